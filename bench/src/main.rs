@@ -1,0 +1,3 @@
+//! A load generator for any Iceberg REST catalog.
+
+fn main() {}

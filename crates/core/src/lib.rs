@@ -1,0 +1,8 @@
+//! The rules of an Iceberg catalog: values in, values out.
+//!
+//! Nothing here knows HTTP, SQL, an object store, the time or a source of randomness: what a rule needs, it is given.
+//! A check in `tests/it/architecture.rs` holds that.
+
+pub mod ids;
+pub mod location;
+pub mod name;

@@ -1,0 +1,1 @@
+//! Tidewater: an Apache Iceberg REST catalog.

@@ -1,0 +1,3 @@
+//! The `tidewater` command.
+
+fn main() {}
