@@ -1,1 +1,7 @@
 //! Tidewater: an Apache Iceberg REST catalog.
+//!
+//! `ARCHITECTURE.md` tells the shape: who may use whom, and where a thing is handled.
+
+pub mod clock;
+pub mod secret;
+pub mod store;

@@ -3,6 +3,8 @@
 //! Nothing here knows HTTP, SQL, an object store, the time or a source of randomness: what a rule needs, it is given.
 //! A check in `tests/it/architecture.rs` holds that.
 
+pub mod access;
 pub mod ids;
+pub mod limits;
 pub mod location;
 pub mod name;

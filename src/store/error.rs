@@ -1,0 +1,62 @@
+//! What can go wrong in a store: few kinds, each of which says what the caller can do.
+
+use std::fmt;
+
+/// A kind of thing that a store keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Resource {
+    /// An organisation.
+    Organisation,
+    /// An API key.
+    Key,
+    /// A warehouse.
+    Warehouse,
+    /// A namespace.
+    Namespace,
+    /// A table.
+    Table,
+    /// A view.
+    View,
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Organisation => "organisation",
+            Self::Key => "API key",
+            Self::Warehouse => "warehouse",
+            Self::Namespace => "namespace",
+            Self::Table => "table",
+            Self::View => "view",
+        })
+    }
+}
+
+/// Why a store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The named thing, or what would hold it, does not exist. Nothing was changed.
+    #[error("{0} does not exist")]
+    NotFound(Resource),
+    /// The name is taken, by a thing of this kind. Nothing was changed.
+    #[error("{0} exists already")]
+    AlreadyExists(Resource),
+    /// It still holds something. Nothing was changed.
+    #[error("{0} is not empty")]
+    NotEmpty(Resource),
+    /// The pointer is not where the caller last saw it: read again, apply again. Nothing was changed.
+    #[error("the table's pointer has moved")]
+    PointerMoved,
+    /// The organisation's tier allows no more. Nothing was changed.
+    #[error("the limit of {limit} is reached")]
+    LimitReached {
+        /// The limit.
+        limit: u64,
+    },
+    /// The database cannot be reached, is full, or did not answer. A write may have happened.
+    #[error("the database is not available: {0}")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The database holds something that cannot be read. A person has to look.
+    #[error("the database holds something unreadable: {0}")]
+    Corrupt(String),
+}

@@ -1,0 +1,204 @@
+//! Where the catalog remembers: organisations, keys, warehouses, namespaces, the pointer of every table, and usage.
+//!
+//! One method is one transaction: it happens whole or not at all, and no caller ever holds a connection. Names put the
+//! resource first. Every method that concerns an organisation's things takes the organisation's id and can reach nothing
+//! of another's. What a table's metadata says is not here, only where its current document is.
+
+mod error;
+mod records;
+pub mod sqlite;
+#[cfg(test)]
+mod suite;
+
+use async_trait::async_trait;
+use tidewater_core::ids::{KeyId, OrganisationId};
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+
+pub use error::{Resource, StoreError};
+pub use records::*;
+
+/// What every method gives.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// A place where the catalog remembers. Every implementation passes the same suite (`store/suite/`).
+///
+/// Errors that any method may give: [`StoreError::Unavailable`] when the database cannot be reached or is full (nothing
+/// was changed, or, for a write whose answer was lost, it is unknown), [`StoreError::Corrupt`] when what it holds cannot
+/// be read. Others are named at each method.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Whether the store answers. Serves `GET /health`.
+    async fn ping(&self) -> Result<()>;
+
+    /// Adds an organisation.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when its name is taken.
+    async fn organisation_create(&self, new: &Organisation) -> Result<()>;
+
+    /// All organisations, by name.
+    async fn organisation_list(&self) -> Result<Vec<Organisation>>;
+
+    /// The organisation of that name.
+    async fn organisation_by_name(&self, name: &str) -> Result<Option<Organisation>>;
+
+    /// Moves an organisation to another tier.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    async fn organisation_set_tier(&self, id: OrganisationId, tier: &str) -> Result<()>;
+
+    /// Adds a key.
+    ///
+    /// # Errors
+    /// `NotFound` when the organisation does not exist.
+    async fn key_create(&self, new: &ApiKey) -> Result<()>;
+
+    /// All keys of an organisation, oldest first, the revoked included.
+    async fn key_list(&self, organisation: OrganisationId) -> Result<Vec<ApiKey>>;
+
+    /// The key with that digest, revoked or not, with its organisation: one read serves a sign-in.
+    async fn key_by_digest(&self, digest: &KeyDigest) -> Result<Option<(ApiKey, Organisation)>>;
+
+    /// The key with that id, revoked or not, with its organisation: one read serves a token.
+    async fn key_by_id(&self, id: KeyId) -> Result<Option<(ApiKey, Organisation)>>;
+
+    /// Revokes a key at `now_ms`; a key that is revoked already keeps its first time.
+    ///
+    /// # Errors
+    /// `NotFound` when the organisation has no such key.
+    async fn key_revoke(&self, organisation: OrganisationId, id: KeyId, now_ms: i64) -> Result<()>;
+
+    /// Notes when keys were last used; a time never goes back, unknown keys are passed over.
+    async fn key_touch(&self, last_used_ms: &[(KeyId, i64)]) -> Result<()>;
+
+    /// All keys that sign tokens, newest first.
+    async fn signing_key_list(&self) -> Result<Vec<SigningKey>>;
+
+    /// Adds a signing key unless there is one already and `only_if_none` is set, so that two processes that start
+    /// together agree on one. Gives all, newest first.
+    async fn signing_key_add(&self, new: &SigningKey, only_if_none: bool) -> Result<Vec<SigningKey>>;
+
+    /// Removes the signing keys made before `created_before_ms`, but never the newest. Gives how many went.
+    async fn signing_key_remove_before(&self, created_before_ms: i64) -> Result<u64>;
+
+    /// Adds a warehouse; the first of an organisation becomes its default.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when the organisation has one of that name, `NotFound` when there is no such organisation.
+    async fn warehouse_create(&self, new: &Warehouse) -> Result<()>;
+
+    /// All warehouses of an organisation, by name.
+    async fn warehouse_list(&self, organisation: OrganisationId) -> Result<Vec<Warehouse>>;
+
+    /// Makes the warehouse of that name its organisation's default.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    async fn warehouse_set_default(&self, organisation: OrganisationId, name: &str) -> Result<()>;
+
+    /// Removes a warehouse that holds no namespace. Removing the default leaves the organisation without one.
+    ///
+    /// # Errors
+    /// `NotFound`; `NotEmpty`.
+    async fn warehouse_drop(&self, organisation: OrganisationId, name: &str) -> Result<()>;
+
+    /// Adds a namespace.
+    ///
+    /// # Errors
+    /// `AlreadyExists`; `NotFound` (of a namespace) when its parent does not exist, or (of a warehouse) when that is gone.
+    async fn namespace_create(&self, place: Place, namespace: &NamespaceIdent, properties: &Properties) -> Result<()>;
+
+    /// A namespace's properties, if there is such a namespace.
+    async fn namespace_get(&self, place: Place, namespace: &NamespaceIdent) -> Result<Option<Properties>>;
+
+    /// The namespaces directly below `parent`, or at the top, by name.
+    ///
+    /// # Errors
+    /// `NotFound` when `parent` does not exist.
+    async fn namespace_list(
+        &self,
+        place: Place,
+        parent: Option<&NamespaceIdent>,
+        page: &PageRequest,
+    ) -> Result<Page<NamespaceIdent>>;
+
+    /// Sets and removes properties; what is in neither stays.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    async fn namespace_update_properties(
+        &self,
+        place: Place,
+        namespace: &NamespaceIdent,
+        updates: &Properties,
+        removals: &[String],
+    ) -> Result<PropertyChanges>;
+
+    /// Removes a namespace that holds no namespace, table or view.
+    ///
+    /// # Errors
+    /// `NotFound`; `NotEmpty`.
+    async fn namespace_drop(&self, place: Place, namespace: &NamespaceIdent) -> Result<()>;
+
+    /// Adds a table or view that points at its first document.
+    ///
+    /// # Errors
+    /// `NotFound` when the namespace does not exist; `AlreadyExists` with the kind of what has the name (tables and views
+    /// share one name space); `LimitReached` when the organisation has `max_tables` already.
+    async fn table_create(&self, place: Place, new: &NewTable<'_>, max_tables: Option<u64>) -> Result<()>;
+
+    /// The table or view of that name, with its pointer: one indexed read.
+    async fn table_get(&self, place: Place, ident: &TableIdent) -> Result<Option<TableRecord>>;
+
+    /// The tables, or the views, of a namespace, by name.
+    ///
+    /// # Errors
+    /// `NotFound` when the namespace does not exist.
+    async fn table_list(
+        &self,
+        place: Place,
+        namespace: &NamespaceIdent,
+        kind: TableKind,
+        page: &PageRequest,
+    ) -> Result<Page<String>>;
+
+    /// Moves a table's pointer from the document at `swap.expected` to the one at `swap.new`, in one atomic statement.
+    ///
+    /// # Errors
+    /// `PointerMoved` when it points elsewhere by now; `NotFound` when the table is gone.
+    async fn table_swap(&self, place: Place, swap: &Swap<'_>) -> Result<()>;
+
+    /// Removes a table or view from the catalog. Gives what it was.
+    ///
+    /// # Errors
+    /// `NotFound` when nothing of that kind has the name.
+    async fn table_drop(&self, place: Place, ident: &TableIdent, kind: TableKind) -> Result<TableRecord>;
+
+    /// Gives a table or view another name, in the same namespace or another of the warehouse.
+    ///
+    /// # Errors
+    /// `NotFound` (of a table or view: the source; of a namespace: the target's); `AlreadyExists` with the kind of what
+    /// has the target's name.
+    async fn table_rename(&self, place: Place, from: &TableIdent, to: &TableIdent, kind: TableKind) -> Result<()>;
+
+    /// How many tables and views an organisation has.
+    async fn table_count(&self, organisation: OrganisationId) -> Result<u64>;
+
+    /// Takes up to `wanted` requests from what `limit` leaves of an organisation's day, in one atomic statement.
+    /// `day` counts from 1970-01-01 (UTC). Without a limit, all that is wanted is given, and counted. Gives how many were
+    /// taken, which is less than `wanted`, down to none, when the day's budget ends, and the day's total after it.
+    async fn usage_take(
+        &self,
+        organisation: OrganisationId,
+        day: i64,
+        wanted: u64,
+        limit: Option<u64>,
+    ) -> Result<UsageTaken>;
+
+    /// Gives back requests that were taken and not spent; the total never goes below none.
+    async fn usage_give_back(&self, organisation: OrganisationId, day: i64, unspent: u64) -> Result<()>;
+
+    /// How many requests were taken on a day.
+    async fn usage_get(&self, organisation: OrganisationId, day: i64) -> Result<u64>;
+}

@@ -1,0 +1,179 @@
+//! The records that a store takes and gives.
+
+use std::collections::BTreeMap;
+
+use tidewater_core::ids::{KeyId, OrganisationId, TableId, WarehouseId};
+use tidewater_core::name::TableIdent;
+
+use crate::secret::Secret;
+use tidewater_core::access::Role;
+
+/// Properties of a namespace.
+pub type Properties = BTreeMap<String, String>;
+
+/// A tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Organisation {
+    /// Its id.
+    pub id: OrganisationId,
+    /// Its name, which is unique.
+    pub name: String,
+    /// The name of its tier, as the configuration defines it.
+    pub tier: String,
+    /// When it was made, in milliseconds since 1970.
+    pub created_ms: i64,
+}
+
+/// SHA-256 of an API key's text: all that is kept of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyDigest(pub [u8; 32]);
+
+/// An API key without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Its public id.
+    pub id: KeyId,
+    /// Whose it is.
+    pub organisation: OrganisationId,
+    /// What its owner calls it.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// How a presented key is recognised.
+    pub digest: KeyDigest,
+    /// When it was made, in milliseconds since 1970; as all times here.
+    pub created_ms: i64,
+    /// From when it is refused, if it ends.
+    pub expires_ms: Option<i64>,
+    /// When it was last used, to within a minute.
+    pub last_used_ms: Option<i64>,
+    /// Since when it is revoked, if it is.
+    pub revoked_ms: Option<i64>,
+}
+
+/// A key that signs tokens.
+#[derive(Debug, Clone)]
+pub struct SigningKey {
+    /// The `kid` in the header of a token.
+    pub id: String,
+    /// 32 random bytes.
+    pub secret: Secret<[u8; 32]>,
+    /// When it was made, in milliseconds since 1970.
+    pub created_ms: i64,
+}
+
+/// A storage root with its namespaces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warehouse {
+    /// Its id.
+    pub id: WarehouseId,
+    /// Whose it is.
+    pub organisation: OrganisationId,
+    /// Its name, unique in the organisation: the `warehouse` and the `prefix` of the API.
+    pub name: String,
+    /// Where its tables are put, as a canonical location.
+    pub root: String,
+    /// Whether requests without a prefix go to it.
+    pub is_default: bool,
+    /// When it was made, in milliseconds since 1970.
+    pub created_ms: i64,
+}
+
+/// A warehouse of an organisation: what every row of a catalog is under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The organisation, from the verified key or token.
+    pub organisation: OrganisationId,
+    /// One of its warehouses.
+    pub warehouse: WarehouseId,
+}
+
+/// Tables and views share one name space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TableKind {
+    /// A table.
+    Table,
+    /// A view.
+    View,
+}
+
+/// A table or view to be added.
+#[derive(Debug, Clone)]
+pub struct NewTable<'a> {
+    /// The catalog's own id for it.
+    pub id: TableId,
+    /// Its name.
+    pub ident: &'a TableIdent,
+    /// Table or view.
+    pub kind: TableKind,
+    /// Where its first document is.
+    pub metadata_location: &'a str,
+    /// Where its files are, canonical.
+    pub location: &'a str,
+    /// Now, in milliseconds since 1970.
+    pub now_ms: i64,
+}
+
+/// What a store knows of a table or view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableRecord {
+    /// The catalog's own id of it.
+    pub id: TableId,
+    /// Table or view.
+    pub kind: TableKind,
+    /// Where its current document is: the pointer.
+    pub metadata_location: String,
+}
+
+/// A move of a table's pointer.
+#[derive(Debug, Clone)]
+pub struct Swap<'a> {
+    /// Which table.
+    pub id: TableId,
+    /// Where the pointer must be.
+    pub expected: &'a str,
+    /// Where it goes.
+    pub new: &'a str,
+    /// Where the table's files are from now on, canonical.
+    pub location: &'a str,
+    /// Now, in milliseconds since 1970.
+    pub now_ms: i64,
+}
+
+/// Which part of a list is wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PageRequest {
+    /// Only what comes after this name (a namespace's key, a table's name).
+    pub after: Option<String>,
+    /// At most so many; none means all.
+    pub limit: Option<u32>,
+}
+
+/// A part of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// In order of their names, by bytes.
+    pub items: Vec<T>,
+    /// Whether more come after these.
+    pub more: bool,
+}
+
+/// What a change of properties did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PropertyChanges {
+    /// Set, whether new or not.
+    pub updated: Vec<String>,
+    /// Removed.
+    pub removed: Vec<String>,
+    /// To be removed, but not there.
+    pub missing: Vec<String>,
+}
+
+/// What was taken of a day's budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsageTaken {
+    /// How many requests may be served for it.
+    pub granted: u64,
+    /// The day's total with these.
+    pub total: u64,
+}
