@@ -1,0 +1,233 @@
+//! Reads the settings from where they can stand, and says exactly what is wrong with them, and where.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use figment::error::Kind;
+use figment::providers::{Format, Serialized, Toml};
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider};
+use serde::Serialize;
+
+use super::{Config, LogFormat};
+use tidewater_core::limits::default_tiers;
+
+/// The data folder where there is no home folder to put it in.
+pub(super) const FALLBACK_DATA_DIR: &str = "tidewater-data";
+
+const PREFIX: &str = "TIDEWATER_";
+
+/// Variables with our prefix that are not settings: where the file is, and which binary the tests run.
+const NOT_SETTINGS: [&str; 2] = ["TIDEWATER_CONFIG", "TIDEWATER_BIN"];
+
+/// What the command line sets.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Flags {
+    /// [`Config::listen`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+    /// [`Config::data_dir`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
+    /// [`Config::log`].
+    pub log: LogFlags,
+}
+
+/// What the command line sets of [`super::LogConfig`].
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct LogFlags {
+    /// [`super::LogConfig::format`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<LogFormat>,
+    /// [`super::LogConfig::level`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<String>,
+}
+
+/// Why the settings cannot be used, for a person: one line for each thing that is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("the configuration cannot be used:\n{}", .0.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n"))]
+pub struct ConfigError(Vec<String>);
+
+impl Config {
+    /// The settings from `file`, if there is one, then `environment` (names and values), then `flags`; what comes later
+    /// wins.
+    ///
+    /// # Errors
+    /// When the file cannot be read, a setting is unknown, or one has a value that it cannot have. The message names the
+    /// setting, where it was set, and what it can be.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        flags: &Flags,
+    ) -> Result<Self, ConfigError> {
+        let environment: BTreeMap<String, String> = environment.into_iter().collect();
+        let mut figment = Figment::new();
+        if let Some(file) = file {
+            readable(file)?;
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        let figment = figment.merge(Environment::of(&environment)).merge(Serialized::from(flags, Profile::Default));
+        let mut config: Self = figment
+            .extract()
+            .map_err(|errors| ConfigError(errors.into_iter().map(|error| explain(&error)).collect()))?;
+
+        let configured = std::mem::replace(&mut config.tiers, default_tiers());
+        config.tiers.extend(configured);
+        let home = environment.get("HOME").filter(|home| !home.is_empty()).map(Path::new);
+        config.data_dir = if figment.contains("data_dir") {
+            below_home(&config.data_dir, home)
+        } else {
+            default_data_dir(environment.get("XDG_DATA_HOME").map(String::as_str), home)
+        };
+        config.data_dir = std::path::absolute(&config.data_dir)
+            .map_err(|error| ConfigError(vec![format!("`data_dir` is not a folder's name: {error}")]))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Refuses values that have the right type and would still not work.
+    fn check(&self) -> Result<(), ConfigError> {
+        let mut wrong = Vec::new();
+        let mut at_least_one = |key: &str, value: u64| {
+            if value == 0 {
+                wrong.push(format!("`{key}` must be at least 1"));
+            }
+        };
+        at_least_one("api.max_body_bytes", self.api.max_body_bytes as u64);
+        at_least_one("api.default_page_size", self.api.default_page_size.into());
+        at_least_one("api.request_timeout_s", self.api.request_timeout_s);
+        at_least_one("auth.token_lifetime_s", self.auth.token_lifetime_s);
+        if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log.level) {
+            wrong.push(format!(
+                "`log.level` is '{}', but must be error, warn, info, debug or trace, or levels by part such as \
+                 info,tidewater::api=debug ({error})",
+                self.log.level
+            ));
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(ConfigError(wrong)) }
+    }
+}
+
+fn readable(file: &Path) -> Result<(), ConfigError> {
+    match std::fs::File::open(file) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(ConfigError(vec![format!(
+            "{} cannot be read: {error}. It was named by --config or TIDEWATER_CONFIG",
+            file.display()
+        )])),
+    }
+}
+
+/// `~/` is what people write in a file, where no shell replaces it.
+fn below_home(path: &Path, home: Option<&Path>) -> PathBuf {
+    match (path.strip_prefix("~"), home) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => path.to_owned(),
+    }
+}
+
+/// One place for each user, whatever the current folder is: `tidewater key create` must find the database of the server
+/// that was started elsewhere.
+fn default_data_dir(xdg_data_home: Option<&str>, home: Option<&Path>) -> PathBuf {
+    // The base directory specification says that a relative path is to be ignored.
+    let xdg = xdg_data_home.map(PathBuf::from).filter(|path| path.is_absolute());
+    match xdg.or_else(|| home.map(|home| home.join(".local/share"))) {
+        Some(share) => share.join("tidewater"),
+        None => PathBuf::from(FALLBACK_DATA_DIR),
+    }
+}
+
+/// The variables that set something: `TIDEWATER_LISTEN`, `TIDEWATER_CACHE__METADATA_BYTES`.
+struct Environment(Vec<(String, String)>);
+
+impl Environment {
+    fn of(variables: &BTreeMap<String, String>) -> Self {
+        let ours = variables.iter().filter(|(name, _)| {
+            name.starts_with(PREFIX) && !NOT_SETTINGS.contains(&name.as_str()) && !from_kubernetes(name)
+        });
+        Self(ours.map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+}
+
+/// Kubernetes tells every pod of a service named `tidewater` about it in variables with our prefix.
+fn from_kubernetes(name: &str) -> bool {
+    ["SERVICE_HOST", "SERVICE_PORT", "PORT"].iter().any(|word| {
+        name.strip_prefix(PREFIX)
+            .and_then(|rest| rest.strip_prefix(word))
+            .is_some_and(|rest| rest.is_empty() || (rest.starts_with('_') && !rest.starts_with("__")))
+    })
+}
+
+impl Provider for Environment {
+    fn metadata(&self) -> Metadata {
+        Metadata::named("the environment").interpolater(|_, path| format!("{PREFIX}{}", path.join("__").to_uppercase()))
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let mut all = Dict::new();
+        for (name, text) in &self.0 {
+            let path: Vec<String> = name[PREFIX.len()..].to_lowercase().split("__").map(str::to_owned).collect();
+            // Numbers and truth values are read as such; everything else is text.
+            let value = match (text.parse::<u64>(), text.parse::<bool>()) {
+                (Ok(number), _) => Value::from(number),
+                (_, Ok(truth)) => Value::from(truth),
+                _ => Value::from(text.as_str()),
+            };
+            insert(&mut all, &path, value);
+        }
+        Ok(Map::from([(Profile::Default, all)]))
+    }
+}
+
+fn insert(dict: &mut Dict, path: &[String], value: Value) {
+    match path {
+        [] => {}
+        [key] => {
+            dict.insert(key.clone(), value);
+        }
+        [key, rest @ ..] => {
+            let entry = dict.entry(key.clone()).or_insert_with(|| Value::from(Dict::new()));
+            if !matches!(entry, Value::Dict(..)) {
+                *entry = Value::from(Dict::new());
+            }
+            if let Value::Dict(_, below) = entry {
+                insert(below, rest, value);
+            }
+        }
+    }
+}
+
+/// What is wrong, with what, and where that stands.
+fn explain(error: &figment::Error) -> String {
+    let mut path = error.path.clone();
+    let what = match &error.kind {
+        Kind::UnknownField(name, allowed) => {
+            if path.last() != Some(name) {
+                path.push(name.clone());
+            }
+            format!("is not a setting; here can be: {}", allowed.join(", "))
+        }
+        Kind::UnknownVariant(name, allowed) => format!("is '{name}', but can be: {}", allowed.join(", ")),
+        kind => kind.to_string(),
+    };
+    if path.is_empty() {
+        return format!("{what}{}", Source(error.metadata.as_ref(), &path));
+    }
+    format!("`{}`{}: {what}", path.join("."), Source(error.metadata.as_ref(), &path))
+}
+
+/// Where a value was set, as a person would look for it.
+struct Source<'a>(Option<&'a Metadata>, &'a [String]);
+
+impl fmt::Display for Source<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(metadata) = self.0 else { return Ok(()) };
+        match metadata.source.as_ref().and_then(figment::Source::file_path) {
+            Some(file) => write!(f, " in {}", file.display()),
+            None => write!(f, " in {}", metadata.interpolate(&Profile::Default, self.1)),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What can be set, and what it is when nobody sets it. `docs/configuration.md` is the list for people; a test compares
+//! the two.
+//!
+//! A setting comes from the flags of the command line, else the environment, else the file, else its default.
+
+mod load;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tidewater_core::limits::{Tier, default_tiers};
+
+pub use load::{ConfigError, Flags};
+
+/// All settings of a server, and of the commands that work beside one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where the server listens. Port 0 takes any that is free.
+    pub listen: SocketAddr,
+    /// The folder of the database; absolute once loaded. The quickstart keeps its warehouse in it too.
+    pub data_dir: PathBuf,
+    /// What is logged.
+    pub log: LogConfig,
+    /// How requests are served.
+    pub api: ApiConfig,
+    /// What is kept in memory.
+    pub cache: CacheConfig,
+    /// Keys and tokens.
+    pub auth: AuthConfig,
+    /// What each tier includes. One that is configured replaces the default of its name as a whole, so that leaving a
+    /// limit out means without limit.
+    pub tiers: BTreeMap<String, Tier>,
+}
+
+/// What is logged, on standard error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// Lines for a person, or JSON for a collector.
+    pub format: LogFormat,
+    /// A level (`error`, `warn`, `info`, `debug`, `trace`), or levels by part: `info,tidewater::api=debug`.
+    pub level: String,
+}
+
+/// How a log line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for a person.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How requests are served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApiConfig {
+    /// The largest request body that is read. The default holds a commit that removes 50,000 snapshots.
+    pub max_body_bytes: usize,
+    /// How many items a page of a list has when the client asks for pages and names no size.
+    pub default_page_size: u32,
+    /// After how many seconds a request is answered 503. A commit that has begun still runs to its end.
+    pub request_timeout_s: u64,
+    /// For how many seconds a server that was told to stop waits for its open requests.
+    pub shutdown_grace_s: u64,
+}
+
+/// What is kept in memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CacheConfig {
+    /// The most bytes of metadata documents that are kept; 0 keeps none.
+    pub metadata_bytes: u64,
+}
+
+/// Keys and tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuthConfig {
+    /// How many seconds a token is good for.
+    pub token_lifetime_s: u64,
+    /// For how many seconds a key's standing is believed before the database is asked again: so long can a revoked key
+    /// still be used.
+    pub cache_s: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8181),
+            data_dir: PathBuf::from(load::FALLBACK_DATA_DIR),
+            log: LogConfig::default(),
+            api: ApiConfig::default(),
+            cache: CacheConfig::default(),
+            auth: AuthConfig::default(),
+            tiers: default_tiers(),
+        }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        Self { max_body_bytes: 64 << 20, default_page_size: 1_000, request_timeout_s: 60, shutdown_grace_s: 30 }
+    }
+}
+
+impl Default for CacheConfig {
+    fn default() -> Self {
+        Self { metadata_bytes: 256 << 20 }
+    }
+}
+
+impl Default for AuthConfig {
+    fn default() -> Self {
+        Self { token_lifetime_s: 3_600, cache_s: 2 }
+    }
+}
+
+impl Config {
+    /// The file of the embedded database.
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        self.data_dir.join("tidewater.db")
+    }
+}
+
+impl ApiConfig {
+    /// [`ApiConfig::request_timeout_s`] as a duration.
+    #[must_use]
+    pub const fn request_timeout(&self) -> Duration {
+        Duration::from_secs(self.request_timeout_s)
+    }
+
+    /// [`ApiConfig::shutdown_grace_s`] as a duration.
+    #[must_use]
+    pub const fn shutdown_grace(&self) -> Duration {
+        Duration::from_secs(self.shutdown_grace_s)
+    }
+}
+
+impl AuthConfig {
+    /// [`AuthConfig::token_lifetime_s`] as a duration.
+    #[must_use]
+    pub const fn token_lifetime(&self) -> Duration {
+        Duration::from_secs(self.token_lifetime_s)
+    }
+
+    /// [`AuthConfig::cache_s`] as a duration.
+    #[must_use]
+    pub const fn cache(&self) -> Duration {
+        Duration::from_secs(self.cache_s)
+    }
+}

@@ -1,0 +1,118 @@
+//! What the settings are, where they come from, and what a person reads when one is wrong.
+
+use super::*;
+
+fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn load(file: Option<&str>, environment: &[(&str, &str)], flags: &Flags) -> Result<Config, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tidewater.toml");
+    if let Some(text) = file {
+        std::fs::write(&path, text).unwrap();
+    }
+    Config::load(file.map(|_| path.as_path()), variables(environment), flags).map_err(|error| error.to_string())
+}
+
+fn refused(file: Option<&str>, environment: &[(&str, &str)]) -> String {
+    load(file, environment, &Flags::default()).unwrap_err()
+}
+
+#[test]
+fn without_any_setting_there_are_the_defaults() {
+    let config = load(None, &[("HOME", "/home/a"), ("PATH", "/bin")], &Flags::default()).unwrap();
+    assert_eq!(config, Config { data_dir: "/home/a/.local/share/tidewater".into(), ..Config::default() });
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+    let file = "listen = '127.0.0.1:1'\n[log]\nlevel = 'warn'\nformat = 'json'\n[cache]\nmetadata_bytes = 5";
+    let environment =
+        [("TIDEWATER_LISTEN", "127.0.0.1:2"), ("TIDEWATER_LOG__LEVEL", "debug"), ("TIDEWATER_DATA_DIR", "/env")];
+    let mut flags = Flags { listen: Some("127.0.0.1:3".parse().unwrap()), ..Flags::default() };
+    let config = load(Some(file), &environment, &flags).unwrap();
+    assert_eq!(config.listen.port(), 3);
+    assert_eq!((config.log.level.as_str(), config.log.format), ("debug", LogFormat::Json));
+    assert_eq!((config.cache.metadata_bytes, config.data_dir), (5, PathBuf::from("/env")));
+
+    flags.listen = None;
+    assert_eq!(load(Some(file), &environment, &flags).unwrap().listen.port(), 2);
+    assert_eq!(load(Some(file), &[], &flags).unwrap().listen.port(), 1);
+}
+
+#[test]
+fn the_data_folder_is_one_place_whatever_the_current_folder_is() {
+    let data_dir = |environment: &[(&str, &str)]| load(None, environment, &Flags::default()).unwrap().data_dir;
+    assert_eq!(data_dir(&[("HOME", "/h"), ("XDG_DATA_HOME", "/x")]), PathBuf::from("/x/tidewater"));
+    assert_eq!(data_dir(&[("HOME", "/h"), ("XDG_DATA_HOME", "x")]), PathBuf::from("/h/.local/share/tidewater"));
+    assert_eq!(data_dir(&[("HOME", "/h"), ("TIDEWATER_DATA_DIR", "~/t")]), PathBuf::from("/h/t"));
+    let here = std::env::current_dir().unwrap();
+    assert_eq!(data_dir(&[]), here.join("tidewater-data"));
+    assert_eq!(data_dir(&[("TIDEWATER_DATA_DIR", "t")]), here.join("t"));
+}
+
+#[test]
+fn an_unknown_setting_is_named_with_its_place_and_what_could_stand_there() {
+    let text = refused(Some("lisen = '127.0.0.1:1'"), &[]);
+    assert!(text.contains("`lisen` in /") && text.contains("tidewater.toml: is not a setting"), "{text}");
+    assert!(text.contains("here can be: listen, data_dir, log, api, cache, auth, tiers"), "{text}");
+
+    let text = refused(Some("[api]\nmax_body = 1"), &[]);
+    assert!(text.contains("`api.max_body` in /") && text.contains("max_body_bytes, default_page_size"), "{text}");
+
+    let text = refused(None, &[("TIDEWATER_CACHE__METADATA_MB", "1")]);
+    assert!(text.contains("`cache.metadata_mb` in TIDEWATER_CACHE__METADATA_MB: is not a setting"), "{text}");
+    assert!(text.contains("here can be: metadata_bytes"), "{text}");
+
+    let text = refused(Some("[tiers.gold]\nrequests = 1"), &[]);
+    assert!(text.contains("`tiers.gold.requests` in /") && text.contains("requests_per_day"), "{text}");
+}
+
+#[test]
+fn a_wrong_value_is_named_with_its_place() {
+    let text = refused(Some("[auth]\ntoken_lifetime_s = 'long'"), &[]);
+    assert!(text.contains("`auth.token_lifetime_s` in /") && text.contains("\"long\""), "{text}");
+    let text = refused(None, &[("TIDEWATER_LISTEN", "localhost")]);
+    assert!(text.contains("`listen` in TIDEWATER_LISTEN: "), "{text}");
+    let text = refused(None, &[("TIDEWATER_LOG__FORMAT", "xml")]);
+    assert!(text.contains("`log.format` in TIDEWATER_LOG__FORMAT: is 'xml', but can be: text, json"), "{text}");
+    let text = refused(Some("[api]\nrequest_timeout_s = 0\ndefault_page_size = 0"), &[]);
+    assert!(
+        text.contains("`api.request_timeout_s` must be") && text.contains("`api.default_page_size` must"),
+        "{text}"
+    );
+    let text = refused(None, &[("TIDEWATER_LOG__LEVEL", "a=loud")]);
+    assert!(text.contains("`log.level` is 'a=loud'"), "{text}");
+}
+
+#[test]
+fn a_file_that_is_not_there_or_not_toml_says_so() {
+    let absent = Config::load(Some("/absent/t.toml".as_ref()), [], &Flags::default()).unwrap_err().to_string();
+    assert!(absent.contains("/absent/t.toml cannot be read"), "{absent}");
+    let text = refused(Some("listen = "), &[]);
+    assert!(text.contains("line 1") && text.contains("tidewater.toml"), "{text}");
+}
+
+#[test]
+fn a_configured_tier_replaces_its_default_and_leaves_the_others() {
+    let config = load(Some("[tiers.premium]\nmax_tables = 7\n[tiers.gold]"), &[], &Flags::default()).unwrap();
+    assert_eq!(config.tiers["premium"], Tier { catalog: true, requests_per_day: None, max_tables: Some(7) });
+    assert_eq!(config.tiers["gold"], Tier { catalog: true, requests_per_day: None, max_tables: None });
+    assert_eq!(config.tiers["professional"], default_tiers()["professional"]);
+    let config = load(None, &[("TIDEWATER_TIERS__PREMIUM__REQUESTS_PER_DAY", "9")], &Flags::default()).unwrap();
+    assert_eq!(config.tiers["premium"].requests_per_day, Some(9));
+}
+
+#[test]
+fn what_kubernetes_tells_a_service_of_our_name_is_not_a_setting() {
+    let environment = [
+        ("TIDEWATER_SERVICE_HOST", "10.0.0.1"),
+        ("TIDEWATER_SERVICE_PORT_HTTP", "80"),
+        ("TIDEWATER_PORT", "tcp://10.0.0.1:80"),
+        ("TIDEWATER_PORT_80_TCP_ADDR", "10.0.0.1"),
+        ("TIDEWATER_CONFIG", "/etc/t.toml"),
+    ];
+    assert!(load(None, &environment, &Flags::default()).is_ok());
+    assert!(load(None, &[("TIDEWATER_PORTS", "1")], &Flags::default()).is_err());
+}
