@@ -1,0 +1,143 @@
+//! Object storage behind one door: documents are read and written by their location, whatever holds them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use tidewater_core::location::Location;
+
+/// Why storage did not give or take an object.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// There is no object at that location.
+    #[error("no object at {0}")]
+    NotFound(Location),
+    /// Something is there already, and nothing is ever overwritten.
+    #[error("an object is at {0} already")]
+    AlreadyExists(Location),
+    /// No store is configured for this kind of location.
+    #[error("locations of the kind '{0}://' are not configured")]
+    NotConfigured(String),
+    /// The store did not answer, refused, or is full.
+    #[error("storage is not available for {location}: {source}")]
+    Unavailable {
+        /// What was to be read or written.
+        location: Location,
+        /// What it said.
+        source: object_store::Error,
+    },
+}
+
+/// The object stores that this process can reach.
+#[derive(Debug, Clone)]
+pub struct Storage {
+    local: Arc<dyn ObjectStore>,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self::local()
+    }
+}
+
+impl Storage {
+    /// The local disk, with every write durable before it is acknowledged: a pointer must never outlive its document in
+    /// a power cut.
+    #[must_use]
+    pub fn local() -> Self {
+        Self { local: Arc::new(LocalFileSystem::new().with_fsync(true)) }
+    }
+
+    /// The whole object at `location`.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotConfigured`, `Unavailable`.
+    pub async fn read(&self, location: &Location) -> Result<Bytes, StorageError> {
+        let (store, path) = self.resolve(location)?;
+        let got = store.get(&path).await.map_err(|error| translate(location, error))?;
+        got.bytes().await.map_err(|error| translate(location, error))
+    }
+
+    /// Writes a new object; it is durable when this returns.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when there is one (which then is untouched), `NotConfigured`, `Unavailable`.
+    pub async fn create(&self, location: &Location, bytes: Bytes) -> Result<(), StorageError> {
+        let (store, path) = self.resolve(location)?;
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        store
+            .put_opts(&path, PutPayload::from_bytes(bytes), options)
+            .await
+            .map(|_| ())
+            .map_err(|error| translate(location, error))
+    }
+
+    /// Removes an object; it is no error when there is none.
+    ///
+    /// # Errors
+    /// `NotConfigured`, `Unavailable`.
+    pub async fn remove(&self, location: &Location) -> Result<(), StorageError> {
+        let (store, path) = self.resolve(location)?;
+        match store.delete(&path).await {
+            Err(error) if !matches!(error, object_store::Error::NotFound { .. }) => Err(translate(location, error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn resolve(&self, location: &Location) -> Result<(&dyn ObjectStore, Path), StorageError> {
+        match location.scheme() {
+            "file" => Ok((self.local.as_ref(), literal(location)?)),
+            other => Err(StorageError::NotConfigured(other.to_owned())),
+        }
+    }
+}
+
+/// The path as it is written: `Path::from` would escape a `%`, and so name another file than engines read.
+fn literal(location: &Location) -> Result<Path, StorageError> {
+    Path::parse(location.path())
+        .map_err(|error| StorageError::Unavailable { location: location.clone(), source: error.into() })
+}
+
+fn translate(location: &Location, error: object_store::Error) -> StorageError {
+    match error {
+        object_store::Error::NotFound { .. } => StorageError::NotFound(location.clone()),
+        object_store::Error::AlreadyExists { .. } => StorageError::AlreadyExists(location.clone()),
+        source => StorageError::Unavailable { location: location.clone(), source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(folder: &tempfile::TempDir, name: &str) -> Location {
+        Location::parse(folder.path().to_str().unwrap()).unwrap().join(name).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_object_is_written_once_and_never_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Storage::local();
+        let at = place(&folder, "t/metadata/a b%20c+ü.json");
+        storage.create(&at, Bytes::from_static(b"first")).await.unwrap();
+        let second = storage.create(&at, Bytes::from_static(b"second")).await;
+        assert!(matches!(second, Err(StorageError::AlreadyExists(_))), "{second:?}");
+        assert_eq!(storage.read(&at).await.unwrap(), "first");
+        assert_eq!(std::fs::read(folder.path().join("t/metadata/a b%20c+ü.json")).unwrap(), b"first");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_told_from_what_cannot_be_reached() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Storage::local();
+        assert!(matches!(storage.read(&place(&folder, "none")).await, Err(StorageError::NotFound(_))));
+        std::fs::write(folder.path().join("file"), b"").unwrap();
+        let below_a_file = storage.create(&place(&folder, "file/x"), Bytes::new()).await;
+        assert!(matches!(below_a_file, Err(StorageError::Unavailable { .. })), "{below_a_file:?}");
+        let s3 = Location::parse("s3://bucket/x").unwrap();
+        assert!(matches!(storage.read(&s3).await, Err(StorageError::NotConfigured(_))));
+        storage.remove(&place(&folder, "none")).await.unwrap();
+    }
+}
