@@ -5,6 +5,8 @@
 //! of another's. What a table's metadata says is not here, only where its current document is.
 
 mod error;
+#[cfg(test)]
+pub(crate) mod faulty;
 mod records;
 pub mod sqlite;
 #[cfg(test)]
