@@ -1,0 +1,118 @@
+//! Between SQLite's values and errors, and the store's.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use rusqlite::ffi;
+use rusqlite::{Error, ErrorCode};
+use tidewater_core::access::Role;
+use tidewater_core::name::NamespaceIdent;
+use uuid::Uuid;
+
+use crate::store::{Properties, Result, StoreError, TableKind};
+
+/// An error that no method gives a meaning of its own: the database is damaged, or it is not available (locked for too
+/// long by another process, full, read-only, failing).
+impl From<Error> for StoreError {
+    fn from(error: Error) -> Self {
+        if is_damage(&error) { Self::Corrupt(error.to_string()) } else { Self::Unavailable(Box::new(error)) }
+    }
+}
+
+/// The same for an error that several callers have to be told.
+pub(super) fn shared_error(error: &Arc<Error>) -> StoreError {
+    if is_damage(error) {
+        StoreError::Corrupt(error.to_string())
+    } else {
+        StoreError::Unavailable(Box::new(Arc::clone(error)))
+    }
+}
+
+fn is_damage(error: &Error) -> bool {
+    match error {
+        Error::SqliteFailure(failure, _) => {
+            matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        }
+        Error::FromSqlConversionFailure(..)
+        | Error::InvalidColumnType(..)
+        | Error::IntegralValueOutOfRange(..)
+        | Error::Utf8Error(..) => true,
+        _ => false,
+    }
+}
+
+/// What of the schema a statement would have broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Violation {
+    /// A key is taken.
+    Unique,
+    /// What a row points to is not there, or a row that is to go is pointed to.
+    ForeignKey,
+}
+
+/// Whether a statement failed because of a constraint that says something about the caller's request.
+pub(super) fn violation(error: &Error) -> Option<Violation> {
+    let Error::SqliteFailure(failure, _) = error else { return None };
+    match failure.extended_code {
+        ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY => Some(Violation::Unique),
+        ffi::SQLITE_CONSTRAINT_FOREIGNKEY => Some(Violation::ForeignKey),
+        _ => None,
+    }
+}
+
+/// A cause of [`StoreError::Unavailable`] that is not SQLite's own.
+pub(super) fn unavailable(cause: &'static str) -> StoreError {
+    StoreError::Unavailable(cause.into())
+}
+
+/// An id, of whatever kind, from its column.
+pub(super) fn id<T>(kind: fn(Uuid) -> T, bytes: [u8; 16]) -> T {
+    kind(Uuid::from_bytes(bytes))
+}
+
+/// A count from its column, where it is never negative.
+pub(super) fn count(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+/// A count for its column; what is beyond its range is as good as the end of it.
+pub(super) fn bounded(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// A role from its column.
+pub(super) fn role(text: &str) -> Result<Role> {
+    Role::from_str(text).map_err(|error| StoreError::Corrupt(format!("api_key.role: {error}")))
+}
+
+/// How a kind stands in its column.
+pub(super) const fn kind_text(kind: TableKind) -> &'static str {
+    match kind {
+        TableKind::Table => "table",
+        TableKind::View => "view",
+    }
+}
+
+/// A kind from its column.
+pub(super) fn kind(text: &str) -> Result<TableKind> {
+    match text {
+        "table" => Ok(TableKind::Table),
+        "view" => Ok(TableKind::View),
+        other => Err(StoreError::Corrupt(format!("tabular.kind: '{other}' is neither table nor view"))),
+    }
+}
+
+/// A namespace from its column.
+pub(super) fn namespace(key: &str) -> Result<NamespaceIdent> {
+    NamespaceIdent::from_key(key).map_err(|error| StoreError::Corrupt(format!("namespace.key: {error}")))
+}
+
+/// How properties stand in their column: a JSON object.
+pub(super) fn properties_text(properties: &Properties) -> Result<String> {
+    serde_json::to_string(properties).map_err(|error| StoreError::Unavailable(Box::new(error)))
+}
+
+/// Properties from their column.
+pub(super) fn properties(text: &str) -> Result<Properties> {
+    serde_json::from_str(text).map_err(|error| StoreError::Corrupt(format!("namespace.properties: {error}")))
+}

@@ -1,0 +1,216 @@
+//! Tables and views: names and pointers.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use tidewater_core::ids::{OrganisationId, TableId};
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+
+use super::convert::{Violation, bounded, count, id, kind, kind_text, violation};
+use super::namespaces::{namespace_exists, one_more, page_of};
+use crate::store::{NewTable, Page, PageRequest, Place, Resource, Result, StoreError, Swap, TableKind, TableRecord};
+
+const fn resource(kind: TableKind) -> Resource {
+    match kind {
+        TableKind::Table => Resource::Table,
+        TableKind::View => Resource::View,
+    }
+}
+
+fn record_at(row: &Row<'_>) -> Result<TableRecord> {
+    Ok(TableRecord {
+        id: id(TableId, row.get(0)?),
+        kind: kind(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?,
+        metadata_location: row.get(2)?,
+    })
+}
+
+pub(super) fn table_create(
+    connection: &Connection,
+    place: Place,
+    new: &NewTable<'_>,
+    max_tables: Option<u64>,
+) -> Result<()> {
+    let inserted = connection
+        .prepare_cached(
+            "INSERT INTO tabular (organisation, warehouse, namespace, name, id, kind, metadata_location, location,
+                                  created_ms, updated_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)",
+        )?
+        .execute(params![
+            place.organisation.0.as_bytes(),
+            place.warehouse.0.as_bytes(),
+            new.ident.namespace.as_key(),
+            new.ident.name(),
+            new.id.0.as_bytes(),
+            kind_text(new.kind),
+            new.metadata_location,
+            new.location,
+            new.now_ms,
+        ]);
+    if let Err(error) = inserted {
+        return Err(match violation(&error) {
+            // The name is taken or, should a caller ever give an id twice, that is.
+            Some(Violation::Unique) => {
+                let taken_by = table_get(connection, place, new.ident)?.map_or(new.kind, |taken| taken.kind);
+                StoreError::AlreadyExists(resource(taken_by))
+            }
+            Some(Violation::ForeignKey) => StoreError::NotFound(Resource::Namespace),
+            None => error.into(),
+        });
+    }
+    match max_tables {
+        // The error undoes the insert.
+        Some(limit) if has_more_than(connection, place.organisation, limit)? => Err(StoreError::LimitReached { limit }),
+        _ => Ok(()),
+    }
+}
+
+/// Counts no further than it must.
+fn has_more_than(connection: &Connection, organisation: OrganisationId, limit: u64) -> Result<bool> {
+    let beyond = connection
+        .prepare_cached("SELECT 1 FROM tabular WHERE organisation = ?1 LIMIT 1 OFFSET ?2")?
+        .query_row(params![organisation.0.as_bytes(), bounded(limit)], |_| Ok(()))
+        .optional()?;
+    Ok(beyond.is_some())
+}
+
+pub(super) fn table_get(connection: &Connection, place: Place, ident: &TableIdent) -> Result<Option<TableRecord>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, kind, metadata_location FROM tabular
+         WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND name = ?4",
+    )?;
+    let mut rows = statement.query(params![
+        place.organisation.0.as_bytes(),
+        place.warehouse.0.as_bytes(),
+        ident.namespace.as_key(),
+        ident.name(),
+    ])?;
+    rows.next()?.map(record_at).transpose()
+}
+
+pub(super) fn table_list(
+    connection: &Connection,
+    place: Place,
+    namespace: &NamespaceIdent,
+    kind: TableKind,
+    page: &PageRequest,
+) -> Result<Page<String>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT name FROM tabular
+         WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND kind = ?4 AND name > ?5
+         ORDER BY name LIMIT ?6",
+    )?;
+    let names = statement.query_map(
+        params![
+            place.organisation.0.as_bytes(),
+            place.warehouse.0.as_bytes(),
+            namespace.as_key(),
+            kind_text(kind),
+            page.after.as_deref().unwrap_or(""),
+            one_more(page),
+        ],
+        |row| row.get(0),
+    )?;
+    let found = page_of(names.collect::<rusqlite::Result<Vec<_>>>()?, page);
+    if found.items.is_empty() && !namespace_exists(connection, place, namespace)? {
+        return Err(StoreError::NotFound(Resource::Namespace));
+    }
+    Ok(found)
+}
+
+pub(super) fn table_swap(connection: &Connection, place: Place, swap: &Swap<'_>) -> Result<()> {
+    let swapped = connection
+        .prepare_cached(
+            "UPDATE tabular SET metadata_location = ?5, location = ?6, updated_ms = ?7
+             WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4",
+        )?
+        .execute(params![
+            place.organisation.0.as_bytes(),
+            place.warehouse.0.as_bytes(),
+            swap.id.0.as_bytes(),
+            swap.expected,
+            swap.new,
+            swap.location,
+            swap.now_ms,
+        ])?;
+    if swapped > 0 {
+        return Ok(());
+    }
+    let exists = connection
+        .prepare_cached("SELECT 1 FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3")?
+        .query_row(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), swap.id.0.as_bytes()], |_| {
+            Ok(())
+        })
+        .optional()?;
+    Err(exists.map_or(StoreError::NotFound(Resource::Table), |()| StoreError::PointerMoved))
+}
+
+pub(super) fn table_drop(
+    connection: &Connection,
+    place: Place,
+    ident: &TableIdent,
+    kind: TableKind,
+) -> Result<TableRecord> {
+    let mut statement = connection.prepare_cached(
+        "DELETE FROM tabular
+         WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND name = ?4 AND kind = ?5
+         RETURNING id, kind, metadata_location",
+    )?;
+    let mut rows = statement.query(params![
+        place.organisation.0.as_bytes(),
+        place.warehouse.0.as_bytes(),
+        ident.namespace.as_key(),
+        ident.name(),
+        kind_text(kind),
+    ])?;
+    let dropped = match rows.next()? {
+        Some(row) => record_at(row)?,
+        None => return Err(StoreError::NotFound(resource(kind))),
+    };
+    // To its end, where the constraints are checked.
+    rows.next()?;
+    Ok(dropped)
+}
+
+pub(super) fn table_rename(
+    connection: &Connection,
+    place: Place,
+    from: &TableIdent,
+    to: &TableIdent,
+    kind: TableKind,
+) -> Result<()> {
+    let renamed = connection
+        .prepare_cached(
+            "UPDATE tabular SET namespace = ?6, name = ?7
+             WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND name = ?4 AND kind = ?5",
+        )?
+        .execute(params![
+            place.organisation.0.as_bytes(),
+            place.warehouse.0.as_bytes(),
+            from.namespace.as_key(),
+            from.name(),
+            kind_text(kind),
+            to.namespace.as_key(),
+            to.name(),
+        ]);
+    match renamed {
+        Ok(0) => Err(StoreError::NotFound(resource(kind))),
+        // Its own name is taken too, by itself.
+        Ok(_) if from == to => Err(StoreError::AlreadyExists(resource(kind))),
+        Ok(_) => Ok(()),
+        Err(error) => Err(match violation(&error) {
+            Some(Violation::Unique) => {
+                let taken_by = table_get(connection, place, to)?.map_or(kind, |taken| taken.kind);
+                StoreError::AlreadyExists(resource(taken_by))
+            }
+            Some(Violation::ForeignKey) => StoreError::NotFound(Resource::Namespace),
+            None => error.into(),
+        }),
+    }
+}
+
+pub(super) fn table_count(connection: &Connection, organisation: OrganisationId) -> Result<u64> {
+    let tables = connection
+        .prepare_cached("SELECT count(*) FROM tabular WHERE organisation = ?1")?
+        .query_row([organisation.0.as_bytes()], |row| row.get(0))?;
+    Ok(count(tables))
+}

@@ -1,0 +1,246 @@
+//! Organisations, their keys and warehouses, and the keys that sign tokens.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use tidewater_core::ids::{KeyId, OrganisationId, WarehouseId};
+
+use super::convert::{Violation, id, role, violation};
+use crate::secret::Secret;
+use crate::store::{ApiKey, KeyDigest, Organisation, Resource, Result, SigningKey, StoreError, Warehouse};
+
+const ORGANISATION: &str = "organisation.id, organisation.name, organisation.tier, organisation.created_ms";
+const KEY: &str = "api_key.id, api_key.organisation, api_key.name, api_key.role, api_key.digest, \
+                   api_key.created_ms, api_key.expires_ms, api_key.last_used_ms, api_key.revoked_ms";
+const KEY_COLUMNS: usize = 9;
+
+/// The error of an insert whose key may be taken, and whose organisation may be missing.
+fn not_inserted(error: rusqlite::Error, what: Resource) -> StoreError {
+    match violation(&error) {
+        Some(Violation::Unique) => StoreError::AlreadyExists(what),
+        Some(Violation::ForeignKey) => StoreError::NotFound(Resource::Organisation),
+        None => error.into(),
+    }
+}
+
+fn found(changed: usize, what: Resource) -> Result<()> {
+    if changed == 0 { Err(StoreError::NotFound(what)) } else { Ok(()) }
+}
+
+fn organisation_at(row: &Row<'_>, first: usize) -> Result<Organisation> {
+    Ok(Organisation {
+        id: id(OrganisationId, row.get(first)?),
+        name: row.get(first + 1)?,
+        tier: row.get(first + 2)?,
+        created_ms: row.get(first + 3)?,
+    })
+}
+
+pub(super) fn organisation_create(connection: &Connection, new: &Organisation) -> Result<()> {
+    connection
+        .prepare_cached("INSERT INTO organisation (id, name, tier, created_ms) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![new.id.0.as_bytes(), new.name, new.tier, new.created_ms])
+        .map(drop)
+        .map_err(|error| not_inserted(error, Resource::Organisation))
+}
+
+pub(super) fn organisation_list(connection: &Connection) -> Result<Vec<Organisation>> {
+    let mut statement = connection.prepare_cached(&format!("SELECT {ORGANISATION} FROM organisation ORDER BY name"))?;
+    statement.query_and_then([], |row| organisation_at(row, 0))?.collect()
+}
+
+pub(super) fn organisation_by_name(connection: &Connection, name: &str) -> Result<Option<Organisation>> {
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {ORGANISATION} FROM organisation WHERE name = ?1"))?;
+    let mut rows = statement.query([name])?;
+    rows.next()?.map(|row| organisation_at(row, 0)).transpose()
+}
+
+pub(super) fn organisation_set_tier(connection: &Connection, id: OrganisationId, tier: &str) -> Result<()> {
+    let changed = connection
+        .prepare_cached("UPDATE organisation SET tier = ?2 WHERE id = ?1")?
+        .execute(params![id.0.as_bytes(), tier])?;
+    found(changed, Resource::Organisation)
+}
+
+fn key_at(row: &Row<'_>) -> Result<ApiKey> {
+    Ok(ApiKey {
+        id: id(KeyId, row.get(0)?),
+        organisation: id(OrganisationId, row.get(1)?),
+        name: row.get(2)?,
+        role: role(row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?)?,
+        digest: KeyDigest(row.get(4)?),
+        created_ms: row.get(5)?,
+        expires_ms: row.get(6)?,
+        last_used_ms: row.get(7)?,
+        revoked_ms: row.get(8)?,
+    })
+}
+
+pub(super) fn key_create(connection: &Connection, new: &ApiKey) -> Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO api_key (organisation, id, name, role, digest, created_ms, expires_ms, last_used_ms, revoked_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?
+        .execute(params![
+            new.organisation.0.as_bytes(),
+            new.id.0.as_bytes(),
+            new.name,
+            new.role.as_str(),
+            new.digest.0,
+            new.created_ms,
+            new.expires_ms,
+            new.last_used_ms,
+            new.revoked_ms,
+        ])
+        .map(drop)
+        .map_err(|error| not_inserted(error, Resource::Key))
+}
+
+pub(super) fn key_list(connection: &Connection, organisation: OrganisationId) -> Result<Vec<ApiKey>> {
+    let mut statement = connection
+        .prepare_cached(&format!("SELECT {KEY} FROM api_key WHERE organisation = ?1 ORDER BY created_ms, id"))?;
+    statement.query_and_then([organisation.0.as_bytes()], key_at)?.collect()
+}
+
+pub(super) fn key_by_digest(connection: &Connection, digest: &KeyDigest) -> Result<Option<(ApiKey, Organisation)>> {
+    key_where(connection, "api_key.digest = ?1", &digest.0)
+}
+
+pub(super) fn key_by_id(connection: &Connection, id: KeyId) -> Result<Option<(ApiKey, Organisation)>> {
+    key_where(connection, "api_key.id = ?1", id.0.as_bytes())
+}
+
+fn key_where(connection: &Connection, condition: &str, value: &[u8]) -> Result<Option<(ApiKey, Organisation)>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {KEY}, {ORGANISATION} FROM api_key JOIN organisation ON organisation.id = api_key.organisation \
+         WHERE {condition}"
+    ))?;
+    let mut rows = statement.query([value])?;
+    rows.next()?.map(|row| Ok((key_at(row)?, organisation_at(row, KEY_COLUMNS)?))).transpose()
+}
+
+pub(super) fn key_revoke(connection: &Connection, organisation: OrganisationId, id: KeyId, now_ms: i64) -> Result<()> {
+    let changed = connection
+        .prepare_cached("UPDATE api_key SET revoked_ms = coalesce(revoked_ms, ?3) WHERE organisation = ?1 AND id = ?2")?
+        .execute(params![organisation.0.as_bytes(), id.0.as_bytes(), now_ms])?;
+    found(changed, Resource::Key)
+}
+
+pub(super) fn key_touch(connection: &Connection, last_used_ms: &[(KeyId, i64)]) -> Result<()> {
+    let mut statement = connection.prepare_cached(
+        "UPDATE api_key SET last_used_ms = ?2 WHERE id = ?1 AND (last_used_ms IS NULL OR last_used_ms < ?2)",
+    )?;
+    for (id, used_ms) in last_used_ms {
+        statement.execute(params![id.0.as_bytes(), used_ms])?;
+    }
+    Ok(())
+}
+
+pub(super) fn signing_key_list(connection: &Connection) -> Result<Vec<SigningKey>> {
+    let mut statement = connection
+        .prepare_cached("SELECT id, secret, created_ms FROM signing_key ORDER BY created_ms DESC, id DESC")?;
+    statement
+        .query_and_then([], |row| {
+            Ok(SigningKey { id: row.get(0)?, secret: Secret::new(row.get(1)?), created_ms: row.get(2)? })
+        })?
+        .collect()
+}
+
+pub(super) fn signing_key_add(
+    connection: &Connection,
+    new: &SigningKey,
+    only_if_none: bool,
+) -> Result<Vec<SigningKey>> {
+    connection
+        .prepare_cached(
+            "INSERT INTO signing_key (id, secret, created_ms)
+             SELECT ?1, ?2, ?3 WHERE NOT ?4 OR NOT EXISTS (SELECT 1 FROM signing_key)",
+        )?
+        .execute(params![new.id, new.secret.expose(), new.created_ms, only_if_none])
+        .map_err(|error| not_inserted(error, Resource::Key))?;
+    signing_key_list(connection)
+}
+
+pub(super) fn signing_key_remove_before(connection: &Connection, created_before_ms: i64) -> Result<u64> {
+    let removed = connection
+        .prepare_cached(
+            "DELETE FROM signing_key WHERE created_ms < ?1
+             AND id <> (SELECT id FROM signing_key ORDER BY created_ms DESC, id DESC LIMIT 1)",
+        )?
+        .execute([created_before_ms])?;
+    Ok(removed as u64)
+}
+
+pub(super) fn warehouse_create(connection: &Connection, new: &Warehouse) -> Result<()> {
+    let organisation = new.organisation.0.as_bytes();
+    if new.is_default {
+        clear_default(connection, new.organisation)?;
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO warehouse (organisation, id, name, root, is_default, created_ms)
+             SELECT ?1, ?2, ?3, ?4, ?5 OR NOT EXISTS (SELECT 1 FROM warehouse WHERE organisation = ?1), ?6",
+        )?
+        .execute(params![organisation, new.id.0.as_bytes(), new.name, new.root, new.is_default, new.created_ms])
+        .map(drop)
+        .map_err(|error| not_inserted(error, Resource::Warehouse))
+}
+
+pub(super) fn warehouse_list(connection: &Connection, organisation: OrganisationId) -> Result<Vec<Warehouse>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, organisation, name, root, is_default, created_ms FROM warehouse WHERE organisation = ?1 ORDER BY name",
+    )?;
+    statement
+        .query_and_then([organisation.0.as_bytes()], |row| {
+            Ok(Warehouse {
+                id: id(WarehouseId, row.get(0)?),
+                organisation: id(OrganisationId, row.get(1)?),
+                name: row.get(2)?,
+                root: row.get(3)?,
+                is_default: row.get(4)?,
+                created_ms: row.get(5)?,
+            })
+        })?
+        .collect()
+}
+
+pub(super) fn warehouse_set_default(connection: &Connection, organisation: OrganisationId, name: &str) -> Result<()> {
+    clear_default(connection, organisation)?;
+    let changed = connection
+        .prepare_cached("UPDATE warehouse SET is_default = 1 WHERE organisation = ?1 AND name = ?2")?
+        .execute(params![organisation.0.as_bytes(), name])?;
+    found(changed, Resource::Warehouse)
+}
+
+fn clear_default(connection: &Connection, organisation: OrganisationId) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE warehouse SET is_default = 0 WHERE organisation = ?1 AND is_default = 1")?
+        .execute([organisation.0.as_bytes()])?;
+    Ok(())
+}
+
+pub(super) fn warehouse_drop(connection: &Connection, organisation: OrganisationId, name: &str) -> Result<()> {
+    let dropped = connection
+        .prepare_cached("DELETE FROM warehouse WHERE organisation = ?1 AND name = ?2")?
+        .execute(params![organisation.0.as_bytes(), name]);
+    match dropped {
+        Ok(changed) => found(changed, Resource::Warehouse),
+        Err(error) if violation(&error) == Some(Violation::ForeignKey) => {
+            Err(StoreError::NotEmpty(Resource::Warehouse))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether the organisation has that warehouse.
+pub(super) fn warehouse_exists(
+    connection: &Connection,
+    organisation: OrganisationId,
+    warehouse: WarehouseId,
+) -> Result<bool> {
+    let found = connection
+        .prepare_cached("SELECT 1 FROM warehouse WHERE organisation = ?1 AND id = ?2")?
+        .query_row(params![organisation.0.as_bytes(), warehouse.0.as_bytes()], |_| Ok(()))
+        .optional()?;
+    Ok(found.is_some())
+}
