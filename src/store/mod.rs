@@ -35,7 +35,7 @@ pub trait Store: Send + Sync + 'static {
     /// Adds an organisation.
     ///
     /// # Errors
-    /// `AlreadyExists` when its name is taken.
+    /// `AlreadyExists` when its name, or its id, is taken.
     async fn organisation_create(&self, new: &Organisation) -> Result<()>;
 
     /// All organisations, by name.
@@ -53,7 +53,7 @@ pub trait Store: Send + Sync + 'static {
     /// Adds a key.
     ///
     /// # Errors
-    /// `NotFound` when the organisation does not exist.
+    /// `NotFound` when the organisation does not exist; `AlreadyExists` when its id or its digest is taken.
     async fn key_create(&self, new: &ApiKey) -> Result<()>;
 
     /// All keys of an organisation, oldest first, the revoked included.
@@ -79,15 +79,19 @@ pub trait Store: Send + Sync + 'static {
 
     /// Adds a signing key unless there is one already and `only_if_none` is set, so that two processes that start
     /// together agree on one. Gives all, newest first.
+    ///
+    /// # Errors
+    /// `AlreadyExists` (of a key) when its id is taken.
     async fn signing_key_add(&self, new: &SigningKey, only_if_none: bool) -> Result<Vec<SigningKey>>;
 
     /// Removes the signing keys made before `created_before_ms`, but never the newest. Gives how many went.
     async fn signing_key_remove_before(&self, created_before_ms: i64) -> Result<u64>;
 
-    /// Adds a warehouse; the first of an organisation becomes its default.
+    /// Adds a warehouse. It becomes its organisation's default if it is the first, or if it asks to, in place of the one
+    /// that was.
     ///
     /// # Errors
-    /// `AlreadyExists` when the organisation has one of that name, `NotFound` when there is no such organisation.
+    /// `AlreadyExists` when the organisation has one of that name or id, `NotFound` when there is no such organisation.
     async fn warehouse_create(&self, new: &Warehouse) -> Result<()>;
 
     /// All warehouses of an organisation, by name.
@@ -125,7 +129,7 @@ pub trait Store: Send + Sync + 'static {
         page: &PageRequest,
     ) -> Result<Page<NamespaceIdent>>;
 
-    /// Sets and removes properties; what is in neither stays.
+    /// Sets and removes properties; what is in neither stays. (What is in both is removed, then set.)
     ///
     /// # Errors
     /// `NotFound`.
@@ -147,7 +151,8 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// `NotFound` when the namespace does not exist; `AlreadyExists` with the kind of what has the name (tables and views
-    /// share one name space); `LimitReached` when the organisation has `max_tables` already.
+    /// share one name space), or of what has the id; and, when nothing else is wrong, `LimitReached` when the organisation
+    /// has `max_tables` already.
     async fn table_create(&self, place: Place, new: &NewTable<'_>, max_tables: Option<u64>) -> Result<()>;
 
     /// The table or view of that name, with its pointer: one indexed read.
@@ -168,7 +173,7 @@ pub trait Store: Send + Sync + 'static {
     /// Moves a table's pointer from the document at `swap.expected` to the one at `swap.new`, in one atomic statement.
     ///
     /// # Errors
-    /// `PointerMoved` when it points elsewhere by now; `NotFound` when the table is gone.
+    /// `PointerMoved` when it points elsewhere by now; `NotFound` (of a table, whichever it was) when it is gone.
     async fn table_swap(&self, place: Place, swap: &Swap<'_>) -> Result<()>;
 
     /// Removes a table or view from the catalog. Gives what it was.
@@ -181,7 +186,7 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// `NotFound` (of a table or view: the source; of a namespace: the target's); `AlreadyExists` with the kind of what
-    /// has the target's name.
+    /// has the target's name, be it the source itself.
     async fn table_rename(&self, place: Place, from: &TableIdent, to: &TableIdent, kind: TableKind) -> Result<()>;
 
     /// How many tables and views an organisation has.
@@ -190,6 +195,9 @@ pub trait Store: Send + Sync + 'static {
     /// Takes up to `wanted` requests from what `limit` leaves of an organisation's day, in one atomic statement.
     /// `day` counts from 1970-01-01 (UTC). Without a limit, all that is wanted is given, and counted. Gives how many were
     /// taken, which is less than `wanted`, down to none, when the day's budget ends, and the day's total after it.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such organisation.
     async fn usage_take(
         &self,
         organisation: OrganisationId,

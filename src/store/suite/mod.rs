@@ -1,1 +1,117 @@
-//! The conformance suite of the stores.
+//! What every store promises, as tests that know nothing of any one of them.
+//!
+//! Each case takes a fresh, empty store. A backend runs them all with [`conformance!`].
+
+mod concurrency;
+mod fixture;
+mod isolation;
+mod namespaces;
+mod paging;
+mod tables;
+mod tenants;
+mod usage;
+
+pub(super) use concurrency::*;
+pub(super) use isolation::*;
+pub(super) use namespaces::*;
+pub(super) use paging::*;
+pub(super) use tables::*;
+pub(super) use tenants::*;
+pub(super) use usage::*;
+
+/// Makes a test of each case. `$fresh` is an async function that gives an empty `Arc<dyn Store>`, and whatever has to live
+/// as long as it.
+macro_rules! conformance {
+    ($fresh:path) => {
+        conformance! { @each $fresh,
+            // Organisations, keys, warehouses
+            a_fresh_store_answers_and_is_empty,
+            an_organisation_is_found_as_it_was_made,
+            an_organisation_name_is_taken_once,
+            a_tier_changes_and_nothing_else,
+            a_key_is_found_by_its_id_and_its_digest,
+            a_key_needs_its_organisation,
+            keys_are_listed_oldest_first_with_the_revoked,
+            a_revoked_key_keeps_its_first_time,
+            the_last_use_of_a_key_never_goes_back,
+            signing_keys_are_listed_newest_first,
+            a_signing_key_is_added_only_if_none_when_asked,
+            old_signing_keys_go_but_never_the_newest,
+            the_first_warehouse_is_the_default,
+            a_warehouse_can_be_made_the_default_as_it_is_made,
+            a_warehouse_name_is_taken_once_in_an_organisation,
+            the_default_moves_and_is_only_one,
+            a_missing_warehouse_cannot_be_the_default,
+            a_warehouse_goes_only_when_it_is_empty,
+            // Namespaces
+            a_namespace_keeps_its_properties,
+            a_namespace_name_is_taken_once,
+            a_namespace_needs_its_parent_and_its_warehouse,
+            names_of_any_script_and_look_are_kept_apart,
+            properties_are_set_and_removed,
+            properties_may_be_many_and_large,
+            properties_of_a_missing_namespace_cannot_be_changed,
+            a_namespace_goes_only_when_it_is_empty,
+            only_direct_children_are_listed,
+            children_of_a_missing_namespace_cannot_be_listed,
+            // Tables and views
+            a_table_is_found_as_it_was_made,
+            a_table_needs_its_namespace,
+            tables_and_views_share_their_names,
+            a_table_id_is_used_once,
+            tables_beyond_the_limit_are_refused,
+            a_swap_moves_the_pointer,
+            a_swap_from_elsewhere_is_refused,
+            a_swap_of_a_missing_table_says_so,
+            a_dropped_table_is_gone_and_its_name_free,
+            a_drop_must_name_the_right_kind,
+            a_renamed_table_keeps_its_id_and_pointer,
+            a_rename_tells_what_stands_in_its_way,
+            views_are_listed_apart_from_tables,
+            tables_are_counted_over_all_warehouses,
+            long_locations_are_kept_whole,
+            // Lists in pages
+            pages_hold_every_name_once_and_in_order,
+            a_page_starts_after_a_name_that_need_not_exist,
+            a_page_of_none_tells_whether_there_are_any,
+            namespaces_come_in_pages_too,
+            pages_stay_complete_while_others_write,
+            names_are_ordered_by_their_bytes,
+            // Tenants apart
+            another_organisation_reaches_nothing,
+            another_warehouse_holds_other_things,
+            organisations_may_use_the_same_names,
+            // Usage
+            usage_is_taken_up_to_the_limit,
+            usage_without_limit_is_counted,
+            usage_given_back_can_be_taken_again,
+            usage_under_a_lowered_limit_gives_nothing,
+            usage_bears_the_largest_numbers,
+            usage_of_an_unknown_organisation_is_refused,
+            // All at once
+            of_many_swaps_from_one_pointer_one_wins,
+            swaps_in_a_chain_lose_no_update,
+            of_many_creates_of_one_name_one_wins,
+            a_namespace_dropped_in_a_race_leaves_no_orphan,
+            a_parent_dropped_in_a_race_leaves_no_orphan,
+            usage_taken_at_once_stays_within_the_limit,
+            tables_created_at_once_stay_within_the_limit,
+            signing_keys_added_at_once_are_one,
+            renames_at_once_lose_nothing,
+            properties_changed_at_once_are_all_kept,
+            many_writes_at_once_each_get_their_own_answer,
+            a_write_is_seen_by_the_next_read,
+            a_caller_that_leaves_breaks_nothing,
+        }
+    };
+    (@each $fresh:path, $($case:ident),+ $(,)?) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $case() {
+                let (store, _keep) = $fresh().await;
+                $crate::store::suite::$case(store).await;
+            }
+        )+
+    };
+}
+pub(super) use conformance;

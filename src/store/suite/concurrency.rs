@@ -1,0 +1,294 @@
+//! Many callers at once.
+
+use std::sync::Arc;
+
+use tidewater_core::name::TableIdent;
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
+
+use super::fixture::{
+    Subject, assert_refused, create, document, ident, namespace, organisation, place, pointer, properties, signing_key,
+    stored_namespace, stored_table, swap,
+};
+use crate::store::{PageRequest, Place, Resource, Result, StoreError, TableKind};
+
+/// Runs `work` for 0 to `count`, all released at the same moment, and gives the results in that order.
+async fn at_once<T, F>(count: usize, work: impl Fn(usize) -> F) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let barrier = Arc::new(Barrier::new(count));
+    let mut tasks = JoinSet::new();
+    for number in 0..count {
+        let (barrier, work) = (Arc::clone(&barrier), work(number));
+        tasks.spawn(async move {
+            barrier.wait().await;
+            (number, work.await)
+        });
+    }
+    let mut results = tasks.join_all().await;
+    results.sort_unstable_by_key(|(number, _)| *number);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+async fn table(store: &Subject, place: Place) -> TableIdent {
+    ident(&stored_namespace(store, place, "sales").await, "orders")
+}
+
+pub(in crate::store) async fn of_many_swaps_from_one_pointer_one_wins(store: Subject) {
+    let place = place(&store).await;
+    let orders = table(&store, place).await;
+    let id = stored_table(&store, place, &orders).await;
+    let results = at_once(100, |number| {
+        let store = Arc::clone(&store);
+        async move { swap(&store, place, id, 0, number + 1).await }
+    })
+    .await;
+    let winners = results.iter().enumerate().filter(|(_, result)| result.is_ok()).map(|(number, _)| number);
+    let [winner] = winners.collect::<Vec<_>>()[..] else { panic!("not exactly one has won: {results:?}") };
+    let losers = results.iter().filter(|result| matches!(result, Err(StoreError::PointerMoved))).count();
+    assert_eq!(losers, 99);
+    assert_eq!(pointer(&store, place, &orders).await, document(winner + 1));
+}
+
+pub(in crate::store) async fn swaps_in_a_chain_lose_no_update(store: Subject) {
+    let place = place(&store).await;
+    let orders = table(&store, place).await;
+    let id = stored_table(&store, place, &orders).await;
+    // Everyone moves the pointer on by one, ten times, from wherever it is: each step is somebody's.
+    at_once(8, |_| {
+        let (store, orders) = (Arc::clone(&store), orders.clone());
+        async move {
+            for _ in 0..10 {
+                loop {
+                    let current = pointer(&store, place, &orders).await;
+                    let number = (0..=80).find(|number| document(*number) == current).unwrap();
+                    match swap(&store, place, id, number, number + 1).await {
+                        Ok(()) => break,
+                        Err(StoreError::PointerMoved) => {}
+                        Err(other) => panic!("{other}"),
+                    }
+                }
+            }
+        }
+    })
+    .await;
+    assert_eq!(pointer(&store, place, &orders).await, document(80));
+}
+
+fn winners<T: std::fmt::Debug>(results: &[Result<T>], refused: impl Fn(&StoreError) -> bool) -> usize {
+    let unexpected = results.iter().find(|result| result.as_ref().is_err_and(|error| !refused(error)));
+    assert!(unexpected.is_none(), "{unexpected:?}");
+    results.iter().filter(|result| result.is_ok()).count()
+}
+
+pub(in crate::store) async fn of_many_creates_of_one_name_one_wins(store: Subject) {
+    let place = place(&store).await;
+    let sales = namespace(&["sales"]);
+    let namespaces = at_once(40, |number| {
+        let (store, sales) = (Arc::clone(&store), sales.clone());
+        async move { store.namespace_create(place, &sales, &properties(&[("by", &number.to_string())])).await }
+    })
+    .await;
+    let taken = |error: &StoreError| matches!(error, StoreError::AlreadyExists(_));
+    assert_eq!(winners(&namespaces, taken), 1);
+
+    let orders = ident(&sales, "orders");
+    let tables = at_once(40, |number| {
+        let (store, orders) = (Arc::clone(&store), orders.clone());
+        let kind = if number % 2 == 0 { TableKind::Table } else { TableKind::View };
+        async move { create(&store, place, &orders, kind, None).await }
+    })
+    .await;
+    assert_eq!(winners(&tables, taken), 1);
+    let winner = tables.into_iter().find_map(Result::ok);
+    assert_eq!(store.table_get(place, &orders).await.unwrap().map(|record| record.id), winner);
+
+    let organisations = at_once(40, |_| {
+        let store = Arc::clone(&store);
+        async move { store.organisation_create(&organisation("acme")).await }
+    })
+    .await;
+    assert_eq!(winners(&organisations, taken), 1);
+}
+
+pub(in crate::store) async fn a_namespace_dropped_in_a_race_leaves_no_orphan(store: Subject) {
+    let place = place(&store).await;
+    for round in 0..25 {
+        let levels = stored_namespace(&store, place, &format!("n{round}")).await;
+        let table = ident(&levels, "t");
+        let results = at_once(2, |role| {
+            let (store, levels, table) = (Arc::clone(&store), levels.clone(), table.clone());
+            async move {
+                if role == round % 2 {
+                    store.namespace_drop(place, &levels).await
+                } else {
+                    create(&store, place, &table, TableKind::Table, None).await.map(drop)
+                }
+            }
+        })
+        .await;
+        let [dropped, created] = if round % 2 == 0 { [0, 1] } else { [1, 0] }.map(|role| &results[role]);
+        let is_there = store.namespace_get(place, &levels).await.unwrap().is_some();
+        match (dropped, created) {
+            (Ok(()), Err(StoreError::NotFound(Resource::Namespace))) => assert!(!is_there),
+            (Err(StoreError::NotEmpty(Resource::Namespace)), Ok(())) => assert!(is_there),
+            other => panic!("not one of the two orders: {other:?}"),
+        }
+        assert_eq!(store.table_get(place, &table).await.unwrap().is_some(), is_there);
+    }
+}
+
+pub(in crate::store) async fn a_parent_dropped_in_a_race_leaves_no_orphan(store: Subject) {
+    let place = place(&store).await;
+    for round in 0..25 {
+        let name = format!("n{round}");
+        let parent = stored_namespace(&store, place, &name).await;
+        let child = namespace(&[&name, "child"]);
+        let results = at_once(2, |role| {
+            let (store, parent, child) = (Arc::clone(&store), parent.clone(), child.clone());
+            async move {
+                if role == 0 {
+                    store.namespace_drop(place, &parent).await
+                } else {
+                    store.namespace_create(place, &child, &properties(&[])).await
+                }
+            }
+        })
+        .await;
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
+        let has = async |namespace| store.namespace_get(place, namespace).await.unwrap().is_some();
+        assert_eq!(has(&parent).await, has(&child).await);
+    }
+}
+
+pub(in crate::store) async fn usage_taken_at_once_stays_within_the_limit(store: Subject) {
+    let organisation = place(&store).await.organisation;
+    let results = at_once(64, |number| {
+        let store = Arc::clone(&store);
+        async move { store.usage_take(organisation, 1, number as u64 % 7 + 1, Some(100)).await.unwrap() }
+    })
+    .await;
+    assert_eq!(results.iter().map(|taken| taken.granted).sum::<u64>(), 100, "all of the budget, and no more");
+    assert!(results.iter().all(|taken| taken.total <= 100));
+    assert_eq!(store.usage_get(organisation, 1).await.unwrap(), 100);
+}
+
+pub(in crate::store) async fn tables_created_at_once_stay_within_the_limit(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    let results = at_once(30, |number| {
+        let (store, ident) = (Arc::clone(&store), ident(&sales, &format!("t{number}")));
+        async move { create(&store, place, &ident, TableKind::Table, Some(10)).await }
+    })
+    .await;
+    assert_eq!(winners(&results, |error| matches!(error, StoreError::LimitReached { limit: 10 })), 10);
+    assert_eq!(store.table_count(place.organisation).await.unwrap(), 10);
+}
+
+pub(in crate::store) async fn signing_keys_added_at_once_are_one(store: Subject) {
+    let results = at_once(20, |number| {
+        let store = Arc::clone(&store);
+        async move { store.signing_key_add(&signing_key(&format!("k{number}"), 1), true).await.unwrap() }
+    })
+    .await;
+    let agreed = &store.signing_key_list().await.unwrap()[..];
+    assert_eq!(agreed.len(), 1);
+    assert!(results.iter().all(|keys| keys.len() == 1 && keys[0].id == agreed[0].id), "all sign with the same key");
+}
+
+pub(in crate::store) async fn renames_at_once_lose_nothing(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    for number in 0..20 {
+        stored_table(&store, place, &ident(&sales, &format!("t{number}"))).await;
+    }
+    // All want the same name; then all of the rest their own.
+    let results = at_once(20, |number| {
+        let (store, from) = (Arc::clone(&store), ident(&sales, &format!("t{number}")));
+        let to = ident(&sales, "wanted");
+        async move { store.table_rename(place, &from, &to, TableKind::Table).await }
+    })
+    .await;
+    let taken = |error: &StoreError| matches!(error, StoreError::AlreadyExists(Resource::Table));
+    assert_eq!(winners(&results, taken), 1);
+    let listed = store.table_list(place, &sales, TableKind::Table, &PageRequest::default()).await.unwrap();
+    assert_eq!(listed.items.len(), 20);
+}
+
+pub(in crate::store) async fn properties_changed_at_once_are_all_kept(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    at_once(50, |number| {
+        let (store, sales) = (Arc::clone(&store), sales.clone());
+        let change = properties(&[(&format!("key-{number}"), "set")]);
+        async move { store.namespace_update_properties(place, &sales, &change, &[]).await.unwrap() }
+    })
+    .await;
+    assert_eq!(store.namespace_get(place, &sales).await.unwrap().unwrap().len(), 50);
+}
+
+pub(in crate::store) async fn many_writes_at_once_each_get_their_own_answer(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    // A third can be done, a third names a missing namespace, a third is taken: no answer may go to a neighbour.
+    stored_table(&store, place, &ident(&sales, "taken")).await;
+    let results = at_once(300, |number| {
+        let store = Arc::clone(&store);
+        let ident = match number % 3 {
+            0 => ident(&sales, &format!("t{number}")),
+            1 => ident(&namespace(&["nope"]), "t"),
+            _ => ident(&sales, "taken"),
+        };
+        async move { create(&store, place, &ident, TableKind::Table, None).await }
+    })
+    .await;
+    for (number, result) in results.into_iter().enumerate() {
+        match number % 3 {
+            0 => {
+                let found = store.table_get(place, &ident(&sales, &format!("t{number}"))).await.unwrap();
+                assert_eq!(found.map(|record| record.id), result.ok(), "table {number}");
+            }
+            1 => assert_refused!(result, StoreError::NotFound(Resource::Namespace)),
+            _ => assert_refused!(result, StoreError::AlreadyExists(Resource::Table)),
+        }
+    }
+    assert_eq!(store.table_count(place.organisation).await.unwrap(), 101);
+}
+
+pub(in crate::store) async fn a_write_is_seen_by_the_next_read(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    at_once(8, |caller| {
+        let (store, mine) = (Arc::clone(&store), ident(&sales, &format!("t{caller}")));
+        async move {
+            let id = stored_table(&store, place, &mine).await;
+            for number in 0..20 {
+                swap(&store, place, id, number, number + 1).await.unwrap();
+                assert_eq!(pointer(&store, place, &mine).await, document(number + 1));
+            }
+        }
+    })
+    .await;
+}
+
+pub(in crate::store) async fn a_caller_that_leaves_breaks_nothing(store: Subject) {
+    let place = place(&store).await;
+    let orders = table(&store, place).await;
+    let id = stored_table(&store, place, &orders).await;
+    for number in 0..20 {
+        // Polled once and dropped: the request was made, nobody waits for its answer.
+        let mut leaving = Box::pin(swap(&store, place, id, 0, number + 1));
+        tokio::select! {
+            biased;
+            _ = &mut leaving => {}
+            () = std::future::ready(()) => {}
+        }
+    }
+    // Whichever of the swaps came first, if any: the table is whole, and answers.
+    let current = pointer(&store, place, &orders).await;
+    let number = (0..=20).find(|number| document(*number) == current);
+    assert!(number.is_some(), "an unknown pointer: {current}");
+    stored_table(&store, place, &ident(&orders.namespace, "next")).await;
+}

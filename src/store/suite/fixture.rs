@@ -1,0 +1,152 @@
+//! Makes what the cases need.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tidewater_core::access::Role;
+use tidewater_core::ids::{KeyId, OrganisationId, TableId, WarehouseId};
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+use uuid::Uuid;
+
+use crate::clock::fresh_uuid;
+use crate::secret::Secret;
+use crate::store::{
+    ApiKey, KeyDigest, NewTable, Organisation, Place, Properties, Result, SigningKey, Store, Swap, TableKind, Warehouse,
+};
+
+/// The store that a case is given.
+pub(super) type Subject = Arc<dyn Store>;
+
+/// A time like any other.
+pub(super) const NOW_MS: i64 = 1_790_000_000_000;
+
+/// An organisation of that name, not yet stored.
+pub(super) fn organisation(name: &str) -> Organisation {
+    Organisation {
+        id: OrganisationId(fresh_uuid()),
+        name: name.to_owned(),
+        tier: "professional".to_owned(),
+        created_ms: NOW_MS,
+    }
+}
+
+/// A digest that belongs to that number.
+pub(super) fn digest(number: u128) -> KeyDigest {
+    let mut bytes = [7; 32];
+    bytes[..16].copy_from_slice(&number.to_be_bytes());
+    KeyDigest(bytes)
+}
+
+/// A key, not yet stored.
+pub(super) fn key(organisation: OrganisationId, name: &str) -> ApiKey {
+    let id = fresh_uuid();
+    ApiKey {
+        id: KeyId(id),
+        organisation,
+        name: name.to_owned(),
+        role: Role::Writer,
+        digest: digest(id.as_u128()),
+        created_ms: NOW_MS,
+        expires_ms: None,
+        last_used_ms: None,
+        revoked_ms: None,
+    }
+}
+
+/// A signing key, not yet stored.
+pub(super) fn signing_key(id: &str, created_ms: i64) -> SigningKey {
+    SigningKey { id: id.to_owned(), secret: Secret::new([created_ms.to_le_bytes()[0]; 32]), created_ms }
+}
+
+/// A warehouse, not yet stored.
+pub(super) fn warehouse(organisation: OrganisationId, name: &str) -> Warehouse {
+    Warehouse {
+        id: WarehouseId(fresh_uuid()),
+        organisation,
+        name: name.to_owned(),
+        root: format!("s3://bucket/{name}/"),
+        is_default: false,
+        created_ms: NOW_MS,
+    }
+}
+
+/// A place in a new organisation with a new warehouse, both stored.
+pub(super) async fn place(store: &Subject) -> Place {
+    let organisation = organisation(&format!("org-{}", fresh_uuid()));
+    store.organisation_create(&organisation).await.unwrap();
+    place_of(store, organisation.id, "lake").await
+}
+
+/// A place in a new warehouse of that organisation.
+pub(super) async fn place_of(store: &Subject, organisation: OrganisationId, name: &str) -> Place {
+    let warehouse = warehouse(organisation, name);
+    store.warehouse_create(&warehouse).await.unwrap();
+    Place { organisation, warehouse: warehouse.id }
+}
+
+/// A namespace by its levels.
+pub(super) fn namespace(levels: &[&str]) -> NamespaceIdent {
+    NamespaceIdent::new(levels).unwrap()
+}
+
+/// A table's identifier in a namespace.
+pub(super) fn ident(namespace: &NamespaceIdent, name: &str) -> TableIdent {
+    TableIdent::new(namespace.clone(), name).unwrap()
+}
+
+/// Properties from pairs.
+pub(super) fn properties(pairs: &[(&str, &str)]) -> Properties {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+/// A namespace of one level without properties, stored.
+pub(super) async fn stored_namespace(store: &Subject, place: Place, name: &str) -> NamespaceIdent {
+    let namespace = namespace(&[name]);
+    store.namespace_create(place, &namespace, &BTreeMap::new()).await.unwrap();
+    namespace
+}
+
+/// Where the document of that number is, of any table.
+pub(super) fn document(number: usize) -> String {
+    format!("s3://bucket/lake/t/metadata/{number:05}-{}.metadata.json", Uuid::from_u128(number as u128))
+}
+
+/// Stores a table or view at [`document`] 0.
+pub(super) async fn create(
+    store: &Subject,
+    place: Place,
+    ident: &TableIdent,
+    kind: TableKind,
+    max_tables: Option<u64>,
+) -> Result<TableId> {
+    let id = TableId(fresh_uuid());
+    let location = format!("s3://bucket/lake/{id}/");
+    let new = NewTable { id, ident, kind, metadata_location: &document(0), location: &location, now_ms: NOW_MS };
+    store.table_create(place, &new, max_tables).await.map(|()| id)
+}
+
+/// Stores a table at [`document`] 0.
+pub(super) async fn stored_table(store: &Subject, place: Place, ident: &TableIdent) -> TableId {
+    create(store, place, ident, TableKind::Table, None).await.unwrap()
+}
+
+/// Moves a table from one document to another.
+pub(super) async fn swap(store: &Subject, place: Place, id: TableId, from: usize, to: usize) -> Result<()> {
+    let (expected, new) = (document(from), document(to));
+    let swap = Swap { id, expected: &expected, new: &new, location: "s3://bucket/lake/t/", now_ms: NOW_MS + 1 };
+    store.table_swap(place, &swap).await
+}
+
+/// The document that a table points at.
+pub(super) async fn pointer(store: &Subject, place: Place, ident: &TableIdent) -> String {
+    store.table_get(place, ident).await.unwrap().unwrap().metadata_location
+}
+
+/// Fails unless a result is the error of that pattern.
+macro_rules! assert_refused {
+    ($result:expr, $pattern:pat) => {{
+        let result = $result;
+        assert!(matches!(result, Err($pattern)), "expected {}, got {result:?}", stringify!($pattern));
+    }};
+}
+pub(super) use assert_refused;

@@ -1,0 +1,121 @@
+//! Tenants see nothing of each other.
+
+use tidewater_core::ids::OrganisationId;
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+
+use super::fixture::{
+    NOW_MS, Subject, assert_refused, create, document, ident, key, namespace, organisation, place, place_of, pointer,
+    properties, stored_namespace, stored_table, swap,
+};
+use crate::store::{PageRequest, Place, Resource, StoreError, TableKind};
+
+/// A stranger's every method on what is the owner's, by the owner's own names and ids.
+pub(in crate::store) async fn another_organisation_reaches_nothing(store: Subject) {
+    let owner = place(&store).await;
+    let sales = namespace(&["sales"]);
+    store.namespace_create(owner, &sales, &properties(&[("secret", "1")])).await.unwrap();
+    store.namespace_create(owner, &namespace(&["empty"]), &properties(&[])).await.unwrap();
+    let orders = ident(&sales, "orders");
+    let id = stored_table(&store, owner, &orders).await;
+    let owners_key = key(owner.organisation, "etl");
+    store.key_create(&owners_key).await.unwrap();
+    store.usage_take(owner.organisation, 1, 5, None).await.unwrap();
+
+    let stranger = organisation("stranger");
+    store.organisation_create(&stranger).await.unwrap();
+    // The stranger has guessed the warehouse's id.
+    let guessed = Place { organisation: stranger.id, warehouse: owner.warehouse };
+
+    reads_nothing(&store, guessed, &sales, &orders).await;
+    let swapped = swap(&store, guessed, id, 0, 1).await;
+    assert_refused!(swapped, StoreError::NotFound(Resource::Table));
+    changes_nothing(&store, guessed, &sales, &orders).await;
+    let revoked = store.key_revoke(stranger.id, owners_key.id, NOW_MS).await;
+    assert_refused!(revoked, StoreError::NotFound(Resource::Key));
+    assert_refused!(store.warehouse_set_default(stranger.id, "lake").await, StoreError::NotFound(Resource::Warehouse));
+    assert_refused!(store.warehouse_drop(stranger.id, "lake").await, StoreError::NotFound(Resource::Warehouse));
+    store.organisation_set_tier(stranger.id, "free").await.unwrap();
+    store.usage_take(stranger.id, 1, 3, None).await.unwrap();
+    store.usage_give_back(stranger.id, 1, 100).await.unwrap();
+
+    // All that is the owner's is as it was.
+    assert_eq!(store.namespace_get(owner, &sales).await.unwrap(), Some(properties(&[("secret", "1")])));
+    assert_eq!(pointer(&store, owner, &orders).await, document(0));
+    let (found, its_owner) = store.key_by_id(owners_key.id).await.unwrap().unwrap();
+    assert_eq!((found, its_owner.id), (owners_key, owner.organisation));
+    assert_eq!(its_owner.tier, "professional");
+    assert_eq!(store.usage_get(owner.organisation, 1).await.unwrap(), 5);
+    assert!(store.warehouse_list(owner.organisation).await.unwrap()[0].is_default);
+    assert_eq!(store.table_count(owner.organisation).await.unwrap(), 1);
+}
+
+async fn reads_nothing(store: &Subject, guessed: Place, sales: &NamespaceIdent, orders: &TableIdent) {
+    let all = PageRequest::default();
+    let stranger: OrganisationId = guessed.organisation;
+    assert_eq!(store.key_list(stranger).await.unwrap(), []);
+    assert_eq!(store.warehouse_list(stranger).await.unwrap(), []);
+    assert_eq!(store.namespace_get(guessed, sales).await.unwrap(), None);
+    assert_eq!(store.namespace_list(guessed, None, &all).await.unwrap().items, []);
+    assert_refused!(store.namespace_list(guessed, Some(sales), &all).await, StoreError::NotFound(Resource::Namespace));
+    assert_eq!(store.table_get(guessed, orders).await.unwrap(), None);
+    for kind in [TableKind::Table, TableKind::View] {
+        let listed = store.table_list(guessed, sales, kind, &all).await;
+        assert_refused!(listed, StoreError::NotFound(Resource::Namespace));
+    }
+    assert_eq!(store.table_count(stranger).await.unwrap(), 0);
+    assert_eq!(store.usage_get(stranger, 1).await.unwrap(), 0);
+}
+
+async fn changes_nothing(store: &Subject, guessed: Place, sales: &NamespaceIdent, orders: &TableIdent) {
+    let added = store.namespace_create(guessed, &namespace(&["mine"]), &properties(&[])).await;
+    assert_refused!(added, StoreError::NotFound(Resource::Warehouse));
+    let below = store.namespace_create(guessed, &namespace(&["sales", "mine"]), &properties(&[])).await;
+    assert_refused!(below, StoreError::NotFound(Resource::Warehouse));
+    let updated = store
+        .namespace_update_properties(guessed, sales, &properties(&[("secret", "2")]), &["secret".to_owned()])
+        .await;
+    assert_refused!(updated, StoreError::NotFound(Resource::Namespace));
+    let dropped = store.namespace_drop(guessed, &namespace(&["empty"])).await;
+    assert_refused!(dropped, StoreError::NotFound(Resource::Namespace));
+    let created = create(store, guessed, &ident(sales, "mine"), TableKind::Table, None).await;
+    assert_refused!(created, StoreError::NotFound(Resource::Namespace));
+    let dropped = store.table_drop(guessed, orders, TableKind::Table).await;
+    assert_refused!(dropped, StoreError::NotFound(Resource::Table));
+    let renamed = store.table_rename(guessed, orders, &ident(sales, "mine"), TableKind::Table).await;
+    assert_refused!(renamed, StoreError::NotFound(Resource::Table));
+}
+
+pub(in crate::store) async fn another_warehouse_holds_other_things(store: Subject) {
+    let here = place(&store).await;
+    let there = place_of(&store, here.organisation, "there").await;
+    let sales = stored_namespace(&store, here, "sales").await;
+    let orders = ident(&sales, "orders");
+    let id = stored_table(&store, here, &orders).await;
+
+    reads_nothing_there(&store, there, &sales, &orders).await;
+    assert_refused!(swap(&store, there, id, 0, 1).await, StoreError::NotFound(Resource::Table));
+    stored_namespace(&store, there, "sales").await;
+    let other_id = stored_table(&store, there, &orders).await;
+    swap(&store, there, other_id, 0, 1).await.unwrap();
+    assert_eq!(pointer(&store, here, &orders).await, document(0));
+    assert_eq!(pointer(&store, there, &orders).await, document(1));
+}
+
+async fn reads_nothing_there(store: &Subject, there: Place, sales: &NamespaceIdent, orders: &TableIdent) {
+    assert_eq!(store.namespace_get(there, sales).await.unwrap(), None);
+    assert_eq!(store.namespace_list(there, None, &PageRequest::default()).await.unwrap().items, []);
+    assert_eq!(store.table_get(there, orders).await.unwrap(), None);
+}
+
+pub(in crate::store) async fn organisations_may_use_the_same_names(store: Subject) {
+    let (one, two) = (place(&store).await, place(&store).await);
+    for (place, document_number) in [(one, 1), (two, 2)] {
+        let sales = stored_namespace(&store, place, "sales").await;
+        let id = stored_table(&store, place, &ident(&sales, "orders")).await;
+        swap(&store, place, id, 0, document_number).await.unwrap();
+    }
+    let orders = ident(&namespace(&["sales"]), "orders");
+    store.table_drop(one, &orders, TableKind::Table).await.unwrap();
+    store.namespace_drop(one, &namespace(&["sales"])).await.unwrap();
+    assert_eq!(pointer(&store, two, &orders).await, document(2));
+}

@@ -1,0 +1,253 @@
+//! Tables and views.
+
+use tidewater_core::ids::TableId;
+
+use super::fixture::{
+    NOW_MS, Subject, assert_refused, create, document, ident, namespace, place, place_of, pointer, properties,
+    stored_namespace, stored_table, swap,
+};
+use crate::clock::fresh_uuid;
+use crate::store::{NewTable, PageRequest, Resource, StoreError, Swap, TableKind, TableRecord};
+
+pub(in crate::store) async fn a_table_is_found_as_it_was_made(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    for (name, kind) in [("orders", TableKind::Table), ("totals", TableKind::View)] {
+        let id = create(&store, place, &ident(&sales, name), kind, None).await.unwrap();
+        let record = TableRecord { id, kind, metadata_location: document(0) };
+        assert_eq!(store.table_get(place, &ident(&sales, name)).await.unwrap(), Some(record));
+    }
+    assert_eq!(store.table_get(place, &ident(&sales, "Orders")).await.unwrap(), None);
+    assert_eq!(store.table_get(place, &ident(&namespace(&["nope"]), "orders")).await.unwrap(), None);
+}
+
+pub(in crate::store) async fn a_table_needs_its_namespace(store: Subject) {
+    let place = place(&store).await;
+    stored_namespace(&store, place, "a").await;
+    for levels in [&["b"][..], &["a", "b"]] {
+        let orphan = create(&store, place, &ident(&namespace(levels), "t"), TableKind::Table, None).await;
+        assert_refused!(orphan, StoreError::NotFound(Resource::Namespace));
+    }
+    assert_eq!(store.table_count(place.organisation).await.unwrap(), 0);
+}
+
+pub(in crate::store) async fn tables_and_views_share_their_names(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    create(&store, place, &ident(&sales, "t"), TableKind::Table, None).await.unwrap();
+    create(&store, place, &ident(&sales, "v"), TableKind::View, None).await.unwrap();
+    for kind in [TableKind::Table, TableKind::View] {
+        let table = create(&store, place, &ident(&sales, "t"), kind, None).await;
+        assert_refused!(table, StoreError::AlreadyExists(Resource::Table));
+        let view = create(&store, place, &ident(&sales, "v"), kind, None).await;
+        assert_refused!(view, StoreError::AlreadyExists(Resource::View));
+    }
+    assert_eq!(store.table_count(place.organisation).await.unwrap(), 2);
+}
+
+pub(in crate::store) async fn a_table_id_is_used_once(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    let id = stored_table(&store, place, &ident(&sales, "first")).await;
+    let second = ident(&sales, "second");
+    let new = NewTable {
+        id,
+        ident: &second,
+        kind: TableKind::Table,
+        metadata_location: &document(1),
+        location: "s3://bucket/lake/second/",
+        now_ms: NOW_MS,
+    };
+    assert_refused!(store.table_create(place, &new, None).await, StoreError::AlreadyExists(Resource::Table));
+    assert_eq!(store.table_get(place, &second).await.unwrap(), None);
+}
+
+pub(in crate::store) async fn tables_beyond_the_limit_are_refused(store: Subject) {
+    let place = place(&store).await;
+    let spare = place_of(&store, place.organisation, "spare").await;
+    let here = stored_namespace(&store, place, "here").await;
+    let there = stored_namespace(&store, spare, "there").await;
+    let limit = Some(2);
+    let none = create(&store, place, &ident(&here, "t0"), TableKind::Table, Some(0)).await;
+    assert_refused!(none, StoreError::LimitReached { limit: 0 });
+    create(&store, place, &ident(&here, "t1"), TableKind::Table, limit).await.unwrap();
+    create(&store, spare, &ident(&there, "t2"), TableKind::View, limit).await.unwrap();
+
+    let third = create(&store, place, &ident(&here, "t3"), TableKind::Table, limit).await;
+    assert_refused!(third, StoreError::LimitReached { limit: 2 });
+    assert_eq!(store.table_get(place, &ident(&here, "t3")).await.unwrap(), None);
+    // What is wrong apart from the limit is told first, since more room would not help.
+    let taken = create(&store, place, &ident(&here, "t1"), TableKind::Table, limit).await;
+    assert_refused!(taken, StoreError::AlreadyExists(Resource::Table));
+    let orphan = create(&store, place, &ident(&namespace(&["nope"]), "t"), TableKind::Table, limit).await;
+    assert_refused!(orphan, StoreError::NotFound(Resource::Namespace));
+
+    store.table_drop(spare, &ident(&there, "t2"), TableKind::View).await.unwrap();
+    create(&store, place, &ident(&here, "t3"), TableKind::Table, limit).await.unwrap();
+    create(&store, place, &ident(&here, "t4"), TableKind::Table, None).await.unwrap();
+}
+
+pub(in crate::store) async fn a_swap_moves_the_pointer(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    let (moved, other) = (ident(&sales, "moved"), ident(&sales, "other"));
+    let id = stored_table(&store, place, &moved).await;
+    stored_table(&store, place, &other).await;
+    for number in 0..5 {
+        swap(&store, place, id, number, number + 1).await.unwrap();
+        assert_eq!(pointer(&store, place, &moved).await, document(number + 1));
+    }
+    assert_eq!(pointer(&store, place, &other).await, document(0), "it had the same pointer, and keeps it");
+
+    let view = ident(&sales, "view");
+    let id = create(&store, place, &view, TableKind::View, None).await.unwrap();
+    swap(&store, place, id, 0, 1).await.unwrap();
+    assert_eq!(pointer(&store, place, &view).await, document(1));
+}
+
+pub(in crate::store) async fn a_swap_from_elsewhere_is_refused(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    let orders = ident(&sales, "orders");
+    let id = stored_table(&store, place, &orders).await;
+    swap(&store, place, id, 0, 1).await.unwrap();
+    assert_refused!(swap(&store, place, id, 0, 2).await, StoreError::PointerMoved);
+    // A swap whose answer was lost, done again: it must not look as if it had happened now.
+    assert_refused!(swap(&store, place, id, 0, 1).await, StoreError::PointerMoved);
+    assert_eq!(pointer(&store, place, &orders).await, document(1));
+}
+
+pub(in crate::store) async fn a_swap_of_a_missing_table_says_so(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    let never = swap(&store, place, TableId(fresh_uuid()), 0, 1).await;
+    assert_refused!(never, StoreError::NotFound(Resource::Table));
+
+    let orders = ident(&sales, "orders");
+    let old = stored_table(&store, place, &orders).await;
+    store.table_drop(place, &orders, TableKind::Table).await.unwrap();
+    stored_table(&store, place, &orders).await;
+    // Another table has the name, and even the same pointer: it is not the one that was read.
+    assert_refused!(swap(&store, place, old, 0, 1).await, StoreError::NotFound(Resource::Table));
+    assert_eq!(pointer(&store, place, &orders).await, document(0));
+}
+
+pub(in crate::store) async fn a_dropped_table_is_gone_and_its_name_free(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    let orders = ident(&sales, "orders");
+    let id = stored_table(&store, place, &orders).await;
+    swap(&store, place, id, 0, 1).await.unwrap();
+    let dropped = store.table_drop(place, &orders, TableKind::Table).await.unwrap();
+    assert_eq!(dropped, TableRecord { id, kind: TableKind::Table, metadata_location: document(1) });
+    assert_eq!(store.table_get(place, &orders).await.unwrap(), None);
+    let again = store.table_drop(place, &orders, TableKind::Table).await;
+    assert_refused!(again, StoreError::NotFound(Resource::Table));
+    create(&store, place, &orders, TableKind::View, None).await.unwrap();
+}
+
+pub(in crate::store) async fn a_drop_must_name_the_right_kind(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    let (table, view) = (ident(&sales, "t"), ident(&sales, "v"));
+    create(&store, place, &table, TableKind::Table, None).await.unwrap();
+    create(&store, place, &view, TableKind::View, None).await.unwrap();
+    let as_view = store.table_drop(place, &table, TableKind::View).await;
+    assert_refused!(as_view, StoreError::NotFound(Resource::View));
+    let as_table = store.table_drop(place, &view, TableKind::Table).await;
+    assert_refused!(as_table, StoreError::NotFound(Resource::Table));
+    assert_eq!(store.table_count(place.organisation).await.unwrap(), 2);
+}
+
+pub(in crate::store) async fn a_renamed_table_keeps_its_id_and_pointer(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    let archive = namespace(&["sales", "archive"]);
+    store.namespace_create(place, &archive, &properties(&[])).await.unwrap();
+    let names = [ident(&sales, "orders"), ident(&sales, "Orders"), ident(&archive, "orders 2026 ✓")];
+    let id = stored_table(&store, place, &names[0]).await;
+    swap(&store, place, id, 0, 1).await.unwrap();
+    for step in names.windows(2) {
+        store.table_rename(place, &step[0], &step[1], TableKind::Table).await.unwrap();
+        assert_eq!(store.table_get(place, &step[0]).await.unwrap(), None);
+        let record = TableRecord { id, kind: TableKind::Table, metadata_location: document(1) };
+        assert_eq!(store.table_get(place, &step[1]).await.unwrap(), Some(record));
+    }
+    swap(&store, place, id, 1, 2).await.unwrap();
+    assert_refused!(store.namespace_drop(place, &archive).await, StoreError::NotEmpty(Resource::Namespace));
+    stored_table(&store, place, &names[0]).await;
+}
+
+pub(in crate::store) async fn a_rename_tells_what_stands_in_its_way(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    let (table, view, free) = (ident(&sales, "t"), ident(&sales, "v"), ident(&sales, "free"));
+    create(&store, place, &table, TableKind::Table, None).await.unwrap();
+    create(&store, place, &view, TableKind::View, None).await.unwrap();
+
+    let onto_view = store.table_rename(place, &table, &view, TableKind::Table).await;
+    assert_refused!(onto_view, StoreError::AlreadyExists(Resource::View));
+    let onto_table = store.table_rename(place, &view, &table, TableKind::View).await;
+    assert_refused!(onto_table, StoreError::AlreadyExists(Resource::Table));
+    let onto_itself = store.table_rename(place, &table, &table, TableKind::Table).await;
+    assert_refused!(onto_itself, StoreError::AlreadyExists(Resource::Table));
+    let into_nothing = store.table_rename(place, &table, &ident(&namespace(&["nope"]), "t"), TableKind::Table).await;
+    assert_refused!(into_nothing, StoreError::NotFound(Resource::Namespace));
+    for (from, kind, missing) in [
+        (&free, TableKind::Table, Resource::Table),
+        (&free, TableKind::View, Resource::View),
+        (&table, TableKind::View, Resource::View),
+        (&view, TableKind::Table, Resource::Table),
+    ] {
+        let result = store.table_rename(place, from, &ident(&sales, "to"), kind).await;
+        assert!(matches!(result, Err(StoreError::NotFound(found)) if found == missing), "{result:?}");
+    }
+    for ident in [&table, &view] {
+        assert_eq!(pointer(&store, place, ident).await, document(0));
+    }
+}
+
+pub(in crate::store) async fn views_are_listed_apart_from_tables(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    let other = stored_namespace(&store, place, "sales2").await;
+    for (name, kind) in
+        [("d", TableKind::Table), ("c", TableKind::View), ("b", TableKind::Table), ("a", TableKind::View)]
+    {
+        create(&store, place, &ident(&sales, name), kind, None).await.unwrap();
+    }
+    let list =
+        async |namespace, kind| store.table_list(place, namespace, kind, &PageRequest::default()).await.unwrap().items;
+    assert_eq!(list(&sales, TableKind::Table).await, ["b", "d"]);
+    assert_eq!(list(&sales, TableKind::View).await, ["a", "c"]);
+    assert_eq!(list(&other, TableKind::Table).await, [""; 0]);
+}
+
+pub(in crate::store) async fn tables_are_counted_over_all_warehouses(store: Subject) {
+    let here = place(&store).await;
+    let there = place_of(&store, here.organisation, "there").await;
+    let elsewhere = place(&store).await;
+    for place in [here, there, elsewhere] {
+        let sales = stored_namespace(&store, place, "sales").await;
+        create(&store, place, &ident(&sales, "t"), TableKind::Table, None).await.unwrap();
+        create(&store, place, &ident(&sales, "v"), TableKind::View, None).await.unwrap();
+    }
+    assert_eq!(store.table_count(here.organisation).await.unwrap(), 4);
+    assert_eq!(store.table_count(elsewhere.organisation).await.unwrap(), 2);
+}
+
+pub(in crate::store) async fn long_locations_are_kept_whole(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    let orders = ident(&sales, "orders");
+    let id = stored_table(&store, place, &orders).await;
+    // Longer than a page of any database; a swap may also move where the files are.
+    let deep = format!("s3://bucket/{}/", "vägen/".repeat(3_000));
+    let new = format!("{deep}metadata/00001.metadata.json");
+    let there = Swap { id, expected: &document(0), new: &new, location: &deep, now_ms: NOW_MS };
+    store.table_swap(place, &there).await.unwrap();
+    assert_eq!(pointer(&store, place, &orders).await, new);
+    let back = Swap { id, expected: &new, new: &document(2), location: "s3://bucket/t/", now_ms: NOW_MS };
+    store.table_swap(place, &back).await.unwrap();
+    assert_eq!(pointer(&store, place, &orders).await, document(2));
+}
