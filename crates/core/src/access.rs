@@ -71,6 +71,53 @@ impl FromStr for Role {
     }
 }
 
+/// The longest name of an organisation or a key, in characters.
+pub const MAX_LABEL_CHARS: usize = 64;
+
+/// A name for an organisation or a key that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LabelError {
+    /// An organisation's name, which is typed on command lines.
+    #[error(
+        "'{0}' cannot be an organisation's name: use 1 to {MAX_LABEL_CHARS} of a-z, A-Z, 0-9, '-', '_' and '.', starting with a letter or digit"
+    )]
+    Organisation(String),
+    /// A key's name, which is for people.
+    #[error(
+        "{0:?} cannot be a key's name: use 1 to {MAX_LABEL_CHARS} characters, none of them a control character, and no space at its ends"
+    )]
+    Key(String),
+}
+
+/// Whether an organisation can have that name.
+///
+/// # Errors
+/// When it cannot; the text says what can.
+pub fn check_organisation_name(name: &str) -> Result<(), LabelError> {
+    let starts_well = name.starts_with(|first: char| first.is_ascii_alphanumeric());
+    let reads_well = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+    if starts_well && reads_well && name.len() <= MAX_LABEL_CHARS {
+        return Ok(());
+    }
+    Err(LabelError::Organisation(shortened(name)))
+}
+
+/// Whether a key can have that name.
+///
+/// # Errors
+/// When it cannot; the text says what can.
+pub fn check_key_name(name: &str) -> Result<(), LabelError> {
+    let fits = !name.is_empty() && name.chars().count() <= MAX_LABEL_CHARS;
+    if fits && name.trim() == name && !name.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(LabelError::Key(shortened(name)))
+}
+
+fn shortened(name: &str) -> String {
+    name.chars().take(MAX_LABEL_CHARS).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,5 +136,25 @@ mod tests {
             assert_eq!(role.as_str().parse(), Ok(role));
         }
         assert!("root".parse::<Role>().is_err());
+    }
+
+    #[test]
+    fn an_organisations_name_can_be_typed_anywhere() {
+        for good in ["acme", "Acme-2.eu_west", "7", &"a".repeat(64)] {
+            assert_eq!(check_organisation_name(good), Ok(()));
+        }
+        for bad in ["", "-acme", "a b", "a/b", "é", "a\n", "a:b", &"a".repeat(65)] {
+            assert!(check_organisation_name(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_keys_name_is_one_line_that_a_person_can_read() {
+        for good in ["ci", "Spark on Kubernetes", "Zoë's laptop", &"é".repeat(64)] {
+            assert_eq!(check_key_name(good), Ok(()));
+        }
+        for bad in ["", " ", " ci", "a\nb", "\u{7}", &"é".repeat(65)] {
+            assert!(check_key_name(bad).is_err(), "{bad:?}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! What a tier includes.
+//! What a tier includes, and how a day's budget is counted.
 
 use std::collections::BTreeMap;
 
@@ -33,4 +33,78 @@ pub fn default_tiers() -> BTreeMap<String, Tier> {
         ("premium".to_owned(), tier(true, Some(100_000))),
         ("enterprise".to_owned(), tier(true, None)),
     ])
+}
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// The largest slice of a day's budget that a process takes at once: what a crash can lose of it.
+pub const MAX_SLICE: u64 = 1_000;
+
+/// The day (UTC) of a time in milliseconds since 1970, counted from 1970-01-01.
+#[must_use]
+pub const fn day_of(now_ms: i64) -> i64 {
+    now_ms.div_euclid(DAY_MS)
+}
+
+/// How many seconds are left of the day (UTC), rounded up: 1 to 86,400. After so many, the next day has begun.
+#[must_use]
+pub const fn seconds_left_of_day(now_ms: i64) -> u64 {
+    let left_ms = DAY_MS - now_ms.rem_euclid(DAY_MS);
+    left_ms.unsigned_abs().div_ceil(1_000)
+}
+
+/// How many requests of a day's budget a process takes at once, to spend them without asking again: a hundredth, so that
+/// what several processes hold unspent stays small beside the limit, and 1 to [`MAX_SLICE`].
+#[must_use]
+pub fn slice_of(limit: u64) -> u64 {
+    (limit / 100).clamp(1, MAX_SLICE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_days_of_known_times_are_right() {
+        assert_eq!(day_of(0), 0);
+        assert_eq!(day_of(-1), -1);
+        assert_eq!(day_of(1_785_542_400_000), 20_666, "2026-08-01T00:00:00Z");
+        assert_eq!(day_of(1_785_542_399_999), 20_665);
+        assert_eq!(seconds_left_of_day(0), 86_400);
+        assert_eq!(seconds_left_of_day(DAY_MS - 1), 1);
+    }
+
+    #[test]
+    fn the_seeds_limits_are_the_default() {
+        let tiers = default_tiers();
+        assert!(!tiers["free"].catalog);
+        assert_eq!(tiers["professional"].requests_per_day, Some(10_000));
+        assert_eq!(tiers["premium"].requests_per_day, Some(100_000));
+        assert_eq!(tiers["enterprise"].requests_per_day, None);
+        assert_eq!([1, 99, 10_000, 100_000, u64::MAX].map(slice_of), [1, 1, 100, 1_000, 1_000]);
+    }
+
+    proptest! {
+        #[test]
+        fn waiting_as_told_ends_in_the_next_day_and_no_later(now_ms in i64::MIN / 2..i64::MAX / 2) {
+            let left_ms = i64::try_from(seconds_left_of_day(now_ms))? * 1_000;
+            prop_assert!((1_000..=DAY_MS).contains(&left_ms));
+            prop_assert_eq!(day_of(now_ms + left_ms), day_of(now_ms) + 1);
+            prop_assert_eq!(day_of(now_ms + left_ms - 1_000), day_of(now_ms));
+        }
+
+        #[test]
+        fn days_never_panic_at_the_ends_of_time(now_ms in any::<i64>()) {
+            prop_assert!(day_of(now_ms).checked_mul(DAY_MS).is_none_or(|start| start <= now_ms));
+            prop_assert!((1..=86_400).contains(&seconds_left_of_day(now_ms)));
+        }
+
+        #[test]
+        fn a_slice_is_small_beside_its_limit(limit in any::<u64>()) {
+            let slice = slice_of(limit);
+            prop_assert!((1..=MAX_SLICE).contains(&slice));
+            prop_assert!(limit < 100 || slice <= limit / 100);
+        }
+    }
 }

@@ -1,0 +1,271 @@
+//! From a header to a [`Caller`].
+
+use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use quick_cache::sync::Cache;
+use tidewater_core::access::Role;
+use tidewater_core::ids::{KeyId, OrganisationId};
+use tidewater_core::limits::Tier;
+
+use crate::clock::Clock;
+use crate::store::{KeyDigest, Store, StoreError};
+
+use super::caller::Caller;
+use super::error::AuthError;
+use super::header::{self, HeaderError};
+use super::key;
+use super::signing::{MAX_TOKEN_LIFETIME_MS, OlderKeys, SigningKeys};
+use super::standing::{Lookup, Source, Standing};
+use super::token::{self, Claims, TokenError};
+
+/// How many credentials are remembered. What more there are is looked up again; nothing is refused for it.
+const REMEMBERED: usize = 20_000;
+
+/// How long a key's use goes unnoted after it was noted, in milliseconds: so that a busy key costs no lock.
+const NOTE_INTERVAL_MS: i64 = 10_000;
+
+/// How often uses are written, signing keys read, and old ones removed.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What can be set.
+#[derive(Debug, Clone)]
+pub struct AuthSettings {
+    /// How long a token is good for; at most a day.
+    pub token_lifetime: Duration,
+    /// For how long what the store said of a key is believed: so long can a revoked key still be used.
+    pub cache: Duration,
+}
+
+impl Default for AuthSettings {
+    fn default() -> Self {
+        Self { token_lifetime: Duration::from_secs(3_600), cache: Duration::from_secs(2) }
+    }
+}
+
+/// Tells who is asking.
+pub struct Authenticator {
+    source: Arc<Source>,
+    pub(super) signing: SigningKeys,
+    pub(super) token_lifetime_ms: i64,
+    /// By digest of what was presented, so that no secret is kept. Rubbish can fill it and no more: it is bounded, and
+    /// what is asked for again and again stays.
+    presented: Cache<KeyDigest, Presented>,
+    /// The keys that tokens stand for.
+    by_id: Cache<KeyId, Arc<Standing>>,
+    /// When keys were last used, until it is written.
+    used_ms: Mutex<HashMap<KeyId, i64>>,
+}
+
+/// A credential that was seen before.
+#[derive(Clone)]
+struct Presented {
+    key: Arc<Standing>,
+    /// What it says, if it is a token.
+    token: Option<SeenToken>,
+}
+
+#[derive(Clone, Copy)]
+struct SeenToken {
+    claims: Claims,
+    /// The list of signing keys that it was verified with.
+    generation: u64,
+}
+
+impl Authenticator {
+    /// Knows nobody yet, and asks the store when somebody comes.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, tiers: &BTreeMap<String, Tier>, clock: Clock, settings: &AuthSettings) -> Self {
+        let tiers = tiers.iter().map(|(name, tier)| (name.clone(), (name.as_str().into(), Arc::new(tier.clone()))));
+        Self {
+            source: Arc::new(Source {
+                store: Arc::clone(&store),
+                tiers: tiers.collect(),
+                clock,
+                believed_ms: millis(settings.cache),
+            }),
+            signing: SigningKeys::new(store),
+            token_lifetime_ms: millis(settings.token_lifetime).clamp(1_000, MAX_TOKEN_LIFETIME_MS),
+            presented: Cache::new(REMEMBERED),
+            by_id: Cache::new(REMEMBERED),
+            used_ms: Mutex::default(),
+        }
+    }
+
+    /// Reads the signing keys, and makes the first if there is none. A server does so before it listens; without it, the
+    /// first sign-in does.
+    ///
+    /// # Errors
+    /// When the store does not answer, or the system has no random bytes.
+    pub async fn prepare(&self) -> Result<(), AuthError> {
+        self.signing.ensure(self.now_ms()).await.map(|_| ())
+    }
+
+    /// Tells who sends a request with this `Authorization` header: `Bearer` with an API key or a token of ours.
+    ///
+    /// What the store said of a key is believed for [`AuthSettings::cache`] and renewed in the background while the key is
+    /// in use; a token's signature is checked once.
+    ///
+    /// # Errors
+    /// See [`AuthError`]: each says what to do.
+    pub async fn authenticate(&self, authorization: Option<&[u8]>) -> Result<Arc<Caller>, AuthError> {
+        let credential = header::parse_bearer(authorization.ok_or(AuthError::Missing)?)?;
+        self.verify(credential).await
+    }
+
+    /// Checks an API key or a token of ours.
+    pub(super) async fn verify(&self, credential: &[u8]) -> Result<Arc<Caller>, AuthError> {
+        let now_ms = self.now_ms();
+        let presented = match self.recall(credential) {
+            (_, Some(presented)) => presented,
+            (digest, None) => self.examine(credential, digest, now_ms).await?,
+        };
+        self.admit(&presented, now_ms).await
+    }
+
+    /// What a genuine token says, though it may be expired.
+    pub(super) async fn read_token(&self, token: &[u8]) -> Result<Claims, AuthError> {
+        Ok(self.signing.verify(token, self.now_ms()).await?.0)
+    }
+
+    pub(super) fn now_ms(&self) -> i64 {
+        self.source.clock.now_ms()
+    }
+
+    fn recall(&self, credential: &[u8]) -> (KeyDigest, Option<Presented>) {
+        let digest = key::digest(credential);
+        let current = |seen: &Presented| seen.token.is_none_or(|token| token.generation == self.signing.generation());
+        (digest, self.presented.get(&digest).filter(current))
+    }
+
+    /// Looks at a credential for the first time. Only a genuine token is remembered, and what could be a key.
+    async fn examine(&self, credential: &[u8], digest: KeyDigest, now_ms: i64) -> Result<Presented, AuthError> {
+        if key::looks_like_key(credential) {
+            key::check_format(credential)?;
+            let fresh = || Ok::<_, Infallible>(Presented { key: standing(Lookup::Digest(digest)), token: None });
+            let Ok(presented) = self.presented.get_or_insert_with(&digest, fresh);
+            return Ok(presented);
+        }
+        if !token::looks_like_token(credential) {
+            return Err(HeaderError::Neither.into());
+        }
+        let (claims, generation) = self.signing.verify(credential, now_ms).await?;
+        let Ok(key) =
+            self.by_id.get_or_insert_with(&claims.key, || Ok::<_, Infallible>(standing(Lookup::Id(claims.key))));
+        let presented = Presented { key, token: Some(SeenToken { claims, generation }) };
+        self.presented.insert(digest, presented.clone());
+        Ok(presented)
+    }
+
+    async fn admit(&self, presented: &Presented, now_ms: i64) -> Result<Arc<Caller>, AuthError> {
+        let claims = presented.token.map(|token| token.claims);
+        if let Some(claims) = &claims {
+            claims.check_time(now_ms)?;
+        }
+        let caller = presented.key.caller(&self.source, now_ms).await;
+        let caller = match (&claims, caller) {
+            (None, caller) => caller?,
+            (Some(_), Err(AuthError::UnknownKey)) => return Err(TokenError::UnknownKey.into()),
+            (Some(claims), caller) => within(claims.organisation, claims.role, caller?)?,
+        };
+        self.note_use(&presented.key, caller.key(), now_ms);
+        Ok(caller)
+    }
+
+    fn note_use(&self, standing: &Standing, key: KeyId, now_ms: i64) {
+        let noted_ms = standing.noted_ms.load(Ordering::Relaxed);
+        if now_ms.saturating_sub(noted_ms) < NOTE_INTERVAL_MS {
+            return;
+        }
+        standing.noted_ms.store(now_ms, Ordering::Relaxed);
+        self.note_all([(key, now_ms)]);
+    }
+
+    fn note_all(&self, uses: impl IntoIterator<Item = (KeyId, i64)>) {
+        let mut used_ms = self.used_ms.lock();
+        for (key, now_ms) in uses {
+            let last = used_ms.entry(key).or_insert(now_ms);
+            *last = now_ms.max(*last);
+        }
+    }
+
+    /// Writes when keys were last used.
+    ///
+    /// # Errors
+    /// When the store does not answer; what was to be written is kept for the next time.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        let uses: Vec<_> = std::mem::take(&mut *self.used_ms.lock()).into_iter().collect();
+        if uses.is_empty() {
+            return Ok(());
+        }
+        let written = self.source.store.key_touch(&uses).await;
+        if written.is_err() {
+            self.note_all(uses);
+        }
+        written
+    }
+
+    /// Adds a signing key. Other servers sign with it after [`super::ACTIVE_AFTER_MS`]; with [`OlderKeys::Remove`], at
+    /// once, and they refuse what the older ones signed within a minute.
+    ///
+    /// # Errors
+    /// When the store does not answer, or the system has no random bytes.
+    pub async fn rotate_signing_key(&self, older: OlderKeys) -> Result<(), AuthError> {
+        self.signing.rotate(older, self.now_ms()).await
+    }
+
+    /// What is to be done every minute: [`Self::flush`], reading the signing keys, removing those that are done.
+    ///
+    /// # Errors
+    /// When the store does not answer. The next time makes good for it.
+    pub async fn maintain(&self) -> Result<(), StoreError> {
+        self.flush().await?;
+        self.signing.reload().await?;
+        self.signing.remove_retired(self.now_ms()).await
+    }
+
+    /// Does [`Self::maintain`] every minute until `stop`, then flushes a last time. Runs as a task of its own.
+    pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
+        let mut stop = std::pin::pin!(stop);
+        let mut ticks = tokio::time::interval(MAINTENANCE_INTERVAL);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        ticks.tick().await;
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                _ = ticks.tick() => {
+                    if let Err(error) = self.maintain().await {
+                        tracing::warn!(%error, "could not write when keys were used, or read the signing keys: trying again");
+                    }
+                }
+            }
+        }
+        if let Err(error) = self.flush().await {
+            tracing::warn!(%error, "could not write when keys were last used");
+        }
+    }
+}
+
+fn standing(lookup: Lookup) -> Arc<Standing> {
+    Arc::new(Standing::new(lookup))
+}
+
+/// The key's owner as a token lets them act: never beyond the key, never in another organisation.
+fn within(organisation: OrganisationId, role: Role, caller: Arc<Caller>) -> Result<Arc<Caller>, AuthError> {
+    if caller.organisation() != organisation {
+        return Err(TokenError::UnknownKey.into());
+    }
+    if caller.role() <= role {
+        return Ok(caller);
+    }
+    Ok(Arc::new(Caller { role, ..(*caller).clone() }))
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,63 @@
+//! Who is asking.
+
+use std::sync::Arc;
+
+use tidewater_core::access::{Action, Role};
+use tidewater_core::ids::{KeyId, OrganisationId};
+use tidewater_core::limits::Tier;
+
+/// Somebody who has proved who they are. Only [`super::Authenticator`] makes one, so that whoever holds one need not check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    pub(super) organisation: OrganisationId,
+    pub(super) organisation_name: Arc<str>,
+    pub(super) key: KeyId,
+    pub(super) key_expires_ms: Option<i64>,
+    pub(super) role: Role,
+    pub(super) tier: Arc<Tier>,
+    pub(super) tier_name: Arc<str>,
+}
+
+impl Caller {
+    /// The organisation that they belong to: all that they can see is under it.
+    #[must_use]
+    pub const fn organisation(&self) -> OrganisationId {
+        self.organisation
+    }
+
+    /// The organisation's name.
+    #[must_use]
+    pub fn organisation_name(&self) -> &str {
+        &self.organisation_name
+    }
+
+    /// The API key that they signed in with.
+    #[must_use]
+    pub const fn key(&self) -> KeyId {
+        self.key
+    }
+
+    /// What they may do.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Whether they may do that.
+    #[must_use]
+    pub fn may(&self, action: Action) -> bool {
+        self.role.allows(action)
+    }
+
+    /// What their organisation's tier includes.
+    #[must_use]
+    pub const fn tier(&self) -> &Arc<Tier> {
+        &self.tier
+    }
+
+    /// The name of their organisation's tier.
+    #[must_use]
+    pub fn tier_name(&self) -> &str {
+        &self.tier_name
+    }
+}

@@ -1,0 +1,23 @@
+//! Who is asking: API keys, tokens, and the token endpoint.
+//!
+//! A request's organisation comes out of its verified key or token and from nowhere else. Checking one that was seen a
+//! moment ago costs a hash and two look-ups in memory; see [`Authenticator::authenticate`].
+
+mod authenticator;
+mod caller;
+mod error;
+pub(crate) mod flight;
+mod form;
+pub mod header;
+pub mod key;
+mod sign_in;
+mod signing;
+mod standing;
+pub mod token;
+
+pub use authenticator::{AuthSettings, Authenticator};
+pub use caller::Caller;
+pub use error::AuthError;
+pub use key::{IssueError, entropy, issue_key};
+pub use sign_in::{OAuthError, OAuthErrorKind, SignIn, TokenResponse};
+pub use signing::{ACTIVE_AFTER_MS, MAX_TOKEN_LIFETIME_MS, OlderKeys};

@@ -1,0 +1,330 @@
+//! The token endpoint, `POST /v1/oauth/tokens` (RFC 6749, RFC 8693, Iceberg REST specification): a key becomes a token, and
+//! a token a newer one. Bytes in, an answer out; what carries them is elsewhere.
+//!
+//! Clients disagree on where the key goes (`client_id`, `client_secret`, either half of HTTP Basic), so that it is taken
+//! wherever it stands, and the other half may be anything.
+
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+use tidewater_core::ids::OrganisationId;
+
+use crate::secret::Secret;
+
+use super::authenticator::Authenticator;
+use super::caller::Caller;
+use super::error::AuthError;
+use super::form::{Form, is_in_query};
+use super::header::{self, Authorization, HeaderError};
+use super::key;
+use super::token::{Claims, TokenError};
+
+const CLIENT_CREDENTIALS: &str = "client_credentials";
+const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+
+/// The scope of a token for which none was asked: the one that the Iceberg clients ask for.
+const DEFAULT_SCOPE: &str = "catalog";
+
+/// The longest scope that is given back, in bytes.
+const MAX_SCOPE_BYTES: usize = 1_000;
+
+/// A token request, as it came.
+#[derive(Clone, Copy)]
+pub struct SignIn<'a> {
+    /// The `Content-Type` header.
+    pub content_type: Option<&'a [u8]>,
+    /// The `Authorization` header.
+    pub authorization: Option<&'a [u8]>,
+    /// What follows `?` in the URL.
+    pub query: Option<&'a str>,
+    /// The body.
+    pub body: &'a [u8],
+}
+
+/// The answer to a token request that is granted. It is to be sent with `Cache-Control: no-store`.
+#[derive(Debug, Clone, Serialize)]
+pub struct TokenResponse {
+    /// The token.
+    #[serde(serialize_with = "exposed")]
+    pub access_token: Secret<String>,
+    /// `bearer`.
+    pub token_type: &'static str,
+    /// For how many seconds it is good.
+    #[serde(rename = "expires_in")]
+    pub expires_in_s: i64,
+    /// What it is. Without it a Java client cannot renew the token.
+    pub issued_token_type: &'static str,
+    /// What was asked for.
+    pub scope: String,
+}
+
+fn exposed<S: Serializer>(secret: &Secret<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose())
+}
+
+/// What kind of refusal it is: the `error` of RFC 6749, section 5.2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OAuthErrorKind {
+    /// The request is not well formed.
+    InvalidRequest,
+    /// No key, or not a good one. The only one that is answered 401.
+    InvalidClient,
+    /// The token to be exchanged is not good.
+    InvalidGrant,
+    /// The client may not have a token, though its key is good.
+    UnauthorizedClient,
+    /// This way to get a token is not offered.
+    UnsupportedGrantType,
+    /// The scope cannot be read.
+    InvalidScope,
+    /// The server cannot tell now; answer 503.
+    TemporarilyUnavailable,
+    /// The server has failed; answer 500.
+    ServerError,
+}
+
+impl OAuthErrorKind {
+    /// As it is written in an answer.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidClient => "invalid_client",
+            Self::InvalidGrant => "invalid_grant",
+            Self::UnauthorizedClient => "unauthorized_client",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::InvalidScope => "invalid_scope",
+            Self::TemporarilyUnavailable => "temporarily_unavailable",
+            Self::ServerError => "server_error",
+        }
+    }
+}
+
+/// Why no token is given.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{description}")]
+pub struct OAuthError {
+    /// The `error`.
+    pub kind: OAuthErrorKind,
+    /// The `error_description`: what to do. It never repeats a credential.
+    pub description: String,
+}
+
+impl OAuthError {
+    fn new(kind: OAuthErrorKind, description: impl Into<String>) -> Self {
+        Self { kind, description: description.into() }
+    }
+
+    /// A refusal of the one who asks (`InvalidClient`) or of what they hand in (`InvalidGrant`).
+    fn refused(kind: OAuthErrorKind, error: &AuthError) -> Self {
+        let kind = match error {
+            AuthError::UnknownTier { .. } => OAuthErrorKind::UnauthorizedClient,
+            AuthError::Unavailable(_) => OAuthErrorKind::TemporarilyUnavailable,
+            AuthError::NoEntropy(_) => OAuthErrorKind::ServerError,
+            _ => kind,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+/// What came in the `Authorization` header.
+enum Client {
+    Nobody,
+    Bearer(Vec<u8>),
+    Key(Vec<u8>),
+}
+
+impl Authenticator {
+    /// Answers a token request.
+    ///
+    /// # Errors
+    /// When no token is given; see [`OAuthErrorKind`].
+    pub async fn sign_in(&self, request: SignIn<'_>) -> Result<TokenResponse, OAuthError> {
+        if request.query.is_some_and(is_in_query) {
+            return Err(OAuthError::new(
+                OAuthErrorKind::InvalidRequest,
+                "credentials and parameters belong into the body or the Authorization header, never into the URL: \
+                 URLs are logged on their way, so have an API key that was sent in one revoked",
+            ));
+        }
+        check_content_type(request.content_type)?;
+        let form = Form::parse(request.body)?;
+        let scope = scope_of(&form)?;
+        let granted = match form.get("grant_type") {
+            Some(CLIENT_CREDENTIALS) => self.by_key(&form, request.authorization).await?,
+            Some(TOKEN_EXCHANGE) => self.by_token(&form, request.authorization).await?,
+            Some(_) => {
+                return Err(OAuthError::new(
+                    OAuthErrorKind::UnsupportedGrantType,
+                    format!("grant_type must be '{CLIENT_CREDENTIALS}' or '{TOKEN_EXCHANGE}'"),
+                ));
+            }
+            None => {
+                return Err(OAuthError::new(
+                    OAuthErrorKind::InvalidRequest,
+                    format!("grant_type is missing: send a form with grant_type={CLIENT_CREDENTIALS}"),
+                ));
+            }
+        };
+        self.issue(&granted, scope).await
+    }
+
+    /// `client_credentials`: the key, wherever it stands.
+    async fn by_key(&self, form: &Form, authorization: Option<&[u8]>) -> Result<Arc<Caller>, OAuthError> {
+        let in_form =
+            key_among([form.get("client_secret"), form.get("client_id")].map(|half| half.map(str::as_bytes)))?;
+        let client = match read_client(authorization) {
+            // A client that has no token yet may say so in this header, and have its key in the form.
+            Err(_) if in_form.is_some() => Client::Nobody,
+            client => client?,
+        };
+        let found = match (&client, in_form) {
+            (Client::Key(key), Some(in_form)) => key_among([Some(key.as_slice()), Some(in_form)])?,
+            (Client::Key(key), None) => Some(key.as_slice()),
+            (Client::Bearer(bearer), None) if key::looks_like_key(bearer) => Some(bearer.as_slice()),
+            (_, in_form) => in_form,
+        };
+        let Some(found) = found else {
+            return Err(OAuthError::new(
+                OAuthErrorKind::InvalidClient,
+                "no API key (flx_...) found: send it as client_secret, as client_id, or with HTTP Basic",
+            ));
+        };
+        self.verify(found).await.map_err(|error| OAuthError::refused(OAuthErrorKind::InvalidClient, &error))
+    }
+
+    /// Token exchange: a token of ours, or a key, becomes a newer token. Whatever else is presented must be good, too, and
+    /// of the same organisation. An expired token is renewed for a key that is.
+    async fn by_token(&self, form: &Form, authorization: Option<&[u8]>) -> Result<Arc<Caller>, OAuthError> {
+        check_token_types(form)?;
+        let Some(subject) = form.get("subject_token") else {
+            return Err(OAuthError::new(OAuthErrorKind::InvalidRequest, "subject_token is missing"));
+        };
+        let invalid_client = |error| OAuthError::refused(OAuthErrorKind::InvalidClient, &error);
+        let in_form =
+            key_among([form.get("client_secret"), form.get("client_id")].map(|half| half.map(str::as_bytes)))?;
+        let (by_key, presented) = match (read_client(authorization)?, in_form) {
+            (Client::Key(key), _) => (true, Some(key)),
+            (Client::Bearer(bearer), _) => (key::looks_like_key(&bearer), Some(bearer)),
+            (Client::Nobody, in_form) => (in_form.is_some(), in_form.map(<[u8]>::to_vec)),
+        };
+        let client = match presented {
+            Some(presented) => Some(self.verify(&presented).await.map_err(invalid_client)?),
+            None => None,
+        };
+        let invalid_grant = |error| OAuthError::refused(OAuthErrorKind::InvalidGrant, &error);
+        if let Some(actor) = form.get("actor_token") {
+            let actor = self.verify(actor.as_bytes()).await.map_err(invalid_grant)?;
+            check_same_organisation(client.as_ref(), actor.organisation())?;
+        }
+        match self.verify(subject.as_bytes()).await {
+            Ok(subject) => {
+                check_same_organisation(client.as_ref(), subject.organisation())?;
+                Ok(subject)
+            }
+            Err(AuthError::Token(TokenError::Expired)) if by_key => {
+                let expired = self.read_token(subject.as_bytes()).await.map_err(invalid_grant)?;
+                check_same_organisation(client.as_ref(), expired.organisation)?;
+                client.ok_or_else(|| invalid_grant(AuthError::Token(TokenError::Expired)))
+            }
+            Err(error) => Err(invalid_grant(error)),
+        }
+    }
+
+    /// Signs a token that neither outranks nor outlives the key.
+    async fn issue(&self, caller: &Caller, scope: String) -> Result<TokenResponse, OAuthError> {
+        let now_ms = self.now_ms();
+        let lifetime_end_ms = now_ms.saturating_add(self.token_lifetime_ms);
+        let expires_ms = caller.key_expires_ms.map_or(lifetime_end_ms, |key_ms| key_ms.min(lifetime_end_ms));
+        let claims = Claims {
+            key: caller.key(),
+            organisation: caller.organisation(),
+            role: caller.role(),
+            issued_ms: now_ms,
+            expires_ms,
+        };
+        let token = self.signing.sign(&claims, now_ms).await;
+        let access_token = token.map_err(|error| OAuthError::refused(OAuthErrorKind::ServerError, &error))?;
+        Ok(TokenResponse {
+            access_token,
+            token_type: "bearer",
+            expires_in_s: (expires_ms.div_euclid(1_000) - now_ms.div_euclid(1_000)).max(0),
+            issued_token_type: ACCESS_TOKEN,
+            scope,
+        })
+    }
+}
+
+fn check_content_type(content_type: Option<&[u8]>) -> Result<(), OAuthError> {
+    let Some(content_type) = content_type else { return Ok(()) };
+    let media_type = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    if media_type.eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
+        return Ok(());
+    }
+    Err(OAuthError::new(
+        OAuthErrorKind::InvalidRequest,
+        "the body must be a form: send it as Content-Type: application/x-www-form-urlencoded",
+    ))
+}
+
+/// The scope to be given back. None is refused, since what a token may do follows from its key's role; it must only be
+/// made of the characters of RFC 6749, section 3.3.
+fn scope_of(form: &Form) -> Result<String, OAuthError> {
+    let scope = form.get("scope").unwrap_or(DEFAULT_SCOPE);
+    let allowed = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    if scope.len() > MAX_SCOPE_BYTES || !scope.bytes().all(allowed) {
+        return Err(OAuthError::new(
+            OAuthErrorKind::InvalidScope,
+            format!("scope must be at most {MAX_SCOPE_BYTES} characters of ASCII, without quotes and backslashes"),
+        ));
+    }
+    Ok(scope.to_owned())
+}
+
+fn check_token_types(form: &Form) -> Result<(), OAuthError> {
+    for name in ["subject_token_type", "actor_token_type", "requested_token_type"] {
+        if form.get(name).is_some_and(|kind| kind != ACCESS_TOKEN && kind != JWT) {
+            return Err(OAuthError::new(
+                OAuthErrorKind::InvalidRequest,
+                format!("{name} must be '{ACCESS_TOKEN}' or '{JWT}'"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_same_organisation(client: Option<&Arc<Caller>>, organisation: OrganisationId) -> Result<(), OAuthError> {
+    if client.is_none_or(|client| client.organisation() == organisation) {
+        return Ok(());
+    }
+    Err(OAuthError::new(OAuthErrorKind::InvalidGrant, "the token belongs to another organisation than the credential"))
+}
+
+fn read_client(authorization: Option<&[u8]>) -> Result<Client, OAuthError> {
+    let Some(authorization) = authorization else { return Ok(Client::Nobody) };
+    let refused = |error: HeaderError| OAuthError::new(OAuthErrorKind::InvalidClient, error.to_string());
+    match header::parse(authorization).map_err(refused)? {
+        Authorization::Bearer(credential) => Ok(Client::Bearer(credential.to_vec())),
+        Authorization::Basic(user, password) => {
+            let found = key_among([Some(password.as_slice()), Some(user.as_slice())])?.map(<[u8]>::to_vec);
+            found.map(Client::Key).ok_or_else(|| {
+                OAuthError::new(
+                    OAuthErrorKind::InvalidClient,
+                    "HTTP Basic holds no API key: send it (flx_...) as the password or as the user",
+                )
+            })
+        }
+    }
+}
+
+/// The one API key among some texts. Two different ones are refused, because nobody can tell which is meant.
+fn key_among(texts: [Option<&[u8]>; 2]) -> Result<Option<&[u8]>, OAuthError> {
+    let mut keys = texts.into_iter().flatten().filter(|text| key::looks_like_key(text));
+    let first = keys.next();
+    if keys.any(|other| Some(other) != first) {
+        return Err(OAuthError::new(OAuthErrorKind::InvalidRequest, "there are two different API keys: send one"));
+    }
+    Ok(first)
+}

@@ -1,0 +1,190 @@
+//! The keys that sign tokens: made at first start, shared by all servers through the store, rotated without a refusal.
+//!
+//! A new key verifies at once and signs after [`ACTIVE_AFTER_MS`], by when every server has read it (each reads the list
+//! once a minute). An old key verifies until the last token that it can have signed is expired, and is then removed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use parking_lot::RwLock;
+
+use crate::clock::fresh_uuid;
+use crate::secret::Secret;
+use crate::store::{SigningKey, Store, StoreError};
+
+use super::error::AuthError;
+use super::flight::{Flight, Joined};
+use super::key::entropy;
+use super::token::{self, Claims, LoadedKey, TokenError};
+
+/// The longest that a token can be good for, in milliseconds; configured lifetimes are cut to it.
+pub const MAX_TOKEN_LIFETIME_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// How old a signing key must be before it signs, in milliseconds, if there is an older one.
+pub const ACTIVE_AFTER_MS: i64 = 2 * 60 * 1_000;
+
+/// How long after the last that it can have signed was expired a key is kept, in milliseconds.
+const REMOVE_MARGIN_MS: i64 = 10 * 60 * 1_000;
+
+/// How often an unknown `kid` makes us read the list again, at most, in milliseconds.
+const RELOAD_INTERVAL_MS: i64 = 1_000;
+
+/// What happens to the older keys when a new one is added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OlderKeys {
+    /// They verify until the tokens that they signed are expired. Nobody notices.
+    Retire,
+    /// They are removed now, because they may have become known. Everybody has to sign in again.
+    Remove,
+}
+
+/// The signing keys as this process knows them.
+pub(super) struct SigningKeys {
+    store: Arc<dyn Store>,
+    /// Newest first; empty until they are first read.
+    loaded: RwLock<Arc<Vec<LoadedKey>>>,
+    /// Goes up with every change of the list, so that what was verified with another list is verified again.
+    generation: AtomicU64,
+    tried_ms: AtomicI64,
+    flight: Flight,
+}
+
+impl SigningKeys {
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            loaded: RwLock::default(),
+            generation: AtomicU64::new(0),
+            tried_ms: AtomicI64::new(i64::MIN),
+            flight: Flight::default(),
+        }
+    }
+
+    /// The number of the present list.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Makes sure that there is a key: reads them, and makes the first.
+    pub(super) async fn ensure(&self, now_ms: i64) -> Result<Arc<Vec<LoadedKey>>, AuthError> {
+        let present = || Some(self.present()).filter(|keys| !keys.is_empty());
+        if let Some(keys) = present() {
+            return Ok(keys);
+        }
+        let _turn = match self.flight.join(present).await.map_err(AuthError::Unavailable)? {
+            Joined::Ready(keys) => return Ok(keys),
+            Joined::Ask(turn) => turn,
+        };
+        let first = fresh_key(now_ms).map_err(AuthError::NoEntropy)?;
+        match self.store.signing_key_add(&first, true).await {
+            Ok(keys) => Ok(self.take_over(&keys)),
+            Err(error) => Err(AuthError::Unavailable(self.flight.fail(error))),
+        }
+    }
+
+    /// Signs with the newest key that every server knows by now.
+    pub(super) async fn sign(&self, claims: &Claims, now_ms: i64) -> Result<Secret<String>, AuthError> {
+        let keys = self.ensure(now_ms).await?;
+        let old_enough = |key: &&LoadedKey| key.created_ms.saturating_add(ACTIVE_AFTER_MS) <= now_ms;
+        let key = keys.iter().find(old_enough).or_else(|| keys.last()).ok_or(TokenError::UnknownSigner)?;
+        Ok(token::sign(claims, key)?)
+    }
+
+    /// Checks a token's signature and claims, not its time. Gives the number of the list that was used, too.
+    pub(super) async fn verify(&self, token: &[u8], now_ms: i64) -> Result<(Claims, u64), AuthError> {
+        let signer = token::signer_of(token)?;
+        let generation = self.generation();
+        if let Some(claims) = verify_with(&self.present(), &signer, token) {
+            return Ok((claims?, generation));
+        }
+        self.reload_for_unknown(now_ms).await?;
+        let generation = self.generation();
+        verify_with(&self.present(), &signer, token)
+            .unwrap_or(Err(TokenError::UnknownSigner))
+            .map(|claims| (claims, generation))
+            .map_err(AuthError::Token)
+    }
+
+    /// Reads the list, unless that was done a moment ago: whoever sends invented `kid`s must not keep the store busy.
+    async fn reload_for_unknown(&self, now_ms: i64) -> Result<(), AuthError> {
+        let just_tried = || {
+            let since_ms = now_ms.saturating_sub(self.tried_ms.load(Ordering::Acquire));
+            (0..RELOAD_INTERVAL_MS).contains(&since_ms).then_some(())
+        };
+        if just_tried().is_some() && !self.present().is_empty() {
+            return Ok(());
+        }
+        match self.flight.join(just_tried).await.map_err(AuthError::Unavailable)? {
+            Joined::Ready(()) => Ok(()),
+            Joined::Ask(_turn) => {
+                self.tried_ms.store(now_ms, Ordering::Release);
+                self.reload().await.map_err(|error| AuthError::Unavailable(self.flight.fail(error)))
+            }
+        }
+    }
+
+    /// Reads the list.
+    pub(super) async fn reload(&self) -> Result<(), StoreError> {
+        let keys = self.store.signing_key_list().await?;
+        self.take_over(&keys);
+        Ok(())
+    }
+
+    /// Removes the keys that no token can need any more.
+    pub(super) async fn remove_retired(&self, now_ms: i64) -> Result<(), StoreError> {
+        let Some(before_ms) = retired_before(&self.present(), now_ms) else { return Ok(()) };
+        let removed = self.store.signing_key_remove_before(before_ms).await?;
+        tracing::info!(removed, "removed signing keys whose tokens are all expired");
+        self.reload().await
+    }
+
+    /// Adds a key.
+    pub(super) async fn rotate(&self, older: OlderKeys, now_ms: i64) -> Result<(), AuthError> {
+        let unavailable = |error| AuthError::Unavailable(Arc::new(error));
+        let mut key = fresh_key(now_ms).map_err(AuthError::NoEntropy)?;
+        // Keys are in order of their times, so that the new one must be the newest even if a clock was wrong before.
+        let known = self.store.signing_key_list().await.map_err(unavailable)?;
+        let newest_ms = known.iter().map(|key| key.created_ms).max().unwrap_or(i64::MIN);
+        key.created_ms = key.created_ms.max(newest_ms.saturating_add(1));
+        let mut keys = self.store.signing_key_add(&key, false).await.map_err(unavailable)?;
+        if older == OlderKeys::Remove {
+            self.store.signing_key_remove_before(key.created_ms).await.map_err(unavailable)?;
+            keys = self.store.signing_key_list().await.map_err(unavailable)?;
+        }
+        self.take_over(&keys);
+        Ok(())
+    }
+
+    fn present(&self) -> Arc<Vec<LoadedKey>> {
+        Arc::clone(&self.loaded.read())
+    }
+
+    fn take_over(&self, keys: &[SigningKey]) -> Arc<Vec<LoadedKey>> {
+        let mut loaded = self.loaded.write();
+        if !keys.iter().map(|key| &key.id).eq(loaded.iter().map(|key| &key.id)) {
+            *loaded = Arc::new(keys.iter().map(LoadedKey::new).collect());
+            self.generation.fetch_add(1, Ordering::Release);
+        }
+        Arc::clone(&loaded)
+    }
+}
+
+fn fresh_key(now_ms: i64) -> Result<SigningKey, getrandom::Error> {
+    Ok(SigningKey { id: fresh_uuid().simple().to_string(), secret: Secret::new(entropy()?), created_ms: now_ms })
+}
+
+/// What the key of that name says to a token, if we have that key.
+fn verify_with(keys: &[LoadedKey], signer: &str, token: &[u8]) -> Option<Result<Claims, TokenError>> {
+    keys.iter().find(|key| key.id == signer).map(|key| token::verify(token, key))
+}
+
+/// Before which time of making the keys (newest first) are not needed any more, if there are such.
+fn retired_before(keys: &[LoadedKey], now_ms: i64) -> Option<i64> {
+    // A key stops signing when its successor becomes active.
+    let ended = |successor: &LoadedKey| {
+        let last_signed_ms = successor.created_ms.saturating_add(ACTIVE_AFTER_MS + REMOVE_MARGIN_MS);
+        last_signed_ms.saturating_add(MAX_TOKEN_LIFETIME_MS) <= now_ms
+    };
+    let (_oldest, successors) = keys.split_last()?;
+    successors.iter().find(|successor| ended(successor)).map(|successor| successor.created_ms)
+}

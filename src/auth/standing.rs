@@ -1,0 +1,168 @@
+//! What the store last said of an API key, and for how long that is believed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use parking_lot::RwLock;
+use tidewater_core::ids::KeyId;
+use tidewater_core::limits::Tier;
+
+use crate::clock::Clock;
+use crate::store::{ApiKey, KeyDigest, Organisation, Store, StoreError};
+
+use super::caller::Caller;
+use super::error::AuthError;
+use super::flight::{Flight, Joined};
+
+/// What is needed to ask the store about a key.
+pub(super) struct Source {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) tiers: BTreeMap<String, (Arc<str>, Arc<Tier>)>,
+    pub(super) clock: Clock,
+    /// For how long an answer is believed, in milliseconds. From half of it on, a request asks anew in the background, so
+    /// that a key in use is never waited for.
+    pub(super) believed_ms: i64,
+}
+
+/// How a key is found.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Lookup {
+    /// It was presented.
+    Digest(KeyDigest),
+    /// A token stands for it.
+    Id(KeyId),
+}
+
+/// The standing of one API key.
+pub(super) struct Standing {
+    lookup: Lookup,
+    answer: RwLock<Option<Answer>>,
+    flight: Flight,
+    refreshing: AtomicBool,
+    /// When its use was last noted, in milliseconds since 1970.
+    pub(super) noted_ms: AtomicI64,
+}
+
+#[derive(Clone)]
+struct Answer {
+    asked_ms: i64,
+    verdict: Verdict,
+}
+
+#[derive(Clone)]
+enum Verdict {
+    Unknown,
+    Revoked,
+    UnknownTier(Arc<(String, String)>),
+    Good(Arc<Caller>),
+}
+
+impl Standing {
+    pub(super) fn new(lookup: Lookup) -> Self {
+        Self {
+            lookup,
+            answer: RwLock::new(None),
+            flight: Flight::default(),
+            refreshing: AtomicBool::new(false),
+            noted_ms: AtomicI64::new(i64::MIN),
+        }
+    }
+
+    /// The key's owner, if the key is good.
+    pub(super) async fn caller(self: &Arc<Self>, source: &Arc<Source>, now_ms: i64) -> Result<Arc<Caller>, AuthError> {
+        match self.answer_within(source.believed_ms, now_ms) {
+            Some((age_ms, verdict)) => {
+                if age_ms >= source.believed_ms / 2 {
+                    self.refresh_in_background(source);
+                }
+                verdict.admit(now_ms)
+            }
+            None => self.ask_or_wait(source, now_ms).await?.admit(now_ms),
+        }
+    }
+
+    /// The last answer and its age, if it is still believed. An answer from the future is not: a clock was set back.
+    fn answer_within(&self, believed_ms: i64, now_ms: i64) -> Option<(i64, Verdict)> {
+        let answer = self.answer.read();
+        let answer = answer.as_ref()?;
+        let age_ms = now_ms.saturating_sub(answer.asked_ms);
+        (0..believed_ms).contains(&age_ms).then(|| (age_ms, answer.verdict.clone()))
+    }
+
+    async fn ask_or_wait(&self, source: &Source, arrived_ms: i64) -> Result<Verdict, AuthError> {
+        let ready = || {
+            let answer = self.answer.read();
+            let answer = answer.as_ref()?;
+            let asked_since = (arrived_ms..=source.clock.now_ms()).contains(&answer.asked_ms);
+            asked_since.then(|| answer.verdict.clone())
+        };
+        match self.flight.join(ready).await.map_err(AuthError::Unavailable)? {
+            Joined::Ready(verdict) => Ok(verdict),
+            Joined::Ask(_turn) => {
+                self.ask(source).await.map_err(|error| AuthError::Unavailable(self.flight.fail(error)))
+            }
+        }
+    }
+
+    fn refresh_in_background(self: &Arc<Self>, source: &Arc<Source>) {
+        if self.refreshing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (standing, source) = (Arc::clone(self), Arc::clone(source));
+        tokio::spawn(async move {
+            // A failure is told to the request that finds the answer too old; until then the old one holds.
+            let _ = standing.ask(&source).await;
+            standing.refreshing.store(false, Ordering::Release);
+        });
+    }
+
+    async fn ask(&self, source: &Source) -> Result<Verdict, StoreError> {
+        // The time before asking, so that what happens meanwhile is not believed to be in the answer.
+        let asked_ms = source.clock.now_ms();
+        let found = match &self.lookup {
+            Lookup::Digest(digest) => source.store.key_by_digest(digest).await?,
+            Lookup::Id(id) => source.store.key_by_id(*id).await?,
+        };
+        let verdict = found.map_or(Verdict::Unknown, |(key, owner)| source.judge(&key, owner));
+        *self.answer.write() = Some(Answer { asked_ms, verdict: verdict.clone() });
+        Ok(verdict)
+    }
+}
+
+impl Source {
+    fn judge(&self, key: &ApiKey, owner: Organisation) -> Verdict {
+        if key.revoked_ms.is_some() {
+            return Verdict::Revoked;
+        }
+        let Some((tier_name, tier)) = self.tiers.get(&owner.tier) else {
+            return Verdict::UnknownTier(Arc::new((owner.name, owner.tier)));
+        };
+        Verdict::Good(Arc::new(Caller {
+            organisation: key.organisation,
+            organisation_name: owner.name.into(),
+            key: key.id,
+            key_expires_ms: key.expires_ms,
+            role: key.role,
+            tier: Arc::clone(tier),
+            tier_name: Arc::clone(tier_name),
+        }))
+    }
+}
+
+impl Verdict {
+    fn admit(self, now_ms: i64) -> Result<Arc<Caller>, AuthError> {
+        match self {
+            Self::Good(caller) if caller.key_expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms) => {
+                Err(AuthError::ExpiredKey)
+            }
+            Self::Good(caller) => Ok(caller),
+            Self::Unknown => Err(AuthError::UnknownKey),
+            Self::Revoked => Err(AuthError::RevokedKey),
+            Self::UnknownTier(names) => {
+                let (organisation, tier) = (*names).clone();
+                Err(AuthError::UnknownTier { organisation, tier })
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Tokens: JSON Web Tokens (RFC 7519) that this catalog signs for itself. Values in, values out.
+//!
+//! Only HS256 is signed and accepted, whatever a token's header asks for, and only by keys of our own list: the header's
+//! `kid` chooses among those, and nothing in a token can name another key or a place to fetch one from.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+use tidewater_core::access::Role;
+use tidewater_core::ids::{KeyId, OrganisationId};
+
+use crate::secret::Secret;
+use crate::store::SigningKey;
+
+/// Who signs our tokens: the `iss` of every one.
+pub const ISSUER: &str = "tidewater";
+
+/// Whom our tokens are for: the `aud` of every one.
+pub const AUDIENCE: &str = "tidewater-catalog";
+
+/// How far the clocks of two servers may be apart, in milliseconds.
+pub const LEEWAY_MS: i64 = 10_000;
+
+/// The longest token that is looked at, in bytes. Ours have some 400.
+pub const MAX_TOKEN_BYTES: usize = 2 << 10;
+
+/// Why a token is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// It is no token, or lacks what ours have.
+    #[error("the token cannot be read: get a new one from /v1/oauth/tokens")]
+    Malformed,
+    /// It asks for another algorithm than ours, or for none.
+    #[error("the token is not signed the way this server signs: get one from /v1/oauth/tokens")]
+    Algorithm,
+    /// The key that it names is not, or no longer, one of ours.
+    #[error("the token was signed by a key that this server does not have: get a new one from /v1/oauth/tokens")]
+    UnknownSigner,
+    /// Its signature is wrong.
+    #[error("the token's signature is wrong: get a new one from /v1/oauth/tokens")]
+    Signature,
+    /// It was made by, or for, somebody else.
+    #[error("the token is not one for this catalog: get one from /v1/oauth/tokens")]
+    NotForUs,
+    /// Its time has not come: two clocks differ.
+    #[error("the token is not valid yet: compare the servers' clocks")]
+    NotYet,
+    /// Its time is over.
+    #[error("the token is expired: get a new one from /v1/oauth/tokens")]
+    Expired,
+    /// The API key that it was made for does not exist.
+    #[error("the token's API key does not exist any more: sign in with another")]
+    UnknownKey,
+}
+
+/// What a token says, once its signature is found right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claims {
+    /// The API key that it stands for.
+    pub key: KeyId,
+    /// The organisation of that key.
+    pub organisation: OrganisationId,
+    /// What its holder may do, at most.
+    pub role: Role,
+    /// When it was made, in milliseconds since 1970 (whole seconds).
+    pub issued_ms: i64,
+    /// From when it is refused, in milliseconds since 1970 (whole seconds).
+    pub expires_ms: i64,
+}
+
+impl Claims {
+    /// Whether now is within its time, give or take [`LEEWAY_MS`].
+    ///
+    /// # Errors
+    /// `NotYet`, `Expired`.
+    pub const fn check_time(&self, now_ms: i64) -> Result<(), TokenError> {
+        if self.issued_ms > now_ms.saturating_add(LEEWAY_MS) {
+            return Err(TokenError::NotYet);
+        }
+        if self.expires_ms.saturating_add(LEEWAY_MS) <= now_ms {
+            return Err(TokenError::Expired);
+        }
+        Ok(())
+    }
+}
+
+/// The claims as they are written: names of RFC 7519, times in seconds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Wire {
+    iss: String,
+    aud: String,
+    sub: KeyId,
+    org: OrganisationId,
+    role: String,
+    iat: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nbf: Option<i64>,
+    exp: i64,
+}
+
+/// What of a token's header is looked at before its signature.
+#[derive(Debug, Deserialize)]
+struct WireHeader {
+    alg: String,
+    kid: Option<String>,
+}
+
+/// A signing key, ready for use.
+pub(super) struct LoadedKey {
+    pub(super) id: String,
+    pub(super) created_ms: i64,
+    sign: EncodingKey,
+    verify: DecodingKey,
+}
+
+impl LoadedKey {
+    pub(super) fn new(key: &SigningKey) -> Self {
+        Self {
+            id: key.id.clone(),
+            created_ms: key.created_ms,
+            sign: EncodingKey::from_secret(key.secret.expose()),
+            verify: DecodingKey::from_secret(key.secret.expose()),
+        }
+    }
+}
+
+/// Writes and signs a token.
+pub(super) fn sign(claims: &Claims, key: &LoadedKey) -> Result<Secret<String>, TokenError> {
+    let header = Header { kid: Some(key.id.clone()), ..Header::new(Algorithm::HS256) };
+    let wire = Wire {
+        iss: ISSUER.to_owned(),
+        aud: AUDIENCE.to_owned(),
+        sub: claims.key,
+        org: claims.organisation,
+        role: claims.role.as_str().to_owned(),
+        iat: claims.issued_ms.div_euclid(1_000),
+        nbf: None,
+        exp: claims.expires_ms.div_euclid(1_000),
+    };
+    jsonwebtoken::encode(&header, &wire, &key.sign).map(Secret::new).map_err(|_| TokenError::Malformed)
+}
+
+/// Whether a text has the form of a token: three parts of base64url.
+pub(super) fn looks_like_token(text: &[u8]) -> bool {
+    let part = |part: &[u8]| part.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    let mut parts = text.split(|byte| *byte == b'.');
+    let header = parts.next().is_some_and(|header| !header.is_empty() && part(header));
+    header && parts.next().is_some_and(part) && parts.next().is_some_and(part) && parts.next().is_none()
+}
+
+/// The `kid` of a token, before anything in it is believed: it only chooses among our own keys.
+pub(super) fn signer_of(token: &[u8]) -> Result<String, TokenError> {
+    if token.len() > MAX_TOKEN_BYTES || !looks_like_token(token) {
+        return Err(TokenError::Malformed);
+    }
+    let header = token.split(|byte| *byte == b'.').next().unwrap_or_default();
+    let header = URL_SAFE_NO_PAD.decode(header).map_err(|_| TokenError::Malformed)?;
+    let header: WireHeader = serde_json::from_slice(&header).map_err(|_| TokenError::Malformed)?;
+    if header.alg != "HS256" {
+        return Err(TokenError::Algorithm);
+    }
+    header.kid.ok_or(TokenError::UnknownSigner)
+}
+
+/// Checks all of a token but its time, which is the caller's to check: [`Claims::check_time`].
+pub(super) fn verify(token: &[u8], key: &LoadedKey) -> Result<Claims, TokenError> {
+    // The crate would compare with the system's clock, so that times are left to us.
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.validate_exp = false;
+    validation.required_spec_claims.clear();
+    validation.validate_aud = false;
+    let wire: Wire = jsonwebtoken::decode(token, &key.verify, &validation).map_err(refusal)?.claims;
+    if wire.iss != ISSUER || wire.aud != AUDIENCE {
+        return Err(TokenError::NotForUs);
+    }
+    let begins_s = wire.nbf.map_or(wire.iat, |nbf| nbf.max(wire.iat));
+    Ok(Claims {
+        key: wire.sub,
+        organisation: wire.org,
+        role: wire.role.parse().map_err(|_| TokenError::Malformed)?,
+        issued_ms: begins_s.saturating_mul(1_000),
+        expires_ms: wire.exp.saturating_mul(1_000),
+    })
+}
+
+fn refusal(error: jsonwebtoken::errors::Error) -> TokenError {
+    use jsonwebtoken::errors::ErrorKind;
+    match error.kind() {
+        ErrorKind::InvalidAlgorithm | ErrorKind::MissingAlgorithm => TokenError::Algorithm,
+        ErrorKind::InvalidSignature => TokenError::Signature,
+        _ => TokenError::Malformed,
+    }
+}

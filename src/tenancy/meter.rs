@@ -1,0 +1,167 @@
+//! One organisation's counters in this process.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::auth::flight::Flight;
+
+const LEASE_BITS: u32 = 12;
+const TOTAL_BITS: u32 = 32;
+
+/// How long an exhausted budget is believed to be so, in milliseconds: another server may give something back.
+const EXHAUSTED_BELIEVED_MS: i64 = 5_000;
+
+/// What is leased, in one word, so that a request spends it in one atomic step that cannot mix two days or two leases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Lease {
+    /// The day (UTC) that it is for; 20 bits last until the year 4840.
+    pub(super) day: u64,
+    /// How many requests are left of it; at most [`tidewater_core::limits::MAX_SLICE`].
+    pub(super) left: u64,
+    /// The organisation's total of that day when it was taken, all servers together; it stops at 2^32 - 1.
+    pub(super) total: u64,
+}
+
+impl Lease {
+    const fn pack(self) -> u64 {
+        let total = if self.total < 1 << TOTAL_BITS { self.total } else { (1 << TOTAL_BITS) - 1 };
+        self.day << (LEASE_BITS + TOTAL_BITS) | self.left << TOTAL_BITS | total
+    }
+
+    const fn unpack(word: u64) -> Self {
+        Self {
+            day: word >> (LEASE_BITS + TOTAL_BITS),
+            left: word >> TOTAL_BITS & ((1 << LEASE_BITS) - 1),
+            total: word & ((1 << TOTAL_BITS) - 1),
+        }
+    }
+
+    /// How many requests of the day are spent, or leased to other servers.
+    const fn used(self) -> u64 {
+        self.total.saturating_sub(self.left)
+    }
+}
+
+/// When the day's budget was found to be at its end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Exhausted {
+    pub(super) day: u64,
+    pub(super) limit: u64,
+    pub(super) found_ms: i64,
+}
+
+/// The counters of one organisation.
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    lease: AtomicU64,
+    /// Requests of organisations without a limit that are not written yet: the day in the upper 20 bits, their number below.
+    uncounted: AtomicU64,
+    /// Such requests of days that are over, and those whose writing failed.
+    pub(super) backlog: Mutex<BTreeMap<u64, u64>>,
+    pub(super) exhausted: Mutex<Option<Exhausted>>,
+    pub(super) flight: Flight,
+}
+
+impl Meter {
+    /// Spends one leased request of that day. Gives how many the day has left after it.
+    pub(super) fn spend(&self, day: u64, limit: u64) -> Option<u64> {
+        let spent = self.lease.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
+            let lease = Lease::unpack(word);
+            // A lease that was taken under a higher limit is not spent beyond the present one.
+            let good = lease.day == day && lease.left > 0 && lease.used() < limit;
+            good.then(|| Lease { left: lease.left - 1, ..lease }.pack())
+        });
+        let lease = Lease::unpack(spent.ok()?);
+        Some(limit - lease.used() - 1)
+    }
+
+    /// Puts a lease in the place of the last, and gives that.
+    pub(super) fn replace(&self, lease: Lease) -> Lease {
+        Lease::unpack(self.lease.swap(lease.pack(), Ordering::AcqRel))
+    }
+
+    /// Takes what is left of the lease if that is of an earlier day.
+    pub(super) fn take_lease_before(&self, day: u64) -> Lease {
+        let over = |word| (Lease::unpack(word).day < day).then_some(0);
+        let taken = self.lease.fetch_update(Ordering::AcqRel, Ordering::Acquire, over);
+        taken.map(Lease::unpack).unwrap_or_default()
+    }
+
+    /// Whether that budget was found to be spent, a moment ago.
+    pub(super) fn is_exhausted(&self, day: u64, limit: u64, now_ms: i64) -> bool {
+        self.exhausted.lock().is_some_and(|found| {
+            let age_ms = now_ms.saturating_sub(found.found_ms);
+            found.day == day && found.limit == limit && (0..EXHAUSTED_BELIEVED_MS).contains(&age_ms)
+        })
+    }
+
+    /// Counts one request of an organisation without a limit.
+    pub(super) fn count(&self, day: u64) {
+        const COUNT_BITS: u32 = LEASE_BITS + TOTAL_BITS;
+        let mut word = self.uncounted.load(Ordering::Acquire);
+        loop {
+            let same_day = word >> COUNT_BITS == day;
+            let next = if same_day { word + 1 } else { day << COUNT_BITS | 1 };
+            match self.uncounted.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) if same_day => return,
+                Ok(over) => return self.set_aside(over),
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// Moves what is counted to the backlog, from where it is written.
+    pub(super) fn set_all_aside(&self) {
+        self.set_aside(self.uncounted.swap(0, Ordering::AcqRel));
+    }
+
+    fn set_aside(&self, word: u64) {
+        let (day, requests) = (word >> (LEASE_BITS + TOTAL_BITS), word & ((1 << (LEASE_BITS + TOTAL_BITS)) - 1));
+        if requests > 0 {
+            *self.backlog.lock().entry(day).or_default() += requests;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_lease_is_spent_on_its_day_and_within_the_limit_only() {
+        let meter = Meter::default();
+        meter.replace(Lease { day: 20_000, left: 3, total: 10 });
+        assert_eq!(meter.spend(20_001, 100), None);
+        assert_eq!(meter.spend(20_000, 100), Some(92), "7 were used, this is the eighth");
+        assert_eq!(meter.spend(20_000, 8), None, "the limit was lowered to what is used");
+        assert_eq!(meter.spend(20_000, 9), Some(0));
+        assert_eq!(meter.replace(Lease::default()), Lease { day: 20_000, left: 1, total: 10 });
+    }
+
+    #[test]
+    fn requests_of_two_days_are_not_mixed() {
+        let meter = Meter::default();
+        for day in [5, 5, 6, 6, 6, 5] {
+            meter.count(day);
+        }
+        meter.set_all_aside();
+        assert_eq!(*meter.backlog.lock(), BTreeMap::from([(5, 3), (6, 3)]));
+    }
+
+    proptest! {
+        #[test]
+        fn packing_loses_nothing(day in 0u64..1 << 20, left in 0u64..1 << 12, total in 0u64..1 << 32) {
+            let lease = Lease { day, left, total };
+            prop_assert_eq!(Lease::unpack(lease.pack()), lease);
+        }
+
+        #[test]
+        fn a_huge_total_does_not_spill_into_the_lease(total in any::<u64>()) {
+            let lease = Lease::unpack(Lease { day: 1, left: 2, total }.pack());
+            prop_assert_eq!((lease.day, lease.left, lease.total), (1, 2, total.min((1 << 32) - 1)));
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! The daily limit of an organisation, exact over any number of servers without a write per request.
+//!
+//! A server leases a slice of the day's budget from the store in one atomic statement and spends it in memory. What it has
+//! leased counts as used from then on: a crash loses at most one slice, and the limit is never exceeded. What is left of a
+//! slice is given back when the day changes and at shutdown.
+//!
+//! The requests of an organisation without a limit are counted in memory and written every few seconds.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use tidewater_core::ids::OrganisationId;
+use tidewater_core::limits::{day_of, seconds_left_of_day, slice_of};
+
+use crate::auth::Caller;
+use crate::auth::flight::{Joined, Turn};
+use crate::clock::Clock;
+use crate::store::{Store, StoreError};
+
+use super::meter::{Exhausted, Lease, Meter};
+
+/// How often the requests of organisations without a limit are written.
+const WRITE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What a request leaves of its organisation's day: the source of the `RateLimit` headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Requests a day, if there is a limit.
+    pub limit: Option<u64>,
+    /// What is left of it as far as this server knows: what other servers have leased since it last asked is not
+    /// subtracted. It never grows during a day while no other server gives back and the tier stays. Without a limit it
+    /// is `u64::MAX`.
+    pub remaining: u64,
+    /// In how many seconds the next day (UTC) begins.
+    pub reset_s: u64,
+}
+
+/// The day's budget is spent; answer 429.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the limit of {limit} requests a day is reached: it starts anew in {retry_after_s} seconds, at midnight UTC")]
+pub struct LimitExceeded {
+    /// Requests a day.
+    pub limit: u64,
+    /// In how many seconds the next day (UTC) begins.
+    pub retry_after_s: u64,
+}
+
+/// Why a request is not served.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum QuotaError {
+    /// The tier does not include the catalog; answer 403.
+    #[error("the catalog is not included in the tier '{tier}' of organisation '{organisation}'")]
+    TierExcludes {
+        /// The organisation's name.
+        organisation: String,
+        /// Its tier's name.
+        tier: String,
+    },
+    /// The day's budget is spent; answer 429.
+    #[error(transparent)]
+    LimitExceeded(#[from] LimitExceeded),
+    /// Nothing is leased and the store does not answer; answer 503.
+    #[error("cannot count requests now: {0}")]
+    Unavailable(#[source] Arc<StoreError>),
+}
+
+/// Counts the requests of every organisation.
+pub struct Quota {
+    store: Arc<dyn Store>,
+    clock: Clock,
+    /// One for each organisation that has asked for something since the start; they are few and stay.
+    meters: RwLock<HashMap<OrganisationId, Arc<Meter>>>,
+}
+
+impl Quota {
+    /// Has leased nothing yet.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, clock: Clock) -> Self {
+        Self { store, clock, meters: RwLock::default() }
+    }
+
+    /// Takes one request from the budget of the caller's organisation, at `now_ms`.
+    ///
+    /// # Errors
+    /// See [`QuotaError`]. Nothing is taken then.
+    pub async fn charge(&self, caller: &Caller, now_ms: i64) -> Result<Budget, QuotaError> {
+        let tier = caller.tier();
+        if !tier.catalog {
+            return Err(QuotaError::TierExcludes {
+                organisation: caller.organisation_name().to_owned(),
+                tier: caller.tier_name().to_owned(),
+            });
+        }
+        let (day, reset_s) = (day_number(now_ms), seconds_left_of_day(now_ms));
+        let meter = self.meter(caller.organisation());
+        let Some(limit) = tier.requests_per_day else {
+            meter.count(day);
+            return Ok(Budget { limit: None, remaining: u64::MAX, reset_s });
+        };
+        let remaining = match meter.spend(day, limit) {
+            Some(remaining) => remaining,
+            None => match meter.flight.join(|| meter.spend(day, limit)).await.map_err(QuotaError::Unavailable)? {
+                Joined::Ready(remaining) => remaining,
+                Joined::Ask(turn) => {
+                    let lease = LeaseRequest { organisation: caller.organisation(), day, limit, now_ms };
+                    self.refill(meter, lease, turn).await?
+                }
+            },
+        };
+        Ok(Budget { limit: Some(limit), remaining, reset_s })
+    }
+
+    /// Leases a slice and spends one of it. Gives what is left of the day.
+    async fn refill(&self, meter: Arc<Meter>, wanted: LeaseRequest, turn: Turn) -> Result<u64, QuotaError> {
+        if meter.is_exhausted(wanted.day, wanted.limit, wanted.now_ms) {
+            return Err(wanted.exceeded().into());
+        }
+        // In a task of its own, so that a client that leaves meanwhile does not take the slice with it.
+        let store = Arc::clone(&self.store);
+        let leased = tokio::spawn(async move {
+            let leased = lease(&*store, &meter, &wanted).await;
+            let leased = leased.map_err(|error| QuotaError::Unavailable(meter.flight.fail(error)));
+            drop(turn);
+            leased?.ok_or_else(|| wanted.exceeded().into())
+        });
+        let broken = |error| QuotaError::Unavailable(Arc::new(StoreError::Unavailable(Box::new(error))));
+        leased.await.map_err(broken)?
+    }
+
+    /// Gives back what is leased of days that are over, and writes the requests of organisations without a limit.
+    pub async fn tick(&self) {
+        let today = day_number(self.clock.now_ms());
+        for (organisation, meter) in self.all() {
+            give_back(&*self.store, organisation, meter.take_lease_before(today)).await;
+            meter.set_all_aside();
+            if let Err(error) = write_backlog(&*self.store, organisation, &meter).await {
+                tracing::warn!(%error, %organisation, "could not write how many requests were served: trying again");
+            }
+        }
+    }
+
+    /// Gives back and writes all that this process holds: the last thing before it ends.
+    pub async fn settle(&self) {
+        for (organisation, meter) in self.all() {
+            give_back(&*self.store, organisation, meter.replace(Lease::default())).await;
+        }
+        self.tick().await;
+    }
+
+    /// Does [`Self::tick`] every few seconds until `stop`, then [`Self::settle`]. Runs as a task of its own; `stop` is to
+    /// come when no request is being served any more.
+    pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
+        let mut stop = std::pin::pin!(stop);
+        let mut ticks = tokio::time::interval(WRITE_INTERVAL);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                _ = ticks.tick() => self.tick().await,
+            }
+        }
+        self.settle().await;
+    }
+
+    fn all(&self) -> Vec<(OrganisationId, Arc<Meter>)> {
+        self.meters.read().iter().map(|(organisation, meter)| (*organisation, Arc::clone(meter))).collect()
+    }
+
+    fn meter(&self, organisation: OrganisationId) -> Arc<Meter> {
+        if let Some(meter) = self.meters.read().get(&organisation) {
+            return Arc::clone(meter);
+        }
+        Arc::clone(self.meters.write().entry(organisation).or_default())
+    }
+}
+
+/// What is to be leased, and for whom.
+#[derive(Debug, Clone, Copy)]
+struct LeaseRequest {
+    organisation: OrganisationId,
+    day: u64,
+    limit: u64,
+    now_ms: i64,
+}
+
+impl LeaseRequest {
+    const fn exceeded(&self) -> LimitExceeded {
+        LimitExceeded { limit: self.limit, retry_after_s: seconds_left_of_day(self.now_ms) }
+    }
+}
+
+/// Leases a slice from the store and spends one request of it. Gives what is left of the day, or nothing when it is over.
+async fn lease(store: &dyn Store, meter: &Meter, wanted: &LeaseRequest) -> Result<Option<u64>, StoreError> {
+    let LeaseRequest { organisation, day, limit, now_ms } = *wanted;
+    // What was served before a limit was set counts towards it.
+    meter.set_all_aside();
+    write_backlog(store, organisation, meter).await?;
+    let slice = slice_of(limit);
+    let taken = store.usage_take(organisation, stored_day(day), slice, Some(limit)).await?;
+    let Some(left) = taken.granted.min(slice).checked_sub(1) else {
+        *meter.exhausted.lock() = Some(Exhausted { day, limit, found_ms: now_ms });
+        return Ok(None);
+    };
+    let before = meter.replace(Lease { day, left, total: taken.total });
+    give_back(store, organisation, before).await;
+    Ok(Some(limit.saturating_sub(taken.total.saturating_sub(left))))
+}
+
+/// Gives back what is left of a lease. Once: when the answer is lost, nobody knows whether it was done, and to do it twice
+/// would serve more than the limit.
+async fn give_back(store: &dyn Store, organisation: OrganisationId, lease: Lease) {
+    if lease.left == 0 {
+        return;
+    }
+    if let Err(error) = store.usage_give_back(organisation, stored_day(lease.day), lease.left).await {
+        tracing::warn!(%error, %organisation, lost = lease.left, "could not give back leased requests: they count as used");
+    }
+}
+
+/// Writes the requests that were served without a limit. What could not be written stays.
+async fn write_backlog(store: &dyn Store, organisation: OrganisationId, meter: &Meter) -> Result<(), StoreError> {
+    loop {
+        let Some((day, requests)) = meter.backlog.lock().pop_first() else { return Ok(()) };
+        if let Err(error) = store.usage_take(organisation, stored_day(day), requests, None).await {
+            *meter.backlog.lock().entry(day).or_default() += requests;
+            return Err(error);
+        }
+    }
+}
+
+/// The day as a lease holds it: from 1970 on, in 20 bits.
+fn day_number(now_ms: i64) -> u64 {
+    u64::try_from(day_of(now_ms)).unwrap_or(0).min((1 << 20) - 1)
+}
+
+fn stored_day(day: u64) -> i64 {
+    i64::try_from(day).unwrap_or(i64::MAX)
+}
