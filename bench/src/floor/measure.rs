@@ -1,0 +1,138 @@
+//! The floors as loads: beside a catalog's rounds, or by themselves.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use bytes::Bytes;
+use hyper::header::{HOST, HeaderValue};
+use hyper::{HeaderMap, Method, StatusCode};
+
+use super::bare::BareProcess;
+use super::durable::{self, Steps, Writes};
+use crate::client::Outgoing;
+use crate::driver::{self, Pace, Script, Source};
+use crate::report::{Measured, Row, Who};
+use crate::tally::Tally;
+
+/// Everything that the floors need. Bare servers are started when they are asked for first, and idle between rounds.
+#[derive(Debug)]
+pub struct Floors {
+    folder: PathBuf,
+    tables: usize,
+    bare: BTreeMap<(u16, u64), BareProcess>,
+}
+
+impl Floors {
+    /// `folder` is where durable writes go, `tables` the number of rows that they go round.
+    #[must_use]
+    pub fn new(folder: PathBuf, tables: usize) -> Self {
+        Self { folder, tables, bare: BTreeMap::new() }
+    }
+
+    /// A bare server that sends as many bytes, under the same load as a catalog.
+    ///
+    /// # Errors
+    /// When the server cannot be started or reached.
+    pub fn bare(&mut self, bytes: u64, scripts: Vec<Script>, pace: &Pace) -> Result<Tally> {
+        let status = scripts.first().map_or(StatusCode::OK, |script| script.expected).as_u16();
+        let server = match self.bare.entry((status, bytes)) {
+            Entry::Occupied(running) => running.into_mut(),
+            Entry::Vacant(none) => none.insert(BareProcess::start(status, bytes)?),
+        };
+        driver::drive(server.addr, scripts, pace)
+    }
+
+    /// Durable writes of a document of this size.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn durable(&self, bytes: u64, threads: usize, steps: Steps, pace: &Pace) -> Result<Tally> {
+        let writes = Writes { folder: self.folder.clone(), threads, bytes, tables: self.tables, steps };
+        durable::measure(&writes, pace)
+    }
+}
+
+/// What `floor` measures by itself.
+#[derive(Clone, Debug)]
+pub struct FloorPlan {
+    /// Sizes of the bare server's answers; none if it is not measured.
+    pub bare_bytes: Vec<u64>,
+    /// Sizes of the durable documents; none if they are not measured.
+    pub durable_bytes: Vec<u64>,
+    /// Connections, or threads that write.
+    pub connections: Vec<usize>,
+    /// Rounds of each.
+    pub rounds: usize,
+}
+
+struct Get(Outgoing);
+
+impl Source for Get {
+    fn next(&mut self) -> Outgoing {
+        self.0.clone()
+    }
+}
+
+/// Scripts that ask a bare server.
+#[must_use]
+pub fn get_scripts(connections: usize) -> Vec<Script> {
+    let mut headers = HeaderMap::new();
+    headers.insert(HOST, HeaderValue::from_static("localhost"));
+    let outgoing = Outgoing { method: Method::GET, uri: hyper::Uri::from_static("/"), headers, body: Bytes::new() };
+    (0..connections)
+        .map(|_| Script { source: Box::new(Get(outgoing.clone())), expected: StatusCode::OK, retry_conflicts: false })
+        .collect()
+}
+
+impl FloorPlan {
+    /// How many rounds there are in all.
+    #[must_use]
+    pub fn loads(&self) -> usize {
+        (self.bare_bytes.len() + self.durable_bytes.len() * 3) * self.connections.len() * self.rounds
+    }
+}
+
+/// Measures the floors by themselves.
+///
+/// # Errors
+/// When one of them cannot be measured at all.
+pub fn run(plan: &FloorPlan, floors: &mut Floors, pace: &Pace, tell: &dyn Fn(&str)) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    let row = |name: &str, bytes: u64, connections: usize, tallies: Vec<Tally>| {
+        let mut row = Row::new(name, connections);
+        row.document_bytes = Some(bytes);
+        row.finish(vec![Measured { who: Who::Floor, rounds: tallies }])
+    };
+    for &bytes in &plan.bare_bytes {
+        for &connections in &plan.connections {
+            let mut tallies = Vec::new();
+            for _ in 0..rounds_left(plan, pace) {
+                tell(&format!("bare handler, {bytes} bytes, {connections} connections"));
+                tallies.push(floors.bare(bytes, get_scripts(connections), pace)?);
+            }
+            rows.push(row("bare-handler", bytes, connections, tallies)?);
+        }
+    }
+    for (steps, name) in
+        [(Steps::FileAndRow, "durable-write"), (Steps::File, "durable-file-only"), (Steps::Row, "durable-row-only")]
+    {
+        for &bytes in &plan.durable_bytes {
+            for &threads in &plan.connections {
+                let mut tallies = Vec::new();
+                for _ in 0..rounds_left(plan, pace) {
+                    tell(&format!("{name}, {bytes} bytes, {threads} threads"));
+                    tallies.push(floors.durable(bytes, threads, steps, pace)?);
+                }
+                rows.push(row(name, bytes, threads, tallies)?);
+            }
+        }
+    }
+    rows.retain(|row| !row.results.is_empty());
+    Ok(rows)
+}
+
+fn rounds_left(plan: &FloorPlan, pace: &Pace) -> usize {
+    if pace.stop.requested() { 0 } else { plan.rounds }
+}
