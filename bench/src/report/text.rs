@@ -112,20 +112,24 @@ fn figures(connections: usize, outcome: &Outcome) -> String {
     text
 }
 
+/// The medians beneath the figures that they compare; how far the rounds lie apart stands behind.
 fn ratio_line(ratio: &Ratio) -> String {
-    let names = format!("{} / {}", ratio.of.name(), ratio.to.name());
-    let share = |spread: Spread| {
-        if ratio.to == Who::Floor {
-            format!("{:.0} % ({:.0} to {:.0})", spread.median * 100.0, spread.min * 100.0, spread.max * 100.0)
-        } else {
-            format!("{:.2} x ({:.2} to {:.2})", spread.median, spread.min, spread.max)
-        }
+    let names = format!("{}/{}", ratio.of.name(), ratio.to.name());
+    let Some(rate) = ratio.requests_per_s else { return format!("  {names:14}  nothing to compare") };
+    // A share of what is possible is told in percent, a comparison of two catalogs as a factor.
+    let (factor, unit) = if ratio.to == Who::Floor { (100.0, "%") } else { (1.0, "x") };
+    let mut text = format!("  {names:14}{:>7} {unit}", three_digits(rate.median * factor));
+    for spread in [ratio.p50, ratio.p90, ratio.p99] {
+        let shown = spread.map_or_else(String::new, |spread| format!("{} x", three_digits(spread.median)));
+        let _ = write!(text, " {shown:>9}");
+    }
+    let range = |spread: Spread, factor: f64| {
+        format!("{} to {}", three_digits(spread.min * factor), three_digits(spread.max * factor))
     };
-    let rate = ratio.requests_per_s.map_or_else(|| "nothing to compare".to_owned(), share);
-    let mut text = format!("         {names}: req/s {rate}");
-    for (name, spread) in [("p50", ratio.p50), ("p90", ratio.p90), ("p99", ratio.p99)] {
-        if let Some(Spread { median, min, max }) = spread {
-            let _ = write!(text, ", {name} {median:.2} x ({min:.2} to {max:.2})");
+    let _ = write!(text, "  rounds: req/s {} {unit}", range(rate, factor));
+    for (name, spread) in [("p50", ratio.p50), ("p99", ratio.p99)] {
+        if let Some(spread) = spread {
+            let _ = write!(text, ", {name} {} x", range(spread, 1.0));
         }
     }
     text
@@ -240,7 +244,7 @@ mod tests {
         ];
         let text = render(&report(vec![row.finish(measured).unwrap()]));
         assert!(text.contains("load, 1,000 snapshots, 772 KB an answer (floor: bare handler)"), "{text}");
-        assert!(text.contains("target / floor: req/s 70 % (70 to 70), p50 1.50 x (1.50 to 1.50)"), "{text}");
+        assert!(text.contains("rounds: req/s 70.0 to 70.0 %, p50 1.50 to 1.50 x"), "{text}");
         assert!(text.contains("503 1 times, first: too busy"), "{text}");
         assert!(text.contains("1 FAILED"), "{text}");
     }
@@ -252,5 +256,11 @@ mod tests {
         assert_eq!(shown.find("target"), COLUMNS.find("who"));
         let end_of = |text: &str, name: &str| text.find(name).map(|start| start + name.len());
         assert_eq!(end_of(&shown, " 1.00"), end_of(COLUMNS, "p50 ms"));
+        let measured = vec![
+            Measured { who: Who::Target, rounds: vec![round(10, 1)] },
+            Measured { who: Who::Versus, rounds: vec![round(10, 1)] },
+        ];
+        let shown = ratio_line(&Row::new("load", 64).finish(measured).unwrap().ratios[0]);
+        assert_eq!(end_of(&shown, " 1.00 x"), end_of(COLUMNS, "req/s"));
     }
 }
