@@ -1,0 +1,119 @@
+"""The proof with real clients: one server for the session, one namespace for each test.
+
+`cargo xtask test` runs this. By hand: make a virtual environment from requirements.txt, build the binary, run `pytest`
+here; `TIDEWATER_BIN` names another binary.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from pyiceberg.catalog import Catalog
+from pyiceberg.catalog.rest import RestCatalog
+
+from support.rest import Rest
+from support.server import Server, find_binary
+
+_failures_lock = threading.Lock()
+_server_failures: list[str] = []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _record_server_failures() -> Iterator[None]:
+    """Notes every 5xx that any client in this process is given, PyIceberg included."""
+    send = requests.Session.send
+
+    def recording(session: requests.Session, request: requests.PreparedRequest, **options: object) -> requests.Response:
+        response = send(session, request, **options)
+        if response.status_code >= 500:
+            with _failures_lock:
+                _server_failures.append(f"{request.method} {request.url}: {response.status_code} {response.text[:500]}")
+        return response
+
+    requests.Session.send = recording  # type: ignore[method-assign]
+    yield
+    requests.Session.send = send  # type: ignore[method-assign]
+
+
+@pytest.fixture(autouse=True)
+def _no_server_failures() -> Iterator[None]:
+    """No answer to anything that a test does is a 5xx."""
+    yield
+    with _failures_lock:
+        seen, _server_failures[:] = list(_server_failures), []
+    assert not seen, "\n".join(seen)
+
+
+@pytest.fixture(scope="session")
+def binary() -> Path:
+    """The `tidewater` under test."""
+    return find_binary()
+
+
+@pytest.fixture(scope="session")
+def make_server(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """Makes servers, each on its own folder; ends them, and fails if one has panicked."""
+    made: list[Server] = []
+
+    def make(name: str, **options: object) -> Server:
+        server = Server(binary, tmp_path_factory.mktemp(name) / "data", **options)  # type: ignore[arg-type]
+        made.append(server)
+        return server
+
+    yield make
+    panics = []
+    for server in made:
+        if server.is_running():
+            server.stop()
+        panics += server.panics()
+    assert not panics, "\n".join(panics)
+
+
+@pytest.fixture(scope="session")
+def server(make_server: Callable[..., Server]) -> Server:
+    """The server of the session: a quickstart with its sample table."""
+    server = make_server("quickstart")
+    server.start()
+    return server
+
+
+@pytest.fixture
+def rest(server: Server) -> Rest:
+    """The session's server as raw HTTP, signed in with its key."""
+    return Rest(server.uri, server.key)
+
+
+@pytest.fixture
+def connect(server: Server) -> Callable[..., RestCatalog]:
+    """PyIceberg on the session's server; signed in with the key unless told otherwise."""
+
+    def connect(**properties: object) -> RestCatalog:
+        signed_in = {"token": server.key} if not {"token", "credential", "auth"} & set(properties) else {}
+        return RestCatalog("tidewater", **{"uri": server.uri, **signed_in, **properties})  # type: ignore[arg-type]
+
+    return connect
+
+
+@pytest.fixture
+def catalog(connect: Callable[..., RestCatalog]) -> Catalog:
+    """PyIceberg, signed in."""
+    return connect()
+
+
+@pytest.fixture
+def unique(request: pytest.FixtureRequest) -> str:
+    """A name that no other test and no earlier run uses."""
+    plain = re.sub(r"[^a-z0-9]+", "_", request.node.name.lower()).strip("_")[:40]
+    return f"{plain}_{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def namespace(rest: Rest, unique: str) -> str:
+    """A new, empty namespace of this test's own."""
+    return rest.create_namespace(unique)

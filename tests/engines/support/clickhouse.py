@@ -1,0 +1,47 @@
+"""ClickHouse in a process of its own: `python -m support.clickhouse` reads statements as JSON, writes results as JSON.
+
+Its library brings its own allocator and Arrow; alone in its process it can disturb nobody, and a crash is a failed test.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from support.server import clean_environment
+
+QUERY_DEADLINE_S = 100
+
+
+def run(statements: list[str]) -> list[list[dict]]:
+    """Runs the statements in one session; gives the rows of each. Raises RuntimeError with ClickHouse's words."""
+    done = subprocess.run(
+        [sys.executable, "-m", "support.clickhouse"],
+        cwd=Path(__file__).parents[1],
+        input=json.dumps(statements),
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=QUERY_DEADLINE_S,
+        env=clean_environment(),
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+    return json.loads(done.stdout)
+
+
+def main() -> None:
+    from chdb.session import Session
+
+    session = Session()
+    results = []
+    for statement in json.load(sys.stdin):
+        text = session.query(statement, "JSONEachRow").bytes().decode()
+        results.append([json.loads(line) for line in text.splitlines()])
+    json.dump(results, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

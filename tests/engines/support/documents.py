@@ -1,0 +1,73 @@
+"""Bodies to send: tables, and changes to them."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+NO_PARENT = -1
+
+SCHEMA: dict[str, Any] = {
+    "type": "struct",
+    "schema-id": 0,
+    "fields": [
+        {"id": 1, "name": "id", "required": True, "type": "long"},
+        {"id": 2, "name": "city", "required": False, "type": "string", "doc": "where it was seen"},
+        {"id": 3, "name": "seen_at", "required": False, "type": "timestamptz"},
+    ],
+}
+
+PARTITION_BY_CITY = {
+    "spec-id": 0,
+    "fields": [{"source-id": 2, "field-id": 1000, "name": "city", "transform": "identity"}],
+}
+
+SORT_BY_ID = {
+    "order-id": 1,
+    "fields": [{"source-id": 1, "transform": "identity", "direction": "asc", "null-order": "nulls-last"}],
+}
+
+
+def table(name: str, **more: Any) -> dict[str, Any]:
+    """What creates a table."""
+    return {"name": name, "schema": SCHEMA, **more}
+
+
+def set_properties(**properties: str) -> dict[str, Any]:
+    return {"action": "set-properties", "updates": properties}
+
+
+_snapshot_numbers = itertools.count(1)
+
+
+def snapshot(
+    location: str, sequence_number: int, *, parent: int | None = None, schema_id: int = 0, **more: Any
+) -> dict[str, Any]:
+    """A snapshot. Its manifest list does not exist: a catalog does not look into it."""
+    number = 3_000_000_000_000_000_000 + next(_snapshot_numbers)
+    made = {
+        "snapshot-id": number,
+        "sequence-number": sequence_number,
+        "timestamp-ms": 4_000_000_000_000 + number % 1_000_000_000,
+        "manifest-list": f"{location}/metadata/snap-{number}.avro",
+        "summary": {"operation": "append", "added-records": "1"},
+        "schema-id": schema_id,
+        **more,
+    }
+    if parent is not None:
+        made["parent-snapshot-id"] = parent
+    return made
+
+
+def append(made: dict[str, Any], branch: str = "main") -> list[dict[str, Any]]:
+    """The updates that make a snapshot the newest of a branch."""
+    reference = {"action": "set-snapshot-ref", "ref-name": branch, "type": "branch", "snapshot-id": made["snapshot-id"]}
+    return [{"action": "add-snapshot", "snapshot": made}, reference]
+
+
+def assert_uuid(metadata: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "assert-table-uuid", "uuid": metadata["table-uuid"]}
+
+
+def assert_ref(name: str, snapshot_id: int | None) -> dict[str, Any]:
+    return {"type": "assert-ref-snapshot-id", "ref": name, "snapshot-id": snapshot_id}

@@ -1,0 +1,173 @@
+"""Starts, stops and kills `tidewater`, and runs its command line beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import selectors
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+START_DEADLINE_S = 30.0
+STOP_DEADLINE_S = 20.0
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def find_binary() -> Path:
+    """`TIDEWATER_BIN`, or the newer of the debug and the release build."""
+    named = os.environ.get("TIDEWATER_BIN")
+    if named:
+        return Path(named).resolve()
+    target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
+    builds = [path for path in (target / "debug/tidewater", target / "release/tidewater") if path.exists()]
+    if not builds:
+        raise FileNotFoundError(f"no tidewater in {target}: run `cargo build`, or name one in TIDEWATER_BIN")
+    return max(builds, key=lambda path: path.stat().st_mtime)
+
+
+def clean_environment(extra: dict[str, str] | None = None) -> dict[str, str]:
+    """This process's environment without what would configure the server or send clients elsewhere."""
+    dropped = ("TIDEWATER_", "RUST_LOG", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+    kept.pop("TIDEWATER_BIN", None)
+    return {**kept, **(extra or {})}
+
+
+@dataclass(frozen=True)
+class Printed:
+    """The line that `quickstart --json` prints."""
+
+    uri: str
+    warehouse: str
+    api_key: str
+    namespace: str
+    table: str
+
+
+class Server:
+    """One `tidewater quickstart` on a data folder. It may be started, stopped and killed many times."""
+
+    def __init__(self, binary: Path, data_dir: Path, *, env: dict[str, str] | None = None, args: tuple[str, ...] = ()):
+        self.binary = binary
+        self.data_dir = data_dir
+        self.stderr_path = data_dir.parent / f"{data_dir.name}.stderr"
+        self.stdout_text = ""
+        self.printed: Printed | None = None
+        self._env = env
+        self._args = args
+        self._process: subprocess.Popen | None = None
+
+    # ---- life ----
+
+    def start(self) -> Printed:
+        """Starts it and waits until it says that it answers. After the first time it listens where it did before."""
+        assert self._process is None, "already running"
+        port = urlsplit(self.printed.uri).port if self.printed else 0
+        command = [str(self.binary), "quickstart", "--data-dir", str(self.data_dir)]
+        command += ["--listen", f"127.0.0.1:{port}", "--json", *self._args]
+        with self.stderr_path.open("ab") as stderr:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env=clean_environment(self._env),
+            )
+        line = self._first_line()
+        self.printed = Printed(**json.loads(line))
+        return self.printed
+
+    def _first_line(self) -> str:
+        assert self._process is not None and self._process.stdout is not None
+        deadline = time.monotonic() + START_DEADLINE_S
+        text = b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            while b"\n" not in text:
+                left = deadline - time.monotonic()
+                if left <= 0 or not selector.select(left):
+                    self.kill()
+                    raise AssertionError(f"nothing printed within {START_DEADLINE_S} s; stderr:\n{self.stderr()}")
+                chunk = os.read(self._process.stdout.fileno(), 65536)
+                if not chunk:
+                    code = self._process.wait()
+                    self._process = None
+                    raise AssertionError(f"ended with {code} before it answered; stderr:\n{self.stderr()}")
+                text += chunk
+        self.stdout_text = text.decode()
+        return self.stdout_text.splitlines()[0]
+
+    def stop(self) -> int:
+        """Asks it to end, waits, and gives its exit code."""
+        process, self._process = self._process, None
+        assert process is not None and process.stdout is not None, "not running"
+        process.send_signal(signal.SIGTERM)
+        try:
+            rest, _ = process.communicate(timeout=STOP_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise AssertionError(f"still running {STOP_DEADLINE_S} s after SIGTERM; stderr:\n{self.stderr()}") from None
+        self.stdout_text += rest.decode()
+        return process.returncode
+
+    def kill(self) -> None:
+        """Ends it with SIGKILL: no chance to finish anything."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.communicate()
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "not running"
+        return self._process.pid
+
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def stderr(self) -> str:
+        return self.stderr_path.read_text(errors="replace") if self.stderr_path.exists() else ""
+
+    def panics(self) -> list[str]:
+        """The lines of a panic in anything it has written so far."""
+        return [
+            line
+            for line in self.stderr().splitlines()
+            if re.search(r"panicked at|stack overflow|fatal runtime error", line)
+        ]
+
+    # ---- addresses ----
+
+    @property
+    def uri(self) -> str:
+        assert self.printed is not None
+        return self.printed.uri.rstrip("/")
+
+    @property
+    def key(self) -> str:
+        assert self.printed is not None
+        return self.printed.api_key
+
+    # ---- command line ----
+
+    def command(self, *args: str, check: bool = True) -> subprocess.CompletedProcess:
+        """Runs `tidewater ARGS --data-dir DIR` beside the server."""
+        done = subprocess.run(
+            [str(self.binary), *args, "--data-dir", str(self.data_dir)],
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=60,
+            env=clean_environment(self._env),
+        )
+        if check:
+            assert done.returncode == 0, f"tidewater {' '.join(args)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "panicked at" not in done.stderr, done.stderr
+        return done

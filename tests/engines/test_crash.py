@@ -1,0 +1,186 @@
+"""Kill -9 in the middle of everything: what was acknowledged is there afterwards, and nothing is half done."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import requests
+from pyiceberg.catalog.rest import RestCatalog
+
+from support import documents
+from support.rest import Rest, answer
+from support.rows import SIGHTINGS, in_order, sightings
+from support.server import Server
+from test_pyiceberg_tables import path_of
+
+ROUNDS = 4
+WRITERS = 4
+NAMESPACE = "crash"
+
+
+@dataclass
+class Writer:
+    """One stream of changes, and what it was told had happened."""
+
+    number: int
+    table: str
+    sent: int = 0
+    acknowledged: int = 0
+    created: set[str] = field(default_factory=set)
+    dropped: set[str] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
+    shared: set[int] = field(default_factory=set)
+
+
+class Stream:
+    """Counts what all writers were acknowledged, and says when the moment has come."""
+
+    def __init__(self, moment: int):
+        self._left = moment
+        self._lock = threading.Lock()
+        self.reached = threading.Event()
+
+    def acknowledged(self) -> None:
+        with self._lock:
+            self._left -= 1
+            if self._left <= 0:
+                self.reached.set()
+
+
+def write(server: Server, writer: Writer, round_: int, stream: Stream) -> None:
+    """Commits, creates and drops without end; the death of the server ends it."""
+    rest = Rest(server.uri, server.key)
+    try:
+        while True:
+            writer.sent += 1
+            metadata = rest.load(NAMESPACE, writer.table)["metadata"]
+            current = metadata.get("current-snapshot-id")
+            parent = None if current in (None, -1) else current
+            made = documents.snapshot(metadata["location"], metadata["last-sequence-number"] + 1, parent=parent)
+            updates = [documents.set_properties(count=str(writer.sent)), *documents.append(made)]
+            answer(rest.commit(NAMESPACE, writer.table, updates, [documents.assert_ref("main", parent)]))
+            writer.acknowledged = writer.sent
+            stream.acknowledged()
+
+            mark = writer.number * 1_000_000 + writer.sent
+            answer(rest.commit(NAMESPACE, "shared", [documents.set_properties(**{f"mark.{mark}": "1"})]))
+            writer.shared.add(mark)
+            stream.acknowledged()
+
+            name = f"made_{round_}_{writer.number}_{writer.sent}"
+            writer.unknown.add(name)
+            rest.create_table(NAMESPACE, documents.table(name))
+            writer.unknown.discard(name)
+            writer.created.add(name)
+            stream.acknowledged()
+            if writer.sent % 2:
+                writer.created.discard(name)
+                writer.unknown.add(name)
+                assert rest.delete(f"/namespaces/{NAMESPACE}/tables/{name}").status_code == 204
+                writer.unknown.discard(name)
+                writer.dropped.add(name)
+                stream.acknowledged()
+    except requests.ConnectionError:
+        return
+
+
+def check(server: Server, writers: list[Writer]) -> None:
+    """Compares what the writers were told with what is there."""
+    rest = Rest(server.uri, server.key)
+    shared = rest.load(NAMESPACE, "shared")["metadata"]["properties"]
+    for writer in writers:
+        metadata = rest.load(NAMESPACE, writer.table)["metadata"]
+        count = int(metadata["properties"].get("count", "0"))
+        assert writer.acknowledged <= count <= writer.sent
+        # A commit is whole: its property and its snapshot came together, and no sequence number is left out.
+        sequence = [snapshot["sequence-number"] for snapshot in metadata["snapshots"]]
+        assert sequence == list(range(1, len(sequence) + 1))
+        assert metadata["refs"]["main"]["snapshot-id"] == metadata["snapshots"][-1]["snapshot-id"]
+        assert all(f"mark.{mark}" in shared for mark in writer.shared)
+    names = {entry["name"] for entry in answer(rest.get(f"/namespaces/{NAMESPACE}/tables"))["identifiers"]}
+    for writer in writers:
+        assert writer.created <= names
+        assert not writer.dropped & names
+    known = {"shared", *(w.table for w in writers)}.union(*(w.created | w.unknown for w in writers))
+    assert names <= known
+    for name in names:
+        loaded = rest.load(NAMESPACE, name)
+        assert (
+            json.loads(path_of(loaded["metadata-location"]).read_bytes())["table-uuid"]
+            == loaded["metadata"]["table-uuid"]
+        )
+        for entry in loaded["metadata"].get("metadata-log", []):
+            json.loads(path_of(entry["metadata-file"]).read_bytes())
+
+
+@pytest.mark.timeout(240)
+def test_every_acknowledged_change_survives_a_kill(make_server: Callable[..., Server]) -> None:
+    server = make_server("crash")
+    first = server.start()
+    rest = Rest(server.uri, server.key)
+    rest.create_namespace(NAMESPACE)
+    rest.create_table(NAMESPACE, documents.table("shared"))
+    writers = [Writer(number, f"own_{number}") for number in range(WRITERS)]
+    for writer in writers:
+        rest.create_table(NAMESPACE, documents.table(writer.table))
+    moments = random.Random(7)
+    for round_ in range(ROUNDS):
+        stream = Stream(moments.randint(15, 120))
+        threads = [threading.Thread(target=write, args=(server, writer, round_, stream)) for writer in writers]
+        for thread in threads:
+            thread.start()
+        assert stream.reached.wait(60), "the stream of commits stands still"
+        server.kill()
+        for thread in threads:
+            thread.join(30)
+            assert not thread.is_alive()
+        assert server.start() == first
+        check(server, writers)
+    server.stop()
+    assert not list(server.data_dir.rglob("*.tmp*")), "a half-written file is left"
+
+
+@pytest.mark.timeout(240)
+def test_rows_that_pyiceberg_appended_survive_a_kill(make_server: Callable[..., Server]) -> None:
+    server = make_server("crash-rows")
+    server.start()
+    catalog = RestCatalog("crash", uri=server.uri, token=server.key)
+    catalog.create_namespace(NAMESPACE)
+    appended: dict[int, set[int]] = {}
+    for writer in range(2):
+        catalog.create_table((NAMESPACE, f"t{writer}"), SIGHTINGS)
+        appended[writer] = set()
+    for round_ in range(2):
+        stream = Stream(12)
+
+        def append(writer: int, round_: int = round_, stream: Stream = stream) -> None:
+            try:
+                table = RestCatalog("crash", uri=server.uri, token=server.key).load_table((NAMESPACE, f"t{writer}"))
+                for number in range(round_ * 1000, round_ * 1000 + 1000):
+                    table.append(sightings((number, "Oslo", None)))
+                    appended[writer].add(number)
+                    stream.acknowledged()
+            except requests.ConnectionError:
+                return
+
+        threads = [threading.Thread(target=append, args=(writer,)) for writer in appended]
+        for thread in threads:
+            thread.start()
+        assert stream.reached.wait(60)
+        server.kill()
+        for thread in threads:
+            thread.join(60)
+            assert not thread.is_alive()
+        server.start()
+        for writer, numbers in appended.items():
+            table = RestCatalog("crash", uri=server.uri, token=server.key).load_table((NAMESPACE, f"t{writer}"))
+            rows = [row[0] for row in in_order(table.scan().to_arrow())]
+            assert numbers <= set(rows) and len(set(rows)) == len(rows) and len(rows) <= len(numbers) + round_ + 1
+            assert Path(path_of(table.metadata_location)).exists()
+    server.stop()

@@ -1,0 +1,290 @@
+"""DuckDB attached to the catalog: it reads, writes and changes, and PyIceberg sees the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+from pyiceberg.catalog import Catalog
+from pyiceberg.partitioning import PartitionField, PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.transforms import IdentityTransform
+from pyiceberg.types import DoubleType, LongType, NestedField, StringType
+
+from support.rest import Rest
+from support.rows import SIGHTINGS, in_order, sightings
+from support.server import Server
+
+EXTENSIONS = ("httpfs", "avro", "iceberg")
+Connect = Callable[..., duckdb.DuckDBPyConnection]
+
+
+def extension_file(name: str) -> Path:
+    """The extension inside its wheel: nothing is downloaded."""
+    package = __import__(f"duckdb_extension_{name}")
+    (file,) = Path(package.__file__).parent.rglob(f"{name}.duckdb_extension")
+    return file
+
+
+SIGN_IN = {
+    "token": lambda server: f"TOKEN '{server.key}'",
+    "id and secret": lambda server: (
+        f"CLIENT_ID 'laptop', CLIENT_SECRET '{server.key}', OAUTH2_SERVER_URI '{server.uri}/v1/oauth/tokens'"
+    ),
+    "key as id": lambda server: (
+        f"CLIENT_ID '{server.key}', CLIENT_SECRET 'unused', OAUTH2_SERVER_URI '{server.uri}/v1/oauth/tokens'"
+    ),
+    "id and secret with a scope": lambda server: (
+        f"CLIENT_ID 'laptop', CLIENT_SECRET '{server.key}', OAUTH2_SERVER_URI '{server.uri}/v1/oauth/tokens', OAUTH2_SCOPE 'PRINCIPAL_ROLE:ALL'"
+    ),
+    "no token address": lambda server: f"CLIENT_ID 'laptop', CLIENT_SECRET '{server.key}'",
+}
+
+
+@pytest.fixture
+def attach(server: Server) -> Iterator[Connect]:
+    """Opens DuckDB with the catalog as `ic`."""
+    opened: list[duckdb.DuckDBPyConnection] = []
+
+    def attach(sign_in: str = "token", ending: str = "", more: str = "") -> duckdb.DuckDBPyConnection:
+        assert server.printed is not None
+        connection = duckdb.connect(config={"autoinstall_known_extensions": "false", "threads": "2"})
+        opened.append(connection)
+        for name in EXTENSIONS:
+            connection.execute(f"LOAD '{extension_file(name)}'")
+        connection.execute(
+            f"ATTACH '{server.printed.warehouse}' AS ic (TYPE ICEBERG, ENDPOINT '{server.uri}{ending}', {SIGN_IN[sign_in](server)}{more})"
+        )
+        return connection
+
+    yield attach
+    for connection in opened:
+        connection.close()
+
+
+@pytest.fixture
+def duck(attach: Connect) -> duckdb.DuckDBPyConnection:
+    """DuckDB with the catalog as `ic`."""
+    return attach()
+
+
+def rows(duck: duckdb.DuckDBPyConnection, query: str) -> list[tuple]:
+    return duck.execute(query).fetchall()
+
+
+# ---- sign in and read ----
+
+
+@pytest.mark.parametrize("ending", ["", "/v1"], ids=["plain", "v1"])
+@pytest.mark.parametrize("sign_in", SIGN_IN)
+def test_each_form_opens_the_catalog(
+    server: Server, catalog: Catalog, attach: Connect, sign_in: str, ending: str
+) -> None:
+    assert server.printed is not None
+    duck = attach(sign_in, ending)
+    sample = (server.printed.namespace, server.printed.table)
+    assert rows(duck, f'SELECT count(*) FROM ic."{sample[0]}"."{sample[1]}"') == [
+        (catalog.load_table(sample).scan().to_arrow().num_rows,)
+    ]
+
+
+@pytest.mark.parametrize("mode", ["vended_credentials", "none"])
+def test_each_delegation_mode_reads_local_files(server: Server, attach: Connect, mode: str) -> None:
+    assert server.printed is not None
+    duck = attach(more=f", ACCESS_DELEGATION_MODE '{mode}'")
+    assert rows(duck, f'SELECT count(*) > 0 FROM ic."{server.printed.namespace}"."{server.printed.table}"') == [(True,)]
+
+
+def test_a_key_that_is_none_is_refused(server: Server, attach: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    for sign_in, words in (
+        ("TOKEN 'flx_none'", "401|Unauthorized|NotAuthorized"),
+        ("CLIENT_ID 'a', CLIENT_SECRET 'b'", "401|invalid_client|Unauthorized"),
+    ):
+        monkeypatch.setitem(SIGN_IN, "wrong", lambda server, sign_in=sign_in: sign_in)
+        with pytest.raises(duckdb.Error, match=words):
+            attach("wrong")
+
+
+def test_the_sample_table_is_read_at_each_of_its_snapshots(
+    server: Server, catalog: Catalog, duck: duckdb.DuckDBPyConnection
+) -> None:
+    assert server.printed is not None
+    sample = catalog.load_table((server.printed.namespace, server.printed.table))
+    name = f'ic."{server.printed.namespace}"."{server.printed.table}"'
+    for snapshot in sample.snapshots():
+        expected = sample.scan(snapshot_id=snapshot.snapshot_id).to_arrow().num_rows
+        assert rows(duck, f"SELECT count(*) FROM {name} AT (VERSION => {snapshot.snapshot_id})") == [(expected,)]
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_it_reads_what_pyiceberg_wrote(
+    catalog: Catalog, namespace: str, duck: duckdb.DuckDBPyConnection, version: str
+) -> None:
+    schema = Schema(
+        NestedField(1, "id", LongType()), NestedField(2, "city", StringType()), NestedField(3, "size", DoubleType())
+    )
+    spec = PartitionSpec(PartitionField(source_id=2, field_id=1000, transform=IdentityTransform(), name="city"))
+    table = catalog.create_table((namespace, "t"), schema, partition_spec=spec, properties={"format-version": version})
+    table.append(sightings((1, "Oslo", 1.5), (2, "Bergen", 2.5), (3, None, None)))
+    table.delete("id == 1")
+    with table.update_schema() as update:
+        update.rename_column("city", "town")
+        update.add_column("note", StringType())
+    assert rows(duck, f"SELECT * FROM ic.{namespace}.t ORDER BY id") == [
+        (2, "Bergen", 2.5, None),
+        (3, None, None, None),
+    ]
+    assert rows(duck, f"SELECT id FROM ic.{namespace}.t WHERE town = 'Bergen'") == [(2,)]
+
+
+def test_tables_are_shown(catalog: Catalog, namespace: str, duck: duckdb.DuckDBPyConnection) -> None:
+    for name in ("a", "b"):
+        catalog.create_table((namespace, name), SIGHTINGS)
+    query = (
+        f"SELECT table_name FROM duckdb_tables() WHERE database_name = 'ic' AND schema_name = '{namespace}' ORDER BY 1"
+    )
+    assert rows(duck, query) == [("a",), ("b",)]
+
+
+# ---- write ----
+
+
+def test_schema_and_table_are_made_and_dropped(
+    rest: Rest, catalog: Catalog, unique: str, duck: duckdb.DuckDBPyConnection
+) -> None:
+    duck.execute(f"CREATE SCHEMA ic.{unique}")
+    assert catalog.namespace_exists(unique)
+    duck.execute(
+        f"CREATE TABLE ic.{unique}.t (id BIGINT, city VARCHAR, seen TIMESTAMPTZ, price DECIMAL(10, 2), tags VARCHAR[])"
+    )
+    assert [field.name for field in catalog.load_table((unique, "t")).schema().fields] == [
+        "id",
+        "city",
+        "seen",
+        "price",
+        "tags",
+    ]
+    duck.execute(f"DROP TABLE ic.{unique}.t")
+    assert not catalog.table_exists((unique, "t"))
+    duck.execute(f"DROP SCHEMA ic.{unique}")
+    assert not catalog.namespace_exists(unique)
+
+
+def test_rows_are_inserted_updated_deleted_and_merged(
+    catalog: Catalog, namespace: str, duck: duckdb.DuckDBPyConnection
+) -> None:
+    name = f"ic.{namespace}.t"
+    duck.execute(f"CREATE TABLE {name} (id BIGINT, city VARCHAR, size DOUBLE)")
+
+    def both(expected: list[tuple]) -> None:
+        assert rows(duck, f"SELECT * FROM {name} ORDER BY id") == expected
+        assert in_order(catalog.load_table((namespace, "t")).scan().to_arrow()) == expected
+
+    duck.execute(f"INSERT INTO {name} VALUES (1, 'Oslo', 1.5), (2, 'Bergen', 2.5), (3, NULL, NULL)")
+    both([(1, "Oslo", 1.5), (2, "Bergen", 2.5), (3, None, None)])
+    duck.execute(f"UPDATE {name} SET size = size + 10 WHERE id <= 2")
+    both([(1, "Oslo", 11.5), (2, "Bergen", 12.5), (3, None, None)])
+    duck.execute(f"DELETE FROM {name} WHERE id = 1")
+    both([(2, "Bergen", 12.5), (3, None, None)])
+    duck.execute(
+        f"MERGE INTO {name} AS t USING (VALUES (3, 'Voss', 3.5), (4, 'Tromsø', 4.5)) AS s(id, city, size) ON t.id = s.id "
+        "WHEN MATCHED THEN UPDATE SET city = s.city, size = s.size WHEN NOT MATCHED THEN INSERT VALUES (s.id, s.city, s.size)"
+    )
+    both([(2, "Bergen", 12.5), (3, "Voss", 3.5), (4, "Tromsø", 4.5)])
+
+
+def test_a_table_is_made_from_a_query(catalog: Catalog, namespace: str, duck: duckdb.DuckDBPyConnection) -> None:
+    duck.execute(f"CREATE TABLE ic.{namespace}.t AS SELECT range AS id, 'city ' || range % 3 AS city FROM range(1000)")
+    table = catalog.load_table((namespace, "t"))
+    assert table.scan().to_arrow().num_rows == 1000
+    assert table.scan(row_filter="city == 'city 1'").to_arrow().num_rows == 333
+
+
+def test_it_appends_to_what_pyiceberg_made_and_the_other_way_round(
+    catalog: Catalog, namespace: str, duck: duckdb.DuckDBPyConnection
+) -> None:
+    table = catalog.create_table((namespace, "t"), SIGHTINGS)
+    table.append(sightings((1, "Oslo", 1.5)))
+    duck.execute(f"INSERT INTO ic.{namespace}.t VALUES (2, 'Bergen', 2.5)")
+    table = catalog.load_table((namespace, "t"))
+    table.append(sightings((3, "Voss", 3.5)))
+    expected = [(1, "Oslo", 1.5), (2, "Bergen", 2.5), (3, "Voss", 3.5)]
+    assert rows(duck, f"SELECT * FROM ic.{namespace}.t ORDER BY id") == expected
+    assert in_order(catalog.load_table((namespace, "t")).scan().to_arrow()) == expected
+
+
+def test_columns_are_added_renamed_and_dropped(
+    catalog: Catalog, namespace: str, duck: duckdb.DuckDBPyConnection
+) -> None:
+    name = f"ic.{namespace}.t"
+    duck.execute(f"CREATE TABLE {name} (id BIGINT, city VARCHAR, size DOUBLE)")
+    duck.execute(f"INSERT INTO {name} VALUES (1, 'Oslo', 1.5)")
+    duck.execute(f"ALTER TABLE {name} ADD COLUMN note VARCHAR")
+    duck.execute(f"ALTER TABLE {name} RENAME COLUMN city TO town")
+    duck.execute(f"ALTER TABLE {name} DROP COLUMN size")
+    duck.execute(f"INSERT INTO {name} VALUES (2, 'Bergen', 'wet')")
+    table = catalog.load_table((namespace, "t"))
+    assert [field.name for field in table.schema().fields] == ["id", "town", "note"]
+    assert in_order(table.scan().to_arrow()) == [(1, "Oslo", None), (2, "Bergen", "wet")]
+
+
+def test_older_states_are_read(catalog: Catalog, namespace: str, duck: duckdb.DuckDBPyConnection) -> None:
+    name = f"ic.{namespace}.t"
+    duck.execute(f"CREATE TABLE {name} (id BIGINT)")
+    for number in (1, 2, 3):
+        duck.execute(f"INSERT INTO {name} VALUES ({number})")
+    snapshots = catalog.load_table((namespace, "t")).snapshots()
+    assert len(snapshots) == 3
+    for count, snapshot in enumerate(snapshots, 1):
+        assert rows(duck, f"SELECT count(*) FROM {name} AT (VERSION => {snapshot.snapshot_id})") == [(count,)]
+
+
+# ---- transactions ----
+
+
+def test_a_transaction_over_one_table_is_seen_whole_or_not_at_all(
+    catalog: Catalog, namespace: str, duck: duckdb.DuckDBPyConnection
+) -> None:
+    name = f"ic.{namespace}.t"
+    duck.execute(f"CREATE TABLE {name} (id BIGINT)")
+    duck.execute("BEGIN")
+    duck.execute(f"INSERT INTO {name} VALUES (1)")
+    duck.execute(f"INSERT INTO {name} VALUES (2)")
+    assert catalog.load_table((namespace, "t")).scan().to_arrow().num_rows == 0
+    duck.execute("ROLLBACK")
+    assert catalog.load_table((namespace, "t")).scan().to_arrow().num_rows == 0
+    duck.execute("BEGIN")
+    duck.execute(f"INSERT INTO {name} VALUES (1)")
+    duck.execute(f"INSERT INTO {name} VALUES (2)")
+    duck.execute("COMMIT")
+    assert in_order(catalog.load_table((namespace, "t")).scan().to_arrow()) == [(1,), (2,)]
+
+
+def test_a_transaction_over_two_tables_lands(catalog: Catalog, namespace: str, duck: duckdb.DuckDBPyConnection) -> None:
+    for table in ("a", "b"):
+        duck.execute(f"CREATE TABLE ic.{namespace}.{table} (id BIGINT)")
+    duck.execute("BEGIN")
+    for table in ("a", "b"):
+        duck.execute(f"INSERT INTO ic.{namespace}.{table} VALUES (1)")
+    duck.execute("COMMIT")
+    for table in ("a", "b"):
+        assert in_order(catalog.load_table((namespace, table)).scan().to_arrow()) == [(1,)]
+
+
+def test_of_two_writers_from_the_same_state_nothing_is_lost(attach: Connect, catalog: Catalog, namespace: str) -> None:
+    first, second = attach(), attach()
+    name = f"ic.{namespace}.t"
+    first.execute(f"CREATE TABLE {name} (id BIGINT)")
+    for duck, number in ((first, 1), (second, 2)):
+        duck.execute("BEGIN")
+        duck.execute(f"INSERT INTO {name} VALUES ({number})")
+    first.execute("COMMIT")
+    landed = [(1,)]
+    try:
+        second.execute("COMMIT")
+        landed.append((2,))
+    except duckdb.Error as error:
+        assert "Requirement failed" in str(error) or "onflict" in str(error) or "CommitFailed" in str(error), error
+    assert in_order(catalog.load_table((namespace, "t")).scan().to_arrow()) == landed

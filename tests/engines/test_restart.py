@@ -1,0 +1,118 @@
+"""What a quickstart promises: one line, a key that only its owner can read, and everything as it was."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from support import documents
+from support.rest import Rest, answer
+from support.server import Server
+
+
+@pytest.fixture(scope="module")
+def own(make_server: Callable[..., Server]) -> Server:
+    """A server to be stopped and started."""
+    server = make_server("restart")
+    server.start()
+    return server
+
+
+def test_it_prints_one_line_of_json(own: Server) -> None:
+    assert own.printed is not None
+    assert own.stdout_text.count("\n") == 1
+    assert set(json.loads(own.stdout_text)) == {"uri", "warehouse", "api_key", "namespace", "table"}
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+", own.printed.uri)
+    assert own.printed.api_key.startswith("flx_")
+
+
+def test_it_ends_when_it_is_asked_and_starts_as_it_was(own: Server, unique: str) -> None:
+    rest = Rest(own.uri, own.key)
+    rest.create_namespace(unique, properties={"a": "b"})
+    created = rest.create_table(unique, documents.table("t"))
+    namespaces = answer(rest.get("/namespaces"))
+    before = own.printed
+    assert own.stop() == 0
+    assert own.start() == before
+    again = Rest(own.uri, own.key)
+    assert answer(again.get("/namespaces")) == namespaces
+    assert again.load(unique, "t") == created
+
+
+def test_a_token_of_before_a_restart_is_good_after_it(own: Server) -> None:
+    form = {"grant_type": "client_credentials", "client_id": own.key}
+    token = answer(Rest(own.uri, None).post("/oauth/tokens", data=form))["access_token"]
+    own.stop()
+    own.start()
+    answer(Rest(own.uri, token).get("/namespaces"))
+
+
+def test_a_stop_finishes_the_commits_that_were_begun(own: Server, unique: str) -> None:
+    """Whoever sent a commit before the stop has either an answer, and then it holds, or a closed connection."""
+    rest = Rest(own.uri, own.key)
+    rest.create_namespace(unique)
+    rest.create_table(unique, documents.table("t"))
+    acknowledged: set[str] = set()
+    begun = threading.Barrier(5)
+
+    def commit(writer: int) -> None:
+        mine = Rest(own.uri, own.key)
+        begun.wait()
+        for number in range(10_000):
+            mark = f"mark.{writer}.{number}"
+            try:
+                response = mine.commit(unique, "t", [documents.set_properties(**{mark: "1"})])
+            except OSError:
+                return
+            if response.status_code == 503:
+                return
+            answer(response)
+            acknowledged.add(mark)
+
+    threads = [threading.Thread(target=commit, args=(writer,)) for writer in range(4)]
+    for thread in threads:
+        thread.start()
+    begun.wait()
+    while not acknowledged:
+        assert any(thread.is_alive() for thread in threads)
+    assert own.stop() == 0
+    for thread in threads:
+        thread.join(30)
+    own.start()
+    assert acknowledged <= set(Rest(own.uri, own.key).load(unique, "t")["metadata"]["properties"])
+
+
+def test_the_key_is_in_one_file_that_only_its_owner_reads(own: Server) -> None:
+    holding = [path for path in own.data_dir.rglob("*") if path.is_file() and own.key.encode() in path.read_bytes()]
+    assert len(holding) == 1, holding
+    assert stat.S_IMODE(holding[0].stat().st_mode) == 0o600
+    assert not holding[0].name.endswith((".db", ".db-wal", ".db-shm"))
+    assert own.key not in own.stderr()
+
+
+def test_nobody_else_reads_the_database(own: Server) -> None:
+    for path in own.data_dir.glob("*.db*"):
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+def test_a_second_server_on_the_same_folder_is_refused_or_serves_the_same(own: Server, unique: str) -> None:
+    """Two writers on one folder must not lose each other's changes."""
+    assert own.printed is not None
+    second = Server(own.binary, own.data_dir)
+    second.stderr_path = own.data_dir.parent / "second.stderr"
+    try:
+        printed = second.start()
+    except AssertionError as error:
+        assert "panicked" not in str(error)
+        return
+    try:
+        assert printed.api_key == own.printed.api_key
+        Rest(second.uri, second.key).create_namespace(unique)
+        assert answer(Rest(own.uri, own.key).get(f"/namespaces/{unique}"))["namespace"] == [unique]
+    finally:
+        second.stop()

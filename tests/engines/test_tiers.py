@@ -1,0 +1,126 @@
+"""Tiers: what each includes, how many requests a day, and what is said when they are used up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import pytest
+import requests
+
+from support.admin import Admin
+from support.rest import Rest, answer, refused
+from support.server import Server
+
+SMALL = 30
+TIERS = {
+    "TIDEWATER_TIERS__SMALL__REQUESTS_PER_DAY": str(SMALL),
+    "TIDEWATER_TIERS__TINY__REQUESTS_PER_DAY": "2",
+    "TIDEWATER_TIERS__FEW_TABLES__MAX_TABLES": "2",
+}
+
+
+@pytest.fixture(scope="module")
+def own(make_server: Callable[..., Server]) -> Server:
+    """A server with tiers that are soon used up."""
+    server = make_server("tiers", env=TIERS)
+    server.start()
+    return server
+
+
+def spend(rest: Rest, at_most: int) -> int:
+    """Asks until it is refused; gives how many were served."""
+    for served in range(at_most):
+        response = rest.get("/namespaces")
+        if response.status_code == 429:
+            return served
+        answer(response)
+    return at_most
+
+
+def check_limited(response: requests.Response, limit: int) -> None:
+    """A 429 says when to come back, and what the limit is."""
+    refused(response, 429, "TooManyRequestsException")
+    until_midnight = 86_400 - (datetime.now(UTC).hour * 3600 + datetime.now(UTC).minute * 60 + datetime.now(UTC).second)
+    assert abs(int(response.headers["Retry-After"]) - until_midnight) <= 5
+    assert str(limit) in response.headers["RateLimit-Policy"] + response.headers.get("RateLimit-Limit", "")
+    assert "RateLimit" in response.headers or "RateLimit-Remaining" in response.headers
+
+
+def test_a_free_organisation_is_refused_everything(own: Server) -> None:
+    admin = Admin(own)
+    key = admin.key(admin.organisation("free"), "admin")
+    rest = admin.rest(key)
+    for response in (
+        rest.get("/config"),
+        rest.get("/namespaces"),
+        rest.post("/namespaces", json={"namespace": ["a"]}),
+        rest.get("/namespaces/a/tables/t"),
+    ):
+        refused(response, 403, "ForbiddenException", "tier")
+
+
+def test_the_request_after_the_last_is_429(own: Server) -> None:
+    admin = Admin(own)
+    organisation = admin.organisation("tiny")
+    rest = admin.rest(admin.key(organisation, "writer"))
+    first, second, third = (rest.get("/namespaces") for _ in range(3))
+    answer(first)
+    answer(second)
+    check_limited(third, 2)
+    for response in (rest.get("/config"), rest.post("/namespaces", json={"namespace": ["a"]})):
+        check_limited(response, 2)
+    other_key = admin.rest(admin.key(organisation, "writer"))
+    check_limited(other_key.get("/namespaces"), 2)
+
+
+def test_what_is_left_is_told_on_every_answer(own: Server) -> None:
+    admin = Admin(own)
+    rest = admin.rest(admin.key(admin.organisation("small"), "writer"))
+    response = rest.get("/namespaces")
+    headers = {name.lower() for name in response.headers}
+    assert {"ratelimit", "ratelimit-policy"} <= headers or {"ratelimit-limit", "ratelimit-remaining"} <= headers, (
+        headers
+    )
+
+
+def test_the_limit_is_exact_when_many_ask_at_once(own: Server) -> None:
+    admin = Admin(own)
+    key = admin.key(admin.organisation("small"), "writer")
+    with ThreadPoolExecutor(6) as pool:
+        served = sum(pool.map(lambda _: spend(admin.rest(key), SMALL), range(6)))
+    assert served == SMALL
+
+
+def test_organisations_do_not_spend_each_others_requests(own: Server) -> None:
+    admin = Admin(own)
+    one, two = (admin.rest(admin.key(admin.organisation("small"), "writer")) for _ in range(2))
+    assert spend(one, SMALL + 5) == SMALL
+    assert spend(two, SMALL + 5) == SMALL
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_what_was_spent_stays_spent_over_a_restart(own: Server, end: str) -> None:
+    admin = Admin(own)
+    rest = admin.rest(admin.key(admin.organisation("small"), "writer"))
+    assert spend(rest, 10) == 10
+    own.stop() if end == "stop" else own.kill()
+    own.start()
+    left = spend(rest, SMALL + 5)
+    assert left == SMALL - 10 if end == "stop" else left <= SMALL - 10
+
+
+def test_the_enterprise_tier_has_no_limit(own: Server) -> None:
+    admin = Admin(own)
+    rest = admin.rest(admin.key(admin.organisation("enterprise"), "writer"))
+    assert spend(rest, 200) == 200
+
+
+def test_the_seeds_tiers_are_the_default(own: Server) -> None:
+    admin = Admin(own)
+    for tier, limit in (("professional", 10_000), ("premium", 100_000)):
+        response = admin.rest(admin.key(admin.organisation(tier), "writer")).get("/namespaces")
+        answer(response)
+        told = " ".join(value for name, value in response.headers.items() if name.lower().startswith("ratelimit"))
+        assert str(limit) in told, told
