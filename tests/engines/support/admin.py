@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
+import json
 import time
 import uuid
 from dataclasses import dataclass
 
+import requests
+
 from support.rest import Rest
 from support.server import Server
 
-KEY = re.compile(r"\bflx_[A-Za-z0-9_-]{16,}")
 SEEN_WITHIN_S = 15.0
 
 
@@ -37,26 +38,30 @@ class Admin:
         return name
 
     def warehouse(self, organisation: str, name: str) -> None:
-        self.server.command("warehouse", "create", name, "--org", organisation)
+        """Makes a warehouse on local disk, in a folder of its own beside the server's."""
+        folder = self.server.data_dir.parent / "warehouses" / organisation / name
+        folder.mkdir(parents=True)
+        self.server.command("warehouse", "create", name, "--org", organisation, "--root", folder.as_uri())
 
     def key(self, organisation: str, role: str, *more: str) -> Key:
         """Makes a key; it is shown this once."""
-        shown = self.server.command(
-            "key", "create", "--org", organisation, "--name", f"a {role}", "--role", role, *more
-        )
-        return self._read(shown.stdout)
+        arguments = ("key", "create", f"a {role}", "--org", organisation, "--role", role, "--json", *more)
+        shown = json.loads(self.server.command(*arguments).stdout)
+        return Key(text=shown["api_key"], id=shown["id"])
 
-    @staticmethod
-    def _read(text: str) -> Key:
-        keys = set(KEY.findall(text))
-        assert len(keys) == 1, text
-        raise NotImplementedError
+    def list_keys(self, organisation: str) -> str:
+        """What is shown of its keys."""
+        return self.server.command("key", "list", "--org", organisation).stdout
+
+    def revoke(self, organisation: str, key: Key) -> None:
+        self.server.command("key", "revoke", key.id, "--org", organisation)
 
     def rest(self, key: Key, prefix: str | None = None) -> Rest:
+        """The API, signed in with that key."""
         return Rest(self.server.uri, key.text, prefix)
 
 
-def eventually(rest: Rest, path: str, status: int):
+def eventually(rest: Rest, path: str, status: int) -> requests.Response:
     """Asks until the answer has this status: what another process changed is seen within seconds."""
     deadline = time.monotonic() + SEEN_WITHIN_S
     while True:
