@@ -38,7 +38,7 @@ def test_it_reads_the_sample_table(server: Server, catalog: Catalog, sign_in: st
     assert server.printed is not None
     name = (server.printed.namespace, server.printed.table)
     query = f"SELECT count() AS n FROM ic.`{'.'.join(name)}`"
-    *_, tables, rows = clickhouse.run([*attach(server, sign_in), "SHOW TABLES FROM ic", query])
+    *_, tables, rows = clickhouse.run([*attach(server, sign_in), "SHOW TABLES FROM ic", query], server.data_dir)
     assert {"name": ".".join(name)} in tables
     assert int(rows[0]["n"]) == catalog.load_table(name).scan().to_arrow().num_rows
 
@@ -54,7 +54,8 @@ def test_it_reads_what_pyiceberg_wrote(server: Server, catalog: Catalog, namespa
     table.delete("id == 1")
     name = f"ic.`{namespace}.t`"
     *_, rows, oslo = clickhouse.run(
-        [*attach(server, "header"), f"SELECT * FROM {name} ORDER BY id", f"SELECT id FROM {name} WHERE city = 'Oslo'"]
+        [*attach(server, "header"), f"SELECT * FROM {name} ORDER BY id", f"SELECT id FROM {name} WHERE city = 'Oslo'"],
+        server.data_dir,
     )
     assert [(int(row["id"]), row["city"], row["size"]) for row in rows] == [(2, "Bergen", 2.5), (3, "Oslo", 3.5)]
     assert [int(row["id"]) for row in oslo] == [3]
@@ -63,7 +64,7 @@ def test_it_reads_what_pyiceberg_wrote(server: Server, catalog: Catalog, namespa
 def test_it_inserts_and_pyiceberg_reads(server: Server, catalog: Catalog, namespace: str) -> None:
     catalog.create_table((namespace, "t"), SIGHTINGS).append(sightings((1, "Oslo", 1.5)))
     insert = f"INSERT INTO ic.`{namespace}.t` VALUES (2, 'Bergen', 2.5), (3, 'Voss', 3.5)"
-    clickhouse.run([*attach(server, "credential"), insert])
+    clickhouse.run([*attach(server, "credential"), insert], server.data_dir)
     rows = in_order(catalog.load_table((namespace, "t")).scan().to_arrow())
     assert rows == [(1, "Oslo", 1.5), (2, "Bergen", 2.5), (3, "Voss", 3.5)]
 
@@ -71,4 +72,4 @@ def test_it_inserts_and_pyiceberg_reads(server: Server, catalog: Catalog, namesp
 def test_a_key_that_is_none_is_refused(server: Server) -> None:
     statements = [statement.replace(server.key, "flx_none") for statement in attach(server, "header")]
     with pytest.raises(RuntimeError, match="NotAuthorized|401|Unauthorized"):
-        clickhouse.run([*statements, "SHOW TABLES FROM ic"])
+        clickhouse.run([*statements, "SHOW TABLES FROM ic"], server.data_dir)

@@ -17,8 +17,8 @@ NAMES = {
     "an escaped slash": "a%2Fb",
     "backslash": "a\\b",
     "dot": "a.b",
-    "dots": "..",
-    "one dot": ".",
+    "dots": "a..b",
+    "three dots": "...",
     "quotes": 'it\'s "it"',
     "backtick": "a`b",
     "question mark and hash": "a?b#c",
@@ -74,7 +74,7 @@ def test_a_level_with_a_dot_is_not_two_levels(catalog: Catalog, namespace: str) 
     assert sorted(catalog.list_namespaces(namespace)) == [(namespace, "a"), (namespace, "a.b")]
 
 
-@pytest.mark.parametrize("name", ["", "n" * 256, "null\x00byte", "line\nbreak", "a\x1fb", "\x7f"], ids=repr)
+@pytest.mark.parametrize("name", ["", ".", "..", "n" * 256, "null\x00byte", "line\nbreak", "a\x1fb", "\x7f"], ids=repr)
 def test_a_name_that_cannot_be_is_refused(catalog: Catalog, namespace: str, name: str) -> None:
     with pytest.raises((BadRequestError, RESTError)):
         catalog.create_namespace((namespace, name))

@@ -15,17 +15,20 @@ from support.server import clean_environment
 QUERY_DEADLINE_S = 100
 
 
-def run(statements: list[str]) -> list[list[dict]]:
-    """Runs the statements in one session; gives the rows of each. Raises RuntimeError with ClickHouse's words."""
+def run(statements: list[str], folder: Path) -> list[list[dict]]:
+    """Runs the statements in one session; gives the rows of each. Raises RuntimeError with ClickHouse's words.
+
+    ClickHouse reads local files only below its working folder, so it is given the one that the tables are in.
+    """
     done = subprocess.run(
         [sys.executable, "-m", "support.clickhouse"],
-        cwd=Path(__file__).parents[1],
+        cwd=folder,
         input=json.dumps(statements),
         capture_output=True,
         check=False,
         text=True,
         timeout=QUERY_DEADLINE_S,
-        env=clean_environment(),
+        env=clean_environment({"PYTHONPATH": str(Path(__file__).parents[1])}),
     )
     if done.returncode != 0:
         raise RuntimeError(f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
