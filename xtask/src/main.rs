@@ -1,3 +1,45 @@
-//! The project's own commands: `cargo xtask --help`.
+//! The project's own commands: `cargo xtask test` and `cargo xtask lint`. Each does its own set-up, inside `target/`.
 
-fn main() {}
+mod engines;
+mod lint;
+mod step;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use workspace::Workspace;
+
+/// Tests and checks of Tidewater. What they need beside Rust and Python is put into `target/`; nothing is installed
+/// elsewhere.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run all tests: Rust's, then real engines against the binary
+    Test(test::Options),
+    /// Check format, lints, documentation and dependencies
+    Lint,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = Workspace::find().and_then(|workspace| match cli.command {
+        Command::Test(options) => test::run(&workspace, &options),
+        Command::Lint => lint::run(&workspace),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            step::say(&format!("failed: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The tests with real engines: their Python environment, and the binary that they talk to.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::step;
+use crate::workspace::Workspace;
+
+const FOLDER: &str = "tests/engines";
+
+/// Builds the binary, prepares the environment, runs the tests (those that match `expression`, if there is one).
+pub(crate) fn run(workspace: &Workspace, release: bool, expression: Option<&str>) -> Result<()> {
+    let mut build = vec!["build", "--locked", "--package", "tidewater", "--bin", "tidewater"];
+    if release {
+        build.push("--release");
+    }
+    step::run(&mut step::cargo(&workspace.root, &build))?;
+    let binary = workspace.target.join(if release { "release" } else { "debug" }).join("tidewater");
+    let python = environment(workspace)?;
+    let mut pytest = step::command(&workspace.root, python, &["-m", "pytest", FOLDER]);
+    if let Some(expression) = expression {
+        pytest.args(["-k", expression]);
+    }
+    step::run(pytest.env("TIDEWATER_BIN", binary))
+}
+
+/// The Python of a virtual environment that holds exactly what the tests ask for. It is made again when they ask for
+/// something else. Gives the path of its interpreter.
+fn environment(workspace: &Workspace) -> Result<PathBuf> {
+    let folder = workspace.target.join("venv");
+    let python = folder.join("bin/python");
+    let asked = workspace.root.join(FOLDER).join("requirements.txt");
+    let wanted = fs::read_to_string(&asked).with_context(|| format!("{} cannot be read", asked.display()))?;
+    // Written last, so that an environment that was left half made is made again.
+    let made_for = folder.join("made-for.txt");
+    if python.exists() && fs::read_to_string(&made_for).is_ok_and(|made| made == wanted) {
+        return Ok(python);
+    }
+    let mut create = step::command(&workspace.root, "python3", &["-m", "venv", "--clear"]);
+    step::run(create.arg(&folder))
+        .context("a Python 3 with venv is needed (Debian: apt-get install python3 python3-venv)")?;
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+    step::run(step::command(&workspace.root, &python, &install).arg(&asked))?;
+    fs::write(&made_for, wanted).with_context(|| format!("{} cannot be written", made_for.display()))?;
+    Ok(python)
+}
