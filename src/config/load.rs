@@ -100,6 +100,9 @@ impl Config {
         at_least_one("api.default_page_size", self.api.default_page_size.into());
         at_least_one("api.request_timeout_s", self.api.request_timeout_s);
         at_least_one("auth.token_lifetime_s", self.auth.token_lifetime_s);
+        if self.auth.token_lifetime_s > 86_400 {
+            wrong.push("`auth.token_lifetime_s` must be at most 86400, a day".to_owned());
+        }
         if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log.level) {
             wrong.push(format!(
                 "`log.level` is '{}', but must be error, warn, info, debug or trace, or levels by part such as \

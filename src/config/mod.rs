@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tidewater_core::limits::{Tier, default_tiers};
 
-pub use load::{ConfigError, Flags};
+pub use load::{ConfigError, Flags, LogFlags};
 
 /// All settings of a server, and of the commands that work beside one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

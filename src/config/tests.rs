@@ -82,6 +82,8 @@ fn a_wrong_value_is_named_with_its_place() {
         text.contains("`api.request_timeout_s` must be") && text.contains("`api.default_page_size` must"),
         "{text}"
     );
+    let text = refused(None, &[("TIDEWATER_AUTH__TOKEN_LIFETIME_S", "86401")]);
+    assert!(text.contains("`auth.token_lifetime_s` must be at most 86400"), "{text}");
     let text = refused(None, &[("TIDEWATER_LOG__LEVEL", "a=loud")]);
     assert!(text.contains("`log.level` is 'a=loud'"), "{text}");
 }
