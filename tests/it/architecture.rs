@@ -1,0 +1,211 @@
+//! The rules of ARCHITECTURE.md that a compiler does not hold: who may import whom, and how long a file may be.
+
+use std::collections::BTreeSet;
+
+use crate::project::{ProjectFile, files, root};
+
+/// Every module, from the inside out, with the modules that it may import. A module that is not here is a new part of the
+/// architecture: give it its place.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("clock", &[]),
+    ("secret", &[]),
+    ("config", &[]),
+    // Each one concern of the outside world.
+    ("store", &["clock", "secret"]),
+    ("storage", &[]),
+    ("vending", &["clock", "secret", "storage"]),
+    ("metadata", &["storage"]),
+    // Use cases.
+    ("auth", &["clock", "secret", "store"]),
+    ("tenancy", &["auth", "clock", "store"]),
+    ("catalog", &["clock", "metadata", "storage", "store", "vending"]),
+    ("sample", &[]),
+    // Edges.
+    ("api", &["auth", "catalog", "clock", "config", "metadata", "secret", "storage", "store", "tenancy", "vending"]),
+    ("server", &["api"]),
+    // The one that knows them all, and the command line, which starts it.
+    (
+        "app",
+        &[
+            "api", "auth", "catalog", "clock", "config", "metadata", "secret", "server", "storage", "store", "tenancy",
+            "vending",
+        ],
+    ),
+    ("cli", &["app", "auth", "catalog", "clock", "config", "metadata", "sample", "secret", "storage", "store"]),
+    ("main", &["cli"]),
+    ("lib", &[]),
+];
+
+/// Crates that belong to one concern, with the modules that may use them.
+const BELONGS_TO: &[(&str, &[&str])] = &[
+    ("rusqlite", &["store"]),
+    ("refinery", &["store"]),
+    ("object_store", &["storage", "vending"]),
+    ("axum", &["api", "server"]),
+    ("hyper", &["api", "server"]),
+    ("hyper_util", &["api", "server"]),
+    ("http", &["api", "server"]),
+    ("http_body_util", &["api", "server"]),
+    ("tower", &["api", "server"]),
+    ("tower_http", &["api", "server"]),
+    ("jsonwebtoken", &["auth"]),
+    ("iceberg", &["sample"]),
+    ("parquet", &["sample"]),
+    ("figment", &["config"]),
+    ("clap", &["cli", "config"]),
+];
+
+/// What `core` may depend on: values in, values out.
+const CORE_DEPENDENCIES: [&str; 6] = ["base64", "bytes", "serde", "serde_json", "thiserror", "uuid"];
+
+/// Beyond this, a file is more than one idea. Tests do not count.
+const MAX_LINES: usize = 600;
+
+fn module(file: &ProjectFile) -> &str {
+    let below = file.path.strip_prefix("src/").unwrap();
+    below.split(['/', '.']).next().unwrap()
+}
+
+fn sources() -> Vec<ProjectFile> {
+    let mut all = files(&[".rs"]);
+    all.retain(|file| file.path.starts_with("src/"));
+    all
+}
+
+/// The names that follow `prefix::` in a text, in groups too: `crate::{a, b::c}` gives `a` and `b`.
+fn imported(text: &str, prefix: &str) -> BTreeSet<String> {
+    let path = format!("{prefix}::");
+    let mut found = BTreeSet::new();
+    for (at, _) in text.match_indices(&path) {
+        let part_of_a_longer_name =
+            text[..at].chars().next_back().is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | ':'));
+        if part_of_a_longer_name {
+            continue;
+        }
+        let rest = &text[at + path.len()..];
+        let name = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+        let Some(group) = rest.strip_prefix('{') else {
+            found.insert(name(rest));
+            continue;
+        };
+        let mut depth = 0usize;
+        let mut begins = true;
+        for (at, character) in group.char_indices() {
+            match character {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => begins = true,
+                c if begins && !c.is_whitespace() => {
+                    found.insert(name(&group[at..]));
+                    begins = false;
+                }
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn modules_import_only_what_lies_further_in() {
+    let mut broken = Vec::new();
+    for file in sources().iter().filter(|file| !file.is_test()) {
+        let module = module(file);
+        let Some((_, allowed)) = MAY_IMPORT.iter().find(|(name, _)| *name == module) else {
+            broken.push(format!("{}: the module has no place in MAY_IMPORT yet", file.path));
+            continue;
+        };
+        let code: Vec<&str> = file.code().map(|(_, line)| line).collect();
+        let code = code.join("\n");
+        // The command line is a crate of its own, which sees the others as `tidewater`.
+        let prefix = if matches!(module, "cli" | "main") { "tidewater" } else { "crate" };
+        for name in imported(&code, prefix).iter().filter(|name| MAY_IMPORT.iter().any(|(known, _)| known == *name)) {
+            if name != module && !allowed.contains(&name.as_str()) {
+                broken.push(format!("{}: '{module}' must not import '{name}'", file.path));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn no_module_is_above_another_and_below_it_at_once() {
+    for (position, (module, allowed)) in MAY_IMPORT.iter().enumerate() {
+        for name in *allowed {
+            let other = MAY_IMPORT.iter().position(|(known, _)| known == name);
+            assert!(
+                other.is_some_and(|other| other < position),
+                "'{module}' may import '{name}', which is not before it"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_crate_of_one_concern_is_used_there_only() {
+    let mut broken = Vec::new();
+    for file in sources().iter().filter(|file| !file.is_test()) {
+        for (number, line) in file.code() {
+            for (name, modules) in BELONGS_TO {
+                if !modules.contains(&module(file)) && !imported(line, name).is_empty() {
+                    broken.push(format!("{}:{number}: '{name}' belongs to {}", file.path, modules.join(", ")));
+                }
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn core_depends_on_nothing_of_the_outside_world() {
+    let manifest = std::fs::read_to_string(root().join("crates/core/Cargo.toml")).unwrap();
+    let dependencies = manifest.lines().skip_while(|line| *line != "[dependencies]").skip(1);
+    let dependencies: Vec<&str> = dependencies
+        .take_while(|line| !line.starts_with('['))
+        .filter_map(|line| line.split(['=', '.', ' ']).next().filter(|name| !name.is_empty() && !name.starts_with('#')))
+        .collect();
+    assert!(dependencies.contains(&"serde_json"), "the dependencies were not found: {dependencies:?}");
+    for name in dependencies {
+        assert!(CORE_DEPENDENCIES.contains(&name), "core must not depend on '{name}'");
+    }
+}
+
+#[test]
+fn a_file_is_one_idea() {
+    let long: Vec<String> = files(&[".rs"])
+        .iter()
+        .filter(|file| !file.is_test())
+        .map(|file| (file.code().map(|(number, _)| number).max().unwrap_or(0), &file.path))
+        .filter(|(lines, _)| *lines > MAX_LINES)
+        .map(|(lines, path)| format!("{path} has {lines} lines without its tests, of {MAX_LINES}"))
+        .collect();
+    assert!(long.is_empty(), "{}", long.join("\n"));
+}
+
+#[test]
+fn what_is_left_to_do_has_an_issue() {
+    // In two parts, so that this file does not find itself.
+    let mark = concat!("TO", "DO");
+    let mut broken = Vec::new();
+    for file in files(&[".rs", ".md", ".py", ".toml", ".sql", ".sh"]) {
+        for (index, line) in file.text.lines().enumerate() {
+            let after = line.split_once(mark).map(|(_, after)| after.trim_start_matches(['(', ' ']));
+            let has_number = |after: &str| {
+                after.strip_prefix('#').is_some_and(|number| number.starts_with(|c: char| c.is_ascii_digit()))
+            };
+            if after.is_some_and(|after| !has_number(after)) {
+                broken.push(format!("{}:{}: name the issue, as in {mark} #12", file.path, index + 1));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn the_rules_see_what_they_look_for() {
+    let names = |text: &str, prefix: &str| imported(text, prefix).into_iter().collect::<Vec<_>>().join(" ");
+    assert_eq!(names("use crate::store::{Store, sqlite::Sqlite};", "crate"), "store");
+    assert_eq!(names("use crate::{api, store::{a, b},\n    app};", "crate"), "api app store");
+    assert_eq!(names("let x = axum::Json(y); my_axum::z; a::axum::b", "axum"), "Json");
+}

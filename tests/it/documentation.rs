@@ -1,0 +1,108 @@
+//! The documentation says what is, and its links lead somewhere.
+
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
+
+use serde_json::Value;
+use tidewater::config::Config;
+
+use crate::project::{ProjectFile, files, root};
+
+/// The targets of a page's links within the project, as paths from its root.
+fn links(page: &ProjectFile) -> Vec<String> {
+    let folder = Path::new(&page.path).parent().unwrap();
+    let targets = page.text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let targets = targets.filter(|target| !target.contains("://") && !target.starts_with('#'));
+    targets.map(|target| normal(&folder.join(target.split('#').next().unwrap_or(target)))).collect()
+}
+
+fn normal(path: &Path) -> String {
+    let mut normal = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => assert!(normal.pop(), "{} leaves the project", path.display()),
+            Component::CurDir => {}
+            part => normal.push(part),
+        }
+    }
+    normal.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut broken = Vec::new();
+    for page in files(&[".md"]) {
+        for target in links(&page).iter().filter(|target| !root().join(target).exists()) {
+            broken.push(format!("{}: there is no {target}", page.path));
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn every_page_is_found_from_the_readme() {
+    let pages = files(&[".md"]);
+    let mut reached = BTreeSet::new();
+    let mut next = vec!["README.md".to_owned()];
+    while let Some(path) = next.pop() {
+        if let Some(page) = pages.iter().find(|page| page.path == path)
+            && reached.insert(path)
+        {
+            next.extend(links(page));
+        }
+    }
+    let lost: Vec<&str> = pages
+        .iter()
+        .map(|page| page.path.as_str())
+        .filter(|path| path.starts_with("docs/") && !reached.contains(*path))
+        .collect();
+    assert!(lost.is_empty(), "no link leads to {lost:?}");
+}
+
+/// Every setting and its default, as `docs/configuration.md` writes them.
+fn settings(prefix: &str, value: &Value, found: &mut Vec<(String, String)>) {
+    match value {
+        // A person's tiers have names of their own; the page shows the table instead.
+        Value::Object(_) if prefix == "tiers" => {}
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                settings(&key, value, found);
+            }
+        }
+        Value::String(text) => found.push((prefix.to_owned(), text.clone())),
+        other => found.push((prefix.to_owned(), other.to_string())),
+    }
+}
+
+#[test]
+fn every_setting_is_documented_with_its_variable_and_its_default() {
+    let page = std::fs::read_to_string(root().join("docs/configuration.md")).unwrap();
+    let mut all = Vec::new();
+    settings("", &serde_json::to_value(Config::default()).unwrap(), &mut all);
+    assert!(all.len() > 10, "{all:?}");
+    let mut expected = BTreeSet::new();
+    for (key, default) in all {
+        let variable = format!("TIDEWATER_{}", key.replace('.', "__").to_uppercase());
+        let default = if key == "data_dir" { "~/.local/share/tidewater".to_owned() } else { default };
+        let row = format!("| `{key}` | `{variable}` | `{default}` |");
+        assert!(page.contains(&row), "docs/configuration.md has no row that begins with\n{row}");
+        expected.insert(key);
+    }
+    for line in page.lines().filter(|line| line.contains("| `TIDEWATER_")) {
+        let key = line.split('`').nth(1).unwrap();
+        assert!(expected.contains(key), "docs/configuration.md has a row for `{key}`, which is not a setting");
+    }
+}
+
+#[test]
+fn the_documented_tiers_are_the_defaults() {
+    let page = std::fs::read_to_string(root().join("docs/configuration.md")).unwrap();
+    for (name, tier) in Config::default().tiers {
+        let or_none = |limit: Option<u64>| limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string());
+        let included = if tier.catalog { "yes" } else { "no" };
+        let row =
+            format!("| `{name}` | {included} | {} | {} |", or_none(tier.requests_per_day), or_none(tier.max_tables));
+        assert!(page.contains(&row), "docs/configuration.md has no row\n{row}");
+    }
+}

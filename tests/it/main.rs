@@ -1,0 +1,7 @@
+//! Tests of the whole, in one binary so that they are linked once.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+mod architecture;
+mod documentation;
+mod project;
