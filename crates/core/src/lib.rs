@@ -4,6 +4,8 @@
 //! A check in `tests/it/architecture.rs` holds that.
 
 pub mod access;
+pub mod commit;
+pub mod document;
 pub mod ids;
 pub mod limits;
 pub mod location;

@@ -1,0 +1,262 @@
+//! Applying the updates of a commit to a document.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use super::{CommitError, Context, TableUpdate};
+use crate::document::{
+    DEFAULT_FORMAT_VERSION, List, MAX_FORMAT_VERSION, MetadataLogEntry, PartitionSpec, Present, SortOrder,
+    TableMetadata, UNSORTED_ORDER_ID, check_times, strip_trailing_slash,
+};
+
+/// The property that says how many earlier documents the metadata log names, and its default.
+const PREVIOUS_VERSIONS_MAX: (&str, usize) = ("write.metadata.previous-versions-max", 100);
+
+/// What a commit makes of a document.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Nothing was changed: the commit succeeds, and no new document is written.
+    Unchanged,
+    /// The new document.
+    Changed(Box<TableMetadata>),
+}
+
+/// A document while updates are applied to it.
+pub(super) struct Draft {
+    pub(super) document: TableMetadata,
+    pub(super) now_ms: i64,
+    /// Whether the table is new, so that its id may be set.
+    pub(super) creating: bool,
+    /// Whether anything was done that makes a new document, as the reference implementation counts it: setting a property
+    /// to the value that it has does, adding a schema that is there does not.
+    pub(super) changed: bool,
+    /// Whether schemas, specs or orders, or which is current, were changed, so that they must be checked together.
+    pub(super) columns_changed: bool,
+    pub(super) last_added_schema: Option<i32>,
+    pub(super) last_added_spec: Option<i32>,
+    pub(super) last_added_order: Option<i32>,
+    pub(super) added_snapshots: HashSet<i64>,
+    /// The added snapshots that `main` was set to.
+    pub(super) main_was: HashSet<i64>,
+    pub(super) main_changed: bool,
+    pub(super) snapshots_removed: bool,
+}
+
+/// The document that `updates` make of `base`. A commit that fails leaves nothing behind.
+///
+/// # Errors
+/// [`CommitError::BadRequest`] when an update breaks a rule; [`CommitError::Conflict`] when a snapshot's sequence number
+/// or first row id is behind the table's.
+pub fn apply_updates(
+    base: &TableMetadata,
+    updates: &[TableUpdate],
+    context: &Context<'_>,
+) -> Result<Outcome, CommitError> {
+    // A clock that is behind the one that wrote the last document must not make time run backwards.
+    let now_ms = context.now_ms.max(base.last_updated_ms);
+    let mut draft = Draft::new(base.clone(), now_ms, false);
+    for update in updates {
+        draft.apply(update)?;
+    }
+    if !draft.changed {
+        return Ok(Outcome::Unchanged);
+    }
+    if draft.document.uuid.is_none() {
+        draft.document.uuid = Some(context.table_uuid.to_string().into());
+    }
+    if let Some(location) = context.previous_metadata_location {
+        draft.log_previous(base.last_updated_ms, location);
+    }
+    draft.finish().map(Box::new).map(Outcome::Changed)
+}
+
+/// The first document of a table that is made of updates alone: the commit of a staged create. A table without a spec or an
+/// order is unpartitioned and unsorted (the reference implementation would fail).
+///
+/// # Errors
+/// As [`apply_updates`], and when no schema is added.
+pub fn create_from_updates(
+    updates: &[TableUpdate],
+    default_location: &str,
+    context: &Context<'_>,
+) -> Result<TableMetadata, CommitError> {
+    let asked = updates.iter().find_map(|update| match update {
+        TableUpdate::UpgradeFormatVersion(version) => Some(*version),
+        _ => None,
+    });
+    let version = check_format_version(asked.unwrap_or(i32::from(DEFAULT_FORMAT_VERSION)))?;
+    let mut draft = Draft::new(empty(version, default_location, context), context.now_ms, true);
+    for update in updates {
+        draft.apply(update)?;
+    }
+    let document = &mut draft.document;
+    if document.schemas.is_empty() {
+        return Err(CommitError::bad("Cannot create table: no schema was added"));
+    }
+    if document.partition_specs.is_empty() {
+        document.partition_specs.push(Arc::new(PartitionSpec::unpartitioned()?));
+        document.last_partition_id = document.partition_specs[0].highest_field_id();
+    }
+    if document.sort_orders.is_empty() {
+        document.sort_orders.push(Arc::new(SortOrder::unsorted()?));
+    }
+    draft.columns_changed = true;
+    draft.finish()
+}
+
+/// A format version that can be written.
+pub(super) fn check_format_version(version: i32) -> Result<u8, CommitError> {
+    u8::try_from(version).ok().filter(|version| (1..=MAX_FORMAT_VERSION).contains(version)).ok_or_else(|| {
+        CommitError::bad(format!("Unsupported format version: v{version} (supported: v{MAX_FORMAT_VERSION})"))
+    })
+}
+
+/// A document with nothing in it, to which a table is made.
+pub(super) fn empty(format_version: u8, location: &str, context: &Context<'_>) -> TableMetadata {
+    TableMetadata {
+        format_version,
+        uuid: Some(context.table_uuid.to_string().into()),
+        location: strip_trailing_slash(location).into(),
+        last_sequence_number: 0,
+        last_updated_ms: context.now_ms,
+        last_column_id: 0,
+        schemas: Vec::new(),
+        current_schema_id: 0,
+        partition_specs: Vec::new(),
+        default_spec_id: 0,
+        last_partition_id: 0,
+        sort_orders: Vec::new(),
+        default_sort_order_id: UNSORTED_ORDER_ID,
+        properties: Arc::default(),
+        current_snapshot_id: None,
+        refs: Arc::new(BTreeMap::new()),
+        snapshots: List::default(),
+        snapshot_log: List::default(),
+        metadata_log: List::default(),
+        statistics: List::default(),
+        partition_statistics: List::default(),
+        encryption_keys: List::default(),
+        next_row_id: 0,
+        others: Arc::default(),
+        legacy: Arc::default(),
+        present: Present::committed(format_version),
+    }
+}
+
+impl Draft {
+    pub(super) fn new(document: TableMetadata, now_ms: i64, creating: bool) -> Self {
+        Self {
+            document,
+            now_ms,
+            creating,
+            changed: false,
+            columns_changed: false,
+            last_added_schema: None,
+            last_added_spec: None,
+            last_added_order: None,
+            added_snapshots: HashSet::new(),
+            main_was: HashSet::new(),
+            main_changed: false,
+            snapshots_removed: false,
+        }
+    }
+
+    fn apply(&mut self, update: &TableUpdate) -> Result<(), CommitError> {
+        match update {
+            TableUpdate::AssignUuid(uuid) => self.assign_uuid(*uuid),
+            TableUpdate::UpgradeFormatVersion(version) => self.upgrade_format_version(*version),
+            TableUpdate::AddSchema(schema) => self.add_schema(schema),
+            TableUpdate::SetCurrentSchema(id) => self.set_current_schema(*id),
+            TableUpdate::RemoveSchemas(ids) => self.remove_schemas(ids),
+            TableUpdate::AddSpec(spec) => self.add_spec(spec),
+            TableUpdate::SetDefaultSpec(id) => self.set_default_spec(*id),
+            TableUpdate::RemovePartitionSpecs(ids) => self.remove_specs(ids),
+            TableUpdate::AddSortOrder(order) => self.add_sort_order(order),
+            TableUpdate::SetDefaultSortOrder(id) => self.set_default_sort_order(*id),
+            TableUpdate::AddSnapshot { snapshot, json } => self.add_snapshot(snapshot, json),
+            TableUpdate::SetSnapshotRef { name, reference } => self.set_ref(name, reference),
+            TableUpdate::RemoveSnapshots(ids) => {
+                self.remove_snapshots(ids);
+                Ok(())
+            }
+            TableUpdate::RemoveSnapshotRef(name) => {
+                self.remove_ref(name);
+                Ok(())
+            }
+            TableUpdate::SetLocation(location) => self.set_location(location),
+            TableUpdate::SetProperties(updates) => {
+                self.set_properties(updates);
+                Ok(())
+            }
+            TableUpdate::RemoveProperties(removals) => {
+                self.remove_properties(removals);
+                Ok(())
+            }
+            _ => self.apply_to_files(update),
+        }
+    }
+
+    fn apply_to_files(&mut self, update: &TableUpdate) -> Result<(), CommitError> {
+        match update {
+            TableUpdate::SetStatistics { statistics, json } => self.set_statistics(*statistics, json),
+            TableUpdate::RemoveStatistics(snapshot_id) => self.remove_statistics(*snapshot_id),
+            TableUpdate::SetPartitionStatistics { statistics, json } => {
+                self.set_partition_statistics(*statistics, json);
+            }
+            TableUpdate::RemovePartitionStatistics(snapshot_id) => self.remove_partition_statistics(*snapshot_id),
+            TableUpdate::AddEncryptionKey { key, json } => return self.add_encryption_key(key, json),
+            TableUpdate::RemoveEncryptionKey(id) => self.remove_encryption_key(id),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Puts the document that is replaced into the metadata log, which keeps as many as a property says.
+    fn log_previous(&mut self, timestamp_ms: i64, location: &str) {
+        let (property, default) = PREVIOUS_VERSIONS_MAX;
+        // A value that is no number must not block every commit, the one that would correct it included.
+        let max = self.document.properties.get(property).and_then(|value| value.parse::<i64>().ok());
+        let max = max.map_or(default, |max| usize::try_from(max.max(1)).unwrap_or(usize::MAX));
+        let log = &mut self.document.metadata_log;
+        let mut excess = (log.len() + 1).saturating_sub(max);
+        log.retain(|_| {
+            let keep = excess == 0;
+            excess = excess.saturating_sub(1);
+            keep
+        });
+        let entry = MetadataLogEntry { timestamp_ms, metadata_file: location.into() };
+        let json = entry.json();
+        log.push(entry, &json);
+    }
+
+    /// What must hold of the document as a whole, and what every commit writes.
+    pub(super) fn finish(mut self) -> Result<TableMetadata, CommitError> {
+        if self.columns_changed {
+            self.check_columns()?;
+        }
+        self.correct_snapshot_log()?;
+        let mut document = self.document;
+        document.last_updated_ms = self.now_ms;
+        if self.main_changed {
+            let times = document.snapshot_log.iter().map(|entry| entry.timestamp_ms);
+            check_times("snapshot log", times, self.now_ms)?;
+        }
+        document.legacy = Arc::default();
+        document.present = Present::committed(document.format_version);
+        Ok(document)
+    }
+
+    /// The current schema, the default spec and the default order must be there and fit together.
+    fn check_columns(&self) -> Result<(), CommitError> {
+        let document = &self.document;
+        let (schema_id, spec_id, order_id) =
+            (document.current_schema_id, document.default_spec_id, document.default_sort_order_id);
+        let missing = |what: &str, id: i32| CommitError::bad(format!("Cannot find {what} with id {id}"));
+        let schema = document.schema(schema_id).ok_or_else(|| missing("current schema", schema_id))?.index()?;
+        let spec = document.partition_spec(spec_id).ok_or_else(|| missing("default partition spec", spec_id))?;
+        spec.check_sources(&schema)?;
+        let order = document.sort_order(order_id).ok_or_else(|| missing("default sort order", order_id))?;
+        order.check_sources(&schema)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,81 @@
+//! Updates of the table's own values: its id, format version, location and properties.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::CommitError;
+use super::apply::{Draft, check_format_version};
+use crate::document::{Properties, strip_trailing_slash};
+
+impl Draft {
+    /// Sets the id of a new table, or of one that has none. Another id for a table that has one is refused: the
+    /// specification calls it unsafe, since every client that holds the table would take it for another. (The reference
+    /// implementation allows it.)
+    pub(super) fn assign_uuid(&mut self, uuid: Uuid) -> Result<(), CommitError> {
+        let text = uuid.to_string();
+        match self.document.uuid() {
+            Some(current) if current.eq_ignore_ascii_case(&text) => return Ok(()),
+            Some(current) if !self.creating => {
+                return Err(CommitError::bad(format!("Cannot reassign table UUID: {current} to {text}")));
+            }
+            _ => {}
+        }
+        self.document.uuid = Some(text.into());
+        self.changed = true;
+        Ok(())
+    }
+
+    pub(super) fn upgrade_format_version(&mut self, version: i32) -> Result<(), CommitError> {
+        let current = self.document.format_version;
+        let version = check_format_version(version)?;
+        if version < current {
+            return Err(CommitError::bad(format!("Cannot downgrade v{current} table to v{version}")));
+        }
+        if version == current {
+            return Ok(());
+        }
+        if current == 1 {
+            // From v2 on the ids of partition fields must be written.
+            for spec in self.document.partition_specs.iter_mut().filter(|spec| spec.ids_missing()) {
+                let ids: Vec<i32> = spec.fields().iter().map(|field| field.field_id).collect();
+                *spec = Arc::new(spec.with_ids(spec.id(), &ids)?);
+            }
+        }
+        self.document.format_version = version;
+        self.changed = true;
+        Ok(())
+    }
+
+    pub(super) fn set_location(&mut self, location: &str) -> Result<(), CommitError> {
+        let location = strip_trailing_slash(location);
+        if location.is_empty() {
+            return Err(CommitError::bad("Table location must not be empty"));
+        }
+        if self.document.location() != location {
+            self.document.location = location.into();
+            self.changed = true;
+        }
+        Ok(())
+    }
+
+    pub(super) fn set_properties(&mut self, updates: &Properties) {
+        if updates.is_empty() {
+            return;
+        }
+        let updates = updates.iter().map(|(key, value)| (key.clone(), value.clone()));
+        Arc::make_mut(&mut self.document.properties).extend(updates);
+        self.changed = true;
+    }
+
+    pub(super) fn remove_properties(&mut self, removals: &[String]) {
+        if removals.is_empty() {
+            return;
+        }
+        let properties = Arc::make_mut(&mut self.document.properties);
+        for key in removals {
+            properties.remove(key);
+        }
+        self.changed = true;
+    }
+}

@@ -1,0 +1,164 @@
+//! Updates of snapshots, branches and tags, and the snapshot log that follows from them.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::CommitError;
+use super::apply::Draft;
+use crate::document::{MAIN_BRANCH, RefKind, Snapshot, SnapshotLogEntry, SnapshotRef};
+
+impl Draft {
+    /// Adds a snapshot. One whose sequence number or first row id is behind the table's was made from an older document:
+    /// that is a conflict, which the client resolves by trying again.
+    pub(super) fn add_snapshot(&mut self, snapshot: &Snapshot, json: &str) -> Result<(), CommitError> {
+        let document = &self.document;
+        let before = [
+            ("schema", document.schemas.is_empty()),
+            ("partition spec", document.partition_specs.is_empty()),
+            ("sort order", document.sort_orders.is_empty()),
+        ];
+        if let Some((what, _)) = before.into_iter().find(|(_, missing)| *missing) {
+            return Err(CommitError::bad(format!("Attempting to add a snapshot before a {what} is added")));
+        }
+        if document.snapshot(snapshot.id).is_some() {
+            return Err(CommitError::bad(format!("Snapshot already exists for id: {}", snapshot.id)));
+        }
+        self.check_sequence_number(snapshot)?;
+        let next_row_id = self.next_row_id(snapshot)?;
+        let document = &mut self.document;
+        // A snapshot without a parent may be older than the last; the number must not fall with it. (The reference
+        // implementation lets it fall, and then refuses the document if an older snapshot is left.)
+        document.last_sequence_number = document.last_sequence_number.max(snapshot.sequence_number);
+        document.next_row_id = next_row_id;
+        document.snapshots.push(snapshot.clone(), json);
+        self.added_snapshots.insert(snapshot.id);
+        self.changed = true;
+        Ok(())
+    }
+
+    fn check_sequence_number(&self, snapshot: &Snapshot) -> Result<(), CommitError> {
+        let (number, last) = (snapshot.sequence_number, self.document.last_sequence_number);
+        if number < 0 {
+            return Err(CommitError::bad(format!("Invalid sequence number (cannot be negative): {number}")));
+        }
+        if self.document.format_version == 1 {
+            return match number {
+                0 => Ok(()),
+                _ => Err(CommitError::bad(format!("Sequence number must be 0 in v1: {number}"))),
+            };
+        }
+        if number <= last && snapshot.parent_id.is_some() {
+            return Err(CommitError::stale(&format!(
+                "Cannot add snapshot with sequence number {number} older than last sequence number {last}"
+            )));
+        }
+        Ok(())
+    }
+
+    /// The table's next row id once the snapshot is added (v3).
+    fn next_row_id(&self, snapshot: &Snapshot) -> Result<i64, CommitError> {
+        let next = self.document.next_row_id;
+        if self.document.format_version < 3 {
+            return Ok(next);
+        }
+        let Some(first) = snapshot.first_row_id else {
+            return Err(CommitError::bad("Cannot add a snapshot: first-row-id is null"));
+        };
+        if first < next {
+            return Err(CommitError::stale(&format!(
+                "Cannot add a snapshot, first-row-id is behind table next-row-id: {first} < {next}"
+            )));
+        }
+        // Rows are counted from the snapshot's own first id, so that ids that a client skipped are never given twice.
+        // (The reference implementation adds to the table's, which is the same unless some were skipped.)
+        first
+            .checked_add(snapshot.added_rows.unwrap_or(0))
+            .ok_or_else(|| CommitError::bad("Cannot add a snapshot: no row ids are left"))
+    }
+
+    pub(super) fn set_ref(&mut self, name: &str, reference: &SnapshotRef) -> Result<(), CommitError> {
+        if self.document.refs.get(name) == Some(reference) {
+            return Ok(());
+        }
+        let id = reference.snapshot_id;
+        let Some(snapshot) = self.document.snapshot(id) else {
+            return Err(CommitError::bad(format!("Cannot set {name} to unknown snapshot: {id}")));
+        };
+        if name == MAIN_BRANCH {
+            if reference.kind != RefKind::Branch {
+                return Err(CommitError::bad(format!("Cannot set {MAIN_BRANCH} to a tag, it must be a branch")));
+            }
+            // A rollback happens now, a new snapshot when it was made.
+            let added = self.added_snapshots.contains(&id);
+            let timestamp_ms = if added { snapshot.timestamp_ms } else { self.now_ms };
+            let entry = SnapshotLogEntry { timestamp_ms, snapshot_id: id };
+            self.document.snapshot_log.push(entry, &entry.json());
+            self.document.current_snapshot_id = Some(id);
+            self.main_changed = true;
+            if added {
+                self.main_was.insert(id);
+            }
+        }
+        Arc::make_mut(&mut self.document.refs).insert(name.to_owned(), reference.clone());
+        self.changed = true;
+        Ok(())
+    }
+
+    pub(super) fn remove_ref(&mut self, name: &str) {
+        if !self.document.refs.contains_key(name) {
+            return;
+        }
+        Arc::make_mut(&mut self.document.refs).remove(name);
+        if name == MAIN_BRANCH {
+            self.document.current_snapshot_id = None;
+        }
+        self.changed = true;
+    }
+
+    /// Removes snapshots with their statistics, and the refs that point at them.
+    pub(super) fn remove_snapshots(&mut self, ids: &[i64]) {
+        let ids: HashSet<i64> = ids.iter().copied().collect();
+        if !self.document.snapshots.retain(|snapshot| !ids.contains(&snapshot.id)) {
+            return;
+        }
+        self.changed = true;
+        self.snapshots_removed = true;
+        self.document.statistics.retain(|file| !ids.contains(&file.snapshot_id));
+        self.document.partition_statistics.retain(|file| !ids.contains(&file.snapshot_id));
+        let refs = self.document.refs.iter();
+        let dangling: Vec<String> =
+            refs.filter(|(_, one)| ids.contains(&one.snapshot_id)).map(|(name, _)| name.clone()).collect();
+        for name in dangling {
+            self.remove_ref(&name);
+        }
+    }
+
+    /// Takes from the snapshot log what must not stay: snapshots that were current only within this commit, and all
+    /// history up to a snapshot that is gone, since a gap would let another seem current in its time.
+    pub(super) fn correct_snapshot_log(&mut self) -> Result<(), CommitError> {
+        let document = &mut self.document;
+        let current = document.current_snapshot_id;
+        let intermediate: HashSet<i64> = self.main_was.iter().copied().filter(|id| Some(*id) != current).collect();
+        if intermediate.is_empty() && !self.snapshots_removed {
+            return Ok(());
+        }
+        let known: HashSet<i64> = document.snapshots.iter().map(|snapshot| snapshot.id).collect();
+        let gap = if self.snapshots_removed {
+            let gone = document.snapshot_log.iter().rev().position(|entry| !known.contains(&entry.snapshot_id));
+            gone.map_or(0, |from_the_end| document.snapshot_log.len() - from_the_end)
+        } else {
+            0
+        };
+        let mut position = 0;
+        document.snapshot_log.retain(|entry| {
+            position += 1;
+            position > gap && known.contains(&entry.snapshot_id) && !intermediate.contains(&entry.snapshot_id)
+        });
+        match (document.snapshot_log.last(), current) {
+            (Some(last), Some(current)) if last.snapshot_id != current => {
+                Err(CommitError::bad("Cannot set invalid snapshot log: latest entry is not the current snapshot"))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Updates of partition specs.
+
+use std::sync::Arc;
+
+use super::CommitError;
+use super::apply::Draft;
+use super::schemas::{next_id, resolve};
+use crate::document::{FIRST_PARTITION_FIELD_ID, PartitionField, PartitionSpec};
+
+impl Draft {
+    /// Adds a spec under the next id, unless there is one that partitions alike already; either counts as the one added
+    /// last, as for schemas.
+    pub(super) fn add_spec(&mut self, spec: &PartitionSpec) -> Result<(), CommitError> {
+        let document = &self.document;
+        let Some(schema) = document.schema(document.current_schema_id) else {
+            return Err(CommitError::bad("Attempting to add a partition spec before a schema is added"));
+        };
+        if let Some(known) = document.partition_specs.iter().find(|known| known.compatible_with(spec)) {
+            self.last_added_spec = Some(known.id());
+            return Ok(());
+        }
+        let highest = document.partition_specs.iter().map(|spec| spec.id()).max();
+        let id = next_id(highest, 0, "partition spec")?;
+        let field_ids = self.field_ids(spec)?;
+        let spec = spec.with_ids(id, &field_ids)?;
+        spec.check_new(&schema.index()?)?;
+        if document.format_version == 1 && !spec.has_sequential_ids() {
+            return Err(CommitError::bad("Spec does not use sequential IDs that are required in v1"));
+        }
+        let document = &mut self.document;
+        document.last_partition_id = document.last_partition_id.max(spec.highest_field_id());
+        document.partition_specs.push(Arc::new(spec));
+        self.last_added_spec = Some(id);
+        self.changed = true;
+        self.columns_changed = true;
+        Ok(())
+    }
+
+    /// The ids of a new spec's fields: those that the client gave; else, from v2 on, those of equal fields of older specs,
+    /// and new ones; in v1 they count from 1000.
+    fn field_ids(&self, spec: &PartitionSpec) -> Result<Vec<i32>, CommitError> {
+        if !spec.ids_missing() || self.document.format_version == 1 {
+            return Ok(spec.fields().iter().map(|field| field.field_id).collect());
+        }
+        let mut last = self.document.last_partition_id.max(FIRST_PARTITION_FIELD_ID - 1);
+        let mut ids: Vec<i32> = Vec::with_capacity(spec.fields().len());
+        for field in spec.fields() {
+            let id = match self.known_field_id(field).filter(|id| !ids.contains(id)) {
+                Some(id) => id,
+                None => {
+                    last = next_id(Some(last), FIRST_PARTITION_FIELD_ID, "partition field")?;
+                    last
+                }
+            };
+            ids.push(id);
+        }
+        Ok(ids)
+    }
+
+    fn known_field_id(&self, field: &PartitionField) -> Option<i32> {
+        let fields = self.document.partition_specs.iter().flat_map(|spec| spec.fields());
+        fields.filter(|known| known.same_value(field)).map(|known| known.field_id).max()
+    }
+
+    pub(super) fn set_default_spec(&mut self, id: i32) -> Result<(), CommitError> {
+        let id = resolve(id, self.last_added_spec, "spec")?;
+        if self.document.default_spec_id == id {
+            return Ok(());
+        }
+        if self.document.partition_spec(id).is_none() {
+            return Err(CommitError::bad(format!("Cannot set default partition spec to unknown spec: {id}")));
+        }
+        self.document.default_spec_id = id;
+        self.changed = true;
+        self.columns_changed = true;
+        Ok(())
+    }
+
+    pub(super) fn remove_specs(&mut self, ids: &[i32]) -> Result<(), CommitError> {
+        if ids.contains(&self.document.default_spec_id) {
+            return Err(CommitError::bad("Cannot remove the default partition spec"));
+        }
+        if !ids.is_empty() {
+            self.document.partition_specs.retain(|spec| !ids.contains(&spec.id()));
+            self.last_added_spec = self.last_added_spec.filter(|id| !ids.contains(id));
+            self.changed = true;
+        }
+        Ok(())
+    }
+}

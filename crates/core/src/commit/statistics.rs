@@ -1,0 +1,48 @@
+//! Updates of statistics files and encryption keys.
+
+use super::CommitError;
+use super::apply::Draft;
+use crate::document::{EncryptionKey, PartitionStatistics, Statistics};
+
+impl Draft {
+    /// Sets the statistics of a snapshot, in place of those that it had.
+    pub(super) fn set_statistics(&mut self, statistics: Statistics, json: &str) {
+        self.remove_statistics(statistics.snapshot_id);
+        self.document.statistics.push(statistics, json);
+        self.changed = true;
+    }
+
+    pub(super) fn remove_statistics(&mut self, snapshot_id: i64) {
+        self.changed |= self.document.statistics.retain(|file| file.snapshot_id != snapshot_id);
+    }
+
+    /// Sets the partition statistics of a snapshot, in place of those that it had.
+    pub(super) fn set_partition_statistics(&mut self, statistics: PartitionStatistics, json: &str) {
+        self.remove_partition_statistics(statistics.snapshot_id);
+        self.document.partition_statistics.push(statistics, json);
+        self.changed = true;
+    }
+
+    pub(super) fn remove_partition_statistics(&mut self, snapshot_id: i64) {
+        self.changed |= self.document.partition_statistics.retain(|file| file.snapshot_id != snapshot_id);
+    }
+
+    /// Adds a key, unless its id is there. Keys are of v3. (The reference implementation leaves that to its clients.)
+    pub(super) fn add_encryption_key(&mut self, key: &EncryptionKey, json: &str) -> Result<(), CommitError> {
+        let version = self.document.format_version;
+        if version < 3 {
+            return Err(CommitError::bad(format!(
+                "Cannot add encryption key: not supported in v{version}, but from v3"
+            )));
+        }
+        if !self.document.encryption_keys.iter().any(|known| known.id == key.id) {
+            self.document.encryption_keys.push(key.clone(), json);
+            self.changed = true;
+        }
+        Ok(())
+    }
+
+    pub(super) fn remove_encryption_key(&mut self, id: &str) {
+        self.changed |= self.document.encryption_keys.retain(|key| &*key.id != id);
+    }
+}

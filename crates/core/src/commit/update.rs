@@ -1,0 +1,156 @@
+//! What a client changes of a table.
+
+use uuid::Uuid;
+
+use super::CommitError;
+use crate::document::json::{Object, excerpt};
+use crate::document::{
+    EncryptionKey, PartitionSpec, PartitionStatistics, Properties, Schema, Snapshot, SnapshotRef, SortOrder, Statistics,
+};
+
+/// One change of a table. What carries `json` is kept as it came.
+#[derive(Debug, Clone)]
+pub enum TableUpdate {
+    /// `assign-uuid`
+    AssignUuid(Uuid),
+    /// `upgrade-format-version`
+    UpgradeFormatVersion(i32),
+    /// `add-schema`; its `last-column-id` is deprecated, and computed instead.
+    AddSchema(Box<Schema>),
+    /// `set-current-schema`; -1: the one added last.
+    SetCurrentSchema(i32),
+    /// `add-spec`
+    AddSpec(PartitionSpec),
+    /// `set-default-spec`; -1: the one added last.
+    SetDefaultSpec(i32),
+    /// `add-sort-order`
+    AddSortOrder(SortOrder),
+    /// `set-default-sort-order`; -1: the one added last.
+    SetDefaultSortOrder(i32),
+    /// `add-snapshot`
+    AddSnapshot {
+        /// What rules need of it.
+        snapshot: Box<Snapshot>,
+        /// All of it.
+        json: String,
+    },
+    /// `set-snapshot-ref`
+    SetSnapshotRef {
+        /// The branch or tag.
+        name: String,
+        /// What it becomes.
+        reference: Box<SnapshotRef>,
+    },
+    /// `remove-snapshots`
+    RemoveSnapshots(Vec<i64>),
+    /// `remove-snapshot-ref`
+    RemoveSnapshotRef(String),
+    /// `set-location`
+    SetLocation(String),
+    /// `set-properties`
+    SetProperties(Properties),
+    /// `remove-properties`
+    RemoveProperties(Vec<String>),
+    /// `set-statistics`
+    SetStatistics {
+        /// What rules need of it.
+        statistics: Statistics,
+        /// All of it.
+        json: String,
+    },
+    /// `remove-statistics`, by snapshot.
+    RemoveStatistics(i64),
+    /// `set-partition-statistics`
+    SetPartitionStatistics {
+        /// What rules need of it.
+        statistics: PartitionStatistics,
+        /// All of it.
+        json: String,
+    },
+    /// `remove-partition-statistics`, by snapshot.
+    RemovePartitionStatistics(i64),
+    /// `remove-partition-specs`
+    RemovePartitionSpecs(Vec<i32>),
+    /// `remove-schemas`
+    RemoveSchemas(Vec<i32>),
+    /// `add-encryption-key`
+    AddEncryptionKey {
+        /// What rules need of it.
+        key: EncryptionKey,
+        /// All of it.
+        json: String,
+    },
+    /// `remove-encryption-key`
+    RemoveEncryptionKey(String),
+}
+
+impl TableUpdate {
+    pub(super) fn parse(text: &str) -> Result<Self, CommitError> {
+        let object = Object::parse("update", text)?;
+        let action = object.string("action")?.to_ascii_lowercase();
+        Self::read(&action, &object)?
+            .ok_or_else(|| CommitError::bad(format!("Unknown table update: {}", excerpt(&action))))
+    }
+
+    fn read(action: &str, object: &Object<'_>) -> Result<Option<Self>, CommitError> {
+        Ok(Some(match action {
+            "assign-uuid" => {
+                let uuid = object.string("uuid")?;
+                let parsed = Uuid::parse_str(&uuid);
+                Self::AssignUuid(parsed.map_err(|_| CommitError::bad(format!("Invalid UUID: {}", excerpt(&uuid))))?)
+            }
+            "upgrade-format-version" => Self::UpgradeFormatVersion(object.i32("format-version")?),
+            "add-schema" => Self::AddSchema(Box::new(Schema::parse(object.required("schema")?)?)),
+            "set-current-schema" => Self::SetCurrentSchema(object.i32("schema-id")?),
+            "add-spec" => Self::AddSpec(PartitionSpec::parse(object.required("spec")?)?),
+            "set-default-spec" => Self::SetDefaultSpec(object.i32("spec-id")?),
+            "add-sort-order" => Self::AddSortOrder(SortOrder::parse(object.required("sort-order")?)?),
+            "set-default-sort-order" => Self::SetDefaultSortOrder(object.i32("sort-order-id")?),
+            "set-location" => Self::SetLocation(object.string("location")?),
+            "set-properties" => {
+                // The second name of both is that of clients before 1.0 of the specification.
+                let legacy = object.raw("updates").is_none() && object.raw("updated").is_some();
+                Self::SetProperties(object.read(if legacy { "updated" } else { "updates" }, "a map of strings")?)
+            }
+            "remove-properties" => {
+                let legacy = object.raw("removals").is_none() && object.raw("removed").is_some();
+                Self::RemoveProperties(object.read(if legacy { "removed" } else { "removals" }, "an array of strings")?)
+            }
+            "remove-partition-specs" => Self::RemovePartitionSpecs(object.read("spec-ids", "an array of ids")?),
+            "remove-schemas" => Self::RemoveSchemas(object.read("schema-ids", "an array of ids")?),
+            _ => return Self::read_of_snapshots(action, object),
+        }))
+    }
+
+    fn read_of_snapshots(action: &str, object: &Object<'_>) -> Result<Option<Self>, CommitError> {
+        Ok(Some(match action {
+            "add-snapshot" => {
+                let text = object.required("snapshot")?;
+                let snapshot = Box::new(Snapshot::parse(text)?);
+                Self::AddSnapshot { snapshot, json: Snapshot::json_to_keep(text)? }
+            }
+            "set-snapshot-ref" => Self::SetSnapshotRef {
+                name: object.string("ref-name")?,
+                reference: Box::new(SnapshotRef::from_update(object)?),
+            },
+            "remove-snapshots" => Self::RemoveSnapshots(object.read("snapshot-ids", "an array of snapshot ids")?),
+            "remove-snapshot-ref" => Self::RemoveSnapshotRef(object.string("ref-name")?),
+            "set-statistics" => {
+                let json = object.required("statistics")?;
+                Self::SetStatistics { statistics: Statistics::parse(json)?, json: json.to_owned() }
+            }
+            "remove-statistics" => Self::RemoveStatistics(object.i64("snapshot-id")?),
+            "set-partition-statistics" => {
+                let json = object.required("partition-statistics")?;
+                Self::SetPartitionStatistics { statistics: PartitionStatistics::parse(json)?, json: json.to_owned() }
+            }
+            "remove-partition-statistics" => Self::RemovePartitionStatistics(object.i64("snapshot-id")?),
+            "add-encryption-key" => {
+                let json = object.required("encryption-key")?;
+                Self::AddEncryptionKey { key: EncryptionKey::parse(json)?, json: json.to_owned() }
+            }
+            "remove-encryption-key" => Self::RemoveEncryptionKey(object.string("key-id")?),
+            _ => return Ok(None),
+        }))
+    }
+}

@@ -1,0 +1,259 @@
+//! Objects and arrays of JSON as slices of their text: looked into, edited key by key, never re-encoded.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::DocumentError;
+
+/// The fields of one JSON object, in their order, each with the text of its value.
+#[derive(Debug)]
+pub(crate) struct Object<'a> {
+    what: &'static str,
+    fields: Vec<(String, &'a str)>,
+}
+
+struct Fields<'a>(Vec<(String, &'a str)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FieldsVisitor;
+        impl<'de> Visitor<'de> for FieldsVisitor {
+            type Value = Vec<(String, &'de str)>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(key) = map.next_key::<String>()? {
+                    fields.push((key, map.next_value::<&'de RawValue>()?.get()));
+                }
+                Ok(fields)
+            }
+        }
+        deserializer.deserialize_map(FieldsVisitor).map(Fields)
+    }
+}
+
+impl<'a> Object<'a> {
+    /// The fields of the object `text`; `what` names it in messages. A key that stands twice is refused: readers disagree
+    /// on which one counts.
+    pub(crate) fn parse(what: &'static str, text: &'a str) -> Result<Self, DocumentError> {
+        let Fields(fields) = serde_json::from_str(text).map_err(|error| syntax(what, &error))?;
+        let mut keys: Vec<&str> = fields.iter().map(|(key, _)| key.as_str()).collect();
+        keys.sort_unstable();
+        if let Some(twice) = keys.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(DocumentError::invalid(format!("Invalid {what}: field '{}' appears twice", excerpt(twice[0]))));
+        }
+        Ok(Self { what, fields })
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a str)> {
+        self.fields.iter().map(|(key, value)| (key.as_str(), *value))
+    }
+
+    /// The text of a value; `null` counts as absent.
+    pub(crate) fn get(&self, key: &str) -> Option<&'a str> {
+        self.raw(key).filter(|value| *value != "null")
+    }
+
+    /// The text of a value, `null` included.
+    pub(crate) fn raw(&self, key: &str) -> Option<&'a str> {
+        self.fields.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
+    }
+
+    pub(crate) fn required(&self, key: &str) -> Result<&'a str, DocumentError> {
+        self.get(key).ok_or_else(|| DocumentError::invalid(format!("Invalid {}: missing field '{key}'", self.what)))
+    }
+
+    pub(crate) fn optional_i64(&self, key: &str) -> Result<Option<i64>, DocumentError> {
+        self.get(key).map(|value| value.parse().map_err(|_| self.not_a(key, "a 64-bit integer", value))).transpose()
+    }
+
+    pub(crate) fn i64(&self, key: &str) -> Result<i64, DocumentError> {
+        self.required(key)?;
+        self.optional_i64(key).map(Option::unwrap_or_default)
+    }
+
+    pub(crate) fn optional_i32(&self, key: &str) -> Result<Option<i32>, DocumentError> {
+        self.get(key).map(|value| value.parse().map_err(|_| self.not_a(key, "a 32-bit integer", value))).transpose()
+    }
+
+    pub(crate) fn i32(&self, key: &str) -> Result<i32, DocumentError> {
+        self.required(key)?;
+        self.optional_i32(key).map(Option::unwrap_or_default)
+    }
+
+    pub(crate) fn optional_bool(&self, key: &str) -> Result<Option<bool>, DocumentError> {
+        self.get(key).map(|value| value.parse().map_err(|_| self.not_a(key, "true or false", value))).transpose()
+    }
+
+    pub(crate) fn optional_string(&self, key: &str) -> Result<Option<String>, DocumentError> {
+        self.get(key)
+            .map(|value| serde_json::from_str(value).map_err(|_| self.not_a(key, "a string", value)))
+            .transpose()
+    }
+
+    pub(crate) fn string(&self, key: &str) -> Result<String, DocumentError> {
+        let value = self.required(key)?;
+        serde_json::from_str(value).map_err(|_| self.not_a(key, "a string", value))
+    }
+
+    /// The texts of the elements of an array.
+    pub(crate) fn optional_array(&self, key: &str) -> Result<Option<Vec<&'a str>>, DocumentError> {
+        self.get(key).map(|value| array(value).map_err(|_| self.not_a(key, "an array", value))).transpose()
+    }
+
+    pub(crate) fn array(&self, key: &str) -> Result<Vec<&'a str>, DocumentError> {
+        let value = self.required(key)?;
+        array(value).map_err(|_| self.not_a(key, "an array", value))
+    }
+
+    pub(crate) fn optional_read<T: Deserialize<'a>>(
+        &self,
+        key: &str,
+        expected: &str,
+    ) -> Result<Option<T>, DocumentError> {
+        self.get(key).map(|value| serde_json::from_str(value).map_err(|_| self.not_a(key, expected, value))).transpose()
+    }
+
+    pub(crate) fn read<T: Deserialize<'a>>(&self, key: &str, expected: &str) -> Result<T, DocumentError> {
+        let value = self.required(key)?;
+        serde_json::from_str(value).map_err(|_| self.not_a(key, expected, value))
+    }
+
+    /// The keys that are not in `known`, sorted, with the compact text of their values: what is compared of the unknown.
+    pub(crate) fn others(&self, known: &[&str]) -> Vec<(String, String)> {
+        let mut others: Vec<_> = self
+            .fields
+            .iter()
+            .filter(|(key, _)| !known.contains(&key.as_str()))
+            .map(|(key, value)| (key.clone(), compact(value)))
+            .collect();
+        others.sort_unstable();
+        others
+    }
+
+    /// The text of the object with some values replaced, added (at the end) or, by `None`, removed.
+    pub(crate) fn rewrite(&self, changes: &[(&str, Option<&str>)]) -> String {
+        let mut text = String::from("{");
+        let mut put = |key: &str, value: &str| {
+            if text.len() > 1 {
+                text.push(',');
+            }
+            text.push_str(&quote(key));
+            text.push(':');
+            text.push_str(value);
+        };
+        for (key, value) in &self.fields {
+            match changes.iter().find(|(changed, _)| changed == key) {
+                None => put(key, value),
+                Some((_, Some(value))) => put(key, value),
+                Some((_, None)) => {}
+            }
+        }
+        for (key, value) in changes {
+            if let (None, Some(value)) = (self.raw(key), value) {
+                put(key, value);
+            }
+        }
+        text.push('}');
+        text
+    }
+
+    fn not_a(&self, key: &str, expected: &str, value: &str) -> DocumentError {
+        DocumentError::invalid(format!("Invalid {}: field '{key}' must be {expected}: {}", self.what, excerpt(value)))
+    }
+}
+
+/// The texts of the elements of the array `text`.
+pub(crate) fn array(text: &str) -> Result<Vec<&str>, DocumentError> {
+    let elements: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| syntax("array", &error))?;
+    Ok(elements.into_iter().map(RawValue::get).collect())
+}
+
+/// A value of an object of which only some fields are read. Serde would take an array for a struct, so that is refused here.
+pub(crate) fn view<'a, T: Deserialize<'a>>(what: &'static str, text: &'a str) -> Result<T, DocumentError> {
+    if !text.starts_with('{') {
+        return Err(DocumentError::invalid(format!("Invalid {what}: expected an object, got {}", excerpt(text))));
+    }
+    serde_json::from_str(text).map_err(|error| syntax(what, &error))
+}
+
+pub(crate) fn syntax(what: &str, error: &serde_json::Error) -> DocumentError {
+    if error.is_data() {
+        DocumentError::invalid(format!("Invalid {what}: {error}"))
+    } else {
+        DocumentError::Syntax(format!("{what}: {error}"))
+    }
+}
+
+/// `text` as a JSON string.
+pub(crate) fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// The elements as a JSON array.
+pub(crate) fn join<S: AsRef<str>>(elements: &[S]) -> String {
+    let mut text = String::from("[");
+    for (position, element) in elements.iter().enumerate() {
+        if position > 0 {
+            text.push(',');
+        }
+        text.push_str(element.as_ref());
+    }
+    text.push(']');
+    text
+}
+
+/// Valid JSON without the whitespace between its tokens, so that texts of equal values mostly compare as equal.
+pub(crate) fn compact(text: &str) -> String {
+    let (mut inside, mut escaped) = (false, false);
+    text.chars()
+        .filter(|c| {
+            if inside {
+                inside = escaped || *c != '"';
+                escaped = !escaped && *c == '\\';
+                return true;
+            }
+            inside = *c == '"';
+            !matches!(c, ' ' | '\t' | '\n' | '\r')
+        })
+        .collect()
+}
+
+/// The start of a text, as much as a message should show.
+pub(crate) fn excerpt(text: &str) -> String {
+    const SHOWN: usize = 80;
+    let mut shown: String = text.chars().take(SHOWN).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rewriting_touches_only_the_keys_that_change() {
+        let object = Object::parse("thing", r#"{ "a" : 1.10, "b\n": {"x": [1 ,2]}, "gone": null }"#).unwrap();
+        let text = object.rewrite(&[("a", Some("2")), ("gone", None), ("new", Some("\"v\""))]);
+        assert_eq!(text, r#"{"a":2,"b\n":{"x": [1 ,2]},"new":"v"}"#);
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_refused_however_it_is_escaped() {
+        let error = Object::parse("thing", r#"{"a":1,"\u0061":2}"#).unwrap_err();
+        assert_eq!(error.to_string(), "Invalid thing: field 'a' appears twice");
+    }
+
+    #[test]
+    fn compact_leaves_strings_alone() {
+        assert_eq!(compact(r#"{ "a b" : "c \" d\\" , "e" : [ 1 ] }"#), r#"{"a b":"c \" d\\","e":[1]}"#);
+    }
+}

@@ -1,0 +1,241 @@
+//! Lists of JSON objects that are kept as they came, each with a small typed view.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use super::DocumentError;
+
+/// How many elements share one text. Adding one element copies at most this many; cloning a list costs one pointer for
+/// as many; writing it is one copy for as many.
+const CHUNK_LEN: usize = 64;
+
+/// A list of JSON objects, cheap to clone, to append to and to write. Clones share the elements that they have in common.
+#[derive(Clone)]
+pub struct List<T> {
+    chunks: Vec<Arc<Chunk<T>>>,
+    len: usize,
+}
+
+#[derive(Clone)]
+struct Chunk<T> {
+    /// The elements' texts with a comma between them.
+    text: String,
+    entries: Vec<Entry<T>>,
+}
+
+#[derive(Clone)]
+struct Entry<T> {
+    value: T,
+    start: usize,
+    end: usize,
+}
+
+impl<T> Chunk<T> {
+    fn push(&mut self, value: T, json: &str) {
+        if !self.entries.is_empty() {
+            self.text.push(',');
+        }
+        let start = self.text.len();
+        self.text.push_str(json);
+        self.entries.push(Entry { value, start, end: self.text.len() });
+    }
+
+    fn elements(&self) -> impl DoubleEndedIterator<Item = Element<'_, T>> {
+        self.entries.iter().map(|entry| Element { value: &entry.value, json: &self.text[entry.start..entry.end] })
+    }
+}
+
+/// One element of a [`List`]: its typed view (which it dereferences to) and its text.
+#[derive(Debug)]
+pub struct Element<'a, T> {
+    /// What rules need of it.
+    pub value: &'a T,
+    /// Its JSON, as it came.
+    pub json: &'a str,
+}
+
+impl<T> Clone for Element<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Element<'_, T> {}
+
+impl<T> Deref for Element<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.value
+    }
+}
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self { chunks: Vec::new(), len: 0 }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for List<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter().map(|element| element.value)).finish()
+    }
+}
+
+impl<T> List<T> {
+    /// How many elements there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The elements in their order.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Element<'_, T>> {
+        self.chunks.iter().flat_map(|chunk| chunk.elements())
+    }
+
+    /// The last element.
+    #[must_use]
+    pub fn last(&self) -> Option<Element<'_, T>> {
+        self.iter().next_back()
+    }
+
+    /// An estimate of the heap that the list holds, in bytes, as if nothing were shared.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        let chunk = |chunk: &Arc<Chunk<T>>| {
+            size_of::<Chunk<T>>() + chunk.text.capacity() + chunk.entries.capacity() * size_of::<Entry<T>>()
+        };
+        self.chunks.iter().map(|one| chunk(one) + size_of::<usize>() * 3).sum()
+    }
+
+    /// The length of the list's JSON, in bytes.
+    pub(crate) fn json_len(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.text.len() + 1).sum::<usize>() + 2
+    }
+
+    /// Appends the list as a JSON array.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        out.push(b'[');
+        for (position, chunk) in self.chunks.iter().enumerate() {
+            if position > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(chunk.text.as_bytes());
+        }
+        out.push(b']');
+    }
+}
+
+impl<T: Clone> List<T> {
+    /// A list of the elements with these texts.
+    pub(crate) fn parse<F>(texts: &[&str], mut read: F) -> Result<Self, DocumentError>
+    where
+        F: FnMut(&str) -> Result<T, DocumentError>,
+    {
+        let mut list = Self { chunks: Vec::with_capacity(texts.len().div_ceil(CHUNK_LEN)), len: texts.len() };
+        for part in texts.chunks(CHUNK_LEN) {
+            let text_len = part.iter().map(|text| text.len() + 1).sum();
+            let mut chunk = Chunk { text: String::with_capacity(text_len), entries: Vec::with_capacity(part.len()) };
+            for text in part {
+                chunk.push(read(text)?, text);
+            }
+            list.chunks.push(Arc::new(chunk));
+        }
+        Ok(list)
+    }
+
+    /// Adds an element at the end.
+    pub(crate) fn push(&mut self, value: T, json: &str) {
+        match self.chunks.last_mut() {
+            Some(last) if last.entries.len() < CHUNK_LEN => Arc::make_mut(last).push(value, json),
+            _ => {
+                let mut chunk = Chunk { text: String::new(), entries: Vec::new() };
+                chunk.push(value, json);
+                self.chunks.push(Arc::new(chunk));
+            }
+        }
+        self.len += 1;
+    }
+
+    /// Keeps the elements that `keep` holds for, called once for each in order. Gives whether any went.
+    pub(crate) fn retain<F: FnMut(&T) -> bool>(&mut self, mut keep: F) -> bool {
+        let before = self.len;
+        let old = std::mem::take(self);
+        let mut kept_flags = Vec::with_capacity(CHUNK_LEN);
+        for chunk in old.chunks {
+            kept_flags.clear();
+            kept_flags.extend(chunk.entries.iter().map(|entry| keep(&entry.value)));
+            if kept_flags.iter().all(|kept| *kept) {
+                self.len += chunk.entries.len();
+                self.chunks.push(chunk);
+                continue;
+            }
+            let mut rest = Chunk { text: String::new(), entries: Vec::new() };
+            for (element, _) in chunk.elements().zip(&kept_flags).filter(|(_, kept)| **kept) {
+                rest.push(element.value.clone(), element.json);
+            }
+            if !rest.entries.is_empty() {
+                self.len += rest.entries.len();
+                self.chunks.push(Arc::new(rest));
+            }
+        }
+        // Many removals leave many short chunks: put them together before they cost more than they save.
+        if self.chunks.len() > 2 + 4 * self.len / CHUNK_LEN {
+            let sparse = std::mem::take(self);
+            for element in sparse.iter() {
+                self.push(element.value.clone(), element.json);
+            }
+        }
+        self.len != before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text(list: &List<i64>) -> String {
+        let mut out = Vec::new();
+        list.write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_as_a_plain_vector_and_leaves_its_clones_alone(
+            start in 0_i64..300,
+            steps in prop::collection::vec((any::<bool>(), 2_i64..7), 0..60),
+        ) {
+            let texts: Vec<String> = (0..start).map(|value| value.to_string()).collect();
+            let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let mut list = List::parse(&borrowed, |text| Ok(text.parse::<i64>().unwrap())).unwrap();
+            let mut model: Vec<i64> = (0..start).collect();
+            for (add, n) in steps {
+                let (before, before_text) = (list.clone(), text(&list));
+                if add {
+                    list.push(n + 1000, &(n + 1000).to_string());
+                    model.push(n + 1000);
+                } else {
+                    let length = model.len();
+                    model.retain(|value| value % n != 0);
+                    prop_assert_eq!(list.retain(|value| value % n != 0), model.len() != length);
+                }
+                prop_assert_eq!(text(&before), before_text);
+                prop_assert_eq!(list.len(), model.len());
+                prop_assert_eq!(list.iter().map(|element| *element.value).collect::<Vec<_>>(), model.clone());
+                prop_assert_eq!(serde_json::from_str::<Vec<i64>>(&text(&list)).unwrap(), model.clone());
+                prop_assert!(list.json_len() >= text(&list).len());
+            }
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Partition specs.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::json::{Object, array, join};
+use super::schema::SchemaIndex;
+use super::transform::Transform;
+use super::types::Type;
+use super::{DocumentError, FreshIds};
+
+/// The first id of a partition field (table specification, "Partition Specs"); those of manifests' own fields are below it.
+pub(crate) const FIRST_PARTITION_FIELD_ID: i32 = 1000;
+
+/// A partition spec, with the JSON it was read from.
+#[derive(Debug, Clone)]
+pub struct PartitionSpec {
+    id: i32,
+    fields: Vec<PartitionField>,
+    ids_missing: bool,
+    json: Arc<str>,
+}
+
+/// One field of a partition spec.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionField {
+    /// The columns that it is computed from: one, or several for a transform with several arguments (v3).
+    pub source_ids: Vec<i32>,
+    /// Its own id.
+    pub field_id: i32,
+    /// Its name.
+    pub name: String,
+    /// How it is computed.
+    pub transform: Transform,
+    others: Vec<(String, String)>,
+}
+
+impl PartitionField {
+    /// Whether both are the same function of the same columns.
+    #[must_use]
+    pub fn same_value(&self, other: &Self) -> bool {
+        self.source_ids == other.source_ids && self.transform == other.transform
+    }
+}
+
+impl PartitionSpec {
+    /// Reads a spec: an object with `fields`, and `spec-id` unless it is new.
+    ///
+    /// # Errors
+    /// When a field lacks a name, transform or source, or some fields have ids and others none.
+    pub fn parse(text: &str) -> Result<Self, DocumentError> {
+        let object = Object::parse("partition spec", text)?;
+        let id = object.optional_i32("spec-id")?.unwrap_or(0);
+        let (fields, ids_missing) = parse_fields(&object.array("fields")?)?;
+        Ok(Self { id, fields, ids_missing, json: text.into() })
+    }
+
+    /// The only spec of a v1 document that has no list of specs, from its array of fields.
+    pub(super) fn from_fields(fields: &str) -> Result<Self, DocumentError> {
+        Self::parse(&format!(r#"{{"spec-id":0,"fields":{fields}}}"#))
+    }
+
+    /// The spec that does not partition.
+    pub(crate) fn unpartitioned() -> Result<Self, DocumentError> {
+        Self::from_fields("[]")
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> i32 {
+        self.id
+    }
+
+    /// Its fields. Where the JSON gave no ids they count from 1000.
+    #[must_use]
+    pub fn fields(&self) -> &[PartitionField] {
+        &self.fields
+    }
+
+    /// Whether the JSON gives its fields no ids.
+    #[must_use]
+    pub fn ids_missing(&self) -> bool {
+        self.ids_missing && !self.fields.is_empty()
+    }
+
+    /// Its JSON.
+    #[must_use]
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// The JSON of its fields alone, as v1 keeps the default spec in `partition-spec`.
+    pub(super) fn fields_json(&self) -> Result<String, DocumentError> {
+        Object::parse("partition spec", &self.json)?.required("fields").map(str::to_owned)
+    }
+
+    /// The highest id of its fields; 999 when there is none.
+    #[must_use]
+    pub fn highest_field_id(&self) -> i32 {
+        self.fields.iter().map(|field| field.field_id).max().unwrap_or(0).max(FIRST_PARTITION_FIELD_ID - 1)
+    }
+
+    /// Whether both partition alike: ids do not count, names do.
+    #[must_use]
+    pub fn compatible_with(&self, other: &Self) -> bool {
+        self.fields.len() == other.fields.len()
+            && self
+                .fields
+                .iter()
+                .zip(&other.fields)
+                .all(|(one, two)| one.same_value(two) && one.name == two.name && one.others == two.others)
+    }
+
+    /// Whether the field ids are 1000, 1001 and so on, as v1 requires, whose manifests do not tell them.
+    #[must_use]
+    pub fn has_sequential_ids(&self) -> bool {
+        self.fields.iter().zip(FIRST_PARTITION_FIELD_ID..).all(|(field, id)| field.field_id == id)
+    }
+
+    /// Whether the spec may be added to a table with this current schema.
+    ///
+    /// # Errors
+    /// When a name is empty, used twice, or the name of another column, or as [`PartitionSpec::check_sources`].
+    pub fn check_new(&self, schema: &SchemaIndex<'_>) -> Result<(), DocumentError> {
+        let (mut names, mut ids) = (HashSet::new(), HashSet::new());
+        for field in &self.fields {
+            let name = &field.name;
+            let source = field.source_ids.first().copied();
+            if let (Some(_), Some(id)) = (source.and_then(|id| schema.column(id)), schema.id_of(name))
+                && source != Some(id)
+            {
+                return Err(DocumentError::invalid(format!(
+                    "Cannot create identity partition sourced from different field in schema: {name}"
+                )));
+            }
+            if name.is_empty() {
+                return Err(DocumentError::invalid("Cannot use empty partition name"));
+            }
+            if !names.insert(name) {
+                return Err(DocumentError::invalid(format!("Cannot use partition name more than once: {name}")));
+            }
+            if !ids.insert(field.field_id) {
+                return Err(DocumentError::invalid(format!(
+                    "Cannot use partition field id more than once: {}",
+                    field.field_id
+                )));
+            }
+            if field.transform.is_malformed() {
+                return Err(DocumentError::invalid(format!("Invalid transform: {}", field.transform)));
+            }
+        }
+        self.check_sources(schema)
+    }
+
+    /// Whether each field's source is there, and of a type that its transform takes. A dropped (`void`) field may have lost
+    /// its source.
+    ///
+    /// # Errors
+    /// When a source is missing, has structure, is nested in a list or map, or has another type.
+    pub fn check_sources(&self, schema: &SchemaIndex<'_>) -> Result<(), DocumentError> {
+        for field in self.fields.iter().filter(|field| field.transform != Transform::Void) {
+            for id in &field.source_ids {
+                let Some(source) = schema.column(*id) else {
+                    return Err(DocumentError::invalid(format!(
+                        "Cannot find source column for partition field: {}: {}({id})",
+                        field.name, field.transform
+                    )));
+                };
+                let kind = source.column_type;
+                if !kind.is_primitive() {
+                    return Err(DocumentError::invalid(format!(
+                        "Cannot partition by non-primitive source field: {kind}"
+                    )));
+                }
+                if !field.transform.applies_to(kind) {
+                    return Err(DocumentError::invalid(format!(
+                        "Invalid source type {kind} for transform: {}",
+                        field.transform
+                    )));
+                }
+                let mut parent = source.parent;
+                while let Some(above) = parent.and_then(|id| schema.column(id)) {
+                    if !matches!(above.column_type, Type::Struct(_)) {
+                        let kind = above.column_type;
+                        return Err(DocumentError::invalid(format!("Invalid partition field parent: {kind}")));
+                    }
+                    parent = above.parent;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The same spec with another id and these ids for its fields.
+    pub(crate) fn with_ids(&self, id: i32, field_ids: &[i32]) -> Result<Self, DocumentError> {
+        self.rewritten(id, |position| field_ids.get(position).copied(), Some)
+    }
+
+    /// The same spec for a new table: id 0, field ids from 1000, sources as the new schema numbers them.
+    pub(crate) fn with_fresh_ids(&self, ids: &FreshIds) -> Result<Self, DocumentError> {
+        let field_id = |position: usize| {
+            i32::try_from(position).ok().and_then(|position| FIRST_PARTITION_FIELD_ID.checked_add(position))
+        };
+        self.rewritten(0, field_id, |source| ids.new_id(source))
+    }
+
+    fn rewritten(
+        &self,
+        id: i32,
+        field_id: impl Fn(usize) -> Option<i32>,
+        source_id: impl Fn(i32) -> Option<i32>,
+    ) -> Result<Self, DocumentError> {
+        let object = Object::parse("partition spec", &self.json)?;
+        let mut texts = Vec::with_capacity(self.fields.len());
+        for (position, (text, field)) in object.array("fields")?.into_iter().zip(&self.fields).enumerate() {
+            let new_id = field_id(position).ok_or_else(|| DocumentError::invalid("Too many partition fields"))?;
+            let object = Object::parse("partition field", text)?;
+            let sources = rewrite_sources(&object, "partition", &field.name, &source_id)?;
+            let new_id = new_id.to_string();
+            let mut changes = vec![("field-id", Some(new_id.as_str()))];
+            changes.extend(sources.iter().map(|(key, value)| (*key, Some(value.as_str()))));
+            texts.push(object.rewrite(&changes));
+        }
+        Self::parse(&object.rewrite(&[("spec-id", Some(&id.to_string())), ("fields", Some(&join(&texts)))]))
+    }
+
+    pub(super) fn size_bytes(&self) -> usize {
+        self.json.len() * 3 + size_of::<Self>()
+    }
+}
+
+fn parse_fields(texts: &[&str]) -> Result<(Vec<PartitionField>, bool), DocumentError> {
+    let mut fields = Vec::with_capacity(texts.len());
+    let mut missing = 0;
+    for (text, counted_id) in texts.iter().zip(FIRST_PARTITION_FIELD_ID..) {
+        let object = Object::parse("partition field", text)?;
+        let field_id = object.optional_i32("field-id")?;
+        missing += usize::from(field_id.is_none());
+        fields.push(PartitionField {
+            source_ids: source_ids(&object)?,
+            field_id: field_id.unwrap_or(counted_id),
+            name: object.string("name")?,
+            transform: Transform::parse(&object.string("transform")?),
+            others: object.others(&["source-id", "source-ids", "field-id", "name", "transform"]),
+        });
+    }
+    if missing != 0 && missing != fields.len() {
+        let all = fields.len();
+        return Err(DocumentError::invalid(format!(
+            "Cannot parse spec with missing field IDs: {missing} missing of {all} fields."
+        )));
+    }
+    Ok((fields, missing != 0))
+}
+
+/// The sources of a partition or sort field: `source-ids` for several arguments (v3), else `source-id`.
+pub(super) fn source_ids(object: &Object<'_>) -> Result<Vec<i32>, DocumentError> {
+    match object.optional_read::<Vec<i32>>("source-ids", "an array of field ids")? {
+        Some(ids) if !ids.is_empty() => Ok(ids),
+        _ => Ok(vec![object.i32("source-id")?]),
+    }
+}
+
+/// What `source-id` and `source-ids` of a partition or sort field become when columns get new ids.
+pub(super) fn rewrite_sources(
+    object: &Object<'_>,
+    kind: &str,
+    name: &str,
+    source_id: impl Fn(i32) -> Option<i32>,
+) -> Result<Vec<(&'static str, String)>, DocumentError> {
+    let new = |id: i32| {
+        source_id(id).ok_or_else(|| {
+            DocumentError::invalid(format!("Cannot find source column for {kind} field: {name} (source id {id})"))
+        })
+    };
+    let mut changes = Vec::new();
+    if let Some(id) = object.optional_i32("source-id")? {
+        changes.push(("source-id", new(id)?.to_string()));
+    }
+    if let Some(texts) = object.get("source-ids").map(array).transpose()? {
+        let ids = texts.iter().map(|text| {
+            let id = text.parse().map_err(|_| DocumentError::invalid("source-ids must be field ids"))?;
+            new(id).map(|id| id.to_string())
+        });
+        changes.push(("source-ids", join(&ids.collect::<Result<Vec<_>, _>>()?)));
+    }
+    Ok(changes)
+}

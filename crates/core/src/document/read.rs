@@ -1,0 +1,324 @@
+//! Reading a table metadata document, and what must hold of it.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use super::json::{Object, array};
+use super::table::NoSnapshot;
+use super::{
+    DocumentError, EncryptionKey, List, MAIN_BRANCH, MAX_FORMAT_VERSION, MetadataLogEntry, PartitionSpec,
+    PartitionStatistics, Present, Schema, Snapshot, SnapshotLogEntry, SnapshotRef, SortOrder, Statistics,
+    TableMetadata, UNSORTED_ORDER_ID,
+};
+
+/// How far the clocks of writers may differ: times that should rise may fall by this much, in milliseconds.
+const CLOCK_TOLERANCE_MS: i64 = 60_000;
+
+const KNOWN: [&str; 25] = [
+    "format-version",
+    "table-uuid",
+    "location",
+    "last-sequence-number",
+    "last-updated-ms",
+    "last-column-id",
+    "schema",
+    "schemas",
+    "current-schema-id",
+    "partition-spec",
+    "partition-specs",
+    "default-spec-id",
+    "last-partition-id",
+    "default-sort-order-id",
+    "sort-orders",
+    "properties",
+    "current-snapshot-id",
+    "next-row-id",
+    "refs",
+    "encryption-keys",
+    "snapshots",
+    "statistics",
+    "partition-statistics",
+    "snapshot-log",
+    "metadata-log",
+];
+
+impl TableMetadata {
+    /// Reads a document of format v1, v2 or v3.
+    ///
+    /// # Errors
+    /// When it is not JSON in UTF-8, of another version, lacks what its version requires, or contradicts itself: an id
+    /// that names nothing, or twice the same, a branch or log that does not fit the snapshots.
+    pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
+        let text = std::str::from_utf8(bytes)
+            .map_err(|error| DocumentError::Syntax(format!("table metadata is not UTF-8: {error}")))?;
+        let object = Object::parse("table metadata", text)?;
+        let version = object.i32("format-version")?;
+        let format_version = u8::try_from(version)
+            .ok()
+            .filter(|version| (1..=MAX_FORMAT_VERSION).contains(version))
+            .ok_or(DocumentError::UnsupportedVersion(version))?;
+        let reader = Reader { object, format_version };
+        let document = reader.read()?;
+        document.check()?;
+        Ok(document)
+    }
+
+    /// What must hold between the parts of a document that was read.
+    fn check(&self) -> Result<(), DocumentError> {
+        let mut ids = HashSet::with_capacity(self.snapshots.len());
+        for snapshot in self.snapshots.iter() {
+            if snapshot.sequence_number > self.last_sequence_number {
+                return Err(DocumentError::invalid(format!(
+                    "Invalid snapshot with sequence number {} greater than last sequence number {}",
+                    snapshot.sequence_number, self.last_sequence_number
+                )));
+            }
+            if !ids.insert(snapshot.id) {
+                return Err(DocumentError::invalid(format!("Snapshot {} appears twice", snapshot.id)));
+            }
+        }
+        for (name, one) in self.refs.iter() {
+            if !ids.contains(&one.snapshot_id) {
+                return Err(DocumentError::invalid(format!(
+                    "Snapshot for reference {name} does not exist in the existing snapshots list: {}",
+                    one.snapshot_id
+                )));
+            }
+        }
+        match (self.current_snapshot_id, self.main_branch()) {
+            (Some(current), _) if !ids.contains(&current) => {
+                return Err(DocumentError::invalid("Invalid table metadata: Cannot find current version"));
+            }
+            (Some(current), Some(main)) if main.snapshot_id != current => {
+                return Err(DocumentError::invalid(format!(
+                    "Current snapshot ID does not match main branch ({current} != {})",
+                    main.snapshot_id
+                )));
+            }
+            (None, Some(_)) => {
+                return Err(DocumentError::invalid("Current snapshot is not set, but main branch exists"));
+            }
+            _ => {}
+        }
+        let snapshots = self.snapshot_log.iter().map(|entry| entry.timestamp_ms);
+        check_times("snapshot log", snapshots, self.last_updated_ms)?;
+        let documents = self.metadata_log.iter().map(|entry| entry.timestamp_ms);
+        check_times("metadata log", documents, self.last_updated_ms)
+    }
+}
+
+/// Whether the times of a log rise, and end before the document's own; clocks may differ by a minute.
+pub(crate) fn check_times(
+    what: &str,
+    times: impl Iterator<Item = i64>,
+    last_updated_ms: i64,
+) -> Result<(), DocumentError> {
+    let mut last = None;
+    for time in times {
+        if last.is_some_and(|last: i64| time.saturating_sub(last) < -CLOCK_TOLERANCE_MS) {
+            return Err(DocumentError::invalid(format!("Expected sorted {what} entries")));
+        }
+        last = Some(time);
+    }
+    match last {
+        Some(last) if last_updated_ms.saturating_sub(last) < -CLOCK_TOLERANCE_MS => Err(DocumentError::invalid(
+            format!("Invalid update timestamp {last_updated_ms}: before last {what} entry at {last}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+struct Reader<'a> {
+    object: Object<'a>,
+    format_version: u8,
+}
+
+impl Reader<'_> {
+    fn read(&self) -> Result<TableMetadata, DocumentError> {
+        let object = &self.object;
+        let uuid = object.optional_string("table-uuid")?;
+        if self.format_version > 1 && uuid.is_none() {
+            return Err(self.missing("table-uuid"));
+        }
+        let (schemas, current_schema_id) = self.schemas()?;
+        let (partition_specs, default_spec_id) = self.partition_specs()?;
+        let (sort_orders, default_sort_order_id) = self.sort_orders()?;
+        let last_partition_id = match object.optional_i32("last-partition-id")? {
+            Some(id) => id,
+            None if self.format_version > 1 => return Err(self.missing("last-partition-id")),
+            None => partition_specs.iter().map(|spec| spec.highest_field_id()).max().unwrap_or(0),
+        };
+        let current_snapshot_id = object.optional_i64("current-snapshot-id")?.filter(|id| *id != -1);
+        Ok(TableMetadata {
+            format_version: self.format_version,
+            uuid: uuid.map(Into::into),
+            location: object.string("location")?.into(),
+            last_sequence_number: if self.format_version > 1 { object.i64("last-sequence-number")? } else { 0 },
+            last_updated_ms: object.i64("last-updated-ms")?,
+            last_column_id: object.i32("last-column-id")?,
+            schemas,
+            current_schema_id,
+            partition_specs,
+            default_spec_id,
+            last_partition_id,
+            sort_orders,
+            default_sort_order_id,
+            properties: Arc::new(object.optional_read("properties", "a map of strings")?.unwrap_or_default()),
+            current_snapshot_id,
+            refs: Arc::new(self.refs(current_snapshot_id)?),
+            snapshots: self.list("snapshots", Snapshot::parse)?,
+            snapshot_log: self.list("snapshot-log", SnapshotLogEntry::parse)?,
+            metadata_log: self.list("metadata-log", MetadataLogEntry::parse)?,
+            statistics: self.list("statistics", Statistics::parse)?,
+            partition_statistics: self.list("partition-statistics", PartitionStatistics::parse)?,
+            encryption_keys: self.list("encryption-keys", EncryptionKey::parse)?,
+            next_row_id: if self.format_version >= 3 { object.i64("next-row-id")? } else { 0 },
+            others: Arc::new(self.others()),
+            legacy: Arc::new(self.legacy()),
+            present: self.present(),
+        })
+    }
+
+    fn missing(&self, key: &str) -> DocumentError {
+        DocumentError::invalid(format!("{key} must exist in format v{}", self.format_version))
+    }
+
+    fn schemas(&self) -> Result<(Vec<Arc<Schema>>, i32), DocumentError> {
+        let Some(texts) = self.object.optional_array("schemas")? else {
+            if self.format_version > 1 {
+                return Err(self.missing("schemas"));
+            }
+            let schema = Schema::parse(self.object.required("schema")?)?;
+            let id = schema.id();
+            return Ok((vec![Arc::new(schema)], id));
+        };
+        let schemas = read_all(&texts, Schema::parse)?;
+        let current = self.object.i32("current-schema-id")?;
+        check_ids("schema", schemas.iter().map(|schema| schema.id()))?;
+        if !schemas.iter().any(|schema| schema.id() == current) {
+            return Err(DocumentError::invalid(format!(
+                "Cannot find schema with current-schema-id={current} from schemas"
+            )));
+        }
+        Ok((schemas, current))
+    }
+
+    fn partition_specs(&self) -> Result<(Vec<Arc<PartitionSpec>>, i32), DocumentError> {
+        let Some(texts) = self.object.optional_array("partition-specs")? else {
+            if self.format_version > 1 {
+                return Err(self.missing("partition-specs"));
+            }
+            let spec = PartitionSpec::from_fields(self.object.required("partition-spec")?)?;
+            return Ok((vec![Arc::new(spec)], 0));
+        };
+        let specs = read_all(&texts, PartitionSpec::parse)?;
+        let default = self.object.i32("default-spec-id")?;
+        check_ids("partition spec", specs.iter().map(|spec| spec.id()))?;
+        if !specs.iter().any(|spec| spec.id() == default) {
+            return Err(DocumentError::invalid(format!(
+                "Cannot find partition spec with default-spec-id={default} from partition-specs"
+            )));
+        }
+        Ok((specs, default))
+    }
+
+    fn sort_orders(&self) -> Result<(Vec<Arc<SortOrder>>, i32), DocumentError> {
+        let Some(texts) = self.object.optional_array("sort-orders")? else {
+            if self.format_version > 1 {
+                return Err(self.missing("sort-orders"));
+            }
+            return Ok((vec![Arc::new(SortOrder::unsorted()?)], UNSORTED_ORDER_ID));
+        };
+        let orders = read_all(&texts, SortOrder::parse)?;
+        let default = self.object.i32("default-sort-order-id")?;
+        check_ids("sort order", orders.iter().map(|order| order.id()))?;
+        if !orders.iter().any(|order| order.id() == default) {
+            return Err(DocumentError::invalid(format!(
+                "Cannot find sort order with default-sort-order-id={default} from sort-orders"
+            )));
+        }
+        Ok((orders, default))
+    }
+
+    /// Branches and tags; a document without them has a `main` branch if it has a current snapshot.
+    fn refs(&self, current_snapshot_id: Option<i64>) -> Result<BTreeMap<String, SnapshotRef>, DocumentError> {
+        let mut refs = BTreeMap::new();
+        match (self.object.get("refs"), current_snapshot_id) {
+            (Some(text), _) => {
+                for (name, text) in Object::parse("refs", text)?.iter() {
+                    refs.insert(name.to_owned(), SnapshotRef::parse(text)?);
+                }
+            }
+            (None, Some(id)) => {
+                refs.insert(MAIN_BRANCH.to_owned(), SnapshotRef::branch(id)?);
+            }
+            (None, None) => {}
+        }
+        Ok(refs)
+    }
+
+    fn list<T: Clone>(&self, key: &str, read: fn(&str) -> Result<T, DocumentError>) -> Result<List<T>, DocumentError> {
+        List::parse(&self.object.get(key).map(array).transpose()?.unwrap_or_default(), read)
+    }
+
+    fn others(&self) -> Vec<(String, Box<str>)> {
+        self.object
+            .iter()
+            .filter(|(key, _)| !KNOWN.contains(key))
+            .map(|(key, value)| (key.to_owned(), value.into()))
+            .collect()
+    }
+
+    fn legacy(&self) -> Vec<(&'static str, Box<str>)> {
+        let unused = |key: &str| match key {
+            "schema" | "partition-spec" => true,
+            "last-sequence-number" => self.format_version == 1,
+            "next-row-id" => self.format_version < 3,
+            // Its null is kept in `Present`.
+            "current-snapshot-id" => false,
+            _ => self.object.raw(key) == Some("null"),
+        };
+        KNOWN
+            .into_iter()
+            .filter(|key| unused(key))
+            .filter_map(|key| self.object.raw(key).map(|value| (key, value.into())))
+            .collect()
+    }
+
+    fn present(&self) -> Present {
+        let has = |key: &str| self.object.get(key).is_some();
+        Present {
+            schemas: has("schemas"),
+            partition_specs: has("partition-specs"),
+            last_partition_id: has("last-partition-id"),
+            sort_orders: has("sort-orders"),
+            properties: has("properties"),
+            current_snapshot_id: match self.object.raw("current-snapshot-id") {
+                None => NoSnapshot::Absent,
+                Some("null") => NoSnapshot::Null,
+                Some(_) => NoSnapshot::MinusOne,
+            },
+            refs: has("refs"),
+            snapshots: has("snapshots"),
+            snapshot_log: has("snapshot-log"),
+            metadata_log: has("metadata-log"),
+            statistics: has("statistics"),
+            partition_statistics: has("partition-statistics"),
+            encryption_keys: has("encryption-keys"),
+        }
+    }
+}
+
+fn read_all<T>(texts: &[&str], read: fn(&str) -> Result<T, DocumentError>) -> Result<Vec<Arc<T>>, DocumentError> {
+    texts.iter().map(|text| read(text).map(Arc::new)).collect()
+}
+
+fn check_ids(what: &str, ids: impl Iterator<Item = i32>) -> Result<(), DocumentError> {
+    let mut seen = HashSet::new();
+    for id in ids {
+        if !seen.insert(id) {
+            return Err(DocumentError::invalid(format!("Multiple {what}s have id {id}")));
+        }
+    }
+    Ok(())
+}

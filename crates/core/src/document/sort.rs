@@ -1,0 +1,179 @@
+//! Sort orders.
+
+use std::sync::Arc;
+
+use super::json::{Object, join};
+use super::partition::{rewrite_sources, source_ids};
+use super::schema::SchemaIndex;
+use super::transform::Transform;
+use super::{DocumentError, FreshIds};
+
+/// The id of the order that does not sort; no other may have it.
+pub const UNSORTED_ORDER_ID: i32 = 0;
+
+/// A sort order, with the JSON it was read from.
+#[derive(Debug, Clone)]
+pub struct SortOrder {
+    id: i32,
+    fields: Vec<SortField>,
+    json: Arc<str>,
+}
+
+/// One field of a sort order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SortField {
+    /// The columns that it is computed from: one, or several for a transform with several arguments (v3).
+    pub source_ids: Vec<i32>,
+    /// How it is computed.
+    pub transform: Transform,
+    /// Which way it sorts.
+    pub direction: Direction,
+    /// Where nulls go.
+    pub null_order: NullOrder,
+    others: Vec<(String, String)>,
+}
+
+/// Which way a field sorts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// `asc`
+    Ascending,
+    /// `desc`
+    Descending,
+}
+
+/// Where nulls go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NullOrder {
+    /// `nulls-first`
+    First,
+    /// `nulls-last`
+    Last,
+}
+
+impl SortOrder {
+    /// Reads a sort order: an object with `fields`, and `order-id` unless it is new.
+    ///
+    /// # Errors
+    /// When a field lacks something, or the order's id is 0 and it sorts, or another and it does not.
+    pub fn parse(text: &str) -> Result<Self, DocumentError> {
+        let object = Object::parse("sort order", text)?;
+        let texts = object.array("fields")?;
+        let fields = texts.iter().map(|text| SortField::parse(text)).collect::<Result<Vec<_>, _>>()?;
+        let id = object.optional_i32("order-id")?.unwrap_or(i32::from(!fields.is_empty()));
+        if fields.is_empty() && id != UNSORTED_ORDER_ID {
+            return Err(DocumentError::invalid("Unsorted order ID must be 0"));
+        }
+        if !fields.is_empty() && id == UNSORTED_ORDER_ID {
+            return Err(DocumentError::invalid("Sort order ID 0 is reserved for unsorted order"));
+        }
+        Ok(Self { id, fields, json: text.into() })
+    }
+
+    /// The order that does not sort.
+    pub(crate) fn unsorted() -> Result<Self, DocumentError> {
+        Self::parse(r#"{"order-id":0,"fields":[]}"#)
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> i32 {
+        self.id
+    }
+
+    /// Its fields.
+    #[must_use]
+    pub fn fields(&self) -> &[SortField] {
+        &self.fields
+    }
+
+    /// Its JSON.
+    #[must_use]
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// Whether both sort alike.
+    #[must_use]
+    pub fn same_order(&self, other: &Self) -> bool {
+        self.fields == other.fields
+    }
+
+    /// Whether each field's source is there, and of a type that its transform takes.
+    ///
+    /// # Errors
+    /// When a source is missing, has structure, or has another type.
+    pub fn check_sources(&self, schema: &SchemaIndex<'_>) -> Result<(), DocumentError> {
+        for field in &self.fields {
+            let transform = &field.transform;
+            if transform.is_malformed() {
+                return Err(DocumentError::invalid(format!("Invalid transform: {transform}")));
+            }
+            for id in &field.source_ids {
+                let Some(source) = schema.column(*id) else {
+                    return Err(DocumentError::invalid(format!(
+                        "Cannot find source column for sort field: {transform}({id})"
+                    )));
+                };
+                let kind = source.column_type;
+                if !kind.is_primitive() {
+                    return Err(DocumentError::invalid(format!("Cannot sort by non-primitive source field: {kind}")));
+                }
+                if !transform.applies_to(kind) {
+                    return Err(DocumentError::invalid(format!(
+                        "Invalid source type {kind} for transform: {transform}"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The same order with another id.
+    pub(crate) fn with_id(&self, id: i32) -> Result<Self, DocumentError> {
+        Self::parse(&Object::parse("sort order", &self.json)?.rewrite(&[("order-id", Some(&id.to_string()))]))
+    }
+
+    /// The same order for a new table: id 1 (0 when it does not sort), sources as the new schema numbers them.
+    pub(crate) fn with_fresh_ids(&self, ids: &FreshIds) -> Result<Self, DocumentError> {
+        if self.fields.is_empty() {
+            return Self::unsorted();
+        }
+        let object = Object::parse("sort order", &self.json)?;
+        let mut texts = Vec::with_capacity(self.fields.len());
+        for (text, field) in object.array("fields")?.into_iter().zip(&self.fields) {
+            let object = Object::parse("sort field", text)?;
+            let sources = rewrite_sources(&object, "sort", &field.transform.to_string(), |id| ids.new_id(id))?;
+            let changes: Vec<_> = sources.iter().map(|(key, value)| (*key, Some(value.as_str()))).collect();
+            texts.push(object.rewrite(&changes));
+        }
+        Self::parse(&object.rewrite(&[("order-id", Some("1")), ("fields", Some(&join(&texts)))]))
+    }
+
+    pub(super) fn size_bytes(&self) -> usize {
+        self.json.len() * 3 + size_of::<Self>()
+    }
+}
+
+impl SortField {
+    fn parse(text: &str) -> Result<Self, DocumentError> {
+        let object = Object::parse("sort field", text)?;
+        let direction = object.string("direction")?;
+        let null_order = object.string("null-order")?;
+        Ok(Self {
+            source_ids: source_ids(&object)?,
+            transform: Transform::parse(&object.string("transform")?),
+            direction: match direction.to_ascii_lowercase().as_str() {
+                "asc" => Direction::Ascending,
+                "desc" => Direction::Descending,
+                _ => return Err(DocumentError::invalid(format!("Invalid sort direction: {direction}"))),
+            },
+            null_order: match null_order.to_ascii_lowercase().as_str() {
+                "nulls-first" => NullOrder::First,
+                "nulls-last" => NullOrder::Last,
+                _ => return Err(DocumentError::invalid(format!("Unexpected null order: {null_order}"))),
+            },
+            others: object.others(&["source-id", "source-ids", "transform", "direction", "null-order"]),
+        })
+    }
+}
