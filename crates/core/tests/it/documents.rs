@@ -83,8 +83,19 @@ fn a_v1_document_of_old_gets_its_lists_when_it_is_committed_to() {
 fn what_a_version_requires_must_be_there() {
     for (name, keys) in [
         ("v1", &["format-version", "location", "last-updated-ms", "last-column-id", "current-schema-id"][..]),
-        ("v2", &["table-uuid", "last-sequence-number", "schemas", "partition-specs", "last-partition-id", "sort-orders",
-            "default-spec-id", "default-sort-order-id"][..]),
+        (
+            "v2",
+            &[
+                "table-uuid",
+                "last-sequence-number",
+                "schemas",
+                "partition-specs",
+                "last-partition-id",
+                "sort-orders",
+                "default-spec-id",
+                "default-sort-order-id",
+            ][..],
+        ),
         ("v3", &["next-row-id"][..]),
     ] {
         for key in keys {
@@ -148,9 +159,8 @@ fn types_nested_without_end_are_refused_and_do_not_exhaust_the_stack() {
 
 #[test]
 fn names_that_multiply_are_refused_before_they_fill_the_memory() {
-    let mut fields: Vec<String> = (2..2000)
-        .map(|id| format!(r#"{{"id":{id},"name":"c{id}","required":false,"type":"long"}}"#))
-        .collect();
+    let mut fields: Vec<String> =
+        (2..2000).map(|id| format!(r#"{{"id":{id},"name":"c{id}","required":false,"type":"long"}}"#)).collect();
     let name = "n".repeat(50_000);
     let inner = fields.join(",");
     fields.clear();

@@ -8,11 +8,11 @@ use tidewater_core::document::TableMetadata;
 use uuid::Uuid;
 
 /// The time of commits in tests: after that of every document.
-pub const NOW_MS: i64 = 1_800_000_000_000;
+pub(crate) const NOW_MS: i64 = 1_800_000_000_000;
 
-pub const UUID: Uuid = Uuid::from_u128(0x0198_c9c2_6f5e_7d3e_9a5e_5a0f_6f1b_2c3d);
+pub(crate) const UUID: Uuid = Uuid::from_u128(0x0198_c9c2_6f5e_7d3e_9a5e_5a0f_6f1b_2c3d);
 
-pub const DOCUMENTS: [(&str, &str); 5] = [
+pub(crate) const DOCUMENTS: [(&str, &str); 5] = [
     ("v1-legacy", include_str!("../documents/v1-legacy.json")),
     ("v1", include_str!("../documents/v1.json")),
     ("v2", include_str!("../documents/v2.json")),
@@ -20,25 +20,25 @@ pub const DOCUMENTS: [(&str, &str); 5] = [
     ("v3", include_str!("../documents/v3.json")),
 ];
 
-pub fn context() -> Context<'static> {
+pub(crate) fn context() -> Context<'static> {
     Context { now_ms: NOW_MS, table_uuid: UUID, previous_metadata_location: Some("s3://b/t/metadata/00000.json") }
 }
 
-pub fn document(name: &str) -> TableMetadata {
+pub(crate) fn document(name: &str) -> TableMetadata {
     let (_, text) = DOCUMENTS.iter().find(|(known, _)| *known == name).unwrap();
     TableMetadata::parse(text.as_bytes()).unwrap()
 }
 
-pub fn value(document: &TableMetadata) -> Value {
+pub(crate) fn value(document: &TableMetadata) -> Value {
     serde_json::from_slice(&document.to_json()).unwrap()
 }
 
-pub fn updates(updates: &Value) -> TableCommit {
+pub(crate) fn updates(updates: &Value) -> TableCommit {
     TableCommit::parse(json!({ "updates": updates }).to_string().as_bytes()).unwrap()
 }
 
 /// The document after a commit of these updates, or `None` when nothing changed.
-pub fn try_commit(base: &TableMetadata, changes: &Value) -> Result<Option<TableMetadata>, CommitError> {
+pub(crate) fn try_commit(base: &TableMetadata, changes: &Value) -> Result<Option<TableMetadata>, CommitError> {
     let body = json!({ "updates": changes }).to_string();
     let commit = TableCommit::parse(body.as_bytes())?;
     Ok(match apply_updates(base, &commit.updates, &context())? {
@@ -47,48 +47,48 @@ pub fn try_commit(base: &TableMetadata, changes: &Value) -> Result<Option<TableM
     })
 }
 
-pub fn commit(base: &TableMetadata, changes: &Value) -> TableMetadata {
+pub(crate) fn commit(base: &TableMetadata, changes: &Value) -> TableMetadata {
     try_commit(base, changes).unwrap().expect("the commit changes something")
 }
 
-pub fn refused(base: &TableMetadata, changes: &Value) -> String {
+pub(crate) fn refused(base: &TableMetadata, changes: &Value) -> String {
     match try_commit(base, changes) {
         Err(CommitError::BadRequest(message)) => message,
         other => panic!("expected a bad request, got {other:?}"),
     }
 }
 
-pub fn conflict(base: &TableMetadata, changes: &Value) -> String {
+pub(crate) fn conflict(base: &TableMetadata, changes: &Value) -> String {
     match try_commit(base, changes) {
         Err(CommitError::Conflict(message)) => message,
         other => panic!("expected a conflict, got {other:?}"),
     }
 }
 
-pub fn requirement(base: Option<&TableMetadata>, requirement: &Value) -> Result<(), String> {
+pub(crate) fn requirement(base: Option<&TableMetadata>, requirement: &Value) -> Result<(), String> {
     let body = json!({ "requirements": [requirement] }).to_string();
     let commit = TableCommit::parse(body.as_bytes()).unwrap();
     check_requirements(&commit.requirements, base).map_err(|error| error.to_string())
 }
 
-pub fn try_create(request: &Value) -> Result<TableMetadata, CommitError> {
+pub(crate) fn try_create(request: &Value) -> Result<TableMetadata, CommitError> {
     create_table(&CreateTable::parse(request.to_string().as_bytes())?, "s3://b/t", &context())
 }
 
-pub fn create(request: &Value) -> TableMetadata {
+pub(crate) fn create(request: &Value) -> TableMetadata {
     try_create(request).unwrap()
 }
 
-pub fn column(id: i32, name: &str, kind: &str) -> Value {
+pub(crate) fn column(id: i32, name: &str, kind: &str) -> Value {
     json!({"id": id, "name": name, "required": false, "type": kind})
 }
 
-pub fn schema(columns: &[Value]) -> Value {
+pub(crate) fn schema(columns: &[Value]) -> Value {
     json!({"type": "struct", "fields": columns})
 }
 
 /// A table `x long, y string`, unpartitioned, of this format version.
-pub fn table(format_version: u8) -> TableMetadata {
+pub(crate) fn table(format_version: u8) -> TableMetadata {
     create(&json!({
         "name": "t",
         "schema": schema(&[column(1, "x", "long"), column(2, "y", "string")]),
@@ -97,7 +97,7 @@ pub fn table(format_version: u8) -> TableMetadata {
 }
 
 /// An `add-snapshot` of format v2.
-pub fn add_snapshot(id: i64, parent: Option<i64>, sequence_number: i64) -> Value {
+pub(crate) fn add_snapshot(id: i64, parent: Option<i64>, sequence_number: i64) -> Value {
     let mut snapshot = json!({"snapshot-id": id, "sequence-number": sequence_number, "timestamp-ms": NOW_MS,
         "manifest-list": format!("s3://b/t/metadata/snap-{id}.avro"), "summary": {"operation": "append"}, "schema-id": 0});
     if let Some(parent) = parent {
@@ -106,10 +106,10 @@ pub fn add_snapshot(id: i64, parent: Option<i64>, sequence_number: i64) -> Value
     json!({"action": "add-snapshot", "snapshot": snapshot})
 }
 
-pub fn set_main(id: i64) -> Value {
+pub(crate) fn set_main(id: i64) -> Value {
     set_ref("main", "branch", id)
 }
 
-pub fn set_ref(name: &str, kind: &str, id: i64) -> Value {
+pub(crate) fn set_ref(name: &str, kind: &str, id: i64) -> Value {
     json!({"action": "set-snapshot-ref", "ref-name": name, "type": kind, "snapshot-id": id})
 }
