@@ -81,6 +81,17 @@ impl Authenticator {
     /// Knows nobody yet, and asks the store when somebody comes.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, tiers: &BTreeMap<String, Tier>, clock: Clock, settings: &AuthSettings) -> Self {
+        Self::remembering(REMEMBERED, store, tiers, clock, settings)
+    }
+
+    /// The same, with another number of credentials that are remembered.
+    pub(super) fn remembering(
+        remembered: usize,
+        store: Arc<dyn Store>,
+        tiers: &BTreeMap<String, Tier>,
+        clock: Clock,
+        settings: &AuthSettings,
+    ) -> Self {
         let tiers = tiers.iter().map(|(name, tier)| (name.clone(), (name.as_str().into(), Arc::new(tier.clone()))));
         Self {
             source: Arc::new(Source {
@@ -91,8 +102,8 @@ impl Authenticator {
             }),
             signing: SigningKeys::new(store),
             token_lifetime_ms: millis(settings.token_lifetime).clamp(1_000, MAX_TOKEN_LIFETIME_MS),
-            presented: Cache::new(REMEMBERED),
-            by_id: Cache::new(REMEMBERED),
+            presented: Cache::new(remembered),
+            by_id: Cache::new(remembered),
             used_ms: Mutex::default(),
         }
     }
@@ -135,6 +146,12 @@ impl Authenticator {
 
     pub(super) fn now_ms(&self) -> i64 {
         self.source.clock.now_ms()
+    }
+
+    /// How many credentials are remembered now.
+    #[cfg(test)]
+    pub(super) fn remembered_now(&self) -> usize {
+        self.presented.len() + self.by_id.len()
     }
 
     fn recall(&self, credential: &[u8]) -> (KeyDigest, Option<Presented>) {

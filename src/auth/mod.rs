@@ -13,6 +13,10 @@ pub mod key;
 mod sign_in;
 mod signing;
 mod standing;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 pub mod token;
 
 pub use authenticator::{AuthSettings, Authenticator};

@@ -2,6 +2,8 @@
 
 mod meter;
 pub mod quota;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

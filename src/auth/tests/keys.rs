@@ -1,0 +1,317 @@
+//! Signing in with an API key: who is let in, what it costs, and how soon a change is seen.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use tidewater_core::access::{Action, Role};
+use tidewater_core::ids::OrganisationId;
+
+use crate::auth::key::key_text;
+use crate::auth::testing::{Mode, World, bearer};
+use crate::auth::{AuthError, AuthSettings, Authenticator, Caller, IssueError, entropy, issue_key};
+use crate::clock::fresh_uuid;
+use crate::store::{Resource, Store, StoreError};
+
+async fn try_key(server: &Authenticator, text: &str) -> Result<Arc<Caller>, AuthError> {
+    server.authenticate(Some(bearer(text).as_bytes())).await
+}
+
+/// Lets the tasks that were started run to their end.
+async fn let_background_run() {
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_key_tells_who_is_asking() {
+    let world = World::new("premium", &[]).await;
+    let (key, text) = world.key(Role::Writer, None).await;
+    let caller = try_key(&world.server(), &text).await.unwrap();
+    assert_eq!(caller.organisation(), world.organisation.id);
+    assert_eq!(caller.organisation_name(), "acme");
+    assert_eq!(caller.key(), key.id);
+    assert_eq!(caller.role(), Role::Writer);
+    assert!(caller.may(Action::Write) && !caller.may(Action::Administer));
+    assert_eq!(caller.tier_name(), "premium");
+    assert_eq!(caller.tier().requests_per_day, Some(100_000));
+}
+
+#[tokio::test]
+async fn a_key_in_use_needs_no_database() {
+    let world = World::new("premium", &[]).await;
+    let (_, text) = world.key(Role::Reader, None).await;
+    let server = world.server();
+    try_key(&server, &text).await.unwrap();
+    let asked = world.store.asked_at_all();
+    for _ in 0..1_000 {
+        try_key(&server, &text).await.unwrap();
+    }
+    assert_eq!(world.store.asked_at_all(), asked);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_thousand_at_once_ask_the_database_once() {
+    let world = World::new("premium", &[]).await;
+    let (_, text) = world.key(Role::Reader, None).await;
+    let server = world.server();
+    for round in 1..=3 {
+        let tasks: Vec<_> = (0..1_000)
+            .map(|_| {
+                let (server, text) = (Arc::clone(&server), text.clone());
+                tokio::spawn(async move { try_key(&server, &text).await.map(|_| ()) })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap().unwrap();
+        }
+        assert_eq!(world.store.asked("key_by_digest"), round);
+        world.advance(2_000);
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_refused_within_two_seconds() {
+    let world = World::new("premium", &[]).await;
+    let (key, text) = world.key(Role::Reader, None).await;
+    let server = world.server();
+    try_key(&server, &text).await.unwrap();
+    world.store.key_revoke(world.organisation.id, key.id, world.now_ms()).await.unwrap();
+    world.advance(999);
+    assert!(try_key(&server, &text).await.is_ok(), "what the store said is still believed");
+    world.advance(1_001);
+    assert!(matches!(try_key(&server, &text).await, Err(AuthError::RevokedKey)));
+}
+
+#[tokio::test]
+async fn a_key_in_use_is_asked_about_in_the_background() {
+    let world = World::new("premium", &[]).await;
+    let (key, text) = world.key(Role::Reader, None).await;
+    let server = world.server();
+    try_key(&server, &text).await.unwrap();
+    world.store.key_revoke(world.organisation.id, key.id, world.now_ms()).await.unwrap();
+    world.advance(1_000);
+    for _ in 0..100 {
+        assert!(try_key(&server, &text).await.is_ok(), "nobody waits");
+    }
+    let_background_run().await;
+    assert_eq!(world.store.asked("key_by_digest"), 2, "one asked for all");
+    assert!(matches!(try_key(&server, &text).await, Err(AuthError::RevokedKey)));
+}
+
+#[tokio::test]
+async fn an_expired_key_is_refused_from_its_very_millisecond() {
+    let world = World::new("premium", &[]).await;
+    let (_, text) = world.key(Role::Reader, Some(world.now_ms() + 500)).await;
+    let server = world.server();
+    world.advance(499);
+    assert!(try_key(&server, &text).await.is_ok());
+    world.advance(1);
+    assert!(matches!(try_key(&server, &text).await, Err(AuthError::ExpiredKey)));
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_does_not_keep_a_revoked_key_alive() {
+    let world = World::new("premium", &[]).await;
+    let (key, text) = world.key(Role::Reader, None).await;
+    let server = world.server();
+    try_key(&server, &text).await.unwrap();
+    world.store.key_revoke(world.organisation.id, key.id, world.now_ms()).await.unwrap();
+    world.advance(-3_600_000);
+    assert!(matches!(try_key(&server, &text).await, Err(AuthError::RevokedKey)));
+}
+
+#[tokio::test]
+async fn refusals_say_what_is_wrong_and_keep_the_credential_to_themselves() {
+    let world = World::new("premium", &[]).await;
+    let (_, good) = world.key(Role::Reader, None).await;
+    let server = world.server();
+    let unknown = key_text(&[9; 32]).expose().clone();
+    let mistyped = good.replace(&good[10..11], if &good[10..11] == "A" { "B" } else { "A" });
+    let cut_off = &good[..good.len() - 1];
+    let cases: Vec<(Option<String>, &str)> = vec![
+        (None, "no credential"),
+        (Some("Bearer None".to_owned()), "given no credential"),
+        (Some("Bearer ".to_owned()), "holds no credential"),
+        (Some(good.clone()), "send 'Authorization: Bearer'"),
+        (Some(bearer(&unknown)), "unknown API key"),
+        (Some(bearer(&mistyped)), "typing mistake"),
+        (Some(bearer(cut_off)), "copy the whole key"),
+        (Some(bearer("hello")), "neither an API key"),
+        (Some(bearer("a.b.c")), "cannot be read"),
+    ];
+    for (header, expected) in cases {
+        let error = server.authenticate(header.as_deref().map(str::as_bytes)).await.unwrap_err();
+        let said = format!("{error} {error:?}");
+        assert!(said.contains(expected), "{header:?}: {said}");
+        assert!(error.is_callers());
+        let secret = header.and_then(|header| header.split_once(' ').map(|(_, secret)| secret.to_owned()));
+        if let Some(secret) = secret.filter(|secret| secret.len() > 8) {
+            assert!(!said.contains(&secret), "{said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tier_that_nobody_defined_is_named() {
+    let world = World::new("gold", &[]).await;
+    let (_, text) = world.key(Role::Reader, None).await;
+    let error = try_key(&world.server(), &text).await.unwrap_err();
+    assert!(
+        matches!(&error, AuthError::UnknownTier { organisation, tier } if organisation == "acme" && tier == "gold")
+    );
+    assert!(!error.is_callers());
+}
+
+#[tokio::test]
+async fn another_tier_is_seen_within_two_seconds() {
+    let world = World::new("professional", &[]).await;
+    let (_, text) = world.key(Role::Reader, None).await;
+    let server = world.server();
+    assert_eq!(try_key(&server, &text).await.unwrap().tier_name(), "professional");
+    world.set_tier("enterprise").await;
+    world.advance(2_000);
+    assert_eq!(try_key(&server, &text).await.unwrap().tier_name(), "enterprise");
+}
+
+#[tokio::test]
+async fn while_the_database_is_away_known_keys_work_for_two_seconds() {
+    let world = World::new("premium", &[]).await;
+    let (_, text) = world.key(Role::Reader, None).await;
+    let server = world.server();
+    try_key(&server, &text).await.unwrap();
+    world.store.set(Mode::Down);
+    world.advance(1_999);
+    assert!(try_key(&server, &text).await.is_ok());
+    let_background_run().await;
+    world.advance(1);
+    assert!(matches!(try_key(&server, &text).await, Err(AuthError::Unavailable(_))));
+    world.store.set(Mode::Up);
+    assert!(try_key(&server, &text).await.is_ok(), "a failure is not remembered");
+}
+
+#[tokio::test]
+async fn those_who_wait_share_a_failure() {
+    let world = World::new("premium", &[]).await;
+    let (_, text) = world.key(Role::Reader, None).await;
+    let server = world.server();
+    world.store.set(Mode::Down);
+    let tasks: Vec<_> = (0..100)
+        .map(|_| {
+            let (server, text) = (Arc::clone(&server), text.clone());
+            tokio::spawn(async move { try_key(&server, &text).await.map(|_| ()) })
+        })
+        .collect();
+    for task in tasks {
+        assert!(matches!(task.await.unwrap(), Err(AuthError::Unavailable(_))));
+    }
+    assert_eq!(world.store.asked("key_by_digest"), 1);
+}
+
+#[tokio::test]
+async fn rubbish_fills_no_memory_and_drives_no_key_out() {
+    let world = World::new("premium", &[]).await;
+    let (_, good) = world.key(Role::Reader, None).await;
+    let store: Arc<dyn Store> = world.store.clone();
+    let server = Authenticator::remembering(200, store, &world.tiers, world.clock(), &AuthSettings::default());
+    for _ in 0..3 {
+        try_key(&server, &good).await.unwrap();
+    }
+    for number in 0..2_000_u32 {
+        let mut random = [0; 32];
+        random[..4].copy_from_slice(&number.to_le_bytes());
+        let rubbish = key_text(&random);
+        assert!(matches!(try_key(&server, rubbish.expose()).await, Err(AuthError::UnknownKey)));
+        assert!(try_key(&server, &format!("x{number}.y.z")).await.is_err());
+    }
+    assert!(server.remembered_now() <= 200, "{}", server.remembered_now());
+    let asked = world.store.asked("key_by_digest");
+    try_key(&server, &good).await.unwrap();
+    assert_eq!(world.store.asked("key_by_digest"), asked);
+}
+
+#[tokio::test]
+async fn the_last_use_of_a_key_is_written_when_flushed() {
+    let world = World::new("premium", &[]).await;
+    let (_, text) = world.key(Role::Reader, None).await;
+    world.key(Role::Reader, None).await;
+    let server = world.server();
+    let last_used = async || {
+        let keys = world.store.key_list(world.organisation.id).await.unwrap();
+        keys.into_iter().map(|key| key.last_used_ms).collect::<Vec<_>>()
+    };
+    for _ in 0..10 {
+        try_key(&server, &text).await.unwrap();
+    }
+    assert_eq!(last_used().await, [None, None], "nothing is written on the way");
+    world.store.set(Mode::Down);
+    assert!(server.flush().await.is_err());
+    world.store.set(Mode::Up);
+    server.flush().await.unwrap();
+    assert_eq!(last_used().await, [Some(world.now_ms()), None]);
+    world.advance(60_000);
+    try_key(&server, &text).await.unwrap();
+    server.maintain().await.unwrap();
+    assert_eq!(last_used().await, [Some(world.now_ms()), None]);
+    let touched = world.store.asked("key_touch");
+    server.flush().await.unwrap();
+    assert_eq!(world.store.asked("key_touch"), touched, "nothing new, nothing written");
+}
+
+#[tokio::test(start_paused = true)]
+async fn uses_are_written_every_minute_and_at_the_end() {
+    let world = World::new("premium", &[]).await;
+    let (_, text) = world.key(Role::Reader, None).await;
+    let server = world.server();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let runner = Arc::clone(&server);
+    let running = tokio::spawn(async move {
+        runner.run(async { stopped.await.unwrap_or(()) }).await;
+    });
+    let_background_run().await;
+    try_key(&server, &text).await.unwrap();
+    assert_eq!(world.store.asked("key_touch"), 0);
+    tokio::time::advance(std::time::Duration::from_secs(61)).await;
+    while world.store.asked("key_touch") == 0 {
+        tokio::task::yield_now().await;
+    }
+    world.advance(20_000);
+    try_key(&server, &text).await.unwrap();
+    stop.send(()).unwrap();
+    running.await.unwrap();
+    let keys = world.store.key_list(world.organisation.id).await.unwrap();
+    assert_eq!(keys[0].last_used_ms, Some(world.now_ms()));
+}
+
+#[tokio::test]
+async fn only_the_digest_of_a_key_is_kept_and_bad_orders_are_refused() {
+    let world = World::new("premium", &[]).await;
+    let (key, text) = world.key(Role::Reader, None).await;
+    assert_eq!(world.store.key_by_digest(&crate::auth::key::digest(text.as_bytes())).await.unwrap().unwrap().0, key);
+    let order = async |owner, name: &str, expires_ms| {
+        issue_key(&*world.store, owner, name, Role::Reader, expires_ms, world.now_ms(), &entropy().unwrap()).await
+    };
+    let acme = world.organisation.id;
+    assert!(matches!(order(acme, "", None).await, Err(IssueError::Name(_))));
+    assert!(matches!(order(acme, "ci", Some(world.now_ms())).await, Err(IssueError::ExpiresInThePast)));
+    let nobody = OrganisationId(fresh_uuid());
+    let refused = order(nobody, "ci", None).await;
+    assert!(matches!(refused, Err(IssueError::Store(StoreError::NotFound(Resource::Organisation)))));
+}
+
+#[test]
+fn no_header_makes_the_authenticator_panic_or_lets_anybody_in() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let world = runtime.block_on(World::new("premium", &[]));
+    let server = world.server();
+    let pieces = prop_oneof![
+        any::<Vec<u8>>(),
+        "flx_[A-Za-z0-9_-]{48}".prop_map(String::into_bytes),
+        "(eyJ[A-Za-z0-9_-]{0,40}\\.){2}[A-Za-z0-9_-]{43}".prop_map(String::into_bytes),
+    ];
+    proptest!(|(scheme in "(Bearer |bearer\t|Basic |)", rest in pieces)| {
+        let header = [scheme.as_bytes(), &rest].concat();
+        let refused = runtime.block_on(server.authenticate(Some(&header)));
+        prop_assert!(refused.is_err_and(|error| error.is_callers()));
+    });
+}

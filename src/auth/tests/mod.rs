@@ -1,0 +1,3 @@
+mod keys;
+mod sign_in;
+mod tokens;

@@ -1,0 +1,381 @@
+//! Organisations, and the daily limit: exact, whatever comes between.
+
+use std::collections::BTreeMap;
+use std::future::Future as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use proptest::prelude::*;
+use tidewater_core::ids::OrganisationId;
+use tidewater_core::limits::{day_of, default_tiers};
+
+use super::{Quota, QuotaError, TenancyError};
+use crate::auth::Caller;
+use crate::auth::testing::{Mode, World, limited};
+use crate::clock::fresh_uuid;
+use crate::store::Store;
+
+const DAY_MS: i64 = 86_400_000;
+
+fn server(world: &World) -> Arc<Quota> {
+    let store: Arc<dyn Store> = world.store.clone();
+    Arc::new(Quota::new(store, world.clock()))
+}
+
+async fn used(world: &World, now_ms: i64) -> u64 {
+    world.store.usage_get(world.organisation.id, day_of(now_ms)).await.unwrap()
+}
+
+/// How many of so many requests are served.
+async fn serve(quota: &Quota, caller: &Caller, now_ms: i64, requests: u64) -> u64 {
+    let mut served = 0;
+    for _ in 0..requests {
+        match quota.charge(caller, now_ms).await {
+            Ok(_) => served += 1,
+            Err(QuotaError::LimitExceeded(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    served
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_a_thousand_at_once_exactly_the_limit_is_served() {
+    for limit in [1, 7, 250, 999] {
+        let world = World::new("t", &[("t", limited(limit))]).await;
+        let caller = world.caller().await;
+        let servers = [server(&world), server(&world), server(&world)];
+        let served = Arc::new(AtomicUsize::new(0));
+        let tasks: Vec<_> = (0..1_000)
+            .map(|number| {
+                let (quota, caller, served) =
+                    (Arc::clone(&servers[number % 3]), Arc::clone(&caller), Arc::clone(&served));
+                let now_ms = world.now_ms();
+                tokio::spawn(async move {
+                    match quota.charge(&caller, now_ms).await {
+                        Ok(_) => drop(served.fetch_add(1, Ordering::SeqCst)),
+                        Err(QuotaError::LimitExceeded(exceeded)) => assert_eq!(exceeded.limit, limit),
+                        Err(error) => panic!("{error}"),
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        let mut served = served.load(Ordering::SeqCst) as u64;
+        assert!(served <= limit);
+        // What one server had leased and not spent is served by it, and nothing beyond.
+        for quota in &servers {
+            served += serve(quota, &caller, world.now_ms(), 20).await;
+        }
+        assert_eq!(served, limit);
+        assert_eq!(used(&world, world.now_ms()).await, limit);
+    }
+}
+
+#[tokio::test]
+async fn the_headers_count_down_and_never_up() {
+    let world = World::new("t", &[("t", limited(1_000))]).await;
+    let caller = world.caller().await;
+    let quota = server(&world);
+    for expected in (0..1_000).rev() {
+        let budget = quota.charge(&caller, world.now_ms()).await.unwrap();
+        assert_eq!((budget.limit, budget.remaining, budget.reset_s), (Some(1_000), expected, 43_200));
+    }
+    let refused = quota.charge(&caller, world.now_ms() + 1).await.unwrap_err();
+    assert!(matches!(refused, QuotaError::LimitExceeded(it) if it.limit == 1_000 && it.retry_after_s == 43_200));
+    assert_eq!(world.store.asked("usage_take"), 101, "a hundred slices, and one that was refused");
+}
+
+#[tokio::test]
+async fn requests_beyond_the_limit_do_not_reach_the_database() {
+    let world = World::new("t", &[("t", limited(10))]).await;
+    let caller = world.caller().await;
+    let quota = server(&world);
+    assert_eq!(serve(&quota, &caller, world.now_ms(), 500).await, 10);
+    assert_eq!(world.store.asked("usage_take"), 11);
+    world.store.usage_give_back(world.organisation.id, day_of(world.now_ms()), 3).await.unwrap();
+    assert_eq!(serve(&quota, &caller, world.now_ms() + 4_999, 5).await, 0);
+    assert_eq!(serve(&quota, &caller, world.now_ms() + 5_000, 5).await, 3, "what another server gives back is found");
+}
+
+#[tokio::test]
+async fn a_crash_loses_at_most_a_slice_and_never_serves_more() {
+    let world = World::new("t", &[("t", limited(1_000))]).await;
+    let caller = world.caller().await;
+    let mut served = 0;
+    for _ in 0..5 {
+        let crashing = server(&world);
+        served += serve(&crashing, &caller, world.now_ms(), 13).await;
+    }
+    served += serve(&server(&world), &caller, world.now_ms(), 2_000).await;
+    assert_eq!(served, 1_000 - 5 * 7, "each crash lost the 7 that were left of its second slice of 10");
+}
+
+#[tokio::test]
+async fn an_orderly_restart_loses_nothing() {
+    let world = World::new("t", &[("t", limited(1_000))]).await;
+    let caller = world.caller().await;
+    let mut served = 0;
+    for _ in 0..5 {
+        let ending = server(&world);
+        served += serve(&ending, &caller, world.now_ms(), 13).await;
+        ending.settle().await;
+        assert_eq!(used(&world, world.now_ms()).await, served);
+    }
+    served += serve(&server(&world), &caller, world.now_ms(), 2_000).await;
+    assert_eq!(served, 1_000);
+}
+
+#[tokio::test]
+async fn every_day_has_its_own_budget() {
+    let world = World::new("t", &[("t", limited(500))]).await;
+    let caller = world.caller().await;
+    let quota = server(&world);
+    let (today, tomorrow) = (world.now_ms(), world.now_ms() + DAY_MS);
+    assert_eq!(serve(&quota, &caller, today, 7).await, 7);
+    assert_eq!(used(&world, today).await, 10, "two slices of 5");
+    let budget = quota.charge(&caller, tomorrow).await.unwrap();
+    assert_eq!(budget.remaining, 499);
+    assert_eq!(used(&world, today).await, 7, "what was left of yesterday went back");
+    assert_eq!(serve(&quota, &caller, tomorrow, 600).await, 499);
+    let midnight = (day_of(tomorrow) + 1) * DAY_MS;
+    assert_eq!(serve(&quota, &caller, midnight - 1, 1).await, 0);
+    assert_eq!(serve(&quota, &caller, midnight, 1).await, 1);
+}
+
+#[tokio::test]
+async fn an_organisation_that_has_gone_home_gives_back_overnight() {
+    let world = World::new("t", &[("t", limited(500))]).await;
+    let caller = world.caller().await;
+    let quota = server(&world);
+    let today = world.now_ms();
+    assert_eq!(serve(&quota, &caller, today, 1).await, 1);
+    quota.tick().await;
+    assert_eq!(used(&world, today).await, 5, "not while the day lasts");
+    world.advance(DAY_MS);
+    quota.tick().await;
+    quota.tick().await;
+    assert_eq!(used(&world, today).await, 1);
+}
+
+#[tokio::test]
+async fn without_the_database_what_is_leased_is_served() {
+    let world = World::new("t", &[("t", limited(1_000))]).await;
+    let caller = world.caller().await;
+    let quota = server(&world);
+    assert_eq!(serve(&quota, &caller, world.now_ms(), 1).await, 1);
+    world.store.set(Mode::Down);
+    assert_eq!(serve(&quota, &caller, world.now_ms(), 9).await, 9);
+    assert!(matches!(quota.charge(&caller, world.now_ms()).await, Err(QuotaError::Unavailable(_))));
+    world.store.set(Mode::Up);
+    assert_eq!(serve(&quota, &caller, world.now_ms(), 2_000).await, 990);
+}
+
+#[tokio::test]
+async fn lost_answers_never_serve_more_than_the_limit() {
+    let world = World::new("t", &[("t", limited(1_000))]).await;
+    let caller = world.caller().await;
+    let quota = server(&world);
+    let mut served = serve(&quota, &caller, world.now_ms(), 3).await;
+    world.store.set(Mode::Unheard);
+    quota.settle().await;
+    quota.settle().await;
+    world.store.set(Mode::Up);
+    assert_eq!(used(&world, world.now_ms()).await, 3, "given back once, though the answer was lost");
+    world.store.set(Mode::Unheard);
+    assert!(matches!(quota.charge(&caller, world.now_ms()).await, Err(QuotaError::Unavailable(_))));
+    world.store.set(Mode::Up);
+    served += serve(&quota, &caller, world.now_ms(), 2_000).await;
+    assert_eq!(served, 990, "the slice whose answer was lost counts as used");
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_does_not_take_a_slice_with_it() {
+    let world = World::new("t", &[("t", limited(1_000))]).await;
+    let caller = world.caller().await;
+    let quota = server(&world);
+    for _ in 0..20 {
+        let mut charge = Box::pin(quota.charge(&caller, world.now_ms()));
+        let poll = charge.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(!matches!(poll, Poll::Ready(Err(_))));
+        drop(charge);
+    }
+    let served = serve(&quota, &caller, world.now_ms(), 2_000).await;
+    assert!((980..=1_000).contains(&served), "each took one request at most: {served}");
+}
+
+#[tokio::test]
+async fn a_warm_request_asks_the_database_nothing() {
+    let world = World::new("premium", &[]).await;
+    let caller = world.caller().await;
+    let quota = server(&world);
+    assert_eq!(serve(&quota, &caller, world.now_ms(), 1).await, 1);
+    let asked = world.store.asked_at_all();
+    assert_eq!(serve(&quota, &caller, world.now_ms(), 999).await, 999);
+    assert_eq!(world.store.asked_at_all(), asked);
+}
+
+#[tokio::test]
+async fn requests_without_a_limit_are_counted_and_written_later() {
+    let world = World::new("enterprise", &[]).await;
+    let caller = world.caller().await;
+    let quota = server(&world);
+    let (today, tomorrow) = (world.now_ms(), world.now_ms() + DAY_MS);
+    let budget = quota.charge(&caller, today).await.unwrap();
+    assert_eq!((budget.limit, budget.remaining), (None, u64::MAX));
+    serve(&quota, &caller, today, 41).await;
+    assert_eq!(used(&world, today).await, 0);
+    world.store.set(Mode::Down);
+    quota.tick().await;
+    world.store.set(Mode::Up);
+    serve(&quota, &caller, tomorrow, 5).await;
+    quota.settle().await;
+    assert_eq!((used(&world, today).await, used(&world, tomorrow).await), (42, 5), "nothing lost, no days mixed");
+    let taken = world.store.asked("usage_take");
+    quota.tick().await;
+    assert_eq!(world.store.asked("usage_take"), taken, "nothing new, nothing written");
+}
+
+#[tokio::test]
+async fn a_tier_without_the_catalog_is_refused_by_name() {
+    let world = World::new("free", &[]).await;
+    let caller = world.caller().await;
+    let refused = server(&world).charge(&caller, world.now_ms()).await.unwrap_err();
+    assert_eq!(refused.to_string(), "the catalog is not included in the tier 'free' of organisation 'acme'");
+    assert!(
+        matches!(refused, QuotaError::TierExcludes { organisation, tier } if organisation == "acme" && tier == "free")
+    );
+    assert_eq!(world.store.asked("usage_take"), 0);
+}
+
+#[tokio::test]
+async fn another_tier_holds_from_the_next_request_on() {
+    let tiers = [("small", limited(10)), ("large", limited(1_000))];
+    let world = World::new("small", &tiers).await;
+    let small = world.caller().await;
+    world.set_tier("large").await;
+    let large = world.caller().await;
+    world.set_tier("enterprise").await;
+    let unlimited = world.caller().await;
+    let quota = server(&world);
+    let now_ms = world.now_ms();
+    assert_eq!(serve(&quota, &small, now_ms, 20).await, 10);
+    assert_eq!(serve(&quota, &large, now_ms, 2).await, 2, "at once after an upgrade");
+    assert_eq!(serve(&quota, &small, now_ms, 1).await, 0, "at once after a downgrade, though something is leased");
+    assert_eq!(serve(&quota, &unlimited, now_ms, 500).await, 500);
+    let left = serve(&quota, &large, now_ms, 2_000).await;
+    assert!((480..=488).contains(&left), "what was served without a limit counts: {left}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn counts_are_written_every_few_seconds_and_settled_at_the_end() {
+    let world = World::new("enterprise", &[]).await;
+    let caller = world.caller().await;
+    let quota = server(&world);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let runner = Arc::clone(&quota);
+    let running = tokio::spawn(async move {
+        runner.run(async { stopped.await.unwrap_or(()) }).await;
+    });
+    serve(&quota, &caller, world.now_ms(), 3).await;
+    tokio::time::advance(std::time::Duration::from_secs(6)).await;
+    while world.store.asked("usage_take") == 0 {
+        tokio::task::yield_now().await;
+    }
+    serve(&quota, &caller, world.now_ms(), 4).await;
+    stop.send(()).unwrap();
+    running.await.unwrap();
+    assert_eq!(used(&world, world.now_ms()).await, 7);
+}
+
+/// What can happen to a deployment of two servers.
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    Requests(usize, u64),
+    Crash(usize),
+    Restart(usize),
+    Tick(usize),
+    Store(bool),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        6 => (0..2_usize, 1..20_u64).prop_map(|(server, requests)| Event::Requests(server, requests)),
+        1 => (0..2_usize).prop_map(Event::Crash),
+        1 => (0..2_usize).prop_map(Event::Restart),
+        1 => (0..2_usize).prop_map(Event::Tick),
+        1 => any::<bool>().prop_map(Event::Store),
+    ]
+}
+
+#[test]
+fn whatever_happens_the_limit_is_never_exceeded() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    proptest!(ProptestConfig::with_cases(16), |(
+        limit in 1..300_u64, events in prop::collection::vec(event(), 1..40)
+    )| {
+        let served = runtime.block_on(async {
+            let world = World::new("t", &[("t", limited(limit))]).await;
+            let caller = world.caller().await;
+            let mut servers = [server(&world), server(&world)];
+            let mut served = 0;
+            for event in events {
+                match event {
+                    Event::Requests(at, requests) => {
+                        for _ in 0..requests {
+                            served += u64::from(servers[at].charge(&caller, world.now_ms()).await.is_ok());
+                        }
+                    }
+                    Event::Crash(at) => servers[at] = server(&world),
+                    Event::Restart(at) => {
+                        servers[at].settle().await;
+                        servers[at] = server(&world);
+                    }
+                    Event::Tick(at) => servers[at].tick().await,
+                    Event::Store(up) => world.store.set(if up { Mode::Up } else { Mode::Unheard }),
+                }
+            }
+            served
+        });
+        prop_assert!(served <= limit);
+    });
+}
+
+#[tokio::test]
+async fn organisations_are_made_moved_and_shown() {
+    let world = World::new("professional", &[]).await;
+    let (store, tiers): (&dyn Store, BTreeMap<_, _>) = (&*world.store, default_tiers());
+    let id = OrganisationId(fresh_uuid());
+    let create = async |name: &str, tier: &str| super::organisation_create(store, &tiers, id, name, tier, 5).await;
+    assert!(matches!(create("no spaces", "premium").await, Err(TenancyError::Name(_))));
+    let unknown = create("glacier", "gold").await.unwrap_err();
+    assert_eq!(
+        unknown.to_string(),
+        "'gold' is not a tier: use one of enterprise, free, premium, professional, or define it in the configuration"
+    );
+    let made = create("glacier", "premium").await.unwrap();
+    assert_eq!((made.id, made.created_ms), (id, 5));
+    let twice = super::organisation_create(store, &tiers, OrganisationId(fresh_uuid()), "glacier", "free", 6).await;
+    assert!(matches!(twice, Err(TenancyError::AlreadyExists(name)) if name == "glacier"));
+
+    let moved = super::organisation_set_tier(store, &tiers, "glacier", "enterprise").await.unwrap();
+    assert_eq!(moved.tier, "enterprise");
+    assert_eq!(super::organisation_get(store, "glacier").await.unwrap(), moved);
+    let nobody = super::organisation_set_tier(store, &tiers, "nobody", "free").await;
+    assert!(matches!(nobody, Err(TenancyError::NotFound(name)) if name == "nobody"));
+    let names: Vec<_> = super::organisation_list(store).await.unwrap().into_iter().map(|it| it.name).collect();
+    assert_eq!(names, ["acme", "glacier"]);
+}
+
+#[tokio::test]
+async fn what_is_used_today_can_be_shown() {
+    let world = World::new("professional", &[]).await;
+    let caller = world.caller().await;
+    serve(&server(&world), &caller, world.now_ms(), 150).await;
+    let usage = super::usage_today(&*world.store, &world.tiers, &world.organisation, world.now_ms()).await.unwrap();
+    assert_eq!((usage.requests, usage.requests_per_day), (200, Some(10_000)), "two slices of 100");
+    assert_eq!((usage.tables, usage.max_tables, usage.reset_s), (0, None, 43_200));
+}
