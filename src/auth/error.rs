@@ -49,20 +49,3 @@ pub enum AuthError {
     #[error("cannot make a signing key: {0}")]
     NoEntropy(getrandom::Error),
 }
-
-impl AuthError {
-    /// Whether the caller must bring another credential (401), as opposed to what the operator must mend (403, 500, 503).
-    #[must_use]
-    pub const fn is_callers(&self) -> bool {
-        match self {
-            Self::Missing
-            | Self::Header(_)
-            | Self::KeyFormat(_)
-            | Self::UnknownKey
-            | Self::ExpiredKey
-            | Self::RevokedKey
-            | Self::Token(_) => true,
-            Self::UnknownTier { .. } | Self::Unavailable(_) | Self::NoEntropy(_) => false,
-        }
-    }
-}
