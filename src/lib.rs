@@ -2,8 +2,17 @@
 //!
 //! `ARCHITECTURE.md` tells the shape: who may use whom, and where a thing is handled.
 
+pub mod api;
+pub mod app;
+pub mod auth;
+pub mod catalog;
 pub mod clock;
 pub mod config;
+pub mod metadata;
+pub mod sample;
 pub mod secret;
+pub mod server;
 pub mod storage;
 pub mod store;
+pub mod tenancy;
+pub mod vending;

@@ -1,0 +1,47 @@
+//! Request bodies, bounded, and read as JSON.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, Request};
+use axum::http::header::CONTENT_LENGTH;
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+
+use super::Api;
+use super::error::ApiError;
+
+/// A whole request body of at most the configured size.
+pub(super) struct Body(pub(super) Bytes);
+
+impl Body {
+    /// The body as a JSON object of that form.
+    ///
+    /// # Errors
+    /// 400, with the place where it is not.
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        // A derived reader also takes an array, field by field; the specification knows no such body.
+        if self.0.trim_ascii_start().first() == Some(&b'[') {
+            return Err(ApiError::bad_request("Invalid request body: it must be a JSON object, not an array"));
+        }
+        serde_json::from_slice(&self.0).map_err(|error| ApiError::bad_request(format!("Invalid request body: {error}")))
+    }
+}
+
+impl FromRequest<Arc<Api>> for Body {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, api: &Arc<Api>) -> Result<Self, ApiError> {
+        let limit = api.settings.max_body_bytes;
+        let declared =
+            request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+        if declared.is_some_and(|declared| declared > limit) {
+            return Err(ApiError::too_large(limit));
+        }
+        match Limited::new(request.into_body(), limit).collect().await {
+            Ok(collected) => Ok(Self(collected.to_bytes())),
+            Err(error) if error.is::<LengthLimitError>() => Err(ApiError::too_large(limit)),
+            Err(error) => Err(ApiError::bad_request(format!("The request body did not arrive whole: {error}"))),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! `POST .../tables/{table}`: commits.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::request::Parts;
+use axum::response::Response;
+use tidewater_core::commit::TableCommit;
+
+use super::Api;
+use super::body::Body;
+use super::caller::{Scope, Write};
+use super::error::ApiError;
+use super::load_result;
+use super::path::PathParameters;
+use crate::catalog::CatalogError;
+
+/// Applies a commit. The path says to which table, whatever the body's `identifier` says.
+pub(super) async fn commit(
+    State(api): State<Arc<Api>>,
+    scope: Scope<Write>,
+    parts: Parts,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let ident = PathParameters::of(&parts).table()?;
+    let commit = TableCommit::parse(&body.0).map_err(CatalogError::from)?;
+    let max_tables = scope.caller.tier().max_tables;
+    let table = api.catalog.table_commit(&scope.warehouse, ident, commit, max_tables).await?;
+    Ok(load_result::committed(&table))
+}

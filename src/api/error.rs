@@ -1,0 +1,184 @@
+//! The only place where an error becomes a status.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::auth::AuthError;
+use crate::catalog::CatalogError;
+use crate::metadata::MetadataError;
+use crate::storage::StorageError;
+use crate::store::{Resource, StoreError};
+use crate::tenancy::quota::QuotaError;
+
+/// An error as the specification wants it: clients go by the `type` and `code` in the body, so they match the status.
+#[derive(Debug)]
+pub(super) struct ApiError {
+    status: StatusCode,
+    kind: &'static str,
+    message: String,
+    retry_after_s: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    error: ErrorModel<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorModel<'a> {
+    message: &'a str,
+    r#type: &'a str,
+    code: u16,
+}
+
+impl ApiError {
+    pub(super) fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
+        Self { status, kind, message: message.into(), retry_after_s: None }
+    }
+
+    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BadRequestException", message)
+    }
+
+    pub(super) fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "ForbiddenException", message)
+    }
+
+    pub(super) fn too_large(limit_bytes: usize) -> Self {
+        let message = format!("The request body is larger than {limit_bytes} bytes, the most that this server accepts");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLargeException", message)
+    }
+
+    /// Something is not as it should be here: the cause goes to the log, and only that it happened to the client.
+    pub(super) fn internal(cause: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%cause, "a request failed for a reason of ours");
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "InternalServerError",
+            "Something went wrong in the catalog; its log says more under this answer's x-request-id",
+        )
+    }
+
+    /// A commit that has begun still runs to its end, so a client must look before it tries again.
+    pub(super) fn timed_out(after: Duration) -> Self {
+        let message = format!("The request took longer than {} s; whether it happened is not known", after.as_secs());
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException", message)
+    }
+
+    fn unavailable(cause: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%cause, "a part that the catalog needs is not available");
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "ServiceUnavailableException",
+            "The catalog cannot reach its database or storage at the moment: try again",
+        )
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body =
+            ErrorBody { error: ErrorModel { message: &self.message, r#type: self.kind, code: self.status.as_u16() } };
+        let mut response = (self.status, Json(body)).into_response();
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tidewater\""));
+        }
+        response
+    }
+}
+
+impl From<CatalogError> for ApiError {
+    fn from(error: CatalogError) -> Self {
+        let message = error.to_string();
+        let (status, kind) = match error {
+            CatalogError::NoSuchWarehouse(_) | CatalogError::NoDefaultWarehouse => {
+                (StatusCode::NOT_FOUND, "NoSuchWarehouseException")
+            }
+            CatalogError::NoSuchNamespace(_) => (StatusCode::NOT_FOUND, "NoSuchNamespaceException"),
+            CatalogError::NoSuchTable(_) => (StatusCode::NOT_FOUND, "NoSuchTableException"),
+            CatalogError::NamespaceExists(_) | CatalogError::TableExists(_) | CatalogError::ViewExists(_) => {
+                (StatusCode::CONFLICT, "AlreadyExistsException")
+            }
+            CatalogError::NamespaceNotEmpty(_) => (StatusCode::CONFLICT, "NamespaceNotEmptyException"),
+            CatalogError::TableLimit(_) => (StatusCode::FORBIDDEN, "ForbiddenException"),
+            CatalogError::PropertyConflict(_) => (StatusCode::UNPROCESSABLE_ENTITY, "UnprocessableEntityException"),
+            CatalogError::BadRequest(_) => (StatusCode::BAD_REQUEST, "BadRequestException"),
+            CatalogError::CommitFailed(_) => (StatusCode::CONFLICT, "CommitFailedException"),
+            CatalogError::CommitStateUnknown(..) => (StatusCode::INTERNAL_SERVER_ERROR, "CommitStateUnknownException"),
+            CatalogError::Metadata(error) => return error.into(),
+            CatalogError::Store(error) => return error.into(),
+            CatalogError::Vending(error) => return Self::internal(&error),
+            CatalogError::Stopped(cause) => return Self::internal(&cause),
+        };
+        Self::new(status, kind, message)
+    }
+}
+
+impl From<MetadataError> for ApiError {
+    fn from(error: MetadataError) -> Self {
+        match error {
+            MetadataError::Missing(_) => Self::new(StatusCode::NOT_FOUND, "NotFoundException", error.to_string()),
+            MetadataError::Location(error) => Self::bad_request(error.to_string()),
+            MetadataError::Storage(error @ StorageError::Unavailable { .. }) => Self::unavailable(&error),
+            error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound(Resource::Warehouse) => {
+                Self::new(StatusCode::NOT_FOUND, "NoSuchWarehouseException", "The warehouse was dropped")
+            }
+            StoreError::Unavailable(_) => Self::unavailable(&error),
+            error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<AuthError> for ApiError {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::UnknownTier { .. } => Self::forbidden(error.to_string()),
+            AuthError::Unavailable(error) => Self::unavailable(&error),
+            AuthError::NoEntropy(error) => Self::internal(&error),
+            error => Self::new(StatusCode::UNAUTHORIZED, "NotAuthorizedException", error.to_string()),
+        }
+    }
+}
+
+impl From<QuotaError> for ApiError {
+    fn from(error: QuotaError) -> Self {
+        let message = error.to_string();
+        match error {
+            QuotaError::TierExcludes { .. } => Self::forbidden(message),
+            QuotaError::LimitExceeded(limit) => Self {
+                retry_after_s: Some(limit.retry_after_s),
+                ..Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException", message)
+            },
+            QuotaError::Unavailable(error) => Self::unavailable(&error),
+        }
+    }
+}
+
+/// Answers a path that is not one of the API's.
+pub(super) async fn no_such_route(method: Method, uri: Uri) -> ApiError {
+    let path: String = uri.path().chars().take(200).collect();
+    ApiError::new(StatusCode::NOT_FOUND, "NotFoundException", format!("No such route: {method} {path}"))
+}
+
+/// Answers a method that a path does not have.
+pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
+    let path: String = uri.path().chars().take(200).collect();
+    let message = format!("{method} is not allowed on {path}");
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowedException", message)
+}

@@ -1,0 +1,95 @@
+//! A table's metadata on its way to a client: a few bytes before it, the document as it is kept, a few bytes after it.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::Response;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::{Frame, SizeHint};
+use serde_json::json;
+use tidewater_core::document::TableMetadata;
+
+use super::error::ApiError;
+use crate::catalog::{CatalogError, LoadedTable};
+use crate::vending::{Access, ValidLocations, Vended, vend};
+
+/// Up to this size a document is copied into one piece with what surrounds it, since one write costs less than three.
+const COPIED_BYTES: usize = 32 * 1024;
+
+/// `LoadTableResult` of a table.
+///
+/// # Errors
+/// When credentials are wanted and not to be had.
+pub(super) fn loaded(table: &LoadedTable, access: Access) -> Result<Response, ApiError> {
+    let vended = match &table.locations {
+        Some(locations) => vend(locations, access).map_err(CatalogError::from)?,
+        None => Vended::default(),
+    };
+    let config = json!(vended.config);
+    Ok(around_document(table, &format!(",\"config\":{config}}}")))
+}
+
+/// `LoadTableResult` of a table that does not exist yet: it has no `metadata-location`.
+///
+/// # Errors
+/// As for [`loaded`].
+pub(super) fn staged(table: &TableMetadata, locations: &ValidLocations) -> Result<Response, ApiError> {
+    let vended = vend(locations, Access::ReadWrite).map_err(CatalogError::from)?;
+    let mut body = b"{\"metadata-location\":null,\"metadata\":".to_vec();
+    body.extend_from_slice(&table.to_json());
+    body.extend_from_slice(format!(",\"config\":{}}}", json!(vended.config)).as_bytes());
+    Ok(json_response(Body::new(Full::new(Bytes::from(body)))))
+}
+
+/// `CommitTableResponse`.
+pub(super) fn committed(table: &LoadedTable) -> Response {
+    around_document(table, "}")
+}
+
+fn around_document(table: &LoadedTable, after: &str) -> Response {
+    let document = &table.document;
+    let location = json!(document.location);
+    let before = format!("{{\"metadata-location\":{location},\"metadata\":");
+    let length = before.len() + document.json.len() + after.len();
+    if length <= COPIED_BYTES {
+        let mut whole = Vec::with_capacity(length);
+        whole.extend_from_slice(before.as_bytes());
+        whole.extend_from_slice(&document.json);
+        whole.extend_from_slice(after.as_bytes());
+        return json_response(Body::new(Full::new(Bytes::from(whole))));
+    }
+    let pieces = [Bytes::from(before), document.json.clone(), Bytes::copy_from_slice(after.as_bytes())];
+    json_response(Body::new(Pieces(pieces.into())))
+}
+
+fn json_response(body: Body) -> Response {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A body in pieces that are not copied, with a length that is known.
+struct Pieces(VecDeque<Bytes>);
+
+impl hyper::body::Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.iter().map(|piece| piece.len() as u64).sum())
+    }
+}

@@ -1,0 +1,44 @@
+//! The REST API: HTTP in, use cases called, HTTP out. `router.rs` shows every route on one page.
+
+mod body;
+mod caller;
+mod commit;
+mod config;
+mod error;
+mod health;
+mod load_result;
+mod metrics;
+mod namespaces;
+mod oauth;
+mod paging;
+mod path;
+mod router;
+mod service;
+mod tables;
+
+use std::sync::Arc;
+
+use crate::auth::Authenticator;
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::config::ApiConfig;
+use crate::store::Store;
+use crate::tenancy::quota::Quota;
+
+pub use service::ApiService;
+
+/// What the handlers work with.
+pub struct Api {
+    /// What a catalog does.
+    pub catalog: Arc<Catalog>,
+    /// Who is asking; turns keys into tokens.
+    pub authenticator: Arc<Authenticator>,
+    /// How much they may ask.
+    pub quota: Arc<Quota>,
+    /// For `GET /health`.
+    pub store: Arc<dyn Store>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Limits of the API itself.
+    pub settings: ApiConfig,
+}

@@ -1,0 +1,133 @@
+//! Namespaces.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use serde::{Deserialize, Serialize};
+use tidewater_core::name::NamespaceIdent;
+
+use super::Api;
+use super::body::Body;
+use super::caller::{Read, Scope, Write};
+use super::error::ApiError;
+use super::paging::{Paging, token_after};
+use super::path::PathParameters;
+use crate::store::Properties;
+
+#[derive(Serialize)]
+pub(super) struct Namespace {
+    namespace: Vec<String>,
+    properties: Properties,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct NamespaceList {
+    next_page_token: Option<String>,
+    namespaces: Vec<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct CreateNamespace {
+    namespace: Vec<String>,
+    #[serde(default)]
+    properties: Option<Properties>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct UpdateProperties {
+    #[serde(default)]
+    updates: Option<Properties>,
+    #[serde(default)]
+    removals: Option<Vec<String>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct UpdatedProperties {
+    updated: Vec<String>,
+    removed: Vec<String>,
+    missing: Vec<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ListParameters {
+    parent: Option<String>,
+}
+
+/// Levels of a namespace, as bodies spell them.
+pub(super) fn levels(namespace: &NamespaceIdent) -> Vec<String> {
+    namespace.levels().map(str::to_owned).collect()
+}
+
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    scope: Scope<Read>,
+    Query(parameters): Query<ListParameters>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<NamespaceList>, ApiError> {
+    let parent = match parameters.parent.as_deref() {
+        None | Some("") => None,
+        Some(key) => Some(NamespaceIdent::from_key(key).map_err(|error| ApiError::bad_request(error.to_string()))?),
+    };
+    let page = paging.request(api.settings.default_page_size)?;
+    let page = api.catalog.namespace_list(&scope.warehouse, parent.as_ref(), &page).await?;
+    let next_page_token = page.items.last().filter(|_| page.more).map(|last| token_after(last.as_key()));
+    Ok(Json(NamespaceList { next_page_token, namespaces: page.items.iter().map(levels).collect() }))
+}
+
+pub(super) async fn create(
+    State(api): State<Arc<Api>>,
+    scope: Scope<Write>,
+    body: Body,
+) -> Result<Json<Namespace>, ApiError> {
+    let request: CreateNamespace = body.json()?;
+    let namespace =
+        NamespaceIdent::new(&request.namespace).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let properties = request.properties.unwrap_or_default();
+    api.catalog.namespace_create(&scope.warehouse, &namespace, &properties).await?;
+    Ok(Json(Namespace { namespace: request.namespace, properties }))
+}
+
+pub(super) async fn get(
+    State(api): State<Arc<Api>>,
+    scope: Scope<Read>,
+    parts: Parts,
+) -> Result<Json<Namespace>, ApiError> {
+    let namespace = PathParameters::of(&parts).namespace()?;
+    let properties = api.catalog.namespace_get(&scope.warehouse, &namespace).await?;
+    Ok(Json(Namespace { namespace: levels(&namespace), properties }))
+}
+
+pub(super) async fn exists(
+    State(api): State<Arc<Api>>,
+    scope: Scope<Read>,
+    parts: Parts,
+) -> Result<StatusCode, ApiError> {
+    api.catalog.namespace_get(&scope.warehouse, &PathParameters::of(&parts).namespace()?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn drop(
+    State(api): State<Arc<Api>>,
+    scope: Scope<Write>,
+    parts: Parts,
+) -> Result<StatusCode, ApiError> {
+    api.catalog.namespace_drop(&scope.warehouse, &PathParameters::of(&parts).namespace()?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn update_properties(
+    State(api): State<Arc<Api>>,
+    scope: Scope<Write>,
+    parts: Parts,
+    body: Body,
+) -> Result<Json<UpdatedProperties>, ApiError> {
+    let namespace = PathParameters::of(&parts).namespace()?;
+    let request: UpdateProperties = body.json()?;
+    let (updates, removals) = (request.updates.unwrap_or_default(), request.removals.unwrap_or_default());
+    let changes = api.catalog.namespace_update_properties(&scope.warehouse, &namespace, &updates, &removals).await?;
+    Ok(Json(UpdatedProperties { updated: changes.updated, removed: changes.removed, missing: changes.missing }))
+}

@@ -1,0 +1,55 @@
+//! `POST /v1/oauth/tokens`: turns an API key into a token. Errors have the shape of OAuth (RFC 6749, 5.2), not Iceberg's.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::Api;
+use super::body::Body;
+use super::error::ApiError;
+use crate::auth::{OAuthError, OAuthErrorKind, SignIn};
+
+/// Gives a token for a key, or a new token for an old one.
+pub(super) async fn token(
+    State(api): State<Arc<Api>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Result<Body, ApiError>,
+) -> Response {
+    let body = match body {
+        Ok(Body(body)) => body,
+        Err(error) => return error.into_response(),
+    };
+    let request = SignIn {
+        query: query.as_deref(),
+        content_type: headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes),
+        authorization: headers.get(AUTHORIZATION).map(HeaderValue::as_bytes),
+        body: &body,
+    };
+    let mut response = match api.authenticator.sign_in(request).await {
+        Ok(token) => Json(token).into_response(),
+        Err(error) => refusal(&error),
+    };
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn refusal(error: &OAuthError) -> Response {
+    let status = match error.kind {
+        OAuthErrorKind::InvalidClient => StatusCode::UNAUTHORIZED,
+        OAuthErrorKind::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
+        OAuthErrorKind::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    let body = json!({ "error": error.kind.as_str(), "error_description": error.description });
+    let mut response = (status, Json(body)).into_response();
+    if status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"tidewater\""));
+    }
+    response
+}

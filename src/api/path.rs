@@ -1,0 +1,113 @@
+//! What stands in a URL's path, read from its raw form: once decoded, a `+` that means a space, a literal plus and a
+//! separator inside a name can no longer be told apart.
+
+use std::borrow::Cow;
+
+use axum::extract::MatchedPath;
+use axum::http::Uri;
+use axum::http::request::Parts;
+use axum::http::uri::PathAndQuery;
+use percent_encoding::percent_decode_str;
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+
+use super::error::ApiError;
+
+/// The parameters of a path, decoded when they are asked for.
+pub(super) struct PathParameters<'a> {
+    template: &'a str,
+    raw: &'a str,
+}
+
+impl<'a> PathParameters<'a> {
+    pub(super) fn of(parts: &'a Parts) -> Self {
+        let template = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        Self { template, raw: parts.uri.path() }
+    }
+
+    /// The parameter of that name, if the route has it.
+    ///
+    /// # Errors
+    /// 400 when it is not UTF-8.
+    pub(super) fn get(&self, name: &str) -> Result<Option<String>, ApiError> {
+        let mut segments = self.template.split('/').zip(self.raw.split('/'));
+        let found = segments.find(|(template, _)| {
+            template.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).is_some_and(|found| found == name)
+        });
+        found.map(|(_, raw)| decode(raw)).transpose()
+    }
+
+    /// The namespace that the path names.
+    ///
+    /// # Errors
+    /// 400 when it is not UTF-8, or not a valid namespace.
+    pub(super) fn namespace(&self) -> Result<NamespaceIdent, ApiError> {
+        let key = self.get("namespace")?.unwrap_or_default();
+        NamespaceIdent::from_key(&key).map_err(|error| ApiError::bad_request(error.to_string()))
+    }
+
+    /// The table that the path names.
+    ///
+    /// # Errors
+    /// 400 when it is not UTF-8, or not a valid name.
+    pub(super) fn table(&self) -> Result<TableIdent, ApiError> {
+        let name = self.get("table")?.unwrap_or_default();
+        TableIdent::new(self.namespace()?, &name).map_err(|error| ApiError::bad_request(error.to_string()))
+    }
+}
+
+/// Decodes one segment as the Java client encodes it: a space is `+` or `%20`, a plus is `%2B`.
+fn decode(raw: &str) -> Result<String, ApiError> {
+    let spaced: Cow<'_, str> = if raw.contains('+') { raw.replace('+', " ").into() } else { raw.into() };
+    percent_decode_str(&spaced).decode_utf8().map(Cow::into_owned).map_err(|_| {
+        ApiError::bad_request(
+            "The path contains bytes that are not UTF-8: encode names as UTF-8, then percent-encode them",
+        )
+    })
+}
+
+/// The forms of a base URI that people configure, all served: `https://host`, `https://host/v1` (clients then ask for
+/// `/v1/v1/...`) and `https://host/catalog`.
+///
+/// Gives the path to serve, if it is not the one that was asked for.
+pub(super) fn normalised(uri: &Uri) -> Option<Uri> {
+    let asked = uri.path_and_query()?.as_str();
+    let below = asked.strip_prefix("/catalog").filter(|rest| rest.starts_with("/v1/")).unwrap_or(asked);
+    let once = if below.starts_with("/v1/v1/") { &below["/v1".len()..] } else { below };
+    if once.len() == asked.len() {
+        return None;
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(once).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_form_of_a_base_uri_is_served() {
+        let served = |asked: &'static str| normalised(&Uri::from_static(asked)).map(|uri| uri.to_string());
+        assert_eq!(served("/v1/config?warehouse=w"), None);
+        assert_eq!(served("/v1/v1/config?warehouse=w").as_deref(), Some("/v1/config?warehouse=w"));
+        assert_eq!(served("/catalog/v1/namespaces").as_deref(), Some("/v1/namespaces"));
+        assert_eq!(served("/catalog/v1/v1/config").as_deref(), Some("/v1/config"));
+        assert_eq!(served("/catalog/other"), None);
+        assert_eq!(served("/v1/w/namespaces/v1/tables"), None);
+    }
+
+    #[test]
+    fn a_segment_is_decoded_as_clients_encode_it() {
+        assert_eq!(decode("a+b%20c%2Bd%1Fe%2Ff").unwrap(), "a b c+d\u{1F}e/f");
+        assert!(decode("%ff").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_makes_the_decoder_panic(raw in any::<String>()) {
+            let _ = decode(&raw);
+        }
+    }
+}

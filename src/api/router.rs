@@ -1,0 +1,57 @@
+//! Every route on one page.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+
+use super::{Api, caller, commit, config, error, health, metrics, namespaces, oauth, tables};
+
+/// What the catalog can do, as `GET /v1/config` tells clients: they compare these texts exactly.
+pub(super) const ENDPOINTS: [&str; 15] = [
+    "GET /v1/{prefix}/namespaces",
+    "POST /v1/{prefix}/namespaces",
+    "GET /v1/{prefix}/namespaces/{namespace}",
+    "HEAD /v1/{prefix}/namespaces/{namespace}",
+    "DELETE /v1/{prefix}/namespaces/{namespace}",
+    "POST /v1/{prefix}/namespaces/{namespace}/properties",
+    "GET /v1/{prefix}/namespaces/{namespace}/tables",
+    "POST /v1/{prefix}/namespaces/{namespace}/tables",
+    "GET /v1/{prefix}/namespaces/{namespace}/tables/{table}",
+    "HEAD /v1/{prefix}/namespaces/{namespace}/tables/{table}",
+    "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}",
+    "DELETE /v1/{prefix}/namespaces/{namespace}/tables/{table}",
+    "POST /v1/{prefix}/tables/rename",
+    "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/metrics",
+    "GET /v1/config",
+];
+
+/// All routes. Paths without a prefix are about the organisation's default warehouse.
+pub(super) fn router(api: &Arc<Api>) -> Router {
+    let mut guarded = Router::new().route("/v1/config", get(config::get));
+    for base in ["/v1", "/v1/{prefix}"] {
+        let at = |path: &str| format!("{base}{path}");
+        guarded = guarded
+            .route(&at("/namespaces"), get(namespaces::list).post(namespaces::create))
+            .route(
+                &at("/namespaces/{namespace}"),
+                get(namespaces::get).head(namespaces::exists).delete(namespaces::drop),
+            )
+            .route(&at("/namespaces/{namespace}/properties"), post(namespaces::update_properties))
+            .route(&at("/namespaces/{namespace}/tables"), get(tables::list).post(tables::create))
+            .route(
+                &at("/namespaces/{namespace}/tables/{table}"),
+                get(tables::load).head(tables::exists).post(commit::commit).delete(tables::drop),
+            )
+            .route(&at("/namespaces/{namespace}/tables/{table}/metrics"), post(metrics::report))
+            .route(&at("/tables/rename"), post(tables::rename));
+    }
+    guarded
+        .route_layer(from_fn_with_state(Arc::clone(api), caller::authenticate))
+        .route("/v1/oauth/tokens", post(oauth::token))
+        .route("/health", get(health::health))
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .fallback(error::no_such_route)
+        .with_state(Arc::clone(api))
+}

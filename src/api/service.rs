@@ -1,0 +1,83 @@
+//! What surrounds every request: its id, its line in the log, and the promise that no panic leaves without an answer.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, Request};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use tower::ServiceExt;
+use tracing::Instrument;
+
+use super::error::ApiError;
+use super::path::normalised;
+use super::{Api, router};
+use crate::clock::fresh_uuid;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The longest request id that is taken over from a client, in bytes.
+const MAX_REQUEST_ID_BYTES: usize = 128;
+
+/// The whole API as a function from request to response.
+#[derive(Clone)]
+pub struct ApiService {
+    router: Router,
+    request_timeout: Duration,
+}
+
+impl ApiService {
+    /// The API over these parts.
+    #[must_use]
+    pub fn new(api: &Arc<Api>) -> Self {
+        Self { router: router::router(api), request_timeout: api.settings.request_timeout() }
+    }
+
+    /// Answers one request. Every answer has an `x-request-id`, the client's own if it sent a usable one.
+    pub async fn handle(&self, mut request: Request<Body>) -> Response {
+        if let Some(uri) = normalised(request.uri()) {
+            *request.uri_mut() = uri;
+        }
+        let id = request_id(&request);
+        let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
+        let answer = self.answer(request).instrument(span);
+        let mut response = answer.await;
+        response.headers_mut().insert(REQUEST_ID, id);
+        response
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Response {
+        let started = Instant::now();
+        let line = tracing::enabled!(tracing::Level::DEBUG)
+            .then(|| (request.method().clone(), request.uri().path().to_owned()));
+        let routed = AssertUnwindSafe(self.router.clone().oneshot(request)).catch_unwind();
+        let response = match tokio::time::timeout(self.request_timeout, routed).await {
+            Ok(Ok(Ok(response))) => response,
+            Ok(Ok(Err(never))) => match never {},
+            Ok(Err(panic)) => ApiError::internal(&panic_text(panic.as_ref())).into_response(),
+            Err(_elapsed) => ApiError::timed_out(self.request_timeout).into_response(),
+        };
+        if let Some((method, path)) = line {
+            let (status, took_us) = (response.status().as_u16(), started.elapsed().as_micros());
+            tracing::debug!(%method, path, status, took_us, "answered");
+        }
+        response
+    }
+}
+
+fn request_id(request: &Request<Body>) -> HeaderValue {
+    let usable = |value: &&HeaderValue| {
+        value.len() <= MAX_REQUEST_ID_BYTES && !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_graphic)
+    };
+    let fresh = || HeaderValue::try_from(fresh_uuid().to_string()).unwrap_or(HeaderValue::from_static("-"));
+    request.headers().get(REQUEST_ID).filter(usable).cloned().unwrap_or_else(fresh)
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    format!("panic while serving a request: {text}")
+}

@@ -1,0 +1,120 @@
+//! Tables: create, load, list, rename, drop. Commits are in `commit.rs`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use tidewater_core::commit::CreateTable;
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+
+use super::Api;
+use super::body::Body;
+use super::caller::{Read, Scope, Write};
+use super::error::ApiError;
+use super::load_result;
+use super::namespaces::levels;
+use super::paging::{Paging, token_after};
+use super::path::PathParameters;
+use crate::catalog::{CatalogError, CreatedTable};
+use crate::vending::Access;
+
+/// A table's name in a body.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Identifier {
+    namespace: Vec<String>,
+    name: String,
+}
+
+impl Identifier {
+    fn ident(&self) -> Result<TableIdent, ApiError> {
+        let namespace = NamespaceIdent::new(&self.namespace);
+        let ident = namespace.and_then(|namespace| TableIdent::new(namespace, &self.name));
+        ident.map_err(|error| ApiError::bad_request(error.to_string()))
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct TableList {
+    next_page_token: Option<String>,
+    identifiers: Vec<Identifier>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Rename {
+    source: Identifier,
+    destination: Identifier,
+}
+
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    scope: Scope<Read>,
+    parts: Parts,
+    Query(paging): Query<Paging>,
+) -> Result<Json<TableList>, ApiError> {
+    let namespace = PathParameters::of(&parts).namespace()?;
+    let page = paging.request(api.settings.default_page_size)?;
+    let page = api.catalog.table_list(&scope.warehouse, &namespace, &page).await?;
+    let next_page_token = page.items.last().filter(|_| page.more).map(|last| token_after(last));
+    let levels = levels(&namespace);
+    let identifiers = page.items.into_iter().map(|name| Identifier { namespace: levels.clone(), name }).collect();
+    Ok(Json(TableList { next_page_token, identifiers }))
+}
+
+pub(super) async fn create(
+    State(api): State<Arc<Api>>,
+    scope: Scope<Write>,
+    parts: Parts,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let namespace = PathParameters::of(&parts).namespace()?;
+    let request = CreateTable::parse(&body.0).map_err(CatalogError::from)?;
+    let max_tables = scope.caller.tier().max_tables;
+    match api.catalog.table_create(&scope.warehouse, &namespace, request, max_tables).await? {
+        CreatedTable::Created(table) => load_result::loaded(&table, Access::ReadWrite),
+        CreatedTable::Staged(table, locations) => load_result::staged(&table, &locations),
+    }
+}
+
+pub(super) async fn load(State(api): State<Arc<Api>>, scope: Scope<Read>, parts: Parts) -> Result<Response, ApiError> {
+    let table = api.catalog.table_load(&scope.warehouse, &PathParameters::of(&parts).table()?).await?;
+    let access = if scope.caller.role().allows(tidewater_core::access::Action::Write) {
+        Access::ReadWrite
+    } else {
+        Access::Read
+    };
+    load_result::loaded(&table, access)
+}
+
+pub(super) async fn exists(
+    State(api): State<Arc<Api>>,
+    scope: Scope<Read>,
+    parts: Parts,
+) -> Result<StatusCode, ApiError> {
+    api.catalog.table_record(&scope.warehouse, &PathParameters::of(&parts).table()?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn drop(
+    State(api): State<Arc<Api>>,
+    scope: Scope<Write>,
+    parts: Parts,
+) -> Result<StatusCode, ApiError> {
+    api.catalog.table_drop(&scope.warehouse, &PathParameters::of(&parts).table()?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn rename(
+    State(api): State<Arc<Api>>,
+    scope: Scope<Write>,
+    body: Body,
+) -> Result<StatusCode, ApiError> {
+    let request: Rename = body.json()?;
+    let (from, to) = (request.source.ident()?, request.destination.ident()?);
+    api.catalog.table_rename(&scope.warehouse, &from, &to).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,110 @@
+//! Puts the concrete parts together. Only this file knows them all.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{Api, ApiService};
+use crate::auth::{AuthSettings, Authenticator};
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::metadata::Documents;
+use crate::server::Server;
+use crate::storage::Storage;
+use crate::store::Store;
+use crate::store::sqlite::SqliteStore;
+use crate::tenancy::quota::Quota;
+
+/// A catalog that is ready to serve.
+pub struct App {
+    server: Server,
+    service: ApiService,
+    api: Arc<Api>,
+}
+
+impl App {
+    /// Opens the store, brings its tables up to date, and takes the port.
+    ///
+    /// # Errors
+    /// When the data folder or the database cannot be used, or the port cannot be had; the text says what to do.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        let store: Arc<dyn Store> = Arc::new(open_store(&config)?);
+        let clock = Clock::System;
+        let documents = Documents::new(Storage::local(), config.cache.metadata_bytes);
+        let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, clock.clone()));
+        let auth = AuthSettings { token_lifetime: config.auth.token_lifetime(), cache: config.auth.cache() };
+        let authenticator = Arc::new(Authenticator::new(Arc::clone(&store), &config.tiers, clock.clone(), &auth));
+        authenticator.prepare().await.context("cannot prepare the keys that sign tokens")?;
+        let api = Arc::new(Api {
+            catalog,
+            authenticator,
+            quota: Arc::new(Quota::new(Arc::clone(&store), clock.clone())),
+            store,
+            clock,
+            settings: config.api.clone(),
+        });
+        let service = ApiService::new(&api);
+        let server = Server::bind(config.listen, service.clone()).await.with_context(|| {
+            format!("cannot listen on {}: choose another address or port with --listen", config.listen)
+        })?;
+        Ok(Self { server, service, api })
+    }
+
+    /// The address that it serves.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn local_addr(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.server.local_addr()?)
+    }
+
+    /// What a catalog does, for use in this process.
+    #[must_use]
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.api.catalog
+    }
+
+    /// The API as a function, for requests that need no connection.
+    #[must_use]
+    pub const fn service(&self) -> &ApiService {
+        &self.service
+    }
+
+    /// Where it remembers.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.api.store
+    }
+
+    /// Serves until `shutdown` ends. Then it takes no more, ends what was begun, and writes down what it had in memory.
+    ///
+    /// # Errors
+    /// When a part of it has failed in a way that it cannot go on from.
+    pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let Self { server, api, .. } = self;
+        let served = CancellationToken::new();
+        let (authenticator, quota) = (Arc::clone(&api.authenticator), Arc::clone(&api.quota));
+        let (no_sign_in, no_request) = (served.clone(), served.clone());
+        let keys = tokio::spawn(async move { authenticator.run(no_sign_in.cancelled()).await });
+        let usage = tokio::spawn(async move { quota.run(no_request.cancelled()).await });
+        server.serve(shutdown, api.settings.shutdown_grace()).await;
+        api.catalog.finish().await;
+        served.cancel();
+        keys.await.context("the task that writes when keys were used has failed")?;
+        usage.await.context("the task that writes usage has failed")
+    }
+}
+
+/// Opens the store that the configuration names.
+///
+/// # Errors
+/// When its folder cannot be made or used, or the database is from a newer version.
+pub fn open_store(config: &Config) -> anyhow::Result<SqliteStore> {
+    let folder = &config.data_dir;
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the data folder {}", folder.display()))?;
+    let file = config.database();
+    SqliteStore::open(&file).with_context(|| format!("cannot open the database {}", file.display()))
+}

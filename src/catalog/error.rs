@@ -1,0 +1,107 @@
+//! What can go wrong in a catalog. Each kind says what happened; `api/error.rs` says what that is in HTTP.
+
+use tidewater_core::commit::CommitError;
+use tidewater_core::name::{NameError, NamespaceIdent, TableIdent};
+
+use crate::metadata::MetadataError;
+use crate::store::{Resource, StoreError};
+use crate::vending::{LocationRefused, VendingError};
+
+/// Why the catalog did not do what it was asked. Unless it says otherwise, nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// The organisation has no such warehouse.
+    #[error("Warehouse does not exist: {0}")]
+    NoSuchWarehouse(String),
+    /// The request names no warehouse, and the organisation has no default.
+    #[error("No default warehouse: name one, or have an administrator create one")]
+    NoDefaultWarehouse,
+    /// There is no such namespace.
+    #[error("Namespace does not exist: {0}")]
+    NoSuchNamespace(NamespaceIdent),
+    /// There is one already.
+    #[error("Namespace already exists: {0}")]
+    NamespaceExists(NamespaceIdent),
+    /// It holds namespaces, tables or views.
+    #[error("Namespace {0} is not empty")]
+    NamespaceNotEmpty(NamespaceIdent),
+    /// There is no such table.
+    #[error("Table does not exist: {0}")]
+    NoSuchTable(TableIdent),
+    /// There is a table of that name.
+    #[error("Table already exists: {0}")]
+    TableExists(TableIdent),
+    /// There is a view of that name.
+    #[error("View with same name already exists: {0}")]
+    ViewExists(TableIdent),
+    /// The tier allows no more tables.
+    #[error("Your tier includes {0} tables, and you have as many: drop one, or move to a higher tier")]
+    TableLimit(u64),
+    /// The same key is to be set and removed.
+    #[error("Properties cannot be both updated and removed: {}", .0.join(", "))]
+    PropertyConflict(Vec<String>),
+    /// The request cannot be fulfilled by any catalog.
+    #[error("{0}")]
+    BadRequest(String),
+    /// A requirement does not hold, or somebody else's commit was faster.
+    #[error("{0}")]
+    CommitFailed(String),
+    /// It is not known whether the commit happened: load the table to see.
+    #[error("It is not known whether the commit to {0} happened: load the table to see. {1}")]
+    CommitStateUnknown(TableIdent, String),
+    /// A document is not to be had.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    /// Credentials are not to be had.
+    #[error(transparent)]
+    Vending(#[from] VendingError),
+    /// The store failed; not one of the errors that have a meaning above.
+    #[error(transparent)]
+    Store(StoreError),
+    /// A task of ours ended early.
+    #[error("the server stopped in the middle of this request: {0}")]
+    Stopped(String),
+}
+
+impl From<NameError> for CatalogError {
+    fn from(error: NameError) -> Self {
+        Self::BadRequest(error.to_string())
+    }
+}
+
+impl From<LocationRefused> for CatalogError {
+    fn from(error: LocationRefused) -> Self {
+        Self::BadRequest(error.to_string())
+    }
+}
+
+impl From<CommitError> for CatalogError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::BadRequest(message) => Self::BadRequest(message),
+            CommitError::Conflict(message) => Self::CommitFailed(message),
+        }
+    }
+}
+
+/// Gives a store's error the name of what it was about.
+pub(super) fn of_namespace(namespace: &NamespaceIdent) -> impl Fn(StoreError) -> CatalogError + '_ {
+    move |error| match error {
+        StoreError::NotFound(Resource::Namespace) => CatalogError::NoSuchNamespace(namespace.clone()),
+        StoreError::AlreadyExists(_) => CatalogError::NamespaceExists(namespace.clone()),
+        StoreError::NotEmpty(_) => CatalogError::NamespaceNotEmpty(namespace.clone()),
+        other => CatalogError::Store(other),
+    }
+}
+
+/// Gives a store's error the name of what it was about.
+pub(super) fn of_table(ident: &TableIdent) -> impl Fn(StoreError) -> CatalogError + '_ {
+    move |error| match error {
+        StoreError::NotFound(Resource::Namespace) => CatalogError::NoSuchNamespace(ident.namespace.clone()),
+        StoreError::NotFound(_) => CatalogError::NoSuchTable(ident.clone()),
+        StoreError::AlreadyExists(Resource::View) => CatalogError::ViewExists(ident.clone()),
+        StoreError::AlreadyExists(_) => CatalogError::TableExists(ident.clone()),
+        StoreError::LimitReached { limit } => CatalogError::TableLimit(limit),
+        other => CatalogError::Store(other),
+    }
+}

@@ -1,0 +1,91 @@
+//! What a catalog does, in terms of its own: no HTTP, no SQL.
+//!
+//! A change of a table is always: read the pointer, apply the rules of `core`, write the new document, move the pointer
+//! in one atomic statement. No connection of the store is held while storage is waited for.
+
+mod commit;
+mod commit_queue;
+mod error;
+mod namespaces;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod warehouses;
+
+use std::sync::Arc;
+
+use tidewater_core::document::TableMetadata;
+use tokio_util::task::TaskTracker;
+
+pub use error::CatalogError;
+pub use warehouses::OpenWarehouse;
+
+use crate::clock::Clock;
+use crate::metadata::{Document, Documents};
+use crate::store::Store;
+use crate::vending::ValidLocations;
+use commit_queue::CommitQueues;
+use warehouses::Warehouses;
+
+/// The catalog of all organisations.
+pub struct Catalog {
+    store: Arc<dyn Store>,
+    documents: Documents,
+    clock: Clock,
+    warehouses: Warehouses,
+    queues: CommitQueues,
+    running: TaskTracker,
+}
+
+/// A table as it stands: its document, and where its files may be, if that is allowed still.
+#[derive(Debug, Clone)]
+pub struct LoadedTable {
+    /// Its current document.
+    pub document: Arc<Document>,
+    /// The proof that vending takes; none when its locations are outside of the warehouse by now.
+    pub locations: Option<ValidLocations>,
+}
+
+/// What creating a table gives.
+#[derive(Debug)]
+pub enum CreatedTable {
+    /// It exists.
+    Created(LoadedTable),
+    /// Nothing exists yet (`stage-create`): this is what a later commit with `assert-create` will make.
+    Staged(Box<TableMetadata>, ValidLocations),
+}
+
+impl Catalog {
+    /// A catalog that remembers in `store` and keeps its documents in `documents`.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, documents: Documents, clock: Clock) -> Self {
+        Self {
+            store,
+            documents,
+            clock,
+            warehouses: Warehouses::new(),
+            queues: CommitQueues::default(),
+            running: TaskTracker::new(),
+        }
+    }
+
+    /// Waits until every change that has begun has ended.
+    pub async fn finish(&self) {
+        self.running.close();
+        self.running.wait().await;
+    }
+
+    /// How many bytes the documents in memory take.
+    #[must_use]
+    pub fn cached_bytes(&self) -> u64 {
+        self.documents.cached_bytes()
+    }
+
+    /// Runs a change to its end in a task of its own: a client that hangs up does not stop it half-way.
+    async fn to_its_end<T: Send + 'static>(
+        &self,
+        change: impl Future<Output = Result<T, CatalogError>> + Send + 'static,
+    ) -> Result<T, CatalogError> {
+        self.running.spawn(change).await.unwrap_or_else(|stopped| Err(CatalogError::Stopped(stopped.to_string())))
+    }
+}

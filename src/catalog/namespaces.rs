@@ -1,0 +1,104 @@
+//! Namespaces.
+
+use tidewater_core::name::NamespaceIdent;
+
+use super::error::of_namespace;
+use super::{Catalog, CatalogError, OpenWarehouse};
+use crate::store::{Page, PageRequest, Properties, PropertyChanges};
+use crate::vending::LocationRefused;
+use tidewater_core::location::Location;
+
+/// The property that says where a namespace's tables are put, unless they say otherwise.
+pub(super) const LOCATION_PROPERTY: &str = "location";
+
+impl Catalog {
+    /// Adds a namespace.
+    ///
+    /// # Errors
+    /// `NamespaceExists`; `NoSuchNamespace` for its parent; `BadRequest` for a `location` outside of the warehouse.
+    pub async fn namespace_create(
+        &self,
+        warehouse: &OpenWarehouse,
+        namespace: &NamespaceIdent,
+        properties: &Properties,
+    ) -> Result<(), CatalogError> {
+        check_location(warehouse, properties)?;
+        self.store.namespace_create(warehouse.place, namespace, properties).await.map_err(|error| {
+            let missing_parent = namespace.parent().filter(|_| matches!(error, crate::store::StoreError::NotFound(_)));
+            of_namespace(missing_parent.as_ref().unwrap_or(namespace))(error)
+        })
+    }
+
+    /// A namespace's properties.
+    ///
+    /// # Errors
+    /// `NoSuchNamespace`.
+    pub async fn namespace_get(
+        &self,
+        warehouse: &OpenWarehouse,
+        namespace: &NamespaceIdent,
+    ) -> Result<Properties, CatalogError> {
+        let found = self.store.namespace_get(warehouse.place, namespace).await.map_err(of_namespace(namespace))?;
+        found.ok_or_else(|| CatalogError::NoSuchNamespace(namespace.clone()))
+    }
+
+    /// The namespaces directly below `parent`, or at the top.
+    ///
+    /// # Errors
+    /// `NoSuchNamespace` for the parent.
+    pub async fn namespace_list(
+        &self,
+        warehouse: &OpenWarehouse,
+        parent: Option<&NamespaceIdent>,
+        page: &PageRequest,
+    ) -> Result<Page<NamespaceIdent>, CatalogError> {
+        let listed = self.store.namespace_list(warehouse.place, parent, page).await;
+        listed.map_err(|error| match parent {
+            Some(parent) => of_namespace(parent)(error),
+            None => CatalogError::Store(error),
+        })
+    }
+
+    /// Sets and removes properties of a namespace.
+    ///
+    /// # Errors
+    /// `NoSuchNamespace`; `PropertyConflict` for a key in both; `BadRequest` for a `location` outside of the warehouse.
+    pub async fn namespace_update_properties(
+        &self,
+        warehouse: &OpenWarehouse,
+        namespace: &NamespaceIdent,
+        updates: &Properties,
+        removals: &[String],
+    ) -> Result<PropertyChanges, CatalogError> {
+        let both: Vec<String> = removals.iter().filter(|key| updates.contains_key(*key)).cloned().collect();
+        if !both.is_empty() {
+            return Err(CatalogError::PropertyConflict(both));
+        }
+        check_location(warehouse, updates)?;
+        let changed = self.store.namespace_update_properties(warehouse.place, namespace, updates, removals).await;
+        changed.map_err(of_namespace(namespace))
+    }
+
+    /// Removes an empty namespace.
+    ///
+    /// # Errors
+    /// `NoSuchNamespace`; `NamespaceNotEmpty`.
+    pub async fn namespace_drop(
+        &self,
+        warehouse: &OpenWarehouse,
+        namespace: &NamespaceIdent,
+    ) -> Result<(), CatalogError> {
+        self.store.namespace_drop(warehouse.place, namespace).await.map_err(of_namespace(namespace))
+    }
+}
+
+fn check_location(warehouse: &OpenWarehouse, properties: &Properties) -> Result<(), CatalogError> {
+    let Some(text) = properties.get(LOCATION_PROPERTY) else { return Ok(()) };
+    let location = Location::parse(text).map_err(LocationRefused::from)?;
+    if warehouse.root.contains(&location) {
+        Ok(())
+    } else {
+        Err(LocationRefused::Outside { location: text.chars().take(200).collect(), root: warehouse.root.clone() }
+            .into())
+    }
+}

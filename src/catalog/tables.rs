@@ -1,0 +1,195 @@
+//! Tables: create, load, list, rename, drop. Commits are in `commit.rs`.
+
+use std::sync::Arc;
+
+use tidewater_core::commit::{Context, CreateTable, create_table};
+use tidewater_core::document::TableMetadata;
+use tidewater_core::ids::TableId;
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+
+use super::error::of_table;
+use super::namespaces::LOCATION_PROPERTY;
+use super::{Catalog, CatalogError, CreatedTable, LoadedTable, OpenWarehouse};
+use crate::clock::{fresh_ordered_uuid, fresh_uuid};
+use crate::metadata::{Compression, Document, next_file_name};
+use crate::store::{NewTable, Page, PageRequest, StoreError, TableKind, TableRecord};
+use crate::vending::ValidLocations;
+
+impl Catalog {
+    /// The table as it stands: one read of the store, and its document, from memory when it was used lately.
+    ///
+    /// # Errors
+    /// `NoSuchTable`; `Metadata`.
+    pub async fn table_load(&self, warehouse: &OpenWarehouse, ident: &TableIdent) -> Result<LoadedTable, CatalogError> {
+        let record = self.table_record(warehouse, ident).await?;
+        let document = self.documents.get(&record.metadata_location).await?;
+        let locations = match ValidLocations::of(&document.table, &warehouse.root) {
+            Ok(locations) => Some(locations),
+            Err(refused) => {
+                tracing::warn!(table = %record.id, %refused, "nothing is vended for a table");
+                None
+            }
+        };
+        Ok(LoadedTable { document, locations })
+    }
+
+    /// What the store knows of the table, if there is one.
+    ///
+    /// # Errors
+    /// `NoSuchTable`.
+    pub async fn table_record(
+        &self,
+        warehouse: &OpenWarehouse,
+        ident: &TableIdent,
+    ) -> Result<TableRecord, CatalogError> {
+        let found = self.store.table_get(warehouse.place, ident).await.map_err(of_table(ident))?;
+        let table = found.filter(|record| record.kind == TableKind::Table);
+        table.ok_or_else(|| CatalogError::NoSuchTable(ident.clone()))
+    }
+
+    /// The tables of a namespace, by name.
+    ///
+    /// # Errors
+    /// `NoSuchNamespace`.
+    pub async fn table_list(
+        &self,
+        warehouse: &OpenWarehouse,
+        namespace: &NamespaceIdent,
+        page: &PageRequest,
+    ) -> Result<Page<String>, CatalogError> {
+        let listed = self.store.table_list(warehouse.place, namespace, TableKind::Table, page).await;
+        listed.map_err(super::error::of_namespace(namespace))
+    }
+
+    /// Creates a table, or with `stage_create` says what would be created.
+    ///
+    /// # Errors
+    /// `NoSuchNamespace`; `TableExists`, `ViewExists`; `TableLimit`; `BadRequest`; `Metadata` when it cannot be written.
+    pub async fn table_create(
+        self: &Arc<Self>,
+        warehouse: &Arc<OpenWarehouse>,
+        namespace: &NamespaceIdent,
+        request: CreateTable,
+        max_tables: Option<u64>,
+    ) -> Result<CreatedTable, CatalogError> {
+        let (catalog, warehouse) = (Arc::clone(self), Arc::clone(warehouse));
+        let ident = TableIdent::new(namespace.clone(), &request.name)?;
+        self.to_its_end(async move {
+            let id = TableId(fresh_ordered_uuid());
+            let location = catalog.new_table_location(&warehouse, &ident, id, request.location.as_deref()).await?;
+            let context =
+                Context { now_ms: catalog.clock.now_ms(), table_uuid: fresh_uuid(), previous_metadata_location: None };
+            let table = create_table(&request, &location, &context)?;
+            if request.stage_create {
+                let locations = ValidLocations::of(&table, &warehouse.root)?;
+                return Ok(CreatedTable::Staged(Box::new(table), locations));
+            }
+            catalog.table_add(&warehouse, &ident, id, table, max_tables).await.map(CreatedTable::Created)
+        })
+        .await
+    }
+
+    /// Gives a table another name, in this namespace or another of the same warehouse.
+    ///
+    /// # Errors
+    /// `NoSuchTable`; `NoSuchNamespace` for the target; `TableExists`, `ViewExists`.
+    pub async fn table_rename(
+        &self,
+        warehouse: &OpenWarehouse,
+        from: &TableIdent,
+        to: &TableIdent,
+    ) -> Result<(), CatalogError> {
+        let renamed = self.store.table_rename(warehouse.place, from, to, TableKind::Table).await;
+        renamed.map_err(|error| match error {
+            StoreError::NotFound(crate::store::Resource::Table) => CatalogError::NoSuchTable(from.clone()),
+            other => of_table(to)(other),
+        })
+    }
+
+    /// Removes a table from the catalog. Its files stay.
+    ///
+    /// # Errors
+    /// `NoSuchTable`.
+    pub async fn table_drop(&self, warehouse: &OpenWarehouse, ident: &TableIdent) -> Result<(), CatalogError> {
+        let dropped = self.store.table_drop(warehouse.place, ident, TableKind::Table).await;
+        dropped.map(|_| ()).map_err(of_table(ident))
+    }
+
+    /// Where a new table's files go: where its creator says, else below its namespace's location or the warehouse's
+    /// root, under an id: a name could come back, or mean something to a storage server.
+    pub(super) async fn new_table_location(
+        &self,
+        warehouse: &OpenWarehouse,
+        ident: &TableIdent,
+        id: TableId,
+        wanted: Option<&str>,
+    ) -> Result<String, CatalogError> {
+        let namespace = self.namespace_get(warehouse, &ident.namespace).await?;
+        if let Some(taken) = self.store.table_get(warehouse.place, ident).await.map_err(of_table(ident))? {
+            return Err(match taken.kind {
+                TableKind::Table => CatalogError::TableExists(ident.clone()),
+                TableKind::View => CatalogError::ViewExists(ident.clone()),
+            });
+        }
+        let base = || namespace.get(LOCATION_PROPERTY).map_or(warehouse.root.as_str(), |location| location.as_str());
+        Ok(wanted.map_or_else(|| format!("{}/{id}", base().trim_end_matches('/')), str::to_owned))
+    }
+
+    /// Writes a new table's first document, and lets it be.
+    pub(super) async fn table_add(
+        &self,
+        warehouse: &OpenWarehouse,
+        ident: &TableIdent,
+        id: TableId,
+        table: TableMetadata,
+        max_tables: Option<u64>,
+    ) -> Result<LoadedTable, CatalogError> {
+        let locations = ValidLocations::of(&table, &warehouse.root)?;
+        let document = self.write_document(table, None).await?;
+        let new = NewTable {
+            id,
+            ident,
+            kind: TableKind::Table,
+            metadata_location: &document.location,
+            location: locations.table().as_str(),
+            now_ms: self.clock.now_ms(),
+        };
+        match self.store.table_create(warehouse.place, &new, max_tables).await {
+            Ok(()) => Ok(LoadedTable { document, locations: Some(locations) }),
+            Err(StoreError::Unavailable(cause)) => {
+                // Whether it was added is not known, so the document stays.
+                match self.store.table_get(warehouse.place, ident).await {
+                    Ok(Some(record)) if record.id == id => Ok(LoadedTable { document, locations: Some(locations) }),
+                    Ok(_) => Err(CatalogError::Store(StoreError::Unavailable(cause))),
+                    Err(_) => Err(CatalogError::CommitStateUnknown(ident.clone(), cause.to_string())),
+                }
+            }
+            Err(error) => {
+                self.documents.discard(&document).await;
+                Err(of_table(ident)(error))
+            }
+        }
+    }
+
+    /// Writes the document that follows the one at `previous`, in the table's folder for metadata.
+    pub(super) async fn write_document(
+        &self,
+        table: TableMetadata,
+        previous: Option<&str>,
+    ) -> Result<Arc<Document>, CatalogError> {
+        let compression =
+            Compression::from_property(table.properties().get("write.metadata.compression-codec").map(String::as_str))
+                .map_err(|codec| {
+                    CatalogError::BadRequest(format!(
+                        "Unknown write.metadata.compression-codec '{}': use none or gzip",
+                        codec.chars().take(40).collect::<String>()
+                    ))
+                })?;
+        let name = next_file_name(previous, fresh_uuid(), compression);
+        let location = match table.properties().get("write.metadata.path") {
+            Some(folder) => format!("{}/{name}", folder.trim_end_matches('/')),
+            None => format!("{}/metadata/{name}", table.location().trim_end_matches('/')),
+        };
+        Ok(self.documents.create(location, table, compression).await?)
+    }
+}

@@ -1,0 +1,166 @@
+use std::path::Path;
+
+use serde_json::json;
+use tidewater_core::commit::{CreateTable, TableCommit};
+use tidewater_core::ids::{OrganisationId, WarehouseId};
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+
+use super::*;
+use crate::clock::fresh_uuid;
+use crate::storage::Storage;
+use crate::store::faulty::{Fault, FaultyStore};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Organisation, StoreError, Warehouse};
+
+struct Fixture {
+    catalog: Arc<Catalog>,
+    store: Arc<FaultyStore>,
+    warehouse: Arc<OpenWarehouse>,
+    folder: tempfile::TempDir,
+}
+
+fn table() -> TableIdent {
+    TableIdent::new(namespace(), "t").unwrap()
+}
+
+fn namespace() -> NamespaceIdent {
+    NamespaceIdent::new(&["ns"]).unwrap()
+}
+
+fn create_request(name: &str) -> CreateTable {
+    let body = json!({ "name": name, "schema": { "type": "struct", "fields": [
+        { "id": 1, "name": "x", "required": false, "type": "long" }] } });
+    CreateTable::parse(body.to_string().as_bytes()).unwrap()
+}
+
+fn commit(key: &str) -> TableCommit {
+    let body = json!({ "requirements": [], "updates": [{ "action": "set-properties", "updates": { key: "v" } }] });
+    TableCommit::parse(body.to_string().as_bytes()).unwrap()
+}
+
+impl Fixture {
+    /// A catalog with one organisation, one warehouse, the namespace `ns` and the table `ns.t`.
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let sqlite = SqliteStore::open(&folder.path().join("tidewater.db")).unwrap();
+        let store = Arc::new(FaultyStore::new(Arc::new(sqlite)));
+        let organisation = OrganisationId(fresh_uuid());
+        let acme = Organisation { id: organisation, name: "acme".into(), tier: "enterprise".into(), created_ms: 1 };
+        store.organisation_create(&acme).await.unwrap();
+        let warehouse = Warehouse {
+            id: WarehouseId(fresh_uuid()),
+            organisation,
+            name: "main".into(),
+            root: format!("file://{}/warehouse", folder.path().display()),
+            is_default: true,
+            created_ms: 1,
+        };
+        store.warehouse_create(&warehouse).await.unwrap();
+        let documents = Documents::new(Storage::local(), 1 << 20);
+        let catalog = Arc::new(Catalog::new(Arc::clone(&store) as Arc<dyn Store>, documents, Clock::System));
+        let warehouse = catalog.warehouse(organisation, None).await.unwrap();
+        catalog.namespace_create(&warehouse, &namespace(), &std::collections::BTreeMap::new()).await.unwrap();
+        catalog.table_create(&warehouse, &namespace(), create_request("t"), None).await.unwrap();
+        Self { catalog, store, warehouse, folder }
+    }
+
+    async fn commit(&self, key: &str) -> Result<LoadedTable, CatalogError> {
+        self.catalog.table_commit(&self.warehouse, table(), commit(key), None).await
+    }
+
+    /// Whether the table has the property that [`commit`] sets.
+    async fn has(&self, key: &str) -> bool {
+        let loaded = self.catalog.table_load(&self.warehouse, &table()).await.unwrap();
+        loaded.document.table.properties().contains_key(key)
+    }
+
+    fn metadata_files(&self) -> usize {
+        fn count(folder: &Path) -> usize {
+            let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+            entries.map(|path| if path.is_dir() { count(&path) } else { 1 }).sum()
+        }
+        count(&self.folder.path().join("warehouse"))
+    }
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_was_lost_is_acknowledged_if_it_happened() {
+    let fixture = Fixture::new().await;
+    fixture.store.fail_next(Fault::DoneUnheard);
+    let loaded = fixture.commit("a").await.unwrap();
+    assert!(fixture.has("a").await);
+    assert!(std::fs::exists(loaded.document.location.strip_prefix("file://").unwrap()).unwrap());
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_was_lost_is_refused_if_it_did_not_happen() {
+    let fixture = Fixture::new().await;
+    fixture.store.fail_next(Fault::NotDone);
+    let refused = fixture.commit("a").await;
+    assert!(matches!(refused, Err(CatalogError::Store(StoreError::Unavailable(_)))), "{refused:?}");
+    assert!(!fixture.has("a").await);
+    fixture.commit("a").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_commit_of_which_nothing_is_known_says_so_and_its_document_stays() {
+    let fixture = Fixture::new().await;
+    let before = fixture.metadata_files();
+    fixture.store.fail_next(Fault::NotDoneAndDeaf);
+    let unknown = fixture.commit("a").await;
+    assert!(matches!(unknown, Err(CatalogError::CommitStateUnknown(..))), "{unknown:?}");
+    assert_eq!(fixture.metadata_files(), before + 1);
+}
+
+#[tokio::test]
+async fn a_commit_that_was_overtaken_is_applied_again_and_leaves_one_document() {
+    let fixture = Fixture::new().await;
+    let before = fixture.metadata_files();
+    fixture.store.fail_next(Fault::Overtaken);
+    fixture.commit("a").await.unwrap();
+    assert!(fixture.has("a").await);
+    assert_eq!(fixture.metadata_files(), before + 1);
+}
+
+#[tokio::test]
+async fn a_creation_whose_answer_was_lost_is_acknowledged_only_if_it_happened() {
+    let fixture = Fixture::new().await;
+    let create = async |name: &str| {
+        fixture.catalog.table_create(&fixture.warehouse, &namespace(), create_request(name), None).await
+    };
+    fixture.store.fail_next(Fault::DoneUnheard);
+    assert!(matches!(create("heard").await, Ok(CreatedTable::Created(_))));
+    fixture.store.fail_next(Fault::NotDone);
+    let refused = create("lost").await;
+    assert!(matches!(refused, Err(CatalogError::Store(StoreError::Unavailable(_)))), "{refused:?}");
+    create("lost").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_creation_that_lost_the_race_leaves_no_document() {
+    let fixture = Fixture::new().await;
+    let before = fixture.metadata_files();
+    let creations = (0..8).map(|_| {
+        let (catalog, warehouse) = (Arc::clone(&fixture.catalog), Arc::clone(&fixture.warehouse));
+        tokio::spawn(async move { catalog.table_create(&warehouse, &namespace(), create_request("u"), None).await })
+    });
+    let mut created = 0;
+    for creation in creations.collect::<Vec<_>>() {
+        match creation.await.unwrap() {
+            Ok(_) => created += 1,
+            Err(error) => assert!(matches!(error, CatalogError::TableExists(_)), "{error}"),
+        }
+    }
+    assert_eq!((created, fixture.metadata_files()), (1, before + 1));
+}
+
+#[tokio::test]
+async fn a_commit_runs_to_its_end_though_its_caller_has_gone() {
+    let fixture = Fixture::new().await;
+    {
+        let mut abandoned = Box::pin(fixture.commit("a"));
+        assert!(futures_util::poll!(&mut abandoned).is_pending());
+    }
+    fixture.catalog.finish().await;
+    assert!(fixture.has("a").await);
+}

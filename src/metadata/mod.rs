@@ -1,0 +1,160 @@
+//! Metadata documents: immutable, so read once, kept as bytes ready to send and in parsed form ready to commit.
+
+mod file_name;
+mod gzip;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use tidewater_core::document::{DocumentError, TableMetadata};
+use tidewater_core::location::{Location, LocationError};
+
+pub use file_name::{Compression, next_file_name};
+
+use crate::storage::{Storage, StorageError};
+
+/// One metadata document, as it stands at its location for ever.
+#[derive(Debug)]
+pub struct Document {
+    /// Where it is, as pointers and clients spell it.
+    pub location: String,
+    /// Its JSON, uncompressed.
+    pub json: Bytes,
+    /// What it says.
+    pub table: TableMetadata,
+}
+
+/// Why a document cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum MetadataError {
+    /// The pointer leads to nothing: somebody removed the file.
+    #[error("Failed to open input stream for file: {0}")]
+    Missing(String),
+    /// What is there is not a table's metadata.
+    #[error("Cannot read metadata file {location}: {source}")]
+    Unreadable {
+        /// Where it is.
+        location: String,
+        /// What is wrong with it.
+        source: UnreadableError,
+    },
+    /// Its location is not one.
+    #[error(transparent)]
+    Location(#[from] LocationError),
+    /// It could not be compressed.
+    #[error("cannot compress a metadata file: {0}")]
+    Compress(std::io::Error),
+    /// Storage did not do it.
+    #[error(transparent)]
+    Storage(StorageError),
+}
+
+/// What is wrong with a document.
+#[derive(Debug, thiserror::Error)]
+pub enum UnreadableError {
+    /// It is not valid gzip, or larger than is accepted.
+    #[error(transparent)]
+    Gzip(#[from] std::io::Error),
+    /// It is not valid table metadata.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+}
+
+/// Reads, writes and keeps documents. The memory it takes is bounded by the bytes it was given.
+#[derive(Debug)]
+pub struct Documents {
+    storage: Storage,
+    cache: Cache<String, Arc<Document>, ByWeight>,
+}
+
+/// Weighs a document by the memory it takes.
+#[derive(Debug, Clone)]
+struct ByWeight;
+
+impl Weighter<String, Arc<Document>> for ByWeight {
+    fn weight(&self, key: &String, document: &Arc<Document>) -> u64 {
+        (key.len() + document.location.len() + document.json.len() + document.table.size_bytes()) as u64
+    }
+}
+
+impl Documents {
+    /// A cache of at most `capacity_bytes` before `storage`.
+    #[must_use]
+    pub fn new(storage: Storage, capacity_bytes: u64) -> Self {
+        const EXPECTED_DOCUMENT_BYTES: u64 = 16 * 1024;
+        let expected_documents =
+            usize::try_from(capacity_bytes / EXPECTED_DOCUMENT_BYTES).unwrap_or(usize::MAX).max(16);
+        Self { storage, cache: Cache::with_weighter(expected_documents, capacity_bytes, ByWeight) }
+    }
+
+    /// The document at `location`, from memory or, once for all who wait for it, from storage.
+    ///
+    /// # Errors
+    /// All of [`MetadataError`].
+    pub async fn get(&self, location: &str) -> Result<Arc<Document>, MetadataError> {
+        if let Some(document) = self.cache.get(location) {
+            return Ok(document);
+        }
+        self.cache.get_or_insert_async(location, self.read(location)).await
+    }
+
+    /// Writes a new document and keeps it. It is durable when this returns.
+    ///
+    /// # Errors
+    /// `Storage`, also when something is at `location` already; `Location`.
+    pub async fn create(
+        &self,
+        location: String,
+        table: TableMetadata,
+        compression: Compression,
+    ) -> Result<Arc<Document>, MetadataError> {
+        let at = Location::parse(&location)?;
+        let json = Bytes::from(table.to_json());
+        let stored = match compression {
+            Compression::None => json.clone(),
+            Compression::Gzip => gzip::compress(json.clone()).await.map_err(MetadataError::Compress)?,
+        };
+        self.storage.create(&at, stored).await.map_err(MetadataError::Storage)?;
+        let document = Arc::new(Document { location, json, table });
+        self.cache.insert(document.location.clone(), Arc::clone(&document));
+        Ok(document)
+    }
+
+    /// Removes a document that no pointer ever led to, so that a lost race leaves nothing behind. That it cannot be
+    /// removed harms nobody, so it is only logged.
+    pub async fn discard(&self, document: &Document) {
+        self.cache.remove(document.location.as_str());
+        if let Ok(at) = Location::parse(&document.location)
+            && let Err(error) = self.storage.remove(&at).await
+        {
+            tracing::warn!(%error, "a metadata file that nothing points to stays behind");
+        }
+    }
+
+    /// How many bytes the documents in memory take.
+    #[must_use]
+    pub fn cached_bytes(&self) -> u64 {
+        self.cache.weight()
+    }
+
+    async fn read(&self, location: &str) -> Result<Arc<Document>, MetadataError> {
+        let at = Location::parse(location)?;
+        let stored = match self.storage.read(&at).await {
+            Err(StorageError::NotFound(_)) => return Err(MetadataError::Missing(location.to_owned())),
+            other => other.map_err(MetadataError::Storage)?,
+        };
+        let unreadable = |source| MetadataError::Unreadable { location: location.to_owned(), source };
+        let json = if gzip::is_compressed(&stored) {
+            gzip::decompress(stored).await.map_err(|error| unreadable(error.into()))?
+        } else {
+            stored
+        };
+        let table = TableMetadata::parse(&json).map_err(|error| unreadable(error.into()))?;
+        Ok(Arc::new(Document { location: location.to_owned(), json, table }))
+    }
+}
+
+#[cfg(test)]
+mod tests;

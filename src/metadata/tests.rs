@@ -1,0 +1,92 @@
+use super::*;
+
+const DOCUMENT: &str = r#"{"format-version":2,"table-uuid":"9c12d441-03fe-4693-9a96-a0705ddf69c1","location":"file:///t",
+    "last-sequence-number":0,"last-updated-ms":1,"last-column-id":1,"current-schema-id":0,
+    "schemas":[{"type":"struct","schema-id":0,"fields":[{"id":1,"name":"x","required":false,"type":"long"}]}],
+    "default-spec-id":0,"partition-specs":[{"spec-id":0,"fields":[]}],"last-partition-id":999,
+    "default-sort-order-id":0,"sort-orders":[{"order-id":0,"fields":[]}],"properties":{}}"#;
+
+fn table() -> TableMetadata {
+    TableMetadata::parse(DOCUMENT.as_bytes()).unwrap()
+}
+
+fn location(folder: &tempfile::TempDir, name: &str) -> String {
+    format!("file://{}/{name}", folder.path().display())
+}
+
+fn documents(capacity_bytes: u64) -> Documents {
+    Documents::new(Storage::local(), capacity_bytes)
+}
+
+#[tokio::test]
+async fn a_document_is_read_once_and_then_served_from_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = location(&folder, "t.metadata.json");
+    documents(1 << 20).create(at.clone(), table(), Compression::None).await.unwrap();
+    let documents = documents(1 << 20);
+    let first = documents.get(&at).await.unwrap();
+    std::fs::remove_file(folder.path().join("t.metadata.json")).unwrap();
+    assert!(Arc::ptr_eq(&first, &documents.get(&at).await.unwrap()));
+    assert!(documents.cached_bytes() >= first.json.len() as u64);
+}
+
+#[tokio::test]
+async fn both_ways_of_storing_give_the_same_document() {
+    let folder = tempfile::tempdir().unwrap();
+    for compression in [Compression::None, Compression::Gzip] {
+        let at = location(&folder, &format!("{compression:?}.json"));
+        let written = documents(1 << 20).create(at.clone(), table(), compression).await.unwrap();
+        let read = documents(1 << 20).get(&at).await.unwrap();
+        assert_eq!(read.json, written.json, "{compression:?}");
+    }
+    assert!(gzip::is_compressed(&std::fs::read(folder.path().join("Gzip.json")).unwrap()));
+}
+
+#[tokio::test]
+async fn the_memory_it_takes_is_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let capacity_bytes = 64 * 1024;
+    let documents = documents(capacity_bytes);
+    for n in 0..200 {
+        documents.create(location(&folder, &format!("{n}.json")), table(), Compression::None).await.unwrap();
+        assert!(documents.cached_bytes() <= capacity_bytes, "{n}: {}", documents.cached_bytes());
+    }
+    for n in 0..200 {
+        documents.get(&location(&folder, &format!("{n}.json"))).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn with_no_memory_given_it_still_serves() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = location(&folder, "t.json");
+    let documents = documents(0);
+    documents.create(at.clone(), table(), Compression::None).await.unwrap();
+    documents.get(&at).await.unwrap();
+    assert_eq!(documents.cached_bytes(), 0);
+}
+
+#[tokio::test]
+async fn what_is_not_a_document_is_told_from_what_is_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let documents = documents(1 << 20);
+    assert!(matches!(documents.get(&location(&folder, "none")).await, Err(MetadataError::Missing(_))));
+    for (name, bytes) in
+        [("text", b"hello".as_slice()), ("gzip", &[0x1f, 0x8b, 0, 1]), ("empty", b""), ("other", b"{}")]
+    {
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+        let got = documents.get(&location(&folder, name)).await;
+        assert!(matches!(got, Err(MetadataError::Unreadable { .. })), "{name}: {got:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_discarded_document_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = location(&folder, "t.json");
+    let documents = documents(1 << 20);
+    let document = documents.create(at.clone(), table(), Compression::None).await.unwrap();
+    documents.discard(&document).await;
+    assert!(matches!(documents.get(&at).await, Err(MetadataError::Missing(_))));
+    documents.discard(&document).await;
+}

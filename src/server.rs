@@ -1,0 +1,92 @@
+//! Connections: accepting them, and ending them without cutting off what was begun.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::api::ApiService;
+
+/// How long a client may take to send its headers.
+const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long to wait after an accept that failed, as it does when the process has no file descriptor left.
+const PAUSE_AFTER_FAILED_ACCEPT: Duration = Duration::from_millis(50);
+
+/// A port that accepts connections.
+pub struct Server {
+    listener: TcpListener,
+    service: ApiService,
+}
+
+impl Server {
+    /// Takes the port.
+    ///
+    /// # Errors
+    /// When it cannot be had, which usually means that another process has it.
+    pub async fn bind(listen: SocketAddr, service: ApiService) -> std::io::Result<Self> {
+        Ok(Self { listener: TcpListener::bind(listen).await?, service })
+    }
+
+    /// The address that was taken; its port is known only now if port 0 was asked for.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `shutdown` ends, then lets every request that was begun end, for at most `grace`.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>, grace: Duration) {
+        let graceful = GracefulShutdown::new();
+        let mut connections = Builder::new(TokioExecutor::new());
+        connections.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_READ_TIMEOUT);
+        connections.http2().timer(TokioTimer::new());
+        tokio::pin!(shutdown);
+        loop {
+            let stream = tokio::select! {
+                () = &mut shutdown => break,
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _)) => stream,
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection was not accepted");
+                        tokio::time::sleep(PAUSE_AFTER_FAILED_ACCEPT).await;
+                        continue;
+                    }
+                },
+            };
+            self.spawn(stream, &connections, &graceful);
+        }
+        drop(self.listener);
+        if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
+            tracing::warn!(grace_s = grace.as_secs(), "connections were still open at the end of the grace period");
+        }
+    }
+
+    fn spawn(&self, stream: TcpStream, connections: &Builder<TokioExecutor>, graceful: &GracefulShutdown) {
+        // Answers are written whole, so waiting to fill a packet only delays them.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps its delay");
+        }
+        let service = self.service.clone();
+        let answer = service_fn(move |request: Request<Incoming>| {
+            let service = service.clone();
+            async move { Ok::<_, Infallible>(service.handle(request.map(Body::new)).await) }
+        });
+        let connection = connections.serve_connection(TokioIo::new(stream), answer).into_owned();
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+        });
+    }
+}

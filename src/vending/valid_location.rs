@@ -1,0 +1,106 @@
+//! The proof that a table's locations were checked. Writing and vending take nothing else.
+
+use tidewater_core::document::TableMetadata;
+use tidewater_core::location::{Location, LocationError};
+
+/// Properties of a table that lead its files elsewhere (Iceberg table properties, "Write properties").
+const PATH_PROPERTIES: [&str; 4] =
+    ["write.data.path", "write.metadata.path", "write.object-storage.path", "write.folder-storage.path"];
+
+/// Why a table may not have its files there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LocationRefused {
+    /// It is not a location.
+    #[error(transparent)]
+    Invalid(#[from] LocationError),
+    /// It is outside of what the warehouse may use.
+    #[error("Location '{location}' is outside of its warehouse: use a location below '{root}', or none")]
+    Outside {
+        /// The location, as it was given.
+        location: String,
+        /// The warehouse's root.
+        root: Location,
+    },
+}
+
+/// All the locations that a table's files can be in, each inside its warehouse. The first is the table's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ValidLocations(Vec<Location>);
+
+impl ValidLocations {
+    /// Checks the metadata that *results* from a change, never the change: a location counts wherever it came from.
+    ///
+    /// # Errors
+    /// When one of them is not a location, or is not below `root`.
+    pub fn of(table: &TableMetadata, root: &Location) -> Result<Self, LocationRefused> {
+        let mut locations = vec![inside(table.location(), root)?];
+        for key in PATH_PROPERTIES {
+            if let Some(path) = table.properties().get(key) {
+                let location = inside(path, root)?;
+                if !locations.iter().any(|known| known.contains(&location)) {
+                    locations.push(location);
+                }
+            }
+        }
+        Ok(Self(locations))
+    }
+
+    /// The table's own location.
+    #[must_use]
+    pub fn table(&self) -> &Location {
+        &self.0[0]
+    }
+
+    /// All of them, none inside another.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Location] {
+        &self.0
+    }
+}
+
+/// The canonical form of `text`, which must lie below `root` and not be it: a table at the root would hold all others.
+fn inside(text: &str, root: &Location) -> Result<Location, LocationRefused> {
+    let location = Location::parse(text)?;
+    if root.contains(&location) && &location != root {
+        Ok(location)
+    } else {
+        Err(LocationRefused::Outside { location: text.chars().take(200).collect(), root: root.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(location: &str, properties: &str) -> TableMetadata {
+        let document = format!(
+            r#"{{"format-version":2,"table-uuid":"9c12d441-03fe-4693-9a96-a0705ddf69c1","location":"{location}",
+                "last-sequence-number":0,"last-updated-ms":1,"last-column-id":1,"current-schema-id":0,
+                "schemas":[{{"type":"struct","schema-id":0,"fields":[{{"id":1,"name":"x","required":false,"type":"long"}}]}}],
+                "default-spec-id":0,"partition-specs":[{{"spec-id":0,"fields":[]}}],"last-partition-id":999,
+                "default-sort-order-id":0,"sort-orders":[{{"order-id":0,"fields":[]}}],"properties":{{{properties}}}}}"#
+        );
+        TableMetadata::parse(document.as_bytes()).unwrap()
+    }
+
+    fn refused(location: &str, properties: &str) -> bool {
+        let root = Location::parse("s3://bucket/warehouse").unwrap();
+        ValidLocations::of(&table(location, properties), &root).is_err()
+    }
+
+    #[test]
+    fn every_property_that_leads_files_elsewhere_is_checked() {
+        assert!(!refused("s3://bucket/warehouse/t", ""));
+        for key in PATH_PROPERTIES {
+            assert!(refused("s3://bucket/warehouse/t", &format!(r#""{key}":"s3://bucket/other""#)), "{key}");
+            assert!(!refused("s3://bucket/warehouse/t", &format!(r#""{key}":"s3://bucket/warehouse/d""#)), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_table_is_neither_outside_nor_at_the_root_of_its_warehouse() {
+        for location in ["s3://bucket/warehouse", "s3://bucket/warehouse2/t", "s3://other/warehouse/t", "file:///etc"] {
+            assert!(refused(location, ""), "{location}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Whatever is sent, the answer is a clear error in the right shape, and nothing breaks.
+
+use axum::body::Body;
+use axum::http::{Method, Request};
+use proptest::prelude::*;
+use serde_json::json;
+use tidewater::clock::Clock;
+use tidewater_core::access::Role;
+
+use crate::support::{Catalog, create_table};
+
+const TABLE: &str = "/v1/namespaces/ns/tables/t";
+
+#[tokio::test]
+async fn a_body_that_is_not_what_it_should_be_is_told_so() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    catalog.with_table(&tenant).await;
+    let deep = format!("{{\"requirements\":[],\"updates\":[{}{}]}}", "[".repeat(100_000), "]".repeat(100_000));
+    let bodies: Vec<(&str, Vec<u8>)> = vec![
+        ("/v1/namespaces", b"".to_vec()),
+        ("/v1/namespaces", b"{".to_vec()),
+        ("/v1/namespaces", b"\xff\xfe".to_vec()),
+        ("/v1/namespaces", b"{\"namespace\":[\"caf\xe9\"]}".to_vec()),
+        ("/v1/namespaces", b"{\"namespace\":\"text\"}".to_vec()),
+        ("/v1/namespaces", b"{\"namespace\":[]}".to_vec()),
+        ("/v1/namespaces", b"{\"namespace\":[\"\"]}".to_vec()),
+        ("/v1/namespaces", b"{\"namespace\":[\"a\\u0000b\"]}".to_vec()),
+        ("/v1/namespaces", b"{\"namespace\":[\"a\\u001fb\"]}".to_vec()),
+        ("/v1/namespaces", json!({ "namespace": ["x".repeat(10_000)] }).to_string().into_bytes()),
+        ("/v1/namespaces", json!({ "namespace": vec!["x"; 1_000] }).to_string().into_bytes()),
+        ("/v1/namespaces", b"{\"namespace\":[\"n\"],\"properties\":{\"a\":1}}".to_vec()),
+        ("/v1/namespaces/ns/properties", b"[]".to_vec()),
+        ("/v1/namespaces/ns/tables", b"{\"name\":\"u\"}".to_vec()),
+        ("/v1/namespaces/ns/tables", b"{\"name\":\"u\",\"schema\":{\"type\":\"struct\",\"fields\":7}}".to_vec()),
+        ("/v1/namespaces/ns/tables", b"{\"name\":7,\"schema\":{\"type\":\"struct\",\"fields\":[]}}".to_vec()),
+        ("/v1/namespaces/ns/tables", create_table(&"x".repeat(10_000)).to_string().into_bytes()),
+        ("/v1/tables/rename", b"{\"source\":{\"namespace\":[\"ns\"],\"name\":\"t\"}}".to_vec()),
+        (TABLE, b"null".to_vec()),
+        (TABLE, b"{\"requirements\":[],\"updates\":[{\"action\":\"burn\"}]}".to_vec()),
+        (TABLE, b"{\"requirements\":[{\"type\":\"assert-luck\"}],\"updates\":[]}".to_vec()),
+        (TABLE, b"{\"requirements\":[],\"updates\":[{}]}".to_vec()),
+        (
+            TABLE,
+            b"{\"requirements\":[],\"updates\":[{\"action\":\"set-current-schema\",\"schema-id\":\"one\"}]}".to_vec(),
+        ),
+        (TABLE, b"{\"requirements\":[],\"updates\":[{\"action\":\"set-current-schema\",\"schema-id\":99}]}".to_vec()),
+        (TABLE, b"{\"requirements\":[],\"updates\":[{\"action\":\"add-snapshot\",\"snapshot\":{}}]}".to_vec()),
+        (TABLE, deep.into_bytes()),
+    ];
+    for (path, body) in bodies {
+        let shown = String::from_utf8_lossy(&body).chars().take(100).collect::<String>();
+        let answer = catalog.bytes(&tenant.key, Method::POST, path, body).await;
+        let message = answer.error(400, "BadRequestException");
+        assert!(message.len() < 1_000, "{shown}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_that_is_not_utf8_or_names_too_much_is_told_so() {
+    let catalog = Catalog::new().await;
+    let key = catalog.tenant("acme", "enterprise").await.key;
+    for path in [
+        "/v1/namespaces/%FF".to_owned(),
+        "/v1/namespaces/a%1F".to_owned(),
+        "/v1/namespaces/a%00".to_owned(),
+        format!("/v1/namespaces/{}", "x".repeat(5_000)),
+        "/v1/namespaces/ns/tables/%C3%28".to_owned(),
+    ] {
+        catalog.get(&key, &path).await.error(400, "BadRequestException");
+    }
+    catalog.get(&key, "/v1/unknown/route/here").await.error(404, "NotFoundException");
+    catalog.bytes(&key, Method::PUT, "/v1/namespaces", "{}").await.error(405, "MethodNotAllowedException");
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_whether_or_not_it_says_how_long_it_is() {
+    let catalog = Catalog::with(|config| config.api.max_body_bytes = 1_000).await;
+    let key = catalog.tenant("acme", "enterprise").await.key;
+    let large = "x".repeat(1_001);
+    let answer = catalog.bytes(&key, Method::POST, "/v1/namespaces", large.clone()).await;
+    answer.error(413, "PayloadTooLargeException");
+    let request = Request::post("/v1/namespaces").header("authorization", format!("Bearer {key}"));
+    let request = request.header("content-length", "1001").body(Body::from(large)).unwrap();
+    catalog.send(request).await.error(413, "PayloadTooLargeException");
+}
+
+#[tokio::test]
+async fn nobody_gets_in_without_a_good_credential() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    let expired = catalog.key(tenant.organisation, Role::Admin, Some(Clock::System.now_ms() - 1_000)).await;
+    let unknown = tidewater::auth::key::key_text(&[7; 32]).expose().clone();
+    let mut credentials: Vec<Option<Vec<u8>>> = vec![None, Some(b"Bearer caf\xe9".to_vec()), Some(vec![b'x'; 100_000])];
+    credentials.extend(
+        ["", "Bearer", "Bearer None", "Bearer flx_", "Basic eDp5", "Bearer a.b.c", "bearer x y"]
+            .map(|text| Some(text.into())),
+    );
+    credentials
+        .extend([expired, unknown, format!("{}x", tenant.key)].map(|key| Some(format!("Bearer {key}").into_bytes())));
+    credentials.push(Some(b"Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.".to_vec()));
+    for credential in credentials {
+        let mut request = Request::get("/v1/namespaces");
+        if let Some(credential) = &credential {
+            request = request.header("authorization", credential.as_slice());
+        }
+        let answer = catalog.send(request.body(Body::empty()).unwrap()).await;
+        answer.error(401, "NotAuthorizedException");
+        assert!(answer.header("www-authenticate").starts_with("Bearer"));
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_refused_once_the_cache_has_forgotten_it() {
+    let catalog = Catalog::with(|config| config.auth.cache_s = 0).await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    catalog.get(&tenant.key, "/v1/namespaces").await.ok(200);
+    let store = catalog.app.store();
+    let id = store.key_list(tenant.organisation).await.unwrap()[0].id;
+    store.key_revoke(tenant.organisation, id, Clock::System.now_ms()).await.unwrap();
+    let refused = catalog.get(&tenant.key, "/v1/namespaces").await;
+    assert!(refused.error(401, "NotAuthorizedException").contains("revoked"));
+}
+
+/// A commit or creation with one value of it replaced by another of any type.
+fn mutated() -> impl Strategy<Value = serde_json::Value> {
+    let commits = prop::sample::select(vec![
+        create_table("fuzzed"),
+        json!({ "requirements": [{ "type": "assert-current-schema-id", "current-schema-id": 0 }],
+            "updates": [{ "action": "add-snapshot", "snapshot": { "snapshot-id": 1, "sequence-number": 1,
+                "timestamp-ms": 1, "manifest-list": "x", "summary": { "operation": "append" } } },
+                { "action": "set-snapshot-ref", "ref-name": "main", "type": "branch", "snapshot-id": 1 }] }),
+        json!({ "requirements": [], "updates": [
+            { "action": "add-spec", "spec": { "spec-id": 0, "fields": [
+                { "source-id": 1, "field-id": 1000, "name": "p", "transform": "bucket[4]" }] } },
+            { "action": "set-default-spec", "spec-id": -1 },
+            { "action": "add-sort-order", "sort-order": { "order-id": 1, "fields": [
+                { "source-id": 1, "transform": "identity", "direction": "asc", "null-order": "nulls-first" }] } },
+            { "action": "set-properties", "updates": { "a": "b" } }] }),
+    ]);
+    let values = prop::sample::select(vec![
+        json!(null),
+        json!(-1),
+        json!(i64::MAX),
+        json!(1e300),
+        json!("x"),
+        json!(""),
+        json!([]),
+        json!({}),
+        json!(true),
+        json!(["x"]),
+        json!({ "type": "struct", "fields": [{}] }),
+    ]);
+    (commits, values, any::<prop::sample::Index>()).prop_map(|(mut commit, value, at)| {
+        let mut paths = Vec::new();
+        pointers(&commit, &mut String::new(), &mut paths);
+        if let Some(target) = commit.pointer_mut(&paths[at.index(paths.len())]) {
+            *target = value;
+        }
+        commit
+    })
+}
+
+fn pointers(value: &serde_json::Value, at: &mut String, found: &mut Vec<String>) {
+    found.push(at.clone());
+    let length = at.len();
+    let mut below = |key: String, value: &serde_json::Value| {
+        at.push('/');
+        at.push_str(&key);
+        pointers(value, at, found);
+        at.truncate(length);
+    };
+    match value {
+        serde_json::Value::Object(fields) => fields.iter().for_each(|(key, value)| below(key.clone(), value)),
+        serde_json::Value::Array(items) => items.iter().enumerate().for_each(|(n, value)| below(n.to_string(), value)),
+        _ => {}
+    }
+}
+
+#[test]
+fn no_mutation_of_a_valid_request_is_answered_with_a_failure_of_the_server() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (catalog, tenant) = runtime.block_on(async {
+        let catalog = Catalog::new().await;
+        let tenant = catalog.tenant("acme", "enterprise").await;
+        catalog.with_table(&tenant).await;
+        (catalog, tenant)
+    });
+    proptest!(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() }, |(request in mutated())| {
+        let path = if request.get("name").is_some() { "/v1/namespaces/ns/tables" } else { TABLE };
+        let answer = runtime.block_on(catalog.post(&tenant.key, path, &request));
+        prop_assert!(answer.status.as_u16() < 500, "{request}: {answer:?}");
+        runtime.block_on(catalog.get(&tenant.key, TABLE)).ok(200);
+    });
+}

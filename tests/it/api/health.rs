@@ -1,0 +1,24 @@
+//! `GET /health`, and what every answer has.
+
+use axum::body::Body;
+use axum::http::Request;
+use serde_json::json;
+
+use crate::support::Catalog;
+
+#[tokio::test]
+async fn it_needs_no_key() {
+    let catalog = Catalog::new().await;
+    let answer = catalog.send(Request::get("/health").body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.ok(200), json!({ "status": "ok" }));
+}
+
+#[tokio::test]
+async fn every_answer_has_a_request_id_the_clients_own_if_it_can_be_used() {
+    let catalog = Catalog::new().await;
+    let with = |id: &'static str| Request::get("/nowhere").header("x-request-id", id).body(Body::empty()).unwrap();
+    assert_eq!(catalog.send(with("abc-1")).await.header("x-request-id"), "abc-1");
+    let replaced = catalog.send(with("two words")).await;
+    assert_eq!(replaced.header("x-request-id").len(), 36);
+    replaced.error(404, "NotFoundException");
+}

@@ -1,0 +1,59 @@
+//! Organisations see nothing of each other.
+
+use axum::http::Method;
+use serde_json::json;
+
+use crate::support::{Catalog, create_table};
+
+#[tokio::test]
+async fn another_organisation_s_names_are_as_good_as_none() {
+    let catalog = Catalog::new().await;
+    let (ann, bob) = (catalog.tenant("ann", "enterprise").await, catalog.tenant("bob", "enterprise").await);
+    catalog.warehouse(ann.organisation, "anns").await;
+    let created = catalog.with_table(&ann).await;
+    catalog.post(&bob.key, "/v1/namespaces", &json!({ "namespace": ["own"] })).await.ok(200);
+
+    let before = catalog.get(&bob.key, "/v1/namespaces/never").await;
+    let foreign = catalog.get(&bob.key, "/v1/namespaces/ns").await;
+    assert_eq!(
+        before.error(404, "NoSuchNamespaceException").replace("never", "ns"),
+        foreign.error(404, "NoSuchNamespaceException")
+    );
+    let rename =
+        json!({ "source": { "namespace": ["ns"], "name": "t" }, "destination": { "namespace": ["own"], "name": "t" } });
+    for (method, path, body) in [
+        (Method::GET, "/v1/namespaces/ns/tables", json!(null)),
+        (Method::GET, "/v1/namespaces/ns/tables/t", json!(null)),
+        (Method::GET, "/v1/anns/namespaces", json!(null)),
+        (Method::GET, "/v1/config?warehouse=anns", json!(null)),
+        (Method::DELETE, "/v1/namespaces/ns", json!(null)),
+        (Method::DELETE, "/v1/namespaces/ns/tables/t", json!(null)),
+        (Method::POST, "/v1/namespaces/ns/properties", json!({ "updates": { "a": "b" } })),
+        (Method::POST, "/v1/namespaces/ns/tables", create_table("x")),
+        (Method::POST, "/v1/namespaces/ns/tables/t", json!({ "requirements": [], "updates": [] })),
+        (Method::POST, "/v1/namespaces/ns/tables/t/metrics", json!({})),
+        (Method::POST, "/v1/tables/rename", rename),
+    ] {
+        let answer = catalog.bytes(&bob.key, method.clone(), path, body.to_string()).await;
+        assert_eq!(answer.status, 404, "{method} {path}: {answer:?}");
+    }
+    assert_eq!(catalog.get(&bob.key, "/v1/namespaces").await.ok(200)["namespaces"], json!([["own"]]));
+    assert_eq!(catalog.get(&ann.key, "/v1/namespaces/ns/tables/t").await.ok(200), created);
+}
+
+#[tokio::test]
+async fn a_table_cannot_be_put_into_another_organisation_s_warehouse() {
+    let catalog = Catalog::new().await;
+    let (ann, bob) = (catalog.tenant("ann", "enterprise").await, catalog.tenant("bob", "enterprise").await);
+    let location = catalog.with_table(&ann).await["metadata"]["location"].clone();
+    catalog.post(&bob.key, "/v1/namespaces", &json!({ "namespace": ["own"] })).await.ok(200);
+    let mut request = create_table("stolen");
+    request["location"] = location.clone();
+    for stage in [false, true] {
+        request["stage-create"] = json!(stage);
+        let refused = catalog.post(&bob.key, "/v1/namespaces/own/tables", &request).await;
+        refused.error(400, "BadRequestException");
+    }
+    let namespace = json!({ "namespace": ["theirs"], "properties": { "location": location } });
+    catalog.post(&bob.key, "/v1/namespaces", &namespace).await.error(400, "BadRequestException");
+}

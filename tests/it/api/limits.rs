@@ -1,0 +1,73 @@
+//! What a tier includes: requests a day, tables, and the API at all.
+
+use serde_json::json;
+
+use crate::support::{Catalog, create_table};
+
+#[tokio::test]
+async fn the_day_s_requests_are_counted_and_then_refused_until_midnight() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "tiny").await;
+    for remaining in (0..5).rev() {
+        let answer = catalog.get(&tenant.key, "/v1/namespaces").await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("ratelimit-limit"), "5");
+        assert_eq!(answer.header("ratelimit-remaining"), remaining.to_string());
+        assert!(answer.header("ratelimit").starts_with(&format!("\"day\";r={remaining};t=")));
+    }
+    let refused = catalog.get(&tenant.key, "/v1/namespaces").await;
+    refused.error(429, "TooManyRequestsException");
+    let retry_after_s: u64 = refused.header("retry-after").parse().unwrap();
+    assert!((1..=86_400).contains(&retry_after_s), "{retry_after_s}");
+    assert_eq!(refused.header("ratelimit-remaining"), "0");
+
+    let other = catalog.tenant("other", "tiny").await;
+    catalog.get(&other.key, "/v1/namespaces").await.ok(200);
+}
+
+#[tokio::test]
+async fn the_count_survives_a_restart_and_is_shared_by_all_keys() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "tiny").await;
+    for _ in 0..3 {
+        catalog.get(&tenant.key, "/v1/config").await.ok(200);
+    }
+    let catalog = Catalog::reopen(catalog.stop().await, |_| ()).await;
+    let second = catalog.key(tenant.organisation, tidewater_core::access::Role::Reader, None).await;
+    catalog.get(&second, "/v1/config").await.ok(200);
+    catalog.get(&tenant.key, "/v1/config").await.ok(200);
+    catalog.get(&second, "/v1/config").await.error(429, "TooManyRequestsException");
+}
+
+#[tokio::test]
+async fn a_tier_without_the_catalog_is_told_so() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "free").await;
+    let refused = catalog.get(&tenant.key, "/v1/namespaces").await;
+    assert!(refused.error(403, "ForbiddenException").contains("tier"));
+}
+
+#[tokio::test]
+async fn an_unlimited_tier_is_not_told_of_limits() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    let answer = catalog.get(&tenant.key, "/v1/namespaces").await;
+    assert!(!answer.headers.contains_key("ratelimit-limit"), "{:?}", answer.headers);
+}
+
+#[tokio::test]
+async fn a_tier_s_tables_are_counted_over_all_warehouses() {
+    let tables = |config: &mut tidewater::config::Config| {
+        config.tiers.get_mut("tiny").unwrap().requests_per_day = None;
+    };
+    let catalog = Catalog::with(tables).await;
+    let tenant = catalog.tenant("acme", "tiny").await;
+    catalog.warehouse(tenant.organisation, "second").await;
+    catalog.with_table(&tenant).await;
+    catalog.post(&tenant.key, "/v1/second/namespaces", &json!({ "namespace": ["ns"] })).await.ok(200);
+    catalog.post(&tenant.key, "/v1/second/namespaces/ns/tables", &create_table("t")).await.ok(200);
+    let third = catalog.post(&tenant.key, "/v1/namespaces/ns/tables", &create_table("u")).await;
+    assert!(third.error(403, "ForbiddenException").contains("includes 2 tables"));
+    catalog.delete(&tenant.key, "/v1/namespaces/ns/tables/t").await.ok(204);
+    catalog.post(&tenant.key, "/v1/namespaces/ns/tables", &create_table("u")).await.ok(200);
+}

@@ -1,0 +1,171 @@
+//! A catalog in this process, and requests to it.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tidewater::app::App;
+use tidewater::auth::key::{entropy, issue_key};
+use tidewater::clock::{Clock, fresh_uuid};
+use tidewater::config::Config;
+use tidewater::store::{Organisation, Warehouse};
+use tidewater_core::access::Role;
+use tidewater_core::ids::{OrganisationId, WarehouseId};
+use tidewater_core::limits::Tier;
+
+/// A catalog with a folder of its own. It serves without a port: requests are given to it as values.
+pub(crate) struct Catalog {
+    pub(crate) app: App,
+    pub(crate) folder: Arc<tempfile::TempDir>,
+}
+
+/// An organisation with a key.
+#[derive(Clone)]
+pub(crate) struct Tenant {
+    pub(crate) organisation: OrganisationId,
+    pub(crate) key: String,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Answer {
+    /// The body, which must be JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.bytes)))
+    }
+
+    /// Asserts success with that status, and gives the body (null when there is none).
+    #[track_caller]
+    pub(crate) fn ok(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.bytes));
+        if self.bytes.is_empty() { Value::Null } else { self.json() }
+    }
+
+    /// Asserts an error in the specification's shape, with that status and type; gives its message.
+    #[track_caller]
+    pub(crate) fn error(&self, status: u16, kind: &str) -> String {
+        let body = self.json();
+        assert_eq!((self.status.as_u16(), &body["error"]["type"]), (status, &json!(kind)), "{body}");
+        assert_eq!(body["error"]["code"], status, "{body}");
+        assert_eq!(body.as_object().map(serde_json::Map::len), Some(1), "nothing but the error: {body}");
+        body["error"]["message"].as_str().expect("a message").to_owned()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).unwrap_or_else(|| panic!("no {name} in {:?}", self.headers)).to_str().expect("text")
+    }
+}
+
+impl Catalog {
+    pub(crate) async fn new() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::reopen(Arc::new(tempfile::tempdir().expect("a folder")), change).await
+    }
+
+    /// A catalog over what another left in a folder.
+    pub(crate) async fn reopen(folder: Arc<tempfile::TempDir>, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config {
+            listen: "127.0.0.1:0".parse().expect("an address"),
+            data_dir: folder.path().join("data"),
+            ..Config::default()
+        };
+        config.tiers.insert("tiny".to_owned(), Tier { catalog: true, requests_per_day: Some(5), max_tables: Some(2) });
+        change(&mut config);
+        Self { app: App::start(config).await.expect("a catalog"), folder }
+    }
+
+    /// Ends it as a signal would: what is in memory is written down.
+    pub(crate) async fn stop(self) -> Arc<tempfile::TempDir> {
+        self.app.run_until(async {}).await.expect("an orderly end");
+        self.folder
+    }
+
+    /// An organisation with a default warehouse `main` and an admin's key.
+    pub(crate) async fn tenant(&self, name: &str, tier: &str) -> Tenant {
+        let organisation = Organisation {
+            id: OrganisationId(fresh_uuid()),
+            name: name.to_owned(),
+            tier: tier.to_owned(),
+            created_ms: Clock::System.now_ms(),
+        };
+        self.app.store().organisation_create(&organisation).await.expect("an organisation");
+        self.warehouse(organisation.id, "main").await;
+        Tenant { organisation: organisation.id, key: self.key(organisation.id, Role::Admin, None).await }
+    }
+
+    pub(crate) async fn warehouse(&self, organisation: OrganisationId, name: &str) {
+        let warehouse = Warehouse {
+            id: WarehouseId(fresh_uuid()),
+            organisation,
+            name: name.to_owned(),
+            root: format!("file://{}/{organisation}/{name}", self.folder.path().display()),
+            is_default: false,
+            created_ms: Clock::System.now_ms(),
+        };
+        self.app.store().warehouse_create(&warehouse).await.expect("a warehouse");
+    }
+
+    pub(crate) async fn key(&self, organisation: OrganisationId, role: Role, expires_ms: Option<i64>) -> String {
+        let store = self.app.store();
+        let now_ms = expires_ms.map_or_else(|| Clock::System.now_ms(), |expires_ms| expires_ms - 1);
+        let random = entropy().expect("random bytes");
+        let issued = issue_key(store.as_ref(), organisation, "test", role, expires_ms, now_ms, &random).await;
+        issued.expect("a key").1.expose().clone()
+    }
+
+    /// Sends any request.
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.app.service().handle(request).await;
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.expect("a body").to_bytes().to_vec();
+        Answer { status: parts.status, headers: parts.headers, bytes }
+    }
+
+    /// Sends a signed-in request with these bytes as its body.
+    pub(crate) async fn bytes(&self, key: &str, method: Method, path: &str, body: impl Into<Vec<u8>>) -> Answer {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("authorization", format!("Bearer {key}"))
+            .header("content-type", "application/json");
+        self.send(request.body(Body::from(body.into())).expect("a request")).await
+    }
+
+    pub(crate) async fn get(&self, key: &str, path: &str) -> Answer {
+        self.bytes(key, Method::GET, path, "").await
+    }
+
+    pub(crate) async fn delete(&self, key: &str, path: &str) -> Answer {
+        self.bytes(key, Method::DELETE, path, "").await
+    }
+
+    pub(crate) async fn post(&self, key: &str, path: &str, body: &Value) -> Answer {
+        self.bytes(key, Method::POST, path, body.to_string()).await
+    }
+
+    /// A namespace `ns` with a table `t` of two columns; gives the answer to its creation.
+    pub(crate) async fn with_table(&self, tenant: &Tenant) -> Value {
+        self.post(&tenant.key, "/v1/namespaces", &json!({ "namespace": ["ns"] })).await.ok(200);
+        self.post(&tenant.key, "/v1/namespaces/ns/tables", &create_table("t")).await.ok(200)
+    }
+}
+
+/// A request for a table of two columns.
+pub(crate) fn create_table(name: &str) -> Value {
+    json!({ "name": name, "schema": { "type": "struct", "fields": [
+        { "id": 1, "name": "id", "required": true, "type": "long" },
+        { "id": 2, "name": "text", "required": false, "type": "string" },
+    ] } })
+}
