@@ -1,3 +1,13 @@
 //! The `tidewater` command.
 
-fn main() {}
+mod cli;
+
+use std::process::ExitCode;
+
+// Requests are many small, short-lived allocations on several threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -106,3 +106,23 @@ fn the_documented_tiers_are_the_defaults() {
         assert!(page.contains(&row), "docs/configuration.md has no row\n{row}");
     }
 }
+
+#[test]
+fn every_error_type_is_documented() {
+    let page = std::fs::read_to_string(root().join("docs/errors.md")).unwrap();
+    let mut types = BTreeSet::new();
+    for file in files(&[".rs"]).iter().filter(|file| file.path.starts_with("src/api/") && !file.is_test()) {
+        for (_, line) in file.code() {
+            let words = line.split('"').skip(1).step_by(2);
+            let is_type = |word: &&str| {
+                word.chars().all(|c| c.is_ascii_alphanumeric())
+                    && (word.ends_with("Exception") || word.ends_with("Error"))
+            };
+            types.extend(words.filter(is_type).map(str::to_owned));
+        }
+    }
+    assert!(types.contains("CommitFailedException"), "{types:?}");
+    for name in &types {
+        assert!(page.contains(&format!("`{name}`")), "docs/errors.md does not tell of {name}");
+    }
+}

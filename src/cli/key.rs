@@ -1,0 +1,138 @@
+//! `tidewater key`.
+
+use anyhow::Result;
+use clap::Subcommand;
+use serde_json::json;
+use tidewater_core::access::Role;
+use tidewater_core::ids::KeyId;
+
+use super::output::{self, Format};
+use super::session::{OrganisationArgument, Session};
+use super::time;
+use tidewater::auth::{entropy, issue_key};
+use tidewater::store::{ApiKey, Resource, Store, StoreError};
+
+/// What can be done with API keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a key; it is shown once and cannot be shown again
+    #[command(after_help = "\
+Examples:
+  tidewater key create ci --org acme --role writer --expires-in 90d
+  KEY=$(tidewater key create notebook --role reader)
+
+Roles: a reader lists and loads, a writer also creates and commits, an admin also administers the organisation.
+Only the key is printed on standard output; what is kept of it is a hash.")]
+    Create {
+        /// What it is for
+        name: String,
+        #[command(flatten)]
+        organisation: OrganisationArgument,
+        /// What it may do: reader, writer or admin
+        #[arg(long, default_value = "writer")]
+        role: Role,
+        /// After how long it is refused, such as 90d or 12h [default: never]
+        #[arg(long, value_name = "DURATION", value_parser = time::parse_duration_ms)]
+        expires_in: Option<i64>,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// List an organisation's keys, without their secrets
+    List {
+        #[command(flatten)]
+        organisation: OrganisationArgument,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Refuse a key from now on; a running server does within seconds
+    #[command(after_help = "Example:\n  tidewater key revoke 0198c2a4-5e1f-7a60-9d1b-2f6f0c1d2e3a --org acme")]
+    Revoke {
+        /// Its id, as `key list` shows it
+        id: KeyId,
+        #[command(flatten)]
+        organisation: OrganisationArgument,
+    },
+}
+
+/// Does one of them.
+pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
+    let store = session.store()?;
+    match command {
+        Command::Create { name, organisation, role, expires_in, format } => {
+            let organisation = organisation.find(&store).await?;
+            let now_ms = session.clock.now_ms();
+            let expires_ms = expires_in.map(|expires_in_ms| now_ms + expires_in_ms);
+            let (key, text) = issue_key(&store, organisation.id, name, *role, expires_ms, now_ms, &entropy()?).await?;
+            if format.json {
+                let mut shown = as_json(&key, now_ms);
+                shown["api_key"] = json!(text.expose());
+                return output::json(&shown);
+            }
+            output::note(&format!(
+                "key '{name}' of organisation '{}', role {role}, expires {}, id {}; keep it, it is not shown again:",
+                organisation.name,
+                time::shown_or(expires_ms, "never"),
+                key.id
+            ));
+            output::line(text.expose())
+        }
+        Command::List { organisation, format } => {
+            let organisation = organisation.find(&store).await?;
+            let keys = store.key_list(organisation.id).await?;
+            list(&keys, session.clock.now_ms(), *format)
+        }
+        Command::Revoke { id, organisation } => {
+            let organisation = organisation.find(&store).await?;
+            let revoked = store.key_revoke(organisation.id, *id, session.clock.now_ms()).await;
+            revoked.map_err(|error| match error {
+                StoreError::NotFound(Resource::Key) => {
+                    anyhow::anyhow!("organisation '{}' has no key {id}: see `tidewater key list`", organisation.name)
+                }
+                other => other.into(),
+            })?;
+            output::line(&format!("key {id} is revoked"))
+        }
+    }
+}
+
+fn list(keys: &[ApiKey], now_ms: i64, format: Format) -> Result<()> {
+    if format.json {
+        return output::json(&keys.iter().map(|key| as_json(key, now_ms)).collect::<Vec<_>>());
+    }
+    let row = |key: &ApiKey| {
+        vec![
+            key.id.to_string(),
+            key.name.clone(),
+            key.role.to_string(),
+            state(key, now_ms).to_owned(),
+            time::shown(key.created_ms),
+            time::shown_or(key.expires_ms, "never"),
+            time::shown_or(key.last_used_ms, "never"),
+        ]
+    };
+    let headings = ["id", "name", "role", "state", "created", "expires", "last used"];
+    output::table(&headings, &keys.iter().map(row).collect::<Vec<_>>(), "the organisation has no keys yet")
+}
+
+fn state(key: &ApiKey, now_ms: i64) -> &'static str {
+    if key.revoked_ms.is_some() {
+        "revoked"
+    } else if key.expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms) {
+        "expired"
+    } else {
+        "active"
+    }
+}
+
+fn as_json(key: &ApiKey, now_ms: i64) -> serde_json::Value {
+    json!({
+        "id": key.id,
+        "name": key.name,
+        "role": key.role.as_str(),
+        "state": state(key, now_ms),
+        "created": time::shown(key.created_ms),
+        "expires": key.expires_ms.map(time::shown),
+        "last_used": key.last_used_ms.map(time::shown),
+        "revoked": key.revoked_ms.map(time::shown),
+    })
+}

@@ -1,0 +1,116 @@
+//! `tidewater quickstart`: a catalog that a newcomer can query a minute later.
+
+mod memory;
+mod set_up;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+
+use super::output::{self, Format};
+use super::serve::{ServerArguments, start, stop_signal};
+use super::{logs, snippets};
+use tidewater::config::{Config, Flags};
+
+const EXAMPLES: &str = "\
+Examples:
+  tidewater quickstart
+  tidewater quickstart --data-dir /tmp/tide --listen 127.0.0.1:9000
+
+With --json, one line of JSON is printed as soon as the catalog answers: uri, warehouse, api_key, namespace and table.
+Started again on the same folder it prints the same, and everything is as it was.";
+
+/// What `quickstart` takes.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    server: ServerArguments,
+    #[command(flatten)]
+    format: Format,
+}
+
+impl Arguments {
+    /// What these set.
+    pub(crate) fn flags(&self) -> Flags {
+        self.server.flags()
+    }
+}
+
+/// What a client needs to know. With `--json`, scripts read it, so its fields stay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Welcome {
+    /// Where the catalog answers.
+    pub(crate) uri: String,
+    /// The warehouse.
+    pub(crate) warehouse: &'static str,
+    /// An administrator's key, in the clear: this catalog is one person's, on one machine.
+    pub(crate) api_key: String,
+    /// The namespace of the sample table.
+    pub(crate) namespace: &'static str,
+    /// The sample table.
+    pub(crate) table: &'static str,
+}
+
+/// Starts the catalog, fills it if that is not done yet, tells how to query it, and serves until the process is told to
+/// stop.
+pub(crate) async fn run(config: Config, arguments: &Arguments) -> Result<()> {
+    logs::start(&config.log)?;
+    let stop = stop_signal()?;
+    let data_dir = config.data_dir.clone();
+    let app = start(config).await?;
+    let listening = app.local_addr()?;
+    let api_key = set_up::complete(app.store().as_ref(), app.catalog(), &data_dir).await?;
+    let welcome = Welcome {
+        uri: uri(listening),
+        warehouse: set_up::NAME,
+        api_key,
+        namespace: tidewater::sample::NAMESPACE,
+        table: tidewater::sample::TABLE,
+    };
+    if arguments.format.json {
+        output::line(&serde_json::to_string(&welcome)?)?;
+    } else {
+        output::line(&snippets::banner(&welcome, &data_dir))?;
+    }
+    // The port is open since `start`: who connects from now on is answered as soon as the next line runs.
+    app.run_until(stop).await
+}
+
+/// Where a client on this machine reaches a server that listens there.
+fn uri(listening: SocketAddr) -> String {
+    let host = match listening.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        other => other,
+    };
+    format!("http://{}", SocketAddr::new(host, listening.port()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_given_an_address_that_it_can_connect_to() {
+        for (listening, expected) in [
+            ("127.0.0.1:8181", "http://127.0.0.1:8181"),
+            ("0.0.0.0:80", "http://127.0.0.1:80"),
+            ("[::]:80", "http://[::1]:80"),
+            ("10.0.0.7:80", "http://10.0.0.7:80"),
+        ] {
+            assert_eq!(uri(listening.parse().unwrap()), expected);
+        }
+    }
+
+    #[test]
+    fn scripts_find_the_fields_that_they_were_promised() {
+        let welcome = Welcome { uri: "u".into(), warehouse: "w", api_key: "k".into(), namespace: "n", table: "t" };
+        assert_eq!(
+            serde_json::to_string(&welcome).unwrap(),
+            r#"{"uri":"u","warehouse":"w","api_key":"k","namespace":"n","table":"t"}"#
+        );
+    }
+}

@@ -1,0 +1,142 @@
+//! Fills a new catalog, step by step. Each step looks whether it is done, so that a start which was killed in the middle
+//! is completed by the next one.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, anyhow};
+use tidewater_core::access::Role;
+use tidewater_core::commit::{CreateTable, TableCommit};
+use tidewater_core::ids::{KeyId, OrganisationId, WarehouseId};
+use tidewater_core::location::Location;
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+
+use super::memory::Memory;
+use tidewater::auth::entropy;
+use tidewater::auth::key::{digest, key_text};
+use tidewater::catalog::{Catalog, CatalogError, OpenWarehouse};
+use tidewater::clock::{Clock, fresh_ordered_uuid};
+use tidewater::sample;
+use tidewater::store::{ApiKey, Organisation, Properties, Store, Warehouse};
+
+/// What the organisation, the warehouse and the key are called.
+pub(super) const NAME: &str = "quickstart";
+
+const TIER: &str = "enterprise";
+
+/// Makes sure that everything is there. Gives the key's text.
+pub(super) async fn complete(store: &dyn Store, catalog: &Arc<Catalog>, data_dir: &Path) -> Result<String> {
+    let now_ms = Clock::System.now_ms();
+    let organisation = ensure_organisation(store, now_ms).await?;
+    ensure_warehouse(store, organisation, data_dir, now_ms).await?;
+    let mut memory = ensure_key(store, organisation, data_dir, now_ms).await?;
+    if !memory.sample_complete {
+        let warehouse = catalog.warehouse(organisation, Some(NAME)).await?;
+        ensure_sample(catalog, &warehouse).await.context("cannot make the sample table")?;
+        memory.sample_complete = true;
+        memory.write(data_dir)?;
+    }
+    Ok(memory.api_key)
+}
+
+async fn ensure_organisation(store: &dyn Store, now_ms: i64) -> Result<OrganisationId> {
+    if let Some(found) = store.organisation_by_name(NAME).await? {
+        return Ok(found.id);
+    }
+    let id = OrganisationId(fresh_ordered_uuid());
+    let new = Organisation { id, name: NAME.to_owned(), tier: TIER.to_owned(), created_ms: now_ms };
+    store.organisation_create(&new).await?;
+    Ok(id)
+}
+
+async fn ensure_warehouse(store: &dyn Store, organisation: OrganisationId, data_dir: &Path, now_ms: i64) -> Result<()> {
+    if store.warehouse_list(organisation).await?.iter().any(|warehouse| warehouse.name == NAME) {
+        return Ok(());
+    }
+    let folder = data_dir.join("warehouse");
+    let folder = folder.to_str().ok_or_else(|| anyhow!("the data folder's name is not Unicode: choose another"))?;
+    let root =
+        Location::parse(folder).context("tables cannot be put into the data folder: choose another --data-dir")?;
+    let new = Warehouse {
+        id: WarehouseId(fresh_ordered_uuid()),
+        organisation,
+        name: NAME.to_owned(),
+        root: root.to_string(),
+        is_default: true,
+        created_ms: now_ms,
+    };
+    Ok(store.warehouse_create(&new).await?)
+}
+
+/// The key is written to its file before the store knows it: killed in between, the next start lets the store know it.
+async fn ensure_key(store: &dyn Store, organisation: OrganisationId, data_dir: &Path, now_ms: i64) -> Result<Memory> {
+    let remembered = Memory::read(data_dir)?;
+    let known = match &remembered {
+        Some(memory) => store.key_by_digest(&digest(memory.api_key.as_bytes())).await?.map(|(key, _)| key),
+        None => None,
+    };
+    let memory = match (remembered, &known) {
+        (Some(memory), Some(key)) if key.revoked_ms.is_none() => return Ok(memory),
+        (Some(memory), None) => memory,
+        (revoked, _) => {
+            let sample_complete = revoked.is_some_and(|memory| memory.sample_complete);
+            let memory = Memory { api_key: key_text(&entropy()?).expose().clone(), sample_complete };
+            memory.write(data_dir)?;
+            memory
+        }
+    };
+    // A key of ours whose text is in no file any more would be good for ever, and nobody's.
+    for lost in store.key_list(organisation).await? {
+        if lost.name == NAME && lost.revoked_ms.is_none() {
+            store.key_revoke(organisation, lost.id, now_ms).await?;
+        }
+    }
+    let new = ApiKey {
+        id: KeyId(fresh_ordered_uuid()),
+        organisation,
+        name: NAME.to_owned(),
+        role: Role::Admin,
+        digest: digest(memory.api_key.as_bytes()),
+        created_ms: now_ms,
+        expires_ms: None,
+        last_used_ms: None,
+        revoked_ms: None,
+    };
+    store.key_create(&new).await?;
+    Ok(memory)
+}
+
+/// The same steps that a client would take, through the same doors.
+async fn ensure_sample(catalog: &Arc<Catalog>, warehouse: &Arc<OpenWarehouse>) -> Result<()> {
+    let namespace = NamespaceIdent::new(&[sample::NAMESPACE])?;
+    match catalog.namespace_create(warehouse, &namespace, &Properties::new()).await {
+        Ok(()) | Err(CatalogError::NamespaceExists(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let request = CreateTable::parse(&serde_json::to_vec(&sample::create_request())?)?;
+    match catalog.table_create(warehouse, &namespace, request, None).await {
+        Ok(_) | Err(CatalogError::TableExists(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let ident = TableIdent::new(namespace, sample::TABLE)?;
+    loop {
+        let json = catalog.table_load(warehouse, &ident).await?.document.json.clone();
+        let batch = snapshot_count(&json)?;
+        let last = batch >= sample::BATCHES;
+        let body = if last {
+            sample::finish(&json).await?
+        } else {
+            sample::append(&json, batch, Clock::System.now_ms()).await?
+        };
+        catalog.table_commit(warehouse, ident.clone(), TableCommit::parse(&body)?, None).await?;
+        if last {
+            return Ok(());
+        }
+    }
+}
+
+/// Each batch is a snapshot, so their number tells how far the table is.
+fn snapshot_count(metadata_json: &[u8]) -> Result<usize> {
+    let metadata: serde_json::Value = serde_json::from_slice(metadata_json)?;
+    Ok(metadata["snapshots"].as_array().map_or(0, Vec::len))
+}

@@ -1,0 +1,105 @@
+//! `tidewater serve`: the production form.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::logs;
+use tidewater::app::App;
+use tidewater::config::{Config, Flags, LogFlags, LogFormat};
+
+/// What a server takes.
+#[derive(Debug, Args)]
+pub(crate) struct ServerArguments {
+    /// Listen on this address and port [default: 127.0.0.1:8181]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+
+    /// Log lines for people or JSON for machines [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+
+    /// Log from this level on [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+impl ServerArguments {
+    /// What these set.
+    pub(crate) fn flags(&self) -> Flags {
+        let log = LogFlags { format: self.log_format, level: self.log_level.clone() };
+        Flags { listen: self.listen, data_dir: None, log }
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  tidewater serve --listen 0.0.0.0:8181 --data-dir /var/lib/tidewater
+  tidewater serve --config /etc/tidewater.toml --log-format json
+
+It stops on SIGINT or SIGTERM, once the requests that have begun are answered. Before it goes where others can reach it,
+put TLS in front of it: API keys travel in headers.";
+
+/// What `serve` takes.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+impl Arguments {
+    /// What these set.
+    pub(crate) fn flags(&self) -> Flags {
+        self.server.flags()
+    }
+}
+
+/// Serves until the process is told to stop.
+pub(crate) async fn run(config: Config) -> Result<()> {
+    logs::start(&config.log)?;
+    let stop = stop_signal()?;
+    let app = start(config).await?;
+    if app.store().organisation_list().await?.is_empty() {
+        tracing::warn!("there is no organisation yet, so nobody can sign in: see `tidewater org create --help`");
+    }
+    tracing::info!(address = %app.local_addr()?, version = env!("CARGO_PKG_VERSION"), "serving");
+    app.run_until(stop).await
+}
+
+/// Starts a server, and says what to do when its port is taken.
+pub(crate) async fn start(config: Config) -> Result<App> {
+    let listen = config.listen;
+    App::start(config).await.map_err(|error| match io_kind(&error) {
+        Some(ErrorKind::AddrInUse) => error.context(format!(
+            "port {} is taken, perhaps by another tidewater: stop that, or choose another port with \
+             --listen {}:{} (port 0 takes any that is free)",
+            listen.port(),
+            listen.ip(),
+            listen.port().checked_add(1).unwrap_or(0)
+        )),
+        Some(ErrorKind::PermissionDenied) if listen.port() < 1024 && listen.port() > 0 => {
+            error.context("ports below 1024 need a privilege: choose a higher one with --listen")
+        }
+        _ => error,
+    })
+}
+
+fn io_kind(error: &anyhow::Error) -> Option<ErrorKind> {
+    error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind)
+}
+
+/// Ends when the process is told to stop. From the call on, these signals no longer kill it.
+pub(crate) fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,105 @@
+//! What the commands that look or administer have in common: the store, and the things that their options name.
+
+use anyhow::{Result, anyhow, bail, ensure};
+use clap::Args;
+
+use tidewater::app::open_store;
+use tidewater::clock::Clock;
+use tidewater::config::Config;
+use tidewater::store::sqlite::SqliteStore;
+use tidewater::store::{Organisation, Place, Store, Warehouse};
+
+/// One run of a command.
+pub(crate) struct Session {
+    /// The settings.
+    pub(crate) config: Config,
+    /// What tells the time.
+    pub(crate) clock: Clock,
+}
+
+/// Which organisation.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct OrganisationArgument {
+    /// The organisation; not needed when there is only one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) org: Option<String>,
+}
+
+/// Which warehouse of which organisation.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WarehouseArgument {
+    #[command(flatten)]
+    organisation: OrganisationArgument,
+
+    /// The warehouse [default: the organisation's default]
+    #[arg(long, value_name = "NAME")]
+    warehouse: Option<String>,
+}
+
+impl Session {
+    /// A run with these settings.
+    pub(crate) fn new(config: Config) -> Self {
+        Self { config, clock: Clock::System }
+    }
+
+    /// The store of a catalog that exists.
+    pub(crate) fn store(&self) -> Result<SqliteStore> {
+        let database = self.config.database();
+        ensure!(
+            database.exists(),
+            "there is no catalog in {}: name its folder with --data-dir, or begin one with `tidewater org create`",
+            self.config.data_dir.display()
+        );
+        self.store_or_new()
+    }
+
+    /// The store, which is made if there is none yet.
+    pub(crate) fn store_or_new(&self) -> Result<SqliteStore> {
+        open_store(&self.config)
+    }
+}
+
+impl OrganisationArgument {
+    /// The organisation that is meant.
+    pub(crate) async fn find(&self, store: &dyn Store) -> Result<Organisation> {
+        if let Some(name) = &self.org {
+            let found = store.organisation_by_name(name).await?;
+            return found.ok_or_else(|| anyhow!("there is no organisation '{name}': see `tidewater org list`"));
+        }
+        let mut all = store.organisation_list().await?;
+        match (all.pop(), all.is_empty()) {
+            (Some(only), true) => Ok(only),
+            (None, _) => bail!("there is no organisation yet: make one with `tidewater org create`"),
+            (Some(_), false) => {
+                bail!("there are several organisations: choose one with --org (see `tidewater org list`)")
+            }
+        }
+    }
+}
+
+impl WarehouseArgument {
+    /// The warehouse that is meant.
+    pub(crate) async fn find(&self, store: &dyn Store) -> Result<Warehouse> {
+        let organisation = self.organisation.find(store).await?;
+        let all = store.warehouse_list(organisation.id).await?;
+        let found = match &self.warehouse {
+            Some(name) => all.into_iter().find(|warehouse| warehouse.name == *name),
+            None => all.into_iter().find(|warehouse| warehouse.is_default),
+        };
+        found.ok_or_else(|| match &self.warehouse {
+            Some(name) => anyhow!(
+                "organisation '{}' has no warehouse '{name}': see `tidewater warehouse list`",
+                organisation.name
+            ),
+            None => anyhow!(
+                "organisation '{}' has no default warehouse: choose one with --warehouse (see `tidewater warehouse list`)",
+                organisation.name
+            ),
+        })
+    }
+}
+
+/// What every row of a warehouse is under.
+pub(crate) fn place(warehouse: &Warehouse) -> Place {
+    Place { organisation: warehouse.organisation, warehouse: warehouse.id }
+}

@@ -1,0 +1,150 @@
+//! What to type to query the sample table, engine by engine. `docs/engines/` says more about each.
+
+use std::path::Path;
+
+use super::quickstart::Welcome;
+
+/// All that a newcomer needs, to be printed when the catalog answers.
+pub(crate) fn banner(welcome: &Welcome, data_dir: &Path) -> String {
+    let Welcome { uri, warehouse, api_key, namespace, table } = welcome;
+    let head = format!(
+        "\
+Tidewater answers at {uri}
+
+  warehouse     {warehouse}
+  API key       {api_key}
+  sample table  {namespace}.{table}
+  kept in       {}
+
+The key administers this catalog. It is kept in quickstart.json in that folder, which only you can read.",
+        data_dir.display()
+    );
+    let sections = [
+        ("DuckDB 1.5.5 or newer, on this machine", duckdb(welcome)),
+        ("PyIceberg, on this machine: pip install 'pyiceberg[pyarrow]'", pyiceberg(welcome)),
+        ("Spark, on this machine", spark(welcome)),
+        ("Trino: needs tables in object storage; this warehouse is on local disk", trino(welcome)),
+        ("Snowflake: needs tables in object storage, and a catalog that it can reach", snowflake(welcome)),
+        ("curl", curl(welcome)),
+    ];
+    let sections = sections.map(|(title, snippet)| format!("--- {title}\n{snippet}"));
+    format!("{head}\n\n{}\n\nCtrl-C stops it; the next start finds everything as it is now.", sections.join("\n\n"))
+}
+
+/// For DuckDB's shell.
+fn duckdb(welcome: &Welcome) -> String {
+    let Welcome { uri, warehouse, api_key, namespace, table } = welcome;
+    format!(
+        "\
+INSTALL iceberg; LOAD iceberg;
+ATTACH '{warehouse}' AS tidewater (TYPE ICEBERG, ENDPOINT '{uri}', TOKEN '{api_key}', ACCESS_DELEGATION_MODE 'none');
+SELECT station, count(*) AS readings, max(level_m) AS highest FROM tidewater.{namespace}.{table} GROUP BY station;"
+    )
+}
+
+/// For Python.
+fn pyiceberg(welcome: &Welcome) -> String {
+    let Welcome { uri, warehouse, api_key, namespace, table } = welcome;
+    format!(
+        "\
+from pyiceberg.catalog import load_catalog
+catalog = load_catalog('tidewater', type='rest', uri='{uri}', warehouse='{warehouse}', token='{api_key}')
+print(catalog.load_table('{namespace}.{table}').scan(limit=10).to_arrow())"
+    )
+}
+
+/// For a shell that has Spark 4.
+fn spark(welcome: &Welcome) -> String {
+    let Welcome { uri, warehouse, api_key, namespace, table } = welcome;
+    format!(
+        "\
+spark-sql --packages org.apache.iceberg:iceberg-spark-runtime-4.0_2.13:1.11.0 \\
+  --conf spark.sql.extensions=org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions \\
+  --conf spark.sql.catalog.tidewater=org.apache.iceberg.spark.SparkCatalog \\
+  --conf spark.sql.catalog.tidewater.type=rest \\
+  --conf spark.sql.catalog.tidewater.uri={uri} \\
+  --conf spark.sql.catalog.tidewater.warehouse={warehouse} \\
+  --conf spark.sql.catalog.tidewater.credential={api_key} \\
+  -e 'SELECT * FROM tidewater.{namespace}.{table} LIMIT 10'"
+    )
+}
+
+/// The file of a Trino catalog.
+fn trino(welcome: &Welcome) -> String {
+    let Welcome { uri, warehouse, api_key, .. } = welcome;
+    format!(
+        "\
+# etc/catalog/tidewater.properties; from another machine or a container, put this machine's address into the URI
+connector.name=iceberg
+iceberg.catalog.type=rest
+iceberg.rest-catalog.uri={uri}
+iceberg.rest-catalog.warehouse={warehouse}
+iceberg.rest-catalog.security=OAUTH2
+iceberg.rest-catalog.oauth2.credential={api_key}"
+    )
+}
+
+/// For a Snowflake worksheet. What it needs and a quickstart has not is in capitals between angle brackets.
+fn snowflake(welcome: &Welcome) -> String {
+    let Welcome { warehouse, namespace, .. } = welcome;
+    format!(
+        "\
+CREATE CATALOG INTEGRATION tidewater
+  CATALOG_SOURCE = ICEBERG_REST TABLE_FORMAT = ICEBERG CATALOG_NAMESPACE = '{namespace}'
+  REST_CONFIG = (CATALOG_URI = 'https://<A PUBLIC ADDRESS, WITH TLS>' CATALOG_NAME = '{warehouse}')
+  REST_AUTHENTICATION = (TYPE = BEARER BEARER_TOKEN = '<AN API KEY>')
+  ENABLED = TRUE;"
+    )
+}
+
+/// For any shell.
+fn curl(welcome: &Welcome) -> String {
+    let Welcome { uri, api_key, namespace, table, .. } = welcome;
+    format!("curl -H 'Authorization: Bearer {api_key}' {uri}/v1/namespaces/{namespace}/tables/{table}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn welcome() -> Welcome {
+        Welcome {
+            uri: "http://127.0.0.1:9".into(),
+            warehouse: "house",
+            api_key: "flx_key".into(),
+            namespace: "space",
+            table: "things",
+        }
+    }
+
+    #[test]
+    fn every_snippet_for_this_machine_names_the_address_and_the_key() {
+        for snippet in [duckdb, pyiceberg, spark, trino, curl] {
+            let text = snippet(&welcome());
+            assert!(text.contains("http://127.0.0.1:9") && text.contains("flx_key"), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_snippet_that_queries_names_the_table() {
+        for snippet in [duckdb, pyiceberg, spark] {
+            assert!(snippet(&welcome()).contains("space.things"));
+        }
+        assert!(curl(&welcome()).ends_with("/v1/namespaces/space/tables/things"));
+    }
+
+    #[test]
+    fn a_local_address_or_an_admins_key_is_not_given_to_a_service_elsewhere() {
+        let text = snowflake(&welcome());
+        assert!(!text.contains("127.0.0.1") && !text.contains("flx_"), "{text}");
+    }
+
+    #[test]
+    fn the_banner_holds_every_snippet() {
+        let banner = banner(&welcome(), Path::new("/data"));
+        for part in [duckdb, pyiceberg, spark, trino, snowflake, curl] {
+            assert!(banner.contains(&part(&welcome())));
+        }
+        assert!(banner.contains("/data") && !banner.contains("{"), "{banner}");
+    }
+}

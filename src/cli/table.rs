@@ -1,0 +1,236 @@
+//! `tidewater table`.
+
+use anyhow::{Context as _, Result, anyhow};
+use clap::Subcommand;
+use serde_json::{Value, json};
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+
+use super::output::{self, Format};
+use super::session::{Session, WarehouseArgument, place};
+use super::{table_name, time};
+use tidewater::metadata::Documents;
+use tidewater::storage::Storage;
+use tidewater::store::{PageRequest, Resource, Store, StoreError, TableKind};
+
+/// How tables can be looked at.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List the tables of a namespace
+    #[command(after_help = "Example:\n  tidewater table list demo")]
+    List {
+        /// Its name, levels joined by dots (a dot in a name as \.)
+        #[arg(value_parser = table_name::parse_namespace)]
+        namespace: NamespaceIdent,
+        #[command(flatten)]
+        warehouse: WarehouseArgument,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Show where a table's metadata is, and what it says
+    #[command(after_help = "\
+Examples:
+  tidewater table show demo.tides
+  tidewater table show demo.tides --json | jq .metadata.properties")]
+    Show {
+        /// Namespace and table, joined by dots (a dot in a name as \.)
+        #[arg(value_parser = table_name::parse_table)]
+        table: TableIdent,
+        #[command(flatten)]
+        warehouse: WarehouseArgument,
+        /// How many of the newest snapshots are shown
+        #[arg(long, default_value_t = 10, value_name = "NUMBER")]
+        snapshots: usize,
+        #[command(flatten)]
+        format: Format,
+    },
+}
+
+/// Does one of them.
+pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
+    let store = session.store()?;
+    match command {
+        Command::List { namespace, warehouse, format } => {
+            let place = place(&warehouse.find(&store).await?);
+            let listed = store.table_list(place, namespace, TableKind::Table, &PageRequest::default()).await;
+            let names = listed.map_err(|error| explain(error, namespace))?.items;
+            if format.json {
+                return output::json(&names);
+            }
+            let rows: Vec<_> = names.into_iter().map(|name| vec![name]).collect();
+            output::table(&["table"], &rows, "the namespace has no tables")
+        }
+        Command::Show { table, warehouse, snapshots, format } => {
+            let place = place(&warehouse.find(&store).await?);
+            let namespace = table_name::shown(&table.namespace);
+            let found = store.table_get(place, table).await?.filter(|record| record.kind == TableKind::Table);
+            let record = found.ok_or_else(|| {
+                anyhow!("there is no table '{}' in '{namespace}': see `tidewater table list {namespace}`", table.name())
+            })?;
+            let document = Documents::new(Storage::local(), 0).get(&record.metadata_location).await?;
+            let metadata: Value = serde_json::from_slice(&document.json).context("the table's metadata is not JSON")?;
+            if format.json {
+                return output::json(&json!({
+                    "id": record.id,
+                    "metadata_location": record.metadata_location,
+                    "metadata": metadata,
+                }));
+            }
+            let head = [
+                ("table", table.to_string()),
+                ("id", record.id.to_string()),
+                ("metadata", record.metadata_location.clone()),
+            ];
+            let head = head.map(|(label, value)| field(label, &value));
+            head.into_iter().chain(summary(&metadata, *snapshots)).try_for_each(|line| output::line(&line))
+        }
+    }
+}
+
+fn explain(error: StoreError, namespace: &NamespaceIdent) -> anyhow::Error {
+    match error {
+        StoreError::NotFound(Resource::Namespace) => {
+            anyhow!("there is no namespace '{}': see `tidewater namespace list`", table_name::shown(namespace))
+        }
+        other => other.into(),
+    }
+}
+
+fn field(label: &str, value: &str) -> String {
+    format!("{label:<14}{value}")
+}
+
+/// What a metadata document says, a line for each thing; the newest `snapshots` of them, newest last.
+fn summary(metadata: &Value, snapshots: usize) -> Vec<String> {
+    let mut lines = vec![
+        field("format", &format!("version {}", metadata["format-version"])),
+        field("uuid", metadata["table-uuid"].as_str().unwrap_or("none")),
+        field("location", metadata["location"].as_str().unwrap_or("none")),
+        field("updated", &moment(&metadata["last-updated-ms"])),
+    ];
+    let current = |list: &str, id: &str, current: &str| {
+        let wanted = &metadata[current];
+        items(&metadata[list]).find(|item| item[id] == *wanted).cloned().unwrap_or(Value::Null)
+    };
+    let schema = current("schemas", "schema-id", "current-schema-id");
+    for column in items(&schema["fields"]) {
+        let required = if column["required"] == true { " required" } else { "" };
+        lines.push(field("column", &format!("{} {}{required}", text(&column["name"]), type_name(&column["type"]))));
+    }
+    let spec = current("partition-specs", "spec-id", "default-spec-id");
+    for part in items(&spec["fields"]) {
+        lines.push(field("partition by", &format!("{} ({})", text(&part["name"]), text(&part["transform"]))));
+    }
+    let order = current("sort-orders", "order-id", "default-sort-order-id");
+    for part in items(&order["fields"]) {
+        let source = items(&schema["fields"]).find(|column| column["id"] == part["source-id"]);
+        let source = source.map_or_else(|| format!("field {}", part["source-id"]), |column| text(&column["name"]));
+        lines.push(field("sort by", &format!("{source} {} ({})", text(&part["direction"]), text(&part["transform"]))));
+    }
+    for (name, reference) in metadata["refs"].as_object().into_iter().flatten() {
+        lines.push(field(&text(&reference["type"]), &format!("{name} -> {}", reference["snapshot-id"])));
+    }
+    let count = items(&metadata["snapshots"]).count();
+    lines.push(field("snapshots", &count.to_string()));
+    for snapshot in items(&metadata["snapshots"]).skip(count.saturating_sub(snapshots)) {
+        lines.push(field("", &snapshot_line(snapshot, snapshot["snapshot-id"] == metadata["current-snapshot-id"])));
+    }
+    for (key, value) in metadata["properties"].as_object().into_iter().flatten() {
+        lines.push(field("property", &format!("{key} = {}", text(value))));
+    }
+    lines
+}
+
+fn snapshot_line(snapshot: &Value, current: bool) -> String {
+    let told = |key: &str, label: &str| {
+        let value = snapshot["summary"][key].as_str()?;
+        Some(format!("  {label} {value}"))
+    };
+    format!(
+        "{} {}  {}{}{}{}",
+        if current { "*" } else { " " },
+        snapshot["snapshot-id"],
+        moment(&snapshot["timestamp-ms"]),
+        snapshot["summary"]["operation"].as_str().map_or_else(String::new, |operation| format!("  {operation}")),
+        told("added-records", "added").unwrap_or_default(),
+        told("total-records", "rows").unwrap_or_default(),
+    )
+}
+
+fn items(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn moment(ms: &Value) -> String {
+    ms.as_i64().map_or_else(|| "never".to_owned(), time::shown)
+}
+
+/// A column's type, as SQL would write it.
+fn type_name(kind: &Value) -> String {
+    match kind["type"].as_str() {
+        Some("struct") => {
+            let fields =
+                items(&kind["fields"]).map(|field| format!("{} {}", text(&field["name"]), type_name(&field["type"])));
+            format!("struct<{}>", fields.collect::<Vec<_>>().join(", "))
+        }
+        Some("list") => format!("list<{}>", type_name(&kind["element"])),
+        Some("map") => format!("map<{}, {}>", type_name(&kind["key"]), type_name(&kind["value"])),
+        _ => text(kind),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_summed_up_from_its_metadata() {
+        let metadata = json!({
+            "format-version": 2, "table-uuid": "u", "location": "file:///w/t", "last-updated-ms": 0,
+            "current-schema-id": 1,
+            "schemas": [
+                {"schema-id": 0, "fields": [{"id": 1, "name": "old", "required": true, "type": "int"}]},
+                {"schema-id": 1, "fields": [
+                    {"id": 1, "name": "a", "required": true, "type": "long"},
+                    {"id": 2, "name": "b", "required": false, "type": {"type": "map", "key": "string", "value":
+                        {"type": "list", "element": {"type": "struct", "fields": [{"name": "c", "type": "date"}]}}}},
+                ]},
+            ],
+            "default-spec-id": 0,
+            "partition-specs": [{"spec-id": 0, "fields": [{"source-id": 1, "name": "a_bucket", "transform": "bucket[4]"}]}],
+            "default-sort-order-id": 1,
+            "sort-orders": [{"order-id": 1, "fields": [{"source-id": 1, "transform": "identity", "direction": "asc"}]}],
+            "refs": {"main": {"type": "branch", "snapshot-id": 8}},
+            "current-snapshot-id": 8,
+            "snapshots": [
+                {"snapshot-id": 7, "timestamp-ms": 0},
+                {"snapshot-id": 8, "timestamp-ms": 1000,
+                 "summary": {"operation": "append", "added-records": "3", "total-records": "9"}},
+            ],
+            "properties": {"k": "v"},
+        });
+        let lines = summary(&metadata, 1);
+        for wanted in [
+            "format        version 2",
+            "column        a long required",
+            "column        b map<string, list<struct<c date>>>",
+            "partition by  a_bucket (bucket[4])",
+            "sort by       a asc (identity)",
+            "branch        main -> 8",
+            "snapshots     2",
+            "              * 8  1970-01-01T00:00:01Z  append  added 3  rows 9",
+            "property      k = v",
+        ] {
+            assert!(lines.contains(&wanted.to_owned()), "{wanted} is not in {lines:#?}");
+        }
+        assert!(!lines.iter().any(|line| line.contains("old") || line.contains(" 7 ")), "{lines:#?}");
+    }
+
+    #[test]
+    fn a_document_that_says_little_is_summed_up_too() {
+        assert!(summary(&json!({}), 10).contains(&"snapshots     0".to_owned()));
+    }
+}

@@ -1,0 +1,75 @@
+//! Names of namespaces and tables as they are typed: levels joined by dots, a dot inside of one written `\.`.
+
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+
+/// Reads a namespace, such as `sales.eu`.
+///
+/// # Errors
+/// When it is not one; the text says why.
+pub(crate) fn parse_namespace(text: &str) -> Result<NamespaceIdent, String> {
+    NamespaceIdent::new(&levels(text)).map_err(|error| error.to_string())
+}
+
+/// Reads a table, such as `sales.eu.orders`.
+///
+/// # Errors
+/// When it is not one; the text says why.
+pub(crate) fn parse_table(text: &str) -> Result<TableIdent, String> {
+    let levels = levels(text);
+    match levels.split_last() {
+        Some((name, namespace)) if !namespace.is_empty() => {
+            let namespace = NamespaceIdent::new(namespace).map_err(|error| error.to_string())?;
+            TableIdent::new(namespace, name).map_err(|error| error.to_string())
+        }
+        _ => Err("write the namespace, a dot and the table, such as demo.tides".to_owned()),
+    }
+}
+
+/// A namespace as [`parse_namespace`] reads it.
+pub(crate) fn shown(namespace: &NamespaceIdent) -> String {
+    let escaped = namespace.levels().map(|level| level.replace('\\', r"\\").replace('.', r"\."));
+    escaped.collect::<Vec<_>>().join(".")
+}
+
+fn levels(text: &str) -> Vec<String> {
+    let mut levels = vec![String::new()];
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        let taken = match character {
+            '.' => {
+                levels.push(String::new());
+                continue;
+            }
+            '\\' => characters.next().unwrap_or('\\'),
+            other => other,
+        };
+        if let Some(level) = levels.last_mut() {
+            level.push(taken);
+        }
+    }
+    levels
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_table_has_a_namespace() {
+        let ident = parse_table("a.b.c").unwrap();
+        assert_eq!((ident.namespace.levels().count(), ident.name()), (2, "c"));
+        for wrong in ["", "c", ".c", "a.", "a..c"] {
+            assert!(parse_table(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_shown_namespace_is_read_as_itself(levels in prop::collection::vec("[ab.\\\\é ]{1,6}", 1..4)) {
+            let namespace = NamespaceIdent::new(&levels).unwrap();
+            prop_assert_eq!(parse_namespace(&shown(&namespace)).unwrap(), namespace);
+        }
+    }
+}
