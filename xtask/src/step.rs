@@ -14,9 +14,9 @@ pub(crate) fn command(folder: &Path, program: impl AsRef<OsStr>, arguments: &[&s
     command
 }
 
-/// Cargo, the same that runs this.
+/// Cargo, of the toolchain that runs this: rustup passes its choice on.
 pub(crate) fn cargo(folder: &Path, arguments: &[&str]) -> Command {
-    command(folder, std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), arguments)
+    command(folder, "cargo", arguments)
 }
 
 /// Shows a command, runs it, and says how long it took.
