@@ -58,7 +58,7 @@ def binary() -> Path:
 
 @pytest.fixture(scope="session")
 def make_server(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
-    """Makes servers, each on its own folder; ends them, and fails if one has panicked."""
+    """Makes servers, each on its own folder; ends them, and fails if one has panicked or failed to serve a request."""
     made: list[Server] = []
 
     def make(name: str, **options: object) -> Server:
@@ -67,12 +67,12 @@ def make_server(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         return server
 
     yield make
-    panics = []
+    complaints = []
     for server in made:
         if server.is_running():
             server.stop()
-        panics += server.panics()
-    assert not panics, "\n".join(panics)
+        complaints += server.complaints()
+    assert not complaints, "\n".join(complaints)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from pyiceberg.catalog import Catalog
 from pyiceberg.partitioning import PartitionField, PartitionSpec
@@ -21,6 +23,14 @@ SIGN_IN = {
     "credential": lambda server: f"catalog_credential='laptop:{server.key}'",
     "header": lambda server: f"auth_header='Authorization: Bearer {server.key}'",
 }
+
+
+@pytest.fixture(scope="module")
+def server(make_server: Callable[..., Server]) -> Server:
+    """A server of its own: this client looks at every namespace whenever it looks for a table."""
+    server = make_server("clickhouse")
+    server.start()
+    return server
 
 
 def attach(server: Server, sign_in: str, ending: str = "/v1") -> list[str]:

@@ -19,7 +19,7 @@ from support.rows import SIGHTINGS, in_order, sightings
 from support.server import Server
 from test_pyiceberg_tables import path_of
 
-ROUNDS = 4
+ROUNDS = 12
 WRITERS = 4
 NAMESPACE = "crash"
 

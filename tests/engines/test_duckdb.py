@@ -43,6 +43,14 @@ SIGN_IN = {
 }
 
 
+@pytest.fixture(scope="module")
+def server(make_server: Callable[..., Server]) -> Server:
+    """A server of its own: this client looks at every namespace whenever it looks for a table."""
+    server = make_server("duckdb")
+    server.start()
+    return server
+
+
 @pytest.fixture
 def attach(server: Server) -> Iterator[Connect]:
     """Opens DuckDB with the catalog as `ic`."""

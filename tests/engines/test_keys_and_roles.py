@@ -30,7 +30,7 @@ WRITES: dict[str, Callable[[Rest, str], object]] = {
     "change properties": lambda rest, ns: rest.post(f"/namespaces/{ns}/properties", json={"updates": {"a": "b"}}),
     "create a table": lambda rest, ns: rest.post(f"/namespaces/{ns}/tables", json=documents.table("new")),
     "stage a table": lambda rest, ns: rest.post(
-        f"/namespaces/{ns}/tables", json=documents.table("new", **{"stage-create": True})
+        f"/namespaces/{ns}/tables", json=documents.table("staged", **{"stage-create": True})
     ),
     "commit": lambda rest, ns: rest.commit(ns, "t", [documents.set_properties(a="b")]),
     "rename": lambda rest, ns: rest.post(

@@ -134,7 +134,7 @@ def test_a_table_of_version_three_is_created_and_changed(catalog: Catalog, names
         transaction.set_properties({"owner": "ana"})
     loaded = catalog.load_table((namespace, "t"))
     assert (loaded.format_version, loaded.metadata.next_row_id) == (3, 0)
-    assert loaded.properties == {"owner": "ana"}
+    assert loaded.properties["owner"] == "ana"
 
 
 @pytest.mark.parametrize(("old", "new"), [("1", 2), ("1", 3), ("2", 3)])
@@ -245,7 +245,9 @@ def test_properties_are_set_and_removed(catalog: Catalog, namespace: str) -> Non
     with table.transaction() as transaction:
         transaction.set_properties({"owner": "bo", "größe": "Ω ☃"})
         transaction.remove_properties("keep")
-    assert catalog.load_table((namespace, "t")).properties == {"owner": "bo", "größe": "Ω ☃"}
+    properties = catalog.load_table((namespace, "t")).properties
+    assert (properties["owner"], properties["größe"]) == ("bo", "Ω ☃")
+    assert "keep" not in properties
 
 
 def test_a_staged_create_is_nothing_until_it_is_committed(catalog: Catalog, namespace: str) -> None:
@@ -264,7 +266,7 @@ def test_a_staged_create_is_nothing_until_it_is_committed(catalog: Catalog, name
     table = catalog.load_table((namespace, "t"))
     assert in_order(table.scan().to_arrow()) == [(1, "Oslo", 1.5), (2, "Bergen", 2.5)]
     assert [field.name for field in table.spec().fields] == ["city"]
-    assert table.properties == {"owner": "ana"}
+    assert table.properties["owner"] == "ana"
     assert table.metadata.metadata_log == []
 
 
@@ -330,4 +332,4 @@ def test_a_table_of_a_thousand_columns_and_properties(catalog: Catalog, namespac
         transaction.set_properties({f"more.{number}": "y" * 200 for number in range(3000)})
     loaded = catalog.load_table((namespace, "wide"))
     assert len(loaded.schema().fields) == 1000
-    assert len(loaded.properties) == 5000
+    assert len([name for name in loaded.properties if name.startswith(("property.", "more."))]) == 5000

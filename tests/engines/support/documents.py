@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import time
 from typing import Any
-
-NO_PARENT = -1
 
 SCHEMA: dict[str, Any] = {
     "type": "struct",
@@ -48,7 +47,7 @@ def snapshot(
     made = {
         "snapshot-id": number,
         "sequence-number": sequence_number,
-        "timestamp-ms": 4_000_000_000_000 + number % 1_000_000_000,
+        "timestamp-ms": time.time_ns() // 1_000_000,
         "manifest-list": f"{location}/metadata/snap-{number}.avro",
         "summary": {"operation": "append", "added-records": "1"},
         "schema-id": schema_id,

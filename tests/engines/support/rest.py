@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote, urlsplit
 
 import requests
@@ -153,3 +153,11 @@ def on_the_wire(uri: str, method: str, target: str, headers: dict[str, str | byt
         return WireResponse(response.status, response.headers, response.read())
     finally:
         connection.close()
+
+
+def read_answer(connection: BinaryIO) -> WireResponse:
+    """Reads one answer from a connection that stays open."""
+    status = connection.readline()
+    assert status.startswith(b"HTTP/1.1 "), f"the connection ended: {status!r}"
+    headers = http.client.parse_headers(connection)
+    return WireResponse(int(status.split()[1]), headers, connection.read(int(headers["Content-Length"])))

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 START_DEADLINE_S = 30.0
 STOP_DEADLINE_S = 20.0
 
+COMPLAINT = re.compile(r"panicked at|stack overflow|fatal runtime error|^\S+ +ERROR ")
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
@@ -135,13 +137,10 @@ class Server:
     def stderr(self) -> str:
         return self.stderr_path.read_text(errors="replace") if self.stderr_path.exists() else ""
 
-    def panics(self) -> list[str]:
-        """The lines of a panic in anything it has written so far."""
-        return [
-            line
-            for line in self.stderr().splitlines()
-            if re.search(r"panicked at|stack overflow|fatal runtime error", line)
-        ]
+    def complaints(self) -> list[str]:
+        """The lines of its log that tell of a panic, or of a request that failed for a reason of its own."""
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", self.stderr())
+        return [line for line in plain.splitlines() if COMPLAINT.search(line)]
 
     # ---- addresses ----
 
