@@ -9,6 +9,10 @@ use crate::store::{Page, PageRequest, Place, Properties, PropertyChanges, Resour
 
 const NOT_FOUND: StoreError = StoreError::NotFound(Resource::Namespace);
 
+/// `IS` finds NULL, the parent of what is at the top, and uses the index as `=` does.
+pub(super) const LIST: &str = "SELECT key FROM namespace
+    WHERE organisation = ?1 AND warehouse = ?2 AND parent IS ?3 AND key > ?4 ORDER BY key LIMIT ?5";
+
 pub(super) fn namespace_create(
     connection: &Connection,
     place: Place,
@@ -70,11 +74,7 @@ pub(super) fn namespace_list(
     parent: Option<&NamespaceIdent>,
     page: &PageRequest,
 ) -> Result<Page<NamespaceIdent>> {
-    // `IS` finds NULL, the parent of what is at the top, and uses the index as `=` does.
-    let mut statement = connection.prepare_cached(
-        "SELECT key FROM namespace
-         WHERE organisation = ?1 AND warehouse = ?2 AND parent IS ?3 AND key > ?4 ORDER BY key LIMIT ?5",
-    )?;
+    let mut statement = connection.prepare_cached(LIST)?;
     let keys = statement.query_and_then(
         params![
             place.organisation.0.as_bytes(),

@@ -8,6 +8,13 @@ use super::convert::{Violation, bounded, count, id, kind, kind_text, violation};
 use super::namespaces::{namespace_exists, one_more, page_of};
 use crate::store::{NewTable, Page, PageRequest, Place, Resource, Result, StoreError, Swap, TableKind, TableRecord};
 
+/// The hot path of a load.
+pub(super) const GET: &str = "SELECT id, kind, metadata_location FROM tabular
+    WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND name = ?4";
+pub(super) const LIST: &str = "SELECT name FROM tabular
+    WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND kind = ?4 AND name > ?5
+    ORDER BY name LIMIT ?6";
+
 const fn resource(kind: TableKind) -> Resource {
     match kind {
         TableKind::Table => Resource::Table,
@@ -74,10 +81,7 @@ fn has_more_than(connection: &Connection, organisation: OrganisationId, limit: u
 }
 
 pub(super) fn table_get(connection: &Connection, place: Place, ident: &TableIdent) -> Result<Option<TableRecord>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, kind, metadata_location FROM tabular
-         WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND name = ?4",
-    )?;
+    let mut statement = connection.prepare_cached(GET)?;
     let mut rows = statement.query(params![
         place.organisation.0.as_bytes(),
         place.warehouse.0.as_bytes(),
@@ -94,11 +98,7 @@ pub(super) fn table_list(
     kind: TableKind,
     page: &PageRequest,
 ) -> Result<Page<String>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT name FROM tabular
-         WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND kind = ?4 AND name > ?5
-         ORDER BY name LIMIT ?6",
-    )?;
+    let mut statement = connection.prepare_cached(LIST)?;
     let names = statement.query_map(
         params![
             place.organisation.0.as_bytes(),

@@ -1,19 +1,69 @@
 //! What every store promises, and what only the embedded one has to show.
 
+mod faults;
+mod files;
+mod grouping;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+
+use parking_lot::Mutex;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+use super::SqliteStore;
+use crate::clock::fresh_uuid;
+use crate::store::{Organisation, Result, Store};
+use tidewater_core::ids::OrganisationId;
+
 mod conforms {
-    use std::sync::Arc;
-
-    use tempfile::TempDir;
-
-    use crate::store::Store;
-    use crate::store::sqlite::SqliteStore;
+    use super::{Arc, Store, TempDir, opened};
     use crate::store::suite::conformance;
 
     async fn fresh() -> (Arc<dyn Store>, TempDir) {
         let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&folder.path().join("catalog.db")).unwrap();
-        (Arc::new(store), folder)
+        (Arc::new(opened(&folder)), folder)
     }
 
     conformance!(fresh);
+}
+
+/// The store in a folder.
+fn opened(folder: &TempDir) -> SqliteStore {
+    SqliteStore::open(&folder.path().join("catalog.db")).unwrap()
+}
+
+/// A connection of its own to the database of a folder, as another process would have it.
+fn stranger(folder: &Path) -> rusqlite::Connection {
+    let connection = rusqlite::Connection::open(folder.join("catalog.db")).unwrap();
+    connection.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
+    connection.pragma_update(None, "foreign_keys", true).unwrap();
+    connection
+}
+
+/// An organisation of that name, not yet stored.
+fn organisation(name: &str) -> Organisation {
+    Organisation {
+        id: OrganisationId(fresh_uuid()),
+        name: name.to_owned(),
+        tier: "professional".to_owned(),
+        created_ms: 0,
+    }
+}
+
+/// The names of the organisations, by which the tests tell what was kept.
+async fn names(store: &SqliteStore) -> Vec<String> {
+    store.organisation_list().await.unwrap().into_iter().map(|organisation| organisation.name).collect()
+}
+
+/// Keeps the writer in a request until the sender that it gives is dropped: what is asked for meanwhile waits.
+fn held(store: &Arc<SqliteStore>) -> (Sender<()>, JoinHandle<Result<()>>) {
+    let (release, gate) = channel::<()>();
+    let gate = Mutex::new(gate);
+    let waiting = store.writer.write(move |_| {
+        let _ = gate.lock().recv();
+        Ok(())
+    });
+    (release, tokio::spawn(waiting))
 }

@@ -1,0 +1,132 @@
+//! When the disk is full, the file is read-only or what it holds is damaged.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use super::{held, names, opened, organisation, stranger};
+use crate::store::sqlite::{SqliteStore, tenants};
+use crate::store::{Store, StoreError};
+
+/// Lets the database grow no further than `spare` pages beyond what it has: a full disk, as far as SQLite can tell.
+async fn leave_room(store: &SqliteStore, spare: i64) {
+    let limit = move |connection: &rusqlite::Connection| {
+        let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+        connection.pragma_update(None, "max_page_count", pages + spare)?;
+        Ok(())
+    };
+    store.writer.write(limit).await.unwrap();
+}
+
+fn is_unavailable<T>(result: &crate::store::Result<T>) -> bool {
+    matches!(result, Err(StoreError::Unavailable(_)))
+}
+
+#[tokio::test]
+async fn a_full_disk_loses_nothing_and_is_recovered_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = opened(&folder);
+    store.organisation_create(&organisation("first")).await.unwrap();
+    leave_room(&store, 2).await;
+
+    let mut kept = vec!["first".to_owned()];
+    let error = loop {
+        let new = organisation(&format!("{:04}-{}", kept.len(), "x".repeat(1_000)));
+        match store.organisation_create(&new).await {
+            Ok(()) => kept.push(new.name),
+            Err(error) => break error,
+        }
+        assert!(kept.len() < 100, "it was never full");
+    };
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    assert!(error.to_string().contains("full"), "the cause is told: {error}");
+    kept.sort();
+    assert_eq!(names(&store).await, kept);
+    store.organisation_set_tier(store.organisation_by_name("first").await.unwrap().unwrap().id, "free").await.unwrap();
+
+    leave_room(&store, 1_000).await;
+    store.organisation_create(&organisation("room again")).await.unwrap();
+    kept.push("room again".to_owned());
+    kept.sort();
+    assert_eq!(names(&store).await, kept);
+    drop(store);
+    assert_eq!(names(&opened(&folder)).await, kept);
+}
+
+#[tokio::test]
+async fn a_request_too_large_for_the_disk_does_not_fail_those_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(opened(&folder));
+    leave_room(&store, 5).await;
+    let (release, gate) = held(&store);
+    let waiting = (0..9)
+        .map(|number| {
+            let mut new = organisation(&format!("o{number}"));
+            if number == 4 {
+                new.tier = "x".repeat(1 << 20);
+            }
+            store.writer.write(move |connection| tenants::organisation_create(connection, &new))
+        })
+        .collect::<Vec<_>>();
+    drop(release);
+    gate.await.unwrap().unwrap();
+    let results = join_all(waiting).await;
+    for (number, result) in results.iter().enumerate() {
+        assert_eq!(result.is_ok(), number != 4, "{number}: {result:?}");
+    }
+    assert!(is_unavailable(&results[4]));
+    assert_eq!(names(&store).await.len(), 8);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_written_can_still_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = opened(&folder);
+    store.organisation_create(&organisation("there")).await.unwrap();
+    let refused = store
+        .writer
+        .write(|connection| {
+            connection.pragma_update(None, "query_only", true)?;
+            let refused = tenants::organisation_create(connection, &organisation("new"));
+            connection.pragma_update(None, "query_only", false)?;
+            refused
+        })
+        .await;
+    assert!(is_unavailable(&refused), "{refused:?}");
+    assert_eq!(names(&store).await, ["there"]);
+    store.organisation_create(&organisation("new")).await.unwrap();
+    assert_eq!(names(&store).await, ["new", "there"]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_understood_is_called_corrupt() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = opened(&folder);
+    let acme = organisation("acme");
+    store.organisation_create(&acme).await.unwrap();
+    let insert = "INSERT INTO api_key SELECT id, zeroblob(16), 'key', 'emperor', zeroblob(32), 0, NULL, NULL, NULL
+                  FROM organisation";
+    stranger(folder.path()).execute_batch(insert).unwrap();
+    let Err(StoreError::Corrupt(text)) = store.key_list(acme.id).await else { panic!("it was read") };
+    assert!(text.contains("api_key.role") && text.contains("emperor"), "{text}");
+    store.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_called_corrupt() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = opened(&folder);
+    for number in 0..200 {
+        store.organisation_create(&organisation(&format!("{number}-{}", "x".repeat(500)))).await.unwrap();
+    }
+    store.close().await;
+    drop(store);
+    let path = folder.path().join("catalog.db");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let pages_with_schema = 32 * 4096;
+    bytes[pages_with_schema..].fill(0xA5);
+    std::fs::write(&path, bytes).unwrap();
+    let store = opened(&folder);
+    let listed = store.organisation_list().await;
+    assert!(matches!(listed, Err(StoreError::Corrupt(_))), "{listed:?}");
+}

@@ -1,0 +1,298 @@
+//! The file: what is found again, who may read it, of which version it is, and who else may use it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use tidewater_core::ids::{TableId, WarehouseId};
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+
+use super::{names, opened, organisation, stranger};
+use crate::clock::fresh_uuid;
+use crate::secret::Secret;
+use crate::store::sqlite::{OpenError, SqliteStore, namespaces, tables};
+use crate::store::{NewTable, Place, Properties, Resource, SigningKey, Store, StoreError, Swap, TableKind, Warehouse};
+
+/// An organisation with a warehouse, a namespace and a table.
+async fn furnish(store: &SqliteStore) -> (Place, TableIdent, TableId) {
+    let acme = organisation("acme");
+    store.organisation_create(&acme).await.unwrap();
+    let place = Place { organisation: acme.id, warehouse: WarehouseId(fresh_uuid()) };
+    let lake = Warehouse {
+        id: place.warehouse,
+        organisation: acme.id,
+        name: "lake".to_owned(),
+        root: "file:///lake/".to_owned(),
+        is_default: false,
+        created_ms: 0,
+    };
+    store.warehouse_create(&lake).await.unwrap();
+    let sales = NamespaceIdent::new(&["sales"]).unwrap();
+    store.namespace_create(place, &sales, &Properties::new()).await.unwrap();
+    let orders = TableIdent::new(sales, "orders").unwrap();
+    let id = TableId(fresh_uuid());
+    let new = NewTable {
+        id,
+        ident: &orders,
+        kind: TableKind::Table,
+        metadata_location: "d0",
+        location: "file:///lake/t/",
+        now_ms: 0,
+    };
+    store.table_create(place, &new, None).await.unwrap();
+    (place, orders, id)
+}
+
+async fn swap(store: &SqliteStore, place: Place, id: TableId, expected: &str, new: &str) {
+    let swap = Swap { id, expected, new, location: "file:///lake/t/", now_ms: 1 };
+    store.table_swap(place, &swap).await.unwrap();
+}
+
+fn file_len(folder: &TempDir, name: &str) -> Option<u64> {
+    std::fs::metadata(folder.path().join(name)).ok().map(|found| found.len())
+}
+
+#[tokio::test]
+async fn a_second_opening_finds_everything_and_migrates_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = opened(&folder);
+    let (place, orders, id) = furnish(&store).await;
+    swap(&store, place, id, "d0", "d1").await;
+    let key = SigningKey { id: "k".to_owned(), secret: Secret::new([9; 32]), created_ms: 1 };
+    store.signing_key_add(&key, true).await.unwrap();
+    store.close().await;
+    assert_eq!(file_len(&folder, "catalog.db-wal"), None, "the log is folded back, and gone");
+
+    let history = |connection: &rusqlite::Connection| -> (i64, String) {
+        let sql = "SELECT count(*), max(applied_on) FROM refinery_schema_history";
+        connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    };
+    let before = history(&stranger(folder.path()));
+    let store = opened(&folder);
+    assert_eq!(history(&stranger(folder.path())), before);
+    assert_eq!(store.table_get(place, &orders).await.unwrap().unwrap().metadata_location, "d1");
+    assert_eq!(store.signing_key_list().await.unwrap()[0].secret.expose(), &[9; 32]);
+}
+
+#[tokio::test]
+async fn what_was_answered_survives_an_end_without_closing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = opened(&folder);
+    let (place, orders, id) = furnish(&store).await;
+    swap(&store, place, id, "d0", "d1").await;
+    // What a machine that died now would find: the files as they are, the log not folded back.
+    let copy = tempfile::tempdir().unwrap();
+    for name in ["catalog.db", "catalog.db-wal"] {
+        std::fs::copy(folder.path().join(name), copy.path().join(name)).unwrap();
+    }
+    let found = opened(&copy).table_get(place, &orders).await.unwrap().unwrap();
+    assert_eq!(found.metadata_location, "d1");
+}
+
+#[tokio::test]
+async fn writes_are_durable_and_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = opened(&folder);
+    let settings = store
+        .writer
+        .write(|connection| {
+            let of = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+            let journal: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+            Ok((journal, of("synchronous")?, of("foreign_keys")?))
+        })
+        .await
+        .unwrap();
+    assert_eq!(settings, ("wal".to_owned(), 2, 1), "2 is FULL: the log is synchronised by every commit");
+}
+
+#[test]
+fn stores_that_open_a_new_file_at_the_same_time_agree() {
+    let folder = tempfile::tempdir().unwrap();
+    std::thread::scope(|scope| {
+        let openings = (0..8).map(|_| scope.spawn(|| opened(&folder))).collect::<Vec<_>>();
+        for opening in openings {
+            opening.join().unwrap();
+        }
+    });
+    let migrations: i64 = stranger(folder.path())
+        .query_row("SELECT count(*) FROM refinery_schema_history", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(migrations, 1);
+}
+
+fn error_of(path: &Path) -> OpenError {
+    match SqliteStore::open(path) {
+        Ok(_) => panic!("it was opened"),
+        Err(error) => error,
+    }
+}
+
+#[test]
+fn a_database_of_a_newer_version_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(opened(&folder));
+    let newer = "INSERT INTO refinery_schema_history VALUES (999, 'future', '2030-01-01T00:00:00Z', '1')";
+    stranger(folder.path()).execute_batch(newer).unwrap();
+    let error = error_of(&folder.path().join("catalog.db"));
+    assert!(matches!(error, OpenError::Newer { found: 999, known: 1, .. }), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains("catalog.db") && text.contains("newer version") && text.contains("999"), "{text}");
+}
+
+#[test]
+fn what_is_no_database_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notes.txt");
+    let text = "not a database, but somebody's notes\n".repeat(100);
+    std::fs::write(&path, &text).unwrap();
+    assert!(matches!(error_of(&path), OpenError::Database { .. }));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    assert!(matches!(error_of(&folder.path().join("missing/catalog.db")), OpenError::File { .. }));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_its_owner_can_read_the_database() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let modes = || {
+        ["catalog.db", "catalog.db-wal", "catalog.db-shm"].map(|name| {
+            let found = std::fs::metadata(folder.path().join(name));
+            found.map_or(0, |found| found.permissions().mode() & 0o777)
+        })
+    };
+    let store = opened(&folder);
+    store.organisation_create(&organisation("acme")).await.unwrap();
+    assert_eq!(modes(), [0o600; 3]);
+    store.close().await;
+
+    // A file that was let loose, by a restored backup say, is taken back.
+    let path = folder.path().join("catalog.db");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let store = opened(&folder);
+    store.organisation_create(&organisation("other")).await.unwrap();
+    assert_eq!(modes(), [0o600; 3]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_write_at_the_same_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, command) = (Arc::new(opened(&folder)), opened(&folder));
+    let serving = tokio::spawn({
+        let server = Arc::clone(&server);
+        async move {
+            for number in 0..100 {
+                server.organisation_create(&organisation(&format!("server-{number}"))).await.unwrap();
+            }
+        }
+    });
+    for number in 0..100 {
+        let new = organisation(&format!("command-{number}"));
+        command.organisation_create(&new).await.unwrap();
+        assert_eq!(server.organisation_by_name(&new.name).await.unwrap(), Some(new), "seen at once");
+    }
+    serving.await.unwrap();
+    command.close().await;
+    assert_eq!(names(&server).await.len(), 200);
+    server.organisation_create(&organisation("last")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_write_waits_for_the_transaction_of_another_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = opened(&folder);
+    let other = stranger(folder.path());
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let insert = "INSERT INTO organisation VALUES (randomblob(16), 'acme', 'free', 0)";
+    other.execute_batch(insert).unwrap();
+    let new = organisation("acme");
+    let mut waiting = store.organisation_create(&new);
+    assert!(futures_util::future::poll_immediate(&mut waiting).await.is_none());
+    assert_eq!(store.organisation_by_name("acme").await.unwrap(), None, "reads do not wait");
+    other.execute_batch("COMMIT").unwrap();
+    let taken = waiting.await;
+    assert!(matches!(taken, Err(StoreError::AlreadyExists(Resource::Organisation))), "{taken:?}");
+}
+
+/// A pointer of that many bytes that has none in common with the one before: SQLite writes only the pages that differ.
+fn large(number: usize, len_bytes: usize) -> String {
+    if number % 2 == 0 { "x" } else { "y" }.repeat(len_bytes)
+}
+
+#[tokio::test]
+async fn a_long_reader_blocks_no_writer_and_the_log_shrinks_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = opened(&folder);
+    let (place, _, id) = furnish(&store).await;
+    let reader = stranger(folder.path());
+    reader.execute_batch("BEGIN; SELECT count(*) FROM tabular").unwrap();
+    let mut at = "d0".to_owned();
+    let write = async |at: &mut String, count: usize| {
+        for number in 0..count {
+            let next = large(number, 1 << 20);
+            swap(&store, place, id, at, &next).await;
+            *at = next;
+        }
+    };
+    write(&mut at, 100).await;
+    let grown = file_len(&folder, "catalog.db-wal").unwrap();
+    assert!(grown > 80 << 20, "the reader keeps what it may yet read: {grown}");
+    reader.execute_batch("COMMIT").unwrap();
+    write(&mut at, 60).await;
+    let shrunk = file_len(&folder, "catalog.db-wal").unwrap();
+    assert!(shrunk <= 64 << 20, "{shrunk}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_stays_small_under_readers_that_never_pause() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(opened(&folder));
+    let (place, orders, id) = furnish(&store).await;
+    let reading = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move {
+            loop {
+                store.table_get(place, &orders).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    let mut at = "d0".to_owned();
+    for number in 0..400 {
+        let next = large(number, 256 << 10);
+        swap(&store, place, id, &at, &next).await;
+        at = next;
+    }
+    reading.abort();
+    let log = file_len(&folder, "catalog.db-wal").unwrap();
+    assert!(log < 64 << 20, "100 MiB were written: {log}");
+}
+
+#[test]
+fn the_reads_that_must_be_quick_are_one_search_of_one_index() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(opened(&folder));
+    let connection = stranger(folder.path());
+    let plan_of = |sql: &str| {
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let unbound = vec![rusqlite::types::Null; statement.parameter_count()];
+        let steps = statement.query_map(rusqlite::params_from_iter(unbound), |row| row.get::<_, String>(3)).unwrap();
+        steps.collect::<rusqlite::Result<Vec<_>>>().unwrap().join("; ")
+    };
+    for (sql, expected) in [
+        (tables::GET, "SEARCH tabular USING PRIMARY KEY (organisation=? AND warehouse=? AND namespace=? AND name=?)"),
+        (
+            tables::LIST,
+            "SEARCH tabular USING COVERING INDEX tabular_listed \
+             (organisation=? AND warehouse=? AND namespace=? AND kind=? AND name>?)",
+        ),
+        (
+            namespaces::LIST,
+            "SEARCH namespace USING COVERING INDEX namespace_child \
+             (organisation=? AND warehouse=? AND parent=? AND key>?)",
+        ),
+    ] {
+        assert_eq!(plan_of(sql), expected);
+    }
+}

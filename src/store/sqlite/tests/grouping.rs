@@ -1,0 +1,192 @@
+//! Many requests in one commit.
+
+use std::sync::Arc;
+
+use futures_util::future::{join_all, poll_immediate};
+
+use super::{held, names, opened, organisation, stranger};
+use crate::store::sqlite::{SqliteStore, tenants};
+use crate::store::{Resource, Result, Store, StoreError};
+
+/// Adds an organisation of that name. The request is handed over when this is called.
+fn add(store: &SqliteStore, name: &str) -> impl Future<Output = Result<()>> + Send + use<> {
+    let new = organisation(name);
+    store.writer.write(move |connection| tenants::organisation_create(connection, &new))
+}
+
+#[tokio::test]
+async fn requests_that_wait_share_a_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(opened(&folder));
+    let (release, gate) = held(&store);
+    let waiting = (0..200).map(|number| add(&store, &format!("o{number:03}"))).collect::<Vec<_>>();
+    drop(release);
+    gate.await.unwrap().unwrap();
+    assert!(join_all(waiting).await.iter().all(Result::is_ok));
+
+    let counts = store.write_counts();
+    assert_eq!(counts.requests, 201);
+    assert!(counts.commits <= 2, "the held request, and all others together: {counts:?}");
+    assert_eq!(names(&store).await.len(), 200);
+}
+
+#[tokio::test]
+async fn a_batch_is_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(opened(&folder));
+    let (release, gate) = held(&store);
+    let waiting = (0..600).map(|_| store.writer.write(|_| Ok(()))).collect::<Vec<_>>();
+    drop(release);
+    gate.await.unwrap().unwrap();
+    assert!(join_all(waiting).await.iter().all(Result::is_ok));
+    let counts = store.write_counts();
+    assert_eq!(counts.requests, 601);
+    assert!((3..=4).contains(&counts.commits), "{counts:?}");
+}
+
+#[tokio::test]
+async fn a_failing_request_undoes_only_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(opened(&folder));
+    let (release, gate) = held(&store);
+    let before = add(&store, "before");
+    let fails_late = store.writer.write(|connection| {
+        tenants::organisation_create(connection, &organisation("half-done"))?;
+        tenants::organisation_create(connection, &organisation("before"))
+    });
+    let after = add(&store, "after");
+    drop(release);
+    gate.await.unwrap().unwrap();
+    before.await.unwrap();
+    let failed = fails_late.await;
+    assert!(matches!(failed, Err(StoreError::AlreadyExists(Resource::Organisation))), "{failed:?}");
+    after.await.unwrap();
+    assert_eq!(names(&store).await, ["after", "before"]);
+}
+
+#[tokio::test]
+async fn a_request_that_panics_undoes_only_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(opened(&folder));
+    let (release, gate) = held(&store);
+    let before = add(&store, "before");
+    let panics = store.writer.write(|connection| -> Result<()> {
+        tenants::organisation_create(connection, &organisation("half-done"))?;
+        panic!("a fault in a request, on purpose")
+    });
+    let after = add(&store, "after");
+    drop(release);
+    gate.await.unwrap().unwrap();
+    before.await.unwrap();
+    let panicked = panics.await;
+    assert!(matches!(panicked, Err(StoreError::Unavailable(_))), "{panicked:?}");
+    after.await.unwrap();
+    add(&store, "later").await.unwrap();
+    assert_eq!(names(&store).await, ["after", "before", "later"]);
+    store.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_that_ends_the_transaction_harms_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(opened(&folder));
+    let (release, gate) = held(&store);
+    let before = add(&store, "before");
+    // What SQLite does itself on some errors, such as a full disk.
+    let ends_it = store.writer.write(|connection| {
+        tenants::organisation_create(connection, &organisation("half-done"))?;
+        connection.execute_batch("ROLLBACK")?;
+        Err::<(), _>(StoreError::PointerMoved)
+    });
+    let hides_it = store.writer.write(|connection| Ok(connection.execute_batch("ROLLBACK")?));
+    let after = add(&store, "after");
+    drop(release);
+    gate.await.unwrap().unwrap();
+    before.await.unwrap();
+    let ended = ends_it.await;
+    assert!(matches!(ended, Err(StoreError::PointerMoved)), "its own error is told: {ended:?}");
+    let hidden = hides_it.await;
+    assert!(matches!(hidden, Err(StoreError::Unavailable(_))), "what was undone is not called done: {hidden:?}");
+    after.await.unwrap();
+    assert_eq!(names(&store).await, ["after", "before"]);
+}
+
+#[tokio::test]
+async fn when_the_commit_fails_all_of_its_requests_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(opened(&folder));
+    add(&store, "there").await.unwrap();
+    let (release, gate) = held(&store);
+    let first = add(&store, "first");
+    // A deferred constraint is checked by the commit, so this is what makes it fail.
+    let breaks_the_commit = store.writer.write(|connection| {
+        connection.pragma_update(None, "defer_foreign_keys", true)?;
+        connection.execute_batch("UPDATE organisation SET id = zeroblob(16) WHERE name = 'there'")?;
+        let orphan = "INSERT INTO usage (organisation, day, taken, granted) VALUES (randomblob(16), 1, 1, 1)";
+        Ok(connection.execute_batch(orphan)?)
+    });
+    let taken = add(&store, "there");
+    drop(release);
+    // It may have been committed by itself, before the others, or with them.
+    let _ = gate.await.unwrap();
+    for told in [first.await, breaks_the_commit.await, taken.await] {
+        assert!(matches!(told, Err(StoreError::Unavailable(_))), "{told:?}");
+    }
+    assert_eq!(names(&store).await, ["there"]);
+    add(&store, "next").await.unwrap();
+    assert_eq!(names(&store).await, ["next", "there"]);
+}
+
+#[tokio::test]
+async fn a_write_is_done_though_its_caller_leaves() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(opened(&folder));
+    let (release, gate) = held(&store);
+    let new = organisation("left");
+    let mut leaving = store.organisation_create(&new);
+    assert!(poll_immediate(&mut leaving).await.is_none());
+    drop(leaving);
+    drop(release);
+    gate.await.unwrap().unwrap();
+    store.close().await;
+    let found: String =
+        stranger(folder.path()).query_row("SELECT name FROM organisation", [], |row| row.get(0)).unwrap();
+    assert_eq!(found, "left");
+}
+
+#[tokio::test]
+async fn closing_first_does_what_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(opened(&folder));
+    let (release, gate) = held(&store);
+    let waiting = (0..50).map(|number| add(&store, &format!("o{number}"))).collect::<Vec<_>>();
+    let closing = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.close().await }
+    });
+    drop(release);
+    gate.await.unwrap().unwrap();
+    assert!(join_all(waiting).await.iter().all(Result::is_ok));
+    closing.await.unwrap();
+
+    let refused = [
+        store.ping().await,
+        store.organisation_create(&organisation("late")).await,
+        store.organisation_by_name("o1").await.map(drop),
+        store.organisation_list().await.map(drop),
+    ];
+    assert!(refused.iter().all(|result| matches!(result, Err(StoreError::Unavailable(_)))), "{refused:?}");
+    store.close().await;
+    drop(store);
+    assert_eq!(names(&opened(&folder)).await.len(), 50);
+}
+
+#[tokio::test]
+async fn dropping_first_does_what_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = opened(&folder);
+    let waiting = (0..50).map(|number| add(&store, &format!("o{number}"))).collect::<Vec<_>>();
+    drop(store);
+    assert!(join_all(waiting).await.iter().all(Result::is_ok));
+    assert_eq!(names(&opened(&folder)).await.len(), 50);
+}
