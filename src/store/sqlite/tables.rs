@@ -15,6 +15,11 @@ pub(super) const LIST: &str = "SELECT name FROM tabular
     WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND kind = ?4 AND name > ?5
     ORDER BY name LIMIT ?6";
 
+const SWAP_IN_PLACE: &str = "UPDATE tabular SET metadata_location = ?5, updated_ms = ?7
+    WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4 AND location = ?6";
+const SWAP_AND_MOVE: &str = "UPDATE tabular SET metadata_location = ?5, location = ?6, updated_ms = ?7
+    WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4";
+
 const fn resource(kind: TableKind) -> Resource {
     match kind {
         TableKind::Table => Resource::Table,
@@ -118,12 +123,9 @@ pub(super) fn table_list(
 }
 
 pub(super) fn table_swap(connection: &Connection, place: Place, swap: &Swap<'_>) -> Result<()> {
-    let swapped = connection
-        .prepare_cached(
-            "UPDATE tabular SET metadata_location = ?5, location = ?6, updated_ms = ?7
-             WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4",
-        )?
-        .execute(params![
+    // Nearly always the table stays where it is. Then its entry in the index of locations is left alone: half the pages.
+    for sql in [SWAP_IN_PLACE, SWAP_AND_MOVE] {
+        let swapped = connection.prepare_cached(sql)?.execute(params![
             place.organisation.0.as_bytes(),
             place.warehouse.0.as_bytes(),
             swap.id.0.as_bytes(),
@@ -132,8 +134,9 @@ pub(super) fn table_swap(connection: &Connection, place: Place, swap: &Swap<'_>)
             swap.location,
             swap.now_ms,
         ])?;
-    if swapped > 0 {
-        return Ok(());
+        if swapped > 0 {
+            return Ok(());
+        }
     }
     let exists = connection
         .prepare_cached("SELECT 1 FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3")?

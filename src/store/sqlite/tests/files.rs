@@ -217,7 +217,7 @@ async fn a_write_waits_for_the_transaction_of_another_process() {
 
 /// A pointer of that many bytes that has none in common with the one before: SQLite writes only the pages that differ.
 fn large(number: usize, len_bytes: usize) -> String {
-    if number % 2 == 0 { "x" } else { "y" }.repeat(len_bytes)
+    if number.is_multiple_of(2) { "x" } else { "y" }.repeat(len_bytes)
 }
 
 #[tokio::test]
