@@ -57,13 +57,17 @@ async fn names(store: &SqliteStore) -> Vec<String> {
     store.organisation_list().await.unwrap().into_iter().map(|organisation| organisation.name).collect()
 }
 
-/// Keeps the writer in a request until the sender that it gives is dropped: what is asked for meanwhile waits.
-fn held(store: &Arc<SqliteStore>) -> (Sender<()>, JoinHandle<Result<()>>) {
+/// Keeps the writer in a transaction of its own until the sender that it gives is dropped: all that is asked for meanwhile
+/// waits, and goes into the next one together.
+fn held(store: &SqliteStore) -> (Sender<()>, JoinHandle<Result<()>>) {
     let (release, gate) = channel::<()>();
+    let (began, beginning) = channel();
     let gate = Mutex::new(gate);
     let waiting = store.writer.write(move |_| {
+        let _ = began.send(());
         let _ = gate.lock().recv();
         Ok(())
     });
+    beginning.recv().unwrap();
     (release, tokio::spawn(waiting))
 }
