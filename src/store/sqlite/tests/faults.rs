@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use futures_util::future::join_all;
-
-use super::{held, names, opened, organisation, stranger};
+use super::{answers, held, names, opened, organisation, stranger};
 use crate::store::sqlite::{SqliteStore, tenants};
 use crate::store::{Store, StoreError};
 
@@ -70,7 +68,7 @@ async fn a_request_too_large_for_the_disk_does_not_fail_those_beside_it() {
         .collect::<Vec<_>>();
     drop(release);
     gate.await.unwrap().unwrap();
-    let results = join_all(waiting).await;
+    let results = answers(waiting).await;
     for (number, result) in results.iter().enumerate() {
         assert_eq!(result.is_ok(), number != 4, "{number}: {result:?}");
     }

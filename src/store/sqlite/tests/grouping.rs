@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use futures_util::future::{join_all, poll_immediate};
+use futures_util::future::poll_immediate;
 
-use super::{held, names, opened, organisation, stranger};
+use super::{answers, held, names, opened, organisation, stranger};
 use crate::store::sqlite::{SqliteStore, tenants};
 use crate::store::{Resource, Result, Store, StoreError};
 
@@ -22,7 +22,7 @@ async fn requests_that_wait_share_a_commit() {
     let waiting = (0..200).map(|number| add(&store, &format!("o{number:03}"))).collect::<Vec<_>>();
     drop(release);
     gate.await.unwrap().unwrap();
-    assert!(join_all(waiting).await.iter().all(Result::is_ok));
+    assert!(answers(waiting).await.iter().all(Result::is_ok));
 
     let counts = store.write_counts();
     assert_eq!(counts.requests, 201);
@@ -38,7 +38,7 @@ async fn a_batch_is_bounded() {
     let waiting = (0..600).map(|_| store.writer.write(|_| Ok(()))).collect::<Vec<_>>();
     drop(release);
     gate.await.unwrap().unwrap();
-    assert!(join_all(waiting).await.iter().all(Result::is_ok));
+    assert!(answers(waiting).await.iter().all(Result::is_ok));
     let counts = store.write_counts();
     assert_eq!(counts.requests, 601);
     assert_eq!(counts.commits, 1 + 3, "the held request, and 600 in batches of at most 256");
@@ -165,7 +165,7 @@ async fn closing_first_does_what_waits() {
     });
     drop(release);
     gate.await.unwrap().unwrap();
-    assert!(join_all(waiting).await.iter().all(Result::is_ok));
+    assert!(answers(waiting).await.iter().all(Result::is_ok));
     closing.await.unwrap();
 
     let refused = [
@@ -186,6 +186,6 @@ async fn dropping_first_does_what_waits() {
     let store = opened(&folder);
     let waiting = (0..50).map(|number| add(&store, &format!("o{number}"))).collect::<Vec<_>>();
     drop(store);
-    assert!(join_all(waiting).await.iter().all(Result::is_ok));
+    assert!(answers(waiting).await.iter().all(Result::is_ok));
     assert_eq!(names(&opened(&folder)).await.len(), 50);
 }

@@ -71,3 +71,12 @@ fn held(store: &SqliteStore) -> (Sender<()>, JoinHandle<Result<()>>) {
     beginning.recv().unwrap();
     (release, tokio::spawn(waiting))
 }
+
+/// The answers to requests that have been handed over, in their order.
+async fn answers<T>(waiting: Vec<impl Future<Output = T>>) -> Vec<T> {
+    let mut answers = Vec::with_capacity(waiting.len());
+    for request in waiting {
+        answers.push(request.await);
+    }
+    answers
+}
