@@ -1,0 +1,326 @@
+//! Updates of snapshots, refs, statistics and keys, and the logs that follow from them.
+
+use serde_json::{Value, json};
+use tidewater_core::commit::{Context, Outcome, apply_updates};
+use tidewater_core::document::TableMetadata;
+
+use crate::support::{
+    NOW_MS, add_snapshot, commit, conflict, context, document, refused, set_main, set_ref, table, try_commit, updates,
+    value,
+};
+
+fn log(table: &TableMetadata) -> Vec<i64> {
+    table.snapshot_log().iter().map(|entry| entry.snapshot_id).collect()
+}
+
+fn remove(ids: &[i64]) -> Value {
+    json!({"action": "remove-snapshots", "snapshot-ids": ids})
+}
+
+/// A v2 table whose `main` went through the snapshots 1, 2 and 3.
+fn three_snapshots() -> TableMetadata {
+    let one = commit(&table(2), &json!([add_snapshot(1, None, 1), set_main(1)]));
+    let two = commit(&one, &json!([add_snapshot(2, Some(1), 2), set_main(2)]));
+    commit(&two, &json!([add_snapshot(3, Some(2), 3), set_main(3)]))
+}
+
+#[test]
+fn a_snapshot_becomes_current_through_the_main_branch() {
+    let added = commit(&table(2), &json!([add_snapshot(1, None, 1)]));
+    assert_eq!((added.current_snapshot_id(), added.last_sequence_number(), log(&added).len()), (None, 1, 0));
+    let table = three_snapshots();
+    assert_eq!((table.current_snapshot_id(), table.last_sequence_number()), (Some(3), 3));
+    assert_eq!(log(&table), [1, 2, 3]);
+    assert_eq!(value(&table)["refs"], json!({"main": {"snapshot-id": 3, "type": "branch"}}));
+}
+
+#[test]
+fn a_snapshot_made_from_an_older_document_is_a_conflict() {
+    let base = three_snapshots();
+    let message = conflict(&base, &json!([add_snapshot(9, Some(2), 3)]));
+    assert_eq!(
+        message,
+        "Validation failed, please retry: Cannot add snapshot with sequence number 3 older than last sequence number 3"
+    );
+    assert_eq!(refused(&base, &json!([add_snapshot(3, Some(2), 4)])), "Snapshot already exists for id: 3");
+    assert!(refused(&base, &json!([add_snapshot(9, None, -1)])).contains("cannot be negative"));
+}
+
+#[test]
+fn the_last_sequence_number_never_falls() {
+    // The reference implementation takes the number of a snapshot without a parent as it is.
+    let base = three_snapshots();
+    let after = commit(&base, &json!([add_snapshot(9, None, 1)]));
+    assert_eq!(after.last_sequence_number(), 3);
+}
+
+#[test]
+fn v1_has_no_sequence_numbers() {
+    assert!(refused(&table(1), &json!([add_snapshot(1, None, 1)])).contains("must be 0 in v1"));
+    let after = commit(&table(1), &json!([add_snapshot(1, None, 0), set_main(1)]));
+    assert_eq!((after.current_snapshot_id(), after.last_sequence_number()), (Some(1), 0));
+}
+
+#[test]
+fn a_new_snapshot_is_kept_as_it_came_but_for_a_parent_of_null() {
+    let mut update = add_snapshot(1, None, 1);
+    update["snapshot"]["parent-snapshot-id"] = json!(null);
+    update["snapshot"]["x-vendor"] = json!({"a": [1.50]});
+    let after = value(&commit(&table(2), &json!([update])));
+    update["snapshot"].as_object_mut().unwrap().remove("parent-snapshot-id");
+    assert_eq!(after["snapshots"], json!([update["snapshot"]]));
+}
+
+#[test]
+fn a_snapshot_without_its_parts_is_refused() {
+    for (key, expected) in
+        [("snapshot-id", "snapshot-id"), ("timestamp-ms", "timestamp-ms"), ("manifest-list", "manifest-list")]
+    {
+        let mut update = add_snapshot(1, None, 1);
+        update["snapshot"].as_object_mut().unwrap().remove(key);
+        let message = refused(&table(2), &json!([update]));
+        assert!(message.contains(expected), "{message}");
+    }
+    let listed = json!([{"action": "add-snapshot", "snapshot": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]}]);
+    assert!(refused(&table(2), &listed).contains("expected an object"));
+}
+
+#[test]
+fn row_ids_advance_and_are_never_given_twice() {
+    let rows = |id: i64, sequence: i64, first: Option<i64>, added: Option<i64>| {
+        let mut update = add_snapshot(id, (id > 1).then_some(id - 1), sequence);
+        update["snapshot"]["first-row-id"] = json!(first);
+        update["snapshot"]["added-rows"] = json!(added);
+        json!([update])
+    };
+    let one = commit(&table(3), &rows(1, 1, Some(0), Some(100)));
+    assert_eq!(one.next_row_id(), 100);
+    assert_eq!(
+        conflict(&one, &rows(2, 2, Some(99), Some(1))),
+        "Validation failed, please retry: Cannot add a snapshot, first-row-id is behind table next-row-id: 99 < 100"
+    );
+    assert_eq!(refused(&one, &rows(2, 2, None, None)), "Cannot add a snapshot: first-row-id is null");
+    assert!(refused(&one, &rows(2, 2, Some(100), None)).contains("required when first-row-id is set"));
+    assert!(refused(&one, &rows(2, 2, Some(100), Some(-1))).contains("cannot be negative"));
+    assert!(refused(&one, &rows(2, 2, Some(i64::MAX), Some(1))).contains("no row ids are left"));
+    // The reference implementation would say 105 here, and give 120 to 124 again.
+    assert_eq!(commit(&one, &rows(2, 2, Some(120), Some(5))).next_row_id(), 125);
+    let ignored = commit(&table(2), &rows(1, 1, Some(7), Some(1)));
+    assert_eq!(ignored.next_row_id(), 0, "before v3 there are no row ids");
+}
+
+#[test]
+fn snapshots_that_were_current_only_within_a_commit_leave_no_trace_in_the_log() {
+    let base = three_snapshots();
+    let both = json!([add_snapshot(4, Some(3), 4), set_main(4), add_snapshot(5, Some(4), 5), set_main(5)]);
+    assert_eq!(log(&commit(&base, &both)), [1, 2, 3, 5]);
+    let back = json!([add_snapshot(4, Some(3), 4), set_main(4), set_main(2)]);
+    let after = commit(&base, &back);
+    assert_eq!((after.current_snapshot_id(), log(&after)), (Some(2), vec![1, 2, 3, 2]));
+}
+
+#[test]
+fn a_rollback_is_logged_at_the_time_of_the_commit() {
+    let after = commit(&three_snapshots(), &json!([set_main(1)]));
+    let last = after.snapshot_log().last().map(|entry| *entry.value).unwrap();
+    assert_eq!((last.snapshot_id, last.timestamp_ms), (1, NOW_MS));
+    assert!(try_commit(&after, &json!([set_main(1)])).unwrap().is_none(), "it is there already");
+}
+
+#[test]
+fn history_before_a_removed_snapshot_is_forgotten() {
+    let base = three_snapshots();
+    let after = commit(&base, &json!([remove(&[2, 77])]));
+    assert_eq!(log(&after), [3]);
+    assert_eq!(after.snapshots().iter().map(|one| one.id).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(log(&commit(&base, &json!([remove(&[1])]))), [2, 3]);
+    assert!(try_commit(&base, &json!([remove(&[77]), remove(&[])])).unwrap().is_none());
+}
+
+#[test]
+fn removing_a_snapshot_removes_its_refs_and_statistics() {
+    let base = document("v2");
+    let (current, audit) = (3_055_729_675_574_597_004, 3_055_729_675_574_597_005);
+    let after = commit(&base, &json!([remove(&[current])]));
+    assert_eq!(after.current_snapshot_id(), None);
+    assert_eq!(after.refs().keys().collect::<Vec<_>>(), ["audit", "v1.0"]);
+    assert_eq!((after.statistics().len(), after.partition_statistics().len()), (0, 0));
+    assert!(String::from_utf8(after.to_json()).unwrap().contains("\"current-snapshot-id\":-1"));
+    assert_eq!(commit(&base, &json!([remove(&[audit])])).statistics().len(), 1);
+}
+
+#[test]
+fn fifty_thousand_snapshots_are_removed_in_one_commit() {
+    let mut text = value(&table(2));
+    let snapshots: Vec<Value> = (1..=50_001).map(|id| add_snapshot(id, None, 1)["snapshot"].clone()).collect();
+    text["snapshots"] = snapshots.into();
+    text["last-sequence-number"] = 1.into();
+    let base = TableMetadata::parse(text.to_string().as_bytes()).unwrap();
+    let ids: Vec<i64> = (1..=50_000).collect();
+    let after = commit(&base, &json!([remove(&ids)]));
+    assert_eq!(after.snapshots().iter().map(|one| one.id).collect::<Vec<_>>(), [50_001]);
+    assert!(after.size_bytes() < 20_000, "what is gone takes no memory");
+}
+
+#[test]
+fn branches_and_tags_keep_their_rules() {
+    let base = three_snapshots();
+    let with = |mut update: Value, key: &str, value: i64| {
+        update[key] = value.into();
+        json!([update])
+    };
+    let tagged = commit(&base, &with(set_ref("v1", "tag", 1), "max-ref-age-ms", 5));
+    assert_eq!(value(&tagged)["refs"]["v1"], json!({"type": "tag", "snapshot-id": 1, "max-ref-age-ms": 5}));
+    assert_eq!(log(&tagged), [1, 2, 3], "only main has a log");
+    let cases = [
+        (json!([set_ref("b", "branch", 9)]), "Cannot set b to unknown snapshot: 9"),
+        (json!([set_ref("main", "tag", 1)]), "Cannot set main to a tag"),
+        (json!([set_ref("b", "twig", 1)]), "Invalid snapshot ref type: twig"),
+        (with(set_ref("t", "tag", 1), "min-snapshots-to-keep", 1), "Tags do not support setting minSnapshotsToKeep"),
+        (with(set_ref("t", "tag", 1), "max-snapshot-age-ms", 1), "Tags do not support setting maxSnapshotAgeMs"),
+        (with(set_ref("b", "branch", 1), "min-snapshots-to-keep", 0), "must be greater than 0"),
+        (with(set_ref("b", "branch", 1), "max-snapshot-age-ms", 0), "must be greater than 0"),
+        (with(set_ref("b", "branch", 1), "max-ref-age-ms", -1), "must be greater than 0"),
+    ];
+    for (change, expected) in cases {
+        let message = refused(&base, &change);
+        assert!(message.contains(expected), "expected '{expected}', got '{message}'");
+    }
+    let removed = commit(&tagged, &json!([{"action": "remove-snapshot-ref", "ref-name": "main"}]));
+    assert_eq!((removed.current_snapshot_id(), removed.refs().len(), log(&removed)), (None, 1, vec![1, 2, 3]));
+    assert!(try_commit(&removed, &json!([{"action": "remove-snapshot-ref", "ref-name": "main"}])).unwrap().is_none());
+}
+
+#[test]
+fn clocks_may_differ_by_a_minute_and_no_more() {
+    let at = |timestamp: i64| {
+        let mut update = add_snapshot(9, Some(3), 9);
+        update["snapshot"]["timestamp-ms"] = timestamp.into();
+        json!([update, set_main(9)])
+    };
+    let base = three_snapshots();
+    assert!(try_commit(&base, &at(NOW_MS + 60_000)).is_ok());
+    assert!(refused(&base, &at(NOW_MS + 60_001)).contains("Invalid update timestamp"));
+    assert!(try_commit(&base, &at(NOW_MS - 60_000)).is_ok());
+    assert!(refused(&base, &at(NOW_MS - 60_001)).contains("Expected sorted snapshot log entries"));
+}
+
+#[test]
+fn time_does_not_run_backwards_when_the_clock_does() {
+    let base = three_snapshots();
+    let early = Context { now_ms: 5, ..context() };
+    let change = updates(&json!([{"action": "set-properties", "updates": {"a": "b"}}]));
+    let Outcome::Changed(after) = apply_updates(&base, &change.updates, &early).unwrap() else { panic!("unchanged") };
+    assert_eq!(after.last_updated_ms(), NOW_MS);
+}
+
+#[test]
+fn the_metadata_log_names_the_documents_before_and_keeps_as_many_as_asked() {
+    let mut table = table(2);
+    for version in 0..5 {
+        let location = format!("s3://b/{version}.json");
+        let context = Context { previous_metadata_location: Some(&location), ..context() };
+        let change = json!([{"action": "set-properties",
+            "updates": {"write.metadata.previous-versions-max": if version < 4 { "3" } else { "2" }}}]);
+        let Outcome::Changed(next) = apply_updates(&table, &updates(&change).updates, &context).unwrap() else {
+            panic!("unchanged")
+        };
+        table = *next;
+        let files: Vec<&str> = table.metadata_log().iter().map(|entry| &*entry.value.metadata_file).collect();
+        let expected: &[&str] = match version {
+            0 => &["s3://b/0.json"],
+            1 => &["s3://b/0.json", "s3://b/1.json"],
+            2 => &["s3://b/0.json", "s3://b/1.json", "s3://b/2.json"],
+            3 => &["s3://b/1.json", "s3://b/2.json", "s3://b/3.json"],
+            _ => &["s3://b/3.json", "s3://b/4.json"],
+        };
+        assert_eq!(files, expected);
+    }
+    for nonsense in ["many", "-5", "0", "99999999999999999999"] {
+        let change =
+            json!([{"action": "set-properties", "updates": {"write.metadata.previous-versions-max": nonsense}}]);
+        assert!(!commit(&table, &change).metadata_log().is_empty(), "{nonsense}");
+    }
+}
+
+#[test]
+fn statistics_are_one_for_each_snapshot() {
+    let set = |path: &str| {
+        json!([{"action": "set-statistics", "snapshot-id": 1, "statistics": {"snapshot-id": 1, "statistics-path": path,
+            "file-size-in-bytes": 1, "file-footer-size-in-bytes": 1, "blob-metadata": [], "x": 1.50}},
+            {"action": "set-partition-statistics", "partition-statistics": {"snapshot-id": 1, "statistics-path": path,
+            "file-size-in-bytes": 1}}])
+    };
+    let after = commit(&commit(&table(2), &set("a")), &set("b"));
+    assert_eq!((after.statistics().len(), after.partition_statistics().len()), (1, 1));
+    assert_eq!(value(&after)["statistics"][0]["statistics-path"], "b");
+    let gone = json!([{"action": "remove-statistics", "snapshot-id": 1}, {"action": "remove-partition-statistics", "snapshot-id": 1}]);
+    let removed = commit(&after, &gone);
+    assert_eq!((removed.statistics().len(), removed.partition_statistics().len()), (0, 0));
+    assert!(try_commit(&removed, &gone).unwrap().is_none());
+}
+
+#[test]
+fn encryption_keys_are_of_v3_and_added_once() {
+    let add = json!([{"action": "add-encryption-key", "encryption-key": {"key-id": "k", "encrypted-key-metadata": "YQ==", "x": 1}}]);
+    assert!(refused(&table(2), &add).contains("not supported in v2"));
+    let after = commit(&table(3), &add);
+    assert_eq!(value(&after)["encryption-keys"], json!([add[0]["encryption-key"]]));
+    assert!(try_commit(&after, &add).unwrap().is_none());
+    let gone = commit(&after, &json!([{"action": "remove-encryption-key", "key-id": "k"}]));
+    assert!(value(&gone).get("encryption-keys").is_none());
+}
+
+#[test]
+fn a_table_keeps_its_id_its_version_and_its_place_unless_told() {
+    let base = table(2);
+    let other = json!([{"action": "assign-uuid", "uuid": "11111111-2222-7333-8444-555555555555"}]);
+    // The reference implementation gives the table another id, which the specification calls unsafe.
+    assert!(refused(&base, &other).contains("Cannot reassign table UUID"));
+    assert!(commit(&document("v1-legacy"), &other).uuid().unwrap().starts_with("11111111"));
+    let same = json!([{"action": "assign-uuid", "uuid": base.uuid().unwrap().to_uppercase()},
+        {"action": "upgrade-format-version", "format-version": 2}, {"action": "set-location", "location": "s3://b/t//"}]);
+    assert!(try_commit(&base, &same).unwrap().is_none());
+    let version = |version: i32| json!([{"action": "upgrade-format-version", "format-version": version}]);
+    assert_eq!(refused(&base, &version(1)), "Cannot downgrade v2 table to v1");
+    assert_eq!(refused(&base, &version(4)), "Unsupported format version: v4 (supported: v3)");
+    assert_eq!(value(&commit(&base, &version(3)))["next-row-id"], 0);
+    assert_eq!(commit(&base, &json!([{"action": "set-location", "location": "s3://b/new/"}])).location(), "s3://b/new");
+}
+
+#[test]
+fn a_v1_table_that_is_upgraded_writes_all_that_v2_requires() {
+    let after = commit(&document("v1-legacy"), &json!([{"action": "upgrade-format-version", "format-version": 2}]));
+    let written = value(&after);
+    assert!(written.get("schema").is_none() && written.get("partition-spec").is_none());
+    assert_eq!(written["last-sequence-number"], 0);
+    assert_eq!(written["partition-specs"][0]["fields"][1]["field-id"], 1001);
+    assert_eq!(TableMetadata::parse(&after.to_json()).unwrap().format_version(), 2);
+}
+
+#[test]
+fn properties_are_set_and_removed_under_both_of_their_names() {
+    let base = table(2);
+    for (set, removed) in [("updates", "removals"), ("updated", "removed")] {
+        let mut change = json!({"action": "set-properties"});
+        change[set] = json!({"a": "1", "b": "2"});
+        let after = commit(&base, &json!([change]));
+        assert_eq!((&*after.properties()["a"], &*after.properties()["b"]), ("1", "2"));
+        let mut change = json!({"action": "remove-properties"});
+        change[removed] = json!(["a", "unknown"]);
+        assert!(!commit(&after, &json!([change])).properties().contains_key("a"));
+    }
+}
+
+#[test]
+fn a_new_document_is_made_when_the_reference_implementation_would_make_one() {
+    let base = commit(&table(2), &json!([{"action": "set-properties", "updates": {"a": "1"}}]));
+    let same_value = json!([{"action": "set-properties", "updates": {"a": "1"}}]);
+    assert!(try_commit(&base, &same_value).unwrap().is_some(), "setting counts, even to the same");
+    for nothing in [
+        json!([]),
+        json!([{"action": "set-properties", "updates": {}}, {"action": "remove-properties", "removals": []}]),
+    ] {
+        assert!(try_commit(&base, &nothing).unwrap().is_none());
+    }
+}
