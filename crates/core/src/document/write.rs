@@ -43,7 +43,7 @@ impl TableMetadata {
         out.list("partition-statistics", self.present.partition_statistics, &self.partition_statistics);
         out.list("snapshot-log", self.present.snapshot_log, &self.snapshot_log);
         out.list("metadata-log", self.present.metadata_log, &self.metadata_log);
-        for (key, value) in self.legacy.iter() {
+        for (key, value) in self.legacy.iter().filter(|(key, _)| !["schema", "partition-spec"].contains(key)) {
             out.raw(key, value);
         }
         for (key, value) in self.others.iter() {
@@ -54,22 +54,22 @@ impl TableMetadata {
     }
 
     fn write_schemas_and_specs(&self, out: &mut Writer) {
-        let legacy = |key: &str| self.legacy.iter().any(|(name, _)| *name == key);
         // Readers that know only v1 take the current schema and the default spec from their old fields.
-        if self.format_version == 1
-            && !legacy("schema")
-            && let Some(schema) = self.schema(self.current_schema_id)
+        let old_fields = |key: &str, current: Option<String>| {
+            let kept = self.legacy.iter().find(|(name, _)| *name == key).map(|(_, value)| value.to_string());
+            kept.or_else(|| current.filter(|_| self.format_version == 1))
+        };
+        if let Some(schema) =
+            old_fields("schema", self.schema(self.current_schema_id).map(|schema| schema.json().to_owned()))
         {
-            out.raw("schema", schema.json());
+            out.raw("schema", &schema);
         }
         if self.present.schemas {
             out.number("current-schema-id", i64::from(self.current_schema_id));
             out.array("schemas", self.schemas().map(super::Schema::json));
         }
-        if self.format_version == 1
-            && !legacy("partition-spec")
-            && let Some(Ok(fields)) = self.partition_spec(self.default_spec_id).map(super::PartitionSpec::fields_json)
-        {
+        let fields = self.partition_spec(self.default_spec_id).and_then(|spec| spec.fields_json().ok());
+        if let Some(fields) = old_fields("partition-spec", fields) {
             out.raw("partition-spec", &fields);
         }
         if self.present.partition_specs {

@@ -2,7 +2,11 @@
 
 mod columns;
 mod creation;
+mod differential;
+mod disagreements;
 mod documents;
+mod generated;
 mod history;
+mod properties;
 mod requirements;
 mod support;

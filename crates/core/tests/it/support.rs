@@ -39,9 +39,17 @@ pub(crate) fn updates(updates: &Value) -> TableCommit {
 
 /// The document after a commit of these updates, or `None` when nothing changed.
 pub(crate) fn try_commit(base: &TableMetadata, changes: &Value) -> Result<Option<TableMetadata>, CommitError> {
+    try_commit_in(base, changes, &context())
+}
+
+pub(crate) fn try_commit_in(
+    base: &TableMetadata,
+    changes: &Value,
+    context: &Context<'_>,
+) -> Result<Option<TableMetadata>, CommitError> {
     let body = json!({ "updates": changes }).to_string();
     let commit = TableCommit::parse(body.as_bytes())?;
-    Ok(match apply_updates(base, &commit.updates, &context())? {
+    Ok(match apply_updates(base, &commit.updates, context)? {
         Outcome::Unchanged => None,
         Outcome::Changed(document) => Some(*document),
     })
