@@ -1,9 +1,10 @@
-//! Request bodies, bounded, and read as JSON.
+//! What a request carries beside its path: a body, bounded and read as JSON, and the parameters behind the `?`.
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::header::CONTENT_LENGTH;
+use axum::http::request::Parts;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
@@ -43,5 +44,17 @@ impl FromRequest<Arc<Api>> for Body {
             Err(error) if error.is::<LengthLimitError>() => Err(ApiError::too_large(limit)),
             Err(error) => Err(ApiError::bad_request(format!("The request body did not arrive whole: {error}"))),
         }
+    }
+}
+
+/// The parameters behind the `?` of a URL.
+pub(super) struct Parameters<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Parameters<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let read = Query::try_from_uri(&parts.uri);
+        read.map(|Query(parameters)| Self(parameters)).map_err(|error| ApiError::bad_request(error.body_text()))
     }
 }

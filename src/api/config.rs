@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
 use super::Api;
+use super::body::Parameters;
 use super::caller::{Allowed, Read};
 use super::error::ApiError;
 use super::router::ENDPOINTS;
 
 #[derive(Deserialize)]
-pub(super) struct Parameters {
+pub(super) struct Wanted {
     warehouse: Option<String>,
 }
 
@@ -28,10 +29,10 @@ pub(super) struct CatalogConfig {
 pub(super) async fn get(
     State(api): State<Arc<Api>>,
     Allowed { caller, .. }: Allowed<Read>,
-    Query(parameters): Query<Parameters>,
+    Parameters(wanted): Parameters<Wanted>,
 ) -> Result<Json<CatalogConfig>, ApiError> {
-    let wanted = parameters.warehouse.as_deref().filter(|name| !name.is_empty());
-    let warehouse = api.catalog.warehouse(caller.organisation(), wanted).await?;
+    let name = wanted.warehouse.as_deref().filter(|name| !name.is_empty());
+    let warehouse = api.catalog.warehouse(caller.organisation(), name).await?;
     Ok(Json(CatalogConfig {
         defaults: BTreeMap::from([("warehouse", warehouse.name.clone())]),
         overrides: BTreeMap::from([("prefix", warehouse.name.clone())]),

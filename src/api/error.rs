@@ -110,7 +110,9 @@ impl From<CatalogError> for ApiError {
             CatalogError::NamespaceNotEmpty(_) => (StatusCode::CONFLICT, "NamespaceNotEmptyException"),
             CatalogError::TableLimit(_) => (StatusCode::FORBIDDEN, "ForbiddenException"),
             CatalogError::PropertyConflict(_) => (StatusCode::UNPROCESSABLE_ENTITY, "UnprocessableEntityException"),
-            CatalogError::BadRequest(_) => (StatusCode::BAD_REQUEST, "BadRequestException"),
+            CatalogError::BadRequest(_) | CatalogError::LocationTaken(_) => {
+                (StatusCode::BAD_REQUEST, "BadRequestException")
+            }
             CatalogError::CommitFailed(_) => (StatusCode::CONFLICT, "CommitFailedException"),
             CatalogError::CommitStateUnknown(..) => (StatusCode::INTERNAL_SERVER_ERROR, "CommitStateUnknownException"),
             CatalogError::Metadata(error) => return error.into(),

@@ -6,6 +6,7 @@ mod commit;
 mod config;
 mod error;
 mod health;
+mod leftover;
 mod load_result;
 mod metrics;
 mod namespaces;

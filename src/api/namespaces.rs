@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::{Deserialize, Serialize};
 use tidewater_core::name::NamespaceIdent;
 
 use super::Api;
-use super::body::Body;
+use super::body::{Body, Parameters};
 use super::caller::{Read, Scope, Write};
 use super::error::ApiError;
 use super::paging::{Paging, token_after};
@@ -65,8 +65,8 @@ pub(super) fn levels(namespace: &NamespaceIdent) -> Vec<String> {
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     scope: Scope<Read>,
-    Query(parameters): Query<ListParameters>,
-    Query(paging): Query<Paging>,
+    Parameters(parameters): Parameters<ListParameters>,
+    Parameters(paging): Parameters<Paging>,
 ) -> Result<Json<NamespaceList>, ApiError> {
     let parent = match parameters.parent.as_deref() {
         None | Some("") => None,

@@ -13,6 +13,7 @@ use tower::ServiceExt;
 use tracing::Instrument;
 
 use super::error::ApiError;
+use super::leftover::Leftover;
 use super::path::normalised;
 use super::{Api, router};
 use crate::clock::fresh_uuid;
@@ -42,9 +43,12 @@ impl ApiService {
             *request.uri_mut() = uri;
         }
         let id = request_id(&request);
+        let leftover = Leftover::default();
+        let request = request.map(|body| leftover.watch(body));
         let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
         let answer = self.answer(request).instrument(span);
         let mut response = answer.await;
+        leftover.settle(&mut response).await;
         response.headers_mut().insert(REQUEST_ID, id);
         response
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
@@ -12,7 +12,7 @@ use tidewater_core::commit::CreateTable;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::Api;
-use super::body::Body;
+use super::body::{Body, Parameters};
 use super::caller::{Read, Scope, Write};
 use super::error::ApiError;
 use super::load_result;
@@ -54,7 +54,7 @@ pub(super) async fn list(
     State(api): State<Arc<Api>>,
     scope: Scope<Read>,
     parts: Parts,
-    Query(paging): Query<Paging>,
+    Parameters(paging): Parameters<Paging>,
 ) -> Result<Json<TableList>, ApiError> {
     let namespace = PathParameters::of(&parts).namespace()?;
     let page = paging.request(api.settings.default_page_size)?;

@@ -34,6 +34,9 @@ pub enum CatalogError {
     /// There is a view of that name.
     #[error("View with same name already exists: {0}")]
     ViewExists(TableIdent),
+    /// Its files would lie at, inside or around another table's.
+    #[error("The location of {0} overlaps that of another table: choose another, or none")]
+    LocationTaken(TableIdent),
     /// The tier allows no more tables.
     #[error("Your tier includes {0} tables, and you have as many: drop one, or move to a higher tier")]
     TableLimit(u64),
@@ -102,6 +105,7 @@ pub(super) fn of_table(ident: &TableIdent) -> impl Fn(StoreError) -> CatalogErro
         StoreError::AlreadyExists(Resource::View) => CatalogError::ViewExists(ident.clone()),
         StoreError::AlreadyExists(_) => CatalogError::TableExists(ident.clone()),
         StoreError::LimitReached { limit } => CatalogError::TableLimit(limit),
+        StoreError::LocationTaken => CatalogError::LocationTaken(ident.clone()),
         other => CatalogError::Store(other),
     }
 }

@@ -82,6 +82,7 @@ impl Catalog {
             let table = create_table(&request, &location, &context)?;
             if request.stage_create {
                 let locations = ValidLocations::of(&table, &warehouse.root)?;
+                catalog.documents.prepare(&metadata_folder(&table)).await?;
                 return Ok(CreatedTable::Staged(Box::new(table), locations));
             }
             catalog.table_add(&warehouse, &ident, id, table, max_tables).await.map(CreatedTable::Created)
@@ -186,10 +187,15 @@ impl Catalog {
                     ))
                 })?;
         let name = next_file_name(previous, fresh_uuid(), compression);
-        let location = match table.properties().get("write.metadata.path") {
-            Some(folder) => format!("{}/{name}", folder.trim_end_matches('/')),
-            None => format!("{}/metadata/{name}", table.location().trim_end_matches('/')),
-        };
+        let location = format!("{}/{name}", metadata_folder(&table));
         Ok(self.documents.create(location, table, compression).await?)
+    }
+}
+
+/// Where a table's metadata files are.
+fn metadata_folder(table: &TableMetadata) -> String {
+    match table.properties().get("write.metadata.path") {
+        Some(folder) => folder.trim_end_matches('/').to_owned(),
+        None => format!("{}/metadata", table.location().trim_end_matches('/')),
     }
 }

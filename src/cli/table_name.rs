@@ -68,6 +68,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_shown_namespace_is_read_as_itself(levels in prop::collection::vec("[ab.\\\\é ]{1,6}", 1..4)) {
+            prop_assume!(levels.iter().all(|level| level != "." && level != ".."));
             let namespace = NamespaceIdent::new(&levels).unwrap();
             prop_assert_eq!(parse_namespace(&shown(&namespace)).unwrap(), namespace);
         }

@@ -122,6 +122,14 @@ impl Documents {
         Ok(document)
     }
 
+    /// Makes ready the folder of a table's metadata, for a client that writes there before the table exists.
+    ///
+    /// # Errors
+    /// `Storage`; `Location`.
+    pub async fn prepare(&self, folder: &str) -> Result<(), MetadataError> {
+        self.storage.prepare(&Location::parse(folder)?).await.map_err(MetadataError::Storage)
+    }
+
     /// Removes a document that no pointer ever led to, so that a lost race leaves nothing behind. That it cannot be
     /// removed harms nobody, so it is only logged.
     pub async fn discard(&self, document: &Document) {

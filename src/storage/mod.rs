@@ -86,6 +86,21 @@ impl Storage {
         }
     }
 
+    /// Makes ready a place that a client is about to write to. On the local disk a folder has to be there first (DuckDB
+    /// writes a staged table's manifests before anything else is); elsewhere there are no folders.
+    ///
+    /// # Errors
+    /// `Unavailable` when it cannot be made.
+    pub async fn prepare(&self, folder: &Location) -> Result<(), StorageError> {
+        if folder.scheme() != "file" {
+            return Ok(());
+        }
+        tokio::fs::create_dir_all(folder.path()).await.map_err(|source| StorageError::Unavailable {
+            location: folder.clone(),
+            source: object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(source) },
+        })
+    }
+
     fn resolve(&self, location: &Location) -> Result<(&dyn ObjectStore, Path), StorageError> {
         match location.scheme() {
             "file" => Ok((self.local.as_ref(), literal(location)?)),

@@ -47,6 +47,9 @@ pub enum StoreError {
     /// The pointer is not where the caller last saw it: read again, apply again. Nothing was changed.
     #[error("the table's pointer has moved")]
     PointerMoved,
+    /// Another table's files are there, inside it, or around it. Nothing was changed.
+    #[error("the location overlaps another table's")]
+    LocationTaken,
     /// The organisation's tier allows no more. Nothing was changed.
     #[error("the limit of {limit} is reached")]
     LimitReached {

@@ -173,7 +173,7 @@ pub trait Store: Send + Sync + 'static {
     /// Moves a table's pointer from the document at `swap.expected` to the one at `swap.new`, in one atomic statement.
     ///
     /// # Errors
-    /// `PointerMoved` when it points elsewhere by now; `NotFound` (of a table, whichever it was) when it is gone.
+    /// `PointerMoved` when it points elsewhere by now; `LocationTaken` when it would move into another's; `NotFound` (of a table, whichever it was) when it is gone.
     async fn table_swap(&self, place: Place, swap: &Swap<'_>) -> Result<()>;
 
     /// Removes a table or view from the catalog. Gives what it was.

@@ -39,6 +39,12 @@ pub enum NameError {
         /// What was being named.
         what: &'static str,
     },
+    /// The name is `.` or `..`, which URL libraries take out of a path: no client could reach what bears it.
+    #[error("{what} must not be '.' or '..'")]
+    Dots {
+        /// What was being named.
+        what: &'static str,
+    },
     /// A namespace with more than [`MAX_NAMESPACE_LEVELS`] levels.
     #[error("Namespace has too many levels: {levels}, of {MAX_NAMESPACE_LEVELS} allowed")]
     TooManyLevels {
@@ -62,6 +68,9 @@ fn checked(what: &'static str, name: &str) -> Result<(), NameError> {
     }
     if name.chars().any(char::is_control) {
         return Err(NameError::ControlCharacter { what });
+    }
+    if name == "." || name == ".." {
+        return Err(NameError::Dots { what });
     }
     Ok(())
 }
@@ -199,6 +208,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_namespace_survives_its_key(levels in prop::collection::vec("[^\\p{Cc}]{1,20}", 1..5)) {
+            prop_assume!(levels.iter().all(|level| level != "." && level != ".."));
             let namespace = NamespaceIdent::new(&levels).unwrap();
             prop_assert_eq!(NamespaceIdent::from_key(namespace.as_key()).unwrap(), namespace.clone());
             prop_assert_eq!(namespace.levels().collect::<Vec<_>>(), levels);
@@ -217,6 +227,8 @@ mod tests {
         assert!(NamespaceIdent::new(&["a\u{1F}b"]).is_err());
         assert!(NamespaceIdent::new(&["x".repeat(256)]).is_err());
         assert!(NamespaceIdent::new::<&str>(&[]).is_err());
+        assert_eq!(NamespaceIdent::new(&["a", ".."]), Err(NameError::Dots { what: "Namespace level" }));
+        assert!(TableIdent::new(NamespaceIdent::new(&["a"]).unwrap(), ".").is_err());
         assert!(TableIdent::new(NamespaceIdent::new(&["a"]).unwrap(), "").is_err());
     }
 

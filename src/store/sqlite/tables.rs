@@ -69,11 +69,35 @@ pub(super) fn table_create(
             None => error.into(),
         });
     }
+    // An error undoes the insert.
+    check_location_is_free(connection, place, new.id, new.location)?;
     match max_tables {
-        // The error undoes the insert.
         Some(limit) if has_more_than(connection, place.organisation, limit)? => Err(StoreError::LimitReached { limit }),
         _ => Ok(()),
     }
+}
+
+/// Whether no other table of the warehouse is at `location`, inside it, or around it: what is written or vended for one
+/// table must never reach another's files.
+fn check_location_is_free(connection: &Connection, place: Place, id: TableId, location: &str) -> Result<()> {
+    let (organisation, warehouse) = (place.organisation.0.as_bytes(), place.warehouse.0.as_bytes());
+    // '0' is what follows '/', so this is the range of all that begins with the location and a slash.
+    let inside = connection
+        .prepare_cached(
+            "SELECT 1 FROM tabular
+             WHERE organisation = ?1 AND warehouse = ?2 AND location > ?4 || '/' AND location < ?4 || '0' AND id <> ?3
+             LIMIT 1",
+        )?
+        .exists(params![organisation, warehouse, id.0.as_bytes(), location])?;
+    let mut around = connection.prepare_cached(
+        "SELECT 1 FROM tabular
+         WHERE organisation = ?1 AND warehouse = ?2 AND location = ?4 AND id <> ?3 LIMIT 1",
+    )?;
+    let mut taken = inside;
+    for (end, _) in location.match_indices('/').chain([(location.len(), "")]) {
+        taken = taken || around.exists(params![organisation, warehouse, id.0.as_bytes(), &location[..end]])?;
+    }
+    if taken { Err(StoreError::LocationTaken) } else { Ok(()) }
 }
 
 /// Counts no further than it must.
@@ -124,7 +148,7 @@ pub(super) fn table_list(
 
 pub(super) fn table_swap(connection: &Connection, place: Place, swap: &Swap<'_>) -> Result<()> {
     // Nearly always the table stays where it is. Then its entry in the index of locations is left alone: half the pages.
-    for sql in [SWAP_IN_PLACE, SWAP_AND_MOVE] {
+    for (sql, moves) in [(SWAP_IN_PLACE, false), (SWAP_AND_MOVE, true)] {
         let swapped = connection.prepare_cached(sql)?.execute(params![
             place.organisation.0.as_bytes(),
             place.warehouse.0.as_bytes(),
@@ -135,7 +159,7 @@ pub(super) fn table_swap(connection: &Connection, place: Place, swap: &Swap<'_>)
             swap.now_ms,
         ])?;
         if swapped > 0 {
-            return Ok(());
+            return if moves { check_location_is_free(connection, place, swap.id, swap.location) } else { Ok(()) };
         }
     }
     let exists = connection

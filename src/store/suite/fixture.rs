@@ -111,6 +111,11 @@ pub(super) fn document(number: usize) -> String {
     format!("s3://bucket/lake/t/metadata/{number:05}-{}.metadata.json", Uuid::from_u128(number as u128))
 }
 
+/// Where the files of a table are.
+pub(super) fn location(id: TableId) -> String {
+    format!("s3://bucket/lake/{id}")
+}
+
 /// Stores a table or view at [`document`] 0.
 pub(super) async fn create(
     store: &Subject,
@@ -120,7 +125,7 @@ pub(super) async fn create(
     max_tables: Option<u64>,
 ) -> Result<TableId> {
     let id = TableId(fresh_uuid());
-    let location = format!("s3://bucket/lake/{id}/");
+    let location = location(id);
     let new = NewTable { id, ident, kind, metadata_location: &document(0), location: &location, now_ms: NOW_MS };
     store.table_create(place, &new, max_tables).await.map(|()| id)
 }
@@ -133,7 +138,7 @@ pub(super) async fn stored_table(store: &Subject, place: Place, ident: &TableIde
 /// Moves a table from one document to another.
 pub(super) async fn swap(store: &Subject, place: Place, id: TableId, from: usize, to: usize) -> Result<()> {
     let (expected, new) = (document(from), document(to));
-    let swap = Swap { id, expected: &expected, new: &new, location: "s3://bucket/lake/t/", now_ms: NOW_MS + 1 };
+    let swap = Swap { id, expected: &expected, new: &new, location: &location(id), now_ms: NOW_MS + 1 };
     store.table_swap(place, &swap).await
 }
 

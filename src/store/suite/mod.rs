@@ -70,6 +70,7 @@ macro_rules! conformance {
             views_are_listed_apart_from_tables,
             tables_are_counted_over_all_warehouses,
             long_locations_are_kept_whole,
+            a_location_belongs_to_one_table,
             // Lists in pages
             pages_hold_every_name_once_and_in_order,
             a_page_starts_after_a_name_that_need_not_exist,

@@ -52,7 +52,7 @@ pub(in crate::store) async fn names_of_any_script_and_look_are_kept_apart(store:
     // Composed and decomposed, cases, a dot and levels, wildcards, quotes, a space at the end: all different names.
     let names = [
         "é", "e\u{301}", "sales", "Sales", "a.b", "a%", "a_", "ab", "a'b", "a\"b", "a;--", "a ", "a", "销售", "🧊",
-        "..",
+        "...",
     ];
     let long = "長".repeat(85);
     for name in names.into_iter().chain([long.as_str()]) {

@@ -149,6 +149,10 @@ impl Schema {
                     format!("Invalid type for {}: {kind} is not supported until v{needed}", index.full_name(*id)),
                 );
             }
+            if column.column_type.is_malformed() {
+                let kind = column.column_type;
+                problems.insert(*id, format!("Invalid type for {}: {kind} has wrong parameters", index.full_name(*id)));
+            }
             if column.required && matches!(column.column_type, Type::Primitive(Primitive::Unknown, _)) {
                 problems.insert(*id, format!("Cannot create required field with unknown type: {}", column.name));
             }

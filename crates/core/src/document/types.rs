@@ -192,6 +192,27 @@ impl Type {
         }
     }
 
+    /// Whether it is a known type whose parameters cannot be meant: `decimal(p,s)` has 1 to 38 digits, of which at most
+    /// all are behind the point, and `fixed[n]` has a length (specification, "Primitive types"). A document that holds
+    /// such a type is kept as it is; no schema with one is added.
+    #[must_use]
+    pub fn is_malformed(&self) -> bool {
+        match self {
+            Self::Primitive(Primitive::Decimal, text) => {
+                let parameters = text.strip_prefix("decimal(").and_then(|rest| rest.strip_suffix(')'));
+                let digits = parameters.and_then(|both| both.split_once(','));
+                let digits =
+                    digits.and_then(|(all, behind)| Some((all.parse::<u8>().ok()?, behind.parse::<u8>().ok()?)));
+                !digits.is_some_and(|(all, behind)| (1..=38).contains(&all) && behind <= all)
+            }
+            Self::Primitive(Primitive::Fixed, text) => {
+                let length = text.strip_prefix("fixed[").and_then(|rest| rest.strip_suffix(']'));
+                length.and_then(|length| length.parse::<u32>().ok()).is_none()
+            }
+            _ => false,
+        }
+    }
+
     /// Whether it is a value without structure, as the source of a partition or sort field must be. A variant is none.
     #[must_use]
     pub fn is_primitive(&self) -> bool {

@@ -107,9 +107,12 @@ fn what_a_version_requires_must_be_there() {
     }
 }
 
+/// What is done to a good document.
+type Change = fn(&mut Value);
+
 #[test]
 fn a_document_that_contradicts_itself_is_refused() {
-    let cases: [(&str, fn(&mut Value), &str); 12] = [
+    let cases: [(&str, Change, &str); 12] = [
         ("v2", |v| v["format-version"] = 4.into(), "Cannot read unsupported version 4"),
         ("v2", |v| v["format-version"] = 0.into(), "Cannot read unsupported version 0"),
         ("v2", |v| v["current-schema-id"] = 9.into(), "Cannot find schema with current-schema-id=9"),
@@ -131,7 +134,7 @@ fn a_document_that_contradicts_itself_is_refused() {
 
 #[test]
 fn schemas_that_no_engine_could_read_are_refused() {
-    let cases: [(fn(&mut Value), &str); 6] = [
+    let cases: [(Change, &str); 6] = [
         (|v| v["fields"][1]["id"] = 1.into(), "multiple fields for id 1"),
         (|v| v["fields"][1]["name"] = "x".into(), "multiple fields for name x"),
         (|v| v["fields"][2]["name"] = "address.city".into(), "multiple fields for name address.city"),

@@ -1,0 +1,93 @@
+//! What is left of a request's body once it is answered.
+//!
+//! A refusal often comes before the body was read. HTTP/1.1 then has two honest ways: read the rest, so that the connection
+//! can serve the next request, or say that the connection ends. To close it without a word fails a client's next request,
+//! which did nothing wrong.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
+use axum::response::Response;
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use parking_lot::Mutex;
+
+/// How much of an unread body is read for the connection's sake, in bytes.
+const READ_ON_BYTES: usize = 256 * 1024;
+
+/// For how long: a client that waits for the answer before it sends its body gets it after this time.
+const READ_ON_FOR: Duration = Duration::from_millis(250);
+
+/// Where a body that was not read to its end comes back to.
+#[derive(Clone, Default)]
+pub(super) struct Leftover(Arc<Mutex<Option<Body>>>);
+
+impl Leftover {
+    /// Watches a body; one that is empty needs no watching.
+    pub(super) fn watch(&self, body: Body) -> Body {
+        if body.is_end_stream() { body } else { Body::new(Watched { body: Some(body), leftover: self.clone() }) }
+    }
+
+    /// Reads on what is left, or says in the answer that the connection ends.
+    pub(super) async fn settle(self, response: &mut Response) {
+        let left = self.0.lock().take();
+        let Some(body) = left else { return };
+        if !tokio::time::timeout(READ_ON_FOR, ends_soon(body)).await.unwrap_or(false) {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+}
+
+/// Whether the body ends within what is read on.
+async fn ends_soon(mut body: Body) -> bool {
+    let mut read_bytes = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return false };
+        read_bytes += frame.data_ref().map_or(0, Bytes::len);
+        if read_bytes > READ_ON_BYTES {
+            return false;
+        }
+    }
+    true
+}
+
+struct Watched {
+    /// There until this is dropped.
+    body: Option<Body>,
+    leftover: Leftover,
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match &mut self.body {
+            Some(body) => Pin::new(body).poll_frame(context),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map(HttpBody::size_hint).unwrap_or_default()
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        *self.leftover.0.lock() = self.body.take().filter(|body| !body.is_end_stream());
+    }
+}
