@@ -1,7 +1,7 @@
 //! The embedded store: one SQLite file, nothing else to install.
 //!
-//! Writes are durable when they are answered (`synchronous=FULL`) and share commits ([`writer`]); reads run beside them
-//! ([`readers`]). Other processes, such as the command line beside a server, may use the same file at the same time.
+//! Writes are durable when they are answered (`synchronous=FULL`) and share commits (`writer.rs`); reads run beside them
+//! (`readers.rs`). Other processes, such as the command line beside a server, may use the same file at the same time.
 
 mod convert;
 mod namespaces;
