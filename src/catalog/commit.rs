@@ -101,7 +101,10 @@ impl Catalog {
         };
         let done = |document| Ok(Attempt::Done(LoadedTable { document, locations: Some(locations.clone()) }));
         match self.store.table_swap(warehouse.place, &swap).await {
-            Ok(()) => done(document),
+            Ok(()) => {
+                self.documents.forget(&base);
+                done(document)
+            }
             Err(StoreError::PointerMoved) => {
                 self.documents.discard(&document).await;
                 Ok(Attempt::PointerMoved)

@@ -130,6 +130,11 @@ impl Documents {
         self.storage.prepare(&Location::parse(folder)?).await.map_err(MetadataError::Storage)
     }
 
+    /// Gives up the memory of a document that no pointer leads to any more. Whoever is about to read it still can.
+    pub fn forget(&self, document: &Document) {
+        self.cache.remove(document.location.as_str());
+    }
+
     /// Removes a document that no pointer ever led to, so that a lost race leaves nothing behind. That it cannot be
     /// removed harms nobody, so it is only logged.
     pub async fn discard(&self, document: &Document) {

@@ -90,3 +90,14 @@ async fn a_discarded_document_is_gone() {
     assert!(matches!(documents.get(&at).await, Err(MetadataError::Missing(_))));
     documents.discard(&document).await;
 }
+
+#[tokio::test]
+async fn a_document_that_is_forgotten_takes_no_memory_and_is_still_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = location(&folder, "t.json");
+    let documents = documents(1 << 20);
+    let document = documents.create(at.clone(), table(), Compression::None).await.unwrap();
+    documents.forget(&document);
+    assert_eq!(documents.cached_bytes(), 0);
+    assert_eq!(documents.get(&at).await.unwrap().json, document.json);
+}
