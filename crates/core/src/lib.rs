@@ -10,3 +10,4 @@ pub mod ids;
 pub mod limits;
 pub mod location;
 pub mod name;
+pub mod view;

@@ -21,6 +21,7 @@ pub use apply::{Outcome, apply_updates, create_from_updates};
 pub use create::{CreateTable, create_table};
 pub use requirement::{TableRequirement, check_requirements};
 pub use update::TableUpdate;
+pub(crate) use update::{properties_to_remove, properties_to_set, uuid_to_assign};
 
 use crate::document::DocumentError;
 use crate::document::json::{Object, array};
@@ -31,6 +32,10 @@ pub enum CommitError {
     /// The request is malformed or breaks a rule: repeating it cannot help. HTTP 400, `BadRequestException`.
     #[error("{0}")]
     BadRequest(String),
+    /// The request can be read, but what it asks for breaks a rule of views. The Java client gives it to its caller as the
+    /// same exception as its own checks. HTTP 400, `IllegalArgumentException`.
+    #[error("{0}")]
+    IllegalArgument(String),
     /// The table is not as the client believes: it must load it again. HTTP 409, `CommitFailedException`.
     #[error("{0}")]
     Conflict(String),

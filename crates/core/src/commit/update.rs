@@ -94,11 +94,7 @@ impl TableUpdate {
 
     fn read(action: &str, object: &Object<'_>) -> Result<Option<Self>, CommitError> {
         Ok(Some(match action {
-            "assign-uuid" => {
-                let uuid = object.string("uuid")?;
-                let parsed = Uuid::parse_str(&uuid);
-                Self::AssignUuid(parsed.map_err(|_| CommitError::bad(format!("Invalid UUID: {}", excerpt(&uuid))))?)
-            }
+            "assign-uuid" => Self::AssignUuid(uuid_to_assign(object)?),
             "upgrade-format-version" => Self::UpgradeFormatVersion(object.i32("format-version")?),
             "add-schema" => Self::AddSchema(Box::new(Schema::parse(object.required("schema")?)?)),
             "set-current-schema" => Self::SetCurrentSchema(object.i32("schema-id")?),
@@ -107,15 +103,8 @@ impl TableUpdate {
             "add-sort-order" => Self::AddSortOrder(SortOrder::parse(object.required("sort-order")?)?),
             "set-default-sort-order" => Self::SetDefaultSortOrder(object.i32("sort-order-id")?),
             "set-location" => Self::SetLocation(object.string("location")?),
-            "set-properties" => {
-                // The second name of both is that of clients before 1.0 of the specification.
-                let legacy = object.raw("updates").is_none() && object.raw("updated").is_some();
-                Self::SetProperties(object.read(if legacy { "updated" } else { "updates" }, "a map of strings")?)
-            }
-            "remove-properties" => {
-                let legacy = object.raw("removals").is_none() && object.raw("removed").is_some();
-                Self::RemoveProperties(object.read(if legacy { "removed" } else { "removals" }, "an array of strings")?)
-            }
+            "set-properties" => Self::SetProperties(properties_to_set(object)?),
+            "remove-properties" => Self::RemoveProperties(properties_to_remove(object)?),
             "remove-partition-specs" => Self::RemovePartitionSpecs(object.read("spec-ids", "an array of ids")?),
             "remove-schemas" => Self::RemoveSchemas(object.read("schema-ids", "an array of ids")?),
             _ => return Self::read_of_snapshots(action, object),
@@ -153,4 +142,22 @@ impl TableUpdate {
             _ => return Ok(None),
         }))
     }
+}
+
+/// What `assign-uuid` assigns.
+pub(crate) fn uuid_to_assign(object: &Object<'_>) -> Result<Uuid, CommitError> {
+    let uuid = object.string("uuid")?;
+    Uuid::parse_str(&uuid).map_err(|_| CommitError::bad(format!("Invalid UUID: {}", excerpt(&uuid))))
+}
+
+/// What `set-properties` sets; the second name is that of clients before 1.0 of the specification.
+pub(crate) fn properties_to_set(object: &Object<'_>) -> Result<Properties, CommitError> {
+    let legacy = object.raw("updates").is_none() && object.raw("updated").is_some();
+    Ok(object.read(if legacy { "updated" } else { "updates" }, "a map of strings")?)
+}
+
+/// What `remove-properties` removes, under its old name too.
+pub(crate) fn properties_to_remove(object: &Object<'_>) -> Result<Vec<String>, CommitError> {
+    let legacy = object.raw("removals").is_none() && object.raw("removed").is_some();
+    Ok(object.read(if legacy { "removed" } else { "removals" }, "an array of strings")?)
 }

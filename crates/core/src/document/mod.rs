@@ -35,6 +35,7 @@ pub(crate) use table::{Present, strip_trailing_slash};
 pub use table::{Properties, TableMetadata};
 pub use transform::Transform;
 pub use types::{Field, ListType, MapType, Primitive, StructType, Type};
+pub(crate) use write::Writer;
 
 /// The newest format version that can be read and written.
 pub const MAX_FORMAT_VERSION: u8 = 3;

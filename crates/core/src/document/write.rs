@@ -1,16 +1,15 @@
 //! A table metadata document as JSON.
 
-use super::TableMetadata;
 use super::json::quote;
 use super::table::NoSnapshot;
+use super::{Properties, TableMetadata};
 
 impl TableMetadata {
     /// The document as JSON. What was read and not changed is written as it came, but for whitespace and the order of its
     /// fields.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        let mut out = Writer { out: Vec::with_capacity(self.json_len_estimate()) };
-        out.out.push(b'{');
+        let mut out = Writer::object(self.json_len_estimate());
         out.number("format-version", i64::from(self.format_version));
         if let Some(uuid) = &self.uuid {
             out.text("table-uuid", uuid);
@@ -23,7 +22,7 @@ impl TableMetadata {
         out.number("last-column-id", i64::from(self.last_column_id));
         self.write_schemas_and_specs(&mut out);
         if self.present.properties || !self.properties.is_empty() {
-            out.map("properties", self.properties.iter(), |out, value| out.extend_from_slice(quote(value).as_bytes()));
+            out.strings("properties", &self.properties);
         }
         match (self.current_snapshot_id, self.present.current_snapshot_id) {
             (Some(id), _) => out.number("current-snapshot-id", id),
@@ -49,8 +48,7 @@ impl TableMetadata {
         for (key, value) in self.others.iter() {
             out.raw(key, value);
         }
-        out.out.push(b'}');
-        out.out
+        out.finish()
     }
 
     fn write_schemas_and_specs(&self, out: &mut Writer) {
@@ -103,11 +101,24 @@ impl TableMetadata {
     }
 }
 
-struct Writer {
+/// Writes a JSON object, field by field.
+pub(crate) struct Writer {
     out: Vec<u8>,
 }
 
 impl Writer {
+    /// An object without fields yet; `capacity_bytes` is about how long it will be.
+    pub(crate) fn object(capacity_bytes: usize) -> Self {
+        let mut out = Vec::with_capacity(capacity_bytes);
+        out.push(b'{');
+        Self { out }
+    }
+
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        self.out.push(b'}');
+        self.out
+    }
+
     fn key(&mut self, key: &str) {
         if self.out.len() > 1 {
             self.out.push(b',');
@@ -116,20 +127,20 @@ impl Writer {
         self.out.push(b':');
     }
 
-    fn raw(&mut self, key: &str, value: &str) {
+    pub(crate) fn raw(&mut self, key: &str, value: &str) {
         self.key(key);
         self.out.extend_from_slice(value.as_bytes());
     }
 
-    fn number(&mut self, key: &str, value: i64) {
+    pub(crate) fn number(&mut self, key: &str, value: i64) {
         self.raw(key, &value.to_string());
     }
 
-    fn text(&mut self, key: &str, value: &str) {
+    pub(crate) fn text(&mut self, key: &str, value: &str) {
         self.raw(key, &quote(value));
     }
 
-    fn array<'a>(&mut self, key: &str, elements: impl Iterator<Item = &'a str>) {
+    pub(crate) fn array<'a>(&mut self, key: &str, elements: impl Iterator<Item = &'a str>) {
         self.key(key);
         self.out.push(b'[');
         for (position, element) in elements.enumerate() {
@@ -139,6 +150,10 @@ impl Writer {
             self.out.extend_from_slice(element.as_bytes());
         }
         self.out.push(b']');
+    }
+
+    pub(crate) fn strings(&mut self, key: &str, strings: &Properties) {
+        self.map(key, strings.iter(), |out, value| out.extend_from_slice(quote(value).as_bytes()));
     }
 
     fn map<'a, T: 'a>(
@@ -160,7 +175,7 @@ impl Writer {
         self.out.push(b'}');
     }
 
-    fn list<T>(&mut self, key: &str, present: bool, list: &super::List<T>) {
+    pub(crate) fn list<T>(&mut self, key: &str, present: bool, list: &super::List<T>) {
         if present || !list.is_empty() {
             self.key(key);
             list.write(&mut self.out);

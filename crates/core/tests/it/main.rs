@@ -12,3 +12,5 @@ mod history;
 mod properties;
 mod requirements;
 mod support;
+mod view_properties;
+mod views;

@@ -1,0 +1,277 @@
+//! Applying the updates of a commit to a view.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::{VIEW_FORMAT_VERSION, VersionLogEntry, ViewMetadata, ViewUpdate, ViewVersion};
+use crate::commit::CommitError;
+use crate::document::Schema;
+
+/// In place of an id: the schema or version added last.
+pub(super) const LAST_ADDED: i32 = -1;
+
+/// The property that says how many versions are kept, and its default (view specification, note 1 on its fields).
+const HISTORY_SIZE: (&str, usize) = ("version.history.num-entries", 10);
+
+/// The property that lets a new version have no query in a dialect of the one before (reference implementation,
+/// `ViewProperties`).
+const DROP_DIALECT_ALLOWED: &str = "replace.drop-dialect.allowed";
+
+/// The document that `updates` make of `base`, or `None` when they change nothing. A commit that fails leaves nothing
+/// behind.
+///
+/// # Errors
+/// [`CommitError::IllegalArgument`] when an update, or what all of them make, breaks a rule.
+pub fn apply_view_updates(
+    base: &ViewMetadata,
+    updates: &[ViewUpdate],
+    now_ms: i64,
+) -> Result<Option<ViewMetadata>, CommitError> {
+    let mut draft = Draft::new(base.clone(), now_ms);
+    for update in updates {
+        draft.apply(update)?;
+    }
+    if draft.changed { draft.finish(base.current_version()).map(Some) } else { Ok(None) }
+}
+
+/// A document while updates are applied to it.
+pub(super) struct Draft {
+    document: ViewMetadata,
+    now_ms: i64,
+    changed: bool,
+    last_added_schema: Option<i32>,
+    last_added_version: Option<i32>,
+    added_versions: HashSet<i32>,
+    /// What the commit adds to the version log: only what is current in the end.
+    log_entry: Option<VersionLogEntry>,
+}
+
+impl Draft {
+    pub(super) fn new(document: ViewMetadata, now_ms: i64) -> Self {
+        Self {
+            document,
+            now_ms,
+            changed: false,
+            last_added_schema: None,
+            last_added_version: None,
+            added_versions: HashSet::new(),
+            log_entry: None,
+        }
+    }
+
+    fn apply(&mut self, update: &ViewUpdate) -> Result<(), CommitError> {
+        match update {
+            ViewUpdate::AssignUuid(uuid) => self.assign_uuid(*uuid),
+            ViewUpdate::UpgradeFormatVersion(version) => upgrade_format_version(*version),
+            ViewUpdate::AddSchema(schema) => self.add_schema(schema),
+            ViewUpdate::SetLocation(location) => self.set_location(location),
+            ViewUpdate::SetProperties(updates) => {
+                let updates = updates.iter().map(|(key, value)| (key.clone(), value.clone()));
+                self.changed |= updates.len() > 0;
+                Arc::make_mut(&mut self.document.properties).extend(updates);
+                Ok(())
+            }
+            ViewUpdate::RemoveProperties(removals) => {
+                self.changed |= !removals.is_empty();
+                Arc::make_mut(&mut self.document.properties).retain(|key, _| !removals.contains(key));
+                Ok(())
+            }
+            ViewUpdate::AddViewVersion(version) => self.add_version(version),
+            ViewUpdate::SetCurrentViewVersion(id) => self.set_current_version(*id),
+        }
+    }
+
+    fn assign_uuid(&self, uuid: Uuid) -> Result<(), CommitError> {
+        let (current, asked) = (self.document.uuid(), uuid.to_string());
+        if current.eq_ignore_ascii_case(&asked) {
+            Ok(())
+        } else {
+            Err(refused(format!("Cannot reassign view UUID: {current} to {asked}")))
+        }
+    }
+
+    fn set_location(&mut self, location: &str) -> Result<(), CommitError> {
+        if location.is_empty() {
+            return Err(refused("View location must not be empty"));
+        }
+        if self.document.location() != location {
+            self.document.location = location.into();
+            self.changed = true;
+        }
+        Ok(())
+    }
+
+    /// Adds a schema under the next id, unless there is one of the same columns already.
+    ///
+    /// Either counts as the one added last. (The reference implementation counts only a new one, and refuses -1 otherwise;
+    /// two clients that replace a view by the same columns at once then fail for no reason.)
+    pub(super) fn add_schema(&mut self, schema: &Schema) -> Result<(), CommitError> {
+        let document = &mut self.document;
+        if let Some(known) = document.schemas.iter().find(|known| known.same_columns(schema)) {
+            self.last_added_schema = Some(known.id());
+            return Ok(());
+        }
+        let id = next_id(document.schemas().map(Schema::id), 0, "schema")?;
+        document.schemas.push(Arc::new(schema.with_id(id)?));
+        self.last_added_schema = Some(id);
+        self.changed = true;
+        Ok(())
+    }
+
+    /// Adds a version, unless there is one of the same definition already; under the id that it has or, when that is not
+    /// above all others, the next one: a replacement that was made from an older document takes its place behind what was
+    /// added since. Either counts as the one added last, as for schemas.
+    pub(super) fn add_version(&mut self, version: &ViewVersion) -> Result<(), CommitError> {
+        let schema_id = resolve(version.schema_id(), self.last_added_schema, "schema")?;
+        let version = version.with_ids(version.id(), schema_id)?;
+        if let Some(known) = self.document.versions().find(|known| known.same_definition(&version)) {
+            self.last_added_version = Some(known.id());
+            return Ok(());
+        }
+        if self.document.schema(schema_id).is_none() {
+            return Err(refused(format!("Cannot add version with unknown schema: {schema_id}")));
+        }
+        check_representations(&version)?;
+        let id = next_id(self.document.versions().map(ViewVersion::id), version.id().max(1), "view version")?;
+        self.document.versions.push(Arc::new(version.with_ids(id, schema_id)?));
+        self.last_added_version = Some(id);
+        self.added_versions.insert(id);
+        self.changed = true;
+        Ok(())
+    }
+
+    pub(super) fn set_current_version(&mut self, id: i32) -> Result<(), CommitError> {
+        let id = resolve(id, self.last_added_version, "view version")?;
+        if self.document.current_version_id == id {
+            return Ok(());
+        }
+        let found = self.document.versions().find(|version| version.id() == id);
+        let version = found.ok_or_else(|| refused(format!("Cannot set current version to unknown version: {id}")))?;
+        // A version that was there before became current just now, whenever it was made.
+        let timestamp_ms = if self.added_versions.contains(&id) { version.timestamp_ms() } else { self.now_ms };
+        self.log_entry = Some(VersionLogEntry { timestamp_ms, version_id: id });
+        self.document.current_version_id = id;
+        self.changed = true;
+        Ok(())
+    }
+
+    /// What must hold of the document as a whole, and what is kept of its history. `before` is the version that was
+    /// current.
+    pub(super) fn finish(mut self, before: Option<&ViewVersion>) -> Result<ViewMetadata, CommitError> {
+        if let Some(entry) = self.log_entry {
+            self.document.version_log.push(entry, &entry.json());
+        }
+        if let (Some(before), Some(now)) = (before, self.document.current_version()) {
+            self.check_dialects(before, now)?;
+        }
+        self.trim_history()?;
+        Ok(self.document)
+    }
+
+    /// An engine whose dialect was there must find it still: a replacement by another engine would otherwise take the view
+    /// away from it.
+    fn check_dialects(&self, before: &ViewVersion, now: &ViewVersion) -> Result<(), CommitError> {
+        let allowed = self.document.properties.get(DROP_DIALECT_ALLOWED);
+        if allowed.is_some_and(|allowed| allowed.eq_ignore_ascii_case("true")) {
+            return Ok(());
+        }
+        let now = dialects(now);
+        let lost: Vec<String> = dialects(before).into_iter().filter(|dialect| !now.contains(dialect)).collect();
+        if lost.is_empty() {
+            return Ok(());
+        }
+        Err(refused(format!(
+            "Cannot replace view: its new version has no query for {}, which the current one has (the view property \
+             {DROP_DIALECT_ALLOWED}=true allows this)",
+            lost.join(", ")
+        )))
+    }
+
+    /// Keeps the newest versions, and in any case what the commit added and what is current. The log keeps no entry before
+    /// one whose version is gone, since it would tell of a history with gaps.
+    ///
+    /// (The reference implementation also reorders the versions when it trims them; we leave their order.)
+    fn trim_history(&mut self) -> Result<(), CommitError> {
+        let document = &mut self.document;
+        let (property, default) = HISTORY_SIZE;
+        let wanted = document.properties.get(property).map(|value| {
+            let wanted = value.trim().parse::<i32>().ok().and_then(|wanted| usize::try_from(wanted).ok());
+            wanted
+                .filter(|wanted| *wanted > 0)
+                .ok_or_else(|| refused(format!("{property} must be a positive number but was {value}")))
+        });
+        let current = document.current_version_id;
+        let needed = self.added_versions.len() + usize::from(!self.added_versions.contains(&current));
+        let keep = wanted.transpose()?.unwrap_or(default).max(needed);
+        if document.versions.len() <= keep {
+            return Ok(());
+        }
+        let mut ids: Vec<i32> = document.versions().map(ViewVersion::id).filter(|id| *id != current).collect();
+        ids.sort_unstable_by(|one, other| other.cmp(one));
+        let kept: HashSet<i32> = ids.into_iter().take(keep - 1).chain([current]).collect();
+        document.versions.retain(|version| kept.contains(&version.id()));
+        let last_gap = document.version_log.iter().rev().position(|entry| !kept.contains(&entry.version_id));
+        let mut before_gap = last_gap.map_or(0, |from_end| document.version_log.len() - from_end);
+        document.version_log.retain(|_| {
+            let keep = before_gap == 0;
+            before_gap = before_gap.saturating_sub(1);
+            keep
+        });
+        Ok(())
+    }
+}
+
+fn refused(message: impl Into<String>) -> CommitError {
+    CommitError::IllegalArgument(message.into())
+}
+
+fn upgrade_format_version(version: i32) -> Result<(), CommitError> {
+    match version {
+        VIEW_FORMAT_VERSION => Ok(()),
+        older if older < VIEW_FORMAT_VERSION => {
+            Err(refused(format!("Cannot downgrade v{VIEW_FORMAT_VERSION} view to v{older}")))
+        }
+        newer => Err(refused(format!("Unsupported format version: v{newer} (supported: v{VIEW_FORMAT_VERSION})"))),
+    }
+}
+
+fn dialects(version: &ViewVersion) -> BTreeSet<String> {
+    version.queries().map(|(dialect, _)| dialect.to_lowercase()).collect()
+}
+
+/// A version says what the view is, once for each dialect.
+fn check_representations(version: &ViewVersion) -> Result<(), CommitError> {
+    if !version.has_representations() {
+        return Err(refused("Invalid view version: it has no representations, so there is no query"));
+    }
+    let mut seen = HashSet::new();
+    for (dialect, _) in version.queries() {
+        let dialect = dialect.to_lowercase();
+        if seen.contains(&dialect) {
+            // The compatibility kit compares this text.
+            return Err(refused(format!("Invalid view version: Cannot add multiple queries for dialect {dialect}")));
+        }
+        seen.insert(dialect);
+    }
+    Ok(())
+}
+
+/// `wanted`, or what follows the highest id.
+fn next_id(ids: impl Iterator<Item = i32>, wanted: i32, what: &str) -> Result<i32, CommitError> {
+    match ids.max() {
+        Some(highest) if highest >= wanted => {
+            highest.checked_add(1).ok_or_else(|| refused(format!("Cannot add {what}: no id is left")))
+        }
+        _ => Ok(wanted),
+    }
+}
+
+/// The id that an update means.
+fn resolve(id: i32, last_added: Option<i32>, what: &str) -> Result<i32, CommitError> {
+    if id != LAST_ADDED {
+        return Ok(id);
+    }
+    last_added.ok_or_else(|| refused(format!("Cannot set last added {what}: no {what} has been added")))
+}

@@ -1,0 +1,227 @@
+//! A view's metadata: read, looked at, written.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::{VIEW_FORMAT_VERSION, ViewVersion};
+use crate::document::json::{Object, array, view};
+use crate::document::{DocumentError, List, Properties, Schema, Writer};
+
+const KNOWN: [&str; 8] = [
+    "view-uuid",
+    "format-version",
+    "location",
+    "properties",
+    "schemas",
+    "current-version-id",
+    "versions",
+    "version-log",
+];
+
+/// One view metadata document. Cloning shares what is large.
+#[derive(Debug, Clone)]
+pub struct ViewMetadata {
+    pub(super) uuid: Arc<str>,
+    pub(super) location: Arc<str>,
+    pub(super) schemas: Vec<Arc<Schema>>,
+    pub(super) current_version_id: i32,
+    pub(super) versions: Vec<Arc<ViewVersion>>,
+    pub(super) version_log: List<VersionLogEntry>,
+    pub(super) properties: Arc<Properties>,
+    /// Whether `properties` stands in the JSON though there are none.
+    pub(super) has_properties: bool,
+    /// Fields that are not known, as they came.
+    pub(super) others: Arc<Vec<(String, Box<str>)>>,
+}
+
+/// When a version became the current one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct VersionLogEntry {
+    /// When, in milliseconds since 1970.
+    pub timestamp_ms: i64,
+    /// Which.
+    pub version_id: i32,
+}
+
+impl VersionLogEntry {
+    fn parse(text: &str) -> Result<Self, DocumentError> {
+        view("version log entry", text)
+    }
+
+    pub(super) fn json(self) -> String {
+        format!(r#"{{"timestamp-ms":{},"version-id":{}}}"#, self.timestamp_ms, self.version_id)
+    }
+}
+
+impl ViewMetadata {
+    /// Reads a document of format v1.
+    ///
+    /// # Errors
+    /// When it is not JSON in UTF-8, of another version, lacks a required field, or contradicts itself: two schemas or
+    /// versions share an id, or the current version or its schema is not there.
+    pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
+        let text = std::str::from_utf8(bytes)
+            .map_err(|error| DocumentError::Syntax(format!("view metadata is not UTF-8: {error}")))?;
+        let object = Object::parse("view metadata", text)?;
+        let format_version = object.i32("format-version")?;
+        if format_version != VIEW_FORMAT_VERSION {
+            return Err(DocumentError::invalid(format!(
+                "Cannot read unsupported version {format_version} of view metadata (supported: {VIEW_FORMAT_VERSION})"
+            )));
+        }
+        let properties: Option<Properties> = object.optional_read("properties", "a map of strings")?;
+        let document = Self {
+            uuid: object.string("view-uuid")?.into(),
+            location: object.string("location")?.into(),
+            schemas: read_all(&object, "schemas", Schema::parse)?,
+            current_version_id: object.i32("current-version-id")?,
+            versions: read_all(&object, "versions", ViewVersion::parse)?,
+            version_log: List::parse(&array(object.required("version-log")?)?, VersionLogEntry::parse)?,
+            has_properties: properties.is_some(),
+            properties: Arc::new(properties.unwrap_or_default()),
+            others: Arc::new(
+                object
+                    .iter()
+                    .filter(|(key, _)| !KNOWN.contains(key))
+                    .map(|(key, value)| (key.to_owned(), value.into()))
+                    .collect(),
+            ),
+        };
+        document.check()?;
+        Ok(document)
+    }
+
+    fn check(&self) -> Result<(), DocumentError> {
+        check_ids("schema", self.schemas().map(Schema::id))?;
+        check_ids("view version", self.versions().map(ViewVersion::id))?;
+        let id = self.current_version_id;
+        let current = self
+            .current_version()
+            .ok_or_else(|| DocumentError::invalid(format!("Cannot find current version {id} in view versions")))?;
+        if self.schema(current.schema_id()).is_none() {
+            return Err(DocumentError::invalid(format!(
+                "Cannot find schema {} of the current view version",
+                current.schema_id()
+            )));
+        }
+        Ok(())
+    }
+
+    /// The view's own id.
+    #[must_use]
+    pub fn uuid(&self) -> &str {
+        &self.uuid
+    }
+
+    /// Where its files are.
+    #[must_use]
+    pub fn location(&self) -> &str {
+        &self.location
+    }
+
+    /// Its properties.
+    #[must_use]
+    pub fn properties(&self) -> &Properties {
+        &self.properties
+    }
+
+    /// All schemas that its versions have or had.
+    pub fn schemas(&self) -> impl Iterator<Item = &Schema> {
+        self.schemas.iter().map(AsRef::as_ref)
+    }
+
+    /// The schema with this id.
+    #[must_use]
+    pub fn schema(&self, id: i32) -> Option<&Schema> {
+        self.schemas().find(|schema| schema.id() == id)
+    }
+
+    /// The versions that are kept, in the order in which they were added.
+    pub fn versions(&self) -> impl Iterator<Item = &ViewVersion> {
+        self.versions.iter().map(AsRef::as_ref)
+    }
+
+    /// The id of the version that engines use.
+    #[must_use]
+    pub fn current_version_id(&self) -> i32 {
+        self.current_version_id
+    }
+
+    /// The version that engines use; there is one in every document that was read or made.
+    #[must_use]
+    pub fn current_version(&self) -> Option<&ViewVersion> {
+        self.versions().find(|version| version.id() == self.current_version_id)
+    }
+
+    /// Which version became the current one when, oldest first.
+    #[must_use]
+    pub fn version_log(&self) -> &List<VersionLogEntry> {
+        &self.version_log
+    }
+
+    /// An estimate of the heap that the document takes, in bytes.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        let properties: usize = self.properties.iter().map(|(key, value)| key.len() + value.len() + 64).sum();
+        let others: usize = self.others.iter().map(|(key, value)| key.len() + value.len() + 48).sum();
+        size_of::<Self>()
+            + self.uuid.len()
+            + self.location.len()
+            + self.schemas().map(Schema::size_bytes).sum::<usize>()
+            + self.versions().map(ViewVersion::size_bytes).sum::<usize>()
+            + self.version_log.size_bytes()
+            + properties
+            + others
+    }
+
+    /// The document as JSON. What was read and not changed is written as it came, but for whitespace and the order of its
+    /// fields.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut out = Writer::object(self.json_len_estimate());
+        out.text("view-uuid", &self.uuid);
+        out.number("format-version", i64::from(VIEW_FORMAT_VERSION));
+        out.text("location", &self.location);
+        if self.has_properties || !self.properties.is_empty() {
+            out.strings("properties", &self.properties);
+        }
+        out.array("schemas", self.schemas().map(Schema::json));
+        out.number("current-version-id", i64::from(self.current_version_id));
+        out.array("versions", self.versions().map(ViewVersion::json));
+        out.list("version-log", true, &self.version_log);
+        for (key, value) in self.others.iter() {
+            out.raw(key, value);
+        }
+        out.finish()
+    }
+
+    fn json_len_estimate(&self) -> usize {
+        512 + self.location.len()
+            + self.schemas().map(|schema| schema.json().len() + 1).sum::<usize>()
+            + self.versions().map(|version| version.json().len() + 1).sum::<usize>()
+            + self.version_log.json_len()
+            + self.properties.iter().map(|(key, value)| key.len() + value.len() + 16).sum::<usize>()
+            + self.others.iter().map(|(key, value)| key.len() + value.len() + 8).sum::<usize>()
+    }
+}
+
+fn read_all<T>(
+    object: &Object<'_>,
+    key: &str,
+    read: fn(&str) -> Result<T, DocumentError>,
+) -> Result<Vec<Arc<T>>, DocumentError> {
+    object.array(key)?.into_iter().map(|text| read(text).map(Arc::new)).collect()
+}
+
+fn check_ids(what: &str, ids: impl Iterator<Item = i32>) -> Result<(), DocumentError> {
+    let mut seen = HashSet::new();
+    for id in ids {
+        if !seen.insert(id) {
+            return Err(DocumentError::invalid(format!("Multiple {what}s have id {id}")));
+        }
+    }
+    Ok(())
+}

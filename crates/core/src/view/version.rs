@@ -1,0 +1,132 @@
+//! The versions of a view: what its query is, in each dialect.
+
+use std::sync::Arc;
+
+use crate::document::json::{Object, compact};
+use crate::document::{DocumentError, Properties};
+
+const KNOWN: [&str; 7] =
+    ["version-id", "timestamp-ms", "schema-id", "summary", "representations", "default-catalog", "default-namespace"];
+
+/// One version of a view, with the JSON that it was read from.
+#[derive(Debug, Clone)]
+pub struct ViewVersion {
+    id: i32,
+    timestamp_ms: i64,
+    schema_id: i32,
+    definition: Arc<Definition>,
+    json: Arc<str>,
+}
+
+/// What makes two versions behave alike.
+#[derive(Debug, PartialEq, Eq)]
+struct Definition {
+    summary: Properties,
+    representations: Vec<Representation>,
+    default_catalog: Option<String>,
+    default_namespace: Vec<String>,
+    others: Vec<(String, String)>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Representation {
+    Sql {
+        sql: String,
+        dialect: String,
+        others: Vec<(String, String)>,
+    },
+    /// Of a type that is not known, as compact JSON.
+    Other(String),
+}
+
+impl Representation {
+    fn parse(text: &str) -> Result<Self, DocumentError> {
+        let object = Object::parse("view representation", text)?;
+        if !object.string("type")?.eq_ignore_ascii_case("sql") {
+            return Ok(Self::Other(compact(text)));
+        }
+        Ok(Self::Sql {
+            sql: object.string("sql")?,
+            dialect: object.string("dialect")?,
+            others: object.others(&["type", "sql", "dialect"]),
+        })
+    }
+}
+
+impl ViewVersion {
+    pub(super) fn parse(text: &str) -> Result<Self, DocumentError> {
+        let object = Object::parse("view version", text)?;
+        let representations = object.array("representations")?.into_iter().map(Representation::parse);
+        let definition = Definition {
+            summary: object.read("summary", "a map of strings")?,
+            representations: representations.collect::<Result<_, _>>()?,
+            default_catalog: object.optional_string("default-catalog")?,
+            default_namespace: object.read("default-namespace", "an array of strings")?,
+            others: object.others(&KNOWN),
+        };
+        Ok(Self {
+            id: object.i32("version-id")?,
+            timestamp_ms: object.i64("timestamp-ms")?,
+            schema_id: object.i32("schema-id")?,
+            definition: Arc::new(definition),
+            json: text.into(),
+        })
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> i32 {
+        self.id
+    }
+
+    /// When it was made, in milliseconds since 1970.
+    #[must_use]
+    pub fn timestamp_ms(&self) -> i64 {
+        self.timestamp_ms
+    }
+
+    /// The schema of its rows.
+    #[must_use]
+    pub fn schema_id(&self) -> i32 {
+        self.schema_id
+    }
+
+    /// The dialects that it has a query in, and the queries.
+    pub fn queries(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.definition.representations.iter().filter_map(|one| match one {
+            Representation::Sql { sql, dialect, .. } => Some((dialect.as_str(), sql.as_str())),
+            Representation::Other(_) => None,
+        })
+    }
+
+    /// Its JSON.
+    #[must_use]
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// Whether it says anything of what the view is, be it of a type that is not known.
+    pub(super) fn has_representations(&self) -> bool {
+        !self.definition.representations.is_empty()
+    }
+
+    /// Whether both behave alike: their ids and times do not count.
+    pub(super) fn same_definition(&self, other: &Self) -> bool {
+        self.schema_id == other.schema_id && self.definition == other.definition
+    }
+
+    /// The same version with another id and schema.
+    pub(super) fn with_ids(&self, id: i32, schema_id: i32) -> Result<Self, DocumentError> {
+        if (id, schema_id) == (self.id, self.schema_id) {
+            return Ok(self.clone());
+        }
+        let changes = [("version-id", Some(&*id.to_string())), ("schema-id", Some(&*schema_id.to_string()))];
+        let json = Object::parse("view version", &self.json)?.rewrite(&changes);
+        Ok(Self { id, schema_id, json: json.into(), ..self.clone() })
+    }
+
+    pub(super) fn size_bytes(&self) -> usize {
+        // The typed part holds the texts once more.
+        self.json.len() * 2 + size_of::<Self>() + size_of::<Definition>()
+    }
+}
