@@ -113,6 +113,7 @@ impl From<CatalogError> for ApiError {
             CatalogError::BadRequest(_) | CatalogError::LocationTaken(_) => {
                 (StatusCode::BAD_REQUEST, "BadRequestException")
             }
+            CatalogError::IllegalArgument(_) => (StatusCode::BAD_REQUEST, "IllegalArgumentException"),
             CatalogError::CommitFailed(_) => (StatusCode::CONFLICT, "CommitFailedException"),
             CatalogError::CommitStateUnknown(..) => (StatusCode::INTERNAL_SERVER_ERROR, "CommitStateUnknownException"),
             CatalogError::Metadata(error) => return error.into(),

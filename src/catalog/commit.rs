@@ -77,16 +77,16 @@ impl Catalog {
         commit: &TableCommit,
     ) -> Result<Attempt, CatalogError> {
         let base = self.documents.get(&record.metadata_location).await?;
-        check_requirements(&commit.requirements, Some(&base.table))?;
+        check_requirements(&commit.requirements, Some(&base.metadata))?;
         let context = Context {
             now_ms: self.clock.now_ms(),
             table_uuid: fresh_uuid(),
             previous_metadata_location: Some(&base.location),
         };
-        let table = match apply_updates(&base.table, &commit.updates, &context)? {
+        let table = match apply_updates(&base.metadata, &commit.updates, &context)? {
             Outcome::Changed(table) => *table,
             Outcome::Unchanged => {
-                let locations = ValidLocations::of(&base.table, &warehouse.root).ok();
+                let locations = ValidLocations::of(&base.metadata, &warehouse.root).ok();
                 return Ok(Attempt::Done(LoadedTable { document: base, locations }));
             }
         };

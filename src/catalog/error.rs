@@ -46,6 +46,9 @@ pub enum CatalogError {
     /// The request cannot be fulfilled by any catalog.
     #[error("{0}")]
     BadRequest(String),
+    /// What the request asks for breaks a rule of views.
+    #[error("{0}")]
+    IllegalArgument(String),
     /// A requirement does not hold, or somebody else's commit was faster.
     #[error("{0}")]
     CommitFailed(String),
@@ -82,6 +85,7 @@ impl From<CommitError> for CatalogError {
     fn from(error: CommitError) -> Self {
         match error {
             CommitError::BadRequest(message) => Self::BadRequest(message),
+            CommitError::IllegalArgument(message) => Self::IllegalArgument(message),
             CommitError::Conflict(message) => Self::CommitFailed(message),
         }
     }

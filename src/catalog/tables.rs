@@ -11,7 +11,7 @@ use super::error::of_table;
 use super::namespaces::LOCATION_PROPERTY;
 use super::{Catalog, CatalogError, CreatedTable, LoadedTable, OpenWarehouse};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
-use crate::metadata::{Compression, Document, next_file_name};
+use crate::metadata::{Compression, Document, Metadata, next_file_name};
 use crate::store::{NewTable, Page, PageRequest, StoreError, TableKind, TableRecord};
 use crate::vending::ValidLocations;
 
@@ -23,7 +23,7 @@ impl Catalog {
     pub async fn table_load(&self, warehouse: &OpenWarehouse, ident: &TableIdent) -> Result<LoadedTable, CatalogError> {
         let record = self.table_record(warehouse, ident).await?;
         let document = self.documents.get(&record.metadata_location).await?;
-        let locations = match ValidLocations::of(&document.table, &warehouse.root) {
+        let locations = match ValidLocations::of(&document.metadata, &warehouse.root) {
             Ok(locations) => Some(locations),
             Err(refused) => {
                 tracing::warn!(table = %record.id, %refused, "nothing is vended for a table");
@@ -172,30 +172,31 @@ impl Catalog {
         }
     }
 
-    /// Writes the document that follows the one at `previous`, in the table's folder for metadata.
-    pub(super) async fn write_document(
+    /// Writes the document that follows the one at `previous`, in the table's or view's folder for metadata.
+    pub(super) async fn write_document<M: Metadata>(
         &self,
-        table: TableMetadata,
+        metadata: M,
         previous: Option<&str>,
-    ) -> Result<Arc<Document>, CatalogError> {
-        let compression =
-            Compression::from_property(table.properties().get("write.metadata.compression-codec").map(String::as_str))
-                .map_err(|codec| {
-                    CatalogError::BadRequest(format!(
-                        "Unknown write.metadata.compression-codec '{}': use none or gzip",
-                        codec.chars().take(40).collect::<String>()
-                    ))
-                })?;
+    ) -> Result<Arc<Document<M>>, CatalogError> {
+        let compression = Compression::from_property(
+            metadata.properties().get("write.metadata.compression-codec").map(String::as_str),
+        )
+        .map_err(|codec| {
+            CatalogError::BadRequest(format!(
+                "Unknown write.metadata.compression-codec '{}': use none or gzip",
+                codec.chars().take(40).collect::<String>()
+            ))
+        })?;
         let name = next_file_name(previous, fresh_uuid(), compression);
-        let location = format!("{}/{name}", metadata_folder(&table));
-        Ok(self.documents.create(location, table, compression).await?)
+        let location = format!("{}/{name}", metadata_folder(&metadata));
+        Ok(self.documents.create(location, metadata, compression).await?)
     }
 }
 
-/// Where a table's metadata files are.
-fn metadata_folder(table: &TableMetadata) -> String {
-    match table.properties().get("write.metadata.path") {
+/// Where a table's or view's metadata files are.
+fn metadata_folder(metadata: &impl Metadata) -> String {
+    match metadata.properties().get("write.metadata.path") {
         Some(folder) => folder.trim_end_matches('/').to_owned(),
-        None => format!("{}/metadata", table.location().trim_end_matches('/')),
+        None => format!("{}/metadata", metadata.location().trim_end_matches('/')),
     }
 }

@@ -71,7 +71,7 @@ impl Fixture {
     /// Whether the table has the property that [`commit`] sets.
     async fn has(&self, key: &str) -> bool {
         let loaded = self.catalog.table_load(&self.warehouse, &table()).await.unwrap();
-        loaded.document.table.properties().contains_key(key)
+        loaded.document.metadata.properties().contains_key(key)
     }
 
     fn metadata_files(&self) -> usize {

@@ -2,6 +2,7 @@
 
 mod file_name;
 mod gzip;
+mod kind;
 
 use std::sync::Arc;
 
@@ -10,20 +11,23 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tidewater_core::document::{DocumentError, TableMetadata};
 use tidewater_core::location::{Location, LocationError};
+use tidewater_core::view::ViewMetadata;
 
 pub use file_name::{Compression, next_file_name};
+pub use kind::Metadata;
 
 use crate::storage::{Storage, StorageError};
+use kind::Kept;
 
-/// One metadata document, as it stands at its location for ever.
+/// One metadata document, of a table or a view, as it stands at its location for ever.
 #[derive(Debug)]
-pub struct Document {
+pub struct Document<M = TableMetadata> {
     /// Where it is, as pointers and clients spell it.
     pub location: String,
     /// Its JSON, uncompressed.
     pub json: Bytes,
     /// What it says.
-    pub table: TableMetadata,
+    pub metadata: M,
 }
 
 /// Why a document cannot be had.
@@ -32,7 +36,7 @@ pub enum MetadataError {
     /// The pointer leads to nothing: somebody removed the file.
     #[error("Failed to open input stream for file: {0}")]
     Missing(String),
-    /// What is there is not a table's metadata.
+    /// What is there is not metadata of the kind that was looked for.
     #[error("Cannot read metadata file {location}: {source}")]
     Unreadable {
         /// Where it is.
@@ -57,7 +61,7 @@ pub enum UnreadableError {
     /// It is not valid gzip, or larger than is accepted.
     #[error(transparent)]
     Gzip(#[from] std::io::Error),
-    /// It is not valid table metadata.
+    /// It is not valid metadata.
     #[error(transparent)]
     Document(#[from] DocumentError),
 }
@@ -66,16 +70,16 @@ pub enum UnreadableError {
 #[derive(Debug)]
 pub struct Documents {
     storage: Storage,
-    cache: Cache<String, Arc<Document>, ByWeight>,
+    cache: Cache<String, Kept, ByWeight>,
 }
 
 /// Weighs a document by the memory it takes.
 #[derive(Debug, Clone)]
 struct ByWeight;
 
-impl Weighter<String, Arc<Document>> for ByWeight {
-    fn weight(&self, key: &String, document: &Arc<Document>) -> u64 {
-        (key.len() + document.location.len() + document.json.len() + document.table.size_bytes()) as u64
+impl Weighter<String, Kept> for ByWeight {
+    fn weight(&self, key: &String, kept: &Kept) -> u64 {
+        (key.len() + kept.size_bytes()) as u64
     }
 }
 
@@ -89,36 +93,41 @@ impl Documents {
         Self { storage, cache: Cache::with_weighter(expected_documents, capacity_bytes, ByWeight) }
     }
 
-    /// The document at `location`, from memory or, once for all who wait for it, from storage.
+    /// The table's document at `location`, from memory or, once for all who wait for it, from storage.
     ///
     /// # Errors
     /// All of [`MetadataError`].
     pub async fn get(&self, location: &str) -> Result<Arc<Document>, MetadataError> {
-        if let Some(document) = self.cache.get(location) {
-            return Ok(document);
-        }
-        self.cache.get_or_insert_async(location, self.read(location)).await
+        self.find(location).await
+    }
+
+    /// The view's document at `location`, as [`Documents::get`] gives a table's.
+    ///
+    /// # Errors
+    /// All of [`MetadataError`].
+    pub async fn get_view(&self, location: &str) -> Result<Arc<Document<ViewMetadata>>, MetadataError> {
+        self.find(location).await
     }
 
     /// Writes a new document and keeps it. It is durable when this returns.
     ///
     /// # Errors
     /// `Storage`, also when something is at `location` already; `Location`.
-    pub async fn create(
+    pub async fn create<M: Metadata>(
         &self,
         location: String,
-        table: TableMetadata,
+        metadata: M,
         compression: Compression,
-    ) -> Result<Arc<Document>, MetadataError> {
+    ) -> Result<Arc<Document<M>>, MetadataError> {
         let at = Location::parse(&location)?;
-        let json = Bytes::from(table.to_json());
+        let json = Bytes::from(metadata.to_json());
         let stored = match compression {
             Compression::None => json.clone(),
             Compression::Gzip => gzip::compress(json.clone()).await.map_err(MetadataError::Compress)?,
         };
         self.storage.create(&at, stored).await.map_err(MetadataError::Storage)?;
-        let document = Arc::new(Document { location, json, table });
-        self.cache.insert(document.location.clone(), Arc::clone(&document));
+        let document = Arc::new(Document { location, json, metadata });
+        self.cache.insert(document.location.clone(), M::keep(Arc::clone(&document)));
         Ok(document)
     }
 
@@ -131,13 +140,13 @@ impl Documents {
     }
 
     /// Gives up the memory of a document that no pointer leads to any more. Whoever is about to read it still can.
-    pub fn forget(&self, document: &Document) {
+    pub fn forget<M>(&self, document: &Document<M>) {
         self.cache.remove(document.location.as_str());
     }
 
     /// Removes a document that no pointer ever led to, so that a lost race leaves nothing behind. That it cannot be
     /// removed harms nobody, so it is only logged.
-    pub async fn discard(&self, document: &Document) {
+    pub async fn discard<M>(&self, document: &Document<M>) {
         self.cache.remove(document.location.as_str());
         if let Ok(at) = Location::parse(&document.location)
             && let Err(error) = self.storage.remove(&at).await
@@ -152,7 +161,22 @@ impl Documents {
         self.cache.weight()
     }
 
-    async fn read(&self, location: &str) -> Result<Arc<Document>, MetadataError> {
+    async fn find<M: Metadata>(&self, location: &str) -> Result<Arc<Document<M>>, MetadataError> {
+        let kept = match self.cache.get(location) {
+            Some(kept) => kept,
+            None => {
+                let read = async { self.read(location).await.map(M::keep) };
+                self.cache.get_or_insert_async(location, read).await?
+            }
+        };
+        match M::kept(kept) {
+            Some(document) => Ok(document),
+            // It is of the other kind: reading it as this one tells what is wrong with it.
+            None => self.read(location).await,
+        }
+    }
+
+    async fn read<M: Metadata>(&self, location: &str) -> Result<Arc<Document<M>>, MetadataError> {
         let at = Location::parse(location)?;
         let stored = match self.storage.read(&at).await {
             Err(StorageError::NotFound(_)) => return Err(MetadataError::Missing(location.to_owned())),
@@ -164,8 +188,8 @@ impl Documents {
         } else {
             stored
         };
-        let table = TableMetadata::parse(&json).map_err(|error| unreadable(error.into()))?;
-        Ok(Arc::new(Document { location: location.to_owned(), json, table }))
+        let metadata = M::parse(&json).map_err(|error| unreadable(error.into()))?;
+        Ok(Arc::new(Document { location: location.to_owned(), json, metadata }))
     }
 }
 

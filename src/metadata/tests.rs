@@ -101,3 +101,25 @@ async fn a_document_that_is_forgotten_takes_no_memory_and_is_still_read() {
     assert_eq!(documents.cached_bytes(), 0);
     assert_eq!(documents.get(&at).await.unwrap().json, document.json);
 }
+
+#[tokio::test]
+async fn tables_and_views_are_kept_alike_and_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let view = r#"{"view-uuid":"9c12d441-03fe-4693-9a96-a0705ddf69c1","format-version":1,"location":"file:///v",
+        "schemas":[{"type":"struct","schema-id":0,"fields":[]}],"current-version-id":1,
+        "versions":[{"version-id":1,"timestamp-ms":1,"schema-id":0,"summary":{},"default-namespace":[],
+            "representations":[{"type":"sql","sql":"select 1","dialect":"spark"}]}],
+        "version-log":[{"timestamp-ms":1,"version-id":1}]}"#;
+    let view = ViewMetadata::parse(view.as_bytes()).unwrap();
+    let (table_at, view_at) = (location(&folder, "t.json"), location(&folder, "v.json"));
+    let documents = documents(1 << 20);
+    documents.create(table_at.clone(), table(), Compression::None).await.unwrap();
+    let written = documents.create(view_at.clone(), view, Compression::Gzip).await.unwrap();
+    std::fs::copy(folder.path().join("v.json"), folder.path().join("copy.json")).unwrap();
+    assert!(Arc::ptr_eq(&written, &documents.get_view(&view_at).await.unwrap()));
+    assert_eq!(documents.get_view(&location(&folder, "copy.json")).await.unwrap().json, written.json);
+    let as_view = documents.get_view(&table_at).await;
+    assert!(matches!(as_view, Err(MetadataError::Unreadable { .. })), "{as_view:?}");
+    let as_table = documents.get(&view_at).await;
+    assert!(matches!(as_table, Err(MetadataError::Unreadable { .. })), "{as_table:?}");
+}

@@ -1,0 +1,96 @@
+//! The two kinds of documents: tables' and views'.
+
+use std::sync::Arc;
+
+use tidewater_core::document::{DocumentError, Properties, TableMetadata};
+use tidewater_core::view::ViewMetadata;
+
+use super::Document;
+
+/// What a document says: a table's metadata or a view's.
+pub trait Metadata: Sized {
+    /// Reads its JSON.
+    ///
+    /// # Errors
+    /// When it is not metadata of this kind.
+    fn parse(json: &[u8]) -> Result<Self, DocumentError>;
+
+    /// Its JSON.
+    fn to_json(&self) -> Vec<u8>;
+
+    /// An estimate of the heap that it takes, in bytes.
+    fn size_bytes(&self) -> usize;
+
+    /// Where the files are.
+    fn location(&self) -> &str;
+
+    /// The properties.
+    fn properties(&self) -> &Properties;
+
+    /// The document as the cache holds it.
+    fn keep(document: Arc<Document<Self>>) -> Kept;
+
+    /// What the cache holds, if it is of this kind.
+    fn kept(kept: Kept) -> Option<Arc<Document<Self>>>;
+}
+
+/// A document as the cache holds it.
+#[derive(Debug, Clone)]
+pub enum Kept {
+    /// A table's.
+    Table(Arc<Document<TableMetadata>>),
+    /// A view's.
+    View(Arc<Document<ViewMetadata>>),
+}
+
+impl Kept {
+    pub(super) fn size_bytes(&self) -> usize {
+        fn of<M: Metadata>(document: &Document<M>) -> usize {
+            document.location.len() + document.json.len() + document.metadata.size_bytes()
+        }
+        match self {
+            Self::Table(document) => of(document),
+            Self::View(document) => of(document),
+        }
+    }
+}
+
+macro_rules! metadata {
+    ($kind:ident, $name:ident) => {
+        impl Metadata for $name {
+            fn parse(json: &[u8]) -> Result<Self, DocumentError> {
+                Self::parse(json)
+            }
+
+            fn to_json(&self) -> Vec<u8> {
+                self.to_json()
+            }
+
+            fn size_bytes(&self) -> usize {
+                self.size_bytes()
+            }
+
+            fn location(&self) -> &str {
+                self.location()
+            }
+
+            fn properties(&self) -> &Properties {
+                self.properties()
+            }
+
+            fn keep(document: Arc<Document<Self>>) -> Kept {
+                Kept::$kind(document)
+            }
+
+            fn kept(kept: Kept) -> Option<Arc<Document<Self>>> {
+                match kept {
+                    Kept::$kind(document) => Some(document),
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+metadata!(Table, TableMetadata);
+metadata!(View, ViewMetadata);
