@@ -118,6 +118,8 @@ impl From<CatalogError> for ApiError {
             CatalogError::CommitStateUnknown(..) => (StatusCode::INTERNAL_SERVER_ERROR, "CommitStateUnknownException"),
             CatalogError::Metadata(error) => return error.into(),
             CatalogError::Store(error) => return error.into(),
+            // It is repeated before it comes here.
+            CatalogError::Repeated => (StatusCode::CONFLICT, "CommitFailedException"),
             CatalogError::Vending(error) => return Self::internal(&error),
             CatalogError::Stopped(cause) => return Self::internal(&cause),
         };

@@ -87,7 +87,7 @@ pub(super) async fn create(
     let namespace =
         NamespaceIdent::new(&request.namespace).map_err(|error| ApiError::bad_request(error.to_string()))?;
     let properties = request.properties.unwrap_or_default();
-    api.catalog.namespace_create(&scope.warehouse, &namespace, &properties).await?;
+    api.catalog.namespace_create(&scope.warehouse, &namespace, &properties, None).await?;
     Ok(Json(Namespace { namespace: request.namespace, properties }))
 }
 
@@ -115,7 +115,7 @@ pub(super) async fn drop(
     scope: Scope<Write>,
     parts: Parts,
 ) -> Result<StatusCode, ApiError> {
-    api.catalog.namespace_drop(&scope.warehouse, &PathParameters::of(&parts).namespace()?).await?;
+    api.catalog.namespace_drop(&scope.warehouse, &PathParameters::of(&parts).namespace()?, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -128,6 +128,7 @@ pub(super) async fn update_properties(
     let namespace = PathParameters::of(&parts).namespace()?;
     let request: UpdateProperties = body.json()?;
     let (updates, removals) = (request.updates.unwrap_or_default(), request.removals.unwrap_or_default());
-    let changes = api.catalog.namespace_update_properties(&scope.warehouse, &namespace, &updates, &removals).await?;
+    let changes =
+        api.catalog.namespace_update_properties(&scope.warehouse, &namespace, &updates, &removals, None).await?;
     Ok(Json(UpdatedProperties { updated: changes.updated, removed: changes.removed, missing: changes.missing }))
 }

@@ -74,7 +74,7 @@ pub(super) async fn create(
     let namespace = PathParameters::of(&parts).namespace()?;
     let request = CreateTable::parse(&body.0).map_err(CatalogError::from)?;
     let max_tables = scope.caller.tier().max_tables;
-    match api.catalog.table_create(&scope.warehouse, &namespace, request, max_tables).await? {
+    match api.catalog.table_create(&scope.warehouse, &namespace, request, max_tables, None).await? {
         CreatedTable::Created(table) => load_result::loaded(&table, Access::ReadWrite),
         CreatedTable::Staged(table, locations) => load_result::staged(&table, &locations),
     }
@@ -104,7 +104,7 @@ pub(super) async fn drop(
     scope: Scope<Write>,
     parts: Parts,
 ) -> Result<StatusCode, ApiError> {
-    api.catalog.table_drop(&scope.warehouse, &PathParameters::of(&parts).table()?).await?;
+    api.catalog.table_drop(&scope.warehouse, &PathParameters::of(&parts).table()?, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -115,6 +115,6 @@ pub(super) async fn rename(
 ) -> Result<StatusCode, ApiError> {
     let request: Rename = body.json()?;
     let (from, to) = (request.source.ident()?, request.destination.ident()?);
-    api.catalog.table_rename(&scope.warehouse, &from, &to).await?;
+    api.catalog.table_rename(&scope.warehouse, &from, &to, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -11,6 +11,7 @@ use tidewater_core::access::Role;
 use tidewater_core::ids::{KeyId, OrganisationId};
 use tidewater_core::limits::{Tier, default_tiers};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
+use uuid::Uuid;
 
 use crate::clock::{Clock, fresh_uuid};
 use crate::store::sqlite::SqliteStore;
@@ -99,19 +100,27 @@ watched! {
     fn warehouse_list(organisation: OrganisationId) -> Vec<Warehouse>;
     fn warehouse_set_default(organisation: OrganisationId, name: &str) -> ();
     fn warehouse_drop(organisation: OrganisationId, name: &str) -> ();
-    fn namespace_create(place: Place, namespace: &NamespaceIdent, properties: &Properties) -> ();
+    fn namespace_create(place: Place, namespace: &NamespaceIdent, properties: &Properties, receipt: Option<&Receipt>) -> ();
     fn namespace_get(place: Place, namespace: &NamespaceIdent) -> Option<Properties>;
     fn namespace_list(place: Place, parent: Option<&NamespaceIdent>, page: &PageRequest) -> Page<NamespaceIdent>;
     fn namespace_update_properties(
-        place: Place, namespace: &NamespaceIdent, updates: &Properties, removals: &[String]
+        place: Place, namespace: &NamespaceIdent, updates: &Properties, removals: &[String], receipt: Option<&Receipt>
     ) -> PropertyChanges;
-    fn namespace_drop(place: Place, namespace: &NamespaceIdent) -> ();
-    fn table_create(place: Place, new: &NewTable<'_>, max_tables: Option<u64>) -> ();
+    fn namespace_drop(place: Place, namespace: &NamespaceIdent, receipt: Option<&Receipt>) -> ();
+    fn table_create(place: Place, new: &NewTable<'_>, max_tables: Option<u64>, receipt: Option<&Receipt>) -> ();
     fn table_get(place: Place, ident: &TableIdent) -> Option<TableRecord>;
     fn table_list(place: Place, namespace: &NamespaceIdent, kind: TableKind, page: &PageRequest) -> Page<String>;
-    fn table_swap(place: Place, swap: &Swap<'_>) -> ();
-    fn table_drop(place: Place, ident: &TableIdent, kind: TableKind) -> TableRecord;
-    fn table_rename(place: Place, from: &TableIdent, to: &TableIdent, kind: TableKind) -> ();
+    fn table_swap(place: Place, swap: &Swap<'_>, receipt: Option<&Receipt>) -> ();
+    fn table_transact(
+        place: Place, changes: Vec<TableChange>, max_tables: Option<u64>, receipt: Option<&Receipt>
+    ) -> ();
+    fn table_drop(place: Place, ident: &TableIdent, kind: TableKind, receipt: Option<&Receipt>) -> TableRecord;
+    fn table_rename(
+        place: Place, from: &TableIdent, to: &TableIdent, kind: TableKind, receipt: Option<&Receipt>
+    ) -> ();
+    fn receipt_get(organisation: OrganisationId, key: Uuid, now_ms: i64) -> Option<KeptAnswer>;
+    fn receipt_add(organisation: OrganisationId, receipt: &Receipt, answer: &Answer) -> ();
+    fn receipt_remove_expired(now_ms: i64, at_most: u32) -> u64;
     fn table_count(organisation: OrganisationId) -> u64;
     fn usage_take(organisation: OrganisationId, day: i64, wanted: u64, limit: Option<u64>) -> UsageTaken;
     fn usage_give_back(organisation: OrganisationId, day: i64, unspent: u64) -> ();

@@ -3,18 +3,21 @@
 use std::sync::Arc;
 
 use tidewater_core::commit::{Context, Outcome, TableCommit, apply_updates, check_requirements, create_from_updates};
+use tidewater_core::document::TableMetadata;
 use tidewater_core::ids::TableId;
 use tidewater_core::name::TableIdent;
 
 use super::error::of_table;
+use super::fate::Fate;
+use super::tables::NewDocument;
 use super::{Catalog, CatalogError, LoadedTable, OpenWarehouse};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::metadata::Document;
-use crate::store::{StoreError, Swap, TableKind, TableRecord};
+use crate::store::{Answer, Receipt, StoreError, Swap, TableKind, TableRecord};
 use crate::vending::ValidLocations;
 
 /// How often a commit is applied anew when other processes move the pointer first, as long as its requirements hold.
-const ATTEMPTS: usize = 10;
+pub(super) const ATTEMPTS: usize = 10;
 
 /// What became of one attempt.
 enum Attempt {
@@ -23,45 +26,50 @@ enum Attempt {
     PointerMoved,
 }
 
+/// One table, what is asked of it, and under which key.
+struct Asked<'a> {
+    warehouse: &'a OpenWarehouse,
+    ident: &'a TableIdent,
+    commit: &'a TableCommit,
+    receipt: Option<&'a Receipt>,
+}
+
 impl Catalog {
     /// Applies a commit to a table, or creates the table if the commit asserts that there is none. It runs to its end
     /// even if the caller goes away. A commit that changes nothing succeeds without a new document.
     ///
     /// # Errors
     /// `NoSuchTable`; `CommitFailed` when a requirement does not hold; `CommitStateUnknown`; `BadRequest`; `Metadata`;
-    /// for a creation all that creating a table can give.
+    /// `Repeated`; for a creation all that creating a table can give.
     pub async fn table_commit(
         self: &Arc<Self>,
         warehouse: &Arc<OpenWarehouse>,
         ident: TableIdent,
         commit: TableCommit,
         max_tables: Option<u64>,
+        receipt: Option<&Receipt>,
     ) -> Result<LoadedTable, CatalogError> {
-        let (catalog, warehouse) = (Arc::clone(self), Arc::clone(warehouse));
+        let (catalog, warehouse, receipt) = (Arc::clone(self), Arc::clone(warehouse), receipt.cloned());
         self.to_its_end(async move {
+            let asked = Asked { warehouse: &warehouse, ident: &ident, commit: &commit, receipt: receipt.as_ref() };
             let found = catalog.store.table_get(warehouse.place, &ident).await.map_err(of_table(&ident))?;
             match found.filter(|record| record.kind == TableKind::Table) {
-                Some(record) => catalog.commit_in_turn(&warehouse, &ident, record, &commit).await,
-                None if commit.is_create() => catalog.commit_creation(&warehouse, &ident, &commit, max_tables).await,
+                Some(record) => catalog.commit_in_turn(&asked, record).await,
+                None if commit.is_create() => catalog.commit_creation(&asked, max_tables).await,
                 None => Err(CatalogError::NoSuchTable(ident)),
             }
         })
         .await
     }
 
-    async fn commit_in_turn(
-        &self,
-        warehouse: &OpenWarehouse,
-        ident: &TableIdent,
-        mut record: TableRecord,
-        commit: &TableCommit,
-    ) -> Result<LoadedTable, CatalogError> {
+    async fn commit_in_turn(&self, asked: &Asked<'_>, mut record: TableRecord) -> Result<LoadedTable, CatalogError> {
+        let Asked { warehouse, ident, .. } = *asked;
         let turn = self.queues.enter(record.id).await;
         if turn.waited {
             record = self.table_record(warehouse, ident).await?;
         }
         for _ in 0..ATTEMPTS {
-            match self.commit_attempt(warehouse, ident, &record, commit).await? {
+            match self.commit_attempt(asked, &record).await? {
                 Attempt::Done(loaded) => return Ok(loaded),
                 Attempt::PointerMoved => record = self.table_record(warehouse, ident).await?,
             }
@@ -69,26 +77,12 @@ impl Catalog {
         Err(CatalogError::CommitFailed(format!("Cannot commit to {ident}: other commits were faster {ATTEMPTS} times")))
     }
 
-    async fn commit_attempt(
-        &self,
-        warehouse: &OpenWarehouse,
-        ident: &TableIdent,
-        record: &TableRecord,
-        commit: &TableCommit,
-    ) -> Result<Attempt, CatalogError> {
+    async fn commit_attempt(&self, asked: &Asked<'_>, record: &TableRecord) -> Result<Attempt, CatalogError> {
+        let Asked { warehouse, ident, receipt, .. } = *asked;
         let base = self.documents.get(&record.metadata_location).await?;
-        check_requirements(&commit.requirements, Some(&base.metadata))?;
-        let context = Context {
-            now_ms: self.clock.now_ms(),
-            table_uuid: fresh_uuid(),
-            previous_metadata_location: Some(&base.location),
-        };
-        let table = match apply_updates(&base.metadata, &commit.updates, &context)? {
-            Outcome::Changed(table) => *table,
-            Outcome::Unchanged => {
-                let locations = ValidLocations::of(&base.metadata, &warehouse.root).ok();
-                return Ok(Attempt::Done(LoadedTable { document: base, locations }));
-            }
+        let now_ms = self.clock.now_ms();
+        let Some(table) = apply_in_order(&base, std::slice::from_ref(asked.commit), now_ms)? else {
+            return self.unchanged(asked, base).await.map(Attempt::Done);
         };
         let locations = ValidLocations::of(&table, &warehouse.root)?;
         let document = self.write_document(table, Some(&base.location)).await?;
@@ -97,66 +91,110 @@ impl Catalog {
             expected: &record.metadata_location,
             new: &document.location,
             location: locations.table().as_str(),
-            now_ms: context.now_ms,
+            now_ms,
         };
-        let done = |document| Ok(Attempt::Done(LoadedTable { document, locations: Some(locations.clone()) }));
-        match self.store.table_swap(warehouse.place, &swap).await {
-            Ok(()) => {
-                self.documents.forget(&base);
-                done(document)
-            }
-            Err(StoreError::PointerMoved) => {
-                self.documents.discard(&document).await;
-                Ok(Attempt::PointerMoved)
-            }
+        let fate = match self.store.table_swap(warehouse.place, &swap, receipt).await {
+            Ok(()) => Fate::Happened,
             Err(StoreError::Unavailable(cause)) => {
-                self.resolve_unknown(warehouse, ident, record.id, &document, cause).await?;
-                done(document)
+                match self.fate_of_swap(warehouse, ident, record, &document.location).await {
+                    Fate::NotYet => return Err(CatalogError::Store(StoreError::Unavailable(cause))),
+                    Fate::Unknown => {
+                        return Err(CatalogError::CommitStateUnknown(ident.to_string(), cause.to_string()));
+                    }
+                    fate => fate,
+                }
             }
             Err(error) => {
                 self.documents.discard(&document).await;
-                Err(of_table(ident)(error))
+                match error {
+                    StoreError::PointerMoved => Fate::Overtaken,
+                    error => return Err(of_table(ident)(error)),
+                }
             }
+        };
+        if fate == Fate::Overtaken {
+            return Ok(Attempt::PointerMoved);
         }
+        self.documents.forget(&base);
+        Ok(Attempt::Done(LoadedTable { document, locations: Some(locations) }))
     }
 
-    /// The answer to a swap was lost: the pointer tells whether it happened. The document stays in any case, since it
-    /// may be live.
-    async fn resolve_unknown(
-        &self,
-        warehouse: &OpenWarehouse,
-        ident: &TableIdent,
-        id: TableId,
-        document: &Document,
-        cause: Box<dyn std::error::Error + Send + Sync>,
-    ) -> Result<(), CatalogError> {
-        match self.store.table_get(warehouse.place, ident).await {
-            Ok(Some(now)) if now.id == id && now.metadata_location == document.location => Ok(()),
-            Ok(Some(now)) if now.id == id => Err(CatalogError::Store(StoreError::Unavailable(cause))),
-            _ => Err(CatalogError::CommitStateUnknown(ident.clone(), cause.to_string())),
+    /// A commit that changes nothing: the table as it is.
+    async fn unchanged(&self, asked: &Asked<'_>, base: Arc<Document>) -> Result<LoadedTable, CatalogError> {
+        let Asked { warehouse, ident, receipt, .. } = *asked;
+        if let Some(receipt) = receipt {
+            let answer = Answer::Document(base.location.clone());
+            let kept = self.store.receipt_add(warehouse.place.organisation, receipt, &answer).await;
+            kept.map_err(of_table(ident))?;
         }
+        let locations = ValidLocations::of(&base.metadata, &warehouse.root).ok();
+        Ok(LoadedTable { document: base, locations })
     }
 
     /// The commit of a staged create.
-    async fn commit_creation(
-        &self,
-        warehouse: &OpenWarehouse,
-        ident: &TableIdent,
-        commit: &TableCommit,
-        max_tables: Option<u64>,
-    ) -> Result<LoadedTable, CatalogError> {
-        check_requirements(&commit.requirements, None)?;
+    async fn commit_creation(&self, asked: &Asked<'_>, max_tables: Option<u64>) -> Result<LoadedTable, CatalogError> {
+        let Asked { warehouse, ident, commit, receipt } = *asked;
         let id = TableId(fresh_ordered_uuid());
         let location = self.new_table_location(warehouse, ident, id, None).await?;
-        let context =
-            Context { now_ms: self.clock.now_ms(), table_uuid: fresh_uuid(), previous_metadata_location: None };
-        let table = create_from_updates(&commit.updates, &location, &context)?;
-        let added = self.table_add(warehouse, ident, id, table, max_tables).await;
-        added.map_err(|error| match error {
-            CatalogError::TableExists(_) => {
-                CatalogError::CommitFailed("Requirement failed: table already exists".into())
-            }
+        let table = create_in_order(std::slice::from_ref(commit), &location, self.clock.now_ms())?;
+        let new = NewDocument { id, table, max_tables, receipt };
+        self.table_add(warehouse, ident, new).await.map_err(|error| match error {
+            CatalogError::TableExists(_) => already_exists(),
             other => other,
         })
+    }
+}
+
+/// A creation that found the name taken.
+pub(super) fn already_exists() -> CatalogError {
+    CatalogError::CommitFailed("Requirement failed: table already exists".into())
+}
+
+/// What commits make of a table, each applied to what the one before it left; nothing when they change nothing.
+pub(super) fn apply_in_order(
+    base: &Document,
+    commits: &[TableCommit],
+    now_ms: i64,
+) -> Result<Option<TableMetadata>, CatalogError> {
+    let mut changed = None;
+    for commit in commits {
+        // Only the first to change something replaces a document.
+        let previous = changed.is_none().then_some(base.location.as_str());
+        if let Some(table) = apply(changed.as_ref().unwrap_or(&base.metadata), commit, previous, now_ms)? {
+            changed = Some(table);
+        }
+    }
+    Ok(changed)
+}
+
+/// The table that commits make, the first of which asserts that there is none.
+pub(super) fn create_in_order(
+    commits: &[TableCommit],
+    location: &str,
+    now_ms: i64,
+) -> Result<TableMetadata, CatalogError> {
+    let Some((first, others)) = commits.split_first() else {
+        return Err(CatalogError::BadRequest("a table is created by a commit".into()));
+    };
+    check_requirements(&first.requirements, None)?;
+    let context = Context { now_ms, table_uuid: fresh_uuid(), previous_metadata_location: None };
+    let mut table = create_from_updates(&first.updates, location, &context)?;
+    for commit in others {
+        table = apply(&table, commit, None, now_ms)?.unwrap_or(table);
+    }
+    Ok(table)
+}
+
+fn apply(
+    table: &TableMetadata,
+    commit: &TableCommit,
+    previous: Option<&str>,
+    now_ms: i64,
+) -> Result<Option<TableMetadata>, CatalogError> {
+    check_requirements(&commit.requirements, Some(table))?;
+    let context = Context { now_ms, table_uuid: fresh_uuid(), previous_metadata_location: previous };
+    match apply_updates(table, &commit.updates, &context)? {
+        Outcome::Changed(table) => Ok(Some(*table)),
+        Outcome::Unchanged => Ok(None),
     }
 }

@@ -54,7 +54,10 @@ pub enum CatalogError {
     CommitFailed(String),
     /// It is not known whether the commit happened: load the table to see.
     #[error("It is not known whether the commit to {0} happened: load the table to see. {1}")]
-    CommitStateUnknown(TableIdent, String),
+    CommitStateUnknown(String, String),
+    /// A request with the same idempotency key was answered before, or meanwhile: what it was told is kept.
+    #[error("The idempotency key was used before")]
+    Repeated,
     /// A document is not to be had.
     #[error(transparent)]
     Metadata(#[from] MetadataError),
@@ -94,6 +97,7 @@ impl From<CommitError> for CatalogError {
 /// Gives a store's error the name of what it was about.
 pub(super) fn of_namespace(namespace: &NamespaceIdent) -> impl Fn(StoreError) -> CatalogError + '_ {
     move |error| match error {
+        StoreError::Repeated => CatalogError::Repeated,
         StoreError::NotFound(Resource::Namespace) => CatalogError::NoSuchNamespace(namespace.clone()),
         StoreError::AlreadyExists(_) => CatalogError::NamespaceExists(namespace.clone()),
         StoreError::NotEmpty(_) => CatalogError::NamespaceNotEmpty(namespace.clone()),
@@ -104,6 +108,7 @@ pub(super) fn of_namespace(namespace: &NamespaceIdent) -> impl Fn(StoreError) ->
 /// Gives a store's error the name of what it was about.
 pub(super) fn of_table(ident: &TableIdent) -> impl Fn(StoreError) -> CatalogError + '_ {
     move |error| match error {
+        StoreError::Repeated => CatalogError::Repeated,
         StoreError::NotFound(Resource::Namespace) => CatalogError::NoSuchNamespace(ident.namespace.clone()),
         StoreError::NotFound(_) => CatalogError::NoSuchTable(ident.clone()),
         StoreError::AlreadyExists(Resource::View) => CatalogError::ViewExists(ident.clone()),

@@ -6,10 +6,12 @@
 mod commit;
 mod commit_queue;
 mod error;
+mod fate;
 mod namespaces;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod transaction;
 mod warehouses;
 
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use tidewater_core::name::NamespaceIdent;
 
 use super::error::of_namespace;
 use super::{Catalog, CatalogError, OpenWarehouse};
-use crate::store::{Page, PageRequest, Properties, PropertyChanges};
+use crate::store::{Page, PageRequest, Properties, PropertyChanges, Receipt};
 use crate::vending::LocationRefused;
 use tidewater_core::location::Location;
 
@@ -21,9 +21,10 @@ impl Catalog {
         warehouse: &OpenWarehouse,
         namespace: &NamespaceIdent,
         properties: &Properties,
+        receipt: Option<&Receipt>,
     ) -> Result<(), CatalogError> {
         check_location(warehouse, properties)?;
-        self.store.namespace_create(warehouse.place, namespace, properties).await.map_err(|error| {
+        self.store.namespace_create(warehouse.place, namespace, properties, receipt).await.map_err(|error| {
             let missing_parent = namespace.parent().filter(|_| matches!(error, crate::store::StoreError::NotFound(_)));
             of_namespace(missing_parent.as_ref().unwrap_or(namespace))(error)
         })
@@ -69,13 +70,15 @@ impl Catalog {
         namespace: &NamespaceIdent,
         updates: &Properties,
         removals: &[String],
+        receipt: Option<&Receipt>,
     ) -> Result<PropertyChanges, CatalogError> {
         let both: Vec<String> = removals.iter().filter(|key| updates.contains_key(*key)).cloned().collect();
         if !both.is_empty() {
             return Err(CatalogError::PropertyConflict(both));
         }
         check_location(warehouse, updates)?;
-        let changed = self.store.namespace_update_properties(warehouse.place, namespace, updates, removals).await;
+        let place = warehouse.place;
+        let changed = self.store.namespace_update_properties(place, namespace, updates, removals, receipt).await;
         changed.map_err(of_namespace(namespace))
     }
 
@@ -87,8 +90,9 @@ impl Catalog {
         &self,
         warehouse: &OpenWarehouse,
         namespace: &NamespaceIdent,
+        receipt: Option<&Receipt>,
     ) -> Result<(), CatalogError> {
-        self.store.namespace_drop(warehouse.place, namespace).await.map_err(of_namespace(namespace))
+        self.store.namespace_drop(warehouse.place, namespace, receipt).await.map_err(of_namespace(namespace))
     }
 }
 

@@ -8,12 +8,21 @@ use tidewater_core::ids::TableId;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::error::of_table;
+use super::fate::Fate;
 use super::namespaces::LOCATION_PROPERTY;
 use super::{Catalog, CatalogError, CreatedTable, LoadedTable, OpenWarehouse};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::metadata::{Compression, Document, Metadata, next_file_name};
-use crate::store::{NewTable, Page, PageRequest, StoreError, TableKind, TableRecord};
+use crate::store::{NewTable, Page, PageRequest, Receipt, StoreError, TableKind, TableRecord};
 use crate::vending::ValidLocations;
+
+/// A table that is about to be.
+pub(super) struct NewDocument<'a> {
+    pub(super) id: TableId,
+    pub(super) table: TableMetadata,
+    pub(super) max_tables: Option<u64>,
+    pub(super) receipt: Option<&'a Receipt>,
+}
 
 impl Catalog {
     /// The table as it stands: one read of the store, and its document, from memory when it was used lately.
@@ -71,9 +80,11 @@ impl Catalog {
         namespace: &NamespaceIdent,
         request: CreateTable,
         max_tables: Option<u64>,
+        receipt: Option<&Receipt>,
     ) -> Result<CreatedTable, CatalogError> {
         let (catalog, warehouse) = (Arc::clone(self), Arc::clone(warehouse));
         let ident = TableIdent::new(namespace.clone(), &request.name)?;
+        let receipt = receipt.cloned();
         self.to_its_end(async move {
             let id = TableId(fresh_ordered_uuid());
             let location = catalog.new_table_location(&warehouse, &ident, id, request.location.as_deref()).await?;
@@ -85,7 +96,8 @@ impl Catalog {
                 catalog.documents.prepare(&metadata_folder(&table)).await?;
                 return Ok(CreatedTable::Staged(Box::new(table), locations));
             }
-            catalog.table_add(&warehouse, &ident, id, table, max_tables).await.map(CreatedTable::Created)
+            let new = NewDocument { id, table, max_tables, receipt: receipt.as_ref() };
+            catalog.table_add(&warehouse, &ident, new).await.map(CreatedTable::Created)
         })
         .await
     }
@@ -99,8 +111,9 @@ impl Catalog {
         warehouse: &OpenWarehouse,
         from: &TableIdent,
         to: &TableIdent,
+        receipt: Option<&Receipt>,
     ) -> Result<(), CatalogError> {
-        let renamed = self.store.table_rename(warehouse.place, from, to, TableKind::Table).await;
+        let renamed = self.store.table_rename(warehouse.place, from, to, TableKind::Table, receipt).await;
         renamed.map_err(|error| match error {
             StoreError::NotFound(crate::store::Resource::Table) => CatalogError::NoSuchTable(from.clone()),
             other => of_table(to)(other),
@@ -111,8 +124,13 @@ impl Catalog {
     ///
     /// # Errors
     /// `NoSuchTable`.
-    pub async fn table_drop(&self, warehouse: &OpenWarehouse, ident: &TableIdent) -> Result<(), CatalogError> {
-        let dropped = self.store.table_drop(warehouse.place, ident, TableKind::Table).await;
+    pub async fn table_drop(
+        &self,
+        warehouse: &OpenWarehouse,
+        ident: &TableIdent,
+        receipt: Option<&Receipt>,
+    ) -> Result<(), CatalogError> {
+        let dropped = self.store.table_drop(warehouse.place, ident, TableKind::Table, receipt).await;
         dropped.map(|_| ()).map_err(of_table(ident))
     }
 
@@ -141,10 +159,9 @@ impl Catalog {
         &self,
         warehouse: &OpenWarehouse,
         ident: &TableIdent,
-        id: TableId,
-        table: TableMetadata,
-        max_tables: Option<u64>,
+        new: NewDocument<'_>,
     ) -> Result<LoadedTable, CatalogError> {
+        let NewDocument { id, table, max_tables, receipt } = new;
         let locations = ValidLocations::of(&table, &warehouse.root)?;
         let document = self.write_document(table, None).await?;
         let new = NewTable {
@@ -155,14 +172,14 @@ impl Catalog {
             location: locations.table().as_str(),
             now_ms: self.clock.now_ms(),
         };
-        match self.store.table_create(warehouse.place, &new, max_tables).await {
+        match self.store.table_create(warehouse.place, &new, max_tables, receipt).await {
             Ok(()) => Ok(LoadedTable { document, locations: Some(locations) }),
             Err(StoreError::Unavailable(cause)) => {
                 // Whether it was added is not known, so the document stays.
-                match self.store.table_get(warehouse.place, ident).await {
-                    Ok(Some(record)) if record.id == id => Ok(LoadedTable { document, locations: Some(locations) }),
-                    Ok(_) => Err(CatalogError::Store(StoreError::Unavailable(cause))),
-                    Err(_) => Err(CatalogError::CommitStateUnknown(ident.clone(), cause.to_string())),
+                match self.fate_of_creation(warehouse, ident, id).await {
+                    Fate::Happened => Ok(LoadedTable { document, locations: Some(locations) }),
+                    Fate::NotYet | Fate::Overtaken => Err(CatalogError::Store(StoreError::Unavailable(cause))),
+                    Fate::Unknown => Err(CatalogError::CommitStateUnknown(ident.to_string(), cause.to_string())),
                 }
             }
             Err(error) => {

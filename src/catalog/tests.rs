@@ -59,13 +59,13 @@ impl Fixture {
         let documents = Documents::new(Storage::local(), 1 << 20);
         let catalog = Arc::new(Catalog::new(Arc::clone(&store) as Arc<dyn Store>, documents, Clock::System));
         let warehouse = catalog.warehouse(organisation, None).await.unwrap();
-        catalog.namespace_create(&warehouse, &namespace(), &std::collections::BTreeMap::new()).await.unwrap();
-        catalog.table_create(&warehouse, &namespace(), create_request("t"), None).await.unwrap();
+        catalog.namespace_create(&warehouse, &namespace(), &std::collections::BTreeMap::new(), None).await.unwrap();
+        catalog.table_create(&warehouse, &namespace(), create_request("t"), None, None).await.unwrap();
         Self { catalog, store, warehouse, folder }
     }
 
     async fn commit(&self, key: &str) -> Result<LoadedTable, CatalogError> {
-        self.catalog.table_commit(&self.warehouse, table(), commit(key), None).await
+        self.catalog.table_commit(&self.warehouse, table(), commit(key), None, None).await
     }
 
     /// Whether the table has the property that [`commit`] sets.
@@ -126,7 +126,7 @@ async fn a_commit_that_was_overtaken_is_applied_again_and_leaves_one_document() 
 async fn a_creation_whose_answer_was_lost_is_acknowledged_only_if_it_happened() {
     let fixture = Fixture::new().await;
     let create = async |name: &str| {
-        fixture.catalog.table_create(&fixture.warehouse, &namespace(), create_request(name), None).await
+        fixture.catalog.table_create(&fixture.warehouse, &namespace(), create_request(name), None, None).await
     };
     fixture.store.fail_next(Fault::DoneUnheard);
     assert!(matches!(create("heard").await, Ok(CreatedTable::Created(_))));
@@ -142,7 +142,9 @@ async fn a_creation_that_lost_the_race_leaves_no_document() {
     let before = fixture.metadata_files();
     let creations = (0..8).map(|_| {
         let (catalog, warehouse) = (Arc::clone(&fixture.catalog), Arc::clone(&fixture.warehouse));
-        tokio::spawn(async move { catalog.table_create(&warehouse, &namespace(), create_request("u"), None).await })
+        tokio::spawn(
+            async move { catalog.table_create(&warehouse, &namespace(), create_request("u"), None, None).await },
+        )
     });
     let mut created = 0;
     for creation in creations.collect::<Vec<_>>() {

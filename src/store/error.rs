@@ -50,6 +50,18 @@ pub enum StoreError {
     /// Another table's files are there, inside it, or around it. Nothing was changed.
     #[error("the location overlaps another table's")]
     LocationTaken,
+    /// The request's idempotency key was used before: its receipt tells what was answered. Nothing was changed.
+    #[error("the idempotency key was used before")]
+    Repeated,
+    /// One of the changes of a transaction cannot be made. Nothing was changed.
+    #[error("change {at} of the transaction: {error}")]
+    InTransaction {
+        /// Which one, from 0.
+        at: usize,
+        /// Why.
+        #[source]
+        error: Box<StoreError>,
+    },
     /// The organisation's tier allows no more. Nothing was changed.
     #[error("the limit of {limit} is reached")]
     LimitReached {

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use tidewater_core::ids::{KeyId, OrganisationId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
+use uuid::Uuid;
 
 use super::*;
 
@@ -38,10 +39,23 @@ impl FaultyStore {
         *self.next.lock() = Some(fault);
     }
 
-    fn take(&self) -> Option<Fault> {
+    /// Makes the change, unless a fault is set that says otherwise.
+    async fn perhaps(
+        &self,
+        change: impl Future<Output = Result<()>> + Send,
+        overtaken: impl Fn() -> StoreError + Send,
+    ) -> Result<()> {
         let fault = self.next.lock().take();
         *self.deaf.lock() = fault == Some(Fault::NotDoneAndDeaf);
-        fault
+        match fault {
+            None => change.await,
+            Some(Fault::DoneUnheard) => {
+                change.await?;
+                Err(lost())
+            }
+            Some(Fault::NotDone | Fault::NotDoneAndDeaf) => Err(lost()),
+            Some(Fault::Overtaken) => Err(overtaken()),
+        }
     }
 }
 
@@ -64,27 +78,32 @@ macro_rules! store_with_faults {
                 self.inner.table_get(place, ident).await
             }
 
-            async fn table_create(&self, place: Place, new: &NewTable<'_>, max_tables: Option<u64>) -> Result<()> {
-                match self.take() {
-                    None | Some(Fault::Overtaken) => self.inner.table_create(place, new, max_tables).await,
-                    Some(Fault::DoneUnheard) => {
-                        self.inner.table_create(place, new, max_tables).await?;
-                        Err(lost())
-                    }
-                    Some(Fault::NotDone | Fault::NotDoneAndDeaf) => Err(lost()),
-                }
+            async fn table_create(
+                &self,
+                place: Place,
+                new: &NewTable<'_>,
+                max_tables: Option<u64>,
+                receipt: Option<&Receipt>,
+            ) -> Result<()> {
+                self.perhaps(self.inner.table_create(place, new, max_tables, receipt), || {
+                    StoreError::AlreadyExists(Resource::Table)
+                })
+                .await
             }
 
-            async fn table_swap(&self, place: Place, swap: &Swap<'_>) -> Result<()> {
-                match self.take() {
-                    None => self.inner.table_swap(place, swap).await,
-                    Some(Fault::DoneUnheard) => {
-                        self.inner.table_swap(place, swap).await?;
-                        Err(lost())
-                    }
-                    Some(Fault::NotDone | Fault::NotDoneAndDeaf) => Err(lost()),
-                    Some(Fault::Overtaken) => Err(StoreError::PointerMoved),
-                }
+            async fn table_swap(&self, place: Place, swap: &Swap<'_>, receipt: Option<&Receipt>) -> Result<()> {
+                self.perhaps(self.inner.table_swap(place, swap, receipt), || StoreError::PointerMoved).await
+            }
+
+            async fn table_transact(
+                &self,
+                place: Place,
+                changes: Vec<TableChange>,
+                max_tables: Option<u64>,
+                receipt: Option<&Receipt>,
+            ) -> Result<()> {
+                let overtaken = || StoreError::InTransaction { at: 0, error: Box::new(StoreError::PointerMoved) };
+                self.perhaps(self.inner.table_transact(place, changes, max_tables, receipt), overtaken).await
             }
         }
     };
@@ -109,14 +128,17 @@ store_with_faults! {
     fn warehouse_list(organisation: OrganisationId) -> Vec<Warehouse>;
     fn warehouse_set_default(organisation: OrganisationId, name: &str) -> ();
     fn warehouse_drop(organisation: OrganisationId, name: &str) -> ();
-    fn namespace_create(place: Place, namespace: &NamespaceIdent, properties: &Properties) -> ();
+    fn namespace_create(place: Place, namespace: &NamespaceIdent, properties: &Properties, receipt: Option<&Receipt>) -> ();
     fn namespace_get(place: Place, namespace: &NamespaceIdent) -> Option<Properties>;
     fn namespace_list(place: Place, parent: Option<&NamespaceIdent>, page: &PageRequest) -> Page<NamespaceIdent>;
-    fn namespace_update_properties(place: Place, namespace: &NamespaceIdent, updates: &Properties, removals: &[String]) -> PropertyChanges;
-    fn namespace_drop(place: Place, namespace: &NamespaceIdent) -> ();
+    fn namespace_update_properties(place: Place, namespace: &NamespaceIdent, updates: &Properties, removals: &[String], receipt: Option<&Receipt>) -> PropertyChanges;
+    fn namespace_drop(place: Place, namespace: &NamespaceIdent, receipt: Option<&Receipt>) -> ();
     fn table_list(place: Place, namespace: &NamespaceIdent, kind: TableKind, page: &PageRequest) -> Page<String>;
-    fn table_drop(place: Place, ident: &TableIdent, kind: TableKind) -> TableRecord;
-    fn table_rename(place: Place, from: &TableIdent, to: &TableIdent, kind: TableKind) -> ();
+    fn table_drop(place: Place, ident: &TableIdent, kind: TableKind, receipt: Option<&Receipt>) -> TableRecord;
+    fn table_rename(place: Place, from: &TableIdent, to: &TableIdent, kind: TableKind, receipt: Option<&Receipt>) -> ();
+    fn receipt_get(organisation: OrganisationId, key: Uuid, now_ms: i64) -> Option<KeptAnswer>;
+    fn receipt_add(organisation: OrganisationId, receipt: &Receipt, answer: &Answer) -> ();
+    fn receipt_remove_expired(now_ms: i64, at_most: u32) -> u64;
     fn table_count(organisation: OrganisationId) -> u64;
     fn usage_take(organisation: OrganisationId, day: i64, wanted: u64, limit: Option<u64>) -> UsageTaken;
     fn usage_give_back(organisation: OrganisationId, day: i64, unspent: u64) -> ();

@@ -15,6 +15,7 @@ mod suite;
 use async_trait::async_trait;
 use tidewater_core::ids::{KeyId, OrganisationId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
+use uuid::Uuid;
 
 pub use error::{Resource, StoreError};
 pub use records::*;
@@ -27,6 +28,9 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 /// Errors that any method may give: [`StoreError::Unavailable`] when the database cannot be reached or is full (nothing
 /// was changed, or, for a write whose answer was lost, it is unknown), [`StoreError::Corrupt`] when what it holds cannot
 /// be read. Others are named at each method.
+///
+/// A change that is given a receipt keeps it in its own transaction, with what it answers. When the receipt's key was used
+/// before, and has not expired, it gives [`StoreError::Repeated`] whatever else is wrong, and changes nothing.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Whether the store answers. Serves `GET /health`.
@@ -113,7 +117,13 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// `AlreadyExists`; `NotFound` (of a namespace) when its parent does not exist, or (of a warehouse) when that is gone.
-    async fn namespace_create(&self, place: Place, namespace: &NamespaceIdent, properties: &Properties) -> Result<()>;
+    async fn namespace_create(
+        &self,
+        place: Place,
+        namespace: &NamespaceIdent,
+        properties: &Properties,
+        receipt: Option<&Receipt>,
+    ) -> Result<()>;
 
     /// A namespace's properties, if there is such a namespace.
     async fn namespace_get(&self, place: Place, namespace: &NamespaceIdent) -> Result<Option<Properties>>;
@@ -139,13 +149,14 @@ pub trait Store: Send + Sync + 'static {
         namespace: &NamespaceIdent,
         updates: &Properties,
         removals: &[String],
+        receipt: Option<&Receipt>,
     ) -> Result<PropertyChanges>;
 
     /// Removes a namespace that holds no namespace, table or view.
     ///
     /// # Errors
     /// `NotFound`; `NotEmpty`.
-    async fn namespace_drop(&self, place: Place, namespace: &NamespaceIdent) -> Result<()>;
+    async fn namespace_drop(&self, place: Place, namespace: &NamespaceIdent, receipt: Option<&Receipt>) -> Result<()>;
 
     /// Adds a table or view that points at its first document.
     ///
@@ -153,7 +164,13 @@ pub trait Store: Send + Sync + 'static {
     /// `NotFound` when the namespace does not exist; `AlreadyExists` with the kind of what has the name (tables and views
     /// share one name space), or of what has the id; and, when nothing else is wrong, `LimitReached` when the organisation
     /// has `max_tables` already.
-    async fn table_create(&self, place: Place, new: &NewTable<'_>, max_tables: Option<u64>) -> Result<()>;
+    async fn table_create(
+        &self,
+        place: Place,
+        new: &NewTable<'_>,
+        max_tables: Option<u64>,
+        receipt: Option<&Receipt>,
+    ) -> Result<()>;
 
     /// The table or view of that name, with its pointer: one indexed read.
     async fn table_get(&self, place: Place, ident: &TableIdent) -> Result<Option<TableRecord>>;
@@ -174,20 +191,60 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// `PointerMoved` when it points elsewhere by now; `LocationTaken` when it would move into another's; `NotFound` (of a table, whichever it was) when it is gone.
-    async fn table_swap(&self, place: Place, swap: &Swap<'_>) -> Result<()>;
+    async fn table_swap(&self, place: Place, swap: &Swap<'_>, receipt: Option<&Receipt>) -> Result<()>;
+
+    /// Makes all of these changes at once, or none: whoever reads sees the catalog before them, or after. A location
+    /// may pass from one table of the transaction to another.
+    ///
+    /// # Errors
+    /// `InTransaction` with what [`Self::table_create`] or [`Self::table_swap`] would give for that one change;
+    /// `LimitReached` when the organisation would have more than `max_tables` after all of them.
+    async fn table_transact(
+        &self,
+        place: Place,
+        changes: Vec<TableChange>,
+        max_tables: Option<u64>,
+        receipt: Option<&Receipt>,
+    ) -> Result<()>;
 
     /// Removes a table or view from the catalog. Gives what it was.
     ///
     /// # Errors
     /// `NotFound` when nothing of that kind has the name.
-    async fn table_drop(&self, place: Place, ident: &TableIdent, kind: TableKind) -> Result<TableRecord>;
+    async fn table_drop(
+        &self,
+        place: Place,
+        ident: &TableIdent,
+        kind: TableKind,
+        receipt: Option<&Receipt>,
+    ) -> Result<TableRecord>;
 
     /// Gives a table or view another name, in the same namespace or another of the warehouse.
     ///
     /// # Errors
     /// `NotFound` (of a table or view: the source; of a namespace: the target's); `AlreadyExists` with the kind of what
     /// has the target's name, be it the source itself.
-    async fn table_rename(&self, place: Place, from: &TableIdent, to: &TableIdent, kind: TableKind) -> Result<()>;
+    async fn table_rename(
+        &self,
+        place: Place,
+        from: &TableIdent,
+        to: &TableIdent,
+        kind: TableKind,
+        receipt: Option<&Receipt>,
+    ) -> Result<()>;
+
+    /// The answer that is kept under an organisation's key, with the request that it was given to, unless it has expired
+    /// at `now_ms`.
+    async fn receipt_get(&self, organisation: OrganisationId, key: Uuid, now_ms: i64) -> Result<Option<KeptAnswer>>;
+
+    /// Keeps an answer that belongs to no change.
+    ///
+    /// # Errors
+    /// `Repeated` when one is kept already; `NotFound` when there is no such organisation.
+    async fn receipt_add(&self, organisation: OrganisationId, receipt: &Receipt, answer: &Answer) -> Result<()>;
+
+    /// Removes up to `at_most` receipts, of any organisation, that have expired at `now_ms`. Gives how many went.
+    async fn receipt_remove_expired(&self, now_ms: i64, at_most: u32) -> Result<u64>;
 
     /// How many tables and views an organisation has.
     async fn table_count(&self, organisation: OrganisationId) -> Result<u64>;

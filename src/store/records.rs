@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tidewater_core::ids::{KeyId, OrganisationId, TableId, WarehouseId};
 use tidewater_core::name::TableIdent;
+use uuid::Uuid;
 
 use crate::secret::Secret;
 use tidewater_core::access::Role;
@@ -138,6 +139,88 @@ pub struct Swap<'a> {
     pub location: &'a str,
     /// Now, in milliseconds since 1970.
     pub now_ms: i64,
+}
+
+/// One of the changes of a transaction, each of another table.
+#[derive(Debug, Clone)]
+pub enum TableChange {
+    /// Adds a table, as a [`NewTable`] says.
+    Create {
+        /// The catalog's own id for it.
+        id: TableId,
+        /// Its name.
+        ident: TableIdent,
+        /// Where its first document is.
+        metadata_location: String,
+        /// Where its files are, canonical.
+        location: String,
+        /// Now, in milliseconds since 1970.
+        now_ms: i64,
+    },
+    /// Moves a table's pointer, as a [`Swap`] says.
+    Swap {
+        /// Which table.
+        id: TableId,
+        /// Where the pointer must be.
+        expected: String,
+        /// Where it goes.
+        new: String,
+        /// Where the table's files are from now on, canonical.
+        location: String,
+        /// Now, in milliseconds since 1970.
+        now_ms: i64,
+    },
+    /// Changes nothing, and holds the transaction to what it read of the table.
+    Keep {
+        /// Which table.
+        id: TableId,
+        /// Where its pointer must be.
+        expected: String,
+    },
+}
+
+/// SHA-256 of a request: what a repeated one must be like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestDigest(pub [u8; 32]);
+
+/// What is to be kept with a change, so that the request for it can be repeated without changing anything again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The client's key.
+    pub key: Uuid,
+    /// What it asked for.
+    pub request: RequestDigest,
+    /// Now, in milliseconds since 1970.
+    pub now_ms: i64,
+    /// Until when a repeated request is told the same.
+    pub expires_ms: i64,
+}
+
+/// What was answered, as it is kept for a repeated request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// It was done; there is no more to say.
+    Done,
+    /// It was done, and this is where the table's or view's document is.
+    Document(String),
+    /// What a change of properties did.
+    Properties(PropertyChanges),
+    /// It was not done.
+    Said {
+        /// The status.
+        status: u16,
+        /// All of the body.
+        body: String,
+    },
+}
+
+/// An answer with the request that it was given to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptAnswer {
+    /// What was asked for.
+    pub request: RequestDigest,
+    /// What was answered.
+    pub answer: Answer,
 }
 
 /// Which part of a list is wanted.

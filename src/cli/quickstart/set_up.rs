@@ -109,12 +109,12 @@ async fn ensure_key(store: &dyn Store, organisation: OrganisationId, data_dir: &
 /// The same steps that a client would take, through the same doors.
 async fn ensure_sample(catalog: &Arc<Catalog>, warehouse: &Arc<OpenWarehouse>) -> Result<()> {
     let namespace = NamespaceIdent::new(&[sample::NAMESPACE])?;
-    match catalog.namespace_create(warehouse, &namespace, &Properties::new()).await {
+    match catalog.namespace_create(warehouse, &namespace, &Properties::new(), None).await {
         Ok(()) | Err(CatalogError::NamespaceExists(_)) => {}
         Err(error) => return Err(error.into()),
     }
     let request = CreateTable::parse(&serde_json::to_vec(&sample::create_request())?)?;
-    match catalog.table_create(warehouse, &namespace, request, None).await {
+    match catalog.table_create(warehouse, &namespace, request, None, None).await {
         Ok(_) | Err(CatalogError::TableExists(_)) => {}
         Err(error) => return Err(error.into()),
     }
@@ -128,7 +128,7 @@ async fn ensure_sample(catalog: &Arc<Catalog>, warehouse: &Arc<OpenWarehouse>) -
         } else {
             sample::append(&json, batch, Clock::System.now_ms()).await?
         };
-        catalog.table_commit(warehouse, ident.clone(), TableCommit::parse(&body)?, None).await?;
+        catalog.table_commit(warehouse, ident.clone(), TableCommit::parse(&body)?, None, None).await?;
         if last {
             return Ok(());
         }

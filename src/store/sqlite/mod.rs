@@ -7,10 +7,12 @@ mod convert;
 mod namespaces;
 mod open;
 mod readers;
+mod receipts;
 mod tables;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod transact;
 mod usage;
 mod writer;
 
@@ -22,13 +24,15 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use tidewater_core::ids::{KeyId, OrganisationId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
+use uuid::Uuid;
 
 use self::convert::unavailable;
 use self::readers::Readers;
 use self::writer::Writer;
 use super::{
-    ApiKey, KeyDigest, NewTable, Organisation, Page, PageRequest, Place, Properties, PropertyChanges, Result,
-    SigningKey, Store, StoreError, Swap, TableKind, TableRecord, UsageTaken, Warehouse,
+    Answer, ApiKey, KeptAnswer, KeyDigest, NewTable, Organisation, Page, PageRequest, Place, Properties,
+    PropertyChanges, Receipt, Result, SigningKey, Store, StoreError, Swap, TableChange, TableKind, TableRecord,
+    UsageTaken, Warehouse,
 };
 
 pub use self::open::OpenError;
@@ -88,6 +92,29 @@ impl SqliteStore {
         self.writer.write(work).await
     }
 
+    /// Does `work` and, when it succeeds, keeps what `answer` makes of its result under the receipt's key.
+    async fn change<T, F, A>(
+        &self,
+        organisation: OrganisationId,
+        receipt: Option<&Receipt>,
+        work: F,
+        answer: A,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> Result<T> + Send + 'static,
+        A: Fn(&T) -> Answer + Send + 'static,
+    {
+        let Some(receipt) = receipt.cloned() else { return self.write(work).await };
+        self.write(move |connection| {
+            receipts::check_unused(connection, organisation, &receipt)?;
+            let done = work(connection)?;
+            receipts::receipt_add(connection, organisation, &receipt, &answer(&done))?;
+            Ok(done)
+        })
+        .await
+    }
+
     /// A read of a few microseconds, where it was asked for.
     fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         self.point_readers.with(read)
@@ -109,6 +136,11 @@ impl Drop for SqliteStore {
     fn drop(&mut self) {
         close(&self.writer, &self.point_readers, &self.list_readers);
     }
+}
+
+/// The answer to what made or moved a pointer.
+fn at(document: Option<&str>) -> Answer {
+    document.map_or(Answer::Done, |location| Answer::Document(location.to_owned()))
 }
 
 /// Readers first: the last connection to close folds the log back, and only the writer's can.
@@ -206,9 +238,17 @@ impl Store for SqliteStore {
         self.write(move |connection| tenants::warehouse_drop(connection, organisation, &name)).await
     }
 
-    async fn namespace_create(&self, place: Place, namespace: &NamespaceIdent, properties: &Properties) -> Result<()> {
+    async fn namespace_create(
+        &self,
+        place: Place,
+        namespace: &NamespaceIdent,
+        properties: &Properties,
+        receipt: Option<&Receipt>,
+    ) -> Result<()> {
         let (namespace, properties) = (namespace.clone(), properties.clone());
-        self.write(move |connection| namespaces::namespace_create(connection, place, &namespace, &properties)).await
+        let work =
+            move |connection: &Connection| namespaces::namespace_create(connection, place, &namespace, &properties);
+        self.change(place.organisation, receipt, work, |()| Answer::Done).await
     }
 
     async fn namespace_get(&self, place: Place, namespace: &NamespaceIdent) -> Result<Option<Properties>> {
@@ -231,23 +271,32 @@ impl Store for SqliteStore {
         namespace: &NamespaceIdent,
         updates: &Properties,
         removals: &[String],
+        receipt: Option<&Receipt>,
     ) -> Result<PropertyChanges> {
         let (namespace, updates, removals) = (namespace.clone(), updates.clone(), removals.to_vec());
-        self.write(move |connection| {
+        let work = move |connection: &Connection| {
             namespaces::namespace_update_properties(connection, place, &namespace, &updates, &removals)
-        })
-        .await
+        };
+        self.change(place.organisation, receipt, work, |changes| Answer::Properties(changes.clone())).await
     }
 
-    async fn namespace_drop(&self, place: Place, namespace: &NamespaceIdent) -> Result<()> {
+    async fn namespace_drop(&self, place: Place, namespace: &NamespaceIdent, receipt: Option<&Receipt>) -> Result<()> {
         let namespace = namespace.clone();
-        self.write(move |connection| namespaces::namespace_drop(connection, place, &namespace)).await
+        let work = move |connection: &Connection| namespaces::namespace_drop(connection, place, &namespace);
+        self.change(place.organisation, receipt, work, |()| Answer::Done).await
     }
 
-    async fn table_create(&self, place: Place, new: &NewTable<'_>, max_tables: Option<u64>) -> Result<()> {
+    async fn table_create(
+        &self,
+        place: Place,
+        new: &NewTable<'_>,
+        max_tables: Option<u64>,
+        receipt: Option<&Receipt>,
+    ) -> Result<()> {
         let (id, kind, now_ms, ident) = (new.id, new.kind, new.now_ms, new.ident.clone());
         let (metadata_location, location) = (new.metadata_location.to_owned(), new.location.to_owned());
-        self.write(move |connection| {
+        let document = receipt.map(|_| metadata_location.clone());
+        let work = move |connection: &Connection| {
             let new = NewTable {
                 id,
                 ident: &ident,
@@ -257,8 +306,8 @@ impl Store for SqliteStore {
                 now_ms,
             };
             tables::table_create(connection, place, &new, max_tables)
-        })
-        .await
+        };
+        self.change(place.organisation, receipt, work, move |()| at(document.as_deref())).await
     }
 
     async fn table_get(&self, place: Place, ident: &TableIdent) -> Result<Option<TableRecord>> {
@@ -276,24 +325,64 @@ impl Store for SqliteStore {
         self.read_many(move |connection| tables::table_list(connection, place, &namespace, kind, &page)).await
     }
 
-    async fn table_swap(&self, place: Place, swap: &Swap<'_>) -> Result<()> {
+    async fn table_swap(&self, place: Place, swap: &Swap<'_>, receipt: Option<&Receipt>) -> Result<()> {
         let (id, now_ms) = (swap.id, swap.now_ms);
         let [expected, new, location] = [swap.expected, swap.new, swap.location].map(str::to_owned);
-        self.write(move |connection| {
+        let document = receipt.map(|_| new.clone());
+        let work = move |connection: &Connection| {
             let swap = Swap { id, expected: &expected, new: &new, location: &location, now_ms };
             tables::table_swap(connection, place, &swap)
-        })
-        .await
+        };
+        self.change(place.organisation, receipt, work, move |()| at(document.as_deref())).await
     }
 
-    async fn table_drop(&self, place: Place, ident: &TableIdent, kind: TableKind) -> Result<TableRecord> {
+    async fn table_transact(
+        &self,
+        place: Place,
+        changes: Vec<TableChange>,
+        max_tables: Option<u64>,
+        receipt: Option<&Receipt>,
+    ) -> Result<()> {
+        let work = move |connection: &Connection| transact::table_transact(connection, place, &changes, max_tables);
+        self.change(place.organisation, receipt, work, |()| Answer::Done).await
+    }
+
+    async fn table_drop(
+        &self,
+        place: Place,
+        ident: &TableIdent,
+        kind: TableKind,
+        receipt: Option<&Receipt>,
+    ) -> Result<TableRecord> {
         let ident = ident.clone();
-        self.write(move |connection| tables::table_drop(connection, place, &ident, kind)).await
+        let work = move |connection: &Connection| tables::table_drop(connection, place, &ident, kind);
+        self.change(place.organisation, receipt, work, |dropped| at(Some(&dropped.metadata_location))).await
     }
 
-    async fn table_rename(&self, place: Place, from: &TableIdent, to: &TableIdent, kind: TableKind) -> Result<()> {
+    async fn table_rename(
+        &self,
+        place: Place,
+        from: &TableIdent,
+        to: &TableIdent,
+        kind: TableKind,
+        receipt: Option<&Receipt>,
+    ) -> Result<()> {
         let (from, to) = (from.clone(), to.clone());
-        self.write(move |connection| tables::table_rename(connection, place, &from, &to, kind)).await
+        let work = move |connection: &Connection| tables::table_rename(connection, place, &from, &to, kind);
+        self.change(place.organisation, receipt, work, |()| Answer::Done).await
+    }
+
+    async fn receipt_get(&self, organisation: OrganisationId, key: Uuid, now_ms: i64) -> Result<Option<KeptAnswer>> {
+        self.read(|connection| receipts::receipt_get(connection, organisation, key, now_ms))
+    }
+
+    async fn receipt_add(&self, organisation: OrganisationId, receipt: &Receipt, answer: &Answer) -> Result<()> {
+        let (receipt, answer) = (receipt.clone(), answer.clone());
+        self.write(move |connection| receipts::receipt_add(connection, organisation, &receipt, &answer)).await
+    }
+
+    async fn receipt_remove_expired(&self, now_ms: i64, at_most: u32) -> Result<u64> {
+        self.write(move |connection| receipts::receipt_remove_expired(connection, now_ms, at_most)).await
     }
 
     async fn table_count(&self, organisation: OrganisationId) -> Result<u64> {

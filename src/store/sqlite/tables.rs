@@ -35,12 +35,20 @@ fn record_at(row: &Row<'_>) -> Result<TableRecord> {
     })
 }
 
+/// An error undoes what was done before it.
 pub(super) fn table_create(
     connection: &Connection,
     place: Place,
     new: &NewTable<'_>,
     max_tables: Option<u64>,
 ) -> Result<()> {
+    insert(connection, place, new)?;
+    check_location_is_free(connection, place, new.id, new.location)?;
+    check_limit(connection, place.organisation, max_tables)
+}
+
+/// Adds a table, wherever its files are and however many there are.
+pub(super) fn insert(connection: &Connection, place: Place, new: &NewTable<'_>) -> Result<()> {
     let inserted = connection
         .prepare_cached(
             "INSERT INTO tabular (organisation, warehouse, namespace, name, id, kind, metadata_location, location,
@@ -58,28 +66,29 @@ pub(super) fn table_create(
             new.location,
             new.now_ms,
         ]);
-    if let Err(error) = inserted {
-        return Err(match violation(&error) {
-            // The name is taken or, should a caller ever give an id twice, that is.
-            Some(Violation::Unique) => {
-                let taken_by = table_get(connection, place, new.ident)?.map_or(new.kind, |taken| taken.kind);
-                StoreError::AlreadyExists(resource(taken_by))
-            }
-            Some(Violation::ForeignKey) => StoreError::NotFound(Resource::Namespace),
-            None => error.into(),
-        });
-    }
-    // An error undoes the insert.
-    check_location_is_free(connection, place, new.id, new.location)?;
-    match max_tables {
-        Some(limit) if has_more_than(connection, place.organisation, limit)? => Err(StoreError::LimitReached { limit }),
+    let Err(error) = inserted else { return Ok(()) };
+    Err(match violation(&error) {
+        // The name is taken or, should a caller ever give an id twice, that is.
+        Some(Violation::Unique) => {
+            let taken_by = table_get(connection, place, new.ident)?.map_or(new.kind, |taken| taken.kind);
+            StoreError::AlreadyExists(resource(taken_by))
+        }
+        Some(Violation::ForeignKey) => StoreError::NotFound(Resource::Namespace),
+        None => error.into(),
+    })
+}
+
+/// Whether the organisation has no more tables and views than it may have.
+pub(super) fn check_limit(connection: &Connection, organisation: OrganisationId, limit: Option<u64>) -> Result<()> {
+    match limit {
+        Some(limit) if has_more_than(connection, organisation, limit)? => Err(StoreError::LimitReached { limit }),
         _ => Ok(()),
     }
 }
 
 /// Whether no other table of the warehouse is at `location`, inside it, or around it: what is written or vended for one
 /// table must never reach another's files.
-fn check_location_is_free(connection: &Connection, place: Place, id: TableId, location: &str) -> Result<()> {
+pub(super) fn check_location_is_free(connection: &Connection, place: Place, id: TableId, location: &str) -> Result<()> {
     let (organisation, warehouse) = (place.organisation.0.as_bytes(), place.warehouse.0.as_bytes());
     // '0' is what follows '/', so this is the range of all that begins with the location and a slash.
     let inside = connection
@@ -146,7 +155,14 @@ pub(super) fn table_list(
     Ok(found)
 }
 
+/// An error undoes what was done before it.
 pub(super) fn table_swap(connection: &Connection, place: Place, swap: &Swap<'_>) -> Result<()> {
+    let moves = move_pointer(connection, place, swap)?;
+    if moves { check_location_is_free(connection, place, swap.id, swap.location) } else { Ok(()) }
+}
+
+/// Moves a pointer, wherever the table's files go. Gives whether they go elsewhere.
+pub(super) fn move_pointer(connection: &Connection, place: Place, swap: &Swap<'_>) -> Result<bool> {
     // Nearly always the table stays where it is. Then its entry in the index of locations is left alone: half the pages.
     for (sql, moves) in [(SWAP_IN_PLACE, false), (SWAP_AND_MOVE, true)] {
         let swapped = connection.prepare_cached(sql)?.execute(params![
@@ -159,16 +175,26 @@ pub(super) fn table_swap(connection: &Connection, place: Place, swap: &Swap<'_>)
             swap.now_ms,
         ])?;
         if swapped > 0 {
-            return if moves { check_location_is_free(connection, place, swap.id, swap.location) } else { Ok(()) };
+            return Ok(moves);
         }
     }
-    let exists = connection
-        .prepare_cached("SELECT 1 FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3")?
-        .query_row(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), swap.id.0.as_bytes()], |_| {
-            Ok(())
+    check_pointer(connection, place, swap.id, swap.expected)?;
+    Err(StoreError::PointerMoved)
+}
+
+/// Whether a table's pointer is still where it was seen.
+pub(super) fn check_pointer(connection: &Connection, place: Place, id: TableId, expected: &str) -> Result<()> {
+    let pointer: Option<String> = connection
+        .prepare_cached("SELECT metadata_location FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3")?
+        .query_row(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), id.0.as_bytes()], |row| {
+            row.get(0)
         })
         .optional()?;
-    Err(exists.map_or(StoreError::NotFound(Resource::Table), |()| StoreError::PointerMoved))
+    match pointer {
+        Some(pointer) if pointer == expected => Ok(()),
+        Some(_) => Err(StoreError::PointerMoved),
+        None => Err(StoreError::NotFound(Resource::Table)),
+    }
 }
 
 pub(super) fn table_drop(

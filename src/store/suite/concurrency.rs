@@ -13,7 +13,7 @@ use super::fixture::{
 use crate::store::{PageRequest, Place, Resource, Result, StoreError, TableKind};
 
 /// Runs `work` for 0 to `count`, all released at the same moment, and gives the results in that order.
-async fn at_once<T, F>(count: usize, work: impl Fn(usize) -> F) -> Vec<T>
+pub(super) async fn at_once<T, F>(count: usize, work: impl Fn(usize) -> F) -> Vec<T>
 where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
@@ -88,7 +88,7 @@ pub(in crate::store) async fn of_many_creates_of_one_name_one_wins(store: Subjec
     let sales = namespace(&["sales"]);
     let namespaces = at_once(40, |number| {
         let (store, sales) = (Arc::clone(&store), sales.clone());
-        async move { store.namespace_create(place, &sales, &properties(&[("by", &number.to_string())])).await }
+        async move { store.namespace_create(place, &sales, &properties(&[("by", &number.to_string())]), None).await }
     })
     .await;
     let taken = |error: &StoreError| matches!(error, StoreError::AlreadyExists(_));
@@ -122,7 +122,7 @@ pub(in crate::store) async fn a_namespace_dropped_in_a_race_leaves_no_orphan(sto
             let (store, levels, table) = (Arc::clone(&store), levels.clone(), table.clone());
             async move {
                 if role == round % 2 {
-                    store.namespace_drop(place, &levels).await
+                    store.namespace_drop(place, &levels, None).await
                 } else {
                     create(&store, place, &table, TableKind::Table, None).await.map(drop)
                 }
@@ -150,9 +150,9 @@ pub(in crate::store) async fn a_parent_dropped_in_a_race_leaves_no_orphan(store:
             let (store, parent, child) = (Arc::clone(&store), parent.clone(), child.clone());
             async move {
                 if role == 0 {
-                    store.namespace_drop(place, &parent).await
+                    store.namespace_drop(place, &parent, None).await
                 } else {
-                    store.namespace_create(place, &child, &properties(&[])).await
+                    store.namespace_create(place, &child, &properties(&[]), None).await
                 }
             }
         })
@@ -208,7 +208,7 @@ pub(in crate::store) async fn renames_at_once_lose_nothing(store: Subject) {
     let results = at_once(20, |number| {
         let (store, from) = (Arc::clone(&store), ident(&sales, &format!("t{number}")));
         let to = ident(&sales, "wanted");
-        async move { store.table_rename(place, &from, &to, TableKind::Table).await }
+        async move { store.table_rename(place, &from, &to, TableKind::Table, None).await }
     })
     .await;
     let taken = |error: &StoreError| matches!(error, StoreError::AlreadyExists(Resource::Table));
@@ -223,7 +223,7 @@ pub(in crate::store) async fn properties_changed_at_once_are_all_kept(store: Sub
     at_once(50, |number| {
         let (store, sales) = (Arc::clone(&store), sales.clone());
         let change = properties(&[(&format!("key-{number}"), "set")]);
-        async move { store.namespace_update_properties(place, &sales, &change, &[]).await.unwrap() }
+        async move { store.namespace_update_properties(place, &sales, &change, &[], None).await.unwrap() }
     })
     .await;
     assert_eq!(store.namespace_get(place, &sales).await.unwrap().unwrap().len(), 50);

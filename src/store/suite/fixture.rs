@@ -102,7 +102,7 @@ pub(super) fn properties(pairs: &[(&str, &str)]) -> Properties {
 /// A namespace of one level without properties, stored.
 pub(super) async fn stored_namespace(store: &Subject, place: Place, name: &str) -> NamespaceIdent {
     let namespace = namespace(&[name]);
-    store.namespace_create(place, &namespace, &BTreeMap::new()).await.unwrap();
+    store.namespace_create(place, &namespace, &BTreeMap::new(), None).await.unwrap();
     namespace
 }
 
@@ -127,7 +127,7 @@ pub(super) async fn create(
     let id = TableId(fresh_uuid());
     let location = location(id);
     let new = NewTable { id, ident, kind, metadata_location: &document(0), location: &location, now_ms: NOW_MS };
-    store.table_create(place, &new, max_tables).await.map(|()| id)
+    store.table_create(place, &new, max_tables, None).await.map(|()| id)
 }
 
 /// Stores a table at [`document`] 0.
@@ -139,7 +139,7 @@ pub(super) async fn stored_table(store: &Subject, place: Place, ident: &TableIde
 pub(super) async fn swap(store: &Subject, place: Place, id: TableId, from: usize, to: usize) -> Result<()> {
     let (expected, new) = (document(from), document(to));
     let swap = Swap { id, expected: &expected, new: &new, location: &location(id), now_ms: NOW_MS + 1 };
-    store.table_swap(place, &swap).await
+    store.table_swap(place, &swap, None).await
 }
 
 /// The document that a table points at.

@@ -13,8 +13,8 @@ use crate::store::{PageRequest, Place, Resource, StoreError, TableKind};
 pub(in crate::store) async fn another_organisation_reaches_nothing(store: Subject) {
     let owner = place(&store).await;
     let sales = namespace(&["sales"]);
-    store.namespace_create(owner, &sales, &properties(&[("secret", "1")])).await.unwrap();
-    store.namespace_create(owner, &namespace(&["empty"]), &properties(&[])).await.unwrap();
+    store.namespace_create(owner, &sales, &properties(&[("secret", "1")]), None).await.unwrap();
+    store.namespace_create(owner, &namespace(&["empty"]), &properties(&[]), None).await.unwrap();
     let orders = ident(&sales, "orders");
     let id = stored_table(&store, owner, &orders).await;
     let owners_key = key(owner.organisation, "etl");
@@ -67,21 +67,21 @@ async fn reads_nothing(store: &Subject, guessed: Place, sales: &NamespaceIdent, 
 }
 
 async fn changes_nothing(store: &Subject, guessed: Place, sales: &NamespaceIdent, orders: &TableIdent) {
-    let added = store.namespace_create(guessed, &namespace(&["mine"]), &properties(&[])).await;
+    let added = store.namespace_create(guessed, &namespace(&["mine"]), &properties(&[]), None).await;
     assert_refused!(added, StoreError::NotFound(Resource::Warehouse));
-    let below = store.namespace_create(guessed, &namespace(&["sales", "mine"]), &properties(&[])).await;
+    let below = store.namespace_create(guessed, &namespace(&["sales", "mine"]), &properties(&[]), None).await;
     assert_refused!(below, StoreError::NotFound(Resource::Warehouse));
     let updated = store
-        .namespace_update_properties(guessed, sales, &properties(&[("secret", "2")]), &["secret".to_owned()])
+        .namespace_update_properties(guessed, sales, &properties(&[("secret", "2")]), &["secret".to_owned()], None)
         .await;
     assert_refused!(updated, StoreError::NotFound(Resource::Namespace));
-    let dropped = store.namespace_drop(guessed, &namespace(&["empty"])).await;
+    let dropped = store.namespace_drop(guessed, &namespace(&["empty"]), None).await;
     assert_refused!(dropped, StoreError::NotFound(Resource::Namespace));
     let created = create(store, guessed, &ident(sales, "mine"), TableKind::Table, None).await;
     assert_refused!(created, StoreError::NotFound(Resource::Namespace));
-    let dropped = store.table_drop(guessed, orders, TableKind::Table).await;
+    let dropped = store.table_drop(guessed, orders, TableKind::Table, None).await;
     assert_refused!(dropped, StoreError::NotFound(Resource::Table));
-    let renamed = store.table_rename(guessed, orders, &ident(sales, "mine"), TableKind::Table).await;
+    let renamed = store.table_rename(guessed, orders, &ident(sales, "mine"), TableKind::Table, None).await;
     assert_refused!(renamed, StoreError::NotFound(Resource::Table));
 }
 
@@ -115,7 +115,7 @@ pub(in crate::store) async fn organisations_may_use_the_same_names(store: Subjec
         swap(&store, place, id, 0, document_number).await.unwrap();
     }
     let orders = ident(&namespace(&["sales"]), "orders");
-    store.table_drop(one, &orders, TableKind::Table).await.unwrap();
-    store.namespace_drop(one, &namespace(&["sales"])).await.unwrap();
+    store.table_drop(one, &orders, TableKind::Table, None).await.unwrap();
+    store.namespace_drop(one, &namespace(&["sales"]), None).await.unwrap();
     assert_eq!(pointer(&store, two, &orders).await, document(2));
 }

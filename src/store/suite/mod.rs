@@ -7,16 +7,20 @@ mod fixture;
 mod isolation;
 mod namespaces;
 mod paging;
+mod receipts;
 mod tables;
 mod tenants;
+mod transactions;
 mod usage;
 
 pub(super) use concurrency::*;
 pub(super) use isolation::*;
 pub(super) use namespaces::*;
 pub(super) use paging::*;
+pub(super) use receipts::*;
 pub(super) use tables::*;
 pub(super) use tenants::*;
+pub(super) use transactions::*;
 pub(super) use usage::*;
 
 /// Makes a test of each case. `$fresh` is an async function that gives an empty `Arc<dyn Store>`, and whatever has to live
@@ -71,6 +75,22 @@ macro_rules! conformance {
             tables_are_counted_over_all_warehouses,
             long_locations_are_kept_whole,
             a_location_belongs_to_one_table,
+            // Several tables as one
+            a_transaction_moves_all_pointers_and_creates_tables,
+            a_transaction_that_one_change_forbids_does_nothing,
+            a_transaction_says_which_change_was_in_the_way,
+            tables_of_one_transaction_have_locations_apart,
+            a_location_passes_from_one_table_to_another,
+            all_creates_of_a_transaction_count_towards_the_limit,
+            a_transaction_reaches_no_other_tenant,
+            // Idempotency keys
+            an_answer_is_kept_with_its_change,
+            each_kind_of_answer_is_kept_whole,
+            a_used_key_changes_nothing_more,
+            a_change_that_fails_leaves_its_key_free,
+            a_key_is_free_again_once_it_has_expired,
+            an_organisation_sees_only_its_own_keys,
+            expired_receipts_go_in_batches,
             // Lists in pages
             pages_hold_every_name_once_and_in_order,
             a_page_starts_after_a_name_that_need_not_exist,
@@ -97,6 +117,8 @@ macro_rules! conformance {
             a_parent_dropped_in_a_race_leaves_no_orphan,
             usage_taken_at_once_stays_within_the_limit,
             tables_created_at_once_stay_within_the_limit,
+            transactions_at_once_are_each_whole,
+            of_changes_with_one_key_at_once_one_happens,
             signing_keys_added_at_once_are_one,
             renames_at_once_lose_nothing,
             properties_changed_at_once_are_all_kept,

@@ -18,8 +18,8 @@ async fn listed(store: &Subject, place: Place, parent: Option<&NamespaceIdent>) 
 pub(in crate::store) async fn a_namespace_keeps_its_properties(store: Subject) {
     let place = place(&store).await;
     let given = properties(&[("owner", "Zoë"), ("empty", ""), ("quotes", "a\"b\\c'd\u{0}\n"), ("emoji", "🧊")]);
-    store.namespace_create(place, &namespace(&["sales"]), &given).await.unwrap();
-    store.namespace_create(place, &namespace(&["plain"]), &properties(&[])).await.unwrap();
+    store.namespace_create(place, &namespace(&["sales"]), &given, None).await.unwrap();
+    store.namespace_create(place, &namespace(&["plain"]), &properties(&[]), None).await.unwrap();
     assert_eq!(store.namespace_get(place, &namespace(&["sales"])).await.unwrap(), Some(given));
     assert_eq!(store.namespace_get(place, &namespace(&["plain"])).await.unwrap(), Some(BTreeMap::new()));
     assert_eq!(store.namespace_get(place, &namespace(&["other"])).await.unwrap(), None);
@@ -28,21 +28,21 @@ pub(in crate::store) async fn a_namespace_keeps_its_properties(store: Subject) {
 pub(in crate::store) async fn a_namespace_name_is_taken_once(store: Subject) {
     let place = place(&store).await;
     let sales = namespace(&["sales"]);
-    store.namespace_create(place, &sales, &properties(&[("a", "1")])).await.unwrap();
-    let again = store.namespace_create(place, &sales, &properties(&[("a", "2")])).await;
+    store.namespace_create(place, &sales, &properties(&[("a", "1")]), None).await.unwrap();
+    let again = store.namespace_create(place, &sales, &properties(&[("a", "2")]), None).await;
     assert_refused!(again, StoreError::AlreadyExists(Resource::Namespace));
     assert_eq!(store.namespace_get(place, &sales).await.unwrap(), Some(properties(&[("a", "1")])));
 }
 
 pub(in crate::store) async fn a_namespace_needs_its_parent_and_its_warehouse(store: Subject) {
     let place = place(&store).await;
-    let orphan = store.namespace_create(place, &namespace(&["a", "b"]), &properties(&[])).await;
+    let orphan = store.namespace_create(place, &namespace(&["a", "b"]), &properties(&[]), None).await;
     assert_refused!(orphan, StoreError::NotFound(Resource::Namespace));
     assert_eq!(listed(&store, place, None).await, []);
 
     let nowhere = Place { warehouse: WarehouseId(fresh_uuid()), ..place };
     for levels in [&["a"][..], &["a", "b"]] {
-        let lost = store.namespace_create(nowhere, &namespace(levels), &properties(&[])).await;
+        let lost = store.namespace_create(nowhere, &namespace(levels), &properties(&[]), None).await;
         assert_refused!(lost, StoreError::NotFound(Resource::Warehouse));
     }
 }
@@ -57,11 +57,11 @@ pub(in crate::store) async fn names_of_any_script_and_look_are_kept_apart(store:
     let long = "長".repeat(85);
     for name in names.into_iter().chain([long.as_str()]) {
         let levels = namespace(&[name]);
-        store.namespace_create(place, &levels, &properties(&[("name", name)])).await.unwrap();
+        store.namespace_create(place, &levels, &properties(&[("name", name)]), None).await.unwrap();
         create(&store, place, &ident(&levels, name), TableKind::Table, None).await.unwrap();
     }
     let nested = namespace(&["a", "b"]);
-    store.namespace_create(place, &nested, &properties(&[("name", "nested")])).await.unwrap();
+    store.namespace_create(place, &nested, &properties(&[("name", "nested")]), None).await.unwrap();
     for name in names.into_iter().chain([long.as_str()]) {
         let found = store.namespace_get(place, &namespace(&[name])).await.unwrap();
         assert_eq!(found, Some(properties(&[("name", name)])), "{name}");
@@ -75,10 +75,13 @@ pub(in crate::store) async fn names_of_any_script_and_look_are_kept_apart(store:
 pub(in crate::store) async fn properties_are_set_and_removed(store: Subject) {
     let place = place(&store).await;
     let sales = namespace(&["sales"]);
-    store.namespace_create(place, &sales, &properties(&[("keep", "1"), ("change", "1"), ("go", "1")])).await.unwrap();
+    store
+        .namespace_create(place, &sales, &properties(&[("keep", "1"), ("change", "1"), ("go", "1")]), None)
+        .await
+        .unwrap();
     let removals = ["go", "missing", "go", "missing"].map(str::to_owned);
     let changes = store
-        .namespace_update_properties(place, &sales, &properties(&[("change", "2"), ("new", "3")]), &removals)
+        .namespace_update_properties(place, &sales, &properties(&[("change", "2"), ("new", "3")]), &removals, None)
         .await
         .unwrap();
     let expected = PropertyChanges {
@@ -90,7 +93,7 @@ pub(in crate::store) async fn properties_are_set_and_removed(store: Subject) {
     let left = properties(&[("keep", "1"), ("change", "2"), ("new", "3")]);
     assert_eq!(store.namespace_get(place, &sales).await.unwrap(), Some(left.clone()));
 
-    let nothing = store.namespace_update_properties(place, &sales, &properties(&[]), &[]).await.unwrap();
+    let nothing = store.namespace_update_properties(place, &sales, &properties(&[]), &[], None).await.unwrap();
     assert_eq!(nothing, PropertyChanges::default());
     assert_eq!(store.namespace_get(place, &sales).await.unwrap(), Some(left));
 }
@@ -99,10 +102,10 @@ pub(in crate::store) async fn properties_may_be_many_and_large(store: Subject) {
     let place = place(&store).await;
     let sales = namespace(&["sales"]);
     let many = (0..2_000).map(|n| (format!("key-{n}"), "värde ".repeat(50))).collect::<BTreeMap<_, _>>();
-    store.namespace_create(place, &sales, &many).await.unwrap();
+    store.namespace_create(place, &sales, &many, None).await.unwrap();
     let mut more = BTreeMap::from([("huge".to_owned(), "x".repeat(2 << 20))]);
     let removals = many.keys().take(1_000).cloned().collect::<Vec<_>>();
-    let changes = store.namespace_update_properties(place, &sales, &more, &removals).await.unwrap();
+    let changes = store.namespace_update_properties(place, &sales, &more, &removals, None).await.unwrap();
     assert_eq!((changes.updated.len(), changes.removed.len(), changes.missing.len()), (1, 1_000, 0));
     more.extend(many.into_iter().filter(|(key, _)| !removals.contains(key)));
     assert_eq!(store.namespace_get(place, &sales).await.unwrap(), Some(more));
@@ -111,7 +114,7 @@ pub(in crate::store) async fn properties_may_be_many_and_large(store: Subject) {
 pub(in crate::store) async fn properties_of_a_missing_namespace_cannot_be_changed(store: Subject) {
     let place = place(&store).await;
     let missing =
-        store.namespace_update_properties(place, &namespace(&["nope"]), &properties(&[("a", "1")]), &[]).await;
+        store.namespace_update_properties(place, &namespace(&["nope"]), &properties(&[("a", "1")]), &[], None).await;
     assert_refused!(missing, StoreError::NotFound(Resource::Namespace));
 }
 
@@ -119,28 +122,28 @@ pub(in crate::store) async fn a_namespace_goes_only_when_it_is_empty(store: Subj
     let place = place(&store).await;
     let parent = stored_namespace(&store, place, "a").await;
     let child = namespace(&["a", "b"]);
-    store.namespace_create(place, &child, &properties(&[])).await.unwrap();
-    assert_refused!(store.namespace_drop(place, &parent).await, StoreError::NotEmpty(Resource::Namespace));
+    store.namespace_create(place, &child, &properties(&[]), None).await.unwrap();
+    assert_refused!(store.namespace_drop(place, &parent, None).await, StoreError::NotEmpty(Resource::Namespace));
 
     for kind in [TableKind::Table, TableKind::View] {
         create(&store, place, &ident(&child, "t"), kind, None).await.unwrap();
-        assert_refused!(store.namespace_drop(place, &child).await, StoreError::NotEmpty(Resource::Namespace));
-        store.table_drop(place, &ident(&child, "t"), kind).await.unwrap();
+        assert_refused!(store.namespace_drop(place, &child, None).await, StoreError::NotEmpty(Resource::Namespace));
+        store.table_drop(place, &ident(&child, "t"), kind, None).await.unwrap();
     }
 
     // A sibling whose name merely begins alike holds nothing of it.
     stored_namespace(&store, place, "a2").await;
-    store.namespace_drop(place, &child).await.unwrap();
-    store.namespace_drop(place, &parent).await.unwrap();
-    assert_refused!(store.namespace_drop(place, &parent).await, StoreError::NotFound(Resource::Namespace));
+    store.namespace_drop(place, &child, None).await.unwrap();
+    store.namespace_drop(place, &parent, None).await.unwrap();
+    assert_refused!(store.namespace_drop(place, &parent, None).await, StoreError::NotFound(Resource::Namespace));
     assert_eq!(listed(&store, place, None).await, [namespace(&["a2"])]);
-    store.namespace_create(place, &parent, &properties(&[])).await.unwrap();
+    store.namespace_create(place, &parent, &properties(&[]), None).await.unwrap();
 }
 
 pub(in crate::store) async fn only_direct_children_are_listed(store: Subject) {
     let place = place(&store).await;
     for levels in [&["a"][..], &["a", "x"], &["a", "x", "deep"], &["a", "b"], &["a2"], &["a2", "y"], &["A"]] {
-        store.namespace_create(place, &namespace(levels), &properties(&[])).await.unwrap();
+        store.namespace_create(place, &namespace(levels), &properties(&[]), None).await.unwrap();
     }
     assert_eq!(listed(&store, place, None).await, [namespace(&["A"]), namespace(&["a"]), namespace(&["a2"])]);
     let below = listed(&store, place, Some(&namespace(&["a"]))).await;

@@ -59,7 +59,7 @@ pub(in crate::store) async fn a_table_id_is_used_once(store: Subject) {
         location: "s3://bucket/lake/second/",
         now_ms: NOW_MS,
     };
-    assert_refused!(store.table_create(place, &new, None).await, StoreError::AlreadyExists(Resource::Table));
+    assert_refused!(store.table_create(place, &new, None, None).await, StoreError::AlreadyExists(Resource::Table));
     assert_eq!(store.table_get(place, &second).await.unwrap(), None);
 }
 
@@ -83,7 +83,7 @@ pub(in crate::store) async fn tables_beyond_the_limit_are_refused(store: Subject
     let orphan = create(&store, place, &ident(&namespace(&["nope"]), "t"), TableKind::Table, limit).await;
     assert_refused!(orphan, StoreError::NotFound(Resource::Namespace));
 
-    store.table_drop(spare, &ident(&there, "t2"), TableKind::View).await.unwrap();
+    store.table_drop(spare, &ident(&there, "t2"), TableKind::View, None).await.unwrap();
     create(&store, place, &ident(&here, "t3"), TableKind::Table, limit).await.unwrap();
     create(&store, place, &ident(&here, "t4"), TableKind::Table, None).await.unwrap();
 }
@@ -126,7 +126,7 @@ pub(in crate::store) async fn a_swap_of_a_missing_table_says_so(store: Subject) 
 
     let orders = ident(&sales, "orders");
     let old = stored_table(&store, place, &orders).await;
-    store.table_drop(place, &orders, TableKind::Table).await.unwrap();
+    store.table_drop(place, &orders, TableKind::Table, None).await.unwrap();
     stored_table(&store, place, &orders).await;
     // Another table has the name, and even the same pointer: it is not the one that was read.
     assert_refused!(swap(&store, place, old, 0, 1).await, StoreError::NotFound(Resource::Table));
@@ -139,10 +139,10 @@ pub(in crate::store) async fn a_dropped_table_is_gone_and_its_name_free(store: S
     let orders = ident(&sales, "orders");
     let id = stored_table(&store, place, &orders).await;
     swap(&store, place, id, 0, 1).await.unwrap();
-    let dropped = store.table_drop(place, &orders, TableKind::Table).await.unwrap();
+    let dropped = store.table_drop(place, &orders, TableKind::Table, None).await.unwrap();
     assert_eq!(dropped, TableRecord { id, kind: TableKind::Table, metadata_location: document(1) });
     assert_eq!(store.table_get(place, &orders).await.unwrap(), None);
-    let again = store.table_drop(place, &orders, TableKind::Table).await;
+    let again = store.table_drop(place, &orders, TableKind::Table, None).await;
     assert_refused!(again, StoreError::NotFound(Resource::Table));
     create(&store, place, &orders, TableKind::View, None).await.unwrap();
 }
@@ -153,9 +153,9 @@ pub(in crate::store) async fn a_drop_must_name_the_right_kind(store: Subject) {
     let (table, view) = (ident(&sales, "t"), ident(&sales, "v"));
     create(&store, place, &table, TableKind::Table, None).await.unwrap();
     create(&store, place, &view, TableKind::View, None).await.unwrap();
-    let as_view = store.table_drop(place, &table, TableKind::View).await;
+    let as_view = store.table_drop(place, &table, TableKind::View, None).await;
     assert_refused!(as_view, StoreError::NotFound(Resource::View));
-    let as_table = store.table_drop(place, &view, TableKind::Table).await;
+    let as_table = store.table_drop(place, &view, TableKind::Table, None).await;
     assert_refused!(as_table, StoreError::NotFound(Resource::Table));
     assert_eq!(store.table_count(place.organisation).await.unwrap(), 2);
 }
@@ -164,18 +164,18 @@ pub(in crate::store) async fn a_renamed_table_keeps_its_id_and_pointer(store: Su
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     let archive = namespace(&["sales", "archive"]);
-    store.namespace_create(place, &archive, &properties(&[])).await.unwrap();
+    store.namespace_create(place, &archive, &properties(&[]), None).await.unwrap();
     let names = [ident(&sales, "orders"), ident(&sales, "Orders"), ident(&archive, "orders 2026 ✓")];
     let id = stored_table(&store, place, &names[0]).await;
     swap(&store, place, id, 0, 1).await.unwrap();
     for step in names.windows(2) {
-        store.table_rename(place, &step[0], &step[1], TableKind::Table).await.unwrap();
+        store.table_rename(place, &step[0], &step[1], TableKind::Table, None).await.unwrap();
         assert_eq!(store.table_get(place, &step[0]).await.unwrap(), None);
         let record = TableRecord { id, kind: TableKind::Table, metadata_location: document(1) };
         assert_eq!(store.table_get(place, &step[1]).await.unwrap(), Some(record));
     }
     swap(&store, place, id, 1, 2).await.unwrap();
-    assert_refused!(store.namespace_drop(place, &archive).await, StoreError::NotEmpty(Resource::Namespace));
+    assert_refused!(store.namespace_drop(place, &archive, None).await, StoreError::NotEmpty(Resource::Namespace));
     stored_table(&store, place, &names[0]).await;
 }
 
@@ -186,13 +186,14 @@ pub(in crate::store) async fn a_rename_tells_what_stands_in_its_way(store: Subje
     create(&store, place, &table, TableKind::Table, None).await.unwrap();
     create(&store, place, &view, TableKind::View, None).await.unwrap();
 
-    let onto_view = store.table_rename(place, &table, &view, TableKind::Table).await;
+    let onto_view = store.table_rename(place, &table, &view, TableKind::Table, None).await;
     assert_refused!(onto_view, StoreError::AlreadyExists(Resource::View));
-    let onto_table = store.table_rename(place, &view, &table, TableKind::View).await;
+    let onto_table = store.table_rename(place, &view, &table, TableKind::View, None).await;
     assert_refused!(onto_table, StoreError::AlreadyExists(Resource::Table));
-    let onto_itself = store.table_rename(place, &table, &table, TableKind::Table).await;
+    let onto_itself = store.table_rename(place, &table, &table, TableKind::Table, None).await;
     assert_refused!(onto_itself, StoreError::AlreadyExists(Resource::Table));
-    let into_nothing = store.table_rename(place, &table, &ident(&namespace(&["nope"]), "t"), TableKind::Table).await;
+    let into_nothing =
+        store.table_rename(place, &table, &ident(&namespace(&["nope"]), "t"), TableKind::Table, None).await;
     assert_refused!(into_nothing, StoreError::NotFound(Resource::Namespace));
     for (from, kind, missing) in [
         (&free, TableKind::Table, Resource::Table),
@@ -200,7 +201,7 @@ pub(in crate::store) async fn a_rename_tells_what_stands_in_its_way(store: Subje
         (&table, TableKind::View, Resource::View),
         (&view, TableKind::Table, Resource::Table),
     ] {
-        let result = store.table_rename(place, from, &ident(&sales, "to"), kind).await;
+        let result = store.table_rename(place, from, &ident(&sales, "to"), kind, None).await;
         assert!(matches!(result, Err(StoreError::NotFound(found)) if found == missing), "{result:?}");
     }
     for ident in [&table, &view] {
@@ -246,10 +247,10 @@ pub(in crate::store) async fn long_locations_are_kept_whole(store: Subject) {
     let deep = format!("s3://bucket/{}/", "vägen/".repeat(3_000));
     let new = format!("{deep}metadata/00001.metadata.json");
     let there = Swap { id, expected: &document(0), new: &new, location: &deep, now_ms: NOW_MS };
-    store.table_swap(place, &there).await.unwrap();
+    store.table_swap(place, &there, None).await.unwrap();
     assert_eq!(pointer(&store, place, &orders).await, new);
     let back = Swap { id, expected: &new, new: &document(2), location: "s3://bucket/t/", now_ms: NOW_MS };
-    store.table_swap(place, &back).await.unwrap();
+    store.table_swap(place, &back, None).await.unwrap();
     assert_eq!(pointer(&store, place, &orders).await, document(2));
 }
 
@@ -261,7 +262,7 @@ pub(in crate::store) async fn a_location_belongs_to_one_table(store: Subject) {
         let id = TableId(fresh_uuid());
         let kind = TableKind::Table;
         let new = NewTable { id, ident, kind, metadata_location: &document(0), location, now_ms: NOW_MS };
-        store.table_create(place, &new, None).await.map(|()| id)
+        store.table_create(place, &new, None, None).await.map(|()| id)
     };
     let id = at(&orders, "s3://bucket/lake/orders").await.unwrap();
     for overlapping in ["s3://bucket/lake/orders", "s3://bucket/lake/orders/inner", "s3://bucket/lake"] {
@@ -271,9 +272,9 @@ pub(in crate::store) async fn a_location_belongs_to_one_table(store: Subject) {
     let beside = at(&other, "s3://bucket/lake/orders2").await.unwrap();
     let (expected, new) = (document(0), document(1));
     let into = |location| Swap { id: beside, expected: &expected, new: &new, location, now_ms: NOW_MS };
-    let refused = store.table_swap(place, &into("s3://bucket/lake/orders/inner")).await;
+    let refused = store.table_swap(place, &into("s3://bucket/lake/orders/inner"), None).await;
     assert!(matches!(refused, Err(StoreError::LocationTaken)), "{refused:?}");
     assert_eq!(pointer(&store, place, &other).await, document(0), "nothing was changed");
     swap(&store, place, id, 0, 1).await.unwrap();
-    store.table_swap(place, &into("s3://bucket/lake/orders/inner")).await.unwrap();
+    store.table_swap(place, &into("s3://bucket/lake/orders/inner"), None).await.unwrap();
 }

@@ -223,17 +223,17 @@ pub(in crate::store) async fn a_missing_warehouse_cannot_be_the_default(store: S
 pub(in crate::store) async fn a_warehouse_goes_only_when_it_is_empty(store: Subject) {
     let place = place(&store).await;
     let spare = place_of(&store, place.organisation, "spare").await;
-    store.namespace_create(place, &namespace(&["sales"]), &properties(&[])).await.unwrap();
+    store.namespace_create(place, &namespace(&["sales"]), &properties(&[]), None).await.unwrap();
     let full = store.warehouse_drop(place.organisation, "lake").await;
     assert_refused!(full, StoreError::NotEmpty(Resource::Warehouse));
 
-    store.namespace_drop(place, &namespace(&["sales"])).await.unwrap();
+    store.namespace_drop(place, &namespace(&["sales"]), None).await.unwrap();
     store.warehouse_drop(place.organisation, "lake").await.unwrap();
     assert_eq!(defaults(&store, place.organisation).await, [""; 0], "no other becomes the default by itself");
     let gone = store.warehouse_drop(place.organisation, "lake").await;
     assert_refused!(gone, StoreError::NotFound(Resource::Warehouse));
 
-    let into_the_gone = store.namespace_create(place, &namespace(&["sales"]), &properties(&[])).await;
+    let into_the_gone = store.namespace_create(place, &namespace(&["sales"]), &properties(&[]), None).await;
     assert_refused!(into_the_gone, StoreError::NotFound(Resource::Warehouse));
-    store.namespace_create(spare, &namespace(&["sales"]), &properties(&[])).await.unwrap();
+    store.namespace_create(spare, &namespace(&["sales"]), &properties(&[]), None).await.unwrap();
 }

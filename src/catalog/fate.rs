@@ -1,0 +1,62 @@
+//! What became of a change whose answer was lost: the pointer tells, or the history that a later document holds.
+
+use tidewater_core::ids::TableId;
+use tidewater_core::name::TableIdent;
+
+use super::{Catalog, OpenWarehouse};
+use crate::store::TableRecord;
+
+/// What became of a change. Its document stays in any case, since it may be live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is done.
+    Happened,
+    /// It is not done, nor is anything that would stand in its way.
+    NotYet,
+    /// Another change took its place.
+    Overtaken,
+    /// Nothing that could tell can be had.
+    Unknown,
+}
+
+impl Catalog {
+    /// Whether a table's pointer was moved from where `before` saw it to `new`.
+    pub(super) async fn fate_of_swap(
+        &self,
+        warehouse: &OpenWarehouse,
+        ident: &TableIdent,
+        before: &TableRecord,
+        new: &str,
+    ) -> Fate {
+        let now = match self.store.table_get(warehouse.place, ident).await {
+            Ok(Some(now)) if now.id == before.id => now.metadata_location,
+            _ => return Fate::Unknown,
+        };
+        if now == new {
+            return Fate::Happened;
+        }
+        if now == before.metadata_location {
+            return Fate::NotYet;
+        }
+        // Others have committed since then, perhaps to what this one had made.
+        let Ok(current) = self.documents.get(&now).await else { return Fate::Unknown };
+        let has =
+            |location: &str| current.metadata.metadata_log().iter().any(|entry| &*entry.metadata_file == location);
+        match (has(new), has(&before.metadata_location)) {
+            (true, _) => Fate::Happened,
+            (false, true) => Fate::Overtaken,
+            // The history is too short to tell.
+            (false, false) => Fate::Unknown,
+        }
+    }
+
+    /// Whether a table was created under that id.
+    pub(super) async fn fate_of_creation(&self, warehouse: &OpenWarehouse, ident: &TableIdent, id: TableId) -> Fate {
+        match self.store.table_get(warehouse.place, ident).await {
+            Ok(Some(record)) if record.id == id => Fate::Happened,
+            Ok(Some(_)) => Fate::Overtaken,
+            Ok(None) => Fate::NotYet,
+            Err(_) => Fate::Unknown,
+        }
+    }
+}

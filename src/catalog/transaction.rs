@@ -1,0 +1,294 @@
+//! Commits to several tables as one: all of them happen, or none.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::stream::{self, StreamExt};
+use tidewater_core::commit::TableCommit;
+use tidewater_core::document::TableMetadata;
+use tidewater_core::ids::TableId;
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+
+use super::commit::{ATTEMPTS, already_exists, apply_in_order, create_in_order};
+use super::commit_queue::Turn;
+use super::error::of_table;
+use super::fate::Fate;
+use super::{Catalog, CatalogError, OpenWarehouse};
+use crate::clock::fresh_ordered_uuid;
+use crate::metadata::Document;
+use crate::store::{Receipt, Resource, StoreError, TableChange, TableKind, TableRecord};
+use crate::vending::ValidLocations;
+
+/// How many documents are read, or written, at the same time.
+const AT_ONCE: usize = 16;
+
+/// What a transaction asks of one table.
+struct Part {
+    ident: TableIdent,
+    /// In the order of the request.
+    commits: Vec<TableCommit>,
+}
+
+/// What the rules make of a part.
+struct Planned<'a> {
+    ident: &'a TableIdent,
+    id: TableId,
+    /// The table as it was read; none when it is created.
+    before: Option<(TableRecord, Arc<Document>)>,
+    /// What it becomes; none when it stays as it is.
+    after: Option<(TableMetadata, ValidLocations)>,
+}
+
+/// A part whose document is written. No pointer leads to it yet.
+struct Written<'a> {
+    ident: &'a TableIdent,
+    id: TableId,
+    before: Option<(TableRecord, Arc<Document>)>,
+    after: Option<(Arc<Document>, ValidLocations)>,
+}
+
+impl Catalog {
+    /// Applies commits to several tables, or creates tables that they assert not to exist: all of it or nothing, for
+    /// whoever reads. It runs to its end even if the caller goes away. Commits to the same table are applied in their
+    /// order, each to what the one before it left.
+    ///
+    /// # Errors
+    /// `NoSuchTable`; `CommitFailed` with the table and its requirement that does not hold; `CommitStateUnknown`;
+    /// `BadRequest`; `Metadata`; `Repeated`; for creations all that creating a table can give.
+    pub async fn transaction_commit(
+        self: &Arc<Self>,
+        warehouse: &Arc<OpenWarehouse>,
+        commits: Vec<TableCommit>,
+        max_tables: Option<u64>,
+        receipt: Option<&Receipt>,
+    ) -> Result<(), CatalogError> {
+        let parts = by_table(commits)?;
+        let (catalog, warehouse, receipt) = (Arc::clone(self), Arc::clone(warehouse), receipt.cloned());
+        self.to_its_end(async move {
+            let _turns = catalog.turns(&warehouse, &parts).await?;
+            for _ in 0..ATTEMPTS {
+                let planned = catalog.plan(&warehouse, &parts).await?;
+                let written = catalog.write(planned).await?;
+                if catalog.transact(&warehouse, &written, max_tables, receipt.as_ref()).await? {
+                    return Ok(());
+                }
+            }
+            Err(CatalogError::CommitFailed(format!(
+                "Cannot commit the transaction: other commits were faster {ATTEMPTS} times"
+            )))
+        })
+        .await
+    }
+
+    /// The turns of all tables that exist. Everyone takes several in the order of their ids, so that no two wait for each
+    /// other.
+    async fn turns(&self, warehouse: &OpenWarehouse, parts: &[Part]) -> Result<Vec<Turn<'_>>, CatalogError> {
+        let mut ids = Vec::with_capacity(parts.len());
+        for part in parts {
+            let found = self.store.table_get(warehouse.place, &part.ident).await.map_err(of_table(&part.ident))?;
+            ids.extend(found.map(|record| record.id));
+        }
+        ids.sort_unstable();
+        let mut turns = Vec::with_capacity(ids.len());
+        for id in ids {
+            turns.push(self.queues.enter(id).await);
+        }
+        Ok(turns)
+    }
+
+    /// Reads all tables and applies the rules.
+    async fn plan<'a>(&self, warehouse: &OpenWarehouse, parts: &'a [Part]) -> Result<Vec<Planned<'a>>, CatalogError> {
+        let planning: Vec<_> = parts.iter().map(|part| self.plan_part(warehouse, part)).collect();
+        let planned: Vec<_> = stream::iter(planning).buffered(AT_ONCE).collect().await;
+        parts.iter().zip(planned).map(|(part, planned)| planned.map_err(|error| named(&part.ident, error))).collect()
+    }
+
+    async fn plan_part<'a>(&self, warehouse: &OpenWarehouse, part: &'a Part) -> Result<Planned<'a>, CatalogError> {
+        let Part { ident, commits } = part;
+        let now_ms = self.clock.now_ms();
+        let found = self.store.table_get(warehouse.place, ident).await.map_err(of_table(ident))?;
+        let (id, before, after) = match found.filter(|record| record.kind == TableKind::Table) {
+            Some(record) => {
+                let base = self.documents.get(&record.metadata_location).await?;
+                let after = apply_in_order(&base, commits, now_ms)?;
+                (record.id, Some((record, base)), after)
+            }
+            None if commits.first().is_some_and(TableCommit::is_create) => {
+                let id = TableId(fresh_ordered_uuid());
+                let location = self.new_table_location(warehouse, ident, id, None).await?;
+                (id, None, Some(create_in_order(commits, &location, now_ms)?))
+            }
+            None => return Err(CatalogError::NoSuchTable(ident.clone())),
+        };
+        let checked = |table| ValidLocations::of(&table, &warehouse.root).map(|locations| (table, locations));
+        Ok(Planned { ident, id, before, after: after.map(checked).transpose()? })
+    }
+
+    /// Writes the documents. When one cannot be written, none stays.
+    async fn write<'a>(&self, planned: Vec<Planned<'a>>) -> Result<Vec<Written<'a>>, CatalogError> {
+        let writing: Vec<_> = planned.into_iter().map(|part| self.write_part(part)).collect();
+        let results: Vec<Result<Written<'a>, CatalogError>> = stream::iter(writing).buffered(AT_ONCE).collect().await;
+        let mut failed = None;
+        let mut written = Vec::with_capacity(results.len());
+        for result in results {
+            match result {
+                Ok(part) => written.push(part),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        match failed {
+            None => Ok(written),
+            Some(error) => {
+                self.discard_all(&written).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn write_part<'a>(&self, planned: Planned<'a>) -> Result<Written<'a>, CatalogError> {
+        let Planned { ident, id, before, after } = planned;
+        let after = match after {
+            Some((table, locations)) => {
+                let previous = before.as_ref().map(|(_, base)| base.location.as_str());
+                let written = self.write_document(table, previous).await;
+                Some((written.map_err(|error| named(ident, error))?, locations))
+            }
+            None => None,
+        };
+        Ok(Written { ident, id, before, after })
+    }
+
+    /// Lets all documents be current, or none. Gives whether they are; if not, pointers were moved, and it is worth
+    /// another attempt.
+    async fn transact(
+        &self,
+        warehouse: &OpenWarehouse,
+        written: &[Written<'_>],
+        max_tables: Option<u64>,
+        receipt: Option<&Receipt>,
+    ) -> Result<bool, CatalogError> {
+        let now_ms = self.clock.now_ms();
+        let changes = written.iter().map(|part| part.change(now_ms)).collect();
+        let fate = match self.store.table_transact(warehouse.place, changes, max_tables, receipt).await {
+            Ok(()) => Fate::Happened,
+            Err(StoreError::Unavailable(cause)) => match self.fate_of_all(warehouse, written).await {
+                Fate::NotYet => return Err(CatalogError::Store(StoreError::Unavailable(cause))),
+                Fate::Unknown => return Err(CatalogError::CommitStateUnknown(names(written), cause.to_string())),
+                fate => fate,
+            },
+            Err(error) => {
+                self.discard_all(written).await;
+                match refusal(written, error) {
+                    None => Fate::Overtaken,
+                    Some(error) => return Err(error),
+                }
+            }
+        };
+        if fate == Fate::Happened {
+            let replaced = written.iter().filter(|part| part.after.is_some()).filter_map(|part| part.before.as_ref());
+            replaced.for_each(|(_, base)| self.documents.forget(base));
+        }
+        Ok(fate == Fate::Happened)
+    }
+
+    /// What became of a transaction whose answer was lost. What is known of one of its tables holds for all; but that it
+    /// has not happened yet is believed only when every table says so.
+    async fn fate_of_all(&self, warehouse: &OpenWarehouse, written: &[Written<'_>]) -> Fate {
+        let mut all = Fate::NotYet;
+        for part in written {
+            let fate = match (&part.before, &part.after) {
+                (Some((record, _)), Some((document, _))) => {
+                    self.fate_of_swap(warehouse, part.ident, record, &document.location).await
+                }
+                (None, Some(_)) => self.fate_of_creation(warehouse, part.ident, part.id).await,
+                (_, None) => continue,
+            };
+            match fate {
+                Fate::Happened | Fate::Overtaken => return fate,
+                Fate::Unknown => all = Fate::Unknown,
+                Fate::NotYet => {}
+            }
+        }
+        all
+    }
+
+    async fn discard_all(&self, written: &[Written<'_>]) {
+        for (document, _) in written.iter().filter_map(|part| part.after.as_ref()) {
+            self.documents.discard(document).await;
+        }
+    }
+}
+
+impl Written<'_> {
+    fn change(&self, now_ms: i64) -> TableChange {
+        let id = self.id;
+        let expected = self.before.as_ref().map(|(record, _)| record.metadata_location.clone());
+        match (expected, &self.after) {
+            (Some(expected), Some((document, locations))) => TableChange::Swap {
+                id,
+                expected,
+                new: document.location.clone(),
+                location: locations.table().as_str().to_owned(),
+                now_ms,
+            },
+            (None, Some((document, locations))) => TableChange::Create {
+                id,
+                ident: self.ident.clone(),
+                metadata_location: document.location.clone(),
+                location: locations.table().as_str().to_owned(),
+                now_ms,
+            },
+            (expected, None) => TableChange::Keep { id, expected: expected.unwrap_or_default() },
+        }
+    }
+}
+
+/// The commits by the table that they name, in the order of the tables' names.
+fn by_table(commits: Vec<TableCommit>) -> Result<Vec<Part>, CatalogError> {
+    let mut parts: BTreeMap<TableIdent, Vec<TableCommit>> = BTreeMap::new();
+    for commit in commits {
+        let Some(identifier) = &commit.identifier else {
+            return Err(CatalogError::BadRequest("Each commit of a transaction must name its table".into()));
+        };
+        let ident = TableIdent::new(NamespaceIdent::new(&identifier.namespace)?, &identifier.name)?;
+        parts.entry(ident).or_default().push(commit);
+    }
+    Ok(parts.into_iter().map(|(ident, commits)| Part { ident, commits }).collect())
+}
+
+/// Why the store did not make the transaction; nothing when a pointer was moved meanwhile, so that it may try again.
+fn refusal(written: &[Written<'_>], error: StoreError) -> Option<CatalogError> {
+    let StoreError::InTransaction { at, error } = error else {
+        return Some(match error {
+            StoreError::Repeated => CatalogError::Repeated,
+            StoreError::LimitReached { limit } => CatalogError::TableLimit(limit),
+            other => CatalogError::Store(other),
+        });
+    };
+    let Some(part) = written.get(at) else { return Some(CatalogError::Store(*error)) };
+    match *error {
+        StoreError::PointerMoved => None,
+        StoreError::AlreadyExists(Resource::Table) => Some(named(part.ident, already_exists())),
+        error => Some(of_table(part.ident)(error)),
+    }
+}
+
+/// Says which table of the transaction an error is about.
+fn named(ident: &TableIdent, error: CatalogError) -> CatalogError {
+    match error {
+        CatalogError::CommitFailed(message) => CatalogError::CommitFailed(format!("{message} (table {ident})")),
+        CatalogError::BadRequest(message) => CatalogError::BadRequest(format!("{message} (table {ident})")),
+        CatalogError::TableExists(_) => named(ident, already_exists()),
+        other => other,
+    }
+}
+
+/// The tables of a transaction, for a person: some of them, when there are many.
+fn names(written: &[Written<'_>]) -> String {
+    const SHOWN: usize = 10;
+    let mut names: Vec<String> = written.iter().take(SHOWN).map(|part| part.ident.to_string()).collect();
+    if written.len() > SHOWN {
+        names.push(format!("{} more", written.len() - SHOWN));
+    }
+    names.join(", ")
+}

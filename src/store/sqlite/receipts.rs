@@ -1,0 +1,106 @@
+//! What was answered to requests that came with an idempotency key.
+
+use rusqlite::{Connection, Row, params};
+use tidewater_core::ids::OrganisationId;
+use uuid::Uuid;
+
+use super::convert::{Violation, violation};
+use crate::store::{Answer, KeptAnswer, PropertyChanges, Receipt, RequestDigest, Resource, Result, StoreError};
+
+pub(super) const GET: &str = "SELECT request, kind, status, text FROM receipt
+    WHERE organisation = ?1 AND key = ?2 AND expires_ms > ?3";
+
+/// Whether nothing is kept under the receipt's key.
+pub(super) fn check_unused(connection: &Connection, organisation: OrganisationId, receipt: &Receipt) -> Result<()> {
+    let used = connection
+        .prepare_cached("SELECT 1 FROM receipt WHERE organisation = ?1 AND key = ?2 AND expires_ms > ?3")?
+        .exists(params![organisation.0.as_bytes(), receipt.key.as_bytes(), receipt.now_ms])?;
+    if used { Err(StoreError::Repeated) } else { Ok(()) }
+}
+
+pub(super) fn receipt_add(
+    connection: &Connection,
+    organisation: OrganisationId,
+    receipt: &Receipt,
+    answer: &Answer,
+) -> Result<()> {
+    let (kind, status, text) = columns(answer)?;
+    let added = connection
+        .prepare_cached(
+            "INSERT INTO receipt (organisation, key, request, kind, status, text, expires_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (organisation, key) DO UPDATE
+             SET request = excluded.request, kind = excluded.kind, status = excluded.status, text = excluded.text,
+                 expires_ms = excluded.expires_ms
+             WHERE expires_ms <= ?8",
+        )?
+        .execute(params![
+            organisation.0.as_bytes(),
+            receipt.key.as_bytes(),
+            receipt.request.0,
+            kind,
+            status,
+            text,
+            receipt.expires_ms,
+            receipt.now_ms,
+        ]);
+    match added {
+        Ok(0) => Err(StoreError::Repeated),
+        Ok(_) => Ok(()),
+        Err(error) if violation(&error) == Some(Violation::ForeignKey) => {
+            Err(StoreError::NotFound(Resource::Organisation))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(super) fn receipt_get(
+    connection: &Connection,
+    organisation: OrganisationId,
+    key: Uuid,
+    now_ms: i64,
+) -> Result<Option<KeptAnswer>> {
+    let mut statement = connection.prepare_cached(GET)?;
+    let mut rows = statement.query(params![organisation.0.as_bytes(), key.as_bytes(), now_ms])?;
+    rows.next()?.map(kept_at).transpose()
+}
+
+pub(super) fn receipt_remove_expired(connection: &Connection, now_ms: i64, at_most: u32) -> Result<u64> {
+    let removed = connection
+        .prepare_cached(
+            "DELETE FROM receipt WHERE (organisation, key) IN
+                 (SELECT organisation, key FROM receipt WHERE expires_ms <= ?1 ORDER BY expires_ms LIMIT ?2)",
+        )?
+        .execute(params![now_ms, at_most])?;
+    Ok(removed as u64)
+}
+
+fn columns(answer: &Answer) -> Result<(&'static str, Option<u16>, Option<String>)> {
+    Ok(match answer {
+        Answer::Done => ("done", None, None),
+        Answer::Document(location) => ("document", None, Some(location.clone())),
+        Answer::Properties(PropertyChanges { updated, removed, missing }) => {
+            let text = serde_json::to_string(&[updated, removed, missing]);
+            ("properties", None, Some(text.map_err(|error| StoreError::Unavailable(Box::new(error)))?))
+        }
+        Answer::Said { status, body } => ("said", Some(*status), Some(body.clone())),
+    })
+}
+
+fn kept_at(row: &Row<'_>) -> Result<KeptAnswer> {
+    let corrupt = |what: &str| StoreError::Corrupt(format!("receipt: {what}"));
+    let kind: String = row.get(1)?;
+    let text: Option<String> = row.get(3)?;
+    let answer = match (kind.as_str(), text) {
+        ("done", _) => Answer::Done,
+        ("document", Some(location)) => Answer::Document(location),
+        ("properties", Some(text)) => {
+            let [updated, removed, missing] =
+                serde_json::from_str(&text).map_err(|error| corrupt(&error.to_string()))?;
+            Answer::Properties(PropertyChanges { updated, removed, missing })
+        }
+        ("said", Some(body)) => Answer::Said { status: row.get(2)?, body },
+        (kind, _) => return Err(corrupt(&format!("an answer of kind '{kind}' that cannot be read"))),
+    };
+    Ok(KeptAnswer { request: RequestDigest(row.get(0)?), answer })
+}

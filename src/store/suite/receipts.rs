@@ -1,0 +1,219 @@
+//! What was answered to requests with an idempotency key.
+
+use std::sync::Arc;
+
+use tidewater_core::ids::{OrganisationId, TableId};
+use uuid::Uuid;
+
+use super::concurrency::at_once;
+use super::fixture::{
+    NOW_MS, Subject, assert_refused, document, ident, location, namespace, place, pointer, properties,
+    stored_namespace, stored_table,
+};
+use crate::clock::fresh_uuid;
+use crate::store::{
+    Answer, KeptAnswer, NewTable, Place, PropertyChanges, Receipt, RequestDigest, Resource, Result, StoreError, Swap,
+    TableChange, TableKind,
+};
+
+const LIFETIME_MS: i64 = 1_000;
+
+fn receipt() -> Receipt {
+    let request = RequestDigest([9; 32]);
+    Receipt { key: fresh_uuid(), request, now_ms: NOW_MS, expires_ms: NOW_MS + LIFETIME_MS }
+}
+
+async fn kept(store: &Subject, place: Place, receipt: &Receipt) -> Option<Answer> {
+    let kept = store.receipt_get(place.organisation, receipt.key, NOW_MS).await.unwrap();
+    kept.map(|KeptAnswer { request, answer }| {
+        assert_eq!(request, receipt.request);
+        answer
+    })
+}
+
+async fn keyed_swap(store: &Subject, place: Place, id: TableId, to: usize, receipt: &Receipt) -> Result<()> {
+    let (expected, new) = (document(to - 1), document(to));
+    let swap = Swap { id, expected: &expected, new: &new, location: &location(id), now_ms: NOW_MS };
+    store.table_swap(place, &swap, Some(receipt)).await
+}
+
+pub(in crate::store) async fn an_answer_is_kept_with_its_change(store: Subject) {
+    let place = place(&store).await;
+    let sales = namespace(&["sales"]);
+    let receipts: Vec<Receipt> = (0..8).map(|_| receipt()).collect();
+    let key = |number: usize| Some(&receipts[number]);
+    store.namespace_create(place, &sales, &properties(&[("a", "1")]), key(0)).await.unwrap();
+    let removals = ["a".to_owned(), "b".to_owned()];
+    let updates = properties(&[("c", "3")]);
+    let changes = store.namespace_update_properties(place, &sales, &updates, &removals, key(1)).await.unwrap();
+    let (orders, renamed) = (ident(&sales, "orders"), ident(&sales, "renamed"));
+    let id = TableId(fresh_uuid());
+    let (first, at) = (document(0), location(id));
+    let kind = TableKind::Table;
+    let new = NewTable { id, ident: &orders, kind, metadata_location: &first, location: &at, now_ms: NOW_MS };
+    store.table_create(place, &new, None, key(2)).await.unwrap();
+    keyed_swap(&store, place, id, 1, &receipts[3]).await.unwrap();
+    let keep = TableChange::Keep { id, expected: document(1) };
+    store.table_transact(place, vec![keep], None, key(4)).await.unwrap();
+    store.table_rename(place, &orders, &renamed, kind, key(5)).await.unwrap();
+    store.table_drop(place, &renamed, kind, key(6)).await.unwrap();
+    store.namespace_drop(place, &sales, key(7)).await.unwrap();
+
+    let answers = [
+        Answer::Done,
+        Answer::Properties(changes),
+        Answer::Document(document(0)),
+        Answer::Document(document(1)),
+        Answer::Done,
+        Answer::Done,
+        Answer::Document(document(1)),
+        Answer::Done,
+    ];
+    for (receipt, answer) in receipts.iter().zip(answers) {
+        assert_eq!(kept(&store, place, receipt).await, Some(answer));
+    }
+}
+
+pub(in crate::store) async fn each_kind_of_answer_is_kept_whole(store: Subject) {
+    let place = place(&store).await;
+    let list = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let changes =
+        PropertyChanges { updated: list(&["a\"]", "ü ✓"]), removed: list(&["", "x"]), missing: Vec::new() };
+    let said = |status, body: &str| Answer::Said { status, body: body.to_owned() };
+    for answer in [
+        Answer::Done,
+        Answer::Document(format!("s3://bucket/{}", "ü".repeat(2_000))),
+        Answer::Properties(changes),
+        Answer::Properties(PropertyChanges::default()),
+        said(409, "{\"error\":{}}"),
+        said(599, ""),
+    ] {
+        let receipt = receipt();
+        store.receipt_add(place.organisation, &receipt, &answer).await.unwrap();
+        assert_eq!(kept(&store, place, &receipt).await, Some(answer));
+    }
+    let nobody = OrganisationId(fresh_uuid());
+    let orphan = store.receipt_add(nobody, &receipt(), &Answer::Done).await;
+    assert_refused!(orphan, StoreError::NotFound(Resource::Organisation));
+}
+
+pub(in crate::store) async fn a_used_key_changes_nothing_more(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    let orders = ident(&sales, "orders");
+    let id = stored_table(&store, place, &orders).await;
+    let receipt = receipt();
+    keyed_swap(&store, place, id, 1, &receipt).await.unwrap();
+    // The same again is told that it was done, before it is told that the pointer has moved, which it did itself.
+    assert_refused!(keyed_swap(&store, place, id, 1, &receipt).await, StoreError::Repeated);
+    assert_refused!(keyed_swap(&store, place, id, 2, &receipt).await, StoreError::Repeated);
+    let key = Some(&receipt);
+    let other = namespace(&["other"]);
+    let none = properties(&[]);
+    assert_refused!(store.namespace_create(place, &other, &none, key).await, StoreError::Repeated);
+    let set = store.namespace_update_properties(place, &sales, &properties(&[("a", "1")]), &[], key).await;
+    assert_refused!(set, StoreError::Repeated);
+    assert_refused!(store.namespace_drop(place, &sales, key).await, StoreError::Repeated);
+    assert_refused!(
+        store.table_rename(place, &orders, &ident(&sales, "b"), TableKind::Table, key).await,
+        StoreError::Repeated
+    );
+    assert_refused!(store.table_drop(place, &orders, TableKind::Table, key).await, StoreError::Repeated);
+    let swap =
+        TableChange::Swap { id, expected: document(1), new: document(2), location: location(id), now_ms: NOW_MS };
+    assert_refused!(store.table_transact(place, vec![swap], None, key).await, StoreError::Repeated);
+    assert_refused!(store.receipt_add(place.organisation, &receipt, &Answer::Done).await, StoreError::Repeated);
+
+    assert_eq!(pointer(&store, place, &orders).await, document(1));
+    assert_eq!(store.namespace_get(place, &other).await.unwrap(), None);
+    assert_eq!(store.namespace_get(place, &sales).await.unwrap(), Some(properties(&[])));
+    assert_eq!(kept(&store, place, &receipt).await, Some(Answer::Document(document(1))), "the first answer stays");
+}
+
+pub(in crate::store) async fn a_change_that_fails_leaves_its_key_free(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    let id = stored_table(&store, place, &ident(&sales, "orders")).await;
+    let receipt = receipt();
+    assert_refused!(keyed_swap(&store, place, id, 2, &receipt).await, StoreError::PointerMoved);
+    let keep = TableChange::Keep { id, expected: document(5) };
+    let refused = store.table_transact(place, vec![keep], None, Some(&receipt)).await;
+    assert_refused!(refused, StoreError::InTransaction { .. });
+    assert_eq!(kept(&store, place, &receipt).await, None);
+    keyed_swap(&store, place, id, 1, &receipt).await.unwrap();
+}
+
+pub(in crate::store) async fn a_key_is_free_again_once_it_has_expired(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    let id = stored_table(&store, place, &ident(&sales, "orders")).await;
+    let first = receipt();
+    keyed_swap(&store, place, id, 1, &first).await.unwrap();
+    let at = async |now_ms| store.receipt_get(place.organisation, first.key, now_ms).await.unwrap();
+    assert!(at(first.expires_ms - 1).await.is_some());
+    assert_eq!(at(first.expires_ms).await, None);
+    let early = Receipt { now_ms: first.expires_ms - 1, ..first.clone() };
+    assert_refused!(keyed_swap(&store, place, id, 2, &early).await, StoreError::Repeated);
+    let request = RequestDigest([1; 32]);
+    let expires_ms = first.expires_ms + LIFETIME_MS;
+    let late = Receipt { request, now_ms: first.expires_ms, expires_ms, ..first.clone() };
+    keyed_swap(&store, place, id, 2, &late).await.unwrap();
+    assert_eq!(at(first.expires_ms).await, Some(KeptAnswer { request, answer: Answer::Document(document(2)) }));
+}
+
+pub(in crate::store) async fn an_organisation_sees_only_its_own_keys(store: Subject) {
+    let (mine, theirs) = (place(&store).await, place(&store).await);
+    let receipt = receipt();
+    let said = Answer::Said { status: 404, body: "theirs".to_owned() };
+    store.receipt_add(theirs.organisation, &receipt, &said).await.unwrap();
+    assert_eq!(kept(&store, mine, &receipt).await, None);
+    store.namespace_create(mine, &namespace(&["sales"]), &properties(&[]), Some(&receipt)).await.unwrap();
+    assert_eq!(kept(&store, mine, &receipt).await, Some(Answer::Done));
+    assert_eq!(kept(&store, theirs, &receipt).await, Some(said));
+}
+
+pub(in crate::store) async fn expired_receipts_go_in_batches(store: Subject) {
+    let (one, other) = (place(&store).await, place(&store).await);
+    for number in 0..10_u8 {
+        let place = if number % 2 == 0 { one } else { other };
+        let expires_ms = NOW_MS + i64::from(number);
+        let receipt = Receipt { key: Uuid::from_u128(u128::from(number)), expires_ms, ..receipt() };
+        store.receipt_add(place.organisation, &receipt, &Answer::Done).await.unwrap();
+    }
+    let expired_ms = NOW_MS + 6;
+    let mut removed = Vec::new();
+    for _ in 0..4 {
+        removed.push(store.receipt_remove_expired(expired_ms, 3).await.unwrap());
+    }
+    assert_eq!(removed, [3, 3, 1, 0]);
+    for number in 7..10_u8 {
+        let place = if number % 2 == 0 { one } else { other };
+        let key = Uuid::from_u128(u128::from(number));
+        assert!(store.receipt_get(place.organisation, key, expired_ms).await.unwrap().is_some(), "{number}");
+    }
+}
+
+pub(in crate::store) async fn of_changes_with_one_key_at_once_one_happens(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    let receipt = receipt();
+    let results = at_once(40, |number| {
+        let (store, receipt, sales) = (Arc::clone(&store), receipt.clone(), sales.clone());
+        async move {
+            // Each creates a table of its own, so that nothing but the key stands in the way.
+            let (id, ident) = (TableId(fresh_uuid()), ident(&sales, &format!("t{number}")));
+            let (first, at) = (document(number), location(id));
+            let kind = TableKind::Table;
+            let new = NewTable { id, ident: &ident, kind, metadata_location: &first, location: &at, now_ms: NOW_MS };
+            store.table_create(place, &new, None, Some(&receipt)).await
+        }
+    })
+    .await;
+    let winners: Vec<usize> = (0..40).filter(|number| results[*number].is_ok()).collect();
+    let [winner] = winners[..] else { panic!("not exactly one has won: {results:?}") };
+    for result in results.into_iter().filter(Result::is_err) {
+        assert_refused!(result, StoreError::Repeated);
+    }
+    assert_eq!(store.table_count(place.organisation).await.unwrap(), 1);
+    assert_eq!(kept(&store, place, &receipt).await, Some(Answer::Document(document(winner))));
+}

@@ -1,0 +1,190 @@
+//! Changes of several tables as one.
+
+use std::sync::Arc;
+
+use tidewater_core::ids::TableId;
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+
+use super::concurrency::at_once;
+use super::fixture::{
+    NOW_MS, Subject, assert_refused, create, document, ident, location, namespace, place, place_of, pointer,
+    stored_namespace, stored_table, swap,
+};
+use crate::clock::fresh_uuid;
+use crate::store::{Place, Resource, Result, StoreError, TableChange, TableKind};
+
+fn creation(ident: &TableIdent) -> TableChange {
+    let id = TableId(fresh_uuid());
+    creation_at(ident, id, &location(id))
+}
+
+fn creation_at(ident: &TableIdent, id: TableId, location: &str) -> TableChange {
+    TableChange::Create {
+        id,
+        ident: ident.clone(),
+        metadata_location: document(0),
+        location: location.to_owned(),
+        now_ms: NOW_MS,
+    }
+}
+
+fn step(id: TableId, from: usize, to: usize) -> TableChange {
+    move_to(id, from, to, &location(id))
+}
+
+fn move_to(id: TableId, from: usize, to: usize, location: &str) -> TableChange {
+    let (expected, new) = (document(from), document(to));
+    TableChange::Swap { id, expected, new, location: location.to_owned(), now_ms: NOW_MS + 1 }
+}
+
+async fn transact(store: &Subject, place: Place, changes: Vec<TableChange>) -> Result<()> {
+    store.table_transact(place, changes, None, None).await
+}
+
+async fn two_tables(store: &Subject, place: Place) -> (NamespaceIdent, [TableIdent; 2], [TableId; 2]) {
+    let sales = stored_namespace(store, place, "sales").await;
+    let names = [ident(&sales, "a"), ident(&sales, "b")];
+    let ids = [stored_table(store, place, &names[0]).await, stored_table(store, place, &names[1]).await];
+    (sales, names, ids)
+}
+
+pub(in crate::store) async fn a_transaction_moves_all_pointers_and_creates_tables(store: Subject) {
+    let place = place(&store).await;
+    let (sales, [a, b], ids) = two_tables(&store, place).await;
+    let (c, d) = (ident(&sales, "c"), ident(&sales, "d"));
+    let kept = stored_table(&store, place, &c).await;
+    let keep = TableChange::Keep { id: kept, expected: document(0) };
+    transact(&store, place, vec![step(ids[0], 0, 1), creation(&d), keep, step(ids[1], 0, 2)]).await.unwrap();
+    for (table, number) in [(&a, 1), (&b, 2), (&c, 0), (&d, 0)] {
+        assert_eq!(pointer(&store, place, table).await, document(number), "{table}");
+    }
+    assert_eq!(store.table_get(place, &d).await.unwrap().unwrap().kind, TableKind::Table);
+}
+
+pub(in crate::store) async fn a_transaction_that_one_change_forbids_does_nothing(store: Subject) {
+    let place = place(&store).await;
+    let (sales, [a, b], ids) = two_tables(&store, place).await;
+    let new = ident(&sales, "new");
+    swap(&store, place, ids[1], 0, 1).await.unwrap();
+    let forbidding = [
+        step(ids[1], 0, 2),
+        TableChange::Keep { id: ids[1], expected: document(0) },
+        TableChange::Keep { id: TableId(fresh_uuid()), expected: document(0) },
+        step(TableId(fresh_uuid()), 0, 1),
+        creation(&a),
+        creation(&ident(&namespace(&["nope"]), "t")),
+    ];
+    for change in forbidding {
+        // Whether it comes last or first.
+        for changes in [
+            vec![step(ids[0], 0, 1), creation(&new), change.clone()],
+            vec![change.clone(), step(ids[0], 0, 1), creation(&new)],
+        ] {
+            let refused = transact(&store, place, changes).await;
+            assert!(matches!(refused, Err(StoreError::InTransaction { .. })), "{change:?}: {refused:?}");
+            assert_eq!(pointer(&store, place, &a).await, document(0));
+            assert_eq!(pointer(&store, place, &b).await, document(1));
+            assert_eq!(store.table_get(place, &new).await.unwrap(), None);
+        }
+    }
+}
+
+pub(in crate::store) async fn a_transaction_says_which_change_was_in_the_way(store: Subject) {
+    let place = place(&store).await;
+    let (sales, _, ids) = two_tables(&store, place).await;
+    let view = ident(&sales, "v");
+    create(&store, place, &view, TableKind::View, None).await.unwrap();
+    let behind = async |change| match transact(&store, place, vec![step(ids[0], 0, 1), change]).await {
+        Err(StoreError::InTransaction { at: 1, error }) => *error,
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(behind(step(ids[1], 7, 8)).await, StoreError::PointerMoved));
+    assert!(matches!(behind(creation(&view)).await, StoreError::AlreadyExists(Resource::View)));
+    assert!(matches!(behind(step(TableId(fresh_uuid()), 0, 1)).await, StoreError::NotFound(Resource::Table)));
+    let orphan = creation(&ident(&namespace(&["nope"]), "t"));
+    assert!(matches!(behind(orphan).await, StoreError::NotFound(Resource::Namespace)));
+    let inside = format!("{}/inside", location(ids[0]));
+    assert!(matches!(behind(move_to(ids[1], 0, 1, &inside)).await, StoreError::LocationTaken));
+}
+
+pub(in crate::store) async fn tables_of_one_transaction_have_locations_apart(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    let at = |name: &str, location: &str| creation_at(&ident(&sales, name), TableId(fresh_uuid()), location);
+    for overlapping in ["s3://bucket/lake/one", "s3://bucket/lake/one/inner", "s3://bucket/lake"] {
+        let both = vec![at("a", "s3://bucket/lake/one"), at("b", overlapping)];
+        let refused = transact(&store, place, both).await;
+        let Err(StoreError::InTransaction { error, .. }) = refused else { panic!("{overlapping}: {refused:?}") };
+        assert!(matches!(*error, StoreError::LocationTaken), "{error:?}");
+    }
+    let apart = vec![at("a", "s3://bucket/lake/one"), at("b", "s3://bucket/lake/one2")];
+    transact(&store, place, apart).await.unwrap();
+}
+
+pub(in crate::store) async fn a_location_passes_from_one_table_to_another(store: Subject) {
+    let place = place(&store).await;
+    let (_, [a, b], ids) = two_tables(&store, place).await;
+    // Whoever stands first in the transaction.
+    let first = vec![move_to(ids[0], 0, 1, &location(ids[1])), move_to(ids[1], 0, 1, "s3://bucket/lake/elsewhere")];
+    transact(&store, place, first).await.unwrap();
+    let swapped = vec![move_to(ids[1], 1, 2, &location(ids[1])), move_to(ids[0], 1, 2, &location(ids[0]))];
+    transact(&store, place, swapped).await.unwrap();
+    assert_eq!((pointer(&store, place, &a).await, pointer(&store, place, &b).await), (document(2), document(2)));
+}
+
+pub(in crate::store) async fn all_creates_of_a_transaction_count_towards_the_limit(store: Subject) {
+    let place = place(&store).await;
+    let (sales, [a, _], ids) = two_tables(&store, place).await;
+    let new = |name: &str| creation(&ident(&sales, name));
+    let limited = async |changes| store.table_transact(place, changes, Some(3), None).await;
+    assert_refused!(limited(vec![new("c"), step(ids[0], 0, 1), new("d")]).await, StoreError::LimitReached { limit: 3 });
+    assert_eq!(pointer(&store, place, &a).await, document(0));
+    limited(vec![new("c"), step(ids[0], 0, 1)]).await.unwrap();
+    // Who has more than a lowered limit can still commit to what there is.
+    let over = store.table_transact(place, vec![step(ids[0], 1, 2)], Some(1), None).await;
+    over.unwrap();
+}
+
+pub(in crate::store) async fn a_transaction_reaches_no_other_tenant(store: Subject) {
+    let (mine, theirs) = (place(&store).await, place(&store).await);
+    let (_, [a, _], ids) = two_tables(&store, theirs).await;
+    let other_warehouse = place_of(&store, theirs.organisation, "second").await;
+    for stranger in [mine, other_warehouse] {
+        for change in [step(ids[0], 0, 1), TableChange::Keep { id: ids[0], expected: document(0) }] {
+            let refused = transact(&store, stranger, vec![change]).await;
+            let Err(StoreError::InTransaction { at: 0, error }) = refused else { panic!("{refused:?}") };
+            assert!(matches!(*error, StoreError::NotFound(Resource::Table)), "{error:?}");
+        }
+    }
+    assert_eq!(pointer(&store, theirs, &a).await, document(0));
+}
+
+pub(in crate::store) async fn transactions_at_once_are_each_whole(store: Subject) {
+    let place = place(&store).await;
+    let (_, names, ids) = two_tables(&store, place).await;
+    // Everyone moves both tables on by one, ten times, from wherever they are: both always stand at the same step.
+    at_once(8, |_| {
+        let (store, names) = (Arc::clone(&store), names.clone());
+        async move {
+            let step_of = |pointer: String| (0..=80).find(|number| document(*number) == pointer).unwrap();
+            for _ in 0..10 {
+                loop {
+                    let from = step_of(pointer(&store, place, &names[0]).await);
+                    let both = vec![step(ids[0], from, from + 1), step(ids[1], from, from + 1)];
+                    match transact(&store, place, both).await {
+                        Ok(()) => break,
+                        Err(StoreError::InTransaction { at: 0, error }) => {
+                            assert!(matches!(*error, StoreError::PointerMoved), "{error:?}");
+                        }
+                        // The first table was where it was read, so the second cannot be elsewhere.
+                        Err(other) => panic!("{other:?}"),
+                    }
+                }
+            }
+        }
+    })
+    .await;
+    for name in &names {
+        assert_eq!(pointer(&store, place, name).await, document(80));
+    }
+}
