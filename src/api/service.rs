@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::header::USER_AGENT;
 use axum::http::{HeaderName, HeaderValue, Request};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -22,6 +23,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The longest request id that is taken over from a client, in bytes.
 const MAX_REQUEST_ID_BYTES: usize = 128;
+
+/// How much of a client's name for itself is logged.
+const MAX_AGENT_CHARS: usize = 80;
 
 /// The whole API as a function from request to response.
 #[derive(Clone)]
@@ -56,7 +60,7 @@ impl ApiService {
     async fn answer(&self, request: Request<Body>) -> Response {
         let started = Instant::now();
         let line = tracing::enabled!(tracing::Level::DEBUG)
-            .then(|| (request.method().clone(), request.uri().path().to_owned()));
+            .then(|| (request.method().clone(), request.uri().path().to_owned(), agent(&request)));
         let routed = AssertUnwindSafe(self.router.clone().oneshot(request)).catch_unwind();
         let response = match tokio::time::timeout(self.request_timeout, routed).await {
             Ok(Ok(Ok(response))) => response,
@@ -64,9 +68,9 @@ impl ApiService {
             Ok(Err(panic)) => ApiError::internal(&panic_text(panic.as_ref())).into_response(),
             Err(_elapsed) => ApiError::timed_out(self.request_timeout).into_response(),
         };
-        if let Some((method, path)) = line {
+        if let Some((method, path, agent)) = line {
             let (status, took_us) = (response.status().as_u16(), started.elapsed().as_micros());
-            tracing::debug!(%method, path, status, took_us, "answered");
+            tracing::debug!(%method, path, status, took_us, agent, "answered");
         }
         response
     }
@@ -78,6 +82,12 @@ fn request_id(request: &Request<Body>) -> HeaderValue {
     };
     let fresh = || HeaderValue::try_from(fresh_uuid().to_string()).unwrap_or(HeaderValue::from_static("-"));
     request.headers().get(REQUEST_ID).filter(usable).cloned().unwrap_or_else(fresh)
+}
+
+/// What the client says that it is.
+fn agent(request: &Request<Body>) -> String {
+    let agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
+    agent.unwrap_or_default().chars().take(MAX_AGENT_CHARS).collect()
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

@@ -32,6 +32,7 @@ impl Catalog {
     pub async fn table_load(&self, warehouse: &OpenWarehouse, ident: &TableIdent) -> Result<LoadedTable, CatalogError> {
         let record = self.table_record(warehouse, ident).await?;
         let document = self.documents.get(&record.metadata_location).await?;
+        self.documents.check_still_there(&document)?;
         let locations = match ValidLocations::of(&document.metadata, &warehouse.root) {
             Ok(locations) => Some(locations),
             Err(refused) => {

@@ -109,6 +109,19 @@ impl Documents {
         self.find(location).await
     }
 
+    /// Fails when a document's file has been taken away since it was read: engines are given its location, and somebody
+    /// who puts the file back expects the catalog to see that too. Only the local disk is asked.
+    ///
+    /// # Errors
+    /// `Missing`; `Location`.
+    pub fn check_still_there<M>(&self, document: &Document<M>) -> Result<(), MetadataError> {
+        if self.storage.was_taken_away(&Location::parse(&document.location)?) {
+            self.forget(document);
+            return Err(MetadataError::Missing(document.location.clone()));
+        }
+        Ok(())
+    }
+
     /// Writes a new document and keeps it. It is durable when this returns.
     ///
     /// # Errors

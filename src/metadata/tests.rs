@@ -31,6 +31,22 @@ async fn a_document_is_read_once_and_then_served_from_memory() {
 }
 
 #[tokio::test]
+async fn a_document_whose_file_was_taken_away_is_missing_until_it_is_put_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, aside) = (folder.path().join("t.metadata.json"), folder.path().join("aside"));
+    let documents = documents(1 << 20);
+    let at = location(&folder, "t.metadata.json");
+    let document = documents.create(at.clone(), table(), Compression::None).await.unwrap();
+    documents.check_still_there(&document).unwrap();
+    std::fs::rename(&file, &aside).unwrap();
+    let error = documents.check_still_there(&document).unwrap_err();
+    assert_eq!(error.to_string(), format!("Failed to open input stream for file: {at}"));
+    assert_eq!(documents.cached_bytes(), 0);
+    std::fs::rename(&aside, &file).unwrap();
+    documents.check_still_there(&documents.get(&at).await.unwrap()).unwrap();
+}
+
+#[tokio::test]
 async fn both_ways_of_storing_give_the_same_document() {
     let folder = tempfile::tempdir().unwrap();
     for compression in [Compression::None, Compression::Gzip] {
