@@ -17,8 +17,32 @@ import requests
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.rest import RestCatalog
 
+from support.recording import Recording, installed
 from support.rest import Rest
 from support.server import Server, find_binary
+
+# Which client a test module is about, by the beginning of its name; the others are about plain HTTP.
+CLIENTS = {
+    "test_pyiceberg": "pyiceberg",
+    "test_duckdb": "duckdb",
+    "test_clickhouse": "clickhouse",
+    "test_snowflake": "snowflake",
+}
+
+_recording = Recording(
+    CLIENTS,
+    {
+        "pyiceberg": installed("pyiceberg"),
+        "duckdb": installed("duckdb"),
+        "clickhouse": installed("chdb"),
+        "snowflake": lambda: "as documented in 2026",
+    },
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(_recording)
+
 
 _failures_lock = threading.Lock()
 _server_failures: list[str] = []
@@ -71,6 +95,7 @@ def make_server(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     for server in made:
         if server.is_running():
             server.stop()
+        _recording.saw_log(server.stderr())
         complaints += server.complaints()
     assert not complaints, "\n".join(complaints)
 

@@ -8,17 +8,12 @@ use anyhow::{Context, Result};
 use crate::step;
 use crate::workspace::Workspace;
 
-const FOLDER: &str = "tests/engines";
+pub(crate) const FOLDER: &str = "tests/engines";
 
 /// Builds the binary, prepares the environment, runs the tests (those that match `expression`, if there is one).
 pub(crate) fn run(workspace: &Workspace, release: bool, expression: Option<&str>) -> Result<()> {
-    let mut build = vec!["build", "--locked", "--package", "tidewater", "--bin", "tidewater"];
-    if release {
-        build.push("--release");
-    }
-    step::run(&mut step::cargo(&workspace.root, &build))?;
-    let binary = workspace.target.join(if release { "release" } else { "debug" }).join("tidewater");
-    let python = environment(workspace)?;
+    let binary = build(workspace, release)?;
+    let python = environment(workspace, FOLDER)?;
     let mut pytest = step::command(&workspace.root, python, &["-m", "pytest", FOLDER]);
     if let Some(expression) = expression {
         pytest.args(["-k", expression]);
@@ -26,12 +21,22 @@ pub(crate) fn run(workspace: &Workspace, release: bool, expression: Option<&str>
     step::run(pytest.env("TIDEWATER_BIN", binary))
 }
 
-/// The Python of a virtual environment that holds exactly what the tests ask for. It is made again when they ask for
-/// something else. Gives the path of its interpreter.
-fn environment(workspace: &Workspace) -> Result<PathBuf> {
-    let folder = workspace.target.join("venv");
+/// Builds the binary; gives its path.
+pub(crate) fn build(workspace: &Workspace, release: bool) -> Result<PathBuf> {
+    let mut build = vec!["build", "--locked", "--package", "tidewater", "--bin", "tidewater"];
+    if release {
+        build.push("--release");
+    }
+    step::run(&mut step::cargo(&workspace.root, &build))?;
+    Ok(workspace.target.join(if release { "release" } else { "debug" }).join("tidewater"))
+}
+
+/// The Python of a virtual environment that holds exactly what the tests in `tests` ask for. It is made again when they
+/// ask for something else. Gives the path of its interpreter.
+pub(crate) fn environment(workspace: &Workspace, tests: &str) -> Result<PathBuf> {
+    let folder = workspace.target.join(if tests == FOLDER { "venv" } else { "venv-compat" });
     let python = folder.join("bin/python");
-    let asked = workspace.root.join(FOLDER).join("requirements.txt");
+    let asked = workspace.root.join(tests).join("requirements.txt");
     let wanted = fs::read_to_string(&asked).with_context(|| format!("{} cannot be read", asked.display()))?;
     // Written last, so that an environment that was left half made is made again.
     let made_for = folder.join("made-for.txt");

@@ -1,5 +1,6 @@
-//! The project's own commands: `cargo xtask test` and `cargo xtask lint`. Each does its own set-up, inside `target/`.
+//! The project's own commands: tests, judges from elsewhere, lints. Each does its own set-up, inside `target/`.
 
+mod compat;
 mod engines;
 mod lint;
 mod step;
@@ -25,6 +26,8 @@ struct Cli {
 enum Command {
     /// Run all tests: Rust's, then real engines against the binary
     Test(test::Options),
+    /// Ask judges that come from elsewhere: the compatibility kit
+    Compat(compat::Options),
     /// Check format, lints, documentation and dependencies
     Lint,
 }
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = Workspace::find().and_then(|workspace| match cli.command {
         Command::Test(options) => test::run(&workspace, &options),
+        Command::Compat(options) => compat::run(&workspace, &options),
         Command::Lint => lint::run(&workspace),
     });
     match done {

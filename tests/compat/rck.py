@@ -1,0 +1,196 @@
+"""Runs Iceberg's REST Compatibility Kit: `python rck.py JARS WORK`, JARS being a folder with what rck/pom.xml names.
+
+Each class of the kit gets a server, a data folder and a warehouse of its own. Fails when a test fails that is not among the
+exceptions, and when an exception is none any more.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "engines"))
+
+from support import conformance
+from support.conformance import Record
+from support.java import java
+from support.server import Server, find_binary
+
+FOLDER = Path(__file__).parent / "rck"
+WAREHOUSE = "kit"
+
+# The kit asks for tables below /tmp, whatever the warehouse, and JUnit puts its temporary folders there.
+KIT_ROOT = Path("/tmp")
+KIT_TABLES = ("ns/tbl", "newdb/newtable")
+
+FINISHED = re.compile(r" > (?P<test>\w+)\(.*\) :: (?P<outcome>SUCCESSFUL|FAILED|ABORTED|SKIPPED)$")
+
+
+@dataclass(frozen=True)
+class Kit:
+    """One class of tests. `root`: where its tables may lie, a folder of the run's own if there is none."""
+
+    name: str
+    root: Path | None = None
+
+
+KITS = (
+    Kit("org.apache.iceberg.rest.RESTCompatibilityKitCatalogTests", KIT_ROOT),
+    Kit("org.apache.iceberg.rest.RESTCompatibilityKitViewCatalogTests", KIT_ROOT),
+    Kit("tidewater.rck.EveryNameCatalogTests"),
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one test ended: `passed`, `failed` or `skipped`, and why. One with parameters is `test[1]`, `test[2]`."""
+
+    kit: str
+    test: str
+    how: str
+    why: str
+
+    @property
+    def title(self) -> str:
+        return f"{self.kit}.{self.test}"
+
+
+def exceptions() -> dict[str, str]:
+    """The tests that may fail, each with its reason: lines of `Class.test: reason`."""
+    lines = (line.strip() for line in (FOLDER / "exceptions.txt").read_text().splitlines())
+    return dict(line.split(": ", 1) for line in lines if line and not line.startswith("#"))
+
+
+def compile_own(program: str, jars: Path, classes: Path) -> None:
+    """Compiles our class beside the kit's, with a compiler that is itself a jar."""
+    sources = [str(path) for path in FOLDER.glob("*.java")]
+    compiler = [program, "-cp", f"{jars}/*", "org.eclipse.jdt.internal.compiler.batch.Main", "-17", "-warn:none"]
+    path = os.pathsep.join(str(jar) for jar in sorted(jars.glob("*.jar")))
+    subprocess.run([*compiler, "-classpath", path, "-d", str(classes), *sources], check=True)
+
+
+def run(kit: Kit, server: Server, program: str, jars: Path, folder: Path) -> Iterator[Outcome]:
+    """Runs one class against a server that was just started; shows each test as it ends."""
+    printed = server.start()
+    root = kit.root or folder / "warehouse"
+    root.mkdir(exist_ok=True)
+    server.command("warehouse", "create", WAREHOUSE, "--org", "quickstart", "--root", root.as_uri())
+    settings = {
+        "java.io.tmpdir": root,
+        "org.slf4j.simpleLogger.defaultLogLevel": "error",
+        "rck.local": "false",
+        "rck.requires-namespace-create": "true",
+        "rck.supports-names-with-dot": "true",
+        "uri": printed.uri,
+        "warehouse": WAREHOUSE,
+        "credential": printed.api_key,
+    }
+    command = [program, "-cp", f"{folder.parent / 'classes'}{os.pathsep}{jars}/*"]
+    command += [f"-D{name}={value}" for name, value in settings.items()]
+    command += ["org.junit.platform.console.ConsoleLauncher", "execute", "--disable-banner", "--disable-ansi-colors"]
+    command += ["--details=testfeed", "--select-class", kit.name, "--reports-dir", str(folder / "reports")]
+    with (folder / "console.txt").open("w") as console:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert process.stdout is not None
+        for line in process.stdout:
+            console.write(line)
+            if found := FINISHED.search(line.rstrip()):
+                print(f"  {found['outcome'].lower():10} {found['test']}", flush=True)
+        process.wait()
+    report = folder / "reports/TEST-junit-jupiter.xml"
+    if not report.exists():
+        sys.exit(f"{kit.name} did not run; see {folder / 'console.txt'}")
+    yield from read_report(kit, report)
+
+
+def read_report(kit: Kit, report: Path) -> Iterator[Outcome]:
+    for case in ElementTree.parse(report).getroot().iter("testcase"):
+        name = re.sub(r"\(.*\)", "", case.get("name", ""))
+        problem = next((case.find(tag) for tag in ("failure", "error", "skipped") if case.find(tag) is not None), None)
+        how = "passed" if problem is None else "skipped" if problem.tag == "skipped" else "failed"
+        said = "" if problem is None else (problem.get("message") or problem.text or "").strip()
+        yield Outcome(kit.name.rsplit(".", 1)[1], name, how, reason(said))
+
+
+def reason(said: str) -> str:
+    """What JUnit says of a test that did not pass, in a line and without its stack."""
+    line = re.split(r" at [\w.$/]+\(", " ".join(said.split()))[0]
+    assumption = re.search(r"assumption was not met due to: (?:\[(.*?)\])?", line)
+    if assumption:
+        return assumption.group(1) or "turned off in this class of the kit"
+    return line[:300]
+
+
+def clean_up(existed: set[str]) -> None:
+    """Removes what the kit had put below /tmp, if nothing was there before."""
+    for table in set(KIT_TABLES) - existed:
+        shutil.rmtree(KIT_ROOT / table, ignore_errors=True)
+        parent = (KIT_ROOT / table).parent
+        if parent.is_dir() and not any(parent.iterdir()):
+            parent.rmdir()
+
+
+def main(jars: Path, work: Path) -> int:
+    program, began = java(oldest=17), time.monotonic()
+    shutil.rmtree(work, ignore_errors=True)
+    (work / "classes").mkdir(parents=True)
+    compile_own(program, jars, work / "classes")
+    existed = {table for table in KIT_TABLES if (KIT_ROOT / table).exists()}
+    outcomes: list[Outcome] = []
+    endpoints: set[str] = set()
+    complaints: list[str] = []
+    for kit in KITS:
+        folder = work / kit.name.rsplit(".", 1)[1]
+        folder.mkdir()
+        print(f"{kit.name}, log and reports in {folder}", flush=True)
+        server = Server(find_binary(), folder / "data")
+        try:
+            outcomes += run(kit, server, program, jars, folder)
+        finally:
+            if server.is_running():
+                server.stop()
+            clean_up(existed)
+        complaints += server.complaints()
+        endpoints |= conformance.used_endpoints(server.stderr(), "rck").get("rck", set())
+    version = next(jars.glob("iceberg-open-api-*-tests.jar")).name.split("-")[3]
+    failed = report(outcomes, version, endpoints)
+    for line in complaints:
+        print(f"the server complained: {line}")
+    print(f"{time.monotonic() - began:.0f} s")
+    return 1 if failed or complaints else 0
+
+
+def report(outcomes: list[Outcome], version: str, endpoints: set[str]) -> bool:
+    """Prints and records the sum; says whether it is bad."""
+    allowed = exceptions()
+    named = {how: [one for one in outcomes if one.how == how] for how in ("passed", "failed", "skipped")}
+    unexpected = [one for one in named["failed"] if one.title not in allowed]
+    over = set(allowed) - {one.title for one in named["failed"]}
+    for one in named["skipped"]:
+        print(f"skipped by the kit: {one.title}: {one.why}")
+    for one in named["failed"]:
+        print(f"FAILED{' (an exception)' if one.title in allowed else ''}: {one.title}: {one.why}")
+    for title in sorted(over):
+        print(f"FAILED: {title} is among the exceptions, and did not fail: remove it there")
+    print(", ".join(f"{len(found)} {how}" for how, found in named.items()))
+    record = Record(
+        version=version,
+        works=[one.title for one in named["passed"]],
+        fails=[f"{one.title}: {allowed.get(one.title, one.why)}" for one in named["failed"]],
+        left_out=[f"{one.title}: {one.why}" for one in named["skipped"]],
+        endpoints=sorted(endpoints),
+    )
+    conformance.write({"rck": record})
+    return bool(unexpected or over) or not named["passed"]
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))

@@ -1,0 +1,76 @@
+"""Records what a run of pytest shows of each client, for `docs/conformance.md`.
+
+Only a complete run is recorded: with -k, or with single tests named, nothing is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from support import conformance
+from support.conformance import Record
+
+
+class Recording:
+    """A pytest plugin: collects outcomes by client, and writes them when the run is over."""
+
+    def __init__(self, clients: dict[str, str], versions: dict[str, Callable[[], str]]):
+        """`clients`: which client a test module is about, by the beginning of its name."""
+        self._clients = clients
+        self._versions = versions
+        self._records: dict[str, Record] = {}
+        self._failed: set[str] = set()
+
+    def saw_log(self, log: str, only_client: str | None = None) -> None:
+        """Notes who used what, from the log of a server that has ended."""
+        for client, endpoints in conformance.used_endpoints(log, only_client).items():
+            record = self._record(client)
+            record.endpoints = sorted({*record.endpoints, *endpoints})
+
+    def _record(self, client: str) -> Record:
+        if client not in self._records:
+            self._records[client] = Record(self._versions.get(client, str)())
+        return self._records[client]
+
+    def _client(self, nodeid: str) -> str:
+        module = Path(nodeid.split("::")[0]).stem
+        return next((client for start, client in self._clients.items() if module.startswith(start)), "http")
+
+    # ---- pytest's hooks ----
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        client = self._client(report.nodeid)
+        if client == "http":
+            return
+        record, title = self._record(client), _title(report.nodeid)
+        if report.failed and title not in record.fails:
+            record.fails.append(title)
+            record.works = [other for other in record.works if other != title]
+        elif report.skipped:
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else getattr(report, "wasxfail", "")
+            record.left_out.append(f"{title}: {reason.removeprefix('Skipped: ')}")
+        elif report.passed and report.when == "call":
+            record.works.append(title)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        option = session.config.option
+        named = any("::" in argument for argument in session.config.args)
+        partial = option.keyword or option.markexpr or option.collectonly or named or session.shouldstop
+        if not partial and session.testscollected:
+            conformance.write(self._records)
+
+
+def _title(nodeid: str) -> str:
+    """A test's name as a sentence."""
+    name, _, parameters = nodeid.split("::")[-1].removeprefix("test_").partition("[")
+    return name.replace("_", " ") + (f" ({parameters.removesuffix(']')})" if parameters else "")
+
+
+def installed(package: str) -> Callable[[], str]:
+    """The version of a Python package that is there."""
+    return lambda: version(package)
