@@ -104,9 +104,12 @@ impl From<CatalogError> for ApiError {
             }
             CatalogError::NoSuchNamespace(_) => (StatusCode::NOT_FOUND, "NoSuchNamespaceException"),
             CatalogError::NoSuchTable(_) => (StatusCode::NOT_FOUND, "NoSuchTableException"),
-            CatalogError::NamespaceExists(_) | CatalogError::TableExists(_) | CatalogError::ViewExists(_) => {
-                (StatusCode::CONFLICT, "AlreadyExistsException")
-            }
+            CatalogError::NoSuchView(_) => (StatusCode::NOT_FOUND, "NoSuchViewException"),
+            CatalogError::NamespaceExists(_)
+            | CatalogError::TableExists(_)
+            | CatalogError::ViewExists(_)
+            | CatalogError::NameTaken { .. }
+            | CatalogError::RenameTaken { .. } => (StatusCode::CONFLICT, "AlreadyExistsException"),
             CatalogError::NamespaceNotEmpty(_) => (StatusCode::CONFLICT, "NamespaceNotEmptyException"),
             CatalogError::TableLimit(_) => (StatusCode::FORBIDDEN, "ForbiddenException"),
             CatalogError::PropertyConflict(_) => (StatusCode::UNPROCESSABLE_ENTITY, "UnprocessableEntityException"),

@@ -1,4 +1,4 @@
-//! A table's metadata on its way to a client: a few bytes before it, the document as it is kept, a few bytes after it.
+//! A table's or view's metadata on its way to a client: a few bytes before it, the document as it is kept, a few bytes after it.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -16,7 +16,8 @@ use serde_json::json;
 use tidewater_core::document::TableMetadata;
 
 use super::error::ApiError;
-use crate::catalog::{CatalogError, LoadedTable};
+use crate::catalog::{CatalogError, LoadedTable, LoadedView};
+use crate::metadata::Document;
 use crate::vending::{Access, ValidLocations, Vended, vend};
 
 /// Up to this size a document is copied into one piece with what surrounds it, since one write costs less than three.
@@ -32,7 +33,7 @@ pub(super) fn loaded(table: &LoadedTable, access: Access) -> Result<Response, Ap
         None => Vended::default(),
     };
     let config = json!(vended.config);
-    Ok(around_document(table, &format!(",\"config\":{config}}}")))
+    Ok(around_document(&table.document, &format!(",\"config\":{config}}}")))
 }
 
 /// `LoadTableResult` of a table that does not exist yet: it has no `metadata-location`.
@@ -49,11 +50,15 @@ pub(super) fn staged(table: &TableMetadata, locations: &ValidLocations) -> Resul
 
 /// `CommitTableResponse`.
 pub(super) fn committed(table: &LoadedTable) -> Response {
-    around_document(table, "}")
+    around_document(&table.document, "}")
 }
 
-fn around_document(table: &LoadedTable, after: &str) -> Response {
-    let document = &table.document;
+/// `LoadViewResult`. Nothing is vended for a view, since engines read no files of it.
+pub(super) fn view(view: &LoadedView) -> Response {
+    around_document(view, ",\"config\":{}}")
+}
+
+fn around_document<M>(document: &Document<M>, after: &str) -> Response {
     let location = json!(document.location);
     let before = format!("{{\"metadata-location\":{location},\"metadata\":");
     let length = before.len() + document.json.len() + after.len();

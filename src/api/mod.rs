@@ -16,6 +16,7 @@ mod path;
 mod router;
 mod service;
 mod tables;
+mod views;
 
 use std::sync::Arc;
 

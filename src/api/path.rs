@@ -50,7 +50,19 @@ impl<'a> PathParameters<'a> {
     /// # Errors
     /// 400 when it is not UTF-8, or not a valid name.
     pub(super) fn table(&self) -> Result<TableIdent, ApiError> {
-        let name = self.get("table")?.unwrap_or_default();
+        self.ident("table")
+    }
+
+    /// The view that the path names.
+    ///
+    /// # Errors
+    /// 400 when it is not UTF-8, or not a valid name.
+    pub(super) fn view(&self) -> Result<TableIdent, ApiError> {
+        self.ident("view")
+    }
+
+    fn ident(&self, parameter: &str) -> Result<TableIdent, ApiError> {
+        let name = self.get(parameter)?.unwrap_or_default();
         TableIdent::new(self.namespace()?, &name).map_err(|error| ApiError::bad_request(error.to_string()))
     }
 }

@@ -6,10 +6,10 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
-use super::{Api, caller, commit, config, error, health, metrics, namespaces, oauth, tables};
+use super::{Api, caller, commit, config, error, health, metrics, namespaces, oauth, tables, views};
 
 /// What the catalog can do, as `GET /v1/config` tells clients: they compare these texts exactly.
-pub(super) const ENDPOINTS: [&str; 15] = [
+pub(super) const ENDPOINTS: [&str; 23] = [
     "GET /v1/{prefix}/namespaces",
     "POST /v1/{prefix}/namespaces",
     "GET /v1/{prefix}/namespaces/{namespace}",
@@ -24,6 +24,14 @@ pub(super) const ENDPOINTS: [&str; 15] = [
     "DELETE /v1/{prefix}/namespaces/{namespace}/tables/{table}",
     "POST /v1/{prefix}/tables/rename",
     "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/metrics",
+    "GET /v1/{prefix}/namespaces/{namespace}/views",
+    "POST /v1/{prefix}/namespaces/{namespace}/views",
+    "GET /v1/{prefix}/namespaces/{namespace}/views/{view}",
+    "HEAD /v1/{prefix}/namespaces/{namespace}/views/{view}",
+    "POST /v1/{prefix}/namespaces/{namespace}/views/{view}",
+    "DELETE /v1/{prefix}/namespaces/{namespace}/views/{view}",
+    "POST /v1/{prefix}/views/rename",
+    "POST /v1/{prefix}/namespaces/{namespace}/register-view",
     "GET /v1/config",
 ];
 
@@ -45,7 +53,14 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
                 get(tables::load).head(tables::exists).post(commit::commit).delete(tables::drop),
             )
             .route(&at("/namespaces/{namespace}/tables/{table}/metrics"), post(metrics::report))
-            .route(&at("/tables/rename"), post(tables::rename));
+            .route(&at("/tables/rename"), post(tables::rename))
+            .route(&at("/namespaces/{namespace}/views"), get(views::list).post(views::create))
+            .route(
+                &at("/namespaces/{namespace}/views/{view}"),
+                get(views::load).head(views::exists).post(views::replace).delete(views::drop),
+            )
+            .route(&at("/namespaces/{namespace}/register-view"), post(views::register))
+            .route(&at("/views/rename"), post(views::rename));
     }
     guarded
         .route_layer(from_fn_with_state(Arc::clone(api), caller::authenticate))

@@ -20,9 +20,10 @@ use super::namespaces::levels;
 use super::paging::{Paging, token_after};
 use super::path::PathParameters;
 use crate::catalog::{CatalogError, CreatedTable};
+use crate::store::Page;
 use crate::vending::Access;
 
-/// A table's name in a body.
+/// A table's or view's name in a body.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Identifier {
     namespace: Vec<String>,
@@ -30,7 +31,7 @@ pub(super) struct Identifier {
 }
 
 impl Identifier {
-    fn ident(&self) -> Result<TableIdent, ApiError> {
+    pub(super) fn ident(&self) -> Result<TableIdent, ApiError> {
         let namespace = NamespaceIdent::new(&self.namespace);
         let ident = namespace.and_then(|namespace| TableIdent::new(namespace, &self.name));
         ident.map_err(|error| ApiError::bad_request(error.to_string()))
@@ -44,10 +45,20 @@ pub(super) struct TableList {
     identifiers: Vec<Identifier>,
 }
 
+impl TableList {
+    /// A page of the names in a namespace.
+    pub(super) fn of(namespace: &NamespaceIdent, page: Page<String>) -> Self {
+        let next_page_token = page.items.last().filter(|_| page.more).map(|last| token_after(last));
+        let levels = levels(namespace);
+        let identifiers = page.items.into_iter().map(|name| Identifier { namespace: levels.clone(), name }).collect();
+        Self { next_page_token, identifiers }
+    }
+}
+
 #[derive(Deserialize)]
 pub(super) struct Rename {
-    source: Identifier,
-    destination: Identifier,
+    pub(super) source: Identifier,
+    pub(super) destination: Identifier,
 }
 
 pub(super) async fn list(
@@ -59,10 +70,7 @@ pub(super) async fn list(
     let namespace = PathParameters::of(&parts).namespace()?;
     let page = paging.request(api.settings.default_page_size)?;
     let page = api.catalog.table_list(&scope.warehouse, &namespace, &page).await?;
-    let next_page_token = page.items.last().filter(|_| page.more).map(|last| token_after(last));
-    let levels = levels(&namespace);
-    let identifiers = page.items.into_iter().map(|name| Identifier { namespace: levels.clone(), name }).collect();
-    Ok(Json(TableList { next_page_token, identifiers }))
+    Ok(Json(TableList::of(&namespace, page)))
 }
 
 pub(super) async fn create(

@@ -4,7 +4,7 @@ use tidewater_core::commit::CommitError;
 use tidewater_core::name::{NameError, NamespaceIdent, TableIdent};
 
 use crate::metadata::MetadataError;
-use crate::store::{Resource, StoreError};
+use crate::store::{Resource, StoreError, TableKind};
 use crate::vending::{LocationRefused, VendingError};
 
 /// Why the catalog did not do what it was asked. Unless it says otherwise, nothing was changed.
@@ -31,14 +31,35 @@ pub enum CatalogError {
     /// There is a table of that name.
     #[error("Table already exists: {0}")]
     TableExists(TableIdent),
+    /// There is no such view.
+    #[error("View does not exist: {0}")]
+    NoSuchView(TableIdent),
     /// There is a view of that name.
-    #[error("View with same name already exists: {0}")]
+    #[error("View already exists: {0}")]
     ViewExists(TableIdent),
-    /// Its files would lie at, inside or around another table's.
-    #[error("The location of {0} overlaps that of another table: choose another, or none")]
+    /// A table was to be made where a view has the name, or the other way round.
+    #[error("{} with same name already exists: {ident}", title(*taken_by))]
+    NameTaken {
+        /// The name.
+        ident: TableIdent,
+        /// What has it.
+        taken_by: TableKind,
+    },
+    /// A table or view was to be given a name that is taken.
+    #[error("Cannot rename {from} to {to}. {} already exists", title(*taken_by))]
+    RenameTaken {
+        /// The name that it has, and keeps.
+        from: TableIdent,
+        /// The name that it was to be given.
+        to: TableIdent,
+        /// What has that.
+        taken_by: TableKind,
+    },
+    /// Its files would lie at, inside or around another's.
+    #[error("The location of {0} overlaps that of another table or view: choose another, or none")]
     LocationTaken(TableIdent),
-    /// The tier allows no more tables.
-    #[error("Your tier includes {0} tables, and you have as many: drop one, or move to a higher tier")]
+    /// The tier allows no more tables and views.
+    #[error("Your tier includes {0} tables and views, and you have as many: drop one, or move to a higher tier")]
     TableLimit(u64),
     /// The same key is to be set and removed.
     #[error("Properties cannot be both updated and removed: {}", .0.join(", "))]
@@ -107,14 +128,61 @@ pub(super) fn of_namespace(namespace: &NamespaceIdent) -> impl Fn(StoreError) ->
 
 /// Gives a store's error the name of what it was about.
 pub(super) fn of_table(ident: &TableIdent) -> impl Fn(StoreError) -> CatalogError + '_ {
+    move |error| of(TableKind::Table, ident, error)
+}
+
+/// Gives a store's error the name of what it was about.
+pub(super) fn of_view(ident: &TableIdent) -> impl Fn(StoreError) -> CatalogError + '_ {
+    move |error| of(TableKind::View, ident, error)
+}
+
+/// Gives a store's error about a change of names the one that it was about.
+pub(super) fn of_rename<'a>(
+    kind: TableKind,
+    from: &'a TableIdent,
+    to: &'a TableIdent,
+) -> impl Fn(StoreError) -> CatalogError + 'a {
     move |error| match error {
+        StoreError::AlreadyExists(taken_by) => {
+            CatalogError::RenameTaken { from: from.clone(), to: to.clone(), taken_by: kind_of(taken_by) }
+        }
+        StoreError::NotFound(Resource::Table | Resource::View) => of(kind, from, error),
+        other => of(kind, to, other),
+    }
+}
+
+/// What a request to make a table or view is told when something has the name.
+pub(super) fn taken(kind: TableKind, taken_by: TableKind, ident: &TableIdent) -> CatalogError {
+    let ident = ident.clone();
+    match (kind, taken_by) {
+        (TableKind::Table, TableKind::Table) => CatalogError::TableExists(ident),
+        (TableKind::View, TableKind::View) => CatalogError::ViewExists(ident),
+        _ => CatalogError::NameTaken { ident, taken_by },
+    }
+}
+
+fn of(kind: TableKind, ident: &TableIdent, error: StoreError) -> CatalogError {
+    match error {
         StoreError::Repeated => CatalogError::Repeated,
         StoreError::NotFound(Resource::Namespace) => CatalogError::NoSuchNamespace(ident.namespace.clone()),
-        StoreError::NotFound(_) => CatalogError::NoSuchTable(ident.clone()),
-        StoreError::AlreadyExists(Resource::View) => CatalogError::ViewExists(ident.clone()),
-        StoreError::AlreadyExists(_) => CatalogError::TableExists(ident.clone()),
+        StoreError::NotFound(_) => match kind {
+            TableKind::Table => CatalogError::NoSuchTable(ident.clone()),
+            TableKind::View => CatalogError::NoSuchView(ident.clone()),
+        },
+        StoreError::AlreadyExists(taken_by) => taken(kind, kind_of(taken_by), ident),
         StoreError::LimitReached { limit } => CatalogError::TableLimit(limit),
         StoreError::LocationTaken => CatalogError::LocationTaken(ident.clone()),
         other => CatalogError::Store(other),
+    }
+}
+
+fn kind_of(resource: Resource) -> TableKind {
+    if resource == Resource::View { TableKind::View } else { TableKind::Table }
+}
+
+fn title(kind: TableKind) -> &'static str {
+    match kind {
+        TableKind::Table => "Table",
+        TableKind::View => "View",
     }
 }

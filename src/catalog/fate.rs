@@ -4,7 +4,7 @@ use tidewater_core::ids::TableId;
 use tidewater_core::name::TableIdent;
 
 use super::{Catalog, OpenWarehouse};
-use crate::store::TableRecord;
+use crate::store::{TableKind, TableRecord};
 
 /// What became of a change. Its document stays in any case, since it may be live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(super) enum Fate {
 }
 
 impl Catalog {
-    /// Whether a table's pointer was moved from where `before` saw it to `new`.
+    /// Whether a table's or view's pointer was moved from where `before` saw it to `new`.
     pub(super) async fn fate_of_swap(
         &self,
         warehouse: &OpenWarehouse,
@@ -38,7 +38,10 @@ impl Catalog {
         if now == before.metadata_location {
             return Fate::NotYet;
         }
-        // Others have committed since then, perhaps to what this one had made.
+        // Others have committed since then, perhaps to what this one had made. A view's document does not tell.
+        if before.kind == TableKind::View {
+            return Fate::Unknown;
+        }
         let Ok(current) = self.documents.get(&now).await else { return Fate::Unknown };
         let has =
             |location: &str| current.metadata.metadata_log().iter().any(|entry| &*entry.metadata_file == location);
@@ -50,7 +53,7 @@ impl Catalog {
         }
     }
 
-    /// Whether a table was created under that id.
+    /// Whether a table or view was created under that id.
     pub(super) async fn fate_of_creation(&self, warehouse: &OpenWarehouse, ident: &TableIdent, id: TableId) -> Fate {
         match self.store.table_get(warehouse.place, ident).await {
             Ok(Some(record)) if record.id == id => Fate::Happened,

@@ -1,6 +1,6 @@
 //! What a catalog does, in terms of its own: no HTTP, no SQL.
 //!
-//! A change of a table is always: read the pointer, apply the rules of `core`, write the new document, move the pointer
+//! A change of a table or view is always: read the pointer, apply the rules of `core`, write the new document, move the pointer
 //! in one atomic statement. No connection of the store is held while storage is waited for.
 
 mod commit;
@@ -12,11 +12,14 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod view_commit;
+mod views;
 mod warehouses;
 
 use std::sync::Arc;
 
 use tidewater_core::document::TableMetadata;
+use tidewater_core::view::ViewMetadata;
 use tokio_util::task::TaskTracker;
 
 pub use error::CatalogError;
@@ -47,6 +50,9 @@ pub struct LoadedTable {
     /// The proof that vending takes; none when its locations are outside of the warehouse by now.
     pub locations: Option<ValidLocations>,
 }
+
+/// A view as it stands.
+pub type LoadedView = Arc<Document<ViewMetadata>>;
 
 /// What creating a table gives.
 #[derive(Debug)]

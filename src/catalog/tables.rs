@@ -7,7 +7,7 @@ use tidewater_core::document::TableMetadata;
 use tidewater_core::ids::TableId;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
-use super::error::of_table;
+use super::error::{of_rename, of_table, taken};
 use super::fate::Fate;
 use super::namespaces::LOCATION_PROPERTY;
 use super::{Catalog, CatalogError, CreatedTable, LoadedTable, OpenWarehouse};
@@ -74,7 +74,7 @@ impl Catalog {
     /// Creates a table, or with `stage_create` says what would be created.
     ///
     /// # Errors
-    /// `NoSuchNamespace`; `TableExists`, `ViewExists`; `TableLimit`; `BadRequest`; `Metadata` when it cannot be written.
+    /// `NoSuchNamespace`; `TableExists`, `NameTaken`; `TableLimit`; `BadRequest`; `Metadata` when it cannot be written.
     pub async fn table_create(
         self: &Arc<Self>,
         warehouse: &Arc<OpenWarehouse>,
@@ -106,7 +106,7 @@ impl Catalog {
     /// Gives a table another name, in this namespace or another of the same warehouse.
     ///
     /// # Errors
-    /// `NoSuchTable`; `NoSuchNamespace` for the target; `TableExists`, `ViewExists`.
+    /// `NoSuchTable`; `NoSuchNamespace` for the target; `RenameTaken`.
     pub async fn table_rename(
         &self,
         warehouse: &OpenWarehouse,
@@ -115,10 +115,7 @@ impl Catalog {
         receipt: Option<&Receipt>,
     ) -> Result<(), CatalogError> {
         let renamed = self.store.table_rename(warehouse.place, from, to, TableKind::Table, receipt).await;
-        renamed.map_err(|error| match error {
-            StoreError::NotFound(crate::store::Resource::Table) => CatalogError::NoSuchTable(from.clone()),
-            other => of_table(to)(other),
-        })
+        renamed.map_err(of_rename(TableKind::Table, from, to))
     }
 
     /// Removes a table from the catalog. Its files stay.
@@ -135,8 +132,7 @@ impl Catalog {
         dropped.map(|_| ()).map_err(of_table(ident))
     }
 
-    /// Where a new table's files go: where its creator says, else below its namespace's location or the warehouse's
-    /// root, under an id: a name could come back, or mean something to a storage server.
+    /// Where a new table's files go, as [`Catalog::new_location`] says.
     pub(super) async fn new_table_location(
         &self,
         warehouse: &OpenWarehouse,
@@ -144,12 +140,22 @@ impl Catalog {
         id: TableId,
         wanted: Option<&str>,
     ) -> Result<String, CatalogError> {
+        self.new_location(TableKind::Table, warehouse, ident, id, wanted).await
+    }
+
+    /// Where the files of a new table or view go, if the name is free: where its creator says, else below its namespace's
+    /// location or the warehouse's root, under an id: a name could come back, or mean something to a storage server.
+    pub(super) async fn new_location(
+        &self,
+        kind: TableKind,
+        warehouse: &OpenWarehouse,
+        ident: &TableIdent,
+        id: TableId,
+        wanted: Option<&str>,
+    ) -> Result<String, CatalogError> {
         let namespace = self.namespace_get(warehouse, &ident.namespace).await?;
-        if let Some(taken) = self.store.table_get(warehouse.place, ident).await.map_err(of_table(ident))? {
-            return Err(match taken.kind {
-                TableKind::Table => CatalogError::TableExists(ident.clone()),
-                TableKind::View => CatalogError::ViewExists(ident.clone()),
-            });
+        if let Some(found) = self.store.table_get(warehouse.place, ident).await.map_err(of_table(ident))? {
+            return Err(taken(kind, found.kind, ident));
         }
         let base = || namespace.get(LOCATION_PROPERTY).map_or(warehouse.root.as_str(), |location| location.as_str());
         Ok(wanted.map_or_else(|| format!("{}/{id}", base().trim_end_matches('/')), str::to_owned))

@@ -1,3 +1,5 @@
+mod views;
+
 use std::path::Path;
 
 use serde_json::json;

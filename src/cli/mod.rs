@@ -14,6 +14,7 @@ mod table;
 mod table_name;
 mod time;
 mod version;
+mod view;
 mod warehouse;
 
 use std::path::PathBuf;
@@ -82,6 +83,9 @@ enum Command {
     /// Look at tables
     #[command(subcommand)]
     Table(table::Command),
+    /// Look at views
+    #[command(subcommand)]
+    View(view::Command),
     /// The keys that sign tokens
     #[command(subcommand)]
     SigningKey(signing_key::Command),
@@ -115,6 +119,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Warehouse(command) => warehouse::run(&settings.session()?, &command).await,
         Command::Namespace(command) => namespace::run(&settings.session()?, &command).await,
         Command::Table(command) => table::run(&settings.session()?, &command).await,
+        Command::View(command) => view::run(&settings.session()?, &command).await,
         Command::SigningKey(command) => signing_key::run(&settings.session()?, &command).await,
         Command::Version(arguments) => version::run(&arguments),
     }

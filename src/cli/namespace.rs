@@ -61,12 +61,14 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
             let below = store.namespace_list(place, Some(namespace), &all).await?.items;
             let below: Vec<String> = below.iter().map(table_name::shown).collect();
             let tables = store.table_list(place, namespace, TableKind::Table, &all).await?.items;
+            let views = store.table_list(place, namespace, TableKind::View, &all).await?.items;
             if format.json {
                 return output::json(&json!({
                     "namespace": namespace.levels().collect::<Vec<_>>(),
                     "properties": properties,
                     "namespaces": below,
                     "tables": tables,
+                    "views": views,
                 }));
             }
             output::line(&format!("namespace   {}", table_name::shown(namespace)))?;
@@ -76,7 +78,8 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
             for name in &below {
                 output::line(&format!("namespace   {name}"))?;
             }
-            tables.iter().try_for_each(|name| output::line(&format!("table       {name}")))
+            tables.iter().try_for_each(|name| output::line(&format!("table       {name}")))?;
+            views.iter().try_for_each(|name| output::line(&format!("view        {name}")))
         }
     }
 }

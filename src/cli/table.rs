@@ -86,7 +86,7 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
     }
 }
 
-fn explain(error: StoreError, namespace: &NamespaceIdent) -> anyhow::Error {
+pub(super) fn explain(error: StoreError, namespace: &NamespaceIdent) -> anyhow::Error {
     match error {
         StoreError::NotFound(Resource::Namespace) => {
             anyhow!("there is no namespace '{}': see `tidewater namespace list`", table_name::shown(namespace))
@@ -95,8 +95,8 @@ fn explain(error: StoreError, namespace: &NamespaceIdent) -> anyhow::Error {
     }
 }
 
-fn field(label: &str, value: &str) -> String {
-    format!("{label:<14}{value}")
+pub(super) fn field(label: &str, value: &str) -> String {
+    format!("{label:<13} {value}")
 }
 
 /// What a metadata document says, a line for each thing; the newest `snapshots` of them, newest last.
@@ -156,20 +156,20 @@ fn snapshot_line(snapshot: &Value, current: bool) -> String {
     )
 }
 
-fn items(list: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn items(list: &Value) -> impl Iterator<Item = &Value> {
     list.as_array().into_iter().flatten()
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn moment(ms: &Value) -> String {
+pub(super) fn moment(ms: &Value) -> String {
     ms.as_i64().map_or_else(|| "never".to_owned(), time::shown)
 }
 
 /// A column's type, as SQL would write it.
-fn type_name(kind: &Value) -> String {
+pub(super) fn type_name(kind: &Value) -> String {
     match kind["type"].as_str() {
         Some("struct") => {
             let fields =

@@ -1,13 +1,17 @@
-//! The proof that a table's locations were checked. Writing and vending take nothing else.
+//! The proof that a table's or view's locations were checked. Writing and vending take nothing else.
 
-use tidewater_core::document::TableMetadata;
+use tidewater_core::document::{Properties, TableMetadata};
 use tidewater_core::location::{Location, LocationError};
+use tidewater_core::view::ViewMetadata;
 
 /// Properties of a table that lead its files elsewhere (Iceberg table properties, "Write properties").
 const PATH_PROPERTIES: [&str; 4] =
     ["write.data.path", "write.metadata.path", "write.object-storage.path", "write.folder-storage.path"];
 
-/// Why a table may not have its files there.
+/// Properties of a view that lead its files elsewhere: it has only metadata (reference implementation, `ViewProperties`).
+const VIEW_PATH_PROPERTIES: [&str; 1] = ["write.metadata.path"];
+
+/// Why a table or view may not have its files there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LocationRefused {
     /// It is not a location.
@@ -23,7 +27,7 @@ pub enum LocationRefused {
     },
 }
 
-/// All the locations that a table's files can be in, each inside its warehouse. The first is the table's own.
+/// All the locations that a table's or view's files can be in, each inside its warehouse. The first is its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ValidLocations(Vec<Location>);
 
@@ -33,9 +37,21 @@ impl ValidLocations {
     /// # Errors
     /// When one of them is not a location, or is not below `root`.
     pub fn of(table: &TableMetadata, root: &Location) -> Result<Self, LocationRefused> {
-        let mut locations = vec![inside(table.location(), root)?];
-        for key in PATH_PROPERTIES {
-            if let Some(path) = table.properties().get(key) {
+        Self::check(table.location(), table.properties(), &PATH_PROPERTIES, root)
+    }
+
+    /// Checks a view's metadata likewise.
+    ///
+    /// # Errors
+    /// As [`ValidLocations::of`].
+    pub fn of_view(view: &ViewMetadata, root: &Location) -> Result<Self, LocationRefused> {
+        Self::check(view.location(), view.properties(), &VIEW_PATH_PROPERTIES, root)
+    }
+
+    fn check(own: &str, properties: &Properties, paths: &[&str], root: &Location) -> Result<Self, LocationRefused> {
+        let mut locations = vec![inside(own, root)?];
+        for key in paths {
+            if let Some(path) = properties.get(*key) {
                 let location = inside(path, root)?;
                 if !locations.iter().any(|known| known.contains(&location)) {
                     locations.push(location);
@@ -45,7 +61,7 @@ impl ValidLocations {
         Ok(Self(locations))
     }
 
-    /// The table's own location.
+    /// The table's or view's own location.
     #[must_use]
     pub fn table(&self) -> &Location {
         &self.0[0]

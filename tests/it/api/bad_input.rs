@@ -7,9 +7,10 @@ use serde_json::json;
 use tidewater::clock::Clock;
 use tidewater_core::access::Role;
 
-use crate::support::{Catalog, create_table};
+use crate::support::{Catalog, create_table, create_view};
 
 const TABLE: &str = "/v1/namespaces/ns/tables/t";
+const VIEW: &str = "/v1/namespaces/ns/views/v";
 
 #[tokio::test]
 async fn a_body_that_is_not_what_it_should_be_is_told_so() {
@@ -46,7 +47,20 @@ async fn a_body_that_is_not_what_it_should_be_is_told_so() {
         ),
         (TABLE, b"{\"requirements\":[],\"updates\":[{\"action\":\"set-current-schema\",\"schema-id\":99}]}".to_vec()),
         (TABLE, b"{\"requirements\":[],\"updates\":[{\"action\":\"add-snapshot\",\"snapshot\":{}}]}".to_vec()),
-        (TABLE, deep.into_bytes()),
+        (TABLE, deep.clone().into_bytes()),
+        ("/v1/namespaces/ns/views", b"".to_vec()),
+        ("/v1/namespaces/ns/views", b"{\"name\":\"caf\xe9\"}".to_vec()),
+        ("/v1/namespaces/ns/views", b"{\"name\":\"v\"}".to_vec()),
+        ("/v1/namespaces/ns/views", create_view("", "select 1").to_string().into_bytes()),
+        ("/v1/namespaces/ns/views", create_view("a\u{1f}b", "select 1").to_string().into_bytes()),
+        ("/v1/namespaces/ns/register-view", b"{\"name\":\"v\"}".to_vec()),
+        ("/v1/namespaces/ns/register-view", b"{\"name\":\"v\",\"metadata-location\":7}".to_vec()),
+        ("/v1/views/rename", b"{}".to_vec()),
+        (VIEW, b"[]".to_vec()),
+        (VIEW, b"{\"updates\":[{\"action\":\"add-spec\"}]}".to_vec()),
+        (VIEW, b"{\"updates\":[{\"action\":\"add-view-version\",\"view-version\":{}}]}".to_vec()),
+        (VIEW, b"{\"updates\":[],\"requirements\":[{\"type\":\"assert-table-uuid\",\"uuid\":\"x\"}]}".to_vec()),
+        (VIEW, deep.into_bytes()),
     ];
     for (path, body) in bodies {
         let shown = String::from_utf8_lossy(&body).chars().take(100).collect::<String>();
@@ -66,6 +80,7 @@ async fn a_path_that_is_not_utf8_or_names_too_much_is_told_so() {
         "/v1/namespaces/a%00".to_owned(),
         format!("/v1/namespaces/{}", "x".repeat(5_000)),
         "/v1/namespaces/ns/tables/%C3%28".to_owned(),
+        "/v1/namespaces/ns/views/%C3%28".to_owned(),
     ] {
         catalog.get(&key, &path).await.error(400, "BadRequestException");
     }
@@ -122,10 +137,9 @@ async fn a_revoked_key_is_refused_once_the_cache_has_forgotten_it() {
     assert!(refused.error(401, "NotAuthorizedException").contains("revoked"));
 }
 
-/// A commit or creation with one value of it replaced by another of any type.
-fn mutated() -> impl Strategy<Value = serde_json::Value> {
-    let commits = prop::sample::select(vec![
-        create_table("fuzzed"),
+/// A commit or creation with one value of it replaced by another of any type, and where it goes.
+fn mutated() -> impl Strategy<Value = (&'static str, serde_json::Value)> {
+    let of_tables = [
         json!({ "requirements": [{ "type": "assert-current-schema-id", "current-schema-id": 0 }],
             "updates": [{ "action": "add-snapshot", "snapshot": { "snapshot-id": 1, "sequence-number": 1,
                 "timestamp-ms": 1, "manifest-list": "x", "summary": { "operation": "append" } } },
@@ -137,7 +151,22 @@ fn mutated() -> impl Strategy<Value = serde_json::Value> {
             { "action": "add-sort-order", "sort-order": { "order-id": 1, "fields": [
                 { "source-id": 1, "transform": "identity", "direction": "asc", "null-order": "nulls-first" }] } },
             { "action": "set-properties", "updates": { "a": "b" } }] }),
-    ]);
+    ];
+    let of_views = [
+        json!({ "requirements": [], "updates": [
+            { "action": "add-schema", "schema": create_table("t")["schema"] },
+            { "action": "add-view-version", "view-version": create_view("v", "select 2")["view-version"] },
+            { "action": "set-current-view-version", "view-version-id": -1 }] }),
+        json!({ "requirements": [], "updates": [
+            { "action": "set-properties", "updates": { "version.history.num-entries": "2" } },
+            { "action": "remove-properties", "removals": ["a"] }] }),
+    ];
+    let mut requests = vec![
+        ("/v1/namespaces/ns/tables", create_table("fuzzed")),
+        ("/v1/namespaces/ns/views", create_view("fuzzed", "select 1")),
+    ];
+    requests.extend(of_tables.map(|commit| (TABLE, commit)));
+    requests.extend(of_views.map(|commit| (VIEW, commit)));
     let values = prop::sample::select(vec![
         json!(null),
         json!(-1),
@@ -151,13 +180,14 @@ fn mutated() -> impl Strategy<Value = serde_json::Value> {
         json!(["x"]),
         json!({ "type": "struct", "fields": [{}] }),
     ]);
-    (commits, values, any::<prop::sample::Index>()).prop_map(|(mut commit, value, at)| {
+    let requests = prop::sample::select(requests);
+    (requests, values, any::<prop::sample::Index>()).prop_map(|((path, mut request), value, at)| {
         let mut paths = Vec::new();
-        pointers(&commit, &mut String::new(), &mut paths);
-        if let Some(target) = commit.pointer_mut(&paths[at.index(paths.len())]) {
+        pointers(&request, &mut String::new(), &mut paths);
+        if let Some(target) = request.pointer_mut(&paths[at.index(paths.len())]) {
             *target = value;
         }
-        commit
+        (path, request)
     })
 }
 
@@ -184,12 +214,13 @@ fn no_mutation_of_a_valid_request_is_answered_with_a_failure_of_the_server() {
         let catalog = Catalog::new().await;
         let tenant = catalog.tenant("acme", "enterprise").await;
         catalog.with_table(&tenant).await;
+        catalog.post(&tenant.key, "/v1/namespaces/ns/views", &create_view("v", "select 1")).await.ok(200);
         (catalog, tenant)
     });
-    proptest!(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() }, |(request in mutated())| {
-        let path = if request.get("name").is_some() { "/v1/namespaces/ns/tables" } else { TABLE };
+    proptest!(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() }, |((path, request) in mutated())| {
         let answer = runtime.block_on(catalog.post(&tenant.key, path, &request));
         prop_assert!(answer.status.as_u16() < 500, "{request}: {answer:?}");
         runtime.block_on(catalog.get(&tenant.key, TABLE)).ok(200);
+        runtime.block_on(catalog.get(&tenant.key, VIEW)).ok(200);
     });
 }

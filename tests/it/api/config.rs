@@ -36,7 +36,11 @@ async fn every_endpoint_that_is_advertised_is_served_and_no_other_of_the_specifi
     let advertised: Vec<_> = config["endpoints"].as_array().unwrap().iter().map(|e| e.as_str().unwrap()).collect();
     for endpoint in &advertised {
         let (method, template) = endpoint.split_once(' ').unwrap();
-        let path = template.replace("{prefix}", "main").replace("{namespace}", "n").replace("{table}", "t");
+        let path = template
+            .replace("{prefix}", "main")
+            .replace("{namespace}", "n")
+            .replace("{table}", "t")
+            .replace("{view}", "v");
         let answer = catalog.bytes(&tenant.key, Method::try_from(method).unwrap(), &path, "{}").await;
         let unrouted = String::from_utf8_lossy(&answer.bytes).contains("No such route");
         assert!(answer.status != 405 && !unrouted && !answer.status.is_server_error(), "{endpoint}: {answer:?}");

@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::json;
 
-use crate::support::{Catalog, create_table};
+use crate::support::{Catalog, create_table, create_view};
 
 #[tokio::test]
 async fn another_organisation_s_names_are_as_good_as_none() {
@@ -11,6 +11,7 @@ async fn another_organisation_s_names_are_as_good_as_none() {
     let (ann, bob) = (catalog.tenant("ann", "enterprise").await, catalog.tenant("bob", "enterprise").await);
     catalog.warehouse(ann.organisation, "anns").await;
     let created = catalog.with_table(&ann).await;
+    let view = catalog.post(&ann.key, "/v1/namespaces/ns/views", &create_view("v", "select 1")).await.ok(200);
     catalog.post(&bob.key, "/v1/namespaces", &json!({ "namespace": ["own"] })).await.ok(200);
 
     let before = catalog.get(&bob.key, "/v1/namespaces/never").await;
@@ -19,8 +20,7 @@ async fn another_organisation_s_names_are_as_good_as_none() {
         before.error(404, "NoSuchNamespaceException").replace("never", "ns"),
         foreign.error(404, "NoSuchNamespaceException")
     );
-    let rename =
-        json!({ "source": { "namespace": ["ns"], "name": "t" }, "destination": { "namespace": ["own"], "name": "t" } });
+    let rename = |name: &str| json!({ "source": { "namespace": ["ns"], "name": name }, "destination": { "namespace": ["own"], "name": name } });
     for (method, path, body) in [
         (Method::GET, "/v1/namespaces/ns/tables", json!(null)),
         (Method::GET, "/v1/namespaces/ns/tables/t", json!(null)),
@@ -32,13 +32,22 @@ async fn another_organisation_s_names_are_as_good_as_none() {
         (Method::POST, "/v1/namespaces/ns/tables", create_table("x")),
         (Method::POST, "/v1/namespaces/ns/tables/t", json!({ "requirements": [], "updates": [] })),
         (Method::POST, "/v1/namespaces/ns/tables/t/metrics", json!({})),
-        (Method::POST, "/v1/tables/rename", rename),
+        (Method::POST, "/v1/tables/rename", rename("t")),
+        (Method::GET, "/v1/namespaces/ns/views", json!(null)),
+        (Method::GET, "/v1/namespaces/ns/views/v", json!(null)),
+        (Method::HEAD, "/v1/namespaces/ns/views/v", json!(null)),
+        (Method::DELETE, "/v1/namespaces/ns/views/v", json!(null)),
+        (Method::POST, "/v1/namespaces/ns/views", create_view("w", "select 1")),
+        (Method::POST, "/v1/namespaces/ns/views/v", json!({ "requirements": [], "updates": [] })),
+        (Method::POST, "/v1/namespaces/ns/register-view", json!({ "name": "w", "metadata-location": "file:///w" })),
+        (Method::POST, "/v1/views/rename", rename("v")),
     ] {
         let answer = catalog.bytes(&bob.key, method.clone(), path, body.to_string()).await;
         assert_eq!(answer.status, 404, "{method} {path}: {answer:?}");
     }
     assert_eq!(catalog.get(&bob.key, "/v1/namespaces").await.ok(200)["namespaces"], json!([["own"]]));
     assert_eq!(catalog.get(&ann.key, "/v1/namespaces/ns/tables/t").await.ok(200), created);
+    assert_eq!(catalog.get(&ann.key, "/v1/namespaces/ns/views/v").await.ok(200), view);
 }
 
 #[tokio::test]

@@ -11,3 +11,4 @@ mod namespaces;
 mod oauth;
 mod roles;
 mod tables;
+mod views;

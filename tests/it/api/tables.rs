@@ -53,7 +53,7 @@ async fn a_renamed_table_keeps_its_metadata_and_frees_its_name() {
     let fresh = catalog.post(&tenant.key, "/v1/namespaces/ns/tables", &create_table("t")).await.ok(200);
     assert_ne!(fresh["metadata"]["location"], created["metadata"]["location"], "the old files are another table's");
     let onto = rename(json!([["ns"], "t"]), json!([["other"], "u"])).await;
-    assert_eq!(onto.error(409, "AlreadyExistsException"), "Table already exists: other.u");
+    assert_eq!(onto.error(409, "AlreadyExistsException"), "Cannot rename ns.t to other.u. Table already exists");
     rename(json!([["ns"], "x"]), json!([["ns"], "y"])).await.error(404, "NoSuchTableException");
     rename(json!([["ns"], "t"]), json!([["none"], "t"])).await.error(404, "NoSuchNamespaceException");
 }

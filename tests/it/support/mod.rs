@@ -169,3 +169,11 @@ pub(crate) fn create_table(name: &str) -> Value {
         { "id": 2, "name": "text", "required": false, "type": "string" },
     ] } })
 }
+
+/// A request for a view of one column, with one query in Spark's dialect.
+pub(crate) fn create_view(name: &str, sql: &str) -> Value {
+    json!({ "name": name, "properties": {},
+        "schema": { "type": "struct", "fields": [{ "id": 1, "name": "id", "required": false, "type": "int" }] },
+        "view-version": { "version-id": 1, "timestamp-ms": 1_700_000_000_000_i64, "schema-id": 0, "summary": {},
+            "default-namespace": ["ns"], "representations": [{ "type": "sql", "sql": sql, "dialect": "spark" }] } })
+}

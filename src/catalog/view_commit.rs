@@ -1,0 +1,114 @@
+//! Commits to one view.
+
+use std::sync::Arc;
+
+use tidewater_core::name::TableIdent;
+use tidewater_core::view::{ViewCommit, apply_view_updates, check_view_requirements};
+
+use super::commit::ATTEMPTS;
+use super::error::of_view;
+use super::fate::Fate;
+use super::{Catalog, CatalogError, LoadedView, OpenWarehouse};
+use crate::store::{Answer, Receipt, StoreError, Swap, TableRecord};
+use crate::vending::ValidLocations;
+
+/// What became of one attempt.
+enum Attempt {
+    Done(LoadedView),
+    /// Somebody else's commit was faster: apply to what it left.
+    PointerMoved,
+}
+
+/// One view, what is asked of it, and under which key.
+struct Asked<'a> {
+    warehouse: &'a OpenWarehouse,
+    ident: &'a TableIdent,
+    commit: &'a ViewCommit,
+    receipt: Option<&'a Receipt>,
+}
+
+impl Catalog {
+    /// Applies a commit to a view, in turn with others and again while its requirements hold. It runs to its end even if
+    /// the caller goes away. A commit that changes nothing succeeds without a new document.
+    ///
+    /// # Errors
+    /// `NoSuchView`; `CommitFailed` when a requirement does not hold; `CommitStateUnknown`; `BadRequest`,
+    /// `IllegalArgument`, `LocationTaken`; `Metadata`; `Repeated`.
+    pub async fn view_commit(
+        self: &Arc<Self>,
+        warehouse: &Arc<OpenWarehouse>,
+        ident: TableIdent,
+        commit: ViewCommit,
+        receipt: Option<&Receipt>,
+    ) -> Result<LoadedView, CatalogError> {
+        let (catalog, warehouse, receipt) = (Arc::clone(self), Arc::clone(warehouse), receipt.cloned());
+        self.to_its_end(async move {
+            let asked = Asked { warehouse: &warehouse, ident: &ident, commit: &commit, receipt: receipt.as_ref() };
+            let mut record = catalog.view_record(&warehouse, &ident).await?;
+            let turn = catalog.queues.enter(record.id).await;
+            if turn.waited {
+                record = catalog.view_record(&warehouse, &ident).await?;
+            }
+            for _ in 0..ATTEMPTS {
+                match catalog.view_commit_attempt(&asked, &record).await? {
+                    Attempt::Done(view) => return Ok(view),
+                    Attempt::PointerMoved => record = catalog.view_record(&warehouse, &ident).await?,
+                }
+            }
+            let message = format!("Cannot commit to {ident}: other commits were faster {ATTEMPTS} times");
+            Err(CatalogError::CommitFailed(message))
+        })
+        .await
+    }
+
+    async fn view_commit_attempt(&self, asked: &Asked<'_>, record: &TableRecord) -> Result<Attempt, CatalogError> {
+        let Asked { warehouse, ident, commit, receipt } = *asked;
+        let base = self.documents.get_view(&record.metadata_location).await?;
+        check_view_requirements(&commit.requirements, &base.metadata)?;
+        let now_ms = self.clock.now_ms();
+        let Some(view) = apply_view_updates(&base.metadata, &commit.updates, now_ms)? else {
+            return self.view_unchanged(asked, base).await.map(Attempt::Done);
+        };
+        let locations = ValidLocations::of_view(&view, &warehouse.root)?;
+        let document = self.write_document(view, Some(&base.location)).await?;
+        let swap = Swap {
+            id: record.id,
+            expected: &record.metadata_location,
+            new: &document.location,
+            location: locations.table().as_str(),
+            now_ms,
+        };
+        match self.store.table_swap(warehouse.place, &swap, receipt).await {
+            Ok(()) => {}
+            Err(StoreError::Unavailable(cause)) => {
+                match self.fate_of_swap(warehouse, ident, record, &document.location).await {
+                    Fate::Happened => {}
+                    Fate::Overtaken => return Ok(Attempt::PointerMoved),
+                    Fate::NotYet => return Err(CatalogError::Store(StoreError::Unavailable(cause))),
+                    Fate::Unknown => {
+                        return Err(CatalogError::CommitStateUnknown(ident.to_string(), cause.to_string()));
+                    }
+                }
+            }
+            Err(error) => {
+                self.documents.discard(&document).await;
+                return match error {
+                    StoreError::PointerMoved => Ok(Attempt::PointerMoved),
+                    other => Err(of_view(ident)(other)),
+                };
+            }
+        }
+        self.documents.forget(&base);
+        Ok(Attempt::Done(document))
+    }
+
+    /// A commit that changes nothing: the view as it is.
+    async fn view_unchanged(&self, asked: &Asked<'_>, base: LoadedView) -> Result<LoadedView, CatalogError> {
+        if let Some(receipt) = asked.receipt {
+            let answer = Answer::Document(base.location.clone());
+            let kept = self.store.receipt_add(asked.warehouse.place.organisation, receipt, &answer).await;
+            kept.map_err(of_view(asked.ident))?;
+        }
+        Ok(base)
+    }
+}

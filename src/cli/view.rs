@@ -1,0 +1,145 @@
+//! `tidewater view`.
+
+use anyhow::{Context as _, Result, anyhow};
+use clap::Subcommand;
+use serde_json::{Value, json};
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+
+use super::output::{self, Format};
+use super::session::{Session, WarehouseArgument, place};
+use super::table::{explain, field, items, moment, text, type_name};
+use super::table_name;
+use tidewater::metadata::Documents;
+use tidewater::storage::Storage;
+use tidewater::store::{PageRequest, Store, TableKind};
+
+/// How views can be looked at.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List the views of a namespace
+    #[command(after_help = "Example:\n  tidewater view list demo")]
+    List {
+        /// Its name, levels joined by dots (a dot in a name as \.)
+        #[arg(value_parser = table_name::parse_namespace)]
+        namespace: NamespaceIdent,
+        #[command(flatten)]
+        warehouse: WarehouseArgument,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Show a view's query in each dialect, and its history
+    #[command(after_help = "\
+Examples:
+  tidewater view show demo.high_tides
+  tidewater view show demo.high_tides --json | jq .metadata.properties")]
+    Show {
+        /// Namespace and view, joined by dots (a dot in a name as \.)
+        #[arg(value_parser = table_name::parse_table)]
+        view: TableIdent,
+        #[command(flatten)]
+        warehouse: WarehouseArgument,
+        #[command(flatten)]
+        format: Format,
+    },
+}
+
+/// Does one of them.
+pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
+    let store = session.store()?;
+    match command {
+        Command::List { namespace, warehouse, format } => {
+            let place = place(&warehouse.find(&store).await?);
+            let listed = store.table_list(place, namespace, TableKind::View, &PageRequest::default()).await;
+            let names = listed.map_err(|error| explain(error, namespace))?.items;
+            if format.json {
+                return output::json(&names);
+            }
+            let rows: Vec<_> = names.into_iter().map(|name| vec![name]).collect();
+            output::table(&["view"], &rows, "the namespace has no views")
+        }
+        Command::Show { view, warehouse, format } => {
+            let place = place(&warehouse.find(&store).await?);
+            let namespace = table_name::shown(&view.namespace);
+            let found = store.table_get(place, view).await?.filter(|record| record.kind == TableKind::View);
+            let record = found.ok_or_else(|| {
+                anyhow!("there is no view '{}' in '{namespace}': see `tidewater view list {namespace}`", view.name())
+            })?;
+            let document = Documents::new(Storage::local(), 0).get_view(&record.metadata_location).await?;
+            let metadata: Value = serde_json::from_slice(&document.json).context("the view's metadata is not JSON")?;
+            if format.json {
+                return output::json(&json!({
+                    "id": record.id,
+                    "metadata_location": record.metadata_location,
+                    "metadata": metadata,
+                }));
+            }
+            let head =
+                [("view", view.to_string()), ("id", record.id.to_string()), ("metadata", record.metadata_location)];
+            let head = head.map(|(label, value)| field(label, &value));
+            head.into_iter().chain(summary(&metadata)).try_for_each(|line| output::line(&line))
+        }
+    }
+}
+
+/// What a metadata document says, a line for each thing; a query of several lines takes as many.
+fn summary(metadata: &Value) -> Vec<String> {
+    let mut lines = vec![
+        field("uuid", metadata["view-uuid"].as_str().unwrap_or("none")),
+        field("location", metadata["location"].as_str().unwrap_or("none")),
+    ];
+    let version = |id: &Value| items(&metadata["versions"]).find(|version| version["version-id"] == *id);
+    if let Some(current) = version(&metadata["current-version-id"]) {
+        let schema = items(&metadata["schemas"]).find(|schema| schema["schema-id"] == current["schema-id"]);
+        for column in schema.into_iter().flat_map(|schema| items(&schema["fields"])) {
+            lines.push(field("column", &format!("{} {}", text(&column["name"]), type_name(&column["type"]))));
+        }
+        for representation in items(&current["representations"]).filter(|one| one["dialect"].is_string()) {
+            let sql = text(&representation["sql"]);
+            let labels = std::iter::once(text(&representation["dialect"])).chain(std::iter::repeat(String::new()));
+            lines.extend(labels.zip(sql.lines()).map(|(label, line)| field(&label, line)));
+        }
+    }
+    for entry in items(&metadata["version-log"]) {
+        lines.push(field("version", &format!("{} since {}", entry["version-id"], moment(&entry["timestamp-ms"]))));
+    }
+    for (key, value) in metadata["properties"].as_object().into_iter().flatten() {
+        lines.push(field("property", &format!("{key} = {}", text(value))));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_is_summed_up_from_its_metadata() {
+        let metadata = json!({
+            "view-uuid": "u", "location": "file:///w/v", "current-version-id": 2,
+            "schemas": [
+                {"schema-id": 0, "fields": [{"id": 1, "name": "old", "type": "int"}]},
+                {"schema-id": 1, "fields": [{"id": 1, "name": "a", "type": "long"}]},
+            ],
+            "versions": [
+                {"version-id": 1, "schema-id": 0, "representations": [{"type": "sql", "sql": "before", "dialect": "spark"}]},
+                {"version-id": 2, "schema-id": 1, "representations": [
+                    {"type": "sql", "sql": "select a\nfrom t", "dialect": "spark"}, {"type": "other"}]},
+            ],
+            "version-log": [{"version-id": 1, "timestamp-ms": 0}, {"version-id": 2, "timestamp-ms": 1000}],
+            "properties": {"k": "v"},
+        });
+        assert_eq!(
+            summary(&metadata),
+            [
+                "uuid          u",
+                "location      file:///w/v",
+                "column        a long",
+                "spark         select a",
+                "              from t",
+                "version       1 since 1970-01-01T00:00:00Z",
+                "version       2 since 1970-01-01T00:00:01Z",
+                "property      k = v",
+            ]
+        );
+    }
+}
