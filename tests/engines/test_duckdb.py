@@ -310,3 +310,22 @@ def test_of_two_writers_from_the_same_state_nothing_is_lost(attach: Connect, cat
     except duckdb.Error as error:
         assert "Requirement failed" in str(error) or "onflict" in str(error) or "CommitFailed" in str(error), error
     assert in_order(catalog.load_table((namespace, "t")).scan().to_arrow()) == landed
+
+
+def test_a_view_beside_a_table_is_no_hindrance(
+    rest: Rest, catalog: Catalog, namespace: str, duck: duckdb.DuckDBPyConnection
+) -> None:
+    """DuckDB 1.5 knows no views of a catalog: it must find the tables all the same."""
+    version = {"version-id": 1, "timestamp-ms": 1, "schema-id": 0, "summary": {}, "default-namespace": [namespace]}
+    version["representations"] = [{"type": "sql", "sql": "select 1 as a", "dialect": "duckdb"}]
+    schema = {"type": "struct", "fields": [{"id": 1, "name": "a", "required": False, "type": "int"}]}
+    body = {"name": "v", "schema": schema, "view-version": version, "properties": {}}
+    assert rest.post(f"/namespaces/{namespace}/views", json=body).status_code == 200
+    duck.execute(f"CREATE TABLE ic.{namespace}.t (id BIGINT)")
+    duck.execute(f"INSERT INTO ic.{namespace}.t VALUES (1)")
+    assert rows(duck, f"SELECT * FROM ic.{namespace}.t") == [(1,)]
+    found = rows(duck, f"SELECT table_name FROM duckdb_tables() WHERE schema_name = '{namespace}'")
+    assert found == [("t",)]
+    with pytest.raises(duckdb.Error, match="already exists"):
+        duck.execute(f"CREATE TABLE ic.{namespace}.v (id BIGINT)")
+    assert catalog.list_views(namespace) == [(namespace, "v")]
