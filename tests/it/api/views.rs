@@ -286,6 +286,8 @@ async fn a_view_is_registered_from_the_metadata_that_it_left() {
     let missing = json!(at.as_str().unwrap().replace("00000", "00009"));
     let message = register("x", &missing).await.error(404, "NotFoundException");
     assert_eq!(message, format!("Failed to open input stream for file: {}", missing.as_str().unwrap()));
+    let folder = json!(path(&at).parent().unwrap().to_str().unwrap());
+    register("x", &folder).await.error(404, "NotFoundException");
     let body = json!({ "name": "x", "metadata-location": at });
     let nowhere = catalog.post(key, "/v1/namespaces/none/register-view", &body).await;
     nowhere.error(404, "NoSuchNamespaceException");
