@@ -1,11 +1,15 @@
 //! Object storage behind one door: documents are read and written by their location, whatever holds them.
 
+mod local;
+
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{ObjectStore, ObjectStoreExt};
 use tidewater_core::location::Location;
 
 /// Why storage did not give or take an object.
@@ -43,11 +47,10 @@ impl Default for Storage {
 }
 
 impl Storage {
-    /// The local disk, with every write durable before it is acknowledged: a pointer must never outlive its document in
-    /// a power cut.
+    /// The local disk.
     #[must_use]
     pub fn local() -> Self {
-        Self { local: Arc::new(LocalFileSystem::new().with_fsync(true)) }
+        Self { local: Arc::new(LocalFileSystem::new()) }
     }
 
     /// The whole object at `location`.
@@ -60,18 +63,20 @@ impl Storage {
         got.bytes().await.map_err(|error| translate(location, error))
     }
 
-    /// Writes a new object; it is durable when this returns.
+    /// Writes a new object; it is durable when this returns: a pointer must never outlive its document in a power cut.
     ///
     /// # Errors
     /// `AlreadyExists` when there is one (which then is untouched), `NotConfigured`, `Unavailable`.
     pub async fn create(&self, location: &Location, bytes: Bytes) -> Result<(), StorageError> {
-        let (store, path) = self.resolve(location)?;
-        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        store
-            .put_opts(&path, PutPayload::from_bytes(bytes), options)
-            .await
-            .map(|_| ())
-            .map_err(|error| translate(location, error))
+        if location.scheme() != "file" {
+            return Err(StorageError::NotConfigured(location.scheme().to_owned()));
+        }
+        let path = PathBuf::from(location.path());
+        let created = tokio::task::spawn_blocking(move || local::create(&path, &bytes)).await;
+        created.unwrap_or_else(|stopped| Err(io::Error::other(stopped))).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => StorageError::AlreadyExists(location.clone()),
+            _ => local_error(location, error),
+        })
     }
 
     /// Removes an object; it is no error when there is none.
@@ -103,10 +108,7 @@ impl Storage {
         if folder.scheme() != "file" {
             return Ok(());
         }
-        tokio::fs::create_dir_all(folder.path()).await.map_err(|source| StorageError::Unavailable {
-            location: folder.clone(),
-            source: object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(source) },
-        })
+        tokio::fs::create_dir_all(folder.path()).await.map_err(|error| local_error(folder, error))
     }
 
     fn resolve(&self, location: &Location) -> Result<(&dyn ObjectStore, Path), StorageError> {
@@ -121,6 +123,11 @@ impl Storage {
 fn literal(location: &Location) -> Result<Path, StorageError> {
     Path::parse(location.path())
         .map_err(|error| StorageError::Unavailable { location: location.clone(), source: error.into() })
+}
+
+fn local_error(location: &Location, error: io::Error) -> StorageError {
+    let source = object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(error) };
+    StorageError::Unavailable { location: location.clone(), source }
 }
 
 fn translate(location: &Location, error: object_store::Error) -> StorageError {

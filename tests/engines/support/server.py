@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import selectors
 import signal
 import subprocess
@@ -17,6 +18,8 @@ START_DEADLINE_S = 30.0
 STOP_DEADLINE_S = 20.0
 
 COMPLAINT = re.compile(r"panicked at|stack overflow|fatal runtime error|^\S+ +ERROR ")
+
+UNAVAILABLE = "a part that the catalog needs is not available"
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -55,7 +58,17 @@ class Printed:
 class Server:
     """One `tidewater quickstart` on a data folder. It may be started, stopped and killed many times."""
 
-    def __init__(self, binary: Path, data_dir: Path, *, env: dict[str, str] | None = None, args: tuple[str, ...] = ()):
+    def __init__(
+        self,
+        binary: Path,
+        data_dir: Path,
+        *,
+        env: dict[str, str] | None = None,
+        args: tuple[str, ...] = (),
+        largest_file_bytes: int | None = None,
+    ):
+        """With `largest_file_bytes` the system lets it write no larger file: a disk that is full for some of them.
+        Then it may say in its log that a part is not available."""
         self.binary = binary
         self.data_dir = data_dir
         self.stderr_path = data_dir.parent / f"{data_dir.name}.stderr"
@@ -64,6 +77,7 @@ class Server:
         # Every answer is a line in the log: from those the page on conformance knows what each client used.
         self._env = {"TIDEWATER_LOG__LEVEL": "info,tidewater::api=debug", **(env or {})}
         self._args = args
+        self._largest_file_bytes = largest_file_bytes
         self._process: subprocess.Popen | None = None
 
     # ---- life ----
@@ -81,10 +95,16 @@ class Server:
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 env=clean_environment(self._env),
+                preexec_fn=self._limit_files if self._largest_file_bytes else None,
             )
         line = self._first_line()
         self.printed = Printed(**json.loads(line))
         return self.printed
+
+    def _limit_files(self) -> None:
+        # Without this the system would end the process at the first write beyond the limit, instead of refusing it.
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self._largest_file_bytes, self._largest_file_bytes))
 
     def _first_line(self) -> str:
         assert self._process is not None and self._process.stdout is not None
@@ -141,7 +161,8 @@ class Server:
     def complaints(self) -> list[str]:
         """The lines of its log that tell of a panic, or of a request that failed for a reason of its own."""
         plain = re.sub(r"\x1b\[[0-9;]*m", "", self.stderr())
-        return [line for line in plain.splitlines() if COMPLAINT.search(line)]
+        found = [line for line in plain.splitlines() if COMPLAINT.search(line)]
+        return [line for line in found if not (self._largest_file_bytes and UNAVAILABLE in line)]
 
     # ---- addresses ----
 
