@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Api, ApiService};
+use crate::api::{Api, ApiService, HeaderCase};
 use crate::auth::{AuthSettings, Authenticator};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
@@ -46,7 +46,8 @@ impl App {
             clock,
             settings: config.api.clone(),
         });
-        let service = ApiService::new(&api);
+        let header_case = HeaderCase::learn().await.context("cannot prepare the spelling of headers")?;
+        let service = ApiService::new(&api, header_case);
         let server = Server::bind(config.listen, service.clone()).await.with_context(|| {
             format!("cannot listen on {}: choose another address or port with --listen", config.listen)
         })?;

@@ -49,6 +49,10 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "ForbiddenException", message)
     }
 
+    pub(super) fn no_such_function(name: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NoSuchFunctionException", format!("Function does not exist: {name}"))
+    }
+
     pub(super) fn too_large(limit_bytes: usize) -> Self {
         let message = format!("The request body is larger than {limit_bytes} bytes, the most that this server accepts");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLargeException", message)

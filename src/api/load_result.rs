@@ -15,6 +15,7 @@ use hyper::body::{Frame, SizeHint};
 use serde_json::json;
 use tidewater_core::document::TableMetadata;
 
+use super::entity_tag::{EntityTag, Snapshots};
 use super::error::ApiError;
 use crate::catalog::{CatalogError, LoadedTable, LoadedView};
 use crate::metadata::Document;
@@ -27,13 +28,36 @@ const COPIED_BYTES: usize = 32 * 1024;
 ///
 /// # Errors
 /// When credentials are wanted and not to be had.
-pub(super) fn loaded(table: &LoadedTable, access: Access) -> Result<Response, ApiError> {
-    let vended = match &table.locations {
-        Some(locations) => vend(locations, access).map_err(CatalogError::from)?,
-        None => Vended::default(),
+pub(super) fn loaded(table: &LoadedTable, access: Access, snapshots: Snapshots) -> Result<Response, ApiError> {
+    let vended = vended(table, access)?;
+    let after = format!(",\"config\":{}}}", json!(vended.config));
+    let document = &table.document;
+    let named = if snapshots == Snapshots::Refs { document.metadata.to_json_of_refs() } else { None };
+    let json = named.map_or_else(|| document.json.clone(), Bytes::from);
+    Ok(EntityTag::of(document, snapshots).put(around_json(&document.location, json, &after)))
+}
+
+/// `LoadCredentialsResponse`.
+///
+/// # Errors
+/// As for [`loaded`].
+pub(super) fn credentials(table: &LoadedTable, access: Access) -> Result<Response, ApiError> {
+    let vended = vended(table, access)?;
+    let credentials = match &table.locations {
+        Some(locations) if !vended.config.is_empty() => {
+            vec![json!({ "prefix": locations.table().as_str(), "config": vended.config })]
+        }
+        _ => Vec::new(),
     };
-    let config = json!(vended.config);
-    Ok(around_document(&table.document, &format!(",\"config\":{config}}}")))
+    let body = json!({ "storage-credentials": credentials }).to_string();
+    Ok(json_response(Body::from(body)))
+}
+
+fn vended(table: &LoadedTable, access: Access) -> Result<Vended, ApiError> {
+    match &table.locations {
+        Some(locations) => Ok(vend(locations, access).map_err(CatalogError::from)?),
+        None => Ok(Vended::default()),
+    }
 }
 
 /// `LoadTableResult` of a table that does not exist yet: it has no `metadata-location`.
@@ -50,26 +74,31 @@ pub(super) fn staged(table: &TableMetadata, locations: &ValidLocations) -> Resul
 
 /// `CommitTableResponse`.
 pub(super) fn committed(table: &LoadedTable) -> Response {
-    around_document(&table.document, "}")
+    EntityTag::of(&table.document, Snapshots::All).put(unregistered(&table.document))
+}
+
+/// `UnregisterTableResponse`: the table as it was.
+pub(super) fn unregistered(document: &Document) -> Response {
+    around_json(&document.location, document.json.clone(), "}")
 }
 
 /// `LoadViewResult`. Nothing is vended for a view, since engines read no files of it.
 pub(super) fn view(view: &LoadedView) -> Response {
-    around_document(view, ",\"config\":{}}")
+    around_json(&view.location, view.json.clone(), ",\"config\":{}}")
 }
 
-fn around_document<M>(document: &Document<M>, after: &str) -> Response {
-    let location = json!(document.location);
+fn around_json(location: &str, document: Bytes, after: &str) -> Response {
+    let location = json!(location);
     let before = format!("{{\"metadata-location\":{location},\"metadata\":");
-    let length = before.len() + document.json.len() + after.len();
+    let length = before.len() + document.len() + after.len();
     if length <= COPIED_BYTES {
         let mut whole = Vec::with_capacity(length);
         whole.extend_from_slice(before.as_bytes());
-        whole.extend_from_slice(&document.json);
+        whole.extend_from_slice(&document);
         whole.extend_from_slice(after.as_bytes());
         return json_response(Body::new(Full::new(Bytes::from(whole))));
     }
-    let pieces = [Bytes::from(before), document.json.clone(), Bytes::copy_from_slice(after.as_bytes())];
+    let pieces = [Bytes::from(before), document, Bytes::copy_from_slice(after.as_bytes())];
     json_response(Body::new(Pieces(pieces.into())))
 }
 

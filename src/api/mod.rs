@@ -4,7 +4,10 @@ mod body;
 mod caller;
 mod commit;
 mod config;
+mod entity_tag;
 mod error;
+mod functions;
+mod header_case;
 mod health;
 mod leftover;
 mod load_result;
@@ -13,6 +16,7 @@ mod namespaces;
 mod oauth;
 mod paging;
 mod path;
+mod register;
 mod router;
 mod service;
 mod tables;
@@ -27,6 +31,7 @@ use crate::config::ApiConfig;
 use crate::store::Store;
 use crate::tenancy::quota::Quota;
 
+pub use header_case::HeaderCase;
 pub use service::ApiService;
 
 /// What the handlers work with.

@@ -6,10 +6,12 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
-use super::{Api, caller, commit, config, error, health, metrics, namespaces, oauth, tables, views};
+use super::{
+    Api, caller, commit, config, error, functions, health, metrics, namespaces, oauth, register, tables, views,
+};
 
 /// What the catalog can do, as `GET /v1/config` tells clients: they compare these texts exactly.
-pub(super) const ENDPOINTS: [&str; 23] = [
+pub(super) const ENDPOINTS: [&str; 28] = [
     "GET /v1/{prefix}/namespaces",
     "POST /v1/{prefix}/namespaces",
     "GET /v1/{prefix}/namespaces/{namespace}",
@@ -24,6 +26,11 @@ pub(super) const ENDPOINTS: [&str; 23] = [
     "DELETE /v1/{prefix}/namespaces/{namespace}/tables/{table}",
     "POST /v1/{prefix}/tables/rename",
     "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/metrics",
+    "GET /v1/{prefix}/namespaces/{namespace}/tables/{table}/credentials",
+    "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/unregister",
+    "POST /v1/{prefix}/namespaces/{namespace}/register",
+    "GET /v1/{prefix}/namespaces/{namespace}/functions",
+    "GET /v1/{prefix}/namespaces/{namespace}/functions/{function}",
     "GET /v1/{prefix}/namespaces/{namespace}/views",
     "POST /v1/{prefix}/namespaces/{namespace}/views",
     "GET /v1/{prefix}/namespaces/{namespace}/views/{view}",
@@ -53,6 +60,11 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
                 get(tables::load).head(tables::exists).post(commit::commit).delete(tables::drop),
             )
             .route(&at("/namespaces/{namespace}/tables/{table}/metrics"), post(metrics::report))
+            .route(&at("/namespaces/{namespace}/tables/{table}/credentials"), get(tables::credentials))
+            .route(&at("/namespaces/{namespace}/tables/{table}/unregister"), post(register::unregister))
+            .route(&at("/namespaces/{namespace}/register"), post(register::register))
+            .route(&at("/namespaces/{namespace}/functions"), get(functions::list))
+            .route(&at("/namespaces/{namespace}/functions/{function}"), get(functions::load))
             .route(&at("/tables/rename"), post(tables::rename))
             .route(&at("/namespaces/{namespace}/views"), get(views::list).post(views::create))
             .route(

@@ -14,6 +14,7 @@ use tower::ServiceExt;
 use tracing::Instrument;
 
 use super::error::ApiError;
+use super::header_case::HeaderCase;
 use super::leftover::Leftover;
 use super::path::normalised;
 use super::{Api, router};
@@ -32,13 +33,14 @@ const MAX_AGENT_CHARS: usize = 80;
 pub struct ApiService {
     router: Router,
     request_timeout: Duration,
+    header_case: HeaderCase,
 }
 
 impl ApiService {
     /// The API over these parts.
     #[must_use]
-    pub fn new(api: &Arc<Api>) -> Self {
-        Self { router: router::router(api), request_timeout: api.settings.request_timeout() }
+    pub fn new(api: &Arc<Api>, header_case: HeaderCase) -> Self {
+        Self { router: router::router(api), request_timeout: api.settings.request_timeout(), header_case }
     }
 
     /// Answers one request. Every answer has an `x-request-id`, the client's own if it sent a usable one.
@@ -53,6 +55,7 @@ impl ApiService {
         let answer = self.answer(request).instrument(span);
         let mut response = answer.await;
         leftover.settle(&mut response).await;
+        self.header_case.apply(&mut response);
         response.headers_mut().insert(REQUEST_ID, id);
         response
     }

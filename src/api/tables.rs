@@ -6,14 +6,16 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use tidewater_core::access::Action;
 use tidewater_core::commit::CreateTable;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::Api;
 use super::body::{Body, Parameters};
 use super::caller::{Read, Scope, Write};
+use super::entity_tag::{EntityTag, Snapshots};
 use super::error::ApiError;
 use super::load_result;
 use super::namespaces::levels;
@@ -56,6 +58,11 @@ impl TableList {
 }
 
 #[derive(Deserialize)]
+pub(super) struct Wanted {
+    snapshots: Option<String>,
+}
+
+#[derive(Deserialize)]
 pub(super) struct Rename {
     pub(super) source: Identifier,
     pub(super) destination: Identifier,
@@ -83,19 +90,39 @@ pub(super) async fn create(
     let request = CreateTable::parse(&body.0).map_err(CatalogError::from)?;
     let max_tables = scope.caller.tier().max_tables;
     match api.catalog.table_create(&scope.warehouse, &namespace, request, max_tables, None).await? {
-        CreatedTable::Created(table) => load_result::loaded(&table, Access::ReadWrite),
+        CreatedTable::Created(table) => load_result::loaded(&table, Access::ReadWrite, Snapshots::All),
         CreatedTable::Staged(table, locations) => load_result::staged(&table, &locations),
     }
 }
 
-pub(super) async fn load(State(api): State<Arc<Api>>, scope: Scope<Read>, parts: Parts) -> Result<Response, ApiError> {
+pub(super) async fn load(
+    State(api): State<Arc<Api>>,
+    scope: Scope<Read>,
+    parts: Parts,
+    Parameters(wanted): Parameters<Wanted>,
+) -> Result<Response, ApiError> {
+    let ident = PathParameters::of(&parts).table()?;
+    let snapshots = Snapshots::parse(wanted.snapshots.as_deref())?;
+    let table = api.catalog.table_load(&scope.warehouse, &ident).await?;
+    let tag = EntityTag::of(&table.document, snapshots);
+    if tag.is_known_to(&parts.headers) {
+        return Ok(tag.put(StatusCode::NOT_MODIFIED.into_response()));
+    }
+    load_result::loaded(&table, access_of(&scope), snapshots)
+}
+
+/// Credentials alone, for clients whose own are about to expire.
+pub(super) async fn credentials(
+    State(api): State<Arc<Api>>,
+    scope: Scope<Read>,
+    parts: Parts,
+) -> Result<Response, ApiError> {
     let table = api.catalog.table_load(&scope.warehouse, &PathParameters::of(&parts).table()?).await?;
-    let access = if scope.caller.role().allows(tidewater_core::access::Action::Write) {
-        Access::ReadWrite
-    } else {
-        Access::Read
-    };
-    load_result::loaded(&table, access)
+    load_result::credentials(&table, access_of(&scope))
+}
+
+fn access_of(scope: &Scope<Read>) -> Access {
+    if scope.caller.role().allows(Action::Write) { Access::ReadWrite } else { Access::Read }
 }
 
 pub(super) async fn exists(

@@ -8,6 +8,7 @@ mod commit_queue;
 mod error;
 mod fate;
 mod namespaces;
+mod register;
 mod tables;
 #[cfg(test)]
 mod tests;

@@ -4,11 +4,13 @@ mod file_name;
 mod gzip;
 mod kind;
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use sha2::{Digest, Sha256};
 use tidewater_core::document::{DocumentError, TableMetadata};
 use tidewater_core::location::{Location, LocationError};
 use tidewater_core::view::ViewMetadata;
@@ -28,6 +30,21 @@ pub struct Document<M = TableMetadata> {
     pub json: Bytes,
     /// What it says.
     pub metadata: M,
+    /// Stands for the document and no other, in 32 hexadecimal digits: for entity tags.
+    pub fingerprint: String,
+}
+
+impl<M> Document<M> {
+    fn new(location: String, json: Bytes, metadata: M) -> Self {
+        // The location names the content for ever.
+        let digest = Sha256::digest(location.as_bytes());
+        let fingerprint = digest.iter().take(16).fold(String::with_capacity(32), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        });
+        Self { location, json, metadata, fingerprint }
+    }
 }
 
 /// Why a document cannot be had.
@@ -139,7 +156,7 @@ impl Documents {
             Compression::Gzip => gzip::compress(json.clone()).await.map_err(MetadataError::Compress)?,
         };
         self.storage.create(&at, stored).await.map_err(MetadataError::Storage)?;
-        let document = Arc::new(Document { location, json, metadata });
+        let document = Arc::new(Document::new(location, json, metadata));
         self.cache.insert(document.location.clone(), M::keep(Arc::clone(&document)));
         Ok(document)
     }
@@ -202,7 +219,7 @@ impl Documents {
             stored
         };
         let metadata = M::parse(&json).map_err(|error| unreadable(error.into()))?;
-        Ok(Arc::new(Document { location: location.to_owned(), json, metadata }))
+        Ok(Arc::new(Document::new(location.to_owned(), json, metadata)))
     }
 }
 

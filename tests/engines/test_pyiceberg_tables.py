@@ -8,7 +8,6 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 import pytest
 from pyiceberg.catalog import Catalog
-from pyiceberg.catalog.rest import Capability
 from pyiceberg.exceptions import (
     CommitFailedException,
     NoSuchNamespaceError,
@@ -291,8 +290,6 @@ def test_of_two_staged_creates_of_one_name_one_wins(catalog: Catalog, namespace:
 
 
 def test_register_brings_a_dropped_table_back(catalog: Catalog, namespace: str) -> None:
-    if Capability.V1_REGISTER_TABLE not in catalog._supported_endpoints:  # type: ignore[attr-defined]
-        pytest.skip("the server does not say that it registers tables")
     table = catalog.create_table((namespace, "t"), SIGHTINGS)
     table.append(sightings((1, "Oslo", 1.5)))
     location = catalog.load_table((namespace, "t")).metadata_location

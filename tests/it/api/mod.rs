@@ -2,13 +2,16 @@
 
 mod bad_input;
 mod commit;
+mod conditional_load;
 mod config;
+mod functions;
 mod health;
 mod isolation;
 mod limits;
 mod metrics;
 mod namespaces;
 mod oauth;
+mod register;
 mod roles;
 mod tables;
 mod views;

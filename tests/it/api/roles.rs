@@ -19,6 +19,8 @@ async fn a_reader_looks_and_changes_nothing() {
         "/v1/namespaces/ns",
         "/v1/namespaces/ns/tables",
         "/v1/namespaces/ns/tables/t",
+        "/v1/namespaces/ns/tables/t/credentials",
+        "/v1/namespaces/ns/functions",
         "/v1/namespaces/ns/views",
         "/v1/namespaces/ns/views/v",
     ] {
@@ -30,6 +32,8 @@ async fn a_reader_looks_and_changes_nothing() {
         (Method::DELETE, "/v1/namespaces/ns", json!(null)),
         (Method::POST, "/v1/namespaces/ns/tables", create_table("u")),
         (Method::POST, "/v1/namespaces/ns/tables/t", json!({ "requirements": [], "updates": [] })),
+        (Method::POST, "/v1/namespaces/ns/register", json!({ "name": "x", "metadata-location": "file:///x" })),
+        (Method::POST, "/v1/namespaces/ns/tables/t/unregister", json!(null)),
         (Method::DELETE, "/v1/namespaces/ns/tables/t", json!(null)),
         (
             Method::POST,

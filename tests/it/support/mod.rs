@@ -133,6 +133,15 @@ impl Catalog {
         Answer { status: parts.status, headers: parts.headers, bytes }
     }
 
+    /// Sends a signed-in request without a body and with more headers.
+    pub(crate) async fn with_headers(&self, key: &str, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {key}"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request.body(Body::empty()).expect("a request")).await
+    }
+
     /// Sends a signed-in request with these bytes as its body.
     pub(crate) async fn bytes(&self, key: &str, method: Method, path: &str, body: impl Into<Vec<u8>>) -> Answer {
         let request = Request::builder()

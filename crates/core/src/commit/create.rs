@@ -32,6 +32,32 @@ const COMMIT_NUMBERS: [&str; 4] = [
     "commit.retry.total-timeout-ms",
 ];
 
+/// A request to add a table whose metadata exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegisterTable {
+    /// Its name.
+    pub name: String,
+    /// Where its metadata is.
+    pub metadata_location: String,
+    /// Whether a table of that name is to be replaced.
+    pub overwrite: bool,
+}
+
+impl RegisterTable {
+    /// Reads the body of a request (REST specification, `RegisterTableRequest`).
+    ///
+    /// # Errors
+    /// [`CommitError::BadRequest`] when it is malformed, or lacks the name or the location.
+    pub fn parse(body: &[u8]) -> Result<Self, CommitError> {
+        let object = Object::parse("register table request", utf8(body)?)?;
+        Ok(Self {
+            name: object.string("name")?,
+            metadata_location: object.string("metadata-location")?,
+            overwrite: object.optional_bool("overwrite")?.unwrap_or(false),
+        })
+    }
+}
+
 /// A request to create a table.
 #[derive(Debug, Clone)]
 pub struct CreateTable {

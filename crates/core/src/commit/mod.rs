@@ -18,7 +18,7 @@ mod update;
 use uuid::Uuid;
 
 pub use apply::{Outcome, apply_updates, create_from_updates};
-pub use create::{CreateTable, create_table};
+pub use create::{CreateTable, RegisterTable, create_table};
 pub use requirement::{TableRequirement, check_requirements};
 pub use update::TableUpdate;
 pub(crate) use update::{properties_to_remove, properties_to_set, uuid_to_assign};

@@ -1,15 +1,31 @@
 //! A table metadata document as JSON.
 
+use std::collections::BTreeSet;
+
 use super::json::quote;
+use super::list::List;
 use super::table::NoSnapshot;
-use super::{Properties, TableMetadata};
+use super::{Properties, Snapshot, TableMetadata};
 
 impl TableMetadata {
     /// The document as JSON. What was read and not changed is written as it came, but for whitespace and the order of its
     /// fields.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        let mut out = Writer::object(self.json_len_estimate());
+        self.write(&self.snapshots)
+    }
+
+    /// The document with only those snapshots that a branch or tag leads to, and all else as it is (REST specification,
+    /// `loadTable`, `snapshots=refs`). None if that is all of them.
+    #[must_use]
+    pub fn to_json_of_refs(&self) -> Option<Vec<u8>> {
+        let named: BTreeSet<i64> = self.refs.values().map(|one| one.snapshot_id).collect();
+        let mut snapshots = self.snapshots.clone();
+        snapshots.retain(|snapshot| named.contains(&snapshot.id)).then(|| self.write(&snapshots))
+    }
+
+    fn write(&self, snapshots: &List<Snapshot>) -> Vec<u8> {
+        let mut out = Writer::object(self.json_len_estimate(snapshots));
         out.number("format-version", i64::from(self.format_version));
         if let Some(uuid) = &self.uuid {
             out.text("table-uuid", uuid);
@@ -37,7 +53,7 @@ impl TableMetadata {
             out.map("refs", self.refs.iter(), |out, one| out.extend_from_slice(one.json().as_bytes()));
         }
         out.list("encryption-keys", self.present.encryption_keys, &self.encryption_keys);
-        out.list("snapshots", self.present.snapshots, &self.snapshots);
+        out.list("snapshots", self.present.snapshots, snapshots);
         out.list("statistics", self.present.statistics, &self.statistics);
         out.list("partition-statistics", self.present.partition_statistics, &self.partition_statistics);
         out.list("snapshot-log", self.present.snapshot_log, &self.snapshot_log);
@@ -83,7 +99,7 @@ impl TableMetadata {
         }
     }
 
-    fn json_len_estimate(&self) -> usize {
+    fn json_len_estimate(&self, snapshots: &List<Snapshot>) -> usize {
         let nested = self.schemas().map(|schema| schema.json().len()).sum::<usize>() * 2
             + self.partition_specs().map(|spec| spec.json().len()).sum::<usize>() * 2
             + self.sort_orders().map(|order| order.json().len() + 1).sum::<usize>()
@@ -91,7 +107,7 @@ impl TableMetadata {
             + self.refs.iter().map(|(name, one)| name.len() + one.json().len() + 8).sum::<usize>()
             + self.others.iter().map(|(key, value)| key.len() + value.len() + 8).sum::<usize>()
             + self.legacy.iter().map(|(key, value)| key.len() + value.len() + 8).sum::<usize>();
-        let lists = self.snapshots.json_len()
+        let lists = snapshots.json_len()
             + self.snapshot_log.json_len()
             + self.metadata_log.json_len()
             + self.statistics.json_len()
@@ -175,7 +191,7 @@ impl Writer {
         self.out.push(b'}');
     }
 
-    pub(crate) fn list<T>(&mut self, key: &str, present: bool, list: &super::List<T>) {
+    pub(crate) fn list<T>(&mut self, key: &str, present: bool, list: &List<T>) {
         if present || !list.is_empty() {
             self.key(key);
             list.write(&mut self.out);

@@ -1,0 +1,86 @@
+//! Entity tags of tables (RFC 9110, 8.8.3): a client that has the current metadata is told so in a few bytes.
+
+use axum::http::header::{ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
+
+use super::error::ApiError;
+use crate::metadata::Document;
+
+/// Which snapshots an answer holds (REST specification, `loadTable`, `snapshots`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Snapshots {
+    /// All.
+    All,
+    /// Those that a branch or tag leads to.
+    Refs,
+}
+
+impl Snapshots {
+    /// Reads the parameter's value.
+    ///
+    /// # Errors
+    /// 400 for another value.
+    pub(super) fn parse(value: Option<&str>) -> Result<Self, ApiError> {
+        match value {
+            None | Some("" | "all") => Ok(Self::All),
+            Some("refs") => Ok(Self::Refs),
+            Some(_) => Err(ApiError::bad_request("The parameter 'snapshots' must be 'all' or 'refs'")),
+        }
+    }
+}
+
+/// The tag of a document, in one of its two forms. It is weak, since what stands around the document may differ from one
+/// caller to the next.
+pub(super) struct EntityTag(String);
+
+impl EntityTag {
+    pub(super) fn of<M>(document: &Document<M>, snapshots: Snapshots) -> Self {
+        let form = match snapshots {
+            Snapshots::All => "",
+            Snapshots::Refs => "-refs",
+        };
+        Self(format!("W/\"{}{form}\"", document.fingerprint))
+    }
+
+    /// Whether the request says that it has just this.
+    pub(super) fn is_known_to(&self, headers: &HeaderMap) -> bool {
+        let opaque = self.0.trim_start_matches("W/");
+        let values = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).map(str::trim).any(|known| {
+            // The weak comparison: whether either is weak does not matter.
+            known == "*" || known.trim_start_matches("W/") == opaque
+        })
+    }
+
+    /// Says it in an answer.
+    pub(super) fn put(self, mut response: Response) -> Response {
+        if let Ok(value) = HeaderValue::try_from(self.0) {
+            response.headers_mut().insert(ETAG, value);
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_known(values: &[&str]) -> bool {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(IF_NONE_MATCH, HeaderValue::from_str(value).unwrap());
+        }
+        EntityTag("W/\"a\"".to_owned()).is_known_to(&headers)
+    }
+
+    #[test]
+    fn a_tag_is_found_among_others_weak_or_not() {
+        for known in [&["W/\"a\""][..], &["\"a\""], &["\"b\", W/\"a\""], &["\"b\"", "\"a\""], &["*"]] {
+            assert!(is_known(known), "{known:?}");
+        }
+        for other in [&[][..], &["\"b\""], &["a"], &["\"a-refs\""], &[""]] {
+            assert!(!is_known(other), "{other:?}");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! `POST .../register` and `POST .../tables/{table}/unregister`: tables whose metadata exists.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::request::Parts;
+use axum::response::Response;
+use tidewater_core::commit::RegisterTable;
+
+use super::Api;
+use super::body::Body;
+use super::caller::{Scope, Write};
+use super::entity_tag::Snapshots;
+use super::error::ApiError;
+use super::load_result;
+use super::path::PathParameters;
+use crate::catalog::CatalogError;
+use crate::vending::Access;
+
+pub(super) async fn register(
+    State(api): State<Arc<Api>>,
+    scope: Scope<Write>,
+    parts: Parts,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let namespace = PathParameters::of(&parts).namespace()?;
+    let request = RegisterTable::parse(&body.0).map_err(CatalogError::from)?;
+    let max_tables = scope.caller.tier().max_tables;
+    let table = api.catalog.table_register(&scope.warehouse, &namespace, request, max_tables, None).await?;
+    load_result::loaded(&table, Access::ReadWrite, Snapshots::All)
+}
+
+pub(super) async fn unregister(
+    State(api): State<Arc<Api>>,
+    scope: Scope<Write>,
+    parts: Parts,
+) -> Result<Response, ApiError> {
+    let ident = PathParameters::of(&parts).table()?;
+    let document = api.catalog.table_unregister(&scope.warehouse, ident, None).await?;
+    Ok(load_result::unregistered(&document))
+}

@@ -1,0 +1,165 @@
+//! Tables whose metadata exists: brought into the catalog, or let go of.
+
+use std::sync::Arc;
+
+use tidewater_core::commit::RegisterTable;
+use tidewater_core::ids::TableId;
+use tidewater_core::location::Location;
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+
+use super::commit::ATTEMPTS;
+use super::error::of_table;
+use super::fate::Fate;
+use super::{Catalog, CatalogError, LoadedTable, OpenWarehouse};
+use crate::clock::fresh_ordered_uuid;
+use crate::metadata::{Document, MetadataError};
+use crate::store::{NewTable, Receipt, StoreError, Swap, TableKind, TableRecord};
+use crate::vending::{LocationRefused, ValidLocations};
+
+impl Catalog {
+    /// Adds a table whose metadata exists, below the warehouse's root; with `overwrite`, in the place of the table that has
+    /// the name. No file is written or removed, whatever becomes of the request.
+    ///
+    /// # Errors
+    /// `NoSuchNamespace`; `TableExists` without `overwrite`, `NameTaken`; `TableLimit`; `LocationTaken`; `BadRequest` when
+    /// the file is elsewhere or is not a table's; `Metadata` when it is missing; `CommitStateUnknown`.
+    pub async fn table_register(
+        self: &Arc<Self>,
+        warehouse: &Arc<OpenWarehouse>,
+        namespace: &NamespaceIdent,
+        request: RegisterTable,
+        max_tables: Option<u64>,
+        receipt: Option<&Receipt>,
+    ) -> Result<LoadedTable, CatalogError> {
+        let (catalog, warehouse, receipt) = (Arc::clone(self), Arc::clone(warehouse), receipt.cloned());
+        let ident = TableIdent::new(namespace.clone(), &request.name)?;
+        self.to_its_end(async move {
+            let id = TableId(fresh_ordered_uuid());
+            let vacant = catalog.new_table_location(&warehouse, &ident, id, None).await;
+            if !(request.overwrite && matches!(vacant, Err(CatalogError::TableExists(_)))) {
+                vacant?;
+            }
+            let document = catalog.document_to_register(&warehouse, &request.metadata_location).await?;
+            let locations = ValidLocations::of(&document.metadata, &warehouse.root)?;
+            let loaded = LoadedTable { document, locations: Some(locations.clone()) };
+            let location = locations.table().as_str();
+            if request.overwrite
+                && catalog.pointer_overwrite(&warehouse, &ident, &loaded, location, receipt.as_ref()).await?
+            {
+                return Ok(loaded);
+            }
+            let new = NewTable {
+                id,
+                ident: &ident,
+                kind: TableKind::Table,
+                metadata_location: &loaded.document.location,
+                location,
+                now_ms: catalog.clock.now_ms(),
+            };
+            match catalog.store.table_create(warehouse.place, &new, max_tables, receipt.as_ref()).await {
+                Err(StoreError::Unavailable(cause)) => match catalog.fate_of_creation(&warehouse, &ident, id).await {
+                    Fate::Happened => Ok(loaded),
+                    Fate::NotYet | Fate::Overtaken => Err(CatalogError::Store(StoreError::Unavailable(cause))),
+                    Fate::Unknown => Err(CatalogError::CommitStateUnknown(ident.to_string(), cause.to_string())),
+                },
+                created => created.map(|()| loaded).map_err(of_table(&ident)),
+            }
+        })
+        .await
+    }
+
+    /// Lets go of a table: it leaves the catalog, and its files stay as they are, for another catalog to register.
+    /// Gives it as it stood.
+    ///
+    /// # Errors
+    /// `NoSuchTable`; `Metadata` when its document cannot be read, and then it stays.
+    pub async fn table_unregister(
+        self: &Arc<Self>,
+        warehouse: &Arc<OpenWarehouse>,
+        ident: TableIdent,
+        receipt: Option<&Receipt>,
+    ) -> Result<Arc<Document>, CatalogError> {
+        let (catalog, warehouse, receipt) = (Arc::clone(self), Arc::clone(warehouse), receipt.cloned());
+        self.to_its_end(async move {
+            let record = catalog.table_record(&warehouse, &ident).await?;
+            let turn = catalog.queues.enter(record.id).await;
+            let record = if turn.waited { catalog.table_record(&warehouse, &ident).await? } else { record };
+            let document = catalog.documents.get(&record.metadata_location).await?;
+            let dropped = catalog.store.table_drop(warehouse.place, &ident, TableKind::Table, receipt.as_ref()).await;
+            let dropped = dropped.map_err(of_table(&ident))?;
+            if dropped.metadata_location == document.location {
+                return Ok(document);
+            }
+            // A commit of another process came in between.
+            Ok(catalog.documents.get(&dropped.metadata_location).await?)
+        })
+        .await
+    }
+
+    /// Reads what is to be registered.
+    async fn document_to_register(
+        &self,
+        warehouse: &OpenWarehouse,
+        location: &str,
+    ) -> Result<Arc<Document>, CatalogError> {
+        let at = Location::parse(location).map_err(LocationRefused::from)?;
+        if !warehouse.root.contains(&at) {
+            let location = location.chars().take(200).collect();
+            return Err(LocationRefused::Outside { location, root: warehouse.root.clone() }.into());
+        }
+        self.documents.get(location).await.map_err(|error| match error {
+            MetadataError::Unreadable { .. } => CatalogError::BadRequest(error.to_string()),
+            other => other.into(),
+        })
+    }
+
+    /// Points the table of that name at another document. Gives whether there was such a table.
+    async fn pointer_overwrite(
+        &self,
+        warehouse: &OpenWarehouse,
+        ident: &TableIdent,
+        new: &LoadedTable,
+        location: &str,
+        receipt: Option<&Receipt>,
+    ) -> Result<bool, CatalogError> {
+        for _ in 0..ATTEMPTS {
+            let found = self.store.table_get(warehouse.place, ident).await.map_err(of_table(ident))?;
+            let Some(record) = found.filter(|record| record.kind == TableKind::Table) else { return Ok(false) };
+            let _turn = self.queues.enter(record.id).await;
+            let swap = Swap {
+                id: record.id,
+                expected: &record.metadata_location,
+                new: &new.document.location,
+                location,
+                now_ms: self.clock.now_ms(),
+            };
+            match self.store.table_swap(warehouse.place, &swap, receipt).await {
+                Ok(()) => return Ok(true),
+                Err(StoreError::PointerMoved) => {}
+                Err(StoreError::Unavailable(cause)) => {
+                    return self.outcome_of_overwrite(warehouse, ident, &record, new, cause).await;
+                }
+                Err(error) => return Err(of_table(ident)(error)),
+            }
+        }
+        Err(CatalogError::CommitFailed(format!("Cannot register {ident}: commits to it were faster {ATTEMPTS} times")))
+    }
+
+    async fn outcome_of_overwrite(
+        &self,
+        warehouse: &OpenWarehouse,
+        ident: &TableIdent,
+        before: &TableRecord,
+        new: &LoadedTable,
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    ) -> Result<bool, CatalogError> {
+        match self.fate_of_swap(warehouse, ident, before, &new.document.location).await {
+            Fate::Happened => Ok(true),
+            Fate::NotYet => Err(CatalogError::Store(StoreError::Unavailable(cause))),
+            // What stands there need not have come from the document that was to be replaced.
+            Fate::Overtaken | Fate::Unknown => {
+                Err(CatalogError::CommitStateUnknown(ident.to_string(), cause.to_string()))
+            }
+        }
+    }
+}

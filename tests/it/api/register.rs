@@ -1,0 +1,111 @@
+//! `POST /v1/namespaces/{namespace}/register` and `POST .../tables/{table}/unregister`
+
+use serde_json::{Value, json};
+
+use crate::support::{Catalog, Tenant, create_table, create_view};
+
+const NAMESPACE: &str = "/v1/namespaces/ns";
+
+fn register(name: &str, created: &Value) -> Value {
+    json!({ "name": name, "metadata-location": created["metadata-location"] })
+}
+
+async fn with_dropped_table() -> (Catalog, Tenant, Value) {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    let created = catalog.with_table(&tenant).await;
+    catalog.delete(&tenant.key, &format!("{NAMESPACE}/tables/t")).await.ok(204);
+    (catalog, tenant, created)
+}
+
+#[tokio::test]
+async fn a_table_comes_back_under_any_name_with_the_metadata_that_it_had() {
+    let (catalog, tenant, created) = with_dropped_table().await;
+    let back = catalog.post(&tenant.key, &format!("{NAMESPACE}/register"), &register("back", &created)).await;
+    let tag = back.header("etag").to_owned();
+    assert_eq!(back.ok(200), created);
+    let loaded = catalog.get(&tenant.key, &format!("{NAMESPACE}/tables/back")).await;
+    assert_eq!(loaded.header("etag"), tag);
+    assert_eq!(loaded.ok(200), created);
+    let set = json!({ "requirements": [], "updates": [{ "action": "set-properties", "updates": { "a": "b" } }] });
+    let changed = catalog.post(&tenant.key, &format!("{NAMESPACE}/tables/back"), &set).await.ok(200);
+    assert_eq!(changed["metadata"]["metadata-log"][0]["metadata-file"], created["metadata-location"]);
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_is_refused_unless_it_is_to_be_overwritten() {
+    let (catalog, tenant, first) = with_dropped_table().await;
+    let path = format!("{NAMESPACE}/register");
+    let second = catalog.post(&tenant.key, &format!("{NAMESPACE}/tables"), &create_table("t")).await.ok(200);
+    catalog.post(&tenant.key, &format!("{NAMESPACE}/views"), &create_view("v", "select 1")).await.ok(200);
+    let mut body = register("t", &first);
+    for overwrite in [None, Some(false)] {
+        body["overwrite"] = json!(overwrite);
+        let refused = catalog.post(&tenant.key, &path, &body).await;
+        assert_eq!(refused.error(409, "AlreadyExistsException"), "Table already exists: ns.t");
+        assert_eq!(catalog.get(&tenant.key, &format!("{NAMESPACE}/tables/t")).await.ok(200), second);
+    }
+    body["overwrite"] = json!(true);
+    assert_eq!(catalog.post(&tenant.key, &path, &body).await.ok(200), first);
+    assert_eq!(catalog.get(&tenant.key, &format!("{NAMESPACE}/tables/t")).await.ok(200), first);
+    assert_eq!(catalog.post(&tenant.key, &path, &body).await.ok(200), first, "again is no other");
+
+    let mut onto_view = register("v", &second);
+    onto_view["overwrite"] = json!(true);
+    let refused = catalog.post(&tenant.key, &path, &onto_view).await;
+    assert_eq!(refused.error(409, "AlreadyExistsException"), "View with same name already exists: ns.v");
+    let mut fresh = register("fresh", &second);
+    fresh["overwrite"] = json!(true);
+    assert_eq!(catalog.post(&tenant.key, &path, &fresh).await.ok(200), second, "nothing needs to be there");
+}
+
+#[tokio::test]
+async fn files_are_no_two_tables_files() {
+    let (catalog, tenant, created) = with_dropped_table().await;
+    let path = format!("{NAMESPACE}/register");
+    catalog.post(&tenant.key, &path, &register("one", &created)).await.ok(200);
+    let twice = catalog.post(&tenant.key, &path, &register("two", &created)).await;
+    assert!(twice.error(400, "BadRequestException").contains("overlaps"));
+}
+
+#[tokio::test]
+async fn only_a_tables_metadata_below_the_warehouse_is_registered() {
+    let (catalog, tenant, created) = with_dropped_table().await;
+    let path = format!("{NAMESPACE}/register");
+    let other = catalog.tenant("other", "enterprise").await;
+    let others = catalog.with_table(&other).await;
+    let view = catalog.post(&tenant.key, &format!("{NAMESPACE}/views"), &create_view("v", "select 1")).await.ok(200);
+    let location = created["metadata-location"].as_str().unwrap();
+    for refused in [
+        json!({ "name": "x", "metadata-location": others["metadata-location"] }),
+        json!({ "name": "x", "metadata-location": "file:///etc/passwd" }),
+        json!({ "name": "x", "metadata-location": format!("{}/../../../../etc/passwd", location) }),
+        json!({ "name": "x", "metadata-location": view["metadata-location"] }),
+        json!({ "name": "x", "metadata-location": "s3://bucket/x" }),
+        json!({ "name": "x" }),
+        json!({ "metadata-location": location }),
+        json!({ "name": "x", "metadata-location": location, "overwrite": "yes" }),
+    ] {
+        catalog.post(&tenant.key, &path, &refused).await.error(400, "BadRequestException");
+    }
+    let missing = json!({ "name": "x", "metadata-location": location.replace("00000-", "00009-") });
+    let missing = catalog.post(&tenant.key, &path, &missing).await.error(404, "NotFoundException");
+    assert!(missing.starts_with("Failed to open input stream for file: "), "{missing}");
+    let nowhere = catalog.post(&tenant.key, "/v1/namespaces/none/register", &register("x", &created)).await;
+    nowhere.error(404, "NoSuchNamespaceException");
+}
+
+#[tokio::test]
+async fn a_table_that_is_unregistered_keeps_its_files() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    let created = catalog.with_table(&tenant).await;
+    let path = format!("{NAMESPACE}/tables/t/unregister");
+    let let_go = catalog.post(&tenant.key, &path, &json!({})).await.ok(200);
+    assert_eq!(let_go["metadata-location"], created["metadata-location"]);
+    assert_eq!(let_go["metadata"], created["metadata"]);
+    catalog.get(&tenant.key, &format!("{NAMESPACE}/tables/t")).await.error(404, "NoSuchTableException");
+    catalog.post(&tenant.key, &path, &json!({})).await.error(404, "NoSuchTableException");
+    let back = catalog.post(&tenant.key, &format!("{NAMESPACE}/register"), &register("t", &created)).await;
+    assert_eq!(back.ok(200), created);
+}
