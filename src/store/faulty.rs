@@ -1,5 +1,7 @@
-//! A store whose answers can be lost: what a network or a full disk does to any store, at a chosen moment.
+//! A store that is watched, and whose answers can be lost: what a network or a full disk does to any store, at a chosen
+//! moment.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,52 +12,101 @@ use uuid::Uuid;
 
 use super::*;
 
-/// What happens to the next change of a table.
+/// How the store behaves from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// As it should.
+    Up,
+    /// It does nothing and fails.
+    Down,
+    /// It does what it is asked, and its answer is lost.
+    Unheard,
+}
+
+/// What happens to the next change of a table's pointer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// It does not happen, and the answer is lost.
     NotDone,
     /// It happens, and the answer is lost.
     DoneUnheard,
-    /// It does not happen, the answer is lost, and so is the next read.
+    /// It does not happen, the answer is lost, and so is the next read of a pointer.
     NotDoneAndDeaf,
     /// Another process moves the pointer first.
     Overtaken,
 }
 
-/// A store that works as another does until a fault is set.
+/// A store that works as another does until it is told otherwise, and counts what it is asked. It lets others run before
+/// it answers, as a network would.
 pub(crate) struct FaultyStore {
     inner: Arc<dyn Store>,
+    mode: Mutex<Mode>,
     next: Mutex<Option<Fault>>,
     deaf: Mutex<bool>,
+    asked: Mutex<BTreeMap<&'static str, usize>>,
 }
 
 impl FaultyStore {
     pub(crate) fn new(inner: Arc<dyn Store>) -> Self {
-        Self { inner, next: Mutex::new(None), deaf: Mutex::new(false) }
+        Self {
+            inner,
+            mode: Mutex::new(Mode::Up),
+            next: Mutex::new(None),
+            deaf: Mutex::new(false),
+            asked: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn set(&self, mode: Mode) {
+        *self.mode.lock() = mode;
     }
 
     pub(crate) fn fail_next(&self, fault: Fault) {
         *self.next.lock() = Some(fault);
     }
 
-    /// Makes the change, unless a fault is set that says otherwise.
-    async fn perhaps(
-        &self,
-        change: impl Future<Output = Result<()>> + Send,
-        overtaken: impl Fn() -> StoreError + Send,
-    ) -> Result<()> {
+    /// How often a method was called.
+    pub(crate) fn asked(&self, method: &str) -> usize {
+        self.asked.lock().get(method).copied().unwrap_or(0)
+    }
+
+    /// How often any was.
+    pub(crate) fn asked_at_all(&self) -> usize {
+        self.asked.lock().values().sum()
+    }
+
+    /// Does what was asked, unless it is told otherwise.
+    async fn perhaps<T>(&self, method: &'static str, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        *self.asked.lock().entry(method).or_default() += 1;
+        tokio::task::yield_now().await;
+        let mode = *self.mode.lock();
+        match mode {
+            Mode::Up => {}
+            Mode::Down => return Err(lost()),
+            Mode::Unheard => return work.await.and_then(|_| Err(lost())),
+        }
+        if method == "table_get" && std::mem::take(&mut *self.deaf.lock()) {
+            return Err(lost());
+        }
+        let Some(overtaken) = overtaken(method) else { return work.await };
         let fault = self.next.lock().take();
         *self.deaf.lock() = fault == Some(Fault::NotDoneAndDeaf);
         match fault {
-            None => change.await,
-            Some(Fault::DoneUnheard) => {
-                change.await?;
-                Err(lost())
-            }
+            None => work.await,
+            Some(Fault::DoneUnheard) => work.await.and_then(|_| Err(lost())),
             Some(Fault::NotDone | Fault::NotDoneAndDeaf) => Err(lost()),
-            Some(Fault::Overtaken) => Err(overtaken()),
+            Some(Fault::Overtaken) => Err(overtaken),
         }
+    }
+}
+
+/// What a change of a pointer is told when another was faster; none for other methods.
+fn overtaken(method: &str) -> Option<StoreError> {
+    match method {
+        "table_create" => Some(StoreError::AlreadyExists(Resource::Table)),
+        "table_swap" => Some(StoreError::PointerMoved),
+        "table_transact" => Some(StoreError::InTransaction { at: 0, error: Box::new(StoreError::PointerMoved) }),
+        _ => None,
     }
 }
 
@@ -68,43 +119,8 @@ macro_rules! store_with_faults {
         #[async_trait]
         impl Store for FaultyStore {
             $(async fn $name(&self, $($argument: $kind),*) -> Result<$given> {
-                self.inner.$name($($argument),*).await
+                self.perhaps(stringify!($name), self.inner.$name($($argument),*)).await
             })*
-
-            async fn table_get(&self, place: Place, ident: &TableIdent) -> Result<Option<TableRecord>> {
-                if std::mem::take(&mut *self.deaf.lock()) {
-                    return Err(lost());
-                }
-                self.inner.table_get(place, ident).await
-            }
-
-            async fn table_create(
-                &self,
-                place: Place,
-                new: &NewTable<'_>,
-                max_tables: Option<u64>,
-                receipt: Option<&Receipt>,
-            ) -> Result<()> {
-                self.perhaps(self.inner.table_create(place, new, max_tables, receipt), || {
-                    StoreError::AlreadyExists(Resource::Table)
-                })
-                .await
-            }
-
-            async fn table_swap(&self, place: Place, swap: &Swap<'_>, receipt: Option<&Receipt>) -> Result<()> {
-                self.perhaps(self.inner.table_swap(place, swap, receipt), || StoreError::PointerMoved).await
-            }
-
-            async fn table_transact(
-                &self,
-                place: Place,
-                changes: Vec<TableChange>,
-                max_tables: Option<u64>,
-                receipt: Option<&Receipt>,
-            ) -> Result<()> {
-                let overtaken = || StoreError::InTransaction { at: 0, error: Box::new(StoreError::PointerMoved) };
-                self.perhaps(self.inner.table_transact(place, changes, max_tables, receipt), overtaken).await
-            }
         }
     };
 }
@@ -133,6 +149,10 @@ store_with_faults! {
     fn namespace_list(place: Place, parent: Option<&NamespaceIdent>, page: &PageRequest) -> Page<NamespaceIdent>;
     fn namespace_update_properties(place: Place, namespace: &NamespaceIdent, updates: &Properties, removals: &[String], receipt: Option<&Receipt>) -> PropertyChanges;
     fn namespace_drop(place: Place, namespace: &NamespaceIdent, receipt: Option<&Receipt>) -> ();
+    fn table_create(place: Place, new: &NewTable<'_>, max_tables: Option<u64>, receipt: Option<&Receipt>) -> ();
+    fn table_get(place: Place, ident: &TableIdent) -> Option<TableRecord>;
+    fn table_swap(place: Place, swap: &Swap<'_>, receipt: Option<&Receipt>) -> ();
+    fn table_transact(place: Place, changes: Vec<TableChange>, max_tables: Option<u64>, receipt: Option<&Receipt>) -> ();
     fn table_list(place: Place, namespace: &NamespaceIdent, kind: TableKind, page: &PageRequest) -> Page<String>;
     fn table_drop(place: Place, ident: &TableIdent, kind: TableKind, receipt: Option<&Receipt>) -> TableRecord;
     fn table_rename(place: Place, from: &TableIdent, to: &TableIdent, kind: TableKind, receipt: Option<&Receipt>) -> ();
