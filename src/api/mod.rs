@@ -20,6 +20,7 @@ mod register;
 mod router;
 mod service;
 mod tables;
+mod transactions;
 mod views;
 
 use std::sync::Arc;

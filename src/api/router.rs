@@ -7,11 +7,12 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use super::{
-    Api, caller, commit, config, error, functions, health, metrics, namespaces, oauth, register, tables, views,
+    Api, caller, commit, config, error, functions, health, metrics, namespaces, oauth, register, tables, transactions,
+    views,
 };
 
 /// What the catalog can do, as `GET /v1/config` tells clients: they compare these texts exactly.
-pub(super) const ENDPOINTS: [&str; 28] = [
+pub(super) const ENDPOINTS: [&str; 29] = [
     "GET /v1/{prefix}/namespaces",
     "POST /v1/{prefix}/namespaces",
     "GET /v1/{prefix}/namespaces/{namespace}",
@@ -25,6 +26,7 @@ pub(super) const ENDPOINTS: [&str; 28] = [
     "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}",
     "DELETE /v1/{prefix}/namespaces/{namespace}/tables/{table}",
     "POST /v1/{prefix}/tables/rename",
+    "POST /v1/{prefix}/transactions/commit",
     "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/metrics",
     "GET /v1/{prefix}/namespaces/{namespace}/tables/{table}/credentials",
     "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/unregister",
@@ -66,6 +68,7 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
             .route(&at("/namespaces/{namespace}/functions"), get(functions::list))
             .route(&at("/namespaces/{namespace}/functions/{function}"), get(functions::load))
             .route(&at("/tables/rename"), post(tables::rename))
+            .route(&at("/transactions/commit"), post(transactions::commit))
             .route(&at("/namespaces/{namespace}/views"), get(views::list).post(views::create))
             .route(
                 &at("/namespaces/{namespace}/views/{view}"),

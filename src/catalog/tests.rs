@@ -1,3 +1,4 @@
+mod transactions;
 mod views;
 
 use std::path::Path;

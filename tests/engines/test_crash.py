@@ -14,7 +14,7 @@ import requests
 from pyiceberg.catalog.rest import RestCatalog
 
 from support import documents
-from support.rest import Rest, answer
+from support.rest import Rest, answer, empty
 from support.rows import SIGHTINGS, in_order, sightings
 from support.server import Server
 from test_pyiceberg_tables import path_of
@@ -144,6 +144,79 @@ def test_every_acknowledged_change_survives_a_kill(make_server: Callable[..., Se
         check(server, writers)
     server.stop()
     assert not list(server.data_dir.rglob("*.tmp*")), "a half-written file is left"
+
+
+@dataclass
+class Transactor:
+    """A stream of transactions over two tables of its own, two of everybody's, and a new one each time."""
+
+    number: int
+    sent: int = 0
+    created: set[str] = field(default_factory=set)
+
+    @property
+    def tables(self) -> list[str]:
+        return [f"left_{self.number}", f"right_{self.number}"]
+
+
+def transact(server: Server, writer: Transactor, stream: Stream) -> None:
+    """Sends transactions without end; the death of the server ends it."""
+    rest = Rest(server.uri, server.key)
+    try:
+        while True:
+            writer.sent += 1
+            mark = documents.set_properties(**{f"mark.{writer.number}.{writer.sent}": "1"})
+            new = f"new_{writer.number}_{writer.sent}"
+            changes = [documents.table_change(NAMESPACE, table, [mark]) for table in ("all_1", "all_2", *writer.tables)]
+            # Not in the order of their names, and not in the same one each time.
+            random.Random(writer.sent).shuffle(changes)
+            empty(rest.transact([*changes, documents.creation(NAMESPACE, new)]))
+            writer.created.add(new)
+            stream.acknowledged()
+    except requests.ConnectionError:
+        return
+
+
+def check_transactions(server: Server, writers: list[Transactor]) -> None:
+    """Every transaction is in all of its tables or in none, and every acknowledged one is there."""
+    rest = Rest(server.uri, server.key)
+    names = {entry["name"] for entry in answer(rest.get(f"/namespaces/{NAMESPACE}/tables"))["identifiers"]}
+    shared = [set(rest.load(NAMESPACE, table)["metadata"]["properties"]) for table in ("all_1", "all_2")]
+    for writer in writers:
+        own = [set(rest.load(NAMESPACE, table)["metadata"]["properties"]) for table in writer.tables]
+        for number in range(1, writer.sent + 1):
+            mark, new = f"mark.{writer.number}.{number}", f"new_{writer.number}_{number}"
+            there = {mark in properties for properties in (*own, *shared)} | {new in names}
+            assert len(there) == 1, f"transaction {number} of {writer.number} is half there"
+        # What was acknowledged is there, since its new table is.
+        assert writer.created <= names
+    for name in names:
+        json.loads(path_of(rest.load(NAMESPACE, name)["metadata-location"]).read_bytes())
+
+
+@pytest.mark.timeout(240)
+def test_a_transaction_survives_a_kill_whole_or_not_at_all(make_server: Callable[..., Server]) -> None:
+    server = make_server("crash-transactions")
+    server.start()
+    rest = Rest(server.uri, server.key)
+    rest.create_namespace(NAMESPACE)
+    writers = [Transactor(number) for number in range(WRITERS)]
+    for name in ("all_1", "all_2", *(table for writer in writers for table in writer.tables)):
+        rest.create_table(NAMESPACE, documents.table(name))
+    moments = random.Random(11)
+    for _ in range(ROUNDS):
+        stream = Stream(moments.randint(5, 40))
+        threads = [threading.Thread(target=transact, args=(server, writer, stream)) for writer in writers]
+        for thread in threads:
+            thread.start()
+        assert stream.reached.wait(60), "the stream of transactions stands still"
+        server.kill()
+        for thread in threads:
+            thread.join(30)
+            assert not thread.is_alive()
+        server.start()
+        check_transactions(server, writers)
+    server.stop()
 
 
 @pytest.mark.timeout(240)

@@ -46,7 +46,7 @@ SIGN_IN = {
 @pytest.fixture(scope="module")
 def server(make_server: Callable[..., Server]) -> Server:
     """A server of its own: this client looks at every namespace whenever it looks for a table."""
-    server = make_server("duckdb")
+    server = make_server("duckdb", env={"TIDEWATER_LOG__LEVEL": "info,tidewater::api=debug"})
     server.start()
     return server
 
@@ -293,6 +293,55 @@ def test_a_transaction_over_two_tables_lands(catalog: Catalog, namespace: str, d
     duck.execute("COMMIT")
     for table in ("a", "b"):
         assert in_order(catalog.load_table((namespace, table)).scan().to_arrow()) == [(1,)]
+
+
+def test_a_transaction_over_several_tables_is_seen_whole_or_not_at_all(
+    server: Server, rest: Rest, catalog: Catalog, namespace: str, duck: duckdb.DuckDBPyConnection
+) -> None:
+    tables = ("a", "b")
+    for table in tables:
+        duck.execute(f"CREATE TABLE ic.{namespace}.{table} (id BIGINT)")
+        duck.execute(f"INSERT INTO ic.{namespace}.{table} VALUES (1), (2)")
+
+    def change() -> None:
+        duck.execute("BEGIN")
+        duck.execute(f"INSERT INTO ic.{namespace}.a VALUES (3)")
+        duck.execute(f"DELETE FROM ic.{namespace}.b WHERE id = 1")
+        duck.execute(f"UPDATE ic.{namespace}.b SET id = 20 WHERE id = 2")
+
+    def seen() -> dict[str, list[tuple]]:
+        return {table: in_order(catalog.load_table((namespace, table)).scan().to_arrow()) for table in tables}
+
+    before = seen()
+    pointers = [rest.load(namespace, table)["metadata-location"] for table in tables]
+    change()
+    assert seen() == before, "nothing is seen before the commit"
+    duck.execute("ROLLBACK")
+    assert seen() == before
+    assert [rest.load(namespace, table)["metadata-location"] for table in tables] == pointers
+    change()
+    duck.execute("COMMIT")
+    assert seen() == {"a": [(1,), (2,), (3,)], "b": [(20,)]}
+    assert "/transactions/commit" in server.stderr(), "it commits in another way, and these tests show nothing"
+
+
+def test_of_two_transactions_over_the_same_tables_one_is_undone_whole(
+    attach: Connect, catalog: Catalog, namespace: str
+) -> None:
+    first, second = attach(), attach()
+    for table in ("a", "b", "c"):
+        first.execute(f"CREATE TABLE ic.{namespace}.{table} (id BIGINT)")
+        first.execute(f"INSERT INTO ic.{namespace}.{table} VALUES (0)")
+    for duck, number, tables in ((first, 1, "ab"), (second, 2, "bc")):
+        duck.execute("BEGIN")
+        for table in tables:
+            duck.execute(f"DELETE FROM ic.{namespace}.{table} WHERE id = 0")
+            duck.execute(f"INSERT INTO ic.{namespace}.{table} VALUES ({number})")
+    first.execute("COMMIT")
+    with pytest.raises(duckdb.Error, match="Requirement failed|onflict|CommitFailed"):
+        second.execute("COMMIT")
+    seen = {table: in_order(catalog.load_table((namespace, table)).scan().to_arrow()) for table in "abc"}
+    assert seen == {"a": [(1,)], "b": [(1,)], "c": [(0,)]}, "both tables of the first, none of the second"
 
 
 def test_of_two_writers_from_the_same_state_nothing_is_lost(attach: Connect, catalog: Catalog, namespace: str) -> None:

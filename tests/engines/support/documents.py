@@ -64,6 +64,22 @@ def append(made: dict[str, Any], branch: str = "main") -> list[dict[str, Any]]:
     return [{"action": "add-snapshot", "snapshot": made}, reference]
 
 
+def table_change(namespace: str, table: str, updates: list, requirements: list | None = None) -> dict[str, Any]:
+    """A table's part of a transaction."""
+    identifier = {"namespace": [namespace], "name": table}
+    return {"identifier": identifier, "requirements": requirements or [], "updates": updates}
+
+
+def creation(namespace: str, table: str) -> dict[str, Any]:
+    """The part of a transaction that creates a table, as the last step of a staged create does."""
+    updates = [
+        {"action": "upgrade-format-version", "format-version": 2},
+        {"action": "add-schema", "schema": SCHEMA},
+        {"action": "set-current-schema", "schema-id": -1},
+    ]
+    return table_change(namespace, table, updates, [{"type": "assert-create"}])
+
+
 def assert_uuid(metadata: dict[str, Any]) -> dict[str, Any]:
     return {"type": "assert-table-uuid", "uuid": metadata["table-uuid"]}
 

@@ -73,6 +73,9 @@ class Rest:
         body = {"requirements": requirements or [], "updates": updates}
         return self.post(f"/namespaces/{namespace}/tables/{segment(table)}", json=body)
 
+    def transact(self, changes: list[dict]) -> requests.Response:
+        return self.post("/transactions/commit", json={"table-changes": changes})
+
 
 def answer(response: requests.Response, status: int = 200) -> dict:
     """The body of a success, checked to be one."""

@@ -37,6 +37,12 @@ async fn another_organisation_s_names_are_as_good_as_none() {
         (Method::POST, "/v1/namespaces/ns/register", json!({ "name": "w", "metadata-location": "file:///w" })),
         (Method::GET, "/v1/namespaces/ns/functions", json!(null)),
         (Method::POST, "/v1/tables/rename", rename("t")),
+        (
+            Method::POST,
+            "/v1/transactions/commit",
+            json!({ "table-changes": [{ "identifier": { "namespace": ["ns"], "name": "t" },
+                "requirements": [], "updates": [] }] }),
+        ),
         (Method::GET, "/v1/namespaces/ns/views", json!(null)),
         (Method::GET, "/v1/namespaces/ns/views/v", json!(null)),
         (Method::HEAD, "/v1/namespaces/ns/views/v", json!(null)),

@@ -14,4 +14,5 @@ mod oauth;
 mod register;
 mod roles;
 mod tables;
+mod transactions;
 mod views;

@@ -41,6 +41,12 @@ async fn a_reader_looks_and_changes_nothing() {
             json!({ "source": { "namespace": ["ns"], "name": "t" },
             "destination": { "namespace": ["ns"], "name": "u" } }),
         ),
+        (
+            Method::POST,
+            "/v1/transactions/commit",
+            json!({ "table-changes": [{ "identifier": { "namespace": ["ns"], "name": "u" },
+                "requirements": [], "updates": [] }] }),
+        ),
         (Method::POST, "/v1/namespaces/ns/views", create_view("w", "select 1")),
         (Method::POST, "/v1/namespaces/ns/views/v", json!({ "requirements": [], "updates": [] })),
         (Method::POST, "/v1/namespaces/ns/register-view", json!({ "name": "x", "metadata-location": "file:///x" })),

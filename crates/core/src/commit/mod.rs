@@ -24,7 +24,7 @@ pub use update::TableUpdate;
 pub(crate) use update::{properties_to_remove, properties_to_set, uuid_to_assign};
 
 use crate::document::DocumentError;
-use crate::document::json::{Object, array};
+use crate::document::json::Object;
 
 /// Why a commit is refused. The text is the `error.message` that the client reads.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -101,11 +101,14 @@ impl TableCommit {
     /// Reads the body of a transaction: commits to several tables, each with its identifier.
     ///
     /// # Errors
-    /// As [`TableCommit::parse`], and when a commit does not name its table.
+    /// As [`TableCommit::parse`], and when there is no commit, or one does not name its table.
     pub fn parse_transaction(body: &[u8]) -> Result<Vec<Self>, CommitError> {
         let object = Object::parse("transaction", utf8(body)?)?;
         let commits =
             object.array("table-changes")?.into_iter().map(Self::read).collect::<Result<Vec<Self>, CommitError>>()?;
+        if commits.is_empty() {
+            return Err(CommitError::bad("Invalid transaction: its table-changes are empty"));
+        }
         if commits.iter().any(|commit| commit.identifier.is_none()) {
             return Err(CommitError::bad("Invalid transaction: each of its table-changes needs an identifier"));
         }
@@ -120,7 +123,11 @@ impl TableCommit {
 
     fn read(text: &str) -> Result<Self, CommitError> {
         let object = Object::parse("commit", text)?;
-        let parts = |key: &str| Ok::<_, CommitError>(object.get(key).map(array).transpose()?.unwrap_or_default());
+        // Both must be there, though `null` counts as none: a client in Go writes an empty list so.
+        let parts = |key: &str| match object.raw(key) {
+            Some("null") => Ok(Vec::new()),
+            _ => object.array(key),
+        };
         let requirements =
             parts("requirements")?.into_iter().map(TableRequirement::parse).collect::<Result<Vec<_>, _>>()?;
         let updates = parts("updates")?.into_iter().map(TableUpdate::parse).collect::<Result<Vec<_>, _>>()?;

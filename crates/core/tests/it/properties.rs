@@ -105,7 +105,7 @@ proptest! {
         };
         let mut all: Vec<Value> = good.iter().map(|kind| requirement(*kind, 0)).collect();
         let check = |all: &[Value]| {
-            let commit = TableCommit::parse(json!({ "requirements": all }).to_string().as_bytes()).unwrap();
+            let commit = TableCommit::parse(json!({ "requirements": all, "updates": [] }).to_string().as_bytes()).unwrap();
             check_requirements(&commit.requirements, Some(&table))
         };
         prop_assert_eq!(check(&all), Ok(()));
@@ -131,7 +131,7 @@ proptest! {
     ) {
         let table = start(version);
         let updates: Vec<Value> = steps.iter().flat_map(|step| changes(step, &table)).collect();
-        let mut body = json!({ "updates": updates }).to_string();
+        let mut body = json!({ "requirements": [], "updates": updates }).to_string();
         for at in at {
             let colons: Vec<usize> = body.match_indices(':').map(|(position, _)| position + 1).collect();
             let start = colons[at.index(colons.len())];

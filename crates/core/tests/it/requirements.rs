@@ -83,21 +83,41 @@ fn what_is_unknown_or_malformed_is_a_bad_request_that_says_what() {
     let cases = [
         ("{", "Malformed JSON"),
         ("[]", "Invalid commit"),
-        (r#"{"updates": 1}"#, "Invalid array"),
-        (r#"{"requirements": [{"type": "assert-weather"}]}"#, "Unknown table requirement: assert-weather"),
+        (r#"{"updates": []}"#, "missing field 'requirements'"),
+        (r#"{"requirements": []}"#, "missing field 'updates'"),
+        (r#"{"requirements": [], "updates": 1}"#, "field 'updates' must be an array: 1"),
         (
-            r#"{"requirements": [{"type": "assert-view-uuid", "uuid": "x"}]}"#,
+            r#"{"requirements": [{"type": "assert-weather"}], "updates": []}"#,
+            "Unknown table requirement: assert-weather",
+        ),
+        (
+            r#"{"requirements": [{"type": "assert-view-uuid", "uuid": "x"}], "updates": []}"#,
             "Unknown table requirement: assert-view-uuid",
         ),
-        (r#"{"requirements": [{}]}"#, "Invalid requirement: missing field 'type'"),
-        (r#"{"updates": [{"action": "add-view-version"}]}"#, "Unknown table update: add-view-version"),
-        (r#"{"updates": [{"action": "set-location"}]}"#, "Invalid update: missing field 'location'"),
-        (r#"{"updates": [{"action": "set-location", "location": 5}]}"#, "field 'location' must be a string: 5"),
-        (r#"{"updates": [{"action": "set-properties", "updates": {"a": null}}]}"#, "must be a map of strings"),
-        (r#"{"updates": [{"action": "set-current-schema", "schema-id": 99999999999}]}"#, "must be a 32-bit integer"),
-        (r#"{"updates": [{"action": "assign-uuid", "uuid": "nope"}]}"#, "Invalid UUID: nope"),
+        (r#"{"requirements": [{}], "updates": []}"#, "Invalid requirement: missing field 'type'"),
         (
-            r#"{"requirements": [{"type": "assert-create"}, {"type": "assert-current-schema-id", "current-schema-id": 0}]}"#,
+            r#"{"requirements": [], "updates": [{"action": "add-view-version"}]}"#,
+            "Unknown table update: add-view-version",
+        ),
+        (
+            r#"{"requirements": [], "updates": [{"action": "set-location"}]}"#,
+            "Invalid update: missing field 'location'",
+        ),
+        (
+            r#"{"requirements": [], "updates": [{"action": "set-location", "location": 5}]}"#,
+            "field 'location' must be a string: 5",
+        ),
+        (
+            r#"{"requirements": [], "updates": [{"action": "set-properties", "updates": {"a": null}}]}"#,
+            "must be a map of strings",
+        ),
+        (
+            r#"{"requirements": [], "updates": [{"action": "set-current-schema", "schema-id": 99999999999}]}"#,
+            "must be a 32-bit integer",
+        ),
+        (r#"{"requirements": [], "updates": [{"action": "assign-uuid", "uuid": "nope"}]}"#, "Invalid UUID: nope"),
+        (
+            r#"{"requirements": [{"type": "assert-create"}, {"type": "assert-current-schema-id", "current-schema-id": 0}], "updates": []}"#,
             "Invalid create requirements",
         ),
     ];
@@ -116,11 +136,24 @@ fn what_is_unknown_or_malformed_is_a_bad_request_that_says_what() {
 fn a_transaction_names_the_table_of_each_commit() {
     let body = json!({"table-changes": [
         {"identifier": {"namespace": ["a", "b"], "name": "t"}, "requirements": [], "updates": []},
-        {"identifier": {"namespace": ["c"], "name": "u"}, "updates": [{"action": "remove-snapshots", "snapshot-ids": []}]},
+        {"identifier": {"namespace": ["c"], "name": "u"}, "requirements": [], "updates": [{"action": "remove-snapshots", "snapshot-ids": []}]},
     ]});
     let commits = TableCommit::parse_transaction(body.to_string().as_bytes()).unwrap();
     let names: Vec<_> = commits.iter().map(|commit| commit.identifier.clone().unwrap()).collect();
     assert_eq!((names[0].namespace.len(), names[0].name.as_str(), names[1].name.as_str()), (2, "t", "u"));
-    let nameless = json!({"table-changes": [{"updates": []}]});
-    assert!(TableCommit::parse_transaction(nameless.to_string().as_bytes()).is_err());
+    for refused in [
+        json!({"table-changes": [{"requirements": [], "updates": []}]}),
+        json!({"table-changes": [{"identifier": {"namespace": ["a"], "name": "t"}, "requirements": []}]}),
+        json!({"table-changes": []}),
+        json!({"table-changes": {}}),
+        json!({}),
+    ] {
+        assert!(TableCommit::parse_transaction(refused.to_string().as_bytes()).is_err(), "{refused}");
+    }
+}
+
+#[test]
+fn null_is_an_empty_list_of_requirements_or_updates() {
+    let commit = TableCommit::parse(br#"{"requirements": null, "updates": null}"#).unwrap();
+    assert!(commit.requirements.is_empty() && commit.updates.is_empty());
 }

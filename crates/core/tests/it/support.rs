@@ -34,7 +34,7 @@ pub(crate) fn value(document: &TableMetadata) -> Value {
 }
 
 pub(crate) fn updates(updates: &Value) -> TableCommit {
-    TableCommit::parse(json!({ "updates": updates }).to_string().as_bytes()).unwrap()
+    TableCommit::parse(json!({ "requirements": [], "updates": updates }).to_string().as_bytes()).unwrap()
 }
 
 /// The document after a commit of these updates, or `None` when nothing changed.
@@ -47,7 +47,7 @@ pub(crate) fn try_commit_in(
     changes: &Value,
     context: &Context<'_>,
 ) -> Result<Option<TableMetadata>, CommitError> {
-    let body = json!({ "updates": changes }).to_string();
+    let body = json!({ "requirements": [], "updates": changes }).to_string();
     let commit = TableCommit::parse(body.as_bytes())?;
     Ok(match apply_updates(base, &commit.updates, context)? {
         Outcome::Unchanged => None,
@@ -74,7 +74,7 @@ pub(crate) fn conflict(base: &TableMetadata, changes: &Value) -> String {
 }
 
 pub(crate) fn requirement(base: Option<&TableMetadata>, requirement: &Value) -> Result<(), String> {
-    let body = json!({ "requirements": [requirement] }).to_string();
+    let body = json!({ "requirements": [requirement], "updates": [] }).to_string();
     let commit = TableCommit::parse(body.as_bytes()).unwrap();
     check_requirements(&commit.requirements, base).map_err(|error| error.to_string())
 }

@@ -1,0 +1,125 @@
+//! Transactions whose answers are lost, or that others overtake.
+
+use super::*;
+
+fn other() -> TableIdent {
+    TableIdent::new(namespace(), "u").unwrap()
+}
+
+fn part(ident: &TableIdent, key: &str) -> TableCommit {
+    let identifier = json!({ "namespace": ["ns"], "name": ident.name() });
+    let body = json!({ "table-changes": [{ "identifier": identifier, "requirements": [],
+        "updates": [{ "action": "set-properties", "updates": { key: "v" } }] }] });
+    TableCommit::parse_transaction(body.to_string().as_bytes()).unwrap().remove(0)
+}
+
+fn creation(name: &str) -> TableCommit {
+    let body = json!({ "table-changes": [{ "identifier": { "namespace": ["ns"], "name": name },
+        "requirements": [{ "type": "assert-create" }],
+        "updates": [{ "action": "add-schema", "schema": { "type": "struct", "fields": [
+            { "id": 1, "name": "x", "required": false, "type": "long" }] } },
+            { "action": "set-current-schema", "schema-id": -1 }] }] });
+    TableCommit::parse_transaction(body.to_string().as_bytes()).unwrap().remove(0)
+}
+
+impl Fixture {
+    /// With the table `ns.u` beside `ns.t`.
+    async fn with_two_tables() -> Self {
+        let fixture = Self::new().await;
+        fixture.catalog.table_create(&fixture.warehouse, &namespace(), create_request("u"), None, None).await.unwrap();
+        fixture
+    }
+
+    /// Sets a property of both tables, and creates a third.
+    async fn transact(&self, key: &str) -> Result<(), CatalogError> {
+        let commits = vec![part(&table(), key), creation(key), part(&other(), key)];
+        self.catalog.transaction_commit(&self.warehouse, commits, None, None).await
+    }
+
+    /// Whether [`Self::transact`] happened; it must be whole.
+    async fn transacted(&self, key: &str) -> bool {
+        let mut seen = Vec::new();
+        for ident in [table(), other()] {
+            let loaded = self.catalog.table_load(&self.warehouse, &ident).await.unwrap();
+            seen.push(loaded.document.metadata.properties().contains_key(key));
+        }
+        let created = TableIdent::new(namespace(), key).unwrap();
+        seen.push(self.catalog.table_load(&self.warehouse, &created).await.is_ok());
+        assert!(seen.iter().all(|one| *one == seen[0]), "all or none: {seen:?}");
+        seen[0]
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_whose_answer_was_lost_is_acknowledged_if_it_happened() {
+    let fixture = Fixture::with_two_tables().await;
+    fixture.store.fail_next(Fault::DoneUnheard);
+    fixture.transact("a").await.unwrap();
+    assert!(fixture.transacted("a").await);
+}
+
+#[tokio::test]
+async fn a_transaction_whose_answer_was_lost_is_refused_if_it_did_not_happen() {
+    let fixture = Fixture::with_two_tables().await;
+    fixture.store.fail_next(Fault::NotDone);
+    let refused = fixture.transact("a").await;
+    assert!(matches!(refused, Err(CatalogError::Store(StoreError::Unavailable(_)))), "{refused:?}");
+    assert!(!fixture.transacted("a").await);
+    fixture.transact("a").await.unwrap();
+    assert!(fixture.transacted("a").await);
+}
+
+#[tokio::test]
+async fn a_transaction_of_which_not_all_is_known_says_so_and_its_documents_stay() {
+    let fixture = Fixture::with_two_tables().await;
+    let before = fixture.metadata_files();
+    fixture.store.fail_next(Fault::NotDoneAndDeaf);
+    let unknown = fixture.transact("a").await;
+    let Err(CatalogError::CommitStateUnknown(tables, _)) = &unknown else { panic!("{unknown:?}") };
+    assert_eq!(tables, "ns.a, ns.t, ns.u");
+    assert_eq!(fixture.metadata_files(), before + 3);
+}
+
+#[tokio::test]
+async fn a_transaction_that_was_overtaken_is_applied_again_and_leaves_no_other_document() {
+    let fixture = Fixture::with_two_tables().await;
+    let before = fixture.metadata_files();
+    fixture.store.fail_next(Fault::Overtaken);
+    fixture.transact("a").await.unwrap();
+    assert!(fixture.transacted("a").await);
+    assert_eq!(fixture.metadata_files(), before + 3);
+}
+
+#[tokio::test]
+async fn a_transaction_runs_to_its_end_though_its_caller_has_gone() {
+    let fixture = Fixture::with_two_tables().await;
+    {
+        let mut abandoned = Box::pin(fixture.transact("a"));
+        assert!(futures_util::poll!(&mut abandoned).is_pending());
+    }
+    fixture.catalog.finish().await;
+    assert!(fixture.transacted("a").await);
+}
+
+#[tokio::test]
+async fn a_lost_commit_is_found_in_the_history_that_others_built_on_it() {
+    let fixture = Fixture::new().await;
+    let before = fixture.catalog.table_record(&fixture.warehouse, &table()).await.unwrap();
+    let mine = fixture.commit("mine").await.unwrap().document.location.clone();
+    let fate_of =
+        async |location: &str| fixture.catalog.fate_of_swap(&fixture.warehouse, &table(), &before, location).await;
+    assert_eq!(fate_of(&mine).await, fate::Fate::Happened);
+    fixture.commit("theirs").await.unwrap();
+    assert_eq!(fate_of(&mine).await, fate::Fate::Happened);
+    assert_eq!(fate_of("file:///never").await, fate::Fate::Overtaken);
+    assert_eq!(fate_of(&before.metadata_location).await, fate::Fate::Happened);
+
+    // A history that is too short tells nothing.
+    let short = json!({ "requirements": [], "updates": [{ "action": "set-properties",
+        "updates": { "write.metadata.previous-versions-max": "1" } }] });
+    let short = TableCommit::parse(short.to_string().as_bytes()).unwrap();
+    fixture.catalog.table_commit(&fixture.warehouse, table(), short, None, None).await.unwrap();
+    assert_eq!(fate_of(&mine).await, fate::Fate::Unknown);
+    fixture.catalog.table_drop(&fixture.warehouse, &table(), None).await.unwrap();
+    assert_eq!(fate_of(&mine).await, fate::Fate::Unknown);
+}
