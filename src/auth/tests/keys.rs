@@ -132,7 +132,8 @@ async fn refusals_say_what_is_wrong_and_keep_the_credential_to_themselves() {
     let (_, good) = world.key(Role::Reader, None).await;
     let server = world.server();
     let unknown = key_text(&[9; 32]).expose().clone();
-    let mistyped = good.replace(&good[10..11], if &good[10..11] == "A" { "B" } else { "A" });
+    let mut mistyped = good.clone();
+    mistyped.replace_range(10..11, if &good[10..11] == "A" { "B" } else { "A" });
     let cut_off = &good[..good.len() - 1];
     let cases: Vec<(Option<String>, &str)> = vec![
         (None, "no credential"),
