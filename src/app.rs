@@ -11,6 +11,7 @@ use crate::auth::{AuthSettings, Authenticator};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::idempotency::Idempotency;
 use crate::metadata::Documents;
 use crate::server::Server;
 use crate::storage::Storage;
@@ -42,6 +43,11 @@ impl App {
             catalog,
             authenticator,
             quota: Arc::new(Quota::new(Arc::clone(&store), clock.clone())),
+            idempotency: Arc::new(Idempotency::new(
+                Arc::clone(&store),
+                clock.clone(),
+                config.api.idempotency_key_lifetime(),
+            )),
             store,
             clock,
             settings: config.api.clone(),
@@ -88,13 +94,16 @@ impl App {
         let Self { server, api, .. } = self;
         let served = CancellationToken::new();
         let (authenticator, quota) = (Arc::clone(&api.authenticator), Arc::clone(&api.quota));
-        let (no_sign_in, no_request) = (served.clone(), served.clone());
+        let idempotency = Arc::clone(&api.idempotency);
+        let (no_sign_in, no_request, no_change) = (served.clone(), served.clone(), served.clone());
         let keys = tokio::spawn(async move { authenticator.run(no_sign_in.cancelled()).await });
         let usage = tokio::spawn(async move { quota.run(no_request.cancelled()).await });
+        let receipts = tokio::spawn(async move { idempotency.run(no_change.cancelled()).await });
         server.serve(shutdown, api.settings.shutdown_grace()).await;
         api.catalog.finish().await;
         served.cancel();
         keys.await.context("the task that writes when keys were used has failed")?;
+        receipts.await.context("the task that removes expired answers has failed")?;
         usage.await.context("the task that writes usage has failed")
     }
 }

@@ -13,6 +13,7 @@ use tidewater_core::access::Action;
 
 use super::Api;
 use super::error::ApiError;
+use super::idempotency::Once;
 use super::path::PathParameters;
 use crate::auth::Caller;
 use crate::catalog::OpenWarehouse;
@@ -112,6 +113,8 @@ impl<P: Permission> FromRequestParts<Arc<Api>> for Allowed<P> {
 pub(super) struct Scope<P> {
     pub(super) caller: Arc<Caller>,
     pub(super) warehouse: Arc<OpenWarehouse>,
+    /// Whether what is asked for may have been done before.
+    pub(super) once: Once,
     permission: PhantomData<P>,
 }
 
@@ -122,6 +125,7 @@ impl<P: Permission> FromRequestParts<Arc<Api>> for Scope<P> {
         let Allowed { caller, .. } = Allowed::<P>::from_request_parts(parts, api).await?;
         let prefix = PathParameters::of(parts).get("prefix")?;
         let warehouse = api.catalog.warehouse(caller.organisation(), prefix.as_deref()).await?;
-        Ok(Self { caller, warehouse, permission: PhantomData })
+        let once = parts.extensions.get::<Once>().cloned().unwrap_or_default();
+        Ok(Self { caller, warehouse, once, permission: PhantomData })
     }
 }

@@ -25,6 +25,12 @@ pub(super) async fn commit(
     let ident = PathParameters::of(&parts).table()?;
     let commit = TableCommit::parse(&body.0).map_err(CatalogError::from)?;
     let max_tables = scope.caller.tier().max_tables;
-    let table = api.catalog.table_commit(&scope.warehouse, ident, commit, max_tables, None).await?;
+    let table = match scope.once.document() {
+        Some(location) => api.catalog.table_at(&scope.warehouse, location).await?,
+        None => {
+            let receipt = scope.once.receipt();
+            api.catalog.table_commit(&scope.warehouse, ident, commit, max_tables, receipt).await?
+        }
+    };
     Ok(load_result::committed(&table))
 }

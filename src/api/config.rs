@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -23,6 +24,8 @@ pub(super) struct CatalogConfig {
     defaults: BTreeMap<&'static str, String>,
     overrides: BTreeMap<&'static str, String>,
     endpoints: [&'static str; ENDPOINTS.len()],
+    #[serde(rename = "idempotency-key-lifetime")]
+    idempotency_key_lifetime: String,
 }
 
 /// The warehouse that was asked for, or the default one, and the prefix of its paths.
@@ -37,5 +40,28 @@ pub(super) async fn get(
         defaults: BTreeMap::from([("warehouse", warehouse.name.clone())]),
         overrides: BTreeMap::from([("prefix", warehouse.name.clone())]),
         endpoints: ENDPOINTS,
+        idempotency_key_lifetime: iso_duration(api.idempotency.lifetime()),
     }))
+}
+
+/// A duration of whole seconds as ISO 8601 has it: `PT30M`.
+fn iso_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let parts = [(seconds / 3_600, 'H'), (seconds / 60 % 60, 'M'), (seconds % 60, 'S')];
+    let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}"));
+    format!("PT{}", parts.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_written_as_clients_read_it() {
+        for (seconds, text) in
+            [(1_800, "PT30M"), (1, "PT1S"), (5_400, "PT1H30M"), (86_400, "PT24H"), (3_661, "PT1H1M1S")]
+        {
+            assert_eq!(iso_duration(Duration::from_secs(seconds)), text);
+        }
+    }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::auth::AuthError;
 use crate::catalog::CatalogError;
+use crate::idempotency::IdempotencyError;
 use crate::metadata::MetadataError;
 use crate::storage::StorageError;
 use crate::store::{Resource, StoreError};
@@ -22,7 +23,12 @@ pub(super) struct ApiError {
     kind: &'static str,
     message: String,
     retry_after_s: Option<u64>,
+    repeated: bool,
 }
+
+/// Marks the answer to a request whose idempotency key was used meanwhile: it is not for the client.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Repeated;
 
 #[derive(Serialize)]
 struct ErrorBody<'a> {
@@ -38,7 +44,7 @@ struct ErrorModel<'a> {
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
-        Self { status, kind, message: message.into(), retry_after_s: None }
+        Self { status, kind, message: message.into(), retry_after_s: None, repeated: false }
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
@@ -92,6 +98,9 @@ impl IntoResponse for ApiError {
         if let Some(seconds) = self.retry_after_s {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if self.repeated {
+            response.extensions_mut().insert(Repeated);
+        }
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tidewater\""));
         }
@@ -125,8 +134,9 @@ impl From<CatalogError> for ApiError {
             CatalogError::CommitStateUnknown(..) => (StatusCode::INTERNAL_SERVER_ERROR, "CommitStateUnknownException"),
             CatalogError::Metadata(error) => return error.into(),
             CatalogError::Store(error) => return error.into(),
-            // It is repeated before it comes here.
-            CatalogError::Repeated => (StatusCode::CONFLICT, "CommitFailedException"),
+            CatalogError::Repeated => {
+                return Self { repeated: true, ..Self::internal(&message) };
+            }
             CatalogError::Vending(error) => return Self::internal(&error),
             CatalogError::Stopped(cause) => return Self::internal(&cause),
         };
@@ -164,6 +174,17 @@ impl From<AuthError> for ApiError {
             AuthError::Unavailable(error) => Self::unavailable(&error),
             AuthError::NoEntropy(error) => Self::internal(&error),
             error => Self::new(StatusCode::UNAUTHORIZED, "NotAuthorizedException", error.to_string()),
+        }
+    }
+}
+
+impl From<IdempotencyError> for ApiError {
+    fn from(error: IdempotencyError) -> Self {
+        match error {
+            IdempotencyError::OtherRequest => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "UnprocessableEntityException", error.to_string())
+            }
+            IdempotencyError::Store(error) => error.into(),
         }
     }
 }

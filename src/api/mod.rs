@@ -9,6 +9,7 @@ mod error;
 mod functions;
 mod header_case;
 mod health;
+mod idempotency;
 mod leftover;
 mod load_result;
 mod metrics;
@@ -29,6 +30,7 @@ use crate::auth::Authenticator;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::ApiConfig;
+use crate::idempotency::Idempotency;
 use crate::store::Store;
 use crate::tenancy::quota::Quota;
 
@@ -43,6 +45,8 @@ pub struct Api {
     pub authenticator: Arc<Authenticator>,
     /// How much they may ask.
     pub quota: Arc<Quota>,
+    /// What was answered to requests that may be repeated.
+    pub idempotency: Arc<Idempotency>,
     /// For `GET /health`.
     pub store: Arc<dyn Store>,
     /// What time it is.

@@ -87,7 +87,9 @@ pub(super) async fn create(
     let namespace =
         NamespaceIdent::new(&request.namespace).map_err(|error| ApiError::bad_request(error.to_string()))?;
     let properties = request.properties.unwrap_or_default();
-    api.catalog.namespace_create(&scope.warehouse, &namespace, &properties, None).await?;
+    if !scope.once.is_done() {
+        api.catalog.namespace_create(&scope.warehouse, &namespace, &properties, scope.once.receipt()).await?;
+    }
     Ok(Json(Namespace { namespace: request.namespace, properties }))
 }
 
@@ -115,7 +117,10 @@ pub(super) async fn drop(
     scope: Scope<Write>,
     parts: Parts,
 ) -> Result<StatusCode, ApiError> {
-    api.catalog.namespace_drop(&scope.warehouse, &PathParameters::of(&parts).namespace()?, None).await?;
+    let namespace = PathParameters::of(&parts).namespace()?;
+    if !scope.once.is_done() {
+        api.catalog.namespace_drop(&scope.warehouse, &namespace, scope.once.receipt()).await?;
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -128,7 +133,12 @@ pub(super) async fn update_properties(
     let namespace = PathParameters::of(&parts).namespace()?;
     let request: UpdateProperties = body.json()?;
     let (updates, removals) = (request.updates.unwrap_or_default(), request.removals.unwrap_or_default());
-    let changes =
-        api.catalog.namespace_update_properties(&scope.warehouse, &namespace, &updates, &removals, None).await?;
+    let changes = match scope.once.properties() {
+        Some(changes) => changes.clone(),
+        None => {
+            let (warehouse, receipt) = (&scope.warehouse, scope.once.receipt());
+            api.catalog.namespace_update_properties(warehouse, &namespace, &updates, &removals, receipt).await?
+        }
+    };
     Ok(Json(UpdatedProperties { updated: changes.updated, removed: changes.removed, missing: changes.missing }))
 }

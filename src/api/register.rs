@@ -26,7 +26,13 @@ pub(super) async fn register(
     let namespace = PathParameters::of(&parts).namespace()?;
     let request = RegisterTable::parse(&body.0).map_err(CatalogError::from)?;
     let max_tables = scope.caller.tier().max_tables;
-    let table = api.catalog.table_register(&scope.warehouse, &namespace, request, max_tables, None).await?;
+    let table = match scope.once.document() {
+        Some(location) => api.catalog.table_at(&scope.warehouse, location).await?,
+        None => {
+            let receipt = scope.once.receipt();
+            api.catalog.table_register(&scope.warehouse, &namespace, request, max_tables, receipt).await?
+        }
+    };
     load_result::loaded(&table, Access::ReadWrite, Snapshots::All)
 }
 
@@ -36,6 +42,9 @@ pub(super) async fn unregister(
     parts: Parts,
 ) -> Result<Response, ApiError> {
     let ident = PathParameters::of(&parts).table()?;
-    let document = api.catalog.table_unregister(&scope.warehouse, ident, None).await?;
+    let document = match scope.once.document() {
+        Some(location) => api.catalog.table_at(&scope.warehouse, location).await?.document,
+        None => api.catalog.table_unregister(&scope.warehouse, ident, scope.once.receipt()).await?,
+    };
     Ok(load_result::unregistered(&document))
 }

@@ -7,8 +7,8 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use super::{
-    Api, caller, commit, config, error, functions, health, metrics, namespaces, oauth, register, tables, transactions,
-    views,
+    Api, caller, commit, config, error, functions, health, idempotency, metrics, namespaces, oauth, register, tables,
+    transactions, views,
 };
 
 /// What the catalog can do, as `GET /v1/config` tells clients: they compare these texts exactly.
@@ -78,6 +78,7 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
             .route(&at("/views/rename"), post(views::rename));
     }
     guarded
+        .route_layer(from_fn_with_state(Arc::clone(api), idempotency::once))
         .route_layer(from_fn_with_state(Arc::clone(api), caller::authenticate))
         .route("/v1/oauth/tokens", post(oauth::token))
         .route("/health", get(health::health))

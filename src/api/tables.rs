@@ -89,7 +89,11 @@ pub(super) async fn create(
     let namespace = PathParameters::of(&parts).namespace()?;
     let request = CreateTable::parse(&body.0).map_err(CatalogError::from)?;
     let max_tables = scope.caller.tier().max_tables;
-    match api.catalog.table_create(&scope.warehouse, &namespace, request, max_tables, None).await? {
+    if let Some(location) = scope.once.document() {
+        let table = api.catalog.table_at(&scope.warehouse, location).await?;
+        return load_result::loaded(&table, Access::ReadWrite, Snapshots::All);
+    }
+    match api.catalog.table_create(&scope.warehouse, &namespace, request, max_tables, scope.once.receipt()).await? {
         CreatedTable::Created(table) => load_result::loaded(&table, Access::ReadWrite, Snapshots::All),
         CreatedTable::Staged(table, locations) => load_result::staged(&table, &locations),
     }
@@ -139,7 +143,10 @@ pub(super) async fn drop(
     scope: Scope<Write>,
     parts: Parts,
 ) -> Result<StatusCode, ApiError> {
-    api.catalog.table_drop(&scope.warehouse, &PathParameters::of(&parts).table()?, None).await?;
+    let ident = PathParameters::of(&parts).table()?;
+    if !scope.once.is_done() {
+        api.catalog.table_drop(&scope.warehouse, &ident, scope.once.receipt()).await?;
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -150,6 +157,8 @@ pub(super) async fn rename(
 ) -> Result<StatusCode, ApiError> {
     let request: Rename = body.json()?;
     let (from, to) = (request.source.ident()?, request.destination.ident()?);
-    api.catalog.table_rename(&scope.warehouse, &from, &to, None).await?;
+    if !scope.once.is_done() {
+        api.catalog.table_rename(&scope.warehouse, &from, &to, scope.once.receipt()).await?;
+    }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -19,6 +19,8 @@ pub(super) async fn commit(
 ) -> Result<StatusCode, ApiError> {
     let commits = TableCommit::parse_transaction(&body.0).map_err(CatalogError::from)?;
     let max_tables = scope.caller.tier().max_tables;
-    api.catalog.transaction_commit(&scope.warehouse, commits, max_tables, None).await?;
+    if !scope.once.is_done() {
+        api.catalog.transaction_commit(&scope.warehouse, commits, max_tables, scope.once.receipt()).await?;
+    }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -40,7 +40,13 @@ pub(super) async fn create(
     let namespace = PathParameters::of(&parts).namespace()?;
     let request = CreateView::parse(&body.0).map_err(CatalogError::from)?;
     let max_tables = scope.caller.tier().max_tables;
-    let view = api.catalog.view_create(&scope.warehouse, &namespace, request, max_tables, None).await?;
+    let view = match scope.once.document() {
+        Some(location) => api.catalog.view_at(location).await?,
+        None => {
+            let receipt = scope.once.receipt();
+            api.catalog.view_create(&scope.warehouse, &namespace, request, max_tables, receipt).await?
+        }
+    };
     Ok(load_result::view(&view))
 }
 
@@ -53,7 +59,13 @@ pub(super) async fn register(
     let namespace = PathParameters::of(&parts).namespace()?;
     let request = RegisterView::parse(&body.0).map_err(CatalogError::from)?;
     let max_tables = scope.caller.tier().max_tables;
-    let view = api.catalog.view_register(&scope.warehouse, &namespace, request, max_tables, None).await?;
+    let view = match scope.once.document() {
+        Some(location) => api.catalog.view_at(location).await?,
+        None => {
+            let receipt = scope.once.receipt();
+            api.catalog.view_register(&scope.warehouse, &namespace, request, max_tables, receipt).await?
+        }
+    };
     Ok(load_result::view(&view))
 }
 
@@ -80,7 +92,10 @@ pub(super) async fn replace(
 ) -> Result<Response, ApiError> {
     let ident = PathParameters::of(&parts).view()?;
     let commit = ViewCommit::parse(&body.0).map_err(CatalogError::from)?;
-    let view = api.catalog.view_commit(&scope.warehouse, ident, commit, None).await?;
+    let view = match scope.once.document() {
+        Some(location) => api.catalog.view_at(location).await?,
+        None => api.catalog.view_commit(&scope.warehouse, ident, commit, scope.once.receipt()).await?,
+    };
     Ok(load_result::view(&view))
 }
 
@@ -89,7 +104,10 @@ pub(super) async fn drop(
     scope: Scope<Write>,
     parts: Parts,
 ) -> Result<StatusCode, ApiError> {
-    api.catalog.view_drop(&scope.warehouse, &PathParameters::of(&parts).view()?, None).await?;
+    let ident = PathParameters::of(&parts).view()?;
+    if !scope.once.is_done() {
+        api.catalog.view_drop(&scope.warehouse, &ident, scope.once.receipt()).await?;
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -100,6 +118,8 @@ pub(super) async fn rename(
 ) -> Result<StatusCode, ApiError> {
     let request: Rename = body.json()?;
     let (from, to) = (request.source.ident()?, request.destination.ident()?);
-    api.catalog.view_rename(&scope.warehouse, &from, &to, None).await?;
+    if !scope.once.is_done() {
+        api.catalog.view_rename(&scope.warehouse, &from, &to, scope.once.receipt()).await?;
+    }
     Ok(StatusCode::NO_CONTENT)
 }

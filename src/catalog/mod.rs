@@ -4,7 +4,6 @@
 //! in one atomic statement. No connection of the store is held while storage is waited for.
 
 mod commit;
-mod commit_queue;
 mod error;
 mod fate;
 mod namespaces;
@@ -20,6 +19,7 @@ mod warehouses;
 use std::sync::Arc;
 
 use tidewater_core::document::TableMetadata;
+use tidewater_core::ids::TableId;
 use tidewater_core::view::ViewMetadata;
 use tokio_util::task::TaskTracker;
 
@@ -29,8 +29,8 @@ pub use warehouses::OpenWarehouse;
 use crate::clock::Clock;
 use crate::metadata::{Document, Documents};
 use crate::store::Store;
+use crate::turns::Turns;
 use crate::vending::ValidLocations;
-use commit_queue::CommitQueues;
 use warehouses::Warehouses;
 
 /// The catalog of all organisations.
@@ -39,7 +39,7 @@ pub struct Catalog {
     documents: Documents,
     clock: Clock,
     warehouses: Warehouses,
-    queues: CommitQueues,
+    queues: Turns<TableId>,
     running: TaskTracker,
 }
 
@@ -73,7 +73,7 @@ impl Catalog {
             documents,
             clock,
             warehouses: Warehouses::new(),
-            queues: CommitQueues::default(),
+            queues: Turns::default(),
             running: TaskTracker::new(),
         }
     }

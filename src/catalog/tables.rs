@@ -31,12 +31,20 @@ impl Catalog {
     /// `NoSuchTable`; `Metadata`.
     pub async fn table_load(&self, warehouse: &OpenWarehouse, ident: &TableIdent) -> Result<LoadedTable, CatalogError> {
         let record = self.table_record(warehouse, ident).await?;
-        let document = self.documents.get(&record.metadata_location).await?;
+        self.table_at(warehouse, &record.metadata_location).await
+    }
+
+    /// The table as the document at that location has it, which is, or was, a table's of this warehouse.
+    ///
+    /// # Errors
+    /// `Metadata`.
+    pub async fn table_at(&self, warehouse: &OpenWarehouse, location: &str) -> Result<LoadedTable, CatalogError> {
+        let document = self.documents.get(location).await?;
         self.documents.check_still_there(&document)?;
         let locations = match ValidLocations::of(&document.metadata, &warehouse.root) {
             Ok(locations) => Some(locations),
             Err(refused) => {
-                tracing::warn!(table = %record.id, %refused, "nothing is vended for a table");
+                tracing::warn!(location, %refused, "nothing is vended for a table");
                 None
             }
         };

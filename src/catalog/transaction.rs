@@ -10,13 +10,13 @@ use tidewater_core::ids::TableId;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::commit::{ATTEMPTS, already_exists, apply_in_order, create_in_order};
-use super::commit_queue::Turn;
 use super::error::of_table;
 use super::fate::Fate;
 use super::{Catalog, CatalogError, OpenWarehouse};
 use crate::clock::fresh_ordered_uuid;
 use crate::metadata::Document;
 use crate::store::{Receipt, Resource, StoreError, TableChange, TableKind, TableRecord};
+use crate::turns::Turn;
 use crate::vending::ValidLocations;
 
 /// How many documents are read, or written, at the same time.
@@ -82,7 +82,7 @@ impl Catalog {
 
     /// The turns of all tables that exist. Everyone takes several in the order of their ids, so that no two wait for each
     /// other.
-    async fn turns(&self, warehouse: &OpenWarehouse, parts: &[Part]) -> Result<Vec<Turn<'_>>, CatalogError> {
+    async fn turns(&self, warehouse: &OpenWarehouse, parts: &[Part]) -> Result<Vec<Turn<'_, TableId>>, CatalogError> {
         let mut ids = Vec::with_capacity(parts.len());
         for part in parts {
             let found = self.store.table_get(warehouse.place, &part.ident).await.map_err(of_table(&part.ident))?;

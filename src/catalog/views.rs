@@ -30,7 +30,15 @@ impl Catalog {
     /// `NoSuchView`; `Metadata`.
     pub async fn view_load(&self, warehouse: &OpenWarehouse, ident: &TableIdent) -> Result<LoadedView, CatalogError> {
         let record = self.view_record(warehouse, ident).await?;
-        let document = self.documents.get_view(&record.metadata_location).await?;
+        self.view_at(&record.metadata_location).await
+    }
+
+    /// The view as the document at that location has it, which is, or was, a view's.
+    ///
+    /// # Errors
+    /// `Metadata`.
+    pub async fn view_at(&self, location: &str) -> Result<LoadedView, CatalogError> {
+        let document = self.documents.get_view(location).await?;
         self.documents.check_still_there(&document)?;
         Ok(document)
     }

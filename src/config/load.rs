@@ -99,9 +99,13 @@ impl Config {
         at_least_one("api.max_body_bytes", self.api.max_body_bytes as u64);
         at_least_one("api.default_page_size", self.api.default_page_size.into());
         at_least_one("api.request_timeout_s", self.api.request_timeout_s);
+        at_least_one("api.idempotency_key_lifetime_s", self.api.idempotency_key_lifetime_s);
         at_least_one("auth.token_lifetime_s", self.auth.token_lifetime_s);
         if self.auth.token_lifetime_s > 86_400 {
             wrong.push("`auth.token_lifetime_s` must be at most 86400, a day".to_owned());
+        }
+        if self.api.idempotency_key_lifetime_s > 604_800 {
+            wrong.push("`api.idempotency_key_lifetime_s` must be at most 604800, a week".to_owned());
         }
         if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log.level) {
             wrong.push(format!(

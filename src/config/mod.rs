@@ -68,6 +68,8 @@ pub struct ApiConfig {
     pub default_page_size: u32,
     /// After how many seconds a request is answered 503. A commit that has begun still runs to its end.
     pub request_timeout_s: u64,
+    /// For how many seconds a request can be repeated with its idempotency key.
+    pub idempotency_key_lifetime_s: u64,
     /// For how many seconds a server that was told to stop waits for its open requests.
     pub shutdown_grace_s: u64,
 }
@@ -113,7 +115,13 @@ impl Default for LogConfig {
 
 impl Default for ApiConfig {
     fn default() -> Self {
-        Self { max_body_bytes: 64 << 20, default_page_size: 1_000, request_timeout_s: 60, shutdown_grace_s: 30 }
+        Self {
+            max_body_bytes: 64 << 20,
+            default_page_size: 1_000,
+            request_timeout_s: 60,
+            idempotency_key_lifetime_s: 1_800,
+            shutdown_grace_s: 30,
+        }
     }
 }
 
@@ -142,6 +150,12 @@ impl ApiConfig {
     #[must_use]
     pub const fn request_timeout(&self) -> Duration {
         Duration::from_secs(self.request_timeout_s)
+    }
+
+    /// [`ApiConfig::idempotency_key_lifetime_s`] as a duration.
+    #[must_use]
+    pub const fn idempotency_key_lifetime(&self) -> Duration {
+        Duration::from_secs(self.idempotency_key_lifetime_s)
     }
 
     /// [`ApiConfig::shutdown_grace_s`] as a duration.

@@ -14,6 +14,7 @@ import requests
 from pyiceberg.catalog.rest import RestCatalog
 
 from support import documents
+from support.keys import fresh_key
 from support.rest import Rest, answer, empty
 from support.rows import SIGHTINGS, in_order, sightings
 from support.server import Server
@@ -216,6 +217,92 @@ def test_a_transaction_survives_a_kill_whole_or_not_at_all(make_server: Callable
             assert not thread.is_alive()
         server.start()
         check_transactions(server, writers)
+    server.stop()
+
+
+@dataclass
+class Repeater:
+    """A stream of keyed changes to a table of its own. What was cut off is sent again, with its key, until it is heard."""
+
+    number: int
+    done: int = 0
+    cut_off: list[tuple[str, str, dict]] = field(default_factory=list)
+
+    @property
+    def table(self) -> str:
+        return f"keyed_{self.number}"
+
+    def next(self, rest: Rest) -> tuple[str, str, dict]:
+        """The next change: its key, path and body. Done twice, each would be there twice or be refused."""
+        if self.done % 3 == 2:
+            return (fresh_key(), f"/namespaces/{NAMESPACE}/tables", documents.table(f"{self.table}_{self.done}"))
+        metadata = rest.load(NAMESPACE, self.table)["metadata"]
+        current = metadata.get("current-snapshot-id")
+        parent = None if current in (None, -1) else current
+        made = documents.snapshot(metadata["location"], metadata["last-sequence-number"] + 1, parent=parent)
+        part = documents.table_change(
+            NAMESPACE, self.table, documents.append(made), [documents.assert_ref("main", parent)]
+        )
+        if self.done % 3 == 1:
+            both = [part, documents.creation(NAMESPACE, f"{self.table}_{self.done}")]
+            return (fresh_key(), "/transactions/commit", {"table-changes": both})
+        return (fresh_key(), f"/namespaces/{NAMESPACE}/tables/{self.table}", part)
+
+
+def repeat(server: Server, writer: Repeater, stream: Stream) -> None:
+    """Sends what was cut off, then more without end; the death of the server ends it."""
+    rest = Rest(server.uri, server.key)
+    try:
+        while True:
+            if not writer.cut_off:
+                writer.cut_off.append(writer.next(rest))
+            key, path, body = writer.cut_off[0]
+            response = rest.post(path, json=body, headers={"Idempotency-Key": key})
+            assert response.status_code in (200, 204), response.text
+            writer.cut_off.clear()
+            writer.done += 1
+            stream.acknowledged()
+    except requests.ConnectionError:
+        return
+
+
+@pytest.mark.timeout(240)
+def test_a_change_that_is_sent_again_after_a_kill_is_made_once(make_server: Callable[..., Server]) -> None:
+    server = make_server("crash-retries")
+    server.start()
+    rest = Rest(server.uri, server.key)
+    rest.create_namespace(NAMESPACE)
+    writers = [Repeater(number) for number in range(WRITERS)]
+    for writer in writers:
+        rest.create_table(NAMESPACE, documents.table(writer.table))
+    moments = random.Random(13)
+    again = 0
+    for _ in range(ROUNDS):
+        stream = Stream(moments.randint(5, 60))
+        threads = [threading.Thread(target=repeat, args=(server, writer, stream)) for writer in writers]
+        for thread in threads:
+            thread.start()
+        assert stream.reached.wait(60), "the stream of changes stands still, or one was refused"
+        server.kill()
+        for thread in threads:
+            thread.join(30)
+            assert not thread.is_alive()
+        again += sum(len(writer.cut_off) for writer in writers)
+        server.start()
+    assert again > ROUNDS, "too few were cut off"
+    # The last that were cut off, then nothing more.
+    rest = Rest(server.uri, server.key)
+    for writer in writers:
+        for key, path, body in writer.cut_off:
+            assert rest.post(path, json=body, headers={"Idempotency-Key": key}).status_code in (200, 204)
+            writer.done += 1
+    names = {entry["name"] for entry in answer(rest.get(f"/namespaces/{NAMESPACE}/tables"))["identifiers"]}
+    for writer in writers:
+        snapshots = rest.load(NAMESPACE, writer.table)["metadata"]["snapshots"]
+        commits = sum(number % 3 != 2 for number in range(writer.done))
+        assert [snapshot["sequence-number"] for snapshot in snapshots] == list(range(1, commits + 1))
+        made = {f"{writer.table}_{number}" for number in range(writer.done) if number % 3}
+        assert {name for name in names if name.startswith(f"{writer.table}_")} == made
     server.stop()
 
 

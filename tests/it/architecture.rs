@@ -9,6 +9,7 @@ use crate::project::{ProjectFile, files, root};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("secret", &[]),
+    ("turns", &[]),
     ("config", &[]),
     // Each one concern of the outside world.
     ("store", &["clock", "secret"]),
@@ -18,16 +19,43 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Use cases.
     ("auth", &["clock", "secret", "store"]),
     ("tenancy", &["auth", "clock", "store"]),
-    ("catalog", &["clock", "metadata", "storage", "store", "vending"]),
+    ("catalog", &["clock", "metadata", "storage", "store", "turns", "vending"]),
+    ("idempotency", &["clock", "store", "turns"]),
     ("sample", &[]),
     // Edges.
-    ("api", &["auth", "catalog", "clock", "config", "metadata", "secret", "storage", "store", "tenancy", "vending"]),
+    (
+        "api",
+        &[
+            "auth",
+            "catalog",
+            "clock",
+            "config",
+            "idempotency",
+            "metadata",
+            "secret",
+            "storage",
+            "store",
+            "tenancy",
+            "vending",
+        ],
+    ),
     ("server", &["api"]),
     // The one that knows them all, and the command line, which starts it.
     (
         "app",
         &[
-            "api", "auth", "catalog", "clock", "config", "metadata", "secret", "server", "storage", "store", "tenancy",
+            "api",
+            "auth",
+            "catalog",
+            "clock",
+            "config",
+            "idempotency",
+            "metadata",
+            "secret",
+            "server",
+            "storage",
+            "store",
+            "tenancy",
             "vending",
         ],
     ),

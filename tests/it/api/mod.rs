@@ -6,6 +6,7 @@ mod conditional_load;
 mod config;
 mod functions;
 mod health;
+mod idempotency;
 mod isolation;
 mod limits;
 mod metrics;

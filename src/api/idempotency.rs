@@ -1,0 +1,192 @@
+//! `Idempotency-Key`: a request that is sent again with the same key changes nothing more, and is answered as it was.
+//!
+//! Authentication and limits come before this, whatever the key. A success is kept by the store in the transaction of the
+//! change, and answered anew from what was kept; a refusal is kept as it was said. What may go better another time (5xx, 429)
+//! or depends on who asks (401, 403) is not kept, and leaves the key free.
+
+use std::sync::Arc;
+
+use axum::body::Body as HttpBody;
+use axum::extract::{FromRequest, Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use tidewater_core::access::Action;
+use tidewater_core::ids::OrganisationId;
+use tracing::Instrument;
+
+use super::Api;
+use super::body::Body;
+use super::error::{ApiError, Repeated};
+use crate::auth::Caller;
+use crate::idempotency::{IdempotencyKey, request_digest};
+use crate::store::{Answer, PropertyChanges, Receipt, RequestDigest};
+
+const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// How often a request looks again for what another process answered to it.
+const ROUNDS: usize = 3;
+
+/// What a handler that changes something is to know of its request's key.
+#[derive(Debug, Clone, Default)]
+pub(super) enum Once {
+    /// It has none.
+    #[default]
+    Unkeyed,
+    /// It comes for the first time: this is to be kept with the change.
+    First(Arc<Receipt>),
+    /// It was done before, and nothing is to be done again.
+    Again(Arc<Answer>),
+}
+
+impl Once {
+    /// What the change is to keep.
+    pub(super) fn receipt(&self) -> Option<&Receipt> {
+        match self {
+            Self::First(receipt) => Some(receipt),
+            Self::Unkeyed | Self::Again(_) => None,
+        }
+    }
+
+    /// Whether it was done before.
+    pub(super) const fn is_done(&self) -> bool {
+        matches!(self, Self::Again(_))
+    }
+
+    /// Where the document is that it made, if it was done before.
+    pub(super) fn document(&self) -> Option<&str> {
+        match self {
+            Self::Again(answer) => match &**answer {
+                Answer::Document(location) => Some(location),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// What it did to properties, if it was done before.
+    pub(super) fn properties(&self) -> Option<&PropertyChanges> {
+        match self {
+            Self::Again(answer) => match &**answer {
+                Answer::Properties(changes) => Some(changes),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// A request with a key, read whole.
+struct Keyed {
+    organisation: OrganisationId,
+    key: IdempotencyKey,
+    digest: RequestDigest,
+    parts: Parts,
+    body: Bytes,
+}
+
+/// Lets a request with a key be served once. Others pass.
+pub(super) async fn once(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let changes = matches!(*request.method(), Method::POST | Method::DELETE);
+    if !changes || !request.headers().contains_key(KEY) {
+        return next.run(request).await;
+    }
+    let caller = request.extensions().get::<Arc<Caller>>().cloned();
+    // Who may change nothing is told so by the handler, and is told nothing of what others did.
+    let Some(caller) = caller.filter(|caller| caller.may(Action::Write)) else { return next.run(request).await };
+    let keyed = match Keyed::read(&api, caller.organisation(), request).await {
+        Ok(keyed) => keyed,
+        Err(error) => return error.into_response(),
+    };
+    // In a task of its own: a client that leaves and comes again waits for what it began.
+    let served = tokio::spawn(async move { keyed.serve(&api, next).await }.in_current_span());
+    match served.await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => error.into_response(),
+        Err(broken) => ApiError::internal(&broken).into_response(),
+    }
+}
+
+impl Keyed {
+    async fn read(api: &Arc<Api>, organisation: OrganisationId, request: Request) -> Result<Self, ApiError> {
+        let key = key_of(request.headers())?;
+        let (parts, body) = request.into_parts();
+        let Body(body) = Body::from_request(Request::from_parts(parts.clone(), body), api).await?;
+        let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
+        let digest = request_digest(&[parts.method.as_str().as_bytes(), target.as_bytes(), &body]);
+        Ok(Self { organisation, key, digest, parts, body })
+    }
+
+    async fn serve(self, api: &Api, next: Next) -> Result<Response, ApiError> {
+        let _turn = api.idempotency.enter(self.organisation, self.key).await;
+        for _ in 0..ROUNDS {
+            match api.idempotency.earlier(self.organisation, self.key, self.digest).await? {
+                Some(Answer::Said { status, body }) => return Ok(said(status, body.into())),
+                Some(answer) => return Ok(next.run(self.request(Once::Again(Arc::new(answer)))).await),
+                None => {}
+            }
+            if let Some(response) = self.serve_first(api, next.clone()).await? {
+                return Ok(response);
+            }
+        }
+        Err(ApiError::internal(&"an answer that is kept was not found"))
+    }
+
+    /// Serves the request, and sees to it that its answer is kept; nothing when another process was faster.
+    async fn serve_first(&self, api: &Api, next: Next) -> Result<Option<Response>, ApiError> {
+        let receipt = Arc::new(api.idempotency.receipt(self.key, self.digest));
+        let response = next.run(self.request(Once::First(Arc::clone(&receipt)))).await;
+        if response.extensions().get::<Repeated>().is_some() {
+            return Ok(None);
+        }
+        if !is_kept(response.status()) {
+            return Ok(Some(response));
+        }
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.map_err(|error| ApiError::internal(&error))?.to_bytes();
+        let text = String::from_utf8(body.to_vec()).map_err(|error| ApiError::internal(&error))?;
+        // Not said before it is kept: an earlier attempt, of which nobody has heard, may be what made this one fail.
+        let kept = api.idempotency.keep(self.organisation, &receipt, &Answer::Said { status, body: text }).await?;
+        Ok(kept.then(|| said(status, body)))
+    }
+
+    fn request(&self, once: Once) -> Request {
+        let mut request = Request::from_parts(self.parts.clone(), HttpBody::from(self.body.clone()));
+        request.extensions_mut().insert(once);
+        request
+    }
+}
+
+/// The one key in the headers.
+fn key_of(headers: &HeaderMap) -> Result<IdempotencyKey, ApiError> {
+    let mut values = headers.get_all(KEY).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(ApiError::bad_request("A request can have one Idempotency-Key, not several"));
+    };
+    let key = value.to_str().unwrap_or_default().parse();
+    key.map_err(|error: crate::idempotency::InvalidKey| ApiError::bad_request(error.to_string()))
+}
+
+/// Whether an answer that changed nothing would be the same another time, for everyone who may ask.
+fn is_kept(status: StatusCode) -> bool {
+    let may_change = matches!(
+        status,
+        StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::REQUEST_TIMEOUT
+            | StatusCode::TOO_EARLY
+            | StatusCode::TOO_MANY_REQUESTS
+    );
+    status.is_client_error() && !may_change
+}
+
+fn said(status: u16, body: Bytes) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, body).into_response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,242 @@
+//! Requests that may be repeated: a client that does not know whether its request was served sends it again with the same
+//! key, and is told what it would have been told (REST specification, the header `Idempotency-Key`).
+//!
+//! What was answered is kept in the transaction of the change itself, as a [`Receipt`]. Whoever is refused because a key was
+//! used looks here for what was answered. Requests with one key take turns in a process; between processes the store
+//! decides.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tidewater_core::ids::OrganisationId;
+use uuid::{Uuid, Variant};
+
+use crate::clock::Clock;
+use crate::store::{Answer, KeptAnswer, Receipt, RequestDigest, Store, StoreError};
+use crate::turns::{Turn, Turns};
+
+/// How much longer than promised an answer is kept: what is on its way at the last moment arrives later.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// How often expired receipts are looked for.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How many go in one transaction, so that no commit waits long behind it.
+const SWEEP_BATCH: u32 = 500;
+
+/// A client's key: a UUID of version 7, which no two requests share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey(Uuid);
+
+/// What is said to be a key is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("Invalid Idempotency-Key: it must be a UUID of version 7 in its usual form of 36 characters")]
+pub struct InvalidKey;
+
+impl FromStr for IdempotencyKey {
+    type Err = InvalidKey;
+
+    fn from_str(text: &str) -> Result<Self, InvalidKey> {
+        const TEXT_LEN: usize = 36;
+        let uuid = Uuid::try_parse(text).map_err(|_| InvalidKey)?;
+        let is_v7 = uuid.get_version_num() == 7 && uuid.get_variant() == Variant::RFC4122;
+        if is_v7 && text.len() == TEXT_LEN { Ok(Self(uuid)) } else { Err(InvalidKey) }
+    }
+}
+
+/// Why it is not known what is to be done with a request.
+#[derive(Debug, thiserror::Error)]
+pub enum IdempotencyError {
+    /// The key came with another request before.
+    #[error(
+        "The Idempotency-Key was used for another request: repeat a request exactly as it was, or make a new key for a new one"
+    )]
+    OtherRequest,
+    /// The store does not say.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The digest of a request, made of what tells it from any other.
+#[must_use]
+pub fn request_digest(parts: &[&[u8]]) -> RequestDigest {
+    let mut digest = Sha256::new();
+    for part in parts {
+        // With its length, so that nothing can move from one part to the next.
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
+    }
+    RequestDigest(digest.finalize().into())
+}
+
+/// What was answered to requests with a key.
+pub struct Idempotency {
+    store: Arc<dyn Store>,
+    clock: Clock,
+    lifetime: Duration,
+    turns: Turns<(OrganisationId, IdempotencyKey)>,
+}
+
+impl Idempotency {
+    /// Keeps answers for at least `lifetime`.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, clock: Clock, lifetime: Duration) -> Self {
+        Self { store, clock, lifetime, turns: Turns::default() }
+    }
+
+    /// For how long a request can be repeated.
+    #[must_use]
+    pub const fn lifetime(&self) -> Duration {
+        self.lifetime
+    }
+
+    /// Waits until no other request of this process with the same key is being served.
+    pub(crate) async fn enter(
+        &self,
+        organisation: OrganisationId,
+        key: IdempotencyKey,
+    ) -> Turn<'_, (OrganisationId, IdempotencyKey)> {
+        self.turns.enter((organisation, key)).await
+    }
+
+    /// What was answered to this request before, if it was.
+    ///
+    /// # Errors
+    /// When the key came with another request, or the store does not answer.
+    pub async fn earlier(
+        &self,
+        organisation: OrganisationId,
+        key: IdempotencyKey,
+        request: RequestDigest,
+    ) -> Result<Option<Answer>, IdempotencyError> {
+        match self.store.receipt_get(organisation, key.0, self.clock.now_ms()).await? {
+            Some(kept) if kept.request != request => Err(IdempotencyError::OtherRequest),
+            kept => Ok(kept.map(|KeptAnswer { answer, .. }| answer)),
+        }
+    }
+
+    /// What a change of this request is to keep.
+    #[must_use]
+    pub fn receipt(&self, key: IdempotencyKey, request: RequestDigest) -> Receipt {
+        let now_ms = self.clock.now_ms();
+        let kept_ms = i64::try_from((self.lifetime + GRACE).as_millis()).unwrap_or(i64::MAX);
+        Receipt { key: key.0, request, now_ms, expires_ms: now_ms.saturating_add(kept_ms) }
+    }
+
+    /// Keeps the answer to a request that changed nothing. Gives whether it is the one that counts: if not, the request was
+    /// answered meanwhile, and [`Self::earlier`] tells what.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn keep(
+        &self,
+        organisation: OrganisationId,
+        receipt: &Receipt,
+        answer: &Answer,
+    ) -> Result<bool, StoreError> {
+        match self.store.receipt_add(organisation, receipt, answer).await {
+            Ok(()) => Ok(true),
+            Err(StoreError::Repeated) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes what has expired, batch by batch, so that changes get in between.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn sweep(&self) -> Result<(), StoreError> {
+        let now_ms = self.clock.now_ms();
+        while self.store.receipt_remove_expired(now_ms, SWEEP_BATCH).await? >= u64::from(SWEEP_BATCH) {}
+        Ok(())
+    }
+
+    /// Does [`Self::sweep`] every minute until `stop`. Runs as a task of its own.
+    pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
+        let mut stop = std::pin::pin!(stop);
+        let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                _ = ticks.tick() => {
+                    if let Err(error) = self.sweep().await {
+                        tracing::warn!(%error, "could not remove expired answers: trying again");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use super::*;
+    use crate::clock::{fresh_ordered_uuid, fresh_uuid};
+    use crate::store::Organisation;
+    use crate::store::sqlite::SqliteStore;
+
+    #[test]
+    fn a_key_is_a_uuid_of_version_7_in_its_usual_form() {
+        for good in ["017F22E2-79B0-7CC3-98C4-DC0C0C07398F", "017f22e2-79b0-7cc3-98c4-dc0c0c07398f"] {
+            assert!(good.parse::<IdempotencyKey>().is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "none",
+            "550e8400-e29b-41d4-a716-446655440000",
+            "017f22e279b07cc398c4dc0c0c07398f",
+            "{017f22e2-79b0-7cc3-98c4-dc0c0c07398f}",
+            "urn:uuid:017f22e2-79b0-7cc3-98c4-dc0c0c07398f",
+            "017f22e2-79b0-7cc3-18c4-dc0c0c07398f",
+            "017f22e2-79b0-7cc3-98c4-dc0c0c07398f ",
+            "017f22e2-79b0-7cc3-98c4-dc0c0c07398g",
+        ] {
+            assert_eq!(bad.parse::<IdempotencyKey>(), Err(InvalidKey), "{bad}");
+        }
+    }
+
+    #[test]
+    fn requests_that_differ_anywhere_have_other_digests() {
+        let requests: [&[&[u8]]; 4] =
+            [&[b"POST", b"/a", b"b"], &[b"POST", b"/ab", b""], &[b"POST", b"/a", b"c"], &[b"DELETE", b"/a", b"b"]];
+        for (at, one) in requests.iter().enumerate() {
+            for (other_at, other) in requests.iter().enumerate() {
+                assert_eq!(request_digest(one) == request_digest(other), at == other_at);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_outlives_its_promise_and_then_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("t.db")).unwrap());
+        let id = OrganisationId(fresh_uuid());
+        let acme = Organisation { id, name: "acme".into(), tier: "premium".into(), created_ms: 1 };
+        store.organisation_create(&acme).await.unwrap();
+        let now_ms = Arc::new(AtomicI64::new(1_000_000));
+        let lifetime = Duration::from_secs(1_800);
+        let clock = Clock::Manual(Arc::clone(&now_ms));
+        let idempotency = Idempotency::new(Arc::clone(&store), clock, lifetime);
+        let request = request_digest(&[b"a"]);
+        let keys: Vec<IdempotencyKey> = (0..1_200).map(|_| fresh_ordered_uuid().to_string().parse().unwrap()).collect();
+        for key in &keys {
+            assert!(idempotency.keep(id, &idempotency.receipt(*key, request), &Answer::Done).await.unwrap());
+        }
+        assert!(!idempotency.keep(id, &idempotency.receipt(keys[0], request), &Answer::Done).await.unwrap());
+        let other = idempotency.earlier(id, keys[0], request_digest(&[b"b"])).await;
+        assert!(matches!(other, Err(IdempotencyError::OtherRequest)));
+
+        now_ms.fetch_add(1_800_000, Ordering::SeqCst);
+        idempotency.sweep().await.unwrap();
+        assert_eq!(idempotency.earlier(id, keys[0], request).await.unwrap(), Some(Answer::Done));
+        now_ms.fetch_add(60_000, Ordering::SeqCst);
+        assert_eq!(idempotency.earlier(id, keys[0], request).await.unwrap(), None);
+        idempotency.sweep().await.unwrap();
+        assert_eq!(store.receipt_remove_expired(i64::MAX, 1).await.unwrap(), 0, "more than one batch went");
+    }
+}

@@ -1,0 +1,363 @@
+//! The header `Idempotency-Key`, on every endpoint that changes something.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{Method, Request};
+use serde_json::{Value, json};
+use tidewater::clock::fresh_ordered_uuid;
+use tidewater_core::access::Role;
+use tidewater_core::limits::Tier;
+
+use crate::support::{Answer, Catalog, Tenant, create_table, create_view};
+
+const TABLES: &str = "/v1/namespaces/ns/tables";
+const TABLE: &str = "/v1/namespaces/ns/tables/t";
+
+fn fresh_key() -> String {
+    fresh_ordered_uuid().to_string()
+}
+
+fn request(api_key: &str, key: &str, method: &Method, path: &str, body: &Value) -> Request<Body> {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("authorization", format!("Bearer {api_key}"))
+        .header("content-type", "application/json")
+        .header("Idempotency-Key", key);
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    request.body(Body::from(body)).unwrap()
+}
+
+async fn keyed(catalog: &Catalog, tenant: &Tenant, key: &str, path: &str, body: &Value) -> Answer {
+    catalog.send(request(&tenant.key, key, &Method::POST, path, body)).await
+}
+
+fn set(property: &str) -> Value {
+    json!({ "requirements": [], "updates": [{ "action": "set-properties", "updates": { property: "v" } }] })
+}
+
+fn add_column(requires_last_id: i32) -> Value {
+    json!({ "requirements": [
+            { "type": "assert-last-assigned-field-id", "last-assigned-field-id": requires_last_id }],
+        "updates": [{ "action": "add-schema", "schema": { "type": "struct", "fields": [
+            { "id": requires_last_id + 1, "name": "c", "required": false, "type": "int" }] } }] })
+}
+
+fn names(namespace: &str, from: &str, to: &str) -> Value {
+    json!({ "source": { "namespace": [namespace], "name": from },
+        "destination": { "namespace": [namespace], "name": to } })
+}
+
+async fn start() -> (Catalog, Tenant) {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    catalog.with_table(&tenant).await;
+    (catalog, tenant)
+}
+
+fn files(catalog: &Catalog, tenant: &Tenant) -> usize {
+    fn count(folder: &Path) -> usize {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        entries.map(|path| if path.is_dir() { count(&path) } else { 1 }).sum()
+    }
+    count(&catalog.folder.path().join(tenant.organisation.to_string()))
+}
+
+#[tokio::test]
+async fn the_configuration_says_for_how_long_a_key_is_good() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    assert_eq!(catalog.get(&tenant.key, "/v1/config").await.ok(200)["idempotency-key-lifetime"], "PT30M");
+    let catalog = Catalog::with(|config| config.api.idempotency_key_lifetime_s = 86_400).await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    assert_eq!(catalog.get(&tenant.key, "/v1/config").await.ok(200)["idempotency-key-lifetime"], "PT24H");
+}
+
+/// One request for every endpoint that changes something, in an order in which each can be done once. Done again, each
+/// would fail or answer differently.
+fn changes(files: &[Value; 2]) -> Vec<(&'static str, String, Value)> {
+    let [table_file, view_file] = files;
+    let view = json!({ "requirements": [], "updates": [
+        { "action": "add-view-version", "view-version": create_view("v", "select 2")["view-version"] },
+        { "action": "set-current-view-version", "view-version-id": -1 }] });
+    let transaction = json!({ "table-changes": [{ "identifier": { "namespace": ["x"], "name": "new" },
+        "requirements": [{ "type": "assert-create" }],
+        "updates": [{ "action": "add-schema", "schema": create_table("new")["schema"] },
+            { "action": "set-current-schema", "schema-id": -1 }] }] });
+    let base = "/v1/{prefix}";
+    let namespace = "/v1/{prefix}/namespaces/{namespace}";
+    let post = |path: &str| ("POST", path.to_owned());
+    let delete = |path: &str| ("DELETE", path.to_owned());
+    [
+        (post(&format!("{base}/namespaces")), json!({ "namespace": ["x"], "properties": { "a": "1" } })),
+        (post(&format!("{namespace}/properties")), json!({ "updates": { "b": "2" }, "removals": ["a", "z"] })),
+        (post(&format!("{namespace}/tables")), create_table("t")),
+        (post(&format!("{namespace}/tables/{{table}}")), add_column(2)),
+        (post(&format!("{base}/tables/rename")), names("x", "t", "u")),
+        (post(&format!("{namespace}/register")), json!({ "name": "t", "metadata-location": table_file })),
+        (post(&format!("{namespace}/tables/{{table}}/unregister")), Value::Null),
+        (post(&format!("{base}/transactions/commit")), transaction),
+        (post(&format!("{namespace}/views")), create_view("v", "select 1")),
+        (post(&format!("{namespace}/views/{{view}}")), view),
+        (post(&format!("{base}/views/rename")), names("x", "v", "w")),
+        (post(&format!("{namespace}/register-view")), json!({ "name": "v", "metadata-location": view_file })),
+        (delete(&format!("{namespace}/views/{{view}}")), Value::Null),
+        (delete(&format!("{namespace}/tables/{{table}}")), Value::Null),
+        (delete(namespace), Value::Null),
+    ]
+    .into_iter()
+    .map(|((method, path), body)| (method, path, body))
+    .collect()
+}
+
+#[tokio::test]
+async fn every_change_is_made_once_and_answered_the_same_again() {
+    let (catalog, tenant) = start().await;
+    let key = &tenant.key;
+    // Metadata to register, of a table and a view that are no longer in the catalog.
+    let table = catalog.post(key, TABLES, &create_table("old")).await.ok(200)["metadata-location"].clone();
+    catalog.delete(key, "/v1/namespaces/ns/tables/old").await.ok(204);
+    let views = "/v1/namespaces/ns/views";
+    let view = catalog.post(key, views, &create_view("old", "select 1")).await.ok(200)["metadata-location"].clone();
+    catalog.delete(key, "/v1/namespaces/ns/views/old").await.ok(204);
+
+    let mut tried = BTreeSet::new();
+    for (method, template, body) in changes(&[table, view]) {
+        tried.insert(format!("{method} {template}"));
+        let mut path = template.replace("{prefix}", "main").replace("{namespace}", "x");
+        path = path.replace("{table}", "t").replace("{view}", "v");
+        if path.ends_with("/namespaces/x") {
+            // The last one: what stands in its way goes first.
+            for rest in ["tables/u", "tables/new", "views/w"] {
+                catalog.delete(key, &format!("/v1/namespaces/x/{rest}")).await.ok(204);
+            }
+        } else if method == "DELETE" && path.ends_with("/tables/t") {
+            catalog.post(key, "/v1/namespaces/x/tables", &create_table("t")).await.ok(200);
+        }
+        let method = Method::try_from(method).unwrap();
+        let once = fresh_key();
+        let first = catalog.send(request(key, &once, &method, &path, &body)).await;
+        assert!(first.status.is_success(), "{method} {path}: {first:?}");
+        let files_after = files(&catalog, &tenant);
+        let again = catalog.send(request(key, &once, &method, &path, &body)).await;
+        let shown = |answer: &Answer| (answer.status, String::from_utf8_lossy(&answer.bytes).into_owned());
+        assert_eq!(shown(&again), shown(&first), "{method} {path}");
+        assert_eq!(again.headers.get("etag"), first.headers.get("etag"), "{method} {path}");
+        assert_eq!(files(&catalog, &tenant), files_after, "{method} {path}");
+        if !path.ends_with("/properties") && !path.ends_with("/views/v") {
+            let with_another_key = catalog.send(request(key, &fresh_key(), &method, &path, &body)).await;
+            assert!(
+                with_another_key.status.is_client_error(),
+                "{method} {path} can be done again: {with_another_key:?}"
+            );
+        }
+    }
+    // What changes nothing that lasts takes no key.
+    tried.insert("POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/metrics".to_owned());
+    let config = catalog.get(key, "/v1/config").await.ok(200);
+    let advertised =
+        config["endpoints"].as_array().unwrap().iter().map(|endpoint| endpoint.as_str().unwrap().to_owned());
+    let changing = advertised.filter(|endpoint| endpoint.starts_with("POST") || endpoint.starts_with("DELETE"));
+    assert_eq!(tried, changing.collect(), "an endpoint is missing here");
+}
+
+#[tokio::test]
+async fn a_repeated_commit_is_answered_with_its_own_document_though_others_came_after() {
+    let (catalog, tenant) = start().await;
+    let key = fresh_key();
+    let first = keyed(&catalog, &tenant, &key, TABLE, &set("a")).await.ok(200);
+    let later = catalog.post(&tenant.key, TABLE, &set("b")).await.ok(200);
+    assert_eq!(keyed(&catalog, &tenant, &key, TABLE, &set("a")).await.ok(200), first);
+    assert_eq!(catalog.get(&tenant.key, TABLE).await.ok(200)["metadata-location"], later["metadata-location"]);
+}
+
+#[tokio::test]
+async fn a_commit_that_changes_nothing_is_remembered_too() {
+    let (catalog, tenant) = start().await;
+    let (key, nothing) = (fresh_key(), json!({ "requirements": [], "updates": [] }));
+    let first = keyed(&catalog, &tenant, &key, TABLE, &nothing).await.ok(200);
+    catalog.post(&tenant.key, TABLE, &set("a")).await.ok(200);
+    assert_eq!(keyed(&catalog, &tenant, &key, TABLE, &nothing).await.ok(200), first);
+    keyed(&catalog, &tenant, &key, TABLE, &set("b")).await.error(422, "UnprocessableEntityException");
+}
+
+#[tokio::test]
+async fn a_staged_create_keeps_no_key_since_nothing_is_changed() {
+    let (catalog, tenant) = start().await;
+    let mut staged = create_table("staged");
+    staged["stage-create"] = json!(true);
+    let key = fresh_key();
+    for _ in 0..2 {
+        keyed(&catalog, &tenant, &key, TABLES, &staged).await.ok(200);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_key_is_refused_and_nothing_is_done() {
+    let (catalog, tenant) = start().await;
+    for bad in ["", "none", "550e8400-e29b-41d4-a716-446655440000", "017f22e279b07cc398c4dc0c0c07398f", "\u{e4}"] {
+        let refused = keyed(&catalog, &tenant, bad, TABLE, &set("a")).await;
+        assert!(refused.error(400, "BadRequestException").contains("UUID of version 7"), "{bad}");
+    }
+    let mut twice = request(&tenant.key, &fresh_key(), &Method::POST, TABLE, &set("a"));
+    twice.headers_mut().append("idempotency-key", fresh_key().parse().unwrap());
+    catalog.send(twice).await.error(400, "BadRequestException");
+    let loaded = catalog.send(request(&tenant.key, "none", &Method::GET, TABLE, &Value::Null)).await.ok(200);
+    assert_eq!(loaded["metadata"]["properties"]["a"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_key_belongs_to_one_request() {
+    let (catalog, tenant) = start().await;
+    let key = fresh_key();
+    keyed(&catalog, &tenant, &key, TABLE, &set("a")).await.ok(200);
+    let before = catalog.get(&tenant.key, TABLE).await.ok(200);
+    for (method, path, body) in [
+        (Method::POST, TABLE, set("b")),
+        (Method::POST, TABLES, create_table("u")),
+        (Method::DELETE, TABLE, Value::Null),
+        (Method::POST, "/v1/main/namespaces/ns/tables/t", set("a")),
+    ] {
+        let refused = catalog.send(request(&tenant.key, &key, &method, path, &body)).await;
+        assert!(refused.error(422, "UnprocessableEntityException").contains("used for another request"));
+    }
+    assert_eq!(catalog.get(&tenant.key, TABLE).await.ok(200), before);
+    // The same one in another organisation is another key.
+    let other = catalog.tenant("other", "enterprise").await;
+    keyed(&catalog, &other, &key, "/v1/namespaces", &json!({ "namespace": ["own"] })).await.ok(200);
+}
+
+#[tokio::test]
+async fn a_refusal_is_repeated_though_its_cause_is_gone() {
+    let (catalog, tenant) = start().await;
+    let (conflict, missing, malformed) = (fresh_key(), fresh_key(), fresh_key());
+    let stale = add_column(3);
+    let refused = keyed(&catalog, &tenant, &conflict, TABLE, &stale).await;
+    let said = refused.error(409, "CommitFailedException");
+    let nowhere = "/v1/namespaces/later/tables";
+    keyed(&catalog, &tenant, &missing, nowhere, &create_table("t")).await.error(404, "NoSuchNamespaceException");
+    keyed(&catalog, &tenant, &malformed, TABLE, &json!({})).await.error(400, "BadRequestException");
+
+    catalog.post(&tenant.key, TABLE, &add_column(2)).await.ok(200);
+    catalog.post(&tenant.key, "/v1/namespaces", &json!({ "namespace": ["later"] })).await.ok(200);
+    let again = keyed(&catalog, &tenant, &conflict, TABLE, &stale).await;
+    assert_eq!(again.error(409, "CommitFailedException"), said);
+    assert_eq!(again.header("content-type"), refused.header("content-type"));
+    keyed(&catalog, &tenant, &missing, nowhere, &create_table("t")).await.error(404, "NoSuchNamespaceException");
+    keyed(&catalog, &tenant, &malformed, TABLE, &json!({})).await.error(400, "BadRequestException");
+    keyed(&catalog, &tenant, &malformed, TABLE, &set("a")).await.error(422, "UnprocessableEntityException");
+    // A new attempt has a new key, as the Java client makes one.
+    keyed(&catalog, &tenant, &fresh_key(), TABLE, &stale).await.ok(200);
+    keyed(&catalog, &tenant, &fresh_key(), nowhere, &create_table("t")).await.ok(200);
+}
+
+#[tokio::test]
+async fn who_may_not_change_anything_learns_nothing_from_a_key() {
+    let (catalog, tenant) = start().await;
+    let reader = catalog.key(tenant.organisation, Role::Reader, None).await;
+    let key = fresh_key();
+    let ask = async |api_key: &str| catalog.send(request(api_key, &key, &Method::POST, TABLE, &set("a"))).await;
+    ask(&reader).await.error(403, "ForbiddenException");
+    ask("flx_none").await.error(401, "NotAuthorizedException");
+    let done = ask(&tenant.key).await.ok(200);
+    ask(&reader).await.error(403, "ForbiddenException");
+    ask("flx_none").await.error(401, "NotAuthorizedException");
+    assert_eq!(ask(&tenant.key).await.ok(200), done);
+}
+
+#[tokio::test]
+async fn a_limit_is_not_remembered_and_comes_before_a_key() {
+    let catalog = Catalog::with(|config| {
+        config.auth.cache_s = 0;
+        let none = Tier { catalog: true, requests_per_day: None, max_tables: Some(0) };
+        config.tiers.insert("no-tables".to_owned(), none);
+    })
+    .await;
+    let tenant = catalog.tenant("acme", "no-tables").await;
+    catalog.post(&tenant.key, "/v1/namespaces", &json!({ "namespace": ["ns"] })).await.ok(200);
+    let key = fresh_key();
+    let store = catalog.app.store();
+    keyed(&catalog, &tenant, &key, TABLES, &create_table("t")).await.error(403, "ForbiddenException");
+    store.organisation_set_tier(tenant.organisation, "enterprise").await.unwrap();
+    keyed(&catalog, &tenant, &key, TABLES, &create_table("t")).await.ok(200);
+
+    let tiny = catalog.tenant("tiny", "tiny").await;
+    let create = json!({ "namespace": ["ns"] });
+    for _ in 0..5 {
+        keyed(&catalog, &tiny, &key, "/v1/namespaces", &create).await.ok(200);
+    }
+    keyed(&catalog, &tiny, &key, "/v1/namespaces", &create).await.error(429, "TooManyRequestsException");
+}
+
+#[tokio::test]
+async fn a_failure_of_ours_leaves_the_key_free() {
+    let (catalog, tenant) = start().await;
+    let location = catalog.get(&tenant.key, TABLE).await.ok(200)["metadata-location"].as_str().unwrap().to_owned();
+    let folder = Path::new(location.strip_prefix("file://").unwrap()).parent().unwrap().to_owned();
+    let aside = folder.with_file_name("aside");
+    // A file where the folder was: no document can be written.
+    std::fs::rename(&folder, &aside).unwrap();
+    std::fs::write(&folder, "").unwrap();
+    let key = fresh_key();
+    let failed = keyed(&catalog, &tenant, &key, TABLE, &set("a")).await;
+    assert!(failed.status.is_server_error(), "{failed:?}");
+    std::fs::remove_file(&folder).unwrap();
+    std::fs::rename(&aside, &folder).unwrap();
+    let done = keyed(&catalog, &tenant, &key, TABLE, &set("a")).await.ok(200);
+    assert_eq!(keyed(&catalog, &tenant, &key, TABLE, &set("a")).await.ok(200), done);
+}
+
+#[tokio::test]
+async fn a_key_is_known_after_a_restart() {
+    let (catalog, tenant) = start().await;
+    let key = fresh_key();
+    let done = keyed(&catalog, &tenant, &key, TABLE, &add_column(2)).await.ok(200);
+    let catalog = Catalog::reopen(catalog.stop().await, |_| ()).await;
+    assert_eq!(keyed(&catalog, &tenant, &key, TABLE, &add_column(2)).await.ok(200), done);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn duplicates_at_once_are_served_once_in_one_process_and_in_two() {
+    let (first, tenant) = start().await;
+    let second = Catalog::reopen(Arc::clone(&first.folder), |_| ()).await;
+    let processes = [Arc::new(first), Arc::new(second)];
+    for _ in 0..10 {
+        let (key, name) = (fresh_key(), format!("t{}", fresh_key()));
+        let before = files(&processes[0], &tenant);
+        let duplicates = (0..16).map(|n: usize| {
+            let (catalog, tenant, key) = (Arc::clone(&processes[n % 2]), tenant.clone(), key.clone());
+            let body = create_table(&name);
+            tokio::spawn(async move { keyed(&catalog, &tenant, &key, TABLES, &body).await.ok(200) })
+        });
+        let mut answers = Vec::new();
+        for duplicate in duplicates.collect::<Vec<_>>() {
+            answers.push(duplicate.await.unwrap());
+        }
+        assert!(answers.iter().all(|answer| *answer == answers[0]));
+        assert_eq!(files(&processes[0], &tenant), before + 1, "and nothing is left of the others");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_client_that_left_hears_at_its_return_what_became_of_its_request() {
+    let (catalog, tenant) = start().await;
+    for n in 0..20 {
+        let (key, body) = (fresh_key(), add_column(2 + n));
+        {
+            let mut leaving = Box::pin(keyed(&catalog, &tenant, &key, TABLE, &body));
+            tokio::select! {
+                biased;
+                _ = &mut leaving => {}
+                () = std::future::ready(()) => {}
+            }
+        }
+        // Not 409, as if somebody else had been faster.
+        keyed(&catalog, &tenant, &key, TABLE, &body).await.ok(200);
+    }
+    let loaded = catalog.get(&tenant.key, TABLE).await.ok(200);
+    assert_eq!(loaded["metadata"]["last-column-id"], 22);
+    assert!(loaded["metadata-location"].as_str().unwrap().contains("/00020-"));
+}
