@@ -1,3 +1,4 @@
+mod receipts;
 mod transactions;
 mod views;
 

@@ -32,6 +32,8 @@ pub(crate) enum Fault {
     DoneUnheard,
     /// It does not happen, the answer is lost, and so is the next read of a pointer.
     NotDoneAndDeaf,
+    /// It happens, the answer is lost, and so is the next read of a pointer.
+    DoneAndDeaf,
     /// Another process moves the pointer first.
     Overtaken,
 }
@@ -90,10 +92,10 @@ impl FaultyStore {
         }
         let Some(overtaken) = overtaken(method) else { return work.await };
         let fault = self.next.lock().take();
-        *self.deaf.lock() = fault == Some(Fault::NotDoneAndDeaf);
+        *self.deaf.lock() = matches!(fault, Some(Fault::NotDoneAndDeaf | Fault::DoneAndDeaf));
         match fault {
             None => work.await,
-            Some(Fault::DoneUnheard) => work.await.and_then(|_| Err(lost())),
+            Some(Fault::DoneUnheard | Fault::DoneAndDeaf) => work.await.and_then(|_| Err(lost())),
             Some(Fault::NotDone | Fault::NotDoneAndDeaf) => Err(lost()),
             Some(Fault::Overtaken) => Err(overtaken),
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::support::Catalog;
+use crate::support::{Catalog, create_table};
 
 const TABLE: &str = "/v1/namespaces/ns/tables/t";
 
@@ -160,6 +160,47 @@ async fn of_commits_that_contradict_each_other_one_succeeds() {
     }
     statuses.sort_unstable();
     assert_eq!(statuses, [[200].as_slice(), &[409; 9]].concat());
+}
+
+#[tokio::test]
+async fn a_snapshot_that_was_made_from_an_older_table_is_a_conflict() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    catalog.post(&tenant.key, "/v1/namespaces", &json!({ "namespace": ["ns"] })).await.ok(200);
+    let mut create = create_table("t");
+    create["properties"] = json!({ "format-version": "3" });
+    catalog.post(&tenant.key, "/v1/namespaces/ns/tables", &create).await.ok(200);
+    let add = |id: i64, sequence_number: i64, first_row_id: i64| {
+        let mut snapshot = json!({ "snapshot-id": id, "sequence-number": sequence_number, "schema-id": 0,
+            "timestamp-ms": 9_000_000_000_000_i64, "summary": { "operation": "append" }, "first-row-id": first_row_id,
+            "added-rows": 10, "manifest-list": "file:///snap.avro" });
+        if id > 1 {
+            snapshot["parent-snapshot-id"] = json!(1);
+        }
+        json!({ "requirements": [], "updates": [{ "action": "add-snapshot", "snapshot": snapshot }] })
+    };
+    catalog.post(&tenant.key, TABLE, &add(1, 1, 0)).await.ok(200);
+    for (stale, says) in [(add(2, 1, 10), "sequence number"), (add(2, 2, 9), "first-row-id")] {
+        let refused = catalog.post(&tenant.key, TABLE, &stale).await.error(409, "CommitFailedException");
+        assert!(refused.contains(says), "{refused}");
+    }
+    catalog.post(&tenant.key, TABLE, &add(2, 2, 10)).await.ok(200);
+}
+
+#[tokio::test]
+async fn a_commit_says_what_it_requires_and_what_it_changes() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    catalog.with_table(&tenant).await;
+    for (body, missing) in [
+        (json!({}), "requirements"),
+        (json!({ "updates": [set("a", "b")] }), "requirements"),
+        (json!({ "requirements": [] }), "updates"),
+    ] {
+        let refused = catalog.post(&tenant.key, TABLE, &body).await.error(400, "BadRequestException");
+        assert!(refused.contains(missing), "{refused}");
+    }
+    catalog.post(&tenant.key, TABLE, &json!({ "requirements": null, "updates": [set("a", "b")] })).await.ok(200);
 }
 
 #[tokio::test]

@@ -1,0 +1,80 @@
+//! Changes that are asked for again with the same key, after answers that were lost.
+
+use super::*;
+use crate::clock::fresh_ordered_uuid;
+use crate::store::{Answer, Receipt, RequestDigest};
+
+fn receipt() -> Receipt {
+    Receipt { key: fresh_ordered_uuid(), request: RequestDigest([1; 32]), now_ms: 1, expires_ms: i64::MAX }
+}
+
+impl Fixture {
+    async fn commit_with(&self, receipt: &Receipt) -> Result<LoadedTable, CatalogError> {
+        self.catalog.table_commit(&self.warehouse, table(), commit("a"), None, Some(receipt)).await
+    }
+
+    async fn kept(&self, receipt: &Receipt) -> Option<Answer> {
+        let kept = self.store.receipt_get(self.warehouse.place.organisation, receipt.key, 1).await.unwrap();
+        kept.map(|kept| kept.answer)
+    }
+
+    async fn pointer(&self) -> String {
+        self.catalog.table_record(&self.warehouse, &table()).await.unwrap().metadata_location
+    }
+}
+
+#[tokio::test]
+async fn a_commit_of_which_nothing_is_known_is_known_by_its_key() {
+    let fixture = Fixture::new().await;
+    let receipt = receipt();
+    fixture.store.fail_next(Fault::DoneAndDeaf);
+    let unknown = fixture.commit_with(&receipt).await;
+    assert!(matches!(unknown, Err(CatalogError::CommitStateUnknown(..))), "{unknown:?}");
+    let (files, pointer) = (fixture.metadata_files(), fixture.pointer().await);
+    assert_eq!(fixture.kept(&receipt).await, Some(Answer::Document(pointer.clone())));
+    let again = fixture.commit_with(&receipt).await;
+    assert!(matches!(again, Err(CatalogError::Repeated)), "{again:?}");
+    assert_eq!((fixture.metadata_files(), fixture.pointer().await), (files, pointer), "nothing is left of the second");
+}
+
+#[tokio::test]
+async fn a_commit_that_did_not_happen_leaves_its_key_free() {
+    let fixture = Fixture::new().await;
+    let receipt = receipt();
+    for fault in [Fault::NotDone, Fault::NotDoneAndDeaf] {
+        fixture.store.fail_next(fault);
+        fixture.commit_with(&receipt).await.unwrap_err();
+        assert_eq!(fixture.kept(&receipt).await, None);
+    }
+    let done = fixture.commit_with(&receipt).await.unwrap();
+    assert_eq!(fixture.kept(&receipt).await, Some(Answer::Document(done.document.location.clone())));
+}
+
+#[tokio::test]
+async fn a_commit_that_is_applied_again_keeps_the_document_that_counts() {
+    let fixture = Fixture::new().await;
+    let receipt = receipt();
+    fixture.store.fail_next(Fault::Overtaken);
+    fixture.commit_with(&receipt).await.unwrap();
+    assert_eq!(fixture.kept(&receipt).await, Some(Answer::Document(fixture.pointer().await)));
+}
+
+#[tokio::test]
+async fn a_transaction_of_which_nothing_is_known_is_known_by_its_key() {
+    let fixture = Fixture::new().await;
+    let receipt = receipt();
+    let body = json!({ "table-changes": [{ "identifier": { "namespace": ["ns"], "name": "t" },
+        "requirements": [], "updates": [{ "action": "set-properties", "updates": { "a": "v" } }] }] });
+    let transact = async || {
+        let commits = TableCommit::parse_transaction(body.to_string().as_bytes()).unwrap();
+        fixture.catalog.transaction_commit(&fixture.warehouse, commits, None, Some(&receipt)).await
+    };
+    fixture.store.fail_next(Fault::DoneAndDeaf);
+    let unknown = transact().await;
+    assert!(matches!(unknown, Err(CatalogError::CommitStateUnknown(..))), "{unknown:?}");
+    assert_eq!(fixture.kept(&receipt).await, Some(Answer::Done));
+    let files = fixture.metadata_files();
+    let again = transact().await;
+    assert!(matches!(again, Err(CatalogError::Repeated)), "{again:?}");
+    assert_eq!(fixture.metadata_files(), files);
+}
