@@ -24,6 +24,15 @@ pub(super) struct ApiError {
     message: String,
     retry_after_s: Option<u64>,
     repeated: bool,
+    failure: Option<Failure>,
+}
+
+/// Why an answer says that something is wrong here. It goes along with the answer, out of the client's sight, to where the
+/// answer's request id is known, and into the log.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    pub(super) what: &'static str,
+    pub(super) cause: String,
 }
 
 /// Marks the answer to a request whose idempotency key was used meanwhile: it is not for the client.
@@ -44,7 +53,7 @@ struct ErrorModel<'a> {
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
-        Self { status, kind, message: message.into(), retry_after_s: None, repeated: false }
+        Self { status, kind, message: message.into(), retry_after_s: None, repeated: false, failure: None }
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
@@ -66,12 +75,9 @@ impl ApiError {
 
     /// Something is not as it should be here: the cause goes to the log, and only that it happened to the client.
     pub(super) fn internal(cause: &dyn std::fmt::Display) -> Self {
-        tracing::error!(%cause, "a request failed for a reason of ours");
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "InternalServerError",
-            "Something went wrong in the catalog; its log says more under this answer's x-request-id",
-        )
+        let message = "Something went wrong in the catalog; its log says more under this answer's x-request-id";
+        let answer = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message);
+        answer.because("a request failed for a reason of ours", cause)
     }
 
     /// A commit that has begun still runs to its end, so a client must look before it tries again.
@@ -81,12 +87,13 @@ impl ApiError {
     }
 
     fn unavailable(cause: &dyn std::fmt::Display) -> Self {
-        tracing::error!(%cause, "a part that the catalog needs is not available");
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "ServiceUnavailableException",
-            "The catalog cannot reach its database or storage at the moment: try again",
-        )
+        let message = "The catalog cannot reach its database or storage at the moment: try again";
+        let answer = Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException", message);
+        answer.because("a part that the catalog needs is not available", cause)
+    }
+
+    fn because(self, what: &'static str, cause: &dyn std::fmt::Display) -> Self {
+        Self { failure: Some(Failure { what, cause: cause.to_string() }), ..self }
     }
 }
 
@@ -100,6 +107,9 @@ impl IntoResponse for ApiError {
         }
         if self.repeated {
             response.extensions_mut().insert(Repeated);
+        }
+        if let Some(failure) = self.failure {
+            response.extensions_mut().insert(failure);
         }
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tidewater\""));

@@ -1,5 +1,6 @@
 //! A table's or view's metadata on its way to a client: a few bytes before it, the document as it is kept, a few bytes after it.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -12,7 +13,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Frame, SizeHint};
-use serde_json::json;
+use serde_json::{Value, json};
 use tidewater_core::document::TableMetadata;
 
 use super::entity_tag::{EntityTag, Snapshots};
@@ -24,13 +25,16 @@ use crate::vending::{Access, ValidLocations, Vended, vend};
 /// Up to this size a document is copied into one piece with what surrounds it, since one write costs less than three.
 const COPIED_BYTES: usize = 32 * 1024;
 
+/// What follows a document when nothing is vended.
+const NO_CONFIG: &str = ",\"config\":{}}";
+
 /// `LoadTableResult` of a table.
 ///
 /// # Errors
 /// When credentials are wanted and not to be had.
 pub(super) fn loaded(table: &LoadedTable, access: Access, snapshots: Snapshots) -> Result<Response, ApiError> {
     let vended = vended(table, access)?;
-    let after = format!(",\"config\":{}}}", json!(vended.config));
+    let after = if vended.config.is_empty() { NO_CONFIG.into() } else { config_of(&vended) };
     let document = &table.document;
     let named = if snapshots == Snapshots::Refs { document.metadata.to_json_of_refs() } else { None };
     let json = named.map_or_else(|| document.json.clone(), Bytes::from);
@@ -51,6 +55,10 @@ pub(super) fn credentials(table: &LoadedTable, access: Access) -> Result<Respons
     };
     let body = json!({ "storage-credentials": credentials }).to_string();
     Ok(json_response(Body::from(body)))
+}
+
+fn config_of(vended: &Vended) -> Cow<'static, str> {
+    format!(",\"config\":{}}}", json!(vended.config)).into()
 }
 
 fn vended(table: &LoadedTable, access: Access) -> Result<Vended, ApiError> {
@@ -84,19 +92,22 @@ pub(super) fn unregistered(document: &Document) -> Response {
 
 /// `LoadViewResult`. Nothing is vended for a view, since engines read no files of it.
 pub(super) fn view(view: &LoadedView) -> Response {
-    around_json(&view.location, view.json.clone(), ",\"config\":{}}")
+    around_json(&view.location, view.json.clone(), NO_CONFIG)
 }
 
 fn around_json(location: &str, document: Bytes, after: &str) -> Response {
-    let location = json!(location);
-    let before = format!("{{\"metadata-location\":{location},\"metadata\":");
-    let length = before.len() + document.len() + after.len();
-    if length <= COPIED_BYTES {
-        let mut whole = Vec::with_capacity(length);
-        whole.extend_from_slice(before.as_bytes());
-        whole.extend_from_slice(&document);
-        whole.extend_from_slice(after.as_bytes());
-        return json_response(Body::new(Full::new(Bytes::from(whole))));
+    const OPENING: &str = "{\"metadata-location\":";
+    const BETWEEN: &str = ",\"metadata\":";
+    let location = Value::from(location).to_string();
+    let length = OPENING.len() + location.len() + BETWEEN.len() + document.len() + after.len();
+    let is_copied = length <= COPIED_BYTES;
+    let mut before = String::with_capacity(if is_copied { length } else { length - document.len() - after.len() });
+    before.extend([OPENING, &location, BETWEEN]);
+    let mut before = before.into_bytes();
+    if is_copied {
+        before.extend_from_slice(&document);
+        before.extend_from_slice(after.as_bytes());
+        return json_response(Body::from(before));
     }
     let pieces = [Bytes::from(before), document, Bytes::copy_from_slice(after.as_bytes())];
     json_response(Body::new(Pieces(pieces.into())))

@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -13,7 +14,7 @@ use futures_util::FutureExt;
 use tower::ServiceExt;
 use tracing::Instrument;
 
-use super::error::ApiError;
+use super::error::{ApiError, Failure};
 use super::header_case::HeaderCase;
 use super::leftover::Leftover;
 use super::path::normalised;
@@ -34,13 +35,21 @@ pub struct ApiService {
     router: Router,
     request_timeout: Duration,
     header_case: HeaderCase,
+    started_as: Arc<str>,
+    requests: Arc<AtomicU64>,
 }
 
 impl ApiService {
     /// The API over these parts.
     #[must_use]
     pub fn new(api: &Arc<Api>, header_case: HeaderCase) -> Self {
-        Self { router: router::router(api), request_timeout: api.settings.request_timeout(), header_case }
+        Self {
+            router: router::router(api),
+            request_timeout: api.settings.request_timeout(),
+            header_case,
+            started_as: fresh_uuid().simple().to_string().into(),
+            requests: Arc::default(),
+        }
     }
 
     /// Answers one request. Every answer has an `x-request-id`, the client's own if it sent a usable one.
@@ -48,16 +57,31 @@ impl ApiService {
         if let Some(uri) = normalised(request.uri()) {
             *request.uri_mut() = uri;
         }
-        let id = request_id(&request);
+        let id = self.request_id(&request);
         let leftover = Leftover::default();
         let request = request.map(|body| leftover.watch(body));
-        let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
-        let answer = self.answer(request).instrument(span);
-        let mut response = answer.await;
+        let span = tracing::debug_span!("request", id = id.to_str().unwrap_or_default());
+        let mut response = self.answer(request).instrument(span).await;
+        if let Some(Failure { what, cause }) = response.extensions_mut().remove() {
+            tracing::error!(request_id = id.to_str().unwrap_or_default(), %cause, "{what}");
+        }
         leftover.settle(&mut response).await;
         self.header_case.apply(&mut response);
         response.headers_mut().insert(REQUEST_ID, id);
         response
+    }
+
+    /// The client's own id, or one that no other request to any server has: that of this start, and a number.
+    fn request_id(&self, request: &Request<Body>) -> HeaderValue {
+        let usable = |value: &&HeaderValue| {
+            value.len() <= MAX_REQUEST_ID_BYTES
+                && !value.is_empty()
+                && value.as_bytes().iter().all(u8::is_ascii_graphic)
+        };
+        request.headers().get(REQUEST_ID).filter(usable).cloned().unwrap_or_else(|| {
+            let number = self.requests.fetch_add(1, Ordering::Relaxed);
+            HeaderValue::try_from(format!("{}-{number}", self.started_as)).unwrap_or(HeaderValue::from_static("-"))
+        })
     }
 
     async fn answer(&self, request: Request<Body>) -> Response {
@@ -77,14 +101,6 @@ impl ApiService {
         }
         response
     }
-}
-
-fn request_id(request: &Request<Body>) -> HeaderValue {
-    let usable = |value: &&HeaderValue| {
-        value.len() <= MAX_REQUEST_ID_BYTES && !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_graphic)
-    };
-    let fresh = || HeaderValue::try_from(fresh_uuid().to_string()).unwrap_or(HeaderValue::from_static("-"));
-    request.headers().get(REQUEST_ID).filter(usable).cloned().unwrap_or_else(fresh)
 }
 
 /// What the client says that it is.

@@ -30,12 +30,14 @@ pub struct Document<M = TableMetadata> {
     pub json: Bytes,
     /// What it says.
     pub metadata: M,
+    /// The same place, in its canonical form.
+    place: Location,
     /// Stands for the document and no other, in 32 hexadecimal digits: for entity tags.
     pub fingerprint: String,
 }
 
 impl<M> Document<M> {
-    fn new(location: String, json: Bytes, metadata: M) -> Self {
+    fn new(location: String, place: Location, json: Bytes, metadata: M) -> Self {
         // The location names the content for ever.
         let digest = Sha256::digest(location.as_bytes());
         let fingerprint = digest.iter().take(16).fold(String::with_capacity(32), |mut text, byte| {
@@ -43,7 +45,7 @@ impl<M> Document<M> {
             let _ = write!(text, "{byte:02x}");
             text
         });
-        Self { location, json, metadata, fingerprint }
+        Self { location, json, metadata, place, fingerprint }
     }
 }
 
@@ -130,9 +132,9 @@ impl Documents {
     /// who puts the file back expects the catalog to see that too. Only the local disk is asked.
     ///
     /// # Errors
-    /// `Missing`; `Location`.
+    /// `Missing`.
     pub fn check_still_there<M>(&self, document: &Document<M>) -> Result<(), MetadataError> {
-        if self.storage.was_taken_away(&Location::parse(&document.location)?) {
+        if self.storage.was_taken_away(&document.place) {
             self.forget(document);
             return Err(MetadataError::Missing(document.location.clone()));
         }
@@ -156,7 +158,7 @@ impl Documents {
             Compression::Gzip => gzip::compress(json.clone()).await.map_err(MetadataError::Compress)?,
         };
         self.storage.create(&at, stored).await.map_err(MetadataError::Storage)?;
-        let document = Arc::new(Document::new(location, json, metadata));
+        let document = Arc::new(Document::new(location, at, json, metadata));
         self.cache.insert(document.location.clone(), M::keep(Arc::clone(&document)));
         Ok(document)
     }
@@ -178,9 +180,7 @@ impl Documents {
     /// removed harms nobody, so it is only logged.
     pub async fn discard<M>(&self, document: &Document<M>) {
         self.cache.remove(document.location.as_str());
-        if let Ok(at) = Location::parse(&document.location)
-            && let Err(error) = self.storage.remove(&at).await
-        {
+        if let Err(error) = self.storage.remove(&document.place).await {
             tracing::warn!(%error, "a metadata file that nothing points to stays behind");
         }
     }
@@ -219,7 +219,7 @@ impl Documents {
             stored
         };
         let metadata = M::parse(&json).map_err(|error| unreadable(error.into()))?;
-        Ok(Arc::new(Document::new(location.to_owned(), json, metadata)))
+        Ok(Arc::new(Document::new(location.to_owned(), at, json, metadata)))
     }
 }
 

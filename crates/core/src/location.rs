@@ -1,5 +1,6 @@
 //! Storage locations in one canonical form, so that two spellings of a place compare as equal and none hides another.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// Why a location is refused.
@@ -101,16 +102,19 @@ fn check_path(path: &str) -> Result<(), &'static str> {
     if path.contains(['\\', '?', '#']) {
         return Err("it contains a backslash, '?' or '#'");
     }
+    // Nearly no path has an escape, and this is on the way of every load.
+    let escapes = path.contains('%');
     for segment in path.split('/').skip(1) {
-        let dots = segment.replace("%2e", ".").replace("%2E", ".");
         if segment.is_empty() {
             return Err("it contains an empty path segment ('//')");
         }
+        let dots =
+            if escapes { segment.replace("%2e", ".").replace("%2E", ".").into() } else { Cow::Borrowed(segment) };
         if dots == "." || dots == ".." {
             return Err("it contains a '.' or '..' path segment");
         }
     }
-    if path.to_ascii_lowercase().contains("%2f") {
+    if escapes && path.to_ascii_lowercase().contains("%2f") {
         return Err("it contains an escaped '/'");
     }
     Ok(())

@@ -113,7 +113,14 @@ impl NamespaceIdent {
         if key.is_empty() {
             return Err(NameError::Empty { what: "Namespace" });
         }
-        Self::new(&key.split(LEVEL_SEPARATOR).collect::<Vec<_>>())
+        let levels = key.split(LEVEL_SEPARATOR).count();
+        if levels > MAX_NAMESPACE_LEVELS {
+            return Err(NameError::TooManyLevels { levels });
+        }
+        for level in key.split(LEVEL_SEPARATOR) {
+            checked("Namespace level", level)?;
+        }
+        Ok(Self { key: key.to_owned() })
     }
 
     /// The levels joined by [`LEVEL_SEPARATOR`]: the key under which a store keeps it.
