@@ -40,7 +40,12 @@ impl EntityTag {
             Snapshots::All => "",
             Snapshots::Refs => "-refs",
         };
-        Self(format!("W/\"{}{form}\"", document.fingerprint))
+        Self::of_fingerprint(&format!("{}{form}", document.fingerprint))
+    }
+
+    /// The tag of what has this fingerprint.
+    pub(super) fn of_fingerprint(fingerprint: &str) -> Self {
+        Self(format!("W/\"{fingerprint}\""))
     }
 
     /// Whether the request says that it has just this.

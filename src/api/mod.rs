@@ -15,6 +15,7 @@ mod load_result;
 mod metrics;
 mod namespaces;
 mod oauth;
+mod openapi;
 mod paging;
 mod path;
 mod register;

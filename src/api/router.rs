@@ -7,8 +7,8 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use super::{
-    Api, caller, commit, config, error, functions, health, idempotency, metrics, namespaces, oauth, register, tables,
-    transactions, views,
+    Api, caller, commit, config, error, functions, health, idempotency, metrics, namespaces, oauth, openapi, register,
+    tables, transactions, views,
 };
 
 /// What the catalog can do, as `GET /v1/config` tells clients: they compare these texts exactly.
@@ -82,6 +82,7 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
         .route_layer(from_fn_with_state(Arc::clone(api), caller::authenticate))
         .route("/v1/oauth/tokens", post(oauth::token))
         .route("/health", get(health::health))
+        .route("/openapi.json", get(openapi::get))
         .method_not_allowed_fallback(error::method_not_allowed)
         .fallback(error::no_such_route)
         .with_state(Arc::clone(api))

@@ -12,6 +12,7 @@ mod limits;
 mod metrics;
 mod namespaces;
 mod oauth;
+mod openapi;
 mod register;
 mod roles;
 mod tables;

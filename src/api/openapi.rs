@@ -1,0 +1,127 @@
+//! `GET /openapi.json`: what this server serves, as an OpenAPI 3.1 document.
+//!
+//! It is written by hand, in the files of the folder `openapi`, one for each resource. What every operation has beside its
+//! own stands once, in `every_operation.json`, and is put in here. Tests hold it against the router and against answers.
+
+use std::sync::LazyLock;
+
+use axum::body::Body;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::entity_tag::EntityTag;
+use super::error::ApiError;
+
+/// The first is the document, to which the others add.
+const PARTS: [&str; 7] = [
+    include_str!("openapi/document.json"),
+    include_str!("openapi/configuration.json"),
+    include_str!("openapi/namespaces.json"),
+    include_str!("openapi/tables.json"),
+    include_str!("openapi/commits.json"),
+    include_str!("openapi/metadata.json"),
+    include_str!("openapi/views.json"),
+];
+
+const EVERY_OPERATION: &str = include_str!("openapi/every_operation.json");
+
+/// The members of a path that are operations.
+const METHODS: [&str; 5] = ["get", "head", "post", "put", "delete"];
+
+/// The document as it is sent, and what its entity tag is made of. Both are constants that are computed once.
+static DOCUMENT: LazyLock<Result<(Bytes, String), String>> = LazyLock::new(|| {
+    let bytes = Bytes::from(document()?.to_string());
+    let digest = Sha256::digest(&bytes);
+    let fingerprint = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    Ok((bytes, fingerprint))
+});
+
+/// Gives the document to anybody: it tells nothing of what the catalog holds.
+pub(super) async fn get(headers: HeaderMap) -> Result<Response, ApiError> {
+    let (document, fingerprint) = DOCUMENT.as_ref().map_err(|error| ApiError::internal(error))?;
+    let tag = EntityTag::of_fingerprint(fingerprint);
+    let mut response = if tag.is_known_to(&headers) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let mut response = Response::new(Body::from(document.clone()));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    };
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+    Ok(tag.put(response))
+}
+
+/// Puts the parts together.
+fn document() -> Result<Value, String> {
+    let [document, parts @ ..] = PARTS;
+    let mut document = read(document)?;
+    for part in parts {
+        add(&mut document, read(part)?)?;
+    }
+    let every = read(EVERY_OPERATION)?;
+    for response in members(&mut document["components"]["responses"]) {
+        add_missing(&mut response["headers"], &every["headers"]);
+    }
+    for path in members(&mut document["paths"]) {
+        for operation in METHODS {
+            // An operation with a security of its own needs no sign-in, and tells all that it answers.
+            if let Some(operation) = path.get_mut(operation).filter(|found| found.get("security").is_none()) {
+                complete(operation, &every);
+            }
+        }
+    }
+    document["info"]["version"] = env!("CARGO_PKG_VERSION").into();
+    Ok(document)
+}
+
+/// Adds what every operation has that needs a sign-in.
+fn complete(operation: &mut Value, every: &Value) {
+    let has_body = operation.get("requestBody").is_some();
+    let responses = &mut operation["responses"];
+    for response in members(responses).filter(|response| response.get("$ref").is_none()) {
+        add_missing(&mut response["headers"], &every["headers"]);
+    }
+    add_missing(responses, &every["responses"]);
+    if has_body {
+        add_missing(responses, &every["responsesToBodies"]);
+    }
+}
+
+fn read(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("a part of the OpenAPI document cannot be read: {error}"))
+}
+
+fn members(object: &mut Value) -> impl Iterator<Item = &mut Value> {
+    object.as_object_mut().into_iter().flat_map(Map::values_mut)
+}
+
+/// Adds the members of one object to another, down to where they differ in kind.
+fn add(to: &mut Value, from: Value) -> Result<(), String> {
+    let (Value::Object(to), Value::Object(from)) = (to, from) else {
+        return Err("two parts of the OpenAPI document say the same, or not alike".to_owned());
+    };
+    for (key, value) in from {
+        match to.get_mut(&key) {
+            Some(found) => add(found, value).map_err(|error| format!("{error}: {key}"))?,
+            None => {
+                to.insert(key, value);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn add_missing(to: &mut Value, from: &Value) {
+    if to.is_null() {
+        *to = Value::Object(Map::new());
+    }
+    if let (Value::Object(to), Value::Object(from)) = (to, from) {
+        for (key, value) in from {
+            to.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+    }
+}

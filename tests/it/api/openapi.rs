@@ -1,0 +1,182 @@
+//! `GET /openapi.json`: what it says is served is served, and the other way round.
+
+use std::collections::BTreeSet;
+
+use axum::body::Body;
+use axum::http::{Method, Request};
+use serde_json::Value;
+
+use crate::project::root;
+use crate::support::{Answer, Catalog};
+
+/// The operations of the Iceberg REST specification (its main branch, August 2026), and why some are not served.
+const SPECIFICATION: [(&str, Option<&str>); 35] = [
+    ("GET /v1/config", None),
+    ("POST /v1/oauth/tokens", None),
+    ("GET /v1/{prefix}/namespaces", None),
+    ("POST /v1/{prefix}/namespaces", None),
+    ("GET /v1/{prefix}/namespaces/{namespace}", None),
+    ("HEAD /v1/{prefix}/namespaces/{namespace}", None),
+    ("DELETE /v1/{prefix}/namespaces/{namespace}", None),
+    ("POST /v1/{prefix}/namespaces/{namespace}/properties", None),
+    ("GET /v1/{prefix}/namespaces/{namespace}/tables", None),
+    ("POST /v1/{prefix}/namespaces/{namespace}/tables", None),
+    ("GET /v1/{prefix}/namespaces/{namespace}/functions", None),
+    ("GET /v1/{prefix}/namespaces/{namespace}/functions/{function}", None),
+    ("POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/plan", Some("clients plan scans themselves")),
+    ("GET /v1/{prefix}/namespaces/{namespace}/tables/{table}/plan/{plan-id}", Some("there are no plans")),
+    ("DELETE /v1/{prefix}/namespaces/{namespace}/tables/{table}/plan/{plan-id}", Some("there are no plans")),
+    ("POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/tasks", Some("there are no plans")),
+    ("POST /v1/{prefix}/namespaces/{namespace}/register", None),
+    ("GET /v1/{prefix}/namespaces/{namespace}/tables/{table}", None),
+    ("POST /v1/{prefix}/namespaces/{namespace}/tables/{table}", None),
+    ("DELETE /v1/{prefix}/namespaces/{namespace}/tables/{table}", None),
+    ("HEAD /v1/{prefix}/namespaces/{namespace}/tables/{table}", None),
+    ("POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/unregister", None),
+    ("GET /v1/{prefix}/namespaces/{namespace}/tables/{table}/credentials", None),
+    ("POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/sign", Some("files on local disk need no signature")),
+    ("POST /v1/{prefix}/tables/rename", None),
+    ("POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/metrics", None),
+    ("POST /v1/{prefix}/transactions/commit", None),
+    ("GET /v1/{prefix}/namespaces/{namespace}/views", None),
+    ("POST /v1/{prefix}/namespaces/{namespace}/views", None),
+    ("GET /v1/{prefix}/namespaces/{namespace}/views/{view}", None),
+    ("POST /v1/{prefix}/namespaces/{namespace}/views/{view}", None),
+    ("DELETE /v1/{prefix}/namespaces/{namespace}/views/{view}", None),
+    ("HEAD /v1/{prefix}/namespaces/{namespace}/views/{view}", None),
+    ("POST /v1/{prefix}/views/rename", None),
+    ("POST /v1/{prefix}/namespaces/{namespace}/register-view", None),
+];
+
+const METHODS: [Method; 6] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::PATCH];
+
+async fn get(catalog: &Catalog, known: Option<&str>) -> Answer {
+    let request = Request::get("/openapi.json").header("if-none-match", known.unwrap_or("\"other\""));
+    catalog.send(request.body(Body::empty()).unwrap()).await
+}
+
+async fn document(catalog: &Catalog) -> Value {
+    get(catalog, None).await.ok(200)
+}
+
+/// Every operation of the document, as `VERB path`.
+fn operations(document: &Value) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (path, members) in document["paths"].as_object().unwrap() {
+        let methods = members.as_object().unwrap().keys().filter(|key| *key != "parameters");
+        found.extend(methods.map(|method| format!("{} {path}", method.to_uppercase())));
+    }
+    found
+}
+
+/// The paths that the router has, without the forms that lack a prefix.
+fn routed_paths() -> BTreeSet<String> {
+    let text = std::fs::read_to_string(root().join("src/api/router.rs")).unwrap();
+    let mut paths = BTreeSet::new();
+    for route in text.split(".route(").skip(1) {
+        let path = route.split('"').nth(1).unwrap();
+        let with_base = route.trim_start().starts_with("&at(");
+        assert!(with_base || route.trim_start().starts_with('"'), "a route that is written otherwise: {route}");
+        paths.insert(if with_base { format!("/v1/{{prefix}}{path}") } else { path.to_owned() });
+    }
+    assert!(paths.len() > 15, "{paths:?}");
+    paths
+}
+
+/// The path with a value for each parameter.
+fn filled(template: &str) -> String {
+    let segments = template.split('/').map(|segment| match segment {
+        "{prefix}" => "main",
+        parameter if parameter.starts_with('{') => "x",
+        literal => literal,
+    });
+    segments.collect::<Vec<_>>().join("/")
+}
+
+#[tokio::test]
+async fn the_document_is_what_the_router_serves_and_the_other_way_round() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    let documented = operations(&document(&catalog).await);
+    let documented_paths = documented.iter().map(|one| one.split_once(' ').unwrap().1.to_owned());
+    let paths: BTreeSet<String> = routed_paths().into_iter().chain(documented_paths).collect();
+    for path in &paths {
+        for method in METHODS {
+            let operation = format!("{method} {path}");
+            // Whatever answers GET answers HEAD, by HTTP's rules.
+            if method == Method::HEAD && documented.contains(&format!("GET {path}")) && !documented.contains(&operation)
+            {
+                continue;
+            }
+            let answer = catalog.bytes(&tenant.key, method.clone(), &filled(path), "{}").await;
+            let unrouted = String::from_utf8_lossy(&answer.bytes).contains("No such route");
+            let served = answer.status != 405 && !unrouted;
+            assert_eq!(served, documented.contains(&operation), "{operation}: is it served, and in src/api/openapi?");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_specification_is_served_but_for_what_is_named_here() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    let documented = operations(&document(&catalog).await);
+    let config = catalog.get(&tenant.key, "/v1/config").await.ok(200);
+    let advertised: BTreeSet<&str> =
+        config["endpoints"].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect();
+    for (operation, left_out) in SPECIFICATION {
+        assert_eq!(documented.contains(operation), left_out.is_none(), "{operation}: {left_out:?}");
+        // How to get a token is known before the configuration can be asked for.
+        let expected = left_out.is_none() && !operation.ends_with("/oauth/tokens");
+        assert_eq!(advertised.contains(operation), expected, "{operation}");
+    }
+    for operation in advertised {
+        assert!(documented.contains(operation), "{operation} is advertised and not documented");
+    }
+}
+
+#[tokio::test]
+async fn every_operation_has_an_id_of_its_own_and_every_reference_leads_somewhere() {
+    let document = document(&Catalog::new().await).await;
+    assert_eq!(
+        (&document["openapi"], &document["info"]["version"]),
+        (&"3.1.0".into(), &env!("CARGO_PKG_VERSION").into())
+    );
+    let mut ids = BTreeSet::new();
+    let mut next = vec![&document];
+    while let Some(value) = next.pop() {
+        if let Some(id) = value.get("operationId") {
+            assert!(ids.insert(id.to_string()), "{id} stands twice");
+        }
+        if let Some(reference) = value.get("$ref") {
+            let pointer = reference.as_str().unwrap().strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+        }
+        match value {
+            Value::Object(members) => next.extend(members.values()),
+            Value::Array(elements) => next.extend(elements),
+            _ => {}
+        }
+    }
+    assert_eq!(ids.len(), operations(&document).len());
+}
+
+#[tokio::test]
+async fn every_operation_behind_a_sign_in_says_how_it_refuses() {
+    let document = document(&Catalog::new().await).await;
+    for status in ["400", "401", "403", "404", "413", "429", "500", "503"] {
+        let responses = &document["paths"]["/v1/{prefix}/namespaces"]["post"]["responses"];
+        assert!(responses.get(status).is_some(), "{status}: {responses}");
+    }
+    let health = document["paths"]["/health"]["get"]["responses"].as_object().unwrap();
+    assert_eq!(health.keys().collect::<Vec<_>>(), ["200", "503"]);
+}
+
+#[tokio::test]
+async fn who_has_the_document_is_told_so() {
+    let catalog = Catalog::new().await;
+    let first = get(&catalog, None).await;
+    assert_eq!(first.header("content-type"), "application/json");
+    let again = get(&catalog, Some(first.header("etag"))).await;
+    assert_eq!((again.status.as_u16(), again.bytes.len()), (304, 0));
+}
