@@ -10,4 +10,5 @@ pub mod ids;
 pub mod limits;
 pub mod location;
 pub mod name;
+pub mod storage;
 pub mod view;

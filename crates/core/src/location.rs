@@ -74,6 +74,12 @@ impl Location {
         &self.text[..self.scheme_len]
     }
 
+    /// The bucket or container, in lower case; empty on the local disk.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.text[self.scheme_len + "://".len()..self.path_start]
+    }
+
     /// The path: empty, or starting with `/`.
     #[must_use]
     pub fn path(&self) -> &str {

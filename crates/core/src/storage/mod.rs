@@ -1,0 +1,10 @@
+//! How a warehouse's storage is reached, and what of it a client is given: rules over values, without secrets.
+
+mod access;
+mod delegation;
+mod profile;
+pub mod s3_policy;
+
+pub use access::Access;
+pub use delegation::{Delegation, Wanted, choose};
+pub use profile::{AdlsProfile, GcsProfile, ProfileError, S3Profile, StorageProfile};

@@ -1,0 +1,286 @@
+//! The settings of a warehouse's storage, in the words of its cloud. What is secret is not among them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::location::Location;
+
+/// How a warehouse's storage is reached. It is kept as JSON, and written by people as TOML.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum StorageProfile {
+    /// The local disk.
+    File,
+    /// Amazon S3, or a store that speaks its protocol.
+    S3(S3Profile),
+    /// Azure Data Lake Storage Gen2, or Azure Blob Storage.
+    Adls(AdlsProfile),
+    /// Google Cloud Storage.
+    Gcs(GcsProfile),
+}
+
+/// Amazon S3, or a store that speaks its protocol.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct S3Profile {
+    /// The bucket's region, such as `eu-central-1`; stores without regions take any.
+    pub region: String,
+    /// The address of the store; without one, Amazon's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// The address that clients are given, where they reach the store by another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_endpoint: Option<String>,
+    /// Whether the bucket stands in the path of a URL and not in its host name: most stores but Amazon's want it.
+    #[serde(default)]
+    pub path_style: bool,
+    /// The role whose rights, narrowed to one table, are vended (`AssumeRole`). Without one, nothing is vended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_arn: Option<String>,
+    /// What the role's trust policy may ask for, so that nobody else's catalog can be led to assume it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// The address of the security token service; without one, the store's own endpoint, or Amazon's in the region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sts_endpoint: Option<String>,
+    /// For how many seconds vended credentials are good.
+    #[serde(default = "an_hour")]
+    pub session_duration_s: u32,
+    /// Tags of the session, for the account's own policies and its log.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub session_tags: BTreeMap<String, String>,
+    /// The key that the bucket's objects are encrypted with, if it is one of the account's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kms_key_arn: Option<String>,
+    /// Whether the catalog signs clients' requests one by one; by default it does where it has no role to vend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_signing: Option<bool>,
+    /// Whether the store keeps `If-None-Match: *`, which makes sure that nothing is overwritten. Without it only the
+    /// random names of metadata files do.
+    #[serde(default = "yes")]
+    pub conditional_writes: bool,
+}
+
+/// Azure Data Lake Storage Gen2, or Azure Blob Storage. Account and container stand in the warehouse's root.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct AdlsProfile {
+    /// The address of the blob service, for an emulator; without one, Azure's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// For how many seconds vended signatures are good.
+    #[serde(default = "an_hour")]
+    pub session_duration_s: u32,
+}
+
+/// Google Cloud Storage.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct GcsProfile {
+    /// The address of the store, for an emulator; without one, Google's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// The address that exchanges a token for a narrower one; without one, Google's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sts_endpoint: Option<String>,
+}
+
+const fn an_hour() -> u32 {
+    3_600
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// What is wrong with a profile, in words that a person can act on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ProfileError(String);
+
+impl StorageProfile {
+    /// What a profile's `type` is.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::S3(_) => "s3",
+            Self::Adls(_) => "adls",
+            Self::Gcs(_) => "gcs",
+        }
+    }
+
+    /// Checks what can be checked without asking anybody, for a warehouse at `root`.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn check(&self, root: &Location) -> Result<(), ProfileError> {
+        let schemes: &[&str] = match self {
+            Self::File => &["file"],
+            Self::S3(_) => &["s3"],
+            Self::Adls(_) => &["abfss", "wasbs"],
+            Self::Gcs(_) => &["gs"],
+        };
+        if !schemes.contains(&root.scheme()) {
+            return Err(ProfileError(format!(
+                "a warehouse of type '{}' has a root such as {}, not {root}",
+                self.kind(),
+                self.example_root()
+            )));
+        }
+        match self {
+            Self::File if root.path().is_empty() => {
+                Err(ProfileError("the whole disk is no warehouse: name a folder".to_owned()))
+            }
+            Self::S3(profile) => profile.check(),
+            Self::Adls(profile) => {
+                check_endpoint("endpoint", profile.endpoint.as_deref())?;
+                check_duration(profile.session_duration_s, 60, 7 * 86_400)
+            }
+            Self::Gcs(profile) => {
+                check_endpoint("endpoint", profile.endpoint.as_deref())?;
+                check_endpoint("sts-endpoint", profile.sts_endpoint.as_deref())
+            }
+            Self::File => Ok(()),
+        }
+    }
+
+    const fn example_root(&self) -> &'static str {
+        match self {
+            Self::File => "file:///srv/lake",
+            Self::S3(_) => "s3://bucket/lake",
+            Self::Adls(_) => "abfss://container@account.dfs.core.windows.net/lake",
+            Self::Gcs(_) => "gs://bucket/lake",
+        }
+    }
+}
+
+impl S3Profile {
+    /// Whether the catalog signs clients' requests.
+    #[must_use]
+    pub fn signs(&self) -> bool {
+        self.remote_signing.unwrap_or(self.role_arn.is_none())
+    }
+
+    fn check(&self) -> Result<(), ProfileError> {
+        if self.region.is_empty() {
+            return Err(ProfileError("`region` is empty: name the bucket's, or us-east-1 if it has none".to_owned()));
+        }
+        check_endpoint("endpoint", self.endpoint.as_deref())?;
+        check_endpoint("client-endpoint", self.client_endpoint.as_deref())?;
+        check_endpoint("sts-endpoint", self.sts_endpoint.as_deref())?;
+        check_arn("role-arn", "iam", "arn:aws:iam::123456789012:role/name", self.role_arn.as_deref())?;
+        check_arn("kms-key-arn", "kms", "arn:aws:kms:region:123456789012:key/id", self.kms_key_arn.as_deref())?;
+        if self.role_arn.is_none() && (self.external_id.is_some() || !self.session_tags.is_empty()) {
+            return Err(ProfileError("`external-id` and `session-tags` need a `role-arn`".to_owned()));
+        }
+        // AWS STS, AssumeRole: DurationSeconds.
+        check_duration(self.session_duration_s, 900, 43_200)
+    }
+
+    /// The partition that names of the account are in: `aws`, `aws-cn`, `aws-us-gov`.
+    #[must_use]
+    pub fn partition(&self) -> &str {
+        let arn = self.role_arn.as_deref().or(self.kms_key_arn.as_deref());
+        arn.and_then(|arn| arn.split(':').nth(1)).unwrap_or("aws")
+    }
+}
+
+fn check_endpoint(field: &str, endpoint: Option<&str>) -> Result<(), ProfileError> {
+    let Some(endpoint) = endpoint else { return Ok(()) };
+    let host = endpoint.strip_prefix("https://").or_else(|| endpoint.strip_prefix("http://"));
+    let is_address = |host: &str| {
+        !host.is_empty()
+            && !host.contains(['@', '?', '#', '\\'])
+            && !host.contains(|c: char| c.is_whitespace() || c.is_control())
+    };
+    match host {
+        Some(host) if is_address(host) => Ok(()),
+        _ => Err(ProfileError(format!("`{field}` must be an address such as https://storage.example.com"))),
+    }
+}
+
+fn check_arn(field: &str, service: &str, example: &str, arn: Option<&str>) -> Result<(), ProfileError> {
+    let Some(arn) = arn else { return Ok(()) };
+    let mut parts = arn.splitn(6, ':');
+    let is_arn = parts.next() == Some("arn")
+        && parts.next().is_some_and(|partition| partition.starts_with("aws"))
+        && parts.next() == Some(service)
+        && parts.nth(2).is_some_and(|resource| !resource.is_empty())
+        && !arn.contains(|c: char| c.is_whitespace() || c.is_control());
+    if is_arn { Ok(()) } else { Err(ProfileError(format!("`{field}` must be a name such as {example}"))) }
+}
+
+fn check_duration(duration_s: u32, least: u32, most: u32) -> Result<(), ProfileError> {
+    if (least..=most).contains(&duration_s) {
+        Ok(())
+    } else {
+        Err(ProfileError(format!("`session-duration-s` must be from {least} to {most} seconds")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn wrong(profile: serde_json::Value, root: &str) -> String {
+        let profile: StorageProfile = serde_json::from_value(profile).unwrap();
+        profile.check(&Location::parse(root).unwrap()).map_or_else(|error| error.to_string(), |()| String::new())
+    }
+
+    #[test]
+    fn a_profile_fits_its_root() {
+        assert_eq!(wrong(json!({ "type": "file" }), "file:///srv/lake"), "");
+        assert_eq!(wrong(json!({ "type": "s3", "region": "eu-west-1" }), "s3://bucket/lake"), "");
+        assert_eq!(wrong(json!({ "type": "adls" }), "abfss://c@a.dfs.core.windows.net/lake"), "");
+        assert_eq!(wrong(json!({ "type": "gcs" }), "gs://bucket"), "");
+        assert!(wrong(json!({ "type": "gcs" }), "s3://bucket").contains("gs://bucket/lake"));
+        assert!(wrong(json!({ "type": "file" }), "file:///").contains("whole disk"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let s3 = |field: &str, value: serde_json::Value| {
+            let mut profile = json!({ "type": "s3", "region": "eu-west-1" });
+            profile[field] = value;
+            wrong(profile, "s3://bucket")
+        };
+        assert_eq!(s3("endpoint", json!("https://minio.example.com:9000")), "");
+        for endpoint in ["minio", "ftp://x", "https://", "https://user@x", "https://x y"] {
+            assert!(s3("endpoint", json!(endpoint)).contains("`endpoint`"), "{endpoint}");
+        }
+        // A store of one's own has no account number in its names.
+        for role in ["arn:aws:iam:::role/tidewater", "arn:aws-cn:iam::123456789012:role/a/b"] {
+            assert_eq!(s3("role-arn", json!(role)), "", "{role}");
+        }
+        for role in ["tidewater", "arn:aws:s3:::bucket", "arn:aws:iam::1", "arn:aws:iam::1:", "arn:aws:iam::1:role/a b"]
+        {
+            assert!(s3("role-arn", json!(role)).contains("`role-arn`"), "{role}");
+        }
+        assert!(s3("session-duration-s", json!(60)).contains("from 900 to 43200"));
+        assert!(s3("external-id", json!("x")).contains("`role-arn`"));
+        assert!(s3("region", json!("")).contains("`region`"));
+    }
+
+    #[test]
+    fn a_setting_that_does_not_exist_is_refused() {
+        let misspelt = json!({ "type": "s3", "region": "eu-west-1", "rolearn": "x" });
+        assert!(serde_json::from_value::<StorageProfile>(misspelt).is_err());
+    }
+
+    #[test]
+    fn signing_is_for_stores_that_have_no_role_unless_it_is_said() {
+        let profile = |text: serde_json::Value| match serde_json::from_value(text).unwrap() {
+            StorageProfile::S3(profile) => profile,
+            other => panic!("{other:?}"),
+        };
+        assert!(profile(json!({ "type": "s3", "region": "a" })).signs());
+        let with_role = json!({ "type": "s3", "region": "a", "role-arn": "arn:aws-cn:iam::1:role/r" });
+        assert!(!profile(with_role.clone()).signs());
+        assert_eq!(profile(with_role).partition(), "aws-cn");
+        assert!(!profile(json!({ "type": "s3", "region": "a", "remote-signing": false })).signs());
+    }
+}
