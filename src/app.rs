@@ -2,19 +2,21 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Api, ApiService, HeaderCase};
 use crate::auth::{AuthSettings, Authenticator};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, StorageAccess};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::idempotency::Idempotency;
 use crate::metadata::Documents;
+use crate::sealing::KeySource;
 use crate::server::Server;
-use crate::storage::Storage;
+use crate::storage::Budget;
 use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
 use crate::tenancy::quota::Quota;
@@ -34,8 +36,8 @@ impl App {
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let store: Arc<dyn Store> = Arc::new(open_store(&config)?);
         let clock = Clock::System;
-        let documents = Documents::new(Storage::local(), config.cache.metadata_bytes);
-        let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, clock.clone()));
+        let documents = Documents::new(config.cache.metadata_bytes);
+        let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, storage_access(&config), clock.clone()));
         let auth = AuthSettings { token_lifetime: config.auth.token_lifetime(), cache: config.auth.cache() };
         let authenticator = Arc::new(Authenticator::new(Arc::clone(&store), &config.tiers, clock.clone(), &auth));
         authenticator.prepare().await.context("cannot prepare the keys that sign tokens")?;
@@ -106,6 +108,26 @@ impl App {
         receipts.await.context("the task that removes expired answers has failed")?;
         usage.await.context("the task that writes usage has failed")
     }
+}
+
+/// How the configuration says that warehouses' storage is reached.
+#[must_use]
+pub fn storage_access(config: &Config) -> StorageAccess {
+    let settings = &config.storage;
+    let keys = if settings.master_key.expose().is_empty() {
+        // A file that somebody names is theirs to make: one that is missing is not made up for.
+        let make = settings.master_key_file.as_os_str().is_empty();
+        KeySource::File { path: config.master_key_file(), make }
+    } else {
+        KeySource::Text(settings.master_key.clone())
+    };
+    let budget = Budget {
+        connect_timeout: Duration::from_secs(settings.connect_timeout_s),
+        request_timeout: Duration::from_secs(settings.request_timeout_s),
+        retry_timeout: Duration::from_secs(settings.retry_timeout_s),
+        hedge_after: Duration::from_millis(settings.hedge_after_ms),
+    };
+    StorageAccess { keys, budget }
 }
 
 /// Opens the store that the configuration names.

@@ -11,6 +11,7 @@ pub mod config;
 pub mod idempotency;
 pub mod metadata;
 pub mod sample;
+pub mod sealing;
 pub mod secret;
 pub mod server;
 pub mod storage;

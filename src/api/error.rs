@@ -15,6 +15,7 @@ use crate::metadata::MetadataError;
 use crate::storage::StorageError;
 use crate::store::{Resource, StoreError};
 use crate::tenancy::quota::QuotaError;
+use crate::vending::VendingError;
 
 /// An error as the specification wants it: clients go by the `type` and `code` in the body, so they match the status.
 #[derive(Debug)]
@@ -86,6 +87,26 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException", message)
     }
 
+    /// What only an administrator can mend.
+    fn out_of_service(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException", message)
+    }
+
+    /// Nothing was changed, so the request may be sent again.
+    fn storage_unavailable(cause: &dyn std::fmt::Display) -> Self {
+        const RETRY_AFTER_S: u64 = 2;
+        let answer = Self::out_of_service(
+            "The warehouse's storage does not answer at the moment: nothing was changed, try again",
+        );
+        Self { retry_after_s: Some(RETRY_AFTER_S), ..answer.because("a warehouse's storage is not available", cause) }
+    }
+
+    fn storage_refuses(cause: &dyn std::fmt::Display) -> Self {
+        let message = "The warehouse's storage refuses the catalog: an administrator must look at it \
+                       (`tidewater warehouse check`)";
+        Self::out_of_service(message).because("a warehouse's storage refuses the catalog", cause)
+    }
+
     fn unavailable(cause: &dyn std::fmt::Display) -> Self {
         let message = "The catalog cannot reach its database or storage at the moment: try again";
         let answer = Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException", message);
@@ -147,7 +168,10 @@ impl From<CatalogError> for ApiError {
             CatalogError::Repeated => {
                 return Self { repeated: true, ..Self::internal(&message) };
             }
-            CatalogError::Vending(error) => return Self::internal(&error),
+            CatalogError::Vending(error) => return error.into(),
+            CatalogError::WarehouseUnusable(_) => {
+                return Self::out_of_service(message).because("a warehouse cannot be used", &"see the line before");
+            }
             CatalogError::Stopped(cause) => return Self::internal(&cause),
         };
         Self::new(status, kind, message)
@@ -159,8 +183,19 @@ impl From<MetadataError> for ApiError {
         match error {
             MetadataError::Missing(_) => Self::new(StatusCode::NOT_FOUND, "NotFoundException", error.to_string()),
             MetadataError::Location(error) => Self::bad_request(error.to_string()),
-            MetadataError::Storage(error @ StorageError::Unavailable { .. }) => Self::unavailable(&error),
+            MetadataError::Storage(error @ StorageError::Unavailable { .. }) => Self::storage_unavailable(&error),
+            MetadataError::Storage(error @ StorageError::Refused { .. }) => Self::storage_refuses(&error),
             error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<VendingError> for ApiError {
+    fn from(error: VendingError) -> Self {
+        match error {
+            VendingError::Refused { .. } => Self::storage_refuses(&error),
+            VendingError::Unavailable { .. } => Self::storage_unavailable(&error),
+            VendingError::Policy(error) => Self::bad_request(error.to_string()),
         }
     }
 }

@@ -17,10 +17,9 @@ use serde_json::{Value, json};
 use tidewater_core::document::TableMetadata;
 
 use super::entity_tag::{EntityTag, Snapshots};
-use super::error::ApiError;
-use crate::catalog::{CatalogError, LoadedTable, LoadedView};
+use crate::catalog::{LoadedTable, LoadedView};
 use crate::metadata::Document;
-use crate::vending::{Access, ValidLocations, Vended, vend};
+use crate::vending::Vended;
 
 /// Up to this size a document is copied into one piece with what surrounds it, since one write costs less than three.
 const COPIED_BYTES: usize = 32 * 1024;
@@ -29,55 +28,36 @@ const COPIED_BYTES: usize = 32 * 1024;
 const NO_CONFIG: &str = ",\"config\":{}}";
 
 /// `LoadTableResult` of a table.
-///
-/// # Errors
-/// When credentials are wanted and not to be had.
-pub(super) fn loaded(table: &LoadedTable, access: Access, snapshots: Snapshots) -> Result<Response, ApiError> {
-    let vended = vended(table, access)?;
-    let after = if vended.config.is_empty() { NO_CONFIG.into() } else { config_of(&vended) };
+pub(super) fn loaded(table: &LoadedTable, vended: &Vended, snapshots: Snapshots) -> Response {
     let document = &table.document;
     let named = if snapshots == Snapshots::Refs { document.metadata.to_json_of_refs() } else { None };
     let json = named.map_or_else(|| document.json.clone(), Bytes::from);
-    Ok(EntityTag::of(document, snapshots).put(around_json(&document.location, json, &after)))
+    EntityTag::of(document, snapshots).put(around_json(&document.location, json, &after(vended)))
 }
 
 /// `LoadCredentialsResponse`.
-///
-/// # Errors
-/// As for [`loaded`].
-pub(super) fn credentials(table: &LoadedTable, access: Access) -> Result<Response, ApiError> {
-    let vended = vended(table, access)?;
-    let credentials = match &table.locations {
-        Some(locations) if !vended.config.is_empty() => {
-            vec![json!({ "prefix": locations.table().as_str(), "config": vended.config })]
+pub(super) fn credentials(vended: &Vended) -> Response {
+    json_response(Body::from(json!({ "storage-credentials": vended.credentials }).to_string()))
+}
+
+/// What follows a document: the same settings for older clients, which read `config`, and newer ones.
+fn after(vended: &Vended) -> Cow<'static, str> {
+    match (vended.config.is_empty(), vended.credentials.is_empty()) {
+        (true, _) => NO_CONFIG.into(),
+        (false, true) => format!(",\"config\":{}}}", json!(vended.config)).into(),
+        (false, false) => {
+            format!(",\"config\":{},\"storage-credentials\":{}}}", json!(vended.config), json!(vended.credentials))
+                .into()
         }
-        _ => Vec::new(),
-    };
-    let body = json!({ "storage-credentials": credentials }).to_string();
-    Ok(json_response(Body::from(body)))
-}
-
-fn config_of(vended: &Vended) -> Cow<'static, str> {
-    format!(",\"config\":{}}}", json!(vended.config)).into()
-}
-
-fn vended(table: &LoadedTable, access: Access) -> Result<Vended, ApiError> {
-    match &table.locations {
-        Some(locations) => Ok(vend(locations, access).map_err(CatalogError::from)?),
-        None => Ok(Vended::default()),
     }
 }
 
 /// `LoadTableResult` of a table that does not exist yet: it has no `metadata-location`.
-///
-/// # Errors
-/// As for [`loaded`].
-pub(super) fn staged(table: &TableMetadata, locations: &ValidLocations) -> Result<Response, ApiError> {
-    let vended = vend(locations, Access::ReadWrite).map_err(CatalogError::from)?;
+pub(super) fn staged(table: &TableMetadata, vended: &Vended) -> Response {
     let mut body = b"{\"metadata-location\":null,\"metadata\":".to_vec();
     body.extend_from_slice(&table.to_json());
-    body.extend_from_slice(format!(",\"config\":{}}}", json!(vended.config)).as_bytes());
-    Ok(json_response(Body::new(Full::new(Bytes::from(body)))))
+    body.extend_from_slice(after(vended).as_bytes());
+    json_response(Body::new(Full::new(Bytes::from(body))))
 }
 
 /// `CommitTableResponse`.

@@ -4,6 +4,7 @@ mod body;
 mod caller;
 mod commit;
 mod config;
+mod delegation;
 mod entity_tag;
 mod error;
 mod functions;

@@ -6,16 +6,17 @@ use axum::extract::State;
 use axum::http::request::Parts;
 use axum::response::Response;
 use tidewater_core::commit::RegisterTable;
+use tidewater_core::name::TableIdent;
 
 use super::Api;
 use super::body::Body;
 use super::caller::{Scope, Write};
+use super::delegation;
 use super::entity_tag::Snapshots;
 use super::error::ApiError;
 use super::load_result;
 use super::path::PathParameters;
 use crate::catalog::CatalogError;
-use crate::vending::Access;
 
 pub(super) async fn register(
     State(api): State<Arc<Api>>,
@@ -25,6 +26,7 @@ pub(super) async fn register(
 ) -> Result<Response, ApiError> {
     let namespace = PathParameters::of(&parts).namespace()?;
     let request = RegisterTable::parse(&body.0).map_err(CatalogError::from)?;
+    let ident = TableIdent::new(namespace.clone(), &request.name).map_err(CatalogError::from)?;
     let max_tables = scope.caller.tier().max_tables;
     let table = match scope.once.document() {
         Some(location) => api.catalog.table_at(&scope.warehouse, location).await?,
@@ -33,7 +35,8 @@ pub(super) async fn register(
             api.catalog.table_register(&scope.warehouse, &namespace, request, max_tables, receipt).await?
         }
     };
-    load_result::loaded(&table, Access::ReadWrite, Snapshots::All)
+    let vended = delegation::of_table(&api, &scope, &parts.headers, &ident, &table).await?;
+    Ok(load_result::loaded(&table, &vended, Snapshots::All))
 }
 
 pub(super) async fn unregister(

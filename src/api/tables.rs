@@ -8,13 +8,13 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use tidewater_core::access::Action;
 use tidewater_core::commit::CreateTable;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::Api;
 use super::body::{Body, Parameters};
 use super::caller::{Read, Scope, Write};
+use super::delegation;
 use super::entity_tag::{EntityTag, Snapshots};
 use super::error::ApiError;
 use super::load_result;
@@ -23,7 +23,6 @@ use super::paging::{Paging, token_after};
 use super::path::PathParameters;
 use crate::catalog::{CatalogError, CreatedTable};
 use crate::store::Page;
-use crate::vending::Access;
 
 /// A table's or view's name in a body.
 #[derive(Serialize, Deserialize)]
@@ -88,14 +87,22 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     let namespace = PathParameters::of(&parts).namespace()?;
     let request = CreateTable::parse(&body.0).map_err(CatalogError::from)?;
+    let ident = TableIdent::new(namespace.clone(), &request.name).map_err(CatalogError::from)?;
     let max_tables = scope.caller.tier().max_tables;
     if let Some(location) = scope.once.document() {
         let table = api.catalog.table_at(&scope.warehouse, location).await?;
-        return load_result::loaded(&table, Access::ReadWrite, Snapshots::All);
+        let vended = delegation::of_table(&api, &scope, &parts.headers, &ident, &table).await?;
+        return Ok(load_result::loaded(&table, &vended, Snapshots::All));
     }
     match api.catalog.table_create(&scope.warehouse, &namespace, request, max_tables, scope.once.receipt()).await? {
-        CreatedTable::Created(table) => load_result::loaded(&table, Access::ReadWrite, Snapshots::All),
-        CreatedTable::Staged(table, locations) => load_result::staged(&table, &locations),
+        CreatedTable::Created(table) => {
+            let vended = delegation::of_table(&api, &scope, &parts.headers, &ident, &table).await?;
+            Ok(load_result::loaded(&table, &vended, Snapshots::All))
+        }
+        CreatedTable::Staged(table, locations) => {
+            let vended = delegation::of(&api, &scope, &parts.headers, &ident, &locations).await?;
+            Ok(load_result::staged(&table, &vended))
+        }
     }
 }
 
@@ -112,7 +119,8 @@ pub(super) async fn load(
     if tag.is_known_to(&parts.headers) {
         return Ok(tag.put(StatusCode::NOT_MODIFIED.into_response()));
     }
-    load_result::loaded(&table, access_of(&scope), snapshots)
+    let vended = delegation::of_table(&api, &scope, &parts.headers, &ident, &table).await?;
+    Ok(load_result::loaded(&table, &vended, snapshots))
 }
 
 /// Credentials alone, for clients whose own are about to expire.
@@ -121,12 +129,10 @@ pub(super) async fn credentials(
     scope: Scope<Read>,
     parts: Parts,
 ) -> Result<Response, ApiError> {
-    let table = api.catalog.table_load(&scope.warehouse, &PathParameters::of(&parts).table()?).await?;
-    load_result::credentials(&table, access_of(&scope))
-}
-
-fn access_of(scope: &Scope<Read>) -> Access {
-    if scope.caller.role().allows(Action::Write) { Access::ReadWrite } else { Access::Read }
+    let ident = PathParameters::of(&parts).table()?;
+    let table = api.catalog.table_load(&scope.warehouse, &ident).await?;
+    let vended = delegation::of_table(&api, &scope, &parts.headers, &ident, &table).await?;
+    Ok(load_result::credentials(&vended))
 }
 
 pub(super) async fn exists(

@@ -41,7 +41,7 @@ pub(super) async fn create(
     let request = CreateView::parse(&body.0).map_err(CatalogError::from)?;
     let max_tables = scope.caller.tier().max_tables;
     let view = match scope.once.document() {
-        Some(location) => api.catalog.view_at(location).await?,
+        Some(location) => api.catalog.view_at(&scope.warehouse, location).await?,
         None => {
             let receipt = scope.once.receipt();
             api.catalog.view_create(&scope.warehouse, &namespace, request, max_tables, receipt).await?
@@ -60,7 +60,7 @@ pub(super) async fn register(
     let request = RegisterView::parse(&body.0).map_err(CatalogError::from)?;
     let max_tables = scope.caller.tier().max_tables;
     let view = match scope.once.document() {
-        Some(location) => api.catalog.view_at(location).await?,
+        Some(location) => api.catalog.view_at(&scope.warehouse, location).await?,
         None => {
             let receipt = scope.once.receipt();
             api.catalog.view_register(&scope.warehouse, &namespace, request, max_tables, receipt).await?
@@ -93,7 +93,7 @@ pub(super) async fn replace(
     let ident = PathParameters::of(&parts).view()?;
     let commit = ViewCommit::parse(&body.0).map_err(CatalogError::from)?;
     let view = match scope.once.document() {
-        Some(location) => api.catalog.view_at(location).await?,
+        Some(location) => api.catalog.view_at(&scope.warehouse, location).await?,
         None => api.catalog.view_commit(&scope.warehouse, ident, commit, scope.once.receipt()).await?,
     };
     Ok(load_result::view(&view))

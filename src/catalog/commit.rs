@@ -79,13 +79,13 @@ impl Catalog {
 
     async fn commit_attempt(&self, asked: &Asked<'_>, record: &TableRecord) -> Result<Attempt, CatalogError> {
         let Asked { warehouse, ident, receipt, .. } = *asked;
-        let base = self.documents.get(&record.metadata_location).await?;
+        let base = self.documents.get(&warehouse.storage, &record.metadata_location).await?;
         let now_ms = self.clock.now_ms();
         let Some(table) = apply_in_order(&base, std::slice::from_ref(asked.commit), now_ms)? else {
             return self.unchanged(asked, base).await.map(Attempt::Done);
         };
         let locations = ValidLocations::of(&table, &warehouse.root)?;
-        let document = self.write_document(table, Some(&base.location)).await?;
+        let document = self.write_document(warehouse, table, Some(&base.location)).await?;
         let swap = Swap {
             id: record.id,
             expected: &record.metadata_location,
@@ -105,7 +105,7 @@ impl Catalog {
                 }
             }
             Err(error) => {
-                self.documents.discard(&document).await;
+                self.documents.discard(&warehouse.storage, &document).await;
                 match error {
                     StoreError::PointerMoved => Fate::Overtaken,
                     error => return Err(of_table(ident)(error)),
@@ -115,7 +115,7 @@ impl Catalog {
         if fate == Fate::Overtaken {
             return Ok(Attempt::PointerMoved);
         }
-        self.documents.forget(&base);
+        self.documents.forget(&warehouse.storage, &base);
         Ok(Attempt::Done(LoadedTable { document, locations: Some(locations) }))
     }
 

@@ -16,6 +16,11 @@ pub enum CatalogError {
     /// The request names no warehouse, and the organisation has no default.
     #[error("No default warehouse: name one, or have an administrator create one")]
     NoDefaultWarehouse,
+    /// Its storage cannot be reached as it is set up.
+    #[error(
+        "Warehouse {0} cannot be used as it is set up: an administrator must look at it (`tidewater warehouse check`)"
+    )]
+    WarehouseUnusable(String),
     /// There is no such namespace.
     #[error("Namespace does not exist: {0}")]
     NoSuchNamespace(NamespaceIdent),

@@ -42,7 +42,7 @@ impl Catalog {
         if before.kind == TableKind::View {
             return Fate::Unknown;
         }
-        let Ok(current) = self.documents.get(&now).await else { return Fate::Unknown };
+        let Ok(current) = self.documents.get(&warehouse.storage, &now).await else { return Fate::Unknown };
         let has =
             |location: &str| current.metadata.metadata_log().iter().any(|entry| &*entry.metadata_file == location);
         match (has(new), has(&before.metadata_location)) {

@@ -14,6 +14,7 @@ mod tests;
 mod transaction;
 mod view_commit;
 mod views;
+mod warehouse_check;
 mod warehouses;
 
 use std::sync::Arc;
@@ -24,13 +25,14 @@ use tidewater_core::view::ViewMetadata;
 use tokio_util::task::TaskTracker;
 
 pub use error::CatalogError;
-pub use warehouses::OpenWarehouse;
+pub use warehouse_check::{CheckStep, warehouse_check};
+pub use warehouses::{OpenWarehouse, StorageAccess, WarehouseError};
 
 use crate::clock::Clock;
 use crate::metadata::{Document, Documents};
 use crate::store::Store;
 use crate::turns::Turns;
-use crate::vending::ValidLocations;
+use crate::vending::{Ask, ValidLocations, Vended, Vending};
 use warehouses::Warehouses;
 
 /// The catalog of all organisations.
@@ -39,6 +41,7 @@ pub struct Catalog {
     documents: Documents,
     clock: Clock,
     warehouses: Warehouses,
+    vending: Vending,
     queues: Turns<TableId>,
     running: TaskTracker,
 }
@@ -67,12 +70,13 @@ pub enum CreatedTable {
 impl Catalog {
     /// A catalog that remembers in `store` and keeps its documents in `documents`.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, documents: Documents, clock: Clock) -> Self {
+    pub fn new(store: Arc<dyn Store>, documents: Documents, access: StorageAccess, clock: Clock) -> Self {
         Self {
             store,
             documents,
+            vending: Vending::new(clock.clone()),
             clock,
-            warehouses: Warehouses::new(),
+            warehouses: Warehouses::new(access),
             queues: Turns::default(),
             running: TaskTracker::new(),
         }
@@ -88,6 +92,14 @@ impl Catalog {
     #[must_use]
     pub fn cached_bytes(&self) -> u64 {
         self.documents.cached_bytes()
+    }
+
+    /// What a client is given to reach a table's files with.
+    ///
+    /// # Errors
+    /// `Vending`.
+    pub async fn vend(&self, warehouse: &OpenWarehouse, ask: &Ask<'_>) -> Result<Vended, CatalogError> {
+        Ok(self.vending.vend(&warehouse.vendor, warehouse.storage.id(), ask).await?)
     }
 
     /// Runs a change to its end in a task of its own: a client that hangs up does not stop it half-way.

@@ -84,14 +84,14 @@ impl Catalog {
             let record = catalog.table_record(&warehouse, &ident).await?;
             let turn = catalog.queues.enter(record.id).await;
             let record = if turn.waited { catalog.table_record(&warehouse, &ident).await? } else { record };
-            let document = catalog.documents.get(&record.metadata_location).await?;
+            let document = catalog.documents.get(&warehouse.storage, &record.metadata_location).await?;
             let dropped = catalog.store.table_drop(warehouse.place, &ident, TableKind::Table, receipt.as_ref()).await;
             let dropped = dropped.map_err(of_table(&ident))?;
             if dropped.metadata_location == document.location {
                 return Ok(document);
             }
             // A commit of another process came in between.
-            Ok(catalog.documents.get(&dropped.metadata_location).await?)
+            Ok(catalog.documents.get(&warehouse.storage, &dropped.metadata_location).await?)
         })
         .await
     }
@@ -107,7 +107,7 @@ impl Catalog {
             let location = location.chars().take(200).collect();
             return Err(LocationRefused::Outside { location, root: warehouse.root.clone() }.into());
         }
-        self.documents.get(location).await.map_err(|error| match error {
+        self.documents.get(&warehouse.storage, location).await.map_err(|error| match error {
             MetadataError::Unreadable { .. } => CatalogError::BadRequest(error.to_string()),
             other => other.into(),
         })

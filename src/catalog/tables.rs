@@ -39,8 +39,8 @@ impl Catalog {
     /// # Errors
     /// `Metadata`.
     pub async fn table_at(&self, warehouse: &OpenWarehouse, location: &str) -> Result<LoadedTable, CatalogError> {
-        let document = self.documents.get(location).await?;
-        self.documents.check_still_there(&document)?;
+        let document = self.documents.get(&warehouse.storage, location).await?;
+        self.documents.check_still_there(&warehouse.storage, &document)?;
         let locations = match ValidLocations::of(&document.metadata, &warehouse.root) {
             Ok(locations) => Some(locations),
             Err(refused) => {
@@ -102,7 +102,7 @@ impl Catalog {
             let table = create_table(&request, &location, &context)?;
             if request.stage_create {
                 let locations = ValidLocations::of(&table, &warehouse.root)?;
-                catalog.documents.prepare(&metadata_folder(&table)).await?;
+                catalog.documents.prepare(&warehouse.storage, &metadata_folder(&table)).await?;
                 return Ok(CreatedTable::Staged(Box::new(table), locations));
             }
             let new = NewDocument { id, table, max_tables, receipt: receipt.as_ref() };
@@ -178,7 +178,7 @@ impl Catalog {
     ) -> Result<LoadedTable, CatalogError> {
         let NewDocument { id, table, max_tables, receipt } = new;
         let locations = ValidLocations::of(&table, &warehouse.root)?;
-        let document = self.write_document(table, None).await?;
+        let document = self.write_document(warehouse, table, None).await?;
         let new = NewTable {
             id,
             ident,
@@ -198,7 +198,7 @@ impl Catalog {
                 }
             }
             Err(error) => {
-                self.documents.discard(&document).await;
+                self.documents.discard(&warehouse.storage, &document).await;
                 Err(of_table(ident)(error))
             }
         }
@@ -207,6 +207,7 @@ impl Catalog {
     /// Writes the document that follows the one at `previous`, in the table's or view's folder for metadata.
     pub(super) async fn write_document<M: Metadata>(
         &self,
+        warehouse: &OpenWarehouse,
         metadata: M,
         previous: Option<&str>,
     ) -> Result<Arc<Document<M>>, CatalogError> {
@@ -221,7 +222,7 @@ impl Catalog {
         })?;
         let name = next_file_name(previous, fresh_uuid(), compression);
         let location = format!("{}/{name}", metadata_folder(&metadata));
-        Ok(self.documents.create(location, metadata, compression).await?)
+        Ok(self.documents.create(&warehouse.storage, location, metadata, compression).await?)
     }
 }
 

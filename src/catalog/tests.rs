@@ -11,10 +11,9 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::*;
 use crate::clock::fresh_uuid;
-use crate::storage::Storage;
 use crate::store::faulty::{Fault, FaultyStore};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Organisation, StoreError, Warehouse};
+use crate::store::{Organisation, StoreError, Warehouse, WarehouseStorage};
 
 struct Fixture {
     catalog: Arc<Catalog>,
@@ -56,12 +55,18 @@ impl Fixture {
             organisation,
             name: "main".into(),
             root: format!("file://{}/warehouse", folder.path().display()),
+            storage: WarehouseStorage::local(),
             is_default: true,
             created_ms: 1,
         };
         store.warehouse_create(&warehouse).await.unwrap();
-        let documents = Documents::new(Storage::local(), 1 << 20);
-        let catalog = Arc::new(Catalog::new(Arc::clone(&store) as Arc<dyn Store>, documents, Clock::System));
+        let documents = Documents::new(1 << 20);
+        let catalog = Arc::new(Catalog::new(
+            Arc::clone(&store) as Arc<dyn Store>,
+            documents,
+            crate::app::storage_access(&crate::config::Config::default()),
+            Clock::System,
+        ));
         let warehouse = catalog.warehouse(organisation, None).await.unwrap();
         catalog.namespace_create(&warehouse, &namespace(), &std::collections::BTreeMap::new(), None).await.unwrap();
         catalog.table_create(&warehouse, &namespace(), create_request("t"), None, None).await.unwrap();

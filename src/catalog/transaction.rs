@@ -68,7 +68,7 @@ impl Catalog {
             let _turns = catalog.turns(&warehouse, &parts).await?;
             for _ in 0..ATTEMPTS {
                 let planned = catalog.plan(&warehouse, &parts).await?;
-                let written = catalog.write(planned).await?;
+                let written = catalog.write(&warehouse, planned).await?;
                 if catalog.transact(&warehouse, &written, max_tables, receipt.as_ref()).await? {
                     return Ok(());
                 }
@@ -109,7 +109,7 @@ impl Catalog {
         let found = self.store.table_get(warehouse.place, ident).await.map_err(of_table(ident))?;
         let (id, before, after) = match found.filter(|record| record.kind == TableKind::Table) {
             Some(record) => {
-                let base = self.documents.get(&record.metadata_location).await?;
+                let base = self.documents.get(&warehouse.storage, &record.metadata_location).await?;
                 let after = apply_in_order(&base, commits, now_ms)?;
                 (record.id, Some((record, base)), after)
             }
@@ -125,8 +125,12 @@ impl Catalog {
     }
 
     /// Writes the documents. When one cannot be written, none stays.
-    async fn write<'a>(&self, planned: Vec<Planned<'a>>) -> Result<Vec<Written<'a>>, CatalogError> {
-        let writing: Vec<_> = planned.into_iter().map(|part| self.write_part(part)).collect();
+    async fn write<'a>(
+        &self,
+        warehouse: &OpenWarehouse,
+        planned: Vec<Planned<'a>>,
+    ) -> Result<Vec<Written<'a>>, CatalogError> {
+        let writing: Vec<_> = planned.into_iter().map(|part| self.write_part(warehouse, part)).collect();
         let results: Vec<Result<Written<'a>, CatalogError>> = stream::iter(writing).buffered(AT_ONCE).collect().await;
         let mut failed = None;
         let mut written = Vec::with_capacity(results.len());
@@ -139,18 +143,22 @@ impl Catalog {
         match failed {
             None => Ok(written),
             Some(error) => {
-                self.discard_all(&written).await;
+                self.discard_all(warehouse, &written).await;
                 Err(error)
             }
         }
     }
 
-    async fn write_part<'a>(&self, planned: Planned<'a>) -> Result<Written<'a>, CatalogError> {
+    async fn write_part<'a>(
+        &self,
+        warehouse: &OpenWarehouse,
+        planned: Planned<'a>,
+    ) -> Result<Written<'a>, CatalogError> {
         let Planned { ident, id, before, after } = planned;
         let after = match after {
             Some((table, locations)) => {
                 let previous = before.as_ref().map(|(_, base)| base.location.as_str());
-                let written = self.write_document(table, previous).await;
+                let written = self.write_document(warehouse, table, previous).await;
                 Some((written.map_err(|error| named(ident, error))?, locations))
             }
             None => None,
@@ -177,7 +185,7 @@ impl Catalog {
                 fate => fate,
             },
             Err(error) => {
-                self.discard_all(written).await;
+                self.discard_all(warehouse, written).await;
                 match refusal(written, error) {
                     None => Fate::Overtaken,
                     Some(error) => return Err(error),
@@ -186,7 +194,7 @@ impl Catalog {
         };
         if fate == Fate::Happened {
             let replaced = written.iter().filter(|part| part.after.is_some()).filter_map(|part| part.before.as_ref());
-            replaced.for_each(|(_, base)| self.documents.forget(base));
+            replaced.for_each(|(_, base)| self.documents.forget(&warehouse.storage, base));
         }
         Ok(fate == Fate::Happened)
     }
@@ -212,9 +220,9 @@ impl Catalog {
         all
     }
 
-    async fn discard_all(&self, written: &[Written<'_>]) {
+    async fn discard_all(&self, warehouse: &OpenWarehouse, written: &[Written<'_>]) {
         for (document, _) in written.iter().filter_map(|part| part.after.as_ref()) {
-            self.documents.discard(document).await;
+            self.documents.discard(&warehouse.storage, document).await;
         }
     }
 }

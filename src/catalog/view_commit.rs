@@ -63,14 +63,14 @@ impl Catalog {
 
     async fn view_commit_attempt(&self, asked: &Asked<'_>, record: &TableRecord) -> Result<Attempt, CatalogError> {
         let Asked { warehouse, ident, commit, receipt } = *asked;
-        let base = self.documents.get_view(&record.metadata_location).await?;
+        let base = self.documents.get_view(&warehouse.storage, &record.metadata_location).await?;
         check_view_requirements(&commit.requirements, &base.metadata)?;
         let now_ms = self.clock.now_ms();
         let Some(view) = apply_view_updates(&base.metadata, &commit.updates, now_ms)? else {
             return self.view_unchanged(asked, base).await.map(Attempt::Done);
         };
         let locations = ValidLocations::of_view(&view, &warehouse.root)?;
-        let document = self.write_document(view, Some(&base.location)).await?;
+        let document = self.write_document(warehouse, view, Some(&base.location)).await?;
         let swap = Swap {
             id: record.id,
             expected: &record.metadata_location,
@@ -91,14 +91,14 @@ impl Catalog {
                 }
             }
             Err(error) => {
-                self.documents.discard(&document).await;
+                self.documents.discard(&warehouse.storage, &document).await;
                 return match error {
                     StoreError::PointerMoved => Ok(Attempt::PointerMoved),
                     other => Err(of_view(ident)(other)),
                 };
             }
         }
-        self.documents.forget(&base);
+        self.documents.forget(&warehouse.storage, &base);
         Ok(Attempt::Done(document))
     }
 

@@ -30,16 +30,16 @@ impl Catalog {
     /// `NoSuchView`; `Metadata`.
     pub async fn view_load(&self, warehouse: &OpenWarehouse, ident: &TableIdent) -> Result<LoadedView, CatalogError> {
         let record = self.view_record(warehouse, ident).await?;
-        self.view_at(&record.metadata_location).await
+        self.view_at(warehouse, &record.metadata_location).await
     }
 
     /// The view as the document at that location has it, which is, or was, a view's.
     ///
     /// # Errors
     /// `Metadata`.
-    pub async fn view_at(&self, location: &str) -> Result<LoadedView, CatalogError> {
-        let document = self.documents.get_view(location).await?;
-        self.documents.check_still_there(&document)?;
+    pub async fn view_at(&self, warehouse: &OpenWarehouse, location: &str) -> Result<LoadedView, CatalogError> {
+        let document = self.documents.get_view(&warehouse.storage, location).await?;
+        self.documents.check_still_there(&warehouse.storage, &document)?;
         Ok(document)
     }
 
@@ -93,11 +93,11 @@ impl Catalog {
             let view = create_view(&request, &location, fresh_uuid())?;
             // Before it is written anywhere.
             ValidLocations::of_view(&view, &warehouse.root)?;
-            let document = catalog.write_document(view, None).await?;
+            let document = catalog.write_document(&warehouse, view, None).await?;
             let new = NewView { id, document: &document, max_tables, receipt: receipt.as_ref() };
             let added = catalog.view_add(&warehouse, &ident, &new).await;
             if added.as_ref().is_err_and(nothing_was_added) {
-                catalog.documents.discard(&document).await;
+                catalog.documents.discard(&warehouse.storage, &document).await;
             }
             added.map(|()| document)
         })
@@ -128,7 +128,7 @@ impl Catalog {
                 let location = request.metadata_location.chars().take(200).collect();
                 return Err(LocationRefused::Outside { location, root: warehouse.root.clone() }.into());
             }
-            let found = catalog.documents.get_view(&request.metadata_location).await;
+            let found = catalog.documents.get_view(&warehouse.storage, &request.metadata_location).await;
             let document = found.map_err(|error| match error {
                 MetadataError::Unreadable { .. } => CatalogError::BadRequest(error.to_string()),
                 other => other.into(),

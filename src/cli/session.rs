@@ -1,9 +1,10 @@
 //! What the commands that look or administer have in common: the store, and the things that their options name.
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::Args;
 
-use tidewater::app::open_store;
+use tidewater::app::{open_store, storage_access};
+use tidewater::catalog::OpenWarehouse;
 use tidewater::clock::Clock;
 use tidewater::config::Config;
 use tidewater::store::sqlite::SqliteStore;
@@ -40,6 +41,13 @@ impl Session {
     /// A run with these settings.
     pub(crate) fn new(config: Config) -> Self {
         Self { config, clock: Clock::System }
+    }
+
+    /// The warehouse with its storage.
+    pub(crate) fn open(&self, warehouse: Warehouse) -> Result<OpenWarehouse> {
+        let name = warehouse.name.clone();
+        let opened = storage_access(&self.config).open(warehouse);
+        opened.with_context(|| format!("warehouse '{name}' cannot be used as it is set up"))
     }
 
     /// The store of a catalog that exists.

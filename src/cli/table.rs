@@ -9,7 +9,6 @@ use super::output::{self, Format};
 use super::session::{Session, WarehouseArgument, place};
 use super::{table_name, time};
 use tidewater::metadata::Documents;
-use tidewater::storage::Storage;
 use tidewater::store::{PageRequest, Resource, Store, StoreError, TableKind};
 
 /// How tables can be looked at.
@@ -60,13 +59,14 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
             output::table(&["table"], &rows, "the namespace has no tables")
         }
         Command::Show { table, warehouse, snapshots, format } => {
-            let place = place(&warehouse.find(&store).await?);
+            let warehouse = warehouse.find(&store).await?;
+            let place = place(&warehouse);
             let namespace = table_name::shown(&table.namespace);
             let found = store.table_get(place, table).await?.filter(|record| record.kind == TableKind::Table);
             let record = found.ok_or_else(|| {
                 anyhow!("there is no table '{}' in '{namespace}': see `tidewater table list {namespace}`", table.name())
             })?;
-            let document = Documents::new(Storage::local(), 0).get(&record.metadata_location).await?;
+            let document = Documents::new(0).get(&session.open(warehouse)?.storage, &record.metadata_location).await?;
             let metadata: Value = serde_json::from_slice(&document.json).context("the table's metadata is not JSON")?;
             if format.json {
                 return output::json(&json!({

@@ -10,7 +10,6 @@ use super::session::{Session, WarehouseArgument, place};
 use super::table::{explain, field, items, moment, text, type_name};
 use super::table_name;
 use tidewater::metadata::Documents;
-use tidewater::storage::Storage;
 use tidewater::store::{PageRequest, Store, TableKind};
 
 /// How views can be looked at.
@@ -58,13 +57,15 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
             output::table(&["view"], &rows, "the namespace has no views")
         }
         Command::Show { view, warehouse, format } => {
-            let place = place(&warehouse.find(&store).await?);
+            let warehouse = warehouse.find(&store).await?;
+            let place = place(&warehouse);
             let namespace = table_name::shown(&view.namespace);
             let found = store.table_get(place, view).await?.filter(|record| record.kind == TableKind::View);
             let record = found.ok_or_else(|| {
                 anyhow!("there is no view '{}' in '{namespace}': see `tidewater view list {namespace}`", view.name())
             })?;
-            let document = Documents::new(Storage::local(), 0).get_view(&record.metadata_location).await?;
+            let document =
+                Documents::new(0).get_view(&session.open(warehouse)?.storage, &record.metadata_location).await?;
             let metadata: Value = serde_json::from_slice(&document.json).context("the view's metadata is not JSON")?;
             if format.json {
                 return output::json(&json!({

@@ -101,6 +101,9 @@ impl Config {
         at_least_one("api.request_timeout_s", self.api.request_timeout_s);
         at_least_one("api.idempotency_key_lifetime_s", self.api.idempotency_key_lifetime_s);
         at_least_one("auth.token_lifetime_s", self.auth.token_lifetime_s);
+        at_least_one("storage.connect_timeout_s", self.storage.connect_timeout_s);
+        at_least_one("storage.request_timeout_s", self.storage.request_timeout_s);
+        at_least_one("storage.hedge_after_ms", self.storage.hedge_after_ms);
         if self.auth.token_lifetime_s > 86_400 {
             wrong.push("`auth.token_lifetime_s` must be at most 86400, a day".to_owned());
         }

@@ -15,6 +15,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tidewater_core::limits::{Tier, default_tiers};
 
+use crate::secret::Secret;
+
 pub use load::{ConfigError, Flags, LogFlags};
 
 /// All settings of a server, and of the commands that work beside one.
@@ -33,6 +35,8 @@ pub struct Config {
     pub cache: CacheConfig,
     /// Keys and tokens.
     pub auth: AuthConfig,
+    /// How warehouses' storage is reached.
+    pub storage: StorageConfig,
     /// What each tier includes. One that is configured replaces the default of its name as a whole, so that leaving a
     /// limit out means without limit.
     pub tiers: BTreeMap<String, Tier>,
@@ -93,6 +97,44 @@ pub struct AuthConfig {
     pub cache_s: u64,
 }
 
+/// How warehouses' storage is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StorageConfig {
+    /// The file of the master keys that storage credentials are sealed with: 32 bytes in base64, one key a line; the first
+    /// seals, all open. Empty: `master.key` in the data folder, which is made when it is first needed.
+    pub master_key_file: PathBuf,
+    /// The master keys themselves, instead of a file; for the environment.
+    #[serde(serialize_with = "unsaid")]
+    pub master_key: Secret<String>,
+    /// For how many seconds a connection to a store may take to be there.
+    pub connect_timeout_s: u64,
+    /// For how many seconds one request to a store may take.
+    pub request_timeout_s: u64,
+    /// For how many seconds a request that failed is sent again.
+    pub retry_timeout_s: u64,
+    /// After how many milliseconds a read that has not ended is asked for a second time.
+    pub hedge_after_ms: u64,
+}
+
+/// A secret has no place in what is written; its default is empty.
+fn unsaid<S: serde::Serializer>(_: &Secret<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str("")
+}
+
+impl Default for StorageConfig {
+    fn default() -> Self {
+        Self {
+            master_key_file: PathBuf::new(),
+            master_key: Secret::new(String::new()),
+            connect_timeout_s: 5,
+            request_timeout_s: 20,
+            retry_timeout_s: 20,
+            hedge_after_ms: 1_000,
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -102,6 +144,7 @@ impl Default for Config {
             api: ApiConfig::default(),
             cache: CacheConfig::default(),
             auth: AuthConfig::default(),
+            storage: StorageConfig::default(),
             tiers: default_tiers(),
         }
     }
@@ -142,6 +185,13 @@ impl Config {
     #[must_use]
     pub fn database(&self) -> PathBuf {
         self.data_dir.join("tidewater.db")
+    }
+
+    /// The file of the master keys.
+    #[must_use]
+    pub fn master_key_file(&self) -> PathBuf {
+        let named = &self.storage.master_key_file;
+        if named.as_os_str().is_empty() { self.data_dir.join("master.key") } else { named.clone() }
     }
 }
 

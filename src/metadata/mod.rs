@@ -5,15 +5,17 @@ mod gzip;
 mod kind;
 
 use std::fmt::Write;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use quick_cache::{Equivalent, Weighter};
 use sha2::{Digest, Sha256};
 use tidewater_core::document::{DocumentError, TableMetadata};
 use tidewater_core::location::{Location, LocationError};
 use tidewater_core::view::ViewMetadata;
+use uuid::Uuid;
 
 pub use file_name::{Compression, next_file_name};
 pub use kind::Metadata;
@@ -88,44 +90,77 @@ pub enum UnreadableError {
 /// Reads, writes and keeps documents. The memory it takes is bounded by the bytes it was given.
 #[derive(Debug)]
 pub struct Documents {
-    storage: Storage,
-    cache: Cache<String, Kept, ByWeight>,
+    cache: Cache<Key, Kept, ByWeight>,
+}
+
+/// Where a document is: in two storages, one location may be two objects.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    storage: Uuid,
+    location: String,
+}
+
+/// A key that is only looked for.
+#[derive(Hash)]
+struct Lookup<'a> {
+    storage: Uuid,
+    location: &'a str,
+}
+
+impl Equivalent<Key> for Lookup<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        self.storage == key.storage && self.location == key.location
+    }
+}
+
+impl<'a> Lookup<'a> {
+    const fn new(storage: &Storage, location: &'a str) -> Self {
+        Self { storage: storage.id(), location }
+    }
+
+    fn key(&self) -> Key {
+        Key { storage: self.storage, location: self.location.to_owned() }
+    }
 }
 
 /// Weighs a document by the memory it takes.
 #[derive(Debug, Clone)]
 struct ByWeight;
 
-impl Weighter<String, Kept> for ByWeight {
-    fn weight(&self, key: &String, kept: &Kept) -> u64 {
-        (key.len() + kept.size_bytes()) as u64
+impl Weighter<Key, Kept> for ByWeight {
+    fn weight(&self, key: &Key, kept: &Kept) -> u64 {
+        (key.location.len() + kept.size_bytes()) as u64
     }
 }
 
 impl Documents {
-    /// A cache of at most `capacity_bytes` before `storage`.
+    /// A cache of at most `capacity_bytes` for the documents of all storages.
     #[must_use]
-    pub fn new(storage: Storage, capacity_bytes: u64) -> Self {
+    pub fn new(capacity_bytes: u64) -> Self {
         const EXPECTED_DOCUMENT_BYTES: u64 = 16 * 1024;
         let expected_documents =
             usize::try_from(capacity_bytes / EXPECTED_DOCUMENT_BYTES).unwrap_or(usize::MAX).max(16);
-        Self { storage, cache: Cache::with_weighter(expected_documents, capacity_bytes, ByWeight) }
+        Self { cache: Cache::with_weighter(expected_documents, capacity_bytes, ByWeight) }
     }
 
     /// The table's document at `location`, from memory or, once for all who wait for it, from storage.
     ///
     /// # Errors
     /// All of [`MetadataError`].
-    pub async fn get(&self, location: &str) -> Result<Arc<Document>, MetadataError> {
-        self.find(location).await
+    pub async fn get(&self, storage: &Storage, location: &str) -> Result<Arc<Document>, MetadataError> {
+        self.find(storage, location).await
     }
 
     /// The view's document at `location`, as [`Documents::get`] gives a table's.
     ///
     /// # Errors
     /// All of [`MetadataError`].
-    pub async fn get_view(&self, location: &str) -> Result<Arc<Document<ViewMetadata>>, MetadataError> {
-        self.find(location).await
+    pub async fn get_view(
+        &self,
+        storage: &Storage,
+        location: &str,
+    ) -> Result<Arc<Document<ViewMetadata>>, MetadataError> {
+        self.find(storage, location).await
     }
 
     /// Fails when a document's file has been taken away since it was read: engines are given its location, and somebody
@@ -133,9 +168,9 @@ impl Documents {
     ///
     /// # Errors
     /// `Missing`.
-    pub fn check_still_there<M>(&self, document: &Document<M>) -> Result<(), MetadataError> {
-        if self.storage.was_taken_away(&document.place) {
-            self.forget(document);
+    pub fn check_still_there<M>(&self, storage: &Storage, document: &Document<M>) -> Result<(), MetadataError> {
+        if storage.was_taken_away(&document.place) {
+            self.forget(storage, document);
             return Err(MetadataError::Missing(document.location.clone()));
         }
         Ok(())
@@ -147,6 +182,7 @@ impl Documents {
     /// `Storage`, also when something is at `location` already; `Location`.
     pub async fn create<M: Metadata>(
         &self,
+        storage: &Storage,
         location: String,
         metadata: M,
         compression: Compression,
@@ -157,9 +193,9 @@ impl Documents {
             Compression::None => json.clone(),
             Compression::Gzip => gzip::compress(json.clone()).await.map_err(MetadataError::Compress)?,
         };
-        self.storage.create(&at, stored).await.map_err(MetadataError::Storage)?;
+        storage.create(&at, stored).await.map_err(MetadataError::Storage)?;
         let document = Arc::new(Document::new(location, at, json, metadata));
-        self.cache.insert(document.location.clone(), M::keep(Arc::clone(&document)));
+        self.cache.insert(Lookup::new(storage, &document.location).key(), M::keep(Arc::clone(&document)));
         Ok(document)
     }
 
@@ -167,20 +203,20 @@ impl Documents {
     ///
     /// # Errors
     /// `Storage`; `Location`.
-    pub async fn prepare(&self, folder: &str) -> Result<(), MetadataError> {
-        self.storage.prepare(&Location::parse(folder)?).await.map_err(MetadataError::Storage)
+    pub async fn prepare(&self, storage: &Storage, folder: &str) -> Result<(), MetadataError> {
+        storage.prepare(&Location::parse(folder)?).await.map_err(MetadataError::Storage)
     }
 
     /// Gives up the memory of a document that no pointer leads to any more. Whoever is about to read it still can.
-    pub fn forget<M>(&self, document: &Document<M>) {
-        self.cache.remove(document.location.as_str());
+    pub fn forget<M>(&self, storage: &Storage, document: &Document<M>) {
+        self.cache.remove(&Lookup::new(storage, &document.location));
     }
 
     /// Removes a document that no pointer ever led to, so that a lost race leaves nothing behind. That it cannot be
     /// removed harms nobody, so it is only logged.
-    pub async fn discard<M>(&self, document: &Document<M>) {
-        self.cache.remove(document.location.as_str());
-        if let Err(error) = self.storage.remove(&document.place).await {
+    pub async fn discard<M>(&self, storage: &Storage, document: &Document<M>) {
+        self.forget(storage, document);
+        if let Err(error) = storage.remove(&document.place).await {
             tracing::warn!(%error, "a metadata file that nothing points to stays behind");
         }
     }
@@ -191,36 +227,37 @@ impl Documents {
         self.cache.weight()
     }
 
-    async fn find<M: Metadata>(&self, location: &str) -> Result<Arc<Document<M>>, MetadataError> {
-        let kept = match self.cache.get(location) {
+    async fn find<M: Metadata>(&self, storage: &Storage, location: &str) -> Result<Arc<Document<M>>, MetadataError> {
+        let lookup = Lookup::new(storage, location);
+        let kept = match self.cache.get(&lookup) {
             Some(kept) => kept,
             None => {
-                let read = async { self.read(location).await.map(M::keep) };
-                self.cache.get_or_insert_async(location, read).await?
+                let read = async { read(storage, location).await.map(M::keep) };
+                self.cache.get_or_insert_async(&lookup.key(), read).await?
             }
         };
         match M::kept(kept) {
             Some(document) => Ok(document),
             // It is of the other kind: reading it as this one tells what is wrong with it.
-            None => self.read(location).await,
+            None => read(storage, location).await,
         }
     }
+}
 
-    async fn read<M: Metadata>(&self, location: &str) -> Result<Arc<Document<M>>, MetadataError> {
-        let at = Location::parse(location)?;
-        let stored = match self.storage.read(&at).await {
-            Err(StorageError::NotFound(_)) => return Err(MetadataError::Missing(location.to_owned())),
-            other => other.map_err(MetadataError::Storage)?,
-        };
-        let unreadable = |source| MetadataError::Unreadable { location: location.to_owned(), source };
-        let json = if gzip::is_compressed(&stored) {
-            gzip::decompress(stored).await.map_err(|error| unreadable(error.into()))?
-        } else {
-            stored
-        };
-        let metadata = M::parse(&json).map_err(|error| unreadable(error.into()))?;
-        Ok(Arc::new(Document::new(location.to_owned(), at, json, metadata)))
-    }
+async fn read<M: Metadata>(storage: &Storage, location: &str) -> Result<Arc<Document<M>>, MetadataError> {
+    let at = Location::parse(location)?;
+    let stored = match storage.read(&at).await {
+        Err(StorageError::NotFound(_)) => return Err(MetadataError::Missing(location.to_owned())),
+        other => other.map_err(MetadataError::Storage)?,
+    };
+    let unreadable = |source| MetadataError::Unreadable { location: location.to_owned(), source };
+    let json = if gzip::is_compressed(&stored) {
+        gzip::decompress(stored).await.map_err(|error| unreadable(error.into()))?
+    } else {
+        stored
+    };
+    let metadata = M::parse(&json).map_err(|error| unreadable(error.into()))?;
+    Ok(Arc::new(Document::new(location.to_owned(), at, json, metadata)))
 }
 
 #[cfg(test)]

@@ -15,18 +15,18 @@ fn location(folder: &tempfile::TempDir, name: &str) -> String {
 }
 
 fn documents(capacity_bytes: u64) -> Documents {
-    Documents::new(Storage::local(), capacity_bytes)
+    Documents::new(capacity_bytes)
 }
 
 #[tokio::test]
 async fn a_document_is_read_once_and_then_served_from_memory() {
     let folder = tempfile::tempdir().unwrap();
     let at = location(&folder, "t.metadata.json");
-    documents(1 << 20).create(at.clone(), table(), Compression::None).await.unwrap();
+    documents(1 << 20).create(&Storage::local(), at.clone(), table(), Compression::None).await.unwrap();
     let documents = documents(1 << 20);
-    let first = documents.get(&at).await.unwrap();
+    let first = documents.get(&Storage::local(), &at).await.unwrap();
     std::fs::remove_file(folder.path().join("t.metadata.json")).unwrap();
-    assert!(Arc::ptr_eq(&first, &documents.get(&at).await.unwrap()));
+    assert!(Arc::ptr_eq(&first, &documents.get(&Storage::local(), &at).await.unwrap()));
     assert!(documents.cached_bytes() >= first.json.len() as u64);
 }
 
@@ -36,14 +36,14 @@ async fn a_document_whose_file_was_taken_away_is_missing_until_it_is_put_back() 
     let (file, aside) = (folder.path().join("t.metadata.json"), folder.path().join("aside"));
     let documents = documents(1 << 20);
     let at = location(&folder, "t.metadata.json");
-    let document = documents.create(at.clone(), table(), Compression::None).await.unwrap();
-    documents.check_still_there(&document).unwrap();
+    let document = documents.create(&Storage::local(), at.clone(), table(), Compression::None).await.unwrap();
+    documents.check_still_there(&Storage::local(), &document).unwrap();
     std::fs::rename(&file, &aside).unwrap();
-    let error = documents.check_still_there(&document).unwrap_err();
+    let error = documents.check_still_there(&Storage::local(), &document).unwrap_err();
     assert_eq!(error.to_string(), format!("Failed to open input stream for file: {at}"));
     assert_eq!(documents.cached_bytes(), 0);
     std::fs::rename(&aside, &file).unwrap();
-    documents.check_still_there(&documents.get(&at).await.unwrap()).unwrap();
+    documents.check_still_there(&Storage::local(), &documents.get(&Storage::local(), &at).await.unwrap()).unwrap();
 }
 
 #[tokio::test]
@@ -51,8 +51,8 @@ async fn both_ways_of_storing_give_the_same_document() {
     let folder = tempfile::tempdir().unwrap();
     for compression in [Compression::None, Compression::Gzip] {
         let at = location(&folder, &format!("{compression:?}.json"));
-        let written = documents(1 << 20).create(at.clone(), table(), compression).await.unwrap();
-        let read = documents(1 << 20).get(&at).await.unwrap();
+        let written = documents(1 << 20).create(&Storage::local(), at.clone(), table(), compression).await.unwrap();
+        let read = documents(1 << 20).get(&Storage::local(), &at).await.unwrap();
         assert_eq!(read.json, written.json, "{compression:?}");
     }
     assert!(gzip::is_compressed(&std::fs::read(folder.path().join("Gzip.json")).unwrap()));
@@ -64,11 +64,14 @@ async fn the_memory_it_takes_is_bounded() {
     let capacity_bytes = 64 * 1024;
     let documents = documents(capacity_bytes);
     for n in 0..200 {
-        documents.create(location(&folder, &format!("{n}.json")), table(), Compression::None).await.unwrap();
+        documents
+            .create(&Storage::local(), location(&folder, &format!("{n}.json")), table(), Compression::None)
+            .await
+            .unwrap();
         assert!(documents.cached_bytes() <= capacity_bytes, "{n}: {}", documents.cached_bytes());
     }
     for n in 0..200 {
-        documents.get(&location(&folder, &format!("{n}.json"))).await.unwrap();
+        documents.get(&Storage::local(), &location(&folder, &format!("{n}.json"))).await.unwrap();
     }
 }
 
@@ -77,8 +80,8 @@ async fn with_no_memory_given_it_still_serves() {
     let folder = tempfile::tempdir().unwrap();
     let at = location(&folder, "t.json");
     let documents = documents(0);
-    documents.create(at.clone(), table(), Compression::None).await.unwrap();
-    documents.get(&at).await.unwrap();
+    documents.create(&Storage::local(), at.clone(), table(), Compression::None).await.unwrap();
+    documents.get(&Storage::local(), &at).await.unwrap();
     assert_eq!(documents.cached_bytes(), 0);
 }
 
@@ -86,12 +89,15 @@ async fn with_no_memory_given_it_still_serves() {
 async fn what_is_not_a_document_is_told_from_what_is_not_there() {
     let folder = tempfile::tempdir().unwrap();
     let documents = documents(1 << 20);
-    assert!(matches!(documents.get(&location(&folder, "none")).await, Err(MetadataError::Missing(_))));
+    assert!(matches!(
+        documents.get(&Storage::local(), &location(&folder, "none")).await,
+        Err(MetadataError::Missing(_))
+    ));
     for (name, bytes) in
         [("text", b"hello".as_slice()), ("gzip", &[0x1f, 0x8b, 0, 1]), ("empty", b""), ("other", b"{}")]
     {
         std::fs::write(folder.path().join(name), bytes).unwrap();
-        let got = documents.get(&location(&folder, name)).await;
+        let got = documents.get(&Storage::local(), &location(&folder, name)).await;
         assert!(matches!(got, Err(MetadataError::Unreadable { .. })), "{name}: {got:?}");
     }
 }
@@ -101,10 +107,10 @@ async fn a_discarded_document_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let at = location(&folder, "t.json");
     let documents = documents(1 << 20);
-    let document = documents.create(at.clone(), table(), Compression::None).await.unwrap();
-    documents.discard(&document).await;
-    assert!(matches!(documents.get(&at).await, Err(MetadataError::Missing(_))));
-    documents.discard(&document).await;
+    let document = documents.create(&Storage::local(), at.clone(), table(), Compression::None).await.unwrap();
+    documents.discard(&Storage::local(), &document).await;
+    assert!(matches!(documents.get(&Storage::local(), &at).await, Err(MetadataError::Missing(_))));
+    documents.discard(&Storage::local(), &document).await;
 }
 
 #[tokio::test]
@@ -112,10 +118,10 @@ async fn a_document_that_is_forgotten_takes_no_memory_and_is_still_read() {
     let folder = tempfile::tempdir().unwrap();
     let at = location(&folder, "t.json");
     let documents = documents(1 << 20);
-    let document = documents.create(at.clone(), table(), Compression::None).await.unwrap();
-    documents.forget(&document);
+    let document = documents.create(&Storage::local(), at.clone(), table(), Compression::None).await.unwrap();
+    documents.forget(&Storage::local(), &document);
     assert_eq!(documents.cached_bytes(), 0);
-    assert_eq!(documents.get(&at).await.unwrap().json, document.json);
+    assert_eq!(documents.get(&Storage::local(), &at).await.unwrap().json, document.json);
 }
 
 #[tokio::test]
@@ -129,13 +135,16 @@ async fn tables_and_views_are_kept_alike_and_told_apart() {
     let view = ViewMetadata::parse(view.as_bytes()).unwrap();
     let (table_at, view_at) = (location(&folder, "t.json"), location(&folder, "v.json"));
     let documents = documents(1 << 20);
-    documents.create(table_at.clone(), table(), Compression::None).await.unwrap();
-    let written = documents.create(view_at.clone(), view, Compression::Gzip).await.unwrap();
+    documents.create(&Storage::local(), table_at.clone(), table(), Compression::None).await.unwrap();
+    let written = documents.create(&Storage::local(), view_at.clone(), view, Compression::Gzip).await.unwrap();
     std::fs::copy(folder.path().join("v.json"), folder.path().join("copy.json")).unwrap();
-    assert!(Arc::ptr_eq(&written, &documents.get_view(&view_at).await.unwrap()));
-    assert_eq!(documents.get_view(&location(&folder, "copy.json")).await.unwrap().json, written.json);
-    let as_view = documents.get_view(&table_at).await;
+    assert!(Arc::ptr_eq(&written, &documents.get_view(&Storage::local(), &view_at).await.unwrap()));
+    assert_eq!(
+        documents.get_view(&Storage::local(), &location(&folder, "copy.json")).await.unwrap().json,
+        written.json
+    );
+    let as_view = documents.get_view(&Storage::local(), &table_at).await;
     assert!(matches!(as_view, Err(MetadataError::Unreadable { .. })), "{as_view:?}");
-    let as_table = documents.get(&view_at).await;
+    let as_table = documents.get(&Storage::local(), &view_at).await;
     assert!(matches!(as_table, Err(MetadataError::Unreadable { .. })), "{as_table:?}");
 }

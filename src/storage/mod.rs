@@ -1,16 +1,29 @@
-//! Object storage behind one door: documents are read and written by their location, whatever holds them.
+//! Object storage behind one door: a warehouse's objects are read and written by their location, whatever holds them.
 
+mod budget;
+mod credentials;
+mod hedge;
 mod local;
+mod open;
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt};
+use object_store::aws::{AmazonS3, AwsCredentialProvider};
+use object_store::azure::{AzureCredentialProvider, MicrosoftAzure};
+use object_store::gcp::{GcpCredentialProvider, GoogleCloudStorage};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 use tidewater_core::location::Location;
+use uuid::Uuid;
+
+pub use budget::Budget;
+pub use credentials::StorageCredentials;
+pub use open::{OpenError, Setup};
 
 /// Why storage did not give or take an object.
 #[derive(Debug, thiserror::Error)]
@@ -21,10 +34,18 @@ pub enum StorageError {
     /// Something is there already, and nothing is ever overwritten.
     #[error("an object is at {0} already")]
     AlreadyExists(Location),
-    /// No store is configured for this kind of location.
-    #[error("locations of the kind '{0}://' are not configured")]
-    NotConfigured(String),
-    /// The store did not answer, refused, or is full.
+    /// It lies in a storage that is not this one.
+    #[error("{0} does not lie in this storage")]
+    Elsewhere(Location),
+    /// The store does not accept the catalog's own credentials, or they do not allow this.
+    #[error("storage refuses the catalog at {location}: {source}")]
+    Refused {
+        /// What was to be read or written.
+        location: Location,
+        /// What it said.
+        source: object_store::Error,
+    },
+    /// The store did not answer, failed, or is full.
     #[error("storage is not available for {location}: {source}")]
     Unavailable {
         /// What was to be read or written.
@@ -34,55 +55,94 @@ pub enum StorageError {
     },
 }
 
-/// The object stores that this process can reach.
+/// A warehouse's storage, and nothing outside of it.
 #[derive(Debug, Clone)]
 pub struct Storage {
-    local: Arc<dyn ObjectStore>,
+    id: Uuid,
+    /// What it reaches; the whole of the local disk where none is named.
+    root: Option<Arc<Location>>,
+    backend: Backend,
+    budget: Budget,
 }
 
-impl Default for Storage {
-    fn default() -> Self {
-        Self::local()
+#[derive(Debug, Clone)]
+enum Backend {
+    Local(Arc<LocalFileSystem>),
+    S3 {
+        store: Arc<AmazonS3>,
+        /// Whether it can be told to write only what is not there.
+        conditional: bool,
+    },
+    Azure(Arc<MicrosoftAzure>),
+    Gcs(Arc<GoogleCloudStorage>),
+}
+
+impl Backend {
+    fn local() -> Self {
+        Self::Local(Arc::new(LocalFileSystem::new()))
+    }
+
+    fn store(&self) -> &dyn ObjectStore {
+        match self {
+            Self::Local(store) => store.as_ref(),
+            Self::S3 { store, .. } => store.as_ref(),
+            Self::Azure(store) => store.as_ref(),
+            Self::Gcs(store) => store.as_ref(),
+        }
     }
 }
 
 impl Storage {
-    /// The local disk.
+    /// The local disk, all of it.
     #[must_use]
     pub fn local() -> Self {
-        Self { local: Arc::new(LocalFileSystem::new()) }
+        Self { id: Uuid::nil(), root: None, backend: Backend::local(), budget: Budget::default() }
+    }
+
+    /// What tells it from other storages, where the same location may be another object.
+    #[must_use]
+    pub const fn id(&self) -> Uuid {
+        self.id
     }
 
     /// The whole object at `location`.
     ///
     /// # Errors
-    /// `NotFound`, `NotConfigured`, `Unavailable`.
+    /// `NotFound`, `Elsewhere`, `Refused`, `Unavailable`.
     pub async fn read(&self, location: &Location) -> Result<Bytes, StorageError> {
         let (store, path) = self.resolve(location)?;
-        let got = store.get(&path).await.map_err(|error| translate(location, error))?;
-        got.bytes().await.map_err(|error| translate(location, error))
+        let read = || read_whole(store, &path);
+        let read = match &self.backend {
+            Backend::Local(_) => read().await,
+            _ => hedge::first_of_two(self.budget.hedge_after, read).await,
+        };
+        read.map_err(|error| translate(location, error))
     }
 
     /// Writes a new object; it is durable when this returns: a pointer must never outlive its document in a power cut.
     ///
     /// # Errors
-    /// `AlreadyExists` when there is one (which then is untouched), `NotConfigured`, `Unavailable`.
+    /// `AlreadyExists` when there is another (which then is untouched), `Elsewhere`, `Refused`, `Unavailable`: then it may
+    /// be there, or come to be there, all the same.
     pub async fn create(&self, location: &Location, bytes: Bytes) -> Result<(), StorageError> {
-        if location.scheme() != "file" {
-            return Err(StorageError::NotConfigured(location.scheme().to_owned()));
+        let (store, path) = self.resolve(location)?;
+        let mode = match &self.backend {
+            Backend::Local(_) => return create_on_disk(location, bytes).await,
+            Backend::S3 { conditional: false, .. } => PutMode::Overwrite,
+            _ => PutMode::Create,
+        };
+        match store.put_opts(&path, PutPayload::from_bytes(bytes.clone()), mode.into()).await {
+            Ok(_) => Ok(()),
+            // A request whose answer was lost is sent again, and finds what it wrote itself.
+            Err(object_store::Error::AlreadyExists { .. }) if self.read(location).await? == bytes => Ok(()),
+            Err(error) => Err(translate(location, error)),
         }
-        let path = PathBuf::from(location.path());
-        let created = tokio::task::spawn_blocking(move || local::create(&path, &bytes)).await;
-        created.unwrap_or_else(|stopped| Err(io::Error::other(stopped))).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => StorageError::AlreadyExists(location.clone()),
-            _ => local_error(location, error),
-        })
     }
 
     /// Removes an object; it is no error when there is none.
     ///
     /// # Errors
-    /// `NotConfigured`, `Unavailable`.
+    /// `Elsewhere`, `Refused`, `Unavailable`.
     pub async fn remove(&self, location: &Location) -> Result<(), StorageError> {
         let (store, path) = self.resolve(location)?;
         match store.delete(&path).await {
@@ -91,12 +151,28 @@ impl Storage {
         }
     }
 
+    /// Up to `at_most` objects below `folder`, as locations, in no order that is promised.
+    ///
+    /// # Errors
+    /// `Elsewhere`, `Refused`, `Unavailable`.
+    pub async fn list(&self, folder: &Location, at_most: usize) -> Result<Vec<Location>, StorageError> {
+        let (store, path) = self.resolve(folder)?;
+        let found = store.list(Some(&path)).take(at_most).try_collect::<Vec<_>>().await;
+        let found = found.map_err(|error| translate(folder, error))?;
+        let below = |object: object_store::ObjectMeta| {
+            let rest = object.location.as_ref().strip_prefix(path.as_ref())?.trim_start_matches('/').to_owned();
+            folder.join(&rest).ok()
+        };
+        Ok(found.into_iter().filter_map(below).collect())
+    }
+
     /// Whether an object that was read or written before has been taken away since, where to look costs next to nothing:
     /// on the local disk, where people move files by hand. Elsewhere, and when the look itself fails, the answer is no.
     #[must_use]
     pub fn was_taken_away(&self, location: &Location) -> bool {
         // Not in a task for blocking calls: that costs ten times the call itself, which takes about a microsecond.
-        location.scheme() == "file" && matches!(std::path::Path::new(location.path()).try_exists(), Ok(false))
+        matches!(self.backend, Backend::Local(_))
+            && matches!(std::path::Path::new(location.path()).try_exists(), Ok(false))
     }
 
     /// Makes ready a place that a client is about to write to. On the local disk a folder has to be there first (DuckDB
@@ -105,18 +181,58 @@ impl Storage {
     /// # Errors
     /// `Unavailable` when it cannot be made.
     pub async fn prepare(&self, folder: &Location) -> Result<(), StorageError> {
-        if folder.scheme() != "file" {
-            return Ok(());
+        match self.backend {
+            Backend::Local(_) => {
+                self.resolve(folder)?;
+                tokio::fs::create_dir_all(folder.path()).await.map_err(|error| local_error(folder, error))
+            }
+            _ => Ok(()),
         }
-        tokio::fs::create_dir_all(folder.path()).await.map_err(|error| local_error(folder, error))
+    }
+
+    /// Whether it writes only what is not there, by the store's own doing.
+    #[must_use]
+    pub const fn is_conditional(&self) -> bool {
+        !matches!(self.backend, Backend::S3 { conditional: false, .. })
+    }
+
+    /// What the catalog itself signs in to S3 with.
+    #[must_use]
+    pub fn aws_credentials(&self) -> Option<&AwsCredentialProvider> {
+        if let Backend::S3 { store, .. } = &self.backend { Some(store.credentials()) } else { None }
+    }
+
+    /// What the catalog itself signs in to Azure with.
+    #[must_use]
+    pub fn azure_credentials(&self) -> Option<&AzureCredentialProvider> {
+        if let Backend::Azure(store) = &self.backend { Some(store.credentials()) } else { None }
+    }
+
+    /// What the catalog itself signs in to Google Cloud with.
+    #[must_use]
+    pub fn gcp_credentials(&self) -> Option<&GcpCredentialProvider> {
+        if let Backend::Gcs(store) = &self.backend { Some(store.credentials()) } else { None }
     }
 
     fn resolve(&self, location: &Location) -> Result<(&dyn ObjectStore, Path), StorageError> {
-        match location.scheme() {
-            "file" => Ok((self.local.as_ref(), literal(location)?)),
-            other => Err(StorageError::NotConfigured(other.to_owned())),
+        let is_here = match &self.root {
+            Some(root) => root.contains(location),
+            None => location.scheme() == "file",
+        };
+        if !is_here {
+            return Err(StorageError::Elsewhere(location.clone()));
         }
+        Ok((self.backend.store(), literal(location)?))
     }
+}
+
+async fn create_on_disk(location: &Location, bytes: Bytes) -> Result<(), StorageError> {
+    let path = PathBuf::from(location.path());
+    let created = tokio::task::spawn_blocking(move || local::create(&path, &bytes)).await;
+    created.unwrap_or_else(|stopped| Err(io::Error::other(stopped))).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => StorageError::AlreadyExists(location.clone()),
+        _ => local_error(location, error),
+    })
 }
 
 /// The path as it is written: `Path::from` would escape a `%`, and so name another file than engines read.
@@ -130,11 +246,28 @@ fn local_error(location: &Location, error: io::Error) -> StorageError {
     StorageError::Unavailable { location: location.clone(), source }
 }
 
+/// A store that gives less than it promised must not pass for one that has less.
+async fn read_whole(store: &dyn ObjectStore, path: &Path) -> object_store::Result<Bytes> {
+    let got = store.get(path).await?;
+    let promised = got.meta.size;
+    let bytes = got.bytes().await?;
+    if bytes.len() as u64 == promised { Ok(bytes) } else { Err(cut_short(promised, bytes.len())) }
+}
+
+fn cut_short(promised: u64, got: usize) -> object_store::Error {
+    let source = format!("it promised {promised} bytes and gave {got}").into();
+    object_store::Error::Generic { store: "storage", source }
+}
+
 fn translate(location: &Location, error: object_store::Error) -> StorageError {
+    let location = location.clone();
     match error {
-        object_store::Error::NotFound { .. } => StorageError::NotFound(location.clone()),
-        object_store::Error::AlreadyExists { .. } => StorageError::AlreadyExists(location.clone()),
-        source => StorageError::Unavailable { location: location.clone(), source },
+        object_store::Error::NotFound { .. } => StorageError::NotFound(location),
+        object_store::Error::AlreadyExists { .. } => StorageError::AlreadyExists(location),
+        source @ (object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. }) => {
+            StorageError::Refused { location, source }
+        }
+        source => StorageError::Unavailable { location, source },
     }
 }
 
@@ -167,7 +300,6 @@ mod tests {
         assert!(!storage.was_taken_away(&at));
         storage.remove(&at).await.unwrap();
         assert!(storage.was_taken_away(&at));
-        assert!(!storage.was_taken_away(&Location::parse("s3://bucket/x").unwrap()));
     }
 
     #[tokio::test]
@@ -179,7 +311,7 @@ mod tests {
         let below_a_file = storage.create(&place(&folder, "file/x"), Bytes::new()).await;
         assert!(matches!(below_a_file, Err(StorageError::Unavailable { .. })), "{below_a_file:?}");
         let s3 = Location::parse("s3://bucket/x").unwrap();
-        assert!(matches!(storage.read(&s3).await, Err(StorageError::NotConfigured(_))));
+        assert!(matches!(storage.read(&s3).await, Err(StorageError::Elsewhere(_))));
         storage.remove(&place(&folder, "none")).await.unwrap();
     }
 }

@@ -144,6 +144,7 @@ store_with_faults! {
     fn signing_key_remove_before(created_before_ms: i64) -> u64;
     fn warehouse_create(new: &Warehouse) -> ();
     fn warehouse_list(organisation: OrganisationId) -> Vec<Warehouse>;
+    fn warehouse_set_storage(organisation: OrganisationId, name: &str, storage: &WarehouseStorage) -> ();
     fn warehouse_set_default(organisation: OrganisationId, name: &str) -> ();
     fn warehouse_drop(organisation: OrganisationId, name: &str) -> ();
     fn namespace_create(place: Place, namespace: &NamespaceIdent, properties: &Properties, receipt: Option<&Receipt>) -> ();

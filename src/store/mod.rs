@@ -101,6 +101,17 @@ pub trait Store: Send + Sync + 'static {
     /// All warehouses of an organisation, by name.
     async fn warehouse_list(&self, organisation: OrganisationId) -> Result<Vec<Warehouse>>;
 
+    /// Gives the warehouse of that name another way to its storage.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    async fn warehouse_set_storage(
+        &self,
+        organisation: OrganisationId,
+        name: &str,
+        storage: &WarehouseStorage,
+    ) -> Result<()>;
+
     /// Makes the warehouse of that name its organisation's default.
     ///
     /// # Errors

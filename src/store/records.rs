@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tidewater_core::ids::{KeyId, OrganisationId, TableId, WarehouseId};
 use tidewater_core::name::TableIdent;
+use tidewater_core::storage::StorageProfile;
 use uuid::Uuid;
 
 use crate::secret::Secret;
@@ -74,10 +75,29 @@ pub struct Warehouse {
     pub name: String,
     /// Where its tables are put, as a canonical location.
     pub root: String,
+    /// How its storage is reached.
+    pub storage: WarehouseStorage,
     /// Whether requests without a prefix go to it.
     pub is_default: bool,
     /// When it was made, in milliseconds since 1970.
     pub created_ms: i64,
+}
+
+/// How a warehouse's storage is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WarehouseStorage {
+    /// Its settings.
+    pub profile: StorageProfile,
+    /// What the catalog signs in with, sealed; none where it takes what the machine has.
+    pub sealed_credentials: Option<Vec<u8>>,
+}
+
+impl WarehouseStorage {
+    /// The local disk.
+    #[must_use]
+    pub const fn local() -> Self {
+        Self { profile: StorageProfile::File, sealed_credentials: None }
+    }
 }
 
 /// A warehouse of an organisation: what every row of a catalog is under.

@@ -1,44 +1,159 @@
 //! What a client is given to reach a table's files with: settings and short-lived credentials, for exactly the table's
-//! own locations.
+//! own locations. One file a cloud.
 
+mod cache;
+mod s3;
+mod service;
 mod valid_location;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tidewater_core::storage::{Delegation, StorageProfile, Wanted, choose};
+
+pub use cache::{Ask, Vending};
+pub use tidewater_core::storage::Access;
 pub use valid_location::{LocationRefused, ValidLocations};
 
-/// What a credential may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Read files.
-    Read,
-    /// Read, write and remove files.
-    ReadWrite,
+use crate::storage::{Budget, OpenError, Storage, StorageCredentials};
+
+/// Settings for a client's file access, by the names that clients read (`LoadTableResult`, `config`).
+pub type Settings = BTreeMap<&'static str, String>;
+
+/// Credentials that a cloud gave for some locations.
+#[derive(Clone)]
+pub struct Issued {
+    /// As clients read them.
+    settings: BTreeMap<String, String>,
+    /// When they were given, in milliseconds since 1970.
+    issued_ms: i64,
+    /// Until when they are good.
+    expires_ms: i64,
 }
 
-/// Settings for a client's file access. What stands in them may be secret: they go into an answer, and nowhere else.
-#[derive(Clone, Default, PartialEq, Eq, serde::Serialize)]
+/// What a client is given. What stands in it may be secret: it goes into an answer, and nowhere else.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Vended {
     /// `config` of a load or create (REST specification, `LoadTableResult`).
-    pub config: std::collections::BTreeMap<String, String>,
+    pub config: BTreeMap<String, String>,
+    /// `storage-credentials`: for each location, as a prefix, what to use below it.
+    pub credentials: Vec<Prefixed>,
+}
+
+/// Settings for what begins with a prefix (REST specification, `StorageCredential`).
+#[derive(Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Prefixed {
+    /// Ends in `/`, so that a table's credentials are never taken for those of one whose name begins alike.
+    pub prefix: String,
+    /// The settings.
+    pub config: BTreeMap<String, String>,
 }
 
 /// Why nothing could be vended.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum VendingError {
-    /// No source of credentials is configured for this kind of location.
-    #[error("no credentials are configured for locations of the kind '{0}://'")]
-    NotConfigured(String),
+    /// The cloud does not let the catalog give these.
+    #[error("{service} refuses credentials for the table: {message}")]
+    Refused {
+        /// Who.
+        service: &'static str,
+        /// What it said.
+        message: String,
+    },
+    /// The cloud did not answer, or failed.
+    #[error("{service} cannot be reached: {message}")]
+    Unavailable {
+        /// Who.
+        service: &'static str,
+        /// What happened.
+        message: String,
+    },
+    /// The table's locations are too many or too long for the cloud.
+    #[error(transparent)]
+    Policy(#[from] tidewater_core::storage::s3_policy::PolicyError),
 }
 
-/// What to give a client that is to access these locations.
-///
-/// The local disk needs no credentials and knows none: an engine on the same machine reads the files as the user that it
-/// runs as, so nothing is given, and nothing is said that an engine could misunderstand.
-///
-/// # Errors
-/// `NotConfigured` for locations that are not on the local disk.
-pub fn vend(locations: &ValidLocations, _access: Access) -> Result<Vended, VendingError> {
-    match locations.as_slice().iter().find(|location| location.scheme() != "file") {
-        None => Ok(Vended::default()),
-        Some(elsewhere) => Err(VendingError::NotConfigured(elsewhere.scheme().to_owned())),
+/// What of a warehouse's storage can be given away, and how.
+#[derive(Debug)]
+pub enum Vendor {
+    /// Nothing: the local disk needs no credentials and knows none. An engine on the same machine reads the files as the
+    /// user that it runs as, so nothing is given, and nothing is said that an engine could misunderstand.
+    None,
+    /// Sessions of a role, and signatures.
+    S3(Box<s3::S3Vendor>),
+}
+
+impl Vendor {
+    /// What a warehouse with this storage can give.
+    ///
+    /// # Errors
+    /// When its client cannot be made.
+    pub fn open(profile: &StorageProfile, storage: &Storage, budget: Budget) -> Result<Self, OpenError> {
+        match (profile, storage.aws_credentials()) {
+            (StorageProfile::S3(profile), Some(own)) => {
+                Ok(Self::S3(Box::new(s3::S3Vendor::new(profile.clone(), Arc::clone(own), budget)?)))
+            }
+            _ => Ok(Self::None),
+        }
+    }
+
+    /// Whether there is nothing to give, nor to say.
+    #[must_use]
+    pub const fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
+    /// How a client reaches the storage, if what it is given is enough for that.
+    #[must_use]
+    pub fn profile(&self) -> Option<StorageProfile> {
+        match self {
+            Self::None => None,
+            Self::S3(vendor) => Some(StorageProfile::S3(vendor.profile().clone())),
+        }
+    }
+
+    /// The credentials among settings that were vended.
+    #[must_use]
+    pub fn as_credentials(&self, settings: &BTreeMap<String, String>) -> Option<StorageCredentials> {
+        match self {
+            Self::None => None,
+            Self::S3(_) => s3::credentials(settings),
+        }
+    }
+
+    /// How a client that wants this is to reach the files.
+    #[must_use]
+    pub fn delegation(&self, wanted: Wanted) -> Delegation {
+        choose(wanted, self.has_credentials(), false)
+    }
+
+    fn has_credentials(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::S3(vendor) => vendor.has_credentials(),
+        }
+    }
+
+    /// What a client needs to know besides credentials: where the store is.
+    fn settings(&self) -> Settings {
+        match self {
+            Self::None => Settings::new(),
+            Self::S3(vendor) => vendor.settings(),
+        }
+    }
+
+    /// Under which setting a client finds where it gets new credentials.
+    const fn refresh_setting(&self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::S3(_) => Some("client.refresh-credentials-endpoint"),
+        }
+    }
+
+    async fn issue(&self, locations: &ValidLocations, access: Access, now_ms: i64) -> Result<Issued, VendingError> {
+        match self {
+            Self::None => Ok(Issued { settings: BTreeMap::new(), issued_ms: now_ms, expires_ms: i64::MAX }),
+            Self::S3(vendor) => vendor.issue(locations, access, now_ms).await,
+        }
     }
 }

@@ -48,6 +48,14 @@ impl ValidLocations {
         Self::check(view.location(), view.properties(), &VIEW_PATH_PROPERTIES, root)
     }
 
+    /// The proof for a folder that stands for a table, to try a warehouse's storage out.
+    ///
+    /// # Errors
+    /// As [`ValidLocations::of`].
+    pub fn of_folder(folder: &Location, root: &Location) -> Result<Self, LocationRefused> {
+        Ok(Self(vec![inside(folder.as_str(), root)?]))
+    }
+
     fn check(own: &str, properties: &Properties, paths: &[&str], root: &Location) -> Result<Self, LocationRefused> {
         let mut locations = vec![inside(own, root)?];
         for key in paths {

@@ -17,7 +17,7 @@ use tidewater::auth::key::{digest, key_text};
 use tidewater::catalog::{Catalog, CatalogError, OpenWarehouse};
 use tidewater::clock::{Clock, fresh_ordered_uuid};
 use tidewater::sample;
-use tidewater::store::{ApiKey, Organisation, Properties, Store, Warehouse};
+use tidewater::store::{ApiKey, Organisation, Properties, Store, Warehouse, WarehouseStorage};
 
 /// What the organisation, the warehouse and the key are called.
 pub(super) const NAME: &str = "quickstart";
@@ -62,6 +62,7 @@ async fn ensure_warehouse(store: &dyn Store, organisation: OrganisationId, data_
         organisation,
         name: NAME.to_owned(),
         root: root.to_string(),
+        storage: WarehouseStorage::local(),
         is_default: true,
         created_ms: now_ms,
     };

@@ -7,6 +7,7 @@ use rusqlite::ffi;
 use rusqlite::{Error, ErrorCode};
 use tidewater_core::access::Role;
 use tidewater_core::name::NamespaceIdent;
+use tidewater_core::storage::StorageProfile;
 use uuid::Uuid;
 
 use crate::store::{Properties, Result, StoreError, TableKind};
@@ -83,6 +84,16 @@ pub(super) fn bounded(value: u64) -> i64 {
 /// A role from its column.
 pub(super) fn role(text: &str) -> Result<Role> {
     Role::from_str(text).map_err(|error| StoreError::Corrupt(format!("api_key.role: {error}")))
+}
+
+/// How a storage profile stands in its column: JSON.
+pub(super) fn profile_text(profile: &StorageProfile) -> Result<String> {
+    serde_json::to_string(profile).map_err(|error| StoreError::Unavailable(Box::new(error)))
+}
+
+/// A storage profile from its column.
+pub(super) fn profile(text: &str) -> Result<StorageProfile> {
+    serde_json::from_str(text).map_err(|error| StoreError::Corrupt(format!("warehouse.profile: {error}")))
 }
 
 /// How a kind stands in its column.

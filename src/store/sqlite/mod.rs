@@ -32,7 +32,7 @@ use self::writer::Writer;
 use super::{
     Answer, ApiKey, KeptAnswer, KeyDigest, NewTable, Organisation, Page, PageRequest, Place, Properties,
     PropertyChanges, Receipt, Result, SigningKey, Store, StoreError, Swap, TableChange, TableKind, TableRecord,
-    UsageTaken, Warehouse,
+    UsageTaken, Warehouse, WarehouseStorage,
 };
 
 pub use self::open::OpenError;
@@ -226,6 +226,16 @@ impl Store for SqliteStore {
 
     async fn warehouse_list(&self, organisation: OrganisationId) -> Result<Vec<Warehouse>> {
         self.read_many(move |connection| tenants::warehouse_list(connection, organisation)).await
+    }
+
+    async fn warehouse_set_storage(
+        &self,
+        organisation: OrganisationId,
+        name: &str,
+        storage: &WarehouseStorage,
+    ) -> Result<()> {
+        let (name, storage) = (name.to_owned(), storage.clone());
+        self.write(move |connection| tenants::warehouse_set_storage(connection, organisation, &name, &storage)).await
     }
 
     async fn warehouse_set_default(&self, organisation: OrganisationId, name: &str) -> Result<()> {

@@ -3,9 +3,11 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tidewater_core::ids::{KeyId, OrganisationId, WarehouseId};
 
-use super::convert::{Violation, id, role, violation};
+use super::convert::{Violation, id, profile, profile_text, role, violation};
 use crate::secret::Secret;
-use crate::store::{ApiKey, KeyDigest, Organisation, Resource, Result, SigningKey, StoreError, Warehouse};
+use crate::store::{
+    ApiKey, KeyDigest, Organisation, Resource, Result, SigningKey, StoreError, Warehouse, WarehouseStorage,
+};
 
 const ORGANISATION: &str = "organisation.id, organisation.name, organisation.tier, organisation.created_ms";
 const KEY: &str = "api_key.id, api_key.organisation, api_key.name, api_key.role, api_key.digest, \
@@ -178,17 +180,27 @@ pub(super) fn warehouse_create(connection: &Connection, new: &Warehouse) -> Resu
     }
     connection
         .prepare_cached(
-            "INSERT INTO warehouse (organisation, id, name, root, is_default, created_ms)
-             SELECT ?1, ?2, ?3, ?4, ?5 OR NOT EXISTS (SELECT 1 FROM warehouse WHERE organisation = ?1), ?6",
+            "INSERT INTO warehouse (organisation, id, name, root, is_default, created_ms, profile, sealed_credentials)
+             SELECT ?1, ?2, ?3, ?4, ?5 OR NOT EXISTS (SELECT 1 FROM warehouse WHERE organisation = ?1), ?6, ?7, ?8",
         )?
-        .execute(params![organisation, new.id.0.as_bytes(), new.name, new.root, new.is_default, new.created_ms])
+        .execute(params![
+            organisation,
+            new.id.0.as_bytes(),
+            new.name,
+            new.root,
+            new.is_default,
+            new.created_ms,
+            profile_text(&new.storage.profile)?,
+            new.storage.sealed_credentials,
+        ])
         .map(drop)
         .map_err(|error| not_inserted(error, Resource::Warehouse))
 }
 
 pub(super) fn warehouse_list(connection: &Connection, organisation: OrganisationId) -> Result<Vec<Warehouse>> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, organisation, name, root, is_default, created_ms FROM warehouse WHERE organisation = ?1 ORDER BY name",
+        "SELECT id, organisation, name, root, is_default, created_ms, profile, sealed_credentials
+         FROM warehouse WHERE organisation = ?1 ORDER BY name",
     )?;
     statement
         .query_and_then([organisation.0.as_bytes()], |row| {
@@ -199,9 +211,32 @@ pub(super) fn warehouse_list(connection: &Connection, organisation: Organisation
                 root: row.get(3)?,
                 is_default: row.get(4)?,
                 created_ms: row.get(5)?,
+                storage: WarehouseStorage {
+                    profile: profile(row.get_ref(6)?.as_str().map_err(rusqlite::Error::from)?)?,
+                    sealed_credentials: row.get(7)?,
+                },
             })
         })?
         .collect()
+}
+
+pub(super) fn warehouse_set_storage(
+    connection: &Connection,
+    organisation: OrganisationId,
+    name: &str,
+    storage: &WarehouseStorage,
+) -> Result<()> {
+    let changed = connection
+        .prepare_cached(
+            "UPDATE warehouse SET profile = ?3, sealed_credentials = ?4 WHERE organisation = ?1 AND name = ?2",
+        )?
+        .execute(params![
+            organisation.0.as_bytes(),
+            name,
+            profile_text(&storage.profile)?,
+            storage.sealed_credentials
+        ])?;
+    found(changed, Resource::Warehouse)
 }
 
 pub(super) fn warehouse_set_default(connection: &Connection, organisation: OrganisationId, name: &str) -> Result<()> {

@@ -11,7 +11,8 @@ use uuid::Uuid;
 use crate::clock::fresh_uuid;
 use crate::secret::Secret;
 use crate::store::{
-    ApiKey, KeyDigest, NewTable, Organisation, Place, Properties, Result, SigningKey, Store, Swap, TableKind, Warehouse,
+    ApiKey, KeyDigest, NewTable, Organisation, Place, Properties, Result, SigningKey, Store, Swap, TableKind,
+    Warehouse, WarehouseStorage,
 };
 
 /// The store that a case is given.
@@ -65,6 +66,7 @@ pub(super) fn warehouse(organisation: OrganisationId, name: &str) -> Warehouse {
         organisation,
         name: name.to_owned(),
         root: format!("s3://bucket/{name}/"),
+        storage: WarehouseStorage::local(),
         is_default: false,
         created_ms: NOW_MS,
     }

@@ -8,7 +8,7 @@ use super::fixture::{
     warehouse,
 };
 use crate::clock::fresh_uuid;
-use crate::store::{Organisation, Resource, StoreError, Warehouse};
+use crate::store::{Organisation, Resource, StoreError, Warehouse, WarehouseStorage};
 
 pub(in crate::store) async fn a_fresh_store_answers_and_is_empty(store: Subject) {
     store.ping().await.unwrap();
@@ -218,6 +218,30 @@ pub(in crate::store) async fn a_missing_warehouse_cannot_be_the_default(store: S
     let missing = store.warehouse_set_default(acme.id, "b").await;
     assert_refused!(missing, StoreError::NotFound(Resource::Warehouse));
     assert_eq!(defaults(&store, acme.id).await, ["a"]);
+}
+
+pub(in crate::store) async fn a_warehouse_keeps_how_its_storage_is_reached(store: Subject) {
+    let (acme, other) = (organisation("acme"), organisation("other"));
+    store.organisation_create(&acme).await.unwrap();
+    store.organisation_create(&other).await.unwrap();
+    let profile = r#"{"type":"s3","region":"eu-west-1","session-tags":{"a":"b"},"path-style":true}"#;
+    let on_s3 = WarehouseStorage {
+        profile: serde_json::from_str(profile).unwrap(),
+        sealed_credentials: Some((0..=255).collect()),
+    };
+    let lake = Warehouse { storage: on_s3.clone(), ..warehouse(acme.id, "lake") };
+    store.warehouse_create(&lake).await.unwrap();
+    store.warehouse_create(&warehouse(other.id, "lake")).await.unwrap();
+    let lake = Warehouse { is_default: true, ..lake };
+    assert_eq!(store.warehouse_list(acme.id).await.unwrap(), [lake.clone()]);
+
+    store.warehouse_set_storage(other.id, "lake", &on_s3).await.unwrap();
+    store.warehouse_set_storage(acme.id, "lake", &WarehouseStorage::local()).await.unwrap();
+    let changed = Warehouse { storage: WarehouseStorage::local(), ..lake };
+    assert_eq!(store.warehouse_list(acme.id).await.unwrap(), [changed], "nothing else of it changes");
+    assert_eq!(store.warehouse_list(other.id).await.unwrap()[0].storage, on_s3);
+    let missing = store.warehouse_set_storage(acme.id, "none", &on_s3).await;
+    assert_refused!(missing, StoreError::NotFound(Resource::Warehouse));
 }
 
 pub(in crate::store) async fn a_warehouse_goes_only_when_it_is_empty(store: Subject) {

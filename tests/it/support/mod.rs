@@ -10,7 +10,7 @@ use tidewater::app::App;
 use tidewater::auth::key::{entropy, issue_key};
 use tidewater::clock::{Clock, fresh_uuid};
 use tidewater::config::Config;
-use tidewater::store::{Organisation, Warehouse};
+use tidewater::store::{Organisation, Warehouse, WarehouseStorage};
 use tidewater_core::access::Role;
 use tidewater_core::ids::{OrganisationId, WarehouseId};
 use tidewater_core::limits::Tier;
@@ -111,6 +111,7 @@ impl Catalog {
             organisation,
             name: name.to_owned(),
             root: format!("file://{}/{organisation}/{name}", self.folder.path().display()),
+            storage: WarehouseStorage::local(),
             is_default: false,
             created_ms: Clock::System.now_ms(),
         };

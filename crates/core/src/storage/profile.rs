@@ -99,6 +99,14 @@ const fn yes() -> bool {
 #[error("{0}")]
 pub struct ProfileError(String);
 
+impl ProfileError {
+    /// What is wrong, and what to do about it.
+    #[must_use]
+    pub fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+}
+
 impl StorageProfile {
     /// What a profile's `type` is.
     #[must_use]
@@ -123,7 +131,7 @@ impl StorageProfile {
             Self::Gcs(_) => &["gs"],
         };
         if !schemes.contains(&root.scheme()) {
-            return Err(ProfileError(format!(
+            return Err(ProfileError::new(format!(
                 "a warehouse of type '{}' has a root such as {}, not {root}",
                 self.kind(),
                 self.example_root()
@@ -131,7 +139,7 @@ impl StorageProfile {
         }
         match self {
             Self::File if root.path().is_empty() => {
-                Err(ProfileError("the whole disk is no warehouse: name a folder".to_owned()))
+                Err(ProfileError::new("the whole disk is no warehouse: name a folder"))
             }
             Self::S3(profile) => profile.check(),
             Self::Adls(profile) => {
@@ -165,7 +173,7 @@ impl S3Profile {
 
     fn check(&self) -> Result<(), ProfileError> {
         if self.region.is_empty() {
-            return Err(ProfileError("`region` is empty: name the bucket's, or us-east-1 if it has none".to_owned()));
+            return Err(ProfileError::new("`region` is empty: name the bucket's, or us-east-1 if it has none"));
         }
         check_endpoint("endpoint", self.endpoint.as_deref())?;
         check_endpoint("client-endpoint", self.client_endpoint.as_deref())?;
@@ -173,7 +181,7 @@ impl S3Profile {
         check_arn("role-arn", "iam", "arn:aws:iam::123456789012:role/name", self.role_arn.as_deref())?;
         check_arn("kms-key-arn", "kms", "arn:aws:kms:region:123456789012:key/id", self.kms_key_arn.as_deref())?;
         if self.role_arn.is_none() && (self.external_id.is_some() || !self.session_tags.is_empty()) {
-            return Err(ProfileError("`external-id` and `session-tags` need a `role-arn`".to_owned()));
+            return Err(ProfileError::new("`external-id` and `session-tags` need a `role-arn`"));
         }
         // AWS STS, AssumeRole: DurationSeconds.
         check_duration(self.session_duration_s, 900, 43_200)
@@ -197,7 +205,7 @@ fn check_endpoint(field: &str, endpoint: Option<&str>) -> Result<(), ProfileErro
     };
     match host {
         Some(host) if is_address(host) => Ok(()),
-        _ => Err(ProfileError(format!("`{field}` must be an address such as https://storage.example.com"))),
+        _ => Err(ProfileError::new(format!("`{field}` must be an address such as https://storage.example.com"))),
     }
 }
 
@@ -209,14 +217,14 @@ fn check_arn(field: &str, service: &str, example: &str, arn: Option<&str>) -> Re
         && parts.next() == Some(service)
         && parts.nth(2).is_some_and(|resource| !resource.is_empty())
         && !arn.contains(|c: char| c.is_whitespace() || c.is_control());
-    if is_arn { Ok(()) } else { Err(ProfileError(format!("`{field}` must be a name such as {example}"))) }
+    if is_arn { Ok(()) } else { Err(ProfileError::new(format!("`{field}` must be a name such as {example}"))) }
 }
 
 fn check_duration(duration_s: u32, least: u32, most: u32) -> Result<(), ProfileError> {
     if (least..=most).contains(&duration_s) {
         Ok(())
     } else {
-        Err(ProfileError(format!("`session-duration-s` must be from {least} to {most} seconds")))
+        Err(ProfileError::new(format!("`session-duration-s` must be from {least} to {most} seconds")))
     }
 }
 

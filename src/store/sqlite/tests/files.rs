@@ -11,7 +11,9 @@ use super::{names, opened, organisation, stranger};
 use crate::clock::fresh_uuid;
 use crate::secret::Secret;
 use crate::store::sqlite::{OpenError, SqliteStore, namespaces, receipts, tables};
-use crate::store::{NewTable, Place, Properties, Resource, SigningKey, Store, StoreError, Swap, TableKind, Warehouse};
+use crate::store::{
+    NewTable, Place, Properties, Resource, SigningKey, Store, StoreError, Swap, TableKind, Warehouse, WarehouseStorage,
+};
 
 /// An organisation with a warehouse, a namespace and a table.
 async fn furnish(store: &SqliteStore) -> (Place, TableIdent, TableId) {
@@ -23,6 +25,7 @@ async fn furnish(store: &SqliteStore) -> (Place, TableIdent, TableId) {
         organisation: acme.id,
         name: "lake".to_owned(),
         root: "file:///lake/".to_owned(),
+        storage: WarehouseStorage::local(),
         is_default: false,
         created_ms: 0,
     };
@@ -128,7 +131,8 @@ async fn a_database_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_
     let store = opened(&folder);
     let (place, orders, id) = furnish(&store).await;
     drop(store);
-    let first_version = "DROP TABLE receipt; DELETE FROM refinery_schema_history WHERE version > 1";
+    let first_version = "DROP TABLE receipt; ALTER TABLE warehouse DROP COLUMN profile; \
+         ALTER TABLE warehouse DROP COLUMN sealed_credentials; DELETE FROM refinery_schema_history WHERE version > 1";
     stranger(folder.path()).execute_batch(first_version).unwrap();
     let store = opened(&folder);
     assert_eq!(store.table_get(place, &orders).await.unwrap().map(|record| record.id), Some(id));

@@ -1,0 +1,77 @@
+//! What of a table's storage a client is given with an answer (header `X-Iceberg-Access-Delegation`).
+
+use axum::http::HeaderMap;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use tidewater_core::access::Action;
+use tidewater_core::name::TableIdent;
+use tidewater_core::storage::{Access, Wanted};
+
+use super::Api;
+use super::caller::{Permission, Scope};
+use super::error::ApiError;
+use crate::catalog::LoadedTable;
+use crate::vending::{Ask, ValidLocations, Vended};
+
+const HEADER: &str = "x-iceberg-access-delegation";
+
+/// What a client is given for a table; nothing when its locations are outside of the warehouse by now.
+///
+/// # Errors
+/// When credentials are wanted and not to be had.
+pub(super) async fn of_table<P: Permission>(
+    api: &Api,
+    scope: &Scope<P>,
+    headers: &HeaderMap,
+    ident: &TableIdent,
+    table: &LoadedTable,
+) -> Result<Vended, ApiError> {
+    match &table.locations {
+        Some(locations) => of(api, scope, headers, ident, locations).await,
+        None => Ok(Vended::default()),
+    }
+}
+
+/// What a client is given for these locations of a table. Who may only read gets what can only read.
+///
+/// # Errors
+/// When credentials are wanted and not to be had.
+pub(super) async fn of<P: Permission>(
+    api: &Api,
+    scope: &Scope<P>,
+    headers: &HeaderMap,
+    ident: &TableIdent,
+    locations: &ValidLocations,
+) -> Result<Vended, ApiError> {
+    if scope.warehouse.vendor.is_none() {
+        return Ok(Vended::default());
+    }
+    let access = if scope.caller.role().allows(Action::Write) { Access::ReadWrite } else { Access::Read };
+    // A header that is no text names nothing that we know.
+    let wanted = Wanted::parse(headers.get(HEADER).map(|value| value.to_str().unwrap_or_default()));
+    let path = path_of(&scope.warehouse.name, ident);
+    Ok(api.catalog.vend(&scope.warehouse, &Ask { locations, access, wanted, path: &path }).await?)
+}
+
+/// A table's path below the catalog's address.
+fn path_of(warehouse: &str, ident: &TableIdent) -> String {
+    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    format!(
+        "v1/{}/namespaces/{}/tables/{}",
+        encoded(warehouse),
+        encoded(ident.namespace.as_key()),
+        encoded(ident.name())
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use tidewater_core::name::NamespaceIdent;
+
+    use super::*;
+
+    #[test]
+    fn a_path_holds_names_of_any_look() {
+        let ident = TableIdent::new(NamespaceIdent::new(&["a b", "c"]).unwrap(), "t+/%").unwrap();
+        assert_eq!(path_of("lake", &ident), "v1/lake/namespaces/a%20b%1Fc/tables/t%2B%2F%25");
+    }
+}

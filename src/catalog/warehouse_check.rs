@@ -1,0 +1,166 @@
+//! Tries out a warehouse's storage as the catalog and its clients will use it, and says of each step what came of it.
+
+use bytes::Bytes;
+use tidewater_core::location::Location;
+use tidewater_core::storage::{Access, Wanted};
+
+use super::OpenWarehouse;
+use crate::clock::{Clock, fresh_uuid};
+use crate::storage::{Budget, OpenError, Setup, Storage, StorageCredentials, StorageError};
+use crate::vending::{Ask, ValidLocations, Vending};
+
+/// One thing that was tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckStep {
+    /// What, as a person would say it.
+    pub what: &'static str,
+    /// What came of it: fine, with what there is to say, or what is wrong and what can be done about it.
+    pub outcome: Result<String, String>,
+}
+
+/// What is tried with.
+struct Trial<'a> {
+    warehouse: &'a OpenWarehouse,
+    /// Stands for a table.
+    own: Location,
+    /// Stands for a table whose name begins like the other's.
+    sibling: Location,
+}
+
+/// Writes, reads, lists and removes objects in a folder of its own below the warehouse's root, then does the same with
+/// vended credentials, which must reach that folder and no other. `tell` is given each step as it ends. Nothing stays.
+///
+/// Gives whether all went well.
+pub async fn warehouse_check(warehouse: &OpenWarehouse, clock: &Clock, mut tell: impl FnMut(&CheckStep)) -> bool {
+    let name = format!("tidewater-check-{}", fresh_uuid());
+    let (Ok(own), Ok(sibling)) = (warehouse.root.join(&name), warehouse.root.join(&format!("{name}-2"))) else {
+        return false;
+    };
+    let trial = Trial { warehouse, own, sibling };
+    let mut all_well = true;
+    let mut note = |what, outcome: Result<String, String>| {
+        all_well &= outcome.is_ok();
+        let step = CheckStep { what, outcome };
+        tell(&step);
+        step.outcome.is_ok()
+    };
+    if note("write an object", trial.write().await) {
+        note("refuse to overwrite it", trial.overwrite().await);
+        note("read it", trial.read().await);
+        note("list its folder", trial.list().await);
+        note("vend credentials", trial.vend(clock).await);
+        note("remove it", trial.remove().await);
+    }
+    all_well
+}
+
+impl Trial<'_> {
+    fn storage(&self) -> &Storage {
+        &self.warehouse.storage
+    }
+
+    async fn write(&self) -> Result<String, String> {
+        for folder in [&self.own, &self.sibling] {
+            let created = self.storage().create(&object(folder)?, Bytes::from_static(b"tidewater")).await;
+            created.map_err(|error| advice(&error))?;
+        }
+        Ok(format!("below {}", self.warehouse.root))
+    }
+
+    async fn overwrite(&self) -> Result<String, String> {
+        match self.storage().create(&object(&self.own)?, Bytes::from_static(b"other")).await {
+            Err(StorageError::AlreadyExists(_)) => Ok(String::new()),
+            Err(error) => Err(advice(&error)),
+            Ok(()) if !self.warehouse.storage.is_conditional() => {
+                Ok("the store was not asked to: `conditional-writes` is off".to_owned())
+            }
+            Ok(()) => {
+                Err("the store wrote over it in spite of `If-None-Match: *`: set `conditional-writes = false` if you \
+                           want to use it all the same; metadata files have random names"
+                    .to_owned())
+            }
+        }
+    }
+
+    async fn read(&self) -> Result<String, String> {
+        self.storage().read(&object(&self.own)?).await.map(|_| String::new()).map_err(|error| advice(&error))
+    }
+
+    async fn list(&self) -> Result<String, String> {
+        let found = self.storage().list(&self.own, 10).await.map_err(|error| advice(&error))?;
+        if found.contains(&object(&self.own)?) { Ok(String::new()) } else { Err("it is not in the list".to_owned()) }
+    }
+
+    async fn remove(&self) -> Result<String, String> {
+        for folder in [&self.own, &self.sibling] {
+            self.storage().remove(&object(folder)?).await.map_err(|error| advice(&error))?;
+        }
+        match self.storage().read(&object(&self.own)?).await {
+            Err(StorageError::NotFound(_)) => Ok(String::new()),
+            Ok(_) => Err("it is still there".to_owned()),
+            Err(error) => Err(advice(&error)),
+        }
+    }
+
+    async fn vend(&self, clock: &Clock) -> Result<String, String> {
+        let vendor = &self.warehouse.vendor;
+        let locations =
+            ValidLocations::of_folder(&self.own, &self.warehouse.root).map_err(|error| error.to_string())?;
+        let wanted = Wanted::Said { vended_credentials: true, remote_signing: false };
+        let ask = Ask { locations: &locations, access: Access::ReadWrite, wanted, path: "" };
+        let vended = Vending::new(clock.clone()).vend(vendor, self.storage().id(), &ask).await;
+        let vended = vended.map_err(|error| error.to_string())?;
+        let Some(credentials) = vended.credentials.first().and_then(|given| vendor.as_credentials(&given.config))
+        else {
+            return Ok("there are none to vend".to_owned());
+        };
+        let client = self.as_client(&credentials).map_err(|error| error.to_string())?;
+        client.read(&object(&self.own)?).await.map_err(|error| format!("they do not read their table: {error}"))?;
+        let second = self.own.join("second").map_err(|error| error.to_string())?;
+        let written = client.create(&second, Bytes::from_static(b"tidewater")).await;
+        written.map_err(|error| format!("they do not write to their table: {error}"))?;
+        client.remove(&second).await.map_err(|error| format!("they do not remove from their table: {error}"))?;
+        match client.read(&object(&self.sibling)?).await {
+            Err(StorageError::Refused { .. }) => Ok("they reach their table and no other".to_owned()),
+            Err(error) => Err(format!("whether they reach another table cannot be told: {error}")),
+            Ok(_) => {
+                Err("they reach other tables too: the store does not enforce session policies, so set no `role-arn`, \
+                          and let the catalog sign requests instead"
+                    .to_owned())
+            }
+        }
+    }
+
+    /// The storage as a client with these credentials sees it.
+    fn as_client(&self, credentials: &StorageCredentials) -> Result<Storage, OpenError> {
+        let Some(profile) = self.warehouse.vendor.profile() else { return Ok(self.storage().clone()) };
+        Storage::open(&Setup {
+            id: fresh_uuid(),
+            root: &self.warehouse.root,
+            profile: &profile,
+            credentials,
+            budget: Budget::default(),
+        })
+    }
+}
+
+fn object(folder: &Location) -> Result<Location, String> {
+    folder.join("first").map_err(|error| error.to_string())
+}
+
+/// What a person can do about it.
+fn advice(error: &StorageError) -> String {
+    let advice = match error {
+        StorageError::Refused { .. } => {
+            "check the credentials, and that their policy allows reading, writing, listing and \
+                                         removing objects below the root"
+        }
+        StorageError::NotFound(_) => "check the bucket's or container's name, its region and the endpoint",
+        StorageError::Unavailable { .. } => {
+            "check the endpoint, the region and the bucket's name, and that this machine \
+                                             reaches it; some stores need `path-style = true`"
+        }
+        StorageError::AlreadyExists(_) | StorageError::Elsewhere(_) => return error.to_string(),
+    };
+    format!("{error}; {advice}")
+}

@@ -1,0 +1,229 @@
+//! `tidewater warehouse`.
+
+pub(crate) mod storage_file;
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use clap::Subcommand;
+use serde_json::json;
+use tidewater_core::ids::WarehouseId;
+use tidewater_core::location::Location;
+use tidewater_core::name::check_warehouse_name;
+
+use super::output::{self, Format};
+use super::session::{OrganisationArgument, Session, place};
+use super::time;
+use storage_file::StorageArgument;
+use tidewater::app::storage_access;
+use tidewater::catalog::{CheckStep, warehouse_check};
+use tidewater::clock::fresh_ordered_uuid;
+use tidewater::store::sqlite::SqliteStore;
+use tidewater::store::{Place, Resource, Store, StoreError, Warehouse, WarehouseStorage};
+
+/// What can be done with warehouses.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Add a warehouse, once its storage was tried out; an organisation's first becomes its default
+    #[command(after_help = "Examples:\n  tidewater warehouse create lake --org acme --root file:///srv/lake\n  \
+                            tidewater warehouse create lake --org acme --root s3://bucket/lake --storage s3.toml --dry-run")]
+    Create {
+        /// Its name: clients name it as `warehouse`
+        name: String,
+        #[command(flatten)]
+        organisation: OrganisationArgument,
+        /// Where its tables are put: file:///folder, s3://bucket/folder, gs://bucket/folder or
+        /// abfss://container@account.dfs.core.windows.net/folder
+        #[arg(long, value_name = "LOCATION", value_parser = parse_root)]
+        root: Location,
+        #[command(flatten)]
+        storage: StorageArgument,
+        /// Only try the storage out, and say what is wrong
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not try the storage out, as when this machine does not reach it
+        #[arg(long, conflicts_with = "dry_run")]
+        unchecked: bool,
+    },
+    /// Try a warehouse's storage out as it is set up, and say what is wrong
+    Check {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        organisation: OrganisationArgument,
+    },
+    /// Give a warehouse other settings or credentials for its storage, once they were tried out
+    SetStorage {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        organisation: OrganisationArgument,
+        #[command(flatten)]
+        storage: StorageArgument,
+        /// Do not try the storage out, as when this machine does not reach it
+        #[arg(long)]
+        unchecked: bool,
+    },
+    /// Seal all storage credentials anew with the first of the master keys, after a new one was put there
+    Reseal,
+    /// List an organisation's warehouses
+    List {
+        #[command(flatten)]
+        organisation: OrganisationArgument,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Choose the warehouse that serves clients which name none
+    SetDefault {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        organisation: OrganisationArgument,
+    },
+    /// Remove a warehouse that holds no namespace; its files stay
+    Drop {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        organisation: OrganisationArgument,
+    },
+}
+
+/// Does one of them.
+pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
+    let store = session.store()?;
+    match command {
+        Command::Create { name, organisation, root, storage, dry_run, unchecked } => {
+            check_warehouse_name(name)?;
+            let organisation = organisation.find(&store).await?;
+            let id = WarehouseId(fresh_ordered_uuid());
+            let place = Place { organisation: organisation.id, warehouse: id };
+            let new = Warehouse {
+                id,
+                organisation: organisation.id,
+                name: name.clone(),
+                root: root.to_string(),
+                storage: storage.read()?.seal(session, place)?,
+                is_default: false,
+                created_ms: session.clock.now_ms(),
+            };
+            try_out(session, new.clone(), *unchecked).await?;
+            if *dry_run {
+                return output::line(&format!("warehouse '{name}' would work; it was not made"));
+            }
+            store.warehouse_create(&new).await.map_err(|error| explain(error, &organisation.name, name))?;
+            output::line(&format!("warehouse '{name}' of organisation '{}' is there, at {root}", organisation.name))
+        }
+        Command::Check { name, organisation } => {
+            let warehouse = find(&store, organisation, name).await?;
+            try_out(session, warehouse, false).await?;
+            output::line(&format!("warehouse '{name}' works"))
+        }
+        Command::SetStorage { name, organisation, storage, unchecked } => {
+            let warehouse = find(&store, organisation, name).await?;
+            let storage = storage.read()?.seal(session, place(&warehouse))?;
+            try_out(session, Warehouse { storage: storage.clone(), ..warehouse.clone() }, *unchecked).await?;
+            let set = store.warehouse_set_storage(warehouse.organisation, name, &storage).await;
+            set.map_err(|error| explain(error, "", name))?;
+            output::line(&format!("warehouse '{name}' uses the new storage settings; servers see them within seconds"))
+        }
+        Command::Reseal => reseal(session, &store).await,
+        Command::List { organisation, format } => {
+            let organisation = organisation.find(&store).await?;
+            list(&store.warehouse_list(organisation.id).await?, *format)
+        }
+        Command::SetDefault { name, organisation } => {
+            let organisation = organisation.find(&store).await?;
+            let set = store.warehouse_set_default(organisation.id, name).await;
+            set.map_err(|error| explain(error, &organisation.name, name))?;
+            output::line(&format!("'{name}' is the default warehouse of organisation '{}'", organisation.name))
+        }
+        Command::Drop { name, organisation } => {
+            let organisation = organisation.find(&store).await?;
+            let dropped = store.warehouse_drop(organisation.id, name).await;
+            dropped.map_err(|error| explain(error, &organisation.name, name))?;
+            output::line(&format!("warehouse '{name}' of organisation '{}' is gone; its files stay", organisation.name))
+        }
+    }
+}
+
+/// Fails when something does not work, after each step was told.
+async fn try_out(session: &Session, warehouse: Warehouse, unchecked: bool) -> Result<()> {
+    let warehouse = session.open(warehouse)?;
+    if unchecked {
+        return Ok(());
+    }
+    let tell = |step: &CheckStep| match &step.outcome {
+        Ok(remark) if remark.is_empty() => output::note(&format!("  ok      {}", step.what)),
+        Ok(remark) => output::note(&format!("  ok      {}: {remark}", step.what)),
+        Err(wrong) => output::note(&format!("  FAILED  {}: {wrong}", step.what)),
+    };
+    output::note(&format!("trying out {}", warehouse.root));
+    ensure!(warehouse_check(&warehouse, &session.clock, tell).await, "the storage does not work as it is set up");
+    Ok(())
+}
+
+async fn find(store: &SqliteStore, organisation: &OrganisationArgument, name: &str) -> Result<Warehouse> {
+    let organisation = organisation.find(store).await?;
+    let all = store.warehouse_list(organisation.id).await?;
+    let found = all.into_iter().find(|warehouse| warehouse.name == name);
+    found.ok_or_else(|| explain(StoreError::NotFound(Resource::Warehouse), &organisation.name, name))
+}
+
+async fn reseal(session: &Session, store: &SqliteStore) -> Result<()> {
+    let access = storage_access(&session.config);
+    let (mut anew, mut kept) = (0, 0);
+    for organisation in store.organisation_list().await? {
+        for warehouse in store.warehouse_list(organisation.id).await? {
+            let Some(sealed) = &warehouse.storage.sealed_credentials else { continue };
+            let resealed = access.reseal(place(&warehouse), sealed);
+            let resealed =
+                resealed.with_context(|| format!("warehouse '{}' of '{}'", warehouse.name, organisation.name))?;
+            let Some(sealed) = resealed else {
+                kept += 1;
+                continue;
+            };
+            let storage = WarehouseStorage { sealed_credentials: Some(sealed), ..warehouse.storage };
+            store.warehouse_set_storage(organisation.id, &warehouse.name, &storage).await?;
+            anew += 1;
+        }
+    }
+    output::line(&format!("{anew} sealed anew, {kept} were sealed with the first master key already"))
+}
+
+fn list(all: &[Warehouse], format: Format) -> Result<()> {
+    if format.json {
+        let shown = |one: &Warehouse| {
+            json!({
+                "id": one.id,
+                "name": one.name,
+                "root": one.root,
+                "storage": one.storage.profile,
+                "default": one.is_default,
+                "created": time::shown(one.created_ms),
+            })
+        };
+        return output::json(&all.iter().map(shown).collect::<Vec<_>>());
+    }
+    let row = |one: &Warehouse| {
+        let default = if one.is_default { "yes" } else { "" };
+        vec![one.name.clone(), default.to_owned(), one.root.clone(), time::shown(one.created_ms)]
+    };
+    let rows: Vec<_> = all.iter().map(row).collect();
+    output::table(&["name", "default", "root", "created"], &rows, "the organisation has no warehouse yet")
+}
+
+fn parse_root(text: &str) -> Result<Location, String> {
+    Location::parse(text).map_err(|error| error.to_string())
+}
+
+fn explain(error: StoreError, organisation: &str, name: &str) -> anyhow::Error {
+    match error {
+        StoreError::AlreadyExists(Resource::Warehouse) => {
+            anyhow!("organisation '{organisation}' has a warehouse '{name}' already")
+        }
+        StoreError::NotFound(Resource::Warehouse) => {
+            anyhow!("organisation '{organisation}' has no warehouse '{name}': see `tidewater warehouse list`")
+        }
+        StoreError::NotEmpty(_) => anyhow!("warehouse '{name}' still holds namespaces: drop those first"),
+        other => other.into(),
+    }
+}

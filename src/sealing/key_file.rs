@@ -1,0 +1,155 @@
+//! The file of the master keys.
+
+use std::fs;
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{KEY_BYTES, KeyRing, SealError};
+use crate::secret::Secret;
+
+/// Why the file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    /// It cannot be read or written.
+    #[error("the master key file {} cannot be used: {source}", .path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// What it holds is no key.
+    #[error("the master key file {} cannot be used: {source}", .path.display())]
+    Content {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        source: SealError,
+    },
+    /// The keys that were given are none.
+    #[error("the master key that was set cannot be used: {0}")]
+    Text(SealError),
+    /// There are no random bytes to make one.
+    #[error(transparent)]
+    Fresh(SealError),
+}
+
+/// Where the master keys are.
+#[derive(Debug, Clone)]
+pub enum KeySource {
+    /// In a file, which is read whenever keys are needed, so that they can be changed while a server runs.
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Whether it is made when there is something to seal and it is not there.
+        make: bool,
+    },
+    /// Here, as they would stand in a file.
+    Text(Secret<String>),
+}
+
+impl KeySource {
+    /// The keys.
+    ///
+    /// # Errors
+    /// All of [`KeyFileError`].
+    pub fn read(&self) -> Result<KeyRing, KeyFileError> {
+        self.ring(false)
+    }
+
+    /// The keys, of which there is one after this.
+    ///
+    /// # Errors
+    /// All of [`KeyFileError`].
+    pub fn read_or_make(&self) -> Result<KeyRing, KeyFileError> {
+        self.ring(true)
+    }
+
+    fn ring(&self, may_make: bool) -> Result<KeyRing, KeyFileError> {
+        match self {
+            Self::File { path, make } => read_or_make(path, *make && may_make),
+            Self::Text(text) => KeyRing::parse(text.expose()).map_err(KeyFileError::Text),
+        }
+    }
+}
+
+/// A fresh master key, as it stands in a file.
+///
+/// # Errors
+/// `NoEntropy`.
+pub fn fresh_key() -> Result<Secret<String>, SealError> {
+    let mut bytes = [0; KEY_BYTES];
+    getrandom::fill(&mut bytes).map_err(SealError::NoEntropy)?;
+    Ok(Secret::new(STANDARD.encode(bytes)))
+}
+
+/// The keys in the file at `path`; with `make`, a file that is not there is made, with a fresh key, for its owner only.
+fn read_or_make(path: &Path, make: bool) -> Result<KeyRing, KeyFileError> {
+    let file = |source| KeyFileError::File { path: path.to_owned(), source };
+    let text = match fs::read_to_string(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound && make => {
+            let key = fresh_key().map_err(KeyFileError::Fresh)?;
+            write_new(path, &format!("{}\n", key.expose())).map_err(file)?;
+            // Another process may have been faster: what is in the file counts.
+            fs::read_to_string(path).map_err(file)?
+        }
+        read => read.map_err(file)?,
+    };
+    KeyRing::parse(&text).map_err(|source| KeyFileError::Content { path: path.to_owned(), source })
+}
+
+/// Whole or not at all, so that a second process never reads half a key.
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let draft = folder.join(format!(".{}.{}", path.file_name().unwrap_or_default().display(), std::process::id()));
+    let written = write_private(&draft, text).and_then(|()| match fs::hard_link(&draft, path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => fs::File::open(folder)?.sync_all(),
+    });
+    // Best effort: it holds a key that nothing was sealed with.
+    let _ = fs::remove_file(&draft);
+    written
+}
+
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_file_is_made_once_and_for_its_owner_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("master.key");
+        assert!(matches!(read_or_make(&path, false), Err(KeyFileError::File { .. })));
+        let made = read_or_make(&path, true).unwrap();
+        let sealed = made.seal(b"hush", b"o").unwrap();
+        assert_eq!(read_or_make(&path, true).unwrap().open(&sealed, b"o").unwrap().expose(), b"hush");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no draft is left");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_file_that_holds_no_key_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("master.key");
+        fs::write(&path, "hello").unwrap();
+        let error = read_or_make(&path, true).unwrap_err().to_string();
+        assert!(error.contains("master.key") && error.contains("base64"), "{error}");
+    }
+}

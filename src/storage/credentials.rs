@@ -1,0 +1,91 @@
+//! What the catalog itself signs in to a storage with. It is kept sealed, and shown to nobody.
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::secret::Secret;
+
+/// The catalog's own credentials for a warehouse's storage.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+pub enum StorageCredentials {
+    /// What the machine has: its environment, its cloud's identity for it, or, on the local disk, its user.
+    #[default]
+    Ambient,
+    /// A key of an AWS account, or of a store that speaks S3.
+    AwsKey {
+        /// Its public half.
+        access_key_id: String,
+        /// Its secret half.
+        #[serde(serialize_with = "exposed")]
+        secret_access_key: Secret<String>,
+        /// What a temporary key comes with.
+        #[serde(default, serialize_with = "exposed_if_any", skip_serializing_if = "Option::is_none")]
+        session_token: Option<Secret<String>>,
+    },
+    /// The key of an Azure storage account.
+    AzureAccountKey {
+        /// In base64, as the portal shows it.
+        #[serde(serialize_with = "exposed")]
+        account_key: Secret<String>,
+    },
+    /// An application that is registered with Microsoft Entra ID.
+    AzureServicePrincipal {
+        /// The directory.
+        tenant_id: String,
+        /// The application.
+        client_id: String,
+        /// One of its secrets.
+        #[serde(serialize_with = "exposed")]
+        client_secret: Secret<String>,
+        /// The address that gives tokens, where it is not Microsoft's public one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        authority_host: Option<String>,
+    },
+    /// A service account of Google Cloud.
+    GcsServiceAccount {
+        /// Its key file, whole: JSON.
+        #[serde(serialize_with = "exposed")]
+        key: Secret<String>,
+    },
+}
+
+impl StorageCredentials {
+    /// What they are, without what they say.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Ambient => "ambient",
+            Self::AwsKey { .. } => "aws-key",
+            Self::AzureAccountKey { .. } => "azure-account-key",
+            Self::AzureServicePrincipal { .. } => "azure-service-principal",
+            Self::GcsServiceAccount { .. } => "gcs-service-account",
+        }
+    }
+}
+
+/// Only into what is sealed at once.
+fn exposed<S: Serializer>(secret: &Secret<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose())
+}
+
+fn exposed_if_any<S: Serializer>(secret: &Option<Secret<String>>, serializer: S) -> Result<S::Ok, S::Error> {
+    match secret {
+        Some(secret) => exposed(secret, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_read_as_people_write_them_and_print_nothing() {
+        let text = "kind = 'aws-key'\naccess-key-id = 'AKIA'\nsecret-access-key = 'hush'";
+        let credentials: StorageCredentials = toml::from_str(text).unwrap();
+        let sealed = serde_json::to_vec(&credentials).unwrap();
+        assert_eq!(serde_json::from_slice::<StorageCredentials>(&sealed).unwrap(), credentials);
+        assert!(!format!("{credentials:?}").contains("hush"), "{credentials:?}");
+        assert!(toml::from_str::<StorageCredentials>("kind = 'aws-key'\naccess-key = 'AKIA'").is_err());
+    }
+}

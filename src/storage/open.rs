@@ -1,0 +1,221 @@
+//! From a warehouse's settings to a handle on its storage.
+
+use std::sync::Arc;
+
+use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::{BackoffConfig, ClientOptions, RetryConfig};
+use tidewater_core::location::Location;
+use tidewater_core::storage::{AdlsProfile, GcsProfile, ProfileError, S3Profile, StorageProfile};
+use uuid::Uuid;
+
+use super::budget::Budget;
+use super::{Backend, Storage, StorageCredentials};
+
+/// Why a warehouse's storage cannot be used as it is set up.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Its settings do not fit.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// Its credentials are of another cloud.
+    #[error("credentials of the kind '{credentials}' are not for storage of the type '{profile}'")]
+    OtherCloud {
+        /// Of what kind they are.
+        credentials: &'static str,
+        /// Of what type the storage is.
+        profile: &'static str,
+    },
+    /// The client of the store refused them.
+    #[error("the storage cannot be used as it is set up: {0}")]
+    Client(#[from] object_store::Error),
+}
+
+/// What a handle is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup<'a> {
+    /// Whose it is: documents in memory are kept apart by it.
+    pub id: Uuid,
+    /// The only place that it reaches.
+    pub root: &'a Location,
+    /// How it is reached.
+    pub profile: &'a StorageProfile,
+    /// What the catalog signs in with.
+    pub credentials: &'a StorageCredentials,
+    /// How long it may take.
+    pub budget: Budget,
+}
+
+impl Storage {
+    /// A handle on a warehouse's storage. Nothing is asked of the store yet.
+    ///
+    /// # Errors
+    /// All of [`OpenError`].
+    pub fn open(setup: &Setup<'_>) -> Result<Self, OpenError> {
+        setup.profile.check(setup.root)?;
+        let backend = match setup.profile {
+            StorageProfile::File => match setup.credentials {
+                StorageCredentials::Ambient => Backend::local(),
+                _ => return Err(other_cloud(setup)),
+            },
+            StorageProfile::S3(profile) => s3(setup, profile)?,
+            StorageProfile::Adls(profile) => adls(setup, profile)?,
+            StorageProfile::Gcs(profile) => gcs(setup, profile)?,
+        };
+        Ok(Self { id: setup.id, root: Some(Arc::new(setup.root.clone())), backend, budget: setup.budget })
+    }
+}
+
+fn other_cloud(setup: &Setup<'_>) -> OpenError {
+    OpenError::OtherCloud { credentials: setup.credentials.kind(), profile: setup.profile.kind() }
+}
+
+fn s3(setup: &Setup<'_>, profile: &S3Profile) -> Result<Backend, OpenError> {
+    let mut builder = match setup.credentials {
+        StorageCredentials::Ambient => AmazonS3Builder::from_env(),
+        StorageCredentials::AwsKey { access_key_id, secret_access_key, session_token } => {
+            let builder = AmazonS3Builder::new()
+                .with_access_key_id(access_key_id)
+                .with_secret_access_key(secret_access_key.expose());
+            match session_token {
+                Some(token) => builder.with_token(token.expose()),
+                None => builder,
+            }
+        }
+        _ => return Err(other_cloud(setup)),
+    };
+    builder = builder
+        .with_bucket_name(setup.root.authority())
+        .with_region(&profile.region)
+        .with_virtual_hosted_style_request(!profile.path_style)
+        .with_retry(retries(setup.budget))
+        .with_conditional_put(S3ConditionalPut::ETagMatch)
+        // Not all stores have it, and some check it against the bucket and not the object.
+        .with_disable_bulk_delete(true);
+    if let Some(key) = &profile.kms_key_arn {
+        builder = builder.with_sse_kms_encryption(key);
+    }
+    if let Some(endpoint) = &profile.endpoint {
+        builder = builder.with_endpoint(bucket_endpoint(endpoint, setup.root.authority(), profile.path_style));
+    }
+    builder = builder.with_client_options(client(setup.budget, profile.endpoint.as_deref()));
+    Ok(Backend::S3 { store: Arc::new(builder.build()?), conditional: profile.conditional_writes })
+}
+
+/// The address of the store, with the bucket in its host name where it is not in the path.
+fn bucket_endpoint(endpoint: &str, bucket: &str, path_style: bool) -> String {
+    let endpoint = endpoint.trim_end_matches('/');
+    match endpoint.split_once("://") {
+        Some((scheme, host)) if !path_style => format!("{scheme}://{bucket}.{host}"),
+        _ => endpoint.to_owned(),
+    }
+}
+
+fn adls(setup: &Setup<'_>, profile: &AdlsProfile) -> Result<Backend, OpenError> {
+    let (container, account) = azure_names(setup.root)?;
+    let builder = match setup.credentials {
+        StorageCredentials::Ambient => MicrosoftAzureBuilder::from_env(),
+        StorageCredentials::AzureAccountKey { account_key } => {
+            MicrosoftAzureBuilder::new().with_access_key(account_key.expose())
+        }
+        StorageCredentials::AzureServicePrincipal { tenant_id, client_id, client_secret, authority_host } => {
+            let builder = MicrosoftAzureBuilder::new().with_client_secret_authorization(
+                client_id,
+                client_secret.expose(),
+                tenant_id,
+            );
+            match authority_host {
+                Some(host) => builder.with_authority_host(host),
+                None => builder,
+            }
+        }
+        _ => return Err(other_cloud(setup)),
+    };
+    let mut builder = builder
+        .with_account(account)
+        .with_container_name(container)
+        .with_retry(retries(setup.budget))
+        .with_client_options(client(setup.budget, profile.endpoint.as_deref()));
+    if let Some(endpoint) = &profile.endpoint {
+        builder = builder.with_endpoint(endpoint.trim_end_matches('/').to_owned());
+    }
+    Ok(Backend::Azure(Arc::new(builder.build()?)))
+}
+
+/// Container and account of `abfss://container@account.dfs.core.windows.net`.
+fn azure_names(root: &Location) -> Result<(&str, &str), ProfileError> {
+    let names = root.authority().split_once('@').and_then(|(container, host)| {
+        let account = host.split('.').next()?;
+        (!container.is_empty() && !account.is_empty()).then_some((container, account))
+    });
+    names.ok_or_else(|| ProfileError::new("the root must be abfss://container@account.dfs.core.windows.net/folder"))
+}
+
+fn gcs(setup: &Setup<'_>, profile: &GcsProfile) -> Result<Backend, OpenError> {
+    let builder = match setup.credentials {
+        StorageCredentials::Ambient => GoogleCloudStorageBuilder::from_env(),
+        StorageCredentials::GcsServiceAccount { key } => {
+            GoogleCloudStorageBuilder::new().with_service_account_key(key.expose())
+        }
+        _ => return Err(other_cloud(setup)),
+    };
+    let mut builder = builder
+        .with_bucket_name(setup.root.authority())
+        .with_retry(retries(setup.budget))
+        .with_client_options(client(setup.budget, profile.endpoint.as_deref()));
+    if let Some(endpoint) = &profile.endpoint {
+        builder = builder.with_base_url(endpoint.trim_end_matches('/'));
+    }
+    Ok(Backend::Gcs(Arc::new(builder.build()?)))
+}
+
+/// Plain HTTP only to an address that the profile spells so.
+pub(super) fn client(budget: Budget, endpoint: Option<&str>) -> ClientOptions {
+    ClientOptions::new()
+        .with_connect_timeout(budget.connect_timeout)
+        .with_timeout(budget.request_timeout)
+        .with_allow_http(endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")))
+}
+
+fn retries(budget: Budget) -> RetryConfig {
+    RetryConfig { backoff: BackoffConfig::default(), max_retries: Budget::RETRIES, retry_timeout: budget.retry_timeout }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(root: &str, profile: serde_json::Value, credentials: &StorageCredentials) -> Result<Storage, OpenError> {
+        let root = Location::parse(root).unwrap();
+        let profile = serde_json::from_value(profile).unwrap();
+        Storage::open(&Setup {
+            id: Uuid::nil(),
+            root: &root,
+            profile: &profile,
+            credentials,
+            budget: Budget::default(),
+        })
+    }
+
+    #[test]
+    fn credentials_of_another_cloud_are_refused() {
+        let key = StorageCredentials::AzureAccountKey { account_key: crate::secret::Secret::new("a2V5".to_owned()) };
+        for (root, profile) in [
+            ("s3://bucket/lake", serde_json::json!({ "type": "s3", "region": "eu-west-1" })),
+            ("gs://bucket/lake", serde_json::json!({ "type": "gcs" })),
+            ("file:///srv/lake", serde_json::json!({ "type": "file" })),
+        ] {
+            let refused = open(root, profile, &key);
+            assert!(matches!(refused, Err(OpenError::OtherCloud { .. })), "{root}: {refused:?}");
+        }
+        let adls = serde_json::json!({ "type": "adls" });
+        open("abfss://c@account.dfs.core.windows.net/lake", adls, &key).unwrap();
+    }
+
+    #[test]
+    fn the_bucket_stands_in_the_host_name_unless_the_store_wants_it_in_the_path() {
+        assert_eq!(bucket_endpoint("https://s3.example.com/", "b", true), "https://s3.example.com");
+        assert_eq!(bucket_endpoint("https://s3.example.com", "b", false), "https://b.s3.example.com");
+    }
+}

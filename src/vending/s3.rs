@@ -1,0 +1,281 @@
+//! S3: sessions of a role, narrowed to a table's locations (AWS STS, `AssumeRole`).
+
+use std::collections::BTreeMap;
+
+use chrono::DateTime;
+use form_urlencoded::Serializer;
+use http::header::CONTENT_TYPE;
+use object_store::aws::{AwsAuthorizer, AwsCredential, AwsCredentialProvider};
+use object_store::client::{HttpRequest, HttpRequestBody};
+use serde::Deserialize;
+use tidewater_core::location::Location;
+use tidewater_core::storage::s3_policy::session_policy;
+use tidewater_core::storage::{Access, S3Profile};
+
+use super::service::Service;
+use super::{Issued, Settings, ValidLocations, VendingError};
+use crate::secret::Secret;
+use crate::storage::{Budget, OpenError, StorageCredentials};
+
+const STS: &str = "The security token service";
+/// The only version of the service's interface.
+const STS_VERSION: &str = "2011-06-15";
+/// A session's name has 2 to 64 characters (AWS STS, `RoleSessionName`).
+const MAX_SESSION_NAME: usize = 64;
+
+/// Gives sessions of a warehouse's role.
+#[derive(Debug)]
+pub struct S3Vendor {
+    profile: S3Profile,
+    /// What the catalog itself signs in with.
+    own: AwsCredentialProvider,
+    sts: Service,
+    sts_endpoint: String,
+}
+
+impl S3Vendor {
+    /// One for a warehouse with this profile, which signs in with `own`.
+    ///
+    /// # Errors
+    /// When its client cannot be made.
+    pub(super) fn new(profile: S3Profile, own: AwsCredentialProvider, budget: Budget) -> Result<Self, OpenError> {
+        let sts_endpoint = sts_endpoint(&profile);
+        let sts = Service::new(STS, &sts_endpoint, budget)?;
+        Ok(Self { profile, own, sts, sts_endpoint })
+    }
+
+    pub(super) const fn has_credentials(&self) -> bool {
+        self.profile.role_arn.is_some()
+    }
+
+    pub(super) const fn profile(&self) -> &S3Profile {
+        &self.profile
+    }
+
+    /// Where the store is.
+    pub(super) fn settings(&self) -> Settings {
+        let S3Profile { region, endpoint, client_endpoint, path_style, .. } = &self.profile;
+        let mut settings = Settings::from([
+            // Java and DuckDB read the one, PyIceberg the other.
+            ("client.region", region.clone()),
+            ("s3.region", region.clone()),
+        ]);
+        if let Some(endpoint) = client_endpoint.as_ref().or(endpoint.as_ref()) {
+            settings.insert("s3.endpoint", endpoint_for_clients(endpoint));
+        }
+        if *path_style {
+            settings.insert("s3.path-style-access", "true".to_owned());
+            // PyIceberg's name for the opposite.
+            settings.insert("s3.force-virtual-addressing", "false".to_owned());
+        }
+        settings
+    }
+
+    /// Credentials that reach exactly these locations.
+    ///
+    /// # Errors
+    /// All of [`VendingError`].
+    pub(super) async fn issue(
+        &self,
+        locations: &ValidLocations,
+        access: Access,
+        now_ms: i64,
+    ) -> Result<Issued, VendingError> {
+        let policy = session_policy(
+            locations.as_slice(),
+            access,
+            self.profile.partition(),
+            self.profile.kms_key_arn.as_deref(),
+        )?;
+        let form = self.assume_role(&policy, &session_name(locations.table(), access));
+        let answer = self.sts.ask(|| self.signed(&form), explain).await?;
+        let session = read_session(&answer).ok_or_else(|| self.sts.unavailable("its answer cannot be read"))?;
+        let settings = BTreeMap::from([
+            ("s3.access-key-id".to_owned(), session.access_key_id),
+            ("s3.secret-access-key".to_owned(), session.secret_access_key),
+            ("s3.session-token".to_owned(), session.session_token),
+            ("s3.session-token-expires-at-ms".to_owned(), session.expires_ms.to_string()),
+            // What older clients read.
+            ("expiration-time".to_owned(), session.expires_ms.to_string()),
+        ]);
+        Ok(Issued { settings, issued_ms: now_ms, expires_ms: session.expires_ms })
+    }
+
+    fn assume_role(&self, policy: &str, session_name: &str) -> String {
+        let mut form = Serializer::new(String::new());
+        form.append_pair("Action", "AssumeRole")
+            .append_pair("Version", STS_VERSION)
+            .append_pair("RoleArn", self.profile.role_arn.as_deref().unwrap_or_default())
+            .append_pair("RoleSessionName", session_name)
+            .append_pair("DurationSeconds", &self.profile.session_duration_s.to_string())
+            .append_pair("Policy", policy);
+        if let Some(id) = &self.profile.external_id {
+            form.append_pair("ExternalId", id);
+        }
+        for (number, (key, value)) in (1..).zip(&self.profile.session_tags) {
+            form.append_pair(&format!("Tags.member.{number}.Key"), key);
+            form.append_pair(&format!("Tags.member.{number}.Value"), value);
+        }
+        form.finish()
+    }
+
+    /// The request, signed with the catalog's own credentials and the time of now.
+    async fn signed(&self, form: &str) -> Result<HttpRequest, VendingError> {
+        let own = self.own.get_credential().await.map_err(|error| self.sts.unavailable(error.to_string()))?;
+        let request = http::Request::post(&self.sts_endpoint)
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(HttpRequestBody::from(form.to_owned()));
+        let mut request = request.map_err(|error| self.sts.refused(error.to_string()))?;
+        sign(&own, "sts", &self.profile.region, &mut request).map_err(|error| self.sts.refused(error))?;
+        Ok(request)
+    }
+}
+
+fn sign(own: &AwsCredential, service: &str, region: &str, request: &mut HttpRequest) -> Result<(), String> {
+    AwsAuthorizer::new(own, service, region).try_authorize(request, None).map_err(|error| error.to_string())
+}
+
+/// The credentials among settings that were vended.
+pub(super) fn credentials(settings: &BTreeMap<String, String>) -> Option<StorageCredentials> {
+    Some(StorageCredentials::AwsKey {
+        access_key_id: settings.get("s3.access-key-id")?.clone(),
+        secret_access_key: Secret::new(settings.get("s3.secret-access-key")?.clone()),
+        session_token: settings.get("s3.session-token").cloned().map(Secret::new),
+    })
+}
+
+/// A store of one's own answers for its token service too, as those that have one do.
+fn sts_endpoint(profile: &S3Profile) -> String {
+    let named = profile.sts_endpoint.as_ref().or(profile.endpoint.as_ref());
+    named.map_or_else(
+        || {
+            let suffix = if profile.partition() == "aws-cn" { ".cn" } else { "" };
+            format!("https://sts.{}.amazonaws.com{suffix}/", profile.region)
+        },
+        |endpoint| format!("{}/", endpoint.trim_end_matches('/')),
+    )
+}
+
+/// ClickHouse joins a path to it and needs the slash; the others do not mind.
+fn endpoint_for_clients(endpoint: &str) -> String {
+    format!("{}/", endpoint.trim_end_matches('/'))
+}
+
+/// Tells, in the account's own log, whose session it is: the last part of the table's location, which holds its id.
+fn session_name(table: &Location, access: Access) -> String {
+    let kind = match access {
+        Access::Read => "read",
+        Access::ReadWrite => "write",
+    };
+    let last = table.path().rsplit('/').next().unwrap_or_default();
+    let is_allowed = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '=' | '.' | '@' | '-');
+    let name: String =
+        "tidewater-".chars().chain(kind.chars()).chain(['-']).chain(last.chars().filter(is_allowed)).collect();
+    name[..name.len().min(MAX_SESSION_NAME)].to_owned()
+}
+
+struct Session {
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: String,
+    expires_ms: i64,
+}
+
+fn read_session(answer: &[u8]) -> Option<Session> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Answer {
+        assume_role_result: AssumeRoleResult,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct AssumeRoleResult {
+        credentials: Credentials,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Credentials {
+        access_key_id: String,
+        secret_access_key: String,
+        session_token: String,
+        expiration: String,
+    }
+    let answer: Answer = quick_xml::de::from_reader(answer).ok()?;
+    let Credentials { access_key_id, secret_access_key, session_token, expiration } =
+        answer.assume_role_result.credentials;
+    let expires_ms = DateTime::parse_from_rfc3339(&expiration).ok()?.timestamp_millis();
+    Some(Session { access_key_id, secret_access_key, session_token, expires_ms })
+}
+
+/// What an error of the service says: `AccessDenied: User ... is not authorized to perform: sts:AssumeRole`.
+fn explain(answer: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Problem {
+        code: String,
+        #[serde(default)]
+        message: String,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Answer {
+        error: Problem,
+    }
+    let nested = quick_xml::de::from_reader::<_, Answer>(answer).map(|answer| answer.error);
+    // Some stores answer as their S3 side does, without the outer element.
+    let problem = nested.or_else(|_| quick_xml::de::from_reader::<_, Problem>(answer)).ok()?;
+    let text = if problem.message.is_empty() { problem.code } else { format!("{}: {}", problem.code, problem.message) };
+    Some(text.chars().take(500).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn profile(more: serde_json::Value) -> S3Profile {
+        let mut profile = serde_json::json!({ "region": "eu-west-1", "role-arn": "arn:aws:iam::1:role/r" });
+        profile.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(profile).unwrap()
+    }
+
+    #[test]
+    fn a_session_is_read_from_the_services_answer() {
+        let answer = br#"<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult>
+            <AssumedRoleUser><AssumedRoleId>A:b</AssumedRoleId></AssumedRoleUser>
+            <Credentials><AccessKeyId>ASIA</AccessKeyId><SecretAccessKey>secret</SecretAccessKey>
+            <SessionToken>token/+=</SessionToken><Expiration>2026-11-24T12:00:00Z</Expiration></Credentials>
+            </AssumeRoleResult><ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></AssumeRoleResponse>"#;
+        let session = read_session(answer).unwrap();
+        assert_eq!((session.access_key_id.as_str(), session.session_token.as_str()), ("ASIA", "token/+="));
+        assert_eq!(session.expires_ms, 1_795_521_600_000);
+        assert!(read_session(b"<html>").is_none() && read_session(b"").is_none());
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_the_services_words() {
+        let aws = b"<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>";
+        assert_eq!(explain(aws).as_deref(), Some("AccessDenied: no"));
+        assert_eq!(explain(b"<Error><Code>MalformedPolicy</Code></Error>").as_deref(), Some("MalformedPolicy"));
+        assert_eq!(explain(b"not xml"), None);
+    }
+
+    #[test]
+    fn the_token_service_is_the_stores_own_or_amazons_in_the_region() {
+        let at = |more| sts_endpoint(&profile(more));
+        assert_eq!(at(serde_json::json!({})), "https://sts.eu-west-1.amazonaws.com/");
+        assert_eq!(
+            at(serde_json::json!({ "role-arn": "arn:aws-cn:iam::1:role/r", "region": "cn-north-1" })),
+            "https://sts.cn-north-1.amazonaws.com.cn/"
+        );
+        assert_eq!(at(serde_json::json!({ "endpoint": "http://127.0.0.1:9000" })), "http://127.0.0.1:9000/");
+        assert_eq!(at(serde_json::json!({ "endpoint": "http://a", "sts-endpoint": "https://b/" })), "https://b/");
+    }
+
+    #[test]
+    fn a_sessions_name_is_one_that_the_service_takes() {
+        let name = |table: &str| session_name(&Location::parse(table).unwrap(), Access::Read);
+        assert_eq!(name("s3://b/lake/0199-ab"), "tidewater-read-0199-ab");
+        assert_eq!(name("s3://b/lake/a b*\u{fc}"), "tidewater-read-ab");
+        assert_eq!(name(&format!("s3://b/{}", "x".repeat(99))).len(), MAX_SESSION_NAME);
+    }
+}

@@ -1,0 +1,100 @@
+//! Asks a cloud's service something, and asks again while that is worth it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http_body_util::BodyExt;
+use object_store::ClientOptions;
+use object_store::client::{HttpClient, HttpConnector, HttpRequest, ReqwestConnector};
+
+use super::VendingError;
+use crate::storage::Budget;
+
+/// How often a request is sent in all.
+const TRIES: u32 = 3;
+
+/// A cloud's service that gives credentials.
+#[derive(Debug, Clone)]
+pub(super) struct Service {
+    name: &'static str,
+    client: HttpClient,
+}
+
+impl Service {
+    /// The one at `endpoint`, called `name` in messages.
+    ///
+    /// # Errors
+    /// When a client cannot be made, as without any root certificate.
+    pub(super) fn new(name: &'static str, endpoint: &str, budget: Budget) -> Result<Self, object_store::Error> {
+        let options = ClientOptions::new()
+            .with_connect_timeout(budget.connect_timeout)
+            .with_timeout(budget.request_timeout)
+            .with_allow_http(endpoint.starts_with("http://"));
+        Ok(Self { name, client: ReqwestConnector::default().connect(&options)? })
+    }
+
+    /// The body of the answer to a request that can be repeated. It is made anew for each try, since a signature has a time.
+    ///
+    /// # Errors
+    /// `Unavailable` when there was no answer or the service failed, time and again; `Refused` with what `explain` finds in
+    /// the answer, for any other that is no success.
+    pub(super) async fn ask<F>(
+        &self,
+        make: impl Fn() -> F,
+        explain: impl Fn(&[u8]) -> Option<String>,
+    ) -> Result<Bytes, VendingError>
+    where
+        F: Future<Output = Result<HttpRequest, VendingError>>,
+    {
+        let mut pause = Duration::from_millis(100);
+        let mut tried = 1;
+        loop {
+            let answer = self.send(make().await?).await;
+            let is_transient = match &answer {
+                Ok((status, _)) => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
+                Err(_) => true,
+            };
+            if is_transient && tried < TRIES {
+                tokio::time::sleep(pause).await;
+                (tried, pause) = (tried + 1, pause * 3);
+                continue;
+            }
+            let (status, body) = answer?;
+            if status.is_success() {
+                return Ok(body);
+            }
+            let message = explain(&body).unwrap_or_else(|| status.to_string());
+            return Err(if is_transient { self.unavailable(message) } else { self.refused(message) });
+        }
+    }
+
+    async fn send(&self, request: HttpRequest) -> Result<(StatusCode, Bytes), VendingError> {
+        let failed = |error: &dyn std::error::Error| self.unavailable(chain(error));
+        let response = self.client.execute(request).await.map_err(|error| failed(&error))?;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.map_err(|error| failed(&error))?;
+        Ok((parts.status, body.to_bytes()))
+    }
+
+    /// What the service's refusal is called.
+    pub(super) fn refused(&self, message: impl Into<String>) -> VendingError {
+        VendingError::Refused { service: self.name, message: message.into() }
+    }
+
+    /// What it is called when the service does not do its work.
+    pub(super) fn unavailable(&self, message: impl Into<String>) -> VendingError {
+        VendingError::Unavailable { service: self.name, message: message.into() }
+    }
+}
+
+/// An error with what caused it, which is what helps.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.extend([": ", &error.to_string()]);
+        cause = error.source();
+    }
+    text
+}
