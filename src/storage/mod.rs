@@ -9,6 +9,7 @@ mod open;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
@@ -131,11 +132,21 @@ impl Storage {
             Backend::S3 { conditional: false, .. } => PutMode::Overwrite,
             _ => PutMode::Create,
         };
-        match store.put_opts(&path, PutPayload::from_bytes(bytes.clone()), mode.into()).await {
-            Ok(_) => Ok(()),
-            // A request whose answer was lost is sent again, and finds what it wrote itself.
-            Err(object_store::Error::AlreadyExists { .. }) if self.read(location).await? == bytes => Ok(()),
-            Err(error) => Err(translate(location, error)),
+        let begun = Instant::now();
+        let mut tries_left = Budget::RETRIES;
+        loop {
+            match store.put_opts(&path, PutPayload::from_bytes(bytes.clone()), mode.clone().into()).await {
+                Ok(_) => return Ok(()),
+                // One whose answer was lost is sent again, and finds what it wrote itself.
+                Err(object_store::Error::AlreadyExists { .. }) if self.read(location).await? == bytes => return Ok(()),
+                // A cut connection: the client of the store repeats what failed, but not what may have been done.
+                Err(object_store::Error::Generic { .. })
+                    if tries_left > 0 && begun.elapsed() < self.budget.retry_timeout =>
+                {
+                    tries_left -= 1;
+                }
+                Err(error) => return Err(translate(location, error)),
+            }
         }
     }
 

@@ -19,6 +19,7 @@ from pyiceberg.catalog.rest import RestCatalog
 
 from support.recording import Recording, installed
 from support.rest import Rest
+from support.s3 import S3Server
 from support.server import Server, find_binary
 
 # Which client a test module is about, by the beginning of its name; the others are about plain HTTP.
@@ -100,6 +101,15 @@ def make_server(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         _recording.saw_log(server.stderr())
         complaints += server.complaints()
     assert not complaints, "\n".join(complaints)
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server with a token service."""
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")

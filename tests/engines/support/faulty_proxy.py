@@ -1,0 +1,161 @@
+"""Stands between the catalog and a storage server, and spoils what passes, as networks and servers do."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True)
+class Request:
+    """The first line of a request, and its body's length."""
+
+    method: str
+    path: str
+    length: int
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is done to a request, and to which."""
+
+    kind: str  # down, answer, silence, cut-request, lose-answer, cut-answer
+    applies: Callable[[Request], bool] = lambda request: True
+    status: str = "503 Slow Down"
+    times: int | None = None
+
+
+SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+
+
+class FaultyProxy:
+    """Listens on a port of its own; passes everything on until it is given a fault."""
+
+    def __init__(self, upstream: str):
+        self._upstream = (urlsplit(upstream).hostname, urlsplit(upstream).port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.uri = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._lock = threading.Lock()
+        self._fault: Fault | None = None
+        self._left = 0
+        self.spoilt = 0
+        self._open: set[socket.socket] = set()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def spoil(self, fault: Fault | None) -> None:
+        """From now on this fault; none for none."""
+        with self._lock:
+            self._fault, self.spoilt = fault, 0
+            self._left = fault.times if fault and fault.times is not None else -1
+
+    def close(self) -> None:
+        self._listener.close()
+        with self._lock:
+            waiting = list(self._open)
+        for one in waiting:
+            one.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with self._lock:
+            self._open.add(client)
+        try:
+            with client:
+                while self._one(client):
+                    pass
+        except OSError:
+            pass
+        finally:
+            with self._lock:
+                self._open.discard(client)
+
+    def _fault_for(self, request: Request) -> Fault | None:
+        with self._lock:
+            fault = self._fault
+            if fault is None or self._left == 0 or not fault.applies(request):
+                return None
+            self._left -= 1
+            self.spoilt += 1
+            return fault
+
+    def _one(self, client: socket.socket) -> bool:
+        """Passes one request on; gives whether another may follow."""
+        head, rest = read_head(client)
+        if not head:
+            return False
+        request = parse(head)
+        fault = self._fault_for(request)
+        kind = fault.kind if fault else ""
+        if kind == "down":
+            return False
+        if kind == "cut-request":
+            client.recv(max(1, request.length // 2))
+            return False
+        body = read_exactly(client, rest, request.length)
+        if fault and kind == "answer":
+            answer = f"HTTP/1.1 {fault.status}\r\nContent-Type: application/xml\r\nContent-Length: {len(SLOW_DOWN)}\r\n\r\n"
+            client.sendall(answer.encode() + SLOW_DOWN)
+            return True
+        if kind == "silence":
+            # Until the other side gives up, or this one is closed.
+            client.recv(1)
+            return False
+        answer = self._ask(head, body)
+        if kind == "lose-answer":
+            return False
+        if kind == "cut-answer":
+            start = answer.index(b"\r\n\r\n") + 4
+            client.sendall(answer[: start + (len(answer) - start) // 2])
+            return False
+        client.sendall(answer)
+        return True
+
+    def _ask(self, head: bytes, body: bytes) -> bytes:
+        lines = [line for line in head.split(b"\r\n") if not line.lower().startswith((b"connection:", b"expect:"))]
+        with socket.create_connection(self._upstream) as server:
+            server.sendall(b"\r\n".join([*lines, b"Connection: close"]) + b"\r\n\r\n" + body)
+            answer = b""
+            while chunk := server.recv(65536):
+                answer += chunk
+        # The connection to the client stays open.
+        start = answer.index(b"\r\n\r\n")
+        kept = [line for line in answer[:start].split(b"\r\n") if not line.lower().startswith(b"connection:")]
+        return b"\r\n".join(kept) + answer[start:]
+
+
+def read_head(client: socket.socket) -> tuple[bytes, bytes]:
+    """The head of a request without the empty line, and what came after it; nothing when there is no more."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        chunk = client.recv(65536)
+        if not chunk:
+            return b"", b""
+        data += chunk
+    head, _, rest = data.partition(b"\r\n\r\n")
+    return head, rest
+
+
+def read_exactly(client: socket.socket, begun: bytes, length: int) -> bytes:
+    while len(begun) < length:
+        chunk = client.recv(65536)
+        if not chunk:
+            raise OSError("the client is gone")
+        begun += chunk
+    return begun
+
+
+def parse(head: bytes) -> Request:
+    first, *headers = head.decode("latin-1").split("\r\n")
+    method, path, _ = first.split(" ", 2)
+    lengths = [line.split(":", 1)[1] for line in headers if line.lower().startswith("content-length:")]
+    return Request(method, path, int(lengths[0]) if lengths else 0)

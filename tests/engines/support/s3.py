@@ -1,0 +1,110 @@
+"""A real S3 server with a token service that enforces session policies: Ceph's RADOS gateway, on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.config import Config
+
+from support.ports import free_ports
+from support.server import REPOSITORY
+
+SCRIPT = REPOSITORY / "tests/servers/s3-with-sts.sh"
+PROGRAMS = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin")
+PACKAGES = "ceph-mon ceph-osd radosgw ceph-common"
+REGION = "us-east-1"
+ROLE = "arn:aws:iam:::role/tidewater"
+ACCESS_KEY, SECRET_KEY = "admin", "adminsecret"
+START_DEADLINE_S = 120
+
+LEFT_OUT = (
+    f"LEFT OUT: the tests with a real S3 server. They need Ceph's RADOS gateway (Debian: apt-get install {PACKAGES})"
+)
+
+
+def compact(document: dict) -> str:
+    """The gateway takes policies without white space only."""
+    return json.dumps(document, separators=(",", ":"))
+
+
+class S3Server:
+    """One gateway. Whoever signs in with its own key may do everything; the role `tidewater` all with the buckets made here."""
+
+    def __init__(self, folder: Path):
+        missing = [name for name in PROGRAMS if shutil.which(name) is None]
+        if missing:
+            # A run that proves nothing of S3 must not pass for one that does.
+            (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{LEFT_OUT}; missing: {', '.join(missing)}")
+        self.folder = folder
+        self.port, self._monitor_port = free_ports(2)
+        self.uri = f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        done = subprocess.run(
+            ["bash", SCRIPT, "start", self.folder, str(self.port), str(self._monitor_port)],
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=START_DEADLINE_S,
+        )
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+    def stop(self) -> None:
+        subprocess.run(["bash", SCRIPT, "stop", self.folder], check=True, capture_output=True, timeout=60)
+
+    def client(self, service: str = "s3", **credentials: str) -> Any:
+        """A client with these credentials, or the server's own; it asks once, and sends no more than the gateway reads."""
+        own = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": SECRET_KEY}
+        settings = Config(
+            retries={"max_attempts": 1},
+            s3={"addressing_style": "path"},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        return botocore.session.Session().create_client(service, endpoint_url=self.uri, region_name=REGION, config=settings, **(credentials or own))
+
+    def make_bucket(self, name: str) -> None:
+        """Makes a bucket that the role may use."""
+        self.client().create_bucket(Bucket=name)
+        iam = self.client("iam")
+        trust = {
+            "Effect": "Allow",
+            "Principal": {"AWS": ["arn:aws:iam:::user/admin"]},
+            "Action": ["sts:AssumeRole"],
+        }
+        try:
+            iam.create_role(RoleName="tidewater", AssumeRolePolicyDocument=policy(trust))
+        except iam.exceptions.EntityAlreadyExistsException:
+            pass
+        resources = [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"]
+        allowed = {"Effect": "Allow", "Action": ["s3:*"], "Resource": resources}
+        iam.put_role_policy(RoleName="tidewater", PolicyName=name, PolicyDocument=policy(allowed))
+
+    def profile(self, folder: Path, *lines: str, endpoint: str | None = None, role: str | None = ROLE) -> Path:
+        """A storage profile for this server, with more lines in it; through `endpoint`, if it is another way there."""
+        settings = [
+            'type = "s3"',
+            f'region = "{REGION}"',
+            f'endpoint = "{endpoint or self.uri}"',
+            "path-style = true",
+            *([f'role-arn = "{role}"'] if role else []),
+            *lines,
+            "[credentials]",
+            'kind = "aws-key"',
+            f'access-key-id = "{ACCESS_KEY}"',
+            f'secret-access-key = "{SECRET_KEY}"',
+        ]
+        path = folder / "s3.toml"
+        path.write_text("\n".join(settings) + "\n")
+        return path
+
+
+def policy(*statements: dict) -> str:
+    return compact({"Version": "2012-10-17", "Statement": list(statements)})
