@@ -31,6 +31,21 @@ pub(super) async fn of_table<P: Permission>(
     }
 }
 
+/// What a client is given with the answer to a change that has happened. When there are no credentials to be had it is told
+/// of the change all the same, and gets them with the next load: an error would say that nothing was done.
+pub(super) async fn after_change<P: Permission>(
+    api: &Api,
+    scope: &Scope<P>,
+    headers: &HeaderMap,
+    ident: &TableIdent,
+    table: &LoadedTable,
+) -> Vended {
+    of_table(api, scope, headers, ident, table).await.unwrap_or_else(|error| {
+        tracing::warn!(table = %ident, ?error, "a table that was made is answered without credentials");
+        Vended::default()
+    })
+}
+
 /// What a client is given for these locations of a table. Who may only read gets what can only read.
 ///
 /// # Errors

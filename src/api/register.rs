@@ -35,7 +35,7 @@ pub(super) async fn register(
             api.catalog.table_register(&scope.warehouse, &namespace, request, max_tables, receipt).await?
         }
     };
-    let vended = delegation::of_table(&api, &scope, &parts.headers, &ident, &table).await?;
+    let vended = delegation::after_change(&api, &scope, &parts.headers, &ident, &table).await;
     Ok(load_result::loaded(&table, &vended, Snapshots::All))
 }
 

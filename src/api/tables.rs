@@ -91,12 +91,12 @@ pub(super) async fn create(
     let max_tables = scope.caller.tier().max_tables;
     if let Some(location) = scope.once.document() {
         let table = api.catalog.table_at(&scope.warehouse, location).await?;
-        let vended = delegation::of_table(&api, &scope, &parts.headers, &ident, &table).await?;
+        let vended = delegation::after_change(&api, &scope, &parts.headers, &ident, &table).await;
         return Ok(load_result::loaded(&table, &vended, Snapshots::All));
     }
     match api.catalog.table_create(&scope.warehouse, &namespace, request, max_tables, scope.once.receipt()).await? {
         CreatedTable::Created(table) => {
-            let vended = delegation::of_table(&api, &scope, &parts.headers, &ident, &table).await?;
+            let vended = delegation::after_change(&api, &scope, &parts.headers, &ident, &table).await;
             Ok(load_result::loaded(&table, &vended, Snapshots::All))
         }
         CreatedTable::Staged(table, locations) => {

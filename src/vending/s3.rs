@@ -116,7 +116,8 @@ impl S3Vendor {
             form.append_pair(&format!("Tags.member.{number}.Key"), key);
             form.append_pair(&format!("Tags.member.{number}.Value"), value);
         }
-        form.finish()
+        // A space is `+` in a form, which not every store reads as one; `%20` is one everywhere.
+        form.finish().replace('+', "%20")
     }
 
     /// The request, signed with the catalog's own credentials and the time of now.

@@ -17,6 +17,11 @@ pub enum LocationRefused {
     /// It is not a location.
     #[error(transparent)]
     Invalid(#[from] LocationError),
+    /// A policy could take it for more than one place.
+    #[error(
+        "Location '{0}' has a '*', '?' or '$', which the policies of object stores give a meaning: use another, or none"
+    )]
+    Ambiguous(String),
     /// It is outside of what the warehouse may use.
     #[error("Location '{location}' is outside of its warehouse: use a location below '{root}', or none")]
     Outside {
@@ -85,6 +90,10 @@ impl ValidLocations {
 /// The canonical form of `text`, which must lie below `root` and not be it: a table at the root would hold all others.
 fn inside(text: &str, root: &Location) -> Result<Location, LocationRefused> {
     let location = Location::parse(text)?;
+    // Amazon's policies can escape them, and those of other stores cannot. The local disk has no policies.
+    if location.scheme() != "file" && location.path().contains(['*', '?', '$']) {
+        return Err(LocationRefused::Ambiguous(text.chars().take(200).collect()));
+    }
     if root.contains(&location) && &location != root {
         Ok(location)
     } else {
@@ -119,6 +128,20 @@ mod tests {
             assert!(refused("s3://bucket/warehouse/t", &format!(r#""{key}":"s3://bucket/other""#)), "{key}");
             assert!(!refused("s3://bucket/warehouse/t", &format!(r#""{key}":"s3://bucket/warehouse/d""#)), "{key}");
         }
+    }
+
+    #[test]
+    fn what_a_policy_gives_a_meaning_is_no_location_of_a_table() {
+        for name in ["*", "t*", "t$", "${aws:username}"] {
+            assert!(refused(&format!("s3://bucket/warehouse/{name}"), ""), "{name}");
+            assert!(refused(
+                "s3://bucket/warehouse/t",
+                &format!(r#""write.data.path":"s3://bucket/warehouse/{name}""#)
+            ));
+        }
+        assert!(!refused("s3://bucket/warehouse/t%2A", ""));
+        let folder = Location::parse("file:///warehouse").unwrap();
+        assert!(ValidLocations::of(&table("file:///warehouse/t*$", ""), &folder).is_ok());
     }
 
     #[test]

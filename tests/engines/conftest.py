@@ -6,6 +6,7 @@ here; `TIDEWATER_BIN` names another binary.
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import uuid
@@ -17,6 +18,7 @@ import requests
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.rest import RestCatalog
 
+from support.lake import Lake, make_lake
 from support.recording import Recording, installed
 from support.rest import Rest
 from support.s3 import S3Server
@@ -44,6 +46,9 @@ _recording = Recording(
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(_recording)
 
+
+# Set before any client is made: the gateway does not read the checksums that AWS's libraries send by default.
+os.environ["AWS_REQUEST_CHECKSUM_CALCULATION"] = "when_required"
 
 _failures_lock = threading.Lock()
 _server_failures: list[str] = []
@@ -110,6 +115,14 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def lake(make_server: Callable[..., Server], s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """A warehouse on S3, on a server of its own."""
+    server = make_server("lake")
+    server.start()
+    return make_lake(server, s3, "lake", tmp_path_factory.mktemp("lake_profile"))
 
 
 @pytest.fixture(scope="session")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import requests
 
-from support.admin import Admin
 from support.documents import table as create_body
 from support.faulty_proxy import Fault, FaultyProxy, Request
+from support.lake import make_lake
 from support.rest import Rest, answer
 from support.s3 import S3Server
 from support.server import Server
@@ -55,19 +54,14 @@ class Setting:
 
 @pytest.fixture(scope="module")
 def setting(make_server: Callable[..., Server], s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
-    folder = tmp_path_factory.mktemp("faults")
-    s3.make_bucket("faults")
     proxy = FaultyProxy(s3.uri)
     times = {"REQUEST_TIMEOUT_S": "2", "CONNECT_TIMEOUT_S": "2", "RETRY_TIMEOUT_S": "4", "HEDGE_AFTER_MS": "500"}
     server = make_server(
         "faults", env={f"TIDEWATER_STORAGE__{name}": value for name, value in times.items()}, loses_storage=True
     )
     server.start()
-    admin = Admin(server)
-    organisation = admin.organisation("enterprise", warehouse=None)
-    profile = s3.profile(folder, endpoint=proxy.uri)
-    server.command("warehouse", "create", "lake", "--org", organisation, "--root", "s3://faults/lake", "--storage", str(profile))
-    rest = admin.rest(admin.key(organisation, "writer"))
+    lake = make_lake(server, s3, "faults", tmp_path_factory.mktemp("faults"), endpoint=proxy.uri)
+    rest = lake.rest()
     rest.create_namespace("ns")
     yield Setting(server, proxy, rest)
     proxy.close()

@@ -1,0 +1,231 @@
+"""What vended credentials reach, asked of the storage server itself: their own table, and nothing else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from support.documents import table as create_body
+from support.lake import Lake, as_aws
+from support.rest import answer
+
+SECRET = b"of the other table"
+
+# Names of folders that stand beside each other, and that a policy could take for one another.
+NEIGHBOURS = {
+    "a longer name": ("t1", "t10"),
+    "a shorter name": ("t10", "t1"),
+    "an escaped star": ("t%2A", "tx"),
+    "a space": ("t 1", "t 12"),
+    "below it in another": ("a", "b"),
+}
+
+# Names that a policy would take for wildcards or variables, if they came into one.
+NAMES = {"a star": ("*", "t"), "a star behind": ("t*", "tx"), "a variable": ("${aws:username}", "admin"), "a dollar": ("t$", "t")}
+
+
+def key_of(location: str, name: str) -> str:
+    return f"{location.split('/', 3)[3]}/{name}"
+
+
+class Neighbours:
+    """Two tables beside each other, with an object in each."""
+
+    def __init__(self, lake: Lake, namespace: str, folders: tuple[str, str]):
+        rest = lake.rest()
+        base = f"s3://{lake.bucket}/lake/{namespace}"
+        self.bucket = lake.bucket
+        self.own, self.other = (
+            rest.create_table(namespace, create_body(table, location=f"{base}/{folder}"))["metadata"]["location"]
+            for table, folder in zip(("own", "other"), folders, strict=True)
+        )
+        self.fill(lake)
+
+    def fill(self, lake: Lake) -> None:
+        self.catalogs = lake.s3.client()
+        for location in (self.own, self.other):
+            self.catalogs.put_object(Bucket=self.bucket, Key=key_of(location, "data/x"), Body=SECRET)
+        self.own_key, self.other_key = key_of(self.own, "data/x"), key_of(self.other, "data/x")
+
+
+@pytest.fixture
+def namespace(lake: Lake, unique: str) -> str:
+    return lake.rest().create_namespace(unique)
+
+
+@pytest.fixture(params=NEIGHBOURS)
+def neighbours(request: pytest.FixtureRequest, lake: Lake, namespace: str) -> Neighbours:
+    return Neighbours(lake, namespace, NEIGHBOURS[request.param])
+
+
+def multipart(s3: Any, bucket: str, key: str) -> None:
+    upload = s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+    part = s3.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=1, Body=b"x")
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    s3.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=upload, MultipartUpload=parts)
+
+
+READS: dict[str, Callable[[Any, Neighbours, str], Any]] = {
+    "get": lambda s3, n, key: s3.get_object(Bucket=n.bucket, Key=key),
+    "head": lambda s3, n, key: s3.head_object(Bucket=n.bucket, Key=key),
+    "list": lambda s3, n, key: s3.list_objects_v2(Bucket=n.bucket, Prefix=key.removesuffix("x")),
+}
+WRITES: dict[str, Callable[[Any, Neighbours, str], Any]] = {
+    "put": lambda s3, n, key: s3.put_object(Bucket=n.bucket, Key=key, Body=b"x"),
+    "multipart": lambda s3, n, key: multipart(s3, n.bucket, key),
+    "delete": lambda s3, n, key: s3.delete_object(Bucket=n.bucket, Key=key),
+}
+
+
+def refused(attempt: Callable[[], Any]) -> None:
+    with pytest.raises(ClientError) as error:
+        attempt()
+    assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403, error.value
+
+
+def test_a_writer_reaches_its_own_table(lake: Lake, namespace: str, neighbours: Neighbours) -> None:
+    s3 = lake.s3.client(**lake.credentials(namespace, "own"))
+    for operation in (*READS.values(), *WRITES.values()):
+        operation(s3, neighbours, neighbours.own_key)
+
+
+def test_a_writer_reaches_no_other_table(lake: Lake, namespace: str, neighbours: Neighbours) -> None:
+    s3 = lake.s3.client(**lake.credentials(namespace, "own"))
+    for operation in (*READS.values(), *WRITES.values()):
+        refused(lambda operation=operation: operation(s3, neighbours, neighbours.other_key))
+    kept = neighbours.catalogs.get_object(Bucket=neighbours.bucket, Key=neighbours.other_key)
+    assert kept["Body"].read() == SECRET
+
+
+@pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
+def test_a_name_with_a_meaning_opens_no_other_table(lake: Lake, namespace: str, names: tuple[str, str]) -> None:
+    """CVE-2026-42810 elsewhere: a `*` in a table's name became a wildcard of the policy."""
+    own, other = (lake.rest().create_table(namespace, create_body(name))["metadata"]["location"] for name in names)
+    s3 = lake.s3.client(**lake.credentials(namespace, names[0]))
+    s3.put_object(Bucket=lake.bucket, Key=key_of(own, "data/x"), Body=b"x")
+    refused(lambda: s3.put_object(Bucket=lake.bucket, Key=key_of(other, "data/x"), Body=b"x"))
+    refused(lambda: s3.list_objects_v2(Bucket=lake.bucket, Prefix=key_of(other, "")))
+
+
+def test_a_location_with_a_meaning_is_refused(lake: Lake, namespace: str) -> None:
+    for folder in ("t*", "*", "${aws:username}", "t$"):
+        body = create_body("t", location=f"s3://{lake.bucket}/lake/{namespace}/{folder}")
+        error = answer(lake.rest().post(f"/namespaces/{namespace}/tables", json=body), 400)["error"]
+        assert "'*', '?' or '$'" in error["message"]
+
+
+def test_a_writer_copies_neither_from_another_table_nor_to_it(
+    lake: Lake, namespace: str, neighbours: Neighbours
+) -> None:
+    s3, bucket = lake.s3.client(**lake.credentials(namespace, "own")), neighbours.bucket
+    source = {"Bucket": bucket, "Key": neighbours.other_key}
+    own = {"Bucket": bucket, "Key": neighbours.own_key}
+    refused(lambda: s3.copy_object(Bucket=bucket, Key=key_of(neighbours.own, "stolen"), CopySource=source))
+    refused(lambda: s3.copy_object(Bucket=bucket, Key=neighbours.other_key, CopySource=own))
+
+
+def test_a_batch_delete_removes_nothing_of_another_table(lake: Lake, namespace: str, neighbours: Neighbours) -> None:
+    s3 = lake.s3.client(**lake.credentials(namespace, "own"))
+    objects = {"Objects": [{"Key": neighbours.own_key}, {"Key": neighbours.other_key}]}
+    try:
+        s3.delete_objects(Bucket=neighbours.bucket, Delete=objects)
+    except ClientError as error:
+        assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 403, error
+    neighbours.catalogs.head_object(Bucket=neighbours.bucket, Key=neighbours.other_key)
+
+
+def test_a_reader_reads_its_table_and_changes_nothing(lake: Lake, namespace: str, neighbours: Neighbours) -> None:
+    s3 = lake.s3.client(**lake.credentials(namespace, "own", lake.reader))
+    for operation in READS.values():
+        operation(s3, neighbours, neighbours.own_key)
+        refused(lambda operation=operation: operation(s3, neighbours, neighbours.other_key))
+    for operation in WRITES.values():
+        refused(lambda operation=operation: operation(s3, neighbours, neighbours.own_key))
+
+
+def test_the_bucket_and_the_folder_above_are_not_listed(lake: Lake, namespace: str) -> None:
+    neighbours = Neighbours(lake, namespace, ("a", "b"))
+    s3 = lake.s3.client(**lake.credentials(namespace, "own"))
+    for prefix in ("", "lake", "lake/", f"lake/{namespace}/", f"lake/{namespace}/a"):
+        refused(lambda prefix=prefix: s3.list_objects_v2(Bucket=neighbours.bucket, Prefix=prefix))
+    for attempt in (s3.list_buckets, lambda: s3.get_bucket_policy(Bucket=neighbours.bucket)):
+        try:
+            assert not attempt().get("Buckets")
+        except ClientError as error:
+            assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 403, error
+
+
+def test_a_staged_tables_credentials_reach_where_it_will_be(lake: Lake, namespace: str) -> None:
+    """CVE-2026-42809 elsewhere: credentials for whatever location the caller named."""
+    rest = lake.rest()
+    path = f"/namespaces/{namespace}/tables"
+    for outside in ("s3://lake/other", "s3://other/lake/t", "s3://lake/lake", "s3://lake/lake/../x", "file:///etc/t"):
+        for body in (
+            create_body("t", location=outside, **{"stage-create": True}),
+            create_body("t", properties={"write.data.path": outside}, **{"stage-create": True}),
+            create_body("t", properties={"write.metadata.path": outside}, **{"stage-create": True}),
+        ):
+            assert answer(rest.post(path, json=body), 400)["error"]["type"] == "BadRequestException", body
+    staged = answer(rest.post(path, json=create_body("t", **{"stage-create": True})))
+    s3 = lake.s3.client(**as_aws(staged["storage-credentials"][0]["config"]))
+    location = staged["metadata"]["location"]
+    s3.put_object(Bucket=lake.bucket, Key=key_of(location, "metadata/m.avro"), Body=b"x")
+    refused(lambda: s3.put_object(Bucket=lake.bucket, Key="lake/elsewhere", Body=b"x"))
+
+
+def test_a_commit_that_leads_files_elsewhere_is_refused(lake: Lake, namespace: str) -> None:
+    """CVE-2026-42812 elsewhere: only some of the properties were checked, and only when they changed."""
+    rest = lake.rest()
+    rest.create_table(namespace, create_body("t"))
+    for name in ("write.data.path", "write.metadata.path", "write.object-storage.path", "write.folder-storage.path"):
+        update = {"action": "set-properties", "updates": {name: "s3://lake/other"}}
+        assert answer(rest.commit(namespace, "t", [update]), 400)["error"]["type"] == "BadRequestException"
+    moved = rest.commit(namespace, "t", [{"action": "set-location", "location": "s3://lake/other"}])
+    assert answer(moved, 400)["error"]["type"] == "BadRequestException"
+
+
+def test_a_second_data_folder_is_vended_with_the_first(lake: Lake, namespace: str) -> None:
+    data = f"s3://{lake.bucket}/lake/{namespace}-data"
+    created = lake.rest().create_table(namespace, create_body("t", properties={"write.data.path": data}))
+    prefixes = {given["prefix"] for given in created["storage-credentials"]}
+    assert prefixes == {created["metadata"]["location"] + "/", data + "/"}
+    s3 = lake.s3.client(**as_aws(created["storage-credentials"][0]["config"]))
+    s3.put_object(Bucket=lake.bucket, Key=key_of(data, "x.parquet"), Body=b"x")
+    refused(lambda: s3.put_object(Bucket=lake.bucket, Key=key_of(data + "2", "x.parquet"), Body=b"x"))
+
+
+def test_credentials_say_until_when_they_are_good_and_where_new_ones_are(lake: Lake, namespace: str) -> None:
+    rest = lake.rest()
+    created = rest.create_table(namespace, create_body("t"))
+    config = created["config"]
+    assert created["storage-credentials"][0]["config"] == config
+    left_ms = int(config["s3.session-token-expires-at-ms"]) - time.time() * 1_000
+    assert 1_790_000 < left_ms <= 3_610_000, "at least half of an hour"
+    assert config["expiration-time"] == config["s3.session-token-expires-at-ms"]
+    refreshed = answer(rest.get(f"{rest.uri}/{config['client.refresh-credentials-endpoint']}"))
+    assert refreshed["storage-credentials"] == created["storage-credentials"], "they are remembered"
+
+
+def test_who_wants_nothing_is_given_nothing_secret(lake: Lake, namespace: str) -> None:
+    rest = lake.rest()
+    rest.create_table(namespace, create_body("t"))
+    for wanted, gets in (("vended-credentials", True), ("remote-signing,vended-credentials", True), ("none", False)):
+        headers = {"X-Iceberg-Access-Delegation": wanted}
+        loaded = answer(rest.get(f"/namespaces/{namespace}/tables/t", headers=headers))
+        assert ("s3.secret-access-key" in loaded["config"]) == gets, wanted
+        assert ("storage-credentials" in loaded) == gets
+        assert loaded["config"]["s3.endpoint"], "where the store is, is no secret"
+
+
+def test_no_secret_is_in_the_log_nor_in_what_the_command_line_shows(lake: Lake, namespace: str) -> None:
+    lake.rest().create_table(namespace, create_body("t"))
+    vended = lake.credentials(namespace, "t")
+    shown = lake.server.stderr() + lake.server.command("warehouse", "list", "--org", lake.organisation, "--json").stdout
+    for secret in ("adminsecret", vended["aws_secret_access_key"], vended["aws_session_token"]):
+        assert secret not in shown
+    database = b"".join(path.read_bytes() for path in lake.server.data_dir.glob("tidewater.db*"))
+    assert b"adminsecret" not in database
