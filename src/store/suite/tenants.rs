@@ -233,7 +233,7 @@ pub(in crate::store) async fn a_warehouse_keeps_how_its_storage_is_reached(store
     store.warehouse_create(&lake).await.unwrap();
     store.warehouse_create(&warehouse(other.id, "lake")).await.unwrap();
     let lake = Warehouse { is_default: true, ..lake };
-    assert_eq!(store.warehouse_list(acme.id).await.unwrap(), [lake.clone()]);
+    assert_eq!(store.warehouse_list(acme.id).await.unwrap(), std::slice::from_ref(&lake));
 
     store.warehouse_set_storage(other.id, "lake", &on_s3).await.unwrap();
     store.warehouse_set_storage(acme.id, "lake", &WarehouseStorage::local()).await.unwrap();
