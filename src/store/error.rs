@@ -47,8 +47,8 @@ pub enum StoreError {
     /// The pointer is not where the caller last saw it: read again, apply again. Nothing was changed.
     #[error("the table's pointer has moved")]
     PointerMoved,
-    /// Another table's files are there, inside it, or around it. Nothing was changed.
-    #[error("the location overlaps another table's")]
+    /// Another table's files, or another warehouse, are there, inside it, or around it. Nothing was changed.
+    #[error("the location overlaps another's")]
     LocationTaken,
     /// The request's idempotency key was used before: its receipt tells what was answered. Nothing was changed.
     #[error("the idempotency key was used before")]

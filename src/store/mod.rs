@@ -95,7 +95,8 @@ pub trait Store: Send + Sync + 'static {
     /// that was.
     ///
     /// # Errors
-    /// `AlreadyExists` when the organisation has one of that name or id, `NotFound` when there is no such organisation.
+    /// `AlreadyExists` when the organisation has one of that name or id, `NotFound` when there is no such organisation,
+    /// `LocationTaken` when its root overlaps that of another, of whichever organisation.
     async fn warehouse_create(&self, new: &Warehouse) -> Result<()>;
 
     /// All warehouses of an organisation, by name.
@@ -104,7 +105,7 @@ pub trait Store: Send + Sync + 'static {
     /// Gives the warehouse of that name another way to its storage.
     ///
     /// # Errors
-    /// `NotFound`.
+    /// `NotFound`; `LocationTaken` as for [`Self::warehouse_create`].
     async fn warehouse_set_storage(
         &self,
         organisation: OrganisationId,

@@ -223,6 +223,9 @@ fn explain(error: StoreError, organisation: &str, name: &str) -> anyhow::Error {
         StoreError::NotFound(Resource::Warehouse) => {
             anyhow!("organisation '{organisation}' has no warehouse '{name}': see `tidewater warehouse list`")
         }
+        StoreError::LocationTaken => {
+            anyhow!("its root is that of another warehouse, or inside or around it: choose a folder that no other uses")
+        }
         StoreError::NotEmpty(_) => anyhow!("warehouse '{name}' still holds namespaces: drop those first"),
         other => other.into(),
     }

@@ -2,6 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tidewater_core::ids::{KeyId, OrganisationId, WarehouseId};
+use tidewater_core::location::Location;
+use tidewater_core::storage::{StorageProfile, overlap};
 
 use super::convert::{Violation, id, profile, profile_text, role, violation};
 use crate::secret::Secret;
@@ -193,8 +195,9 @@ pub(super) fn warehouse_create(connection: &Connection, new: &Warehouse) -> Resu
             profile_text(&new.storage.profile)?,
             new.storage.sealed_credentials,
         ])
-        .map(drop)
-        .map_err(|error| not_inserted(error, Resource::Warehouse))
+        .map_err(|error| not_inserted(error, Resource::Warehouse))?;
+    // Last, so that a name that is taken is told first; what fails here is undone as a whole.
+    root_is_free(connection, new.id, &new.root, &new.storage.profile)
 }
 
 pub(super) fn warehouse_list(connection: &Connection, organisation: OrganisationId) -> Result<Vec<Warehouse>> {
@@ -226,6 +229,14 @@ pub(super) fn warehouse_set_storage(
     name: &str,
     storage: &WarehouseStorage,
 ) -> Result<()> {
+    let known = connection
+        .prepare_cached("SELECT id, root FROM warehouse WHERE organisation = ?1 AND name = ?2")?
+        .query_row(params![organisation.0.as_bytes(), name], |row| {
+            Ok((id(WarehouseId, row.get(0)?), row.get::<_, String>(1)?))
+        })
+        .optional()?;
+    let (id, root) = known.ok_or(StoreError::NotFound(Resource::Warehouse))?;
+    root_is_free(connection, id, &root, &storage.profile)?;
     let changed = connection
         .prepare_cached(
             "UPDATE warehouse SET profile = ?3, sealed_credentials = ?4 WHERE organisation = ?1 AND name = ?2",
@@ -237,6 +248,23 @@ pub(super) fn warehouse_set_storage(
             storage.sealed_credentials
         ])?;
     found(changed, Resource::Warehouse)
+}
+
+/// Fails when a warehouse with that root would share a place with another than itself. There are few warehouses, and one is
+/// seldom made: all are looked at.
+fn root_is_free(connection: &Connection, own: WarehouseId, root: &str, storage: &StorageProfile) -> Result<()> {
+    // What is no location overlaps none, and is told to whoever opens the warehouse.
+    let Ok(root) = Location::parse(root) else { return Ok(()) };
+    let mut statement = connection.prepare_cached("SELECT root, profile FROM warehouse WHERE id <> ?1")?;
+    let mut rows = statement.query([own.0.as_bytes()])?;
+    while let Some(row) = rows.next()? {
+        let other_root = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+        let other = profile(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
+        if Location::parse(other_root).is_ok_and(|other_root| overlap((storage, &root), (&other, &other_root))) {
+            return Err(StoreError::LocationTaken);
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn warehouse_set_default(connection: &Connection, organisation: OrganisationId, name: &str) -> Result<()> {

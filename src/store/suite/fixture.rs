@@ -65,7 +65,7 @@ pub(super) fn warehouse(organisation: OrganisationId, name: &str) -> Warehouse {
         id: WarehouseId(fresh_uuid()),
         organisation,
         name: name.to_owned(),
-        root: format!("s3://bucket/{name}/"),
+        root: format!("file:///srv/{organisation}/{name}"),
         storage: WarehouseStorage::local(),
         is_default: false,
         created_ms: NOW_MS,

@@ -46,6 +46,7 @@ macro_rules! conformance {
             a_warehouse_name_is_taken_once_in_an_organisation,
             the_default_moves_and_is_only_one,
             a_missing_warehouse_cannot_be_the_default,
+            a_place_belongs_to_one_warehouse,
             a_warehouse_keeps_how_its_storage_is_reached,
             a_warehouse_goes_only_when_it_is_empty,
             // Namespaces

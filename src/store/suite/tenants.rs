@@ -220,6 +220,36 @@ pub(in crate::store) async fn a_missing_warehouse_cannot_be_the_default(store: S
     assert_eq!(defaults(&store, acme.id).await, ["a"]);
 }
 
+pub(in crate::store) async fn a_place_belongs_to_one_warehouse(store: Subject) {
+    let (acme, other) = (organisation("acme"), organisation("other"));
+    store.organisation_create(&acme).await.unwrap();
+    store.organisation_create(&other).await.unwrap();
+    let at = |organisation, name: &str, root: &str| Warehouse { root: root.into(), ..warehouse(organisation, name) };
+    store.warehouse_create(&at(acme.id, "lake", "file:///srv/lake")).await.unwrap();
+    for root in ["file:///srv/lake", "file:///srv/lake/inner", "file:///srv"] {
+        for organisation in [acme.id, other.id] {
+            let taken = store.warehouse_create(&at(organisation, "second", root)).await;
+            assert_refused!(taken, StoreError::LocationTaken);
+        }
+    }
+    store.warehouse_create(&at(other.id, "lake", "file:///srv/lake2")).await.unwrap();
+    assert_eq!(store.warehouse_list(acme.id).await.unwrap().len(), 1, "what is refused changes nothing");
+
+    let storage = |endpoint: &str| WarehouseStorage {
+        profile: serde_json::from_str(&format!(r#"{{"type":"s3","region":"a","endpoint":"{endpoint}"}}"#)).unwrap(),
+        sealed_credentials: None,
+    };
+    let on_s3 = |organisation, endpoint| Warehouse {
+        storage: storage(endpoint),
+        ..at(organisation, "bucket", "s3://bucket/lake")
+    };
+    store.warehouse_create(&on_s3(acme.id, "https://one")).await.unwrap();
+    store.warehouse_create(&on_s3(other.id, "https://two")).await.unwrap();
+    let moved = store.warehouse_set_storage(other.id, "bucket", &storage("https://one/")).await;
+    assert_refused!(moved, StoreError::LocationTaken);
+    store.warehouse_set_storage(other.id, "bucket", &storage("https://two")).await.unwrap();
+}
+
 pub(in crate::store) async fn a_warehouse_keeps_how_its_storage_is_reached(store: Subject) {
     let (acme, other) = (organisation("acme"), organisation("other"));
     store.organisation_create(&acme).await.unwrap();

@@ -2,9 +2,11 @@
 
 mod access;
 mod delegation;
+mod overlap;
 mod profile;
 pub mod s3_policy;
 
 pub use access::Access;
 pub use delegation::{Delegation, Wanted, choose};
+pub use overlap::overlap;
 pub use profile::{AdlsProfile, GcsProfile, ProfileError, S3Profile, StorageProfile};

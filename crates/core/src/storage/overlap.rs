@@ -1,0 +1,57 @@
+//! Whether two warehouses would put tables over each other.
+
+use super::StorageProfile;
+use crate::location::Location;
+
+/// Whether the roots of two warehouses are in one storage and one is, or holds, the other. A table's credentials reach all
+/// below its location, so that no two warehouses, of whichever organisations, may share a place.
+///
+/// Two addresses of one store cannot be told for the same: whoever sets warehouses up has to spell it in one way.
+#[must_use]
+pub fn overlap(one: (&StorageProfile, &Location), other: (&StorageProfile, &Location)) -> bool {
+    site(one.0) == site(other.0) && (one.1.contains(other.1) || other.1.contains(one.1))
+}
+
+/// In which storage a profile's locations are: its type, and its address where it is not the cloud's own.
+fn site(profile: &StorageProfile) -> (&'static str, String) {
+    let endpoint = match profile {
+        StorageProfile::File => None,
+        StorageProfile::S3(profile) => profile.endpoint.as_deref(),
+        StorageProfile::Adls(profile) => profile.endpoint.as_deref(),
+        StorageProfile::Gcs(profile) => profile.endpoint.as_deref(),
+    };
+    (profile.kind(), endpoint.unwrap_or_default().trim_end_matches('/').to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(endpoint: Option<&str>, root: &str) -> (StorageProfile, Location) {
+        let profile = match endpoint {
+            Some(endpoint) => serde_json::json!({ "type": "s3", "region": "a", "endpoint": endpoint }),
+            None if root.starts_with("file") => serde_json::json!({ "type": "file" }),
+            None => serde_json::json!({ "type": "s3", "region": "a" }),
+        };
+        (serde_json::from_value(profile).unwrap(), Location::parse(root).unwrap())
+    }
+
+    #[test]
+    fn a_place_is_one_warehouses() {
+        let lake = at(Some("https://S3.example.com/"), "s3://bucket/lake");
+        for (endpoint, root, overlaps) in [
+            (Some("https://s3.example.com"), "s3://bucket/lake", true),
+            (Some("https://s3.example.com"), "s3://bucket/lake/inner", true),
+            (Some("https://s3.example.com"), "s3://bucket", true),
+            (Some("https://s3.example.com"), "s3://bucket/lake2", false),
+            (Some("https://s3.example.com"), "s3://other/lake", false),
+            (Some("https://other.example.com"), "s3://bucket/lake", false),
+            (None, "s3://bucket/lake", false),
+            (None, "file:///bucket/lake", false),
+        ] {
+            let other = at(endpoint, root);
+            assert_eq!(overlap((&lake.0, &lake.1), (&other.0, &other.1)), overlaps, "{endpoint:?} {root}");
+            assert_eq!(overlap((&other.0, &other.1), (&lake.0, &lake.1)), overlaps, "{endpoint:?} {root}");
+        }
+    }
+}
