@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 pub use budget::Budget;
 pub use credentials::StorageCredentials;
-pub use open::{OpenError, Setup};
+pub use open::{OpenError, Setup, check_address};
 
 /// Why storage did not give or take an object.
 #[derive(Debug, thiserror::Error)]

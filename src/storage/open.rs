@@ -8,6 +8,7 @@ use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 use tidewater_core::location::Location;
 use tidewater_core::storage::{AdlsProfile, GcsProfile, ProfileError, S3Profile, StorageProfile};
+use url::Url;
 use uuid::Uuid;
 
 use super::budget::Budget;
@@ -97,10 +98,22 @@ fn s3(setup: &Setup<'_>, profile: &S3Profile) -> Result<Backend, OpenError> {
         builder = builder.with_sse_kms_encryption(key);
     }
     if let Some(endpoint) = &profile.endpoint {
-        builder = builder.with_endpoint(bucket_endpoint(endpoint, setup.root.authority(), profile.path_style));
+        let endpoint = bucket_endpoint(endpoint, setup.root.authority(), profile.path_style);
+        check_address(&endpoint)?;
+        builder = builder.with_endpoint(endpoint);
     }
     builder = builder.with_client_options(client(setup.budget, profile.endpoint.as_deref()));
     Ok(Backend::S3 { store: Arc::new(builder.build()?), conditional: profile.conditional_writes })
+}
+
+/// The clients of the stores take for granted that an address can be read, and panic on one such as `http://host:99999`.
+///
+/// # Errors
+/// When it cannot.
+pub fn check_address(address: &str) -> Result<(), ProfileError> {
+    let read = Url::parse(address);
+    read.map(drop)
+        .map_err(|error| ProfileError::new(format!("'{address}' is not an address that can be used: {error}")))
 }
 
 /// The address of the store, with the bucket in its host name where it is not in the path.
@@ -138,6 +151,7 @@ fn adls(setup: &Setup<'_>, profile: &AdlsProfile) -> Result<Backend, OpenError> 
         .with_retry(retries(setup.budget))
         .with_client_options(client(setup.budget, profile.endpoint.as_deref()));
     if let Some(endpoint) = &profile.endpoint {
+        check_address(endpoint)?;
         builder = builder.with_endpoint(endpoint.trim_end_matches('/').to_owned());
     }
     Ok(Backend::Azure(Arc::new(builder.build()?)))
@@ -165,6 +179,7 @@ fn gcs(setup: &Setup<'_>, profile: &GcsProfile) -> Result<Backend, OpenError> {
         .with_retry(retries(setup.budget))
         .with_client_options(client(setup.budget, profile.endpoint.as_deref()));
     if let Some(endpoint) = &profile.endpoint {
+        check_address(endpoint)?;
         builder = builder.with_base_url(endpoint.trim_end_matches('/'));
     }
     Ok(Backend::Gcs(Arc::new(builder.build()?)))
@@ -211,6 +226,19 @@ mod tests {
         }
         let adls = serde_json::json!({ "type": "adls" });
         open("abfss://c@account.dfs.core.windows.net/lake", adls, &key).unwrap();
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_read_is_refused() {
+        for endpoint in ["http://127.0.0.1:99999", "http://1.2.3.999", "http://[::1", "http://a b"] {
+            for path_style in [true, false] {
+                let profile = serde_json::json!({
+                    "type": "s3", "region": "a", "endpoint": endpoint, "path-style": path_style
+                });
+                let refused = open("s3://bucket/lake", profile, &StorageCredentials::Ambient);
+                assert!(matches!(refused, Err(OpenError::Profile(_))), "{endpoint}: {refused:?}");
+            }
+        }
     }
 
     #[test]

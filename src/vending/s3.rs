@@ -15,7 +15,7 @@ use tidewater_core::storage::{Access, S3Profile};
 use super::service::Service;
 use super::{Issued, Settings, ValidLocations, VendingError};
 use crate::secret::Secret;
-use crate::storage::{Budget, OpenError, StorageCredentials};
+use crate::storage::{Budget, OpenError, StorageCredentials, check_address};
 
 const STS: &str = "The security token service";
 /// The only version of the service's interface.
@@ -40,6 +40,7 @@ impl S3Vendor {
     /// When its client cannot be made.
     pub(super) fn new(profile: S3Profile, own: AwsCredentialProvider, budget: Budget) -> Result<Self, OpenError> {
         let sts_endpoint = sts_endpoint(&profile);
+        check_address(&sts_endpoint)?;
         let sts = Service::new(STS, &sts_endpoint, budget)?;
         Ok(Self { profile, own, sts, sts_endpoint })
     }

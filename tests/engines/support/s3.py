@@ -12,6 +12,7 @@ from typing import Any
 import botocore.session
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from support.ports import free_ports
 from support.server import REPOSITORY
@@ -81,8 +82,9 @@ class S3Server:
         }
         try:
             iam.create_role(RoleName="tidewater", AssumeRolePolicyDocument=policy(trust))
-        except iam.exceptions.EntityAlreadyExistsException:
-            pass
+        except ClientError as error:
+            # It is there from another bucket.
+            assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 409, error
         resources = [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"]
         allowed = {"Effect": "Allow", "Action": ["s3:*"], "Resource": resources}
         iam.put_role_policy(RoleName="tidewater", PolicyName=name, PolicyDocument=policy(allowed))

@@ -1,0 +1,152 @@
+"""Setting up a warehouse's storage: it is tried out first, and what is wrong is said in words that help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.admin import Admin, eventually
+from support.documents import table as create_body
+from support.lake import make_lake
+from support.rest import answer
+from support.s3 import ACCESS_KEY, ROLE, SECRET_KEY, S3Server
+from support.server import Server
+
+
+@pytest.fixture(scope="module")
+def server(make_server: Callable[..., Server]) -> Server:
+    server = make_server("storage", loses_storage=True)
+    server.start()
+    return server
+
+
+@pytest.fixture(scope="module")
+def organisation(server: Server, s3: S3Server) -> str:
+    s3.make_bucket("storage")
+    return Admin(server).organisation("enterprise", warehouse=None)
+
+
+def create(server: Server, organisation: str, name: str, profile: Path, *more: str) -> tuple[int, str]:
+    """Tries to make a warehouse; gives the exit code and what was said."""
+    root = f"s3://storage/{name}"
+    arguments = ("warehouse", "create", name, "--org", organisation, "--root", root, "--storage", str(profile), *more)
+    done = server.command(*arguments, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def objects(s3: S3Server, prefix: str) -> list[str]:
+    return [found["Key"] for found in s3.client().list_objects_v2(Bucket="storage", Prefix=prefix).get("Contents", [])]
+
+
+def test_a_dry_run_says_what_works_and_makes_nothing(
+    server: Server, organisation: str, s3: S3Server, tmp_path: Path, unique: str
+) -> None:
+    code, said = create(server, organisation, unique, s3.profile(tmp_path), "--dry-run")
+    assert (code, said.count("  ok  ")) == (0, 6), said
+    assert "they reach their table and no other" in said
+    assert unique not in server.command("warehouse", "list", "--org", organisation).stdout
+    assert objects(s3, unique) == [], "nothing of the trial stays"
+
+
+WRONG = {
+    "the secret": ({SECRET_KEY: "wrong"}, "check the credentials"),
+    "the key": ({f'"{ACCESS_KEY}"': '"nobody"'}, "check the credentials"),
+    "the host": ({"127.0.0.1:": "127.0.0.2:"}, "check the endpoint"),
+    "the address": ({"127.0.0.1:": "127.0.0.1:99"}, "not an address that can be used"),
+    "the role": ({ROLE: "arn:aws:iam:::role/nobody"}, "refuses credentials"),
+    "a setting": ({"path-style": "path-stile"}, "path-stile"),
+    "the role's name": ({ROLE: "tidewater"}, "`role-arn` must be a name such as"),
+    "the kind of credentials": ({"aws-key": "aws-keys"}, "aws-keys"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_is_wrong_is_said_and_no_warehouse_is_made(
+    server: Server, organisation: str, s3: S3Server, tmp_path: Path, unique: str, what: str
+) -> None:
+    profile = s3.profile(tmp_path)
+    changes, says = WRONG[what]
+    text = profile.read_text()
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    profile.write_text(text)
+    code, said = create(server, organisation, unique, profile)
+    assert code == 1 and says in said, said
+    assert SECRET_KEY not in said
+    assert unique not in server.command("warehouse", "list", "--org", organisation).stdout
+
+
+def test_a_bucket_that_is_not_there_is_said(server: Server, organisation: str, s3: S3Server, tmp_path: Path) -> None:
+    arguments = ("--org", organisation, "--root", "s3://none/lake", "--storage", str(s3.profile(tmp_path)))
+    done = server.command("warehouse", "create", "none", *arguments, check=False)
+    assert done.returncode == 1 and "check the bucket's or container's name" in done.stderr, done.stderr
+
+
+def test_a_place_that_another_organisation_has_is_refused(
+    server: Server, organisation: str, s3: S3Server, tmp_path: Path, unique: str
+) -> None:
+    assert create(server, organisation, unique, s3.profile(tmp_path))[0] == 0
+    other = Admin(server).organisation("enterprise", warehouse=None)
+    for root in (f"s3://storage/{unique}", f"s3://storage/{unique}/inner"):
+        arguments = ("--org", other, "--root", root, "--storage", str(s3.profile(tmp_path)))
+        done = server.command("warehouse", "create", "mine", *arguments, check=False)
+        assert done.returncode == 1 and "that of another warehouse" in done.stderr, done.stderr
+
+
+@pytest.mark.makes_unavailable
+def test_storage_is_changed_while_a_server_runs(
+    server: Server, s3: S3Server, tmp_path: Path, unique: str
+) -> None:
+    lake = make_lake(server, s3, "changed", tmp_path)
+    rest = lake.rest()
+    rest.create_namespace(unique)
+    rest.create_table(unique, create_body("t"))
+    change = ("warehouse", "set-storage", "lake", "--org", lake.organisation, "--storage")
+    wrong = s3.profile(tmp_path)
+    wrong.write_text(wrong.read_text().replace(SECRET_KEY, "wrong"))
+    refused = server.command(*change, str(wrong), check=False)
+    assert refused.returncode == 1 and "FAILED" in refused.stderr
+    answer(rest.get(f"/namespaces/{unique}/tables/t"))
+
+    server.command(*change, str(wrong), "--unchecked")
+    path = f"/namespaces/{unique}/tables/t"
+    error = eventually(rest, path, 503).json()["error"]
+    assert "tidewater warehouse check" in error["message"]
+    server.command(*change, str(s3.profile(tmp_path)))
+    assert eventually(rest, path, 200).json()["storage-credentials"]
+
+
+def test_without_a_role_nothing_secret_is_vended(server: Server, s3: S3Server, tmp_path: Path, unique: str) -> None:
+    lake = make_lake(server, s3, "norole", tmp_path, "remote-signing = false", role=None)
+    rest = lake.rest()
+    rest.create_namespace(unique)
+    created = rest.create_table(unique, create_body("t"))
+    assert "storage-credentials" not in created
+    assert not [name for name in created["config"] if "secret" in name or "token" in name or "access-key" in name]
+
+
+def test_the_master_key_is_changed_while_a_server_runs(
+    make_server: Callable[..., Server], s3: S3Server, tmp_path: Path, unique: str
+) -> None:
+    server = make_server("master_key")
+    server.start()
+    lake = make_lake(server, s3, "sealed", tmp_path)
+    rest = lake.rest()
+    rest.create_namespace(unique)
+    file = server.data_dir / "master.key"
+    old = file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o600
+    new = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n"
+    file.write_text(new + old)
+    assert "1 sealed anew, 0 were" in server.command("warehouse", "reseal").stdout
+    assert "0 sealed anew, 1 were" in server.command("warehouse", "reseal").stdout
+    file.write_text(new)
+    server.stop()
+    server.start()
+    rest.create_table(unique, create_body("t"))
+    file.write_text(old)
+    refused = server.command("warehouse", "check", "lake", "--org", lake.organisation, check=False)
+    assert refused.returncode == 1 and "not among those" in refused.stderr
