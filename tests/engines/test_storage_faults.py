@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
@@ -21,6 +22,11 @@ pytestmark = pytest.mark.makes_unavailable
 def is_metadata(method: str) -> Callable[[Request], bool]:
     """Requests for metadata documents, and no others."""
     return lambda request: request.method == method and request.path.endswith(".metadata.json")
+
+
+def is_session(request: Request) -> bool:
+    """Requests for a session of the role."""
+    return request.method == "POST" and request.path == "/"
 
 
 FAULTS = {
@@ -134,10 +140,20 @@ def test_a_token_service_that_fails_is_no_table_without_credentials(setting: Set
     """An engine that got a table without credentials would look for some elsewhere: better none than half an answer."""
     setting.rest.create_table("ns", create_body(unique))
     setting.restart()
-    setting.proxy.spoil(Fault("answer", lambda request: request.method == "POST" and request.path == "/"))
+    setting.proxy.spoil(Fault("answer", is_session))
     unavailable(setting.rest.get(f"/namespaces/ns/tables/{unique}"))
     setting.proxy.spoil(None)
     assert setting.rest.load("ns", unique)["storage-credentials"]
+
+
+def test_many_who_ask_at_once_are_given_one_session(setting: Setting, unique: str) -> None:
+    setting.rest.create_table("ns", create_body(unique))
+    setting.restart()
+    setting.proxy.spoil(Fault("none", is_session))
+    with ThreadPoolExecutor(16) as pool:
+        loads = list(pool.map(lambda _: setting.rest.load("ns", unique), range(64)))
+    assert setting.proxy.spoilt == 1, "one was asked for"
+    assert len({load["config"]["s3.access-key-id"] for load in loads}) == 1
 
 
 def test_other_warehouses_do_not_suffer(setting: Setting, unique: str) -> None:

@@ -22,7 +22,7 @@ class Request:
 class Fault:
     """What is done to a request, and to which."""
 
-    kind: str  # down, answer, silence, cut-request, lose-answer, cut-answer
+    kind: str  # down, answer, silence, cut-request, lose-answer, cut-answer; or none: it is only counted
     applies: Callable[[Request], bool] = lambda request: True
     status: str = "503 Slow Down"
     times: int | None = None
