@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -186,6 +187,42 @@ def test_a_commit_that_leads_files_elsewhere_is_refused(lake: Lake, namespace: s
         assert answer(rest.commit(namespace, "t", [update]), 400)["error"]["type"] == "BadRequestException"
     moved = rest.commit(namespace, "t", [{"action": "set-location", "location": "s3://lake/other"}])
     assert answer(moved, 400)["error"]["type"] == "BadRequestException"
+
+
+def test_a_registered_file_leads_to_no_other_table(lake: Lake, namespace: str) -> None:
+    """Unity elsewhere: the location inside a registered file was trusted. What is read is checked, before it is vended."""
+    rest, s3 = lake.rest(), lake.s3.client()
+    other = rest.create_table(namespace, create_body("other"))["metadata"]
+    forged = {
+        "at another table": {**other, "location": other["location"]},
+        "inside another table": {**other, "location": other["location"] + "/data"},
+        "around all tables": {**other, "location": f"s3://{lake.bucket}/lake"},
+        "in another bucket": {**other, "location": "s3://elsewhere/lake/t"},
+        "on the server's disk": {**other, "location": "file:///etc"},
+        "by a property": {
+            **other,
+            "location": f"s3://{lake.bucket}/lake/{namespace}/forged",
+            "properties": {"write.data.path": other["location"] + "/../.."},
+        },
+    }
+    for number, (how, metadata) in enumerate(forged.items()):
+        key = f"lake/{namespace}/forged/{number}.metadata.json"
+        s3.put_object(Bucket=lake.bucket, Key=key, Body=json.dumps(metadata).encode())
+        body = {"name": f"forged_{number}", "metadata-location": f"s3://{lake.bucket}/{key}"}
+        refused_body = answer(rest.post(f"/namespaces/{namespace}/register", json=body), 400)
+        assert refused_body["error"]["type"] == "BadRequestException", how
+
+
+def test_what_lies_outside_of_the_warehouse_is_not_read(lake: Lake, namespace: str) -> None:
+    """Elsewhere register told by its answer whether a file was there. The place is checked before anything is read."""
+    key = "outside/1.metadata.json"
+    lake.s3.client().put_object(Bucket=lake.bucket, Key=key, Body=b"{}")
+    answers = set()
+    for name in (key, "outside/none.metadata.json"):
+        body = {"name": "t", "metadata-location": f"s3://{lake.bucket}/{name}"}
+        error = answer(lake.rest().post(f"/namespaces/{namespace}/register", json=body), 400)["error"]
+        answers.add(error["message"].replace(name, "NAME"))
+    assert len(answers) == 1, answers
 
 
 def test_a_second_data_folder_is_vended_with_the_first(lake: Lake, namespace: str) -> None:
