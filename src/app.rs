@@ -35,7 +35,7 @@ impl App {
         let store: Arc<dyn Store> = Arc::new(open_store(&config)?);
         let clock = Clock::System;
         let documents = Documents::new(Storage::local(), config.cache.metadata_bytes);
-        let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, clock.clone()));
+        let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, clock.clone(), config.drop.retention()));
         let auth = AuthSettings { token_lifetime: config.auth.token_lifetime(), cache: config.auth.cache() };
         let authenticator = Arc::new(Authenticator::new(Arc::clone(&store), &config.tiers, clock.clone(), &auth));
         authenticator.prepare().await.context("cannot prepare the keys that sign tokens")?;

@@ -125,18 +125,24 @@ impl From<CatalogError> for ApiError {
             CatalogError::NoSuchWarehouse(_) | CatalogError::NoDefaultWarehouse => {
                 (StatusCode::NOT_FOUND, "NoSuchWarehouseException")
             }
-            CatalogError::NoSuchNamespace(_) => (StatusCode::NOT_FOUND, "NoSuchNamespaceException"),
-            CatalogError::NoSuchTable(_) => (StatusCode::NOT_FOUND, "NoSuchTableException"),
+            CatalogError::NoSuchNamespace(_) | CatalogError::RestoreWithoutNamespace(_) => {
+                (StatusCode::NOT_FOUND, "NoSuchNamespaceException")
+            }
+            CatalogError::NoSuchTable(_) | CatalogError::NoSuchDropped(_) => {
+                (StatusCode::NOT_FOUND, "NoSuchTableException")
+            }
             CatalogError::NoSuchView(_) => (StatusCode::NOT_FOUND, "NoSuchViewException"),
             CatalogError::NamespaceExists(_)
             | CatalogError::TableExists(_)
             | CatalogError::ViewExists(_)
             | CatalogError::NameTaken { .. }
-            | CatalogError::RenameTaken { .. } => (StatusCode::CONFLICT, "AlreadyExistsException"),
+            | CatalogError::RenameTaken { .. }
+            | CatalogError::RestoreTaken { .. } => (StatusCode::CONFLICT, "AlreadyExistsException"),
             CatalogError::NamespaceNotEmpty(_) => (StatusCode::CONFLICT, "NamespaceNotEmptyException"),
+            CatalogError::NotRestorable(_) => (StatusCode::CONFLICT, "NotRestorableException"),
             CatalogError::TableLimit(_) => (StatusCode::FORBIDDEN, "ForbiddenException"),
             CatalogError::PropertyConflict(_) => (StatusCode::UNPROCESSABLE_ENTITY, "UnprocessableEntityException"),
-            CatalogError::BadRequest(_) | CatalogError::LocationTaken(_) => {
+            CatalogError::BadRequest(_) | CatalogError::LocationTaken(_) | CatalogError::LocationHeld(_) => {
                 (StatusCode::BAD_REQUEST, "BadRequestException")
             }
             CatalogError::IllegalArgument(_) => (StatusCode::BAD_REQUEST, "IllegalArgumentException"),

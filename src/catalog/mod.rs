@@ -4,6 +4,7 @@
 //! in one atomic statement. No connection of the store is held while storage is waited for.
 
 mod commit;
+mod dropped;
 mod error;
 mod fate;
 mod namespaces;
@@ -17,6 +18,7 @@ mod views;
 mod warehouses;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidewater_core::document::TableMetadata;
 use tidewater_core::ids::TableId;
@@ -41,6 +43,7 @@ pub struct Catalog {
     warehouses: Warehouses,
     queues: Turns<TableId>,
     running: TaskTracker,
+    drop_retention: Duration,
 }
 
 /// A table as it stands: its document, and where its files may be, if that is allowed still.
@@ -65,9 +68,10 @@ pub enum CreatedTable {
 }
 
 impl Catalog {
-    /// A catalog that remembers in `store` and keeps its documents in `documents`.
+    /// A catalog that remembers in `store` and keeps its documents in `documents`. What is dropped can be restored for
+    /// `drop_retention`.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, documents: Documents, clock: Clock) -> Self {
+    pub fn new(store: Arc<dyn Store>, documents: Documents, clock: Clock, drop_retention: Duration) -> Self {
         Self {
             store,
             documents,
@@ -75,6 +79,7 @@ impl Catalog {
             warehouses: Warehouses::new(),
             queues: Turns::default(),
             running: TaskTracker::new(),
+            drop_retention,
         }
     }
 

@@ -16,6 +16,8 @@ use crate::store::faulty::{Fault, FaultyStore};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Organisation, StoreError, Warehouse};
 
+const WEEK: Duration = Duration::from_secs(7 * 86_400);
+
 struct Fixture {
     catalog: Arc<Catalog>,
     store: Arc<FaultyStore>,
@@ -61,7 +63,7 @@ impl Fixture {
         };
         store.warehouse_create(&warehouse).await.unwrap();
         let documents = Documents::new(Storage::local(), 1 << 20);
-        let catalog = Arc::new(Catalog::new(Arc::clone(&store) as Arc<dyn Store>, documents, Clock::System));
+        let catalog = Arc::new(Catalog::new(Arc::clone(&store) as Arc<dyn Store>, documents, Clock::System, WEEK));
         let warehouse = catalog.warehouse(organisation, None).await.unwrap();
         catalog.namespace_create(&warehouse, &namespace(), &std::collections::BTreeMap::new(), None).await.unwrap();
         catalog.table_create(&warehouse, &namespace(), create_request("t"), None, None).await.unwrap();

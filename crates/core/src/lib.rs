@@ -9,5 +9,6 @@ pub mod document;
 pub mod ids;
 pub mod limits;
 pub mod location;
+pub mod metrics;
 pub mod name;
 pub mod view;

@@ -126,7 +126,15 @@ pub(super) async fn create(
 ) -> Result<TableId> {
     let id = TableId(fresh_uuid());
     let location = location(id);
-    let new = NewTable { id, ident, kind, metadata_location: &document(0), location: &location, now_ms: NOW_MS };
+    let new = NewTable {
+        id,
+        ident,
+        kind,
+        metadata_location: &document(0),
+        location: &location,
+        takes_over: false,
+        now_ms: NOW_MS,
+    };
     store.table_create(place, &new, max_tables, None).await.map(|()| id)
 }
 

@@ -37,6 +37,7 @@ async fn furnish(store: &SqliteStore) -> (Place, TableIdent, TableId) {
         kind: TableKind::Table,
         metadata_location: "d0",
         location: "file:///lake/t/",
+        takes_over: false,
         now_ms: 0,
     };
     store.table_create(place, &new, None, None).await.unwrap();
@@ -128,11 +129,12 @@ async fn a_database_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_
     let store = opened(&folder);
     let (place, orders, id) = furnish(&store).await;
     drop(store);
-    let first_version = "DROP TABLE receipt; DELETE FROM refinery_schema_history WHERE version > 1";
+    let first_version = "DROP TABLE receipt; DROP TABLE dropped; DROP TABLE report; DELETE FROM refinery_schema_history WHERE version > 1";
     stranger(folder.path()).execute_batch(first_version).unwrap();
     let store = opened(&folder);
     assert_eq!(store.table_get(place, &orders).await.unwrap().map(|record| record.id), Some(id));
     assert_eq!(store.receipt_get(place.organisation, fresh_uuid(), 1).await.unwrap(), None);
+    assert_eq!(store.dropped_get(place, id).await.unwrap(), None);
 }
 
 fn error_of(path: &Path) -> OpenError {
