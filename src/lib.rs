@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod clock;
 pub mod config;
 pub mod idempotency;
+pub mod maintenance;
 pub mod metadata;
 pub mod sample;
 pub mod secret;

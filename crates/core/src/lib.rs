@@ -11,4 +11,5 @@ pub mod limits;
 pub mod location;
 pub mod metrics;
 pub mod name;
+pub mod purge;
 pub mod view;
