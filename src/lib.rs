@@ -11,6 +11,7 @@ pub mod config;
 pub mod idempotency;
 pub mod maintenance;
 pub mod metadata;
+pub mod reports;
 pub mod sample;
 pub mod secret;
 pub mod server;

@@ -12,6 +12,7 @@ use crate::auth::AuthError;
 use crate::catalog::CatalogError;
 use crate::idempotency::IdempotencyError;
 use crate::metadata::MetadataError;
+use crate::reports::TakeError;
 use crate::storage::StorageError;
 use crate::store::{Resource, StoreError};
 use crate::tenancy::quota::QuotaError;
@@ -190,6 +191,17 @@ impl From<AuthError> for ApiError {
             AuthError::Unavailable(error) => Self::unavailable(&error),
             AuthError::NoEntropy(error) => Self::internal(&error),
             error => Self::new(StatusCode::UNAUTHORIZED, "NotAuthorizedException", error.to_string()),
+        }
+    }
+}
+
+impl From<TakeError> for ApiError {
+    fn from(error: TakeError) -> Self {
+        match error {
+            TakeError::Malformed(_) => Self::bad_request(error.to_string()),
+            TakeError::TooLarge => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLargeException", error.to_string())
+            }
         }
     }
 }

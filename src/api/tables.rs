@@ -33,6 +33,10 @@ pub(super) struct Identifier {
 }
 
 impl Identifier {
+    pub(super) const fn new(namespace: Vec<String>, name: String) -> Self {
+        Self { namespace, name }
+    }
+
     pub(super) fn ident(&self) -> Result<TableIdent, ApiError> {
         let namespace = NamespaceIdent::new(&self.namespace);
         let ident = namespace.and_then(|namespace| TableIdent::new(namespace, &self.name));
@@ -173,7 +177,11 @@ pub(super) async fn drop(
 ) -> Result<StatusCode, ApiError> {
     let ident = PathParameters::of(&parts).table()?;
     if !scope.once.is_done() {
-        api.catalog.table_drop(&scope.warehouse, &ident, purge.is_requested()?, scope.once.receipt()).await?;
+        let purge = purge.is_requested()?;
+        api.catalog.table_drop(&scope.warehouse, &ident, purge, scope.once.receipt()).await?;
+        if purge && api.catalog.drop_retention().is_zero() {
+            api.maintenance.wake();
+        }
     }
     Ok(StatusCode::NO_CONTENT)
 }
