@@ -133,6 +133,7 @@ impl Catalog {
                 expected: &record.metadata_location,
                 new: &new.document.location,
                 location,
+                takes_over: true,
                 now_ms: self.clock.now_ms(),
             };
             match self.store.table_swap(warehouse.place, &swap, receipt).await {

@@ -41,7 +41,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         organisation: OrganisationArgument,
     },
-    /// Remove a warehouse that holds no namespace; its files stay
+    /// Remove a warehouse that holds no namespace and nothing dropped; its files stay
     Drop {
         /// Its name
         name: String,
@@ -126,7 +126,12 @@ fn explain(error: StoreError, organisation: &str, name: &str) -> anyhow::Error {
         StoreError::NotFound(Resource::Warehouse) => {
             anyhow!("organisation '{organisation}' has no warehouse '{name}': see `tidewater warehouse list`")
         }
-        StoreError::NotEmpty(_) => anyhow!("warehouse '{name}' still holds namespaces: drop those first"),
+        StoreError::NotEmpty(_) => {
+            anyhow!(
+                "warehouse '{name}' still holds namespaces, or dropped tables or views that can be restored: drop those, and \
+                 remove these (see `tidewater table dropped` and `tidewater view dropped`)"
+            )
+        }
         other => other.into(),
     }
 }

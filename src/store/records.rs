@@ -140,6 +140,8 @@ pub struct Swap<'a> {
     pub new: &'a str,
     /// Where the table's files are from now on, canonical.
     pub location: &'a str,
+    /// As of a [`NewTable`].
+    pub takes_over: bool,
     /// Now, in milliseconds since 1970.
     pub now_ms: i64,
 }

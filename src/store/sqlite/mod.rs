@@ -330,11 +330,11 @@ impl Store for SqliteStore {
     }
 
     async fn table_swap(&self, place: Place, swap: &Swap<'_>, receipt: Option<&Receipt>) -> Result<()> {
-        let (id, now_ms) = (swap.id, swap.now_ms);
+        let (id, takes_over, now_ms) = (swap.id, swap.takes_over, swap.now_ms);
         let [expected, new, location] = [swap.expected, swap.new, swap.location].map(str::to_owned);
         let document = receipt.map(|_| new.clone());
         let work = move |connection: &Connection| {
-            let swap = Swap { id, expected: &expected, new: &new, location: &location, now_ms };
+            let swap = Swap { id, expected: &expected, new: &new, location: &location, takes_over, now_ms };
             tables::table_swap(connection, place, &swap)
         };
         self.change(place.organisation, receipt, work, move |()| at(document.as_deref())).await

@@ -169,6 +169,9 @@ pub(super) fn table_list(
 /// An error undoes what was done before it.
 pub(super) fn table_swap(connection: &Connection, place: Place, swap: &Swap<'_>) -> Result<()> {
     let moves = move_pointer(connection, place, swap)?;
+    if moves && swap.takes_over {
+        take_over(connection, place, TableKind::Table, swap.location)?;
+    }
     if moves { check_location_is_free(connection, place, swap.id, swap.location) } else { Ok(()) }
 }
 

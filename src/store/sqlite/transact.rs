@@ -40,7 +40,8 @@ fn make(connection: &Connection, place: Place, change: &TableChange) -> Result<b
             Ok(true)
         }
         TableChange::Swap { id, expected, new, location, now_ms } => {
-            move_pointer(connection, place, &Swap { id: *id, expected, new, location, now_ms: *now_ms })
+            let (takes_over, now_ms) = (false, *now_ms);
+            move_pointer(connection, place, &Swap { id: *id, expected, new, location, takes_over, now_ms })
         }
         TableChange::Keep { id, expected } => check_pointer(connection, place, *id, expected).map(|()| false),
     }

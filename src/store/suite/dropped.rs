@@ -145,7 +145,14 @@ pub(in crate::store) async fn a_dropped_location_stays_taken(store: Subject) {
             create_at(&store, place, &new, overlapping, false).await,
             StoreError::LocationHeld | StoreError::LocationTaken
         );
-        let to = Swap { id: mover, expected: &document(0), new: &document(1), location: overlapping, now_ms: NOW_MS };
+        let to = Swap {
+            id: mover,
+            expected: &document(0),
+            new: &document(1),
+            location: overlapping,
+            takes_over: false,
+            now_ms: NOW_MS,
+        };
         assert_refused!(store.table_swap(place, &to, None).await, StoreError::LocationHeld | StoreError::LocationTaken);
     }
     assert_refused!(create_at(&store, place, &new, &held, false).await, StoreError::LocationHeld);
@@ -174,6 +181,15 @@ pub(in crate::store) async fn what_is_registered_again_takes_the_place_of_what_w
     assert_refused!(inside, StoreError::LocationHeld);
     assert_refused!(create_at(&store, place, &orders, &location(view), true).await, StoreError::LocationHeld);
     create_at(&store, place, &orders, &location(id), true).await.unwrap();
+    assert_eq!(listed(&store, place).await, [view]);
+    // In the place of a table that is there, too.
+    let other = ident(&sales, "other");
+    let gone = stored_table(&store, place, &other).await;
+    dropped(&store, place, &other, false).await;
+    let into = stored_table(&store, place, &other).await;
+    let (expected, new, at) = (document(0), document(1), location(gone));
+    let swap = Swap { id: into, expected: &expected, new: &new, location: &at, takes_over: true, now_ms: NOW_MS };
+    store.table_swap(place, &swap, None).await.unwrap();
     assert_eq!(listed(&store, place).await, [view]);
 
     // Not when its files have begun to go.

@@ -33,7 +33,7 @@ async fn kept(store: &Subject, place: Place, receipt: &Receipt) -> Option<Answer
 
 async fn keyed_swap(store: &Subject, place: Place, id: TableId, to: usize, receipt: &Receipt) -> Result<()> {
     let (expected, new) = (document(to - 1), document(to));
-    let swap = Swap { id, expected: &expected, new: &new, location: &location(id), now_ms: NOW_MS };
+    let swap = Swap { id, expected: &expected, new: &new, location: &location(id), takes_over: false, now_ms: NOW_MS };
     store.table_swap(place, &swap, Some(receipt)).await
 }
 

@@ -247,10 +247,11 @@ pub(in crate::store) async fn long_locations_are_kept_whole(store: Subject) {
     // Longer than a page of any database; a swap may also move where the files are.
     let deep = format!("s3://bucket/{}/", "vägen/".repeat(3_000));
     let new = format!("{deep}metadata/00001.metadata.json");
-    let there = Swap { id, expected: &document(0), new: &new, location: &deep, now_ms: NOW_MS };
+    let there = Swap { id, expected: &document(0), new: &new, location: &deep, takes_over: false, now_ms: NOW_MS };
     store.table_swap(place, &there, None).await.unwrap();
     assert_eq!(pointer(&store, place, &orders).await, new);
-    let back = Swap { id, expected: &new, new: &document(2), location: "s3://bucket/t/", now_ms: NOW_MS };
+    let back =
+        Swap { id, expected: &new, new: &document(2), location: "s3://bucket/t/", takes_over: false, now_ms: NOW_MS };
     store.table_swap(place, &back, None).await.unwrap();
     assert_eq!(pointer(&store, place, &orders).await, document(2));
 }
@@ -273,7 +274,8 @@ pub(in crate::store) async fn a_location_belongs_to_one_table(store: Subject) {
     }
     let beside = at(&other, "s3://bucket/lake/orders2").await.unwrap();
     let (expected, new) = (document(0), document(1));
-    let into = |location| Swap { id: beside, expected: &expected, new: &new, location, now_ms: NOW_MS };
+    let into =
+        |location| Swap { id: beside, expected: &expected, new: &new, location, takes_over: false, now_ms: NOW_MS };
     let refused = store.table_swap(place, &into("s3://bucket/lake/orders/inner"), None).await;
     assert!(matches!(refused, Err(StoreError::LocationTaken)), "{refused:?}");
     assert_eq!(pointer(&store, place, &other).await, document(0), "nothing was changed");

@@ -45,7 +45,7 @@ async fn furnish(store: &SqliteStore) -> (Place, TableIdent, TableId) {
 }
 
 async fn swap(store: &SqliteStore, place: Place, id: TableId, expected: &str, new: &str) {
-    let swap = Swap { id, expected, new, location: "file:///lake/t/", now_ms: 1 };
+    let swap = Swap { id, expected, new, location: "file:///lake/t/", takes_over: false, now_ms: 1 };
     store.table_swap(place, &swap, None).await.unwrap();
 }
 
