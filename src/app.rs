@@ -9,17 +9,20 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{Api, ApiService, HeaderCase};
 use crate::auth::{AuthSettings, Authenticator};
-use crate::catalog::{Catalog, StorageAccess};
+use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::idempotency::Idempotency;
+use crate::maintenance::Maintenance;
 use crate::metadata::Documents;
+use crate::reports::Reports;
 use crate::sealing::KeySource;
 use crate::server::Server;
 use crate::storage::Budget;
-use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
+use crate::store::{ReportLimits, Store};
 use crate::tenancy::quota::Quota;
+use crate::warehouse::StorageAccess;
 
 /// A catalog that is ready to serve.
 pub struct App {
@@ -36,8 +39,10 @@ impl App {
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let store: Arc<dyn Store> = Arc::new(open_store(&config)?);
         let clock = Clock::System;
+        let access = storage_access(&config);
         let documents = Documents::new(config.cache.metadata_bytes);
-        let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, storage_access(&config), clock.clone()));
+        let retention = config.drop.retention();
+        let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, access.clone(), clock.clone(), retention));
         let auth = AuthSettings { token_lifetime: config.auth.token_lifetime(), cache: config.auth.cache() };
         let authenticator = Arc::new(Authenticator::new(Arc::clone(&store), &config.tiers, clock.clone(), &auth));
         authenticator.prepare().await.context("cannot prepare the keys that sign tokens")?;
@@ -50,6 +55,8 @@ impl App {
                 clock.clone(),
                 config.api.idempotency_key_lifetime(),
             )),
+            maintenance: Arc::new(Maintenance::new(Arc::clone(&store), access, clock.clone())),
+            reports: Arc::new(reports(&config, &store, &clock)),
             store,
             clock,
             settings: config.api.clone(),
@@ -88,6 +95,18 @@ impl App {
         &self.api.store
     }
 
+    /// What is done in the background, for use in this process.
+    #[must_use]
+    pub fn maintenance(&self) -> &Arc<Maintenance> {
+        &self.api.maintenance
+    }
+
+    /// The reports of clients, for use in this process.
+    #[must_use]
+    pub fn reports(&self) -> &Arc<Reports> {
+        &self.api.reports
+    }
+
     /// Serves until `shutdown` ends. Then it takes no more, ends what was begun, and writes down what it had in memory.
     ///
     /// # Errors
@@ -101,11 +120,17 @@ impl App {
         let keys = tokio::spawn(async move { authenticator.run(no_sign_in.cancelled()).await });
         let usage = tokio::spawn(async move { quota.run(no_request.cancelled()).await });
         let receipts = tokio::spawn(async move { idempotency.run(no_change.cancelled()).await });
+        let (maintenance, reports) = (Arc::clone(&api.maintenance), Arc::clone(&api.reports));
+        let (no_drop, no_report) = (served.clone(), served.clone());
+        let maintenance = tokio::spawn(async move { maintenance.run(no_drop.cancelled()).await });
+        let reports = tokio::spawn(async move { reports.run(no_report.cancelled()).await });
         server.serve(shutdown, api.settings.shutdown_grace()).await;
         api.catalog.finish().await;
         served.cancel();
         keys.await.context("the task that writes when keys were used has failed")?;
         receipts.await.context("the task that removes expired answers has failed")?;
+        maintenance.await.context("the task that sees to what was dropped has failed")?;
+        reports.await.context("the task that writes metrics reports has failed")?;
         usage.await.context("the task that writes usage has failed")
     }
 }
@@ -128,6 +153,14 @@ pub fn storage_access(config: &Config) -> StorageAccess {
         hedge_after: Duration::from_millis(settings.hedge_after_ms),
     };
     StorageAccess { keys, budget }
+}
+
+fn reports(config: &Config, store: &Arc<dyn Store>, clock: &Clock) -> Reports {
+    let limits = ReportLimits {
+        per_table: config.metrics.reports_per_table,
+        per_organisation: config.metrics.reports_per_organisation,
+    };
+    Reports::new(Arc::clone(store), clock.clone(), limits, config.metrics.retention())
 }
 
 /// Opens the store that the configuration names.

@@ -16,8 +16,8 @@ use super::error::ApiError;
 use super::idempotency::Once;
 use super::path::PathParameters;
 use crate::auth::Caller;
-use crate::catalog::OpenWarehouse;
 use crate::tenancy::quota::{Budget, QuotaError};
+use crate::warehouse::OpenWarehouse;
 
 /// Lets a request through that is signed in and within its organisation's limits, and says in the answer what is left.
 pub(super) async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
@@ -79,6 +79,13 @@ pub(super) struct Read;
 /// To change.
 pub(super) struct Write;
 
+/// To administer the organisation.
+pub(super) struct Administer;
+
+impl Permission for Administer {
+    const ACTION: Action = Action::Administer;
+}
+
 impl Permission for Read {
     const ACTION: Action = Action::Read;
 }
@@ -100,8 +107,9 @@ impl<P: Permission> FromRequestParts<Arc<Api>> for Allowed<P> {
         let caller = parts.extensions.get::<Arc<Caller>>().cloned();
         let caller = caller.ok_or_else(|| ApiError::internal(&"a route is not behind authentication"))?;
         if !caller.role().allows(P::ACTION) {
+            let enough = if P::ACTION == Action::Administer { "'admin'" } else { "'writer' or 'admin'" };
             return Err(ApiError::forbidden(format!(
-                "Your key's role is '{}', which does not allow this: use a key with the role 'writer' or 'admin'",
+                "Your key's role is '{}', which does not allow this: use a key with the role {enough}",
                 caller.role()
             )));
         }
@@ -123,7 +131,8 @@ impl<P: Permission> FromRequestParts<Arc<Api>> for Scope<P> {
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
         let Allowed { caller, .. } = Allowed::<P>::from_request_parts(parts, api).await?;
-        let prefix = PathParameters::of(parts).get("prefix")?;
+        let path = PathParameters::of(parts);
+        let prefix = path.get("prefix")?.or(path.get("warehouse")?);
         let warehouse = api.catalog.warehouse(caller.organisation(), prefix.as_deref()).await?;
         let once = parts.extensions.get::<Once>().cloned().unwrap_or_default();
         Ok(Self { caller, warehouse, once, permission: PhantomData })

@@ -12,6 +12,7 @@ use crate::auth::AuthError;
 use crate::catalog::CatalogError;
 use crate::idempotency::IdempotencyError;
 use crate::metadata::MetadataError;
+use crate::reports::TakeError;
 use crate::storage::StorageError;
 use crate::store::{Resource, StoreError};
 use crate::tenancy::quota::QuotaError;
@@ -146,18 +147,24 @@ impl From<CatalogError> for ApiError {
             CatalogError::NoSuchWarehouse(_) | CatalogError::NoDefaultWarehouse => {
                 (StatusCode::NOT_FOUND, "NoSuchWarehouseException")
             }
-            CatalogError::NoSuchNamespace(_) => (StatusCode::NOT_FOUND, "NoSuchNamespaceException"),
-            CatalogError::NoSuchTable(_) => (StatusCode::NOT_FOUND, "NoSuchTableException"),
+            CatalogError::NoSuchNamespace(_) | CatalogError::RestoreWithoutNamespace(_) => {
+                (StatusCode::NOT_FOUND, "NoSuchNamespaceException")
+            }
+            CatalogError::NoSuchTable(_) | CatalogError::NoSuchDropped(_) => {
+                (StatusCode::NOT_FOUND, "NoSuchTableException")
+            }
             CatalogError::NoSuchView(_) => (StatusCode::NOT_FOUND, "NoSuchViewException"),
             CatalogError::NamespaceExists(_)
             | CatalogError::TableExists(_)
             | CatalogError::ViewExists(_)
             | CatalogError::NameTaken { .. }
-            | CatalogError::RenameTaken { .. } => (StatusCode::CONFLICT, "AlreadyExistsException"),
+            | CatalogError::RenameTaken { .. }
+            | CatalogError::RestoreTaken { .. } => (StatusCode::CONFLICT, "AlreadyExistsException"),
             CatalogError::NamespaceNotEmpty(_) => (StatusCode::CONFLICT, "NamespaceNotEmptyException"),
+            CatalogError::NotRestorable(_) => (StatusCode::CONFLICT, "NotRestorableException"),
             CatalogError::TableLimit(_) => (StatusCode::FORBIDDEN, "ForbiddenException"),
             CatalogError::PropertyConflict(_) => (StatusCode::UNPROCESSABLE_ENTITY, "UnprocessableEntityException"),
-            CatalogError::BadRequest(_) | CatalogError::LocationTaken(_) => {
+            CatalogError::BadRequest(_) | CatalogError::LocationTaken(_) | CatalogError::LocationHeld(_) => {
                 (StatusCode::BAD_REQUEST, "BadRequestException")
             }
             CatalogError::IllegalArgument(_) => (StatusCode::BAD_REQUEST, "IllegalArgumentException"),
@@ -219,6 +226,17 @@ impl From<AuthError> for ApiError {
             AuthError::Unavailable(error) => Self::unavailable(&error),
             AuthError::NoEntropy(error) => Self::internal(&error),
             error => Self::new(StatusCode::UNAUTHORIZED, "NotAuthorizedException", error.to_string()),
+        }
+    }
+}
+
+impl From<TakeError> for ApiError {
+    fn from(error: TakeError) -> Self {
+        match error {
+            TakeError::Malformed(_) => Self::bad_request(error.to_string()),
+            TakeError::TooLarge => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLargeException", error.to_string())
+            }
         }
     }
 }

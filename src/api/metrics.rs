@@ -1,19 +1,29 @@
-//! `POST .../tables/{table}/metrics`: clients report what a scan or commit cost them.
+//! `POST .../tables/{table}/metrics`: clients report what a scan or commit cost them; and what they reported, for an admin.
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tidewater_core::ids::TableId;
+use tidewater_core::metrics::ReportKind;
+use uuid::Uuid;
 
 use super::Api;
-use super::body::Body;
-use super::caller::{Read, Scope};
+use super::body::{Body, Parameters};
+use super::caller::{Administer, Read, Scope};
 use super::error::ApiError;
+use super::management::{TimedPaging, namespace_parameter, token_before};
+use super::namespaces::levels;
 use super::path::PathParameters;
+use super::tables::Identifier;
+use crate::store::{KeptReport, Moment, ReportFilter, StoreError};
+use tidewater_core::name::TableIdent;
 
-/// Accepts a report on a table that exists.
+/// Takes a report on a table that exists.
 pub(super) async fn report(
     State(api): State<Arc<Api>>,
     scope: Scope<Read>,
@@ -21,8 +31,86 @@ pub(super) async fn report(
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     let ident = PathParameters::of(&parts).table()?;
-    let report: Map<String, Value> = body.json()?;
     let record = api.catalog.table_record(&scope.warehouse, &ident).await?;
-    tracing::debug!(table = %record.id, kind = ?report.get("report-type"), "a client reports metrics");
+    api.reports.take(scope.warehouse.place, record.id, &body.0)?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Which reports are wanted.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Wanted {
+    namespace: Option<String>,
+    table: Option<String>,
+    table_id: Option<String>,
+    report_type: Option<String>,
+    since: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct ReportList {
+    next_page_token: Option<String>,
+    reports: Vec<ReportEntry>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct ReportEntry {
+    id: Uuid,
+    table_id: TableId,
+    identifier: Option<Identifier>,
+    received_ms: i64,
+    report: Box<RawValue>,
+}
+
+/// What clients reported on the tables of a warehouse, the newest first.
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    scope: Scope<Administer>,
+    Parameters(paging): Parameters<TimedPaging>,
+    Parameters(wanted): Parameters<Wanted>,
+) -> Result<Json<ReportList>, ApiError> {
+    let page = paging.request(api.settings.default_page_size)?;
+    let filter = filter(&api, &scope, &wanted).await?;
+    let found = api.store.report_list(scope.warehouse.place, &filter, &page).await?;
+    let last = found.items.last().filter(|_| found.more);
+    let next_page_token = last.map(|last| token_before(Moment { at_ms: last.report.at_ms, id: last.report.id }));
+    let reports = found.items.into_iter().map(entry).collect::<Result<_, _>>()?;
+    Ok(Json(ReportList { next_page_token, reports }))
+}
+
+async fn filter(api: &Api, scope: &Scope<Administer>, wanted: &Wanted) -> Result<ReportFilter, ApiError> {
+    let table = match (&wanted.table_id, &wanted.namespace, &wanted.table) {
+        (None, None, None) => None,
+        (Some(id), None, None) => {
+            let id: TableId = id.parse().map_err(|_| ApiError::bad_request("table-id must be a UUID"))?;
+            Some(id)
+        }
+        (None, Some(namespace), Some(name)) => {
+            let ident = TableIdent::new(namespace_parameter(namespace)?, name);
+            let ident = ident.map_err(|error| ApiError::bad_request(error.to_string()))?;
+            Some(api.catalog.table_record(&scope.warehouse, &ident).await?.id)
+        }
+        _ => return Err(ApiError::bad_request("Name a table by namespace and table, or by table-id alone")),
+    };
+    let kind = wanted.report_type.as_deref().map(str::parse::<ReportKind>).transpose();
+    let since = wanted.since.as_deref().map(str::parse::<i64>).transpose();
+    Ok(ReportFilter {
+        table,
+        kind: kind.map_err(|error| ApiError::bad_request(error.to_string()))?,
+        since_ms: since.map_err(|_| ApiError::bad_request("since must be a time in milliseconds since 1970"))?,
+    })
+}
+
+fn entry(kept: KeptReport) -> Result<ReportEntry, ApiError> {
+    let KeptReport { report, ident } = kept;
+    let corrupt = |error: serde_json::Error| StoreError::Corrupt(format!("report.body: {error}"));
+    Ok(ReportEntry {
+        id: report.id,
+        table_id: report.table,
+        identifier: ident.map(|ident| Identifier::new(levels(&ident.namespace), ident.name().to_owned())),
+        received_ms: report.at_ms,
+        report: RawValue::from_string(report.body).map_err(corrupt)?,
+    })
 }

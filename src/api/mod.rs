@@ -13,6 +13,7 @@ mod health;
 mod idempotency;
 mod leftover;
 mod load_result;
+mod management;
 mod metrics;
 mod namespaces;
 mod oauth;
@@ -33,6 +34,8 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::ApiConfig;
 use crate::idempotency::Idempotency;
+use crate::maintenance::Maintenance;
+use crate::reports::Reports;
 use crate::store::Store;
 use crate::tenancy::quota::Quota;
 
@@ -49,7 +52,11 @@ pub struct Api {
     pub quota: Arc<Quota>,
     /// What was answered to requests that may be repeated.
     pub idempotency: Arc<Idempotency>,
-    /// For `GET /health`.
+    /// What is done in the background.
+    pub maintenance: Arc<Maintenance>,
+    /// What clients report of scans and commits.
+    pub reports: Arc<Reports>,
+    /// For `GET /health`, and what was reported.
     pub store: Arc<dyn Store>,
     /// What time it is.
     pub clock: Clock,

@@ -17,7 +17,7 @@ use super::entity_tag::EntityTag;
 use super::error::ApiError;
 
 /// The first is the document, to which the others add.
-const PARTS: [&str; 7] = [
+const PARTS: [&str; 8] = [
     include_str!("openapi/document.json"),
     include_str!("openapi/configuration.json"),
     include_str!("openapi/namespaces.json"),
@@ -25,6 +25,7 @@ const PARTS: [&str; 7] = [
     include_str!("openapi/commits.json"),
     include_str!("openapi/metadata.json"),
     include_str!("openapi/views.json"),
+    include_str!("openapi/management.json"),
 ];
 
 const EVERY_OPERATION: &str = include_str!("openapi/every_operation.json");

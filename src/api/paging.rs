@@ -9,7 +9,7 @@ use super::error::ApiError;
 use crate::store::PageRequest;
 
 /// The largest page that is given, whatever is asked for.
-const MAX_PAGE_SIZE: u32 = 10_000;
+pub(super) const MAX_PAGE_SIZE: u32 = 10_000;
 
 /// The parameters of a list.
 #[derive(Debug, Default, Deserialize)]

@@ -32,6 +32,10 @@ pub(super) struct Identifier {
 }
 
 impl Identifier {
+    pub(super) const fn new(namespace: Vec<String>, name: String) -> Self {
+        Self { namespace, name }
+    }
+
     pub(super) fn ident(&self) -> Result<TableIdent, ApiError> {
         let namespace = NamespaceIdent::new(&self.namespace);
         let ident = namespace.and_then(|namespace| TableIdent::new(namespace, &self.name));
@@ -59,6 +63,33 @@ impl TableList {
 #[derive(Deserialize)]
 pub(super) struct Wanted {
     snapshots: Option<String>,
+}
+
+/// Whether files are to be removed.
+#[derive(Deserialize)]
+pub(super) struct Purge {
+    #[serde(rename = "purgeRequested")]
+    requested: Option<String>,
+}
+
+impl Purge {
+    /// What is asked for, if anything is. Clients send it in any case: PyIceberg `False`, others `false`.
+    ///
+    /// # Errors
+    /// 400 when it is neither true nor false.
+    pub(super) fn requested(&self) -> Result<Option<bool>, ApiError> {
+        match self.requested.as_deref() {
+            None => Ok(None),
+            Some(text) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
+            Some(text) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
+            Some(_) => Err(ApiError::bad_request("purgeRequested must be true or false")),
+        }
+    }
+
+    /// Whether they are; not, unless it is said.
+    fn is_requested(&self) -> Result<bool, ApiError> {
+        self.requested().map(|requested| requested.unwrap_or(false))
+    }
 }
 
 #[derive(Deserialize)]
@@ -148,10 +179,15 @@ pub(super) async fn drop(
     State(api): State<Arc<Api>>,
     scope: Scope<Write>,
     parts: Parts,
+    Parameters(purge): Parameters<Purge>,
 ) -> Result<StatusCode, ApiError> {
     let ident = PathParameters::of(&parts).table()?;
     if !scope.once.is_done() {
-        api.catalog.table_drop(&scope.warehouse, &ident, scope.once.receipt()).await?;
+        let purge = purge.is_requested()?;
+        api.catalog.table_drop(&scope.warehouse, &ident, purge, scope.once.receipt()).await?;
+        if purge && api.catalog.drop_retention().is_zero() {
+            api.maintenance.wake();
+        }
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -91,6 +91,7 @@ impl Catalog {
             expected: &record.metadata_location,
             new: &document.location,
             location: locations.table().as_str(),
+            takes_over: false,
             now_ms,
         };
         let fate = match self.store.table_swap(warehouse.place, &swap, receipt).await {

@@ -1,6 +1,7 @@
 //! What can go wrong in a catalog. Each kind says what happened; `api/error.rs` says what that is in HTTP.
 
 use tidewater_core::commit::CommitError;
+use tidewater_core::ids::TableId;
 use tidewater_core::name::{NameError, NamespaceIdent, TableIdent};
 
 use crate::metadata::MetadataError;
@@ -63,6 +64,34 @@ pub enum CatalogError {
     /// Its files would lie at, inside or around another's.
     #[error("The location of {0} overlaps that of another table or view: choose another, or none")]
     LocationTaken(TableIdent),
+    /// Its files would lie at, inside or around those of one that was dropped and can be restored.
+    #[error(
+        "The location of {0} overlaps that of a dropped table or view, whose files are kept: choose another location, or \
+         none; or let an administrator restore it or remove it for good"
+    )]
+    LocationHeld(TableIdent),
+    /// Nothing was dropped under that id, or it is gone for good.
+    #[error("Nothing that was dropped has the id {0}, or it is gone for good: list what was dropped")]
+    NoSuchDropped(TableId),
+    /// Its time is over, or its files are being removed.
+    #[error(
+        "What was dropped under the id {0} can no longer be restored: its time is over, or its files are being removed"
+    )]
+    NotRestorable(TableId),
+    /// What was dropped is to have a name that is taken.
+    #[error("Cannot restore {ident}: {} with same name already exists. Restore it under another name", title(*taken_by))]
+    RestoreTaken {
+        /// The name.
+        ident: TableIdent,
+        /// What has it.
+        taken_by: TableKind,
+    },
+    /// What was dropped is to be in a namespace that is not there.
+    #[error(
+        "Cannot restore {0}: Namespace does not exist: {ns}. Create it, or restore under a name in another namespace",
+        ns = .0.namespace
+    )]
+    RestoreWithoutNamespace(TableIdent),
     /// The tier allows no more tables and views.
     #[error("Your tier includes {0} tables and views, and you have as many: drop one, or move to a higher tier")]
     TableLimit(u64),
@@ -177,6 +206,7 @@ fn of(kind: TableKind, ident: &TableIdent, error: StoreError) -> CatalogError {
         StoreError::AlreadyExists(taken_by) => taken(kind, kind_of(taken_by), ident),
         StoreError::LimitReached { limit } => CatalogError::TableLimit(limit),
         StoreError::LocationTaken => CatalogError::LocationTaken(ident.clone()),
+        StoreError::LocationHeld => CatalogError::LocationHeld(ident.clone()),
         other => CatalogError::Store(other),
     }
 }

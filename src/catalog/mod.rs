@@ -4,6 +4,7 @@
 //! in one atomic statement. No connection of the store is held while storage is waited for.
 
 mod commit;
+mod dropped;
 mod error;
 mod fate;
 mod namespaces;
@@ -18,15 +19,16 @@ mod warehouse_check;
 mod warehouses;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidewater_core::document::TableMetadata;
 use tidewater_core::ids::TableId;
 use tidewater_core::view::ViewMetadata;
 use tokio_util::task::TaskTracker;
 
+use crate::warehouse::{OpenWarehouse, StorageAccess};
 pub use error::CatalogError;
 pub use warehouse_check::{CheckStep, warehouse_check};
-pub use warehouses::{OpenWarehouse, StorageAccess, WarehouseError};
 
 use crate::clock::Clock;
 use crate::metadata::{Document, Documents};
@@ -44,6 +46,7 @@ pub struct Catalog {
     vending: Vending,
     queues: Turns<TableId>,
     running: TaskTracker,
+    drop_retention: Duration,
 }
 
 /// A table as it stands: its document, and where its files may be, if that is allowed still.
@@ -68,9 +71,16 @@ pub enum CreatedTable {
 }
 
 impl Catalog {
-    /// A catalog that remembers in `store` and keeps its documents in `documents`.
+    /// A catalog that remembers in `store` and keeps its documents in `documents`. What is dropped can be restored for
+    /// `drop_retention`.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, documents: Documents, access: StorageAccess, clock: Clock) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        documents: Documents,
+        access: StorageAccess,
+        clock: Clock,
+        drop_retention: Duration,
+    ) -> Self {
         Self {
             store,
             documents,
@@ -79,6 +89,7 @@ impl Catalog {
             warehouses: Warehouses::new(access),
             queues: Turns::default(),
             running: TaskTracker::new(),
+            drop_retention,
         }
     }
 

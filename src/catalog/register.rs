@@ -54,6 +54,7 @@ impl Catalog {
                 kind: TableKind::Table,
                 metadata_location: &loaded.document.location,
                 location,
+                takes_over: true,
                 now_ms: catalog.clock.now_ms(),
             };
             match catalog.store.table_create(warehouse.place, &new, max_tables, receipt.as_ref()).await {
@@ -85,7 +86,8 @@ impl Catalog {
             let turn = catalog.queues.enter(record.id).await;
             let record = if turn.waited { catalog.table_record(&warehouse, &ident).await? } else { record };
             let document = catalog.documents.get(&warehouse.storage, &record.metadata_location).await?;
-            let dropped = catalog.store.table_drop(warehouse.place, &ident, TableKind::Table, receipt.as_ref()).await;
+            let dropped =
+                catalog.store.table_drop(warehouse.place, &ident, TableKind::Table, None, receipt.as_ref()).await;
             let dropped = dropped.map_err(of_table(&ident))?;
             if dropped.metadata_location == document.location {
                 return Ok(document);
@@ -131,6 +133,7 @@ impl Catalog {
                 expected: &record.metadata_location,
                 new: &new.document.location,
                 location,
+                takes_over: true,
                 now_ms: self.clock.now_ms(),
             };
             match self.store.table_swap(warehouse.place, &swap, receipt).await {

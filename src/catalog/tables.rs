@@ -126,7 +126,8 @@ impl Catalog {
         renamed.map_err(of_rename(TableKind::Table, from, to))
     }
 
-    /// Removes a table from the catalog. Its files stay.
+    /// Drops a table: its name is free. It can be restored for a time; after that its files go if `purge` is set, and
+    /// stay otherwise.
     ///
     /// # Errors
     /// `NoSuchTable`.
@@ -134,9 +135,11 @@ impl Catalog {
         &self,
         warehouse: &OpenWarehouse,
         ident: &TableIdent,
+        purge: bool,
         receipt: Option<&Receipt>,
     ) -> Result<(), CatalogError> {
-        let dropped = self.store.table_drop(warehouse.place, ident, TableKind::Table, receipt).await;
+        let terms = self.drop_terms(purge);
+        let dropped = self.store.table_drop(warehouse.place, ident, TableKind::Table, terms.as_ref(), receipt).await;
         dropped.map(|_| ()).map_err(of_table(ident))
     }
 
@@ -185,6 +188,7 @@ impl Catalog {
             kind: TableKind::Table,
             metadata_location: &document.location,
             location: locations.table().as_str(),
+            takes_over: false,
             now_ms: self.clock.now_ms(),
         };
         match self.store.table_create(warehouse.place, &new, max_tables, receipt).await {

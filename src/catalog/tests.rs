@@ -15,6 +15,8 @@ use crate::store::faulty::{Fault, FaultyStore};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Organisation, StoreError, Warehouse, WarehouseStorage};
 
+const WEEK: Duration = Duration::from_secs(7 * 86_400);
+
 struct Fixture {
     catalog: Arc<Catalog>,
     store: Arc<FaultyStore>,
@@ -61,12 +63,9 @@ impl Fixture {
         };
         store.warehouse_create(&warehouse).await.unwrap();
         let documents = Documents::new(1 << 20);
-        let catalog = Arc::new(Catalog::new(
-            Arc::clone(&store) as Arc<dyn Store>,
-            documents,
-            crate::app::storage_access(&crate::config::Config::default()),
-            Clock::System,
-        ));
+        let access = crate::app::storage_access(&crate::config::Config::default());
+        let catalog =
+            Arc::new(Catalog::new(Arc::clone(&store) as Arc<dyn Store>, documents, access, Clock::System, WEEK));
         let warehouse = catalog.warehouse(organisation, None).await.unwrap();
         catalog.namespace_create(&warehouse, &namespace(), &std::collections::BTreeMap::new(), None).await.unwrap();
         catalog.table_create(&warehouse, &namespace(), create_request("t"), None, None).await.unwrap();

@@ -76,6 +76,7 @@ impl Catalog {
             expected: &record.metadata_location,
             new: &document.location,
             location: locations.table().as_str(),
+            takes_over: false,
             now_ms,
         };
         match self.store.table_swap(warehouse.place, &swap, receipt).await {

@@ -19,6 +19,7 @@ use crate::vending::{LocationRefused, ValidLocations};
 struct NewView<'a> {
     id: TableId,
     document: &'a LoadedView,
+    registered: bool,
     max_tables: Option<u64>,
     receipt: Option<&'a Receipt>,
 }
@@ -94,7 +95,7 @@ impl Catalog {
             // Before it is written anywhere.
             ValidLocations::of_view(&view, &warehouse.root)?;
             let document = catalog.write_document(&warehouse, view, None).await?;
-            let new = NewView { id, document: &document, max_tables, receipt: receipt.as_ref() };
+            let new = NewView { id, document: &document, registered: false, max_tables, receipt: receipt.as_ref() };
             let added = catalog.view_add(&warehouse, &ident, &new).await;
             if added.as_ref().is_err_and(nothing_was_added) {
                 catalog.documents.discard(&warehouse.storage, &document).await;
@@ -133,7 +134,7 @@ impl Catalog {
                 MetadataError::Unreadable { .. } => CatalogError::BadRequest(error.to_string()),
                 other => other.into(),
             })?;
-            let new = NewView { id, document: &document, max_tables, receipt: receipt.as_ref() };
+            let new = NewView { id, document: &document, registered: true, max_tables, receipt: receipt.as_ref() };
             catalog.view_add(&warehouse, &ident, &new).await?;
             Ok(document)
         })
@@ -155,7 +156,7 @@ impl Catalog {
         renamed.map_err(of_rename(TableKind::View, from, to))
     }
 
-    /// Removes a view from the catalog. Its files stay.
+    /// Drops a view: its name is free. It can be restored for a time. Its files stay.
     ///
     /// # Errors
     /// `NoSuchView`.
@@ -165,7 +166,8 @@ impl Catalog {
         ident: &TableIdent,
         receipt: Option<&Receipt>,
     ) -> Result<(), CatalogError> {
-        let dropped = self.store.table_drop(warehouse.place, ident, TableKind::View, receipt).await;
+        let terms = self.drop_terms(false);
+        let dropped = self.store.table_drop(warehouse.place, ident, TableKind::View, terms.as_ref(), receipt).await;
         dropped.map(|_| ()).map_err(of_view(ident))
     }
 
@@ -183,6 +185,7 @@ impl Catalog {
             kind: TableKind::View,
             metadata_location: &new.document.location,
             location: locations.table().as_str(),
+            takes_over: new.registered,
             now_ms: self.clock.now_ms(),
         };
         match self.store.table_create(warehouse.place, &table, new.max_tables, new.receipt).await {

@@ -1,11 +1,13 @@
 //! The command line: one file per command. Each parses, asks the store or the catalog, and prints; no rule is here.
 
+mod dropped;
 mod key;
 mod logs;
 mod namespace;
 mod org;
 mod output;
 mod quickstart;
+mod reports;
 mod serve;
 mod session;
 mod signing_key;
@@ -80,10 +82,10 @@ enum Command {
     /// Look at namespaces
     #[command(subcommand)]
     Namespace(namespace::Command),
-    /// Look at tables
+    /// Look at tables, and restore dropped ones
     #[command(subcommand)]
     Table(table::Command),
-    /// Look at views
+    /// Look at views, and restore dropped ones
     #[command(subcommand)]
     View(view::Command),
     /// The keys that sign tokens

@@ -4,11 +4,11 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::Args;
 
 use tidewater::app::{open_store, storage_access};
-use tidewater::catalog::OpenWarehouse;
 use tidewater::clock::Clock;
 use tidewater::config::Config;
 use tidewater::store::sqlite::SqliteStore;
 use tidewater::store::{Organisation, Place, Store, Warehouse};
+use tidewater::warehouse::OpenWarehouse;
 
 /// One run of a command.
 pub(crate) struct Session {

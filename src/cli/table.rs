@@ -7,7 +7,7 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::output::{self, Format};
 use super::session::{Session, WarehouseArgument, place};
-use super::{table_name, time};
+use super::{dropped, reports, table_name, time};
 use tidewater::metadata::Documents;
 use tidewater::store::{PageRequest, Resource, Store, StoreError, TableKind};
 
@@ -42,48 +42,85 @@ Examples:
         #[command(flatten)]
         format: Format,
     },
+    /// Show what clients reported of their scans and commits
+    #[command(after_help = "Example:\n  tidewater table metrics demo.tides --type scan-report --since 1d")]
+    Metrics(reports::Arguments),
+    /// List dropped tables that are not gone for good
+    #[command(after_help = "Example:\n  tidewater table dropped demo")]
+    Dropped(dropped::ListArguments),
+    /// Restore a dropped table as it was
+    #[command(after_help = "\
+Examples:
+  tidewater table restore demo.tides
+  tidewater table restore demo.tides --as demo.old_tides")]
+    Restore(dropped::RestoreArguments),
+    /// Remove a dropped table for good, now
+    Remove {
+        #[command(flatten)]
+        table: dropped::RemoveArguments,
+        #[command(flatten)]
+        files: dropped::FilesArguments,
+    },
 }
 
 /// Does one of them.
 pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
-    let store = session.store()?;
     match command {
-        Command::List { namespace, warehouse, format } => {
-            let place = place(&warehouse.find(&store).await?);
-            let listed = store.table_list(place, namespace, TableKind::Table, &PageRequest::default()).await;
-            let names = listed.map_err(|error| explain(error, namespace))?.items;
-            if format.json {
-                return output::json(&names);
-            }
-            let rows: Vec<_> = names.into_iter().map(|name| vec![name]).collect();
-            output::table(&["table"], &rows, "the namespace has no tables")
-        }
+        Command::Metrics(arguments) => reports::run(session, arguments).await,
+        Command::Dropped(arguments) => dropped::list(session, TableKind::Table, arguments).await,
+        Command::Restore(arguments) => dropped::restore(session, TableKind::Table, arguments).await,
+        Command::Remove { table, files } => dropped::remove(session, TableKind::Table, table, Some(files)).await,
+        Command::List { namespace, warehouse, format } => list(&session.store()?, namespace, warehouse, *format).await,
         Command::Show { table, warehouse, snapshots, format } => {
-            let warehouse = warehouse.find(&store).await?;
-            let place = place(&warehouse);
-            let namespace = table_name::shown(&table.namespace);
-            let found = store.table_get(place, table).await?.filter(|record| record.kind == TableKind::Table);
-            let record = found.ok_or_else(|| {
-                anyhow!("there is no table '{}' in '{namespace}': see `tidewater table list {namespace}`", table.name())
-            })?;
-            let document = Documents::new(0).get(&session.open(warehouse)?.storage, &record.metadata_location).await?;
-            let metadata: Value = serde_json::from_slice(&document.json).context("the table's metadata is not JSON")?;
-            if format.json {
-                return output::json(&json!({
-                    "id": record.id,
-                    "metadata_location": record.metadata_location,
-                    "metadata": metadata,
-                }));
-            }
-            let head = [
-                ("table", table.to_string()),
-                ("id", record.id.to_string()),
-                ("metadata", record.metadata_location.clone()),
-            ];
-            let head = head.map(|(label, value)| field(label, &value));
-            head.into_iter().chain(summary(&metadata, *snapshots)).try_for_each(|line| output::line(&line))
+            show(session, table, warehouse, *snapshots, *format).await
         }
     }
+}
+
+async fn list(
+    store: &dyn Store,
+    namespace: &NamespaceIdent,
+    warehouse: &WarehouseArgument,
+    format: Format,
+) -> Result<()> {
+    let place = place(&warehouse.find(store).await?);
+    let listed = store.table_list(place, namespace, TableKind::Table, &PageRequest::default()).await;
+    let names = listed.map_err(|error| explain(error, namespace))?.items;
+    if format.json {
+        return output::json(&names);
+    }
+    let rows: Vec<_> = names.into_iter().map(|name| vec![name]).collect();
+    output::table(&["table"], &rows, "the namespace has no tables")
+}
+
+async fn show(
+    session: &Session,
+    table: &TableIdent,
+    warehouse: &WarehouseArgument,
+    snapshots: usize,
+    format: Format,
+) -> Result<()> {
+    let store = session.store()?;
+    let warehouse = warehouse.find(&store).await?;
+    let place = place(&warehouse);
+    let namespace = table_name::shown(&table.namespace);
+    let found = store.table_get(place, table).await?.filter(|record| record.kind == TableKind::Table);
+    let record = found.ok_or_else(|| {
+        anyhow!("there is no table '{}' in '{namespace}': see `tidewater table list {namespace}`", table.name())
+    })?;
+    let document = Documents::new(0).get(&session.open(warehouse)?.storage, &record.metadata_location).await?;
+    let metadata: Value = serde_json::from_slice(&document.json).context("the table's metadata is not JSON")?;
+    if format.json {
+        return output::json(&json!({
+            "id": record.id,
+            "metadata_location": record.metadata_location,
+            "metadata": metadata,
+        }));
+    }
+    let head =
+        [("table", table.to_string()), ("id", record.id.to_string()), ("metadata", record.metadata_location.clone())];
+    let head = head.map(|(label, value)| field(label, &value));
+    head.into_iter().chain(summary(&metadata, snapshots)).try_for_each(|line| output::line(&line))
 }
 
 pub(super) fn explain(error: StoreError, namespace: &NamespaceIdent) -> anyhow::Error {

@@ -8,7 +8,7 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 use super::output::{self, Format};
 use super::session::{Session, WarehouseArgument, place};
 use super::table::{explain, field, items, moment, text, type_name};
-use super::table_name;
+use super::{dropped, table_name};
 use tidewater::metadata::Documents;
 use tidewater::store::{PageRequest, Store, TableKind};
 
@@ -40,46 +40,64 @@ Examples:
         #[command(flatten)]
         format: Format,
     },
+    /// List dropped views that are not gone for good
+    #[command(after_help = "Example:\n  tidewater view dropped demo")]
+    Dropped(dropped::ListArguments),
+    /// Restore a dropped view as it was
+    #[command(after_help = "Example:\n  tidewater view restore demo.high_tides")]
+    Restore(dropped::RestoreArguments),
+    /// Remove a dropped view for good, now; its files stay
+    Remove(dropped::RemoveArguments),
 }
 
 /// Does one of them.
 pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
-    let store = session.store()?;
     match command {
-        Command::List { namespace, warehouse, format } => {
-            let place = place(&warehouse.find(&store).await?);
-            let listed = store.table_list(place, namespace, TableKind::View, &PageRequest::default()).await;
-            let names = listed.map_err(|error| explain(error, namespace))?.items;
-            if format.json {
-                return output::json(&names);
-            }
-            let rows: Vec<_> = names.into_iter().map(|name| vec![name]).collect();
-            output::table(&["view"], &rows, "the namespace has no views")
-        }
-        Command::Show { view, warehouse, format } => {
-            let warehouse = warehouse.find(&store).await?;
-            let place = place(&warehouse);
-            let namespace = table_name::shown(&view.namespace);
-            let found = store.table_get(place, view).await?.filter(|record| record.kind == TableKind::View);
-            let record = found.ok_or_else(|| {
-                anyhow!("there is no view '{}' in '{namespace}': see `tidewater view list {namespace}`", view.name())
-            })?;
-            let document =
-                Documents::new(0).get_view(&session.open(warehouse)?.storage, &record.metadata_location).await?;
-            let metadata: Value = serde_json::from_slice(&document.json).context("the view's metadata is not JSON")?;
-            if format.json {
-                return output::json(&json!({
-                    "id": record.id,
-                    "metadata_location": record.metadata_location,
-                    "metadata": metadata,
-                }));
-            }
-            let head =
-                [("view", view.to_string()), ("id", record.id.to_string()), ("metadata", record.metadata_location)];
-            let head = head.map(|(label, value)| field(label, &value));
-            head.into_iter().chain(summary(&metadata)).try_for_each(|line| output::line(&line))
-        }
+        Command::Dropped(arguments) => dropped::list(session, TableKind::View, arguments).await,
+        Command::Restore(arguments) => dropped::restore(session, TableKind::View, arguments).await,
+        Command::Remove(arguments) => dropped::remove(session, TableKind::View, arguments, None).await,
+        Command::List { namespace, warehouse, format } => list(&session.store()?, namespace, warehouse, *format).await,
+        Command::Show { view, warehouse, format } => show(session, view, warehouse, *format).await,
     }
+}
+
+async fn list(
+    store: &dyn Store,
+    namespace: &NamespaceIdent,
+    warehouse: &WarehouseArgument,
+    format: Format,
+) -> Result<()> {
+    let place = place(&warehouse.find(store).await?);
+    let listed = store.table_list(place, namespace, TableKind::View, &PageRequest::default()).await;
+    let names = listed.map_err(|error| explain(error, namespace))?.items;
+    if format.json {
+        return output::json(&names);
+    }
+    let rows: Vec<_> = names.into_iter().map(|name| vec![name]).collect();
+    output::table(&["view"], &rows, "the namespace has no views")
+}
+
+async fn show(session: &Session, view: &TableIdent, warehouse: &WarehouseArgument, format: Format) -> Result<()> {
+    let store = session.store()?;
+    let warehouse = warehouse.find(&store).await?;
+    let place = place(&warehouse);
+    let namespace = table_name::shown(&view.namespace);
+    let found = store.table_get(place, view).await?.filter(|record| record.kind == TableKind::View);
+    let record = found.ok_or_else(|| {
+        anyhow!("there is no view '{}' in '{namespace}': see `tidewater view list {namespace}`", view.name())
+    })?;
+    let document = Documents::new(0).get_view(&session.open(warehouse)?.storage, &record.metadata_location).await?;
+    let metadata: Value = serde_json::from_slice(&document.json).context("the view's metadata is not JSON")?;
+    if format.json {
+        return output::json(&json!({
+            "id": record.id,
+            "metadata_location": record.metadata_location,
+            "metadata": metadata,
+        }));
+    }
+    let head = [("view", view.to_string()), ("id", record.id.to_string()), ("metadata", record.metadata_location)];
+    let head = head.map(|(label, value)| field(label, &value));
+    head.into_iter().chain(summary(&metadata)).try_for_each(|line| output::line(&line))
 }
 
 /// What a metadata document says, a line for each thing; a query of several lines takes as many.

@@ -37,6 +37,10 @@ pub struct Config {
     pub auth: AuthConfig,
     /// How warehouses' storage is reached.
     pub storage: StorageConfig,
+    /// What becomes of what is dropped.
+    pub drop: DropConfig,
+    /// Which reports of clients are kept.
+    pub metrics: MetricsConfig,
     /// What each tier includes. One that is configured replaces the default of its name as a whole, so that leaving a
     /// limit out means without limit.
     pub tiers: BTreeMap<String, Tier>,
@@ -135,6 +139,26 @@ impl Default for StorageConfig {
     }
 }
 
+/// What becomes of what is dropped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DropConfig {
+    /// For how many seconds a dropped table or view can be restored; 0: not at all.
+    pub retention_s: u64,
+}
+
+/// Which reports of clients, on what their scans and commits cost, are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetricsConfig {
+    /// For how many seconds a report is kept; 0 keeps none.
+    pub retention_s: u64,
+    /// The most reports that are kept of a table.
+    pub reports_per_table: u32,
+    /// The most reports that are kept of an organisation.
+    pub reports_per_organisation: u32,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -145,6 +169,8 @@ impl Default for Config {
             cache: CacheConfig::default(),
             auth: AuthConfig::default(),
             storage: StorageConfig::default(),
+            drop: DropConfig::default(),
+            metrics: MetricsConfig::default(),
             tiers: default_tiers(),
         }
     }
@@ -177,6 +203,34 @@ impl Default for CacheConfig {
 impl Default for AuthConfig {
     fn default() -> Self {
         Self { token_lifetime_s: 3_600, cache_s: 2 }
+    }
+}
+
+impl Default for DropConfig {
+    fn default() -> Self {
+        Self { retention_s: 7 * 86_400 }
+    }
+}
+
+impl Default for MetricsConfig {
+    fn default() -> Self {
+        Self { retention_s: 30 * 86_400, reports_per_table: 1_000, reports_per_organisation: 20_000 }
+    }
+}
+
+impl DropConfig {
+    /// [`DropConfig::retention_s`] as a duration.
+    #[must_use]
+    pub const fn retention(&self) -> Duration {
+        Duration::from_secs(self.retention_s)
+    }
+}
+
+impl MetricsConfig {
+    /// [`MetricsConfig::retention_s`] as a duration.
+    #[must_use]
+    pub const fn retention(&self) -> Duration {
+        Duration::from_secs(self.retention_s)
     }
 }
 

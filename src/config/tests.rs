@@ -56,7 +56,8 @@ fn the_data_folder_is_one_place_whatever_the_current_folder_is() {
 fn an_unknown_setting_is_named_with_its_place_and_what_could_stand_there() {
     let text = refused(Some("lisen = '127.0.0.1:1'"), &[]);
     assert!(text.contains("`lisen` in /") && text.contains("tidewater.toml: is not a setting"), "{text}");
-    assert!(text.contains("here can be: listen, data_dir, log, api, cache, auth, storage, tiers"), "{text}");
+    let settings = "here can be: listen, data_dir, log, api, cache, auth, storage, drop, metrics, tiers";
+    assert!(text.contains(settings), "{text}");
 
     let text = refused(Some("[api]\nmax_body = 1"), &[]);
     assert!(text.contains("`api.max_body` in /") && text.contains("max_body_bytes, default_page_size"), "{text}");

@@ -50,6 +50,12 @@ pub enum StoreError {
     /// Another table's files, or another warehouse, are there, inside it, or around it. Nothing was changed.
     #[error("the location overlaps another's")]
     LocationTaken,
+    /// A dropped table's files are there, inside it, or around it, and are kept still. Nothing was changed.
+    #[error("the location overlaps that of a dropped table")]
+    LocationHeld,
+    /// It was dropped too long ago, or its files are being removed. Nothing was changed.
+    #[error("it can no longer be restored")]
+    NotRestorable,
     /// The request's idempotency key was used before: its receipt tells what was answered. Nothing was changed.
     #[error("the idempotency key was used before")]
     Repeated,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use tidewater_core::ids::{KeyId, OrganisationId};
+use tidewater_core::ids::{KeyId, OrganisationId, TableId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use uuid::Uuid;
 
@@ -157,8 +157,19 @@ store_with_faults! {
     fn table_swap(place: Place, swap: &Swap<'_>, receipt: Option<&Receipt>) -> ();
     fn table_transact(place: Place, changes: Vec<TableChange>, max_tables: Option<u64>, receipt: Option<&Receipt>) -> ();
     fn table_list(place: Place, namespace: &NamespaceIdent, kind: TableKind, page: &PageRequest) -> Page<String>;
-    fn table_drop(place: Place, ident: &TableIdent, kind: TableKind, receipt: Option<&Receipt>) -> TableRecord;
+    fn table_drop(place: Place, ident: &TableIdent, kind: TableKind, terms: Option<&DropTerms>, receipt: Option<&Receipt>) -> TableRecord;
     fn table_rename(place: Place, from: &TableIdent, to: &TableIdent, kind: TableKind, receipt: Option<&Receipt>) -> ();
+    fn dropped_list(place: Place, filter: &DroppedFilter, page: &TimedPage) -> Page<Dropped>;
+    fn dropped_get(place: Place, id: TableId) -> Option<Dropped>;
+    fn dropped_restore(place: Place, id: TableId, ident: &TableIdent, now_ms: i64, max_tables: Option<u64>, receipt: Option<&Receipt>) -> ();
+    fn dropped_remove(place: Place, id: TableId, purge: Option<bool>, now_ms: i64, receipt: Option<&Receipt>) -> bool;
+    fn dropped_forget_due(now_ms: i64, at_most: u32) -> u64;
+    fn dropped_claim(now_ms: i64, until_ms: i64, at_most: u32) -> Vec<Dropped>;
+    fn dropped_progress(organisation: OrganisationId, id: TableId, attempt: u32, progress: &Progress) -> bool;
+    fn pointer_list(place: Place, after: Option<TableId>, at_most: u32) -> Vec<Pointer>;
+    fn report_add(reports: &[Report], limits: ReportLimits) -> ();
+    fn report_list(place: Place, filter: &ReportFilter, page: &TimedPage) -> Page<KeptReport>;
+    fn report_remove_before(before_ms: i64, at_most: u32) -> u64;
     fn receipt_get(organisation: OrganisationId, key: Uuid, now_ms: i64) -> Option<KeptAnswer>;
     fn receipt_add(organisation: OrganisationId, receipt: &Receipt, answer: &Answer) -> ();
     fn receipt_remove_expired(now_ms: i64, at_most: u32) -> u64;

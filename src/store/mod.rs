@@ -4,21 +4,25 @@
 //! resource first. Every method that concerns an organisation's things takes the organisation's id and can reach nothing
 //! of another's. What a table's metadata says is not here, only where its current document is.
 
+mod dropped;
 mod error;
 #[cfg(test)]
 pub(crate) mod faulty;
 mod records;
+mod reports;
 pub mod sqlite;
 #[cfg(test)]
 mod suite;
 
 use async_trait::async_trait;
-use tidewater_core::ids::{KeyId, OrganisationId};
+use tidewater_core::ids::{KeyId, OrganisationId, TableId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use uuid::Uuid;
 
+pub use dropped::*;
 pub use error::{Resource, StoreError};
 pub use records::*;
+pub use reports::*;
 
 /// What every method gives.
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -119,7 +123,8 @@ pub trait Store: Send + Sync + 'static {
     /// `NotFound`.
     async fn warehouse_set_default(&self, organisation: OrganisationId, name: &str) -> Result<()>;
 
-    /// Removes a warehouse that holds no namespace. Removing the default leaves the organisation without one.
+    /// Removes a warehouse that holds no namespace, and nothing dropped that is not gone for good. Removing the default
+    /// leaves the organisation without one.
     ///
     /// # Errors
     /// `NotFound`; `NotEmpty`.
@@ -164,7 +169,7 @@ pub trait Store: Send + Sync + 'static {
         receipt: Option<&Receipt>,
     ) -> Result<PropertyChanges>;
 
-    /// Removes a namespace that holds no namespace, table or view.
+    /// Removes a namespace that holds no namespace, table or view. What was dropped in it does not count.
     ///
     /// # Errors
     /// `NotFound`; `NotEmpty`.
@@ -175,7 +180,7 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// `NotFound` when the namespace does not exist; `AlreadyExists` with the kind of what has the name (tables and views
     /// share one name space), or of what has the id; and, when nothing else is wrong, `LimitReached` when the organisation
-    /// has `max_tables` already.
+    /// has `max_tables` already (what is dropped does not count); `LocationTaken`, `LocationHeld`.
     async fn table_create(
         &self,
         place: Place,
@@ -202,7 +207,7 @@ pub trait Store: Send + Sync + 'static {
     /// Moves a table's pointer from the document at `swap.expected` to the one at `swap.new`, in one atomic statement.
     ///
     /// # Errors
-    /// `PointerMoved` when it points elsewhere by now; `LocationTaken` when it would move into another's; `NotFound` (of a table, whichever it was) when it is gone.
+    /// `PointerMoved` when it points elsewhere by now; `LocationTaken` or `LocationHeld` when it would move into another's; `NotFound` (of a table, whichever it was) when it is gone.
     async fn table_swap(&self, place: Place, swap: &Swap<'_>, receipt: Option<&Receipt>) -> Result<()>;
 
     /// Makes all of these changes at once, or none: whoever reads sees the catalog before them, or after. A location
@@ -219,7 +224,8 @@ pub trait Store: Send + Sync + 'static {
         receipt: Option<&Receipt>,
     ) -> Result<()>;
 
-    /// Removes a table or view from the catalog. Gives what it was.
+    /// Takes a table or view out of its namespace: its name is free. With terms, it is kept as dropped, and its location
+    /// stays taken; without, it is forgotten, and the reports on it too. Gives what it was.
     ///
     /// # Errors
     /// `NotFound` when nothing of that kind has the name.
@@ -228,6 +234,7 @@ pub trait Store: Send + Sync + 'static {
         place: Place,
         ident: &TableIdent,
         kind: TableKind,
+        terms: Option<&DropTerms>,
         receipt: Option<&Receipt>,
     ) -> Result<TableRecord>;
 
@@ -244,6 +251,73 @@ pub trait Store: Send + Sync + 'static {
         kind: TableKind,
         receipt: Option<&Receipt>,
     ) -> Result<()>;
+
+    /// What was dropped in a warehouse and is not gone for good, the newest drop first.
+    async fn dropped_list(&self, place: Place, filter: &DroppedFilter, page: &TimedPage) -> Result<Page<Dropped>>;
+
+    /// What was dropped under that id, unless it is gone for good.
+    async fn dropped_get(&self, place: Place, id: TableId) -> Result<Option<Dropped>>;
+
+    /// Gives what was dropped its name back, or another. It is as it was, with its id and its reports.
+    ///
+    /// # Errors
+    /// `NotFound` of a table when nothing was dropped under the id, of a namespace when that does not exist;
+    /// `NotRestorable` when its time is over at `now_ms`, or its files are being removed; `AlreadyExists` with the kind of
+    /// what has the name; `LimitReached` as for a table that is created.
+    async fn dropped_restore(
+        &self,
+        place: Place,
+        id: TableId,
+        ident: &TableIdent,
+        now_ms: i64,
+        max_tables: Option<u64>,
+        receipt: Option<&Receipt>,
+    ) -> Result<()>;
+
+    /// Ends what was dropped now. `purge` says whether a table's files are to be removed, in place of what its drop said.
+    /// If so, that is due from `now_ms` on; otherwise it is forgotten at once. Gives whether it is.
+    ///
+    /// # Errors
+    /// `NotFound` when nothing was dropped under the id.
+    async fn dropped_remove(
+        &self,
+        place: Place,
+        id: TableId,
+        purge: Option<bool>,
+        now_ms: i64,
+        receipt: Option<&Receipt>,
+    ) -> Result<bool>;
+
+    /// Forgets what can no longer be restored at `now_ms` and whose files stay, of all organisations, with the reports on
+    /// it. Gives how many went.
+    async fn dropped_forget_due(&self, now_ms: i64, at_most: u32) -> Result<u64>;
+
+    /// Leases to the caller, until `until_ms`, tables whose files are to be removed, of all organisations: those whose time
+    /// has come at `now_ms` and that nobody else has a lease of. From then on they cannot be restored.
+    async fn dropped_claim(&self, now_ms: i64, until_ms: i64, at_most: u32) -> Result<Vec<Dropped>>;
+
+    /// Notes how far the holder of a lease has come; `attempt` is the lease's number. Gives false, and does nothing, when
+    /// another has the lease by now, or the table is gone.
+    async fn dropped_progress(
+        &self,
+        organisation: OrganisationId,
+        id: TableId,
+        attempt: u32,
+        progress: &Progress,
+    ) -> Result<bool>;
+
+    /// Where the documents of all tables and views of a warehouse are, the dropped ones too, in the order of their ids.
+    async fn pointer_list(&self, place: Place, after: Option<TableId>, at_most: u32) -> Result<Vec<Pointer>>;
+
+    /// Adds reports, but for those on tables that are gone for good. Where there are more than the limits allow after
+    /// that, the oldest go.
+    async fn report_add(&self, reports: &[Report], limits: ReportLimits) -> Result<()>;
+
+    /// A warehouse's reports, the newest first.
+    async fn report_list(&self, place: Place, filter: &ReportFilter, page: &TimedPage) -> Result<Page<KeptReport>>;
+
+    /// Removes reports that came before `before_ms`, of all organisations. Gives how many went.
+    async fn report_remove_before(&self, before_ms: i64, at_most: u32) -> Result<u64>;
 
     /// The answer that is kept under an organisation's key, with the request that it was given to, unless it has expired
     /// at `now_ms`.

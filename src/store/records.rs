@@ -131,6 +131,9 @@ pub struct NewTable<'a> {
     pub metadata_location: &'a str,
     /// Where its files are, canonical.
     pub location: &'a str,
+    /// Whether it may take the place of a dropped one of its kind at exactly that location, which then is gone for good:
+    /// so it is when the metadata of what was dropped is registered again.
+    pub takes_over: bool,
     /// Now, in milliseconds since 1970.
     pub now_ms: i64,
 }
@@ -157,6 +160,8 @@ pub struct Swap<'a> {
     pub new: &'a str,
     /// Where the table's files are from now on, canonical.
     pub location: &'a str,
+    /// As of a [`NewTable`].
+    pub takes_over: bool,
     /// Now, in milliseconds since 1970.
     pub now_ms: i64,
 }
@@ -255,7 +260,7 @@ pub struct PageRequest {
 /// A part of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
-    /// In order of their names, by bytes.
+    /// In the list's order: of their names, by bytes, unless it is by time.
     pub items: Vec<T>,
     /// Whether more come after these.
     pub more: bool,

@@ -9,6 +9,8 @@ pub mod document;
 pub mod ids;
 pub mod limits;
 pub mod location;
+pub mod metrics;
 pub mod name;
+pub mod purge;
 pub mod storage;
 pub mod view;

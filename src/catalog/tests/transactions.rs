@@ -120,6 +120,6 @@ async fn a_lost_commit_is_found_in_the_history_that_others_built_on_it() {
     let short = TableCommit::parse(short.to_string().as_bytes()).unwrap();
     fixture.catalog.table_commit(&fixture.warehouse, table(), short, None, None).await.unwrap();
     assert_eq!(fate_of(&mine).await, fate::Fate::Unknown);
-    fixture.catalog.table_drop(&fixture.warehouse, &table(), None).await.unwrap();
+    fixture.catalog.table_drop(&fixture.warehouse, &table(), false, None).await.unwrap();
     assert_eq!(fate_of(&mine).await, fate::Fate::Unknown);
 }

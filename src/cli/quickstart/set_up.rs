@@ -14,10 +14,11 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 use super::memory::Memory;
 use tidewater::auth::entropy;
 use tidewater::auth::key::{digest, key_text};
-use tidewater::catalog::{Catalog, CatalogError, OpenWarehouse};
+use tidewater::catalog::{Catalog, CatalogError};
 use tidewater::clock::{Clock, fresh_ordered_uuid};
 use tidewater::sample;
 use tidewater::store::{ApiKey, Organisation, Properties, Store, Warehouse, WarehouseStorage};
+use tidewater::warehouse::OpenWarehouse;
 
 /// What the organisation, the warehouse and the key are called.
 pub(super) const NAME: &str = "quickstart";

@@ -78,7 +78,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         organisation: OrganisationArgument,
     },
-    /// Remove a warehouse that holds no namespace; its files stay
+    /// Remove a warehouse that holds no namespace and nothing dropped; its files stay
     Drop {
         /// Its name
         name: String,
@@ -226,7 +226,12 @@ fn explain(error: StoreError, organisation: &str, name: &str) -> anyhow::Error {
         StoreError::LocationTaken => {
             anyhow!("its root is that of another warehouse, or inside or around it: choose a folder that no other uses")
         }
-        StoreError::NotEmpty(_) => anyhow!("warehouse '{name}' still holds namespaces: drop those first"),
+        StoreError::NotEmpty(_) => {
+            anyhow!(
+                "warehouse '{name}' still holds namespaces, or dropped tables or views that can be restored: drop those, and \
+                 remove these (see `tidewater table dropped` and `tidewater view dropped`)"
+            )
+        }
         other => other.into(),
     }
 }

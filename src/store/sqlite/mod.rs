@@ -4,10 +4,12 @@
 //! (`readers.rs`). Other processes, such as the command line beside a server, may use the same file at the same time.
 
 mod convert;
+mod dropped;
 mod namespaces;
 mod open;
 mod readers;
 mod receipts;
+mod reports;
 mod tables;
 mod tenants;
 #[cfg(test)]
@@ -22,7 +24,7 @@ use std::thread::available_parallelism;
 
 use async_trait::async_trait;
 use rusqlite::Connection;
-use tidewater_core::ids::{KeyId, OrganisationId};
+use tidewater_core::ids::{KeyId, OrganisationId, TableId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use uuid::Uuid;
 
@@ -30,9 +32,10 @@ use self::convert::unavailable;
 use self::readers::Readers;
 use self::writer::Writer;
 use super::{
-    Answer, ApiKey, KeptAnswer, KeyDigest, NewTable, Organisation, Page, PageRequest, Place, Properties,
-    PropertyChanges, Receipt, Result, SigningKey, Store, StoreError, Swap, TableChange, TableKind, TableRecord,
-    UsageTaken, Warehouse, WarehouseStorage,
+    Answer, ApiKey, DropTerms, Dropped, DroppedFilter, KeptAnswer, KeptReport, KeyDigest, NewTable, Organisation, Page,
+    PageRequest, Place, Pointer, Progress, Properties, PropertyChanges, Receipt, Report, ReportFilter, ReportLimits,
+    Result, SigningKey, Store, StoreError, Swap, TableChange, TableKind, TableRecord, TimedPage, UsageTaken, Warehouse,
+    WarehouseStorage,
 };
 
 pub use self::open::OpenError;
@@ -303,7 +306,8 @@ impl Store for SqliteStore {
         max_tables: Option<u64>,
         receipt: Option<&Receipt>,
     ) -> Result<()> {
-        let (id, kind, now_ms, ident) = (new.id, new.kind, new.now_ms, new.ident.clone());
+        let NewTable { id, kind, takes_over, now_ms, .. } = *new;
+        let ident = new.ident.clone();
         let (metadata_location, location) = (new.metadata_location.to_owned(), new.location.to_owned());
         let document = receipt.map(|_| metadata_location.clone());
         let work = move |connection: &Connection| {
@@ -313,6 +317,7 @@ impl Store for SqliteStore {
                 kind,
                 metadata_location: &metadata_location,
                 location: &location,
+                takes_over,
                 now_ms,
             };
             tables::table_create(connection, place, &new, max_tables)
@@ -336,11 +341,11 @@ impl Store for SqliteStore {
     }
 
     async fn table_swap(&self, place: Place, swap: &Swap<'_>, receipt: Option<&Receipt>) -> Result<()> {
-        let (id, now_ms) = (swap.id, swap.now_ms);
+        let (id, takes_over, now_ms) = (swap.id, swap.takes_over, swap.now_ms);
         let [expected, new, location] = [swap.expected, swap.new, swap.location].map(str::to_owned);
         let document = receipt.map(|_| new.clone());
         let work = move |connection: &Connection| {
-            let swap = Swap { id, expected: &expected, new: &new, location: &location, now_ms };
+            let swap = Swap { id, expected: &expected, new: &new, location: &location, takes_over, now_ms };
             tables::table_swap(connection, place, &swap)
         };
         self.change(place.organisation, receipt, work, move |()| at(document.as_deref())).await
@@ -362,10 +367,11 @@ impl Store for SqliteStore {
         place: Place,
         ident: &TableIdent,
         kind: TableKind,
+        terms: Option<&DropTerms>,
         receipt: Option<&Receipt>,
     ) -> Result<TableRecord> {
-        let ident = ident.clone();
-        let work = move |connection: &Connection| tables::table_drop(connection, place, &ident, kind);
+        let (ident, terms) = (ident.clone(), terms.copied());
+        let work = move |connection: &Connection| tables::table_drop(connection, place, &ident, kind, terms.as_ref());
         self.change(place.organisation, receipt, work, |dropped| at(Some(&dropped.metadata_location))).await
     }
 
@@ -380,6 +386,79 @@ impl Store for SqliteStore {
         let (from, to) = (from.clone(), to.clone());
         let work = move |connection: &Connection| tables::table_rename(connection, place, &from, &to, kind);
         self.change(place.organisation, receipt, work, |()| Answer::Done).await
+    }
+
+    async fn dropped_list(&self, place: Place, filter: &DroppedFilter, page: &TimedPage) -> Result<Page<Dropped>> {
+        let (filter, page) = (filter.clone(), *page);
+        self.read_many(move |connection| dropped::dropped_list(connection, place, &filter, &page)).await
+    }
+
+    async fn dropped_get(&self, place: Place, id: TableId) -> Result<Option<Dropped>> {
+        self.read(|connection| dropped::dropped_get(connection, place, id))
+    }
+
+    async fn dropped_restore(
+        &self,
+        place: Place,
+        id: TableId,
+        ident: &TableIdent,
+        now_ms: i64,
+        max_tables: Option<u64>,
+        receipt: Option<&Receipt>,
+    ) -> Result<()> {
+        let ident = ident.clone();
+        let work =
+            move |connection: &Connection| dropped::dropped_restore(connection, place, id, &ident, now_ms, max_tables);
+        self.change(place.organisation, receipt, work, |()| Answer::Done).await
+    }
+
+    async fn dropped_remove(
+        &self,
+        place: Place,
+        id: TableId,
+        purge: Option<bool>,
+        now_ms: i64,
+        receipt: Option<&Receipt>,
+    ) -> Result<bool> {
+        let work = move |connection: &Connection| dropped::dropped_remove(connection, place, id, purge, now_ms);
+        self.change(place.organisation, receipt, work, |_| Answer::Done).await
+    }
+
+    async fn dropped_forget_due(&self, now_ms: i64, at_most: u32) -> Result<u64> {
+        self.write(move |connection| dropped::dropped_forget_due(connection, now_ms, at_most)).await
+    }
+
+    async fn dropped_claim(&self, now_ms: i64, until_ms: i64, at_most: u32) -> Result<Vec<Dropped>> {
+        self.write(move |connection| dropped::dropped_claim(connection, now_ms, until_ms, at_most)).await
+    }
+
+    async fn dropped_progress(
+        &self,
+        organisation: OrganisationId,
+        id: TableId,
+        attempt: u32,
+        progress: &Progress,
+    ) -> Result<bool> {
+        let progress = progress.clone();
+        self.write(move |connection| dropped::dropped_progress(connection, organisation, id, attempt, &progress)).await
+    }
+
+    async fn pointer_list(&self, place: Place, after: Option<TableId>, at_most: u32) -> Result<Vec<Pointer>> {
+        self.read_many(move |connection| dropped::pointer_list(connection, place, after, at_most)).await
+    }
+
+    async fn report_add(&self, reports: &[Report], limits: ReportLimits) -> Result<()> {
+        let reports = reports.to_vec();
+        self.write(move |connection| reports::report_add(connection, &reports, limits)).await
+    }
+
+    async fn report_list(&self, place: Place, filter: &ReportFilter, page: &TimedPage) -> Result<Page<KeptReport>> {
+        let (filter, page) = (filter.clone(), *page);
+        self.read_many(move |connection| reports::report_list(connection, place, &filter, &page)).await
+    }
+
+    async fn report_remove_before(&self, before_ms: i64, at_most: u32) -> Result<u64> {
+        self.write(move |connection| reports::report_remove_before(connection, before_ms, at_most)).await
     }
 
     async fn receipt_get(&self, organisation: OrganisationId, key: Uuid, now_ms: i64) -> Result<Option<KeptAnswer>> {

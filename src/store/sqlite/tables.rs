@@ -5,8 +5,12 @@ use tidewater_core::ids::{OrganisationId, TableId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::convert::{Violation, bounded, count, id, kind, kind_text, violation};
+use super::dropped::{is_held, keep, take_over};
 use super::namespaces::{namespace_exists, one_more, page_of};
-use crate::store::{NewTable, Page, PageRequest, Place, Resource, Result, StoreError, Swap, TableKind, TableRecord};
+use super::reports::report_forget;
+use crate::store::{
+    DropTerms, NewTable, Page, PageRequest, Place, Resource, Result, StoreError, Swap, TableKind, TableRecord,
+};
 
 /// The hot path of a load.
 pub(super) const GET: &str = "SELECT id, kind, metadata_location FROM tabular
@@ -20,7 +24,7 @@ const SWAP_IN_PLACE: &str = "UPDATE tabular SET metadata_location = ?5, updated_
 const SWAP_AND_MOVE: &str = "UPDATE tabular SET metadata_location = ?5, location = ?6, updated_ms = ?7
     WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4";
 
-const fn resource(kind: TableKind) -> Resource {
+pub(super) const fn resource(kind: TableKind) -> Resource {
     match kind {
         TableKind::Table => Resource::Table,
         TableKind::View => Resource::View,
@@ -42,6 +46,9 @@ pub(super) fn table_create(
     new: &NewTable<'_>,
     max_tables: Option<u64>,
 ) -> Result<()> {
+    if new.takes_over {
+        take_over(connection, place, new.kind, new.location)?;
+    }
     insert(connection, place, new)?;
     check_location_is_free(connection, place, new.id, new.location)?;
     check_limit(connection, place.organisation, max_tables)
@@ -86,8 +93,8 @@ pub(super) fn check_limit(connection: &Connection, organisation: OrganisationId,
     }
 }
 
-/// Whether no other table of the warehouse is at `location`, inside it, or around it: what is written or vended for one
-/// table must never reach another's files.
+/// Whether no other table of the warehouse, live or dropped, is at `location`, inside it, or around it: what is written or
+/// vended for one table must never reach another's files.
 pub(super) fn check_location_is_free(connection: &Connection, place: Place, id: TableId, location: &str) -> Result<()> {
     let (organisation, warehouse) = (place.organisation.0.as_bytes(), place.warehouse.0.as_bytes());
     // '0' is what follows '/', so this is the range of all that begins with the location and a slash.
@@ -106,7 +113,11 @@ pub(super) fn check_location_is_free(connection: &Connection, place: Place, id: 
     for (end, _) in location.match_indices('/').chain([(location.len(), "")]) {
         taken = taken || around.exists(params![organisation, warehouse, id.0.as_bytes(), &location[..end]])?;
     }
-    if taken { Err(StoreError::LocationTaken) } else { Ok(()) }
+    match taken {
+        true => Err(StoreError::LocationTaken),
+        false if is_held(connection, place, location)? => Err(StoreError::LocationHeld),
+        false => Ok(()),
+    }
 }
 
 /// Counts no further than it must.
@@ -158,6 +169,9 @@ pub(super) fn table_list(
 /// An error undoes what was done before it.
 pub(super) fn table_swap(connection: &Connection, place: Place, swap: &Swap<'_>) -> Result<()> {
     let moves = move_pointer(connection, place, swap)?;
+    if moves && swap.takes_over {
+        take_over(connection, place, TableKind::Table, swap.location)?;
+    }
     if moves { check_location_is_free(connection, place, swap.id, swap.location) } else { Ok(()) }
 }
 
@@ -202,7 +216,11 @@ pub(super) fn table_drop(
     place: Place,
     ident: &TableIdent,
     kind: TableKind,
+    terms: Option<&DropTerms>,
 ) -> Result<TableRecord> {
+    if let Some(terms) = terms {
+        keep(connection, place, ident, kind, terms)?;
+    }
     let mut statement = connection.prepare_cached(
         "DELETE FROM tabular
          WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND name = ?4 AND kind = ?5
@@ -221,6 +239,9 @@ pub(super) fn table_drop(
     };
     // To its end, where the constraints are checked.
     rows.next()?;
+    if terms.is_none() {
+        report_forget(connection, place.organisation, dropped.id)?;
+    }
     Ok(dropped)
 }
 

@@ -35,11 +35,13 @@ fn make(connection: &Connection, place: Place, change: &TableChange) -> Result<b
     match change {
         TableChange::Create { id, ident, metadata_location, location, now_ms } => {
             let (id, kind, now_ms) = (*id, TableKind::Table, *now_ms);
-            insert(connection, place, &NewTable { id, ident, kind, metadata_location, location, now_ms })?;
+            let takes_over = false;
+            insert(connection, place, &NewTable { id, ident, kind, metadata_location, location, takes_over, now_ms })?;
             Ok(true)
         }
         TableChange::Swap { id, expected, new, location, now_ms } => {
-            move_pointer(connection, place, &Swap { id: *id, expected, new, location, now_ms: *now_ms })
+            let (takes_over, now_ms) = (false, *now_ms);
+            move_pointer(connection, place, &Swap { id: *id, expected, new, location, takes_over, now_ms })
         }
         TableChange::Keep { id, expected } => check_pointer(connection, place, *id, expected).map(|()| false),
     }

@@ -79,7 +79,7 @@ async fn changes_nothing(store: &Subject, guessed: Place, sales: &NamespaceIdent
     assert_refused!(dropped, StoreError::NotFound(Resource::Namespace));
     let created = create(store, guessed, &ident(sales, "mine"), TableKind::Table, None).await;
     assert_refused!(created, StoreError::NotFound(Resource::Namespace));
-    let dropped = store.table_drop(guessed, orders, TableKind::Table, None).await;
+    let dropped = store.table_drop(guessed, orders, TableKind::Table, None, None).await;
     assert_refused!(dropped, StoreError::NotFound(Resource::Table));
     let renamed = store.table_rename(guessed, orders, &ident(sales, "mine"), TableKind::Table, None).await;
     assert_refused!(renamed, StoreError::NotFound(Resource::Table));
@@ -115,7 +115,7 @@ pub(in crate::store) async fn organisations_may_use_the_same_names(store: Subjec
         swap(&store, place, id, 0, document_number).await.unwrap();
     }
     let orders = ident(&namespace(&["sales"]), "orders");
-    store.table_drop(one, &orders, TableKind::Table, None).await.unwrap();
+    store.table_drop(one, &orders, TableKind::Table, None, None).await.unwrap();
     store.namespace_drop(one, &namespace(&["sales"]), None).await.unwrap();
     assert_eq!(pointer(&store, two, &orders).await, document(2));
 }

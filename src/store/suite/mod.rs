@@ -3,21 +3,25 @@
 //! Each case takes a fresh, empty store. A backend runs them all with [`conformance!`].
 
 mod concurrency;
+mod dropped;
 mod fixture;
 mod isolation;
 mod namespaces;
 mod paging;
 mod receipts;
+mod reports;
 mod tables;
 mod tenants;
 mod transactions;
 mod usage;
 
 pub(super) use concurrency::*;
+pub(super) use dropped::*;
 pub(super) use isolation::*;
 pub(super) use namespaces::*;
 pub(super) use paging::*;
 pub(super) use receipts::*;
+pub(super) use reports::*;
 pub(super) use tables::*;
 pub(super) use tenants::*;
 pub(super) use transactions::*;
@@ -85,6 +89,30 @@ macro_rules! conformance {
             a_location_passes_from_one_table_to_another,
             all_creates_of_a_transaction_count_towards_the_limit,
             a_transaction_reaches_no_other_tenant,
+            // What was dropped
+            a_dropped_table_is_kept_and_restored_as_it_was,
+            a_drop_without_terms_leaves_nothing,
+            a_restore_tells_what_stands_in_its_way,
+            a_restore_has_its_time,
+            what_is_dropped_does_not_count,
+            a_dropped_location_stays_taken,
+            what_is_registered_again_takes_the_place_of_what_was_dropped,
+            a_dropped_table_holds_its_warehouse_and_not_its_namespace,
+            drops_are_listed_newest_first_in_pages,
+            what_is_kept_for_nothing_is_forgotten_in_time,
+            a_purge_is_leased_to_one_at_a_time,
+            a_purge_tells_how_far_it_has_come,
+            a_dropped_table_is_removed_when_asked,
+            keyed_drops_and_restores_happen_once,
+            what_was_dropped_is_its_tenants_alone,
+            of_a_restore_and_a_purge_at_once_one_wins,
+            pointers_are_those_of_live_and_dropped_tables,
+            // Reports
+            reports_are_listed_newest_first_in_pages,
+            reports_stay_with_their_table_and_go_with_it,
+            of_too_many_reports_the_oldest_go,
+            old_reports_go_in_batches,
+            reports_on_no_table_are_passed_over,
             // Idempotency keys
             an_answer_is_kept_with_its_change,
             each_kind_of_answer_is_kept_whole,

@@ -128,7 +128,7 @@ pub(in crate::store) async fn a_namespace_goes_only_when_it_is_empty(store: Subj
     for kind in [TableKind::Table, TableKind::View] {
         create(&store, place, &ident(&child, "t"), kind, None).await.unwrap();
         assert_refused!(store.namespace_drop(place, &child, None).await, StoreError::NotEmpty(Resource::Namespace));
-        store.table_drop(place, &ident(&child, "t"), kind, None).await.unwrap();
+        store.table_drop(place, &ident(&child, "t"), kind, None, None).await.unwrap();
     }
 
     // A sibling whose name merely begins alike holds nothing of it.

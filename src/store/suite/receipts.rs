@@ -33,7 +33,7 @@ async fn kept(store: &Subject, place: Place, receipt: &Receipt) -> Option<Answer
 
 async fn keyed_swap(store: &Subject, place: Place, id: TableId, to: usize, receipt: &Receipt) -> Result<()> {
     let (expected, new) = (document(to - 1), document(to));
-    let swap = Swap { id, expected: &expected, new: &new, location: &location(id), now_ms: NOW_MS };
+    let swap = Swap { id, expected: &expected, new: &new, location: &location(id), takes_over: false, now_ms: NOW_MS };
     store.table_swap(place, &swap, Some(receipt)).await
 }
 
@@ -50,13 +50,21 @@ pub(in crate::store) async fn an_answer_is_kept_with_its_change(store: Subject) 
     let id = TableId(fresh_uuid());
     let (first, at) = (document(0), location(id));
     let kind = TableKind::Table;
-    let new = NewTable { id, ident: &orders, kind, metadata_location: &first, location: &at, now_ms: NOW_MS };
+    let new = NewTable {
+        id,
+        ident: &orders,
+        kind,
+        metadata_location: &first,
+        location: &at,
+        takes_over: false,
+        now_ms: NOW_MS,
+    };
     store.table_create(place, &new, None, key(2)).await.unwrap();
     keyed_swap(&store, place, id, 1, &receipts[3]).await.unwrap();
     let keep = TableChange::Keep { id, expected: document(1) };
     store.table_transact(place, vec![keep], None, key(4)).await.unwrap();
     store.table_rename(place, &orders, &renamed, kind, key(5)).await.unwrap();
-    store.table_drop(place, &renamed, kind, key(6)).await.unwrap();
+    store.table_drop(place, &renamed, kind, None, key(6)).await.unwrap();
     store.namespace_drop(place, &sales, key(7)).await.unwrap();
 
     let answers = [
@@ -118,7 +126,7 @@ pub(in crate::store) async fn a_used_key_changes_nothing_more(store: Subject) {
         store.table_rename(place, &orders, &ident(&sales, "b"), TableKind::Table, key).await,
         StoreError::Repeated
     );
-    assert_refused!(store.table_drop(place, &orders, TableKind::Table, key).await, StoreError::Repeated);
+    assert_refused!(store.table_drop(place, &orders, TableKind::Table, None, key).await, StoreError::Repeated);
     let swap =
         TableChange::Swap { id, expected: document(1), new: document(2), location: location(id), now_ms: NOW_MS };
     assert_refused!(store.table_transact(place, vec![swap], None, key).await, StoreError::Repeated);
@@ -204,7 +212,15 @@ pub(in crate::store) async fn of_changes_with_one_key_at_once_one_happens(store:
             let (id, ident) = (TableId(fresh_uuid()), ident(&sales, &format!("t{number}")));
             let (first, at) = (document(number), location(id));
             let kind = TableKind::Table;
-            let new = NewTable { id, ident: &ident, kind, metadata_location: &first, location: &at, now_ms: NOW_MS };
+            let new = NewTable {
+                id,
+                ident: &ident,
+                kind,
+                metadata_location: &first,
+                location: &at,
+                takes_over: false,
+                now_ms: NOW_MS,
+            };
             store.table_create(place, &new, None, Some(&receipt)).await
         }
     })

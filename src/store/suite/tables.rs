@@ -57,6 +57,7 @@ pub(in crate::store) async fn a_table_id_is_used_once(store: Subject) {
         kind: TableKind::Table,
         metadata_location: &document(1),
         location: "s3://bucket/lake/second/",
+        takes_over: false,
         now_ms: NOW_MS,
     };
     assert_refused!(store.table_create(place, &new, None, None).await, StoreError::AlreadyExists(Resource::Table));
@@ -83,7 +84,7 @@ pub(in crate::store) async fn tables_beyond_the_limit_are_refused(store: Subject
     let orphan = create(&store, place, &ident(&namespace(&["nope"]), "t"), TableKind::Table, limit).await;
     assert_refused!(orphan, StoreError::NotFound(Resource::Namespace));
 
-    store.table_drop(spare, &ident(&there, "t2"), TableKind::View, None).await.unwrap();
+    store.table_drop(spare, &ident(&there, "t2"), TableKind::View, None, None).await.unwrap();
     create(&store, place, &ident(&here, "t3"), TableKind::Table, limit).await.unwrap();
     create(&store, place, &ident(&here, "t4"), TableKind::Table, None).await.unwrap();
 }
@@ -126,7 +127,7 @@ pub(in crate::store) async fn a_swap_of_a_missing_table_says_so(store: Subject) 
 
     let orders = ident(&sales, "orders");
     let old = stored_table(&store, place, &orders).await;
-    store.table_drop(place, &orders, TableKind::Table, None).await.unwrap();
+    store.table_drop(place, &orders, TableKind::Table, None, None).await.unwrap();
     stored_table(&store, place, &orders).await;
     // Another table has the name, and even the same pointer: it is not the one that was read.
     assert_refused!(swap(&store, place, old, 0, 1).await, StoreError::NotFound(Resource::Table));
@@ -139,10 +140,10 @@ pub(in crate::store) async fn a_dropped_table_is_gone_and_its_name_free(store: S
     let orders = ident(&sales, "orders");
     let id = stored_table(&store, place, &orders).await;
     swap(&store, place, id, 0, 1).await.unwrap();
-    let dropped = store.table_drop(place, &orders, TableKind::Table, None).await.unwrap();
+    let dropped = store.table_drop(place, &orders, TableKind::Table, None, None).await.unwrap();
     assert_eq!(dropped, TableRecord { id, kind: TableKind::Table, metadata_location: document(1) });
     assert_eq!(store.table_get(place, &orders).await.unwrap(), None);
-    let again = store.table_drop(place, &orders, TableKind::Table, None).await;
+    let again = store.table_drop(place, &orders, TableKind::Table, None, None).await;
     assert_refused!(again, StoreError::NotFound(Resource::Table));
     create(&store, place, &orders, TableKind::View, None).await.unwrap();
 }
@@ -153,9 +154,9 @@ pub(in crate::store) async fn a_drop_must_name_the_right_kind(store: Subject) {
     let (table, view) = (ident(&sales, "t"), ident(&sales, "v"));
     create(&store, place, &table, TableKind::Table, None).await.unwrap();
     create(&store, place, &view, TableKind::View, None).await.unwrap();
-    let as_view = store.table_drop(place, &table, TableKind::View, None).await;
+    let as_view = store.table_drop(place, &table, TableKind::View, None, None).await;
     assert_refused!(as_view, StoreError::NotFound(Resource::View));
-    let as_table = store.table_drop(place, &view, TableKind::Table, None).await;
+    let as_table = store.table_drop(place, &view, TableKind::Table, None, None).await;
     assert_refused!(as_table, StoreError::NotFound(Resource::Table));
     assert_eq!(store.table_count(place.organisation).await.unwrap(), 2);
 }
@@ -246,10 +247,11 @@ pub(in crate::store) async fn long_locations_are_kept_whole(store: Subject) {
     // Longer than a page of any database; a swap may also move where the files are.
     let deep = format!("s3://bucket/{}/", "vägen/".repeat(3_000));
     let new = format!("{deep}metadata/00001.metadata.json");
-    let there = Swap { id, expected: &document(0), new: &new, location: &deep, now_ms: NOW_MS };
+    let there = Swap { id, expected: &document(0), new: &new, location: &deep, takes_over: false, now_ms: NOW_MS };
     store.table_swap(place, &there, None).await.unwrap();
     assert_eq!(pointer(&store, place, &orders).await, new);
-    let back = Swap { id, expected: &new, new: &document(2), location: "s3://bucket/t/", now_ms: NOW_MS };
+    let back =
+        Swap { id, expected: &new, new: &document(2), location: "s3://bucket/t/", takes_over: false, now_ms: NOW_MS };
     store.table_swap(place, &back, None).await.unwrap();
     assert_eq!(pointer(&store, place, &orders).await, document(2));
 }
@@ -261,7 +263,8 @@ pub(in crate::store) async fn a_location_belongs_to_one_table(store: Subject) {
     let at = async |ident: &TableIdent, location: &str| {
         let id = TableId(fresh_uuid());
         let kind = TableKind::Table;
-        let new = NewTable { id, ident, kind, metadata_location: &document(0), location, now_ms: NOW_MS };
+        let new =
+            NewTable { id, ident, kind, metadata_location: &document(0), location, takes_over: false, now_ms: NOW_MS };
         store.table_create(place, &new, None, None).await.map(|()| id)
     };
     let id = at(&orders, "s3://bucket/lake/orders").await.unwrap();
@@ -271,7 +274,8 @@ pub(in crate::store) async fn a_location_belongs_to_one_table(store: Subject) {
     }
     let beside = at(&other, "s3://bucket/lake/orders2").await.unwrap();
     let (expected, new) = (document(0), document(1));
-    let into = |location| Swap { id: beside, expected: &expected, new: &new, location, now_ms: NOW_MS };
+    let into =
+        |location| Swap { id: beside, expected: &expected, new: &new, location, takes_over: false, now_ms: NOW_MS };
     let refused = store.table_swap(place, &into("s3://bucket/lake/orders/inner"), None).await;
     assert!(matches!(refused, Err(StoreError::LocationTaken)), "{refused:?}");
     assert_eq!(pointer(&store, place, &other).await, document(0), "nothing was changed");

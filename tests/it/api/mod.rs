@@ -9,6 +9,7 @@ mod health;
 mod idempotency;
 mod isolation;
 mod limits;
+mod management;
 mod metrics;
 mod namespaces;
 mod oauth;

@@ -40,6 +40,7 @@ async fn furnish(store: &SqliteStore) -> (Place, TableIdent, TableId) {
         kind: TableKind::Table,
         metadata_location: "d0",
         location: "file:///lake/t/",
+        takes_over: false,
         now_ms: 0,
     };
     store.table_create(place, &new, None, None).await.unwrap();
@@ -47,7 +48,7 @@ async fn furnish(store: &SqliteStore) -> (Place, TableIdent, TableId) {
 }
 
 async fn swap(store: &SqliteStore, place: Place, id: TableId, expected: &str, new: &str) {
-    let swap = Swap { id, expected, new, location: "file:///lake/t/", now_ms: 1 };
+    let swap = Swap { id, expected, new, location: "file:///lake/t/", takes_over: false, now_ms: 1 };
     store.table_swap(place, &swap, None).await.unwrap();
 }
 
@@ -131,12 +132,14 @@ async fn a_database_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_
     let store = opened(&folder);
     let (place, orders, id) = furnish(&store).await;
     drop(store);
-    let first_version = "DROP TABLE receipt; ALTER TABLE warehouse DROP COLUMN profile; \
-         ALTER TABLE warehouse DROP COLUMN sealed_credentials; DELETE FROM refinery_schema_history WHERE version > 1";
+    let first_version = "DROP TABLE receipt; DROP TABLE dropped; DROP TABLE report; \
+         ALTER TABLE warehouse DROP COLUMN profile; ALTER TABLE warehouse DROP COLUMN sealed_credentials; \
+         DELETE FROM refinery_schema_history WHERE version > 1";
     stranger(folder.path()).execute_batch(first_version).unwrap();
     let store = opened(&folder);
     assert_eq!(store.table_get(place, &orders).await.unwrap().map(|record| record.id), Some(id));
     assert_eq!(store.receipt_get(place.organisation, fresh_uuid(), 1).await.unwrap(), None);
+    assert_eq!(store.dropped_get(place, id).await.unwrap(), None);
 }
 
 fn error_of(path: &Path) -> OpenError {

@@ -1,0 +1,207 @@
+//! Which files a dropped table's document leads to, which of them may be removed, and when to try again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use crate::location::Location;
+
+/// The files that a metadata document names. Data and delete files are named by manifests, which only lists name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NamedFiles {
+    /// The manifest list of each snapshot.
+    pub manifest_lists: BTreeSet<String>,
+    /// Manifests that snapshots name without a list (format v1).
+    pub manifests: BTreeSet<String>,
+    /// Statistics files, of tables and of partitions.
+    pub statistics: BTreeSet<String>,
+    /// The metadata documents before this one, as far as its log goes.
+    pub older_documents: BTreeSet<String>,
+}
+
+/// The document does not tell which files it has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot read which files the table has: {0}")]
+pub struct NamedFilesError(String);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct View {
+    snapshots: Option<Vec<SnapshotView>>,
+    statistics: Option<Vec<StatisticsView>>,
+    partition_statistics: Option<Vec<StatisticsView>>,
+    metadata_log: Option<Vec<LogView>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct SnapshotView {
+    manifest_list: Option<String>,
+    manifests: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct StatisticsView {
+    statistics_path: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct LogView {
+    metadata_file: String,
+}
+
+impl NamedFiles {
+    /// The files that a document in JSON names, beside itself.
+    ///
+    /// # Errors
+    /// When it has a snapshot, statistics or a log in a form that is not known: then it may name more than can be told.
+    pub fn of(json: &[u8]) -> Result<Self, NamedFilesError> {
+        let view: View = serde_json::from_slice(json).map_err(|error| NamedFilesError(error.to_string()))?;
+        let mut named = Self::default();
+        for snapshot in view.snapshots.into_iter().flatten() {
+            if snapshot.manifest_list.is_none() && snapshot.manifests.is_none() {
+                return Err(NamedFilesError("a snapshot has neither a manifest list nor manifests".to_owned()));
+            }
+            named.manifest_lists.extend(snapshot.manifest_list);
+            named.manifests.extend(snapshot.manifests.into_iter().flatten());
+        }
+        let statistics = view.statistics.into_iter().chain(view.partition_statistics).flatten();
+        named.statistics.extend(statistics.map(|statistics| statistics.statistics_path));
+        named.older_documents.extend(view.metadata_log.into_iter().flatten().map(|entry| entry.metadata_file));
+        Ok(named)
+    }
+}
+
+/// Whether a table's files may be removed at all: `gc.enabled` is not set, or is `true`. Other tables may share the files
+/// of one where it is anything else (Iceberg table properties).
+#[must_use]
+pub fn allows_removal(properties: &BTreeMap<String, String>) -> bool {
+    properties.get("gc.enabled").is_none_or(|value| value.eq_ignore_ascii_case("true"))
+}
+
+/// The place of a file that lies below one of `places`, and is none of them; none for any other text.
+#[must_use]
+pub fn inside(text: &str, places: &[Location]) -> Option<Location> {
+    let location = Location::parse(text).ok()?;
+    let below = |place: &Location| place.contains(&location) && *place != location;
+    places.iter().any(below).then_some(location)
+}
+
+/// Whether a file can lie in both places.
+#[must_use]
+pub fn overlap(one: &Location, other: &Location) -> bool {
+    one.contains(other) || other.contains(one)
+}
+
+/// After how many attempts nobody tries again by himself.
+const ATTEMPTS: u32 = 30;
+
+/// How long to wait before an attempt after `attempts` of them, in milliseconds: half a minute, doubled each time up to an
+/// hour. None when there is to be no other.
+#[must_use]
+pub fn retry_after_ms(attempts: u32) -> Option<i64> {
+    const FIRST_MS: i64 = 30_000;
+    const LONGEST_MS: i64 = 3_600_000;
+    let doublings = attempts.saturating_sub(1).min(10);
+    (attempts < ATTEMPTS).then(|| (FIRST_MS << doublings).min(LONGEST_MS))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn set(texts: &[&str]) -> BTreeSet<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_document_names_its_files_once_each() {
+        let json = r#"{"snapshots":[{"snapshot-id":1,"manifest-list":"l1"},{"manifest-list":"l2"},{"manifest-list":"l1"},
+            {"manifests":["m1","m2"]}],"statistics":[{"snapshot-id":1,"statistics-path":"s1"}],
+            "partition-statistics":[{"statistics-path":"p1"}],"metadata-log":[{"metadata-file":"d1","timestamp-ms":1}],
+            "of-tomorrow":{"x":1}}"#;
+        let named = NamedFiles::of(json.as_bytes()).unwrap();
+        assert_eq!(named.manifest_lists, set(&["l1", "l2"]));
+        assert_eq!(named.manifests, set(&["m1", "m2"]));
+        assert_eq!(named.statistics, set(&["s1", "p1"]));
+        assert_eq!(named.older_documents, set(&["d1"]));
+        let none = r#"{"snapshots":[],"statistics":null}"#;
+        assert_eq!(NamedFiles::of(none.as_bytes()).unwrap(), NamedFiles::default());
+    }
+
+    #[test]
+    fn a_document_that_names_files_in_an_unknown_way_names_none() {
+        for json in [
+            r#"{"snapshots":[{"snapshot-id":1}]}"#,
+            r#"{"snapshots":[{"manifest-list":7}]}"#,
+            r#"{"statistics":[{"path":"s"}]}"#,
+            r#"{"metadata-log":[{}]}"#,
+            "[]",
+            "{",
+        ] {
+            assert!(NamedFiles::of(json.as_bytes()).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn files_are_shared_unless_it_is_said_that_they_are_not() {
+        let with = |value: &str| BTreeMap::from([("gc.enabled".to_owned(), value.to_owned())]);
+        assert!(allows_removal(&BTreeMap::new()) && allows_removal(&with("true")) && allows_removal(&with("TRUE")));
+        for value in ["false", "False", "", "no", "0", "yes"] {
+            assert!(!allows_removal(&with(value)), "{value}");
+        }
+    }
+
+    #[test]
+    fn only_what_lies_inside_may_go() {
+        let places = [Location::parse("s3://b/w/t").unwrap(), Location::parse("file:///w/t").unwrap()];
+        for text in ["s3://b/w/t/data/x.parquet", "/w/t/x", "file:/w/t/x", "file:///w/t/a/b"] {
+            assert!(inside(text, &places).is_some(), "{text}");
+        }
+        for text in [
+            "s3://b/w/t",
+            "s3://b/w/t/",
+            "s3://b/w/t2/x",
+            "s3://b2/w/t/x",
+            "s3://b/w",
+            "s3://b/w/t/../u/x",
+            "s3://b/w/t/%2e%2e/u/x",
+            "s3://b/w/t//etc/passwd",
+            "/etc/passwd",
+            "file:///w/t/../../etc/passwd",
+            "data/x.parquet",
+            "",
+        ] {
+            assert_eq!(inside(text, &places), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn attempts_are_further_and_further_apart_and_end() {
+        assert_eq!(retry_after_ms(1), Some(30_000));
+        assert_eq!(retry_after_ms(3), Some(120_000));
+        assert_eq!(retry_after_ms(29), Some(3_600_000));
+        assert_eq!(retry_after_ms(30), None);
+        assert_eq!(retry_after_ms(u32::MAX), None);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_outside_is_ever_inside(text in "(s3:/|file:|)(/{1,2}[wtb.%2e]{0,4}){0,6}") {
+            let places = [Location::parse("file:///w/t").unwrap()];
+            if let Some(location) = inside(&text, &places) {
+                prop_assert!(location.as_str().starts_with("file:///w/t/"));
+                prop_assert!(!location.as_str().contains(".."));
+            }
+        }
+
+        #[test]
+        fn no_document_makes_it_panic(text in any::<String>()) {
+            let _ = NamedFiles::of(text.as_bytes());
+        }
+    }
+}

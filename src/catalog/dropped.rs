@@ -1,0 +1,104 @@
+//! What was dropped: kept for a time, restored, or ended for good.
+
+use std::time::Duration;
+
+use tidewater_core::ids::TableId;
+use tidewater_core::name::TableIdent;
+
+use super::{Catalog, CatalogError, OpenWarehouse};
+use crate::store::{DropTerms, Dropped, DroppedFilter, Page, Receipt, Resource, StoreError, TableKind, TimedPage};
+
+impl Catalog {
+    /// What a drop at this moment means: nothing is kept when nothing can be restored and no file is to be removed.
+    pub(super) fn drop_terms(&self, purge: bool) -> Option<DropTerms> {
+        let now_ms = self.clock.now_ms();
+        let retention_ms = i64::try_from(self.drop_retention.as_millis()).unwrap_or(i64::MAX);
+        let terms = DropTerms { now_ms, restorable_until_ms: now_ms.saturating_add(retention_ms), purge };
+        Some(terms).filter(|terms| purge || terms.restorable_until_ms > now_ms)
+    }
+
+    /// For how long what is dropped from now on can be restored.
+    #[must_use]
+    pub const fn drop_retention(&self) -> Duration {
+        self.drop_retention
+    }
+
+    /// What was dropped in a warehouse and is not gone for good, the newest drop first.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn dropped_list(
+        &self,
+        warehouse: &OpenWarehouse,
+        filter: &DroppedFilter,
+        page: &TimedPage,
+    ) -> Result<Page<Dropped>, CatalogError> {
+        self.store.dropped_list(warehouse.place, filter, page).await.map_err(CatalogError::Store)
+    }
+
+    /// What was dropped under that id.
+    ///
+    /// # Errors
+    /// `NoSuchDropped`, also when it is gone for good.
+    pub async fn dropped_get(&self, warehouse: &OpenWarehouse, id: TableId) -> Result<Dropped, CatalogError> {
+        let found = self.store.dropped_get(warehouse.place, id).await.map_err(CatalogError::Store)?;
+        found.ok_or(CatalogError::NoSuchDropped(id))
+    }
+
+    /// Restores a table or view as it was, under its old name or another.
+    ///
+    /// # Errors
+    /// `NoSuchDropped`; `NotRestorable`; `RestoreTaken`; `RestoreWithoutNamespace`; `TableLimit`; `Metadata` when its
+    /// document is gone.
+    pub async fn dropped_restore(
+        &self,
+        warehouse: &OpenWarehouse,
+        id: TableId,
+        ident: Option<TableIdent>,
+        max_tables: Option<u64>,
+        receipt: Option<&Receipt>,
+    ) -> Result<(), CatalogError> {
+        let dropped = self.dropped_get(warehouse, id).await?;
+        let ident = ident.unwrap_or_else(|| dropped.ident.clone());
+        // Where somebody has removed the files, there is nothing to come back to.
+        match dropped.kind {
+            TableKind::Table => drop(self.documents.get(&warehouse.storage, &dropped.metadata_location).await?),
+            TableKind::View => drop(self.documents.get_view(&warehouse.storage, &dropped.metadata_location).await?),
+        }
+        let now_ms = self.clock.now_ms();
+        let restored = self.store.dropped_restore(warehouse.place, id, &ident, now_ms, max_tables, receipt).await;
+        restored.map_err(|error| match error {
+            StoreError::NotFound(Resource::Namespace) => CatalogError::RestoreWithoutNamespace(ident),
+            StoreError::AlreadyExists(Resource::View) => {
+                CatalogError::RestoreTaken { ident, taken_by: TableKind::View }
+            }
+            StoreError::AlreadyExists(_) => CatalogError::RestoreTaken { ident, taken_by: TableKind::Table },
+            StoreError::LimitReached { limit } => CatalogError::TableLimit(limit),
+            other => of_dropped(id)(other),
+        })
+    }
+
+    /// Ends what was dropped now; `purge` says whether a table's files go, in place of what its drop said.
+    ///
+    /// # Errors
+    /// `NoSuchDropped`.
+    pub async fn dropped_remove(
+        &self,
+        warehouse: &OpenWarehouse,
+        id: TableId,
+        purge: Option<bool>,
+        receipt: Option<&Receipt>,
+    ) -> Result<(), CatalogError> {
+        let removed = self.store.dropped_remove(warehouse.place, id, purge, self.clock.now_ms(), receipt).await;
+        removed.map(drop).map_err(of_dropped(id))
+    }
+}
+
+fn of_dropped(id: TableId) -> impl Fn(StoreError) -> CatalogError {
+    move |error| match error {
+        StoreError::Repeated => CatalogError::Repeated,
+        StoreError::NotFound(_) => CatalogError::NoSuchDropped(id),
+        StoreError::NotRestorable => CatalogError::NotRestorable(id),
+        other => CatalogError::Store(other),
+    }
+}

@@ -1,0 +1,234 @@
+//! What is done in the background: dropped tables and views are forgotten when their time is over, and the files of those
+//! that were dropped with a purge are removed.
+//!
+//! All that is to be done stands in the store, written in the transaction of the drop. So it does not matter who does it,
+//! how often it is begun, or when a process dies. Whoever removes files has a lease and renews it as long as he lives.
+
+mod local;
+mod manifests;
+mod purge;
+#[cfg(test)]
+mod tests;
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tidewater_core::purge::retry_after_ms;
+use tokio::sync::Notify;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::metadata::Documents;
+use crate::store::{Dropped, Place, Progress, Store, StoreError};
+use crate::warehouse::{OpenWarehouse, StorageAccess};
+use purge::{Counts, Purge, Stopped};
+
+/// How often what is due is looked for.
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long nobody else takes over a table from someone who has fallen silent, in milliseconds.
+const LEASE_MS: i64 = 30_000;
+
+/// How often a lease is renewed.
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How many tables' files are removed at the same time.
+const TABLES_AT_ONCE: usize = 4;
+
+/// How many are forgotten in one transaction, so that no commit waits long behind it.
+const FORGET_BATCH: u32 = 200;
+
+/// The background work of a catalog.
+pub struct Maintenance {
+    store: Arc<dyn Store>,
+    access: StorageAccess,
+    documents: Documents,
+    clock: Clock,
+    wake: Notify,
+}
+
+impl Maintenance {
+    /// Works on what `store` says, on files that `access` opens.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, access: StorageAccess, clock: Clock) -> Self {
+        // Documents of dropped tables are read once.
+        let documents = Documents::new(0);
+        Self { store, access, documents, clock, wake: Notify::new() }
+    }
+
+    /// Lets it look at once, since something has become due.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Does what is due until `stop`. Then it lets go of what it has begun, for whoever comes next. Runs as a task of its
+    /// own.
+    pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
+        let stopped = CancellationToken::new();
+        let mut work = pin!(self.work(&stopped));
+        tokio::select! {
+            () = stop => {
+                stopped.cancel();
+                work.await;
+            }
+            () = &mut work => {}
+        }
+    }
+
+    /// Does what is due now, to its end.
+    pub async fn sweep(&self) {
+        self.forget().await;
+        let never = CancellationToken::new();
+        loop {
+            let jobs = self.claim(TABLES_AT_ONCE).await;
+            if jobs.is_empty() {
+                return;
+            }
+            futures_util::future::join_all(jobs.into_iter().map(|job| self.see_to(job, &never))).await;
+        }
+    }
+
+    async fn work(&self, stopped: &CancellationToken) {
+        let mut ticks = interval(LOOK_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut running = FuturesUnordered::new();
+        while !stopped.is_cancelled() {
+            self.forget().await;
+            let free = TABLES_AT_ONCE - running.len();
+            if free > 0 {
+                running.extend(self.claim(free).await.into_iter().map(|job| self.see_to(job, stopped)));
+            }
+            // Waits until there is something to do, while those that run go on.
+            let mut waited = pin!(async {
+                tokio::select! {
+                    () = stopped.cancelled() => {}
+                    () = self.wake.notified() => {}
+                    _ = ticks.tick() => {}
+                }
+            });
+            loop {
+                tokio::select! {
+                    () = &mut waited => break,
+                    Some(()) = running.next(), if !running.is_empty() => {
+                        if running.len() + 1 == TABLES_AT_ONCE {
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        while running.next().await.is_some() {}
+    }
+
+    async fn forget(&self) {
+        let now_ms = self.clock.now_ms();
+        loop {
+            match self.store.dropped_forget_due(now_ms, FORGET_BATCH).await {
+                Ok(0) => return,
+                Ok(count) => {
+                    tracing::info!(count, "dropped tables and views are gone for good; their files stay");
+                    if count < u64::from(FORGET_BATCH) {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "could not forget what was dropped: trying again");
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn claim(&self, at_most: usize) -> Vec<Dropped> {
+        let now_ms = self.clock.now_ms();
+        let at_most = u32::try_from(at_most).unwrap_or(u32::MAX);
+        self.store.dropped_claim(now_ms, now_ms.saturating_add(LEASE_MS), at_most).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "could not look for tables whose files are to be removed: trying again");
+            Vec::new()
+        })
+    }
+
+    /// Removes a table's files, as long as the lease is held, and notes what came of it.
+    async fn see_to(&self, job: Dropped, stopped: &CancellationToken) {
+        let warehouse = match self.open(job.place).await {
+            Ok(warehouse) => warehouse,
+            Err(message) => return self.conclude(&job, Err(Stopped::Later(message)), None).await,
+        };
+        let purge = Purge::new(self.store.as_ref(), &warehouse, &self.documents, &self.clock, &job);
+        let outcome = tokio::select! {
+            outcome = purge.run() => outcome,
+            () = self.hold(&job, &purge) => Err(Stopped::Lost),
+            () = stopped.cancelled() => Err(Stopped::Told),
+        };
+        self.conclude(&job, outcome, Some(purge.counts())).await;
+    }
+
+    /// The warehouse that a table is in, or why it cannot be worked in.
+    async fn open(&self, place: Place) -> Result<OpenWarehouse, String> {
+        let all = self.store.warehouse_list(place.organisation).await.map_err(|error| error.to_string())?;
+        let found = all.into_iter().find(|warehouse| warehouse.id == place.warehouse);
+        let found = found.ok_or_else(|| "its warehouse is gone".to_owned())?;
+        self.access.open(found).map_err(|error| format!("its warehouse cannot be used as it is set up: {error}"))
+    }
+
+    /// Notes what came of an attempt.
+    async fn conclude(&self, job: &Dropped, outcome: Result<(), Stopped>, counts: Option<Counts>) {
+        let now_ms = self.clock.now_ms();
+        let table = job.id;
+        let progress = match outcome {
+            Ok(()) => {
+                tracing::info!(%table, ident = %job.ident, ?counts, "a dropped table's files are removed");
+                Progress::Gone
+            }
+            Err(Stopped::Lost) => {
+                tracing::info!(%table, "another process, or an administrator, has taken over a dropped table");
+                return;
+            }
+            Err(Stopped::Told) => Progress::Retry { at_ms: now_ms, message: None },
+            Err(Stopped::Later(message)) => match retry_after_ms(job.attempts) {
+                Some(after_ms) => {
+                    tracing::warn!(%table, message, "a dropped table's files could not all be removed: trying again");
+                    Progress::Retry { at_ms: now_ms.saturating_add(after_ms), message: Some(message) }
+                }
+                None => blocked(job, message),
+            },
+            Err(Stopped::Never(message)) => blocked(job, message),
+        };
+        if let Err(error) = self.note(job, &progress).await {
+            // The lease ends, and the next who takes it finds what there is.
+            tracing::warn!(%table, %error, "what came of removing a dropped table's files could not be noted");
+        }
+    }
+
+    /// Renews the lease, and returns when it is lost.
+    async fn hold(&self, job: &Dropped, purge: &Purge<'_>) {
+        let mut ticks = interval(RENEWAL_INTERVAL);
+        ticks.tick().await;
+        loop {
+            ticks.tick().await;
+            let until_ms = self.clock.now_ms().saturating_add(LEASE_MS);
+            let renewed = Progress::Continue { until_ms, finishing: purge.is_finishing() };
+            match self.note(job, &renewed).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                // It may be renewed next time, or taken over: then that is seen next time.
+                Err(error) => tracing::warn!(table = %job.id, %error, "a lease could not be renewed"),
+            }
+        }
+    }
+
+    async fn note(&self, job: &Dropped, progress: &Progress) -> Result<bool, StoreError> {
+        self.store.dropped_progress(job.place.organisation, job.id, job.attempts, progress).await
+    }
+}
+
+fn blocked(job: &Dropped, message: String) -> Progress {
+    tracing::error!(
+        table = %job.id, ident = %job.ident, message,
+        "a dropped table's files cannot be removed: an administrator has to look"
+    );
+    Progress::Blocked { message }
+}

@@ -1,0 +1,333 @@
+//! Removing the files of one dropped table: those that its document leads to, below its own locations, and no others.
+//!
+//! What leads to files goes after them: data and delete files first, then statistics, manifests, manifest lists and older
+//! documents, and the current document last. So whoever begins again after a crash finds all that is left to do, and
+//! a manifest that is missing by then had its files removed before.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use futures_util::stream::{self, StreamExt};
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+use tidewater_core::document::TableMetadata;
+use tidewater_core::location::Location;
+use tidewater_core::purge::{NamedFiles, allows_removal, inside, overlap};
+
+use super::local::Folders;
+use super::manifests::{UnreadableError, files_of_manifest, manifests_of_list};
+use crate::clock::Clock;
+use crate::metadata::{Document, Documents, MetadataError};
+use crate::storage::StorageError;
+use crate::store::{Dropped, DroppedState, Pointer, Progress, Store, StoreError, TableKind};
+use crate::vending::ValidLocations;
+use crate::warehouse::OpenWarehouse;
+
+/// How many files of a table are removed at the same time.
+const FILES_AT_ONCE: usize = 16;
+
+/// After so many files that could not be removed, the others of this attempt are left alone: the storage does not answer.
+const FAILURES: u64 = 100;
+
+/// How many files are remembered as removed, for those that several manifests name (16 bytes each, and the set's own).
+const REMEMBERED: usize = 2_000_000;
+
+/// How many pointers are read at a time.
+const POINTERS: u32 = 500;
+
+/// Why it did not come to its end.
+#[derive(Debug)]
+pub(super) enum Stopped {
+    /// It may go better another time.
+    Later(String),
+    /// It never will, unless a person does something.
+    Never(String),
+    /// Somebody else has the lease.
+    Lost,
+    /// The process ends.
+    Told,
+}
+
+/// What was done in this attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Files that were removed, or were not there any more.
+    pub(super) removed: u64,
+    /// Files that are named but lie elsewhere, and stay.
+    pub(super) elsewhere: u64,
+    /// Manifests and lists that are missing.
+    pub(super) missing: u64,
+}
+
+/// The removal of one table's files.
+pub(super) struct Purge<'a> {
+    store: &'a dyn Store,
+    warehouse: &'a OpenWarehouse,
+    documents: &'a Documents,
+    clock: &'a Clock,
+    job: &'a Dropped,
+    finishing: AtomicBool,
+    removed: AtomicU64,
+    elsewhere: AtomicU64,
+    missing: AtomicU64,
+    failures: AtomicU64,
+    first_failure: Mutex<Option<String>>,
+}
+
+/// Where this table's files may be.
+struct Places {
+    locations: Vec<Location>,
+    folders: Folders,
+}
+
+impl<'a> Purge<'a> {
+    pub(super) fn new(
+        store: &'a dyn Store,
+        warehouse: &'a OpenWarehouse,
+        documents: &'a Documents,
+        clock: &'a Clock,
+        job: &'a Dropped,
+    ) -> Self {
+        Self {
+            store,
+            warehouse,
+            documents,
+            clock,
+            job,
+            finishing: AtomicBool::new(job.state == DroppedState::Finishing),
+            removed: AtomicU64::new(0),
+            elsewhere: AtomicU64::new(0),
+            missing: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            first_failure: Mutex::new(None),
+        }
+    }
+
+    /// Whether only the current document is left.
+    pub(super) fn is_finishing(&self) -> bool {
+        self.finishing.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Counts { removed: of(&self.removed), elsewhere: of(&self.elsewhere), missing: of(&self.missing) }
+    }
+
+    /// Removes all of them.
+    pub(super) async fn run(&self) -> Result<(), Stopped> {
+        let document = match self.documents.get(&self.warehouse.storage, &self.job.metadata_location).await {
+            Ok(document) => document,
+            // It went last, in an attempt before this one.
+            Err(MetadataError::Missing(_)) if self.is_finishing() => return Ok(()),
+            Err(MetadataError::Storage(error)) => return Err(Stopped::Later(error.to_string())),
+            Err(error @ MetadataError::Missing(_)) => {
+                return Err(Stopped::Never(format!("{error}: which files the table has is not known")));
+            }
+            Err(error) => return Err(Stopped::Never(error.to_string())),
+        };
+        if !allows_removal(document.metadata.properties()) {
+            tracing::info!(table = %self.job.id, "a table's files stay, since its gc.enabled is not true");
+            return Ok(());
+        }
+        let named = NamedFiles::of(&document.json).map_err(|error| Stopped::Never(error.to_string()))?;
+        let locations = self.locations(&document).await?;
+        let places = Places { folders: Folders::of(&locations).await, locations };
+        if !self.is_finishing() {
+            self.remove_what_it_leads_to(&places, &document, named).await?;
+            self.finish().await?;
+        }
+        self.remove(&places, [document.location.clone()]).await?;
+        places.folders.remove_empty().await;
+        match self.elsewhere.load(Ordering::Relaxed) {
+            0 => {}
+            count => tracing::warn!(
+                table = %self.job.id, count,
+                "files that a dropped table names lie outside of its own locations, and stay"
+            ),
+        }
+        Ok(())
+    }
+
+    async fn remove_what_it_leads_to(
+        &self,
+        places: &Places,
+        document: &Document,
+        named: NamedFiles,
+    ) -> Result<(), Stopped> {
+        let NamedFiles { manifest_lists, mut manifests, statistics, mut older_documents } = named;
+        older_documents.remove(&document.location);
+        for list in &manifest_lists {
+            if let Some(bytes) = self.read(places, list).await? {
+                manifests.extend(manifests_of_list(bytes).await.map_err(|error| unreadable(list, &error))?);
+            }
+        }
+        // All are read before the first file goes: what cannot be read is no half-removed table.
+        for manifest in &manifests {
+            if let Some(bytes) = self.read(places, manifest).await? {
+                files_of_manifest(bytes).await.map_err(|error| unreadable(manifest, &error))?;
+            }
+        }
+        self.missing.store(0, Ordering::Relaxed);
+        self.elsewhere.store(0, Ordering::Relaxed);
+        self.remove_files_of(places, &manifests).await?;
+        self.remove(places, statistics).await?;
+        self.remove(places, manifests).await?;
+        self.remove(places, manifest_lists).await?;
+        self.remove(places, older_documents).await
+    }
+
+    /// Removes the data and delete files that manifests name.
+    async fn remove_files_of(&self, places: &Places, manifests: &BTreeSet<String>) -> Result<(), Stopped> {
+        let mut remembered = HashSet::new();
+        for manifest in manifests {
+            let Some(bytes) = self.read(places, manifest).await? else { continue };
+            let mut files = files_of_manifest(bytes).await.map_err(|error| unreadable(manifest, &error))?;
+            if remembered.len() > REMEMBERED {
+                remembered.clear();
+            }
+            files.retain(|file| remembered.insert(fingerprint(file)));
+            self.remove_some(places, files).await;
+        }
+        self.check_failures()
+    }
+
+    /// Where this table's files may be: at its own location, which is no other's, and at those that its properties name, as
+    /// far as these are no other's either.
+    async fn locations(&self, document: &Document) -> Result<Vec<Location>, Stopped> {
+        let place = self.job.place;
+        let root = &self.warehouse.root;
+        let of = |metadata: &TableMetadata| ValidLocations::of(metadata, root);
+        let valid = of(&document.metadata).map_err(|refused| Stopped::Never(refused.to_string()))?;
+        let [own, others @ ..] = valid.as_slice() else { return Ok(Vec::new()) };
+        if own.as_str() != self.job.location {
+            let message =
+                format!("its document says that it is at {own}, the catalog that it is at {}", self.job.location);
+            return Err(Stopped::Never(message));
+        }
+        let mut alone = others.to_vec();
+        let mut after = None;
+        while !alone.is_empty() {
+            let pointers = self.store.pointer_list(place, after, POINTERS).await.map_err(|error| later(&error))?;
+            let Some(last) = pointers.last() else { break };
+            after = Some(last.id);
+            for pointer in pointers.iter().filter(|pointer| pointer.id != self.job.id) {
+                match self.locations_of(pointer, root).await {
+                    Some(taken) => alone.retain(|one| !taken.as_slice().iter().any(|other| overlap(one, other))),
+                    // It may be there too.
+                    None => alone.clear(),
+                }
+            }
+        }
+        if alone.len() < others.len() {
+            tracing::warn!(table = %self.job.id, "a dropped table shares locations with others: its files there stay");
+        }
+        alone.push(own.clone());
+        Ok(alone)
+    }
+
+    async fn locations_of(&self, pointer: &Pointer, root: &Location) -> Option<ValidLocations> {
+        let location = &pointer.metadata_location;
+        match pointer.kind {
+            TableKind::Table => {
+                ValidLocations::of(&self.documents.get(&self.warehouse.storage, location).await.ok()?.metadata, root)
+                    .ok()
+            }
+            TableKind::View => ValidLocations::of_view(
+                &self.documents.get_view(&self.warehouse.storage, location).await.ok()?.metadata,
+                root,
+            )
+            .ok(),
+        }
+    }
+
+    /// Notes that only the current document is left.
+    async fn finish(&self) -> Result<(), Stopped> {
+        let until_ms = self.clock.now_ms().saturating_add(super::LEASE_MS);
+        let progress = Progress::Continue { until_ms, finishing: true };
+        let (organisation, id, attempt) = (self.job.place.organisation, self.job.id, self.job.attempts);
+        match self.store.dropped_progress(organisation, id, attempt, &progress).await {
+            Ok(true) => {
+                self.finishing.store(true, Ordering::SeqCst);
+                Ok(())
+            }
+            Ok(false) => Err(Stopped::Lost),
+            Err(error) => Err(later(&error)),
+        }
+    }
+
+    /// A manifest or a list; none when it is elsewhere, or is not there any more.
+    async fn read(&self, places: &Places, text: &str) -> Result<Option<bytes::Bytes>, Stopped> {
+        let Some(location) = places.find(text).await else { return Ok(None) };
+        match self.warehouse.storage.read(&location).await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(StorageError::NotFound(_)) => {
+                self.missing.fetch_add(1, Ordering::Relaxed);
+                Ok(None)
+            }
+            Err(error) => Err(Stopped::Later(error.to_string())),
+        }
+    }
+
+    /// Removes files, and fails when one of this attempt's could not be.
+    async fn remove(&self, places: &Places, files: impl IntoIterator<Item = String>) -> Result<(), Stopped> {
+        self.remove_some(places, files).await;
+        self.check_failures()
+    }
+
+    async fn remove_some(&self, places: &Places, files: impl IntoIterator<Item = String>) {
+        let removals = stream::iter(files).for_each_concurrent(FILES_AT_ONCE, |file| async move {
+            let Some(location) = places.find(&file).await else {
+                self.elsewhere.fetch_add(1, Ordering::Relaxed);
+                return;
+            };
+            if self.failures.load(Ordering::Relaxed) >= FAILURES {
+                return;
+            }
+            match self.warehouse.storage.remove(&location).await {
+                Ok(()) => {
+                    self.removed.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(error) => {
+                    self.failures.fetch_add(1, Ordering::Relaxed);
+                    self.first_failure.lock().get_or_insert_with(|| error.to_string());
+                }
+            }
+        });
+        removals.await;
+    }
+
+    fn check_failures(&self) -> Result<(), Stopped> {
+        match self.failures.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            count => {
+                let first = self.first_failure.lock().clone().unwrap_or_default();
+                Err(Stopped::Later(format!("{count} files could not be removed, the first: {first}")))
+            }
+        }
+    }
+}
+
+impl Places {
+    /// The file of that name, if it is this table's.
+    async fn find(&self, text: &str) -> Option<Location> {
+        let location = inside(text, &self.locations)?;
+        self.folders.really_hold(&location).await.then_some(location)
+    }
+}
+
+fn later(error: &StoreError) -> Stopped {
+    Stopped::Later(error.to_string())
+}
+
+fn unreadable(file: &str, error: &UnreadableError) -> Stopped {
+    let shown: String = file.chars().take(500).collect();
+    Stopped::Never(format!("cannot read which files {shown} names, so none is removed: {error}"))
+}
+
+/// Stands for a file and no other.
+fn fingerprint(file: &str) -> [u8; 16] {
+    let digest: [u8; 32] = Sha256::digest(file).into();
+    let mut first = [0; 16];
+    first.copy_from_slice(&digest[..16]);
+    first
+}

@@ -1,0 +1,485 @@
+//! Dropped tables with real files, and a clock that the tests move.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use apache_avro::types::{Record, Value};
+use apache_avro::{Schema, Writer};
+use serde_json::{Value as Json, json};
+use tidewater_core::commit::{CreateTable, TableCommit};
+use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+
+use super::*;
+use crate::catalog::{Catalog, CatalogError, CreatedTable};
+use crate::clock::fresh_uuid;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{DroppedFilter, DroppedState, Organisation, TimedPage, Warehouse, WarehouseStorage};
+use crate::warehouse::OpenWarehouse;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const HOUR_MS: i64 = 3_600_000;
+
+struct Fixture {
+    catalog: Arc<Catalog>,
+    maintenance: Maintenance,
+    store: Arc<dyn Store>,
+    warehouse: Arc<OpenWarehouse>,
+    now_ms: Arc<AtomicI64>,
+    folder: tempfile::TempDir,
+}
+
+/// A table with files: two snapshots, a manifest of data files that both share, one of delete files, and statistics.
+struct Table {
+    ident: TableIdent,
+    id: TableId,
+    location: PathBuf,
+}
+
+fn namespace() -> NamespaceIdent {
+    NamespaceIdent::new(&["ns"]).unwrap()
+}
+
+fn ident(name: &str) -> TableIdent {
+    TableIdent::new(namespace(), name).unwrap()
+}
+
+/// Avro records of one field beside others that no reader of today knows.
+fn avro(path: &Path, schema: &str, record: impl Fn(&Schema, &str) -> Value, names: &[String]) {
+    let schema = Schema::parse_str(schema).unwrap();
+    let mut writer = Writer::new(&schema, Vec::new());
+    for name in names {
+        writer.append(record(&schema, name)).unwrap();
+    }
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, writer.into_inner().unwrap()).unwrap();
+}
+
+fn manifest_list(path: &Path, manifests: &[String]) {
+    let schema = r#"{"type":"record","name":"manifest_file","fields":[
+        {"name":"manifest_path","type":"string","field-id":500},
+        {"name":"of_tomorrow","type":["null","long"],"field-id":599}]}"#;
+    let record = |schema: &Schema, name: &str| {
+        let mut record = Record::new(schema).unwrap();
+        record.put("manifest_path", name);
+        record.put("of_tomorrow", Value::Union(1, Box::new(Value::Long(7))));
+        record.into()
+    };
+    avro(path, schema, record, manifests);
+}
+
+fn manifest(path: &Path, files: &[String]) {
+    let schema = r#"{"type":"record","name":"manifest_entry","fields":[
+        {"name":"status","type":"int","field-id":0},
+        {"name":"data_file","field-id":2,"type":{"type":"record","name":"r2","fields":[
+            {"name":"of_tomorrow","type":"bytes","field-id":199},
+            {"name":"file_path","type":"string","field-id":100}]}}]}"#;
+    let record = |_: &Schema, name: &str| {
+        let file = Value::Record(vec![
+            ("of_tomorrow".into(), Value::Bytes(vec![1, 2])),
+            ("file_path".into(), Value::String(name.to_owned())),
+        ]);
+        Value::Record(vec![("status".into(), Value::Int(2)), ("data_file".into(), file)])
+    };
+    avro(path, schema, record, files);
+}
+
+fn touch(path: &Path) -> String {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, "x").unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+impl Fixture {
+    async fn new(retention: Duration) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("tidewater.db")).unwrap());
+        let organisation = OrganisationId(fresh_uuid());
+        let acme = Organisation { id: organisation, name: "acme".into(), tier: "enterprise".into(), created_ms: 1 };
+        store.organisation_create(&acme).await.unwrap();
+        let warehouse = Warehouse {
+            id: WarehouseId(fresh_uuid()),
+            organisation,
+            name: "main".into(),
+            root: format!("file://{}/warehouse", folder.path().display()),
+            storage: WarehouseStorage::local(),
+            is_default: true,
+            created_ms: 1,
+        };
+        store.warehouse_create(&warehouse).await.unwrap();
+        let now_ms = Arc::new(AtomicI64::new(1_790_000_000_000));
+        let clock = Clock::Manual(Arc::clone(&now_ms));
+        let access = crate::app::storage_access(&crate::config::Config::default());
+        let documents = Documents::new(1 << 20);
+        let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, access.clone(), clock.clone(), retention));
+        let warehouse = catalog.warehouse(organisation, None).await.unwrap();
+        catalog.namespace_create(&warehouse, &namespace(), &std::collections::BTreeMap::new(), None).await.unwrap();
+        let maintenance = Maintenance::new(Arc::clone(&store), access, clock);
+        Self { catalog, maintenance, store, warehouse, now_ms, folder }
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.path().join("warehouse")
+    }
+
+    fn advance(&self, ms: i64) {
+        self.now_ms.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    /// A table whose manifest of data files names `also` too.
+    async fn table(&self, name: &str, properties: Json, also: &[String]) -> Table {
+        let body = json!({ "name": name, "properties": properties, "schema": { "type": "struct", "fields": [
+            { "id": 1, "name": "x", "required": false, "type": "long" }] } });
+        let request = CreateTable::parse(body.to_string().as_bytes()).unwrap();
+        let created = self.catalog.table_create(&self.warehouse, &namespace(), request, None, None).await.unwrap();
+        let CreatedTable::Created(created) = created else { panic!("it is staged") };
+        let location = PathBuf::from(created.locations.unwrap().table().path());
+        let at = |name: &str| location.join(name);
+        let mut data = vec![touch(&at("data/a b%20c/1.parquet")), touch(&at("data/2.parquet"))];
+        data.extend_from_slice(also);
+        manifest(&at("metadata/m1.avro"), &data);
+        let deletes = [touch(&at("data/3.puffin")), touch(&at("data/3.puffin"))];
+        manifest(&at("metadata/m2.avro"), &deletes);
+        let text = |name: &str| format!("file://{}", at(name).display());
+        manifest_list(&at("metadata/l1.avro"), &[text("metadata/m1.avro")]);
+        manifest_list(&at("metadata/l2.avro"), &[text("metadata/m1.avro"), text("metadata/m2.avro")]);
+        touch(&at("metadata/s.puffin"));
+        touch(&at("metadata/p.parquet"));
+        touch(&at("metadata/nobody-knows.avro"));
+        let snapshot = |id: i64, list: &str| {
+            json!({ "action": "add-snapshot", "snapshot": { "snapshot-id": id, "sequence-number": id,
+                "timestamp-ms": 1_790_000_000_000_i64 + id, "manifest-list": text(list), "schema-id": 0,
+                "summary": { "operation": "append" } } })
+        };
+        let updates = json!({ "requirements": [], "updates": [
+            snapshot(1, "metadata/l1.avro"), snapshot(2, "metadata/l2.avro"),
+            { "action": "set-statistics", "snapshot-id": 1, "statistics": { "snapshot-id": 1,
+                "statistics-path": text("metadata/s.puffin"), "file-size-in-bytes": 1, "file-footer-size-in-bytes": 1,
+                "blob-metadata": [] } },
+            { "action": "set-partition-statistics", "partition-statistics": { "snapshot-id": 1,
+                "statistics-path": text("metadata/p.parquet"), "file-size-in-bytes": 1 } },
+        ] });
+        let commit = TableCommit::parse(updates.to_string().as_bytes()).unwrap();
+        self.catalog.table_commit(&self.warehouse, ident(name), commit, None, None).await.unwrap();
+        let id = self.catalog.table_record(&self.warehouse, &ident(name)).await.unwrap().id;
+        Table { ident: ident(name), id, location }
+    }
+
+    async fn drop(&self, table: &Table, purge: bool) {
+        self.catalog.table_drop(&self.warehouse, &table.ident, purge, None).await.unwrap();
+    }
+
+    async fn dropped(&self, table: &Table) -> Option<Dropped> {
+        self.store.dropped_get(self.warehouse.place, table.id).await.unwrap()
+    }
+
+    async fn all_dropped(&self) -> usize {
+        let (all, page) = (DroppedFilter::default(), TimedPage::default());
+        self.store.dropped_list(self.warehouse.place, &all, &page).await.unwrap().items.len()
+    }
+}
+
+/// The files below a folder, from there.
+fn files(folder: &Path) -> BTreeSet<String> {
+    fn collect(folder: &Path, root: &Path, found: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.is_symlink() {
+                collect(&path, root, found);
+            } else {
+                found.insert(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    collect(folder, folder, &mut found);
+    found
+}
+
+/// What is left of a table after its purge: what nothing led to.
+fn rest() -> BTreeSet<String> {
+    BTreeSet::from(["metadata/nobody-knows.avro".to_owned()])
+}
+
+#[tokio::test]
+async fn exactly_what_a_table_leads_to_goes_when_its_time_is_over() {
+    let fixture = Fixture::new(HOUR).await;
+    let (table, neighbour) = (fixture.table("t", json!({}), &[]).await, fixture.table("n", json!({}), &[]).await);
+    let (all, others) = (files(&table.location), files(&neighbour.location));
+    assert_eq!(all.len(), 12, "{all:?}");
+    fixture.drop(&table, true).await;
+    fixture.advance(HOUR_MS - 1);
+    fixture.maintenance.sweep().await;
+    assert_eq!(files(&table.location), all);
+    fixture.catalog.dropped_restore(&fixture.warehouse, table.id, None, None, None).await.unwrap();
+    fixture.advance(HOUR_MS);
+    fixture.maintenance.sweep().await;
+    assert_eq!(files(&table.location), all, "it was restored");
+
+    fixture.drop(&table, true).await;
+    fixture.advance(HOUR_MS);
+    let late = fixture.catalog.dropped_restore(&fixture.warehouse, table.id, None, None, None).await;
+    assert!(matches!(late, Err(CatalogError::NotRestorable(_))), "{late:?}");
+    fixture.maintenance.sweep().await;
+    assert_eq!(files(&table.location), rest());
+    assert!(!table.location.join("data").exists(), "an empty folder is left");
+    assert_eq!(files(&neighbour.location), others);
+    assert_eq!(fixture.all_dropped().await, 0);
+}
+
+#[tokio::test]
+async fn without_a_retention_files_go_at_once_and_without_a_purge_never() {
+    let fixture = Fixture::new(Duration::ZERO).await;
+    let (purged, dropped) = (fixture.table("p", json!({}), &[]).await, fixture.table("d", json!({}), &[]).await);
+    let all = files(&dropped.location);
+    fixture.drop(&purged, true).await;
+    fixture.drop(&dropped, false).await;
+    assert_eq!(fixture.all_dropped().await, 1);
+    fixture.maintenance.sweep().await;
+    assert_eq!((files(&purged.location), files(&dropped.location)), (rest(), all.clone()));
+
+    let kept = Fixture::new(HOUR).await;
+    let dropped = kept.table("d", json!({}), &[]).await;
+    kept.drop(&dropped, false).await;
+    kept.advance(HOUR_MS - 1);
+    kept.maintenance.sweep().await;
+    assert_eq!(kept.all_dropped().await, 1);
+    kept.advance(1);
+    kept.maintenance.sweep().await;
+    assert_eq!(kept.all_dropped().await, 0);
+    assert_eq!(files(&dropped.location).len(), all.len());
+}
+
+#[tokio::test]
+async fn where_garbage_collection_is_off_nothing_is_removed() {
+    let fixture = Fixture::new(Duration::ZERO).await;
+    let table = fixture.table("t", json!({ "gc.enabled": "false" }), &[]).await;
+    let all = files(&table.location);
+    fixture.drop(&table, true).await;
+    fixture.maintenance.sweep().await;
+    assert_eq!(files(&table.location), all);
+    assert_eq!(fixture.all_dropped().await, 0);
+}
+
+#[tokio::test]
+async fn nothing_outside_of_the_tables_own_locations_goes_whatever_it_names() {
+    let fixture = Fixture::new(Duration::ZERO).await;
+    let neighbour = fixture.table("n", json!({}), &[]).await;
+    let others = files(&neighbour.location);
+    let secret = touch(&fixture.folder.path().join("etc/passwd"));
+    let prefix = touch(&fixture.root().join("x"));
+    let theirs = neighbour.location.join("data/2.parquet").to_str().unwrap().to_owned();
+    let named = [
+        secret.clone(),
+        prefix.clone(),
+        format!("file://{theirs}"),
+        format!("file:{}", neighbour.location.join("metadata/l1.avro").display()),
+        "s3://bucket/other/x.parquet".to_owned(),
+        String::new(),
+    ];
+    let table = fixture.table("t", json!({}), &named).await;
+    // Only now are its names known: ways out of the table's own folder, with dots and through links.
+    let inside = |name: &str| format!("{}/{name}", table.location.display());
+    std::os::unix::fs::symlink(&neighbour.location, inside("data/link")).unwrap();
+    let more = [
+        inside("../../etc/passwd"),
+        inside("data/%2e%2e/%2e%2e/x"),
+        inside("data//2.parquet"),
+        inside("data/link/data/2.parquet"),
+        inside("data/link/metadata/l1.avro"),
+        inside("data/2.parquet"),
+    ];
+    manifest(&table.location.join("metadata/m2.avro"), &more);
+    // A manifest and a list of another's are not read either.
+    let lists = [inside("metadata/m1.avro"), inside("metadata/m2.avro"), inside("data/link/metadata/m1.avro")];
+    manifest_list(&table.location.join("metadata/l2.avro"), &lists);
+    fixture.drop(&table, true).await;
+    fixture.maintenance.sweep().await;
+    assert_eq!(files(&neighbour.location), others);
+    assert!(Path::new(&secret).exists() && Path::new(&prefix).exists());
+    let left = files(&table.location);
+    assert!(!left.contains("data/2.parquet") && left.contains("data/link"), "{left:?}");
+    assert_eq!(fixture.all_dropped().await, 0);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_stops_it_before_the_first_file_goes() {
+    let fixture = Fixture::new(Duration::ZERO).await;
+    let table = fixture.table("t", json!({}), &[]).await;
+    let broken = table.location.join("metadata/m2.avro");
+    let good = std::fs::read(&broken).unwrap();
+    std::fs::write(&broken, &good[..good.len() - 10]).unwrap();
+    let all = files(&table.location);
+    fixture.drop(&table, true).await;
+    fixture.maintenance.sweep().await;
+    let job = fixture.dropped(&table).await.unwrap();
+    assert_eq!((job.state, job.due_ms), (DroppedState::Blocked, None));
+    assert!(job.message.unwrap().contains("m2.avro"));
+    assert_eq!(files(&table.location), all);
+    fixture.advance(100 * HOUR_MS);
+    fixture.maintenance.sweep().await;
+    assert_eq!(files(&table.location), all);
+
+    std::fs::write(&broken, "{}").unwrap();
+    fixture.catalog.dropped_remove(&fixture.warehouse, table.id, None, None).await.unwrap();
+    fixture.maintenance.sweep().await;
+    assert_eq!(fixture.dropped(&table).await.unwrap().state, DroppedState::Blocked);
+    std::fs::write(&broken, good).unwrap();
+    fixture.catalog.dropped_remove(&fixture.warehouse, table.id, None, None).await.unwrap();
+    fixture.maintenance.sweep().await;
+    assert_eq!((files(&table.location), fixture.all_dropped().await), (rest(), 0));
+}
+
+#[tokio::test]
+async fn a_missing_document_tells_nothing_so_nothing_goes() {
+    let fixture = Fixture::new(Duration::ZERO).await;
+    let table = fixture.table("t", json!({}), &[]).await;
+    fixture.drop(&table, true).await;
+    let job = fixture.dropped(&table).await.unwrap();
+    std::fs::remove_file(job.metadata_location.strip_prefix("file://").unwrap()).unwrap();
+    let left = files(&table.location);
+    fixture.maintenance.sweep().await;
+    let job = fixture.dropped(&table).await.unwrap();
+    assert_eq!((job.state, files(&table.location)), (DroppedState::Blocked, left));
+    // An administrator can leave it at that.
+    fixture.catalog.dropped_remove(&fixture.warehouse, table.id, Some(false), None).await.unwrap();
+    assert_eq!(fixture.all_dropped().await, 0);
+}
+
+#[tokio::test]
+async fn it_ends_wherever_an_attempt_before_it_was_cut_off() {
+    let order = [
+        &["data/2.parquet"][..],
+        &["data/a b%20c/1.parquet", "data/3.puffin", "metadata/s.puffin"],
+        &["metadata/m1.avro"],
+        &["metadata/m2.avro", "metadata/l1.avro"],
+        &["metadata/l2.avro", "metadata/p.parquet"],
+    ];
+    for cut in 0..=order.len() {
+        let fixture = Fixture::new(Duration::ZERO).await;
+        let table = fixture.table("t", json!({}), &[]).await;
+        fixture.drop(&table, true).await;
+        // Somebody begins, removes some of it, and is never heard of again.
+        assert_eq!(fixture.maintenance.claim(9).await.len(), 1);
+        for name in order[..cut].concat() {
+            std::fs::remove_file(table.location.join(name)).unwrap();
+        }
+        fixture.advance(LEASE_MS - 1);
+        fixture.maintenance.sweep().await;
+        assert_eq!(fixture.all_dropped().await, 1, "its lease is good still");
+        fixture.advance(1);
+        fixture.maintenance.sweep().await;
+        assert_eq!((files(&table.location), fixture.all_dropped().await), (rest(), 0), "{cut}");
+    }
+}
+
+#[tokio::test]
+async fn it_ends_when_only_the_last_step_was_not_noted() {
+    for document_is_gone in [false, true] {
+        let fixture = Fixture::new(Duration::ZERO).await;
+        let table = fixture.table("t", json!({}), &[]).await;
+        fixture.drop(&table, true).await;
+        let [job] = fixture.maintenance.claim(9).await.try_into().unwrap();
+        let finishing = Progress::Continue { until_ms: fixture.now_ms.load(Ordering::SeqCst), finishing: true };
+        assert!(fixture.maintenance.note(&job, &finishing).await.unwrap());
+        if document_is_gone {
+            std::fs::remove_file(job.metadata_location.strip_prefix("file://").unwrap()).unwrap();
+        }
+        fixture.maintenance.sweep().await;
+        assert!(!Path::new(job.metadata_location.strip_prefix("file://").unwrap()).exists());
+        assert_eq!(fixture.all_dropped().await, 0);
+    }
+}
+
+#[tokio::test]
+async fn who_has_lost_the_lease_notes_nothing_and_leaves_the_document() {
+    let fixture = Fixture::new(Duration::ZERO).await;
+    let table = fixture.table("t", json!({}), &[]).await;
+    fixture.drop(&table, true).await;
+    let [late] = fixture.maintenance.claim(9).await.try_into().unwrap();
+    fixture.advance(LEASE_MS);
+    let [present] = fixture.maintenance.claim(9).await.try_into().unwrap();
+    fixture.maintenance.see_to(late.clone(), &CancellationToken::new()).await;
+    assert_eq!(fixture.dropped(&table).await, Some(present.clone()));
+    assert!(Path::new(present.metadata_location.strip_prefix("file://").unwrap()).exists());
+    fixture.maintenance.see_to(present, &CancellationToken::new()).await;
+    assert_eq!((files(&table.location), fixture.all_dropped().await), (rest(), 0));
+}
+
+#[tokio::test]
+async fn what_storage_refuses_is_tried_again_later_and_later() {
+    let fixture = Fixture::new(Duration::ZERO).await;
+    let table = fixture.table("t", json!({}), &[]).await;
+    // A folder that is not empty stands where a file should be.
+    let stubborn = table.location.join("data/2.parquet");
+    std::fs::remove_file(&stubborn).unwrap();
+    touch(&stubborn.join("inside"));
+    fixture.drop(&table, true).await;
+    for after_ms in [30_000, 60_000, 120_000] {
+        fixture.maintenance.sweep().await;
+        let job = fixture.dropped(&table).await.unwrap();
+        assert_eq!(job.due_ms, Some(fixture.now_ms.load(Ordering::SeqCst) + after_ms));
+        assert!(job.message.unwrap().contains("1 files could not be removed"));
+        assert!(table.location.join("metadata/m1.avro").exists(), "what leads to a file stays as long as that");
+        assert!(!table.location.join("data/3.puffin").exists(), "the others went");
+        fixture.advance(after_ms);
+    }
+    std::fs::remove_dir_all(&stubborn).unwrap();
+    fixture.maintenance.sweep().await;
+    assert_eq!((files(&table.location), fixture.all_dropped().await), (rest(), 0));
+}
+
+#[tokio::test]
+async fn files_at_a_second_location_go_only_if_no_other_table_is_there() {
+    let fixture = Fixture::new(Duration::ZERO).await;
+    let data = |name: &str| fixture.root().join(name).to_str().unwrap().to_owned();
+    let table = async |name: &str, path: &str| {
+        let file = touch(&PathBuf::from(path).join(format!("{name}.parquet")));
+        (fixture.table(name, json!({ "write.data.path": format!("file://{path}") }), &[file.clone()]).await, file)
+    };
+    let (alone, alone_file) = table("alone", &data("alone")).await;
+    let (first, first_file) = table("first", &data("shared")).await;
+    let (second, second_file) = table("second", &data("shared/below")).await;
+    let neighbour = fixture.table("n", json!({}), &[]).await;
+    let (thief, _) = table("thief", neighbour.location.to_str().unwrap()).await;
+    for dropped in [&alone, &first, &thief] {
+        fixture.drop(dropped, true).await;
+    }
+    fixture.maintenance.sweep().await;
+    assert!(!Path::new(&alone_file).exists());
+    assert!(Path::new(&first_file).exists() && Path::new(&second_file).exists());
+    assert!(neighbour.location.join("thief.parquet").exists(), "what lies in another's location is the other's");
+    assert_eq!(fixture.all_dropped().await, 0);
+    for dropped in [&alone, &first, &thief] {
+        assert_eq!(files(&dropped.location), rest());
+    }
+    fixture.drop(&second, true).await;
+    fixture.maintenance.sweep().await;
+    assert!(!Path::new(&second_file).exists(), "by now it is alone there");
+}
+
+#[tokio::test]
+async fn a_task_sees_to_what_is_due_and_lets_go_of_it_when_told_to_stop() {
+    let fixture = Fixture::new(Duration::ZERO).await;
+    let table = fixture.table("t", json!({}), &[]).await;
+    fixture.drop(&table, true).await;
+    let maintenance = &fixture.maintenance;
+    let stopped = CancellationToken::new();
+    stopped.cancel();
+    // Told to stop before it could begin: it lets go at once.
+    let [job] = maintenance.claim(9).await.try_into().unwrap();
+    maintenance.see_to(job, &stopped).await;
+    let job = fixture.dropped(&table).await;
+    assert!(job.is_none_or(|job| job.due_ms == Some(fixture.now_ms.load(Ordering::SeqCst)) && job.message.is_none()));
+
+    let (all_gone, is_gone) = tokio::sync::oneshot::channel();
+    let watch = async {
+        while fixture.all_dropped().await > 0 {
+            tokio::task::yield_now().await;
+        }
+        all_gone.send(()).unwrap();
+    };
+    tokio::join!(watch, maintenance.run(async { is_gone.await.unwrap() }));
+    assert_eq!(files(&table.location), rest());
+}

@@ -1,0 +1,347 @@
+//! Clients' reports of what their scans and commits cost them: taken at once, written in batches.
+//!
+//! A report is worth less than the request that brings it, so it waits in memory, in a queue that is bounded by number and
+//! by bytes, until it is written with others. A process that is killed loses those of the last moment.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tidewater_core::ids::TableId;
+use tidewater_core::metrics::{ReportError, check_report};
+use tokio::sync::Notify;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::clock::{Clock, fresh_ordered_uuid};
+use crate::store::{Place, Report, ReportLimits, Store, StoreError};
+
+/// The largest report that is taken. A filter of some ten thousand values fits.
+pub const MAX_REPORT_BYTES: usize = 128 << 10;
+
+/// How many reports wait at most, and how many bytes they take: of more, the oldest are let go of.
+const WAITING: usize = 10_000;
+const WAITING_BYTES: usize = 16 << 20;
+
+/// How many are written in one transaction.
+const BATCH: usize = 500;
+
+/// How long a report waits.
+const WRITE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often old reports are looked for, and how many go in one transaction.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+const SWEEP_BATCH: u32 = 500;
+
+/// Why a report is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeError {
+    /// It is none.
+    #[error(transparent)]
+    Malformed(#[from] ReportError),
+    /// It is larger than is taken.
+    #[error("A metrics report can have at most {MAX_REPORT_BYTES} bytes")]
+    TooLarge,
+}
+
+/// Reports on their way to the store.
+pub struct Reports {
+    store: Arc<dyn Store>,
+    clock: Clock,
+    limits: ReportLimits,
+    retention: Duration,
+    waiting: Mutex<Waiting>,
+    full: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    reports: VecDeque<Report>,
+    bytes: usize,
+    let_go: u64,
+}
+
+impl Waiting {
+    fn add(&mut self, report: Report) {
+        self.bytes += report.body.len();
+        self.reports.push_back(report);
+        while self.reports.len() > WAITING || self.bytes > WAITING_BYTES {
+            let Some(oldest) = self.reports.pop_front() else { break };
+            self.bytes -= oldest.body.len();
+            self.let_go += 1;
+        }
+    }
+
+    fn take(&mut self) -> Vec<Report> {
+        let count = self.reports.len().min(BATCH);
+        let batch: Vec<Report> = self.reports.drain(..count).collect();
+        self.bytes -= batch.iter().map(|report| report.body.len()).sum::<usize>();
+        batch
+    }
+
+    /// Puts back what could not be written, before what has come since.
+    fn put_back(&mut self, batch: Vec<Report>) {
+        let newer = std::mem::take(&mut self.reports);
+        self.bytes = 0;
+        batch.into_iter().chain(newer).for_each(|report| self.add(report));
+    }
+}
+
+impl Reports {
+    /// Keeps reports for `retention`, and no more of them than `limits` says; without a time, none.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, clock: Clock, limits: ReportLimits, retention: Duration) -> Self {
+        Self { store, clock, limits, retention, waiting: Mutex::default(), full: Notify::new() }
+    }
+
+    /// Takes a report on a table.
+    ///
+    /// # Errors
+    /// When it is not a report; see [`check_report`].
+    pub fn take(&self, place: Place, table: TableId, json: &[u8]) -> Result<(), TakeError> {
+        if json.len() > MAX_REPORT_BYTES {
+            return Err(TakeError::TooLarge);
+        }
+        let kind = check_report(json)?;
+        if self.retention.is_zero() {
+            return Ok(());
+        }
+        // What was read as JSON is UTF-8.
+        let body = String::from_utf8_lossy(json).into_owned();
+        let report = Report { place, table, id: fresh_ordered_uuid(), kind, at_ms: self.clock.now_ms(), body };
+        let mut waiting = self.waiting.lock();
+        waiting.add(report);
+        if waiting.reports.len() >= BATCH {
+            self.full.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Writes all that waits.
+    ///
+    /// # Errors
+    /// When the store does not answer; then what was not written waits on.
+    pub async fn write(&self) -> Result<(), StoreError> {
+        loop {
+            let (batch, let_go) = {
+                let mut waiting = self.waiting.lock();
+                (waiting.take(), std::mem::take(&mut waiting.let_go))
+            };
+            if let_go > 0 {
+                tracing::warn!(
+                    count = let_go,
+                    "metrics reports came faster than they could be written: the oldest are lost"
+                );
+            }
+            if batch.is_empty() {
+                return Ok(());
+            }
+            if let Err(error) = self.store.report_add(&batch, self.limits).await {
+                self.waiting.lock().put_back(batch);
+                return Err(error);
+            }
+        }
+    }
+
+    /// Removes what is too old, batch by batch, so that changes get in between.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn sweep(&self) -> Result<(), StoreError> {
+        let retention_ms = i64::try_from(self.retention.as_millis()).unwrap_or(i64::MAX);
+        let before_ms = self.clock.now_ms().saturating_sub(retention_ms);
+        while self.store.report_remove_before(before_ms, SWEEP_BATCH).await? >= u64::from(SWEEP_BATCH) {}
+        Ok(())
+    }
+
+    /// Writes what comes and removes what is old until `stop`, then writes what is left. Runs as a task of its own.
+    pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
+        let mut stop = std::pin::pin!(stop);
+        let (mut writes, mut sweeps) = (interval(WRITE_INTERVAL), interval(SWEEP_INTERVAL));
+        writes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let done = tokio::select! {
+                () = &mut stop => break,
+                () = self.full.notified() => self.write().await,
+                _ = writes.tick() => self.write().await,
+                _ = sweeps.tick() => self.sweep().await,
+            };
+            if let Err(error) = done {
+                tracing::warn!(%error, "could not write metrics reports, or remove old ones: trying again");
+                // The store is given a moment, also when the queue is full.
+                writes.reset();
+                tokio::select! {
+                    () = &mut stop => break,
+                    _ = writes.tick() => {}
+                }
+            }
+        }
+        if let Err(error) = self.write().await {
+            tracing::warn!(%error, "the last metrics reports could not be written");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use serde_json::json;
+    use tidewater_core::ids::{OrganisationId, WarehouseId};
+    use tidewater_core::name::{NamespaceIdent, TableIdent};
+
+    use super::*;
+    use crate::clock::fresh_uuid;
+    use crate::store::faulty::{FaultyStore, Mode};
+    use crate::store::sqlite::SqliteStore;
+    use crate::store::{NewTable, Organisation, ReportFilter, TableKind, TimedPage, Warehouse};
+
+    const LIMITS: ReportLimits = ReportLimits { per_table: 50_000, per_organisation: 50_000 };
+
+    struct Fixture {
+        store: Arc<FaultyStore>,
+        place: Place,
+        table: TableId,
+        now_ms: Arc<AtomicI64>,
+        _folder: tempfile::TempDir,
+    }
+
+    impl Fixture {
+        async fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let store = FaultyStore::new(Arc::new(SqliteStore::open(&folder.path().join("t.db")).unwrap()));
+            let place = Place { organisation: OrganisationId(fresh_uuid()), warehouse: WarehouseId(fresh_uuid()) };
+            let acme =
+                Organisation { id: place.organisation, name: "acme".into(), tier: "premium".into(), created_ms: 1 };
+            store.organisation_create(&acme).await.unwrap();
+            let lake = Warehouse {
+                id: place.warehouse,
+                organisation: place.organisation,
+                name: "lake".into(),
+                root: "s3://b/lake".into(),
+                storage: crate::store::WarehouseStorage::local(),
+                is_default: true,
+                created_ms: 1,
+            };
+            store.warehouse_create(&lake).await.unwrap();
+            let ns = NamespaceIdent::new(&["ns"]).unwrap();
+            store.namespace_create(place, &ns, &BTreeMap::new(), None).await.unwrap();
+            let table = TableId(fresh_uuid());
+            let new = NewTable {
+                id: table,
+                ident: &TableIdent::new(ns, "t").unwrap(),
+                kind: TableKind::Table,
+                metadata_location: "s3://b/lake/t/m",
+                location: "s3://b/lake/t",
+                takes_over: false,
+                now_ms: 1,
+            };
+            store.table_create(place, &new, None, None).await.unwrap();
+            let now_ms = Arc::new(AtomicI64::new(1_000_000));
+            Self { store: Arc::new(store), place, table, now_ms, _folder: folder }
+        }
+
+        fn reports(&self, retention_s: u64) -> Reports {
+            let store: Arc<dyn Store> = Arc::clone(&self.store) as _;
+            Reports::new(store, Clock::Manual(Arc::clone(&self.now_ms)), LIMITS, Duration::from_secs(retention_s))
+        }
+
+        fn take(&self, reports: &Reports, number: usize) {
+            let body = json!({ "report-type": "commit-report", "table-name": "ns.t", "snapshot-id": number,
+                "sequence-number": 1, "operation": "append", "metrics": {} });
+            reports.take(self.place, self.table, body.to_string().as_bytes()).unwrap();
+        }
+
+        /// The snapshots of what is kept, the newest first.
+        async fn kept(&self) -> Vec<u64> {
+            let all =
+                self.store.report_list(self.place, &ReportFilter::default(), &TimedPage::default()).await.unwrap();
+            let snapshot =
+                |body: &str| serde_json::from_str::<serde_json::Value>(body).unwrap()["snapshot-id"].as_u64();
+            all.items.iter().map(|kept| snapshot(&kept.report.body).unwrap()).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn taking_a_report_writes_nothing_and_many_are_written_as_one() {
+        let fixture = Fixture::new().await;
+        let reports = fixture.reports(60);
+        let before = fixture.store.asked_at_all();
+        for number in 0..BATCH + 10 {
+            fixture.now_ms.fetch_add(1, Ordering::SeqCst);
+            fixture.take(&reports, number);
+        }
+        assert_eq!(fixture.store.asked_at_all(), before);
+        reports.write().await.unwrap();
+        assert_eq!(fixture.store.asked("report_add"), 2);
+        let expected: Vec<u64> = (0..(BATCH + 10) as u64).rev().collect();
+        assert_eq!(fixture.kept().await, expected);
+    }
+
+    #[tokio::test]
+    async fn while_the_store_is_down_the_newest_wait_and_the_oldest_are_let_go_of() {
+        let fixture = Fixture::new().await;
+        let reports = fixture.reports(60);
+        fixture.store.set(Mode::Down);
+        for number in 0..WAITING {
+            fixture.take(&reports, number);
+            if number % 4_000 == 0 {
+                reports.write().await.unwrap_err();
+            }
+        }
+        (WAITING..WAITING + 7).for_each(|number| fixture.take(&reports, number));
+        assert_eq!(reports.waiting.lock().let_go, 7);
+        reports.write().await.unwrap_err();
+        fixture.store.set(Mode::Up);
+        reports.write().await.unwrap();
+        let mut kept = fixture.kept().await;
+        kept.sort_unstable();
+        assert_eq!(kept, (7..(WAITING + 7) as u64).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_bounded_by_its_bytes() {
+        let fixture = Fixture::new().await;
+        let reports = fixture.reports(60);
+        let report = json!({ "report-type": "commit-report", "table-name": "x".repeat(120_000), "snapshot-id": 1,
+            "sequence-number": 1, "operation": "append", "metrics": {} });
+        for _ in 0..300 {
+            reports.take(fixture.place, fixture.table, report.to_string().as_bytes()).unwrap();
+        }
+        let waiting = reports.waiting.lock();
+        assert!(waiting.bytes <= WAITING_BYTES && waiting.let_go > 0);
+        assert_eq!(waiting.bytes, waiting.reports.iter().map(|report| report.body.len()).sum::<usize>());
+        drop(waiting);
+        let large = "x".repeat(MAX_REPORT_BYTES + 1);
+        assert!(matches!(reports.take(fixture.place, fixture.table, large.as_bytes()), Err(TakeError::TooLarge)));
+    }
+
+    #[tokio::test]
+    async fn a_report_has_its_time_and_without_one_none_is_kept() {
+        let fixture = Fixture::new().await;
+        let reports = fixture.reports(60);
+        fixture.take(&reports, 1);
+        fixture.now_ms.fetch_add(1_000, Ordering::SeqCst);
+        fixture.take(&reports, 2);
+        reports.write().await.unwrap();
+        fixture.now_ms.fetch_add(59_001, Ordering::SeqCst);
+        reports.sweep().await.unwrap();
+        assert_eq!(fixture.kept().await, [2]);
+        let none = fixture.reports(0);
+        fixture.take(&none, 3);
+        none.write().await.unwrap();
+        none.sweep().await.unwrap();
+        assert_eq!(fixture.kept().await, [] as [u64; 0]);
+    }
+
+    #[tokio::test]
+    async fn what_waits_at_the_end_is_written() {
+        let fixture = Fixture::new().await;
+        let reports = fixture.reports(60);
+        fixture.take(&reports, 1);
+        reports.run(async {}).await;
+        assert_eq!(fixture.kept().await, [1]);
+    }
+}

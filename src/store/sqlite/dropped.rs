@@ -1,0 +1,313 @@
+//! What was dropped and is not gone for good yet.
+
+use rusqlite::{Connection, Row, params};
+use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
+use tidewater_core::name::TableIdent;
+
+use super::convert::{Violation, id, kind, kind_text, namespace, violation};
+use super::namespaces::page_of;
+use super::reports::report_forget;
+use super::tables::{check_limit, resource, table_get};
+use crate::store::{
+    DropTerms, Dropped, DroppedFilter, DroppedState, Page, PageRequest, Place, Pointer, Progress, Resource, Result,
+    StoreError, TableKind, TimedPage,
+};
+
+const COLUMNS: &str = "organisation, warehouse, id, namespace, name, kind, metadata_location, location, dropped_ms,
+    restorable_until_ms, purge, state, attempts, due_ms, message";
+
+const NOT_FOUND: StoreError = StoreError::NotFound(Resource::Table);
+
+/// Keeps what is about to leave `tabular`.
+pub(super) fn keep(
+    connection: &Connection,
+    place: Place,
+    ident: &TableIdent,
+    kind: TableKind,
+    terms: &DropTerms,
+) -> Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO dropped (organisation, warehouse, id, namespace, name, kind, metadata_location, location,
+                                  created_ms, updated_ms, dropped_ms, restorable_until_ms, purge, state, attempts, due_ms)
+             SELECT organisation, warehouse, id, namespace, name, kind, metadata_location, location, created_ms,
+                    updated_ms, ?6, ?7, ?8, 'kept', 0, max(?6, ?7)
+             FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND name = ?4 AND kind = ?5",
+        )?
+        .execute(params![
+            place.organisation.0.as_bytes(),
+            place.warehouse.0.as_bytes(),
+            ident.namespace.as_key(),
+            ident.name(),
+            kind_text(kind),
+            terms.now_ms,
+            terms.restorable_until_ms,
+            terms.purge && kind == TableKind::Table,
+        ])?;
+    Ok(())
+}
+
+/// Forgets what was dropped at exactly that location, so that what is registered there takes its place.
+pub(super) fn take_over(connection: &Connection, place: Place, kind: TableKind, location: &str) -> Result<()> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id FROM dropped WHERE organisation = ?1 AND warehouse = ?2 AND location = ?3 AND kind = ?4
+         AND state = 'kept'",
+    )?;
+    let ids = statement.query_map(
+        params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), location, kind_text(kind)],
+        |row| row.get(0),
+    )?;
+    for bytes in ids.collect::<rusqlite::Result<Vec<[u8; 16]>>>()? {
+        forget(connection, place.organisation, id(TableId, bytes))?;
+    }
+    Ok(())
+}
+
+fn dropped_at(row: &Row<'_>) -> Result<Dropped> {
+    let corrupt = |error: &dyn std::fmt::Display| StoreError::Corrupt(format!("dropped: {error}"));
+    let namespace = namespace(row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?)?;
+    let name: String = row.get(4)?;
+    Ok(Dropped {
+        place: Place { organisation: id(OrganisationId, row.get(0)?), warehouse: id(WarehouseId, row.get(1)?) },
+        id: id(TableId, row.get(2)?),
+        ident: TableIdent::new(namespace, &name).map_err(|error| corrupt(&error))?,
+        kind: kind(row.get_ref(5)?.as_str().map_err(rusqlite::Error::from)?)?,
+        metadata_location: row.get(6)?,
+        location: row.get(7)?,
+        dropped_ms: row.get(8)?,
+        restorable_until_ms: row.get(9)?,
+        purge: row.get(10)?,
+        state: match row.get_ref(11)?.as_str().map_err(rusqlite::Error::from)? {
+            "kept" => DroppedState::Kept,
+            "removing" => DroppedState::Removing,
+            "finishing" => DroppedState::Finishing,
+            "blocked" => DroppedState::Blocked,
+            other => return Err(corrupt(&format!("the state '{other}'"))),
+        },
+        attempts: row.get(12)?,
+        due_ms: row.get(13)?,
+        message: row.get(14)?,
+    })
+}
+
+pub(super) fn dropped_list(
+    connection: &Connection,
+    place: Place,
+    filter: &DroppedFilter,
+    page: &TimedPage,
+) -> Result<Page<Dropped>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM dropped
+         WHERE organisation = ?1 AND warehouse = ?2 AND (dropped_ms, id) < (?3, ?4)
+         AND (?5 IS NULL OR namespace = ?5) AND (?6 IS NULL OR name = ?6) AND (?7 IS NULL OR kind = ?7)
+         ORDER BY dropped_ms DESC, id DESC LIMIT ?8"
+    ))?;
+    let (at_ms, before) = before(page);
+    let rows = statement.query_and_then(
+        params![
+            place.organisation.0.as_bytes(),
+            place.warehouse.0.as_bytes(),
+            at_ms,
+            before,
+            filter.namespace.as_ref().map(|namespace| namespace.as_key()),
+            filter.name,
+            filter.kind.map(kind_text),
+            one_more(page),
+        ],
+        dropped_at,
+    )?;
+    Ok(page_of(rows.collect::<Result<Vec<_>>>()?, &PageRequest { after: None, limit: page.limit }))
+}
+
+/// What a page's rows come before; without a place to begin, what all rows do.
+pub(super) fn before(page: &TimedPage) -> (i64, [u8; 16]) {
+    page.before.map_or((i64::MAX, [0xFF; 16]), |moment| (moment.at_ms, moment.id.into_bytes()))
+}
+
+/// How many rows to read for a page: one more than it holds. Negative is no limit.
+pub(super) fn one_more(page: &TimedPage) -> i64 {
+    page.limit.map_or(-1, |limit| i64::from(limit) + 1)
+}
+
+pub(super) fn dropped_get(connection: &Connection, place: Place, id: TableId) -> Result<Option<Dropped>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM dropped WHERE organisation = ?1 AND id = ?3 AND warehouse = ?2"
+    ))?;
+    let mut rows =
+        statement.query(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), id.0.as_bytes()])?;
+    rows.next()?.map(dropped_at).transpose()
+}
+
+/// An error undoes what was done before it.
+pub(super) fn dropped_restore(
+    connection: &Connection,
+    place: Place,
+    id: TableId,
+    ident: &TableIdent,
+    now_ms: i64,
+    max_tables: Option<u64>,
+) -> Result<()> {
+    let dropped = dropped_get(connection, place, id)?.ok_or(NOT_FOUND)?;
+    if dropped.state != DroppedState::Kept || dropped.restorable_until_ms <= now_ms {
+        return Err(StoreError::NotRestorable);
+    }
+    let (organisation, warehouse) = (place.organisation.0.as_bytes(), place.warehouse.0.as_bytes());
+    let restored = connection
+        .prepare_cached(
+            "INSERT INTO tabular (organisation, warehouse, namespace, name, id, kind, metadata_location, location,
+                                  created_ms, updated_ms)
+             SELECT organisation, warehouse, ?4, ?5, id, kind, metadata_location, location, created_ms, ?6
+             FROM dropped WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3",
+        )?
+        .execute(params![organisation, warehouse, id.0.as_bytes(), ident.namespace.as_key(), ident.name(), now_ms]);
+    if let Err(error) = restored {
+        return Err(match violation(&error) {
+            Some(Violation::Unique) => {
+                let taken_by = table_get(connection, place, ident)?.map_or(dropped.kind, |taken| taken.kind);
+                StoreError::AlreadyExists(resource(taken_by))
+            }
+            Some(Violation::ForeignKey) => StoreError::NotFound(Resource::Namespace),
+            None => error.into(),
+        });
+    }
+    remove_row(connection, place.organisation, id)?;
+    check_limit(connection, place.organisation, max_tables)
+}
+
+pub(super) fn dropped_remove(
+    connection: &Connection,
+    place: Place,
+    id: TableId,
+    purge: Option<bool>,
+    now_ms: i64,
+) -> Result<bool> {
+    let dropped = dropped_get(connection, place, id)?.ok_or(NOT_FOUND)?;
+    if !(purge.unwrap_or(dropped.purge) && dropped.kind == TableKind::Table) {
+        forget(connection, place.organisation, id)?;
+        return Ok(true);
+    }
+    // What is being removed at this moment is left to who does it.
+    connection
+        .prepare_cached(
+            "UPDATE dropped SET purge = 1, restorable_until_ms = min(restorable_until_ms, ?3), due_ms = ?3,
+                                state = CASE state WHEN 'finishing' THEN state ELSE 'removing' END
+             WHERE organisation = ?1 AND id = ?2 AND (state IN ('kept', 'blocked') OR message IS NOT NULL)",
+        )?
+        .execute(params![place.organisation.0.as_bytes(), id.0.as_bytes(), now_ms])?;
+    Ok(false)
+}
+
+pub(super) fn dropped_forget_due(connection: &Connection, now_ms: i64, at_most: u32) -> Result<u64> {
+    let mut statement = connection.prepare_cached(
+        "SELECT organisation, id FROM dropped WHERE due_ms <= ?1 AND purge = 0 ORDER BY due_ms LIMIT ?2",
+    )?;
+    let due = statement.query_map(params![now_ms, at_most], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let due = due.collect::<rusqlite::Result<Vec<([u8; 16], [u8; 16])>>>()?;
+    for (organisation, table) in &due {
+        forget(connection, id(OrganisationId, *organisation), id(TableId, *table))?;
+    }
+    Ok(due.len() as u64)
+}
+
+pub(super) fn dropped_claim(connection: &Connection, now_ms: i64, until_ms: i64, at_most: u32) -> Result<Vec<Dropped>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "UPDATE dropped SET state = CASE state WHEN 'kept' THEN 'removing' ELSE state END, attempts = attempts + 1,
+                            due_ms = ?2, message = NULL
+         WHERE (organisation, id) IN
+             (SELECT organisation, id FROM dropped WHERE due_ms <= ?1 AND purge = 1 ORDER BY due_ms LIMIT ?3)
+         RETURNING {COLUMNS}"
+    ))?;
+    statement.query_and_then(params![now_ms, until_ms, at_most], dropped_at)?.collect()
+}
+
+pub(super) fn dropped_progress(
+    connection: &Connection,
+    organisation: OrganisationId,
+    id: TableId,
+    attempt: u32,
+    progress: &Progress,
+) -> Result<bool> {
+    let held = connection
+        .prepare_cached(
+            "SELECT 1 FROM dropped WHERE organisation = ?1 AND id = ?2 AND attempts = ?3
+             AND state IN ('removing', 'finishing')",
+        )?
+        .exists(params![organisation.0.as_bytes(), id.0.as_bytes(), attempt])?;
+    if !held {
+        return Ok(false);
+    }
+    let (state, due_ms, message) = match progress {
+        Progress::Continue { until_ms, finishing } => (finishing.then_some("finishing"), Some(*until_ms), None),
+        Progress::Retry { at_ms, message } => (None, Some(*at_ms), message.as_deref()),
+        Progress::Blocked { message } => (Some("blocked"), None, Some(message.as_str())),
+        Progress::Gone => {
+            forget(connection, organisation, id)?;
+            return Ok(true);
+        }
+    };
+    connection
+        .prepare_cached(
+            "UPDATE dropped SET state = coalesce(?3, state), due_ms = ?4, message = ?5
+             WHERE organisation = ?1 AND id = ?2",
+        )?
+        .execute(params![organisation.0.as_bytes(), id.0.as_bytes(), state, due_ms, message])?;
+    Ok(true)
+}
+
+pub(super) fn pointer_list(
+    connection: &Connection,
+    place: Place,
+    after: Option<TableId>,
+    at_most: u32,
+) -> Result<Vec<Pointer>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, kind, metadata_location FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id > ?3
+         UNION ALL
+         SELECT id, kind, metadata_location FROM dropped WHERE organisation = ?1 AND warehouse = ?2 AND id > ?3
+         ORDER BY id LIMIT ?4",
+    )?;
+    let after = after.as_ref().map_or(&[][..], |id| id.0.as_bytes());
+    let rows = statement.query_and_then(
+        params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), after, at_most],
+        |row| {
+            Ok(Pointer {
+                id: id(TableId, row.get(0)?),
+                kind: kind(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?,
+                metadata_location: row.get(2)?,
+            })
+        },
+    )?;
+    rows.collect()
+}
+
+/// Whether a dropped table's location is at one of the places that hold `location`, or inside it.
+pub(super) fn is_held(connection: &Connection, place: Place, location: &str) -> Result<bool> {
+    let (organisation, warehouse) = (place.organisation.0.as_bytes(), place.warehouse.0.as_bytes());
+    // Nearly always nothing is dropped, or nothing that is near. '0' is what follows '/'.
+    let inside = connection
+        .prepare_cached(
+            "SELECT 1 FROM dropped
+             WHERE organisation = ?1 AND warehouse = ?2 AND location > ?3 || '/' AND location < ?3 || '0' LIMIT 1",
+        )?
+        .exists(params![organisation, warehouse, location])?;
+    let mut around = connection
+        .prepare_cached("SELECT 1 FROM dropped WHERE organisation = ?1 AND warehouse = ?2 AND location = ?3 LIMIT 1")?;
+    let mut held = inside;
+    for (end, _) in location.match_indices('/').chain([(location.len(), "")]) {
+        held = held || around.exists(params![organisation, warehouse, &location[..end]])?;
+    }
+    Ok(held)
+}
+
+/// Removes the row and the reports on the table: it is gone for good.
+fn forget(connection: &Connection, organisation: OrganisationId, id: TableId) -> Result<()> {
+    remove_row(connection, organisation, id)?;
+    report_forget(connection, organisation, id)
+}
+
+fn remove_row(connection: &Connection, organisation: OrganisationId, id: TableId) -> Result<()> {
+    connection
+        .prepare_cached("DELETE FROM dropped WHERE organisation = ?1 AND id = ?2")?
+        .execute(params![organisation.0.as_bytes(), id.0.as_bytes()])?;
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! What clients reported of scans and commits.
+
+use std::collections::BTreeSet;
+
+use rusqlite::{Connection, Row, params};
+use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
+use tidewater_core::name::TableIdent;
+
+use super::convert::{id, namespace};
+use super::dropped::{before, one_more};
+use super::namespaces::page_of;
+use crate::store::{
+    KeptReport, Page, PageRequest, Place, Report, ReportFilter, ReportLimits, Result, StoreError, TimedPage,
+};
+
+pub(super) fn report_add(connection: &Connection, reports: &[Report], limits: ReportLimits) -> Result<()> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO report (organisation, warehouse, table_id, id, kind, at_ms, body)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
+         WHERE EXISTS (SELECT 1 FROM tabular WHERE organisation = ?1 AND id = ?3 AND warehouse = ?2)
+            OR EXISTS (SELECT 1 FROM dropped WHERE organisation = ?1 AND id = ?3 AND warehouse = ?2)",
+    )?;
+    for report in reports {
+        insert.execute(params![
+            report.place.organisation.0.as_bytes(),
+            report.place.warehouse.0.as_bytes(),
+            report.table.0.as_bytes(),
+            report.id.as_bytes(),
+            report.kind.as_str(),
+            report.at_ms,
+            report.body,
+        ])?;
+    }
+    let mut trim_table = connection.prepare_cached(
+        "DELETE FROM report WHERE organisation = ?1 AND table_id = ?2 AND (at_ms, id) <=
+             (SELECT at_ms, id FROM report WHERE organisation = ?1 AND table_id = ?2
+              ORDER BY at_ms DESC, id DESC LIMIT 1 OFFSET ?3)",
+    )?;
+    let tables: BTreeSet<_> = reports.iter().map(|report| (report.place.organisation, report.table)).collect();
+    for (organisation, table) in &tables {
+        trim_table.execute(params![organisation.0.as_bytes(), table.0.as_bytes(), limits.per_table])?;
+    }
+    let mut trim_organisation = connection.prepare_cached(
+        "DELETE FROM report WHERE organisation = ?1 AND (at_ms, id) <=
+             (SELECT at_ms, id FROM report WHERE organisation = ?1 ORDER BY at_ms DESC, id DESC LIMIT 1 OFFSET ?2)",
+    )?;
+    let organisations: BTreeSet<_> = tables.into_iter().map(|(organisation, _)| organisation).collect();
+    for organisation in organisations {
+        trim_organisation.execute(params![organisation.0.as_bytes(), limits.per_organisation])?;
+    }
+    Ok(())
+}
+
+const COLUMNS: &str = "report.organisation, report.warehouse, report.table_id, report.id, report.kind, report.at_ms,
+    report.body, tabular.namespace, tabular.name";
+
+pub(super) fn report_list(
+    connection: &Connection,
+    place: Place,
+    filter: &ReportFilter,
+    page: &TimedPage,
+) -> Result<Page<KeptReport>> {
+    // One index for a table, another for a warehouse; each gives them in order.
+    let by_table = if filter.table.is_some() { "AND report.table_id = ?5" } else { "AND ?5 IS NULL" };
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM report
+         LEFT JOIN tabular ON tabular.organisation = report.organisation AND tabular.id = report.table_id
+         WHERE report.organisation = ?1 AND report.warehouse = ?2 AND (report.at_ms, report.id) < (?3, ?4) {by_table}
+         AND (?6 IS NULL OR report.kind = ?6) AND report.at_ms >= ?7
+         ORDER BY report.at_ms DESC, report.id DESC LIMIT ?8"
+    ))?;
+    let (at_ms, before) = before(page);
+    let rows = statement.query_and_then(
+        params![
+            place.organisation.0.as_bytes(),
+            place.warehouse.0.as_bytes(),
+            at_ms,
+            before,
+            filter.table.as_ref().map(|table| table.0.as_bytes()),
+            filter.kind.map(|kind| kind.as_str()),
+            filter.since_ms.unwrap_or(i64::MIN),
+            one_more(page),
+        ],
+        report_at,
+    )?;
+    Ok(page_of(rows.collect::<Result<Vec<_>>>()?, &PageRequest { after: None, limit: page.limit }))
+}
+
+fn report_at(row: &Row<'_>) -> Result<KeptReport> {
+    let corrupt = |error: &dyn std::fmt::Display| StoreError::Corrupt(format!("report: {error}"));
+    let ident = match (row.get::<_, Option<String>>(7)?, row.get::<_, Option<String>>(8)?) {
+        (Some(key), Some(name)) => Some(TableIdent::new(namespace(&key)?, &name).map_err(|error| corrupt(&error))?),
+        _ => None,
+    };
+    let report = Report {
+        place: Place { organisation: id(OrganisationId, row.get(0)?), warehouse: id(WarehouseId, row.get(1)?) },
+        table: id(TableId, row.get(2)?),
+        id: id(|uuid| uuid, row.get(3)?),
+        kind: row.get_ref(4)?.as_str().map_err(rusqlite::Error::from)?.parse().map_err(|error| corrupt(&error))?,
+        at_ms: row.get(5)?,
+        body: row.get(6)?,
+    };
+    Ok(KeptReport { report, ident })
+}
+
+pub(super) fn report_remove_before(connection: &Connection, before_ms: i64, at_most: u32) -> Result<u64> {
+    let removed = connection
+        .prepare_cached(
+            "DELETE FROM report WHERE rowid IN (SELECT rowid FROM report WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)",
+        )?
+        .execute(params![before_ms, at_most])?;
+    Ok(removed as u64)
+}
+
+/// Removes all reports on a table.
+pub(super) fn report_forget(connection: &Connection, organisation: OrganisationId, table: TableId) -> Result<()> {
+    connection
+        .prepare_cached("DELETE FROM report WHERE organisation = ?1 AND table_id = ?2")?
+        .execute(params![organisation.0.as_bytes(), table.0.as_bytes()])?;
+    Ok(())
+}

@@ -1,0 +1,444 @@
+//! What was dropped and is not gone for good yet.
+
+use tidewater_core::ids::TableId;
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+
+use super::fixture::{
+    NOW_MS, Subject, assert_refused, create, document, ident, location, namespace, organisation, place, place_of,
+    pointer, stored_namespace, stored_table, swap,
+};
+use crate::clock::{fresh_ordered_uuid, fresh_uuid};
+use crate::store::{
+    Answer, DropTerms, DroppedFilter, DroppedState, Moment, NewTable, PageRequest, Place, Progress, Receipt,
+    RequestDigest, Resource, Result, StoreError, Swap, TableChange, TableKind, TableRecord, TimedPage,
+};
+
+const HOUR_MS: i64 = 3_600_000;
+
+/// Dropped at [`NOW_MS`], to be restored for an hour.
+fn terms(purge: bool) -> DropTerms {
+    DropTerms { now_ms: NOW_MS, restorable_until_ms: NOW_MS + HOUR_MS, purge }
+}
+
+async fn dropped(store: &Subject, place: Place, ident: &TableIdent, purge: bool) -> TableRecord {
+    store.table_drop(place, ident, TableKind::Table, Some(&terms(purge)), None).await.unwrap()
+}
+
+async fn restore(store: &Subject, place: Place, id: TableId, ident: &TableIdent) -> Result<()> {
+    store.dropped_restore(place, id, ident, NOW_MS + 1, None, None).await
+}
+
+/// A place with a namespace `sales` and the name of a table in it.
+async fn sales(store: &Subject) -> (Place, NamespaceIdent, TableIdent) {
+    let place = place(store).await;
+    let sales = stored_namespace(store, place, "sales").await;
+    let orders = ident(&sales, "orders");
+    (place, sales, orders)
+}
+
+async fn listed(store: &Subject, place: Place) -> Vec<TableId> {
+    let all = store.dropped_list(place, &DroppedFilter::default(), &TimedPage::default()).await.unwrap();
+    all.items.into_iter().map(|dropped| dropped.id).collect()
+}
+
+async fn create_at(store: &Subject, place: Place, ident: &TableIdent, location: &str, takes_over: bool) -> Result<()> {
+    let id = TableId(fresh_uuid());
+    let metadata_location = &document(0);
+    let kind = TableKind::Table;
+    let new = NewTable { id, ident, kind, metadata_location, location, takes_over, now_ms: NOW_MS };
+    store.table_create(place, &new, None, None).await
+}
+
+pub(in crate::store) async fn a_dropped_table_is_kept_and_restored_as_it_was(store: Subject) {
+    let (place, sales, orders) = sales(&store).await;
+    for (kind, name) in [(TableKind::Table, "t"), (TableKind::View, "v")] {
+        let old = ident(&sales, name);
+        let id = create(&store, place, &old, kind, None).await.unwrap();
+        swap(&store, place, id, 0, 1).await.unwrap();
+        let record = store.table_drop(place, &old, kind, Some(&terms(false)), None).await.unwrap();
+        assert_eq!(record, TableRecord { id, kind, metadata_location: document(1) });
+        assert_eq!(store.table_get(place, &old).await.unwrap(), None);
+        assert_refused!(swap(&store, place, id, 1, 2).await, StoreError::NotFound(_));
+
+        let kept = store.dropped_get(place, id).await.unwrap().unwrap();
+        assert_eq!((&kept.ident, kept.kind, kept.place), (&old, kind, place));
+        assert_eq!((kept.metadata_location, kept.location), (document(1), location(id)));
+        assert_eq!((kept.dropped_ms, kept.restorable_until_ms, kept.purge), (NOW_MS, NOW_MS + HOUR_MS, false));
+        assert_eq!((kept.state, kept.attempts, kept.message), (DroppedState::Kept, 0, None));
+
+        // Its name is free, and its own again when that is free again.
+        stored_table(&store, place, &old).await;
+        restore(&store, place, id, &orders).await.unwrap();
+        assert_eq!(store.table_get(place, &orders).await.unwrap().unwrap(), record);
+        assert_eq!(store.dropped_get(place, id).await.unwrap(), None);
+        swap(&store, place, id, 1, 2).await.unwrap();
+        store.table_drop(place, &orders, kind, Some(&terms(false)), None).await.unwrap();
+        store.table_drop(place, &old, TableKind::Table, None, None).await.unwrap();
+        restore(&store, place, id, &old).await.unwrap();
+        assert_eq!(pointer(&store, place, &old).await, document(2));
+    }
+}
+
+pub(in crate::store) async fn a_drop_without_terms_leaves_nothing(store: Subject) {
+    let (place, _, orders) = sales(&store).await;
+    let id = stored_table(&store, place, &orders).await;
+    store.table_drop(place, &orders, TableKind::Table, None, None).await.unwrap();
+    assert_eq!(store.dropped_get(place, id).await.unwrap(), None);
+    assert_eq!(listed(&store, place).await, []);
+    create_at(&store, place, &orders, &location(id), false).await.unwrap();
+    let missing = ident(&orders.namespace, "no");
+    let missing = store.table_drop(place, &missing, TableKind::Table, Some(&terms(true)), None).await;
+    assert_refused!(missing, StoreError::NotFound(Resource::Table));
+    assert_eq!(listed(&store, place).await, []);
+}
+
+pub(in crate::store) async fn a_restore_tells_what_stands_in_its_way(store: Subject) {
+    let (place, sales, orders) = sales(&store).await;
+    let id = stored_table(&store, place, &orders).await;
+    dropped(&store, place, &orders, false).await;
+    assert_refused!(
+        restore(&store, place, TableId(fresh_uuid()), &orders).await,
+        StoreError::NotFound(Resource::Table)
+    );
+    let nowhere = ident(&namespace(&["none"]), "t");
+    assert_refused!(restore(&store, place, id, &nowhere).await, StoreError::NotFound(Resource::Namespace));
+    create(&store, place, &orders, TableKind::View, None).await.unwrap();
+    assert_refused!(restore(&store, place, id, &orders).await, StoreError::AlreadyExists(Resource::View));
+    let full = store.dropped_restore(place, id, &ident(&sales, "new"), NOW_MS, Some(1), None).await;
+    assert_refused!(full, StoreError::LimitReached { limit: 1 });
+    // Nothing of it happened.
+    assert_eq!(listed(&store, place).await, [id]);
+    assert_eq!(store.table_get(place, &ident(&sales, "new")).await.unwrap(), None);
+    store.dropped_restore(place, id, &ident(&sales, "new"), NOW_MS, Some(2), None).await.unwrap();
+}
+
+pub(in crate::store) async fn a_restore_has_its_time(store: Subject) {
+    let (place, _, orders) = sales(&store).await;
+    let id = stored_table(&store, place, &orders).await;
+    dropped(&store, place, &orders, true).await;
+    let late = store.dropped_restore(place, id, &orders, NOW_MS + HOUR_MS, None, None).await;
+    assert_refused!(late, StoreError::NotRestorable);
+    store.dropped_restore(place, id, &orders, NOW_MS + HOUR_MS - 1, None, None).await.unwrap();
+    let at_once = DropTerms { now_ms: NOW_MS, restorable_until_ms: NOW_MS, purge: true };
+    store.table_drop(place, &orders, TableKind::Table, Some(&at_once), None).await.unwrap();
+    let never = store.dropped_restore(place, id, &orders, NOW_MS, None, None).await;
+    assert_refused!(never, StoreError::NotRestorable);
+}
+
+pub(in crate::store) async fn what_is_dropped_does_not_count(store: Subject) {
+    let (place, sales, orders) = sales(&store).await;
+    create(&store, place, &orders, TableKind::Table, Some(1)).await.unwrap();
+    dropped(&store, place, &orders, false).await;
+    assert_eq!(store.table_count(place.organisation).await.unwrap(), 0);
+    create(&store, place, &ident(&sales, "more"), TableKind::Table, Some(1)).await.unwrap();
+}
+
+pub(in crate::store) async fn a_dropped_location_stays_taken(store: Subject) {
+    let (place, sales, orders) = sales(&store).await;
+    let id = stored_table(&store, place, &orders).await;
+    let mover = stored_table(&store, place, &ident(&sales, "mover")).await;
+    dropped(&store, place, &orders, false).await;
+    let held = location(id);
+    let new = ident(&sales, "new");
+    for overlapping in [&held, &format!("{held}/inside/it"), "s3://bucket/lake"] {
+        assert_refused!(
+            create_at(&store, place, &new, overlapping, false).await,
+            StoreError::LocationHeld | StoreError::LocationTaken
+        );
+        let to = Swap {
+            id: mover,
+            expected: &document(0),
+            new: &document(1),
+            location: overlapping,
+            takes_over: false,
+            now_ms: NOW_MS,
+        };
+        assert_refused!(store.table_swap(place, &to, None).await, StoreError::LocationHeld | StoreError::LocationTaken);
+    }
+    assert_refused!(create_at(&store, place, &new, &held, false).await, StoreError::LocationHeld);
+    let change = TableChange::Create {
+        id: TableId(fresh_uuid()),
+        ident: new.clone(),
+        metadata_location: document(0),
+        location: held.clone(),
+        now_ms: NOW_MS,
+    };
+    let transacted = store.table_transact(place, vec![change], None, None).await;
+    assert_refused!(transacted, StoreError::InTransaction { at: 0, .. });
+    create_at(&store, place, &ident(&sales, "beside"), &format!("{held}2"), false).await.unwrap();
+
+    assert!(store.dropped_remove(place, id, None, NOW_MS, None).await.unwrap());
+    create_at(&store, place, &new, &held, false).await.unwrap();
+}
+
+pub(in crate::store) async fn what_is_registered_again_takes_the_place_of_what_was_dropped(store: Subject) {
+    let (place, sales, orders) = sales(&store).await;
+    let id = stored_table(&store, place, &orders).await;
+    let view = create(&store, place, &ident(&sales, "v"), TableKind::View, None).await.unwrap();
+    dropped(&store, place, &orders, true).await;
+    store.table_drop(place, &ident(&sales, "v"), TableKind::View, Some(&terms(false)), None).await.unwrap();
+    let inside = create_at(&store, place, &orders, &format!("{}/inside", location(id)), true).await;
+    assert_refused!(inside, StoreError::LocationHeld);
+    assert_refused!(create_at(&store, place, &orders, &location(view), true).await, StoreError::LocationHeld);
+    create_at(&store, place, &orders, &location(id), true).await.unwrap();
+    assert_eq!(listed(&store, place).await, [view]);
+    // In the place of a table that is there, too.
+    let other = ident(&sales, "other");
+    let gone = stored_table(&store, place, &other).await;
+    dropped(&store, place, &other, false).await;
+    let into = stored_table(&store, place, &other).await;
+    let (expected, new, at) = (document(0), document(1), location(gone));
+    let swap = Swap { id: into, expected: &expected, new: &new, location: &at, takes_over: true, now_ms: NOW_MS };
+    store.table_swap(place, &swap, None).await.unwrap();
+    assert_eq!(listed(&store, place).await, [view]);
+
+    // Not when its files have begun to go.
+    let second = stored_table(&store, place, &ident(&sales, "second")).await;
+    dropped(&store, place, &ident(&sales, "second"), true).await;
+    assert_eq!(store.dropped_claim(NOW_MS + HOUR_MS, NOW_MS + 2 * HOUR_MS, 9).await.unwrap().len(), 1);
+    let late = create_at(&store, place, &ident(&sales, "second"), &location(second), true).await;
+    assert_refused!(late, StoreError::LocationHeld);
+}
+
+pub(in crate::store) async fn a_dropped_table_holds_its_warehouse_and_not_its_namespace(store: Subject) {
+    let (place, sales, orders) = sales(&store).await;
+    let id = stored_table(&store, place, &orders).await;
+    dropped(&store, place, &orders, false).await;
+    store.namespace_drop(place, &sales, None).await.unwrap();
+    assert_refused!(restore(&store, place, id, &orders).await, StoreError::NotFound(Resource::Namespace));
+    let refused = store.warehouse_drop(place.organisation, "lake").await;
+    assert_refused!(refused, StoreError::NotEmpty(Resource::Warehouse));
+    stored_namespace(&store, place, "sales").await;
+    restore(&store, place, id, &orders).await.unwrap();
+
+    dropped(&store, place, &orders, false).await;
+    store.namespace_drop(place, &sales, None).await.unwrap();
+    store.dropped_remove(place, id, None, NOW_MS, None).await.unwrap();
+    store.warehouse_drop(place.organisation, "lake").await.unwrap();
+}
+
+pub(in crate::store) async fn drops_are_listed_newest_first_in_pages(store: Subject) {
+    let (place, sales, _) = sales(&store).await;
+    let other = stored_namespace(&store, place, "other").await;
+    let mut expected = Vec::new();
+    for number in 0..7 {
+        let name = ident(if number == 3 { &other } else { &sales }, &format!("t{number}"));
+        let kind = if number == 5 { TableKind::View } else { TableKind::Table };
+        let id = create(&store, place, &name, kind, None).await.unwrap();
+        // Two at each moment.
+        let terms = DropTerms { now_ms: NOW_MS + number / 2, ..terms(false) };
+        store.table_drop(place, &name, kind, Some(&terms), None).await.unwrap();
+        expected.push((terms.now_ms, id));
+    }
+    expected.sort_unstable();
+    expected.reverse();
+    let ids: Vec<_> = expected.iter().map(|(_, id)| *id).collect();
+    assert_eq!(listed(&store, place).await, ids);
+    let (mut before, mut paged) = (None, Vec::new());
+    loop {
+        let page = TimedPage { before, limit: Some(2) };
+        let page = store.dropped_list(place, &DroppedFilter::default(), &page).await.unwrap();
+        assert!(page.items.len() == 2 || !page.more);
+        before = page.items.last().map(|last| Moment { at_ms: last.dropped_ms, id: last.id.0 });
+        paged.extend(page.items.into_iter().map(|dropped| dropped.id));
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(paged, ids);
+    let count = async |filter: DroppedFilter| {
+        store.dropped_list(place, &filter, &TimedPage::default()).await.unwrap().items.len()
+    };
+    assert_eq!(count(DroppedFilter { namespace: Some(other), ..DroppedFilter::default() }).await, 1);
+    assert_eq!(count(DroppedFilter { kind: Some(TableKind::View), ..DroppedFilter::default() }).await, 1);
+    let named = DroppedFilter { namespace: Some(sales), name: Some("t4".into()), kind: Some(TableKind::Table) };
+    assert_eq!(count(named).await, 1);
+}
+
+pub(in crate::store) async fn what_is_kept_for_nothing_is_forgotten_in_time(store: Subject) {
+    let (place, sales, orders) = sales(&store).await;
+    for number in 0..5 {
+        let name = ident(&sales, &format!("t{number}"));
+        stored_table(&store, place, &name).await;
+        dropped(&store, place, &name, false).await;
+    }
+    let purged = stored_table(&store, place, &orders).await;
+    dropped(&store, place, &orders, true).await;
+    assert_eq!(store.dropped_forget_due(NOW_MS + HOUR_MS - 1, 9).await.unwrap(), 0);
+    assert_eq!(store.dropped_forget_due(NOW_MS + HOUR_MS, 3).await.unwrap(), 3);
+    assert_eq!(store.dropped_forget_due(NOW_MS + HOUR_MS, 3).await.unwrap(), 2);
+    assert_eq!(listed(&store, place).await, [purged], "whose files are to go is seen to by others");
+}
+
+pub(in crate::store) async fn a_purge_is_leased_to_one_at_a_time(store: Subject) {
+    let (place, sales, orders) = sales(&store).await;
+    let id = stored_table(&store, place, &orders).await;
+    dropped(&store, place, &orders, true).await;
+    stored_table(&store, place, &ident(&sales, "kept")).await;
+    dropped(&store, place, &ident(&sales, "kept"), false).await;
+    let due = NOW_MS + HOUR_MS;
+    assert_eq!(store.dropped_claim(due - 1, due + 100, 9).await.unwrap(), []);
+    let [job] = store.dropped_claim(due, due + 100, 9).await.unwrap().try_into().unwrap();
+    assert_eq!((job.id, job.state, job.attempts, job.place), (id, DroppedState::Removing, 1, place));
+    assert_eq!(store.dropped_claim(due + 99, due + 200, 9).await.unwrap(), []);
+    assert_refused!(restore(&store, place, id, &orders).await, StoreError::NotRestorable);
+
+    // The lease is renewed, then lost.
+    let until = |until_ms| Progress::Continue { until_ms, finishing: false };
+    let organisation = place.organisation;
+    assert!(store.dropped_progress(organisation, id, 1, &until(due + 300)).await.unwrap());
+    assert_eq!(store.dropped_claim(due + 299, due + 500, 9).await.unwrap(), []);
+    let [again] = store.dropped_claim(due + 300, due + 500, 9).await.unwrap().try_into().unwrap();
+    assert_eq!(again.attempts, 2);
+    for late in [until(due + 900), Progress::Gone, Progress::Blocked { message: "x".into() }] {
+        assert!(!store.dropped_progress(organisation, id, 1, &late).await.unwrap());
+    }
+    assert_eq!(store.dropped_get(place, id).await.unwrap().unwrap(), again);
+    assert!(store.dropped_progress(organisation, id, 2, &Progress::Gone).await.unwrap());
+    assert!(!store.dropped_progress(organisation, id, 2, &Progress::Gone).await.unwrap());
+    assert_eq!(store.dropped_get(place, id).await.unwrap(), None);
+    create_at(&store, place, &orders, &location(id), false).await.unwrap();
+}
+
+pub(in crate::store) async fn a_purge_tells_how_far_it_has_come(store: Subject) {
+    let (place, _, orders) = sales(&store).await;
+    let (organisation, id) = (place.organisation, stored_table(&store, place, &orders).await);
+    dropped(&store, place, &orders, true).await;
+    let due = NOW_MS + HOUR_MS;
+    store.dropped_claim(due, due + 10, 9).await.unwrap();
+    let told = async || {
+        let dropped = store.dropped_get(place, id).await.unwrap().unwrap();
+        (dropped.state, dropped.due_ms, dropped.message)
+    };
+    let finishing = Progress::Continue { until_ms: due + 20, finishing: true };
+    assert!(store.dropped_progress(organisation, id, 1, &finishing).await.unwrap());
+    assert_eq!(told().await, (DroppedState::Finishing, Some(due + 20), None));
+    let retry = Progress::Retry { at_ms: due + 50, message: Some("no answer".into()) };
+    assert!(store.dropped_progress(organisation, id, 1, &retry).await.unwrap());
+    assert_eq!(told().await, (DroppedState::Finishing, Some(due + 50), Some("no answer".into())));
+    let [again] = store.dropped_claim(due + 50, due + 60, 9).await.unwrap().try_into().unwrap();
+    assert_eq!((again.state, again.attempts), (DroppedState::Finishing, 2));
+    let blocked = Progress::Blocked { message: "unreadable".into() };
+    assert!(store.dropped_progress(organisation, id, 2, &blocked).await.unwrap());
+    assert_eq!(told().await, (DroppedState::Blocked, None, Some("unreadable".into())));
+    assert_eq!(store.dropped_claim(i64::MAX, i64::MAX, 9).await.unwrap(), []);
+    // Until somebody asks.
+    assert!(!store.dropped_remove(place, id, None, due + 100, None).await.unwrap());
+    assert_eq!(store.dropped_claim(due + 100, due + 200, 9).await.unwrap()[0].attempts, 3);
+}
+
+pub(in crate::store) async fn a_dropped_table_is_removed_when_asked(store: Subject) {
+    let (place, sales, _) = sales(&store).await;
+    let stored = async |name: &str, kind, purge| {
+        let name = ident(&sales, name);
+        let id = create(&store, place, &name, kind, None).await.unwrap();
+        store.table_drop(place, &name, kind, Some(&terms(purge)), None).await.unwrap();
+        id
+    };
+    let remove = async |id, purge| store.dropped_remove(place, id, purge, NOW_MS + 5, None).await;
+    assert!(remove(stored("a", TableKind::Table, false).await, None).await.unwrap());
+    assert!(remove(stored("b", TableKind::Table, true).await, Some(false)).await.unwrap());
+    assert!(
+        remove(stored("c", TableKind::View, true).await, Some(true)).await.unwrap(),
+        "a view has no files to purge"
+    );
+    let asked = [stored("d", TableKind::Table, true).await, stored("e", TableKind::Table, false).await];
+    assert!(!remove(asked[0], None).await.unwrap());
+    assert!(!remove(asked[1], Some(true)).await.unwrap());
+    assert_refused!(restore(&store, place, asked[1], &ident(&sales, "e")).await, StoreError::NotRestorable);
+    let claimed = store.dropped_claim(NOW_MS + 5, NOW_MS + 99, 9).await.unwrap();
+    assert_eq!(claimed.len(), 2);
+    // What is being removed is not begun again.
+    assert!(!remove(asked[0], None).await.unwrap());
+    assert_eq!(store.dropped_claim(NOW_MS + 98, NOW_MS + 200, 9).await.unwrap(), []);
+    assert!(remove(asked[0], Some(false)).await.unwrap());
+    assert_eq!(listed(&store, place).await, [asked[1]]);
+    assert_refused!(remove(asked[0], None).await, StoreError::NotFound(Resource::Table));
+}
+
+pub(in crate::store) async fn keyed_drops_and_restores_happen_once(store: Subject) {
+    let (place, _, orders) = sales(&store).await;
+    let id = stored_table(&store, place, &orders).await;
+    let receipt = || Receipt {
+        key: fresh_ordered_uuid(),
+        request: RequestDigest([1; 32]),
+        now_ms: NOW_MS,
+        expires_ms: NOW_MS + HOUR_MS,
+    };
+    let (drop_once, restore_once, remove_once) = (receipt(), receipt(), receipt());
+    let (kind, terms) = (TableKind::Table, terms(false));
+    store.table_drop(place, &orders, kind, Some(&terms), Some(&drop_once)).await.unwrap();
+    assert_refused!(store.table_drop(place, &orders, kind, Some(&terms), Some(&drop_once)).await, StoreError::Repeated);
+    let kept = store.receipt_get(place.organisation, drop_once.key, NOW_MS).await.unwrap().unwrap();
+    assert_eq!(kept.answer, Answer::Document(document(0)));
+    let restore = || store.dropped_restore(place, id, &orders, NOW_MS, None, Some(&restore_once));
+    restore().await.unwrap();
+    assert_refused!(restore().await, StoreError::Repeated);
+    store.table_drop(place, &orders, kind, Some(&terms), None).await.unwrap();
+    let remove = || store.dropped_remove(place, id, None, NOW_MS, Some(&remove_once));
+    remove().await.unwrap();
+    assert_refused!(remove().await, StoreError::Repeated);
+}
+
+pub(in crate::store) async fn what_was_dropped_is_its_tenants_alone(store: Subject) {
+    let (place, _, orders) = sales(&store).await;
+    let id = stored_table(&store, place, &orders).await;
+    dropped(&store, place, &orders, true).await;
+    let spare = place_of(&store, place.organisation, "spare").await;
+    let stranger = organisation("stranger");
+    store.organisation_create(&stranger).await.unwrap();
+    let guessed = Place { organisation: stranger.id, warehouse: place.warehouse };
+    for other in [spare, guessed] {
+        assert_eq!(listed(&store, other).await, []);
+        assert_eq!(store.dropped_get(other, id).await.unwrap(), None);
+        assert_eq!(store.pointer_list(other, None, 9).await.unwrap(), []);
+        assert_refused!(restore(&store, other, id, &orders).await, StoreError::NotFound(Resource::Table));
+        let removed = store.dropped_remove(other, id, Some(false), NOW_MS, None).await;
+        assert_refused!(removed, StoreError::NotFound(Resource::Table));
+    }
+    let due = NOW_MS + HOUR_MS;
+    store.dropped_claim(due, due + 10, 9).await.unwrap();
+    assert!(!store.dropped_progress(stranger.id, id, 1, &Progress::Gone).await.unwrap());
+    // A location is another's own affair.
+    stored_namespace(&store, spare, "sales").await;
+    create_at(&store, spare, &orders, &location(id), false).await.unwrap();
+    assert_eq!(listed(&store, place).await, [id]);
+}
+
+pub(in crate::store) async fn of_a_restore_and_a_purge_at_once_one_wins(store: Subject) {
+    let (place, sales, _) = sales(&store).await;
+    for number in 0..40 {
+        let name = ident(&sales, &format!("t{number}"));
+        let id = stored_table(&store, place, &name).await;
+        dropped(&store, place, &name, true).await;
+        // As if one clock were an hour ahead of the other.
+        let claim = store.dropped_claim(NOW_MS + HOUR_MS, NOW_MS + 2 * HOUR_MS, 9);
+        let (restored, claimed) = tokio::join!(restore(&store, place, id, &name), claim);
+        assert_ne!(restored.is_ok(), claimed.unwrap().iter().any(|job| job.id == id), "{restored:?}");
+    }
+}
+
+pub(in crate::store) async fn pointers_are_those_of_live_and_dropped_tables(store: Subject) {
+    let (place, sales, _) = sales(&store).await;
+    let mut ids = Vec::new();
+    for number in 0..6 {
+        let name = ident(&sales, &format!("t{number}"));
+        ids.push(stored_table(&store, place, &name).await);
+        if number % 2 == 0 {
+            dropped(&store, place, &name, false).await;
+        }
+    }
+    ids.sort_unstable();
+    let (mut after, mut found) = (None, Vec::new());
+    loop {
+        let page = store.pointer_list(place, after, 4).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        found.extend(page.into_iter().map(|pointer| pointer.id));
+    }
+    assert_eq!(found, ids);
+    assert_eq!(
+        store.table_list(place, &sales, TableKind::Table, &PageRequest::default()).await.unwrap().items.len(),
+        3
+    );
+}

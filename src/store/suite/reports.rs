@@ -1,0 +1,138 @@
+//! What clients reported.
+
+use tidewater_core::ids::TableId;
+use tidewater_core::metrics::ReportKind;
+
+use super::fixture::{NOW_MS, Subject, ident, organisation, place, place_of, stored_namespace, stored_table};
+use crate::clock::{fresh_ordered_uuid, fresh_uuid};
+use crate::store::{DropTerms, KeptReport, Moment, Place, Report, ReportFilter, ReportLimits, TableKind, TimedPage};
+
+const MANY: ReportLimits = ReportLimits { per_table: 1_000, per_organisation: 1_000 };
+
+fn report(place: Place, table: TableId, kind: ReportKind, at_ms: i64) -> Report {
+    Report { place, table, id: fresh_ordered_uuid(), kind, at_ms, body: format!("{{\"at\":{at_ms}}}") }
+}
+
+async fn listed(store: &Subject, place: Place, filter: ReportFilter) -> Vec<KeptReport> {
+    store.report_list(place, &filter, &TimedPage::default()).await.unwrap().items
+}
+
+async fn times(store: &Subject, place: Place, table: TableId) -> Vec<i64> {
+    let filter = ReportFilter { table: Some(table), ..ReportFilter::default() };
+    listed(store, place, filter).await.into_iter().map(|kept| kept.report.at_ms).collect()
+}
+
+pub(in crate::store) async fn reports_are_listed_newest_first_in_pages(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    let (a, b) = (ident(&sales, "a"), ident(&sales, "b"));
+    let tables = [stored_table(&store, place, &a).await, stored_table(&store, place, &b).await];
+    let kinds = [ReportKind::Scan, ReportKind::Commit];
+    let reports: Vec<_> = (0..9)
+        .map(|number| report(place, tables[number % 2], kinds[number / 2 % 2], NOW_MS + number as i64 / 3))
+        .collect();
+    store.report_add(&reports, MANY).await.unwrap();
+    let mut expected = reports.clone();
+    expected.sort_by_key(|report| std::cmp::Reverse((report.at_ms, report.id)));
+    let all = listed(&store, place, ReportFilter::default()).await;
+    assert_eq!(all.iter().map(|kept| &kept.report).collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
+    assert!(all.iter().all(|kept| kept.ident.as_ref() == Some(if kept.report.table == tables[0] { &a } else { &b })));
+
+    let filter = ReportFilter { table: Some(tables[1]), kind: Some(ReportKind::Scan), since_ms: Some(NOW_MS + 1) };
+    let mut fitting = expected.clone();
+    fitting.retain(|one| one.table == tables[1] && one.kind == ReportKind::Scan && one.at_ms > NOW_MS);
+    assert!(!fitting.is_empty());
+    let found = listed(&store, place, filter).await;
+    assert_eq!(found.into_iter().map(|kept| kept.report).collect::<Vec<_>>(), fitting);
+
+    let (mut before, mut paged) = (None, Vec::new());
+    loop {
+        let page = TimedPage { before, limit: Some(2) };
+        let page = store.report_list(place, &ReportFilter::default(), &page).await.unwrap();
+        before = page.items.last().map(|last| Moment { at_ms: last.report.at_ms, id: last.report.id });
+        paged.extend(page.items.into_iter().map(|kept| kept.report));
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(paged, expected);
+}
+
+pub(in crate::store) async fn reports_stay_with_their_table_and_go_with_it(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    let (old, new) = (ident(&sales, "old"), ident(&sales, "new"));
+    let kind = TableKind::Table;
+    for forget_at_once in [false, true] {
+        let id = stored_table(&store, place, &old).await;
+        store.report_add(&[report(place, id, ReportKind::Scan, NOW_MS)], MANY).await.unwrap();
+        store.table_rename(place, &old, &new, kind, None).await.unwrap();
+        assert_eq!(listed(&store, place, ReportFilter::default()).await[0].ident, Some(new.clone()));
+        if forget_at_once {
+            store.table_drop(place, &new, kind, None, None).await.unwrap();
+        } else {
+            let terms = DropTerms { now_ms: NOW_MS, restorable_until_ms: NOW_MS + 10, purge: false };
+            store.table_drop(place, &new, kind, Some(&terms), None).await.unwrap();
+            store.report_add(&[report(place, id, ReportKind::Scan, NOW_MS + 1)], MANY).await.unwrap();
+            let while_dropped = listed(&store, place, ReportFilter::default()).await;
+            assert_eq!(while_dropped.iter().map(|kept| kept.ident.clone()).collect::<Vec<_>>(), [None, None]);
+            store.dropped_restore(place, id, &old, NOW_MS, None, None).await.unwrap();
+            assert_eq!(times(&store, place, id).await, [NOW_MS + 1, NOW_MS]);
+            store.table_drop(place, &old, kind, Some(&terms), None).await.unwrap();
+            assert_eq!(store.dropped_forget_due(NOW_MS + 10, 9).await.unwrap(), 1);
+        }
+        assert_eq!(listed(&store, place, ReportFilter::default()).await, []);
+    }
+}
+
+pub(in crate::store) async fn of_too_many_reports_the_oldest_go(store: Subject) {
+    let place = place(&store).await;
+    let spare = place_of(&store, place.organisation, "spare").await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    let there = stored_namespace(&store, spare, "sales").await;
+    let (here, there) = (ident(&sales, "t"), ident(&there, "t"));
+    let (here, there) = (stored_table(&store, place, &here).await, stored_table(&store, spare, &there).await);
+    let limits = ReportLimits { per_table: 3, per_organisation: 5 };
+    let add = async |place, table, at: std::ops::Range<i64>| {
+        let reports: Vec<_> = at.map(|at_ms| report(place, table, ReportKind::Commit, at_ms)).collect();
+        store.report_add(&reports, limits).await.unwrap();
+    };
+    add(place, here, 0..10).await;
+    assert_eq!(times(&store, place, here).await, [9, 8, 7]);
+    add(spare, there, 10..12).await;
+    assert_eq!(times(&store, place, here).await, [9, 8, 7]);
+    add(spare, there, 12..13).await;
+    assert_eq!(times(&store, place, here).await, [9, 8], "the organisation's oldest went");
+    assert_eq!(times(&store, spare, there).await, [12, 11, 10]);
+}
+
+pub(in crate::store) async fn old_reports_go_in_batches(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    let id = stored_table(&store, place, &ident(&sales, "t")).await;
+    let reports: Vec<_> = (0..10).map(|at_ms| report(place, id, ReportKind::Scan, at_ms)).collect();
+    store.report_add(&reports, MANY).await.unwrap();
+    assert_eq!(store.report_remove_before(7, 5).await.unwrap(), 5);
+    assert_eq!(store.report_remove_before(7, 5).await.unwrap(), 2);
+    assert_eq!(times(&store, place, id).await, [9, 8, 7]);
+}
+
+pub(in crate::store) async fn reports_on_no_table_are_passed_over(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    let id = stored_table(&store, place, &ident(&sales, "t")).await;
+    let stranger = organisation("stranger");
+    store.organisation_create(&stranger).await.unwrap();
+    let guessed = Place { organisation: stranger.id, warehouse: place.warehouse };
+    let nobody = Place { organisation: organisation("nobody").id, warehouse: place.warehouse };
+    let reports = [
+        report(place, TableId(fresh_uuid()), ReportKind::Scan, NOW_MS),
+        report(guessed, id, ReportKind::Scan, NOW_MS),
+        report(nobody, id, ReportKind::Scan, NOW_MS),
+        report(place, id, ReportKind::Scan, NOW_MS),
+    ];
+    store.report_add(&reports, MANY).await.unwrap();
+    let kept = listed(&store, place, ReportFilter::default()).await;
+    assert_eq!(kept.len(), 1);
+    assert_eq!(listed(&store, guessed, ReportFilter::default()).await, []);
+}

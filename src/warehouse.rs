@@ -1,0 +1,130 @@
+//! A warehouse that can be worked in: its record, with its credentials unsealed and its storage opened.
+
+use sha2::{Digest, Sha256};
+use tidewater_core::location::{Location, LocationError};
+use uuid::Uuid;
+
+use crate::sealing::{KeyFileError, KeySource, SealError};
+use crate::storage::{Budget, OpenError, Setup, Storage, StorageCredentials};
+use crate::store::{Place, Warehouse};
+use crate::vending::Vendor;
+
+/// A warehouse that a request may use, because its organisation owns it.
+#[derive(Debug)]
+pub struct OpenWarehouse {
+    /// What every row of it is under.
+    pub place: Place,
+    /// Its name: the `prefix` of its paths.
+    pub name: String,
+    /// Where its tables are.
+    pub root: Location,
+    /// Whether it serves the paths without a prefix.
+    pub is_default: bool,
+    /// Its objects.
+    pub storage: Storage,
+    /// What of them can be given away.
+    pub vendor: Vendor,
+}
+
+/// Why a warehouse's storage cannot be reached as it is set up.
+#[derive(Debug, thiserror::Error)]
+pub enum WarehouseError {
+    /// Its root is not a location.
+    #[error(transparent)]
+    Root(#[from] LocationError),
+    /// There are no master keys to open its credentials with.
+    #[error(transparent)]
+    Keys(#[from] KeyFileError),
+    /// Its credentials do not open.
+    #[error("its credentials cannot be read: {0}")]
+    Sealed(#[from] SealError),
+    /// What was sealed is not credentials.
+    #[error("its credentials cannot be read: they are not in a form that this version knows")]
+    Unknown,
+    /// Its settings do not fit.
+    #[error(transparent)]
+    Storage(#[from] OpenError),
+}
+
+/// What warehouses are opened with.
+#[derive(Debug, Clone)]
+pub struct StorageAccess {
+    /// Where the master keys are that credentials are sealed with.
+    pub keys: KeySource,
+    /// How long storage may take.
+    pub budget: Budget,
+}
+
+impl StorageAccess {
+    /// Opens a warehouse's storage. Nothing is asked of the store yet.
+    ///
+    /// # Errors
+    /// All of [`WarehouseError`].
+    pub fn open(&self, record: Warehouse) -> Result<OpenWarehouse, WarehouseError> {
+        let place = Place { organisation: record.organisation, warehouse: record.id };
+        let credentials = match &record.storage.sealed_credentials {
+            Some(sealed) => self.unseal(place, sealed)?,
+            None => StorageCredentials::Ambient,
+        };
+        let root = Location::parse(&record.root)?;
+        let (profile, budget) = (&record.storage.profile, self.budget);
+        let setup = Setup { id: fingerprint(&record), root: &root, profile, credentials: &credentials, budget };
+        let storage = Storage::open(&setup)?;
+        let vendor = Vendor::open(profile, &storage, budget)?;
+        Ok(OpenWarehouse { place, name: record.name, root, is_default: record.is_default, storage, vendor })
+    }
+
+    /// Seals credentials for the warehouse that they are for; there is nothing to seal where the machine's are used.
+    ///
+    /// # Errors
+    /// `Keys`; `Sealed`.
+    pub fn seal(&self, place: Place, credentials: &StorageCredentials) -> Result<Option<Vec<u8>>, WarehouseError> {
+        if *credentials == StorageCredentials::Ambient {
+            return Ok(None);
+        }
+        let text = serde_json::to_vec(credentials).map_err(|_| WarehouseError::Unknown)?;
+        Ok(Some(self.keys.read_or_make()?.seal(&text, &owner(place))?))
+    }
+
+    /// The same seal with the master key that seals now; nothing when it is that already.
+    ///
+    /// # Errors
+    /// `Keys`; `Sealed`.
+    pub fn reseal(&self, place: Place, sealed: &[u8]) -> Result<Option<Vec<u8>>, WarehouseError> {
+        let keys = self.keys.read()?;
+        if keys.is_current(sealed) {
+            return Ok(None);
+        }
+        let text = keys.open(sealed, &owner(place))?;
+        Ok(Some(keys.seal(text.expose(), &owner(place))?))
+    }
+
+    fn unseal(&self, place: Place, sealed: &[u8]) -> Result<StorageCredentials, WarehouseError> {
+        let text = self.keys.read()?.open(sealed, &owner(place))?;
+        serde_json::from_slice(text.expose()).map_err(|_| WarehouseError::Unknown)
+    }
+}
+
+/// Credentials open only for the warehouse that they were sealed for, wherever the row is moved.
+fn owner(place: Place) -> [u8; 32] {
+    let mut owner = [0; 32];
+    owner[..16].copy_from_slice(place.organisation.0.as_bytes());
+    owner[16..].copy_from_slice(place.warehouse.0.as_bytes());
+    owner
+}
+
+/// Stands for a warehouse's storage as it is set up: another set-up is another storage, of which nothing is remembered.
+fn fingerprint(record: &Warehouse) -> Uuid {
+    let mut hash = Sha256::new();
+    hash.update(owner(Place { organisation: record.organisation, warehouse: record.id }));
+    // A profile is plain values: its debug form tells all of them, and holds no secret.
+    for part in [record.root.as_bytes(), format!("{:?}", record.storage.profile).as_bytes()] {
+        hash.update(part.len().to_le_bytes());
+        hash.update(part);
+    }
+    hash.update(record.storage.sealed_credentials.as_deref().unwrap_or_default());
+    let digest = hash.finalize();
+    let mut id = [0; 16];
+    id.copy_from_slice(&digest[..16]);
+    Uuid::from_bytes(id)
+}

@@ -1,0 +1,385 @@
+"""Dropped tables: restored and read by real clients, or purged to the last file and not one more."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+from pyiceberg.catalog import Catalog
+from pyiceberg.catalog.rest import RestCatalog
+from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.table import Table
+from pyiceberg.table.statistics import StatisticsFile
+
+from support.admin import Admin
+from support.rest import Rest, answer, empty, refused
+from support.rows import SIGHTINGS, in_order, sightings
+from support.server import Server
+from test_duckdb import EXTENSIONS, extension_file
+from test_pyiceberg_tables import path_of
+
+ENOUGH_S = 90.0
+
+
+@pytest.fixture(scope="module")
+def server(make_server: Callable[..., Server]) -> Server:
+    """A server that keeps what is dropped for a week."""
+    server = make_server("dropped")
+    server.start()
+    return server
+
+
+@pytest.fixture(scope="module")
+def hasty(make_server: Callable[..., Server]) -> Server:
+    """A server that keeps nothing."""
+    server = make_server("hasty", env={"TIDEWATER_DROP__RETENTION_S": "0"})
+    server.start()
+    return server
+
+
+def client(server: Server) -> RestCatalog:
+    return RestCatalog("tidewater", uri=server.uri, token=server.key)
+
+
+def duck(server: Server) -> duckdb.DuckDBPyConnection:
+    """DuckDB with the catalog as `ic`."""
+    assert server.printed is not None
+    connection = duckdb.connect(config={"autoinstall_known_extensions": "false", "threads": "2"})
+    for name in EXTENSIONS:
+        connection.execute(f"LOAD '{extension_file(name)}'")
+    connection.execute(
+        f"ATTACH '{server.printed.warehouse}' AS ic (TYPE ICEBERG, ENDPOINT '{server.uri}', TOKEN '{server.key}')"
+    )
+    return connection
+
+
+def management(server: Server, rest: str = "dropped") -> str:
+    assert server.printed is not None
+    return f"{server.uri}/management/v1/warehouses/{server.printed.warehouse}/{rest}"
+
+
+def dropped(server: Server) -> list[dict]:
+    return answer(Rest(server.uri, server.key).get(management(server)))["dropped"]
+
+
+def files(folder: Path) -> dict[Path, int]:
+    """All files below a folder, and when each was last changed."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Waits for what happens in the background."""
+    deadline = time.monotonic() + ENOUGH_S
+    while not is_so():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.02)
+
+
+def furnished(server: Server, namespace: str, name: str, version: str = "2", **properties: str) -> Table:
+    """A table with snapshots of two engines, rows that were deleted, and a statistics file."""
+    catalog = client(server)
+    catalog.create_namespace_if_not_exists(namespace)
+    table = catalog.create_table((namespace, name), SIGHTINGS, properties={"format-version": version, **properties})
+    for number in range(4):
+        table.append(sightings((2 * number, "Oslo", 1.5), (2 * number + 1, "Voss", None)))
+    with duck(server) as engine:
+        engine.execute(f"DELETE FROM ic.{namespace}.{name} WHERE id = 3")
+        engine.execute(f"INSERT INTO ic.{namespace}.{name} VALUES (100, 'Bergen', 2.5)")
+    table = catalog.load_table((namespace, name))
+    statistics = path_of(table.location()) / "metadata" / "of-a-test.stats"
+    statistics.write_bytes(b"PFA1")
+    snapshot = table.current_snapshot()
+    assert snapshot is not None
+    with table.update_statistics() as update:
+        update.set_statistics(
+            StatisticsFile(
+                snapshot_id=snapshot.snapshot_id,
+                statistics_path=statistics.as_uri(),
+                file_size_in_bytes=4,
+                file_footer_size_in_bytes=1,
+                blob_metadata=[],
+            )
+        )
+    return catalog.load_table((namespace, name))
+
+
+def manifest_names(table: Table) -> set[str]:
+    return {entry.content.name for snapshot in table.snapshots() for entry in snapshot.manifests(table.io)}
+
+
+def test_a_dropped_table_is_restored_and_read_as_it_was(server: Server, unique: str) -> None:
+    table = furnished(server, unique, "t")
+    rows = in_order(table.scan().to_arrow())
+    location, before = path_of(table.location()), files(path_of(table.location()))
+    catalog = client(server)
+    catalog.drop_table((unique, "t"))
+    with pytest.raises(NoSuchTableError):
+        catalog.load_table((unique, "t"))
+    catalog.create_table((unique, "t"), SIGHTINGS).append(sightings((7, "new", None)))
+
+    listed = json.loads(server.command("table", "dropped", unique, "--json").stdout)
+    assert [(one["name"], one["restorable"], one["state"]) for one in listed] == [("t", True, "kept")]
+    taken = server.command("table", "restore", f"{unique}.t", check=False)
+    assert taken.returncode == 1 and "--as" in taken.stderr
+    assert f"'{unique}.old' is there again" in server.command("table", "restore", f"{unique}.t", "--as", f"{unique}.old").stdout
+    restored = catalog.load_table((unique, "old"))
+    assert restored.metadata == table.metadata
+    assert in_order(restored.scan().to_arrow()) == rows
+    with duck(server) as engine:
+        read = engine.execute(f"SELECT id, city, size FROM ic.{unique}.old ORDER BY id").fetchall()
+        assert read == rows
+        engine.execute(f"INSERT INTO ic.{unique}.old VALUES (200, 'after', 0)")
+    assert catalog.load_table((unique, "old")).scan().to_arrow().num_rows == len(rows) + 1
+    assert before.items() <= files(location).items(), "a file went, or was changed"
+    assert in_order(catalog.load_table((unique, "t")).scan().to_arrow()) == [(7, "new", None)]
+
+
+def test_a_table_that_was_dropped_with_a_purge_is_restored_too(server: Server, unique: str) -> None:
+    table = furnished(server, unique, "t")
+    rows = in_order(table.scan().to_arrow())
+    client(server).purge_table((unique, "t"))
+    (entry,) = [one for one in dropped(server) if one["identifier"]["namespace"] == [unique]]
+    assert entry["purge-requested"] and entry["restorable"]
+    rest = Rest(server.uri, server.key)
+    empty(rest.post(management(server, f"dropped/{entry['id']}/restore"), json={}))
+    assert in_order(client(server).load_table((unique, "t")).scan().to_arrow()) == rows
+
+
+def test_what_the_command_line_ends_is_gone(server: Server, unique: str) -> None:
+    keep, purge = furnished(server, unique, "keep"), furnished(server, unique, "purge")
+    kept = files(path_of(keep.location()))
+    for name in ("keep", "purge"):
+        client(server).drop_table((unique, name))
+    ids = {one["name"]: one["id"] for one in json.loads(server.command("table", "dropped", unique, "--json").stdout)}
+    assert "its files stay" in server.command("table", "remove", ids["keep"]).stdout
+    assert "a running server removes" in server.command("table", "remove", ids["purge"], "--purge").stdout
+    late = server.command("table", "restore", "--id", ids["purge"], check=False)
+    assert late.returncode == 1, late
+    until(lambda: not files(path_of(purge.location())))
+    assert files(path_of(keep.location())) == kept
+    assert "no dropped table" in server.command("table", "dropped", unique).stderr
+
+
+def test_a_dropped_view_is_restored(server: Server, unique: str) -> None:
+    rest = Rest(server.uri, server.key)
+    rest.create_namespace(unique)
+    view = {
+        "name": "v",
+        "properties": {},
+        "schema": {"type": "struct", "fields": [{"id": 1, "name": "id", "required": False, "type": "int"}]},
+        "view-version": {
+            "version-id": 1,
+            "timestamp-ms": 1_700_000_000_000,
+            "schema-id": 0,
+            "summary": {},
+            "default-namespace": [unique],
+            "representations": [{"type": "sql", "sql": "select 1", "dialect": "duckdb"}],
+        },
+    }
+    made = answer(rest.post(f"/namespaces/{unique}/views", json=view))
+    client(server).drop_view((unique, "v"))
+    refused(rest.get(f"/namespaces/{unique}/views/v"), 404, "NoSuchViewException")
+    assert f"{unique}.v" in server.command("view", "dropped", unique).stdout
+    server.command("view", "restore", f"{unique}.v")
+    assert answer(rest.get(f"/namespaces/{unique}/views/v")) == made
+
+
+@pytest.mark.parametrize("version", ["2", "3"])
+def test_a_purge_removes_all_files_of_a_table_and_none_of_its_neighbours(
+    hasty: Server, unique: str, version: str
+) -> None:
+    table, neighbour = furnished(hasty, unique, "t", version), furnished(hasty, unique, "n", version)
+    location, others = path_of(table.location()), files(path_of(neighbour.location()))
+    assert manifest_names(table) == {"DATA", "DELETES"}
+    if version == "3":
+        assert list(location.rglob("*.puffin")), "deletion vectors"
+    orphan = location / "data" / "nobody-knows.parquet"
+    orphan.write_bytes(b"x")
+    rows = in_order(neighbour.scan().to_arrow())
+    client(hasty).purge_table((unique, "t"))
+    until(lambda: not dropped(hasty))
+    assert list(files(location)) == [orphan], "what no snapshot leads to stays, and nothing else does"
+    assert files(path_of(neighbour.location())) == others
+    assert in_order(client(hasty).load_table((unique, "n")).scan().to_arrow()) == rows
+
+
+def test_a_purged_table_whose_files_are_shared_keeps_them(hasty: Server, unique: str) -> None:
+    table = furnished(hasty, unique, "t", **{"gc.enabled": "false"})
+    before = files(path_of(table.location()))
+    client(hasty).purge_table((unique, "t"))
+    until(lambda: not dropped(hasty))
+    assert files(path_of(table.location())) == before
+
+
+def test_a_drop_without_a_purge_is_final_and_leaves_the_files(hasty: Server, unique: str) -> None:
+    table = furnished(hasty, unique, "t")
+    before = files(path_of(table.location()))
+    client(hasty).drop_table((unique, "t"))
+    assert dropped(hasty) == []
+    assert files(path_of(table.location())) == before
+    again = client(hasty).register_table((unique, "again"), table.metadata_location)
+    assert in_order(again.scan().to_arrow()) == in_order(table.scan().to_arrow())
+
+
+def test_a_purge_after_a_rename_spares_the_table_of_the_first_name(hasty: Server, unique: str) -> None:
+    catalog = client(hasty)
+    furnished(hasty, unique, "a")
+    catalog.rename_table((unique, "a"), (unique, "b"))
+    second = furnished(hasty, unique, "a")
+    before, rows = files(path_of(second.location())), in_order(second.scan().to_arrow())
+    catalog.purge_table((unique, "b"))
+    until(lambda: not dropped(hasty))
+    assert files(path_of(second.location())) == before
+    assert in_order(catalog.load_table((unique, "a")).scan().to_arrow()) == rows
+
+
+def test_files_of_others_that_a_table_names_are_not_removed(hasty: Server, unique: str) -> None:
+    victim = furnished(hasty, unique, "victim")
+    before = files(path_of(victim.location()))
+    catalog = client(hasty)
+    thief = catalog.create_table((unique, "thief"), SIGHTINGS)
+    foreign = [task.file.file_path for task in victim.scan().plan_files() if not task.delete_files]
+    assert foreign
+    thief.add_files(foreign)
+    own = path_of(thief.location())
+    catalog.purge_table((unique, "thief"))
+    until(lambda: not dropped(hasty))
+    assert not files(own)
+    assert files(path_of(victim.location())) == before
+    assert "lie outside of its own locations" in hasty.stderr()
+
+
+def test_a_short_retention_ends_by_itself(make_server: Callable[..., Server], unique: str) -> None:
+    server = make_server("short", env={"TIDEWATER_DROP__RETENTION_S": "2"})
+    server.start()
+    purged, kept = furnished(server, unique, "purged"), furnished(server, unique, "kept")
+    remain = files(path_of(kept.location()))
+    catalog = client(server)
+    catalog.purge_table((unique, "purged"))
+    catalog.drop_table((unique, "kept"))
+    assert len(dropped(server)) == 2
+    until(lambda: not dropped(server))
+    assert not files(path_of(purged.location()))
+    assert files(path_of(kept.location())) == remain
+    server.stop()
+
+
+@pytest.fixture
+def large(hasty: Server, unique: str) -> Iterator[Table]:
+    """A table of some thousand small data files."""
+    catalog = client(hasty)
+    catalog.create_namespace(unique)
+    table = catalog.create_table((unique, "large"), SIGHTINGS)
+    table.append(sightings((1, "Oslo", 1.5)))
+    (first,) = [path_of(task.file.file_path) for task in table.scan().plan_files()]
+    copies = [first.with_name(f"copy-{number}.parquet") for number in range(3000)]
+    for copy in copies:
+        shutil.copyfile(first, copy)
+    table.add_files([copy.as_uri() for copy in copies], check_duplicate_files=False)
+    yield catalog.load_table((unique, "large"))
+
+
+@pytest.mark.timeout(240)
+def test_a_purge_that_is_killed_in_the_middle_ends_after_the_next_start(
+    hasty: Server, unique: str, large: Table
+) -> None:
+    neighbour = furnished(hasty, unique, "n")
+    others, rows = files(path_of(neighbour.location())), in_order(neighbour.scan().to_arrow())
+    location = path_of(large.location())
+    data = location / "data"
+    count = len(list(data.iterdir()))
+    assert count > 3000
+    client(hasty).purge_table((unique, "large"))
+    deadline = time.monotonic() + ENOUGH_S
+    while len(list(data.iterdir())) == count:
+        assert time.monotonic() < deadline, "it never began"
+    hasty.kill()
+    left = len(list(data.iterdir())) if data.exists() else 0
+    assert 0 < left < count, "it was not killed in the middle"
+    hasty.start()
+    (entry,) = dropped(hasty)
+    assert (entry["state"], entry["restorable"]) == ("removing", False)
+    until(lambda: not dropped(hasty))
+    assert not files(location)
+    assert files(path_of(neighbour.location())) == others
+    assert in_order(client(hasty).load_table((unique, "n")).scan().to_arrow()) == rows
+
+
+def test_a_stop_in_the_middle_of_a_purge_is_quick_and_it_goes_on_at_once(
+    hasty: Server, unique: str, large: Table
+) -> None:
+    client(hasty).purge_table((unique, "large"))
+    assert hasty.stop() == 0
+    hasty.start()
+    began = time.monotonic()
+    until(lambda: not dropped(hasty))
+    assert time.monotonic() - began < 20, "it waited for a lease that nobody held"
+    assert not files(path_of(large.location()))
+
+
+def test_reports_are_kept_and_shown(server: Server, unique: str) -> None:
+    """PyIceberg sends none, so these are of the specification's form."""
+    rest = Rest(server.uri, server.key)
+    furnished(server, unique, "t")
+    scan = {
+        "report-type": "scan-report",
+        "table-name": f"{unique}.t",
+        "snapshot-id": 23,
+        "filter": {"type": "gt-eq", "term": "id", "value": 5},
+        "schema-id": 0,
+        "projected-field-ids": [1, 2, 3],
+        "projected-field-names": ["id", "city", "size"],
+        "metrics": {
+            "total-planning-duration": {"count": 1, "time-unit": "nanoseconds", "total-duration": 2644235116},
+            "result-data-files": {"unit": "count", "value": 1},
+            "total-file-size-in-bytes": {"unit": "bytes", "value": 2 * 10**12},
+        },
+        "metadata": {"iceberg-version": "Apache Iceberg 1.11.0"},
+    }
+    commit = {
+        "report-type": "commit-report",
+        "table-name": f"{unique}.t",
+        "snapshot-id": 24,
+        "sequence-number": 2,
+        "operation": "append",
+        "metrics": {
+            "total-duration": {"count": 1, "time-unit": "nanoseconds", "total-duration": 9},
+            "attempts": {"unit": "count", "value": 1},
+        },
+    }
+    for report in (scan, commit):
+        empty(rest.post(f"/namespaces/{unique}/tables/t/metrics", json=report))
+    refused(rest.post(f"/namespaces/{unique}/tables/t/metrics", json={**scan, "report-type": "x"}), 400)
+
+    def shown() -> list[dict]:
+        return json.loads(server.command("table", "metrics", f"{unique}.t", "--json").stdout)
+
+    until(lambda: len(shown()) == 2)
+    assert [one["report"] for one in shown()] == [commit, scan]
+    assert "attempts=1" in server.command("table", "metrics", f"{unique}.t", "--type", "commit-report").stdout
+    client(server).rename_table((unique, "t"), (unique, "u"))
+    found = answer(rest.get(management(server, "metrics"), params={"namespace": unique, "table": "u"}))["reports"]
+    assert [one["report"] for one in found] == [commit, scan]
+
+
+def test_a_warehouse_with_dropped_tables_is_not_dropped(make_server: Callable[..., Server]) -> None:
+    server = make_server("dropped-warehouse")
+    server.start()
+    admin = Admin(server)
+    organisation = admin.organisation("enterprise")
+    key = admin.key(organisation, "admin")
+    rest = admin.rest(key)
+    rest.create_namespace("ns")
+    rest.create_table("ns", {"name": "t", "schema": {"type": "struct", "fields": []}})
+    empty(rest.delete("/namespaces/ns/tables/t"))
+    empty(rest.delete("/namespaces/ns"))
+    kept = server.command("warehouse", "drop", "main", "--org", organisation, check=False)
+    assert kept.returncode == 1 and "tidewater table dropped" in kept.stderr
+    (one,) = json.loads(server.command("table", "dropped", "--org", organisation, "--json").stdout)
+    server.command("table", "remove", one["id"], "--org", organisation)
+    server.command("warehouse", "drop", "main", "--org", organisation)
