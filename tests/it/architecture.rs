@@ -44,6 +44,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "store",
             "tenancy",
             "vending",
+            "warehouse",
         ],
     ),
     ("server", &["api"]),
@@ -67,9 +68,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "store",
             "tenancy",
             "vending",
+            "warehouse",
         ],
     ),
-    ("cli", &["app", "auth", "catalog", "clock", "config", "metadata", "sample", "secret", "storage", "store"]),
+    (
+        "cli",
+        &["app", "auth", "catalog", "clock", "config", "metadata", "sample", "secret", "storage", "store", "warehouse"],
+    ),
     ("main", &["cli"]),
     ("lib", &[]),
 ];
