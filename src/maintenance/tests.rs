@@ -436,7 +436,12 @@ async fn files_at_a_second_location_go_only_if_no_other_table_is_there() {
     let data = |name: &str| fixture.root().join(name).to_str().unwrap().to_owned();
     let table = async |name: &str, path: &str| {
         let file = touch(&PathBuf::from(path).join(format!("{name}.parquet")));
-        (fixture.table(name, json!({ "write.data.path": format!("file://{path}") }), &[file.clone()]).await, file)
+        (
+            fixture
+                .table(name, json!({ "write.data.path": format!("file://{path}") }), std::slice::from_ref(&file))
+                .await,
+            file,
+        )
     };
     let (alone, alone_file) = table("alone", &data("alone")).await;
     let (first, first_file) = table("first", &data("shared")).await;

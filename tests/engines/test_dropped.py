@@ -85,9 +85,14 @@ def furnished(server: Server, namespace: str, name: str, version: str = "2", **p
     catalog = client(server)
     catalog.create_namespace_if_not_exists(namespace)
     table = catalog.create_table((namespace, name), SIGHTINGS, properties={"format-version": version, **properties})
-    for number in range(4):
-        table.append(sightings((2 * number, "Oslo", 1.5), (2 * number + 1, "Voss", None)))
     with duck(server) as engine:
+        for number in range(4):
+            if version == "2":
+                table.append(sightings((2 * number, "Oslo", 1.5), (2 * number + 1, "Voss", None)))
+            else:
+                # PyIceberg 0.12 writes no manifests of version 3.
+                values = f"({2 * number}, 'Oslo', 1.5), ({2 * number + 1}, 'Voss', NULL)"
+                engine.execute(f"INSERT INTO ic.{namespace}.{name} VALUES {values}")
         engine.execute(f"DELETE FROM ic.{namespace}.{name} WHERE id = 3")
         engine.execute(f"INSERT INTO ic.{namespace}.{name} VALUES (100, 'Bergen', 2.5)")
     table = catalog.load_table((namespace, name))
@@ -200,12 +205,14 @@ def test_a_purge_removes_all_files_of_a_table_and_none_of_its_neighbours(
         assert list(location.rglob("*.puffin")), "deletion vectors"
     orphan = location / "data" / "nobody-knows.parquet"
     orphan.write_bytes(b"x")
-    rows = in_order(neighbour.scan().to_arrow())
+    with duck(hasty) as engine:
+        rows = engine.execute(f"SELECT * FROM ic.{unique}.n ORDER BY id").fetchall()
     client(hasty).purge_table((unique, "t"))
     until(lambda: not dropped(hasty))
     assert list(files(location)) == [orphan], "what no snapshot leads to stays, and nothing else does"
     assert files(path_of(neighbour.location())) == others
-    assert in_order(client(hasty).load_table((unique, "n")).scan().to_arrow()) == rows
+    with duck(hasty) as engine:
+        assert engine.execute(f"SELECT * FROM ic.{unique}.n ORDER BY id").fetchall() == rows
 
 
 def test_a_purged_table_whose_files_are_shared_keeps_them(hasty: Server, unique: str) -> None:
