@@ -26,6 +26,7 @@ CLIENTS = {
     "test_pyiceberg": "pyiceberg",
     "test_duckdb": "duckdb",
     "test_clickhouse": "clickhouse",
+    "test_sail": "sail",
     "test_snowflake": "snowflake",
 }
 
@@ -35,6 +36,7 @@ _recording = Recording(
         "pyiceberg": installed("pyiceberg"),
         "duckdb": installed("duckdb"),
         "clickhouse": installed("chdb"),
+        "sail": installed("pysail"),
         "snowflake": lambda: "as documented in 2026",
     },
 )

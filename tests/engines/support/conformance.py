@@ -79,6 +79,7 @@ AGENTS = {
     "pyiceberg/": "pyiceberg",
     "duckdb": "duckdb",
     "clickhouse": "clickhouse",
+    "sail/": "sail",
     "snowflake": "snowflake",
     "python-requests/": "http",
 }
