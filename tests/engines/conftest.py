@@ -17,6 +17,7 @@ import requests
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.rest import RestCatalog
 
+from support import node
 from support.recording import Recording, installed
 from support.rest import Rest
 from support.server import Server, find_binary
@@ -27,6 +28,7 @@ CLIENTS = {
     "test_duckdb": "duckdb",
     "test_clickhouse": "clickhouse",
     "test_sail": "sail",
+    "test_iceberg_js": "iceberg-js",
     "test_snowflake": "snowflake",
 }
 
@@ -37,6 +39,7 @@ _recording = Recording(
         "duckdb": installed("duckdb"),
         "clickhouse": installed("chdb"),
         "sail": installed("pysail"),
+        "iceberg-js": lambda: node.version("iceberg-js"),
         "snowflake": lambda: "as documented in 2026",
     },
 )

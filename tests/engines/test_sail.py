@@ -41,8 +41,8 @@ def test_it_reads_the_sample_table(server: Server, catalog: Catalog, sign_in: st
     rows = catalog.load_table("demo.tides").scan().to_arrow()
     assert counted == [{"n": rows.num_rows}]
     expected = rows.group_by("station").aggregate([("level_m", "max")]).sort_by("station").to_pylist()
-    assert [(row["station"], row["highest"]) for row in highest] == [
-        (row["station"], row["level_m_max"]) for row in expected
+    assert [tuple(row.values()) for row in highest] == [
+        (row["station"], str(row["level_m_max"])) for row in expected
     ]
 
 
@@ -66,7 +66,7 @@ def test_a_table_lives_from_its_creation_to_its_drop(
             "PARTITIONED BY (city) TBLPROPERTIES ('owner' = 'ana')",
             f"INSERT INTO {name} VALUES (1, 'Oslo', 1.5), (2, 'Bergen', 2.5)",
             f"INSERT INTO {name} VALUES (3, 'Voss', NULL)",
-            f"SELECT * FROM {name} ORDER BY id",
+            f"SELECT id, city, size FROM {name} ORDER BY id",
             f"DESCRIBE TABLE {name}",
         ],
     )

@@ -3,6 +3,7 @@
 mod compat;
 mod engines;
 mod lint;
+mod node;
 mod step;
 mod test;
 mod workspace;

@@ -80,6 +80,8 @@ AGENTS = {
     "duckdb": "duckdb",
     "clickhouse": "clickhouse",
     "sail/": "sail",
+    # What Node's own fetch says.
+    "node": "iceberg-js",
     "snowflake": "snowflake",
     "python-requests/": "http",
 }

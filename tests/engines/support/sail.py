@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 from support.server import Server, clean_environment
@@ -53,23 +54,28 @@ def run(server: Server, statements: list[str], **sign_in: str) -> list[list[dict
     return json.loads(done.stdout.split(RESULTS)[-1])
 
 
-def main() -> None:
+def rows_of(statements: list[str]) -> list[list[dict]]:
+    """Runs the statements on a server of this process."""
     from pysail.spark import SparkConnectServer
     from pyspark.sql import SparkSession
 
-    statements = json.load(sys.stdin)
     server = SparkConnectServer(port=0)
     server.start(background=True)
+    _, port = server.listening_address
+    session = SparkSession.builder.remote(f"sc://127.0.0.1:{port}").getOrCreate()
+    return [[row.asDict(recursive=True) for row in session.sql(text).collect()] for text in statements]
+
+
+def main() -> None:
+    code = 1
     try:
-        _, port = server.listening_address
-        session = SparkSession.builder.remote(f"sc://127.0.0.1:{port}").getOrCreate()
-        results = [[row.asDict(recursive=True) for row in session.sql(text).collect()] for text in statements]
-        session.stop()
-    finally:
-        server.stop()
-    print(RESULTS + json.dumps(results, default=str), flush=True)
-    # The server's threads are not waited for.
-    os._exit(0)
+        print(RESULTS + json.dumps(rows_of(json.load(sys.stdin)), default=str), flush=True)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    # The threads of server and client would hold up an orderly end, after an error for ever.
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
