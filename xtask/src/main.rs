@@ -14,7 +14,7 @@ use clap::{Parser, Subcommand};
 
 use workspace::Workspace;
 
-/// Tests and checks of Tidewater. What they need beside Rust and Python is put into `target/`; nothing is installed
+/// Tests and checks of Tidewater. What they need beside Rust, Python and Node is put into `target/`; nothing is installed
 /// elsewhere.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import schemathesis
+from schemathesis.core.parameters import ParameterLocation
+from schemathesis.generation import GenerationMode
 
 from support import documents
 from support.rest import Rest, answer
@@ -99,22 +101,25 @@ def share(value: Any) -> int:
     return zlib.crc32(repr(value).encode()) % 4
 
 
-def lead_somewhere(context: schemathesis.HookContext, path_parameters: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Most requests are about what is there; some have one thing wrong, some all."""
-    if not path_parameters:
-        return path_parameters
-    return {
-        name: AT[name] if name in AT and (share(value) or (name == "prefix" and share(value * 2))) else value
-        for name, value in path_parameters.items()
-    }
+def is_valid(case: schemathesis.Case, location: ParameterLocation) -> bool:
+    """Whether that part of the request is as the document wants it; what was spoilt on purpose is left so."""
+    component = case.meta.components.get(location) if case.meta else None
+    return component is None or component.mode == GenerationMode.POSITIVE
 
 
-def mean_something(context: schemathesis.HookContext, body: Any) -> Any:
-    """One body in four is what a client would send, with a name that is new."""
-    known = BODIES.get(context.operation.label)
-    if known is None or share(body):
-        return body
-    return json.loads(json.dumps(known).replace("another", f"another{next(_numbers)}"))
+def lead_somewhere(case: schemathesis.Case) -> None:
+    """Most requests are about what is there; some have one name wrong, some all."""
+    if case.path_parameters and is_valid(case, ParameterLocation.PATH):
+        case.path_parameters = {
+            name: AT[name] if name in AT and share(value) else value for name, value in case.path_parameters.items()
+        }
+
+
+def mean_something(case: schemathesis.Case) -> None:
+    """Every other body is what a client would send, with a name that is new."""
+    known = BODIES.get(case.operation.label)
+    if known is not None and share(case.body) < 2 and is_valid(case, ParameterLocation.BODY):
+        case.body = json.loads(json.dumps(known).replace("another", f"another{next(_numbers)}"))
 
 
 _numbers = itertools.count()
@@ -130,8 +135,11 @@ def begin(world: World, statuses: Path) -> None:
         if takes_away and response.status_code < 300:
             world.restore()
 
-    schemathesis.hook("map_path_parameters")(lead_somewhere)
-    schemathesis.hook("map_body")(mean_something)
+    def prepare(context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict[str, Any]) -> None:
+        lead_somewhere(case)
+        mean_something(case)
+
+    schemathesis.hook("before_call")(prepare)
     schemathesis.hook("after_call")(restore)
     atexit.register(lambda: statuses.write_text(json.dumps(counts)))
 
