@@ -218,24 +218,11 @@ def test_views_are_listed_in_pages_and_read(snowflake: Integration, rest: Rest, 
     rest.create_namespace(unique)
     made = {f"v{number}" for number in range(2 * PAGE)}
     for name in made:
-        body = {
-            "name": name,
-            "schema": documents.SCHEMA,
-            "properties": {},
-            "view-version": {
-                "version-id": 1,
-                "timestamp-ms": 1_700_000_000_000,
-                "schema-id": 0,
-                "summary": {},
-                "default-namespace": [unique],
-                "representations": [{"type": "sql", "sql": "select 1", "dialect": "snowflake"}],
-            },
-        }
-        answer(rest.post(f"/namespaces/{unique}/views", json=body))
+        answer(rest.post(f"/namespaces/{unique}/views", json=documents.view(name)))
     found = list(snowflake.names((unique,), "views"))
     assert len(found) == len(made) and set(found) == made
     loaded = answer(snowflake.send("GET", snowflake.at((unique,), "views", "v0")))
-    assert loaded["metadata"]["versions"][0]["representations"][0]["dialect"] == "snowflake"
+    assert loaded["metadata"]["versions"][0]["representations"][0]["sql"] == "select 1"
 
 
 def test_what_exists_is_known_without_a_body(snowflake: Integration, rest: Rest, unique: str) -> None:

@@ -11,7 +11,6 @@ import requests
 
 from support import documents
 from support.keys import fresh_key
-from support.openapi import view
 from support.rest import Rest, WireResponse, answer, empty, namespace_path, on_the_wire, refused
 from support.server import Server
 
@@ -50,7 +49,7 @@ class Listing:
         elif self.kind == "tables":
             self.rest.create_table(self.namespace, documents.table(name))
         else:
-            answer(self.rest.post(self.path, json=view(name)))
+            answer(self.rest.post(self.path, json=documents.view(name)))
 
     def remove(self, name: str) -> None:
         inside = namespace_path(self.namespace, name)
@@ -137,7 +136,7 @@ SEGMENTS = {
 def test_each_spelling_of_a_segment_leads_to_its_name(server: Server, rest: Rest, namespace: str, name: str) -> None:
     nested = rest.create_namespace(namespace, name)
     rest.create_table(nested, documents.table(name))
-    answer(rest.post(f"/namespaces/{nested}/views", json=view(f"{name} v")))
+    answer(rest.post(f"/namespaces/{nested}/views", json=documents.view(f"{name} v")))
     for spelling in SEGMENTS[name]:
         for separator in ("%1F", "%1f"):
             inside = f"/v1/namespaces/{namespace}{separator}{spelling}"
@@ -178,7 +177,7 @@ TAKES_A_BODY = {
 def test_a_body_in_latin_1_is_told_to_be_no_utf_8(server: Server, rest: Rest, namespace: str, where: str) -> None:
     """Java's HTTP client may encode a text so when it is not told otherwise."""
     rest.create_table(namespace, documents.table("t"))
-    answer(rest.post(f"/namespaces/{namespace}/views", json=view("v")))
+    answer(rest.post(f"/namespaces/{namespace}/views", json=documents.view("v")))
     body = '{"name": "größe", "namespace": ["größe"], "report-type": "größe"}'.encode("latin-1")
     content_type = "application/json; charset=ISO-8859-1"
     response = wire(server, "POST", TAKES_A_BODY[where].format(ns=namespace), body, Content_Type=content_type)
@@ -190,7 +189,7 @@ def test_a_key_that_is_no_uuid_of_version_seven_stops_every_change(
     server: Server, rest: Rest, namespace: str, key: str
 ) -> None:
     rest.create_table(namespace, documents.table("t"))
-    answer(rest.post(f"/namespaces/{namespace}/views", json=view("v")))
+    answer(rest.post(f"/namespaces/{namespace}/views", json=documents.view("v")))
     key = key.replace("%s", fresh_key())
     changes = [("POST", path.format(ns=namespace)) for path in TAKES_A_BODY.values()]
     changes.append(("POST", f"/v1/namespaces/{namespace}/tables/t/unregister"))
@@ -235,7 +234,7 @@ def test_a_head_is_answered_like_a_get_without_a_body(
     server: Server, rest: Rest, namespace: str, there: bool
 ) -> None:
     rest.create_table(namespace, documents.table("t"))
-    answer(rest.post(f"/namespaces/{namespace}/views", json=view("v")))
+    answer(rest.post(f"/namespaces/{namespace}/views", json=documents.view("v")))
     inside = f"/v1/namespaces/{namespace if there else 'none'}"
     paths = [inside, f"{inside}/tables/t", f"{inside}/views/v"]
     lists = [f"{inside}/tables", f"{inside}/views", f"{inside}/functions", f"{inside}/tables/t/credentials"]

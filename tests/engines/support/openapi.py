@@ -42,20 +42,7 @@ class World:
         if self.rest.head("/namespaces/ns/tables/t").status_code == 404:
             self.rest.create_table("ns", documents.table("t"))
         if self.rest.head("/namespaces/ns/views/v").status_code == 404:
-            answer(self.rest.post("/namespaces/ns/views", json=view("v")))
-
-
-def view(name: str) -> dict[str, Any]:
-    representations = [{"type": "sql", "sql": "select 1", "dialect": "spark"}]
-    version = {
-        "version-id": 1,
-        "timestamp-ms": 1_700_000_000_000,
-        "schema-id": 0,
-        "summary": {},
-        "default-namespace": ["ns"],
-        "representations": representations,
-    }
-    return {"name": name, "schema": documents.SCHEMA, "view-version": version, "properties": {}}
+            answer(self.rest.post("/namespaces/ns/views", json=documents.view("v")))
 
 
 def rename(source: str, destination: str) -> dict[str, Any]:
@@ -90,7 +77,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/{prefix}/transactions/commit": {
         "table-changes": [documents.table_change("ns", "t", [documents.set_properties(b="c")])]
     },
-    "POST /v1/{prefix}/namespaces/{namespace}/views": view("another_view"),
+    "POST /v1/{prefix}/namespaces/{namespace}/views": documents.view("another_view"),
     "POST /v1/{prefix}/namespaces/{namespace}/views/{view}": {"updates": [documents.set_properties(a="b")]},
     "POST /v1/{prefix}/views/rename": rename("v", "another_view"),
 }

@@ -12,7 +12,7 @@ from urllib.parse import quote_plus
 
 import requests
 
-from support.rest import TIMEOUT_S, answer
+from support.rest import TIMEOUT_S, answer, refused
 
 AGENT = "snowflake-iceberg-rest/replay"
 
@@ -73,11 +73,18 @@ class Integration:
     # ---- a linked database ----
 
     def pages(self, address: str, key: str, params: dict[str, str] | None = None) -> Iterator[list]:
-        """The pages of a list, each asked for with the token of the one before; the first with an empty one."""
+        """The pages of a list, each asked for with the token of the one before; the first with an empty one.
+
+        A namespace that was dropped since it was found has none.
+        """
         token: str | None = ""
         seen = set()
         while token is not None:
-            listed = answer(self.send("GET", address, params={**(params or {}), "pageToken": token}))
+            response = self.send("GET", address, params={**(params or {}), "pageToken": token})
+            if response.status_code == 404:
+                refused(response, 404, "NoSuchNamespaceException")
+                return
+            listed = answer(response)
             yield listed[key]
             token = listed.get("next-page-token")
             assert token not in seen, "a list that goes round in circles"
