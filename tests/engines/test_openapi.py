@@ -30,7 +30,7 @@ from support.server import Server, clean_environment
 
 SEED = int(os.environ.get("TIDEWATER_FUZZ_SEED", "1"))
 # Requests made at random for each operation, beside those that cover the edges of the document; about a minute in all.
-EXAMPLES = int(os.environ.get("TIDEWATER_FUZZ_OPENAPI", "20"))
+EXAMPLES = int(os.environ.get("TIDEWATER_FUZZ_OPENAPI", "12"))
 
 CHECKED = (
     "not_a_server_error",
@@ -144,12 +144,13 @@ def test_every_operation_answers_as_the_document_says(
     assert seen == documented(server)
 
 
-@pytest.mark.timeout(400)
+# It takes a minute; a machine that does much else at once is given time.
+@pytest.mark.timeout(920)
 def test_whatever_is_asked_the_answer_is_what_the_document_says(server: Server, world: World, tmp_path: Path) -> None:
     world.restore()
     statuses = tmp_path / "statuses.json"
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{server.uri}/openapi.json"]
-    command += ["--seed", str(SEED), "--max-examples", str(EXAMPLES), "--checks", ",".join(CHECKED_AT_RANDOM)]
+    command += ["--phases", "coverage,fuzzing", "--seed", str(SEED), "--max-examples", str(EXAMPLES), "--checks", ",".join(CHECKED_AT_RANDOM)]
     command += ["--header", f"Authorization: Bearer {server.key}", "--continue-on-failure", "--no-color"]
     environment = {
         "SCHEMATHESIS_HOOKS": "support.openapi",
@@ -159,7 +160,7 @@ def test_whatever_is_asked_the_answer_is_what_the_document_says(server: Server, 
         openapi.STATUSES: str(statuses),
     }
     done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, check=False, text=True, timeout=390, env=clean_environment(environment)
+        command, cwd=tmp_path, capture_output=True, check=False, text=True, timeout=900, env=clean_environment(environment)
     )
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
     check_reach(Counter(json.loads(statuses.read_text())))
