@@ -19,13 +19,15 @@ impl Body {
     /// The body as a JSON object of that form.
     ///
     /// # Errors
-    /// 400, with the place where it is not.
+    /// 400, with the place where it is not; also for text that is not UTF-8 in a field that is passed over.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         // A derived reader also takes an array, field by field; the specification knows no such body.
         if self.0.trim_ascii_start().first() == Some(&b'[') {
             return Err(ApiError::bad_request("Invalid request body: it must be a JSON object, not an array"));
         }
-        serde_json::from_slice(&self.0).map_err(|error| ApiError::bad_request(format!("Invalid request body: {error}")))
+        let text = std::str::from_utf8(&self.0)
+            .map_err(|error| ApiError::bad_request(format!("Invalid request body: it is not UTF-8: {error}")))?;
+        serde_json::from_str(text).map_err(|error| ApiError::bad_request(format!("Invalid request body: {error}")))
     }
 }
 

@@ -68,10 +68,10 @@ fn document() -> Result<Value, String> {
         add_missing(&mut response["headers"], &every["headers"]);
     }
     for path in members(&mut document["paths"]) {
-        for operation in METHODS {
+        for method in METHODS {
             // An operation with a security of its own needs no sign-in, and tells all that it answers.
-            if let Some(operation) = path.get_mut(operation).filter(|found| found.get("security").is_none()) {
-                complete(operation, &every);
+            if let Some(operation) = path.get_mut(method).filter(|found| found.get("security").is_none()) {
+                complete(method, operation, &every);
             }
         }
     }
@@ -80,7 +80,14 @@ fn document() -> Result<Value, String> {
 }
 
 /// Adds what every operation has that needs a sign-in.
-fn complete(operation: &mut Value, every: &Value) {
+fn complete(method: &str, operation: &mut Value, every: &Value) {
+    if matches!(method, "post" | "delete") {
+        add_missing(&mut operation["responses"], &every["changes"]["responses"]);
+        let more = every["changes"]["parameters"].as_array().into_iter().flatten().cloned();
+        let mut parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+        parameters.extend(more);
+        operation["parameters"] = parameters.into();
+    }
     let has_body = operation.get("requestBody").is_some();
     let responses = &mut operation["responses"];
     for response in members(responses).filter(|response| response.get("$ref").is_none()) {

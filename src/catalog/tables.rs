@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tidewater_core::commit::{Context, CreateTable, create_table};
 use tidewater_core::document::TableMetadata;
 use tidewater_core::ids::TableId;
+use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::error::{of_rename, of_table, taken};
@@ -14,7 +15,7 @@ use super::{Catalog, CatalogError, CreatedTable, LoadedTable, OpenWarehouse};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::metadata::{Compression, Document, Metadata, next_file_name};
 use crate::store::{NewTable, Page, PageRequest, Receipt, StoreError, TableKind, TableRecord};
-use crate::vending::ValidLocations;
+use crate::vending::{LocationRefused, ValidLocations};
 
 /// A table that is about to be.
 pub(super) struct NewDocument<'a> {
@@ -154,8 +155,9 @@ impl Catalog {
         self.new_location(TableKind::Table, warehouse, ident, id, wanted).await
     }
 
-    /// Where the files of a new table or view go, if the name is free: where its creator says, else below its namespace's
-    /// location or the warehouse's root, under an id: a name could come back, or mean something to a storage server.
+    /// Where the files of a new table or view go, if the name is free: where its creator says, else under an id (a name
+    /// could come back, or mean something to a storage server) below its namespace's location or the warehouse's root.
+    /// A creator who names no scheme means below that, too.
     pub(super) async fn new_location(
         &self,
         kind: TableKind,
@@ -169,7 +171,14 @@ impl Catalog {
             return Err(taken(kind, found.kind, ident));
         }
         let base = || namespace.get(LOCATION_PROPERTY).map_or(warehouse.root.as_str(), |location| location.as_str());
-        Ok(wanted.map_or_else(|| format!("{}/{id}", base().trim_end_matches('/')), str::to_owned))
+        match wanted {
+            None => Ok(format!("{}/{id}", base().trim_end_matches('/'))),
+            Some(wanted) if Location::is_relative(wanted) => {
+                let below = Location::parse(base()).and_then(|base| base.join(wanted));
+                Ok(below.map_err(LocationRefused::from)?.to_string())
+            }
+            Some(wanted) => Ok(wanted.to_owned()),
+        }
     }
 
     /// Writes a new table's first document, and lets it be.

@@ -18,6 +18,7 @@ import requests
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.rest import RestCatalog
 
+from support import node
 from support.lake import Lake, make_lake
 from support.recording import Recording, installed
 from support.rest import Rest
@@ -29,6 +30,8 @@ CLIENTS = {
     "test_pyiceberg": "pyiceberg",
     "test_duckdb": "duckdb",
     "test_clickhouse": "clickhouse",
+    "test_sail": "sail",
+    "test_iceberg_js": "iceberg-js",
     "test_snowflake": "snowflake",
 }
 
@@ -38,6 +41,8 @@ _recording = Recording(
         "pyiceberg": installed("pyiceberg"),
         "duckdb": installed("duckdb"),
         "clickhouse": installed("chdb"),
+        "sail": installed("pysail"),
+        "iceberg-js": lambda: node.version("iceberg-js"),
         "snowflake": lambda: "as documented in 2026",
     },
 )

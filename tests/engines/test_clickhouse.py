@@ -11,7 +11,9 @@ from pyiceberg.schema import Schema
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import DoubleType, LongType, NestedField, StringType
 
-from support import clickhouse
+from support import clickhouse, documents
+from support.admin import Admin
+from support.rest import Rest, refused
 from support.rows import SIGHTINGS, in_order, sightings
 from support.server import Server
 
@@ -71,12 +73,80 @@ def test_it_reads_what_pyiceberg_wrote(server: Server, catalog: Catalog, namespa
     assert [int(row["id"]) for row in oslo] == [3]
 
 
-def test_it_inserts_and_pyiceberg_reads(server: Server, catalog: Catalog, namespace: str) -> None:
+@pytest.mark.parametrize("sign_in", SIGN_IN)
+@pytest.mark.parametrize("ending", ["/v1", "", "/v1/"])
+def test_each_address_and_sign_in_opens_the_catalog(server: Server, sign_in: str, ending: str) -> None:
+    *_, tables = clickhouse.run([*attach(server, sign_in, ending), "SHOW TABLES FROM ic"], server.data_dir)
+    assert {"name": "demo.tides"} in tables
+
+
+@pytest.mark.parametrize("sign_in", SIGN_IN)
+def test_it_inserts_and_pyiceberg_reads(server: Server, catalog: Catalog, namespace: str, sign_in: str) -> None:
     catalog.create_table((namespace, "t"), SIGHTINGS).append(sightings((1, "Oslo", 1.5)))
     insert = f"INSERT INTO ic.`{namespace}.t` VALUES (2, 'Bergen', 2.5), (3, 'Voss', 3.5)"
-    clickhouse.run([*attach(server, "credential"), insert], server.data_dir)
+    clickhouse.run([*attach(server, sign_in), insert, insert.replace("(2", "(4").replace("(3", "(5")], server.data_dir)
     rows = in_order(catalog.load_table((namespace, "t")).scan().to_arrow())
-    assert rows == [(1, "Oslo", 1.5), (2, "Bergen", 2.5), (3, "Voss", 3.5)]
+    assert rows == [(1, "Oslo", 1.5), (2, "Bergen", 2.5), (3, "Voss", 3.5), (4, "Bergen", 2.5), (5, "Voss", 3.5)]
+
+
+def create(server: Server, namespace: str) -> str:
+    """The statement that creates `t`; ClickHouse wants to be told where, as a path."""
+    folder = server.data_dir / "warehouse" / namespace / "t"
+    columns = "id Int64, city Nullable(String), size Nullable(Float64)"
+    return f"CREATE TABLE ic.`{namespace}.t` ({columns}) ENGINE = IcebergLocal('{folder}/')"
+
+
+@pytest.mark.parametrize("sign_in", SIGN_IN)
+def test_it_creates_alters_and_changes_a_table(server: Server, catalog: Catalog, namespace: str, sign_in: str) -> None:
+    name = f"ic.`{namespace}.t`"
+    *_, rows = clickhouse.run(
+        [
+            *attach(server, sign_in),
+            create(server, namespace),
+            f"INSERT INTO {name} VALUES (1, 'Oslo', 1.5), (2, 'Bergen', 2.5), (3, 'Voss', 3.5)",
+            f"ALTER TABLE {name} ADD COLUMN depth Nullable(Float64)",
+            f"ALTER TABLE {name} DELETE WHERE id = 1",
+            f"SELECT * FROM {name} ORDER BY id",
+        ],
+        server.data_dir,
+    )
+    expected = [(2, "Bergen", 2.5, None), (3, "Voss", 3.5, None)]
+    assert [(int(row["id"]), row["city"], row["size"], row["depth"]) for row in rows] == expected
+    assert in_order(catalog.load_table((namespace, "t")).scan().to_arrow()) == expected
+
+
+def test_a_drop_takes_the_table_though_clickhouse_says_that_it_failed(
+    server: Server, rest: Rest, namespace: str
+) -> None:
+    """This version takes the 204 that the specification wants for no success, drops again, and reports what came of that."""
+    clickhouse.run([*attach(server, "header"), create(server, namespace)], server.data_dir)
+    assert rest.load(namespace, "t")["metadata"]["location"].endswith(f"/{namespace}/t")
+    with pytest.raises(RuntimeError, match="404 'Not Found'.*Table does not exist"):
+        clickhouse.run([*attach(server, "header"), f"DROP TABLE ic.`{namespace}.t`"], server.data_dir)
+    refused(rest.get(f"/namespaces/{namespace}/tables/t"), 404, "NoSuchTableException")
+
+
+def test_a_drop_goes_to_the_default_warehouse_whatever_is_attached(make_server: Callable[..., Server]) -> None:
+    """It leaves the prefix out of the address of this one request: what docs/engines/clickhouse.md warns of."""
+    server = make_server("clickhouse-two-warehouses")
+    server.start()
+    admin = Admin(server)
+    organisation = admin.organisation("enterprise", "main")
+    admin.warehouse(organisation, "other")
+    key = admin.key(organisation, "writer")
+    main, other = admin.rest(key, "main"), admin.rest(key, "other")
+    for rest in (main, other):
+        rest.create_namespace("ns")
+        rest.create_table("ns", documents.table("t"))
+    opened = [
+        ALLOWED,
+        f"CREATE DATABASE ic ENGINE = DataLakeCatalog('{server.uri}/v1') SETTINGS catalog_type='rest', "
+        f"warehouse='other', vended_credentials=false, auth_header='Authorization: Bearer {key.text}'",
+    ]
+    with pytest.raises(RuntimeError):
+        clickhouse.run([*opened, "DROP TABLE ic.`ns.t`"], server.data_dir.parent)
+    refused(main.get("/namespaces/ns/tables/t"), 404, "NoSuchTableException")
+    assert other.load("ns", "t")["metadata"]["table-uuid"]
 
 
 def test_a_key_that_is_none_is_refused(server: Server) -> None:

@@ -1,22 +1,26 @@
-//! The tests with real engines: their Python environment, and the binary that they talk to.
+//! The tests with real engines: their environments, and the binary that they talk to.
 
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use crate::step;
 use crate::workspace::Workspace;
+use crate::{node, step};
 
 pub(crate) const FOLDER: &str = "tests/engines";
 
-/// Builds the binary, prepares the environment, runs the tests (those that match `expression`, if there is one).
+/// Builds the binary, prepares the environments, runs the tests (those that match `expression`, if there is one).
 pub(crate) fn run(workspace: &Workspace, release: bool, expression: Option<&str>) -> Result<()> {
     let binary = build(workspace, release)?;
     let python = environment(workspace, FOLDER)?;
+    let modules = node::modules(workspace)?;
     let mut pytest = step::command(&workspace.root, python, &["-m", "pytest", FOLDER]);
     if let Some(expression) = expression {
         pytest.args(["-k", expression]);
+    }
+    if let Some(modules) = modules {
+        pytest.env("TIDEWATER_NODE_MODULES", modules);
     }
     step::run(pytest.env("TIDEWATER_BIN", binary))
 }

@@ -3,6 +3,7 @@
 mod compat;
 mod engines;
 mod lint;
+mod node;
 mod step;
 mod test;
 mod workspace;
@@ -13,7 +14,7 @@ use clap::{Parser, Subcommand};
 
 use workspace::Workspace;
 
-/// Tests and checks of Tidewater. What they need beside Rust and Python is put into `target/`; nothing is installed
+/// Tests and checks of Tidewater. What they need beside Rust, Python and Node is put into `target/`; nothing is installed
 /// elsewhere.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]

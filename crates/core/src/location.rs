@@ -92,6 +92,13 @@ impl Location {
         other.text.strip_prefix(&self.text).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
+    /// Whether `text` says a place only relative to another: it has neither a scheme nor a leading `/`. Then
+    /// [`Location::join`] says which.
+    #[must_use]
+    pub fn is_relative(text: &str) -> bool {
+        !text.is_empty() && !text.starts_with('/') && !text.contains(':')
+    }
+
     /// The place `segments` below this one.
     ///
     /// # Errors
@@ -179,7 +186,35 @@ mod tests {
         assert!(!orders.contains(&Location::parse("s3://b/orders2").unwrap()));
     }
 
+    #[test]
+    fn what_has_neither_scheme_nor_leading_slash_is_relative() {
+        for text in ["t", "spark-warehouse/t-1/", "..", "a b"] {
+            assert!(Location::is_relative(text), "{text}");
+        }
+        for text in ["", "/data/t", "s3://b/t", "file:t", "c:t", "x:/t"] {
+            assert!(!Location::is_relative(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_relative_leads_upwards_or_can_be_read_in_two_ways() {
+        let root = Location::parse("s3://b/w").unwrap();
+        assert_eq!(root.join("spark-warehouse/t-1/").unwrap().as_str(), "s3://b/w/spark-warehouse/t-1");
+        for text in [".", "..", "../t", "./t", "a/../../t", "%2e%2e/t", "a//t", "a\\t", "a?t", "a%2Ft"] {
+            assert!(root.join(text).is_err(), "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn nothing_relative_leaves(text in "[^:]{1,20}") {
+            let root = Location::parse("s3://b/w").unwrap();
+            prop_assume!(Location::is_relative(&text));
+            if let Ok(location) = root.join(&text) {
+                prop_assert!(root.contains(&location) && location != root);
+            }
+        }
+
         #[test]
         fn canonical_is_a_fixed_point(text in "(s3://b|file://|abfss://c@a\\.net|)(/[a-zA-Z0-9 ._%*$-]{1,8}){1,4}/?") {
             if let Ok(location) = Location::parse(&text) {

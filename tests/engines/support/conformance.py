@@ -79,6 +79,9 @@ AGENTS = {
     "pyiceberg/": "pyiceberg",
     "duckdb": "duckdb",
     "clickhouse": "clickhouse",
+    "sail/": "sail",
+    # What Node's own fetch says.
+    "node": "iceberg-js",
     "snowflake": "snowflake",
     "python-requests/": "http",
 }

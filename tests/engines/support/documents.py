@@ -32,6 +32,20 @@ def table(name: str, **more: Any) -> dict[str, Any]:
     return {"name": name, "schema": SCHEMA, **more}
 
 
+def view(name: str) -> dict[str, Any]:
+    """What creates a view of one query."""
+    representations = [{"type": "sql", "sql": "select 1", "dialect": "spark"}]
+    version = {
+        "version-id": 1,
+        "timestamp-ms": 1_700_000_000_000,
+        "schema-id": 0,
+        "summary": {},
+        "default-namespace": ["ns"],
+        "representations": representations,
+    }
+    return {"name": name, "schema": SCHEMA, "view-version": version, "properties": {}}
+
+
 def set_properties(**properties: str) -> dict[str, Any]:
     return {"action": "set-properties", "updates": properties}
 

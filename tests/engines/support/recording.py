@@ -1,6 +1,6 @@
 """Records what a run of pytest shows of each client, for `docs/conformance.md`.
 
-Only a complete run is recorded: with -k, or with single tests named, nothing is.
+Only a complete run is recorded: with -k, or with single files or tests named, nothing is.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Recording:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         option = session.config.option
-        named = any("::" in argument for argument in session.config.args)
+        named = any("::" in argument or argument.endswith(".py") for argument in session.config.args)
         partial = option.keyword or option.markexpr or option.collectonly or named or session.shouldstop
         if not partial and session.testscollected:
             conformance.write(self._records)

@@ -71,6 +71,23 @@ async fn a_body_that_is_not_what_it_should_be_is_told_so() {
 }
 
 #[tokio::test]
+async fn text_that_is_not_utf8_is_told_so_even_where_nobody_reads_it() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    catalog.with_table(&tenant).await;
+    for (path, body) in [
+        ("/v1/namespaces", &b"{\"namespace\":[\"n\"],\"note\":\"caf\xe9\"}"[..]),
+        ("/v1/namespaces/ns/properties", b"{\"updates\":{\"a\":\"b\"},\"note\":\"caf\xe9\"}"),
+        ("/v1/namespaces/ns/tables/t/metrics", b"{\"report-type\":\"scan-report\",\"note\":\"caf\xe9\"}"),
+        (TABLE, b"{\"requirements\":[],\"updates\":[],\"note\":\"caf\xe9\"}"),
+    ] {
+        let message = catalog.bytes(&tenant.key, Method::POST, path, body).await.error(400, "BadRequestException");
+        assert!(message.contains("not UTF-8"), "{path}: {message}");
+    }
+    catalog.get(&tenant.key, "/v1/namespaces/n").await.error(404, "NoSuchNamespaceException");
+}
+
+#[tokio::test]
 async fn a_path_that_is_not_utf8_or_names_too_much_is_told_so() {
     let catalog = Catalog::new().await;
     let key = catalog.tenant("acme", "enterprise").await.key;

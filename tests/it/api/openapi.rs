@@ -173,6 +173,23 @@ async fn every_operation_behind_a_sign_in_says_how_it_refuses() {
 }
 
 #[tokio::test]
+async fn every_change_behind_a_sign_in_takes_a_key_and_says_what_a_wrong_one_is_answered() {
+    let document = document(&Catalog::new().await).await;
+    let key = serde_json::json!({ "$ref": "#/components/parameters/IdempotencyKey" });
+    for operation in operations(&document) {
+        let (method, path) = operation.split_once(' ').unwrap();
+        let described = &document["paths"][path][method.to_lowercase()];
+        let takes_key = described["parameters"].as_array().is_some_and(|parameters| parameters.contains(&key));
+        let changes = matches!(method, "POST" | "DELETE") && described.get("security").is_none();
+        assert_eq!(takes_key, changes, "{operation}");
+        if changes {
+            let responses = &described["responses"];
+            assert!(responses["413"].is_object() && responses["422"].is_object(), "{operation}: {responses}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn who_has_the_document_is_told_so() {
     let catalog = Catalog::new().await;
     let first = get(&catalog, None).await;

@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Catalog, create_table};
+use crate::support::{Catalog, create_table, create_view};
 
 #[tokio::test]
 async fn a_table_lives_from_its_creation_to_its_drop() {
@@ -68,7 +68,7 @@ async fn a_custom_location_is_kept_if_it_lies_in_the_warehouse() {
     request["location"] = json!(format!("{root}/my/own/place/"));
     let created = catalog.post(&tenant.key, "/v1/namespaces/ns/tables", &request).await.ok(200);
     assert_eq!(created["metadata"]["location"], format!("{root}/my/own/place"));
-    for outside in ["file:///etc", "s3://bucket/t", &format!("{root}2/t"), &format!("{root}/../x"), &root, "relative"] {
+    for outside in ["file:///etc", "s3://bucket/t", &format!("{root}2/t"), &format!("{root}/../x"), &root, "../x"] {
         let mut request = create_table("outside");
         request["location"] = json!(outside);
         let refused = catalog.post(&tenant.key, "/v1/namespaces/ns/tables", &request).await;
@@ -83,6 +83,39 @@ async fn a_custom_location_is_kept_if_it_lies_in_the_warehouse() {
         }
     }
     catalog.get(&tenant.key, "/v1/namespaces/ns/tables/outside").await.error(404, "NoSuchTableException");
+}
+
+#[tokio::test]
+async fn a_relative_location_lies_below_the_namespace_s_or_the_warehouse() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    catalog.with_table(&tenant).await;
+    let root = format!("file://{}/{}/main", catalog.folder.path().display(), tenant.organisation);
+    let located = json!({ "namespace": ["located"], "properties": { "location": format!("{root}/own/") } });
+    catalog.post(&tenant.key, "/v1/namespaces", &located).await.ok(200);
+    let create = async |namespace: &str, name: &str, location: &str, staged: bool| {
+        let mut request = create_table(name);
+        request["location"] = json!(location);
+        request["stage-create"] = json!(staged);
+        catalog.post(&tenant.key, &format!("/v1/namespaces/{namespace}/tables"), &request).await
+    };
+    for staged in [true, false] {
+        let created = create("ns", "u", "spark-warehouse/u-1/", staged).await.ok(200);
+        assert_eq!(created["metadata"]["location"], format!("{root}/spark-warehouse/u-1"));
+        let created = create("located", "u", "u", staged).await.ok(200);
+        assert_eq!(created["metadata"]["location"], format!("{root}/own/u"));
+    }
+    let mut view = create_view("v", "select 1");
+    view["location"] = json!("views/v");
+    let created = catalog.post(&tenant.key, "/v1/namespaces/ns/views", &view).await.ok(200);
+    assert_eq!(created["metadata"]["location"], format!("{root}/views/v"));
+
+    let taken = create("ns", "again", "spark-warehouse/u-1", false).await.error(400, "BadRequestException");
+    assert!(taken.contains("location"), "{taken}");
+    for unclear in ["..", "../other/t", "a/../../t", "%2e%2e/t", "a//t", ".", "a\\..\\b", "", "x:t", "a?b"] {
+        create("ns", "unclear", unclear, false).await.error(400, "BadRequestException");
+    }
+    catalog.get(&tenant.key, "/v1/namespaces/ns/tables/unclear").await.error(404, "NoSuchTableException");
 }
 
 #[tokio::test]

@@ -1,0 +1,182 @@
+"""The server against its own OpenAPI document, which everybody can read at /openapi.json.
+
+First every operation once, as it is meant, then schemathesis: requests made of the document, good ones and spoilt ones, from a
+fixed seed. Whatever is answered must be what the document says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from schemathesis.checks import CHECKS, load_all_checks
+
+from support import openapi
+from support.conformance import SPECIFICATION
+from support.keys import fresh_key
+from support.openapi import AT, BODIES, PREFIX, World
+from support.rest import answer
+from support.server import Server, clean_environment
+
+SEED = int(os.environ.get("TIDEWATER_FUZZ_SEED", "1"))
+# Requests made at random for each operation, beside those that cover the edges of the document; about a minute in all.
+EXAMPLES = int(os.environ.get("TIDEWATER_FUZZ_OPENAPI", "12"))
+
+CHECKED = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+)
+# What is asked of requests that are made at random only.
+CHECKED_AT_RANDOM = (*CHECKED, "negative_data_rejection", "unsupported_method", "allow_header_conformance", "ignored_auth")
+
+# What the specification has and this server has not: it plans no scans, and signs no requests.
+NOT_SERVED = re.compile(r"/(plan|plan/\{plan-id\}|tasks|sign)$")
+
+
+@pytest.fixture(scope="module")
+def server(make_server: Callable[..., Server]) -> Server:
+    server = make_server("openapi")
+    server.start()
+    return server
+
+
+@pytest.fixture(scope="module")
+def world(server: Server) -> World:
+    return World(server.uri, server.key)
+
+
+def documented(server: Server) -> set[str]:
+    """Every operation of the document."""
+    document = answer(requests.get(f"{server.uri}/openapi.json", timeout=60))
+    return {
+        f"{method.upper()} {path}"
+        for path, members in document["paths"].items()
+        for method in members
+        if method != "parameters"
+    }
+
+
+def test_what_is_documented_is_what_the_specification_has(server: Server) -> None:
+    own = {"GET /health", "GET /openapi.json"}
+    left_out = {operation for operation in SPECIFICATION if NOT_SERVED.search(operation)}
+    assert documented(server) - set(SPECIFICATION) == own
+    assert set(SPECIFICATION) - documented(server) == left_out
+
+
+def named(body: Any, name: str) -> Any:
+    """The body with another name for what it makes."""
+    return json.loads(json.dumps(body).replace("another", name))
+
+
+def good_requests(world: World, server: Server) -> Iterator[tuple[str, dict[str, Any], int]]:
+    """Every operation of the document, as it is meant, with what it answers then. Each needs what those before it did."""
+    base, at = "/v1/{prefix}", "/v1/{prefix}/namespaces/{namespace}"
+    token = {"grant_type": "client_credentials", "client_secret": server.key}
+    yield "GET /health", {}, 200
+    yield "GET /openapi.json", {}, 200
+    yield "POST /v1/oauth/tokens", {"body": token, "media_type": "application/x-www-form-urlencoded"}, 200
+    yield "GET /v1/config", {"query": {"warehouse": PREFIX}}, 200
+    for operation in (f"POST {base}/namespaces", f"POST {at}/properties", f"POST {at}/tables", f"POST {at}/views"):
+        yield operation, {"body": named(BODIES[operation], "made"), "headers": {"Idempotency-Key": fresh_key()}}, 200
+    for kind in ("tables", "views", "functions"):
+        yield f"GET {at}/{kind}", {"query": {"pageToken": "", "pageSize": 1}}, 200
+    yield f"GET {base}/namespaces", {"query": {"pageToken": "", "pageSize": 1}}, 200
+    yield f"GET {at}", {}, 200
+    yield f"HEAD {at}", {}, 204
+    yield f"GET {at}/functions/{{function}}", {}, 404
+    for query in ({}, {"snapshots": "refs"}, {"snapshots": "all"}):
+        yield f"GET {at}/tables/{{table}}", {"query": query}, 200
+    yield f"GET {at}/tables/{{table}}", {"headers": {"If-None-Match": "*"}}, 304
+    yield f"HEAD {at}/tables/{{table}}", {}, 204
+    yield f"GET {at}/tables/{{table}}/credentials", {}, 200
+    for operation, status in (
+        (f"POST {at}/tables/{{table}}", 200),
+        (f"POST {at}/tables/{{table}}/metrics", 204),
+        (f"POST {base}/transactions/commit", 204),
+        (f"POST {base}/tables/rename", 204),
+        (f"POST {at}/views/{{view}}", 200),
+    ):
+        yield operation, {"body": named(BODIES[operation], "renamed")}, status
+    yield f"GET {at}/views/{{view}}", {}, 200
+    yield f"HEAD {at}/views/{{view}}", {}, 204
+    view_location = answer(world.rest.get("/namespaces/ns/views/v"))["metadata-location"]
+    yield f"POST {base}/views/rename", {"body": named(BODIES[f"POST {base}/views/rename"], "renamed")}, 204
+    renamed = {**AT, "table": "renamed", "view": "renamed_view"}
+    table_location = world.rest.load("ns", "renamed")["metadata-location"]
+    yield f"POST {at}/tables/{{table}}/unregister", {"path_parameters": renamed}, 200
+    yield f"POST {at}/register", {"body": {"name": "t", "metadata-location": table_location}}, 200
+    yield f"DELETE {at}/views/{{view}}", {"path_parameters": renamed}, 204
+    yield f"POST {at}/register-view", {"body": {"name": "v", "metadata-location": view_location}}, 200
+    yield f"DELETE {at}/tables/{{table}}", {"query": {"purgeRequested": False}}, 204
+    yield f"DELETE {at}", {"path_parameters": {**AT, "namespace": "made"}}, 204
+
+
+def test_every_operation_answers_as_the_document_says(
+    server: Server, world: World
+) -> None:
+    world.restore()
+    load_all_checks()
+    checks = CHECKS.get_by_names(list(CHECKED))
+    schema = schemathesis.openapi.from_url(f"{server.uri}/openapi.json")
+    signed_in = {"Authorization": f"Bearer {server.key}"}
+    seen = set()
+    for label, parts, status in good_requests(world, server):
+        method, path = label.split(" ")
+        names = re.findall(r"\{([a-z-]+)\}", path)
+        at = {name: value for name, value in parts.pop("path_parameters", AT).items() if name in names}
+        case = schema[path][method].Case(path_parameters=at, **parts)
+        response = case.call_and_validate(checks=checks, headers=signed_in)
+        assert response.status_code == status, f"{label}: {response.status_code} {response.text[:1000]}"
+        seen.add(label)
+    assert seen == documented(server)
+
+
+# It takes a minute; a machine that does much else at once is given time.
+@pytest.mark.timeout(920)
+def test_whatever_is_asked_the_answer_is_what_the_document_says(server: Server, world: World, tmp_path: Path) -> None:
+    world.restore()
+    statuses = tmp_path / "statuses.json"
+    command = [sys.executable, "-m", "schemathesis.cli", "run", f"{server.uri}/openapi.json"]
+    command += ["--phases", "coverage,fuzzing", "--seed", str(SEED), "--max-examples", str(EXAMPLES), "--checks", ",".join(CHECKED_AT_RANDOM)]
+    command += ["--header", f"Authorization: Bearer {server.key}", "--continue-on-failure", "--no-color"]
+    environment = {
+        "SCHEMATHESIS_HOOKS": "support.openapi",
+        "PYTHONPATH": str(Path(__file__).parent),
+        openapi.URI: server.uri,
+        openapi.KEY: server.key,
+        openapi.STATUSES: str(statuses),
+    }
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, check=False, text=True, timeout=900, env=clean_environment(environment)
+    )
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
+    check_reach(Counter(json.loads(statuses.read_text())))
+
+
+def check_reach(counts: Counter[str]) -> None:
+    """A fuzzer is of use only where it comes further than to a 404."""
+    beyond: Counter[str] = Counter()
+    for answered, count in counts.items():
+        label, _, status = answered.rpartition(" ")
+        beyond[label] += 0 if status == "404" else count
+    assert len(beyond) > 30, beyond
+    # There are no functions.
+    lost = [label for label, count in beyond.items() if count < EXAMPLES // 5 and "{function}" not in label]
+    assert not lost, {label: beyond[label] for label in lost}
+    succeeded = {answered.rpartition(" ")[0] for answered in counts if " 2" in answered}
+    # To drop a namespace that is not empty, or to register without knowing a document, cannot succeed.
+    never = {label for label in beyond if re.search(r"\{function\}|/register|^DELETE \S+/\{namespace\}$", label)}
+    assert set(beyond) - succeeded <= never, sorted(set(beyond) - succeeded - never)

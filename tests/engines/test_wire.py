@@ -1,0 +1,259 @@
+"""What clients look at letter by letter, and servers often get wrong: pages, segments, headers, statuses; byte by byte."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests
+
+from support import documents
+from support.keys import fresh_key
+from support.rest import Rest, WireResponse, answer, empty, namespace_path, on_the_wire, refused
+from support.server import Server
+
+PAGE = 3
+
+
+@pytest.fixture(scope="module")
+def server(make_server: Callable[..., Server]) -> Server:
+    """A server with small pages."""
+    server = make_server("wire", env={"TIDEWATER_API__DEFAULT_PAGE_SIZE": str(PAGE)})
+    server.start()
+    return server
+
+
+def wire(server: Server, method: str, target: str, body: bytes = b"", **headers: str) -> WireResponse:
+    """Sends a target as it stands, with the server's key."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    signed_in = {"Host": "localhost", "Authorization": f"Bearer {server.key}", "Content-Type": "application/json"}
+    return on_the_wire(server.uri, method, target, {**signed_in, **named}, body)
+
+
+# ---- pages ----
+
+
+class Listing:
+    """A list of one kind, inside a namespace."""
+
+    def __init__(self, rest: Rest, namespace: str, kind: str):
+        self.rest, self.namespace, self.kind = rest, namespace, kind
+        self.path = "/namespaces" if kind == "namespaces" else f"/namespaces/{namespace}/{kind}"
+        self.parent = {"parent": namespace} if kind == "namespaces" else {}
+
+    def add(self, name: str) -> None:
+        if self.kind == "namespaces":
+            self.rest.create_namespace(self.namespace, name)
+        elif self.kind == "tables":
+            self.rest.create_table(self.namespace, documents.table(name))
+        else:
+            answer(self.rest.post(self.path, json=documents.view(name)))
+
+    def remove(self, name: str) -> None:
+        inside = namespace_path(self.namespace, name)
+        path = f"/namespaces/{inside}" if self.kind == "namespaces" else f"{self.path}/{name}"
+        empty(self.rest.delete(path))
+
+    def page(self, **params: Any) -> tuple[list[str], str | None]:
+        """The names on a page, and what leads to the next. The token is always told, be it as null."""
+        listed = answer(self.rest.get(self.path, params={**self.parent, **params}))
+        token = listed["next-page-token"]
+        if self.kind == "namespaces":
+            return [levels[-1] for levels in listed["namespaces"]], token
+        return [identifier["name"] for identifier in listed["identifiers"]], token
+
+
+@pytest.fixture(params=["namespaces", "tables", "views"])
+def listing(request: pytest.FixtureRequest, rest: Rest, namespace: str) -> Listing:
+    return Listing(rest, namespace, request.param)
+
+
+def test_an_absent_token_asks_for_everything_and_an_empty_one_for_the_first_page(listing: Listing) -> None:
+    names = [f"n{number}" for number in range(2 * PAGE)]
+    for name in names:
+        listing.add(name)
+    assert listing.page() == (names, None)
+    assert listing.page(pageSize=2) == (names, None)
+    first, token = listing.page(pageToken="")
+    assert first == names[:PAGE] and token
+    # The last page says that it is the last, though it is full.
+    assert listing.page(pageToken=token) == (names[PAGE:], None)
+    assert listing.page(pageToken="", pageSize=2 * PAGE) == (names, None)
+
+
+def test_functions_are_listed_like_the_rest(rest: Rest, namespace: str) -> None:
+    path = f"/namespaces/{namespace}/functions"
+    for params in ({}, {"pageToken": ""}, {"pageToken": "", "pageSize": "1"}, {"pageSize": "1"}):
+        assert answer(rest.get(path, params=params)) == {"next-page-token": None, "identifiers": []}
+    refused(rest.get(path, params={"pageToken": "?"}), 400, "BadRequestException")
+    refused(rest.get("/namespaces/none/functions", params={"pageToken": ""}), 404, "NoSuchNamespaceException")
+
+
+def test_an_empty_parent_is_no_parent(rest: Rest, namespace: str) -> None:
+    at_the_top = answer(rest.get("/namespaces", params={"parent": ""}))
+    assert [namespace] in at_the_top["namespaces"]
+    assert at_the_top == answer(rest.get("/namespaces"))
+
+
+def test_pages_stay_right_while_what_they_list_changes(listing: Listing) -> None:
+    """Between two pages the last name of the first is dropped, and names come before and behind it."""
+    stay = [f"n{number}" for number in range(3 * PAGE)]
+    for name in stay:
+        listing.add(name)
+    seen, token = listing.page(pageToken="")
+    gone = [seen[-1]]
+    listing.remove(gone[0])
+    while token is not None:
+        listing.add(f"a{len(seen)}")
+        listing.add(f"{seen[-1]}x")
+        names, token = listing.page(pageToken=token)
+        assert not set(names) & set(seen), "something is listed twice"
+        seen += names
+        if names and names[-1] in stay[:-1]:
+            gone.append(names[-1])
+            listing.remove(names[-1])
+    assert set(stay) <= set(seen), "something that was there is missing"
+    assert not [name for name in seen if name.startswith("a")], "what comes before a page is on none after it"
+    assert set(listing.page()[0]) >= set(stay) - set(gone)
+
+
+# ---- segments ----
+
+# A name, and how Java's URLEncoder, JavaScript's encodeURIComponent and others write it in a path.
+SEGMENTS = {
+    "a b": ["a+b", "a%20b"],
+    "a+b": ["a%2Bb", "a%2bb"],
+    "a%2Bb": ["a%252Bb"],
+    "a/b": ["a%2Fb"],
+    "a.b": ["a.b", "a%2Eb"],
+    "größe 数": ["gr%C3%B6%C3%9Fe+%E6%95%B0", "gr%C3%B6%C3%9Fe%20%E6%95%B0"],
+}
+
+
+@pytest.mark.parametrize("name", SEGMENTS)
+def test_each_spelling_of_a_segment_leads_to_its_name(server: Server, rest: Rest, namespace: str, name: str) -> None:
+    nested = rest.create_namespace(namespace, name)
+    rest.create_table(nested, documents.table(name))
+    answer(rest.post(f"/namespaces/{nested}/views", json=documents.view(f"{name} v")))
+    for spelling in SEGMENTS[name]:
+        for separator in ("%1F", "%1f"):
+            inside = f"/v1/namespaces/{namespace}{separator}{spelling}"
+            assert wire(server, "GET", inside).json()["namespace"] == [namespace, name]
+            for kind, segment in (("tables", spelling), ("views", f"{spelling}+v"), ("views", f"{spelling}%20v")):
+                assert wire(server, "HEAD", f"{inside}/{kind}/{segment}").status_code == 204, (kind, segment)
+        listed = wire(server, "GET", f"/v1/namespaces?parent={namespace}%1F{spelling}")
+        assert listed.json() == {"next-page-token": None, "namespaces": []}
+    refused(wire(server, "GET", f"/v1/namespaces/{namespace}%1F{SEGMENTS[name][0]}x"), 404, "NoSuchNamespaceException")
+
+
+@pytest.mark.parametrize("segment", ["a%1Fb", "%1F", "a%1F", "%1Fa", "a%1F%1Fb", "%00", "%", "%2", "%GG", "%FF"])
+def test_a_segment_that_is_no_name_is_refused(server: Server, namespace: str, segment: str) -> None:
+    for kind in ("tables", "views"):
+        refused(wire(server, "GET", f"/v1/namespaces/{namespace}/{kind}/{segment}"), {400, 404})
+    refused(wire(server, "GET", f"/v1/namespaces/none%1F{segment}"), {400, 404})
+
+
+# ---- bodies ----
+
+TAKES_A_BODY = {
+    "namespaces": "/v1/namespaces",
+    "properties": "/v1/namespaces/{ns}/properties",
+    "tables": "/v1/namespaces/{ns}/tables",
+    "commit": "/v1/namespaces/{ns}/tables/t",
+    "register": "/v1/namespaces/{ns}/register",
+    "rename": "/v1/tables/rename",
+    "transaction": "/v1/transactions/commit",
+    "metrics": "/v1/namespaces/{ns}/tables/t/metrics",
+    "views": "/v1/namespaces/{ns}/views",
+    "replace": "/v1/namespaces/{ns}/views/v",
+    "register-view": "/v1/namespaces/{ns}/register-view",
+    "rename-view": "/v1/views/rename",
+}
+
+
+@pytest.mark.parametrize("where", TAKES_A_BODY)
+def test_a_body_in_latin_1_is_told_to_be_no_utf_8(server: Server, rest: Rest, namespace: str, where: str) -> None:
+    """Java's HTTP client may encode a text so when it is not told otherwise."""
+    rest.create_table(namespace, documents.table("t"))
+    answer(rest.post(f"/namespaces/{namespace}/views", json=documents.view("v")))
+    body = '{"name": "größe", "namespace": ["größe"], "report-type": "größe"}'.encode("latin-1")
+    content_type = "application/json; charset=ISO-8859-1"
+    response = wire(server, "POST", TAKES_A_BODY[where].format(ns=namespace), body, Content_Type=content_type)
+    refused(response, 400, "BadRequestException", "not UTF-8")
+
+
+@pytest.mark.parametrize("key", ["", "1", "550e8400-e29b-41d4-a716-446655440000", "{%s}", "urn:uuid:%s", "%s,%s"])
+def test_a_key_that_is_no_uuid_of_version_seven_stops_every_change(
+    server: Server, rest: Rest, namespace: str, key: str
+) -> None:
+    rest.create_table(namespace, documents.table("t"))
+    answer(rest.post(f"/namespaces/{namespace}/views", json=documents.view("v")))
+    key = key.replace("%s", fresh_key())
+    changes = [("POST", path.format(ns=namespace)) for path in TAKES_A_BODY.values()]
+    changes.append(("POST", f"/v1/namespaces/{namespace}/tables/t/unregister"))
+    changes += [("DELETE", f"/v1/namespaces/{namespace}/{what}") for what in ("tables/t", "views/v")]
+    for method, path in changes:
+        refused(wire(server, method, path, b"{}", Idempotency_Key=key), 400, "BadRequestException", "Idempotency-Key")
+    assert rest.head(f"/namespaces/{namespace}/tables/t").status_code == 204
+    assert rest.head(f"/namespaces/{namespace}/views/v").status_code == 204
+
+
+# ---- headers ----
+
+
+def spelled(response: WireResponse) -> list[str]:
+    """How the answer spells its entity tag's name."""
+    return [name for name in response.headers.keys() if name.lower() == "etag"]
+
+
+def test_every_entity_tag_is_spelled_as_java_looks_for_it(server: Server, rest: Rest, namespace: str) -> None:
+    tables, table = f"/v1/namespaces/{namespace}/tables", f"/v1/namespaces/{namespace}/tables/t"
+    created = wire(server, "POST", tables, json.dumps(documents.table("t")).encode())
+    loaded, refs = wire(server, "GET", table), wire(server, "GET", f"{table}?snapshots=refs")
+    every, default = wire(server, "GET", f"{table}?snapshots=all"), wire(server, "GET", f"{table}?snapshots=")
+    committed = wire(server, "POST", table, b'{"requirements": [], "updates": []}')
+    known = wire(server, "GET", table, If_None_Match=loaded.headers["ETag"])
+    for response in (created, loaded, refs, every, default, committed, known):
+        assert spelled(response) == ["ETag"], response.headers.items()
+    tags = {response.headers["ETag"] for response in (created, loaded, every, default, committed, known)}
+    assert len(tags) == 1 and refs.headers["ETag"] not in tags
+    assert (known.status_code, known.content) == (304, b"")
+    # What is known in one form is not what is asked for in the other.
+    assert wire(server, "GET", table, If_None_Match=refs.headers["ETag"]).status_code == 200
+    assert wire(server, "GET", f"{table}?snapshots=refs", If_None_Match=loaded.headers["ETag"]).status_code == 200
+    location = rest.load(namespace, "t")["metadata-location"]
+    answer(rest.post(f"/namespaces/{namespace}/tables/t/unregister"))
+    body = json.dumps({"name": "t", "metadata-location": location}).encode()
+    assert spelled(wire(server, "POST", f"/v1/namespaces/{namespace}/register", body)) == ["ETag"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_head_is_answered_like_a_get_without_a_body(
+    server: Server, rest: Rest, namespace: str, there: bool
+) -> None:
+    rest.create_table(namespace, documents.table("t"))
+    answer(rest.post(f"/namespaces/{namespace}/views", json=documents.view("v")))
+    inside = f"/v1/namespaces/{namespace if there else 'none'}"
+    paths = [inside, f"{inside}/tables/t", f"{inside}/views/v"]
+    lists = [f"{inside}/tables", f"{inside}/views", f"{inside}/functions", f"{inside}/tables/t/credentials"]
+    for path in paths + lists:
+        status = 404 if not there else 204 if path in paths else 200
+        response = wire(server, "HEAD", path)
+        assert (response.status_code, response.content) == (status, b""), path
+    for path in ("/health", "/openapi.json", "/v1/config", "/v1/namespaces", "/nowhere"):
+        response = wire(server, "HEAD", path)
+        assert response.content == b"" and response.status_code == wire(server, "GET", path).status_code, path
+    anonymous = on_the_wire(server.uri, "HEAD", inside, {"Host": "localhost"})
+    assert (anonymous.status_code, anonymous.content) == (401, b"")
+
+
+def test_nothing_succeeds_in_a_way_that_java_takes_for_an_error(server: Server) -> None:
+    """To the Java client 201 is one. That answers are as documented is shown by test_openapi.py."""
+    document = answer(requests.get(f"{server.uri}/openapi.json", timeout=60))
+    for path, members in document["paths"].items():
+        for method, operation in members.items():
+            if method != "parameters":
+                successes = {status for status in operation["responses"] if status < "400"}
+                assert successes <= {"200", "204", "304"}, (method, path)

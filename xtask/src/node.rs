@@ -1,0 +1,47 @@
+//! The clients in JavaScript that the engine tests drive, and Node to run them.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::step;
+use crate::workspace::Workspace;
+
+const ASKED: &str = "tests/engines/node/package.json";
+
+const LEFT_OUT: &str = "Node or npm is missing, so the tests with iceberg-js (tests/engines/test_iceberg_js.py) are LEFT OUT; to \
+                        run them install Node 18 or newer with npm (Debian: apt-get install nodejs npm)";
+
+/// Installs the packages below `target/`; gives their folder, or nothing where there is no Node.
+///
+/// # Errors
+/// When they cannot be installed, and in CI when there is no Node.
+pub(crate) fn modules(workspace: &Workspace) -> Result<Option<PathBuf>> {
+    if !(answers("node") && answers("npm")) {
+        if std::env::var("CI").is_ok_and(|ci| ci == "true") {
+            bail!(LEFT_OUT);
+        }
+        step::say(LEFT_OUT);
+        return Ok(None);
+    }
+    let folder = workspace.target.join("node");
+    let asked = workspace.root.join(ASKED);
+    let wanted = fs::read_to_string(&asked).with_context(|| format!("{} cannot be read", asked.display()))?;
+    // Written last, so that what was left half made is made again.
+    let made_for = folder.join("made-for.json");
+    if !fs::read_to_string(&made_for).is_ok_and(|made| made == wanted) {
+        fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+        fs::write(folder.join("package.json"), &wanted)?;
+        let install = ["install", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"];
+        step::run(&mut step::command(&folder, "npm", &install))?;
+        fs::write(&made_for, wanted).with_context(|| format!("{} cannot be written", made_for.display()))?;
+    }
+    Ok(Some(folder.join("node_modules")))
+}
+
+fn answers(program: &str) -> bool {
+    let asked = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    asked.is_ok_and(|status| status.success())
+}
