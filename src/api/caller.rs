@@ -13,7 +13,7 @@ use tidewater_core::access::Action;
 
 use super::Api;
 use super::error::ApiError;
-use super::idempotency::Once;
+use super::idempotency::{self, Once};
 use super::path::PathParameters;
 use crate::auth::Caller;
 use crate::catalog::OpenWarehouse;
@@ -28,8 +28,8 @@ pub(super) async fn authenticate(State(api): State<Arc<Api>>, mut request: Reque
     };
     let (mut response, budget) = match api.quota.charge(&caller, api.clock.now_ms()).await {
         Ok(budget) => {
-            request.extensions_mut().insert(caller);
-            (next.run(request).await, Some(budget))
+            request.extensions_mut().insert(Arc::clone(&caller));
+            (idempotency::once(&api, &caller, request, next).await, Some(budget))
         }
         Err(error) => {
             let spent = match &error {

@@ -28,17 +28,30 @@ const COPIED_BYTES: usize = 32 * 1024;
 /// What follows a document when nothing is vended.
 const NO_CONFIG: &str = ",\"config\":{}}";
 
-/// `LoadTableResult` of a table.
+/// `LoadTableResult` of a table that was created or registered: all of it, to write to.
+///
+/// # Errors
+/// As for [`loaded`].
+pub(super) fn created(table: &LoadedTable) -> Result<Response, ApiError> {
+    loaded(table, Access::ReadWrite, Snapshots::All, EntityTag::of(&table.document, Snapshots::All))
+}
+
+/// `LoadTableResult` of a table, under the tag of what it holds.
 ///
 /// # Errors
 /// When credentials are wanted and not to be had.
-pub(super) fn loaded(table: &LoadedTable, access: Access, snapshots: Snapshots) -> Result<Response, ApiError> {
+pub(super) fn loaded(
+    table: &LoadedTable,
+    access: Access,
+    snapshots: Snapshots,
+    tag: EntityTag,
+) -> Result<Response, ApiError> {
     let vended = vended(table, access)?;
     let after = if vended.config.is_empty() { NO_CONFIG.into() } else { config_of(&vended) };
     let document = &table.document;
     let named = if snapshots == Snapshots::Refs { document.metadata.to_json_of_refs() } else { None };
     let json = named.map_or_else(|| document.json.clone(), Bytes::from);
-    Ok(EntityTag::of(document, snapshots).put(around_json(&document.location, json, &after)))
+    Ok(tag.put(around_json(&document.location, json, &after)))
 }
 
 /// `LoadCredentialsResponse`.

@@ -2,15 +2,39 @@
 //! separator inside a name can no longer be told apart.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use axum::extract::MatchedPath;
+use axum::extract::{FromRequestParts, MatchedPath};
 use axum::http::Uri;
 use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
 use percent_encoding::percent_decode_str;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
+use super::Api;
 use super::error::ApiError;
+
+/// What a path names: a namespace, or a table or view in one.
+///
+/// # Errors
+/// 400 when it is not UTF-8, or not a valid name.
+pub(super) struct Named<T>(pub(super) T);
+
+impl FromRequestParts<Arc<Api>> for Named<NamespaceIdent> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self, ApiError> {
+        PathParameters::of(parts).namespace().map(Self)
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for Named<TableIdent> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self, ApiError> {
+        PathParameters::of(parts).table_or_view().map(Self)
+    }
+}
 
 /// The parameters of a path, decoded when they are asked for.
 pub(super) struct PathParameters<'a> {
@@ -45,24 +69,11 @@ impl<'a> PathParameters<'a> {
         NamespaceIdent::from_key(&key).map_err(|error| ApiError::bad_request(error.to_string()))
     }
 
-    /// The table that the path names.
-    ///
-    /// # Errors
-    /// 400 when it is not UTF-8, or not a valid name.
-    pub(super) fn table(&self) -> Result<TableIdent, ApiError> {
-        self.ident("table")
-    }
-
-    /// The view that the path names.
-    ///
-    /// # Errors
-    /// 400 when it is not UTF-8, or not a valid name.
-    pub(super) fn view(&self) -> Result<TableIdent, ApiError> {
-        self.ident("view")
-    }
-
-    fn ident(&self, parameter: &str) -> Result<TableIdent, ApiError> {
-        let name = self.get(parameter)?.unwrap_or_default();
+    fn table_or_view(&self) -> Result<TableIdent, ApiError> {
+        let name = match self.get("table")? {
+            Some(table) => table,
+            None => self.get("view")?.unwrap_or_default(),
+        };
         TableIdent::new(self.namespace()?, &name).map_err(|error| ApiError::bad_request(error.to_string()))
     }
 }

@@ -3,27 +3,24 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::request::Parts;
 use axum::response::Response;
 use tidewater_core::commit::RegisterTable;
+use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::Api;
 use super::body::Body;
 use super::caller::{Scope, Write};
-use super::entity_tag::Snapshots;
 use super::error::ApiError;
 use super::load_result;
-use super::path::PathParameters;
+use super::path::Named;
 use crate::catalog::CatalogError;
-use crate::vending::Access;
 
 pub(super) async fn register(
     State(api): State<Arc<Api>>,
     scope: Scope<Write>,
-    parts: Parts,
+    Named(namespace): Named<NamespaceIdent>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let namespace = PathParameters::of(&parts).namespace()?;
     let request = RegisterTable::parse(&body.0).map_err(CatalogError::from)?;
     let max_tables = scope.caller.tier().max_tables;
     let table = match scope.once.document() {
@@ -33,15 +30,14 @@ pub(super) async fn register(
             api.catalog.table_register(&scope.warehouse, &namespace, request, max_tables, receipt).await?
         }
     };
-    load_result::loaded(&table, Access::ReadWrite, Snapshots::All)
+    load_result::created(&table)
 }
 
 pub(super) async fn unregister(
     State(api): State<Arc<Api>>,
     scope: Scope<Write>,
-    parts: Parts,
+    Named(ident): Named<TableIdent>,
 ) -> Result<Response, ApiError> {
-    let ident = PathParameters::of(&parts).table()?;
     let document = match scope.once.document() {
         Some(location) => api.catalog.table_at(&scope.warehouse, location).await?.document,
         None => api.catalog.table_unregister(&scope.warehouse, ident, scope.once.receipt()).await?,

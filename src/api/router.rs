@@ -7,7 +7,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use super::{
-    Api, caller, commit, config, error, functions, health, idempotency, metrics, namespaces, oauth, openapi, register,
+    Api, caller, commit, config, error, functions, health, metrics, namespaces, oauth, openapi, register,
     tables, transactions, views,
 };
 
@@ -78,7 +78,6 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
             .route(&at("/views/rename"), post(views::rename));
     }
     guarded
-        .route_layer(from_fn_with_state(Arc::clone(api), idempotency::once))
         .route_layer(from_fn_with_state(Arc::clone(api), caller::authenticate))
         .route("/v1/oauth/tokens", post(oauth::token))
         .route("/health", get(health::health))
