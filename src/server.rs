@@ -1,19 +1,23 @@
 //! Connections: accepting them, and ending them without cutting off what was begun.
 
+mod timer;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::api::ApiService;
+use timer::ConnectionTimer;
 
 /// How long a client may take to send its headers.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -48,8 +52,7 @@ impl Server {
     pub async fn serve(self, shutdown: impl Future<Output = ()>, grace: Duration) {
         let graceful = GracefulShutdown::new();
         let mut connections = Builder::new(TokioExecutor::new());
-        connections.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_READ_TIMEOUT);
-        connections.http2().timer(TokioTimer::new());
+        connections.http1().header_read_timeout(HEADER_READ_TIMEOUT);
         tokio::pin!(shutdown);
         loop {
             let stream = tokio::select! {
@@ -63,7 +66,7 @@ impl Server {
                     }
                 },
             };
-            self.spawn(stream, &connections, &graceful);
+            self.spawn(stream, connections.clone(), &graceful);
         }
         drop(self.listener);
         if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
@@ -71,16 +74,20 @@ impl Server {
         }
     }
 
-    fn spawn(&self, stream: TcpStream, connections: &Builder<TokioExecutor>, graceful: &GracefulShutdown) {
+    fn spawn(&self, stream: TcpStream, mut connections: Builder<TokioExecutor>, graceful: &GracefulShutdown) {
         // Answers are written whole, so waiting to fill a packet only delays them.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection keeps its delay");
         }
-        let service = self.service.clone();
+        // Its own, so that threads that serve other connections do not count the same references.
+        let service = Arc::new(self.service.clone());
         let answer = service_fn(move |request: Request<Incoming>| {
-            let service = service.clone();
+            let service = Arc::clone(&service);
             async move { Ok::<_, Infallible>(service.handle(request.map(Body::new)).await) }
         });
+        let timer = ConnectionTimer::default();
+        connections.http1().timer(timer.clone());
+        connections.http2().timer(timer);
         let connection = connections.serve_connection(TokioIo::new(stream), answer).into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {

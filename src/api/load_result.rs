@@ -13,7 +13,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Frame, SizeHint};
-use serde_json::{Value, json};
+use serde_json::json;
 use tidewater_core::document::TableMetadata;
 
 use super::entity_tag::{EntityTag, Snapshots};
@@ -24,6 +24,9 @@ use crate::vending::{Access, ValidLocations, Vended, vend};
 
 /// Up to this size a document is copied into one piece with what surrounds it, since one write costs less than three.
 const COPIED_BYTES: usize = 32 * 1024;
+
+/// How many headers an answer has: type, tag, five of limits, request id.
+const HEADERS: usize = 8;
 
 /// What follows a document when nothing is vended.
 const NO_CONFIG: &str = ",\"config\":{}}";
@@ -109,14 +112,15 @@ pub(super) fn view(view: &LoadedView) -> Response {
 }
 
 fn around_json(location: &str, document: Bytes, after: &str) -> Response {
-    const OPENING: &str = "{\"metadata-location\":";
-    const BETWEEN: &str = ",\"metadata\":";
-    let location = Value::from(location).to_string();
-    let length = OPENING.len() + location.len() + BETWEEN.len() + document.len() + after.len();
-    let is_copied = length <= COPIED_BYTES;
-    let mut before = String::with_capacity(if is_copied { length } else { length - document.len() - after.len() });
-    before.extend([OPENING, &location, BETWEEN]);
-    let mut before = before.into_bytes();
+    const OPENING: &[u8] = b"{\"metadata-location\":";
+    const BETWEEN: &[u8] = b",\"metadata\":";
+    let around = OPENING.len() + location.len() + "\"\"".len() + BETWEEN.len() + after.len();
+    let is_copied = around + document.len() <= COPIED_BYTES;
+    let mut before = Vec::with_capacity(if is_copied { around + document.len() } else { around });
+    before.extend_from_slice(OPENING);
+    // Writing a text to memory cannot fail.
+    let _ = serde_json::to_writer(&mut before, location);
+    before.extend_from_slice(BETWEEN);
     if is_copied {
         before.extend_from_slice(&document);
         before.extend_from_slice(after.as_bytes());
@@ -128,7 +132,10 @@ fn around_json(location: &str, document: Bytes, after: &str) -> Response {
 
 fn json_response(body: Body) -> Response {
     let mut response = Response::new(body);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let headers = response.headers_mut();
+    // Room for all that are still to come, so that the map need not grow on its way out.
+    headers.reserve(HEADERS);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
