@@ -7,26 +7,36 @@
 //! What is read does not change: every read still begins at the newest commit, of this process or another. But a lock that
 //! is held keeps the log from being folded back, so it is let go before each commit, which is when SQLite does that.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use super::open::open_reader;
+use super::open::{LOG_LIMIT_BYTES, open_reader};
 
 /// The connection that holds the lock, once it was needed.
 pub(super) struct Anchor {
     path: PathBuf,
+    log: PathBuf,
     connection: Option<Connection>,
 }
 
 impl Anchor {
     /// For the database at `path`; nothing is held yet.
-    pub(super) const fn new(path: PathBuf) -> Self {
-        Self { path, connection: None }
+    pub(super) fn new(path: &Path) -> Self {
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        Self { path: path.to_owned(), log: log.into(), connection: None }
     }
 
     /// Takes the lock. It is taken for speed alone, so that it was not to be had is no error: the next commit tries again.
+    ///
+    /// Not while the log is larger than it ever is after it was folded back: then another process writes too, and two
+    /// anchors by turns would never let it be.
     pub(super) fn hold(&mut self) {
+        if fs::metadata(&self.log).is_ok_and(|log| log.len() > LOG_LIMIT_BYTES.unsigned_abs()) {
+            return;
+        }
         let connection = match self.connection.take() {
             Some(connection) => Ok(connection),
             None => open_reader(&self.path),

@@ -61,7 +61,7 @@ impl SqliteStore {
     /// When the file cannot be used, is not a database, or was written by a newer version of the program.
     pub fn open(path: &Path) -> std::result::Result<Self, OpenError> {
         let connection = open::open_writer(path)?;
-        let writer = Writer::start(connection, Anchor::new(path.to_owned()))
+        let writer = Writer::start(connection, Anchor::new(path))
             .map_err(|source| OpenError::File { path: path.to_owned(), source })?;
         let cores = available_parallelism().map_or(2, std::num::NonZero::get);
         Ok(Self {

@@ -31,7 +31,7 @@ const LAST_CHECKPOINT_WAIT: Duration = Duration::from_millis(100);
 
 /// For how long after a write the anchor is held. A server that is asked for anything writes every few seconds, if only how
 /// much it was asked; one that is not needs no quick reads, and must not keep the log from others that write.
-const ANCHORED_FOR: Duration = Duration::from_secs(10);
+const ANCHORED_FOR: Duration = Duration::from_secs(60);
 
 /// How much was written since the store was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
