@@ -52,9 +52,8 @@ pub(super) fn loaded(
     let vended = vended(table, access)?;
     let after = if vended.config.is_empty() { NO_CONFIG.into() } else { config_of(&vended) };
     let document = &table.document;
-    let named = if snapshots == Snapshots::Refs { document.metadata.to_json_of_refs() } else { None };
-    let json = named.map_or_else(|| document.json.clone(), Bytes::from);
-    Ok(tag.put(around_json(&document.location, json, &after)))
+    let named = if snapshots == Snapshots::Refs { document.metadata.to_json_of_refs().map(Bytes::from) } else { None };
+    Ok(tag.put(around_json(&document.location, named.as_ref().unwrap_or(&document.json), &after)))
 }
 
 /// `LoadCredentialsResponse`.
@@ -103,15 +102,15 @@ pub(super) fn committed(table: &LoadedTable) -> Response {
 
 /// `UnregisterTableResponse`: the table as it was.
 pub(super) fn unregistered(document: &Document) -> Response {
-    around_json(&document.location, document.json.clone(), "}")
+    around_json(&document.location, &document.json, "}")
 }
 
 /// `LoadViewResult`. Nothing is vended for a view, since engines read no files of it.
 pub(super) fn view(view: &LoadedView) -> Response {
-    around_json(&view.location, view.json.clone(), NO_CONFIG)
+    around_json(&view.location, &view.json, NO_CONFIG)
 }
 
-fn around_json(location: &str, document: Bytes, after: &str) -> Response {
+fn around_json(location: &str, document: &Bytes, after: &str) -> Response {
     const OPENING: &[u8] = b"{\"metadata-location\":";
     const BETWEEN: &[u8] = b",\"metadata\":";
     let around = OPENING.len() + location.len() + "\"\"".len() + BETWEEN.len() + after.len();
@@ -122,11 +121,11 @@ fn around_json(location: &str, document: Bytes, after: &str) -> Response {
     let _ = serde_json::to_writer(&mut before, location);
     before.extend_from_slice(BETWEEN);
     if is_copied {
-        before.extend_from_slice(&document);
+        before.extend_from_slice(document);
         before.extend_from_slice(after.as_bytes());
         return json_response(Body::from(before));
     }
-    let pieces = [Bytes::from(before), document, Bytes::copy_from_slice(after.as_bytes())];
+    let pieces = [Bytes::from(before), document.clone(), Bytes::copy_from_slice(after.as_bytes())];
     json_response(Body::new(Pieces(pieces.into())))
 }
 
