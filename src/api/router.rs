@@ -7,8 +7,8 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use super::{
-    Api, caller, commit, config, error, functions, health, metrics, namespaces, oauth, openapi, register,
-    tables, transactions, views,
+    Api, caller, commit, config, error, functions, health, metrics, namespaces, oauth, openapi, register, tables,
+    transactions, views,
 };
 
 /// What the catalog can do, as `GET /v1/config` tells clients: they compare these texts exactly.

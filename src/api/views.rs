@@ -66,7 +66,11 @@ pub(super) async fn register(
     Ok(load_result::view(&view))
 }
 
-pub(super) async fn load(State(api): State<Arc<Api>>, scope: Scope<Read>, Named(ident): Named<TableIdent>) -> Result<Response, ApiError> {
+pub(super) async fn load(
+    State(api): State<Arc<Api>>,
+    scope: Scope<Read>,
+    Named(ident): Named<TableIdent>,
+) -> Result<Response, ApiError> {
     let view = api.catalog.view_load(&scope.warehouse, &ident).await?;
     Ok(load_result::view(&view))
 }
