@@ -3,26 +3,25 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::request::Parts;
 use axum::response::Response;
 use tidewater_core::commit::TableCommit;
+use tidewater_core::name::TableIdent;
 
 use super::Api;
 use super::body::Body;
 use super::caller::{Scope, Write};
 use super::error::ApiError;
 use super::load_result;
-use super::path::PathParameters;
+use super::path::Named;
 use crate::catalog::CatalogError;
 
 /// Applies a commit. The path says to which table, whatever the body's `identifier` says.
 pub(super) async fn commit(
     State(api): State<Arc<Api>>,
     scope: Scope<Write>,
-    parts: Parts,
+    Named(ident): Named<TableIdent>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let ident = PathParameters::of(&parts).table()?;
     let commit = TableCommit::parse(&body.0).map_err(CatalogError::from)?;
     let max_tables = scope.caller.tier().max_tables;
     let table = match scope.once.document() {

@@ -1,6 +1,9 @@
 //! What of a table's storage a client is given with an answer (header `X-Iceberg-Access-Delegation`).
 
-use axum::http::HeaderMap;
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tidewater_core::access::Action;
 use tidewater_core::name::TableIdent;
@@ -14,6 +17,20 @@ use crate::vending::{Ask, ValidLocations, Vended};
 
 const HEADER: &str = "x-iceberg-access-delegation";
 
+/// How a client said that it can reach files.
+#[derive(Clone, Copy)]
+pub(super) struct Delegated(Wanted);
+
+impl<S: Sync> FromRequestParts<S> for Delegated {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        // A header that is no text names nothing that we know.
+        let header = parts.headers.get(HEADER).map(|value| value.to_str().unwrap_or_default());
+        Ok(Self(Wanted::parse(header)))
+    }
+}
+
 /// What a client is given for a table; nothing when its locations are outside of the warehouse by now.
 ///
 /// # Errors
@@ -21,12 +38,12 @@ const HEADER: &str = "x-iceberg-access-delegation";
 pub(super) async fn of_table<P: Permission>(
     api: &Api,
     scope: &Scope<P>,
-    headers: &HeaderMap,
+    delegated: Delegated,
     ident: &TableIdent,
     table: &LoadedTable,
 ) -> Result<Vended, ApiError> {
     match &table.locations {
-        Some(locations) => of(api, scope, headers, ident, locations).await,
+        Some(locations) => of(api, scope, delegated, ident, locations).await,
         None => Ok(Vended::default()),
     }
 }
@@ -36,11 +53,11 @@ pub(super) async fn of_table<P: Permission>(
 pub(super) async fn after_change<P: Permission>(
     api: &Api,
     scope: &Scope<P>,
-    headers: &HeaderMap,
+    delegated: Delegated,
     ident: &TableIdent,
     table: &LoadedTable,
 ) -> Vended {
-    of_table(api, scope, headers, ident, table).await.unwrap_or_else(|error| {
+    of_table(api, scope, delegated, ident, table).await.unwrap_or_else(|error| {
         tracing::warn!(table = %ident, ?error, "a table that was made is answered without credentials");
         Vended::default()
     })
@@ -53,7 +70,7 @@ pub(super) async fn after_change<P: Permission>(
 pub(super) async fn of<P: Permission>(
     api: &Api,
     scope: &Scope<P>,
-    headers: &HeaderMap,
+    delegated: Delegated,
     ident: &TableIdent,
     locations: &ValidLocations,
 ) -> Result<Vended, ApiError> {
@@ -61,10 +78,8 @@ pub(super) async fn of<P: Permission>(
         return Ok(Vended::default());
     }
     let access = if scope.caller.role().allows(Action::Write) { Access::ReadWrite } else { Access::Read };
-    // A header that is no text names nothing that we know.
-    let wanted = Wanted::parse(headers.get(HEADER).map(|value| value.to_str().unwrap_or_default()));
     let path = path_of(&scope.warehouse.name, ident);
-    Ok(api.catalog.vend(&scope.warehouse, &Ask { locations, access, wanted, path: &path }).await?)
+    Ok(api.catalog.vend(&scope.warehouse, &Ask { locations, access, wanted: delegated.0, path: &path }).await?)
 }
 
 /// A table's path below the catalog's address.

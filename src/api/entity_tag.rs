@@ -1,6 +1,10 @@
 //! Entity tags of tables (RFC 9110, 8.8.3): a client that has the current metadata is told so in a few bytes.
 
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
 use axum::http::header::{ETAG, IF_NONE_MATCH};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 
@@ -36,26 +40,15 @@ pub(super) struct EntityTag(String);
 
 impl EntityTag {
     pub(super) fn of<M>(document: &Document<M>, snapshots: Snapshots) -> Self {
-        let form = match snapshots {
-            Snapshots::All => "",
-            Snapshots::Refs => "-refs",
-        };
-        Self::of_fingerprint(&format!("{}{form}", document.fingerprint))
+        match snapshots {
+            Snapshots::All => Self::of_fingerprint(&document.fingerprint),
+            Snapshots::Refs => Self::of_fingerprint(&format!("{}-refs", document.fingerprint)),
+        }
     }
 
     /// The tag of what has this fingerprint.
     pub(super) fn of_fingerprint(fingerprint: &str) -> Self {
-        Self(format!("W/\"{fingerprint}\""))
-    }
-
-    /// Whether the request says that it has just this.
-    pub(super) fn is_known_to(&self, headers: &HeaderMap) -> bool {
-        let opaque = self.0.trim_start_matches("W/");
-        let values = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).map(str::trim).any(|known| {
-            // The weak comparison: whether either is weak does not matter.
-            known == "*" || known.trim_start_matches("W/") == opaque
-        })
+        Self(["W/\"", fingerprint, "\""].concat())
     }
 
     /// Says it in an answer.
@@ -64,6 +57,33 @@ impl EntityTag {
             response.headers_mut().insert(ETAG, value);
         }
         response
+    }
+}
+
+/// The values of `If-None-Match`: what the client says that it has.
+pub(super) struct KnownTags(Vec<HeaderValue>);
+
+impl KnownTags {
+    fn of(headers: &HeaderMap) -> Self {
+        Self(headers.get_all(IF_NONE_MATCH).iter().cloned().collect())
+    }
+
+    /// Whether the client has just this.
+    pub(super) fn hold(&self, tag: &EntityTag) -> bool {
+        let opaque = tag.0.trim_start_matches("W/");
+        let values = self.0.iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).map(str::trim).any(|known| {
+            // The weak comparison: whether either is weak does not matter.
+            known == "*" || known.trim_start_matches("W/") == opaque
+        })
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for KnownTags {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.headers))
     }
 }
 
@@ -76,7 +96,7 @@ mod tests {
         for value in values {
             headers.append(IF_NONE_MATCH, HeaderValue::from_str(value).unwrap());
         }
-        EntityTag("W/\"a\"".to_owned()).is_known_to(&headers)
+        KnownTags::of(&headers).hold(&EntityTag("W/\"a\"".to_owned()))
     }
 
     #[test]

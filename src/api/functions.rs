@@ -7,22 +7,23 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::request::Parts;
 use serde_json::{Value, json};
+use tidewater_core::name::NamespaceIdent;
 
 use super::Api;
 use super::body::Parameters;
 use super::caller::{Read, Scope};
 use super::error::ApiError;
 use super::paging::Paging;
-use super::path::PathParameters;
+use super::path::{Named, PathParameters};
 
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     scope: Scope<Read>,
-    parts: Parts,
+    Named(namespace): Named<NamespaceIdent>,
     Parameters(paging): Parameters<Paging>,
 ) -> Result<Json<Value>, ApiError> {
     paging.request(api.settings.default_page_size)?;
-    api.catalog.namespace_get(&scope.warehouse, &PathParameters::of(&parts).namespace()?).await?;
+    api.catalog.namespace_get(&scope.warehouse, &namespace).await?;
     Ok(Json(json!({ "next-page-token": null, "identifiers": [] })))
 }
 

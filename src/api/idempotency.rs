@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use axum::body::Body as HttpBody;
-use axum::extract::{FromRequest, Request, State};
+use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -90,19 +90,21 @@ struct Keyed {
 }
 
 /// Lets a request with a key be served once. Others pass.
-pub(super) async fn once(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+pub(super) async fn once(api: &Arc<Api>, caller: &Caller, request: Request, next: Next) -> Response {
     let changes = matches!(*request.method(), Method::POST | Method::DELETE);
     if !changes || !request.headers().contains_key(KEY) {
         return next.run(request).await;
     }
-    let caller = request.extensions().get::<Arc<Caller>>().cloned();
     // Who may change nothing is told so by the handler, and is told nothing of what others did.
-    let Some(caller) = caller.filter(|caller| caller.may(Action::Write)) else { return next.run(request).await };
-    let keyed = match Keyed::read(&api, caller.organisation(), request).await {
+    if !caller.may(Action::Write) {
+        return next.run(request).await;
+    }
+    let keyed = match Keyed::read(api, caller.organisation(), request).await {
         Ok(keyed) => keyed,
         Err(error) => return error.into_response(),
     };
     // In a task of its own: a client that leaves and comes again waits for what it began.
+    let api = Arc::clone(api);
     let served = tokio::spawn(async move { keyed.serve(&api, next).await }.in_current_span());
     match served.await {
         Ok(Ok(response)) => response,

@@ -13,7 +13,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Frame, SizeHint};
-use serde_json::{Value, json};
+use serde_json::json;
 use tidewater_core::document::TableMetadata;
 
 use super::entity_tag::{EntityTag, Snapshots};
@@ -24,15 +24,22 @@ use crate::vending::Vended;
 /// Up to this size a document is copied into one piece with what surrounds it, since one write costs less than three.
 const COPIED_BYTES: usize = 32 * 1024;
 
+/// How many headers an answer has: type, tag, five of limits, request id.
+const HEADERS: usize = 8;
+
 /// What follows a document when nothing is vended.
 const NO_CONFIG: &str = ",\"config\":{}}";
 
-/// `LoadTableResult` of a table.
-pub(super) fn loaded(table: &LoadedTable, vended: &Vended, snapshots: Snapshots) -> Response {
+/// `LoadTableResult` of a table that was created or registered: all of it, to write to.
+pub(super) fn created(table: &LoadedTable, vended: &Vended) -> Response {
+    loaded(table, vended, Snapshots::All, EntityTag::of(&table.document, Snapshots::All))
+}
+
+/// `LoadTableResult` of a table, under the tag of what it holds.
+pub(super) fn loaded(table: &LoadedTable, vended: &Vended, snapshots: Snapshots, tag: EntityTag) -> Response {
     let document = &table.document;
-    let named = if snapshots == Snapshots::Refs { document.metadata.to_json_of_refs() } else { None };
-    let json = named.map_or_else(|| document.json.clone(), Bytes::from);
-    EntityTag::of(document, snapshots).put(around_json(&document.location, json, &after(vended)))
+    let named = if snapshots == Snapshots::Refs { document.metadata.to_json_of_refs().map(Bytes::from) } else { None };
+    tag.put(around_json(&document.location, named.as_ref().unwrap_or(&document.json), &after(vended)))
 }
 
 /// `LoadCredentialsResponse`.
@@ -67,35 +74,39 @@ pub(super) fn committed(table: &LoadedTable) -> Response {
 
 /// `UnregisterTableResponse`: the table as it was.
 pub(super) fn unregistered(document: &Document) -> Response {
-    around_json(&document.location, document.json.clone(), "}")
+    around_json(&document.location, &document.json, "}")
 }
 
 /// `LoadViewResult`. Nothing is vended for a view, since engines read no files of it.
 pub(super) fn view(view: &LoadedView) -> Response {
-    around_json(&view.location, view.json.clone(), NO_CONFIG)
+    around_json(&view.location, &view.json, NO_CONFIG)
 }
 
-fn around_json(location: &str, document: Bytes, after: &str) -> Response {
-    const OPENING: &str = "{\"metadata-location\":";
-    const BETWEEN: &str = ",\"metadata\":";
-    let location = Value::from(location).to_string();
-    let length = OPENING.len() + location.len() + BETWEEN.len() + document.len() + after.len();
-    let is_copied = length <= COPIED_BYTES;
-    let mut before = String::with_capacity(if is_copied { length } else { length - document.len() - after.len() });
-    before.extend([OPENING, &location, BETWEEN]);
-    let mut before = before.into_bytes();
+fn around_json(location: &str, document: &Bytes, after: &str) -> Response {
+    const OPENING: &[u8] = b"{\"metadata-location\":";
+    const BETWEEN: &[u8] = b",\"metadata\":";
+    let around = OPENING.len() + location.len() + "\"\"".len() + BETWEEN.len() + after.len();
+    let is_copied = around + document.len() <= COPIED_BYTES;
+    let mut before = Vec::with_capacity(if is_copied { around + document.len() } else { around });
+    before.extend_from_slice(OPENING);
+    // Writing a text to memory cannot fail.
+    let _ = serde_json::to_writer(&mut before, location);
+    before.extend_from_slice(BETWEEN);
     if is_copied {
-        before.extend_from_slice(&document);
+        before.extend_from_slice(document);
         before.extend_from_slice(after.as_bytes());
         return json_response(Body::from(before));
     }
-    let pieces = [Bytes::from(before), document, Bytes::copy_from_slice(after.as_bytes())];
+    let pieces = [Bytes::from(before), document.clone(), Bytes::copy_from_slice(after.as_bytes())];
     json_response(Body::new(Pieces(pieces.into())))
 }
 
 fn json_response(body: Body) -> Response {
     let mut response = Response::new(body);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let headers = response.headers_mut();
+    // Room for all that are still to come, so that the map need not grow on its way out.
+    headers.reserve(HEADERS);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tidewater_core::ids::TableId;
 use tidewater_core::metrics::ReportKind;
+use tidewater_core::name::TableIdent;
 use uuid::Uuid;
 
 use super::Api;
@@ -18,19 +18,17 @@ use super::caller::{Administer, Read, Scope};
 use super::error::ApiError;
 use super::management::{TimedPaging, namespace_parameter, token_before};
 use super::namespaces::levels;
-use super::path::PathParameters;
+use super::path::Named;
 use super::tables::Identifier;
 use crate::store::{KeptReport, Moment, ReportFilter, StoreError};
-use tidewater_core::name::TableIdent;
 
 /// Takes a report on a table that exists.
 pub(super) async fn report(
     State(api): State<Arc<Api>>,
     scope: Scope<Read>,
-    parts: Parts,
+    Named(ident): Named<TableIdent>,
     body: Body,
 ) -> Result<StatusCode, ApiError> {
-    let ident = PathParameters::of(&parts).table()?;
     let record = api.catalog.table_record(&scope.warehouse, &ident).await?;
     api.reports.take(scope.warehouse.place, record.id, &body.0)?;
     Ok(StatusCode::NO_CONTENT)

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use serde::{Deserialize, Serialize};
 use tidewater_core::name::NamespaceIdent;
 
@@ -14,7 +13,7 @@ use super::body::{Body, Parameters};
 use super::caller::{Read, Scope, Write};
 use super::error::ApiError;
 use super::paging::{Paging, token_after};
-use super::path::PathParameters;
+use super::path::Named;
 use crate::store::Properties;
 
 #[derive(Serialize)]
@@ -96,9 +95,8 @@ pub(super) async fn create(
 pub(super) async fn get(
     State(api): State<Arc<Api>>,
     scope: Scope<Read>,
-    parts: Parts,
+    Named(namespace): Named<NamespaceIdent>,
 ) -> Result<Json<Namespace>, ApiError> {
-    let namespace = PathParameters::of(&parts).namespace()?;
     let properties = api.catalog.namespace_get(&scope.warehouse, &namespace).await?;
     Ok(Json(Namespace { namespace: levels(&namespace), properties }))
 }
@@ -106,18 +104,17 @@ pub(super) async fn get(
 pub(super) async fn exists(
     State(api): State<Arc<Api>>,
     scope: Scope<Read>,
-    parts: Parts,
+    Named(namespace): Named<NamespaceIdent>,
 ) -> Result<StatusCode, ApiError> {
-    api.catalog.namespace_get(&scope.warehouse, &PathParameters::of(&parts).namespace()?).await?;
+    api.catalog.namespace_get(&scope.warehouse, &namespace).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 pub(super) async fn drop(
     State(api): State<Arc<Api>>,
     scope: Scope<Write>,
-    parts: Parts,
+    Named(namespace): Named<NamespaceIdent>,
 ) -> Result<StatusCode, ApiError> {
-    let namespace = PathParameters::of(&parts).namespace()?;
     if !scope.once.is_done() {
         api.catalog.namespace_drop(&scope.warehouse, &namespace, scope.once.receipt()).await?;
     }
@@ -127,10 +124,9 @@ pub(super) async fn drop(
 pub(super) async fn update_properties(
     State(api): State<Arc<Api>>,
     scope: Scope<Write>,
-    parts: Parts,
+    Named(namespace): Named<NamespaceIdent>,
     body: Body,
 ) -> Result<Json<UpdatedProperties>, ApiError> {
-    let namespace = PathParameters::of(&parts).namespace()?;
     let request: UpdateProperties = body.json()?;
     let (updates, removals) = (request.updates.unwrap_or_default(), request.removals.unwrap_or_default());
     let changes = match scope.once.properties() {

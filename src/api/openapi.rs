@@ -7,13 +7,13 @@ use std::sync::LazyLock;
 
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::entity_tag::EntityTag;
+use super::entity_tag::{EntityTag, KnownTags};
 use super::error::ApiError;
 
 /// The first is the document, to which the others add.
@@ -42,10 +42,10 @@ static DOCUMENT: LazyLock<Result<(Bytes, String), String>> = LazyLock::new(|| {
 });
 
 /// Gives the document to anybody: it tells nothing of what the catalog holds.
-pub(super) async fn get(headers: HeaderMap) -> Result<Response, ApiError> {
+pub(super) async fn get(known: KnownTags) -> Result<Response, ApiError> {
     let (document, fingerprint) = DOCUMENT.as_ref().map_err(|error| ApiError::internal(error))?;
     let tag = EntityTag::of_fingerprint(fingerprint);
-    let mut response = if tag.is_known_to(&headers) {
+    let mut response = if known.hold(&tag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         let mut response = Response::new(Body::from(document.clone()));

@@ -2,15 +2,39 @@
 //! separator inside a name can no longer be told apart.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use axum::extract::MatchedPath;
+use axum::extract::{FromRequestParts, MatchedPath};
 use axum::http::Uri;
 use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
-use percent_encoding::percent_decode_str;
+use percent_encoding::percent_decode;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
+use super::Api;
 use super::error::ApiError;
+
+/// What a path names: a namespace, or a table or view in one.
+///
+/// # Errors
+/// 400 when it is not UTF-8, or not a valid name.
+pub(super) struct Named<T>(pub(super) T);
+
+impl FromRequestParts<Arc<Api>> for Named<NamespaceIdent> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self, ApiError> {
+        PathParameters::of(parts).namespace().map(Self)
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for Named<TableIdent> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self, ApiError> {
+        PathParameters::of(parts).table_or_view().map(Self)
+    }
+}
 
 /// The parameters of a path, decoded when they are asked for.
 pub(super) struct PathParameters<'a> {
@@ -29,11 +53,12 @@ impl<'a> PathParameters<'a> {
     /// # Errors
     /// 400 when it is not UTF-8.
     pub(super) fn get(&self, name: &str) -> Result<Option<String>, ApiError> {
-        let mut segments = self.template.split('/').zip(self.raw.split('/'));
-        let found = segments.find(|(template, _)| {
-            template.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).is_some_and(|found| found == name)
-        });
-        found.map(|(_, raw)| decode(raw)).transpose()
+        let is_it = |template: &[u8]| {
+            let parameter = template.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"));
+            parameter.is_some_and(|found| found == name.as_bytes())
+        };
+        let mut pairs = segments(self.template).zip(segments(self.raw));
+        pairs.find(|(template, _)| is_it(template)).map(|(_, raw)| decode(raw)).transpose()
     }
 
     /// The namespace that the path names.
@@ -45,32 +70,27 @@ impl<'a> PathParameters<'a> {
         NamespaceIdent::from_key(&key).map_err(|error| ApiError::bad_request(error.to_string()))
     }
 
-    /// The table that the path names.
-    ///
-    /// # Errors
-    /// 400 when it is not UTF-8, or not a valid name.
-    pub(super) fn table(&self) -> Result<TableIdent, ApiError> {
-        self.ident("table")
-    }
-
-    /// The view that the path names.
-    ///
-    /// # Errors
-    /// 400 when it is not UTF-8, or not a valid name.
-    pub(super) fn view(&self) -> Result<TableIdent, ApiError> {
-        self.ident("view")
-    }
-
-    fn ident(&self, parameter: &str) -> Result<TableIdent, ApiError> {
-        let name = self.get(parameter)?.unwrap_or_default();
+    fn table_or_view(&self) -> Result<TableIdent, ApiError> {
+        let name = match self.get("table")? {
+            Some(table) => table,
+            None => self.get("view")?.unwrap_or_default(),
+        };
         TableIdent::new(self.namespace()?, &name).map_err(|error| ApiError::bad_request(error.to_string()))
     }
 }
 
+/// What stands between the slashes of a path. They are short, and this is on the way of every request: bytes are compared.
+fn segments(path: &str) -> impl Iterator<Item = &[u8]> {
+    path.as_bytes().split(|byte| *byte == b'/')
+}
+
 /// Decodes one segment as the Java client encodes it: a space is `+` or `%20`, a plus is `%2B`.
-fn decode(raw: &str) -> Result<String, ApiError> {
-    let spaced: Cow<'_, str> = if raw.contains('+') { raw.replace('+', " ").into() } else { raw.into() };
-    percent_decode_str(&spaced).decode_utf8().map(Cow::into_owned).map_err(|_| {
+fn decode(raw: &[u8]) -> Result<String, ApiError> {
+    let mut spaced = Cow::Borrowed(raw);
+    if raw.contains(&b'+') {
+        spaced.to_mut().iter_mut().filter(|byte| **byte == b'+').for_each(|plus| *plus = b' ');
+    }
+    percent_decode(&spaced).decode_utf8().map(Cow::into_owned).map_err(|_| {
         ApiError::bad_request(
             "The path contains bytes that are not UTF-8: encode names as UTF-8, then percent-encode them",
         )
@@ -112,14 +132,14 @@ mod tests {
 
     #[test]
     fn a_segment_is_decoded_as_clients_encode_it() {
-        assert_eq!(decode("a+b%20c%2Bd%1Fe%2Ff").unwrap(), "a b c+d\u{1F}e/f");
-        assert!(decode("%ff").is_err());
+        assert_eq!(decode(b"a+b%20c%2Bd%1Fe%2Ff").unwrap(), "a b c+d\u{1F}e/f");
+        assert!(decode(b"%ff").is_err());
     }
 
     proptest! {
         #[test]
         fn no_path_makes_the_decoder_panic(raw in any::<String>()) {
-            let _ = decode(&raw);
+            let _ = decode(raw.as_bytes());
         }
     }
 }

@@ -3,28 +3,26 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::request::Parts;
 use axum::response::Response;
 use tidewater_core::commit::RegisterTable;
-use tidewater_core::name::TableIdent;
+use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::Api;
 use super::body::Body;
 use super::caller::{Scope, Write};
-use super::delegation;
-use super::entity_tag::Snapshots;
+use super::delegation::{self, Delegated};
 use super::error::ApiError;
 use super::load_result;
-use super::path::PathParameters;
+use super::path::Named;
 use crate::catalog::CatalogError;
 
 pub(super) async fn register(
     State(api): State<Arc<Api>>,
     scope: Scope<Write>,
-    parts: Parts,
+    Named(namespace): Named<NamespaceIdent>,
+    delegated: Delegated,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let namespace = PathParameters::of(&parts).namespace()?;
     let request = RegisterTable::parse(&body.0).map_err(CatalogError::from)?;
     let ident = TableIdent::new(namespace.clone(), &request.name).map_err(CatalogError::from)?;
     let max_tables = scope.caller.tier().max_tables;
@@ -35,16 +33,15 @@ pub(super) async fn register(
             api.catalog.table_register(&scope.warehouse, &namespace, request, max_tables, receipt).await?
         }
     };
-    let vended = delegation::after_change(&api, &scope, &parts.headers, &ident, &table).await;
-    Ok(load_result::loaded(&table, &vended, Snapshots::All))
+    let vended = delegation::after_change(&api, &scope, delegated, &ident, &table).await;
+    Ok(load_result::created(&table, &vended))
 }
 
 pub(super) async fn unregister(
     State(api): State<Arc<Api>>,
     scope: Scope<Write>,
-    parts: Parts,
+    Named(ident): Named<TableIdent>,
 ) -> Result<Response, ApiError> {
-    let ident = PathParameters::of(&parts).table()?;
     let document = match scope.once.document() {
         Some(location) => api.catalog.table_at(&scope.warehouse, location).await?.document,
         None => api.catalog.table_unregister(&scope.warehouse, ident, scope.once.receipt()).await?,

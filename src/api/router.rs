@@ -7,8 +7,8 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use super::{
-    Api, caller, commit, config, error, functions, health, idempotency, management, metrics, namespaces, oauth,
-    openapi, register, tables, transactions, views,
+    Api, caller, commit, config, error, functions, health, management, metrics, namespaces, oauth, openapi, register,
+    tables, transactions, views,
 };
 
 /// What the catalog can do, as `GET /v1/config` tells clients: they compare these texts exactly.
@@ -83,7 +83,6 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
         .route("/management/v1/warehouses/{warehouse}/dropped/{id}/restore", post(management::restore))
         .route("/management/v1/warehouses/{warehouse}/metrics", get(metrics::list));
     guarded
-        .route_layer(from_fn_with_state(Arc::clone(api), idempotency::once))
         .route_layer(from_fn_with_state(Arc::clone(api), caller::authenticate))
         .route("/v1/oauth/tokens", post(oauth::token))
         .route("/health", get(health::health))

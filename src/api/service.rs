@@ -79,8 +79,9 @@ impl ApiService {
                 && value.as_bytes().iter().all(u8::is_ascii_graphic)
         };
         request.headers().get(REQUEST_ID).filter(usable).cloned().unwrap_or_else(|| {
-            let number = self.requests.fetch_add(1, Ordering::Relaxed);
-            HeaderValue::try_from(format!("{}-{number}", self.started_as)).unwrap_or(HeaderValue::from_static("-"))
+            let number = HeaderValue::from(self.requests.fetch_add(1, Ordering::Relaxed));
+            let id = [self.started_as.as_bytes(), b"-", number.as_bytes()].concat();
+            HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("-"))
         })
     }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use tidewater_core::commit::CreateTable;
@@ -14,13 +13,13 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 use super::Api;
 use super::body::{Body, Parameters};
 use super::caller::{Read, Scope, Write};
-use super::delegation;
-use super::entity_tag::{EntityTag, Snapshots};
+use super::delegation::{self, Delegated};
+use super::entity_tag::{EntityTag, KnownTags, Snapshots};
 use super::error::ApiError;
 use super::load_result;
 use super::namespaces::levels;
 use super::paging::{Paging, token_after};
-use super::path::PathParameters;
+use super::path::Named;
 use crate::catalog::{CatalogError, CreatedTable};
 use crate::store::Page;
 
@@ -101,10 +100,9 @@ pub(super) struct Rename {
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     scope: Scope<Read>,
-    parts: Parts,
+    Named(namespace): Named<NamespaceIdent>,
     Parameters(paging): Parameters<Paging>,
 ) -> Result<Json<TableList>, ApiError> {
-    let namespace = PathParameters::of(&parts).namespace()?;
     let page = paging.request(api.settings.default_page_size)?;
     let page = api.catalog.table_list(&scope.warehouse, &namespace, &page).await?;
     Ok(Json(TableList::of(&namespace, page)))
@@ -113,25 +111,25 @@ pub(super) async fn list(
 pub(super) async fn create(
     State(api): State<Arc<Api>>,
     scope: Scope<Write>,
-    parts: Parts,
+    Named(namespace): Named<NamespaceIdent>,
+    delegated: Delegated,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let namespace = PathParameters::of(&parts).namespace()?;
     let request = CreateTable::parse(&body.0).map_err(CatalogError::from)?;
     let ident = TableIdent::new(namespace.clone(), &request.name).map_err(CatalogError::from)?;
     let max_tables = scope.caller.tier().max_tables;
     if let Some(location) = scope.once.document() {
         let table = api.catalog.table_at(&scope.warehouse, location).await?;
-        let vended = delegation::after_change(&api, &scope, &parts.headers, &ident, &table).await;
-        return Ok(load_result::loaded(&table, &vended, Snapshots::All));
+        let vended = delegation::after_change(&api, &scope, delegated, &ident, &table).await;
+        return Ok(load_result::created(&table, &vended));
     }
     match api.catalog.table_create(&scope.warehouse, &namespace, request, max_tables, scope.once.receipt()).await? {
         CreatedTable::Created(table) => {
-            let vended = delegation::after_change(&api, &scope, &parts.headers, &ident, &table).await;
-            Ok(load_result::loaded(&table, &vended, Snapshots::All))
+            let vended = delegation::after_change(&api, &scope, delegated, &ident, &table).await;
+            Ok(load_result::created(&table, &vended))
         }
         CreatedTable::Staged(table, locations) => {
-            let vended = delegation::of(&api, &scope, &parts.headers, &ident, &locations).await?;
+            let vended = delegation::of(&api, &scope, delegated, &ident, &locations).await?;
             Ok(load_result::staged(&table, &vended))
         }
     }
@@ -140,48 +138,48 @@ pub(super) async fn create(
 pub(super) async fn load(
     State(api): State<Arc<Api>>,
     scope: Scope<Read>,
-    parts: Parts,
+    Named(ident): Named<TableIdent>,
+    known: KnownTags,
+    delegated: Delegated,
     Parameters(wanted): Parameters<Wanted>,
 ) -> Result<Response, ApiError> {
-    let ident = PathParameters::of(&parts).table()?;
     let snapshots = Snapshots::parse(wanted.snapshots.as_deref())?;
     let table = api.catalog.table_load(&scope.warehouse, &ident).await?;
     let tag = EntityTag::of(&table.document, snapshots);
-    if tag.is_known_to(&parts.headers) {
+    if known.hold(&tag) {
         return Ok(tag.put(StatusCode::NOT_MODIFIED.into_response()));
     }
-    let vended = delegation::of_table(&api, &scope, &parts.headers, &ident, &table).await?;
-    Ok(load_result::loaded(&table, &vended, snapshots))
+    let vended = delegation::of_table(&api, &scope, delegated, &ident, &table).await?;
+    Ok(load_result::loaded(&table, &vended, snapshots, tag))
 }
 
 /// Credentials alone, for clients whose own are about to expire.
 pub(super) async fn credentials(
     State(api): State<Arc<Api>>,
     scope: Scope<Read>,
-    parts: Parts,
+    Named(ident): Named<TableIdent>,
+    delegated: Delegated,
 ) -> Result<Response, ApiError> {
-    let ident = PathParameters::of(&parts).table()?;
     let table = api.catalog.table_load(&scope.warehouse, &ident).await?;
-    let vended = delegation::of_table(&api, &scope, &parts.headers, &ident, &table).await?;
+    let vended = delegation::of_table(&api, &scope, delegated, &ident, &table).await?;
     Ok(load_result::credentials(&vended))
 }
 
 pub(super) async fn exists(
     State(api): State<Arc<Api>>,
     scope: Scope<Read>,
-    parts: Parts,
+    Named(ident): Named<TableIdent>,
 ) -> Result<StatusCode, ApiError> {
-    api.catalog.table_record(&scope.warehouse, &PathParameters::of(&parts).table()?).await?;
+    api.catalog.table_record(&scope.warehouse, &ident).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 pub(super) async fn drop(
     State(api): State<Arc<Api>>,
     scope: Scope<Write>,
-    parts: Parts,
+    Named(ident): Named<TableIdent>,
     Parameters(purge): Parameters<Purge>,
 ) -> Result<StatusCode, ApiError> {
-    let ident = PathParameters::of(&parts).table()?;
     if !scope.once.is_done() {
         let purge = purge.is_requested()?;
         api.catalog.table_drop(&scope.warehouse, &ident, purge, scope.once.receipt()).await?;

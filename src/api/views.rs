@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use axum::response::Response;
+use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::view::{CreateView, RegisterView, ViewCommit};
 
 use super::Api;
@@ -15,17 +15,16 @@ use super::caller::{Read, Scope, Write};
 use super::error::ApiError;
 use super::load_result;
 use super::paging::Paging;
-use super::path::PathParameters;
+use super::path::Named;
 use super::tables::{Rename, TableList};
 use crate::catalog::CatalogError;
 
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     scope: Scope<Read>,
-    parts: Parts,
+    Named(namespace): Named<NamespaceIdent>,
     Parameters(paging): Parameters<Paging>,
 ) -> Result<Json<TableList>, ApiError> {
-    let namespace = PathParameters::of(&parts).namespace()?;
     let page = paging.request(api.settings.default_page_size)?;
     let page = api.catalog.view_list(&scope.warehouse, &namespace, &page).await?;
     Ok(Json(TableList::of(&namespace, page)))
@@ -34,10 +33,9 @@ pub(super) async fn list(
 pub(super) async fn create(
     State(api): State<Arc<Api>>,
     scope: Scope<Write>,
-    parts: Parts,
+    Named(namespace): Named<NamespaceIdent>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let namespace = PathParameters::of(&parts).namespace()?;
     let request = CreateView::parse(&body.0).map_err(CatalogError::from)?;
     let max_tables = scope.caller.tier().max_tables;
     let view = match scope.once.document() {
@@ -53,10 +51,9 @@ pub(super) async fn create(
 pub(super) async fn register(
     State(api): State<Arc<Api>>,
     scope: Scope<Write>,
-    parts: Parts,
+    Named(namespace): Named<NamespaceIdent>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let namespace = PathParameters::of(&parts).namespace()?;
     let request = RegisterView::parse(&body.0).map_err(CatalogError::from)?;
     let max_tables = scope.caller.tier().max_tables;
     let view = match scope.once.document() {
@@ -69,17 +66,21 @@ pub(super) async fn register(
     Ok(load_result::view(&view))
 }
 
-pub(super) async fn load(State(api): State<Arc<Api>>, scope: Scope<Read>, parts: Parts) -> Result<Response, ApiError> {
-    let view = api.catalog.view_load(&scope.warehouse, &PathParameters::of(&parts).view()?).await?;
+pub(super) async fn load(
+    State(api): State<Arc<Api>>,
+    scope: Scope<Read>,
+    Named(ident): Named<TableIdent>,
+) -> Result<Response, ApiError> {
+    let view = api.catalog.view_load(&scope.warehouse, &ident).await?;
     Ok(load_result::view(&view))
 }
 
 pub(super) async fn exists(
     State(api): State<Arc<Api>>,
     scope: Scope<Read>,
-    parts: Parts,
+    Named(ident): Named<TableIdent>,
 ) -> Result<StatusCode, ApiError> {
-    api.catalog.view_record(&scope.warehouse, &PathParameters::of(&parts).view()?).await?;
+    api.catalog.view_record(&scope.warehouse, &ident).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -87,10 +88,9 @@ pub(super) async fn exists(
 pub(super) async fn replace(
     State(api): State<Arc<Api>>,
     scope: Scope<Write>,
-    parts: Parts,
+    Named(ident): Named<TableIdent>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let ident = PathParameters::of(&parts).view()?;
     let commit = ViewCommit::parse(&body.0).map_err(CatalogError::from)?;
     let view = match scope.once.document() {
         Some(location) => api.catalog.view_at(&scope.warehouse, location).await?,
@@ -102,9 +102,8 @@ pub(super) async fn replace(
 pub(super) async fn drop(
     State(api): State<Arc<Api>>,
     scope: Scope<Write>,
-    parts: Parts,
+    Named(ident): Named<TableIdent>,
 ) -> Result<StatusCode, ApiError> {
-    let ident = PathParameters::of(&parts).view()?;
     if !scope.once.is_done() {
         api.catalog.view_drop(&scope.warehouse, &ident, scope.once.receipt()).await?;
     }

@@ -25,9 +25,25 @@ pub(super) fn create(path: &Path, content: &[u8]) -> io::Result<()> {
     if written.is_err() {
         // Best effort: what is left is a file that nothing points to.
         let _ = fs::remove_file(path);
+    } else if content.len() >= NOT_KEPT_BYTES {
+        give_up_memory(&file);
     }
     written
 }
+
+/// From this size on the system is told that it need not keep a file's content in memory, in bytes. It would keep it
+/// beside the copy that the catalog keeps, and take memory from elsewhere for each new document of a large table, which takes
+/// longer than writing it (docs/decisions/0015).
+const NOT_KEPT_BYTES: usize = 64 * 1024;
+
+/// Best effort, and only where there is a call for it.
+#[cfg(target_os = "linux")]
+fn give_up_memory(file: &File) {
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn give_up_memory(_file: &File) {}
 
 fn open_new(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
@@ -61,6 +77,15 @@ mod tests {
         create(&path, b"{}").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"{}");
         create(&root.path().join("a/b/d.json"), b"").unwrap();
+    }
+
+    #[test]
+    fn a_large_file_is_written_whole() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("c.json");
+        let content: Vec<u8> = (0..3 * NOT_KEPT_BYTES).map(|n| (n % 251) as u8).collect();
+        create(&path, &content).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), content);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Writes are durable when they are answered (`synchronous=FULL`) and share commits (`writer.rs`); reads run beside them
 //! (`readers.rs`). Other processes, such as the command line beside a server, may use the same file at the same time.
 
+mod anchor;
 mod convert;
 mod dropped;
 mod namespaces;
@@ -28,6 +29,7 @@ use tidewater_core::ids::{KeyId, OrganisationId, TableId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use uuid::Uuid;
 
+use self::anchor::Anchor;
 use self::convert::unavailable;
 use self::readers::Readers;
 use self::writer::Writer;
@@ -62,7 +64,8 @@ impl SqliteStore {
     /// When the file cannot be used, is not a database, or was written by a newer version of the program.
     pub fn open(path: &Path) -> std::result::Result<Self, OpenError> {
         let connection = open::open_writer(path)?;
-        let writer = Writer::start(connection).map_err(|source| OpenError::File { path: path.to_owned(), source })?;
+        let writer = Writer::start(connection, Anchor::new(path))
+            .map_err(|source| OpenError::File { path: path.to_owned(), source })?;
         let cores = available_parallelism().map_or(2, std::num::NonZero::get);
         Ok(Self {
             writer: Arc::new(writer),

@@ -21,7 +21,7 @@ const CACHE_KIB: i64 = 4096;
 const CHECKPOINT_PAGES: i64 = 4096;
 
 /// What is left of the log's file after it was folded back, when a long reader had made it larger.
-const LOG_LIMIT_BYTES: i64 = 64 << 20;
+pub(super) const LOG_LIMIT_BYTES: i64 = 64 << 20;
 
 /// More than all statements of the store, so that each is compiled once per connection.
 const STATEMENTS: usize = 96;

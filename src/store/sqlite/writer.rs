@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, Error, ffi};
 use tokio::sync::oneshot;
 
+use super::anchor::Anchor;
 use super::convert::{shared_error, unavailable};
 use super::open::wait_at_most;
 use crate::store::{Result, StoreError};
@@ -27,6 +28,10 @@ const MAX_BATCH: usize = 256;
 
 /// How long the last checkpoint waits for readers of other processes. Whoever opens the file next does it otherwise.
 const LAST_CHECKPOINT_WAIT: Duration = Duration::from_millis(100);
+
+/// For how long after a write the anchor is held. A server that is asked for anything writes every few seconds, if only how
+/// much it was asked; one that is not needs no quick reads, and must not keep the log from others that write.
+const ANCHORED_FOR: Duration = Duration::from_secs(60);
 
 /// How much was written since the store was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,14 +56,14 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread, which owns the connection from now on.
-    pub(super) fn start(connection: Connection) -> io::Result<Self> {
+    /// Starts the thread, which owns the connection from now on, and holds the anchor while there is nothing to write.
+    pub(super) fn start(connection: Connection, anchor: Anchor) -> io::Result<Self> {
         let (queue, requests) = channel();
         let counters = Arc::new(Counters::default());
         let thread_counters = Arc::clone(&counters);
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || serve(&connection, &requests, &thread_counters))?;
+            .spawn(move || serve(&connection, anchor, &requests, &thread_counters))?;
         Ok(Self { queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)), counters })
     }
 
@@ -164,17 +169,31 @@ enum Undone {
 }
 
 /// The thread's life: until the queue is closed and empty.
-fn serve(connection: &Connection, queue: &Receiver<Box<dyn Job>>, counters: &Counters) {
+fn serve(connection: &Connection, mut anchor: Anchor, queue: &Receiver<Box<dyn Job>>, counters: &Counters) {
     let mut batch = Vec::with_capacity(MAX_BATCH);
-    while let Ok(first) = queue.recv() {
+    while let Some(first) = next(queue, &mut anchor) {
+        anchor.let_go();
         batch.push(first);
         batch.extend(queue.try_iter().take(MAX_BATCH - 1));
         run_batch(connection, &mut batch, counters);
         batch.drain(..).for_each(Job::answer);
+        anchor.hold();
     }
+    drop(anchor);
     let _ = wait_at_most(connection, LAST_CHECKPOINT_WAIT);
     // Best effort: the log is as durable as the database that it is folded into.
     let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+}
+
+/// The next request; none when the queue is closed and empty.
+fn next(queue: &Receiver<Box<dyn Job>>, anchor: &mut Anchor) -> Option<Box<dyn Job>> {
+    match queue.recv_timeout(ANCHORED_FOR) {
+        Err(RecvTimeoutError::Timeout) => {
+            anchor.let_go();
+            queue.recv().ok()
+        }
+        received => received.ok(),
+    }
 }
 
 /// Gives every request of the batch its outcome.

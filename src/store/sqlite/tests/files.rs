@@ -291,6 +291,21 @@ async fn the_log_stays_small_under_readers_that_never_pause() {
     assert!(log < 64 << 20, "100 MiB were written: {log}");
 }
 
+#[tokio::test]
+async fn two_servers_on_one_file_keep_the_log_small_for_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let stores = [opened(&folder), opened(&folder)];
+    let (place, _, id) = furnish(&stores[0]).await;
+    let mut at = "d0".to_owned();
+    for number in 0..200 {
+        let next = large(number, 1 << 20);
+        swap(&stores[number % 2], place, id, &at, &next).await;
+        at = next;
+    }
+    let log = file_len(&folder, "catalog.db-wal").unwrap();
+    assert!(log < 100 << 20, "200 MiB were written: {log}");
+}
+
 #[test]
 fn the_reads_that_must_be_quick_are_one_search_of_one_index() {
     let folder = tempfile::tempdir().unwrap();
