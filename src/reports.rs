@@ -98,16 +98,15 @@ impl Reports {
     ///
     /// # Errors
     /// When it is not a report; see [`check_report`].
-    pub fn take(&self, place: Place, table: TableId, json: &[u8]) -> Result<(), TakeError> {
+    pub fn take(&self, place: Place, table: TableId, json: &str) -> Result<(), TakeError> {
         if json.len() > MAX_REPORT_BYTES {
             return Err(TakeError::TooLarge);
         }
-        let kind = check_report(json)?;
+        let kind = check_report(json.as_bytes())?;
         if self.retention.is_zero() {
             return Ok(());
         }
-        // What was read as JSON is UTF-8.
-        let body = String::from_utf8_lossy(json).into_owned();
+        let body = json.to_owned();
         let report = Report { place, table, id: fresh_ordered_uuid(), kind, at_ms: self.clock.now_ms(), body };
         let mut waiting = self.waiting.lock();
         waiting.add(report);
@@ -251,7 +250,7 @@ mod tests {
         fn take(&self, reports: &Reports, number: usize) {
             let body = json!({ "report-type": "commit-report", "table-name": "ns.t", "snapshot-id": number,
                 "sequence-number": 1, "operation": "append", "metrics": {} });
-            reports.take(self.place, self.table, body.to_string().as_bytes()).unwrap();
+            reports.take(self.place, self.table, &body.to_string()).unwrap();
         }
 
         /// The snapshots of what is kept, the newest first.
@@ -308,14 +307,14 @@ mod tests {
         let report = json!({ "report-type": "commit-report", "table-name": "x".repeat(120_000), "snapshot-id": 1,
             "sequence-number": 1, "operation": "append", "metrics": {} });
         for _ in 0..300 {
-            reports.take(fixture.place, fixture.table, report.to_string().as_bytes()).unwrap();
+            reports.take(fixture.place, fixture.table, &report.to_string()).unwrap();
         }
         let waiting = reports.waiting.lock();
         assert!(waiting.bytes <= WAITING_BYTES && waiting.let_go > 0);
         assert_eq!(waiting.bytes, waiting.reports.iter().map(|report| report.body.len()).sum::<usize>());
         drop(waiting);
         let large = "x".repeat(MAX_REPORT_BYTES + 1);
-        assert!(matches!(reports.take(fixture.place, fixture.table, large.as_bytes()), Err(TakeError::TooLarge)));
+        assert!(matches!(reports.take(fixture.place, fixture.table, &large), Err(TakeError::TooLarge)));
     }
 
     #[tokio::test]

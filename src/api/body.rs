@@ -25,9 +25,17 @@ impl Body {
         if self.0.trim_ascii_start().first() == Some(&b'[') {
             return Err(ApiError::bad_request("Invalid request body: it must be a JSON object, not an array"));
         }
-        let text = std::str::from_utf8(&self.0)
-            .map_err(|error| ApiError::bad_request(format!("Invalid request body: it is not UTF-8: {error}")))?;
-        serde_json::from_str(text).map_err(|error| ApiError::bad_request(format!("Invalid request body: {error}")))
+        serde_json::from_str(self.text()?)
+            .map_err(|error| ApiError::bad_request(format!("Invalid request body: {error}")))
+    }
+
+    /// The body as text.
+    ///
+    /// # Errors
+    /// 400 when it is not UTF-8, with the place where it is not.
+    pub(super) fn text(&self) -> Result<&str, ApiError> {
+        let not_text = |error| ApiError::bad_request(format!("Invalid request body: it is not UTF-8: {error}"));
+        std::str::from_utf8(&self.0).map_err(not_text)
     }
 }
 

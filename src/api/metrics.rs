@@ -30,7 +30,7 @@ pub(super) async fn report(
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     let record = api.catalog.table_record(&scope.warehouse, &ident).await?;
-    api.reports.take(scope.warehouse.place, record.id, &body.0)?;
+    api.reports.take(scope.warehouse.place, record.id, body.text()?)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
