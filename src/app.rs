@@ -99,8 +99,7 @@ impl App {
         let keys = tokio::spawn(async move { authenticator.run(no_sign_in.cancelled()).await });
         let usage = tokio::spawn(async move { quota.run(no_request.cancelled()).await });
         let receipts = tokio::spawn(async move { idempotency.run(no_change.cancelled()).await });
-        // Held to the end: what requests began may go on there.
-        let _threads = server.serve(shutdown, api.settings.shutdown_grace()).await;
+        server.serve(shutdown, api.settings.shutdown_grace()).await;
         api.catalog.finish().await;
         served.cancel();
         keys.await.context("the task that writes when keys were used has failed")?;
