@@ -124,8 +124,7 @@ impl App {
         let (no_drop, no_report) = (served.clone(), served.clone());
         let maintenance = tokio::spawn(async move { maintenance.run(no_drop.cancelled()).await });
         let reports = tokio::spawn(async move { reports.run(no_report.cancelled()).await });
-        // Held to the end: what requests began may go on there.
-        let _threads = server.serve(shutdown, api.settings.shutdown_grace()).await;
+        server.serve(shutdown, api.settings.shutdown_grace()).await;
         api.catalog.finish().await;
         served.cancel();
         keys.await.context("the task that writes when keys were used has failed")?;

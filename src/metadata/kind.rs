@@ -8,7 +8,7 @@ use tidewater_core::view::ViewMetadata;
 use super::Document;
 
 /// What a document says: a table's metadata or a view's.
-pub trait Metadata: Sized + Send + 'static {
+pub trait Metadata: Sized {
     /// Reads its JSON.
     ///
     /// # Errors

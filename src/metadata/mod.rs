@@ -79,7 +79,7 @@ pub enum MetadataError {
 /// What is wrong with a document.
 #[derive(Debug, thiserror::Error)]
 pub enum UnreadableError {
-    /// It is not valid gzip, or larger than is accepted, or reading it was broken off.
+    /// It is not valid gzip, or larger than is accepted.
     #[error(transparent)]
     Gzip(#[from] std::io::Error),
     /// It is not valid metadata.
@@ -256,18 +256,8 @@ async fn read<M: Metadata>(storage: &Storage, location: &str) -> Result<Arc<Docu
     } else {
         stored
     };
-    let metadata = parse(json.clone()).await.map_err(unreadable)?;
+    let metadata = M::parse(&json).map_err(|error| unreadable(error.into()))?;
     Ok(Arc::new(Document::new(location.to_owned(), at, json, metadata)))
-}
-
-/// Reads a document; a large one, which takes milliseconds, beside the threads that serve requests.
-async fn parse<M: Metadata>(json: Bytes) -> Result<M, UnreadableError> {
-    const LARGE_BYTES: usize = 256 * 1024;
-    if json.len() < LARGE_BYTES {
-        return Ok(M::parse(&json)?);
-    }
-    let parsed = tokio::task::spawn_blocking(move || M::parse(&json)).await;
-    Ok(parsed.map_err(std::io::Error::other)??)
 }
 
 #[cfg(test)]
