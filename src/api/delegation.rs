@@ -4,7 +4,7 @@ use axum::http::HeaderMap;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tidewater_core::access::Action;
 use tidewater_core::name::TableIdent;
-use tidewater_core::storage::{Access, Wanted};
+use tidewater_core::storage::{Access, Delegation, Wanted};
 
 use super::Api;
 use super::caller::{Permission, Scope};
@@ -26,7 +26,7 @@ pub(super) async fn of_table<P: Permission>(
     table: &LoadedTable,
 ) -> Result<Vended, ApiError> {
     match &table.locations {
-        Some(locations) => of(api, scope, headers, ident, locations).await,
+        Some(locations) => of(api, scope, headers, ident, (locations, false)).await,
         None => Ok(Vended::default()),
     }
 }
@@ -46,25 +46,44 @@ pub(super) async fn after_change<P: Permission>(
     })
 }
 
-/// What a client is given for these locations of a table. Who may only read gets what can only read.
+/// What a client is given for a table that is only staged.
 ///
 /// # Errors
 /// When credentials are wanted and not to be had.
-pub(super) async fn of<P: Permission>(
+pub(super) async fn of_staged<P: Permission>(
     api: &Api,
     scope: &Scope<P>,
     headers: &HeaderMap,
     ident: &TableIdent,
     locations: &ValidLocations,
 ) -> Result<Vended, ApiError> {
+    of(api, scope, headers, ident, (locations, true)).await
+}
+
+/// What the caller may do with a table's files.
+pub(super) fn access_of<P: Permission>(scope: &Scope<P>) -> Access {
+    if scope.caller.role().allows(Action::Write) { Access::ReadWrite } else { Access::Read }
+}
+
+/// What a client is given for a table's locations. Who may only read gets what can only read.
+async fn of<P: Permission>(
+    api: &Api,
+    scope: &Scope<P>,
+    headers: &HeaderMap,
+    ident: &TableIdent,
+    (locations, is_staged): (&ValidLocations, bool),
+) -> Result<Vended, ApiError> {
     if scope.warehouse.vendor.is_none() {
         return Ok(Vended::default());
     }
-    let access = if scope.caller.role().allows(Action::Write) { Access::ReadWrite } else { Access::Read };
     // A header that is no text names nothing that we know.
     let wanted = Wanted::parse(headers.get(HEADER).map(|value| value.to_str().unwrap_or_default()));
     let path = path_of(&scope.warehouse.name, ident);
-    Ok(api.catalog.vend(&scope.warehouse, &Ask { locations, access, wanted, path: &path }).await?)
+    // A table that does not exist yet is not found by its name when a request for its files comes.
+    let signs_staged = is_staged && scope.warehouse.vendor.delegation(wanted) == Delegation::RemoteSigning;
+    let staged = signs_staged.then(|| api.catalog.staged_pass(&scope.warehouse, ident, locations)).transpose()?;
+    let ask = Ask { locations, access: access_of(scope), wanted, path: &path, staged: staged.as_deref() };
+    Ok(api.catalog.vend(&scope.warehouse, &ask).await?)
 }
 
 /// A table's path below the catalog's address.

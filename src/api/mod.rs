@@ -22,6 +22,7 @@ mod path;
 mod register;
 mod router;
 mod service;
+mod sign;
 mod tables;
 mod transactions;
 mod views;

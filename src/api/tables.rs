@@ -100,7 +100,7 @@ pub(super) async fn create(
             Ok(load_result::loaded(&table, &vended, Snapshots::All))
         }
         CreatedTable::Staged(table, locations) => {
-            let vended = delegation::of(&api, &scope, &parts.headers, &ident, &locations).await?;
+            let vended = delegation::of_staged(&api, &scope, &parts.headers, &ident, &locations).await?;
             Ok(load_result::staged(&table, &vended))
         }
     }

@@ -8,6 +8,7 @@ mod error;
 mod fate;
 mod namespaces;
 mod register;
+mod signing;
 mod tables;
 #[cfg(test)]
 mod tests;

@@ -124,7 +124,7 @@ mod tests {
         for body in [
             String::new(),
             "<Delete></Delete>".to_owned(),
-            format!("{object}"),
+            object.to_owned(),
             format!("<Delete>{object}</Delete>{object}"),
             format!("<Delete>{object}<!-- x --></Delete>"),
             format!("<!DOCTYPE d [<!ENTITY e \"b\">]><Delete>{object}</Delete>"),
