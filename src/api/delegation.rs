@@ -79,10 +79,9 @@ async fn of<P: Permission>(
     // A header that is no text names nothing that we know.
     let wanted = Wanted::parse(headers.get(HEADER).map(|value| value.to_str().unwrap_or_default()));
     let path = path_of(&scope.warehouse.name, ident);
-    // A table that does not exist yet is not found by its name when a request for its files comes.
-    let signs_staged = is_staged && scope.warehouse.vendor.delegation(wanted) == Delegation::RemoteSigning;
-    let staged = signs_staged.then(|| api.catalog.staged_pass(&scope.warehouse, ident, locations)).transpose()?;
-    let ask = Ask { locations, access: access_of(scope), wanted, path: &path, staged: staged.as_deref() };
+    let signs = scope.warehouse.vendor.delegation(wanted) == Delegation::RemoteSigning;
+    let pass = signs.then(|| api.catalog.signing_pass(&scope.warehouse, ident, locations, is_staged)).transpose()?;
+    let ask = Ask { locations, access: access_of(scope), wanted, path: &path, pass: pass.as_deref() };
     Ok(api.catalog.vend(&scope.warehouse, &ask).await?)
 }
 

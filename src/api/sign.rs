@@ -18,12 +18,12 @@ use super::caller::{Read, Scope};
 use super::delegation::access_of;
 use super::error::ApiError;
 use super::path::PathParameters;
-use crate::vending::STAGED;
+use crate::vending::PASS;
 
-/// What stands behind the `?`, for a table that is only staged.
+/// What stands behind the `?` of the path that a client was given.
 #[derive(Deserialize)]
-pub(super) struct Pass {
-    staged: Option<String>,
+pub(super) struct Query {
+    pass: Option<String>,
 }
 
 /// `RemoteSignRequest`. The region is not read: the warehouse's is the only one that the store takes.
@@ -49,7 +49,7 @@ pub(super) async fn sign(
     State(api): State<Arc<Api>>,
     scope: Scope<Read>,
     parts: Parts,
-    Parameters(pass): Parameters<Pass>,
+    Parameters(query): Parameters<Query>,
     body: Body,
 ) -> Result<Response, ApiError> {
     let ident = PathParameters::of(&parts).table()?;
@@ -59,9 +59,9 @@ pub(super) async fn sign(
     }
     let headers: Vec<(String, Vec<String>)> = headers.into_iter().collect();
     let request = S3Request { method: &method, uri: &uri, headers: &headers, body: body.as_deref() };
-    let staged = properties.as_ref().and_then(|properties| properties.get(STAGED)).or(pass.staged.as_ref());
-    let staged = staged.map(String::as_str);
-    let signed = api.catalog.table_sign(&scope.warehouse, &ident, staged, access_of(&scope), &request).await?;
+    let pass = properties.as_ref().and_then(|properties| properties.get(PASS)).or(query.pass.as_ref());
+    let pass = pass.map(String::as_str);
+    let signed = api.catalog.table_sign(&scope.warehouse, &ident, pass, access_of(&scope), &request).await?;
     // Clients read a file in many pieces, and need one signature for all of them; only the very word `private` tells Java.
     let may_be_kept = if signed.may_be_reused { "private" } else { "no-cache" };
     let mut response = Json(RemoteSignResult { uri, headers: signed.headers }).into_response();

@@ -107,7 +107,7 @@ impl Trial<'_> {
         let locations =
             ValidLocations::of_folder(&self.own, &self.warehouse.root).map_err(|error| error.to_string())?;
         let wanted = Wanted::Said { vended_credentials: true, remote_signing: false };
-        let ask = Ask { locations: &locations, access: Access::ReadWrite, wanted, path: "", staged: None };
+        let ask = Ask { locations: &locations, access: Access::ReadWrite, wanted, path: "", pass: None };
         let vended = Vending::new(clock.clone()).vend(vendor, self.storage().id(), &ask).await;
         let vended = vended.map_err(|error| error.to_string())?;
         let Some(credentials) = vended.credentials.first().and_then(|given| vendor.as_credentials(&given.config))

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tidewater_core::storage::s3_request::{Refused, S3Request};
 use tidewater_core::storage::{Delegation, StorageProfile, Wanted, choose};
 
-pub use cache::{Ask, STAGED, Vending};
+pub use cache::{Ask, PASS, Vending};
 pub use tidewater_core::storage::Access;
 pub use valid_location::{LocationRefused, ValidLocations};
 

@@ -11,7 +11,7 @@ import requests
 from support.admin import Admin
 from support.documents import table as create_body
 from support.lake import Lake
-from support.rest import answer
+from support.rest import answer, empty
 from support.signing import Signer
 
 SECRET = b"of the other table"
@@ -233,19 +233,19 @@ def test_a_pass_for_a_staged_table_opens_that_table_only(signing_lake: Lake, uni
     staged = rest.create_table(namespace, {**create_body("new"), "stage-create": True})
     key = key_of(staged["metadata"]["location"], "data/x")
     endpoint = staged["config"]["s3.signer.endpoint"]
-    passed = staged["remote-signing-config"]["properties"]["staged"]
-    assert endpoint == f"v1/lake/namespaces/{namespace.replace('_', '%5F')}/tables/new/sign?staged={passed}"
+    passed = staged["remote-signing-config"]["properties"]["pass"]
+    assert endpoint == f"v1/lake/namespaces/{namespace.replace('_', '%5F')}/tables/new/sign?pass={passed}"
     signer = Signer(signing_lake, namespace, "new")
     assert signer.ask("PUT", signer.url(key)).status_code == 404
-    good(signer.send("PUT", signer.url(key), data=b"x", properties={"staged": passed}))
-    signer.path += f"?staged={passed}"
+    good(signer.send("PUT", signer.url(key), data=b"x", properties={"pass": passed}))
+    signer.path += f"?pass={passed}"
     assert good(signer.send("GET", signer.url(key))).content == b"x"
     signer.refused("PUT", signer.url("lake/other/data/x"))
     for path in (
         signer.path.replace("/new/", "/other/"),
         signer.path[:-4] + ("AAAA" if signer.path[-4:] != "AAAA" else "BBBB"),
-        signer.path.split("?")[0] + "?staged=",
-        signer.path.split("?")[0] + "?staged=%FF",
+        signer.path.split("?")[0] + "?pass=",
+        signer.path.split("?")[0] + "?pass=%FF",
     ):
         signer.path, kept = path, signer.path
         assert signer.ask("PUT", signer.url(key)).status_code in {400, 404}, path
@@ -253,3 +253,23 @@ def test_a_pass_for_a_staged_table_opens_that_table_only(signing_lake: Lake, uni
     reader = Signer(signing_lake, namespace, "new", signing_lake.reader)
     reader.path = signer.path
     reader.refused("PUT", signer.url(key))
+
+
+def test_a_pass_outlives_the_tables_name_and_opens_no_other_table(signing_lake: Lake, unique: str) -> None:
+    rest = signing_lake.rest()
+    namespace = rest.create_namespace(unique)
+    made = rest.create_table(namespace, create_body("t"))
+    key = key_of(made["metadata"]["location"], "data/x")
+    signer, keyed = (Signer(signing_lake, namespace, "t") for _ in range(2))
+    keyed.path += "?" + made["config"]["s3.signer.endpoint"].split("?")[1]
+    good(signer.send("PUT", signer.url(key), data=b"x"))
+    empty(rest.delete(f"/namespaces/{namespace}/tables/t"))
+    # Who drops a table with its files removes them after it is gone.
+    assert signer.ask("GET", signer.url(key)).status_code == 404
+    assert good(keyed.send("GET", signer.url(key))).content == b"x"
+    other = rest.create_table(namespace, create_body("t"))
+    other_key = key_of(other["metadata"]["location"], "data/x")
+    signer.refused("GET", signer.url(key))
+    good(keyed.send("DELETE", signer.url(key)))
+    good(keyed.send("PUT", signer.url(other_key), data=b"y"))
+    keyed.refused("GET", signer.url("lake/other/data/x"))

@@ -21,7 +21,7 @@ const OURS: [&str; 4] = ["authorization", "host", "x-amz-date", "x-amz-security-
 const SIGNED: [&str; 2] = ["content-type", "content-md5"];
 
 /// Amazon's own names that change nothing outside of the object that the request names.
-const HARMLESS: [&str; 12] = [
+const HARMLESS: [&str; 13] = [
     "x-amz-decoded-content-length",
     "x-amz-expected-bucket-owner",
     "x-amz-metadata-directive",
@@ -32,6 +32,8 @@ const HARMLESS: [&str; 12] = [
     "x-amz-server-side-encryption-bucket-key-enabled",
     "x-amz-server-side-encryption-context",
     "x-amz-storage-class",
+    // Java asks so for a checksum behind what it reads.
+    "x-amz-te",
     "x-amz-trailer",
     "x-amz-user-agent",
 ];

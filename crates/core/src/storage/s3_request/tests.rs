@@ -450,10 +450,11 @@ fn what_may_differ_when_it_is_sent_is_not_signed() {
         .with("Authorization", "AWS4-HMAC-SHA256 x")
         .with("x-amz-date", "20000101T000000Z")
         .with("Content-Type", "application/octet-stream")
-        .with("X-Amz-Checksum-Mode", "ENABLED");
+        .with("X-Amz-Checksum-Mode", "ENABLED")
+        .with("x-amz-te", "append-md5");
     let approved = asked.asks("GET", &format!("{T1}/a")).unwrap();
     let signed: Vec<&str> = approved.headers.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(signed, ["content-type", "x-amz-checksum-mode"]);
+    assert_eq!(signed, ["content-type", "x-amz-checksum-mode", "x-amz-te"]);
     assert!(approved.may_be_reused);
 }
 
