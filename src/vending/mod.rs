@@ -4,6 +4,7 @@
 mod cache;
 mod s3;
 mod s3_signing;
+mod s3_trial;
 mod service;
 mod valid_location;
 
@@ -14,6 +15,7 @@ use tidewater_core::storage::s3_request::{Refused, S3Request};
 use tidewater_core::storage::{Delegation, StorageProfile, Wanted, choose};
 
 pub use cache::{Ask, PASS, Vending};
+pub use s3_trial::SigningTrial;
 pub use tidewater_core::storage::Access;
 pub use valid_location::{LocationRefused, ValidLocations};
 
@@ -160,6 +162,23 @@ impl Vendor {
         match self {
             Self::S3(vendor) if vendor.signs() => vendor.sign(locations, access, request, now_ms).await,
             Self::None | Self::S3(_) => Err(VendingError::NoSigning),
+        }
+    }
+
+    /// Tries out on the store itself whether signed requests work, and do no more than they were signed for; nothing where
+    /// none are signed. The object `new` of the trial may be there then.
+    ///
+    /// # Errors
+    /// What does not work, and what can be done about it.
+    pub async fn try_signing(
+        &self,
+        trial: &SigningTrial<'_>,
+        budget: Budget,
+        now_ms: i64,
+    ) -> Option<Result<(), String>> {
+        match self {
+            Self::S3(vendor) if vendor.signs() => Some(vendor.try_signing(trial, budget, now_ms).await),
+            Self::None | Self::S3(_) => None,
         }
     }
 
