@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import requests
 
 from support.admin import Admin
 from support.documents import table as create_body
-from support.lake import Lake
+from support.lake import Lake, make_lake
 from support.rest import answer, empty
+from support.s3 import ACCESS_KEY, ROLE, SECRET_KEY
 from support.signing import Signer
 
 SECRET = b"of the other table"
@@ -273,3 +275,45 @@ def test_a_pass_outlives_the_tables_name_and_opens_no_other_table(signing_lake: 
     good(keyed.send("DELETE", signer.url(key)))
     good(keyed.send("PUT", signer.url(other_key), data=b"y"))
     keyed.refused("GET", signer.url("lake/other/data/x"))
+
+
+def test_a_warehouse_with_a_role_signs_for_those_that_ask_for_it_alone(
+    signing_lake: Lake, unique: str, tmp_path: Path
+) -> None:
+    bucket = unique.replace("_", "-")[:60]
+    lake = make_lake(signing_lake.server, signing_lake.s3, bucket, tmp_path, "remote-signing = true")
+    rest = lake.rest()
+    namespace = rest.create_namespace(unique)
+    made = rest.create_table(namespace, create_body("t"))
+    assert "s3.session-token" in made["config"] and "s3.signer" not in made["config"]
+    rest.session.headers["X-Iceberg-Access-Delegation"] = "remote-signing"
+    loaded = rest.load(namespace, "t")
+    assert "s3.session-token" not in loaded["config"] and "storage-credentials" not in loaded
+    assert loaded["config"]["s3.remote-signing-enabled"] == "true"
+    signer = Signer(lake, namespace, "t")
+    key = key_of(made["metadata"]["location"], "data/x")
+    good(signer.send("PUT", signer.url(key), data=b"x"))
+
+
+def test_a_temporary_key_of_the_catalogs_own_signs_with_its_token(
+    signing_lake: Lake, unique: str, tmp_path: Path
+) -> None:
+    bucket = unique.replace("_", "-")[:60]
+    s3 = signing_lake.s3
+    s3.make_bucket(bucket)
+    session = s3.client("sts").assume_role(RoleArn=ROLE, RoleSessionName="catalog")["Credentials"]
+    profile = s3.profile(tmp_path, role=None)
+    text = profile.read_text().replace(f'"{ACCESS_KEY}"', f'"{session["AccessKeyId"]}"')
+    text = text.replace(f'"{SECRET_KEY}"', f'"{session["SecretAccessKey"]}"')
+    profile.write_text(f'{text}session-token = "{session["SessionToken"]}"\n')
+    admin = Admin(signing_lake.server)
+    organisation = admin.organisation("enterprise", warehouse=None)
+    arguments = ("lake", "--org", organisation, "--root", f"s3://{bucket}/lake", "--storage", str(profile))
+    signing_lake.server.command("warehouse", "create", *arguments)
+    lake = Lake(signing_lake.server, s3, organisation, bucket, *(admin.key(organisation, role) for role in ("writer", "reader")))
+    namespace = lake.rest().create_namespace(unique)
+    key = key_of(lake.rest().create_table(namespace, create_body("t"))["metadata"]["location"], "data/x")
+    signer = Signer(lake, namespace, "t")
+    good(signer.send("PUT", signer.url(key), data=b"x"))
+    assert good(signer.send("GET", signer.url(key))).content == b"x"
+    assert answer(signer.ask("GET", signer.url(key)))["headers"]["x-amz-security-token"] == [session["SessionToken"]]
