@@ -5,6 +5,7 @@ use tidewater_core::location::{Location, LocationError};
 use uuid::Uuid;
 
 use crate::sealing::{KeyFileError, KeySource, SealError};
+use crate::secret::Secret;
 use crate::storage::{Budget, OpenError, Setup, Storage, StorageCredentials};
 use crate::store::{Place, Warehouse};
 use crate::vending::Vendor;
@@ -99,6 +100,22 @@ impl StorageAccess {
         Ok(Some(keys.seal(text.expose(), &owner(place))?))
     }
 
+    /// Seals what a client is to bring back to the same warehouse.
+    ///
+    /// # Errors
+    /// `Keys`; `Sealed`.
+    pub fn seal_pass(&self, place: Place, pass: &[u8]) -> Result<Vec<u8>, WarehouseError> {
+        Ok(self.keys.read_or_make()?.seal(pass, &pass_owner(place))?)
+    }
+
+    /// Opens it.
+    ///
+    /// # Errors
+    /// `Keys`; `Sealed`.
+    pub fn open_pass(&self, place: Place, sealed: &[u8]) -> Result<Secret<Vec<u8>>, WarehouseError> {
+        Ok(self.keys.read()?.open(sealed, &pass_owner(place))?)
+    }
+
     fn unseal(&self, place: Place, sealed: &[u8]) -> Result<StorageCredentials, WarehouseError> {
         let text = self.keys.read()?.open(sealed, &owner(place))?;
         serde_json::from_slice(text.expose()).map_err(|_| WarehouseError::Unknown)
@@ -111,6 +128,11 @@ fn owner(place: Place) -> [u8; 32] {
     owner[..16].copy_from_slice(place.organisation.0.as_bytes());
     owner[16..].copy_from_slice(place.warehouse.0.as_bytes());
     owner
+}
+
+/// What a client brings is never taken for credentials, nor they for it.
+fn pass_owner(place: Place) -> Vec<u8> {
+    [b"pass".as_slice(), &owner(place)].concat()
 }
 
 /// Stands for a warehouse's storage as it is set up: another set-up is another storage, of which nothing is remembered.

@@ -16,7 +16,7 @@ use super::error::ApiError;
 use super::idempotency::{self, Once};
 use super::path::PathParameters;
 use crate::auth::Caller;
-use crate::tenancy::quota::{Budget, QuotaError};
+use crate::tenancy::quota::{Budget, Quota, QuotaError};
 use crate::warehouse::OpenWarehouse;
 
 /// Lets a request through that is signed in and within its organisation's limits, and says in the answer what is left.
@@ -45,6 +45,20 @@ pub(super) async fn authenticate(State(api): State<Arc<Api>>, mut request: Reque
         say_what_is_left(response.headers_mut(), &budget);
     }
     response
+}
+
+/// Lets a request through that is signed in, and counts it against no limit: it stands for one of the storage's.
+pub(super) async fn authenticate_uncounted(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
+    let authorization = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
+    let caller = match api.authenticator.authenticate(authorization).await {
+        Ok(caller) => caller,
+        Err(error) => return ApiError::from(error).into_response(),
+    };
+    if let Err(error) = Quota::admit(&caller) {
+        return ApiError::from(error).into_response();
+    }
+    request.extensions_mut().insert(caller);
+    next.run(request).await
 }
 
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");

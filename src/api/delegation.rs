@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tidewater_core::access::Action;
 use tidewater_core::name::TableIdent;
-use tidewater_core::storage::{Access, Wanted};
+use tidewater_core::storage::{Access, Delegation, Wanted};
 
 use super::Api;
 use super::caller::{Permission, Scope};
@@ -43,7 +43,7 @@ pub(super) async fn of_table<P: Permission>(
     table: &LoadedTable,
 ) -> Result<Vended, ApiError> {
     match &table.locations {
-        Some(locations) => of(api, scope, delegated, ident, locations).await,
+        Some(locations) => of(api, scope, delegated, ident, (locations, false)).await,
         None => Ok(Vended::default()),
     }
 }
@@ -63,23 +63,41 @@ pub(super) async fn after_change<P: Permission>(
     })
 }
 
-/// What a client is given for these locations of a table. Who may only read gets what can only read.
+/// What a client is given for a table that is only staged.
 ///
 /// # Errors
 /// When credentials are wanted and not to be had.
-pub(super) async fn of<P: Permission>(
+pub(super) async fn of_staged<P: Permission>(
     api: &Api,
     scope: &Scope<P>,
     delegated: Delegated,
     ident: &TableIdent,
     locations: &ValidLocations,
 ) -> Result<Vended, ApiError> {
+    of(api, scope, delegated, ident, (locations, true)).await
+}
+
+/// What the caller may do with a table's files.
+pub(super) fn access_of<P: Permission>(scope: &Scope<P>) -> Access {
+    if scope.caller.role().allows(Action::Write) { Access::ReadWrite } else { Access::Read }
+}
+
+/// What a client is given for a table's locations. Who may only read gets what can only read.
+async fn of<P: Permission>(
+    api: &Api,
+    scope: &Scope<P>,
+    delegated: Delegated,
+    ident: &TableIdent,
+    (locations, is_staged): (&ValidLocations, bool),
+) -> Result<Vended, ApiError> {
     if scope.warehouse.vendor.is_none() {
         return Ok(Vended::default());
     }
-    let access = if scope.caller.role().allows(Action::Write) { Access::ReadWrite } else { Access::Read };
     let path = path_of(&scope.warehouse.name, ident);
-    Ok(api.catalog.vend(&scope.warehouse, &Ask { locations, access, wanted: delegated.0, path: &path }).await?)
+    let signs = scope.warehouse.vendor.delegation(delegated.0) == Delegation::RemoteSigning;
+    let pass = signs.then(|| api.catalog.signing_pass(&scope.warehouse, ident, locations, is_staged)).transpose()?;
+    let ask = Ask { locations, access: access_of(scope), wanted: delegated.0, path: &path, pass: pass.as_deref() };
+    Ok(api.catalog.vend(&scope.warehouse, &ask).await?)
 }
 
 /// A table's path below the catalog's address.

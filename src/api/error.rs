@@ -7,6 +7,7 @@ use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use tidewater_core::storage::s3_request::Refused;
 
 use crate::auth::AuthError;
 use crate::catalog::CatalogError;
@@ -162,7 +163,7 @@ impl From<CatalogError> for ApiError {
             | CatalogError::RestoreTaken { .. } => (StatusCode::CONFLICT, "AlreadyExistsException"),
             CatalogError::NamespaceNotEmpty(_) => (StatusCode::CONFLICT, "NamespaceNotEmptyException"),
             CatalogError::NotRestorable(_) => (StatusCode::CONFLICT, "NotRestorableException"),
-            CatalogError::TableLimit(_) => (StatusCode::FORBIDDEN, "ForbiddenException"),
+            CatalogError::TableLimit(_) | CatalogError::Forbidden(_) => (StatusCode::FORBIDDEN, "ForbiddenException"),
             CatalogError::PropertyConflict(_) => (StatusCode::UNPROCESSABLE_ENTITY, "UnprocessableEntityException"),
             CatalogError::BadRequest(_) | CatalogError::LocationTaken(_) | CatalogError::LocationHeld(_) => {
                 (StatusCode::BAD_REQUEST, "BadRequestException")
@@ -203,6 +204,10 @@ impl From<VendingError> for ApiError {
             VendingError::Refused { .. } => Self::storage_refuses(&error),
             VendingError::Unavailable { .. } => Self::storage_unavailable(&error),
             VendingError::Policy(error) => Self::bad_request(error.to_string()),
+            VendingError::NotSigned(Refused::Forbidden(_)) => Self::forbidden(error.to_string()),
+            VendingError::NotSigned(Refused::Malformed(_)) | VendingError::NoSigning => {
+                Self::bad_request(error.to_string())
+            }
         }
     }
 }

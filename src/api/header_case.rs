@@ -1,14 +1,14 @@
-//! `ETag`, spelled so on the wire.
+//! `ETag` and `Cache-Control`, spelled so on the wire.
 //!
-//! Names of headers have no case, but the Java client looks for `ETag` letter by letter and, where it is spelled otherwise,
-//! never asks again with `If-None-Match`. hyper writes names in lower case; it spells them differently only in an answer
+//! Names of headers have no case, but the Java client looks for these letter by letter: where they are spelled otherwise, it
+//! never asks again with `If-None-Match`, and never uses a signature twice. hyper writes names in lower case; it spells them differently only in an answer
 //! that carries how a request spelled them, a type of its own that nobody else can make. So one request that spells it as
 //! we want is read in memory at start, and what hyper made of it is kept.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::http::header::ETAG;
+use axum::http::header::{CACHE_CONTROL, ETAG};
 use axum::http::{Extensions, Request};
 use axum::response::Response;
 use hyper::body::Incoming;
@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use tokio::io::AsyncWriteExt;
 
 /// With no other name in it, so that little is kept. HTTP/1.0 ends the connection after it.
-const SPELLED: &[u8] = b"GET / HTTP/1.0\r\nETag: x\r\n\r\n";
+const SPELLED: &[u8] = b"GET / HTTP/1.0\r\nETag: x\r\nCache-Control: x\r\n\r\n";
 
 /// How names of headers are spelled.
 #[derive(Clone)]
@@ -44,9 +44,9 @@ impl HeaderCase {
         Ok(Self(learned))
     }
 
-    /// Has an answer spell it so, if it has an entity tag.
+    /// Has an answer spell them so, if it has one of them.
     pub(super) fn apply(&self, response: &mut Response) {
-        if response.headers().contains_key(ETAG) {
+        if [ETAG, CACHE_CONTROL].iter().any(|name| response.headers().contains_key(name)) {
             response.extensions_mut().extend(self.0.clone());
         }
     }

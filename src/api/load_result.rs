@@ -49,14 +49,19 @@ pub(super) fn credentials(vended: &Vended) -> Response {
 
 /// What follows a document: the same settings for older clients, which read `config`, and newer ones.
 fn after(vended: &Vended) -> Cow<'static, str> {
-    match (vended.config.is_empty(), vended.credentials.is_empty()) {
-        (true, _) => NO_CONFIG.into(),
-        (false, true) => format!(",\"config\":{}}}", json!(vended.config)).into(),
-        (false, false) => {
-            format!(",\"config\":{},\"storage-credentials\":{}}}", json!(vended.config), json!(vended.credentials))
-                .into()
-        }
+    if vended.config.is_empty() {
+        return NO_CONFIG.into();
     }
+    let mut after = format!(",\"config\":{}", json!(vended.config));
+    if !vended.credentials.is_empty() {
+        after.extend([",\"storage-credentials\":", &json!(vended.credentials).to_string()]);
+    }
+    if !vended.signing_properties.is_empty() {
+        let config = json!({ "properties": vended.signing_properties });
+        after.extend([",\"remote-signing-config\":", &config.to_string()]);
+    }
+    after.push('}');
+    after.into()
 }
 
 /// `LoadTableResult` of a table that does not exist yet: it has no `metadata-location`.

@@ -23,6 +23,7 @@ mod path;
 mod register;
 mod router;
 mod service;
+mod sign;
 mod tables;
 mod transactions;
 mod views;

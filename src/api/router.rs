@@ -8,11 +8,11 @@ use axum::routing::{get, post};
 
 use super::{
     Api, caller, commit, config, error, functions, health, management, metrics, namespaces, oauth, openapi, register,
-    tables, transactions, views,
+    sign, tables, transactions, views,
 };
 
 /// What the catalog can do, as `GET /v1/config` tells clients: they compare these texts exactly.
-pub(super) const ENDPOINTS: [&str; 29] = [
+pub(super) const ENDPOINTS: [&str; 30] = [
     "GET /v1/{prefix}/namespaces",
     "POST /v1/{prefix}/namespaces",
     "GET /v1/{prefix}/namespaces/{namespace}",
@@ -29,6 +29,7 @@ pub(super) const ENDPOINTS: [&str; 29] = [
     "POST /v1/{prefix}/transactions/commit",
     "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/metrics",
     "GET /v1/{prefix}/namespaces/{namespace}/tables/{table}/credentials",
+    "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/sign",
     "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/unregister",
     "POST /v1/{prefix}/namespaces/{namespace}/register",
     "GET /v1/{prefix}/namespaces/{namespace}/functions",
@@ -47,8 +48,10 @@ pub(super) const ENDPOINTS: [&str; 29] = [
 /// All routes. Paths without a prefix are about the organisation's default warehouse.
 pub(super) fn router(api: &Arc<Api>) -> Router {
     let mut guarded = Router::new().route("/v1/config", get(config::get));
+    let mut uncounted = Router::new();
     for base in ["/v1", "/v1/{prefix}"] {
         let at = |path: &str| format!("{base}{path}");
+        uncounted = uncounted.route(&at("/namespaces/{namespace}/tables/{table}/sign"), post(sign::sign));
         guarded = guarded
             .route(&at("/namespaces"), get(namespaces::list).post(namespaces::create))
             .route(
@@ -84,6 +87,7 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
         .route("/management/v1/warehouses/{warehouse}/metrics", get(metrics::list));
     guarded
         .route_layer(from_fn_with_state(Arc::clone(api), caller::authenticate))
+        .merge(uncounted.route_layer(from_fn_with_state(Arc::clone(api), caller::authenticate_uncounted)))
         .route("/v1/oauth/tokens", post(oauth::token))
         .route("/health", get(health::health))
         .route("/openapi.json", get(openapi::get))

@@ -129,7 +129,7 @@ pub(super) async fn create(
             Ok(load_result::created(&table, &vended))
         }
         CreatedTable::Staged(table, locations) => {
-            let vended = delegation::of(&api, &scope, delegated, &ident, &locations).await?;
+            let vended = delegation::of_staged(&api, &scope, delegated, &ident, &locations).await?;
             Ok(load_result::staged(&table, &vended))
         }
     }

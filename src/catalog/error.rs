@@ -104,6 +104,9 @@ pub enum CatalogError {
     /// What the request asks for breaks a rule of views.
     #[error("{0}")]
     IllegalArgument(String),
+    /// The table's state does not allow it to anybody.
+    #[error("{0}")]
+    Forbidden(String),
     /// A requirement does not hold, or somebody else's commit was faster.
     #[error("{0}")]
     CommitFailed(String),

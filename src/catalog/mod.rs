@@ -9,6 +9,7 @@ mod error;
 mod fate;
 mod namespaces;
 mod register;
+mod signing;
 mod tables;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use tidewater_core::storage::{Access, Wanted};
 use super::OpenWarehouse;
 use crate::clock::{Clock, fresh_uuid};
 use crate::storage::{Budget, OpenError, Setup, Storage, StorageCredentials, StorageError};
-use crate::vending::{Ask, ValidLocations, Vending};
+use crate::vending::{Ask, SigningTrial, ValidLocations, Vending};
 
 /// One thing that was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +49,9 @@ pub async fn warehouse_check(warehouse: &OpenWarehouse, clock: &Clock, mut tell:
         note("read it", trial.read().await);
         note("list its folder", trial.list().await);
         note("vend credentials", trial.vend(clock).await);
+        if let Some(outcome) = trial.sign(clock).await {
+            note("sign requests", outcome);
+        }
         note("remove it", trial.remove().await);
     }
     all_well
@@ -107,7 +110,7 @@ impl Trial<'_> {
         let locations =
             ValidLocations::of_folder(&self.own, &self.warehouse.root).map_err(|error| error.to_string())?;
         let wanted = Wanted::Said { vended_credentials: true, remote_signing: false };
-        let ask = Ask { locations: &locations, access: Access::ReadWrite, wanted, path: "" };
+        let ask = Ask { locations: &locations, access: Access::ReadWrite, wanted, path: "", pass: None };
         let vended = Vending::new(clock.clone()).vend(vendor, self.storage().id(), &ask).await;
         let vended = vended.map_err(|error| error.to_string())?;
         let Some(credentials) = vended.credentials.first().and_then(|given| vendor.as_credentials(&given.config))
@@ -129,6 +132,18 @@ impl Trial<'_> {
                     .to_owned())
             }
         }
+    }
+
+    /// Nothing where no requests are signed.
+    async fn sign(&self, clock: &Clock) -> Option<Result<String, String>> {
+        let there = object(&self.own).ok()?;
+        let new = self.own.join("signed").ok()?;
+        let other = object(&self.sibling).ok()?;
+        let locations = ValidLocations::of_folder(&self.own, &self.warehouse.root).ok()?;
+        let trial = SigningTrial { locations: &locations, there: &there, new: &new, other: &other };
+        let outcome = self.warehouse.vendor.try_signing(&trial, Budget::default(), clock.now_ms()).await?;
+        let removed = self.storage().remove(&new).await.map_err(|error| advice(&error));
+        Some(outcome.and(removed).map(|()| "they reach their table, and no write can be made a copy".to_owned()))
     }
 
     /// The storage as a client with these credentials sees it.

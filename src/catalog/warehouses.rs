@@ -38,6 +38,10 @@ impl Warehouses {
         Self { access, listed: Cache::new(ORGANISATIONS) }
     }
 
+    pub(super) const fn access(&self) -> &StorageAccess {
+        &self.access
+    }
+
     async fn list(
         &self,
         store: &dyn Store,

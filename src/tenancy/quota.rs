@@ -87,13 +87,8 @@ impl Quota {
     /// # Errors
     /// See [`QuotaError`]. Nothing is taken then.
     pub async fn charge(&self, caller: &Caller, now_ms: i64) -> Result<Budget, QuotaError> {
+        Self::admit(caller)?;
         let tier = caller.tier();
-        if !tier.catalog {
-            return Err(QuotaError::TierExcludes {
-                organisation: caller.organisation_name().to_owned(),
-                tier: caller.tier_name().to_owned(),
-            });
-        }
         let (day, reset_s) = (day_number(now_ms), seconds_left_of_day(now_ms));
         let meter = self.meter(caller.organisation());
         let Some(limit) = tier.requests_per_day else {
@@ -111,6 +106,20 @@ impl Quota {
             },
         };
         Ok(Budget { limit: Some(limit), remaining, reset_s })
+    }
+
+    /// Lets a request pass that is not counted, if the caller's tier includes the catalog.
+    ///
+    /// # Errors
+    /// `TierExcludes`.
+    pub fn admit(caller: &Caller) -> Result<(), QuotaError> {
+        if caller.tier().catalog {
+            return Ok(());
+        }
+        Err(QuotaError::TierExcludes {
+            organisation: caller.organisation_name().to_owned(),
+            tier: caller.tier_name().to_owned(),
+        })
     }
 
     /// Leases a slice and spends one of it. Gives what is left of the day.

@@ -13,6 +13,10 @@ use crate::clock::Clock;
 /// How many credentials are remembered, of all warehouses.
 const REMEMBERED: usize = 10_000;
 
+/// Under which name a client brings its pass: as a parameter of the path that it was given, and as a property of the request
+/// (REST specification, `RemoteSigningConfig`), whichever it knows.
+pub const PASS: &str = "pass";
+
 /// What credentials are for. Two callers get the same ones only where all of it is the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Scope {
@@ -33,6 +37,8 @@ pub struct Ask<'a> {
     pub wanted: Wanted,
     /// The table's path in the API, without a `/` before it: `v1/lake/namespaces/ns/tables/t`.
     pub path: &'a str,
+    /// What a client is to bring along when it wants requests signed.
+    pub pass: Option<&'a str>,
 }
 
 /// Gives clients what they need to reach a table's files.
@@ -57,7 +63,14 @@ impl Vending {
         let mut config: BTreeMap<String, String> =
             vendor.settings().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         match vendor.delegation(ask.wanted) {
-            Delegation::None | Delegation::RemoteSigning => Ok(Vended { config, credentials: Vec::new() }),
+            Delegation::None => Ok(Vended { config, ..Vended::default() }),
+            Delegation::RemoteSigning => {
+                let query = ask.pass.map(|pass| format!("?{PASS}={pass}")).unwrap_or_default();
+                let settings = vendor.signing_settings(&format!("{}/sign{query}", ask.path));
+                config.extend(settings.into_iter().map(|(name, value)| (name.to_owned(), value)));
+                let pass = ask.pass.map(|pass| (PASS.to_owned(), pass.to_owned()));
+                Ok(Vended { config, signing_properties: pass.into_iter().collect(), ..Vended::default() })
+            }
             Delegation::VendedCredentials => {
                 let issued = self.issued(vendor, storage, ask).await?;
                 config.extend(issued.settings.clone());
@@ -69,7 +82,7 @@ impl Vending {
                     config: config.clone(),
                 };
                 let credentials = ask.locations.as_slice().iter().map(prefixed).collect();
-                Ok(Vended { config, credentials })
+                Ok(Vended { config, credentials, ..Vended::default() })
             }
         }
     }

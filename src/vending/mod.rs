@@ -3,15 +3,19 @@
 
 mod cache;
 mod s3;
+mod s3_signing;
+mod s3_trial;
 mod service;
 mod valid_location;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tidewater_core::storage::s3_request::{Refused, S3Request};
 use tidewater_core::storage::{Delegation, StorageProfile, Wanted, choose};
 
-pub use cache::{Ask, Vending};
+pub use cache::{Ask, PASS, Vending};
+pub use s3_trial::SigningTrial;
 pub use tidewater_core::storage::Access;
 pub use valid_location::{LocationRefused, ValidLocations};
 
@@ -38,6 +42,17 @@ pub struct Vended {
     pub config: BTreeMap<String, String>,
     /// `storage-credentials`: for each location, as a prefix, what to use below it.
     pub credentials: Vec<Prefixed>,
+    /// What a client is to say with every request that it wants signed (`remote-signing-config`, `properties`).
+    pub signing_properties: BTreeMap<String, String>,
+}
+
+/// A request with the catalog's signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// The headers to send: the client's own, and those that make the signature.
+    pub headers: BTreeMap<String, Vec<String>>,
+    /// Whether the same client may use it again for the same method and URL.
+    pub may_be_reused: bool,
 }
 
 /// Settings for what begins with a prefix (REST specification, `StorageCredential`).
@@ -68,6 +83,12 @@ pub enum VendingError {
         /// What happened.
         message: String,
     },
+    /// The request is not signed.
+    #[error(transparent)]
+    NotSigned(#[from] Refused),
+    /// The warehouse's storage is not one that requests are signed for, or it is set up otherwise.
+    #[error("requests to the storage of this warehouse are not signed: use credentials, vended or your own")]
+    NoSigning,
     /// The table's locations are too many or too long for the cloud.
     #[error(transparent)]
     Policy(#[from] tidewater_core::storage::s3_policy::PolicyError),
@@ -124,7 +145,48 @@ impl Vendor {
     /// How a client that wants this is to reach the files.
     #[must_use]
     pub fn delegation(&self, wanted: Wanted) -> Delegation {
-        choose(wanted, self.has_credentials(), false)
+        choose(wanted, self.has_credentials(), self.signs())
+    }
+
+    /// Signs a client's request to the storage, if it is about the files in these locations and within `access`.
+    ///
+    /// # Errors
+    /// `NoSigning`, `NotSigned`; `Unavailable` when the catalog's own credentials are not to be had.
+    pub async fn sign(
+        &self,
+        locations: &ValidLocations,
+        access: Access,
+        request: &S3Request<'_>,
+        now_ms: i64,
+    ) -> Result<Signed, VendingError> {
+        match self {
+            Self::S3(vendor) if vendor.signs() => vendor.sign(locations, access, request, now_ms).await,
+            Self::None | Self::S3(_) => Err(VendingError::NoSigning),
+        }
+    }
+
+    /// Tries out on the store itself whether signed requests work, and do no more than they were signed for; nothing where
+    /// none are signed. The object `new` of the trial may be there then.
+    ///
+    /// # Errors
+    /// What does not work, and what can be done about it.
+    pub async fn try_signing(
+        &self,
+        trial: &SigningTrial<'_>,
+        budget: Budget,
+        now_ms: i64,
+    ) -> Option<Result<(), String>> {
+        match self {
+            Self::S3(vendor) if vendor.signs() => Some(vendor.try_signing(trial, budget, now_ms).await),
+            Self::None | Self::S3(_) => None,
+        }
+    }
+
+    fn signs(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::S3(vendor) => vendor.signs(),
+        }
     }
 
     fn has_credentials(&self) -> bool {
@@ -147,6 +209,14 @@ impl Vendor {
         match self {
             Self::None => None,
             Self::S3(_) => Some("client.refresh-credentials-endpoint"),
+        }
+    }
+
+    /// What tells a client to have its requests signed at `endpoint`, a path below the catalog's address.
+    fn signing_settings(&self, endpoint: &str) -> Settings {
+        match self {
+            Self::None => Settings::new(),
+            Self::S3(_) => s3_signing::settings(endpoint),
         }
     }
 

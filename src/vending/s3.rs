@@ -26,9 +26,9 @@ const MAX_SESSION_NAME: usize = 64;
 /// Gives sessions of a warehouse's role.
 #[derive(Debug)]
 pub struct S3Vendor {
-    profile: S3Profile,
+    pub(super) profile: S3Profile,
     /// What the catalog itself signs in with.
-    own: AwsCredentialProvider,
+    pub(super) own: AwsCredentialProvider,
     sts: Service,
     sts_endpoint: String,
 }
@@ -47,6 +47,10 @@ impl S3Vendor {
 
     pub(super) const fn has_credentials(&self) -> bool {
         self.profile.role_arn.is_some()
+    }
+
+    pub(super) fn signs(&self) -> bool {
+        self.profile.signs()
     }
 
     pub(super) const fn profile(&self) -> &S3Profile {

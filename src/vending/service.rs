@@ -69,7 +69,11 @@ impl Service {
         }
     }
 
-    async fn send(&self, request: HttpRequest) -> Result<(StatusCode, Bytes), VendingError> {
+    /// The answer to a request, whatever it is, and its body.
+    ///
+    /// # Errors
+    /// `Unavailable` when there was none.
+    pub(super) async fn send(&self, request: HttpRequest) -> Result<(StatusCode, Bytes), VendingError> {
         let failed = |error: &dyn std::error::Error| self.unavailable(chain(error));
         let response = self.client.execute(request).await.map_err(|error| failed(&error))?;
         let (parts, body) = response.into_parts();

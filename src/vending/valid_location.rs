@@ -61,6 +61,14 @@ impl ValidLocations {
         Ok(Self(vec![inside(folder.as_str(), root)?]))
     }
 
+    /// The proof for locations that were checked before, and kept as text: they are checked again.
+    ///
+    /// # Errors
+    /// As [`ValidLocations::of`].
+    pub fn again(locations: &[String], root: &Location) -> Result<Self, LocationRefused> {
+        locations.iter().map(|text| inside(text, root)).collect::<Result<_, _>>().map(Self)
+    }
+
     fn check(own: &str, properties: &Properties, paths: &[&str], root: &Location) -> Result<Self, LocationRefused> {
         let mut locations = vec![inside(own, root)?];
         for key in paths {

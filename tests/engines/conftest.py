@@ -131,6 +131,14 @@ def lake(make_server: Callable[..., Server], s3: S3Server, tmp_path_factory: pyt
 
 
 @pytest.fixture(scope="session")
+def signing_lake(make_server: Callable[..., Server], s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """A warehouse on S3 that has no role to vend: requests are signed one by one."""
+    server = make_server("signing_lake")
+    server.start()
+    return make_lake(server, s3, "signed", tmp_path_factory.mktemp("signing_profile"), role=None)
+
+
+@pytest.fixture(scope="session")
 def server(make_server: Callable[..., Server]) -> Server:
     """The server of the session: a quickstart with its sample table."""
     server = make_server("quickstart")

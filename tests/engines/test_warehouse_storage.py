@@ -40,6 +40,15 @@ def objects(s3: S3Server, prefix: str) -> list[str]:
     return [found["Key"] for found in s3.client().list_objects_v2(Bucket="storage", Prefix=prefix).get("Contents", [])]
 
 
+def test_signing_is_tried_out_where_there_is_no_role(
+    server: Server, organisation: str, s3: S3Server, tmp_path: Path, unique: str
+) -> None:
+    code, said = create(server, organisation, unique, s3.profile(tmp_path, role=None), "--dry-run")
+    assert (code, said.count("  ok  ")) == (0, 7), said
+    assert "there are none to vend" in said and "no write can be made a copy" in said
+    assert objects(s3, unique) == [], "nothing of the trial stays"
+
+
 def test_a_dry_run_says_what_works_and_makes_nothing(
     server: Server, organisation: str, s3: S3Server, tmp_path: Path, unique: str
 ) -> None:

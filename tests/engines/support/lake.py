@@ -31,7 +31,8 @@ class Lake:
 
     def catalog(self, key: Key | None = None, **properties: str) -> RestCatalog:
         """PyIceberg, signed in with that key, or as a writer."""
-        return RestCatalog("lake", uri=self.server.uri, token=(key or self.writer).text, **properties)
+        own = {"uri": self.server.uri, "token": (key or self.writer).text}
+        return RestCatalog("lake", **{**own, **properties})
 
     def credentials(self, namespace: str, table: str, key: Key | None = None) -> dict[str, str]:
         """What is vended for a table, as an AWS client takes it."""

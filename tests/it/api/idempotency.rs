@@ -156,7 +156,9 @@ async fn every_change_is_made_once_and_answered_the_same_again() {
         }
     }
     // What changes nothing that lasts takes no key.
-    tried.insert("POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/metrics".to_owned());
+    for path in ["metrics", "sign"] {
+        tried.insert(format!("POST /v1/{{prefix}}/namespaces/{{namespace}}/tables/{{table}}/{path}"));
+    }
     let config = catalog.get(key, "/v1/config").await.ok(200);
     let advertised =
         config["endpoints"].as_array().unwrap().iter().map(|endpoint| endpoint.as_str().unwrap().to_owned());

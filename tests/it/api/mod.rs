@@ -16,6 +16,7 @@ mod oauth;
 mod openapi;
 mod register;
 mod roles;
+mod sign;
 mod tables;
 mod transactions;
 mod views;

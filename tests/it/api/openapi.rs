@@ -34,7 +34,7 @@ const SPECIFICATION: [(&str, Option<&str>); 35] = [
     ("HEAD /v1/{prefix}/namespaces/{namespace}/tables/{table}", None),
     ("POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/unregister", None),
     ("GET /v1/{prefix}/namespaces/{namespace}/tables/{table}/credentials", None),
-    ("POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/sign", Some("files on local disk need no signature")),
+    ("POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/sign", None),
     ("POST /v1/{prefix}/tables/rename", None),
     ("POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/metrics", None),
     ("POST /v1/{prefix}/transactions/commit", None),

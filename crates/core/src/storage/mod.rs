@@ -5,6 +5,7 @@ mod delegation;
 mod overlap;
 mod profile;
 pub mod s3_policy;
+pub mod s3_request;
 
 pub use access::Access;
 pub use delegation::{Delegation, Wanted, choose};

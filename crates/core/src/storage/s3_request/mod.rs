@@ -1,0 +1,187 @@
+//! Whether a client's request to S3 may be signed for one table: what engines do with the table's own files, and nothing else.
+//!
+//! A signature is as good as the catalog's own key for that one request. So everything is refused that is not known, and all
+//! that could be read in two ways: a store must not understand a request otherwise than it was understood here.
+
+mod address;
+mod delete_body;
+mod encoding;
+mod headers;
+mod operation;
+#[cfg(test)]
+mod tests;
+
+use address::Address;
+use encoding::{check_name, decode};
+use headers::Headers;
+use operation::Operation;
+
+use super::{Access, S3Profile};
+use crate::location::Location;
+
+/// A request that a client wants to have signed (REST specification, `RemoteSignRequest`).
+#[derive(Debug, Clone, Copy)]
+pub struct S3Request<'a> {
+    /// `GET`, `PUT`, ...
+    pub method: &'a str,
+    /// The whole URL.
+    pub uri: &'a str,
+    /// Names, in any case, with their values.
+    pub headers: &'a [(String, Vec<String>)],
+    /// The body, where it says what the request is about: for `DeleteObjects`.
+    pub body: Option<&'a str>,
+}
+
+/// A request that may be signed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Approved {
+    /// The headers that are to be signed, by name in lower case, beside those that a signature brings itself. Some may be
+    /// new to the client, which has to send them.
+    pub headers: Vec<(String, String)>,
+    /// What is signed of the body.
+    pub payload: Payload,
+    /// Whether the same client may use the signature again for the same method and URL while it is good.
+    pub may_be_reused: bool,
+}
+
+/// What a signature says of a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payload {
+    /// Nothing.
+    Unsigned,
+    /// Nothing, and that checksums follow it.
+    UnsignedTrailer,
+    /// That it has this SHA-256 digest, in lower-case hexadecimal.
+    Sha256(String),
+    /// That it is exactly the body of the request for a signature.
+    TheBody,
+}
+
+/// Why a request is not signed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// It cannot be read, or could be read in two ways.
+    #[error("The request cannot be signed: {0}")]
+    Malformed(String),
+    /// It is none of the table's, or more than the caller may do.
+    #[error("The request is not signed: {0}")]
+    Forbidden(String),
+}
+
+impl Refused {
+    fn malformed(what: &str, why: &str) -> Self {
+        Self::Malformed(format!("{what} is not as it must be: {why}"))
+    }
+
+    fn forbidden(why: impl Into<String>) -> Self {
+        Self::Forbidden(why.into())
+    }
+}
+
+/// Decides whether a caller with `access` to the table whose files are in `locations` may send `request`.
+///
+/// # Errors
+/// See [`Refused`].
+pub fn approve(
+    profile: &S3Profile,
+    locations: &[Location],
+    access: Access,
+    request: &S3Request<'_>,
+) -> Result<Approved, Refused> {
+    let bucket = locations.first().map(Location::authority);
+    let bucket = bucket.ok_or_else(|| Refused::forbidden("the table has no location that it may use"))?;
+    let table = Table { bucket, locations };
+    let address = Address::parse(request.uri, profile, bucket)?;
+    let operation = Operation::parse(request.method, !address.key.is_empty(), address.query)?;
+    if access == Access::Read && !operation.is_read() {
+        return Err(Refused::forbidden("your key may only read: use a key with the role 'writer' or 'admin'"));
+    }
+    let headers = request.headers.iter().map(|(name, values)| (name.as_str(), values.as_slice()));
+    let headers = Headers::parse(headers, profile.kms_key_arn.as_deref())?;
+    let mut payload = headers.payload;
+    match &operation {
+        Operation::List(prefix) => table.check(prefix, true)?,
+        Operation::DeleteMany => {
+            let body = request.body.ok_or_else(|| {
+                Refused::Malformed(
+                    "a request that removes several objects is signed only with its body, which names them: send it \
+                     along, or remove them one by one"
+                        .to_owned(),
+                )
+            })?;
+            for key in delete_body::keys(body).map_err(|why| Refused::malformed("the body", why))? {
+                table.check(&key, false)?;
+            }
+            payload = Payload::TheBody;
+        }
+        _ => table.check(&address.key, false)?,
+    }
+    let is_put = matches!(operation, Operation::Put | Operation::PutPart);
+    let mut signed = headers.signed;
+    match headers.copy_source {
+        Some(source) if is_put => table.check_copied(&source)?,
+        Some(_) => return Err(Refused::forbidden("only an object or a part can be a copy")),
+        None if is_put && !address.is_amazon => forbid_copy(&mut signed),
+        None => {}
+    }
+    Ok(Approved { headers: signed, payload, may_be_reused: matches!(operation, Operation::Get) })
+}
+
+/// Makes a signature for a write worthless for a copy.
+///
+/// Amazon refuses a request with a header of its own that is not signed. Others do not (Ceph 16 and MinIO are known): a
+/// client could have a write signed and send it with `x-amz-copy-source`, and so read what is another table's. Conditions
+/// that no copy fulfils make that fail, and mean nothing to a write.
+fn forbid_copy(signed: &mut Vec<(String, String)>) {
+    const NEVER: [(&str, &str); 3] = [
+        ("x-amz-copy-source-if-match", "none"),
+        // Ceph's name for it.
+        ("x-amz-copy-if-match", "none"),
+        // Ceph heeds no condition for a part, but the range.
+        ("x-amz-copy-source-range", "bytes=9223372036854775806-9223372036854775807"),
+    ];
+    signed.retain(|(name, _)| !name.starts_with("x-amz-copy-"));
+    signed.extend(NEVER.map(|(name, value)| (name.to_owned(), value.to_owned())));
+}
+
+/// Where a table's files are.
+struct Table<'a> {
+    bucket: &'a str,
+    locations: &'a [Location],
+}
+
+impl Table<'_> {
+    /// Checks that an object, or all that begin with a prefix, are the table's.
+    fn check(&self, key: &str, is_prefix: bool) -> Result<(), Refused> {
+        let what = if is_prefix { "the prefix" } else { "the object's name" };
+        check_name(key).map_err(|why| Refused::malformed(what, why))?;
+        let is_below = |location: &&Location| {
+            let folder = location.path().trim_start_matches('/');
+            let below = key.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
+            location.authority() == self.bucket
+                && !folder.is_empty()
+                && below.is_some_and(|rest| is_prefix || !rest.is_empty())
+        };
+        if self.locations.iter().any(|location| is_below(&location)) {
+            return Ok(());
+        }
+        let shown: String = key.chars().take(200).collect();
+        let end = if is_prefix { " (a prefix must have a '/' behind the table's folder)" } else { "" };
+        Err(Refused::forbidden(format!("'{shown}' is not among the table's files{end}")))
+    }
+
+    /// Checks what is copied: `bucket/key`, with or without a `/` before it, encoded.
+    fn check_copied(&self, source: &str) -> Result<(), Refused> {
+        let wrong = |why| Refused::malformed("the header 'x-amz-copy-source'", why);
+        let source = decode(source).map_err(wrong)?;
+        let (bucket, key) = source
+            .strip_prefix('/')
+            .unwrap_or(&source)
+            .split_once('/')
+            .ok_or_else(|| wrong("it must name a bucket and an object"))?;
+        if bucket != self.bucket {
+            return Err(Refused::forbidden("what is copied is in another bucket"));
+        }
+        self.check(key, false)
+    }
+}

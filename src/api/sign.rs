@@ -1,0 +1,69 @@
+//! `POST .../tables/{table}/sign`: signs a client's request to the storage, for one of the table's files.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderValue;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use tidewater_core::name::TableIdent;
+use tidewater_core::storage::s3_request::S3Request;
+
+use super::Api;
+use super::body::{Body, Parameters};
+use super::caller::{Read, Scope};
+use super::delegation::access_of;
+use super::error::ApiError;
+use super::path::Named;
+use crate::vending::PASS;
+
+/// What stands behind the `?` of the path that a client was given.
+#[derive(Deserialize)]
+pub(super) struct Query {
+    pass: Option<String>,
+}
+
+/// `RemoteSignRequest`. The region is not read: the warehouse's is the only one that the store takes.
+#[derive(Deserialize)]
+struct RemoteSignRequest {
+    uri: String,
+    method: String,
+    headers: BTreeMap<String, Vec<String>>,
+    body: Option<String>,
+    provider: Option<String>,
+    properties: Option<BTreeMap<String, String>>,
+}
+
+/// `RemoteSignResult`.
+#[derive(Serialize)]
+struct RemoteSignResult {
+    uri: String,
+    headers: BTreeMap<String, Vec<String>>,
+}
+
+/// Signs what the caller's role allows it to do.
+pub(super) async fn sign(
+    State(api): State<Arc<Api>>,
+    scope: Scope<Read>,
+    Named(ident): Named<TableIdent>,
+    Parameters(query): Parameters<Query>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let RemoteSignRequest { uri, method, headers, body, provider, properties } = body.json()?;
+    if provider.as_deref().is_some_and(|provider| !provider.eq_ignore_ascii_case("s3")) {
+        return Err(ApiError::bad_request("Only requests to storage of the provider 's3' are signed"));
+    }
+    let headers: Vec<(String, Vec<String>)> = headers.into_iter().collect();
+    let request = S3Request { method: &method, uri: &uri, headers: &headers, body: body.as_deref() };
+    let pass = properties.as_ref().and_then(|properties| properties.get(PASS)).or(query.pass.as_ref());
+    let pass = pass.map(String::as_str);
+    let signed = api.catalog.table_sign(&scope.warehouse, &ident, pass, access_of(&scope), &request).await?;
+    // Clients read a file in many pieces, and need one signature for all of them; only the very word `private` tells Java.
+    let may_be_kept = if signed.may_be_reused { "private" } else { "no-cache" };
+    let mut response = Json(RemoteSignResult { uri, headers: signed.headers }).into_response();
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(may_be_kept));
+    Ok(response)
+}

@@ -1,0 +1,110 @@
+//! Signing clients' requests for a table's files, also while the table has no name: when it is staged, and when it was
+//! dropped or renamed under a client that still works with it.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use tidewater_core::name::TableIdent;
+use tidewater_core::storage::s3_request::{Refused, S3Request};
+
+use super::{Catalog, CatalogError, OpenWarehouse};
+use crate::vending::{Access, Signed, ValidLocations, VendingError};
+
+/// For how long a pass for a table is good that exists: as vended credentials are, by default.
+const PASS_FOR_MS: i64 = 3_600 * 1_000;
+/// For a staged table: longer than a query that fills it takes.
+const STAGED_PASS_FOR_MS: i64 = 24 * 3_600 * 1_000;
+
+/// Where a table's files are, as it is sealed into what a client brings back: nothing is remembered here.
+#[derive(Debug, Serialize, Deserialize)]
+struct Pass {
+    namespace: String,
+    name: String,
+    locations: Vec<String>,
+    expires_ms: i64,
+}
+
+impl Catalog {
+    /// Signs a client's request to the storage, if it is about the files of a table and within `access`.
+    ///
+    /// The table is the one that has the name now. Where there is none, or the request is not about its files, it can be the
+    /// one that had the name when the client was given its pass.
+    ///
+    /// # Errors
+    /// `NoSuchTable`; `Metadata`; `Vending`.
+    pub async fn table_sign(
+        &self,
+        warehouse: &OpenWarehouse,
+        ident: &TableIdent,
+        pass: Option<&str>,
+        access: Access,
+        request: &S3Request<'_>,
+    ) -> Result<Signed, CatalogError> {
+        let now_ms = self.clock.now_ms();
+        let refused = match self.table_load(warehouse, ident).await {
+            Ok(table) => match &table.locations {
+                Some(locations) => match warehouse.vendor.sign(locations, access, request, now_ms).await {
+                    Ok(signed) => return Ok(signed),
+                    Err(error) => error.into(),
+                },
+                None => outside(ident),
+            },
+            Err(error) => error,
+        };
+        let is_of_another = matches!(
+            &refused,
+            CatalogError::NoSuchTable(_) | CatalogError::Vending(VendingError::NotSigned(Refused::Forbidden(_)))
+        );
+        match pass.filter(|_| is_of_another).and_then(|pass| self.locations_of_pass(warehouse, ident, pass, now_ms)) {
+            Some(locations) => Ok(warehouse.vendor.sign(&locations, access, request, now_ms).await?),
+            None => Err(refused),
+        }
+    }
+
+    /// What a client brings along to have requests for a table's files signed, whatever becomes of its name.
+    ///
+    /// # Errors
+    /// `WarehouseUnusable` when there is no key to seal it with.
+    pub fn signing_pass(
+        &self,
+        warehouse: &OpenWarehouse,
+        ident: &TableIdent,
+        locations: &ValidLocations,
+        is_staged: bool,
+    ) -> Result<String, CatalogError> {
+        let pass = Pass {
+            namespace: ident.namespace.as_key().to_owned(),
+            name: ident.name().to_owned(),
+            locations: locations.as_slice().iter().map(|location| location.as_str().to_owned()).collect(),
+            expires_ms: self.clock.now_ms() + if is_staged { STAGED_PASS_FOR_MS } else { PASS_FOR_MS },
+        };
+        let sealed = serde_json::to_vec(&pass).ok().and_then(|text| {
+            let sealed = self.warehouses.access().seal_pass(warehouse.place, &text);
+            sealed.inspect_err(|error| tracing::error!(%error, "a pass for signing cannot be sealed")).ok()
+        });
+        let sealed = sealed.ok_or_else(|| CatalogError::WarehouseUnusable(warehouse.name.clone()))?;
+        Ok(URL_SAFE_NO_PAD.encode(sealed))
+    }
+
+    fn locations_of_pass(
+        &self,
+        warehouse: &OpenWarehouse,
+        ident: &TableIdent,
+        pass: &str,
+        now_ms: i64,
+    ) -> Option<ValidLocations> {
+        let sealed = URL_SAFE_NO_PAD.decode(pass).ok()?;
+        let text = self.warehouses.access().open_pass(warehouse.place, &sealed).ok()?;
+        let pass: Pass = serde_json::from_slice(text.expose()).ok()?;
+        let is_good =
+            pass.namespace == ident.namespace.as_key() && pass.name == ident.name() && now_ms < pass.expires_ms;
+        is_good.then(|| ValidLocations::again(&pass.locations, &warehouse.root).ok()).flatten()
+    }
+}
+
+fn outside(ident: &TableIdent) -> CatalogError {
+    CatalogError::Forbidden(format!(
+        "The files of {ident} lie outside of its warehouse by now, so nothing is signed for them: an administrator must \
+         look at it"
+    ))
+}

@@ -1,0 +1,108 @@
+//! Tries out, on the store itself, whether signed requests work and do no more than they were signed for.
+
+use http::StatusCode;
+use object_store::client::{HttpRequest, HttpRequestBody};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tidewater_core::location::Location;
+use tidewater_core::storage::s3_request::S3Request;
+
+use super::s3::S3Vendor;
+use super::service::Service;
+use super::{Access, ValidLocations};
+use crate::storage::Budget;
+
+/// As clients of S3 encode names.
+const IN_NAMES: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// What is tried with: objects whose folder stands for a table, and one that is another table's.
+#[derive(Debug, Clone, Copy)]
+pub struct SigningTrial<'a> {
+    /// The folder.
+    pub locations: &'a ValidLocations,
+    /// An object in it.
+    pub there: &'a Location,
+    /// One that is not there, and can be left there.
+    pub new: &'a Location,
+    /// Another table's.
+    pub other: &'a Location,
+}
+
+impl S3Vendor {
+    /// Sends a client's requests with signatures: to read, to write, and a write that was made a copy of another table's
+    /// file after it was signed.
+    ///
+    /// # Errors
+    /// What does not work, and what can be done about it.
+    pub(super) async fn try_signing(
+        &self,
+        trial: &SigningTrial<'_>,
+        budget: Budget,
+        now_ms: i64,
+    ) -> Result<(), String> {
+        let client =
+            Service::new("The store", &self.address(trial.there), budget).map_err(|error| error.to_string())?;
+        let send = async |method: &str, at: &Location, added: Option<String>| {
+            let request = self.signed_request(trial.locations, (method, at), added, now_ms).await?;
+            client.send(request).await.map(|(status, _)| status).map_err(|error| error.to_string())
+        };
+        let expect = |what: &str, status: StatusCode, advice: &str| {
+            if status.is_success() {
+                Ok(())
+            } else {
+                Err(format!("a signed request to {what} is answered {status}{advice}"))
+            }
+        };
+        expect("read", send("GET", trial.there, None).await?, ": check the region and the endpoint")?;
+        let source = format!("/{}{}", trial.other.authority(), utf8_percent_encode(trial.other.path(), IN_NAMES));
+        let copied = send("PUT", trial.new, Some(source)).await?;
+        if copied.is_success() {
+            return Err(
+                "the store heeds headers that were not signed: a client with a signature for its own table could \
+                        copy another's files. Set `remote-signing = false`"
+                    .to_owned(),
+            );
+        }
+        let advice = ": the store does not take the conditions that keep a signed write from being made a copy. Set \
+                      `remote-signing = false`";
+        expect("write", send("PUT", trial.new, None).await?, advice)
+    }
+
+    async fn signed_request(
+        &self,
+        locations: &ValidLocations,
+        (method, at): (&str, &Location),
+        copy_source: Option<String>,
+        now_ms: i64,
+    ) -> Result<HttpRequest, String> {
+        let uri = self.address(at);
+        let request = S3Request { method, uri: &uri, headers: &[], body: None };
+        let signed = self.sign(locations, Access::ReadWrite, &request, now_ms).await;
+        let signed = signed.map_err(|error| error.to_string())?;
+        let mut request = http::Request::builder().method(method).uri(&uri);
+        for (name, values) in &signed.headers {
+            request = request.header(name, values.join(","));
+        }
+        if let Some(source) = copy_source {
+            request = request.header("x-amz-copy-source", source);
+        }
+        let body = if method == "PUT" { "tidewater" } else { "" };
+        request.body(HttpRequestBody::from(body.to_owned())).map_err(|error| error.to_string())
+    }
+
+    /// The URL of an object, as the catalog reaches it.
+    fn address(&self, at: &Location) -> String {
+        let (bucket, key) = (at.authority(), utf8_percent_encode(at.path(), IN_NAMES));
+        let region = &self.profile.region;
+        match self.profile.endpoint.as_deref().map(|endpoint| endpoint.trim_end_matches('/')) {
+            Some(endpoint) if self.profile.path_style => format!("{endpoint}/{bucket}{key}"),
+            Some(endpoint) => {
+                let (scheme, host) = endpoint.split_once("://").unwrap_or(("https", endpoint));
+                format!("{scheme}://{bucket}.{host}{key}")
+            }
+            None => {
+                let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
+                format!("https://{bucket}.s3.{region}.amazonaws.com{suffix}{key}")
+            }
+        }
+    }
+}

@@ -1,0 +1,319 @@
+"""What signed requests reach, asked of the storage server itself: their own table, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import requests
+
+from support.admin import Admin
+from support.documents import table as create_body
+from support.lake import Lake, make_lake
+from support.rest import answer, empty
+from support.s3 import ACCESS_KEY, ROLE, SECRET_KEY
+from support.signing import Signer
+
+SECRET = b"of the other table"
+
+# Names of folders that stand beside each other.
+NEIGHBOURS = {
+    "a longer name": ("t1", "t10"),
+    "a shorter name": ("t10", "t1"),
+    "an escaped star": ("t%2A", "tx"),
+    "a space": ("t 1", "t 12"),
+    "another": ("a", "b"),
+}
+
+
+def key_of(location: str, name: str) -> str:
+    return f"{location.split('/', 3)[3]}/{name}"
+
+
+class Neighbours:
+    """Two tables beside each other, with an object in each, and who signs for the first."""
+
+    def __init__(self, lake: Lake, namespace: str, folders: tuple[str, str]):
+        rest = lake.rest()
+        base = f"s3://{lake.bucket}/lake/{namespace}"
+        own, other = (
+            rest.create_table(namespace, create_body(table, location=f"{base}/{folder}"))["metadata"]["location"]
+            for table, folder in zip(("own", "other"), folders, strict=True)
+        )
+        self.own, self.other = key_of(own, "data/x"), key_of(other, "data/x")
+        self.s3 = lake.s3.client()
+        self.bucket = lake.bucket
+        for key, body in ((self.own, b"mine"), (self.other, SECRET)):
+            self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
+        self.writer = Signer(lake, namespace, "own")
+        self.reader = Signer(lake, namespace, "own", lake.reader)
+
+    def body_of(self, key: str) -> bytes:
+        return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+    def keys(self) -> list[str]:
+        return [found["Key"] for found in self.s3.list_objects_v2(Bucket=self.bucket).get("Contents", [])]
+
+
+@pytest.fixture(params=NEIGHBOURS)
+def neighbours(request: pytest.FixtureRequest, signing_lake: Lake, unique: str) -> Neighbours:
+    namespace = signing_lake.rest().create_namespace(unique)
+    return Neighbours(signing_lake, namespace, NEIGHBOURS[request.param])
+
+
+@pytest.fixture
+def pair(signing_lake: Lake, unique: str) -> Neighbours:
+    return Neighbours(signing_lake, signing_lake.rest().create_namespace(unique), ("t1", "t10"))
+
+
+def good(response: requests.Response) -> requests.Response:
+    assert response.status_code in {200, 204, 206}, f"{response.request.url}: {response.status_code} {response.text}"
+    return response
+
+
+def removal(*keys: str) -> bytes:
+    objects = "".join(f"<Object><Key>{key}</Key></Object>" for key in keys)
+    return f'<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{objects}</Delete>'.encode()
+
+
+def test_a_writer_does_all_that_engines_do_with_its_own_files(neighbours: Neighbours) -> None:
+    signer, own = neighbours.writer, neighbours.own
+    assert good(signer.send("GET", signer.url(own))).content == b"mine"
+    assert good(signer.send("GET", signer.url(own), {"Range": "bytes=1-2"})).content == b"in"
+    good(signer.send("HEAD", signer.url(own)))
+    listed = good(signer.send("GET", signer.url("", f"?list-type=2&prefix={requests.utils.quote(own[:-1], safe='')}")))
+    assert re.findall("<Key>(.*?)</Key>", listed.text) == [own]
+    made = f"{own}/b=1%2F2 c+d"
+    good(signer.send("PUT", signer.url(made), {"Content-Type": "text/plain", "x-amz-meta-a": "b"}, b"new"))
+    assert neighbours.body_of(made) == b"new"
+    good(signer.send("PUT", signer.url(f"{own}2"), {"x-amz-copy-source": f"/{neighbours.bucket}/{requests.utils.quote(own)}"}))
+    assert neighbours.body_of(f"{own}2") == b"mine"
+    begun = good(signer.send("POST", signer.url(f"{own}3", "?uploads"))).text
+    upload = re.search("<UploadId>(.*)</UploadId>", begun)[1]  # type: ignore[index]
+    part = good(signer.send("PUT", signer.url(f"{own}3", f"?partNumber=1&uploadId={upload}"), data=b"part"))
+    assert "<PartNumber>1<" in good(signer.send("GET", signer.url(f"{own}3", f"?uploadId={upload}"))).text
+    parts = f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{part.headers['ETag']}</ETag></Part></CompleteMultipartUpload>"
+    good(signer.send("POST", signer.url(f"{own}3", f"?uploadId={upload}"), data=parts.encode()))
+    assert neighbours.body_of(f"{own}3") == b"part"
+    begun = good(signer.send("POST", signer.url(f"{own}4", "?uploads"))).text
+    upload = re.search("<UploadId>(.*)</UploadId>", begun)[1]  # type: ignore[index]
+    good(signer.send("DELETE", signer.url(f"{own}4", f"?uploadId={upload}")))
+    good(signer.send("DELETE", signer.url(f"{own}3")))
+    body = removal(f"{own}2", own)
+    good(signer.send("POST", signer.url("", "?delete"), data=body, body=body.decode()))
+    gone = {own, f"{own}2", f"{own}3", f"{own}4"}
+    assert not gone & set(neighbours.keys())
+
+
+def test_no_signature_reaches_another_table(neighbours: Neighbours) -> None:
+    signer, other, own = neighbours.writer, neighbours.other, neighbours.own
+    before = sorted(neighbours.keys())
+    for method, query in (
+        ("GET", ""), ("HEAD", ""), ("PUT", ""), ("DELETE", ""), ("POST", "?uploads"),
+        ("PUT", "?partNumber=1&uploadId=x"), ("POST", "?uploadId=x"), ("DELETE", "?uploadId=x"), ("GET", "?uploadId=x"),
+    ):  # fmt: skip
+        signer.refused(method, signer.url(other, query))
+    for prefix in (other, other[:-1], own.rsplit("/", 2)[0], own.rsplit("/", 3)[0] + "/", "lake/", ""):
+        signer.refused("GET", signer.url("", f"?list-type=2&prefix={requests.utils.quote(prefix, safe='')}"))
+    source = {"x-amz-copy-source": f"/{neighbours.bucket}/{requests.utils.quote(other)}"}
+    signer.refused("PUT", signer.url(own), source)
+    signer.refused("PUT", signer.url(own, "?partNumber=1&uploadId=x"), source)
+    signer.refused("POST", signer.url("", "?delete"), body=removal(own, other).decode())
+    signer.refused("POST", signer.url("", "?delete"))
+    assert neighbours.body_of(other) == SECRET and sorted(neighbours.keys()) == before
+
+
+def test_a_reader_reads_and_writes_nothing(pair: Neighbours) -> None:
+    signer, own = pair.reader, pair.own
+    assert good(signer.send("GET", signer.url(own))).content == b"mine"
+    good(signer.send("HEAD", signer.url(own)))
+    good(signer.send("GET", signer.url("", f"?list-type=2&prefix={own[:-1]}")))
+    for method, query in (("PUT", ""), ("DELETE", ""), ("POST", "?uploads"), ("PUT", "?partNumber=1&uploadId=x")):
+        assert "may only read" in signer.refused(method, signer.url(own, query))
+    signer.refused("POST", signer.url("", "?delete"), body=removal(own).decode())
+    signer.refused("PUT", signer.url(f"{own}2"), {"x-amz-copy-source": f"/{pair.bucket}/{own}"})
+
+
+def changed_method(s: Signer, n: Neighbours, signed: dict[str, str]) -> requests.Response:
+    return requests.delete(s.url(n.own), headers=signed, timeout=60)
+
+
+STOLEN: dict[str, Callable[[Signer, Neighbours, dict[str, str]], requests.Response]] = {
+    "another object": lambda s, n, signed: requests.get(s.url(n.other), headers=signed, timeout=60),
+    "a way out of the folder": lambda s, n, signed: requests.get(s.url(n.own) + "/../../../t10/data/x", headers=signed, timeout=60),
+    "another method": changed_method,
+    "a parameter more": lambda s, n, signed: requests.get(s.url(n.own, "?acl"), headers=signed, timeout=60),
+    "the bucket": lambda s, n, signed: requests.get(s.url(""), headers=signed, timeout=60),
+}
+
+
+@pytest.mark.parametrize("use", STOLEN.values(), ids=STOLEN)
+def test_a_signature_is_good_for_what_was_signed(pair: Neighbours, use: Callable) -> None:
+    signed = answer(pair.writer.ask("GET", pair.writer.url(pair.own)))["headers"]
+    refused = use(pair.writer, pair, {name: ", ".join(values) for name, values in signed.items()})
+    assert refused.status_code == 403, (refused.status_code, refused.text)
+    assert pair.body_of(pair.own) == b"mine"
+
+
+def test_a_write_that_was_signed_is_no_copy_of_another_tables_file(pair: Neighbours) -> None:
+    """The gateway heeds `x-amz-copy-source` without a signature, which Amazon does not."""
+    signer = pair.writer
+    source = {"x-amz-copy-source": f"/{pair.bucket}/{pair.other}"}
+    copied = signer.send("PUT", signer.url(f"{pair.own}2"), added=source)
+    assert copied.status_code in {400, 403, 412, 416}, (copied.status_code, copied.text)
+    assert f"{pair.own}2" not in pair.keys()
+    begun = good(signer.send("POST", signer.url(f"{pair.own}3", "?uploads"))).text
+    upload = re.search("<UploadId>(.*)</UploadId>", begun)[1]  # type: ignore[index]
+    part = signer.url(f"{pair.own}3", f"?partNumber=1&uploadId={upload}")
+    for added in (source, {**source, "x-amz-copy-source-range": "bytes=0-3"}):
+        copied = signer.send("PUT", part, added=added)
+        assert copied.status_code in {400, 403, 412, 416}, (copied.status_code, copied.text)
+    assert "<PartNumber>1<" not in good(signer.send("GET", signer.url(f"{pair.own}3", f"?uploadId={upload}"))).text
+
+
+def test_the_body_of_a_removal_is_the_one_that_was_looked_at(pair: Neighbours) -> None:
+    signer = pair.writer
+    swapped = signer.send("POST", signer.url("", "?delete"), data=removal(pair.other), body=removal(pair.own).decode())
+    assert swapped.status_code >= 400, swapped.text
+    assert pair.body_of(pair.other) == SECRET
+
+
+def test_nothing_is_signed_for_another_host_or_bucket(pair: Neighbours) -> None:
+    signer = pair.writer
+    key = pair.own
+    for url in (
+        f"http://evil.example.com/{pair.bucket}/{key}",
+        f"{signer.lake.s3.uri}@evil.example.com/{pair.bucket}/{key}",
+        f"{signer.lake.s3.uri}/other/{key}",
+        f"{signer.lake.s3.uri}/{pair.bucket}/../other/{key}",
+        f"{signer.lake.s3.uri}//{pair.bucket}/{key}",
+        f"https://{signer.lake.s3.uri.removeprefix('http://')}/{pair.bucket}/{key}",
+        "http://169.254.169.254/latest/meta-data/iam/security-credentials/",
+    ):
+        signer.refused("GET", url)
+
+
+def test_another_organisations_table_is_none(pair: Neighbours) -> None:
+    admin = Admin(pair.writer.lake.server)
+    stranger = admin.key(admin.organisation("enterprise"), "admin")
+    pair.writer.rest = admin.rest(stranger)
+    for prefix in ("", "/lake"):
+        pair.writer.rest.base = f"{pair.writer.lake.server.uri}/v1{prefix}"
+        assert pair.writer.ask("GET", pair.writer.url(pair.own)).status_code == 404
+
+
+def test_what_may_be_kept_is_said_as_java_reads_it(pair: Neighbours) -> None:
+    signer = pair.writer
+    kept = {}
+    for method in ("GET", "HEAD", "PUT", "DELETE"):
+        response = signer.ask(method, signer.url(pair.own))
+        # The Java client looks for this very spelling.
+        kept[method] = dict(response.raw.headers.items())["Cache-Control"]
+    assert kept == {"GET": "private", "HEAD": "private", "PUT": "no-cache", "DELETE": "no-cache"}
+
+
+def test_the_region_is_the_warehouses_whatever_the_client_says(pair: Neighbours) -> None:
+    signer = pair.writer
+    signed = answer(signer.ask("GET", signer.url(pair.own), region="mars-north-1"))["headers"]
+    assert "/us-east-1/s3/aws4_request" in signed["Authorization"][0]
+
+
+def test_bad_requests_are_told_what_is_wrong(pair: Neighbours) -> None:
+    signer = pair.writer
+    for body in ({}, [], {"uri": 1}, {"uri": "x", "method": "GET", "headers": {"a": "b"}}, "x"):
+        assert signer.rest.post(signer.path, json=body).status_code == 400, body
+    assert "provider" in signer.refused("GET", signer.url(pair.own), provider="gcs")
+    missing = Signer(signer.lake, "nowhere", "t").ask("GET", signer.url(pair.own))
+    assert missing.status_code == 404, missing.text
+
+
+def test_a_pass_for_a_staged_table_opens_that_table_only(signing_lake: Lake, unique: str) -> None:
+    namespace = signing_lake.rest().create_namespace(unique)
+    rest = signing_lake.rest()
+    staged = rest.create_table(namespace, {**create_body("new"), "stage-create": True})
+    key = key_of(staged["metadata"]["location"], "data/x")
+    endpoint = staged["config"]["s3.signer.endpoint"]
+    passed = staged["remote-signing-config"]["properties"]["pass"]
+    assert endpoint == f"v1/lake/namespaces/{namespace.replace('_', '%5F')}/tables/new/sign?pass={passed}"
+    signer = Signer(signing_lake, namespace, "new")
+    assert signer.ask("PUT", signer.url(key)).status_code == 404
+    good(signer.send("PUT", signer.url(key), data=b"x", properties={"pass": passed}))
+    signer.path += f"?pass={passed}"
+    assert good(signer.send("GET", signer.url(key))).content == b"x"
+    signer.refused("PUT", signer.url("lake/other/data/x"))
+    for path in (
+        signer.path.replace("/new/", "/other/"),
+        signer.path[:-4] + ("AAAA" if signer.path[-4:] != "AAAA" else "BBBB"),
+        signer.path.split("?")[0] + "?pass=",
+        signer.path.split("?")[0] + "?pass=%FF",
+    ):
+        signer.path, kept = path, signer.path
+        assert signer.ask("PUT", signer.url(key)).status_code in {400, 404}, path
+        signer.path = kept
+    reader = Signer(signing_lake, namespace, "new", signing_lake.reader)
+    reader.path = signer.path
+    reader.refused("PUT", signer.url(key))
+
+
+def test_a_pass_outlives_the_tables_name_and_opens_no_other_table(signing_lake: Lake, unique: str) -> None:
+    rest = signing_lake.rest()
+    namespace = rest.create_namespace(unique)
+    made = rest.create_table(namespace, create_body("t"))
+    key = key_of(made["metadata"]["location"], "data/x")
+    signer, keyed = (Signer(signing_lake, namespace, "t") for _ in range(2))
+    keyed.path += "?" + made["config"]["s3.signer.endpoint"].split("?")[1]
+    good(signer.send("PUT", signer.url(key), data=b"x"))
+    empty(rest.delete(f"/namespaces/{namespace}/tables/t"))
+    # Who drops a table with its files removes them after it is gone.
+    assert signer.ask("GET", signer.url(key)).status_code == 404
+    assert good(keyed.send("GET", signer.url(key))).content == b"x"
+    other = rest.create_table(namespace, create_body("t"))
+    other_key = key_of(other["metadata"]["location"], "data/x")
+    signer.refused("GET", signer.url(key))
+    good(keyed.send("DELETE", signer.url(key)))
+    good(keyed.send("PUT", signer.url(other_key), data=b"y"))
+    keyed.refused("GET", signer.url("lake/other/data/x"))
+
+
+def test_a_warehouse_with_a_role_signs_for_those_that_ask_for_it_alone(
+    signing_lake: Lake, unique: str, tmp_path: Path
+) -> None:
+    bucket = unique.replace("_", "-")[:60]
+    lake = make_lake(signing_lake.server, signing_lake.s3, bucket, tmp_path, "remote-signing = true")
+    rest = lake.rest()
+    namespace = rest.create_namespace(unique)
+    made = rest.create_table(namespace, create_body("t"))
+    assert "s3.session-token" in made["config"] and "s3.signer" not in made["config"]
+    rest.session.headers["X-Iceberg-Access-Delegation"] = "remote-signing"
+    loaded = rest.load(namespace, "t")
+    assert "s3.session-token" not in loaded["config"] and "storage-credentials" not in loaded
+    assert loaded["config"]["s3.remote-signing-enabled"] == "true"
+    signer = Signer(lake, namespace, "t")
+    key = key_of(made["metadata"]["location"], "data/x")
+    good(signer.send("PUT", signer.url(key), data=b"x"))
+
+
+def test_a_temporary_key_of_the_catalogs_own_signs_with_its_token(
+    signing_lake: Lake, unique: str, tmp_path: Path
+) -> None:
+    bucket = unique.replace("_", "-")[:60]
+    s3 = signing_lake.s3
+    s3.make_bucket(bucket)
+    session = s3.client("sts").assume_role(RoleArn=ROLE, RoleSessionName="catalog")["Credentials"]
+    profile = s3.profile(tmp_path, role=None)
+    text = profile.read_text().replace(f'"{ACCESS_KEY}"', f'"{session["AccessKeyId"]}"')
+    text = text.replace(f'"{SECRET_KEY}"', f'"{session["SecretAccessKey"]}"')
+    profile.write_text(f'{text}session-token = "{session["SessionToken"]}"\n')
+    admin = Admin(signing_lake.server)
+    organisation = admin.organisation("enterprise", warehouse=None)
+    arguments = ("lake", "--org", organisation, "--root", f"s3://{bucket}/lake", "--storage", str(profile))
+    signing_lake.server.command("warehouse", "create", *arguments)
+    lake = Lake(signing_lake.server, s3, organisation, bucket, *(admin.key(organisation, role) for role in ("writer", "reader")))
+    namespace = lake.rest().create_namespace(unique)
+    key = key_of(lake.rest().create_table(namespace, create_body("t"))["metadata"]["location"], "data/x")
+    signer = Signer(lake, namespace, "t")
+    good(signer.send("PUT", signer.url(key), data=b"x"))
+    assert good(signer.send("GET", signer.url(key))).content == b"x"
+    assert answer(signer.ask("GET", signer.url(key)))["headers"]["x-amz-security-token"] == [session["SessionToken"]]

@@ -1,0 +1,50 @@
+//! `POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/sign`, as far as it needs no S3 server: `tests/engines` has that.
+
+use serde_json::json;
+
+use crate::support::Catalog;
+
+const PATH: &str = "/v1/namespaces/ns/tables/t/sign";
+
+fn request() -> serde_json::Value {
+    json!({ "region": "us-east-1", "uri": "https://s3.example.com/b/t/a", "method": "GET", "headers": {} })
+}
+
+#[tokio::test]
+async fn a_warehouse_on_disk_says_that_nothing_is_signed_for_it() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    catalog.with_table(&tenant).await;
+    let refused = catalog.post(&tenant.key, PATH, &request()).await;
+    assert!(refused.error(400, "BadRequestException").contains("are not signed"));
+    let nowhere = catalog.post(&tenant.key, "/v1/namespaces/ns/tables/other/sign", &request()).await;
+    nowhere.error(404, "NoSuchTableException");
+    let staged = catalog.post(&tenant.key, "/v1/namespaces/ns/tables/other/sign?pass=AAAA", &request()).await;
+    staged.error(404, "NoSuchTableException");
+}
+
+#[tokio::test]
+async fn a_request_to_sign_counts_against_no_limit() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "tiny").await;
+    catalog.with_table(&tenant).await;
+    let mut last = 0;
+    while last != 429 {
+        for _ in 0..3 {
+            let answer = catalog.post(&tenant.key, PATH, &request()).await;
+            assert_eq!(answer.status, 400, "{answer:?}");
+            assert!(!answer.headers.contains_key("ratelimit-remaining"), "{:?}", answer.headers);
+        }
+        last = catalog.get(&tenant.key, "/v1/config").await.status.as_u16();
+    }
+    // A scan that is under way ends, even if the day is spent meanwhile.
+    assert_eq!(catalog.post(&tenant.key, PATH, &request()).await.status, 400);
+}
+
+#[tokio::test]
+async fn who_may_not_use_the_catalog_has_nothing_signed() {
+    let catalog = Catalog::new().await;
+    let free = catalog.tenant("acme", "free").await;
+    catalog.post(&free.key, PATH, &request()).await.error(403, "ForbiddenException");
+    catalog.post("flx_unknown", PATH, &request()).await.error(401, "NotAuthorizedException");
+}
