@@ -43,8 +43,8 @@ def runtime() -> Path:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    with judges.judged(_recording, "spark") as server:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with judges.judged(_recording, "spark", tmp_path_factory.mktemp("tidewater")) as server:
         yield server
 
 

@@ -3,7 +3,6 @@ runs this."""
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import time
 import uuid
@@ -57,8 +56,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    with judges.judged(_recording, "trino") as server:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with judges.judged(_recording, "trino", tmp_path_factory.mktemp("tidewater")) as server:
         yield server
 
 
@@ -110,7 +109,6 @@ def trino(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     finally:
         process.terminate()
         process.wait(timeout=60)
-    shutil.rmtree(folder)
 
 
 def documented(server: Server) -> dict[str, str]:
@@ -140,7 +138,7 @@ def ask(trino: int, server: Server) -> Sql:
             cursor.execute(statement)
             return [tuple(row) for row in cursor.fetchall()]
 
-    more = {"iceberg.rest-catalog.nested-namespace-enabled": "true", "iceberg.register-table-procedure.enabled": "true"}
+    more = {"iceberg.rest-catalog.nested-namespace-enabled": "true", "iceberg.register-table-procedure.enabled": "true", "iceberg.allowed-extra-properties": "*"}
     by_token = documented(server) | more
     by_token["iceberg.rest-catalog.oauth2.token"] = by_token.pop("iceberg.rest-catalog.oauth2.credential")
     ask(f"CREATE CATALOG tw {catalog_of(by_token)}")

@@ -63,19 +63,6 @@ def test_branches_and_tags_of_others_are_read(server: Server, sql: Sql, table: s
     assert set(pyiceberg(server).load_table(table).refs()) == {"audit", "main", "release"}, "Trino's commits keep them"
 
 
-def test_a_branch_is_made_written_and_published(server: Server, sql: Sql, table: str) -> None:
-    sql(f"CREATE BRANCH audit IN TABLE tw.{table}")
-    sql(f"INSERT INTO tw.{table} @ audit VALUES (3, 'Rome', 3.5, 30)")
-    sql(f"DELETE FROM tw.{table} @ audit WHERE id = 1")
-    assert sql(f"SELECT id FROM tw.{table} FOR VERSION AS OF 'audit' ORDER BY id") == [(2,), (3,)]
-    assert sql(f"SELECT id FROM tw.{table} ORDER BY id") == [(1,), (2,)]
-    assert sql(f"SHOW BRANCHES FROM TABLE tw.{table}") == [("audit",), ("main",)]
-    sql(f"ALTER BRANCH main IN TABLE tw.{table} FAST FORWARD TO audit")
-    assert [row[0] for row in pyiceberg_rows(server, table)] == [2, 3]
-    sql(f"DROP BRANCH audit IN TABLE tw.{table}")
-    assert set(pyiceberg(server).load_table(table).refs()) == {"main"}
-
-
 @pytest.mark.parametrize("name", METADATA_TABLES)
 def test_a_metadata_table_is_read(sql: Sql, table: str, name: str) -> None:
     assert sql(f"SELECT * FROM {hidden(table, name)}")
@@ -89,15 +76,14 @@ def test_every_table_of_the_catalog_is_listed(sql: Sql, table: str) -> None:
 def test_small_files_are_put_together(server: Server, sql: Sql, worn: str) -> None:
     sql(f"ALTER TABLE tw.{worn} EXECUTE optimize(file_size_threshold => '10MB')")
     assert sql(f"SELECT count(*) FROM {hidden(worn, 'files')}") == [(1,)]
-    assert [row[0] for row in pyiceberg_rows(server, worn)] == REMAINING
-    assert [row[0] for row in duckdb_rows(server, worn)] == REMAINING
+    assert [row[0] for row in pyiceberg_rows(server, worn)] == REMAINING, "no deletes are left that it could not read"
 
 
 def test_manifests_are_put_together(server: Server, sql: Sql, worn: str) -> None:
     before = len(sql(f"SELECT path FROM {hidden(worn, 'manifests')}"))
     sql(f"ALTER TABLE tw.{worn} EXECUTE optimize_manifests")
     assert len(sql(f"SELECT path FROM {hidden(worn, 'manifests')}")) < before
-    assert [row[0] for row in pyiceberg_rows(server, worn)] == REMAINING
+    assert [row[0] for row in duckdb_rows(server, worn)] == REMAINING
 
 
 def test_snapshots_expire(server: Server, sql: Sql, worn: str) -> None:
@@ -105,7 +91,7 @@ def test_snapshots_expire(server: Server, sql: Sql, worn: str) -> None:
     sql(f"ALTER TABLE tw.{worn} EXECUTE expire_snapshots(retention_threshold => '0s')", expire_snapshots_min_retention="0s")
     assert snapshots(sql, worn) == [newest]
     assert len(pyiceberg(server).load_table(worn).metadata.snapshots) == 1
-    assert [row[0] for row in pyiceberg_rows(server, worn)] == REMAINING
+    assert [row[0] for row in duckdb_rows(server, worn)] == REMAINING
 
 
 def test_orphan_files_are_removed_and_nothing_else(server: Server, sql: Sql, worn: str) -> None:
@@ -122,7 +108,7 @@ def test_orphan_files_are_removed_and_nothing_else(server: Server, sql: Sql, wor
     assert set(orphans) <= gone
     assert not [path for path in gone - set(orphans) if path.suffix == ".json"], "the catalog's documents stay"
     sql(f"INSERT INTO tw.{worn} VALUES (8, 'Rome', 3.5, 30)")
-    assert [row[0] for row in pyiceberg_rows(server, worn)] == [*REMAINING, 8]
+    assert [row[0] for row in duckdb_rows(server, worn)] == [*REMAINING, 8]
 
 
 def test_a_table_goes_back_to_a_snapshot(server: Server, sql: Sql, worn: str) -> None:
@@ -140,10 +126,12 @@ def test_the_changes_between_snapshots_are_told(sql: Sql, worn: str) -> None:
 
 
 def test_a_table_is_registered_from_its_metadata_and_unregistered(server: Server, sql: Sql, table: str, space: str) -> None:
-    location = pyiceberg(server).load_table(table).location()
+    loaded = pyiceberg(server).load_table(table)
     sql(f"CALL tw.system.unregister_table('{space}', 'sightings')")
     assert sql(f"SHOW TABLES FROM tw.{space}") == []
-    sql(f"CALL tw.system.register_table('{space}', 'again', '{location}')")
+    # Without the name Trino looks for the newest file, and calls what it finds on local disk `local://`.
+    file = Path(loaded.metadata_location).name
+    sql(f"CALL tw.system.register_table('{space}', 'again', '{loaded.location()}', '{file}')")
     assert [row[0] for row in pyiceberg_rows(server, f"{space}.again")] == [1, 2]
 
 

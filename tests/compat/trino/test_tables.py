@@ -11,6 +11,9 @@ from support.readers import duckdb_rows, pyiceberg, pyiceberg_rows
 from support.server import Server
 
 
+FAILS = "SELECT CAST(fail('no such thing') AS INTEGER) AS x"
+
+
 def names(rows: list[tuple]) -> set[str]:
     return {row[0] for row in rows}
 
@@ -117,15 +120,30 @@ def test_a_table_is_made_of_a_query_and_replaced(server: Server, sql: Sql, table
     assert pyiceberg_rows(server, name) == [(2,), (4,)]
     assert pyiceberg(server).load_table(name).metadata.table_uuid == uuid
     sql(f"CREATE TABLE tw.{space}.empty AS SELECT * FROM tw.{table} WITH NO DATA")
-    sql(f"CREATE TABLE tw.{space}.alike (LIKE tw.{table} INCLUDING PROPERTIES)")
+    sql(f"CREATE TABLE tw.{space}.alike (LIKE tw.{table} EXCLUDING PROPERTIES)")
     assert pyiceberg_rows(server, f"{space}.empty") == pyiceberg_rows(server, f"{space}.alike") == []
     with pytest.raises(client.exceptions.TrinoUserError, match="already exists"):
         sql(f"CREATE TABLE tw.{name} AS SELECT 1 AS x")
 
 
-def test_a_query_that_fails_makes_no_table(sql: Sql, space: str) -> None:
+def test_a_table_of_a_query_is_made_at_a_location_of_one_s_own(server: Server, sql: Sql, table: str, space: str) -> None:
+    """With a location Trino stages the table, and makes it when the query has ended."""
+    location = f"{server.data_dir.as_uri()}/warehouse/{space}-own"
+    sql(f"CREATE TABLE tw.{space}.own WITH (location = '{location}') AS SELECT id FROM tw.{table}")
+    loaded = pyiceberg(server).load_table(f"{space}.own")
+    assert loaded.location() == location
+    assert pyiceberg_rows(server, f"{space}.own") == [(1,), (2,)]
     with pytest.raises(client.exceptions.TrinoUserError, match="no such thing"):
-        sql(f"CREATE TABLE tw.{space}.never AS SELECT CAST(fail('no such thing') AS INTEGER) AS x")
+        sql(f"CREATE TABLE tw.{space}.never WITH (location = '{location}-2') AS {FAILS}")
+    assert not pyiceberg(server).table_exists(f"{space}.never")
+
+
+def test_a_query_that_fails_leaves_the_empty_table_that_trino_has_made_for_it(sql: Sql, space: str) -> None:
+    """Without a location Trino makes the table first, wherever the catalog puts it."""
+    with pytest.raises(client.exceptions.TrinoUserError, match="no such thing"):
+        sql(f"CREATE TABLE tw.{space}.remains AS {FAILS}")
+    assert sql(f"SELECT * FROM tw.{space}.remains") == []
+    sql(f"DROP TABLE tw.{space}.remains")
     assert sql(f"SHOW TABLES FROM tw.{space}") == []
 
 

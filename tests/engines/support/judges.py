@@ -38,9 +38,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def judged(recording: Recording, client: str) -> Iterator[Server]:
+def judged(recording: Recording, client: str, folder: Path) -> Iterator[Server]:
     """A quickstart for one judge. Afterwards: what was used of it is recorded, and it must have nothing to complain of."""
-    folder = Path(tempfile.mkdtemp(prefix=f"tidewater-{client}-"))
     server = Server(find_binary(), folder / "data")
     try:
         server.start()
@@ -51,7 +50,6 @@ def judged(recording: Recording, client: str) -> Iterator[Server]:
     recording.saw_log(server.stderr(), client)
     complaints = server.complaints()
     assert not complaints, "\n".join(complaints)
-    shutil.rmtree(folder)
 
 
 # ---- what the documentation and the quickstart tell people to type ----
