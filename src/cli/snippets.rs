@@ -23,7 +23,7 @@ The key administers this catalog. It is kept in quickstart.json in that folder, 
         ("DuckDB 1.5.5 or newer, on this machine", duckdb(welcome)),
         ("PyIceberg, on this machine: pip install 'pyiceberg[pyarrow]'", pyiceberg(welcome)),
         ("Spark 4.1, on this machine", spark(welcome)),
-        ("Trino 482 or newer, on this machine", trino(welcome)),
+        ("Trino 483 or newer, on this machine", trino(welcome)),
         ("Snowflake: needs tables in object storage, and a catalog that it can reach", snowflake(welcome)),
         ("curl", curl(welcome)),
     ];

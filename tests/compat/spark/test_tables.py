@@ -47,17 +47,16 @@ def test_columns_are_added_moved_renamed_retyped_and_dropped(server: Server, sql
     ):
         sql(f"ALTER TABLE tw.{table} {change}")
     schema = pyiceberg(server).load_table(table).schema()
-    shown = [(field.name, str(field.field_type), field.required) for field in schema.fields]
-    assert shown == [
+    shown = [(field.name, str(schema.find_type(field.name)), field.required) for field in schema.fields]
+    assert shown[:5] == [
         ("id", "long", False),
         ("city", "string", False),
         ("late", "date", False),
         ("size", "double", False),
         ("sightings", "long", False),
-        ("extra", "struct<6: x: optional int, 8: z: optional string>", False),
-    ] or [one[:2] for one in shown if one[0] != "extra"] == [
-        ("id", "long"), ("city", "string"), ("late", "date"), ("size", "double"), ("sightings", "long"),
-    ]  # fmt: skip
+    ]
+    assert [field.name for field in schema.fields[5:]] == ["extra"]
+    assert str(schema.find_type("extra.x")) == "int" and str(schema.find_type("extra.z")) == "string"
     assert schema.find_field("city").doc == "where"
     expected = [(1, "Oslo", None, 1.5, 10, None), (2, "Bergen", None, 2.5, 20, None)]
     assert sql(f"SELECT * FROM tw.{table} ORDER BY id") == expected
@@ -89,7 +88,7 @@ def test_partition_fields_are_added_replaced_and_dropped(server: Server, sql: Sq
     assert [row[0] for row in duckdb_rows(server, table)] == [1, 2, 3, 4, 5, 6]
     loaded = pyiceberg(server).load_table(table)
     assert [str(field.transform) for field in loaded.spec().fields] == ["bucket[4]"]
-    assert len(loaded.specs()) == 4 - 1, "the same fields again are the same spec"
+    assert len(loaded.specs()) == 3, "the same fields again are the same spec"
 
 
 def test_properties_are_set_and_unset(server: Server, sql: Sql, table: str) -> None:

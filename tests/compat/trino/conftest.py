@@ -14,7 +14,7 @@ import pytest
 import requests
 import trino as client
 from support import judges
-from support.java import java_with
+from support.java import for_trino
 from support.recording import Recording
 from support.server import Server
 
@@ -95,7 +95,7 @@ def trino(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """A server of Trino; gives its port."""
     folder, port = tmp_path_factory.mktemp("trino"), judges.free_port()
     lay_out(folder, server, port)
-    program = java_with(oldest=25, modules={"jdk.compiler", "jdk.incubator.vector"})
+    program = for_trino()
     command = [program, *OPTIONS, "-Dconfig=etc/config.properties", "-Dlog.levels-file=etc/log.properties"]
     command += ["-cp", f"{judges.jars('trino/server')}/*", str(Path(__file__).parent / "Start.java"), version()]
     log = folder / "log.txt"

@@ -39,6 +39,11 @@ def java_with(oldest: int, modules: set[str]) -> str:
     )
 
 
+def for_trino() -> str:
+    """A Java that Trino starts with: the compiler is for our own class that starts it."""
+    return java_with(oldest=25, modules={"jdk.compiler", "jdk.incubator.vector"})
+
+
 def _release(program: str) -> int | None:
     """17 for Java 17; nothing for what is no Java."""
     said = subprocess.run([program, "-version"], capture_output=True, check=True, text=True).stderr
