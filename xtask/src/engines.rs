@@ -31,18 +31,14 @@ pub(crate) fn build(workspace: &Workspace, release: bool) -> Result<PathBuf> {
     Ok(workspace.target.join(if release { "release" } else { "debug" }).join("tidewater"))
 }
 
-/// The Python of a virtual environment that holds exactly what the tests in `tests` ask for. It is made again when they,
-/// or the engine tests that tell them the versions, ask for something else. Gives the path of its interpreter.
+/// The Python of a virtual environment that holds exactly what the tests in `tests` ask for. It is made again when they
+/// ask for something else. Gives the path of its interpreter.
 pub(crate) fn environment(workspace: &Workspace, tests: &str) -> Result<PathBuf> {
     let name = Path::new(tests).file_name().map_or_else(String::new, |name| name.display().to_string());
     let folder = workspace.target.join(if tests == FOLDER { "venv".into() } else { format!("venv-{name}") });
     let python = folder.join("bin/python");
     let asked = workspace.root.join(tests).join("requirements.txt");
-    let read = |path: &Path| fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()));
-    let mut wanted = read(&asked)?;
-    if tests != FOLDER {
-        wanted += &read(&workspace.root.join(FOLDER).join("requirements.txt"))?;
-    }
+    let wanted = fs::read_to_string(&asked).with_context(|| format!("{} cannot be read", asked.display()))?;
     // Written last, so that an environment that was left half made is made again.
     let made_for = folder.join("made-for.txt");
     if python.exists() && fs::read_to_string(&made_for).is_ok_and(|made| made == wanted) {
