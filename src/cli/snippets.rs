@@ -22,8 +22,8 @@ The key administers this catalog. It is kept in quickstart.json in that folder, 
     let sections = [
         ("DuckDB 1.5.5 or newer, on this machine", duckdb(welcome)),
         ("PyIceberg, on this machine: pip install 'pyiceberg[pyarrow]'", pyiceberg(welcome)),
-        ("Spark, on this machine", spark(welcome)),
-        ("Trino: needs tables in object storage; this warehouse is on local disk", trino(welcome)),
+        ("Spark 4.1, on this machine", spark(welcome)),
+        ("Trino 483 or newer, on this machine", trino(welcome)),
         ("Snowflake: needs tables in object storage, and a catalog that it can reach", snowflake(welcome)),
         ("curl", curl(welcome)),
     ];
@@ -53,12 +53,12 @@ print(catalog.load_table('{namespace}.{table}').scan(limit=10).to_arrow())"
     )
 }
 
-/// For a shell that has Spark 4.
+/// For a shell that has Spark 4.1.
 fn spark(welcome: &Welcome) -> String {
     let Welcome { uri, warehouse, api_key, namespace, table } = welcome;
     format!(
         "\
-spark-sql --packages org.apache.iceberg:iceberg-spark-runtime-4.0_2.13:1.11.0 \\
+spark-sql --packages org.apache.iceberg:iceberg-spark-runtime-4.1_2.13:1.11.0 \\
   --conf spark.sql.extensions=org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions \\
   --conf spark.sql.catalog.tidewater=org.apache.iceberg.spark.SparkCatalog \\
   --conf spark.sql.catalog.tidewater.type=rest \\
@@ -74,13 +74,15 @@ fn trino(welcome: &Welcome) -> String {
     let Welcome { uri, warehouse, api_key, .. } = welcome;
     format!(
         "\
-# etc/catalog/tidewater.properties; from another machine or a container, put this machine's address into the URI
+# etc/catalog/tidewater.properties; the last two lines let it read this machine's disk, where the tables are
 connector.name=iceberg
 iceberg.catalog.type=rest
 iceberg.rest-catalog.uri={uri}
 iceberg.rest-catalog.warehouse={warehouse}
 iceberg.rest-catalog.security=OAUTH2
-iceberg.rest-catalog.oauth2.credential={api_key}"
+iceberg.rest-catalog.oauth2.credential={api_key}
+fs.local.enabled=true
+local.location=/"
     )
 }
 

@@ -13,20 +13,12 @@ from pyiceberg.schema import Schema
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import DoubleType, LongType, NestedField, StringType
 
+from support.readers import EXTENSIONS, extension_file
 from support.rest import Rest
 from support.rows import SIGHTINGS, in_order, sightings
 from support.server import Server
 
-EXTENSIONS = ("httpfs", "avro", "iceberg")
 Connect = Callable[..., duckdb.DuckDBPyConnection]
-
-
-def extension_file(name: str) -> Path:
-    """The extension inside its wheel: nothing is downloaded."""
-    package = __import__(f"duckdb_extension_{name}")
-    (file,) = Path(package.__file__).parent.rglob(f"{name}.duckdb_extension")
-    return file
-
 
 SIGN_IN = {
     "token": lambda server: f"TOKEN '{server.key}'",

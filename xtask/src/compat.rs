@@ -1,5 +1,5 @@
-//! The judges that come from elsewhere: Iceberg's compatibility kit. What it needs comes from Maven Central and is
-//! kept in `target/compat/`.
+//! The judges that come from elsewhere: Iceberg's compatibility kit, Spark, Trino. What they need comes from Maven Central
+//! and is kept in `target/compat/`; Spark itself and Trino's client come with a Python environment each.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,10 @@ const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.9.0:copy-
 pub(crate) enum Judge {
     /// Iceberg's REST Compatibility Kit
     Rck,
+    /// Apache Spark, in a process of the tests
+    Spark,
+    /// A Trino server
+    Trino,
 }
 
 /// Which of them, in this order.
@@ -36,6 +40,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     for judge in &options.judges {
         match judge {
             Judge::Rck => kit(workspace, &binary)?,
+            Judge::Spark => engine(workspace, &binary, "spark", &["spark"])?,
+            Judge::Trino => engine(workspace, &binary, "trino", &["trino/server", "trino/plugin"])?,
         }
     }
     Ok(())
@@ -46,6 +52,17 @@ fn kit(workspace: &Workspace, binary: &Path) -> Result<()> {
     let python = engines::environment(workspace, engines::FOLDER)?;
     let mut kit = step::command(&workspace.root, python, &["tests/compat/rck.py"]);
     step::run(kit.arg(jars).arg(workspace.target.join("compat/rck-run")).env("TIDEWATER_BIN", binary))
+}
+
+/// Runs the tests of an engine, with an environment of its own and what its poms name.
+fn engine(workspace: &Workspace, binary: &Path, name: &str, poms: &[&str]) -> Result<()> {
+    for pom in poms {
+        artifacts(workspace, pom)?;
+    }
+    let tests = format!("{FOLDER}/{name}");
+    let python = engines::environment(workspace, &tests)?;
+    let mut pytest = step::command(&workspace.root, python, &["-m", "pytest", &tests]);
+    step::run(pytest.env("TIDEWATER_BIN", binary).env("CARGO_TARGET_DIR", &workspace.target))
 }
 
 /// The folder with what `tests/compat/NAME/pom.xml` names, fetched again when it names something else.
@@ -65,6 +82,8 @@ fn artifacts(workspace: &Workspace, name: &str) -> Result<PathBuf> {
     maven.arg(&pom).arg(COPY);
     maven.arg(format!("-Dmaven.repo.local={}", repository.display()));
     maven.arg(format!("-DoutputDirectory={}", folder.display()));
+    // Not what a pom says that something else provides.
+    maven.arg("-DincludeScope=runtime");
     step::run(&mut maven)
         .context("Maven and a Java 17 or newer are needed (Debian: apt-get install maven openjdk-17-jre-headless)")?;
     // All of it is in the folder now, and some of it is large.

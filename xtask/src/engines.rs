@@ -1,7 +1,7 @@
 //! The tests with real engines: their environments, and the binary that they talk to.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -38,7 +38,8 @@ pub(crate) fn build(workspace: &Workspace, release: bool) -> Result<PathBuf> {
 /// The Python of a virtual environment that holds exactly what the tests in `tests` ask for. It is made again when they
 /// ask for something else. Gives the path of its interpreter.
 pub(crate) fn environment(workspace: &Workspace, tests: &str) -> Result<PathBuf> {
-    let folder = workspace.target.join(if tests == FOLDER { "venv" } else { "venv-compat" });
+    let name = Path::new(tests).file_name().map_or_else(String::new, |name| name.display().to_string());
+    let folder = workspace.target.join(if tests == FOLDER { "venv".into() } else { format!("venv-{name}") });
     let python = folder.join("bin/python");
     let asked = workspace.root.join(tests).join("requirements.txt");
     let wanted = fs::read_to_string(&asked).with_context(|| format!("{} cannot be read", asked.display()))?;

@@ -27,7 +27,7 @@ struct Cli {
 enum Command {
     /// Run all tests: Rust's, then real engines against the binary
     Test(test::Options),
-    /// Ask judges that come from elsewhere: the compatibility kit
+    /// Ask judges that come from elsewhere: the compatibility kit, Spark, Trino
     Compat(compat::Options),
     /// Check format, lints, documentation and dependencies
     Lint,

@@ -16,8 +16,36 @@ def java(oldest: int) -> str:
     program = str(Path(home) / "bin/java") if home else shutil.which("java")
     if program is None:
         raise SystemExit(needed)
+    if (_release(program) or 0) < oldest:
+        raise SystemExit(f"{needed}; {program} is older")
+    return program
+
+
+def java_with(oldest: int, modules: set[str]) -> str:
+    """The first one with these modules, of JAVA_HOME, the path, and where Debian's packages put theirs; ends the process
+    if there is none."""
+    home = os.environ.get("JAVA_HOME")
+    candidates = [str(Path(home) / "bin/java")] if home else []
+    candidates += [found] if (found := shutil.which("java")) else []
+    candidates += sorted(str(path) for path in Path("/usr/lib/jvm").glob("*/bin/java"))
+    for program in candidates:
+        if (_release(program) or 0) >= oldest:
+            listed = subprocess.run([program, "--list-modules"], capture_output=True, check=True, text=True).stdout
+            if modules <= {line.partition("@")[0] for line in listed.split()}:
+                return program
+    raise SystemExit(
+        f"a Java {oldest} or newer with {' and '.join(sorted(modules))} is needed: put its folder into JAVA_HOME "
+        f"(looked at: {', '.join(candidates) or 'none'})"
+    )
+
+
+def for_trino() -> str:
+    """A Java that Trino starts with: the compiler is for our own class that starts it."""
+    return java_with(oldest=25, modules={"jdk.compiler", "jdk.incubator.vector"})
+
+
+def _release(program: str) -> int | None:
+    """17 for Java 17; nothing for what is no Java."""
     said = subprocess.run([program, "-version"], capture_output=True, check=True, text=True).stderr
     found = re.search(r'version "(?:1\.)?(\d+)', said)
-    if not found or int(found.group(1)) < oldest:
-        raise SystemExit(f"{needed}; {program} is {said.splitlines()[0]}")
-    return program
+    return int(found.group(1)) if found else None

@@ -1,0 +1,39 @@
+"""What the documentation and the quickstart tell people to type."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import RUNTIME
+from support import judges
+from support.server import Server
+
+
+def run(snippet: str, runtime: Path, folder: Path) -> str:
+    """Runs it in a shell as it is, but with the jar that was fetched already in the place of the one to be fetched."""
+    coordinates = f"--packages org.apache.iceberg:{RUNTIME}:{judges.version_of(runtime.parent, RUNTIME)}"
+    assert coordinates in snippet, snippet
+    here = judges.clean_environment({"SPARK_LOCAL_IP": "127.0.0.1"})
+    here["PATH"] = f"{Path(sys.executable).parent}:{here['PATH']}"
+    here.pop("SPARK_HOME", None)
+    done = subprocess.run(
+        ["sh", "-c", snippet.replace(coordinates, f"--jars {runtime} --driver-memory 1g")],
+        capture_output=True, check=False, text=True, env=here, cwd=folder, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.timeout(600)
+def test_the_command_in_the_documentation_shows_the_sample_table(server: Server, runtime: Path, tmp_path: Path) -> None:
+    snippet = judges.filled_in(judges.documented("engines/spark.md", "sh"), server)
+    assert len(run(snippet, runtime, tmp_path).strip().splitlines()) == 10
+
+
+@pytest.mark.timeout(600)
+def test_the_command_that_the_quickstart_prints_shows_the_sample_table(runtime: Path, tmp_path: Path) -> None:
+    with judges.welcomed("Spark") as snippet:
+        assert len(run(snippet, runtime, tmp_path).strip().splitlines()) == 10

@@ -1,0 +1,96 @@
+"""What the tests with engines that run in a Java machine have in common: `tests/compat/`."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from support.recording import Recording
+from support.server import REPOSITORY, Server, clean_environment, find_binary
+
+
+def jars(judge: str) -> Path:
+    """The folder with what the judge's pom names, which `cargo xtask compat` has filled."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
+    folder = target / "compat" / judge
+    if not folder.exists():
+        raise SystemExit(f"there is no {folder}: `cargo xtask compat {judge.split('/')[0]}` makes it")
+    return folder
+
+
+def version_of(folder: Path, artifact: str) -> str:
+    """The version in the name of an artifact's jar."""
+    (jar,) = folder.glob(f"{artifact}-[0-9]*.jar")
+    return jar.stem.removeprefix(f"{artifact}-")
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+@contextmanager
+def judged(recording: Recording, client: str, folder: Path) -> Iterator[Server]:
+    """A quickstart for one judge. Afterwards: what was used of it is recorded, and it must have nothing to complain of."""
+    server = Server(find_binary(), folder / "data")
+    try:
+        server.start()
+        yield server
+    finally:
+        if server.is_running():
+            server.stop()
+    recording.saw_log(server.stderr(), client)
+    complaints = server.complaints()
+    assert not complaints, "\n".join(complaints)
+
+
+# ---- what the documentation and the quickstart tell people to type ----
+
+
+def documented(page: str, language: str) -> str:
+    """The first block in this language on a page of `docs/`."""
+    found = re.search(rf"^```{language}\n(.*?)^```", (REPOSITORY / "docs" / page).read_text(), re.MULTILINE | re.DOTALL)
+    assert found, f"no block of {language} in {page}"
+    return found.group(1)
+
+
+@contextmanager
+def welcomed(title: str) -> Iterator[str]:
+    """What a quickstart that runs meanwhile has printed for a person about one engine."""
+    folder = Path(tempfile.mkdtemp(prefix="tidewater-welcome-"))
+    command = [str(find_binary()), "quickstart", "--data-dir", str(folder / "data"), "--listen", "127.0.0.1:0"]
+    with (folder / "stderr").open("wb") as stderr:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=clean_environment())
+    try:
+        assert process.stdout is not None
+        text = _until_the_end(process.stdout)
+        found = re.search(rf"^--- {title}.*?\n(.*?)\n\n", text, re.MULTILINE | re.DOTALL)
+        assert found, text
+        yield found.group(1) + "\n"
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+    shutil.rmtree(folder)
+
+
+def _until_the_end(lines: Iterable[str]) -> str:
+    """The lines up to the one that tells how to end it."""
+    text = ""
+    for line in lines:
+        text += line
+        if line.startswith("Ctrl-C"):
+            break
+    return text
+
+
+def filled_in(snippet: str, server: Server) -> str:
+    """A documented snippet with this server's address and key in their places."""
+    return snippet.replace("http://127.0.0.1:8181", server.uri).replace("flx_...", server.key)
