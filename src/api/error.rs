@@ -195,7 +195,9 @@ impl From<VendingError> for ApiError {
         match error {
             VendingError::Refused { .. } => Self::storage_refuses(&error),
             VendingError::Unavailable { .. } => Self::storage_unavailable(&error),
-            VendingError::Policy(error) => Self::bad_request(error.to_string()),
+            VendingError::Policy(_) | VendingError::Sas(_) | VendingError::Boundary(_) => {
+                Self::bad_request(error.to_string())
+            }
         }
     }
 }

@@ -112,7 +112,7 @@ impl Trial<'_> {
         let vended = vended.map_err(|error| error.to_string())?;
         let Some(credentials) = vended.credentials.first().and_then(|given| vendor.as_credentials(&given.config))
         else {
-            return Ok("there are none to vend".to_owned());
+            return Ok(format!("there are none to vend: {}", vendor.why_none()));
         };
         let client = self.as_client(&credentials).map_err(|error| error.to_string())?;
         client.read(&object(&self.own)?).await.map_err(|error| format!("they do not read their table: {error}"))?;
@@ -123,11 +123,7 @@ impl Trial<'_> {
         match client.read(&object(&self.sibling)?).await {
             Err(StorageError::Refused { .. }) => Ok("they reach their table and no other".to_owned()),
             Err(error) => Err(format!("whether they reach another table cannot be told: {error}")),
-            Ok(_) => {
-                Err("they reach other tables too: the store does not enforce session policies, so set no `role-arn`, \
-                          and let the catalog sign requests instead"
-                    .to_owned())
-            }
+            Ok(_) => Err(format!("they reach other tables too: {}", vendor.when_too_wide())),
         }
     }
 

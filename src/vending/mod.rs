@@ -1,7 +1,10 @@
 //! What a client is given to reach a table's files with: settings and short-lived credentials, for exactly the table's
 //! own locations. One file a cloud.
 
+mod azure;
 mod cache;
+mod google;
+mod google_key;
 mod s3;
 mod service;
 mod valid_location;
@@ -9,6 +12,7 @@ mod valid_location;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tidewater_core::location::Location;
 use tidewater_core::storage::{Delegation, StorageProfile, Wanted, choose};
 
 pub use cache::{Ask, Vending};
@@ -18,13 +22,15 @@ pub use valid_location::{LocationRefused, ValidLocations};
 use crate::storage::{Budget, OpenError, Storage, StorageCredentials};
 
 /// Settings for a client's file access, by the names that clients read (`LoadTableResult`, `config`).
-pub type Settings = BTreeMap<&'static str, String>;
+pub type Settings = BTreeMap<String, String>;
 
 /// Credentials that a cloud gave for some locations.
 #[derive(Clone)]
 pub struct Issued {
     /// As clients read them.
     settings: BTreeMap<String, String>,
+    /// What is good for one of the locations only, where the cloud gives credentials for one at a time.
+    by_location: BTreeMap<Location, BTreeMap<String, String>>,
     /// When they were given, in milliseconds since 1970.
     issued_ms: i64,
     /// Until when they are good.
@@ -71,6 +77,12 @@ pub enum VendingError {
     /// The table's locations are too many or too long for the cloud.
     #[error(transparent)]
     Policy(#[from] tidewater_core::storage::s3_policy::PolicyError),
+    /// One of them cannot be given away by itself on Azure.
+    #[error(transparent)]
+    Sas(#[from] tidewater_core::storage::azure_sas::SasError),
+    /// One of them cannot be given away by itself on Google Cloud, or they are too many.
+    #[error(transparent)]
+    Boundary(#[from] tidewater_core::storage::gcs_boundary::BoundaryError),
 }
 
 /// What of a warehouse's storage can be given away, and how.
@@ -81,6 +93,10 @@ pub enum Vendor {
     None,
     /// Sessions of a role, and signatures.
     S3(Box<s3::S3Vendor>),
+    /// Signatures for folders.
+    Azure(Box<azure::AzureVendor>),
+    /// Tokens that are narrowed to folders.
+    Google(Box<google::GoogleVendor>),
 }
 
 impl Vendor {
@@ -92,6 +108,14 @@ impl Vendor {
         match (profile, storage.aws_credentials()) {
             (StorageProfile::S3(profile), Some(own)) => {
                 Ok(Self::S3(Box::new(s3::S3Vendor::new(profile.clone(), Arc::clone(own), budget)?)))
+            }
+            (StorageProfile::Adls(profile), _) => {
+                let vendor = azure::AzureVendor::new(profile.clone(), storage, budget)?;
+                Ok(vendor.map_or(Self::None, |vendor| Self::Azure(Box::new(vendor))))
+            }
+            (StorageProfile::Gcs(profile), _) => {
+                let vendor = google::GoogleVendor::new(profile.clone(), storage, budget)?;
+                Ok(vendor.map_or(Self::None, |vendor| Self::Google(Box::new(vendor))))
             }
             _ => Ok(Self::None),
         }
@@ -109,6 +133,8 @@ impl Vendor {
         match self {
             Self::None => None,
             Self::S3(vendor) => Some(StorageProfile::S3(vendor.profile().clone())),
+            Self::Azure(vendor) => Some(StorageProfile::Adls(vendor.profile().clone())),
+            Self::Google(vendor) => Some(StorageProfile::Gcs(vendor.profile().clone())),
         }
     }
 
@@ -118,6 +144,31 @@ impl Vendor {
         match self {
             Self::None => None,
             Self::S3(_) => s3::credentials(settings),
+            Self::Azure(_) => azure::credentials(settings),
+            Self::Google(_) => google::credentials(settings),
+        }
+    }
+
+    /// Why there are no credentials to vend, where that is so by the settings.
+    #[must_use]
+    pub const fn why_none(&self) -> &'static str {
+        match self {
+            Self::None => "the local disk has none",
+            Self::S3(_) => "there is no `role-arn` to vend a session of",
+            Self::Azure(vendor) => vendor.why_none(),
+            Self::Google(_) => "`vended-credentials` is off: clients use credentials of their own",
+        }
+    }
+
+    /// What to do where vended credentials turn out to reach more than they should.
+    #[must_use]
+    pub const fn when_too_wide(&self) -> &'static str {
+        match self {
+            Self::None | Self::S3(_) => {
+                "the store does not enforce session policies, so set no `role-arn`, and let the catalog sign requests instead"
+            }
+            Self::Azure(_) => "the store does not keep signatures to their folder: set `vended-credentials = false`",
+            Self::Google(_) => "the store does not enforce access boundaries: set `vended-credentials = false`",
         }
     }
 
@@ -131,6 +182,8 @@ impl Vendor {
         match self {
             Self::None => false,
             Self::S3(vendor) => vendor.has_credentials(),
+            Self::Azure(vendor) => vendor.has_credentials(),
+            Self::Google(vendor) => vendor.has_credentials(),
         }
     }
 
@@ -139,6 +192,8 @@ impl Vendor {
         match self {
             Self::None => Settings::new(),
             Self::S3(vendor) => vendor.settings(),
+            Self::Azure(vendor) => vendor.settings(),
+            Self::Google(vendor) => vendor.settings(),
         }
     }
 
@@ -147,13 +202,22 @@ impl Vendor {
         match self {
             Self::None => None,
             Self::S3(_) => Some("client.refresh-credentials-endpoint"),
+            Self::Azure(_) => Some("adls.refresh-credentials-endpoint"),
+            Self::Google(_) => Some("gcs.oauth2.refresh-credentials-endpoint"),
         }
     }
 
     async fn issue(&self, locations: &ValidLocations, access: Access, now_ms: i64) -> Result<Issued, VendingError> {
         match self {
-            Self::None => Ok(Issued { settings: BTreeMap::new(), issued_ms: now_ms, expires_ms: i64::MAX }),
+            Self::None => Ok(Issued {
+                settings: BTreeMap::new(),
+                by_location: BTreeMap::new(),
+                issued_ms: now_ms,
+                expires_ms: i64::MAX,
+            }),
             Self::S3(vendor) => vendor.issue(locations, access, now_ms).await,
+            Self::Azure(vendor) => vendor.issue(locations, access, now_ms).await,
+            Self::Google(vendor) => vendor.issue(locations, access, now_ms).await,
         }
     }
 }

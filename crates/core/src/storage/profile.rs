@@ -189,6 +189,17 @@ impl StorageProfile {
     }
 }
 
+impl AdlsProfile {
+    /// The address of the blob service of a container's account, without a slash at its end.
+    #[must_use]
+    pub fn blob_endpoint(&self, container: &AzureContainer) -> String {
+        match &self.endpoint {
+            Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
+            None => format!("https://{}", container.blob_host()),
+        }
+    }
+}
+
 impl S3Profile {
     /// Whether the catalog signs clients' requests.
     #[must_use]
