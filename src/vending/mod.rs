@@ -1,6 +1,7 @@
 //! What a client is given to reach a table's files with: settings and short-lived credentials, for exactly the table's
 //! own locations. One file a cloud.
 
+mod advice;
 mod azure;
 mod cache;
 mod google;
@@ -146,29 +147,6 @@ impl Vendor {
             Self::S3(_) => s3::credentials(settings),
             Self::Azure(_) => azure::credentials(settings),
             Self::Google(_) => google::credentials(settings),
-        }
-    }
-
-    /// Why there are no credentials to vend, where that is so by the settings.
-    #[must_use]
-    pub const fn why_none(&self) -> &'static str {
-        match self {
-            Self::None => "the local disk has none",
-            Self::S3(_) => "there is no `role-arn` to vend a session of",
-            Self::Azure(vendor) => vendor.why_none(),
-            Self::Google(_) => "`vended-credentials` is off: clients use credentials of their own",
-        }
-    }
-
-    /// What to do where vended credentials turn out to reach more than they should.
-    #[must_use]
-    pub const fn when_too_wide(&self) -> &'static str {
-        match self {
-            Self::None | Self::S3(_) => {
-                "the store does not enforce session policies, so set no `role-arn`, and let the catalog sign requests instead"
-            }
-            Self::Azure(_) => "the store does not keep signatures to their folder: set `vended-credentials = false`",
-            Self::Google(_) => "the store does not enforce access boundaries: set `vended-credentials = false`",
         }
     }
 
