@@ -67,7 +67,7 @@ impl Trial<'_> {
             StorageError::Unavailable { .. } => self.warehouse.vendor.when_unavailable(),
             StorageError::AlreadyExists(_) | StorageError::Elsewhere(_) => return error.to_string(),
         };
-        format!("{error}; {advice}")
+        format!("{}; {advice}", with_causes(error))
     }
 
     async fn write(&self) -> Result<String, String> {
@@ -158,4 +158,18 @@ impl Trial<'_> {
 
 fn object(folder: &Location) -> Result<Location, String> {
     folder.join("first").map_err(|error| error.to_string())
+}
+
+/// An error with what caused it, as far as it does not say so itself.
+fn with_causes(error: &StorageError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let told = error.to_string();
+        if !text.contains(&told) {
+            text.extend([": ", &told]);
+        }
+        cause = error.source();
+    }
+    text
 }

@@ -1,5 +1,6 @@
 //! Object storage behind one door: a warehouse's objects are read and written by their location, whatever holds them.
 
+mod azure_delete;
 mod budget;
 mod credentials;
 mod hedge;
@@ -80,6 +81,8 @@ enum Backend {
         store: Arc<MicrosoftAzure>,
         /// The account's key, where it signs in with that.
         account_key: Option<Secret<String>>,
+        /// For who may not remove otherwise.
+        single: Option<azure_delete::SingleDelete>,
     },
     Gcs {
         store: Arc<GoogleCloudStorage>,
@@ -172,7 +175,11 @@ impl Storage {
     /// `Elsewhere`, `Refused`, `Unavailable`.
     pub async fn remove(&self, location: &Location) -> Result<(), StorageError> {
         let (store, path) = self.resolve(location)?;
-        match store.delete(&path).await {
+        let deleted = match &self.backend {
+            Backend::Azure { store, single: Some(single), .. } => single.delete(store, &path).await,
+            _ => store.delete(&path).await,
+        };
+        match deleted {
             Err(error) if !matches!(error, object_store::Error::NotFound { .. }) => Err(translate(location, error)),
             _ => Ok(()),
         }

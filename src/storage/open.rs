@@ -11,6 +11,7 @@ use tidewater_core::storage::{AdlsProfile, AzureContainer, GcsProfile, ProfileEr
 use url::Url;
 use uuid::Uuid;
 
+use super::azure_delete::SingleDelete;
 use super::budget::Budget;
 use super::{Backend, Storage, StorageCredentials};
 use crate::secret::Secret;
@@ -156,14 +157,21 @@ fn adls(setup: &Setup<'_>, profile: &AdlsProfile) -> Result<Backend, OpenError> 
     let account_key = builder.get_config_value(&AzureConfigKey::AccessKey).map(Secret::new);
     let endpoint = profile.blob_endpoint(&container);
     check_address(&endpoint)?;
+    let options = client(setup.budget, Some(&endpoint));
+    let single = match setup.credentials {
+        StorageCredentials::AzureSas { .. } => {
+            Some(SingleDelete::new(&endpoint, container.account(), container.container(), &options)?)
+        }
+        _ => None,
+    };
     let store = builder
         .with_account(container.account())
         .with_container_name(container.container())
         .with_retry(retries(setup.budget))
-        .with_client_options(client(setup.budget, Some(&endpoint)))
+        .with_client_options(options)
         .with_endpoint(endpoint)
         .build()?;
-    Ok(Backend::Azure { store: Arc::new(store), account_key })
+    Ok(Backend::Azure { store: Arc::new(store), account_key, single })
 }
 
 fn gcs(setup: &Setup<'_>, profile: &GcsProfile) -> Result<Backend, OpenError> {

@@ -21,6 +21,7 @@ import subprocess
 import time
 import uuid
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 from xml.etree import ElementTree
 
@@ -51,27 +52,35 @@ LEFT_OUT = (
 SAS_PARAMETERS = {"sv", "st", "se", "sr", "sdd", "sp", "spr", "sig", "skoid", "sktid", "skt", "ske", "sks", "skv"}
 
 
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that only who is told of it trusts, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+class Certificate(NamedTuple):
+    """Files: who signed it, the certificate, and its private key."""
+
+    issuer: Path
+    certificate: Path
+    key: Path
+
+
+def certificate(folder: Path) -> Certificate:
+    """A certificate for 127.0.0.1 that only who trusts its issuer trusts."""
     now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    paths = folder / "certificate.pem", folder / "key.pem"
-    paths[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    loopback = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
+    names = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in ("the tests' issuer", "127.0.0.1")]
+
+    def signed(key: ec.EllipticCurvePrivateKey, name: x509.Name, *, is_issuer: bool) -> bytes:
+        made = x509.CertificateBuilder().subject_name(name).issuer_name(names[0]).public_key(key.public_key())
+        made = made.serial_number(x509.random_serial_number())
+        made = made.not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=1))
+        made = made.add_extension(x509.BasicConstraints(ca=is_issuer, path_length=None), critical=True)
+        if not is_issuer:
+            made = made.add_extension(loopback, critical=False)
+        return made.sign(keys[0], hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    paths = Certificate(folder / "issuer.pem", folder / "certificate.pem", folder / "key.pem")
+    paths.issuer.write_bytes(signed(keys[0], names[0], is_issuer=True))
+    paths.certificate.write_bytes(signed(keys[1], names[1], is_issuer=False))
     pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    paths[1].write_bytes(key.private_bytes(pem, pkcs8, serialization.NoEncryption()))
+    paths.key.write_bytes(keys[1].private_bytes(pem, pkcs8, serialization.NoEncryption()))
     return paths
 
 
@@ -90,7 +99,7 @@ class Azurite:
         self.uri = f"https://127.0.0.1:{port}"
         command = [node, script, "--disableTelemetry", "--silent", "--skipApiVersionCheck", "--oauth", "basic"]
         command += ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", folder / "data"]
-        command += ["--cert", self.certificate[0], "--key", self.certificate[1]]
+        command += ["--cert", self.certificate.certificate, "--key", self.certificate.key]
         with (folder / "azurite.log").open("wb") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + START_DEADLINE_S
@@ -127,7 +136,7 @@ class Account(Gateway):
     """An account with a hierarchical namespace, as far as signatures go, and the directory that its tokens are from."""
 
     def __init__(self, azurite: Azurite, secure: bool = False):
-        super().__init__(azurite.uri, azurite.certificate if secure else None)
+        super().__init__(azurite.uri, azurite.certificate[1:] if secure else None)
         self.azurite = azurite
         self.keys: dict[tuple[str, ...], UserDelegationKey] = {}
         self.keys_given = 0
