@@ -85,11 +85,7 @@ impl Trial<'_> {
             Ok(()) if !self.warehouse.storage.is_conditional() => {
                 Ok("the store was not asked to: `conditional-writes` is off".to_owned())
             }
-            Ok(()) => {
-                Err("the store wrote over it in spite of `If-None-Match: *`: set `conditional-writes = false` if you \
-                           want to use it all the same; metadata files have random names"
-                    .to_owned())
-            }
+            Ok(()) => Err(format!("the store wrote over it: {}", self.warehouse.vendor.when_overwritten())),
         }
     }
 

@@ -86,4 +86,18 @@ impl Vendor {
             Self::Google(_) => "check that the bucket has uniform bucket-level access: access boundaries need it",
         }
     }
+
+    /// What to do where the store writes over an object that it was told not to.
+    #[must_use]
+    pub const fn when_overwritten(&self) -> &'static str {
+        match self {
+            Self::S3(_) => {
+                "it does not keep `If-None-Match: *`. Set `conditional-writes = false` if you want to use it all the same; \
+                 metadata files have random names"
+            }
+            Self::None | Self::Azure(_) | Self::Google(_) => {
+                "it does not keep to the conditions that requests have, as emulators do not, and is not fit for metadata"
+            }
+        }
+    }
 }

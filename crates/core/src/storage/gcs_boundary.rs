@@ -81,7 +81,7 @@ fn literal(text: &str) -> String {
     literal.push('\'');
     for character in text.chars() {
         match character {
-            '\\' | '\'' | '"' | '`' => literal.extend(['\\', character]),
+            '\\' | '\'' => literal.extend(['\\', character]),
             control if control.is_control() => literal.push_str(&format!("\\u{:04x}", u32::from(control))),
             other => literal.push(other),
         }
@@ -126,7 +126,7 @@ mod tests {
             ),
             "{boundary}"
         );
-        assert_eq!(literal("a'b\\c\"d`\n\u{7f}\u{85}é"), r#"'a\'b\\c\"d\`\u000a\u007f\u0085é'"#);
+        assert_eq!(literal("a'b\\c\"d`\n\u{7f}\u{85}é"), r#"'a\'b\\c"d`\u000a\u007f\u0085é'"#);
     }
 
     #[test]
@@ -185,7 +185,7 @@ mod tests {
                         let code = u32::from_str_radix(&digits, 16).map_err(|error| error.to_string())?;
                         text.push(char::from_u32(code).ok_or("no character")?);
                     }
-                    same @ ('\\' | '\'' | '"' | '`') => text.push(same),
+                    same @ ('\\' | '\'') => text.push(same),
                     other => return Err(format!("an unknown escape: {other}")),
                 },
                 '\n' | '\r' => return Err("a line ends in a text".to_owned()),
