@@ -14,6 +14,7 @@ pub(crate) const FOLDER: &str = "tests/engines";
 pub(crate) fn run(workspace: &Workspace, release: bool, expression: Option<&str>) -> Result<()> {
     let binary = build(workspace, release)?;
     let python = environment(workspace, FOLDER)?;
+    azurite(workspace)?;
     let mut pytest = step::command(&workspace.root, python, &["-m", "pytest", FOLDER]);
     if let Some(expression) = expression {
         pytest.args(["-k", expression]);
@@ -50,4 +51,27 @@ pub(crate) fn environment(workspace: &Workspace, tests: &str) -> Result<PathBuf>
     step::run(step::command(&workspace.root, &python, &install).arg(&asked))?;
     fs::write(&made_for, wanted).with_context(|| format!("{} cannot be written", made_for.display()))?;
     Ok(python)
+}
+
+/// Puts the emulator of Azure's storage into `target/azurite/`, where there is Node. Without it the tests that need it say
+/// so, and fail where `CI` is set.
+fn azurite(workspace: &Workspace) -> Result<()> {
+    let asked = workspace.root.join(FOLDER).join("package.json");
+    let wanted = fs::read_to_string(&asked).with_context(|| format!("{} cannot be read", asked.display()))?;
+    let folder = workspace.target.join("azurite");
+    // Written last, so that what was fetched by half is fetched again.
+    let made_for = folder.join("made-for.json");
+    if fs::read_to_string(&made_for).is_ok_and(|made| made == wanted) {
+        return Ok(());
+    }
+    if step::command(&workspace.root, "npm", &["--version"]).output().is_err() {
+        step::say("THERE IS NO NODE: the tests with Azure are left out (Debian: apt-get install nodejs npm)");
+        return Ok(());
+    }
+    step::say("fetching Azurite from the npm registry, once");
+    fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    let package = folder.join("package.json");
+    fs::write(&package, &wanted).with_context(|| format!("{} cannot be written", package.display()))?;
+    step::run(&mut step::command(&folder, "npm", &["install", "--no-audit", "--no-fund", "--silent"]))?;
+    fs::write(&made_for, wanted).with_context(|| format!("{} cannot be written", made_for.display()))
 }

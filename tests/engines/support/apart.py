@@ -55,7 +55,8 @@ class Apart:
         self._name = name
 
     def create_with(self, *rows: Row) -> None:
-        assert _in_process(_create_and_append, self._settings, self._name, list(rows)) is None
+        wrong = _in_process(_create_and_append, self._settings, self._name, list(rows))
+        assert wrong is None, wrong
 
     def append(self, *rows: Row) -> str | None:
         """Gives what went wrong, if something did."""

@@ -195,7 +195,9 @@ class Google(Gateway):
         if own not in self.tokens or self.tokens[own].boundary is not None:
             return Response(400, {}, b'{"error":"invalid_grant","error_description":"Invalid subject token."}')
         self.boundaries.append(options)
-        return self._give("narrow", 3599, json.loads(options))
+        # It ends with the one that it is made from.
+        left_s = int(self.tokens[own].expires_s - time.time())
+        return self._give("narrow", left_s, json.loads(options))
 
     def _give(self, kind: str, expires_in_s: int, boundary: dict | None = None) -> Response:
         token = f"{kind}-{uuid.uuid4().hex}"
