@@ -203,11 +203,12 @@ impl From<VendingError> for ApiError {
         match error {
             VendingError::Refused { .. } => Self::storage_refuses(&error),
             VendingError::Unavailable { .. } => Self::storage_unavailable(&error),
-            VendingError::Policy(error) => Self::bad_request(error.to_string()),
             VendingError::NotSigned(Refused::Forbidden(_)) => Self::forbidden(error.to_string()),
-            VendingError::NotSigned(Refused::Malformed(_)) | VendingError::NoSigning => {
-                Self::bad_request(error.to_string())
-            }
+            VendingError::NotSigned(Refused::Malformed(_))
+            | VendingError::NoSigning
+            | VendingError::Policy(_)
+            | VendingError::Sas(_)
+            | VendingError::Boundary(_) => Self::bad_request(error.to_string()),
         }
     }
 }

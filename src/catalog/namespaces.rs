@@ -102,7 +102,6 @@ fn check_location(warehouse: &OpenWarehouse, properties: &Properties) -> Result<
     if warehouse.root.contains(&location) {
         Ok(())
     } else {
-        Err(LocationRefused::Outside { location: text.chars().take(200).collect(), root: warehouse.root.clone() }
-            .into())
+        Err(LocationRefused::outside(text, &warehouse.root).into())
     }
 }

@@ -106,8 +106,7 @@ impl Catalog {
     ) -> Result<Arc<Document>, CatalogError> {
         let at = Location::parse(location).map_err(LocationRefused::from)?;
         if !warehouse.root.contains(&at) {
-            let location = location.chars().take(200).collect();
-            return Err(LocationRefused::Outside { location, root: warehouse.root.clone() }.into());
+            return Err(LocationRefused::outside(location, &warehouse.root).into());
         }
         self.documents.get(&warehouse.storage, location).await.map_err(|error| match error {
             MetadataError::Unreadable { .. } => CatalogError::BadRequest(error.to_string()),

@@ -126,8 +126,7 @@ impl Catalog {
             catalog.new_location(TableKind::View, &warehouse, &ident, id, None).await?;
             let at = Location::parse(&request.metadata_location).map_err(LocationRefused::from)?;
             if !warehouse.root.contains(&at) {
-                let location = request.metadata_location.chars().take(200).collect();
-                return Err(LocationRefused::Outside { location, root: warehouse.root.clone() }.into());
+                return Err(LocationRefused::outside(&request.metadata_location, &warehouse.root).into());
             }
             let found = catalog.documents.get_view(&warehouse.storage, &request.metadata_location).await;
             let document = found.map_err(|error| match error {

@@ -62,10 +62,21 @@ impl Trial<'_> {
         &self.warehouse.storage
     }
 
+    /// What a person can do about it.
+    fn advice(&self, error: &StorageError) -> String {
+        let advice = match error {
+            StorageError::Refused { .. } => self.warehouse.vendor.when_refused(),
+            StorageError::NotFound(_) => self.warehouse.vendor.when_not_found(),
+            StorageError::Unavailable { .. } => self.warehouse.vendor.when_unavailable(),
+            StorageError::AlreadyExists(_) | StorageError::Elsewhere(_) => return error.to_string(),
+        };
+        format!("{}; {advice}", with_causes(error))
+    }
+
     async fn write(&self) -> Result<String, String> {
         for folder in [&self.own, &self.sibling] {
             let created = self.storage().create(&object(folder)?, Bytes::from_static(b"tidewater")).await;
-            created.map_err(|error| advice(&error))?;
+            created.map_err(|error| self.advice(&error))?;
         }
         Ok(format!("below {}", self.warehouse.root))
     }
@@ -73,35 +84,31 @@ impl Trial<'_> {
     async fn overwrite(&self) -> Result<String, String> {
         match self.storage().create(&object(&self.own)?, Bytes::from_static(b"other")).await {
             Err(StorageError::AlreadyExists(_)) => Ok(String::new()),
-            Err(error) => Err(advice(&error)),
+            Err(error) => Err(self.advice(&error)),
             Ok(()) if !self.warehouse.storage.is_conditional() => {
                 Ok("the store was not asked to: `conditional-writes` is off".to_owned())
             }
-            Ok(()) => {
-                Err("the store wrote over it in spite of `If-None-Match: *`: set `conditional-writes = false` if you \
-                           want to use it all the same; metadata files have random names"
-                    .to_owned())
-            }
+            Ok(()) => Err(format!("the store wrote over it: {}", self.warehouse.vendor.when_overwritten())),
         }
     }
 
     async fn read(&self) -> Result<String, String> {
-        self.storage().read(&object(&self.own)?).await.map(|_| String::new()).map_err(|error| advice(&error))
+        self.storage().read(&object(&self.own)?).await.map(|_| String::new()).map_err(|error| self.advice(&error))
     }
 
     async fn list(&self) -> Result<String, String> {
-        let found = self.storage().list(&self.own, 10).await.map_err(|error| advice(&error))?;
+        let found = self.storage().list(&self.own, 10).await.map_err(|error| self.advice(&error))?;
         if found.contains(&object(&self.own)?) { Ok(String::new()) } else { Err("it is not in the list".to_owned()) }
     }
 
     async fn remove(&self) -> Result<String, String> {
         for folder in [&self.own, &self.sibling] {
-            self.storage().remove(&object(folder)?).await.map_err(|error| advice(&error))?;
+            self.storage().remove(&object(folder)?).await.map_err(|error| self.advice(&error))?;
         }
         match self.storage().read(&object(&self.own)?).await {
             Err(StorageError::NotFound(_)) => Ok(String::new()),
             Ok(_) => Err("it is still there".to_owned()),
-            Err(error) => Err(advice(&error)),
+            Err(error) => Err(self.advice(&error)),
         }
     }
 
@@ -115,10 +122,15 @@ impl Trial<'_> {
         let vended = vended.map_err(|error| error.to_string())?;
         let Some(credentials) = vended.credentials.first().and_then(|given| vendor.as_credentials(&given.config))
         else {
-            return Ok("there are none to vend".to_owned());
+            return Ok(format!("there are none to vend: {}", vendor.why_none()));
         };
         let client = self.as_client(&credentials).map_err(|error| error.to_string())?;
-        client.read(&object(&self.own)?).await.map_err(|error| format!("they do not read their table: {error}"))?;
+        client.read(&object(&self.own)?).await.map_err(|error| match error {
+            StorageError::Refused { .. } => {
+                format!("they do not read their table: {error}; {}", vendor.when_vended_is_refused())
+            }
+            _ => format!("they do not read their table: {error}"),
+        })?;
         let second = self.own.join("second").map_err(|error| error.to_string())?;
         let written = client.create(&second, Bytes::from_static(b"tidewater")).await;
         written.map_err(|error| format!("they do not write to their table: {error}"))?;
@@ -126,11 +138,7 @@ impl Trial<'_> {
         match client.read(&object(&self.sibling)?).await {
             Err(StorageError::Refused { .. }) => Ok("they reach their table and no other".to_owned()),
             Err(error) => Err(format!("whether they reach another table cannot be told: {error}")),
-            Ok(_) => {
-                Err("they reach other tables too: the store does not enforce session policies, so set no `role-arn`, \
-                          and let the catalog sign requests instead"
-                    .to_owned())
-            }
+            Ok(_) => Err(format!("they reach other tables too: {}", vendor.when_too_wide())),
         }
     }
 
@@ -142,7 +150,7 @@ impl Trial<'_> {
         let locations = ValidLocations::of_folder(&self.own, &self.warehouse.root).ok()?;
         let trial = SigningTrial { locations: &locations, there: &there, new: &new, other: &other };
         let outcome = self.warehouse.vendor.try_signing(&trial, Budget::default(), clock.now_ms()).await?;
-        let removed = self.storage().remove(&new).await.map_err(|error| advice(&error));
+        let removed = self.storage().remove(&new).await.map_err(|error| self.advice(&error));
         Some(outcome.and(removed).map(|()| "they reach their table, and no write can be made a copy".to_owned()))
     }
 
@@ -163,19 +171,16 @@ fn object(folder: &Location) -> Result<Location, String> {
     folder.join("first").map_err(|error| error.to_string())
 }
 
-/// What a person can do about it.
-fn advice(error: &StorageError) -> String {
-    let advice = match error {
-        StorageError::Refused { .. } => {
-            "check the credentials, and that their policy allows reading, writing, listing and \
-                                         removing objects below the root"
+/// An error with what caused it, as far as it does not say so itself.
+fn with_causes(error: &StorageError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let told = error.to_string();
+        if !text.contains(&told) {
+            text.extend([": ", &told]);
         }
-        StorageError::NotFound(_) => "check the bucket's or container's name, its region and the endpoint",
-        StorageError::Unavailable { .. } => {
-            "check the endpoint, the region and the bucket's name, and that this machine \
-                                             reaches it; some stores need `path-style = true`"
-        }
-        StorageError::AlreadyExists(_) | StorageError::Elsewhere(_) => return error.to_string(),
-    };
-    format!("{error}; {advice}")
+        cause = error.source();
+    }
+    text
 }

@@ -47,6 +47,18 @@ pub enum StorageCredentials {
         #[serde(serialize_with = "exposed")]
         key: Secret<String>,
     },
+    /// A signature that was vended, to try it out as a client would; nobody writes one down.
+    #[serde(skip)]
+    AzureSas {
+        /// Its parameters, as in an address.
+        sas_token: Secret<String>,
+    },
+    /// A token that was vended, likewise.
+    #[serde(skip)]
+    GcsToken {
+        /// What goes into the header.
+        token: Secret<String>,
+    },
 }
 
 impl StorageCredentials {
@@ -59,6 +71,8 @@ impl StorageCredentials {
             Self::AzureAccountKey { .. } => "azure-account-key",
             Self::AzureServicePrincipal { .. } => "azure-service-principal",
             Self::GcsServiceAccount { .. } => "gcs-service-account",
+            Self::AzureSas { .. } => "azure-sas",
+            Self::GcsToken { .. } => "gcs-token",
         }
     }
 }
@@ -87,5 +101,6 @@ mod tests {
         assert_eq!(serde_json::from_slice::<StorageCredentials>(&sealed).unwrap(), credentials);
         assert!(!format!("{credentials:?}").contains("hush"), "{credentials:?}");
         assert!(toml::from_str::<StorageCredentials>("kind = 'aws-key'\naccess-key = 'AKIA'").is_err());
+        assert!(toml::from_str::<StorageCredentials>("kind = 'azure-sas'\nsas-token = 'x'").is_err());
     }
 }

@@ -1,5 +1,6 @@
 //! Object storage behind one door: a warehouse's objects are read and written by their location, whatever holds them.
 
+mod azure_delete;
 mod budget;
 mod credentials;
 mod hedge;
@@ -25,6 +26,8 @@ use uuid::Uuid;
 pub use budget::Budget;
 pub use credentials::StorageCredentials;
 pub use open::{OpenError, Setup, check_address};
+
+use crate::secret::Secret;
 
 /// Why storage did not give or take an object.
 #[derive(Debug, thiserror::Error)]
@@ -74,8 +77,18 @@ enum Backend {
         /// Whether it can be told to write only what is not there.
         conditional: bool,
     },
-    Azure(Arc<MicrosoftAzure>),
-    Gcs(Arc<GoogleCloudStorage>),
+    Azure {
+        store: Arc<MicrosoftAzure>,
+        /// The account's key, where it signs in with that.
+        account_key: Option<Secret<String>>,
+        /// For who may not remove otherwise.
+        single: Option<azure_delete::SingleDelete>,
+    },
+    Gcs {
+        store: Arc<GoogleCloudStorage>,
+        /// The service account's key file, where it signs in with that.
+        service_account_key: Option<Secret<String>>,
+    },
 }
 
 impl Backend {
@@ -87,8 +100,8 @@ impl Backend {
         match self {
             Self::Local(store) => store.as_ref(),
             Self::S3 { store, .. } => store.as_ref(),
-            Self::Azure(store) => store.as_ref(),
-            Self::Gcs(store) => store.as_ref(),
+            Self::Azure { store, .. } => store.as_ref(),
+            Self::Gcs { store, .. } => store.as_ref(),
         }
     }
 }
@@ -104,6 +117,12 @@ impl Storage {
     #[must_use]
     pub const fn id(&self) -> Uuid {
         self.id
+    }
+
+    /// The only place that it reaches, where there is one.
+    #[must_use]
+    pub fn root(&self) -> Option<&Location> {
+        self.root.as_deref()
     }
 
     /// The whole object at `location`.
@@ -156,7 +175,11 @@ impl Storage {
     /// `Elsewhere`, `Refused`, `Unavailable`.
     pub async fn remove(&self, location: &Location) -> Result<(), StorageError> {
         let (store, path) = self.resolve(location)?;
-        match store.delete(&path).await {
+        let deleted = match &self.backend {
+            Backend::Azure { store, single: Some(single), .. } => single.delete(store, &path).await,
+            _ => store.delete(&path).await,
+        };
+        match deleted {
             Err(error) if !matches!(error, object_store::Error::NotFound { .. }) => Err(translate(location, error)),
             _ => Ok(()),
         }
@@ -216,13 +239,25 @@ impl Storage {
     /// What the catalog itself signs in to Azure with.
     #[must_use]
     pub fn azure_credentials(&self) -> Option<&AzureCredentialProvider> {
-        if let Backend::Azure(store) = &self.backend { Some(store.credentials()) } else { None }
+        if let Backend::Azure { store, .. } = &self.backend { Some(store.credentials()) } else { None }
+    }
+
+    /// The key of the storage account on Azure, where the catalog has it.
+    #[must_use]
+    pub fn azure_account_key(&self) -> Option<&Secret<String>> {
+        if let Backend::Azure { account_key, .. } = &self.backend { account_key.as_ref() } else { None }
     }
 
     /// What the catalog itself signs in to Google Cloud with.
     #[must_use]
     pub fn gcp_credentials(&self) -> Option<&GcpCredentialProvider> {
-        if let Backend::Gcs(store) = &self.backend { Some(store.credentials()) } else { None }
+        if let Backend::Gcs { store, .. } = &self.backend { Some(store.credentials()) } else { None }
+    }
+
+    /// The key file of the service account on Google Cloud, where the catalog has it; what it is in truth is not checked.
+    #[must_use]
+    pub fn gcp_service_account_key(&self) -> Option<&Secret<String>> {
+        if let Backend::Gcs { service_account_key, .. } = &self.backend { service_account_key.as_ref() } else { None }
     }
 
     fn resolve(&self, location: &Location) -> Result<(&dyn ObjectStore, Path), StorageError> {

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
-use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 use tidewater_core::location::Location;
-use tidewater_core::storage::{AdlsProfile, GcsProfile, ProfileError, S3Profile, StorageProfile};
+use tidewater_core::storage::{AdlsProfile, AzureContainer, GcsProfile, ProfileError, S3Profile, StorageProfile};
 use url::Url;
 use uuid::Uuid;
 
+use super::azure_delete::SingleDelete;
 use super::budget::Budget;
 use super::{Backend, Storage, StorageCredentials};
+use crate::secret::Secret;
 
 /// Why a warehouse's storage cannot be used as it is set up.
 #[derive(Debug, thiserror::Error)]
@@ -126,7 +128,7 @@ fn bucket_endpoint(endpoint: &str, bucket: &str, path_style: bool) -> String {
 }
 
 fn adls(setup: &Setup<'_>, profile: &AdlsProfile) -> Result<Backend, OpenError> {
-    let (container, account) = azure_names(setup.root)?;
+    let container = AzureContainer::of(setup.root).map_err(|error| ProfileError::new(error.to_string()))?;
     let builder = match setup.credentials {
         StorageCredentials::Ambient => MicrosoftAzureBuilder::from_env(),
         StorageCredentials::AzureAccountKey { account_key } => {
@@ -139,31 +141,37 @@ fn adls(setup: &Setup<'_>, profile: &AdlsProfile) -> Result<Backend, OpenError> 
                 tenant_id,
             );
             match authority_host {
-                Some(host) => builder.with_authority_host(host),
+                Some(host) => {
+                    check_address(host)?;
+                    builder.with_authority_host(host.trim_end_matches('/'))
+                }
                 None => builder,
             }
         }
+        StorageCredentials::AzureSas { sas_token } => {
+            MicrosoftAzureBuilder::new().with_config(AzureConfigKey::SasKey, sas_token.expose())
+        }
         _ => return Err(other_cloud(setup)),
     };
-    let mut builder = builder
-        .with_account(account)
-        .with_container_name(container)
+    // The environment may hold one too.
+    let account_key = builder.get_config_value(&AzureConfigKey::AccessKey).map(Secret::new);
+    let endpoint = profile.blob_endpoint(&container);
+    check_address(&endpoint)?;
+    let options = client(setup.budget, Some(&endpoint));
+    let single = match setup.credentials {
+        StorageCredentials::AzureSas { .. } => {
+            Some(SingleDelete::new(&endpoint, container.account(), container.container(), &options)?)
+        }
+        _ => None,
+    };
+    let store = builder
+        .with_account(container.account())
+        .with_container_name(container.container())
         .with_retry(retries(setup.budget))
-        .with_client_options(client(setup.budget, profile.endpoint.as_deref()));
-    if let Some(endpoint) = &profile.endpoint {
-        check_address(endpoint)?;
-        builder = builder.with_endpoint(endpoint.trim_end_matches('/').to_owned());
-    }
-    Ok(Backend::Azure(Arc::new(builder.build()?)))
-}
-
-/// Container and account of `abfss://container@account.dfs.core.windows.net`.
-fn azure_names(root: &Location) -> Result<(&str, &str), ProfileError> {
-    let names = root.authority().split_once('@').and_then(|(container, host)| {
-        let account = host.split('.').next()?;
-        (!container.is_empty() && !account.is_empty()).then_some((container, account))
-    });
-    names.ok_or_else(|| ProfileError::new("the root must be abfss://container@account.dfs.core.windows.net/folder"))
+        .with_client_options(options)
+        .with_endpoint(endpoint)
+        .build()?;
+    Ok(Backend::Azure { store: Arc::new(store), account_key, single })
 }
 
 fn gcs(setup: &Setup<'_>, profile: &GcsProfile) -> Result<Backend, OpenError> {
@@ -172,8 +180,10 @@ fn gcs(setup: &Setup<'_>, profile: &GcsProfile) -> Result<Backend, OpenError> {
         StorageCredentials::GcsServiceAccount { key } => {
             GoogleCloudStorageBuilder::new().with_service_account_key(key.expose())
         }
+        StorageCredentials::GcsToken { token } => GoogleCloudStorageBuilder::new().with_bearer_token(token.expose()),
         _ => return Err(other_cloud(setup)),
     };
+    let service_account_key = service_account_key(&builder);
     let mut builder = builder
         .with_bucket_name(setup.root.authority())
         .with_retry(retries(setup.budget))
@@ -182,7 +192,18 @@ fn gcs(setup: &Setup<'_>, profile: &GcsProfile) -> Result<Backend, OpenError> {
         check_address(endpoint)?;
         builder = builder.with_base_url(endpoint.trim_end_matches('/'));
     }
-    Ok(Backend::Gcs(Arc::new(builder.build()?)))
+    Ok(Backend::Gcs { store: Arc::new(builder.build()?), service_account_key })
+}
+
+/// The key that the store signs with, if it is a service account's: from the settings, or from a file that the environment
+/// names. Such a file may hold another kind of credentials; what it holds is checked by who uses it.
+fn service_account_key(builder: &GoogleCloudStorageBuilder) -> Option<Secret<String>> {
+    if let Some(key) = builder.get_config_value(&GoogleConfigKey::ServiceAccountKey) {
+        return Some(Secret::new(key));
+    }
+    let files = [GoogleConfigKey::ServiceAccount, GoogleConfigKey::ApplicationCredentials];
+    let file = files.iter().find_map(|named| builder.get_config_value(named))?;
+    std::fs::read_to_string(file).ok().map(Secret::new)
 }
 
 /// Plain HTTP only to an address that the profile spells so.
@@ -215,7 +236,7 @@ mod tests {
 
     #[test]
     fn credentials_of_another_cloud_are_refused() {
-        let key = StorageCredentials::AzureAccountKey { account_key: crate::secret::Secret::new("a2V5".to_owned()) };
+        let key = StorageCredentials::AzureAccountKey { account_key: Secret::new("a2V5".to_owned()) };
         for (root, profile) in [
             ("s3://bucket/lake", serde_json::json!({ "type": "s3", "region": "eu-west-1" })),
             ("gs://bucket/lake", serde_json::json!({ "type": "gcs" })),

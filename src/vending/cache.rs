@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use quick_cache::sync::Cache;
+use tidewater_core::location::Location;
 use tidewater_core::storage::{Access, Delegation, Wanted};
 use uuid::Uuid;
 
@@ -60,8 +61,7 @@ impl Vending {
     /// # Errors
     /// All of [`VendingError`].
     pub async fn vend(&self, vendor: &Vendor, storage: Uuid, ask: &Ask<'_>) -> Result<Vended, VendingError> {
-        let mut config: BTreeMap<String, String> =
-            vendor.settings().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let mut config = vendor.settings();
         match vendor.delegation(ask.wanted) {
             Delegation::None => Ok(Vended { config, ..Vended::default() }),
             Delegation::RemoteSigning => {
@@ -77,11 +77,12 @@ impl Vending {
                 if let Some(name) = vendor.refresh_setting() {
                     config.insert(name.to_owned(), format!("{}/credentials", ask.path));
                 }
-                let prefixed = |location: &tidewater_core::location::Location| Prefixed {
+                let prefixed = |location: &Location| Prefixed {
                     prefix: format!("{location}/"),
-                    config: config.clone(),
+                    config: issued.with_those_of(location, config.clone()),
                 };
                 let credentials = ask.locations.as_slice().iter().map(prefixed).collect();
+                let config = issued.with_those_of(ask.locations.table(), config);
                 Ok(Vended { config, credentials, ..Vended::default() })
             }
         }
@@ -106,6 +107,12 @@ impl Vending {
 }
 
 impl Issued {
+    /// Settings, with those that are good for this location only.
+    fn with_those_of(&self, location: &Location, mut settings: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        settings.extend(self.by_location.get(location).cloned().unwrap_or_default());
+        settings
+    }
+
     /// Whether half of their life is still to come.
     const fn is_fresh(&self, now_ms: i64) -> bool {
         self.expires_ms - now_ms >= (self.expires_ms - self.issued_ms) / 2
@@ -118,7 +125,8 @@ mod tests {
 
     #[test]
     fn credentials_are_handed_out_while_half_of_their_life_is_to_come() {
-        let issued = Issued { settings: BTreeMap::new(), issued_ms: 1_000, expires_ms: 3_000 };
+        let issued =
+            Issued { settings: BTreeMap::new(), by_location: BTreeMap::new(), issued_ms: 1_000, expires_ms: 3_000 };
         assert!(issued.is_fresh(1_000) && issued.is_fresh(2_000));
         assert!(!issued.is_fresh(2_001) && !issued.is_fresh(4_000));
     }

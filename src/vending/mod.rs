@@ -1,7 +1,11 @@
 //! What a client is given to reach a table's files with: settings and short-lived credentials, for exactly the table's
 //! own locations. One file a cloud.
 
+mod advice;
+mod azure;
 mod cache;
+mod google;
+mod google_key;
 mod s3;
 mod s3_signing;
 mod s3_trial;
@@ -11,6 +15,7 @@ mod valid_location;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tidewater_core::location::Location;
 use tidewater_core::storage::s3_request::{Refused, S3Request};
 use tidewater_core::storage::{Delegation, StorageProfile, Wanted, choose};
 
@@ -22,13 +27,15 @@ pub use valid_location::{LocationRefused, ValidLocations};
 use crate::storage::{Budget, OpenError, Storage, StorageCredentials};
 
 /// Settings for a client's file access, by the names that clients read (`LoadTableResult`, `config`).
-pub type Settings = BTreeMap<&'static str, String>;
+pub type Settings = BTreeMap<String, String>;
 
 /// Credentials that a cloud gave for some locations.
 #[derive(Clone)]
 pub struct Issued {
     /// As clients read them.
     settings: BTreeMap<String, String>,
+    /// What is good for one of the locations only, where the cloud gives credentials for one at a time.
+    by_location: BTreeMap<Location, BTreeMap<String, String>>,
     /// When they were given, in milliseconds since 1970.
     issued_ms: i64,
     /// Until when they are good.
@@ -92,6 +99,12 @@ pub enum VendingError {
     /// The table's locations are too many or too long for the cloud.
     #[error(transparent)]
     Policy(#[from] tidewater_core::storage::s3_policy::PolicyError),
+    /// One of them cannot be given away by itself on Azure.
+    #[error(transparent)]
+    Sas(#[from] tidewater_core::storage::azure_sas::SasError),
+    /// One of them cannot be given away by itself on Google Cloud, or they are too many.
+    #[error(transparent)]
+    Boundary(#[from] tidewater_core::storage::gcs_boundary::BoundaryError),
 }
 
 /// What of a warehouse's storage can be given away, and how.
@@ -102,6 +115,10 @@ pub enum Vendor {
     None,
     /// Sessions of a role, and signatures.
     S3(Box<s3::S3Vendor>),
+    /// Signatures for folders.
+    Azure(Box<azure::AzureVendor>),
+    /// Tokens that are narrowed to folders.
+    Google(Box<google::GoogleVendor>),
 }
 
 impl Vendor {
@@ -113,6 +130,14 @@ impl Vendor {
         match (profile, storage.aws_credentials()) {
             (StorageProfile::S3(profile), Some(own)) => {
                 Ok(Self::S3(Box::new(s3::S3Vendor::new(profile.clone(), Arc::clone(own), budget)?)))
+            }
+            (StorageProfile::Adls(profile), _) => {
+                let vendor = azure::AzureVendor::new(profile.clone(), storage, budget)?;
+                Ok(vendor.map_or(Self::None, |vendor| Self::Azure(Box::new(vendor))))
+            }
+            (StorageProfile::Gcs(profile), _) => {
+                let vendor = google::GoogleVendor::new(profile.clone(), storage, budget)?;
+                Ok(vendor.map_or(Self::None, |vendor| Self::Google(Box::new(vendor))))
             }
             _ => Ok(Self::None),
         }
@@ -130,6 +155,8 @@ impl Vendor {
         match self {
             Self::None => None,
             Self::S3(vendor) => Some(StorageProfile::S3(vendor.profile().clone())),
+            Self::Azure(vendor) => Some(StorageProfile::Adls(vendor.profile().clone())),
+            Self::Google(vendor) => Some(StorageProfile::Gcs(vendor.profile().clone())),
         }
     }
 
@@ -139,6 +166,8 @@ impl Vendor {
         match self {
             Self::None => None,
             Self::S3(_) => s3::credentials(settings),
+            Self::Azure(_) => azure::credentials(settings),
+            Self::Google(_) => google::credentials(settings),
         }
     }
 
@@ -161,7 +190,7 @@ impl Vendor {
     ) -> Result<Signed, VendingError> {
         match self {
             Self::S3(vendor) if vendor.signs() => vendor.sign(locations, access, request, now_ms).await,
-            Self::None | Self::S3(_) => Err(VendingError::NoSigning),
+            _ => Err(VendingError::NoSigning),
         }
     }
 
@@ -178,21 +207,20 @@ impl Vendor {
     ) -> Option<Result<(), String>> {
         match self {
             Self::S3(vendor) if vendor.signs() => Some(vendor.try_signing(trial, budget, now_ms).await),
-            Self::None | Self::S3(_) => None,
+            _ => None,
         }
     }
 
     fn signs(&self) -> bool {
-        match self {
-            Self::None => false,
-            Self::S3(vendor) => vendor.signs(),
-        }
+        matches!(self, Self::S3(vendor) if vendor.signs())
     }
 
     fn has_credentials(&self) -> bool {
         match self {
             Self::None => false,
             Self::S3(vendor) => vendor.has_credentials(),
+            Self::Azure(vendor) => vendor.has_credentials(),
+            Self::Google(vendor) => vendor.has_credentials(),
         }
     }
 
@@ -201,6 +229,8 @@ impl Vendor {
         match self {
             Self::None => Settings::new(),
             Self::S3(vendor) => vendor.settings(),
+            Self::Azure(vendor) => vendor.settings(),
+            Self::Google(vendor) => vendor.settings(),
         }
     }
 
@@ -209,21 +239,30 @@ impl Vendor {
         match self {
             Self::None => None,
             Self::S3(_) => Some("client.refresh-credentials-endpoint"),
+            Self::Azure(_) => Some("adls.refresh-credentials-endpoint"),
+            Self::Google(_) => Some("gcs.oauth2.refresh-credentials-endpoint"),
         }
     }
 
     /// What tells a client to have its requests signed at `endpoint`, a path below the catalog's address.
     fn signing_settings(&self, endpoint: &str) -> Settings {
         match self {
-            Self::None => Settings::new(),
             Self::S3(_) => s3_signing::settings(endpoint),
+            Self::None | Self::Azure(_) | Self::Google(_) => Settings::new(),
         }
     }
 
     async fn issue(&self, locations: &ValidLocations, access: Access, now_ms: i64) -> Result<Issued, VendingError> {
         match self {
-            Self::None => Ok(Issued { settings: BTreeMap::new(), issued_ms: now_ms, expires_ms: i64::MAX }),
+            Self::None => Ok(Issued {
+                settings: BTreeMap::new(),
+                by_location: BTreeMap::new(),
+                issued_ms: now_ms,
+                expires_ms: i64::MAX,
+            }),
             Self::S3(vendor) => vendor.issue(locations, access, now_ms).await,
+            Self::Azure(vendor) => vendor.issue(locations, access, now_ms).await,
+            Self::Google(vendor) => vendor.issue(locations, access, now_ms).await,
         }
     }
 }

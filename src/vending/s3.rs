@@ -62,16 +62,16 @@ impl S3Vendor {
         let S3Profile { region, endpoint, client_endpoint, path_style, .. } = &self.profile;
         let mut settings = Settings::from([
             // Java and DuckDB read the one, PyIceberg the other.
-            ("client.region", region.clone()),
-            ("s3.region", region.clone()),
+            ("client.region".to_owned(), region.clone()),
+            ("s3.region".to_owned(), region.clone()),
         ]);
         if let Some(endpoint) = client_endpoint.as_ref().or(endpoint.as_ref()) {
-            settings.insert("s3.endpoint", endpoint_for_clients(endpoint));
+            settings.insert("s3.endpoint".to_owned(), endpoint_for_clients(endpoint));
         }
         if *path_style {
-            settings.insert("s3.path-style-access", "true".to_owned());
+            settings.insert("s3.path-style-access".to_owned(), "true".to_owned());
             // PyIceberg's name for the opposite.
-            settings.insert("s3.force-virtual-addressing", "false".to_owned());
+            settings.insert("s3.force-virtual-addressing".to_owned(), "false".to_owned());
         }
         settings
     }
@@ -103,7 +103,7 @@ impl S3Vendor {
             // What older clients read.
             ("expiration-time".to_owned(), session.expires_ms.to_string()),
         ]);
-        Ok(Issued { settings, issued_ms: now_ms, expires_ms: session.expires_ms })
+        Ok(Issued { settings, by_location: BTreeMap::new(), issued_ms: now_ms, expires_ms: session.expires_ms })
     }
 
     fn assume_role(&self, policy: &str, session_name: &str) -> String {
@@ -214,7 +214,7 @@ fn read_session(answer: &[u8]) -> Option<Session> {
 }
 
 /// What an error of the service says: `AccessDenied: User ... is not authorized to perform: sts:AssumeRole`.
-fn explain(answer: &[u8]) -> Option<String> {
+pub(super) fn explain(answer: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Problem {

@@ -21,7 +21,7 @@ const SIGNING: &str = "The catalog's own key";
 /// What tells a client to have its requests signed at `endpoint`. No address is among it: clients then use the one that
 /// they reach the catalog at, whatever stands between.
 pub(super) fn settings(endpoint: &str) -> Settings {
-    Settings::from([
+    let settings = [
         ("s3.remote-signing-enabled", "true".to_owned()),
         // Java knows the one from 1.11 on and the other before, PyIceberg the other.
         ("signer.endpoint", endpoint.to_owned()),
@@ -29,7 +29,8 @@ pub(super) fn settings(endpoint: &str) -> Settings {
         // PyIceberg signs only if it is named so, and only with this way to reach files, which it would not choose.
         ("s3.signer", "S3V4RestSigner".to_owned()),
         ("py-io-impl", "pyiceberg.io.fsspec.FsspecFileIO".to_owned()),
-    ])
+    ];
+    settings.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
 impl S3Vendor {

@@ -2,6 +2,7 @@
 
 use tidewater_core::document::{Properties, TableMetadata};
 use tidewater_core::location::{Location, LocationError};
+use tidewater_core::storage::spelling_below;
 use tidewater_core::view::ViewMetadata;
 
 /// Properties of a table that lead its files elsewhere (Iceberg table properties, "Write properties").
@@ -30,6 +31,27 @@ pub enum LocationRefused {
         /// The warehouse's root.
         root: Location,
     },
+    /// It is inside, but spelt in another way than the root is: two spellings of a place would be two places here.
+    #[error("Location '{location}' is another spelling of a place in its warehouse: use '{spelling}', or none")]
+    OtherSpelling {
+        /// The location, as it was given.
+        location: String,
+        /// The same place as the warehouse's root spells it.
+        spelling: String,
+    },
+}
+
+impl LocationRefused {
+    /// What is said of a location, `text` as it was given, that is not below the warehouse's root.
+    #[must_use]
+    pub fn outside(text: &str, root: &Location) -> Self {
+        let location = text.chars().take(200).collect();
+        let spelling = Location::parse(text).ok().and_then(|location| spelling_below(&location, root));
+        match spelling {
+            Some(spelling) => Self::OtherSpelling { location, spelling },
+            None => Self::Outside { location, root: root.clone() },
+        }
+    }
 }
 
 /// All the locations that a table's or view's files can be in, each inside its warehouse. The first is its own.
@@ -102,11 +124,7 @@ fn inside(text: &str, root: &Location) -> Result<Location, LocationRefused> {
     if location.scheme() != "file" && location.path().contains(['*', '?', '$']) {
         return Err(LocationRefused::Ambiguous(text.chars().take(200).collect()));
     }
-    if root.contains(&location) && &location != root {
-        Ok(location)
-    } else {
-        Err(LocationRefused::Outside { location: text.chars().take(200).collect(), root: root.clone() })
-    }
+    if root.contains(&location) && &location != root { Ok(location) } else { Err(LocationRefused::outside(text, root)) }
 }
 
 #[cfg(test)]
@@ -157,5 +175,14 @@ mod tests {
         for location in ["s3://bucket/warehouse", "s3://bucket/warehouse2/t", "s3://other/warehouse/t", "file:///etc"] {
             assert!(refused(location, ""), "{location}");
         }
+    }
+
+    #[test]
+    fn another_spelling_of_a_place_in_the_warehouse_is_refused_and_the_right_one_is_told() {
+        let root = Location::parse("abfss://c@a.dfs.core.windows.net/lake").unwrap();
+        let refused = ValidLocations::of(&table("wasbs://c@a.blob.core.windows.net/lake/t", ""), &root).unwrap_err();
+        assert!(refused.to_string().contains("use 'abfss://c@a.dfs.core.windows.net/lake/t'"), "{refused}");
+        let elsewhere = ValidLocations::of(&table("wasbs://c@b.blob.core.windows.net/lake/t", ""), &root).unwrap_err();
+        assert!(matches!(elsewhere, LocationRefused::Outside { .. }), "{elsewhere}");
     }
 }

@@ -89,7 +89,7 @@ const BELONGS_TO: &[(&str, &[&str])] = &[
     ("hyper_util", &["api", "server"]),
     ("http", &["api", "server", "storage", "vending"]),
     ("http_body_util", &["api", "server", "vending"]),
-    ("aws_lc_rs", &["sealing"]),
+    ("aws_lc_rs", &["sealing", "vending"]),
     ("tower", &["api", "server"]),
     ("tower_http", &["api", "server"]),
     ("jsonwebtoken", &["auth"]),

@@ -1,4 +1,4 @@
-//! The clients in JavaScript that the engine tests drive, and Node to run them.
+//! What the engine tests need in JavaScript: a client that they drive, a server that they start, and Node to run them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 
 const ASKED: &str = "tests/engines/node/package.json";
 
-const LEFT_OUT: &str = "Node or npm is missing, so the tests with iceberg-js (tests/engines/test_iceberg_js.py) are LEFT OUT; to \
+const LEFT_OUT: &str = "Node or npm is missing, so the tests with iceberg-js and those with Azure are LEFT OUT; to \
                         run them install Node 18 or newer with npm (Debian: apt-get install nodejs npm)";
 
 /// Installs the packages below `target/`; gives their folder, or nothing where there is no Node.

@@ -1,13 +1,17 @@
 //! How a warehouse's storage is reached, and what of it a client is given: rules over values, without secrets.
 
 mod access;
+mod azure;
+pub mod azure_sas;
 mod delegation;
+pub mod gcs_boundary;
 mod overlap;
 mod profile;
 pub mod s3_policy;
 pub mod s3_request;
 
 pub use access::Access;
+pub use azure::{AzureContainer, AzureNameError, spelling_below};
 pub use delegation::{Delegation, Wanted, choose};
 pub use overlap::overlap;
 pub use profile::{AdlsProfile, GcsProfile, ProfileError, S3Profile, StorageProfile};

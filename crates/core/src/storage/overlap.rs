@@ -1,6 +1,8 @@
 //! Whether two warehouses would put tables over each other.
 
-use super::StorageProfile;
+use std::borrow::Cow;
+
+use super::{AzureContainer, StorageProfile};
 use crate::location::Location;
 
 /// Whether the roots of two warehouses are in one storage and one is, or holds, the other. A table's credentials reach all
@@ -9,16 +11,28 @@ use crate::location::Location;
 /// Two addresses of one store cannot be told for the same: whoever sets warehouses up has to spell it in one way.
 #[must_use]
 pub fn overlap(one: (&StorageProfile, &Location), other: (&StorageProfile, &Location)) -> bool {
-    site(one.0) == site(other.0) && (one.1.contains(other.1) || other.1.contains(one.1))
+    let (root, other_root) = (spelt_once(one.1), spelt_once(other.1));
+    site(one) == site(other) && (root.contains(&other_root) || other_root.contains(&root))
+}
+
+/// The one spelling of a place that has several: a container on Azure has a name for each of two services.
+fn spelt_once(root: &Location) -> Cow<'_, Location> {
+    let spelt = AzureContainer::of(root).ok().and_then(|container| {
+        let (name, host) = (container.container(), container.dfs_host());
+        Location::parse(&format!("abfss://{name}@{host}{}", root.path())).ok()
+    });
+    spelt.map_or(Cow::Borrowed(root), Cow::Owned)
 }
 
 /// In which storage a profile's locations are: its type, and its address where it is not the cloud's own.
-fn site(profile: &StorageProfile) -> (&'static str, String) {
+fn site((profile, root): (&StorageProfile, &Location)) -> (&'static str, String) {
     let endpoint = match profile {
         StorageProfile::File => None,
-        StorageProfile::S3(profile) => profile.endpoint.as_deref(),
-        StorageProfile::Adls(profile) => profile.endpoint.as_deref(),
-        StorageProfile::Gcs(profile) => profile.endpoint.as_deref(),
+        StorageProfile::S3(profile) => profile.endpoint.clone(),
+        StorageProfile::Adls(profile) => {
+            AzureContainer::of(root).ok().map(|container| profile.blob_endpoint(&container))
+        }
+        StorageProfile::Gcs(profile) => profile.endpoint.clone(),
     };
     (profile.kind(), endpoint.unwrap_or_default().trim_end_matches('/').to_ascii_lowercase())
 }
@@ -50,6 +64,27 @@ mod tests {
             (None, "file:///bucket/lake", false),
         ] {
             let other = at(endpoint, root);
+            assert_eq!(overlap((&lake.0, &lake.1), (&other.0, &other.1)), overlaps, "{endpoint:?} {root}");
+            assert_eq!(overlap((&other.0, &other.1), (&lake.0, &lake.1)), overlaps, "{endpoint:?} {root}");
+        }
+    }
+
+    #[test]
+    fn two_spellings_of_a_container_are_one_place() {
+        let on_azure = |endpoint: Option<&str>, root: &str| {
+            let profile = serde_json::json!({ "type": "adls", "endpoint": endpoint });
+            (serde_json::from_value::<StorageProfile>(profile).unwrap(), Location::parse(root).unwrap())
+        };
+        let lake = on_azure(None, "abfss://c@a.dfs.core.windows.net/lake");
+        for (endpoint, root, overlaps) in [
+            (None, "wasbs://c@a.blob.core.windows.net/lake/inner", true),
+            (None, "wasbs://c@a.blob.core.windows.net", true),
+            (Some("https://a.blob.core.windows.net/"), "abfss://c@a.dfs.core.windows.net/lake", true),
+            (None, "wasbs://c@a.blob.core.windows.net/lake2", false),
+            (None, "wasbs://c@b.blob.core.windows.net/lake", false),
+            (Some("http://127.0.0.1:10000/a"), "abfss://c@a.dfs.core.windows.net/lake", false),
+        ] {
+            let other = on_azure(endpoint, root);
             assert_eq!(overlap((&lake.0, &lake.1), (&other.0, &other.1)), overlaps, "{endpoint:?} {root}");
             assert_eq!(overlap((&other.0, &other.1), (&lake.0, &lake.1)), overlaps, "{endpoint:?} {root}");
         }

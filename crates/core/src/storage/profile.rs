@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::AzureContainer;
 use crate::location::Location;
 
 /// How a warehouse's storage is reached. It is kept as JSON, and written by people as TOML.
@@ -63,27 +64,47 @@ pub struct S3Profile {
 }
 
 /// Azure Data Lake Storage Gen2, or Azure Blob Storage. Account and container stand in the warehouse's root.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct AdlsProfile {
-    /// The address of the blob service, for an emulator; without one, Azure's.
+    /// The address of the account's blob service, for an emulator (`http://127.0.0.1:10000/devstoreaccount1`); without
+    /// one, that of the cloud that the root's host is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
+    /// The address that clients are given, where they reach the service by another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_endpoint: Option<String>,
+    /// Whether the account has a hierarchical namespace (Data Lake Storage Gen2). Without one a signature opens a file or
+    /// the whole container and nothing between, so nothing is vended.
+    #[serde(default = "yes")]
+    pub hierarchical_namespace: bool,
+    /// Whether clients are given signatures for their tables.
+    #[serde(default = "yes")]
+    pub vended_credentials: bool,
     /// For how many seconds vended signatures are good.
     #[serde(default = "an_hour")]
     pub session_duration_s: u32,
 }
 
 /// Google Cloud Storage.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct GcsProfile {
     /// The address of the store, for an emulator; without one, Google's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
+    /// The address that clients are given, where they reach the store by another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_endpoint: Option<String>,
     /// The address that exchanges a token for a narrower one; without one, Google's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sts_endpoint: Option<String>,
+    /// The project that clients are told of; few need one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<String>,
+    /// Whether clients are given tokens for their tables.
+    #[serde(default = "yes")]
+    pub vended_credentials: bool,
 }
 
 const fn an_hour() -> u32 {
@@ -143,11 +164,15 @@ impl StorageProfile {
             }
             Self::S3(profile) => profile.check(),
             Self::Adls(profile) => {
+                AzureContainer::of(root).map_err(|error| ProfileError::new(error.to_string()))?;
                 check_endpoint("endpoint", profile.endpoint.as_deref())?;
-                check_duration(profile.session_duration_s, 60, 7 * 86_400)
+                check_endpoint("client-endpoint", profile.client_endpoint.as_deref())?;
+                // A delegation key lasts seven days, and signs for a day before it is renewed.
+                check_duration(profile.session_duration_s, 300, 6 * 86_400)
             }
             Self::Gcs(profile) => {
                 check_endpoint("endpoint", profile.endpoint.as_deref())?;
+                check_endpoint("client-endpoint", profile.client_endpoint.as_deref())?;
                 check_endpoint("sts-endpoint", profile.sts_endpoint.as_deref())
             }
             Self::File => Ok(()),
@@ -160,6 +185,17 @@ impl StorageProfile {
             Self::S3(_) => "s3://bucket/lake",
             Self::Adls(_) => "abfss://container@account.dfs.core.windows.net/lake",
             Self::Gcs(_) => "gs://bucket/lake",
+        }
+    }
+}
+
+impl AdlsProfile {
+    /// The address of the blob service of a container's account, without a slash at its end.
+    #[must_use]
+    pub fn blob_endpoint(&self, container: &AzureContainer) -> String {
+        match &self.endpoint {
+            Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
+            None => format!("https://{}", container.blob_host()),
         }
     }
 }
@@ -245,6 +281,11 @@ mod tests {
         assert_eq!(wrong(json!({ "type": "s3", "region": "eu-west-1" }), "s3://bucket/lake"), "");
         assert_eq!(wrong(json!({ "type": "adls" }), "abfss://c@a.dfs.core.windows.net/lake"), "");
         assert_eq!(wrong(json!({ "type": "gcs" }), "gs://bucket"), "");
+        assert_eq!(wrong(json!({ "type": "adls" }), "wasbs://c@a.blob.core.windows.net/lake"), "");
+        assert!(wrong(json!({ "type": "adls" }), "abfs://c@a.dfs.core.windows.net/lake").contains("abfss://"));
+        assert!(
+            wrong(json!({ "type": "adls" }), "abfss://c@a.blob.core.windows.net/lake").contains("abfss://container@")
+        );
         assert!(wrong(json!({ "type": "gcs" }), "s3://bucket").contains("gs://bucket/lake"));
         assert!(wrong(json!({ "type": "file" }), "file:///").contains("whole disk"));
     }

@@ -1,0 +1,232 @@
+//! The boundary that narrows a token of Google Cloud to one table's locations (Google Cloud IAM, "Credential Access
+//! Boundaries").
+
+use serde_json::{Value, json};
+
+use super::Access;
+use crate::location::Location;
+
+/// What a boundary may hold (Google Cloud IAM, "Components of a Credential Access Boundary").
+pub const MAX_RULES: usize = 10;
+
+/// Why no boundary can be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BoundaryError {
+    /// The locations need more rules than there may be.
+    #[error(
+        "an access boundary for the table's locations has {rules} rules, and Google Cloud takes {MAX_RULES}: use fewer \
+         locations"
+    )]
+    TooMany {
+        /// How many it would have.
+        rules: usize,
+    },
+    /// There is nothing to allow.
+    #[error("no location to make an access boundary for")]
+    NoLocation,
+    /// What would be allowed is all of the bucket.
+    #[error("a table at the root of a bucket cannot be given away by itself: put it into a folder")]
+    WholeBucket,
+}
+
+/// The boundary, as compact JSON, that leaves `access` to all below `locations` and nothing else.
+///
+/// Names have a `/` behind them, so that `orders` opens nothing of `orders2`. Reading and listing is one rule: an object is
+/// named by the request's resource, a list by the prefix that is asked for. Writing is another, for which only the resource
+/// counts.
+///
+/// # Errors
+/// All of [`BoundaryError`].
+pub fn access_boundary(locations: &[Location], access: Access) -> Result<String, BoundaryError> {
+    if locations.is_empty() {
+        return Err(BoundaryError::NoLocation);
+    }
+    let mut rules = Vec::new();
+    for location in locations {
+        let bucket = location.authority();
+        let folder = location.path().trim_start_matches('/');
+        if folder.is_empty() {
+            return Err(BoundaryError::WholeBucket);
+        }
+        let objects = starts_with("resource.name", &format!("projects/_/buckets/{bucket}/objects/{folder}/"));
+        let list =
+            starts_with("api.getAttribute('storage.googleapis.com/objectListPrefix', '')", &format!("{folder}/"));
+        rules.push(rule("roles/storage.objectViewer", bucket, &format!("{objects} || {list}")));
+        if access == Access::ReadWrite {
+            rules.push(rule("roles/storage.objectUser", bucket, &objects));
+        }
+    }
+    if rules.len() > MAX_RULES {
+        return Err(BoundaryError::TooMany { rules: rules.len() });
+    }
+    Ok(json!({ "accessBoundary": { "accessBoundaryRules": rules } }).to_string())
+}
+
+fn rule(role: &str, bucket: &str, condition: &str) -> Value {
+    json!({
+        "availablePermissions": [format!("inRole:{role}")],
+        "availableResource": format!("//storage.googleapis.com/projects/_/buckets/{bucket}"),
+        "availabilityCondition": { "expression": condition },
+    })
+}
+
+fn starts_with(what: &str, text: &str) -> String {
+    format!("{what}.startsWith({})", literal(text))
+}
+
+/// A text as the expression language writes it (Common Expression Language, "String and Bytes Values"): nothing in it can
+/// end it or mean anything else.
+fn literal(text: &str) -> String {
+    let mut literal = String::with_capacity(text.len() + 2);
+    literal.push('\'');
+    for character in text.chars() {
+        match character {
+            '\\' | '\'' => literal.extend(['\\', character]),
+            control if control.is_control() => literal.push_str(&format!("\\u{:04x}", u32::from(control))),
+            other => literal.push(other),
+        }
+    }
+    literal.push('\'');
+    literal
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(text: &str) -> Location {
+        Location::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_reader_of_one_table_may_read_and_list_it() {
+        assert_eq!(
+            access_boundary(&[at("gs://bucket/lake/t1")], Access::Read).unwrap(),
+            r#"{"accessBoundary":{"accessBoundaryRules":[{"availablePermissions":["inRole:roles/storage.objectViewer"],"availableResource":"//storage.googleapis.com/projects/_/buckets/bucket","availabilityCondition":{"expression":"resource.name.startsWith('projects/_/buckets/bucket/objects/lake/t1/') || api.getAttribute('storage.googleapis.com/objectListPrefix', '').startsWith('lake/t1/')"}}]}}"#
+        );
+    }
+
+    #[test]
+    fn a_writer_may_also_write_and_remove_its_objects() {
+        assert_eq!(
+            access_boundary(&[at("gs://bucket/t")], Access::ReadWrite).unwrap(),
+            r#"{"accessBoundary":{"accessBoundaryRules":[{"availablePermissions":["inRole:roles/storage.objectViewer"],"availableResource":"//storage.googleapis.com/projects/_/buckets/bucket","availabilityCondition":{"expression":"resource.name.startsWith('projects/_/buckets/bucket/objects/t/') || api.getAttribute('storage.googleapis.com/objectListPrefix', '').startsWith('t/')"}},{"availablePermissions":["inRole:roles/storage.objectUser"],"availableResource":"//storage.googleapis.com/projects/_/buckets/bucket","availabilityCondition":{"expression":"resource.name.startsWith('projects/_/buckets/bucket/objects/t/')"}}]}}"#
+        );
+    }
+
+    /// The attack of CVE-2026-42811: a name that ends the text and goes on as an expression.
+    #[test]
+    fn a_name_cannot_leave_its_text() {
+        let boundary = access_boundary(&[at("gs://bucket/x') || true || ('")], Access::Read).unwrap();
+        assert!(
+            boundary.contains(
+                r"resource.name.startsWith('projects/_/buckets/bucket/objects/x\\') || true || (\\'/') || api.getAttribute("
+            ),
+            "{boundary}"
+        );
+        assert_eq!(literal("a'b\\c\"d`\n\u{7f}\u{85}é"), r#"'a\'b\\c"d`\u000a\u007f\u0085é'"#);
+    }
+
+    #[test]
+    fn what_google_cloud_does_not_take_is_refused_before_it_is_sent() {
+        let many: Vec<Location> = (0..6).map(|n| at(&format!("gs://bucket/t{n}"))).collect();
+        assert_eq!(access_boundary(&many, Access::ReadWrite), Err(BoundaryError::TooMany { rules: 12 }));
+        assert!(access_boundary(&many, Access::Read).is_ok() && access_boundary(&many[..5], Access::ReadWrite).is_ok());
+        assert_eq!(access_boundary(&[], Access::Read), Err(BoundaryError::NoLocation));
+        assert_eq!(access_boundary(&[at("gs://bucket")], Access::Read), Err(BoundaryError::WholeBucket));
+    }
+
+    /// A request as the expression sees it.
+    struct Request {
+        resource: String,
+        list_prefix: Option<String>,
+    }
+
+    /// Reads a condition as the language's grammar has it, as far as it is used here: terms between `||`, each of a value,
+    /// `.startsWith(`, a text and `)`. Anything else is an error, and so is anything behind the end.
+    fn allows(expression: &str, request: &Request) -> Result<bool, String> {
+        let mut rest = expression;
+        let mut allowed = false;
+        loop {
+            let value;
+            if let Some(after) = rest.strip_prefix("resource.name") {
+                (value, rest) = (request.resource.clone(), after);
+            } else {
+                let after = rest.strip_prefix("api.getAttribute(").ok_or_else(|| format!("no value: {rest}"))?;
+                let (name, after) = text(after)?;
+                let (default, after) = text(after.strip_prefix(", ").ok_or("no comma")?)?;
+                assert_eq!(name, "storage.googleapis.com/objectListPrefix");
+                rest = after.strip_prefix(')').ok_or("no end")?;
+                value = request.list_prefix.clone().unwrap_or(default);
+            }
+            let (prefix, after) = text(rest.strip_prefix(".startsWith(").ok_or_else(|| format!("no call: {rest}"))?)?;
+            rest = after.strip_prefix(')').ok_or("no end")?;
+            allowed |= value.starts_with(&prefix);
+            match rest.strip_prefix(" || ") {
+                Some(after) => rest = after,
+                None if rest.is_empty() => return Ok(allowed),
+                None => return Err(format!("something follows: {rest}")),
+            }
+        }
+    }
+
+    /// A text in quotes at the beginning, and what follows it.
+    fn text(expression: &str) -> Result<(String, &str), String> {
+        let mut rest = expression.strip_prefix('\'').ok_or_else(|| format!("no text: {expression}"))?.chars();
+        let mut text = String::new();
+        loop {
+            match rest.next().ok_or("the text does not end")? {
+                '\'' => return Ok((text, rest.as_str())),
+                '\\' => match rest.next().ok_or("an escape does not end")? {
+                    'u' => {
+                        let digits: String = rest.by_ref().take(4).collect();
+                        let code = u32::from_str_radix(&digits, 16).map_err(|error| error.to_string())?;
+                        text.push(char::from_u32(code).ok_or("no character")?);
+                    }
+                    same @ ('\\' | '\'') => text.push(same),
+                    other => return Err(format!("an unknown escape: {other}")),
+                },
+                '\n' | '\r' => return Err("a line ends in a text".to_owned()),
+                other => text.push(other),
+            }
+        }
+    }
+
+    fn conditions(boundary: &str) -> Vec<String> {
+        let boundary: Value = serde_json::from_str(boundary).unwrap();
+        let rules = boundary["accessBoundary"]["accessBoundaryRules"].as_array().unwrap().clone();
+        rules.iter().map(|rule| rule["availabilityCondition"]["expression"].as_str().unwrap().to_owned()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_boundary_covers_what_lies_below_its_location_and_no_other(
+            own in "[ab'\"`() |]{1,4}(/[ab'\"|]{1,3}){0,2}",
+            other in "[ab'\"`() |]{1,4}(/[ab'\"|]{1,3}){0,3}",
+        ) {
+            let (Ok(own), Ok(other)) = (Location::parse(&format!("gs://b/{own}")), Location::parse(&format!("gs://b/{other}")))
+            else { return Ok(()) };
+            let is_below = own.contains(&other) && own != other;
+            let boundary = access_boundary(std::slice::from_ref(&own), Access::ReadWrite).unwrap();
+            let conditions = conditions(&boundary);
+            let object = Request { resource: format!("projects/_/buckets/b/objects{}", other.path()), list_prefix: None };
+            for condition in &conditions {
+                prop_assert_eq!(allows(condition, &object).unwrap(), is_below);
+            }
+            let list = Request {
+                resource: "projects/_/buckets/b".to_owned(),
+                list_prefix: Some(format!("{}/", other.path().trim_start_matches('/'))),
+            };
+            prop_assert_eq!(allows(&conditions[0], &list).unwrap(), own.contains(&other));
+            prop_assert!(!allows(&conditions[1], &list).unwrap());
+        }
+
+        #[test]
+        fn any_text_is_read_back_as_itself(any in any::<String>()) {
+            let written = literal(&any);
+            prop_assert_eq!(text(&written).unwrap(), (any, ""));
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What a person can do where a warehouse's storage does not work as it is set up, cloud by cloud.
+
+use super::Vendor;
+
+impl Vendor {
+    /// Why there are no credentials to vend, where that is so by the settings.
+    #[must_use]
+    pub const fn why_none(&self) -> &'static str {
+        match self {
+            Self::None => "the local disk has none",
+            Self::S3(_) => "there is no `role-arn` to vend a session of",
+            Self::Azure(vendor) => vendor.why_none(),
+            Self::Google(_) => "`vended-credentials` is off: clients use credentials of their own",
+        }
+    }
+
+    /// What to do where vended credentials turn out to reach more than they should.
+    #[must_use]
+    pub const fn when_too_wide(&self) -> &'static str {
+        match self {
+            Self::None | Self::S3(_) => {
+                "the store does not enforce session policies, so set no `role-arn`, and let the catalog sign requests instead"
+            }
+            Self::Azure(_) => "the store does not keep signatures to their folder: set `vended-credentials = false`",
+            Self::Google(_) => "the store does not enforce access boundaries: set `vended-credentials = false`",
+        }
+    }
+
+    /// What to do where the store refuses the catalog itself.
+    #[must_use]
+    pub const fn when_refused(&self) -> &'static str {
+        match self {
+            Self::None => "check that this user may read and write there",
+            Self::S3(_) => {
+                "check the credentials, and that their policy allows reading, writing, listing and removing objects below \
+                 the root"
+            }
+            Self::Azure(_) => {
+                "check the account's name in the root and its key, or that the identity has the role 'Storage Blob Data \
+                 Contributor' on the container"
+            }
+            Self::Google(_) => {
+                "check the credentials, and that the service account has the role 'Storage Object User' on the bucket"
+            }
+        }
+    }
+
+    /// What to do where there is nothing at the place that the settings name.
+    #[must_use]
+    pub const fn when_not_found(&self) -> &'static str {
+        match self {
+            Self::None => "check the folder's name",
+            Self::S3(_) => "check the bucket's name, its region and the endpoint",
+            Self::Azure(_) => {
+                "check the container's name, which stands before the '@' of the root: it must be there already"
+            }
+            Self::Google(_) => "check the bucket's name: it must be there already",
+        }
+    }
+
+    /// What to do where the store does not answer.
+    #[must_use]
+    pub const fn when_unavailable(&self) -> &'static str {
+        match self {
+            Self::None => "check that the disk has space left",
+            Self::S3(_) => {
+                "check the endpoint, the region and the bucket's name, and that this machine reaches it; some stores need \
+                 `path-style = true`"
+            }
+            Self::Azure(_) => {
+                "check the account's name in the root, the endpoint and the credentials, and that this machine reaches it"
+            }
+            Self::Google(_) => "check the endpoint and the credentials, and that this machine reaches it",
+        }
+    }
+
+    /// What to do where the store refuses what was vended.
+    #[must_use]
+    pub const fn when_vended_is_refused(&self) -> &'static str {
+        match self {
+            Self::None | Self::S3(_) => "check the role's own policy",
+            Self::Azure(_) => {
+                "if the account has no hierarchical namespace (Data Lake Storage Gen2), set `hierarchical-namespace = false`: \
+                 it then keeps no signature to one table, and none is given"
+            }
+            Self::Google(_) => "check that the bucket has uniform bucket-level access: access boundaries need it",
+        }
+    }
+
+    /// What to do where the store writes over an object that it was told not to.
+    #[must_use]
+    pub const fn when_overwritten(&self) -> &'static str {
+        match self {
+            Self::S3(_) => {
+                "it does not keep `If-None-Match: *`. Set `conditional-writes = false` if you want to use it all the same; \
+                 metadata files have random names"
+            }
+            Self::None | Self::Azure(_) | Self::Google(_) => {
+                "it does not keep to the conditions that requests have, as emulators do not, and is not fit for metadata"
+            }
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! Azure: signatures that open one folder each (user delegation SAS, or service SAS where the catalog has the account's
+//! key), for accounts with a hierarchical namespace.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use chrono::{DateTime, SecondsFormat};
+use http::header::CONTENT_TYPE;
+use object_store::azure::{AzureAuthorizer, AzureCredential, AzureCredentialProvider};
+use object_store::client::{HttpRequest, HttpRequestBody};
+use serde::Deserialize;
+use tidewater_core::location::Location;
+use tidewater_core::storage::azure_sas::{DelegationKeyName, SAS_VERSION, SasTerms, directory_sas};
+use tidewater_core::storage::{Access, AdlsProfile, AzureContainer};
+use tokio::sync::Mutex;
+
+use super::service::Service;
+use super::{Issued, Settings, ValidLocations, VendingError, s3};
+use crate::secret::Secret;
+use crate::storage::{Budget, OpenError, Storage, StorageCredentials};
+
+const BLOB_SERVICE: &str = "Azure's blob service";
+/// Signatures are good from a little in the past on: clocks differ.
+const SKEW_MS: i64 = 5 * 60_000;
+/// For how long a delegation key signs before a new one is asked for.
+const KEY_SIGNS_MS: i64 = 24 * 3_600_000;
+
+/// Gives signatures for the folders of a container.
+#[derive(Debug)]
+pub struct AzureVendor {
+    profile: AdlsProfile,
+    container: AzureContainer,
+    /// What the catalog itself signs in with.
+    own: AzureCredentialProvider,
+    /// The account's key, where it signs in with that.
+    account_key: Option<Secret<String>>,
+    blob: Service,
+    /// One for all tables: who asks while it is being fetched waits for the same one.
+    delegation_key: Mutex<Option<Arc<DelegationKey>>>,
+}
+
+#[derive(Debug)]
+struct DelegationKey {
+    name: DelegationKeyName,
+    value: Secret<String>,
+    expires_ms: i64,
+}
+
+impl AzureVendor {
+    /// One for a warehouse with this profile, which signs in as `storage` does; nothing when that is not on Azure.
+    ///
+    /// # Errors
+    /// When its client cannot be made.
+    pub(super) fn new(profile: AdlsProfile, storage: &Storage, budget: Budget) -> Result<Option<Self>, OpenError> {
+        let (Some(own), Some(root)) = (storage.azure_credentials(), storage.root()) else { return Ok(None) };
+        let Ok(container) = AzureContainer::of(root) else { return Ok(None) };
+        let blob = Service::new(BLOB_SERVICE, &profile.blob_endpoint(&container), budget)?;
+        Ok(Some(Self {
+            container,
+            own: Arc::clone(own),
+            account_key: storage.azure_account_key().cloned(),
+            blob,
+            delegation_key: Mutex::default(),
+            profile,
+        }))
+    }
+
+    pub(super) const fn has_credentials(&self) -> bool {
+        self.profile.vended_credentials && self.profile.hierarchical_namespace
+    }
+
+    pub(super) const fn why_none(&self) -> &'static str {
+        if self.profile.hierarchical_namespace {
+            "`vended-credentials` is off: clients use credentials of their own"
+        } else {
+            "without a hierarchical namespace a signature cannot be kept to one table, so none is given: clients use \
+             credentials of their own"
+        }
+    }
+
+    pub(super) const fn profile(&self) -> &AdlsProfile {
+        &self.profile
+    }
+
+    /// Where the account is.
+    pub(super) fn settings(&self) -> Settings {
+        let mut settings = Settings::from([("adls.account-name".to_owned(), self.container.account().to_owned())]);
+        let mut put = |name: &str, value: String| settings.insert(name.to_owned(), value);
+        if let Some(endpoint) = self.client_endpoint() {
+            // Java takes it for the service's address.
+            put(&format!("adls.connection-string.{}", self.container.dfs_host()), endpoint.to_owned());
+            if let Some((scheme, authority)) = emulator(endpoint, self.container.account()) {
+                // PyArrow.
+                for service in ["blob", "dfs"] {
+                    put(&format!("adls.{service}-storage-scheme"), scheme.to_owned());
+                    put(&format!("adls.{service}-storage-authority"), authority.to_owned());
+                }
+            }
+        } else if let Some((blob, dfs)) = self.container.unusual_authorities() {
+            // fsspec reads the first, PyArrow the others.
+            put("adls.account-host", self.container.blob_host());
+            put("adls.blob-storage-authority", blob);
+            put("adls.dfs-storage-authority", dfs);
+        }
+        settings
+    }
+
+    fn client_endpoint(&self) -> Option<&str> {
+        let endpoint = self.profile.client_endpoint.as_deref().or(self.profile.endpoint.as_deref());
+        endpoint.map(|endpoint| endpoint.trim_end_matches('/'))
+    }
+
+    /// A signature for each of these locations.
+    ///
+    /// # Errors
+    /// All of [`VendingError`].
+    pub(super) async fn issue(
+        &self,
+        locations: &ValidLocations,
+        access: Access,
+        now_ms: i64,
+    ) -> Result<Issued, VendingError> {
+        let mut expires_ms = now_ms + i64::from(self.profile.session_duration_s) * 1_000;
+        let by_location = if let Some(key) = &self.account_key {
+            self.sign_all(locations, access, now_ms, expires_ms, None, key)?
+        } else {
+            let key = self.delegation_key(now_ms).await?;
+            expires_ms = expires_ms.min(key.expires_ms);
+            self.sign_all(locations, access, now_ms, expires_ms, Some(&key.name), &key.value)?
+        };
+        Ok(Issued { settings: BTreeMap::new(), by_location, issued_ms: now_ms, expires_ms })
+    }
+
+    fn sign_all(
+        &self,
+        locations: &ValidLocations,
+        access: Access,
+        now_ms: i64,
+        expires_ms: i64,
+        key: Option<&DelegationKeyName>,
+        secret: &Secret<String>,
+    ) -> Result<BTreeMap<Location, BTreeMap<String, String>>, VendingError> {
+        let (start, expiry) = (timestamp(now_ms - SKEW_MS), timestamp(expires_ms));
+        let allow_http = self.client_endpoint().is_some_and(|endpoint| endpoint.starts_with("http://"));
+        let terms = SasTerms { access, start: &start, expiry: &expiry, allow_http, version: SAS_VERSION, key };
+        let sign = |location: &Location| {
+            let unsigned = directory_sas(&self.container, location, &terms)?;
+            let signature = signature(&unsigned.string_to_sign, secret.expose())
+                .ok_or_else(|| self.blob.refused("the key that signs is not in base64"))?;
+            Ok((location.clone(), self.for_clients(&unsigned.signed(&signature), expires_ms)))
+        };
+        locations.as_slice().iter().map(sign).collect()
+    }
+
+    /// A signature as clients read it.
+    fn for_clients(&self, sas: &str, expires_ms: i64) -> BTreeMap<String, String> {
+        let (account, host) = (self.container.account(), self.container.dfs_host());
+        let expires = expires_ms.to_string();
+        let mut settings = BTreeMap::from([
+            // PyIceberg, iceberg-rust.
+            ("adls.sas-token".to_owned(), sas.to_owned()),
+            // Java since 1.10 looks for the account's name when it asks again, and for its host in a loaded table, as do
+            // Trino, DuckDB and ClickHouse; older ones only for the one or the other.
+            (format!("adls.sas-token.{account}"), sas.to_owned()),
+            (format!("adls.sas-token.{host}"), sas.to_owned()),
+            (format!("adls.sas-token-expires-at-ms.{account}"), expires.clone()),
+            (format!("adls.sas-token-expires-at-ms.{host}"), expires.clone()),
+            ("expiration-time".to_owned(), expires),
+        ]);
+        if let Some(endpoint) = self.client_endpoint() {
+            // fsspec knows no other way to another address.
+            let text = format!("BlobEndpoint={endpoint};SharedAccessSignature={sas}");
+            settings.insert("adls.connection-string".to_owned(), text);
+        }
+        settings
+    }
+
+    /// A key that is good for as long as a signature is, at least.
+    async fn delegation_key(&self, now_ms: i64) -> Result<Arc<DelegationKey>, VendingError> {
+        let session_ms = i64::from(self.profile.session_duration_s) * 1_000;
+        let mut known = self.delegation_key.lock().await;
+        if let Some(key) = known.as_ref().filter(|key| key.expires_ms - now_ms >= session_ms) {
+            return Ok(Arc::clone(key));
+        }
+        let (start, expiry) = (timestamp(now_ms - SKEW_MS), timestamp(now_ms + session_ms + KEY_SIGNS_MS));
+        let body = format!(
+            "<?xml version=\"1.0\" encoding=\"utf-8\"?><KeyInfo><Start>{start}</Start><Expiry>{expiry}</Expiry></KeyInfo>"
+        );
+        let answer = self.blob.ask(|| self.key_request(&body), explain).await?;
+        let key = read_key(&answer).ok_or_else(|| self.blob.unavailable("its answer cannot be read"))?;
+        let key = Arc::new(key);
+        *known = Some(Arc::clone(&key));
+        Ok(key)
+    }
+
+    /// Azure Storage, "Get User Delegation Key".
+    async fn key_request(&self, body: &str) -> Result<HttpRequest, VendingError> {
+        let own = self.own.get_credential().await.map_err(|error| self.blob.unavailable(error.to_string()))?;
+        if !matches!(*own, AzureCredential::BearerToken(_)) {
+            let why = "the catalog signs in with what cannot be narrowed: give it the account's key or an identity";
+            return Err(self.blob.refused(why));
+        }
+        let endpoint = self.profile.blob_endpoint(&self.container);
+        let request = http::Request::post(format!("{endpoint}/?restype=service&comp=userdelegationkey"))
+            .header(CONTENT_TYPE, "application/xml")
+            .body(HttpRequestBody::from(body.to_owned()));
+        let mut request = request.map_err(|error| self.blob.refused(error.to_string()))?;
+        let authorized = AzureAuthorizer::new(&own, self.container.account()).try_authorize(&mut request);
+        authorized.map_err(|error| self.blob.refused(error.to_string()))?;
+        Ok(request)
+    }
+}
+
+/// The signature among settings that were vended.
+pub(super) fn credentials(settings: &BTreeMap<String, String>) -> Option<StorageCredentials> {
+    settings.get("adls.sas-token").map(|sas| StorageCredentials::AzureSas { sas_token: Secret::new(sas.clone()) })
+}
+
+/// Scheme and authority of an endpoint that has the account in its path, as emulators do.
+fn emulator<'a>(endpoint: &'a str, account: &str) -> Option<(&'a str, &'a str)> {
+    let (scheme, rest) = endpoint.split_once("://")?;
+    let (authority, path) = rest.split_once('/')?;
+    (path == account).then_some((scheme, authority))
+}
+
+/// A time in whole seconds, as signatures have it.
+fn timestamp(ms: i64) -> String {
+    DateTime::from_timestamp_millis(ms).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// HMAC-SHA256 with a key in base64; nothing when it is not that.
+fn signature(string_to_sign: &str, key: &str) -> Option<String> {
+    let key = BASE64_STANDARD.decode(key).ok()?;
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), string_to_sign.as_bytes());
+    Some(BASE64_STANDARD.encode(tag.as_ref()))
+}
+
+fn read_key(answer: &[u8]) -> Option<DelegationKey> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Answer {
+        signed_oid: String,
+        signed_tid: String,
+        signed_start: String,
+        signed_expiry: String,
+        signed_service: String,
+        signed_version: String,
+        value: String,
+    }
+    let answer: Answer = quick_xml::de::from_reader(without_mark(answer)).ok()?;
+    let expires_ms = DateTime::parse_from_rfc3339(&answer.signed_expiry).ok()?.timestamp_millis();
+    let name = DelegationKeyName {
+        object_id: answer.signed_oid,
+        tenant_id: answer.signed_tid,
+        start: answer.signed_start,
+        expiry: answer.signed_expiry,
+        service: answer.signed_service,
+        version: answer.signed_version,
+    };
+    Some(DelegationKey { name, value: Secret::new(answer.value), expires_ms })
+}
+
+/// What an error of the service says, and what it takes to be allowed to ask for a key.
+fn explain(answer: &[u8]) -> Option<String> {
+    let text = s3::explain(without_mark(answer))?;
+    // What follows are the request's number and the time.
+    let first = text.lines().next().unwrap_or_default();
+    let advice = if first.starts_with("Authorization") {
+        "; its identity needs the role 'Storage Blob Delegator' on the storage account, besides 'Storage Blob Data \
+         Contributor' on the container"
+    } else {
+        ""
+    };
+    Some(format!("{first}{advice}"))
+}
+
+/// Azure begins its documents with a byte order mark.
+fn without_mark(answer: &[u8]) -> &[u8] {
+    answer.strip_prefix(b"\xef\xbb\xbf").unwrap_or(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Computed with Microsoft's own library (azure-storage-file-datalake 12.26), which knows the version of these texts.
+    #[test]
+    fn a_signature_is_the_one_that_azure_computes() {
+        let key = BASE64_STANDARD.encode(b"0123456789abcdef0123456789abcdef");
+        let by_account = "racwdl\n2026-11-24T09:55:00Z\n2026-11-24T11:00:00Z\n/blob/acct/lake/wh/t 1/\u{fc}%20x\n\n\nhttps\n\
+                          2026-10-06\nd\n\n\n\n\n\n\n";
+        assert_eq!(signature(by_account, &key).unwrap(), "Zj/YdKNQCr0n7F14Kn6dHLwZGvy4M1Q/3+PgyuWBjV8=");
+        let by_delegation = "racwdl\n2026-11-24T09:55:00Z\n2026-11-24T11:00:00Z\n/blob/acct/lake/wh/t 1/\u{fc}%20x\n\
+             aaaaaaaa-0000-4000-8000-000000000001\nbbbbbbbb-0000-4000-8000-000000000002\n2026-11-24T09:55:00Z\n\
+             2026-11-25T11:00:00Z\nb\n2023-11-03\n\n\n\n\n\n\nhttps\n2026-10-06\nd\n\n\n\n\n\n\n\n\n";
+        assert_eq!(signature(by_delegation, &key).unwrap(), "eoV2mdxr3DNydUZm3o9RW9L5kF3KWQxI8bcqp19pHxU=");
+        assert_eq!(signature("", "not base64"), None);
+    }
+
+    #[test]
+    fn a_delegation_key_is_read_from_the_services_answer() {
+        let answer = "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?><UserDelegationKey><SignedOid>oid</SignedOid>\
+            <SignedTid>tid</SignedTid><SignedStart>2026-11-24T09:55:00Z</SignedStart>\
+            <SignedExpiry>2026-11-25T11:00:00Z</SignedExpiry><SignedService>b</SignedService>\
+            <SignedVersion>2023-11-03</SignedVersion><Value>a2V5</Value></UserDelegationKey>";
+        let key = read_key(answer.as_bytes()).unwrap();
+        assert_eq!((key.name.object_id.as_str(), key.name.expiry.as_str()), ("oid", "2026-11-25T11:00:00Z"));
+        assert_eq!(timestamp(key.expires_ms), "2026-11-25T11:00:00Z");
+        assert!(!format!("{key:?}").contains("a2V5"));
+        assert!(read_key(b"<html>").is_none() && read_key(b"").is_none());
+    }
+
+    #[test]
+    fn a_refusal_says_which_role_is_missing() {
+        let answer = "\u{feff}<?xml version=\"1.0\"?><Error><Code>AuthorizationPermissionMismatch</Code>\
+            <Message>This request is not authorized.\nRequestId:1\nTime:now</Message></Error>";
+        let told = explain(answer.as_bytes()).unwrap();
+        assert!(told.starts_with("AuthorizationPermissionMismatch: This request is not authorized.;"), "{told}");
+        assert!(told.contains("'Storage Blob Delegator'") && !told.contains("RequestId"), "{told}");
+        assert_eq!(explain(b"<Error><Code>AuthenticationFailed</Code></Error>").unwrap(), "AuthenticationFailed");
+    }
+
+    #[test]
+    fn an_emulator_has_the_account_in_its_path() {
+        assert_eq!(emulator("http://127.0.0.1:1/acct", "acct"), Some(("http", "127.0.0.1:1")));
+        assert_eq!(emulator("https://acct.blob.example.com", "acct"), None);
+    }
+}

@@ -1,0 +1,247 @@
+//! Google Cloud: tokens that are narrowed to a table's locations by an access boundary (Security Token Service, token
+//! exchange).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use form_urlencoded::Serializer;
+use http::header::CONTENT_TYPE;
+use object_store::client::{HttpRequest, HttpRequestBody};
+use object_store::gcp::GcpCredentialProvider;
+use serde::Deserialize;
+use tidewater_core::storage::gcs_boundary::access_boundary;
+use tidewater_core::storage::{Access, GcsProfile};
+use tokio::sync::Mutex;
+
+use super::google_key::ServiceAccountKey;
+use super::service::Service;
+use super::{Issued, Settings, ValidLocations, VendingError};
+use crate::secret::Secret;
+use crate::storage::{Budget, OpenError, Storage, StorageCredentials};
+
+const STS: &str = "Google's token service";
+const STS_ENDPOINT: &str = "https://sts.googleapis.com/v1/token";
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+/// What is taken for a token's life when nobody says how long it is: so long a token of the machine's is good at least.
+const LEAST_LIFE_MS: i64 = 4 * 60_000;
+
+/// Gives tokens for the folders of a bucket.
+#[derive(Debug)]
+pub struct GoogleVendor {
+    profile: GcsProfile,
+    /// What the catalog itself signs in with.
+    own: GcpCredentialProvider,
+    /// Where it signs in with a service account's key: that signs for the store by itself, and only what a token is
+    /// given for can be narrowed.
+    account: Option<Account>,
+    sts: Service,
+    sts_endpoint: String,
+}
+
+#[derive(Debug)]
+struct Account {
+    key: ServiceAccountKey,
+    service: Service,
+    token: Mutex<Option<Arc<Token>>>,
+}
+
+/// A token, and for how long it is good.
+#[derive(Debug)]
+struct Token {
+    token: Secret<String>,
+    issued_ms: i64,
+    /// Nothing where nobody said.
+    expires_ms: Option<i64>,
+}
+
+impl GoogleVendor {
+    /// One for a warehouse with this profile, which signs in as `storage` does; nothing when that is not on Google Cloud.
+    ///
+    /// # Errors
+    /// When its client cannot be made.
+    pub(super) fn new(profile: GcsProfile, storage: &Storage, budget: Budget) -> Result<Option<Self>, OpenError> {
+        let Some(own) = storage.gcp_credentials() else { return Ok(None) };
+        let sts_endpoint = sts_endpoint(profile.sts_endpoint.as_deref());
+        let account = match storage.gcp_service_account_key().and_then(ServiceAccountKey::read) {
+            Some(key) => {
+                let service = Service::new(STS, key.token_uri(), budget)?;
+                Some(Account { key, service, token: Mutex::default() })
+            }
+            None => None,
+        };
+        let sts = Service::new(STS, &sts_endpoint, budget)?;
+        Ok(Some(Self { profile, own: Arc::clone(own), account, sts, sts_endpoint }))
+    }
+
+    pub(super) const fn has_credentials(&self) -> bool {
+        self.profile.vended_credentials
+    }
+
+    pub(super) const fn profile(&self) -> &GcsProfile {
+        &self.profile
+    }
+
+    /// Where the store is.
+    pub(super) fn settings(&self) -> Settings {
+        let mut settings = Settings::new();
+        if let Some(endpoint) = self.profile.client_endpoint.as_ref().or(self.profile.endpoint.as_ref()) {
+            settings.insert("gcs.service.host".to_owned(), endpoint.trim_end_matches('/').to_owned());
+        }
+        if let Some(project) = &self.profile.project_id {
+            settings.insert("gcs.project-id".to_owned(), project.clone());
+        }
+        settings
+    }
+
+    /// A token that reaches exactly these locations.
+    ///
+    /// # Errors
+    /// All of [`VendingError`].
+    pub(super) async fn issue(
+        &self,
+        locations: &ValidLocations,
+        access: Access,
+        now_ms: i64,
+    ) -> Result<Issued, VendingError> {
+        let boundary = access_boundary(locations.as_slice(), access)?;
+        let own = self.own_token(now_ms).await?;
+        let form = exchange(own.token.expose(), &boundary);
+        let answer = self.sts.ask(|| post(&self.sts, &self.sts_endpoint, &form), explain).await?;
+        let narrow = read_token(&answer, now_ms).ok_or_else(|| self.sts.unavailable("its answer cannot be read"))?;
+        // It never outlives the one that it was made from.
+        let lives = [narrow.expires_ms, own.expires_ms].into_iter().flatten().min();
+        let expires_ms = lives.unwrap_or(now_ms + LEAST_LIFE_MS);
+        let settings = BTreeMap::from([
+            ("gcs.oauth2.token".to_owned(), narrow.token.expose().clone()),
+            ("gcs.oauth2.token-expires-at".to_owned(), expires_ms.to_string()),
+            ("expiration-time".to_owned(), expires_ms.to_string()),
+        ]);
+        Ok(Issued { settings, by_location: BTreeMap::new(), issued_ms: now_ms, expires_ms })
+    }
+
+    /// The catalog's own token, with at least half of its life before it.
+    async fn own_token(&self, now_ms: i64) -> Result<Arc<Token>, VendingError> {
+        let Some(account) = &self.account else {
+            let own = self.own.get_credential().await.map_err(|error| self.sts.unavailable(error.to_string()))?;
+            if own.bearer.is_empty() {
+                return Err(self.sts.refused("the catalog itself signs in with nothing that could be narrowed"));
+            }
+            return Ok(Arc::new(Token { token: Secret::new(own.bearer.clone()), issued_ms: now_ms, expires_ms: None }));
+        };
+        let mut known = account.token.lock().await;
+        if let Some(token) = known.as_ref().filter(|token| token.is_fresh(now_ms)) {
+            return Ok(Arc::clone(token));
+        }
+        let assertion = account.key.assertion(now_ms);
+        let assertion = assertion.ok_or_else(|| self.sts.refused("the service account's private key cannot sign"))?;
+        let form = Serializer::new(String::new())
+            .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
+            .append_pair("assertion", &assertion)
+            .finish();
+        let asked = account.service.ask(|| post(&account.service, account.key.token_uri(), &form), explain).await;
+        let answer = asked?;
+        let token = read_token(&answer, now_ms).ok_or_else(|| self.sts.unavailable("its answer cannot be read"))?;
+        let token = Arc::new(token);
+        *known = Some(Arc::clone(&token));
+        Ok(token)
+    }
+}
+
+impl Token {
+    fn is_fresh(&self, now_ms: i64) -> bool {
+        self.expires_ms.is_some_and(|expires_ms| expires_ms - now_ms >= (expires_ms - self.issued_ms) / 2)
+    }
+}
+
+/// The token among settings that were vended.
+pub(super) fn credentials(settings: &BTreeMap<String, String>) -> Option<StorageCredentials> {
+    settings.get("gcs.oauth2.token").map(|token| StorageCredentials::GcsToken { token: Secret::new(token.clone()) })
+}
+
+/// The address that exchanges tokens; of a service that is named without a path, its usual one.
+fn sts_endpoint(named: Option<&str>) -> String {
+    match named.map(|named| named.trim_end_matches('/')) {
+        None => STS_ENDPOINT.to_owned(),
+        Some(whole) if whole.ends_with("/token") => whole.to_owned(),
+        Some(service) => format!("{service}/v1/token"),
+    }
+}
+
+/// Google Cloud IAM, "Exchange the OAuth 2.0 access token".
+fn exchange(own: &str, boundary: &str) -> String {
+    Serializer::new(String::new())
+        .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange")
+        .append_pair("options", boundary)
+        .append_pair("requested_token_type", ACCESS_TOKEN)
+        .append_pair("subject_token", own)
+        .append_pair("subject_token_type", ACCESS_TOKEN)
+        .finish()
+}
+
+async fn post(service: &Service, address: &str, form: &str) -> Result<HttpRequest, VendingError> {
+    http::Request::post(address)
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(HttpRequestBody::from(form.to_owned()))
+        .map_err(|error| service.refused(error.to_string()))
+}
+
+fn read_token(answer: &[u8], now_ms: i64) -> Option<Token> {
+    #[derive(Deserialize)]
+    struct Answer {
+        access_token: String,
+        expires_in: Option<i64>,
+    }
+    let answer: Answer = serde_json::from_slice(answer).ok()?;
+    let expires_ms = answer.expires_in.map(|expires_in_s| now_ms.saturating_add(expires_in_s.saturating_mul(1_000)));
+    Some(Token { token: Secret::new(answer.access_token), issued_ms: now_ms, expires_ms })
+}
+
+/// What an error of the service says: `invalid_grant: Invalid JWT Signature.`
+fn explain(answer: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Answer {
+        error: String,
+        #[serde(default)]
+        error_description: String,
+    }
+    let Answer { error, error_description } = serde_json::from_slice(answer).ok()?;
+    let text = if error_description.is_empty() { error } else { format!("{error}: {error_description}") };
+    Some(text.chars().take(500).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_read_from_the_services_answer() {
+        let token = read_token(br#"{"access_token":"ya29.x","expires_in":3599,"token_type":"Bearer"}"#, 1_000).unwrap();
+        assert_eq!((token.token.expose().as_str(), token.expires_ms), ("ya29.x", Some(3_600_000)));
+        assert!(token.is_fresh(1_000) && !token.is_fresh(1_900_000));
+        let unsaid = read_token(br#"{"access_token":"ya29.x"}"#, 1_000).unwrap();
+        assert_eq!(unsaid.expires_ms, None);
+        assert!(!unsaid.is_fresh(1_000));
+        assert!(read_token(b"<html>", 0).is_none() && read_token(b"{}", 0).is_none());
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_the_services_words() {
+        let answer = br#"{"error":"invalid_grant","error_description":"Invalid JWT Signature."}"#;
+        assert_eq!(explain(answer).as_deref(), Some("invalid_grant: Invalid JWT Signature."));
+        assert_eq!(explain(br#"{"error":"invalid_request"}"#).as_deref(), Some("invalid_request"));
+        assert_eq!(explain(b"not json"), None);
+    }
+
+    #[test]
+    fn what_is_asked_for_is_an_exchange() {
+        assert_eq!(
+            exchange("ya29.own", r#"{"a":"b c"}"#),
+            "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&options=%7B%22a%22%3A%22b+c%22%7D\
+             &requested_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token&subject_token=ya29.own\
+             &subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token"
+        );
+        assert_eq!(sts_endpoint(None), "https://sts.googleapis.com/v1/token");
+        assert_eq!(sts_endpoint(Some("http://127.0.0.1:1/")), "http://127.0.0.1:1/v1/token");
+        assert_eq!(sts_endpoint(Some("https://sts.example.com/v1/token")), "https://sts.example.com/v1/token");
+    }
+}

@@ -1,0 +1,119 @@
+//! A service account's key file, and what it signs to be given a token (RFC 7523, as Google Cloud has it).
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
+use base64::Engine as _;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::secret::Secret;
+
+const TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
+/// Only a token with it can be narrowed by an access boundary.
+const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
+const LIFE_S: i64 = 3_600;
+
+/// What stands in a key file that is needed here.
+#[derive(Debug, Deserialize)]
+pub(super) struct ServiceAccountKey {
+    client_email: String,
+    #[serde(default)]
+    private_key_id: String,
+    private_key: Secret<String>,
+    #[serde(default = "google")]
+    token_uri: String,
+    /// Set in files that are made for emulators: there is no token to be had with them.
+    #[serde(default)]
+    disable_oauth: bool,
+}
+
+fn google() -> String {
+    TOKEN_URI.to_owned()
+}
+
+impl ServiceAccountKey {
+    /// The key in a file's text; nothing when no token can be had with it.
+    pub(super) fn read(text: &Secret<String>) -> Option<Self> {
+        serde_json::from_str(text.expose()).ok().filter(|key: &Self| !key.disable_oauth)
+    }
+
+    /// The address that gives tokens.
+    pub(super) fn token_uri(&self) -> &str {
+        &self.token_uri
+    }
+
+    /// What a token is given for; nothing when the private key is none.
+    pub(super) fn assertion(&self, now_ms: i64) -> Option<String> {
+        let now_s = now_ms / 1_000;
+        let header = json!({ "alg": "RS256", "typ": "JWT", "kid": self.private_key_id });
+        let claims = json!({
+            "iss": self.client_email,
+            "scope": SCOPE,
+            "aud": self.token_uri,
+            "iat": now_s,
+            "exp": now_s + LIFE_S,
+        });
+        let part = |value: &serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+        let signed = format!("{}.{}", part(&header), part(&claims));
+        let key = RsaKeyPair::from_pkcs8(&pem(self.private_key.expose())?).ok()?;
+        let mut signature = vec![0; key.public_modulus_len()];
+        key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).ok()?;
+        Some(format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature)))
+    }
+}
+
+/// What stands between the first and the last line of a private key.
+fn pem(text: &str) -> Option<Vec<u8>> {
+    let inner = text.trim().strip_prefix("-----BEGIN PRIVATE KEY-----")?.strip_suffix("-----END PRIVATE KEY-----")?;
+    BASE64_STANDARD.decode(inner.split_ascii_whitespace().collect::<String>()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+    use aws_lc_rs::rsa::KeySize;
+    use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
+
+    use super::*;
+
+    fn file(private_key: &str) -> Secret<String> {
+        let file = json!({
+            "type": "service_account", "project_id": "p", "private_key_id": "k1", "private_key": private_key,
+            "client_email": "catalog@p.iam.gserviceaccount.com", "token_uri": "http://127.0.0.1:1/token",
+        });
+        Secret::new(file.to_string())
+    }
+
+    #[test]
+    fn an_assertion_is_signed_by_the_accounts_key_and_says_what_for() {
+        let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+        let der = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).unwrap();
+        let lines = BASE64_STANDARD
+            .encode(der.as_ref())
+            .as_bytes()
+            .chunks(64)
+            .fold(String::new(), |text, line| text + std::str::from_utf8(line).unwrap() + "\n");
+        let text = file(&format!("-----BEGIN PRIVATE KEY-----\n{lines}-----END PRIVATE KEY-----\n"));
+        let key = ServiceAccountKey::read(&text).unwrap();
+        assert!(!format!("{key:?}").contains("BEGIN"));
+        let assertion = key.assertion(1_795_521_600_000).unwrap();
+        let (signed, signature) = assertion.rsplit_once('.').unwrap();
+        let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
+        let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref());
+        public.verify(signed.as_bytes(), &signature).unwrap();
+        let claims = BASE64_URL_SAFE_NO_PAD.decode(signed.split_once('.').unwrap().1).unwrap();
+        assert_eq!(
+            std::str::from_utf8(&claims).unwrap(),
+            r#"{"iss":"catalog@p.iam.gserviceaccount.com","scope":"https://www.googleapis.com/auth/cloud-platform","aud":"http://127.0.0.1:1/token","iat":1795521600,"exp":1795525200}"#
+        );
+    }
+
+    #[test]
+    fn what_is_no_key_signs_nothing() {
+        assert!(ServiceAccountKey::read(&file("none")).unwrap().assertion(0).is_none());
+        assert!(ServiceAccountKey::read(&Secret::new("{}".to_owned())).is_none());
+        let emulator = r#"{"client_email":"","private_key":"","private_key_id":"","disable_oauth":true}"#;
+        assert!(ServiceAccountKey::read(&Secret::new(emulator.to_owned())).is_none());
+    }
+}

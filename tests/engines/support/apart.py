@@ -1,0 +1,69 @@
+"""PyIceberg in a process of its own.
+
+Arrow's client for Google Cloud holds Python's lock while it reads, so that a server in the same process cannot answer it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+
+from pyiceberg.catalog.rest import RestCatalog
+
+from support.cloud_lake import CloudLake
+from support.rows import SIGHTINGS, Row, in_order, sightings
+
+DEADLINE_S = 60
+
+
+def _in_process(work: object, *arguments: object) -> object:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(work, *arguments).result(timeout=DEADLINE_S)  # type: ignore[arg-type]
+
+
+def _append(settings: dict[str, str], name: tuple[str, str], rows: list[Row], *, create: bool) -> str | None:
+    catalog = RestCatalog("lake", **settings)
+    table = catalog.create_table(name, SIGHTINGS) if create else catalog.load_table(name)
+    try:
+        table.append(sightings(*rows))
+    except Exception as error:
+        return f"{type(error).__name__}: {error} {error.__cause__ or ''}"
+    return None
+
+
+def _create_and_append(settings: dict[str, str], name: tuple[str, str], rows: list[Row]) -> str | None:
+    return _append(settings, name, rows, create=True)
+
+
+def _append_more(settings: dict[str, str], name: tuple[str, str], rows: list[Row]) -> str | None:
+    return _append(settings, name, rows, create=False)
+
+
+def _delete(settings: dict[str, str], name: tuple[str, str], which: str) -> None:
+    RestCatalog("lake", **settings).load_table(name).delete(which)
+
+
+def _scan(settings: dict[str, str], name: tuple[str, str]) -> list[tuple]:
+    return in_order(RestCatalog("lake", **settings).load_table(name).scan().to_arrow())
+
+
+class Apart:
+    """One table, as somebody with that key sees it."""
+
+    def __init__(self, lake: CloudLake, key: str, name: tuple[str, str], **properties: str):
+        self._settings = {"uri": lake.server.uri, "token": key, **properties}
+        self._name = name
+
+    def create_with(self, *rows: Row) -> None:
+        wrong = _in_process(_create_and_append, self._settings, self._name, list(rows))
+        assert wrong is None, wrong
+
+    def append(self, *rows: Row) -> str | None:
+        """Gives what went wrong, if something did."""
+        return _in_process(_append_more, self._settings, self._name, list(rows))  # type: ignore[return-value]
+
+    def delete(self, which: str) -> None:
+        _in_process(_delete, self._settings, self._name, which)
+
+    def rows(self) -> list[tuple]:
+        return _in_process(_scan, self._settings, self._name)  # type: ignore[return-value]

