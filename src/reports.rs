@@ -99,10 +99,10 @@ impl Reports {
     /// # Errors
     /// When it is not a report; see [`check_report`].
     pub fn take(&self, place: Place, table: TableId, json: &str) -> Result<(), TakeError> {
+        let kind = check_report(json.as_bytes())?;
         if json.len() > MAX_REPORT_BYTES {
             return Err(TakeError::TooLarge);
         }
-        let kind = check_report(json.as_bytes())?;
         if self.retention.is_zero() {
             return Ok(());
         }
@@ -313,8 +313,12 @@ mod tests {
         assert!(waiting.bytes <= WAITING_BYTES && waiting.let_go > 0);
         assert_eq!(waiting.bytes, waiting.reports.iter().map(|report| report.body.len()).sum::<usize>());
         drop(waiting);
-        let large = "x".repeat(MAX_REPORT_BYTES + 1);
-        assert!(matches!(reports.take(fixture.place, fixture.table, &large), Err(TakeError::TooLarge)));
+        let none = "x".repeat(MAX_REPORT_BYTES + 1);
+        let none = reports.take(fixture.place, fixture.table, &none);
+        assert!(matches!(none, Err(TakeError::Malformed(_))), "{none:?}");
+        let large = report.to_string().replacen('{', &format!("{{{}", " ".repeat(MAX_REPORT_BYTES)), 1);
+        let large = reports.take(fixture.place, fixture.table, &large);
+        assert!(matches!(large, Err(TakeError::TooLarge)), "{large:?}");
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! Tables: create, load, list, rename, drop. Commits are in `commit.rs`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -63,6 +64,10 @@ impl TableList {
 pub(super) struct Wanted {
     snapshots: Option<String>,
 }
+
+/// How long the answer to a purge waits for files that go at once: clients of other catalogs expect them to be gone, and
+/// their place to be free. Those of most tables are by then.
+const PURGE_WAIT: Duration = Duration::from_secs(2);
 
 /// Whether files are to be removed.
 #[derive(Deserialize)]
@@ -182,9 +187,9 @@ pub(super) async fn drop(
 ) -> Result<StatusCode, ApiError> {
     if !scope.once.is_done() {
         let purge = purge.is_requested()?;
-        api.catalog.table_drop(&scope.warehouse, &ident, purge, scope.once.receipt()).await?;
+        let id = api.catalog.table_drop(&scope.warehouse, &ident, purge, scope.once.receipt()).await?;
         if purge && api.catalog.drop_retention().is_zero() {
-            api.maintenance.wake();
+            api.maintenance.wake_and_wait(scope.warehouse.place, id, PURGE_WAIT).await;
         }
     }
     Ok(StatusCode::NO_CONTENT)

@@ -128,7 +128,7 @@ impl Catalog {
     }
 
     /// Drops a table: its name is free. It can be restored for a time; after that its files go if `purge` is set, and
-    /// stay otherwise.
+    /// stay otherwise. Gives the catalog's id of it.
     ///
     /// # Errors
     /// `NoSuchTable`.
@@ -138,10 +138,10 @@ impl Catalog {
         ident: &TableIdent,
         purge: bool,
         receipt: Option<&Receipt>,
-    ) -> Result<(), CatalogError> {
+    ) -> Result<TableId, CatalogError> {
         let terms = self.drop_terms(purge);
         let dropped = self.store.table_drop(warehouse.place, ident, TableKind::Table, terms.as_ref(), receipt).await;
-        dropped.map(|_| ()).map_err(of_table(ident))
+        dropped.map(|dropped| dropped.id).map_err(of_table(ident))
     }
 
     /// Where a new table's files go, as [`Catalog::new_location`] says.

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use tidewater_core::ids::TableId;
 use tidewater_core::purge::retry_after_ms;
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
@@ -48,6 +49,7 @@ pub struct Maintenance {
     documents: Documents,
     clock: Clock,
     wake: Notify,
+    ended: Notify,
 }
 
 impl Maintenance {
@@ -56,12 +58,30 @@ impl Maintenance {
     pub fn new(store: Arc<dyn Store>, access: StorageAccess, clock: Clock) -> Self {
         // Documents of dropped tables are read once.
         let documents = Documents::new(0);
-        Self { store, access, documents, clock, wake: Notify::new() }
+        Self { store, access, documents, clock, wake: Notify::new(), ended: Notify::new() }
     }
 
     /// Lets it look at once, since something has become due.
     pub fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    /// Lets it look at once, and waits until a table that was dropped is gone for good, or nothing more is done about it for
+    /// now, or `at_most` is over.
+    pub async fn wake_and_wait(&self, place: Place, id: TableId, at_most: Duration) {
+        self.wake();
+        let waiting = async {
+            loop {
+                let mut ended = pin!(self.ended.notified());
+                ended.as_mut().enable();
+                match self.store.dropped_get(place, id).await {
+                    Ok(Some(dropped)) if dropped.message.is_none() => ended.await,
+                    _ => return,
+                }
+            }
+        };
+        // That it takes longer is no error: it goes on.
+        let _ = tokio::time::timeout(at_most, waiting).await;
     }
 
     /// Does what is due until `stop`. Then it lets go of what it has begun, for whoever comes next. Runs as a task of its
@@ -201,6 +221,7 @@ impl Maintenance {
             // The lease ends, and the next who takes it finds what there is.
             tracing::warn!(%table, %error, "what came of removing a dropped table's files could not be noted");
         }
+        self.ended.notify_waiters();
     }
 
     /// Renews the lease, and returns when it is lost.

@@ -488,3 +488,32 @@ async fn a_task_sees_to_what_is_due_and_lets_go_of_it_when_told_to_stop() {
     tokio::join!(watch, maintenance.run(async { is_gone.await.unwrap() }));
     assert_eq!(files(&table.location), rest());
 }
+
+#[tokio::test]
+async fn who_asks_for_a_purge_can_wait_for_it_and_not_for_ever() {
+    let fixture = Fixture::new(Duration::ZERO).await;
+    let (table, broken) = (fixture.table("t", json!({}), &[]).await, fixture.table("b", json!({}), &[]).await);
+    std::fs::write(broken.location.join("metadata/m2.avro"), "x").unwrap();
+    let (place, minute) = (fixture.warehouse.place, Duration::from_secs(60));
+    let maintenance = &fixture.maintenance;
+    fixture.drop(&table, true).await;
+    maintenance.wake_and_wait(place, table.id, Duration::from_millis(1)).await;
+    assert_eq!(fixture.all_dropped().await, 1, "nobody works");
+    let wait = async {
+        for one in [&table, &broken] {
+            if one.id == broken.id {
+                fixture.drop(one, true).await;
+            }
+            maintenance.wake_and_wait(place, one.id, minute).await;
+        }
+    };
+    let (done, is_done) = tokio::sync::oneshot::channel();
+    let wait = async {
+        wait.await;
+        done.send(()).unwrap();
+    };
+    let all = async { tokio::join!(wait, maintenance.run(async { is_done.await.unwrap() })) };
+    tokio::time::timeout(minute, all).await.expect("both ended of themselves");
+    assert_eq!(files(&table.location), rest());
+    assert_eq!(fixture.dropped(&broken).await.unwrap().state, DroppedState::Blocked);
+}

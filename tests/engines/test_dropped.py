@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -38,6 +38,14 @@ def server(make_server: Callable[..., Server]) -> Server:
 def hasty(make_server: Callable[..., Server]) -> Server:
     """A server that keeps nothing."""
     server = make_server("hasty", env={"TIDEWATER_DROP__RETENTION_S": "0"})
+    server.start()
+    return server
+
+
+@pytest.fixture(scope="module")
+def brief(make_server: Callable[..., Server]) -> Server:
+    """A server that keeps what is dropped for a second, so that no answer waits for a purge."""
+    server = make_server("brief", env={"TIDEWATER_DROP__RETENTION_S": "1"})
     server.start()
     return server
 
@@ -277,9 +285,9 @@ def test_a_short_retention_ends_by_itself(make_server: Callable[..., Server], un
 
 
 @pytest.fixture
-def large(hasty: Server, unique: str) -> Iterator[Table]:
+def large(brief: Server, unique: str) -> Table:
     """A table of some thousand small data files."""
-    catalog = client(hasty)
+    catalog = client(brief)
     catalog.create_namespace(unique)
     table = catalog.create_table((unique, "large"), SIGHTINGS)
     table.append(sightings((1, "Oslo", 1.5)))
@@ -288,43 +296,51 @@ def large(hasty: Server, unique: str) -> Iterator[Table]:
     for copy in copies:
         shutil.copyfile(first, copy)
     table.add_files([copy.as_uri() for copy in copies], check_duplicate_files=False)
-    yield catalog.load_table((unique, "large"))
+    return catalog.load_table((unique, "large"))
+
+
+def purge_until_it_has_begun(server: Server, namespace: str, large: Table) -> Callable[[], int]:
+    """Drops the table with a purge, and returns when its first files are gone, with what counts those that are left."""
+    data = path_of(large.location()) / "data"
+
+    def left() -> int:
+        return len(list(data.iterdir())) if data.exists() else 0
+
+    count = left()
+    assert count > 3000
+    client(server).purge_table((namespace, "large"))
+    deadline = time.monotonic() + ENOUGH_S
+    while left() == count:
+        assert time.monotonic() < deadline, "it never began"
+    return left
 
 
 @pytest.mark.timeout(240)
 def test_a_purge_that_is_killed_in_the_middle_ends_after_the_next_start(
-    hasty: Server, unique: str, large: Table
+    brief: Server, unique: str, large: Table
 ) -> None:
-    neighbour = furnished(hasty, unique, "n")
+    neighbour = furnished(brief, unique, "n")
     others, rows = files(path_of(neighbour.location())), in_order(neighbour.scan().to_arrow())
-    location = path_of(large.location())
-    data = location / "data"
-    count = len(list(data.iterdir()))
-    assert count > 3000
-    client(hasty).purge_table((unique, "large"))
-    deadline = time.monotonic() + ENOUGH_S
-    while len(list(data.iterdir())) == count:
-        assert time.monotonic() < deadline, "it never began"
-    hasty.kill()
-    left = len(list(data.iterdir())) if data.exists() else 0
-    assert 0 < left < count, "it was not killed in the middle"
-    hasty.start()
-    (entry,) = dropped(hasty)
+    left = purge_until_it_has_begun(brief, unique, large)
+    brief.kill()
+    assert left() > 0, "it was not killed in the middle"
+    brief.start()
+    (entry,) = dropped(brief)
     assert (entry["state"], entry["restorable"]) == ("removing", False)
-    until(lambda: not dropped(hasty))
-    assert not files(location)
+    until(lambda: not dropped(brief))
+    assert not files(path_of(large.location()))
     assert files(path_of(neighbour.location())) == others
-    assert in_order(client(hasty).load_table((unique, "n")).scan().to_arrow()) == rows
+    assert in_order(client(brief).load_table((unique, "n")).scan().to_arrow()) == rows
 
 
 def test_a_stop_in_the_middle_of_a_purge_is_quick_and_it_goes_on_at_once(
-    hasty: Server, unique: str, large: Table
+    brief: Server, unique: str, large: Table
 ) -> None:
-    client(hasty).purge_table((unique, "large"))
-    assert hasty.stop() == 0
-    hasty.start()
+    purge_until_it_has_begun(brief, unique, large)
+    assert brief.stop() == 0
+    brief.start()
     began = time.monotonic()
-    until(lambda: not dropped(hasty))
+    until(lambda: not dropped(brief))
     assert time.monotonic() - began < 20, "it waited for a lease that nobody held"
     assert not files(path_of(large.location()))
 

@@ -103,6 +103,19 @@ fn branches_of_v1_are_kept() {
     assert!(oracle(&start(1), &branch).unwrap().get("refs").is_none_or(|refs| refs.get("b").is_none()));
 }
 
+#[test]
+fn what_a_branch_of_v1_keeps_is_kept() {
+    // As in Java. The oracle makes the main branch of v1 anew from the current snapshot each time it reads a document, and so
+    // takes one that keeps less for no change: it has one entry in the log where there are two.
+    let mut keeping = set_main(1);
+    keeping["min-snapshots-to-keep"] = 3.into();
+    let base = after(&start(1), &[snapshot(1, None, 0), keeping]);
+    assert_eq!(base.refs()["main"].min_snapshots_to_keep, Some(3));
+    let table = after(&base, &[set_main(1)]);
+    assert_eq!((table.refs()["main"].min_snapshots_to_keep, table.snapshot_log().len()), (None, 2));
+    assert_eq!(oracle(&base, &[set_main(1)]).unwrap()["snapshot-log"].as_array().unwrap().len(), 1);
+}
+
 fn spec(fields: &Value) -> [Value; 2] {
     [
         json!({"action": "add-spec", "spec": {"spec-id": 0, "fields": fields}}),

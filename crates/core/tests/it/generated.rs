@@ -182,7 +182,9 @@ fn snapshot_changes(step: &Step, base: &TableMetadata) -> Vec<Value> {
         }
         Step::Ref { name, tag, id, keep } => {
             let mut update = reference(base, *name, *tag, *id);
-            if let (Some(keep), "branch") = (keep, update["type"].as_str().unwrap_or_default()) {
+            // The oracle loses what a branch of v1 keeps.
+            let is_branch = update["type"] == "branch" && base.format_version() > 1;
+            if let (Some(keep), true) = (keep, is_branch) {
                 update["min-snapshots-to-keep"] = (*keep).into();
             }
             vec![update]
