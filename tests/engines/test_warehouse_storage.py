@@ -91,7 +91,7 @@ def test_what_is_wrong_is_said_and_no_warehouse_is_made(
 def test_a_bucket_that_is_not_there_is_said(server: Server, organisation: str, s3: S3Server, tmp_path: Path) -> None:
     arguments = ("--org", organisation, "--root", "s3://none/lake", "--storage", str(s3.profile(tmp_path)))
     done = server.command("warehouse", "create", "none", *arguments, check=False)
-    assert done.returncode == 1 and "check the bucket's or container's name" in done.stderr, done.stderr
+    assert done.returncode == 1 and "check the bucket's name" in done.stderr, done.stderr
 
 
 def test_a_place_that_another_organisation_has_is_refused(
