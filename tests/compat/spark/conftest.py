@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 from support import judges
 from support.java import java
 from support.recording import Recording, installed
+from support.s3 import S3Server
 from support.server import Server
 
 RUNTIME = "iceberg-spark-runtime-4.1_2.13"
@@ -53,11 +54,14 @@ def spark(server: Server, runtime: Path, tmp_path_factory: pytest.TempPathFactor
     java(oldest=17)
     folder = tmp_path_factory.mktemp("spark")
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+    # The S3 server of the tests does not read the checksums that Amazon's library sends by default.
+    os.environ["AWS_REQUEST_CHECKSUM_CALCULATION"] = "when_required"
+    (aws,) = judges.jars("spark").glob("iceberg-aws-bundle-*.jar")
     settings = {
         "spark.driver.memory": "1g",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
-        "spark.jars": str(runtime),
+        "spark.jars": f"{runtime},{aws}",
         "spark.sql.extensions": EXTENSIONS,
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": "2",
@@ -80,6 +84,15 @@ def spark(server: Server, runtime: Path, tmp_path_factory: pytest.TempPathFactor
     spark = SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
     yield spark
     spark.stop()
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server with a token service."""
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture

@@ -1,0 +1,82 @@
+"""Spark on S3, with what the catalog gives it and nothing else: sessions of a role, and signatures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from conftest import Sql
+from pyspark.sql import SparkSession
+from support.lake import Lake, make_lake
+from support.s3 import ROLE, S3Server
+from support.server import Server
+
+# How a warehouse lets engines reach its files: the role in its profile, if there is one.
+WAREHOUSES = {"credentials": ROLE, "signatures": None}
+
+
+@dataclass(frozen=True)
+class OnS3:
+    """A warehouse with the names of two catalogs for it."""
+
+    lake: Lake
+    writer: str
+    reader: str
+
+
+@pytest.fixture(params=WAREHOUSES, scope="module")
+def on_s3(
+    request: pytest.FixtureRequest,
+    server: Server,
+    s3: S3Server,
+    spark: SparkSession,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[OnS3]:
+    how = request.param
+    lake = make_lake(server, s3, f"spark-{how}", tmp_path_factory.mktemp(how), role=WAREHOUSES[how])
+    for role, key in (("writer", lake.writer), ("reader", lake.reader)):
+        settings = {
+            "": "org.apache.iceberg.spark.SparkCatalog",
+            ".type": "rest",
+            ".uri": server.uri,
+            ".warehouse": "lake",
+            ".token": key.text,
+            ".header.X-Iceberg-Access-Delegation": "vended-credentials",
+        }
+        for name, value in settings.items():
+            spark.conf.set(f"spark.sql.catalog.{how}_{role}{name}", value)
+    lake.rest().create_namespace("ns")
+    yield OnS3(lake, f"{how}_writer", f"{how}_reader")
+
+
+def test_a_writer_creates_changes_and_tidies_up(on_s3: OnS3, sql: Sql) -> None:
+    table = f"{on_s3.writer}.ns.changed"
+    sql(f"CREATE TABLE {table} (id BIGINT, city STRING) USING iceberg PARTITIONED BY (city)")
+    sql(f"INSERT INTO {table} VALUES (1, 'Oslo'), (2, 'Bergen'), (3, 'Voss')")
+    sql(f"UPDATE {table} SET city = 'Flam' WHERE id = 2")
+    sql(f"DELETE FROM {table} WHERE id = 3")
+    assert sorted(sql(f"SELECT * FROM {table}")) == [(1, "Oslo"), (2, "Flam")]
+    sql(f"CALL {on_s3.writer}.system.rewrite_data_files('ns.changed')")
+    sql(f"CALL {on_s3.writer}.system.expire_snapshots(table => 'ns.changed', older_than => TIMESTAMP '2100-01-01', retain_last => 1)")
+    assert sorted(sql(f"SELECT * FROM {on_s3.reader}.ns.changed")) == [(1, "Oslo"), (2, "Flam")]
+
+
+def test_a_table_is_made_of_a_query(on_s3: OnS3, sql: Sql) -> None:
+    """A staged create: its files are written before there is a table."""
+    table = f"{on_s3.writer}.ns.made"
+    sql(f"CREATE TABLE {table} USING iceberg AS SELECT id FROM range(100)")
+    assert sql(f"SELECT count(*), max(id) FROM {table}") == [(100, 99)]
+
+
+def test_a_reader_reads_and_cannot_write(on_s3: OnS3, sql: Sql) -> None:
+    sql(f"CREATE TABLE {on_s3.writer}.ns.seen USING iceberg AS SELECT 1 AS id")
+    with pytest.raises(Exception, match="(?i)403|forbidden|denied"):
+        sql(f"INSERT INTO {on_s3.reader}.ns.seen VALUES (2)")
+    assert sql(f"SELECT * FROM {on_s3.reader}.ns.seen") == [(1,)]
+
+
+def test_a_purged_table_leaves_its_files_to_the_engine_and_the_catalog(on_s3: OnS3, sql: Sql) -> None:
+    sql(f"CREATE TABLE {on_s3.writer}.ns.gone USING iceberg AS SELECT 1 AS id")
+    sql(f"DROP TABLE {on_s3.writer}.ns.gone PURGE")
+    assert ("ns", "gone", False) not in sql(f"SHOW TABLES IN {on_s3.writer}.ns")
