@@ -2,12 +2,15 @@
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::Args;
+use tidewater_core::name::TableIdent;
+
+use super::table_name;
 
 use tidewater::app::{open_store, storage_access};
 use tidewater::clock::Clock;
 use tidewater::config::Config;
 use tidewater::store::sqlite::SqliteStore;
-use tidewater::store::{Organisation, Place, Store, Warehouse};
+use tidewater::store::{Organisation, Place, Store, TableKind, TableRecord, Warehouse};
 use tidewater::warehouse::OpenWarehouse;
 
 /// One run of a command.
@@ -48,6 +51,27 @@ impl Session {
         let name = warehouse.name.clone();
         let opened = storage_access(&self.config).open(warehouse);
         opened.with_context(|| format!("warehouse '{name}' cannot be used as it is set up"))
+    }
+
+    /// What the store knows of a table or view, and the warehouse that it is in.
+    pub(crate) async fn tabular(
+        &self,
+        warehouse: &WarehouseArgument,
+        ident: &TableIdent,
+        kind: TableKind,
+    ) -> Result<(OpenWarehouse, TableRecord)> {
+        let store = self.store()?;
+        let warehouse = warehouse.find(&store).await?;
+        let found = store.table_get(place(&warehouse), ident).await?.filter(|record| record.kind == kind);
+        let record = found.ok_or_else(|| {
+            let (name, namespace) = (ident.name(), table_name::shown(&ident.namespace));
+            let kind = match kind {
+                TableKind::Table => "table",
+                TableKind::View => "view",
+            };
+            anyhow!("there is no {kind} '{name}' in '{namespace}': see `tidewater {kind} list {namespace}`")
+        })?;
+        Ok((self.open(warehouse)?, record))
     }
 
     /// The store of a catalog that exists.

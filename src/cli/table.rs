@@ -100,15 +100,8 @@ async fn show(
     snapshots: usize,
     format: Format,
 ) -> Result<()> {
-    let store = session.store()?;
-    let warehouse = warehouse.find(&store).await?;
-    let place = place(&warehouse);
-    let namespace = table_name::shown(&table.namespace);
-    let found = store.table_get(place, table).await?.filter(|record| record.kind == TableKind::Table);
-    let record = found.ok_or_else(|| {
-        anyhow!("there is no table '{}' in '{namespace}': see `tidewater table list {namespace}`", table.name())
-    })?;
-    let document = Documents::new(0).get(&session.open(warehouse)?.storage, &record.metadata_location).await?;
+    let (warehouse, record) = session.tabular(warehouse, table, TableKind::Table).await?;
+    let document = Documents::new(0).get(&warehouse.storage, &record.metadata_location).await?;
     let metadata: Value = serde_json::from_slice(&document.json).context("the table's metadata is not JSON")?;
     if format.json {
         return output::json(&json!({

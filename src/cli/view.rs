@@ -1,6 +1,6 @@
 //! `tidewater view`.
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use serde_json::{Value, json};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
@@ -78,15 +78,8 @@ async fn list(
 }
 
 async fn show(session: &Session, view: &TableIdent, warehouse: &WarehouseArgument, format: Format) -> Result<()> {
-    let store = session.store()?;
-    let warehouse = warehouse.find(&store).await?;
-    let place = place(&warehouse);
-    let namespace = table_name::shown(&view.namespace);
-    let found = store.table_get(place, view).await?.filter(|record| record.kind == TableKind::View);
-    let record = found.ok_or_else(|| {
-        anyhow!("there is no view '{}' in '{namespace}': see `tidewater view list {namespace}`", view.name())
-    })?;
-    let document = Documents::new(0).get_view(&session.open(warehouse)?.storage, &record.metadata_location).await?;
+    let (warehouse, record) = session.tabular(warehouse, view, TableKind::View).await?;
+    let document = Documents::new(0).get_view(&warehouse.storage, &record.metadata_location).await?;
     let metadata: Value = serde_json::from_slice(&document.json).context("the view's metadata is not JSON")?;
     if format.json {
         return output::json(&json!({

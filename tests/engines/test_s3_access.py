@@ -12,41 +12,21 @@ from botocore.exceptions import ClientError
 
 from support.documents import table as create_body
 from support.lake import Lake, as_aws
+from support.neighbours import FOLDERS, key_of, make_tables
 from support.rest import answer
 
 SECRET = b"of the other table"
 
-# Names of folders that stand beside each other, and that a policy could take for one another.
-NEIGHBOURS = {
-    "a longer name": ("t1", "t10"),
-    "a shorter name": ("t10", "t1"),
-    "an escaped star": ("t%2A", "tx"),
-    "a space": ("t 1", "t 12"),
-    "below it in another": ("a", "b"),
-}
-
 # Names that a policy would take for wildcards or variables, if they came into one.
 NAMES = {"a star": ("*", "t"), "a star behind": ("t*", "tx"), "a variable": ("${aws:username}", "admin"), "a dollar": ("t$", "t")}
-
-
-def key_of(location: str, name: str) -> str:
-    return f"{location.split('/', 3)[3]}/{name}"
 
 
 class Neighbours:
     """Two tables beside each other, with an object in each."""
 
     def __init__(self, lake: Lake, namespace: str, folders: tuple[str, str]):
-        rest = lake.rest()
-        base = f"s3://{lake.bucket}/lake/{namespace}"
         self.bucket = lake.bucket
-        self.own, self.other = (
-            rest.create_table(namespace, create_body(table, location=f"{base}/{folder}"))["metadata"]["location"]
-            for table, folder in zip(("own", "other"), folders, strict=True)
-        )
-        self.fill(lake)
-
-    def fill(self, lake: Lake) -> None:
+        self.own, self.other = make_tables(lake, namespace, folders)
         self.catalogs = lake.s3.client()
         for location in (self.own, self.other):
             self.catalogs.put_object(Bucket=self.bucket, Key=key_of(location, "data/x"), Body=SECRET)
@@ -58,9 +38,9 @@ def namespace(lake: Lake, unique: str) -> str:
     return lake.rest().create_namespace(unique)
 
 
-@pytest.fixture(params=NEIGHBOURS)
+@pytest.fixture(params=FOLDERS)
 def neighbours(request: pytest.FixtureRequest, lake: Lake, namespace: str) -> Neighbours:
-    return Neighbours(lake, namespace, NEIGHBOURS[request.param])
+    return Neighbours(lake, namespace, FOLDERS[request.param])
 
 
 def multipart(s3: Any, bucket: str, key: str) -> None:

@@ -12,36 +12,19 @@ import requests
 from support.admin import Admin
 from support.documents import table as create_body
 from support.lake import Lake, make_lake
+from support.neighbours import FOLDERS, key_of, make_tables
 from support.rest import answer, empty
 from support.s3 import ACCESS_KEY, ROLE, SECRET_KEY
 from support.signing import Signer
 
 SECRET = b"of the other table"
 
-# Names of folders that stand beside each other.
-NEIGHBOURS = {
-    "a longer name": ("t1", "t10"),
-    "a shorter name": ("t10", "t1"),
-    "an escaped star": ("t%2A", "tx"),
-    "a space": ("t 1", "t 12"),
-    "another": ("a", "b"),
-}
-
-
-def key_of(location: str, name: str) -> str:
-    return f"{location.split('/', 3)[3]}/{name}"
-
 
 class Neighbours:
     """Two tables beside each other, with an object in each, and who signs for the first."""
 
     def __init__(self, lake: Lake, namespace: str, folders: tuple[str, str]):
-        rest = lake.rest()
-        base = f"s3://{lake.bucket}/lake/{namespace}"
-        own, other = (
-            rest.create_table(namespace, create_body(table, location=f"{base}/{folder}"))["metadata"]["location"]
-            for table, folder in zip(("own", "other"), folders, strict=True)
-        )
+        own, other = make_tables(lake, namespace, folders)
         self.own, self.other = key_of(own, "data/x"), key_of(other, "data/x")
         self.s3 = lake.s3.client()
         self.bucket = lake.bucket
@@ -57,10 +40,10 @@ class Neighbours:
         return [found["Key"] for found in self.s3.list_objects_v2(Bucket=self.bucket).get("Contents", [])]
 
 
-@pytest.fixture(params=NEIGHBOURS)
+@pytest.fixture(params=FOLDERS)
 def neighbours(request: pytest.FixtureRequest, signing_lake: Lake, unique: str) -> Neighbours:
     namespace = signing_lake.rest().create_namespace(unique)
-    return Neighbours(signing_lake, namespace, NEIGHBOURS[request.param])
+    return Neighbours(signing_lake, namespace, FOLDERS[request.param])
 
 
 @pytest.fixture
