@@ -22,9 +22,11 @@ import schemathesis
 from schemathesis.checks import CHECKS, load_all_checks
 
 from support import openapi
+from support.admin import Admin
 from support.conformance import SPECIFICATION
 from support.keys import fresh_key
-from support.openapi import AT, BODIES, PREFIX, World
+from support.lake import Lake
+from support.openapi import BODIES, World
 from support.rest import answer
 from support.server import Server, clean_environment
 
@@ -45,6 +47,7 @@ CHECKED_AT_RANDOM = (*CHECKED, "negative_data_rejection", "unsupported_method", 
 # What the specification has and this server has not: it plans no scans.
 NOT_SERVED = re.compile(r"/(plan|plan/\{plan-id\}|tasks)$")
 
+SIGN = "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/sign"
 MANAGED = "/management/v1/warehouses/{warehouse}"
 # What this server has and the specification has not.
 OWN = {
@@ -67,7 +70,15 @@ def server(make_server: Callable[..., Server]) -> Server:
 
 @pytest.fixture(scope="module")
 def world(server: Server) -> World:
-    return World(server.uri, server.key)
+    assert server.printed is not None
+    return World(server.uri, server.key, server.printed.warehouse)
+
+
+@pytest.fixture(scope="module")
+def signed(signing_lake: Lake) -> World:
+    """In a warehouse on S3 whose requests are signed."""
+    admin = Admin(signing_lake.server).key(signing_lake.organisation, "admin")
+    return World(signing_lake.server.uri, admin.text, "lake")
 
 
 def documented(server: Server) -> set[str]:
@@ -92,6 +103,20 @@ def named(body: Any, name: str) -> Any:
     return json.loads(json.dumps(body).replace("another", name))
 
 
+def ask(world: World, label: str, parts: dict[str, Any], status: int) -> Any:
+    """Sends one request, and holds the answer against the document and the status; gives the answer."""
+    load_all_checks()
+    schema = schemathesis.openapi.from_url(f"{world.rest.uri}/openapi.json")
+    method, path = label.split(" ")
+    names = re.findall(r"\{([a-z-]+)\}", path)
+    at = {name: value for name, value in parts.pop("path_parameters", world.at).items() if name in names}
+    case = schema[path][method].Case(path_parameters=at, **parts)
+    signed_in = {"Authorization": f"Bearer {world.rest.key}"}
+    response = case.call_and_validate(checks=CHECKS.get_by_names(list(CHECKED)), headers=signed_in)
+    assert response.status_code == status, f"{label}: {response.status_code} {response.text[:1000]}"
+    return response
+
+
 def good_requests(world: World, server: Server) -> Iterator[tuple[str, dict[str, Any], int]]:
     """Every operation of the document, as it is meant, with what it answers then. Each needs what those before it did."""
     base, at = "/v1/{prefix}", "/v1/{prefix}/namespaces/{namespace}"
@@ -99,7 +124,7 @@ def good_requests(world: World, server: Server) -> Iterator[tuple[str, dict[str,
     yield "GET /health", {}, 200
     yield "GET /openapi.json", {}, 200
     yield "POST /v1/oauth/tokens", {"body": token, "media_type": "application/x-www-form-urlencoded"}, 200
-    yield "GET /v1/config", {"query": {"warehouse": PREFIX}}, 200
+    yield "GET /v1/config", {"query": {"warehouse": world.warehouse}}, 200
     for operation in (f"POST {base}/namespaces", f"POST {at}/properties", f"POST {at}/tables", f"POST {at}/views"):
         yield operation, {"body": named(BODIES[operation], "made"), "headers": {"Idempotency-Key": fresh_key()}}, 200
     for kind in ("tables", "views", "functions"):
@@ -114,8 +139,7 @@ def good_requests(world: World, server: Server) -> Iterator[tuple[str, dict[str,
     yield f"HEAD {at}/tables/{{table}}", {}, 204
     yield f"GET {at}/tables/{{table}}/credentials", {}, 200
     # Nothing is signed for tables on local disk.
-    sign = f"POST {at}/tables/{{table}}/sign"
-    yield sign, {"body": BODIES[sign]}, 400
+    yield SIGN, {"body": BODIES[SIGN]}, 400
     yield from good_management_requests(world)
     for operation, status in (
         (f"POST {at}/tables/{{table}}", 200),
@@ -129,14 +153,14 @@ def good_requests(world: World, server: Server) -> Iterator[tuple[str, dict[str,
     yield f"HEAD {at}/views/{{view}}", {}, 204
     view_location = answer(world.rest.get("/namespaces/ns/views/v"))["metadata-location"]
     yield f"POST {base}/views/rename", {"body": named(BODIES[f"POST {base}/views/rename"], "renamed")}, 204
-    renamed = {**AT, "table": "renamed", "view": "renamed_view"}
+    renamed = {**world.at, "table": "renamed", "view": "renamed_view"}
     table_location = world.rest.load("ns", "renamed")["metadata-location"]
     yield f"POST {at}/tables/{{table}}/unregister", {"path_parameters": renamed}, 200
     yield f"POST {at}/register", {"body": {"name": "t", "metadata-location": table_location}}, 200
     yield f"DELETE {at}/views/{{view}}", {"path_parameters": renamed}, 204
     yield f"POST {at}/register-view", {"body": {"name": "v", "metadata-location": view_location}}, 200
     yield f"DELETE {at}/tables/{{table}}", {"query": {"purgeRequested": False}}, 204
-    yield f"DELETE {at}", {"path_parameters": {**AT, "namespace": "made"}}, 204
+    yield f"DELETE {at}", {"path_parameters": {**world.at, "namespace": "made"}}, 204
 
 
 def good_management_requests(world: World) -> Iterator[tuple[str, dict[str, Any], int]]:
@@ -162,42 +186,53 @@ def good_management_requests(world: World) -> Iterator[tuple[str, dict[str, Any]
 
 def test_every_operation_answers_as_the_document_says(server: Server, world: World) -> None:
     world.restore()
-    load_all_checks()
-    checks = CHECKS.get_by_names(list(CHECKED))
-    schema = schemathesis.openapi.from_url(f"{server.uri}/openapi.json")
-    signed_in = {"Authorization": f"Bearer {server.key}"}
     seen = set()
     for label, parts, status in good_requests(world, server):
-        method, path = label.split(" ")
-        names = re.findall(r"\{([a-z-]+)\}", path)
-        at = {name: value for name, value in parts.pop("path_parameters", world.at).items() if name in names}
-        case = schema[path][method].Case(path_parameters=at, **parts)
-        response = case.call_and_validate(checks=checks, headers=signed_in)
-        assert response.status_code == status, f"{label}: {response.status_code} {response.text[:1000]}"
+        ask(world, label, parts, status)
         seen.add(label)
     assert seen == documented(server)
 
 
+def test_a_signature_is_as_the_document_says(signed: World) -> None:
+    signed.restore()
+    for method, may_be_kept in (("GET", "private"), ("PUT", "no-cache")):
+        body = {**signed.body(SIGN), "method": method}
+        response = ask(signed, SIGN, {"body": body}, 200)
+        assert response.headers["cache-control"] == [may_be_kept]
+
+
 # It takes a minute; a machine that does much else at once is given time.
 @pytest.mark.timeout(920)
-def test_whatever_is_asked_the_answer_is_what_the_document_says(server: Server, world: World, tmp_path: Path) -> None:
+def test_whatever_is_asked_the_answer_is_what_the_document_says(world: World, tmp_path: Path) -> None:
+    check_reach(fuzz(world, tmp_path))
+
+
+@pytest.mark.timeout(920)
+def test_whatever_is_to_be_signed_the_answer_is_what_the_document_says(signed: World, tmp_path: Path) -> None:
+    counts = fuzz(signed, tmp_path, "--include-path-regex", "/sign$", examples=10 * EXAMPLES)
+    assert all(counts[f"{SIGN} {status}"] for status in (200, 400, 403)), counts
+
+
+def fuzz(world: World, tmp_path: Path, *options: str, examples: int = EXAMPLES) -> Counter[str]:
+    """Lets schemathesis ask; gives how often which operation answered what."""
     world.restore()
     statuses = tmp_path / "statuses.json"
-    command = [sys.executable, "-m", "schemathesis.cli", "run", f"{server.uri}/openapi.json"]
-    command += ["--phases", "coverage,fuzzing", "--seed", str(SEED), "--max-examples", str(EXAMPLES), "--checks", ",".join(CHECKED_AT_RANDOM)]
-    command += ["--header", f"Authorization: Bearer {server.key}", "--continue-on-failure", "--no-color"]
+    command = [sys.executable, "-m", "schemathesis.cli", "run", f"{world.rest.uri}/openapi.json", *options]
+    command += ["--phases", "coverage,fuzzing", "--seed", str(SEED), "--max-examples", str(examples), "--checks", ",".join(CHECKED_AT_RANDOM)]
+    command += ["--header", f"Authorization: Bearer {world.rest.key}", "--continue-on-failure", "--no-color"]
     environment = {
         "SCHEMATHESIS_HOOKS": "support.openapi",
         "PYTHONPATH": str(Path(__file__).parent),
-        openapi.URI: server.uri,
-        openapi.KEY: server.key,
+        openapi.URI: world.rest.uri,
+        openapi.KEY: str(world.rest.key),
+        openapi.WAREHOUSE: world.warehouse,
         openapi.STATUSES: str(statuses),
     }
     done = subprocess.run(
         command, cwd=tmp_path, capture_output=True, check=False, text=True, timeout=900, env=clean_environment(environment)
     )
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
-    check_reach(Counter(json.loads(statuses.read_text())))
+    return Counter(json.loads(statuses.read_text()))
 
 
 def check_reach(counts: Counter[str]) -> None:

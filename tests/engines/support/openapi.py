@@ -18,32 +18,46 @@ from pathlib import Path
 from typing import Any
 
 import schemathesis
+from schemathesis.core import NotSet
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.generation import GenerationMode
 
 from support import documents
 from support.rest import Rest, answer, empty
 
-PREFIX = "quickstart"
-AT = {"prefix": PREFIX, "warehouse": PREFIX, "namespace": "ns", "table": "t", "view": "v", "function": "f"}
+AT = {"namespace": "ns", "table": "t", "view": "v", "function": "f"}
 REPORTED_WITHIN_S = 30.0
 
 # Where the hooks find the server, and where they write how often which operation answered what.
-URI, KEY, STATUSES = "TIDEWATER_TESTED_URI", "TIDEWATER_TESTED_KEY", "TIDEWATER_TESTED_STATUSES"
+URI, KEY, WAREHOUSE = "TIDEWATER_TESTED_URI", "TIDEWATER_TESTED_KEY", "TIDEWATER_TESTED_WAREHOUSE"
+STATUSES = "TIDEWATER_TESTED_STATUSES"
 
 
 class World:
     """A namespace with a table, of which there is a report, a view and a dropped table: all are there for each request."""
 
-    def __init__(self, uri: str, key: str):
-        self.rest = Rest(uri, key, PREFIX)
-        self.management = f"{self.rest.uri}/management/v1/warehouses/{PREFIX}"
+    def __init__(self, uri: str, key: str, warehouse: str):
+        """Of a warehouse that has its own name for a prefix, with an administrator's key."""
+        self.rest = Rest(uri, key, warehouse)
+        self.warehouse = warehouse
+        self.management = f"{self.rest.uri}/management/v1/warehouses/{warehouse}"
         self.dropped_id = ""
 
     @property
     def at(self) -> dict[str, str]:
         """What to put for a path's parameters."""
-        return {**AT, "id": self.dropped_id}
+        return {**AT, "prefix": self.warehouse, "warehouse": self.warehouse, "id": self.dropped_id}
+
+    def body(self, operation: str) -> Any:
+        """A body that means something, if the operation has one."""
+        known = BODIES.get(operation)
+        return {**known, "uri": self.address()} if known is TO_SIGN else known
+
+    def address(self) -> str:
+        """Of one of the table's files, where the storage has addresses."""
+        loaded = self.rest.load("ns", "t")
+        endpoint, location = loaded["config"].get("s3.endpoint"), loaded["metadata"]["location"]
+        return f"{endpoint.rstrip('/')}/{location.removeprefix('s3://')}/data/a" if endpoint else TO_SIGN["uri"]
 
     def restore(self) -> None:
         """Makes what is missing."""
@@ -154,11 +168,16 @@ def led(parameters: Mapping[str, Any], there: dict[str, str]) -> dict[str, Any]:
     return {name: there[name] if name in there and share(value) else value for name, value in parameters.items()}
 
 
-def mean_something(case: schemathesis.Case) -> None:
+def mean_something(case: schemathesis.Case, world: World) -> None:
     """Every other body is what a client would send, with a name that is new."""
-    known = BODIES.get(case.operation.label)
-    if known is not None and share(case.body) < 2 and is_valid(case, ParameterLocation.BODY):
+    if case.operation.label not in BODIES or not is_valid(case, ParameterLocation.BODY):
+        return
+    if share(case.body) < 2 and not isinstance(case.body, NotSet):
+        known = world.body(case.operation.label)
         case.body = json.loads(json.dumps(known).replace("another", f"another{next(_numbers)}"))
+    elif case.operation.label.endswith("/sign") and isinstance(case.body, dict):
+        # Any method and headers, for a file that there may be.
+        case.body = {**case.body, "uri": world.address()}
 
 
 _numbers = itertools.count()
@@ -176,7 +195,7 @@ def begin(world: World, statuses: Path) -> None:
 
     def prepare(context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict[str, Any]) -> None:
         lead_somewhere(case, world)
-        mean_something(case)
+        mean_something(case, world)
 
     schemathesis.hook("before_call")(prepare)
     schemathesis.hook("after_call")(restore)
@@ -184,4 +203,4 @@ def begin(world: World, statuses: Path) -> None:
 
 
 if STATUSES in os.environ:
-    begin(World(os.environ[URI], os.environ[KEY]), Path(os.environ[STATUSES]))
+    begin(World(os.environ[URI], os.environ[KEY], os.environ[WAREHOUSE]), Path(os.environ[STATUSES]))
