@@ -186,6 +186,7 @@ _numbers = itertools.count()
 def begin(world: World, statuses: Path) -> None:
     """Registers the hooks: every request leaves the world as it should be for the next, and is counted."""
     counts: Counter[str] = Counter()
+    world.restore()
 
     def restore(context: schemathesis.HookContext, case: schemathesis.Case, response: Any) -> None:
         counts[f"{case.operation.label} {response.status_code}"] += 1
