@@ -66,6 +66,7 @@ fn document() -> Result<Value, String> {
     let every = read(EVERY_OPERATION)?;
     for response in members(&mut document["components"]["responses"]) {
         add_missing(&mut response["headers"], &every["headers"]);
+        add_missing(&mut response["headers"], &every["counted"]["headers"]);
     }
     for path in members(&mut document["paths"]) {
         for method in METHODS {
@@ -79,9 +80,13 @@ fn document() -> Result<Value, String> {
     Ok(document)
 }
 
+/// A mark, for us only, of an operation that counts against no limit and knows no `Idempotency-Key`.
+const UNCOUNTED: &str = "x-uncounted";
+
 /// Adds what every operation has that needs a sign-in.
 fn complete(method: &str, operation: &mut Value, every: &Value) {
-    if matches!(method, "post" | "delete") {
+    let counted = operation.as_object_mut().and_then(|members| members.remove(UNCOUNTED)).is_none();
+    if counted && matches!(method, "post" | "delete") {
         add_missing(&mut operation["responses"], &every["changes"]["responses"]);
         let more = every["changes"]["parameters"].as_array().into_iter().flatten().cloned();
         let mut parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
@@ -92,8 +97,14 @@ fn complete(method: &str, operation: &mut Value, every: &Value) {
     let responses = &mut operation["responses"];
     for response in members(responses).filter(|response| response.get("$ref").is_none()) {
         add_missing(&mut response["headers"], &every["headers"]);
+        if counted {
+            add_missing(&mut response["headers"], &every["counted"]["headers"]);
+        }
     }
     add_missing(responses, &every["responses"]);
+    if counted {
+        add_missing(responses, &every["counted"]["responses"]);
+    }
     if has_body {
         add_missing(responses, &every["responsesToBodies"]);
     }

@@ -22,9 +22,11 @@ import schemathesis
 from schemathesis.checks import CHECKS, load_all_checks
 
 from support import openapi
+from support.admin import Admin
 from support.conformance import SPECIFICATION
 from support.keys import fresh_key
-from support.openapi import AT, BODIES, PREFIX, World
+from support.lake import Lake
+from support.openapi import BODIES, World
 from support.rest import answer
 from support.server import Server, clean_environment
 
@@ -42,8 +44,21 @@ CHECKED = (
 # What is asked of requests that are made at random only.
 CHECKED_AT_RANDOM = (*CHECKED, "negative_data_rejection", "unsupported_method", "allow_header_conformance", "ignored_auth")
 
-# What the specification has and this server has not: it plans no scans, and signs no requests.
-NOT_SERVED = re.compile(r"/(plan|plan/\{plan-id\}|tasks|sign)$")
+# What the specification has and this server has not: it plans no scans.
+NOT_SERVED = re.compile(r"/(plan|plan/\{plan-id\}|tasks)$")
+
+SIGN = "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/sign"
+MANAGED = "/management/v1/warehouses/{warehouse}"
+# What this server has and the specification has not.
+OWN = {
+    "GET /health",
+    "GET /openapi.json",
+    f"GET {MANAGED}/dropped",
+    f"GET {MANAGED}/dropped/{{id}}",
+    f"POST {MANAGED}/dropped/{{id}}/restore",
+    f"DELETE {MANAGED}/dropped/{{id}}",
+    f"GET {MANAGED}/metrics",
+}
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +70,15 @@ def server(make_server: Callable[..., Server]) -> Server:
 
 @pytest.fixture(scope="module")
 def world(server: Server) -> World:
-    return World(server.uri, server.key)
+    assert server.printed is not None
+    return World(server.uri, server.key, server.printed.warehouse)
+
+
+@pytest.fixture(scope="module")
+def signed(signing_lake: Lake) -> World:
+    """In a warehouse on S3 whose requests are signed."""
+    admin = Admin(signing_lake.server).key(signing_lake.organisation, "admin")
+    return World(signing_lake.server.uri, admin.text, "lake")
 
 
 def documented(server: Server) -> set[str]:
@@ -70,15 +93,28 @@ def documented(server: Server) -> set[str]:
 
 
 def test_what_is_documented_is_what_the_specification_has(server: Server) -> None:
-    own = {"GET /health", "GET /openapi.json"}
     left_out = {operation for operation in SPECIFICATION if NOT_SERVED.search(operation)}
-    assert documented(server) - set(SPECIFICATION) == own
+    assert documented(server) - set(SPECIFICATION) == OWN
     assert set(SPECIFICATION) - documented(server) == left_out
 
 
 def named(body: Any, name: str) -> Any:
     """The body with another name for what it makes."""
     return json.loads(json.dumps(body).replace("another", name))
+
+
+def ask(world: World, label: str, parts: dict[str, Any], status: int) -> Any:
+    """Sends one request, and holds the answer against the document and the status; gives the answer."""
+    load_all_checks()
+    schema = schemathesis.openapi.from_url(f"{world.rest.uri}/openapi.json")
+    method, path = label.split(" ")
+    names = re.findall(r"\{([a-z-]+)\}", path)
+    at = {name: value for name, value in parts.pop("path_parameters", world.at).items() if name in names}
+    case = schema[path][method].Case(path_parameters=at, **parts)
+    signed_in = {"Authorization": f"Bearer {world.rest.key}"}
+    response = case.call_and_validate(checks=CHECKS.get_by_names(list(CHECKED)), headers=signed_in)
+    assert response.status_code == status, f"{label}: {response.status_code} {response.text[:1000]}"
+    return response
 
 
 def good_requests(world: World, server: Server) -> Iterator[tuple[str, dict[str, Any], int]]:
@@ -88,7 +124,7 @@ def good_requests(world: World, server: Server) -> Iterator[tuple[str, dict[str,
     yield "GET /health", {}, 200
     yield "GET /openapi.json", {}, 200
     yield "POST /v1/oauth/tokens", {"body": token, "media_type": "application/x-www-form-urlencoded"}, 200
-    yield "GET /v1/config", {"query": {"warehouse": PREFIX}}, 200
+    yield "GET /v1/config", {"query": {"warehouse": world.warehouse}}, 200
     for operation in (f"POST {base}/namespaces", f"POST {at}/properties", f"POST {at}/tables", f"POST {at}/views"):
         yield operation, {"body": named(BODIES[operation], "made"), "headers": {"Idempotency-Key": fresh_key()}}, 200
     for kind in ("tables", "views", "functions"):
@@ -102,6 +138,9 @@ def good_requests(world: World, server: Server) -> Iterator[tuple[str, dict[str,
     yield f"GET {at}/tables/{{table}}", {"headers": {"If-None-Match": "*"}}, 304
     yield f"HEAD {at}/tables/{{table}}", {}, 204
     yield f"GET {at}/tables/{{table}}/credentials", {}, 200
+    # Nothing is signed for tables on local disk.
+    yield SIGN, {"body": BODIES[SIGN]}, 400
+    yield from good_management_requests(world)
     for operation, status in (
         (f"POST {at}/tables/{{table}}", 200),
         (f"POST {at}/tables/{{table}}/metrics", 204),
@@ -114,56 +153,86 @@ def good_requests(world: World, server: Server) -> Iterator[tuple[str, dict[str,
     yield f"HEAD {at}/views/{{view}}", {}, 204
     view_location = answer(world.rest.get("/namespaces/ns/views/v"))["metadata-location"]
     yield f"POST {base}/views/rename", {"body": named(BODIES[f"POST {base}/views/rename"], "renamed")}, 204
-    renamed = {**AT, "table": "renamed", "view": "renamed_view"}
+    renamed = {**world.at, "table": "renamed", "view": "renamed_view"}
     table_location = world.rest.load("ns", "renamed")["metadata-location"]
     yield f"POST {at}/tables/{{table}}/unregister", {"path_parameters": renamed}, 200
     yield f"POST {at}/register", {"body": {"name": "t", "metadata-location": table_location}}, 200
     yield f"DELETE {at}/views/{{view}}", {"path_parameters": renamed}, 204
     yield f"POST {at}/register-view", {"body": {"name": "v", "metadata-location": view_location}}, 200
     yield f"DELETE {at}/tables/{{table}}", {"query": {"purgeRequested": False}}, 204
-    yield f"DELETE {at}", {"path_parameters": {**AT, "namespace": "made"}}, 204
+    yield f"DELETE {at}", {"path_parameters": {**world.at, "namespace": "made"}}, 204
 
 
-def test_every_operation_answers_as_the_document_says(
-    server: Server, world: World
-) -> None:
+def good_management_requests(world: World) -> Iterator[tuple[str, dict[str, Any], int]]:
+    """The operations that are this server's own."""
+    page = {"pageToken": "", "pageSize": 1}
+    yield f"GET {MANAGED}/dropped", {"query": {"namespace": "ns", "type": "table", **page}}, 200
+    yield f"GET {MANAGED}/dropped/{{id}}", {}, 200
+    (report, *_) = world.reports()
+    for query in (
+        {"namespace": "ns", "table": "t", **page},
+        {"table-id": report["table-id"], "report-type": "scan-report", "since": report["received-ms"]},
+    ):
+        yield f"GET {MANAGED}/metrics", {"query": query}, 200
+    restore = f"POST {MANAGED}/dropped/{{id}}/restore"
+    yield restore, {"body": named(BODIES[restore], "restored")}, 204
+    yield restore, {}, 404
     world.restore()
-    load_all_checks()
-    checks = CHECKS.get_by_names(list(CHECKED))
-    schema = schemathesis.openapi.from_url(f"{server.uri}/openapi.json")
-    signed_in = {"Authorization": f"Bearer {server.key}"}
+    yield restore, {}, 204
+    world.restore()
+    yield f"DELETE {MANAGED}/dropped/{{id}}", {"query": {"purgeRequested": True}}, 204
+    world.restore()
+
+
+def test_every_operation_answers_as_the_document_says(server: Server, world: World) -> None:
+    world.restore()
     seen = set()
     for label, parts, status in good_requests(world, server):
-        method, path = label.split(" ")
-        names = re.findall(r"\{([a-z-]+)\}", path)
-        at = {name: value for name, value in parts.pop("path_parameters", AT).items() if name in names}
-        case = schema[path][method].Case(path_parameters=at, **parts)
-        response = case.call_and_validate(checks=checks, headers=signed_in)
-        assert response.status_code == status, f"{label}: {response.status_code} {response.text[:1000]}"
+        ask(world, label, parts, status)
         seen.add(label)
     assert seen == documented(server)
 
 
+def test_a_signature_is_as_the_document_says(signed: World) -> None:
+    signed.restore()
+    for method, may_be_kept in (("GET", "private"), ("PUT", "no-cache")):
+        body = {**signed.body(SIGN), "method": method}
+        response = ask(signed, SIGN, {"body": body}, 200)
+        assert response.headers["cache-control"] == [may_be_kept]
+
+
 # It takes a minute; a machine that does much else at once is given time.
 @pytest.mark.timeout(920)
-def test_whatever_is_asked_the_answer_is_what_the_document_says(server: Server, world: World, tmp_path: Path) -> None:
+def test_whatever_is_asked_the_answer_is_what_the_document_says(world: World, tmp_path: Path) -> None:
+    check_reach(fuzz(world, tmp_path))
+
+
+@pytest.mark.timeout(920)
+def test_whatever_is_to_be_signed_the_answer_is_what_the_document_says(signed: World, tmp_path: Path) -> None:
+    counts = fuzz(signed, tmp_path, "--include-path-regex", "/sign$", examples=10 * EXAMPLES)
+    assert all(counts[f"{SIGN} {status}"] for status in (200, 400, 403)), counts
+
+
+def fuzz(world: World, tmp_path: Path, *options: str, examples: int = EXAMPLES) -> Counter[str]:
+    """Lets schemathesis ask; gives how often which operation answered what."""
     world.restore()
     statuses = tmp_path / "statuses.json"
-    command = [sys.executable, "-m", "schemathesis.cli", "run", f"{server.uri}/openapi.json"]
-    command += ["--phases", "coverage,fuzzing", "--seed", str(SEED), "--max-examples", str(EXAMPLES), "--checks", ",".join(CHECKED_AT_RANDOM)]
-    command += ["--header", f"Authorization: Bearer {server.key}", "--continue-on-failure", "--no-color"]
+    command = [sys.executable, "-m", "schemathesis.cli", "run", f"{world.rest.uri}/openapi.json", *options]
+    command += ["--phases", "coverage,fuzzing", "--seed", str(SEED), "--max-examples", str(examples), "--checks", ",".join(CHECKED_AT_RANDOM)]
+    command += ["--header", f"Authorization: Bearer {world.rest.key}", "--continue-on-failure", "--no-color"]
     environment = {
         "SCHEMATHESIS_HOOKS": "support.openapi",
         "PYTHONPATH": str(Path(__file__).parent),
-        openapi.URI: server.uri,
-        openapi.KEY: server.key,
+        openapi.URI: world.rest.uri,
+        openapi.KEY: str(world.rest.key),
+        openapi.WAREHOUSE: world.warehouse,
         openapi.STATUSES: str(statuses),
     }
     done = subprocess.run(
         command, cwd=tmp_path, capture_output=True, check=False, text=True, timeout=900, env=clean_environment(environment)
     )
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
-    check_reach(Counter(json.loads(statuses.read_text())))
+    return Counter(json.loads(statuses.read_text()))
 
 
 def check_reach(counts: Counter[str]) -> None:
@@ -177,6 +246,7 @@ def check_reach(counts: Counter[str]) -> None:
     lost = [label for label, count in beyond.items() if count < EXAMPLES // 5 and "{function}" not in label]
     assert not lost, {label: beyond[label] for label in lost}
     succeeded = {answered.rpartition(" ")[0] for answered in counts if " 2" in answered}
-    # To drop a namespace that is not empty, or to register without knowing a document, cannot succeed.
-    never = {label for label in beyond if re.search(r"\{function\}|/register|^DELETE \S+/\{namespace\}$", label)}
+    # To drop a namespace that is not empty, to register without knowing a document, and to have a request to the local disk
+    # signed cannot succeed.
+    never = {label for label in beyond if re.search(r"\{function\}|/register|/sign$|^DELETE \S+/\{namespace\}$", label)}
     assert set(beyond) - succeeded <= never, sorted(set(beyond) - succeeded - never)

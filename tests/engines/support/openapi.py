@@ -1,4 +1,4 @@
-"""What makes schemathesis meet what is there: a namespace with a table and a view, and bodies that mean something.
+"""What makes schemathesis meet what is there: a namespace with a table, a view and a dropped table, and bodies that mean something.
 
 It is also the file of hooks that `schemathesis run` loads: SCHEMATHESIS_HOOKS names it, and the environment says where the server is.
 """
@@ -10,30 +10,54 @@ import itertools
 import json
 import os
 import re
+import time
 import zlib
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import schemathesis
+from schemathesis.core import NotSet
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.generation import GenerationMode
 
 from support import documents
-from support.rest import Rest, answer
+from support.rest import Rest, answer, empty
 
-PREFIX = "quickstart"
-AT = {"prefix": PREFIX, "namespace": "ns", "table": "t", "view": "v", "function": "f"}
+AT = {"namespace": "ns", "table": "t", "view": "v", "function": "f"}
+REPORTED_WITHIN_S = 30.0
 
 # Where the hooks find the server, and where they write how often which operation answered what.
-URI, KEY, STATUSES = "TIDEWATER_TESTED_URI", "TIDEWATER_TESTED_KEY", "TIDEWATER_TESTED_STATUSES"
+URI, KEY, WAREHOUSE = "TIDEWATER_TESTED_URI", "TIDEWATER_TESTED_KEY", "TIDEWATER_TESTED_WAREHOUSE"
+STATUSES = "TIDEWATER_TESTED_STATUSES"
 
 
 class World:
-    """A namespace with a table and a view that are there for each request."""
+    """A namespace with a table, of which there is a report, a view and a dropped table: all are there for each request."""
 
-    def __init__(self, uri: str, key: str):
-        self.rest = Rest(uri, key, PREFIX)
+    def __init__(self, uri: str, key: str, warehouse: str):
+        """Of a warehouse that has its own name for a prefix, with an administrator's key."""
+        self.rest = Rest(uri, key, warehouse)
+        self.warehouse = warehouse
+        self.management = f"{self.rest.uri}/management/v1/warehouses/{warehouse}"
+        self.dropped_id = ""
+
+    @property
+    def at(self) -> dict[str, str]:
+        """What to put for a path's parameters."""
+        return {**AT, "prefix": self.warehouse, "warehouse": self.warehouse, "id": self.dropped_id}
+
+    def body(self, operation: str) -> Any:
+        """A body that means something, if the operation has one."""
+        known = BODIES.get(operation)
+        return {**known, "uri": self.address()} if known is TO_SIGN else known
+
+    def address(self) -> str:
+        """Of one of the table's files, where the storage has addresses."""
+        loaded = self.rest.load("ns", "t")
+        endpoint, location = loaded["config"].get("s3.endpoint"), loaded["metadata"]["location"]
+        return f"{endpoint.rstrip('/')}/{location.removeprefix('s3://')}/data/a" if endpoint else TO_SIGN["uri"]
 
     def restore(self) -> None:
         """Makes what is missing."""
@@ -43,6 +67,32 @@ class World:
             self.rest.create_table("ns", documents.table("t"))
         if self.rest.head("/namespaces/ns/views/v").status_code == 404:
             answer(self.rest.post("/namespaces/ns/views", json=documents.view("v")))
+        if not self.reports():
+            self.report()
+        if not any(one["id"] == self.dropped_id for one in self.dropped()):
+            self.drop()
+
+    def dropped(self) -> list[dict[str, Any]]:
+        """The tables that this dropped and that can be restored."""
+        listed = answer(self.rest.get(f"{self.management}/dropped", params={"namespace": "ns"}))["dropped"]
+        return [one for one in listed if one["restorable"] and one["identifier"]["name"] == "dropped"]
+
+    def drop(self) -> None:
+        if self.rest.head("/namespaces/ns/tables/dropped").status_code == 404:
+            self.rest.create_table("ns", documents.table("dropped"))
+        empty(self.rest.delete("/namespaces/ns/tables/dropped"))
+        self.dropped_id = self.dropped()[0]["id"]
+
+    def reports(self) -> list[dict[str, Any]]:
+        return answer(self.rest.get(f"{self.management}/metrics"))["reports"]
+
+    def report(self) -> None:
+        """Sends a report and waits until it is listed: reports are written in the background."""
+        empty(self.rest.post("/namespaces/ns/tables/t/metrics", json=REPORT))
+        deadline = time.monotonic() + REPORTED_WITHIN_S
+        while not self.reports():
+            assert time.monotonic() < deadline, f"a report is not listed after {REPORTED_WITHIN_S} s"
+            time.sleep(0.02)
 
 
 def rename(source: str, destination: str) -> dict[str, Any]:
@@ -63,6 +113,8 @@ REPORT = {
     "metrics": {},
 }
 
+TO_SIGN = {"region": "us-east-1", "uri": "https://s3.example.com/bucket/t/data/a", "method": "GET", "headers": {}}
+
 # For each operation with a body, one that means something where AT leads to.
 BODIES: dict[str, Any] = {
     "POST /v1/{prefix}/namespaces": {"namespace": ["another"], "properties": {"a": "b"}},
@@ -73,6 +125,7 @@ BODIES: dict[str, Any] = {
         "updates": [documents.set_properties(a="b")],
     },
     "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/metrics": REPORT,
+    "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/sign": TO_SIGN,
     "POST /v1/{prefix}/tables/rename": rename("t", "another"),
     "POST /v1/{prefix}/transactions/commit": {
         "table-changes": [documents.table_change("ns", "t", [documents.set_properties(b="c")])]
@@ -80,6 +133,9 @@ BODIES: dict[str, Any] = {
     "POST /v1/{prefix}/namespaces/{namespace}/views": documents.view("another_view"),
     "POST /v1/{prefix}/namespaces/{namespace}/views/{view}": {"updates": [documents.set_properties(a="b")]},
     "POST /v1/{prefix}/views/rename": rename("v", "another_view"),
+    "POST /management/v1/warehouses/{warehouse}/dropped/{id}/restore": {
+        "identifier": {"namespace": ["ns"], "name": "another"}
+    },
 }
 
 
@@ -94,19 +150,34 @@ def is_valid(case: schemathesis.Case, location: ParameterLocation) -> bool:
     return component is None or component.mode == GenerationMode.POSITIVE
 
 
-def lead_somewhere(case: schemathesis.Case) -> None:
+def lead_somewhere(case: schemathesis.Case, world: World) -> None:
     """Most requests are about what is there; some have one name wrong, some all."""
     if case.path_parameters and is_valid(case, ParameterLocation.PATH):
-        case.path_parameters = {
-            name: AT[name] if name in AT and share(value) else value for name, value in case.path_parameters.items()
-        }
+        case.path_parameters = led(case.path_parameters, world.at)
+    if case.query and is_valid(case, ParameterLocation.QUERY):
+        query = led(case.query, {**AT, "table-id": world.dropped_id, "pageToken": ""})
+        # A table is named in one way at a time.
+        if case.path.endswith("/metrics") and len({"namespace", "table"} & set(query)) == 1:
+            query = {**query, "namespace": AT["namespace"], "table": AT["table"]}
+        if "table-id" in query and share(case.query):
+            query = {name: value for name, value in query.items() if name not in {"namespace", "table"}}
+        case.query = query
 
 
-def mean_something(case: schemathesis.Case) -> None:
+def led(parameters: Mapping[str, Any], there: dict[str, str]) -> dict[str, Any]:
+    return {name: there[name] if name in there and share(value) else value for name, value in parameters.items()}
+
+
+def mean_something(case: schemathesis.Case, world: World) -> None:
     """Every other body is what a client would send, with a name that is new."""
-    known = BODIES.get(case.operation.label)
-    if known is not None and share(case.body) < 2 and is_valid(case, ParameterLocation.BODY):
+    if case.operation.label not in BODIES or not is_valid(case, ParameterLocation.BODY):
+        return
+    if share(case.body) < 2 and not isinstance(case.body, NotSet):
+        known = world.body(case.operation.label)
         case.body = json.loads(json.dumps(known).replace("another", f"another{next(_numbers)}"))
+    elif case.operation.label.endswith("/sign") and isinstance(case.body, dict):
+        # Any method and headers, for a file that there may be.
+        case.body = {**case.body, "uri": world.address()}
 
 
 _numbers = itertools.count()
@@ -115,16 +186,17 @@ _numbers = itertools.count()
 def begin(world: World, statuses: Path) -> None:
     """Registers the hooks: every request leaves the world as it should be for the next, and is counted."""
     counts: Counter[str] = Counter()
+    world.restore()
 
     def restore(context: schemathesis.HookContext, case: schemathesis.Case, response: Any) -> None:
         counts[f"{case.operation.label} {response.status_code}"] += 1
-        takes_away = case.method == "DELETE" or re.search("rename|unregister|commit", case.path)
+        takes_away = case.method == "DELETE" or re.search("rename|unregister|commit|restore", case.path)
         if takes_away and response.status_code < 300:
             world.restore()
 
     def prepare(context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict[str, Any]) -> None:
-        lead_somewhere(case)
-        mean_something(case)
+        lead_somewhere(case, world)
+        mean_something(case, world)
 
     schemathesis.hook("before_call")(prepare)
     schemathesis.hook("after_call")(restore)
@@ -132,4 +204,4 @@ def begin(world: World, statuses: Path) -> None:
 
 
 if STATUSES in os.environ:
-    begin(World(os.environ[URI], os.environ[KEY]), Path(os.environ[STATUSES]))
+    begin(World(os.environ[URI], os.environ[KEY], os.environ[WAREHOUSE]), Path(os.environ[STATUSES]))

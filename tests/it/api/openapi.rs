@@ -173,18 +173,46 @@ async fn every_operation_behind_a_sign_in_says_how_it_refuses() {
 }
 
 #[tokio::test]
-async fn every_change_behind_a_sign_in_takes_a_key_and_says_what_a_wrong_one_is_answered() {
-    let document = document(&Catalog::new().await).await;
+async fn what_takes_an_idempotency_key_says_so_and_what_a_wrong_one_is_answered() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    let document = document(&catalog).await;
     let key = serde_json::json!({ "$ref": "#/components/parameters/IdempotencyKey" });
+    let mut takers = 0;
     for operation in operations(&document) {
         let (method, path) = operation.split_once(' ').unwrap();
         let described = &document["paths"][path][method.to_lowercase()];
-        let takes_key = described["parameters"].as_array().is_some_and(|parameters| parameters.contains(&key));
-        let changes = matches!(method, "POST" | "DELETE") && described.get("security").is_none();
-        assert_eq!(takes_key, changes, "{operation}");
-        if changes {
+        let documented = described["parameters"].as_array().is_some_and(|parameters| parameters.contains(&key));
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let wrong = [("idempotency-key", "not a key")];
+        let answer = catalog.with_headers(&tenant.key, method, &filled(path), &wrong).await;
+        let read = String::from_utf8_lossy(&answer.bytes).contains("Invalid Idempotency-Key");
+        assert_eq!(documented, read, "{operation}: {answer:?}");
+        if documented {
+            takers += 1;
             let responses = &described["responses"];
             assert!(responses["413"].is_object() && responses["422"].is_object(), "{operation}: {responses}");
+        }
+    }
+    assert!(takers > 15, "{takers}");
+}
+
+#[tokio::test]
+async fn what_counts_against_the_day_says_so_and_what_is_answered_when_it_is_spent() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "tiny").await;
+    let document = document(&catalog).await;
+    while catalog.get(&tenant.key, "/v1/config").await.status != 429 {}
+    for operation in operations(&document) {
+        let (method, path) = operation.split_once(' ').unwrap();
+        let responses = &document["paths"][path][method.to_lowercase()]["responses"];
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let answer = catalog.bytes(&tenant.key, method, &filled(path), "{}").await;
+        assert_eq!(responses["429"].is_object(), answer.status == 429, "{operation}: {answer:?}");
+        // A success says what is left, where it is counted.
+        for (status, response) in responses.as_object().unwrap().iter().filter(|(status, _)| status.starts_with('2')) {
+            let left = response["headers"]["RateLimit"].is_object();
+            assert_eq!(left, answer.status == 429, "{operation} {status}: {response}");
         }
     }
 }
