@@ -67,9 +67,22 @@ impl StorageAccess {
             Some(sealed) => self.unseal(place, sealed)?,
             None => StorageCredentials::Ambient,
         };
+        self.open_with(record, &credentials)
+    }
+
+    /// The same with credentials that are not, or not yet, in the record.
+    ///
+    /// # Errors
+    /// `Root`; `Storage`.
+    pub fn open_with(
+        &self,
+        record: Warehouse,
+        credentials: &StorageCredentials,
+    ) -> Result<OpenWarehouse, WarehouseError> {
+        let place = Place { organisation: record.organisation, warehouse: record.id };
         let root = Location::parse(&record.root)?;
         let (profile, budget) = (&record.storage.profile, self.budget);
-        let setup = Setup { id: fingerprint(&record), root: &root, profile, credentials: &credentials, budget };
+        let setup = Setup { id: fingerprint(&record), root: &root, profile, credentials, budget };
         let storage = Storage::open(&setup)?;
         let vendor = Vendor::open(profile, &storage, budget)?;
         Ok(OpenWarehouse { place, name: record.name, root, is_default: record.is_default, storage, vendor })

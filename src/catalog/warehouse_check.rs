@@ -70,7 +70,15 @@ impl Trial<'_> {
             StorageError::Unavailable { .. } => self.warehouse.vendor.when_unavailable(),
             StorageError::AlreadyExists(_) | StorageError::Elsewhere(_) => return error.to_string(),
         };
-        format!("{}; {advice}", with_causes(error))
+        let said = with_causes(error);
+        match code_in(&said) {
+            // Of what a store answers, its own word is what helps; the rest is its request's ids.
+            Some(code @ ("InvalidAccessKeyId" | "SignatureDoesNotMatch")) => {
+                format!("the store says {code}: check the credentials, key and secret")
+            }
+            Some(code) => format!("the store says {code}: {advice}"),
+            None => format!("{said}; {advice}"),
+        }
     }
 
     async fn write(&self) -> Result<String, String> {
@@ -104,6 +112,7 @@ impl Trial<'_> {
     async fn remove(&self) -> Result<String, String> {
         for folder in [&self.own, &self.sibling] {
             self.storage().remove(&object(folder)?).await.map_err(|error| self.advice(&error))?;
+            self.storage().remove_empty(folder).await;
         }
         match self.storage().read(&object(&self.own)?).await {
             Err(StorageError::NotFound(_)) => Ok(String::new()),
@@ -165,6 +174,12 @@ impl Trial<'_> {
             budget: Budget::default(),
         })
     }
+}
+
+/// The code in a store's XML, such as `NoSuchBucket`.
+fn code_in(answer: &str) -> Option<&str> {
+    let (_, rest) = answer.split_once("<Code>")?;
+    rest.split_once("</Code>").map(|(code, _)| code)
 }
 
 fn object(folder: &Location) -> Result<Location, String> {

@@ -81,11 +81,16 @@ pub(crate) async fn start(config: Config) -> Result<App> {
             listen.ip(),
             listen.port().checked_add(1).unwrap_or(0)
         )),
-        Some(ErrorKind::PermissionDenied) if listen.port() < 1024 && listen.port() > 0 => {
+        // The database may be refused too, and comes first.
+        Some(ErrorKind::PermissionDenied) if is_of_port(&error) && (1..1024).contains(&listen.port()) => {
             error.context("ports below 1024 need a privilege: choose a higher one with --listen")
         }
         _ => error,
     })
+}
+
+fn is_of_port(error: &anyhow::Error) -> bool {
+    error.to_string().starts_with("cannot listen on")
 }
 
 fn io_kind(error: &anyhow::Error) -> Option<ErrorKind> {

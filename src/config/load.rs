@@ -22,6 +22,9 @@ const PREFIX: &str = "TIDEWATER_";
 /// Variables with our prefix that are not settings: where the file is, and which binary the tests run.
 const NOT_SETTINGS: [&str; 2] = ["TIDEWATER_CONFIG", "TIDEWATER_BIN"];
 
+/// What the variables of the benchmark begin with, which may stand in the same environment.
+const OF_THE_BENCHMARK: &str = "TIDEWATER_BENCH_";
+
 /// What the command line sets.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Flags {
@@ -110,15 +113,24 @@ impl Config {
         if self.api.idempotency_key_lifetime_s > 604_800 {
             wrong.push("`api.idempotency_key_lifetime_s` must be at most 604800, a week".to_owned());
         }
-        if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log.level) {
+        if !is_log_level(&self.log.level) {
             wrong.push(format!(
                 "`log.level` is '{}', but must be error, warn, info, debug or trace, or levels by part such as \
-                 info,tidewater::api=debug ({error})",
+                 info,tidewater::api=debug",
                 self.log.level
             ));
         }
         if wrong.is_empty() { Ok(()) } else { Err(ConfigError(wrong)) }
     }
+}
+
+/// Whether a text is levels of the log. A word alone would be read as the name of a part, of which all is logged and of nothing
+/// else anything: a mistyped level would silence the server.
+fn is_log_level(text: &str) -> bool {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let is_known =
+        |part: &str| part.contains('=') || LEVELS.iter().any(|level| part.trim().eq_ignore_ascii_case(level));
+    text.split(',').all(is_known) && tracing_subscriber::EnvFilter::try_new(text).is_ok()
 }
 
 fn readable(file: &Path) -> Result<(), ConfigError> {
@@ -156,7 +168,8 @@ struct Environment(Vec<(String, String)>);
 impl Environment {
     fn of(variables: &BTreeMap<String, String>) -> Self {
         let ours = variables.iter().filter(|(name, _)| {
-            name.starts_with(PREFIX) && !NOT_SETTINGS.contains(&name.as_str()) && !from_kubernetes(name)
+            let is_ours = name.starts_with(PREFIX) && !name.starts_with(OF_THE_BENCHMARK);
+            is_ours && !NOT_SETTINGS.contains(&name.as_str()) && !from_kubernetes(name)
         });
         Self(ours.map(|(name, value)| (name.clone(), value.clone())).collect())
     }

@@ -85,8 +85,13 @@ fn a_wrong_value_is_named_with_its_place() {
     );
     let text = refused(None, &[("TIDEWATER_AUTH__TOKEN_LIFETIME_S", "86401")]);
     assert!(text.contains("`auth.token_lifetime_s` must be at most 86400"), "{text}");
-    let text = refused(None, &[("TIDEWATER_LOG__LEVEL", "a=loud")]);
-    assert!(text.contains("`log.level` is 'a=loud'"), "{text}");
+    for level in ["a=loud", "loud", "verbose", "info,loud", ""] {
+        let text = refused(None, &[("TIDEWATER_LOG__LEVEL", level)]);
+        assert!(text.contains(&format!("`log.level` is '{level}'")), "{text}");
+    }
+    for level in ["WARN", "off", "info,tidewater::api=debug", "tidewater=trace"] {
+        load(None, &[("TIDEWATER_LOG__LEVEL", level)], &Flags::default()).unwrap();
+    }
 }
 
 #[test]

@@ -185,6 +185,16 @@ impl Storage {
         }
     }
 
+    /// Removes a folder that holds nothing: on the local disk, since elsewhere there are no folders. That it cannot be
+    /// removed harms nobody.
+    pub async fn remove_empty(&self, folder: &Location) {
+        if !matches!(self.backend, Backend::Local(_)) || self.resolve(folder).is_err() {
+            return;
+        }
+        // Fails where something is in it, as it should.
+        let _ = tokio::fs::remove_dir(folder.path()).await;
+    }
+
     /// Up to `at_most` objects below `folder`, as locations, in no order that is promised.
     ///
     /// # Errors

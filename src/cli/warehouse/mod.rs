@@ -8,6 +8,7 @@ use serde_json::json;
 use tidewater_core::ids::WarehouseId;
 use tidewater_core::location::Location;
 use tidewater_core::name::check_warehouse_name;
+use tidewater_core::storage::overlap;
 
 use super::output::{self, Format};
 use super::session::{OrganisationArgument, Session, place};
@@ -16,8 +17,10 @@ use storage_file::StorageArgument;
 use tidewater::app::storage_access;
 use tidewater::catalog::{CheckStep, warehouse_check};
 use tidewater::clock::fresh_ordered_uuid;
+use tidewater::storage::StorageCredentials;
 use tidewater::store::sqlite::SqliteStore;
-use tidewater::store::{Place, Resource, Store, StoreError, Warehouse, WarehouseStorage};
+use tidewater::store::{Resource, Store, StoreError, Warehouse, WarehouseStorage};
+use tidewater::warehouse::OpenWarehouse;
 
 /// What can be done with warehouses.
 #[derive(Debug, Subcommand)]
@@ -94,33 +97,39 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
         Command::Create { name, organisation, root, storage, dry_run, unchecked } => {
             check_warehouse_name(name)?;
             let organisation = organisation.find(&store).await?;
-            let id = WarehouseId(fresh_ordered_uuid());
-            let place = Place { organisation: organisation.id, warehouse: id };
-            let new = Warehouse {
-                id,
+            let file = storage.read_for(root)?;
+            let mut new = Warehouse {
+                id: WarehouseId(fresh_ordered_uuid()),
                 organisation: organisation.id,
                 name: name.clone(),
                 root: root.to_string(),
-                storage: storage.read()?.seal(session, place)?,
+                storage: WarehouseStorage { profile: file.profile.clone(), sealed_credentials: None },
                 is_default: false,
                 created_ms: session.clock.now_ms(),
             };
-            try_out(session, new.clone(), *unchecked).await?;
+            // Before anything is written anywhere; once more in the transaction that makes it.
+            is_free(&store, &new).await.map_err(|error| explain(error, &organisation.name, name))?;
+            try_out(session, new.clone(), &file.credentials, *unchecked).await?;
             if *dry_run {
                 return output::line(&format!("warehouse '{name}' would work; it was not made"));
             }
+            new.storage = file.seal(session, place(&new))?;
             store.warehouse_create(&new).await.map_err(|error| explain(error, &organisation.name, name))?;
             output::line(&format!("warehouse '{name}' of organisation '{}' is there, at {root}", organisation.name))
         }
         Command::Check { name, organisation } => {
             let warehouse = find(&store, organisation, name).await?;
-            try_out(session, warehouse, false).await?;
+            let warehouse = session.open(warehouse)?;
+            try_out_open(session, &warehouse).await?;
             output::line(&format!("warehouse '{name}' works"))
         }
         Command::SetStorage { name, organisation, storage, unchecked } => {
             let warehouse = find(&store, organisation, name).await?;
-            let storage = storage.read()?.seal(session, place(&warehouse))?;
-            try_out(session, Warehouse { storage: storage.clone(), ..warehouse.clone() }, *unchecked).await?;
+            let file = storage.read_for(&Location::parse(&warehouse.root)?)?;
+            let profile = WarehouseStorage { profile: file.profile.clone(), sealed_credentials: None };
+            try_out(session, Warehouse { storage: profile, ..warehouse.clone() }, &file.credentials, *unchecked)
+                .await?;
+            let storage = file.seal(session, place(&warehouse))?;
             let set = store.warehouse_set_storage(warehouse.organisation, name, &storage).await;
             set.map_err(|error| explain(error, "", name))?;
             output::line(&format!("warehouse '{name}' uses the new storage settings; servers see them within seconds"))
@@ -145,19 +154,42 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
     }
 }
 
-/// Fails when something does not work, after each step was told.
-async fn try_out(session: &Session, warehouse: Warehouse, unchecked: bool) -> Result<()> {
-    let warehouse = session.open(warehouse)?;
-    if unchecked {
-        return Ok(());
+/// Whether a warehouse of that name and at that place could be made.
+async fn is_free(store: &SqliteStore, new: &Warehouse) -> Result<(), StoreError> {
+    let root = Location::parse(&new.root).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    for organisation in store.organisation_list().await? {
+        for other in store.warehouse_list(organisation.id).await? {
+            if other.organisation == new.organisation && other.name == new.name {
+                return Err(StoreError::AlreadyExists(Resource::Warehouse));
+            }
+            let is_there = |at: Location| overlap((&new.storage.profile, &root), (&other.storage.profile, &at));
+            if Location::parse(&other.root).is_ok_and(is_there) {
+                return Err(StoreError::LocationTaken);
+            }
+        }
     }
+    Ok(())
+}
+
+/// Fails when something does not work, after each step was told. Nothing of the credentials is kept.
+async fn try_out(
+    session: &Session,
+    warehouse: Warehouse,
+    credentials: &StorageCredentials,
+    unchecked: bool,
+) -> Result<()> {
+    let warehouse = storage_access(&session.config).open_with(warehouse, credentials)?;
+    if unchecked { Ok(()) } else { try_out_open(session, &warehouse).await }
+}
+
+async fn try_out_open(session: &Session, warehouse: &OpenWarehouse) -> Result<()> {
     let tell = |step: &CheckStep| match &step.outcome {
         Ok(remark) if remark.is_empty() => output::note(&format!("  ok      {}", step.what)),
         Ok(remark) => output::note(&format!("  ok      {}: {remark}", step.what)),
         Err(wrong) => output::note(&format!("  FAILED  {}: {wrong}", step.what)),
     };
     output::note(&format!("trying out {}", warehouse.root));
-    ensure!(warehouse_check(&warehouse, &session.clock, tell).await, "the storage does not work as it is set up");
+    ensure!(warehouse_check(warehouse, &session.clock, tell).await, "the storage does not work as it is set up");
     Ok(())
 }
 

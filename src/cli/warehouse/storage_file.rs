@@ -3,12 +3,13 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use serde::Deserialize;
 use tidewater::app::storage_access;
 use tidewater::storage::StorageCredentials;
 use tidewater::store::{Place, WarehouseStorage};
+use tidewater_core::location::Location;
 use tidewater_core::storage::StorageProfile;
 
 use crate::cli::session::Session;
@@ -25,14 +26,19 @@ pub(crate) struct StorageArgument {
 /// What stands in the file: the settings, and a section `[credentials]`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct StorageFile {
-    profile: StorageProfile,
-    credentials: StorageCredentials,
+    pub(super) profile: StorageProfile,
+    pub(super) credentials: StorageCredentials,
 }
 
 impl StorageArgument {
-    /// What the file says; the local disk when there is none.
-    pub(super) fn read(&self) -> Result<StorageFile> {
+    /// What the file says, for a warehouse at that place; the local disk when there is none.
+    pub(super) fn read_for(&self, root: &Location) -> Result<StorageFile> {
         let Some(path) = &self.storage else {
+            ensure!(
+                root.scheme() == "file",
+                "{root} is not on this machine's disk: give its settings with --storage FILE (docs/storage tells what stands \
+                 in it, cloud by cloud)"
+            );
             return Ok(StorageFile { profile: StorageProfile::File, credentials: StorageCredentials::Ambient });
         };
         let text = read_text(path).with_context(|| format!("{} cannot be read", path.display()))?;
