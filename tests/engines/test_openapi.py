@@ -210,7 +210,7 @@ def test_whatever_is_asked_the_answer_is_what_the_document_says(world: World, tm
 @pytest.mark.timeout(920)
 def test_whatever_is_to_be_signed_the_answer_is_what_the_document_says(signed: World, tmp_path: Path) -> None:
     counts = fuzz(signed, tmp_path, "--include-path-regex", "/sign$", examples=10 * EXAMPLES)
-    assert all(counts[f"{SIGN} {status}"] for status in (200, 400, 403)), counts
+    assert all(counts[f"{SIGN} {status}"] >= EXAMPLES for status in (200, 400)), counts
 
 
 def fuzz(world: World, tmp_path: Path, *options: str, examples: int = EXAMPLES) -> Counter[str]:
