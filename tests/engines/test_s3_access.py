@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from support.credentials import complaints
 from support.documents import table as create_body
 from support.lake import Lake, as_aws
 from support.neighbours import FOLDERS, key_of, make_tables
-from support.rest import answer
+from support.rest import Rest, answer
 
 SECRET = b"of the other table"
 
@@ -225,6 +226,26 @@ def test_credentials_say_until_when_they_are_good_and_where_new_ones_are(lake: L
     assert config["expiration-time"] == config["s3.session-token-expires-at-ms"]
     refreshed = answer(rest.get(f"{rest.uri}/{config['client.refresh-credentials-endpoint']}"))
     assert refreshed["storage-credentials"] == created["storage-credentials"], "they are remembered"
+
+
+def test_clients_of_every_age_find_what_they_need(lake: Lake, namespace: str) -> None:
+    """As Snowflake asks: signed in either way, with a table of one data folder or two, staged or not."""
+    rest = lake.rest()
+    data = f"s3://{lake.bucket}/lake/{namespace}-apart"
+    headers = {"X-Iceberg-Access-Delegation": "vended-credentials"}
+    for body in (
+        create_body("one"),
+        create_body("two", properties={"write.data.path": data}),
+        create_body("staged", **{"stage-create": True}),
+    ):
+        made = answer(rest.post(f"/namespaces/{namespace}/tables", json=body, headers=headers))
+        assert complaints(made, time.time_ns() // 1_000_000) == []
+    token = {"grant_type": "client_credentials", "client_id": "snowflake", "client_secret": lake.reader.text}
+    signed_in = answer(Rest(rest.uri, None).post("/oauth/tokens", data=token))["access_token"]
+    for key in (lake.reader.text, signed_in):
+        for table in ("one", "two"):
+            loaded = answer(Rest(rest.uri, key, "lake").get(f"/namespaces/{namespace}/tables/{table}", headers=headers))
+            assert complaints(loaded, time.time_ns() // 1_000_000) == []
 
 
 def test_who_wants_nothing_is_given_nothing_secret(lake: Lake, namespace: str) -> None:

@@ -44,7 +44,7 @@ def complaints(load: dict[str, Any], now_ms: int) -> list[str]:
             ["local files need no storage-credentials"] if entries else []
         )
     for location in locations:
-        fitting = [entry for entry in entries if location.startswith(entry["prefix"])]
+        fitting = [entry for entry in entries if f"{location}/".startswith(entry["prefix"])]
         if not fitting:
             found.append(f"there is no credential for {location}")
         for entry in fitting:
@@ -52,7 +52,7 @@ def complaints(load: dict[str, Any], now_ms: int) -> list[str]:
             found += [f"the credential for {entry['prefix']} lacks {secret}" for secret in missing]
     for entry in entries:
         found += _settings(entry["prefix"], entry["config"], now_ms)
-    best = max((e for e in entries if locations[0].startswith(e["prefix"])), key=lambda e: len(e["prefix"]), default=None)
+    best = max((e for e in entries if f"{locations[0]}/".startswith(e["prefix"])), key=lambda e: len(e["prefix"]), default=None)
     if best is not None:
         differing = [key for key, value in best["config"].items() if config.get(key) != value]
         found += [f"clients that read only config do not find {key} there" for key in differing]
