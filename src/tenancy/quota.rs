@@ -40,7 +40,10 @@ pub struct Budget {
 
 /// The day's budget is spent; answer 429.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the limit of {limit} requests a day is reached: it starts anew in {retry_after_s} seconds, at midnight UTC")]
+#[error(
+    "the limit of {limit} requests a day, of your organisation's tier, is reached: it starts anew in {retry_after_s} seconds, at \
+     midnight UTC; an administrator can see the usage with `tidewater org usage` and change the tier"
+)]
 pub struct LimitExceeded {
     /// Requests a day.
     pub limit: u64,
