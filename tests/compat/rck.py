@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
@@ -30,6 +31,9 @@ WAREHOUSE = "kit"
 # The kit asks for tables below /tmp, whatever the warehouse, and JUnit puts its temporary folders there.
 KIT_ROOT = Path("/tmp")
 KIT_TABLES = ("ns/tbl", "newdb/newtable")
+
+# Where servers have their data folders.
+SERVERS = Path("/var/tmp")
 
 FINISHED = re.compile(r" > (?P<test>\w+)\(.*\) :: (?P<outcome>SUCCESSFUL|FAILED|ABORTED|SKIPPED)$")
 
@@ -151,16 +155,18 @@ def main(jars: Path, work: Path) -> int:
         folder = work / kit.name.rsplit(".", 1)[1]
         folder.mkdir()
         print(f"{kit.name}, log and reports in {folder}", flush=True)
-        # The kit purges its tables and puts new ones where they were; what can be restored would be in its way.
-        server = Server(find_binary(), folder / "data", env={"TIDEWATER_DROP__RETENTION_S": "0"})
-        try:
-            outcomes += run(kit, server, program, jars, folder)
-        finally:
-            if server.is_running():
-                server.stop()
-            clean_up(existed)
-        complaints += server.complaints()
-        endpoints |= conformance.used_endpoints(server.stderr(), "rck").get("rck", set())
+        # Outside of the kit's warehouse, wherever this is run: no two warehouses may share a place, and the server has one.
+        with tempfile.TemporaryDirectory(prefix="tidewater-kit-", dir=SERVERS) as data:
+            # The kit purges its tables and puts new ones where they were; what can be restored would be in its way.
+            server = Server(find_binary(), Path(data) / "data", env={"TIDEWATER_DROP__RETENTION_S": "0"})
+            try:
+                outcomes += run(kit, server, program, jars, folder)
+            finally:
+                if server.is_running():
+                    server.stop()
+                clean_up(existed)
+            complaints += server.complaints()
+            endpoints |= conformance.used_endpoints(server.stderr(), "rck").get("rck", set())
     version = next(jars.glob("iceberg-open-api-*-tests.jar")).name.split("-")[3]
     failed = report(outcomes, version, endpoints)
     for line in complaints:
