@@ -8,6 +8,7 @@ from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import DoubleType, LongType, NestedField, StringType
+from pyiceberg.utils.concurrent import ExecutorFactory
 
 from support.lake import Lake
 from support.rows import SIGHTINGS, in_order, sightings
@@ -15,6 +16,16 @@ from support.rows import SIGHTINGS, in_order, sightings
 SCHEMA = Schema(
     NestedField(1, "id", LongType()), NestedField(2, "city", StringType()), NestedField(3, "size", DoubleType())
 )
+
+
+@pytest.fixture(autouse=True)
+def _one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the guide says for signing: threads share s3fs's client, and each takes the signer off before it puts on its own.
+
+    What another thread sends in that moment is unsigned, and the storage answers 403.
+    """
+    monkeypatch.setenv("PYICEBERG_MAX_WORKERS", "1")
+    monkeypatch.setattr(ExecutorFactory, "_instance", None)
 
 
 @pytest.fixture
