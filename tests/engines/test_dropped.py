@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -284,65 +284,70 @@ def test_a_short_retention_ends_by_itself(make_server: Callable[..., Server], un
     server.stop()
 
 
-@pytest.fixture
-def large(brief: Server, unique: str) -> Table:
+def large(server: Server, namespace: str, name: str) -> Table:
     """A table of some thousand small data files."""
-    catalog = client(brief)
-    catalog.create_namespace(unique)
-    table = catalog.create_table((unique, "large"), SIGHTINGS)
+    catalog = client(server)
+    table = catalog.create_table((namespace, name), SIGHTINGS)
     table.append(sightings((1, "Oslo", 1.5)))
     (first,) = [path_of(task.file.file_path) for task in table.scan().plan_files()]
-    copies = [first.with_name(f"copy-{number}.parquet") for number in range(3000)]
+    copies = [first.with_name(f"copy-{number:04}.parquet") for number in range(3000)]
     for copy in copies:
-        shutil.copyfile(first, copy)
+        os.link(first, copy)
     table.add_files([copy.as_uri() for copy in copies], check_duplicate_files=False)
-    return catalog.load_table((unique, "large"))
+    return catalog.load_table((namespace, name))
 
 
-def purge_until_it_has_begun(server: Server, namespace: str, large: Table) -> Callable[[], int]:
-    """Drops the table with a purge, and returns when its first files are gone, with what counts those that are left."""
-    data = path_of(large.location()) / "data"
-
-    def left() -> int:
-        return len(list(data.iterdir())) if data.exists() else 0
-
-    count = left()
-    assert count > 3000
-    client(server).purge_table((namespace, "large"))
+def purge_until_it_has_begun(server: Server, table: Table) -> Path:
+    """Drops the table with a purge, and returns its folder of data files when the first of them is gone."""
+    data = path_of(table.location()) / "data"
+    assert len(list(data.iterdir())) > 3000
+    early = data / "copy-0000.parquet"
+    client(server).purge_table(table.name())
     deadline = time.monotonic() + ENOUGH_S
-    while left() == count:
+    # No pause between the looks: the middle is short.
+    while early.exists():
         assert time.monotonic() < deadline, "it never began"
-    return left
+    return data
+
+
+def kill_in_the_middle_of_a_purge(server: Server, namespace: str) -> Table:
+    """Purges tables until one of them is left half-removed by a kill: a purge may end before a busy machine lets us kill it."""
+    for attempt in range(10):
+        table = large(server, namespace, f"large-{attempt}")
+        data = purge_until_it_has_begun(server, table)
+        server.kill()
+        left = list(data.iterdir()) if data.exists() else []
+        server.start()
+        if left:
+            return table
+        until(lambda: not dropped(server))
+    raise AssertionError("every purge had ended before it was killed")
 
 
 @pytest.mark.timeout(240)
-def test_a_purge_that_is_killed_in_the_middle_ends_after_the_next_start(
-    brief: Server, unique: str, large: Table
-) -> None:
+def test_a_purge_that_is_killed_in_the_middle_ends_after_the_next_start(brief: Server, unique: str) -> None:
+    client(brief).create_namespace(unique)
     neighbour = furnished(brief, unique, "n")
     others, rows = files(path_of(neighbour.location())), in_order(neighbour.scan().to_arrow())
-    left = purge_until_it_has_begun(brief, unique, large)
-    brief.kill()
-    assert left() > 0, "it was not killed in the middle"
-    brief.start()
+    table = kill_in_the_middle_of_a_purge(brief, unique)
     (entry,) = dropped(brief)
     assert (entry["state"], entry["restorable"]) == ("removing", False)
     until(lambda: not dropped(brief))
-    assert not files(path_of(large.location()))
+    assert not files(path_of(table.location()))
     assert files(path_of(neighbour.location())) == others
     assert in_order(client(brief).load_table((unique, "n")).scan().to_arrow()) == rows
 
 
-def test_a_stop_in_the_middle_of_a_purge_is_quick_and_it_goes_on_at_once(
-    brief: Server, unique: str, large: Table
-) -> None:
-    purge_until_it_has_begun(brief, unique, large)
+def test_a_stop_in_the_middle_of_a_purge_is_quick_and_it_goes_on_at_once(brief: Server, unique: str) -> None:
+    client(brief).create_namespace(unique)
+    table = large(brief, unique, "large")
+    purge_until_it_has_begun(brief, table)
     assert brief.stop() == 0
     brief.start()
     began = time.monotonic()
     until(lambda: not dropped(brief))
     assert time.monotonic() - began < 20, "it waited for a lease that nobody held"
-    assert not files(path_of(large.location()))
+    assert not files(path_of(table.location()))
 
 
 def test_reports_are_kept_and_shown(server: Server, unique: str) -> None:
