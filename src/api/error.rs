@@ -19,6 +19,9 @@ use crate::store::{Resource, StoreError};
 use crate::tenancy::quota::QuotaError;
 use crate::vending::VendingError;
 
+/// When to try again what changed nothing, since something does not answer at the moment.
+const RETRY_AFTER_S: u64 = 2;
+
 /// An error as the specification wants it: clients go by the `type` and `code` in the body, so they match the status.
 #[derive(Debug)]
 pub(super) struct ApiError {
@@ -96,7 +99,6 @@ impl ApiError {
 
     /// Nothing was changed, so the request may be sent again.
     fn storage_unavailable(cause: &dyn std::fmt::Display) -> Self {
-        const RETRY_AFTER_S: u64 = 2;
         let answer = Self::out_of_service(
             "The warehouse's storage does not answer at the moment: nothing was changed, try again",
         );
@@ -165,8 +167,12 @@ impl From<CatalogError> for ApiError {
             CatalogError::NotRestorable(_) => (StatusCode::CONFLICT, "NotRestorableException"),
             CatalogError::TableLimit(_) | CatalogError::Forbidden(_) => (StatusCode::FORBIDDEN, "ForbiddenException"),
             CatalogError::PropertyConflict(_) => (StatusCode::UNPROCESSABLE_ENTITY, "UnprocessableEntityException"),
-            CatalogError::BadRequest(_) | CatalogError::LocationTaken(_) | CatalogError::LocationHeld(_) => {
+            CatalogError::BadRequest(_) | CatalogError::LocationTaken { .. } | CatalogError::LocationHeld { .. } => {
                 (StatusCode::BAD_REQUEST, "BadRequestException")
+            }
+            CatalogError::LocationsUnread => {
+                let answer = Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::out_of_service(message) };
+                return answer.because("the locations of older tables cannot be learned", &"see the line before");
             }
             CatalogError::IllegalArgument(_) => (StatusCode::BAD_REQUEST, "IllegalArgumentException"),
             CatalogError::CommitFailed(_) => (StatusCode::CONFLICT, "CommitFailedException"),

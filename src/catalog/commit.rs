@@ -90,11 +90,12 @@ impl Catalog {
             id: record.id,
             expected: &record.metadata_location,
             new: &document.location,
-            location: locations.table().as_str(),
+            locations: locations.all(),
             takes_over: false,
             now_ms,
         };
-        let fate = match self.store.table_swap(warehouse.place, &swap, receipt).await {
+        let swapped = self.settled(warehouse, || self.store.table_swap(warehouse.place, &swap, receipt)).await;
+        let fate = match swapped {
             Ok(()) => Fate::Happened,
             Err(StoreError::Unavailable(cause)) => {
                 match self.fate_of_swap(warehouse, ident, record, &document.location).await {

@@ -6,7 +6,10 @@ use tidewater_core::ids::TableId;
 use tidewater_core::name::TableIdent;
 
 use super::{Catalog, CatalogError, OpenWarehouse};
-use crate::store::{DropTerms, Dropped, DroppedFilter, Page, Receipt, Resource, StoreError, TableKind, TimedPage};
+use crate::store::{
+    DropTerms, Dropped, DroppedFilter, Page, Receipt, Resource, Restore, StoreError, TableKind, TimedPage,
+};
+use crate::vending::ValidLocations;
 
 impl Catalog {
     /// What a drop at this moment means: nothing is kept when nothing can be restored and no file is to be removed.
@@ -48,8 +51,8 @@ impl Catalog {
     /// Restores a table or view as it was, under its old name or another.
     ///
     /// # Errors
-    /// `NoSuchDropped`; `NotRestorable`; `RestoreTaken`; `RestoreWithoutNamespace`; `TableLimit`; `Metadata` when its
-    /// document is gone.
+    /// `NoSuchDropped`; `NotRestorable`; `RestoreTaken`; `RestoreWithoutNamespace`; `TableLimit`; `LocationTaken`,
+    /// `LocationHeld`, `LocationsUnread`; `Metadata` when its document is gone.
     pub async fn dropped_restore(
         &self,
         warehouse: &OpenWarehouse,
@@ -61,12 +64,19 @@ impl Catalog {
         let dropped = self.dropped_get(warehouse, id).await?;
         let ident = ident.unwrap_or_else(|| dropped.ident.clone());
         // Where somebody has removed the files, there is nothing to come back to.
-        match dropped.kind {
-            TableKind::Table => drop(self.documents.get(&warehouse.storage, &dropped.metadata_location).await?),
-            TableKind::View => drop(self.documents.get_view(&warehouse.storage, &dropped.metadata_location).await?),
-        }
-        let now_ms = self.clock.now_ms();
-        let restored = self.store.dropped_restore(warehouse.place, id, &ident, now_ms, max_tables, receipt).await;
+        let (storage, root, location) = (&warehouse.storage, &warehouse.root, &dropped.metadata_location);
+        let locations = match dropped.kind {
+            TableKind::Table => ValidLocations::of(&self.documents.get(storage, location).await?.metadata, root),
+            TableKind::View => {
+                ValidLocations::of_view(&self.documents.get_view(storage, location).await?.metadata, root)
+            }
+        };
+        // Where they are not allowed any more, nothing is vended for them: that is no reason to lose it.
+        let locations = locations.as_ref().ok().map(ValidLocations::all);
+        let restore = Restore { id, ident: &ident, locations, now_ms: self.clock.now_ms() };
+        let restored = self
+            .settled(warehouse, || self.store.dropped_restore(warehouse.place, &restore, max_tables, receipt))
+            .await;
         restored.map_err(|error| match error {
             StoreError::NotFound(Resource::Namespace) => CatalogError::RestoreWithoutNamespace(ident),
             StoreError::AlreadyExists(Resource::View) => {
@@ -74,6 +84,9 @@ impl Catalog {
             }
             StoreError::AlreadyExists(_) => CatalogError::RestoreTaken { ident, taken_by: TableKind::Table },
             StoreError::LimitReached { limit } => CatalogError::TableLimit(limit),
+            StoreError::LocationTaken(location) => CatalogError::LocationTaken { location, ident },
+            StoreError::LocationHeld(location) => CatalogError::LocationHeld { location, ident },
+            StoreError::LocationsUnread => CatalogError::LocationsUnread,
             other => of_dropped(id)(other),
         })
     }

@@ -61,15 +61,31 @@ pub enum CatalogError {
         /// What has that.
         taken_by: TableKind,
     },
-    /// Its files would lie at, inside or around another's.
-    #[error("The location of {0} overlaps that of another table or view: choose another, or none")]
-    LocationTaken(TableIdent),
-    /// Its files would lie at, inside or around those of one that was dropped and can be restored.
+    /// A location of it would be at, inside or around one of another's.
+    #[error("Location '{location}' of {ident} overlaps that of another table or view: choose another, or none")]
+    LocationTaken {
+        /// The one that was asked for.
+        location: String,
+        /// What was to have it.
+        ident: TableIdent,
+    },
+    /// A location of it would be at, inside or around one of what was dropped and can be restored.
     #[error(
-        "The location of {0} overlaps that of a dropped table or view, whose files are kept: choose another location, or \
-         none; or let an administrator restore it or remove it for good"
+        "Location '{location}' of {ident} overlaps that of a dropped table or view, whose files are kept: choose another \
+         location, or none; or let an administrator restore it or remove it for good"
     )]
-    LocationHeld(TableIdent),
+    LocationHeld {
+        /// The one that was asked for.
+        location: String,
+        /// What was to have it.
+        ident: TableIdent,
+    },
+    /// Where the files of older tables are is to be learned first, and cannot be now.
+    #[error(
+        "Which locations are free is not known yet: the metadata of tables from before the last upgrade cannot all be read \
+         at the moment. Nothing was changed, try again; the server's log says what stands in the way"
+    )]
+    LocationsUnread,
     /// Nothing was dropped under that id, or it is gone for good.
     #[error("Nothing that was dropped has the id {0}, or it is gone for good: list what was dropped")]
     NoSuchDropped(TableId),
@@ -208,8 +224,9 @@ fn of(kind: TableKind, ident: &TableIdent, error: StoreError) -> CatalogError {
         },
         StoreError::AlreadyExists(taken_by) => taken(kind, kind_of(taken_by), ident),
         StoreError::LimitReached { limit } => CatalogError::TableLimit(limit),
-        StoreError::LocationTaken => CatalogError::LocationTaken(ident.clone()),
-        StoreError::LocationHeld => CatalogError::LocationHeld(ident.clone()),
+        StoreError::LocationTaken(location) => CatalogError::LocationTaken { location, ident: ident.clone() },
+        StoreError::LocationHeld(location) => CatalogError::LocationHeld { location, ident: ident.clone() },
+        StoreError::LocationsUnread => CatalogError::LocationsUnread,
         other => CatalogError::Store(other),
     }
 }

@@ -7,6 +7,7 @@ mod commit;
 mod dropped;
 mod error;
 mod fate;
+mod locations;
 mod namespaces;
 mod register;
 mod signing;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidewater_core::document::TableMetadata;
-use tidewater_core::ids::TableId;
+use tidewater_core::ids::{TableId, WarehouseId};
 use tidewater_core::view::ViewMetadata;
 use tokio_util::task::TaskTracker;
 
@@ -46,6 +47,10 @@ pub struct Catalog {
     warehouses: Warehouses,
     vending: Vending,
     queues: Turns<TableId>,
+    /// Who learns the locations of older tables, and who waits for that.
+    learning: Turns<WarehouseId>,
+    /// Reads documents that nobody has asked for, and keeps none of them.
+    unkept_documents: Documents,
     running: TaskTracker,
     drop_retention: Duration,
 }
@@ -89,6 +94,8 @@ impl Catalog {
             clock,
             warehouses: Warehouses::new(access),
             queues: Turns::default(),
+            learning: Turns::default(),
+            unkept_documents: Documents::new(0),
             running: TaskTracker::new(),
             drop_retention,
         }

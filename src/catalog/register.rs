@@ -42,9 +42,8 @@ impl Catalog {
             let document = catalog.document_to_register(&warehouse, &request.metadata_location).await?;
             let locations = ValidLocations::of(&document.metadata, &warehouse.root)?;
             let loaded = LoadedTable { document, locations: Some(locations.clone()) };
-            let location = locations.table().as_str();
             if request.overwrite
-                && catalog.pointer_overwrite(&warehouse, &ident, &loaded, location, receipt.as_ref()).await?
+                && catalog.pointer_overwrite(&warehouse, &ident, &loaded, &locations, receipt.as_ref()).await?
             {
                 return Ok(loaded);
             }
@@ -53,11 +52,12 @@ impl Catalog {
                 ident: &ident,
                 kind: TableKind::Table,
                 metadata_location: &loaded.document.location,
-                location,
+                locations: locations.all(),
                 takes_over: true,
                 now_ms: catalog.clock.now_ms(),
             };
-            match catalog.store.table_create(warehouse.place, &new, max_tables, receipt.as_ref()).await {
+            let create = || catalog.store.table_create(warehouse.place, &new, max_tables, receipt.as_ref());
+            match catalog.settled(&warehouse, create).await {
                 Err(StoreError::Unavailable(cause)) => match catalog.fate_of_creation(&warehouse, &ident, id).await {
                     Fate::Happened => Ok(loaded),
                     Fate::NotYet | Fate::Overtaken => Err(CatalogError::Store(StoreError::Unavailable(cause))),
@@ -120,7 +120,7 @@ impl Catalog {
         warehouse: &OpenWarehouse,
         ident: &TableIdent,
         new: &LoadedTable,
-        location: &str,
+        locations: &ValidLocations,
         receipt: Option<&Receipt>,
     ) -> Result<bool, CatalogError> {
         for _ in 0..ATTEMPTS {
@@ -131,11 +131,11 @@ impl Catalog {
                 id: record.id,
                 expected: &record.metadata_location,
                 new: &new.document.location,
-                location,
+                locations: locations.all(),
                 takes_over: true,
                 now_ms: self.clock.now_ms(),
             };
-            match self.store.table_swap(warehouse.place, &swap, receipt).await {
+            match self.settled(warehouse, || self.store.table_swap(warehouse.place, &swap, receipt)).await {
                 Ok(()) => return Ok(true),
                 Err(StoreError::PointerMoved) => {}
                 Err(StoreError::Unavailable(cause)) => {

@@ -103,6 +103,9 @@ impl Catalog {
             let table = create_table(&request, &location, &context)?;
             if request.stage_create {
                 let locations = ValidLocations::of(&table, &warehouse.root)?;
+                // Credentials for them are about to be given. Who commits first has them.
+                let check = || catalog.store.location_check(warehouse.place, id, locations.all());
+                catalog.settled(&warehouse, check).await.map_err(of_table(&ident))?;
                 catalog.documents.prepare(&warehouse.storage, &metadata_folder(&table)).await?;
                 return Ok(CreatedTable::Staged(Box::new(table), locations));
             }
@@ -196,11 +199,12 @@ impl Catalog {
             ident,
             kind: TableKind::Table,
             metadata_location: &document.location,
-            location: locations.table().as_str(),
+            locations: locations.all(),
             takes_over: false,
             now_ms: self.clock.now_ms(),
         };
-        match self.store.table_create(warehouse.place, &new, max_tables, receipt).await {
+        let create = || self.store.table_create(warehouse.place, &new, max_tables, receipt);
+        match self.settled(warehouse, create).await {
             Ok(()) => Ok(LoadedTable { document, locations: Some(locations) }),
             Err(StoreError::Unavailable(cause)) => {
                 // Whether it was added is not known, so the document stays.

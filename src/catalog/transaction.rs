@@ -176,8 +176,9 @@ impl Catalog {
         receipt: Option<&Receipt>,
     ) -> Result<bool, CatalogError> {
         let now_ms = self.clock.now_ms();
-        let changes = written.iter().map(|part| part.change(now_ms)).collect();
-        let fate = match self.store.table_transact(warehouse.place, changes, max_tables, receipt).await {
+        let changes = || written.iter().map(|part| part.change(now_ms)).collect();
+        let transact = || self.store.table_transact(warehouse.place, changes(), max_tables, receipt);
+        let fate = match self.settled(warehouse, transact).await {
             Ok(()) => Fate::Happened,
             Err(StoreError::Unavailable(cause)) => match self.fate_of_all(warehouse, written).await {
                 Fate::NotYet => return Err(CatalogError::Store(StoreError::Unavailable(cause))),
@@ -236,14 +237,14 @@ impl Written<'_> {
                 id,
                 expected,
                 new: document.location.clone(),
-                location: locations.table().as_str().to_owned(),
+                locations: locations.all().clone(),
                 now_ms,
             },
             (None, Some((document, locations))) => TableChange::Create {
                 id,
                 ident: self.ident.clone(),
                 metadata_location: document.location.clone(),
-                location: locations.table().as_str().to_owned(),
+                locations: locations.all().clone(),
                 now_ms,
             },
             (expected, None) => TableChange::Keep { id, expected: expected.unwrap_or_default() },
@@ -270,6 +271,7 @@ fn refusal(written: &[Written<'_>], error: StoreError) -> Option<CatalogError> {
         return Some(match error {
             StoreError::Repeated => CatalogError::Repeated,
             StoreError::LimitReached { limit } => CatalogError::TableLimit(limit),
+            StoreError::LocationsUnread => CatalogError::LocationsUnread,
             other => CatalogError::Store(other),
         });
     };

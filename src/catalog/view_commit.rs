@@ -75,11 +75,11 @@ impl Catalog {
             id: record.id,
             expected: &record.metadata_location,
             new: &document.location,
-            location: locations.table().as_str(),
+            locations: locations.all(),
             takes_over: false,
             now_ms,
         };
-        match self.store.table_swap(warehouse.place, &swap, receipt).await {
+        match self.settled(warehouse, || self.store.table_swap(warehouse.place, &swap, receipt)).await {
             Ok(()) => {}
             Err(StoreError::Unavailable(cause)) => {
                 match self.fate_of_swap(warehouse, ident, record, &document.location).await {

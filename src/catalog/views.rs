@@ -183,11 +183,12 @@ impl Catalog {
             ident,
             kind: TableKind::View,
             metadata_location: &new.document.location,
-            location: locations.table().as_str(),
+            locations: locations.all(),
             takes_over: new.registered,
             now_ms: self.clock.now_ms(),
         };
-        match self.store.table_create(warehouse.place, &table, new.max_tables, new.receipt).await {
+        let create = || self.store.table_create(warehouse.place, &table, new.max_tables, new.receipt);
+        match self.settled(warehouse, create).await {
             Err(StoreError::Unavailable(cause)) => match self.fate_of_creation(warehouse, ident, new.id).await {
                 Fate::Happened => Ok(()),
                 Fate::NotYet | Fate::Overtaken => Err(CatalogError::Store(StoreError::Unavailable(cause))),

@@ -11,7 +11,7 @@ use super::session::{Session, WarehouseArgument, place};
 use super::table_name::{parse_namespace, parse_table, shown};
 use super::time;
 use tidewater::store::{
-    Dropped, DroppedFilter, DroppedState, Place, Resource, Store, StoreError, TableKind, TimedPage,
+    Dropped, DroppedFilter, DroppedState, Place, Resource, Restore, Store, StoreError, TableKind, TimedPage,
 };
 
 /// Which dropped tables or views are listed.
@@ -138,8 +138,9 @@ pub(crate) async fn restore(session: &Session, kind: TableKind, arguments: &Rest
     let tier = organisation.and_then(|organisation| session.config.tiers.get(&organisation.tier).cloned());
     let max_tables = tier.and_then(|tier| tier.max_tables);
     let ident = arguments.new_name.as_ref().unwrap_or(&dropped.ident);
-    let now_ms = session.clock.now_ms();
-    match store.dropped_restore(place, dropped.id, ident, now_ms, max_tables, None).await {
+    // It keeps the locations that it is known to have.
+    let restore = Restore { id: dropped.id, ident, locations: None, now_ms: session.clock.now_ms() };
+    match store.dropped_restore(place, &restore, max_tables, None).await {
         Ok(()) => output::line(&format!("{} '{}' is there again", word(kind), dotted(ident))),
         Err(StoreError::NotFound(Resource::Namespace)) => {
             let namespace = shown(&ident.namespace);

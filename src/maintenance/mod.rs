@@ -1,5 +1,5 @@
 //! What is done in the background: dropped tables and views are forgotten when their time is over, and the files of those
-//! that were dropped with a purge are removed.
+//! that were dropped with a purge are removed; and the locations of tables from before the store kept them are learned.
 //!
 //! All that is to be done stands in the store, written in the transaction of the drop. So it does not matter who does it,
 //! how often it is begun, or when a process dies. Whoever removes files has a lease and renews it as long as he lives.
@@ -22,6 +22,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::locations::{Learning, Refusals};
 use crate::metadata::Documents;
 use crate::store::{Dropped, Place, Progress, Store, StoreError};
 use crate::warehouse::{OpenWarehouse, StorageAccess};
@@ -88,13 +89,13 @@ impl Maintenance {
     /// own.
     pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
         let stopped = CancellationToken::new();
-        let mut work = pin!(self.work(&stopped));
+        let mut work = pin!(async { tokio::join!(self.work(&stopped), self.learn(&stopped)) });
         tokio::select! {
             () = stop => {
                 stopped.cancel();
                 work.await;
             }
-            () = &mut work => {}
+            _ = &mut work => {}
         }
     }
 
@@ -141,6 +142,44 @@ impl Maintenance {
             }
         }
         while running.next().await.is_some() {}
+    }
+
+    /// Reads the documents of tables from before the store kept all locations. That is done once after an upgrade; at every
+    /// other start there is nothing to read. What cannot be read now is by whoever is the first to need it.
+    async fn learn(&self, stopped: &CancellationToken) {
+        let learn_all = async {
+            for place in self.store.location_unread_places().await? {
+                self.learn_in(place).await;
+            }
+            Ok::<_, StoreError>(())
+        };
+        let learned = tokio::select! {
+            () = stopped.cancelled() => return,
+            learned = learn_all => learned,
+        };
+        if let Err(error) = learned {
+            tracing::warn!(%error, "not all locations of tables from before this version are known yet");
+        }
+    }
+
+    async fn learn_in(&self, place: Place) {
+        let warehouse = match self.open(place).await {
+            Ok(warehouse) => warehouse,
+            // That concerns no other warehouse.
+            Err(message) => {
+                tracing::warn!(warehouse = %place.warehouse, message, "the locations of its tables are not known yet");
+                return;
+            }
+        };
+        let (store, documents) = (self.store.as_ref(), &self.documents);
+        let learning = Learning { store, documents, warehouse: &warehouse, refusals: Refusals::MayPass };
+        tracing::info!(warehouse = warehouse.name, "learning all locations of tables from before this version");
+        match learning.unread().await {
+            Ok(()) => tracing::info!(warehouse = warehouse.name, "all locations of its tables are known"),
+            Err(error) => {
+                tracing::warn!(warehouse = warehouse.name, %error, "not all locations of its tables are known yet");
+            }
+        }
     }
 
     async fn forget(&self) {

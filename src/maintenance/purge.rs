@@ -10,16 +10,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use futures_util::stream::{self, StreamExt};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
-use tidewater_core::document::TableMetadata;
 use tidewater_core::location::Location;
-use tidewater_core::purge::{NamedFiles, allows_removal, inside, overlap};
+use tidewater_core::purge::{NamedFiles, allows_removal, inside};
 
 use super::local::Folders;
 use super::manifests::{UnreadableError, files_of_manifest, manifests_of_list};
 use crate::clock::Clock;
+use crate::locations::{Learning, Refusals};
 use crate::metadata::{Document, Documents, MetadataError};
 use crate::storage::StorageError;
-use crate::store::{Dropped, DroppedState, Pointer, Progress, Store, StoreError, TableKind};
+use crate::store::{Dropped, DroppedState, Progress, Store, StoreError};
 use crate::vending::ValidLocations;
 use crate::warehouse::OpenWarehouse;
 
@@ -31,9 +31,6 @@ const FAILURES: u64 = 100;
 
 /// How many files are remembered as removed, for those that several manifests name (16 bytes each, and the set's own).
 const REMEMBERED: usize = 2_000_000;
-
-/// How many pointers are read at a time.
-const POINTERS: u32 = 500;
 
 /// Why it did not come to its end.
 #[derive(Debug)]
@@ -192,32 +189,17 @@ impl<'a> Purge<'a> {
     }
 
     /// Where this table's files may be: at its own location, which is no other's, and at those that its properties name, as
-    /// far as these are no other's either.
+    /// far as these are no other's either. Tables from before the store saw to that may share them.
     async fn locations(&self, document: &Document) -> Result<Vec<Location>, Stopped> {
-        let place = self.job.place;
-        let root = &self.warehouse.root;
-        let of = |metadata: &TableMetadata| ValidLocations::of(metadata, root);
-        let valid = of(&document.metadata).map_err(|refused| Stopped::Never(refused.to_string()))?;
-        let [own, others @ ..] = valid.as_slice() else { return Ok(Vec::new()) };
+        let valid = ValidLocations::of(&document.metadata, &self.warehouse.root);
+        let valid = valid.map_err(|refused| Stopped::Never(refused.to_string()))?;
+        let (own, others) = (valid.all().own(), valid.all().others());
         if own.as_str() != self.job.location {
             let message =
                 format!("its document says that it is at {own}, the catalog that it is at {}", self.job.location);
             return Err(Stopped::Never(message));
         }
-        let mut alone = others.to_vec();
-        let mut after = None;
-        while !alone.is_empty() {
-            let pointers = self.store.pointer_list(place, after, POINTERS).await.map_err(|error| later(&error))?;
-            let Some(last) = pointers.last() else { break };
-            after = Some(last.id);
-            for pointer in pointers.iter().filter(|pointer| pointer.id != self.job.id) {
-                match self.locations_of(pointer, root).await {
-                    Some(taken) => alone.retain(|one| !taken.as_slice().iter().any(|other| overlap(one, other))),
-                    // It may be there too.
-                    None => alone.clear(),
-                }
-            }
-        }
+        let mut alone = if others.is_empty() { Vec::new() } else { self.alone(others).await? };
         if alone.len() < others.len() {
             tracing::warn!(table = %self.job.id, "a dropped table shares locations with others: its files there stay");
         }
@@ -225,19 +207,13 @@ impl<'a> Purge<'a> {
         Ok(alone)
     }
 
-    async fn locations_of(&self, pointer: &Pointer, root: &Location) -> Option<ValidLocations> {
-        let location = &pointer.metadata_location;
-        match pointer.kind {
-            TableKind::Table => {
-                ValidLocations::of(&self.documents.get(&self.warehouse.storage, location).await.ok()?.metadata, root)
-                    .ok()
-            }
-            TableKind::View => ValidLocations::of_view(
-                &self.documents.get_view(&self.warehouse.storage, location).await.ok()?.metadata,
-                root,
-            )
-            .ok(),
-        }
+    /// Those of the table's locations that are surely no other's.
+    async fn alone(&self, locations: &[Location]) -> Result<Vec<Location>, Stopped> {
+        let (store, documents, warehouse) = (self.store, self.documents, self.warehouse);
+        // This table's own document has just been read.
+        let learning = Learning { store, documents, warehouse, refusals: Refusals::AreFinal };
+        learning.all().await.map_err(|error| Stopped::Later(error.to_string()))?;
+        store.location_alone(self.job.place, self.job.id, locations).await.map_err(|error| later(&error))
     }
 
     /// Notes that only the current document is left.

@@ -2,6 +2,7 @@
 
 use tidewater_core::ids::TableId;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
+use tidewater_core::overlap::Locations;
 
 use super::{Place, TableKind};
 
@@ -110,13 +111,16 @@ pub enum Progress {
     Gone,
 }
 
-/// Where a table's or view's document is, live or dropped.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pointer {
+/// What is to be restored, and how.
+#[derive(Debug, Clone)]
+pub struct Restore<'a> {
     /// The catalog's own id of it.
     pub id: TableId,
-    /// Table or view.
-    pub kind: TableKind,
-    /// Where its document is.
-    pub metadata_location: String,
+    /// The name that it is given.
+    pub ident: &'a TableIdent,
+    /// Where its files are, as its document says; none when it was not read, or they are not allowed any more: then they
+    /// stay as they are known.
+    pub locations: Option<&'a Locations>,
+    /// Now, in milliseconds since 1970.
+    pub now_ms: i64,
 }

@@ -47,12 +47,17 @@ pub enum StoreError {
     /// The pointer is not where the caller last saw it: read again, apply again. Nothing was changed.
     #[error("the table's pointer has moved")]
     PointerMoved,
-    /// Another table's files, or another warehouse, are there, inside it, or around it. Nothing was changed.
-    #[error("the location overlaps another's")]
-    LocationTaken,
-    /// A dropped table's files are there, inside it, or around it, and are kept still. Nothing was changed.
-    #[error("the location overlaps that of a dropped table")]
-    LocationHeld,
+    /// Another table's or view's location, or another warehouse, is there, inside it, or around it. The location is the one
+    /// that was asked for. Nothing was changed.
+    #[error("the location {0} overlaps another's")]
+    LocationTaken(String),
+    /// A location of a dropped table or view is there, inside it, or around it, and is kept still. Nothing was changed.
+    #[error("the location {0} overlaps that of a dropped table")]
+    LocationHeld(String),
+    /// The warehouse has tables or views from before their locations were kept, whose documents have to be read first
+    /// (`location_unread`, `location_learn`). Nothing was changed.
+    #[error("not all locations of the warehouse's tables are known yet")]
+    LocationsUnread,
     /// It was dropped too long ago, or its files are being removed. Nothing was changed.
     #[error("it can no longer be restored")]
     NotRestorable,

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tidewater_core::ids::{KeyId, OrganisationId, TableId};
+use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
+use tidewater_core::overlap::Locations;
 use uuid::Uuid;
 
 use super::*;
@@ -161,12 +163,16 @@ store_with_faults! {
     fn table_rename(place: Place, from: &TableIdent, to: &TableIdent, kind: TableKind, receipt: Option<&Receipt>) -> ();
     fn dropped_list(place: Place, filter: &DroppedFilter, page: &TimedPage) -> Page<Dropped>;
     fn dropped_get(place: Place, id: TableId) -> Option<Dropped>;
-    fn dropped_restore(place: Place, id: TableId, ident: &TableIdent, now_ms: i64, max_tables: Option<u64>, receipt: Option<&Receipt>) -> ();
+    fn dropped_restore(place: Place, restore: &Restore<'_>, max_tables: Option<u64>, receipt: Option<&Receipt>) -> ();
     fn dropped_remove(place: Place, id: TableId, purge: Option<bool>, now_ms: i64, receipt: Option<&Receipt>) -> bool;
     fn dropped_forget_due(now_ms: i64, at_most: u32) -> u64;
     fn dropped_claim(now_ms: i64, until_ms: i64, at_most: u32) -> Vec<Dropped>;
     fn dropped_progress(organisation: OrganisationId, id: TableId, attempt: u32, progress: &Progress) -> bool;
-    fn pointer_list(place: Place, after: Option<TableId>, at_most: u32) -> Vec<Pointer>;
+    fn location_check(place: Place, id: TableId, locations: &Locations) -> ();
+    fn location_alone(place: Place, id: TableId, locations: &[Location]) -> Vec<Location>;
+    fn location_unread_places() -> Vec<Place>;
+    fn location_unread(place: Place, unreadable: bool, after: Option<TableId>, at_most: u32) -> Vec<Pointer>;
+    fn location_learn(place: Place, learned: Vec<Learned>) -> Vec<TableId>;
     fn report_add(reports: &[Report], limits: ReportLimits) -> ();
     fn report_list(place: Place, filter: &ReportFilter, page: &TimedPage) -> Page<KeptReport>;
     fn report_remove_before(before_ms: i64, at_most: u32) -> u64;

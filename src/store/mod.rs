@@ -8,6 +8,7 @@ mod dropped;
 mod error;
 #[cfg(test)]
 pub(crate) mod faulty;
+mod locations;
 mod records;
 mod reports;
 pub mod sqlite;
@@ -16,11 +17,14 @@ mod suite;
 
 use async_trait::async_trait;
 use tidewater_core::ids::{KeyId, OrganisationId, TableId};
+use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
+use tidewater_core::overlap::Locations;
 use uuid::Uuid;
 
 pub use dropped::*;
 pub use error::{Resource, StoreError};
+pub use locations::*;
 pub use records::*;
 pub use reports::*;
 
@@ -180,7 +184,8 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// `NotFound` when the namespace does not exist; `AlreadyExists` with the kind of what has the name (tables and views
     /// share one name space), or of what has the id; and, when nothing else is wrong, `LimitReached` when the organisation
-    /// has `max_tables` already (what is dropped does not count); `LocationTaken`, `LocationHeld`.
+    /// has `max_tables` already (what is dropped does not count); `LocationTaken`, `LocationHeld` when a location of it is at,
+    /// inside or around one of another table or view, live or dropped; `LocationsUnread`.
     async fn table_create(
         &self,
         place: Place,
@@ -204,10 +209,12 @@ pub trait Store: Send + Sync + 'static {
         page: &PageRequest,
     ) -> Result<Page<String>>;
 
-    /// Moves a table's pointer from the document at `swap.expected` to the one at `swap.new`, in one atomic statement.
+    /// Moves a table's pointer from the document at `swap.expected` to the one at `swap.new`: in one atomic statement, where
+    /// its locations stay as they are. Otherwise those have to be free that it did not reach before.
     ///
     /// # Errors
-    /// `PointerMoved` when it points elsewhere by now; `LocationTaken` or `LocationHeld` when it would move into another's; `NotFound` (of a table, whichever it was) when it is gone.
+    /// `PointerMoved` when it points elsewhere by now; `NotFound` (of a table, whichever it was) when it is gone;
+    /// `LocationTaken`, `LocationHeld`, `LocationsUnread` as for [`Self::table_create`].
     async fn table_swap(&self, place: Place, swap: &Swap<'_>, receipt: Option<&Receipt>) -> Result<()>;
 
     /// Makes all of these changes at once, or none: whoever reads sees the catalog before them, or after. A location
@@ -215,7 +222,7 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// `InTransaction` with what [`Self::table_create`] or [`Self::table_swap`] would give for that one change;
-    /// `LimitReached` when the organisation would have more than `max_tables` after all of them.
+    /// `LimitReached` when the organisation would have more than `max_tables` after all of them; `LocationsUnread`.
     async fn table_transact(
         &self,
         place: Place,
@@ -224,8 +231,8 @@ pub trait Store: Send + Sync + 'static {
         receipt: Option<&Receipt>,
     ) -> Result<()>;
 
-    /// Takes a table or view out of its namespace: its name is free. With terms, it is kept as dropped, and its location
-    /// stays taken; without, it is forgotten, and the reports on it too. Gives what it was.
+    /// Takes a table or view out of its namespace: its name is free. With terms, it is kept as dropped, and its locations
+    /// stay taken; without, it is forgotten, and the reports on it too. Gives what it was.
     ///
     /// # Errors
     /// `NotFound` when nothing of that kind has the name.
@@ -258,18 +265,17 @@ pub trait Store: Send + Sync + 'static {
     /// What was dropped under that id, unless it is gone for good.
     async fn dropped_get(&self, place: Place, id: TableId) -> Result<Option<Dropped>>;
 
-    /// Gives what was dropped its name back, or another. It is as it was, with its id and its reports.
+    /// Gives what was dropped its name back, or another. It is as it was, with its id and its reports, and its locations
+    /// are its own still; what of them was not known before has to be free.
     ///
     /// # Errors
     /// `NotFound` of a table when nothing was dropped under the id, of a namespace when that does not exist;
-    /// `NotRestorable` when its time is over at `now_ms`, or its files are being removed; `AlreadyExists` with the kind of
-    /// what has the name; `LimitReached` as for a table that is created.
+    /// `NotRestorable` when its time is over, or its files are being removed; `AlreadyExists` with the kind of what has the
+    /// name; `LimitReached`, `LocationTaken`, `LocationHeld`, `LocationsUnread` as for a table that is created.
     async fn dropped_restore(
         &self,
         place: Place,
-        id: TableId,
-        ident: &TableIdent,
-        now_ms: i64,
+        restore: &Restore<'_>,
         max_tables: Option<u64>,
         receipt: Option<&Receipt>,
     ) -> Result<()>;
@@ -306,8 +312,32 @@ pub trait Store: Send + Sync + 'static {
         progress: &Progress,
     ) -> Result<bool>;
 
-    /// Where the documents of all tables and views of a warehouse are, the dropped ones too, in the order of their ids.
-    async fn pointer_list(&self, place: Place, after: Option<TableId>, at_most: u32) -> Result<Vec<Pointer>>;
+    /// Whether a table that is to be could have these locations, as far as that can be said now. Takes none of them.
+    ///
+    /// # Errors
+    /// `LocationTaken`, `LocationHeld`, `LocationsUnread` as for [`Self::table_create`].
+    async fn location_check(&self, place: Place, id: TableId, locations: &Locations) -> Result<()>;
+
+    /// Those of a table's locations that are surely at, inside and around none of another table or view, live or dropped.
+    /// There are none while not all locations of all others are known.
+    async fn location_alone(&self, place: Place, id: TableId, locations: &[Location]) -> Result<Vec<Location>>;
+
+    /// The warehouses, of all organisations, with tables or views from before their locations were kept, whose documents
+    /// are to be read.
+    async fn location_unread_places(&self) -> Result<Vec<Place>>;
+
+    /// Where the documents of those are, in the order of their ids; or, if `unreadable`, of those that could not be read.
+    async fn location_unread(
+        &self,
+        place: Place,
+        unreadable: bool,
+        after: Option<TableId>,
+        at_most: u32,
+    ) -> Result<Vec<Pointer>>;
+
+    /// Writes down what their documents say, of those whose pointers still lead to these documents. What is, is: nothing is
+    /// refused. Gives those that overlap another.
+    async fn location_learn(&self, place: Place, learned: Vec<Learned>) -> Result<Vec<TableId>>;
 
     /// Adds reports, but for those on tables that are gone for good. Where there are more than the limits allow after
     /// that, the oldest go.

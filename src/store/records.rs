@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tidewater_core::ids::{KeyId, OrganisationId, TableId, WarehouseId};
 use tidewater_core::name::TableIdent;
+use tidewater_core::overlap::Locations;
 use tidewater_core::storage::StorageProfile;
 use uuid::Uuid;
 
@@ -129,9 +130,9 @@ pub struct NewTable<'a> {
     pub kind: TableKind,
     /// Where its first document is.
     pub metadata_location: &'a str,
-    /// Where its files are, canonical.
-    pub location: &'a str,
-    /// Whether it may take the place of a dropped one of its kind at exactly that location, which then is gone for good:
+    /// Where its files are.
+    pub locations: &'a Locations,
+    /// Whether it may take the place of a dropped one of its kind at exactly its own location, which then is gone for good:
     /// so it is when the metadata of what was dropped is registered again.
     pub takes_over: bool,
     /// Now, in milliseconds since 1970.
@@ -158,8 +159,8 @@ pub struct Swap<'a> {
     pub expected: &'a str,
     /// Where it goes.
     pub new: &'a str,
-    /// Where the table's files are from now on, canonical.
-    pub location: &'a str,
+    /// Where the table's files are from now on.
+    pub locations: &'a Locations,
     /// As of a [`NewTable`].
     pub takes_over: bool,
     /// Now, in milliseconds since 1970.
@@ -177,8 +178,8 @@ pub enum TableChange {
         ident: TableIdent,
         /// Where its first document is.
         metadata_location: String,
-        /// Where its files are, canonical.
-        location: String,
+        /// Where its files are.
+        locations: Locations,
         /// Now, in milliseconds since 1970.
         now_ms: i64,
     },
@@ -190,8 +191,8 @@ pub enum TableChange {
         expected: String,
         /// Where it goes.
         new: String,
-        /// Where the table's files are from now on, canonical.
-        location: String,
+        /// Where the table's files are from now on.
+        locations: Locations,
         /// Now, in milliseconds since 1970.
         now_ms: i64,
     },

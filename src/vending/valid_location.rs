@@ -2,6 +2,7 @@
 
 use tidewater_core::document::{Properties, TableMetadata};
 use tidewater_core::location::{Location, LocationError};
+use tidewater_core::overlap::{LocationKey, Locations};
 use tidewater_core::storage::spelling_below;
 use tidewater_core::view::ViewMetadata;
 
@@ -23,6 +24,11 @@ pub enum LocationRefused {
         "Location '{0}' has a '*', '?' or '$', which the policies of object stores give a meaning: use another, or none"
     )]
     Ambiguous(String),
+    /// Who decodes it once more than others finds another place.
+    #[error(
+        "Location '{0}' has an encoded '..', slash or other character that could lead elsewhere: use another, or none"
+    )]
+    Encoded(String),
     /// It is outside of what the warehouse may use.
     #[error("Location '{location}' is outside of its warehouse: use a location below '{root}', or none")]
     Outside {
@@ -56,7 +62,7 @@ impl LocationRefused {
 
 /// All the locations that a table's or view's files can be in, each inside its warehouse. The first is its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ValidLocations(Vec<Location>);
+pub struct ValidLocations(Locations);
 
 impl ValidLocations {
     /// Checks the metadata that *results* from a change, never the change: a location counts wherever it came from.
@@ -80,39 +86,40 @@ impl ValidLocations {
     /// # Errors
     /// As [`ValidLocations::of`].
     pub fn of_folder(folder: &Location, root: &Location) -> Result<Self, LocationRefused> {
-        Ok(Self(vec![inside(folder.as_str(), root)?]))
+        Ok(Self(Locations::new(inside(folder.as_str(), root)?, [])))
     }
 
     /// The proof for locations that were checked before, and kept as text: they are checked again.
     ///
     /// # Errors
     /// As [`ValidLocations::of`].
-    pub fn again(locations: &[String], root: &Location) -> Result<Self, LocationRefused> {
-        locations.iter().map(|text| inside(text, root)).collect::<Result<_, _>>().map(Self)
+    pub fn again(own: &str, others: &[String], root: &Location) -> Result<Self, LocationRefused> {
+        let others = others.iter().map(|text| inside(text, root)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self(Locations::new(inside(own, root)?, others)))
     }
 
     fn check(own: &str, properties: &Properties, paths: &[&str], root: &Location) -> Result<Self, LocationRefused> {
-        let mut locations = vec![inside(own, root)?];
-        for key in paths {
-            if let Some(path) = properties.get(*key) {
-                let location = inside(path, root)?;
-                if !locations.iter().any(|known| known.contains(&location)) {
-                    locations.push(location);
-                }
-            }
-        }
-        Ok(Self(locations))
+        let own = inside(own, root)?;
+        let named = paths.iter().filter_map(|key| properties.get(*key));
+        let others = named.map(|path| inside(path, root)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self(Locations::new(own, others)))
     }
 
     /// The table's or view's own location.
     #[must_use]
     pub fn table(&self) -> &Location {
-        &self.0[0]
+        self.0.own()
     }
 
-    /// All of them, none inside another.
+    /// All of them, its own first.
     #[must_use]
     pub fn as_slice(&self) -> &[Location] {
+        self.0.as_slice()
+    }
+
+    /// All of them, as they are held against other tables'.
+    #[must_use]
+    pub const fn all(&self) -> &Locations {
         &self.0
     }
 }
@@ -123,6 +130,9 @@ fn inside(text: &str, root: &Location) -> Result<Location, LocationRefused> {
     // Amazon's policies can escape them, and those of other stores cannot. The local disk has no policies.
     if location.scheme() != "file" && location.path().contains(['*', '?', '$']) {
         return Err(LocationRefused::Ambiguous(text.chars().take(200).collect()));
+    }
+    if location.path().contains('%') && LocationKey::of(&location).leads_elsewhere() {
+        return Err(LocationRefused::Encoded(text.chars().take(200).collect()));
     }
     if root.contains(&location) && &location != root { Ok(location) } else { Err(LocationRefused::outside(text, root)) }
 }
@@ -168,6 +178,14 @@ mod tests {
         assert!(!refused("s3://bucket/warehouse/t%2A", ""));
         let folder = Location::parse("file:///warehouse").unwrap();
         assert!(ValidLocations::of(&table("file:///warehouse/t*$", ""), &folder).is_ok());
+    }
+
+    #[test]
+    fn what_leads_elsewhere_once_decoded_is_no_location_of_a_table() {
+        for name in ["%252e%252e/t", "a%252fb", "a%255cb", "t%00"] {
+            assert!(refused(&format!("s3://bucket/warehouse/{name}"), ""), "{name}");
+        }
+        assert!(!refused("s3://bucket/warehouse/a%20b", "") && !refused("s3://bucket/warehouse/100%", ""));
     }
 
     #[test]

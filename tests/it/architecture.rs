@@ -19,13 +19,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("metadata", &["storage"]),
     // A warehouse is all of these together.
     ("warehouse", &["sealing", "secret", "storage", "store", "vending"]),
+    ("locations", &["metadata", "storage", "store", "vending", "warehouse"]),
     // Use cases.
     ("auth", &["clock", "secret", "store"]),
     ("tenancy", &["auth", "clock", "store"]),
-    ("catalog", &["clock", "metadata", "storage", "store", "turns", "vending", "warehouse"]),
+    ("catalog", &["clock", "locations", "metadata", "storage", "store", "turns", "vending", "warehouse"]),
     ("idempotency", &["clock", "store", "turns"]),
     ("reports", &["clock", "store"]),
-    ("maintenance", &["clock", "metadata", "storage", "store", "vending", "warehouse"]),
+    ("maintenance", &["clock", "locations", "metadata", "storage", "store", "vending", "warehouse"]),
     ("sample", &[]),
     // Edges.
     (

@@ -89,12 +89,6 @@ pub fn inside(text: &str, places: &[Location]) -> Option<Location> {
     places.iter().any(below).then_some(location)
 }
 
-/// Whether a file can lie in both places.
-#[must_use]
-pub fn overlap(one: &Location, other: &Location) -> bool {
-    one.contains(other) || other.contains(one)
-}
-
 /// After how many attempts nobody tries again by himself.
 const ATTEMPTS: u32 = 30;
 

@@ -164,7 +164,7 @@ async fn is_free(store: &SqliteStore, new: &Warehouse) -> Result<(), StoreError>
             }
             let is_there = |at: Location| overlap((&new.storage.profile, &root), (&other.storage.profile, &at));
             if Location::parse(&other.root).is_ok_and(is_there) {
-                return Err(StoreError::LocationTaken);
+                return Err(StoreError::LocationTaken(new.root.clone()));
             }
         }
     }
@@ -255,7 +255,7 @@ fn explain(error: StoreError, organisation: &str, name: &str) -> anyhow::Error {
         StoreError::NotFound(Resource::Warehouse) => {
             anyhow!("organisation '{organisation}' has no warehouse '{name}': see `tidewater warehouse list`")
         }
-        StoreError::LocationTaken => {
+        StoreError::LocationTaken(_) => {
             anyhow!("its root is that of another warehouse, or inside or around it: choose a folder that no other uses")
         }
         StoreError::NotEmpty(_) => {

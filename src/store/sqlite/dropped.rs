@@ -2,15 +2,18 @@
 
 use rusqlite::{Connection, Row, params};
 use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
+use tidewater_core::location::Location;
 use tidewater_core::name::TableIdent;
+use tidewater_core::overlap::LocationKey;
 
 use super::convert::{Violation, id, kind, kind_text, namespace, violation};
+use super::locations::{check_free, location_forget};
 use super::namespaces::page_of;
 use super::reports::report_forget;
-use super::tables::{check_limit, resource, table_get};
+use super::tables::{check_limit, move_pointer, resource, table_get};
 use crate::store::{
-    DropTerms, Dropped, DroppedFilter, DroppedState, Page, PageRequest, Place, Pointer, Progress, Resource, Result,
-    StoreError, TableKind, TimedPage,
+    DropTerms, Dropped, DroppedFilter, DroppedState, Page, PageRequest, Place, Progress, Resource, Restore, Result,
+    StoreError, Swap, TableKind, TimedPage,
 };
 
 const COLUMNS: &str = "organisation, warehouse, id, namespace, name, kind, metadata_location, location, dropped_ms,
@@ -28,9 +31,9 @@ pub(super) fn keep(
 ) -> Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO dropped (organisation, warehouse, id, namespace, name, kind, metadata_location, location,
+            "INSERT INTO dropped (organisation, warehouse, id, namespace, name, kind, metadata_location, location, others,
                                   created_ms, updated_ms, dropped_ms, restorable_until_ms, purge, state, attempts, due_ms)
-             SELECT organisation, warehouse, id, namespace, name, kind, metadata_location, location, created_ms,
+             SELECT organisation, warehouse, id, namespace, name, kind, metadata_location, location, others, created_ms,
                     updated_ms, ?6, ?7, ?8, 'kept', 0, max(?6, ?7)
              FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND name = ?4 AND kind = ?5",
         )?
@@ -48,13 +51,21 @@ pub(super) fn keep(
 }
 
 /// Forgets what was dropped at exactly that location, so that what is registered there takes its place.
-pub(super) fn take_over(connection: &Connection, place: Place, kind: TableKind, location: &str) -> Result<()> {
+pub(super) fn take_over(connection: &Connection, place: Place, kind: TableKind, location: &Location) -> Result<()> {
     let mut statement = connection.prepare_cached(
-        "SELECT id FROM dropped WHERE organisation = ?1 AND warehouse = ?2 AND location = ?3 AND kind = ?4
-         AND state = 'kept'",
+        "SELECT dropped.id FROM location
+         JOIN dropped ON dropped.organisation = location.organisation AND dropped.id = location.tabular
+         WHERE location.organisation = ?1 AND location.warehouse = ?2 AND location.location = ?3
+         AND dropped.location = ?4 AND dropped.kind = ?5 AND dropped.state = 'kept'",
     )?;
     let ids = statement.query_map(
-        params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), location, kind_text(kind)],
+        params![
+            place.organisation.0.as_bytes(),
+            place.warehouse.0.as_bytes(),
+            LocationKey::of(location).as_bytes(),
+            location.as_str(),
+            kind_text(kind),
+        ],
         |row| row.get(0),
     )?;
     for bytes in ids.collect::<rusqlite::Result<Vec<[u8; 16]>>>()? {
@@ -142,11 +153,10 @@ pub(super) fn dropped_get(connection: &Connection, place: Place, id: TableId) ->
 pub(super) fn dropped_restore(
     connection: &Connection,
     place: Place,
-    id: TableId,
-    ident: &TableIdent,
-    now_ms: i64,
+    restore: &Restore<'_>,
     max_tables: Option<u64>,
 ) -> Result<()> {
+    let &Restore { id, ident, locations: now, now_ms } = restore;
     let dropped = dropped_get(connection, place, id)?.ok_or(NOT_FOUND)?;
     if dropped.state != DroppedState::Kept || dropped.restorable_until_ms <= now_ms {
         return Err(StoreError::NotRestorable);
@@ -154,9 +164,9 @@ pub(super) fn dropped_restore(
     let (organisation, warehouse) = (place.organisation.0.as_bytes(), place.warehouse.0.as_bytes());
     let restored = connection
         .prepare_cached(
-            "INSERT INTO tabular (organisation, warehouse, namespace, name, id, kind, metadata_location, location,
+            "INSERT INTO tabular (organisation, warehouse, namespace, name, id, kind, metadata_location, location, others,
                                   created_ms, updated_ms)
-             SELECT organisation, warehouse, ?4, ?5, id, kind, metadata_location, location, created_ms, ?6
+             SELECT organisation, warehouse, ?4, ?5, id, kind, metadata_location, location, others, created_ms, ?6
              FROM dropped WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3",
         )?
         .execute(params![organisation, warehouse, id.0.as_bytes(), ident.namespace.as_key(), ident.name(), now_ms]);
@@ -171,6 +181,14 @@ pub(super) fn dropped_restore(
         });
     }
     remove_row(connection, place.organisation, id)?;
+    if let Some(now) = now {
+        // The pointer stays; so do the places, which it has held all the time, unless its document could not be read before.
+        let pointer = &dropped.metadata_location;
+        let swap = Swap { id, expected: pointer, new: pointer, locations: now, takes_over: false, now_ms };
+        if let Some(before) = move_pointer(connection, place, &swap)? {
+            check_free(connection, place, id, now.beyond(&before))?;
+        }
+    }
     check_limit(connection, place.organisation, max_tables)
 }
 
@@ -254,54 +272,10 @@ pub(super) fn dropped_progress(
     Ok(true)
 }
 
-pub(super) fn pointer_list(
-    connection: &Connection,
-    place: Place,
-    after: Option<TableId>,
-    at_most: u32,
-) -> Result<Vec<Pointer>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, kind, metadata_location FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id > ?3
-         UNION ALL
-         SELECT id, kind, metadata_location FROM dropped WHERE organisation = ?1 AND warehouse = ?2 AND id > ?3
-         ORDER BY id LIMIT ?4",
-    )?;
-    let after = after.as_ref().map_or(&[][..], |id| id.0.as_bytes());
-    let rows = statement.query_and_then(
-        params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), after, at_most],
-        |row| {
-            Ok(Pointer {
-                id: id(TableId, row.get(0)?),
-                kind: kind(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?,
-                metadata_location: row.get(2)?,
-            })
-        },
-    )?;
-    rows.collect()
-}
-
-/// Whether a dropped table's location is at one of the places that hold `location`, or inside it.
-pub(super) fn is_held(connection: &Connection, place: Place, location: &str) -> Result<bool> {
-    let (organisation, warehouse) = (place.organisation.0.as_bytes(), place.warehouse.0.as_bytes());
-    // Nearly always nothing is dropped, or nothing that is near. '0' is what follows '/'.
-    let inside = connection
-        .prepare_cached(
-            "SELECT 1 FROM dropped
-             WHERE organisation = ?1 AND warehouse = ?2 AND location > ?3 || '/' AND location < ?3 || '0' LIMIT 1",
-        )?
-        .exists(params![organisation, warehouse, location])?;
-    let mut around = connection
-        .prepare_cached("SELECT 1 FROM dropped WHERE organisation = ?1 AND warehouse = ?2 AND location = ?3 LIMIT 1")?;
-    let mut held = inside;
-    for (end, _) in location.match_indices('/').chain([(location.len(), "")]) {
-        held = held || around.exists(params![organisation, warehouse, &location[..end]])?;
-    }
-    Ok(held)
-}
-
-/// Removes the row and the reports on the table: it is gone for good.
+/// Removes the row and all that is kept of the table: it is gone for good, and its locations are free.
 fn forget(connection: &Connection, organisation: OrganisationId, id: TableId) -> Result<()> {
     remove_row(connection, organisation, id)?;
+    location_forget(connection, organisation, id)?;
     report_forget(connection, organisation, id)
 }
 

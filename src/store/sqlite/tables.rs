@@ -2,10 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tidewater_core::ids::{OrganisationId, TableId};
+use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::convert::{Violation, bounded, count, id, kind, kind_text, violation};
-use super::dropped::{is_held, keep, take_over};
+use super::dropped::{keep, take_over};
+use super::locations::{check_free, hold, hold_instead, location_forget, locations, others_text, remove_unread};
 use super::namespaces::{namespace_exists, one_more, page_of};
 use super::reports::report_forget;
 use crate::store::{
@@ -19,9 +21,10 @@ pub(super) const LIST: &str = "SELECT name FROM tabular
     WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND kind = ?4 AND name > ?5
     ORDER BY name LIMIT ?6";
 
-const SWAP_IN_PLACE: &str = "UPDATE tabular SET metadata_location = ?5, updated_ms = ?7
-    WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4 AND location = ?6";
-const SWAP_AND_MOVE: &str = "UPDATE tabular SET metadata_location = ?5, location = ?6, updated_ms = ?7
+/// The whole of nearly every commit.
+pub(super) const SWAP_IN_PLACE: &str = "UPDATE tabular SET metadata_location = ?5, updated_ms = ?8
+    WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4 AND location = ?6 AND others = ?7";
+const SWAP_AND_MOVE: &str = "UPDATE tabular SET metadata_location = ?5, location = ?6, others = ?7, updated_ms = ?8
     WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4";
 
 pub(super) const fn resource(kind: TableKind) -> Resource {
@@ -47,10 +50,10 @@ pub(super) fn table_create(
     max_tables: Option<u64>,
 ) -> Result<()> {
     if new.takes_over {
-        take_over(connection, place, new.kind, new.location)?;
+        take_over(connection, place, new.kind, new.locations.own())?;
     }
     insert(connection, place, new)?;
-    check_location_is_free(connection, place, new.id, new.location)?;
+    check_free(connection, place, new.id, new.locations.as_slice())?;
     check_limit(connection, place.organisation, max_tables)
 }
 
@@ -59,8 +62,8 @@ pub(super) fn insert(connection: &Connection, place: Place, new: &NewTable<'_>) 
     let inserted = connection
         .prepare_cached(
             "INSERT INTO tabular (organisation, warehouse, namespace, name, id, kind, metadata_location, location,
-                                  created_ms, updated_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)",
+                                  others, created_ms, updated_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
         )?
         .execute(params![
             place.organisation.0.as_bytes(),
@@ -70,10 +73,11 @@ pub(super) fn insert(connection: &Connection, place: Place, new: &NewTable<'_>) 
             new.id.0.as_bytes(),
             kind_text(new.kind),
             new.metadata_location,
-            new.location,
+            new.locations.own().as_str(),
+            others_text(new.locations.others()),
             new.now_ms,
         ]);
-    let Err(error) = inserted else { return Ok(()) };
+    let Err(error) = inserted else { return hold(connection, place, new.id, new.locations.as_slice()) };
     Err(match violation(&error) {
         // The name is taken or, should a caller ever give an id twice, that is.
         Some(Violation::Unique) => {
@@ -90,33 +94,6 @@ pub(super) fn check_limit(connection: &Connection, organisation: OrganisationId,
     match limit {
         Some(limit) if has_more_than(connection, organisation, limit)? => Err(StoreError::LimitReached { limit }),
         _ => Ok(()),
-    }
-}
-
-/// Whether no other table of the warehouse, live or dropped, is at `location`, inside it, or around it: what is written or
-/// vended for one table must never reach another's files.
-pub(super) fn check_location_is_free(connection: &Connection, place: Place, id: TableId, location: &str) -> Result<()> {
-    let (organisation, warehouse) = (place.organisation.0.as_bytes(), place.warehouse.0.as_bytes());
-    // '0' is what follows '/', so this is the range of all that begins with the location and a slash.
-    let inside = connection
-        .prepare_cached(
-            "SELECT 1 FROM tabular
-             WHERE organisation = ?1 AND warehouse = ?2 AND location > ?4 || '/' AND location < ?4 || '0' AND id <> ?3
-             LIMIT 1",
-        )?
-        .exists(params![organisation, warehouse, id.0.as_bytes(), location])?;
-    let mut around = connection.prepare_cached(
-        "SELECT 1 FROM tabular
-         WHERE organisation = ?1 AND warehouse = ?2 AND location = ?4 AND id <> ?3 LIMIT 1",
-    )?;
-    let mut taken = inside;
-    for (end, _) in location.match_indices('/').chain([(location.len(), "")]) {
-        taken = taken || around.exists(params![organisation, warehouse, id.0.as_bytes(), &location[..end]])?;
-    }
-    match taken {
-        true => Err(StoreError::LocationTaken),
-        false if is_held(connection, place, location)? => Err(StoreError::LocationHeld),
-        false => Ok(()),
     }
 }
 
@@ -168,32 +145,48 @@ pub(super) fn table_list(
 
 /// An error undoes what was done before it.
 pub(super) fn table_swap(connection: &Connection, place: Place, swap: &Swap<'_>) -> Result<()> {
-    let moves = move_pointer(connection, place, swap)?;
-    if moves && swap.takes_over {
-        take_over(connection, place, TableKind::Table, swap.location)?;
+    let Some(before) = move_pointer(connection, place, swap)? else { return Ok(()) };
+    if swap.takes_over {
+        take_over(connection, place, TableKind::Table, swap.locations.own())?;
     }
-    if moves { check_location_is_free(connection, place, swap.id, swap.location) } else { Ok(()) }
+    check_free(connection, place, swap.id, swap.locations.beyond(&before))
 }
 
-/// Moves a pointer, wherever the table's files go. Gives whether they go elsewhere.
-pub(super) fn move_pointer(connection: &Connection, place: Place, swap: &Swap<'_>) -> Result<bool> {
-    // Nearly always the table stays where it is. Then its entry in the index of locations is left alone: half the pages.
-    for (sql, moves) in [(SWAP_IN_PLACE, false), (SWAP_AND_MOVE, true)] {
+/// Moves a pointer, wherever the table's files go. Where they are not all where they were, gives where they were.
+pub(super) fn move_pointer(connection: &Connection, place: Place, swap: &Swap<'_>) -> Result<Option<Vec<Location>>> {
+    let (own, others) = (swap.locations.own().as_str(), others_text(swap.locations.others()));
+    let make = |sql: &str| {
         let swapped = connection.prepare_cached(sql)?.execute(params![
             place.organisation.0.as_bytes(),
             place.warehouse.0.as_bytes(),
             swap.id.0.as_bytes(),
             swap.expected,
             swap.new,
-            swap.location,
+            own,
+            others,
             swap.now_ms,
         ])?;
-        if swapped > 0 {
-            return Ok(moves);
-        }
+        Ok::<_, StoreError>(swapped > 0)
+    };
+    // Nearly always the table stays where it is, and there is nothing else to do.
+    if make(SWAP_IN_PLACE)? {
+        return Ok(None);
     }
-    check_pointer(connection, place, swap.id, swap.expected)?;
-    Err(StoreError::PointerMoved)
+    let before: Option<(String, String)> = connection
+        .prepare_cached("SELECT location, others FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3")?
+        .query_row(
+            params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), swap.id.0.as_bytes()],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional()?;
+    if !make(SWAP_AND_MOVE)? {
+        check_pointer(connection, place, swap.id, swap.expected)?;
+        return Err(StoreError::PointerMoved);
+    }
+    hold_instead(connection, place, swap.id, swap.locations.as_slice())?;
+    // Whatever was not known of it, its document from now on is.
+    remove_unread(connection, place.organisation, swap.id)?;
+    before.map(|(own, others)| locations(&own, &others)).transpose()
 }
 
 /// Whether a table's pointer is still where it was seen.
@@ -240,6 +233,7 @@ pub(super) fn table_drop(
     // To its end, where the constraints are checked.
     rows.next()?;
     if terms.is_none() {
+        location_forget(connection, place.organisation, dropped.id)?;
         report_forget(connection, place.organisation, dropped.id)?;
     }
     Ok(dropped)

@@ -261,7 +261,7 @@ fn root_is_free(connection: &Connection, own: WarehouseId, root: &str, storage: 
         let other_root = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
         let other = profile(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
         if Location::parse(other_root).is_ok_and(|other_root| overlap((storage, &root), (&other, &other_root))) {
-            return Err(StoreError::LocationTaken);
+            return Err(StoreError::LocationTaken(root.to_string()));
         }
     }
     Ok(())

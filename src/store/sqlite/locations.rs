@@ -1,0 +1,281 @@
+//! Where tables' and views' files are: which locations are taken, and what is not known yet of tables from before
+//! locations were kept.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
+use tidewater_core::location::Location;
+use tidewater_core::overlap::{KeyIndex, LocationKey, Locations, overlapping};
+
+use super::convert::{id, kind};
+use crate::store::{Learned, Place, Pointer, Result, StoreError};
+
+/// The last location of another that is not after one.
+pub(super) const LAST_UP_TO: &str = "SELECT location, tabular FROM location
+    WHERE organisation = ?1 AND warehouse = ?2 AND location <= ?3 AND tabular <> ?4 ORDER BY location DESC LIMIT 1";
+/// The first location of another between two.
+pub(super) const FIRST_BETWEEN: &str = "SELECT tabular FROM location
+    WHERE organisation = ?1 AND warehouse = ?2 AND location > ?3 AND location < ?5 AND tabular <> ?4
+    ORDER BY location LIMIT 1";
+/// Whether there is a table whose document has not been read.
+pub(super) const UNREAD: &str = "SELECT 1 FROM location_unread
+    WHERE organisation = ?1 AND warehouse = ?2 AND unreadable = 0 LIMIT 1";
+
+/// How a table's other locations stand in their column: no location has a line break.
+pub(super) fn others_text(others: &[Location]) -> String {
+    others.iter().map(Location::as_str).collect::<Vec<_>>().join("\n")
+}
+
+/// Locations from their columns, a table's own and the others.
+pub(super) fn locations(own: &str, others: &str) -> Result<Vec<Location>> {
+    let parse = |text: &str| {
+        Location::parse(text).map_err(|error| StoreError::Corrupt(format!("a location of a table: {error}")))
+    };
+    std::iter::once(own).chain(others.lines()).map(parse).collect()
+}
+
+/// Writes down where a new table's files are.
+pub(super) fn hold(connection: &Connection, place: Place, id: TableId, locations: &[Location]) -> Result<()> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO location (organisation, warehouse, location, tabular) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT DO NOTHING",
+    )?;
+    for location in locations {
+        statement.execute(params![
+            place.organisation.0.as_bytes(),
+            place.warehouse.0.as_bytes(),
+            LocationKey::of(location).as_bytes(),
+            id.0.as_bytes(),
+        ])?;
+    }
+    Ok(())
+}
+
+/// The same for a table whose files were elsewhere.
+pub(super) fn hold_instead(connection: &Connection, place: Place, id: TableId, locations: &[Location]) -> Result<()> {
+    let_go(connection, place.organisation, id)?;
+    hold(connection, place, id, locations)
+}
+
+fn let_go(connection: &Connection, organisation: OrganisationId, id: TableId) -> Result<()> {
+    connection
+        .prepare_cached("DELETE FROM location WHERE organisation = ?1 AND tabular = ?2")?
+        .execute(params![organisation.0.as_bytes(), id.0.as_bytes()])?;
+    Ok(())
+}
+
+/// Frees the locations of what is gone for good.
+pub(super) fn location_forget(connection: &Connection, organisation: OrganisationId, id: TableId) -> Result<()> {
+    let_go(connection, organisation, id)?;
+    remove_unread(connection, organisation, id)
+}
+
+/// Whether no other table or view of the warehouse, live or dropped, has a location at, inside or around one of these, as
+/// far as they are `claimed`: those that the table did not reach before.
+pub(super) fn check_free<'a>(
+    connection: &Connection,
+    place: Place,
+    id: TableId,
+    claimed: impl IntoIterator<Item = &'a Location>,
+) -> Result<()> {
+    let mut claimed = claimed.into_iter().peekable();
+    if claimed.peek().is_none() {
+        return Ok(());
+    }
+    if has_unread(connection, place)? {
+        return Err(StoreError::LocationsUnread);
+    }
+    let mut others = Others { connection, place, id };
+    for location in claimed {
+        if let Some(other) = overlapping(&LocationKey::of(location), &mut others)? {
+            let location = location.to_string();
+            return Err(match is_dropped(connection, place.organisation, other)? {
+                true => StoreError::LocationHeld(location),
+                false => StoreError::LocationTaken(location),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The locations of a warehouse's tables and views but one.
+struct Others<'a> {
+    connection: &'a Connection,
+    place: Place,
+    id: TableId,
+}
+
+impl KeyIndex for Others<'_> {
+    type Entry = TableId;
+    type Error = StoreError;
+
+    fn last_up_to(&mut self, key: &[u8]) -> Result<Option<(Vec<u8>, TableId)>> {
+        let Place { organisation, warehouse } = self.place;
+        let found = self
+            .connection
+            .prepare_cached(LAST_UP_TO)?
+            .query_row(params![organisation.0.as_bytes(), warehouse.0.as_bytes(), key, self.id.0.as_bytes()], |row| {
+                Ok((row.get(0)?, id(TableId, row.get(1)?)))
+            })
+            .optional()?;
+        Ok(found)
+    }
+
+    fn first_between(&mut self, from: &[u8], to: &[u8]) -> Result<Option<TableId>> {
+        let Place { organisation, warehouse } = self.place;
+        let found = self
+            .connection
+            .prepare_cached(FIRST_BETWEEN)?
+            .query_row(
+                params![organisation.0.as_bytes(), warehouse.0.as_bytes(), from, self.id.0.as_bytes(), to],
+                |row| Ok(id(TableId, row.get(0)?)),
+            )
+            .optional()?;
+        Ok(found)
+    }
+}
+
+fn is_dropped(connection: &Connection, organisation: OrganisationId, id: TableId) -> Result<bool> {
+    let dropped = connection
+        .prepare_cached("SELECT 1 FROM dropped WHERE organisation = ?1 AND id = ?2")?
+        .exists(params![organisation.0.as_bytes(), id.0.as_bytes()])?;
+    Ok(dropped)
+}
+
+/// An error of the check, without any change.
+pub(super) fn location_check(connection: &Connection, place: Place, id: TableId, locations: &Locations) -> Result<()> {
+    check_free(connection, place, id, locations.as_slice())
+}
+
+pub(super) fn location_alone(
+    connection: &Connection,
+    place: Place,
+    id: TableId,
+    locations: &[Location],
+) -> Result<Vec<Location>> {
+    let unknown = connection
+        .prepare_cached("SELECT 1 FROM location_unread WHERE organisation = ?1 AND warehouse = ?2 AND tabular <> ?3")?
+        .exists(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), id.0.as_bytes()])?;
+    if unknown {
+        return Ok(Vec::new());
+    }
+    let mut others = Others { connection, place, id };
+    let mut alone = Vec::with_capacity(locations.len());
+    for location in locations {
+        if overlapping(&LocationKey::of(location), &mut others)?.is_none() {
+            alone.push(location.clone());
+        }
+    }
+    Ok(alone)
+}
+
+fn has_unread(connection: &Connection, place: Place) -> Result<bool> {
+    let found = connection
+        .prepare_cached(UNREAD)?
+        .exists(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes()])?;
+    Ok(found)
+}
+
+pub(super) fn location_unread_places(connection: &Connection) -> Result<Vec<Place>> {
+    let mut statement = connection
+        .prepare_cached("SELECT DISTINCT organisation, warehouse FROM location_unread WHERE unreadable = 0")?;
+    let places = statement.query_map([], |row| {
+        Ok(Place { organisation: id(OrganisationId, row.get(0)?), warehouse: id(WarehouseId, row.get(1)?) })
+    })?;
+    Ok(places.collect::<rusqlite::Result<Vec<_>>>()?)
+}
+
+pub(super) fn location_unread(
+    connection: &Connection,
+    place: Place,
+    unreadable: bool,
+    after: Option<TableId>,
+    at_most: u32,
+) -> Result<Vec<Pointer>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT unread.tabular, coalesce(tabular.kind, dropped.kind),
+                coalesce(tabular.metadata_location, dropped.metadata_location)
+         FROM location_unread AS unread
+         LEFT JOIN tabular ON tabular.organisation = unread.organisation AND tabular.id = unread.tabular
+         LEFT JOIN dropped ON dropped.organisation = unread.organisation AND dropped.id = unread.tabular
+         WHERE unread.organisation = ?1 AND unread.warehouse = ?2 AND unread.unreadable = ?3 AND unread.tabular > ?4
+         ORDER BY unread.tabular LIMIT ?5",
+    )?;
+    let after = after.as_ref().map_or(&[][..], |id| id.0.as_bytes());
+    let rows = statement.query_and_then(
+        params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), unreadable, after, at_most],
+        |row| {
+            Ok(Pointer {
+                id: id(TableId, row.get(0)?),
+                kind: kind(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?,
+                metadata_location: row.get(2)?,
+            })
+        },
+    )?;
+    rows.collect()
+}
+
+pub(super) fn location_learn(connection: &Connection, place: Place, learned: &[Learned]) -> Result<Vec<TableId>> {
+    let mut kept = Vec::new();
+    for one in learned {
+        if learn(connection, place, one)? {
+            kept.push(one.id);
+        }
+    }
+    // Only now, since what one of them overlaps may have been learned with it.
+    let mut overlap = Vec::new();
+    for one in learned.iter().filter(|one| kept.contains(&one.id)) {
+        let mut others = Others { connection, place, id: one.id };
+        for location in one.others.iter().flatten() {
+            if overlapping(&LocationKey::of(location), &mut others)?.is_some() {
+                overlap.push(one.id);
+                break;
+            }
+        }
+    }
+    Ok(overlap)
+}
+
+/// Writes down what one document said, if the pointer still leads to it. Gives whether it does.
+fn learn(connection: &Connection, place: Place, learned: &Learned) -> Result<bool> {
+    let (organisation, warehouse) = (place.organisation.0.as_bytes(), place.warehouse.0.as_bytes());
+    let known = params![organisation, warehouse, learned.id.0.as_bytes(), learned.metadata_location];
+    let own: Option<String> = connection
+        .prepare_cached(
+            "SELECT location FROM tabular
+             WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4
+             UNION ALL SELECT location FROM dropped
+             WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4",
+        )?
+        .query_row(known, |row| row.get(0))
+        .optional()?;
+    let is_unread = connection
+        .prepare_cached("SELECT 1 FROM location_unread WHERE organisation = ?1 AND tabular = ?2")?
+        .exists(params![organisation, learned.id.0.as_bytes()])?;
+    let Some(own) = own.filter(|_| is_unread) else { return Ok(false) };
+    let Some(others) = &learned.others else {
+        connection
+            .prepare_cached("UPDATE location_unread SET unreadable = 1 WHERE organisation = ?1 AND tabular = ?2")?
+            .execute(params![organisation, learned.id.0.as_bytes()])?;
+        return Ok(true);
+    };
+    for sql in [
+        "UPDATE tabular SET others = ?4 WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3",
+        "UPDATE dropped SET others = ?4 WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3",
+    ] {
+        let text = others_text(others);
+        connection.prepare_cached(sql)?.execute(params![organisation, warehouse, learned.id.0.as_bytes(), text])?;
+    }
+    let mut all = locations(&own, "")?;
+    all.extend_from_slice(others);
+    hold_instead(connection, place, learned.id, &all)?;
+    remove_unread(connection, place.organisation, learned.id)?;
+    Ok(true)
+}
+
+/// What is known of a table needs not be read any more.
+pub(super) fn remove_unread(connection: &Connection, organisation: OrganisationId, id: TableId) -> Result<()> {
+    connection
+        .prepare_cached("DELETE FROM location_unread WHERE organisation = ?1 AND tabular = ?2")?
+        .execute(params![organisation.0.as_bytes(), id.0.as_bytes()])?;
+    Ok(())
+}

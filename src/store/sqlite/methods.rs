@@ -1,0 +1,391 @@
+//! The store's methods: each takes what it needs along to where the database is.
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+use tidewater_core::ids::{KeyId, OrganisationId, TableId};
+use tidewater_core::location::Location;
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+use tidewater_core::overlap::Locations;
+use uuid::Uuid;
+
+use super::convert::unavailable;
+use super::{SqliteStore, dropped, locations, namespaces, receipts, reports, tables, tenants, transact, usage};
+use crate::store::{
+    Answer, ApiKey, DropTerms, Dropped, DroppedFilter, KeptAnswer, KeptReport, KeyDigest, Learned, NewTable,
+    Organisation, Page, PageRequest, Place, Pointer, Progress, Properties, PropertyChanges, Receipt, Report,
+    ReportFilter, ReportLimits, Restore, Result, SigningKey, Store, Swap, TableChange, TableKind, TableRecord,
+    TimedPage, UsageTaken, Warehouse, WarehouseStorage,
+};
+
+/// The answer to what made or moved a pointer.
+fn at(document: Option<&str>) -> Answer {
+    document.map_or(Answer::Done, |location| Answer::Document(location.to_owned()))
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn ping(&self) -> Result<()> {
+        if !self.writer.is_alive() {
+            return Err(unavailable("the store is closed"));
+        }
+        self.read(|connection| {
+            connection.prepare_cached("SELECT 1 FROM organisation LIMIT 1")?.exists([])?;
+            Ok(())
+        })
+    }
+
+    async fn organisation_create(&self, new: &Organisation) -> Result<()> {
+        let new = new.clone();
+        self.write(move |connection| tenants::organisation_create(connection, &new)).await
+    }
+
+    async fn organisation_list(&self) -> Result<Vec<Organisation>> {
+        self.read_many(tenants::organisation_list).await
+    }
+
+    async fn organisation_by_name(&self, name: &str) -> Result<Option<Organisation>> {
+        self.read(|connection| tenants::organisation_by_name(connection, name))
+    }
+
+    async fn organisation_set_tier(&self, id: OrganisationId, tier: &str) -> Result<()> {
+        let tier = tier.to_owned();
+        self.write(move |connection| tenants::organisation_set_tier(connection, id, &tier)).await
+    }
+
+    async fn key_create(&self, new: &ApiKey) -> Result<()> {
+        let new = new.clone();
+        self.write(move |connection| tenants::key_create(connection, &new)).await
+    }
+
+    async fn key_list(&self, organisation: OrganisationId) -> Result<Vec<ApiKey>> {
+        self.read_many(move |connection| tenants::key_list(connection, organisation)).await
+    }
+
+    async fn key_by_digest(&self, digest: &KeyDigest) -> Result<Option<(ApiKey, Organisation)>> {
+        self.read(|connection| tenants::key_by_digest(connection, digest))
+    }
+
+    async fn key_by_id(&self, id: KeyId) -> Result<Option<(ApiKey, Organisation)>> {
+        self.read(|connection| tenants::key_by_id(connection, id))
+    }
+
+    async fn key_revoke(&self, organisation: OrganisationId, id: KeyId, now_ms: i64) -> Result<()> {
+        self.write(move |connection| tenants::key_revoke(connection, organisation, id, now_ms)).await
+    }
+
+    async fn key_touch(&self, last_used_ms: &[(KeyId, i64)]) -> Result<()> {
+        let last_used_ms = last_used_ms.to_vec();
+        self.write(move |connection| tenants::key_touch(connection, &last_used_ms)).await
+    }
+
+    async fn signing_key_list(&self) -> Result<Vec<SigningKey>> {
+        self.read_many(tenants::signing_key_list).await
+    }
+
+    async fn signing_key_add(&self, new: &SigningKey, only_if_none: bool) -> Result<Vec<SigningKey>> {
+        let new = new.clone();
+        self.write(move |connection| tenants::signing_key_add(connection, &new, only_if_none)).await
+    }
+
+    async fn signing_key_remove_before(&self, created_before_ms: i64) -> Result<u64> {
+        self.write(move |connection| tenants::signing_key_remove_before(connection, created_before_ms)).await
+    }
+
+    async fn warehouse_create(&self, new: &Warehouse) -> Result<()> {
+        let new = new.clone();
+        self.write(move |connection| tenants::warehouse_create(connection, &new)).await
+    }
+
+    async fn warehouse_list(&self, organisation: OrganisationId) -> Result<Vec<Warehouse>> {
+        self.read_many(move |connection| tenants::warehouse_list(connection, organisation)).await
+    }
+
+    async fn warehouse_set_storage(
+        &self,
+        organisation: OrganisationId,
+        name: &str,
+        storage: &WarehouseStorage,
+    ) -> Result<()> {
+        let (name, storage) = (name.to_owned(), storage.clone());
+        self.write(move |connection| tenants::warehouse_set_storage(connection, organisation, &name, &storage)).await
+    }
+
+    async fn warehouse_set_default(&self, organisation: OrganisationId, name: &str) -> Result<()> {
+        let name = name.to_owned();
+        self.write(move |connection| tenants::warehouse_set_default(connection, organisation, &name)).await
+    }
+
+    async fn warehouse_drop(&self, organisation: OrganisationId, name: &str) -> Result<()> {
+        let name = name.to_owned();
+        self.write(move |connection| tenants::warehouse_drop(connection, organisation, &name)).await
+    }
+
+    async fn namespace_create(
+        &self,
+        place: Place,
+        namespace: &NamespaceIdent,
+        properties: &Properties,
+        receipt: Option<&Receipt>,
+    ) -> Result<()> {
+        let (namespace, properties) = (namespace.clone(), properties.clone());
+        let work =
+            move |connection: &Connection| namespaces::namespace_create(connection, place, &namespace, &properties);
+        self.change(place.organisation, receipt, work, |()| Answer::Done).await
+    }
+
+    async fn namespace_get(&self, place: Place, namespace: &NamespaceIdent) -> Result<Option<Properties>> {
+        self.read(|connection| namespaces::namespace_get(connection, place, namespace))
+    }
+
+    async fn namespace_list(
+        &self,
+        place: Place,
+        parent: Option<&NamespaceIdent>,
+        page: &PageRequest,
+    ) -> Result<Page<NamespaceIdent>> {
+        let (parent, page) = (parent.cloned(), page.clone());
+        self.read_many(move |connection| namespaces::namespace_list(connection, place, parent.as_ref(), &page)).await
+    }
+
+    async fn namespace_update_properties(
+        &self,
+        place: Place,
+        namespace: &NamespaceIdent,
+        updates: &Properties,
+        removals: &[String],
+        receipt: Option<&Receipt>,
+    ) -> Result<PropertyChanges> {
+        let (namespace, updates, removals) = (namespace.clone(), updates.clone(), removals.to_vec());
+        let work = move |connection: &Connection| {
+            namespaces::namespace_update_properties(connection, place, &namespace, &updates, &removals)
+        };
+        self.change(place.organisation, receipt, work, |changes| Answer::Properties(changes.clone())).await
+    }
+
+    async fn namespace_drop(&self, place: Place, namespace: &NamespaceIdent, receipt: Option<&Receipt>) -> Result<()> {
+        let namespace = namespace.clone();
+        let work = move |connection: &Connection| namespaces::namespace_drop(connection, place, &namespace);
+        self.change(place.organisation, receipt, work, |()| Answer::Done).await
+    }
+
+    async fn table_create(
+        &self,
+        place: Place,
+        new: &NewTable<'_>,
+        max_tables: Option<u64>,
+        receipt: Option<&Receipt>,
+    ) -> Result<()> {
+        let NewTable { id, kind, takes_over, now_ms, .. } = *new;
+        let ident = new.ident.clone();
+        let (metadata_location, locations) = (new.metadata_location.to_owned(), new.locations.clone());
+        let document = receipt.map(|_| metadata_location.clone());
+        let work = move |connection: &Connection| {
+            let new = NewTable {
+                id,
+                ident: &ident,
+                kind,
+                metadata_location: &metadata_location,
+                locations: &locations,
+                takes_over,
+                now_ms,
+            };
+            tables::table_create(connection, place, &new, max_tables)
+        };
+        self.change(place.organisation, receipt, work, move |()| at(document.as_deref())).await
+    }
+
+    async fn table_get(&self, place: Place, ident: &TableIdent) -> Result<Option<TableRecord>> {
+        self.read(|connection| tables::table_get(connection, place, ident))
+    }
+
+    async fn table_list(
+        &self,
+        place: Place,
+        namespace: &NamespaceIdent,
+        kind: TableKind,
+        page: &PageRequest,
+    ) -> Result<Page<String>> {
+        let (namespace, page) = (namespace.clone(), page.clone());
+        self.read_many(move |connection| tables::table_list(connection, place, &namespace, kind, &page)).await
+    }
+
+    async fn table_swap(&self, place: Place, swap: &Swap<'_>, receipt: Option<&Receipt>) -> Result<()> {
+        let (id, takes_over, now_ms) = (swap.id, swap.takes_over, swap.now_ms);
+        let ([expected, new], locations) = ([swap.expected, swap.new].map(str::to_owned), swap.locations.clone());
+        let document = receipt.map(|_| new.clone());
+        let work = move |connection: &Connection| {
+            let swap = Swap { id, expected: &expected, new: &new, locations: &locations, takes_over, now_ms };
+            tables::table_swap(connection, place, &swap)
+        };
+        self.change(place.organisation, receipt, work, move |()| at(document.as_deref())).await
+    }
+
+    async fn table_transact(
+        &self,
+        place: Place,
+        changes: Vec<TableChange>,
+        max_tables: Option<u64>,
+        receipt: Option<&Receipt>,
+    ) -> Result<()> {
+        let work = move |connection: &Connection| transact::table_transact(connection, place, &changes, max_tables);
+        self.change(place.organisation, receipt, work, |()| Answer::Done).await
+    }
+
+    async fn table_drop(
+        &self,
+        place: Place,
+        ident: &TableIdent,
+        kind: TableKind,
+        terms: Option<&DropTerms>,
+        receipt: Option<&Receipt>,
+    ) -> Result<TableRecord> {
+        let (ident, terms) = (ident.clone(), terms.copied());
+        let work = move |connection: &Connection| tables::table_drop(connection, place, &ident, kind, terms.as_ref());
+        self.change(place.organisation, receipt, work, |dropped| at(Some(&dropped.metadata_location))).await
+    }
+
+    async fn table_rename(
+        &self,
+        place: Place,
+        from: &TableIdent,
+        to: &TableIdent,
+        kind: TableKind,
+        receipt: Option<&Receipt>,
+    ) -> Result<()> {
+        let (from, to) = (from.clone(), to.clone());
+        let work = move |connection: &Connection| tables::table_rename(connection, place, &from, &to, kind);
+        self.change(place.organisation, receipt, work, |()| Answer::Done).await
+    }
+
+    async fn dropped_list(&self, place: Place, filter: &DroppedFilter, page: &TimedPage) -> Result<Page<Dropped>> {
+        let (filter, page) = (filter.clone(), *page);
+        self.read_many(move |connection| dropped::dropped_list(connection, place, &filter, &page)).await
+    }
+
+    async fn dropped_get(&self, place: Place, id: TableId) -> Result<Option<Dropped>> {
+        self.read(|connection| dropped::dropped_get(connection, place, id))
+    }
+
+    async fn dropped_restore(
+        &self,
+        place: Place,
+        restore: &Restore<'_>,
+        max_tables: Option<u64>,
+        receipt: Option<&Receipt>,
+    ) -> Result<()> {
+        let (id, ident, locations, now_ms) =
+            (restore.id, restore.ident.clone(), restore.locations.cloned(), restore.now_ms);
+        let work = move |connection: &Connection| {
+            let restore = Restore { id, ident: &ident, locations: locations.as_ref(), now_ms };
+            dropped::dropped_restore(connection, place, &restore, max_tables)
+        };
+        self.change(place.organisation, receipt, work, |()| Answer::Done).await
+    }
+
+    async fn dropped_remove(
+        &self,
+        place: Place,
+        id: TableId,
+        purge: Option<bool>,
+        now_ms: i64,
+        receipt: Option<&Receipt>,
+    ) -> Result<bool> {
+        let work = move |connection: &Connection| dropped::dropped_remove(connection, place, id, purge, now_ms);
+        self.change(place.organisation, receipt, work, |_| Answer::Done).await
+    }
+
+    async fn dropped_forget_due(&self, now_ms: i64, at_most: u32) -> Result<u64> {
+        self.write(move |connection| dropped::dropped_forget_due(connection, now_ms, at_most)).await
+    }
+
+    async fn dropped_claim(&self, now_ms: i64, until_ms: i64, at_most: u32) -> Result<Vec<Dropped>> {
+        self.write(move |connection| dropped::dropped_claim(connection, now_ms, until_ms, at_most)).await
+    }
+
+    async fn dropped_progress(
+        &self,
+        organisation: OrganisationId,
+        id: TableId,
+        attempt: u32,
+        progress: &Progress,
+    ) -> Result<bool> {
+        let progress = progress.clone();
+        self.write(move |connection| dropped::dropped_progress(connection, organisation, id, attempt, &progress)).await
+    }
+
+    async fn location_check(&self, place: Place, id: TableId, locations: &Locations) -> Result<()> {
+        self.read(|connection| locations::location_check(connection, place, id, locations))
+    }
+
+    async fn location_alone(&self, place: Place, id: TableId, locations: &[Location]) -> Result<Vec<Location>> {
+        self.read(|connection| locations::location_alone(connection, place, id, locations))
+    }
+
+    async fn location_unread_places(&self) -> Result<Vec<Place>> {
+        self.read_many(locations::location_unread_places).await
+    }
+
+    async fn location_unread(
+        &self,
+        place: Place,
+        unreadable: bool,
+        after: Option<TableId>,
+        at_most: u32,
+    ) -> Result<Vec<Pointer>> {
+        self.read_many(move |connection| locations::location_unread(connection, place, unreadable, after, at_most))
+            .await
+    }
+
+    async fn location_learn(&self, place: Place, learned: Vec<Learned>) -> Result<Vec<TableId>> {
+        self.write(move |connection| locations::location_learn(connection, place, &learned)).await
+    }
+
+    async fn report_add(&self, reports: &[Report], limits: ReportLimits) -> Result<()> {
+        let reports = reports.to_vec();
+        self.write(move |connection| reports::report_add(connection, &reports, limits)).await
+    }
+
+    async fn report_list(&self, place: Place, filter: &ReportFilter, page: &TimedPage) -> Result<Page<KeptReport>> {
+        let (filter, page) = (filter.clone(), *page);
+        self.read_many(move |connection| reports::report_list(connection, place, &filter, &page)).await
+    }
+
+    async fn report_remove_before(&self, before_ms: i64, at_most: u32) -> Result<u64> {
+        self.write(move |connection| reports::report_remove_before(connection, before_ms, at_most)).await
+    }
+
+    async fn receipt_get(&self, organisation: OrganisationId, key: Uuid, now_ms: i64) -> Result<Option<KeptAnswer>> {
+        self.read(|connection| receipts::receipt_get(connection, organisation, key, now_ms))
+    }
+
+    async fn receipt_add(&self, organisation: OrganisationId, receipt: &Receipt, answer: &Answer) -> Result<()> {
+        let (receipt, answer) = (receipt.clone(), answer.clone());
+        self.write(move |connection| receipts::receipt_add(connection, organisation, &receipt, &answer)).await
+    }
+
+    async fn receipt_remove_expired(&self, now_ms: i64, at_most: u32) -> Result<u64> {
+        self.write(move |connection| receipts::receipt_remove_expired(connection, now_ms, at_most)).await
+    }
+
+    async fn table_count(&self, organisation: OrganisationId) -> Result<u64> {
+        self.read_many(move |connection| tables::table_count(connection, organisation)).await
+    }
+
+    async fn usage_take(
+        &self,
+        organisation: OrganisationId,
+        day: i64,
+        wanted: u64,
+        limit: Option<u64>,
+    ) -> Result<UsageTaken> {
+        self.write(move |connection| usage::usage_take(connection, organisation, day, wanted, limit)).await
+    }
+
+    async fn usage_give_back(&self, organisation: OrganisationId, day: i64, unspent: u64) -> Result<()> {
+        self.write(move |connection| usage::usage_give_back(connection, organisation, day, unspent)).await
+    }
+
+    async fn usage_get(&self, organisation: OrganisationId, day: i64) -> Result<u64> {
+        self.read(|connection| usage::usage_get(connection, organisation, day))
+    }
+}
