@@ -189,7 +189,9 @@ mod tests {
 
     use serde_json::json;
     use tidewater_core::ids::{OrganisationId, WarehouseId};
+    use tidewater_core::location::Location;
     use tidewater_core::name::{NamespaceIdent, TableIdent};
+    use tidewater_core::overlap::Locations;
 
     use super::*;
     use crate::clock::fresh_uuid;
@@ -233,7 +235,7 @@ mod tests {
                 ident: &TableIdent::new(ns, "t").unwrap(),
                 kind: TableKind::Table,
                 metadata_location: "s3://b/lake/t/m",
-                location: "s3://b/lake/t",
+                locations: &Locations::new(Location::parse("s3://b/lake/t").unwrap(), []),
                 takes_over: false,
                 now_ms: 1,
             };

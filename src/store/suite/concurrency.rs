@@ -77,7 +77,7 @@ pub(in crate::store) async fn swaps_in_a_chain_lose_no_update(store: Subject) {
     assert_eq!(pointer(&store, place, &orders).await, document(80));
 }
 
-fn winners<T: std::fmt::Debug>(results: &[Result<T>], refused: impl Fn(&StoreError) -> bool) -> usize {
+pub(super) fn winners<T: std::fmt::Debug>(results: &[Result<T>], refused: impl Fn(&StoreError) -> bool) -> usize {
     let unexpected = results.iter().find(|result| result.as_ref().is_err_and(|error| !refused(error)));
     assert!(unexpected.is_none(), "{unexpected:?}");
     results.iter().filter(|result| result.is_ok()).count()

@@ -4,13 +4,13 @@ use tidewater_core::ids::TableId;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::fixture::{
-    NOW_MS, Subject, assert_refused, create, document, ident, location, namespace, organisation, place, place_of,
+    NOW_MS, Subject, assert_refused, at, create, document, ident, location, namespace, organisation, place, place_of,
     pointer, stored_namespace, stored_table, swap,
 };
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::store::{
-    Answer, DropTerms, DroppedFilter, DroppedState, Moment, NewTable, PageRequest, Place, Progress, Receipt,
-    RequestDigest, Resource, Result, StoreError, Swap, TableChange, TableKind, TableRecord, TimedPage,
+    Answer, DropTerms, DroppedFilter, DroppedState, Moment, NewTable, Place, Progress, Receipt, RequestDigest,
+    Resource, Restore, Result, StoreError, Swap, TableChange, TableKind, TableRecord, TimedPage,
 };
 
 const HOUR_MS: i64 = 3_600_000;
@@ -25,7 +25,17 @@ async fn dropped(store: &Subject, place: Place, ident: &TableIdent, purge: bool)
 }
 
 async fn restore(store: &Subject, place: Place, id: TableId, ident: &TableIdent) -> Result<()> {
-    store.dropped_restore(place, id, ident, NOW_MS + 1, None, None).await
+    restore_at(store, place, (id, ident), NOW_MS + 1, None).await
+}
+
+async fn restore_at(
+    store: &Subject,
+    place: Place,
+    (id, ident): (TableId, &TableIdent),
+    now_ms: i64,
+    max_tables: Option<u64>,
+) -> Result<()> {
+    store.dropped_restore(place, &Restore { id, ident, locations: None, now_ms }, max_tables, None).await
 }
 
 /// A place with a namespace `sales` and the name of a table in it.
@@ -45,7 +55,8 @@ async fn create_at(store: &Subject, place: Place, ident: &TableIdent, location: 
     let id = TableId(fresh_uuid());
     let metadata_location = &document(0);
     let kind = TableKind::Table;
-    let new = NewTable { id, ident, kind, metadata_location, location, takes_over, now_ms: NOW_MS };
+    let locations = &at(location);
+    let new = NewTable { id, ident, kind, metadata_location, locations, takes_over, now_ms: NOW_MS };
     store.table_create(place, &new, None, None).await
 }
 
@@ -104,24 +115,24 @@ pub(in crate::store) async fn a_restore_tells_what_stands_in_its_way(store: Subj
     assert_refused!(restore(&store, place, id, &nowhere).await, StoreError::NotFound(Resource::Namespace));
     create(&store, place, &orders, TableKind::View, None).await.unwrap();
     assert_refused!(restore(&store, place, id, &orders).await, StoreError::AlreadyExists(Resource::View));
-    let full = store.dropped_restore(place, id, &ident(&sales, "new"), NOW_MS, Some(1), None).await;
+    let full = restore_at(&store, place, (id, &ident(&sales, "new")), NOW_MS, Some(1)).await;
     assert_refused!(full, StoreError::LimitReached { limit: 1 });
     // Nothing of it happened.
     assert_eq!(listed(&store, place).await, [id]);
     assert_eq!(store.table_get(place, &ident(&sales, "new")).await.unwrap(), None);
-    store.dropped_restore(place, id, &ident(&sales, "new"), NOW_MS, Some(2), None).await.unwrap();
+    restore_at(&store, place, (id, &ident(&sales, "new")), NOW_MS, Some(2)).await.unwrap();
 }
 
 pub(in crate::store) async fn a_restore_has_its_time(store: Subject) {
     let (place, _, orders) = sales(&store).await;
     let id = stored_table(&store, place, &orders).await;
     dropped(&store, place, &orders, true).await;
-    let late = store.dropped_restore(place, id, &orders, NOW_MS + HOUR_MS, None, None).await;
+    let late = restore_at(&store, place, (id, &orders), NOW_MS + HOUR_MS, None).await;
     assert_refused!(late, StoreError::NotRestorable);
-    store.dropped_restore(place, id, &orders, NOW_MS + HOUR_MS - 1, None, None).await.unwrap();
+    restore_at(&store, place, (id, &orders), NOW_MS + HOUR_MS - 1, None).await.unwrap();
     let at_once = DropTerms { now_ms: NOW_MS, restorable_until_ms: NOW_MS, purge: true };
     store.table_drop(place, &orders, TableKind::Table, Some(&at_once), None).await.unwrap();
-    let never = store.dropped_restore(place, id, &orders, NOW_MS, None, None).await;
+    let never = restore_at(&store, place, (id, &orders), NOW_MS, None).await;
     assert_refused!(never, StoreError::NotRestorable);
 }
 
@@ -143,24 +154,27 @@ pub(in crate::store) async fn a_dropped_location_stays_taken(store: Subject) {
     for overlapping in [&held, &format!("{held}/inside/it"), "s3://bucket/lake"] {
         assert_refused!(
             create_at(&store, place, &new, overlapping, false).await,
-            StoreError::LocationHeld | StoreError::LocationTaken
+            StoreError::LocationHeld(_) | StoreError::LocationTaken(_)
         );
         let to = Swap {
             id: mover,
             expected: &document(0),
             new: &document(1),
-            location: overlapping,
+            locations: &at(overlapping),
             takes_over: false,
             now_ms: NOW_MS,
         };
-        assert_refused!(store.table_swap(place, &to, None).await, StoreError::LocationHeld | StoreError::LocationTaken);
+        assert_refused!(
+            store.table_swap(place, &to, None).await,
+            StoreError::LocationHeld(_) | StoreError::LocationTaken(_)
+        );
     }
-    assert_refused!(create_at(&store, place, &new, &held, false).await, StoreError::LocationHeld);
+    assert_refused!(create_at(&store, place, &new, &held, false).await, StoreError::LocationHeld(_));
     let change = TableChange::Create {
         id: TableId(fresh_uuid()),
         ident: new.clone(),
         metadata_location: document(0),
-        location: held.clone(),
+        locations: at(&held),
         now_ms: NOW_MS,
     };
     let transacted = store.table_transact(place, vec![change], None, None).await;
@@ -178,8 +192,8 @@ pub(in crate::store) async fn what_is_registered_again_takes_the_place_of_what_w
     dropped(&store, place, &orders, true).await;
     store.table_drop(place, &ident(&sales, "v"), TableKind::View, Some(&terms(false)), None).await.unwrap();
     let inside = create_at(&store, place, &orders, &format!("{}/inside", location(id)), true).await;
-    assert_refused!(inside, StoreError::LocationHeld);
-    assert_refused!(create_at(&store, place, &orders, &location(view), true).await, StoreError::LocationHeld);
+    assert_refused!(inside, StoreError::LocationHeld(_));
+    assert_refused!(create_at(&store, place, &orders, &location(view), true).await, StoreError::LocationHeld(_));
     create_at(&store, place, &orders, &location(id), true).await.unwrap();
     assert_eq!(listed(&store, place).await, [view]);
     // In the place of a table that is there, too.
@@ -187,8 +201,9 @@ pub(in crate::store) async fn what_is_registered_again_takes_the_place_of_what_w
     let gone = stored_table(&store, place, &other).await;
     dropped(&store, place, &other, false).await;
     let into = stored_table(&store, place, &other).await;
-    let (expected, new, at) = (document(0), document(1), location(gone));
-    let swap = Swap { id: into, expected: &expected, new: &new, location: &at, takes_over: true, now_ms: NOW_MS };
+    let (expected, new, locations) = (document(0), document(1), at(&location(gone)));
+    let swap =
+        Swap { id: into, expected: &expected, new: &new, locations: &locations, takes_over: true, now_ms: NOW_MS };
     store.table_swap(place, &swap, None).await.unwrap();
     assert_eq!(listed(&store, place).await, [view]);
 
@@ -197,7 +212,7 @@ pub(in crate::store) async fn what_is_registered_again_takes_the_place_of_what_w
     dropped(&store, place, &ident(&sales, "second"), true).await;
     assert_eq!(store.dropped_claim(NOW_MS + HOUR_MS, NOW_MS + 2 * HOUR_MS, 9).await.unwrap().len(), 1);
     let late = create_at(&store, place, &ident(&sales, "second"), &location(second), true).await;
-    assert_refused!(late, StoreError::LocationHeld);
+    assert_refused!(late, StoreError::LocationHeld(_));
 }
 
 pub(in crate::store) async fn a_dropped_table_holds_its_warehouse_and_not_its_namespace(store: Subject) {
@@ -371,7 +386,8 @@ pub(in crate::store) async fn keyed_drops_and_restores_happen_once(store: Subjec
     assert_refused!(store.table_drop(place, &orders, kind, Some(&terms), Some(&drop_once)).await, StoreError::Repeated);
     let kept = store.receipt_get(place.organisation, drop_once.key, NOW_MS).await.unwrap().unwrap();
     assert_eq!(kept.answer, Answer::Document(document(0)));
-    let restore = || store.dropped_restore(place, id, &orders, NOW_MS, None, Some(&restore_once));
+    let back = Restore { id, ident: &orders, locations: None, now_ms: NOW_MS };
+    let restore = || store.dropped_restore(place, &back, None, Some(&restore_once));
     restore().await.unwrap();
     assert_refused!(restore().await, StoreError::Repeated);
     store.table_drop(place, &orders, kind, Some(&terms), None).await.unwrap();
@@ -391,7 +407,6 @@ pub(in crate::store) async fn what_was_dropped_is_its_tenants_alone(store: Subje
     for other in [spare, guessed] {
         assert_eq!(listed(&store, other).await, []);
         assert_eq!(store.dropped_get(other, id).await.unwrap(), None);
-        assert_eq!(store.pointer_list(other, None, 9).await.unwrap(), []);
         assert_refused!(restore(&store, other, id, &orders).await, StoreError::NotFound(Resource::Table));
         let removed = store.dropped_remove(other, id, Some(false), NOW_MS, None).await;
         assert_refused!(removed, StoreError::NotFound(Resource::Table));
@@ -416,29 +431,4 @@ pub(in crate::store) async fn of_a_restore_and_a_purge_at_once_one_wins(store: S
         let (restored, claimed) = tokio::join!(restore(&store, place, id, &name), claim);
         assert_ne!(restored.is_ok(), claimed.unwrap().iter().any(|job| job.id == id), "{restored:?}");
     }
-}
-
-pub(in crate::store) async fn pointers_are_those_of_live_and_dropped_tables(store: Subject) {
-    let (place, sales, _) = sales(&store).await;
-    let mut ids = Vec::new();
-    for number in 0..6 {
-        let name = ident(&sales, &format!("t{number}"));
-        ids.push(stored_table(&store, place, &name).await);
-        if number % 2 == 0 {
-            dropped(&store, place, &name, false).await;
-        }
-    }
-    ids.sort_unstable();
-    let (mut after, mut found) = (None, Vec::new());
-    loop {
-        let page = store.pointer_list(place, after, 4).await.unwrap();
-        let Some(last) = page.last() else { break };
-        after = Some(last.id);
-        found.extend(page.into_iter().map(|pointer| pointer.id));
-    }
-    assert_eq!(found, ids);
-    assert_eq!(
-        store.table_list(place, &sales, TableKind::Table, &PageRequest::default()).await.unwrap().items.len(),
-        3
-    );
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use tidewater_core::access::Role;
 use tidewater_core::ids::{KeyId, OrganisationId, TableId, WarehouseId};
+use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
+use tidewater_core::overlap::Locations;
 use uuid::Uuid;
 
 use crate::clock::fresh_uuid;
@@ -118,6 +120,17 @@ pub(super) fn location(id: TableId) -> String {
     format!("s3://bucket/lake/{id}")
 }
 
+/// The locations of a table that has only its own.
+pub(super) fn at(own: &str) -> Locations {
+    spread(own, &[])
+}
+
+/// The locations of a table whose properties name others.
+pub(super) fn spread(own: &str, others: &[&str]) -> Locations {
+    let parse = |text: &str| Location::parse(text).unwrap();
+    Locations::new(parse(own), others.iter().map(|other| parse(other)))
+}
+
 /// Stores a table or view at [`document`] 0.
 pub(super) async fn create(
     store: &Subject,
@@ -127,13 +140,13 @@ pub(super) async fn create(
     max_tables: Option<u64>,
 ) -> Result<TableId> {
     let id = TableId(fresh_uuid());
-    let location = location(id);
+    let locations = at(&location(id));
     let new = NewTable {
         id,
         ident,
         kind,
         metadata_location: &document(0),
-        location: &location,
+        locations: &locations,
         takes_over: false,
         now_ms: NOW_MS,
     };
@@ -148,8 +161,14 @@ pub(super) async fn stored_table(store: &Subject, place: Place, ident: &TableIde
 /// Moves a table from one document to another.
 pub(super) async fn swap(store: &Subject, place: Place, id: TableId, from: usize, to: usize) -> Result<()> {
     let (expected, new) = (document(from), document(to));
-    let swap =
-        Swap { id, expected: &expected, new: &new, location: &location(id), takes_over: false, now_ms: NOW_MS + 1 };
+    let swap = Swap {
+        id,
+        expected: &expected,
+        new: &new,
+        locations: &at(&location(id)),
+        takes_over: false,
+        now_ms: NOW_MS + 1,
+    };
     store.table_swap(place, &swap, None).await
 }
 

@@ -6,6 +6,7 @@ mod concurrency;
 mod dropped;
 mod fixture;
 mod isolation;
+mod locations;
 mod namespaces;
 mod paging;
 mod receipts;
@@ -18,6 +19,7 @@ mod usage;
 pub(super) use concurrency::*;
 pub(super) use dropped::*;
 pub(super) use isolation::*;
+pub(super) use locations::*;
 pub(super) use namespaces::*;
 pub(super) use paging::*;
 pub(super) use receipts::*;
@@ -80,7 +82,25 @@ macro_rules! conformance {
             views_are_listed_apart_from_tables,
             tables_are_counted_over_all_warehouses,
             long_locations_are_kept_whole,
+            // Which locations are whose
             a_location_belongs_to_one_table,
+            locations_that_properties_name_are_taken_too,
+            a_location_is_one_however_it_is_spelt,
+            a_swap_takes_what_is_new_and_frees_what_is_left,
+            a_table_may_overlap_itself,
+            locations_pass_between_the_tables_of_one_transaction,
+            one_transaction_gives_a_location_to_one_table,
+            what_is_dropped_holds_all_its_locations,
+            locations_are_free_when_a_table_is_gone_for_good,
+            what_is_registered_again_has_all_its_locations,
+            a_restore_claims_what_was_not_known,
+            a_new_name_changes_no_location,
+            a_check_tells_and_takes_nothing,
+            what_is_alone_is_told,
+            locations_of_other_tenants_are_in_nobodys_way,
+            a_fresh_store_has_nothing_to_learn,
+            of_many_who_want_one_location_one_wins,
+            any_changes_leave_each_location_to_one_table,
             // Several tables as one
             a_transaction_moves_all_pointers_and_creates_tables,
             a_transaction_that_one_change_forbids_does_nothing,
@@ -106,7 +126,6 @@ macro_rules! conformance {
             keyed_drops_and_restores_happen_once,
             what_was_dropped_is_its_tenants_alone,
             of_a_restore_and_a_purge_at_once_one_wins,
-            pointers_are_those_of_live_and_dropped_tables,
             // Reports
             reports_are_listed_newest_first_in_pages,
             reports_stay_with_their_table_and_go_with_it,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::concurrency::at_once;
 use super::fixture::{
-    NOW_MS, Subject, assert_refused, document, ident, location, namespace, place, pointer, properties,
+    NOW_MS, Subject, assert_refused, at, document, ident, location, namespace, place, pointer, properties,
     stored_namespace, stored_table,
 };
 use crate::clock::fresh_uuid;
@@ -33,7 +33,8 @@ async fn kept(store: &Subject, place: Place, receipt: &Receipt) -> Option<Answer
 
 async fn keyed_swap(store: &Subject, place: Place, id: TableId, to: usize, receipt: &Receipt) -> Result<()> {
     let (expected, new) = (document(to - 1), document(to));
-    let swap = Swap { id, expected: &expected, new: &new, location: &location(id), takes_over: false, now_ms: NOW_MS };
+    let swap =
+        Swap { id, expected: &expected, new: &new, locations: &at(&location(id)), takes_over: false, now_ms: NOW_MS };
     store.table_swap(place, &swap, Some(receipt)).await
 }
 
@@ -48,14 +49,14 @@ pub(in crate::store) async fn an_answer_is_kept_with_its_change(store: Subject) 
     let changes = store.namespace_update_properties(place, &sales, &updates, &removals, key(1)).await.unwrap();
     let (orders, renamed) = (ident(&sales, "orders"), ident(&sales, "renamed"));
     let id = TableId(fresh_uuid());
-    let (first, at) = (document(0), location(id));
+    let (first, locations) = (document(0), at(&location(id)));
     let kind = TableKind::Table;
     let new = NewTable {
         id,
         ident: &orders,
         kind,
         metadata_location: &first,
-        location: &at,
+        locations: &locations,
         takes_over: false,
         now_ms: NOW_MS,
     };
@@ -128,7 +129,7 @@ pub(in crate::store) async fn a_used_key_changes_nothing_more(store: Subject) {
     );
     assert_refused!(store.table_drop(place, &orders, TableKind::Table, None, key).await, StoreError::Repeated);
     let swap =
-        TableChange::Swap { id, expected: document(1), new: document(2), location: location(id), now_ms: NOW_MS };
+        TableChange::Swap { id, expected: document(1), new: document(2), locations: at(&location(id)), now_ms: NOW_MS };
     assert_refused!(store.table_transact(place, vec![swap], None, key).await, StoreError::Repeated);
     assert_refused!(store.receipt_add(place.organisation, &receipt, &Answer::Done).await, StoreError::Repeated);
 
@@ -210,14 +211,14 @@ pub(in crate::store) async fn of_changes_with_one_key_at_once_one_happens(store:
         async move {
             // Each creates a table of its own, so that nothing but the key stands in the way.
             let (id, ident) = (TableId(fresh_uuid()), ident(&sales, &format!("t{number}")));
-            let (first, at) = (document(number), location(id));
+            let (first, locations) = (document(number), at(&location(id)));
             let kind = TableKind::Table;
             let new = NewTable {
                 id,
                 ident: &ident,
                 kind,
                 metadata_location: &first,
-                location: &at,
+                locations: &locations,
                 takes_over: false,
                 now_ms: NOW_MS,
             };

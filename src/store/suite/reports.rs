@@ -5,7 +5,9 @@ use tidewater_core::metrics::ReportKind;
 
 use super::fixture::{NOW_MS, Subject, ident, organisation, place, place_of, stored_namespace, stored_table};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
-use crate::store::{DropTerms, KeptReport, Moment, Place, Report, ReportFilter, ReportLimits, TableKind, TimedPage};
+use crate::store::{
+    DropTerms, KeptReport, Moment, Place, Report, ReportFilter, ReportLimits, Restore, TableKind, TimedPage,
+};
 
 const MANY: ReportLimits = ReportLimits { per_table: 1_000, per_organisation: 1_000 };
 
@@ -76,7 +78,8 @@ pub(in crate::store) async fn reports_stay_with_their_table_and_go_with_it(store
             store.report_add(&[report(place, id, ReportKind::Scan, NOW_MS + 1)], MANY).await.unwrap();
             let while_dropped = listed(&store, place, ReportFilter::default()).await;
             assert_eq!(while_dropped.iter().map(|kept| kept.ident.clone()).collect::<Vec<_>>(), [None, None]);
-            store.dropped_restore(place, id, &old, NOW_MS, None, None).await.unwrap();
+            let back = Restore { id, ident: &old, locations: None, now_ms: NOW_MS };
+            store.dropped_restore(place, &back, None, None).await.unwrap();
             assert_eq!(times(&store, place, id).await, [NOW_MS + 1, NOW_MS]);
             store.table_drop(place, &old, kind, Some(&terms), None).await.unwrap();
             assert_eq!(store.dropped_forget_due(NOW_MS + 10, 9).await.unwrap(), 1);

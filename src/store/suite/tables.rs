@@ -1,10 +1,9 @@
 //! Tables and views.
 
 use tidewater_core::ids::TableId;
-use tidewater_core::name::TableIdent;
 
 use super::fixture::{
-    NOW_MS, Subject, assert_refused, create, document, ident, namespace, place, place_of, pointer, properties,
+    NOW_MS, Subject, assert_refused, at, create, document, ident, namespace, place, place_of, pointer, properties,
     stored_namespace, stored_table, swap,
 };
 use crate::clock::fresh_uuid;
@@ -56,7 +55,7 @@ pub(in crate::store) async fn a_table_id_is_used_once(store: Subject) {
         ident: &second,
         kind: TableKind::Table,
         metadata_location: &document(1),
-        location: "s3://bucket/lake/second/",
+        locations: &at("s3://bucket/lake/second/"),
         takes_over: false,
         now_ms: NOW_MS,
     };
@@ -245,40 +244,20 @@ pub(in crate::store) async fn long_locations_are_kept_whole(store: Subject) {
     let orders = ident(&sales, "orders");
     let id = stored_table(&store, place, &orders).await;
     // Longer than a page of any database; a swap may also move where the files are.
-    let deep = format!("s3://bucket/{}/", "vägen/".repeat(3_000));
-    let new = format!("{deep}metadata/00001.metadata.json");
-    let there = Swap { id, expected: &document(0), new: &new, location: &deep, takes_over: false, now_ms: NOW_MS };
+    let deep = format!("s3://bucket/{}t", "vägen/".repeat(3_000));
+    let new = format!("{deep}/metadata/00001.metadata.json");
+    let there =
+        Swap { id, expected: &document(0), new: &new, locations: &at(&deep), takes_over: false, now_ms: NOW_MS };
     store.table_swap(place, &there, None).await.unwrap();
     assert_eq!(pointer(&store, place, &orders).await, new);
-    let back =
-        Swap { id, expected: &new, new: &document(2), location: "s3://bucket/t/", takes_over: false, now_ms: NOW_MS };
+    let back = Swap {
+        id,
+        expected: &new,
+        new: &document(2),
+        locations: &at("s3://bucket/t/"),
+        takes_over: false,
+        now_ms: NOW_MS,
+    };
     store.table_swap(place, &back, None).await.unwrap();
     assert_eq!(pointer(&store, place, &orders).await, document(2));
-}
-
-pub(in crate::store) async fn a_location_belongs_to_one_table(store: Subject) {
-    let place = place(&store).await;
-    let sales = stored_namespace(&store, place, "sales").await;
-    let (orders, other) = (ident(&sales, "orders"), ident(&sales, "other"));
-    let at = async |ident: &TableIdent, location: &str| {
-        let id = TableId(fresh_uuid());
-        let kind = TableKind::Table;
-        let new =
-            NewTable { id, ident, kind, metadata_location: &document(0), location, takes_over: false, now_ms: NOW_MS };
-        store.table_create(place, &new, None, None).await.map(|()| id)
-    };
-    let id = at(&orders, "s3://bucket/lake/orders").await.unwrap();
-    for overlapping in ["s3://bucket/lake/orders", "s3://bucket/lake/orders/inner", "s3://bucket/lake"] {
-        let refused = at(&other, overlapping).await;
-        assert!(matches!(refused, Err(StoreError::LocationTaken)), "{overlapping}: {refused:?}");
-    }
-    let beside = at(&other, "s3://bucket/lake/orders2").await.unwrap();
-    let (expected, new) = (document(0), document(1));
-    let into =
-        |location| Swap { id: beside, expected: &expected, new: &new, location, takes_over: false, now_ms: NOW_MS };
-    let refused = store.table_swap(place, &into("s3://bucket/lake/orders/inner"), None).await;
-    assert!(matches!(refused, Err(StoreError::LocationTaken)), "{refused:?}");
-    assert_eq!(pointer(&store, place, &other).await, document(0), "nothing was changed");
-    swap(&store, place, id, 0, 1).await.unwrap();
-    store.table_swap(place, &into("s3://bucket/lake/orders/inner"), None).await.unwrap();
 }

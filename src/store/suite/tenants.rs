@@ -229,7 +229,7 @@ pub(in crate::store) async fn a_place_belongs_to_one_warehouse(store: Subject) {
     for root in ["file:///srv/lake", "file:///srv/lake/inner", "file:///srv"] {
         for organisation in [acme.id, other.id] {
             let taken = store.warehouse_create(&at(organisation, "second", root)).await;
-            assert_refused!(taken, StoreError::LocationTaken);
+            assert_refused!(taken, StoreError::LocationTaken(_));
         }
     }
     store.warehouse_create(&at(other.id, "lake", "file:///srv/lake2")).await.unwrap();
@@ -246,7 +246,7 @@ pub(in crate::store) async fn a_place_belongs_to_one_warehouse(store: Subject) {
     store.warehouse_create(&on_s3(acme.id, "https://one")).await.unwrap();
     store.warehouse_create(&on_s3(other.id, "https://two")).await.unwrap();
     let moved = store.warehouse_set_storage(other.id, "bucket", &storage("https://one/")).await;
-    assert_refused!(moved, StoreError::LocationTaken);
+    assert_refused!(moved, StoreError::LocationTaken(_));
     store.warehouse_set_storage(other.id, "bucket", &storage("https://two")).await.unwrap();
 }
 

@@ -7,7 +7,7 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::concurrency::at_once;
 use super::fixture::{
-    NOW_MS, Subject, assert_refused, create, document, ident, location, namespace, place, place_of, pointer,
+    NOW_MS, Subject, assert_refused, at, create, document, ident, location, namespace, place, place_of, pointer,
     stored_namespace, stored_table, swap,
 };
 use crate::clock::fresh_uuid;
@@ -23,7 +23,7 @@ fn creation_at(ident: &TableIdent, id: TableId, location: &str) -> TableChange {
         id,
         ident: ident.clone(),
         metadata_location: document(0),
-        location: location.to_owned(),
+        locations: at(location),
         now_ms: NOW_MS,
     }
 }
@@ -34,7 +34,7 @@ fn step(id: TableId, from: usize, to: usize) -> TableChange {
 
 fn move_to(id: TableId, from: usize, to: usize, location: &str) -> TableChange {
     let (expected, new) = (document(from), document(to));
-    TableChange::Swap { id, expected, new, location: location.to_owned(), now_ms: NOW_MS + 1 }
+    TableChange::Swap { id, expected, new, locations: at(location), now_ms: NOW_MS + 1 }
 }
 
 async fn transact(store: &Subject, place: Place, changes: Vec<TableChange>) -> Result<()> {
@@ -104,20 +104,20 @@ pub(in crate::store) async fn a_transaction_says_which_change_was_in_the_way(sto
     let orphan = creation(&ident(&namespace(&["nope"]), "t"));
     assert!(matches!(behind(orphan).await, StoreError::NotFound(Resource::Namespace)));
     let inside = format!("{}/inside", location(ids[0]));
-    assert!(matches!(behind(move_to(ids[1], 0, 1, &inside)).await, StoreError::LocationTaken));
+    assert!(matches!(behind(move_to(ids[1], 0, 1, &inside)).await, StoreError::LocationTaken(_)));
 }
 
 pub(in crate::store) async fn tables_of_one_transaction_have_locations_apart(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
-    let at = |name: &str, location: &str| creation_at(&ident(&sales, name), TableId(fresh_uuid()), location);
+    let placed = |name: &str, location: &str| creation_at(&ident(&sales, name), TableId(fresh_uuid()), location);
     for overlapping in ["s3://bucket/lake/one", "s3://bucket/lake/one/inner", "s3://bucket/lake"] {
-        let both = vec![at("a", "s3://bucket/lake/one"), at("b", overlapping)];
+        let both = vec![placed("a", "s3://bucket/lake/one"), placed("b", overlapping)];
         let refused = transact(&store, place, both).await;
         let Err(StoreError::InTransaction { error, .. }) = refused else { panic!("{overlapping}: {refused:?}") };
-        assert!(matches!(*error, StoreError::LocationTaken), "{error:?}");
+        assert!(matches!(*error, StoreError::LocationTaken(_)), "{error:?}");
     }
-    let apart = vec![at("a", "s3://bucket/lake/one"), at("b", "s3://bucket/lake/one2")];
+    let apart = vec![placed("a", "s3://bucket/lake/one"), placed("b", "s3://bucket/lake/one2")];
     transact(&store, place, apart).await.unwrap();
 }
 

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use tidewater_core::ids::{TableId, WarehouseId};
+use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
+use tidewater_core::overlap::Locations;
 
 use super::{names, opened, organisation, stranger};
 use crate::clock::fresh_uuid;
 use crate::secret::Secret;
-use crate::store::sqlite::{OpenError, SqliteStore, namespaces, receipts, tables};
+use crate::store::sqlite::{OpenError, SqliteStore, locations, namespaces, receipts, tables};
 use crate::store::{
     NewTable, Place, Properties, Resource, SigningKey, Store, StoreError, Swap, TableKind, Warehouse, WarehouseStorage,
 };
@@ -39,7 +41,7 @@ async fn furnish(store: &SqliteStore) -> (Place, TableIdent, TableId) {
         ident: &orders,
         kind: TableKind::Table,
         metadata_location: "d0",
-        location: "file:///lake/t/",
+        locations: &own_location(),
         takes_over: false,
         now_ms: 0,
     };
@@ -47,8 +49,12 @@ async fn furnish(store: &SqliteStore) -> (Place, TableIdent, TableId) {
     (place, orders, id)
 }
 
+fn own_location() -> Locations {
+    Locations::new(Location::parse("file:///lake/t/").unwrap(), [])
+}
+
 async fn swap(store: &SqliteStore, place: Place, id: TableId, expected: &str, new: &str) {
-    let swap = Swap { id, expected, new, location: "file:///lake/t/", takes_over: false, now_ms: 1 };
+    let swap = Swap { id, expected, new, locations: &own_location(), takes_over: false, now_ms: 1 };
     store.table_swap(place, &swap, None).await.unwrap();
 }
 
@@ -132,7 +138,8 @@ async fn a_database_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_
     let store = opened(&folder);
     let (place, orders, id) = furnish(&store).await;
     drop(store);
-    let first_version = "DROP TABLE receipt; DROP TABLE dropped; DROP TABLE report; \
+    let first_version = "DROP TABLE location; DROP TABLE location_unread; ALTER TABLE tabular DROP COLUMN others; \
+         CREATE INDEX tabular_location ON tabular (organisation, warehouse, location); DROP TABLE receipt; DROP TABLE dropped; DROP TABLE report; \
          ALTER TABLE warehouse DROP COLUMN profile; ALTER TABLE warehouse DROP COLUMN sealed_credentials; \
          DELETE FROM refinery_schema_history WHERE version > 1";
     stranger(folder.path()).execute_batch(first_version).unwrap();
@@ -140,6 +147,7 @@ async fn a_database_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_
     assert_eq!(store.table_get(place, &orders).await.unwrap().map(|record| record.id), Some(id));
     assert_eq!(store.receipt_get(place.organisation, fresh_uuid(), 1).await.unwrap(), None);
     assert_eq!(store.dropped_get(place, id).await.unwrap(), None);
+    assert_eq!(store.location_unread_places().await.unwrap(), [place]);
 }
 
 fn error_of(path: &Path) -> OpenError {
@@ -324,6 +332,17 @@ fn the_reads_that_must_be_quick_are_one_search_of_one_index() {
             tables::LIST,
             "SEARCH tabular USING COVERING INDEX tabular_listed \
              (organisation=? AND warehouse=? AND namespace=? AND kind=? AND name>?)",
+        ),
+        (tables::SWAP_IN_PLACE, "SEARCH tabular USING INDEX sqlite_autoindex_tabular_2 (organisation=? AND id=?)"),
+        (locations::LAST_UP_TO, "SEARCH location USING PRIMARY KEY (organisation=? AND warehouse=? AND location<?)"),
+        (
+            locations::FIRST_BETWEEN,
+            "SEARCH location USING PRIMARY KEY (organisation=? AND warehouse=? AND location>? AND location<?)",
+        ),
+        (
+            locations::UNREAD,
+            "SEARCH location_unread USING COVERING INDEX location_unread_of_warehouse \
+             (organisation=? AND warehouse=? AND unreadable=?)",
         ),
         (
             namespaces::LIST,

@@ -3,6 +3,7 @@
 mod faults;
 mod files;
 mod grouping;
+mod older;
 
 use std::path::Path;
 use std::sync::Arc;

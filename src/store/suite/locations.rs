@@ -1,0 +1,533 @@
+//! Where the files of tables and views are: no location of one is at, inside or around one of another.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tidewater_core::ids::TableId;
+use tidewater_core::location::Location;
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+use tidewater_core::overlap::Locations;
+
+use super::concurrency::{at_once, winners};
+use super::fixture::{
+    NOW_MS, Subject, assert_refused, at, document, ident, organisation, place, place_of, pointer, spread,
+    stored_namespace,
+};
+use crate::clock::fresh_uuid;
+use crate::store::{DropTerms, NewTable, Place, Progress, Restore, Result, StoreError, Swap, TableChange, TableKind};
+
+const HOUR_MS: i64 = 3_600_000;
+
+/// A namespace of a place, where tables are made and moved.
+struct Site {
+    store: Subject,
+    place: Place,
+    namespace: NamespaceIdent,
+}
+
+impl Site {
+    async fn new(store: &Subject) -> Self {
+        let place = place(store).await;
+        Self::at(store, place).await
+    }
+
+    async fn at(store: &Subject, place: Place) -> Self {
+        let namespace = stored_namespace(store, place, "sales").await;
+        Self { store: Arc::clone(store), place, namespace }
+    }
+
+    fn ident(&self, name: &str) -> TableIdent {
+        ident(&self.namespace, name)
+    }
+
+    async fn add(&self, name: &str, kind: TableKind, locations: &Locations, takes_over: bool) -> Result<TableId> {
+        let (id, ident) = (TableId(fresh_uuid()), self.ident(name));
+        let metadata_location = &document(0);
+        let new = NewTable { id, ident: &ident, kind, metadata_location, locations, takes_over, now_ms: NOW_MS };
+        self.store.table_create(self.place, &new, None, None).await.map(|()| id)
+    }
+
+    async fn create(&self, name: &str, locations: &Locations) -> Result<TableId> {
+        self.add(name, TableKind::Table, locations, false).await
+    }
+
+    async fn swap(&self, id: TableId, from: usize, to: usize, locations: &Locations) -> Result<()> {
+        let (expected, new) = (&document(from), &document(to));
+        let swap = Swap { id, expected, new, locations, takes_over: false, now_ms: NOW_MS };
+        self.store.table_swap(self.place, &swap, None).await
+    }
+
+    async fn transact(&self, changes: Vec<TableChange>) -> Result<()> {
+        self.store.table_transact(self.place, changes, None, None).await
+    }
+
+    async fn drop(&self, name: &str, kind: TableKind, purge: bool) {
+        let terms = DropTerms { now_ms: NOW_MS, restorable_until_ms: NOW_MS + HOUR_MS, purge };
+        self.store.table_drop(self.place, &self.ident(name), kind, Some(&terms), None).await.unwrap();
+    }
+
+    async fn forget(&self, name: &str) {
+        self.store.table_drop(self.place, &self.ident(name), TableKind::Table, None, None).await.unwrap();
+    }
+
+    async fn restore(&self, id: TableId, name: &str, locations: Option<&Locations>) -> Result<()> {
+        let (ident, now_ms) = (self.ident(name), NOW_MS + 1);
+        self.store.dropped_restore(self.place, &Restore { id, ident: &ident, locations, now_ms }, None, None).await
+    }
+}
+
+fn moved(id: TableId, from: usize, to: usize, locations: &Locations) -> TableChange {
+    let (expected, new, locations) = (document(from), document(to), locations.clone());
+    TableChange::Swap { id, expected, new, locations, now_ms: NOW_MS }
+}
+
+fn created(ident: TableIdent, locations: &Locations) -> TableChange {
+    let (id, metadata_location, locations) = (TableId(fresh_uuid()), document(0), locations.clone());
+    TableChange::Create { id, ident, metadata_location, locations, now_ms: NOW_MS }
+}
+
+pub(in crate::store) async fn a_location_belongs_to_one_table(store: Subject) {
+    let site = Site::new(&store).await;
+    let id = site.create("orders", &at("s3://bucket/lake/orders")).await.unwrap();
+    for overlapping in ["s3://bucket/lake/orders", "s3://bucket/lake/orders/inner", "s3://bucket/lake"] {
+        let refused = site.create("other", &at(overlapping)).await;
+        assert!(matches!(&refused, Err(StoreError::LocationTaken(one)) if one == overlapping), "{refused:?}");
+    }
+    let beside = site.create("other", &at("s3://bucket/lake/orders2")).await.unwrap();
+    let inside = at("s3://bucket/lake/orders/inner");
+    assert_refused!(site.swap(beside, 0, 1, &inside).await, StoreError::LocationTaken(_));
+    assert_eq!(pointer(&store, site.place, &site.ident("other")).await, document(0), "nothing was changed");
+    // It was refused as a whole: the place that it has is still its own, and the one that it wanted is not.
+    assert_refused!(site.create("third", &at("s3://bucket/lake/orders2/x")).await, StoreError::LocationTaken(_));
+    site.swap(id, 0, 1, &at("s3://bucket/lake/elsewhere")).await.unwrap();
+    site.swap(beside, 0, 1, &inside).await.unwrap();
+}
+
+pub(in crate::store) async fn locations_that_properties_name_are_taken_too(store: Subject) {
+    let site = Site::new(&store).await;
+    site.create("orders", &spread("s3://b/w/orders", &["s3://b/w/data/orders", "s3://b/w/meta"])).await.unwrap();
+    let mover = site.create("mover", &at("s3://b/w/mover")).await.unwrap();
+    for taken in ["s3://b/w/orders", "s3://b/w/data/orders", "s3://b/w/meta"] {
+        for overlapping in [taken.to_owned(), format!("{taken}/in/side"), "s3://b/w".to_owned()] {
+            for wanted in [at(&overlapping), spread("s3://b/w/new", &["s3://b/w/new2", &overlapping])] {
+                for kind in [TableKind::Table, TableKind::View] {
+                    let refused = site.add("new", kind, &wanted, false).await;
+                    assert!(
+                        matches!(&refused, Err(StoreError::LocationTaken(one)) if *one == overlapping),
+                        "{refused:?}"
+                    );
+                }
+                assert_refused!(site.swap(mover, 0, 1, &wanted).await, StoreError::LocationTaken(_));
+                let refused = site.transact(vec![created(site.ident("new"), &wanted)]).await;
+                let Err(StoreError::InTransaction { at: 0, error }) = refused else { panic!("{refused:?}") };
+                assert!(matches!(*error, StoreError::LocationTaken(_)), "{error:?}");
+            }
+        }
+    }
+    // What begins alike is another place, also where it sorts before what is inside.
+    for (number, beside) in
+        ["s3://b/w/meta2", "s3://b/w/meta!", "s3://b/w/met", "s3://b/w/data/orders-x"].iter().enumerate()
+    {
+        site.create(&format!("t{number}"), &spread(&format!("s3://b/w/t{number}"), &[beside])).await.unwrap();
+    }
+    assert_refused!(site.create("last", &at("s3://b/w/meta/x")).await, StoreError::LocationTaken(_));
+}
+
+pub(in crate::store) async fn a_location_is_one_however_it_is_spelt(store: Subject) {
+    let site = Site::new(&store).await;
+    site.create("t1", &spread("s3://b/w/t1", &["s3://b/w/a b"])).await.unwrap();
+    for spelling in ["S3://B/w/t1/", "s3://b/w/t%31", "s3://b/w/%74%31/x", "s3://b/w/t%2531", "s3://b/w/a%20b/x"] {
+        assert_refused!(site.create("t2", &at(spelling)).await, StoreError::LocationTaken(_));
+        assert_refused!(site.create("t2", &spread("s3://b/w/t2", &[spelling])).await, StoreError::LocationTaken(_));
+    }
+    for other in ["s3://b/w/t10", "s3://b/w/T1", "s3://b/w/t%", "s3://b/w/a+b"] {
+        site.create(other.rsplit('/').next().unwrap(), &at(other)).await.unwrap();
+    }
+    // Two spellings by one table are no conflict, and are freed together.
+    site.create("self", &spread("s3://b/w/self", &["s3://b/w/s%65lf"])).await.unwrap();
+    site.forget("self").await;
+    site.create("self", &at("s3://b/w/self")).await.unwrap();
+}
+
+pub(in crate::store) async fn a_swap_takes_what_is_new_and_frees_what_is_left(store: Subject) {
+    let site = Site::new(&store).await;
+    let (a, b) = (at("s3://b/w/a"), at("s3://b/w/b"));
+    let with_data = |own: &str| spread(own, &["s3://b/w/data"]);
+    let one = site.create("a", &a).await.unwrap();
+    let two = site.create("b", &b).await.unwrap();
+    site.swap(one, 0, 1, &with_data("s3://b/w/a")).await.unwrap();
+    assert_refused!(site.swap(two, 0, 1, &with_data("s3://b/w/b")).await, StoreError::LocationTaken(_));
+    // Commits that leave all as it is, and one that moves while the data stays.
+    site.swap(one, 1, 2, &with_data("s3://b/w/a")).await.unwrap();
+    site.swap(one, 2, 3, &with_data("s3://b/w/a2")).await.unwrap();
+    assert_refused!(site.swap(two, 0, 1, &with_data("s3://b/w/b")).await, StoreError::LocationTaken(_));
+    site.create("in its old place", &a).await.unwrap();
+    site.swap(one, 3, 4, &at("s3://b/w/a2")).await.unwrap();
+    site.swap(two, 0, 1, &with_data("s3://b/w/b")).await.unwrap();
+    // A pointer that has moved is told as that, and nothing is taken.
+    assert_refused!(site.swap(one, 0, 1, &at("s3://b/w/free")).await, StoreError::PointerMoved);
+    site.create("free", &at("s3://b/w/free")).await.unwrap();
+}
+
+pub(in crate::store) async fn a_table_may_overlap_itself(store: Subject) {
+    let site = Site::new(&store).await;
+    let around = spread("s3://b/w/ns/t", &["s3://b/w/ns/t/data", "s3://b/w/ns"]);
+    let id = site.create("t", &around).await.unwrap();
+    site.swap(id, 0, 1, &around).await.unwrap();
+    site.swap(id, 1, 2, &at("s3://b/w/ns/t/data/deeper")).await.unwrap();
+    site.swap(id, 2, 3, &around).await.unwrap();
+    assert_refused!(site.create("u", &at("s3://b/w/ns/u")).await, StoreError::LocationTaken(_));
+}
+
+pub(in crate::store) async fn locations_pass_between_the_tables_of_one_transaction(store: Subject) {
+    let site = Site::new(&store).await;
+    let (x, y) = (spread("s3://b/w/a", &["s3://b/w/x"]), spread("s3://b/w/b", &["s3://b/w/y"]));
+    let (one, two) = (site.create("a", &x).await.unwrap(), site.create("b", &y).await.unwrap());
+    let (with_y, with_x) = (spread("s3://b/w/a", &["s3://b/w/y"]), spread("s3://b/w/b", &["s3://b/w/x"]));
+    site.transact(vec![moved(one, 0, 1, &with_y), moved(two, 0, 1, &with_x)]).await.unwrap();
+    // A second location of one becomes the other's own, and a new table has what was its own.
+    let (own_x, a) = (spread("s3://b/w/x/t", &["s3://b/w/y"]), at("s3://b/w/a/inner"));
+    site.transact(vec![created(site.ident("c"), &a), moved(one, 1, 2, &own_x), moved(two, 1, 2, &at("s3://b/w/b"))])
+        .await
+        .unwrap();
+    let refused = site.transact(vec![moved(two, 2, 3, &with_x), moved(one, 2, 3, &own_x)]).await;
+    let Err(StoreError::InTransaction { at: 0, error }) = refused else { panic!("{refused:?}") };
+    assert!(matches!(*error, StoreError::LocationTaken(one) if one == "s3://b/w/x"));
+}
+
+pub(in crate::store) async fn one_transaction_gives_a_location_to_one_table(store: Subject) {
+    let site = Site::new(&store).await;
+    let one = site.create("a", &at("s3://b/w/a")).await.unwrap();
+    let two = site.create("b", &at("s3://b/w/b")).await.unwrap();
+    let claims = |own: &str, other: &str| spread(own, &[other]);
+    for (first, second) in [("new", "new"), ("new", "new/inside"), ("new/inside", "new")] {
+        let (first, second) = (format!("s3://b/w/{first}"), format!("s3://b/w/{second}"));
+        let swaps =
+            vec![moved(one, 0, 1, &claims("s3://b/w/a", &first)), moved(two, 0, 1, &claims("s3://b/w/b", &second))];
+        let with_creation =
+            vec![moved(one, 0, 1, &claims("s3://b/w/a", &first)), created(site.ident("c"), &at(&second))];
+        for changes in [swaps, with_creation] {
+            let refused = site.transact(changes).await;
+            let Err(StoreError::InTransaction { error, .. }) = refused else { panic!("{refused:?}") };
+            assert!(matches!(*error, StoreError::LocationTaken(_)), "{error:?}");
+        }
+    }
+    site.create("c", &at("s3://b/w/new")).await.unwrap();
+}
+
+pub(in crate::store) async fn what_is_dropped_holds_all_its_locations(store: Subject) {
+    let site = Site::new(&store).await;
+    let (table, view) = (spread("s3://b/w/t", &["s3://b/w/data"]), spread("s3://b/w/v", &["s3://b/w/meta"]));
+    let id = site.create("t", &table).await.unwrap();
+    site.add("v", TableKind::View, &view, false).await.unwrap();
+    site.drop("t", TableKind::Table, true).await;
+    site.drop("v", TableKind::View, false).await;
+    for held in ["s3://b/w/t", "s3://b/w/data/x", "s3://b/w/meta"] {
+        for wanted in [at(held), spread("s3://b/w/new", &[held])] {
+            let refused = site.create("new", &wanted).await;
+            assert!(matches!(&refused, Err(StoreError::LocationHeld(one)) if one == held), "{refused:?}");
+        }
+    }
+    site.restore(id, "again", Some(&table)).await.unwrap();
+    assert_refused!(site.create("new", &at("s3://b/w/data")).await, StoreError::LocationTaken(_));
+    site.swap(id, 0, 1, &table).await.unwrap();
+    // With the row of what was restored its locations are kept as they were: a commit finds nothing changed.
+    site.drop("again", TableKind::Table, false).await;
+    site.restore(id, "again", None).await.unwrap();
+    site.swap(id, 1, 2, &at("s3://b/w/t")).await.unwrap();
+    site.create("new", &at("s3://b/w/data")).await.unwrap();
+}
+
+pub(in crate::store) async fn locations_are_free_when_a_table_is_gone_for_good(store: Subject) {
+    let site = Site::new(&store).await;
+    let all = spread("s3://b/w/t", &["s3://b/w/data"]);
+    let is_free = async || {
+        for one in ["s3://b/w/t/x", "s3://b/w/data"] {
+            site.create("probe", &at(one)).await.unwrap();
+            site.forget("probe").await;
+        }
+    };
+    // Dropped without a trace, removed by an administrator, forgotten in time, and at the end of a purge.
+    site.create("t", &all).await.unwrap();
+    site.forget("t").await;
+    is_free().await;
+
+    let id = site.create("t", &all).await.unwrap();
+    site.drop("t", TableKind::Table, true).await;
+    store.dropped_remove(site.place, id, Some(false), NOW_MS, None).await.unwrap();
+    is_free().await;
+
+    site.create("t", &all).await.unwrap();
+    site.drop("t", TableKind::Table, false).await;
+    assert_eq!(store.dropped_forget_due(NOW_MS + HOUR_MS, 9).await.unwrap(), 1);
+    is_free().await;
+
+    let id = site.create("t", &all).await.unwrap();
+    site.drop("t", TableKind::Table, true).await;
+    let [job] = store.dropped_claim(NOW_MS + HOUR_MS, NOW_MS + 2 * HOUR_MS, 9).await.unwrap().try_into().unwrap();
+    let organisation = site.place.organisation;
+    let finishing = Progress::Continue { until_ms: NOW_MS + 2 * HOUR_MS, finishing: true };
+    assert!(store.dropped_progress(organisation, id, job.attempts, &finishing).await.unwrap());
+    assert_refused!(site.create("probe", &at("s3://b/w/data")).await, StoreError::LocationHeld(_));
+    assert!(store.dropped_progress(organisation, id, job.attempts, &Progress::Gone).await.unwrap());
+    is_free().await;
+    store.namespace_drop(site.place, &site.namespace, None).await.unwrap();
+    store.warehouse_drop(organisation, "lake").await.unwrap();
+}
+
+pub(in crate::store) async fn what_is_registered_again_has_all_its_locations(store: Subject) {
+    let site = Site::new(&store).await;
+    let all = spread("s3://b/w/t", &["s3://b/w/data"]);
+    let id = site.create("t", &all).await.unwrap();
+    site.drop("t", TableKind::Table, true).await;
+    // Another's registration does not get a second location of what was dropped, nor one that reaches further.
+    let wrong = [at("s3://b/w/data"), spread("s3://b/w/u", &["s3://b/w/t"]), at("s3://b/w/t/x")];
+    for wrong in &wrong {
+        assert_refused!(site.add("u", TableKind::Table, wrong, true).await, StoreError::LocationHeld(_));
+    }
+    site.create("other", &at("s3://b/w/other")).await.unwrap();
+    let more = spread("s3://b/w/t", &["s3://b/w/other/x"]);
+    assert_refused!(site.add("t", TableKind::Table, &more, true).await, StoreError::LocationTaken(_));
+    assert!(store.dropped_get(site.place, id).await.unwrap().is_some(), "it was refused as a whole");
+    site.add("t", TableKind::Table, &all, true).await.unwrap();
+    assert!(store.dropped_get(site.place, id).await.unwrap().is_none());
+    assert_refused!(site.create("u", &at("s3://b/w/data")).await, StoreError::LocationTaken(_));
+
+    // In the place of a table that is there: what that had is free, and what the new document names is taken.
+    let other = site.create("u", &spread("s3://b/w/u", &["s3://b/w/u-data"])).await.unwrap();
+    let (expected, new) = (&document(0), &document(1));
+    let over = |locations| Swap { id: other, expected, new, locations, takes_over: true, now_ms: NOW_MS };
+    let (theirs, free) = (spread("s3://b/w/u2", &["s3://b/w/data/x"]), spread("s3://b/w/u2", &["s3://b/w/u3"]));
+    let refused = store.table_swap(site.place, &over(&theirs), None).await;
+    assert_refused!(refused, StoreError::LocationTaken(_));
+    store.table_swap(site.place, &over(&free), None).await.unwrap();
+    assert_refused!(site.create("v", &at("s3://b/w/u3")).await, StoreError::LocationTaken(_));
+    site.create("v", &spread("s3://b/w/u", &["s3://b/w/u-data"])).await.unwrap();
+}
+
+pub(in crate::store) async fn a_restore_claims_what_was_not_known(store: Subject) {
+    let site = Site::new(&store).await;
+    let id = site.create("t", &at("s3://b/w/t")).await.unwrap();
+    site.drop("t", TableKind::Table, false).await;
+    let other = site.create("u", &spread("s3://b/w/u", &["s3://b/w/data"])).await.unwrap();
+    let in_truth = spread("s3://b/w/t", &["s3://b/w/data/t"]);
+    assert_refused!(site.restore(id, "t", Some(&in_truth)).await, StoreError::LocationTaken(_));
+    assert!(store.dropped_get(site.place, id).await.unwrap().is_some(), "nothing was changed");
+    site.swap(other, 0, 1, &at("s3://b/w/u")).await.unwrap();
+    site.restore(id, "t", Some(&in_truth)).await.unwrap();
+    assert_refused!(site.create("v", &at("s3://b/w/data")).await, StoreError::LocationTaken(_));
+}
+
+pub(in crate::store) async fn a_new_name_changes_no_location(store: Subject) {
+    let site = Site::new(&store).await;
+    let all = spread("s3://b/w/t", &["s3://b/w/data"]);
+    let id = site.create("t", &all).await.unwrap();
+    store.table_rename(site.place, &site.ident("t"), &site.ident("u"), TableKind::Table, None).await.unwrap();
+    assert_refused!(site.create("t", &at("s3://b/w/data")).await, StoreError::LocationTaken(_));
+    site.swap(id, 0, 1, &all).await.unwrap();
+}
+
+pub(in crate::store) async fn a_check_tells_and_takes_nothing(store: Subject) {
+    let site = Site::new(&store).await;
+    let id = site.create("t", &spread("s3://b/w/t", &["s3://b/w/data"])).await.unwrap();
+    site.create("kept", &at("s3://b/w/kept")).await.unwrap();
+    site.drop("kept", TableKind::Table, false).await;
+    let check = async |id, locations| store.location_check(site.place, id, &locations).await;
+    let new = TableId(fresh_uuid());
+    assert_refused!(check(new, spread("s3://b/w/u", &["s3://b/w/data/x"])).await, StoreError::LocationTaken(_));
+    assert_refused!(check(new, at("s3://b/w/kept")).await, StoreError::LocationHeld(_));
+    check(id, spread("s3://b/w/t", &["s3://b/w/data/x"])).await.unwrap();
+    check(new, at("s3://b/w/free")).await.unwrap();
+    site.create("other", &at("s3://b/w/free")).await.unwrap();
+}
+
+pub(in crate::store) async fn what_is_alone_is_told(store: Subject) {
+    let site = Site::new(&store).await;
+    let id = site.create("t", &spread("s3://b/w/t", &["s3://b/w/d1", "s3://b/w/d2"])).await.unwrap();
+    site.create("live", &at("s3://b/w/live/x")).await.unwrap();
+    site.create("kept", &spread("s3://b/w/kept", &["s3://b/w/kept-data"])).await.unwrap();
+    site.drop("kept", TableKind::Table, true).await;
+    let places: Vec<Location> = ["t", "d1", "d2/x", "live", "live/x/y", "kept-data", "kept", "free"]
+        .iter()
+        .map(|name| Location::parse(&format!("s3://b/w/{name}")).unwrap())
+        .collect();
+    let alone = store.location_alone(site.place, id, &places).await.unwrap();
+    assert_eq!(alone.iter().map(|one| one.path()).collect::<Vec<_>>(), ["/w/t", "/w/d1", "/w/d2/x", "/w/free"]);
+}
+
+pub(in crate::store) async fn locations_of_other_tenants_are_in_nobodys_way(store: Subject) {
+    let mine = Site::new(&store).await;
+    let all = spread("s3://b/w/t", &["s3://b/w/data"]);
+    let id = mine.create("t", &all).await.unwrap();
+    // What a root keeps apart, places keep apart: the same text in another warehouse is another place.
+    let second = Site::at(&store, place_of(&store, mine.place.organisation, "second").await).await;
+    let theirs = Site::new(&store).await;
+    for other in [&second, &theirs] {
+        other.create("t", &all).await.unwrap();
+        other.drop("t", TableKind::Table, false).await;
+        assert_refused!(other.create("u", &at("s3://b/w/data")).await, StoreError::LocationHeld(_));
+    }
+    // A stranger who guesses the warehouse learns nothing of what is in it, and changes nothing.
+    let stranger = organisation("stranger");
+    store.organisation_create(&stranger).await.unwrap();
+    let guessed = Place { organisation: stranger.id, warehouse: mine.place.warehouse };
+    store.location_check(guessed, TableId(fresh_uuid()), &all).await.unwrap();
+    assert_eq!(store.location_alone(guessed, id, all.as_slice()).await.unwrap(), all.as_slice());
+    assert_eq!(store.location_unread(guessed, false, None, 9).await.unwrap(), []);
+    assert_eq!(store.location_learn(guessed, Vec::new()).await.unwrap(), []);
+    mine.swap(id, 0, 1, &all).await.unwrap();
+    assert_refused!(mine.create("u", &at("s3://b/w/data")).await, StoreError::LocationTaken(_));
+}
+
+pub(in crate::store) async fn a_fresh_store_has_nothing_to_learn(store: Subject) {
+    let site = Site::new(&store).await;
+    let all = spread("s3://b/w/t", &["s3://b/w/data"]);
+    let id = site.create("t", &all).await.unwrap();
+    site.swap(id, 0, 1, &at("s3://b/w/t")).await.unwrap();
+    site.drop("t", TableKind::Table, false).await;
+    assert_eq!(store.location_unread_places().await.unwrap(), []);
+    for unreadable in [false, true] {
+        assert_eq!(store.location_unread(site.place, unreadable, None, 9).await.unwrap(), []);
+    }
+}
+
+pub(in crate::store) async fn of_many_who_want_one_location_one_wins(store: Subject) {
+    let site = Arc::new(Site::new(&store).await);
+    let mut ids = Vec::new();
+    for number in 0..8 {
+        ids.push(site.create(&format!("t{number}"), &at(&format!("s3://b/w/t{number}"))).await.unwrap());
+    }
+    // Tables that are there and tables that are not, alone and in transactions, want it as it is, what is inside it, or
+    // what holds it.
+    let results = at_once(32, |number| {
+        let (site, ids) = (Arc::clone(&site), ids.clone());
+        let wanted = ["s3://b/w/wanted/0", "s3://b/w/wanted/0/0", "s3://b/w/wanted"][number % 3];
+        async move {
+            let ident = site.ident(&format!("new{number}"));
+            let own = if number < 8 { format!("s3://b/w/t{number}") } else { format!("s3://b/w/new{number}") };
+            let all = spread(&own, &[wanted]);
+            match number / 8 {
+                0 => site.swap(ids[number], 0, 1, &all).await,
+                1 => site.create(ident.name(), &all).await.map(drop),
+                2 => site.transact(vec![created(ident, &all)]).await,
+                _ => site.add(ident.name(), TableKind::View, &all, false).await.map(drop),
+            }
+        }
+    })
+    .await;
+    let taken = |error: &StoreError| match error {
+        StoreError::LocationTaken(_) => true,
+        StoreError::InTransaction { error, .. } => matches!(**error, StoreError::LocationTaken(_)),
+        _ => false,
+    };
+    assert_eq!(winners(&results, taken), 1);
+}
+
+/// A table as the model of [`any_changes_leave_each_location_to_one_table`] knows it.
+#[derive(Clone)]
+struct Known {
+    name: String,
+    at: usize,
+    locations: Locations,
+    dropped: bool,
+}
+
+/// The rule as one would write it who looks at every table.
+fn is_taken(tables: &BTreeMap<TableId, Known>, id: Option<TableId>, claimed: &[&Location]) -> bool {
+    let others = tables.iter().filter(|(other, _)| Some(**other) != id);
+    let mut places = others.flat_map(|(_, known)| known.locations.as_slice());
+    places.any(|place| claimed.iter().any(|one| one.contains(place) || place.contains(one)))
+}
+
+/// Numbers that look random, and are the same each time.
+fn next(state: &mut u64, below: u64) -> usize {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    usize::try_from((*state >> 33) % below).unwrap()
+}
+
+fn any_locations(state: &mut u64) -> Locations {
+    const NAMES: [&str; 6] = ["a", "a!", "ab", "b", "b/c", "b/c/d"];
+    let mut any = || format!("s3://b/w/{}/{}", NAMES[next(state, 6)], NAMES[next(state, 6)]);
+    let (own, first, second) = (any(), any(), any());
+    let others = [first.as_str(), second.as_str()];
+    let count = next(state, 3);
+    spread(&own, &others[..count])
+}
+
+pub(in crate::store) async fn any_changes_leave_each_location_to_one_table(store: Subject) {
+    let site = Site::new(&store).await;
+    let mut tables: BTreeMap<TableId, Known> = BTreeMap::new();
+    let (mut state, mut counts) = (7, [0usize; 2]);
+    for step in 0..600 {
+        let locations = any_locations(&mut state);
+        let live: Vec<TableId> = tables.iter().filter(|(_, known)| !known.dropped).map(|(id, _)| *id).collect();
+        let kept: Vec<TableId> = tables.iter().filter(|(_, known)| known.dropped).map(|(id, _)| *id).collect();
+        let (expected, result) = match next(&mut state, 8) {
+            0..=2 => {
+                let name = format!("t{step}");
+                let free = !is_taken(&tables, None, &locations.beyond(&[]));
+                let made = site.create(&name, &locations).await;
+                if let Ok(id) = made {
+                    tables.insert(id, Known { name, at: 0, locations, dropped: false });
+                }
+                (free, made.map(drop))
+            }
+            3..=4 if !live.is_empty() => {
+                let id = live[next(&mut state, live.len() as u64)];
+                let known = tables[&id].clone();
+                let free = !is_taken(&tables, Some(id), &locations.beyond(known.locations.as_slice()));
+                let swapped = site.swap(id, known.at, known.at + 1, &locations).await;
+                if swapped.is_ok() {
+                    tables.insert(id, Known { at: known.at + 1, locations, ..known });
+                }
+                (free, swapped)
+            }
+            5 if live.len() > 1 => {
+                let (one, two) = (live[0], live[1 + next(&mut state, live.len() as u64 - 1)]);
+                let (first, second) = (tables[&one].clone(), tables[&two].clone());
+                let mut after = tables.clone();
+                // They exchange what they have, or the first takes something else and the second what it had.
+                let new = if next(&mut state, 2) == 0 { second.locations.clone() } else { locations };
+                after.insert(one, Known { at: first.at + 1, locations: new.clone(), ..first.clone() });
+                after.insert(two, Known { at: second.at + 1, locations: first.locations.clone(), ..second.clone() });
+                let free = !is_taken(&after, Some(one), &new.beyond(first.locations.as_slice()))
+                    && !is_taken(&after, Some(two), &first.locations.beyond(second.locations.as_slice()));
+                let changes = vec![
+                    moved(one, first.at, first.at + 1, &new),
+                    moved(two, second.at, second.at + 1, &first.locations),
+                ];
+                let done = site.transact(changes).await;
+                if done.is_ok() {
+                    tables = after;
+                }
+                (free, done)
+            }
+            6 if !live.is_empty() => {
+                let id = live[next(&mut state, live.len() as u64)];
+                let name = tables[&id].name.clone();
+                if next(&mut state, 3) == 0 {
+                    site.forget(&name).await;
+                    tables.remove(&id);
+                } else {
+                    site.drop(&name, TableKind::Table, false).await;
+                    tables.get_mut(&id).unwrap().dropped = true;
+                }
+                (true, Ok(()))
+            }
+            7 if !kept.is_empty() => {
+                let id = kept[next(&mut state, kept.len() as u64)];
+                if next(&mut state, 2) == 0 {
+                    tables.get_mut(&id).unwrap().dropped = false;
+                    (true, site.restore(id, &tables[&id].name, Some(&tables[&id].locations)).await)
+                } else {
+                    tables.remove(&id);
+                    (true, store.dropped_remove(site.place, id, None, NOW_MS, None).await.map(drop))
+                }
+            }
+            _ => continue,
+        };
+        assert_eq!(expected, result.is_ok(), "step {step}: {result:?}");
+        counts[usize::from(expected)] += 1;
+    }
+    assert!(counts.iter().all(|count| *count > 50), "both happened often: {counts:?}");
+}
