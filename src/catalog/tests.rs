@@ -1,3 +1,4 @@
+mod locations;
 mod receipts;
 mod transactions;
 mod views;
@@ -20,6 +21,7 @@ const WEEK: Duration = Duration::from_secs(7 * 86_400);
 struct Fixture {
     catalog: Arc<Catalog>,
     store: Arc<FaultyStore>,
+    sqlite: Arc<SqliteStore>,
     warehouse: Arc<OpenWarehouse>,
     folder: tempfile::TempDir,
 }
@@ -47,8 +49,8 @@ impl Fixture {
     /// A catalog with one organisation, one warehouse, the namespace `ns` and the table `ns.t`.
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let sqlite = SqliteStore::open(&folder.path().join("tidewater.db")).unwrap();
-        let store = Arc::new(FaultyStore::new(Arc::new(sqlite)));
+        let sqlite = Arc::new(SqliteStore::open(&folder.path().join("tidewater.db")).unwrap());
+        let store = Arc::new(FaultyStore::new(Arc::clone(&sqlite) as Arc<dyn Store>));
         let organisation = OrganisationId(fresh_uuid());
         let acme = Organisation { id: organisation, name: "acme".into(), tier: "enterprise".into(), created_ms: 1 };
         store.organisation_create(&acme).await.unwrap();
@@ -69,7 +71,7 @@ impl Fixture {
         let warehouse = catalog.warehouse(organisation, None).await.unwrap();
         catalog.namespace_create(&warehouse, &namespace(), &std::collections::BTreeMap::new(), None).await.unwrap();
         catalog.table_create(&warehouse, &namespace(), create_request("t"), None, None).await.unwrap();
-        Self { catalog, store, warehouse, folder }
+        Self { catalog, store, sqlite, warehouse, folder }
     }
 
     async fn commit(&self, key: &str) -> Result<LoadedTable, CatalogError> {

@@ -25,6 +25,7 @@ struct Fixture {
     catalog: Arc<Catalog>,
     maintenance: Maintenance,
     store: Arc<dyn Store>,
+    sqlite: Arc<SqliteStore>,
     warehouse: Arc<OpenWarehouse>,
     now_ms: Arc<AtomicI64>,
     folder: tempfile::TempDir,
@@ -94,7 +95,8 @@ fn touch(path: &Path) -> String {
 impl Fixture {
     async fn new(retention: Duration) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("tidewater.db")).unwrap());
+        let sqlite = Arc::new(SqliteStore::open(&folder.path().join("tidewater.db")).unwrap());
+        let store = Arc::clone(&sqlite) as Arc<dyn Store>;
         let organisation = OrganisationId(fresh_uuid());
         let acme = Organisation { id: organisation, name: "acme".into(), tier: "enterprise".into(), created_ms: 1 };
         store.organisation_create(&acme).await.unwrap();
@@ -116,7 +118,7 @@ impl Fixture {
         let warehouse = catalog.warehouse(organisation, None).await.unwrap();
         catalog.namespace_create(&warehouse, &namespace(), &std::collections::BTreeMap::new(), None).await.unwrap();
         let maintenance = Maintenance::new(Arc::clone(&store), access, clock);
-        Self { catalog, maintenance, store, warehouse, now_ms, folder }
+        Self { catalog, maintenance, store, sqlite, warehouse, now_ms, folder }
     }
 
     fn root(&self) -> PathBuf {
@@ -436,18 +438,19 @@ async fn files_at_a_second_location_go_only_if_no_other_table_is_there() {
     let data = |name: &str| fixture.root().join(name).to_str().unwrap().to_owned();
     let table = async |name: &str, path: &str| {
         let file = touch(&PathBuf::from(path).join(format!("{name}.parquet")));
-        (
-            fixture
-                .table(name, json!({ "write.data.path": format!("file://{path}") }), std::slice::from_ref(&file))
-                .await,
-            file,
-        )
+        let properties = json!({ "write.data.path": format!("file://{path}") });
+        let table = fixture.table(name, properties, std::slice::from_ref(&file)).await;
+        // As in a version that knew nothing of these, and let others have them.
+        fixture.sqlite.forget_locations().await;
+        (table, file)
     };
     let (alone, alone_file) = table("alone", &data("alone")).await;
     let (first, first_file) = table("first", &data("shared")).await;
     let (second, second_file) = table("second", &data("shared/below")).await;
     let neighbour = fixture.table("n", json!({}), &[]).await;
+    fixture.sqlite.forget_locations().await;
     let (thief, _) = table("thief", neighbour.location.to_str().unwrap()).await;
+    fixture.sqlite.mark_as_older().await;
     for dropped in [&alone, &first, &thief] {
         fixture.drop(dropped, true).await;
     }
@@ -462,6 +465,49 @@ async fn files_at_a_second_location_go_only_if_no_other_table_is_there() {
     fixture.drop(&second, true).await;
     fixture.maintenance.sweep().await;
     assert!(!Path::new(&second_file).exists(), "by now it is alone there");
+}
+
+#[tokio::test]
+async fn files_at_a_second_location_stay_where_it_is_not_known_who_else_is_there() {
+    let fixture = Fixture::new(Duration::ZERO).await;
+    let data = fixture.root().join("data");
+    let file = touch(&data.join("x.parquet"));
+    let properties = json!({ "write.data.path": format!("file://{}", data.display()) });
+    let (table, other) =
+        (fixture.table("t", properties, std::slice::from_ref(&file)).await, fixture.table("o", json!({}), &[]).await);
+    fixture.sqlite.mark_as_older().await;
+    let pointer = fixture.store.table_get(fixture.warehouse.place, &other.ident).await.unwrap().unwrap();
+    std::fs::remove_file(pointer.metadata_location.strip_prefix("file://").unwrap()).unwrap();
+    fixture.drop(&table, true).await;
+    fixture.maintenance.sweep().await;
+    assert_eq!((files(&table.location), fixture.all_dropped().await), (rest(), 0));
+    assert!(Path::new(&file).exists(), "the other's document may have named that place");
+}
+
+#[tokio::test]
+async fn the_locations_of_tables_from_before_are_learned_once() {
+    let fixture = Fixture::new(HOUR).await;
+    let properties = json!({ "write.data.path": format!("file://{}/data", fixture.root().display()) });
+    let table = fixture.table("t", properties, &[]).await;
+    let dropped = fixture.table("d", json!({}), &[]).await;
+    fixture.drop(&dropped, false).await;
+    fixture.sqlite.mark_as_older().await;
+    let place = fixture.warehouse.place;
+    assert_eq!(fixture.store.location_unread(place, false, None, 9).await.unwrap().len(), 2);
+    let (all_known, is_known) = tokio::sync::oneshot::channel();
+    let watch = async {
+        while !fixture.store.location_unread_places().await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        all_known.send(()).unwrap();
+    };
+    let run = fixture.maintenance.run(async { is_known.await.unwrap() });
+    tokio::time::timeout(HOUR, async { tokio::join!(watch, run) }).await.unwrap();
+    assert!(fixture.store.location_unread(place, true, None, 9).await.unwrap().is_empty());
+    let loaded = fixture.catalog.table_load(&fixture.warehouse, &table.ident).await.unwrap();
+    let new = TableId(fresh_uuid());
+    let taken = fixture.store.location_check(place, new, loaded.locations.unwrap().all()).await;
+    assert!(matches!(taken, Err(StoreError::LocationTaken(_))), "{taken:?}");
 }
 
 #[tokio::test]

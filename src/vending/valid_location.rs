@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn what_leads_elsewhere_once_decoded_is_no_location_of_a_table() {
-        for name in ["%252e%252e/t", "a%252fb", "a%255cb", "t%00"] {
+        for name in ["%252e%252e/t", "a%252f%252fb", "a%255cb", "t%00"] {
             assert!(refused(&format!("s3://bucket/warehouse/{name}"), ""), "{name}");
         }
         assert!(!refused("s3://bucket/warehouse/a%20b", "") && !refused("s3://bucket/warehouse/100%", ""));

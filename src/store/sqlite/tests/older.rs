@@ -22,27 +22,27 @@ const BACK_TO_VERSION_4: &str = "DROP TABLE location; DROP TABLE location_unread
     DELETE FROM refinery_schema_history WHERE version > 4";
 
 impl SqliteStore {
-    /// Forgets the locations that properties name, of all tables, as if they had never been looked at.
-    pub(crate) async fn forget_other_locations(&self) {
+    /// Forgets where all tables are, so that others can be put there, as older versions did with what properties name.
+    pub(crate) async fn forget_locations(&self) {
         let forget = |connection: &rusqlite::Connection| {
-            connection.execute_batch(
-                "UPDATE tabular SET others = ''; UPDATE dropped SET others = '';
-                 DELETE FROM location WHERE (tabular, location) NOT IN
-                     (SELECT id, CAST(location AS BLOB) FROM tabular
-                      UNION SELECT id, CAST(location AS BLOB) FROM dropped)",
-            )?;
-            Ok(())
+            let forget = "UPDATE tabular SET others = ''; UPDATE dropped SET others = ''; DELETE FROM location";
+            Ok(connection.execute_batch(forget)?)
         };
         self.write(forget).await.unwrap();
     }
 
-    /// Marks all tables as those of an older version, as the upgrade does.
+    /// Makes of all tables those of an older version, as an upgrade finds them.
     pub(crate) async fn mark_as_older(&self) {
+        self.forget_locations().await;
         let mark = |connection: &rusqlite::Connection| {
-            connection.execute_batch(
-                "DELETE FROM location_unread; INSERT INTO location_unread (organisation, warehouse, tabular)
-                 SELECT organisation, warehouse, id FROM tabular UNION SELECT organisation, warehouse, id FROM dropped",
-            )?;
+            let all =
+                "SELECT organisation, warehouse, id FROM tabular UNION SELECT organisation, warehouse, id FROM dropped";
+            let own = "SELECT organisation, warehouse, CAST(location AS BLOB), id FROM";
+            connection.execute_batch(&format!(
+                "DELETE FROM location_unread; INSERT INTO location_unread (organisation, warehouse, tabular) {all};
+                 INSERT INTO location (organisation, warehouse, location, tabular)
+                     {own} tabular UNION {own} dropped"
+            ))?;
             Ok(())
         };
         self.write(mark).await.unwrap();
@@ -113,9 +113,8 @@ impl Site {
     /// Two tables as an older version may have them: both have the second location `s3://b/w/data`.
     async fn sharing(&self) -> [TableId; 2] {
         let a = self.create("a", &spread("s3://b/w/a", &["s3://b/w/data"])).await.unwrap();
-        self.store.forget_other_locations().await;
+        self.store.forget_locations().await;
         let b = self.create("b", &spread("s3://b/w/b", &["s3://b/w/data"])).await.unwrap();
-        self.store.forget_other_locations().await;
         self.store.mark_as_older().await;
         [a, b]
     }

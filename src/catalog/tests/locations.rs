@@ -1,0 +1,209 @@
+//! Which locations a table gets, and what is learned first where tables are older.
+
+use tidewater_core::view::{CreateView, ViewCommit};
+
+use super::*;
+
+impl Fixture {
+    fn place(&self, name: &str) -> String {
+        format!("file://{}/warehouse/{name}", self.folder.path().display())
+    }
+
+    async fn create(
+        &self,
+        name: &str,
+        location: Option<&str>,
+        data: Option<&str>,
+    ) -> Result<CreatedTable, CatalogError> {
+        self.create_staged(name, location, data, false).await
+    }
+
+    async fn create_staged(
+        &self,
+        name: &str,
+        location: Option<&str>,
+        data: Option<&str>,
+        stage: bool,
+    ) -> Result<CreatedTable, CatalogError> {
+        let mut request = create_request(name);
+        request.location = location.map(|name| self.place(name));
+        request.stage_create = stage;
+        request.properties.extend(data.map(|name| ("write.data.path".to_owned(), self.place(name))));
+        self.catalog.table_create(&self.warehouse, &namespace(), request, None, None).await
+    }
+
+    async fn set_place(&self, table: &str, key: &str, place: &str) -> Result<LoadedTable, CatalogError> {
+        let body = json!({ "requirements": [],
+            "updates": [{ "action": "set-properties", "updates": { key: self.place(place) } }] });
+        let commit = TableCommit::parse(body.to_string().as_bytes()).unwrap();
+        let ident = TableIdent::new(namespace(), table).unwrap();
+        self.catalog.table_commit(&self.warehouse, ident, commit, None, None).await
+    }
+
+    async fn unread(&self) -> usize {
+        self.store.location_unread(self.warehouse.place, false, None, 99).await.unwrap().len()
+    }
+
+    async fn document_of(&self, name: &str) -> std::path::PathBuf {
+        let ident = TableIdent::new(namespace(), name).unwrap();
+        let record = self.catalog.table_record(&self.warehouse, &ident).await.unwrap();
+        record.metadata_location.strip_prefix("file://").unwrap().into()
+    }
+}
+
+fn is_taken(result: &Result<impl Sized, CatalogError>) -> bool {
+    matches!(result, Err(CatalogError::LocationTaken { .. }))
+}
+
+#[tokio::test]
+async fn whoever_is_refused_a_location_leaves_no_document() {
+    let fixture = Fixture::new().await;
+    fixture.create("u", None, Some("data")).await.unwrap();
+    let files = fixture.metadata_files();
+    for key in ["write.data.path", "write.metadata.path", "write.object-storage.path", "write.folder-storage.path"] {
+        assert!(is_taken(&fixture.set_place("t", key, "data/inside").await), "{key}");
+    }
+    assert!(is_taken(&fixture.create("v", None, Some("data")).await));
+    assert_eq!(fixture.metadata_files(), files);
+    assert_eq!(fixture.store.asked("location_unread"), 0, "nothing was to be learned");
+}
+
+#[tokio::test]
+async fn a_commit_that_leaves_locations_as_they_are_asks_for_nothing_more() {
+    let fixture = Fixture::new().await;
+    fixture.set_place("t", "write.data.path", "data").await.unwrap();
+    let before = fixture.store.asked_at_all();
+    fixture.commit("a").await.unwrap();
+    assert_eq!(fixture.store.asked_at_all() - before, 2, "its pointer is read, and moved");
+}
+
+#[tokio::test]
+async fn what_is_staged_gets_no_location_of_another() {
+    let fixture = Fixture::new().await;
+    fixture.create("u", Some("u"), Some("data")).await.unwrap();
+    for (location, data) in [(Some("u/inside"), None), (None, Some("data")), (Some("data"), None), (None, Some("u"))] {
+        assert!(is_taken(&fixture.create_staged("v", location, data, true).await), "{location:?} {data:?}");
+    }
+    // What is free can be staged by many; it is given to the one who commits first.
+    for _ in 0..2 {
+        let staged = fixture.create_staged("v", Some("v"), Some("v-data"), true).await.unwrap();
+        assert!(matches!(staged, CreatedTable::Staged(..)));
+    }
+    fixture.create("w", None, Some("v-data")).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_first_who_wants_a_location_after_an_upgrade_has_the_others_learned() {
+    let fixture = Fixture::new().await;
+    let view = |name: &str, place: &str| {
+        let body = json!({ "name": name, "schema": { "type": "struct", "schema-id": 0, "fields": [] },
+            "properties": { "write.metadata.path": fixture.place(place) },
+            "view-version": { "version-id": 1, "timestamp-ms": 1, "schema-id": 0, "summary": {}, "default-namespace": ["ns"],
+                "representations": [{ "type": "sql", "sql": "select 1", "dialect": "spark" }] } });
+        CreateView::parse(body.to_string().as_bytes()).unwrap()
+    };
+    fixture.create("u", None, Some("data")).await.unwrap();
+    fixture.create("d", None, Some("dropped")).await.unwrap();
+    let ident = |name: &str| TableIdent::new(namespace(), name).unwrap();
+    fixture.catalog.view_create(&fixture.warehouse, &namespace(), view("v", "meta"), None, None).await.unwrap();
+    fixture.catalog.table_drop(&fixture.warehouse, &ident("d"), false, None).await.unwrap();
+
+    for taken in ["data", "dropped", "meta"] {
+        fixture.sqlite.mark_as_older().await;
+        assert_eq!(fixture.unread().await, 4);
+        let refused = fixture.create("new", None, Some(taken)).await;
+        let is_refused = is_taken(&refused) || matches!(refused, Err(CatalogError::LocationHeld { .. }));
+        assert!(is_refused, "{taken}: {refused:?}");
+        assert_eq!(fixture.unread().await, 0);
+    }
+    // So has every other way to a location.
+    fixture.sqlite.mark_as_older().await;
+    assert!(is_taken(&fixture.set_place("t", "write.metadata.path", "data").await));
+    fixture.sqlite.mark_as_older().await;
+    assert!(is_taken(&fixture.create_staged("new", Some("data"), None, true).await));
+    fixture.sqlite.mark_as_older().await;
+    let view = fixture.catalog.view_create(&fixture.warehouse, &namespace(), view("v2", "data"), None, None).await;
+    assert!(is_taken(&view));
+    fixture.sqlite.mark_as_older().await;
+    let update = json!({ "updates": [{ "action": "set-location", "location": fixture.place("data/x") }] });
+    let update = ViewCommit::parse(update.to_string().as_bytes()).unwrap();
+    assert!(is_taken(&fixture.catalog.view_commit(&fixture.warehouse, ident("v"), update, None).await));
+    fixture.sqlite.mark_as_older().await;
+    let part = json!({ "identifier": { "namespace": ["ns"], "name": "t" }, "requirements": [],
+        "updates": [{ "action": "set-location", "location": fixture.place("data") }] });
+    let part = TableCommit::parse(part.to_string().as_bytes()).unwrap();
+    assert!(is_taken(&fixture.catalog.transaction_commit(&fixture.warehouse, vec![part], None, None).await));
+}
+
+#[tokio::test]
+async fn tables_that_share_from_before_go_on() {
+    let fixture = Fixture::new().await;
+    fixture.create("u", None, Some("data")).await.unwrap();
+    fixture.sqlite.forget_locations().await;
+    fixture.set_place("t", "write.data.path", "data").await.unwrap();
+    fixture.sqlite.mark_as_older().await;
+    // Neither a commit to one that shares, nor one to another, is in danger.
+    fixture.commit("a").await.unwrap();
+    assert!(fixture.has("a").await);
+    assert_eq!(fixture.unread().await, 0, "its own locations could not be told from new ones");
+    fixture.set_place("u", "key", "value").await.unwrap();
+    fixture.set_place("t", "write.data.path", "data/of-t").await.unwrap();
+    assert!(is_taken(&fixture.set_place("t", "write.data.path", "data").await));
+    fixture.set_place("t", "write.data.path", "elsewhere").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_document_that_is_gone_stops_nobody() {
+    let fixture = Fixture::new().await;
+    fixture.create("u", None, Some("data")).await.unwrap();
+    fixture.sqlite.mark_as_older().await;
+    std::fs::remove_file(fixture.document_of("u").await).unwrap();
+    fixture.create("v", None, None).await.unwrap();
+    assert_eq!(fixture.unread().await, 0);
+}
+
+#[tokio::test]
+async fn a_document_that_storage_does_not_give_now_is_waited_for() {
+    let fixture = Fixture::new().await;
+    fixture.create("u", None, Some("data")).await.unwrap();
+    fixture.sqlite.mark_as_older().await;
+    let document = fixture.document_of("u").await;
+    let aside = document.with_extension("aside");
+    std::fs::rename(&document, &aside).unwrap();
+    // It is there, and cannot be opened.
+    std::os::unix::fs::symlink(&document, &document).unwrap();
+    let files = fixture.metadata_files();
+    let refused = fixture.create("v", None, Some("data")).await;
+    assert!(matches!(refused, Err(CatalogError::LocationsUnread)), "{refused:?}");
+    assert_eq!(fixture.metadata_files(), files, "its document went again");
+    // What wants no location goes on.
+    fixture.commit("a").await.unwrap();
+
+    std::fs::remove_file(&document).unwrap();
+    std::fs::rename(&aside, &document).unwrap();
+    assert!(is_taken(&fixture.create("v", None, Some("data")).await));
+    fixture.create("v", None, None).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_who_want_locations_after_an_upgrade_wait_for_one_reading() {
+    let fixture = Arc::new(Fixture::new().await);
+    for number in 0..20 {
+        fixture.create(&format!("old{number}"), None, Some(&format!("data{number}"))).await.unwrap();
+    }
+    fixture.sqlite.mark_as_older().await;
+    let before = fixture.store.asked("location_learn");
+    let creating = (0..20).map(|number| {
+        let fixture = Arc::clone(&fixture);
+        tokio::spawn(async move {
+            let taken = format!("data{number}/inside");
+            let data = if number % 2 == 0 { None } else { Some(taken.as_str()) };
+            (number, fixture.create(&format!("new{number}"), None, data).await)
+        })
+    });
+    for (number, created) in futures_util::future::join_all(creating).await.into_iter().map(Result::unwrap) {
+        assert_eq!(is_taken(&created), number % 2 == 1, "{created:?}");
+        assert_eq!(created.is_ok(), number % 2 == 0, "{created:?}");
+    }
+    assert_eq!(fixture.store.asked("location_learn") - before, 1);
+}
