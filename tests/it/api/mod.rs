@@ -9,6 +9,7 @@ mod health;
 mod idempotency;
 mod isolation;
 mod limits;
+mod locations;
 mod management;
 mod metrics;
 mod namespaces;
