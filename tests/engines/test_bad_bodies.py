@@ -242,6 +242,19 @@ def test_a_table_inside_anothers_location_is_refused(rest: Rest, namespace: str)
         )
 
 
+def test_a_second_location_of_another_table_is_refused(rest: Rest, namespace: str) -> None:
+    location = rest.create_table(namespace, documents.table("t"))["metadata"]["location"]
+    data = location + "-data"
+    answer(rest.commit(namespace, "t", [{"action": "set-properties", "updates": {"write.data.path": data}}]))
+    rest.create_table(namespace, documents.table("u"))
+    for taken in (data, f"{data}/", f"{data}/inner", location, f"{location}%2Ddata", f"{location}%252ddata"):
+        for name in ("write.data.path", "write.metadata.path"):
+            update = {"action": "set-properties", "updates": {name: taken}}
+            refused(rest.commit(namespace, "u", [update]), 400, "BadRequestException", "overlaps")
+    update = {"action": "set-properties", "updates": {"write.data.path": f"{data}2"}}
+    answer(rest.commit(namespace, "u", [update]))
+
+
 UPDATES: dict[str, Any] = {
     "no action": {},
     "an unknown action": {"action": "explode"},

@@ -12,7 +12,7 @@ import duckdb
 import pytest
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.rest import RestCatalog
-from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.exceptions import BadRequestError, NoSuchTableError
 from pyiceberg.table import Table
 from pyiceberg.table.statistics import StatisticsFile
 
@@ -251,6 +251,25 @@ def test_a_purge_after_a_rename_spares_the_table_of_the_first_name(hasty: Server
     until(lambda: not dropped(hasty))
     assert files(path_of(second.location())) == before
     assert in_order(catalog.load_table((unique, "a")).scan().to_arrow()) == rows
+
+
+def test_a_second_data_folder_is_purged_and_then_free(hasty: Server, unique: str) -> None:
+    catalog = client(hasty)
+    other = furnished(hasty, unique, "other")
+    data = other.location() + "-data"
+    table = furnished(hasty, unique, "t", **{"write.data.path": data})
+    assert files(path_of(data)), "its data is there"
+    with pytest.raises(BadRequestError, match="overlaps that of another table"), other.transaction() as change:
+        change.set_properties({"write.data.path": data + "/inner"})
+    before = files(path_of(other.location()))
+    catalog.purge_table((unique, "t"))
+    until(lambda: not dropped(hasty))
+    assert not files(path_of(data)) and not files(path_of(table.location()))
+    with other.transaction() as change:
+        change.set_properties({"write.data.path": data + "/inner"})
+    other.append(sightings((200, "Oslo", 1.5)))
+    assert files(path_of(data + "/inner"))
+    assert before.items() <= files(path_of(other.location())).items()
 
 
 def test_files_of_others_that_a_table_names_are_not_removed(hasty: Server, unique: str) -> None:

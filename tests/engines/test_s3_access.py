@@ -216,6 +216,35 @@ def test_a_second_data_folder_is_vended_with_the_first(lake: Lake, namespace: st
     refused(lambda: s3.put_object(Bucket=lake.bucket, Key=key_of(data + "2", "x.parquet"), Body=b"x"))
 
 
+def test_no_two_tables_are_given_one_place(lake: Lake, namespace: str) -> None:
+    """Whatever names it, as long as a table lives or can be restored: what is vended would reach the other's files."""
+    rest, path = lake.rest(), f"/namespaces/{namespace}/tables"
+    data = f"s3://{lake.bucket}/lake/{namespace}-data"
+    first = rest.create_table(namespace, create_body("first", properties={"write.data.path": data}))["metadata"]
+    rest.create_table(namespace, create_body("second"))
+    properties = ("write.data.path", "write.metadata.path", "write.object-storage.path", "write.folder-storage.path")
+
+    def no_way(place: str) -> None:
+        bodies = [create_body("third", location=place)]
+        bodies += [create_body("third", properties={name: place}) for name in properties]
+        updates = [{"action": "set-location", "location": place}]
+        updates += [{"action": "set-properties", "updates": {name: place}} for name in properties]
+        answers = [rest.post(path, json={**body, "stage-create": staged}) for body in bodies for staged in (True, False)]
+        answers += [rest.commit(namespace, "second", [update]) for update in updates]
+        for refusal in answers:
+            error = answer(refusal, 400)["error"]
+            assert error["type"] == "BadRequestException" and "overlaps" in error["message"], error
+            assert "first" not in error["message"].replace(place, ""), error
+
+    taken = (data, data + "/x", data.replace("-data", "%2Ddata"), first["location"] + "/metadata")
+    for place in taken:
+        no_way(place)
+    assert rest.delete(f"{path}/first").status_code == 204
+    no_way(data)
+    s3 = lake.s3.client(**lake.credentials(namespace, "second"))
+    refused(lambda: s3.put_object(Bucket=lake.bucket, Key=key_of(data, "x.parquet"), Body=b"x"))
+
+
 def test_credentials_say_until_when_they_are_good_and_where_new_ones_are(lake: Lake, namespace: str) -> None:
     rest = lake.rest()
     created = rest.create_table(namespace, create_body("t"))
