@@ -1,5 +1,6 @@
 //! What every store promises, and what only the embedded one has to show.
 
+mod cost;
 mod faults;
 mod files;
 mod grouping;

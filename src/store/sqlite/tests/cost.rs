@@ -1,0 +1,96 @@
+//! What a change costs the database, counted in statements: the same however many tables there are.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use rusqlite::trace::{TraceEvent, TraceEventCodes};
+use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
+use tidewater_core::location::Location;
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+use tidewater_core::overlap::Locations;
+
+use crate::clock::fresh_uuid;
+use crate::store::sqlite::open::open_writer;
+use crate::store::sqlite::tables;
+use crate::store::{NewTable, Place, Swap, TableKind};
+
+thread_local! {
+    static STATEMENTS: Cell<usize> = const { Cell::new(0) };
+}
+
+fn count(_: TraceEvent<'_>) {
+    STATEMENTS.set(STATEMENTS.get() + 1);
+}
+
+/// How many statements something takes, and how long it is at it without the wait for the disk.
+fn cost(work: impl FnOnce()) -> (usize, Duration) {
+    STATEMENTS.set(0);
+    let begun = Instant::now();
+    work();
+    (STATEMENTS.get(), begun.elapsed())
+}
+
+fn table_at(number: usize) -> Locations {
+    spread(&format!("s3://b/w/ns/{number:06}"), None)
+}
+
+fn spread(own: &str, other: Option<&str>) -> Locations {
+    let parse = |text: &str| Location::parse(text).unwrap();
+    Locations::new(parse(own), other.map(parse))
+}
+
+/// A warehouse with so many tables.
+fn filled(connection: &Connection, tables: usize) -> Place {
+    let place = Place { organisation: OrganisationId(fresh_uuid()), warehouse: WarehouseId(fresh_uuid()) };
+    let (organisation, warehouse) = (place.organisation.0.as_bytes(), place.warehouse.0.as_bytes());
+    let ids = (organisation, warehouse);
+    connection.execute("INSERT INTO organisation VALUES (?1, 'acme', 'free', 0)", [organisation]).unwrap();
+    connection
+        .execute("INSERT INTO warehouse VALUES (?1, ?2, 'lake', 's3://b/w', 1, 0, '{\"type\":\"file\"}', NULL)", ids)
+        .unwrap();
+    connection.execute("INSERT INTO namespace VALUES (?1, ?2, 'ns', NULL, '{}')", ids).unwrap();
+    for number in 0..tables {
+        create(connection, place, &format!("old{number}"), &table_at(number));
+    }
+    place
+}
+
+fn create(connection: &Connection, place: Place, name: &str, locations: &Locations) -> TableId {
+    let (id, ident) = (TableId(fresh_uuid()), TableIdent::new(NamespaceIdent::new(&["ns"]).unwrap(), name).unwrap());
+    let (kind, metadata_location) = (TableKind::Table, "d0");
+    let new = NewTable { id, ident: &ident, kind, metadata_location, locations, takes_over: false, now_ms: 0 };
+    tables::table_create(connection, place, &new, None).unwrap();
+    id
+}
+
+/// What a create, a plain commit and one that adds a location cost among so many tables.
+fn costs(tables: usize) -> [(usize, Duration); 3] {
+    let folder = tempfile::tempdir().unwrap();
+    let mut connection = open_writer(&folder.path().join("catalog.db")).unwrap();
+    connection.execute_batch("BEGIN").unwrap();
+    let place = filled(&connection, tables);
+    connection.trace_v2(TraceEventCodes::SQLITE_TRACE_PROFILE, Some(count)).unwrap();
+    let (own, more) = ("s3://b/w/ns/000000x", spread("s3://b/w/ns/000000x", Some("s3://b/w/ns/050000-data")));
+    let mut id = None;
+    let creating = cost(|| id = Some(create(&connection, place, "new", &spread(own, None))));
+    let id = id.unwrap();
+    let commit = |expected, new, locations: &Locations| {
+        let swap = Swap { id, expected, new, locations, takes_over: false, now_ms: 0 };
+        cost(|| tables::table_swap(&connection, place, &swap).unwrap())
+    };
+    let plain = commit("d0", "d1", &spread(own, None));
+    let adding = commit("d1", "d2", &more);
+    assert_eq!(commit("d2", "d3", &more).0, 1, "who has several locations pays no more for a plain commit");
+    [creating, plain, adding]
+}
+
+#[test]
+fn a_change_takes_the_same_statements_at_one_table_and_at_many() {
+    let (few, many) = (costs(1), costs(20_000));
+    println!("a create, a plain commit, one with a new location: {few:?}, among many {many:?}");
+    let statements = |costs: [(usize, Duration); 3]| costs.map(|(statements, _)| statements);
+    assert_eq!(statements(few), statements(many));
+    let [creating, plain, adding] = statements(many);
+    assert!(creating <= 8 && plain == 1 && adding <= 14, "{creating} {plain} {adding}");
+}
