@@ -92,6 +92,9 @@ impl LocationKey {
     }
 }
 
+/// A key of an index, with what is told of it.
+pub type Keyed<E> = (Vec<u8>, E);
+
 /// Keys in their order, as an index of a database has them.
 pub trait KeyIndex {
     /// What is told of a key.
@@ -103,7 +106,7 @@ pub trait KeyIndex {
     ///
     /// # Errors
     /// When it cannot be asked.
-    fn last_up_to(&mut self, key: &[u8]) -> Result<Option<(Vec<u8>, Self::Entry)>, Self::Error>;
+    fn last_up_to(&mut self, key: &[u8]) -> Result<Option<Keyed<Self::Entry>>, Self::Error>;
 
     /// What is told of the first key that is after `from` and before `to`.
     ///
