@@ -12,6 +12,7 @@ use super::fate::Fate;
 use super::tables::NewDocument;
 use super::{Catalog, CatalogError, LoadedTable, OpenWarehouse};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
+use crate::locations::Refusals;
 use crate::metadata::Document;
 use crate::store::{Answer, Receipt, StoreError, Swap, TableKind, TableRecord};
 use crate::vending::ValidLocations;
@@ -94,7 +95,9 @@ impl Catalog {
             takes_over: false,
             now_ms,
         };
-        let swapped = self.settled(warehouse, || self.store.table_swap(warehouse.place, &swap, receipt)).await;
+        let swapped = self
+            .settled(warehouse, Refusals::AreFinal, || self.store.table_swap(warehouse.place, &swap, receipt))
+            .await;
         let fate = match swapped {
             Ok(()) => Fate::Happened,
             Err(StoreError::Unavailable(cause)) => {

@@ -6,6 +6,7 @@ use tidewater_core::ids::TableId;
 use tidewater_core::name::TableIdent;
 
 use super::{Catalog, CatalogError, OpenWarehouse};
+use crate::locations::Refusals;
 use crate::store::{
     DropTerms, Dropped, DroppedFilter, Page, Receipt, Resource, Restore, StoreError, TableKind, TimedPage,
 };
@@ -75,7 +76,9 @@ impl Catalog {
         let locations = locations.as_ref().ok().map(ValidLocations::all);
         let restore = Restore { id, ident: &ident, locations, now_ms: self.clock.now_ms() };
         let restored = self
-            .settled(warehouse, || self.store.dropped_restore(warehouse.place, &restore, max_tables, receipt))
+            .settled(warehouse, Refusals::MayPass, || {
+                self.store.dropped_restore(warehouse.place, &restore, max_tables, receipt)
+            })
             .await;
         restored.map_err(|error| match error {
             StoreError::NotFound(Resource::Namespace) => CatalogError::RestoreWithoutNamespace(ident),

@@ -11,13 +11,15 @@ type Changing<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send
 
 impl Catalog {
     /// Makes a change. Where the store must know the locations of older tables first, they are learned, once for all who
-    /// wait, and it is made again.
+    /// wait, and it is made again. `refusals` says what it means when storage refuses one of their documents: who has just
+    /// written another knows more than who has read one, perhaps from memory.
     ///
     /// # Errors
     /// What the change gives: `LocationsUnread` when they cannot be learned at the moment.
     pub(super) async fn settled<'a, T>(
         &self,
         warehouse: &OpenWarehouse,
+        refusals: Refusals,
         change: impl Fn() -> Changing<'a, T> + Send + Sync,
     ) -> Result<T, StoreError> {
         let refused = match change().await {
@@ -26,8 +28,7 @@ impl Catalog {
         };
         let _turn = self.learning.enter(warehouse.place.warehouse).await;
         let (store, documents) = (self.store.as_ref(), &self.unkept_documents);
-        // Whoever changes something has read or written a document of this warehouse just now.
-        let learning = Learning { store, documents, warehouse, refusals: Refusals::AreFinal };
+        let learning = Learning { store, documents, warehouse, refusals };
         if let Err(error) = learning.unread().await {
             tracing::warn!(warehouse = warehouse.name, %error, "the locations of its tables cannot all be learned");
             return Err(refused);

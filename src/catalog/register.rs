@@ -12,6 +12,7 @@ use super::error::of_table;
 use super::fate::Fate;
 use super::{Catalog, CatalogError, LoadedTable, OpenWarehouse};
 use crate::clock::fresh_ordered_uuid;
+use crate::locations::Refusals;
 use crate::metadata::{Document, MetadataError};
 use crate::store::{NewTable, Receipt, StoreError, Swap, TableKind, TableRecord};
 use crate::vending::{LocationRefused, ValidLocations};
@@ -57,7 +58,7 @@ impl Catalog {
                 now_ms: catalog.clock.now_ms(),
             };
             let create = || catalog.store.table_create(warehouse.place, &new, max_tables, receipt.as_ref());
-            match catalog.settled(&warehouse, create).await {
+            match catalog.settled(&warehouse, Refusals::MayPass, create).await {
                 Err(StoreError::Unavailable(cause)) => match catalog.fate_of_creation(&warehouse, &ident, id).await {
                     Fate::Happened => Ok(loaded),
                     Fate::NotYet | Fate::Overtaken => Err(CatalogError::Store(StoreError::Unavailable(cause))),
@@ -135,7 +136,10 @@ impl Catalog {
                 takes_over: true,
                 now_ms: self.clock.now_ms(),
             };
-            match self.settled(warehouse, || self.store.table_swap(warehouse.place, &swap, receipt)).await {
+            let swapped = self
+                .settled(warehouse, Refusals::MayPass, || self.store.table_swap(warehouse.place, &swap, receipt))
+                .await;
+            match swapped {
                 Ok(()) => return Ok(true),
                 Err(StoreError::PointerMoved) => {}
                 Err(StoreError::Unavailable(cause)) => {

@@ -13,6 +13,7 @@ use super::fate::Fate;
 use super::namespaces::LOCATION_PROPERTY;
 use super::{Catalog, CatalogError, CreatedTable, LoadedTable, OpenWarehouse};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
+use crate::locations::Refusals;
 use crate::metadata::{Compression, Document, Metadata, next_file_name};
 use crate::store::{NewTable, Page, PageRequest, Receipt, StoreError, TableKind, TableRecord};
 use crate::vending::{LocationRefused, ValidLocations};
@@ -105,7 +106,7 @@ impl Catalog {
                 let locations = ValidLocations::of(&table, &warehouse.root)?;
                 // Credentials for them are about to be given. Who commits first has them.
                 let check = || catalog.store.location_check(warehouse.place, id, locations.all());
-                catalog.settled(&warehouse, check).await.map_err(of_table(&ident))?;
+                catalog.settled(&warehouse, Refusals::MayPass, check).await.map_err(of_table(&ident))?;
                 catalog.documents.prepare(&warehouse.storage, &metadata_folder(&table)).await?;
                 return Ok(CreatedTable::Staged(Box::new(table), locations));
             }
@@ -204,7 +205,7 @@ impl Catalog {
             now_ms: self.clock.now_ms(),
         };
         let create = || self.store.table_create(warehouse.place, &new, max_tables, receipt);
-        match self.settled(warehouse, create).await {
+        match self.settled(warehouse, Refusals::AreFinal, create).await {
             Ok(()) => Ok(LoadedTable { document, locations: Some(locations) }),
             Err(StoreError::Unavailable(cause)) => {
                 // Whether it was added is not known, so the document stays.

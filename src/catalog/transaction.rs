@@ -14,6 +14,7 @@ use super::error::of_table;
 use super::fate::Fate;
 use super::{Catalog, CatalogError, OpenWarehouse};
 use crate::clock::fresh_ordered_uuid;
+use crate::locations::Refusals;
 use crate::metadata::Document;
 use crate::store::{Receipt, Resource, StoreError, TableChange, TableKind, TableRecord};
 use crate::turns::Turn;
@@ -178,7 +179,7 @@ impl Catalog {
         let now_ms = self.clock.now_ms();
         let changes = || written.iter().map(|part| part.change(now_ms)).collect();
         let transact = || self.store.table_transact(warehouse.place, changes(), max_tables, receipt);
-        let fate = match self.settled(warehouse, transact).await {
+        let fate = match self.settled(warehouse, Refusals::AreFinal, transact).await {
             Ok(()) => Fate::Happened,
             Err(StoreError::Unavailable(cause)) => match self.fate_of_all(warehouse, written).await {
                 Fate::NotYet => return Err(CatalogError::Store(StoreError::Unavailable(cause))),

@@ -9,6 +9,7 @@ use super::commit::ATTEMPTS;
 use super::error::of_view;
 use super::fate::Fate;
 use super::{Catalog, CatalogError, LoadedView, OpenWarehouse};
+use crate::locations::Refusals;
 use crate::store::{Answer, Receipt, StoreError, Swap, TableRecord};
 use crate::vending::ValidLocations;
 
@@ -79,7 +80,10 @@ impl Catalog {
             takes_over: false,
             now_ms,
         };
-        match self.settled(warehouse, || self.store.table_swap(warehouse.place, &swap, receipt)).await {
+        let swapped = self
+            .settled(warehouse, Refusals::AreFinal, || self.store.table_swap(warehouse.place, &swap, receipt))
+            .await;
+        match swapped {
             Ok(()) => {}
             Err(StoreError::Unavailable(cause)) => {
                 match self.fate_of_swap(warehouse, ident, record, &document.location).await {

@@ -11,6 +11,7 @@ use super::error::{of_namespace, of_rename, of_view};
 use super::fate::Fate;
 use super::{Catalog, CatalogError, LoadedView, OpenWarehouse};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
+use crate::locations::Refusals;
 use crate::metadata::MetadataError;
 use crate::store::{NewTable, Page, PageRequest, Receipt, StoreError, TableKind, TableRecord};
 use crate::vending::{LocationRefused, ValidLocations};
@@ -188,7 +189,8 @@ impl Catalog {
             now_ms: self.clock.now_ms(),
         };
         let create = || self.store.table_create(warehouse.place, &table, new.max_tables, new.receipt);
-        match self.settled(warehouse, create).await {
+        let refusals = if new.registered { Refusals::MayPass } else { Refusals::AreFinal };
+        match self.settled(warehouse, refusals, create).await {
             Err(StoreError::Unavailable(cause)) => match self.fate_of_creation(warehouse, ident, new.id).await {
                 Fate::Happened => Ok(()),
                 Fate::NotYet | Fate::Overtaken => Err(CatalogError::Store(StoreError::Unavailable(cause))),

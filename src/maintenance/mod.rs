@@ -145,7 +145,8 @@ impl Maintenance {
     }
 
     /// Reads the documents of tables from before the store kept all locations. That is done once after an upgrade; at every
-    /// other start there is nothing to read. What cannot be read now is by whoever is the first to need it.
+    /// other start there is nothing to read but what could not be before. What cannot be read now is by whoever is the first
+    /// to need it.
     async fn learn(&self, stopped: &CancellationToken) {
         let learn_all = async {
             for place in self.store.location_unread_places().await? {
@@ -174,7 +175,7 @@ impl Maintenance {
         let (store, documents) = (self.store.as_ref(), &self.documents);
         let learning = Learning { store, documents, warehouse: &warehouse, refusals: Refusals::MayPass };
         tracing::info!(warehouse = warehouse.name, "learning all locations of tables from before this version");
-        match learning.unread().await {
+        match learning.all().await {
             Ok(()) => tracing::info!(warehouse = warehouse.name, "all locations of its tables are known"),
             Err(error) => {
                 tracing::warn!(warehouse = warehouse.name, %error, "not all locations of its tables are known yet");

@@ -485,28 +485,40 @@ async fn files_at_a_second_location_stay_where_it_is_not_known_who_else_is_there
 }
 
 #[tokio::test]
-async fn the_locations_of_tables_from_before_are_learned_once() {
+async fn the_locations_of_tables_from_before_are_learned_by_the_first_start_that_can() {
     let fixture = Fixture::new(HOUR).await;
     let properties = json!({ "write.data.path": format!("file://{}/data", fixture.root().display()) });
     let table = fixture.table("t", properties, &[]).await;
     let dropped = fixture.table("d", json!({}), &[]).await;
     fixture.drop(&dropped, false).await;
     fixture.sqlite.mark_as_older().await;
-    let place = fixture.warehouse.place;
-    assert_eq!(fixture.store.location_unread(place, false, None, 9).await.unwrap().len(), 2);
-    let (all_known, is_known) = tokio::sync::oneshot::channel();
-    let watch = async {
-        while !fixture.store.location_unread_places().await.unwrap().is_empty() {
-            tokio::task::yield_now().await;
-        }
-        all_known.send(()).unwrap();
+    let unread = async |unreadable| {
+        fixture.store.location_unread(fixture.warehouse.place, unreadable, None, 9).await.unwrap().len()
     };
-    let run = fixture.maintenance.run(async { is_known.await.unwrap() });
-    tokio::time::timeout(HOUR, async { tokio::join!(watch, run) }).await.unwrap();
-    assert!(fixture.store.location_unread(place, true, None, 9).await.unwrap().is_empty());
+    // A start of the server that lasts until so many are left that were not read, and that could not be.
+    let start_until = async |left: [usize; 2]| {
+        let (is_done, done) = tokio::sync::oneshot::channel();
+        let watch = async {
+            while [unread(false).await, unread(true).await] != left {
+                tokio::task::yield_now().await;
+            }
+            is_done.send(()).unwrap();
+        };
+        let run = fixture.maintenance.run(async { done.await.unwrap() });
+        tokio::time::timeout(HOUR, async { tokio::join!(watch, run) }).await.unwrap();
+    };
+    assert_eq!([unread(false).await, unread(true).await], [2, 0]);
+    let pointer = fixture.catalog.table_record(&fixture.warehouse, &table.ident).await.unwrap().metadata_location;
+    let document = Path::new(pointer.strip_prefix("file://").unwrap());
+    let aside = document.with_extension("aside");
+    std::fs::rename(document, &aside).unwrap();
+    start_until([0, 1]).await;
+    std::fs::rename(&aside, document).unwrap();
+    start_until([0, 0]).await;
+    assert_eq!(fixture.store.location_unread_places().await.unwrap(), []);
     let loaded = fixture.catalog.table_load(&fixture.warehouse, &table.ident).await.unwrap();
     let new = TableId(fresh_uuid());
-    let taken = fixture.store.location_check(place, new, loaded.locations.unwrap().all()).await;
+    let taken = fixture.store.location_check(fixture.warehouse.place, new, loaded.locations.unwrap().all()).await;
     assert!(matches!(taken, Err(StoreError::LocationTaken(_))), "{taken:?}");
 }
 

@@ -323,7 +323,7 @@ pub trait Store: Send + Sync + 'static {
     async fn location_alone(&self, place: Place, id: TableId, locations: &[Location]) -> Result<Vec<Location>>;
 
     /// The warehouses, of all organisations, with tables or views from before their locations were kept, whose documents
-    /// are to be read.
+    /// are to be read, or could not be.
     async fn location_unread_places(&self) -> Result<Vec<Place>>;
 
     /// Where the documents of those are, in the order of their ids; or, if `unreadable`, of those that could not be read.

@@ -176,8 +176,7 @@ fn has_unread(connection: &Connection, place: Place) -> Result<bool> {
 }
 
 pub(super) fn location_unread_places(connection: &Connection) -> Result<Vec<Place>> {
-    let mut statement = connection
-        .prepare_cached("SELECT DISTINCT organisation, warehouse FROM location_unread WHERE unreadable = 0")?;
+    let mut statement = connection.prepare_cached("SELECT DISTINCT organisation, warehouse FROM location_unread")?;
     let places = statement.query_map([], |row| {
         Ok(Place { organisation: id(OrganisationId, row.get(0)?), warehouse: id(WarehouseId, row.get(1)?) })
     })?;

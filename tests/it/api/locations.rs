@@ -208,7 +208,7 @@ async fn of_many_requests_for_one_place_one_is_done() {
     let asking = (0..16).map(|number: usize| {
         let site = Arc::clone(&site);
         tokio::spawn(async move {
-            let place = if number % 2 == 0 { "wanted" } else { "wanted/inside" };
+            let place = if number.is_multiple_of(2) { "wanted" } else { "wanted/inside" };
             if number < 8 {
                 site.set(&format!("t{number}"), PATHS[number % 4], place).await
             } else {
