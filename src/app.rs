@@ -63,9 +63,7 @@ impl App {
         });
         let header_case = HeaderCase::learn().await.context("cannot prepare the spelling of headers")?;
         let service = ApiService::new(&api, header_case);
-        let server = Server::bind(config.listen, service.clone()).await.with_context(|| {
-            format!("cannot listen on {}: choose another address or port with --listen", config.listen)
-        })?;
+        let server = Server::bind(&config.listen, service.clone()).await?;
         Ok(Self { server, service, api })
     }
 

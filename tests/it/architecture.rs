@@ -47,7 +47,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "warehouse",
         ],
     ),
-    ("server", &["api"]),
+    ("server", &["api", "config"]),
     // The one that knows them all, and the command line, which starts it.
     (
         "app",
