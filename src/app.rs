@@ -12,6 +12,7 @@ use crate::auth::{AuthSettings, Authenticator};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::data_folder::{self, ServerLock};
 use crate::idempotency::Idempotency;
 use crate::maintenance::Maintenance;
 use crate::metadata::Documents;
@@ -29,6 +30,7 @@ pub struct App {
     server: Server,
     service: ApiService,
     api: Arc<Api>,
+    lock: ServerLock,
 }
 
 impl App {
@@ -37,6 +39,9 @@ impl App {
     /// # Errors
     /// When the data folder or the database cannot be used, or the port cannot be had; the text says what to do.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
+        data_folder::prepare(&config.data_dir, &config.database())?;
+        // Before the database is opened: an upgrade must not change it under a server that still runs.
+        let mut lock = ServerLock::take(&config.data_dir)?;
         let store: Arc<dyn Store> = Arc::new(open_store(&config)?);
         let clock = Clock::System;
         let access = storage_access(&config);
@@ -64,7 +69,8 @@ impl App {
         let header_case = HeaderCase::learn().await.context("cannot prepare the spelling of headers")?;
         let service = ApiService::new(&api, header_case);
         let server = Server::bind(&config.listen, service.clone()).await?;
-        Ok(Self { server, service, api })
+        lock.announce(server.local_addr()?);
+        Ok(Self { server, service, api, lock })
     }
 
     /// The address that it serves.
@@ -110,7 +116,8 @@ impl App {
     /// # Errors
     /// When a part of it has failed in a way that it cannot go on from.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let Self { server, api, .. } = self;
+        // The folder is this server's until the last of it is written.
+        let Self { server, api, lock: _lock, .. } = self;
         let served = CancellationToken::new();
         let (authenticator, quota) = (Arc::clone(&api.authenticator), Arc::clone(&api.quota));
         let idempotency = Arc::clone(&api.idempotency);
@@ -164,10 +171,9 @@ fn reports(config: &Config, store: &Arc<dyn Store>, clock: &Clock) -> Reports {
 /// Opens the store that the configuration names.
 ///
 /// # Errors
-/// When its folder cannot be made or used, or the database is from a newer version.
+/// When its folder cannot be made or used, or the database is from a newer version; the text says what to do.
 pub fn open_store(config: &Config) -> anyhow::Result<SqliteStore> {
-    let folder = &config.data_dir;
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the data folder {}", folder.display()))?;
     let file = config.database();
-    SqliteStore::open(&file).with_context(|| format!("cannot open the database {}", file.display()))
+    data_folder::prepare(&config.data_dir, &file)?;
+    Ok(SqliteStore::open(&file)?)
 }

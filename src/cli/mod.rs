@@ -105,7 +105,7 @@ pub(crate) fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output::note(&format!("error: {error:#}"));
+            output::note(&format!("error: {}", output::with_causes(&error)));
             ExitCode::from(if error.is::<ConfigError>() { 2 } else { 1 })
         }
     }
@@ -156,6 +156,13 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_tells_where_the_data_is_here() {
+        let help = Cli::command().render_long_help().to_string();
+        let here = data_dir_unless_set(environment());
+        assert!(help.contains(&format!("[default: {}]", here.display())), "{help}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `tidewater serve`: the production form.
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result};
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
@@ -7,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::logs;
 use tidewater::app::App;
 use tidewater::config::{Config, Flags, ListenAddress, LogFlags, LogFormat};
+use tidewater::store::Store;
 
 /// What a server takes.
 #[derive(Debug, Args)]
@@ -63,8 +66,31 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     if app.store().organisation_list().await?.is_empty() {
         tracing::warn!("there is no organisation yet, so nobody can sign in: see `tidewater org create --help`");
     }
+    tell_of_missing_folders(app.store().as_ref()).await?;
     tracing::info!(address = %app.local_addr()?, version = env!("CARGO_PKG_VERSION"), "serving");
     app.run_until(stop).await
+}
+
+/// Warns of warehouses on local disk whose folder is not there, as after a move, or where a disk is not mounted. One that
+/// holds nothing yet need not have one.
+async fn tell_of_missing_folders(store: &dyn Store) -> Result<()> {
+    for organisation in store.organisation_list().await? {
+        for warehouse in store.warehouse_list(organisation.id).await? {
+            let Some(folder) = warehouse.root.strip_prefix("file://").filter(|folder| !Path::new(folder).is_dir())
+            else {
+                continue;
+            };
+            if store.table_count(organisation.id).await? > 0 {
+                tracing::warn!(
+                    organisation = organisation.name,
+                    warehouse = warehouse.name,
+                    folder,
+                    "a warehouse's folder is not there, so its tables cannot be read: was it moved, or is its disk not mounted?"
+                );
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Ends when the process is told to stop. From the call on, these signals no longer kill it.

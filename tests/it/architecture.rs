@@ -10,6 +10,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("secret", &[]),
     ("turns", &[]),
+    ("data_folder", &[]),
     ("config", &["secret"]),
     ("sealing", &["secret"]),
     // Each one concern of the outside world.
@@ -57,6 +58,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "catalog",
             "clock",
             "config",
+            "data_folder",
             "idempotency",
             "maintenance",
             "metadata",

@@ -1,6 +1,7 @@
 //! `tidewater quickstart`: a catalog that a newcomer can query a minute later.
 
 mod memory;
+mod place;
 mod set_up;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
 mod embedded {
     refinery::embed_migrations!("migrations/sqlite");
@@ -52,7 +52,7 @@ pub enum OpenError {
         source: io::Error,
     },
     /// SQLite refuses the file.
-    #[error("cannot open {}: {source}", path.display())]
+    #[error("cannot open {}: {source}{}", path.display(), advice(source))]
     Database {
         /// The database.
         path: PathBuf,
@@ -67,6 +67,20 @@ pub enum OpenError {
         /// Why.
         source: Box<refinery::Error>,
     },
+}
+
+/// What can be done about it, to be said after the error.
+fn advice(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "; free some space on its disk",
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            "; put a backup in its place (without its -wal and -shm), or choose another folder with --data-dir"
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "; another program holds it: end that, or try again when it is done"
+        }
+        _ => "",
+    }
 }
 
 /// Opens the connection that writes, making the file if there is none and bringing it to this version.
