@@ -29,7 +29,7 @@ const PLACES: [Places; 3] = [
                service)",
     },
     Places {
-        schemes: &["abfs", "abfss", "wasb", "wasbs"],
+        schemes: &["abfss", "wasbs"],
         last_asked: "/metadata/identity/oauth2/token",
         told: "the environment (AZURE_STORAGE_ACCOUNT_KEY; AZURE_CLIENT_ID, AZURE_CLIENT_SECRET and AZURE_TENANT_ID), a \
                workload identity (AZURE_FEDERATED_TOKEN_FILE), the machine's managed identity; `az login` is not looked at",
