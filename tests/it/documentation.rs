@@ -68,7 +68,8 @@ fn the_readme_itself_leads_to_every_page_but_the_single_decisions() {
     let table = ProjectFile { path: readme.path.clone(), text: table.to_owned() };
     let listed: BTreeSet<String> = links(&table).into_iter().collect();
     let is_own = |path: &str| path.starts_with("docs/") && !path.starts_with("docs/decisions/0");
-    let missing: Vec<&str> = pages.iter().map(|page| page.path.as_str()).filter(|path| is_own(path) && !listed.contains(*path)).collect();
+    let missing: Vec<&str> =
+        pages.iter().map(|page| page.path.as_str()).filter(|path| is_own(path) && !listed.contains(*path)).collect();
     assert!(missing.is_empty(), "the README's table does not list {missing:?}");
 }
 
