@@ -30,11 +30,12 @@ pub struct App {
     server: Server,
     service: ApiService,
     api: Arc<Api>,
-    lock: ServerLock,
+    /// The data folder is this server's as long as it has this; none where the store is not in it alone.
+    lock: Option<ServerLock>,
 }
 
 impl App {
-    /// Opens the store, brings its tables up to date, and takes the port.
+    /// Takes the data folder for itself, opens the store in it, brings its tables up to date, and takes the port.
     ///
     /// # Errors
     /// When the data folder or the database cannot be used, or the port cannot be had; the text says what to do.
@@ -42,9 +43,19 @@ impl App {
         data_folder::prepare(&config.data_dir, &config.database())?;
         // Before the database is opened: an upgrade must not change it under a server that still runs.
         let mut lock = ServerLock::take(&config.data_dir)?;
-        let store: Arc<dyn Store> = Arc::new(open_store(&config)?);
+        let mut app = Self::over(&config, Arc::new(open_store(&config)?)).await?;
+        lock.announce(app.local_addr()?);
+        app.lock = Some(lock);
+        Ok(app)
+    }
+
+    /// The same over a store that others may serve too, as several servers do before one database.
+    ///
+    /// # Errors
+    /// When the store does not answer, or the port cannot be had.
+    pub async fn over(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Self> {
         let clock = Clock::System;
-        let access = storage_access(&config);
+        let access = storage_access(config);
         let documents = Documents::new(config.cache.metadata_bytes);
         let retention = config.drop.retention();
         let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, access.clone(), clock.clone(), retention));
@@ -61,7 +72,7 @@ impl App {
                 config.api.idempotency_key_lifetime(),
             )),
             maintenance: Arc::new(Maintenance::new(Arc::clone(&store), access, clock.clone())),
-            reports: Arc::new(reports(&config, &store, &clock)),
+            reports: Arc::new(reports(config, &store, &clock)),
             store,
             clock,
             settings: config.api.clone(),
@@ -69,8 +80,7 @@ impl App {
         let header_case = HeaderCase::learn().await.context("cannot prepare the spelling of headers")?;
         let service = ApiService::new(&api, header_case);
         let server = Server::bind(&config.listen, service.clone()).await?;
-        lock.announce(server.local_addr()?);
-        Ok(Self { server, service, api, lock })
+        Ok(Self { server, service, api, lock: None })
     }
 
     /// The address that it serves.
