@@ -63,7 +63,7 @@ pub enum StorageError {
         /// Where credentials were looked for.
         looked_at: &'static str,
         /// What the last of these said.
-        source: object_store::Error,
+        source: Box<object_store::Error>,
     },
     /// The store did not answer, failed, or is full.
     #[error("storage is not available for {location}: {source}")]
@@ -340,7 +340,7 @@ fn translate(location: &Location, error: object_store::Error) -> StorageError {
             StorageError::Refused { location, source }
         }
         source => match ambient::none_found(&location, &source) {
-            Some(looked_at) => StorageError::NoCredentials { location, looked_at, source },
+            Some(looked_at) => StorageError::NoCredentials { location, looked_at, source: Box::new(source) },
             None => StorageError::Unavailable { location, source },
         },
     }
