@@ -74,7 +74,7 @@ fn trino(welcome: &Welcome) -> String {
     let Welcome { uri, warehouse, api_key, namespace, table } = welcome;
     format!(
         "\
-# etc/catalog/tidewater.properties; the last two lines let it read this machine's disk, where the tables are
+# etc/catalog/tidewater.properties; the two lines with `local` let it read this machine's disk, where the tables are
 connector.name=iceberg
 iceberg.catalog.type=rest
 iceberg.rest-catalog.uri={uri}
