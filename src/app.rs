@@ -187,3 +187,21 @@ pub fn open_store(config: &Config) -> anyhow::Result<SqliteStore> {
     data_folder::prepare(&config.data_dir, &file)?;
     Ok(SqliteStore::open(&file)?)
 }
+
+/// The same for a command that works beside a server, which must not find another schema under it.
+///
+/// # Errors
+/// What [`open_store`] gives; and when a server runs that only knows the schema as it is.
+pub fn open_store_beside_a_server(config: &Config) -> anyhow::Result<SqliteStore> {
+    let file = config.database();
+    data_folder::prepare(&config.data_dir, &file)?;
+    // Held until the schema is the new one.
+    let _alone = match SqliteStore::is_older(&file)? {
+        true => Some(ServerLock::take(&config.data_dir).context(
+            "this program is newer than the database, and would change its schema under the server that runs: use the program \
+             of that version, or stop the server and start the newer one",
+        )?),
+        false => None,
+    };
+    open_store(config)
+}

@@ -6,7 +6,7 @@ use tidewater_core::name::TableIdent;
 
 use super::dropped::word;
 use super::table_name;
-use tidewater::app::{open_store, storage_access};
+use tidewater::app::{open_store_beside_a_server, storage_access};
 use tidewater::clock::Clock;
 use tidewater::config::Config;
 use tidewater::store::sqlite::SqliteStore;
@@ -84,7 +84,7 @@ impl Session {
 
     /// The store, which is made if there is none yet.
     pub(crate) fn store_or_new(&self) -> Result<SqliteStore> {
-        open_store(&self.config)
+        open_store_beside_a_server(&self.config)
     }
 }
 

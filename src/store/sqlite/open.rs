@@ -97,6 +97,21 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
+/// Whether there is a database at `path` whose schema this program would change.
+pub(super) fn is_older(path: &Path) -> Result<bool, OpenError> {
+    if !path.exists() {
+        return Ok(false);
+    }
+    let in_database = |source| OpenError::Database { path: path.to_owned(), source };
+    let found = version(&open_reader(path).map_err(in_database)?).map_err(in_database)?;
+    Ok(found.is_some_and(|found| found < newest()))
+}
+
+/// The newest version of the schema that this program knows.
+fn newest() -> i32 {
+    embedded::migrations::runner().get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0)
+}
+
 /// Opens a connection that can only read.
 pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let connection =
@@ -166,8 +181,7 @@ fn tighten(_path: &Path) -> io::Result<()> {
 
 /// Runs the migrations that are missing, all in one transaction: a crash in between leaves the version before.
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
-    let runner = embedded::migrations::runner().set_grouped(true);
-    let known = runner.get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0);
+    let (runner, known) = (embedded::migrations::runner().set_grouped(true), newest());
     if is_current(connection, path, known)? {
         return Ok(());
     }
