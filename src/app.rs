@@ -12,6 +12,7 @@ use crate::auth::{AuthSettings, Authenticator};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::data_folder::{self, ServerLock};
 use crate::idempotency::Idempotency;
 use crate::maintenance::Maintenance;
 use crate::metadata::Documents;
@@ -29,17 +30,32 @@ pub struct App {
     server: Server,
     service: ApiService,
     api: Arc<Api>,
+    /// The data folder is this server's as long as it has this; none where the store is not in it alone.
+    lock: Option<ServerLock>,
 }
 
 impl App {
-    /// Opens the store, brings its tables up to date, and takes the port.
+    /// Takes the data folder for itself, opens the store in it, brings its tables up to date, and takes the port.
     ///
     /// # Errors
     /// When the data folder or the database cannot be used, or the port cannot be had; the text says what to do.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
-        let store: Arc<dyn Store> = Arc::new(open_store(&config)?);
+        data_folder::prepare(&config.data_dir, &config.database())?;
+        // Before the database is opened: an upgrade must not change it under a server that still runs.
+        let mut lock = ServerLock::take(&config.data_dir)?;
+        let mut app = Self::over(&config, Arc::new(open_store(&config)?)).await?;
+        lock.announce(app.local_addr()?);
+        app.lock = Some(lock);
+        Ok(app)
+    }
+
+    /// The same over a store that others may serve too, as several servers do before one database.
+    ///
+    /// # Errors
+    /// When the store does not answer, or the port cannot be had.
+    pub async fn over(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Self> {
         let clock = Clock::System;
-        let access = storage_access(&config);
+        let access = storage_access(config);
         let documents = Documents::new(config.cache.metadata_bytes);
         let retention = config.drop.retention();
         let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, access.clone(), clock.clone(), retention));
@@ -56,17 +72,15 @@ impl App {
                 config.api.idempotency_key_lifetime(),
             )),
             maintenance: Arc::new(Maintenance::new(Arc::clone(&store), access, clock.clone())),
-            reports: Arc::new(reports(&config, &store, &clock)),
+            reports: Arc::new(reports(config, &store, &clock)),
             store,
             clock,
             settings: config.api.clone(),
         });
         let header_case = HeaderCase::learn().await.context("cannot prepare the spelling of headers")?;
         let service = ApiService::new(&api, header_case);
-        let server = Server::bind(config.listen, service.clone()).await.with_context(|| {
-            format!("cannot listen on {}: choose another address or port with --listen", config.listen)
-        })?;
-        Ok(Self { server, service, api })
+        let server = Server::bind(&config.listen, service.clone()).await?;
+        Ok(Self { server, service, api, lock: None })
     }
 
     /// The address that it serves.
@@ -112,7 +126,8 @@ impl App {
     /// # Errors
     /// When a part of it has failed in a way that it cannot go on from.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let Self { server, api, .. } = self;
+        // The folder is this server's until the last of it is written.
+        let Self { server, api, lock: _lock, .. } = self;
         let served = CancellationToken::new();
         let (authenticator, quota) = (Arc::clone(&api.authenticator), Arc::clone(&api.quota));
         let idempotency = Arc::clone(&api.idempotency);
@@ -166,10 +181,27 @@ fn reports(config: &Config, store: &Arc<dyn Store>, clock: &Clock) -> Reports {
 /// Opens the store that the configuration names.
 ///
 /// # Errors
-/// When its folder cannot be made or used, or the database is from a newer version.
+/// When its folder cannot be made or used, or the database is from a newer version; the text says what to do.
 pub fn open_store(config: &Config) -> anyhow::Result<SqliteStore> {
-    let folder = &config.data_dir;
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the data folder {}", folder.display()))?;
     let file = config.database();
-    SqliteStore::open(&file).with_context(|| format!("cannot open the database {}", file.display()))
+    data_folder::prepare(&config.data_dir, &file)?;
+    Ok(SqliteStore::open(&file)?)
+}
+
+/// The same for a command that works beside a server, which must not find another schema under it.
+///
+/// # Errors
+/// What [`open_store`] gives; and when a server runs that only knows the schema as it is.
+pub fn open_store_beside_a_server(config: &Config) -> anyhow::Result<SqliteStore> {
+    let file = config.database();
+    data_folder::prepare(&config.data_dir, &file)?;
+    // Held until the schema is the new one.
+    let _alone = match SqliteStore::is_older(&file)? {
+        true => Some(ServerLock::take(&config.data_dir).context(
+            "this program is newer than the database, and would change its schema under the server that runs: use the program \
+             of that version, or stop the server and start the newer one",
+        )?),
+        false => None,
+    };
+    open_store(config)
 }

@@ -8,6 +8,7 @@ pub mod auth;
 pub mod catalog;
 pub mod clock;
 pub mod config;
+pub mod data_folder;
 pub mod idempotency;
 pub mod locations;
 pub mod maintenance;

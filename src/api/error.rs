@@ -197,7 +197,10 @@ impl From<MetadataError> for ApiError {
         match error {
             MetadataError::Missing(_) => Self::new(StatusCode::NOT_FOUND, "NotFoundException", error.to_string()),
             MetadataError::Location(error) => Self::bad_request(error.to_string()),
-            MetadataError::Storage(error @ StorageError::Unavailable { .. }) => Self::storage_unavailable(&error),
+            // The service that gives a machine its credentials may be there again in a moment.
+            MetadataError::Storage(error @ (StorageError::Unavailable { .. } | StorageError::NoCredentials { .. })) => {
+                Self::storage_unavailable(&error)
+            }
             MetadataError::Storage(error @ StorageError::Refused { .. }) => Self::storage_refuses(&error),
             error => Self::internal(&error),
         }

@@ -85,8 +85,7 @@ impl SigningKeys {
     /// Signs with the newest key that every server knows by now.
     pub(super) async fn sign(&self, claims: &Claims, now_ms: i64) -> Result<Secret<String>, AuthError> {
         let keys = self.ensure(now_ms).await?;
-        let old_enough = |key: &&LoadedKey| key.created_ms.saturating_add(ACTIVE_AFTER_MS) <= now_ms;
-        let key = keys.iter().find(old_enough).or_else(|| keys.last()).ok_or(TokenError::UnknownSigner)?;
+        let key = active(&keys, |key| key.created_ms, now_ms).ok_or(TokenError::UnknownSigner)?;
         Ok(token::sign(claims, key)?)
     }
 
@@ -171,6 +170,17 @@ impl SigningKeys {
 
 fn fresh_key(now_ms: i64) -> Result<SigningKey, getrandom::Error> {
     Ok(SigningKey { id: fresh_uuid().simple().to_string(), secret: Secret::new(entropy()?), created_ms: now_ms })
+}
+
+/// The key that signs, of these, newest first: the newest that every server knows by now.
+fn active<K>(keys: &[K], created_ms: impl Fn(&K) -> i64, now_ms: i64) -> Option<&K> {
+    keys.iter().find(|key| created_ms(key).saturating_add(ACTIVE_AFTER_MS) <= now_ms).or_else(|| keys.last())
+}
+
+/// The key that servers sign with at `now_ms`, of all that the store has, newest first.
+#[must_use]
+pub fn active_signing_key(keys: &[SigningKey], now_ms: i64) -> Option<&SigningKey> {
+    active(keys, |key| key.created_ms, now_ms)
 }
 
 /// What the key of that name says to a token, if we have that key.

@@ -68,6 +68,7 @@ impl Trial<'_> {
             StorageError::Refused { .. } => self.warehouse.vendor.when_refused(),
             StorageError::NotFound(_) => self.warehouse.vendor.when_not_found(),
             StorageError::Unavailable { .. } => self.warehouse.vendor.when_unavailable(),
+            StorageError::NoCredentials { .. } => return with_causes(error),
             StorageError::AlreadyExists(_) | StorageError::Elsewhere(_) => return error.to_string(),
         };
         let said = with_causes(error);

@@ -68,7 +68,8 @@ impl FilesArguments {
     }
 }
 
-const fn word(kind: TableKind) -> &'static str {
+/// What a person calls it.
+pub(super) const fn word(kind: TableKind) -> &'static str {
     match kind {
         TableKind::Table => "table",
         TableKind::View => "view",

@@ -1,6 +1,6 @@
 //! `tidewater key`.
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::Subcommand;
 use serde_json::json;
 use tidewater_core::access::Role;
@@ -10,7 +10,7 @@ use super::output::{self, Format};
 use super::session::{OrganisationArgument, Session};
 use super::time;
 use tidewater::auth::{entropy, issue_key};
-use tidewater::store::{ApiKey, Resource, Store, StoreError};
+use tidewater::store::{ApiKey, Store};
 
 /// What can be done with API keys.
 #[derive(Debug, Subcommand)]
@@ -45,10 +45,14 @@ Only the key is printed on standard output; what is kept of it is a hash.")]
         format: Format,
     },
     /// Refuse a key from now on; a running server does within seconds
-    #[command(after_help = "Example:\n  tidewater key revoke 0198c2a4-5e1f-7a60-9d1b-2f6f0c1d2e3a --org acme")]
+    #[command(after_help = "\
+Examples:
+  tidewater key revoke ci --org acme
+  tidewater key revoke 0198c2a4-5e1f-7a60-9d1b-2f6f0c1d2e3a --org acme")]
     Revoke {
-        /// Its id, as `key list` shows it
-        id: KeyId,
+        /// Its id, as `key list` shows it, or its name if no other key that is not revoked has the same
+        #[arg(value_name = "ID|NAME")]
+        key: String,
         #[command(flatten)]
         organisation: OrganisationArgument,
     },
@@ -81,16 +85,31 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
             let keys = store.key_list(organisation.id).await?;
             list(&keys, session.clock.now_ms(), *format)
         }
-        Command::Revoke { id, organisation } => {
+        Command::Revoke { key, organisation } => {
             let organisation = organisation.find(&store).await?;
-            let revoked = store.key_revoke(organisation.id, *id, session.clock.now_ms()).await;
-            revoked.map_err(|error| match error {
-                StoreError::NotFound(Resource::Key) => {
-                    anyhow::anyhow!("organisation '{}' has no key {id}: see `tidewater key list`", organisation.name)
-                }
-                other => other.into(),
-            })?;
-            output::line(&format!("key {id} is revoked"))
+            let keys = store.key_list(organisation.id).await?;
+            let key = meant(&keys, key).map_err(|wrong| anyhow!("organisation '{}' {wrong}", organisation.name))?;
+            store.key_revoke(organisation.id, key.id, session.clock.now_ms()).await?;
+            output::line(&format!("key '{}' ({}) is revoked", key.name, key.id))
+        }
+    }
+}
+
+/// The key with that id, or the one with that name that can still be used.
+fn meant<'a>(keys: &'a [ApiKey], wanted: &str) -> Result<&'a ApiKey, String> {
+    let id = wanted.parse::<KeyId>().ok();
+    if let Some(key) = keys.iter().find(|key| Some(key.id) == id) {
+        return Ok(key);
+    }
+    let named: Vec<&ApiKey> = keys.iter().filter(|key| key.name == wanted).collect();
+    let usable: Vec<&ApiKey> = named.iter().copied().filter(|key| key.revoked_ms.is_none()).collect();
+    match usable[..] {
+        [only] => Ok(only),
+        [] if named.is_empty() => Err(format!("has no key '{wanted}': see `tidewater key list`")),
+        [] => Err(format!("has no key '{wanted}' that is not revoked already: see `tidewater key list`")),
+        _ => {
+            let ids: Vec<String> = usable.iter().map(|key| key.id.to_string()).collect();
+            Err(format!("has several keys '{wanted}': name one by its id, {}", ids.join(" or ")))
         }
     }
 }
@@ -135,4 +154,38 @@ fn as_json(key: &ApiKey, now_ms: i64) -> serde_json::Value {
         "last_used": key.last_used_ms.map(time::shown),
         "revoked": key.revoked_ms.map(time::shown),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use tidewater::clock::fresh_ordered_uuid;
+    use tidewater::store::KeyDigest;
+    use tidewater_core::ids::OrganisationId;
+
+    use super::*;
+
+    fn key(name: &str, revoked_ms: Option<i64>) -> ApiKey {
+        ApiKey {
+            id: KeyId(fresh_ordered_uuid()),
+            organisation: OrganisationId(fresh_ordered_uuid()),
+            name: name.to_owned(),
+            role: Role::Reader,
+            digest: KeyDigest([0; 32]),
+            created_ms: 0,
+            expires_ms: None,
+            last_used_ms: None,
+            revoked_ms,
+        }
+    }
+
+    #[test]
+    fn a_key_is_meant_by_its_id_or_by_a_name_that_only_it_has() {
+        let keys = [key("ci", Some(1)), key("ci", None), key("two", None), key("two", None), key("old", Some(1))];
+        assert_eq!(meant(&keys, "ci").unwrap().id, keys[1].id);
+        assert_eq!(meant(&keys, &keys[0].id.to_string()).unwrap().id, keys[0].id);
+        let several = meant(&keys, "two").unwrap_err();
+        assert!(several.contains(&keys[2].id.to_string()) && several.contains(&keys[3].id.to_string()), "{several}");
+        assert!(meant(&keys, "old").unwrap_err().contains("not revoked already"));
+        assert!(meant(&keys, "other").unwrap_err().contains("has no key 'other'"));
+    }
 }

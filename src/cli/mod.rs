@@ -26,7 +26,7 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
 use session::Session;
-use tidewater::config::{Config, ConfigError, Flags};
+use tidewater::config::{Config, ConfigError, Flags, data_dir_unless_set};
 
 const EXAMPLES: &str = "\
 Start here:
@@ -59,8 +59,8 @@ struct Settings {
     #[arg(long, global = true, env = "TIDEWATER_CONFIG", value_name = "FILE", help_heading = "Everywhere")]
     config: Option<PathBuf>,
 
-    /// Keep the database in this folder [default: ~/.local/share/tidewater]
-    #[arg(long, global = true, value_name = "FOLDER", help_heading = "Everywhere")]
+    /// Keep the database in this folder
+    #[arg(long, global = true, value_name = "FOLDER", help_heading = "Everywhere", help = data_dir_help())]
     data_dir: Option<PathBuf>,
 }
 
@@ -105,7 +105,7 @@ pub(crate) fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output::note(&format!("error: {error:#}"));
+            output::note(&format!("error: {}", output::with_causes(&error)));
             ExitCode::from(if error.is::<ConfigError>() { 2 } else { 1 })
         }
     }
@@ -127,12 +127,19 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
+/// This process's variables. One that is not Unicode is none of ours.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// With the folder that it is here, since that depends on who asks.
+fn data_dir_help() -> String {
+    format!("Keep the database in this folder [default: {}]", data_dir_unless_set(environment()).display())
+}
+
 impl Settings {
     fn load(&self, flags: Flags) -> Result<Config, ConfigError> {
-        // A variable that is not Unicode is none of ours.
-        let environment =
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        Config::load(self.config.as_deref(), environment, &Flags { data_dir: self.data_dir.clone(), ..flags })
+        Config::load(self.config.as_deref(), environment(), &Flags { data_dir: self.data_dir.clone(), ..flags })
     }
 
     fn session(&self) -> Result<Session, ConfigError> {
@@ -149,6 +156,13 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_tells_where_the_data_is_here() {
+        let help = Cli::command().render_long_help().to_string();
+        let here = data_dir_unless_set(environment());
+        assert!(help.contains(&format!("[default: {}]", here.display())), "{help}");
     }
 
     #[test]

@@ -32,6 +32,15 @@ pub(crate) fn note(text: &str) {
     let _ = writeln!(stderr().lock(), "{text}");
 }
 
+/// An error with what caused it, as far as it does not say so itself.
+pub(crate) fn with_causes(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match () {
+        () if told.is_empty() => cause,
+        () if told.contains(&cause) => told,
+        () => format!("{told}: {cause}"),
+    })
+}
+
 /// Prints a result for a script.
 pub(crate) fn json(value: &impl Serialize) -> Result<()> {
     line(&serde_json::to_string_pretty(value)?)
@@ -61,6 +70,12 @@ fn columns(headings: &[&str], rows: &[Vec<String>]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_that_an_error_names_itself_is_not_said_twice() {
+        let root = anyhow::anyhow!("no room").context("cannot open a.db: no room; free some").context("cannot start");
+        assert_eq!(with_causes(&root), "cannot start: cannot open a.db: no room; free some");
+    }
 
     #[test]
     fn columns_line_up_by_characters_not_bytes() {

@@ -1,7 +1,6 @@
 //! `tidewater serve`: the production form.
 
-use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -9,14 +8,15 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::logs;
 use tidewater::app::App;
-use tidewater::config::{Config, Flags, LogFlags, LogFormat};
+use tidewater::config::{Config, Flags, ListenAddress, LogFlags, LogFormat};
+use tidewater::store::Store;
 
 /// What a server takes.
 #[derive(Debug, Args)]
 pub(crate) struct ServerArguments {
-    /// Listen on this address and port [default: 127.0.0.1:8181]
+    /// Listen on this address, or the address of this name, and this port [default: 127.0.0.1:8181]
     #[arg(long, value_name = "ADDRESS:PORT")]
-    listen: Option<SocketAddr>,
+    listen: Option<ListenAddress>,
 
     /// Log lines for people or JSON for machines [default: text]
     #[arg(long, value_name = "FORMAT")]
@@ -31,7 +31,7 @@ impl ServerArguments {
     /// What these set.
     pub(crate) fn flags(&self) -> Flags {
         let log = LogFlags { format: self.log_format, level: self.log_level.clone() };
-        Flags { listen: self.listen, data_dir: None, log }
+        Flags { listen: self.listen.clone(), data_dir: None, log }
     }
 }
 
@@ -62,39 +62,35 @@ impl Arguments {
 pub(crate) async fn run(config: Config) -> Result<()> {
     logs::start(&config.log)?;
     let stop = stop_signal()?;
-    let app = start(config).await?;
+    let app = App::start(config).await?;
     if app.store().organisation_list().await?.is_empty() {
         tracing::warn!("there is no organisation yet, so nobody can sign in: see `tidewater org create --help`");
     }
+    tell_of_missing_folders(app.store().as_ref()).await?;
     tracing::info!(address = %app.local_addr()?, version = env!("CARGO_PKG_VERSION"), "serving");
     app.run_until(stop).await
 }
 
-/// Starts a server, and says what to do when its port is taken.
-pub(crate) async fn start(config: Config) -> Result<App> {
-    let listen = config.listen;
-    App::start(config).await.map_err(|error| match io_kind(&error) {
-        Some(ErrorKind::AddrInUse) => error.context(format!(
-            "port {} is taken, perhaps by another tidewater: stop that, or choose another port with \
-             --listen {}:{} (port 0 takes any that is free)",
-            listen.port(),
-            listen.ip(),
-            listen.port().checked_add(1).unwrap_or(0)
-        )),
-        // The database may be refused too, and comes first.
-        Some(ErrorKind::PermissionDenied) if is_of_port(&error) && (1..1024).contains(&listen.port()) => {
-            error.context("ports below 1024 need a privilege: choose a higher one with --listen")
+/// Warns of warehouses on local disk whose folder is not there, as after a move, or where a disk is not mounted. One that
+/// holds nothing yet need not have one.
+async fn tell_of_missing_folders(store: &dyn Store) -> Result<()> {
+    for organisation in store.organisation_list().await? {
+        for warehouse in store.warehouse_list(organisation.id).await? {
+            let Some(folder) = warehouse.root.strip_prefix("file://").filter(|folder| !Path::new(folder).is_dir())
+            else {
+                continue;
+            };
+            if store.table_count(organisation.id).await? > 0 {
+                tracing::warn!(
+                    organisation = organisation.name,
+                    warehouse = warehouse.name,
+                    folder,
+                    "a warehouse's folder is not there, so its tables cannot be read: was it moved, or is its disk not mounted?"
+                );
+            }
         }
-        _ => error,
-    })
-}
-
-fn is_of_port(error: &anyhow::Error) -> bool {
-    error.to_string().starts_with("cannot listen on")
-}
-
-fn io_kind(error: &anyhow::Error) -> Option<ErrorKind> {
-    error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind)
+    }
+    Ok(())
 }
 
 /// Ends when the process is told to stop. From the call on, these signals no longer kill it.

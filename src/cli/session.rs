@@ -4,9 +4,9 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::Args;
 use tidewater_core::name::TableIdent;
 
+use super::dropped::word;
 use super::table_name;
-
-use tidewater::app::{open_store, storage_access};
+use tidewater::app::{open_store_beside_a_server, storage_access};
 use tidewater::clock::Clock;
 use tidewater::config::Config;
 use tidewater::store::sqlite::SqliteStore;
@@ -65,10 +65,7 @@ impl Session {
         let found = store.table_get(place(&warehouse), ident).await?.filter(|record| record.kind == kind);
         let record = found.ok_or_else(|| {
             let (name, namespace) = (ident.name(), table_name::shown(&ident.namespace));
-            let kind = match kind {
-                TableKind::Table => "table",
-                TableKind::View => "view",
-            };
+            let kind = word(kind);
             anyhow!("there is no {kind} '{name}' in '{namespace}': see `tidewater {kind} list {namespace}`")
         })?;
         Ok((self.open(warehouse)?, record))
@@ -87,7 +84,7 @@ impl Session {
 
     /// The store, which is made if there is none yet.
     pub(crate) fn store_or_new(&self) -> Result<SqliteStore> {
-        open_store(&self.config)
+        open_store_beside_a_server(&self.config)
     }
 }
 

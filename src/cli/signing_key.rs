@@ -10,7 +10,7 @@ use serde_json::json;
 use super::output::{self, Format};
 use super::session::Session;
 use super::time;
-use tidewater::auth::{AuthSettings, Authenticator, OlderKeys};
+use tidewater::auth::{ACTIVE_AFTER_MS, AuthSettings, Authenticator, OlderKeys, active_signing_key};
 use tidewater::store::{SigningKey, Store};
 
 /// What can be done with the keys that sign tokens.
@@ -46,16 +46,80 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
         }
         Command::List { format } => {
             let keys = store.signing_key_list().await?;
+            let states = states(&keys, session.clock.now_ms());
             if format.json {
-                let shown = |key: &SigningKey| json!({"id": key.id, "created": time::shown(key.created_ms)});
-                return output::json(&keys.iter().map(shown).collect::<Vec<_>>());
+                let shown = |(key, state): (&SigningKey, &State)| json!({"id": key.id, "created": time::shown(key.created_ms), "state": state.word()});
+                return output::json(&keys.iter().zip(&states).map(shown).collect::<Vec<_>>());
             }
-            let rows: Vec<_> = keys.iter().map(|key| vec![key.id.clone(), time::shown(key.created_ms)]).collect();
+            let row = |(key, state): (&SigningKey, &State)| {
+                vec![key.id.clone(), state.word().to_owned(), time::shown(key.created_ms), state.meaning(key)]
+            };
             output::table(
-                &["id", "created"],
-                &rows,
+                &["id", "state", "created", ""],
+                &keys.iter().zip(&states).map(row).collect::<Vec<_>>(),
                 "there is no signing key yet: the first start of a server makes one",
             )
         }
+    }
+}
+
+/// What a key does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// It verifies, and is about to sign.
+    Next,
+    /// It signs.
+    Active,
+    /// It has signed, and verifies as long as that may matter.
+    Retired,
+}
+
+impl State {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Next => "next",
+            Self::Active => "active",
+            Self::Retired => "retired",
+        }
+    }
+
+    fn meaning(self, key: &SigningKey) -> String {
+        match self {
+            Self::Next => format!("signs from {} on", time::shown(key.created_ms.saturating_add(ACTIVE_AFTER_MS))),
+            Self::Active => "signs new tokens".to_owned(),
+            Self::Retired => "its tokens are good until they expire".to_owned(),
+        }
+    }
+}
+
+/// What each of the keys does, which are newest first.
+fn states(keys: &[SigningKey], now_ms: i64) -> Vec<State> {
+    let active = active_signing_key(keys, now_ms).map(|key| &key.id);
+    let mut state = State::Next;
+    let each = keys.iter().map(|key| {
+        if Some(&key.id) == active {
+            state = State::Retired;
+            return State::Active;
+        }
+        state
+    });
+    each.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tidewater::secret::Secret;
+
+    use super::*;
+
+    #[test]
+    fn one_key_signs_those_after_it_will_and_those_before_it_have() {
+        let key = |created_ms| SigningKey { id: format!("k{created_ms}"), secret: Secret::new([0; 32]), created_ms };
+        let keys = [key(ACTIVE_AFTER_MS * 3), key(ACTIVE_AFTER_MS), key(0)];
+        let at = |now_ms| states(&keys, now_ms);
+        assert_eq!(at(ACTIVE_AFTER_MS * 3), [State::Next, State::Active, State::Retired]);
+        assert_eq!(at(ACTIVE_AFTER_MS * 4), [State::Active, State::Retired, State::Retired]);
+        assert_eq!(at(0), [State::Next, State::Next, State::Active], "the only one that can");
+        assert_eq!(states(&[], 0), []);
     }
 }

@@ -22,8 +22,8 @@ The key administers this catalog. It is kept in quickstart.json in that folder, 
     let sections = [
         ("DuckDB 1.5.5 or newer, on this machine", duckdb(welcome)),
         ("PyIceberg, on this machine: pip install 'pyiceberg[pyarrow]'", pyiceberg(welcome)),
-        ("Spark 4.1, on this machine", spark(welcome)),
-        ("Trino 483 or newer, on this machine", trino(welcome)),
+        ("Spark 4.1, on this machine: pip install pyspark==4.1.4, with Java 17 or newer", spark(welcome)),
+        ("Trino 483 or newer, on this machine: a file, and a query", trino(welcome)),
         ("Snowflake: needs tables in object storage, and a catalog that it can reach", snowflake(welcome)),
         ("curl", curl(welcome)),
     ];
@@ -69,12 +69,12 @@ spark-sql --packages org.apache.iceberg:iceberg-spark-runtime-4.1_2.13:1.11.0 \\
     )
 }
 
-/// The file of a Trino catalog.
+/// The file of a Trino catalog; the query stands in it as a comment, so that all of it can be taken over as it is.
 fn trino(welcome: &Welcome) -> String {
-    let Welcome { uri, warehouse, api_key, .. } = welcome;
+    let Welcome { uri, warehouse, api_key, namespace, table } = welcome;
     format!(
         "\
-# etc/catalog/tidewater.properties; the last two lines let it read this machine's disk, where the tables are
+# etc/catalog/tidewater.properties; the two lines with `local` let it read this machine's disk, where the tables are
 connector.name=iceberg
 iceberg.catalog.type=rest
 iceberg.rest-catalog.uri={uri}
@@ -82,7 +82,9 @@ iceberg.rest-catalog.warehouse={warehouse}
 iceberg.rest-catalog.security=OAUTH2
 iceberg.rest-catalog.oauth2.credential={api_key}
 fs.local.enabled=true
-local.location=/"
+local.location=/
+# then, once Trino was started anew, in its shell:
+# SELECT station, count(*) AS readings, max(level_m) AS highest FROM tidewater.{namespace}.{table} GROUP BY station;"
     )
 }
 
@@ -93,9 +95,13 @@ fn snowflake(welcome: &Welcome) -> String {
         "\
 CREATE CATALOG INTEGRATION tidewater
   CATALOG_SOURCE = ICEBERG_REST TABLE_FORMAT = ICEBERG CATALOG_NAMESPACE = '{namespace}'
-  REST_CONFIG = (CATALOG_URI = 'https://<A PUBLIC ADDRESS, WITH TLS>' CATALOG_NAME = '{warehouse}')
+  REST_CONFIG = (
+    CATALOG_URI = '<A PUBLIC ADDRESS, WITH https://>' CATALOG_NAME = '{warehouse}'
+    ACCESS_DELEGATION_MODE = VENDED_CREDENTIALS
+  )
   REST_AUTHENTICATION = (TYPE = BEARER BEARER_TOKEN = '<AN API KEY>')
-  ENABLED = TRUE;"
+  ENABLED = TRUE;
+SELECT SYSTEM$VERIFY_CATALOG_INTEGRATION('tidewater');"
     )
 }
 
@@ -129,7 +135,7 @@ mod tests {
 
     #[test]
     fn every_snippet_that_queries_names_the_table() {
-        for snippet in [duckdb, pyiceberg, spark] {
+        for snippet in [duckdb, pyiceberg, spark, trino] {
             assert!(snippet(&welcome()).contains("space.things"));
         }
         assert!(curl(&welcome()).ends_with("/v1/namespaces/space/tables/things"));
@@ -139,6 +145,39 @@ mod tests {
     fn a_local_address_or_an_admins_key_is_not_given_to_a_service_elsewhere() {
         let text = snowflake(&welcome());
         assert!(!text.contains("127.0.0.1") && !text.contains("flx_"), "{text}");
+    }
+
+    /// Without what a page and a terminal differ in: white space, the kind of quotes, and the backslashes of broken lines.
+    fn plain(text: &str) -> String {
+        text.replace('"', "'").chars().filter(|c| !c.is_whitespace() && *c != '\\').collect()
+    }
+
+    #[test]
+    fn the_documentation_says_the_same() {
+        let documented = Welcome {
+            uri: "http://127.0.0.1:8181".into(),
+            warehouse: "quickstart",
+            api_key: "flx_...".into(),
+            namespace: "demo",
+            table: "tides",
+        };
+        let readme = include_str!("../../README.md");
+        for (snippet, page) in [
+            (duckdb as fn(&Welcome) -> String, readme),
+            (duckdb, include_str!("../../docs/engines/duckdb.md")),
+            (pyiceberg, readme),
+            (spark, include_str!("../../docs/engines/spark.md")),
+            (trino, include_str!("../../docs/engines/trino.md")),
+            (snowflake, include_str!("../../docs/engines/snowflake.md")),
+        ] {
+            let text = snippet(&documented)
+                .replace("<A PUBLIC ADDRESS, WITH https://>", "https://catalog.example.com")
+                .replace("<AN API KEY>", "flx_...");
+            // Comments that hold no query are for the terminal alone.
+            let mut parts = text.lines().filter(|line| !line.starts_with("# ") || line.starts_with("# SELECT"));
+            let missing = parts.find(|line| !plain(page).contains(&plain(line.trim_start_matches("# "))));
+            assert_eq!(missing, None, "the page has it otherwise");
+        }
     }
 
     #[test]

@@ -5,11 +5,13 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
+use super::dropped::word;
 use super::output::{self, Format};
 use super::session::{Session, WarehouseArgument, place};
 use super::{dropped, reports, table_name, time};
 use tidewater::metadata::Documents;
-use tidewater::store::{PageRequest, Resource, Store, StoreError, TableKind};
+use tidewater::store::{PageRequest, Resource, Store, StoreError, TableKind, TableRecord};
+use tidewater::warehouse::OpenWarehouse;
 
 /// How tables can be looked at.
 #[derive(Debug, Subcommand)]
@@ -100,20 +102,31 @@ async fn show(
     snapshots: usize,
     format: Format,
 ) -> Result<()> {
-    let (warehouse, record) = session.tabular(warehouse, table, TableKind::Table).await?;
-    let document = Documents::new(0).get(&warehouse.storage, &record.metadata_location).await?;
-    let metadata: Value = serde_json::from_slice(&document.json).context("the table's metadata is not JSON")?;
+    let shown = session.tabular(warehouse, table, TableKind::Table).await?;
+    print(TableKind::Table, table, &shown, format, |metadata| summary(metadata, snapshots)).await
+}
+
+/// Prints where a table's or view's metadata is, and `summary` of it; with `--json`, all of it.
+pub(super) async fn print(
+    kind: TableKind,
+    ident: &TableIdent,
+    (warehouse, record): &(OpenWarehouse, TableRecord),
+    format: Format,
+    summary: impl FnOnce(&Value) -> Vec<String>,
+) -> Result<()> {
+    let (documents, location) = (Documents::new(0), &record.metadata_location);
+    let json = match kind {
+        TableKind::Table => documents.get(&warehouse.storage, location).await?.json.clone(),
+        TableKind::View => documents.get_view(&warehouse.storage, location).await?.json.clone(),
+    };
+    let metadata: Value =
+        serde_json::from_slice(&json).with_context(|| format!("the {}'s metadata is not JSON", word(kind)))?;
     if format.json {
-        return output::json(&json!({
-            "id": record.id,
-            "metadata_location": record.metadata_location,
-            "metadata": metadata,
-        }));
+        return output::json(&json!({"id": record.id, "metadata_location": location, "metadata": metadata}));
     }
-    let head =
-        [("table", table.to_string()), ("id", record.id.to_string()), ("metadata", record.metadata_location.clone())];
+    let head = [(word(kind), ident.to_string()), ("id", record.id.to_string()), ("metadata", location.clone())];
     let head = head.map(|(label, value)| field(label, &value));
-    head.into_iter().chain(summary(&metadata, snapshots)).try_for_each(|line| output::line(&line))
+    head.into_iter().chain(summary(&metadata)).try_for_each(|line| output::line(&line))
 }
 
 pub(super) fn explain(error: StoreError, namespace: &NamespaceIdent) -> anyhow::Error {

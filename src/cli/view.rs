@@ -1,15 +1,14 @@
 //! `tidewater view`.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::output::{self, Format};
 use super::session::{Session, WarehouseArgument, place};
-use super::table::{explain, field, items, moment, text, type_name};
+use super::table::{explain, field, items, moment, print, text, type_name};
 use super::{dropped, table_name};
-use tidewater::metadata::Documents;
 use tidewater::store::{PageRequest, Store, TableKind};
 
 /// How views can be looked at.
@@ -78,19 +77,8 @@ async fn list(
 }
 
 async fn show(session: &Session, view: &TableIdent, warehouse: &WarehouseArgument, format: Format) -> Result<()> {
-    let (warehouse, record) = session.tabular(warehouse, view, TableKind::View).await?;
-    let document = Documents::new(0).get_view(&warehouse.storage, &record.metadata_location).await?;
-    let metadata: Value = serde_json::from_slice(&document.json).context("the view's metadata is not JSON")?;
-    if format.json {
-        return output::json(&json!({
-            "id": record.id,
-            "metadata_location": record.metadata_location,
-            "metadata": metadata,
-        }));
-    }
-    let head = [("view", view.to_string()), ("id", record.id.to_string()), ("metadata", record.metadata_location)];
-    let head = head.map(|(label, value)| field(label, &value));
-    head.into_iter().chain(summary(&metadata)).try_for_each(|line| output::line(&line))
+    let shown = session.tabular(warehouse, view, TableKind::View).await?;
+    print(TableKind::View, view, &shown, format, summary).await
 }
 
 /// What a metadata document says, a line for each thing; a query of several lines takes as many.
@@ -122,6 +110,8 @@ fn summary(metadata: &Value) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

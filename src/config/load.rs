@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use figment::error::Kind;
@@ -11,7 +10,7 @@ use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use serde::Serialize;
 
-use super::{Config, LogFormat};
+use super::{Config, ListenAddress, LogFormat};
 use tidewater_core::limits::default_tiers;
 
 /// The data folder where there is no home folder to put it in.
@@ -30,7 +29,7 @@ const OF_THE_BENCHMARK: &str = "TIDEWATER_BENCH_";
 pub struct Flags {
     /// [`Config::listen`].
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub listen: Option<SocketAddr>,
+    pub listen: Option<ListenAddress>,
     /// [`Config::data_dir`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
@@ -79,11 +78,10 @@ impl Config {
 
         let configured = std::mem::replace(&mut config.tiers, default_tiers());
         config.tiers.extend(configured);
-        let home = environment.get("HOME").filter(|home| !home.is_empty()).map(Path::new);
         config.data_dir = if figment.contains("data_dir") {
-            below_home(&config.data_dir, home)
+            below_home(&config.data_dir, home(&environment))
         } else {
-            default_data_dir(environment.get("XDG_DATA_HOME").map(String::as_str), home)
+            default_data_dir(environment.get("XDG_DATA_HOME").map(String::as_str), home(&environment))
         };
         config.data_dir = std::path::absolute(&config.data_dir)
             .map_err(|error| ConfigError(vec![format!("`data_dir` is not a folder's name: {error}")]))?;
@@ -148,6 +146,19 @@ fn below_home(path: &Path, home: Option<&Path>) -> PathBuf {
     match (path.strip_prefix("~"), home) {
         (Ok(rest), Some(home)) => home.join(rest),
         _ => path.to_owned(),
+    }
+}
+
+fn home(environment: &BTreeMap<String, String>) -> Option<&Path> {
+    environment.get("HOME").filter(|home| !home.is_empty()).map(Path::new)
+}
+
+/// The data folder in this environment where neither a flag nor a file names one, for the help of the command line.
+pub fn data_dir_unless_set(environment: impl IntoIterator<Item = (String, String)>) -> PathBuf {
+    let environment: BTreeMap<String, String> = environment.into_iter().collect();
+    match environment.get("TIDEWATER_DATA_DIR") {
+        Some(set) => below_home(Path::new(set), home(&environment)),
+        None => default_data_dir(environment.get("XDG_DATA_HOME").map(String::as_str), home(&environment)),
     }
 }
 

@@ -3,12 +3,12 @@
 //!
 //! A setting comes from the flags of the command line, else the environment, else the file, else its default.
 
+mod listen;
 mod load;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,14 +17,15 @@ use tidewater_core::limits::{Tier, default_tiers};
 
 use crate::secret::Secret;
 
-pub use load::{ConfigError, Flags, LogFlags};
+pub use listen::{ListenAddress, NotAnAddress};
+pub use load::{ConfigError, Flags, LogFlags, data_dir_unless_set};
 
 /// All settings of a server, and of the commands that work beside one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Where the server listens. Port 0 takes any that is free.
-    pub listen: SocketAddr,
+    pub listen: ListenAddress,
     /// The folder of the database; absolute once loaded. The quickstart keeps its warehouse in it too.
     pub data_dir: PathBuf,
     /// What is logged.
@@ -162,7 +163,7 @@ pub struct MetricsConfig {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8181),
+            listen: ListenAddress::default(),
             data_dir: PathBuf::from(load::FALLBACK_DATA_DIR),
             log: LogConfig::default(),
             api: ApiConfig::default(),

@@ -47,6 +47,9 @@ fn the_data_folder_is_one_place_whatever_the_current_folder_is() {
     assert_eq!(data_dir(&[("HOME", "/h"), ("XDG_DATA_HOME", "/x")]), PathBuf::from("/x/tidewater"));
     assert_eq!(data_dir(&[("HOME", "/h"), ("XDG_DATA_HOME", "x")]), PathBuf::from("/h/.local/share/tidewater"));
     assert_eq!(data_dir(&[("HOME", "/h"), ("TIDEWATER_DATA_DIR", "~/t")]), PathBuf::from("/h/t"));
+    let told = |environment: &[(&str, &str)]| data_dir_unless_set(variables(environment));
+    assert_eq!(told(&[("HOME", "/h"), ("XDG_DATA_HOME", "/x")]), PathBuf::from("/x/tidewater"));
+    assert_eq!(told(&[("HOME", "/h"), ("TIDEWATER_DATA_DIR", "~/t")]), PathBuf::from("/h/t"));
     let here = std::env::current_dir().unwrap();
     assert_eq!(data_dir(&[]), here.join("tidewater-data"));
     assert_eq!(data_dir(&[("TIDEWATER_DATA_DIR", "t")]), here.join("t"));
@@ -75,7 +78,10 @@ fn a_wrong_value_is_named_with_its_place() {
     let text = refused(Some("[auth]\ntoken_lifetime_s = 'long'"), &[]);
     assert!(text.contains("`auth.token_lifetime_s` in /") && text.contains("\"long\""), "{text}");
     let text = refused(None, &[("TIDEWATER_LISTEN", "localhost")]);
-    assert!(text.contains("`listen` in TIDEWATER_LISTEN: "), "{text}");
+    let advice = "`listen` in TIDEWATER_LISTEN: 'localhost' is not a host and a port: write localhost:8181";
+    assert!(text.contains(advice), "{text}");
+    let text = refused(Some("listen = 8181"), &[]);
+    assert!(text.contains("expected a host and a port, such as \"127.0.0.1:8181\""), "{text}");
     let text = refused(None, &[("TIDEWATER_LOG__FORMAT", "xml")]);
     assert!(text.contains("`log.format` in TIDEWATER_LOG__FORMAT: is 'xml', but can be: text, json"), "{text}");
     let text = refused(Some("[api]\nrequest_timeout_s = 0\ndefault_page_size = 0"), &[]);

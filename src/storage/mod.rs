@@ -1,5 +1,6 @@
 //! Object storage behind one door: a warehouse's objects are read and written by their location, whatever holds them.
 
+mod ambient;
 mod azure_delete;
 mod budget;
 mod credentials;
@@ -48,6 +49,21 @@ pub enum StorageError {
         location: Location,
         /// What it said.
         source: object_store::Error,
+    },
+    /// The machine was to have credentials, and has none, or the service that gives them does not answer.
+    #[error(
+        "no credentials were found on this machine for {location}, though the warehouse's are to be the machine's own \
+         (`kind = \"ambient\"`, or no section [credentials]). Looked at, in this order: {looked_at}. Give the server one of \
+         these, or the warehouse a section [credentials] of its own (in the file that `warehouse create` and `warehouse \
+         set-storage` take with --storage). The last said: {source}"
+    )]
+    NoCredentials {
+        /// What was to be read or written.
+        location: Location,
+        /// Where credentials were looked for.
+        looked_at: &'static str,
+        /// What the last of these said.
+        source: Box<object_store::Error>,
     },
     /// The store did not answer, failed, or is full.
     #[error("storage is not available for {location}: {source}")]
@@ -323,7 +339,10 @@ fn translate(location: &Location, error: object_store::Error) -> StorageError {
         source @ (object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. }) => {
             StorageError::Refused { location, source }
         }
-        source => StorageError::Unavailable { location, source },
+        source => match ambient::none_found(&location, &source) {
+            Some(looked_at) => StorageError::NoCredentials { location, looked_at, source: Box::new(source) },
+            None => StorageError::Unavailable { location, source },
+        },
     }
 }
 

@@ -61,6 +61,8 @@ pub(super) struct Meter {
     /// Such requests of days that are over, and those whose writing failed.
     pub(super) backlog: Mutex<BTreeMap<u64, u64>>,
     pub(super) exhausted: Mutex<Option<Exhausted>>,
+    /// The day and the limit of which the log was told that they are spent.
+    told: Mutex<Option<(u64, u64)>>,
     pub(super) flight: Flight,
 }
 
@@ -95,6 +97,11 @@ impl Meter {
             let age_ms = now_ms.saturating_sub(found.found_ms);
             found.day == day && found.limit == limit && (0..EXHAUSTED_BELIEVED_MS).contains(&age_ms)
         })
+    }
+
+    /// Whether this is the first time that the log is to be told that the limit of that day is spent.
+    pub(super) fn is_news(&self, day: u64, limit: u64) -> bool {
+        self.told.lock().replace((day, limit)) != Some((day, limit))
     }
 
     /// Counts one request of an organisation without a limit.
@@ -139,6 +146,16 @@ mod tests {
         assert_eq!(meter.spend(20_000, 8), None, "the limit was lowered to what is used");
         assert_eq!(meter.spend(20_000, 9), Some(0));
         assert_eq!(meter.replace(Lease::default()), Lease { day: 20_000, left: 1, total: 10 });
+    }
+
+    #[test]
+    fn a_spent_limit_is_news_once_a_day_and_once_more_when_it_was_changed() {
+        let meter = Meter::default();
+        let news: Vec<bool> = [(1, 5), (1, 5), (1, 9), (1, 9), (2, 9)]
+            .into_iter()
+            .map(|(day, limit)| meter.is_news(day, limit))
+            .collect();
+        assert_eq!(news, [true, false, true, false, true]);
     }
 
     #[test]

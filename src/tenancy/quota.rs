@@ -104,7 +104,8 @@ impl Quota {
                 Joined::Ready(remaining) => remaining,
                 Joined::Ask(turn) => {
                     let lease = LeaseRequest { organisation: caller.organisation(), day, limit, now_ms };
-                    self.refill(meter, lease, turn).await?
+                    let refilled = self.refill(Arc::clone(&meter), lease, turn).await;
+                    refilled.inspect_err(|error| tell_whoever_runs_it(error, caller, &meter, day))?
                 }
             },
         };
@@ -186,6 +187,25 @@ impl Quota {
             return Arc::clone(meter);
         }
         Arc::clone(self.meters.write().entry(organisation).or_default())
+    }
+}
+
+/// Puts a spent limit into the log: the first time in a day for who runs the server, and from then on for who looks closer,
+/// since a client that is refused often asks all the more.
+fn tell_whoever_runs_it(error: &QuotaError, caller: &Caller, meter: &Meter, day: u64) {
+    let QuotaError::LimitExceeded(LimitExceeded { limit, retry_after_s }) = *error else { return };
+    let (organisation, tier) = (caller.organisation_name(), caller.tier_name());
+    if meter.is_news(day, limit) {
+        tracing::warn!(
+            organisation,
+            tier,
+            limit,
+            retry_after_s,
+            "an organisation has spent its requests of the day: until midnight UTC it is answered 429 (see `tidewater org \
+             set-tier`)"
+        );
+    } else {
+        tracing::debug!(organisation, tier, limit, retry_after_s, "refused: the organisation's day is spent");
     }
 }
 

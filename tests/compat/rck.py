@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -133,8 +134,21 @@ def reason(said: str) -> str:
     return line[:300]
 
 
-def clean_up(existed: set[str]) -> None:
+def is_of_this_run(name: str, began_ms: int) -> bool:
+    """Whether a folder's name is the id that a server gave since then to a table for which the kit named no place."""
+    try:
+        named = uuid.UUID(name)
+    except ValueError:
+        return False
+    # RFC 9562: the first 48 bits of a version 7 are milliseconds since 1970.
+    return named.version == 7 and str(named) == name and named.int >> 80 >= began_ms
+
+
+def clean_up(existed: set[str], began_ms: int) -> None:
     """Removes what the kit had put below /tmp, if nothing was there before."""
+    for found in KIT_ROOT.iterdir():
+        if is_of_this_run(found.name, began_ms):
+            shutil.rmtree(found, ignore_errors=True)
     for table in set(KIT_TABLES) - existed:
         shutil.rmtree(KIT_ROOT / table, ignore_errors=True)
         parent = (KIT_ROOT / table).parent
@@ -143,7 +157,7 @@ def clean_up(existed: set[str]) -> None:
 
 
 def main(jars: Path, work: Path) -> int:
-    program, began = java(oldest=17), time.monotonic()
+    program, began, began_ms = java(oldest=17), time.monotonic(), time.time_ns() // 1_000_000
     shutil.rmtree(work, ignore_errors=True)
     (work / "classes").mkdir(parents=True)
     compile_own(program, jars, work / "classes")
@@ -164,7 +178,7 @@ def main(jars: Path, work: Path) -> int:
             finally:
                 if server.is_running():
                     server.stop()
-                clean_up(existed)
+                clean_up(existed, began_ms)
             complaints += server.complaints()
             endpoints |= conformance.used_endpoints(server.stderr(), "rck").get("rck", set())
     version = next(jars.glob("iceberg-open-api-*-tests.jar")).name.split("-")[3]

@@ -98,21 +98,3 @@ def test_the_key_is_in_one_file_that_only_its_owner_reads(own: Server) -> None:
 def test_nobody_else_reads_the_database(own: Server) -> None:
     for path in own.data_dir.glob("*.db*"):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
-
-
-def test_a_second_server_on_the_same_folder_is_refused_or_serves_the_same(own: Server, unique: str) -> None:
-    """Two writers on one folder must not lose each other's changes."""
-    assert own.printed is not None
-    second = Server(own.binary, own.data_dir)
-    second.stderr_path = own.data_dir.parent / "second.stderr"
-    try:
-        printed = second.start()
-    except AssertionError as error:
-        assert "panicked" not in str(error)
-        return
-    try:
-        assert printed.api_key == own.printed.api_key
-        Rest(second.uri, second.key).create_namespace(unique)
-        assert answer(Rest(own.uri, own.key).get(f"/namespaces/{unique}"))["namespace"] == [unique]
-    finally:
-        second.stop()

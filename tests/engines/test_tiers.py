@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -124,3 +125,16 @@ def test_the_seeds_tiers_are_the_default(own: Server) -> None:
         answer(response)
         told = " ".join(value for name, value in response.headers.items() if name.lower().startswith("ratelimit"))
         assert str(limit) in told, told
+
+
+def test_a_spent_day_is_in_the_log_once_for_who_runs_the_server(own: Server) -> None:
+    admin = Admin(own)
+    organisation = admin.organisation("tiny")
+    rest = admin.rest(admin.key(organisation, "reader"))
+    assert spend(rest, 5) == 2
+    for _ in range(9):
+        check_limited(rest.get("/namespaces"), 2)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", own.stderr())
+    told = [line for line in plain.splitlines() if " WARN " in line and f'organisation="{organisation}"' in line]
+    assert len(told) == 1 and 'tier="tiny" limit=2' in told[0] and "answered 429" in told[0], told
+    assert plain.count("status=429") >= 10, "each has the line that every request has at debug"

@@ -159,3 +159,17 @@ def test_the_master_key_is_changed_while_a_server_runs(
     file.write_text(old)
     refused = server.command("warehouse", "check", "lake", "--org", lake.organisation, check=False)
     assert refused.returncode == 1 and "not among those" in refused.stderr
+
+
+def test_a_machine_without_credentials_is_told_where_they_were_looked_for(
+    make_server: Callable[..., Server], tmp_path: Path
+) -> None:
+    nowhere = {"AWS_METADATA_ENDPOINT": "http://127.0.0.1:9", "TIDEWATER_STORAGE__RETRY_TIMEOUT_S": "1"}
+    server = make_server("ambient", env=nowhere)
+    organisation = Admin(server).organisation("enterprise", warehouse=None)
+    profile = tmp_path / "ambient.toml"
+    profile.write_text('type = "s3"\nregion = "eu-west-1"\n[credentials]\nkind = "ambient"\n')
+    code, said = create(server, organisation, "lake", profile)
+    assert code == 1 and "no credentials were found on this machine" in said, said
+    assert "AWS_ACCESS_KEY_ID" in said and "~/.aws is not read" in said and "set-storage" in said
+    assert said.count("127.0.0.1:9") == 1, said

@@ -10,6 +10,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("secret", &[]),
     ("turns", &[]),
+    ("data_folder", &[]),
     ("config", &["secret"]),
     ("sealing", &["secret"]),
     // Each one concern of the outside world.
@@ -48,7 +49,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "warehouse",
         ],
     ),
-    ("server", &["api"]),
+    ("server", &["api", "config"]),
     // The one that knows them all, and the command line, which starts it.
     (
         "app",
@@ -58,6 +59,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "catalog",
             "clock",
             "config",
+            "data_folder",
             "idempotency",
             "maintenance",
             "metadata",

@@ -59,6 +59,20 @@ fn every_page_is_found_from_the_readme() {
     assert!(lost.is_empty(), "no link leads to {lost:?}");
 }
 
+/// Who looks for a page looks through the table in the README, not through a chain of other pages.
+#[test]
+fn the_readme_itself_leads_to_every_page_but_the_single_decisions() {
+    let pages = files(&[".md"]);
+    let readme = pages.iter().find(|page| page.path == "README.md").unwrap();
+    let (_, table) = readme.text.split_once("## Read on").unwrap();
+    let table = ProjectFile { path: readme.path.clone(), text: table.to_owned() };
+    let listed: BTreeSet<String> = links(&table).into_iter().collect();
+    let is_own = |path: &str| path.starts_with("docs/") && !path.starts_with("docs/decisions/0");
+    let missing: Vec<&str> =
+        pages.iter().map(|page| page.path.as_str()).filter(|path| is_own(path) && !listed.contains(*path)).collect();
+    assert!(missing.is_empty(), "the README's table does not list {missing:?}");
+}
+
 /// Every setting and its default, as `docs/configuration.md` writes them.
 fn settings(prefix: &str, value: &Value, found: &mut Vec<(String, String)>) {
     match value {

@@ -12,7 +12,7 @@ use crate::workspace::Workspace;
 const ASKED: &str = "tests/engines/node/package.json";
 
 const LEFT_OUT: &str = "Node or npm is missing, so the tests with iceberg-js and those with Azure are LEFT OUT; to \
-                        run them install Node 18 or newer with npm (Debian: apt-get install nodejs npm)";
+                        run them install Node 22 (20 does too) with npm (Debian: apt-get install nodejs npm)";
 
 /// Installs the packages below `target/`; gives their folder, or nothing where there is no Node.
 ///

@@ -1,6 +1,7 @@
 //! `tidewater quickstart`: a catalog that a newcomer can query a minute later.
 
 mod memory;
+mod place;
 mod set_up;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -10,8 +11,9 @@ use clap::Args;
 use serde::Serialize;
 
 use super::output::{self, Format};
-use super::serve::{ServerArguments, start, stop_signal};
+use super::serve::{ServerArguments, stop_signal};
 use super::{logs, snippets};
+use tidewater::app::App;
 use tidewater::config::{Config, Flags};
 
 const EXAMPLES: &str = "\
@@ -60,7 +62,7 @@ pub(crate) async fn run(config: Config, arguments: &Arguments) -> Result<()> {
     logs::start(&config.log)?;
     let stop = stop_signal()?;
     let data_dir = config.data_dir.clone();
-    let app = start(config).await?;
+    let app = App::start(config).await?;
     let listening = app.local_addr()?;
     let api_key = set_up::complete(app.store().as_ref(), app.catalog(), &data_dir).await?;
     let welcome = Welcome {

@@ -12,6 +12,7 @@ use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::memory::Memory;
+use super::place;
 use tidewater::auth::entropy;
 use tidewater::auth::key::{digest, key_text};
 use tidewater::catalog::{Catalog, CatalogError};
@@ -51,10 +52,10 @@ async fn ensure_organisation(store: &dyn Store, now_ms: i64) -> Result<Organisat
 }
 
 async fn ensure_warehouse(store: &dyn Store, organisation: OrganisationId, data_dir: &Path, now_ms: i64) -> Result<()> {
-    if store.warehouse_list(organisation).await?.iter().any(|warehouse| warehouse.name == NAME) {
-        return Ok(());
+    if let Some(found) = store.warehouse_list(organisation).await?.iter().find(|warehouse| warehouse.name == NAME) {
+        return Ok(place::check(&found.root, data_dir)?);
     }
-    let folder = data_dir.join("warehouse");
+    let folder = data_dir.join(place::WAREHOUSE);
     let folder = folder.to_str().ok_or_else(|| anyhow!("the data folder's name is not Unicode: choose another"))?;
     let root =
         Location::parse(folder).context("tables cannot be put into the data folder: choose another --data-dir")?;

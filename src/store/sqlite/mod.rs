@@ -67,6 +67,14 @@ impl SqliteStore {
         })
     }
 
+    /// Whether [`Self::open`] would bring a database that is at `path` to another schema.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is not a database.
+    pub fn is_older(path: &Path) -> std::result::Result<bool, OpenError> {
+        open::is_older(path)
+    }
+
     /// Ends the store: all writes that were asked for are done and answered, then the log is folded back into the file.
     /// Later calls give [`StoreError::Unavailable`].
     pub async fn close(&self) {

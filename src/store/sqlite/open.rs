@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
 mod embedded {
     refinery::embed_migrations!("migrations/sqlite");
@@ -52,7 +52,7 @@ pub enum OpenError {
         source: io::Error,
     },
     /// SQLite refuses the file.
-    #[error("cannot open {}: {source}", path.display())]
+    #[error("cannot open {}: {source}{}", path.display(), advice(source))]
     Database {
         /// The database.
         path: PathBuf,
@@ -69,6 +69,20 @@ pub enum OpenError {
     },
 }
 
+/// What can be done about it, to be said after the error.
+fn advice(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "; free some space on its disk",
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            "; put a backup in its place (without its -wal and -shm), or choose another folder with --data-dir"
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "; another program holds it: end that, or try again when it is done"
+        }
+        _ => "",
+    }
+}
+
 /// Opens the connection that writes, making the file if there is none and bringing it to this version.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     make_private(path).map_err(|source| OpenError::File { path: path.to_owned(), source })?;
@@ -81,6 +95,21 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     configure_writer(&connection).map_err(in_database)?;
     migrate(&mut connection, path)?;
     Ok(connection)
+}
+
+/// Whether there is a database at `path` whose schema this program would change.
+pub(super) fn is_older(path: &Path) -> Result<bool, OpenError> {
+    if !path.exists() {
+        return Ok(false);
+    }
+    let in_database = |source| OpenError::Database { path: path.to_owned(), source };
+    let found = version(&open_reader(path).map_err(in_database)?).map_err(in_database)?;
+    Ok(found.is_some_and(|found| found < newest()))
+}
+
+/// The newest version of the schema that this program knows.
+fn newest() -> i32 {
+    embedded::migrations::runner().get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0)
 }
 
 /// Opens a connection that can only read.
@@ -152,8 +181,7 @@ fn tighten(_path: &Path) -> io::Result<()> {
 
 /// Runs the migrations that are missing, all in one transaction: a crash in between leaves the version before.
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
-    let runner = embedded::migrations::runner().set_grouped(true);
-    let known = runner.get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0);
+    let (runner, known) = (embedded::migrations::runner().set_grouped(true), newest());
     if is_current(connection, path, known)? {
         return Ok(());
     }

@@ -55,11 +55,11 @@ def judged(recording: Recording, client: str, folder: Path) -> Iterator[Server]:
 # ---- what the documentation and the quickstart tell people to type ----
 
 
-def documented(page: str, language: str) -> str:
-    """The first block in this language on a page of `docs/`."""
-    found = re.search(rf"^```{language}\n(.*?)^```", (REPOSITORY / "docs" / page).read_text(), re.MULTILINE | re.DOTALL)
-    assert found, f"no block of {language} in {page}"
-    return found.group(1)
+def documented(page: str, language: str, nth: int = 0) -> str:
+    """The first block in this language on a page of `docs/`, or a later one, counted from 0."""
+    found = re.findall(rf"^```{language}\n(.*?)^```", (REPOSITORY / "docs" / page).read_text(), re.MULTILINE | re.DOTALL)
+    assert len(found) > nth, f"no block {nth} of {language} in {page}"
+    return found[nth]
 
 
 @contextmanager

@@ -21,7 +21,7 @@ DEADLINE_S = 60
 FOLDER = REPOSITORY / "tests/engines/node"
 
 MISSING = (
-    "Node or the client that it runs is missing: install Node 18 or newer (Debian: apt-get install nodejs npm), then run "
+    "Node or the client that it runs is missing: install Node 22 (20 does too) with npm (Debian: apt-get install nodejs npm), then run "
     "`cargo xtask test`"
 )
 

@@ -65,10 +65,11 @@ class Server:
         *,
         env: dict[str, str] | None = None,
         args: tuple[str, ...] = (),
+        listen: str | None = "127.0.0.1",
         largest_file_bytes: int | None = None,
         loses_storage: bool = False,
     ):
-        """With `largest_file_bytes` the system lets it write no larger file: a disk that is full for some of them.
+        """Without `listen`, `args` say where it listens. With `largest_file_bytes` the system lets it write no larger file: a disk that is full for some of them.
         Then, and where it is said that it loses its storage, it may say in its log that a part is not available."""
         self.binary = binary
         self.data_dir = data_dir
@@ -78,6 +79,7 @@ class Server:
         # Every answer is a line in the log: from those the page on conformance knows what each client used.
         self._env = {"TIDEWATER_LOG__LEVEL": "info,tidewater::api=debug", **(env or {})}
         self._args = args
+        self._listen = listen
         self._largest_file_bytes = largest_file_bytes
         self._may_miss_parts = loses_storage or largest_file_bytes is not None
         self._process: subprocess.Popen | None = None
@@ -88,8 +90,8 @@ class Server:
         """Starts it and waits until it says that it answers. After the first time it listens where it did before."""
         assert self._process is None, "already running"
         port = urlsplit(self.printed.uri).port if self.printed else 0
-        command = [str(self.binary), "quickstart", "--data-dir", str(self.data_dir)]
-        command += ["--listen", f"127.0.0.1:{port}", "--json", *self._args]
+        command = [str(self.binary), "quickstart", "--data-dir", str(self.data_dir), "--json", *self._args]
+        command += ["--listen", f"{self._listen}:{port}"] if self._listen else []
         with self.stderr_path.open("ab") as stderr:
             self._process = subprocess.Popen(
                 command,

@@ -324,7 +324,7 @@ async fn a_key_is_known_after_a_restart() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn duplicates_at_once_are_served_once_in_one_process_and_in_two() {
     let (first, tenant) = start().await;
-    let second = Catalog::reopen(Arc::clone(&first.folder), |_| ()).await;
+    let second = first.second_server().await;
     let processes = [Arc::new(first), Arc::new(second)];
     for _ in 0..10 {
         let (key, name) = (fresh_key(), format!("t{}", fresh_key()));

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use tidewater::app::App;
+use tidewater::app::{App, open_store};
 use tidewater::auth::key::{entropy, issue_key};
 use tidewater::clock::{Clock, fresh_uuid};
 use tidewater::config::Config;
@@ -76,14 +76,16 @@ impl Catalog {
 
     /// A catalog over what another left in a folder.
     pub(crate) async fn reopen(folder: Arc<tempfile::TempDir>, change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = Config {
-            listen: "127.0.0.1:0".parse().expect("an address"),
-            data_dir: folder.path().join("data"),
-            ..Config::default()
-        };
-        config.tiers.insert("tiny".to_owned(), Tier { catalog: true, requests_per_day: Some(5), max_tables: Some(2) });
-        change(&mut config);
+        let config = config_in(&folder, change);
         Self { app: App::start(config).await.expect("a catalog"), folder }
+    }
+
+    /// Another server of the same catalog, as if it were another process before the same database.
+    pub(crate) async fn second_server(&self) -> Self {
+        let config = config_in(&self.folder, |_| ());
+        let store = open_store(&config).expect("a store");
+        let app = App::over(&config, Arc::new(store)).await.expect("a catalog");
+        Self { app, folder: Arc::clone(&self.folder) }
     }
 
     /// Ends it as a signal would: what is in memory is written down.
@@ -170,6 +172,18 @@ impl Catalog {
         self.post(&tenant.key, "/v1/namespaces", &json!({ "namespace": ["ns"] })).await.ok(200);
         self.post(&tenant.key, "/v1/namespaces/ns/tables", &create_table("t")).await.ok(200)
     }
+}
+
+/// The settings of a catalog in a folder, on any port, with a tier that is soon spent.
+fn config_in(folder: &tempfile::TempDir, change: impl FnOnce(&mut Config)) -> Config {
+    let mut config = Config {
+        listen: "127.0.0.1:0".parse().expect("an address"),
+        data_dir: folder.path().join("data"),
+        ..Config::default()
+    };
+    config.tiers.insert("tiny".to_owned(), Tier { catalog: true, requests_per_day: Some(5), max_tables: Some(2) });
+    change(&mut config);
+    config
 }
 
 /// A request for a table of two columns.

@@ -1,208 +1,21 @@
 //! Dropped tables with real files, and a clock that the tests move.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
+mod fixture;
 
-use apache_avro::types::{Record, Value};
-use apache_avro::{Schema, Writer};
-use serde_json::{Value as Json, json};
-use tidewater_core::commit::{CreateTable, TableCommit};
-use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
-use tidewater_core::name::{NamespaceIdent, TableIdent};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use serde_json::json;
 
 use super::*;
-use crate::catalog::{Catalog, CatalogError, CreatedTable};
+use crate::catalog::CatalogError;
 use crate::clock::fresh_uuid;
-use crate::store::sqlite::SqliteStore;
-use crate::store::{DroppedFilter, DroppedState, Organisation, TimedPage, Warehouse, WarehouseStorage};
-use crate::warehouse::OpenWarehouse;
+use crate::store::DroppedState;
+use crate::vending::ValidLocations;
+use fixture::{Fixture, files, manifest, manifest_list, rest, touch};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const HOUR_MS: i64 = 3_600_000;
-
-struct Fixture {
-    catalog: Arc<Catalog>,
-    maintenance: Maintenance,
-    store: Arc<dyn Store>,
-    sqlite: Arc<SqliteStore>,
-    warehouse: Arc<OpenWarehouse>,
-    now_ms: Arc<AtomicI64>,
-    folder: tempfile::TempDir,
-}
-
-/// A table with files: two snapshots, a manifest of data files that both share, one of delete files, and statistics.
-struct Table {
-    ident: TableIdent,
-    id: TableId,
-    location: PathBuf,
-}
-
-fn namespace() -> NamespaceIdent {
-    NamespaceIdent::new(&["ns"]).unwrap()
-}
-
-fn ident(name: &str) -> TableIdent {
-    TableIdent::new(namespace(), name).unwrap()
-}
-
-/// Avro records of one field beside others that no reader of today knows.
-fn avro(path: &Path, schema: &str, record: impl Fn(&Schema, &str) -> Value, names: &[String]) {
-    let schema = Schema::parse_str(schema).unwrap();
-    let mut writer = Writer::new(&schema, Vec::new());
-    for name in names {
-        writer.append(record(&schema, name)).unwrap();
-    }
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(path, writer.into_inner().unwrap()).unwrap();
-}
-
-fn manifest_list(path: &Path, manifests: &[String]) {
-    let schema = r#"{"type":"record","name":"manifest_file","fields":[
-        {"name":"manifest_path","type":"string","field-id":500},
-        {"name":"of_tomorrow","type":["null","long"],"field-id":599}]}"#;
-    let record = |schema: &Schema, name: &str| {
-        let mut record = Record::new(schema).unwrap();
-        record.put("manifest_path", name);
-        record.put("of_tomorrow", Value::Union(1, Box::new(Value::Long(7))));
-        record.into()
-    };
-    avro(path, schema, record, manifests);
-}
-
-fn manifest(path: &Path, files: &[String]) {
-    let schema = r#"{"type":"record","name":"manifest_entry","fields":[
-        {"name":"status","type":"int","field-id":0},
-        {"name":"data_file","field-id":2,"type":{"type":"record","name":"r2","fields":[
-            {"name":"of_tomorrow","type":"bytes","field-id":199},
-            {"name":"file_path","type":"string","field-id":100}]}}]}"#;
-    let record = |_: &Schema, name: &str| {
-        let file = Value::Record(vec![
-            ("of_tomorrow".into(), Value::Bytes(vec![1, 2])),
-            ("file_path".into(), Value::String(name.to_owned())),
-        ]);
-        Value::Record(vec![("status".into(), Value::Int(2)), ("data_file".into(), file)])
-    };
-    avro(path, schema, record, files);
-}
-
-fn touch(path: &Path) -> String {
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(path, "x").unwrap();
-    path.to_str().unwrap().to_owned()
-}
-
-impl Fixture {
-    async fn new(retention: Duration) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let sqlite = Arc::new(SqliteStore::open(&folder.path().join("tidewater.db")).unwrap());
-        let store = Arc::clone(&sqlite) as Arc<dyn Store>;
-        let organisation = OrganisationId(fresh_uuid());
-        let acme = Organisation { id: organisation, name: "acme".into(), tier: "enterprise".into(), created_ms: 1 };
-        store.organisation_create(&acme).await.unwrap();
-        let warehouse = Warehouse {
-            id: WarehouseId(fresh_uuid()),
-            organisation,
-            name: "main".into(),
-            root: format!("file://{}/warehouse", folder.path().display()),
-            storage: WarehouseStorage::local(),
-            is_default: true,
-            created_ms: 1,
-        };
-        store.warehouse_create(&warehouse).await.unwrap();
-        let now_ms = Arc::new(AtomicI64::new(1_790_000_000_000));
-        let clock = Clock::Manual(Arc::clone(&now_ms));
-        let access = crate::app::storage_access(&crate::config::Config::default());
-        let documents = Documents::new(1 << 20);
-        let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, access.clone(), clock.clone(), retention));
-        let warehouse = catalog.warehouse(organisation, None).await.unwrap();
-        catalog.namespace_create(&warehouse, &namespace(), &std::collections::BTreeMap::new(), None).await.unwrap();
-        let maintenance = Maintenance::new(Arc::clone(&store), access, clock);
-        Self { catalog, maintenance, store, sqlite, warehouse, now_ms, folder }
-    }
-
-    fn root(&self) -> PathBuf {
-        self.folder.path().join("warehouse")
-    }
-
-    fn advance(&self, ms: i64) {
-        self.now_ms.fetch_add(ms, Ordering::SeqCst);
-    }
-
-    /// A table whose manifest of data files names `also` too.
-    async fn table(&self, name: &str, properties: Json, also: &[String]) -> Table {
-        let body = json!({ "name": name, "properties": properties, "schema": { "type": "struct", "fields": [
-            { "id": 1, "name": "x", "required": false, "type": "long" }] } });
-        let request = CreateTable::parse(body.to_string().as_bytes()).unwrap();
-        let created = self.catalog.table_create(&self.warehouse, &namespace(), request, None, None).await.unwrap();
-        let CreatedTable::Created(created) = created else { panic!("it is staged") };
-        let location = PathBuf::from(created.locations.unwrap().table().path());
-        let at = |name: &str| location.join(name);
-        let mut data = vec![touch(&at("data/a b%20c/1.parquet")), touch(&at("data/2.parquet"))];
-        data.extend_from_slice(also);
-        manifest(&at("metadata/m1.avro"), &data);
-        let deletes = [touch(&at("data/3.puffin")), touch(&at("data/3.puffin"))];
-        manifest(&at("metadata/m2.avro"), &deletes);
-        let text = |name: &str| format!("file://{}", at(name).display());
-        manifest_list(&at("metadata/l1.avro"), &[text("metadata/m1.avro")]);
-        manifest_list(&at("metadata/l2.avro"), &[text("metadata/m1.avro"), text("metadata/m2.avro")]);
-        touch(&at("metadata/s.puffin"));
-        touch(&at("metadata/p.parquet"));
-        touch(&at("metadata/nobody-knows.avro"));
-        let snapshot = |id: i64, list: &str| {
-            json!({ "action": "add-snapshot", "snapshot": { "snapshot-id": id, "sequence-number": id,
-                "timestamp-ms": 1_790_000_000_000_i64 + id, "manifest-list": text(list), "schema-id": 0,
-                "summary": { "operation": "append" } } })
-        };
-        let updates = json!({ "requirements": [], "updates": [
-            snapshot(1, "metadata/l1.avro"), snapshot(2, "metadata/l2.avro"),
-            { "action": "set-statistics", "snapshot-id": 1, "statistics": { "snapshot-id": 1,
-                "statistics-path": text("metadata/s.puffin"), "file-size-in-bytes": 1, "file-footer-size-in-bytes": 1,
-                "blob-metadata": [] } },
-            { "action": "set-partition-statistics", "partition-statistics": { "snapshot-id": 1,
-                "statistics-path": text("metadata/p.parquet"), "file-size-in-bytes": 1 } },
-        ] });
-        let commit = TableCommit::parse(updates.to_string().as_bytes()).unwrap();
-        self.catalog.table_commit(&self.warehouse, ident(name), commit, None, None).await.unwrap();
-        let id = self.catalog.table_record(&self.warehouse, &ident(name)).await.unwrap().id;
-        Table { ident: ident(name), id, location }
-    }
-
-    async fn drop(&self, table: &Table, purge: bool) {
-        self.catalog.table_drop(&self.warehouse, &table.ident, purge, None).await.unwrap();
-    }
-
-    async fn dropped(&self, table: &Table) -> Option<Dropped> {
-        self.store.dropped_get(self.warehouse.place, table.id).await.unwrap()
-    }
-
-    async fn all_dropped(&self) -> usize {
-        let (all, page) = (DroppedFilter::default(), TimedPage::default());
-        self.store.dropped_list(self.warehouse.place, &all, &page).await.unwrap().items.len()
-    }
-}
-
-/// The files below a folder, from there.
-fn files(folder: &Path) -> BTreeSet<String> {
-    fn collect(folder: &Path, root: &Path, found: &mut BTreeSet<String>) {
-        for entry in std::fs::read_dir(folder).into_iter().flatten() {
-            let path = entry.unwrap().path();
-            if path.is_dir() && !path.is_symlink() {
-                collect(&path, root, found);
-            } else {
-                found.insert(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned());
-            }
-        }
-    }
-    let mut found = BTreeSet::new();
-    collect(folder, folder, &mut found);
-    found
-}
-
-/// What is left of a table after its purge: what nothing led to.
-fn rest() -> BTreeSet<String> {
-    BTreeSet::from(["metadata/nobody-knows.avro".to_owned()])
-}
 
 #[tokio::test]
 async fn exactly_what_a_table_leads_to_goes_when_its_time_is_over() {
@@ -517,8 +330,9 @@ async fn the_locations_of_tables_from_before_are_learned_by_the_first_start_that
     start_until([0, 0]).await;
     assert_eq!(fixture.store.location_unread_places().await.unwrap(), []);
     let loaded = fixture.catalog.table_load(&fixture.warehouse, &table.ident).await.unwrap();
-    let new = TableId(fresh_uuid());
-    let taken = fixture.store.location_check(fixture.warehouse.place, new, loaded.locations.unwrap().all()).await;
+    let (new, place) = (TableId(fresh_uuid()), fixture.warehouse.place);
+    let locations = ValidLocations::of(&loaded.document.metadata, &fixture.warehouse.root).unwrap();
+    let taken = fixture.store.location_check(place, new, locations.all()).await;
     assert!(matches!(taken, Err(StoreError::LocationTaken(_))), "{taken:?}");
 }
 

@@ -1,0 +1,293 @@
+//! The data folder: made and looked at before anything is opened in it, and served by one server at a time.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
+use std::net::SocketAddr;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::Access;
+
+/// The file that a server keeps locked as long as it lives. It stays when the server ends: to remove it would let a second
+/// one lock a new file of that name beside one that holds the old.
+const LOCK_FILE: &str = "server.lock";
+
+/// How another folder is named, in every message that ends with that advice.
+const ANOTHER: &str = "choose another folder with --data-dir or TIDEWATER_DATA_DIR";
+
+/// Why a data folder cannot be used, with what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// Something else is there.
+    #[error("{} is not a folder, so no data can be kept in it: {ANOTHER}", path.display())]
+    NotAFolder {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// It is not there and cannot be made.
+    #[error("cannot make the data folder {}: {source}; make it for {me}, who runs tidewater, or {ANOTHER}", path.display())]
+    CannotMake {
+        /// The folder.
+        path: PathBuf,
+        /// Who this process is.
+        me: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It, or the database in it, is another user's.
+    #[error(
+        "{} belongs to {owner}, and tidewater runs as {me}, who may not write it: run it as {owner}, give the data folder over \
+         with `chown -R`, or {ANOTHER}",
+        path.display()
+    )]
+    SomeoneElses {
+        /// The folder, or the file in it.
+        path: PathBuf,
+        /// Whose it is.
+        owner: String,
+        /// Who this process is.
+        me: String,
+    },
+    /// It is ours, and may not be written.
+    #[error(
+        "{} may not be written by {me}, whose it is (its mode is {mode:o}): run `chmod u+rwX` on it, or {ANOTHER}",
+        path.display()
+    )]
+    Closed {
+        /// The folder, or the file in it.
+        path: PathBuf,
+        /// Who this process is.
+        me: String,
+        /// The permission bits.
+        mode: u32,
+    },
+    /// Its file system cannot be written.
+    #[error("{} is on a file system that can only be read: mount it for writing, or {ANOTHER}", path.display())]
+    ReadOnly {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// There is no room.
+    #[error("there is no space left where the data folder {} is: free some, or {ANOTHER}", path.display())]
+    NoSpace {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another server has it.
+    #[error(
+        "a server of tidewater runs on the data folder {} already{by}: use that one, stop it first, or {ANOTHER}",
+        path.display()
+    )]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+        /// Which server, as far as it is known: empty, or in brackets.
+        by: String,
+    },
+    /// The file system has no locks, which the database needs too.
+    #[error("cannot lock {}: {source}; the data folder must be on a disk with file locks, such as a local one", path.display())]
+    NoLocks {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Anything else.
+    #[error("cannot use the data folder {}: {source}", path.display())]
+    Other {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Sees to it that the folder is there and that it, and the database `file` in it if there is one, can be written.
+///
+/// # Errors
+/// All of [`FolderError`] but `InUse` and `NoLocks`.
+pub fn prepare(folder: &Path, file: &Path) -> Result<(), FolderError> {
+    match fs::metadata(folder) {
+        Ok(found) if !found.is_dir() => return Err(FolderError::NotAFolder { path: folder.to_owned() }),
+        Ok(_) => {}
+        Err(_) => fs::create_dir_all(folder).map_err(|source| not_made(folder, source))?,
+    }
+    check(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)?;
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = file.as_os_str().to_owned();
+        name.push(suffix);
+        check(Path::new(&name), Access::READ_OK | Access::WRITE_OK)?;
+    }
+    Ok(())
+}
+
+fn not_made(folder: &Path, source: io::Error) -> FolderError {
+    let path = folder.to_owned();
+    match source.kind() {
+        // A part of the path is a file.
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => FolderError::NotAFolder { path },
+        ErrorKind::StorageFull => FolderError::NoSpace { path },
+        ErrorKind::ReadOnlyFilesystem => FolderError::ReadOnly { path },
+        _ => FolderError::CannotMake { path, me: me(), source },
+    }
+}
+
+/// What is not there needs no permission.
+fn check(path: &Path, wanted: Access) -> Result<(), FolderError> {
+    let Err(error) = rustix::fs::access(path, wanted) else { return Ok(()) };
+    let error = io::Error::from(error);
+    match error.kind() {
+        ErrorKind::NotFound => Ok(()),
+        _ => Err(denied(path, error)),
+    }
+}
+
+fn denied(path: &Path, source: io::Error) -> FolderError {
+    let (path, found) = (path.to_owned(), fs::metadata(path));
+    match (source.kind(), found) {
+        (ErrorKind::ReadOnlyFilesystem, _) => FolderError::ReadOnly { path },
+        (ErrorKind::StorageFull, _) => FolderError::NoSpace { path },
+        (ErrorKind::PermissionDenied, Ok(found)) if found.uid() != my_id() => {
+            FolderError::SomeoneElses { path, owner: user(found.uid()), me: me() }
+        }
+        (ErrorKind::PermissionDenied, Ok(found)) => FolderError::Closed { path, me: me(), mode: found.mode() & 0o777 },
+        _ => FolderError::Other { path, source },
+    }
+}
+
+fn my_id() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+fn me() -> String {
+    user(my_id())
+}
+
+/// A user as a person calls them.
+fn user(id: u32) -> String {
+    let known = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    name_of(&known, id).map_or_else(|| format!("the user with the id {id}"), |name| format!("the user '{name}'"))
+}
+
+/// The name of a user in the lines of `/etc/passwd` (passwd(5)).
+fn name_of(known: &str, id: u32) -> Option<&str> {
+    known.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (name, number) = (fields.next()?, fields.nth(1)?);
+        (number.parse() == Ok(id)).then_some(name)
+    })
+}
+
+/// Proof that this process is the only server on a data folder. The system lets go of it when the process ends, however
+/// it ends. The commands that look or administer take none: they work beside a server (docs/decisions/0004, 0012).
+#[derive(Debug)]
+pub struct ServerLock {
+    file: File,
+}
+
+impl ServerLock {
+    /// Takes it.
+    ///
+    /// # Errors
+    /// `InUse`; `NoLocks`; what [`prepare`] would give.
+    pub fn take(folder: &Path) -> Result<Self, FolderError> {
+        let path = folder.join(LOCK_FILE);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let mut file = options.open(&path).map_err(|error| denied(&path, error))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                // Who it is only helps.
+                let _ = file.read_to_string(&mut text);
+                return Err(FolderError::InUse { path: folder.to_owned(), by: told_of(&text) });
+            }
+            Err(TryLockError::Error(source)) => return Err(FolderError::NoLocks { path, source }),
+        }
+        let mut lock = Self { file };
+        lock.write(&format!("{}\n", std::process::id())).map_err(|error| denied(folder, error))?;
+        Ok(lock)
+    }
+
+    /// Lets who comes second know where this server is. Best effort.
+    pub fn announce(&mut self, address: SocketAddr) {
+        let _ = self.write(&format!("{} {address}\n", std::process::id()));
+    }
+
+    fn write(&mut self, text: &str) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        self.file.write_all(text.as_bytes())
+    }
+}
+
+/// What a lock says of its server, for a message.
+fn told_of(text: &str) -> String {
+    let mut words = text.split_whitespace();
+    match (words.next(), words.next()) {
+        (Some(process), Some(address)) => format!(" (process {process}, at {address})"),
+        (Some(process), None) => format!(" (process {process})"),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(folder: &Path) -> String {
+        prepare(folder, &folder.join("tidewater.db")).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_folder_is_made_with_those_above_it() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("a/b");
+        prepare(&folder, &folder.join("tidewater.db")).unwrap();
+        assert!(folder.is_dir());
+    }
+
+    #[test]
+    fn a_file_is_no_folder_and_nothing_can_be_made_below_it() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("file");
+        fs::write(&file, "").unwrap();
+        for path in [file.clone(), file.join("below")] {
+            let text = refused(&path);
+            assert!(text.contains("is not a folder") && text.contains("--data-dir"), "{text}");
+        }
+    }
+
+    #[test]
+    fn who_may_not_write_is_told_whose_it_is() {
+        let root = tempfile::tempdir().unwrap();
+        let (path, denial) = (root.path(), || io::Error::from(ErrorKind::PermissionDenied));
+        let mine = denied(path, denial());
+        assert!(matches!(mine, FolderError::Closed { .. }) && mine.to_string().contains("chmod u+rwX"), "{mine}");
+        let full = denied(path, io::Error::from(ErrorKind::StorageFull)).to_string();
+        assert!(full.contains("no space left") && full.contains(path.to_str().unwrap()), "{full}");
+        assert!(denied(path, io::Error::from(ErrorKind::ReadOnlyFilesystem)).to_string().contains("only be read"));
+        let theirs = FolderError::SomeoneElses { path: path.to_owned(), owner: user(1), me: user(4_000_000_000) };
+        assert!(theirs.to_string().contains("chown -R") && theirs.to_string().contains("id 4000000000"), "{theirs}");
+    }
+
+    #[test]
+    fn a_user_has_the_name_that_the_system_knows() {
+        let known = "root:x:0:0:root:/root:/bin/sh\nbroken\ntide:x:10:10::/:/bin/false\n";
+        assert_eq!((name_of(known, 0), name_of(known, 10), name_of(known, 1)), (Some("root"), Some("tide"), None));
+    }
+
+    #[test]
+    fn a_second_server_is_told_of_the_first_and_let_in_when_that_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut first = ServerLock::take(folder.path()).unwrap();
+        let text = ServerLock::take(folder.path()).unwrap_err().to_string();
+        assert!(text.contains(&format!("already (process {})", std::process::id())), "{text}");
+        first.announce("127.0.0.1:8181".parse().unwrap());
+        let text = ServerLock::take(folder.path()).unwrap_err().to_string();
+        assert!(text.contains(", at 127.0.0.1:8181): use that one, stop it first"), "{text}");
+        drop(first);
+        ServerLock::take(folder.path()).unwrap();
+    }
+}

@@ -1,0 +1,77 @@
+//! What to say where a machine was to have credentials for a store, and has none.
+
+use std::error::Error;
+
+use tidewater_core::location::Location;
+
+/// Where credentials of one cloud are looked for, in this order, by `object_store`; what it asks last, when there is nothing
+/// else; and what people take to be looked at and is not.
+struct Places {
+    schemes: &'static [&'static str],
+    last_asked: &'static str,
+    told: &'static str,
+}
+
+const PLACES: [Places; 3] = [
+    Places {
+        schemes: &["s3"],
+        // Amazon EC2 User Guide, "Use the Instance Metadata Service": the session that comes before any question.
+        last_asked: "/latest/api/token",
+        told: "the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), a web identity (AWS_WEB_IDENTITY_TOKEN_FILE and \
+               AWS_ROLE_ARN), a container's (AWS_CONTAINER_CREDENTIALS_FULL_URI), the machine's (EC2's metadata service); \
+               ~/.aws is not read",
+    },
+    Places {
+        schemes: &["gs"],
+        last_asked: "/computeMetadata/v1/",
+        told: "the file that GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_SERVICE_ACCOUNT names, what `gcloud auth \
+               application-default login` leaves below ~/.config/gcloud, the machine's service account (Google's metadata \
+               service)",
+    },
+    Places {
+        schemes: &["abfss", "wasbs"],
+        last_asked: "/metadata/identity/oauth2/token",
+        told: "the environment (AZURE_STORAGE_ACCOUNT_KEY; AZURE_CLIENT_ID, AZURE_CLIENT_SECRET and AZURE_TENANT_ID), a \
+               workload identity (AZURE_FEDERATED_TOKEN_FILE), the machine's managed identity; `az login` is not looked at",
+    },
+];
+
+/// Where credentials for that location were looked for in vain, if that is what an error of its store tells: the last place
+/// is asked only when there is nothing in those before it.
+pub(super) fn none_found(location: &Location, error: &object_store::Error) -> Option<&'static str> {
+    let places = PLACES.iter().find(|places| places.schemes.contains(&location.scheme()))?;
+    let mut cause: Option<&dyn Error> = Some(error);
+    while let Some(error) = cause {
+        if error.to_string().contains(places.last_asked) {
+            return Some(places.told);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(location: &str, said: &str) -> Option<&'static str> {
+        let error = object_store::Error::Generic { store: "a", source: said.to_owned().into() };
+        none_found(&Location::parse(location).unwrap(), &error)
+    }
+
+    #[test]
+    fn an_error_of_the_last_place_means_that_there_were_none_before() {
+        let aws = "Error performing PUT http://169.254.169.254/latest/api/token in 2.8s - client error";
+        assert!(told("s3://b/k", aws).unwrap().contains("~/.aws is not read"));
+        let google = "GET http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token";
+        assert!(told("gs://b/k", google).unwrap().contains("GOOGLE_APPLICATION_CREDENTIALS"));
+        let azure = "GET http://169.254.169.254/metadata/identity/oauth2/token?api-version=2019-08-01";
+        assert!(told("abfss://c@a.dfs.core.windows.net/k", azure).unwrap().contains("az login"));
+    }
+
+    #[test]
+    fn an_error_of_the_store_itself_is_none_of_these() {
+        assert_eq!(told("s3://b/k", "PUT https://b.s3.amazonaws.com/k in 2s - connection refused"), None);
+        assert_eq!(told("file:///latest/api/token", "/latest/api/token"), None);
+    }
+}

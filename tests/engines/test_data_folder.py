@@ -1,0 +1,151 @@
+"""What a newcomer does to the data folder, and what the command line says to it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from support.rest import Rest, answer
+from support.server import Server, clean_environment
+
+NOBODY = 65534
+
+
+def refused(binary: Path, *args: str, user: int | None = None) -> str:
+    """What a command says that must fail, and must not repeat itself."""
+    done = subprocess.run(
+        [str(binary), *args],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+        env=clean_environment(),
+        user=user,
+        group=user,
+        extra_groups=None if user is None else [],
+    )
+    assert done.returncode == 1 and "panicked" not in done.stderr, (done.returncode, done.stderr)
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
+    for said in ("os error", "--data-dir or", "cannot "):
+        assert done.stderr.count(said) <= 1, done.stderr
+    return done.stderr
+
+
+def start(folder: Path, port: int = 0) -> tuple[str, ...]:
+    return ("quickstart", "--data-dir", str(folder), "--listen", f"127.0.0.1:{port}")
+
+
+@pytest.fixture
+def own(make_server: Callable[..., Server]) -> Server:
+    """A server whose folder may be moved."""
+    server = make_server("own_folder")
+    server.start()
+    return server
+
+
+def test_a_second_server_on_the_folder_is_told_of_the_first(own: Server) -> None:
+    text = refused(own.binary, *start(own.data_dir))
+    address = urlsplit(own.uri).netloc
+    assert f"(process {own.pid}, at {address})" in text and "stop it first" in text
+    # What only looks or administers works beside it.
+    assert "demo" in own.command("namespace", "list").stdout
+    own.kill()
+    own.start()
+
+
+def test_a_newer_command_does_not_change_the_schema_under_a_running_server(own: Server) -> None:
+    """To a program that knows one migration more than the database has, the server is of an older version."""
+    newest = "(SELECT max(version) FROM refinery_schema_history)"
+    with closing(sqlite3.connect(own.data_dir / "tidewater.db")) as database:
+        row = database.execute(f"SELECT * FROM refinery_schema_history WHERE version = {newest}").fetchone()
+        with database:
+            database.execute(f"DELETE FROM refinery_schema_history WHERE version = {newest}")
+        text = refused(own.binary, "key", "list", "--data-dir", str(own.data_dir))
+        assert "newer than the database" in text and f"(process {own.pid}, at " in text
+        with database:
+            database.execute(f"INSERT INTO refinery_schema_history VALUES ({', '.join('?' * len(row))})", row)
+    assert "quickstart" in own.command("key", "list").stdout
+
+
+def test_a_port_that_is_taken_is_told_once_with_another(own: Server, tmp_path: Path) -> None:
+    port = urlsplit(own.uri).port
+    assert port is not None
+    text = refused(own.binary, *start(tmp_path / "data", port))
+    assert f"127.0.0.1:{port}: another program has that port" in text
+    assert text.count(f":{port}") == 1 and "--listen 127.0.0.1:" in text
+
+
+def test_a_name_is_listened_on_and_an_unknown_one_refused(make_server: Callable[..., Server], tmp_path: Path) -> None:
+    server = make_server("named", args=("--listen", "localhost:0"), listen=None)
+    printed = server.start()
+    assert re.fullmatch(r"http://(127\.0\.0\.1|\[::1\]):\d+", printed.uri)
+    answer(Rest(server.uri, server.key).get("/namespaces"))
+    folder = ("--data-dir", str(tmp_path / "data"))
+    assert "no address is known" in refused(server.binary, "serve", "--listen", "nowhere.invalid:0", *folder)
+
+
+def test_a_folder_that_was_moved_or_copied_is_refused_until_its_old_path_leads_to_it(own: Server) -> None:
+    old = own.data_dir
+    copy, moved = old.with_name("copy"), old.with_name("moved")
+    assert own.stop() == 0
+    shutil.copytree(old, copy)
+    text = refused(own.binary, *start(copy))
+    assert f"a copy of the quickstart in {old}" in text and "begin anew" in text
+    old.rename(moved)
+    text = refused(own.binary, *start(moved))
+    assert f"was made in {old}" in text
+    # What it says to do is done to the letter.
+    advice = re.search(r"`(ln -s '.*?' '.*?')`", text)
+    assert advice, text
+    subprocess.run(advice.group(1), shell=True, check=True)
+    own.data_dir = moved
+    printed = own.start()
+    assert Rest(own.uri, own.key).load(printed.namespace, printed.table)["metadata"]["snapshots"]
+
+
+def test_a_server_warns_of_a_warehouse_whose_folder_is_gone(own: Server, tmp_path: Path) -> None:
+    assert own.stop() == 0
+    (own.data_dir / "warehouse").rename(tmp_path / "elsewhere")
+    command = [str(own.binary), "serve", "--data-dir", str(own.data_dir), "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=clean_environment()) as process:
+        assert process.stderr is not None
+        said = ""
+        for line in process.stderr:
+            said += line
+            if " serving " in line:
+                break
+        process.terminate()
+    assert re.search(rf'WARN .*folder is not there.*folder="{re.escape(str(own.data_dir))}/warehouse"', said), said
+
+
+def test_what_is_no_folder_is_refused_with_advice(binary: Path, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for path in (file, file / "below"):
+        assert "is not a folder" in refused(binary, *start(path))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may run a program as somebody else")
+def test_a_folder_of_another_user_is_refused_with_whose_it_is(binary: Path) -> None:
+    # Not in the folders of the other tests, where nobody else may go.
+    with tempfile.TemporaryDirectory(prefix="tidewater-users-") as root:
+        Path(root).chmod(0o755)
+        program, theirs, closed = (Path(root) / name for name in ("tidewater", "theirs", "closed"))
+        shutil.copy(binary, program)
+        theirs.mkdir(mode=0o755)
+        text = refused(program, *start(theirs), user=NOBODY)
+        assert "belongs to the user 'root', and tidewater runs as the user 'nobody'" in text and "chown -R" in text
+        assert "make it for the user 'nobody'" in refused(program, *start(theirs / "new"), user=NOBODY)
+        closed.mkdir(mode=0o500)
+        os.chown(closed, NOBODY, NOBODY)
+        assert "its mode is 500" in refused(program, *start(closed), user=NOBODY)
