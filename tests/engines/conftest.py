@@ -19,6 +19,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.rest import RestCatalog
 
 from support import node
+from support.clouds import CLOUDS, Cloud
 from support.lake import Lake, make_lake
 from support.recording import Recording, installed
 from support.rest import Rest
@@ -120,6 +121,12 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session", params=CLOUDS)
+def each_cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """S3, Azure and Google Cloud, one after the other."""
+    yield from CLOUDS[request.param](request, tmp_path_factory.mktemp(request.param))
 
 
 @pytest.fixture(scope="session")

@@ -311,10 +311,10 @@ def as_xml(found: dict) -> bytes:
     return f"<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>".encode()
 
 
-def profile(folder: Path, google: Google, *lines: str, key: str | None = None) -> Path:
-    """A storage profile that signs in with the service account's key."""
-    text = key or google.key()
-    settings = ['type = "gcs"', f'endpoint = "{google.uri}"', f'sts-endpoint = "{google.uri}"', *lines, "[credentials]"]
+def profile(folder: Path, google: Google, *lines: str, key: str | None = None, endpoint: str | None = None) -> Path:
+    """A storage profile that signs in with the service account's key; through `endpoint`, if it is another way there."""
+    text, uri = key or google.key(), endpoint or google.uri
+    settings = ['type = "gcs"', f'endpoint = "{uri}"', f'sts-endpoint = "{uri}"', *lines, "[credentials]"]
     settings += ['kind = "gcs-service-account"', f"key = '''{text}'''"]
     path = folder / f"google-{uuid.uuid4().hex}.toml"
     path.write_text("\n".join(settings) + "\n")
