@@ -265,9 +265,16 @@ class Google(Gateway):
         found = self.forward("GET", one)
         if found.status != 200:
             return found
-        content = self.forward("GET", f"{one}?alt=media")
-        about = {**described(json.loads(found.body)), "Content-Length": str(len(content.body))}
-        return Response(200, about, content.body)
+        content = self.forward("GET", f"{one}?alt=media").body
+        about = described(json.loads(found.body))
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        if asked_for := re.fullmatch(r"bytes=(\d+)-(\d*)", headers.get("range", "")):
+            # The library asks for the rest of what was cut off.
+            first, last = int(asked_for[1]), int(asked_for[2] or len(content) - 1)
+            part = content[first : last + 1]
+            about["Content-Range"] = f"bytes {first}-{first + len(part) - 1}/{len(content)}"
+            return Response(206, {**about, "Content-Length": str(len(part))}, part)
+        return Response(200, {**about, "Content-Length": str(len(content))}, content)
 
 
 def question(request: Request) -> Asked | None:
