@@ -8,6 +8,7 @@ pub mod auth;
 pub mod catalog;
 pub mod clock;
 pub mod config;
+mod flight;
 pub mod idempotency;
 pub mod maintenance;
 pub mod metadata;

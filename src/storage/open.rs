@@ -158,8 +158,7 @@ fn adls(setup: &Setup<'_>, profile: &AdlsProfile) -> Result<Backend, OpenError> 
     let endpoint = profile.blob_endpoint(&container);
     check_address(&endpoint)?;
     let options = client(setup.budget, Some(&endpoint));
-    let delete =
-        SingleDelete::new(&endpoint, container.account(), container.container(), &options, setup.budget)?;
+    let delete = SingleDelete::new(&endpoint, container.account(), container.container(), &options, setup.budget)?;
     let store = builder
         .with_account(container.account())
         .with_container_name(container.container())

@@ -1,11 +1,13 @@
 //! One organisation's counters in this process.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::auth::flight::Flight;
+use crate::flight::Flight;
+use crate::store::StoreError;
 
 const LEASE_BITS: u32 = 12;
 const TOTAL_BITS: u32 = 32;
@@ -61,7 +63,7 @@ pub(super) struct Meter {
     /// Such requests of days that are over, and those whose writing failed.
     pub(super) backlog: Mutex<BTreeMap<u64, u64>>,
     pub(super) exhausted: Mutex<Option<Exhausted>>,
-    pub(super) flight: Flight,
+    pub(super) flight: Flight<Arc<StoreError>>,
 }
 
 impl Meter {

@@ -26,6 +26,7 @@ CONTAINER = "lake"
 HOUR_MS = 3_600_000
 # What clients look for, by https://iceberg.apache.org and their sources.
 SETTINGS = {
+    "py-io-impl",
     "adls.account-name",
     "adls.sas-token",
     f"adls.sas-token.{ACCOUNT}",
