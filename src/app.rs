@@ -21,6 +21,7 @@ use crate::server::Server;
 use crate::storage::Budget;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{ReportLimits, Store};
+use crate::tenancy::Signatures;
 use crate::tenancy::quota::Quota;
 use crate::warehouse::StorageAccess;
 
@@ -50,6 +51,7 @@ impl App {
             catalog,
             authenticator,
             quota: Arc::new(Quota::new(Arc::clone(&store), clock.clone())),
+            signatures: Signatures::new(config.api.signatures_per_second, clock.clone()),
             idempotency: Arc::new(Idempotency::new(
                 Arc::clone(&store),
                 clock.clone(),

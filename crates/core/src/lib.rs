@@ -11,6 +11,7 @@ pub mod limits;
 pub mod location;
 pub mod metrics;
 pub mod name;
+pub mod pace;
 pub mod purge;
 pub mod storage;
 pub mod view;
