@@ -168,12 +168,16 @@ class Account(Gateway):
         form = request.form()
         if (form.get("client_id"), form.get("client_secret")) != (CLIENT, SECRET):
             return Response(401, {}, b'{"error":"invalid_client"}')
+        return Response(200, {"Content-Type": "application/json"}, json.dumps(self.token()).encode())
+
+    @staticmethod
+    def token() -> dict:
+        """A token of the directory, for the application."""
         now = int(time.time())
         claims = {"aud": "https://storage.azure.com", "iss": f"https://sts.windows.net/{TENANT}/", "tid": TENANT}
         claims |= {"oid": CLIENT, "iat": now, "nbf": now, "exp": now + 3600}
         token = jwt.encode(claims, "nobody checks the signature of this one", algorithm="HS256")
-        body = {"access_token": token, "expires_in": 3600, "token_type": "Bearer"}
-        return Response(200, {"Content-Type": "application/json"}, json.dumps(body).encode())
+        return {"access_token": token, "expires_in": 3600, "token_type": "Bearer"}
 
     def _remember(self, answer: bytes) -> None:
         document = ElementTree.fromstring(answer)

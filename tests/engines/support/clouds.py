@@ -6,16 +6,20 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 import requests
+from azure.core.exceptions import HttpResponseError
+from azure.storage.blob import ContainerClient
+from botocore.exceptions import ClientError
 
 from support import azure, google
 from support.azure import ACCOUNT, HOST, Account, Azurite
 from support.cloud_lake import CloudLake, make_cloud_lake
 from support.faulty_proxy import Request
 from support.google import Emulator, Google
+from support.lake import as_aws
 from support.s3 import S3Server
 from support.server import Server
 
@@ -39,8 +43,35 @@ class Cloud(Protocol):
     def objects(self, location: str) -> dict[str, bytes]:
         """All objects below a location: their names from there on, and what is in them."""
 
+    def put(self, location: str, content: bytes) -> None:
+        """Puts an object there, as the owner of it all."""
+
+    def can(self, config: dict[str, str], location: str) -> set[str]:
+        """What of reading, listing, writing and removing the object there is allowed to who has these vended settings."""
+
     def is_session(self, request: Request) -> bool:
         """Whether that asks for what temporary credentials are made of."""
+
+
+def allowed(attempts: dict[str, Callable[[], object]], refused: type[Exception]) -> set[str]:
+    """Which of these are not refused."""
+    done = set()
+    for name, attempt in attempts.items():
+        try:
+            attempt()
+            done.add(name)
+        except refused as error:
+            status = getattr(error, "status_code", None) or error.response["ResponseMetadata"]["HTTPStatusCode"]  # type: ignore[attr-defined]
+            assert status in (401, 403), error
+    return done
+
+
+def key_of(location: str) -> str:
+    return location.split("/", 3)[3]
+
+
+def folder_of(location: str) -> str:
+    return key_of(location).rsplit("/", 1)[0] + "/"
 
 
 class OnS3:
@@ -65,6 +96,19 @@ class OnS3:
         found = client.list_objects_v2(Bucket=PLACE, Prefix=prefix).get("Contents", [])
         read = {one["Key"]: client.get_object(Bucket=PLACE, Key=one["Key"])["Body"].read() for one in found}
         return {key.removeprefix(prefix): content for key, content in read.items()}
+
+    def put(self, location: str, content: bytes) -> None:
+        self._server.client().put_object(Bucket=PLACE, Key=key_of(location), Body=content)
+
+    def can(self, config: dict[str, str], location: str) -> set[str]:
+        s3, one = self._server.client(**as_aws(config)), {"Bucket": PLACE, "Key": key_of(location)}
+        attempts = {
+            "read": lambda: s3.get_object(**one)["Body"].read(),
+            "list": lambda: s3.list_objects_v2(Bucket=PLACE, Prefix=folder_of(location)),
+            "write": lambda: s3.put_object(**one, Body=b"overwritten"),
+            "remove": lambda: s3.delete_object(**one),
+        }
+        return allowed(attempts, ClientError)
 
     def is_session(self, request: Request) -> bool:
         return request.method == "POST" and request.path == "/"
@@ -91,6 +135,20 @@ class OnAzure:
         container = self._account.azurite.client().get_container_client(PLACE)
         names = [blob.name for blob in container.list_blobs(prefix)]
         return {name.removeprefix(prefix): container.download_blob(name).readall() for name in names}
+
+    def put(self, location: str, content: bytes) -> None:
+        self._account.azurite.client().get_container_client(PLACE).upload_blob(key_of(location), content, overwrite=True)
+
+    def can(self, config: dict[str, str], location: str) -> set[str]:
+        container = ContainerClient(self._account.endpoint, PLACE, credential=config["adls.sas-token"], retry_total=0)
+        key = key_of(location)
+        attempts: dict[str, Callable[[], object]] = {
+            "read": lambda: container.download_blob(key).readall(),
+            "list": lambda: list(container.list_blobs(folder_of(location))),
+            "write": lambda: container.upload_blob(key, b"overwritten", overwrite=True),
+            "remove": lambda: container.delete_blob(key),
+        }
+        return allowed(attempts, HttpResponseError)
 
     def is_session(self, request: Request) -> bool:
         return "comp=userdelegationkey" in request.path
@@ -123,6 +181,28 @@ class OnGoogle:
             ).content
             for one in found
         }
+
+    def put(self, location: str, content: bytes) -> None:
+        upload = f"{self._emulator.uri}/upload/storage/v1/b/{PLACE}/o"
+        parameters = {"uploadType": "media", "name": key_of(location)}
+        requests.post(upload, params=parameters, data=content, timeout=30).raise_for_status()
+
+    def can(self, config: dict[str, str], location: str) -> set[str]:
+        objects, key = f"{self.uri}/storage/v1/b/{PLACE}/o", key_of(location)
+        one, upload = f"{objects}/{quote(key, safe='')}", f"{self.uri}/upload/storage/v1/b/{PLACE}/o"
+        headers = {"Authorization": f"Bearer {config['gcs.oauth2.token']}"}
+        asked = {
+            "read": ("GET", f"{one}?alt=media", b""),
+            "list": ("GET", f"{objects}?prefix={quote(folder_of(location), safe='')}", b""),
+            "write": ("POST", f"{upload}?uploadType=media&name={quote(key, safe='')}", b"overwritten"),
+            "remove": ("DELETE", one, b""),
+        }
+        done = set()
+        for name, (method, address, body) in asked.items():
+            status = requests.request(method, address, headers=headers, data=body, timeout=30).status_code
+            assert status < 300 or status in (401, 403), status
+            done |= {name} if status < 300 else set()
+        return done
 
     def is_session(self, request: Request) -> bool:
         return request.path == "/v1/token"

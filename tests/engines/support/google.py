@@ -183,6 +183,10 @@ class Google(Gateway):
         self.own_tokens_given += 1
         return self._give("own", 3600)
 
+    def own_token(self) -> dict:
+        """A token of the service account, as a machine that it belongs to is given one."""
+        return json.loads(self._give("own", 3600).body)
+
     def _narrow(self, request: Request) -> Response:
         form = request.form()
         own = form.pop("subject_token")
