@@ -16,6 +16,7 @@ import subprocess
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
@@ -159,6 +160,8 @@ class Google(Gateway):
             return self._own(request)
         if request.path == "/v1/token":
             return self._narrow(request)
+        if request.path.startswith("/batch/"):
+            return self._batch(request)
         asked = question(request)
         denied = self._denied(request, asked)
         if denied:
@@ -167,6 +170,16 @@ class Google(Gateway):
             return self._translated(request, asked)
         answer = self.forward(request.method, request.target, request.headers, request.body)
         return self._with_upload(request, answer)
+
+    def _batch(self, request: Request) -> Response:
+        """Each request in it by itself, with the token that it has of its own or that of the batch."""
+        own = {name: value for name, value in request.headers.items() if name.lower() == "authorization"}
+        body = b""
+        for number, one in in_batch(request):
+            answer = self.answer(Request(one.method, one.target, {**own, **one.headers}, one.body))
+            body += f"--batch\r\nContent-Type: application/http\r\nContent-ID: <response-{number}>\r\n\r\n".encode()
+            body += f"HTTP/1.1 {answer.status} Said\r\nContent-Length: {len(answer.body)}\r\n\r\n".encode() + answer.body + b"\r\n"
+        return Response(200, {"Content-Type": "multipart/mixed; boundary=batch"}, body + b"--batch--\r\n")
 
     # ---- tokens ----
 
@@ -301,6 +314,20 @@ def question(request: Request) -> Asked | None:
     if not name:
         return Asked("list", bucket, list_prefix=query.get("prefix", ""))
     return Asked(kinds[request.method], bucket, unquote(name))
+
+
+def in_batch(request: Request) -> Iterator[tuple[str, Request]]:
+    """The requests in a batch, each with the id that it has there."""
+    boundary = request.headers.get("Content-Type", "").partition("boundary=")[2].strip('"').encode()
+    for part in request.body.split(b"--" + boundary)[1:-1]:
+        about, _, inner = part.lstrip(b"\r\n").partition(b"\r\n\r\n")
+        head, _, body = inner.partition(b"\r\n\r\n")
+        first, *lines = head.decode().split("\r\n")
+        method, target, _ = first.split(" ")
+        parts = urlsplit(target)
+        headers = dict(line.split(": ", 1) for line in lines if line)
+        named = re.search(rb"(?im)^content-id: *<?([^\r\n>]*)>?", about)
+        yield named[1].decode() if named else "", Request(method, f"{parts.path}?{parts.query}", headers, body.rstrip(b"\r\n"))
 
 
 def described(resource: dict) -> dict[str, str]:
