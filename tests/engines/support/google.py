@@ -136,8 +136,8 @@ def refusal(status: int, why: str) -> Response:
 class Google(Gateway):
     """The store, and the two services that give tokens."""
 
-    def __init__(self, emulator: Emulator):
-        super().__init__(emulator.uri)
+    def __init__(self, emulator: Emulator, secure: tuple[Path, Path] | None = None):
+        super().__init__(emulator.uri, secure)
         self._private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.tokens: dict[str, Token] = {}
         # The boundaries that were asked for, as they were sent.
