@@ -198,7 +198,13 @@ impl Issued {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use tidewater_core::storage::StorageProfile;
+
     use super::*;
+    use crate::secret::Secret;
+    use crate::storage::{Budget, Setup, Storage, StorageCredentials};
 
     #[test]
     fn credentials_are_handed_out_while_half_of_their_life_is_to_come() {
@@ -215,5 +221,45 @@ mod tests {
             Issued { settings: BTreeMap::new(), by_location: BTreeMap::new(), issued_ms: 0, expires_ms: hour_ms };
         assert!(!issued.is_fresh(hour_ms / 2 + 1) && issued.is_usable(hour_ms / 2 + 1));
         assert!(issued.is_usable(hour_ms - LEAST_LEFT_MS) && !issued.is_usable(hour_ms - LEAST_LEFT_MS + 1));
+    }
+
+    /// A table's session that is past half of its life, and a token service that nobody answers for.
+    #[tokio::test]
+    async fn known_credentials_serve_while_there_are_no_newer_ones_and_not_longer() {
+        let now_ms = Arc::new(AtomicI64::new(0));
+        let vending = Vending::new(Clock::Manual(Arc::clone(&now_ms)));
+        let root = Location::parse("s3://bucket/lake").unwrap();
+        let profile: StorageProfile = serde_json::from_value(serde_json::json!({
+            "type": "s3", "region": "a", "endpoint": "http://127.0.0.1:1", "path-style": true,
+            "role-arn": "arn:aws:iam:::role/r"
+        }))
+        .unwrap();
+        let (secret_access_key, session_token) = (Secret::new("s".to_owned()), None);
+        let own = StorageCredentials::AwsKey { access_key_id: "k".to_owned(), secret_access_key, session_token };
+        let (id, budget) = (Uuid::from_u128(1), Budget::default());
+        let setup = Setup { id, root: &root, profile: &profile, credentials: &own, budget };
+        let vendor = Arc::new(Vendor::open(&profile, &Storage::open(&setup).unwrap(), budget).unwrap());
+        let locations = ValidLocations::of_folder(&root.join("t").unwrap(), &root).unwrap();
+        let wanted = Wanted::Said { vended_credentials: true, remote_signing: false };
+        let ask = Ask { locations: &locations, access: Access::Read, wanted, path: "", pass: None };
+
+        let scope = Scope { storage: id, locations: vec!["s3://bucket/lake/t".to_owned()], access: Access::Read };
+        let settings = BTreeMap::from([("s3.access-key-id".to_owned(), "known".to_owned())]);
+        let known = Issued { settings, by_location: BTreeMap::new(), issued_ms: 0, expires_ms: 3_600_000 };
+        vending.shared.issued.insert(scope, Arc::new(known));
+        // Fresh; past half of its life, asked for anew in vain; and too near to its end.
+        for (at_ms, serves) in [(0, true), (2_000_000, true), (3_500_000, false)] {
+            now_ms.store(at_ms, Ordering::SeqCst);
+            match vending.vend(&vendor, id, &ask).await {
+                Ok(vended) => {
+                    assert!(serves, "{at_ms}");
+                    assert_eq!(vended.config["s3.access-key-id"], "known");
+                }
+                Err(error) => {
+                    assert!(!serves, "{at_ms}: {error}");
+                    assert!(matches!(error, VendingError::Unavailable { .. }), "{error}");
+                }
+            }
+        }
     }
 }
