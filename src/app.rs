@@ -22,6 +22,7 @@ use crate::server::Server;
 use crate::storage::Budget;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{ReportLimits, Store};
+use crate::tenancy::Signatures;
 use crate::tenancy::quota::Quota;
 use crate::warehouse::StorageAccess;
 
@@ -66,6 +67,7 @@ impl App {
             catalog,
             authenticator,
             quota: Arc::new(Quota::new(Arc::clone(&store), clock.clone())),
+            signatures: Signatures::new(config.api.signatures_per_second, clock.clone()),
             idempotency: Arc::new(Idempotency::new(
                 Arc::clone(&store),
                 clock.clone(),

@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod clock;
 pub mod config;
 pub mod data_folder;
+mod flight;
 pub mod idempotency;
 pub mod locations;
 pub mod maintenance;

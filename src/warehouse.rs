@@ -1,5 +1,7 @@
 //! A warehouse that can be worked in: its record, with its credentials unsealed and its storage opened.
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 use tidewater_core::location::{Location, LocationError};
 use uuid::Uuid;
@@ -24,7 +26,7 @@ pub struct OpenWarehouse {
     /// Its objects.
     pub storage: Storage,
     /// What of them can be given away.
-    pub vendor: Vendor,
+    pub vendor: Arc<Vendor>,
 }
 
 /// Why a warehouse's storage cannot be reached as it is set up.
@@ -84,7 +86,7 @@ impl StorageAccess {
         let (profile, budget) = (&record.storage.profile, self.budget);
         let setup = Setup { id: fingerprint(&record), root: &root, profile, credentials, budget };
         let storage = Storage::open(&setup)?;
-        let vendor = Vendor::open(profile, &storage, budget)?;
+        let vendor = Arc::new(Vendor::open(profile, &storage, budget)?);
         Ok(OpenWarehouse { place, name: record.name, root, is_default: record.is_default, storage, vendor })
     }
 

@@ -47,7 +47,8 @@ pub(super) async fn authenticate(State(api): State<Arc<Api>>, mut request: Reque
     response
 }
 
-/// Lets a request through that is signed in, and counts it against no limit: it stands for one of the storage's.
+/// Lets a request through that is signed in, and counts it against no day: it stands for one of the storage's. Each key has
+/// its turns.
 pub(super) async fn authenticate_uncounted(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
     let authorization = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
     let caller = match api.authenticator.authenticate(authorization).await {
@@ -55,6 +56,9 @@ pub(super) async fn authenticate_uncounted(State(api): State<Arc<Api>>, mut requ
         Err(error) => return ApiError::from(error).into_response(),
     };
     if let Err(error) = Quota::admit(&caller) {
+        return ApiError::from(error).into_response();
+    }
+    if let Err(error) = api.signatures.wait(caller.key()).await {
         return ApiError::from(error).into_response();
     }
     request.extensions_mut().insert(caller);

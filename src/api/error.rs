@@ -16,6 +16,7 @@ use crate::metadata::MetadataError;
 use crate::reports::TakeError;
 use crate::storage::StorageError;
 use crate::store::{Resource, StoreError};
+use crate::tenancy::TooManySignatures;
 use crate::tenancy::quota::QuotaError;
 use crate::vending::VendingError;
 
@@ -277,6 +278,15 @@ impl From<QuotaError> for ApiError {
                 ..Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException", message)
             },
             QuotaError::Unavailable(error) => Self::unavailable(&error),
+        }
+    }
+}
+
+impl From<TooManySignatures> for ApiError {
+    fn from(error: TooManySignatures) -> Self {
+        Self {
+            retry_after_s: Some(TooManySignatures::RETRY_AFTER_S),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException", error.to_string())
         }
     }
 }

@@ -38,6 +38,7 @@ use crate::idempotency::Idempotency;
 use crate::maintenance::Maintenance;
 use crate::reports::Reports;
 use crate::store::Store;
+use crate::tenancy::Signatures;
 use crate::tenancy::quota::Quota;
 
 pub use header_case::HeaderCase;
@@ -51,6 +52,8 @@ pub struct Api {
     pub authenticator: Arc<Authenticator>,
     /// How much they may ask.
     pub quota: Arc<Quota>,
+    /// How fast they may have requests to storage signed.
+    pub signatures: Signatures,
     /// What was answered to requests that may be repeated.
     pub idempotency: Arc<Idempotency>,
     /// What is done in the background.

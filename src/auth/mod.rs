@@ -6,7 +6,6 @@
 mod authenticator;
 mod caller;
 mod error;
-pub(crate) mod flight;
 mod form;
 pub mod header;
 pub mod key;

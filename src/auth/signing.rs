@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use parking_lot::RwLock;
 
 use crate::clock::fresh_uuid;
+use crate::flight::{Flight, Joined};
 use crate::secret::Secret;
 use crate::store::{SigningKey, Store, StoreError};
 
 use super::error::AuthError;
-use super::flight::{Flight, Joined};
 use super::key::entropy;
 use super::token::{self, Claims, LoadedKey, TokenError};
 
@@ -46,7 +46,7 @@ pub(super) struct SigningKeys {
     /// Goes up with every change of the list, so that what was verified with another list is verified again.
     generation: AtomicU64,
     tried_ms: AtomicI64,
-    flight: Flight,
+    flight: Flight<Arc<StoreError>>,
 }
 
 impl SigningKeys {
@@ -78,7 +78,7 @@ impl SigningKeys {
         let first = fresh_key(now_ms).map_err(AuthError::NoEntropy)?;
         match self.store.signing_key_add(&first, true).await {
             Ok(keys) => Ok(self.take_over(&keys)),
-            Err(error) => Err(AuthError::Unavailable(self.flight.fail(error))),
+            Err(error) => Err(AuthError::Unavailable(self.flight.fail(Arc::new(error)))),
         }
     }
 
@@ -117,7 +117,7 @@ impl SigningKeys {
             Joined::Ready(()) => Ok(()),
             Joined::Ask(_turn) => {
                 self.tried_ms.store(now_ms, Ordering::Release);
-                self.reload().await.map_err(|error| AuthError::Unavailable(self.flight.fail(error)))
+                self.reload().await.map_err(|error| AuthError::Unavailable(self.flight.fail(Arc::new(error))))
             }
         }
     }

@@ -9,11 +9,11 @@ use tidewater_core::ids::KeyId;
 use tidewater_core::limits::Tier;
 
 use crate::clock::Clock;
+use crate::flight::{Flight, Joined};
 use crate::store::{ApiKey, KeyDigest, Organisation, Store, StoreError};
 
 use super::caller::Caller;
 use super::error::AuthError;
-use super::flight::{Flight, Joined};
 
 /// What is needed to ask the store about a key.
 pub(super) struct Source {
@@ -38,7 +38,7 @@ pub(super) enum Lookup {
 pub(super) struct Standing {
     lookup: Lookup,
     answer: RwLock<Option<Answer>>,
-    flight: Flight,
+    flight: Flight<Arc<StoreError>>,
     refreshing: AtomicBool,
     /// When its use was last noted, in milliseconds since 1970.
     pub(super) noted_ms: AtomicI64,
@@ -100,7 +100,7 @@ impl Standing {
         match self.flight.join(ready).await.map_err(AuthError::Unavailable)? {
             Joined::Ready(verdict) => Ok(verdict),
             Joined::Ask(_turn) => {
-                self.ask(source).await.map_err(|error| AuthError::Unavailable(self.flight.fail(error)))
+                self.ask(source).await.map_err(|error| AuthError::Unavailable(self.flight.fail(Arc::new(error))))
             }
         }
     }

@@ -79,6 +79,8 @@ pub struct ApiConfig {
     pub request_timeout_s: u64,
     /// For how many seconds a request can be repeated with its idempotency key.
     pub idempotency_key_lifetime_s: u64,
+    /// How many signatures for requests to storage a key is given in a second, by each server; 0: without limit.
+    pub signatures_per_second: u32,
     /// For how many seconds a server that was told to stop waits for its open requests.
     pub shutdown_grace_s: u64,
 }
@@ -190,6 +192,7 @@ impl Default for ApiConfig {
             default_page_size: 1_000,
             request_timeout_s: 60,
             idempotency_key_lifetime_s: 1_800,
+            signatures_per_second: 1_000,
             shutdown_grace_s: 30,
         }
     }

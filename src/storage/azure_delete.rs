@@ -1,14 +1,22 @@
-//! Removes an object on Azure by a request of its own. The library removes in batches, which are asked of the container: what
-//! may reach one folder only may not ask for them.
+//! Removes an object on Azure by a request of its own. The library removes in batches, even one object alone: a batch is
+//! asked of the container, so that what may reach one folder only may not ask for it; it is counted and paid for beside each
+//! removal in it; and Microsoft says of no version of the service that accounts with a hierarchical namespace take it (at
+//! first they did not).
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use object_store::azure::{AzureAuthorizer, MicrosoftAzure};
-use object_store::client::{HttpClient, HttpConnector, HttpRequestBody, ReqwestConnector};
+use object_store::client::{HttpClient, HttpConnector, HttpRequest, HttpRequestBody, ReqwestConnector};
 use object_store::path::Path;
 use object_store::{ClientOptions, Error};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::Budget;
+
+/// How long is waited before a removal is asked for a second time; each time after that, twice as long.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Removes objects of one container, one at a time.
 #[derive(Debug, Clone)]
@@ -17,6 +25,7 @@ pub(super) struct SingleDelete {
     /// The address of the container.
     container: Arc<str>,
     account: Arc<str>,
+    budget: Budget,
 }
 
 impl SingleDelete {
@@ -29,31 +38,57 @@ impl SingleDelete {
         account: &str,
         container: &str,
         options: &ClientOptions,
+        budget: Budget,
     ) -> object_store::Result<Self> {
         let client = ReqwestConnector::default().connect(options)?;
-        Ok(Self { client, container: format!("{endpoint}/{container}").into(), account: account.into() })
+        Ok(Self { client, container: format!("{endpoint}/{container}").into(), account: account.into(), budget })
     }
 
     /// Removes an object, signed in as `store` is; it is no error when there is none.
     ///
     /// # Errors
-    /// `PermissionDenied`; `Generic`.
+    /// `PermissionDenied`; `Generic` when there was no answer or the service failed, time and again.
     pub(super) async fn delete(&self, store: &MicrosoftAzure, path: &Path) -> object_store::Result<()> {
-        let failed =
-            |source: Box<dyn std::error::Error + Send + Sync>| Error::Generic { store: "MicrosoftAzure", source };
+        let begun = Instant::now();
+        let (mut tries_left, mut pause) = (Budget::RETRIES, PAUSE);
+        loop {
+            // Made anew each time: its signature has a time, and a token may have run out meanwhile.
+            let asked = self.request(store, path).await?;
+            let said = match self.client.execute(asked).await {
+                Ok(answer) => match answer.status() {
+                    status if status.is_success() || status == StatusCode::NOT_FOUND => return Ok(()),
+                    status @ (StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED) => {
+                        let source = status.to_string().into();
+                        return Err(Error::PermissionDenied { path: path.to_string(), source });
+                    }
+                    status if is_transient(status) => failed(status.to_string()),
+                    status => return Err(failed(status.to_string())),
+                },
+                Err(error) => failed(error),
+            };
+            if tries_left == 0 || begun.elapsed() >= self.budget.retry_timeout {
+                return Err(said);
+            }
+            tokio::time::sleep(pause).await;
+            (tries_left, pause) = (tries_left - 1, pause * 2);
+        }
+    }
+
+    async fn request(&self, store: &MicrosoftAzure, path: &Path) -> object_store::Result<HttpRequest> {
         let name: Vec<String> =
             path.as_ref().split('/').map(|part| utf8_percent_encode(part, NON_ALPHANUMERIC).to_string()).collect();
         let request = http::Request::delete(format!("{}/{}", self.container, name.join("/")));
-        let mut request = request.body(HttpRequestBody::empty()).map_err(|error| failed(error.into()))?;
+        let mut request = request.body(HttpRequestBody::empty()).map_err(failed)?;
         let credential = store.credentials().get_credential().await?;
         AzureAuthorizer::new(&credential, &self.account).try_authorize(&mut request)?;
-        let answer = self.client.execute(request).await.map_err(|error| failed(error.into()))?;
-        match answer.status() {
-            status if status.is_success() || status == StatusCode::NOT_FOUND => Ok(()),
-            status @ (StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED) => {
-                Err(Error::PermissionDenied { path: path.to_string(), source: status.to_string().into() })
-            }
-            status => Err(failed(status.to_string().into())),
-        }
+        Ok(request)
     }
+}
+
+fn is_transient(status: StatusCode) -> bool {
+    status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
+}
+
+fn failed(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::Generic { store: "MicrosoftAzure", source: source.into() }
 }

@@ -97,8 +97,7 @@ enum Backend {
         store: Arc<MicrosoftAzure>,
         /// The account's key, where it signs in with that.
         account_key: Option<Secret<String>>,
-        /// For who may not remove otherwise.
-        single: Option<azure_delete::SingleDelete>,
+        delete: azure_delete::SingleDelete,
     },
     Gcs {
         store: Arc<GoogleCloudStorage>,
@@ -192,7 +191,7 @@ impl Storage {
     pub async fn remove(&self, location: &Location) -> Result<(), StorageError> {
         let (store, path) = self.resolve(location)?;
         let deleted = match &self.backend {
-            Backend::Azure { store, single: Some(single), .. } => single.delete(store, &path).await,
+            Backend::Azure { store, delete, .. } => delete.delete(store, &path).await,
             _ => store.delete(&path).await,
         };
         match deleted {

@@ -158,12 +158,7 @@ fn adls(setup: &Setup<'_>, profile: &AdlsProfile) -> Result<Backend, OpenError> 
     let endpoint = profile.blob_endpoint(&container);
     check_address(&endpoint)?;
     let options = client(setup.budget, Some(&endpoint));
-    let single = match setup.credentials {
-        StorageCredentials::AzureSas { .. } => {
-            Some(SingleDelete::new(&endpoint, container.account(), container.container(), &options)?)
-        }
-        _ => None,
-    };
+    let delete = SingleDelete::new(&endpoint, container.account(), container.container(), &options, setup.budget)?;
     let store = builder
         .with_account(container.account())
         .with_container_name(container.container())
@@ -171,7 +166,7 @@ fn adls(setup: &Setup<'_>, profile: &AdlsProfile) -> Result<Backend, OpenError> 
         .with_client_options(options)
         .with_endpoint(endpoint)
         .build()?;
-    Ok(Backend::Azure { store: Arc::new(store), account_key, single })
+    Ok(Backend::Azure { store: Arc::new(store), account_key, delete })
 }
 
 fn gcs(setup: &Setup<'_>, profile: &GcsProfile) -> Result<Backend, OpenError> {

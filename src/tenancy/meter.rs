@@ -1,11 +1,13 @@
 //! One organisation's counters in this process.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::auth::flight::Flight;
+use crate::flight::Flight;
+use crate::store::StoreError;
 
 const LEASE_BITS: u32 = 12;
 const TOTAL_BITS: u32 = 32;
@@ -63,7 +65,7 @@ pub(super) struct Meter {
     pub(super) exhausted: Mutex<Option<Exhausted>>,
     /// The day and the limit of which the log was told that they are spent.
     told: Mutex<Option<(u64, u64)>>,
-    pub(super) flight: Flight,
+    pub(super) flight: Flight<Arc<StoreError>>,
 }
 
 impl Meter {

@@ -2,6 +2,7 @@
 
 mod meter;
 pub mod quota;
+pub mod signatures;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ use tidewater_core::limits::{Tier, day_of, seconds_left_of_day};
 use crate::store::{Organisation, Resource, Store, StoreError};
 
 pub use quota::{Budget, LimitExceeded, Quota, QuotaError};
+pub use signatures::{Signatures, TooManySignatures};
 
 /// Why something about an organisation was not done.
 #[derive(Debug, thiserror::Error)]

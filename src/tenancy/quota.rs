@@ -16,8 +16,8 @@ use tidewater_core::ids::OrganisationId;
 use tidewater_core::limits::{day_of, seconds_left_of_day, slice_of};
 
 use crate::auth::Caller;
-use crate::auth::flight::{Joined, Turn};
 use crate::clock::Clock;
+use crate::flight::{Joined, Turn};
 use crate::store::{Store, StoreError};
 
 use super::meter::{Exhausted, Lease, Meter};
@@ -135,7 +135,7 @@ impl Quota {
         let store = Arc::clone(&self.store);
         let leased = tokio::spawn(async move {
             let leased = lease(&*store, &meter, &wanted).await;
-            let leased = leased.map_err(|error| QuotaError::Unavailable(meter.flight.fail(error)));
+            let leased = leased.map_err(|error| QuotaError::Unavailable(meter.flight.fail(Arc::new(error))));
             drop(turn);
             leased?.ok_or_else(|| wanted.exceeded().into())
         });

@@ -11,14 +11,15 @@ use chrono::{DateTime, SecondsFormat};
 use http::header::CONTENT_TYPE;
 use object_store::azure::{AzureAuthorizer, AzureCredential, AzureCredentialProvider};
 use object_store::client::{HttpRequest, HttpRequestBody};
+use parking_lot::Mutex;
 use serde::Deserialize;
 use tidewater_core::location::Location;
 use tidewater_core::storage::azure_sas::{DelegationKeyName, SAS_VERSION, SasTerms, directory_sas};
 use tidewater_core::storage::{Access, AdlsProfile, AzureContainer};
-use tokio::sync::Mutex;
 
 use super::service::Service;
 use super::{Issued, Settings, ValidLocations, VendingError, s3};
+use crate::flight::{Flight, Joined};
 use crate::secret::Secret;
 use crate::storage::{Budget, OpenError, Storage, StorageCredentials};
 
@@ -40,6 +41,8 @@ pub struct AzureVendor {
     blob: Service,
     /// One for all tables: who asks while it is being fetched waits for the same one.
     delegation_key: Mutex<Option<Arc<DelegationKey>>>,
+    /// Tables that need a key at the same time wait for one.
+    flight: Flight<VendingError>,
 }
 
 #[derive(Debug)]
@@ -64,6 +67,7 @@ impl AzureVendor {
             account_key: storage.azure_account_key().cloned(),
             blob,
             delegation_key: Mutex::default(),
+            flight: Flight::default(),
             profile,
         }))
     }
@@ -87,7 +91,11 @@ impl AzureVendor {
 
     /// Where the account is.
     pub(super) fn settings(&self) -> Settings {
-        let mut settings = Settings::from([("adls.account-name".to_owned(), self.container.account().to_owned())]);
+        let mut settings = Settings::from([
+            ("adls.account-name".to_owned(), self.container.account().to_owned()),
+            // PyIceberg 0.12 takes Arrow for a staged table, which takes `container@account` for the container's name.
+            ("py-io-impl".to_owned(), "pyiceberg.io.fsspec.FsspecFileIO".to_owned()),
+        ]);
         let mut put = |name: &str, value: String| settings.insert(name.to_owned(), value);
         if let Some(endpoint) = self.client_endpoint() {
             // Java takes it for the service's address.
@@ -181,19 +189,27 @@ impl AzureVendor {
     /// A key that is good for as long as a signature is, at least.
     async fn delegation_key(&self, now_ms: i64) -> Result<Arc<DelegationKey>, VendingError> {
         let session_ms = i64::from(self.profile.session_duration_s) * 1_000;
-        let mut known = self.delegation_key.lock().await;
-        if let Some(key) = known.as_ref().filter(|key| key.expires_ms - now_ms >= session_ms) {
-            return Ok(Arc::clone(key));
+        let known = || self.delegation_key.lock().clone().filter(|key| key.expires_ms - now_ms >= session_ms);
+        if let Some(key) = known() {
+            return Ok(key);
         }
+        let _turn = match self.flight.join(known).await? {
+            Joined::Ready(key) => return Ok(key),
+            Joined::Ask(turn) => turn,
+        };
+        let key = self.new_delegation_key(session_ms, now_ms).await.map_err(|error| self.flight.fail(error))?;
+        let key = Arc::new(key);
+        *self.delegation_key.lock() = Some(Arc::clone(&key));
+        Ok(key)
+    }
+
+    async fn new_delegation_key(&self, session_ms: i64, now_ms: i64) -> Result<DelegationKey, VendingError> {
         let (start, expiry) = (timestamp(now_ms - SKEW_MS), timestamp(now_ms + session_ms + KEY_SIGNS_MS));
         let body = format!(
             "<?xml version=\"1.0\" encoding=\"utf-8\"?><KeyInfo><Start>{start}</Start><Expiry>{expiry}</Expiry></KeyInfo>"
         );
         let answer = self.blob.ask(|| self.key_request(&body), explain).await?;
-        let key = read_key(&answer).ok_or_else(|| self.blob.unavailable("its answer cannot be read"))?;
-        let key = Arc::new(key);
-        *known = Some(Arc::clone(&key));
-        Ok(key)
+        read_key(&answer).ok_or_else(|| self.blob.unavailable("its answer cannot be read"))
     }
 
     /// Azure Storage, "Get User Delegation Key".

@@ -8,14 +8,15 @@ use form_urlencoded::Serializer;
 use http::header::CONTENT_TYPE;
 use object_store::client::{HttpRequest, HttpRequestBody};
 use object_store::gcp::GcpCredentialProvider;
+use parking_lot::Mutex;
 use serde::Deserialize;
 use tidewater_core::storage::gcs_boundary::access_boundary;
 use tidewater_core::storage::{Access, GcsProfile};
-use tokio::sync::Mutex;
 
 use super::google_key::ServiceAccountKey;
 use super::service::Service;
 use super::{Issued, Settings, ValidLocations, VendingError};
+use crate::flight::{Flight, Joined};
 use crate::secret::Secret;
 use crate::storage::{Budget, OpenError, Storage, StorageCredentials};
 
@@ -43,6 +44,8 @@ struct Account {
     key: ServiceAccountKey,
     service: Service,
     token: Mutex<Option<Arc<Token>>>,
+    /// Tables that need it at the same time wait for one.
+    flight: Flight<VendingError>,
 }
 
 /// A token, and for how long it is good.
@@ -65,7 +68,7 @@ impl GoogleVendor {
         let account = match storage.gcp_service_account_key().and_then(ServiceAccountKey::read) {
             Some(key) => {
                 let service = Service::new(STS, key.token_uri(), budget)?;
-                Some(Account { key, service, token: Mutex::default() })
+                Some(Account { key, service, token: Mutex::default(), flight: Flight::default() })
             }
             None => None,
         };
@@ -128,10 +131,22 @@ impl GoogleVendor {
             }
             return Ok(Arc::new(Token { token: Secret::new(own.bearer.clone()), issued_ms: now_ms, expires_ms: None }));
         };
-        let mut known = account.token.lock().await;
-        if let Some(token) = known.as_ref().filter(|token| token.is_fresh(now_ms)) {
-            return Ok(Arc::clone(token));
+        let known = || account.token.lock().clone().filter(|token| token.is_fresh(now_ms));
+        if let Some(token) = known() {
+            return Ok(token);
         }
+        let _turn = match account.flight.join(known).await? {
+            Joined::Ready(token) => return Ok(token),
+            Joined::Ask(turn) => turn,
+        };
+        let token = self.new_token(account, now_ms).await.map_err(|error| account.flight.fail(error))?;
+        let token = Arc::new(token);
+        *account.token.lock() = Some(Arc::clone(&token));
+        Ok(token)
+    }
+
+    /// A token for the service account's key.
+    async fn new_token(&self, account: &Account, now_ms: i64) -> Result<Token, VendingError> {
         let assertion = account.key.assertion(now_ms);
         let assertion = assertion.ok_or_else(|| self.sts.refused("the service account's private key cannot sign"))?;
         let form = Serializer::new(String::new())
@@ -140,10 +155,7 @@ impl GoogleVendor {
             .finish();
         let asked = account.service.ask(|| post(&account.service, account.key.token_uri(), &form), explain).await;
         let answer = asked?;
-        let token = read_token(&answer, now_ms).ok_or_else(|| self.sts.unavailable("its answer cannot be read"))?;
-        let token = Arc::new(token);
-        *known = Some(Arc::clone(&token));
-        Ok(token)
+        read_token(&answer, now_ms).ok_or_else(|| self.sts.unavailable("its answer cannot be read"))
     }
 }
 

@@ -4,6 +4,7 @@
 mod advice;
 mod azure;
 mod cache;
+mod circuit;
 mod google;
 mod google_key;
 mod s3;

@@ -1,6 +1,6 @@
 //! Asks a cloud's service something, and asks again while that is worth it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -19,6 +19,8 @@ const TRIES: u32 = 3;
 pub(super) struct Service {
     name: &'static str,
     client: HttpClient,
+    /// From the first request on: after it no other is begun.
+    retry_timeout: Duration,
 }
 
 impl Service {
@@ -31,7 +33,7 @@ impl Service {
             .with_connect_timeout(budget.connect_timeout)
             .with_timeout(budget.request_timeout)
             .with_allow_http(endpoint.starts_with("http://"));
-        Ok(Self { name, client: ReqwestConnector::default().connect(&options)? })
+        Ok(Self { name, client: ReqwestConnector::default().connect(&options)?, retry_timeout: budget.retry_timeout })
     }
 
     /// The body of the answer to a request that can be repeated. It is made anew for each try, since a signature has a time.
@@ -47,6 +49,7 @@ impl Service {
     where
         F: Future<Output = Result<HttpRequest, VendingError>>,
     {
+        let begun = Instant::now();
         let mut pause = Duration::from_millis(100);
         let mut tried = 1;
         loop {
@@ -55,7 +58,7 @@ impl Service {
                 Ok((status, _)) => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
                 Err(_) => true,
             };
-            if is_transient && tried < TRIES {
+            if is_transient && tried < TRIES && begun.elapsed() < self.retry_timeout {
                 tokio::time::sleep(pause).await;
                 (tried, pause) = (tried + 1, pause * 3);
                 continue;

@@ -19,11 +19,13 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.rest import RestCatalog
 
 from support import node
+from support.clouds import CLOUDS, Cloud
 from support.lake import Lake, make_lake
 from support.recording import Recording, installed
 from support.rest import Rest
 from support.s3 import S3Server
 from support.server import Server, find_binary
+from support.versity import VersityServer
 
 # Which client a test module is about, by the beginning of its name; the others are about plain HTTP.
 CLIENTS = {
@@ -122,6 +124,12 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     server.stop()
 
 
+@pytest.fixture(scope="session", params=CLOUDS)
+def each_cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """S3, Azure and Google Cloud, one after the other."""
+    yield from CLOUDS[request.param](request, tmp_path_factory.mktemp(request.param))
+
+
 @pytest.fixture(scope="session")
 def lake(make_server: Callable[..., Server], s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """A warehouse on S3, on a server of its own."""
@@ -130,12 +138,21 @@ def lake(make_server: Callable[..., Server], s3: S3Server, tmp_path_factory: pyt
     return make_lake(server, s3, "lake", tmp_path_factory.mktemp("lake_profile"))
 
 
-@pytest.fixture(scope="session")
-def signing_lake(make_server: Callable[..., Server], s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """A warehouse on S3 that has no role to vend: requests are signed one by one."""
+@pytest.fixture(scope="session", params=["ceph", "versity"])
+def signing_lake(
+    request: pytest.FixtureRequest, make_server: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Lake]:
+    """A warehouse on S3 that has no role to vend: requests are signed one by one. On two servers, one after the other."""
     server = make_server("signing_lake")
     server.start()
-    return make_lake(server, s3, "signed", tmp_path_factory.mktemp("signing_profile"), role=None)
+    profile = tmp_path_factory.mktemp("signing_profile")
+    if request.param == "ceph":
+        yield make_lake(server, request.getfixturevalue("s3"), "signed", profile, role=None)
+        return
+    gateway = VersityServer(tmp_path_factory.mktemp("versity"))
+    gateway.start()
+    yield make_lake(server, gateway, "signed", profile, role=None)
+    gateway.stop()
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ CONTAINER = "lake"
 HOUR_MS = 3_600_000
 # What clients look for, by https://iceberg.apache.org and their sources.
 SETTINGS = {
+    "py-io-impl",
     "adls.account-name",
     "adls.sas-token",
     f"adls.sas-token.{ACCOUNT}",
@@ -289,7 +290,7 @@ def test_over_tls_the_certificate_must_be_trusted(
     make_server: Callable[..., Server], azurite: Azurite, tmp_path: Path, unique: str, by: str
 ) -> None:
     """A signature is then for https alone, and so is the directory."""
-    account = Account(azurite, secure=True)
+    account = Account(azurite, secure=azurite.certificate)
     profile = azure.profile(tmp_path, account.endpoint, identity=account if by == "identity" else None)
     try:
         for trusted in (True, False):

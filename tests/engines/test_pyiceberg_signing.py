@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import pytest
 from pyiceberg.exceptions import SignError
 from pyiceberg.partitioning import PartitionField, PartitionSpec
@@ -10,8 +15,13 @@ from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import DoubleType, LongType, NestedField, StringType
 from pyiceberg.utils.concurrent import ExecutorFactory
 
-from support.lake import Lake
+from support.documents import table as create_body
+from support.lake import Lake, make_lake
+from support.rest import answer, refused
 from support.rows import SIGHTINGS, in_order, sightings
+from support.s3 import S3Server
+from support.server import Server
+from support.signing import Signer
 
 SCHEMA = Schema(
     NestedField(1, "id", LongType()), NestedField(2, "city", StringType()), NestedField(3, "size", DoubleType())
@@ -97,3 +107,41 @@ def test_a_catalogs_address_of_any_form_leads_to_the_signer(signing_lake: Lake, 
     for suffix in ("/", "/v1", "/catalog"):
         catalog = signing_lake.catalog(uri=signing_lake.server.uri + suffix)
         assert in_order(catalog.load_table((namespace, "t")).scan().to_arrow()) == [(1, "Oslo", 1.5)]
+
+
+def test_a_scan_that_asks_too_fast_is_slowed_down_and_does_not_fail(
+    make_server: Callable[..., Server], s3: S3Server, tmp_path: Path, unique: str
+) -> None:
+    """PyIceberg takes a 429 for the end, so it is made to wait instead."""
+    server = make_server("paced", env={"TIDEWATER_API__SIGNATURES_PER_SECOND": "8"})
+    server.start()
+    lake = make_lake(server, s3, "paced", tmp_path, role=None)
+    lake.rest().create_namespace(unique)
+    table = lake.catalog().create_table((unique, "t"), SIGHTINGS)
+    for number in range(3):
+        table.append(sightings((number, "Oslo", 1.5)))
+    assert len(in_order(lake.catalog().load_table((unique, "t")).scan().to_arrow())) == 3
+    statuses = re.findall(r"/sign\"? status=(\d+)", re.sub(r"\x1b\[[0-9;]*m", "", server.stderr()))
+    assert len(statuses) > 16, "more was asked for than comes at once"
+    assert set(statuses) == {"200"}
+
+
+def test_one_key_that_floods_is_refused_in_the_end_and_another_is_not(
+    make_server: Callable[..., Server], s3: S3Server, tmp_path: Path, unique: str
+) -> None:
+    server = make_server("flooded", env={"TIDEWATER_API__SIGNATURES_PER_SECOND": "4"})
+    server.start()
+    lake = make_lake(server, s3, "flooded", tmp_path, role=None)
+    lake.rest().create_namespace(unique)
+    location = lake.rest().create_table(unique, create_body("t"))["metadata"]["location"]
+    key = f"{location.split('/', 3)[3]}/data/x"
+    flood = Signer(lake, unique, "t")
+    with ThreadPoolExecutor(32) as pool:
+        responses = list(pool.map(lambda _: flood.ask("GET", flood.url(key)), range(64)))
+        other = Signer(lake, unique, "t", lake.reader)
+        answer(other.ask("GET", other.url(key)))
+    refusals = [response for response in responses if response.status_code != 200]
+    assert refusals and len(refusals) < len(responses)
+    for response in refusals:
+        refused(response, 429, "TooManyRequestsException", "api.signatures_per_second")
+        assert response.headers["Retry-After"] == "1"

@@ -1,7 +1,9 @@
-"""An object store that is down, slow, failing or lying: nothing is lost, and no pointer leads to what is not there."""
+"""An object store that is down, slow, failing or lying: nothing is lost, and no pointer leads to what is not there. On each
+cloud."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,11 +11,10 @@ from dataclasses import dataclass
 import pytest
 import requests
 
+from support.clouds import Cloud, document, is_document, make_lake_on
 from support.documents import table as create_body
 from support.faulty_proxy import Fault, FaultyProxy, Request
-from support.lake import make_lake
 from support.rest import Rest, answer
-from support.s3 import S3Server
 from support.server import Server
 
 pytestmark = pytest.mark.makes_unavailable
@@ -21,12 +22,7 @@ pytestmark = pytest.mark.makes_unavailable
 
 def is_metadata(method: str) -> Callable[[Request], bool]:
     """Requests for metadata documents, and no others."""
-    return lambda request: request.method == method and request.path.endswith(".metadata.json")
-
-
-def is_session(request: Request) -> bool:
-    """Requests for a session of the role."""
-    return request.method == "POST" and request.path == "/"
+    return lambda request: request.method == method and is_document(request)
 
 
 FAULTS = {
@@ -42,6 +38,7 @@ FAULTS = {
 class Setting:
     """A catalog whose warehouse is behind a proxy that spoils on demand."""
 
+    cloud: Cloud
     server: Server
     proxy: FaultyProxy
     rest: Rest
@@ -59,17 +56,19 @@ class Setting:
 
 
 @pytest.fixture(scope="module")
-def setting(make_server: Callable[..., Server], s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
-    proxy = FaultyProxy(s3.uri)
+def setting(
+    make_server: Callable[..., Server], each_cloud: Cloud, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Setting]:
+    proxy = FaultyProxy(each_cloud.uri)
     times = {"REQUEST_TIMEOUT_S": "2", "CONNECT_TIMEOUT_S": "2", "RETRY_TIMEOUT_S": "4", "HEDGE_AFTER_MS": "500"}
     server = make_server(
         "faults", env={f"TIDEWATER_STORAGE__{name}": value for name, value in times.items()}, loses_storage=True
     )
     server.start()
-    lake = make_lake(server, s3, "faults", tmp_path_factory.mktemp("faults"), endpoint=proxy.uri)
+    lake = make_lake_on(each_cloud, server, tmp_path_factory.mktemp("faults"), through=proxy.uri)
     rest = lake.rest()
     rest.create_namespace("ns")
-    yield Setting(server, proxy, rest)
+    yield Setting(each_cloud, server, proxy, rest)
     proxy.close()
 
 
@@ -136,24 +135,143 @@ def test_a_write_whose_answer_was_lost_is_known_for_the_catalogs_own(setting: Se
     assert "b" in setting.properties(unique)
 
 
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_table_whose_first_document_cannot_be_written_is_not_there(setting: Setting, unique: str, fault: str) -> None:
+    kind, more = FAULTS[fault]
+    setting.proxy.spoil(Fault(kind, is_metadata("PUT"), **more))
+    unavailable(setting.rest.post("/namespaces/ns/tables", json=create_body(unique)))
+    setting.proxy.spoil(None)
+    assert setting.rest.get(f"/namespaces/ns/tables/{unique}").status_code == 404
+    setting.rest.create_table("ns", create_body(unique))
+
+
+def test_a_table_whose_first_document_was_written_unheard_is_made_all_the_same(setting: Setting, unique: str) -> None:
+    """The store has it and the catalog was not told; the second request finds it, reads it, and knows it for its own."""
+    setting.proxy.spoil(Fault("lose-answer", is_metadata("PUT"), times=1))
+    made = setting.rest.create_table("ns", create_body(unique))
+    assert setting.proxy.spoilt == 1, "the fault was met"
+    location = made["metadata"]["location"]
+    (name,) = setting.cloud.objects(location)
+    assert f"{location}/{name}" == made["metadata-location"], "there is one document, and it is the table's"
+    setting.restart()
+    assert setting.rest.load("ns", unique)["metadata"] == made["metadata"]
+
+
+def test_a_staged_table_needs_the_storage_only_when_it_is_committed(setting: Setting, unique: str) -> None:
+    # So that what credentials are made of is there.
+    setting.rest.create_table("ns", create_body(f"{unique}_before"))
+    setting.proxy.spoil(Fault("down", is_document))
+    staged = setting.rest.create_table("ns", create_body(unique, **{"stage-create": True}))
+    assert staged.get("metadata-location") is None and staged["storage-credentials"]
+    metadata = staged["metadata"]
+    updates = [
+        {"action": "assign-uuid", "uuid": metadata["table-uuid"]},
+        {"action": "upgrade-format-version", "format-version": metadata["format-version"]},
+        {"action": "add-schema", "schema": metadata["schemas"][0]},
+        {"action": "set-current-schema", "schema-id": -1},
+        {"action": "add-spec", "spec": metadata["partition-specs"][0]},
+        {"action": "set-default-spec", "spec-id": -1},
+        {"action": "add-sort-order", "sort-order": metadata["sort-orders"][0]},
+        {"action": "set-default-sort-order", "sort-order-id": -1},
+        {"action": "set-location", "location": metadata["location"]},
+    ]
+    is_new = [{"type": "assert-create"}]
+    unavailable(setting.rest.commit("ns", unique, updates, is_new))
+    setting.proxy.spoil(None)
+    assert setting.rest.get(f"/namespaces/ns/tables/{unique}").status_code == 404
+    answer(setting.rest.commit("ns", unique, updates, is_new))
+    assert setting.rest.load("ns", unique)["metadata"]["table-uuid"] == metadata["table-uuid"]
+
+
+def test_what_a_pointer_leads_to_is_there_after_a_storm(setting: Setting, unique: str) -> None:
+    """Many commits while every third request for a document meets a fault, and another fault each time."""
+    made = setting.rest.create_table("ns", create_body(unique))
+    numbers = iter(range(10_000))
+    done = set()
+    for kind in ("lose-answer", "cut-request", "answer", "down"):
+        setting.proxy.spoil(Fault(kind, lambda request: is_document(request) and next(numbers) % 3 == 0))
+        for number in range(6):
+            name = f"{kind}-{number}"
+            response = setting.set_property(unique, name)
+            assert response.status_code in (200, 503), response.text
+            if response.status_code == 200:
+                done.add(name)
+    setting.proxy.spoil(None)
+    setting.restart()
+    loaded = setting.rest.load("ns", unique)
+    assert set(loaded["metadata"]["properties"]) >= done, "what was said to be done is done"
+    objects = setting.cloud.objects(made["metadata"]["location"])
+    names = [entry["metadata-file"] for entry in loaded["metadata"]["metadata-log"]] + [loaded["metadata-location"]]
+    for name in names:
+        assert document(objects[name.removeprefix(made["metadata"]["location"] + "/")])["table-uuid"]
+
+
+# ---- credentials ----
+
+
+def given_again(setting: Setting, table: str) -> dict:
+    """What is vended once the token service is asked again: after a failure it is left alone for a second."""
+    deadline = time.monotonic() + 30
+    while True:
+        response = setting.rest.get(f"/namespaces/ns/tables/{table}")
+        if response.status_code == 200:
+            return response.json()
+        unavailable(response)
+        assert time.monotonic() < deadline, "it is never asked again"
+
+
 def test_a_token_service_that_fails_is_no_table_without_credentials(setting: Setting, unique: str) -> None:
     """An engine that got a table without credentials would look for some elsewhere: better none than half an answer."""
     setting.rest.create_table("ns", create_body(unique))
     setting.restart()
-    setting.proxy.spoil(Fault("answer", is_session))
+    setting.proxy.spoil(Fault("answer", setting.cloud.is_session))
     unavailable(setting.rest.get(f"/namespaces/ns/tables/{unique}"))
     setting.proxy.spoil(None)
-    assert setting.rest.load("ns", unique)["storage-credentials"]
+    assert given_again(setting, unique)["storage-credentials"]
 
 
 def test_many_who_ask_at_once_are_given_one_session(setting: Setting, unique: str) -> None:
     setting.rest.create_table("ns", create_body(unique))
     setting.restart()
-    setting.proxy.spoil(Fault("none", is_session))
+    setting.proxy.spoil(Fault("none", setting.cloud.is_session))
     with ThreadPoolExecutor(16) as pool:
         loads = list(pool.map(lambda _: setting.rest.load("ns", unique), range(64)))
     assert setting.proxy.spoilt == 1, "one was asked for"
-    assert len({load["config"]["s3.access-key-id"] for load in loads}) == 1
+    assert len({repr(load["storage-credentials"]) for load in loads}) == 1
+
+
+# How often one question is sent in all.
+TRIES = 3
+
+
+@pytest.mark.parametrize("kind", ["silence", "answer"])
+def test_many_who_ask_a_dead_token_service_wait_for_one_question(setting: Setting, unique: str, kind: str) -> None:
+    """Nobody begins anew what the one before has waited for in vain, so all are answered when that is."""
+    setting.rest.create_table("ns", create_body(unique))
+    setting.restart()
+    setting.proxy.spoil(Fault(kind, setting.cloud.is_session))
+    with ThreadPoolExecutor(32) as pool:
+        responses = list(pool.map(lambda _: setting.rest.get(f"/namespaces/ns/tables/{unique}"), range(32)))
+    for response in responses:
+        unavailable(response)
+    assert 1 <= setting.proxy.spoilt <= TRIES, "there was one question"
+    setting.proxy.spoil(None)
+    assert given_again(setting, unique)["storage-credentials"]
+
+
+def test_a_dead_token_service_keeps_nobody_from_what_needs_no_credentials(setting: Setting, unique: str) -> None:
+    setting.rest.create_table("ns", create_body(unique))
+    setting.restart()
+    setting.proxy.spoil(Fault("answer", setting.cloud.is_session))
+    path = f"/namespaces/ns/tables/{unique}"
+    unavailable(setting.rest.get(path))
+    without = {"X-Iceberg-Access-Delegation": "none"}
+    loaded = answer(setting.rest.get(path, headers=without))
+    assert not loaded.get("storage-credentials")
+    assert setting.rest.head(path).status_code == 204
+    assert {"namespace": ["ns"], "name": unique} in answer(setting.rest.get("/namespaces/ns/tables"))["identifiers"]
+    answer(setting.set_property(unique, "kept"))
+    assert "kept" in answer(setting.rest.get(path, headers=without))["metadata"]["properties"]
 
 
 def test_other_warehouses_do_not_suffer(setting: Setting, unique: str) -> None:

@@ -11,19 +11,20 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("secret", &[]),
     ("turns", &[]),
     ("data_folder", &[]),
+    ("flight", &[]),
     ("config", &["secret"]),
     ("sealing", &["secret"]),
     // Each one concern of the outside world.
     ("store", &["clock", "secret"]),
     ("storage", &["secret"]),
-    ("vending", &["clock", "secret", "storage"]),
+    ("vending", &["clock", "flight", "secret", "storage"]),
     ("metadata", &["storage"]),
     // A warehouse is all of these together.
     ("warehouse", &["sealing", "secret", "storage", "store", "vending"]),
     ("locations", &["metadata", "storage", "store", "vending", "warehouse"]),
     // Use cases.
-    ("auth", &["clock", "secret", "store"]),
-    ("tenancy", &["auth", "clock", "store"]),
+    ("auth", &["clock", "flight", "secret", "store"]),
+    ("tenancy", &["auth", "clock", "flight", "store"]),
     ("catalog", &["clock", "locations", "metadata", "storage", "store", "turns", "vending", "warehouse"]),
     ("idempotency", &["clock", "store", "turns"]),
     ("reports", &["clock", "store"]),

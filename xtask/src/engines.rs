@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::workspace::Workspace;
-use crate::{node, step};
+use crate::{go, node, step};
 
 pub(crate) const FOLDER: &str = "tests/engines";
 
@@ -15,6 +15,7 @@ pub(crate) fn run(workspace: &Workspace, release: bool, expression: Option<&str>
     let binary = build(workspace, release)?;
     let python = environment(workspace, FOLDER)?;
     let modules = node::modules(workspace)?;
+    go::programs(workspace)?;
     let mut pytest = step::command(&workspace.root, python, &["-m", "pytest", FOLDER]);
     if let Some(expression) = expression {
         pytest.args(["-k", expression]);

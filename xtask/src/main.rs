@@ -2,6 +2,7 @@
 
 mod compat;
 mod engines;
+mod go;
 mod lint;
 mod node;
 mod step;

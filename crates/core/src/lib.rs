@@ -12,6 +12,7 @@ pub mod location;
 pub mod metrics;
 pub mod name;
 pub mod overlap;
+pub mod pace;
 pub mod purge;
 pub mod storage;
 pub mod view;

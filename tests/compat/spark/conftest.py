@@ -56,12 +56,13 @@ def spark(server: Server, runtime: Path, tmp_path_factory: pytest.TempPathFactor
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     # The S3 server of the tests does not read the checksums that Amazon's library sends by default.
     os.environ["AWS_REQUEST_CHECKSUM_CALCULATION"] = "when_required"
-    (aws,) = judges.jars("spark").glob("iceberg-aws-bundle-*.jar")
+    # What reads and writes on the clouds: the bundles of Iceberg, and Microsoft's libraries.
+    clouds = sorted(jar for jar in judges.jars("spark").glob("*.jar") if jar != runtime)
     settings = {
         "spark.driver.memory": "1g",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
-        "spark.jars": f"{runtime},{aws}",
+        "spark.jars": ",".join(map(str, [runtime, *clouds])),
         "spark.sql.extensions": EXTENSIONS,
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": "2",

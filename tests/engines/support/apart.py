@@ -39,6 +39,11 @@ def _append_more(settings: dict[str, str], name: tuple[str, str], rows: list[Row
     return _append(settings, name, rows, create=False)
 
 
+def _create_staged(settings: dict[str, str], name: tuple[str, str], rows: list[Row]) -> None:
+    with RestCatalog("lake", **settings).create_table_transaction(name, SIGHTINGS) as transaction:
+        transaction.append(sightings(*rows))
+
+
 def _delete(settings: dict[str, str], name: tuple[str, str], which: str) -> None:
     RestCatalog("lake", **settings).load_table(name).delete(which)
 
@@ -57,6 +62,10 @@ class Apart:
     def create_with(self, *rows: Row) -> None:
         wrong = _in_process(_create_and_append, self._settings, self._name, list(rows))
         assert wrong is None, wrong
+
+    def create_staged_with(self, *rows: Row) -> None:
+        """Writes the rows before there is a table."""
+        _in_process(_create_staged, self._settings, self._name, list(rows))
 
     def append(self, *rows: Row) -> str | None:
         """Gives what went wrong, if something did."""

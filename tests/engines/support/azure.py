@@ -60,10 +60,12 @@ class Certificate(NamedTuple):
     key: Path
 
 
-def certificate(folder: Path) -> Certificate:
-    """A certificate for 127.0.0.1 that only who trusts its issuer trusts."""
+def certificate(folder: Path, *hosts: str) -> Certificate:
+    """A certificate for 127.0.0.1 and these hosts that only who trusts its issuer trusts."""
     now = datetime.datetime.now(datetime.UTC)
-    loopback = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    loopback = x509.SubjectAlternativeName(
+        [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), *(x509.DNSName(host) for host in hosts)]
+    )
     keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
     names = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in ("the tests' issuer", "127.0.0.1")]
 
@@ -135,8 +137,8 @@ def refusal(code: str, why: str, status: int = 403) -> Response:
 class Account(Gateway):
     """An account with a hierarchical namespace, as far as signatures go, and the directory that its tokens are from."""
 
-    def __init__(self, azurite: Azurite, secure: bool = False):
-        super().__init__(azurite.uri, azurite.certificate[1:] if secure else None)
+    def __init__(self, azurite: Azurite, secure: Certificate | None = None):
+        super().__init__(azurite.uri, secure[1:] if secure else None)
         self.azurite = azurite
         self.keys: dict[tuple[str, ...], UserDelegationKey] = {}
         self.keys_given = 0
@@ -168,12 +170,16 @@ class Account(Gateway):
         form = request.form()
         if (form.get("client_id"), form.get("client_secret")) != (CLIENT, SECRET):
             return Response(401, {}, b'{"error":"invalid_client"}')
+        return Response(200, {"Content-Type": "application/json"}, json.dumps(self.token()).encode())
+
+    @staticmethod
+    def token() -> dict:
+        """A token of the directory, for the application."""
         now = int(time.time())
         claims = {"aud": "https://storage.azure.com", "iss": f"https://sts.windows.net/{TENANT}/", "tid": TENANT}
         claims |= {"oid": CLIENT, "iat": now, "nbf": now, "exp": now + 3600}
         token = jwt.encode(claims, "nobody checks the signature of this one", algorithm="HS256")
-        body = {"access_token": token, "expires_in": 3600, "token_type": "Bearer"}
-        return Response(200, {"Content-Type": "application/json"}, json.dumps(body).encode())
+        return {"access_token": token, "expires_in": 3600, "token_type": "Bearer"}
 
     def _remember(self, answer: bytes) -> None:
         document = ElementTree.fromstring(answer)
@@ -249,6 +255,61 @@ class Account(Gateway):
         own = generate_account_sas(ACCOUNT, KEY, resources, everything, later)
         target = "&".join(filter(None, [urlencode(kept, quote_via=quote), own]))
         return self.forward(request.method, f"{parts.path}?{target}", request.headers, request.body)
+
+
+BLOB_HOST = f"{ACCOUNT}.blob.core.windows.net"
+
+
+class NamedAccount(Account):
+    """The same as it is known to clients: by its hosts' names, and with the interface for files, by which some write."""
+
+    def __init__(self, azurite: Azurite, secure: Certificate):
+        super().__init__(azurite, secure)
+        self._appended: dict[str, list[str]] = {}
+
+    def answer(self, request: Request) -> Response:
+        host = {name.lower(): value for name, value in request.headers.items()}.get("host", "")
+        if host not in (HOST, BLOB_HOST):
+            return super().answer(request)
+        target = f"/{ACCOUNT}{request.target}"
+        as_blob = self._as_blob(Request(request.method, target, request.headers, request.body))
+        return as_blob if isinstance(as_blob, Response) else super().answer(as_blob)
+
+    def _as_blob(self, request: Request) -> Request | Response:
+        """What creates, appends to and flushes a file, as what writes a blob in blocks (Data Lake Storage, "Path")."""
+        query = request.query
+        if request.method == "PUT" and query.get("resource") == "file":
+            self._appended[request.path] = []
+            return changed(request, "PUT", {}, {"x-ms-blob-type": "BlockBlob"}, b"")
+        if request.method == "PUT" and query.get("resource") == "directory":
+            return changed(request, "PUT", {}, {"x-ms-blob-type": "BlockBlob", "x-ms-meta-hdi_isfolder": "true"}, b"")
+        if request.method != "PATCH":
+            return request
+        blocks = self._appended.setdefault(request.path, [])
+        if query.get("action") == "append":
+            blocks.append(base64.b64encode(f"{int(query['position']):020}".encode()).decode())
+            return changed(request, "PUT", {"comp": "block", "blockid": blocks[-1]}, {}, request.body)
+        if query.get("action") == "flush":
+            names = "".join(f"<Latest>{block}</Latest>" for block in blocks)
+            body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{names}</BlockList>'.encode()
+            return changed(request, "PUT", {"comp": "blocklist"}, {}, body)
+        return refusal("UnsupportedOperation", "no such action", 400)
+
+    def _signed(self, request: Request) -> Response:
+        answer = super()._signed(request)
+        # What an append and a flush are answered.
+        status = {"block": 202, "blocklist": 200}.get(request.query.get("comp", ""), answer.status)
+        return Response(status, answer.headers, answer.body) if answer.status == 201 else answer
+
+
+def changed(request: Request, method: str, query: dict[str, str], headers: dict[str, str], body: bytes) -> Request:
+    """The request with another method and body, and of its parameters only those of its signature and these."""
+    parts = urlsplit(request.target)
+    kept = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name in SAS_PARAMETERS]
+    target = f"{parts.path}?{urlencode([*kept, *query.items()], quote_via=quote)}"
+    dropped = {"content-md5", "content-type", "x-ms-content-md5", "if-none-match", "if-match"}
+    own = {name: value for name, value in request.headers.items() if name.lower() not in dropped}
+    return Request(method, target, {**own, **headers}, body)
 
 
 def profile(folder: Path, endpoint: str, *lines: str, identity: Account | None = None) -> Path:

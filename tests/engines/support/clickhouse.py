@@ -15,7 +15,7 @@ from support.server import clean_environment
 QUERY_DEADLINE_S = 100
 
 
-def run(statements: list[str], folder: Path) -> list[list[dict]]:
+def run(statements: list[str], folder: Path, env: dict[str, str] | None = None) -> list[list[dict]]:
     """Runs the statements in one session; gives the rows of each. Raises RuntimeError with ClickHouse's words.
 
     ClickHouse reads local files only below its working folder, so it is given the one that the tables are in.
@@ -28,7 +28,7 @@ def run(statements: list[str], folder: Path) -> list[list[dict]]:
         check=False,
         text=True,
         timeout=QUERY_DEADLINE_S,
-        env=clean_environment({"PYTHONPATH": str(Path(__file__).parents[1])}),
+        env=clean_environment({"PYTHONPATH": str(Path(__file__).parents[1]), **(env or {})}),
     )
     if done.returncode != 0:
         raise RuntimeError(f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}")

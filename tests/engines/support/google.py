@@ -16,6 +16,7 @@ import subprocess
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
@@ -135,8 +136,8 @@ def refusal(status: int, why: str) -> Response:
 class Google(Gateway):
     """The store, and the two services that give tokens."""
 
-    def __init__(self, emulator: Emulator):
-        super().__init__(emulator.uri)
+    def __init__(self, emulator: Emulator, secure: tuple[Path, Path] | None = None):
+        super().__init__(emulator.uri, secure)
         self._private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.tokens: dict[str, Token] = {}
         # The boundaries that were asked for, as they were sent.
@@ -159,6 +160,8 @@ class Google(Gateway):
             return self._own(request)
         if request.path == "/v1/token":
             return self._narrow(request)
+        if request.path.startswith("/batch/"):
+            return self._batch(request)
         asked = question(request)
         denied = self._denied(request, asked)
         if denied:
@@ -167,6 +170,16 @@ class Google(Gateway):
             return self._translated(request, asked)
         answer = self.forward(request.method, request.target, request.headers, request.body)
         return self._with_upload(request, answer)
+
+    def _batch(self, request: Request) -> Response:
+        """Each request in it by itself, with the token that it has of its own or that of the batch."""
+        own = {name: value for name, value in request.headers.items() if name.lower() == "authorization"}
+        body = b""
+        for number, one in in_batch(request):
+            answer = self.answer(Request(one.method, one.target, {**own, **one.headers}, one.body))
+            body += f"--batch\r\nContent-Type: application/http\r\nContent-ID: <response-{number}>\r\n\r\n".encode()
+            body += f"HTTP/1.1 {answer.status} Said\r\nContent-Length: {len(answer.body)}\r\n\r\n".encode() + answer.body + b"\r\n"
+        return Response(200, {"Content-Type": "multipart/mixed; boundary=batch"}, body + b"--batch--\r\n")
 
     # ---- tokens ----
 
@@ -182,6 +195,10 @@ class Google(Gateway):
         assert (claims["iss"], claims["scope"]) == (EMAIL, SCOPE)
         self.own_tokens_given += 1
         return self._give("own", 3600)
+
+    def own_token(self) -> dict:
+        """A token of the service account, as a machine that it belongs to is given one."""
+        return json.loads(self._give("own", 3600).body)
 
     def _narrow(self, request: Request) -> Response:
         form = request.form()
@@ -265,9 +282,16 @@ class Google(Gateway):
         found = self.forward("GET", one)
         if found.status != 200:
             return found
-        content = self.forward("GET", f"{one}?alt=media")
-        about = {**described(json.loads(found.body)), "Content-Length": str(len(content.body))}
-        return Response(200, about, content.body)
+        content = self.forward("GET", f"{one}?alt=media").body
+        about = described(json.loads(found.body))
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        if asked_for := re.fullmatch(r"bytes=(\d+)-(\d*)", headers.get("range", "")):
+            # The library asks for the rest of what was cut off.
+            first, last = int(asked_for[1]), int(asked_for[2] or len(content) - 1)
+            part = content[first : last + 1]
+            about["Content-Range"] = f"bytes {first}-{first + len(part) - 1}/{len(content)}"
+            return Response(206, {**about, "Content-Length": str(len(part))}, part)
+        return Response(200, {**about, "Content-Length": str(len(content))}, content)
 
 
 def question(request: Request) -> Asked | None:
@@ -292,6 +316,20 @@ def question(request: Request) -> Asked | None:
     return Asked(kinds[request.method], bucket, unquote(name))
 
 
+def in_batch(request: Request) -> Iterator[tuple[str, Request]]:
+    """The requests in a batch, each with the id that it has there."""
+    boundary = request.headers.get("Content-Type", "").partition("boundary=")[2].strip('"').encode()
+    for part in request.body.split(b"--" + boundary)[1:-1]:
+        about, _, inner = part.lstrip(b"\r\n").partition(b"\r\n\r\n")
+        head, _, body = inner.partition(b"\r\n\r\n")
+        first, *lines = head.decode().split("\r\n")
+        method, target, _ = first.split(" ")
+        parts = urlsplit(target)
+        headers = dict(line.split(": ", 1) for line in lines if line)
+        named = re.search(rb"(?im)^content-id: *<?([^\r\n>]*)>?", about)
+        yield named[1].decode() if named else "", Request(method, f"{parts.path}?{parts.query}", headers, body.rstrip(b"\r\n"))
+
+
 def described(resource: dict) -> dict[str, str]:
     """What the XML interface says of an object in headers."""
     at = time.strptime(resource["updated"][:19], "%Y-%m-%dT%H:%M:%S")
@@ -311,10 +349,10 @@ def as_xml(found: dict) -> bytes:
     return f"<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>".encode()
 
 
-def profile(folder: Path, google: Google, *lines: str, key: str | None = None) -> Path:
-    """A storage profile that signs in with the service account's key."""
-    text = key or google.key()
-    settings = ['type = "gcs"', f'endpoint = "{google.uri}"', f'sts-endpoint = "{google.uri}"', *lines, "[credentials]"]
+def profile(folder: Path, google: Google, *lines: str, key: str | None = None, endpoint: str | None = None) -> Path:
+    """A storage profile that signs in with the service account's key; through `endpoint`, if it is another way there."""
+    text, uri = key or google.key(), endpoint or google.uri
+    settings = ['type = "gcs"', f'endpoint = "{uri}"', f'sts-endpoint = "{uri}"', *lines, "[credentials]"]
     settings += ['kind = "gcs-service-account"', f"key = '''{text}'''"]
     path = folder / f"google-{uuid.uuid4().hex}.toml"
     path.write_text("\n".join(settings) + "\n")

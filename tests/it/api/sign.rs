@@ -48,3 +48,24 @@ async fn who_may_not_use_the_catalog_has_nothing_signed() {
     catalog.post(&free.key, PATH, &request()).await.error(403, "ForbiddenException");
     catalog.post("flx_unknown", PATH, &request()).await.error(401, "NotAuthorizedException");
 }
+
+#[tokio::test]
+async fn who_asks_much_too_fast_is_told_when_to_ask_again_and_others_are_not() {
+    let catalog = Catalog::with(|config| config.api.signatures_per_second = 1).await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    let other = catalog.tenant("umbra", "enterprise").await;
+    catalog.with_table(&tenant).await;
+    let body = request();
+    let ask = || catalog.post(&tenant.key, PATH, &body);
+    // The first at once, two after a second each, and the others would have to wait for too long.
+    let answers = futures_util::future::join_all((0..8).map(|_| ask())).await;
+    let (late, served): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 429);
+    assert!(served.iter().all(|answer| answer.status == 400), "{served:?}");
+    assert!(!late.is_empty() && !served.is_empty());
+    for answer in late {
+        assert!(answer.error(429, "TooManyRequestsException").contains("api.signatures_per_second"));
+        assert_eq!(answer.headers["retry-after"], "1");
+    }
+    catalog.post(&other.key, PATH, &body).await.error(404, "NoSuchTableException");
+    catalog.get(&tenant.key, "/v1/config").await.ok(200);
+}
