@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tidewater_core::access::Action;
 use tidewater_core::name::TableIdent;
@@ -16,7 +16,7 @@ use super::error::ApiError;
 use crate::catalog::LoadedTable;
 use crate::vending::{Ask, ValidLocations, Vended};
 
-const HEADER: &str = "x-iceberg-access-delegation";
+const HEADER: HeaderName = HeaderName::from_static("x-iceberg-access-delegation");
 
 /// How a client said that it can reach files.
 #[derive(Clone, Copy)]

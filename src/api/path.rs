@@ -25,9 +25,9 @@ impl Named<TableIdent> {
     ///
     /// # Errors
     /// 400 when one is not UTF-8, or not a valid name.
-    pub(super) fn of(namespace: &str, table: &str) -> Result<Self, ApiError> {
-        let name = decode(table.as_bytes())?;
-        table_ident(namespace_ident(&decode(namespace.as_bytes())?)?, &name).map(Self)
+    pub(super) fn of(namespace: &[u8], table: &[u8]) -> Result<Self, ApiError> {
+        let name = decode(table)?;
+        table_ident(namespace_ident(&decode(namespace)?)?, &name).map(Self)
     }
 }
 
