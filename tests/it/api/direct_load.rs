@@ -7,7 +7,8 @@ use tidewater_core::access::Role;
 use crate::support::{Answer, Catalog};
 
 /// What differs from one request to the next, and what a connection adds where it is not there.
-const OF_ONE_REQUEST: [&str; 4] = ["x-request-id", "ratelimit", "ratelimit-remaining", "content-length"];
+const OF_ONE_REQUEST: [&str; 5] =
+    ["x-request-id", "ratelimit", "ratelimit-remaining", "ratelimit-reset", "content-length"];
 
 async fn load(catalog: &Catalog, path: &str, headers: &[(&str, &str)], body: &'static str) -> Answer {
     let mut request = Request::get(path);
