@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
@@ -150,7 +150,7 @@ impl Server {
         let service = Arc::new(self.service.clone());
         let answer = service_fn(move |request: Request<Incoming>| {
             let service = Arc::clone(&service);
-            async move { Ok::<_, Infallible>(service.handle(request.map(Body::new)).await) }
+            async move { Ok::<_, Infallible>(service.handle(request.map(boxed)).await) }
         });
         let timer = ConnectionTimer::default();
         connections.http1().timer(timer.clone());
@@ -163,4 +163,9 @@ impl Server {
             }
         });
     }
+}
+
+/// Most requests have no body, and need no memory for one.
+fn boxed(body: Incoming) -> Body {
+    if body.is_end_stream() { Body::empty() } else { Body::new(body) }
 }

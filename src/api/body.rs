@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::Uri;
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::request::Parts;
 use bytes::Bytes;
@@ -64,7 +65,17 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Parameters<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let read = Query::try_from_uri(&parts.uri);
+        Self::of(&parts.uri)
+    }
+}
+
+impl<T: DeserializeOwned> Parameters<T> {
+    /// Those of a URL.
+    ///
+    /// # Errors
+    /// 400 when they cannot be read.
+    pub(super) fn of(uri: &Uri) -> Result<Self, ApiError> {
+        let read = Query::try_from_uri(uri);
         read.map(|Query(parameters)| Self(parameters)).map_err(|error| ApiError::bad_request(error.body_text()))
     }
 }

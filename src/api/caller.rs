@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use tidewater_core::access::Action;
 
 use super::Api;
@@ -21,30 +22,47 @@ use crate::warehouse::OpenWarehouse;
 
 /// Lets a request through that is signed in and within its organisation's limits, and says in the answer what is left.
 pub(super) async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
-    let authorization = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
-    let caller = match api.authenticator.authenticate(authorization).await {
-        Ok(caller) => caller,
-        Err(error) => return ApiError::from(error).into_response(),
+    let admitted = match admit(&api, request.headers()).await {
+        Ok(admitted) => admitted,
+        Err(refusal) => return *refusal,
     };
-    let (mut response, budget) = match api.quota.charge(&caller, api.clock.now_ms()).await {
-        Ok(budget) => {
-            request.extensions_mut().insert(Arc::clone(&caller));
-            (idempotency::once(&api, &caller, request, next).await, Some(budget))
-        }
-        Err(error) => {
-            let spent = match &error {
-                QuotaError::LimitExceeded(limit) => {
-                    Some(Budget { limit: Some(limit.limit), remaining: 0, reset_s: limit.retry_after_s })
-                }
-                _ => None,
-            };
-            (ApiError::from(error).into_response(), spent)
-        }
-    };
-    if let Some(budget) = budget {
-        say_what_is_left(response.headers_mut(), &budget);
+    request.extensions_mut().insert(Arc::clone(&admitted.caller));
+    let response = idempotency::once(&api, &admitted.caller, request, next).await;
+    admitted.answer(response)
+}
+
+/// Somebody whose request is counted and may be served.
+pub(super) struct Admitted {
+    pub(super) caller: Arc<Caller>,
+    budget: Budget,
+}
+
+impl Admitted {
+    /// What they are answered, with what is left of their day.
+    pub(super) fn answer(&self, mut response: Response) -> Response {
+        say_what_is_left(response.headers_mut(), &self.budget);
+        response
     }
-    response
+}
+
+/// Finds out who sends a request, and counts it.
+///
+/// # Errors
+/// What is answered to who is not signed in, or has spent the day.
+pub(super) async fn admit(api: &Api, headers: &HeaderMap) -> Result<Admitted, Box<Response>> {
+    let authorization = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
+    let refuse = |error: ApiError| Box::new(error.into_response());
+    let caller = api.authenticator.authenticate(authorization).await.map_err(|error| refuse(error.into()))?;
+    match api.quota.charge(&caller, api.clock.now_ms()).await {
+        Ok(budget) => Ok(Admitted { caller, budget }),
+        Err(QuotaError::LimitExceeded(limit)) => {
+            let spent = Budget { limit: Some(limit.limit), remaining: 0, reset_s: limit.retry_after_s };
+            let mut response = refuse(QuotaError::LimitExceeded(limit).into());
+            say_what_is_left(response.headers_mut(), &spent);
+            Err(response)
+        }
+        Err(error) => Err(refuse(error.into())),
+    }
 }
 
 /// Lets a request through that is signed in, and counts it against no day: it stands for one of the storage's. Each key has
@@ -75,16 +93,23 @@ const STATE: HeaderName = HeaderName::from_static("ratelimit");
 /// draft-ietf-httpapi-ratelimit-headers.
 fn say_what_is_left(headers: &mut HeaderMap, budget: &Budget) {
     let Some(limit) = budget.limit else { return };
-    let [limit, remaining, reset] = [limit, budget.remaining, budget.reset_s].map(HeaderValue::from);
-    // Put together from the numbers' texts: this is on the way of every request, and formatting takes several times as long.
-    let policy = [b"\"day\";q=", limit.as_bytes(), b";w=86400"].concat();
-    let state = [b"\"day\";r=", remaining.as_bytes(), b";t=", reset.as_bytes()].concat();
-    for (name, value) in [(POLICY, policy), (STATE, state)] {
-        if let Ok(value) = HeaderValue::try_from(value) {
+    let mut buffers = [itoa::Buffer::new(); 3];
+    let [for_limit, for_remaining, for_reset] = &mut buffers;
+    let (limit, remaining) = (for_limit.format(limit), for_remaining.format(budget.remaining));
+    let reset = for_reset.format(budget.reset_s);
+    // This is on the way of every request: one text, of which all five values are pieces.
+    let [policy_start, policy_end, state_start, state_middle] = ["\"day\";q=", ";w=86400", "\"day\";r=", ";t="];
+    let text = Bytes::from([policy_start, limit, policy_end, state_start, remaining, state_middle, reset].concat());
+    let policy = 0..policy_start.len() + limit.len() + policy_end.len();
+    let state = policy.end..text.len();
+    let limit = policy_start.len()..policy_start.len() + limit.len();
+    let remaining = state.start + state_start.len()..state.start + state_start.len() + remaining.len();
+    let reset = state.end - reset.len()..state.end;
+    for (name, piece) in [(POLICY, policy), (STATE, state), (LIMIT, limit), (REMAINING, remaining), (RESET, reset)] {
+        if let Ok(value) = HeaderValue::from_maybe_shared(text.slice(piece)) {
             headers.insert(name, value);
         }
     }
-    headers.extend([(LIMIT, limit), (REMAINING, remaining), (RESET, reset)]);
 }
 
 /// What a handler is allowed to do, as a type.
@@ -125,7 +150,16 @@ impl<P: Permission> FromRequestParts<Arc<Api>> for Allowed<P> {
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self, ApiError> {
         let caller = parts.extensions.get::<Arc<Caller>>().cloned();
-        let caller = caller.ok_or_else(|| ApiError::internal(&"a route is not behind authentication"))?;
+        Self::of(caller.ok_or_else(|| ApiError::internal(&"a route is not behind authentication"))?)
+    }
+}
+
+impl<P: Permission> Allowed<P> {
+    /// The caller, if their role allows it.
+    ///
+    /// # Errors
+    /// 403 when it does not.
+    pub(super) fn of(caller: Arc<Caller>) -> Result<Self, ApiError> {
         if !caller.role().allows(P::ACTION) {
             let enough = if P::ACTION == Action::Administer { "'admin'" } else { "'writer' or 'admin'" };
             return Err(ApiError::forbidden(format!(
@@ -146,15 +180,55 @@ pub(super) struct Scope<P> {
     permission: PhantomData<P>,
 }
 
+impl<P: Permission> Scope<P> {
+    /// Who is allowed, in the warehouse of that name or the organisation's default.
+    ///
+    /// # Errors
+    /// When there is no such warehouse, or it cannot be used.
+    pub(super) async fn of(
+        api: &Api,
+        Allowed { caller, permission }: Allowed<P>,
+        warehouse: Option<&str>,
+        once: Once,
+    ) -> Result<Self, ApiError> {
+        let warehouse = api.catalog.warehouse(caller.organisation(), warehouse).await?;
+        Ok(Self { caller, warehouse, once, permission })
+    }
+}
+
 impl<P: Permission> FromRequestParts<Arc<Api>> for Scope<P> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
-        let Allowed { caller, .. } = Allowed::<P>::from_request_parts(parts, api).await?;
+        let allowed = Allowed::<P>::from_request_parts(parts, api).await?;
         let path = PathParameters::of(parts);
         let prefix = path.get("prefix")?.or(path.get("warehouse")?);
-        let warehouse = api.catalog.warehouse(caller.organisation(), prefix.as_deref()).await?;
         let once = parts.extensions.get::<Once>().cloned().unwrap_or_default();
-        Ok(Self { caller, warehouse, once, permission: PhantomData })
+        Self::of(api, allowed, prefix.as_deref(), once).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_of_limits_say_the_same() {
+        let mut headers = HeaderMap::new();
+        say_what_is_left(&mut headers, &Budget { limit: Some(250_000), remaining: 7, reset_s: 86_399 });
+        let said = |name: &str| headers[name].to_str().unwrap();
+        assert_eq!(
+            [said("ratelimit-limit"), said("ratelimit-remaining"), said("ratelimit-reset")],
+            ["250000", "7", "86399"]
+        );
+        assert_eq!(said("ratelimit-policy"), "\"day\";q=250000;w=86400");
+        assert_eq!(said("ratelimit"), "\"day\";r=7;t=86399");
+    }
+
+    #[test]
+    fn without_a_limit_nothing_is_said_of_it() {
+        let mut headers = HeaderMap::new();
+        say_what_is_left(&mut headers, &Budget { limit: None, remaining: u64::MAX, reset_s: 1 });
+        assert!(headers.is_empty());
     }
 }

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tidewater_core::access::Action;
 use tidewater_core::name::TableIdent;
@@ -15,7 +16,7 @@ use super::error::ApiError;
 use crate::catalog::LoadedTable;
 use crate::vending::{Ask, ValidLocations, Vended};
 
-const HEADER: &str = "x-iceberg-access-delegation";
+const HEADER: HeaderName = HeaderName::from_static("x-iceberg-access-delegation");
 
 /// How a client said that it can reach files.
 #[derive(Clone, Copy)]
@@ -25,9 +26,16 @@ impl<S: Sync> FromRequestParts<S> for Delegated {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.headers))
+    }
+}
+
+impl Delegated {
+    /// What a request's headers say of it.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
         // A header that is no text names nothing that we know.
-        let header = parts.headers.get(HEADER).map(|value| value.to_str().unwrap_or_default());
-        Ok(Self(Wanted::parse(header)))
+        let header = headers.get(HEADER).map(|value| value.to_str().unwrap_or_default());
+        Self(Wanted::parse(header))
     }
 }
 

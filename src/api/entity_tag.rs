@@ -64,19 +64,25 @@ impl EntityTag {
 pub(super) struct KnownTags(Vec<HeaderValue>);
 
 impl KnownTags {
-    fn of(headers: &HeaderMap) -> Self {
+    /// Those of a request.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
         Self(headers.get_all(IF_NONE_MATCH).iter().cloned().collect())
     }
 
     /// Whether the client has just this.
     pub(super) fn hold(&self, tag: &EntityTag) -> bool {
-        let opaque = tag.0.trim_start_matches("W/");
+        let opaque = opaque(&tag.0);
         let values = self.0.iter().filter_map(|value| value.to_str().ok());
         values.flat_map(|value| value.split(',')).map(str::trim).any(|known| {
             // The weak comparison: whether either is weak does not matter.
-            known == "*" || known.trim_start_matches("W/") == opaque
+            known == "*" || self::opaque(known) == opaque
         })
     }
+}
+
+/// A tag without the mark of a weak one.
+fn opaque(tag: &str) -> &str {
+    tag.strip_prefix("W/").unwrap_or(tag)
 }
 
 impl<S: Sync> FromRequestParts<S> for KnownTags {

@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Request};
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -29,9 +29,14 @@ const READ_ON_FOR: Duration = Duration::from_millis(250);
 pub(super) struct Leftover(Arc<Mutex<Option<Body>>>);
 
 impl Leftover {
-    /// Watches a body; one that is empty needs no watching.
-    pub(super) fn watch(&self, body: Body) -> Body {
-        if body.is_end_stream() { body } else { Body::new(Watched { body: Some(body), leftover: self.clone() }) }
+    /// Watches a request's body; one that is empty needs no watching.
+    pub(super) fn watch(request: Request<Body>) -> (Request<Body>, Option<Self>) {
+        if request.body().is_end_stream() {
+            return (request, None);
+        }
+        let leftover = Self::default();
+        let watched = request.map(|body| Body::new(Watched { body: Some(body), leftover: leftover.clone() }));
+        (watched, Some(leftover))
     }
 
     /// Reads on what is left, or says in the answer that the connection ends.

@@ -39,7 +39,7 @@ pub(super) fn created(table: &LoadedTable, vended: &Vended) -> Response {
 pub(super) fn loaded(table: &LoadedTable, vended: &Vended, snapshots: Snapshots, tag: EntityTag) -> Response {
     let document = &table.document;
     let named = if snapshots == Snapshots::Refs { document.metadata.to_json_of_refs().map(Bytes::from) } else { None };
-    tag.put(around_json(&document.location, named.as_ref().unwrap_or(&document.json), &after(vended)))
+    tag.put(around_json(&document.location_json, named.as_ref().unwrap_or(&document.json), &after(vended)))
 }
 
 /// `LoadCredentialsResponse`.
@@ -79,23 +79,22 @@ pub(super) fn committed(table: &LoadedTable) -> Response {
 
 /// `UnregisterTableResponse`: the table as it was.
 pub(super) fn unregistered(document: &Document) -> Response {
-    around_json(&document.location, &document.json, "}")
+    around_json(&document.location_json, &document.json, "}")
 }
 
 /// `LoadViewResult`. Nothing is vended for a view, since engines read no files of it.
 pub(super) fn view(view: &LoadedView) -> Response {
-    around_json(&view.location, &view.json, NO_CONFIG)
+    around_json(&view.location_json, &view.json, NO_CONFIG)
 }
 
-fn around_json(location: &str, document: &Bytes, after: &str) -> Response {
+fn around_json(location_json: &str, document: &Bytes, after: &str) -> Response {
     const OPENING: &[u8] = b"{\"metadata-location\":";
     const BETWEEN: &[u8] = b",\"metadata\":";
-    let around = OPENING.len() + location.len() + "\"\"".len() + BETWEEN.len() + after.len();
+    let around = OPENING.len() + location_json.len() + BETWEEN.len() + after.len();
     let is_copied = around + document.len() <= COPIED_BYTES;
     let mut before = Vec::with_capacity(if is_copied { around + document.len() } else { around });
     before.extend_from_slice(OPENING);
-    // Writing a text to memory cannot fail.
-    let _ = serde_json::to_writer(&mut before, location);
+    before.extend_from_slice(location_json.as_bytes());
     before.extend_from_slice(BETWEEN);
     if is_copied {
         before.extend_from_slice(document);

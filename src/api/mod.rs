@@ -5,6 +5,7 @@ mod caller;
 mod commit;
 mod config;
 mod delegation;
+mod direct;
 mod entity_tag;
 mod error;
 mod functions;

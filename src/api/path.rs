@@ -20,6 +20,25 @@ use super::error::ApiError;
 /// 400 when it is not UTF-8, or not a valid name.
 pub(super) struct Named<T>(pub(super) T);
 
+impl Named<TableIdent> {
+    /// From the two segments of a path that name a table.
+    ///
+    /// # Errors
+    /// 400 when one is not UTF-8, or not a valid name.
+    pub(super) fn of(namespace: &[u8], table: &[u8]) -> Result<Self, ApiError> {
+        let name = decode(table)?;
+        table_ident(namespace_ident(&decode(namespace)?)?, &name).map(Self)
+    }
+}
+
+fn namespace_ident(key: &str) -> Result<NamespaceIdent, ApiError> {
+    NamespaceIdent::from_key(key).map_err(|error| ApiError::bad_request(error.to_string()))
+}
+
+fn table_ident(namespace: NamespaceIdent, name: &str) -> Result<TableIdent, ApiError> {
+    TableIdent::new(namespace, name).map_err(|error| ApiError::bad_request(error.to_string()))
+}
+
 impl FromRequestParts<Arc<Api>> for Named<NamespaceIdent> {
     type Rejection = ApiError;
 
@@ -58,7 +77,7 @@ impl<'a> PathParameters<'a> {
             parameter.is_some_and(|found| found == name.as_bytes())
         };
         let mut pairs = segments(self.template).zip(segments(self.raw));
-        pairs.find(|(template, _)| is_it(template)).map(|(_, raw)| decode(raw)).transpose()
+        pairs.find(|(template, _)| is_it(template)).map(|(_, raw)| decode(raw).map(Cow::into_owned)).transpose()
     }
 
     /// The namespace that the path names.
@@ -66,8 +85,7 @@ impl<'a> PathParameters<'a> {
     /// # Errors
     /// 400 when it is not UTF-8, or not a valid namespace.
     pub(super) fn namespace(&self) -> Result<NamespaceIdent, ApiError> {
-        let key = self.get("namespace")?.unwrap_or_default();
-        NamespaceIdent::from_key(&key).map_err(|error| ApiError::bad_request(error.to_string()))
+        namespace_ident(&self.get("namespace")?.unwrap_or_default())
     }
 
     fn table_or_view(&self) -> Result<TableIdent, ApiError> {
@@ -75,7 +93,7 @@ impl<'a> PathParameters<'a> {
             Some(table) => table,
             None => self.get("view")?.unwrap_or_default(),
         };
-        TableIdent::new(self.namespace()?, &name).map_err(|error| ApiError::bad_request(error.to_string()))
+        table_ident(self.namespace()?, &name)
     }
 }
 
@@ -85,12 +103,15 @@ fn segments(path: &str) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Decodes one segment as the Java client encodes it: a space is `+` or `%20`, a plus is `%2B`.
-fn decode(raw: &[u8]) -> Result<String, ApiError> {
-    let mut spaced = Cow::Borrowed(raw);
-    if raw.contains(&b'+') {
-        spaced.to_mut().iter_mut().filter(|byte| **byte == b'+').for_each(|plus| *plus = b' ');
-    }
-    percent_decode(&spaced).decode_utf8().map(Cow::into_owned).map_err(|_| {
+pub(super) fn decode(raw: &[u8]) -> Result<Cow<'_, str>, ApiError> {
+    // Most are plain, and this is on the way of every request.
+    let decoded = if raw.iter().any(|byte| matches!(byte, b'+' | b'%')) {
+        let spaced: Vec<u8> = raw.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+        percent_decode(&spaced).decode_utf8().map(|text| Cow::Owned(text.into_owned()))
+    } else {
+        std::str::from_utf8(raw).map(Cow::Borrowed)
+    };
+    decoded.map_err(|_| {
         ApiError::bad_request(
             "The path contains bytes that are not UTF-8: encode names as UTF-8, then percent-encode them",
         )

@@ -11,6 +11,7 @@ use axum::http::header::USER_AGENT;
 use axum::http::{HeaderName, HeaderValue, Request};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
+use hyper::body::Body as _;
 use tower::ServiceExt;
 use tracing::Instrument;
 
@@ -18,7 +19,7 @@ use super::error::{ApiError, Failure};
 use super::header_case::HeaderCase;
 use super::leftover::Leftover;
 use super::path::normalised;
-use super::{Api, router};
+use super::{Api, direct, router};
 use crate::clock::fresh_uuid;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -32,9 +33,11 @@ const MAX_AGENT_CHARS: usize = 80;
 /// The whole API as a function from request to response.
 #[derive(Clone)]
 pub struct ApiService {
+    api: Arc<Api>,
     router: Router,
     request_timeout: Duration,
     header_case: HeaderCase,
+    /// What every request id of ours begins with.
     started_as: Arc<str>,
     requests: Arc<AtomicU64>,
 }
@@ -44,10 +47,11 @@ impl ApiService {
     #[must_use]
     pub fn new(api: &Arc<Api>, header_case: HeaderCase) -> Self {
         Self {
+            api: Arc::clone(api),
             router: router::router(api),
             request_timeout: api.settings.request_timeout(),
             header_case,
-            started_as: fresh_uuid().simple().to_string().into(),
+            started_as: format!("{}-", fresh_uuid().simple()).into(),
             requests: Arc::default(),
         }
     }
@@ -58,14 +62,15 @@ impl ApiService {
             *request.uri_mut() = uri;
         }
         let id = self.request_id(&request);
-        let leftover = Leftover::default();
-        let request = request.map(|body| leftover.watch(body));
+        let (request, leftover) = Leftover::watch(request);
         let span = tracing::debug_span!("request", id = id.to_str().unwrap_or_default());
         let mut response = self.answer(request).instrument(span).await;
         if let Some(Failure { what, cause }) = response.extensions_mut().remove() {
             tracing::error!(request_id = id.to_str().unwrap_or_default(), %cause, "{what}");
         }
-        leftover.settle(&mut response).await;
+        if let Some(leftover) = leftover {
+            leftover.settle(&mut response).await;
+        }
         self.header_case.apply(&mut response);
         response.headers_mut().insert(REQUEST_ID, id);
         response
@@ -79,28 +84,37 @@ impl ApiService {
                 && value.as_bytes().iter().all(u8::is_ascii_graphic)
         };
         request.headers().get(REQUEST_ID).filter(usable).cloned().unwrap_or_else(|| {
-            let number = HeaderValue::from(self.requests.fetch_add(1, Ordering::Relaxed));
-            let id = [self.started_as.as_bytes(), b"-", number.as_bytes()].concat();
+            let mut number = itoa::Buffer::new();
+            let number = number.format(self.requests.fetch_add(1, Ordering::Relaxed));
+            let id = [&*self.started_as, number].concat();
             HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("-"))
         })
     }
 
     async fn answer(&self, request: Request<Body>) -> Response {
-        let started = Instant::now();
         let line = tracing::enabled!(tracing::Level::DEBUG)
-            .then(|| (request.method().clone(), request.uri().path().to_owned(), agent(&request)));
-        let routed = AssertUnwindSafe(self.router.clone().oneshot(request)).catch_unwind();
+            .then(|| (Instant::now(), request.method().clone(), request.uri().path().to_owned(), agent(&request)));
+        let routed = AssertUnwindSafe(self.route(request)).catch_unwind();
         let response = match tokio::time::timeout(self.request_timeout, routed).await {
-            Ok(Ok(Ok(response))) => response,
-            Ok(Ok(Err(never))) => match never {},
+            Ok(Ok(response)) => response,
             Ok(Err(panic)) => ApiError::internal(&panic_text(panic.as_ref())).into_response(),
             Err(_elapsed) => ApiError::timed_out(self.request_timeout).into_response(),
         };
-        if let Some((method, path, agent)) = line {
+        if let Some((started, method, path, agent)) = line {
             let (status, took_us) = (response.status().as_u16(), started.elapsed().as_micros());
             tracing::debug!(%method, path, status, took_us, agent, "answered");
         }
         response
+    }
+
+    async fn route(&self, request: Request<Body>) -> Response {
+        if request.body().is_end_stream() && direct::is_load(request.method(), request.uri()) {
+            return direct::load(&self.api, &request.into_parts().0).await;
+        }
+        match self.router.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
     }
 }
 

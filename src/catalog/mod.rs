@@ -60,7 +60,8 @@ pub struct Catalog {
 pub struct LoadedTable {
     /// Its current document.
     pub document: Arc<Document>,
-    /// The proof that vending takes; none when its locations are outside of the warehouse by now.
+    /// The proof that vending takes; none when its locations are outside of the warehouse by now. A load has none either
+    /// in a warehouse that vends nothing.
     pub locations: Option<ValidLocations>,
 }
 

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use tidewater_core::name::TableIdent;
 use tidewater_core::storage::s3_request::{Refused, S3Request};
 
-use super::{Catalog, CatalogError, OpenWarehouse};
+use super::{Catalog, CatalogError, LoadedTable, OpenWarehouse};
+use crate::metadata::Document;
 use crate::vending::{Access, Signed, ValidLocations, VendingError};
 
 /// For how long a pass for a table is good that exists: as vended credentials are, by default.
@@ -42,8 +43,8 @@ impl Catalog {
     ) -> Result<Signed, CatalogError> {
         let now_ms = self.clock.now_ms();
         let refused = match self.table_load(warehouse, ident).await {
-            Ok(table) => match &table.locations {
-                Some(locations) => match warehouse.vendor.sign(locations, access, request, now_ms).await {
+            Ok(LoadedTable { document, locations }) => match locations.or_else(|| proof(warehouse, &document)) {
+                Some(locations) => match warehouse.vendor.sign(&locations, access, request, now_ms).await {
                     Ok(signed) => return Ok(signed),
                     Err(error) => error.into(),
                 },
@@ -108,4 +109,9 @@ fn outside(ident: &TableIdent) -> CatalogError {
         "The files of {ident} lie outside of its warehouse by now, so nothing is signed for them: an administrator must \
          look at it"
     ))
+}
+
+/// Where a warehouse vends nothing, a load has no proof of its own, and who asks all the same is told that nothing is signed.
+fn proof(warehouse: &OpenWarehouse, document: &Document) -> Option<ValidLocations> {
+    ValidLocations::of(&document.metadata, &warehouse.root).ok()
 }

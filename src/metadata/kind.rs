@@ -46,7 +46,10 @@ pub enum Kept {
 impl Kept {
     pub(super) fn size_bytes(&self) -> usize {
         fn of<M: Metadata>(document: &Document<M>) -> usize {
-            document.location.len() + document.json.len() + document.metadata.size_bytes()
+            document.location.len()
+                + document.location_json.len()
+                + document.json.len()
+                + document.metadata.size_bytes()
         }
         match self {
             Self::Table(document) => of(document),

@@ -34,6 +34,8 @@ pub struct Document<M = TableMetadata> {
     pub metadata: M,
     /// The same place, in its canonical form.
     place: Location,
+    /// Its location as a JSON string, as it stands in every answer.
+    pub location_json: String,
     /// Stands for the document and no other, in 32 hexadecimal digits: for entity tags.
     pub fingerprint: String,
 }
@@ -47,7 +49,8 @@ impl<M> Document<M> {
             let _ = write!(text, "{byte:02x}");
             text
         });
-        Self { location, json, metadata, place, fingerprint }
+        let location_json = serde_json::Value::from(location.as_str()).to_string();
+        Self { location, json, metadata, place, location_json, fingerprint }
     }
 }
 

@@ -4,6 +4,7 @@ mod bad_input;
 mod commit;
 mod conditional_load;
 mod config;
+mod direct_load;
 mod functions;
 mod health;
 mod idempotency;

@@ -1,0 +1,81 @@
+//! A load takes a way of its own to its handler, unless it brings a body. Both ways have to answer alike.
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Request};
+use tidewater_core::access::Role;
+
+use crate::support::{Answer, Catalog};
+
+/// What differs from one request to the next, and what a connection adds where it is not there.
+const OF_ONE_REQUEST: [&str; 5] =
+    ["x-request-id", "ratelimit", "ratelimit-remaining", "ratelimit-reset", "content-length"];
+
+async fn load(catalog: &Catalog, path: &str, headers: &[(&str, &str)], body: &'static str) -> Answer {
+    let mut request = Request::get(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    catalog.send(request.body(Body::from(body)).unwrap()).await
+}
+
+fn compared(mut headers: HeaderMap) -> HeaderMap {
+    for name in OF_ONE_REQUEST {
+        headers.remove(name);
+    }
+    headers
+}
+
+#[tokio::test]
+async fn a_load_is_answered_as_its_route_answers() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "professional").await;
+    let other = catalog.tenant("other", "free").await;
+    catalog.with_table(&tenant).await;
+    let reader = catalog.key(tenant.organisation, Role::Reader, None).await;
+    let [owner, reader, other] = [&tenant.key, &reader, &other.key].map(|key| format!("Bearer {key}"));
+    let table = "/v1/namespaces/ns/tables/t";
+    let tag = load(&catalog, table, &[("authorization", &owner)], "").await.header("etag").to_owned();
+    let paths = [
+        table,
+        "/v1/main/namespaces/ns/tables/t",
+        "/catalog/v1/v1/main/namespaces/ns/tables/t",
+        "/v1/main/namespaces/n%73/tables/%74?snapshots=refs",
+        "/v1/main/namespaces/ns/tables/t?snapshots=some",
+        "/v1/main/namespaces/ns/tables/t?snapshots=%ff",
+        "/v1/main/namespaces/ns/tables/none",
+        "/v1/main/namespaces/none/tables/t",
+        "/v1/main/namespaces/ns/tables/%ff",
+        "/v1/main/namespaces/ns/tables/%2e%2e",
+        "/v1/main/namespaces/n%00s/tables/t",
+        "/v1/none/namespaces/ns/tables/t",
+        "/v1/%ff/namespaces/ns/tables/t",
+    ];
+    for path in paths {
+        for caller in [Some(&owner), Some(&reader), Some(&other), None] {
+            for tag in [None, Some(&tag)] {
+                let mut headers = vec![("x-iceberg-access-delegation", "vended-credentials")];
+                headers.extend(caller.map(|caller| ("authorization", caller.as_str())));
+                headers.extend(tag.map(|tag| ("if-none-match", tag.as_str())));
+                let direct = load(&catalog, path, &headers, "").await;
+                let routed = load(&catalog, path, &headers, "x").await;
+                assert_eq!(direct.status, routed.status, "{path} {headers:?}");
+                assert_eq!(compared(direct.headers), compared(routed.headers), "{path} {headers:?}");
+                assert_eq!(direct.bytes, routed.bytes, "{path} {headers:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_load_counts_as_one_request_either_way() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "professional").await;
+    catalog.with_table(&tenant).await;
+    let key = format!("Bearer {}", tenant.key);
+    let mut left = Vec::new();
+    for body in ["", "x", ""] {
+        let answer = load(&catalog, "/v1/namespaces/ns/tables/t", &[("authorization", &key)], body).await;
+        left.push(answer.header("ratelimit-remaining").parse::<u64>().unwrap());
+    }
+    assert_eq!((left[0] - left[1], left[1] - left[2]), (1, 1));
+}
