@@ -28,7 +28,7 @@ pub use partition::{PartitionField, PartitionSpec};
 pub(crate) use read::check_times;
 pub use refs::{MAIN_BRANCH, RefKind, SnapshotRef};
 pub use schema::{Column, Schema, SchemaIndex};
-pub use snapshot::Snapshot;
+pub use snapshot::{NO_SNAPSHOT_ID, Snapshot};
 pub use sort::{Direction, NullOrder, SortField, SortOrder, UNSORTED_ORDER_ID};
 pub use statistics::{EncryptionKey, PartitionStatistics, Statistics};
 pub(crate) use table::{Present, strip_trailing_slash};

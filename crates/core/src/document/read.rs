@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::json::{Object, array};
 use super::table::NoSnapshot;
 use super::{
-    DocumentError, EncryptionKey, List, MAIN_BRANCH, MAX_FORMAT_VERSION, MetadataLogEntry, PartitionSpec,
-    PartitionStatistics, Present, Schema, Snapshot, SnapshotLogEntry, SnapshotRef, SortOrder, Statistics,
-    TableMetadata, UNSORTED_ORDER_ID,
+    DocumentError, EncryptionKey, List, MAIN_BRANCH, MAX_FORMAT_VERSION, MetadataLogEntry, NO_SNAPSHOT_ID,
+    PartitionSpec, PartitionStatistics, Present, Schema, Snapshot, SnapshotLogEntry, SnapshotRef, SortOrder,
+    Statistics, TableMetadata, UNSORTED_ORDER_ID,
 };
 
 /// How far the clocks of writers may differ: times that should rise may fall by this much, in milliseconds.
@@ -148,7 +148,7 @@ impl Reader<'_> {
             None if self.format_version > 1 => return Err(self.missing("last-partition-id")),
             None => partition_specs.iter().map(|spec| spec.highest_field_id()).max().unwrap_or(0),
         };
-        let current_snapshot_id = object.optional_i64("current-snapshot-id")?.filter(|id| *id != -1);
+        let current_snapshot_id = object.optional_i64("current-snapshot-id")?.filter(|id| *id != NO_SNAPSHOT_ID);
         Ok(TableMetadata {
             format_version: self.format_version,
             uuid: uuid.map(Into::into),

@@ -6,6 +6,9 @@ use serde_json::value::RawValue;
 use super::DocumentError;
 use super::json::{Object, view};
 
+/// What older writers give as the current snapshot's id where there is none; no snapshot's own.
+pub const NO_SNAPSHOT_ID: i64 = -1;
+
 /// What rules need of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {

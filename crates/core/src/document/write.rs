@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::json::quote;
 use super::list::List;
 use super::table::NoSnapshot;
-use super::{Properties, Snapshot, TableMetadata};
+use super::{NO_SNAPSHOT_ID, Properties, Snapshot, TableMetadata};
 
 impl TableMetadata {
     /// The document as JSON. What was read and not changed is written as it came, but for whitespace and the order of its
@@ -42,7 +42,7 @@ impl TableMetadata {
         }
         match (self.current_snapshot_id, self.present.current_snapshot_id) {
             (Some(id), _) => out.number("current-snapshot-id", id),
-            (None, NoSnapshot::MinusOne) => out.number("current-snapshot-id", -1),
+            (None, NoSnapshot::MinusOne) => out.number("current-snapshot-id", NO_SNAPSHOT_ID),
             (None, NoSnapshot::Null) => out.raw("current-snapshot-id", "null"),
             (None, NoSnapshot::Absent) => {}
         }

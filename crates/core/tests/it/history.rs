@@ -47,6 +47,15 @@ fn a_snapshot_made_from_an_older_document_is_a_conflict() {
 }
 
 #[test]
+fn a_snapshot_has_no_id_that_stands_for_none() {
+    // As `main`'s, it would be read back as "there is no current snapshot", and the document refused.
+    for (version, number) in [(1, 0), (2, 1)] {
+        let message = refused(&table(version), &json!([add_snapshot(-1, None, number), set_main(-1)]));
+        assert_eq!(message, "Invalid snapshot id: -1 stands for no snapshot");
+    }
+}
+
+#[test]
 fn the_last_sequence_number_never_falls() {
     // The reference implementation takes the number of a snapshot without a parent as it is.
     let base = three_snapshots();
