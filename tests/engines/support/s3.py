@@ -38,9 +38,6 @@ def compact(document: dict) -> str:
 class S3Server:
     """One gateway. Whoever signs in with its own key may do everything; the role `tidewater` all with the buckets made here."""
 
-    # Whether it has a token service.
-    has_sessions = True
-
     def __init__(self, folder: Path):
         missing = [name for name in PROGRAMS if shutil.which(name) is None]
         if missing:

@@ -21,8 +21,6 @@ LEFT_OUT = "LEFT OUT: the tests with the Versity gateway. `cargo xtask test` bui
 class VersityServer(S3Server):
     """One gateway. Whoever signs in with its key may do everything; there are no roles."""
 
-    has_sessions = False
-
     def __init__(self, folder: Path):
         program = Path(os.environ.get("TIDEWATER_VERSITYGW", REPOSITORY / "target/go/bin/versitygw"))
         if not program.exists():
