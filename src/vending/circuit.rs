@@ -30,8 +30,10 @@ impl Circuit {
     /// # Errors
     /// What it came to the last time, while the service is left alone and while another tries it.
     pub(super) fn admit(&self, storage: Uuid, now_ms: i64) -> Result<(), VendingError> {
+        // What is further ahead than a pause was said by a clock that was set back since.
+        let is_left_alone = |broken: &Broken| (1..=PAUSE_MS).contains(&broken.until_ms.saturating_sub(now_ms));
         match self.broken.lock().get_mut(&storage) {
-            Some(broken) if broken.is_tried || now_ms < broken.until_ms => Err(broken.error.clone()),
+            Some(broken) if broken.is_tried || is_left_alone(broken) => Err(broken.error.clone()),
             Some(broken) => {
                 broken.is_tried = true;
                 Ok(())
@@ -78,6 +80,13 @@ mod tests {
         circuit.settle(STORAGE, &Ok(()), PAUSE_MS * 61);
         circuit.admit(STORAGE, PAUSE_MS * 61).unwrap();
         circuit.admit(STORAGE, PAUSE_MS * 61).unwrap();
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_keeps_nobody_away() {
+        let circuit = Circuit::default();
+        circuit.settle(STORAGE, &dead(), 3_600_000);
+        circuit.admit(STORAGE, 1_000).unwrap();
     }
 
     #[test]

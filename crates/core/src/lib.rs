@@ -6,6 +6,7 @@
 pub mod access;
 pub mod commit;
 pub mod document;
+mod hex;
 pub mod ids;
 pub mod limits;
 pub mod location;

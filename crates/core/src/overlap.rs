@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use crate::hex::hex;
 use crate::location::Location;
 
 /// All the locations of a table or view: its own, and others that its properties name.
@@ -154,15 +155,6 @@ fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
         }
     }
     Cow::Owned(out)
-}
-
-const fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -31,7 +31,9 @@ impl Pace {
     /// since 1970; nothing, where it would come too late. No turn is taken then.
     #[must_use]
     pub fn turn(&self, last_us: i64, now_us: i64) -> Option<PaceTurn> {
-        let begin_us = last_us.max(now_us);
+        // No turn is further ahead than this: where one seems to be, the clock was set back, and nobody waits for it.
+        let is_from_ahead = last_us.saturating_sub(now_us) > SECOND_US + self.max_wait_us;
+        let begin_us = if is_from_ahead { now_us } else { last_us.max(now_us) };
         // A second's worth at once.
         let wait_us = begin_us.saturating_sub(now_us).saturating_sub(SECOND_US - self.interval_us).max(0);
         let last_us = begin_us.saturating_add(self.interval_us);
@@ -63,6 +65,14 @@ mod tests {
         assert_eq!(pace.turn(last_us, 5_000_000), None);
         assert_eq!(pace.turn(last_us, 5_100_000).map(|turn| turn.wait_us), Some(200_000));
         assert!(!is_forgotten(last_us, 6_199_999) && is_forgotten(last_us, 6_200_000));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_stops_nobody() {
+        let pace = Pace::new(10, 200_000);
+        let hour_us = 3_600_000_000;
+        let last_us = pace.turn(0, 2 * hour_us).unwrap().last_us;
+        assert_eq!(pace.turn(last_us, hour_us), Some(PaceTurn { wait_us: 0, last_us: hour_us + 100_000 }));
     }
 
     proptest! {

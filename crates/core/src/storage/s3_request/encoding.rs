@@ -1,5 +1,7 @@
 //! Percent-encoding, read so that nobody can read it otherwise.
 
+use crate::hex::hex;
+
 /// Decodes `text` once. It takes what clients of S3 write: letters, digits, `-._~`, `/`, and two hexadecimal digits after
 /// a `%` for all else. A `+`, which some read as a space, is not among them.
 pub(super) fn decode(text: &str) -> Result<String, &'static str> {
@@ -17,15 +19,6 @@ pub(super) fn decode(text: &str) -> Result<String, &'static str> {
         }
     }
     String::from_utf8(decoded).map_err(|_| "it is not UTF-8")
-}
-
-const fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
 }
 
 /// Checks the name of an object, or the beginning of one, for what a store could take for another name.
