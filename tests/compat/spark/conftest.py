@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 from support import judges
+from support.cloud_lake import CloudLake
 from support.java import java
+from support.lake import Lake
 from support.recording import Recording, installed
 from support.s3 import S3Server
 from support.server import Server
@@ -94,6 +96,22 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     server.start()
     yield server
     server.stop()
+
+
+def catalogs_of(spark: SparkSession, lake: Lake | CloudLake, name: str) -> tuple[str, str]:
+    """Names a warehouse as two catalogs, for a writer and for a reader, with what the catalog vends; gives the names."""
+    for role, key in (("writer", lake.writer), ("reader", lake.reader)):
+        settings = {
+            "": "org.apache.iceberg.spark.SparkCatalog",
+            ".type": "rest",
+            ".uri": lake.server.uri,
+            ".warehouse": "lake",
+            ".token": key.text,
+            ".header.X-Iceberg-Access-Delegation": "vended-credentials",
+        }
+        for setting, value in settings.items():
+            spark.conf.set(f"spark.sql.catalog.{name}_{role}{setting}", value)
+    return f"{name}_writer", f"{name}_reader"
 
 
 @pytest.fixture

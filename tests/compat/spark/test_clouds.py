@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from conftest import Sql
+from conftest import Sql, catalogs_of
 from pyspark.sql import SparkSession
 from support.cloud_lake import CloudLake
 from support.clouds import CLOUDS, Cloud, make_lake_on
@@ -34,19 +34,9 @@ def on_cloud(
     clouds = CLOUDS[where](request, tmp_path_factory.mktemp(where))
     cloud = next(clouds)
     lake = make_lake_on(cloud, server, tmp_path_factory.mktemp(f"spark-{where}"))
-    for role, key in (("writer", lake.writer), ("reader", lake.reader)):
-        settings = {
-            "": "org.apache.iceberg.spark.SparkCatalog",
-            ".type": "rest",
-            ".uri": server.uri,
-            ".warehouse": "lake",
-            ".token": key.text,
-            ".header.X-Iceberg-Access-Delegation": "vended-credentials",
-        }
-        for name, value in settings.items():
-            spark.conf.set(f"spark.sql.catalog.{where}_{role}{name}", value)
+    writer, reader = catalogs_of(spark, lake, where)
     lake.rest().create_namespace("ns")
-    yield OnCloud(cloud, lake, f"{where}_writer", f"{where}_reader")
+    yield OnCloud(cloud, lake, writer, reader)
     next(clouds, None)
 
 

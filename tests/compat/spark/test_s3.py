@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from conftest import Sql
+from conftest import Sql, catalogs_of
 from pyspark.sql import SparkSession
 from support.lake import Lake, make_lake
 from support.s3 import ROLE, S3Server
@@ -35,19 +35,9 @@ def on_s3(
 ) -> Iterator[OnS3]:
     how = request.param
     lake = make_lake(server, s3, f"spark-{how}", tmp_path_factory.mktemp(how), role=WAREHOUSES[how])
-    for role, key in (("writer", lake.writer), ("reader", lake.reader)):
-        settings = {
-            "": "org.apache.iceberg.spark.SparkCatalog",
-            ".type": "rest",
-            ".uri": server.uri,
-            ".warehouse": "lake",
-            ".token": key.text,
-            ".header.X-Iceberg-Access-Delegation": "vended-credentials",
-        }
-        for name, value in settings.items():
-            spark.conf.set(f"spark.sql.catalog.{how}_{role}{name}", value)
+    writer, reader = catalogs_of(spark, lake, how)
     lake.rest().create_namespace("ns")
-    yield OnS3(lake, f"{how}_writer", f"{how}_reader")
+    yield OnS3(lake, writer, reader)
 
 
 def test_a_writer_creates_changes_and_tidies_up(on_s3: OnS3, sql: Sql) -> None:
