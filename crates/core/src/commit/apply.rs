@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{CommitError, Context, TableUpdate};
 use crate::document::{
     DEFAULT_FORMAT_VERSION, List, MAX_FORMAT_VERSION, MetadataLogEntry, PartitionSpec, Present, SortOrder,
-    TableMetadata, UNSORTED_ORDER_ID, check_times, strip_trailing_slash,
+    TableMetadata, UNSORTED_ORDER_ID, strip_trailing_slash,
 };
 
 /// The property that says how many earlier documents the metadata log names, and its default.
@@ -67,7 +67,7 @@ pub fn apply_updates(
     if let Some(location) = context.previous_metadata_location {
         draft.log_previous(base.last_updated_ms, location);
     }
-    draft.finish().map(Box::new).map(Outcome::Changed)
+    draft.finish(Some(base)).map(Box::new).map(Outcome::Changed)
 }
 
 /// The first document of a table that is made of updates alone: the commit of a staged create. A table without a spec or an
@@ -101,7 +101,7 @@ pub fn create_from_updates(
         document.sort_orders.push(Arc::new(SortOrder::unsorted()?));
     }
     draft.columns_changed = true;
-    draft.finish()
+    draft.finish(None)
 }
 
 /// A format version that can be written.
@@ -140,6 +140,7 @@ pub(super) fn empty(format_version: u8, location: &str, context: &Context<'_>) -
         others: Arc::default(),
         legacy: Arc::default(),
         present: Present::committed(format_version),
+        faults: Arc::default(),
     }
 }
 
@@ -198,7 +199,7 @@ impl Draft {
 
     fn apply_to_files(&mut self, update: &TableUpdate) -> Result<(), CommitError> {
         match update {
-            TableUpdate::SetStatistics { statistics, json } => self.set_statistics(*statistics, json),
+            TableUpdate::SetStatistics { statistics, json } => return self.set_statistics(*statistics, json),
             TableUpdate::RemoveStatistics(snapshot_id) => self.remove_statistics(*snapshot_id),
             TableUpdate::SetPartitionStatistics { statistics, json } => {
                 self.set_partition_statistics(*statistics, json);
@@ -229,34 +230,38 @@ impl Draft {
         log.push(entry, &json);
     }
 
-    /// What must hold of the document as a whole, and what every commit writes.
-    pub(super) fn finish(mut self) -> Result<TableMetadata, CommitError> {
+    /// What must hold of the document as a whole, and what every commit writes. `base`: the document that is replaced, whose
+    /// problems do not stand in the way of a commit that has nothing to do with them.
+    pub(super) fn finish(mut self, base: Option<&TableMetadata>) -> Result<TableMetadata, CommitError> {
         if self.columns_changed {
-            self.check_columns()?;
+            self.check_columns(base)?;
         }
         self.correct_snapshot_log()?;
         let mut document = self.document;
         document.last_updated_ms = self.now_ms;
-        if self.main_changed {
-            let times = document.snapshot_log.iter().map(|entry| entry.timestamp_ms);
-            check_times("snapshot log", times, self.now_ms)?;
-        }
         document.legacy = Arc::default();
+        document.faults = Arc::default();
         document.present = Present::committed(document.format_version);
+        document.check()?;
         Ok(document)
     }
 
-    /// The current schema, the default spec and the default order must be there and fit together.
-    fn check_columns(&self) -> Result<(), CommitError> {
-        let document = &self.document;
-        let (schema_id, spec_id, order_id) =
-            (document.current_schema_id, document.default_spec_id, document.default_sort_order_id);
-        let missing = |what: &str, id: i32| CommitError::bad(format!("Cannot find {what} with id {id}"));
-        let schema = document.schema(schema_id).ok_or_else(|| missing("current schema", schema_id))?.index()?;
-        let spec = document.partition_spec(spec_id).ok_or_else(|| missing("default partition spec", spec_id))?;
-        spec.check_sources(&schema)?;
-        let order = document.sort_order(order_id).ok_or_else(|| missing("default sort order", order_id))?;
-        order.check_sources(&schema)?;
-        Ok(())
+    /// The current schema, the default spec and the default order must be there and fit together, and readers must be able
+    /// to read all the others. Ids that were given are never given again, whatever an older document says of the last one.
+    fn check_columns(&mut self, base: Option<&TableMetadata>) -> Result<(), CommitError> {
+        let document = &mut self.document;
+        let highest = document.schemas.iter().map(|schema| schema.highest_field_id()).max();
+        document.last_column_id = document.last_column_id.max(highest.unwrap_or_default());
+        let highest = document.partition_specs.iter().map(|spec| spec.highest_field_id()).max();
+        document.last_partition_id = document.last_partition_id.max(highest.unwrap_or_default());
+        let problems = document.column_problems();
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let known = base.map(TableMetadata::column_problems).unwrap_or_default();
+        match problems.into_iter().find(|problem| !known.contains(problem)) {
+            Some(problem) => Err(CommitError::bad(problem)),
+            None => Ok(()),
+        }
     }
 }

@@ -127,7 +127,8 @@ pub fn create_table(
         Some(order) => order.with_fresh_ids(&ids)?,
         None => SortOrder::unsorted()?,
     };
-    spec.check_new(&schema.index()?)?;
+    spec.check_new(&schema.index()?, format_version)?;
+    order.check_new(&schema.index()?, format_version)?;
 
     document.last_column_id = ids.last();
     document.last_partition_id = spec.highest_field_id();
@@ -137,7 +138,7 @@ pub fn create_table(
     document.sort_orders.push(Arc::new(order));
     let mut draft = Draft::new(document, context.now_ms, true);
     draft.columns_changed = true;
-    draft.finish()
+    draft.finish(None)
 }
 
 fn persisted(asked: &Properties, format_version: u8) -> Result<Properties, CommitError> {

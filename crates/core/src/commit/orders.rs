@@ -19,7 +19,7 @@ impl Draft {
         let Some(schema) = document.schema(document.current_schema_id) else {
             return Err(CommitError::bad("Attempting to add a sort order before a schema is added"));
         };
-        order.check_sources(&schema.index()?)?;
+        order.check_new(&schema.index()?, document.format_version)?;
         let order = if order.fields().is_empty() {
             SortOrder::unsorted()?
         } else {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::CommitError;
 use super::apply::Draft;
-use crate::document::{MAIN_BRANCH, NO_SNAPSHOT_ID, RefKind, Snapshot, SnapshotLogEntry, SnapshotRef};
+use crate::document::{MAIN_BRANCH, RefKind, Snapshot, SnapshotLogEntry, SnapshotRef};
 
 impl Draft {
     /// Adds a snapshot. One whose sequence number or first row id is behind the table's was made from an older document:
@@ -20,9 +20,8 @@ impl Draft {
         if let Some((what, _)) = before.into_iter().find(|(_, missing)| *missing) {
             return Err(CommitError::bad(format!("Attempting to add a snapshot before a {what} is added")));
         }
-        // `current-snapshot-id` of -1 says that there is none: as a branch's, the document could not be read again.
-        if snapshot.id == NO_SNAPSHOT_ID {
-            return Err(CommitError::bad(format!("Invalid snapshot id: {NO_SNAPSHOT_ID} stands for no snapshot")));
+        if let Some(problem) = Snapshot::problem(json, document.format_version, true) {
+            return Err(CommitError::bad(problem));
         }
         if document.snapshot(snapshot.id).is_some() {
             return Err(CommitError::bad(format!("Snapshot already exists for id: {}", snapshot.id)));

@@ -23,7 +23,7 @@ impl Draft {
         let id = next_id(highest, 0, "partition spec")?;
         let field_ids = self.field_ids(spec)?;
         let spec = spec.with_ids(id, &field_ids)?;
-        spec.check_new(&schema.index()?)?;
+        spec.check_new(&schema.index()?, document.format_version)?;
         if document.format_version == 1 && !spec.has_sequential_ids() {
             return Err(CommitError::bad("Spec does not use sequential IDs that are required in v1"));
         }

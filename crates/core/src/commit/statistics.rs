@@ -6,10 +6,14 @@ use crate::document::{EncryptionKey, PartitionStatistics, Statistics};
 
 impl Draft {
     /// Sets the statistics of a snapshot, in place of those that it had.
-    pub(super) fn set_statistics(&mut self, statistics: Statistics, json: &str) {
+    pub(super) fn set_statistics(&mut self, statistics: Statistics, json: &str) -> Result<(), CommitError> {
+        if let Some(problem) = Statistics::problem(json) {
+            return Err(CommitError::bad(problem));
+        }
         self.remove_statistics(statistics.snapshot_id);
         self.document.statistics.push(statistics, json);
         self.changed = true;
+        Ok(())
     }
 
     pub(super) fn remove_statistics(&mut self, snapshot_id: i64) {
@@ -34,6 +38,9 @@ impl Draft {
             return Err(CommitError::bad(format!(
                 "Cannot add encryption key: not supported in v{version}, but from v3"
             )));
+        }
+        if let Some(problem) = EncryptionKey::problem(json) {
+            return Err(CommitError::bad(problem));
         }
         if !self.document.encryption_keys.iter().any(|known| known.id == key.id) {
             self.document.encryption_keys.push(key.clone(), json);

@@ -8,7 +8,7 @@ use crate::document::{
     EncryptionKey, PartitionSpec, PartitionStatistics, Properties, Schema, Snapshot, SnapshotRef, SortOrder, Statistics,
 };
 
-/// One change of a table. What carries `json` is kept as it came.
+/// One change of a table. What carries `json` is kept as text, in the specification's spelling.
 #[derive(Debug, Clone)]
 pub enum TableUpdate {
     /// `assign-uuid`
@@ -115,8 +115,8 @@ impl TableUpdate {
         Ok(Some(match action {
             "add-snapshot" => {
                 let text = object.required("snapshot")?;
-                let snapshot = Box::new(Snapshot::parse(text)?);
-                Self::AddSnapshot { snapshot, json: Snapshot::json_to_keep(text)? }
+                let (snapshot, _) = Snapshot::parse(text)?;
+                Self::AddSnapshot { snapshot: Box::new(snapshot), json: Snapshot::json_to_keep(text)? }
             }
             "set-snapshot-ref" => Self::SetSnapshotRef {
                 name: object.string("ref-name")?,
@@ -126,17 +126,20 @@ impl TableUpdate {
             "remove-snapshot-ref" => Self::RemoveSnapshotRef(object.string("ref-name")?),
             "set-statistics" => {
                 let json = object.required("statistics")?;
-                Self::SetStatistics { statistics: Statistics::parse(json)?, json: json.to_owned() }
+                let (statistics, json) = Statistics::parse(json)?;
+                Self::SetStatistics { statistics, json: json.into_owned() }
             }
             "remove-statistics" => Self::RemoveStatistics(object.i64("snapshot-id")?),
             "set-partition-statistics" => {
                 let json = object.required("partition-statistics")?;
-                Self::SetPartitionStatistics { statistics: PartitionStatistics::parse(json)?, json: json.to_owned() }
+                let (statistics, json) = PartitionStatistics::parse(json)?;
+                Self::SetPartitionStatistics { statistics, json: json.into_owned() }
             }
             "remove-partition-statistics" => Self::RemovePartitionStatistics(object.i64("snapshot-id")?),
             "add-encryption-key" => {
                 let json = object.required("encryption-key")?;
-                Self::AddEncryptionKey { key: EncryptionKey::parse(json)?, json: json.to_owned() }
+                let (key, json) = EncryptionKey::parse(json)?;
+                Self::AddEncryptionKey { key, json: json.into_owned() }
             }
             "remove-encryption-key" => Self::RemoveEncryptionKey(object.string("key-id")?),
             _ => return Ok(None),

@@ -1,5 +1,6 @@
 //! Objects and arrays of JSON as slices of their text: looked into, edited key by key, never re-encoded.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -164,9 +165,78 @@ impl<'a> Object<'a> {
         text
     }
 
+    /// The object's text without those of `keys` whose value is null: for an optional field, null says that it is absent.
+    pub(crate) fn without_nulls<'t>(&self, text: &'t str, keys: &[&str]) -> Cow<'t, str> {
+        let nulls: Vec<(&str, Option<&str>)> =
+            keys.iter().filter(|key| self.raw(key) == Some("null")).map(|key| (*key, None)).collect();
+        if nulls.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(self.rewrite(&nulls)) }
+    }
+
     fn not_a(&self, key: &str, expected: &str, value: &str) -> DocumentError {
         DocumentError::invalid(format!("Invalid {}: field '{key}' must be {expected}: {}", self.what, excerpt(value)))
     }
+}
+
+/// Changes of an object's text that bring it to the specification's spelling. Without any the text stays as it came.
+#[derive(Debug, Default)]
+pub(crate) struct Edits<'k>(Vec<(&'k str, Option<String>)>);
+
+impl<'k> Edits<'k> {
+    /// Removes those of `keys` whose value is null.
+    pub(crate) fn drop_nulls(&mut self, object: &Object<'_>, keys: &[&'k str]) {
+        self.0.extend(keys.iter().filter(|key| object.raw(key) == Some("null")).map(|key| (*key, None)));
+    }
+
+    /// Removes a field.
+    pub(crate) fn remove(&mut self, key: &'k str) {
+        self.0.push((key, None));
+    }
+
+    /// Gives a field the text `value`.
+    pub(crate) fn set(&mut self, key: &'k str, value: String) {
+        self.0.push((key, Some(value)));
+    }
+
+    /// Gives a field the text `value`, unless that is the text that it has.
+    pub(crate) fn correct(&mut self, object: &Object<'_>, key: &'k str, value: Cow<'_, str>) {
+        if object.raw(key) != Some(&*value) {
+            self.set(key, value.into_owned());
+        }
+    }
+
+    /// Gives a field the string `value`, unless its text says that already, however it is escaped.
+    pub(crate) fn correct_string(&mut self, key: &'k str, found: &str, value: &str) {
+        if found != value {
+            self.set(key, quote(value));
+        }
+    }
+
+    /// The text of `object`, which is `text`, after the changes.
+    pub(crate) fn apply<'t>(&self, object: &Object<'_>, text: &'t str) -> Cow<'t, str> {
+        if self.0.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        let changes: Vec<_> = self.0.iter().map(|(key, value)| (*key, value.as_deref())).collect();
+        Cow::Owned(object.rewrite(&changes))
+    }
+}
+
+/// The text of an object without those of `keys` whose value is null. Only a text that holds a null is parsed.
+pub(crate) fn without_nulls<'t>(
+    what: &'static str,
+    text: &'t str,
+    keys: &[&str],
+) -> Result<Cow<'t, str>, DocumentError> {
+    if text.contains("null") {
+        Ok(Object::parse(what, text)?.without_nulls(text, keys))
+    } else {
+        Ok(Cow::Borrowed(text))
+    }
+}
+
+/// An array of the texts, or `None` when each is as it came.
+pub(crate) fn join_if_changed(elements: &[Cow<'_, str>]) -> Option<String> {
+    elements.iter().any(|element| matches!(element, Cow::Owned(_))).then(|| join(elements))
 }
 
 /// The texts of the elements of the array `text`.

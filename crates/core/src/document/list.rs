@@ -1,5 +1,6 @@
-//! Lists of JSON objects that are kept as they came, each with a small typed view.
+//! Lists of JSON objects that are kept as text, each with a small typed view.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -135,17 +136,18 @@ impl<T> List<T> {
 }
 
 impl<T: Clone> List<T> {
-    /// A list of the elements with these texts.
-    pub(crate) fn parse<F>(texts: &[&str], mut read: F) -> Result<Self, DocumentError>
+    /// A list of the elements with these texts. `read` gives an element's view, and its text in the spelling to keep.
+    pub(crate) fn parse<'t, F>(texts: &[&'t str], mut read: F) -> Result<Self, DocumentError>
     where
-        F: FnMut(&str) -> Result<T, DocumentError>,
+        F: FnMut(&'t str) -> Result<(T, Cow<'t, str>), DocumentError>,
     {
         let mut list = Self { chunks: Vec::with_capacity(texts.len().div_ceil(CHUNK_LEN)), len: texts.len() };
         for part in texts.chunks(CHUNK_LEN) {
             let text_len = part.iter().map(|text| text.len() + 1).sum();
             let mut chunk = Chunk { text: String::with_capacity(text_len), entries: Vec::with_capacity(part.len()) };
             for text in part {
-                chunk.push(read(text)?, text);
+                let (value, json) = read(text)?;
+                chunk.push(value, &json);
             }
             list.chunks.push(Arc::new(chunk));
         }
@@ -218,7 +220,8 @@ mod tests {
         ) {
             let texts: Vec<String> = (0..start).map(|value| value.to_string()).collect();
             let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let mut list = List::parse(&borrowed, |text| Ok(text.parse::<i64>().unwrap())).unwrap();
+            let read = |text| Ok((str::parse::<i64>(text).unwrap(), Cow::Borrowed(text)));
+            let mut list = List::parse(&borrowed, read).unwrap();
             let mut model: Vec<i64> = (0..start).collect();
             for (add, n) in steps {
                 let (before, before_text) = (list.clone(), text(&list));

@@ -1,5 +1,7 @@
 //! The two histories that a document keeps: of its current snapshots, and of the documents before it.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 
 use super::DocumentError;
@@ -16,8 +18,8 @@ pub struct SnapshotLogEntry {
 }
 
 impl SnapshotLogEntry {
-    pub(super) fn parse(text: &str) -> Result<Self, DocumentError> {
-        view("snapshot log entry", text)
+    pub(super) fn parse(text: &str) -> Result<(Self, Cow<'_, str>), DocumentError> {
+        Ok((view("snapshot log entry", text)?, Cow::Borrowed(text)))
     }
 
     pub(crate) fn json(self) -> String {
@@ -36,8 +38,8 @@ pub struct MetadataLogEntry {
 }
 
 impl MetadataLogEntry {
-    pub(super) fn parse(text: &str) -> Result<Self, DocumentError> {
-        view("metadata log entry", text)
+    pub(super) fn parse(text: &str) -> Result<(Self, Cow<'_, str>), DocumentError> {
+        Ok((view("metadata log entry", text)?, Cow::Borrowed(text)))
     }
 
     pub(crate) fn json(&self) -> String {

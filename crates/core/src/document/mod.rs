@@ -4,6 +4,8 @@
 //! no rule needs (unknown fields, column types, transforms, the contents of a snapshot) is never taken apart, so it cannot
 //! be lost or changed. Where a rule changes a nested object it replaces single keys of its text.
 
+mod check;
+mod default_value;
 mod fresh_ids;
 pub(crate) mod json;
 mod list;
@@ -17,6 +19,7 @@ mod sort;
 mod statistics;
 mod table;
 mod transform;
+mod type_name;
 mod types;
 mod write;
 
@@ -25,7 +28,6 @@ pub use list::{Element, List};
 pub use logs::{MetadataLogEntry, SnapshotLogEntry};
 pub(crate) use partition::FIRST_PARTITION_FIELD_ID;
 pub use partition::{PartitionField, PartitionSpec};
-pub(crate) use read::check_times;
 pub use refs::{MAIN_BRANCH, RefKind, SnapshotRef};
 pub use schema::{Column, Schema, SchemaIndex};
 pub use snapshot::{NO_SNAPSHOT_ID, Snapshot};

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::json::{Object, array, join};
+use super::json::{Edits, Object, array, join, join_if_changed};
 use super::schema::SchemaIndex;
 use super::transform::Transform;
 use super::types::Type;
@@ -32,6 +32,8 @@ pub struct PartitionField {
     pub name: String,
     /// How it is computed.
     pub transform: Transform,
+    /// Its `source-id`, which stands beside `source-ids` in some documents.
+    named_source: Option<i32>,
     others: Vec<(String, String)>,
 }
 
@@ -44,15 +46,18 @@ impl PartitionField {
 }
 
 impl PartitionSpec {
-    /// Reads a spec: an object with `fields`, and `spec-id` unless it is new.
+    /// Reads a spec: an object with `fields`, and `spec-id` unless it is new. Its JSON is kept in the specification's
+    /// spelling: known transforms in lower case, `source-id` for one source, no optional field that is null.
     ///
     /// # Errors
     /// When a field lacks a name, transform or source, or some fields have ids and others none.
     pub fn parse(text: &str) -> Result<Self, DocumentError> {
         let object = Object::parse("partition spec", text)?;
         let id = object.optional_i32("spec-id")?.unwrap_or(0);
-        let (fields, ids_missing) = parse_fields(&object.array("fields")?)?;
-        Ok(Self { id, fields, ids_missing, json: text.into() })
+        let mut edits = Edits::default();
+        edits.drop_nulls(&object, &["spec-id"]);
+        let (fields, ids_missing) = parse_fields(&object.array("fields")?, &mut edits)?;
+        Ok(Self { id, fields, ids_missing, json: edits.apply(&object, text).into() })
     }
 
     /// The only spec of a v1 document that has no list of specs, from its array of fields.
@@ -117,12 +122,46 @@ impl PartitionSpec {
         self.fields.iter().zip(FIRST_PARTITION_FIELD_ID..).all(|(field, id)| field.field_id == id)
     }
 
-    /// Whether the spec may be added to a table with this current schema.
+    /// Whether the spec may be added to a table of this format version with this current schema.
     ///
     /// # Errors
-    /// When a name is empty, used twice, or the name of another column, or as [`PartitionSpec::check_sources`].
-    pub fn check_new(&self, schema: &SchemaIndex<'_>) -> Result<(), DocumentError> {
-        let (mut names, mut ids) = (HashSet::new(), HashSet::new());
+    /// As [`PartitionSpec::check_fields`], [`PartitionSpec::check_names`] and [`PartitionSpec::check_sources`].
+    pub fn check_new(&self, schema: &SchemaIndex<'_>, format_version: u8) -> Result<(), DocumentError> {
+        self.check_names(schema)?;
+        self.check_fields(format_version)?;
+        self.check_sources(schema)
+    }
+
+    /// Whether a table of this format version may have the spec, whatever its schema.
+    ///
+    /// # Errors
+    /// When a field id is used twice, a transform is malformed, or one takes several columns before v3.
+    pub fn check_fields(&self, format_version: u8) -> Result<(), DocumentError> {
+        let mut ids = HashSet::new();
+        for field in &self.fields {
+            if !ids.insert(field.field_id) {
+                return Err(DocumentError::invalid(format!(
+                    "Cannot use partition field id more than once: {}",
+                    field.field_id
+                )));
+            }
+            if field.transform.is_malformed() {
+                return Err(DocumentError::invalid(format!("Invalid transform: {}", field.transform)));
+            }
+            if let Some(why) = sources_problem(&field.source_ids, field.named_source, format_version) {
+                return Err(DocumentError::invalid(format!("Invalid partition field {}: {why}", field.name)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether readers can bind the names of the spec's fields to this current schema: the reference implementation checks
+    /// them for all specs of a table, not only the default one, whenever it reads the table.
+    ///
+    /// # Errors
+    /// When a name is empty, used twice, or the name of another column while the field's own source is there.
+    pub fn check_names(&self, schema: &SchemaIndex<'_>) -> Result<(), DocumentError> {
+        let mut names = HashSet::new();
         for field in &self.fields {
             let name = &field.name;
             let source = field.source_ids.first().copied();
@@ -139,17 +178,8 @@ impl PartitionSpec {
             if !names.insert(name) {
                 return Err(DocumentError::invalid(format!("Cannot use partition name more than once: {name}")));
             }
-            if !ids.insert(field.field_id) {
-                return Err(DocumentError::invalid(format!(
-                    "Cannot use partition field id more than once: {}",
-                    field.field_id
-                )));
-            }
-            if field.transform.is_malformed() {
-                return Err(DocumentError::invalid(format!("Invalid transform: {}", field.transform)));
-            }
         }
-        self.check_sources(schema)
+        Ok(())
     }
 
     /// Whether each field's source is there, and of a type that its transform takes. A dropped (`void`) field may have lost
@@ -229,20 +259,28 @@ impl PartitionSpec {
     }
 }
 
-fn parse_fields(texts: &[&str]) -> Result<(Vec<PartitionField>, bool), DocumentError> {
+fn parse_fields(texts: &[&str], edits: &mut Edits<'_>) -> Result<(Vec<PartitionField>, bool), DocumentError> {
     let mut fields = Vec::with_capacity(texts.len());
+    let mut spelled = Vec::with_capacity(texts.len());
     let mut missing = 0;
     for (text, counted_id) in texts.iter().zip(FIRST_PARTITION_FIELD_ID..) {
         let object = Object::parse("partition field", text)?;
+        let mut edits = Edits::default();
+        edits.drop_nulls(&object, &["field-id"]);
         let field_id = object.optional_i32("field-id")?;
         missing += usize::from(field_id.is_none());
         fields.push(PartitionField {
-            source_ids: source_ids(&object)?,
+            source_ids: source_ids(&object, &mut edits)?,
+            named_source: object.optional_i32("source-id")?,
             field_id: field_id.unwrap_or(counted_id),
             name: object.string("name")?,
-            transform: Transform::parse(&object.string("transform")?),
+            transform: transform(&object, &mut edits)?,
             others: object.others(&["source-id", "source-ids", "field-id", "name", "transform"]),
         });
+        spelled.push(edits.apply(&object, text));
+    }
+    if let Some(fields) = join_if_changed(&spelled) {
+        edits.set("fields", fields);
     }
     if missing != 0 && missing != fields.len() {
         let all = fields.len();
@@ -253,11 +291,51 @@ fn parse_fields(texts: &[&str]) -> Result<(Vec<PartitionField>, bool), DocumentE
     Ok((fields, missing != 0))
 }
 
-/// The sources of a partition or sort field: `source-ids` for several arguments (v3), else `source-id`.
-pub(super) fn source_ids(object: &Object<'_>) -> Result<Vec<i32>, DocumentError> {
-    match object.optional_read::<Vec<i32>>("source-ids", "an array of field ids")? {
-        Some(ids) if !ids.is_empty() => Ok(ids),
-        _ => Ok(vec![object.i32("source-id")?]),
+/// The transform of a partition or sort field; one that is known enters `edits` in its spelling.
+pub(super) fn transform(object: &Object<'_>, edits: &mut Edits<'_>) -> Result<Transform, DocumentError> {
+    let written = object.string("transform")?;
+    let transform = Transform::parse(&written);
+    edits.correct_string("transform", &written, &transform.to_string());
+    Ok(transform)
+}
+
+/// The sources of a partition or sort field: `source-ids` for several arguments (v3), else `source-id`, which is what
+/// enters `edits` for a single one.
+pub(super) fn source_ids(object: &Object<'_>, edits: &mut Edits<'_>) -> Result<Vec<i32>, DocumentError> {
+    edits.drop_nulls(object, &["source-id", "source-ids"]);
+    let Some(ids) = object.optional_read::<Vec<i32>>("source-ids", "an array of field ids")? else {
+        return Ok(vec![object.i32("source-id")?]);
+    };
+    match (object.optional_i32("source-id")?, &ids[..]) {
+        (None, []) => Ok(vec![object.i32("source-id")?]),
+        (Some(first), []) => {
+            edits.remove("source-ids");
+            Ok(vec![first])
+        }
+        (Some(first), [one]) if first == *one => {
+            edits.remove("source-ids");
+            Ok(ids)
+        }
+        (None, [one]) => {
+            edits.remove("source-ids");
+            edits.set("source-id", one.to_string());
+            Ok(ids)
+        }
+        _ => Ok(ids),
+    }
+}
+
+/// Why a table of this format version cannot have a partition or sort field of these sources, of which `source-id` names
+/// one.
+pub(super) fn sources_problem(source_ids: &[i32], named: Option<i32>, format_version: u8) -> Option<String> {
+    match (source_ids, named) {
+        ([first, ..], Some(named)) if *first != named => {
+            Some(format!("its source-id {named} is not the first of its source-ids {source_ids:?}"))
+        }
+        ([_, _, ..], _) if format_version < 3 => {
+            Some(format!("a transform of {} columns is not supported until v3", source_ids.len()))
+        }
+        _ => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Reading a table metadata document, and what must hold of it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -47,7 +48,8 @@ impl TableMetadata {
     ///
     /// # Errors
     /// When it is not JSON in UTF-8, of another version, lacks what its version requires, or contradicts itself: an id
-    /// that names nothing, or twice the same, a branch or log that does not fit the snapshots.
+    /// that names nothing, or twice the same, a branch or log that does not fit the snapshots. What is wrong otherwise is
+    /// left to [`TableMetadata::problems`], so that a table that exists stays readable.
     pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
         let text = std::str::from_utf8(bytes)
             .map_err(|error| DocumentError::Syntax(format!("table metadata is not UTF-8: {error}")))?;
@@ -58,13 +60,44 @@ impl TableMetadata {
             .filter(|version| (1..=MAX_FORMAT_VERSION).contains(version))
             .ok_or(DocumentError::UnsupportedVersion(version))?;
         let reader = Reader { object, format_version };
-        let document = reader.read()?;
+        let mut document = reader.read()?;
+        document.let_go_of_missing_snapshots()?;
         document.check()?;
         Ok(document)
     }
 
-    /// What must hold between the parts of a document that was read.
-    fn check(&self) -> Result<(), DocumentError> {
+    /// Takes branches and tags for absent whose snapshot is not there, and lets a current snapshot or `main` branch that is
+    /// not there follow the other. Such documents were written by catalogs that did not check, this one's first versions
+    /// among them, and must stay readable. [`TableMetadata::problems`] tells of them.
+    fn let_go_of_missing_snapshots(&mut self) -> Result<(), DocumentError> {
+        let ids: HashSet<i64> = self.snapshots.iter().map(|snapshot| snapshot.id).collect();
+        let current = self.current_snapshot_id.filter(|id| !ids.contains(id));
+        let missing = self.refs.iter().filter(|(_, one)| !ids.contains(&one.snapshot_id));
+        let missing: Vec<(String, i64)> = missing.map(|(name, one)| (name.clone(), one.snapshot_id)).collect();
+        if current.is_none() && missing.is_empty() {
+            return Ok(());
+        }
+        let mut faults: Vec<String> =
+            current.iter().map(|id| format!("current-snapshot-id {id} is not among the snapshots")).collect();
+        let refs = Arc::make_mut(&mut self.refs);
+        for (name, snapshot_id) in missing {
+            refs.remove(&name);
+            // A `main` at the current snapshot need not stand in the document.
+            if name != MAIN_BRANCH || current != Some(snapshot_id) {
+                faults.push(format!("Snapshot for reference {name} is not among the snapshots: {snapshot_id}"));
+            }
+        }
+        if current.is_some() {
+            self.current_snapshot_id = refs.get(MAIN_BRANCH).map(|main| main.snapshot_id);
+        } else if let (Some(id), false) = (self.current_snapshot_id, refs.contains_key(MAIN_BRANCH)) {
+            refs.insert(MAIN_BRANCH.to_owned(), SnapshotRef::branch(id)?);
+        }
+        self.faults = faults.into();
+        Ok(())
+    }
+
+    /// What must hold between the parts of a document, so that it can be read again.
+    pub(crate) fn check(&self) -> Result<(), DocumentError> {
         let mut ids = HashSet::with_capacity(self.snapshots.len());
         for snapshot in self.snapshots.iter() {
             if snapshot.sequence_number > self.last_sequence_number {
@@ -108,11 +141,7 @@ impl TableMetadata {
 }
 
 /// Whether the times of a log rise, and end before the document's own; clocks may differ by a minute.
-pub(crate) fn check_times(
-    what: &str,
-    times: impl Iterator<Item = i64>,
-    last_updated_ms: i64,
-) -> Result<(), DocumentError> {
+fn check_times(what: &str, times: impl Iterator<Item = i64>, last_updated_ms: i64) -> Result<(), DocumentError> {
     let mut last = None;
     for time in times {
         if last.is_some_and(|last: i64| time.saturating_sub(last) < -CLOCK_TOLERANCE_MS) {
@@ -127,6 +156,9 @@ pub(crate) fn check_times(
         _ => Ok(()),
     }
 }
+
+/// Reads an element of a list: its view, and its text in the spelling to keep.
+type ReadElement<T> = for<'t> fn(&'t str) -> Result<(T, Cow<'t, str>), DocumentError>;
 
 struct Reader<'a> {
     object: Object<'a>,
@@ -176,6 +208,7 @@ impl Reader<'_> {
             others: Arc::new(self.others()),
             legacy: Arc::new(self.legacy()),
             present: self.present(),
+            faults: Arc::default(),
         })
     }
 
@@ -240,24 +273,22 @@ impl Reader<'_> {
         Ok((orders, default))
     }
 
-    /// Branches and tags; a document without them has a `main` branch if it has a current snapshot.
+    /// Branches and tags. The current snapshot is that of the `main` branch, whether the document names the branch or not
+    /// (specification, "Snapshot References").
     fn refs(&self, current_snapshot_id: Option<i64>) -> Result<BTreeMap<String, SnapshotRef>, DocumentError> {
         let mut refs = BTreeMap::new();
-        match (self.object.get("refs"), current_snapshot_id) {
-            (Some(text), _) => {
-                for (name, text) in Object::parse("refs", text)?.iter() {
-                    refs.insert(name.to_owned(), SnapshotRef::parse(text)?);
-                }
+        if let Some(text) = self.object.get("refs") {
+            for (name, text) in Object::parse("refs", text)?.iter() {
+                refs.insert(name.to_owned(), SnapshotRef::parse(text)?);
             }
-            (None, Some(id)) => {
-                refs.insert(MAIN_BRANCH.to_owned(), SnapshotRef::branch(id)?);
-            }
-            (None, None) => {}
+        }
+        if let (Some(id), false) = (current_snapshot_id, refs.contains_key(MAIN_BRANCH)) {
+            refs.insert(MAIN_BRANCH.to_owned(), SnapshotRef::branch(id)?);
         }
         Ok(refs)
     }
 
-    fn list<T: Clone>(&self, key: &str, read: fn(&str) -> Result<T, DocumentError>) -> Result<List<T>, DocumentError> {
+    fn list<T: Clone>(&self, key: &str, read: ReadElement<T>) -> Result<List<T>, DocumentError> {
         List::parse(&self.object.get(key).map(array).transpose()?.unwrap_or_default(), read)
     }
 

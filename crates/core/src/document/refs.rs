@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::DocumentError;
-use super::json::{Object, quote};
+use super::json::{Edits, Object, excerpt, quote};
 
 /// The branch whose snapshot is the table's current one.
 pub const MAIN_BRANCH: &str = "main";
@@ -47,7 +47,7 @@ impl PartialEq for SnapshotRef {
 }
 
 impl SnapshotRef {
-    /// Reads a ref.
+    /// Reads a ref. Its JSON is kept in the specification's spelling.
     ///
     /// # Errors
     /// When it lacks its snapshot or type, or asks for a retention that is not positive, or that a tag cannot have.
@@ -67,12 +67,15 @@ impl SnapshotRef {
     }
 
     fn read(object: &Object<'_>, text: &str) -> Result<Self, DocumentError> {
-        let kind = object.string("type")?;
-        let kind = match kind.to_ascii_lowercase().as_str() {
+        let written = object.string("type")?;
+        let kind = match written.trim().to_ascii_lowercase().as_str() {
             "branch" => RefKind::Branch,
             "tag" => RefKind::Tag,
-            _ => return Err(DocumentError::invalid(format!("Invalid snapshot ref type: {kind}"))),
+            _ => return Err(DocumentError::invalid(format!("Invalid snapshot ref type: {}", excerpt(&written)))),
         };
+        let mut edits = Edits::default();
+        edits.drop_nulls(object, &["min-snapshots-to-keep", "max-snapshot-age-ms", "max-ref-age-ms"]);
+        edits.correct_string("type", &written, &kind.to_string());
         let min_snapshots_to_keep = object.optional_i32("min-snapshots-to-keep")?;
         let max_snapshot_age_ms = object.optional_i64("max-snapshot-age-ms")?;
         let max_ref_age_ms = object.optional_i64("max-ref-age-ms")?;
@@ -104,7 +107,7 @@ impl SnapshotRef {
                 "max-snapshot-age-ms",
                 "max-ref-age-ms",
             ]),
-            json: text.into(),
+            json: edits.apply(object, text).into(),
         })
     }
 

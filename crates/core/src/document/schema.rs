@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::json::Object;
+use super::json::{Edits, Object, excerpt};
 use super::types::{Field, Primitive, StructType, Type};
-use super::{DocumentError, FreshIds};
+use super::{DocumentError, FreshIds, default_value};
+
+/// The highest id of a column; those above belong to metadata columns (specification, "Reserved Field IDs").
+const MAX_FIELD_ID: i32 = 2_147_483_447;
 
 /// The most bytes that the full names of one schema's columns may take together: a bound, since a long name above many
 /// fields is repeated in each.
@@ -44,7 +47,8 @@ pub struct SchemaIndex<'a> {
 }
 
 impl Schema {
-    /// Reads a schema. One without `schema-id` has id 0.
+    /// Reads a schema. One without `schema-id` has id 0. Its JSON is kept in the specification's spelling: types in lower
+    /// case, and without optional fields that are null.
     ///
     /// # Errors
     /// When it is not a struct, two fields share an id or a name, or an identifier field is not a required, plain column.
@@ -54,7 +58,10 @@ impl Schema {
         if kind != "struct" {
             return Err(DocumentError::invalid(format!("Cannot create schema, not a struct type: {kind}")));
         }
-        let fields = StructType::parse(&object, &["type", "schema-id", "identifier-field-ids", "fields"], 0)?;
+        let mut edits = Edits::default();
+        edits.drop_nulls(&object, &["schema-id", "identifier-field-ids"]);
+        let fields =
+            StructType::parse(&object, &["type", "schema-id", "identifier-field-ids", "fields"], 0, &mut edits)?;
         let mut identifiers: Vec<i32> =
             object.optional_read("identifier-field-ids", "an array of field ids")?.unwrap_or_default();
         identifiers.sort_unstable();
@@ -65,7 +72,8 @@ impl Schema {
         }
         let highest_field_id = index.columns.keys().copied().max().unwrap_or(0);
         let id = object.optional_i32("schema-id")?.unwrap_or(0);
-        Ok(Self { id, fields, identifier_field_ids: identifiers, highest_field_id, json: text.into() })
+        let json = edits.apply(&object, text).into();
+        Ok(Self { id, fields, identifier_field_ids: identifiers, highest_field_id, json })
     }
 
     /// Its id.
@@ -136,40 +144,35 @@ impl Schema {
     /// Whether a table of this format version may have the schema.
     ///
     /// # Errors
-    /// When a type or a default value needs a newer one; the message names each.
+    /// When there are [`Schema::problems`]; the message names each.
     pub fn check_format_version(&self, format_version: u8) -> Result<(), DocumentError> {
-        let index = self.index()?;
-        let mut problems = std::collections::BTreeMap::new();
-        for (id, column) in &index.columns {
-            let needed = column.column_type.min_format_version();
-            if format_version < needed {
-                let kind = column.column_type;
-                problems.insert(
-                    *id,
-                    format!("Invalid type for {}: {kind} is not supported until v{needed}", index.full_name(*id)),
-                );
-            }
-            if column.column_type.is_malformed() {
-                let kind = column.column_type;
-                problems.insert(*id, format!("Invalid type for {}: {kind} has wrong parameters", index.full_name(*id)));
-            }
-            if column.required && matches!(column.column_type, Type::Primitive(Primitive::Unknown, _)) {
-                problems.insert(*id, format!("Cannot create required field with unknown type: {}", column.name));
-            }
-        }
-        if format_version < 3 {
-            defaults(&self.fields, &mut |field, value| {
-                problems.entry(field.id).or_insert_with(|| {
-                    let name = index.full_name(field.id);
-                    format!("Invalid initial default for {name}: non-null default ({value}) is not supported until v3")
-                });
-            });
-        }
+        let problems = self.problems(format_version)?;
         if problems.is_empty() {
             return Ok(());
         }
-        let problems: Vec<String> = problems.into_values().collect();
         Err(DocumentError::invalid(format!("Invalid schema for v{format_version}:\n- {}", problems.join("\n- "))))
+    }
+
+    /// Why readers of tables of this format version would refuse the schema, a sentence for each column: a type that is not
+    /// known, malformed or of a newer version, a default that is not of the column's type, a reserved id.
+    ///
+    /// # Errors
+    /// As [`Schema::index`].
+    pub fn problems(&self, format_version: u8) -> Result<Vec<String>, DocumentError> {
+        let index = self.index()?;
+        let mut problems = std::collections::BTreeMap::new();
+        for (id, column) in &index.columns {
+            if let Some(why) = column.problem(*id, format_version) {
+                problems.insert(*id, format!("Invalid type for {}: {why}", index.full_name(*id)));
+            }
+        }
+        each_field(&self.fields, &mut |field| {
+            if let Some((which, why)) = default_problem(field, format_version) {
+                let name = index.full_name(field.id);
+                problems.entry(field.id).or_insert_with(|| format!("Invalid {which} default for {name}: {why}"));
+            }
+        });
+        Ok(problems.into_values().collect())
     }
 
     pub(crate) fn size_bytes(&self) -> usize {
@@ -182,24 +185,55 @@ fn strings(ids: &[i32]) -> Vec<String> {
     ids.iter().map(i32::to_string).collect()
 }
 
-fn defaults(fields: &StructType, report: &mut impl FnMut(&Field, &str)) {
+/// Which default of a field cannot be stored in a table of this format version, and why.
+fn default_problem(field: &Field, format_version: u8) -> Option<(&'static str, String)> {
+    if let (Some(value), true) = (&field.initial_default, format_version < 3) {
+        return Some(("initial", format!("non-null default ({}) is not supported until v3", excerpt(value))));
+    }
+    [("initial", &field.initial_default), ("write", &field.write_default)].into_iter().find_map(|(which, value)| {
+        let why = default_value::problem(&field.field_type, value.as_deref()?)?;
+        Some((which, format!("{why} ({})", field.field_type)))
+    })
+}
+
+/// Calls `see` for each field of the struct and of all structs within it.
+fn each_field(fields: &StructType, see: &mut impl FnMut(&Field)) {
     for field in &fields.fields {
-        if let Some(value) = &field.initial_default {
-            report(field, value);
-        }
-        defaults_within(&field.field_type, report);
+        see(field);
+        each_field_within(&field.field_type, see);
     }
 }
 
-fn defaults_within(within: &Type, report: &mut impl FnMut(&Field, &str)) {
+fn each_field_within(within: &Type, see: &mut impl FnMut(&Field)) {
     match within {
-        Type::Struct(fields) => defaults(fields, report),
-        Type::List(list) => defaults_within(&list.element, report),
+        Type::Struct(fields) => each_field(fields, see),
+        Type::List(list) => each_field_within(&list.element, see),
         Type::Map(map) => {
-            defaults_within(&map.key, report);
-            defaults_within(&map.value, report);
+            each_field_within(&map.key, see);
+            each_field_within(&map.value, see);
         }
         Type::Primitive(..) | Type::Opaque(_) => {}
+    }
+}
+
+impl Column<'_> {
+    /// Why no table of this format version can have the column under this id.
+    fn problem(&self, id: i32, format_version: u8) -> Option<String> {
+        let kind = self.column_type;
+        let needed = kind.min_format_version();
+        if kind.is_unknown() {
+            Some(format!("the specification has no type {kind}"))
+        } else if kind.is_malformed() {
+            Some(format!("{kind} has wrong parameters"))
+        } else if format_version < needed {
+            Some(format!("{kind} is not supported until v{needed}"))
+        } else if self.required && matches!(kind, Type::Primitive(Primitive::Unknown, _)) {
+            Some("Cannot create required field with unknown type".to_owned())
+        } else if id > MAX_FIELD_ID {
+            Some(format!("its id {id} is reserved, as all above {MAX_FIELD_ID}"))
+        } else {
+            None
+        }
     }
 }
 
@@ -290,7 +324,7 @@ impl<'a> SchemaIndex<'a> {
         }
         self.short_ids.entry(short).or_insert(id);
         if let Some(other) = self.ids.insert(name, id) {
-            let name = super::json::excerpt(&self.full_name(id));
+            let name = excerpt(&self.full_name(id));
             return Err(DocumentError::invalid(format!(
                 "Invalid schema: multiple fields for name {name}: {other} and {id}"
             )));
@@ -304,7 +338,7 @@ impl<'a> SchemaIndex<'a> {
             return refuse(format!("fieldId {id} as an identifier field: field does not exist"));
         };
         let name = column.name;
-        let Type::Primitive(primitive, _) = column.column_type else {
+        let (Type::Primitive(primitive, _), true) = (column.column_type, column.column_type.is_primitive()) else {
             return refuse(format!("field {name} as an identifier field: not a primitive type field"));
         };
         if !column.required {

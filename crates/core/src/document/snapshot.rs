@@ -1,10 +1,28 @@
-//! Snapshots: what rules need of them. The rest of a snapshot is never read.
+//! Snapshots: what rules need of them, and what the specification asks of new ones. The rest is never read.
+
+use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::DocumentError;
-use super::json::{Object, view};
+use super::json::{Edits, Object, view, without_nulls};
+use super::{DocumentError, Properties};
+
+/// What a snapshot did (specification, "Snapshots", `operation`). Some readers take no other, and refuse the whole table.
+const OPERATIONS: [&str; 4] = ["append", "replace", "overwrite", "delete"];
+
+/// The fields that a snapshot may lack.
+const OPTIONAL: [&str; 9] = [
+    "parent-snapshot-id",
+    "sequence-number",
+    "summary",
+    "manifest-list",
+    "manifests",
+    "schema-id",
+    "first-row-id",
+    "added-rows",
+    "key-id",
+];
 
 /// What older writers give as the current snapshot's id where there is none; no snapshot's own.
 pub const NO_SNAPSHOT_ID: i64 = -1;
@@ -47,11 +65,11 @@ struct View<'a> {
 }
 
 impl Snapshot {
-    /// Reads a snapshot.
+    /// Reads a snapshot. Its text loses optional fields that are null, which the reference implementation cannot read.
     ///
     /// # Errors
     /// When it lacks its id, time or manifests, or a number is negative that cannot be.
-    pub fn parse(text: &str) -> Result<Self, DocumentError> {
+    pub(crate) fn parse(text: &str) -> Result<(Self, Cow<'_, str>), DocumentError> {
         let view: View<'_> = view("snapshot", text)?;
         let id = view.snapshot_id;
         let refuse = |why: &str| Err(DocumentError::invalid(format!("Invalid snapshot {id}: {why}")));
@@ -72,7 +90,7 @@ impl Snapshot {
         if view.first_row_id.is_some() && view.added_rows.is_none() {
             return refuse("Invalid added-rows (required when first-row-id is set)");
         }
-        Ok(Self {
+        let snapshot = Self {
             id,
             parent_id: view.parent_snapshot_id,
             sequence_number: view.sequence_number.unwrap_or(0),
@@ -80,16 +98,71 @@ impl Snapshot {
             schema_id: view.schema_id,
             first_row_id: view.first_row_id,
             added_rows: view.added_rows,
-        })
+        };
+        Ok((snapshot, without_nulls("snapshot", text, &OPTIONAL)?))
     }
 
-    /// The JSON of a new snapshot as it is kept: without a `parent-snapshot-id` of null, which the reference
-    /// implementation cannot read.
+    /// The JSON of a new snapshot as it is kept: without nulls, and a known operation in lower case.
     pub(crate) fn json_to_keep(text: &str) -> Result<String, DocumentError> {
         let object = Object::parse("snapshot", text)?;
-        match object.raw("parent-snapshot-id") {
-            Some("null") => Ok(object.rewrite(&[("parent-snapshot-id", None)])),
-            _ => Ok(text.to_owned()),
+        let mut edits = Edits::default();
+        edits.drop_nulls(&object, &OPTIONAL);
+        if let Some(text) = object.get("summary") {
+            let summary = Object::parse("snapshot summary", text)?;
+            let nulls: Vec<&str> = summary.iter().filter(|(_, value)| *value == "null").map(|(key, _)| key).collect();
+            let mut changes = Edits::default();
+            changes.drop_nulls(&summary, &nulls);
+            if let Ok(Some(operation)) = summary.optional_string("operation") {
+                let lower = operation.trim().to_ascii_lowercase();
+                if OPERATIONS.contains(&lower.as_str()) {
+                    changes.correct_string("operation", &operation, &lower);
+                }
+            }
+            edits.correct(&object, "summary", changes.apply(&summary, text));
+        }
+        Ok(edits.apply(&object, text).into_owned())
+    }
+
+    /// Why a table of this format version cannot have the snapshot of this text (specification, "Snapshots").
+    ///
+    /// A snapshot from before an upgrade may lack what only later versions require; `is_new` tells that it is none.
+    pub(crate) fn problem(text: &str, format_version: u8, is_new: bool) -> Option<String> {
+        Self::check(text, format_version, is_new).err().map(|error| error.to_string())
+    }
+
+    fn check(text: &str, format_version: u8, is_new: bool) -> Result<(), DocumentError> {
+        let object = Object::parse("snapshot", text)?;
+        let id = object.i64("snapshot-id")?;
+        let refuse = |why: &str| Err(DocumentError::invalid(format!("Invalid snapshot {id}: {why}")));
+        if id == NO_SNAPSHOT_ID {
+            return refuse("this id stands for no snapshot");
+        }
+        if object.optional_i64("parent-snapshot-id")? == Some(id) {
+            return refuse("it is its own parent");
+        }
+        object.optional_string("key-id")?;
+        match object.optional_string("manifest-list")? {
+            Some(list) if list.is_empty() => return refuse("its manifest-list is empty"),
+            Some(_) => {}
+            None if format_version > 1 && is_new => return refuse("it needs a 'manifest-list' from v2 on"),
+            None => drop(object.read::<Vec<String>>("manifests", "an array of strings")?),
+        }
+        if is_new && format_version > 1 {
+            object.i64("sequence-number")?;
+            object.required("summary")?;
+        }
+        let Some(summary) = object.get("summary") else { return Ok(()) };
+        let Ok(summary) = serde_json::from_str::<Properties>(summary) else {
+            return refuse("its summary is not a map of strings");
+        };
+        match summary.get("operation").map(String::as_str) {
+            Some(operation) if OPERATIONS.contains(&operation) => Ok(()),
+            Some(operation) => refuse(&format!(
+                "its operation '{}' is none of {}",
+                super::json::excerpt(operation),
+                OPERATIONS.join(", ")
+            )),
+            None => refuse("its summary has no operation"),
         }
     }
 }

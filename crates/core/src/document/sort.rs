@@ -1,9 +1,10 @@
 //! Sort orders.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::json::{Object, join};
-use super::partition::{rewrite_sources, source_ids};
+use super::json::{Edits, Object, excerpt, join, join_if_changed};
+use super::partition::{rewrite_sources, source_ids, sources_problem, transform};
 use super::schema::SchemaIndex;
 use super::transform::Transform;
 use super::{DocumentError, FreshIds};
@@ -30,6 +31,8 @@ pub struct SortField {
     pub direction: Direction,
     /// Where nulls go.
     pub null_order: NullOrder,
+    /// Its `source-id`, which stands beside `source-ids` in some documents.
+    named_source: Option<i32>,
     others: Vec<(String, String)>,
 }
 
@@ -52,14 +55,26 @@ pub enum NullOrder {
 }
 
 impl SortOrder {
-    /// Reads a sort order: an object with `fields`, and `order-id` unless it is new.
+    /// Reads a sort order: an object with `fields`, and `order-id` unless it is new. Its JSON is kept in the
+    /// specification's spelling.
     ///
     /// # Errors
     /// When a field lacks something, or the order's id is 0 and it sorts, or another and it does not.
     pub fn parse(text: &str) -> Result<Self, DocumentError> {
         let object = Object::parse("sort order", text)?;
         let texts = object.array("fields")?;
-        let fields = texts.iter().map(|text| SortField::parse(text)).collect::<Result<Vec<_>, _>>()?;
+        let mut edits = Edits::default();
+        edits.drop_nulls(&object, &["order-id"]);
+        let mut fields = Vec::with_capacity(texts.len());
+        let mut spelled = Vec::with_capacity(texts.len());
+        for text in texts {
+            let (field, json) = SortField::parse(text)?;
+            fields.push(field);
+            spelled.push(json);
+        }
+        if let Some(fields) = join_if_changed(&spelled) {
+            edits.set("fields", fields);
+        }
         let id = object.optional_i32("order-id")?.unwrap_or(i32::from(!fields.is_empty()));
         if fields.is_empty() && id != UNSORTED_ORDER_ID {
             return Err(DocumentError::invalid("Unsorted order ID must be 0"));
@@ -67,7 +82,7 @@ impl SortOrder {
         if !fields.is_empty() && id == UNSORTED_ORDER_ID {
             return Err(DocumentError::invalid("Sort order ID 0 is reserved for unsorted order"));
         }
-        Ok(Self { id, fields, json: text.into() })
+        Ok(Self { id, fields, json: edits.apply(&object, text).into() })
     }
 
     /// The order that does not sort.
@@ -96,7 +111,38 @@ impl SortOrder {
     /// Whether both sort alike.
     #[must_use]
     pub fn same_order(&self, other: &Self) -> bool {
-        self.fields == other.fields
+        self.fields.len() == other.fields.len()
+            && self.fields.iter().zip(&other.fields).all(|(one, two)| {
+                one.source_ids == two.source_ids
+                    && one.transform == two.transform
+                    && (one.direction, one.null_order) == (two.direction, two.null_order)
+                    && one.others == two.others
+            })
+    }
+
+    /// Whether the order may be added to a table of this format version with this current schema.
+    ///
+    /// # Errors
+    /// As [`SortOrder::check_fields`] and [`SortOrder::check_sources`].
+    pub fn check_new(&self, schema: &SchemaIndex<'_>, format_version: u8) -> Result<(), DocumentError> {
+        self.check_fields(format_version)?;
+        self.check_sources(schema)
+    }
+
+    /// Whether a table of this format version may have the order, whatever its schema.
+    ///
+    /// # Errors
+    /// When a transform is malformed, or takes several columns before v3.
+    pub fn check_fields(&self, format_version: u8) -> Result<(), DocumentError> {
+        for field in &self.fields {
+            if field.transform.is_malformed() {
+                return Err(DocumentError::invalid(format!("Invalid transform: {}", field.transform)));
+            }
+            if let Some(why) = sources_problem(&field.source_ids, field.named_source, format_version) {
+                return Err(DocumentError::invalid(format!("Invalid sort field {}: {why}", field.transform)));
+            }
+        }
+        Ok(())
     }
 
     /// Whether each field's source is there, and of a type that its transform takes.
@@ -106,9 +152,6 @@ impl SortOrder {
     pub fn check_sources(&self, schema: &SchemaIndex<'_>) -> Result<(), DocumentError> {
         for field in &self.fields {
             let transform = &field.transform;
-            if transform.is_malformed() {
-                return Err(DocumentError::invalid(format!("Invalid transform: {transform}")));
-            }
             for id in &field.source_ids {
                 let Some(source) = schema.column(*id) else {
                     return Err(DocumentError::invalid(format!(
@@ -156,24 +199,30 @@ impl SortOrder {
 }
 
 impl SortField {
-    fn parse(text: &str) -> Result<Self, DocumentError> {
+    fn parse(text: &str) -> Result<(Self, Cow<'_, str>), DocumentError> {
         let object = Object::parse("sort field", text)?;
-        let direction = object.string("direction")?;
-        let null_order = object.string("null-order")?;
-        Ok(Self {
-            source_ids: source_ids(&object)?,
-            transform: Transform::parse(&object.string("transform")?),
-            direction: match direction.to_ascii_lowercase().as_str() {
-                "asc" => Direction::Ascending,
-                "desc" => Direction::Descending,
-                _ => return Err(DocumentError::invalid(format!("Invalid sort direction: {direction}"))),
-            },
-            null_order: match null_order.to_ascii_lowercase().as_str() {
-                "nulls-first" => NullOrder::First,
-                "nulls-last" => NullOrder::Last,
-                _ => return Err(DocumentError::invalid(format!("Unexpected null order: {null_order}"))),
-            },
+        let written = (object.string("direction")?, object.string("null-order")?);
+        let (direction, direction_name) = match written.0.trim().to_ascii_lowercase().as_str() {
+            "asc" => (Direction::Ascending, "asc"),
+            "desc" => (Direction::Descending, "desc"),
+            _ => return Err(DocumentError::invalid(format!("Invalid sort direction: {}", excerpt(&written.0)))),
+        };
+        let (null_order, null_order_name) = match written.1.trim().to_ascii_lowercase().as_str() {
+            "nulls-first" => (NullOrder::First, "nulls-first"),
+            "nulls-last" => (NullOrder::Last, "nulls-last"),
+            _ => return Err(DocumentError::invalid(format!("Unexpected null order: {}", excerpt(&written.1)))),
+        };
+        let mut edits = Edits::default();
+        edits.correct_string("direction", &written.0, direction_name);
+        edits.correct_string("null-order", &written.1, null_order_name);
+        let field = Self {
+            source_ids: source_ids(&object, &mut edits)?,
+            named_source: object.optional_i32("source-id")?,
+            transform: transform(&object, &mut edits)?,
+            direction,
+            null_order,
             others: object.others(&["source-id", "source-ids", "transform", "direction", "null-order"]),
-        })
+        };
+        Ok((field, edits.apply(&object, text)))
     }
 }

@@ -1,10 +1,12 @@
-//! Statistics files and encryption keys: what rules need of them.
+//! Statistics files and encryption keys: what rules need of them, and what the specification asks of new ones.
+
+use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::DocumentError;
-use super::json::view;
+use super::json::{Edits, Object, join_if_changed, quote, view, without_nulls};
+use super::{DocumentError, Properties};
 
 /// A statistics file, by its snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,27 +57,163 @@ struct PartitionStatisticsView {
 #[serde(rename_all = "kebab-case")]
 struct EncryptionKeyView {
     key_id: Box<str>,
-    #[serde(rename = "encrypted-key-metadata")]
-    _metadata: String,
+    encrypted_key_metadata: String,
 }
 
 impl Statistics {
-    pub(crate) fn parse(text: &str) -> Result<Self, DocumentError> {
+    /// Reads a statistics file. Its text loses optional fields that are null, those of its blobs included.
+    pub(crate) fn parse(text: &str) -> Result<(Self, Cow<'_, str>), DocumentError> {
         let view: StatisticsView = view("statistics file", text)?;
-        Ok(Self { snapshot_id: view.snapshot_id })
+        Ok((Self { snapshot_id: view.snapshot_id }, Self::spelled(text)?))
+    }
+
+    fn spelled(text: &str) -> Result<Cow<'_, str>, DocumentError> {
+        if !text.contains("null") {
+            return Ok(Cow::Borrowed(text));
+        }
+        let object = Object::parse("statistics file", text)?;
+        let mut edits = Edits::default();
+        edits.drop_nulls(&object, &["key-metadata"]);
+        let blobs = object.array("blob-metadata")?;
+        // A blob that is no object is for `problem` to tell.
+        let spelled = |blob| without_nulls("blob metadata", blob, &["properties"]).unwrap_or(Cow::Borrowed(blob));
+        let blobs: Vec<Cow<'_, str>> = blobs.into_iter().map(spelled).collect();
+        if let Some(blobs) = join_if_changed(&blobs) {
+            edits.set("blob-metadata", blobs);
+        }
+        Ok(edits.apply(&object, text))
+    }
+
+    /// Why the specification does not allow the statistics file of this text ("Table Statistics").
+    pub(crate) fn problem(text: &str) -> Option<String> {
+        Self::check(text).err().map(|error| error.to_string())
+    }
+
+    fn check(text: &str) -> Result<(), DocumentError> {
+        let object = Object::parse("statistics file", text)?;
+        object.optional_string("key-metadata")?;
+        for blob in object.array("blob-metadata")? {
+            let blob = Object::parse("blob metadata", blob)?;
+            blob.string("type")?;
+            blob.i64("snapshot-id")?;
+            blob.i64("sequence-number")?;
+            blob.read::<Vec<i32>>("fields", "an array of field ids")?;
+            blob.optional_read::<Properties>("properties", "a map of strings")?;
+        }
+        Ok(())
     }
 }
 
 impl PartitionStatistics {
-    pub(crate) fn parse(text: &str) -> Result<Self, DocumentError> {
+    pub(crate) fn parse(text: &str) -> Result<(Self, Cow<'_, str>), DocumentError> {
         let view: PartitionStatisticsView = view("partition statistics file", text)?;
-        Ok(Self { snapshot_id: view.snapshot_id })
+        Ok((Self { snapshot_id: view.snapshot_id }, Cow::Borrowed(text)))
     }
 }
 
 impl EncryptionKey {
-    pub(crate) fn parse(text: &str) -> Result<Self, DocumentError> {
+    /// Reads a key. Its text loses optional fields that are null, and its Base64 gets the padding that some readers need.
+    pub(crate) fn parse(text: &str) -> Result<(Self, Cow<'_, str>), DocumentError> {
         let view: EncryptionKeyView = view("encryption key", text)?;
-        Ok(Self { id: view.key_id })
+        let key = Self { id: view.key_id };
+        let metadata = padded(&view.encrypted_key_metadata);
+        if matches!(metadata, Cow::Borrowed(_)) && !text.contains("null") {
+            return Ok((key, Cow::Borrowed(text)));
+        }
+        let object = Object::parse("encryption key", text)?;
+        let mut edits = Edits::default();
+        edits.drop_nulls(&object, &["encrypted-by-id", "properties"]);
+        edits.correct_string("encrypted-key-metadata", &view.encrypted_key_metadata, &metadata);
+        Ok((key, edits.apply(&object, text)))
+    }
+
+    /// Why the specification does not allow the key of this text ("Encryption Keys").
+    pub(crate) fn problem(text: &str) -> Option<String> {
+        Self::check(text).err().map(|error| error.to_string())
+    }
+
+    fn check(text: &str) -> Result<(), DocumentError> {
+        let object = Object::parse("encryption key", text)?;
+        object.optional_string("encrypted-by-id")?;
+        object.optional_read::<Properties>("properties", "a map of strings")?;
+        let metadata = object.string("encrypted-key-metadata")?;
+        if is_base64(&metadata) {
+            return Ok(());
+        }
+        let shown = quote(&super::json::excerpt(&metadata));
+        Err(DocumentError::invalid(format!(
+            "Invalid encryption key: field 'encrypted-key-metadata' must be Base64: {shown}"
+        )))
+    }
+}
+
+/// `text` with the `=` that are missing at the end of Base64.
+fn padded(text: &str) -> Cow<'_, str> {
+    match text.len() % 4 {
+        2 if !text.contains('=') => Cow::Owned(format!("{text}==")),
+        3 if !text.contains('=') => Cow::Owned(format!("{text}=")),
+        _ => Cow::Borrowed(text),
+    }
+}
+
+/// Whether a text is Base64 with padding (RFC 4648, section 4), in the one form that each sequence of bytes has.
+fn is_base64(text: &str) -> bool {
+    let digits = text.trim_end_matches('=');
+    let padding = text.len() - digits.len();
+    let value = |byte: u8| match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    };
+    // The bits of the last digit that are no part of a byte are zero.
+    let unused_bits = match padding {
+        0 => 0,
+        1 => 0b11,
+        2 => 0b1111,
+        _ => return false,
+    };
+    text.len().is_multiple_of(4)
+        && digits.bytes().all(|byte| value(byte).is_some())
+        && digits.bytes().last().and_then(value).is_none_or(|last| last & unused_bits == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_base64_passes_as_base64() {
+        for text in ["", "AQID", "AQI=", "AQ==", "+/+/"] {
+            assert!(is_base64(text), "{text}");
+        }
+        for text in ["A", "AQ", "AQI", "AR==", "AQJ=", "A===", "====", "AQ=D", "A-_D", " AQID", "not base64!"] {
+            assert!(!is_base64(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn missing_padding_is_added() {
+        for (text, expected) in [("AQ", "AQ=="), ("AQI", "AQI="), ("AQID", "AQID"), ("AQ==", "AQ=="), ("A", "A")] {
+            assert_eq!(padded(text), expected);
+        }
+    }
+
+    #[test]
+    fn blobs_lose_their_nulls_and_need_their_fields() {
+        let file = |blob: &str| {
+            format!(
+                r#"{{"snapshot-id":1,"statistics-path":"s3://b/s","file-size-in-bytes":1,"file-footer-size-in-bytes":1,"blob-metadata":[{blob}]}}"#
+            )
+        };
+        let with_null = file(r#"{"type":"t","snapshot-id":1,"sequence-number":1,"fields":[1],"properties":null}"#);
+        let (_, json) = Statistics::parse(&with_null).unwrap();
+        assert_eq!(json, file(r#"{"type":"t","snapshot-id":1,"sequence-number":1,"fields":[1]}"#));
+        assert_eq!(Statistics::problem(&json), None);
+        for blob in ["{}", "1", r#"{"type":"t","snapshot-id":1,"sequence-number":1,"fields":["a"]}"#] {
+            assert!(Statistics::problem(&file(blob)).is_some(), "{blob}");
+        }
     }
 }

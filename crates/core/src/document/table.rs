@@ -43,6 +43,8 @@ pub struct TableMetadata {
     /// Fields that this format version does not use, or that repeat others, as they came; a commit writes them anew.
     pub(crate) legacy: Arc<Vec<(&'static str, Box<str>)>>,
     pub(crate) present: Present,
+    /// What was wrong with the document as it was read, and is not part of it any more.
+    pub(crate) faults: Arc<[String]>,
 }
 
 /// Which optional fields stand in the JSON, so that a document that was read is written as it came. A commit writes them

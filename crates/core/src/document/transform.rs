@@ -28,14 +28,14 @@ pub enum Transform {
 }
 
 impl Transform {
-    /// Reads a transform; case does not count for those that are known.
+    /// Reads a transform; case and spaces around it do not count for those that are known.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        let lower = text.to_ascii_lowercase();
+        let lower = text.trim().to_ascii_lowercase();
         let width = |name: &str| -> Option<u32> {
             let width = lower.strip_prefix(name)?.strip_prefix('[')?.strip_suffix(']')?;
             // As in the reference implementation, a width is a positive signed integer.
-            width.parse().ok().filter(|width| *width > 0 && *width <= i32::MAX as u32)
+            width.trim().parse().ok().filter(|width| *width > 0 && *width <= i32::MAX as u32)
         };
         match lower.as_str() {
             "identity" => Self::Identity,
@@ -80,12 +80,13 @@ impl Transform {
         }
     }
 
-    /// A known function with a width that it cannot have, such as `bucket[0]`.
+    /// Whether it is a known function with a width that it cannot have, such as `bucket[0]`, or without one: some readers
+    /// take every text that begins so for that function.
     #[must_use]
     pub fn is_malformed(&self) -> bool {
         let Self::Unknown(text) = self else { return false };
-        let lower = text.to_ascii_lowercase();
-        lower.starts_with("bucket[") || lower.starts_with("truncate[")
+        let lower = text.trim().to_ascii_lowercase();
+        lower.starts_with("bucket") || lower.starts_with("truncate")
     }
 }
 

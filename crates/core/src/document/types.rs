@@ -1,7 +1,9 @@
-//! Column types. Those that rules need are understood; any other is kept as it came.
+//! Column types. A type that the specification does not name can be read and kept, but not added.
 
-use super::DocumentError;
-use super::json::{Object, compact, excerpt};
+use std::borrow::Cow;
+
+use super::json::{Edits, Object, compact, excerpt, join_if_changed, quote};
+use super::{DocumentError, default_value, type_name};
 
 /// How deep types may be nested: deeper than any real table, shallow enough that no schema exhausts a stack.
 const MAX_DEPTH: usize = 64;
@@ -9,7 +11,7 @@ const MAX_DEPTH: usize = 64;
 /// A column's type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Type {
-    /// A type written as a string, in lower case and without spaces (except the parameters of geometry types).
+    /// A type written as a string, in one spelling for each: `decimal(9,2)`, however it came.
     Primitive(Primitive, String),
     /// Fields with names.
     Struct(StructType),
@@ -60,7 +62,7 @@ pub enum Primitive {
     Geometry,
     /// `geography` (v3)
     Geography,
-    /// A name that this catalog does not know.
+    /// A name that the specification does not know.
     Other,
 }
 
@@ -121,94 +123,57 @@ pub struct MapType {
 }
 
 impl Type {
-    fn parse(text: &str, depth: usize) -> Result<Self, DocumentError> {
+    /// Reads a type; gives its text in the specification's spelling, too.
+    fn parse(text: &str, depth: usize) -> Result<(Self, Cow<'_, str>), DocumentError> {
         if depth > MAX_DEPTH {
             return Err(DocumentError::invalid(format!("Invalid schema: types are nested deeper than {MAX_DEPTH}")));
         }
         if text.starts_with('"') {
             let name: String = serde_json::from_str(text).map_err(|error| super::json::syntax("type", &error))?;
-            return Ok(Self::named(&name));
+            let (primitive, spelling) = type_name::parse(&name);
+            let known = primitive != Primitive::Other && !type_name::is_spelled_alike(&name, &spelling);
+            let json = if known { Cow::Owned(quote(&spelling)) } else { Cow::Borrowed(text) };
+            return Ok((Self::Primitive(primitive, spelling), json));
         }
         if !text.starts_with('{') {
             return Err(DocumentError::invalid(format!("Cannot parse type from json: {}", excerpt(text))));
         }
         let object = Object::parse("type", text)?;
         match object.string("type")?.as_str() {
-            "struct" => Ok(Self::Struct(StructType::parse(&object, &["type", "fields"], depth)?)),
-            "list" => Ok(Self::List(Box::new(ListType {
-                element_id: object.i32("element-id")?,
-                element_required: object.read("element-required", "true or false")?,
-                element: Self::parse(object.required("element")?, depth + 1)?,
-                others: object.others(&["type", "element-id", "element-required", "element"]),
-            }))),
-            "map" => Ok(Self::Map(Box::new(MapType {
-                key_id: object.i32("key-id")?,
-                key: Self::parse(object.required("key")?, depth + 1)?,
-                value_id: object.i32("value-id")?,
-                value_required: object.read("value-required", "true or false")?,
-                value: Self::parse(object.required("value")?, depth + 1)?,
-                others: object.others(&["type", "key-id", "key", "value-id", "value-required", "value"]),
-            }))),
-            _ => Ok(Self::Opaque(compact(text))),
+            "struct" => {
+                let mut edits = Edits::default();
+                let fields = StructType::parse(&object, &["type", "fields"], depth, &mut edits)?;
+                Ok((Self::Struct(fields), edits.apply(&object, text)))
+            }
+            "list" => ListType::parse(&object, text, depth),
+            "map" => MapType::parse(&object, text, depth),
+            _ => Ok((Self::Opaque(compact(text)), Cow::Borrowed(text))),
         }
     }
 
-    fn named(name: &str) -> Self {
-        let lower: String = name.to_lowercase().chars().filter(|c| !c.is_whitespace()).collect();
-        let primitive = match lower.as_str() {
-            "boolean" => Primitive::Boolean,
-            "int" => Primitive::Int,
-            "long" => Primitive::Long,
-            "float" => Primitive::Float,
-            "double" => Primitive::Double,
-            "date" => Primitive::Date,
-            "time" => Primitive::Time,
-            "timestamp" | "timestamptz" => Primitive::Timestamp,
-            "timestamp_ns" | "timestamptz_ns" => Primitive::TimestampNano,
-            "string" => Primitive::String,
-            "uuid" => Primitive::Uuid,
-            "binary" => Primitive::Binary,
-            "unknown" => Primitive::Unknown,
-            "variant" => Primitive::Variant,
-            _ if lower.starts_with("fixed[") && lower.ends_with(']') => Primitive::Fixed,
-            _ if lower.starts_with("decimal(") && lower.ends_with(')') => Primitive::Decimal,
-            _ if lower == "geometry" || lower.starts_with("geometry(") => Primitive::Geometry,
-            _ if lower == "geography" || lower.starts_with("geography(") => Primitive::Geography,
-            _ => Primitive::Other,
-        };
-        // The name of a coordinate system, and of what is unknown, may depend on case.
-        let kept = matches!(primitive, Primitive::Geometry | Primitive::Geography | Primitive::Other);
-        Self::Primitive(primitive, if kept { name.to_owned() } else { lower })
-    }
-
-    /// The first format version that knows the type. Unknown types may be of a newer revision of the newest version.
+    /// The first format version that knows the type.
     #[must_use]
     pub fn min_format_version(&self) -> u8 {
         use Primitive as P;
         match self {
-            Self::Primitive(P::TimestampNano | P::Unknown | P::Variant | P::Geometry | P::Geography | P::Other, _)
-            | Self::Opaque(_) => 3,
-            Self::Primitive(..) | Self::Struct(_) | Self::List(_) | Self::Map(_) => 1,
+            Self::Primitive(P::TimestampNano | P::Unknown | P::Variant | P::Geometry | P::Geography, _) => 3,
+            Self::Primitive(..) | Self::Struct(_) | Self::List(_) | Self::Map(_) | Self::Opaque(_) => 1,
         }
     }
 
-    /// Whether it is a known type whose parameters cannot be meant: `decimal(p,s)` has 1 to 38 digits, of which at most
-    /// all are behind the point, and `fixed[n]` has a length (specification, "Primitive types"). A document that holds
-    /// such a type is kept as it is; no schema with one is added.
+    /// Whether the specification names no such type: a typing error, or a type from after format version 3. Readers refuse
+    /// the whole table for it.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        matches!(self, Self::Primitive(Primitive::Other, _) | Self::Opaque(_))
+    }
+
+    /// Whether it is a known type with parameters that it cannot have (specification, "Primitive types"), such as
+    /// `decimal(40,2)`, `fixed[]` or `geography(OGC:CRS84, foo)`.
     #[must_use]
     pub fn is_malformed(&self) -> bool {
         match self {
-            Self::Primitive(Primitive::Decimal, text) => {
-                let parameters = text.strip_prefix("decimal(").and_then(|rest| rest.strip_suffix(')'));
-                let digits = parameters.and_then(|both| both.split_once(','));
-                let digits =
-                    digits.and_then(|(all, behind)| Some((all.parse::<u8>().ok()?, behind.parse::<u8>().ok()?)));
-                !digits.is_some_and(|(all, behind)| (1..=38).contains(&all) && behind <= all)
-            }
-            Self::Primitive(Primitive::Fixed, text) => {
-                let length = text.strip_prefix("fixed[").and_then(|rest| rest.strip_suffix(']'));
-                length.and_then(|length| length.parse::<u32>().ok()).is_none()
-            }
+            Self::Primitive(primitive, name) => !type_name::has_valid_parameters(*primitive, name),
             _ => false,
         }
     }
@@ -232,27 +197,90 @@ impl std::fmt::Display for Type {
     }
 }
 
+impl ListType {
+    fn parse<'t>(object: &Object<'_>, text: &'t str, depth: usize) -> Result<(Type, Cow<'t, str>), DocumentError> {
+        let (element, element_json) = Type::parse(object.required("element")?, depth + 1)?;
+        let mut edits = Edits::default();
+        edits.correct(object, "element", element_json);
+        let list = Self {
+            element_id: object.i32("element-id")?,
+            element_required: object.read("element-required", "true or false")?,
+            element,
+            others: object.others(&["type", "element-id", "element-required", "element"]),
+        };
+        Ok((Type::List(Box::new(list)), edits.apply(object, text)))
+    }
+}
+
+impl MapType {
+    fn parse<'t>(object: &Object<'_>, text: &'t str, depth: usize) -> Result<(Type, Cow<'t, str>), DocumentError> {
+        let (key, key_json) = Type::parse(object.required("key")?, depth + 1)?;
+        let (value, value_json) = Type::parse(object.required("value")?, depth + 1)?;
+        let mut edits = Edits::default();
+        edits.correct(object, "key", key_json);
+        edits.correct(object, "value", value_json);
+        let map = Self {
+            key_id: object.i32("key-id")?,
+            key,
+            value_id: object.i32("value-id")?,
+            value_required: object.read("value-required", "true or false")?,
+            value,
+            others: object.others(&["type", "key-id", "key", "value-id", "value-required", "value"]),
+        };
+        Ok((Type::Map(Box::new(map)), edits.apply(object, text)))
+    }
+}
+
 impl StructType {
-    /// The struct that `object` describes; keys in `known` belong to the struct, any other is kept for comparison.
-    pub(super) fn parse(object: &Object<'_>, known: &[&str], depth: usize) -> Result<Self, DocumentError> {
-        let fields = object.array("fields")?;
-        let fields = fields.iter().map(|field| Field::parse(field, depth + 1)).collect::<Result<_, _>>()?;
+    /// The struct that `object` describes; keys in `known` belong to the struct, any other is kept for comparison. What has
+    /// to be spelled otherwise enters `edits`.
+    pub(super) fn parse(
+        object: &Object<'_>,
+        known: &[&str],
+        depth: usize,
+        edits: &mut Edits<'_>,
+    ) -> Result<Self, DocumentError> {
+        let texts = object.array("fields")?;
+        let mut fields = Vec::with_capacity(texts.len());
+        let mut spelled = Vec::with_capacity(texts.len());
+        for text in texts {
+            let (field, json) = Field::parse(text, depth + 1)?;
+            fields.push(field);
+            spelled.push(json);
+        }
+        if let Some(fields) = join_if_changed(&spelled) {
+            edits.set("fields", fields);
+        }
         Ok(Self { fields, others: object.others(known) })
     }
 }
 
 impl Field {
-    fn parse(text: &str, depth: usize) -> Result<Self, DocumentError> {
+    fn parse(text: &str, depth: usize) -> Result<(Self, Cow<'_, str>), DocumentError> {
         let object = Object::parse("struct field", text)?;
-        Ok(Self {
+        let (field_type, type_json) = Type::parse(object.required("type")?, depth)?;
+        let mut edits = Edits::default();
+        edits.correct(&object, "type", type_json);
+        edits.drop_nulls(&object, &["doc", "initial-default", "write-default"]);
+        let mut default = |key: &'static str| {
+            let json = object.get(key).map(compact)?;
+            let spelled = default_value::spelled(&field_type, &json);
+            if spelled != json {
+                edits.set(key, spelled.clone());
+            }
+            Some(spelled)
+        };
+        let (initial_default, write_default) = (default("initial-default"), default("write-default"));
+        let field = Self {
             id: object.i32("id")?,
             name: object.string("name")?,
             required: object.read("required", "true or false")?,
-            field_type: Type::parse(object.required("type")?, depth)?,
+            field_type,
             doc: object.optional_string("doc")?,
-            initial_default: object.get("initial-default").map(compact),
-            write_default: object.get("write-default").map(compact),
+            initial_default,
+            write_default,
             others: object.others(&["id", "name", "required", "type", "doc", "initial-default", "write-default"]),
-        })
+        };
+        Ok((field, edits.apply(&object, text)))
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::metadata::check_view_schema;
 use super::{VIEW_FORMAT_VERSION, VersionLogEntry, ViewMetadata, ViewUpdate, ViewVersion};
 use crate::commit::CommitError;
 use crate::document::Schema;
@@ -108,6 +109,7 @@ impl Draft {
     /// Either counts as the one added last. (The reference implementation counts only a new one, and refuses -1 otherwise;
     /// two clients that replace a view by the same columns at once then fail for no reason.)
     pub(super) fn add_schema(&mut self, schema: &Schema) -> Result<(), CommitError> {
+        check_view_schema(schema).map_err(|error| refused(error.to_string()))?;
         let document = &mut self.document;
         if let Some(known) = document.schemas.iter().find(|known| known.same_columns(schema)) {
             self.last_added_schema = Some(known.id());
@@ -133,7 +135,7 @@ impl Draft {
         if self.document.schema(schema_id).is_none() {
             return Err(refused(format!("Cannot add version with unknown schema: {schema_id}")));
         }
-        check_representations(&version)?;
+        version.check_representations().map_err(|error| refused(error.to_string()))?;
         let id = next_id(self.document.versions().map(ViewVersion::id), version.id().max(1), "view version")?;
         self.document.versions.push(Arc::new(version.with_ids(id, schema_id)?));
         self.last_added_version = Some(id);
@@ -239,23 +241,6 @@ fn upgrade_format_version(version: i32) -> Result<(), CommitError> {
 
 fn dialects(version: &ViewVersion) -> BTreeSet<String> {
     version.queries().map(|(dialect, _)| dialect.to_lowercase()).collect()
-}
-
-/// A version says what the view is, once for each dialect.
-fn check_representations(version: &ViewVersion) -> Result<(), CommitError> {
-    if !version.has_representations() {
-        return Err(refused("Invalid view version: it has no representations, so there is no query"));
-    }
-    let mut seen = HashSet::new();
-    for (dialect, _) in version.queries() {
-        let dialect = dialect.to_lowercase();
-        if seen.contains(&dialect) {
-            // The compatibility kit compares this text.
-            return Err(refused(format!("Invalid view version: Cannot add multiple queries for dialect {dialect}")));
-        }
-        seen.insert(dialect);
-    }
-    Ok(())
 }
 
 /// `wanted`, or what follows the highest id.

@@ -1,13 +1,15 @@
 //! A view's metadata: read, looked at, written.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::{VIEW_FORMAT_VERSION, ViewVersion};
-use crate::document::json::{Object, array, view};
-use crate::document::{DocumentError, List, Properties, Schema, Writer};
+use crate::document::json::{Object, array, excerpt, view};
+use crate::document::{DocumentError, List, MAX_FORMAT_VERSION, Properties, Schema, Writer};
 
 const KNOWN: [&str; 8] = [
     "view-uuid",
@@ -47,8 +49,8 @@ pub struct VersionLogEntry {
 }
 
 impl VersionLogEntry {
-    fn parse(text: &str) -> Result<Self, DocumentError> {
-        view("version log entry", text)
+    fn parse(text: &str) -> Result<(Self, Cow<'_, str>), DocumentError> {
+        Ok((view("version log entry", text)?, Cow::Borrowed(text)))
     }
 
     pub(super) fn json(self) -> String {
@@ -108,6 +110,33 @@ impl ViewMetadata {
             )));
         }
         Ok(())
+    }
+
+    /// Why readers refuse the document, or may: a sentence for each thing that breaks a rule of the specifications. Empty
+    /// for every document that this catalog wrote.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if Uuid::parse_str(&self.uuid).is_err() {
+            problems.push(format!("view-uuid is not a UUID: {}", excerpt(&self.uuid)));
+        }
+        if self.location.is_empty() {
+            problems.push("location is empty".to_owned());
+        }
+        if self.version_log.is_empty() {
+            problems.push("version-log is empty".to_owned());
+        }
+        for schema in self.schemas() {
+            if let Err(error) = check_view_schema(schema) {
+                problems.push(format!("Schema {}: {error}", schema.id()));
+            }
+        }
+        for version in self.versions() {
+            if let Err(error) = version.check_representations() {
+                problems.push(format!("Version {}: {error}", version.id()));
+            }
+        }
+        problems
     }
 
     /// The view's own id.
@@ -206,6 +235,14 @@ impl ViewMetadata {
             + self.properties.iter().map(|(key, value)| key.len() + value.len() + 16).sum::<usize>()
             + self.others.iter().map(|(key, value)| key.len() + value.len() + 8).sum::<usize>()
     }
+}
+
+/// Whether a view may have the schema: views have no format version that limits types, so the newest one of tables counts.
+///
+/// # Errors
+/// As [`Schema::check_format_version`].
+pub(super) fn check_view_schema(schema: &Schema) -> Result<(), DocumentError> {
+    schema.check_format_version(MAX_FORMAT_VERSION)
 }
 
 fn read_all<T>(

@@ -1,8 +1,10 @@
 //! The versions of a view: what its query is, in each dialect.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::document::json::{Object, compact};
+use crate::document::json::{Edits, Object, compact, join_if_changed};
 use crate::document::{DocumentError, Properties};
 
 const KNOWN: [&str; 7] =
@@ -40,26 +42,37 @@ enum Representation {
 }
 
 impl Representation {
-    fn parse(text: &str) -> Result<Self, DocumentError> {
+    fn parse(text: &str) -> Result<(Self, Cow<'_, str>), DocumentError> {
         let object = Object::parse("view representation", text)?;
-        if !object.string("type")?.eq_ignore_ascii_case("sql") {
-            return Ok(Self::Other(compact(text)));
+        let written = object.string("type")?;
+        if !written.trim().eq_ignore_ascii_case("sql") {
+            return Ok((Self::Other(compact(text)), Cow::Borrowed(text)));
         }
-        Ok(Self::Sql {
+        let mut edits = Edits::default();
+        edits.correct_string("type", &written, "sql");
+        let sql = Self::Sql {
             sql: object.string("sql")?,
             dialect: object.string("dialect")?,
             others: object.others(&["type", "sql", "dialect"]),
-        })
+        };
+        Ok((sql, edits.apply(&object, text)))
     }
 }
 
 impl ViewVersion {
+    /// Reads a version. Its JSON is kept in the specification's spelling.
     pub(super) fn parse(text: &str) -> Result<Self, DocumentError> {
         let object = Object::parse("view version", text)?;
-        let representations = object.array("representations")?.into_iter().map(Representation::parse);
+        let mut edits = Edits::default();
+        edits.drop_nulls(&object, &["default-catalog"]);
+        let read = object.array("representations")?.into_iter().map(Representation::parse);
+        let (representations, spelled): (_, Vec<_>) = read.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+        if let Some(representations) = join_if_changed(&spelled) {
+            edits.set("representations", representations);
+        }
         let definition = Definition {
             summary: object.read("summary", "a map of strings")?,
-            representations: representations.collect::<Result<_, _>>()?,
+            representations,
             default_catalog: object.optional_string("default-catalog")?,
             default_namespace: object.read("default-namespace", "an array of strings")?,
             others: object.others(&KNOWN),
@@ -69,7 +82,7 @@ impl ViewVersion {
             timestamp_ms: object.i64("timestamp-ms")?,
             schema_id: object.i32("schema-id")?,
             definition: Arc::new(definition),
-            json: text.into(),
+            json: edits.apply(&object, text).into(),
         })
     }
 
@@ -105,9 +118,28 @@ impl ViewVersion {
         &self.json
     }
 
-    /// Whether it says anything of what the view is, be it of a type that is not known.
-    pub(super) fn has_representations(&self) -> bool {
-        !self.definition.representations.is_empty()
+    /// Whether the version says what the view is, once for each dialect.
+    ///
+    /// # Errors
+    /// When it has no representations, or two queries in one dialect.
+    pub(super) fn check_representations(&self) -> Result<(), DocumentError> {
+        if self.definition.representations.is_empty() {
+            return Err(DocumentError::invalid(
+                "Invalid view version: it has no representations, so there is no query",
+            ));
+        }
+        let mut seen = HashSet::new();
+        for (dialect, _) in self.queries() {
+            let dialect = dialect.to_lowercase();
+            if seen.contains(&dialect) {
+                // The compatibility kit compares this text.
+                return Err(DocumentError::invalid(format!(
+                    "Invalid view version: Cannot add multiple queries for dialect {dialect}"
+                )));
+            }
+            seen.insert(dialect);
+        }
+        Ok(())
     }
 
     /// Whether both behave alike: their ids and times do not count.

@@ -157,8 +157,8 @@ fn one_column_may_be_partitioned_by_two_times() {
 }
 
 #[test]
-fn a_new_column_may_have_the_name_of_a_partition_field() {
-    // As in Java: only a new spec is compared with the schema. Engines that forbid it do so themselves.
+fn schema_that_is_not_current_may_have_a_column_named_like_a_partition_field() {
+    // As in Java: specs are compared with the current schema only, and this one is not current yet.
     let base = after(&start(2), &spec(&json!([{"name": "shard", "transform": "bucket[4]", "source-id": 1}])));
     let columns = [column(1, "a", "long"), column(7, "shard", "int")];
     let mut fields = schema(&columns);

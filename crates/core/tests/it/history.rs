@@ -51,7 +51,7 @@ fn a_snapshot_has_no_id_that_stands_for_none() {
     // As `main`'s, it would be read back as "there is no current snapshot", and the document refused.
     for (version, number) in [(1, 0), (2, 1)] {
         let message = refused(&table(version), &json!([add_snapshot(-1, None, number), set_main(-1)]));
-        assert_eq!(message, "Invalid snapshot id: -1 stands for no snapshot");
+        assert_eq!(message, "Invalid snapshot -1: this id stands for no snapshot");
     }
 }
 

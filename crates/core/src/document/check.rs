@@ -1,0 +1,109 @@
+//! What the specification asks of a whole document, beyond what it takes to read it.
+//!
+//! Reading is lenient, so that a table which exists stays readable, whoever wrote it. What enters the catalog is checked:
+//! a registered document by [`TableMetadata::problems`], the parts that a commit adds by the same functions as they are added,
+//! and what the parts have to do with each other by [`TableMetadata::column_problems`] and `check` before it is written.
+
+use uuid::Uuid;
+
+use super::schema::SchemaIndex;
+use super::{
+    DocumentError, EncryptionKey, MAIN_BRANCH, PartitionSpec, RefKind, Schema, Snapshot, Statistics, TableMetadata,
+};
+
+impl TableMetadata {
+    /// Why readers refuse the document, or may: a sentence for each thing that breaks a rule of the specification. Empty for
+    /// every document that this catalog wrote.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems: Vec<String> = self.faults.to_vec();
+        problems.extend(self.value_problems());
+        problems.extend(self.schema_problems());
+        problems.extend(self.column_problems());
+        let version = self.format_version;
+        problems.extend(self.snapshots.iter().filter_map(|one| Snapshot::problem(one.json, version, false)));
+        problems.extend(self.statistics.iter().filter_map(|one| Statistics::problem(one.json)));
+        problems.extend(self.encryption_keys.iter().filter_map(|one| EncryptionKey::problem(one.json)));
+        problems
+    }
+
+    /// Problems of the document's own fields.
+    fn value_problems(&self) -> impl Iterator<Item = String> {
+        let uuid = self.uuid.as_deref().filter(|uuid| Uuid::parse_str(uuid).is_err());
+        let negative = [("last-sequence-number", self.last_sequence_number), ("next-row-id", self.next_row_id)];
+        let main_is_tag = self.refs.get(MAIN_BRANCH).is_some_and(|main| main.kind == RefKind::Tag);
+        [
+            uuid.map(|uuid| format!("table-uuid is not a UUID: {}", super::json::excerpt(uuid))),
+            self.location.is_empty().then(|| "location is empty".to_owned()),
+            main_is_tag.then(|| format!("{MAIN_BRANCH} is a tag, and must be a branch")),
+        ]
+        .into_iter()
+        .flatten()
+        .chain(
+            negative
+                .into_iter()
+                .filter(|(_, value)| *value < 0)
+                .map(|(key, value)| format!("{key} is negative: {value}")),
+        )
+    }
+
+    /// Problems of schemas, each for itself.
+    fn schema_problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        for schema in self.schemas() {
+            match schema.problems(self.format_version) {
+                Ok(found) => problems.extend(found.into_iter().map(|why| format!("Schema {}: {why}", schema.id()))),
+                Err(error) => problems.push(error.to_string()),
+            }
+        }
+        problems
+    }
+
+    /// Problems of specs and sort orders, and of how they fit the current schema.
+    ///
+    /// Only the default spec and order need their columns; older ones stay as a history, but readers bind the names of all
+    /// specs to the current schema.
+    pub(crate) fn column_problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if let Err(error) = self.check_current() {
+            problems.push(error.to_string());
+        }
+        match self.schema(self.current_schema_id).map(Schema::index) {
+            Some(Ok(current)) => self.extend_with_problems_of(&current, &mut problems),
+            Some(Err(error)) => problems.push(error.to_string()),
+            // Told by `check_current`.
+            None => {}
+        }
+        problems
+    }
+
+    /// The current schema, the default spec and the default sort order must be there.
+    fn check_current(&self) -> Result<(), DocumentError> {
+        let missing = |what: &str, id: i32| DocumentError::invalid(format!("Cannot find {what} with id {id}"));
+        let (schema, spec, order) = (self.current_schema_id, self.default_spec_id, self.default_sort_order_id);
+        self.schema(schema).ok_or_else(|| missing("current schema", schema))?;
+        self.partition_spec(spec).ok_or_else(|| missing("default partition spec", spec))?;
+        self.sort_order(order).ok_or_else(|| missing("default sort order", order))?;
+        Ok(())
+    }
+
+    fn extend_with_problems_of(&self, current: &SchemaIndex<'_>, problems: &mut Vec<String>) {
+        let version = self.format_version;
+        for spec in self.partition_specs() {
+            let is_default = spec.id() == self.default_spec_id;
+            let checked =
+                if is_default { spec.check_new(current, version) } else { check_old_spec(spec, current, version) };
+            problems.extend(checked.err().map(|error| format!("Partition spec {}: {error}", spec.id())));
+        }
+        for order in self.sort_orders() {
+            let is_default = order.id() == self.default_sort_order_id;
+            let checked = if is_default { order.check_new(current, version) } else { order.check_fields(version) };
+            problems.extend(checked.err().map(|error: DocumentError| format!("Sort order {}: {error}", order.id())));
+        }
+    }
+}
+
+fn check_old_spec(spec: &PartitionSpec, current: &SchemaIndex<'_>, format_version: u8) -> Result<(), DocumentError> {
+    spec.check_fields(format_version)?;
+    spec.check_names(current)
+}
