@@ -13,7 +13,7 @@ use super::fate::Fate;
 use super::{Catalog, CatalogError, LoadedTable, OpenWarehouse};
 use crate::clock::fresh_ordered_uuid;
 use crate::locations::Refusals;
-use crate::metadata::{Document, MetadataError};
+use crate::metadata::{Document, Metadata, MetadataError};
 use crate::store::{NewTable, Receipt, StoreError, Swap, TableKind, TableRecord};
 use crate::vending::{LocationRefused, ValidLocations};
 
@@ -23,7 +23,7 @@ impl Catalog {
     ///
     /// # Errors
     /// `NoSuchNamespace`; `TableExists` without `overwrite`, `NameTaken`; `TableLimit`; `LocationTaken`; `BadRequest` when
-    /// the file is elsewhere or is not a table's; `Metadata` when it is missing; `CommitStateUnknown`.
+    /// the file is elsewhere, is not a table's or breaks a rule of the specification; `Metadata` when it is missing; `CommitStateUnknown`.
     pub async fn table_register(
         self: &Arc<Self>,
         warehouse: &Arc<OpenWarehouse>,
@@ -109,10 +109,10 @@ impl Catalog {
         if !warehouse.root.contains(&at) {
             return Err(LocationRefused::outside(location, &warehouse.root).into());
         }
-        self.documents.get(&warehouse.storage, location).await.map_err(|error| match error {
-            MetadataError::Unreadable { .. } => CatalogError::BadRequest(error.to_string()),
-            other => other.into(),
-        })
+        let found = self.documents.get(&warehouse.storage, location).await;
+        let document = found.map_err(unregistrable)?;
+        check_registrable(&document)?;
+        Ok(document)
     }
 
     /// Points the table of that name at another document. Gives whether there was such a table.
@@ -168,4 +168,33 @@ impl Catalog {
             }
         }
     }
+}
+
+/// How many problems of a document are told to a client that registers it.
+const MAX_PROBLEMS_TOLD: usize = 10;
+
+/// What to answer when a document that is to be registered cannot be read: that it is no metadata is the request's fault.
+pub(super) fn unregistrable(error: MetadataError) -> CatalogError {
+    match error {
+        MetadataError::Unreadable { .. } => CatalogError::BadRequest(error.to_string()),
+        other => other.into(),
+    }
+}
+
+/// Whether every reader will be able to read a document that enters the catalog.
+///
+/// # Errors
+/// `BadRequest` with the document's problems.
+pub(super) fn check_registrable<M: Metadata>(document: &Document<M>) -> Result<(), CatalogError> {
+    let problems = document.metadata.problems();
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let more = problems.len().saturating_sub(MAX_PROBLEMS_TOLD);
+    let more = if more == 0 { String::new() } else { format!("\n- and {more} more") };
+    Err(CatalogError::BadRequest(format!(
+        "Cannot register {}: it breaks rules of the specification, and engines may refuse to read it:\n- {}{more}",
+        document.location,
+        problems[..problems.len().min(MAX_PROBLEMS_TOLD)].join("\n- ")
+    )))
 }

@@ -9,10 +9,10 @@ use tidewater_core::view::{CreateView, RegisterView, create_view};
 
 use super::error::{of_namespace, of_rename, of_view};
 use super::fate::Fate;
+use super::register::{check_registrable, unregistrable};
 use super::{Catalog, CatalogError, LoadedView, OpenWarehouse};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::locations::Refusals;
-use crate::metadata::MetadataError;
 use crate::store::{NewTable, Page, PageRequest, Receipt, StoreError, TableKind, TableRecord};
 use crate::vending::{LocationRefused, ValidLocations};
 
@@ -110,8 +110,8 @@ impl Catalog {
     /// request.
     ///
     /// # Errors
-    /// As [`Catalog::view_create`]; `BadRequest` when the file is elsewhere or is not a view's; `Metadata` when it is
-    /// missing.
+    /// As [`Catalog::view_create`]; `BadRequest` when the file is elsewhere, is not a view's or breaks a rule of the
+    /// specification; `Metadata` when it is missing.
     pub async fn view_register(
         self: &Arc<Self>,
         warehouse: &Arc<OpenWarehouse>,
@@ -130,10 +130,8 @@ impl Catalog {
                 return Err(LocationRefused::outside(&request.metadata_location, &warehouse.root).into());
             }
             let found = catalog.documents.get_view(&warehouse.storage, &request.metadata_location).await;
-            let document = found.map_err(|error| match error {
-                MetadataError::Unreadable { .. } => CatalogError::BadRequest(error.to_string()),
-                other => other.into(),
-            })?;
+            let document = found.map_err(unregistrable)?;
+            check_registrable(&document)?;
             let new = NewView { id, document: &document, registered: true, max_tables, receipt: receipt.as_ref() };
             catalog.view_add(&warehouse, &ident, &new).await?;
             Ok(document)

@@ -1,5 +1,6 @@
 //! The command line: one file per command. Each parses, asks the store or the catalog, and prints; no rule is here.
 
+mod check;
 mod dropped;
 mod key;
 mod logs;

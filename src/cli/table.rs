@@ -8,7 +8,7 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 use super::dropped::word;
 use super::output::{self, Format};
 use super::session::{Session, WarehouseArgument, place};
-use super::{dropped, reports, table_name, time};
+use super::{check, dropped, reports, table_name, time};
 use tidewater::metadata::Documents;
 use tidewater::store::{PageRequest, Resource, Store, StoreError, TableKind, TableRecord};
 use tidewater::warehouse::OpenWarehouse;
@@ -44,6 +44,12 @@ Examples:
         #[command(flatten)]
         format: Format,
     },
+    /// Check that every engine can read a table's metadata, or that of all tables
+    ///
+    /// Lists what breaks a rule of the Iceberg specification, and fails if anything does. Tables from before such metadata
+    /// was refused, or that another catalog wrote, may have problems; most are mended by the next commit to the table.
+    #[command(after_help = "Examples:\n  tidewater table check\n  tidewater table check demo.tides --json")]
+    Check(check::Arguments),
     /// Show what clients reported of their scans and commits
     #[command(after_help = "Example:\n  tidewater table metrics demo.tides --type scan-report --since 1d")]
     Metrics(reports::Arguments),
@@ -68,6 +74,7 @@ Examples:
 /// Does one of them.
 pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
     match command {
+        Command::Check(arguments) => check::run(session, TableKind::Table, arguments).await,
         Command::Metrics(arguments) => reports::run(session, arguments).await,
         Command::Dropped(arguments) => dropped::list(session, TableKind::Table, arguments).await,
         Command::Restore(arguments) => dropped::restore(session, TableKind::Table, arguments).await,

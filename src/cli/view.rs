@@ -8,7 +8,7 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 use super::output::{self, Format};
 use super::session::{Session, WarehouseArgument, place};
 use super::table::{explain, field, items, moment, print, text, type_name};
-use super::{dropped, table_name};
+use super::{check, dropped, table_name};
 use tidewater::store::{PageRequest, Store, TableKind};
 
 /// How views can be looked at.
@@ -39,6 +39,11 @@ Examples:
         #[command(flatten)]
         format: Format,
     },
+    /// Check that every engine can read a view's metadata, or that of all views
+    ///
+    /// Lists what breaks a rule of the Iceberg specification, and fails if anything does.
+    #[command(after_help = "Examples:\n  tidewater view check\n  tidewater view check demo.high_tides")]
+    Check(check::Arguments),
     /// List dropped views that are not gone for good
     #[command(after_help = "Example:\n  tidewater view dropped demo")]
     Dropped(dropped::ListArguments),
@@ -52,6 +57,7 @@ Examples:
 /// Does one of them.
 pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
     match command {
+        Command::Check(arguments) => check::run(session, TableKind::View, arguments).await,
         Command::Dropped(arguments) => dropped::list(session, TableKind::View, arguments).await,
         Command::Restore(arguments) => dropped::restore(session, TableKind::View, arguments).await,
         Command::Remove(arguments) => dropped::remove(session, TableKind::View, arguments, None).await,

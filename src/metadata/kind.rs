@@ -21,6 +21,12 @@ pub trait Metadata: Sized {
     /// An estimate of the heap that it takes, in bytes.
     fn size_bytes(&self) -> usize;
 
+    /// Why readers refuse it, or may: a sentence for each thing that breaks a rule of the specification.
+    fn problems(&self) -> Vec<String>;
+
+    /// Of [`Metadata::problems`] those that are found without parsing more than reading did.
+    fn known_problems(&self) -> Vec<String>;
+
     /// Where the files are.
     fn location(&self) -> &str;
 
@@ -71,6 +77,14 @@ macro_rules! metadata {
 
             fn size_bytes(&self) -> usize {
                 self.size_bytes()
+            }
+
+            fn problems(&self) -> Vec<String> {
+                self.problems()
+            }
+
+            fn known_problems(&self) -> Vec<String> {
+                self.known_problems()
             }
 
             fn location(&self) -> &str {

@@ -260,7 +260,21 @@ async fn read<M: Metadata>(storage: &Storage, location: &str) -> Result<Arc<Docu
         stored
     };
     let metadata = M::parse(&json).map_err(|error| unreadable(error.into()))?;
+    log_problems(location, &metadata.known_problems());
     Ok(Arc::new(Document::new(location.to_owned(), at, json, metadata)))
+}
+
+/// Tells the operator of a document that some readers refuse: it was written before such documents were refused here, or by
+/// another catalog.
+fn log_problems(location: &str, problems: &[String]) {
+    if let Some(first) = problems.first() {
+        tracing::warn!(
+            location,
+            problems = problems.len(),
+            first,
+            "metadata breaks rules of the specification: `tidewater table check` lists them"
+        );
+    }
 }
 
 #[cfg(test)]

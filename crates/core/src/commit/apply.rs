@@ -1,12 +1,16 @@
 //! Applying the updates of a commit to a document.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::definitions::Definitions;
+use super::keyed::KeyedEdits;
+use super::snapshots::correct_snapshot_log;
 use super::{CommitError, Context, TableUpdate};
 use crate::document::{
-    DEFAULT_FORMAT_VERSION, List, MAX_FORMAT_VERSION, MetadataLogEntry, PartitionSpec, Present, SortOrder,
-    TableMetadata, UNSORTED_ORDER_ID, strip_trailing_slash,
+    DEFAULT_FORMAT_VERSION, EncryptionKey, List, MAX_FORMAT_VERSION, MetadataLogEntry, PartitionSpec,
+    PartitionStatistics, Present, Snapshot, SortOrder, Statistics, TableMetadata, UNSORTED_ORDER_ID,
+    strip_trailing_slash,
 };
 
 /// The property that says how many earlier documents the metadata log names, and its default.
@@ -35,6 +39,13 @@ pub(super) struct Draft {
     pub(super) last_added_schema: Option<i32>,
     pub(super) last_added_spec: Option<i32>,
     pub(super) last_added_order: Option<i32>,
+    pub(super) snapshots: KeyedEdits<i64, Snapshot>,
+    pub(super) statistics: KeyedEdits<i64, Statistics>,
+    pub(super) partition_statistics: KeyedEdits<i64, PartitionStatistics>,
+    pub(super) encryption_keys: KeyedEdits<Box<str>, EncryptionKey>,
+    pub(super) definitions: Definitions,
+    /// How many branches and tags are at each snapshot.
+    pub(super) refs_at: HashMap<i64, usize>,
     pub(super) added_snapshots: HashSet<i64>,
     /// The added snapshots that `main` was set to.
     pub(super) main_was: HashSet<i64>,
@@ -146,8 +157,18 @@ pub(super) fn empty(format_version: u8, location: &str, context: &Context<'_>) -
 
 impl Draft {
     pub(super) fn new(document: TableMetadata, now_ms: i64, creating: bool) -> Self {
+        let mut refs_at = HashMap::new();
+        for reference in document.refs.values() {
+            *refs_at.entry(reference.snapshot_id).or_default() += 1;
+        }
         Self {
             document,
+            snapshots: KeyedEdits::new(|snapshot| snapshot.id),
+            statistics: KeyedEdits::new(|file| file.snapshot_id),
+            partition_statistics: KeyedEdits::new(|file| file.snapshot_id),
+            encryption_keys: KeyedEdits::new(|key| key.id.clone()),
+            definitions: Definitions::default(),
+            refs_at,
             now_ms,
             creating,
             changed: false,
@@ -236,7 +257,12 @@ impl Draft {
         if self.columns_changed {
             self.check_columns(base)?;
         }
-        self.correct_snapshot_log()?;
+        let document = &mut self.document;
+        self.snapshots.apply(&mut document.snapshots);
+        self.statistics.apply(&mut document.statistics);
+        self.partition_statistics.apply(&mut document.partition_statistics);
+        self.encryption_keys.apply(&mut document.encryption_keys);
+        correct_snapshot_log(document, &self.main_was, self.snapshots_removed)?;
         let mut document = self.document;
         document.last_updated_ms = self.now_ms;
         document.legacy = Arc::default();

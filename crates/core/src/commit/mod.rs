@@ -6,6 +6,8 @@
 
 mod apply;
 mod create;
+mod definitions;
+mod keyed;
 mod orders;
 mod properties;
 mod requirement;
@@ -19,6 +21,7 @@ use uuid::Uuid;
 
 pub use apply::{Outcome, apply_updates, create_from_updates};
 pub use create::{CreateTable, RegisterTable, create_table};
+pub use definitions::MAX_ADDED_DEFINITIONS;
 pub use requirement::{TableRequirement, check_requirements};
 pub use update::TableUpdate;
 pub(crate) use update::{properties_to_remove, properties_to_set, uuid_to_assign};
@@ -123,11 +126,8 @@ impl TableCommit {
 
     fn read(text: &str) -> Result<Self, CommitError> {
         let object = Object::parse("commit", text)?;
-        // Both must be there, though `null` counts as none: a client in Go writes an empty list so.
-        let parts = |key: &str| match object.raw(key) {
-            Some("null") => Ok(Vec::new()),
-            _ => object.array(key),
-        };
+        // Absent or null counts as empty, as in the reference implementation.
+        let parts = |key: &str| object.optional_array(key).map(Option::unwrap_or_default);
         let requirements =
             parts("requirements")?.into_iter().map(TableRequirement::parse).collect::<Result<Vec<_>, _>>()?;
         let updates = parts("updates")?.into_iter().map(TableUpdate::parse).collect::<Result<Vec<_>, _>>()?;

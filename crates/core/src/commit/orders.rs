@@ -11,9 +11,10 @@ impl Draft {
     /// Adds an order under the next id, unless there is the same already; either counts as the one added last, as for
     /// schemas. The order that does not sort is always 0.
     pub(super) fn add_sort_order(&mut self, order: &SortOrder) -> Result<(), CommitError> {
+        self.definitions.count_one()?;
         let document = &mut self.document;
-        if let Some(known) = document.sort_orders.iter().find(|known| known.same_order(order)) {
-            self.last_added_order = Some(known.id());
+        if let Some(known) = self.definitions.find_order(&document.sort_orders, order) {
+            self.last_added_order = Some(known);
             return Ok(());
         }
         let Some(schema) = document.schema(document.current_schema_id) else {

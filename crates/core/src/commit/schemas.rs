@@ -1,5 +1,6 @@
 //! Updates of schemas.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::CommitError;
@@ -15,14 +16,15 @@ impl Draft {
     /// Either counts as the one added last. (The reference implementation counts only a new one, and refuses -1 otherwise;
     /// its clients never send that.)
     pub(super) fn add_schema(&mut self, schema: &Schema) -> Result<(), CommitError> {
+        self.definitions.count_one()?;
         schema.check_format_version(self.document.format_version)?;
         let document = &mut self.document;
         if schema.highest_field_id() > document.last_column_id {
             document.last_column_id = schema.highest_field_id();
             self.changed = true;
         }
-        if let Some(known) = document.schemas.iter().find(|known| known.same_columns(schema)) {
-            self.last_added_schema = Some(known.id());
+        if let Some(known) = self.definitions.find_schema(&document.schemas, schema) {
+            self.last_added_schema = Some(known);
             return Ok(());
         }
         let highest = document.schemas.iter().map(|schema| schema.id()).max();
@@ -53,6 +55,8 @@ impl Draft {
             return Err(CommitError::bad("Cannot remove the current schema"));
         }
         if !ids.is_empty() {
+            let ids: HashSet<i32> = ids.iter().copied().collect();
+            self.definitions.forget();
             self.document.schemas.retain(|schema| !ids.contains(&schema.id()));
             self.last_added_schema = self.last_added_schema.filter(|id| !ids.contains(id));
             self.changed = true;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::CommitError;
 use super::apply::Draft;
-use crate::document::{MAIN_BRANCH, RefKind, Snapshot, SnapshotLogEntry, SnapshotRef};
+use crate::document::{MAIN_BRANCH, RefKind, Snapshot, SnapshotLogEntry, SnapshotRef, TableMetadata};
 
 impl Draft {
     /// Adds a snapshot. One whose sequence number or first row id is behind the table's was made from an older document:
@@ -23,7 +23,7 @@ impl Draft {
         if let Some(problem) = Snapshot::problem(json, document.format_version, true) {
             return Err(CommitError::bad(problem));
         }
-        if document.snapshot(snapshot.id).is_some() {
+        if self.snapshots.get(&document.snapshots, &snapshot.id).is_some() {
             return Err(CommitError::bad(format!("Snapshot already exists for id: {}", snapshot.id)));
         }
         self.check_sequence_number(snapshot)?;
@@ -33,7 +33,7 @@ impl Draft {
         // implementation lets it fall, and then refuses the document if an older snapshot is left.)
         document.last_sequence_number = document.last_sequence_number.max(snapshot.sequence_number);
         document.next_row_id = next_row_id;
-        document.snapshots.push(snapshot.clone(), json);
+        self.snapshots.add(snapshot.clone(), json);
         self.added_snapshots.insert(snapshot.id);
         self.changed = true;
         Ok(())
@@ -84,7 +84,7 @@ impl Draft {
             return Ok(());
         }
         let id = reference.snapshot_id;
-        let Some(snapshot) = self.document.snapshot(id) else {
+        let Some(snapshot) = self.snapshots.get(&self.document.snapshots, &id) else {
             return Err(CommitError::bad(format!("Cannot set {name} to unknown snapshot: {id}")));
         };
         if name == MAIN_BRANCH {
@@ -102,16 +102,25 @@ impl Draft {
                 self.main_was.insert(id);
             }
         }
-        Arc::make_mut(&mut self.document.refs).insert(name.to_owned(), reference.clone());
+        let before = Arc::make_mut(&mut self.document.refs).insert(name.to_owned(), reference.clone());
+        self.count_ref_gone(before.as_ref());
+        *self.refs_at.entry(id).or_default() += 1;
         self.changed = true;
         Ok(())
+    }
+
+    fn count_ref_gone(&mut self, gone: Option<&SnapshotRef>) {
+        if let Some(count) = gone.and_then(|gone| self.refs_at.get_mut(&gone.snapshot_id)) {
+            *count = count.saturating_sub(1);
+        }
     }
 
     pub(super) fn remove_ref(&mut self, name: &str) {
         if !self.document.refs.contains_key(name) {
             return;
         }
-        Arc::make_mut(&mut self.document.refs).remove(name);
+        let gone = Arc::make_mut(&mut self.document.refs).remove(name);
+        self.count_ref_gone(gone.as_ref());
         if name == MAIN_BRANCH {
             self.document.current_snapshot_id = None;
         }
@@ -120,48 +129,60 @@ impl Draft {
 
     /// Removes snapshots with their statistics, and the refs that point at them.
     pub(super) fn remove_snapshots(&mut self, ids: &[i64]) {
-        let ids: HashSet<i64> = ids.iter().copied().collect();
-        if !self.document.snapshots.retain(|snapshot| !ids.contains(&snapshot.id)) {
+        let document = &self.document;
+        let mut gone = HashSet::new();
+        for id in ids {
+            if self.snapshots.remove(&document.snapshots, id) {
+                self.statistics.remove(&document.statistics, id);
+                self.partition_statistics.remove(&document.partition_statistics, id);
+                gone.insert(*id);
+            }
+        }
+        if gone.is_empty() {
             return;
         }
         self.changed = true;
         self.snapshots_removed = true;
-        self.document.statistics.retain(|file| !ids.contains(&file.snapshot_id));
-        self.document.partition_statistics.retain(|file| !ids.contains(&file.snapshot_id));
+        if !gone.iter().any(|id| self.refs_at.get(id).is_some_and(|count| *count > 0)) {
+            return;
+        }
         let refs = self.document.refs.iter();
         let dangling: Vec<String> =
-            refs.filter(|(_, one)| ids.contains(&one.snapshot_id)).map(|(name, _)| name.clone()).collect();
+            refs.filter(|(_, one)| gone.contains(&one.snapshot_id)).map(|(name, _)| name.clone()).collect();
         for name in dangling {
             self.remove_ref(&name);
         }
     }
+}
 
-    /// Takes from the snapshot log what must not stay: snapshots that were current only within this commit, and all
-    /// history up to a snapshot that is gone, since a gap would let another seem current in its time.
-    pub(super) fn correct_snapshot_log(&mut self) -> Result<(), CommitError> {
-        let document = &mut self.document;
-        let current = document.current_snapshot_id;
-        let intermediate: HashSet<i64> = self.main_was.iter().copied().filter(|id| Some(*id) != current).collect();
-        if intermediate.is_empty() && !self.snapshots_removed {
-            return Ok(());
+/// Takes from the snapshot log what must not stay: snapshots that were current only within this commit, and all
+/// history up to a snapshot that is gone, since a gap would let another seem current in its time.
+pub(super) fn correct_snapshot_log(
+    document: &mut TableMetadata,
+    main_was: &HashSet<i64>,
+    snapshots_removed: bool,
+) -> Result<(), CommitError> {
+    let current = document.current_snapshot_id;
+    let intermediate: HashSet<i64> = main_was.iter().copied().filter(|id| Some(*id) != current).collect();
+    if intermediate.is_empty() && !snapshots_removed {
+        return Ok(());
+    }
+    let known: HashSet<i64> = document.snapshots.iter().map(|snapshot| snapshot.id).collect();
+    let gap = if snapshots_removed {
+        let gone = document.snapshot_log.iter().rev().position(|entry| !known.contains(&entry.snapshot_id));
+        gone.map_or(0, |from_the_end| document.snapshot_log.len() - from_the_end)
+    } else {
+        0
+    };
+    let mut position = 0;
+    document.snapshot_log.retain(|entry| {
+        position += 1;
+        position > gap && known.contains(&entry.snapshot_id) && !intermediate.contains(&entry.snapshot_id)
+    });
+    match (document.snapshot_log.last(), current) {
+        (Some(last), Some(current)) if last.snapshot_id != current => {
+            Err(CommitError::bad("Cannot set invalid snapshot log: latest entry is not the current snapshot"))
         }
-        let known: HashSet<i64> = document.snapshots.iter().map(|snapshot| snapshot.id).collect();
-        let gap = if self.snapshots_removed {
-            let gone = document.snapshot_log.iter().rev().position(|entry| !known.contains(&entry.snapshot_id));
-            gone.map_or(0, |from_the_end| document.snapshot_log.len() - from_the_end)
-        } else {
-            0
-        };
-        let mut position = 0;
-        document.snapshot_log.retain(|entry| {
-            position += 1;
-            position > gap && known.contains(&entry.snapshot_id) && !intermediate.contains(&entry.snapshot_id)
-        });
-        match (document.snapshot_log.last(), current) {
-            (Some(last), Some(current)) if last.snapshot_id != current => {
-                Err(CommitError::bad("Cannot set invalid snapshot log: latest entry is not the current snapshot"))
-            }
-            _ => Ok(()),
-        }
+        _ => Ok(()),
     }
 }

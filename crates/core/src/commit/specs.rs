@@ -1,22 +1,24 @@
 //! Updates of partition specs.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::CommitError;
 use super::apply::Draft;
 use super::schemas::{next_id, resolve};
-use crate::document::{FIRST_PARTITION_FIELD_ID, PartitionField, PartitionSpec};
+use crate::document::{FIRST_PARTITION_FIELD_ID, PartitionSpec, Transform};
 
 impl Draft {
     /// Adds a spec under the next id, unless there is one that partitions alike already; either counts as the one added
     /// last, as for schemas.
     pub(super) fn add_spec(&mut self, spec: &PartitionSpec) -> Result<(), CommitError> {
+        self.definitions.count_one()?;
         let document = &self.document;
         let Some(schema) = document.schema(document.current_schema_id) else {
             return Err(CommitError::bad("Attempting to add a partition spec before a schema is added"));
         };
-        if let Some(known) = document.partition_specs.iter().find(|known| known.compatible_with(spec)) {
-            self.last_added_spec = Some(known.id());
+        if let Some(known) = self.definitions.find_spec(&document.partition_specs, spec) {
+            self.last_added_spec = Some(known);
             return Ok(());
         }
         let highest = document.partition_specs.iter().map(|spec| spec.id()).max();
@@ -43,23 +45,31 @@ impl Draft {
             return Ok(spec.fields().iter().map(|field| field.field_id).collect());
         }
         let mut last = self.document.last_partition_id.max(FIRST_PARTITION_FIELD_ID - 1);
-        let mut ids: Vec<i32> = Vec::with_capacity(spec.fields().len());
+        let known = self.known_field_ids();
+        let mut given = HashSet::new();
+        let mut ids = Vec::with_capacity(spec.fields().len());
         for field in spec.fields() {
-            let id = match self.known_field_id(field).filter(|id| !ids.contains(id)) {
+            let id = match known.get(&field.value()).copied().filter(|id| !given.contains(id)) {
                 Some(id) => id,
                 None => {
                     last = next_id(Some(last), FIRST_PARTITION_FIELD_ID, "partition field")?;
                     last
                 }
             };
+            given.insert(id);
             ids.push(id);
         }
         Ok(ids)
     }
 
-    fn known_field_id(&self, field: &PartitionField) -> Option<i32> {
-        let fields = self.document.partition_specs.iter().flat_map(|spec| spec.fields());
-        fields.filter(|known| known.same_value(field)).map(|known| known.field_id).max()
+    /// The highest id that a field of any spec has for each value that is partitioned by.
+    fn known_field_ids(&self) -> HashMap<(&[i32], &Transform), i32> {
+        let mut ids = HashMap::new();
+        for field in self.document.partition_specs.iter().flat_map(|spec| spec.fields()) {
+            let id = ids.entry(field.value()).or_insert(field.field_id);
+            *id = field.field_id.max(*id);
+        }
+        ids
     }
 
     pub(super) fn set_default_spec(&mut self, id: i32) -> Result<(), CommitError> {
@@ -81,6 +91,8 @@ impl Draft {
             return Err(CommitError::bad("Cannot remove the default partition spec"));
         }
         if !ids.is_empty() {
+            let ids: HashSet<i32> = ids.iter().copied().collect();
+            self.definitions.forget();
             self.document.partition_specs.retain(|spec| !ids.contains(&spec.id()));
             self.last_added_spec = self.last_added_spec.filter(|id| !ids.contains(id));
             self.changed = true;

@@ -11,24 +11,24 @@ impl Draft {
             return Err(CommitError::bad(problem));
         }
         self.remove_statistics(statistics.snapshot_id);
-        self.document.statistics.push(statistics, json);
+        self.statistics.add(statistics, json);
         self.changed = true;
         Ok(())
     }
 
     pub(super) fn remove_statistics(&mut self, snapshot_id: i64) {
-        self.changed |= self.document.statistics.retain(|file| file.snapshot_id != snapshot_id);
+        self.changed |= self.statistics.remove(&self.document.statistics, &snapshot_id);
     }
 
     /// Sets the partition statistics of a snapshot, in place of those that it had.
     pub(super) fn set_partition_statistics(&mut self, statistics: PartitionStatistics, json: &str) {
         self.remove_partition_statistics(statistics.snapshot_id);
-        self.document.partition_statistics.push(statistics, json);
+        self.partition_statistics.add(statistics, json);
         self.changed = true;
     }
 
     pub(super) fn remove_partition_statistics(&mut self, snapshot_id: i64) {
-        self.changed |= self.document.partition_statistics.retain(|file| file.snapshot_id != snapshot_id);
+        self.changed |= self.partition_statistics.remove(&self.document.partition_statistics, &snapshot_id);
     }
 
     /// Adds a key, unless its id is there. Keys are of v3. (The reference implementation leaves that to its clients.)
@@ -42,14 +42,14 @@ impl Draft {
         if let Some(problem) = EncryptionKey::problem(json) {
             return Err(CommitError::bad(problem));
         }
-        if !self.document.encryption_keys.iter().any(|known| known.id == key.id) {
-            self.document.encryption_keys.push(key.clone(), json);
+        if self.encryption_keys.get(&self.document.encryption_keys, &key.id).is_none() {
+            self.encryption_keys.add(key.clone(), json);
             self.changed = true;
         }
         Ok(())
     }
 
     pub(super) fn remove_encryption_key(&mut self, id: &str) {
-        self.changed |= self.document.encryption_keys.retain(|key| &*key.id != id);
+        self.changed |= self.encryption_keys.remove(&self.document.encryption_keys, &id.into());
     }
 }

@@ -16,14 +16,21 @@ impl TableMetadata {
     /// every document that this catalog wrote.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
-        let mut problems: Vec<String> = self.faults.to_vec();
-        problems.extend(self.value_problems());
-        problems.extend(self.schema_problems());
-        problems.extend(self.column_problems());
+        let mut problems = self.known_problems();
         let version = self.format_version;
         problems.extend(self.snapshots.iter().filter_map(|one| Snapshot::problem(one.json, version, false)));
         problems.extend(self.statistics.iter().filter_map(|one| Statistics::problem(one.json)));
         problems.extend(self.encryption_keys.iter().filter_map(|one| EncryptionKey::problem(one.json)));
+        problems
+    }
+
+    /// The problems that are found without parsing the text of snapshots, statistics and keys once more.
+    #[must_use]
+    pub fn known_problems(&self) -> Vec<String> {
+        let mut problems: Vec<String> = self.faults.to_vec();
+        problems.extend(self.value_problems());
+        problems.extend(self.schema_problems());
+        problems.extend(self.column_problems());
         problems
     }
 

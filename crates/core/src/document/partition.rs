@@ -1,6 +1,8 @@
 //! Partition specs.
 
 use std::collections::HashSet;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use super::json::{Edits, Object, array, join, join_if_changed};
@@ -41,7 +43,12 @@ impl PartitionField {
     /// Whether both are the same function of the same columns.
     #[must_use]
     pub fn same_value(&self, other: &Self) -> bool {
-        self.source_ids == other.source_ids && self.transform == other.transform
+        self.value() == other.value()
+    }
+
+    /// The columns and what is computed from them.
+    pub(crate) fn value(&self) -> (&[i32], &Transform) {
+        (&self.source_ids, &self.transform)
     }
 }
 
@@ -114,6 +121,13 @@ impl PartitionSpec {
                 .iter()
                 .zip(&other.fields)
                 .all(|(one, two)| one.same_value(two) && one.name == two.name && one.others == two.others)
+    }
+
+    /// Hashes what [`PartitionSpec::compatible_with`] compares.
+    pub(crate) fn hash_fields(&self, hasher: &mut DefaultHasher) {
+        for field in &self.fields {
+            (field.value(), &field.name, &field.others).hash(hasher);
+        }
     }
 
     /// Whether the field ids are 1000, 1001 and so on, as v1 requires, whose manifests do not tell them.

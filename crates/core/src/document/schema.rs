@@ -1,6 +1,8 @@
 //! Schemas: what a table's columns are, and the checks that a schema must pass.
 
 use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use super::json::{Edits, Object, excerpt};
@@ -110,6 +112,14 @@ impl Schema {
     #[must_use]
     pub fn same_columns(&self, other: &Self) -> bool {
         self.fields == other.fields && self.identifier_field_ids == other.identifier_field_ids
+    }
+
+    /// Hashes some of what [`Schema::same_columns`] compares: the columns' ids and names.
+    pub(crate) fn hash_columns(&self, hasher: &mut DefaultHasher) {
+        self.highest_field_id.hash(hasher);
+        for field in &self.fields.fields {
+            (field.id, &field.name, &field.doc).hash(hasher);
+        }
     }
 
     /// Its columns and nested fields by id and by name.

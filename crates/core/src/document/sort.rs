@@ -1,6 +1,8 @@
 //! Sort orders.
 
 use std::borrow::Cow;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use super::json::{Edits, Object, excerpt, join, join_if_changed};
@@ -118,6 +120,13 @@ impl SortOrder {
                     && (one.direction, one.null_order) == (two.direction, two.null_order)
                     && one.others == two.others
             })
+    }
+
+    /// Hashes what [`SortOrder::same_order`] compares, but for directions.
+    pub(crate) fn hash_fields(&self, hasher: &mut DefaultHasher) {
+        for field in &self.fields {
+            (&field.source_ids, &field.transform, &field.others).hash(hasher);
+        }
     }
 
     /// Whether the order may be added to a table of this format version with this current schema.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::metadata::check_view_schema;
 use super::{VIEW_FORMAT_VERSION, VersionLogEntry, ViewMetadata, ViewUpdate, ViewVersion};
-use crate::commit::CommitError;
+use crate::commit::{CommitError, MAX_ADDED_DEFINITIONS};
 use crate::document::Schema;
 
 /// In place of an id: the schema or version added last.
@@ -44,6 +44,8 @@ pub(super) struct Draft {
     changed: bool,
     last_added_schema: Option<i32>,
     last_added_version: Option<i32>,
+    /// How many schemas and versions the commit adds.
+    definitions: usize,
     added_versions: HashSet<i32>,
     /// What the commit adds to the version log: only what is current in the end.
     log_entry: Option<VersionLogEntry>,
@@ -57,6 +59,7 @@ impl Draft {
             changed: false,
             last_added_schema: None,
             last_added_version: None,
+            definitions: 0,
             added_versions: HashSet::new(),
             log_entry: None,
         }
@@ -76,7 +79,10 @@ impl Draft {
             }
             ViewUpdate::RemoveProperties(removals) => {
                 self.changed |= !removals.is_empty();
-                Arc::make_mut(&mut self.document.properties).retain(|key, _| !removals.contains(key));
+                let properties = Arc::make_mut(&mut self.document.properties);
+                for key in removals {
+                    properties.remove(key);
+                }
                 Ok(())
             }
             ViewUpdate::AddViewVersion(version) => self.add_version(version),
@@ -109,6 +115,7 @@ impl Draft {
     /// Either counts as the one added last. (The reference implementation counts only a new one, and refuses -1 otherwise;
     /// two clients that replace a view by the same columns at once then fail for no reason.)
     pub(super) fn add_schema(&mut self, schema: &Schema) -> Result<(), CommitError> {
+        self.count_definition()?;
         check_view_schema(schema).map_err(|error| refused(error.to_string()))?;
         let document = &mut self.document;
         if let Some(known) = document.schemas.iter().find(|known| known.same_columns(schema)) {
@@ -122,10 +129,21 @@ impl Draft {
         Ok(())
     }
 
+    fn count_definition(&mut self) -> Result<(), CommitError> {
+        self.definitions += 1;
+        if self.definitions <= MAX_ADDED_DEFINITIONS {
+            return Ok(());
+        }
+        Err(refused(format!(
+            "A commit can add at most {MAX_ADDED_DEFINITIONS} schemas and versions: use several commits"
+        )))
+    }
+
     /// Adds a version, unless there is one of the same definition already; under the id that it has or, when that is not
     /// above all others, the next one: a replacement that was made from an older document takes its place behind what was
     /// added since. Either counts as the one added last, as for schemas.
     pub(super) fn add_version(&mut self, version: &ViewVersion) -> Result<(), CommitError> {
+        self.count_definition()?;
         let schema_id = resolve(version.schema_id(), self.last_added_schema, "schema")?;
         let version = version.with_ids(version.id(), schema_id)?;
         if let Some(known) = self.document.versions().find(|known| known.same_definition(&version)) {

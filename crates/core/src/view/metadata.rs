@@ -139,6 +139,12 @@ impl ViewMetadata {
         problems
     }
 
+    /// The problems that are found without parsing more than reading did: all of them.
+    #[must_use]
+    pub fn known_problems(&self) -> Vec<String> {
+        self.problems()
+    }
+
     /// The view's own id.
     #[must_use]
     pub fn uuid(&self) -> &str {

@@ -11,6 +11,7 @@ mod generated;
 mod history;
 mod properties;
 mod requirements;
+mod sizes;
 mod strict;
 mod support;
 mod view_properties;
