@@ -4,12 +4,13 @@ use serde_json::{Value, json};
 
 use super::case::Operation;
 
-const TABLES: [(&str, &str); 6] = [
+const TABLES: [(&str, &str); 7] = [
     ("v1-legacy", include_str!("corpus/v1-legacy.json")),
     ("v1", include_str!("corpus/v1.json")),
     ("v2", include_str!("corpus/v2.json")),
     ("v2-empty", include_str!("corpus/v2-empty.json")),
     ("v3", include_str!("corpus/v3.json")),
+    ("v3-types", include_str!("corpus/v3-types.json")),
     ("v3-columns", include_str!("corpus/v3-columns.json")),
 ];
 

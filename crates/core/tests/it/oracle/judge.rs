@@ -132,7 +132,7 @@ fn accepted(
         add(Kind::UnreadableByRust, reason);
     }
     if let Some(Err(reason)) = by_python {
-        add(Kind::UnreadableByPython, reason);
+        add(Kind::UnreadableByPython, reason.replace('\n', " | "));
     }
     Verdict { we_accept: true, java_accepts: one.theirs.is_ok(), differences }
 }
