@@ -1,29 +1,38 @@
-//! The judges that come from elsewhere: Iceberg's compatibility kit, Spark, Trino. What they need comes from Maven Central
-//! and is kept in `target/compat/`; Spark itself and Trino's client come with a Python environment each.
+//! The judges that come from elsewhere: Iceberg's compatibility kit, its own classes, Spark, Trino. What they need comes from
+//! Maven Central and is kept in `target/compat/`; Spark itself and Trino's client come with a Python environment each.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::engines;
-use crate::step;
 use crate::workspace::Workspace;
+use crate::{engines, oracle, step};
 
 const FOLDER: &str = "tests/compat";
 
 /// Puts all that a pom names into one folder.
 const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.9.0:copy-dependencies";
 
+/// The releases of Iceberg's Java library that clients are run with, the newest first.
+const ICEBERG: [&str; 2] = ["1.12.0", "1.11.0"];
+
+/// How many cases the oracle is asked about when all judges are.
+const CASES_OF_ALL: u64 = 200_000;
+
 /// One of the judges.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub(crate) enum Judge {
     /// Iceberg's REST Compatibility Kit
     Rck,
+    /// Iceberg's own classes, which judge documents and commits without a server
+    Oracle,
     /// Apache Spark, in a process of the tests
     Spark,
     /// A Trino server
     Trino,
+    /// Each of them, the kit and Spark with each release of Iceberg, and the oracle with more cases
+    All,
 }
 
 /// Which of them, in this order.
@@ -32,44 +41,77 @@ pub(crate) struct Options {
     /// Whose judgement
     #[arg(value_enum, required = true)]
     judges: Vec<Judge>,
+
+    /// The release of Iceberg's Java library that the kit and Spark run with
+    #[arg(long, default_value = ICEBERG[0], value_parser = ICEBERG)]
+    iceberg: String,
+
+    #[command(flatten)]
+    oracle: oracle::Amount,
 }
 
-/// Builds the binary and asks each judge; ends at the first that is not content.
+/// Asks each judge; ends at the first that is not content.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    let binary = engines::build(workspace, false)?;
     for judge in &options.judges {
         match judge {
-            Judge::Rck => kit(workspace, &binary)?,
-            Judge::Spark => engine(workspace, &binary, "spark", &["spark"])?,
-            Judge::Trino => engine(workspace, &binary, "trino", &["trino/server", "trino/plugin"])?,
+            Judge::Rck => kit(workspace, &options.iceberg)?,
+            Judge::Oracle => oracle::run(workspace, options.oracle)?,
+            Judge::Spark => spark(workspace, &options.iceberg)?,
+            Judge::Trino => trino(workspace)?,
+            Judge::All => all(workspace, options)?,
         }
     }
     Ok(())
 }
 
-fn kit(workspace: &Workspace, binary: &Path) -> Result<()> {
-    let jars = artifacts(workspace, "rck")?;
+fn all(workspace: &Workspace, options: &Options) -> Result<()> {
+    oracle::run(workspace, oracle::Amount { cases: options.oracle.cases.max(CASES_OF_ALL), ..options.oracle })?;
+    // The newest last: its run is the one that the conformance page tells of.
+    for iceberg in ICEBERG.iter().rev() {
+        kit(workspace, iceberg)?;
+        spark(workspace, iceberg)?;
+    }
+    trino(workspace)
+}
+
+fn kit(workspace: &Workspace, iceberg: &str) -> Result<()> {
+    let binary = engines::build(workspace, false)?;
+    let jars = artifacts(workspace, "rck", Some(iceberg))?;
     let python = engines::environment(workspace, engines::FOLDER)?;
     let mut kit = step::command(&workspace.root, python, &["tests/compat/rck.py"]);
     step::run(kit.arg(jars).arg(workspace.target.join("compat/rck-run")).env("TIDEWATER_BIN", binary))
 }
 
-/// Runs the tests of an engine, with an environment of its own and what its poms name.
-fn engine(workspace: &Workspace, binary: &Path, name: &str, poms: &[&str]) -> Result<()> {
-    for pom in poms {
-        artifacts(workspace, pom)?;
-    }
+fn spark(workspace: &Workspace, iceberg: &str) -> Result<()> {
+    let jars = artifacts(workspace, "spark", Some(iceberg))?;
+    engine(workspace, "spark", &[("TIDEWATER_SPARK_JARS", &jars)])
+}
+
+fn trino(workspace: &Workspace) -> Result<()> {
+    artifacts(workspace, "trino/server", None)?;
+    artifacts(workspace, "trino/plugin", None)?;
+    engine(workspace, "trino", &[])
+}
+
+/// Runs the tests of an engine, with an environment of its own.
+fn engine(workspace: &Workspace, name: &str, settings: &[(&str, &Path)]) -> Result<()> {
+    let binary = engines::build(workspace, false)?;
     let tests = format!("{FOLDER}/{name}");
     let python = engines::environment(workspace, &tests)?;
     let mut pytest = step::command(&workspace.root, python, &["-m", "pytest", &tests]);
+    pytest.envs(settings.iter().copied());
     step::run(pytest.env("TIDEWATER_BIN", binary).env("CARGO_TARGET_DIR", &workspace.target))
 }
 
-/// The folder with what `tests/compat/NAME/pom.xml` names, fetched again when it names something else.
-fn artifacts(workspace: &Workspace, name: &str) -> Result<PathBuf> {
+/// The folder with what `tests/compat/NAME/pom.xml` names, with this release of Iceberg in place of its own; fetched again
+/// when it names something else.
+pub(crate) fn artifacts(workspace: &Workspace, name: &str, iceberg: Option<&str>) -> Result<PathBuf> {
     let pom = workspace.root.join(FOLDER).join(name).join("pom.xml");
     let wanted = fs::read_to_string(&pom).with_context(|| format!("{} cannot be read", pom.display()))?;
-    let folder = workspace.target.join("compat").join(name);
+    let folder = match iceberg {
+        Some(version) => workspace.target.join("compat").join(format!("{name}-{version}")),
+        None => workspace.target.join("compat").join(name),
+    };
     // Written last, so that what was fetched by half is fetched again.
     let made_for = folder.join("made-for.xml");
     if fs::read_to_string(&made_for).is_ok_and(|made| made == wanted) {
@@ -82,6 +124,9 @@ fn artifacts(workspace: &Workspace, name: &str) -> Result<PathBuf> {
     maven.arg(&pom).arg(COPY);
     maven.arg(format!("-Dmaven.repo.local={}", repository.display()));
     maven.arg(format!("-DoutputDirectory={}", folder.display()));
+    if let Some(version) = iceberg {
+        maven.arg(format!("-Diceberg.version={version}"));
+    }
     // Not what a pom says that something else provides.
     maven.arg("-DincludeScope=runtime");
     step::run(&mut maven)

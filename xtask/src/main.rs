@@ -5,6 +5,7 @@ mod engines;
 mod go;
 mod lint;
 mod node;
+mod oracle;
 mod step;
 mod test;
 mod workspace;
@@ -28,7 +29,7 @@ struct Cli {
 enum Command {
     /// Run all tests: Rust's, then real engines against the binary
     Test(test::Options),
-    /// Ask judges that come from elsewhere: the compatibility kit, Spark, Trino
+    /// Ask judges that come from elsewhere: the compatibility kit, Iceberg's own classes, Spark, Trino
     Compat(compat::Options),
     /// Check format, lints, documentation and dependencies
     Lint,

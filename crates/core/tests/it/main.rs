@@ -9,6 +9,7 @@ mod disagreements;
 mod documents;
 mod generated;
 mod history;
+mod oracle;
 mod properties;
 mod requirements;
 mod sizes;

@@ -1,0 +1,75 @@
+//! The cases of a run.
+
+use super::case::Case;
+use super::corpus::Source;
+use super::mutation::{self, Mutation};
+use super::random::Random;
+
+/// Every so many cases has two changes.
+const PAIR_EVERY: usize = 5;
+
+/// Gives the cases of a seed: each source in turn with its next change, so that small requests are tried out completely before
+/// large documents are.
+pub(crate) struct Generator<'a> {
+    sources: Vec<(&'a Source, Vec<Mutation>)>,
+    random: Random,
+    turn: usize,
+    round: usize,
+    given: usize,
+}
+
+impl<'a> Generator<'a> {
+    pub(crate) fn new(sources: &'a [Source], seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let sources = sources
+            .iter()
+            .map(|source| {
+                let mut mutations = mutation::all(&source.input);
+                random.shuffle(&mut mutations);
+                (source, mutations)
+            })
+            .collect();
+        Self { sources, random, turn: 0, round: 0, given: 0 }
+    }
+
+    /// How many single changes there are.
+    pub(crate) fn singles(&self) -> usize {
+        self.sources.iter().map(|(_, mutations)| mutations.len()).sum()
+    }
+
+    fn pair(&mut self) -> Case<'a> {
+        let position = self.random.below(self.sources.len());
+        let (source, mutations) = &self.sources[position];
+        let mutations = [(); 2].map(|()| mutations[self.random.below(mutations.len())].clone()).to_vec();
+        Case { source, mutations }
+    }
+
+    fn single(&mut self) -> Option<Case<'a>> {
+        for _ in 0..self.sources.len() {
+            let (source, mutations) = &self.sources[self.turn];
+            let mutation = mutations.get(self.round).cloned();
+            self.turn += 1;
+            if self.turn == self.sources.len() {
+                self.turn = 0;
+                self.round += 1;
+            }
+            if let Some(mutation) = mutation {
+                return Some(Case { source, mutations: vec![mutation] });
+            }
+        }
+        None
+    }
+}
+
+impl<'a> Iterator for Generator<'a> {
+    type Item = Case<'a>;
+
+    /// Never ends: when all single changes are given, pairs of them follow.
+    fn next(&mut self) -> Option<Case<'a>> {
+        self.given += 1;
+        if self.given.is_multiple_of(PAIR_EVERY) {
+            return Some(self.pair());
+        }
+        Some(self.single().unwrap_or_else(|| self.pair()))
+    }
+}

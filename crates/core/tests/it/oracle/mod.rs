@@ -1,0 +1,117 @@
+//! The reference implementation as an oracle: mutated documents and requests are given to `core` and to Iceberg's own classes,
+//! and what `core` stores is read back by Java, PyIceberg and iceberg-rust.
+//!
+//! `cargo xtask compat oracle` prepares the others and starts this.
+
+mod case;
+mod child;
+mod compare;
+mod corpus;
+mod differences;
+mod generator;
+mod judge;
+mod mutation;
+mod ours;
+mod random;
+mod report;
+mod text;
+mod values;
+mod verdict;
+
+use std::collections::HashMap;
+use std::env;
+use std::fs;
+use std::process::Command;
+use std::time::Instant;
+
+use case::Case;
+use generator::Generator;
+use judge::Judge;
+use report::{Report, explanation};
+use verdict::{Kind, Verdict};
+
+/// How many cases are asked about at once.
+const BATCH: usize = 500;
+
+#[test]
+#[ignore = "needs Java: cargo xtask compat oracle"]
+fn core_and_the_reference_implementation_agree() {
+    let setting = |name: &str| env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
+    let number = |name: &str| setting(name).parse::<u64>().unwrap();
+    let mut java = Command::new(setting("TIDEWATER_ORACLE_JAVA"));
+    java.args(["-Xss16m", "-Xmx1g", "-cp", &setting("TIDEWATER_ORACLE_CLASSPATH"), "tidewater.oracle.Oracle"]);
+    let mut python = env::var("TIDEWATER_ORACLE_PYTHON").ok().map(|python| {
+        let mut command = Command::new(python);
+        command.arg(setting("TIDEWATER_ORACLE_READER"));
+        command
+    });
+    let mut judge = Judge::start(&mut java, python.as_mut());
+    let report = run(&mut judge, number("TIDEWATER_ORACLE_CASES"), number("TIDEWATER_ORACLE_SEED"));
+    let page = report.page();
+    if let Ok(file) = env::var("TIDEWATER_ORACLE_REPORT") {
+        fs::write(file, &page).unwrap();
+    }
+    println!("{}", report.figures());
+    assert!(!report.is_bad(), "{page}");
+}
+
+fn run(judge: &mut Judge, wanted: u64, seed: u64) -> Report {
+    let sources = corpus::sources();
+    let mut report = Report::default();
+    // The readers that cannot read the valid document: what they make of a changed one tells nothing.
+    let mut lagging: HashMap<String, Vec<Kind>> = HashMap::new();
+    let valid: Vec<Case<'_>> = sources.iter().map(|source| Case { source, mutations: Vec::new() }).collect();
+    for (case, verdict) in valid.iter().zip(judge.ask(&valid)) {
+        let verdict = verdict.expect("nothing is changed");
+        assert!(verdict.we_accept, "not valid: {case}: {verdict:?}");
+        report.add(case, &verdict);
+        let readers = [Kind::UnreadableByPython, Kind::UnreadableByRust];
+        let cannot = verdict.differences.iter().map(|one| one.kind).filter(|kind| readers.contains(kind));
+        lagging.insert(case.to_string(), cannot.collect());
+    }
+    let mut generator = Generator::new(&sources, seed);
+    println!("seed {seed}: {} sources, {} single changes of them", sources.len(), generator.singles());
+    let wanted = usize::try_from(wanted).unwrap();
+    let began = Instant::now();
+    let mut asked = 0;
+    while asked < wanted {
+        let cases: Vec<Case<'_>> = generator.by_ref().take(BATCH.min(wanted - asked)).collect();
+        asked += cases.len();
+        let verdicts = judge.ask(&cases);
+        for (case, verdict) in cases.iter().zip(verdicts) {
+            if let Some(mut verdict) = verdict {
+                let valid = Case { source: case.source, mutations: Vec::new() };
+                verdict.differences.retain(|one| !lagging[&valid.to_string()].contains(&one.kind));
+                let (case, verdict) = reduced(judge, case, verdict);
+                report.add(&case, &verdict);
+            }
+        }
+        if asked.is_multiple_of(10 * BATCH) {
+            println!("{asked} of {wanted} after {:.0} s", began.elapsed().as_secs_f64());
+        }
+    }
+    report
+}
+
+/// A case of two changes as that of one of them, when it alone makes a difference of the same kind.
+fn reduced<'a>(judge: &mut Judge, case: &Case<'a>, verdict: Verdict) -> (Case<'a>, Verdict) {
+    let open = |case: &Case<'_>, verdict: &Verdict| {
+        let differences = verdict.differences.iter().filter(|difference| explanation(case, difference).is_none());
+        differences.map(|difference| difference.kind).collect::<Vec<_>>()
+    };
+    let unexplained = open(case, &verdict);
+    if case.mutations.len() < 2 || unexplained.is_empty() {
+        return (case.clone(), verdict);
+    }
+    let singles: Vec<Case<'a>> =
+        case.mutations.iter().map(|mutation| Case { source: case.source, mutations: vec![mutation.clone()] }).collect();
+    let verdicts = judge.ask(&singles);
+    for (single, of_single) in singles.into_iter().zip(verdicts) {
+        if let Some(of_single) = of_single {
+            if of_single.differences.iter().any(|difference| unexplained.contains(&difference.kind)) {
+                return (single, of_single);
+            }
+        }
+    }
+    (case.clone(), verdict)
+}

@@ -1,0 +1,77 @@
+//! What `core` makes of a case.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tidewater_core::commit::{
+    Context, CreateTable, Outcome, TableCommit, apply_updates, create_from_updates, create_table,
+};
+use tidewater_core::document::TableMetadata;
+use tidewater_core::view::{CreateView, ViewCommit, ViewMetadata, apply_view_updates, create_view};
+
+use super::case::Operation;
+use crate::support::{NOW_MS, UUID};
+
+/// Where a new table or view is put that names no location.
+pub(crate) const LOCATION: &str = "s3://b/default";
+
+/// The document that is stored, or why the request is refused.
+///
+/// # Panics
+/// Never: a panic of `core` is the message `PANIC`.
+pub(crate) fn answer(operation: Operation, base: Option<&str>, input: &str) -> Result<String, String> {
+    let answer =
+        catch_unwind(AssertUnwindSafe(|| stored(operation, base.unwrap_or_default().as_bytes(), input.as_bytes())));
+    answer.unwrap_or_else(|_| Err("PANIC".to_owned())).map(|json| String::from_utf8(json).expect("a document is UTF-8"))
+}
+
+fn stored(operation: Operation, base: &[u8], input: &[u8]) -> Result<Vec<u8>, String> {
+    let context = Context { now_ms: NOW_MS, table_uuid: UUID, previous_metadata_location: None };
+    match operation {
+        Operation::Table => TableMetadata::parse(input).map(|table| table.to_json()).map_err(text),
+        Operation::View => ViewMetadata::parse(input).map(|view| view.to_json()).map_err(text),
+        Operation::Commit => {
+            let base = TableMetadata::parse(base).map_err(text)?;
+            let commit = TableCommit::parse(input).map_err(text)?;
+            Ok(match apply_updates(&base, &commit.updates, &context).map_err(text)? {
+                Outcome::Unchanged => base.to_json(),
+                Outcome::Changed(table) => table.to_json(),
+            })
+        }
+        Operation::CreateCommit => {
+            let commit = TableCommit::parse(input).map_err(text)?;
+            create_from_updates(&commit.updates, LOCATION, &context).map(|table| table.to_json()).map_err(text)
+        }
+        Operation::Create => {
+            let request = CreateTable::parse(input).map_err(text)?;
+            let location = request.location.as_deref().unwrap_or(LOCATION);
+            create_table(&request, location, &context).map(|table| table.to_json()).map_err(text)
+        }
+        Operation::ViewCommit => {
+            let base = ViewMetadata::parse(base).map_err(text)?;
+            let commit = ViewCommit::parse(input).map_err(text)?;
+            let changed = apply_view_updates(&base, &commit.updates, NOW_MS).map_err(text)?;
+            Ok(changed.unwrap_or(base).to_json())
+        }
+        Operation::CreateView => {
+            let request = CreateView::parse(input).map_err(text)?;
+            let location = request.location.as_deref().unwrap_or(LOCATION);
+            create_view(&request, location, UUID).map(|view| view.to_json()).map_err(text)
+        }
+    }
+}
+
+fn text(error: impl ToString) -> String {
+    error.to_string()
+}
+
+/// Why `iceberg`, the crate, cannot read a document, if it cannot.
+pub(crate) fn read_by_iceberg_rust(operation: Operation, document: &str) -> Result<(), String> {
+    let read = catch_unwind(|| {
+        if operation.is_of_view() {
+            serde_json::from_str::<iceberg::spec::ViewMetadata>(document).map(|_| ()).map_err(text)
+        } else {
+            serde_json::from_str::<iceberg::spec::TableMetadata>(document).map(|_| ()).map_err(text)
+        }
+    });
+    read.unwrap_or_else(|_| Err("PANIC".to_owned()))
+}

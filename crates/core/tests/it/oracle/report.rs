@@ -1,0 +1,133 @@
+//! The figures of a run, and its differences, the most frequent first.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use super::case::{Case, Operation};
+use super::differences::EXPLAINED;
+use super::verdict::{Difference, Kind, Verdict};
+
+/// How many examples of a kind are shown.
+const EXAMPLES: usize = 4;
+
+/// From how many cases on a row of the table that no case hit is stale.
+const ENOUGH_CASES: usize = 20_000;
+
+/// What a run found.
+#[derive(Default)]
+pub(crate) struct Report {
+    cases: usize,
+    both_accept: usize,
+    both_refuse: usize,
+    differ: usize,
+    explained: usize,
+    unexplained: usize,
+    hits: Vec<usize>,
+    groups: BTreeMap<(Kind, Operation, String), Group>,
+}
+
+#[derive(Default)]
+struct Group {
+    count: usize,
+    places: BTreeSet<String>,
+    examples: Vec<String>,
+}
+
+/// The row that explains a difference.
+pub(crate) fn explanation(case: &Case<'_>, difference: &Difference) -> Option<usize> {
+    EXPLAINED.iter().position(|row| row.matches(case, difference))
+}
+
+impl Report {
+    pub(crate) fn add(&mut self, case: &Case<'_>, verdict: &Verdict) {
+        self.cases += 1;
+        self.both_accept += usize::from(verdict.we_accept && verdict.java_accepts);
+        self.both_refuse += usize::from(!verdict.we_accept && !verdict.java_accepts);
+        self.differ += usize::from(!verdict.differences.is_empty());
+        self.hits.resize(EXPLAINED.len(), 0);
+        let mut open = 0;
+        for difference in &verdict.differences {
+            if let Some(row) = explanation(case, difference) {
+                self.hits[row] += 1;
+                continue;
+            }
+            open += 1;
+            let key = (difference.kind, case.source.operation, shape(&difference.message));
+            let group = self.groups.entry(key).or_default();
+            group.count += 1;
+            group.places.extend(case.places());
+            if group.examples.len() < EXAMPLES {
+                group.examples.push(format!("`{case}`: {}", difference.message));
+            }
+        }
+        self.explained += usize::from(open == 0 && !verdict.differences.is_empty());
+        self.unexplained += usize::from(open > 0);
+    }
+
+    /// Whether something differs that no row explains.
+    pub(crate) fn is_bad(&self) -> bool {
+        !self.groups.is_empty() || !self.stale().is_empty()
+    }
+
+    pub(crate) fn figures(&self) -> String {
+        format!(
+            "{} cases: {} both accept, {} both refuse, {} differ in some way: {} explained, {} unexplained ({} kinds)",
+            self.cases,
+            self.both_accept,
+            self.both_refuse,
+            self.differ,
+            self.explained,
+            self.unexplained,
+            self.groups.len()
+        )
+    }
+
+    /// The rows that nothing hit in a run with enough cases.
+    fn stale(&self) -> Vec<&'static str> {
+        if self.cases < ENOUGH_CASES {
+            return Vec::new();
+        }
+        let hits = self.hits.iter().zip(EXPLAINED);
+        hits.filter(|(hits, _)| **hits == 0).map(|(_, row)| row.reason).collect()
+    }
+
+    /// All of it as a page.
+    pub(crate) fn page(&self) -> String {
+        let mut page = format!("# Differences between core and Iceberg's own classes\n\n{}\n", self.figures());
+        for reason in self.stale() {
+            let _ = writeln!(page, "\nNo case hit the row \"{reason}\": remove it.");
+        }
+        let mut groups: Vec<_> = self.groups.iter().collect();
+        groups.sort_by_key(|((kind, ..), group)| (*kind, std::cmp::Reverse(group.count)));
+        let mut last = None;
+        for ((kind, operation, shape), group) in groups {
+            if last != Some(*kind) {
+                let _ = writeln!(page, "\n## {kind}");
+                last = Some(*kind);
+            }
+            let _ = writeln!(page, "\n### {} x {}: {shape}\n", group.count, operation.name());
+            for example in &group.examples {
+                let _ = writeln!(page, "- {example}");
+            }
+            let places: Vec<&str> = group.places.iter().map(String::as_str).take(12).collect();
+            let _ = writeln!(page, "- places: {}", places.join(" "));
+        }
+        page
+    }
+}
+
+/// A message without what is different in each case: values and numbers.
+fn shape(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    let without_values = line.split(['{', '"', '[', '`']).next().unwrap_or_default();
+    let mut shape = String::new();
+    for part in without_values.split(": ").take(4) {
+        for c in part.chars().take(90).map(|c| if c.is_ascii_digit() { 'N' } else { c }) {
+            if c != 'N' || !shape.ends_with('N') {
+                shape.push(c);
+            }
+        }
+        shape.push_str(": ");
+    }
+    shape.trim_end_matches([':', ' ']).to_owned()
+}
