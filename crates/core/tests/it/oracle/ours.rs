@@ -27,8 +27,14 @@ pub(crate) fn answer(operation: Operation, base: Option<&str>, input: &str) -> R
 fn stored(operation: Operation, base: &[u8], input: &[u8]) -> Result<Vec<u8>, String> {
     let context = Context { now_ms: NOW_MS, table_uuid: UUID, previous_metadata_location: None };
     match operation {
-        Operation::Table => TableMetadata::parse(input).map(|table| table.to_json()).map_err(text),
-        Operation::View => ViewMetadata::parse(input).map(|view| view.to_json()).map_err(text),
+        Operation::Table => {
+            let table = TableMetadata::parse(input).map_err(text)?;
+            registrable(&table.problems()).map(|()| table.to_json())
+        }
+        Operation::View => {
+            let view = ViewMetadata::parse(input).map_err(text)?;
+            registrable(&view.problems()).map(|()| view.to_json())
+        }
         Operation::Commit => {
             let base = TableMetadata::parse(base).map_err(text)?;
             let commit = TableCommit::parse(input).map_err(text)?;
@@ -58,6 +64,11 @@ fn stored(operation: Operation, base: &[u8], input: &[u8]) -> Result<Vec<u8>, St
             create_view(&request, location, UUID).map(|view| view.to_json()).map_err(text)
         }
     }
+}
+
+/// A document enters the catalog when it has no problems.
+fn registrable(problems: &[String]) -> Result<(), String> {
+    if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
 }
 
 fn text(error: impl ToString) -> String {
