@@ -186,7 +186,7 @@ pub(super) fn unregistrable(error: MetadataError) -> CatalogError {
 /// # Errors
 /// `BadRequest` with the document's problems.
 pub(super) fn check_registrable<M: Metadata>(document: &Document<M>) -> Result<(), CatalogError> {
-    let problems = document.metadata.problems();
+    let problems = document.problems();
     if problems.is_empty() {
         return Ok(());
     }

@@ -21,8 +21,8 @@ pub trait Metadata: Sized {
     /// An estimate of the heap that it takes, in bytes.
     fn size_bytes(&self) -> usize;
 
-    /// Why readers refuse it, or may: a sentence for each thing that breaks a rule of the specification.
-    fn problems(&self) -> Vec<String>;
+    /// Why readers refuse it as it stands in `json`, or may: a sentence for each thing that breaks a rule of the specification.
+    fn problems(&self, json: &[u8]) -> Vec<String>;
 
     /// Of [`Metadata::problems`] those that are found without parsing more than reading did.
     fn known_problems(&self) -> Vec<String>;
@@ -79,8 +79,8 @@ macro_rules! metadata {
                 self.size_bytes()
             }
 
-            fn problems(&self) -> Vec<String> {
-                self.problems()
+            fn problems(&self, json: &[u8]) -> Vec<String> {
+                self.problems_of_text(json)
             }
 
             fn known_problems(&self) -> Vec<String> {

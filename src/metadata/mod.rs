@@ -54,6 +54,14 @@ impl<M> Document<M> {
     }
 }
 
+impl<M: Metadata> Document<M> {
+    /// Why readers refuse the document, or may: a sentence for each thing that breaks a rule of the specification.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        self.metadata.problems(&self.json)
+    }
+}
+
 /// Why a document cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum MetadataError {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::definitions::Definitions;
 use super::keyed::KeyedEdits;
-use super::snapshots::correct_snapshot_log;
+use super::snapshots::{SNAPSHOT_ID, correct_snapshot_log};
 use super::{CommitError, Context, TableUpdate};
 use crate::document::{
     DEFAULT_FORMAT_VERSION, EncryptionKey, List, MAX_FORMAT_VERSION, MetadataLogEntry, PartitionSpec,
@@ -163,7 +163,7 @@ impl Draft {
         }
         Self {
             document,
-            snapshots: KeyedEdits::new(|snapshot| snapshot.id),
+            snapshots: KeyedEdits::new(SNAPSHOT_ID),
             statistics: KeyedEdits::new(|file| file.snapshot_id),
             partition_statistics: KeyedEdits::new(|file| file.snapshot_id),
             encryption_keys: KeyedEdits::new(|key| key.id.clone()),
@@ -257,8 +257,8 @@ impl Draft {
         if self.columns_changed {
             self.check_columns(base)?;
         }
+        self.apply_snapshots();
         let document = &mut self.document;
-        self.snapshots.apply(&mut document.snapshots);
         self.statistics.apply(&mut document.statistics);
         self.partition_statistics.apply(&mut document.partition_statistics);
         self.encryption_keys.apply(&mut document.encryption_keys);

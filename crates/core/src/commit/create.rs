@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::apply::{Draft, check_format_version, empty};
 use super::{CommitError, Context, utf8};
-use crate::document::json::Object;
+use crate::document::json::{Object, excerpt};
 use crate::document::{DEFAULT_FORMAT_VERSION, FreshIds, PartitionSpec, Properties, Schema, SortOrder, TableMetadata};
 
 /// Properties that speak to the catalog, and are not kept (reference implementation, `TableProperties`).
@@ -24,6 +24,9 @@ const RESERVED: [&str; 9] = [
 const PARQUET_COMPRESSION: (&str, &str) = ("write.parquet.compression-codec", "zstd");
 
 const ENCRYPTION: [&str; 2] = ["encryption.key-id", "encryption.data-key-length"];
+
+/// What the properties begin with that say how the metrics of a column are kept.
+const METRICS_OF_COLUMN: &str = "write.metadata.metrics.column.";
 
 const COMMIT_NUMBERS: [&str; 4] = [
     "commit.retry.num-retries",
@@ -127,6 +130,7 @@ pub fn create_table(
         Some(order) => order.with_fresh_ids(&ids)?,
         None => SortOrder::unsorted()?,
     };
+    check_metrics_columns(&document.properties, &schema)?;
     spec.check_new(&schema.index()?, format_version)?;
     order.check_new(&schema.index()?, format_version)?;
 
@@ -139,6 +143,20 @@ pub fn create_table(
     let mut draft = Draft::new(document, context.now_ms, true);
     draft.columns_changed = true;
     draft.finish(None)
+}
+
+/// Properties that say how the metrics of one column are kept name a column of the table.
+fn check_metrics_columns(properties: &Properties, schema: &Schema) -> Result<(), CommitError> {
+    let columns = schema.index()?;
+    let mut named = properties.keys().filter_map(|key| Some((key, key.strip_prefix(METRICS_OF_COLUMN)?)));
+    match named.find(|(_, column)| columns.id_of(column).is_none()) {
+        Some((key, column)) => Err(CommitError::bad(format!(
+            "Invalid metrics config, could not find column {} from table prop {}",
+            excerpt(column),
+            excerpt(key)
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn persisted(asked: &Properties, format_version: u8) -> Result<Properties, CommitError> {

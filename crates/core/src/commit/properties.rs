@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::CommitError;
 use super::apply::{Draft, check_format_version};
-use crate::document::{Properties, strip_trailing_slash};
+use crate::document::{Properties, Snapshot, strip_trailing_slash};
 
 impl Draft {
     /// Sets the id of a new table, or of one that has none. Another id for a table that has one is refused: the
@@ -36,6 +36,9 @@ impl Draft {
             return Ok(());
         }
         if current == 1 {
+            self.apply_snapshots();
+            let upgraded = self.document.snapshots.rewrite(Snapshot::upgraded);
+            upgraded.map_err(|error| CommitError::bad(format!("Cannot upgrade to v{version}: {error}")))?;
             // From v2 on the ids of partition fields must be written.
             for spec in self.document.partition_specs.iter_mut().filter(|spec| spec.ids_missing()) {
                 let ids: Vec<i32> = spec.fields().iter().map(|field| field.field_id).collect();

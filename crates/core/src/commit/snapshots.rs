@@ -5,9 +5,18 @@ use std::sync::Arc;
 
 use super::CommitError;
 use super::apply::Draft;
+use super::keyed::KeyedEdits;
 use crate::document::{MAIN_BRANCH, RefKind, Snapshot, SnapshotLogEntry, SnapshotRef, TableMetadata};
 
+/// What snapshots are told apart by.
+pub(super) const SNAPSHOT_ID: fn(&Snapshot) -> i64 = |snapshot| snapshot.id;
+
 impl Draft {
+    /// Makes the changes of the list of snapshots that were collected so far.
+    pub(super) fn apply_snapshots(&mut self) {
+        std::mem::replace(&mut self.snapshots, KeyedEdits::new(SNAPSHOT_ID)).apply(&mut self.document.snapshots);
+    }
+
     /// Adds a snapshot. One whose sequence number or first row id is behind the table's was made from an older document:
     /// that is a conflict, which the client resolves by trying again.
     pub(super) fn add_snapshot(&mut self, snapshot: &Snapshot, json: &str) -> Result<(), CommitError> {

@@ -9,11 +9,20 @@ use uuid::Uuid;
 use super::schema::SchemaIndex;
 use super::{
     DocumentError, EncryptionKey, MAIN_BRANCH, PartitionSpec, RefKind, Schema, Snapshot, Statistics, TableMetadata,
+    corrections,
 };
 
 impl TableMetadata {
-    /// Why readers refuse the document, or may: a sentence for each thing that breaks a rule of the specification. Empty for
-    /// every document that this catalog wrote.
+    /// Why readers refuse the document that was read from `text`, or may: a sentence for each thing that breaks a rule of the
+    /// specification. Empty for every document that this catalog wrote.
+    #[must_use]
+    pub fn problems_of_text(&self, text: &[u8]) -> Vec<String> {
+        let mut problems = self.problems();
+        problems.extend(corrections(text, &self.to_json()));
+        problems
+    }
+
+    /// The problems of what the document says, however it is written.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         let mut problems = self.known_problems();
@@ -29,6 +38,7 @@ impl TableMetadata {
     pub fn known_problems(&self) -> Vec<String> {
         let mut problems: Vec<String> = self.faults.to_vec();
         problems.extend(self.value_problems());
+        problems.extend(self.legacy_problems());
         problems.extend(self.schema_problems());
         problems.extend(self.column_problems());
         problems
@@ -52,6 +62,23 @@ impl TableMetadata {
                 .filter(|(_, value)| *value < 0)
                 .map(|(key, value)| format!("{key} is negative: {value}")),
         )
+    }
+
+    /// Problems of the fields that hold the current schema and the default spec for readers of the first format version. Some
+    /// readers take only these.
+    fn legacy_problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        for (key, text) in self.legacy.iter() {
+            let checked = match *key {
+                "schema" => Schema::parse(text).and_then(|schema| schema.check_format_version(self.format_version)),
+                "partition-spec" => {
+                    PartitionSpec::from_fields(text).and_then(|spec| spec.check_fields(self.format_version))
+                }
+                _ => continue,
+            };
+            problems.extend(checked.err().map(|error| format!("{key}: {error}")));
+        }
+        problems
     }
 
     /// Problems of schemas, each for itself.
@@ -112,5 +139,6 @@ impl TableMetadata {
 
 fn check_old_spec(spec: &PartitionSpec, current: &SchemaIndex<'_>, format_version: u8) -> Result<(), DocumentError> {
     spec.check_fields(format_version)?;
-    spec.check_names(current)
+    spec.check_names(current)?;
+    spec.check_types(current)
 }

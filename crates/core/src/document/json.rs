@@ -71,7 +71,7 @@ impl<'a> Object<'a> {
     }
 
     pub(crate) fn optional_i64(&self, key: &str) -> Result<Option<i64>, DocumentError> {
-        self.get(key).map(|value| value.parse().map_err(|_| self.not_a(key, "a 64-bit integer", value))).transpose()
+        self.get(key).map(|value| integer(value).ok_or_else(|| self.not_a(key, "a 64-bit integer", value))).transpose()
     }
 
     pub(crate) fn i64(&self, key: &str) -> Result<i64, DocumentError> {
@@ -80,7 +80,7 @@ impl<'a> Object<'a> {
     }
 
     pub(crate) fn optional_i32(&self, key: &str) -> Result<Option<i32>, DocumentError> {
-        self.get(key).map(|value| value.parse().map_err(|_| self.not_a(key, "a 32-bit integer", value))).transpose()
+        self.get(key).map(|value| integer(value).ok_or_else(|| self.not_a(key, "a 32-bit integer", value))).transpose()
     }
 
     pub(crate) fn i32(&self, key: &str) -> Result<i32, DocumentError> {
@@ -175,6 +175,11 @@ impl<'a> Object<'a> {
     fn not_a(&self, key: &str, expected: &str, value: &str) -> DocumentError {
         DocumentError::invalid(format!("Invalid {}: field '{key}' must be {expected}: {}", self.what, excerpt(value)))
     }
+}
+
+/// An integer as JSON writes it. `-0` is none: some readers take it for a floating-point number.
+fn integer<T: std::str::FromStr>(text: &str) -> Option<T> {
+    text.parse().ok().filter(|_| text != "-0")
 }
 
 /// Changes of an object's text that bring it to the specification's spelling. Without any the text stays as it came.

@@ -167,6 +167,19 @@ impl<T: Clone> List<T> {
         self.len += 1;
     }
 
+    /// Gives elements another text where `change` has one for them.
+    pub(crate) fn rewrite<F>(&mut self, mut change: F) -> Result<(), DocumentError>
+    where
+        F: FnMut(&str) -> Result<Option<String>, DocumentError>,
+    {
+        let old = std::mem::take(self);
+        for element in old.iter() {
+            let changed = change(element.json)?;
+            self.push(element.value.clone(), changed.as_deref().unwrap_or(element.json));
+        }
+        Ok(())
+    }
+
     /// Keeps the elements that `keep` holds for, called once for each in order. Gives whether any went.
     pub(crate) fn retain<F: FnMut(&T) -> bool>(&mut self, mut keep: F) -> bool {
         let before = self.len;

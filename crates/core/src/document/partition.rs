@@ -62,7 +62,9 @@ impl PartitionSpec {
         let object = Object::parse("partition spec", text)?;
         let id = object.optional_i32("spec-id")?.unwrap_or(0);
         let mut edits = Edits::default();
-        edits.drop_nulls(&object, &["spec-id"]);
+        if object.get("spec-id").is_none() {
+            edits.set("spec-id", id.to_string());
+        }
         let (fields, ids_missing) = parse_fields(&object.array("fields")?, &mut edits)?;
         Ok(Self { id, fields, ids_missing, json: edits.apply(&object, text).into() })
     }
@@ -200,16 +202,27 @@ impl PartitionSpec {
     /// its source.
     ///
     /// # Errors
-    /// When a source is missing, has structure, is nested in a list or map, or has another type.
+    /// When a source is missing, or as [`PartitionSpec::check_types`].
     pub fn check_sources(&self, schema: &SchemaIndex<'_>) -> Result<(), DocumentError> {
         for field in self.fields.iter().filter(|field| field.transform != Transform::Void) {
-            for id in &field.source_ids {
-                let Some(source) = schema.column(*id) else {
-                    return Err(DocumentError::invalid(format!(
-                        "Cannot find source column for partition field: {}: {}({id})",
-                        field.name, field.transform
-                    )));
-                };
+            for id in field.source_ids.iter().filter(|id| schema.column(**id).is_none()) {
+                return Err(DocumentError::invalid(format!(
+                    "Cannot find source column for partition field: {}: {}({id})",
+                    field.name, field.transform
+                )));
+            }
+        }
+        self.check_types(schema)
+    }
+
+    /// Whether the sources that are in the schema are of types that the transforms take: readers bind older specs, too, as
+    /// far as their columns are there.
+    ///
+    /// # Errors
+    /// When a source has structure, is nested in a list or map, or has another type.
+    pub fn check_types(&self, schema: &SchemaIndex<'_>) -> Result<(), DocumentError> {
+        for field in self.fields.iter().filter(|field| field.transform != Transform::Void) {
+            for source in field.source_ids.iter().filter_map(|id| schema.column(*id)) {
                 let kind = source.column_type;
                 if !kind.is_primitive() {
                     return Err(DocumentError::invalid(format!(

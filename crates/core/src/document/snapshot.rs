@@ -123,6 +123,22 @@ impl Snapshot {
         Ok(edits.apply(&object, text).into_owned())
     }
 
+    /// The text of a snapshot of a v1 table as v2 and later need it, if that is another: with a sequence number, which is 0.
+    ///
+    /// # Errors
+    /// When it names its manifests itself, which only v1 allows.
+    pub(crate) fn upgraded(text: &str) -> Result<Option<String>, DocumentError> {
+        let object = Object::parse("snapshot", text)?;
+        if object.get("manifest-list").is_none() {
+            let id = object.i64("snapshot-id")?;
+            return Err(DocumentError::invalid(format!(
+                "snapshot {id} names its manifests itself, which only v1 allows: write to the table, and expire that snapshot"
+            )));
+        }
+        let has_number = object.get("sequence-number").is_some();
+        Ok((!has_number).then(|| object.rewrite(&[("sequence-number", Some("0"))])))
+    }
+
     /// Why a table of this format version cannot have the snapshot of this text (specification, "Snapshots").
     ///
     /// A snapshot from before an upgrade may lack what only later versions require; `is_new` tells that it is none.
@@ -144,7 +160,7 @@ impl Snapshot {
         match object.optional_string("manifest-list")? {
             Some(list) if list.is_empty() => return refuse("its manifest-list is empty"),
             Some(_) => {}
-            None if format_version > 1 && is_new => return refuse("it needs a 'manifest-list' from v2 on"),
+            None if format_version > 1 => return refuse("it needs a 'manifest-list' from v2 on"),
             None => drop(object.read::<Vec<String>>("manifests", "an array of strings")?),
         }
         if is_new && format_version > 1 {

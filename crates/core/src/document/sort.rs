@@ -66,7 +66,6 @@ impl SortOrder {
         let object = Object::parse("sort order", text)?;
         let texts = object.array("fields")?;
         let mut edits = Edits::default();
-        edits.drop_nulls(&object, &["order-id"]);
         let mut fields = Vec::with_capacity(texts.len());
         let mut spelled = Vec::with_capacity(texts.len());
         for text in texts {
@@ -78,6 +77,9 @@ impl SortOrder {
             edits.set("fields", fields);
         }
         let id = object.optional_i32("order-id")?.unwrap_or(i32::from(!fields.is_empty()));
+        if object.get("order-id").is_none() {
+            edits.set("order-id", id.to_string());
+        }
         if fields.is_empty() && id != UNSORTED_ORDER_ID {
             return Err(DocumentError::invalid("Unsorted order ID must be 0"));
         }

@@ -217,7 +217,7 @@ impl Draft {
         let document = &mut self.document;
         let (property, default) = HISTORY_SIZE;
         let wanted = document.properties.get(property).map(|value| {
-            let wanted = value.trim().parse::<i32>().ok().and_then(|wanted| usize::try_from(wanted).ok());
+            let wanted = value.parse::<i32>().ok().and_then(|wanted| usize::try_from(wanted).ok());
             wanted
                 .filter(|wanted| *wanted > 0)
                 .ok_or_else(|| refused(format!("{property} must be a positive number but was {value}")))

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{VIEW_FORMAT_VERSION, ViewVersion};
 use crate::document::json::{Object, array, excerpt, view};
-use crate::document::{DocumentError, List, MAX_FORMAT_VERSION, Properties, Schema, Writer};
+use crate::document::{DocumentError, List, MAX_FORMAT_VERSION, Properties, Schema, Writer, corrections};
 
 const KNOWN: [&str; 8] = [
     "view-uuid",
@@ -112,8 +112,16 @@ impl ViewMetadata {
         Ok(())
     }
 
-    /// Why readers refuse the document, or may: a sentence for each thing that breaks a rule of the specifications. Empty
-    /// for every document that this catalog wrote.
+    /// Why readers refuse the document that was read from `text`, or may: a sentence for each thing that breaks a rule of the
+    /// specifications. Empty for every document that this catalog wrote.
+    #[must_use]
+    pub fn problems_of_text(&self, text: &[u8]) -> Vec<String> {
+        let mut problems = self.problems();
+        problems.extend(corrections(text, &self.to_json()));
+        problems
+    }
+
+    /// The problems of what the document says, however it is written.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::document::json::{Edits, Object, compact, join_if_changed};
+use crate::document::json::{Edits, Object, compact, excerpt, join_if_changed};
 use crate::document::{DocumentError, Properties};
 
 const KNOWN: [&str; 7] =
@@ -121,12 +121,24 @@ impl ViewVersion {
     /// Whether the version says what the view is, once for each dialect.
     ///
     /// # Errors
-    /// When it has no representations, or two queries in one dialect.
+    /// When it has no representations, one of another type than `sql`, which is the only one that the specification knows, or
+    /// two queries in one dialect; when a namespace holds a null character, which readers refuse.
     pub(super) fn check_representations(&self) -> Result<(), DocumentError> {
         if self.definition.representations.is_empty() {
             return Err(DocumentError::invalid(
                 "Invalid view version: it has no representations, so there is no query",
             ));
+        }
+        if let Some(Representation::Other(json)) =
+            self.definition.representations.iter().find(|one| matches!(one, Representation::Other(_)))
+        {
+            let shown = excerpt(json);
+            return Err(DocumentError::invalid(format!(
+                "Invalid view version: unknown type of representation: {shown}"
+            )));
+        }
+        if self.definition.default_namespace.iter().any(|level| level.contains('\0')) {
+            return Err(DocumentError::invalid("Invalid view version: default-namespace holds a null character"));
         }
         let mut seen = HashSet::new();
         for (dialect, _) in self.queries() {

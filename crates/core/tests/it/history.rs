@@ -5,8 +5,8 @@ use tidewater_core::commit::{Context, Outcome, apply_updates};
 use tidewater_core::document::TableMetadata;
 
 use crate::support::{
-    NOW_MS, add_snapshot, commit, conflict, context, document, refused, set_main, set_ref, table, try_commit, updates,
-    value,
+    DOCUMENTS, NOW_MS, add_snapshot, commit, conflict, context, document, refused, set_main, set_ref, table,
+    try_commit, updates, value,
 };
 
 fn log(table: &TableMetadata) -> Vec<i64> {
@@ -299,8 +299,17 @@ fn a_table_keeps_its_id_its_version_and_its_place_unless_told() {
 
 #[test]
 fn a_v1_table_that_is_upgraded_writes_all_that_v2_requires() {
-    let after = commit(&document("v1-legacy"), &json!([{"action": "upgrade-format-version", "format-version": 2}]));
+    let upgrade = json!([{"action": "upgrade-format-version", "format-version": 2}]);
+    let message = refused(&document("v1-legacy"), &upgrade);
+    assert!(message.contains("names its manifests itself, which only v1 allows"), "{message}");
+    let (_, text) = DOCUMENTS[0];
+    let with_list = text.replace(
+        r#""manifests": ["hdfs://nn:8020/warehouse/events/metadata/m0.avro"]"#,
+        r#""manifest-list": "hdfs://nn:8020/warehouse/events/metadata/s0.avro""#,
+    );
+    let after = commit(&TableMetadata::parse(with_list.as_bytes()).unwrap(), &upgrade);
     let written = value(&after);
+    assert_eq!(written["snapshots"][0]["sequence-number"], 0);
     assert!(written.get("schema").is_none() && written.get("partition-spec").is_none());
     assert_eq!(written["last-sequence-number"], 0);
     assert_eq!(written["partition-specs"][0]["fields"][1]["field-id"], 1001);

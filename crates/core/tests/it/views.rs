@@ -118,14 +118,20 @@ fn a_view_without_a_query_or_with_two_in_one_dialect_is_not_made() {
 }
 
 #[test]
-fn a_representation_of_an_unknown_type_is_kept() {
+fn representation_of_an_unknown_type_is_kept_but_not_added() {
     let mut asked = spark("select 1");
     let other = json!({"type": "plan", "tree": {"b": 1, "a": [null]}});
     asked["representations"].as_array_mut().unwrap().push(other.clone());
-    let made = try_create(&request(&asked, &json!({}))).unwrap();
-    assert_eq!(value(&made)["versions"][0]["representations"][1], other);
-    let queries: Vec<_> = made.current_version().unwrap().queries().collect();
+    let refused = try_create(&request(&asked, &json!({}))).unwrap_err().to_string();
+    assert!(refused.contains("unknown type of representation"), "{refused}");
+
+    let mut old = value(&try_create(&request(&spark("select 1"), &json!({}))).unwrap());
+    old["versions"][0]["representations"].as_array_mut().unwrap().push(other.clone());
+    let old = ViewMetadata::parse(old.to_string().as_bytes()).unwrap();
+    let queries: Vec<_> = old.current_version().unwrap().queries().collect();
     assert_eq!(queries, [("spark", "select 1")]);
+    assert_eq!(value(&old)["versions"][0]["representations"][1], other);
+    assert!(old.problems()[0].contains("unknown type of representation"), "{:?}", old.problems());
 }
 
 #[test]

@@ -29,11 +29,11 @@ fn stored(operation: Operation, base: &[u8], input: &[u8]) -> Result<Vec<u8>, St
     match operation {
         Operation::Table => {
             let table = TableMetadata::parse(input).map_err(text)?;
-            registrable(&table.problems()).map(|()| table.to_json())
+            registrable(&table.problems_of_text(input)).map(|()| table.to_json())
         }
         Operation::View => {
             let view = ViewMetadata::parse(input).map_err(text)?;
-            registrable(&view.problems()).map(|()| view.to_json())
+            registrable(&view.problems_of_text(input)).map(|()| view.to_json())
         }
         Operation::Commit => {
             let base = TableMetadata::parse(base).map_err(text)?;

@@ -1,0 +1,84 @@
+//! Where a document that was read differs from how it is written.
+
+use serde_json::Value;
+
+/// Optional fields that readers accept as null.
+const MAY_BE_NULL: [&str; 12] = [
+    "table-uuid",
+    "last-partition-id",
+    "current-snapshot-id",
+    "doc",
+    "schema-id",
+    "identifier-field-ids",
+    "first-row-id",
+    "added-rows",
+    "key-id",
+    "encrypted-by-id",
+    "default-catalog",
+    "max-ref-age-ms",
+];
+
+/// What of a document's text readers may refuse although it says the same as `written`: a known word in other letters, a
+/// null in place of nothing, a field that is missing. A sentence for each.
+///
+/// Such a document can be read leniently and is mended by the next commit; one that is registered stays as it is, so it has
+/// to be right.
+pub(crate) fn corrections(text: &[u8], written: &[u8]) -> Vec<String> {
+    let (Ok(text), Ok(written)) = (serde_json::from_slice::<Value>(text), serde_json::from_slice::<Value>(written))
+    else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    compare("", &text, &written, &mut found);
+    found
+}
+
+fn compare(place: &str, text: &Value, written: &Value, found: &mut Vec<String>) {
+    match (text, written) {
+        (Value::Object(before), Value::Object(after)) => {
+            for (key, value) in before {
+                let place = format!("{place}/{key}");
+                match after.get(key) {
+                    Some(other) => compare(&place, value, other, found),
+                    None if value.is_null() && MAY_BE_NULL.contains(&key.as_str()) => {}
+                    None if value.is_null() => found.push(format!("{place} is null: leave it out")),
+                    None => found.push(format!("{place} is not in the specification's form")),
+                }
+            }
+            for key in after.keys().filter(|key| !before.contains_key(*key)) {
+                // A `main` branch follows from the current snapshot.
+                if place != "/refs" {
+                    found.push(format!("{place}/{key} is missing"));
+                }
+            }
+        }
+        (Value::Array(before), Value::Array(after)) if before.len() == after.len() => {
+            for (position, (value, other)) in before.iter().zip(after).enumerate() {
+                compare(&format!("{place}/{position}"), value, other, found);
+            }
+        }
+        _ if text == written => {}
+        _ => found.push(format!(
+            "{place} is {}, which the specification writes {}",
+            super::json::excerpt(&text.to_string()),
+            super::json::excerpt(&written.to_string())
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_are_told_by_their_place() {
+        let found = corrections(
+            br#"{"refs":{},"a":[{"type":"LONG","doc":null,"x":null,"same":1}],"current-snapshot-id":null}"#,
+            br#"{"refs":{"main":{}},"a":[{"type":"long","same":1}],"current-snapshot-id":null}"#,
+        );
+        assert_eq!(
+            found,
+            [r#"/a/0/type is "LONG", which the specification writes "long""#, "/a/0/x is null: leave it out"]
+        );
+    }
+}
