@@ -75,7 +75,9 @@ impl<'a> Names<'a> {
             return None;
         }
         let table = next()?;
-        segments.next().is_none().then_some(Self { prefix, namespace, table })
+        // What a plus stands for is found out on the way of all others.
+        let has_plus = namespace.contains(&b'+') || table.contains(&b'+');
+        (segments.next().is_none() && !has_plus).then_some(Self { prefix, namespace, table })
     }
 }
 

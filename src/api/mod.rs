@@ -21,6 +21,7 @@ mod oauth;
 mod openapi;
 mod paging;
 mod path;
+mod plus;
 mod register;
 mod router;
 mod service;

@@ -1,5 +1,5 @@
-//! What stands in a URL's path, read from its raw form: once decoded, a `+` that means a space, a literal plus and a
-//! separator inside a name can no longer be told apart.
+//! What stands in a URL's path, read from its raw form: once decoded, a separator inside a name can no longer be told from one
+//! between names.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -29,6 +29,22 @@ impl Named<TableIdent> {
         let name = decode(table)?;
         table_ident(namespace_ident(&decode(namespace)?)?, &name).map(Self)
     }
+}
+
+/// The namespace of a raw segment.
+///
+/// # Errors
+/// 400 when it is not UTF-8, or not a valid namespace.
+pub(super) fn namespace_of(raw: &str) -> Result<NamespaceIdent, ApiError> {
+    namespace_ident(&decode(raw.as_bytes())?)
+}
+
+/// The table or view of a raw segment.
+///
+/// # Errors
+/// 400 when it is not UTF-8, or not a valid name.
+pub(super) fn table_of(namespace: NamespaceIdent, raw: &str) -> Result<TableIdent, ApiError> {
+    table_ident(namespace, &decode(raw.as_bytes())?)
 }
 
 fn namespace_ident(key: &str) -> Result<NamespaceIdent, ApiError> {
@@ -72,12 +88,21 @@ impl<'a> PathParameters<'a> {
     /// # Errors
     /// 400 when it is not UTF-8.
     pub(super) fn get(&self, name: &str) -> Result<Option<String>, ApiError> {
+        self.raw(name).map(|raw| decode(raw.as_bytes()).map(Cow::into_owned)).transpose()
+    }
+
+    /// The raw segment of the parameter of that name, if the route has it.
+    pub(super) fn raw(&self, name: &str) -> Option<&'a str> {
+        self.position(name).and_then(|position| self.raw.split('/').nth(position))
+    }
+
+    /// Which segment of the path the parameter of that name is, if the route has it.
+    pub(super) fn position(&self, name: &str) -> Option<usize> {
         let is_it = |template: &[u8]| {
             let parameter = template.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"));
             parameter.is_some_and(|found| found == name.as_bytes())
         };
-        let mut pairs = segments(self.template).zip(segments(self.raw));
-        pairs.find(|(template, _)| is_it(template)).map(|(_, raw)| decode(raw).map(Cow::into_owned)).transpose()
+        segments(self.template).position(is_it)
     }
 
     /// The namespace that the path names.
@@ -102,12 +127,11 @@ fn segments(path: &str) -> impl Iterator<Item = &[u8]> {
     path.as_bytes().split(|byte| *byte == b'/')
 }
 
-/// Decodes one segment as the Java client encodes it: a space is `+` or `%20`, a plus is `%2B`.
+/// Decodes one segment (RFC 3986). A `+` is a plus; that some clients mean a space by it is for `plus.rs`.
 pub(super) fn decode(raw: &[u8]) -> Result<Cow<'_, str>, ApiError> {
     // Most are plain, and this is on the way of every request.
-    let decoded = if raw.iter().any(|byte| matches!(byte, b'+' | b'%')) {
-        let spaced: Vec<u8> = raw.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-        percent_decode(&spaced).decode_utf8().map(|text| Cow::Owned(text.into_owned()))
+    let decoded = if raw.contains(&b'%') {
+        percent_decode(raw).decode_utf8().map(|text| Cow::Owned(text.into_owned()))
     } else {
         std::str::from_utf8(raw).map(Cow::Borrowed)
     };
@@ -152,8 +176,8 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_is_decoded_as_clients_encode_it() {
-        assert_eq!(decode(b"a+b%20c%2Bd%1Fe%2Ff").unwrap(), "a b c+d\u{1F}e/f");
+    fn segment_is_percent_decoded() {
+        assert_eq!(decode(b"a+b%20c%2Bd%1Fe%2Ff").unwrap(), "a+b c+d\u{1F}e/f");
         assert!(decode(b"%ff").is_err());
     }
 

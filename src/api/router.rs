@@ -7,8 +7,8 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use super::{
-    Api, caller, commit, config, error, functions, health, management, metrics, namespaces, oauth, openapi, register,
-    sign, tables, transactions, views,
+    Api, caller, commit, config, error, functions, health, management, metrics, namespaces, oauth, openapi, plus,
+    register, sign, tables, transactions, views,
 };
 
 /// What the catalog can do, as `GET /v1/config` tells clients: they compare these texts exactly.
@@ -86,8 +86,13 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
         .route("/management/v1/warehouses/{warehouse}/dropped/{id}/restore", post(management::restore))
         .route("/management/v1/warehouses/{warehouse}/metrics", get(metrics::list));
     guarded
+        .route_layer(from_fn_with_state(Arc::clone(api), plus::resolve))
         .route_layer(from_fn_with_state(Arc::clone(api), caller::authenticate))
-        .merge(uncounted.route_layer(from_fn_with_state(Arc::clone(api), caller::authenticate_uncounted)))
+        .merge(
+            uncounted
+                .route_layer(from_fn_with_state(Arc::clone(api), plus::resolve))
+                .route_layer(from_fn_with_state(Arc::clone(api), caller::authenticate_uncounted)),
+        )
         .route("/v1/oauth/tokens", post(oauth::token))
         .route("/health", get(health::health))
         .route("/openapi.json", get(openapi::get))

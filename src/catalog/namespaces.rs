@@ -30,6 +30,18 @@ impl Catalog {
         })
     }
 
+    /// Whether there is a namespace.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn namespace_exists(
+        &self,
+        warehouse: &OpenWarehouse,
+        namespace: &NamespaceIdent,
+    ) -> Result<bool, CatalogError> {
+        Ok(self.store.namespace_get(warehouse.place, namespace).await.map_err(of_namespace(namespace))?.is_some())
+    }
+
     /// A namespace's properties.
     ///
     /// # Errors

@@ -53,6 +53,14 @@ impl Catalog {
         Ok(LoadedTable { document, locations })
     }
 
+    /// Whether a table or view has the name.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn name_is_taken(&self, warehouse: &OpenWarehouse, ident: &TableIdent) -> Result<bool, CatalogError> {
+        Ok(self.store.table_get(warehouse.place, ident).await.map_err(of_table(ident))?.is_some())
+    }
+
     /// What the store knows of the table, if there is one.
     ///
     /// # Errors

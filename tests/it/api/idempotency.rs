@@ -241,7 +241,7 @@ async fn a_refusal_is_repeated_though_its_cause_is_gone() {
     let said = refused.error(409, "CommitFailedException");
     let nowhere = "/v1/namespaces/later/tables";
     keyed(&catalog, &tenant, &missing, nowhere, &create_table("t")).await.error(404, "NoSuchNamespaceException");
-    keyed(&catalog, &tenant, &malformed, TABLE, &json!({})).await.error(400, "BadRequestException");
+    keyed(&catalog, &tenant, &malformed, TABLE, &json!({ "updates": 1 })).await.error(400, "BadRequestException");
 
     catalog.post(&tenant.key, TABLE, &add_column(2)).await.ok(200);
     catalog.post(&tenant.key, "/v1/namespaces", &json!({ "namespace": ["later"] })).await.ok(200);
@@ -249,7 +249,7 @@ async fn a_refusal_is_repeated_though_its_cause_is_gone() {
     assert_eq!(again.error(409, "CommitFailedException"), said);
     assert_eq!(again.header("content-type"), refused.header("content-type"));
     keyed(&catalog, &tenant, &missing, nowhere, &create_table("t")).await.error(404, "NoSuchNamespaceException");
-    keyed(&catalog, &tenant, &malformed, TABLE, &json!({})).await.error(400, "BadRequestException");
+    keyed(&catalog, &tenant, &malformed, TABLE, &json!({ "updates": 1 })).await.error(400, "BadRequestException");
     keyed(&catalog, &tenant, &malformed, TABLE, &set("a")).await.error(422, "UnprocessableEntityException");
     // A new attempt has a new key, as the Java client makes one.
     keyed(&catalog, &tenant, &fresh_key(), TABLE, &stale).await.ok(200);

@@ -16,6 +16,7 @@ mod metrics;
 mod namespaces;
 mod oauth;
 mod openapi;
+mod plus;
 mod register;
 mod roles;
 mod sign;

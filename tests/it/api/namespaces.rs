@@ -96,7 +96,7 @@ async fn a_long_list_comes_in_pages_only_if_it_is_asked_for_so() {
 async fn names_are_any_text_and_survive_the_url() {
     let catalog = Catalog::new().await;
     let key = catalog.tenant("acme", "enterprise").await.key;
-    for (name, in_url) in [("a b", "a+b"), ("a+b", "a%2Bb"), ("ü/é", "%C3%BC%2F%C3%A9"), ("x.y'\"%", "x.y%27%22%25")]
+    for (name, in_url) in [("a b", "a%20b"), ("a+b", "a%2Bb"), ("ü/é", "%C3%BC%2F%C3%A9"), ("x.y'\"%", "x.y%27%22%25")]
     {
         catalog.post(&key, "/v1/namespaces", &json!({ "namespace": [name] })).await.ok(200);
         let found = catalog.get(&key, &format!("/v1/namespaces/{in_url}")).await.ok(200);

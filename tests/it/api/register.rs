@@ -109,3 +109,69 @@ async fn a_table_that_is_unregistered_keeps_its_files() {
     let back = catalog.post(&tenant.key, &format!("{NAMESPACE}/register"), &register("t", &created)).await;
     assert_eq!(back.ok(200), created);
 }
+
+/// Puts a changed copy of a table's metadata beside it, and gives its location.
+fn changed_copy(created: &Value, name: &str, change: impl FnOnce(&mut Value)) -> (String, std::path::PathBuf) {
+    let location = created["metadata-location"].as_str().unwrap();
+    let (folder, _) = location.rsplit_once('/').unwrap();
+    let mut metadata = created["metadata"].clone();
+    change(&mut metadata);
+    let copy = format!("{folder}/{name}.metadata.json");
+    let path = std::path::PathBuf::from(copy.strip_prefix("file://").unwrap());
+    std::fs::write(&path, metadata.to_string()).unwrap();
+    (copy, path)
+}
+
+#[tokio::test]
+async fn document_that_breaks_a_rule_is_not_registered_and_stays() {
+    let (catalog, tenant, created) = with_dropped_table().await;
+    let cases: [(&str, fn(&mut Value), &str); 5] = [
+        ("type", |m| m["schemas"][0]["fields"][0]["type"] = json!("lng"), "the specification has no type lng"),
+        (
+            "source",
+            |m| {
+                m["partition-specs"][0]["fields"] =
+                    json!([{ "source-id": 9, "field-id": 1000, "name": "p", "transform": "identity" }]);
+            },
+            "Cannot find source column for partition field: p",
+        ),
+        ("null", |m| m["refs"] = json!(null), "refs is null: leave it out"),
+        ("case", |m| m["schemas"][0]["fields"][0]["type"] = json!("LONG"), "which the specification writes \"long\""),
+        ("version", |m| m["format-version"] = json!(4), "Cannot read unsupported version 4"),
+    ];
+    for (name, change, expected) in cases {
+        let (location, path) = changed_copy(&created, name, change);
+        let body = json!({ "name": name, "metadata-location": location });
+        let refused = catalog.post(&tenant.key, &format!("{NAMESPACE}/register"), &body).await;
+        let message = refused.error(400, "BadRequestException");
+        assert!(message.contains(expected), "expected '{expected}', got '{message}'");
+        assert!(path.exists(), "the file stays");
+    }
+    let (location, _) = changed_copy(&created, "good", |metadata| metadata["future"] = json!({ "kept": null }));
+    let body = json!({ "name": "good", "metadata-location": location });
+    let registered = catalog.post(&tenant.key, &format!("{NAMESPACE}/register"), &body).await.ok(200);
+    assert_eq!(registered["metadata"]["future"], json!({ "kept": null }), "what is not known is kept");
+}
+
+#[tokio::test]
+async fn table_whose_document_was_accepted_before_stays_loadable_and_is_mended_by_a_commit() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    let created = catalog.with_table(&tenant).await;
+    let location = created["metadata-location"].as_str().unwrap();
+    let mut old = created["metadata"].clone();
+    old["schemas"][0]["fields"][0]["type"] = json!("LONG");
+    old["current-snapshot-id"] = json!(7);
+    old["statistics"] = json!(null);
+    std::fs::write(location.strip_prefix("file://").unwrap(), old.to_string()).unwrap();
+
+    // A second server reads the file; the first has it in memory.
+    let catalog = catalog.second_server().await;
+    let path = format!("{NAMESPACE}/tables/t");
+    assert_eq!(catalog.get(&tenant.key, &path).await.ok(200)["metadata"], old, "a document is sent as it is");
+    let set = json!({ "requirements": [], "updates": [{ "action": "set-properties", "updates": { "a": "b" } }] });
+    let mended = catalog.post(&tenant.key, &path, &set).await.ok(200);
+    assert_eq!(mended["metadata"]["schemas"][0]["fields"][0]["type"], "long");
+    assert_eq!(mended["metadata"]["current-snapshot-id"], -1);
+    assert_eq!(mended["metadata"]["statistics"], json!([]));
+}

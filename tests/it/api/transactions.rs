@@ -213,8 +213,6 @@ async fn a_transaction_that_cannot_be_read_is_refused() {
         json!({ "table-changes": [] }),
         json!({ "table-changes": [{ "requirements": [], "updates": [] }] }),
         json!({ "table-changes": [{ "identifier": { "namespace": [], "name": "a" }, "requirements": [], "updates": [] }] }),
-        json!({ "table-changes": [{ "identifier": { "namespace": ["ns"], "name": "a" }, "updates": [] }] }),
-        json!({ "table-changes": [{ "identifier": { "namespace": ["ns"], "name": "a" }, "requirements": [] }] }),
     ] {
         site.post(COMMIT, &body).await.error(400, "BadRequestException");
     }

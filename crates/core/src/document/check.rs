@@ -7,9 +7,9 @@
 use uuid::Uuid;
 
 use super::schema::SchemaIndex;
+use super::spelling::{self, corrections};
 use super::{
     DocumentError, EncryptionKey, MAIN_BRANCH, PartitionSpec, RefKind, Schema, Snapshot, Statistics, TableMetadata,
-    corrections,
 };
 
 impl TableMetadata {
@@ -64,11 +64,15 @@ impl TableMetadata {
         )
     }
 
-    /// Problems of the fields that hold the current schema and the default spec for readers of the first format version. Some
-    /// readers take only these.
+    /// Problems of fields that a commit writes anew: of those that hold the current schema and the default spec for readers of
+    /// the first format version, some of which take only these; and nulls in place of nothing.
     fn legacy_problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         for (key, text) in self.legacy.iter() {
+            if &**text == "null" && !spelling::MAY_BE_NULL.contains(key) {
+                problems.push(format!("{key} is null: leave it out"));
+                continue;
+            }
             let checked = match *key {
                 "schema" => Schema::parse(text).and_then(|schema| schema.check_format_version(self.format_version)),
                 "partition-spec" => {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Optional fields that readers accept as null.
-const MAY_BE_NULL: [&str; 12] = [
+pub(super) const MAY_BE_NULL: [&str; 12] = [
     "table-uuid",
     "last-partition-id",
     "current-snapshot-id",

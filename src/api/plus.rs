@@ -1,0 +1,196 @@
+//! A bare `+` in the path of a namespace, table or view, which clients mean differently.
+//!
+//! Iceberg's Java client up to 1.11 writes a space as `+`. Everybody else, Java from 1.12 on included, follows RFC 3986,
+//! where it is a plus. Java says its version; of others, that which exists decides, the plus first. The path then goes on
+//! with `%2B` or `%20`, which nobody reads in two ways.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderMap, Method, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+
+use super::Api;
+use super::error::ApiError;
+use super::path::{self, PathParameters};
+use crate::auth::Caller;
+use crate::warehouse::OpenWarehouse;
+
+/// The header by which Iceberg's Java client says which it is: `Apache Iceberg 1.12.0 (commit ...)`.
+const CLIENT_VERSION: &str = "x-client-version";
+
+/// The first release of Java's client that writes a space as `%20`.
+const FIRST_OF_RFC_3986: (u32, u32) = (1, 12);
+
+/// What a `+` stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    Plus,
+    Space,
+}
+
+impl Reading {
+    fn of(self, segment: &str) -> String {
+        segment.replace(
+            '+',
+            match self {
+                Self::Plus => "%2B",
+                Self::Space => "%20",
+            },
+        )
+    }
+}
+
+/// Finds out what each `+` of the path stands for, before a handler reads it.
+pub(super) async fn resolve(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    if !request.uri().path().contains('+') {
+        return next.run(request).await;
+    }
+    let (mut parts, body) = request.into_parts();
+    let uri = {
+        let caller = parts.extensions.get::<Arc<Caller>>().cloned();
+        let named = PathParameters::of(&parts);
+        read(&api, caller.as_deref(), &named, &parts.method, &parts.headers, &parts.uri).await
+    };
+    match uri {
+        Ok(uri) => {
+            parts.uri = uri;
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+async fn read(
+    api: &Api,
+    caller: Option<&Caller>,
+    named: &PathParameters<'_>,
+    method: &Method,
+    headers: &HeaderMap,
+    uri: &Uri,
+) -> Result<Uri, ApiError> {
+    if writes_spaces_as_plus(headers) {
+        return rewritten(uri, |_, segment| Reading::Space.of(segment));
+    }
+    let caller = caller.ok_or_else(|| ApiError::internal(&"a route is not behind authentication"))?;
+    let prefix = named.get("prefix")?;
+    let warehouse = api.catalog.warehouse(caller.organisation(), prefix.as_deref()).await?;
+    let is_change = !matches!(*method, Method::GET | Method::HEAD);
+    let mut namespace_reading = Reading::Plus;
+    let mut name_reading = Reading::Plus;
+    let namespace = match named.raw("namespace") {
+        None => return rewritten(uri, |_, segment| Reading::Plus.of(segment)),
+        Some(raw) => {
+            let read = |reading: Reading| path::namespace_of(&reading.of(raw));
+            if raw.contains('+') {
+                let exist = (
+                    namespace_exists(api, &warehouse, &read(Reading::Plus)?).await?,
+                    namespace_exists(api, &warehouse, &read(Reading::Space)?).await?,
+                );
+                namespace_reading = choose(exist, is_change, raw)?;
+            }
+            read(namespace_reading)?
+        }
+    };
+    if let Some(raw) = named.raw("table").or_else(|| named.raw("view")).filter(|raw| raw.contains('+')) {
+        let read = |reading: Reading| path::table_of(namespace.clone(), &reading.of(raw));
+        let exist = (
+            table_exists(api, &warehouse, &read(Reading::Plus)?).await?,
+            table_exists(api, &warehouse, &read(Reading::Space)?).await?,
+        );
+        name_reading = choose(exist, is_change, raw)?;
+    }
+    let namespace_position = named.position("namespace");
+    rewritten(uri, |position, segment| {
+        let reading = if Some(position) == namespace_position { namespace_reading } else { name_reading };
+        reading.of(segment)
+    })
+}
+
+/// Which reading counts, of which it is known whether there is such a thing.
+///
+/// # Errors
+/// 400 when there is one of each, and one of them is to be changed.
+fn choose((plus, space): (bool, bool), is_change: bool, segment: &str) -> Result<Reading, ApiError> {
+    match (plus, space) {
+        (true, true) if is_change => Err(ApiError::bad_request(format!(
+            "'{segment}' in the path can mean a name with a plus or one with a space, and both exist: write a plus as %2B \
+             and a space as %20"
+        ))),
+        (false, true) => Ok(Reading::Space),
+        _ => Ok(Reading::Plus),
+    }
+}
+
+async fn namespace_exists(api: &Api, warehouse: &OpenWarehouse, namespace: &NamespaceIdent) -> Result<bool, ApiError> {
+    Ok(api.catalog.namespace_exists(warehouse, namespace).await?)
+}
+
+async fn table_exists(api: &Api, warehouse: &OpenWarehouse, ident: &TableIdent) -> Result<bool, ApiError> {
+    Ok(api.catalog.name_is_taken(warehouse, ident).await?)
+}
+
+/// Whether the client is Iceberg's own in Java, of a release that writes a space as `+` (and a plus as `%2B`).
+fn writes_spaces_as_plus(headers: &HeaderMap) -> bool {
+    let version = headers.get(CLIENT_VERSION).and_then(|value| value.to_str().ok());
+    let Some(version) = version.and_then(|version| version.strip_prefix("Apache Iceberg ")) else { return false };
+    let mut numbers = version.split(['.', ' ', '-']).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < FIRST_OF_RFC_3986,
+        _ => false,
+    }
+}
+
+/// The address with each segment of its path given anew.
+fn rewritten(uri: &Uri, segment: impl Fn(usize, &str) -> String) -> Result<Uri, ApiError> {
+    let path: Vec<String> = uri.path().split('/').enumerate().map(|(position, raw)| segment(position, raw)).collect();
+    let mut text = path.join("/");
+    if let Some(query) = uri.query() {
+        text.push('?');
+        text.push_str(query);
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(text).map_err(|error| ApiError::internal(&error))?);
+    Uri::from_parts(parts).map_err(|error| ApiError::internal(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_old_java_clients_write_spaces_as_plus() {
+        for (version, expected) in [
+            ("Apache Iceberg 1.11.0 (commit 1234)", true),
+            ("Apache Iceberg 1.4.3 (commit 1234)", true),
+            ("Apache Iceberg 1.12.0 (commit 1234)", false),
+            ("Apache Iceberg 2.0.0", false),
+            ("Apache Iceberg unspecified (commit 1234)", false),
+            ("0.12.0", false),
+        ] {
+            let headers = HeaderMap::from_iter([(CLIENT_VERSION.parse().unwrap(), version.parse().unwrap())]);
+            assert_eq!(writes_spaces_as_plus(&headers), expected, "{version}");
+        }
+        assert!(!writes_spaces_as_plus(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn what_exists_decides_and_a_change_of_either_is_refused() {
+        assert_eq!(choose((true, false), true, "a+b").unwrap(), Reading::Plus);
+        assert_eq!(choose((false, true), true, "a+b").unwrap(), Reading::Space);
+        assert_eq!(choose((false, false), true, "a+b").unwrap(), Reading::Plus);
+        assert_eq!(choose((true, true), false, "a+b").unwrap(), Reading::Plus);
+        assert!(choose((true, true), true, "a+b").is_err());
+    }
+
+    #[test]
+    fn a_path_keeps_its_query_and_all_that_has_no_plus() {
+        let uri = Uri::from_static("/v1/w/namespaces/a+b/tables/c+d%2F?x=1+2");
+        let position =
+            |position: usize, raw: &str| if position == 4 { Reading::Space.of(raw) } else { Reading::Plus.of(raw) };
+        assert_eq!(rewritten(&uri, position).unwrap(), "/v1/w/namespaces/a%20b/tables/c%2Bd%2F?x=1+2");
+    }
+}
