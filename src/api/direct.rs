@@ -89,7 +89,7 @@ mod tests {
     fn a_load_is_known_by_its_path() {
         let names = |path| Names::of(path).map(|names| (names.prefix, names.namespace, names.table));
         assert_eq!(names("/v1/namespaces/n/tables/t"), Some((None, &b"n"[..], &b"t"[..])));
-        assert_eq!(names("/v1/w/namespaces/n%1Fm/tables/t+1"), Some((Some(&b"w"[..]), &b"n%1Fm"[..], &b"t+1"[..])));
+        assert_eq!(names("/v1/w/namespaces/n%1Fm/tables/t%2B"), Some((Some(&b"w"[..]), &b"n%1Fm"[..], &b"t%2B"[..])));
         assert_eq!(names("/v1/namespaces/namespaces/tables/tables"), Some((None, &b"namespaces"[..], &b"tables"[..])));
         for other in [
             "/v1/w/namespaces/n/views/t",
@@ -98,6 +98,7 @@ mod tests {
             "/v1/w/namespaces//tables/t",
             "/v1//namespaces/n/tables/t",
             "/v1/w/namespaces/n/tables/t/",
+            "/v1/w/namespaces/n/tables/t+1",
             "/v1/w/namespaces/n/tables/t/credentials",
             "/v1/namespaces/n/tables/t/credentials",
             "/v1/w/x/n/tables/t",

@@ -73,13 +73,18 @@ impl TableMetadata {
                 problems.push(format!("{key} is null: leave it out"));
                 continue;
             }
+            let version = self.format_version;
             let checked = match *key {
-                "schema" => Schema::parse(text).and_then(|schema| schema.check_format_version(self.format_version)),
-                "partition-spec" => {
-                    PartitionSpec::from_fields(text).and_then(|spec| spec.check_fields(self.format_version))
-                }
+                "schema" => Schema::parse(text).and_then(|schema| {
+                    schema.check_format_version(version).map(|()| corrections(text.as_bytes(), schema.json().as_bytes()))
+                }),
+                "partition-spec" => PartitionSpec::from_fields(text).and_then(|spec| {
+                    spec.check_fields(version)?;
+                    Ok(corrections(text.as_bytes(), spec.fields_json()?.as_bytes()))
+                }),
                 _ => continue,
             };
+            problems.extend(checked.iter().flatten().map(|correction| format!("{key}: {correction}")));
             problems.extend(checked.err().map(|error| format!("{key}: {error}")));
         }
         problems

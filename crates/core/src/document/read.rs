@@ -144,17 +144,23 @@ impl TableMetadata {
 fn check_times(what: &str, times: impl Iterator<Item = i64>, last_updated_ms: i64) -> Result<(), DocumentError> {
     let mut last = None;
     for time in times {
-        if last.is_some_and(|last: i64| time.saturating_sub(last) < -CLOCK_TOLERANCE_MS) {
+        if last.is_some_and(|last: i64| is_before(time, last)) {
             return Err(DocumentError::invalid(format!("Expected sorted {what} entries")));
         }
         last = Some(time);
     }
     match last {
-        Some(last) if last_updated_ms.saturating_sub(last) < -CLOCK_TOLERANCE_MS => Err(DocumentError::invalid(
+        Some(last) if is_before(last_updated_ms, last) => Err(DocumentError::invalid(
             format!("Invalid update timestamp {last_updated_ms}: before last {what} entry at {last}"),
         )),
         _ => Ok(()),
     }
+}
+
+/// Whether a time lies before another by more than clocks may differ; or so far behind it that the distance is no number,
+/// which readers take for the same.
+fn is_before(time: i64, other: i64) -> bool {
+    time.checked_sub(other).is_none_or(|distance| distance < -CLOCK_TOLERANCE_MS)
 }
 
 /// Reads an element of a list: its view, and its text in the spelling to keep.
