@@ -7,8 +7,8 @@ use super::case::{Case, Operation};
 use super::differences::EXPLAINED;
 use super::verdict::{Difference, Kind, Verdict};
 
-/// How many examples of a kind are shown.
-const EXAMPLES: usize = 4;
+/// How many examples of a kind are shown, each with another message or operation.
+const EXAMPLES: usize = 6;
 
 /// From how many cases on a row of the table that no case hit is stale.
 const ENOUGH_CASES: usize = 20_000;
@@ -23,14 +23,15 @@ pub(crate) struct Report {
     explained: usize,
     unexplained: usize,
     hits: Vec<usize>,
-    groups: BTreeMap<(Kind, Operation, String), Group>,
+    /// By what differs, and the field that was changed.
+    groups: BTreeMap<(Kind, String), Group>,
 }
 
 #[derive(Default)]
 struct Group {
     count: usize,
     places: BTreeSet<String>,
-    examples: Vec<String>,
+    examples: BTreeMap<(Operation, String), (usize, String)>,
 }
 
 /// The row that explains a difference.
@@ -52,13 +53,13 @@ impl Report {
                 continue;
             }
             open += 1;
-            let key = (difference.kind, case.source.operation, shape(&difference.message));
-            let group = self.groups.entry(key).or_default();
+            let places = case.places();
+            let fields: Vec<&str> = places.iter().map(|place| field(place)).collect();
+            let group = self.groups.entry((difference.kind, fields.join(" and "))).or_default();
             group.count += 1;
-            group.places.extend(case.places());
-            if group.examples.len() < EXAMPLES {
-                group.examples.push(format!("`{case}`: {}", difference.message));
-            }
+            let example = || (0, format!("`{case}`: {}", difference.message.replace('\n', " | ")));
+            group.examples.entry((case.source.operation, shape(&difference.message))).or_insert_with(example).0 += 1;
+            group.places.extend(places);
         }
         self.explained += usize::from(open == 0 && !verdict.differences.is_empty());
         self.unexplained += usize::from(open > 0);
@@ -98,22 +99,29 @@ impl Report {
             let _ = writeln!(page, "\nNo case hit the row \"{reason}\": remove it.");
         }
         let mut groups: Vec<_> = self.groups.iter().collect();
-        groups.sort_by_key(|((kind, ..), group)| (*kind, std::cmp::Reverse(group.count)));
+        groups.sort_by_key(|((kind, _), group)| (*kind, std::cmp::Reverse(group.count)));
         let mut last = None;
-        for ((kind, operation, shape), group) in groups {
+        for ((kind, field), group) in groups {
             if last != Some(*kind) {
                 let _ = writeln!(page, "\n## {kind}");
                 last = Some(*kind);
             }
-            let _ = writeln!(page, "\n### {} x {}: {shape}\n", group.count, operation.name());
-            for example in &group.examples {
-                let _ = writeln!(page, "- {example}");
+            let _ = writeln!(page, "\n### {} x {field}\n", group.count);
+            let places: Vec<&str> = group.places.iter().map(String::as_str).take(8).collect();
+            let _ = writeln!(page, "At {}\n", places.join(" "));
+            let mut examples: Vec<_> = group.examples.values().collect();
+            examples.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+            for (count, example) in examples.into_iter().take(EXAMPLES) {
+                let _ = writeln!(page, "- {count} x {example}");
             }
-            let places: Vec<&str> = group.places.iter().map(String::as_str).take(12).collect();
-            let _ = writeln!(page, "- places: {}", places.join(" "));
         }
         page
     }
+}
+
+/// The last name in a place: `+doc` of `/schemas/*/fields/*/+doc`.
+fn field(place: &str) -> &str {
+    place.rsplit('/').find(|step| *step != "*" && !step.is_empty()).unwrap_or("(nothing is changed)")
 }
 
 /// A message without what is different in each case: values and numbers.
