@@ -121,7 +121,7 @@ impl Report {
 
 /// The last name in a place: `+doc` of `/schemas/*/fields/*/+doc`.
 fn field(place: &str) -> &str {
-    place.rsplit('/').find(|step| *step != "*" && !step.is_empty()).unwrap_or("(nothing is changed)")
+    place.rsplit('/').find(|step| *step != "*" && !step.is_empty()).unwrap_or("(all of it)")
 }
 
 /// A message without what is different in each case: values and numbers.
