@@ -121,8 +121,9 @@ fn accepted(
 ) -> Verdict {
     let mut differences = Vec::new();
     let mut add = |kind: Kind, message: String| differences.push(Difference { kind, message });
-    match ours::answer(one.operation.reading(), None, ours) {
-        Ok(again) if again == ours => {}
+    match ours::written_again(one.operation, ours) {
+        // A registered document is not written by us.
+        Ok(again) if again == ours || one.operation == one.operation.reading() => {}
         Ok(_) => add(Kind::UnreadableByUs, "written again, it is another document".to_owned()),
         Err(reason) => add(Kind::UnreadableByUs, reason),
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use super::case::{Case, Operation};
-use super::differences::EXPLAINED;
+use super::differences::explained;
 use super::verdict::{Difference, Kind, Verdict};
 
 /// How many examples of a kind are shown, each with another message or operation.
@@ -36,7 +36,7 @@ struct Group {
 
 /// The row that explains a difference.
 pub(crate) fn explanation(case: &Case<'_>, difference: &Difference) -> Option<usize> {
-    EXPLAINED.iter().position(|row| row.matches(case, difference))
+    explained().position(|row| row.matches(case, difference))
 }
 
 impl Report {
@@ -45,7 +45,7 @@ impl Report {
         self.both_accept += usize::from(verdict.we_accept && verdict.java_accepts);
         self.both_refuse += usize::from(!verdict.we_accept && !verdict.java_accepts);
         self.differ += usize::from(!verdict.differences.is_empty());
-        self.hits.resize(EXPLAINED.len(), 0);
+        self.hits.resize(explained().count(), 0);
         let mut open = 0;
         for difference in &verdict.differences {
             if let Some(row) = explanation(case, difference) {
@@ -84,19 +84,19 @@ impl Report {
     }
 
     /// The rows that nothing hit in a run with enough cases.
-    fn stale(&self) -> Vec<&'static str> {
+    fn stale(&self) -> Vec<String> {
         if self.cases < ENOUGH_CASES {
             return Vec::new();
         }
-        let hits = self.hits.iter().zip(EXPLAINED);
-        hits.filter(|(hits, _)| **hits == 0).map(|(_, row)| row.reason).collect()
+        let hits = self.hits.iter().zip(explained());
+        hits.filter(|(hits, _)| **hits == 0).map(|(_, row)| row.to_string()).collect()
     }
 
     /// All of it as a page.
     pub(crate) fn page(&self) -> String {
         let mut page = format!("# Differences between core and Iceberg's own classes\n\n{}\n", self.figures());
-        for reason in self.stale() {
-            let _ = writeln!(page, "\nNo case hit the row \"{reason}\": remove it.");
+        for row in self.stale() {
+            let _ = writeln!(page, "\nNo case hits this row any more: {row}");
         }
         let mut groups: Vec<_> = self.groups.iter().collect();
         groups.sort_by_key(|((kind, _), group)| (*kind, std::cmp::Reverse(group.count)));
