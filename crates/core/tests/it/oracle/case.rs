@@ -9,7 +9,7 @@ use super::mutation::Mutation;
 use super::text::to_text;
 
 /// What is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Operation {
     /// A table's document, as it is registered.
     Table,
@@ -57,7 +57,10 @@ impl Operation {
     }
 }
 
-/// A source with one or two changes.
+/// In place of a place: the source as it is.
+pub(crate) const UNCHANGED: &str = "unchanged";
+
+/// A source with one or two changes, or as it is.
 #[derive(Debug, Clone)]
 pub(crate) struct Case<'a> {
     pub(crate) source: &'a Source,
@@ -74,8 +77,11 @@ impl Case<'_> {
         Some(to_text(&value))
     }
 
-    /// The place of each change, with `*` for positions in arrays.
+    /// The place of each change, with `*` for positions in arrays; [`UNCHANGED`] where there is none.
     pub(crate) fn places(&self) -> Vec<String> {
+        if self.mutations.is_empty() {
+            return vec![UNCHANGED.to_owned()];
+        }
         self.mutations.iter().map(|mutation| mutation.place(&self.source.input)).collect()
     }
 }

@@ -1,5 +1,6 @@
 //! Asks all sides about cases, many at a time.
 
+use std::collections::HashMap;
 use std::process::Command;
 use std::thread;
 
@@ -15,6 +16,8 @@ use super::verdict::{Difference, Kind, Verdict};
 pub(crate) struct Judge {
     java: Oracle,
     python: Option<Oracle>,
+    /// The readers that cannot read what is made of a valid source: what they make of a changed one tells nothing.
+    left_out: HashMap<(Operation, String), Vec<Kind>>,
 }
 
 /// A case under way.
@@ -26,7 +29,14 @@ struct Open {
 
 impl Judge {
     pub(crate) fn start(java: &mut Command, python: Option<&mut Command>) -> Self {
-        Self { java: Oracle::start(java), python: python.map(Oracle::start) }
+        Self { java: Oracle::start(java), python: python.map(Oracle::start), left_out: HashMap::new() }
+    }
+
+    /// Does not ask the readers about changes of a valid case that cannot read it as it is.
+    pub(crate) fn leave_out(&mut self, valid: &Case<'_>, verdict: &Verdict) {
+        let readers = [Kind::UnreadableByPython, Kind::UnreadableByRust];
+        let cannot = verdict.differences.iter().map(|one| one.kind).filter(|kind| readers.contains(kind));
+        self.left_out.insert((valid.source.operation, valid.source.name.clone()), cannot.collect());
     }
 
     /// The verdict on each case; none where its changes do not fit together.
@@ -56,7 +66,13 @@ impl Judge {
                 .map(|((operation, ours), theirs)| Open { operation, ours, theirs })
                 .collect()
         });
-        let mut verdicts = self.verdicts(&open).into_iter();
+        let mut verdicts = self.verdicts(&open);
+        for ((case, _), verdict) in asked.iter().zip(&mut verdicts) {
+            if let Some(kinds) = self.left_out.get(&(case.source.operation, case.source.name.clone())) {
+                verdict.differences.retain(|difference| !kinds.contains(&difference.kind));
+            }
+        }
+        let mut verdicts = verdicts.into_iter();
         inputs.iter().map(|input| input.as_ref().and_then(|_| verdicts.next())).collect()
     }
 
@@ -105,8 +121,9 @@ fn accepted(
 ) -> Verdict {
     let mut differences = Vec::new();
     let mut add = |kind: Kind, message: String| differences.push(Difference { kind, message });
-    match ours::answer(one.operation.reading(), None, ours) {
-        Ok(again) if again == ours => {}
+    match ours::written_again(one.operation, ours) {
+        // A registered document is not written by us.
+        Ok(again) if again == ours || one.operation == one.operation.reading() => {}
         Ok(_) => add(Kind::UnreadableByUs, "written again, it is another document".to_owned()),
         Err(reason) => add(Kind::UnreadableByUs, reason),
     }

@@ -132,7 +132,7 @@ fn visit(value: &Value, path: &mut Vec<String>, known: &values::Known, found: &m
     }
     match value {
         Value::Object(fields) => {
-            for (name, new) in values::additions(fields) {
+            for (name, new) in values::additions(key, fields) {
                 add(path, Edit::AddField(name.to_owned(), new));
             }
             for (key, value) in fields {

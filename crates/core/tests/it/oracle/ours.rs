@@ -29,11 +29,14 @@ fn stored(operation: Operation, base: &[u8], input: &[u8]) -> Result<Vec<u8>, St
     match operation {
         Operation::Table => {
             let table = TableMetadata::parse(input).map_err(text)?;
-            registrable(&table.problems_of_text(input)).map(|()| table.to_json())
+            registrable(&table.problems_of_text(input))?;
+            // The file stays as it came.
+            Ok(input.to_vec())
         }
         Operation::View => {
             let view = ViewMetadata::parse(input).map_err(text)?;
-            registrable(&view.problems_of_text(input)).map(|()| view.to_json())
+            registrable(&view.problems_of_text(input))?;
+            Ok(input.to_vec())
         }
         Operation::Commit => {
             let base = TableMetadata::parse(base).map_err(text)?;
@@ -69,6 +72,16 @@ fn stored(operation: Operation, base: &[u8], input: &[u8]) -> Result<Vec<u8>, St
 /// A document enters the catalog when it has no problems.
 fn registrable(problems: &[String]) -> Result<(), String> {
     if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
+}
+
+/// What `core` writes of a document that it wrote, or why it would not take it.
+pub(crate) fn written_again(operation: Operation, document: &str) -> Result<String, String> {
+    answer(operation.reading(), None, document)?;
+    let again = match operation.reading() {
+        Operation::View => ViewMetadata::parse(document.as_bytes()).map_err(text)?.to_json(),
+        _ => TableMetadata::parse(document.as_bytes()).map_err(text)?.to_json(),
+    };
+    Ok(String::from_utf8(again).expect("a document is UTF-8"))
 }
 
 fn text(error: impl ToString) -> String {

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use super::case::{Case, Operation};
-use super::differences::EXPLAINED;
+use super::differences::explained;
 use super::verdict::{Difference, Kind, Verdict};
 
-/// How many examples of a kind are shown.
-const EXAMPLES: usize = 4;
+/// How many examples of a kind are shown, each with another message or operation.
+const EXAMPLES: usize = 6;
 
 /// From how many cases on a row of the table that no case hit is stale.
 const ENOUGH_CASES: usize = 20_000;
@@ -23,19 +23,20 @@ pub(crate) struct Report {
     explained: usize,
     unexplained: usize,
     hits: Vec<usize>,
-    groups: BTreeMap<(Kind, Operation, String), Group>,
+    /// By what differs, and the field that was changed.
+    groups: BTreeMap<(Kind, String), Group>,
 }
 
 #[derive(Default)]
 struct Group {
     count: usize,
     places: BTreeSet<String>,
-    examples: Vec<String>,
+    examples: BTreeMap<(Operation, String), (usize, String)>,
 }
 
 /// The row that explains a difference.
 pub(crate) fn explanation(case: &Case<'_>, difference: &Difference) -> Option<usize> {
-    EXPLAINED.iter().position(|row| row.matches(case, difference))
+    explained().position(|row| row.matches(case, difference))
 }
 
 impl Report {
@@ -44,7 +45,7 @@ impl Report {
         self.both_accept += usize::from(verdict.we_accept && verdict.java_accepts);
         self.both_refuse += usize::from(!verdict.we_accept && !verdict.java_accepts);
         self.differ += usize::from(!verdict.differences.is_empty());
-        self.hits.resize(EXPLAINED.len(), 0);
+        self.hits.resize(explained().count(), 0);
         let mut open = 0;
         for difference in &verdict.differences {
             if let Some(row) = explanation(case, difference) {
@@ -52,13 +53,13 @@ impl Report {
                 continue;
             }
             open += 1;
-            let key = (difference.kind, case.source.operation, shape(&difference.message));
-            let group = self.groups.entry(key).or_default();
+            let places = case.places();
+            let fields: Vec<&str> = places.iter().map(|place| field(place)).collect();
+            let group = self.groups.entry((difference.kind, fields.join(" and "))).or_default();
             group.count += 1;
-            group.places.extend(case.places());
-            if group.examples.len() < EXAMPLES {
-                group.examples.push(format!("`{case}`: {}", difference.message));
-            }
+            let example = || (0, format!("`{case}`: {}", difference.message.replace('\n', " | ")));
+            group.examples.entry((case.source.operation, shape(&difference.message))).or_insert_with(example).0 += 1;
+            group.places.extend(places);
         }
         self.explained += usize::from(open == 0 && !verdict.differences.is_empty());
         self.unexplained += usize::from(open > 0);
@@ -83,37 +84,44 @@ impl Report {
     }
 
     /// The rows that nothing hit in a run with enough cases.
-    fn stale(&self) -> Vec<&'static str> {
+    fn stale(&self) -> Vec<String> {
         if self.cases < ENOUGH_CASES {
             return Vec::new();
         }
-        let hits = self.hits.iter().zip(EXPLAINED);
-        hits.filter(|(hits, _)| **hits == 0).map(|(_, row)| row.reason).collect()
+        let hits = self.hits.iter().zip(explained());
+        hits.filter(|(hits, _)| **hits == 0).map(|(_, row)| row.to_string()).collect()
     }
 
     /// All of it as a page.
     pub(crate) fn page(&self) -> String {
         let mut page = format!("# Differences between core and Iceberg's own classes\n\n{}\n", self.figures());
-        for reason in self.stale() {
-            let _ = writeln!(page, "\nNo case hit the row \"{reason}\": remove it.");
+        for row in self.stale() {
+            let _ = writeln!(page, "\nNo case hits this row any more: {row}");
         }
         let mut groups: Vec<_> = self.groups.iter().collect();
-        groups.sort_by_key(|((kind, ..), group)| (*kind, std::cmp::Reverse(group.count)));
+        groups.sort_by_key(|((kind, _), group)| (*kind, std::cmp::Reverse(group.count)));
         let mut last = None;
-        for ((kind, operation, shape), group) in groups {
+        for ((kind, field), group) in groups {
             if last != Some(*kind) {
                 let _ = writeln!(page, "\n## {kind}");
                 last = Some(*kind);
             }
-            let _ = writeln!(page, "\n### {} x {}: {shape}\n", group.count, operation.name());
-            for example in &group.examples {
-                let _ = writeln!(page, "- {example}");
+            let _ = writeln!(page, "\n### {} x {field}\n", group.count);
+            let places: Vec<&str> = group.places.iter().map(String::as_str).take(8).collect();
+            let _ = writeln!(page, "At {}\n", places.join(" "));
+            let mut examples: Vec<_> = group.examples.values().collect();
+            examples.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+            for (count, example) in examples.into_iter().take(EXAMPLES) {
+                let _ = writeln!(page, "- {count} x {example}");
             }
-            let places: Vec<&str> = group.places.iter().map(String::as_str).take(12).collect();
-            let _ = writeln!(page, "- places: {}", places.join(" "));
         }
         page
     }
+}
+
+/// The last name in a place: `+doc` of `/schemas/*/fields/*/+doc`.
+fn field(place: &str) -> &str {
+    place.rsplit('/').find(|step| *step != "*" && !step.is_empty()).unwrap_or("(all of it)")
 }
 
 /// A message without what is different in each case: values and numbers.

@@ -278,10 +278,11 @@ fn types_with_fields() -> Vec<Value> {
     ]
 }
 
-/// The optional fields that objects of a kind may have, by fields that tell the kind.
-const OPTIONAL: [(&[&str], &[&str]); 13] = [
+/// A kind of object: the fields that tell it, and the optional ones that it may have.
+type Kind = (&'static [&'static str], &'static [&'static str]);
+
+const KINDS: [Kind; 12] = [
     (&["id", "name", "required"], &["doc", "initial-default", "write-default"]),
-    (&["type", "fields"], &["schema-id", "identifier-field-ids"]),
     (&["name", "transform"], &["field-id", "source-ids"]),
     (&["transform", "direction"], &["source-ids"]),
     (
@@ -290,7 +291,7 @@ const OPTIONAL: [(&[&str], &[&str]); 13] = [
     ),
     (&["snapshot-id", "type"], &["min-snapshots-to-keep", "max-snapshot-age-ms", "max-ref-age-ms"]),
     (&["statistics-path"], &["key-metadata"]),
-    (&["type", "sequence-number", "fields"], &["properties"]),
+    (&["sequence-number", "fields"], &["properties"]),
     (&["key-id", "encrypted-key-metadata"], &["encrypted-by-id", "properties"]),
     (&["version-id", "representations"], &["default-catalog"]),
     (
@@ -318,17 +319,19 @@ const OPTIONAL: [(&[&str], &[&str]); 13] = [
     (&["name", "schema"], &["location", "partition-spec", "write-order", "stage-create", "properties"]),
 ];
 
-/// The fields that are added to an object: optional ones that it lacks, and one that no specification knows.
-pub(crate) fn additions(fields: &Map<String, Value>) -> Vec<(&'static str, Value)> {
+/// The fields that are added to the object under `key`: optional ones that it lacks, and two that no specification knows.
+pub(crate) fn additions(key: &str, fields: &Map<String, Value>) -> Vec<(&'static str, Value)> {
     let mut added = vec![("x-unknown", json!({"kept": [1, null]})), ("x-null", Value::Null)];
-    for (kind, optional) in OPTIONAL {
-        if !kind.iter().all(|key| fields.contains_key(*key)) {
-            continue;
-        }
-        for key in optional.iter().filter(|key| !fields.contains_key(**key)) {
-            added.extend([(*key, Value::Null), (*key, json!("x")), (*key, json!(1)), (*key, json!([1]))]);
-            added.extend([(*key, json!({})), (*key, json!([])), (*key, json!(-1)), (*key, json!([1, 2]))]);
-        }
+    let is_blob = key == "blob-metadata";
+    let kinds = KINDS.iter().filter(|(telling, _)| telling.iter().all(|key| fields.contains_key(*key)));
+    let mut optional: Vec<&str> =
+        kinds.filter(|(telling, _)| !is_blob || telling.contains(&"fields")).flat_map(|(_, keys)| *keys).copied().collect();
+    if ["schema", "schemas"].contains(&key) {
+        optional.extend(["schema-id", "identifier-field-ids"]);
+    }
+    for key in optional.into_iter().filter(|key| !fields.contains_key(*key)) {
+        added.extend([(key, Value::Null), (key, json!("x")), (key, json!(1)), (key, json!([1]))]);
+        added.extend([(key, json!({})), (key, json!([])), (key, json!(-1)), (key, json!([1, 2]))]);
     }
     added
 }

@@ -1,0 +1,102 @@
+//! What Java accepts and we refuse.
+
+use super::{Explained, Operation, REGISTERED};
+use crate::oracle::verdict::Kind;
+
+const fn row(message: &'static str, reason: &'static str) -> Explained {
+    Explained::new(Kind::OnlyJavaAccepts, message, reason)
+}
+
+const TWICE: &str = "a key that stands twice is refused: readers disagree on which one counts, and Java takes the last";
+const SOURCE_IDS: &str = "Java lags behind: it does not know the specification's source-ids, and so does not check them";
+const V4: &str = "format version 4 is not adopted yet";
+const VERSIONS: &str = "the specification's format versions start at 1; Java checks only that they are not too new";
+const PARAMETER: &str = "a known transform with a wrong parameter is a mistake; Java keeps it as one that it does not know";
+const DECIMAL: &str = "specification: a decimal has 1 to 38 digits, not more of them behind the point";
+const LATER: &str = "Java reads the document, and fails when what is missing or doubled is needed";
+const COERCED: &str = "Java's JSON library makes a text or a flag of any number, and drops a property that is null";
+const NO_LIST: &str = "Java takes what is no list for an empty one";
+const ROW_IDS: &str = "Java does not look at the row ids of a snapshot whose manifests stand in it";
+const OVERFLOW: &str = "the sum does not fit a 64-bit integer; Java's overflows";
+const IN_ORDER: &str = "an update is applied to what those before it made; Java looks at ids only in the end";
+const MINUS_ZERO: &str = "-0 is refused for an integer: iceberg-rust cannot read it";
+const UUID: &str = "specification: it is a UUID, for which Java takes any text; PyIceberg cannot read others";
+const AS_IT_CAME: &str = "a registered file stays as it came, and readers other than Java know no other spelling";
+const RESERVED: &str = "specification: field ids above 2147483447 are reserved";
+const OPERATION: &str = "specification: a summary has one of four operations; PyIceberg and iceberg-rust cannot read others";
+const REQUIRED: &str = "specification: required in this format version; Java fills in a value";
+const LEGACY: &str = "specification: these fields of format version 1 are required, and written for the oldest readers; Java ignores \
+                      them where it finds the lists";
+const KEY_METADATA: &str = "specification: a text; Java does not read it";
+const UNTIL_V3: &str = "specification: of format version 3; Java checks it only when a schema is added";
+const MANIFESTS: &str = "specification: only format version 1 has manifests in a snapshot; other readers cannot read them in newer ones";
+const NEGATIVE: &str = "specification: it counts from 0; Java checks no lower end";
+const EMPTY: &str = "an empty value leads nowhere; Java notices when it is used";
+const OWN_PARENT: &str = "a snapshot that is its own parent makes a history without an end";
+const SPACED: &str = "spaces around a transform are taken off, and then it does not fit its column; Java keeps it as one that it does not know";
+const IDENTIFIER: &str = "specification: an identifier field is required and primitive; Java checks only the schema that it uses";
+
+pub(super) const ROWS: &[Explained] = &[
+    row("appears twice", TWICE),
+    row("duplicate field", TWICE),
+    row("must be a map of strings", TWICE).case("again := "),
+    row("'source-ids' must be", SOURCE_IDS),
+    row("ource", SOURCE_IDS).at("/+source-ids"),
+    row("a transform of 2 columns", SOURCE_IDS),
+    row("unsupported version 4", V4),
+    row("Unsupported format version: v4", V4),
+    row("Cannot read unsupported version", VERSIONS),
+    row("Unsupported format version", VERSIONS),
+    row("Invalid transform: bucket", PARAMETER),
+    row("Invalid transform: truncate", PARAMETER),
+    row("Invalid source type", SPACED).at("/transform"),
+    row("has wrong parameters", DECIMAL),
+    row("Cannot find partition spec with default-spec-id", LATER),
+    row("Cannot find sort order with default-sort-order-id", LATER),
+    row("of the current view version", LATER),
+    row("Cannot find current version", LATER),
+    row("Cannot add multiple queries for dialect", LATER).of(REGISTERED),
+    row("Invalid create table request: field", COERCED).of(&[Operation::Create]),
+    row("Invalid array", NO_LIST).of(&[Operation::Table]),
+    row(
+        "Cannot use partition field id more than once",
+        "specification: the id of a partition field is unique; Java does not check it",
+    ),
+    row("Invalid added-rows", ROW_IDS),
+    row("Invalid first-row-id", ROW_IDS),
+    row("no row ids are left", OVERFLOW),
+    row("before last snapshot log entry", OVERFLOW).at("/last-updated-ms"),
+    row("to unknown s", IN_ORDER).of(&[Operation::Commit]),
+    row("`-0.0`", MINUS_ZERO),
+    row("must be an array of", MINUS_ZERO).case(":= -0"),
+    row("integer: -0", MINUS_ZERO),
+    row(
+        "Cannot reassign table UUID",
+        "specification: a table's UUID must not change, since clients that hold the table then fail",
+    ),
+    row("Invalid UUID", UUID),
+    row("-uuid is not a UUID", UUID),
+    row("which the specification writes", AS_IT_CAME).of(REGISTERED),
+    row("is null: leave it out", AS_IT_CAME).of(REGISTERED),
+    row("is not in the specification's form", AS_IT_CAME).of(REGISTERED),
+    row("is reserved, as all above", RESERVED),
+    row("is none of append, replace, overwrite, delete", OPERATION),
+    row("its summary has no operation", OPERATION),
+    row("missing field 'summary'", REQUIRED),
+    row("missing field 'sequence-number'", REQUIRED),
+    row("schema: ", LEGACY).of(&[Operation::Table]).case("table v1"),
+    row("schema: ", LEGACY).of(&[Operation::Table]).at("/+schema"),
+    row("partition-spec: ", LEGACY).of(&[Operation::Table]),
+    row("/schema is missing", LEGACY).of(&[Operation::Table]),
+    row("/partition-spec is missing", LEGACY).of(&[Operation::Table]),
+    row("'key-metadata' must be a string", KEY_METADATA),
+    row("is not supported until v3", UNTIL_V3).of(REGISTERED),
+    row("Cannot upgrade to v", MANIFESTS),
+    row("-sequence-number is negative", NEGATIVE),
+    row("-row-id is negative", NEGATIVE),
+    row("is empty", EMPTY),
+    row("View location must not be empty", EMPTY),
+    row("there is no query", "a view has a query; Java's server checks it before the classes that are asked here"),
+    row("it is its own parent", OWN_PARENT),
+    row("as an identifier field", IDENTIFIER).of(REGISTERED),
+];

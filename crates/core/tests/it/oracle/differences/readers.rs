@@ -1,0 +1,46 @@
+//! What PyIceberg and iceberg-rust cannot read of what we accept, and Java reads.
+
+use super::{Explained, Operation};
+use crate::oracle::case::UNCHANGED;
+use crate::oracle::verdict::Kind;
+
+const fn python(message: &'static str, reason: &'static str) -> Explained {
+    Explained::new(Kind::UnreadableByPython, message, reason)
+}
+
+const fn rust(message: &'static str, reason: &'static str) -> Explained {
+    Explained::new(Kind::UnreadableByRust, message, reason)
+}
+
+const PYTHON_TYPES: &str = "PyIceberg lags behind: it does not know all types of format version 3, nor their parameters as the \
+                            specification writes them";
+const PYTHON_OLD: &str = "PyIceberg lags behind: it does not read what only the oldest tables have";
+const PYTHON_BLOBS: &str = "PyIceberg lags behind: it knows only the types of blobs that it writes, where the specification lets \
+                            anyone define one";
+const RUST_V3: &str = "iceberg-rust lags behind: it does not know all types of format version 3";
+const RUST_OLD: &str = "iceberg-rust lags behind: it does not read what only the oldest tables have";
+const RUST_VOID: &str = "specification: a dropped partition field (void) may outlive its column; iceberg-rust needs it";
+const RUST_TRANSFORM: &str = "iceberg-rust lags behind: it fails on a transform that it does not know, where the specification asks \
+                              readers to ignore it";
+
+pub(super) const ROWS: &[Explained] = &[
+    python("'>' not supported", PYTHON_OLD).case("v1-legacy"),
+    python("manifest-list | ", PYTHON_OLD),
+    python("into a GeometryType", PYTHON_TYPES),
+    python("into a GeographyType", PYTHON_TYPES),
+    python("'variant'", PYTHON_TYPES),
+    python("Type not recognized: variant", PYTHON_TYPES),
+    python("type timestamp_ns not supported", PYTHON_TYPES),
+    python("blob-metadata", PYTHON_BLOBS).at("/blob-metadata/*/type"),
+    rust("MetadataEnum", RUST_OLD).case("v1-legacy"),
+    rust("only manifest list is supported", RUST_OLD),
+    rust("MetadataEnum", RUST_V3).at(UNCHANGED),
+    rust("MetadataEnum", RUST_V3).case("type := \"geo"),
+    rust("MetadataEnum", RUST_V3).case("element := \"geo"),
+    rust("MetadataEnum", RUST_V3).case("key := \"geo"),
+    rust("MetadataEnum", RUST_V3).case("value := \"geo"),
+    rust("MetadataEnum", RUST_V3).case("\"variant\""),
+    rust("MetadataEnum", RUST_V3).case("\"unknown\""),
+    rust("MetadataEnum", RUST_TRANSFORM).at("/transform"),
+    rust("No column with source column id", RUST_VOID).of(&[Operation::Commit, Operation::Table]),
+];

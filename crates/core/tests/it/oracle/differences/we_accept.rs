@@ -1,0 +1,79 @@
+//! What we accept and Java refuses, and where both accept and the results differ.
+
+use super::{Explained, Operation, REGISTERED};
+use crate::oracle::verdict::Kind;
+
+const fn row(message: &'static str, reason: &'static str) -> Explained {
+    Explained::new(Kind::OnlyWeAccept, message, reason)
+}
+
+const fn result(message: &'static str, reason: &'static str) -> Explained {
+    Explained::new(Kind::Result, message, reason)
+}
+
+const fn spelling(message: &'static str, reason: &'static str) -> Explained {
+    Explained::new(Kind::Spelling, message, reason)
+}
+
+const NULL: &str = "an optional field or a property that is null counts as absent, and is not stored; Java refuses it";
+const ID_IS_GIVEN: &str = "REST specification: the id is read-only, and given by the server whatever the client sends";
+const METRICS: &str = "Java checks the metrics properties of new tables only; readers ignore a wrong one";
+const SIZE: &str = "Java fails to reserve a list when more snapshots are named than there are";
+const LAST_ADDED: &str = "an equal spec that is there already counts as the one added last; Java refuses -1 then";
+const STAGED: &str = "a table without a spec or an order is unpartitioned and unsorted; Java fails";
+const UUID_ADDED: &str = "a table of format version 1 without an id is given one, which newer formats require; Java fails";
+const UUID_SPELLING: &str = "a UUID is compared and written as RFC 9562 says; Java takes it for text";
+const BOUND: &str = "Java binds the transform of a loaded spec to the type that its source had";
+const SPACES: &str = "spaces around a known word are taken off: it is stored as the specification writes it";
+const NEXT_ROW: &str = "specification: the next row id is above all that were assigned; Java adds to the table's number";
+const SAME_VERSION: &str = "the same version added twice is one version; Java adds it twice";
+
+const DECIMAL: &str = "the specification writes decimal(P,S) without a space, Java with one; every reader takes both";
+const DEFAULTS: &str = "Java writes the defaults of geometry and geography out; the specification leaves them out";
+const HEXADECIMAL: &str = "hexadecimal digits of either case are the same bytes";
+const LISTS: &str = "what stands beside the lists is for readers before them; Java writes it anew";
+const NULL_STAYS: &str = "a registered file stays as it came, and an optional null is absent for every reader";
+const SLASH: &str = "Java takes slashes off the end of a location when it reads it; a registered file stays as it came";
+
+pub(super) const ROWS: &[Explained] = &[
+    row("Cannot parse missing int: spec-id", ID_IS_GIVEN),
+    row("Cannot parse missing int: order-id", ID_IS_GIVEN),
+    row("spec-id: null", ID_IS_GIVEN),
+    row("order-id: null", ID_IS_GIVEN),
+    row("null", NULL).case(": null"),
+    row("null", NULL).case(":= null"),
+    row("Invalid metrics config", METRICS),
+    row("arraySize cannot be negative", SIZE),
+    row("no spec has been added", LAST_ADDED),
+    row("build: NullPointerException", STAGED).of(&[Operation::CreateCommit]),
+    row("UUID is required", UUID_ADDED),
+    row("Cannot reassign uuid", UUID_SPELLING),
+    row("Invalid source type date for transform: day", BOUND),
+    row(
+        "build: NumberFormatException",
+        "spaces around the number in this property do no harm: it is not kept",
+    )
+    .at("/properties/format-version"),
+    row("Cannot parse type string to primitive", SPACES),
+    row("Invalid snapshot ref type", SPACES),
+    row("Unexpected null order", SPACES),
+    row("Invalid sort direction", SPACES),
+    row("loss of view dialects", SPACES).at("/representations/*/type"),
+    result("/table-uuid", UUID_SPELLING),
+    result("/next-row-id", NEXT_ROW),
+    result("/current-version-id", SAME_VERSION).case("twice"),
+    result("/transform: ours", SPACES),
+    result("/operation: ours", SPACES),
+    spelling("ours \"decimal(", DECIMAL),
+    spelling("ours \"geometry", DEFAULTS),
+    spelling("ours \"geography", DEFAULTS),
+    spelling("-default: ours \"00ff\"", HEXADECIMAL),
+    spelling("/schema/", LISTS).of(&[Operation::Table]),
+    spelling("/schema: ", LISTS).of(&[Operation::Table]),
+    spelling("/partition-spec/", LISTS).of(&[Operation::Table]),
+    spelling("/partition-spec: ", LISTS).of(&[Operation::Table]),
+    spelling("null is written", NULL_STAYS).of(REGISTERED),
+    spelling(": ours null", NULL_STAYS).of(REGISTERED),
+    spelling("/current-snapshot-id: ours -1", NULL_STAYS).of(REGISTERED),
+    spelling("/location: ours", SLASH).of(REGISTERED),
+];
