@@ -269,6 +269,9 @@ impl Draft {
         document.faults = Arc::default();
         document.present = Present::committed(document.format_version);
         document.check()?;
+        if document.location().is_empty() {
+            return Err(CommitError::bad("Table location must not be empty"));
+        }
         Ok(document)
     }
 

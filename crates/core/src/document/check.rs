@@ -76,7 +76,9 @@ impl TableMetadata {
             let version = self.format_version;
             let checked = match *key {
                 "schema" => Schema::parse(text).and_then(|schema| {
-                    schema.check_format_version(version).map(|()| corrections(text.as_bytes(), schema.json().as_bytes()))
+                    schema
+                        .check_format_version(version)
+                        .map(|()| corrections(text.as_bytes(), schema.json().as_bytes()))
                 }),
                 "partition-spec" => PartitionSpec::from_fields(text).and_then(|spec| {
                     spec.check_fields(version)?;
@@ -84,7 +86,9 @@ impl TableMetadata {
                 }),
                 _ => continue,
             };
-            problems.extend(checked.iter().flatten().map(|correction| format!("{key}: {correction}")));
+            // The only schema of a table needs no id.
+            let corrections = checked.iter().flatten().filter(|correction| *correction != "/schema-id is missing");
+            problems.extend(corrections.map(|correction| format!("{key}: {correction}")));
             problems.extend(checked.err().map(|error| format!("{key}: {error}")));
         }
         problems

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::json::{excerpt, integer};
 use super::type_name;
 use super::types::{Primitive, Type};
 
@@ -18,7 +19,7 @@ pub(super) fn spelled(kind: &Type, json: &str) -> String {
 /// Why `json` cannot be the default of a field of this type, if it cannot.
 pub(super) fn problem(kind: &Type, json: &str) -> Option<String> {
     use Primitive as P;
-    let expected = |what: &str| Some(format!("the default {} is not {what}", super::json::excerpt(json)));
+    let expected = |what: &str| Some(format!("the default {} is not {what}", excerpt(json)));
     let (primitive, name) = match kind {
         Type::Primitive(primitive, name) => (*primitive, name.as_str()),
         Type::Struct(_) if json == "{}" => return None,
@@ -30,8 +31,8 @@ pub(super) fn problem(kind: &Type, json: &str) -> Option<String> {
     let is_text = |valid: fn(&str) -> bool| text.is_some_and(valid);
     let (valid, what) = match primitive {
         P::Boolean => (value.is_boolean(), "true or false"),
-        P::Int => (json.parse::<i32>().is_ok(), "a 32-bit integer"),
-        P::Long => (json.parse::<i64>().is_ok(), "a 64-bit integer"),
+        P::Int => (integer::<i32>(json).is_some(), "a 32-bit integer"),
+        P::Long => (integer::<i64>(json).is_some(), "a 64-bit integer"),
         P::Float => (json.parse::<f32>().is_ok_and(f32::is_finite) && value.is_number(), "a number"),
         P::Double => (json.parse::<f64>().is_ok_and(f64::is_finite) && value.is_number(), "a number"),
         P::Decimal => (
@@ -159,6 +160,7 @@ mod tests {
             ("boolean", r#""true""#),
             ("int", "2147483648"),
             ("int", "1.0"),
+            ("int", "-0"),
             ("long", r#""1""#),
             ("float", "1e39"),
             ("double", r#""NaN""#),

@@ -178,7 +178,7 @@ impl<'a> Object<'a> {
 }
 
 /// An integer as JSON writes it. `-0` is none: some readers take it for a floating-point number.
-fn integer<T: std::str::FromStr>(text: &str) -> Option<T> {
+pub(crate) fn integer<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.parse().ok().filter(|_| text != "-0")
 }
 

@@ -150,9 +150,9 @@ fn check_times(what: &str, times: impl Iterator<Item = i64>, last_updated_ms: i6
         last = Some(time);
     }
     match last {
-        Some(last) if is_before(last_updated_ms, last) => Err(DocumentError::invalid(
-            format!("Invalid update timestamp {last_updated_ms}: before last {what} entry at {last}"),
-        )),
+        Some(last) if is_before(last_updated_ms, last) => Err(DocumentError::invalid(format!(
+            "Invalid update timestamp {last_updated_ms}: before last {what} entry at {last}"
+        ))),
         _ => Ok(()),
     }
 }

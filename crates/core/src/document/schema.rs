@@ -5,7 +5,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use super::json::{Edits, Object, excerpt};
+use super::json::{Edits, Object, excerpt, join};
 use super::types::{Field, Primitive, StructType, Type};
 use super::{DocumentError, FreshIds, default_value};
 
@@ -61,19 +61,26 @@ impl Schema {
             return Err(DocumentError::invalid(format!("Cannot create schema, not a struct type: {kind}")));
         }
         let mut edits = Edits::default();
-        edits.drop_nulls(&object, &["schema-id", "identifier-field-ids"]);
+        edits.drop_nulls(&object, &["identifier-field-ids"]);
+        let id = object.optional_i32("schema-id")?.unwrap_or(0);
+        if object.get("schema-id").is_none() {
+            edits.set("schema-id", id.to_string());
+        }
         let fields =
             StructType::parse(&object, &["type", "schema-id", "identifier-field-ids", "fields"], 0, &mut edits)?;
         let mut identifiers: Vec<i32> =
             object.optional_read("identifier-field-ids", "an array of field ids")?.unwrap_or_default();
+        let given = identifiers.len();
         identifiers.sort_unstable();
         identifiers.dedup();
+        if identifiers.len() < given {
+            edits.set("identifier-field-ids", join(&strings(&identifiers)));
+        }
         let index = SchemaIndex::new(&fields)?;
         for id in &identifiers {
             index.check_identifier(*id)?;
         }
         let highest_field_id = index.columns.keys().copied().max().unwrap_or(0);
-        let id = object.optional_i32("schema-id")?.unwrap_or(0);
         let json = edits.apply(&object, text).into();
         Ok(Self { id, fields, identifier_field_ids: identifiers, highest_field_id, json })
     }
@@ -142,7 +149,7 @@ impl Schema {
         let fields = ids.rewrite_fields(&object, &self.fields)?;
         let identifiers = self.identifier_field_ids.iter().map(|id| ids.new_id(*id)).collect::<Option<Vec<i32>>>();
         let identifiers = identifiers.ok_or_else(|| DocumentError::invalid("Identifier field does not exist"))?;
-        let identifiers = (!identifiers.is_empty()).then(|| super::json::join(&strings(&identifiers)));
+        let identifiers = (!identifiers.is_empty()).then(|| join(&strings(&identifiers)));
         let json = object.rewrite(&[
             ("schema-id", Some("0")),
             ("identifier-field-ids", identifiers.as_deref()),
@@ -239,6 +246,8 @@ impl Column<'_> {
             Some(format!("{kind} is not supported until v{needed}"))
         } else if self.required && matches!(kind, Type::Primitive(Primitive::Unknown, _)) {
             Some("Cannot create required field with unknown type".to_owned())
+        } else if self.name.is_empty() {
+            Some("its name is empty".to_owned())
         } else if id > MAX_FIELD_ID {
             Some(format!("its id {id} is reserved, as all above {MAX_FIELD_ID}"))
         } else {

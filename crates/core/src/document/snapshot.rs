@@ -157,11 +157,13 @@ impl Snapshot {
             return refuse("it is its own parent");
         }
         object.optional_string("key-id")?;
+        let manifests = object.optional_read::<Vec<String>>("manifests", "an array of strings")?;
         match object.optional_string("manifest-list")? {
+            Some(_) if manifests.is_some() => return refuse("it has both a manifest-list and manifests"),
             Some(list) if list.is_empty() => return refuse("its manifest-list is empty"),
             Some(_) => {}
             None if format_version > 1 => return refuse("it needs a 'manifest-list' from v2 on"),
-            None => drop(object.read::<Vec<String>>("manifests", "an array of strings")?),
+            None => {}
         }
         if is_new && format_version > 1 {
             object.i64("sequence-number")?;

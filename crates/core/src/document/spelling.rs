@@ -3,13 +3,12 @@
 use serde_json::Value;
 
 /// Optional fields that readers accept as null.
-pub(super) const MAY_BE_NULL: [&str; 12] = [
+pub(super) const MAY_BE_NULL: [&str; 11] = [
     "table-uuid",
     "last-partition-id",
     "current-snapshot-id",
     "doc",
     "schema-id",
-    "identifier-field-ids",
     "first-row-id",
     "added-rows",
     "key-id",

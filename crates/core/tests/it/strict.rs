@@ -192,13 +192,14 @@ fn snapshot_that_breaks_a_rule_is_refused() {
         change(&mut update["snapshot"]);
         json!([update])
     };
-    let cases: [(fn(&mut Value), &str); 8] = [
+    let cases: [(fn(&mut Value), &str); 9] = [
         (|s| s["summary"] = json!({"operation": "upsert"}), "its operation 'upsert' is none of append"),
         (|s| s["summary"] = json!({}), "its summary has no operation"),
         (|s| s["summary"] = json!({"operation": "append", "n": 1}), "its summary is not a map of strings"),
         (|s| drop(s.as_object_mut().unwrap().remove("summary")), "missing field 'summary'"),
         (|s| drop(s.as_object_mut().unwrap().remove("sequence-number")), "missing field 'sequence-number'"),
         (|s| s["manifest-list"] = "".into(), "its manifest-list is empty"),
+        (|s| s["manifests"] = json!(["s3://b/m"]), "it has both a manifest-list and manifests"),
         (|s| s["parent-snapshot-id"] = 1.into(), "it is its own parent"),
         (|s| s["key-id"] = 1.into(), "'key-id' must be a string"),
     ];

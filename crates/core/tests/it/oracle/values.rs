@@ -324,8 +324,11 @@ pub(crate) fn additions(key: &str, fields: &Map<String, Value>) -> Vec<(&'static
     let mut added = vec![("x-unknown", json!({"kept": [1, null]})), ("x-null", Value::Null)];
     let is_blob = key == "blob-metadata";
     let kinds = KINDS.iter().filter(|(telling, _)| telling.iter().all(|key| fields.contains_key(*key)));
-    let mut optional: Vec<&str> =
-        kinds.filter(|(telling, _)| !is_blob || telling.contains(&"fields")).flat_map(|(_, keys)| *keys).copied().collect();
+    let mut optional: Vec<&str> = kinds
+        .filter(|(telling, _)| !is_blob || telling.contains(&"fields"))
+        .flat_map(|(_, keys)| *keys)
+        .copied()
+        .collect();
     if ["schema", "schemas"].contains(&key) {
         optional.extend(["schema-id", "identifier-field-ids"]);
     }

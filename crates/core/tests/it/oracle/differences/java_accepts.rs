@@ -8,10 +8,12 @@ const fn row(message: &'static str, reason: &'static str) -> Explained {
 }
 
 const TWICE: &str = "a key that stands twice is refused: readers disagree on which one counts, and Java takes the last";
-const SOURCE_IDS: &str = "Java lags behind: it does not know the specification's source-ids, and so does not check them";
+const SOURCE_IDS: &str =
+    "Java lags behind: it does not know the specification's source-ids, and so does not check them";
 const V4: &str = "format version 4 is not adopted yet";
 const VERSIONS: &str = "the specification's format versions start at 1; Java checks only that they are not too new";
-const PARAMETER: &str = "a known transform with a wrong parameter is a mistake; Java keeps it as one that it does not know";
+const PARAMETER: &str =
+    "a known transform with a wrong parameter is a mistake; Java keeps it as one that it does not know";
 const DECIMAL: &str = "specification: a decimal has 1 to 38 digits, not more of them behind the point";
 const LATER: &str = "Java reads the document, and fails when what is missing or doubled is needed";
 const COERCED: &str = "Java's JSON library makes a text or a flag of any number, and drops a property that is null";
@@ -23,18 +25,21 @@ const MINUS_ZERO: &str = "-0 is refused for an integer: iceberg-rust cannot read
 const UUID: &str = "specification: it is a UUID, for which Java takes any text; PyIceberg cannot read others";
 const AS_IT_CAME: &str = "a registered file stays as it came, and readers other than Java know no other spelling";
 const RESERVED: &str = "specification: field ids above 2147483447 are reserved";
-const OPERATION: &str = "specification: a summary has one of four operations; PyIceberg and iceberg-rust cannot read others";
+const OPERATION: &str =
+    "specification: a summary has one of four operations; PyIceberg and iceberg-rust cannot read others";
 const REQUIRED: &str = "specification: required in this format version; Java fills in a value";
 const LEGACY: &str = "specification: these fields of format version 1 are required, and written for the oldest readers; Java ignores \
                       them where it finds the lists";
 const KEY_METADATA: &str = "specification: a text; Java does not read it";
 const UNTIL_V3: &str = "specification: of format version 3; Java checks it only when a schema is added";
-const MANIFESTS: &str = "specification: only format version 1 has manifests in a snapshot; other readers cannot read them in newer ones";
+const MANIFESTS: &str =
+    "specification: only format version 1 has manifests in a snapshot; other readers cannot read them in newer ones";
 const NEGATIVE: &str = "specification: it counts from 0; Java checks no lower end";
 const EMPTY: &str = "an empty value leads nowhere; Java notices when it is used";
 const OWN_PARENT: &str = "a snapshot that is its own parent makes a history without an end";
 const SPACED: &str = "spaces around a transform are taken off, and then it does not fit its column; Java keeps it as one that it does not know";
-const IDENTIFIER: &str = "specification: an identifier field is required and primitive; Java checks only the schema that it uses";
+const IDENTIFIER: &str =
+    "specification: an identifier field is required and primitive; Java checks only the schema that it uses";
 
 pub(super) const ROWS: &[Explained] = &[
     row("appears twice", TWICE),

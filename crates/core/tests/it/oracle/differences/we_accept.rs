@@ -21,11 +21,13 @@ const METRICS: &str = "Java checks the metrics properties of new tables only; re
 const SIZE: &str = "Java fails to reserve a list when more snapshots are named than there are";
 const LAST_ADDED: &str = "an equal spec that is there already counts as the one added last; Java refuses -1 then";
 const STAGED: &str = "a table without a spec or an order is unpartitioned and unsorted; Java fails";
-const UUID_ADDED: &str = "a table of format version 1 without an id is given one, which newer formats require; Java fails";
+const UUID_ADDED: &str =
+    "a table of format version 1 without an id is given one, which newer formats require; Java fails";
 const UUID_SPELLING: &str = "a UUID is compared and written as RFC 9562 says; Java takes it for text";
 const BOUND: &str = "Java binds the transform of a loaded spec to the type that its source had";
 const SPACES: &str = "spaces around a known word are taken off: it is stored as the specification writes it";
-const NEXT_ROW: &str = "specification: the next row id is above all that were assigned; Java adds to the table's number";
+const NEXT_ROW: &str =
+    "specification: the next row id is above all that were assigned; Java adds to the table's number";
 const SAME_VERSION: &str = "the same version added twice is one version; Java adds it twice";
 
 const DECIMAL: &str = "the specification writes decimal(P,S) without a space, Java with one; every reader takes both";
@@ -49,11 +51,8 @@ pub(super) const ROWS: &[Explained] = &[
     row("UUID is required", UUID_ADDED),
     row("Cannot reassign uuid", UUID_SPELLING),
     row("Invalid source type date for transform: day", BOUND),
-    row(
-        "build: NumberFormatException",
-        "spaces around the number in this property do no harm: it is not kept",
-    )
-    .at("/properties/format-version"),
+    row("build: NumberFormatException", "spaces around the number in this property do no harm: it is not kept")
+        .at("/properties/format-version"),
     row("Cannot parse type string to primitive", SPACES),
     row("Invalid snapshot ref type", SPACES),
     row("Unexpected null order", SPACES),
