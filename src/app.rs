@@ -78,6 +78,7 @@ impl App {
             store,
             clock,
             settings: config.api.clone(),
+            body_timeout: config.connections.body_timeout(),
         });
         let header_case = HeaderCase::learn().await.context("cannot prepare the spelling of headers")?;
         let service = ApiService::new(&api, header_case);

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -16,19 +16,41 @@ use super::Api;
 use super::error::ApiError;
 use super::idempotency::{self, Once};
 use super::path::PathParameters;
+use super::request_log::{self, Learned};
 use crate::auth::Caller;
 use crate::tenancy::quota::{Budget, Quota, QuotaError};
 use crate::warehouse::OpenWarehouse;
 
 /// Lets a request through that is signed in and within its organisation's limits, and says in the answer what is left.
 pub(super) async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
-    let admitted = match admit(&api, request.headers()).await {
+    let admitted = match admit(&api, request.headers(), note_route(&request)).await {
         Ok(admitted) => admitted,
         Err(refusal) => return *refusal,
     };
     request.extensions_mut().insert(Arc::clone(&admitted.caller));
     let response = idempotency::once(&api, &admitted.caller, request, next).await;
     admitted.answer(response)
+}
+
+/// Notes for the log which route a request takes. Returns where more is noted.
+fn note_route(request: &Request) -> Option<&Learned> {
+    let learned = request_log::learned(request.extensions())?;
+    if let Some(route) = request.extensions().get::<MatchedPath>() {
+        learned.matched(route);
+    }
+    Some(learned)
+}
+
+/// The one `Authorization` header of a request, if it has one.
+///
+/// # Errors
+/// 400 when there are several: which of them others read cannot be known.
+pub(super) fn authorization(headers: &HeaderMap) -> Result<Option<&[u8]>, ApiError> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    match (values.next(), values.next()) {
+        (_, Some(_)) => Err(ApiError::bad_request("A request can have one Authorization header, not several")),
+        (value, None) => Ok(value.map(HeaderValue::as_bytes)),
+    }
 }
 
 /// Somebody whose request is counted and may be served.
@@ -49,10 +71,17 @@ impl Admitted {
 ///
 /// # Errors
 /// What is answered to who is not signed in, or has spent the day.
-pub(super) async fn admit(api: &Api, headers: &HeaderMap) -> Result<Admitted, Box<Response>> {
-    let authorization = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
+pub(super) async fn admit(
+    api: &Api,
+    headers: &HeaderMap,
+    learned: Option<&Learned>,
+) -> Result<Admitted, Box<Response>> {
     let refuse = |error: ApiError| Box::new(error.into_response());
+    let authorization = authorization(headers).map_err(refuse)?;
     let caller = api.authenticator.authenticate(authorization).await.map_err(|error| refuse(error.into()))?;
+    if let Some(learned) = learned {
+        learned.caller(&caller);
+    }
     match api.quota.charge(&caller, api.clock.now_ms()).await {
         Ok(budget) => Ok(Admitted { caller, budget }),
         Err(QuotaError::LimitExceeded(limit)) => {
@@ -68,11 +97,18 @@ pub(super) async fn admit(api: &Api, headers: &HeaderMap) -> Result<Admitted, Bo
 /// Lets a request through that is signed in, and counts it against no day: it stands for one of the storage's. Each key has
 /// its turns.
 pub(super) async fn authenticate_uncounted(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
-    let authorization = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
+    let learned = note_route(&request);
+    let authorization = match authorization(request.headers()) {
+        Ok(authorization) => authorization,
+        Err(error) => return error.into_response(),
+    };
     let caller = match api.authenticator.authenticate(authorization).await {
         Ok(caller) => caller,
         Err(error) => return ApiError::from(error).into_response(),
     };
+    if let Some(learned) = learned {
+        learned.caller(&caller);
+    }
     if let Err(error) = Quota::admit(&caller) {
         return ApiError::from(error).into_response();
     }

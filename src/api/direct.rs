@@ -21,6 +21,7 @@ use super::entity_tag::KnownTags;
 use super::error::ApiError;
 use super::idempotency::Once;
 use super::path::{Named, decode};
+use super::request_log::Learned;
 use super::tables;
 
 /// Whether it is a load of a table.
@@ -29,8 +30,8 @@ pub(super) fn is_load(method: &Method, uri: &Uri) -> bool {
 }
 
 /// Answers a load of a table as its route would.
-pub(super) async fn load(api: &Arc<Api>, request: &Parts) -> Response {
-    match caller::admit(api, &request.headers).await {
+pub(super) async fn load(api: &Arc<Api>, request: &Parts, learned: &Learned) -> Response {
+    match caller::admit(api, &request.headers, Some(learned)).await {
         Ok(admitted) => admitted.answer(handled(api, &admitted, request).await.into_response()),
         Err(refusal) => *refusal,
     }
@@ -49,6 +50,14 @@ async fn handled(
     let ident = Named::<TableIdent>::of(names.namespace, names.table)?;
     let (known, delegated) = (KnownTags::of(headers), Delegated::of(headers));
     tables::load(State(Arc::clone(api)), scope, ident, known, delegated, Parameters::of(uri)?).await
+}
+
+/// The route that a load would take.
+pub(super) fn route_of(uri: &Uri) -> &'static str {
+    match Names::of(uri.path()) {
+        Some(Names { prefix: None, .. }) => "/v1/namespaces/{namespace}/tables/{table}",
+        _ => "/v1/{prefix}/namespaces/{namespace}/tables/{table}",
+    }
 }
 
 /// What a load names, as it stands in the path.
