@@ -27,9 +27,13 @@ pub(super) async fn authenticate(State(api): State<Arc<Api>>, mut request: Reque
         Ok(admitted) => admitted,
         Err(refusal) => return *refusal,
     };
-    request.extensions_mut().insert(Arc::clone(&admitted.caller));
-    let response = idempotency::once(&api, &admitted.caller, request, next).await;
-    admitted.answer(response)
+    let Admitted { caller, left } = admitted;
+    if let Some(learned) = request_log::learned(request.extensions()) {
+        learned.caller(Arc::clone(&caller));
+    }
+    request.extensions_mut().insert(Arc::clone(&caller));
+    let response = idempotency::once(&api, &caller, request, next).await;
+    left.tell(response)
 }
 
 /// Notes for the log which route a request takes. Returns where more is noted.
@@ -56,18 +60,21 @@ pub(super) fn authorization(headers: &HeaderMap) -> Result<Option<&[u8]>, ApiErr
 /// Somebody whose request is counted and may be served.
 pub(super) struct Admitted {
     pub(super) caller: Arc<Caller>,
-    budget: Budget,
+    pub(super) left: Left,
 }
 
-impl Admitted {
-    /// What they are answered, with what is left of their day.
-    pub(super) fn answer(&self, mut response: Response) -> Response {
-        say_what_is_left(response.headers_mut(), &self.budget);
+/// What is left of their day.
+pub(super) struct Left(Budget);
+
+impl Left {
+    /// Says it in what they are answered.
+    pub(super) fn tell(&self, mut response: Response) -> Response {
+        say_what_is_left(response.headers_mut(), &self.0);
         response
     }
 }
 
-/// Finds out who sends a request, and counts it.
+/// Finds out who sends a request, and counts it. Of one that is refused, who sent it is noted in `learned`.
 ///
 /// # Errors
 /// What is answered to who is not signed in, or has spent the day.
@@ -79,11 +86,12 @@ pub(super) async fn admit(
     let refuse = |error: ApiError| Box::new(error.into_response());
     let authorization = authorization(headers).map_err(refuse)?;
     let caller = api.authenticator.authenticate(authorization).await.map_err(|error| refuse(error.into()))?;
-    if let Some(learned) = learned {
-        learned.caller(&caller);
+    let charged = api.quota.charge(&caller, api.clock.now_ms()).await;
+    if let (Err(_), Some(learned)) = (&charged, learned) {
+        learned.caller(Arc::clone(&caller));
     }
-    match api.quota.charge(&caller, api.clock.now_ms()).await {
-        Ok(budget) => Ok(Admitted { caller, budget }),
+    match charged {
+        Ok(budget) => Ok(Admitted { caller, left: Left(budget) }),
         Err(QuotaError::LimitExceeded(limit)) => {
             let spent = Budget { limit: Some(limit.limit), remaining: 0, reset_s: limit.retry_after_s };
             let mut response = refuse(QuotaError::LimitExceeded(limit).into());
@@ -107,7 +115,7 @@ pub(super) async fn authenticate_uncounted(State(api): State<Arc<Api>>, mut requ
         Err(error) => return ApiError::from(error).into_response(),
     };
     if let Some(learned) = learned {
-        learned.caller(&caller);
+        learned.caller(Arc::clone(&caller));
     }
     if let Err(error) = Quota::admit(&caller) {
         return ApiError::from(error).into_response();

@@ -41,7 +41,7 @@ pub(super) async fn token(
     let mut response = match api.authenticator.sign_in(request).await {
         Ok(token) => {
             if let Some(Extension(learned)) = learned {
-                learned.caller(&token.caller);
+                learned.caller(Arc::clone(&token.caller));
             }
             Json(token).into_response()
         }

@@ -43,19 +43,14 @@ enum Route {
 }
 
 impl Learned {
-    /// Notes who sends the request.
-    pub(super) fn caller(&self, caller: &Arc<Caller>) {
-        let _ = self.caller.set(Arc::clone(caller));
+    /// Notes who sends the request, and gives it back.
+    pub(super) fn caller(&self, caller: Arc<Caller>) -> &Arc<Caller> {
+        self.caller.get_or_init(|| caller)
     }
 
     /// Notes which route it took.
     pub(super) fn matched(&self, route: &MatchedPath) {
         let _ = self.route.set(Route::Matched(route.clone()));
-    }
-
-    /// Notes which route it took, where that is known beforehand.
-    pub(super) fn route(&self, route: &'static str) {
-        let _ = self.route.set(Route::Known(route));
     }
 
     fn route_text(&self) -> Option<&str> {
@@ -87,8 +82,21 @@ impl<'a> Asked<'a> {
 
     /// Logs that the request was answered.
     pub(super) fn answered(&self, learned: &Learned, status: StatusCode) {
+        self.answered_on(learned, status, || None);
+    }
+
+    /// The same, with a route that is looked for only if it is logged.
+    pub(super) fn answered_on(
+        &self,
+        learned: &Learned,
+        status: StatusCode,
+        route: impl FnOnce() -> Option<&'static str>,
+    ) {
         let level = level_of(self.method, self.uri.path(), status);
         if is_logged(level) {
+            if let Some(route) = route() {
+                let _ = learned.route.set(Route::Known(route));
+            }
             self.write(level, learned, Some(status));
         }
     }

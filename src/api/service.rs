@@ -128,8 +128,7 @@ impl ApiService {
         if is_load {
             let learned = Learned::default();
             let response = self.bounded(direct::load(&self.api, &parts, &learned)).await;
-            learned.route(direct::route_of(&parts.uri));
-            asked.answered(&learned, response.status());
+            asked.answered_on(&learned, response.status(), || direct::route_of(&parts.uri));
             return response;
         }
         let on_its_way = OnItsWay::new(&asked);

@@ -25,7 +25,7 @@ use super::throttle::Throttle;
 use super::watched::Watched;
 use crate::api::ApiService;
 
-/// How long a connection over HTTP/2 is kept at a stop after its last answer: the client is to take it, and to say so.
+/// How long a client may take over HTTP/2 to close a connection after it was told that it ends.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// What all connections have in common.
@@ -44,6 +44,19 @@ enum End<E> {
     Overdue(Overdue),
     /// The server stops.
     Stopped,
+}
+
+/// How far a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Course {
+    /// It takes requests.
+    Serving,
+    /// It ends when nothing is under way.
+    Closing,
+    /// The same over HTTP/2, where the client is to say that it has the last answer.
+    LastAnswers,
+    /// The client has some time to end it.
+    Lingering,
 }
 
 impl Serving {
@@ -98,7 +111,7 @@ async fn drive<C: GracefulConnection>(connection: C, seen: &Connection, timeouts
     let activity = &seen.activity;
     let mut connection = pin!(connection);
     let mut look = pin!(sleep_until(activity.next_look(timeouts)));
-    let (mut told, mut was_busy, mut lingers) = (false, false, false);
+    let mut course = Course::Serving;
     poll_fn(|context| {
         seen.waker.register(context.waker());
         if activity.has_reached(Stage::CutOff) {
@@ -107,29 +120,41 @@ async fn drive<C: GracefulConnection>(connection: C, seen: &Connection, timeouts
         if let Poll::Ready(ended) = connection.as_mut().poll(context) {
             return Poll::Ready(End::Itself(ended));
         }
-        if !told && activity.has_reached(Stage::Stopping) {
-            (told, was_busy) = (true, activity.is_busy());
+        if course == Course::Serving && activity.has_reached(Stage::Stopping) {
+            // The client is told on HTTP/2, if it takes what is written.
+            course = if activity.is_busy() && activity.is_http_2() { Course::LastAnswers } else { Course::Closing };
             connection.as_mut().graceful_shutdown();
-            // Says so to the client, if it speaks HTTP/2.
             if let Poll::Ready(ended) = connection.as_mut().poll(context) {
                 return Poll::Ready(End::Itself(ended));
             }
         }
-        if told && !lingers && !activity.is_busy() {
-            if !was_busy || !activity.is_http_2() {
-                return Poll::Ready(End::Stopped);
-            }
-            lingers = true;
+        if course == Course::Closing && !activity.is_busy() {
+            return Poll::Ready(End::Stopped);
+        }
+        if course == Course::LastAnswers && !activity.is_busy() {
+            course = Course::Lingering;
             look.as_mut().reset(Instant::now() + LINGER);
         }
         while look.as_mut().poll(context).is_ready() {
-            if lingers {
+            let overdue = activity.overdue(timeouts);
+            if course == Course::Lingering && !activity.is_busy() {
                 return Poll::Ready(End::Stopped);
             }
-            if let Some(why) = activity.overdue(timeouts) {
+            if overdue == Some(Overdue::Idle) && course == Course::Serving && activity.is_http_2() {
+                // A request that is sent at this moment is served, or its client knows that it was not.
+                course = Course::Lingering;
+                connection.as_mut().graceful_shutdown();
+                if let Poll::Ready(ended) = connection.as_mut().poll(context) {
+                    return Poll::Ready(End::Itself(ended));
+                }
+                look.as_mut().reset(Instant::now() + LINGER);
+                continue;
+            }
+            if let Some(why) = overdue {
                 return Poll::Ready(End::Overdue(why));
             }
-            look.as_mut().reset(activity.next_look(timeouts));
+            let next = activity.next_look(timeouts);
+            look.as_mut().reset(if course == Course::Lingering { next.min(Instant::now() + LINGER) } else { next });
         }
         Poll::Pending
     })

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2;
@@ -344,6 +345,35 @@ async fn stop_waits_for_no_connection_without_a_request() {
     let request = hyper::Request::get("http://a/health").body(Full::default()).unwrap();
     sender.send_request(request).await.unwrap().into_body().collect().await.unwrap();
     let (ended, took) = server.stop().await;
+    ended.unwrap();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+#[tokio::test]
+async fn stop_ends_the_request_that_was_begun_over_http_2() {
+    let server = Listening::start(|config| config.api.shutdown_grace_s = 15).await;
+    let stream = TokioIo::new(server.connect().await);
+    let (mut sender, connection) = http2::handshake::<_, _, Body>(TokioExecutor::new(), stream).await.unwrap();
+    tokio::spawn(connection);
+    let (body, rest) = tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(1);
+    let rest = futures_util::stream::unfold(rest, async |mut rest| rest.recv().await.map(|piece| (piece, rest)));
+    let request = hyper::Request::post("http://a/v1/namespaces")
+        .header("authorization", format!("Bearer {}", server.tenant.key))
+        .body(Body::from_stream(rest))
+        .unwrap();
+    body.send(Ok(Bytes::from_static(b"{"))).await.unwrap();
+    let response = tokio::spawn(sender.send_request(request));
+    // An answer on the same connection shows that the request before has come.
+    let health = hyper::Request::get("http://a/health").body(Body::empty()).unwrap();
+    assert_eq!(sender.send_request(health).await.unwrap().status(), 200);
+    let stopped = tokio::spawn(server.stop());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    body.send(Ok(Bytes::from_static(b"\"namespace\":[\"late\"]}"))).await.unwrap();
+    drop(body);
+    let response = timeout(AT_MOST, response).await.unwrap().unwrap().unwrap();
+    assert_eq!(response.status(), 200);
+    response.into_body().collect().await.unwrap();
+    let (ended, took) = stopped.await.unwrap();
     ended.unwrap();
     assert!(took < Duration::from_secs(5), "{took:?}");
 }

@@ -133,7 +133,7 @@ async fn request_whose_client_has_gone_is_logged_as_not_answered() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let (log, _guard) = Log::start("info");
-    let never = axum::body::Body::from_stream(futures_util::stream::pending::<Result<&'static str, io::Error>>());
+    let never = Body::from_stream(futures_util::stream::pending::<Result<&'static str, io::Error>>());
     let request = Request::post("/v1/namespaces").header("authorization", format!("Bearer {}", tenant.key));
     let mut sent = Box::pin(catalog.send(request.body(never).unwrap()));
     for _ in 0..100 {
