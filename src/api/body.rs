@@ -24,6 +24,24 @@ use super::unpack::{Packing, gunzip};
 pub(super) struct Body(pub(super) Bytes);
 
 impl Body {
+    /// Reads a request's body.
+    ///
+    /// # Errors
+    /// 413 when it has more than `limit` bytes, as it is sent or unpacked; 408, 415 and 400 when it cannot be read.
+    async fn read(request: Request, api: &Api, limit: usize) -> Result<Self, ApiError> {
+        let declared =
+            request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+        if declared.is_some_and(|declared| declared > limit) {
+            return Err(ApiError::too_large(limit));
+        }
+        let packing = Packing::of(request.headers())?;
+        let body = collect(request.into_body(), limit, api.body_timeout).await?;
+        match packing {
+            Packing::Plain => Ok(Self(body)),
+            Packing::Gzip => gunzip(body, limit).await.map(Self),
+        }
+    }
+
     /// The body as a JSON object of that form.
     ///
     /// # Errors
@@ -51,18 +69,22 @@ impl FromRequest<Arc<Api>> for Body {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, api: &Arc<Api>) -> Result<Self, ApiError> {
-        let limit = api.settings.max_body_bytes;
-        let declared =
-            request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-        if declared.is_some_and(|declared| declared > limit) {
-            return Err(ApiError::too_large(limit));
-        }
-        let packing = Packing::of(request.headers())?;
-        let body = collect(request.into_body(), limit, api.body_timeout).await?;
-        match packing {
-            Packing::Plain => Ok(Self(body)),
-            Packing::Gzip => gunzip(body, limit).await.map(Self),
-        }
+        Self::read(request, api, api.settings.max_body_bytes).await
+    }
+}
+
+/// The longest form that is read, in bytes: one with two tokens has less than two KiB, and anybody can send one.
+const MAX_FORM_BYTES: usize = 64 << 10;
+
+/// A body from somebody who need not be signed in.
+pub(super) struct Form(pub(super) Bytes);
+
+impl FromRequest<Arc<Api>> for Form {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, api: &Arc<Api>) -> Result<Self, ApiError> {
+        let limit = api.settings.max_body_bytes.min(MAX_FORM_BYTES);
+        Body::read(request, api, limit).await.map(|Body(bytes)| Self(bytes))
     }
 }
 

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::Api;
-use super::body::Body;
+use super::body::Form;
 use super::caller;
 use super::error::ApiError;
 use super::request_log::Learned;
@@ -22,10 +22,10 @@ pub(super) async fn token(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     learned: Option<Extension<Arc<Learned>>>,
-    body: Result<Body, ApiError>,
+    body: Result<Form, ApiError>,
 ) -> Response {
     let body = match body {
-        Ok(Body(body)) => body,
+        Ok(Form(body)) => body,
         Err(error) => return error.into_response(),
     };
     let Ok(authorization) = caller::authorization(&headers) else {

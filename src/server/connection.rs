@@ -28,6 +28,10 @@ use crate::api::ApiService;
 /// How long a client may take over HTTP/2 to close a connection after it was told that it ends.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// The longest head of a request over HTTP/1, in bytes; over HTTP/2, hyper takes 16 KiB. Before a request is known, it is all
+/// that a client can have kept in memory.
+const MAX_HEAD_BYTES: usize = 64 << 10;
+
 /// What all connections have in common.
 pub(super) struct Serving {
     service: ApiService,
@@ -63,7 +67,7 @@ impl Serving {
     pub(super) fn new(service: ApiService, timeouts: Timeouts) -> Self {
         let mut builder = Builder::new(TokioExecutor::new());
         // The connection's own timer sees to that, for the first byte and for HTTP/2 too.
-        builder.http1().header_read_timeout(None);
+        builder.http1().header_read_timeout(None).max_buf_size(MAX_HEAD_BYTES);
         Self { service, builder, timeouts, silent: Throttle::default() }
     }
 

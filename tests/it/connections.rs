@@ -228,6 +228,14 @@ async fn body_that_pauses_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn head_that_is_longer_than_any_is_refused() {
+    let server = Listening::start(|config| config.connections.head_timeout_s = 600).await;
+    let head = |bytes| format!("GET /health HTTP/1.1\r\nHost: a\r\nX-Long: {}", "x".repeat(bytes));
+    assert_eq!(exchange(&mut server.connect().await, &format!("{}\r\n\r\n", head(60_000))).await.0, 200);
+    assert_eq!(exchange(&mut server.connect().await, &head(70_000)).await.0, 431);
+}
+
+#[tokio::test]
 async fn connection_that_there_is_no_room_for_is_refused_at_once_and_the_others_go_on() {
     let server = Listening::start(|config| {
         config.connections.max = 4;
