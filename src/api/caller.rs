@@ -1,5 +1,6 @@
 //! Who is asking, and for what: no handler runs before this is known.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -221,6 +222,7 @@ pub(super) struct Scope<P> {
     pub(super) warehouse: Arc<OpenWarehouse>,
     /// Whether what is asked for may have been done before.
     pub(super) once: Once,
+    learned: Option<Arc<Learned>>,
     permission: PhantomData<P>,
 }
 
@@ -236,7 +238,14 @@ impl<P: Permission> Scope<P> {
         once: Once,
     ) -> Result<Self, ApiError> {
         let warehouse = api.catalog.warehouse(caller.organisation(), warehouse).await?;
-        Ok(Self { caller, warehouse, once, permission })
+        Ok(Self { caller, warehouse, once, learned: None, permission })
+    }
+
+    /// Notes for the log which object a request is about that its path does not name.
+    pub(super) fn note_object(&self, object: impl fmt::Display) {
+        if let Some(learned) = &self.learned {
+            learned.object(&object);
+        }
     }
 }
 
@@ -248,7 +257,8 @@ impl<P: Permission> FromRequestParts<Arc<Api>> for Scope<P> {
         let path = PathParameters::of(parts);
         let prefix = path.get("prefix")?.or(path.get("warehouse")?);
         let once = parts.extensions.get::<Once>().cloned().unwrap_or_default();
-        Self::of(api, allowed, prefix.as_deref(), once).await
+        let scope = Self::of(api, allowed, prefix.as_deref(), once).await?;
+        Ok(Self { learned: request_log::learned(&parts.extensions).cloned(), ..scope })
     }
 }
 

@@ -6,6 +6,7 @@
 //! What a client has sent is cut, and without control characters: it can neither fill the log nor forge a line in it.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -34,6 +35,7 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) struct Learned {
     caller: OnceLock<Arc<Caller>>,
     route: OnceLock<Route>,
+    object: OnceLock<String>,
 }
 
 #[derive(Debug)]
@@ -51,6 +53,11 @@ impl Learned {
     /// Notes which route it took.
     pub(super) fn matched(&self, route: &MatchedPath) {
         let _ = self.route.set(Route::Matched(route.clone()));
+    }
+
+    /// Notes which object it is about, where the body names it.
+    pub(super) fn object(&self, object: &dyn fmt::Display) {
+        let _ = self.object.set(shown(&object.to_string(), MAX_NAME));
     }
 
     fn route_text(&self) -> Option<&str> {
@@ -128,7 +135,7 @@ impl<'a> Asked<'a> {
                     route = template,
                     warehouse = names.warehouse,
                     namespace = names.namespace,
-                    object = names.object,
+                    object = names.object.as_deref().or(learned.object.get().map(String::as_str)),
                     referenced_by = referenced_by(self.uri),
                     agent = text(self.agent, MAX_AGENT).unwrap_or_default(),
                     $message

@@ -11,7 +11,7 @@ use tidewater_core::access::Role;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::EnvFilter;
 
-use crate::support::{Catalog, create_table};
+use crate::support::{Catalog, create_table, create_view};
 
 /// What is logged in this thread from now on.
 #[derive(Clone, Default)]
@@ -65,10 +65,30 @@ async fn change_has_one_line_that_says_who_did_what_with_which_outcome() {
     assert_eq!(said("key_id").len(), 36);
     assert_eq!(said("request_id"), answer.header("x-request-id"));
     assert_eq!(said("route"), "/v1/{prefix}/namespaces/{namespace}/tables");
-    assert_eq!((said("warehouse"), said("namespace")), ("main", "ns"));
+    assert_eq!((said("warehouse"), said("namespace"), said("object")), ("main", "ns", "made"));
     assert_eq!(line["status"], 200);
     assert!(line["duration_ms"].as_f64().is_some_and(|duration| duration > 0.0), "{line}");
     assert!(!line.to_string().contains(&tenant.key));
+}
+
+#[tokio::test]
+async fn object_that_only_the_body_names_is_told() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    catalog.with_table(&tenant).await;
+    let (log, _guard) = Log::start("info");
+    let name = |name: &str| json!({ "namespace": ["ns"], "name": name });
+    let commit = |name: &str| {
+        json!({ "identifier": { "namespace": ["ns"], "name": name }, "requirements": [],
+                "updates": [{ "action": "set-properties", "updates": { "a": "b" } }] })
+    };
+    let rename = json!({ "source": name("t"), "destination": name("u") });
+    catalog.post(&tenant.key, "/v1/namespaces", &json!({ "namespace": ["a", "b"] })).await;
+    catalog.post(&tenant.key, "/v1/tables/rename", &rename).await.ok(204);
+    catalog.post(&tenant.key, "/v1/namespaces/ns/views", &create_view("v", "select 1")).await.ok(200);
+    catalog.post(&tenant.key, "/v1/transactions/commit", &json!({ "table-changes": [commit("u")] })).await.ok(204);
+    let objects: Vec<_> = log.requests().iter().map(|line| line["object"].clone()).collect();
+    assert_eq!(objects, ["a.b", "ns.t to ns.u", "v", "ns.u"]);
 }
 
 #[tokio::test]
