@@ -1,10 +1,11 @@
 //! Puts the concrete parts together. Only this file knows them all.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Api, ApiService, HeaderCase};
@@ -18,13 +19,17 @@ use crate::maintenance::Maintenance;
 use crate::metadata::Documents;
 use crate::reports::Reports;
 use crate::sealing::KeySource;
-use crate::server::Server;
+pub use crate::server::raise_descriptor_limit;
+use crate::server::{CutOff, Server};
 use crate::storage::Budget;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{ReportLimits, Store};
 use crate::tenancy::Signatures;
 use crate::tenancy::quota::Quota;
 use crate::warehouse::StorageAccess;
+
+/// How long the tasks in the background may take at a stop to write down what they have in memory.
+const BACKGROUND_GRACE: Duration = Duration::from_secs(10);
 
 /// A catalog that is ready to serve.
 pub struct App {
@@ -78,10 +83,11 @@ impl App {
             store,
             clock,
             settings: config.api.clone(),
+            body_timeout: config.connections.body_timeout(),
         });
         let header_case = HeaderCase::learn().await.context("cannot prepare the spelling of headers")?;
         let service = ApiService::new(&api, header_case);
-        let server = Server::bind(&config.listen, service.clone()).await?;
+        let server = Server::bind(&config.listen, &config.connections, service.clone()).await?;
         Ok(Self { server, service, api, lock: None })
     }
 
@@ -91,6 +97,12 @@ impl App {
     /// When the system does not say.
     pub fn local_addr(&self) -> anyhow::Result<SocketAddr> {
         Ok(self.server.local_addr()?)
+    }
+
+    /// The most connections that it serves at the same time.
+    #[must_use]
+    pub fn max_connections(&self) -> usize {
+        self.server.max_connections()
     }
 
     /// What a catalog does, for use in this process.
@@ -123,32 +135,98 @@ impl App {
         &self.api.reports
     }
 
-    /// Serves until `shutdown` ends. Then it takes no more, ends what was begun, and writes down what it had in memory.
+    /// Serves until `shutdown` ends. Then it takes no more, ends what was begun, and writes down what it had in memory. What
+    /// has not ended after the grace period of the configuration is cut off.
     ///
     /// # Errors
-    /// When a part of it has failed in a way that it cannot go on from.
+    /// When a part of it has failed in a way that it cannot go on from, or something was cut off.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         // The folder is this server's until the last of it is written.
         let Self { server, api, lock: _lock, .. } = self;
-        let served = CancellationToken::new();
-        let (authenticator, quota) = (Arc::clone(&api.authenticator), Arc::clone(&api.quota));
-        let idempotency = Arc::clone(&api.idempotency);
-        let (no_sign_in, no_request, no_change) = (served.clone(), served.clone(), served.clone());
-        let keys = tokio::spawn(async move { authenticator.run(no_sign_in.cancelled()).await });
-        let usage = tokio::spawn(async move { quota.run(no_request.cancelled()).await });
-        let receipts = tokio::spawn(async move { idempotency.run(no_change.cancelled()).await });
+        let grace = api.settings.shutdown_grace();
+        let background = Background::start(&api);
+        let told = OnceLock::new();
+        let shutdown = async {
+            shutdown.await;
+            let _ = told.set(Instant::now());
+            let (grace_s, changes) = (grace.as_secs(), api.catalog.running_changes());
+            tracing::info!(
+                grace_s,
+                changes,
+                "stopping: what was begun is ended first; a second signal ends all at once"
+            );
+        };
+        let cut_off = server.serve(shutdown, grace).await;
+        // Changes end meanwhile, also those whose clients have gone.
+        let left = grace.saturating_sub(told.get().map_or(Duration::ZERO, Instant::elapsed));
+        let changes = match tokio::time::timeout(left, api.catalog.finish()).await {
+            Ok(()) => 0,
+            Err(_elapsed) => api.catalog.running_changes(),
+        };
+        let written = background.stop(BACKGROUND_GRACE).await;
+        if cut_off.is_some() || changes > 0 {
+            let CutOff { connections, requests } = cut_off.unwrap_or_default();
+            tracing::error!(
+                grace_s = grace.as_secs(),
+                connections,
+                requests,
+                changes,
+                "stopped before all had ended: a change that was cut off is not done, or done and not answered"
+            );
+            anyhow::bail!(
+                "stopped after {} s (api.shutdown_grace_s) before all had ended: {requests} requests on {connections} \
+                 connections, {changes} changes",
+                grace.as_secs()
+            );
+        }
+        written
+    }
+}
+
+/// The tasks that run beside requests, and write down at the end what is in memory.
+struct Background {
+    stop: CancellationToken,
+    tasks: Vec<(&'static str, JoinHandle<()>)>,
+}
+
+impl Background {
+    fn start(api: &Api) -> Self {
+        let stop = CancellationToken::new();
+        let (authenticator, quota, idempotency) =
+            (Arc::clone(&api.authenticator), Arc::clone(&api.quota), Arc::clone(&api.idempotency));
         let (maintenance, reports) = (Arc::clone(&api.maintenance), Arc::clone(&api.reports));
-        let (no_drop, no_report) = (served.clone(), served.clone());
-        let maintenance = tokio::spawn(async move { maintenance.run(no_drop.cancelled()).await });
-        let reports = tokio::spawn(async move { reports.run(no_report.cancelled()).await });
-        server.serve(shutdown, api.settings.shutdown_grace()).await;
-        api.catalog.finish().await;
-        served.cancel();
-        keys.await.context("the task that writes when keys were used has failed")?;
-        receipts.await.context("the task that removes expired answers has failed")?;
-        maintenance.await.context("the task that sees to what was dropped has failed")?;
-        reports.await.context("the task that writes metrics reports has failed")?;
-        usage.await.context("the task that writes usage has failed")
+        let [keys, usage, receipts, drops, written] = std::array::from_fn(|_| stop.clone());
+        let tasks = vec![
+            ("writes when keys were used", tokio::spawn(async move { authenticator.run(keys.cancelled()).await })),
+            ("writes usage", tokio::spawn(async move { quota.run(usage.cancelled()).await })),
+            ("removes expired answers", tokio::spawn(async move { idempotency.run(receipts.cancelled()).await })),
+            ("sees to what was dropped", tokio::spawn(async move { maintenance.run(drops.cancelled()).await })),
+            ("writes metrics reports", tokio::spawn(async move { reports.run(written.cancelled()).await })),
+        ];
+        Self { stop, tasks }
+    }
+
+    /// Has all of them end within that time.
+    ///
+    /// # Errors
+    /// When one has failed, or does not end.
+    async fn stop(self, within: Duration) -> anyhow::Result<()> {
+        self.stop.cancel();
+        let deadline = tokio::time::Instant::now() + within;
+        let mut outcome = Ok(());
+        for (task, running) in self.tasks {
+            match tokio::time::timeout_at(deadline, running).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    outcome = Err(anyhow::Error::new(error).context(format!("the task that {task} has failed")));
+                }
+                Err(_elapsed) => {
+                    tracing::error!(task, "stopped before a background task had ended");
+                    outcome = Err(anyhow::anyhow!("the task that {task} did not end within {} s", within.as_secs()));
+                }
+            }
+        }
+        outcome
     }
 }
 

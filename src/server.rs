@@ -1,31 +1,43 @@
-//! Connections: accepting them, and ending them without cutting off what was begun.
+//! Connections: accepting as many as there is room for, and ending each: when its client falls silent, and at a stop
+//! without cutting off what was begun.
 
-mod timer;
+mod activity;
+mod admission;
+mod answer;
+mod connection;
+mod descriptors;
+mod throttle;
+mod watched;
 
-use std::convert::Infallible;
-use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::Request;
-use hyper::body::{Body as _, Incoming};
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::api::ApiService;
-use crate::config::ListenAddress;
-use timer::ConnectionTimer;
-
-/// How long a client may take to send its headers.
-const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
+use crate::config::{ConnectionsConfig, ListenAddress};
+use activity::{Stage, Timeouts};
+use admission::Admission;
+use connection::Serving;
+pub use descriptors::raise_descriptor_limit;
+use throttle::Throttle;
 
 /// How long to wait after an accept that failed, as it does when the process has no file descriptor left.
 const PAUSE_AFTER_FAILED_ACCEPT: Duration = Duration::from_millis(50);
+
+/// How long connections that are cut off may take to notice it.
+const CUT_OFF_TIME: Duration = Duration::from_secs(1);
+
+/// What a connection is answered that there is no room for.
+const NO_ROOM: &str = "HTTP/1.1 503 Service Unavailable\r\n\
+    Content-Type: application/json\r\n\
+    Content-Length: 164\r\n\
+    Retry-After: 2\r\n\
+    Connection: close\r\n\r\n\
+    {\"error\":{\"message\":\"Too many connections are open, to this server or from this address: close some, or try again\",\
+    \"type\":\"ServiceUnavailableException\",\"code\":503}}";
 
 /// Why a server does not listen, with what to do.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +100,17 @@ impl BindError {
 /// A port that accepts connections.
 pub struct Server {
     listener: TcpListener,
-    service: ApiService,
+    admission: Arc<Admission>,
+    serving: Arc<Serving>,
+}
+
+/// What a stop did not wait for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CutOff {
+    /// Connections on which something was under way.
+    pub connections: usize,
+    /// Requests whose answers were not there yet.
+    pub requests: usize,
 }
 
 impl Server {
@@ -97,14 +119,20 @@ impl Server {
     ///
     /// # Errors
     /// When the host is not known, or the port cannot be had, which usually means that another process has it.
-    pub async fn bind(listen: &ListenAddress, service: ApiService) -> Result<Self, BindError> {
+    pub async fn bind(
+        listen: &ListenAddress,
+        connections: &ConnectionsConfig,
+        service: ApiService,
+    ) -> Result<Self, BindError> {
         let host = listen.host();
         let found = tokio::net::lookup_host((host, listen.port())).await;
         let mut addresses: Vec<SocketAddr> =
             found.map_err(|source| BindError::Unknown { listen: listen.clone(), source })?.collect();
         addresses.sort_by_key(SocketAddr::is_ipv6);
         let listener = TcpListener::bind(&addresses[..]).await.map_err(|source| BindError::of(listen, source))?;
-        Ok(Self { listener, service })
+        let admission = Arc::new(Admission::new(connections));
+        let serving = Arc::new(Serving::new(service, Timeouts::from_config(connections)));
+        Ok(Self { listener, admission, serving })
     }
 
     /// The address that was taken; its port is known only now if port 0 was asked for.
@@ -115,57 +143,73 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Serves until `shutdown` ends, then lets every request that was begun end, for at most `grace`.
-    pub async fn serve(self, shutdown: impl Future<Output = ()>, grace: Duration) {
-        let graceful = GracefulShutdown::new();
-        let mut connections = Builder::new(TokioExecutor::new());
-        connections.http1().header_read_timeout(HEADER_READ_TIMEOUT);
+    /// Returns the most connections that are served at the same time.
+    #[must_use]
+    pub fn max_connections(&self) -> usize {
+        self.admission.max()
+    }
+
+    /// Serves until `shutdown` ends. Then connections without a request under way are closed at once, and the others when
+    /// their requests are answered, or after `grace`. Returns what was cut off then.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>, grace: Duration) -> Option<CutOff> {
+        let not_accepted = Throttle::default();
         tokio::pin!(shutdown);
         loop {
-            let stream = tokio::select! {
+            let (stream, peer) = tokio::select! {
                 () = &mut shutdown => break,
                 accepted = self.listener.accept() => match accepted {
-                    Ok((stream, _)) => stream,
+                    Ok(accepted) => accepted,
                     Err(error) => {
-                        tracing::warn!(%error, "a connection was not accepted");
+                        if let Some(count) = not_accepted.count() {
+                            tracing::warn!(%error, count, "connections were not accepted");
+                        }
                         tokio::time::sleep(PAUSE_AFTER_FAILED_ACCEPT).await;
                         continue;
                     }
                 },
             };
-            self.spawn(stream, connections.clone(), &graceful);
+            match self.admission.admit(peer.ip()) {
+                Some(permit) => {
+                    tokio::spawn(Arc::clone(&self.serving).serve(stream, peer.ip(), permit));
+                }
+                None => refuse(stream),
+            }
         }
         drop(self.listener);
-        if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
-            tracing::warn!(grace_s = grace.as_secs(), "connections were still open at the end of the grace period");
+        self.admission.all_go_on_to(Stage::Stopping);
+        if tokio::time::timeout(grace, self.admission.all_ended()).await.is_ok() {
+            return None;
         }
-    }
-
-    fn spawn(&self, stream: TcpStream, mut connections: Builder<TokioExecutor>, graceful: &GracefulShutdown) {
-        // Answers are written whole, so waiting to fill a packet only delays them.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection keeps its delay");
-        }
-        // Its own, so that threads that serve other connections do not count the same references.
-        let service = Arc::new(self.service.clone());
-        let answer = service_fn(move |request: Request<Incoming>| {
-            let service = Arc::clone(&service);
-            async move { Ok::<_, Infallible>(service.handle(request.map(boxed)).await) }
-        });
-        let timer = ConnectionTimer::default();
-        connections.http1().timer(timer.clone());
-        connections.http2().timer(timer);
-        let connection = connections.serve_connection(TokioIo::new(stream), answer).into_owned();
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
-            }
-        });
+        let (connections, requests) = self.admission.count();
+        self.admission.all_go_on_to(Stage::CutOff);
+        // Those that notice it too late end with the process.
+        let _ = tokio::time::timeout(CUT_OFF_TIME, self.admission.all_ended()).await;
+        Some(CutOff { connections, requests })
     }
 }
 
-/// Most requests have no body, and need no memory for one.
-fn boxed(body: Incoming) -> Body {
-    if body.is_end_stream() { Body::empty() } else { Body::new(body) }
+/// Says that there is no room, as far as that can be done without waiting, and closes the connection.
+fn refuse(stream: TcpStream) {
+    let Ok(mut stream) = stream.into_std() else { return };
+    // Whether the client hears it does not matter here: the connection ends.
+    let _ = stream.write(NO_ROOM.as_bytes());
+    let _ = stream.shutdown(Shutdown::Write);
+    // A request that is left unread has the system take back the answer.
+    let _ = stream.read(&mut [0; 4096]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusal_is_one_whole_answer() {
+        let (head, body) = NO_ROOM.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{}", body.len());
+        let error: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(
+            (&error["error"]["code"], &error["error"]["type"]),
+            (&503.into(), &"ServiceUnavailableException".into())
+        );
+    }
 }

@@ -1,9 +1,10 @@
 //! Who is asking, and for what: no handler runs before this is known.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -16,45 +17,82 @@ use super::Api;
 use super::error::ApiError;
 use super::idempotency::{self, Once};
 use super::path::PathParameters;
+use super::request_log::{self, Learned};
 use crate::auth::Caller;
 use crate::tenancy::quota::{Budget, Quota, QuotaError};
 use crate::warehouse::OpenWarehouse;
 
 /// Lets a request through that is signed in and within its organisation's limits, and says in the answer what is left.
 pub(super) async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
-    let admitted = match admit(&api, request.headers()).await {
+    let admitted = match admit(&api, request.headers(), note_route(&request)).await {
         Ok(admitted) => admitted,
         Err(refusal) => return *refusal,
     };
-    request.extensions_mut().insert(Arc::clone(&admitted.caller));
-    let response = idempotency::once(&api, &admitted.caller, request, next).await;
-    admitted.answer(response)
+    let Admitted { caller, left } = admitted;
+    if let Some(learned) = request_log::learned(request.extensions()) {
+        learned.caller(Arc::clone(&caller));
+    }
+    request.extensions_mut().insert(Arc::clone(&caller));
+    let response = idempotency::once(&api, &caller, request, next).await;
+    left.tell(response)
+}
+
+/// Notes for the log which route a request takes. Returns where more is noted.
+fn note_route(request: &Request) -> Option<&Learned> {
+    let learned = request_log::learned(request.extensions())?;
+    if let Some(route) = request.extensions().get::<MatchedPath>() {
+        learned.matched(route);
+    }
+    Some(learned)
+}
+
+/// The one `Authorization` header of a request, if it has one.
+///
+/// # Errors
+/// 400 when there are several: which of them others read cannot be known.
+pub(super) fn authorization(headers: &HeaderMap) -> Result<Option<&[u8]>, ApiError> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    match (values.next(), values.next()) {
+        (_, Some(_)) => Err(ApiError::bad_request("A request can have one Authorization header, not several")),
+        (value, None) => Ok(value.map(HeaderValue::as_bytes)),
+    }
 }
 
 /// Somebody whose request is counted and may be served.
 pub(super) struct Admitted {
     pub(super) caller: Arc<Caller>,
-    budget: Budget,
+    pub(super) left: Left,
 }
 
-impl Admitted {
-    /// What they are answered, with what is left of their day.
-    pub(super) fn answer(&self, mut response: Response) -> Response {
-        say_what_is_left(response.headers_mut(), &self.budget);
+/// What is left of their day.
+pub(super) struct Left(Budget);
+
+impl Left {
+    /// Says it in what they are answered.
+    pub(super) fn tell(&self, mut response: Response) -> Response {
+        say_what_is_left(response.headers_mut(), &self.0);
         response
     }
 }
 
-/// Finds out who sends a request, and counts it.
+/// Finds out who sends a request, and counts it. Of one that is refused, who sent it is noted in `learned`.
 ///
 /// # Errors
 /// What is answered to who is not signed in, or has spent the day.
-pub(super) async fn admit(api: &Api, headers: &HeaderMap) -> Result<Admitted, Box<Response>> {
-    let authorization = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
+pub(super) async fn admit(
+    api: &Api,
+    headers: &HeaderMap,
+    learned: Option<&Learned>,
+) -> Result<Admitted, Box<Response>> {
     let refuse = |error: ApiError| Box::new(error.into_response());
+    let authorization = authorization(headers).map_err(refuse)?;
     let caller = api.authenticator.authenticate(authorization).await.map_err(|error| refuse(error.into()))?;
-    match api.quota.charge(&caller, api.clock.now_ms()).await {
-        Ok(budget) => Ok(Admitted { caller, budget }),
+    let charged = api.quota.charge(&caller, api.clock.now_ms()).await;
+    if let (Err(_), Some(learned)) = (&charged, learned) {
+        learned.caller(Arc::clone(&caller));
+    }
+    match charged {
+        Ok(budget) => Ok(Admitted { caller, left: Left(budget) }),
         Err(QuotaError::LimitExceeded(limit)) => {
             let spent = Budget { limit: Some(limit.limit), remaining: 0, reset_s: limit.retry_after_s };
             let mut response = refuse(QuotaError::LimitExceeded(limit).into());
@@ -68,11 +106,18 @@ pub(super) async fn admit(api: &Api, headers: &HeaderMap) -> Result<Admitted, Bo
 /// Lets a request through that is signed in, and counts it against no day: it stands for one of the storage's. Each key has
 /// its turns.
 pub(super) async fn authenticate_uncounted(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
-    let authorization = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
+    let learned = note_route(&request);
+    let authorization = match authorization(request.headers()) {
+        Ok(authorization) => authorization,
+        Err(error) => return error.into_response(),
+    };
     let caller = match api.authenticator.authenticate(authorization).await {
         Ok(caller) => caller,
         Err(error) => return ApiError::from(error).into_response(),
     };
+    if let Some(learned) = learned {
+        learned.caller(Arc::clone(&caller));
+    }
     if let Err(error) = Quota::admit(&caller) {
         return ApiError::from(error).into_response();
     }
@@ -177,6 +222,7 @@ pub(super) struct Scope<P> {
     pub(super) warehouse: Arc<OpenWarehouse>,
     /// Whether what is asked for may have been done before.
     pub(super) once: Once,
+    learned: Option<Arc<Learned>>,
     permission: PhantomData<P>,
 }
 
@@ -192,7 +238,14 @@ impl<P: Permission> Scope<P> {
         once: Once,
     ) -> Result<Self, ApiError> {
         let warehouse = api.catalog.warehouse(caller.organisation(), warehouse).await?;
-        Ok(Self { caller, warehouse, once, permission })
+        Ok(Self { caller, warehouse, once, learned: None, permission })
+    }
+
+    /// Notes for the log which object a request is about that its path does not name.
+    pub(super) fn note_object(&self, object: impl fmt::Display) {
+        if let Some(learned) = &self.learned {
+            learned.object(&object);
+        }
     }
 }
 
@@ -204,7 +257,8 @@ impl<P: Permission> FromRequestParts<Arc<Api>> for Scope<P> {
         let path = PathParameters::of(parts);
         let prefix = path.get("prefix")?.or(path.get("warehouse")?);
         let once = parts.extensions.get::<Once>().cloned().unwrap_or_default();
-        Self::of(api, allowed, prefix.as_deref(), once).await
+        let scope = Self::of(api, allowed, prefix.as_deref(), once).await?;
+        Ok(Self { learned: request_log::learned(&parts.extensions).cloned(), ..scope })
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) async fn after_change<P: Permission>(
     table: &LoadedTable,
 ) -> Vended {
     of_table(api, scope, delegated, ident, table).await.unwrap_or_else(|error| {
-        tracing::warn!(table = %ident, ?error, "a table that was made is answered without credentials");
+        tracing::warn!(table = %ident, cause = error.cause(), "a table that was made is answered without credentials");
         Vended::default()
     })
 }

@@ -21,7 +21,9 @@ use super::entity_tag::KnownTags;
 use super::error::ApiError;
 use super::idempotency::Once;
 use super::path::{Named, decode};
+use super::request_log::Learned;
 use super::tables;
+use crate::auth::Caller;
 
 /// Whether it is a load of a table.
 pub(super) fn is_load(method: &Method, uri: &Uri) -> bool {
@@ -29,9 +31,12 @@ pub(super) fn is_load(method: &Method, uri: &Uri) -> bool {
 }
 
 /// Answers a load of a table as its route would.
-pub(super) async fn load(api: &Arc<Api>, request: &Parts) -> Response {
-    match caller::admit(api, &request.headers).await {
-        Ok(admitted) => admitted.answer(handled(api, &admitted, request).await.into_response()),
+pub(super) async fn load(api: &Arc<Api>, request: &Parts, learned: &Learned) -> Response {
+    match caller::admit(api, &request.headers, Some(learned)).await {
+        Ok(Admitted { caller, left }) => {
+            let caller = learned.caller(caller);
+            left.tell(handled(api, caller, request).await.into_response())
+        }
         Err(refusal) => *refusal,
     }
 }
@@ -39,16 +44,24 @@ pub(super) async fn load(api: &Arc<Api>, request: &Parts) -> Response {
 /// What is looked at, in the order of the route's handler.
 async fn handled(
     api: &Arc<Api>,
-    admitted: &Admitted,
+    caller: &Arc<Caller>,
     Parts { uri, headers, .. }: &Parts,
 ) -> Result<Response, ApiError> {
     let names = Names::of(uri.path()).ok_or_else(|| ApiError::internal(&"a request that is no load came to be one"))?;
-    let allowed = Allowed::<Read>::of(Arc::clone(&admitted.caller))?;
+    let allowed = Allowed::<Read>::of(Arc::clone(caller))?;
     let prefix = names.prefix.map(decode).transpose()?;
     let scope = Scope::of(api, allowed, prefix.as_deref(), Once::Unkeyed).await?;
     let ident = Named::<TableIdent>::of(names.namespace, names.table)?;
     let (known, delegated) = (KnownTags::of(headers), Delegated::of(headers));
     tables::load(State(Arc::clone(api)), scope, ident, known, delegated, Parameters::of(uri)?).await
+}
+
+/// The route that a load would take.
+pub(super) fn route_of(uri: &Uri) -> Option<&'static str> {
+    Names::of(uri.path()).map(|names| match names.prefix {
+        None => "/v1/namespaces/{namespace}/tables/{table}",
+        Some(_) => "/v1/{prefix}/namespaces/{namespace}/tables/{table}",
+    })
 }
 
 /// What a load names, as it stands in the path.

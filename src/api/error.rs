@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{ACCEPT_ENCODING, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -80,6 +80,20 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLargeException", message)
     }
 
+    pub(super) fn unsupported_encoding() -> Self {
+        let message = "The only Content-Encoding that is read is 'gzip', once: send the body so, or as it is";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaTypeException", message)
+    }
+
+    /// The body stopped coming, so nothing was begun.
+    pub(super) fn body_paused(longer_than: Duration) -> Self {
+        let message = format!(
+            "The request body paused for longer than {} s: nothing was changed, try again",
+            longer_than.as_secs()
+        );
+        Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeoutException", message)
+    }
+
     /// Something is not as it should be here: the cause goes to the log, and only that it happened to the client.
     pub(super) fn internal(cause: &dyn std::fmt::Display) -> Self {
         let message = "Something went wrong in the catalog; its log says more under this answer's x-request-id";
@@ -118,6 +132,11 @@ impl ApiError {
         answer.because("a part that the catalog needs is not available", cause)
     }
 
+    /// Returns why it is, as far as the log may know.
+    pub(super) fn cause(&self) -> &str {
+        self.failure.as_ref().map_or(&self.message, |failure| &failure.cause)
+    }
+
     fn because(self, what: &'static str, cause: &dyn std::fmt::Display) -> Self {
         Self { failure: Some(Failure { what, cause: cause.to_string() }), ..self }
     }
@@ -136,6 +155,9 @@ impl IntoResponse for ApiError {
         }
         if let Some(failure) = self.failure {
             response.extensions_mut().insert(failure);
+        }
+        if self.status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            response.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         }
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tidewater\""));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::body::Body as HttpBody;
 use axum::extract::{FromRequest, Request};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
@@ -116,8 +116,10 @@ pub(super) async fn once(api: &Arc<Api>, caller: &Caller, request: Request, next
 impl Keyed {
     async fn read(api: &Arc<Api>, organisation: OrganisationId, request: Request) -> Result<Self, ApiError> {
         let key = key_of(request.headers())?;
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let Body(body) = Body::from_request(Request::from_parts(parts.clone(), body), api).await?;
+        // It is unpacked by now.
+        parts.headers.remove(CONTENT_ENCODING);
         let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
         let digest = request_digest(&[parts.method.as_str().as_bytes(), target.as_bytes(), &body]);
         Ok(Self { organisation, key, digest, parts, body })

@@ -4,6 +4,7 @@ mod body;
 mod caller;
 mod commit;
 mod config;
+mod cors;
 mod delegation;
 mod direct;
 mod entity_tag;
@@ -23,14 +24,19 @@ mod paging;
 mod path;
 mod plus;
 mod register;
+mod request_log;
 mod router;
 mod service;
 mod sign;
 mod tables;
 mod transactions;
+mod unpack;
 mod views;
+mod welcome;
+mod wire;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::auth::Authenticator;
 use crate::catalog::Catalog;
@@ -68,4 +74,6 @@ pub struct Api {
     pub clock: Clock,
     /// Limits of the API itself.
     pub settings: ApiConfig,
+    /// For how long a request's body may pause.
+    pub body_timeout: Duration,
 }

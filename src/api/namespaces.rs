@@ -85,6 +85,7 @@ pub(super) async fn create(
     let request: CreateNamespace = body.json()?;
     let namespace =
         NamespaceIdent::new(&request.namespace).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    scope.note_object(&namespace);
     let properties = request.properties.unwrap_or_default();
     if !scope.once.is_done() {
         api.catalog.namespace_create(&scope.warehouse, &namespace, &properties, scope.once.receipt()).await?;

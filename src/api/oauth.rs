@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{RawQuery, State};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::extract::{Extension, RawQuery, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::Api;
-use super::body::Body;
+use super::body::Form;
+use super::caller;
 use super::error::ApiError;
+use super::request_log::Learned;
 use crate::auth::{OAuthError, OAuthErrorKind, SignIn};
 
 /// Gives a token for a key, or a new token for an old one.
@@ -19,20 +21,30 @@ pub(super) async fn token(
     State(api): State<Arc<Api>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    body: Result<Body, ApiError>,
+    learned: Option<Extension<Arc<Learned>>>,
+    body: Result<Form, ApiError>,
 ) -> Response {
     let body = match body {
-        Ok(Body(body)) => body,
+        Ok(Form(body)) => body,
         Err(error) => return error.into_response(),
+    };
+    let Ok(authorization) = caller::authorization(&headers) else {
+        let description = "a request can have one Authorization header, not several".to_owned();
+        return refusal(&OAuthError { kind: OAuthErrorKind::InvalidRequest, description });
     };
     let request = SignIn {
         query: query.as_deref(),
         content_type: headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes),
-        authorization: headers.get(AUTHORIZATION).map(HeaderValue::as_bytes),
+        authorization,
         body: &body,
     };
     let mut response = match api.authenticator.sign_in(request).await {
-        Ok(token) => Json(token).into_response(),
+        Ok(token) => {
+            if let Some(Extension(learned)) = learned {
+                learned.caller(Arc::clone(&token.caller));
+            }
+            Json(token).into_response()
+        }
         Err(error) => refusal(&error),
     };
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -122,6 +122,14 @@ impl<'a> PathParameters<'a> {
     }
 }
 
+/// The parameters of a route's template, each with what a path has in its place.
+pub(super) fn parameters<'a>(template: &'a str, path: &'a str) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    segments(template).zip(segments(path)).filter_map(|(template, raw)| {
+        let parameter = template.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"))?;
+        Some((parameter, raw))
+    })
+}
+
 /// What stands between the slashes of a path. They are short, and this is on the way of every request: bytes are compared.
 fn segments(path: &str) -> impl Iterator<Item = &[u8]> {
     path.as_bytes().split(|byte| *byte == b'/')

@@ -25,6 +25,7 @@ pub(super) async fn register(
 ) -> Result<Response, ApiError> {
     let request = RegisterTable::parse(&body.0).map_err(CatalogError::from)?;
     let ident = TableIdent::new(namespace.clone(), &request.name).map_err(CatalogError::from)?;
+    scope.note_object(ident.name());
     let max_tables = scope.caller.tier().max_tables;
     let table = match scope.once.document() {
         Some(location) => api.catalog.table_at(&scope.warehouse, location).await?,

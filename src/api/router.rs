@@ -8,7 +8,7 @@ use axum::routing::{get, post};
 
 use super::{
     Api, caller, commit, config, error, functions, health, management, metrics, namespaces, oauth, openapi, plus,
-    register, sign, tables, transactions, views,
+    register, sign, tables, transactions, views, welcome,
 };
 
 /// What the catalog can do, as `GET /v1/config` tells clients: they compare these texts exactly.
@@ -97,6 +97,6 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
         .route("/health", get(health::health))
         .route("/openapi.json", get(openapi::get))
         .method_not_allowed_fallback(error::method_not_allowed)
-        .fallback(error::no_such_route)
+        .fallback(welcome::page_or_no_route)
         .with_state(Arc::clone(api))
 }

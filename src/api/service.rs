@@ -1,5 +1,7 @@
 //! What surrounds every request: its id, its line in the log, and the promise that no panic leaves without an answer.
 
+use std::convert::Infallible;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,28 +9,27 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::header::USER_AGENT;
+use axum::http::header::ORIGIN;
 use axum::http::{HeaderName, HeaderValue, Request};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use hyper::body::Body as _;
-use tower::ServiceExt;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_http::cors::CorsLayer;
 use tracing::Instrument;
 
 use super::error::{ApiError, Failure};
 use super::header_case::HeaderCase;
 use super::leftover::Leftover;
 use super::path::normalised;
-use super::{Api, direct, router};
+use super::request_log::{Asked, Learned, OnItsWay};
+use super::{Api, cors, direct, router, wire};
 use crate::clock::fresh_uuid;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The longest request id that is taken over from a client, in bytes.
 const MAX_REQUEST_ID_BYTES: usize = 128;
-
-/// How much of a client's name for itself is logged.
-const MAX_AGENT_CHARS: usize = 80;
 
 /// The whole API as a function from request to response.
 #[derive(Clone)]
@@ -37,6 +38,8 @@ pub struct ApiService {
     router: Router,
     request_timeout: Duration,
     header_case: HeaderCase,
+    /// Lets web pages call the API, if any may.
+    cors: Option<CorsLayer>,
     /// What every request id of ours begins with.
     started_as: Arc<str>,
     requests: Arc<AtomicU64>,
@@ -51,20 +54,41 @@ impl ApiService {
             router: router::router(api),
             request_timeout: api.settings.request_timeout(),
             header_case,
+            cors: cors::layer(&api.settings.cors_origins),
             started_as: format!("{}-", fresh_uuid().simple()).into(),
             requests: Arc::default(),
         }
     }
 
-    /// Answers one request. Every answer has an `x-request-id`, the client's own if it sent a usable one.
-    pub async fn handle(&self, mut request: Request<Body>) -> Response {
+    /// Answers one request of this process's own. Every answer has an `x-request-id`, the request's own if that is usable.
+    pub async fn handle(&self, request: Request<Body>) -> Response {
+        self.handle_request(None, request).await
+    }
+
+    /// Answers one request that came over a connection from that address.
+    pub async fn handle_from(&self, address: IpAddr, request: Request<Body>) -> Response {
+        self.handle_request(Some(address), request).await
+    }
+
+    async fn handle_request(&self, from: Option<IpAddr>, mut request: Request<Body>) -> Response {
+        let started = Instant::now();
         if let Some(uri) = normalised(request.uri()) {
             *request.uri_mut() = uri;
         }
         let id = self.request_id(&request);
         let (request, leftover) = Leftover::watch(request);
         let span = tracing::debug_span!("request", id = id.to_str().unwrap_or_default());
-        let mut response = self.answer(request).instrument(span).await;
+        let arrival = Arrival { id: &id, from, started };
+        let mut response = match &self.cors {
+            Some(cors) if request.headers().contains_key(ORIGIN) => {
+                let answer = service_fn(|request| async { Ok::<_, Infallible>(self.answer(arrival, request).await) });
+                match cors.layer(answer).oneshot(request).instrument(span).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                }
+            }
+            _ => self.answer(arrival, request).instrument(span).await,
+        };
         if let Some(Failure { what, cause }) = response.extensions_mut().remove() {
             tracing::error!(request_id = id.to_str().unwrap_or_default(), %cause, "{what}");
         }
@@ -91,26 +115,40 @@ impl ApiService {
         })
     }
 
-    async fn answer(&self, request: Request<Body>) -> Response {
-        let line = tracing::enabled!(tracing::Level::DEBUG)
-            .then(|| (Instant::now(), request.method().clone(), request.uri().path().to_owned(), agent(&request)));
-        let routed = AssertUnwindSafe(self.route(request)).catch_unwind();
-        let response = match tokio::time::timeout(self.request_timeout, routed).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(panic)) => ApiError::internal(&panic_text(panic.as_ref())).into_response(),
-            Err(_elapsed) => ApiError::timed_out(self.request_timeout).into_response(),
-        };
-        if let Some((started, method, path, agent)) = line {
-            let (status, took_us) = (response.status().as_u16(), started.elapsed().as_micros());
-            tracing::debug!(%method, path, status, took_us, agent, "answered");
+    /// Answers a request, and logs that.
+    async fn answer(&self, arrival: Arrival<'_>, request: Request<Body>) -> Response {
+        let is_load = request.body().is_end_stream() && direct::is_load(request.method(), request.uri());
+        let (parts, body) = request.into_parts();
+        let asked = Asked::new(&parts, arrival.id, arrival.from, arrival.started);
+        // What came over a connection; a request of this process's own needs no host.
+        if let Some(Err(refusal)) = arrival.from.map(|_| wire::check(parts.version, &parts.uri, &parts.headers)) {
+            asked.answered(&Learned::default(), refusal.status());
+            return *refusal;
         }
+        if is_load {
+            let learned = Learned::default();
+            let response = self.bounded(direct::load(&self.api, &parts, &learned)).await;
+            asked.answered_on(&learned, response.status(), || direct::route_of(&parts.uri));
+            return response;
+        }
+        let on_its_way = OnItsWay::new(&asked);
+        let mut request = Request::from_parts(parts, body);
+        request.extensions_mut().insert(Arc::clone(&on_its_way.learned));
+        let response = self.bounded(self.route(request)).await;
+        on_its_way.answered(response.status());
         response
     }
 
-    async fn route(&self, request: Request<Body>) -> Response {
-        if request.body().is_end_stream() && direct::is_load(request.method(), request.uri()) {
-            return direct::load(&self.api, &request.into_parts().0).await;
+    /// Answers in time, and whatever happens.
+    async fn bounded(&self, answer: impl Future<Output = Response>) -> Response {
+        match tokio::time::timeout(self.request_timeout, AssertUnwindSafe(answer).catch_unwind()).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(panic)) => ApiError::internal(&panic_text(panic.as_ref())).into_response(),
+            Err(_elapsed) => ApiError::timed_out(self.request_timeout).into_response(),
         }
+    }
+
+    async fn route(&self, request: Request<Body>) -> Response {
         match self.router.clone().oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},
@@ -118,10 +156,13 @@ impl ApiService {
     }
 }
 
-/// What the client says that it is.
-fn agent(request: &Request<Body>) -> String {
-    let agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
-    agent.unwrap_or_default().chars().take(MAX_AGENT_CHARS).collect()
+/// What a request has beside itself.
+#[derive(Clone, Copy)]
+struct Arrival<'a> {
+    id: &'a HeaderValue,
+    /// Nothing for a request of this process's own.
+    from: Option<IpAddr>,
+    started: Instant,
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

@@ -122,6 +122,7 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     let request = CreateTable::parse(&body.0).map_err(CatalogError::from)?;
     let ident = TableIdent::new(namespace.clone(), &request.name).map_err(CatalogError::from)?;
+    scope.note_object(ident.name());
     let max_tables = scope.caller.tier().max_tables;
     if let Some(location) = scope.once.document() {
         let table = api.catalog.table_at(&scope.warehouse, location).await?;
@@ -202,6 +203,7 @@ pub(super) async fn rename(
 ) -> Result<StatusCode, ApiError> {
     let request: Rename = body.json()?;
     let (from, to) = (request.source.ident()?, request.destination.ident()?);
+    scope.note_object(format_args!("{from} to {to}"));
     if !scope.once.is_done() {
         api.catalog.table_rename(&scope.warehouse, &from, &to, scope.once.receipt()).await?;
     }

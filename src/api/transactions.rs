@@ -1,5 +1,6 @@
 //! `POST /v1/{prefix}/transactions/commit`: commits to several tables, all of them or none.
 
+use std::fmt;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -12,12 +13,32 @@ use super::caller::{Scope, Write};
 use super::error::ApiError;
 use crate::catalog::CatalogError;
 
+/// How many of a transaction's tables are named in the log.
+const NAMED: usize = 5;
+
+/// The tables of a transaction, for the log.
+struct Names<'a>(&'a [TableCommit]);
+
+impl fmt::Display for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, table) in self.0.iter().filter_map(|commit| commit.identifier.as_ref()).take(NAMED).enumerate() {
+            let separator = if position == 0 { "" } else { ", " };
+            write!(f, "{separator}{}.{}", table.namespace.join("."), table.name)?;
+        }
+        match self.0.len().saturating_sub(NAMED) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
 pub(super) async fn commit(
     State(api): State<Arc<Api>>,
     scope: Scope<Write>,
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     let commits = TableCommit::parse_transaction(&body.0).map_err(CatalogError::from)?;
+    scope.note_object(Names(&commits));
     let max_tables = scope.caller.tier().max_tables;
     if !scope.once.is_done() {
         api.catalog.transaction_commit(&scope.warehouse, commits, max_tables, scope.once.receipt()).await?;

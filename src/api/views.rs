@@ -37,6 +37,7 @@ pub(super) async fn create(
     body: Body,
 ) -> Result<Response, ApiError> {
     let request = CreateView::parse(&body.0).map_err(CatalogError::from)?;
+    scope.note_object(&request.name);
     let max_tables = scope.caller.tier().max_tables;
     let view = match scope.once.document() {
         Some(location) => api.catalog.view_at(&scope.warehouse, location).await?,
@@ -55,6 +56,7 @@ pub(super) async fn register(
     body: Body,
 ) -> Result<Response, ApiError> {
     let request = RegisterView::parse(&body.0).map_err(CatalogError::from)?;
+    scope.note_object(&request.name);
     let max_tables = scope.caller.tier().max_tables;
     let view = match scope.once.document() {
         Some(location) => api.catalog.view_at(&scope.warehouse, location).await?,
@@ -117,6 +119,7 @@ pub(super) async fn rename(
 ) -> Result<StatusCode, ApiError> {
     let request: Rename = body.json()?;
     let (from, to) = (request.source.ident()?, request.destination.ident()?);
+    scope.note_object(format_args!("{from} to {to}"));
     if !scope.once.is_done() {
         api.catalog.view_rename(&scope.warehouse, &from, &to, scope.once.receipt()).await?;
     }

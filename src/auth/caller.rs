@@ -12,6 +12,7 @@ pub struct Caller {
     pub(super) organisation: OrganisationId,
     pub(super) organisation_name: Arc<str>,
     pub(super) key: KeyId,
+    pub(super) key_name: Arc<str>,
     pub(super) key_expires_ms: Option<i64>,
     pub(super) role: Role,
     pub(super) tier: Arc<Tier>,
@@ -35,6 +36,12 @@ impl Caller {
     #[must_use]
     pub const fn key(&self) -> KeyId {
         self.key
+    }
+
+    /// What the owner calls that key.
+    #[must_use]
+    pub fn key_name(&self) -> &str {
+        &self.key_name
     }
 
     /// What they may do.

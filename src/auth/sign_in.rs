@@ -58,6 +58,9 @@ pub struct TokenResponse {
     pub issued_token_type: &'static str,
     /// What was asked for.
     pub scope: String,
+    /// Who was granted it; for the log.
+    #[serde(skip)]
+    pub caller: Arc<Caller>,
 }
 
 fn exposed<S: Serializer>(secret: &Secret<String>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -234,7 +237,7 @@ impl Authenticator {
     }
 
     /// Signs a token that neither outranks nor outlives the key.
-    async fn issue(&self, caller: &Caller, scope: String) -> Result<TokenResponse, OAuthError> {
+    async fn issue(&self, caller: &Arc<Caller>, scope: String) -> Result<TokenResponse, OAuthError> {
         let now_ms = self.now_ms();
         let lifetime_end_ms = now_ms.saturating_add(self.token_lifetime_ms);
         let expires_ms = caller.key_expires_ms.map_or(lifetime_end_ms, |key_ms| key_ms.min(lifetime_end_ms));
@@ -253,6 +256,7 @@ impl Authenticator {
             expires_in_s: (expires_ms.div_euclid(1_000) - now_ms.div_euclid(1_000)).max(0),
             issued_token_type: ACCESS_TOKEN,
             scope,
+            caller: Arc::clone(caller),
         })
     }
 }

@@ -142,6 +142,7 @@ impl Source {
             organisation: key.organisation,
             organisation_name: owner.name.into(),
             key: key.id,
+            key_name: key.name.as_str().into(),
             key_expires_ms: key.expires_ms,
             role: key.role,
             tier: Arc::clone(tier),

@@ -102,10 +102,16 @@ impl Catalog {
         }
     }
 
-    /// Waits until every change that has begun has ended.
+    /// Waits until every change that has begun has ended. It has no bound of its own; see [`Self::running_changes`].
     pub async fn finish(&self) {
         self.running.close();
         self.running.wait().await;
+    }
+
+    /// Returns how many changes have begun and not ended.
+    #[must_use]
+    pub fn running_changes(&self) -> usize {
+        self.running.len()
     }
 
     /// How many bytes the documents in memory take.

@@ -1,10 +1,11 @@
 //! Where the log goes: standard error, so that standard output holds results alone.
 
-use std::io::IsTerminal;
+use std::borrow::Cow;
+use std::io::{self, IsTerminal, Write};
 
 use anyhow::{Result, anyhow};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::Subscriber;
+use tracing_subscriber::fmt::{MakeWriter, Subscriber};
 
 use tidewater::config::{LogConfig, LogFormat};
 
@@ -14,11 +15,71 @@ use tidewater::config::{LogConfig, LogFormat};
 /// When the levels cannot be read, or the process logs already.
 pub(crate) fn start(config: &LogConfig) -> Result<()> {
     let filter = EnvFilter::try_new(&config.level)?;
-    let colours = std::io::stderr().is_terminal();
-    let log = Subscriber::builder().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
+    let colours = io::stderr().is_terminal();
+    let log = Subscriber::builder().with_env_filter(filter).with_writer(OneLine { colours }).with_ansi(colours);
     let started = match config.format {
         LogFormat::Text => tracing::subscriber::set_global_default(log.finish()),
         LogFormat::Json => tracing::subscriber::set_global_default(log.json().flatten_event(true).finish()),
     };
     started.map_err(|error| anyhow!("cannot start the log: {error}"))
+}
+
+/// Keeps each event on one line, whatever texts of others are in it: nothing that a client or a storage service sends looks
+/// like a line of its own.
+#[derive(Clone, Copy)]
+struct OneLine {
+    /// Whether events have colours, whose codes begin with a control character.
+    colours: bool,
+}
+
+impl<'a> MakeWriter<'a> for OneLine {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        *self
+    }
+}
+
+impl Write for OneLine {
+    /// Writes an event, which comes whole.
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        io::stderr().write_all(&one_line(event, self.colours))?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+/// Replaces the control characters of an event, but for the one that ends it.
+fn one_line(event: &[u8], colours: bool) -> Cow<'_, [u8]> {
+    let line = event.strip_suffix(b"\n").unwrap_or(event);
+    let is_plain = |byte: &u8| !byte.is_ascii_control() || (colours && *byte == b'\x1b');
+    if line.iter().all(is_plain) {
+        return Cow::Borrowed(event);
+    }
+    let mut plain = Vec::with_capacity(event.len() + 16);
+    for byte in line {
+        if is_plain(byte) {
+            plain.push(*byte);
+        } else {
+            plain.extend(byte.escape_ascii());
+        }
+    }
+    plain.push(b'\n');
+    Cow::Owned(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn event_is_one_line_whatever_is_in_it() {
+        let forged = "INFO it\r\n2026-01-01 INFO forged\u{1b}[31m größe\n".as_bytes();
+        assert_eq!(&*one_line(forged, false), "INFO it\\r\\n2026-01-01 INFO forged\\x1b[31m größe\n".as_bytes());
+        assert_eq!(&*one_line(b"\x1b[32m INFO\x1b[0m a\n", true), b"\x1b[32m INFO\x1b[0m a\n");
+        assert!(matches!(one_line(b"INFO a\n", false), Cow::Borrowed(b"INFO a\n")));
+    }
 }

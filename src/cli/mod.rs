@@ -22,6 +22,7 @@ mod warehouse;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
@@ -41,6 +42,9 @@ A catalog for others:
 
 Commands that look or administer work beside a running server: they open the same database.
 Exit codes: 0 done, 1 it did not work, 2 the command line or the configuration is wrong.";
+
+/// How long work on threads of its own may go on once all else has ended.
+const LAST_WORK_TIME: Duration = Duration::from_secs(2);
 
 /// An Apache Iceberg REST catalog in one binary.
 #[derive(Debug, Parser)]
@@ -100,9 +104,12 @@ enum Command {
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let done = runtime
-        .context("cannot start the threads that the server runs on")
-        .and_then(|runtime| runtime.block_on(run(cli)));
+    let done = runtime.context("cannot start the threads that the server runs on").and_then(|runtime| {
+        let done = runtime.block_on(run(cli));
+        // Work that cannot be stopped, such as a read of a disk that hangs, must not hold up the end.
+        runtime.shutdown_timeout(LAST_WORK_TIME);
+        done
+    });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

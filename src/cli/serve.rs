@@ -1,13 +1,17 @@
 //! `tidewater serve`: the production form.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::logs;
-use tidewater::app::App;
+use tidewater::app::{App, raise_descriptor_limit};
 use tidewater::config::{Config, Flags, ListenAddress, LogFlags, LogFormat};
 use tidewater::store::Store;
 
@@ -40,7 +44,7 @@ Examples:
   tidewater serve --listen 0.0.0.0:8181 --data-dir /var/lib/tidewater
   tidewater serve --config /etc/tidewater.toml --log-format json
 
-It stops on SIGINT or SIGTERM, once the requests that have begun are answered. Before it goes where others can reach it,
+It stops on SIGINT or SIGTERM, once the requests that have begun are answered; a second signal ends it at once. Before it goes where others can reach it,
 put TLS in front of it: API keys travel in headers.";
 
 /// What `serve` takes.
@@ -62,12 +66,14 @@ impl Arguments {
 pub(crate) async fn run(config: Config) -> Result<()> {
     logs::start(&config.log)?;
     let stop = stop_signal()?;
+    let descriptors = raise_descriptor_limit();
     let app = App::start(config).await?;
     if app.store().organisation_list().await?.is_empty() {
         tracing::warn!("there is no organisation yet, so nobody can sign in: see `tidewater org create --help`");
     }
     tell_of_missing_folders(app.store().as_ref()).await?;
-    tracing::info!(address = %app.local_addr()?, version = env!("CARGO_PKG_VERSION"), "serving");
+    let (address, max_connections) = (app.local_addr()?.to_string(), app.max_connections());
+    tracing::info!(address, version = env!("CARGO_PKG_VERSION"), max_connections, descriptors, "serving");
     app.run_until(stop).await
 }
 
@@ -93,8 +99,17 @@ async fn tell_of_missing_folders(store: &dyn Store) -> Result<()> {
     Ok(())
 }
 
-/// Ends when the process is told to stop. From the call on, these signals no longer kill it.
+/// Ends when the process is told to stop. From the call on, the first of these signals no longer kills it; the second ends
+/// it at once, whatever its threads do.
 pub(crate) fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static> {
+    let told = Arc::new(AtomicBool::new(false));
+    for (number, name) in [(SIGINT, "SIGINT"), (SIGTERM, "SIGTERM")] {
+        // In this order: what a signal finds is what an earlier one has set. 128 and the signal is what a shell gives a
+        // process that a signal has killed.
+        flag::register_conditional_shutdown(number, 128 + number, Arc::clone(&told))
+            .and_then(|_| flag::register(number, Arc::clone(&told)))
+            .with_context(|| format!("cannot wait for {name}"))?;
+    }
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     Ok(async move {

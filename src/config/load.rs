@@ -101,6 +101,10 @@ impl Config {
         at_least_one("api.default_page_size", self.api.default_page_size.into());
         at_least_one("api.request_timeout_s", self.api.request_timeout_s);
         at_least_one("api.idempotency_key_lifetime_s", self.api.idempotency_key_lifetime_s);
+        at_least_one("connections.head_timeout_s", self.connections.head_timeout_s);
+        at_least_one("connections.body_timeout_s", self.connections.body_timeout_s);
+        at_least_one("connections.write_timeout_s", self.connections.write_timeout_s);
+        at_least_one("connections.idle_timeout_s", self.connections.idle_timeout_s);
         at_least_one("auth.token_lifetime_s", self.auth.token_lifetime_s);
         at_least_one("storage.connect_timeout_s", self.storage.connect_timeout_s);
         at_least_one("storage.request_timeout_s", self.storage.request_timeout_s);
@@ -111,6 +115,10 @@ impl Config {
         if self.api.idempotency_key_lifetime_s > 604_800 {
             wrong.push("`api.idempotency_key_lifetime_s` must be at most 604800, a week".to_owned());
         }
+        wrong.extend(self.api.cors_origins.iter().filter_map(|origin| {
+            let why = super::origins::check(origin).err()?;
+            Some(format!("`api.cors_origins` has '{origin}', {why}"))
+        }));
         if !is_log_level(&self.log.level) {
             wrong.push(format!(
                 "`log.level` is '{}', but must be error, warn, info, debug or trace, or levels by part such as \

@@ -5,6 +5,7 @@
 
 mod listen;
 mod load;
+mod origins;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +33,8 @@ pub struct Config {
     pub log: LogConfig,
     /// How requests are served.
     pub api: ApiConfig,
+    /// How many connections there may be, and for how long.
+    pub connections: ConnectionsConfig,
     /// What is kept in memory.
     pub cache: CacheConfig,
     /// Keys and tokens.
@@ -81,8 +84,29 @@ pub struct ApiConfig {
     pub idempotency_key_lifetime_s: u64,
     /// How many signatures for requests to storage a key is given in a second, by each server; 0: without limit.
     pub signatures_per_second: u32,
-    /// For how many seconds a server that was told to stop waits for its open requests.
+    /// For how many seconds a server that was told to stop waits for the requests and changes that have begun.
     pub shutdown_grace_s: u64,
+    /// The origins whose pages may call the API from a browser: `https://app.example.com`, or `*` for every page.
+    #[serde(deserialize_with = "origins::deserialize")]
+    pub cors_origins: Vec<String>,
+}
+
+/// Connections of clients.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConnectionsConfig {
+    /// The most connections that are open at the same time; 0: as many as the limit of file descriptors allows.
+    pub max: usize,
+    /// The most connections of one client address, which has never more than half of all; 0: without limit.
+    pub max_per_address: usize,
+    /// For how many seconds a client may take to send the head of its first request, or the rest of a later one.
+    pub head_timeout_s: u64,
+    /// For how many seconds a client may pause while it sends a request's body.
+    pub body_timeout_s: u64,
+    /// For how many seconds a client may leave an answer that waits for it unread.
+    pub write_timeout_s: u64,
+    /// After how many seconds without a request a connection is closed.
+    pub idle_timeout_s: u64,
 }
 
 /// What is kept in memory.
@@ -169,6 +193,7 @@ impl Default for Config {
             data_dir: PathBuf::from(load::FALLBACK_DATA_DIR),
             log: LogConfig::default(),
             api: ApiConfig::default(),
+            connections: ConnectionsConfig::default(),
             cache: CacheConfig::default(),
             auth: AuthConfig::default(),
             storage: StorageConfig::default(),
@@ -194,6 +219,22 @@ impl Default for ApiConfig {
             idempotency_key_lifetime_s: 1_800,
             signatures_per_second: 1_000,
             shutdown_grace_s: 30,
+            cors_origins: Vec::new(),
+        }
+    }
+}
+
+impl Default for ConnectionsConfig {
+    fn default() -> Self {
+        Self {
+            max: 0,
+            max_per_address: 1_000,
+            head_timeout_s: 30,
+            body_timeout_s: 30,
+            write_timeout_s: 60,
+            // Longer than a reverse proxy keeps its own (nginx 60 s, Caddy 120 s), so that a proxy never sends a request on
+            // a connection that is closed at that moment.
+            idle_timeout_s: 180,
         }
     }
 }
@@ -270,6 +311,32 @@ impl ApiConfig {
     #[must_use]
     pub const fn shutdown_grace(&self) -> Duration {
         Duration::from_secs(self.shutdown_grace_s)
+    }
+}
+
+impl ConnectionsConfig {
+    /// [`ConnectionsConfig::head_timeout_s`] as a duration.
+    #[must_use]
+    pub const fn head_timeout(&self) -> Duration {
+        Duration::from_secs(self.head_timeout_s)
+    }
+
+    /// [`ConnectionsConfig::body_timeout_s`] as a duration.
+    #[must_use]
+    pub const fn body_timeout(&self) -> Duration {
+        Duration::from_secs(self.body_timeout_s)
+    }
+
+    /// [`ConnectionsConfig::write_timeout_s`] as a duration.
+    #[must_use]
+    pub const fn write_timeout(&self) -> Duration {
+        Duration::from_secs(self.write_timeout_s)
+    }
+
+    /// [`ConnectionsConfig::idle_timeout_s`] as a duration.
+    #[must_use]
+    pub const fn idle_timeout(&self) -> Duration {
+        Duration::from_secs(self.idle_timeout_s)
     }
 }
 

@@ -59,7 +59,7 @@ fn the_data_folder_is_one_place_whatever_the_current_folder_is() {
 fn an_unknown_setting_is_named_with_its_place_and_what_could_stand_there() {
     let text = refused(Some("lisen = '127.0.0.1:1'"), &[]);
     assert!(text.contains("`lisen` in /") && text.contains("tidewater.toml: is not a setting"), "{text}");
-    let settings = "here can be: listen, data_dir, log, api, cache, auth, storage, drop, metrics, tiers";
+    let settings = "here can be: listen, data_dir, log, api, connections, cache, auth, storage, drop, metrics, tiers";
     assert!(text.contains(settings), "{text}");
 
     let text = refused(Some("[api]\nmax_body = 1"), &[]);
@@ -91,6 +91,12 @@ fn a_wrong_value_is_named_with_its_place() {
     );
     let text = refused(None, &[("TIDEWATER_AUTH__TOKEN_LIFETIME_S", "86401")]);
     assert!(text.contains("`auth.token_lifetime_s` must be at most 86400"), "{text}");
+    let text = refused(Some("[connections]\nhead_timeout_s = 0"), &[]);
+    assert!(text.contains("`connections.head_timeout_s` must be at least 1"), "{text}");
+    let text = refused(Some("[api]\ncors_origins = ['https://a.example/']"), &[]);
+    assert!(text.contains("`api.cors_origins` has 'https://a.example/'") && text.contains("write https://a.example"));
+    let text = refused(Some("[api]\ncors_origins = 5"), &[]);
+    assert!(text.contains("`api.cors_origins` in /") && text.contains("a list of origins"), "{text}");
     for level in ["a=loud", "loud", "verbose", "info,loud", ""] {
         let text = refused(None, &[("TIDEWATER_LOG__LEVEL", level)]);
         assert!(text.contains(&format!("`log.level` is '{level}'")), "{text}");
@@ -98,6 +104,16 @@ fn a_wrong_value_is_named_with_its_place() {
     for level in ["WARN", "off", "info,tidewater::api=debug", "tidewater=trace"] {
         load(None, &[("TIDEWATER_LOG__LEVEL", level)], &Flags::default()).unwrap();
     }
+}
+
+#[test]
+fn cors_origins_are_a_list_in_the_file_and_a_text_with_commas_in_the_environment() {
+    let file = "[api]\ncors_origins = ['https://a.example', 'http://localhost:5173']";
+    let from_file = load(Some(file), &[], &Flags::default()).unwrap();
+    let variable = [("TIDEWATER_API__CORS_ORIGINS", "https://a.example, http://localhost:5173")];
+    let from_environment = load(None, &variable, &Flags::default()).unwrap();
+    assert_eq!(from_file.api.cors_origins, ["https://a.example", "http://localhost:5173"]);
+    assert_eq!(from_environment.api.cors_origins, from_file.api.cors_origins);
 }
 
 #[test]

@@ -240,7 +240,10 @@ impl Maintenance {
         let table = job.id;
         let progress = match outcome {
             Ok(()) => {
-                tracing::info!(%table, ident = %job.ident, ?counts, "a dropped table's files are removed");
+                let Counts { removed, elsewhere, missing } = counts.unwrap_or_default();
+                tracing::info!(
+                    %table, ident = %job.ident, removed, elsewhere, missing, "a dropped table's files are removed"
+                );
                 Progress::Gone
             }
             Err(Stopped::Lost) => {

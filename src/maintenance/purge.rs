@@ -46,7 +46,7 @@ pub(super) enum Stopped {
 }
 
 /// What was done in this attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     /// Files that were removed, or were not there any more.
     pub(super) removed: u64,

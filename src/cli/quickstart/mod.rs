@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::output::{self, Format};
 use super::serve::{ServerArguments, stop_signal};
 use super::{logs, snippets};
-use tidewater::app::App;
+use tidewater::app::{App, raise_descriptor_limit};
 use tidewater::config::{Config, Flags};
 
 const EXAMPLES: &str = "\
@@ -61,6 +61,7 @@ pub(crate) struct Welcome {
 pub(crate) async fn run(config: Config, arguments: &Arguments) -> Result<()> {
     logs::start(&config.log)?;
     let stop = stop_signal()?;
+    raise_descriptor_limit();
     let data_dir = config.data_dir.clone();
     let app = App::start(config).await?;
     let listening = app.local_addr()?;

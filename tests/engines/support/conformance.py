@@ -87,7 +87,7 @@ AGENTS = {
 }
 
 ANSWERED = re.compile(
-    r' answered method=(?P<method>[A-Z]+) path="(?P<path>[^"]*)" status=(?P<status>\d+) .*agent="(?P<agent>[^"]*)"'
+    r' answered method="(?P<method>[A-Z]+)" path="(?P<path>[^"]*)" status=(?P<status>\d+) .*agent="(?P<agent>[^"]*)"'
 )
 
 

@@ -146,7 +146,7 @@ def on_the_wire(uri: str, method: str, target: str, headers: dict[str, str | byt
     connection._validate_path = lambda url: None  # type: ignore[attr-defined]  # the point is to send what is not allowed
     connection._encode_request = lambda request: request.encode("latin-1")  # type: ignore[attr-defined]
     try:
-        connection.putrequest(method, target, skip_accept_encoding=True)
+        connection.putrequest(method, target, skip_host="Host" in headers, skip_accept_encoding=True)
         for name, value in headers.items():
             connection.putheader(name, value)
         if "Content-Length" not in headers and "Transfer-Encoding" not in headers:

@@ -67,9 +67,11 @@ class Server:
         args: tuple[str, ...] = (),
         listen: str | None = "127.0.0.1",
         largest_file_bytes: int | None = None,
+        descriptors: tuple[int, int] | None = None,
         loses_storage: bool = False,
     ):
         """Without `listen`, `args` say where it listens. With `largest_file_bytes` the system lets it write no larger file: a disk that is full for some of them.
+        `descriptors` are the soft and the hard limit of file descriptors that it starts with.
         Then, and where it is said that it loses its storage, it may say in its log that a part is not available."""
         self.binary = binary
         self.data_dir = data_dir
@@ -81,6 +83,7 @@ class Server:
         self._args = args
         self._listen = listen
         self._largest_file_bytes = largest_file_bytes
+        self._descriptors = descriptors
         self._may_miss_parts = loses_storage or largest_file_bytes is not None
         self._process: subprocess.Popen | None = None
 
@@ -99,16 +102,19 @@ class Server:
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 env=clean_environment(self._env),
-                preexec_fn=self._limit_files if self._largest_file_bytes else None,
+                preexec_fn=self._limit if self._largest_file_bytes or self._descriptors else None,
             )
         line = self._first_line()
         self.printed = Printed(**json.loads(line))
         return self.printed
 
-    def _limit_files(self) -> None:
-        # Without this the system would end the process at the first write beyond the limit, instead of refusing it.
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (self._largest_file_bytes, self._largest_file_bytes))
+    def _limit(self) -> None:
+        if self._descriptors:
+            resource.setrlimit(resource.RLIMIT_NOFILE, self._descriptors)
+        if self._largest_file_bytes:
+            # Without this the system would end the process at the first write beyond the limit, instead of refusing it.
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (self._largest_file_bytes, self._largest_file_bytes))
 
     def _first_line(self) -> str:
         assert self._process is not None and self._process.stdout is not None
@@ -150,6 +156,19 @@ class Server:
         if process is not None:
             process.kill()
             process.communicate()
+
+    def signal(self, number: int) -> None:
+        """Sends it a signal."""
+        assert self._process is not None, "not running"
+        self._process.send_signal(number)
+
+    def wait(self, timeout_s: float = STOP_DEADLINE_S) -> int:
+        """Waits until it has ended by itself, and gives its exit code."""
+        assert self._process is not None, "not running"
+        code = self._process.wait(timeout_s)
+        self._process.communicate()
+        self._process = None
+        return code
 
     @property
     def pid(self) -> int:

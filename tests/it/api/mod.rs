@@ -1,6 +1,7 @@
 //! The API, resource by resource, as the URLs are.
 
 mod bad_input;
+mod browsers;
 mod commit;
 mod conditional_load;
 mod config;
@@ -16,8 +17,10 @@ mod metrics;
 mod namespaces;
 mod oauth;
 mod openapi;
+mod packed_bodies;
 mod plus;
 mod register;
+mod request_log;
 mod roles;
 mod sign;
 mod tables;

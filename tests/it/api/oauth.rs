@@ -83,3 +83,12 @@ async fn a_token_of_another_deployment_is_refused() {
     let answer = ours.get(token["access_token"].as_str().unwrap(), "/v1/namespaces").await;
     answer.error(401, "NotAuthorizedException");
 }
+
+#[tokio::test]
+async fn form_that_is_longer_than_any_is_not_read() {
+    let catalog = Catalog::new().await;
+    let key = catalog.tenant("acme", "enterprise").await.key;
+    let form = |padding: usize| format!("grant_type=client_credentials&client_id={key}&x={}", "x".repeat(padding));
+    ask(&catalog, None, &form(30_000)).await.ok(200);
+    ask(&catalog, None, &form(70_000)).await.error(413, "PayloadTooLargeException");
+}

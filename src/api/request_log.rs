@@ -1,0 +1,367 @@
+//! One line in the log for each request: who did what, to which object, from where, and how it ended.
+//!
+//! Changes, administration, signing in and refusals are logged at `info`; what only reads, and succeeds or finds nothing,
+//! at `debug`. A load that is not logged costs two looks at the clock, and nothing is formatted.
+//!
+//! What a client has sent is cut, and without control characters: it can neither fill the log nor forge a line in it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use axum::extract::MatchedPath;
+use axum::http::header::USER_AGENT;
+use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use percent_encoding::percent_decode;
+use tracing::Level;
+
+use super::path::parameters;
+use crate::auth::Caller;
+
+/// How much of a text that a client sent is logged, in characters.
+const MAX_PATH: usize = 512;
+const MAX_NAME: usize = 256;
+const MAX_AGENT: usize = 80;
+const MAX_FORWARDED: usize = 100;
+
+/// What a reverse proxy says of where a request came from. It is logged as it is said: anybody can send it.
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// What is learned of a request while it is answered.
+#[derive(Debug, Default)]
+pub(super) struct Learned {
+    caller: OnceLock<Arc<Caller>>,
+    route: OnceLock<Route>,
+    object: OnceLock<String>,
+}
+
+#[derive(Debug)]
+enum Route {
+    Matched(MatchedPath),
+    Known(&'static str),
+}
+
+impl Learned {
+    /// Notes who sends the request, and gives it back.
+    pub(super) fn caller(&self, caller: Arc<Caller>) -> &Arc<Caller> {
+        self.caller.get_or_init(|| caller)
+    }
+
+    /// Notes which route it took.
+    pub(super) fn matched(&self, route: &MatchedPath) {
+        let _ = self.route.set(Route::Matched(route.clone()));
+    }
+
+    /// Notes which object it is about, where the body names it.
+    pub(super) fn object(&self, object: &dyn fmt::Display) {
+        let _ = self.object.set(shown(&object.to_string(), MAX_NAME));
+    }
+
+    fn route_text(&self) -> Option<&str> {
+        self.route.get().map(|route| match route {
+            Route::Matched(path) => path.as_str(),
+            Route::Known(path) => path,
+        })
+    }
+}
+
+/// What is known of a request from its beginning.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) id: &'a HeaderValue,
+    pub(super) from: Option<IpAddr>,
+    pub(super) started: Instant,
+    pub(super) method: &'a Method,
+    pub(super) uri: &'a Uri,
+    pub(super) agent: Option<&'a HeaderValue>,
+    pub(super) forwarded_for: Option<&'a HeaderValue>,
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn new(parts: &'a Parts, id: &'a HeaderValue, from: Option<IpAddr>, started: Instant) -> Self {
+        let Parts { method, uri, headers, .. } = parts;
+        let (agent, forwarded_for) = (headers.get(USER_AGENT), headers.get(FORWARDED_FOR));
+        Self { id, from, started, method, uri, agent, forwarded_for }
+    }
+
+    /// Logs that the request was answered.
+    pub(super) fn answered(&self, learned: &Learned, status: StatusCode) {
+        self.answered_on(learned, status, || None);
+    }
+
+    /// The same, with a route that is looked for only if it is logged.
+    pub(super) fn answered_on(
+        &self,
+        learned: &Learned,
+        status: StatusCode,
+        route: impl FnOnce() -> Option<&'static str>,
+    ) {
+        let level = level_of(self.method, self.uri.path(), status);
+        if is_logged(level) {
+            if let Some(route) = route() {
+                let _ = learned.route.set(Route::Known(route));
+            }
+            self.write(level, learned, Some(status));
+        }
+    }
+
+    /// The line itself; without a status, the request was not answered.
+    fn write(&self, level: Level, learned: &Learned, status: Option<StatusCode>) {
+        let caller = learned.caller.get();
+        let key_id = caller.map(|caller| caller.key().to_string());
+        let template = learned.route_text();
+        let names = template.map(|template| Names::of(template, self.uri.path())).unwrap_or_default();
+        let text = |value: Option<&HeaderValue>, max| {
+            value.map(|value| shown(&String::from_utf8_lossy(value.as_bytes()), max))
+        };
+        let duration_ms = self.started.elapsed().as_micros() as f64 / 1_000.0;
+        macro_rules! line {
+            ($level:expr, $message:literal) => {
+                tracing::event!(
+                    $level,
+                    method = self.method.as_str(),
+                    path = shown(self.uri.path(), MAX_PATH),
+                    status = status.map(|status| status.as_u16()),
+                    duration_ms,
+                    request_id = self.id.to_str().unwrap_or_default(),
+                    address = self.from.map(|from| from.to_canonical().to_string()),
+                    forwarded_for = text(self.forwarded_for, MAX_FORWARDED),
+                    organisation = caller.map(|caller| caller.organisation_name()),
+                    key_id,
+                    key = caller.map(|caller| shown(caller.key_name(), MAX_NAME)),
+                    route = template,
+                    warehouse = names.warehouse,
+                    namespace = names.namespace,
+                    object = names.object.as_deref().or(learned.object.get().map(String::as_str)),
+                    referenced_by = referenced_by(self.uri),
+                    agent = text(self.agent, MAX_AGENT).unwrap_or_default(),
+                    $message
+                )
+            };
+        }
+        match (level, status) {
+            (Level::INFO, Some(_)) => line!(Level::INFO, "answered"),
+            (Level::INFO, None) => line!(Level::INFO, "not answered: the client has gone, or the server stops"),
+            (_, Some(_)) => line!(Level::DEBUG, "answered"),
+            (_, None) => line!(Level::DEBUG, "not answered: the client has gone, or the server stops"),
+        }
+    }
+}
+
+/// A request on its way through the routes. Unless it is answered, its line says that it was not.
+pub(super) struct OnItsWay {
+    pub(super) learned: Arc<Learned>,
+    id: HeaderValue,
+    from: Option<IpAddr>,
+    started: Instant,
+    method: Method,
+    uri: Uri,
+    agent: Option<HeaderValue>,
+    forwarded_for: Option<HeaderValue>,
+    answered: bool,
+}
+
+impl OnItsWay {
+    pub(super) fn new(asked: &Asked<'_>) -> Self {
+        Self {
+            learned: Arc::default(),
+            id: asked.id.clone(),
+            from: asked.from,
+            started: asked.started,
+            method: asked.method.clone(),
+            uri: asked.uri.clone(),
+            agent: asked.agent.cloned(),
+            forwarded_for: asked.forwarded_for.cloned(),
+            answered: false,
+        }
+    }
+
+    fn asked(&self) -> Asked<'_> {
+        Asked {
+            id: &self.id,
+            from: self.from,
+            started: self.started,
+            method: &self.method,
+            uri: &self.uri,
+            agent: self.agent.as_ref(),
+            forwarded_for: self.forwarded_for.as_ref(),
+        }
+    }
+
+    /// Logs that the request was answered.
+    pub(super) fn answered(mut self, status: StatusCode) {
+        self.answered = true;
+        self.asked().answered(&self.learned, status);
+    }
+}
+
+impl Drop for OnItsWay {
+    fn drop(&mut self) {
+        if self.answered {
+            return;
+        }
+        let level = if is_read(&self.method, self.uri.path()) { Level::DEBUG } else { Level::INFO };
+        if is_logged(level) {
+            self.asked().write(level, &self.learned, None);
+        }
+    }
+}
+
+fn is_logged(level: Level) -> bool {
+    if level == Level::INFO { tracing::enabled!(Level::INFO) } else { tracing::enabled!(Level::DEBUG) }
+}
+
+fn level_of(method: &Method, path: &str, status: StatusCode) -> Level {
+    let is_refusal = status.is_client_error() || status.is_server_error();
+    // Clients look whether something is there all the time.
+    let finds_nothing = status == StatusCode::NOT_FOUND;
+    if is_read(method, path) && (!is_refusal || finds_nothing) { Level::DEBUG } else { Level::INFO }
+}
+
+/// Whether a request changes nothing and administers nothing. Signatures stand for reads and writes of files, and reports
+/// come after each of them: both are as frequent as loads.
+fn is_read(method: &Method, path: &str) -> bool {
+    let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let as_frequent = path.ends_with("/sign") || path.ends_with("/metrics");
+    (reads && !path.starts_with("/management/")) || (*method == Method::POST && as_frequent)
+}
+
+/// What a path names.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Names {
+    warehouse: Option<String>,
+    namespace: Option<String>,
+    object: Option<String>,
+}
+
+impl Names {
+    fn of(template: &str, path: &str) -> Self {
+        let mut names = Self::default();
+        for (parameter, raw) in parameters(template, path) {
+            // The levels of a namespace are joined by a control character.
+            let name = Some(shown(&percent_decode(raw).decode_utf8_lossy().replace('\u{1f}', "."), MAX_NAME));
+            match parameter {
+                b"prefix" | b"warehouse" => names.warehouse = name,
+                b"namespace" => names.namespace = name,
+                _ => names.object = name,
+            }
+        }
+        names
+    }
+}
+
+/// The views through which a table is read, as the client names them.
+fn referenced_by(uri: &Uri) -> Option<String> {
+    let query = uri.query()?;
+    if !query.contains("referenced-by") {
+        return None;
+    }
+    let mut parameters = form_urlencoded::parse(query.as_bytes());
+    parameters
+        .find(|(name, _)| name == "referenced-by")
+        .map(|(_, value)| shown(&value.replace('\u{1f}', "."), MAX_NAME))
+}
+
+/// A client's text as it may stand in the log: of at most so many characters, without control characters, and with API keys
+/// blotted out that somebody put in the wrong place.
+fn shown(text: &str, max: usize) -> String {
+    let text = without_keys(text);
+    let mut characters = text.chars().map(|character| if is_plain(character) { character } else { '\u{fffd}' });
+    let mut shown: String = characters.by_ref().take(max).collect();
+    if characters.next().is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// Whether a character is shown as one, where it stands: neither ends the line nor turns its direction.
+const fn is_plain(character: char) -> bool {
+    !matches!(character,
+        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn without_keys(text: &str) -> Cow<'_, str> {
+    const PREFIX: &str = "flx_";
+    if !text.contains(PREFIX) {
+        return Cow::Borrowed(text);
+    }
+    let mut pieces = text.split(PREFIX);
+    let mut blotted = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        blotted.push_str(PREFIX);
+        blotted.push_str("***");
+        blotted.push_str(piece.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-'));
+    }
+    Cow::Owned(blotted)
+}
+
+/// Returns what the middlewares of the routes note things in; nothing for requests that are not logged.
+pub(super) fn learned(extensions: &Extensions) -> Option<&Arc<Learned>> {
+    extensions.get::<Arc<Learned>>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_refusals_and_administration_are_logged_at_info_and_reads_at_debug() {
+        let level =
+            |method: Method, path: &str, status: u16| level_of(&method, path, StatusCode::from_u16(status).unwrap());
+        for (method, path, status) in [
+            (Method::POST, "/v1/namespaces", 200),
+            (Method::DELETE, "/v1/namespaces/a", 204),
+            (Method::POST, "/v1/oauth/tokens", 200),
+            (Method::GET, "/management/v1/warehouses/w/dropped", 200),
+            (Method::GET, "/v1/namespaces/a/tables/t", 403),
+            (Method::GET, "/v1/config", 401),
+            (Method::GET, "/v1/config", 429),
+            (Method::POST, "/v1/namespaces/a/tables/t/sign", 403),
+            (Method::POST, "/v1/namespaces/a/tables/t", 404),
+            (Method::HEAD, "/v1/namespaces/a/tables/t", 503),
+        ] {
+            assert_eq!(level(method.clone(), path, status), Level::INFO, "{method} {path} {status}");
+        }
+        for (method, path, status) in [
+            (Method::GET, "/v1/namespaces/a/tables/t", 200),
+            (Method::GET, "/v1/namespaces/a/tables/t", 304),
+            (Method::HEAD, "/v1/namespaces/a/tables/t", 404),
+            (Method::POST, "/v1/namespaces/a/tables/t/sign", 200),
+            (Method::POST, "/v1/namespaces/a/tables/t/metrics", 204),
+            (Method::OPTIONS, "/v1/config", 200),
+        ] {
+            assert_eq!(level(method.clone(), path, status), Level::DEBUG, "{method} {path} {status}");
+        }
+    }
+
+    #[test]
+    fn client_text_is_cut_and_ends_no_line() {
+        assert_eq!(shown("a\r\nb\u{2028}c\u{202e}d\u{1b}[1m", 100), "a��b�c�d�[1m");
+        assert_eq!(shown(&"x".repeat(9_000), 3), "xxx…");
+        assert_eq!(shown("größe", 5), "größe");
+    }
+
+    #[test]
+    fn api_key_in_the_wrong_place_is_blotted_out() {
+        assert_eq!(shown("/v1/flx_abcDEF12_9/tables/flx_x?y", 100), "/v1/flx_***/tables/flx_***?y");
+    }
+
+    #[test]
+    fn names_are_told_from_path_and_route() {
+        let template = "/v1/{prefix}/namespaces/{namespace}/tables/{table}";
+        let names = Names::of(template, "/v1/w/namespaces/a%1Fb%20c/tables/t%0At");
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(names, Names { warehouse: some("w"), namespace: some("a.b c"), object: some("t�t") });
+        assert_eq!(Names::of("/v1/config", "/v1/config"), Names::default());
+    }
+
+    #[test]
+    fn views_that_refer_to_a_table_are_told() {
+        let uri: Uri = "/v1/namespaces/n/tables/t?snapshots=refs&referenced-by=db%1Fv1%2Cdb%1Fv2".parse().unwrap();
+        assert_eq!(referenced_by(&uri).as_deref(), Some("db.v1,db.v2"));
+        assert_eq!(referenced_by(&Uri::from_static("/v1/namespaces/n/tables/t?snapshots=refs")), None);
+    }
+}

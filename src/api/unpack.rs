@@ -1,0 +1,123 @@
+//! Request bodies that are compressed (`Content-Encoding`): gzip is read, within the bound that holds for bodies.
+
+use std::io::{self, Read};
+
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_ENCODING;
+use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
+
+use super::error::ApiError;
+
+/// How much is unpacked at a time.
+const STEP_BYTES: usize = 64 << 10;
+
+/// How a body is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Packing {
+    Plain,
+    Gzip,
+}
+
+impl Packing {
+    /// Reads it from a request's headers.
+    ///
+    /// # Errors
+    /// 415 when the body is packed in another way, or several times.
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
+        let mut packing = Self::Plain;
+        for value in headers.get_all(CONTENT_ENCODING) {
+            for coding in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                let is = |name: &str| coding.eq_ignore_ascii_case(name.as_bytes());
+                if is("identity") || coding.is_empty() {
+                    continue;
+                }
+                if packing != Self::Plain || !(is("gzip") || is("x-gzip")) {
+                    return Err(ApiError::unsupported_encoding());
+                }
+                packing = Self::Gzip;
+            }
+        }
+        Ok(packing)
+    }
+}
+
+/// Unpacks a body beside the threads that serve requests. At no time does the result take more memory than `limit`.
+///
+/// # Errors
+/// 400 when it is not gzip, 413 when it unpacks to more than `limit` bytes.
+pub(super) async fn gunzip(packed: Bytes, limit: usize) -> Result<Bytes, ApiError> {
+    let unpacked = tokio::task::spawn_blocking(move || read_bounded(MultiGzDecoder::new(packed.as_ref()), limit)).await;
+    match unpacked.map_err(|stopped| ApiError::internal(&stopped))? {
+        Ok(Some(bytes)) => Ok(bytes.into()),
+        Ok(None) => Err(ApiError::too_large(limit)),
+        Err(error) => {
+            Err(ApiError::bad_request(format!("Invalid request body: it cannot be unpacked as gzip: {error}")))
+        }
+    }
+}
+
+/// Reads to the end, or gives nothing when there is more than `limit`.
+fn read_bounded(mut from: impl Read, limit: usize) -> io::Result<Option<Vec<u8>>> {
+    let mut step = vec![0; STEP_BYTES];
+    let mut read = Vec::new();
+    loop {
+        let count = match from.read(&mut step) {
+            Ok(0) => return Ok(Some(read)),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let wanted = read.len() + count;
+        if wanted > limit {
+            return Ok(None);
+        }
+        if wanted > read.capacity() {
+            // Doubled, as a vector grows, but never beyond the limit.
+            let capacity = wanted.max(read.capacity() * 2).min(limit);
+            read.reserve_exact(capacity - read.len());
+        }
+        read.extend_from_slice(&step[..count]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use axum::http::HeaderValue;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn unpacking_stops_at_the_limit_and_reserves_no_more() {
+        let bomb = gzip(&vec![b' '; 16 << 20]);
+        assert!(bomb.len() < 32 << 10);
+        for limit in [0, 1, 1_000, STEP_BYTES, 1 << 20, (16 << 20) - 1] {
+            assert_eq!(read_bounded(MultiGzDecoder::new(&bomb[..]), limit).unwrap(), None, "{limit}");
+        }
+        for limit in [16 << 20, 20 << 20] {
+            let read = read_bounded(MultiGzDecoder::new(&bomb[..]), limit).unwrap().unwrap();
+            assert!(read.len() == 16 << 20 && read.capacity() <= limit, "{limit}: {}", read.capacity());
+        }
+    }
+
+    #[test]
+    fn packing_is_gzip_once_or_none() {
+        let of = |value: &'static str| {
+            Packing::of(&HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static(value))])).ok()
+        };
+        assert_eq!(Packing::of(&HeaderMap::new()).ok(), Some(Packing::Plain));
+        assert_eq!([of(""), of("identity")], [Some(Packing::Plain); 2]);
+        assert_eq!([of("gzip"), of("GZIP"), of("x-gzip"), of("identity, gzip")], [Some(Packing::Gzip); 4]);
+        assert_eq!([of("gzip, gzip"), of("br"), of("zstd"), of("deflate"), of("gzip, br"), of("?")], [None; 6]);
+    }
+}

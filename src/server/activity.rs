@@ -1,0 +1,328 @@
+//! What a connection is doing, and until when it may go on like that.
+//!
+//! The parts of a connection note what happens in a few numbers, without a lock and without a timer. The connection's one
+//! timer looks at them when the earliest deadline could have passed. So a request costs no timer of its own here.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::http::Version;
+use tokio::time::Instant;
+
+use crate::config::ConnectionsConfig;
+
+/// How long each pause of a client may be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timeouts {
+    pub(super) head: Duration,
+    pub(super) write: Duration,
+    pub(super) idle: Duration,
+}
+
+impl Timeouts {
+    pub(super) fn from_config(config: &ConnectionsConfig) -> Self {
+        Self { head: config.head_timeout(), write: config.write_timeout(), idle: config.idle_timeout() }
+    }
+
+    /// The shortest of them: who looks this often sees every deadline in time.
+    fn shortest(&self) -> Duration {
+        self.head.min(self.write).min(self.idle)
+    }
+}
+
+/// Why a connection is closed before the client closes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Overdue {
+    /// The head of a request did not come.
+    Head,
+    /// The client does not read its answer.
+    Unread,
+    /// No request came for a long time.
+    Idle,
+}
+
+/// How far a connection is to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Stage {
+    /// Requests are taken.
+    Serving,
+    /// It ends as soon as it is not busy.
+    Stopping,
+    /// It ends now.
+    CutOff,
+}
+
+const NO_REQUEST_YET: u8 = 0;
+const HTTP_1: u8 = 1;
+const HTTP_2: u8 = 2;
+
+/// Times are milliseconds since the connection was opened, plus one; 0 stands for none.
+#[derive(Debug)]
+pub(super) struct Activity {
+    opened: Instant,
+    protocol: AtomicU8,
+    /// Requests whose answers are not there yet.
+    requests: AtomicU32,
+    /// Answers over HTTP/2 that are not passed on to their end yet.
+    answers: AtomicU32,
+    /// When a request last ended, or an answer made progress.
+    progress: AtomicU64,
+    /// Since when a part of a request's head waits for the rest. HTTP/1 only.
+    head_since: AtomicU64,
+    /// Since when the client takes nothing of what is written.
+    blocked_since: AtomicU64,
+    stage: AtomicU8,
+}
+
+impl Activity {
+    pub(super) fn new() -> Self {
+        Self {
+            opened: Instant::now(),
+            protocol: AtomicU8::new(NO_REQUEST_YET),
+            requests: AtomicU32::new(0),
+            answers: AtomicU32::new(0),
+            progress: AtomicU64::new(0),
+            head_since: AtomicU64::new(0),
+            blocked_since: AtomicU64::new(0),
+            stage: AtomicU8::new(Stage::Serving as u8),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1
+    }
+
+    /// Notes that a request has come. It ends when the guard is dropped.
+    pub(super) fn begin_request(self: &Arc<Self>, version: Version) -> Request {
+        let protocol = if version == Version::HTTP_2 { HTTP_2 } else { HTTP_1 };
+        self.protocol.store(protocol, Ordering::Relaxed);
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.head_since.store(0, Ordering::Relaxed);
+        Request(Arc::clone(self))
+    }
+
+    /// Notes that an answer over HTTP/2 begins to be passed on. It ends when the guard is dropped.
+    pub(super) fn begin_answer(self: &Arc<Self>) -> Answer {
+        self.answers.fetch_add(1, Ordering::Relaxed);
+        Answer(Arc::clone(self))
+    }
+
+    /// Notes that bytes have come.
+    pub(super) fn note_read(&self) {
+        let between_requests = self.requests.load(Ordering::Relaxed) == 0;
+        // What comes over HTTP/2 between two requests need not belong to one.
+        let may_be_head = between_requests && self.protocol.load(Ordering::Relaxed) != HTTP_2;
+        if may_be_head && self.head_since.load(Ordering::Relaxed) == 0 {
+            self.head_since.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that the client has taken bytes.
+    pub(super) fn note_written(&self) {
+        if self.blocked_since.load(Ordering::Relaxed) != 0 {
+            self.blocked_since.store(0, Ordering::Relaxed);
+        }
+        // Over HTTP/1 only answers are written. Over HTTP/2 a client can have pings answered for ever.
+        if self.protocol.load(Ordering::Relaxed) == HTTP_1 {
+            self.progress.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that the client has no room for what is to be written.
+    pub(super) fn note_blocked(&self) {
+        if self.blocked_since.load(Ordering::Relaxed) == 0 {
+            self.blocked_since.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// How many requests are being worked on.
+    pub(super) fn requests(&self) -> u32 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Whether a request is being worked on, or its answer is on its way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.requests() > 0
+            || self.answers.load(Ordering::Relaxed) > 0
+            || self.blocked_since.load(Ordering::Relaxed) != 0
+    }
+
+    /// Tells the connection to go on to that stage; its task must be woken.
+    pub(super) fn go_on_to(&self, stage: Stage) {
+        self.stage.store(stage as u8, Ordering::Release);
+    }
+
+    /// Whether the connection is to be at that stage, or past it.
+    pub(super) fn has_reached(&self, stage: Stage) -> bool {
+        self.stage.load(Ordering::Acquire) >= stage as u8
+    }
+
+    /// Whether the client speaks HTTP/2, as far as a request has shown it.
+    pub(super) fn is_http_2(&self) -> bool {
+        self.protocol.load(Ordering::Relaxed) == HTTP_2
+    }
+
+    /// Returns why the connection must be closed, if it must be now.
+    pub(super) fn overdue(&self, timeouts: &Timeouts) -> Option<Overdue> {
+        let (deadline, why) = self.deadline(timeouts)?;
+        (deadline <= self.now()).then_some(why)
+    }
+
+    /// When to ask [`Self::overdue`] again.
+    pub(super) fn next_look(&self, timeouts: &Timeouts) -> Instant {
+        let latest = Instant::now() + timeouts.shortest();
+        match self.deadline(timeouts) {
+            Some((deadline, _)) => latest.min(self.opened + Duration::from_millis(deadline)),
+            None => latest,
+        }
+    }
+
+    fn deadline(&self, timeouts: &Timeouts) -> Option<(u64, Overdue)> {
+        let after = |since: u64, timeout: Duration| {
+            since.saturating_add(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX))
+        };
+        let blocked_since = self.blocked_since.load(Ordering::Relaxed);
+        if blocked_since != 0 {
+            return Some((after(blocked_since, timeouts.write), Overdue::Unread));
+        }
+        if self.requests() > 0 {
+            // The request itself has a limit of time.
+            return None;
+        }
+        let progress = self.progress.load(Ordering::Relaxed);
+        if self.answers.load(Ordering::Relaxed) > 0 {
+            return Some((after(progress, timeouts.write), Overdue::Unread));
+        }
+        let head_since = self.head_since.load(Ordering::Relaxed);
+        match self.protocol.load(Ordering::Relaxed) {
+            // From when the connection was opened, however much of a request has come.
+            NO_REQUEST_YET => Some((after(1, timeouts.head), Overdue::Head)),
+            HTTP_1 if head_since != 0 => Some((after(head_since, timeouts.head), Overdue::Head)),
+            _ => Some((after(progress, timeouts.idle), Overdue::Idle)),
+        }
+    }
+}
+
+/// A request that is being worked on.
+#[derive(Debug)]
+pub(super) struct Request(Arc<Activity>);
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        self.0.progress.store(self.0.now(), Ordering::Relaxed);
+        self.0.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// An answer over HTTP/2 that is being passed on.
+#[derive(Debug)]
+pub(super) struct Answer(Arc<Activity>);
+
+impl Answer {
+    /// Notes that the client has room for more of it.
+    pub(super) fn note_progress(&self) {
+        self.0.progress.store(self.0.now(), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.note_progress();
+        self.0.answers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUTS: Timeouts =
+        Timeouts { head: Duration::from_secs(10), write: Duration::from_secs(20), idle: Duration::from_secs(100) };
+
+    /// After how many seconds a connection that does nothing more is closed, looked at only when it says so.
+    async fn closed_after_s(activity: &Activity) -> Option<(u64, Overdue)> {
+        let begun = Instant::now();
+        for _ in 0..1_000 {
+            if let Some(why) = activity.overdue(&TIMEOUTS) {
+                return Some((begun.elapsed().as_secs(), why));
+            }
+            tokio::time::sleep_until(activity.next_look(&TIMEOUTS)).await;
+        }
+        None
+    }
+
+    async fn pass(seconds: u64) {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connection_without_a_request_ends_however_slowly_bytes_come() {
+        let activity = Activity::new();
+        assert_eq!(closed_after_s(&activity).await, Some((10, Overdue::Head)));
+        let dripping = Activity::new();
+        for _ in 0..9 {
+            pass(1).await;
+            dripping.note_read();
+        }
+        assert_eq!(closed_after_s(&dripping).await, Some((1, Overdue::Head)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connection_is_idle_after_its_last_request_until_a_head_begins() {
+        for version in [Version::HTTP_11, Version::HTTP_2] {
+            let activity = Arc::new(Activity::new());
+            let request = activity.begin_request(version);
+            pass(500).await;
+            assert_eq!(activity.overdue(&TIMEOUTS), None, "a request is being worked on");
+            drop(request);
+            assert_eq!(closed_after_s(&activity).await, Some((100, Overdue::Idle)));
+
+            drop(activity.begin_request(version));
+            pass(50).await;
+            activity.note_read();
+            let expected = if version == Version::HTTP_2 { (50, Overdue::Idle) } else { (10, Overdue::Head) };
+            assert_eq!(closed_after_s(&activity).await, Some(expected));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unread_answer_ends_the_connection_unless_it_makes_progress() {
+        let activity = Arc::new(Activity::new());
+        drop(activity.begin_request(Version::HTTP_11));
+        for _ in 0..10 {
+            activity.note_blocked();
+            pass(15).await;
+            assert_eq!(activity.overdue(&TIMEOUTS), None);
+            activity.note_written();
+        }
+        activity.note_blocked();
+        assert_eq!(closed_after_s(&activity).await, Some((20, Overdue::Unread)));
+        activity.note_written();
+        assert_eq!(closed_after_s(&activity).await, Some((100, Overdue::Idle)), "counted from the last byte taken");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pings_keep_no_connection_over_http_2_open() {
+        let activity = Arc::new(Activity::new());
+        let request = activity.begin_request(Version::HTTP_2);
+        let answer = activity.begin_answer();
+        drop(request);
+        pass(15).await;
+        answer.note_progress();
+        for _ in 0..19 {
+            pass(1).await;
+            activity.note_read();
+            activity.note_written();
+        }
+        assert_eq!(closed_after_s(&activity).await, Some((1, Overdue::Unread)));
+        drop(answer);
+        for _ in 0..99 {
+            pass(1).await;
+            activity.note_read();
+            activity.note_written();
+        }
+        assert_eq!(closed_after_s(&activity).await, Some((1, Overdue::Idle)));
+    }
+}

@@ -1,0 +1,171 @@
+//! One connection, from its first byte to its end.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Request;
+use hyper::body::{Body as _, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulConnection;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until};
+
+use super::activity::{Overdue, Stage, Timeouts};
+use super::admission::{Connection, Permit};
+use super::answer::AnswerBody;
+use super::throttle::Throttle;
+use super::watched::Watched;
+use crate::api::ApiService;
+
+/// How long a client may take over HTTP/2 to close a connection after it was told that it ends.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// The longest head of a request over HTTP/1, in bytes; over HTTP/2, hyper takes 16 KiB. Before a request is known, it is all
+/// that a client can have kept in memory.
+const MAX_HEAD_BYTES: usize = 64 << 10;
+
+/// What all connections have in common.
+pub(super) struct Serving {
+    service: ApiService,
+    builder: Builder<TokioExecutor>,
+    timeouts: Timeouts,
+    silent: Throttle,
+}
+
+/// How a connection ended.
+enum End<E> {
+    /// By itself.
+    Itself(Result<(), E>),
+    /// Its client took too long.
+    Overdue(Overdue),
+    /// The server stops.
+    Stopped,
+}
+
+/// How far a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Course {
+    /// It takes requests.
+    Serving,
+    /// It ends when nothing is under way.
+    Closing,
+    /// The same over HTTP/2, where the client is to say that it has the last answer.
+    LastAnswers,
+    /// The client has some time to end it.
+    Lingering,
+}
+
+impl Serving {
+    pub(super) fn new(service: ApiService, timeouts: Timeouts) -> Self {
+        let mut builder = Builder::new(TokioExecutor::new());
+        // The connection's own timer sees to that, for the first byte and for HTTP/2 too.
+        builder.http1().header_read_timeout(None).max_buf_size(MAX_HEAD_BYTES);
+        Self { service, builder, timeouts, silent: Throttle::default() }
+    }
+
+    /// Serves a connection to its end.
+    pub(super) async fn serve(self: Arc<Self>, stream: TcpStream, peer: IpAddr, permit: Permit) {
+        // Answers are written whole, so waiting to fill a packet only delays them.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps its delay");
+        }
+        let connection = &permit.connection;
+        // Its own, so that threads that serve other connections do not count the same references.
+        let service = Arc::new(self.service.clone());
+        let activity = Arc::clone(&connection.activity);
+        let answer = service_fn(move |request: Request<Incoming>| {
+            let (service, activity) = (Arc::clone(&service), Arc::clone(&activity));
+            async move {
+                let version = request.version();
+                let _under_way = activity.begin_request(version);
+                let response = service.handle_from(peer, request.map(boxed)).await;
+                Ok::<_, Infallible>(AnswerBody::watch(response, version, &activity))
+            }
+        });
+        let stream = TokioIo::new(Watched::new(stream, Arc::clone(&connection.activity)));
+        match drive(self.builder.serve_connection(stream, answer), connection, &self.timeouts).await {
+            End::Itself(Err(error)) => tracing::debug!(error, "a connection ended early"),
+            End::Overdue(why) => self.tell(why, peer),
+            End::Itself(Ok(())) | End::Stopped => {}
+        }
+    }
+
+    fn tell(&self, why: Overdue, peer: IpAddr) {
+        let why = match why {
+            Overdue::Idle => return,
+            Overdue::Head => "no request came within `connections.head_timeout_s`",
+            Overdue::Unread => "an answer was not read within `connections.write_timeout_s`",
+        };
+        if let Some(count) = self.silent.count() {
+            tracing::info!(count, last_address = peer.to_string(), last_reason = why, "silent connections were closed");
+        }
+    }
+}
+
+/// Lets a connection run until it ends, is overdue, or has nothing under way when the server stops.
+async fn drive<C: GracefulConnection>(connection: C, seen: &Connection, timeouts: &Timeouts) -> End<C::Error> {
+    let activity = &seen.activity;
+    let mut connection = pin!(connection);
+    let mut look = pin!(sleep_until(activity.next_look(timeouts)));
+    let mut course = Course::Serving;
+    poll_fn(|context| {
+        seen.waker.register(context.waker());
+        if activity.has_reached(Stage::CutOff) {
+            return Poll::Ready(End::Stopped);
+        }
+        if let Poll::Ready(ended) = connection.as_mut().poll(context) {
+            return Poll::Ready(End::Itself(ended));
+        }
+        if course == Course::Serving && activity.has_reached(Stage::Stopping) {
+            // The client is told on HTTP/2, if it takes what is written.
+            course = if activity.is_busy() && activity.is_http_2() { Course::LastAnswers } else { Course::Closing };
+            connection.as_mut().graceful_shutdown();
+            if let Poll::Ready(ended) = connection.as_mut().poll(context) {
+                return Poll::Ready(End::Itself(ended));
+            }
+        }
+        if course == Course::Closing && !activity.is_busy() {
+            return Poll::Ready(End::Stopped);
+        }
+        if course == Course::LastAnswers && !activity.is_busy() {
+            course = Course::Lingering;
+            look.as_mut().reset(Instant::now() + LINGER);
+        }
+        while look.as_mut().poll(context).is_ready() {
+            let overdue = activity.overdue(timeouts);
+            if course == Course::Lingering && !activity.is_busy() {
+                return Poll::Ready(End::Stopped);
+            }
+            if overdue == Some(Overdue::Idle) && course == Course::Serving && activity.is_http_2() {
+                // A request that is sent at this moment is served, or its client knows that it was not.
+                course = Course::Lingering;
+                connection.as_mut().graceful_shutdown();
+                if let Poll::Ready(ended) = connection.as_mut().poll(context) {
+                    return Poll::Ready(End::Itself(ended));
+                }
+                look.as_mut().reset(Instant::now() + LINGER);
+                continue;
+            }
+            if let Some(why) = overdue {
+                return Poll::Ready(End::Overdue(why));
+            }
+            let next = activity.next_look(timeouts);
+            look.as_mut().reset(if course == Course::Lingering { next.min(Instant::now() + LINGER) } else { next });
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// Most requests have no body, and need no memory for one.
+fn boxed(body: Incoming) -> Body {
+    if body.is_end_stream() { Body::empty() } else { Body::new(body) }
+}
