@@ -103,5 +103,6 @@ pub(super) const ROWS: &[Explained] = &[
     row("View location must not be empty", EMPTY),
     row("there is no query", "a view has a query; Java's server checks it before the classes that are asked here"),
     row("it is its own parent", OWN_PARENT),
+    row("must be Base64", "RFC 4648: Base64 is padded; Java takes it without, and iceberg-rust does not"),
     row("as an identifier field", IDENTIFIER).of(REGISTERED),
 ];
