@@ -207,7 +207,7 @@ fn strings(key: &str, text: &str, known: &Known, new: &mut Vec<Value>) {
         format!("{text}é\u{0}"),
     ];
     new.extend(texts.map(Value::from));
-    new.extend([json!(7), json!(true), json!({}), json!([]), json!([text])]);
+    new.extend([json!(7), json!(true), json!({}), json!([]), json!([text]), as_is(r#""\ud800""#)]);
     new.extend(known.by_key.get(key).into_iter().flatten().cloned());
     let dictionary: &[&str] = match key {
         "type" | "element" | "key" | "value" => &TYPES,
@@ -257,6 +257,8 @@ fn numbers(key: &str, value: Option<i64>, number: &serde_json::Number, known: &K
 
 fn types_with_fields() -> Vec<Value> {
     vec![
+        nested_lists(40),
+        nested_lists(130),
         json!({"type": "foo"}),
         json!({"type": "struct", "fields": []}),
         json!({"type": "STRUCT", "fields": []}),
@@ -276,6 +278,13 @@ fn types_with_fields() -> Vec<Value> {
         json!({"type": "map", "key-id": 90, "key": "int", "value-id": 91, "value": "int"}),
         json!({"type": "map", "key-id": 90, "key": "int", "value-id": 91, "value-required": "false", "value": "variant"}),
     ]
+}
+
+/// Lists in lists.
+fn nested_lists(depth: usize) -> Value {
+    (0..depth).fold(json!("int"), |element, level| {
+        json!({"type": "list", "element-id": 1000 + level, "element-required": false, "element": element})
+    })
 }
 
 /// A kind of object: the fields that tell it, and the optional ones that it may have.
