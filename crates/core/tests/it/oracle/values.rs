@@ -299,7 +299,7 @@ const KINDS: [Kind; 12] = [
         &["sequence-number", "parent-snapshot-id", "manifests", "schema-id", "first-row-id", "added-rows", "key-id"],
     ),
     (&["snapshot-id", "type"], &["min-snapshots-to-keep", "max-snapshot-age-ms", "max-ref-age-ms"]),
-    (&["statistics-path"], &["key-metadata"]),
+    (&["statistics-path", "blob-metadata"], &["key-metadata"]),
     (&["sequence-number", "fields"], &["properties"]),
     (&["key-id", "encrypted-key-metadata"], &["encrypted-by-id", "properties"]),
     (&["version-id", "representations"], &["default-catalog"]),

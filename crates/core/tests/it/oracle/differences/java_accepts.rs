@@ -42,6 +42,8 @@ const IDENTIFIER: &str =
     "specification: an identifier field is required and primitive; Java checks only the schema that it uses";
 
 pub(super) const ROWS: &[Explained] = &[
+    row("", "half of a surrogate pair is no text: PyIceberg and iceberg-rust cannot read it").case(r"\ud800"),
+    row("types are nested deeper", "types that are nested hundreds of levels deep exhaust the stack of a reader"),
     row("appears twice", TWICE),
     row("duplicate field", TWICE),
     row("must be a map of strings", TWICE).case("again := "),
