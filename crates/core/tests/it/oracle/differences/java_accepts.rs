@@ -91,6 +91,12 @@ pub(super) const ROWS: &[Explained] = &[
     row("its summary has no operation", OPERATION),
     row("missing field 'summary'", REQUIRED),
     row("missing field 'sequence-number'", REQUIRED),
+    row("schema-id is missing", REQUIRED).of(REGISTERED),
+    row(
+        "manifests",
+        "specification: manifests are left out where there is a manifest-list; Java does not look at them then",
+    )
+    .at("/+manifests"),
     row("schema: ", LEGACY).of(&[Operation::Table]).case("table v1"),
     row("schema: ", LEGACY).of(&[Operation::Table]).at("/+schema"),
     row("partition-spec: ", LEGACY).of(&[Operation::Table]),
