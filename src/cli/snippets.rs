@@ -58,7 +58,7 @@ fn spark(welcome: &Welcome) -> String {
     let Welcome { uri, warehouse, api_key, namespace, table } = welcome;
     format!(
         "\
-spark-sql --packages org.apache.iceberg:iceberg-spark-runtime-4.1_2.13:1.11.0 \\
+spark-sql --packages org.apache.iceberg:iceberg-spark-runtime-4.1_2.13:1.12.0 \\
   --conf spark.sql.extensions=org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions \\
   --conf spark.sql.catalog.tidewater=org.apache.iceberg.spark.SparkCatalog \\
   --conf spark.sql.catalog.tidewater.type=rest \\

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "engines"))
 from support import conformance
 from support.conformance import Record
 from support.java import java
+from support.judges import version_of
 from support.server import Server, find_binary
 
 FOLDER = Path(__file__).parent / "rck"
@@ -181,15 +182,15 @@ def main(jars: Path, work: Path) -> int:
                 clean_up(existed, began_ms)
             complaints += server.complaints()
             endpoints |= conformance.used_endpoints(server.stderr(), "rck").get("rck", set())
-    version = next(jars.glob("iceberg-open-api-*-tests.jar")).name.split("-")[3]
-    failed = report(outcomes, version, endpoints)
+    kit_version = next(jars.glob("iceberg-open-api-*-tests.jar")).name.split("-")[3]
+    failed = report(outcomes, kit_version, version_of(jars, "iceberg-common"), endpoints)
     for line in complaints:
         print(f"the server complained: {line}")
     print(f"{time.monotonic() - began:.0f} s")
     return 1 if failed or complaints else 0
 
 
-def report(outcomes: list[Outcome], version: str, endpoints: set[str]) -> bool:
+def report(outcomes: list[Outcome], kit_version: str, iceberg_version: str, endpoints: set[str]) -> bool:
     """Prints and records the sum; says whether it is bad."""
     allowed = exceptions()
     named = {how: [one for one in outcomes if one.how == how] for how in ("passed", "failed", "skipped")}
@@ -203,13 +204,13 @@ def report(outcomes: list[Outcome], version: str, endpoints: set[str]) -> bool:
         print(f"FAILED: {title} is among the exceptions, and did not fail: remove it there")
     print(", ".join(f"{len(found)} {how}" for how, found in named.items()))
     record = Record(
-        version=version,
+        version=f"{kit_version} with Iceberg {iceberg_version}",
         works=[one.title for one in named["passed"]],
         fails=[f"{one.title}: {allowed.get(one.title, one.why)}" for one in named["failed"]],
         left_out=[f"{one.title}: {one.why}" for one in named["skipped"]],
         endpoints=sorted(endpoints),
     )
-    conformance.write({"rck": record})
+    conformance.write({conformance.with_iceberg("rck", iceberg_version): record})
     return bool(unexpected or over) or not named["passed"]
 
 

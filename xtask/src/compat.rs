@@ -84,7 +84,7 @@ fn kit(workspace: &Workspace, iceberg: &str) -> Result<()> {
 
 fn spark(workspace: &Workspace, iceberg: &str) -> Result<()> {
     let jars = artifacts(workspace, "spark", Some(iceberg))?;
-    engine(workspace, "spark", &[("TIDEWATER_SPARK_JARS", &jars)])
+    engine(workspace, "spark", &[("TIDEWATER_JARS", &jars)])
 }
 
 fn trino(workspace: &Workspace) -> Result<()> {

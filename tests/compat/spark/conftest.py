@@ -12,6 +12,7 @@ import pytest
 from pyspark.sql import SparkSession
 from support import judges
 from support.cloud_lake import CloudLake
+from support.conformance import with_iceberg
 from support.java import java
 from support.lake import Lake
 from support.recording import Recording, installed
@@ -25,11 +26,12 @@ EXTENSIONS = "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions"
 CATALOGS = {"tw": "token", "signed_in": "credential"}
 
 
-def version() -> str:
-    return f"{installed('pyspark')()} with Iceberg {judges.version_of(judges.jars('spark'), RUNTIME)}"
+ICEBERG = judges.version_of(judges.jars("spark"), RUNTIME)
 
+# The name of its record.
+CLIENT = with_iceberg("spark", ICEBERG)
 
-_recording = Recording({"test": "spark"}, {"spark": version})
+_recording = Recording({"test": CLIENT}, {CLIENT: lambda: f"{installed('pyspark')()} with Iceberg {ICEBERG}"})
 
 Sql = Callable[[str], list[tuple]]
 
@@ -47,7 +49,7 @@ def runtime() -> Path:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with judges.judged(_recording, "spark", tmp_path_factory.mktemp("tidewater")) as server:
+    with judges.judged(_recording, CLIENT, tmp_path_factory.mktemp("tidewater")) as server:
         yield server
 
 

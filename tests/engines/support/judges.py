@@ -17,9 +17,10 @@ from support.server import REPOSITORY, Server, clean_environment, find_binary
 
 
 def jars(judge: str) -> Path:
-    """The folder with what the judge's pom names, which `cargo xtask compat` has filled."""
+    """The folder with what the judge's pom names, which `cargo xtask compat` has filled. TIDEWATER_JARS names it where
+    there is one for each release of Iceberg."""
     target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
-    folder = target / "compat" / judge
+    folder = Path(os.environ.get("TIDEWATER_JARS", target / "compat" / judge))
     if not folder.exists():
         raise SystemExit(f"there is no {folder}: `cargo xtask compat {judge.split('/')[0]}` makes it")
     return folder

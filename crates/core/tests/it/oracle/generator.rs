@@ -37,6 +37,11 @@ impl<'a> Generator<'a> {
         self.sources.iter().map(|(_, mutations)| mutations.len()).sum()
     }
 
+    /// Whether each of them was given.
+    pub(crate) fn has_given_all_singles(&self) -> bool {
+        self.sources.iter().all(|(_, mutations)| mutations.len() <= self.round)
+    }
+
     fn pair(&mut self) -> Case<'a> {
         let position = self.random.below(self.sources.len());
         let (source, mutations) = &self.sources[position];

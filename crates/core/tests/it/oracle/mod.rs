@@ -84,6 +84,7 @@ fn run(judge: &mut Judge, wanted: u64, seed: u64) -> Report {
             println!("{asked} of {wanted} after {:.0} s", began.elapsed().as_secs_f64());
         }
     }
+    report.complete = generator.has_given_all_singles();
     report
 }
 

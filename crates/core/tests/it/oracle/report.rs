@@ -10,12 +10,11 @@ use super::verdict::{Difference, Kind, Verdict};
 /// How many examples of a kind are shown, each with another message or operation.
 const EXAMPLES: usize = 6;
 
-/// From how many cases on a row of the table that no case hit is stale.
-const ENOUGH_CASES: usize = 20_000;
-
 /// What a run found.
 #[derive(Default)]
 pub(crate) struct Report {
+    /// Whether every single change was tried, so that a row which no case hit is stale.
+    pub(crate) complete: bool,
     cases: usize,
     both_accept: usize,
     both_refuse: usize,
@@ -83,9 +82,9 @@ impl Report {
         )
     }
 
-    /// The rows that nothing hit in a run with enough cases.
+    /// The rows that nothing hit in a complete run.
     fn stale(&self) -> Vec<String> {
-        if self.cases < ENOUGH_CASES {
+        if !self.complete {
             return Vec::new();
         }
         let hits = self.hits.iter().zip(explained());

@@ -207,7 +207,7 @@ fn strings(key: &str, text: &str, known: &Known, new: &mut Vec<Value>) {
         format!("{text}é\u{0}"),
     ];
     new.extend(texts.map(Value::from));
-    new.extend([json!(7), json!(true), json!({}), json!([]), json!([text])]);
+    new.extend([json!(7), json!(true), json!({}), json!([]), json!([text]), as_is(r#""\ud800""#)]);
     new.extend(known.by_key.get(key).into_iter().flatten().cloned());
     let dictionary: &[&str] = match key {
         "type" | "element" | "key" | "value" => &TYPES,
@@ -257,6 +257,8 @@ fn numbers(key: &str, value: Option<i64>, number: &serde_json::Number, known: &K
 
 fn types_with_fields() -> Vec<Value> {
     vec![
+        nested_lists(40),
+        nested_lists(130),
         json!({"type": "foo"}),
         json!({"type": "struct", "fields": []}),
         json!({"type": "STRUCT", "fields": []}),
@@ -278,6 +280,13 @@ fn types_with_fields() -> Vec<Value> {
     ]
 }
 
+/// Lists in lists.
+fn nested_lists(depth: usize) -> Value {
+    (0..depth).fold(json!("int"), |element, level| {
+        json!({"type": "list", "element-id": 1000 + level, "element-required": false, "element": element})
+    })
+}
+
 /// A kind of object: the fields that tell it, and the optional ones that it may have.
 type Kind = (&'static [&'static str], &'static [&'static str]);
 
@@ -290,7 +299,7 @@ const KINDS: [Kind; 12] = [
         &["sequence-number", "parent-snapshot-id", "manifests", "schema-id", "first-row-id", "added-rows", "key-id"],
     ),
     (&["snapshot-id", "type"], &["min-snapshots-to-keep", "max-snapshot-age-ms", "max-ref-age-ms"]),
-    (&["statistics-path"], &["key-metadata"]),
+    (&["statistics-path", "blob-metadata"], &["key-metadata"]),
     (&["sequence-number", "fields"], &["properties"]),
     (&["key-id", "encrypted-key-metadata"], &["encrypted-by-id", "properties"]),
     (&["version-id", "representations"], &["default-catalog"]),

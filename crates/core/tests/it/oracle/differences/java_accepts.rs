@@ -42,6 +42,8 @@ const IDENTIFIER: &str =
     "specification: an identifier field is required and primitive; Java checks only the schema that it uses";
 
 pub(super) const ROWS: &[Explained] = &[
+    row("", "half of a surrogate pair is no text: PyIceberg and iceberg-rust cannot read it").case(r"\ud800"),
+    row("types are nested deeper", "types that are nested hundreds of levels deep exhaust the stack of a reader"),
     row("appears twice", TWICE),
     row("duplicate field", TWICE),
     row("must be a map of strings", TWICE).case("again := "),
@@ -89,6 +91,12 @@ pub(super) const ROWS: &[Explained] = &[
     row("its summary has no operation", OPERATION),
     row("missing field 'summary'", REQUIRED),
     row("missing field 'sequence-number'", REQUIRED),
+    row("schema-id is missing", REQUIRED).of(REGISTERED),
+    row(
+        "manifests",
+        "specification: manifests are left out where there is a manifest-list; Java does not look at them then",
+    )
+    .at("/+manifests"),
     row("schema: ", LEGACY).of(&[Operation::Table]).case("table v1"),
     row("schema: ", LEGACY).of(&[Operation::Table]).at("/+schema"),
     row("partition-spec: ", LEGACY).of(&[Operation::Table]),
@@ -103,5 +111,6 @@ pub(super) const ROWS: &[Explained] = &[
     row("View location must not be empty", EMPTY),
     row("there is no query", "a view has a query; Java's server checks it before the classes that are asked here"),
     row("it is its own parent", OWN_PARENT),
+    row("must be Base64", "RFC 4648: Base64 is padded; Java takes it without, and iceberg-rust does not"),
     row("as an identifier field", IDENTIFIER).of(REGISTERED),
 ];

@@ -58,6 +58,11 @@ pub(super) const ROWS: &[Explained] = &[
     row("Unexpected null order", SPACES),
     row("Invalid sort direction", SPACES),
     row("loss of view dialects", SPACES).at("/representations/*/type"),
+    row("unsupported view representation", SPACES).at("/representations/*/type"),
+    row(
+        "Cannot parse default as a",
+        "a default of a float or double column may be written without a point; it is stored with one",
+    ),
     result("/table-uuid", UUID_SPELLING),
     result("/next-row-id", NEXT_ROW),
     result("/current-version-id", SAME_VERSION).case("twice"),
