@@ -122,10 +122,13 @@ fn changed_copy(created: &Value, name: &str, change: impl FnOnce(&mut Value)) ->
     (copy, path)
 }
 
+/// What is done to a good document.
+type Change = fn(&mut Value);
+
 #[tokio::test]
 async fn document_that_breaks_a_rule_is_not_registered_and_stays() {
     let (catalog, tenant, created) = with_dropped_table().await;
-    let cases: [(&str, fn(&mut Value), &str); 5] = [
+    let cases: [(&str, Change, &str); 5] = [
         ("type", |m| m["schemas"][0]["fields"][0]["type"] = json!("lng"), "the specification has no type lng"),
         (
             "source",

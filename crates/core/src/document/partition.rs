@@ -205,7 +205,7 @@ impl PartitionSpec {
     /// When a source is missing, or as [`PartitionSpec::check_types`].
     pub fn check_sources(&self, schema: &SchemaIndex<'_>) -> Result<(), DocumentError> {
         for field in self.fields.iter().filter(|field| field.transform != Transform::Void) {
-            for id in field.source_ids.iter().filter(|id| schema.column(**id).is_none()) {
+            if let Some(id) = field.source_ids.iter().find(|id| schema.column(**id).is_none()) {
                 return Err(DocumentError::invalid(format!(
                     "Cannot find source column for partition field: {}: {}({id})",
                     field.name, field.transform
