@@ -1,5 +1,6 @@
 //! The command line: one file per command. Each parses, asks the store or the catalog, and prints; no rule is here.
 
+mod backup;
 mod check;
 mod dropped;
 mod key;
@@ -96,6 +97,10 @@ enum Command {
     /// The keys that sign tokens
     #[command(subcommand)]
     SigningKey(signing_key::Command),
+    /// Copy the catalog's database to a file, also while a server runs
+    Backup(backup::BackupArguments),
+    /// Restore a backup into an empty data folder
+    Restore(backup::RestoreArguments),
     /// Show the version
     Version(version::Arguments),
 }
@@ -131,6 +136,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Table(command) => table::run(&settings.session()?, &command).await,
         Command::View(command) => view::run(&settings.session()?, &command).await,
         Command::SigningKey(command) => signing_key::run(&settings.session()?, &command).await,
+        Command::Backup(arguments) => backup::backup(&settings.load(Flags::default())?, &arguments).await,
+        Command::Restore(arguments) => backup::restore(&settings.load(Flags::default())?, &arguments).await,
         Command::Version(arguments) => version::run(&arguments),
     }
 }
