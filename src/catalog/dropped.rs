@@ -114,7 +114,7 @@ fn of_dropped(id: TableId) -> impl Fn(StoreError) -> CatalogError {
     move |error| match error {
         StoreError::Repeated => CatalogError::Repeated,
         StoreError::NotFound(_) => CatalogError::NoSuchDropped(id),
-        StoreError::NotRestorable => CatalogError::NotRestorable(id),
+        StoreError::NotRestorable(reason) => CatalogError::NotRestorable(id, reason),
         other => CatalogError::Store(other),
     }
 }

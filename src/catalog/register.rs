@@ -54,7 +54,6 @@ impl Catalog {
                 kind: TableKind::Table,
                 metadata_location: &loaded.document.location,
                 locations: locations.all(),
-                takes_over: true,
                 now_ms: catalog.clock.now_ms(),
             };
             let create = || catalog.store.table_create(warehouse.place, &new, max_tables, receipt.as_ref());
@@ -133,7 +132,6 @@ impl Catalog {
                 expected: &record.metadata_location,
                 new: &new.document.location,
                 locations: locations.all(),
-                takes_over: true,
                 now_ms: self.clock.now_ms(),
             };
             let swapped = self

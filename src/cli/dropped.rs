@@ -10,9 +10,7 @@ use super::output::{self, Format};
 use super::session::{Session, WarehouseArgument, place};
 use super::table_name::{parse_namespace, parse_table, shown};
 use super::time;
-use tidewater::store::{
-    Dropped, DroppedFilter, DroppedState, Place, Resource, Restore, Store, StoreError, TableKind, TimedPage,
-};
+use tidewater::store::{Dropped, DroppedFilter, Place, Resource, Restore, Store, StoreError, TableKind, TimedPage};
 
 /// Which dropped tables or views are listed.
 #[derive(Debug, Args)]
@@ -103,7 +101,7 @@ pub(crate) async fn list(session: &Session, kind: TableKind, arguments: &ListArg
 }
 
 fn is_restorable(one: &Dropped, now_ms: i64) -> bool {
-    one.state == DroppedState::Kept && now_ms < one.restorable_until_ms
+    one.not_restorable(now_ms).is_none()
 }
 
 fn as_json(one: &Dropped, now_ms: i64) -> serde_json::Value {
@@ -150,8 +148,8 @@ pub(crate) async fn restore(session: &Session, kind: TableKind, arguments: &Rest
         Err(StoreError::AlreadyExists(taken_by)) => {
             bail!("there is a {taken_by} '{}' by now: restore under another name with --as", dotted(ident))
         }
-        Err(StoreError::NotRestorable) => {
-            bail!("it can no longer be restored: its time is over, or its files are being removed")
+        Err(StoreError::NotRestorable(reason)) => {
+            bail!("{} '{}' can no longer be restored: {reason}", word(kind), dotted(&dropped.ident))
         }
         Err(StoreError::LimitReached { limit }) => {
             bail!("the organisation's tier includes {limit} tables and views, and it has as many")

@@ -43,6 +43,14 @@ def hasty(make_server: Callable[..., Server]) -> Server:
 
 
 @pytest.fixture(scope="module")
+def few_seconds(make_server: Callable[..., Server]) -> Server:
+    """A server that keeps what is dropped for long enough to create a table, and no longer."""
+    server = make_server("few_seconds", env={"TIDEWATER_DROP__RETENTION_S": "4"})
+    server.start()
+    return server
+
+
+@pytest.fixture(scope="module")
 def brief(make_server: Callable[..., Server]) -> Server:
     """A server that keeps what is dropped for a second, so that no answer waits for a purge."""
     server = make_server("brief", env={"TIDEWATER_DROP__RETENTION_S": "1"})
@@ -161,6 +169,31 @@ def test_a_table_that_was_dropped_with_a_purge_is_restored_too(server: Server, u
     rest = Rest(server.uri, server.key)
     empty(rest.post(management(server, f"dropped/{entry['id']}/restore"), json={}))
     assert in_order(client(server).load_table((unique, "t")).scan().to_arrow()) == rows
+
+
+@pytest.mark.parametrize("purge", [False, True])
+def test_a_table_created_where_one_was_dropped_is_read_and_written_and_never_purged(
+    few_seconds: Server, unique: str, purge: bool
+) -> None:
+    """The old table's purge would become due while the new one is written."""
+    old = furnished(few_seconds, unique, "t")
+    catalog = client(few_seconds)
+    (catalog.purge_table if purge else catalog.drop_table)((unique, "t"))
+    new = catalog.create_table((unique, "t"), SIGHTINGS, location=old.location())
+    assert new.location() == old.location()
+    (entry,) = [one for one in dropped(few_seconds) if one["identifier"]["namespace"] == [unique]]
+    assert (entry["state"], entry["restorable"], entry["purge-requested"]) == ("replaced", False, False)
+    refusal = few_seconds.command("table", "restore", "--id", entry["id"], check=False)
+    assert refusal.returncode == 1 and f"given to table {unique}.t" in refusal.stderr, refusal.stderr
+    before = files(path_of(old.location()))
+    new.append(sightings((1, "Oslo", 1.5)))
+    until(lambda: all(one["id"] != entry["id"] for one in dropped(few_seconds)))
+    new.append(sightings((2, "Voss", None)))
+    assert before.items() <= files(path_of(old.location())).items(), "a file went"
+    assert in_order(catalog.load_table((unique, "t")).scan().to_arrow()) == [(1, "Oslo", 1.5), (2, "Voss", None)]
+    with duck(few_seconds) as engine:
+        engine.execute(f"INSERT INTO ic.{unique}.t VALUES (3, 'Bergen', 2.5)")
+        assert engine.execute(f"SELECT count(*) FROM ic.{unique}.t").fetchall() == [(3,)]
 
 
 def test_what_the_command_line_ends_is_gone(server: Server, unique: str) -> None:
