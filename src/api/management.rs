@@ -23,7 +23,7 @@ use super::error::ApiError;
 use super::namespaces::levels;
 use super::paging::MAX_PAGE_SIZE;
 use super::path::PathParameters;
-use super::tables::{Identifier, Purge};
+use super::tables::{Identifier, PURGE_WAIT, Purge};
 use crate::store::{Dropped, DroppedFilter, DroppedState, Moment, TableKind, TimedPage};
 
 /// The parameters of a list that begins with the newest. It always comes in pages.
@@ -199,8 +199,13 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, ApiError> {
     let (id, purge) = (id(&parts)?, purge.requested()?);
     if !scope.once.is_done() {
-        api.catalog.dropped_remove(&scope.warehouse, id, purge, scope.once.receipt()).await?;
-        api.maintenance.wake();
+        let is_gone = api.catalog.dropped_remove(&scope.warehouse, id, purge, scope.once.receipt()).await?;
+        if !is_gone && purge == Some(false) {
+            // Whoever is told that files stay looks at what is left.
+            api.maintenance.wake_and_wait(scope.warehouse.place, id, PURGE_WAIT).await;
+        } else {
+            api.maintenance.wake();
+        }
     }
     Ok(StatusCode::NO_CONTENT)
 }

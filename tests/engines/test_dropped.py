@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -388,6 +389,40 @@ def test_a_purge_that_is_killed_in_the_middle_ends_after_the_next_start(brief: S
     assert not files(path_of(table.location()))
     assert files(path_of(neighbour.location())) == others
     assert in_order(client(brief).load_table((unique, "n")).scan().to_arrow()) == rows
+
+
+def test_a_purge_that_is_told_to_keep_files_removes_none_after_the_answer(brief: Server, unique: str) -> None:
+    client(brief).create_namespace(unique)
+    for attempt in range(10):
+        data = purge_until_it_has_begun(brief, large(brief, unique, f"large-{attempt}"))
+        (entry,) = dropped(brief)
+        done = brief.command("table", "remove", entry["id"], "--keep-files", check=False)
+        left = files(data)
+        if done.returncode == 0 and left:
+            break
+        # It had ended before it was told.
+        until(lambda: not dropped(brief))
+    assert "those that are left stay" in done.stdout, done.stderr
+    assert dropped(brief) == []
+    # Whatever ran in the background has ended with the server.
+    assert brief.stop() == 0
+    assert files(data) == left
+    brief.start()
+
+
+def test_a_table_whose_files_an_engine_has_removed_is_not_restored(server: Server, unique: str) -> None:
+    """Spark's DROP TABLE ... PURGE sends a plain drop and removes the files itself."""
+    table = furnished(server, unique, "t")
+    catalog = client(server)
+    catalog.drop_table((unique, "t"))
+    shutil.rmtree(path_of(table.location()))
+    refusal = server.command("table", "restore", f"{unique}.t", check=False)
+    assert refusal.returncode == 1 and table.metadata_location in refusal.stderr, refusal.stderr
+    (entry,) = [one for one in dropped(server) if one["identifier"]["namespace"] == [unique]]
+    rest = Rest(server.uri, server.key)
+    message = refused(rest.post(management(server, f"dropped/{entry['id']}/restore"), json={}), 409, "NotRestorableException")
+    assert table.metadata_location in message["message"] and "is missing" in message["message"]
+    assert not catalog.table_exists((unique, "t"))
 
 
 def test_a_stop_in_the_middle_of_a_purge_is_quick_and_it_goes_on_at_once(brief: Server, unique: str) -> None:

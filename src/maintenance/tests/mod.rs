@@ -163,6 +163,19 @@ async fn a_missing_document_tells_nothing_so_nothing_goes() {
 }
 
 #[tokio::test]
+async fn removal_that_is_told_to_keep_files_removes_no_more_and_frees_the_place_then() {
+    let fixture = Fixture::new(Duration::ZERO).await;
+    let table = fixture.table("t", json!({}), &[]).await;
+    let all = files(&table.location);
+    fixture.drop(&table, true).await;
+    let [job] = fixture.maintenance.claim(9).await.try_into().unwrap();
+    let is_gone = fixture.catalog.dropped_remove(&fixture.warehouse, table.id, Some(false), None).await.unwrap();
+    assert!(!is_gone, "somebody is about to remove its files");
+    fixture.maintenance.see_to(job, &CancellationToken::new()).await;
+    assert_eq!((files(&table.location), fixture.all_dropped().await), (all, 0));
+}
+
+#[tokio::test]
 async fn it_ends_wherever_an_attempt_before_it_was_cut_off() {
     let order = [
         &["data/2.parquet"][..],
