@@ -148,7 +148,7 @@ def test_a_dropped_table_is_restored_and_read_as_it_was(server: Server, unique: 
     assert [(one["name"], one["restorable"], one["state"]) for one in listed] == [("t", True, "kept")]
     taken = server.command("table", "restore", f"{unique}.t", check=False)
     assert taken.returncode == 1 and "--as" in taken.stderr
-    assert f"'{unique}.old' is there again" in server.command("table", "restore", f"{unique}.t", "--as", f"{unique}.old").stdout
+    assert f"Restored table '{unique}.old'." in server.command("table", "restore", f"{unique}.t", "--as", f"{unique}.old").stdout
     restored = catalog.load_table((unique, "old"))
     assert restored.metadata == table.metadata
     assert in_order(restored.scan().to_arrow()) == rows
@@ -203,8 +203,8 @@ def test_what_the_command_line_ends_is_gone(server: Server, unique: str) -> None
     for name in ("keep", "purge"):
         client(server).drop_table((unique, name))
     ids = {one["name"]: one["id"] for one in json.loads(server.command("table", "dropped", unique, "--json").stdout)}
-    assert "its files stay" in server.command("table", "remove", ids["keep"]).stdout
-    assert "a running server removes" in server.command("table", "remove", ids["purge"], "--purge").stdout
+    assert "its files stay" in server.command("table", "delete", ids["keep"]).stdout
+    assert "a running server removes" in server.command("table", "delete", ids["purge"], "--purge").stdout
     late = server.command("table", "restore", "--id", ids["purge"], check=False)
     assert late.returncode == 1, late
     until(lambda: not files(path_of(purge.location())))
@@ -396,7 +396,7 @@ def test_a_purge_that_is_told_to_keep_files_removes_none_after_the_answer(brief:
     for attempt in range(10):
         data = purge_until_it_has_begun(brief, large(brief, unique, f"large-{attempt}"))
         (entry,) = dropped(brief)
-        done = brief.command("table", "remove", entry["id"], "--keep-files", check=False)
+        done = brief.command("table", "delete", entry["id"], "--keep-files", check=False)
         left = files(data)
         if done.returncode == 0 and left:
             break
@@ -496,5 +496,5 @@ def test_a_warehouse_with_dropped_tables_is_not_dropped(make_server: Callable[..
     kept = server.command("warehouse", "drop", "main", "--org", organisation, check=False)
     assert kept.returncode == 1 and "tidewater table dropped" in kept.stderr
     (one,) = json.loads(server.command("table", "dropped", "--org", organisation, "--json").stdout)
-    server.command("table", "remove", one["id"], "--org", organisation)
+    server.command("table", "delete", one["id"], "--org", organisation)
     server.command("warehouse", "drop", "main", "--org", organisation)

@@ -85,6 +85,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "catalog",
             "clock",
             "config",
+            "data_folder",
             "metadata",
             "sample",
             "secret",
