@@ -228,26 +228,27 @@ pub(crate) async fn remove(
         return told(&sentence, "removing");
     }
     output::note(&format!("a server is removing the files of {what} '{name}': waiting until it has stopped"));
-    if wait_until_gone(&store, place, id).await? {
+    if wait_until_gone(session, &store, place, id).await? {
         let sentence = format!(
             "Deleted {what} '{name}' for good; the removal of its files had begun and has stopped, and those that are left stay."
         );
         told(&sentence, "gone")
     } else {
         bail!(
-            "{what} '{name}': the removal of its files has not stopped yet, and more of them may go. It stops before its next \
-             files, or with the lease of a server that has died: see `tidewater {what} dropped`"
+            "{what} '{name}': the removal of its files has not stopped yet, and more of them may go: see `tidewater {what} dropped`"
         )
     }
 }
 
-/// Waits until a removal of files has stopped: at the latest that is when its lease is over, and somebody has looked.
-async fn wait_until_gone(store: &dyn Store, place: Place, id: TableId) -> Result<bool> {
+/// Waits until a removal of files has stopped: at the latest that is when its lease is over, where its server has died.
+async fn wait_until_gone(session: &Session, store: &dyn Store, place: Place, id: TableId) -> Result<bool> {
     const LOOK_INTERVAL: Duration = Duration::from_millis(100);
     const LOOKS: u32 = 450;
     for _ in 0..LOOKS {
-        if store.dropped_get(place, id).await?.is_none() {
-            return Ok(true);
+        let Some(dropped) = store.dropped_get(place, id).await? else { return Ok(true) };
+        let now_ms = session.clock.now_ms();
+        if !dropped.is_leased(now_ms) {
+            return Ok(store.dropped_remove(place, id, Some(false), now_ms, None).await?);
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
     }

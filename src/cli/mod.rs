@@ -139,7 +139,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let settings = cli.settings;
     match cli.command {
         Command::Quickstart(arguments) => quickstart::run(settings.load(arguments.flags())?, &arguments).await,
-        Command::Serve(arguments) => serve::run(settings.load(arguments.flags())?).await,
+        Command::Serve(arguments) => serve::run(settings.of_server(arguments.flags())?).await,
         Command::Org(command) => org::run(&settings.session()?, &command).await,
         Command::Key(command) => key::run(&settings.session()?, &command).await,
         Command::Warehouse(command) => warehouse::run(&settings.session()?, &command).await,
@@ -170,13 +170,24 @@ impl Settings {
         Config::load(self.config.as_deref(), environment(), &Flags { data_dir: self.data_dir.clone(), ..flags })
     }
 
-    /// The settings of a command that works on a catalog's data folder. Where nobody has said which folder that is, it is told,
-    /// and a configuration that is there and was not named is not passed by.
-    fn of_command(&self) -> anyhow::Result<Config> {
-        let config = self.load(Flags::default())?;
-        let is_named = self.config.is_some() || self.data_dir.is_some() || std::env::var_os(DATA_DIR).is_some();
-        if !is_named {
+    /// Whether somebody has said which data folder is meant.
+    fn is_named(&self) -> bool {
+        self.config.is_some() || self.data_dir.is_some() || std::env::var_os(DATA_DIR).is_some()
+    }
+
+    /// The settings of a server. A configuration that is there and was not named is not passed by.
+    fn of_server(&self, flags: Flags) -> anyhow::Result<Config> {
+        let config = self.load(flags)?;
+        if !self.is_named() {
             check_no_other_catalog(&config.data_dir, &config.database(), Path::new(USUAL_CONFIG))?;
+        }
+        Ok(config)
+    }
+
+    /// The settings of a command that works on a catalog's data folder. Where nobody has said which folder that is, it is told.
+    fn of_command(&self) -> anyhow::Result<Config> {
+        let config = self.of_server(Flags::default())?;
+        if !self.is_named() {
             output::note(&format!(
                 "data folder: {} (choose another with --data-dir or --config)",
                 config.data_dir.display()

@@ -17,6 +17,7 @@ from pyiceberg.exceptions import BadRequestError, NoSuchTableError
 from pyiceberg.table import Table
 from pyiceberg.table.statistics import StatisticsFile
 
+from support import sail
 from support.admin import Admin
 from support.rest import Rest, answer, empty, refused
 from support.rows import SIGHTINGS, in_order, sightings
@@ -408,6 +409,22 @@ def test_a_purge_that_is_told_to_keep_files_removes_none_after_the_answer(brief:
     assert brief.stop() == 0
     assert files(data) == left
     brief.start()
+
+
+def test_each_engine_asks_for_a_purge_where_the_documentation_says_so(server: Server, unique: str) -> None:
+    catalog = client(server)
+    catalog.create_namespace(unique)
+    for name in ("duckdb", "sail", "sail_purge", "pyiceberg", "pyiceberg_purge"):
+        catalog.create_table((unique, name), SIGHTINGS)
+    with duck(server) as engine:
+        engine.execute(f"DROP TABLE ic.{unique}.duckdb")
+    statements = [f"DROP TABLE {unique}.sail", f"DROP TABLE {unique}.sail_purge PURGE"]
+    sail.run(server, statements, bearer_access_token=server.key)
+    catalog.drop_table((unique, "pyiceberg"))
+    catalog.purge_table((unique, "pyiceberg_purge"))
+    mine = [one for one in dropped(server) if one["identifier"]["namespace"] == [unique]]
+    asked = {one["identifier"]["name"]: one["purge-requested"] for one in mine}
+    assert asked == {name: name.endswith("_purge") for name in asked} and len(asked) == 5
 
 
 def test_a_table_whose_files_an_engine_has_removed_is_not_restored(server: Server, unique: str) -> None:

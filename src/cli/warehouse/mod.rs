@@ -3,7 +3,7 @@
 pub(crate) mod storage_file;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use tidewater_core::ids::WarehouseId;
 use tidewater_core::location::Location;
@@ -28,28 +28,7 @@ pub(crate) enum Command {
     /// Add a warehouse, once its storage was tried out; an organisation's first becomes its default
     #[command(after_help = "Examples:\n  tidewater warehouse create lake --org acme --root file:///srv/lake\n  \
                             tidewater warehouse create lake --org acme --root s3://bucket/lake --storage s3.toml --dry-run")]
-    Create {
-        /// Its name: clients name it as `warehouse`
-        name: String,
-        #[command(flatten)]
-        organisation: OrganisationArgument,
-        /// Where its tables are put: file:///folder, s3://bucket/folder, gs://bucket/folder or
-        /// abfss://container@account.dfs.core.windows.net/folder
-        #[arg(long, value_name = "LOCATION", value_parser = parse_root)]
-        root: Location,
-        #[command(flatten)]
-        storage: StorageArgument,
-        /// Only try the storage out, and say what is wrong
-        #[arg(long)]
-        dry_run: bool,
-        /// Do not try the storage out, as when this machine does not reach it
-        #[arg(long, conflicts_with = "dry_run")]
-        unchecked: bool,
-        #[command(flatten)]
-        if_not_exists: IfNotExists,
-        #[command(flatten)]
-        format: Format,
-    },
+    Create(CreateArguments),
     /// Try a warehouse's storage out as it is set up, and say what is wrong
     Check {
         /// Its name
@@ -116,52 +95,36 @@ pub(crate) enum Command {
     },
 }
 
+/// Which warehouse is created, and how.
+#[derive(Debug, Args)]
+pub(crate) struct CreateArguments {
+    /// Its name: clients name it as `warehouse`
+    name: String,
+    #[command(flatten)]
+    organisation: OrganisationArgument,
+    /// Where its tables are put: file:///folder, s3://bucket/folder, gs://bucket/folder or
+    /// abfss://container@account.dfs.core.windows.net/folder
+    #[arg(long, value_name = "LOCATION", value_parser = parse_root)]
+    root: Location,
+    #[command(flatten)]
+    storage: StorageArgument,
+    /// Only try the storage out, and say what is wrong
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not try the storage out, as when this machine does not reach it
+    #[arg(long, conflicts_with = "dry_run")]
+    unchecked: bool,
+    #[command(flatten)]
+    if_not_exists: IfNotExists,
+    #[command(flatten)]
+    format: Format,
+}
+
 /// Does one of them.
 pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
     let store = session.store()?;
     match command {
-        Command::Create { name, organisation, root, storage, dry_run, unchecked, if_not_exists, format } => {
-            check_warehouse_name(name)?;
-            let organisation = organisation.find(&store).await?;
-            if let Some(found) = store.warehouse_list(organisation.id).await?.iter().find(|found| found.name == *name) {
-                if_not_exists.allow(&format!("warehouse '{name}' of organisation '{}'", organisation.name))?;
-                ensure!(
-                    found.root == root.to_string(),
-                    "warehouse '{name}' of organisation '{}' exists already, with another root: {}",
-                    organisation.name,
-                    found.root
-                );
-                let sentence = format!("Warehouse '{name}' exists already, at {root}.");
-                return output::done(*format, &sentence, &as_json(found));
-            }
-            let file = storage.read_for(root)?;
-            let mut new = Warehouse {
-                id: WarehouseId(fresh_ordered_uuid()),
-                organisation: organisation.id,
-                name: name.clone(),
-                root: root.to_string(),
-                storage: WarehouseStorage { profile: file.profile.clone(), sealed_credentials: None },
-                is_default: false,
-                created_ms: session.clock.now_ms(),
-            };
-            // Before anything is written anywhere; once more in the transaction that makes it.
-            is_free(&store, &new).await.map_err(|error| explain(error, &organisation.name, name))?;
-            try_out(session, new.clone(), &file.credentials, *unchecked).await?;
-            if *dry_run {
-                let sentence = format!("Warehouse '{name}' would work. It was not created.");
-                return output::done(
-                    *format,
-                    &sentence,
-                    &json!({ "name": name, "root": root.to_string(), "created": null }),
-                );
-            }
-            new.storage = file.seal(session, place(&new))?;
-            store.warehouse_create(&new).await.map_err(|error| explain(error, &organisation.name, name))?;
-            let sentence = format!("Created warehouse '{name}' of organisation '{}', at {root}.", organisation.name);
-            // Whether it became the default is the store's decision.
-            let created = store.warehouse_list(organisation.id).await?.into_iter().find(|one| one.id == new.id);
-            output::done(*format, &sentence, &as_json(&created.unwrap_or(new)))
-        }
+        Command::Create(arguments) => create(session, &store, arguments).await,
         Command::Check { name, organisation, format } => {
             let warehouse = find(&store, organisation, name).await?;
             try_out_open(session, &session.open(warehouse.clone())?).await?;
@@ -202,6 +165,46 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
             output::done(*format, &sentence, &json!({ "name": name }))
         }
     }
+}
+
+async fn create(session: &Session, store: &SqliteStore, arguments: &CreateArguments) -> Result<()> {
+    let CreateArguments { name, organisation, root, storage, dry_run, unchecked, if_not_exists, format } = arguments;
+    check_warehouse_name(name)?;
+    let organisation = organisation.find(store).await?;
+    if let Some(found) = store.warehouse_list(organisation.id).await?.iter().find(|found| found.name == *name) {
+        if_not_exists.allow(&format!("warehouse '{name}' of organisation '{}'", organisation.name))?;
+        ensure!(
+            found.root == root.to_string(),
+            "warehouse '{name}' of organisation '{}' exists already, with another root: {}",
+            organisation.name,
+            found.root
+        );
+        let sentence = format!("Warehouse '{name}' exists already, at {root}.");
+        return output::done(*format, &sentence, &as_json(found));
+    }
+    let file = storage.read_for(root)?;
+    let mut new = Warehouse {
+        id: WarehouseId(fresh_ordered_uuid()),
+        organisation: organisation.id,
+        name: name.clone(),
+        root: root.to_string(),
+        storage: WarehouseStorage { profile: file.profile.clone(), sealed_credentials: None },
+        is_default: false,
+        created_ms: session.clock.now_ms(),
+    };
+    // Before anything is written anywhere; once more in the transaction that makes it.
+    is_free(store, &new).await.map_err(|error| explain(error, &organisation.name, name))?;
+    try_out(session, new.clone(), &file.credentials, *unchecked).await?;
+    if *dry_run {
+        let sentence = format!("Warehouse '{name}' would work. It was not created.");
+        return output::done(*format, &sentence, &json!({ "name": name, "root": root.to_string(), "created": null }));
+    }
+    new.storage = file.seal(session, place(&new))?;
+    store.warehouse_create(&new).await.map_err(|error| explain(error, &organisation.name, name))?;
+    let sentence = format!("Created warehouse '{name}' of organisation '{}', at {root}.", organisation.name);
+    // Whether it became the default is the store's decision.
+    let created = store.warehouse_list(organisation.id).await?.into_iter().find(|one| one.id == new.id);
+    output::done(*format, &sentence, &as_json(&created.unwrap_or(new)))
 }
 
 /// Whether a warehouse of that name and at that place could be made.
