@@ -49,8 +49,9 @@ impl App {
         data_folder::prepare(&config.data_dir, &config.database())?;
         // Before the database is opened: an upgrade must not change it under a server that still runs.
         let mut lock = ServerLock::take(&config.data_dir)?;
+        let tiers = config.tiers.clone();
         let mut app = Self::over(&config, Arc::new(open_store(&config)?)).await?;
-        lock.announce(app.local_addr()?);
+        lock.announce(app.local_addr()?, tiers.keys());
         app.lock = Some(lock);
         Ok(app)
     }

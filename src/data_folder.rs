@@ -1,12 +1,15 @@
 //! The data folder: made and looked at before anything is opened in it, and served by one server at a time.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
 use std::net::SocketAddr;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
+use rustix::io::Errno;
+use rustix::process::Pid;
 
 /// The file that a server keeps locked as long as it lives. It stays when the server ends: to remove it would let a second
 /// one lock a new file of that name beside one that holds the old.
@@ -102,7 +105,7 @@ pub enum FolderError {
     },
 }
 
-/// Sees to it that the folder is there and that it, and the database `file` in it if there is one, can be written.
+/// Makes the folder, for its owner only, if it is not there. Sees to it that the folder is there and that it, and the database `file` in it if there is one, can be written.
 ///
 /// # Errors
 /// All of [`FolderError`] but `InUse` and `NoLocks`.
@@ -110,7 +113,11 @@ pub fn prepare(folder: &Path, file: &Path) -> Result<(), FolderError> {
     match fs::metadata(folder) {
         Ok(found) if !found.is_dir() => return Err(FolderError::NotAFolder { path: folder.to_owned() }),
         Ok(_) => {}
-        Err(_) => fs::create_dir_all(folder).map_err(|source| not_made(folder, source))?,
+        Err(_) => {
+            // It holds the secrets of signing keys: nobody else's, unless somebody opens it on purpose.
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+            made.map_err(|source| not_made(folder, source))?;
+        }
     }
     check(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)?;
     for suffix in ["", "-wal", "-shm"] {
@@ -210,9 +217,12 @@ impl ServerLock {
         Ok(lock)
     }
 
-    /// Lets who comes second know where this server is. Best effort.
-    pub fn announce(&mut self, address: SocketAddr) {
-        let _ = self.write(&format!("{} {address}\n", std::process::id()));
+    /// Writes where this server is and which tiers it knows, for a second server and for commands. Best effort.
+    pub fn announce<'a>(&mut self, address: SocketAddr, tiers: impl IntoIterator<Item = &'a String>) {
+        // A name may hold anything but a line break, which TOML keys can hold only when they are quoted: such a tier is left out.
+        let tiers =
+            tiers.into_iter().filter(|name| !name.contains('\n')).fold(String::new(), |text, name| text + name + "\n");
+        let _ = self.write(&format!("{} {address}\n{tiers}", std::process::id()));
     }
 
     fn write(&mut self, text: &str) -> io::Result<()> {
@@ -222,9 +232,23 @@ impl ServerLock {
     }
 }
 
+/// The tiers that the server on a data folder knows; none when no server runs there, or it does not say.
+#[must_use]
+pub fn tiers_of_server(folder: &Path) -> Option<BTreeSet<String>> {
+    let text = fs::read_to_string(folder.join(LOCK_FILE)).ok()?;
+    let mut lines = text.lines();
+    // To try the lock could keep a server from starting at that moment.
+    let process = lines.next()?.split_whitespace().next()?.parse().ok().and_then(Pid::from_raw)?;
+    if rustix::process::test_kill_process(process) == Err(Errno::SRCH) {
+        return None;
+    }
+    let tiers: BTreeSet<String> = lines.map(str::to_owned).collect();
+    Some(tiers).filter(|tiers| !tiers.is_empty())
+}
+
 /// What a lock says of its server, for a message.
 fn told_of(text: &str) -> String {
-    let mut words = text.split_whitespace();
+    let mut words = text.lines().next().unwrap_or_default().split_whitespace();
     match (words.next(), words.next()) {
         (Some(process), Some(address)) => format!(" (process {process}, at {address})"),
         (Some(process), None) => format!(" (process {process})"),
@@ -245,7 +269,11 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("a/b");
         prepare(&folder, &folder.join("tidewater.db")).unwrap();
-        assert!(folder.is_dir());
+        assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o777, 0o700, "others cannot look into it");
+        // One that is there keeps the mode that its owner gave it.
+        fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o750)).unwrap();
+        prepare(&folder, &folder.join("tidewater.db")).unwrap();
+        assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o777, 0o750);
     }
 
     #[test]
@@ -284,10 +312,15 @@ mod tests {
         let mut first = ServerLock::take(folder.path()).unwrap();
         let text = ServerLock::take(folder.path()).unwrap_err().to_string();
         assert!(text.contains(&format!("already (process {})", std::process::id())), "{text}");
-        first.announce("127.0.0.1:8181".parse().unwrap());
+        assert_eq!(tiers_of_server(folder.path()), None, "it has not said yet");
+        first.announce("127.0.0.1:8181".parse().unwrap(), &["premium".to_owned(), "our own".to_owned()]);
+        assert_eq!(tiers_of_server(folder.path()), Some(["premium", "our own"].map(str::to_owned).into()));
         let text = ServerLock::take(folder.path()).unwrap_err().to_string();
         assert!(text.contains(", at 127.0.0.1:8181): use that one, stop it first"), "{text}");
         drop(first);
+        // The number of a process that cannot be.
+        fs::write(folder.path().join(LOCK_FILE), format!("{} 127.0.0.1:8181\npremium\n", i32::MAX)).unwrap();
+        assert_eq!(tiers_of_server(folder.path()), None, "no server runs there");
         ServerLock::take(folder.path()).unwrap();
     }
 }

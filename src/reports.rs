@@ -236,7 +236,6 @@ mod tests {
                 kind: TableKind::Table,
                 metadata_location: "s3://b/lake/t/m",
                 locations: &Locations::new(Location::parse("s3://b/lake/t").unwrap(), []),
-                takes_over: false,
                 now_ms: 1,
             };
             store.table_create(place, &new, None, None).await.unwrap();

@@ -187,7 +187,7 @@ impl From<CatalogError> for ApiError {
             | CatalogError::RenameTaken { .. }
             | CatalogError::RestoreTaken { .. } => (StatusCode::CONFLICT, "AlreadyExistsException"),
             CatalogError::NamespaceNotEmpty(_) => (StatusCode::CONFLICT, "NamespaceNotEmptyException"),
-            CatalogError::NotRestorable(_) => (StatusCode::CONFLICT, "NotRestorableException"),
+            CatalogError::NotRestorable(..) => (StatusCode::CONFLICT, "NotRestorableException"),
             CatalogError::TableLimit(_) | CatalogError::Forbidden(_) => (StatusCode::FORBIDDEN, "ForbiddenException"),
             CatalogError::PropertyConflict(_) => (StatusCode::UNPROCESSABLE_ENTITY, "UnprocessableEntityException"),
             CatalogError::BadRequest(_) | CatalogError::LocationTaken { .. } | CatalogError::LocationHeld { .. } => {

@@ -1,6 +1,7 @@
-//! `/management/v1/warehouses/{warehouse}`: what only an admin does, and no part of the Iceberg API.
+//! `/management/v1/warehouses/{warehouse}`: no part of the Iceberg API.
 //!
-//! What was dropped is listed, restored and removed here; the reports are in `metrics.rs`.
+//! Lists, restores and removes dropped tables and views; the reports are in `metrics.rs`. Whoever may drop may list and
+//! restore; only an admin removes for good.
 
 use std::sync::Arc;
 
@@ -17,12 +18,12 @@ use uuid::Uuid;
 
 use super::Api;
 use super::body::{Body, Parameters};
-use super::caller::{Administer, Scope};
+use super::caller::{Administer, Scope, Write};
 use super::error::ApiError;
 use super::namespaces::levels;
 use super::paging::MAX_PAGE_SIZE;
 use super::path::PathParameters;
-use super::tables::{Identifier, Purge};
+use super::tables::{Identifier, PURGE_WAIT, Purge};
 use crate::store::{Dropped, DroppedFilter, DroppedState, Moment, TableKind, TimedPage};
 
 /// The parameters of a list that begins with the newest. It always comes in pages.
@@ -109,7 +110,8 @@ pub(super) struct DroppedEntry {
 
 impl DroppedEntry {
     fn of(dropped: Dropped, now_ms: i64) -> Self {
-        let kept = dropped.state == DroppedState::Kept;
+        let restorable = dropped.not_restorable(now_ms).is_none();
+        let waits = matches!(dropped.state, DroppedState::Kept | DroppedState::Replaced);
         Self {
             id: dropped.id,
             identifier: Identifier::new(levels(&dropped.ident.namespace), dropped.ident.name().to_owned()),
@@ -121,11 +123,11 @@ impl DroppedEntry {
             location: dropped.location,
             dropped_ms: dropped.dropped_ms,
             restorable_until_ms: dropped.restorable_until_ms,
-            restorable: kept && now_ms < dropped.restorable_until_ms,
+            restorable,
             purge_requested: dropped.purge,
             state: dropped.state.as_str(),
             attempts: dropped.attempts,
-            next_attempt_ms: dropped.due_ms.filter(|_| !kept),
+            next_attempt_ms: dropped.due_ms.filter(|_| !waits),
             message: dropped.message,
         }
     }
@@ -139,7 +141,7 @@ pub(super) struct Restore {
 /// What was dropped and is not gone for good, the newest drop first.
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
-    scope: Scope<Administer>,
+    scope: Scope<Write>,
     Parameters(paging): Parameters<TimedPaging>,
     Parameters(wanted): Parameters<Wanted>,
 ) -> Result<Json<DroppedList>, ApiError> {
@@ -163,7 +165,7 @@ pub(super) async fn list(
 /// One of them.
 pub(super) async fn get(
     State(api): State<Arc<Api>>,
-    scope: Scope<Administer>,
+    scope: Scope<Write>,
     parts: Parts,
 ) -> Result<Json<DroppedEntry>, ApiError> {
     let dropped = api.catalog.dropped_get(&scope.warehouse, id(&parts)?).await?;
@@ -173,7 +175,7 @@ pub(super) async fn get(
 /// Restores one, under its old name or another.
 pub(super) async fn restore(
     State(api): State<Arc<Api>>,
-    scope: Scope<Administer>,
+    scope: Scope<Write>,
     parts: Parts,
     body: Body,
 ) -> Result<StatusCode, ApiError> {
@@ -197,8 +199,13 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, ApiError> {
     let (id, purge) = (id(&parts)?, purge.requested()?);
     if !scope.once.is_done() {
-        api.catalog.dropped_remove(&scope.warehouse, id, purge, scope.once.receipt()).await?;
-        api.maintenance.wake();
+        let is_gone = api.catalog.dropped_remove(&scope.warehouse, id, purge, scope.once.receipt()).await?;
+        if !is_gone && purge == Some(false) {
+            // Whoever is told that files stay looks at what is left.
+            api.maintenance.wake_and_wait(scope.warehouse.place, id, PURGE_WAIT).await;
+        } else {
+            api.maintenance.wake();
+        }
     }
     Ok(StatusCode::NO_CONTENT)
 }

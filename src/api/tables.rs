@@ -67,7 +67,7 @@ pub(super) struct Wanted {
 
 /// How long the answer to a purge waits for files that go at once: clients of other catalogs expect them to be gone, and
 /// their place to be free. Those of most tables are by then.
-const PURGE_WAIT: Duration = Duration::from_secs(2);
+pub(super) const PURGE_WAIT: Duration = Duration::from_secs(2);
 
 /// Whether files are to be removed.
 #[derive(Deserialize)]

@@ -92,7 +92,6 @@ impl Catalog {
             expected: &record.metadata_location,
             new: &document.location,
             locations: locations.all(),
-            takes_over: false,
             now_ms,
         };
         let swapped = self

@@ -7,6 +7,7 @@ use tidewater_core::name::TableIdent;
 
 use super::{Catalog, CatalogError, OpenWarehouse};
 use crate::locations::Refusals;
+use crate::metadata::MetadataError;
 use crate::store::{
     DropTerms, Dropped, DroppedFilter, Page, Receipt, Resource, Restore, StoreError, TableKind, TimedPage,
 };
@@ -53,7 +54,7 @@ impl Catalog {
     ///
     /// # Errors
     /// `NoSuchDropped`; `NotRestorable`; `RestoreTaken`; `RestoreWithoutNamespace`; `TableLimit`; `LocationTaken`,
-    /// `LocationHeld`, `LocationsUnread`; `Metadata` when its document is gone.
+    /// `LocationHeld`, `LocationsUnread`; `Metadata` when its document cannot be read.
     pub async fn dropped_restore(
         &self,
         warehouse: &OpenWarehouse,
@@ -64,12 +65,23 @@ impl Catalog {
     ) -> Result<(), CatalogError> {
         let dropped = self.dropped_get(warehouse, id).await?;
         let ident = ident.unwrap_or_else(|| dropped.ident.clone());
-        // Where somebody has removed the files, there is nothing to come back to.
+        if let Some(reason) = dropped.not_restorable(self.clock.now_ms()) {
+            return Err(CatalogError::NotRestorable(id, reason));
+        }
+        // Clients may have removed its files, as Spark does, while its document is in memory here.
         let (storage, root, location) = (&warehouse.storage, &warehouse.root, &dropped.metadata_location);
+        let gone = |error| match error {
+            MetadataError::Missing(file) => CatalogError::NotRestorable(id, missing_document(&file)),
+            other => other.into(),
+        };
         let locations = match dropped.kind {
-            TableKind::Table => ValidLocations::of(&self.documents.get(storage, location).await?.metadata, root),
+            TableKind::Table => {
+                let document = self.documents.get_anew(storage, location).await.map_err(gone)?;
+                ValidLocations::of(&document.metadata, root)
+            }
             TableKind::View => {
-                ValidLocations::of_view(&self.documents.get_view(storage, location).await?.metadata, root)
+                let document = self.documents.get_view_anew(storage, location).await.map_err(gone)?;
+                ValidLocations::of_view(&document.metadata, root)
             }
         };
         // Where they are not allowed any more, nothing is vended for them: that is no reason to lose it.
@@ -94,7 +106,8 @@ impl Catalog {
         })
     }
 
-    /// Ends what was dropped now; `purge` says whether a table's files go, in place of what its drop said.
+    /// Ends what was dropped now; `purge` says whether a table's files go, in place of what its drop said. Gives whether it is
+    /// gone: otherwise its files are to be removed, or somebody who removes them is to stop first.
     ///
     /// # Errors
     /// `NoSuchDropped`.
@@ -104,17 +117,26 @@ impl Catalog {
         id: TableId,
         purge: Option<bool>,
         receipt: Option<&Receipt>,
-    ) -> Result<(), CatalogError> {
+    ) -> Result<bool, CatalogError> {
         let removed = self.store.dropped_remove(warehouse.place, id, purge, self.clock.now_ms(), receipt).await;
-        removed.map(drop).map_err(of_dropped(id))
+        removed.map_err(of_dropped(id))
     }
+}
+
+/// Why a table or view without its document is not restored.
+#[must_use]
+pub fn missing_document(file: &str) -> String {
+    format!(
+        "Its metadata file {file} is missing: somebody has removed its files, as Spark does at DROP TABLE ... PURGE. Put \
+         them back, or remove it from the list"
+    )
 }
 
 fn of_dropped(id: TableId) -> impl Fn(StoreError) -> CatalogError {
     move |error| match error {
         StoreError::Repeated => CatalogError::Repeated,
         StoreError::NotFound(_) => CatalogError::NoSuchDropped(id),
-        StoreError::NotRestorable => CatalogError::NotRestorable(id),
+        StoreError::NotRestorable(reason) => CatalogError::NotRestorable(id, reason),
         other => CatalogError::Store(other),
     }
 }

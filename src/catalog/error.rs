@@ -69,10 +69,11 @@ pub enum CatalogError {
         /// What was to have it.
         ident: TableIdent,
     },
-    /// A location of it would be at, inside or around one of what was dropped and can be restored.
+    /// A location of it would be inside or around one of a dropped table, or at one whose files are being removed.
     #[error(
-        "Location '{location}' of {ident} overlaps that of a dropped table or view, whose files are kept: choose another \
-         location, or none; or let an administrator restore it or remove it for good"
+        "Location '{location}' of {ident} overlaps that of a dropped table, whose files are kept or being removed: choose \
+         another location, or none; or have an administrator remove the dropped table for good; or, where its files are \
+         being removed, try again when they are gone"
     )]
     LocationHeld {
         /// The one that was asked for.
@@ -89,11 +90,9 @@ pub enum CatalogError {
     /// Nothing was dropped under that id, or it is gone for good.
     #[error("Nothing that was dropped has the id {0}, or it is gone for good: list what was dropped")]
     NoSuchDropped(TableId),
-    /// Its time is over, or its files are being removed.
-    #[error(
-        "What was dropped under the id {0} can no longer be restored: its time is over, or its files are being removed"
-    )]
-    NotRestorable(TableId),
+    /// Its time is over, its files are being removed, or its place is taken.
+    #[error("What was dropped under the id {0} can no longer be restored: {1}")]
+    NotRestorable(TableId, String),
     /// What was dropped is to have a name that is taken.
     #[error("Cannot restore {ident}: {} with same name already exists. Restore it under another name", title(*taken_by))]
     RestoreTaken {

@@ -29,6 +29,7 @@ use tidewater_core::view::ViewMetadata;
 use tokio_util::task::TaskTracker;
 
 use crate::warehouse::{OpenWarehouse, StorageAccess};
+pub use dropped::missing_document;
 pub use error::CatalogError;
 pub use warehouse_check::{CheckStep, warehouse_check};
 

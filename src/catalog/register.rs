@@ -44,8 +44,13 @@ impl Catalog {
             let locations = ValidLocations::of(&document.metadata, &warehouse.root)?;
             let loaded = LoadedTable { document, locations: Some(locations.clone()) };
             if request.overwrite
-                && catalog.pointer_overwrite(&warehouse, &ident, &loaded, &locations, receipt.as_ref()).await?
+                && let Some(before) =
+                    catalog.pointer_overwrite(&warehouse, &ident, &loaded, &locations, receipt.as_ref()).await?
             {
+                if catalog.was_removed_meanwhile(&warehouse, &loaded).await {
+                    catalog.undo_overwrite(&warehouse, &before, &loaded).await;
+                    return Err(MetadataError::Missing(request.metadata_location).into());
+                }
                 return Ok(loaded);
             }
             let new = NewTable {
@@ -54,18 +59,27 @@ impl Catalog {
                 kind: TableKind::Table,
                 metadata_location: &loaded.document.location,
                 locations: locations.all(),
-                takes_over: true,
                 now_ms: catalog.clock.now_ms(),
             };
             let create = || catalog.store.table_create(warehouse.place, &new, max_tables, receipt.as_ref());
             match catalog.settled(&warehouse, Refusals::MayPass, create).await {
                 Err(StoreError::Unavailable(cause)) => match catalog.fate_of_creation(&warehouse, &ident, id).await {
-                    Fate::Happened => Ok(loaded),
-                    Fate::NotYet | Fate::Overtaken => Err(CatalogError::Store(StoreError::Unavailable(cause))),
-                    Fate::Unknown => Err(CatalogError::CommitStateUnknown(ident.to_string(), cause.to_string())),
+                    Fate::Happened => {}
+                    Fate::NotYet | Fate::Overtaken => {
+                        return Err(CatalogError::Store(StoreError::Unavailable(cause)));
+                    }
+                    Fate::Unknown => {
+                        return Err(CatalogError::CommitStateUnknown(ident.to_string(), cause.to_string()));
+                    }
                 },
-                created => created.map(|()| loaded).map_err(of_table(&ident)),
+                created => created.map_err(of_table(&ident))?,
             }
+            // A purge that ended between the read and the insert has removed the files. From the insert on, none begins.
+            if catalog.was_removed_meanwhile(&warehouse, &loaded).await {
+                catalog.undo_register(&warehouse, &ident, id).await;
+                return Err(MetadataError::Missing(request.metadata_location).into());
+            }
+            Ok(loaded)
         })
         .await
     }
@@ -109,13 +123,57 @@ impl Catalog {
         if !warehouse.root.contains(&at) {
             return Err(LocationRefused::outside(location, &warehouse.root).into());
         }
-        let found = self.documents.get(&warehouse.storage, location).await;
+        let found = self.documents.get_anew(&warehouse.storage, location).await;
         let document = found.map_err(unregistrable)?;
         check_registrable(&document)?;
         Ok(document)
     }
 
-    /// Points the table of that name at another document. Gives whether there was such a table.
+    /// Whether a registered document's file is gone. A storage that does not answer is believed to have it, as it had
+    /// a moment ago.
+    async fn was_removed_meanwhile(&self, warehouse: &OpenWarehouse, registered: &LoadedTable) -> bool {
+        let location = &registered.document.location;
+        match self.documents.get_anew(&warehouse.storage, location).await {
+            Err(MetadataError::Missing(_)) => true,
+            Ok(_) => false,
+            Err(error) => {
+                tracing::warn!(location, %error, "whether a registered table's metadata is there still is not known");
+                false
+            }
+        }
+    }
+
+    /// Forgets a table that was registered a moment ago, unless somebody has changed it.
+    async fn undo_register(&self, warehouse: &OpenWarehouse, ident: &TableIdent, id: TableId) {
+        let found = self.store.table_get(warehouse.place, ident).await;
+        if !found.as_ref().is_ok_and(|found| found.as_ref().is_some_and(|record| record.id == id)) {
+            return;
+        }
+        if let Err(error) = self.store.table_drop(warehouse.place, ident, TableKind::Table, None, None).await {
+            tracing::error!(%ident, %error, "a registered table whose metadata is gone could not be forgotten");
+        }
+    }
+
+    /// Points a table back at the document that it had.
+    async fn undo_overwrite(&self, warehouse: &OpenWarehouse, before: &TableRecord, registered: &LoadedTable) {
+        let undo = async {
+            let document = self.documents.get(&warehouse.storage, &before.metadata_location).await?;
+            let locations = ValidLocations::of(&document.metadata, &warehouse.root)?;
+            let swap = Swap {
+                id: before.id,
+                expected: &registered.document.location,
+                new: &before.metadata_location,
+                locations: locations.all(),
+                now_ms: self.clock.now_ms(),
+            };
+            self.store.table_swap(warehouse.place, &swap, None).await.map_err(CatalogError::Store)
+        };
+        if let Err(error) = undo.await {
+            tracing::error!(table = %before.id, %error, "a table could not be pointed back at the metadata that it had");
+        }
+    }
+
+    /// Points the table of that name at another document. Gives what it was, if there is such a table.
     async fn pointer_overwrite(
         &self,
         warehouse: &OpenWarehouse,
@@ -123,27 +181,27 @@ impl Catalog {
         new: &LoadedTable,
         locations: &ValidLocations,
         receipt: Option<&Receipt>,
-    ) -> Result<bool, CatalogError> {
+    ) -> Result<Option<TableRecord>, CatalogError> {
         for _ in 0..ATTEMPTS {
             let found = self.store.table_get(warehouse.place, ident).await.map_err(of_table(ident))?;
-            let Some(record) = found.filter(|record| record.kind == TableKind::Table) else { return Ok(false) };
+            let Some(record) = found.filter(|record| record.kind == TableKind::Table) else { return Ok(None) };
             let _turn = self.queues.enter(record.id).await;
             let swap = Swap {
                 id: record.id,
                 expected: &record.metadata_location,
                 new: &new.document.location,
                 locations: locations.all(),
-                takes_over: true,
                 now_ms: self.clock.now_ms(),
             };
             let swapped = self
                 .settled(warehouse, Refusals::MayPass, || self.store.table_swap(warehouse.place, &swap, receipt))
                 .await;
             match swapped {
-                Ok(()) => return Ok(true),
+                Ok(()) => return Ok(Some(record)),
                 Err(StoreError::PointerMoved) => {}
                 Err(StoreError::Unavailable(cause)) => {
-                    return self.outcome_of_overwrite(warehouse, ident, &record, new, cause).await;
+                    self.outcome_of_overwrite(warehouse, ident, &record, new, cause).await?;
+                    return Ok(Some(record));
                 }
                 Err(error) => return Err(of_table(ident)(error)),
             }
@@ -158,9 +216,9 @@ impl Catalog {
         before: &TableRecord,
         new: &LoadedTable,
         cause: Box<dyn std::error::Error + Send + Sync>,
-    ) -> Result<bool, CatalogError> {
+    ) -> Result<(), CatalogError> {
         match self.fate_of_swap(warehouse, ident, before, &new.document.location).await {
-            Fate::Happened => Ok(true),
+            Fate::Happened => Ok(()),
             Fate::NotYet => Err(CatalogError::Store(StoreError::Unavailable(cause))),
             // What stands there need not have come from the document that was to be replaced.
             Fate::Overtaken | Fate::Unknown => {

@@ -209,7 +209,6 @@ impl Catalog {
             kind: TableKind::Table,
             metadata_location: &document.location,
             locations: locations.all(),
-            takes_over: false,
             now_ms: self.clock.now_ms(),
         };
         let create = || self.store.table_create(warehouse.place, &new, max_tables, receipt);

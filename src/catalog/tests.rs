@@ -1,5 +1,6 @@
 mod locations;
 mod receipts;
+mod register;
 mod transactions;
 mod views;
 

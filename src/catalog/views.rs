@@ -183,7 +183,6 @@ impl Catalog {
             kind: TableKind::View,
             metadata_location: &new.document.location,
             locations: locations.all(),
-            takes_over: new.registered,
             now_ms: self.clock.now_ms(),
         };
         let create = || self.store.table_create(warehouse.place, &table, new.max_tables, new.receipt);

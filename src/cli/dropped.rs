@@ -1,6 +1,8 @@
 //! What `tidewater table` and `tidewater view` do with what was dropped: list, restore, remove for good.
 
-use anyhow::{Result, anyhow, bail};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use serde_json::json;
 use tidewater_core::ids::TableId;
@@ -10,9 +12,10 @@ use super::output::{self, Format};
 use super::session::{Session, WarehouseArgument, place};
 use super::table_name::{parse_namespace, parse_table, shown};
 use super::time;
-use tidewater::store::{
-    Dropped, DroppedFilter, DroppedState, Place, Resource, Restore, Store, StoreError, TableKind, TimedPage,
-};
+use tidewater::catalog::missing_document;
+use tidewater::metadata::{Documents, MetadataError};
+use tidewater::store::{Dropped, DroppedFilter, Place, Resource, Restore, Store, StoreError, TableKind, TimedPage};
+use tidewater::warehouse::OpenWarehouse;
 
 /// Which dropped tables or views are listed.
 #[derive(Debug, Args)]
@@ -40,6 +43,8 @@ pub(crate) struct RestoreArguments {
     new_name: Option<TableIdent>,
     #[command(flatten)]
     warehouse: WarehouseArgument,
+    #[command(flatten)]
+    format: Format,
 }
 
 /// Which one is removed.
@@ -49,6 +54,8 @@ pub(crate) struct RemoveArguments {
     id: TableId,
     #[command(flatten)]
     warehouse: WarehouseArgument,
+    #[command(flatten)]
+    format: Format,
 }
 
 /// What becomes of the files.
@@ -103,7 +110,7 @@ pub(crate) async fn list(session: &Session, kind: TableKind, arguments: &ListArg
 }
 
 fn is_restorable(one: &Dropped, now_ms: i64) -> bool {
-    one.state == DroppedState::Kept && now_ms < one.restorable_until_ms
+    one.not_restorable(now_ms).is_none()
 }
 
 fn as_json(one: &Dropped, now_ms: i64) -> serde_json::Value {
@@ -139,10 +146,15 @@ pub(crate) async fn restore(session: &Session, kind: TableKind, arguments: &Rest
     let tier = organisation.and_then(|organisation| session.config.tiers.get(&organisation.tier).cloned());
     let max_tables = tier.and_then(|tier| tier.max_tables);
     let ident = arguments.new_name.as_ref().unwrap_or(&dropped.ident);
+    check_document(&session.open(warehouse)?, &dropped).await?;
     // It keeps the locations that it is known to have.
     let restore = Restore { id: dropped.id, ident, locations: None, now_ms: session.clock.now_ms() };
     match store.dropped_restore(place, &restore, max_tables, None).await {
-        Ok(()) => output::line(&format!("{} '{}' is there again", word(kind), dotted(ident))),
+        Ok(()) => output::done(
+            arguments.format,
+            &format!("Restored {} '{}'.", word(kind), dotted(ident)),
+            &json!({ "id": dropped.id, "namespace": ident.namespace.levels().collect::<Vec<_>>(), "name": ident.name() }),
+        ),
         Err(StoreError::NotFound(Resource::Namespace)) => {
             let namespace = shown(&ident.namespace);
             bail!("there is no namespace '{namespace}': create it, or restore under another name with --as")
@@ -150,13 +162,30 @@ pub(crate) async fn restore(session: &Session, kind: TableKind, arguments: &Rest
         Err(StoreError::AlreadyExists(taken_by)) => {
             bail!("there is a {taken_by} '{}' by now: restore under another name with --as", dotted(ident))
         }
-        Err(StoreError::NotRestorable) => {
-            bail!("it can no longer be restored: its time is over, or its files are being removed")
+        Err(StoreError::NotRestorable(reason)) => {
+            bail!("{} '{}' can no longer be restored: {reason}", word(kind), dotted(&dropped.ident))
         }
         Err(StoreError::LimitReached { limit }) => {
             bail!("the organisation's tier includes {limit} tables and views, and it has as many")
         }
         Err(other) => Err(other.into()),
+    }
+}
+
+/// Fails when the metadata of what is to be restored is gone.
+async fn check_document(warehouse: &OpenWarehouse, dropped: &Dropped) -> Result<()> {
+    let (documents, location) = (Documents::new(0), &dropped.metadata_location);
+    let found = match dropped.kind {
+        TableKind::Table => documents.get(&warehouse.storage, location).await.map(drop),
+        TableKind::View => documents.get_view(&warehouse.storage, location).await.map(drop),
+    };
+    match found {
+        Ok(()) => Ok(()),
+        Err(MetadataError::Missing(file)) => {
+            let what = word(dropped.kind);
+            bail!("{what} '{}' cannot be restored: {}", dotted(&dropped.ident), missing_document(&file))
+        }
+        Err(error) => Err(error).context("the metadata of what is to be restored cannot be read"),
     }
 }
 
@@ -189,9 +218,39 @@ pub(crate) async fn remove(
     let purge = files.and_then(FilesArguments::purge);
     let is_gone = store.dropped_remove(place, id, purge, session.clock.now_ms(), None).await?;
     let name = dotted(&dropped.ident);
-    output::line(&if is_gone {
-        format!("{what} '{name}' is gone for good; its files stay")
+    let told =
+        |sentence: &str, state: &str| output::done(arguments.format, sentence, &json!({ "id": id, "state": state }));
+    if is_gone {
+        return told(&format!("Deleted {what} '{name}' for good; its files stay."), "gone");
+    }
+    if purge != Some(false) {
+        let sentence = format!("{what} '{name}' can no longer be restored; a running server removes its files.");
+        return told(&sentence, "removing");
+    }
+    output::note(&format!("a server is removing the files of {what} '{name}': waiting until it has stopped"));
+    if wait_until_gone(session, &store, place, id).await? {
+        let sentence = format!(
+            "Deleted {what} '{name}' for good; the removal of its files had begun and has stopped, and those that are left stay."
+        );
+        told(&sentence, "gone")
     } else {
-        format!("{what} '{name}' can no longer be restored; a running server removes its files")
-    })
+        bail!(
+            "{what} '{name}': the removal of its files has not stopped yet, and more of them may go: see `tidewater {what} dropped`"
+        )
+    }
+}
+
+/// Waits until a removal of files has stopped: at the latest that is when its lease is over, where its server has died.
+async fn wait_until_gone(session: &Session, store: &dyn Store, place: Place, id: TableId) -> Result<bool> {
+    const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+    const LOOKS: u32 = 450;
+    for _ in 0..LOOKS {
+        let Some(dropped) = store.dropped_get(place, id).await? else { return Ok(true) };
+        let now_ms = session.clock.now_ms();
+        if !dropped.is_leased(now_ms) {
+            return Ok(store.dropped_remove(place, id, Some(false), now_ms, None).await?);
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+    Ok(false)
 }

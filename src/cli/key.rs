@@ -34,11 +34,25 @@ Only the key is printed on standard output; what is kept of it is a hash.")]
         /// After how long it is refused, such as 90d or 12h [default: never]
         #[arg(long, value_name = "DURATION", value_parser = time::parse_duration_ms)]
         expires_in: Option<i64>,
+        /// Succeed, and print no key, when the organisation has one of that name that can be used
+        #[arg(long)]
+        if_not_exists: bool,
         #[command(flatten)]
         format: Format,
     },
     /// List an organisation's keys, without their secrets
     List {
+        #[command(flatten)]
+        organisation: OrganisationArgument,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Show a key, without its secret
+    #[command(after_help = "Example:\n  tidewater key show ci --org acme")]
+    Show {
+        /// Its id, as `key list` shows it, or its name if no other key that is not revoked has the same
+        #[arg(value_name = "ID|NAME")]
+        key: String,
         #[command(flatten)]
         organisation: OrganisationArgument,
         #[command(flatten)]
@@ -55,6 +69,8 @@ Examples:
         key: String,
         #[command(flatten)]
         organisation: OrganisationArgument,
+        #[command(flatten)]
+        format: Format,
     },
 }
 
@@ -62,9 +78,14 @@ Examples:
 pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
     let store = session.store()?;
     match command {
-        Command::Create { name, organisation, role, expires_in, format } => {
+        Command::Create { name, organisation, role, expires_in, if_not_exists, format } => {
             let organisation = organisation.find(&store).await?;
             let now_ms = session.clock.now_ms();
+            let is_usable = |key: &ApiKey| key.name == *name && state(key, now_ms) == "active";
+            if *if_not_exists && let Some(found) = store.key_list(organisation.id).await?.into_iter().find(is_usable) {
+                output::note(&format!("key '{name}' exists already (id {}), and is not shown again", found.id));
+                return if format.json { output::json(&as_json(&found, now_ms)) } else { Ok(()) };
+            }
             let expires_ms = expires_in.map(|expires_in_ms| now_ms + expires_in_ms);
             let (key, text) = issue_key(&store, organisation.id, name, *role, expires_ms, now_ms, &entropy()?).await?;
             if format.json {
@@ -85,12 +106,21 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
             let keys = store.key_list(organisation.id).await?;
             list(&keys, session.clock.now_ms(), *format)
         }
-        Command::Revoke { key, organisation } => {
+        Command::Show { key, organisation, format } => {
             let organisation = organisation.find(&store).await?;
             let keys = store.key_list(organisation.id).await?;
             let key = meant(&keys, key).map_err(|wrong| anyhow!("organisation '{}' {wrong}", organisation.name))?;
-            store.key_revoke(organisation.id, key.id, session.clock.now_ms()).await?;
-            output::line(&format!("key '{}' ({}) is revoked", key.name, key.id))
+            show(key, &organisation.name, session.clock.now_ms(), *format)
+        }
+        Command::Revoke { key, organisation, format } => {
+            let organisation = organisation.find(&store).await?;
+            let keys = store.key_list(organisation.id).await?;
+            let key = meant(&keys, key).map_err(|wrong| anyhow!("organisation '{}' {wrong}", organisation.name))?;
+            let now_ms = session.clock.now_ms();
+            store.key_revoke(organisation.id, key.id, now_ms).await?;
+            let revoked = ApiKey { revoked_ms: key.revoked_ms.or(Some(now_ms)), ..key.clone() };
+            let sentence = format!("Revoked key '{}' (id {}).", key.name, key.id);
+            output::done(*format, &sentence, &as_json(&revoked, now_ms))
         }
     }
 }
@@ -131,6 +161,23 @@ fn list(keys: &[ApiKey], now_ms: i64, format: Format) -> Result<()> {
     };
     let headings = ["id", "name", "role", "state", "created", "expires", "last used"];
     output::table(&headings, &keys.iter().map(row).collect::<Vec<_>>(), "the organisation has no keys yet")
+}
+
+fn show(key: &ApiKey, organisation: &str, now_ms: i64, format: Format) -> Result<()> {
+    if format.json {
+        return output::json(&as_json(key, now_ms));
+    }
+    output::fields(&[
+        ("key", key.name.clone()),
+        ("id", key.id.to_string()),
+        ("organisation", organisation.to_owned()),
+        ("role", key.role.to_string()),
+        ("state", state(key, now_ms).to_owned()),
+        ("created", time::shown(key.created_ms)),
+        ("expires", time::shown_or(key.expires_ms, "never")),
+        ("last used", time::shown_or(key.last_used_ms, "never")),
+        ("revoked", time::shown_or(key.revoked_ms, "no")),
+    ])
 }
 
 fn state(key: &ApiKey, now_ms: i64) -> &'static str {

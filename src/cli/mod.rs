@@ -1,5 +1,6 @@
 //! The command line: one file per command. Each parses, asks the store or the catalog, and prints; no rule is here.
 
+mod backup;
 mod check;
 mod dropped;
 mod key;
@@ -11,6 +12,7 @@ mod quickstart;
 mod reports;
 mod serve;
 mod session;
+mod shell;
 mod signing_key;
 mod snippets;
 mod table;
@@ -20,15 +22,21 @@ mod version;
 mod view;
 mod warehouse;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand};
+use anyhow::{Context as _, ensure};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use session::Session;
 use tidewater::config::{Config, ConfigError, Flags, data_dir_unless_set};
+
+/// The variable that names the data folder.
+const DATA_DIR: &str = "TIDEWATER_DATA_DIR";
+
+/// Where docs/deployment.md has the configuration of a service.
+const USUAL_CONFIG: &str = "/etc/tidewater.toml";
 
 const EXAMPLES: &str = "\
 Start here:
@@ -96,6 +104,14 @@ enum Command {
     /// The keys that sign tokens
     #[command(subcommand)]
     SigningKey(signing_key::Command),
+    /// Copy the catalog's database to a file, also while a server runs
+    Backup(backup::BackupArguments),
+    /// Restore a backup into an empty data folder
+    Restore(backup::RestoreArguments),
+    /// Print completions for a shell
+    Completions(shell::CompletionsArguments),
+    /// Write man pages
+    Man(shell::ManArguments),
     /// Show the version
     Version(version::Arguments),
 }
@@ -123,7 +139,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let settings = cli.settings;
     match cli.command {
         Command::Quickstart(arguments) => quickstart::run(settings.load(arguments.flags())?, &arguments).await,
-        Command::Serve(arguments) => serve::run(settings.load(arguments.flags())?).await,
+        Command::Serve(arguments) => serve::run(settings.of_server(arguments.flags())?).await,
         Command::Org(command) => org::run(&settings.session()?, &command).await,
         Command::Key(command) => key::run(&settings.session()?, &command).await,
         Command::Warehouse(command) => warehouse::run(&settings.session()?, &command).await,
@@ -131,6 +147,10 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Table(command) => table::run(&settings.session()?, &command).await,
         Command::View(command) => view::run(&settings.session()?, &command).await,
         Command::SigningKey(command) => signing_key::run(&settings.session()?, &command).await,
+        Command::Backup(arguments) => backup::backup(&settings.of_command()?, &arguments).await,
+        Command::Restore(arguments) => backup::restore(&settings.of_command()?, &arguments).await,
+        Command::Completions(arguments) => shell::completions(Cli::command(), &arguments),
+        Command::Man(arguments) => shell::man(Cli::command(), &arguments),
         Command::Version(arguments) => version::run(&arguments),
     }
 }
@@ -150,15 +170,50 @@ impl Settings {
         Config::load(self.config.as_deref(), environment(), &Flags { data_dir: self.data_dir.clone(), ..flags })
     }
 
-    fn session(&self) -> Result<Session, ConfigError> {
-        self.load(Flags::default()).map(Session::new)
+    /// Whether somebody has said which data folder is meant.
+    fn is_named(&self) -> bool {
+        self.config.is_some() || self.data_dir.is_some() || std::env::var_os(DATA_DIR).is_some()
     }
+
+    /// The settings of a server. A configuration that is there and was not named is not passed by.
+    fn of_server(&self, flags: Flags) -> anyhow::Result<Config> {
+        let config = self.load(flags)?;
+        if !self.is_named() {
+            check_no_other_catalog(&config.data_dir, &config.database(), Path::new(USUAL_CONFIG))?;
+        }
+        Ok(config)
+    }
+
+    /// The settings of a command that works on a catalog's data folder. Where nobody has said which folder that is, it is told.
+    fn of_command(&self) -> anyhow::Result<Config> {
+        let config = self.of_server(Flags::default())?;
+        if !self.is_named() {
+            output::note(&format!(
+                "data folder: {} (choose another with --data-dir or --config)",
+                config.data_dir.display()
+            ));
+        }
+        Ok(config)
+    }
+
+    fn session(&self) -> anyhow::Result<Session> {
+        self.of_command().map(Session::new)
+    }
+}
+
+/// Fails where there is no catalog in the folder that nobody named, and a configuration file that may name another.
+fn check_no_other_catalog(folder: &Path, database: &Path, usual: &Path) -> anyhow::Result<()> {
+    ensure!(
+        database.exists() || !usual.exists(),
+        "there is no catalog in {}, and {usual} configures one: name that with `--config {usual}`, or a folder with --data-dir",
+        folder.display(),
+        usual = usual.display()
+    );
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
@@ -184,6 +239,101 @@ mod tests {
             }
         }
         check(&Cli::command());
+    }
+
+    /// Every command that does something, with its words.
+    fn leaves() -> Vec<(String, clap::Command)> {
+        fn collect(command: &clap::Command, words: &str, found: &mut Vec<(String, clap::Command)>) {
+            if command.get_subcommands().next().is_none() {
+                found.push((words.to_owned(), command.clone()));
+            }
+            for sub in command.get_subcommands() {
+                collect(sub, &format!("{words} {}", sub.get_name()), found);
+            }
+        }
+        let mut found = Vec::new();
+        collect(&Cli::command(), "tidewater", &mut found);
+        found
+    }
+
+    fn has(command: &clap::Command, option: &str) -> bool {
+        command.get_arguments().any(|argument| argument.get_long() == Some(option))
+    }
+
+    #[test]
+    fn every_command_but_those_for_shells_and_the_server_prints_json() {
+        let without: Vec<_> =
+            leaves().into_iter().filter(|(_, command)| !has(command, "json")).map(|(words, _)| words).collect();
+        assert_eq!(without, ["tidewater serve", "tidewater completions", "tidewater man"]);
+    }
+
+    #[test]
+    fn every_command_that_creates_takes_if_not_exists() {
+        let creating: Vec<_> = leaves().into_iter().filter(|(words, _)| words.ends_with(" create")).collect();
+        assert!(creating.len() >= 3 && creating.iter().all(|(_, command)| has(command, "if-not-exists")));
+    }
+
+    #[test]
+    fn every_noun_can_be_listed_and_shown() {
+        for noun in Cli::command().get_subcommands().filter(|command| command.has_subcommands()) {
+            for verb in ["list", "show"] {
+                assert!(noun.find_subcommand(verb).is_some(), "{} {verb}", noun.get_name());
+            }
+        }
+    }
+
+    #[test]
+    fn each_idea_has_one_verb() {
+        const VERBS: [&str; 16] = [
+            "check",
+            "create",
+            "delete",
+            "dropped",
+            "list",
+            "metrics",
+            "reseal",
+            "restore",
+            "revoke",
+            "rotate",
+            "set-default",
+            "set-storage",
+            "set-tier",
+            "show",
+            "usage",
+            "version",
+        ];
+        for (words, _) in leaves() {
+            let words: Vec<&str> = words.split(' ').collect();
+            assert!(words.len() == 2 || VERBS.contains(&words[2]), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn completions_and_man_pages_know_every_command() {
+        let mut text = Vec::new();
+        clap_complete::generate(clap_complete::Shell::Bash, &mut Cli::command(), "tidewater", &mut text);
+        let text = String::from_utf8(text).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let arguments = Cli::try_parse_from(["tidewater", "man", folder.path().to_str().unwrap()]).unwrap();
+        let Command::Man(arguments) = arguments.command else { panic!("it is another command") };
+        shell::man(Cli::command(), &arguments).unwrap();
+        for (words, _) in leaves() {
+            assert!(words.split(' ').all(|word| text.contains(word)), "{words}");
+            let page = std::fs::read_to_string(folder.path().join(format!("{}.1", words.replace(' ', "-")))).unwrap();
+            assert!(page.contains(".SH SYNOPSIS"), "{words}");
+        }
+    }
+
+    #[test]
+    fn catalog_that_another_file_configures_is_not_passed_by() {
+        let folder = tempfile::tempdir().unwrap();
+        let (database, config) = (folder.path().join("tidewater.db"), folder.path().join("tidewater.toml"));
+        check_no_other_catalog(folder.path(), &database, &config).unwrap();
+        std::fs::write(&config, "").unwrap();
+        let refused = check_no_other_catalog(folder.path(), &database, &config).unwrap_err().to_string();
+        assert!(refused.contains(&format!("--config {}", config.display())), "{refused}");
+        std::fs::write(&database, "").unwrap();
+        check_no_other_catalog(folder.path(), &database, &config).unwrap();
     }
 
     #[test]

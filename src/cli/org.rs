@@ -1,14 +1,14 @@
 //! `tidewater org`.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 use tidewater_core::access::check_organisation_name;
 use tidewater_core::ids::OrganisationId;
-use tidewater_core::limits::day_of;
+use tidewater_core::limits::{day_of, smallest_tier};
 
 use super::output::{self, Format};
-use super::session::{OrganisationArgument, Session};
+use super::session::{IfNotExists, OrganisationArgument, Session};
 use super::time;
 use tidewater::clock::fresh_ordered_uuid;
 use tidewater::store::{Organisation, Resource, Store, StoreError};
@@ -16,17 +16,30 @@ use tidewater::store::{Organisation, Resource, Store, StoreError};
 /// What can be done with organisations.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Add an organisation
+    /// Create an organisation
     #[command(after_help = "Example:\n  tidewater org create acme --tier professional")]
     Create {
         /// Its name
         name: String,
         /// What it gets: a tier of the configuration, which has free, professional, premium and enterprise unless changed
-        #[arg(long, default_value = "enterprise")]
-        tier: String,
+        /// [default: the smallest that includes the catalog]
+        #[arg(long)]
+        tier: Option<String>,
+        #[command(flatten)]
+        if_not_exists: IfNotExists,
+        #[command(flatten)]
+        format: Format,
     },
     /// List all organisations
     List {
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Show an organisation
+    #[command(after_help = "Example:\n  tidewater org show acme")]
+    Show {
+        /// Its name
+        name: String,
         #[command(flatten)]
         format: Format,
     },
@@ -37,11 +50,16 @@ pub(crate) enum Command {
         name: String,
         /// The tier
         tier: String,
+        #[command(flatten)]
+        format: Format,
     },
     /// Show what an organisation has used today, of what its tier includes
     Usage {
-        #[command(flatten)]
-        organisation: OrganisationArgument,
+        /// Its name; not needed when there is only one
+        name: Option<String>,
+        /// The same as the name
+        #[arg(long, value_name = "NAME", env = "TIDEWATER_ORG", conflicts_with = "name")]
+        org: Option<String>,
         #[command(flatten)]
         format: Format,
     },
@@ -50,16 +68,32 @@ pub(crate) enum Command {
 /// Does one of them.
 pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
     match command {
-        Command::Create { name, tier } => create(session, name, tier).await,
+        Command::Create { name, tier, if_not_exists, format } => {
+            create(session, name, tier.as_deref(), *if_not_exists, *format).await
+        }
         Command::List { format } => list(session, *format).await,
-        Command::SetTier { name, tier } => set_tier(session, name, tier).await,
-        Command::Usage { organisation, format } => usage(session, organisation, *format).await,
+        Command::Show { name, format } => show(session, name, *format).await,
+        Command::SetTier { name, tier, format } => set_tier(session, name, tier, *format).await,
+        Command::Usage { name, org, format } => {
+            let org = name.clone().or_else(|| org.clone());
+            usage(session, &OrganisationArgument { org }, *format).await
+        }
     }
 }
 
-async fn create(session: &Session, name: &str, tier: &str) -> Result<()> {
+async fn create(
+    session: &Session,
+    name: &str,
+    tier: Option<&str>,
+    if_not_exists: IfNotExists,
+    format: Format,
+) -> Result<()> {
     check_organisation_name(name)?;
-    check_tier(session, tier)?;
+    let tier = match tier.or_else(|| smallest_tier(&session.config.tiers)) {
+        Some(tier) => tier,
+        None => bail!("no configured tier includes the catalog: choose one with --tier"),
+    };
+    session.check_tier(tier)?;
     let store = session.store_or_new()?;
     let new = Organisation {
         id: OrganisationId(fresh_ordered_uuid()),
@@ -67,13 +101,25 @@ async fn create(session: &Session, name: &str, tier: &str) -> Result<()> {
         tier: tier.to_owned(),
         created_ms: session.clock.now_ms(),
     };
-    store.organisation_create(&new).await.map_err(|error| match error {
-        StoreError::AlreadyExists(Resource::Organisation) => {
-            anyhow::anyhow!("there is an organisation '{name}' already")
+    match store.organisation_create(&new).await {
+        Ok(()) => {}
+        Err(StoreError::AlreadyExists(Resource::Organisation)) => {
+            if_not_exists.allow(&format!("organisation '{name}'"))?;
+            let found = OrganisationArgument { org: Some(name.to_owned()) }.find(&store).await?;
+            return output::done(
+                format,
+                &format!("Organisation '{name}' exists already, in tier '{}'.", found.tier),
+                &as_json(&found),
+            );
         }
-        other => other.into(),
-    })?;
-    output::line(&format!("organisation '{name}' is there, in tier '{tier}'"))?;
+        Err(other) => return Err(other.into()),
+    }
+    let folder = session.config.data_dir.display();
+    output::done(
+        format,
+        &format!("Created organisation '{name}' in tier '{tier}' (data folder {folder})."),
+        &as_json(&new),
+    )?;
     output::note(&format!(
         "next: tidewater warehouse create lake --org {name} --root file:///some/folder\n      \
          tidewater key create first --org {name} --role admin"
@@ -81,27 +127,55 @@ async fn create(session: &Session, name: &str, tier: &str) -> Result<()> {
     Ok(())
 }
 
+fn as_json(org: &Organisation) -> Value {
+    json!({ "id": org.id, "name": org.name, "tier": org.tier, "created": time::shown(org.created_ms) })
+}
+
 async fn list(session: &Session, format: Format) -> Result<()> {
     let all = session.store()?.organisation_list().await?;
     if format.json {
-        let all: Vec<_> = all
-            .iter()
-            .map(
-                |org| json!({"id": org.id, "name": org.name, "tier": org.tier, "created": time::shown(org.created_ms)}),
-            )
-            .collect();
-        return output::json(&all);
+        return output::json(&all.iter().map(as_json).collect::<Vec<_>>());
     }
     let rows: Vec<_> = all.into_iter().map(|org| vec![org.name, org.tier, time::shown(org.created_ms)]).collect();
     output::table(&["name", "tier", "created"], &rows, "there is no organisation yet")
 }
 
-async fn set_tier(session: &Session, name: &str, tier: &str) -> Result<()> {
-    check_tier(session, tier)?;
+async fn show(session: &Session, name: &str, format: Format) -> Result<()> {
     let store = session.store()?;
-    let organisation = OrganisationArgument { org: Some(name.to_owned()) }.find(&store).await?;
-    store.organisation_set_tier(organisation.id, tier).await?;
-    output::line(&format!("organisation '{name}' is in tier '{tier}'; it was in '{}'", organisation.tier))
+    let found = OrganisationArgument { org: Some(name.to_owned()) }.find(&store).await?;
+    let warehouses = store.warehouse_list(found.id).await?;
+    let names: Vec<&str> = warehouses.iter().map(|warehouse| warehouse.name.as_str()).collect();
+    let keys = store.key_list(found.id).await?.iter().filter(|key| key.revoked_ms.is_none()).count();
+    let tables = store.table_count(found.id).await?;
+    if format.json {
+        let mut shown = as_json(&found);
+        shown["warehouses"] = json!(names);
+        shown["keys"] = json!(keys);
+        shown["tables"] = json!(tables);
+        return output::json(&shown);
+    }
+    output::fields(&[
+        ("organisation", found.name.clone()),
+        ("id", found.id.to_string()),
+        ("tier", found.tier.clone()),
+        ("created", time::shown(found.created_ms)),
+        ("warehouses", names.join(", ")),
+        ("keys", keys.to_string()),
+        ("tables", tables.to_string()),
+    ])
+}
+
+async fn set_tier(session: &Session, name: &str, tier: &str, format: Format) -> Result<()> {
+    session.check_tier(tier)?;
+    let store = session.store()?;
+    let before = OrganisationArgument { org: Some(name.to_owned()) }.find(&store).await?;
+    store.organisation_set_tier(before.id, tier).await?;
+    let now = Organisation { tier: tier.to_owned(), ..before.clone() };
+    output::done(
+        format,
+        &format!("Moved organisation '{name}' to tier '{tier}' (it was in '{}').", before.tier),
+        &as_json(&now),
+    )
 }
 
 async fn usage(session: &Session, organisation: &OrganisationArgument, format: Format) -> Result<()> {
@@ -123,20 +197,15 @@ async fn usage(session: &Session, organisation: &OrganisationArgument, format: F
         }));
     }
     let of = |limit: Option<u64>| limit.map_or_else(|| "without limit".to_owned(), |limit| format!("of {limit}"));
-    output::line(&format!("organisation    {}", organisation.name))?;
-    output::line(&format!("tier            {}", organisation.tier))?;
-    output::line(&format!("requests today  {requests} {}", of(tier.requests_per_day)))?;
-    output::line(&format!("tables          {tables} {}", of(tier.max_tables)))?;
+    output::fields(&[
+        ("organisation", organisation.name),
+        ("tier", organisation.tier),
+        ("requests today", format!("{requests} {}", of(tier.requests_per_day))),
+        ("tables", format!("{tables} {}", of(tier.max_tables))),
+    ])?;
     if tier.requests_per_day.is_some() {
         // A server takes requests from the day's budget in slices, and gives back what it has not spent when it stops.
         output::note("a running server counts in slices: up to a hundredth of the limit may be counted ahead");
     }
-    Ok(())
-}
-
-fn check_tier(session: &Session, tier: &str) -> Result<()> {
-    let known = &session.config.tiers;
-    let names = || known.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-    ensure!(known.contains_key(tier), "there is no tier '{tier}': use one of {}", names());
     Ok(())
 }

@@ -46,6 +46,17 @@ pub(crate) fn json(value: &impl Serialize) -> Result<()> {
     line(&serde_json::to_string_pretty(value)?)
 }
 
+/// Prints what a command has done: a sentence for a person, or JSON for a script.
+pub(crate) fn done(format: Format, sentence: &str, value: &impl Serialize) -> Result<()> {
+    if format.json { json(value) } else { line(sentence) }
+}
+
+/// Prints the fields of one thing, a line each, as `label  value`.
+pub(crate) fn fields(fields: &[(&str, String)]) -> Result<()> {
+    let width = fields.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
+    fields.iter().try_for_each(|(label, value)| line(format!("{label:width$}  {value}").trim_end()))
+}
+
 /// Prints rows in columns as wide as they must be, or `none` where there are none.
 pub(crate) fn table(headings: &[&str], rows: &[Vec<String>], none: &str) -> Result<()> {
     if rows.is_empty() {

@@ -5,10 +5,11 @@ use clap::Args;
 use tidewater_core::name::TableIdent;
 
 use super::dropped::word;
-use super::table_name;
+use super::{output, table_name};
 use tidewater::app::{open_store_beside_a_server, storage_access};
 use tidewater::clock::Clock;
 use tidewater::config::Config;
+use tidewater::data_folder::tiers_of_server;
 use tidewater::store::sqlite::SqliteStore;
 use tidewater::store::{Organisation, Place, Store, TableKind, TableRecord, Warehouse};
 use tidewater::warehouse::OpenWarehouse;
@@ -25,7 +26,7 @@ pub(crate) struct Session {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct OrganisationArgument {
     /// The organisation; not needed when there is only one
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", env = "TIDEWATER_ORG")]
     pub(crate) org: Option<String>,
 }
 
@@ -36,8 +37,24 @@ pub(crate) struct WarehouseArgument {
     organisation: OrganisationArgument,
 
     /// The warehouse [default: the organisation's default]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", env = "TIDEWATER_WAREHOUSE")]
     warehouse: Option<String>,
+}
+
+/// Whether it is fine that something is there already.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct IfNotExists {
+    /// Succeed, and change nothing, when there is one of that name
+    #[arg(long)]
+    if_not_exists: bool,
+}
+
+impl IfNotExists {
+    /// Fails unless it is.
+    pub(crate) fn allow(self, what: &str) -> Result<()> {
+        ensure!(self.if_not_exists, "{what} exists already: choose another name, or pass --if-not-exists");
+        Ok(())
+    }
 }
 
 impl Session {
@@ -84,7 +101,26 @@ impl Session {
 
     /// The store, which is made if there is none yet.
     pub(crate) fn store_or_new(&self) -> Result<SqliteStore> {
+        if !self.config.database().exists() {
+            output::note(&format!("making a new catalog in {}", self.config.data_dir.display()));
+        }
         open_store_beside_a_server(&self.config)
+    }
+
+    /// Fails when a tier is not configured here, or the server that runs on the data folder does not know it.
+    pub(crate) fn check_tier(&self, tier: &str) -> Result<()> {
+        let names = |tiers: &mut dyn Iterator<Item = &String>| tiers.map(String::as_str).collect::<Vec<_>>().join(", ");
+        let known = &self.config.tiers;
+        ensure!(known.contains_key(tier), "there is no tier '{tier}': use one of {}", names(&mut known.keys()));
+        if let Some(of_server) = tiers_of_server(&self.config.data_dir) {
+            ensure!(
+                of_server.contains(tier),
+                "the running server does not know the tier '{tier}', and would refuse every request of the organisation: it \
+                 knows {}. Use one of these, or restart the server with the configuration that has '{tier}' first",
+                names(&mut of_server.iter())
+            );
+        }
+        Ok(())
     }
 }
 

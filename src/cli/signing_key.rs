@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::output::{self, Format};
 use super::session::Session;
@@ -24,6 +24,15 @@ refused, and every client signs in again: for when a signing key may have been s
         /// Remove the older keys now
         #[arg(long)]
         remove_older: bool,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Show a key, without its secret
+    Show {
+        /// Its id, as `signing-key list` shows it
+        id: String,
+        #[command(flatten)]
+        format: Format,
     },
     /// List the keys, newest first, without their secrets
     List {
@@ -36,20 +45,40 @@ refused, and every client signs in again: for when a signing key may have been s
 pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
     let store = session.store()?;
     match command {
-        Command::Rotate { remove_older } => {
+        Command::Rotate { remove_older, format } => {
             let older = if *remove_older { OlderKeys::Remove } else { OlderKeys::Retire };
             // Nobody signs in here, so neither tiers nor lifetimes matter.
             let settings = AuthSettings::default();
-            let authenticator = Authenticator::new(Arc::new(store), &BTreeMap::new(), session.clock.clone(), &settings);
+            let store: Arc<dyn Store> = Arc::new(store);
+            let authenticator =
+                Authenticator::new(Arc::clone(&store), &BTreeMap::new(), session.clock.clone(), &settings);
             authenticator.rotate_signing_key(older).await?;
-            output::line("there is a new signing key: see `tidewater signing-key list`")
+            let keys = store.signing_key_list().await?;
+            let states = states(&keys, session.clock.now_ms());
+            let shown: Vec<_> = keys.iter().zip(&states).map(as_json).collect();
+            output::done(*format, "Created a signing key: see `tidewater signing-key list`.", &shown)
+        }
+        Command::Show { id, format } => {
+            let keys = store.signing_key_list().await?;
+            let states = states(&keys, session.clock.now_ms());
+            let found = keys.iter().zip(&states).find(|(key, _)| key.id == *id);
+            let (key, state) =
+                found.ok_or_else(|| anyhow!("there is no signing key '{id}': see `tidewater signing-key list`"))?;
+            if format.json {
+                return output::json(&as_json((key, state)));
+            }
+            output::fields(&[
+                ("signing key", key.id.clone()),
+                ("state", state.word().to_owned()),
+                ("created", time::shown(key.created_ms)),
+                ("meaning", state.meaning(key)),
+            ])
         }
         Command::List { format } => {
             let keys = store.signing_key_list().await?;
             let states = states(&keys, session.clock.now_ms());
             if format.json {
-                let shown = |(key, state): (&SigningKey, &State)| json!({"id": key.id, "created": time::shown(key.created_ms), "state": state.word()});
-                return output::json(&keys.iter().zip(&states).map(shown).collect::<Vec<_>>());
+                return output::json(&keys.iter().zip(&states).map(as_json).collect::<Vec<_>>());
             }
             let row = |(key, state): (&SigningKey, &State)| {
                 vec![key.id.clone(), state.word().to_owned(), time::shown(key.created_ms), state.meaning(key)]
@@ -61,6 +90,10 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
             )
         }
     }
+}
+
+fn as_json((key, state): (&SigningKey, &State)) -> Value {
+    json!({ "id": key.id, "created": time::shown(key.created_ms), "state": state.word() })
 }
 
 /// What a key does.

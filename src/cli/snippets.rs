@@ -20,9 +20,12 @@ The key administers this catalog. It is kept in quickstart.json in that folder, 
         data_dir.display()
     );
     let sections = [
-        ("DuckDB 1.5.5 or newer, on this machine", duckdb(welcome)),
-        ("PyIceberg, on this machine: pip install 'pyiceberg[pyarrow]'", pyiceberg(welcome)),
-        ("Spark 4.1, on this machine: pip install pyspark==4.1.4, with Java 17 or newer", spark(welcome)),
+        ("DuckDB, on this machine (tried with 1.5.5)", duckdb(welcome)),
+        (
+            "PyIceberg, on this machine: python3 -m venv venv && venv/bin/pip install 'pyiceberg[pyarrow]'; run it with venv/bin/python",
+            pyiceberg(welcome),
+        ),
+        ("Spark 4.1, on this machine: venv/bin/pip install pyspark==4.1.4, with Java 17 or newer", spark(welcome)),
         ("Trino 483 or newer, on this machine: a file, and a query", trino(welcome)),
         ("Snowflake: needs tables in object storage, and a catalog that it can reach", snowflake(welcome)),
         ("curl", curl(welcome)),
@@ -64,6 +67,8 @@ spark-sql --packages org.apache.iceberg:iceberg-spark-runtime-4.1_2.13:1.12.0 \\
   --conf spark.sql.catalog.tidewater.type=rest \\
   --conf spark.sql.catalog.tidewater.uri={uri} \\
   --conf spark.sql.catalog.tidewater.warehouse={warehouse} \\
+  --conf spark.sql.catalog.tidewater.rest.auth.type=oauth2 \\
+  --conf spark.sql.catalog.tidewater.oauth2-server-uri={uri}/v1/oauth/tokens \\
   --conf spark.sql.catalog.tidewater.credential={api_key} \\
   -e 'SELECT * FROM tidewater.{namespace}.{table} LIMIT 10'"
     )

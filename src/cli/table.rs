@@ -62,8 +62,9 @@ Examples:
   tidewater table restore demo.tides
   tidewater table restore demo.tides --as demo.old_tides")]
     Restore(dropped::RestoreArguments),
-    /// Remove a dropped table for good, now
-    Remove {
+    /// Delete a dropped table for good, now
+    #[command(alias = "remove")]
+    Delete {
         #[command(flatten)]
         table: dropped::RemoveArguments,
         #[command(flatten)]
@@ -78,7 +79,7 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
         Command::Metrics(arguments) => reports::run(session, arguments).await,
         Command::Dropped(arguments) => dropped::list(session, TableKind::Table, arguments).await,
         Command::Restore(arguments) => dropped::restore(session, TableKind::Table, arguments).await,
-        Command::Remove { table, files } => dropped::remove(session, TableKind::Table, table, Some(files)).await,
+        Command::Delete { table, files } => dropped::remove(session, TableKind::Table, table, Some(files)).await,
         Command::List { namespace, warehouse, format } => list(&session.store()?, namespace, warehouse, *format).await,
         Command::Show { table, warehouse, snapshots, format } => {
             show(session, table, warehouse, *snapshots, *format).await

@@ -50,8 +50,9 @@ Examples:
     /// Restore a dropped view as it was
     #[command(after_help = "Example:\n  tidewater view restore demo.high_tides")]
     Restore(dropped::RestoreArguments),
-    /// Remove a dropped view for good, now; its files stay
-    Remove(dropped::RemoveArguments),
+    /// Delete a dropped view for good, now; its files stay
+    #[command(alias = "remove")]
+    Delete(dropped::RemoveArguments),
 }
 
 /// Does one of them.
@@ -60,7 +61,7 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
         Command::Check(arguments) => check::run(session, TableKind::View, arguments).await,
         Command::Dropped(arguments) => dropped::list(session, TableKind::View, arguments).await,
         Command::Restore(arguments) => dropped::restore(session, TableKind::View, arguments).await,
-        Command::Remove(arguments) => dropped::remove(session, TableKind::View, arguments, None).await,
+        Command::Delete(arguments) => dropped::remove(session, TableKind::View, arguments, None).await,
         Command::List { namespace, warehouse, format } => list(&session.store()?, namespace, warehouse, *format).await,
         Command::Show { view, warehouse, format } => show(session, view, warehouse, *format).await,
     }

@@ -18,8 +18,10 @@ pub(super) const FALLBACK_DATA_DIR: &str = "tidewater-data";
 
 const PREFIX: &str = "TIDEWATER_";
 
-/// Variables with our prefix that are not settings: where the file is, and which binary the tests run.
-const NOT_SETTINGS: [&str; 2] = ["TIDEWATER_CONFIG", "TIDEWATER_BIN"];
+/// Variables with our prefix that are not settings: where the file is, what the options of commands are, the key that
+/// clients are given, and which binary the tests run.
+const NOT_SETTINGS: [&str; 5] =
+    ["TIDEWATER_CONFIG", "TIDEWATER_ORG", "TIDEWATER_WAREHOUSE", "TIDEWATER_API_KEY", "TIDEWATER_BIN"];
 
 /// What the variables of the benchmark begin with, which may stand in the same environment.
 const OF_THE_BENCHMARK: &str = "TIDEWATER_BENCH_";

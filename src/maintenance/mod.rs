@@ -10,6 +10,7 @@ mod purge;
 #[cfg(test)]
 mod tests;
 
+use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -220,7 +221,8 @@ impl Maintenance {
         let purge = Purge::new(self.store.as_ref(), &warehouse, &self.documents, &self.clock, &job);
         let outcome = tokio::select! {
             outcome = purge.run() => outcome,
-            () = self.hold(&job, &purge) => Err(Stopped::Lost),
+            // It sees itself that the lease is lost, and ends what it has begun first.
+            never = self.hold(&job, &purge) => match never {},
             () = stopped.cancelled() => Err(Stopped::Told),
         };
         self.conclude(&job, outcome, Some(purge.counts())).await;
@@ -247,8 +249,12 @@ impl Maintenance {
                 Progress::Gone
             }
             Err(Stopped::Lost) => {
-                tracing::info!(%table, "another process, or an administrator, has taken over a dropped table");
-                return;
+                tracing::info!(
+                    %table, ?counts,
+                    "the removal of a dropped table's files has stopped: an administrator keeps those that are left, or \
+                     another process goes on"
+                );
+                Progress::Stopped
             }
             Err(Stopped::Told) => Progress::Retry { at_ms: now_ms, message: None },
             Err(Stopped::Later(message)) => match retry_after_ms(job.attempts) {
@@ -267,8 +273,8 @@ impl Maintenance {
         self.ended.notify_waiters();
     }
 
-    /// Renews the lease, and returns when it is lost.
-    async fn hold(&self, job: &Dropped, purge: &Purge<'_>) {
+    /// Renews the lease.
+    async fn hold(&self, job: &Dropped, purge: &Purge<'_>) -> Infallible {
         let mut ticks = interval(RENEWAL_INTERVAL);
         ticks.tick().await;
         loop {
@@ -276,8 +282,8 @@ impl Maintenance {
             let until_ms = self.clock.now_ms().saturating_add(LEASE_MS);
             let renewed = Progress::Continue { until_ms, finishing: purge.is_finishing() };
             match self.note(job, &renewed).await {
-                Ok(true) => {}
-                Ok(false) => return,
+                // Lost is lost: a renewal changes nothing then.
+                Ok(_) => {}
                 // It may be renewed next time, or taken over: then that is seen next time.
                 Err(error) => tracing::warn!(table = %job.id, %error, "a lease could not be renewed"),
             }

@@ -26,6 +26,9 @@ use crate::warehouse::OpenWarehouse;
 /// How many files of a table are removed at the same time.
 const FILES_AT_ONCE: usize = 16;
 
+/// How many files are removed between two looks at whether they are to be removed still.
+const FILES_A_LOOK: usize = 64;
+
 /// After so many files that could not be removed, the others of this attempt are left alone: the storage does not answer.
 const FAILURES: u64 = 100;
 
@@ -39,7 +42,7 @@ pub(super) enum Stopped {
     Later(String),
     /// It never will, unless a person does something.
     Never(String),
-    /// Somebody else has the lease.
+    /// Somebody else has the lease, or the files that are left are to stay.
     Lost,
     /// The process ends.
     Told,
@@ -183,7 +186,7 @@ impl<'a> Purge<'a> {
                 remembered.clear();
             }
             files.retain(|file| remembered.insert(fingerprint(file)));
-            self.remove_some(places, files).await;
+            self.remove_some(places, files).await?;
         }
         self.check_failures()
     }
@@ -231,8 +234,17 @@ impl<'a> Purge<'a> {
         }
     }
 
+    /// Whether this attempt still has the lease, and is to go on.
+    async fn check_lease(&self) -> Result<(), Stopped> {
+        let found = self.store.dropped_get(self.job.place, self.job.id).await.map_err(|error| later(&error))?;
+        let is_removed = |state| matches!(state, DroppedState::Removing | DroppedState::Finishing);
+        let goes_on = |found: Dropped| found.purge && found.attempts == self.job.attempts && is_removed(found.state);
+        if found.is_some_and(goes_on) { Ok(()) } else { Err(Stopped::Lost) }
+    }
+
     /// A manifest or a list; none when it is elsewhere, or is not there any more.
     async fn read(&self, places: &Places, text: &str) -> Result<Option<bytes::Bytes>, Stopped> {
+        self.check_lease().await?;
         let Some(location) = places.find(text).await else { return Ok(None) };
         match self.warehouse.storage.read(&location).await {
             Ok(bytes) => Ok(Some(bytes)),
@@ -246,11 +258,21 @@ impl<'a> Purge<'a> {
 
     /// Removes files, and fails when one of this attempt's could not be.
     async fn remove(&self, places: &Places, files: impl IntoIterator<Item = String>) -> Result<(), Stopped> {
-        self.remove_some(places, files).await;
+        self.remove_some(places, files).await?;
         self.check_failures()
     }
 
-    async fn remove_some(&self, places: &Places, files: impl IntoIterator<Item = String>) {
+    /// Removes files, a few at a time, as long as the lease is held.
+    async fn remove_some(&self, places: &Places, files: impl IntoIterator<Item = String>) -> Result<(), Stopped> {
+        let mut files = files.into_iter().peekable();
+        while files.peek().is_some() {
+            self.check_lease().await?;
+            self.remove_at_once(places, files.by_ref().take(FILES_A_LOOK).collect()).await;
+        }
+        Ok(())
+    }
+
+    async fn remove_at_once(&self, places: &Places, files: Vec<String>) {
         let removals = stream::iter(files).for_each_concurrent(FILES_AT_ONCE, |file| async move {
             let Some(location) = places.find(&file).await else {
                 self.elsewhere.fetch_add(1, Ordering::Relaxed);

@@ -174,6 +174,26 @@ impl Documents {
         self.find(storage, location).await
     }
 
+    /// Reads a table's document from storage, whatever is in memory: others may have removed its file.
+    ///
+    /// # Errors
+    /// All of [`MetadataError`].
+    pub async fn get_anew(&self, storage: &Storage, location: &str) -> Result<Arc<Document>, MetadataError> {
+        self.find_anew(storage, location).await
+    }
+
+    /// Reads a view's document from storage, as [`Documents::get_anew`] reads a table's.
+    ///
+    /// # Errors
+    /// All of [`MetadataError`].
+    pub async fn get_view_anew(
+        &self,
+        storage: &Storage,
+        location: &str,
+    ) -> Result<Arc<Document<ViewMetadata>>, MetadataError> {
+        self.find_anew(storage, location).await
+    }
+
     /// Fails when a document's file has been taken away since it was read: engines are given its location, and somebody
     /// who puts the file back expects the catalog to see that too. Only the local disk is asked.
     ///
@@ -236,6 +256,18 @@ impl Documents {
     #[must_use]
     pub fn cached_bytes(&self) -> u64 {
         self.cache.weight()
+    }
+
+    async fn find_anew<M: Metadata>(
+        &self,
+        storage: &Storage,
+        location: &str,
+    ) -> Result<Arc<Document<M>>, MetadataError> {
+        let found = read(storage, location).await;
+        if matches!(found, Err(MetadataError::Missing(_))) {
+            self.cache.remove(&Lookup::new(storage, location));
+        }
+        found
     }
 
     async fn find<M: Metadata>(&self, storage: &Storage, location: &str) -> Result<Arc<Document<M>>, MetadataError> {

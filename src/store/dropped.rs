@@ -28,6 +28,8 @@ pub enum DroppedState {
     Finishing,
     /// Its files cannot be removed: a person has to look.
     Blocked,
+    /// Another table or view has taken its place: it cannot be restored, and its files stay.
+    Replaced,
 }
 
 impl DroppedState {
@@ -39,6 +41,7 @@ impl DroppedState {
             Self::Removing => "removing",
             Self::Finishing => "finishing",
             Self::Blocked => "blocked",
+            Self::Replaced => "replaced",
         }
     }
 }
@@ -56,13 +59,13 @@ pub struct Dropped {
     pub kind: TableKind,
     /// Where its last document is.
     pub metadata_location: String,
-    /// Where its files are, canonical. No other table's can be there.
+    /// Where its files are, canonical. No other table's can be there, unless it was replaced.
     pub location: String,
     /// When it was dropped.
     pub dropped_ms: i64,
     /// Until when it can be restored.
     pub restorable_until_ms: i64,
-    /// Whether its files are removed after that.
+    /// Whether its files are removed after that. False while they are being removed: that is to stop.
     pub purge: bool,
     /// How far that has come.
     pub state: DroppedState,
@@ -70,8 +73,32 @@ pub struct Dropped {
     pub attempts: u32,
     /// When it is seen to next; none when nobody does by himself.
     pub due_ms: Option<i64>,
-    /// What went wrong last.
+    /// What went wrong last, or who has taken its place.
     pub message: Option<String>,
+}
+
+impl Dropped {
+    /// Why it cannot be restored at `now_ms`; none when it can.
+    #[must_use]
+    pub fn not_restorable(&self, now_ms: i64) -> Option<String> {
+        match self.state {
+            DroppedState::Kept if now_ms < self.restorable_until_ms => None,
+            DroppedState::Kept => Some("Its time is over".to_owned()),
+            DroppedState::Removing | DroppedState::Finishing | DroppedState::Blocked => {
+                Some("The removal of its files has begun".to_owned())
+            }
+            DroppedState::Replaced => {
+                Some(self.message.clone().unwrap_or_else(|| "Its location was given to another".to_owned()))
+            }
+        }
+    }
+
+    /// Whether somebody is removing its files at `now_ms`.
+    #[must_use]
+    pub fn is_leased(&self, now_ms: i64) -> bool {
+        let is_removed = matches!(self.state, DroppedState::Removing | DroppedState::Finishing);
+        is_removed && self.attempts > 0 && self.message.is_none() && self.due_ms.is_some_and(|due_ms| now_ms < due_ms)
+    }
 }
 
 /// Which dropped tables and views are wanted.
@@ -107,6 +134,8 @@ pub enum Progress {
         /// Why.
         message: String,
     },
+    /// It has stopped, since it was told to keep the files that are left: the row goes.
+    Stopped,
     /// It is done: the row goes, and with it the reports on the table.
     Gone,
 }

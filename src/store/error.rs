@@ -58,9 +58,10 @@ pub enum StoreError {
     /// (`location_unread`, `location_learn`). Nothing was changed.
     #[error("not all locations of the warehouse's tables are known yet")]
     LocationsUnread,
-    /// It was dropped too long ago, or its files are being removed. Nothing was changed.
-    #[error("it can no longer be restored")]
-    NotRestorable,
+    /// It was dropped too long ago, its files are being removed, or its place is taken: the text says which. Nothing was
+    /// changed.
+    #[error("it can no longer be restored: {0}")]
+    NotRestorable(String),
     /// The request's idempotency key was used before: its receipt tells what was answered. Nothing was changed.
     #[error("the idempotency key was used before")]
     Repeated,

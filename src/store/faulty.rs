@@ -48,6 +48,7 @@ pub(crate) struct FaultyStore {
     next: Mutex<Option<Fault>>,
     deaf: Mutex<bool>,
     asked: Mutex<BTreeMap<&'static str, usize>>,
+    meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 impl FaultyStore {
@@ -58,6 +59,7 @@ impl FaultyStore {
             next: Mutex::new(None),
             deaf: Mutex::new(false),
             asked: Mutex::default(),
+            meanwhile: Mutex::new(None),
         }
     }
 
@@ -67,6 +69,11 @@ impl FaultyStore {
 
     pub(crate) fn fail_next(&self, fault: Fault) {
         *self.next.lock() = Some(fault);
+    }
+
+    /// Has something happen right before the next change of a table's pointer.
+    pub(crate) fn meanwhile(&self, happens: impl FnOnce() + Send + 'static) {
+        *self.meanwhile.lock() = Some(Box::new(happens));
     }
 
     /// How often a method was called.
@@ -93,6 +100,9 @@ impl FaultyStore {
             return Err(lost());
         }
         let Some(overtaken) = overtaken(method) else { return work.await };
+        if let Some(happens) = self.meanwhile.lock().take() {
+            happens();
+        }
         let fault = self.next.lock().take();
         *self.deaf.lock() = matches!(fault, Some(Fault::NotDoneAndDeaf | Fault::DoneAndDeaf));
         match fault {

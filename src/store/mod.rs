@@ -185,7 +185,8 @@ pub trait Store: Send + Sync + 'static {
     /// `NotFound` when the namespace does not exist; `AlreadyExists` with the kind of what has the name (tables and views
     /// share one name space), or of what has the id; and, when nothing else is wrong, `LimitReached` when the organisation
     /// has `max_tables` already (what is dropped does not count); `LocationTaken`, `LocationHeld` when a location of it is at,
-    /// inside or around one of another table or view, live or dropped; `LocationsUnread`.
+    /// inside or around one of another table, live or dropped, or view; `LocationsUnread`. What was dropped at exactly its own
+    /// location gives way (it is [`DroppedState::Replaced`] from then on), unless its files are being removed or are due to be.
     async fn table_create(
         &self,
         place: Place,
@@ -231,8 +232,8 @@ pub trait Store: Send + Sync + 'static {
         receipt: Option<&Receipt>,
     ) -> Result<()>;
 
-    /// Takes a table or view out of its namespace: its name is free. With terms, it is kept as dropped, and its locations
-    /// stay taken; without, it is forgotten, and the reports on it too. Gives what it was.
+    /// Takes a table or view out of its namespace: its name is free. With terms, it is kept as dropped, and a table's
+    /// locations stay taken; without, it is forgotten, and the reports on it too. Gives what it was.
     ///
     /// # Errors
     /// `NotFound` when nothing of that kind has the name.
@@ -265,12 +266,12 @@ pub trait Store: Send + Sync + 'static {
     /// What was dropped under that id, unless it is gone for good.
     async fn dropped_get(&self, place: Place, id: TableId) -> Result<Option<Dropped>>;
 
-    /// Gives what was dropped its name back, or another. It is as it was, with its id and its reports, and its locations
-    /// are its own still; what of them was not known before has to be free.
+    /// Gives what was dropped its name back, or another. It is as it was, with its id and its reports, and a table's
+    /// locations are its own still; what of them was not known before, and a view's, has to be free.
     ///
     /// # Errors
     /// `NotFound` of a table when nothing was dropped under the id, of a namespace when that does not exist;
-    /// `NotRestorable` when its time is over, or its files are being removed; `AlreadyExists` with the kind of what has the
+    /// `NotRestorable` when its time is over, its files are being removed, or its place is taken; `AlreadyExists` with the kind of what has the
     /// name; `LimitReached`, `LocationTaken`, `LocationHeld`, `LocationsUnread` as for a table that is created.
     async fn dropped_restore(
         &self,
@@ -281,7 +282,8 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<()>;
 
     /// Ends what was dropped now. `purge` says whether a table's files are to be removed, in place of what its drop said.
-    /// If so, that is due from `now_ms` on; otherwise it is forgotten at once. Gives whether it is.
+    /// If so, that is due from `now_ms` on, unless it was replaced; otherwise it is forgotten at once, or, where somebody is
+    /// removing its files, once that has stopped. Gives whether it is forgotten.
     ///
     /// # Errors
     /// `NotFound` when nothing was dropped under the id.

@@ -132,9 +132,6 @@ pub struct NewTable<'a> {
     pub metadata_location: &'a str,
     /// Where its files are.
     pub locations: &'a Locations,
-    /// Whether it may take the place of a dropped one of its kind at exactly its own location, which then is gone for good:
-    /// so it is when the metadata of what was dropped is registered again.
-    pub takes_over: bool,
     /// Now, in milliseconds since 1970.
     pub now_ms: i64,
 }
@@ -161,8 +158,6 @@ pub struct Swap<'a> {
     pub new: &'a str,
     /// Where the table's files are from now on.
     pub locations: &'a Locations,
-    /// As of a [`NewTable`].
-    pub takes_over: bool,
     /// Now, in milliseconds since 1970.
     pub now_ms: i64,
 }

@@ -1,6 +1,6 @@
 //! The proof that a table's or view's locations were checked. Writing and vending take nothing else.
 
-use tidewater_core::document::{Properties, TableMetadata};
+use tidewater_core::document::TableMetadata;
 use tidewater_core::location::{Location, LocationError};
 use tidewater_core::overlap::{LocationKey, Locations};
 use tidewater_core::storage::spelling_below;
@@ -10,8 +10,8 @@ use tidewater_core::view::ViewMetadata;
 const PATH_PROPERTIES: [&str; 4] =
     ["write.data.path", "write.metadata.path", "write.object-storage.path", "write.folder-storage.path"];
 
-/// Properties of a view that lead its files elsewhere: it has only metadata (reference implementation, `ViewProperties`).
-const VIEW_PATH_PROPERTIES: [&str; 1] = ["write.metadata.path"];
+/// The property that leads a view's files elsewhere: it has only metadata (reference implementation, `ViewProperties`).
+const VIEW_PATH_PROPERTY: &str = "write.metadata.path";
 
 /// Why a table or view may not have its files there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -70,7 +70,10 @@ impl ValidLocations {
     /// # Errors
     /// When one of them is not a location, or is not below `root`.
     pub fn of(table: &TableMetadata, root: &Location) -> Result<Self, LocationRefused> {
-        Self::check(table.location(), table.properties(), &PATH_PROPERTIES, root)
+        let own = inside(table.location(), root)?;
+        let named = PATH_PROPERTIES.iter().filter_map(|key| table.properties().get(*key));
+        let others = named.map(|path| inside(path, root)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self(Locations::new(own, others)))
     }
 
     /// Checks a view's metadata likewise.
@@ -78,7 +81,9 @@ impl ValidLocations {
     /// # Errors
     /// As [`ValidLocations::of`].
     pub fn of_view(view: &ViewMetadata, root: &Location) -> Result<Self, LocationRefused> {
-        Self::check(view.location(), view.properties(), &VIEW_PATH_PROPERTIES, root)
+        let own = inside(view.location(), root)?;
+        let named = view.properties().get(VIEW_PATH_PROPERTY).map(|path| inside(path, root)).transpose()?;
+        Ok(Self(Locations::of_view(own, named)))
     }
 
     /// The proof for a folder that stands for a table, to try a warehouse's storage out.
@@ -96,13 +101,6 @@ impl ValidLocations {
     pub fn again(own: &str, others: &[String], root: &Location) -> Result<Self, LocationRefused> {
         let others = others.iter().map(|text| inside(text, root)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self(Locations::new(inside(own, root)?, others)))
-    }
-
-    fn check(own: &str, properties: &Properties, paths: &[&str], root: &Location) -> Result<Self, LocationRefused> {
-        let own = inside(own, root)?;
-        let named = paths.iter().filter_map(|key| properties.get(*key));
-        let others = named.map(|path| inside(path, root)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self(Locations::new(own, others)))
     }
 
     /// The table's or view's own location.

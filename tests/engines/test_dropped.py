@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from pyiceberg.exceptions import BadRequestError, NoSuchTableError
 from pyiceberg.table import Table
 from pyiceberg.table.statistics import StatisticsFile
 
+from support import sail
 from support.admin import Admin
 from support.rest import Rest, answer, empty, refused
 from support.rows import SIGHTINGS, in_order, sightings
@@ -38,6 +40,14 @@ def server(make_server: Callable[..., Server]) -> Server:
 def hasty(make_server: Callable[..., Server]) -> Server:
     """A server that keeps nothing."""
     server = make_server("hasty", env={"TIDEWATER_DROP__RETENTION_S": "0"})
+    server.start()
+    return server
+
+
+@pytest.fixture(scope="module")
+def few_seconds(make_server: Callable[..., Server]) -> Server:
+    """A server that keeps what is dropped for long enough to create a table, and no longer."""
+    server = make_server("few_seconds", env={"TIDEWATER_DROP__RETENTION_S": "4"})
     server.start()
     return server
 
@@ -139,7 +149,7 @@ def test_a_dropped_table_is_restored_and_read_as_it_was(server: Server, unique: 
     assert [(one["name"], one["restorable"], one["state"]) for one in listed] == [("t", True, "kept")]
     taken = server.command("table", "restore", f"{unique}.t", check=False)
     assert taken.returncode == 1 and "--as" in taken.stderr
-    assert f"'{unique}.old' is there again" in server.command("table", "restore", f"{unique}.t", "--as", f"{unique}.old").stdout
+    assert f"Restored table '{unique}.old'." in server.command("table", "restore", f"{unique}.t", "--as", f"{unique}.old").stdout
     restored = catalog.load_table((unique, "old"))
     assert restored.metadata == table.metadata
     assert in_order(restored.scan().to_arrow()) == rows
@@ -163,14 +173,39 @@ def test_a_table_that_was_dropped_with_a_purge_is_restored_too(server: Server, u
     assert in_order(client(server).load_table((unique, "t")).scan().to_arrow()) == rows
 
 
+@pytest.mark.parametrize("purge", [False, True])
+def test_a_table_created_where_one_was_dropped_is_read_and_written_and_never_purged(
+    few_seconds: Server, unique: str, purge: bool
+) -> None:
+    """The old table's purge would become due while the new one is written."""
+    old = furnished(few_seconds, unique, "t")
+    catalog = client(few_seconds)
+    (catalog.purge_table if purge else catalog.drop_table)((unique, "t"))
+    new = catalog.create_table((unique, "t"), SIGHTINGS, location=old.location())
+    assert new.location() == old.location()
+    (entry,) = [one for one in dropped(few_seconds) if one["identifier"]["namespace"] == [unique]]
+    assert (entry["state"], entry["restorable"], entry["purge-requested"]) == ("replaced", False, False)
+    refusal = few_seconds.command("table", "restore", "--id", entry["id"], check=False)
+    assert refusal.returncode == 1 and f"given to table {unique}.t" in refusal.stderr, refusal.stderr
+    before = files(path_of(old.location()))
+    new.append(sightings((1, "Oslo", 1.5)))
+    until(lambda: all(one["id"] != entry["id"] for one in dropped(few_seconds)))
+    new.append(sightings((2, "Voss", None)))
+    assert before.items() <= files(path_of(old.location())).items(), "a file went"
+    assert in_order(catalog.load_table((unique, "t")).scan().to_arrow()) == [(1, "Oslo", 1.5), (2, "Voss", None)]
+    with duck(few_seconds) as engine:
+        engine.execute(f"INSERT INTO ic.{unique}.t VALUES (3, 'Bergen', 2.5)")
+        assert engine.execute(f"SELECT count(*) FROM ic.{unique}.t").fetchall() == [(3,)]
+
+
 def test_what_the_command_line_ends_is_gone(server: Server, unique: str) -> None:
     keep, purge = furnished(server, unique, "keep"), furnished(server, unique, "purge")
     kept = files(path_of(keep.location()))
     for name in ("keep", "purge"):
         client(server).drop_table((unique, name))
     ids = {one["name"]: one["id"] for one in json.loads(server.command("table", "dropped", unique, "--json").stdout)}
-    assert "its files stay" in server.command("table", "remove", ids["keep"]).stdout
-    assert "a running server removes" in server.command("table", "remove", ids["purge"], "--purge").stdout
+    assert "its files stay" in server.command("table", "delete", ids["keep"]).stdout
+    assert "a running server removes" in server.command("table", "delete", ids["purge"], "--purge").stdout
     late = server.command("table", "restore", "--id", ids["purge"], check=False)
     assert late.returncode == 1, late
     until(lambda: not files(path_of(purge.location())))
@@ -357,6 +392,56 @@ def test_a_purge_that_is_killed_in_the_middle_ends_after_the_next_start(brief: S
     assert in_order(client(brief).load_table((unique, "n")).scan().to_arrow()) == rows
 
 
+def test_a_purge_that_is_told_to_keep_files_removes_none_after_the_answer(brief: Server, unique: str) -> None:
+    client(brief).create_namespace(unique)
+    for attempt in range(10):
+        data = purge_until_it_has_begun(brief, large(brief, unique, f"large-{attempt}"))
+        (entry,) = dropped(brief)
+        done = brief.command("table", "delete", entry["id"], "--keep-files", check=False)
+        left = files(data)
+        if done.returncode == 0 and left:
+            break
+        # It had ended before it was told.
+        until(lambda: not dropped(brief))
+    assert "those that are left stay" in done.stdout, done.stderr
+    assert dropped(brief) == []
+    # Whatever ran in the background has ended with the server.
+    assert brief.stop() == 0
+    assert files(data) == left
+    brief.start()
+
+
+def test_each_engine_asks_for_a_purge_where_the_documentation_says_so(server: Server, unique: str) -> None:
+    catalog = client(server)
+    catalog.create_namespace(unique)
+    for name in ("duckdb", "sail", "sail_purge", "pyiceberg", "pyiceberg_purge"):
+        catalog.create_table((unique, name), SIGHTINGS)
+    with duck(server) as engine:
+        engine.execute(f"DROP TABLE ic.{unique}.duckdb")
+    statements = [f"DROP TABLE {unique}.sail", f"DROP TABLE {unique}.sail_purge PURGE"]
+    sail.run(server, statements, bearer_access_token=server.key)
+    catalog.drop_table((unique, "pyiceberg"))
+    catalog.purge_table((unique, "pyiceberg_purge"))
+    mine = [one for one in dropped(server) if one["identifier"]["namespace"] == [unique]]
+    asked = {one["identifier"]["name"]: one["purge-requested"] for one in mine}
+    assert asked == {name: name.endswith("_purge") for name in asked} and len(asked) == 5
+
+
+def test_a_table_whose_files_an_engine_has_removed_is_not_restored(server: Server, unique: str) -> None:
+    """Spark's DROP TABLE ... PURGE sends a plain drop and removes the files itself."""
+    table = furnished(server, unique, "t")
+    catalog = client(server)
+    catalog.drop_table((unique, "t"))
+    shutil.rmtree(path_of(table.location()))
+    refusal = server.command("table", "restore", f"{unique}.t", check=False)
+    assert refusal.returncode == 1 and table.metadata_location in refusal.stderr, refusal.stderr
+    (entry,) = [one for one in dropped(server) if one["identifier"]["namespace"] == [unique]]
+    rest = Rest(server.uri, server.key)
+    message = refused(rest.post(management(server, f"dropped/{entry['id']}/restore"), json={}), 409, "NotRestorableException")
+    assert table.metadata_location in message["message"] and "is missing" in message["message"]
+    assert not catalog.table_exists((unique, "t"))
+
+
 def test_a_stop_in_the_middle_of_a_purge_is_quick_and_it_goes_on_at_once(brief: Server, unique: str) -> None:
     client(brief).create_namespace(unique)
     table = large(brief, unique, "large")
@@ -428,5 +513,5 @@ def test_a_warehouse_with_dropped_tables_is_not_dropped(make_server: Callable[..
     kept = server.command("warehouse", "drop", "main", "--org", organisation, check=False)
     assert kept.returncode == 1 and "tidewater table dropped" in kept.stderr
     (one,) = json.loads(server.command("table", "dropped", "--org", organisation, "--json").stdout)
-    server.command("table", "remove", one["id"], "--org", organisation)
+    server.command("table", "delete", one["id"], "--org", organisation)
     server.command("warehouse", "drop", "main", "--org", organisation)

@@ -150,8 +150,8 @@ def test_the_master_key_is_changed_while_a_server_runs(
     assert file.stat().st_mode & 0o777 == 0o600
     new = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n"
     file.write_text(new + old)
-    assert "1 sealed anew, 0 were" in server.command("warehouse", "reseal").stdout
-    assert "0 sealed anew, 1 were" in server.command("warehouse", "reseal").stdout
+    assert "Sealed 1 anew; 0 were" in server.command("warehouse", "reseal").stdout
+    assert "Sealed 0 anew; 1 were" in server.command("warehouse", "reseal").stdout
     file.write_text(new)
     server.stop()
     server.start()

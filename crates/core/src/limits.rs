@@ -35,6 +35,14 @@ pub fn default_tiers() -> BTreeMap<String, Tier> {
     ])
 }
 
+/// The name of the smallest tier that includes the catalog: the fewest requests a day, then the fewest tables. None when no tier
+/// does.
+#[must_use]
+pub fn smallest_tier(tiers: &BTreeMap<String, Tier>) -> Option<&str> {
+    let size = |tier: &Tier| [tier.requests_per_day, tier.max_tables].map(|limit| limit.unwrap_or(u64::MAX));
+    tiers.iter().filter(|(_, tier)| tier.catalog).min_by_key(|(_, tier)| size(tier)).map(|(name, _)| name.as_str())
+}
+
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// The largest slice of a day's budget that a process takes at once: what a crash can lose of it.
@@ -83,6 +91,18 @@ mod tests {
         assert_eq!(tiers["premium"].requests_per_day, Some(100_000));
         assert_eq!(tiers["enterprise"].requests_per_day, None);
         assert_eq!([1, 99, 10_000, 100_000, u64::MAX].map(slice_of), [1, 1, 100, 1_000, 1_000]);
+    }
+
+    #[test]
+    fn smallest_tier_is_the_one_with_the_fewest_requests_that_includes_the_catalog() {
+        let mut tiers = default_tiers();
+        assert_eq!(smallest_tier(&tiers), Some("professional"));
+        let tier = |max_tables| Tier { catalog: true, requests_per_day: Some(10_000), max_tables };
+        tiers.insert("trial".to_owned(), tier(Some(5)));
+        tiers.insert("trial-large".to_owned(), tier(Some(50)));
+        assert_eq!(smallest_tier(&tiers), Some("trial"));
+        tiers.retain(|name, _| name == "free");
+        assert_eq!(smallest_tier(&tiers), None);
     }
 
     proptest! {

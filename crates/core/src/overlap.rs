@@ -9,11 +9,16 @@ use std::borrow::Cow;
 use crate::hex::hex;
 use crate::location::Location;
 
+/// The folder of a table's or view's metadata documents, below its own location, unless a property names another.
+const DOCUMENTS: &str = "metadata";
+
 /// All the locations of a table or view: its own, and others that its properties name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Locations {
     /// The first is its own.
     all: Vec<Location>,
+    /// The folder of a view's documents, which is all that it reserves; none for a table.
+    documents: Option<Location>,
 }
 
 impl Locations {
@@ -26,7 +31,17 @@ impl Locations {
                 all.push(other);
             }
         }
-        Self { all }
+        Self { all, documents: None }
+    }
+
+    /// Those of a view: its own location and the folder that `write.metadata.path` names, if it does. A view has no data
+    /// files, so it reserves the folder of its documents and nothing else below its location.
+    #[must_use]
+    pub fn of_view(own: Location, metadata_path: Option<Location>) -> Self {
+        let usual = own.join(DOCUMENTS).unwrap_or_else(|_| own.clone());
+        let named = metadata_path.filter(|named| *named != usual);
+        let documents = named.clone().unwrap_or(usual);
+        Self { all: std::iter::once(own).chain(named).collect(), documents: Some(documents) }
     }
 
     /// The table's or view's own location.
@@ -35,7 +50,7 @@ impl Locations {
         &self.all[0]
     }
 
-    /// Those that its properties name, where they are not inside its own.
+    /// Those that its properties name. Of a table, only those that are not inside its own.
     #[must_use]
     pub fn others(&self) -> &[Location] {
         &self.all[1..]
@@ -47,11 +62,17 @@ impl Locations {
         &self.all
     }
 
-    /// What a table that had the locations `before` reaches with these in addition: only this has to be free. So who
+    /// Those that no other table or view may be at, inside or around: all of a table's, and the folder of a view's documents.
+    #[must_use]
+    pub fn reserved(&self) -> &[Location] {
+        self.documents.as_ref().map_or(&self.all, std::slice::from_ref)
+    }
+
+    /// What a table that had reserved `before` reserves with these in addition: only this has to be free. So who
     /// overlaps another already can still commit, and move away.
     #[must_use]
     pub fn beyond(&self, before: &[Location]) -> Vec<&Location> {
-        self.all.iter().filter(|one| !before.iter().any(|known| known.contains(one))).collect()
+        self.reserved().iter().filter(|one| !before.iter().any(|known| known.contains(one))).collect()
     }
 }
 
@@ -274,6 +295,21 @@ mod tests {
         let locations = Locations::new(own.clone(), [at("s3://b/w/t/data"), at("s3://b/w/d"), at("s3://b/w/d/m")]);
         assert_eq!(locations.as_slice(), [own.clone(), at("s3://b/w/d")]);
         assert_eq!((locations.own(), locations.others()), (&own, &[at("s3://b/w/d")][..]));
+    }
+
+    #[test]
+    fn view_reserves_only_the_folder_of_its_documents() {
+        let own = at("s3://b/w/v");
+        let usual = Locations::of_view(own.clone(), None);
+        assert_eq!((usual.reserved(), usual.others()), (&[at("s3://b/w/v/metadata")][..], &[][..]));
+        assert_eq!(usual, Locations::of_view(own.clone(), Some(at("s3://b/w/v/metadata"))));
+        for named in [at("s3://b/w/elsewhere"), at("s3://b/w/v/deeper/metadata")] {
+            let locations = Locations::of_view(own.clone(), Some(named.clone()));
+            assert_eq!(
+                (locations.own(), locations.others(), locations.reserved()),
+                (&own, &[named.clone()][..], &[named.clone()][..])
+            );
+        }
     }
 
     #[test]

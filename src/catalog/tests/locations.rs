@@ -125,7 +125,7 @@ async fn the_first_who_wants_a_location_after_an_upgrade_has_the_others_learned(
     let view = fixture.catalog.view_create(&fixture.warehouse, &namespace(), view("v2", "data"), None, None).await;
     assert!(is_taken(&view));
     fixture.sqlite.mark_as_older().await;
-    let update = json!({ "updates": [{ "action": "set-location", "location": fixture.place("data/x") }] });
+    let update = json!({ "updates": [{ "action": "set-properties", "updates": { "write.metadata.path": fixture.place("data/x") } }] });
     let update = ViewCommit::parse(update.to_string().as_bytes()).unwrap();
     assert!(is_taken(&fixture.catalog.view_commit(&fixture.warehouse, ident("v"), update, None).await));
     fixture.sqlite.mark_as_older().await;

@@ -3,15 +3,15 @@
 pub(crate) mod storage_file;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use clap::Subcommand;
-use serde_json::json;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
 use tidewater_core::ids::WarehouseId;
 use tidewater_core::location::Location;
 use tidewater_core::name::check_warehouse_name;
 use tidewater_core::storage::overlap;
 
 use super::output::{self, Format};
-use super::session::{OrganisationArgument, Session, place};
+use super::session::{IfNotExists, OrganisationArgument, Session, place};
 use super::time;
 use storage_file::StorageArgument;
 use tidewater::app::storage_access;
@@ -28,30 +28,25 @@ pub(crate) enum Command {
     /// Add a warehouse, once its storage was tried out; an organisation's first becomes its default
     #[command(after_help = "Examples:\n  tidewater warehouse create lake --org acme --root file:///srv/lake\n  \
                             tidewater warehouse create lake --org acme --root s3://bucket/lake --storage s3.toml --dry-run")]
-    Create {
-        /// Its name: clients name it as `warehouse`
-        name: String,
-        #[command(flatten)]
-        organisation: OrganisationArgument,
-        /// Where its tables are put: file:///folder, s3://bucket/folder, gs://bucket/folder or
-        /// abfss://container@account.dfs.core.windows.net/folder
-        #[arg(long, value_name = "LOCATION", value_parser = parse_root)]
-        root: Location,
-        #[command(flatten)]
-        storage: StorageArgument,
-        /// Only try the storage out, and say what is wrong
-        #[arg(long)]
-        dry_run: bool,
-        /// Do not try the storage out, as when this machine does not reach it
-        #[arg(long, conflicts_with = "dry_run")]
-        unchecked: bool,
-    },
+    Create(CreateArguments),
     /// Try a warehouse's storage out as it is set up, and say what is wrong
     Check {
         /// Its name
         name: String,
         #[command(flatten)]
         organisation: OrganisationArgument,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Show a warehouse's root and storage settings, without credentials
+    #[command(after_help = "Example:\n  tidewater warehouse show lake --org acme")]
+    Show {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        organisation: OrganisationArgument,
+        #[command(flatten)]
+        format: Format,
     },
     /// Give a warehouse other settings or credentials for its storage, once they were tried out
     SetStorage {
@@ -64,9 +59,14 @@ pub(crate) enum Command {
         /// Do not try the storage out, as when this machine does not reach it
         #[arg(long)]
         unchecked: bool,
+        #[command(flatten)]
+        format: Format,
     },
     /// Seal all storage credentials anew with the first of the master keys, after a new one was put there
-    Reseal,
+    Reseal {
+        #[command(flatten)]
+        format: Format,
+    },
     /// List an organisation's warehouses
     List {
         #[command(flatten)]
@@ -80,50 +80,58 @@ pub(crate) enum Command {
         name: String,
         #[command(flatten)]
         organisation: OrganisationArgument,
+        #[command(flatten)]
+        format: Format,
     },
-    /// Remove a warehouse that holds no namespace and nothing dropped; its files stay
-    Drop {
+    /// Delete a warehouse that holds no namespace and nothing dropped; its files stay
+    #[command(alias = "drop")]
+    Delete {
         /// Its name
         name: String,
         #[command(flatten)]
         organisation: OrganisationArgument,
+        #[command(flatten)]
+        format: Format,
     },
+}
+
+/// Which warehouse is created, and how.
+#[derive(Debug, Args)]
+pub(crate) struct CreateArguments {
+    /// Its name: clients name it as `warehouse`
+    name: String,
+    #[command(flatten)]
+    organisation: OrganisationArgument,
+    /// Where its tables are put: file:///folder, s3://bucket/folder, gs://bucket/folder or
+    /// abfss://container@account.dfs.core.windows.net/folder
+    #[arg(long, value_name = "LOCATION", value_parser = parse_root)]
+    root: Location,
+    #[command(flatten)]
+    storage: StorageArgument,
+    /// Only try the storage out, and say what is wrong
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not try the storage out, as when this machine does not reach it
+    #[arg(long, conflicts_with = "dry_run")]
+    unchecked: bool,
+    #[command(flatten)]
+    if_not_exists: IfNotExists,
+    #[command(flatten)]
+    format: Format,
 }
 
 /// Does one of them.
 pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
     let store = session.store()?;
     match command {
-        Command::Create { name, organisation, root, storage, dry_run, unchecked } => {
-            check_warehouse_name(name)?;
-            let organisation = organisation.find(&store).await?;
-            let file = storage.read_for(root)?;
-            let mut new = Warehouse {
-                id: WarehouseId(fresh_ordered_uuid()),
-                organisation: organisation.id,
-                name: name.clone(),
-                root: root.to_string(),
-                storage: WarehouseStorage { profile: file.profile.clone(), sealed_credentials: None },
-                is_default: false,
-                created_ms: session.clock.now_ms(),
-            };
-            // Before anything is written anywhere; once more in the transaction that makes it.
-            is_free(&store, &new).await.map_err(|error| explain(error, &organisation.name, name))?;
-            try_out(session, new.clone(), &file.credentials, *unchecked).await?;
-            if *dry_run {
-                return output::line(&format!("warehouse '{name}' would work; it was not made"));
-            }
-            new.storage = file.seal(session, place(&new))?;
-            store.warehouse_create(&new).await.map_err(|error| explain(error, &organisation.name, name))?;
-            output::line(&format!("warehouse '{name}' of organisation '{}' is there, at {root}", organisation.name))
-        }
-        Command::Check { name, organisation } => {
+        Command::Create(arguments) => create(session, &store, arguments).await,
+        Command::Check { name, organisation, format } => {
             let warehouse = find(&store, organisation, name).await?;
-            let warehouse = session.open(warehouse)?;
-            try_out_open(session, &warehouse).await?;
-            output::line(&format!("warehouse '{name}' works"))
+            try_out_open(session, &session.open(warehouse.clone())?).await?;
+            output::done(*format, &format!("Warehouse '{name}' works."), &as_json(&warehouse))
         }
-        Command::SetStorage { name, organisation, storage, unchecked } => {
+        Command::Show { name, organisation, format } => show(&find(&store, organisation, name).await?, *format),
+        Command::SetStorage { name, organisation, storage, unchecked, format } => {
             let warehouse = find(&store, organisation, name).await?;
             let file = storage.read_for(&Location::parse(&warehouse.root)?)?;
             let profile = WarehouseStorage { profile: file.profile.clone(), sealed_credentials: None };
@@ -132,26 +140,71 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
             let storage = file.seal(session, place(&warehouse))?;
             let set = store.warehouse_set_storage(warehouse.organisation, name, &storage).await;
             set.map_err(|error| explain(error, "", name))?;
-            output::line(&format!("warehouse '{name}' uses the new storage settings; servers see them within seconds"))
+            let sentence =
+                format!("Changed the storage settings of warehouse '{name}'. Servers see them within seconds.");
+            output::done(*format, &sentence, &as_json(&Warehouse { storage, ..warehouse }))
         }
-        Command::Reseal => reseal(session, &store).await,
+        Command::Reseal { format } => reseal(session, &store, *format).await,
         Command::List { organisation, format } => {
             let organisation = organisation.find(&store).await?;
             list(&store.warehouse_list(organisation.id).await?, *format)
         }
-        Command::SetDefault { name, organisation } => {
+        Command::SetDefault { name, organisation, format } => {
             let organisation = organisation.find(&store).await?;
             let set = store.warehouse_set_default(organisation.id, name).await;
             set.map_err(|error| explain(error, &organisation.name, name))?;
-            output::line(&format!("'{name}' is the default warehouse of organisation '{}'", organisation.name))
+            let sentence = format!("'{name}' is the default warehouse of organisation '{}'.", organisation.name);
+            output::done(*format, &sentence, &json!({ "name": name, "default": true }))
         }
-        Command::Drop { name, organisation } => {
+        Command::Delete { name, organisation, format } => {
             let organisation = organisation.find(&store).await?;
             let dropped = store.warehouse_drop(organisation.id, name).await;
             dropped.map_err(|error| explain(error, &organisation.name, name))?;
-            output::line(&format!("warehouse '{name}' of organisation '{}' is gone; its files stay", organisation.name))
+            let sentence =
+                format!("Deleted warehouse '{name}' of organisation '{}'. Its files stay.", organisation.name);
+            output::done(*format, &sentence, &json!({ "name": name }))
         }
     }
+}
+
+async fn create(session: &Session, store: &SqliteStore, arguments: &CreateArguments) -> Result<()> {
+    let CreateArguments { name, organisation, root, storage, dry_run, unchecked, if_not_exists, format } = arguments;
+    check_warehouse_name(name)?;
+    let organisation = organisation.find(store).await?;
+    if let Some(found) = store.warehouse_list(organisation.id).await?.iter().find(|found| found.name == *name) {
+        if_not_exists.allow(&format!("warehouse '{name}' of organisation '{}'", organisation.name))?;
+        ensure!(
+            found.root == root.to_string(),
+            "warehouse '{name}' of organisation '{}' exists already, with another root: {}",
+            organisation.name,
+            found.root
+        );
+        let sentence = format!("Warehouse '{name}' exists already, at {root}.");
+        return output::done(*format, &sentence, &as_json(found));
+    }
+    let file = storage.read_for(root)?;
+    let mut new = Warehouse {
+        id: WarehouseId(fresh_ordered_uuid()),
+        organisation: organisation.id,
+        name: name.clone(),
+        root: root.to_string(),
+        storage: WarehouseStorage { profile: file.profile.clone(), sealed_credentials: None },
+        is_default: false,
+        created_ms: session.clock.now_ms(),
+    };
+    // Before anything is written anywhere; once more in the transaction that makes it.
+    is_free(store, &new).await.map_err(|error| explain(error, &organisation.name, name))?;
+    try_out(session, new.clone(), &file.credentials, *unchecked).await?;
+    if *dry_run {
+        let sentence = format!("Warehouse '{name}' would work. It was not created.");
+        return output::done(*format, &sentence, &json!({ "name": name, "root": root.to_string(), "created": null }));
+    }
+    new.storage = file.seal(session, place(&new))?;
+    store.warehouse_create(&new).await.map_err(|error| explain(error, &organisation.name, name))?;
+    let sentence = format!("Created warehouse '{name}' of organisation '{}', at {root}.", organisation.name);
+    // Whether it became the default is the store's decision.
+    let created = store.warehouse_list(organisation.id).await?.into_iter().find(|one| one.id == new.id);
+    output::done(*format, &sentence, &as_json(&created.unwrap_or(new)))
 }
 
 /// Whether a warehouse of that name and at that place could be made.
@@ -200,7 +253,7 @@ async fn find(store: &SqliteStore, organisation: &OrganisationArgument, name: &s
     found.ok_or_else(|| explain(StoreError::NotFound(Resource::Warehouse), &organisation.name, name))
 }
 
-async fn reseal(session: &Session, store: &SqliteStore) -> Result<()> {
+async fn reseal(session: &Session, store: &SqliteStore, format: Format) -> Result<()> {
     let access = storage_access(&session.config);
     let (mut anew, mut kept) = (0, 0);
     for organisation in store.organisation_list().await? {
@@ -218,22 +271,40 @@ async fn reseal(session: &Session, store: &SqliteStore) -> Result<()> {
             anew += 1;
         }
     }
-    output::line(&format!("{anew} sealed anew, {kept} were sealed with the first master key already"))
+    let sentence = format!("Sealed {anew} anew; {kept} were sealed with the first master key already.");
+    output::done(format, &sentence, &json!({ "sealed_anew": anew, "unchanged": kept }))
+}
+
+fn as_json(one: &Warehouse) -> Value {
+    json!({
+        "id": one.id,
+        "name": one.name,
+        "root": one.root,
+        "storage": one.storage.profile,
+        "default": one.is_default,
+        "created": time::shown(one.created_ms),
+    })
+}
+
+fn show(one: &Warehouse, format: Format) -> Result<()> {
+    if format.json {
+        return output::json(&as_json(one));
+    }
+    let credentials = if one.storage.sealed_credentials.is_some() { "sealed" } else { "none, or the server's own" };
+    output::fields(&[
+        ("warehouse", one.name.clone()),
+        ("id", one.id.to_string()),
+        ("default", if one.is_default { "yes" } else { "no" }.to_owned()),
+        ("root", one.root.clone()),
+        ("storage", serde_json::to_string(&one.storage.profile)?),
+        ("credentials", credentials.to_owned()),
+        ("created", time::shown(one.created_ms)),
+    ])
 }
 
 fn list(all: &[Warehouse], format: Format) -> Result<()> {
     if format.json {
-        let shown = |one: &Warehouse| {
-            json!({
-                "id": one.id,
-                "name": one.name,
-                "root": one.root,
-                "storage": one.storage.profile,
-                "default": one.is_default,
-                "created": time::shown(one.created_ms),
-            })
-        };
-        return output::json(&all.iter().map(shown).collect::<Vec<_>>());
+        return output::json(&all.iter().map(as_json).collect::<Vec<_>>());
     }
     let row = |one: &Warehouse| {
         let default = if one.is_default { "yes" } else { "" };
@@ -261,7 +332,7 @@ fn explain(error: StoreError, organisation: &str, name: &str) -> anyhow::Error {
         StoreError::NotEmpty(_) => {
             anyhow!(
                 "warehouse '{name}' still holds namespaces, or dropped tables or views that can be restored: drop those, and \
-                 remove these (see `tidewater table dropped` and `tidewater view dropped`)"
+                 delete these (see `tidewater table dropped` and `tidewater view dropped`)"
             )
         }
         other => other.into(),

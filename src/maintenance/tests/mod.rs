@@ -35,7 +35,7 @@ async fn exactly_what_a_table_leads_to_goes_when_its_time_is_over() {
     fixture.drop(&table, true).await;
     fixture.advance(HOUR_MS);
     let late = fixture.catalog.dropped_restore(&fixture.warehouse, table.id, None, None, None).await;
-    assert!(matches!(late, Err(CatalogError::NotRestorable(_))), "{late:?}");
+    assert!(matches!(late, Err(CatalogError::NotRestorable(..))), "{late:?}");
     fixture.maintenance.sweep().await;
     assert_eq!(files(&table.location), rest());
     assert!(!table.location.join("data").exists(), "an empty folder is left");
@@ -160,6 +160,19 @@ async fn a_missing_document_tells_nothing_so_nothing_goes() {
     // An administrator can leave it at that.
     fixture.catalog.dropped_remove(&fixture.warehouse, table.id, Some(false), None).await.unwrap();
     assert_eq!(fixture.all_dropped().await, 0);
+}
+
+#[tokio::test]
+async fn removal_that_is_told_to_keep_files_removes_no_more_and_frees_the_place_then() {
+    let fixture = Fixture::new(Duration::ZERO).await;
+    let table = fixture.table("t", json!({}), &[]).await;
+    let all = files(&table.location);
+    fixture.drop(&table, true).await;
+    let [job] = fixture.maintenance.claim(9).await.try_into().unwrap();
+    let is_gone = fixture.catalog.dropped_remove(&fixture.warehouse, table.id, Some(false), None).await.unwrap();
+    assert!(!is_gone, "somebody is about to remove its files");
+    fixture.maintenance.see_to(job, &CancellationToken::new()).await;
+    assert_eq!((files(&table.location), fixture.all_dropped().await), (all, 0));
 }
 
 #[tokio::test]

@@ -1,13 +1,12 @@
 //! What was dropped and is not gone for good yet.
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
 use tidewater_core::location::Location;
 use tidewater_core::name::TableIdent;
-use tidewater_core::overlap::LocationKey;
 
 use super::convert::{Violation, id, kind, kind_text, namespace, violation};
-use super::locations::{check_free, location_forget};
+use super::locations::{check_free, hold_instead, location_forget, reserved};
 use super::namespaces::page_of;
 use super::reports::report_forget;
 use super::tables::{check_limit, move_pointer, resource, table_get};
@@ -50,26 +49,46 @@ pub(super) fn keep(
     Ok(())
 }
 
-/// Forgets what was dropped at exactly that location, so that what is registered there takes its place.
-pub(super) fn take_over(connection: &Connection, place: Place, kind: TableKind, location: &Location) -> Result<()> {
+/// Those that were dropped at exactly that location and give way to a new table or view: nobody removes their files, and
+/// none are due to be.
+pub(super) fn replaceable(
+    connection: &Connection,
+    place: Place,
+    location: &Location,
+    now_ms: i64,
+) -> Result<Vec<TableId>> {
     let mut statement = connection.prepare_cached(
-        "SELECT dropped.id FROM location
-         JOIN dropped ON dropped.organisation = location.organisation AND dropped.id = location.tabular
-         WHERE location.organisation = ?1 AND location.warehouse = ?2 AND location.location = ?3
-         AND dropped.location = ?4 AND dropped.kind = ?5 AND dropped.state = 'kept'",
+        "SELECT id FROM dropped WHERE organisation = ?1 AND warehouse = ?2 AND location = ?3
+         AND (state = 'blocked' OR (state = 'kept' AND (purge = 0 OR due_ms > ?4)))",
     )?;
     let ids = statement.query_map(
-        params![
-            place.organisation.0.as_bytes(),
-            place.warehouse.0.as_bytes(),
-            LocationKey::of(location).as_bytes(),
-            location.as_str(),
-            kind_text(kind),
-        ],
-        |row| row.get(0),
+        params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), location.as_str(), now_ms],
+        |row| Ok(id(TableId, row.get(0)?)),
     )?;
-    for bytes in ids.collect::<rusqlite::Result<Vec<[u8; 16]>>>()? {
-        forget(connection, place.organisation, id(TableId, bytes))?;
+    Ok(ids.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Lets the table or view `by`, which is stored, take the place of those that were dropped at exactly its own location.
+/// They can no longer be restored, their locations are free, and none of their files is ever removed: they may be the new
+/// table's by then.
+pub(super) fn replace_dropped(
+    connection: &Connection,
+    place: Place,
+    by: TableId,
+    location: &Location,
+    now_ms: i64,
+) -> Result<()> {
+    for replaced in replaceable(connection, place, location, now_ms)? {
+        connection
+            .prepare_cached(
+                "UPDATE dropped SET state = 'replaced', purge = 0, due_ms = max(restorable_until_ms, ?4),
+                                    message = (SELECT 'Its location was given to ' || kind || ' '
+                                                      || replace(namespace, char(31), '.') || '.' || name
+                                               FROM tabular WHERE organisation = ?1 AND id = ?3)
+                 WHERE organisation = ?1 AND id = ?2",
+            )?
+            .execute(params![place.organisation.0.as_bytes(), replaced.0.as_bytes(), by.0.as_bytes(), now_ms])?;
+        location_forget(connection, place.organisation, replaced)?;
     }
     Ok(())
 }
@@ -93,6 +112,7 @@ fn dropped_at(row: &Row<'_>) -> Result<Dropped> {
             "removing" => DroppedState::Removing,
             "finishing" => DroppedState::Finishing,
             "blocked" => DroppedState::Blocked,
+            "replaced" => DroppedState::Replaced,
             other => return Err(corrupt(&format!("the state '{other}'"))),
         },
         attempts: row.get(12)?,
@@ -158,8 +178,8 @@ pub(super) fn dropped_restore(
 ) -> Result<()> {
     let &Restore { id, ident, locations: now, now_ms } = restore;
     let dropped = dropped_get(connection, place, id)?.ok_or(NOT_FOUND)?;
-    if dropped.state != DroppedState::Kept || dropped.restorable_until_ms <= now_ms {
-        return Err(StoreError::NotRestorable);
+    if let Some(reason) = dropped.not_restorable(now_ms) {
+        return Err(StoreError::NotRestorable(reason));
     }
     let (organisation, warehouse) = (place.organisation.0.as_bytes(), place.warehouse.0.as_bytes());
     let restored = connection
@@ -181,15 +201,33 @@ pub(super) fn dropped_restore(
         });
     }
     remove_row(connection, place.organisation, id)?;
+    if dropped.kind == TableKind::View {
+        return restore_view_locations(connection, place, restore)
+            .and_then(|()| check_limit(connection, place.organisation, max_tables));
+    }
     if let Some(now) = now {
         // The pointer stays; so do the places, which it has held all the time, unless its document could not be read before.
         let pointer = &dropped.metadata_location;
-        let swap = Swap { id, expected: pointer, new: pointer, locations: now, takes_over: false, now_ms };
+        let swap = Swap { id, expected: pointer, new: pointer, locations: now, now_ms };
         if let Some(before) = move_pointer(connection, place, &swap)? {
             check_free(connection, place, id, now.beyond(&before))?;
         }
     }
     check_limit(connection, place.organisation, max_tables)
+}
+
+/// A dropped view reserves nothing, so what a restored one reserves has to be free.
+fn restore_view_locations(connection: &Connection, place: Place, restore: &Restore<'_>) -> Result<()> {
+    let id = restore.id;
+    let (own, others): (String, String) = connection
+        .prepare_cached("SELECT location, others FROM tabular WHERE organisation = ?1 AND id = ?2")?
+        .query_row(params![place.organisation.0.as_bytes(), id.0.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let locations = match restore.locations {
+        Some(now) => now.reserved().to_vec(),
+        None => reserved(TableKind::View, &own, &others)?,
+    };
+    hold_instead(connection, place, id, &locations)?;
+    check_free(connection, place, id, &locations)
 }
 
 pub(super) fn dropped_remove(
@@ -200,7 +238,15 @@ pub(super) fn dropped_remove(
     now_ms: i64,
 ) -> Result<bool> {
     let dropped = dropped_get(connection, place, id)?.ok_or(NOT_FOUND)?;
-    if !(purge.unwrap_or(dropped.purge) && dropped.kind == TableKind::Table) {
+    let has_files = dropped.kind == TableKind::Table && dropped.state != DroppedState::Replaced;
+    if !(purge.unwrap_or(dropped.purge) && has_files) {
+        if dropped.is_leased(now_ms) {
+            // Who removes its files sees this before the next ones, and then forgets it.
+            connection
+                .prepare_cached("UPDATE dropped SET purge = 0 WHERE organisation = ?1 AND id = ?2")?
+                .execute(params![place.organisation.0.as_bytes(), id.0.as_bytes()])?;
+            return Ok(false);
+        }
         forget(connection, place.organisation, id)?;
         return Ok(true);
     }
@@ -209,7 +255,7 @@ pub(super) fn dropped_remove(
         .prepare_cached(
             "UPDATE dropped SET purge = 1, restorable_until_ms = min(restorable_until_ms, ?3), due_ms = ?3,
                                 state = CASE state WHEN 'finishing' THEN state ELSE 'removing' END
-             WHERE organisation = ?1 AND id = ?2 AND (state IN ('kept', 'blocked') OR message IS NOT NULL)",
+             WHERE organisation = ?1 AND id = ?2 AND (state IN ('kept', 'blocked') OR message IS NOT NULL OR purge = 0)",
         )?
         .execute(params![place.organisation.0.as_bytes(), id.0.as_bytes(), now_ms])?;
     Ok(false)
@@ -245,19 +291,28 @@ pub(super) fn dropped_progress(
     attempt: u32,
     progress: &Progress,
 ) -> Result<bool> {
-    let held = connection
+    let held: Option<bool> = connection
         .prepare_cached(
-            "SELECT 1 FROM dropped WHERE organisation = ?1 AND id = ?2 AND attempts = ?3
+            "SELECT purge FROM dropped WHERE organisation = ?1 AND id = ?2 AND attempts = ?3
              AND state IN ('removing', 'finishing')",
         )?
-        .exists(params![organisation.0.as_bytes(), id.0.as_bytes(), attempt])?;
-    if !held {
-        return Ok(false);
+        .query_row(params![organisation.0.as_bytes(), id.0.as_bytes(), attempt], |row| row.get(0))
+        .optional()?;
+    let Some(goes_on) = held else { return Ok(false) };
+    if !goes_on {
+        // It is to stop; and it has, unless the lease is only to be renewed.
+        let has_stopped = !matches!(progress, Progress::Continue { .. });
+        if has_stopped {
+            forget(connection, organisation, id)?;
+        }
+        return Ok(has_stopped);
     }
     let (state, due_ms, message) = match progress {
         Progress::Continue { until_ms, finishing } => (finishing.then_some("finishing"), Some(*until_ms), None),
         Progress::Retry { at_ms, message } => (None, Some(*at_ms), message.as_deref()),
         Progress::Blocked { message } => (Some("blocked"), None, Some(message.as_str())),
+        // It was told to stop, and then to go on.
+        Progress::Stopped => return Ok(false),
         Progress::Gone => {
             forget(connection, organisation, id)?;
             return Ok(true);

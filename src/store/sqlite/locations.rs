@@ -7,14 +7,15 @@ use tidewater_core::location::Location;
 use tidewater_core::overlap::{KeyIndex, LocationKey, Locations, overlapping};
 
 use super::convert::{id, kind};
-use crate::store::{Learned, Place, Pointer, Result, StoreError};
+use super::dropped::replaceable;
+use crate::store::{Learned, Place, Pointer, Result, StoreError, TableKind};
 
 /// The last location of another that is not after one.
 pub(super) const LAST_UP_TO: &str = "SELECT location, tabular FROM location
-    WHERE organisation = ?1 AND warehouse = ?2 AND location <= ?3 AND tabular <> ?4 ORDER BY location DESC LIMIT 1";
+    WHERE organisation = ?1 AND warehouse = ?2 AND location <= ?3 AND tabular NOT IN (?4, ?5) ORDER BY location DESC LIMIT 1";
 /// The first location of another between two.
 pub(super) const FIRST_BETWEEN: &str = "SELECT tabular FROM location
-    WHERE organisation = ?1 AND warehouse = ?2 AND location > ?3 AND location < ?5 AND tabular <> ?4
+    WHERE organisation = ?1 AND warehouse = ?2 AND location > ?3 AND location < ?6 AND tabular NOT IN (?4, ?5)
     ORDER BY location LIMIT 1";
 /// Whether there is a table whose document has not been read.
 pub(super) const UNREAD: &str = "SELECT 1 FROM location_unread
@@ -25,12 +26,18 @@ pub(super) fn others_text(others: &[Location]) -> String {
     others.iter().map(Location::as_str).collect::<Vec<_>>().join("\n")
 }
 
-/// Locations from their columns, a table's own and the others.
-pub(super) fn locations(own: &str, others: &str) -> Result<Vec<Location>> {
+/// What a table or view reserves, from the columns of its own location and the others.
+pub(super) fn reserved(kind: TableKind, own: &str, others: &str) -> Result<Vec<Location>> {
     let parse = |text: &str| {
         Location::parse(text).map_err(|error| StoreError::Corrupt(format!("a location of a table: {error}")))
     };
-    std::iter::once(own).chain(others.lines()).map(parse).collect()
+    let own = parse(own)?;
+    let others = others.lines().map(parse).collect::<Result<Vec<_>>>()?;
+    let locations = match kind {
+        TableKind::Table => Locations::new(own, others),
+        TableKind::View => Locations::of_view(own, others.into_iter().next()),
+    };
+    Ok(locations.reserved().to_vec())
 }
 
 /// Writes down where a new table's files are.
@@ -77,6 +84,16 @@ pub(super) fn check_free<'a>(
     id: TableId,
     claimed: impl IntoIterator<Item = &'a Location>,
 ) -> Result<()> {
+    check_free_but_for(connection, place, [id, id], claimed)
+}
+
+/// The same where two may be in the way: the table itself, and one whose place it takes.
+fn check_free_but_for<'a>(
+    connection: &Connection,
+    place: Place,
+    but_for: [TableId; 2],
+    claimed: impl IntoIterator<Item = &'a Location>,
+) -> Result<()> {
     let mut claimed = claimed.into_iter().peekable();
     if claimed.peek().is_none() {
         return Ok(());
@@ -84,7 +101,7 @@ pub(super) fn check_free<'a>(
     if has_unread(connection, place)? {
         return Err(StoreError::LocationsUnread);
     }
-    let mut others = Others { connection, place, id };
+    let mut others = Others { connection, place, but_for };
     for location in claimed {
         if let Some(other) = overlapping(&LocationKey::of(location), &mut others)? {
             let location = location.to_string();
@@ -97,11 +114,11 @@ pub(super) fn check_free<'a>(
     Ok(())
 }
 
-/// The locations of a warehouse's tables and views but one.
+/// The locations of a warehouse's tables and views but two, which may be one.
 struct Others<'a> {
     connection: &'a Connection,
     place: Place,
-    id: TableId,
+    but_for: [TableId; 2],
 }
 
 impl KeyIndex for Others<'_> {
@@ -109,24 +126,32 @@ impl KeyIndex for Others<'_> {
     type Error = StoreError;
 
     fn last_up_to(&mut self, key: &[u8]) -> Result<Option<(Vec<u8>, TableId)>> {
-        let Place { organisation, warehouse } = self.place;
+        let (Place { organisation, warehouse }, [one, other]) = (self.place, self.but_for);
         let found = self
             .connection
             .prepare_cached(LAST_UP_TO)?
-            .query_row(params![organisation.0.as_bytes(), warehouse.0.as_bytes(), key, self.id.0.as_bytes()], |row| {
-                Ok((row.get(0)?, id(TableId, row.get(1)?)))
-            })
+            .query_row(
+                params![organisation.0.as_bytes(), warehouse.0.as_bytes(), key, one.0.as_bytes(), other.0.as_bytes()],
+                |row| Ok((row.get(0)?, id(TableId, row.get(1)?))),
+            )
             .optional()?;
         Ok(found)
     }
 
     fn first_between(&mut self, from: &[u8], to: &[u8]) -> Result<Option<TableId>> {
-        let Place { organisation, warehouse } = self.place;
+        let (Place { organisation, warehouse }, [one, other]) = (self.place, self.but_for);
         let found = self
             .connection
             .prepare_cached(FIRST_BETWEEN)?
             .query_row(
-                params![organisation.0.as_bytes(), warehouse.0.as_bytes(), from, self.id.0.as_bytes(), to],
+                params![
+                    organisation.0.as_bytes(),
+                    warehouse.0.as_bytes(),
+                    from,
+                    one.0.as_bytes(),
+                    other.0.as_bytes(),
+                    to
+                ],
                 |row| Ok(id(TableId, row.get(0)?)),
             )
             .optional()?;
@@ -141,9 +166,10 @@ fn is_dropped(connection: &Connection, organisation: OrganisationId, id: TableId
     Ok(dropped)
 }
 
-/// An error of the check, without any change.
+/// An error of the check, without any change. What would give way to the table is in nobody's way.
 pub(super) fn location_check(connection: &Connection, place: Place, id: TableId, locations: &Locations) -> Result<()> {
-    check_free(connection, place, id, locations.as_slice())
+    let gives_way = replaceable(connection, place, locations.own(), i64::MIN)?.into_iter().next();
+    check_free_but_for(connection, place, [id, gives_way.unwrap_or(id)], locations.reserved())
 }
 
 pub(super) fn location_alone(
@@ -158,7 +184,7 @@ pub(super) fn location_alone(
     if unknown {
         return Ok(Vec::new());
     }
-    let mut others = Others { connection, place, id };
+    let mut others = Others { connection, place, but_for: [id, id] };
     let mut alone = Vec::with_capacity(locations.len());
     for location in locations {
         if overlapping(&LocationKey::of(location), &mut others)?.is_none() {
@@ -223,7 +249,7 @@ pub(super) fn location_learn(connection: &Connection, place: Place, learned: &[L
     // Only now, since what one of them overlaps may have been learned with it.
     let mut overlap = Vec::new();
     for one in learned.iter().filter(|one| kept.contains(&one.id)) {
-        let mut others = Others { connection, place, id: one.id };
+        let mut others = Others { connection, place, but_for: [one.id, one.id] };
         for location in one.others.iter().flatten() {
             if overlapping(&LocationKey::of(location), &mut others)?.is_some() {
                 overlap.push(one.id);
@@ -238,35 +264,33 @@ pub(super) fn location_learn(connection: &Connection, place: Place, learned: &[L
 fn learn(connection: &Connection, place: Place, learned: &Learned) -> Result<bool> {
     let (organisation, warehouse) = (place.organisation.0.as_bytes(), place.warehouse.0.as_bytes());
     let known = params![organisation, warehouse, learned.id.0.as_bytes(), learned.metadata_location];
-    let own: Option<String> = connection
+    let found: Option<(String, String)> = connection
         .prepare_cached(
-            "SELECT location FROM tabular
+            "SELECT kind, location FROM tabular
              WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4
-             UNION ALL SELECT location FROM dropped
+             UNION ALL SELECT kind, location FROM dropped
              WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4",
         )?
-        .query_row(known, |row| row.get(0))
+        .query_row(known, |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let is_unread = connection
         .prepare_cached("SELECT 1 FROM location_unread WHERE organisation = ?1 AND tabular = ?2")?
         .exists(params![organisation, learned.id.0.as_bytes()])?;
-    let Some(own) = own.filter(|_| is_unread) else { return Ok(false) };
+    let Some((of, own)) = found.filter(|_| is_unread) else { return Ok(false) };
     let Some(others) = &learned.others else {
         connection
             .prepare_cached("UPDATE location_unread SET unreadable = 1 WHERE organisation = ?1 AND tabular = ?2")?
             .execute(params![organisation, learned.id.0.as_bytes()])?;
         return Ok(true);
     };
+    let text = others_text(others);
     for sql in [
         "UPDATE tabular SET others = ?4 WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3",
         "UPDATE dropped SET others = ?4 WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3",
     ] {
-        let text = others_text(others);
         connection.prepare_cached(sql)?.execute(params![organisation, warehouse, learned.id.0.as_bytes(), text])?;
     }
-    let mut all = locations(&own, "")?;
-    all.extend_from_slice(others);
-    hold_instead(connection, place, learned.id, &all)?;
+    hold_instead(connection, place, learned.id, &reserved(kind(&of)?, &own, &text)?)?;
     remove_unread(connection, place.organisation, learned.id)?;
     Ok(true)
 }

@@ -175,7 +175,7 @@ impl Store for SqliteStore {
         max_tables: Option<u64>,
         receipt: Option<&Receipt>,
     ) -> Result<()> {
-        let NewTable { id, kind, takes_over, now_ms, .. } = *new;
+        let NewTable { id, kind, now_ms, .. } = *new;
         let ident = new.ident.clone();
         let (metadata_location, locations) = (new.metadata_location.to_owned(), new.locations.clone());
         let document = receipt.map(|_| metadata_location.clone());
@@ -186,7 +186,6 @@ impl Store for SqliteStore {
                 kind,
                 metadata_location: &metadata_location,
                 locations: &locations,
-                takes_over,
                 now_ms,
             };
             tables::table_create(connection, place, &new, max_tables)
@@ -210,11 +209,11 @@ impl Store for SqliteStore {
     }
 
     async fn table_swap(&self, place: Place, swap: &Swap<'_>, receipt: Option<&Receipt>) -> Result<()> {
-        let (id, takes_over, now_ms) = (swap.id, swap.takes_over, swap.now_ms);
+        let (id, now_ms) = (swap.id, swap.now_ms);
         let ([expected, new], locations) = ([swap.expected, swap.new].map(str::to_owned), swap.locations.clone());
         let document = receipt.map(|_| new.clone());
         let work = move |connection: &Connection| {
-            let swap = Swap { id, expected: &expected, new: &new, locations: &locations, takes_over, now_ms };
+            let swap = Swap { id, expected: &expected, new: &new, locations: &locations, now_ms };
             tables::table_swap(connection, place, &swap)
         };
         self.change(place.organisation, receipt, work, move |()| at(document.as_deref())).await

@@ -4,6 +4,7 @@
 //! (`readers.rs`). Other processes, such as the command line beside a server, may use the same file at the same time.
 
 mod anchor;
+mod backup;
 mod convert;
 mod dropped;
 mod locations;
@@ -33,6 +34,7 @@ use self::readers::Readers;
 use self::writer::Writer;
 use super::{Answer, Receipt, Result, StoreError};
 
+pub use self::backup::{BackupError, CopyProgress, NotInside, Proceed};
 pub use self::open::OpenError;
 pub use self::writer::WriteCounts;
 
@@ -73,6 +75,29 @@ impl SqliteStore {
     /// When the file cannot be read, or is not a database.
     pub fn is_older(path: &Path) -> std::result::Result<bool, OpenError> {
         open::is_older(path)
+    }
+
+    /// Copies the database at `from`, which a server may be using, into the empty file at `to`. The copy holds all that was
+    /// acknowledged before the call, of one moment, and the work ends however much is written meanwhile. `progress` is
+    /// called after every few MiB. The caller syncs the file. Gives what a restore needs beside it.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written, the database is damaged, or `progress` stopped it.
+    pub fn backup(
+        from: &Path,
+        to: &Path,
+        progress: &mut dyn FnMut(CopyProgress) -> Proceed,
+    ) -> std::result::Result<NotInside, BackupError> {
+        backup::copy(from, to, progress)
+    }
+
+    /// Checks that the file at `path`, which nobody else may use, is a whole catalog of a version that this program knows.
+    /// Gives what a restore needs beside it.
+    ///
+    /// # Errors
+    /// `Damaged`, `NotACatalog`, `Open`.
+    pub fn check_backup(path: &Path) -> std::result::Result<NotInside, BackupError> {
+        backup::check(path)
     }
 
     /// Ends the store: all writes that were asked for are done and answered, then the log is folded back into the file.

@@ -69,6 +69,19 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// The same of another path: that of the file which a person named.
+    #[must_use]
+    pub fn with_path(self, path: PathBuf) -> Self {
+        match self {
+            Self::Newer { found, known, .. } => Self::Newer { path, found, known },
+            Self::File { source, .. } => Self::File { path, source },
+            Self::Database { source, .. } => Self::Database { path, source },
+            Self::Migration { source, .. } => Self::Migration { path, source },
+        }
+    }
+}
+
 /// What can be done about it, to be said after the error.
 fn advice(error: &rusqlite::Error) -> &'static str {
     match error.sqlite_error_code() {
@@ -108,7 +121,7 @@ pub(super) fn is_older(path: &Path) -> Result<bool, OpenError> {
 }
 
 /// The newest version of the schema that this program knows.
-fn newest() -> i32 {
+pub(super) fn newest() -> i32 {
     embedded::migrations::runner().get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0)
 }
 
@@ -202,7 +215,8 @@ fn is_current(connection: &Connection, path: &Path, known: i32) -> Result<bool, 
     }
 }
 
-fn version(connection: &Connection) -> rusqlite::Result<Option<i32>> {
+/// The version of a database's schema; none where it is no catalog's.
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<Option<i32>> {
     let has_history = connection
         .query_row("SELECT 1 FROM sqlite_schema WHERE name = 'refinery_schema_history'", [], |_| Ok(()))
         .optional()?;

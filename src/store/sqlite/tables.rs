@@ -6,8 +6,8 @@ use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::convert::{Violation, bounded, count, id, kind, kind_text, violation};
-use super::dropped::{keep, take_over};
-use super::locations::{check_free, hold, hold_instead, location_forget, locations, others_text, remove_unread};
+use super::dropped::{keep, replace_dropped};
+use super::locations::{check_free, hold, hold_instead, location_forget, others_text, remove_unread, reserved};
 use super::namespaces::{namespace_exists, one_more, page_of};
 use super::reports::report_forget;
 use crate::store::{
@@ -49,11 +49,9 @@ pub(super) fn table_create(
     new: &NewTable<'_>,
     max_tables: Option<u64>,
 ) -> Result<()> {
-    if new.takes_over {
-        take_over(connection, place, new.kind, new.locations.own())?;
-    }
     insert(connection, place, new)?;
-    check_free(connection, place, new.id, new.locations.as_slice())?;
+    replace_dropped(connection, place, new.id, new.locations.own(), new.now_ms)?;
+    check_free(connection, place, new.id, new.locations.reserved())?;
     check_limit(connection, place.organisation, max_tables)
 }
 
@@ -77,7 +75,7 @@ pub(super) fn insert(connection: &Connection, place: Place, new: &NewTable<'_>) 
             others_text(new.locations.others()),
             new.now_ms,
         ]);
-    let Err(error) = inserted else { return hold(connection, place, new.id, new.locations.as_slice()) };
+    let Err(error) = inserted else { return hold(connection, place, new.id, new.locations.reserved()) };
     Err(match violation(&error) {
         // The name is taken or, should a caller ever give an id twice, that is.
         Some(Violation::Unique) => {
@@ -146,13 +144,11 @@ pub(super) fn table_list(
 /// An error undoes what was done before it.
 pub(super) fn table_swap(connection: &Connection, place: Place, swap: &Swap<'_>) -> Result<()> {
     let Some(before) = move_pointer(connection, place, swap)? else { return Ok(()) };
-    if swap.takes_over {
-        take_over(connection, place, TableKind::Table, swap.locations.own())?;
-    }
+    replace_dropped(connection, place, swap.id, swap.locations.own(), swap.now_ms)?;
     check_free(connection, place, swap.id, swap.locations.beyond(&before))
 }
 
-/// Moves a pointer, wherever the table's files go. Where they are not all where they were, gives where they were.
+/// Moves a pointer, wherever the table's files go. Where they are not all where they were, gives what it had reserved.
 pub(super) fn move_pointer(connection: &Connection, place: Place, swap: &Swap<'_>) -> Result<Option<Vec<Location>>> {
     let (own, others) = (swap.locations.own().as_str(), others_text(swap.locations.others()));
     let make = |sql: &str| {
@@ -172,21 +168,23 @@ pub(super) fn move_pointer(connection: &Connection, place: Place, swap: &Swap<'_
     if make(SWAP_IN_PLACE)? {
         return Ok(None);
     }
-    let before: Option<(String, String)> = connection
-        .prepare_cached("SELECT location, others FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3")?
+    let before: Option<(String, String, String)> = connection
+        .prepare_cached(
+            "SELECT kind, location, others FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3",
+        )?
         .query_row(
             params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), swap.id.0.as_bytes()],
-            |row| Ok((row.get(0)?, row.get(1)?)),
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )
         .optional()?;
     if !make(SWAP_AND_MOVE)? {
         check_pointer(connection, place, swap.id, swap.expected)?;
         return Err(StoreError::PointerMoved);
     }
-    hold_instead(connection, place, swap.id, swap.locations.as_slice())?;
+    hold_instead(connection, place, swap.id, swap.locations.reserved())?;
     // Whatever was not known of it, its document from now on is.
     remove_unread(connection, place.organisation, swap.id)?;
-    before.map(|(own, others)| locations(&own, &others)).transpose()
+    before.map(|(of, own, others)| reserved(kind(&of)?, &own, &others)).transpose()
 }
 
 /// Whether a table's pointer is still where it was seen.
@@ -232,8 +230,11 @@ pub(super) fn table_drop(
     };
     // To its end, where the constraints are checked.
     rows.next()?;
-    if terms.is_none() {
+    if terms.is_none() || kind == TableKind::View {
+        // A dropped view has no files that a new table's could be mistaken for.
         location_forget(connection, place.organisation, dropped.id)?;
+    }
+    if terms.is_none() {
         report_forget(connection, place.organisation, dropped.id)?;
     }
     Ok(dropped)

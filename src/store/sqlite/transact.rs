@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 use tidewater_core::location::Location;
 
+use super::dropped::replace_dropped;
 use super::locations::check_free;
 use super::tables::{check_limit, check_pointer, insert, move_pointer};
 use crate::store::{NewTable, Place, Result, StoreError, Swap, TableChange, TableKind};
@@ -23,9 +24,12 @@ pub(super) fn table_transact(
     }
     // Only now, since a location may pass from one table to another.
     for (at, before) in moved {
-        let (TableChange::Create { id, locations, .. } | TableChange::Swap { id, locations, .. }) = &changes[at] else {
+        let (TableChange::Create { id, locations, now_ms, .. } | TableChange::Swap { id, locations, now_ms, .. }) =
+            &changes[at]
+        else {
             continue;
         };
+        replace_dropped(connection, place, *id, locations.own(), *now_ms)?;
         check_free(connection, place, *id, locations.beyond(&before)).map_err(in_transaction(at))?;
     }
     check_limit(connection, place.organisation, max_tables.filter(|_| creates))
@@ -36,13 +40,12 @@ fn make(connection: &Connection, place: Place, change: &TableChange) -> Result<O
     match change {
         TableChange::Create { id, ident, metadata_location, locations, now_ms } => {
             let (id, kind, now_ms) = (*id, TableKind::Table, *now_ms);
-            let takes_over = false;
-            insert(connection, place, &NewTable { id, ident, kind, metadata_location, locations, takes_over, now_ms })?;
+            insert(connection, place, &NewTable { id, ident, kind, metadata_location, locations, now_ms })?;
             Ok(Some(Vec::new()))
         }
         TableChange::Swap { id, expected, new, locations, now_ms } => {
-            let (takes_over, now_ms) = (false, *now_ms);
-            move_pointer(connection, place, &Swap { id: *id, expected, new, locations, takes_over, now_ms })
+            let now_ms = *now_ms;
+            move_pointer(connection, place, &Swap { id: *id, expected, new, locations, now_ms })
         }
         TableChange::Keep { id, expected } => check_pointer(connection, place, *id, expected).map(|()| None),
     }

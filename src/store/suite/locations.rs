@@ -14,7 +14,9 @@ use super::fixture::{
     stored_namespace,
 };
 use crate::clock::fresh_uuid;
-use crate::store::{DropTerms, NewTable, Place, Progress, Restore, Result, StoreError, Swap, TableChange, TableKind};
+use crate::store::{
+    DropTerms, DroppedState, NewTable, Place, Progress, Restore, Result, StoreError, Swap, TableChange, TableKind,
+};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -40,20 +42,20 @@ impl Site {
         ident(&self.namespace, name)
     }
 
-    async fn add(&self, name: &str, kind: TableKind, locations: &Locations, takes_over: bool) -> Result<TableId> {
+    async fn add(&self, name: &str, kind: TableKind, locations: &Locations) -> Result<TableId> {
         let (id, ident) = (TableId(fresh_uuid()), self.ident(name));
         let metadata_location = &document(0);
-        let new = NewTable { id, ident: &ident, kind, metadata_location, locations, takes_over, now_ms: NOW_MS };
+        let new = NewTable { id, ident: &ident, kind, metadata_location, locations, now_ms: NOW_MS };
         self.store.table_create(self.place, &new, None, None).await.map(|()| id)
     }
 
     async fn create(&self, name: &str, locations: &Locations) -> Result<TableId> {
-        self.add(name, TableKind::Table, locations, false).await
+        self.add(name, TableKind::Table, locations).await
     }
 
     async fn swap(&self, id: TableId, from: usize, to: usize, locations: &Locations) -> Result<()> {
         let (expected, new) = (&document(from), &document(to));
-        let swap = Swap { id, expected, new, locations, takes_over: false, now_ms: NOW_MS };
+        let swap = Swap { id, expected, new, locations, now_ms: NOW_MS };
         self.store.table_swap(self.place, &swap, None).await
     }
 
@@ -111,7 +113,7 @@ pub(in crate::store) async fn locations_that_properties_name_are_taken_too(store
         for overlapping in [taken.to_owned(), format!("{taken}/in/side"), "s3://b/w".to_owned()] {
             for wanted in [at(&overlapping), spread("s3://b/w/new", &["s3://b/w/new2", &overlapping])] {
                 for kind in [TableKind::Table, TableKind::View] {
-                    let refused = site.add("new", kind, &wanted, false).await;
+                    let refused = site.add("new", kind, &wanted).await;
                     assert!(
                         matches!(&refused, Err(StoreError::LocationTaken(one)) if *one == overlapping),
                         "{refused:?}"
@@ -217,12 +219,10 @@ pub(in crate::store) async fn one_transaction_gives_a_location_to_one_table(stor
 
 pub(in crate::store) async fn what_is_dropped_holds_all_its_locations(store: Subject) {
     let site = Site::new(&store).await;
-    let (table, view) = (spread("s3://b/w/t", &["s3://b/w/data"]), spread("s3://b/w/v", &["s3://b/w/meta"]));
+    let table = spread("s3://b/w/t", &["s3://b/w/data"]);
     let id = site.create("t", &table).await.unwrap();
-    site.add("v", TableKind::View, &view, false).await.unwrap();
     site.drop("t", TableKind::Table, true).await;
-    site.drop("v", TableKind::View, false).await;
-    for held in ["s3://b/w/t", "s3://b/w/data/x", "s3://b/w/meta"] {
+    for held in ["s3://b/w/t/x", "s3://b/w/data/x", "s3://b/w/data"] {
         for wanted in [at(held), spread("s3://b/w/new", &[held])] {
             let refused = site.create("new", &wanted).await;
             assert!(matches!(&refused, Err(StoreError::LocationHeld(one)) if one == held), "{refused:?}");
@@ -283,20 +283,20 @@ pub(in crate::store) async fn what_is_registered_again_has_all_its_locations(sto
     // Another's registration does not get a second location of what was dropped, nor one that reaches further.
     let wrong = [at("s3://b/w/data"), spread("s3://b/w/u", &["s3://b/w/t"]), at("s3://b/w/t/x")];
     for wrong in &wrong {
-        assert_refused!(site.add("u", TableKind::Table, wrong, true).await, StoreError::LocationHeld(_));
+        assert_refused!(site.add("u", TableKind::Table, wrong).await, StoreError::LocationHeld(_));
     }
     site.create("other", &at("s3://b/w/other")).await.unwrap();
     let more = spread("s3://b/w/t", &["s3://b/w/other/x"]);
-    assert_refused!(site.add("t", TableKind::Table, &more, true).await, StoreError::LocationTaken(_));
+    assert_refused!(site.add("t", TableKind::Table, &more).await, StoreError::LocationTaken(_));
     assert!(store.dropped_get(site.place, id).await.unwrap().is_some(), "it was refused as a whole");
-    site.add("t", TableKind::Table, &all, true).await.unwrap();
-    assert!(store.dropped_get(site.place, id).await.unwrap().is_none());
+    site.add("t", TableKind::Table, &all).await.unwrap();
+    assert_eq!(store.dropped_get(site.place, id).await.unwrap().unwrap().state, DroppedState::Replaced);
     assert_refused!(site.create("u", &at("s3://b/w/data")).await, StoreError::LocationTaken(_));
 
     // In the place of a table that is there: what that had is free, and what the new document names is taken.
     let other = site.create("u", &spread("s3://b/w/u", &["s3://b/w/u-data"])).await.unwrap();
     let (expected, new) = (&document(0), &document(1));
-    let over = |locations| Swap { id: other, expected, new, locations, takes_over: true, now_ms: NOW_MS };
+    let over = |locations| Swap { id: other, expected, new, locations, now_ms: NOW_MS };
     let (theirs, free) = (spread("s3://b/w/u2", &["s3://b/w/data/x"]), spread("s3://b/w/u2", &["s3://b/w/u3"]));
     let refused = store.table_swap(site.place, &over(&theirs), None).await;
     assert_refused!(refused, StoreError::LocationTaken(_));
@@ -335,7 +335,9 @@ pub(in crate::store) async fn a_check_tells_and_takes_nothing(store: Subject) {
     let check = async |id, locations| store.location_check(site.place, id, &locations).await;
     let new = TableId(fresh_uuid());
     assert_refused!(check(new, spread("s3://b/w/u", &["s3://b/w/data/x"])).await, StoreError::LocationTaken(_));
-    assert_refused!(check(new, at("s3://b/w/kept")).await, StoreError::LocationHeld(_));
+    assert_refused!(check(new, at("s3://b/w/kept/x")).await, StoreError::LocationHeld(_));
+    check(new, at("s3://b/w/kept")).await.unwrap();
+    assert_refused!(check(new, spread("s3://b/w/kept", &["s3://b/w/t"])).await, StoreError::LocationTaken(_));
     check(id, spread("s3://b/w/t", &["s3://b/w/data/x"])).await.unwrap();
     check(new, at("s3://b/w/free")).await.unwrap();
     site.create("other", &at("s3://b/w/free")).await.unwrap();
@@ -410,7 +412,7 @@ pub(in crate::store) async fn of_many_who_want_one_location_one_wins(store: Subj
                 0 => site.swap(ids[number], 0, 1, &all).await,
                 1 => site.create(ident.name(), &all).await.map(drop),
                 2 => site.transact(vec![created(ident, &all)]).await,
-                _ => site.add(ident.name(), TableKind::View, &all, false).await.map(drop),
+                _ => site.add(ident.name(), TableKind::View, &all).await.map(drop),
             }
         }
     })
@@ -439,6 +441,12 @@ fn is_taken(tables: &BTreeMap<TableId, Known>, id: Option<TableId>, claimed: &[&
     places.any(|place| claimed.iter().any(|one| one.contains(place) || place.contains(one)))
 }
 
+/// What is left when a table takes `own`: those that were dropped at exactly that location give way.
+fn without_replaced(tables: &BTreeMap<TableId, Known>, own: &Location) -> BTreeMap<TableId, Known> {
+    let stays = |known: &Known| !known.dropped || known.locations.own() != own;
+    tables.iter().filter(|(_, known)| stays(known)).map(|(id, known)| (*id, known.clone())).collect()
+}
+
 /// Numbers that look random, and are the same each time.
 fn next(state: &mut u64, below: u64) -> usize {
     *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -465,9 +473,11 @@ pub(in crate::store) async fn any_changes_leave_each_location_to_one_table(store
         let (expected, result) = match next(&mut state, 8) {
             0..=2 => {
                 let name = format!("t{step}");
-                let free = !is_taken(&tables, None, &locations.beyond(&[]));
+                let left = without_replaced(&tables, locations.own());
+                let free = !is_taken(&left, None, &locations.beyond(&[]));
                 let made = site.create(&name, &locations).await;
                 if let Ok(id) = made {
+                    tables = left;
                     tables.insert(id, Known { name, at: 0, locations, dropped: false });
                 }
                 (free, made.map(drop))
@@ -475,9 +485,11 @@ pub(in crate::store) async fn any_changes_leave_each_location_to_one_table(store
             3..=4 if !live.is_empty() => {
                 let id = live[next(&mut state, live.len() as u64)];
                 let known = tables[&id].clone();
-                let free = !is_taken(&tables, Some(id), &locations.beyond(known.locations.as_slice()));
+                let left = without_replaced(&tables, locations.own());
+                let free = !is_taken(&left, Some(id), &locations.beyond(known.locations.as_slice()));
                 let swapped = site.swap(id, known.at, known.at + 1, &locations).await;
                 if swapped.is_ok() {
+                    tables = left;
                     tables.insert(id, Known { at: known.at + 1, locations, ..known });
                 }
                 (free, swapped)
@@ -485,9 +497,9 @@ pub(in crate::store) async fn any_changes_leave_each_location_to_one_table(store
             5 if live.len() > 1 => {
                 let (one, two) = (live[0], live[1 + next(&mut state, live.len() as u64 - 1)]);
                 let (first, second) = (tables[&one].clone(), tables[&two].clone());
-                let mut after = tables.clone();
                 // They exchange what they have, or the first takes something else and the second what it had.
                 let new = if next(&mut state, 2) == 0 { second.locations.clone() } else { locations };
+                let mut after = without_replaced(&tables, new.own());
                 after.insert(one, Known { at: first.at + 1, locations: new.clone(), ..first.clone() });
                 after.insert(two, Known { at: second.at + 1, locations: first.locations.clone(), ..second.clone() });
                 let free = !is_taken(&after, Some(one), &new.beyond(first.locations.as_slice()))

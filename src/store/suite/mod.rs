@@ -10,6 +10,7 @@ mod locations;
 mod namespaces;
 mod paging;
 mod receipts;
+mod replaced;
 mod reports;
 mod tables;
 mod tenants;
@@ -23,6 +24,7 @@ pub(super) use locations::*;
 pub(super) use namespaces::*;
 pub(super) use paging::*;
 pub(super) use receipts::*;
+pub(super) use replaced::*;
 pub(super) use reports::*;
 pub(super) use tables::*;
 pub(super) use tenants::*;
@@ -116,7 +118,17 @@ macro_rules! conformance {
             a_restore_has_its_time,
             what_is_dropped_does_not_count,
             a_dropped_location_stays_taken,
-            what_is_registered_again_takes_the_place_of_what_was_dropped,
+            table_created_at_a_dropped_tables_location_takes_its_place,
+            replaced_table_is_never_purged_and_forgotten_in_time,
+            location_whose_files_are_being_removed_is_held,
+            blocked_purge_gives_way,
+            view_takes_the_place_of_a_dropped_table_and_the_other_way_round,
+            view_reserves_its_documents_and_no_subtree,
+            dropped_view_reserves_nothing,
+            of_a_create_and_a_purge_at_once_one_wins,
+            removal_that_is_told_to_keep_files_is_forgotten_once_it_has_stopped,
+            removal_that_is_told_to_keep_files_and_falls_silent_is_forgotten_after_its_lease,
+            removal_that_was_to_stop_can_be_asked_for_again,
             a_dropped_table_holds_its_warehouse_and_not_its_namespace,
             drops_are_listed_newest_first_in_pages,
             what_is_kept_for_nothing_is_forgotten_in_time,

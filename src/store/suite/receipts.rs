@@ -33,8 +33,7 @@ async fn kept(store: &Subject, place: Place, receipt: &Receipt) -> Option<Answer
 
 async fn keyed_swap(store: &Subject, place: Place, id: TableId, to: usize, receipt: &Receipt) -> Result<()> {
     let (expected, new) = (document(to - 1), document(to));
-    let swap =
-        Swap { id, expected: &expected, new: &new, locations: &at(&location(id)), takes_over: false, now_ms: NOW_MS };
+    let swap = Swap { id, expected: &expected, new: &new, locations: &at(&location(id)), now_ms: NOW_MS };
     store.table_swap(place, &swap, Some(receipt)).await
 }
 
@@ -51,15 +50,7 @@ pub(in crate::store) async fn an_answer_is_kept_with_its_change(store: Subject) 
     let id = TableId(fresh_uuid());
     let (first, locations) = (document(0), at(&location(id)));
     let kind = TableKind::Table;
-    let new = NewTable {
-        id,
-        ident: &orders,
-        kind,
-        metadata_location: &first,
-        locations: &locations,
-        takes_over: false,
-        now_ms: NOW_MS,
-    };
+    let new = NewTable { id, ident: &orders, kind, metadata_location: &first, locations: &locations, now_ms: NOW_MS };
     store.table_create(place, &new, None, key(2)).await.unwrap();
     keyed_swap(&store, place, id, 1, &receipts[3]).await.unwrap();
     let keep = TableChange::Keep { id, expected: document(1) };
@@ -213,15 +204,8 @@ pub(in crate::store) async fn of_changes_with_one_key_at_once_one_happens(store:
             let (id, ident) = (TableId(fresh_uuid()), ident(&sales, &format!("t{number}")));
             let (first, locations) = (document(number), at(&location(id)));
             let kind = TableKind::Table;
-            let new = NewTable {
-                id,
-                ident: &ident,
-                kind,
-                metadata_location: &first,
-                locations: &locations,
-                takes_over: false,
-                now_ms: NOW_MS,
-            };
+            let new =
+                NewTable { id, ident: &ident, kind, metadata_location: &first, locations: &locations, now_ms: NOW_MS };
             store.table_create(place, &new, None, Some(&receipt)).await
         }
     })

@@ -25,12 +25,13 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 def find_binary() -> Path:
-    """`TIDEWATER_BIN`, or the newer of the debug and the release build."""
+    """`TIDEWATER_BIN`, or the newest of the builds."""
     named = os.environ.get("TIDEWATER_BIN")
     if named:
         return Path(named).resolve()
     target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
-    builds = [path for path in (target / "debug/tidewater", target / "release/tidewater") if path.exists()]
+    profiles = ("debug", "release", "dist")
+    builds = [path for path in (target / profile / "tidewater" for profile in profiles) if path.exists()]
     if not builds:
         raise FileNotFoundError(f"no tidewater in {target}: run `cargo build`, or name one in TIDEWATER_BIN")
     return max(builds, key=lambda path: path.stat().st_mtime)

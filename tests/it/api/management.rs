@@ -98,21 +98,116 @@ async fn a_restored_table_counts_and_a_dropped_one_does_not() {
 }
 
 #[tokio::test]
-async fn nothing_is_put_over_what_can_be_restored_but_what_is_registered_again() {
+async fn table_created_where_one_was_dropped_takes_its_place_for_good() {
+    let catalog = Catalog::new().await;
+    for (name, purge) in [("a", "false"), ("b", "true")] {
+        let tenant = catalog.tenant(name, "enterprise").await;
+        let writer = catalog.key(tenant.organisation, Role::Writer, None).await;
+        let old = catalog.with_table(&tenant).await;
+        let location = old["metadata"]["location"].clone();
+        catalog.delete(&writer, &format!("/v1/namespaces/ns/tables/t?purgeRequested={purge}")).await.ok(204);
+        let mut request = create_table(name);
+        request["location"] = location.clone();
+        let new = catalog.post(&writer, "/v1/namespaces/ns/tables", &request).await.ok(200);
+        assert_eq!(new["metadata"]["location"], location);
+
+        let [entry] = dropped(&catalog, &tenant).await.try_into().unwrap();
+        let told = json!(format!("Its location was given to table ns.{name}"));
+        assert_eq!(
+            (&entry["state"], &entry["restorable"], &entry["message"]),
+            (&json!("replaced"), &json!(false), &told)
+        );
+        let refused = catalog.post(&writer, &at(&entry, "/restore"), &json!({})).await;
+        let why = refused.error(409, "NotRestorableException");
+        assert!(why.contains(&format!("given to table ns.{name}")), "{why}");
+        // Not even an order to purge it removes what the new one has written.
+        catalog.delete(&tenant.key, &at(&entry, "?purgeRequested=true")).await.ok(204);
+        catalog.app.maintenance().sweep().await;
+        for document in [&old, &new] {
+            assert!(path_of(&document["metadata-location"]).exists(), "{purge}");
+        }
+        assert_eq!(dropped(&catalog, &tenant).await, [] as [Value; 0]);
+        catalog
+            .post(
+                &writer,
+                &format!("/v1/namespaces/ns/tables/{name}"),
+                &json!({ "updates": [
+            { "action": "set-properties", "updates": { "k": "v" } }], "requirements": [] }),
+            )
+            .await
+            .ok(200);
+    }
+}
+
+#[tokio::test]
+async fn table_staged_where_one_was_dropped_takes_its_place_with_its_first_commit() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    let old = catalog.with_table(&tenant).await;
+    catalog.delete(&tenant.key, "/v1/namespaces/ns/tables/t?purgeRequested=true").await.ok(204);
+    let mut request = create_table("t");
+    request["location"] = old["metadata"]["location"].clone();
+    request["stage-create"] = json!(true);
+    let staged = catalog.post(&tenant.key, "/v1/namespaces/ns/tables", &request).await.ok(200);
+    let [entry] = dropped(&catalog, &tenant).await.try_into().unwrap();
+    assert_eq!(entry["restorable"], true, "to stage takes nothing");
+    let metadata = &staged["metadata"];
+    let updates = json!([
+        { "action": "assign-uuid", "uuid": metadata["table-uuid"] },
+        { "action": "upgrade-format-version", "format-version": 2 },
+        { "action": "set-location", "location": metadata["location"] },
+        { "action": "add-schema", "schema": metadata["schemas"][0] }, { "action": "set-current-schema", "schema-id": -1 },
+        { "action": "add-spec", "spec": metadata["partition-specs"][0] }, { "action": "set-default-spec", "spec-id": -1 },
+        { "action": "add-sort-order", "sort-order": metadata["sort-orders"][0] },
+        { "action": "set-default-sort-order", "sort-order-id": -1 }
+    ]);
+    let commit = json!({ "requirements": [{ "type": "assert-create" }], "updates": updates });
+    catalog.post(&tenant.key, "/v1/namespaces/ns/tables/t", &commit).await.ok(200);
+    let [entry] = dropped(&catalog, &tenant).await.try_into().unwrap();
+    assert_eq!(entry["state"], "replaced");
+}
+
+#[tokio::test]
+async fn view_is_dropped_and_created_again_at_its_location() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    catalog.with_table(&tenant).await;
+    let create = async || {
+        let mut request = create_view("v", "select 1");
+        let table = catalog.get(&tenant.key, "/v1/namespaces/ns/tables/t").await.ok(200);
+        let folder = table["metadata"]["location"].as_str().unwrap().rsplit_once('/').unwrap().0.to_owned();
+        // Around a table: a view has no data files.
+        request["location"] = json!(folder);
+        catalog.post(&tenant.key, "/v1/namespaces/ns/views", &request).await
+    };
+    let root = create().await;
+    assert!(root.error(400, "BadRequestException").contains("outside of its warehouse"), "the root is nobody's");
+    for _ in 0..2 {
+        let mut request = create_view("v", "select 1");
+        request["location"] = json!("views");
+        catalog.post(&tenant.key, "/v1/namespaces/ns/views", &request).await.ok(200);
+        let mut inside = create_table("inside");
+        inside["location"] = json!("views/of-a-table");
+        catalog.post(&tenant.key, "/v1/namespaces/ns/tables", &inside).await.ok(200);
+        catalog.delete(&tenant.key, "/v1/namespaces/ns/tables/inside").await.ok(204);
+        catalog.delete(&tenant.key, "/v1/namespaces/ns/views/v").await.ok(204);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_put_inside_what_can_be_restored() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let table = catalog.with_table(&tenant).await;
     catalog.delete(&tenant.key, "/v1/namespaces/ns/tables/t").await.ok(204);
     let location = table["metadata"]["location"].as_str().unwrap();
-    for at in [location.to_owned(), format!("{location}/inside")] {
-        let mut request = create_table("over");
-        request["location"] = json!(at);
-        let refused = catalog.post(&tenant.key, "/v1/namespaces/ns/tables", &request).await;
-        assert!(refused.error(400, "BadRequestException").contains("overlaps that of a dropped table"));
-    }
+    let mut request = create_table("over");
+    request["location"] = json!(format!("{location}/inside"));
+    let refused = catalog.post(&tenant.key, "/v1/namespaces/ns/tables", &request).await;
+    assert!(refused.error(400, "BadRequestException").contains("overlaps that of a dropped table"));
     let register = json!({ "name": "back", "metadata-location": table["metadata-location"] });
     catalog.post(&tenant.key, "/v1/namespaces/ns/register", &register).await.ok(200);
-    assert_eq!(dropped(&catalog, &tenant).await, [] as [Value; 0]);
+    assert_eq!(dropped(&catalog, &tenant).await[0]["state"], "replaced");
     assert_eq!(catalog.get(&tenant.key, "/v1/namespaces/ns/tables/back").await.ok(200), table);
 }
 
@@ -242,7 +337,7 @@ async fn what_was_dropped_comes_in_pages_by_namespace_and_type() {
 }
 
 #[tokio::test]
-async fn only_an_admin_of_the_organisation_gets_there_and_no_client_is_told_of_it() {
+async fn writer_restores_what_only_an_admin_removes_and_no_client_is_told_of_it() {
     let catalog = Catalog::new().await;
     let (ann, bob) = (catalog.tenant("ann", "enterprise").await, catalog.tenant("bob", "enterprise").await);
     catalog.warehouse(ann.organisation, "anns").await;
@@ -256,13 +351,25 @@ async fn only_an_admin_of_the_organisation_gets_there_and_no_client_is_told_of_i
         (Method::DELETE, at(&entry, "")),
         (Method::GET, "/management/v1/warehouses/main/metrics".to_owned()),
     ];
-    for role in [Role::Reader, Role::Writer] {
+    for (role, refused_routes, enough) in [
+        (Role::Reader, &routes[..3], "'writer' or 'admin'"),
+        (Role::Reader, &routes[3..], "'admin'"),
+        (Role::Writer, &routes[3..], "'admin'"),
+    ] {
         let key = catalog.key(ann.organisation, role, None).await;
-        for (method, path) in &routes {
+        for (method, path) in refused_routes {
             let refused = catalog.bytes(&key, method.clone(), path, "").await;
-            assert!(refused.error(403, "ForbiddenException").ends_with("use a key with the role 'admin'"), "{path}");
+            let message = refused.error(403, "ForbiddenException");
+            assert!(message.ends_with(&format!("use a key with the role {enough}")), "{path}: {message}");
         }
     }
+    // Whoever may drop a table may restore it.
+    let writer = catalog.key(ann.organisation, Role::Writer, None).await;
+    catalog.get(&writer, DROPPED).await.ok(200);
+    assert_eq!(catalog.get(&writer, &at(&entry, "")).await.ok(200), entry);
+    catalog.bytes(&writer, Method::POST, &at(&entry, "/restore"), "").await.ok(204);
+    catalog.delete(&writer, "/v1/namespaces/ns/tables/t").await.ok(204);
+    let [entry] = dropped(&catalog, &ann).await.try_into().unwrap();
     // Another organisation's, even in a warehouse of the same name.
     assert_eq!(dropped(&catalog, &bob).await, [] as [Value; 0]);
     for (method, path) in &routes[1..4] {

@@ -237,13 +237,16 @@ async fn metadata_goes_where_the_view_says_inside_the_warehouse() {
     assert!(location.ends_with(".gz.metadata.json"), "{location}");
     assert_eq!(std::fs::read(path(&created["metadata-location"])).unwrap()[..2], [0x1f, 0x8b]);
 
+    // A view reserves the folder of its documents, and nothing below its location.
     let mut inside = create_view("w", "select 1");
-    inside["location"] = json!(format!("{root}/my/view/w"));
+    inside["location"] = json!(format!("{root}/elsewhere/w"));
     let overlap = catalog.post(key, VIEWS, &inside).await.error(400, "BadRequestException");
     assert!(overlap.contains("overlaps"), "{overlap}");
     let mut table = create_table("t");
-    table["location"] = json!(format!("{root}/my"));
+    table["location"] = json!(format!("{root}/elsewhere"));
     catalog.post(key, "/v1/namespaces/ns/tables", &table).await.error(400, "BadRequestException");
+    table["location"] = json!(format!("{root}/my/view/t"));
+    catalog.post(key, "/v1/namespaces/ns/tables", &table).await.ok(200);
     for outside in ["file:///etc", "s3://bucket/v", &format!("{root}2/v"), &format!("{root}/../x"), &root, "relative"] {
         // Only who creates a view may name a place below the warehouse's root without saying where that is.
         inside["location"] = json!(if outside == "relative" { "../relative" } else { outside });

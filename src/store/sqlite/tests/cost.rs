@@ -59,7 +59,7 @@ fn filled(connection: &Connection, tables: usize) -> Place {
 fn create(connection: &Connection, place: Place, name: &str, locations: &Locations) -> TableId {
     let (id, ident) = (TableId(fresh_uuid()), TableIdent::new(NamespaceIdent::new(&["ns"]).unwrap(), name).unwrap());
     let (kind, metadata_location) = (TableKind::Table, "d0");
-    let new = NewTable { id, ident: &ident, kind, metadata_location, locations, takes_over: false, now_ms: 0 };
+    let new = NewTable { id, ident: &ident, kind, metadata_location, locations, now_ms: 0 };
     tables::table_create(connection, place, &new, None).unwrap();
     id
 }
@@ -76,7 +76,7 @@ fn costs(tables: usize) -> [(usize, Duration); 3] {
     let creating = cost(|| id = Some(create(&connection, place, "new", &spread(own, None))));
     let id = id.unwrap();
     let commit = |expected, new, locations: &Locations| {
-        let swap = Swap { id, expected, new, locations, takes_over: false, now_ms: 0 };
+        let swap = Swap { id, expected, new, locations, now_ms: 0 };
         cost(|| tables::table_swap(&connection, place, &swap).unwrap())
     };
     let plain = commit("d0", "d1", &spread(own, None));

@@ -42,7 +42,6 @@ async fn furnish(store: &SqliteStore) -> (Place, TableIdent, TableId) {
         kind: TableKind::Table,
         metadata_location: "d0",
         locations: &own_location(),
-        takes_over: false,
         now_ms: 0,
     };
     store.table_create(place, &new, None, None).await.unwrap();
@@ -54,7 +53,7 @@ fn own_location() -> Locations {
 }
 
 async fn swap(store: &SqliteStore, place: Place, id: TableId, expected: &str, new: &str) {
-    let swap = Swap { id, expected, new, locations: &own_location(), takes_over: false, now_ms: 1 };
+    let swap = Swap { id, expected, new, locations: &own_location(), now_ms: 1 };
     store.table_swap(place, &swap, None).await.unwrap();
 }
 

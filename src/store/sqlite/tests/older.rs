@@ -14,8 +14,8 @@ use crate::store::{
     WarehouseStorage,
 };
 
-/// What the migration to version 5 does, undone: all that an older version knew stays.
-const BACK_TO_VERSION_4: &str = "DROP TABLE location; DROP TABLE location_unread;
+/// What the migrations since version 5 do, undone: all that an older version knew stays.
+const BACK_TO_VERSION_4: &str = "DROP INDEX dropped_location; DROP TABLE location; DROP TABLE location_unread;
     ALTER TABLE tabular DROP COLUMN others; ALTER TABLE dropped DROP COLUMN others;
     CREATE INDEX tabular_location ON tabular (organisation, warehouse, location);
     CREATE INDEX dropped_location ON dropped (organisation, warehouse, location);
@@ -87,13 +87,12 @@ impl Site {
 
     async fn create(&self, name: &str, locations: &Locations) -> Result<TableId> {
         let (id, ident, kind) = (TableId(fresh_uuid()), ident(name), TableKind::Table);
-        let new =
-            NewTable { id, ident: &ident, kind, metadata_location: "d0", locations, takes_over: false, now_ms: 0 };
+        let new = NewTable { id, ident: &ident, kind, metadata_location: "d0", locations, now_ms: 0 };
         self.store.table_create(self.place, &new, None, None).await.map(|()| id)
     }
 
     async fn swap(&self, id: TableId, expected: &str, new: &str, locations: &Locations) -> Result<()> {
-        let swap = Swap { id, expected, new, locations, takes_over: false, now_ms: 1 };
+        let swap = Swap { id, expected, new, locations, now_ms: 1 };
         self.store.table_swap(self.place, &swap, None).await
     }
 
@@ -156,7 +155,7 @@ async fn an_upgrade_knows_own_locations_and_that_others_are_to_be_read() {
     for taken in ["s3://b/w/a b", "s3://b/w/data/x"] {
         assert!(is_taken(&site.create("new", &spread(taken, &[])).await), "{taken}");
     }
-    for held in ["s3://b/w/kept", "s3://b/w/data2"] {
+    for held in ["s3://b/w/kept/x", "s3://b/w/data2"] {
         let refused = site.create("new", &spread(held, &[])).await;
         assert!(matches!(refused, Err(StoreError::LocationHeld(_))), "{refused:?}");
     }

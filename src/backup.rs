@@ -1,0 +1,191 @@
+//! Backups of the catalog's database as files: written whole or not at all, and restored into a data folder that has none.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::data_folder::{self, FolderError, ServerLock};
+use crate::store::sqlite::{BackupError, CopyProgress, NotInside, Proceed, SqliteStore};
+
+/// What a data folder may hold before a restore: what comes from elsewhere, and what no catalog is lost with.
+const MAY_BE_THERE: [&str; 5] = ["master.key", "warehouse", "server.lock", "lost+found", RESTORING];
+
+/// The copy that a restore checks before it becomes the database. A restore that was killed leaves it.
+const RESTORING: &str = "restore.partial";
+
+/// Why a backup file was not written, or not restored.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupFileError {
+    /// A file of that name is there.
+    #[error("{} exists already: choose another name, or replace it with --overwrite", .0.display())]
+    Exists(PathBuf),
+    /// There is nothing to copy.
+    #[error("there is no catalog in {}: name its folder with --data-dir", .0.display())]
+    NoCatalog(PathBuf),
+    /// The data folder is in use by a catalog, or by something else.
+    #[error(
+        "{} is not empty (it holds {found}): a restore never replaces a catalog. Choose an empty folder with --data-dir, or \
+         move its contents away first", path.display()
+    )]
+    NotEmpty {
+        /// The data folder.
+        path: PathBuf,
+        /// The first thing in it.
+        found: String,
+    },
+    /// The file is a database in use, or a plain copy of one.
+    #[error(
+        "{} is not a whole backup: its newest changes are in {}-wal. Make a backup with `tidewater backup`",
+        .0.display(), .0.display()
+    )]
+    HasLog(PathBuf),
+    /// A file cannot be read, written or moved.
+    #[error("cannot {action} {}: {source}", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The database cannot be copied, or the backup cannot be used.
+    #[error(transparent)]
+    Database(#[from] BackupError),
+}
+
+/// What was written or restored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// The size of the backup.
+    pub size_bytes: u64,
+    /// What is needed beside it.
+    pub not_inside: NotInside,
+}
+
+/// A file that is removed again unless it is kept.
+struct Partial {
+    path: PathBuf,
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // After it was renamed there is none.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Writes a backup of the catalog whose database is `database` to `file`, while a server may be using it. The file appears
+/// under its name when it is complete, checked and synced; only its owner can read it.
+///
+/// # Errors
+/// `Exists` without `overwrite`; `NoCatalog`; `File`; `Database`. Then no file is left.
+pub fn create(
+    database: &Path,
+    file: &Path,
+    overwrite: bool,
+    progress: &mut dyn FnMut(CopyProgress) -> Proceed,
+) -> Result<Done, BackupFileError> {
+    if !database.exists() {
+        let folder = database.parent().unwrap_or(database);
+        return Err(BackupFileError::NoCatalog(folder.to_owned()));
+    }
+    if !overwrite && file.symlink_metadata().is_ok() {
+        return Err(BackupFileError::Exists(file.to_owned()));
+    }
+    let partial = Partial { path: beside(file, &format!(".partial-{}", std::process::id())) };
+    new_private(&partial.path, "create", true)?;
+    let not_inside = SqliteStore::backup(database, &partial.path, progress)?;
+    let size_bytes = finish(&partial.path, file)?;
+    Ok(Done { size_bytes, not_inside })
+}
+
+/// Restores the backup `file` into the data folder `folder`, as the database `database` in it. The backup is copied and the
+/// copy is checked before it becomes the database.
+///
+/// # Errors
+/// `NotEmpty`; `HasLog`; `File`; `Folder`, also when a server uses the folder; `Database` when the backup is damaged, is none,
+/// or is from a newer version. Then the folder has no database.
+pub fn restore(file: &Path, folder: &Path, database: &Path) -> Result<Done, BackupFileError> {
+    let mut from = File::open(file).map_err(cannot("read", file))?;
+    if fs::metadata(beside(file, "-wal")).is_ok_and(|log| log.len() > 0) {
+        return Err(BackupFileError::HasLog(file.to_owned()));
+    }
+    data_folder::prepare(folder, database)?;
+    check_vacant(folder)?;
+    let _lock = ServerLock::take(folder)?;
+    // Two restores may have found the folder vacant.
+    check_vacant(folder)?;
+    let partial = Partial { path: folder.join(RESTORING) };
+    let mut to = new_private(&partial.path, "create", false)?;
+    io::copy(&mut from, &mut to).map_err(cannot("copy the backup to", &partial.path))?;
+    drop(to);
+    let not_inside = SqliteStore::check_backup(&partial.path).map_err(|error| name_backup(error, file))?;
+    let size_bytes = finish(&partial.path, database)?;
+    Ok(Done { size_bytes, not_inside })
+}
+
+fn check_vacant(folder: &Path) -> Result<(), BackupFileError> {
+    for entry in fs::read_dir(folder).map_err(cannot("read", folder))? {
+        let name = entry.map_err(cannot("read", folder))?.file_name();
+        if !MAY_BE_THERE.iter().any(|known| name == *known) {
+            let found = name.to_string_lossy().into_owned();
+            return Err(BackupFileError::NotEmpty { path: folder.to_owned(), found });
+        }
+    }
+    Ok(())
+}
+
+/// A problem of the copy is one of the backup.
+fn name_backup(error: BackupError, file: &Path) -> BackupError {
+    let path = file.to_owned();
+    match error {
+        BackupError::Damaged { problem, .. } => BackupError::Damaged { path, problem },
+        BackupError::NotACatalog { .. } => BackupError::NotACatalog { path },
+        BackupError::Open(error) => BackupError::Open(error.with_path(path)),
+        other => other,
+    }
+}
+
+/// The path with a suffix to its name.
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Makes an empty file that only its owner can read.
+fn new_private(path: &Path, action: &'static str, new: bool) -> Result<File, BackupFileError> {
+    let mut options = OpenOptions::new();
+    options.write(true).mode(0o600);
+    if new {
+        options.create_new(true)
+    } else {
+        options.create(true).truncate(true)
+    };
+    options.open(path).map_err(cannot(action, path))
+}
+
+/// Makes a complete file durable under its name. Gives its size in bytes.
+fn finish(partial: &Path, file: &Path) -> Result<u64, BackupFileError> {
+    let complete = File::open(partial).map_err(cannot("read", partial))?;
+    complete.sync_all().map_err(cannot("sync", partial))?;
+    fs::rename(partial, file).map_err(cannot("write", file))?;
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(cannot("sync", folder))?;
+    Ok(complete.metadata().map_err(cannot("read", file))?.len())
+}
+
+fn cannot<'a>(action: &'static str, path: &'a Path) -> impl Fn(io::Error) -> BackupFileError + 'a {
+    move |source| BackupFileError::File { action, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests;

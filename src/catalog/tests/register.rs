@@ -1,0 +1,85 @@
+//! Registering while others remove files.
+
+use tidewater_core::commit::RegisterTable;
+
+use super::*;
+use crate::metadata::MetadataError;
+
+fn register(name: &str, metadata_location: &str, overwrite: bool) -> RegisterTable {
+    let body = json!({ "name": name, "metadata-location": metadata_location, "overwrite": overwrite });
+    RegisterTable::parse(body.to_string().as_bytes()).unwrap()
+}
+
+fn ident(name: &str) -> TableIdent {
+    TableIdent::new(namespace(), name).unwrap()
+}
+
+fn file(location: &str) -> std::path::PathBuf {
+    location.strip_prefix("file://").unwrap().into()
+}
+
+impl Fixture {
+    /// The metadata location of `t`, which is not in the catalog any more.
+    async fn unregistered(&self) -> String {
+        self.catalog.table_unregister(&self.warehouse, table(), None).await.unwrap().location.clone()
+    }
+
+    async fn register(&self, request: RegisterTable) -> Result<LoadedTable, CatalogError> {
+        self.catalog.table_register(&self.warehouse, &namespace(), request, None, None).await
+    }
+}
+
+#[tokio::test]
+async fn register_of_files_that_a_purge_removes_meanwhile_is_refused_and_undone() {
+    let fixture = Fixture::new().await;
+    let location = fixture.unregistered().await;
+    let removed = file(&location);
+    // After its metadata was read, as the end of a purge would.
+    fixture.store.meanwhile(move || std::fs::remove_file(removed).unwrap());
+    let refused = fixture.register(register("again", &location, false)).await;
+    assert!(
+        matches!(&refused, Err(CatalogError::Metadata(MetadataError::Missing(one))) if *one == location),
+        "{refused:?}"
+    );
+    let left = fixture.catalog.table_record(&fixture.warehouse, &ident("again")).await;
+    assert!(matches!(left, Err(CatalogError::NoSuchTable(_))), "{left:?}");
+}
+
+#[tokio::test]
+async fn register_over_a_table_of_files_that_are_removed_meanwhile_leaves_the_table_as_it_was() {
+    let fixture = Fixture::new().await;
+    let location = fixture.unregistered().await;
+    fixture.catalog.table_create(&fixture.warehouse, &namespace(), create_request("live"), None, None).await.unwrap();
+    let before = fixture.catalog.table_record(&fixture.warehouse, &ident("live")).await.unwrap();
+    let removed = file(&location);
+    fixture.store.meanwhile(move || std::fs::remove_file(removed).unwrap());
+    let refused = fixture.register(register("live", &location, true)).await;
+    assert!(matches!(refused, Err(CatalogError::Metadata(MetadataError::Missing(_)))), "{refused:?}");
+    assert_eq!(fixture.catalog.table_record(&fixture.warehouse, &ident("live")).await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn register_of_removed_files_whose_metadata_is_in_memory_is_refused() {
+    let fixture = Fixture::new().await;
+    let location = fixture.unregistered().await;
+    std::fs::remove_file(file(&location)).unwrap();
+    let refused = fixture.register(register("again", &location, false)).await;
+    assert!(matches!(refused, Err(CatalogError::Metadata(MetadataError::Missing(_)))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn restore_of_a_table_or_view_without_its_metadata_names_the_missing_file() {
+    let fixture = Fixture::new().await;
+    let location = fixture.catalog.table_record(&fixture.warehouse, &table()).await.unwrap().metadata_location;
+    let id = fixture.catalog.table_drop(&fixture.warehouse, &table(), false, None).await.unwrap();
+    let aside = file(&location).with_extension("aside");
+    std::fs::rename(file(&location), &aside).unwrap();
+    let restore = async || fixture.catalog.dropped_restore(&fixture.warehouse, id, None, None, None).await;
+    let refused = restore().await;
+    assert!(matches!(&refused, Err(CatalogError::NotRestorable(_, why)) if why.contains(&location)), "{refused:?}");
+    assert!(fixture.catalog.table_record(&fixture.warehouse, &table()).await.is_err());
+    // Nothing was changed: with the file it comes back.
+    std::fs::rename(&aside, file(&location)).unwrap();
+    restore().await.unwrap();
+    fixture.commit("a").await.unwrap();
+}

@@ -1,0 +1,195 @@
+//! `tidewater backup` and `tidewater restore`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use serde_json::json;
+
+use super::output::{self, Format};
+use super::serve::stop_signal;
+use tidewater::backup::{self, Done};
+use tidewater::config::Config;
+use tidewater::store::sqlite::{CopyProgress, NotInside, Proceed};
+
+const MIB: u64 = 1 << 20;
+
+/// Progress of smaller backups is not reported: they take a second.
+const REPORT_BYTES: u64 = 64 * MIB;
+
+const BACKUP_EXAMPLES: &str = "\
+Examples:
+  tidewater backup /backup/tidewater-$(date +%F).db
+  tidewater backup /backup/tidewater.db --overwrite
+
+It works while a server runs, however busy it is: the backup holds all changes that were acknowledged before it began. The
+file appears under its name when it is complete. It holds the database alone: organisations, keys, pointers. Back up the
+warehouses' files after it, and the master key apart from it.";
+
+const RESTORE_EXAMPLES: &str = "\
+Example:
+  tidewater restore /backup/tidewater.db --data-dir /var/lib/tidewater
+
+The data folder must be empty, but for a master.key and a quickstart's warehouse folder. The backup is checked before it
+becomes the database.";
+
+/// What `backup` takes.
+#[derive(Debug, Args)]
+#[command(after_help = BACKUP_EXAMPLES)]
+pub(crate) struct BackupArguments {
+    /// The file to write
+    file: PathBuf,
+    /// Replace the file if there is one, once the new backup is complete
+    #[arg(long)]
+    overwrite: bool,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// What `restore` takes.
+#[derive(Debug, Args)]
+#[command(after_help = RESTORE_EXAMPLES)]
+pub(crate) struct RestoreArguments {
+    /// A file that `tidewater backup` has written
+    file: PathBuf,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// Writes a backup. A signal ends it, and leaves no file.
+pub(crate) async fn backup(config: &Config, arguments: &BackupArguments) -> Result<()> {
+    let stop = stop_signal()?;
+    let stopped = Arc::new(AtomicBool::new(false));
+    let (database, file, overwrite) = (config.database(), arguments.file.clone(), arguments.overwrite);
+    let is_stopped = Arc::clone(&stopped);
+    let mut work = tokio::task::spawn_blocking(move || {
+        let mut reported = Reported::default();
+        backup::create(&database, &file, overwrite, &mut |progress| {
+            if let Some(text) = reported.next(progress) {
+                output::note(&text);
+            }
+            if is_stopped.load(Ordering::SeqCst) { Proceed::No } else { Proceed::Yes }
+        })
+    });
+    let done = tokio::select! {
+        done = &mut work => done,
+        () = stop => {
+            stopped.store(true, Ordering::SeqCst);
+            work.await
+        }
+    };
+    let done = done.context("the backup has failed")??;
+    if arguments.format.json {
+        return report_json(&done, config, arguments.file.display().to_string());
+    }
+    output::line(&format!(
+        "Backed up the catalog in {} to {} ({}).",
+        config.data_dir.display(),
+        arguments.file.display(),
+        size(done.size_bytes)
+    ))?;
+    tell_needed(&done.not_inside, config);
+    Ok(())
+}
+
+/// Restores a backup.
+pub(crate) async fn restore(config: &Config, arguments: &RestoreArguments) -> Result<()> {
+    let (folder, database, file) = (config.data_dir.clone(), config.database(), arguments.file.clone());
+    let work = tokio::task::spawn_blocking(move || backup::restore(&file, &folder, &database));
+    let done = work.await.context("the restore has failed")??;
+    if arguments.format.json {
+        return report_json(&done, config, arguments.file.display().to_string());
+    }
+    output::line(&format!(
+        "Restored {} to {} ({}).",
+        arguments.file.display(),
+        config.data_dir.display(),
+        size(done.size_bytes)
+    ))?;
+    tell_needed(&done.not_inside, config);
+    Ok(())
+}
+
+fn report_json(done: &Done, config: &Config, file: String) -> Result<()> {
+    output::json(&json!({
+        "file": file,
+        "data_dir": config.data_dir,
+        "size_bytes": done.size_bytes,
+        "warehouse_roots": done.not_inside.roots,
+        "warehouses_with_sealed_credentials": done.not_inside.sealed,
+    }))
+}
+
+/// Says what a restored catalog needs that the backup does not hold.
+fn tell_needed(not_inside: &NotInside, config: &Config) {
+    if !not_inside.roots.is_empty() {
+        output::note(&format!("Not in the backup: the files of tables, in {}.", not_inside.roots.join(", ")));
+    }
+    if not_inside.sealed > 0 {
+        let warehouses =
+            if not_inside.sealed == 1 { "1 warehouse" } else { &format!("{} warehouses", not_inside.sealed) };
+        let key = match config.storage.master_key.expose().is_empty() {
+            true => config.master_key_file().display().to_string(),
+            false => "the setting storage.master_key".to_owned(),
+        };
+        output::note(&format!(
+            "Not in the backup: the master key ({key}). Without it the storage credentials of {warehouses} cannot be opened."
+        ));
+    }
+}
+
+/// What was last said of the progress.
+#[derive(Debug, Default)]
+struct Reported {
+    bytes: u64,
+}
+
+impl Reported {
+    /// The next line, after each tenth of a large backup.
+    fn next(&mut self, progress: CopyProgress) -> Option<String> {
+        let CopyProgress { done_bytes, total_bytes } = progress;
+        if done_bytes - self.bytes < (total_bytes / 10).max(REPORT_BYTES) {
+            return None;
+        }
+        self.bytes = done_bytes;
+        let percent = done_bytes * 100 / total_bytes.max(1);
+        Some(format!("Copied {} of {} ({percent} %)", size(done_bytes), size(total_bytes)))
+    }
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} bytes"),
+        1024..MIB => format!("{} KiB", bytes / 1024),
+        _ => format!("{}.{} MiB", bytes / MIB, bytes % MIB * 10 / MIB),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_of_a_large_backup_is_reported_at_each_tenth() {
+        let (mut reported, total_bytes) = (Reported::default(), 10_000 * MIB);
+        let lines: Vec<String> = (1..=10_000)
+            .filter_map(|done| reported.next(CopyProgress { done_bytes: done * MIB, total_bytes }))
+            .collect();
+        assert_eq!(lines.len(), 10);
+        assert_eq!(lines[0], "Copied 1000.0 MiB of 10000.0 MiB (10 %)");
+    }
+
+    #[test]
+    fn progress_of_a_small_backup_is_not_reported() {
+        let mut reported = Reported::default();
+        let total_bytes = 60 * MIB;
+        assert!((1..=60).all(|done| reported.next(CopyProgress { done_bytes: done * MIB, total_bytes }).is_none()));
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!([size(7), size(8192), size(68 * MIB + MIB / 2)], ["7 bytes", "8 KiB", "68.5 MiB"]);
+    }
+}

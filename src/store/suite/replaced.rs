@@ -1,0 +1,268 @@
+//! What was dropped and gives its place to another: it is not restored, and none of its files is removed.
+
+use std::sync::Arc;
+
+use tidewater_core::ids::TableId;
+use tidewater_core::location::Location;
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+use tidewater_core::overlap::Locations;
+
+use super::fixture::{NOW_MS, Subject, assert_refused, at, document, ident, place, spread, stored_namespace};
+use crate::clock::fresh_uuid;
+use crate::store::{
+    DropTerms, Dropped, DroppedState, NewTable, Place, Progress, Restore, Result, StoreError, Swap, TableChange,
+    TableKind,
+};
+
+const HOUR_MS: i64 = 3_600_000;
+const PLACE: &str = "s3://b/w/t";
+
+struct Site {
+    store: Subject,
+    place: Place,
+    namespace: NamespaceIdent,
+}
+
+impl Site {
+    async fn new(store: &Subject) -> Self {
+        let place = place(store).await;
+        let namespace = stored_namespace(store, place, "sales").await;
+        Self { store: Arc::clone(store), place, namespace }
+    }
+
+    fn ident(&self, name: &str) -> TableIdent {
+        ident(&self.namespace, name)
+    }
+
+    async fn add(&self, name: &str, kind: TableKind, locations: &Locations, now_ms: i64) -> Result<TableId> {
+        let (id, ident) = (TableId(fresh_uuid()), self.ident(name));
+        let metadata_location = &document(0);
+        let new = NewTable { id, ident: &ident, kind, metadata_location, locations, now_ms };
+        self.store.table_create(self.place, &new, None, None).await.map(|()| id)
+    }
+
+    async fn create(&self, name: &str, location: &str) -> Result<TableId> {
+        self.add(name, TableKind::Table, &at(location), NOW_MS).await
+    }
+
+    async fn view(&self, name: &str, location: &str) -> Result<TableId> {
+        self.add(name, TableKind::View, &view_at(location), NOW_MS).await
+    }
+
+    async fn drop(&self, name: &str, kind: TableKind, purge: bool) {
+        let terms = DropTerms { now_ms: NOW_MS, restorable_until_ms: NOW_MS + HOUR_MS, purge };
+        self.store.table_drop(self.place, &self.ident(name), kind, Some(&terms), None).await.unwrap();
+    }
+
+    /// A table at [`PLACE`] that was dropped.
+    async fn dropped(&self, purge: bool) -> TableId {
+        let id = self.create("old", PLACE).await.unwrap();
+        self.drop("old", TableKind::Table, purge).await;
+        id
+    }
+
+    async fn claim(&self) -> Vec<Dropped> {
+        self.store.dropped_claim(NOW_MS + HOUR_MS, NOW_MS + 2 * HOUR_MS, 9).await.unwrap()
+    }
+
+    async fn restore(&self, id: TableId) -> Result<()> {
+        let ident = self.ident("restored");
+        let restore = Restore { id, ident: &ident, locations: None, now_ms: NOW_MS + 1 };
+        self.store.dropped_restore(self.place, &restore, None, None).await
+    }
+
+    async fn get(&self, id: TableId) -> Option<Dropped> {
+        self.store.dropped_get(self.place, id).await.unwrap()
+    }
+
+    async fn remove(&self, id: TableId, purge: bool, now_ms: i64) -> bool {
+        self.store.dropped_remove(self.place, id, Some(purge), now_ms, None).await.unwrap()
+    }
+
+    async fn progress(&self, job: &Dropped, progress: &Progress) -> bool {
+        self.store.dropped_progress(self.place.organisation, job.id, job.attempts, progress).await.unwrap()
+    }
+}
+
+fn view_at(location: &str) -> Locations {
+    Locations::of_view(Location::parse(location).unwrap(), None)
+}
+
+pub(in crate::store) async fn table_created_at_a_dropped_tables_location_takes_its_place(store: Subject) {
+    for (way, purge) in ["create", "transact", "move"].into_iter().flat_map(|way| [(way, false), (way, true)]) {
+        let site = Site::new(&store).await;
+        let old = site.add("old", TableKind::Table, &spread(PLACE, &["s3://b/w/data"]), NOW_MS).await.unwrap();
+        site.drop("old", TableKind::Table, purge).await;
+        let id = TableId(fresh_uuid());
+        let (locations, metadata_location) = (at(PLACE), document(0));
+        match way {
+            "create" => drop(site.create("new", PLACE).await.unwrap()),
+            "transact" => {
+                let change =
+                    TableChange::Create { id, ident: site.ident("new"), metadata_location, locations, now_ms: NOW_MS };
+                store.table_transact(site.place, vec![change], None, None).await.unwrap();
+            }
+            _ => {
+                let id = site.create("new", "s3://b/w/elsewhere").await.unwrap();
+                let (expected, new) = (&document(0), &document(1));
+                let swap = Swap { id, expected, new, locations: &locations, now_ms: NOW_MS };
+                store.table_swap(site.place, &swap, None).await.unwrap();
+            }
+        }
+        let kept = site.get(old).await.unwrap();
+        assert_eq!((kept.state, kept.purge), (DroppedState::Replaced, false), "{way}");
+        assert_eq!(kept.message.as_deref(), Some("Its location was given to table sales.new"), "{way}");
+        let refused = site.restore(old).await;
+        assert!(matches!(&refused, Err(StoreError::NotRestorable(why)) if why.contains("sales.new")), "{refused:?}");
+        // The place is the new one's, and the second location of the old one is free.
+        assert_refused!(site.create("third", PLACE).await, StoreError::LocationTaken(_));
+        site.create("third", "s3://b/w/data").await.unwrap();
+    }
+}
+
+pub(in crate::store) async fn replaced_table_is_never_purged_and_forgotten_in_time(store: Subject) {
+    let site = Site::new(&store).await;
+    let old = site.dropped(true).await;
+    site.create("new", PLACE).await.unwrap();
+    assert_eq!(site.claim().await, []);
+    // Not even when somebody asks for it: what lies there may be the new table's.
+    let again = site.create("again", "s3://b/w/again").await.unwrap();
+    site.drop("again", TableKind::Table, false).await;
+    site.create("again", "s3://b/w/again").await.unwrap();
+    assert!(site.remove(again, true, NOW_MS).await, "it is forgotten, and its files stay");
+    assert_eq!(site.claim().await, []);
+    assert_eq!(store.dropped_forget_due(NOW_MS + HOUR_MS - 1, 9).await.unwrap(), 0);
+    assert_eq!(store.dropped_forget_due(NOW_MS + HOUR_MS, 9).await.unwrap(), 1);
+    assert!(site.get(old).await.is_none());
+    assert_refused!(site.create("third", PLACE).await, StoreError::LocationTaken(_));
+}
+
+pub(in crate::store) async fn location_whose_files_are_being_removed_is_held(store: Subject) {
+    let site = Site::new(&store).await;
+    let old = site.dropped(true).await;
+    // Due, and begun by nobody: its drop asked for that.
+    let due = site.add("new", TableKind::Table, &at(PLACE), NOW_MS + HOUR_MS).await;
+    assert_refused!(due, StoreError::LocationHeld(_));
+    let [job] = site.claim().await.try_into().unwrap();
+    assert_refused!(site.create("new", PLACE).await, StoreError::LocationHeld(_));
+    let retry = Progress::Retry { at_ms: NOW_MS + 9 * HOUR_MS, message: Some("no answer".into()) };
+    assert!(site.progress(&job, &retry).await);
+    assert_refused!(site.create("new", PLACE).await, StoreError::LocationHeld(_));
+    assert_eq!(site.get(old).await.unwrap().state, DroppedState::Removing, "nothing was changed");
+}
+
+pub(in crate::store) async fn blocked_purge_gives_way(store: Subject) {
+    let site = Site::new(&store).await;
+    let old = site.dropped(true).await;
+    let [job] = site.claim().await.try_into().unwrap();
+    assert!(site.progress(&job, &Progress::Blocked { message: "unreadable".into() }).await);
+    site.create("new", PLACE).await.unwrap();
+    assert_eq!(site.get(old).await.unwrap().state, DroppedState::Replaced);
+    assert_eq!(store.dropped_claim(i64::MAX, i64::MAX, 9).await.unwrap(), []);
+}
+
+pub(in crate::store) async fn view_takes_the_place_of_a_dropped_table_and_the_other_way_round(store: Subject) {
+    let site = Site::new(&store).await;
+    let table = site.dropped(true).await;
+    let view = site.view("v", PLACE).await.unwrap();
+    assert_eq!(site.get(table).await.unwrap().message.as_deref(), Some("Its location was given to view sales.v"));
+    site.drop("v", TableKind::View, false).await;
+    site.create("new", PLACE).await.unwrap();
+    assert_eq!(site.get(view).await.unwrap().state, DroppedState::Replaced);
+    assert_eq!(site.claim().await, []);
+}
+
+pub(in crate::store) async fn view_reserves_its_documents_and_no_subtree(store: Subject) {
+    let site = Site::new(&store).await;
+    let view = site.view("v", "s3://b/w/ns").await.unwrap();
+    for free in ["s3://b/w/ns/t", "s3://b/w/ns/metadata2", "s3://b/w/ns/u/metadata"] {
+        site.create(free.rsplit("ns/").next().unwrap(), free).await.unwrap();
+    }
+    // What is vended for a table reaches all below it, so that the view's documents must not be there.
+    for taken in ["s3://b/w/ns", "s3://b/w", "s3://b/w/ns/metadata", "s3://b/w/ns/metadata/x"] {
+        assert_refused!(site.create("new", taken).await, StoreError::LocationTaken(_));
+    }
+    assert_refused!(site.view("inside a table", "s3://b/w/ns/t/x").await, StoreError::LocationTaken(_));
+    // A move frees what it leaves, and finds what it had when nothing moves.
+    let moved = Locations::of_view(Location::parse("s3://b/w/ns").unwrap(), Location::parse("s3://b/w/docs").ok());
+    for (from, to) in [(0, 1), (1, 2)] {
+        let (expected, new) = (&document(from), &document(to));
+        let swap = Swap { id: view, expected, new, locations: &moved, now_ms: NOW_MS };
+        store.table_swap(site.place, &swap, None).await.unwrap();
+    }
+    site.create("m", "s3://b/w/ns/metadata").await.unwrap();
+    assert_refused!(site.create("d", "s3://b/w/docs/x").await, StoreError::LocationTaken(_));
+}
+
+pub(in crate::store) async fn dropped_view_reserves_nothing(store: Subject) {
+    let site = Site::new(&store).await;
+    let view = site.view("v", "s3://b/w/ns/v").await.unwrap();
+    site.drop("v", TableKind::View, false).await;
+    site.create("t", "s3://b/w/ns").await.unwrap();
+    // It is restored only where nobody else's credentials reach its documents.
+    assert_refused!(site.restore(view).await, StoreError::LocationTaken(_));
+    store.table_drop(site.place, &site.ident("t"), TableKind::Table, None, None).await.unwrap();
+    site.restore(view).await.unwrap();
+    assert_refused!(site.create("t", "s3://b/w/ns").await, StoreError::LocationTaken(_));
+}
+
+pub(in crate::store) async fn of_a_create_and_a_purge_at_once_one_wins(store: Subject) {
+    for _ in 0..40 {
+        let site = Site::new(&store).await;
+        let old = site.dropped(true).await;
+        // As if one clock were an hour ahead of the other.
+        let (created, claimed) = tokio::join!(site.create("new", PLACE), site.claim());
+        let is_claimed = claimed.iter().any(|job| job.id == old);
+        assert_ne!(created.is_ok(), is_claimed, "{created:?}");
+        if !is_claimed {
+            assert_eq!(site.claim().await, [], "it is never claimed after that");
+        }
+    }
+}
+
+pub(in crate::store) async fn removal_that_is_told_to_keep_files_is_forgotten_once_it_has_stopped(store: Subject) {
+    let during = NOW_MS + HOUR_MS + 1;
+    for end in [Progress::Stopped, Progress::Gone, Progress::Retry { at_ms: during, message: None }] {
+        let site = Site::new(&store).await;
+        let old = site.dropped(true).await;
+        let [job] = site.claim().await.try_into().unwrap();
+        assert!(!site.remove(old, false, during).await, "somebody is removing its files");
+        assert!(!site.get(old).await.unwrap().purge, "who removes them sees that");
+        assert_refused!(site.create("new", PLACE).await, StoreError::LocationHeld(_));
+        let renewal = Progress::Continue { until_ms: during + HOUR_MS, finishing: true };
+        assert!(!site.progress(&job, &renewal).await);
+        assert!(site.progress(&job, &end).await);
+        assert!(site.get(old).await.is_none());
+        site.create("new", PLACE).await.unwrap();
+    }
+}
+
+pub(in crate::store) async fn removal_that_is_told_to_keep_files_and_falls_silent_is_forgotten_after_its_lease(
+    store: Subject,
+) {
+    let site = Site::new(&store).await;
+    let old = site.dropped(true).await;
+    assert_eq!(site.claim().await.len(), 1);
+    assert!(!site.remove(old, false, NOW_MS + HOUR_MS).await);
+    assert_eq!(store.dropped_forget_due(NOW_MS + 2 * HOUR_MS - 1, 9).await.unwrap(), 0);
+    assert_eq!(store.dropped_claim(NOW_MS + 2 * HOUR_MS, NOW_MS + 3 * HOUR_MS, 9).await.unwrap(), []);
+    assert_eq!(store.dropped_forget_due(NOW_MS + 2 * HOUR_MS, 9).await.unwrap(), 1);
+    // A lease that is over holds nobody up.
+    let silent = site.dropped(true).await;
+    assert_eq!(site.claim().await.len(), 1);
+    assert!(site.remove(silent, false, NOW_MS + 2 * HOUR_MS).await);
+}
+
+pub(in crate::store) async fn removal_that_was_to_stop_can_be_asked_for_again(store: Subject) {
+    let site = Site::new(&store).await;
+    let (old, during) = (site.dropped(true).await, NOW_MS + HOUR_MS + 1);
+    let [job] = site.claim().await.try_into().unwrap();
+    assert!(!site.remove(old, false, during).await);
+    assert!(!site.remove(old, true, during).await);
+    assert!(!site.progress(&job, &Progress::Stopped).await, "it is not to stop any more");
+    let [again] = store.dropped_claim(during, during + HOUR_MS, 9).await.unwrap().try_into().unwrap();
+    assert_eq!((again.id, again.attempts), (old, 2));
+    assert!(!site.progress(&job, &Progress::Gone).await, "another has the lease");
+    assert!(site.progress(&again, &Progress::Gone).await);
+    assert!(site.get(old).await.is_none());
+}

@@ -1,0 +1,107 @@
+"""What the command line says, refuses and leaves on disk."""
+
+from __future__ import annotations
+
+import json
+import stat
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.server import Server, clean_environment
+
+
+def run(binary: Path, *args: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
+    done = subprocess.run(
+        [str(binary), *args], capture_output=True, check=False, text=True, timeout=60, env=clean_environment(environment)
+    )
+    assert not check or done.returncode == 0, (args, done.returncode, done.stdout, done.stderr)
+    return done
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> dict[str, str]:
+    """The environment of a person who has configured nothing."""
+    return {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "share")}
+
+
+def test_a_command_without_a_named_folder_tells_which_it_uses(binary: Path, home: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "share/tidewater"
+    made = run(binary, "org", "create", "acme", **home)
+    assert f"data folder: {folder}" in made.stderr and f"making a new catalog in {folder}" in made.stderr, made.stderr
+    assert made.stdout == f"Created organisation 'acme' in tier 'professional' (data folder {folder}).\n"
+    again = run(binary, "org", "list", "--json", **home)
+    assert f"data folder: {folder}" in again.stderr and "making" not in again.stderr
+    assert [org["name"] for org in json.loads(again.stdout)] == ["acme"]
+    # Who names it knows it.
+    assert run(binary, "org", "list", "--data-dir", str(folder)).stderr == ""
+    assert run(binary, "org", "list", TIDEWATER_DATA_DIR=str(folder)).stderr == ""
+
+
+def test_the_data_folder_is_its_owners_alone(binary: Path, home: dict[str, str], tmp_path: Path) -> None:
+    run(binary, "org", "create", "acme", **home)
+    folder = tmp_path / "share/tidewater"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    assert modes and set(modes.values()) == {0o600}, modes
+
+
+def test_what_exists_is_no_failure_where_that_is_said(binary: Path, home: dict[str, str], tmp_path: Path) -> None:
+    root = ("--root", f"file://{tmp_path}/lake")
+    for command in (("org", "create", "acme"), ("warehouse", "create", "lake", *root), ("key", "create", "ci")):
+        run(binary, *command, **home)
+        again = run(binary, *command, "--if-not-exists", **home)
+        assert "exists already" in again.stdout + again.stderr, again
+        assert "flx_" not in again.stdout
+    for command in (("org", "create", "acme"), ("warehouse", "create", "lake", *root)):
+        refused = run(binary, *command, check=False, **home)
+        assert refused.returncode == 1 and "--if-not-exists" in refused.stderr, refused
+    other = run(binary, "warehouse", "create", "lake", "--root", f"file://{tmp_path}/b", "--if-not-exists", check=False, **home)
+    assert other.returncode == 1 and "with another root" in other.stderr, other
+    assert len(json.loads(run(binary, "key", "list", "--json", **home).stdout)) == 1
+
+
+def test_variables_name_the_organisation_and_the_key_of_clients_stops_nothing(
+    binary: Path, home: dict[str, str], tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        run(binary, "org", "create", name, **home)
+    assert "choose one with --org" in run(binary, "key", "list", check=False, **home).stderr
+    chosen = {**home, "TIDEWATER_ORG": "b", "TIDEWATER_API_KEY": "flx_x"}
+    run(binary, "key", "create", "ci", **chosen)
+    assert [key["name"] for key in json.loads(run(binary, "key", "list", "--json", **chosen).stdout)] == ["ci"]
+    assert json.loads(run(binary, "org", "show", "b", "--json", **home).stdout)["keys"] == 1
+
+
+def test_every_noun_shows_one_thing(binary: Path, home: dict[str, str], tmp_path: Path) -> None:
+    run(binary, "org", "create", "acme", **home)
+    run(binary, "warehouse", "create", "lake", "--root", f"file://{tmp_path}/lake", **home)
+    run(binary, "key", "create", "ci", **home)
+    run(binary, "signing-key", "rotate", **home)
+    signing = json.loads(run(binary, "signing-key", "list", "--json", **home).stdout)[0]["id"]
+    for noun, name in (("org", "acme"), ("warehouse", "lake"), ("key", "ci"), ("signing-key", signing)):
+        assert name in run(binary, noun, "show", name, **home).stdout
+        assert name in json.loads(run(binary, noun, "show", name, "--json", **home).stdout).values()
+    missing = run(binary, "warehouse", "show", "none", check=False, **home)
+    assert missing.returncode == 1 and "warehouse list" in missing.stderr
+
+
+def test_a_tier_that_the_running_server_does_not_know_is_refused(
+    make_server: Callable[..., Server], tmp_path: Path
+) -> None:
+    server = make_server("tiers")
+    server.start()
+    config = tmp_path / "tidewater.toml"
+    config.write_text("[tiers.ours]\nrequests_per_day = 5\n")
+    command = ("org", "set-tier", "quickstart", "ours", "--config", str(config))
+    refused = server.command(*command, check=False)
+    assert refused.returncode == 1 and "running server does not know the tier 'ours'" in refused.stderr, refused.stderr
+    assert json.loads(server.command("org", "show", "quickstart", "--json").stdout)["tier"] == "enterprise"
+    refused = server.command("org", "create", "new", "--tier", "ours", "--config", str(config), check=False)
+    assert refused.returncode == 1 and "does not know" in refused.stderr
+    # Without a server, and with one that was started with it.
+    assert server.stop() == 0
+    server.command(*command)
+    server.command("org", "set-tier", "quickstart", "enterprise")
