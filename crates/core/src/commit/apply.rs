@@ -254,6 +254,10 @@ impl Draft {
     /// What must hold of the document as a whole, and what every commit writes. `base`: the document that is replaced, whose
     /// problems do not stand in the way of a commit that has nothing to do with them.
     pub(super) fn finish(mut self, base: Option<&TableMetadata>) -> Result<TableMetadata, CommitError> {
+        // Some readers need the ids of partition fields in every version, and all from v2 on.
+        for spec in self.document.partition_specs.iter_mut().filter(|spec| spec.ids_missing()) {
+            *spec = Arc::new(spec.with_ids_written()?);
+        }
         if self.columns_changed {
             self.check_columns(base)?;
         }

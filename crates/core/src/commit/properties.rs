@@ -39,11 +39,6 @@ impl Draft {
             self.apply_snapshots();
             let upgraded = self.document.snapshots.rewrite(Snapshot::upgraded);
             upgraded.map_err(|error| CommitError::bad(format!("Cannot upgrade to v{version}: {error}")))?;
-            // From v2 on the ids of partition fields must be written.
-            for spec in self.document.partition_specs.iter_mut().filter(|spec| spec.ids_missing()) {
-                let ids: Vec<i32> = spec.fields().iter().map(|field| field.field_id).collect();
-                *spec = Arc::new(spec.with_ids(spec.id(), &ids)?);
-            }
         }
         self.document.format_version = version;
         self.changed = true;

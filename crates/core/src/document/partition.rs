@@ -151,8 +151,12 @@ impl PartitionSpec {
     /// Whether a table of this format version may have the spec, whatever its schema.
     ///
     /// # Errors
-    /// When a field id is used twice, a transform is malformed, or one takes several columns before v3.
+    /// When its fields have no ids from v2 on, or one is used twice; when a transform is malformed, or takes several columns
+    /// before v3.
     pub fn check_fields(&self, format_version: u8) -> Result<(), DocumentError> {
+        if format_version > 1 && self.ids_missing() {
+            return Err(DocumentError::invalid("Partition fields need a field-id from v2 on"));
+        }
         let mut ids = HashSet::new();
         for field in &self.fields {
             if !ids.insert(field.field_id) {
@@ -246,6 +250,12 @@ impl PartitionSpec {
             }
         }
         Ok(())
+    }
+
+    /// The same spec with the ids of its fields in its JSON.
+    pub(crate) fn with_ids_written(&self) -> Result<Self, DocumentError> {
+        let ids: Vec<i32> = self.fields.iter().map(|field| field.field_id).collect();
+        self.with_ids(self.id, &ids)
     }
 
     /// The same spec with another id and these ids for its fields.

@@ -123,7 +123,8 @@ impl Snapshot {
         Ok(edits.apply(&object, text).into_owned())
     }
 
-    /// The text of a snapshot of a v1 table as v2 and later need it, if that is another: with a sequence number, which is 0.
+    /// The text of a snapshot of a v1 table as v2 and later need it, if that is another: with a sequence number, which is 0,
+    /// and a summary, whose operation readers take for `overwrite` where none is given.
     ///
     /// # Errors
     /// When it names its manifests itself, which only v1 allows.
@@ -135,8 +136,17 @@ impl Snapshot {
                 "snapshot {id} names its manifests itself, which only v1 allows: write to the table, and expire that snapshot"
             )));
         }
-        let has_number = object.get("sequence-number").is_some();
-        Ok((!has_number).then(|| object.rewrite(&[("sequence-number", Some("0"))])))
+        let mut edits = Edits::default();
+        if object.get("sequence-number").is_none() {
+            edits.set("sequence-number", "0".to_owned());
+        }
+        if object.get("summary").is_none() {
+            edits.set("summary", r#"{"operation":"overwrite"}"#.to_owned());
+        }
+        Ok(match edits.apply(&object, text) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(upgraded) => Some(upgraded),
+        })
     }
 
     /// Why a table of this format version cannot have the snapshot of this text (specification, "Snapshots").

@@ -295,6 +295,57 @@ fn document_of_an_older_version_is_read_and_mended_by_a_commit_but_for_what_woul
 }
 
 #[test]
+fn v1_document_may_name_what_is_current_without_the_lists() {
+    let (_, text) = crate::support::DOCUMENTS[0];
+    let mut old: Value = serde_json::from_str(text).unwrap();
+    old["default-spec-id"] = 0.into();
+    old["current-schema-id"] = 0.into();
+    old["default-sort-order-id"] = 0.into();
+    let text = old.to_string();
+    let read = TableMetadata::parse(text.as_bytes()).unwrap();
+    assert_eq!(read.problems_of_text(text.as_bytes()), Vec::<String>::new());
+}
+
+#[test]
+fn nulls_that_some_readers_refuse_are_problems_of_a_registered_document() {
+    let mut document = value(&base(2));
+    document["schemas"][0]["identifier-field-ids"] = Value::Null;
+    let text = document.to_string();
+    assert_eq!(
+        parse(&document).problems_of_text(text.as_bytes()),
+        ["/schemas/0/identifier-field-ids is null: leave it out"]
+    );
+}
+
+#[test]
+fn partition_field_without_an_id_is_a_problem_from_v2_on_and_gets_one_by_a_commit() {
+    let field = json!([{"name": "p", "transform": "identity", "source-id": 1}]);
+    for version in [1, 2, 3] {
+        let mut document = value(&base(version));
+        document["partition-specs"][0]["fields"] = field.clone();
+        if version == 1 {
+            document["partition-spec"] = field.clone();
+        }
+        assert_eq!(problems(&document).contains("need a field-id from v2 on"), version > 1);
+        let after = commit(&parse(&document), &json!([{"action": "set-properties", "updates": {"a": "b"}}]));
+        assert_eq!(value(&after)["partition-specs"][0]["fields"][0]["field-id"], 1000);
+    }
+}
+
+#[test]
+fn snapshot_without_a_summary_gets_one_when_its_table_is_upgraded() {
+    let mut bare = add_snapshot(1, None, 0);
+    bare["snapshot"].as_object_mut().unwrap().remove("summary");
+    bare["snapshot"].as_object_mut().unwrap().remove("sequence-number");
+    let v1 = commit(&base(1), &json!([bare, set_main(1)]));
+    let upgraded = commit(&v1, &json!([{"action": "upgrade-format-version", "format-version": 2}]));
+    let snapshot = &value(&upgraded)["snapshots"][0];
+    assert_eq!((&snapshot["summary"], &snapshot["sequence-number"]), (&json!({"operation": "overwrite"}), &json!(0)));
+    let reader: Result<iceberg::spec::TableMetadata, _> = serde_json::from_slice(&upgraded.to_json());
+    assert!(reader.is_ok(), "{reader:?}");
+}
+
+#[test]
 fn last_ids_that_are_too_low_are_corrected_by_a_commit() {
     let mut low = value(&base(2));
     low["last-column-id"] = 1.into();
