@@ -1,7 +1,7 @@
 //! Those who want the same thing take turns inside a process, first come first served: commits to one table, so that each
 //! applies to what the one before it left and none writes a document in vain, and requests with the same key.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -29,14 +29,33 @@ impl<K> Default for Turns<K> {
 }
 
 impl<K: Copy + Eq + Hash> Turns<K> {
-    /// Waits for a turn.
+    /// Waits for a turn. Whoever holds one already must not wait for another: see [`Self::enter_all`].
     pub(crate) async fn enter(&self, key: K) -> Turn<'_, K> {
         let queue = Arc::clone(self.queues.lock().entry(key).or_default());
-        let (guard, waited) = match Arc::clone(&queue).try_lock_owned() {
-            Ok(guard) => (guard, false),
-            Err(_) => (queue.lock_owned().await, true),
-        };
-        Turn { turns: self, key, guard: Some(guard), waited }
+        // Exists before the wait, so that giving up the wait removes a queue that nobody else uses.
+        let mut turn = Turn { turns: self, key, guard: None, waited: false };
+        match Arc::clone(&queue).try_lock_owned() {
+            Ok(guard) => turn.guard = Some(guard),
+            Err(_) => {
+                turn.guard = Some(queue.lock_owned().await);
+                turn.waited = true;
+            }
+        }
+        turn
+    }
+
+    /// Waits for the turns of several keys, each of which is taken once, however often it is named. All holders take them in
+    /// one order, so that no two wait for each other.
+    pub(crate) async fn enter_all(&self, keys: impl IntoIterator<Item = K>) -> Vec<Turn<'_, K>>
+    where
+        K: Ord,
+    {
+        let keys: BTreeSet<K> = keys.into_iter().collect();
+        let mut turns = Vec::with_capacity(keys.len());
+        for key in keys {
+            turns.push(self.enter(key).await);
+        }
+        turns
     }
 }
 
@@ -54,6 +73,8 @@ impl<K: Eq + Hash> Drop for Turn<'_, K> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::Poll;
+    use std::time::Duration;
 
     use super::*;
 
@@ -89,5 +110,44 @@ mod tests {
         assert!(futures_util::poll!(&mut second).is_pending());
         drop(first);
         assert!(second.await.waited);
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_named_twice_is_taken_once() {
+        let queues = Turns::default();
+        let all = queues.enter_all([3, 1, 3, 1]);
+        tokio::pin!(all);
+        let Poll::Ready(turns) = futures_util::poll!(&mut all) else { panic!("it waits for itself") };
+        assert_eq!(turns.len(), 2);
+        drop(turns);
+        assert!(queues.queues.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn holders_of_several_keys_in_any_order_do_not_wait_for_each_other() {
+        let queues = Turns::default();
+        let first = queues.enter_all([1, 2]).await;
+        let others = async {
+            tokio::join!(
+                async { drop(queues.enter_all([2, 1, 3]).await) },
+                async { drop(queues.enter_all([3, 2]).await) },
+                async { drop(queues.enter_all([3, 1]).await) },
+            )
+        };
+        tokio::pin!(others);
+        assert!(futures_util::poll!(&mut others).is_pending());
+        drop(first);
+        tokio::time::timeout(Duration::from_secs(60), others).await.expect("all have their turns");
+    }
+
+    #[tokio::test]
+    async fn a_wait_that_is_given_up_leaves_no_queue_behind() {
+        let queues = Turns::default();
+        let first = queues.enter(1).await;
+        let mut second = Box::pin(queues.enter(1));
+        assert!(futures_util::poll!(&mut second).is_pending());
+        drop(first);
+        drop(second);
+        assert!(queues.queues.lock().is_empty());
     }
 }

@@ -17,7 +17,6 @@ use crate::clock::fresh_ordered_uuid;
 use crate::locations::Refusals;
 use crate::metadata::Document;
 use crate::store::{Receipt, Resource, StoreError, TableChange, TableKind, TableRecord};
-use crate::turns::Turn;
 use crate::vending::ValidLocations;
 
 /// How many documents are read, or written, at the same time.
@@ -66,13 +65,20 @@ impl Catalog {
         let parts = by_table(commits)?;
         let (catalog, warehouse, receipt) = (Arc::clone(self), Arc::clone(warehouse), receipt.cloned());
         self.to_its_end(async move {
-            let _turns = catalog.turns(&warehouse, &parts).await?;
+            let idents: Vec<TableIdent> = parts.iter().map(|part| part.ident.clone()).collect();
+            let mut records = catalog.table_records(&warehouse, &idents).await?;
+            check_named_tables(&parts, &records)?;
+            let turns = catalog.queues.enter_all(records.iter().flatten().map(|record| record.id)).await;
+            if turns.iter().any(|turn| turn.waited) {
+                records = catalog.table_records(&warehouse, &idents).await?;
+            }
             for _ in 0..ATTEMPTS {
-                let planned = catalog.plan(&warehouse, &parts).await?;
+                let planned = catalog.plan(&warehouse, &parts, records).await?;
                 let written = catalog.write(&warehouse, planned).await?;
                 if catalog.transact(&warehouse, &written, max_tables, receipt.as_ref()).await? {
                     return Ok(());
                 }
+                records = catalog.table_records(&warehouse, &idents).await?;
             }
             Err(CatalogError::CommitFailed(format!(
                 "Cannot commit the transaction: other commits were faster {ATTEMPTS} times"
@@ -81,45 +87,49 @@ impl Catalog {
         .await
     }
 
-    /// The turns of all tables that exist. Everyone takes several in the order of their ids, so that no two wait for each
-    /// other.
-    async fn turns(&self, warehouse: &OpenWarehouse, parts: &[Part]) -> Result<Vec<Turn<'_, TableId>>, CatalogError> {
-        let mut ids = Vec::with_capacity(parts.len());
-        for part in parts {
-            let found = self.store.table_get(warehouse.place, &part.ident).await.map_err(of_table(&part.ident))?;
-            ids.extend(found.map(|record| record.id));
-        }
-        ids.sort_unstable();
-        let mut turns = Vec::with_capacity(ids.len());
-        for id in ids {
-            turns.push(self.queues.enter(id).await);
-        }
-        Ok(turns)
+    /// The tables of these names as they stand; none where there is no table of that name.
+    async fn table_records(
+        &self,
+        warehouse: &OpenWarehouse,
+        idents: &[TableIdent],
+    ) -> Result<Vec<Option<TableRecord>>, CatalogError> {
+        let found = self.store.table_get_all(warehouse.place, idents).await.map_err(CatalogError::Store)?;
+        Ok(found.into_iter().map(|record| record.filter(|record| record.kind == TableKind::Table)).collect())
     }
 
-    /// Reads all tables and applies the rules.
-    async fn plan<'a>(&self, warehouse: &OpenWarehouse, parts: &'a [Part]) -> Result<Vec<Planned<'a>>, CatalogError> {
-        let planning: Vec<_> = parts.iter().map(|part| self.plan_part(warehouse, part)).collect();
+    /// Reads all documents and applies the rules.
+    async fn plan<'a>(
+        &self,
+        warehouse: &OpenWarehouse,
+        parts: &'a [Part],
+        records: Vec<Option<TableRecord>>,
+    ) -> Result<Vec<Planned<'a>>, CatalogError> {
+        check_named_tables(parts, &records)?;
+        let planning: Vec<_> =
+            parts.iter().zip(records).map(|(part, record)| self.plan_part(warehouse, part, record)).collect();
         let planned: Vec<_> = stream::iter(planning).buffered(AT_ONCE).collect().await;
         parts.iter().zip(planned).map(|(part, planned)| planned.map_err(|error| named(&part.ident, error))).collect()
     }
 
-    async fn plan_part<'a>(&self, warehouse: &OpenWarehouse, part: &'a Part) -> Result<Planned<'a>, CatalogError> {
+    async fn plan_part<'a>(
+        &self,
+        warehouse: &OpenWarehouse,
+        part: &'a Part,
+        record: Option<TableRecord>,
+    ) -> Result<Planned<'a>, CatalogError> {
         let Part { ident, commits } = part;
         let now_ms = self.clock.now_ms();
-        let found = self.store.table_get(warehouse.place, ident).await.map_err(of_table(ident))?;
-        let (id, before, after) = match found.filter(|record| record.kind == TableKind::Table) {
+        let (id, before, after) = match record {
             Some(record) => {
                 let base = self.documents.get(&warehouse.storage, &record.metadata_location).await?;
                 let after = apply_in_order(&base, commits, now_ms)?;
                 (record.id, Some((record, base)), after)
             }
-            None if commits.first().is_some_and(TableCommit::is_create) => {
+            None => {
                 let id = TableId(fresh_ordered_uuid());
                 let location = self.new_table_location(warehouse, ident, id, None).await?;
                 (id, None, Some(create_in_order(commits, &location, now_ms)?))
             }
-            None => return Err(CatalogError::NoSuchTable(ident.clone())),
         };
         let checked = |table| ValidLocations::of(&table, &warehouse.root).map(|locations| (table, locations));
         Ok(Planned { ident, id, before, after: after.map(checked).transpose()? })
@@ -264,6 +274,15 @@ fn by_table(commits: Vec<TableCommit>) -> Result<Vec<Part>, CatalogError> {
         parts.entry(ident).or_default().push(commit);
     }
     Ok(parts.into_iter().map(|(ident, commits)| Part { ident, commits }).collect())
+}
+
+/// Fails for the first part whose table does not exist and is not to be created, before anything is read for the others.
+fn check_named_tables(parts: &[Part], records: &[Option<TableRecord>]) -> Result<(), CatalogError> {
+    let missing = parts
+        .iter()
+        .zip(records)
+        .find(|(part, record)| record.is_none() && !part.commits.first().is_some_and(TableCommit::is_create));
+    missing.map_or(Ok(()), |(part, _)| Err(CatalogError::NoSuchTable(part.ident.clone())))
 }
 
 /// Why the store did not make the transaction; nothing when a pointer was moved meanwhile, so that it may try again.

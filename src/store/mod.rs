@@ -198,6 +198,9 @@ pub trait Store: Send + Sync + 'static {
     /// The table or view of that name, with its pointer: one indexed read.
     async fn table_get(&self, place: Place, ident: &TableIdent) -> Result<Option<TableRecord>>;
 
+    /// The tables or views of these names, in their order: an indexed read each, and no thread of the runtime waits for many.
+    async fn table_get_all(&self, place: Place, idents: &[TableIdent]) -> Result<Vec<Option<TableRecord>>>;
+
     /// The tables, or the views, of a namespace, by name.
     ///
     /// # Errors

@@ -123,3 +123,55 @@ async fn a_lost_commit_is_found_in_the_history_that_others_built_on_it() {
     fixture.catalog.table_drop(&fixture.warehouse, &table(), false, None).await.unwrap();
     assert_eq!(fate_of(&mine).await, fate::Fate::Unknown);
 }
+
+/// The parts of a transaction that names these tables and changes nothing.
+fn unchanged(names: &[String]) -> Vec<TableCommit> {
+    let parts: Vec<_> = names
+        .iter()
+        .map(|name| json!({ "identifier": { "namespace": ["ns"], "name": name }, "requirements": [], "updates": [] }))
+        .collect();
+    TableCommit::parse_transaction(json!({ "table-changes": parts }).to_string().as_bytes()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transaction_that_races_a_rename_between_its_names_ends() {
+    const ROUNDS: usize = 300;
+    let fixture = Fixture::new().await;
+    // The tables between the two names give the rename time to happen between their lookups.
+    let mut names: Vec<String> = (0..40).map(|number| format!("m{number:02}")).collect();
+    names.push("a".to_owned());
+    for name in &names {
+        fixture.catalog.table_create(&fixture.warehouse, &namespace(), create_request(name), None, None).await.unwrap();
+    }
+    names.push("z".to_owned());
+    let named = |name: &str| TableIdent::new(namespace(), name).unwrap();
+    let (catalog, warehouse, to_and_fro) =
+        (Arc::clone(&fixture.catalog), Arc::clone(&fixture.warehouse), [named("a"), named("z")]);
+    let renames = tokio::spawn(async move {
+        let [a, z] = to_and_fro;
+        for _ in 0..ROUNDS {
+            catalog.table_rename(&warehouse, &a, &z, None).await.unwrap();
+            catalog.table_rename(&warehouse, &z, &a, None).await.unwrap();
+        }
+    });
+    let race = async {
+        while !renames.is_finished() {
+            match fixture.catalog.transaction_commit(&fixture.warehouse, unchanged(&names), None, None).await {
+                Ok(()) | Err(CatalogError::NoSuchTable(_) | CatalogError::CommitFailed(_)) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        renames.await.unwrap();
+    };
+    tokio::time::timeout(Duration::from_secs(60), race).await.expect("the transaction waits for itself");
+}
+
+#[tokio::test]
+async fn transaction_over_many_missing_tables_asks_the_store_once() {
+    let fixture = Fixture::new().await;
+    let names: Vec<String> = (0..1_000).map(|number| format!("missing{number}")).collect();
+    let before = fixture.store.asked_at_all();
+    let refused = fixture.catalog.transaction_commit(&fixture.warehouse, unchanged(&names), None, None).await;
+    assert!(matches!(&refused, Err(CatalogError::NoSuchTable(ident)) if ident.name() == "missing0"), "{refused:?}");
+    assert_eq!(fixture.store.asked_at_all() - before, 1);
+}

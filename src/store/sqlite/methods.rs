@@ -17,6 +17,9 @@ use crate::store::{
     TimedPage, UsageTaken, Warehouse, WarehouseStorage,
 };
 
+/// How many point reads are made where they are asked for. More of them go to a thread that may wait.
+const READS_IN_PLACE: usize = 16;
+
 /// The answer to what made or moved a pointer.
 fn at(document: Option<&str>) -> Answer {
     document.map_or(Answer::Done, |location| Answer::Document(location.to_owned()))
@@ -195,6 +198,14 @@ impl Store for SqliteStore {
 
     async fn table_get(&self, place: Place, ident: &TableIdent) -> Result<Option<TableRecord>> {
         self.read(|connection| tables::table_get(connection, place, ident))
+    }
+
+    async fn table_get_all(&self, place: Place, idents: &[TableIdent]) -> Result<Vec<Option<TableRecord>>> {
+        if idents.len() <= READS_IN_PLACE {
+            return self.read(|connection| tables::table_get_all(connection, place, idents));
+        }
+        let idents = idents.to_vec();
+        self.read_many(move |connection| tables::table_get_all(connection, place, &idents)).await
     }
 
     async fn table_list(

@@ -115,6 +115,14 @@ pub(super) fn table_get(connection: &Connection, place: Place, ident: &TableIden
     rows.next()?.map(record_at).transpose()
 }
 
+pub(super) fn table_get_all(
+    connection: &Connection,
+    place: Place,
+    idents: &[TableIdent],
+) -> Result<Vec<Option<TableRecord>>> {
+    idents.iter().map(|ident| table_get(connection, place, ident)).collect()
+}
+
 pub(super) fn table_list(
     connection: &Connection,
     place: Place,

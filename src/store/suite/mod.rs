@@ -70,6 +70,7 @@ macro_rules! conformance {
             children_of_a_missing_namespace_cannot_be_listed,
             // Tables and views
             a_table_is_found_as_it_was_made,
+            tables_of_many_names_are_found_in_their_order,
             a_table_needs_its_namespace,
             tables_and_views_share_their_names,
             a_table_id_is_used_once,

@@ -21,6 +21,24 @@ pub(in crate::store) async fn a_table_is_found_as_it_was_made(store: Subject) {
     assert_eq!(store.table_get(place, &ident(&namespace(&["nope"]), "orders")).await.unwrap(), None);
 }
 
+pub(in crate::store) async fn tables_of_many_names_are_found_in_their_order(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    let mut expected = Vec::new();
+    let mut names = Vec::new();
+    for number in 0..40 {
+        let name = ident(&sales, &format!("t{number}"));
+        if number % 3 == 0 {
+            create(&store, place, &name, TableKind::Table, None).await.unwrap();
+        }
+        expected.push(store.table_get(place, &name).await.unwrap());
+        names.push(name);
+    }
+    assert_eq!(store.table_get_all(place, &names).await.unwrap(), expected);
+    assert_eq!(store.table_get_all(place, &names[..4]).await.unwrap(), expected[..4]);
+    assert_eq!(store.table_get_all(place, &[]).await.unwrap(), []);
+}
+
 pub(in crate::store) async fn a_table_needs_its_namespace(store: Subject) {
     let place = place(&store).await;
     stored_namespace(&store, place, "a").await;
