@@ -10,13 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{Api, ApiService, HeaderCase};
 use crate::auth::{AuthSettings, Authenticator};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, CatalogSettings};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::data_folder::{self, ServerLock};
+use crate::heavy::{Heavy, HeavySettings};
 use crate::idempotency::Idempotency;
 use crate::maintenance::Maintenance;
-use crate::metadata::Documents;
+use crate::metadata::{Documents, ObjectReader};
 use crate::reports::Reports;
 use crate::sealing::KeySource;
 pub use crate::server::raise_descriptor_limit;
@@ -63,9 +64,15 @@ impl App {
     pub async fn over(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Self> {
         let clock = Clock::System;
         let access = storage_access(config);
-        let documents = Documents::new(config.cache.metadata_bytes);
-        let retention = config.drop.retention();
-        let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, access.clone(), clock.clone(), retention));
+        // Half for bodies, which wait for work, and half for the work: whoever works never waits for a body.
+        let memory_bytes = config.heavy.memory_bytes / 2;
+        let heavy_settings = HeavySettings::new(config.heavy.workers, memory_bytes);
+        let heavy = Arc::new(Heavy::new(heavy_settings));
+        let reader = ObjectReader::new(Arc::clone(&heavy), config.limits.document_bytes);
+        let documents = Documents::with_reader(config.cache.metadata_bytes, reader.clone());
+        let limits = config.limits;
+        let settings = CatalogSettings { drop_retention: config.drop.retention(), limits };
+        let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, access.clone(), clock.clone(), settings));
         let auth = AuthSettings { token_lifetime: config.auth.token_lifetime(), cache: config.auth.cache() };
         let authenticator = Arc::new(Authenticator::new(Arc::clone(&store), &config.tiers, clock.clone(), &auth));
         authenticator.prepare().await.context("cannot prepare the keys that sign tokens")?;
@@ -79,10 +86,13 @@ impl App {
                 clock.clone(),
                 config.api.idempotency_key_lifetime(),
             )),
-            maintenance: Arc::new(Maintenance::new(Arc::clone(&store), access, clock.clone())),
+            maintenance: Arc::new(Maintenance::new(Arc::clone(&store), access, reader, clock.clone())),
             reports: Arc::new(reports(config, &store, &clock)),
             store,
             clock,
+            heavy,
+            bodies: Heavy::new(heavy_settings),
+            limits,
             settings: config.api.clone(),
             body_timeout: config.connections.body_timeout(),
         });

@@ -1,8 +1,12 @@
 //! One question at a time, however many wait for its answer.
 
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared, WeakShared};
 use parking_lot::Mutex;
 
 /// Lets one of many ask while the others wait, and lets those share a failure, so that what does not answer is not asked by
@@ -60,9 +64,106 @@ pub(crate) enum Joined<T> {
     Ask(Turn),
 }
 
+/// Questions that are being asked, each once for all who want its answer, success or failure. A question that nobody waits for
+/// any more is given up.
+#[derive(Debug)]
+pub(crate) struct Flights<K: Eq + Hash, T> {
+    under_way: Arc<UnderWay<K, T>>,
+    begun: AtomicU64,
+}
+
+type UnderWay<K, T> = Mutex<HashMap<K, (u64, WeakShared<BoxFuture<'static, T>>)>>;
+
+impl<K: Eq + Hash, T> Default for Flights<K, T> {
+    fn default() -> Self {
+        Self { under_way: Arc::default(), begun: AtomicU64::new(0) }
+    }
+}
+
+impl<K: Clone + Eq + Hash + Send + 'static, T: Clone + Send + Sync + 'static> Flights<K, T> {
+    /// Joins those who wait for the answer, or asks: `ask` is called if nobody has asked.
+    pub(crate) fn join(&self, key: &K, ask: impl FnOnce() -> BoxFuture<'static, T>) -> Shared<BoxFuture<'static, T>> {
+        let mut under_way = self.under_way.lock();
+        if let Some(flight) = under_way.get(key).and_then(|(_, flight)| flight.upgrade()) {
+            return flight;
+        }
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        let landing = Landing { under_way: Arc::clone(&self.under_way), key: key.clone(), number };
+        let asked = ask();
+        let flight = async move {
+            let _landing = landing;
+            asked.await
+        };
+        let flight = flight.boxed().shared();
+        if let Some(shared) = flight.downgrade() {
+            under_way.insert(key.clone(), (number, shared));
+        }
+        flight
+    }
+}
+
+/// Forgets a question when it was answered or given up.
+struct Landing<K: Eq + Hash, T> {
+    under_way: Arc<UnderWay<K, T>>,
+    key: K,
+    number: u64,
+}
+
+impl<K: Eq + Hash, T> Drop for Landing<K, T> {
+    fn drop(&mut self) {
+        let mut under_way = self.under_way.lock();
+        // Not the one that was asked anew since.
+        if under_way.get(&self.key).is_some_and(|(number, _)| *number == self.number) {
+            under_way.remove(&self.key);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use tokio::sync::oneshot;
+
     use super::*;
+
+    #[tokio::test]
+    async fn all_who_wait_have_one_answer_and_who_comes_later_asks_anew() {
+        let (flights, asked) = (Flights::<u32, Result<u32, &str>>::default(), Arc::new(AtomicU32::new(0)));
+        let ask = |answer| {
+            let asked = Arc::clone(&asked);
+            move || {
+                asked.fetch_add(1, Ordering::SeqCst);
+                async move { answer }.boxed()
+            }
+        };
+        let waiting: Vec<_> = (0..100).map(|_| flights.join(&1, ask(Err("dead")))).collect();
+        for flight in waiting {
+            assert_eq!(flight.await, Err("dead"));
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        assert_eq!(flights.join(&1, ask(Ok(2))).await, Ok(2));
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
+        assert!(flights.under_way.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn question_that_nobody_waits_for_is_given_up() {
+        let flights = Flights::<u32, ()>::default();
+        let (asking, mut given_up) = oneshot::channel::<()>();
+        let ask = async move {
+            let _asking = asking;
+            std::future::pending().await
+        };
+        let first = flights.join(&1, || ask.boxed());
+        let mut second = flights.join(&1, || unreachable!("it is asked already"));
+        assert!(futures_util::poll!(&mut second).is_pending());
+        drop(first);
+        assert_eq!(given_up.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+        drop(second);
+        assert_eq!(given_up.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+        assert!(flights.under_way.lock().is_empty());
+    }
 
     #[tokio::test]
     async fn those_who_wait_share_a_failure_and_who_comes_later_asks_anew() {

@@ -85,7 +85,7 @@ impl StorageAccess {
         let root = Location::parse(&record.root)?;
         let (profile, budget) = (&record.storage.profile, self.budget);
         let setup = Setup { id: fingerprint(&record), root: &root, profile, credentials, budget };
-        let storage = Storage::open(&setup)?;
+        let storage = Storage::open(&setup)?.owned_by(record.organisation.0);
         let vendor = Arc::new(Vendor::open(profile, &storage, budget)?);
         Ok(OpenWarehouse { place, name: record.name, root, is_default: record.is_default, storage, vendor })
     }

@@ -10,49 +10,85 @@ use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::Uri;
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::request::Parts;
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 use serde::de::DeserializeOwned;
+use tidewater_core::commit::CommitError;
+use tidewater_core::request_limits::RequestKind;
 use tokio::time::Sleep;
+use uuid::Uuid;
 
 use super::Api;
 use super::error::ApiError;
 use super::unpack::{Packing, gunzip};
+use crate::auth::Caller;
+use crate::catalog::CatalogError;
+use crate::heavy::{Heavy, INLINE_BYTES, Permit};
 
 /// A whole request body of at most the configured size, unpacked.
-pub(super) struct Body(pub(super) Bytes);
+pub(super) struct Body {
+    pub(super) bytes: Bytes,
+    /// Whose work on it is.
+    owner: Uuid,
+    /// The memory that it takes, where that is much.
+    reserved: Option<Reserved>,
+}
+
+/// Memory for a body that is held until the request was answered. A request within another, which has the same body, finds it
+/// among its extensions.
+#[derive(Clone)]
+pub(super) struct Reserved(#[expect(dead_code, reason = "it is held, not read")] Arc<Permit>);
 
 impl Body {
-    /// Reads a request's body.
+    /// The memory that is held for it.
+    pub(super) fn reserved(&self) -> Option<Reserved> {
+        self.reserved.clone()
+    }
+
+    /// Whose work on it is.
+    pub(super) const fn owner(&self) -> Uuid {
+        self.owner
+    }
+
+    /// The body as `parse` reads it, once it was found to hold no more than is allowed. That of a large one is done on a
+    /// worker.
     ///
     /// # Errors
-    /// 413 when it has more than `limit` bytes, as it is sent or unpacked; 408, 415 and 400 when it cannot be read.
-    async fn read(request: Request, api: &Api, limit: usize) -> Result<Self, ApiError> {
-        let declared =
-            request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-        if declared.is_some_and(|declared| declared > limit) {
-            return Err(ApiError::too_large(limit));
-        }
-        let packing = Packing::of(request.headers())?;
-        let body = collect(request.into_body(), limit, api.body_timeout).await?;
-        match packing {
-            Packing::Plain => Ok(Self(body)),
-            Packing::Gzip => gunzip(body, limit).await.map(Self),
-        }
+    /// 400 when it holds more than a limit allows, or cannot be read; 503 when its time is over first.
+    pub(super) async fn parse<T: Send + 'static>(
+        &self,
+        api: &Api,
+        kind: RequestKind,
+        parse: impl FnOnce(&[u8]) -> Result<T, CommitError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.read(api, kind, |bytes| parse(bytes).map_err(|error| CatalogError::from(error).into())).await
     }
 
     /// The body as a JSON object of that form.
     ///
     /// # Errors
     /// 400, with the place where it is not; also for text that is not UTF-8 in a field that is passed over.
-    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        // A derived reader also takes an array, field by field; the specification knows no such body.
-        if self.0.trim_ascii_start().first() == Some(&b'[') {
-            return Err(ApiError::bad_request("Invalid request body: it must be a JSON object, not an array"));
-        }
-        serde_json::from_str(self.text()?)
-            .map_err(|error| ApiError::bad_request(format!("Invalid request body: {error}")))
+    pub(super) async fn json<T: DeserializeOwned + Send + 'static>(
+        &self,
+        api: &Api,
+        kind: RequestKind,
+    ) -> Result<T, ApiError> {
+        self.read(api, kind, json_object).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        api: &Api,
+        kind: RequestKind,
+        parse: impl FnOnce(&[u8]) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let (limits, bytes) = (api.limits, self.bytes.clone());
+        let read = move || {
+            limits.check(kind, &bytes).map_err(|exceeded| ApiError::bad_request(exceeded.to_string()))?;
+            parse(&bytes)
+        };
+        api.heavy.run(self.owner, self.bytes.len() as u64, read).await?
     }
 
     /// The body as text.
@@ -60,8 +96,51 @@ impl Body {
     /// # Errors
     /// 400 when it is not UTF-8, with the place where it is not.
     pub(super) fn text(&self) -> Result<&str, ApiError> {
-        let not_text = |error| ApiError::bad_request(format!("Invalid request body: it is not UTF-8: {error}"));
-        std::str::from_utf8(&self.0).map_err(not_text)
+        text(&self.bytes)
+    }
+}
+
+fn json_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    // A derived reader also takes an array, field by field; the specification knows no such body.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(ApiError::bad_request("Invalid request body: it must be a JSON object, not an array"));
+    }
+    serde_json::from_str(text(bytes)?).map_err(|error| ApiError::bad_request(format!("Invalid request body: {error}")))
+}
+
+fn text(bytes: &[u8]) -> Result<&str, ApiError> {
+    let not_text = |error| ApiError::bad_request(format!("Invalid request body: it is not UTF-8: {error}"));
+    std::str::from_utf8(bytes).map_err(not_text)
+}
+
+impl Body {
+    /// Receives a request's body. What grows large waits for memory first, and is not received meanwhile.
+    ///
+    /// # Errors
+    /// 413 when it has more than `limit` bytes, as it is sent or unpacked; 408, 415 and 400 when it cannot be read; 503
+    /// when there is no memory for it in time.
+    async fn receive(request: Request, api: &Api, limit: usize) -> Result<Self, ApiError> {
+        let caller = request.extensions().get::<Arc<Caller>>();
+        let owner = caller.map_or(Uuid::nil(), |caller| caller.organisation().0);
+        let declared =
+            request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+        if declared.is_some_and(|declared| declared > limit) {
+            return Err(ApiError::too_large(limit));
+        }
+        let packing = Packing::of(request.headers())?;
+        let reserved = request.extensions().get::<Reserved>().cloned();
+        let mut room = Room { bodies: &api.bodies, owner, limit, declared, reserved };
+        let received = collect(request.into_body(), api.body_timeout, &mut room).await?;
+        let bytes = match packing {
+            Packing::Plain => received,
+            Packing::Gzip => {
+                // What it says that it unpacks to (RFC 1952, ISIZE); that it is true is checked while it is unpacked.
+                let size = received.last_chunk().map_or(0, |size| u32::from_le_bytes(*size)) as usize;
+                room.reserve(size.clamp(received.len().min(limit), limit)).await?;
+                gunzip(received, limit).await?
+            }
+        };
+        Ok(Self { bytes, owner, reserved: room.reserved })
     }
 }
 
@@ -69,7 +148,7 @@ impl FromRequest<Arc<Api>> for Body {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, api: &Arc<Api>) -> Result<Self, ApiError> {
-        Self::read(request, api, api.settings.max_body_bytes).await
+        Self::receive(request, api, api.settings.max_body_bytes).await
     }
 }
 
@@ -84,18 +163,56 @@ impl FromRequest<Arc<Api>> for Form {
 
     async fn from_request(request: Request, api: &Arc<Api>) -> Result<Self, ApiError> {
         let limit = api.settings.max_body_bytes.min(MAX_FORM_BYTES);
-        Body::read(request, api, limit).await.map(|Body(bytes)| Self(bytes))
+        Body::receive(request, api, limit).await.map(|body| Self(body.bytes))
+    }
+}
+
+/// The memory that a body takes while it is received.
+struct Room<'a> {
+    bodies: &'a Heavy,
+    owner: Uuid,
+    limit: usize,
+    declared: Option<usize>,
+    reserved: Option<Reserved>,
+}
+
+impl Room<'_> {
+    /// Reserves memory for a body of that size, where it is large and nothing was reserved.
+    async fn reserve(&mut self, size: usize) -> Result<(), ApiError> {
+        if size as u64 >= INLINE_BYTES && self.reserved.is_none() {
+            let permit = self.bodies.reserve(self.owner, size as u64).await?;
+            self.reserved = Some(Reserved(Arc::new(permit)));
+        }
+        Ok(())
     }
 }
 
 /// Reads a body whole, as long as it never pauses for longer than `pause`.
-async fn collect(body: HttpBody, limit: usize, pause: Duration) -> Result<Bytes, ApiError> {
-    match Limited::new(Steady { body, pause, paused: None }, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::too_large(limit)),
-        Err(error) if error.is::<Paused>() => Err(ApiError::body_paused(pause)),
-        Err(error) => Err(ApiError::bad_request(format!("The request body did not arrive whole: {error}"))),
+async fn collect(body: HttpBody, pause: Duration, room: &mut Room<'_>) -> Result<Bytes, ApiError> {
+    let mut body = Steady { body, pause, paused: None };
+    let mut received = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| match error.is::<Paused>() {
+            true => ApiError::body_paused(pause),
+            false => ApiError::bad_request(format!("The request body did not arrive whole: {error}")),
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        if received.is_empty() && room.declared == Some(data.len()) {
+            // All of it, and nothing to copy.
+            return Ok(data);
+        }
+        let size = received.len() + data.len();
+        if size > room.limit {
+            return Err(ApiError::too_large(room.limit));
+        }
+        if size as u64 >= INLINE_BYTES && room.reserved.is_none() {
+            // Of what has no length it is not known how large it gets.
+            room.reserve(room.declared.unwrap_or(room.limit)).await?;
+            received.reserve(room.declared.unwrap_or(size).saturating_sub(received.len()));
+        }
+        received.extend_from_slice(&data);
     }
+    Ok(received.freeze())
 }
 
 /// A body that fails when nothing of it comes for some time.
@@ -177,12 +294,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn slow_body_is_read_and_one_that_pauses_is_refused() {
-        assert_eq!(collect(slow(&[9; 20]), 100, PAUSE).await.unwrap(), "x".repeat(20));
+        let bodies = Heavy::default();
+        let mut room = Room { bodies: &bodies, owner: Uuid::nil(), limit: 100, declared: None, reserved: None };
+        assert_eq!(collect(slow(&[9; 20]), PAUSE, &mut room).await.unwrap(), "x".repeat(20));
         let begun = tokio::time::Instant::now();
-        let refused = collect(slow(&[0, 0, 11]), 100, PAUSE).await.unwrap_err();
+        let refused = collect(slow(&[0, 0, 11]), PAUSE, &mut room).await.unwrap_err();
         assert_eq!(begun.elapsed().as_secs(), 10);
         assert_eq!(axum::response::IntoResponse::into_response(refused).status(), 408);
-        let refused = collect(slow(&[0; 101]), 100, PAUSE).await.unwrap_err();
+        let refused = collect(slow(&[0; 101]), PAUSE, &mut room).await.unwrap_err();
         assert_eq!(axum::response::IntoResponse::into_response(refused).status(), 413);
     }
 }

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use tidewater_core::commit::TableCommit;
 use tidewater_core::name::TableIdent;
+use tidewater_core::request_limits::RequestKind;
 
 use super::Api;
 use super::body::Body;
@@ -13,7 +14,6 @@ use super::caller::{Scope, Write};
 use super::error::ApiError;
 use super::load_result;
 use super::path::Named;
-use crate::catalog::CatalogError;
 
 /// Applies a commit. The path says to which table, whatever the body's `identifier` says.
 pub(super) async fn commit(
@@ -22,7 +22,7 @@ pub(super) async fn commit(
     Named(ident): Named<TableIdent>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let commit = TableCommit::parse(&body.0).map_err(CatalogError::from)?;
+    let commit = body.parse(&api, RequestKind::Commit, TableCommit::parse).await?;
     let max_tables = scope.caller.tier().max_tables;
     let table = match scope.once.document() {
         Some(location) => api.catalog.table_at(&scope.warehouse, location).await?,

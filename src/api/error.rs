@@ -11,6 +11,7 @@ use tidewater_core::storage::s3_request::Refused;
 
 use crate::auth::AuthError;
 use crate::catalog::CatalogError;
+use crate::heavy::HeavyError;
 use crate::idempotency::IdempotencyError;
 use crate::metadata::MetadataError;
 use crate::reports::TakeError;
@@ -42,6 +43,22 @@ pub(super) struct Failure {
     pub(super) cause: String,
 }
 
+/// The longest message, cause or path that is answered, logged or kept, in bytes: what a client sent may be as long as a body.
+const MAX_TEXT_BYTES: usize = 4_096;
+
+/// How much of the end of a longer text stays: messages often end with what to do.
+const KEPT_END_BYTES: usize = 1_024;
+
+/// A text as it is when it is not too long, else without its middle.
+pub(super) fn cut(text: &str) -> String {
+    if text.len() <= MAX_TEXT_BYTES {
+        return text.to_owned();
+    }
+    let start = text.floor_char_boundary(MAX_TEXT_BYTES - KEPT_END_BYTES);
+    let end = text.ceil_char_boundary(text.len() - KEPT_END_BYTES);
+    format!("{} [{} bytes left out] {}", &text[..start], end - start, &text[end..])
+}
+
 /// Marks the answer to a request whose idempotency key was used meanwhile: it is not for the client.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Repeated;
@@ -60,7 +77,7 @@ struct ErrorModel<'a> {
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
-        Self { status, kind, message: message.into(), retry_after_s: None, repeated: false, failure: None }
+        Self { status, kind, message: cut(&message.into()), retry_after_s: None, repeated: false, failure: None }
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
@@ -138,7 +155,7 @@ impl ApiError {
     }
 
     fn because(self, what: &'static str, cause: &dyn std::fmt::Display) -> Self {
-        Self { failure: Some(Failure { what, cause: cause.to_string() }), ..self }
+        Self { failure: Some(Failure { what, cause: cut(&cause.to_string()) }), ..self }
     }
 }
 
@@ -201,6 +218,7 @@ impl From<CatalogError> for ApiError {
             CatalogError::CommitFailed(_) => (StatusCode::CONFLICT, "CommitFailedException"),
             CatalogError::CommitStateUnknown(..) => (StatusCode::INTERNAL_SERVER_ERROR, "CommitStateUnknownException"),
             CatalogError::Metadata(error) => return error.into(),
+            CatalogError::Heavy(error) => return error.into(),
             CatalogError::Store(error) => return error.into(),
             CatalogError::Repeated => {
                 return Self { repeated: true, ..Self::internal(&message) };
@@ -215,9 +233,28 @@ impl From<CatalogError> for ApiError {
     }
 }
 
+impl From<HeavyError> for ApiError {
+    fn from(error: HeavyError) -> Self {
+        let message = match error {
+            HeavyError::TimeIsOver(_) => {
+                "The request waited or worked for longer than a request may take, and was given up: nothing was changed"
+            }
+            HeavyError::Full => {
+                "Too many large requests of your organisation wait already: nothing was changed, try again"
+            }
+            HeavyError::Stopped(cause) => return Self::internal(&cause),
+        };
+        Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::out_of_service(message) }
+    }
+}
+
 impl From<MetadataError> for ApiError {
     fn from(error: MetadataError) -> Self {
         match error {
+            MetadataError::Heavy(error) => error.into(),
+            MetadataError::TooLarge { .. }
+            | MetadataError::UnpacksTooLarge { .. }
+            | MetadataError::TooLargeToWrite { .. } => Self::bad_request(error.to_string()),
             MetadataError::Missing(_) => Self::new(StatusCode::NOT_FOUND, "NotFoundException", error.to_string()),
             MetadataError::Location(error) => Self::bad_request(error.to_string()),
             // The service that gives a machine its credentials may be there again in a moment.
@@ -324,4 +361,20 @@ pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
     let path: String = uri.path().chars().take(200).collect();
     let message = format!("{method} is not allowed on {path}");
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowedException", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_text_loses_its_middle_and_short_text_nothing() {
+        assert_eq!(cut("ref 'main' is missing"), "ref 'main' is missing");
+        let long = format!("ref '{}' is missing: try again", "ü".repeat(4 << 20));
+        let short = cut(&long);
+        assert!(short.len() < MAX_TEXT_BYTES + 100, "{}", short.len());
+        assert!(short.starts_with("ref 'ü") && short.ends_with("ü' is missing: try again"));
+        let cause = ApiError::bad_request("a").because("b", &long).failure.unwrap().cause;
+        assert_eq!((cause, ApiError::bad_request(long).message), (short.clone(), short));
+    }
 }

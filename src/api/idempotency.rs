@@ -20,9 +20,10 @@ use tidewater_core::ids::OrganisationId;
 use tracing::Instrument;
 
 use super::Api;
-use super::body::Body;
+use super::body::{Body, Reserved};
 use super::error::{ApiError, Repeated};
 use crate::auth::Caller;
+use crate::deadline;
 use crate::idempotency::{IdempotencyKey, request_digest};
 use crate::store::{Answer, PropertyChanges, Receipt, RequestDigest};
 
@@ -87,6 +88,7 @@ struct Keyed {
     digest: RequestDigest,
     parts: Parts,
     body: Bytes,
+    reserved: Option<Reserved>,
 }
 
 /// Lets a request with a key be served once. Others pass.
@@ -105,7 +107,8 @@ pub(super) async fn once(api: &Arc<Api>, caller: &Caller, request: Request, next
     };
     // In a task of its own: a client that leaves and comes again waits for what it began.
     let api = Arc::clone(api);
-    let served = tokio::spawn(async move { keyed.serve(&api, next).await }.in_current_span());
+    let served = async move { keyed.serve(&api, next).await }.in_current_span();
+    let served = tokio::spawn(deadline::scope(deadline::current(), served));
     match served.await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => error.into_response(),
@@ -117,12 +120,16 @@ impl Keyed {
     async fn read(api: &Arc<Api>, organisation: OrganisationId, request: Request) -> Result<Self, ApiError> {
         let key = key_of(request.headers())?;
         let (mut parts, body) = request.into_parts();
-        let Body(body) = Body::from_request(Request::from_parts(parts.clone(), body), api).await?;
+        let body = Body::from_request(Request::from_parts(parts.clone(), body), api).await?;
         // It is unpacked by now.
         parts.headers.remove(CONTENT_ENCODING);
-        let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
-        let digest = request_digest(&[parts.method.as_str().as_bytes(), target.as_bytes(), &body]);
-        Ok(Self { organisation, key, digest, parts, body })
+        let (method, uri, bytes) = (parts.method.clone(), parts.uri.clone(), body.bytes.clone());
+        let digest = move || {
+            let target = uri.path_and_query().map_or("", |target| target.as_str());
+            request_digest(&[method.as_str().as_bytes(), target.as_bytes(), &bytes])
+        };
+        let digest = api.heavy.run(organisation.0, body.bytes.len() as u64, digest).await?;
+        Ok(Self { organisation, key, digest, parts, reserved: body.reserved(), body: body.bytes })
     }
 
     async fn serve(self, api: &Api, next: Next) -> Result<Response, ApiError> {
@@ -161,6 +168,9 @@ impl Keyed {
     fn request(&self, once: Once) -> Request {
         let mut request = Request::from_parts(self.parts.clone(), HttpBody::from(self.body.clone()));
         request.extensions_mut().insert(once);
+        if let Some(reserved) = &self.reserved {
+            request.extensions_mut().insert(reserved.clone());
+        }
         request
     }
 }

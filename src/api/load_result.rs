@@ -32,13 +32,12 @@ const NO_CONFIG: &str = ",\"config\":{}}";
 
 /// `LoadTableResult` of a table that was created or registered: all of it, to write to.
 pub(super) fn created(table: &LoadedTable, vended: &Vended) -> Response {
-    loaded(table, vended, Snapshots::All, EntityTag::of(&table.document, Snapshots::All))
+    loaded(table, None, vended, EntityTag::of(&table.document, Snapshots::All))
 }
 
-/// `LoadTableResult` of a table, under the tag of what it holds.
-pub(super) fn loaded(table: &LoadedTable, vended: &Vended, snapshots: Snapshots, tag: EntityTag) -> Response {
+/// `LoadTableResult` of a table, under the tag of what it holds: of its document, or of the JSON that stands for that.
+pub(super) fn loaded(table: &LoadedTable, named: Option<Bytes>, vended: &Vended, tag: EntityTag) -> Response {
     let document = &table.document;
-    let named = if snapshots == Snapshots::Refs { document.metadata.to_json_of_refs().map(Bytes::from) } else { None };
     tag.put(around_json(&document.location_json, named.as_ref().unwrap_or(&document.json), &after(vended)))
 }
 

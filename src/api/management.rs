@@ -14,6 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use tidewater_core::ids::TableId;
 use tidewater_core::name::NamespaceIdent;
+use tidewater_core::request_limits::RequestKind;
 use uuid::Uuid;
 
 use super::Api;
@@ -180,7 +181,8 @@ pub(super) async fn restore(
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     let id = id(&parts)?;
-    let request: Restore = if body.0.is_empty() { Restore::default() } else { body.json()? };
+    let request: Restore =
+        if body.bytes.is_empty() { Restore::default() } else { body.json(&api, RequestKind::Other).await? };
     let ident = request.identifier.as_ref().map(Identifier::ident).transpose()?;
     let max_tables = scope.caller.tier().max_tables;
     if !scope.once.is_done() {

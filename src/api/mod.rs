@@ -38,10 +38,13 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidewater_core::request_limits::RequestLimits;
+
 use crate::auth::Authenticator;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::ApiConfig;
+use crate::heavy::Heavy;
 use crate::idempotency::Idempotency;
 use crate::maintenance::Maintenance;
 use crate::reports::Reports;
@@ -72,6 +75,12 @@ pub struct Api {
     pub store: Arc<dyn Store>,
     /// What time it is.
     pub clock: Clock,
+    /// Where heavy work is done.
+    pub heavy: Arc<Heavy>,
+    /// The memory that large bodies take, from when they arrive until their requests were answered.
+    pub bodies: Heavy,
+    /// What one request may hold.
+    pub limits: RequestLimits,
     /// Limits of the API itself.
     pub settings: ApiConfig,
     /// For how long a request's body may pause.

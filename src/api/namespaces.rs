@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tidewater_core::name::NamespaceIdent;
+use tidewater_core::request_limits::RequestKind;
 
 use super::Api;
 use super::body::{Body, Parameters};
@@ -82,7 +83,7 @@ pub(super) async fn create(
     scope: Scope<Write>,
     body: Body,
 ) -> Result<Json<Namespace>, ApiError> {
-    let request: CreateNamespace = body.json()?;
+    let request: CreateNamespace = body.json(&api, RequestKind::Create).await?;
     let namespace =
         NamespaceIdent::new(&request.namespace).map_err(|error| ApiError::bad_request(error.to_string()))?;
     scope.note_object(&namespace);
@@ -128,7 +129,7 @@ pub(super) async fn update_properties(
     Named(namespace): Named<NamespaceIdent>,
     body: Body,
 ) -> Result<Json<UpdatedProperties>, ApiError> {
-    let request: UpdateProperties = body.json()?;
+    let request: UpdateProperties = body.json(&api, RequestKind::NamespaceProperties).await?;
     let (updates, removals) = (request.updates.unwrap_or_default(), request.removals.unwrap_or_default());
     let changes = match scope.once.properties() {
         Some(changes) => changes.clone(),

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::Api;
 use super::body::Form;
 use super::caller;
-use super::error::ApiError;
+use super::error::{ApiError, cut};
 use super::request_log::Learned;
 use crate::auth::{OAuthError, OAuthErrorKind, SignIn};
 
@@ -58,7 +58,7 @@ fn refusal(error: &OAuthError) -> Response {
         OAuthErrorKind::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::BAD_REQUEST,
     };
-    let body = json!({ "error": error.kind.as_str(), "error_description": error.description });
+    let body = json!({ "error": error.kind.as_str(), "error_description": cut(&error.description) });
     let mut response = (status, Json(body)).into_response();
     if status == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"tidewater\""));

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use tidewater_core::commit::RegisterTable;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
+use tidewater_core::request_limits::RequestKind;
 
 use super::Api;
 use super::body::Body;
@@ -23,7 +24,7 @@ pub(super) async fn register(
     delegated: Delegated,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let request = RegisterTable::parse(&body.0).map_err(CatalogError::from)?;
+    let request = body.parse(&api, RequestKind::Other, RegisterTable::parse).await?;
     let ident = TableIdent::new(namespace.clone(), &request.name).map_err(CatalogError::from)?;
     scope.note_object(ident.name());
     let max_tables = scope.caller.tier().max_tables;

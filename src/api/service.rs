@@ -25,6 +25,7 @@ use super::path::normalised;
 use super::request_log::{Asked, Learned, OnItsWay};
 use super::{Api, cors, direct, router, wire};
 use crate::clock::fresh_uuid;
+use crate::deadline;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -141,7 +142,9 @@ impl ApiService {
 
     /// Answers in time, and whatever happens.
     async fn bounded(&self, answer: impl Future<Output = Response>) -> Response {
-        match tokio::time::timeout(self.request_timeout, AssertUnwindSafe(answer).catch_unwind()).await {
+        let until = Instant::now() + self.request_timeout;
+        let answer = deadline::scope(Some(until), AssertUnwindSafe(answer).catch_unwind());
+        match tokio::time::timeout(self.request_timeout, answer).await {
             Ok(Ok(response)) => response,
             Ok(Err(panic)) => ApiError::internal(&panic_text(panic.as_ref())).into_response(),
             Err(_elapsed) => ApiError::timed_out(self.request_timeout).into_response(),

@@ -10,6 +10,7 @@ use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use tidewater_core::name::TableIdent;
+use tidewater_core::request_limits::RequestKind;
 use tidewater_core::storage::s3_request::S3Request;
 
 use super::Api;
@@ -52,7 +53,8 @@ pub(super) async fn sign(
     Parameters(query): Parameters<Query>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let RemoteSignRequest { uri, method, headers, body, provider, properties } = body.json()?;
+    let request: RemoteSignRequest = body.json(&api, RequestKind::Other).await?;
+    let RemoteSignRequest { uri, method, headers, body, provider, properties } = request;
     if provider.as_deref().is_some_and(|provider| !provider.eq_ignore_ascii_case("s3")) {
         return Err(ApiError::bad_request("Only requests to storage of the provider 's3' are signed"));
     }

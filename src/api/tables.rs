@@ -7,9 +7,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tidewater_core::commit::CreateTable;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
+use tidewater_core::request_limits::RequestKind;
 
 use super::Api;
 use super::body::{Body, Parameters};
@@ -120,7 +122,7 @@ pub(super) async fn create(
     delegated: Delegated,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let request = CreateTable::parse(&body.0).map_err(CatalogError::from)?;
+    let request = body.parse(&api, RequestKind::Create, CreateTable::parse).await?;
     let ident = TableIdent::new(namespace.clone(), &request.name).map_err(CatalogError::from)?;
     scope.note_object(ident.name());
     let max_tables = scope.caller.tier().max_tables;
@@ -136,7 +138,8 @@ pub(super) async fn create(
         }
         CreatedTable::Staged(table, locations) => {
             let vended = delegation::of_staged(&api, &scope, delegated, &ident, &locations).await?;
-            Ok(load_result::staged(&table, &vended))
+            let (owner, bytes) = (body.owner(), body.bytes.len() as u64);
+            Ok(api.heavy.run(owner, bytes, move || load_result::staged(&table, &vended)).await?)
         }
     }
 }
@@ -156,7 +159,15 @@ pub(super) async fn load(
         return Ok(tag.put(StatusCode::NOT_MODIFIED.into_response()));
     }
     let vended = delegation::of_table(&api, &scope, delegated, &ident, &table).await?;
-    Ok(load_result::loaded(&table, &vended, snapshots, tag))
+    let named = match snapshots {
+        Snapshots::All => None,
+        Snapshots::Refs => {
+            let (document, owner) = (Arc::clone(&table.document), scope.caller.organisation().0);
+            let named = move || document.metadata.to_json_of_refs().map(Bytes::from);
+            api.heavy.run(owner, table.document.json.len() as u64, named).await?
+        }
+    };
+    Ok(load_result::loaded(&table, named, &vended, tag))
 }
 
 /// Credentials alone, for clients whose own are about to expire.
@@ -201,7 +212,7 @@ pub(super) async fn rename(
     scope: Scope<Write>,
     body: Body,
 ) -> Result<StatusCode, ApiError> {
-    let request: Rename = body.json()?;
+    let request: Rename = body.json(&api, RequestKind::Other).await?;
     let (from, to) = (request.source.ident()?, request.destination.ident()?);
     scope.note_object(format_args!("{from} to {to}"));
     if !scope.once.is_done() {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use tidewater_core::commit::TableCommit;
+use tidewater_core::request_limits::RequestKind;
 
 use super::Api;
 use super::body::Body;
 use super::caller::{Scope, Write};
 use super::error::ApiError;
-use crate::catalog::CatalogError;
 
 /// How many of a transaction's tables are named in the log.
 const NAMED: usize = 5;
@@ -37,7 +37,7 @@ pub(super) async fn commit(
     scope: Scope<Write>,
     body: Body,
 ) -> Result<StatusCode, ApiError> {
-    let commits = TableCommit::parse_transaction(&body.0).map_err(CatalogError::from)?;
+    let commits = body.parse(&api, RequestKind::Transaction, TableCommit::parse_transaction).await?;
     scope.note_object(Names(&commits));
     let max_tables = scope.caller.tier().max_tables;
     if !scope.once.is_done() {

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
+use tidewater_core::request_limits::RequestKind;
 use tidewater_core::view::{CreateView, RegisterView, ViewCommit};
 
 use super::Api;
@@ -17,7 +18,6 @@ use super::load_result;
 use super::paging::Paging;
 use super::path::Named;
 use super::tables::{Rename, TableList};
-use crate::catalog::CatalogError;
 
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
@@ -36,7 +36,7 @@ pub(super) async fn create(
     Named(namespace): Named<NamespaceIdent>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let request = CreateView::parse(&body.0).map_err(CatalogError::from)?;
+    let request = body.parse(&api, RequestKind::Create, CreateView::parse).await?;
     scope.note_object(&request.name);
     let max_tables = scope.caller.tier().max_tables;
     let view = match scope.once.document() {
@@ -55,7 +55,7 @@ pub(super) async fn register(
     Named(namespace): Named<NamespaceIdent>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let request = RegisterView::parse(&body.0).map_err(CatalogError::from)?;
+    let request = body.parse(&api, RequestKind::Other, RegisterView::parse).await?;
     scope.note_object(&request.name);
     let max_tables = scope.caller.tier().max_tables;
     let view = match scope.once.document() {
@@ -93,7 +93,7 @@ pub(super) async fn replace(
     Named(ident): Named<TableIdent>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let commit = ViewCommit::parse(&body.0).map_err(CatalogError::from)?;
+    let commit = body.parse(&api, RequestKind::Commit, ViewCommit::parse).await?;
     let view = match scope.once.document() {
         Some(location) => api.catalog.view_at(&scope.warehouse, location).await?,
         None => api.catalog.view_commit(&scope.warehouse, ident, commit, scope.once.receipt()).await?,
@@ -117,7 +117,7 @@ pub(super) async fn rename(
     scope: Scope<Write>,
     body: Body,
 ) -> Result<StatusCode, ApiError> {
-    let request: Rename = body.json()?;
+    let request: Rename = body.json(&api, RequestKind::Other).await?;
     let (from, to) = (request.source.ident()?, request.destination.ident()?);
     scope.note_object(format_args!("{from} to {to}"));
     if !scope.once.is_done() {

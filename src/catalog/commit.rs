@@ -10,8 +10,10 @@ use tidewater_core::name::TableIdent;
 use super::error::of_table;
 use super::fate::Fate;
 use super::tables::NewDocument;
+use super::weight::commits_bytes;
 use super::{Catalog, CatalogError, LoadedTable, OpenWarehouse};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
+use crate::deadline;
 use crate::locations::Refusals;
 use crate::metadata::Document;
 use crate::store::{Answer, Receipt, StoreError, Swap, TableKind, TableRecord};
@@ -31,7 +33,8 @@ enum Attempt {
 struct Asked<'a> {
     warehouse: &'a OpenWarehouse,
     ident: &'a TableIdent,
-    commit: &'a TableCommit,
+    /// One, in a form that a worker can hold on to.
+    commits: &'a Arc<[TableCommit]>,
     receipt: Option<&'a Receipt>,
 }
 
@@ -52,11 +55,13 @@ impl Catalog {
     ) -> Result<LoadedTable, CatalogError> {
         let (catalog, warehouse, receipt) = (Arc::clone(self), Arc::clone(warehouse), receipt.cloned());
         self.to_its_end(async move {
-            let asked = Asked { warehouse: &warehouse, ident: &ident, commit: &commit, receipt: receipt.as_ref() };
+            let is_create = commit.is_create();
+            let commits = Arc::from([commit]);
+            let asked = Asked { warehouse: &warehouse, ident: &ident, commits: &commits, receipt: receipt.as_ref() };
             let found = catalog.store.table_get(warehouse.place, &ident).await.map_err(of_table(&ident))?;
             match found.filter(|record| record.kind == TableKind::Table) {
                 Some(record) => catalog.commit_in_turn(&asked, record).await,
-                None if commit.is_create() => catalog.commit_creation(&asked, max_tables).await,
+                None if is_create => catalog.commit_creation(&asked, max_tables).await,
                 None => Err(CatalogError::NoSuchTable(ident)),
             }
         })
@@ -65,7 +70,7 @@ impl Catalog {
 
     async fn commit_in_turn(&self, asked: &Asked<'_>, mut record: TableRecord) -> Result<LoadedTable, CatalogError> {
         let Asked { warehouse, ident, .. } = *asked;
-        let turn = self.queues.enter(record.id).await;
+        let turn = self.turn(record.id).await?;
         if turn.waited {
             record = self.table_record(warehouse, ident).await?;
         }
@@ -82,10 +87,9 @@ impl Catalog {
         let Asked { warehouse, ident, receipt, .. } = *asked;
         let base = self.documents.get(&warehouse.storage, &record.metadata_location).await?;
         let now_ms = self.clock.now_ms();
-        let Some(table) = apply_in_order(&base, std::slice::from_ref(asked.commit), now_ms)? else {
+        let Some((table, locations)) = self.apply(warehouse, &base, asked.commits, now_ms).await? else {
             return self.unchanged(asked, base).await.map(Attempt::Done);
         };
-        let locations = ValidLocations::of(&table, &warehouse.root)?;
         let document = self.write_document(warehouse, table, Some(&base.location)).await?;
         let swap = Swap {
             id: record.id,
@@ -123,6 +127,36 @@ impl Catalog {
         Ok(Attempt::Done(LoadedTable { document, locations: Some(locations) }))
     }
 
+    /// What commits make of a table, and where its files are then; nothing when they change nothing.
+    pub(super) async fn apply(
+        &self,
+        warehouse: &OpenWarehouse,
+        base: &Arc<Document>,
+        commits: &Arc<[TableCommit]>,
+        now_ms: i64,
+    ) -> Result<Option<(TableMetadata, ValidLocations)>, CatalogError> {
+        let bytes = base.json.len() as u64 + commits_bytes(commits);
+        let (base, commits, root) = (Arc::clone(base), Arc::clone(commits), warehouse.root.clone());
+        let apply = move || {
+            let Some(table) = apply_in_order(&base, &commits, now_ms)? else { return Ok(None) };
+            let locations = ValidLocations::of(&table, &root)?;
+            Ok(Some((table, locations)))
+        };
+        self.work(warehouse, bytes, apply).await
+    }
+
+    /// The table that commits create, the first of which asserts that there is none.
+    pub(super) async fn create(
+        &self,
+        warehouse: &OpenWarehouse,
+        location: String,
+        commits: &Arc<[TableCommit]>,
+    ) -> Result<TableMetadata, CatalogError> {
+        let (commits, now_ms) = (Arc::clone(commits), self.clock.now_ms());
+        let bytes = commits_bytes(&commits);
+        self.work(warehouse, bytes, move || create_in_order(&commits, &location, now_ms)).await
+    }
+
     /// A commit that changes nothing: the table as it is.
     async fn unchanged(&self, asked: &Asked<'_>, base: Arc<Document>) -> Result<LoadedTable, CatalogError> {
         let Asked { warehouse, ident, receipt, .. } = *asked;
@@ -137,10 +171,10 @@ impl Catalog {
 
     /// The commit of a staged create.
     async fn commit_creation(&self, asked: &Asked<'_>, max_tables: Option<u64>) -> Result<LoadedTable, CatalogError> {
-        let Asked { warehouse, ident, commit, receipt } = *asked;
+        let Asked { warehouse, ident, commits, receipt } = *asked;
         let id = TableId(fresh_ordered_uuid());
         let location = self.new_table_location(warehouse, ident, id, None).await?;
-        let table = create_in_order(std::slice::from_ref(commit), &location, self.clock.now_ms())?;
+        let table = self.create(warehouse, location, commits).await?;
         let new = NewDocument { id, table, max_tables, receipt };
         self.table_add(warehouse, ident, new).await.map_err(|error| match error {
             CatalogError::TableExists(_) => already_exists(),
@@ -155,13 +189,14 @@ pub(super) fn already_exists() -> CatalogError {
 }
 
 /// What commits make of a table, each applied to what the one before it left; nothing when they change nothing.
-pub(super) fn apply_in_order(
+fn apply_in_order(
     base: &Document,
     commits: &[TableCommit],
     now_ms: i64,
 ) -> Result<Option<TableMetadata>, CatalogError> {
     let mut changed = None;
     for commit in commits {
+        deadline::check()?;
         // Only the first to change something replaces a document.
         let previous = changed.is_none().then_some(base.location.as_str());
         if let Some(table) = apply(changed.as_ref().unwrap_or(&base.metadata), commit, previous, now_ms)? {
@@ -172,11 +207,7 @@ pub(super) fn apply_in_order(
 }
 
 /// The table that commits make, the first of which asserts that there is none.
-pub(super) fn create_in_order(
-    commits: &[TableCommit],
-    location: &str,
-    now_ms: i64,
-) -> Result<TableMetadata, CatalogError> {
+fn create_in_order(commits: &[TableCommit], location: &str, now_ms: i64) -> Result<TableMetadata, CatalogError> {
     let Some((first, others)) = commits.split_first() else {
         return Err(CatalogError::BadRequest("a table is created by a commit".into()));
     };
@@ -184,6 +215,7 @@ pub(super) fn create_in_order(
     let context = Context { now_ms, table_uuid: fresh_uuid(), previous_metadata_location: None };
     let mut table = create_from_updates(&first.updates, location, &context)?;
     for commit in others {
+        deadline::check()?;
         table = apply(&table, commit, None, now_ms)?.unwrap_or(table);
     }
     Ok(table)

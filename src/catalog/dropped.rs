@@ -17,7 +17,7 @@ impl Catalog {
     /// What a drop at this moment means: nothing is kept when nothing can be restored and no file is to be removed.
     pub(super) fn drop_terms(&self, purge: bool) -> Option<DropTerms> {
         let now_ms = self.clock.now_ms();
-        let retention_ms = i64::try_from(self.drop_retention.as_millis()).unwrap_or(i64::MAX);
+        let retention_ms = i64::try_from(self.settings.drop_retention.as_millis()).unwrap_or(i64::MAX);
         let terms = DropTerms { now_ms, restorable_until_ms: now_ms.saturating_add(retention_ms), purge };
         Some(terms).filter(|terms| purge || terms.restorable_until_ms > now_ms)
     }
@@ -25,7 +25,7 @@ impl Catalog {
     /// For how long what is dropped from now on can be restored.
     #[must_use]
     pub const fn drop_retention(&self) -> Duration {
-        self.drop_retention
+        self.settings.drop_retention
     }
 
     /// What was dropped in a warehouse and is not gone for good, the newest drop first.

@@ -3,7 +3,10 @@
 use tidewater_core::commit::CommitError;
 use tidewater_core::ids::TableId;
 use tidewater_core::name::{NameError, NamespaceIdent, TableIdent};
+use tidewater_core::request_limits::LimitExceeded;
 
+use crate::deadline::TimeIsOver;
+use crate::heavy::HeavyError;
 use crate::metadata::MetadataError;
 use crate::store::{Resource, StoreError, TableKind};
 use crate::vending::{LocationRefused, VendingError};
@@ -137,6 +140,9 @@ pub enum CatalogError {
     /// Credentials are not to be had.
     #[error(transparent)]
     Vending(#[from] VendingError),
+    /// There was no worker or no memory for it in time, or its time was over. Nothing was changed.
+    #[error(transparent)]
+    Heavy(#[from] HeavyError),
     /// The store failed; not one of the errors that have a meaning above.
     #[error(transparent)]
     Store(StoreError),
@@ -147,6 +153,18 @@ pub enum CatalogError {
 
 impl From<NameError> for CatalogError {
     fn from(error: NameError) -> Self {
+        Self::BadRequest(error.to_string())
+    }
+}
+
+impl From<TimeIsOver> for CatalogError {
+    fn from(error: TimeIsOver) -> Self {
+        Self::Heavy(error.into())
+    }
+}
+
+impl From<LimitExceeded> for CatalogError {
+    fn from(error: LimitExceeded) -> Self {
         Self::BadRequest(error.to_string())
     }
 }
@@ -174,6 +192,7 @@ pub(super) fn of_namespace(namespace: &NamespaceIdent) -> impl Fn(StoreError) ->
         StoreError::NotFound(Resource::Namespace) => CatalogError::NoSuchNamespace(namespace.clone()),
         StoreError::AlreadyExists(_) => CatalogError::NamespaceExists(namespace.clone()),
         StoreError::NotEmpty(_) => CatalogError::NamespaceNotEmpty(namespace.clone()),
+        StoreError::LimitExceeded(exceeded) => exceeded.into(),
         other => CatalogError::Store(other),
     }
 }

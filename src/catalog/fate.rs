@@ -4,6 +4,7 @@ use tidewater_core::ids::TableId;
 use tidewater_core::name::TableIdent;
 
 use super::{Catalog, OpenWarehouse};
+use crate::deadline;
 use crate::store::{TableKind, TableRecord};
 
 /// What became of a change. Its document stays in any case, since it may be live.
@@ -42,7 +43,9 @@ impl Catalog {
         if before.kind == TableKind::View {
             return Fate::Unknown;
         }
-        let Ok(current) = self.documents.get(&warehouse.storage, &now).await else { return Fate::Unknown };
+        // Whether the request still has time does not count: what became of its change has to be known.
+        let current = deadline::scope(None, self.documents.get(&warehouse.storage, &now)).await;
+        let Ok(current) = current else { return Fate::Unknown };
         let has =
             |location: &str| current.metadata.metadata_log().iter().any(|entry| &*entry.metadata_file == location);
         match (has(new), has(&before.metadata_location)) {

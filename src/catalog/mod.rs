@@ -19,12 +19,14 @@ mod view_commit;
 mod views;
 mod warehouse_check;
 mod warehouses;
+mod weight;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tidewater_core::document::TableMetadata;
 use tidewater_core::ids::{TableId, WarehouseId};
+use tidewater_core::request_limits::RequestLimits;
 use tidewater_core::view::ViewMetadata;
 use tokio_util::task::TaskTracker;
 
@@ -34,9 +36,11 @@ pub use error::CatalogError;
 pub use warehouse_check::{CheckStep, warehouse_check};
 
 use crate::clock::Clock;
+use crate::deadline;
+use crate::heavy::Heavy;
 use crate::metadata::{Document, Documents};
 use crate::store::Store;
-use crate::turns::Turns;
+use crate::turns::{Turn, Turns};
 use crate::vending::{Ask, ValidLocations, Vended, Vending};
 use warehouses::Warehouses;
 
@@ -52,8 +56,19 @@ pub struct Catalog {
     learning: Turns<WarehouseId>,
     /// Reads documents that nobody has asked for, and keeps none of them.
     unkept_documents: Documents,
+    /// Where rules are applied to large documents.
+    heavy: Arc<Heavy>,
     running: TaskTracker,
-    drop_retention: Duration,
+    settings: CatalogSettings,
+}
+
+/// What can be set of a catalog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CatalogSettings {
+    /// For how long what is dropped can be restored.
+    pub drop_retention: Duration,
+    /// What a namespace may have of properties.
+    pub limits: RequestLimits,
 }
 
 /// A table as it stands: its document, and where its files may be, if that is allowed still.
@@ -79,27 +94,27 @@ pub enum CreatedTable {
 }
 
 impl Catalog {
-    /// A catalog that remembers in `store` and keeps its documents in `documents`. What is dropped can be restored for
-    /// `drop_retention`.
+    /// A catalog that remembers in `store` and keeps its documents in `documents`, on whose workers it does heavy work.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
         documents: Documents,
         access: StorageAccess,
         clock: Clock,
-        drop_retention: Duration,
+        settings: CatalogSettings,
     ) -> Self {
         Self {
             store,
+            heavy: Arc::clone(documents.reader().heavy()),
+            unkept_documents: Documents::with_reader(0, documents.reader().clone()),
             documents,
             vending: Vending::new(clock.clone()),
             clock,
             warehouses: Warehouses::new(access),
             queues: Turns::default(),
             learning: Turns::default(),
-            unkept_documents: Documents::new(0),
             running: TaskTracker::new(),
-            drop_retention,
+            settings,
         }
     }
 
@@ -129,11 +144,32 @@ impl Catalog {
         Ok(self.vending.vend(&warehouse.vendor, warehouse.storage.id(), ask).await?)
     }
 
-    /// Runs a change to its end in a task of its own: a client that hangs up does not stop it half-way.
+    /// Applies rules to `bytes` bytes of JSON: in place when that is little, else on a worker in the organisation's turn.
+    async fn work<T: Send + 'static>(
+        &self,
+        warehouse: &OpenWarehouse,
+        bytes: u64,
+        work: impl FnOnce() -> Result<T, CatalogError> + Send + 'static,
+    ) -> Result<T, CatalogError> {
+        self.heavy.run(warehouse.place.organisation.0, bytes, work).await?
+    }
+
+    /// Waits for the turn of a table or view.
+    ///
+    /// # Errors
+    /// `Heavy` when the request's time is over first.
+    async fn turn(&self, id: TableId) -> Result<Turn<'_, TableId>, CatalogError> {
+        Ok(deadline::within(self.queues.enter(id)).await?)
+    }
+
+    /// Runs a change to its end in a task of its own: a client that hangs up does not stop it half-way. A change that still
+    /// waits for its turn, or for documents, or works on them, when the request's time is over ends there and leaves the
+    /// table to others.
     async fn to_its_end<T: Send + 'static>(
         &self,
         change: impl Future<Output = Result<T, CatalogError>> + Send + 'static,
     ) -> Result<T, CatalogError> {
+        let change = deadline::scope(deadline::current(), change);
         self.running.spawn(change).await.unwrap_or_else(|stopped| Err(CatalogError::Stopped(stopped.to_string())))
     }
 }

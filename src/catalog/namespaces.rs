@@ -15,7 +15,8 @@ impl Catalog {
     /// Adds a namespace.
     ///
     /// # Errors
-    /// `NamespaceExists`; `NoSuchNamespace` for its parent; `BadRequest` for a `location` outside of the warehouse.
+    /// `NamespaceExists`; `NoSuchNamespace` for its parent; `BadRequest` for a `location` outside of the warehouse, or too many
+    /// properties.
     pub async fn namespace_create(
         &self,
         warehouse: &OpenWarehouse,
@@ -23,6 +24,7 @@ impl Catalog {
         properties: &Properties,
         receipt: Option<&Receipt>,
     ) -> Result<(), CatalogError> {
+        self.settings.limits.check_namespace(properties.iter())?;
         check_location(warehouse, properties)?;
         self.store.namespace_create(warehouse.place, namespace, properties, receipt).await.map_err(|error| {
             let missing_parent = namespace.parent().filter(|_| matches!(error, crate::store::StoreError::NotFound(_)));
@@ -75,7 +77,8 @@ impl Catalog {
     /// Sets and removes properties of a namespace.
     ///
     /// # Errors
-    /// `NoSuchNamespace`; `PropertyConflict` for a key in both; `BadRequest` for a `location` outside of the warehouse.
+    /// `NoSuchNamespace`; `PropertyConflict` for a key in both; `BadRequest` for a `location` outside of the warehouse, or
+    /// too many properties.
     pub async fn namespace_update_properties(
         &self,
         warehouse: &OpenWarehouse,
@@ -90,7 +93,9 @@ impl Catalog {
         }
         check_location(warehouse, updates)?;
         let place = warehouse.place;
-        let changed = self.store.namespace_update_properties(place, namespace, updates, removals, receipt).await;
+        let limits = &self.settings.limits;
+        let changed =
+            self.store.namespace_update_properties(place, namespace, updates, removals, limits, receipt).await;
         changed.map_err(of_namespace(namespace))
     }
 

@@ -98,7 +98,7 @@ impl Catalog {
         let (catalog, warehouse, receipt) = (Arc::clone(self), Arc::clone(warehouse), receipt.cloned());
         self.to_its_end(async move {
             let record = catalog.table_record(&warehouse, &ident).await?;
-            let turn = catalog.queues.enter(record.id).await;
+            let turn = catalog.turn(record.id).await?;
             let record = if turn.waited { catalog.table_record(&warehouse, &ident).await? } else { record };
             let document = catalog.documents.get(&warehouse.storage, &record.metadata_location).await?;
             let dropped =
@@ -185,7 +185,7 @@ impl Catalog {
         for _ in 0..ATTEMPTS {
             let found = self.store.table_get(warehouse.place, ident).await.map_err(of_table(ident))?;
             let Some(record) = found.filter(|record| record.kind == TableKind::Table) else { return Ok(None) };
-            let _turn = self.queues.enter(record.id).await;
+            let _turn = self.turn(record.id).await?;
             let swap = Swap {
                 id: record.id,
                 expected: &record.metadata_location,

@@ -11,6 +11,7 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 use super::error::{of_rename, of_table, taken};
 use super::fate::Fate;
 use super::namespaces::LOCATION_PROPERTY;
+use super::weight::create_bytes;
 use super::{Catalog, CatalogError, CreatedTable, LoadedTable, OpenWarehouse};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::locations::Refusals;
@@ -103,14 +104,17 @@ impl Catalog {
     ) -> Result<CreatedTable, CatalogError> {
         let (catalog, warehouse) = (Arc::clone(self), Arc::clone(warehouse));
         let ident = TableIdent::new(namespace.clone(), &request.name)?;
-        let receipt = receipt.cloned();
+        let (receipt, bytes) = (receipt.cloned(), create_bytes(&request));
         self.to_its_end(async move {
             let id = TableId(fresh_ordered_uuid());
             let location = catalog.new_table_location(&warehouse, &ident, id, request.location.as_deref()).await?;
-            let context =
-                Context { now_ms: catalog.clock.now_ms(), table_uuid: fresh_uuid(), previous_metadata_location: None };
-            let table = create_table(&request, &location, &context)?;
-            if request.stage_create {
+            let (stage_create, now_ms, table_uuid) = (request.stage_create, catalog.clock.now_ms(), fresh_uuid());
+            let create = move || {
+                let context = Context { now_ms, table_uuid, previous_metadata_location: None };
+                Ok(create_table(&request, &location, &context)?)
+            };
+            let table = catalog.work(&warehouse, bytes, create).await?;
+            if stage_create {
                 let locations = ValidLocations::of(&table, &warehouse.root)?;
                 // Credentials for them are about to be given. Who commits first has them.
                 let check = || catalog.store.location_check(warehouse.place, id, locations.all());

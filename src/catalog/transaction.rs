@@ -9,11 +9,12 @@ use tidewater_core::document::TableMetadata;
 use tidewater_core::ids::TableId;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
-use super::commit::{ATTEMPTS, already_exists, apply_in_order, create_in_order};
+use super::commit::{ATTEMPTS, already_exists};
 use super::error::of_table;
 use super::fate::Fate;
 use super::{Catalog, CatalogError, OpenWarehouse};
 use crate::clock::fresh_ordered_uuid;
+use crate::deadline;
 use crate::locations::Refusals;
 use crate::metadata::Document;
 use crate::store::{Receipt, Resource, StoreError, TableChange, TableKind, TableRecord};
@@ -26,7 +27,7 @@ const AT_ONCE: usize = 16;
 struct Part {
     ident: TableIdent,
     /// In the order of the request.
-    commits: Vec<TableCommit>,
+    commits: Arc<[TableCommit]>,
 }
 
 /// What the rules make of a part.
@@ -68,7 +69,8 @@ impl Catalog {
             let idents: Vec<TableIdent> = parts.iter().map(|part| part.ident.clone()).collect();
             let mut records = catalog.table_records(&warehouse, &idents).await?;
             check_named_tables(&parts, &records)?;
-            let turns = catalog.queues.enter_all(records.iter().flatten().map(|record| record.id)).await;
+            let ids = records.iter().flatten().map(|record| record.id);
+            let turns = deadline::within(catalog.queues.enter_all(ids)).await?;
             if turns.iter().any(|turn| turn.waited) {
                 records = catalog.table_records(&warehouse, &idents).await?;
             }
@@ -118,21 +120,21 @@ impl Catalog {
         record: Option<TableRecord>,
     ) -> Result<Planned<'a>, CatalogError> {
         let Part { ident, commits } = part;
-        let now_ms = self.clock.now_ms();
         let (id, before, after) = match record {
             Some(record) => {
                 let base = self.documents.get(&warehouse.storage, &record.metadata_location).await?;
-                let after = apply_in_order(&base, commits, now_ms)?;
+                let after = self.apply(warehouse, &base, commits, self.clock.now_ms()).await?;
                 (record.id, Some((record, base)), after)
             }
             None => {
                 let id = TableId(fresh_ordered_uuid());
                 let location = self.new_table_location(warehouse, ident, id, None).await?;
-                (id, None, Some(create_in_order(commits, &location, now_ms)?))
+                let table = self.create(warehouse, location, commits).await?;
+                let locations = ValidLocations::of(&table, &warehouse.root)?;
+                (id, None, Some((table, locations)))
             }
         };
-        let checked = |table| ValidLocations::of(&table, &warehouse.root).map(|locations| (table, locations));
-        Ok(Planned { ident, id, before, after: after.map(checked).transpose()? })
+        Ok(Planned { ident, id, before, after })
     }
 
     /// Writes the documents. When one cannot be written, none stays.
@@ -273,7 +275,7 @@ fn by_table(commits: Vec<TableCommit>) -> Result<Vec<Part>, CatalogError> {
         let ident = TableIdent::new(NamespaceIdent::new(&identifier.namespace)?, &identifier.name)?;
         parts.entry(ident).or_default().push(commit);
     }
-    Ok(parts.into_iter().map(|(ident, commits)| Part { ident, commits }).collect())
+    Ok(parts.into_iter().map(|(ident, commits)| Part { ident, commits: commits.into() }).collect())
 }
 
 /// Fails for the first part whose table does not exist and is not to be created, before anything is read for the others.

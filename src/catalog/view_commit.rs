@@ -8,6 +8,7 @@ use tidewater_core::view::{ViewCommit, apply_view_updates, check_view_requiremen
 use super::commit::ATTEMPTS;
 use super::error::of_view;
 use super::fate::Fate;
+use super::weight::view_commit_bytes;
 use super::{Catalog, CatalogError, LoadedView, OpenWarehouse};
 use crate::locations::Refusals;
 use crate::store::{Answer, Receipt, StoreError, Swap, TableRecord};
@@ -24,7 +25,7 @@ enum Attempt {
 struct Asked<'a> {
     warehouse: &'a OpenWarehouse,
     ident: &'a TableIdent,
-    commit: &'a ViewCommit,
+    commit: &'a Arc<ViewCommit>,
     receipt: Option<&'a Receipt>,
 }
 
@@ -44,9 +45,10 @@ impl Catalog {
     ) -> Result<LoadedView, CatalogError> {
         let (catalog, warehouse, receipt) = (Arc::clone(self), Arc::clone(warehouse), receipt.cloned());
         self.to_its_end(async move {
+            let commit = Arc::new(commit);
             let asked = Asked { warehouse: &warehouse, ident: &ident, commit: &commit, receipt: receipt.as_ref() };
             let mut record = catalog.view_record(&warehouse, &ident).await?;
-            let turn = catalog.queues.enter(record.id).await;
+            let turn = catalog.turn(record.id).await?;
             if turn.waited {
                 record = catalog.view_record(&warehouse, &ident).await?;
             }
@@ -65,9 +67,14 @@ impl Catalog {
     async fn view_commit_attempt(&self, asked: &Asked<'_>, record: &TableRecord) -> Result<Attempt, CatalogError> {
         let Asked { warehouse, ident, commit, receipt } = *asked;
         let base = self.documents.get_view(&warehouse.storage, &record.metadata_location).await?;
-        check_view_requirements(&commit.requirements, &base.metadata)?;
         let now_ms = self.clock.now_ms();
-        let Some(view) = apply_view_updates(&base.metadata, &commit.updates, now_ms)? else {
+        let bytes = base.json.len() as u64 + view_commit_bytes(commit);
+        let (at, asked_for) = (Arc::clone(&base), Arc::clone(commit));
+        let apply = move || {
+            check_view_requirements(&asked_for.requirements, &at.metadata)?;
+            Ok(apply_view_updates(&at.metadata, &asked_for.updates, now_ms)?)
+        };
+        let Some(view) = self.work(warehouse, bytes, apply).await? else {
             return self.view_unchanged(asked, base).await.map(Attempt::Done);
         };
         let locations = ValidLocations::of_view(&view, &warehouse.root)?;

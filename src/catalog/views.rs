@@ -10,6 +10,7 @@ use tidewater_core::view::{CreateView, RegisterView, create_view};
 use super::error::{of_namespace, of_rename, of_view};
 use super::fate::Fate;
 use super::register::{check_registrable, unregistrable};
+use super::weight::create_view_bytes;
 use super::{Catalog, CatalogError, LoadedView, OpenWarehouse};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::locations::Refusals;
@@ -88,11 +89,14 @@ impl Catalog {
     ) -> Result<LoadedView, CatalogError> {
         let (catalog, warehouse, receipt) = (Arc::clone(self), Arc::clone(warehouse), receipt.cloned());
         let ident = TableIdent::new(namespace.clone(), &request.name)?;
+        let bytes = create_view_bytes(&request);
         self.to_its_end(async move {
             let id = TableId(fresh_ordered_uuid());
             let wanted = request.location.as_deref();
             let location = catalog.new_location(TableKind::View, &warehouse, &ident, id, wanted).await?;
-            let view = create_view(&request, &location, fresh_uuid())?;
+            let uuid = fresh_uuid();
+            let create = move || Ok(create_view(&request, &location, uuid)?);
+            let view = catalog.work(&warehouse, bytes, create).await?;
             // Before it is written anywhere.
             ValidLocations::of_view(&view, &warehouse.root)?;
             let document = catalog.write_document(&warehouse, view, None).await?;

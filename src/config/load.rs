@@ -111,6 +111,10 @@ impl Config {
         at_least_one("storage.connect_timeout_s", self.storage.connect_timeout_s);
         at_least_one("storage.request_timeout_s", self.storage.request_timeout_s);
         at_least_one("storage.hedge_after_ms", self.storage.hedge_after_ms);
+        at_least_one("heavy.memory_bytes", self.heavy.memory_bytes);
+        for (key, value) in self.limits.settings() {
+            at_least_one(key, value);
+        }
         if self.auth.token_lifetime_s > 86_400 {
             wrong.push("`auth.token_lifetime_s` must be at most 86400, a day".to_owned());
         }

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tidewater_core::limits::{Tier, default_tiers};
+use tidewater_core::request_limits::RequestLimits;
 
 use crate::secret::Secret;
 
@@ -45,6 +46,10 @@ pub struct Config {
     pub drop: DropConfig,
     /// Which reports of clients are kept.
     pub metrics: MetricsConfig,
+    /// What one request may hold, and how large a document may be.
+    pub limits: RequestLimits,
+    /// How much heavy work is done at once.
+    pub heavy: HeavyConfig,
     /// What each tier includes. One that is configured replaces the default of its name as a whole, so that leaving a
     /// limit out means without limit.
     pub tiers: BTreeMap<String, Tier>,
@@ -186,6 +191,22 @@ pub struct MetricsConfig {
     pub reports_per_organisation: u32,
 }
 
+/// How much heavy work is done at once: reading, changing and writing large requests and documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HeavyConfig {
+    /// How many threads do heavy work; 0: as many as there are cores, at least two.
+    pub workers: usize,
+    /// How many bytes of memory large requests and documents may take, as estimated; half of it is for request bodies.
+    pub memory_bytes: u64,
+}
+
+impl Default for HeavyConfig {
+    fn default() -> Self {
+        Self { workers: 0, memory_bytes: 1 << 30 }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -199,6 +220,8 @@ impl Default for Config {
             storage: StorageConfig::default(),
             drop: DropConfig::default(),
             metrics: MetricsConfig::default(),
+            limits: RequestLimits::default(),
+            heavy: HeavyConfig::default(),
             tiers: default_tiers(),
         }
     }

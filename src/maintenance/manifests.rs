@@ -3,7 +3,6 @@
 
 use apache_avro::Reader;
 use apache_avro::types::Value;
-use bytes::Bytes;
 
 /// Why a file does not tell what it names.
 #[derive(Debug, thiserror::Error)]
@@ -14,28 +13,22 @@ pub(super) enum UnreadableError {
     /// A record has no such field, or no text in it.
     #[error("a record has no text in the field {0}")]
     Field(&'static str),
-    /// Reading it failed in a way that should not be.
-    #[error("the reader stopped: {0}")]
-    Stopped(#[from] tokio::task::JoinError),
 }
 
 /// The manifests that a manifest list names.
-pub(super) async fn manifests_of_list(bytes: Bytes) -> Result<Vec<String>, UnreadableError> {
-    texts(bytes, &["manifest_path"]).await
+pub(super) fn manifests_of_list(bytes: &[u8]) -> Result<Vec<String>, UnreadableError> {
+    texts(bytes, &["manifest_path"])
 }
 
 /// The data and delete files that a manifest names, those that it says are deleted included: they too were the table's.
-pub(super) async fn files_of_manifest(bytes: Bytes) -> Result<Vec<String>, UnreadableError> {
-    texts(bytes, &["data_file", "file_path"]).await
+pub(super) fn files_of_manifest(bytes: &[u8]) -> Result<Vec<String>, UnreadableError> {
+    texts(bytes, &["data_file", "file_path"])
 }
 
 /// The text at the end of `fields` in every record. It is read whole before any of it counts.
-async fn texts(bytes: Bytes, fields: &'static [&'static str]) -> Result<Vec<String>, UnreadableError> {
-    let reading = tokio::task::spawn_blocking(move || {
-        let reader = Reader::new(&bytes[..]).map_err(Box::new)?;
-        reader.map(|record| text_in(record.map_err(Box::new)?, fields)).collect()
-    });
-    reading.await?
+fn texts(bytes: &[u8], fields: &[&'static str]) -> Result<Vec<String>, UnreadableError> {
+    let reader = Reader::new(bytes).map_err(Box::new)?;
+    reader.map(|record| text_in(record.map_err(Box::new)?, fields)).collect()
 }
 
 fn text_in(mut value: Value, fields: &[&'static str]) -> Result<String, UnreadableError> {

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::locations::{Learning, Refusals};
-use crate::metadata::Documents;
+use crate::metadata::{Documents, ObjectReader};
 use crate::store::{Dropped, Place, Progress, Store, StoreError};
 use crate::warehouse::{OpenWarehouse, StorageAccess};
 use purge::{Counts, Purge, Stopped};
@@ -55,11 +55,11 @@ pub struct Maintenance {
 }
 
 impl Maintenance {
-    /// Works on what `store` says, on files that `access` opens.
+    /// Works on what `store` says, on files that `access` opens and `reader` reads.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, access: StorageAccess, clock: Clock) -> Self {
+    pub fn new(store: Arc<dyn Store>, access: StorageAccess, reader: ObjectReader, clock: Clock) -> Self {
         // Documents of dropped tables are read once.
-        let documents = Documents::new(0);
+        let documents = Documents::with_reader(0, reader);
         Self { store, access, documents, clock, wake: Notify::new(), ended: Notify::new() }
     }
 

@@ -17,7 +17,7 @@ use super::local::Folders;
 use super::manifests::{UnreadableError, files_of_manifest, manifests_of_list};
 use crate::clock::Clock;
 use crate::locations::{Learning, Refusals};
-use crate::metadata::{Document, Documents, MetadataError};
+use crate::metadata::{Document, Documents, MetadataError, ReadError};
 use crate::storage::StorageError;
 use crate::store::{Dropped, DroppedState, Progress, Store, StoreError};
 use crate::vending::ValidLocations;
@@ -74,6 +74,9 @@ pub(super) struct Purge<'a> {
     first_failure: Mutex<Option<String>>,
 }
 
+/// What reads the names in a manifest or a list.
+type NamesIn = fn(&[u8]) -> Result<Vec<String>, UnreadableError>;
+
 /// Where this table's files may be.
 struct Places {
     locations: Vec<Location>,
@@ -119,7 +122,9 @@ impl<'a> Purge<'a> {
             Ok(document) => document,
             // It went last, in an attempt before this one.
             Err(MetadataError::Missing(_)) if self.is_finishing() => return Ok(()),
-            Err(MetadataError::Storage(error)) => return Err(Stopped::Later(error.to_string())),
+            Err(error @ (MetadataError::Storage(_) | MetadataError::Heavy(_))) => {
+                return Err(Stopped::Later(error.to_string()));
+            }
             Err(error @ MetadataError::Missing(_)) => {
                 return Err(Stopped::Never(format!("{error}: which files the table has is not known")));
             }
@@ -129,7 +134,10 @@ impl<'a> Purge<'a> {
             tracing::info!(table = %self.job.id, "a table's files stay, since its gc.enabled is not true");
             return Ok(());
         }
-        let named = NamedFiles::of(&document.json).map_err(|error| Stopped::Never(error.to_string()))?;
+        let (heavy, json) = (self.documents.reader().heavy(), document.json.clone());
+        let named = heavy.run(self.job.place.organisation.0, json.len() as u64, move || NamedFiles::of(&json)).await;
+        let named = named.map_err(|error| Stopped::Later(error.to_string()))?;
+        let named = named.map_err(|error| Stopped::Never(error.to_string()))?;
         let locations = self.locations(&document).await?;
         let places = Places { folders: Folders::of(&locations).await, locations };
         if !self.is_finishing() {
@@ -157,15 +165,11 @@ impl<'a> Purge<'a> {
         let NamedFiles { manifest_lists, mut manifests, statistics, mut older_documents } = named;
         older_documents.remove(&document.location);
         for list in &manifest_lists {
-            if let Some(bytes) = self.read(places, list).await? {
-                manifests.extend(manifests_of_list(bytes).await.map_err(|error| unreadable(list, &error))?);
-            }
+            manifests.extend(self.read(places, list, manifests_of_list).await?.into_iter().flatten());
         }
         // All are read before the first file goes: what cannot be read is no half-removed table.
         for manifest in &manifests {
-            if let Some(bytes) = self.read(places, manifest).await? {
-                files_of_manifest(bytes).await.map_err(|error| unreadable(manifest, &error))?;
-            }
+            self.read(places, manifest, files_of_manifest).await?;
         }
         self.missing.store(0, Ordering::Relaxed);
         self.elsewhere.store(0, Ordering::Relaxed);
@@ -180,8 +184,7 @@ impl<'a> Purge<'a> {
     async fn remove_files_of(&self, places: &Places, manifests: &BTreeSet<String>) -> Result<(), Stopped> {
         let mut remembered = HashSet::new();
         for manifest in manifests {
-            let Some(bytes) = self.read(places, manifest).await? else { continue };
-            let mut files = files_of_manifest(bytes).await.map_err(|error| unreadable(manifest, &error))?;
+            let Some(mut files) = self.read(places, manifest, files_of_manifest).await? else { continue };
             if remembered.len() > REMEMBERED {
                 remembered.clear();
             }
@@ -242,18 +245,23 @@ impl<'a> Purge<'a> {
         if found.is_some_and(goes_on) { Ok(()) } else { Err(Stopped::Lost) }
     }
 
-    /// A manifest or a list; none when it is elsewhere, or is not there any more.
-    async fn read(&self, places: &Places, text: &str) -> Result<Option<bytes::Bytes>, Stopped> {
+    /// What a manifest or a list names; none when it is elsewhere, or is not there any more.
+    async fn read(&self, places: &Places, text: &str, names: NamesIn) -> Result<Option<Vec<String>>, Stopped> {
         self.check_lease().await?;
         let Some(location) = places.find(text).await else { return Ok(None) };
-        match self.warehouse.storage.read(&location).await {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(StorageError::NotFound(_)) => {
+        let (reader, storage) = (self.documents.reader(), &self.warehouse.storage);
+        let object = match reader.read(storage, &location).await {
+            Ok(object) => object,
+            Err(ReadError::Storage(StorageError::NotFound(_))) => {
                 self.missing.fetch_add(1, Ordering::Relaxed);
-                Ok(None)
+                return Ok(None);
             }
-            Err(error) => Err(Stopped::Later(error.to_string())),
-        }
+            Err(error @ ReadError::TooLarge { .. }) => return Err(unreadable(text, &error)),
+            Err(error) => return Err(Stopped::Later(error.to_string())),
+        };
+        let named = reader.work(storage, object, move |bytes| names(&bytes)).await;
+        let named = named.map_err(|error| Stopped::Later(error.to_string()))?;
+        named.map(Some).map_err(|error| unreadable(text, &error))
     }
 
     /// Removes files, and fails when one of this attempt's could not be.
@@ -317,7 +325,7 @@ fn later(error: &StoreError) -> Stopped {
     Stopped::Later(error.to_string())
 }
 
-fn unreadable(file: &str, error: &UnreadableError) -> Stopped {
+fn unreadable(file: &str, error: &dyn std::error::Error) -> Stopped {
     let shown: String = file.chars().take(500).collect();
     Stopped::Never(format!("cannot read which files {shown} names, so none is removed: {error}"))
 }

@@ -1,40 +1,52 @@
-//! Compressed metadata files. Both ways run beside the threads that serve requests: a large document takes milliseconds.
+//! Compressed metadata files. A large one takes milliseconds, so both ways run on a worker.
 
 use std::io::{self, Read, Write};
 
-use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
-
-/// The largest document that is unpacked: a small file must not be able to fill the memory.
-const MAX_UNPACKED_BYTES: u64 = 2 << 30;
 
 /// Whether these bytes begin as a gzip file does (RFC 1952); JSON never does.
 pub(super) fn is_compressed(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0x1f, 0x8b])
 }
 
-pub(super) async fn compress(json: Bytes) -> io::Result<Bytes> {
-    off_thread(move || {
-        let mut encoder = GzEncoder::new(Vec::with_capacity(json.len() / 4), flate2::Compression::default());
-        encoder.write_all(&json)?;
-        encoder.finish().map(Bytes::from)
-    })
-    .await
+/// How many bytes a file says that it unpacks to (RFC 1952, ISIZE). It need not be true, and is not of one that was made of
+/// several.
+pub(super) fn promised_bytes(stored: &[u8]) -> u64 {
+    stored.last_chunk().map_or(0, |size| u64::from(u32::from_le_bytes(*size)))
 }
 
-pub(super) async fn decompress(stored: Bytes) -> io::Result<Bytes> {
-    off_thread(move || {
-        let mut json = Vec::new();
-        MultiGzDecoder::new(stored.as_ref()).take(MAX_UNPACKED_BYTES + 1).read_to_end(&mut json)?;
-        if json.len() as u64 > MAX_UNPACKED_BYTES {
-            return Err(io::Error::other(format!("it unpacks to more than {MAX_UNPACKED_BYTES} bytes")));
-        }
-        Ok(Bytes::from(json))
-    })
-    .await
+pub(super) fn compress(json: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(json.len() / 4), flate2::Compression::default());
+    encoder.write_all(json)?;
+    encoder.finish()
 }
 
-async fn off_thread(work: impl FnOnce() -> io::Result<Bytes> + Send + 'static) -> io::Result<Bytes> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|stopped| Err(io::Error::other(stopped)))
+/// What a file unpacks to, unless that is more than `limit_bytes`: then unpacking stops there, and gives nothing.
+pub(super) fn decompress(stored: &[u8], limit_bytes: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut json = Vec::new();
+    MultiGzDecoder::new(stored).take(limit_bytes.saturating_add(1)).read_to_end(&mut json)?;
+    Ok((json.len() as u64 <= limit_bytes).then_some(json))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_over_the_limit_is_unpacked_no_further() {
+        let packed = compress(&vec![b' '; 1 << 20]).unwrap();
+        assert!(packed.len() < 4_096);
+        assert_eq!(promised_bytes(&packed), 1 << 20);
+        assert_eq!(decompress(&packed, (1 << 20) - 1).unwrap(), None);
+        assert_eq!(decompress(&packed, 1 << 20).unwrap().map(|json| json.len()), Some(1 << 20));
+    }
+
+    #[test]
+    fn promise_of_a_file_made_of_several_is_that_of_its_last() {
+        let twice = [compress(&[b' '; 100]).unwrap(), compress(&[b' '; 10]).unwrap()].concat();
+        assert_eq!(promised_bytes(&twice), 10);
+        assert_eq!(decompress(&twice, 110).unwrap().map(|json| json.len()), Some(110));
+        assert_eq!(promised_bytes(&[0x1f, 0x8b]), 0);
+    }
 }

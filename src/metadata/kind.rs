@@ -8,7 +8,10 @@ use tidewater_core::view::ViewMetadata;
 use super::Document;
 
 /// What a document says: a table's metadata or a view's.
-pub trait Metadata: Sized {
+pub trait Metadata: Sized + Send + Sync + 'static {
+    /// What it is metadata of.
+    const KIND: &'static str;
+
     /// Reads its JSON.
     ///
     /// # Errors
@@ -65,8 +68,10 @@ impl Kept {
 }
 
 macro_rules! metadata {
-    ($kind:ident, $name:ident) => {
+    ($kind:ident, $name:ident, $what:literal) => {
         impl Metadata for $name {
+            const KIND: &'static str = $what;
+
             fn parse(json: &[u8]) -> Result<Self, DocumentError> {
                 Self::parse(json)
             }
@@ -109,5 +114,5 @@ macro_rules! metadata {
     };
 }
 
-metadata!(Table, TableMetadata);
-metadata!(View, ViewMetadata);
+metadata!(Table, TableMetadata, "table");
+metadata!(View, ViewMetadata, "view");

@@ -1,26 +1,35 @@
 //! Metadata documents: immutable, so read once, kept as bytes ready to send and in parsed form ready to commit.
 
+mod failures;
 mod file_name;
 mod gzip;
 mod kind;
+mod reader;
 
 use std::fmt::Write;
 use std::hash::Hash;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
 use sha2::{Digest, Sha256};
 use tidewater_core::document::{DocumentError, TableMetadata};
 use tidewater_core::location::{Location, LocationError};
 use tidewater_core::view::ViewMetadata;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 pub use file_name::{Compression, next_file_name};
 pub use kind::Metadata;
+pub use reader::{DEFAULT_LIMIT_BYTES, ObjectReader, ReadError, ReadObject};
 
+use crate::deadline;
+use crate::flight::Flights;
+use crate::heavy::HeavyError;
 use crate::storage::{Storage, StorageError};
+use failures::SlowFailures;
 use kind::Kept;
 
 /// One metadata document, of a table or a view, as it stands at its location for ever.
@@ -63,7 +72,7 @@ impl<M: Metadata> Document<M> {
 }
 
 /// Why a document cannot be had.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum MetadataError {
     /// The pointer leads to nothing: somebody removed the file.
     #[error("Failed to open input stream for file: {0}")]
@@ -81,18 +90,52 @@ pub enum MetadataError {
     Location(#[from] LocationError),
     /// It could not be compressed.
     #[error("cannot compress a metadata file: {0}")]
-    Compress(std::io::Error),
+    Compress(Arc<std::io::Error>),
+    /// It is larger than is read.
+    #[error("Metadata file {location} has {size_bytes} bytes, of {limit_bytes} allowed. {RAISE_LIMIT}")]
+    TooLarge {
+        /// Where it is.
+        location: String,
+        /// How large it is.
+        size_bytes: u64,
+        /// How large it may be.
+        limit_bytes: u64,
+    },
+    /// Unpacked, it is larger than is read.
+    #[error("Metadata file {location} unpacks to more than {limit_bytes} bytes, the most that is read. {RAISE_LIMIT}")]
+    UnpacksTooLarge {
+        /// Where it is.
+        location: String,
+        /// How large it may be.
+        limit_bytes: u64,
+    },
+    /// It would be larger than is read again. Nothing was written.
+    #[error(
+        "The metadata would have {size_bytes} bytes, of {limit_bytes} allowed: expire snapshots, or remove properties or schemas. {RAISE_LIMIT}"
+    )]
+    TooLargeToWrite {
+        /// How large it would be.
+        size_bytes: u64,
+        /// How large it may be.
+        limit_bytes: u64,
+    },
+    /// There was no worker or no memory for it in time. Nothing was written.
+    #[error(transparent)]
+    Heavy(#[from] HeavyError),
     /// Storage did not do it.
     #[error(transparent)]
     Storage(StorageError),
 }
 
+/// What to do about a document that is too large.
+const RAISE_LIMIT: &str = "An administrator can raise the limit with the setting 'limits.document_bytes'";
+
 /// What is wrong with a document.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum UnreadableError {
-    /// It is not valid gzip, or larger than is accepted.
+    /// It is not valid gzip.
     #[error(transparent)]
-    Gzip(#[from] std::io::Error),
+    Gzip(Arc<std::io::Error>),
     /// It is not valid metadata.
     #[error(transparent)]
     Document(#[from] DocumentError),
@@ -101,7 +144,17 @@ pub enum UnreadableError {
 /// Reads, writes and keeps documents. The memory it takes is bounded by the bytes it was given.
 #[derive(Debug)]
 pub struct Documents {
-    cache: Cache<Key, Kept, ByWeight>,
+    cache: Arc<Cache<Key, Kept, ByWeight>>,
+    reader: ObjectReader,
+    /// The documents that are being read, by what they are taken for.
+    reads: Flights<(Key, &'static str), Result<Kept, MetadataError>>,
+    slow_failures: Arc<SlowFailures<Key, MetadataError>>,
+}
+
+impl From<std::io::Error> for UnreadableError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Gzip(Arc::new(error))
+    }
 }
 
 /// Where a document is: in two storages, one location may be two objects.
@@ -145,13 +198,26 @@ impl Weighter<Key, Kept> for ByWeight {
 }
 
 impl Documents {
-    /// A cache of at most `capacity_bytes` for the documents of all storages.
+    /// A cache of at most `capacity_bytes` for the documents of all storages, with workers of its own.
     #[must_use]
     pub fn new(capacity_bytes: u64) -> Self {
+        Self::with_reader(capacity_bytes, ObjectReader::default())
+    }
+
+    /// A cache of at most `capacity_bytes` for the documents of all storages, which `reader` reads.
+    #[must_use]
+    pub fn with_reader(capacity_bytes: u64, reader: ObjectReader) -> Self {
         const EXPECTED_DOCUMENT_BYTES: u64 = 16 * 1024;
         let expected_documents =
             usize::try_from(capacity_bytes / EXPECTED_DOCUMENT_BYTES).unwrap_or(usize::MAX).max(16);
-        Self { cache: Cache::with_weighter(expected_documents, capacity_bytes, ByWeight) }
+        let cache = Arc::new(Cache::with_weighter(expected_documents, capacity_bytes, ByWeight));
+        Self { cache, reader, reads: Flights::default(), slow_failures: Arc::default() }
+    }
+
+    /// What reads the documents, and other objects.
+    #[must_use]
+    pub const fn reader(&self) -> &ObjectReader {
+        &self.reader
     }
 
     /// The table's document at `location`, from memory or, once for all who wait for it, from storage.
@@ -219,12 +285,20 @@ impl Documents {
         compression: Compression,
     ) -> Result<Arc<Document<M>>, MetadataError> {
         let at = Location::parse(&location)?;
-        let json = Bytes::from(metadata.to_json());
-        let stored = match compression {
-            Compression::None => json.clone(),
-            Compression::Gzip => gzip::compress(json.clone()).await.map_err(MetadataError::Compress)?,
-        };
-        storage.create(&at, stored).await.map_err(MetadataError::Storage)?;
+        let storage_key = Lookup::new(storage, "").key();
+        if let Some(error) = self.slow_failures.recent(&storage_key) {
+            return Err(error);
+        }
+        let (metadata, json, stored) = self.serialise(storage, metadata, compression).await?;
+        let begun = Instant::now();
+        if let Err(error) = storage.create(&at, stored).await {
+            let is_unavailable = matches!(error, StorageError::Unavailable { .. });
+            let error = MetadataError::Storage(error);
+            if is_unavailable {
+                self.slow_failures.note(storage_key, begun, &error);
+            }
+            return Err(error);
+        }
         let document = Arc::new(Document::new(location, at, json, metadata));
         self.cache.insert(Lookup::new(storage, &document.location).key(), M::keep(Arc::clone(&document)));
         Ok(document)
@@ -263,45 +337,82 @@ impl Documents {
         storage: &Storage,
         location: &str,
     ) -> Result<Arc<Document<M>>, MetadataError> {
-        let found = read(storage, location).await;
+        let found = self.reader.document(storage, location).await;
         if matches!(found, Err(MetadataError::Missing(_))) {
             self.cache.remove(&Lookup::new(storage, location));
         }
         found
     }
 
+    /// The document's JSON, and what is to be stored.
+    async fn serialise<M: Metadata>(
+        &self,
+        storage: &Storage,
+        metadata: M,
+        compression: Compression,
+    ) -> Result<(M, Bytes, Bytes), MetadataError> {
+        let limit_bytes = self.reader.limit_bytes();
+        let size_bytes = metadata.size_bytes() as u64;
+        let serialise = move || {
+            let json = Bytes::from(metadata.to_json());
+            let size_bytes = json.len() as u64;
+            if size_bytes > limit_bytes {
+                return Err(MetadataError::TooLargeToWrite { size_bytes, limit_bytes });
+            }
+            let stored = match compression {
+                Compression::None => json.clone(),
+                Compression::Gzip => {
+                    let packed = gzip::compress(&json);
+                    packed.map_err(|error| MetadataError::Compress(Arc::new(error)))?.into()
+                }
+            };
+            Ok((metadata, json, stored))
+        };
+        self.reader.heavy().run(storage.owner(), size_bytes, serialise).await?
+    }
+
     async fn find<M: Metadata>(&self, storage: &Storage, location: &str) -> Result<Arc<Document<M>>, MetadataError> {
         let lookup = Lookup::new(storage, location);
         let kept = match self.cache.get(&lookup) {
             Some(kept) => kept,
-            None => {
-                let read = async { read(storage, location).await.map(M::keep) };
-                self.cache.get_or_insert_async(&lookup.key(), read).await?
-            }
+            None => self.read_once::<M>(storage, lookup.key()).await?,
         };
         match M::kept(kept) {
             Some(document) => Ok(document),
             // It is of the other kind: reading it as this one tells what is wrong with it.
-            None => read(storage, location).await,
+            None => self.reader.document(storage, location).await,
         }
     }
-}
 
-async fn read<M: Metadata>(storage: &Storage, location: &str) -> Result<Arc<Document<M>>, MetadataError> {
-    let at = Location::parse(location)?;
-    let stored = match storage.read(&at).await {
-        Err(StorageError::NotFound(_)) => return Err(MetadataError::Missing(location.to_owned())),
-        other => other.map_err(MetadataError::Storage)?,
-    };
-    let unreadable = |source| MetadataError::Unreadable { location: location.to_owned(), source };
-    let json = if gzip::is_compressed(&stored) {
-        gzip::decompress(stored).await.map_err(|error| unreadable(error.into()))?
-    } else {
-        stored
-    };
-    let metadata = M::parse(&json).map_err(|error| unreadable(error.into()))?;
-    log_problems(location, &metadata.known_problems());
-    Ok(Arc::new(Document::new(location.to_owned(), at, json, metadata)))
+    /// Reads a document that is not in memory: once for all who want it, whatever comes of it. Whoever's time is over stops
+    /// waiting, and when nobody waits any more the read is given up.
+    async fn read_once<M: Metadata>(&self, storage: &Storage, key: Key) -> Result<Kept, MetadataError> {
+        if let Some(error) = self.slow_failures.recent(&key) {
+            return Err(error);
+        }
+        let read = self.reads.join(&(key.clone(), M::KIND), || {
+            let (reader, storage, begun) = (self.reader.clone(), storage.clone(), Instant::now());
+            let (cache, slow_failures) = (Arc::clone(&self.cache), Arc::clone(&self.slow_failures));
+            let read = async move {
+                match reader.document::<M>(&storage, &key.location).await {
+                    Ok(document) => {
+                        let kept = M::keep(document);
+                        cache.insert(key, kept.clone());
+                        Ok(kept)
+                    }
+                    Err(error) => {
+                        if matches!(error, MetadataError::Storage(StorageError::Unavailable { .. })) {
+                            slow_failures.note(key, begun, &error);
+                        }
+                        Err(error)
+                    }
+                }
+            };
+            // It is read for all who wait: the time of the first must not count for the others.
+            deadline::scope(None, read).boxed()
+        });
+        deadline::within(read).await.map_err(HeavyError::from)?
+    }
 }
 
 /// Tells the operator of a document that some readers refuse: it was written before such documents were refused here, or by

@@ -31,7 +31,7 @@ pub use open::{OpenError, Setup, check_address};
 use crate::secret::Secret;
 
 /// Why storage did not give or take an object.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StorageError {
     /// There is no object at that location.
     #[error("no object at {0}")]
@@ -42,13 +42,23 @@ pub enum StorageError {
     /// It lies in a storage that is not this one.
     #[error("{0} does not lie in this storage")]
     Elsewhere(Location),
+    /// It is larger than the reader takes; nothing of it was read.
+    #[error("the object at {location} has {size_bytes} bytes, more than {limit_bytes}")]
+    TooLarge {
+        /// What was to be read.
+        location: Location,
+        /// How large it is.
+        size_bytes: u64,
+        /// How large it may be.
+        limit_bytes: u64,
+    },
     /// The store does not accept the catalog's own credentials, or they do not allow this.
     #[error("storage refuses the catalog at {location}: {source}")]
     Refused {
         /// What was to be read or written.
         location: Location,
         /// What it said.
-        source: object_store::Error,
+        source: Arc<object_store::Error>,
     },
     /// The machine was to have credentials, and has none, or the service that gives them does not answer.
     #[error(
@@ -63,7 +73,7 @@ pub enum StorageError {
         /// Where credentials were looked for.
         looked_at: &'static str,
         /// What the last of these said.
-        source: Box<object_store::Error>,
+        source: Arc<object_store::Error>,
     },
     /// The store did not answer, failed, or is full.
     #[error("storage is not available for {location}: {source}")]
@@ -71,7 +81,7 @@ pub enum StorageError {
         /// What was to be read or written.
         location: Location,
         /// What it said.
-        source: object_store::Error,
+        source: Arc<object_store::Error>,
     },
 }
 
@@ -79,6 +89,8 @@ pub enum StorageError {
 #[derive(Debug, Clone)]
 pub struct Storage {
     id: Uuid,
+    /// Whose it is: what work on its objects is counted against.
+    owner: Uuid,
     /// What it reaches; the whole of the local disk where none is named.
     root: Option<Arc<Location>>,
     backend: Backend,
@@ -125,7 +137,7 @@ impl Storage {
     /// The local disk, all of it.
     #[must_use]
     pub fn local() -> Self {
-        Self { id: Uuid::nil(), root: None, backend: Backend::local(), budget: Budget::default() }
+        Self { id: Uuid::nil(), owner: Uuid::nil(), root: None, backend: Backend::local(), budget: Budget::default() }
     }
 
     /// What tells it from other storages, where the same location may be another object.
@@ -134,24 +146,51 @@ impl Storage {
         self.id
     }
 
+    /// Whose it is: what work on its objects is counted against.
+    #[must_use]
+    pub const fn owner(&self) -> Uuid {
+        self.owner
+    }
+
+    /// The same storage, as an organisation's.
+    #[must_use]
+    pub fn owned_by(self, owner: Uuid) -> Self {
+        Self { owner, ..self }
+    }
+
     /// The only place that it reaches, where there is one.
     #[must_use]
     pub fn root(&self) -> Option<&Location> {
         self.root.as_deref()
     }
 
-    /// The whole object at `location`.
+    /// The whole object at `location`, however large it is. For what the catalog wrote itself: see
+    /// [`Self::read_at_most`].
     ///
     /// # Errors
     /// `NotFound`, `Elsewhere`, `Refused`, `Unavailable`.
     pub async fn read(&self, location: &Location) -> Result<Bytes, StorageError> {
+        self.read_at_most(location, u64::MAX).await
+    }
+
+    /// The whole object at `location`, if it has at most `limit_bytes` bytes. Its size is known before its content is
+    /// asked for.
+    ///
+    /// # Errors
+    /// `TooLarge`, `NotFound`, `Elsewhere`, `Refused`, `Unavailable`.
+    pub async fn read_at_most(&self, location: &Location, limit_bytes: u64) -> Result<Bytes, StorageError> {
         let (store, path) = self.resolve(location)?;
-        let read = || read_whole(store, &path);
+        let read = || read_whole(store, &path, limit_bytes);
         let read = match &self.backend {
             Backend::Local(_) => read().await,
             _ => hedge::first_of_two(self.budget.hedge_after, read).await,
         };
-        read.map_err(|error| translate(location, error))
+        match read.map_err(|error| translate(location, error))? {
+            Whole::Read(bytes) => Ok(bytes),
+            Whole::TooLarge { size_bytes } => {
+                Err(StorageError::TooLarge { location: location.clone(), size_bytes, limit_bytes })
+            }
+        }
     }
 
     /// Writes a new object; it is durable when this returns: a pointer must never outlive its document in a power cut.
@@ -309,20 +348,29 @@ async fn create_on_disk(location: &Location, bytes: Bytes) -> Result<(), Storage
 /// The path as it is written: `Path::from` would escape a `%`, and so name another file than engines read.
 fn literal(location: &Location) -> Result<Path, StorageError> {
     Path::parse(location.path())
-        .map_err(|error| StorageError::Unavailable { location: location.clone(), source: error.into() })
+        .map_err(|error| StorageError::Unavailable { location: location.clone(), source: Arc::new(error.into()) })
 }
 
 fn local_error(location: &Location, error: io::Error) -> StorageError {
     let source = object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(error) };
-    StorageError::Unavailable { location: location.clone(), source }
+    StorageError::Unavailable { location: location.clone(), source: Arc::new(source) }
+}
+
+/// What reading a whole object gave.
+enum Whole {
+    Read(Bytes),
+    TooLarge { size_bytes: u64 },
 }
 
 /// A store that gives less than it promised must not pass for one that has less.
-async fn read_whole(store: &dyn ObjectStore, path: &Path) -> object_store::Result<Bytes> {
+async fn read_whole(store: &dyn ObjectStore, path: &Path, limit_bytes: u64) -> object_store::Result<Whole> {
     let got = store.get(path).await?;
     let promised = got.meta.size;
+    if promised > limit_bytes {
+        return Ok(Whole::TooLarge { size_bytes: promised });
+    }
     let bytes = got.bytes().await?;
-    if bytes.len() as u64 == promised { Ok(bytes) } else { Err(cut_short(promised, bytes.len())) }
+    if bytes.len() as u64 == promised { Ok(Whole::Read(bytes)) } else { Err(cut_short(promised, bytes.len())) }
 }
 
 fn cut_short(promised: u64, got: usize) -> object_store::Error {
@@ -336,11 +384,11 @@ fn translate(location: &Location, error: object_store::Error) -> StorageError {
         object_store::Error::NotFound { .. } => StorageError::NotFound(location),
         object_store::Error::AlreadyExists { .. } => StorageError::AlreadyExists(location),
         source @ (object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. }) => {
-            StorageError::Refused { location, source }
+            StorageError::Refused { location, source: Arc::new(source) }
         }
         source => match ambient::none_found(&location, &source) {
-            Some(looked_at) => StorageError::NoCredentials { location, looked_at, source: Box::new(source) },
-            None => StorageError::Unavailable { location, source },
+            Some(looked_at) => StorageError::NoCredentials { location, looked_at, source: Arc::new(source) },
+            None => StorageError::Unavailable { location, source: Arc::new(source) },
         },
     }
 }
@@ -363,6 +411,20 @@ mod tests {
         assert!(matches!(second, Err(StorageError::AlreadyExists(_))), "{second:?}");
         assert_eq!(storage.read(&at).await.unwrap(), "first");
         assert_eq!(std::fs::read(folder.path().join("t/metadata/a b%20c+ü.json")).unwrap(), b"first");
+    }
+
+    /// Reading it whole would take 64 GiB.
+    #[tokio::test]
+    async fn object_over_the_limit_is_refused_before_it_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = std::fs::File::create(folder.path().join("sparse")).unwrap();
+        file.set_len(64 << 30).unwrap();
+        let at = place(&folder, "sparse");
+        let refused = Storage::local().read_at_most(&at, 1_000).await;
+        let Err(StorageError::TooLarge { size_bytes, limit_bytes, .. }) = refused else { panic!("{refused:?}") };
+        assert_eq!((size_bytes, limit_bytes), (64 << 30, 1_000));
+        file.set_len(1_000).unwrap();
+        assert_eq!(Storage::local().read_at_most(&at, 1_000).await.unwrap().len(), 1_000);
     }
 
     #[tokio::test]

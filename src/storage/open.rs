@@ -66,7 +66,13 @@ impl Storage {
             StorageProfile::Adls(profile) => adls(setup, profile)?,
             StorageProfile::Gcs(profile) => gcs(setup, profile)?,
         };
-        Ok(Self { id: setup.id, root: Some(Arc::new(setup.root.clone())), backend, budget: setup.budget })
+        Ok(Self {
+            id: setup.id,
+            owner: Uuid::nil(),
+            root: Some(Arc::new(setup.root.clone())),
+            backend,
+            budget: setup.budget,
+        })
     }
 }
 

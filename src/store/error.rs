@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use tidewater_core::request_limits::LimitExceeded;
+
 /// A kind of thing that a store keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Resource {
@@ -80,6 +82,9 @@ pub enum StoreError {
         /// The limit.
         limit: u64,
     },
+    /// It would hold more than a setting allows. Nothing was changed.
+    #[error(transparent)]
+    LimitExceeded(#[from] LimitExceeded),
     /// The database cannot be reached, is full, or did not answer. A write may have happened.
     #[error("the database is not available: {0}")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),

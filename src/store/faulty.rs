@@ -10,6 +10,7 @@ use tidewater_core::ids::{KeyId, OrganisationId, TableId};
 use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::overlap::Locations;
+use tidewater_core::request_limits::RequestLimits;
 use uuid::Uuid;
 
 use super::*;
@@ -162,7 +163,7 @@ store_with_faults! {
     fn namespace_create(place: Place, namespace: &NamespaceIdent, properties: &Properties, receipt: Option<&Receipt>) -> ();
     fn namespace_get(place: Place, namespace: &NamespaceIdent) -> Option<Properties>;
     fn namespace_list(place: Place, parent: Option<&NamespaceIdent>, page: &PageRequest) -> Page<NamespaceIdent>;
-    fn namespace_update_properties(place: Place, namespace: &NamespaceIdent, updates: &Properties, removals: &[String], receipt: Option<&Receipt>) -> PropertyChanges;
+    fn namespace_update_properties(place: Place, namespace: &NamespaceIdent, updates: &Properties, removals: &[String], limits: &RequestLimits, receipt: Option<&Receipt>) -> PropertyChanges;
     fn namespace_drop(place: Place, namespace: &NamespaceIdent, receipt: Option<&Receipt>) -> ();
     fn table_create(place: Place, new: &NewTable<'_>, max_tables: Option<u64>, receipt: Option<&Receipt>) -> ();
     fn table_get(place: Place, ident: &TableIdent) -> Option<TableRecord>;

@@ -20,6 +20,7 @@ use tidewater_core::ids::{KeyId, OrganisationId, TableId};
 use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::overlap::Locations;
+use tidewater_core::request_limits::RequestLimits;
 use uuid::Uuid;
 
 pub use dropped::*;
@@ -27,6 +28,7 @@ pub use error::{Resource, StoreError};
 pub use locations::*;
 pub use records::*;
 pub use reports::*;
+pub use tidewater_core::properties::PropertyChanges;
 
 /// What every method gives.
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -163,13 +165,14 @@ pub trait Store: Send + Sync + 'static {
     /// Sets and removes properties; what is in neither stays. (What is in both is removed, then set.)
     ///
     /// # Errors
-    /// `NotFound`.
+    /// `NotFound`; `LimitExceeded` when the namespace would have more properties than it may.
     async fn namespace_update_properties(
         &self,
         place: Place,
         namespace: &NamespaceIdent,
         updates: &Properties,
         removals: &[String],
+        limits: &RequestLimits,
         receipt: Option<&Receipt>,
     ) -> Result<PropertyChanges>;
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tidewater_core::ids::{KeyId, OrganisationId, TableId, WarehouseId};
 use tidewater_core::name::TableIdent;
 use tidewater_core::overlap::Locations;
+use tidewater_core::properties::PropertyChanges;
 use tidewater_core::storage::StorageProfile;
 use uuid::Uuid;
 
@@ -260,17 +261,6 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Whether more come after these.
     pub more: bool,
-}
-
-/// What a change of properties did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PropertyChanges {
-    /// Set, whether new or not.
-    pub updated: Vec<String>,
-    /// Removed.
-    pub removed: Vec<String>,
-    /// To be removed, but not there.
-    pub missing: Vec<String>,
 }
 
 /// What was taken of a day's budget.

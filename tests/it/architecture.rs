@@ -12,6 +12,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("turns", &[]),
     ("data_folder", &[]),
     ("flight", &[]),
+    ("deadline", &[]),
+    // Workers and memory that requests share.
+    ("heavy", &["deadline"]),
     ("config", &["secret"]),
     ("sealing", &["secret"]),
     // Each one concern of the outside world.
@@ -19,14 +22,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("backup", &["data_folder", "store"]),
     ("storage", &["secret"]),
     ("vending", &["clock", "flight", "secret", "storage"]),
-    ("metadata", &["storage"]),
+    ("metadata", &["deadline", "flight", "heavy", "storage"]),
     // A warehouse is all of these together.
     ("warehouse", &["sealing", "secret", "storage", "store", "vending"]),
     ("locations", &["metadata", "storage", "store", "vending", "warehouse"]),
     // Use cases.
     ("auth", &["clock", "flight", "secret", "store"]),
     ("tenancy", &["auth", "clock", "flight", "store"]),
-    ("catalog", &["clock", "locations", "metadata", "storage", "store", "turns", "vending", "warehouse"]),
+    (
+        "catalog",
+        &["clock", "deadline", "heavy", "locations", "metadata", "storage", "store", "turns", "vending", "warehouse"],
+    ),
     ("idempotency", &["clock", "store", "turns"]),
     ("reports", &["clock", "store"]),
     ("maintenance", &["clock", "locations", "metadata", "storage", "store", "vending", "warehouse"]),
@@ -39,6 +45,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "catalog",
             "clock",
             "config",
+            "deadline",
+            "heavy",
             "idempotency",
             "maintenance",
             "metadata",
@@ -62,6 +70,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "clock",
             "config",
             "data_folder",
+            "heavy",
             "idempotency",
             "maintenance",
             "metadata",

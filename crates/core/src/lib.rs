@@ -14,6 +14,8 @@ pub mod metrics;
 pub mod name;
 pub mod overlap;
 pub mod pace;
+pub mod properties;
 pub mod purge;
+pub mod request_limits;
 pub mod storage;
 pub mod view;

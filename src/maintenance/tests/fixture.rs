@@ -12,11 +12,12 @@ use serde_json::{Value as Json, json};
 use tidewater_core::commit::{CreateTable, TableCommit};
 use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
+use tidewater_core::request_limits::RequestLimits;
 
-use crate::catalog::{Catalog, CreatedTable};
+use crate::catalog::{Catalog, CatalogSettings, CreatedTable};
 use crate::clock::{Clock, fresh_uuid};
 use crate::maintenance::Maintenance;
-use crate::metadata::Documents;
+use crate::metadata::{Documents, ObjectReader};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Dropped, DroppedFilter, Organisation, Store, TimedPage, Warehouse, WarehouseStorage};
 use crate::warehouse::OpenWarehouse;
@@ -114,10 +115,11 @@ impl Fixture {
         let clock = Clock::Manual(Arc::clone(&now_ms));
         let access = crate::app::storage_access(&crate::config::Config::default());
         let documents = Documents::new(1 << 20);
-        let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, access.clone(), clock.clone(), retention));
+        let settings = CatalogSettings { drop_retention: retention, limits: RequestLimits::default() };
+        let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, access.clone(), clock.clone(), settings));
         let warehouse = catalog.warehouse(organisation, None).await.unwrap();
         catalog.namespace_create(&warehouse, &namespace(), &std::collections::BTreeMap::new(), None).await.unwrap();
-        let maintenance = Maintenance::new(Arc::clone(&store), access, clock);
+        let maintenance = Maintenance::new(Arc::clone(&store), access, ObjectReader::default(), clock);
         Self { catalog, maintenance, store, sqlite, warehouse, now_ms, folder }
     }
 

@@ -6,9 +6,11 @@ use tidewater_core::ids::{KeyId, OrganisationId, TableId};
 use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::overlap::Locations;
+use tidewater_core::request_limits::RequestLimits;
 use uuid::Uuid;
 
 use super::convert::unavailable;
+use super::namespaces::PropertyChange;
 use super::{SqliteStore, dropped, locations, namespaces, receipts, reports, tables, tenants, transact, usage};
 use crate::store::{
     Answer, ApiKey, DropTerms, Dropped, DroppedFilter, KeptAnswer, KeptReport, KeyDigest, Learned, NewTable,
@@ -156,12 +158,29 @@ impl Store for SqliteStore {
         namespace: &NamespaceIdent,
         updates: &Properties,
         removals: &[String],
+        limits: &RequestLimits,
         receipt: Option<&Receipt>,
     ) -> Result<PropertyChanges> {
-        let (namespace, updates, removals) = (namespace.clone(), updates.clone(), removals.to_vec());
-        let work = move |connection: &Connection| {
-            namespaces::namespace_update_properties(connection, place, &namespace, &updates, &removals)
+        let change = PropertyChange {
+            namespace: namespace.clone(),
+            updates: updates.clone(),
+            removals: removals.to_vec(),
+            limits: *limits,
         };
+        // Worked out before the writer's turn, which then only has to see that nothing else changed them.
+        let (change, prepared) = self
+            .read_many(move |connection| {
+                let prepared = change.prepare(connection, place);
+                Ok((change, prepared))
+            })
+            .await?;
+        let prepared = match prepared {
+            Ok(prepared) => Some(prepared),
+            // Whether the receipt's key was used before comes first, and the writer looks.
+            Err(_) if receipt.is_some() => None,
+            Err(error) => return Err(error),
+        };
+        let work = move |connection: &Connection| change.apply(connection, place, prepared.as_ref());
         self.change(place.organisation, receipt, work, |changes| Answer::Properties(changes.clone())).await
     }
 

@@ -2,6 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 use tidewater_core::name::NamespaceIdent;
+use tidewater_core::properties::change_properties;
+use tidewater_core::request_limits::RequestLimits;
 
 use super::convert::{Violation, namespace as namespace_of, properties, properties_text, violation};
 use super::tenants::warehouse_exists;
@@ -47,14 +49,18 @@ pub(super) fn namespace_get(
     place: Place,
     namespace: &NamespaceIdent,
 ) -> Result<Option<Properties>> {
-    let mut statement = connection
-        .prepare_cached("SELECT properties FROM namespace WHERE organisation = ?1 AND warehouse = ?2 AND key = ?3")?;
-    let mut rows =
-        statement.query(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), namespace.as_key()])?;
-    match rows.next()? {
-        Some(row) => properties(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?).map(Some),
-        None => Ok(None),
-    }
+    properties_column(connection, place, namespace)?.map(|text| properties(&text)).transpose()
+}
+
+/// A namespace's properties as they stand in their column.
+fn properties_column(connection: &Connection, place: Place, namespace: &NamespaceIdent) -> Result<Option<String>> {
+    let found = connection
+        .prepare_cached("SELECT properties FROM namespace WHERE organisation = ?1 AND warehouse = ?2 AND key = ?3")?
+        .query_row(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), namespace.as_key()], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    Ok(found)
 }
 
 /// Whether there is such a namespace.
@@ -106,32 +112,68 @@ pub(super) fn page_of<T>(mut items: Vec<T>, page: &PageRequest) -> Page<T> {
     Page { items, more }
 }
 
-pub(super) fn namespace_update_properties(
-    connection: &Connection,
-    place: Place,
-    namespace: &NamespaceIdent,
-    updates: &Properties,
-    removals: &[String],
-) -> Result<PropertyChanges> {
-    let mut properties = namespace_get(connection, place, namespace)?.ok_or(NOT_FOUND)?;
-    let mut changes = PropertyChanges { updated: updates.keys().cloned().collect(), ..PropertyChanges::default() };
-    for key in removals {
-        if properties.remove(key).is_some() {
-            changes.removed.push(key.clone());
-        } else if !changes.removed.contains(key) && !changes.missing.contains(key) {
-            changes.missing.push(key.clone());
+/// A change of a namespace's properties.
+pub(super) struct PropertyChange {
+    pub(super) namespace: NamespaceIdent,
+    pub(super) updates: Properties,
+    pub(super) removals: Vec<String>,
+    pub(super) limits: RequestLimits,
+}
+
+/// What a change makes of the properties that it found.
+pub(super) struct PreparedChange {
+    /// The column as it was found.
+    before: String,
+    after: String,
+    changes: PropertyChanges,
+}
+
+impl PropertyChange {
+    /// Works out what the change makes of the properties, without changing anything.
+    pub(super) fn prepare(&self, connection: &Connection, place: Place) -> Result<PreparedChange> {
+        let before = properties_column(connection, place, &self.namespace)?.ok_or(NOT_FOUND)?;
+        let mut all = properties(&before)?;
+        let changes = change_properties(&mut all, &self.updates, &self.removals);
+        // What is there from before a limit was lowered may go, or stay, and only not grow.
+        if !self.updates.is_empty() {
+            self.limits.check_namespace(all.iter())?;
         }
+        Ok(PreparedChange { before, after: properties_text(&all)?, changes })
     }
-    properties.extend(updates.clone());
-    connection
-        .prepare_cached("UPDATE namespace SET properties = ?4 WHERE organisation = ?1 AND warehouse = ?2 AND key = ?3")?
-        .execute(params![
-            place.organisation.0.as_bytes(),
-            place.warehouse.0.as_bytes(),
-            namespace.as_key(),
-            properties_text(&properties)?,
-        ])?;
-    Ok(changes)
+
+    /// Writes what was prepared. Where nothing was, or somebody else has changed the properties since, works it out anew.
+    pub(super) fn apply(
+        &self,
+        connection: &Connection,
+        place: Place,
+        prepared: Option<&PreparedChange>,
+    ) -> Result<PropertyChanges> {
+        if let Some(prepared) = prepared
+            && self.replace(connection, place, prepared)?
+        {
+            return Ok(prepared.changes.clone());
+        }
+        let prepared = self.prepare(connection, place)?;
+        self.replace(connection, place, &prepared)?;
+        Ok(prepared.changes)
+    }
+
+    /// Gives whether the properties were as they were found.
+    fn replace(&self, connection: &Connection, place: Place, prepared: &PreparedChange) -> Result<bool> {
+        let replaced = connection
+            .prepare_cached(
+                "UPDATE namespace SET properties = ?4
+                 WHERE organisation = ?1 AND warehouse = ?2 AND key = ?3 AND properties = ?5",
+            )?
+            .execute(params![
+                place.organisation.0.as_bytes(),
+                place.warehouse.0.as_bytes(),
+                self.namespace.as_key(),
+                prepared.after,
+                prepared.before,
+            ])?;
+        Ok(replaced > 0)
+    }
 }
 
 pub(super) fn namespace_drop(connection: &Connection, place: Place, namespace: &NamespaceIdent) -> Result<()> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tidewater_core::name::TableIdent;
+use tidewater_core::request_limits::RequestLimits;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
@@ -223,7 +224,12 @@ pub(in crate::store) async fn properties_changed_at_once_are_all_kept(store: Sub
     at_once(50, |number| {
         let (store, sales) = (Arc::clone(&store), sales.clone());
         let change = properties(&[(&format!("key-{number}"), "set")]);
-        async move { store.namespace_update_properties(place, &sales, &change, &[], None).await.unwrap() }
+        async move {
+            store
+                .namespace_update_properties(place, &sales, &change, &[], &RequestLimits::default(), None)
+                .await
+                .unwrap()
+        }
     })
     .await;
     assert_eq!(store.namespace_get(place, &sales).await.unwrap().unwrap().len(), 50);

@@ -2,6 +2,7 @@
 
 use tidewater_core::ids::OrganisationId;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
+use tidewater_core::request_limits::RequestLimits;
 
 use super::fixture::{
     NOW_MS, Subject, assert_refused, create, document, ident, key, namespace, organisation, place, place_of, pointer,
@@ -72,7 +73,14 @@ async fn changes_nothing(store: &Subject, guessed: Place, sales: &NamespaceIdent
     let below = store.namespace_create(guessed, &namespace(&["sales", "mine"]), &properties(&[]), None).await;
     assert_refused!(below, StoreError::NotFound(Resource::Warehouse));
     let updated = store
-        .namespace_update_properties(guessed, sales, &properties(&[("secret", "2")]), &["secret".to_owned()], None)
+        .namespace_update_properties(
+            guessed,
+            sales,
+            &properties(&[("secret", "2")]),
+            &["secret".to_owned()],
+            &RequestLimits::default(),
+            None,
+        )
         .await;
     assert_refused!(updated, StoreError::NotFound(Resource::Namespace));
     let dropped = store.namespace_drop(guessed, &namespace(&["empty"]), None).await;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tidewater_core::ids::WarehouseId;
 use tidewater_core::name::NamespaceIdent;
+use tidewater_core::request_limits::RequestLimits;
 
 use super::fixture::{Subject, assert_refused, create, ident, namespace, place, properties, stored_namespace};
 use crate::clock::fresh_uuid;
@@ -81,7 +82,14 @@ pub(in crate::store) async fn properties_are_set_and_removed(store: Subject) {
         .unwrap();
     let removals = ["go", "missing", "go", "missing"].map(str::to_owned);
     let changes = store
-        .namespace_update_properties(place, &sales, &properties(&[("change", "2"), ("new", "3")]), &removals, None)
+        .namespace_update_properties(
+            place,
+            &sales,
+            &properties(&[("change", "2"), ("new", "3")]),
+            &removals,
+            &RequestLimits::default(),
+            None,
+        )
         .await
         .unwrap();
     let expected = PropertyChanges {
@@ -93,7 +101,10 @@ pub(in crate::store) async fn properties_are_set_and_removed(store: Subject) {
     let left = properties(&[("keep", "1"), ("change", "2"), ("new", "3")]);
     assert_eq!(store.namespace_get(place, &sales).await.unwrap(), Some(left.clone()));
 
-    let nothing = store.namespace_update_properties(place, &sales, &properties(&[]), &[], None).await.unwrap();
+    let nothing = store
+        .namespace_update_properties(place, &sales, &properties(&[]), &[], &RequestLimits::default(), None)
+        .await
+        .unwrap();
     assert_eq!(nothing, PropertyChanges::default());
     assert_eq!(store.namespace_get(place, &sales).await.unwrap(), Some(left));
 }
@@ -105,7 +116,10 @@ pub(in crate::store) async fn properties_may_be_many_and_large(store: Subject) {
     store.namespace_create(place, &sales, &many, None).await.unwrap();
     let mut more = BTreeMap::from([("huge".to_owned(), "x".repeat(2 << 20))]);
     let removals = many.keys().take(1_000).cloned().collect::<Vec<_>>();
-    let changes = store.namespace_update_properties(place, &sales, &more, &removals, None).await.unwrap();
+    let changes = store
+        .namespace_update_properties(place, &sales, &more, &removals, &RequestLimits::default(), None)
+        .await
+        .unwrap();
     assert_eq!((changes.updated.len(), changes.removed.len(), changes.missing.len()), (1, 1_000, 0));
     more.extend(many.into_iter().filter(|(key, _)| !removals.contains(key)));
     assert_eq!(store.namespace_get(place, &sales).await.unwrap(), Some(more));
@@ -113,8 +127,16 @@ pub(in crate::store) async fn properties_may_be_many_and_large(store: Subject) {
 
 pub(in crate::store) async fn properties_of_a_missing_namespace_cannot_be_changed(store: Subject) {
     let place = place(&store).await;
-    let missing =
-        store.namespace_update_properties(place, &namespace(&["nope"]), &properties(&[("a", "1")]), &[], None).await;
+    let missing = store
+        .namespace_update_properties(
+            place,
+            &namespace(&["nope"]),
+            &properties(&[("a", "1")]),
+            &[],
+            &RequestLimits::default(),
+            None,
+        )
+        .await;
     assert_refused!(missing, StoreError::NotFound(Resource::Namespace));
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tidewater_core::ids::{OrganisationId, TableId};
+use tidewater_core::request_limits::RequestLimits;
 use uuid::Uuid;
 
 use super::concurrency::at_once;
@@ -45,7 +46,10 @@ pub(in crate::store) async fn an_answer_is_kept_with_its_change(store: Subject) 
     store.namespace_create(place, &sales, &properties(&[("a", "1")]), key(0)).await.unwrap();
     let removals = ["a".to_owned(), "b".to_owned()];
     let updates = properties(&[("c", "3")]);
-    let changes = store.namespace_update_properties(place, &sales, &updates, &removals, key(1)).await.unwrap();
+    let changes = store
+        .namespace_update_properties(place, &sales, &updates, &removals, &RequestLimits::default(), key(1))
+        .await
+        .unwrap();
     let (orders, renamed) = (ident(&sales, "orders"), ident(&sales, "renamed"));
     let id = TableId(fresh_uuid());
     let (first, locations) = (document(0), at(&location(id)));
@@ -111,7 +115,9 @@ pub(in crate::store) async fn a_used_key_changes_nothing_more(store: Subject) {
     let other = namespace(&["other"]);
     let none = properties(&[]);
     assert_refused!(store.namespace_create(place, &other, &none, key).await, StoreError::Repeated);
-    let set = store.namespace_update_properties(place, &sales, &properties(&[("a", "1")]), &[], key).await;
+    let set = store
+        .namespace_update_properties(place, &sales, &properties(&[("a", "1")]), &[], &RequestLimits::default(), key)
+        .await;
     assert_refused!(set, StoreError::Repeated);
     assert_refused!(store.namespace_drop(place, &sales, key).await, StoreError::Repeated);
     assert_refused!(

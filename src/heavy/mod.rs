@@ -1,0 +1,326 @@
+//! Heavy work: what takes long enough to hold up others runs on a few threads beside the runtime's, with a share of memory.
+//!
+//! Each piece of work has an owner, the organisation that it is done for. Owners take turns, and none has more than half of
+//! the workers and of the memory. Small work runs where it is asked for: handing it over would take longer than doing it.
+//! A request whose time is over stops waiting; what runs for it looks at its deadline between its steps.
+
+mod queue;
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::deadline::{self, TimeIsOver};
+use queue::{Capacity, FairQueue, Need};
+
+/// Work on fewer bytes than this is done where it is asked for.
+pub(crate) const INLINE_BYTES: u64 = 64 << 10;
+
+/// How much memory work takes for each byte of JSON that it reads and writes.
+const MEMORY_PER_BYTE: u64 = 4;
+
+/// How many pieces of work of one owner may wait.
+const OWNER_WAITING: usize = 1_000;
+
+/// How much heavy work is done at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeavySettings {
+    /// Threads; at least two, so that one owner never has all of them.
+    pub workers: usize,
+    /// Bytes of memory that work may take, as estimated.
+    pub memory_bytes: u64,
+}
+
+impl HeavySettings {
+    /// As many workers as given, or as there are cores; at least two.
+    #[must_use]
+    pub fn new(workers: usize, memory_bytes: u64) -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let workers = if workers == 0 { cores } else { workers };
+        Self { workers: workers.max(2), memory_bytes }
+    }
+}
+
+impl Default for HeavySettings {
+    fn default() -> Self {
+        Self::new(0, 1 << 30)
+    }
+}
+
+/// Why heavy work was not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HeavyError {
+    /// The request's time was over before its turn came.
+    #[error(transparent)]
+    TimeIsOver(#[from] TimeIsOver),
+    /// Too much work of the same owner waits.
+    #[error("too much work of one organisation waits")]
+    Full,
+    /// The work panicked, or the runtime ends.
+    #[error("the work stopped: {0}")]
+    Stopped(String),
+}
+
+/// The workers, and the memory that they share.
+pub struct Heavy {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    queue: Mutex<FairQueue<oneshot::Sender<Permit>>>,
+}
+
+/// What was granted. It is given back when this is dropped.
+pub struct Permit {
+    shared: Arc<Shared>,
+    owner: Uuid,
+    need: Need,
+}
+
+impl std::fmt::Debug for Heavy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Heavy").finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Permit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Permit").field("owner", &self.owner).field("need", &self.need).finish_non_exhaustive()
+    }
+}
+
+impl Default for Heavy {
+    fn default() -> Self {
+        Self::new(HeavySettings::default())
+    }
+}
+
+impl Heavy {
+    /// Workers and memory for heavy work. No thread is started before there is work.
+    #[must_use]
+    pub fn new(settings: HeavySettings) -> Self {
+        let HeavySettings { workers, memory_bytes } = settings;
+        let capacity = Capacity {
+            bytes: memory_bytes,
+            owner_bytes: memory_bytes / 2,
+            workers,
+            owner_workers: workers.div_ceil(2),
+            owner_waiting: OWNER_WAITING,
+        };
+        Self { shared: Arc::new(Shared { queue: Mutex::new(FairQueue::new(capacity)) }) }
+    }
+
+    /// Does work on `bytes` bytes of JSON: in place when it is small, else on a worker, once there is one for the owner, and
+    /// memory.
+    ///
+    /// # Errors
+    /// All of [`HeavyError`].
+    pub async fn run<T: Send + 'static>(
+        &self,
+        owner: Uuid,
+        bytes: u64,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, HeavyError> {
+        if bytes < INLINE_BYTES {
+            return Ok(work());
+        }
+        let need = Need { bytes: bytes.saturating_mul(MEMORY_PER_BYTE), workers: 1 };
+        let permit = self.permit(owner, need).await?;
+        on_worker(permit, work).await
+    }
+
+    /// Does work, on a worker, in memory that was reserved for it. The reservation is given back when it is done.
+    ///
+    /// # Errors
+    /// All of [`HeavyError`].
+    pub async fn run_in<T: Send + 'static>(
+        &self,
+        reserved: Permit,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, HeavyError> {
+        let permit = self.permit(reserved.owner, Need { bytes: 0, workers: 1 }).await?;
+        on_worker((reserved, permit), work).await
+    }
+
+    /// Reserves memory for what is about to be read, `bytes` bytes of JSON, and for the work on it. Whoever holds a reservation
+    /// must not wait for another, nor for anything that another request may hold.
+    ///
+    /// # Errors
+    /// `TimeIsOver`; `Full`.
+    pub async fn reserve(&self, owner: Uuid, bytes: u64) -> Result<Permit, HeavyError> {
+        self.permit(owner, Need { bytes: bytes.saturating_mul(MEMORY_PER_BYTE), workers: 0 }).await
+    }
+
+    async fn permit(&self, owner: Uuid, need: Need) -> Result<Permit, HeavyError> {
+        let (sender, granted) = oneshot::channel();
+        if self.shared.queue.lock().push(owner, need, sender).is_err() {
+            return Err(HeavyError::Full);
+        }
+        let mut wait = Wait { shared: &self.shared, owner, granted };
+        self.shared.grant();
+        match deadline::within(&mut wait.granted).await? {
+            Ok(permit) => Ok(permit),
+            Err(_) => Err(HeavyError::Stopped("its place in the queue is gone".to_owned())),
+        }
+    }
+}
+
+/// A wait for a permit. When it is given up, so is its place.
+struct Wait<'a> {
+    shared: &'a Arc<Shared>,
+    owner: Uuid,
+    granted: oneshot::Receiver<Permit>,
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        self.granted.close();
+        self.shared.queue.lock().retain(self.owner, |waiting| !waiting.is_closed());
+        // What was granted at the last moment goes back.
+        drop(self.granted.try_recv());
+        self.shared.grant();
+    }
+}
+
+impl Shared {
+    /// Grants what fits now.
+    fn grant(self: &Arc<Self>) {
+        loop {
+            let granted = self.queue.lock().pop();
+            let Some((owner, need, waiting)) = granted else { return };
+            let permit = Permit { shared: Arc::clone(self), owner, need };
+            // Nobody waits any more: dropping the permit gives it back.
+            drop(waiting.send(permit));
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.shared.queue.lock().release(self.owner, self.need);
+        self.shared.grant();
+    }
+}
+
+async fn on_worker<T: Send + 'static>(
+    permit: impl Send + 'static,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, HeavyError> {
+    let (deadline, span) = (deadline::current(), tracing::Span::current());
+    let working = tokio::task::spawn_blocking(move || {
+        // Held as long as the work runs, though the request may be gone.
+        let _permit = permit;
+        span.in_scope(|| deadline::sync_scope(deadline, work))
+    });
+    working.await.map_err(|stopped| HeavyError::Stopped(stopped.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Instant;
+
+    use super::*;
+
+    const A: Uuid = Uuid::from_u128(1);
+    const B: Uuid = Uuid::from_u128(2);
+    const LARGE: u64 = INLINE_BYTES;
+
+    fn two_workers() -> Arc<Heavy> {
+        Arc::new(Heavy::new(HeavySettings { workers: 2, memory_bytes: 100 * LARGE * MEMORY_PER_BYTE }))
+    }
+
+    /// Begins work of an owner that runs until the sender is dropped; gives when it has begun.
+    async fn begin(heavy: &Arc<Heavy>, owner: Uuid) -> (mpsc::Sender<()>, tokio::task::JoinHandle<()>) {
+        let (end, ended) = mpsc::channel::<()>();
+        let (begun, has_begun) = oneshot::channel();
+        let heavy = Arc::clone(heavy);
+        let work = tokio::spawn(async move {
+            let work = move || {
+                begun.send(()).unwrap();
+                let _ = ended.recv();
+            };
+            heavy.run(owner, LARGE, work).await.unwrap();
+        });
+        has_begun.await.unwrap();
+        (end, work)
+    }
+
+    #[tokio::test]
+    async fn small_work_runs_on_the_thread_that_asks() {
+        let heavy = two_workers();
+        let here = std::thread::current().id();
+        assert_eq!(heavy.run(A, LARGE - 1, || std::thread::current().id()).await.unwrap(), here);
+        assert_ne!(heavy.run(A, LARGE, || std::thread::current().id()).await.unwrap(), here);
+    }
+
+    #[tokio::test]
+    async fn other_owner_is_served_while_one_has_its_share() {
+        let heavy = two_workers();
+        let (end, running) = begin(&heavy, A).await;
+        let mut second = Box::pin(heavy.run(A, LARGE, || 2));
+        assert!(futures_util::poll!(&mut second).is_pending());
+        assert_eq!(heavy.run(B, LARGE, || 1).await.unwrap(), 1);
+        assert!(futures_util::poll!(&mut second).is_pending());
+        drop(end);
+        running.await.unwrap();
+        assert_eq!(second.await.unwrap(), 2);
+        assert!(heavy.shared.queue.lock().is_idle());
+    }
+
+    #[tokio::test]
+    async fn request_whose_time_is_over_stops_waiting_and_leaves_no_place() {
+        let heavy = two_workers();
+        let (end, running) = begin(&heavy, A).await;
+        let late = deadline::scope(Some(Instant::now()), heavy.run(A, LARGE, || ())).await;
+        assert_eq!(late, Err(HeavyError::TimeIsOver(TimeIsOver)));
+        drop(end);
+        running.await.unwrap();
+        assert!(heavy.shared.queue.lock().is_idle());
+    }
+
+    #[tokio::test]
+    async fn worker_stays_taken_while_its_work_runs_though_the_request_is_gone() {
+        let heavy = two_workers();
+        let (end, running) = begin(&heavy, A).await;
+        running.abort();
+        assert!(running.await.unwrap_err().is_cancelled());
+        let mut second = Box::pin(heavy.run(A, LARGE, || ()));
+        assert!(futures_util::poll!(&mut second).is_pending());
+        drop(end);
+        second.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_gives_its_worker_back() {
+        let heavy = two_workers();
+        for _ in 0..4 {
+            assert!(matches!(heavy.run(A, LARGE, || panic!("a fault")).await, Err(HeavyError::Stopped(_))));
+        }
+        assert!(heavy.shared.queue.lock().is_idle());
+    }
+
+    #[tokio::test]
+    async fn work_sees_the_deadline_of_its_request() {
+        let heavy = two_workers();
+        assert_eq!(heavy.run(A, LARGE, deadline::check).await, Ok(Ok(())));
+        let soon = Instant::now() + std::time::Duration::from_secs(60);
+        let seen = deadline::scope(Some(soon), heavy.run(A, LARGE, deadline::current)).await;
+        assert_eq!(seen, Ok(Some(soon)));
+    }
+
+    #[tokio::test]
+    async fn reserved_memory_is_not_granted_again() {
+        let heavy = Heavy::new(HeavySettings { workers: 2, memory_bytes: 4 * MEMORY_PER_BYTE });
+        let first = heavy.reserve(A, 2).await.unwrap();
+        let mut second = Box::pin(heavy.reserve(A, 1));
+        assert!(futures_util::poll!(&mut second).is_pending());
+        let other = heavy.reserve(B, 2).await.unwrap();
+        assert_eq!(heavy.run_in(first, || 7).await.unwrap(), 7);
+        drop(second.await.unwrap());
+        drop(other);
+        assert!(heavy.shared.queue.lock().is_idle());
+    }
+}
