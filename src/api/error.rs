@@ -288,6 +288,10 @@ impl From<StoreError> for ApiError {
             StoreError::NotFound(Resource::Warehouse) => {
                 Self::new(StatusCode::NOT_FOUND, "NoSuchWarehouseException", "The warehouse was dropped")
             }
+            StoreError::Busy => {
+                let message = "Too many changes wait to be written at the moment: nothing was changed, try again";
+                Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::out_of_service(message) }
+            }
             StoreError::Unavailable(_) => Self::unavailable(&error),
             error => Self::internal(&error),
         }

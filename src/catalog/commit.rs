@@ -189,7 +189,7 @@ pub(super) fn already_exists() -> CatalogError {
 }
 
 /// What commits make of a table, each applied to what the one before it left; nothing when they change nothing.
-fn apply_in_order(
+pub(super) fn apply_in_order(
     base: &Document,
     commits: &[TableCommit],
     now_ms: i64,

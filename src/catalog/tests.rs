@@ -178,3 +178,46 @@ async fn a_commit_runs_to_its_end_though_its_caller_has_gone() {
     fixture.catalog.finish().await;
     assert!(fixture.has("a").await);
 }
+
+#[tokio::test]
+async fn unknown_warehouse_names_do_not_each_reload_the_list() {
+    let fixture = Fixture::new().await;
+    let organisation = fixture.warehouse.place.organisation;
+    let before = fixture.store.asked("warehouse_list");
+    let begun = std::time::Instant::now();
+    for number in 0..1_000 {
+        let refused = fixture.catalog.warehouse(organisation, Some(&format!("w{number}"))).await;
+        assert!(matches!(refused, Err(CatalogError::NoSuchWarehouse(_))), "{refused:?}");
+    }
+    let reloads = fixture.store.asked("warehouse_list") - before;
+    // Ten a second, and the list as such every two seconds.
+    let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap() + 1;
+    assert!(reloads <= 12 * seconds + 1, "{reloads} reloads in {seconds} s");
+}
+
+#[tokio::test]
+async fn commit_whose_time_is_over_stops_waiting_and_frees_the_table() {
+    let fixture = Fixture::new().await;
+    let id = fixture.catalog.table_record(&fixture.warehouse, &table()).await.unwrap().id;
+    let files = fixture.metadata_files();
+    let turn = fixture.catalog.queues.enter(id).await;
+    let soon = std::time::Instant::now() + Duration::from_millis(50);
+    let late = deadline::scope(Some(soon), fixture.commit("late")).await;
+    assert!(matches!(late, Err(CatalogError::Heavy(crate::heavy::HeavyError::TimeIsOver(_)))), "{late:?}");
+    drop(turn);
+    fixture.catalog.finish().await;
+    assert!(!fixture.has("late").await);
+    assert_eq!(fixture.metadata_files(), files);
+    fixture.commit("next").await.unwrap();
+}
+
+#[tokio::test]
+async fn rules_stop_between_commits_when_the_time_is_over() {
+    let fixture = Fixture::new().await;
+    let over = Some(std::time::Instant::now());
+    let (commits, base) =
+        (vec![commit("a"), commit("b")], fixture.catalog.table_load(&fixture.warehouse, &table()).await);
+    let base = base.unwrap().document;
+    let stopped = deadline::sync_scope(over, || commit::apply_in_order(&base, &commits, 1));
+    assert!(matches!(stopped, Err(CatalogError::Heavy(_))), "{stopped:?}");
+}

@@ -13,6 +13,10 @@ use crate::warehouse::{OpenWarehouse, StorageAccess};
 /// For how long a list of warehouses is believed: a new default, or another storage, is seen within this time.
 const BELIEVED_MS: i64 = 2_000;
 
+/// How often in a second an organisation's list is read anew for a name that is not on it. Beyond that the list is believed:
+/// a new warehouse is then seen within [`BELIEVED_MS`].
+const RELOADS_PER_SECOND: u32 = 10;
+
 /// A warehouse of a list.
 struct Listed {
     /// As the store has it.
@@ -26,16 +30,24 @@ struct List {
     warehouses: Vec<Listed>,
 }
 
+/// The reloads of a second.
+#[derive(Clone, Copy)]
+struct Reloads {
+    since_ms: i64,
+    count: u32,
+}
+
 /// The warehouses of organisations that were asked for lately.
 pub(super) struct Warehouses {
     access: StorageAccess,
     listed: Cache<OrganisationId, Arc<List>>,
+    reloads: Cache<OrganisationId, Reloads>,
 }
 
 impl Warehouses {
     pub(super) fn new(access: StorageAccess) -> Self {
         const ORGANISATIONS: usize = 10_000;
-        Self { access, listed: Cache::new(ORGANISATIONS) }
+        Self { access, listed: Cache::new(ORGANISATIONS), reloads: Cache::new(ORGANISATIONS) }
     }
 
     pub(super) const fn access(&self) -> &StorageAccess {
@@ -52,8 +64,8 @@ impl Warehouses {
         let now_ms = clock.now_ms();
         let known = self.listed.get(&organisation);
         if let Some(known) = &known
-            && !fresh
             && now_ms - known.at_ms < BELIEVED_MS
+            && !(fresh && self.may_reload(organisation, now_ms))
         {
             return Ok(Arc::clone(known));
         }
@@ -62,6 +74,17 @@ impl Warehouses {
         let list = Arc::new(List { at_ms: now_ms, warehouses });
         self.listed.insert(organisation, Arc::clone(&list));
         Ok(list)
+    }
+
+    /// Counts a reload, if another is allowed.
+    fn may_reload(&self, organisation: OrganisationId, now_ms: i64) -> bool {
+        let known = self.reloads.get(&organisation).filter(|known| (0..1_000).contains(&(now_ms - known.since_ms)));
+        let Reloads { since_ms, count } = known.unwrap_or(Reloads { since_ms: now_ms, count: 0 });
+        if count >= RELOADS_PER_SECOND {
+            return false;
+        }
+        self.reloads.insert(organisation, Reloads { since_ms, count: count + 1 });
+        true
     }
 
     /// A warehouse that has not changed keeps its connections. One that cannot be opened harms no other.

@@ -85,6 +85,9 @@ pub enum StoreError {
     /// It would hold more than a setting allows. Nothing was changed.
     #[error(transparent)]
     LimitExceeded(#[from] LimitExceeded),
+    /// Too many changes wait to be written, of all or of this organisation. Nothing was changed.
+    #[error("too many changes wait to be written")]
+    Busy,
     /// The database cannot be reached, is full, or did not answer. A write may have happened.
     #[error("the database is not available: {0}")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),

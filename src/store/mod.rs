@@ -39,6 +39,8 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 /// was changed, or, for a write whose answer was lost, it is unknown), [`StoreError::Corrupt`] when what it holds cannot
 /// be read. Others are named at each method.
 ///
+/// A change of an organisation's things may also give [`StoreError::Busy`], when too many wait; nothing was changed then.
+///
 /// A change that is given a receipt keeps it in its own transaction, with what it answers. When the receipt's key was used
 /// before, and has not expired, it gives [`StoreError::Repeated`] whatever else is wrong, and changes nothing.
 #[async_trait]

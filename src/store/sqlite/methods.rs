@@ -389,7 +389,8 @@ impl Store for SqliteStore {
 
     async fn receipt_add(&self, organisation: OrganisationId, receipt: &Receipt, answer: &Answer) -> Result<()> {
         let (receipt, answer) = (receipt.clone(), answer.clone());
-        self.write(move |connection| receipts::receipt_add(connection, organisation, &receipt, &answer)).await
+        let work = move |connection: &Connection| receipts::receipt_add(connection, organisation, &receipt, &answer);
+        self.writer.write_for(Some(organisation), work).await
     }
 
     async fn receipt_remove_expired(&self, now_ms: i64, at_most: u32) -> Result<u64> {

@@ -31,7 +31,7 @@ use tidewater_core::ids::OrganisationId;
 
 use self::anchor::Anchor;
 use self::readers::Readers;
-use self::writer::Writer;
+use self::writer::{MOST_WAITING, Writer};
 use super::{Answer, Receipt, Result, StoreError};
 
 pub use self::backup::{BackupError, CopyProgress, NotInside, Proceed};
@@ -59,7 +59,7 @@ impl SqliteStore {
     /// When the file cannot be used, is not a database, or was written by a newer version of the program.
     pub fn open(path: &Path) -> std::result::Result<Self, OpenError> {
         let connection = open::open_writer(path)?;
-        let writer = Writer::start(connection, Anchor::new(path))
+        let writer = Writer::start(connection, Anchor::new(path), MOST_WAITING)
             .map_err(|source| OpenError::File { path: path.to_owned(), source })?;
         let cores = available_parallelism().map_or(2, std::num::NonZero::get);
         Ok(Self {
@@ -137,14 +137,14 @@ impl SqliteStore {
         F: Fn(&Connection) -> Result<T> + Send + 'static,
         A: Fn(&T) -> Answer + Send + 'static,
     {
-        let Some(receipt) = receipt.cloned() else { return self.write(work).await };
-        self.write(move |connection| {
+        let Some(receipt) = receipt.cloned() else { return self.writer.write_for(Some(organisation), work).await };
+        let work = move |connection: &Connection| {
             receipts::check_unused(connection, organisation, &receipt)?;
             let done = work(connection)?;
             receipts::receipt_add(connection, organisation, &receipt, &answer(&done))?;
             Ok(done)
-        })
-        .await
+        };
+        self.writer.write_for(Some(organisation), work).await
     }
 
     /// A read of a few microseconds, where it was asked for.

@@ -5,7 +5,7 @@ use tidewater_core::ids::{OrganisationId, TableId};
 use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
-use super::convert::{Violation, bounded, count, id, kind, kind_text, violation};
+use super::convert::{Violation, count, id, kind, kind_text, violation};
 use super::dropped::{keep, replace_dropped};
 use super::locations::{check_free, hold, hold_instead, location_forget, others_text, remove_unread, reserved};
 use super::namespaces::{namespace_exists, one_more, page_of};
@@ -24,6 +24,7 @@ pub(super) const LIST: &str = "SELECT name FROM tabular
 /// The whole of nearly every commit.
 pub(super) const SWAP_IN_PLACE: &str = "UPDATE tabular SET metadata_location = ?5, updated_ms = ?8
     WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4 AND location = ?6 AND others = ?7";
+pub(super) const COUNT: &str = "SELECT tables FROM tabular_count WHERE organisation = ?1";
 const SWAP_AND_MOVE: &str = "UPDATE tabular SET metadata_location = ?5, location = ?6, others = ?7, updated_ms = ?8
     WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4";
 
@@ -90,18 +91,9 @@ pub(super) fn insert(connection: &Connection, place: Place, new: &NewTable<'_>) 
 /// Whether the organisation has no more tables and views than it may have.
 pub(super) fn check_limit(connection: &Connection, organisation: OrganisationId, limit: Option<u64>) -> Result<()> {
     match limit {
-        Some(limit) if has_more_than(connection, organisation, limit)? => Err(StoreError::LimitReached { limit }),
+        Some(limit) if table_count(connection, organisation)? > limit => Err(StoreError::LimitReached { limit }),
         _ => Ok(()),
     }
-}
-
-/// Counts no further than it must.
-fn has_more_than(connection: &Connection, organisation: OrganisationId, limit: u64) -> Result<bool> {
-    let beyond = connection
-        .prepare_cached("SELECT 1 FROM tabular WHERE organisation = ?1 LIMIT 1 OFFSET ?2")?
-        .query_row(params![organisation.0.as_bytes(), bounded(limit)], |_| Ok(()))
-        .optional()?;
-    Ok(beyond.is_some())
 }
 
 pub(super) fn table_get(connection: &Connection, place: Place, ident: &TableIdent) -> Result<Option<TableRecord>> {
@@ -285,9 +277,9 @@ pub(super) fn table_rename(
     }
 }
 
+/// One row, however many there are: triggers count.
 pub(super) fn table_count(connection: &Connection, organisation: OrganisationId) -> Result<u64> {
-    let tables = connection
-        .prepare_cached("SELECT count(*) FROM tabular WHERE organisation = ?1")?
-        .query_row([organisation.0.as_bytes()], |row| row.get(0))?;
-    Ok(count(tables))
+    let tables =
+        connection.prepare_cached(COUNT)?.query_row([organisation.0.as_bytes()], |row| row.get(0)).optional()?;
+    Ok(tables.map_or(0, count))
 }

@@ -4,6 +4,7 @@
 //! thread owns the only connection that writes. It takes all requests that wait, runs each inside a savepoint of one
 //! transaction, commits once, and only then answers them. While it waits for the disk, the next requests gather.
 
+use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::slice;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use rusqlite::{Connection, Error, ffi};
+use tidewater_core::ids::OrganisationId;
 use tokio::sync::oneshot;
 
 use super::anchor::Anchor;
@@ -25,6 +27,10 @@ use crate::store::{Result, StoreError};
 /// The most requests in one transaction: enough that the disk is not what limits, few enough that the first of them
 /// does not wait long for the last.
 const MAX_BATCH: usize = 256;
+
+/// The most requests of organisations that wait to be written, and how many of them may be one organisation's. At a few
+/// thousand durable writes a second they are done within seconds.
+pub(super) const MOST_WAITING: Waiting = Waiting { of_all: 4_096, of_one: 2_048 };
 
 /// How long the last checkpoint waits for readers of other processes. Whoever opens the file next does it otherwise.
 const LAST_CHECKPOINT_WAIT: Duration = Duration::from_millis(100);
@@ -48,23 +54,66 @@ struct Counters {
     commits: AtomicU64,
 }
 
+/// How many requests wait, or may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Waiting {
+    pub(super) of_all: usize,
+    pub(super) of_one: usize,
+}
+
+/// The requests that wait, by the organisation that they are for; those of the server itself have none.
+#[derive(Default)]
+struct Line {
+    of_all: usize,
+    of_one: HashMap<OrganisationId, usize>,
+}
+
+impl Line {
+    /// Takes a place, if there is one. What the server itself has to write always finds one: there are few of its tasks, and
+    /// each waits for its answer.
+    fn enter(&mut self, owner: Option<OrganisationId>, most: Waiting) -> bool {
+        if let Some(owner) = owner {
+            let of_one = self.of_one.get(&owner).copied().unwrap_or(0);
+            if self.of_all >= most.of_all || of_one >= most.of_one {
+                return false;
+            }
+            self.of_one.insert(owner, of_one + 1);
+            self.of_all += 1;
+        }
+        true
+    }
+
+    fn leave(&mut self, owner: Option<OrganisationId>) {
+        let Some(owner) = owner else { return };
+        self.of_all -= 1;
+        match self.of_one.get_mut(&owner) {
+            Some(of_one) if *of_one > 1 => *of_one -= 1,
+            _ => {
+                self.of_one.remove(&owner);
+            }
+        }
+    }
+}
+
 /// The way to the thread that writes.
 pub(super) struct Writer {
-    queue: Mutex<Option<Sender<Box<dyn Job>>>>,
+    queue: Mutex<Option<Sender<Queued>>>,
+    line: Arc<Mutex<Line>>,
+    most_waiting: Waiting,
     thread: Mutex<Option<JoinHandle<()>>>,
     counters: Arc<Counters>,
 }
 
 impl Writer {
     /// Starts the thread, which owns the connection from now on, and holds the anchor while there is nothing to write.
-    pub(super) fn start(connection: Connection, anchor: Anchor) -> io::Result<Self> {
+    pub(super) fn start(connection: Connection, anchor: Anchor, most_waiting: Waiting) -> io::Result<Self> {
         let (queue, requests) = channel();
-        let counters = Arc::new(Counters::default());
-        let thread_counters = Arc::clone(&counters);
-        let thread = thread::Builder::new()
-            .name("store-writer".to_owned())
-            .spawn(move || serve(&connection, anchor, &requests, &thread_counters))?;
-        Ok(Self { queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)), counters })
+        let (counters, line) = (Arc::new(Counters::default()), Arc::new(Mutex::new(Line::default())));
+        let (thread_counters, thread_line) = (Arc::clone(&counters), Arc::clone(&line));
+        let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
+            serve(&connection, anchor, &Requests { queue: requests, line: thread_line }, &thread_counters)
+        })?;
+        Ok(Self { queue: Mutex::new(Some(queue)), line, most_waiting, thread: Mutex::new(Some(thread)), counters })
     }
 
     /// Runs `work` in a transaction and gives its result once that is durable. When it gives an error, all that it did is
@@ -76,17 +125,34 @@ impl Writer {
         T: Send + 'static,
         F: Fn(&Connection) -> Result<T> + Send + 'static,
     {
+        self.write_for(None, work)
+    }
+
+    /// The same for an organisation, of which only so many requests may wait: one more is refused with `Busy`, and not done.
+    pub(super) fn write_for<T, F>(
+        &self,
+        owner: Option<OrganisationId>,
+        work: F,
+    ) -> impl Future<Output = Result<T>> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> Result<T> + Send + 'static,
+    {
         let (answer, answered) = oneshot::channel();
-        let sent = match &*self.queue.lock() {
-            Some(queue) => queue.send(Box::new(Request { work, outcome: None, answer })).is_ok(),
-            None => false,
-        };
+        let sent = self.send(owner, Box::new(Request { work, outcome: None, answer }));
         async move {
-            if !sent {
-                return Err(unavailable("the store is closed"));
-            }
+            sent?;
             answered.await.unwrap_or_else(|_| Err(unavailable("the store's writer ended before it answered")))
         }
+    }
+
+    fn send(&self, owner: Option<OrganisationId>, job: Box<dyn Job>) -> Result<()> {
+        let queue = self.queue.lock();
+        let Some(queue) = &*queue else { return Err(unavailable("the store is closed")) };
+        if !self.line.lock().enter(owner, self.most_waiting) {
+            return Err(StoreError::Busy);
+        }
+        queue.send(Queued { owner, job }).map_err(|_| unavailable("the store is closed"))
     }
 
     /// Whether there is still somebody to write.
@@ -168,13 +234,49 @@ enum Undone {
     Whole(Error),
 }
 
+/// A request in its place.
+struct Queued {
+    owner: Option<OrganisationId>,
+    job: Box<dyn Job>,
+}
+
+/// The requests on their way to the thread.
+struct Requests {
+    queue: Receiver<Queued>,
+    line: Arc<Mutex<Line>>,
+}
+
+impl Requests {
+    /// The next request; none when the queue is closed and empty.
+    fn next(&self, anchor: &mut Anchor) -> Option<Box<dyn Job>> {
+        let next = match self.queue.recv_timeout(ANCHORED_FOR) {
+            Err(RecvTimeoutError::Timeout) => {
+                anchor.let_go();
+                self.queue.recv().ok()
+            }
+            received => received.ok(),
+        };
+        next.map(|queued| self.take(queued))
+    }
+
+    /// Those that wait behind it, up to so many.
+    fn more(&self, at_most: usize) -> impl Iterator<Item = Box<dyn Job>> {
+        self.queue.try_iter().take(at_most).map(|queued| self.take(queued))
+    }
+
+    fn take(&self, Queued { owner, job }: Queued) -> Box<dyn Job> {
+        self.line.lock().leave(owner);
+        job
+    }
+}
+
 /// The thread's life: until the queue is closed and empty.
-fn serve(connection: &Connection, mut anchor: Anchor, queue: &Receiver<Box<dyn Job>>, counters: &Counters) {
+fn serve(connection: &Connection, mut anchor: Anchor, requests: &Requests, counters: &Counters) {
     let mut batch = Vec::with_capacity(MAX_BATCH);
-    while let Some(first) = next(queue, &mut anchor) {
+    while let Some(first) = requests.next(&mut anchor) {
         anchor.let_go();
         batch.push(first);
-        batch.extend(queue.try_iter().take(MAX_BATCH - 1));
+        batch.extend(requests.more(MAX_BATCH - 1));
         run_batch(connection, &mut batch, counters);
         batch.drain(..).for_each(Job::answer);
         anchor.hold();
@@ -183,17 +285,6 @@ fn serve(connection: &Connection, mut anchor: Anchor, queue: &Receiver<Box<dyn J
     let _ = wait_at_most(connection, LAST_CHECKPOINT_WAIT);
     // Best effort: the log is as durable as the database that it is folded into.
     let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-}
-
-/// The next request; none when the queue is closed and empty.
-fn next(queue: &Receiver<Box<dyn Job>>, anchor: &mut Anchor) -> Option<Box<dyn Job>> {
-    match queue.recv_timeout(ANCHORED_FOR) {
-        Err(RecvTimeoutError::Timeout) => {
-            anchor.let_go();
-            queue.recv().ok()
-        }
-        received => received.ok(),
-    }
 }
 
 /// Gives every request of the batch its outcome.

@@ -8,6 +8,7 @@ mod config;
 mod direct_load;
 mod functions;
 mod health;
+mod heavy;
 mod idempotency;
 mod isolation;
 mod limits;

@@ -137,7 +137,8 @@ async fn a_database_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_
     let store = opened(&folder);
     let (place, orders, id) = furnish(&store).await;
     drop(store);
-    let first_version = "DROP TABLE location; DROP TABLE location_unread; ALTER TABLE tabular DROP COLUMN others; \
+    let first_version = "DROP TRIGGER tabular_count_added; DROP TRIGGER tabular_count_removed; DROP TABLE tabular_count; \
+         DROP TABLE location; DROP TABLE location_unread; ALTER TABLE tabular DROP COLUMN others; \
          CREATE INDEX tabular_location ON tabular (organisation, warehouse, location); DROP TABLE receipt; DROP TABLE dropped; DROP TABLE report; \
          ALTER TABLE warehouse DROP COLUMN profile; ALTER TABLE warehouse DROP COLUMN sealed_credentials; \
          DELETE FROM refinery_schema_history WHERE version > 1";
@@ -325,6 +326,7 @@ fn the_reads_that_must_be_quick_are_one_search_of_one_index() {
         steps.collect::<rusqlite::Result<Vec<_>>>().unwrap().join("; ")
     };
     for (sql, expected) in [
+        (tables::COUNT, "SEARCH tabular_count USING PRIMARY KEY (organisation=?)"),
         (receipts::GET, "SEARCH receipt USING PRIMARY KEY (organisation=? AND key=?)"),
         (tables::GET, "SEARCH tabular USING PRIMARY KEY (organisation=? AND warehouse=? AND namespace=? AND name=?)"),
         (

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use futures_util::future::poll_immediate;
 
+use tidewater_core::ids::OrganisationId;
+use uuid::Uuid;
+
 use super::{answers, held, names, opened, organisation, stranger};
+use crate::store::sqlite::writer::MOST_WAITING;
 use crate::store::sqlite::{SqliteStore, tenants};
 use crate::store::{Resource, Result, Store, StoreError};
 
@@ -188,4 +192,25 @@ async fn dropping_first_does_what_waits() {
     drop(store);
     assert!(answers(waiting).await.iter().all(Result::is_ok));
     assert_eq!(names(&opened(&folder)).await.len(), 50);
+}
+
+#[tokio::test]
+async fn one_change_too_many_is_refused_and_leaves_room_to_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(opened(&folder));
+    let (release, gate) = held(&store);
+    let [one, other] = [1, 2].map(|id| OrganisationId(Uuid::from_u128(id)));
+    let write = |owner| store.writer.write_for(owner, |_| Ok(()));
+    let waiting = (0..MOST_WAITING.of_one).map(|_| write(Some(one))).collect::<Vec<_>>();
+    assert!(matches!(write(Some(one)).await, Err(StoreError::Busy)));
+    let more = (MOST_WAITING.of_one..MOST_WAITING.of_all).map(|_| write(Some(other))).collect::<Vec<_>>();
+    let third = OrganisationId(Uuid::from_u128(3));
+    assert!(matches!(write(Some(third)).await, Err(StoreError::Busy)));
+    let of_the_server = write(None);
+    drop(release);
+    gate.await.unwrap().unwrap();
+    of_the_server.await.unwrap();
+    assert!(answers(waiting).await.iter().chain(&answers(more).await).all(Result::is_ok));
+    write(Some(one)).await.unwrap();
+    assert_eq!(store.write_counts().requests, MOST_WAITING.of_all as u64 + 3, "what was refused was not done");
 }

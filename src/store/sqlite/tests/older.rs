@@ -15,7 +15,8 @@ use crate::store::{
 };
 
 /// What the migrations since version 5 do, undone: all that an older version knew stays.
-const BACK_TO_VERSION_4: &str = "DROP INDEX dropped_location; DROP TABLE location; DROP TABLE location_unread;
+const BACK_TO_VERSION_4: &str = "DROP TRIGGER tabular_count_added;
+    DROP TRIGGER tabular_count_removed; DROP TABLE tabular_count; DROP INDEX dropped_location; DROP TABLE location; DROP TABLE location_unread;
     ALTER TABLE tabular DROP COLUMN others; ALTER TABLE dropped DROP COLUMN others;
     CREATE INDEX tabular_location ON tabular (organisation, warehouse, location);
     CREATE INDEX dropped_location ON dropped (organisation, warehouse, location);
