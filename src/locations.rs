@@ -35,7 +35,7 @@ pub enum LearnError {
         /// One of them.
         location: String,
         /// What was said of it.
-        source: StorageError,
+        source: MetadataError,
     },
     /// Others commit faster.
     #[error("tables of the warehouse were changed faster than their metadata could be read")]
@@ -66,7 +66,7 @@ pub struct Learning<'a> {
 /// What became of one.
 enum Read {
     Learned(Learned),
-    Failed(String, StorageError),
+    Failed(String, MetadataError),
 }
 
 impl Learning<'_> {
@@ -141,13 +141,11 @@ impl Learning<'_> {
             Ok(Ok(locations)) => Some(locations.all().others().to_vec()),
             // Nothing is vended for it, and no commit to it succeeds that leaves it so.
             Ok(Err(_)) => None,
-            Err(MetadataError::Storage(source @ StorageError::Unavailable { .. })) => {
-                return Read::Failed(metadata_location, source);
+            Err(error @ (MetadataError::Storage(StorageError::Unavailable { .. }) | MetadataError::Heavy(_))) => {
+                return Read::Failed(metadata_location, error);
             }
-            Err(MetadataError::Storage(source @ StorageError::Refused { .. }))
-                if self.refusals == Refusals::MayPass =>
-            {
-                return Read::Failed(metadata_location, source);
+            Err(error @ MetadataError::Storage(StorageError::Refused { .. })) if self.refusals == Refusals::MayPass => {
+                return Read::Failed(metadata_location, error);
             }
             Err(error) => {
                 tracing::warn!(table = %id, %error, "which locations a table has is not known: its metadata cannot be read");

@@ -1,4 +1,12 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tidewater_core::storage::StorageProfile;
+use tokio::net::TcpListener;
+
 use super::*;
+use crate::secret::Secret;
+use crate::storage::{Budget, Setup, StorageCredentials};
 
 const DOCUMENT: &str = r#"{"format-version":2,"table-uuid":"9c12d441-03fe-4693-9a96-a0705ddf69c1","location":"file:///t",
     "last-sequence-number":0,"last-updated-ms":1,"last-column-id":1,"current-schema-id":0,
@@ -147,4 +155,113 @@ async fn tables_and_views_are_kept_alike_and_told_apart() {
     assert!(matches!(as_view, Err(MetadataError::Unreadable { .. })), "{as_view:?}");
     let as_table = documents.get(&Storage::local(), &view_at).await;
     assert!(matches!(as_table, Err(MetadataError::Unreadable { .. })), "{as_table:?}");
+}
+
+/// A storage that takes connections and answers none, and how many it took.
+async fn silent_storage(request_timeout: Duration) -> (Storage, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((connection, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::SeqCst);
+            held.push(connection);
+        }
+    });
+    let profile: StorageProfile = serde_json::from_value(
+        serde_json::json!({ "type": "s3", "region": "a", "endpoint": endpoint, "path-style": true }),
+    )
+    .unwrap();
+    let credentials = StorageCredentials::AwsKey {
+        access_key_id: "k".to_owned(),
+        secret_access_key: Secret::new("s".to_owned()),
+        session_token: None,
+    };
+    let root = Location::parse("s3://bucket/lake").unwrap();
+    let retry_timeout = Duration::from_millis(1);
+    let budget = Budget { request_timeout, retry_timeout, hedge_after: request_timeout, ..Budget::default() };
+    let setup = Setup { id: Uuid::nil(), root: &root, profile: &profile, credentials: &credentials, budget };
+    (Storage::open(&setup).unwrap(), connections)
+}
+
+/// How many connections the read of one document may take: with retries, and a second one beside each.
+const CONNECTIONS_OF_ONE: usize = 2 * (Budget::RETRIES + 1);
+
+#[tokio::test]
+async fn all_who_wait_for_a_document_share_one_failure() {
+    let (storage, connections) = silent_storage(Duration::from_millis(200)).await;
+    let documents = documents(1 << 20);
+    let reads = (0..100).map(|_| documents.get(&storage, "s3://bucket/lake/t.metadata.json"));
+    for read in futures_util::future::join_all(reads).await {
+        assert!(matches!(read, Err(MetadataError::Storage(StorageError::Unavailable { .. }))), "{read:?}");
+    }
+    let connections = connections.load(Ordering::SeqCst);
+    assert!(connections <= CONNECTIONS_OF_ONE, "{connections} connections for one question");
+}
+
+#[tokio::test]
+async fn slow_failure_answers_those_who_come_in_the_next_moment() {
+    let (storage, connections) = silent_storage(Duration::from_millis(1_100)).await;
+    let documents = documents(1 << 20);
+    let at = "s3://bucket/lake/t.metadata.json";
+    documents.get(&storage, at).await.unwrap_err();
+    let asked = connections.load(Ordering::SeqCst);
+    for _ in 0..100 {
+        documents.get(&storage, at).await.unwrap_err();
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), asked);
+}
+
+#[tokio::test]
+async fn read_that_nobody_waits_for_any_more_is_given_up() {
+    let (storage, connections) = silent_storage(Duration::from_secs(600)).await;
+    let documents = documents(1 << 20);
+    let at = "s3://bucket/lake/t.metadata.json";
+    let soon = std::time::Instant::now() + Duration::from_millis(200);
+    let late = deadline::scope(Some(soon), documents.get(&storage, at)).await;
+    assert!(matches!(late, Err(MetadataError::Heavy(HeavyError::TimeIsOver(_)))), "{late:?}");
+    let asked = connections.load(Ordering::SeqCst);
+    let soon = std::time::Instant::now() + Duration::from_millis(200);
+    deadline::scope(Some(soon), documents.get(&storage, at)).await.unwrap_err();
+    assert!(connections.load(Ordering::SeqCst) > asked, "the first read still ran");
+}
+
+#[tokio::test]
+async fn large_document_is_read_and_written_like_a_small_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = DOCUMENT.replace("\"properties\":{}", &format!("\"properties\":{{\"a\":\"{}\"}}", "x".repeat(3 << 20)));
+    let large = TableMetadata::parse(text.as_bytes()).unwrap();
+    for (name, compression) in [("plain", Compression::None), ("packed", Compression::Gzip)] {
+        let at = location(&folder, name);
+        let written =
+            documents(1 << 20).create(&Storage::local(), at.clone(), large.clone(), compression).await.unwrap();
+        let read = documents(1 << 20).get(&Storage::local(), &at).await.unwrap();
+        assert_eq!((&read.json, read.metadata.properties()), (&written.json, large.properties()), "{name}");
+    }
+    // Of several pieces, which each unpack to more than the last one says.
+    let whole = std::fs::read(folder.path().join("plain")).unwrap();
+    let (first, last) = whole.split_at(whole.len() - 10);
+    let pieces = [gzip::compress(first).unwrap(), gzip::compress(last).unwrap()].concat();
+    std::fs::write(folder.path().join("pieces"), pieces).unwrap();
+    let read = documents(1 << 20).get(&Storage::local(), &location(&folder, "pieces")).await.unwrap();
+    assert_eq!(read.json, whole);
+}
+
+#[tokio::test]
+async fn document_over_the_limit_is_neither_read_nor_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = location(&folder, "t.json");
+    documents(1 << 20).create(&Storage::local(), at.clone(), table(), Compression::None).await.unwrap();
+    let size_bytes = std::fs::metadata(folder.path().join("t.json")).unwrap().len();
+    let reader = |limit_bytes| ObjectReader::new(Arc::default(), limit_bytes);
+    let small = Documents::with_reader(1 << 20, reader(size_bytes - 1));
+    let refused = small.get(&Storage::local(), &at).await;
+    assert!(matches!(refused, Err(MetadataError::TooLarge { .. })), "{refused:?}");
+    let refused = small.create(&Storage::local(), location(&folder, "u.json"), table(), Compression::Gzip).await;
+    assert!(matches!(refused, Err(MetadataError::TooLargeToWrite { .. })), "{refused:?}");
+    assert!(!folder.path().join("u.json").exists());
+    let enough = Documents::with_reader(1 << 20, reader(size_bytes));
+    enough.get(&Storage::local(), &at).await.unwrap();
 }

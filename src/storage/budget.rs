@@ -17,7 +17,7 @@ pub struct Budget {
 
 impl Budget {
     /// How often a request is sent again.
-    pub(super) const RETRIES: usize = 3;
+    pub(crate) const RETRIES: usize = 3;
 }
 
 impl Default for Budget {

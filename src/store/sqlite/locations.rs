@@ -1,6 +1,8 @@
 //! Where tables' and views' files are: which locations are taken, and what is not known yet of tables from before
 //! locations were kept.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, OptionalExtension, params};
 use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
 use tidewater_core::location::Location;
@@ -240,10 +242,10 @@ pub(super) fn location_unread(
 }
 
 pub(super) fn location_learn(connection: &Connection, place: Place, learned: &[Learned]) -> Result<Vec<TableId>> {
-    let mut kept = Vec::new();
+    let mut kept = HashSet::new();
     for one in learned {
         if learn(connection, place, one)? {
-            kept.push(one.id);
+            kept.insert(one.id);
         }
     }
     // Only now, since what one of them overlaps may have been learned with it.
