@@ -12,6 +12,7 @@ use super::error::of_table;
 use super::fate::Fate;
 use super::{Catalog, CatalogError, LoadedTable, OpenWarehouse};
 use crate::clock::fresh_ordered_uuid;
+use crate::deadline;
 use crate::locations::Refusals;
 use crate::metadata::{Document, Metadata, MetadataError};
 use crate::store::{NewTable, Receipt, StoreError, Swap, TableKind, TableRecord};
@@ -125,7 +126,7 @@ impl Catalog {
         }
         let found = self.documents.get_anew(&warehouse.storage, location).await;
         let document = found.map_err(unregistrable)?;
-        check_registrable(&document)?;
+        self.check_registrable(warehouse, &document).await?;
         Ok(document)
     }
 
@@ -133,7 +134,8 @@ impl Catalog {
     /// a moment ago.
     async fn was_removed_meanwhile(&self, warehouse: &OpenWarehouse, registered: &LoadedTable) -> bool {
         let location = &registered.document.location;
-        match self.documents.get_anew(&warehouse.storage, location).await {
+        // It is registered by now: whether the request still has time does not count.
+        match deadline::scope(None, self.documents.get_anew(&warehouse.storage, location)).await {
             Err(MetadataError::Missing(_)) => true,
             Ok(_) => false,
             Err(error) => {
@@ -157,7 +159,8 @@ impl Catalog {
     /// Points a table back at the document that it had.
     async fn undo_overwrite(&self, warehouse: &OpenWarehouse, before: &TableRecord, registered: &LoadedTable) {
         let undo = async {
-            let document = self.documents.get(&warehouse.storage, &before.metadata_location).await?;
+            let read = self.documents.get(&warehouse.storage, &before.metadata_location);
+            let document = deadline::scope(None, read).await?;
             let locations = ValidLocations::of(&document.metadata, &warehouse.root)?;
             let swap = Swap {
                 id: before.id,
@@ -174,6 +177,22 @@ impl Catalog {
     }
 
     /// Points the table of that name at another document. Gives what it was, if there is such a table.
+    }
+
+    /// Checks on a worker, if it is large, that every reader will be able to read a document that enters the catalog.
+    ///
+    /// # Errors
+    /// `BadRequest` with the document's problems.
+    pub(super) async fn check_registrable<M: Metadata>(
+        &self,
+        warehouse: &OpenWarehouse,
+        document: &Arc<Document<M>>,
+    ) -> Result<(), CatalogError> {
+        let (bytes, document) = (document.json.len() as u64, Arc::clone(document));
+        self.work(warehouse, bytes, move || check_registrable(&document)).await
+    }
+
+    /// Points the table of that name at another document. Gives whether there was such a table.
     async fn pointer_overwrite(
         &self,
         warehouse: &OpenWarehouse,
@@ -243,7 +262,7 @@ pub(super) fn unregistrable(error: MetadataError) -> CatalogError {
 ///
 /// # Errors
 /// `BadRequest` with the document's problems.
-pub(super) fn check_registrable<M: Metadata>(document: &Document<M>) -> Result<(), CatalogError> {
+fn check_registrable<M: Metadata>(document: &Document<M>) -> Result<(), CatalogError> {
     let problems = document.problems();
     if problems.is_empty() {
         return Ok(());

@@ -9,7 +9,7 @@ use tidewater_core::view::{CreateView, RegisterView, create_view};
 
 use super::error::{of_namespace, of_rename, of_view};
 use super::fate::Fate;
-use super::register::{check_registrable, unregistrable};
+use super::register::unregistrable;
 use super::weight::create_view_bytes;
 use super::{Catalog, CatalogError, LoadedView, OpenWarehouse};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
@@ -135,7 +135,7 @@ impl Catalog {
             }
             let found = catalog.documents.get_view(&warehouse.storage, &request.metadata_location).await;
             let document = found.map_err(unregistrable)?;
-            check_registrable(&document)?;
+            catalog.check_registrable(&warehouse, &document).await?;
             let new = NewView { id, document: &document, registered: true, max_tables, receipt: receipt.as_ref() };
             catalog.view_add(&warehouse, &ident, &new).await?;
             Ok(document)
