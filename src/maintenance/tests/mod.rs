@@ -146,6 +146,23 @@ async fn what_cannot_be_read_stops_it_before_the_first_file_goes() {
     assert_eq!((files(&table.location), fixture.all_dropped().await), (rest(), 0));
 }
 
+/// Reading it whole would take 64 GiB.
+#[tokio::test]
+async fn manifest_over_the_limit_is_not_read_and_blocks_the_purge() {
+    let fixture = Fixture::new(Duration::ZERO).await;
+    let table = fixture.table("t", json!({}), &[]).await;
+    let huge = std::fs::File::create(table.location.join("metadata/m2.avro")).unwrap();
+    huge.set_len(64 << 30).unwrap();
+    let all = files(&table.location);
+    fixture.drop(&table, true).await;
+    fixture.maintenance.sweep().await;
+    let job = fixture.dropped(&table).await.unwrap();
+    assert_eq!(job.state, DroppedState::Blocked);
+    let message = job.message.unwrap();
+    assert!(message.contains("m2.avro") && message.contains("'limits.document_bytes'"), "{message}");
+    assert_eq!(files(&table.location), all);
+}
+
 #[tokio::test]
 async fn a_missing_document_tells_nothing_so_nothing_goes() {
     let fixture = Fixture::new(Duration::ZERO).await;
