@@ -7,7 +7,26 @@ use std::future::Future;
 use std::time::Instant;
 
 tokio::task_local! {
-    static DEADLINE: Option<Instant>;
+    static DEADLINE: Option<Deadline>;
+}
+
+/// The time that a request has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Deadline {
+    begun: Instant,
+    until: Instant,
+}
+
+impl Deadline {
+    /// The time of a request that begins now.
+    pub(crate) fn at(until: Instant) -> Self {
+        Self { begun: Instant::now(), until }
+    }
+
+    /// When the request began.
+    pub(crate) const fn begun(self) -> Instant {
+        self.begun
+    }
 }
 
 /// The request's time is over.
@@ -16,17 +35,17 @@ tokio::task_local! {
 pub struct TimeIsOver;
 
 /// Returns the deadline of the task that asks.
-pub(crate) fn current() -> Option<Instant> {
+pub(crate) fn current() -> Option<Deadline> {
     DEADLINE.try_with(|deadline| *deadline).ok().flatten()
 }
 
 /// Runs a future under a deadline, or under none.
-pub(crate) fn scope<F: Future>(deadline: Option<Instant>, work: F) -> impl Future<Output = F::Output> {
+pub(crate) fn scope<F: Future>(deadline: Option<Deadline>, work: F) -> impl Future<Output = F::Output> {
     DEADLINE.scope(deadline, work)
 }
 
 /// Runs work on a thread of its own under a deadline, or under none.
-pub(crate) fn sync_scope<T>(deadline: Option<Instant>, work: impl FnOnce() -> T) -> T {
+pub(crate) fn sync_scope<T>(deadline: Option<Deadline>, work: impl FnOnce() -> T) -> T {
     DEADLINE.sync_scope(deadline, work)
 }
 
@@ -37,7 +56,7 @@ pub(crate) fn sync_scope<T>(deadline: Option<Instant>, work: impl FnOnce() -> T)
 pub(crate) async fn within<F: Future>(wait: F) -> Result<F::Output, TimeIsOver> {
     match current() {
         None => Ok(wait.await),
-        Some(deadline) => tokio::time::timeout_at(deadline.into(), wait).await.map_err(|_| TimeIsOver),
+        Some(deadline) => tokio::time::timeout_at(deadline.until.into(), wait).await.map_err(|_| TimeIsOver),
     }
 }
 
@@ -47,7 +66,7 @@ pub(crate) async fn within<F: Future>(wait: F) -> Result<F::Output, TimeIsOver> 
 /// When it has none.
 pub(crate) fn check() -> Result<(), TimeIsOver> {
     match current() {
-        Some(deadline) if Instant::now() >= deadline => Err(TimeIsOver),
+        Some(deadline) if Instant::now() >= deadline.until => Err(TimeIsOver),
         _ => Ok(()),
     }
 }
@@ -59,13 +78,13 @@ mod tests {
     #[tokio::test]
     async fn wait_beyond_the_deadline_is_given_up() {
         let never = std::future::pending::<()>();
-        assert_eq!(scope(Some(Instant::now()), within(never)).await, Err(TimeIsOver));
+        assert_eq!(scope(Some(Deadline::at(Instant::now())), within(never)).await, Err(TimeIsOver));
     }
 
     #[tokio::test]
     async fn work_without_a_deadline_has_time() {
         assert_eq!((check(), within(async { 1 }).await), (Ok(()), Ok(1)));
         assert_eq!(scope(None, async { check() }).await, Ok(()));
-        assert_eq!(sync_scope(Some(Instant::now()), check), Err(TimeIsOver));
+        assert_eq!(sync_scope(Some(Deadline::at(Instant::now())), check), Err(TimeIsOver));
     }
 }

@@ -25,7 +25,7 @@ use super::path::normalised;
 use super::request_log::{Asked, Learned, OnItsWay};
 use super::{Api, cors, direct, router, wire};
 use crate::clock::fresh_uuid;
-use crate::deadline;
+use crate::deadline::{self, Deadline};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -142,7 +142,7 @@ impl ApiService {
 
     /// Answers in time, and whatever happens.
     async fn bounded(&self, answer: impl Future<Output = Response>) -> Response {
-        let until = Instant::now() + self.request_timeout;
+        let until = Deadline::at(Instant::now() + self.request_timeout);
         let answer = deadline::scope(Some(until), AssertUnwindSafe(answer).catch_unwind());
         match tokio::time::timeout(self.request_timeout, answer).await {
             Ok(Ok(response)) => response,

@@ -13,6 +13,7 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::*;
 use crate::clock::fresh_uuid;
+use crate::deadline::Deadline;
 use crate::store::faulty::{Fault, FaultyStore};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Organisation, StoreError, Warehouse, WarehouseStorage};
@@ -201,7 +202,7 @@ async fn commit_whose_time_is_over_stops_waiting_and_frees_the_table() {
     let id = fixture.catalog.table_record(&fixture.warehouse, &table()).await.unwrap().id;
     let files = fixture.metadata_files();
     let turn = fixture.catalog.queues.enter(id).await;
-    let soon = std::time::Instant::now() + Duration::from_millis(50);
+    let soon = Deadline::at(std::time::Instant::now() + Duration::from_millis(50));
     let late = deadline::scope(Some(soon), fixture.commit("late")).await;
     assert!(matches!(late, Err(CatalogError::Heavy(crate::heavy::HeavyError::TimeIsOver(_)))), "{late:?}");
     drop(turn);
@@ -214,7 +215,7 @@ async fn commit_whose_time_is_over_stops_waiting_and_frees_the_table() {
 #[tokio::test]
 async fn rules_stop_between_commits_when_the_time_is_over() {
     let fixture = Fixture::new().await;
-    let over = Some(std::time::Instant::now());
+    let over = Some(Deadline::at(std::time::Instant::now()));
     let (commits, base) =
         (vec![commit("a"), commit("b")], fixture.catalog.table_load(&fixture.warehouse, &table()).await);
     let base = base.unwrap().document;

@@ -1,5 +1,5 @@
-//! Failures that took long. For a moment they answer whoever asks the same, so that those who wait in a row for what does not
-//! answer do not each wait as long.
+//! Failures that took long. They answer the requests that began before them and ask the same after them, so that those who wait
+//! in a row for what does not answer do not each wait as long. Who comes later asks anew.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -11,13 +11,13 @@ use tokio::time::Instant;
 /// A failure that came sooner costs nobody much.
 const SLOW: Duration = Duration::from_secs(1);
 
-/// For how long a failure answers: a client is told to try again after twice that time.
-const REMEMBERED: Duration = Duration::from_secs(1);
+/// For how long a failure is remembered. Few requests may take longer than this.
+const REMEMBERED: Duration = Duration::from_secs(120);
 
 /// How many are remembered.
 const MOST: usize = 1_000;
 
-/// The failures of the last moment.
+/// The failures of the last minutes.
 #[derive(Debug)]
 pub(super) struct SlowFailures<K, E> {
     failed: Mutex<HashMap<K, (Instant, E)>>,
@@ -30,15 +30,16 @@ impl<K, E> Default for SlowFailures<K, E> {
 }
 
 impl<K: Eq + Hash, E: Clone> SlowFailures<K, E> {
-    /// The failure of who asked the same just now.
-    pub(super) fn recent(&self, key: &K) -> Option<E> {
+    /// The failure of who asked the same since a request began, if that is known.
+    pub(super) fn since(&self, begun: Option<Instant>, key: &K) -> Option<E> {
+        let begun = begun?;
         let failed = self.failed.lock();
-        failed.get(key).filter(|(at, _)| at.elapsed() < REMEMBERED).map(|(_, error)| error.clone())
+        failed.get(key).filter(|(at, _)| *at > begun).map(|(_, error)| error.clone())
     }
 
-    /// Remembers a failure of a question that was begun then, if it took long.
-    pub(super) fn note(&self, key: K, begun: Instant, error: &E) {
-        if begun.elapsed() < SLOW {
+    /// Remembers a failure of a question that was asked then, if it took long.
+    pub(super) fn note(&self, key: K, asked: Instant, error: &E) {
+        if asked.elapsed() < SLOW {
             return;
         }
         let mut failed = self.failed.lock();
@@ -56,16 +57,15 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn slow_failure_answers_for_a_moment_and_a_quick_one_never() {
+    async fn slow_failure_answers_who_began_before_it_and_a_quick_one_nobody() {
         let failures = SlowFailures::default();
-        failures.note(1, Instant::now(), &"quick");
-        assert_eq!(failures.recent(&1), None);
         let begun = Instant::now();
+        failures.note(1, begun, &"quick");
+        assert_eq!(failures.since(Some(begun), &1), None);
         tokio::time::advance(Duration::from_secs(20)).await;
         failures.note(1, begun, &"slow");
-        assert_eq!((failures.recent(&1), failures.recent(&2)), (Some("slow"), None));
-        tokio::time::advance(REMEMBERED).await;
-        assert_eq!(failures.recent(&1), None);
+        assert_eq!((failures.since(Some(begun), &1), failures.since(Some(begun), &2)), (Some("slow"), None));
+        assert_eq!((failures.since(None, &1), failures.since(Some(Instant::now()), &1)), (None, None));
     }
 
     #[tokio::test(start_paused = true)]

@@ -286,7 +286,7 @@ impl Documents {
     ) -> Result<Arc<Document<M>>, MetadataError> {
         let at = Location::parse(&location)?;
         let storage_key = Lookup::new(storage, "").key();
-        if let Some(error) = self.slow_failures.recent(&storage_key) {
+        if let Some(error) = self.slow_failures.since(request_begun(), &storage_key) {
             return Err(error);
         }
         let (metadata, json, stored) = self.serialise(storage, metadata, compression).await?;
@@ -387,7 +387,7 @@ impl Documents {
     /// Reads a document that is not in memory: once for all who want it, whatever comes of it. Whoever's time is over stops
     /// waiting, and when nobody waits any more the read is given up.
     async fn read_once<M: Metadata>(&self, storage: &Storage, key: Key) -> Result<Kept, MetadataError> {
-        if let Some(error) = self.slow_failures.recent(&key) {
+        if let Some(error) = self.slow_failures.since(request_begun(), &key) {
             return Err(error);
         }
         let read = self.reads.join(&(key.clone(), M::KIND), || {
@@ -413,6 +413,11 @@ impl Documents {
         });
         deadline::within(read).await.map_err(HeavyError::from)?
     }
+}
+
+/// When the request began that asks, if it is one.
+fn request_begun() -> Option<Instant> {
+    deadline::current().map(|deadline| deadline.begun().into())
 }
 
 /// Tells the operator of a document that some readers refuse: it was written before such documents were refused here, or by

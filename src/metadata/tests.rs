@@ -5,6 +5,7 @@ use tidewater_core::storage::StorageProfile;
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::deadline::Deadline;
 use crate::secret::Secret;
 use crate::storage::{Budget, Setup, StorageCredentials};
 
@@ -202,16 +203,20 @@ async fn all_who_wait_for_a_document_share_one_failure() {
 }
 
 #[tokio::test]
-async fn slow_failure_answers_those_who_come_in_the_next_moment() {
+async fn slow_failure_answers_requests_that_began_before_it_and_no_others() {
     let (storage, connections) = silent_storage(Duration::from_millis(1_100)).await;
     let documents = documents(1 << 20);
     let at = "s3://bucket/lake/t.metadata.json";
+    let waited = Some(Deadline::at(std::time::Instant::now() + Duration::from_secs(600)));
     documents.get(&storage, at).await.unwrap_err();
     let asked = connections.load(Ordering::SeqCst);
     for _ in 0..100 {
-        documents.get(&storage, at).await.unwrap_err();
+        deadline::scope(waited, documents.get(&storage, at)).await.unwrap_err();
     }
     assert_eq!(connections.load(Ordering::SeqCst), asked);
+    let later = Some(Deadline::at(std::time::Instant::now() + Duration::from_secs(600)));
+    deadline::scope(later, documents.get(&storage, at)).await.unwrap_err();
+    assert!(connections.load(Ordering::SeqCst) > asked);
 }
 
 #[tokio::test]
@@ -219,11 +224,11 @@ async fn read_that_nobody_waits_for_any_more_is_given_up() {
     let (storage, connections) = silent_storage(Duration::from_secs(600)).await;
     let documents = documents(1 << 20);
     let at = "s3://bucket/lake/t.metadata.json";
-    let soon = std::time::Instant::now() + Duration::from_millis(200);
+    let soon = Deadline::at(std::time::Instant::now() + Duration::from_millis(200));
     let late = deadline::scope(Some(soon), documents.get(&storage, at)).await;
     assert!(matches!(late, Err(MetadataError::Heavy(HeavyError::TimeIsOver(_)))), "{late:?}");
     let asked = connections.load(Ordering::SeqCst);
-    let soon = std::time::Instant::now() + Duration::from_millis(200);
+    let soon = Deadline::at(std::time::Instant::now() + Duration::from_millis(200));
     deadline::scope(Some(soon), documents.get(&storage, at)).await.unwrap_err();
     assert!(connections.load(Ordering::SeqCst) > asked, "the first read still ran");
 }
