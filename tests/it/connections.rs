@@ -39,6 +39,7 @@ impl Listening {
             config.connections.write_timeout_s = 1;
             config.connections.idle_timeout_s = 1;
             config.connections.body_timeout_s = 1;
+            config.limits.property_value_bytes = 8 << 20;
             change(config);
         })
         .await;
