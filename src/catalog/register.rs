@@ -176,9 +176,6 @@ impl Catalog {
         }
     }
 
-    /// Points the table of that name at another document. Gives what it was, if there is such a table.
-    }
-
     /// Checks on a worker, if it is large, that every reader will be able to read a document that enters the catalog.
     ///
     /// # Errors
@@ -192,7 +189,7 @@ impl Catalog {
         self.work(warehouse, bytes, move || check_registrable(&document)).await
     }
 
-    /// Points the table of that name at another document. Gives whether there was such a table.
+    /// Points the table of that name at another document. Gives what it was, if there is such a table.
     async fn pointer_overwrite(
         &self,
         warehouse: &OpenWarehouse,
