@@ -77,6 +77,7 @@ pub(super) const ROWS: &[Explained] = &[
     row("`-0.0`", MINUS_ZERO),
     row("must be an array of", MINUS_ZERO).case(":= -0"),
     row("integer: -0", MINUS_ZERO),
+    row("the default -0 is not", MINUS_ZERO),
     row(
         "Cannot reassign table UUID",
         "specification: a table's UUID must not change, since clients that hold the table then fail",

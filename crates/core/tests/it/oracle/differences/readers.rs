@@ -33,6 +33,7 @@ pub(super) const ROWS: &[Explained] = &[
     python("type timestamp_ns not supported", PYTHON_TYPES),
     python("blob-metadata", PYTHON_BLOBS).at("/blob-metadata/*/type"),
     rust("MetadataEnum", RUST_OLD).case("v1-legacy"),
+    rust("MetadataEnum", RUST_OLD).case("table v1; /partition-spec/0/field-id"),
     rust("only manifest list is supported", RUST_OLD),
     rust("MetadataEnum", RUST_V3).at(UNCHANGED),
     rust("MetadataEnum", RUST_V3).case("type := \"geo"),
