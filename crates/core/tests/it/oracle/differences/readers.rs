@@ -23,6 +23,9 @@ const RUST_VOID: &str = "specification: a dropped partition field (void) may out
 const RUST_TRANSFORM: &str = "iceberg-rust lags behind: it fails on a transform that it does not know, where the specification asks \
                               readers to ignore it";
 
+const RANGE: &str =
+    "a field that is not known stays as it came, also a number beyond 64 bits, which iceberg-rust cannot hold";
+
 pub(super) const ROWS: &[Explained] = &[
     python("'>' not supported", PYTHON_OLD).case("v1-legacy"),
     python("manifest-list | ", PYTHON_OLD),
@@ -43,5 +46,7 @@ pub(super) const ROWS: &[Explained] = &[
     rust("MetadataEnum", RUST_V3).case("\"variant\""),
     rust("MetadataEnum", RUST_V3).case("\"unknown\""),
     rust("MetadataEnum", RUST_TRANSFORM).at("/transform"),
+    rust("number out of range", RANGE).case("1e400"),
+    Explained::new(Kind::Spelling, "number out of range", RANGE).case("1e400"),
     rust("No column with source column id", RUST_VOID).of(&[Operation::Commit, Operation::Table]),
 ];
