@@ -38,8 +38,6 @@ const NEGATIVE: &str = "specification: it counts from 0; Java checks no lower en
 const EMPTY: &str = "an empty value leads nowhere; Java notices when it is used";
 const OWN_PARENT: &str = "a snapshot that is its own parent makes a history without an end";
 const SPACED: &str = "spaces around a transform are taken off, and then it does not fit its column; Java keeps it as one that it does not know";
-const IDENTIFIER: &str =
-    "specification: an identifier field is required and primitive; Java checks only the schema that it uses";
 
 pub(super) const ROWS: &[Explained] = &[
     row("", "half of a surrogate pair is no text: PyIceberg and iceberg-rust cannot read it").case(r"\ud800"),
@@ -77,6 +75,7 @@ pub(super) const ROWS: &[Explained] = &[
     row("`-0.0`", MINUS_ZERO),
     row("must be an array of", MINUS_ZERO).case(":= -0"),
     row("integer: -0", MINUS_ZERO),
+    row("the default -0 is not", MINUS_ZERO),
     row(
         "Cannot reassign table UUID",
         "specification: a table's UUID must not change, since clients that hold the table then fail",
@@ -112,5 +111,7 @@ pub(super) const ROWS: &[Explained] = &[
     row("there is no query", "a view has a query; Java's server checks it before the classes that are asked here"),
     row("it is its own parent", OWN_PARENT),
     row("must be Base64", "RFC 4648: Base64 is padded; Java takes it without, and iceberg-rust does not"),
-    row("as an identifier field", IDENTIFIER).of(REGISTERED),
+    row("main is a tag", "specification: main is a branch; Java checks it only when a reference is set"),
+    row("stands for no snapshot", "-1 is what Java writes for no snapshot, so that a snapshot of this id is lost"),
+    row("the default 1e400", "no 64-bit number holds it; Java stores infinity, which is no JSON"),
 ];

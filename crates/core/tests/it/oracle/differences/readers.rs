@@ -23,16 +23,25 @@ const RUST_VOID: &str = "specification: a dropped partition field (void) may out
 const RUST_TRANSFORM: &str = "iceberg-rust lags behind: it fails on a transform that it does not know, where the specification asks \
                               readers to ignore it";
 
+const RANGE: &str =
+    "a field that is not known stays as it came, also a number beyond 64 bits, which iceberg-rust cannot hold";
+
 pub(super) const ROWS: &[Explained] = &[
     python("'>' not supported", PYTHON_OLD).case("v1-legacy"),
     python("manifest-list | ", PYTHON_OLD),
     python("into a GeometryType", PYTHON_TYPES),
     python("into a GeographyType", PYTHON_TYPES),
     python("'variant'", PYTHON_TYPES),
-    python("Type not recognized: variant", PYTHON_TYPES),
-    python("type timestamp_ns not supported", PYTHON_TYPES),
+    python(".field-id | ", PYTHON_OLD).case("table v1; "),
+    python(
+        "not a primitive type field",
+        "PyIceberg takes an unknown field identifier_field_ids for identifier-field-ids",
+    )
+    .case("identifier_field_ids"),
+    python("_ns not supported", PYTHON_TYPES),
     python("blob-metadata", PYTHON_BLOBS).at("/blob-metadata/*/type"),
     rust("MetadataEnum", RUST_OLD).case("v1-legacy"),
+    rust("MetadataEnum", RUST_OLD).case("table v1; /partition-spec"),
     rust("only manifest list is supported", RUST_OLD),
     rust("MetadataEnum", RUST_V3).at(UNCHANGED),
     rust("MetadataEnum", RUST_V3).case("type := \"geo"),
@@ -42,5 +51,7 @@ pub(super) const ROWS: &[Explained] = &[
     rust("MetadataEnum", RUST_V3).case("\"variant\""),
     rust("MetadataEnum", RUST_V3).case("\"unknown\""),
     rust("MetadataEnum", RUST_TRANSFORM).at("/transform"),
+    rust("number out of range", RANGE).case("1e400"),
+    Explained::new(Kind::Spelling, "number out of range", RANGE).case("1e400"),
     rust("No column with source column id", RUST_VOID).of(&[Operation::Commit, Operation::Table]),
 ];
