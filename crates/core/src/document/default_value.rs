@@ -6,14 +6,18 @@ use super::json::{excerpt, integer};
 use super::type_name;
 use super::types::{Primitive, Type};
 
-/// The most digits behind the point of a second.
-const MAX_FRACTION_DIGITS: usize = 9;
+/// The most digits behind the point of a second, in values of microseconds and of nanoseconds.
+const MICROS: usize = 6;
+const NANOS: usize = 9;
 
 /// The text of a default in the specification's spelling: a `float` or `double` has a point or an exponent, since the
-/// reference implementation takes no other for one. Any other text stays.
+/// reference implementation takes no other for one, and a `uuid` is in lower case. Any other text stays.
 pub(super) fn spelled(kind: &Type, json: &str) -> String {
-    let is_float = matches!(kind, Type::Primitive(Primitive::Float | Primitive::Double, _));
-    if is_float && json.parse::<i64>().is_ok() { format!("{json}.0") } else { json.to_owned() }
+    match kind {
+        Type::Primitive(Primitive::Float | Primitive::Double, _) if json.parse::<i64>().is_ok() => format!("{json}.0"),
+        Type::Primitive(Primitive::Uuid, _) => json.to_ascii_lowercase(),
+        _ => json.to_owned(),
+    }
 }
 
 /// Why `json` cannot be the default of a field of this type, if it cannot.
@@ -22,9 +26,10 @@ pub(super) fn problem(kind: &Type, json: &str) -> Option<String> {
     let expected = |what: &str| Some(format!("the default {} is not {what}", excerpt(json)));
     let (primitive, name) = match kind {
         Type::Primitive(primitive, name) => (*primitive, name.as_str()),
-        Type::Struct(_) if json == "{}" => return None,
-        Type::Struct(_) => return expected("null or {}: the defaults of a struct's fields stand at the fields"),
-        Type::List(_) | Type::Map(_) | Type::Opaque(_) => return expected("null, the only default of such a type"),
+        // The specification also has {} for a struct; the reference implementation cannot read it.
+        Type::Struct(_) | Type::List(_) | Type::Map(_) | Type::Opaque(_) => {
+            return expected("null, the only default of such a type that all readers know");
+        }
     };
     let Ok(value) = serde_json::from_str::<Value>(json) else { return expected("JSON") };
     let text = value.as_str();
@@ -40,11 +45,16 @@ pub(super) fn problem(kind: &Type, json: &str) -> Option<String> {
             "a string with a decimal of the type's scale and precision",
         ),
         P::Date => (is_text(is_date), "a string like 2026-01-31"),
-        P::Time => (is_text(is_time), "a string like 22:31:08.000000"),
-        P::Timestamp | P::TimestampNano if name.starts_with("timestamptz") => {
-            (is_text(is_utc_timestamp), "a string like 2026-01-31T22:31:08.000000+00:00")
+        P::Time => (text.is_some_and(|text| is_time(text, MICROS)), "a string like 22:31:08.000000"),
+        P::Timestamp | P::TimestampNano => {
+            let digits = if primitive == P::Timestamp { MICROS } else { NANOS };
+            if name.starts_with("timestamptz") {
+                let valid = text.is_some_and(|text| is_utc_timestamp(text, digits));
+                (valid, "a string like 2026-01-31T22:31:08.000000+00:00")
+            } else {
+                (text.is_some_and(|text| is_timestamp(text, digits)), "a string like 2026-01-31T22:31:08.000000")
+            }
         }
-        P::Timestamp | P::TimestampNano => (is_text(is_timestamp), "a string like 2026-01-31T22:31:08.000000"),
         P::String => (text.is_some(), "a string"),
         P::Uuid => (is_text(|text| text.len() == 36 && uuid::Uuid::parse_str(text).is_ok()), "a string with a UUID"),
         P::Fixed => (
@@ -99,8 +109,8 @@ fn is_date(text: &str) -> bool {
     (1..=days).contains(&day)
 }
 
-/// `HH:MM:SS`, with or without a fraction.
-fn is_time(text: &str) -> bool {
+/// `HH:MM:SS`, with or without a fraction of at most so many digits.
+fn is_time(text: &str, most_digits: usize) -> bool {
     let (clock, fraction) = match text.split_once('.') {
         Some((clock, fraction)) => (clock, Some(fraction)),
         None => (text, None),
@@ -109,15 +119,16 @@ fn is_time(text: &str) -> bool {
     let within =
         |part: &str, most: u32| part.len() == 2 && is_digits(part) && part.parse::<u32>().is_ok_and(|n| n <= most);
     matches!(parts[..], [hours, minutes, seconds] if within(hours, 23) && within(minutes, 59) && within(seconds, 59))
-        && fraction.is_none_or(|fraction| (1..=MAX_FRACTION_DIGITS).contains(&fraction.len()) && is_digits(fraction))
+        && fraction.is_none_or(|fraction| (1..=most_digits).contains(&fraction.len()) && is_digits(fraction))
 }
 
-fn is_timestamp(text: &str) -> bool {
-    text.split_once('T').is_some_and(|(date, time)| is_date(date) && is_time(time))
+fn is_timestamp(text: &str, most_digits: usize) -> bool {
+    text.split_once('T').is_some_and(|(date, time)| is_date(date) && is_time(time, most_digits))
 }
 
-fn is_utc_timestamp(text: &str) -> bool {
-    text.strip_suffix("+00:00").or_else(|| text.strip_suffix('Z')).is_some_and(is_timestamp)
+fn is_utc_timestamp(text: &str, most_digits: usize) -> bool {
+    let local = text.strip_suffix("+00:00").or_else(|| text.strip_suffix('Z'));
+    local.is_some_and(|local| is_timestamp(local, most_digits))
 }
 
 #[cfg(test)]
@@ -173,6 +184,7 @@ mod tests {
             ("time", r#""24:00:00""#),
             ("timestamp", r#""2017-11-16""#),
             ("timestamp", r#""2017-11-16T22:31:08+00:00""#),
+            ("timestamp", r#""2017-11-16T22:31:08.123456789""#),
             ("timestamptz", r#""2017-11-16T22:31:08+01:00""#),
             ("string", "1"),
             ("uuid", r#""f79c3e09677c4bbda4793f349cb785e7""#),
@@ -192,5 +204,6 @@ mod tests {
         assert_eq!(spelled(&kind("double"), "3"), "3.0");
         assert_eq!(spelled(&kind("double"), "3.5"), "3.5");
         assert_eq!(spelled(&kind("long"), "3"), "3");
+        assert_eq!(spelled(&kind("uuid"), r#""F79C""#), r#""f79c""#);
     }
 }

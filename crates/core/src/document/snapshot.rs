@@ -175,11 +175,14 @@ impl Snapshot {
             None if format_version > 1 => return refuse("it needs a 'manifest-list' from v2 on"),
             None => {}
         }
-        if is_new && format_version > 1 {
-            object.i64("sequence-number")?;
+        if format_version > 1 {
             object.required("summary")?;
         }
+        if is_new && format_version > 1 {
+            object.i64("sequence-number")?;
+        }
         let Some(summary) = object.get("summary") else { return Ok(()) };
+        Object::parse("snapshot summary", summary)?;
         let Ok(summary) = serde_json::from_str::<Properties>(summary) else {
             return refuse("its summary is not a map of strings");
         };

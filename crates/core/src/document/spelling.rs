@@ -3,8 +3,7 @@
 use serde_json::Value;
 
 /// Optional fields that readers accept as null.
-pub(super) const MAY_BE_NULL: [&str; 11] = [
-    "table-uuid",
+pub(super) const MAY_BE_NULL: [&str; 10] = [
     "last-partition-id",
     "current-snapshot-id",
     "doc",

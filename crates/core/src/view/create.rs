@@ -50,8 +50,11 @@ impl CreateView {
 /// reference implementation's server puts its own, and so loses which engine made the view).
 ///
 /// # Errors
-/// [`CommitError::IllegalArgument`] when the version or the properties break a rule.
+/// [`CommitError::IllegalArgument`] when the version, the location or the properties break a rule.
 pub fn create_view(request: &CreateView, location: &str, uuid: Uuid) -> Result<ViewMetadata, CommitError> {
+    if location.is_empty() {
+        return Err(CommitError::IllegalArgument("View location must not be empty".to_owned()));
+    }
     let empty = ViewMetadata {
         uuid: uuid.to_string().into(),
         location: location.into(),

@@ -185,14 +185,17 @@ fn default_that_is_not_of_its_type_is_refused() {
     assert!(stored["schemas"][1]["fields"][3].get("initial-default").is_none(), "null is no default");
 }
 
+/// What is done to a good snapshot.
+type Change = fn(&mut Value);
+
 #[test]
 fn snapshot_that_breaks_a_rule_is_refused() {
-    let changed = |change: fn(&mut Value)| {
+    let changed = |change: Change| {
         let mut update = add_snapshot(1, None, 1);
         change(&mut update["snapshot"]);
         json!([update])
     };
-    let cases: [(fn(&mut Value), &str); 9] = [
+    let cases: [(Change, &str); 9] = [
         (|s| s["summary"] = json!({"operation": "upsert"}), "its operation 'upsert' is none of append"),
         (|s| s["summary"] = json!({}), "its summary has no operation"),
         (|s| s["summary"] = json!({"operation": "append", "n": 1}), "its summary is not a map of strings"),
