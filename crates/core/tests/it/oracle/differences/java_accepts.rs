@@ -56,6 +56,8 @@ pub(super) const ROWS: &[Explained] = &[
     row("Invalid transform: truncate", PARAMETER),
     row("Invalid source type", SPACED).at("/transform"),
     row("has wrong parameters", DECIMAL),
+    row("need a field-id from v2 on", REQUIRED),
+    row("is not a string like", "specification: a value of microseconds has six digits; Java cuts more of them off"),
     row("Cannot find partition spec with default-spec-id", LATER),
     row("Cannot find sort order with default-sort-order-id", LATER),
     row("of the current view version", LATER),

@@ -59,6 +59,15 @@ pub(super) const ROWS: &[Explained] = &[
         "Cannot parse default as a",
         "a default of a float or double column may be written without a point; it is stored with one",
     ),
+    Explained::new(
+        Kind::Unreadable,
+        "Cannot parse default as a",
+        "a registered default without a point that no 64 bits hold, or a negative zero, is a floating-point number for JSON \
+         readers; Java alone asks for the point",
+    )
+    .of(REGISTERED),
+    row("Cannot parse missing int: source-id", "Java lags behind: it does not know the specification's source-ids")
+        .at("/+source-ids"),
     result("/table-uuid", UUID_SPELLING),
     result("/next-row-id", NEXT_ROW),
     result("/current-version-id", SAME_VERSION).case("twice"),
@@ -71,6 +80,7 @@ pub(super) const ROWS: &[Explained] = &[
     spelling("/schema/", LISTS).of(&[Operation::Table]),
     spelling("/partition-spec/", LISTS).of(&[Operation::Table]),
     spelling("/partition-spec: ", LISTS).of(&[Operation::Table]),
+    spelling("/default-sort-order-id: ours", LISTS).of(REGISTERED),
     spelling("null is written", NULL_STAYS).of(REGISTERED),
     spelling(": ours null", NULL_STAYS).of(REGISTERED),
     spelling("/current-snapshot-id: ours -1", NULL_STAYS).of(REGISTERED),
