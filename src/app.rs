@@ -73,7 +73,11 @@ impl App {
         let limits = config.limits;
         let settings = CatalogSettings { drop_retention: config.drop.retention(), limits };
         let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, access.clone(), clock.clone(), settings));
-        let auth = AuthSettings { token_lifetime: config.auth.token_lifetime(), cache: config.auth.cache() };
+        let auth = AuthSettings {
+            token_lifetime: config.auth.token_lifetime(),
+            session: config.auth.session(),
+            cache: config.auth.cache(),
+        };
         let authenticator = Arc::new(Authenticator::new(Arc::clone(&store), &config.tiers, clock.clone(), &auth));
         authenticator.prepare().await.context("cannot prepare the keys that sign tokens")?;
         let api = Arc::new(Api {

@@ -38,13 +38,19 @@ const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
 pub struct AuthSettings {
     /// How long a token is good for; at most a day.
     pub token_lifetime: Duration,
+    /// How long tokens can be exchanged for newer ones after an API key was shown.
+    pub session: Duration,
     /// For how long what the store said of a key is believed: so long can a revoked key still be used.
     pub cache: Duration,
 }
 
 impl Default for AuthSettings {
     fn default() -> Self {
-        Self { token_lifetime: Duration::from_secs(3_600), cache: Duration::from_secs(2) }
+        Self {
+            token_lifetime: Duration::from_secs(3_600),
+            session: Duration::from_secs(86_400),
+            cache: Duration::from_secs(2),
+        }
     }
 }
 
@@ -53,6 +59,7 @@ pub struct Authenticator {
     source: Arc<Source>,
     pub(super) signing: SigningKeys,
     pub(super) token_lifetime_ms: i64,
+    pub(super) session_ms: i64,
     /// By digest of what was presented, so that no secret is kept. Rubbish can fill it and no more: it is bounded, and
     /// what is asked for again and again stays.
     presented: Cache<KeyDigest, Presented>,
@@ -102,6 +109,7 @@ impl Authenticator {
             }),
             signing: SigningKeys::new(store),
             token_lifetime_ms: millis(settings.token_lifetime).clamp(1_000, MAX_TOKEN_LIFETIME_MS),
+            session_ms: millis(settings.session),
             presented: Cache::new(remembered),
             by_id: Cache::new(remembered),
             used_ms: Mutex::default(),

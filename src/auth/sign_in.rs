@@ -132,6 +132,13 @@ impl OAuthError {
     }
 }
 
+/// Who is given a token.
+struct Granted {
+    caller: Arc<Caller>,
+    /// When the API key was shown.
+    signed_in_ms: i64,
+}
+
 /// What came in the `Authorization` header.
 enum Client {
     Nobody,
@@ -156,7 +163,7 @@ impl Authenticator {
         let form = Form::parse(request.body)?;
         let scope = scope_of(&form)?;
         let granted = match form.get("grant_type") {
-            Some(CLIENT_CREDENTIALS) => self.by_key(&form, request.authorization).await?,
+            Some(CLIENT_CREDENTIALS) => self.just_signed_in(self.by_key(&form, request.authorization).await?),
             Some(TOKEN_EXCHANGE) => self.by_token(&form, request.authorization).await?,
             Some(_) => {
                 return Err(OAuthError::new(
@@ -172,6 +179,10 @@ impl Authenticator {
             }
         };
         self.issue(&granted, scope).await
+    }
+
+    fn just_signed_in(&self, caller: Arc<Caller>) -> Granted {
+        Granted { caller, signed_in_ms: self.now_ms() }
     }
 
     /// `client_credentials`: the key, wherever it stands.
@@ -199,8 +210,9 @@ impl Authenticator {
     }
 
     /// Token exchange: a token of ours, or a key, becomes a newer token. Whatever else is presented must be good, too, and
-    /// of the same organisation. An expired token is renewed for a key that is.
-    async fn by_token(&self, form: &Form, authorization: Option<&[u8]>) -> Result<Arc<Caller>, OAuthError> {
+    /// of the same organisation. An expired token is renewed for a key that is. Without a key the new token is of the same
+    /// sign-in as the old one.
+    async fn by_token(&self, form: &Form, authorization: Option<&[u8]>) -> Result<Granted, OAuthError> {
         check_token_types(form)?;
         let Some(subject) = form.get("subject_token") else {
             return Err(OAuthError::new(OAuthErrorKind::InvalidRequest, "subject_token is missing"));
@@ -218,33 +230,49 @@ impl Authenticator {
             None => None,
         };
         let invalid_grant = |error| OAuthError::refused(OAuthErrorKind::InvalidGrant, &error);
-        if let Some(actor) = form.get("actor_token") {
-            let actor = self.verify(actor.as_bytes()).await.map_err(invalid_grant)?;
-            check_same_organisation(client.as_ref(), actor.organisation())?;
-        }
+        let actor = match form.get("actor_token") {
+            Some(actor) => Some(self.verify(actor.as_bytes()).await.map_err(invalid_grant)?),
+            None => None,
+        };
+        let others = [client.as_ref(), actor.as_ref()];
+        check_same_organisation(client.as_ref(), actor.as_ref().map(|actor| actor.organisation()))?;
         match self.verify(subject.as_bytes()).await {
-            Ok(subject) => {
-                check_same_organisation(client.as_ref(), subject.organisation())?;
-                Ok(subject)
+            Ok(caller) => {
+                others.into_iter().try_for_each(|other| check_same_organisation(other, Some(caller.organisation())))?;
+                if by_key || key::looks_like_key(subject.as_bytes()) {
+                    return Ok(self.just_signed_in(caller));
+                }
+                let signed_in_ms = self.read_token(subject.as_bytes()).await.map_err(invalid_grant)?.signed_in_ms;
+                Ok(Granted { caller, signed_in_ms })
             }
             Err(AuthError::Token(TokenError::Expired)) if by_key => {
                 let expired = self.read_token(subject.as_bytes()).await.map_err(invalid_grant)?;
-                check_same_organisation(client.as_ref(), expired.organisation)?;
-                client.ok_or_else(|| invalid_grant(AuthError::Token(TokenError::Expired)))
+                others.into_iter().try_for_each(|other| check_same_organisation(other, Some(expired.organisation)))?;
+                let client = client.ok_or_else(|| invalid_grant(AuthError::Token(TokenError::Expired)))?;
+                Ok(self.just_signed_in(client))
             }
             Err(error) => Err(invalid_grant(error)),
         }
     }
 
-    /// Signs a token that neither outranks nor outlives the key.
-    async fn issue(&self, caller: &Arc<Caller>, scope: String) -> Result<TokenResponse, OAuthError> {
+    /// Signs a token that neither outranks nor outlives the key, nor the sign-in.
+    async fn issue(&self, granted: &Granted, scope: String) -> Result<TokenResponse, OAuthError> {
+        let Granted { caller, signed_in_ms } = granted;
         let now_ms = self.now_ms();
-        let lifetime_end_ms = now_ms.saturating_add(self.token_lifetime_ms);
+        let session_end_ms = signed_in_ms.saturating_add(self.session_ms);
+        if session_end_ms <= now_ms {
+            return Err(OAuthError::new(
+                OAuthErrorKind::InvalidGrant,
+                "the sign-in that this token comes from is too long ago: show the API key again",
+            ));
+        }
+        let lifetime_end_ms = now_ms.saturating_add(self.token_lifetime_ms).min(session_end_ms);
         let expires_ms = caller.key_expires_ms.map_or(lifetime_end_ms, |key_ms| key_ms.min(lifetime_end_ms));
         let claims = Claims {
             key: caller.key(),
             organisation: caller.organisation(),
             role: caller.role(),
+            signed_in_ms: *signed_in_ms,
             issued_ms: now_ms,
             expires_ms,
         };
@@ -299,8 +327,11 @@ fn check_token_types(form: &Form) -> Result<(), OAuthError> {
     Ok(())
 }
 
-fn check_same_organisation(client: Option<&Arc<Caller>>, organisation: OrganisationId) -> Result<(), OAuthError> {
-    if client.is_none_or(|client| client.organisation() == organisation) {
+fn check_same_organisation(
+    caller: Option<&Arc<Caller>>,
+    organisation: Option<OrganisationId>,
+) -> Result<(), OAuthError> {
+    if caller.zip(organisation).is_none_or(|(caller, organisation)| caller.organisation() == organisation) {
         return Ok(());
     }
     Err(OAuthError::new(OAuthErrorKind::InvalidGrant, "the token belongs to another organisation than the credential"))

@@ -63,6 +63,9 @@ pub struct Claims {
     pub organisation: OrganisationId,
     /// What its holder may do, at most.
     pub role: Role,
+    /// When an API key was shown, for this token or the one that it was exchanged for, in milliseconds since 1970 (whole
+    /// seconds).
+    pub signed_in_ms: i64,
     /// When it was made, in milliseconds since 1970 (whole seconds).
     pub issued_ms: i64,
     /// From when it is refused, in milliseconds since 1970 (whole seconds).
@@ -94,6 +97,9 @@ struct Wire {
     org: OrganisationId,
     role: String,
     iat: i64,
+    /// When its holder signed in (OpenID Connect Core, section 2). Tokens of older versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    auth_time: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     nbf: Option<i64>,
     exp: i64,
@@ -135,6 +141,7 @@ pub(super) fn sign(claims: &Claims, key: &LoadedKey) -> Result<Secret<String>, T
         org: claims.organisation,
         role: claims.role.as_str().to_owned(),
         iat: claims.issued_ms.div_euclid(1_000),
+        auth_time: Some(claims.signed_in_ms.div_euclid(1_000)),
         nbf: None,
         exp: claims.expires_ms.div_euclid(1_000),
     };
@@ -179,6 +186,7 @@ pub(super) fn verify(token: &[u8], key: &LoadedKey) -> Result<Claims, TokenError
         key: wire.sub,
         organisation: wire.org,
         role: wire.role.parse().map_err(|_| TokenError::Malformed)?,
+        signed_in_ms: wire.auth_time.unwrap_or(wire.iat).saturating_mul(1_000),
         issued_ms: begins_s.saturating_mul(1_000),
         expires_ms: wire.exp.saturating_mul(1_000),
     })

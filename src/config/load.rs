@@ -108,6 +108,7 @@ impl Config {
         at_least_one("connections.write_timeout_s", self.connections.write_timeout_s);
         at_least_one("connections.idle_timeout_s", self.connections.idle_timeout_s);
         at_least_one("auth.token_lifetime_s", self.auth.token_lifetime_s);
+        at_least_one("auth.session_s", self.auth.session_s);
         at_least_one("storage.connect_timeout_s", self.storage.connect_timeout_s);
         at_least_one("storage.request_timeout_s", self.storage.request_timeout_s);
         at_least_one("storage.hedge_after_ms", self.storage.hedge_after_ms);

@@ -128,6 +128,8 @@ pub struct CacheConfig {
 pub struct AuthConfig {
     /// How many seconds a token is good for.
     pub token_lifetime_s: u64,
+    /// For how many seconds after an API key was shown its tokens can be exchanged for newer ones.
+    pub session_s: u64,
     /// For how many seconds a key's standing is believed before the database is asked again: so long can a revoked key
     /// still be used.
     pub cache_s: u64,
@@ -270,7 +272,7 @@ impl Default for CacheConfig {
 
 impl Default for AuthConfig {
     fn default() -> Self {
-        Self { token_lifetime_s: 3_600, cache_s: 2 }
+        Self { token_lifetime_s: 3_600, session_s: 86_400, cache_s: 2 }
     }
 }
 
@@ -368,6 +370,12 @@ impl AuthConfig {
     #[must_use]
     pub const fn token_lifetime(&self) -> Duration {
         Duration::from_secs(self.token_lifetime_s)
+    }
+
+    /// [`AuthConfig::session_s`] as a duration.
+    #[must_use]
+    pub const fn session(&self) -> Duration {
+        Duration::from_secs(self.session_s)
     }
 
     /// [`AuthConfig::cache_s`] as a duration.

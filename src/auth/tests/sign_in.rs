@@ -224,6 +224,43 @@ async fn nothing_is_gained_by_an_exchange() {
 }
 
 #[tokio::test]
+async fn token_is_renewed_no_longer_than_its_sign_in_lasts() {
+    let world = World::new("premium", &[]).await;
+    let (_, key) = world.key(Role::Writer, None).await;
+    let server = world.server();
+    let first = sign_in(&server, &format!("grant_type=client_credentials&client_secret={key}"), None).await.unwrap();
+    let mut token = first.access_token.expose().clone();
+    let exchange = |token: &str| format!("{EXCHANGE}&subject_token={token}&{TOKEN_TYPE}");
+    for _ in 0..28 {
+        world.advance(3_000_000);
+        let renewed = sign_in(&server, &exchange(&token), Some(&bearer(&token))).await.unwrap();
+        token = renewed.access_token.expose().clone();
+    }
+    // 84,000 of the 86,400 seconds of a sign-in are over.
+    world.advance(1_200_000);
+    let last = sign_in(&server, &exchange(&token), Some(&bearer(&token))).await.unwrap();
+    assert_eq!(last.expires_in_s, 1_200, "not beyond the sign-in");
+    let token = last.access_token.expose();
+    world.advance(1_200_000);
+    assert_eq!(refusal(&server, &exchange(token), Some(&bearer(token))).await, OAuthErrorKind::InvalidGrant);
+    let renewed = sign_in(&server, &exchange(token), Some(&basic("", &key))).await.unwrap();
+    assert_eq!(renewed.expires_in_s, 3_600, "the key was shown again");
+}
+
+#[tokio::test]
+async fn actor_of_another_organisation_than_the_subject_is_refused() {
+    let world = World::new("premium", &[]).await;
+    let other = organisation("other", "premium");
+    world.store.organisation_create(&other).await.unwrap();
+    let (_, foreign_key) = world.key_of(other.id, Role::Admin, None).await;
+    let (_, key) = world.key(Role::Writer, None).await;
+    let server = world.server();
+    let exchange = format!("{EXCHANGE}&subject_token={key}&{TOKEN_TYPE}&actor_token={foreign_key}");
+    assert_eq!(refusal(&server, &exchange, None).await, OAuthErrorKind::InvalidGrant);
+    assert!(sign_in(&server, &exchange.replace(&foreign_key, &key), None).await.is_ok());
+}
+
+#[tokio::test]
 async fn what_is_the_operators_to_mend_is_not_blamed_on_the_key() {
     let world = World::new("gold", &[]).await;
     let (_, key) = world.key(Role::Writer, None).await;

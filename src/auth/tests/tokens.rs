@@ -29,7 +29,8 @@ async fn refusal(server: &Authenticator, token: &str) -> TokenError {
 }
 
 fn claims_for(key: &ApiKey, role: Role, now_ms: i64) -> Claims {
-    Claims { key: key.id, organisation: key.organisation, role, issued_ms: now_ms, expires_ms: now_ms + HOUR_MS }
+    let (key, organisation) = (key.id, key.organisation);
+    Claims { key, organisation, role, signed_in_ms: now_ms, issued_ms: now_ms, expires_ms: now_ms + HOUR_MS }
 }
 
 async fn genuine(server: &Authenticator, claims: &Claims) -> String {

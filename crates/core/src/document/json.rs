@@ -165,13 +165,6 @@ impl<'a> Object<'a> {
         text
     }
 
-    /// The object's text without those of `keys` whose value is null: for an optional field, null says that it is absent.
-    pub(crate) fn without_nulls<'t>(&self, text: &'t str, keys: &[&str]) -> Cow<'t, str> {
-        let nulls: Vec<(&str, Option<&str>)> =
-            keys.iter().filter(|key| self.raw(key) == Some("null")).map(|key| (*key, None)).collect();
-        if nulls.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(self.rewrite(&nulls)) }
-    }
-
     fn not_a(&self, key: &str, expected: &str, value: &str) -> DocumentError {
         DocumentError::invalid(format!("Invalid {}: field '{key}' must be {expected}: {}", self.what, excerpt(value)))
     }
@@ -232,11 +225,13 @@ pub(crate) fn without_nulls<'t>(
     text: &'t str,
     keys: &[&str],
 ) -> Result<Cow<'t, str>, DocumentError> {
-    if text.contains("null") {
-        Ok(Object::parse(what, text)?.without_nulls(text, keys))
-    } else {
-        Ok(Cow::Borrowed(text))
+    if !text.contains("null") {
+        return Ok(Cow::Borrowed(text));
     }
+    let object = Object::parse(what, text)?;
+    let mut edits = Edits::default();
+    edits.drop_nulls(&object, keys);
+    Ok(edits.apply(&object, text))
 }
 
 /// An array of the texts, or `None` when each is as it came.
