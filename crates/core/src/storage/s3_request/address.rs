@@ -25,7 +25,9 @@ struct Endpoint {
 }
 
 impl<'a> Address<'a> {
-    /// Reads a URL, which must be of `bucket` at one of the store's addresses, with the bucket in the path or in the host.
+    /// Reads a URL, which must be of `bucket` at one of the store's addresses, with the bucket in the path or, unless the
+    /// profile says that it stands in the path, in the host: a store that does not look at the host would take the first part
+    /// of the path for a bucket, which may be another's.
     pub(super) fn parse(uri: &'a str, profile: &S3Profile, bucket: &str) -> Result<Self, Refused> {
         if !uri.bytes().all(|byte| byte.is_ascii_graphic()) || uri.contains(['#', '\\']) {
             return Err(Refused::malformed("the URI", "it has a character that a URI cannot have"));
@@ -50,7 +52,7 @@ impl<'a> Address<'a> {
                 let (named, rest) =
                     path.map(|path| path.split_once('/').unwrap_or((path, ""))).ok_or_else(of_the_store)?;
                 key = (named == bucket).then_some(rest);
-            } else if endpoint.base.is_empty() && authority == format!("{bucket}.{}", endpoint.authority) {
+            } else if !profile.path_style && endpoint.base.is_empty() && authority == format!("{bucket}.{}", endpoint.authority) {
                 key = Some(path.strip_prefix('/').unwrap_or(path));
             }
             if key.is_some() {

@@ -200,11 +200,15 @@ fn nothing_is_signed_for_another_host_or_bucket() {
 }
 
 #[test]
-fn the_bucket_may_stand_in_the_host_too() {
-    assert!(writer().may("GET", "https://bucket.store.example.com:9000/lake/t1/a"));
-    assert!(writer().may("GET", "https://BUCKET.Store.example.com:9000/lake/t1/a"));
-    assert!(writer().may("GET", "https://bucket.store.example.com:9000?list-type=2&prefix=lake/t1/"));
-    assert!(!writer().may("GET", "https://bucket.store.example.com:9000/bucket/lake/t1/a"));
+fn bucket_may_stand_in_the_host_unless_the_store_wants_it_in_the_path() {
+    let by_host = Asked { profile: profile(json!({ "endpoint": STORE })), ..writer() };
+    assert!(by_host.may("GET", "https://bucket.store.example.com:9000/lake/t1/a"));
+    assert!(by_host.may("GET", "https://BUCKET.Store.example.com:9000/lake/t1/a"));
+    assert!(by_host.may("GET", "https://bucket.store.example.com:9000?list-type=2&prefix=lake/t1/"));
+    assert!(!by_host.may("GET", "https://bucket.store.example.com:9000/bucket/lake/t1/a"));
+    // A store that ignores the host would read bucket `lake` here.
+    assert!(!writer().may("GET", "https://bucket.store.example.com:9000/lake/t1/a"));
+    assert!(writer().may("GET", "https://store.example.com:9000/bucket/lake/t1/a"));
 }
 
 #[test]
