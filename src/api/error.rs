@@ -257,6 +257,7 @@ impl From<MetadataError> for ApiError {
             | MetadataError::TooLargeToWrite { .. } => Self::bad_request(error.to_string()),
             MetadataError::Missing(_) => Self::new(StatusCode::NOT_FOUND, "NotFoundException", error.to_string()),
             MetadataError::Location(error) => Self::bad_request(error.to_string()),
+            MetadataError::Storage(error @ StorageError::Impossible(_)) => Self::bad_request(error.to_string()),
             // The service that gives a machine its credentials may be there again in a moment.
             MetadataError::Storage(error @ (StorageError::Unavailable { .. } | StorageError::NoCredentials { .. })) => {
                 Self::storage_unavailable(&error)

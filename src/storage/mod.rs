@@ -42,6 +42,12 @@ pub enum StorageError {
     /// It lies in a storage that is not this one.
     #[error("{0} does not lie in this storage")]
     Elsewhere(Location),
+    /// No file can be there, now or later.
+    #[error(
+        "no file can be written at {0}: a name in it is longer than the disk allows, or a part of it is a file. Choose \
+         another location"
+    )]
+    Impossible(Location),
     /// It is larger than the reader takes; nothing of it was read.
     #[error("the object at {location} has {size_bytes} bytes, more than {limit_bytes}")]
     TooLarge {
@@ -196,7 +202,7 @@ impl Storage {
     /// Writes a new object; it is durable when this returns: a pointer must never outlive its document in a power cut.
     ///
     /// # Errors
-    /// `AlreadyExists` when there is another (which then is untouched), `Elsewhere`, `Refused`, `Unavailable`: then it may
+    /// `AlreadyExists` when there is another (which then is untouched), `Elsewhere`, `Impossible`, `Refused`, `Unavailable`: then it may
     /// be there, or come to be there, all the same.
     pub async fn create(&self, location: &Location, bytes: Bytes) -> Result<(), StorageError> {
         let (store, path) = self.resolve(location)?;
@@ -277,7 +283,7 @@ impl Storage {
     /// writes a staged table's manifests before anything else is); elsewhere there are no folders.
     ///
     /// # Errors
-    /// `Unavailable` when it cannot be made.
+    /// `Impossible`, `Unavailable` when it cannot be made.
     pub async fn prepare(&self, folder: &Location) -> Result<(), StorageError> {
         match self.backend {
             Backend::Local(_) => {
@@ -352,8 +358,28 @@ fn literal(location: &Location) -> Result<Path, StorageError> {
 }
 
 fn local_error(location: &Location, error: io::Error) -> StorageError {
+    if is_impossible(&error) {
+        return StorageError::Impossible(location.clone());
+    }
     let source = object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(error) };
     StorageError::Unavailable { location: location.clone(), source: Arc::new(source) }
+}
+
+/// Whether the system says that no file can be at a path: a name is too long, or a part of the path is a file.
+fn is_impossible(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidFilename | io::ErrorKind::NotADirectory)
+}
+
+/// Whether that is what is behind an error.
+fn comes_from_an_impossible_path(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.downcast_ref::<io::Error>().is_some_and(is_impossible) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// What reading a whole object gave.
@@ -386,6 +412,7 @@ fn translate(location: &Location, error: object_store::Error) -> StorageError {
         source @ (object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. }) => {
             StorageError::Refused { location, source: Arc::new(source) }
         }
+        source if comes_from_an_impossible_path(&source) => StorageError::NotFound(location),
         source => match ambient::none_found(&location, &source) {
             Some(looked_at) => StorageError::NoCredentials { location, looked_at, source: Arc::new(source) },
             None => StorageError::Unavailable { location, source: Arc::new(source) },
@@ -445,7 +472,13 @@ mod tests {
         assert!(matches!(storage.read(&place(&folder, "none")).await, Err(StorageError::NotFound(_))));
         std::fs::write(folder.path().join("file"), b"").unwrap();
         let below_a_file = storage.create(&place(&folder, "file/x"), Bytes::new()).await;
-        assert!(matches!(below_a_file, Err(StorageError::Unavailable { .. })), "{below_a_file:?}");
+        assert!(matches!(below_a_file, Err(StorageError::Impossible(_))), "{below_a_file:?}");
+        let long = place(&folder, &"n".repeat(256));
+        let too_long = storage.create(&long, Bytes::new()).await;
+        assert!(matches!(too_long, Err(StorageError::Impossible(_))), "{too_long:?}");
+        for nowhere in [long, place(&folder, "file/x")] {
+            assert!(matches!(storage.read(&nowhere).await, Err(StorageError::NotFound(_))));
+        }
         let s3 = Location::parse("s3://bucket/x").unwrap();
         assert!(matches!(storage.read(&s3).await, Err(StorageError::Elsewhere(_))));
         storage.remove(&place(&folder, "none")).await.unwrap();
