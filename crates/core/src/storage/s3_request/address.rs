@@ -52,7 +52,10 @@ impl<'a> Address<'a> {
                 let (named, rest) =
                     path.map(|path| path.split_once('/').unwrap_or((path, ""))).ok_or_else(of_the_store)?;
                 key = (named == bucket).then_some(rest);
-            } else if !profile.path_style && endpoint.base.is_empty() && authority == format!("{bucket}.{}", endpoint.authority) {
+            } else if !profile.path_style
+                && endpoint.base.is_empty()
+                && authority == format!("{bucket}.{}", endpoint.authority)
+            {
                 key = Some(path.strip_prefix('/').unwrap_or(path));
             }
             if key.is_some() {
