@@ -29,7 +29,9 @@ def test_a_document_without_room_is_refused_and_leaves_nothing(
     rest.create_namespace(unique)
     created = rest.create_table(unique, documents.table("t"))
     before = metadata_files(created["metadata"]["location"])
-    too_large = documents.set_properties(large="x" * (LARGEST_FILE_BYTES + 1))
+    # Together larger than a file can be, and each within the limit of a property's value.
+    pieces = LARGEST_FILE_BYTES // 1_000_000 + 1
+    too_large = documents.set_properties(**{f"large-{number}": "x" * 1_000_000 for number in range(pieces)})
 
     refused = rest.commit(unique, "t", [too_large])
     assert answer(refused, 503)["error"]["type"] == "ServiceUnavailableException"

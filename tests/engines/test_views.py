@@ -149,10 +149,7 @@ def test_engines_that_replace_a_view_at_once_line_up(catalog: Catalog, rest: Res
 
 def test_what_is_not_known_is_kept(catalog: Catalog, rest: Rest, namespace: str) -> None:
     catalog.create_view((namespace, "v"), SIGHTINGS, version("select 1", "spark"))
-    representations = [
-        {"type": "sql", "sql": "select 1", "dialect": "spark", "x-hint": [1, {"a": None}]},
-        {"type": "substrait", "plan": "AAAA"},
-    ]
+    representations = [{"type": "sql", "sql": "select 1", "dialect": "spark", "x-hint": [1, {"a": None}]}]
     body = replacement("", representations=representations, **{"x-lineage": {"from": ["t"]}})
     answer(rest.post(f"/namespaces/{namespace}/views/v", json=body))
     settings = {"updates": [{"action": "set-properties", "updates": {"a": "b"}}]}
@@ -171,6 +168,7 @@ def test_bad_requests_are_told_what_is_wrong(rest: Rest, catalog: Catalog, names
     for body, says in (
         (replacement("select 2", "trino"), "no query for spark"),
         (replacement("", representations=[]), "no representations"),
+        (replacement("", representations=[{"type": "substrait", "plan": "AAAA"}]), "unknown type of representation"),
         (replacement("select 2", **{"schema-id": 9}), "unknown schema: 9"),
     ):
         refused(rest.post(view, json=body), 400, "IllegalArgumentException", says)

@@ -57,6 +57,11 @@ pub(super) const ROWS: &[Explained] = &[
     row("Invalid source type", SPACED).at("/transform"),
     row("has wrong parameters", DECIMAL),
     row("need a field-id from v2 on", REQUIRED),
+    row("location must not be empty", EMPTY),
+    row(
+        "multiple fields for name .",
+        "a column without a name has the names below it begin with a point, as others may",
+    ),
     row("is not a string like", "specification: a value of microseconds has six digits; Java cuts more of them off"),
     row("Cannot find partition spec with default-spec-id", LATER),
     row("Cannot find sort order with default-sort-order-id", LATER),

@@ -68,6 +68,8 @@ pub(super) const ROWS: &[Explained] = &[
     .of(REGISTERED),
     row("Cannot parse missing int: source-id", "Java lags behind: it does not know the specification's source-ids")
         .at("/+source-ids"),
+    row("Cannot find source column for partition field", SPACES).case("void"),
+    spelling("/default-spec-id: ours", LISTS).of(REGISTERED),
     result("/table-uuid", UUID_SPELLING),
     result("/next-row-id", NEXT_ROW),
     result("/current-version-id", SAME_VERSION).case("twice"),
