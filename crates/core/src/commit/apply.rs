@@ -251,8 +251,8 @@ impl Draft {
         log.push(entry, &json);
     }
 
-    /// What must hold of the document as a whole, and what every commit writes. `base`: the document that is replaced, whose
-    /// problems do not stand in the way of a commit that has nothing to do with them.
+    /// Checks the document as a whole, and writes the fields that every commit writes. `base` is the replaced document: the
+    /// problems that it has already do not fail the commit.
     pub(super) fn finish(mut self, base: Option<&TableMetadata>) -> Result<TableMetadata, CommitError> {
         // Some readers need the ids of partition fields in every version, and all from v2 on.
         for spec in self.document.partition_specs.iter_mut().filter(|spec| spec.ids_missing()) {

@@ -9,14 +9,14 @@ use crate::document::List;
 /// How many ids are looked up by going through the list, before an index of it is made.
 const SCANS: u32 = 4;
 
-/// What a commit does to a list whose elements have an id each.
+/// The changes that one commit makes to a list of elements with ids.
 #[derive(Debug)]
 pub(super) struct KeyedEdits<K, T> {
     key: fn(&T) -> K,
     scans: u32,
     /// The elements of the list by their ids, once an index is worth it.
     index: Option<HashMap<K, T>>,
-    /// Ids whose elements leave the list.
+    /// The ids of the elements that are removed from the list.
     removed: HashSet<K>,
     /// What is added behind the list; `None` where it was removed again.
     added: Vec<Option<(T, String)>>,

@@ -1,6 +1,6 @@
 //! What the specification asks of a whole document, beyond what it takes to read it.
 //!
-//! Reading is lenient, so that a table which exists stays readable, whoever wrote it. What enters the catalog is checked:
+//! Reading is lenient, so that an existing table stays readable. Documents that enter the catalog are checked:
 //! a registered document by [`TableMetadata::problems`], the parts that a commit adds by the same functions as they are added,
 //! and what the parts have to do with each other by [`TableMetadata::column_problems`] and `check` before it is written.
 

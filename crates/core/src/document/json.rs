@@ -170,7 +170,7 @@ impl<'a> Object<'a> {
     }
 }
 
-/// An integer as JSON writes it. `-0` is none: some readers take it for a floating-point number.
+/// Parses an integer in JSON. Refuses `-0`, which some readers take for a floating-point number.
 pub(crate) fn integer<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.parse().ok().filter(|_| text != "-0")
 }
