@@ -14,6 +14,7 @@ use crate::catalog::{Catalog, CatalogSettings};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::data_folder::{self, ServerLock};
+use crate::events::EventRetention;
 use crate::heavy::{Heavy, HeavySettings};
 use crate::idempotency::Idempotency;
 use crate::maintenance::Maintenance;
@@ -37,6 +38,7 @@ pub struct App {
     server: Server,
     service: ApiService,
     api: Arc<Api>,
+    events: Arc<EventRetention>,
     /// The data folder is this server's as long as it has this; none where the store is not in it alone.
     lock: Option<ServerLock>,
 }
@@ -103,7 +105,8 @@ impl App {
         let header_case = HeaderCase::learn().await.context("cannot prepare the spelling of headers")?;
         let service = ApiService::new(&api, header_case);
         let server = Server::bind(&config.listen, &config.connections, service.clone()).await?;
-        Ok(Self { server, service, api, lock: None })
+        let events = EventRetention::new(Arc::clone(&api.store), api.clock.clone(), config.events.retention());
+        Ok(Self { server, service, api, events: Arc::new(events), lock: None })
     }
 
     /// The address that it serves.
@@ -157,9 +160,9 @@ impl App {
     /// When a part of it has failed in a way that it cannot go on from, or something was cut off.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         // The folder is this server's until the last of it is written.
-        let Self { server, api, lock: _lock, .. } = self;
+        let Self { server, api, events, lock: _lock, .. } = self;
         let grace = api.settings.shutdown_grace();
-        let background = Background::start(&api);
+        let background = Background::start(&api, &events);
         let told = OnceLock::new();
         let shutdown = async {
             shutdown.await;
@@ -205,17 +208,19 @@ struct Background {
 }
 
 impl Background {
-    fn start(api: &Api) -> Self {
+    fn start(api: &Api, events: &Arc<EventRetention>) -> Self {
+        let events = Arc::clone(events);
         let stop = CancellationToken::new();
         let (authenticator, quota, idempotency) =
             (Arc::clone(&api.authenticator), Arc::clone(&api.quota), Arc::clone(&api.idempotency));
         let (maintenance, reports) = (Arc::clone(&api.maintenance), Arc::clone(&api.reports));
-        let [keys, usage, receipts, drops, written] = std::array::from_fn(|_| stop.clone());
+        let [keys, usage, receipts, drops, ended, written] = std::array::from_fn(|_| stop.clone());
         let tasks = vec![
             ("writes when keys were used", tokio::spawn(async move { authenticator.run(keys.cancelled()).await })),
             ("writes usage", tokio::spawn(async move { quota.run(usage.cancelled()).await })),
             ("removes expired answers", tokio::spawn(async move { idempotency.run(receipts.cancelled()).await })),
             ("sees to what was dropped", tokio::spawn(async move { maintenance.run(drops.cancelled()).await })),
+            ("removes old events", tokio::spawn(async move { events.run(ended.cancelled()).await })),
             ("writes metrics reports", tokio::spawn(async move { reports.run(written.cancelled()).await })),
         ];
         Self { stop, tasks }

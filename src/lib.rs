@@ -11,6 +11,7 @@ pub mod clock;
 pub mod config;
 pub mod data_folder;
 pub mod deadline;
+pub mod events;
 mod flight;
 pub mod heavy;
 pub mod idempotency;

@@ -197,7 +197,7 @@ mod tests {
     use crate::clock::fresh_uuid;
     use crate::store::faulty::{FaultyStore, Mode};
     use crate::store::sqlite::SqliteStore;
-    use crate::store::{NewTable, Organisation, ReportFilter, TableKind, TimedPage, Warehouse};
+    use crate::store::{Change, NewTable, Organisation, Origin, ReportFilter, TableKind, TimedPage, Warehouse};
 
     const LIMITS: ReportLimits = ReportLimits { per_table: 50_000, per_organisation: 50_000 };
 
@@ -216,7 +216,7 @@ mod tests {
             let place = Place { organisation: OrganisationId(fresh_uuid()), warehouse: WarehouseId(fresh_uuid()) };
             let acme =
                 Organisation { id: place.organisation, name: "acme".into(), tier: "premium".into(), created_ms: 1 };
-            store.organisation_create(&acme).await.unwrap();
+            store.organisation_create(&acme, &Change::by_catalog(0)).await.unwrap();
             let lake = Warehouse {
                 id: place.warehouse,
                 organisation: place.organisation,
@@ -226,9 +226,9 @@ mod tests {
                 is_default: true,
                 created_ms: 1,
             };
-            store.warehouse_create(&lake).await.unwrap();
+            store.warehouse_create(&lake, &Change::by_catalog(0)).await.unwrap();
             let ns = NamespaceIdent::new(&["ns"]).unwrap();
-            store.namespace_create(place, &ns, &BTreeMap::new(), None).await.unwrap();
+            store.namespace_create(place, &ns, &BTreeMap::new(), &Change::by_catalog(0)).await.unwrap();
             let table = TableId(fresh_uuid());
             let new = NewTable {
                 id: table,
@@ -236,9 +236,9 @@ mod tests {
                 kind: TableKind::Table,
                 metadata_location: "s3://b/lake/t/m",
                 locations: &Locations::new(Location::parse("s3://b/lake/t").unwrap(), []),
-                now_ms: 1,
+                origin: &Origin::default(),
             };
-            store.table_create(place, &new, None, None).await.unwrap();
+            store.table_create(place, &new, None, &Change::by_catalog(0)).await.unwrap();
             let now_ms = Arc::new(AtomicI64::new(1_000_000));
             Self { store: Arc::new(store), place, table, now_ms, _folder: folder }
         }

@@ -9,6 +9,7 @@ mod delegation;
 mod direct;
 mod entity_tag;
 mod error;
+mod events;
 mod functions;
 mod header_case;
 mod health;
@@ -52,6 +53,7 @@ use crate::store::Store;
 use crate::tenancy::Signatures;
 use crate::tenancy::quota::Quota;
 
+pub use events::Entry as EventEntry;
 pub use header_case::HeaderCase;
 pub use service::ApiService;
 

@@ -12,7 +12,7 @@ use tidewater_core::ids::{KeyId, OrganisationId};
 
 use crate::clock::fresh_ordered_uuid;
 use crate::secret::Secret;
-use crate::store::{ApiKey, KeyDigest, Store, StoreError};
+use crate::store::{ApiKey, Change, KeyDigest, Store, StoreError};
 
 /// What every key begins with.
 pub const KEY_PREFIX: &str = "flx_";
@@ -115,11 +115,11 @@ pub async fn issue_key(
     name: &str,
     role: Role,
     expires_ms: Option<i64>,
-    now_ms: i64,
+    change: &Change,
     entropy: &[u8; RANDOM_BYTES],
 ) -> Result<(ApiKey, Secret<String>), IssueError> {
     check_key_name(name)?;
-    if expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms) {
+    if expires_ms.is_some_and(|expires_ms| expires_ms <= change.at_ms) {
         return Err(IssueError::ExpiresInThePast);
     }
     let text = key_text(entropy);
@@ -129,12 +129,12 @@ pub async fn issue_key(
         name: name.to_owned(),
         role,
         digest: digest(text.expose().as_bytes()),
-        created_ms: now_ms,
+        created_ms: change.at_ms,
         expires_ms,
         last_used_ms: None,
         revoked_ms: None,
     };
-    store.key_create(&key).await?;
+    store.key_create(&key, change).await?;
     Ok((key, text))
 }
 

@@ -15,7 +15,7 @@ use crate::clock::fresh_ordered_uuid;
 use crate::deadline;
 use crate::locations::Refusals;
 use crate::metadata::{Document, Metadata, MetadataError};
-use crate::store::{NewTable, Receipt, StoreError, Swap, TableKind, TableRecord};
+use crate::store::{Change, NewTable, Origin, StoreError, Swap, TableKind, TableRecord};
 use crate::vending::{LocationRefused, ValidLocations};
 
 impl Catalog {
@@ -31,9 +31,9 @@ impl Catalog {
         namespace: &NamespaceIdent,
         request: RegisterTable,
         max_tables: Option<u64>,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<LoadedTable, CatalogError> {
-        let (catalog, warehouse, receipt) = (Arc::clone(self), Arc::clone(warehouse), receipt.cloned());
+        let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(warehouse), change.clone());
         let ident = TableIdent::new(namespace.clone(), &request.name)?;
         self.to_its_end(async move {
             let id = TableId(fresh_ordered_uuid());
@@ -46,7 +46,7 @@ impl Catalog {
             let loaded = LoadedTable { document, locations: Some(locations.clone()) };
             if request.overwrite
                 && let Some(before) =
-                    catalog.pointer_overwrite(&warehouse, &ident, &loaded, &locations, receipt.as_ref()).await?
+                    catalog.pointer_overwrite(&warehouse, &ident, &loaded, &locations, &change).await?
             {
                 if catalog.was_removed_meanwhile(&warehouse, &loaded).await {
                     catalog.undo_overwrite(&warehouse, &before, &loaded).await;
@@ -60,9 +60,10 @@ impl Catalog {
                 kind: TableKind::Table,
                 metadata_location: &loaded.document.location,
                 locations: locations.all(),
-                now_ms: catalog.clock.now_ms(),
+                origin: &Origin::Registered,
             };
-            let create = || catalog.store.table_create(warehouse.place, &new, max_tables, receipt.as_ref());
+            let change = change.at(catalog.clock.now_ms());
+            let create = || catalog.store.table_create(warehouse.place, &new, max_tables, &change);
             match catalog.settled(&warehouse, Refusals::MayPass, create).await {
                 Err(StoreError::Unavailable(cause)) => match catalog.fate_of_creation(&warehouse, &ident, id).await {
                     Fate::Happened => {}
@@ -94,16 +95,15 @@ impl Catalog {
         self: &Arc<Self>,
         warehouse: &Arc<OpenWarehouse>,
         ident: TableIdent,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<Arc<Document>, CatalogError> {
-        let (catalog, warehouse, receipt) = (Arc::clone(self), Arc::clone(warehouse), receipt.cloned());
+        let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(warehouse), change.clone());
         self.to_its_end(async move {
             let record = catalog.table_record(&warehouse, &ident).await?;
             let turn = catalog.turn(record.id).await?;
             let record = if turn.waited { catalog.table_record(&warehouse, &ident).await? } else { record };
             let document = catalog.documents.get(&warehouse.storage, &record.metadata_location).await?;
-            let dropped =
-                catalog.store.table_drop(warehouse.place, &ident, TableKind::Table, None, receipt.as_ref()).await;
+            let dropped = catalog.store.table_drop(warehouse.place, &ident, TableKind::Table, None, &change).await;
             let dropped = dropped.map_err(of_table(&ident))?;
             if dropped.metadata_location == document.location {
                 return Ok(document);
@@ -151,7 +151,8 @@ impl Catalog {
         if !found.as_ref().is_ok_and(|found| found.as_ref().is_some_and(|record| record.id == id)) {
             return;
         }
-        if let Err(error) = self.store.table_drop(warehouse.place, ident, TableKind::Table, None, None).await {
+        let change = Change::by_catalog(self.clock.now_ms());
+        if let Err(error) = self.store.table_drop(warehouse.place, ident, TableKind::Table, None, &change).await {
             tracing::error!(%ident, %error, "a registered table whose metadata is gone could not be forgotten");
         }
     }
@@ -167,9 +168,10 @@ impl Catalog {
                 expected: &registered.document.location,
                 new: &before.metadata_location,
                 locations: locations.all(),
-                now_ms: self.clock.now_ms(),
+                origin: &Origin::Registered,
             };
-            self.store.table_swap(warehouse.place, &swap, None).await.map_err(CatalogError::Store)
+            let change = Change::by_catalog(self.clock.now_ms());
+            self.store.table_swap(warehouse.place, &swap, &change).await.map_err(CatalogError::Store)
         };
         if let Err(error) = undo.await {
             tracing::error!(table = %before.id, %error, "a table could not be pointed back at the metadata that it had");
@@ -196,7 +198,7 @@ impl Catalog {
         ident: &TableIdent,
         new: &LoadedTable,
         locations: &ValidLocations,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<Option<TableRecord>, CatalogError> {
         for _ in 0..ATTEMPTS {
             let found = self.store.table_get(warehouse.place, ident).await.map_err(of_table(ident))?;
@@ -207,10 +209,11 @@ impl Catalog {
                 expected: &record.metadata_location,
                 new: &new.document.location,
                 locations: locations.all(),
-                now_ms: self.clock.now_ms(),
+                origin: &Origin::Registered,
             };
+            let change = &change.at(self.clock.now_ms());
             let swapped = self
-                .settled(warehouse, Refusals::MayPass, || self.store.table_swap(warehouse.place, &swap, receipt))
+                .settled(warehouse, Refusals::MayPass, || self.store.table_swap(warehouse.place, &swap, change))
                 .await;
             match swapped {
                 Ok(()) => return Ok(Some(record)),

@@ -11,7 +11,7 @@ use super::fate::Fate;
 use super::weight::view_commit_bytes;
 use super::{Catalog, CatalogError, LoadedView, OpenWarehouse};
 use crate::locations::Refusals;
-use crate::store::{Answer, Receipt, StoreError, Swap, TableRecord};
+use crate::store::{Answer, Change, Origin, StoreError, Swap, TableRecord};
 use crate::vending::ValidLocations;
 
 /// What became of one attempt.
@@ -21,12 +21,12 @@ enum Attempt {
     PointerMoved,
 }
 
-/// One view, what is asked of it, and under which key.
+/// One view, what is asked of it, and by whom.
 struct Asked<'a> {
     warehouse: &'a OpenWarehouse,
     ident: &'a TableIdent,
     commit: &'a Arc<ViewCommit>,
-    receipt: Option<&'a Receipt>,
+    change: &'a Change,
 }
 
 impl Catalog {
@@ -41,12 +41,12 @@ impl Catalog {
         warehouse: &Arc<OpenWarehouse>,
         ident: TableIdent,
         commit: ViewCommit,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<LoadedView, CatalogError> {
-        let (catalog, warehouse, receipt) = (Arc::clone(self), Arc::clone(warehouse), receipt.cloned());
+        let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(warehouse), change.clone());
         self.to_its_end(async move {
             let commit = Arc::new(commit);
-            let asked = Asked { warehouse: &warehouse, ident: &ident, commit: &commit, receipt: receipt.as_ref() };
+            let asked = Asked { warehouse: &warehouse, ident: &ident, commit: &commit, change: &change };
             let mut record = catalog.view_record(&warehouse, &ident).await?;
             let turn = catalog.turn(record.id).await?;
             if turn.waited {
@@ -65,7 +65,7 @@ impl Catalog {
     }
 
     async fn view_commit_attempt(&self, asked: &Asked<'_>, record: &TableRecord) -> Result<Attempt, CatalogError> {
-        let Asked { warehouse, ident, commit, receipt } = *asked;
+        let Asked { warehouse, ident, commit, change } = *asked;
         let base = self.documents.get_view(&warehouse.storage, &record.metadata_location).await?;
         let now_ms = self.clock.now_ms();
         let bytes = base.json.len() as u64 + view_commit_bytes(commit);
@@ -84,11 +84,11 @@ impl Catalog {
             expected: &record.metadata_location,
             new: &document.location,
             locations: locations.all(),
-            now_ms,
+            origin: &Origin::Written(commit.summary()),
         };
-        let swapped = self
-            .settled(warehouse, Refusals::AreFinal, || self.store.table_swap(warehouse.place, &swap, receipt))
-            .await;
+        let change = &change.at(now_ms);
+        let swapped =
+            self.settled(warehouse, Refusals::AreFinal, || self.store.table_swap(warehouse.place, &swap, change)).await;
         match swapped {
             Ok(()) => {}
             Err(StoreError::Unavailable(cause)) => {
@@ -115,9 +115,9 @@ impl Catalog {
 
     /// A commit that changes nothing: the view as it is.
     async fn view_unchanged(&self, asked: &Asked<'_>, base: LoadedView) -> Result<LoadedView, CatalogError> {
-        if let Some(receipt) = asked.receipt {
-            let answer = Answer::Document(base.location.clone());
-            let kept = self.store.receipt_add(asked.warehouse.place.organisation, receipt, &answer).await;
+        if let Some(receipt) = &asked.change.receipt {
+            let (organisation, answer) = (asked.warehouse.place.organisation, Answer::Document(base.location.clone()));
+            let kept = self.store.receipt_add(organisation, receipt, &answer, asked.change.at_ms).await;
             kept.map_err(of_view(asked.ident))?;
         }
         Ok(base)

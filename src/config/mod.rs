@@ -46,6 +46,8 @@ pub struct Config {
     pub drop: DropConfig,
     /// Which reports of clients are kept.
     pub metrics: MetricsConfig,
+    /// For how long it is told what was changed.
+    pub events: EventsConfig,
     /// What one request may hold, and how large a document may be.
     pub limits: RequestLimits,
     /// How much heavy work is done at once.
@@ -193,6 +195,14 @@ pub struct MetricsConfig {
     pub reports_per_organisation: u32,
 }
 
+/// For how long it is told what was changed, by whom and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EventsConfig {
+    /// For how many seconds an event is kept.
+    pub retention_s: u64,
+}
+
 /// How much heavy work is done at once: reading, changing and writing large requests and documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -290,6 +300,20 @@ impl Default for MetricsConfig {
 
 impl DropConfig {
     /// [`DropConfig::retention_s`] as a duration.
+    #[must_use]
+    pub const fn retention(&self) -> Duration {
+        Duration::from_secs(self.retention_s)
+    }
+}
+
+impl Default for EventsConfig {
+    fn default() -> Self {
+        Self { retention_s: 90 * 86_400 }
+    }
+}
+
+impl EventsConfig {
+    /// [`EventsConfig::retention_s`] as a duration.
     #[must_use]
     pub const fn retention(&self) -> Duration {
         Duration::from_secs(self.retention_s)

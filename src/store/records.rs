@@ -9,6 +9,7 @@ use tidewater_core::properties::PropertyChanges;
 use tidewater_core::storage::StorageProfile;
 use uuid::Uuid;
 
+use super::EventDetails;
 use crate::secret::Secret;
 use tidewater_core::access::Role;
 
@@ -133,8 +134,8 @@ pub struct NewTable<'a> {
     pub metadata_location: &'a str,
     /// Where its files are.
     pub locations: &'a Locations,
-    /// Now, in milliseconds since 1970.
-    pub now_ms: i64,
+    /// Where its document comes from.
+    pub origin: &'a Origin,
 }
 
 /// What a store knows of a table or view.
@@ -159,8 +160,23 @@ pub struct Swap<'a> {
     pub new: &'a str,
     /// Where the table's files are from now on.
     pub locations: &'a Locations,
-    /// Now, in milliseconds since 1970.
-    pub now_ms: i64,
+    /// Where its document comes from.
+    pub origin: &'a Origin,
+}
+
+/// Where the document comes from that a pointer leads to, for the event of the change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A request to create, or a commit: what it asked for.
+    Written(EventDetails),
+    /// It existed, and was registered.
+    Registered,
+}
+
+impl Default for Origin {
+    fn default() -> Self {
+        Self::Written(EventDetails::new())
+    }
 }
 
 /// One of the changes of a transaction, each of another table.
@@ -176,8 +192,8 @@ pub enum TableChange {
         metadata_location: String,
         /// Where its files are.
         locations: Locations,
-        /// Now, in milliseconds since 1970.
-        now_ms: i64,
+        /// Where its document comes from.
+        origin: Origin,
     },
     /// Moves a table's pointer, as a [`Swap`] says.
     Swap {
@@ -189,8 +205,8 @@ pub enum TableChange {
         new: String,
         /// Where the table's files are from now on.
         locations: Locations,
-        /// Now, in milliseconds since 1970.
-        now_ms: i64,
+        /// Where its document comes from.
+        origin: Origin,
     },
     /// Changes nothing, and holds the transaction to what it read of the table.
     Keep {
@@ -212,9 +228,7 @@ pub struct Receipt {
     pub key: Uuid,
     /// What it asked for.
     pub request: RequestDigest,
-    /// Now, in milliseconds since 1970.
-    pub now_ms: i64,
-    /// Until when a repeated request is told the same.
+    /// Until when, in milliseconds since 1970, a repeated request is told the same.
     pub expires_ms: i64,
 }
 

@@ -138,7 +138,7 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
             try_out(session, Warehouse { storage: profile, ..warehouse.clone() }, &file.credentials, *unchecked)
                 .await?;
             let storage = file.seal(session, place(&warehouse))?;
-            let set = store.warehouse_set_storage(warehouse.organisation, name, &storage).await;
+            let set = store.warehouse_set_storage(warehouse.organisation, name, &storage, &session.change()).await;
             set.map_err(|error| explain(error, "", name))?;
             let sentence =
                 format!("Changed the storage settings of warehouse '{name}'. Servers see them within seconds.");
@@ -151,14 +151,14 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
         }
         Command::SetDefault { name, organisation, format } => {
             let organisation = organisation.find(&store).await?;
-            let set = store.warehouse_set_default(organisation.id, name).await;
+            let set = store.warehouse_set_default(organisation.id, name, &session.change()).await;
             set.map_err(|error| explain(error, &organisation.name, name))?;
             let sentence = format!("'{name}' is the default warehouse of organisation '{}'.", organisation.name);
             output::done(*format, &sentence, &json!({ "name": name, "default": true }))
         }
         Command::Delete { name, organisation, format } => {
             let organisation = organisation.find(&store).await?;
-            let dropped = store.warehouse_drop(organisation.id, name).await;
+            let dropped = store.warehouse_drop(organisation.id, name, &session.change()).await;
             dropped.map_err(|error| explain(error, &organisation.name, name))?;
             let sentence =
                 format!("Deleted warehouse '{name}' of organisation '{}'. Its files stay.", organisation.name);
@@ -200,7 +200,7 @@ async fn create(session: &Session, store: &SqliteStore, arguments: &CreateArgume
         return output::done(*format, &sentence, &json!({ "name": name, "root": root.to_string(), "created": null }));
     }
     new.storage = file.seal(session, place(&new))?;
-    store.warehouse_create(&new).await.map_err(|error| explain(error, &organisation.name, name))?;
+    store.warehouse_create(&new, &session.change()).await.map_err(|error| explain(error, &organisation.name, name))?;
     let sentence = format!("Created warehouse '{name}' of organisation '{}', at {root}.", organisation.name);
     // Whether it became the default is the store's decision.
     let created = store.warehouse_list(organisation.id).await?.into_iter().find(|one| one.id == new.id);
@@ -267,7 +267,7 @@ async fn reseal(session: &Session, store: &SqliteStore, format: Format) -> Resul
                 continue;
             };
             let storage = WarehouseStorage { sealed_credentials: Some(sealed), ..warehouse.storage };
-            store.warehouse_set_storage(organisation.id, &warehouse.name, &storage).await?;
+            store.warehouse_set_storage(organisation.id, &warehouse.name, &storage, &session.change()).await?;
             anew += 1;
         }
     }

@@ -13,8 +13,8 @@ use uuid::Uuid;
 use crate::clock::fresh_uuid;
 use crate::secret::Secret;
 use crate::store::{
-    ApiKey, KeyDigest, NewTable, Organisation, Place, Properties, Result, SigningKey, Store, Swap, TableKind,
-    Warehouse, WarehouseStorage,
+    ApiKey, Change, KeyDigest, NewTable, Organisation, Origin, Place, Properties, Receipt, Result, SigningKey, Store,
+    Swap, TableKind, Warehouse, WarehouseStorage,
 };
 
 /// The store that a case is given.
@@ -22,6 +22,21 @@ pub(super) type Subject = Arc<dyn Store>;
 
 /// A time like any other.
 pub(super) const NOW_MS: i64 = 1_790_000_000_000;
+
+/// A change at [`NOW_MS`].
+pub(super) fn change() -> Change {
+    change_at(NOW_MS)
+}
+
+/// A change at a time.
+pub(super) fn change_at(at_ms: i64) -> Change {
+    Change::by_catalog(at_ms)
+}
+
+/// A change at [`NOW_MS`] with a receipt.
+pub(super) fn keyed(receipt: &Receipt) -> Change {
+    Change { receipt: Some(Arc::new(receipt.clone())), ..change() }
+}
 
 /// An organisation of that name, not yet stored.
 pub(super) fn organisation(name: &str) -> Organisation {
@@ -77,14 +92,14 @@ pub(super) fn warehouse(organisation: OrganisationId, name: &str) -> Warehouse {
 /// A place in a new organisation with a new warehouse, both stored.
 pub(super) async fn place(store: &Subject) -> Place {
     let organisation = organisation(&format!("org-{}", fresh_uuid()));
-    store.organisation_create(&organisation).await.unwrap();
+    store.organisation_create(&organisation, &change()).await.unwrap();
     place_of(store, organisation.id, "lake").await
 }
 
 /// A place in a new warehouse of that organisation.
 pub(super) async fn place_of(store: &Subject, organisation: OrganisationId, name: &str) -> Place {
     let warehouse = warehouse(organisation, name);
-    store.warehouse_create(&warehouse).await.unwrap();
+    store.warehouse_create(&warehouse, &change()).await.unwrap();
     Place { organisation, warehouse: warehouse.id }
 }
 
@@ -106,7 +121,7 @@ pub(super) fn properties(pairs: &[(&str, &str)]) -> Properties {
 /// A namespace of one level without properties, stored.
 pub(super) async fn stored_namespace(store: &Subject, place: Place, name: &str) -> NamespaceIdent {
     let namespace = namespace(&[name]);
-    store.namespace_create(place, &namespace, &BTreeMap::new(), None).await.unwrap();
+    store.namespace_create(place, &namespace, &BTreeMap::new(), &change()).await.unwrap();
     namespace
 }
 
@@ -141,8 +156,15 @@ pub(super) async fn create(
 ) -> Result<TableId> {
     let id = TableId(fresh_uuid());
     let locations = at(&location(id));
-    let new = NewTable { id, ident, kind, metadata_location: &document(0), locations: &locations, now_ms: NOW_MS };
-    store.table_create(place, &new, max_tables, None).await.map(|()| id)
+    let new = NewTable {
+        id,
+        ident,
+        kind,
+        metadata_location: &document(0),
+        locations: &locations,
+        origin: &Origin::default(),
+    };
+    store.table_create(place, &new, max_tables, &change()).await.map(|()| id)
 }
 
 /// Stores a table at [`document`] 0.
@@ -153,8 +175,8 @@ pub(super) async fn stored_table(store: &Subject, place: Place, ident: &TableIde
 /// Moves a table from one document to another.
 pub(super) async fn swap(store: &Subject, place: Place, id: TableId, from: usize, to: usize) -> Result<()> {
     let (expected, new) = (document(from), document(to));
-    let swap = Swap { id, expected: &expected, new: &new, locations: &at(&location(id)), now_ms: NOW_MS + 1 };
-    store.table_swap(place, &swap, None).await
+    let swap = Swap { id, expected: &expected, new: &new, locations: &at(&location(id)), origin: &Origin::default() };
+    store.table_swap(place, &swap, &change()).await
 }
 
 /// The document that a table points at.

@@ -10,8 +10,8 @@ use super::{opened, organisation, stranger};
 use crate::clock::fresh_uuid;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{
-    DropTerms, Learned, NewTable, Place, Pointer, Properties, Result, Store, StoreError, Swap, TableKind, Warehouse,
-    WarehouseStorage,
+    Change, DropTerms, Learned, NewTable, Origin, Place, Pointer, Properties, Result, Store, StoreError, Swap,
+    TableKind, Warehouse, WarehouseStorage,
 };
 
 /// What the migrations since version 5 do, undone: all that an older version knew stays.
@@ -75,31 +75,34 @@ impl Site {
     async fn new(folder: &TempDir) -> Self {
         let store = opened(folder);
         let acme = organisation("acme");
-        store.organisation_create(&acme).await.unwrap();
+        store.organisation_create(&acme, &Change::by_catalog(0)).await.unwrap();
         let place = Place { organisation: acme.id, warehouse: WarehouseId(fresh_uuid()) };
         let (root, name, storage) = ("s3://b/w".to_owned(), "lake".to_owned(), WarehouseStorage::local());
         let (id, organisation) = (place.warehouse, place.organisation);
         let lake = Warehouse { id, organisation, name, root, storage, is_default: true, created_ms: 0 };
-        store.warehouse_create(&lake).await.unwrap();
+        store.warehouse_create(&lake, &Change::by_catalog(0)).await.unwrap();
         let namespace = NamespaceIdent::new(&["ns"]).unwrap();
-        store.namespace_create(place, &namespace, &Properties::new(), None).await.unwrap();
+        store.namespace_create(place, &namespace, &Properties::new(), &Change::by_catalog(0)).await.unwrap();
         Self { store, place }
     }
 
     async fn create(&self, name: &str, locations: &Locations) -> Result<TableId> {
         let (id, ident, kind) = (TableId(fresh_uuid()), ident(name), TableKind::Table);
-        let new = NewTable { id, ident: &ident, kind, metadata_location: "d0", locations, now_ms: 0 };
-        self.store.table_create(self.place, &new, None, None).await.map(|()| id)
+        let new = NewTable { id, ident: &ident, kind, metadata_location: "d0", locations, origin: &Origin::default() };
+        self.store.table_create(self.place, &new, None, &Change::by_catalog(0)).await.map(|()| id)
     }
 
     async fn swap(&self, id: TableId, expected: &str, new: &str, locations: &Locations) -> Result<()> {
-        let swap = Swap { id, expected, new, locations, now_ms: 1 };
-        self.store.table_swap(self.place, &swap, None).await
+        let swap = Swap { id, expected, new, locations, origin: &Origin::default() };
+        self.store.table_swap(self.place, &swap, &Change::by_catalog(0)).await
     }
 
     async fn drop(&self, name: &str) {
-        let terms = DropTerms { now_ms: 0, restorable_until_ms: 9, purge: false };
-        self.store.table_drop(self.place, &ident(name), TableKind::Table, Some(&terms), None).await.unwrap();
+        let terms = DropTerms { restorable_until_ms: 9, purge: false };
+        self.store
+            .table_drop(self.place, &ident(name), TableKind::Table, Some(&terms), &Change::by_catalog(0))
+            .await
+            .unwrap();
     }
 
     async fn unread(&self) -> Vec<Pointer> {
@@ -248,8 +251,8 @@ async fn what_is_gone_for_good_needs_not_be_read() {
     let [a, b] = site.sharing().await;
     site.drop("a").await;
     assert_eq!(site.unread().await.len(), 2, "what is dropped is read");
-    site.store.dropped_remove(site.place, a, None, 1, None).await.unwrap();
+    site.store.dropped_remove(site.place, a, None, &Change::by_catalog(1)).await.unwrap();
     assert_eq!(site.unread().await.iter().map(|pointer| pointer.id).collect::<Vec<_>>(), [b]);
-    site.store.table_drop(site.place, &ident("b"), TableKind::Table, None, None).await.unwrap();
+    site.store.table_drop(site.place, &ident("b"), TableKind::Table, None, &Change::by_catalog(0)).await.unwrap();
     site.create("new", &spread("s3://b/w/new", &["s3://b/w/data"])).await.unwrap();
 }

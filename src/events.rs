@@ -1,0 +1,55 @@
+//! The end of events: what was changed is told for as long as a setting says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::clock::Clock;
+use crate::store::{Store, StoreError};
+
+/// How often old events are looked for, and how many go in one transaction, so that no commit waits long behind it.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+const SWEEP_BATCH: u32 = 500;
+
+/// Removes events whose time is over.
+pub struct EventRetention {
+    store: Arc<dyn Store>,
+    clock: Clock,
+    retention: Duration,
+}
+
+impl EventRetention {
+    /// Keeps the events in `store` for `retention`.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, clock: Clock, retention: Duration) -> Self {
+        Self { store, clock, retention }
+    }
+
+    /// Removes what is too old, batch by batch.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn sweep(&self) -> Result<(), StoreError> {
+        let retention_ms = i64::try_from(self.retention.as_millis()).unwrap_or(i64::MAX);
+        let before_ms = self.clock.now_ms().saturating_sub(retention_ms);
+        while self.store.event_remove_before(before_ms, SWEEP_BATCH).await? >= u64::from(SWEEP_BATCH) {}
+        Ok(())
+    }
+
+    /// Removes what is too old every minute until `stop`. Runs as a task of its own.
+    pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
+        let mut stop = std::pin::pin!(stop);
+        let mut sweeps = interval(SWEEP_INTERVAL);
+        sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = &mut stop => return,
+                _ = sweeps.tick() => {}
+            }
+            if let Err(error) = self.sweep().await {
+                tracing::warn!(%error, "could not remove old events: trying again");
+            }
+        }
+    }
+}
