@@ -121,9 +121,7 @@ const BELONGS_TO: &[(&str, &[&str])] = &[
     ("tower", &["api", "server"]),
     ("tower_http", &["api", "server"]),
     ("jsonwebtoken", &["auth"]),
-    ("apache_avro", &["maintenance"]),
-    ("iceberg", &["sample"]),
-    ("parquet", &["sample"]),
+    ("apache_avro", &["maintenance", "sample"]),
     ("figment", &["config"]),
     ("clap", &["cli", "config"]),
 ];
