@@ -5,10 +5,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use figment::error::Kind;
-use figment::providers::{Format, Serialized, Toml};
+use figment::providers::{Data, Format, Serialized};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::{Config, ListenAddress, LogFormat};
 use tidewater_core::limits::default_tiers;
@@ -71,7 +72,7 @@ impl Config {
         let mut figment = Figment::new();
         if let Some(file) = file {
             readable(file)?;
-            figment = figment.merge(Toml::file_exact(file));
+            figment = figment.merge(Data::<Toml>::file_exact(file));
         }
         let figment = figment.merge(Environment::of(&environment)).merge(Serialized::from(flags, Profile::Default));
         let mut config: Self = figment
@@ -185,6 +186,19 @@ fn default_data_dir(xdg_data_home: Option<&str>, home: Option<&Path>) -> PathBuf
     match xdg.or_else(|| home.map(|home| home.join(".local/share"))) {
         Some(share) => share.join("tidewater"),
         None => PathBuf::from(FALLBACK_DATA_DIR),
+    }
+}
+
+/// The format of the file. Figment's own reader of TOML is of another version than the one that reads storage profiles.
+struct Toml;
+
+impl Format for Toml {
+    type Error = toml::de::Error;
+
+    const NAME: &'static str = "TOML";
+
+    fn from_str<T: DeserializeOwned>(text: &str) -> Result<T, Self::Error> {
+        toml::from_str(text)
     }
 }
 
