@@ -127,6 +127,16 @@ impl Catalog {
         let found = self.documents.get_anew(&warehouse.storage, location).await;
         let document = found.map_err(unregistrable)?;
         self.check_registrable(warehouse, &document).await?;
+        let (bytes, checked) = (document.json.len() as u64, Arc::clone(&document));
+        let tolerated = self.work(warehouse, bytes, move || Ok(checked.metadata.tolerated())).await?;
+        if let Some(first) = tolerated.first() {
+            tracing::warn!(
+                location,
+                count = tolerated.len(),
+                first,
+                "a table is registered whose metadata breaks rules of the specification that readers do not insist on"
+            );
+        }
         Ok(document)
     }
 
