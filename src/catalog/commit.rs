@@ -7,7 +7,7 @@ use tidewater_core::document::TableMetadata;
 use tidewater_core::ids::TableId;
 use tidewater_core::name::TableIdent;
 
-use super::error::of_table;
+use super::error::{creation_refused, of_table};
 use super::fate::Fate;
 use super::tables::NewDocument;
 use super::weight::commits_bytes;
@@ -173,13 +173,10 @@ impl Catalog {
     async fn commit_creation(&self, asked: &Asked<'_>, max_tables: Option<u64>) -> Result<LoadedTable, CatalogError> {
         let Asked { warehouse, ident, commits, receipt } = *asked;
         let id = TableId(fresh_ordered_uuid());
-        let location = self.new_table_location(warehouse, ident, id, None).await?;
+        let location = self.new_table_location(warehouse, ident, id, None).await.map_err(creation_refused)?;
         let table = self.create(warehouse, location, commits).await?;
         let new = NewDocument { id, table, max_tables, receipt };
-        self.table_add(warehouse, ident, new).await.map_err(|error| match error {
-            CatalogError::TableExists(_) => already_exists(),
-            other => other,
-        })
+        self.table_add(warehouse, ident, new).await.map_err(creation_refused)
     }
 }
 

@@ -222,6 +222,15 @@ pub(super) fn of_rename<'a>(
     }
 }
 
+/// What a commit that creates a table is told when something has the name: it asserted that nothing has.
+pub(super) fn creation_refused(error: CatalogError) -> CatalogError {
+    match error {
+        CatalogError::TableExists(_) => CatalogError::CommitFailed("Requirement failed: table already exists".into()),
+        taken @ CatalogError::NameTaken { .. } => CatalogError::CommitFailed(taken.to_string()),
+        other => other,
+    }
+}
+
 /// What a request to make a table or view is told when something has the name.
 pub(super) fn taken(kind: TableKind, taken_by: TableKind, ident: &TableIdent) -> CatalogError {
     let ident = ident.clone();
