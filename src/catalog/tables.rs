@@ -41,7 +41,11 @@ impl Catalog {
     ///
     /// # Errors
     /// `Metadata`.
-    pub async fn table_at(&self, warehouse: &OpenWarehouse, location: &str) -> Result<LoadedTable, CatalogError> {
+    pub(super) async fn table_at(
+        &self,
+        warehouse: &OpenWarehouse,
+        location: &str,
+    ) -> Result<LoadedTable, CatalogError> {
         let document = self.documents.get(&warehouse.storage, location).await?;
         self.documents.check_still_there(&warehouse.storage, &document)?;
         // Where nothing is ever vended, nobody asks for the proof, and to find it takes longer than all else here.

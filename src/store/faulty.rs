@@ -182,8 +182,10 @@ store_with_faults! {
     fn namespace_drop(place: Place, namespace: &NamespaceIdent, receipt: Option<&Receipt>) -> ();
     fn table_create(place: Place, new: &NewTable<'_>, max_tables: Option<u64>, receipt: Option<&Receipt>) -> ();
     fn table_get(place: Place, ident: &TableIdent) -> Option<TableRecord>;
+    fn table_by_id(place: Place, id: TableId) -> Option<TableRecord>;
     fn table_get_all(place: Place, idents: &[TableIdent]) -> Vec<Option<TableRecord>>;
     fn table_swap(place: Place, swap: &Swap<'_>, receipt: Option<&Receipt>) -> ();
+    fn table_undo(place: Place, undo: &Undo<'_>, receipt: Option<&Receipt>) -> ();
     fn table_transact(place: Place, changes: Vec<TableChange>, max_tables: Option<u64>, receipt: Option<&Receipt>) -> ();
     fn table_list(place: Place, namespace: &NamespaceIdent, kind: TableKind, page: &PageRequest) -> Page<String>;
     fn table_drop(place: Place, ident: &TableIdent, kind: TableKind, terms: Option<&DropTerms>, receipt: Option<&Receipt>) -> TableRecord;
