@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pyiceberg.catalog.rest import RestCatalog
 
+from support.admin import Admin
 from support.cloud_lake import CloudLake
 from support.clouds import Cloud, make_lake_on
 from support.lake import Lake
@@ -48,6 +49,13 @@ def paths(catalog: RestCatalog, identifier: tuple[str, str]) -> set[str]:
     lists = {snapshot.manifest_list for snapshot in table.snapshots()}
     manifests = set(table.inspect.all_manifests()["path"].to_pylist())
     return lists | manifests | set(table.inspect.data_files()["file_path"].to_pylist())
+
+
+def being_removed(lake: CloudLake) -> list[dict[str, Any]]:
+    """What was dropped and is not gone for good."""
+    admin = Admin(lake.server)
+    manager = admin.rest(admin.key(lake.organisation, "admin"))
+    return answer(manager.get(f"{lake.server.uri}/management/v1/warehouses/lake/dropped"))["dropped"]
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +100,8 @@ def test_a_table_in_hadoops_spelling_is_registered_read_changed_and_purged(
 
     assert len(each_cloud.objects(folder)) > 10
     empty(rest.delete(f"/namespaces/{namespace}/tables/t", params={"purgeRequested": "true"}))
-    until(lambda: each_cloud.objects(folder) == {})
+    until(lambda: not being_removed(lake))
+    assert each_cloud.objects(folder) == {}, "all of it is gone"
     assert each_cloud.objects(f"{folder}-beside"), "its neighbour's are there"
 
 
