@@ -25,7 +25,7 @@ pub(super) async fn commit(
     let commit = body.parse(&api, RequestKind::Commit, TableCommit::parse).await?;
     let max_tables = scope.caller.tier().max_tables;
     let table = match scope.once.document() {
-        Some(location) => api.catalog.table_at(&scope.warehouse, location).await?,
+        Some(kept) => api.catalog.table_again(&scope.warehouse, kept).await?,
         None => {
             let receipt = scope.once.receipt();
             api.catalog.table_commit(&scope.warehouse, ident, commit, max_tables, receipt).await?

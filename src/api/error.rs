@@ -216,7 +216,15 @@ impl From<CatalogError> for ApiError {
             }
             CatalogError::IllegalArgument(_) => (StatusCode::BAD_REQUEST, "IllegalArgumentException"),
             CatalogError::CommitFailed(_) => (StatusCode::CONFLICT, "CommitFailedException"),
-            CatalogError::CommitStateUnknown(..) => (StatusCode::INTERNAL_SERVER_ERROR, "CommitStateUnknownException"),
+            CatalogError::CommitStateUnknown(..) | CatalogError::RegisteredWithoutFile { .. } => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "CommitStateUnknownException")
+            }
+            // Not 404 nor 409: engines take these for a change that was not made, and remove what they wrote for it.
+            CatalogError::AnswerGone(_) => (StatusCode::GONE, "AnswerGoneException"),
+            CatalogError::AnswerUnavailable(_, cause) => {
+                let answer = Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::out_of_service(message) };
+                return answer.because("the answer to a repeated request cannot be read", &cause);
+            }
             CatalogError::Metadata(error) => return error.into(),
             CatalogError::Heavy(error) => return error.into(),
             CatalogError::Store(error) => return error.into(),

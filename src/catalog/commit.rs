@@ -7,7 +7,7 @@ use tidewater_core::document::TableMetadata;
 use tidewater_core::ids::TableId;
 use tidewater_core::name::TableIdent;
 
-use super::error::of_table;
+use super::error::{creation_refused, of_table};
 use super::fate::Fate;
 use super::tables::NewDocument;
 use super::weight::commits_bytes;
@@ -88,7 +88,7 @@ impl Catalog {
         let base = self.documents.get(&warehouse.storage, &record.metadata_location).await?;
         let now_ms = self.clock.now_ms();
         let Some((table, locations)) = self.apply(warehouse, &base, asked.commits, now_ms).await? else {
-            return self.unchanged(asked, base).await.map(Attempt::Done);
+            return self.unchanged(asked, record.id, base).await.map(Attempt::Done);
         };
         let document = self.write_document(warehouse, table, Some(&base.location)).await?;
         let swap = Swap {
@@ -158,10 +158,15 @@ impl Catalog {
     }
 
     /// A commit that changes nothing: the table as it is.
-    async fn unchanged(&self, asked: &Asked<'_>, base: Arc<Document>) -> Result<LoadedTable, CatalogError> {
+    async fn unchanged(
+        &self,
+        asked: &Asked<'_>,
+        id: TableId,
+        base: Arc<Document>,
+    ) -> Result<LoadedTable, CatalogError> {
         let Asked { warehouse, ident, receipt, .. } = *asked;
         if let Some(receipt) = receipt {
-            let answer = Answer::Document(base.location.clone());
+            let answer = Answer::document(base.location.clone(), id);
             let kept = self.store.receipt_add(warehouse.place.organisation, receipt, &answer).await;
             kept.map_err(of_table(ident))?;
         }
@@ -173,19 +178,11 @@ impl Catalog {
     async fn commit_creation(&self, asked: &Asked<'_>, max_tables: Option<u64>) -> Result<LoadedTable, CatalogError> {
         let Asked { warehouse, ident, commits, receipt } = *asked;
         let id = TableId(fresh_ordered_uuid());
-        let location = self.new_table_location(warehouse, ident, id, None).await?;
+        let location = self.new_table_location(warehouse, ident, id, None).await.map_err(creation_refused)?;
         let table = self.create(warehouse, location, commits).await?;
         let new = NewDocument { id, table, max_tables, receipt };
-        self.table_add(warehouse, ident, new).await.map_err(|error| match error {
-            CatalogError::TableExists(_) => already_exists(),
-            other => other,
-        })
+        self.table_add(warehouse, ident, new).await.map_err(creation_refused)
     }
-}
-
-/// A creation that found the name taken.
-pub(super) fn already_exists() -> CatalogError {
-    CatalogError::CommitFailed("Requirement failed: table already exists".into())
 }
 
 /// What commits make of a table, each applied to what the one before it left; nothing when they change nothing.

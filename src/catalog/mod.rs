@@ -3,6 +3,7 @@
 //! A change of a table or view is always: read the pointer, apply the rules of `core`, write the new document, move the pointer
 //! in one atomic statement. No connection of the store is held while storage is waited for.
 
+mod again;
 mod commit;
 mod dropped;
 mod error;

@@ -41,7 +41,11 @@ impl Catalog {
     ///
     /// # Errors
     /// `Metadata`.
-    pub async fn table_at(&self, warehouse: &OpenWarehouse, location: &str) -> Result<LoadedTable, CatalogError> {
+    pub(super) async fn table_at(
+        &self,
+        warehouse: &OpenWarehouse,
+        location: &str,
+    ) -> Result<LoadedTable, CatalogError> {
         let document = self.documents.get(&warehouse.storage, location).await?;
         self.documents.check_still_there(&warehouse.storage, &document)?;
         // Where nothing is ever vended, nobody asks for the proof, and to find it takes longer than all else here.
@@ -173,7 +177,7 @@ impl Catalog {
 
     /// Where the files of a new table or view go, if the name is free: where its creator says, else under an id (a name
     /// could come back, or mean something to a storage server) below its namespace's location or the warehouse's root.
-    /// A creator who names no scheme means below that, too.
+    /// A creator who names no scheme means below that, too. Whatever names the place, it is spelled as the warehouse's root.
     pub(super) async fn new_location(
         &self,
         kind: TableKind,
@@ -187,14 +191,16 @@ impl Catalog {
             return Err(taken(kind, found.kind, ident));
         }
         let base = || namespace.get(LOCATION_PROPERTY).map_or(warehouse.root.as_str(), |location| location.as_str());
-        match wanted {
-            None => Ok(format!("{}/{id}", base().trim_end_matches('/'))),
+        let location = match wanted {
+            None => format!("{}/{id}", base().trim_end_matches('/')),
             Some(wanted) if Location::is_relative(wanted) => {
                 let below = Location::parse(base()).and_then(|base| base.join(wanted));
-                Ok(below.map_err(LocationRefused::from)?.to_string())
+                below.map_err(LocationRefused::from)?.to_string()
             }
-            Some(wanted) => Ok(wanted.to_owned()),
-        }
+            Some(wanted) => wanted.to_owned(),
+        };
+        let respelled = Location::parse(&location).ok().and_then(|place| place.respelled_below(&warehouse.root));
+        Ok(respelled.map_or(location, |place| place.to_string()))
     }
 
     /// Writes a new table's first document, and lets it be.

@@ -1,3 +1,4 @@
+mod again;
 mod locations;
 mod receipts;
 mod register;

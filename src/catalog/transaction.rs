@@ -9,15 +9,15 @@ use tidewater_core::document::TableMetadata;
 use tidewater_core::ids::TableId;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
-use super::commit::{ATTEMPTS, already_exists};
-use super::error::of_table;
+use super::commit::ATTEMPTS;
+use super::error::{creation_refused, of_table};
 use super::fate::Fate;
 use super::{Catalog, CatalogError, OpenWarehouse};
 use crate::clock::fresh_ordered_uuid;
 use crate::deadline;
 use crate::locations::Refusals;
 use crate::metadata::Document;
-use crate::store::{Receipt, Resource, StoreError, TableChange, TableKind, TableRecord};
+use crate::store::{Receipt, StoreError, TableChange, TableKind, TableRecord};
 use crate::vending::ValidLocations;
 
 /// How many documents are read, or written, at the same time.
@@ -300,17 +300,16 @@ fn refusal(written: &[Written<'_>], error: StoreError) -> Option<CatalogError> {
     let Some(part) = written.get(at) else { return Some(CatalogError::Store(*error)) };
     match *error {
         StoreError::PointerMoved => None,
-        StoreError::AlreadyExists(Resource::Table) => Some(named(part.ident, already_exists())),
+        error @ StoreError::AlreadyExists(_) => Some(named(part.ident, of_table(part.ident)(error))),
         error => Some(of_table(part.ident)(error)),
     }
 }
 
 /// Says which table of the transaction an error is about.
 fn named(ident: &TableIdent, error: CatalogError) -> CatalogError {
-    match error {
+    match creation_refused(error) {
         CatalogError::CommitFailed(message) => CatalogError::CommitFailed(format!("{message} (table {ident})")),
         CatalogError::BadRequest(message) => CatalogError::BadRequest(format!("{message} (table {ident})")),
-        CatalogError::TableExists(_) => named(ident, already_exists()),
         other => other,
     }
 }

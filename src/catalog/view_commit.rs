@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tidewater_core::ids::TableId;
 use tidewater_core::name::TableIdent;
 use tidewater_core::view::{ViewCommit, apply_view_updates, check_view_requirements};
 
@@ -75,7 +76,7 @@ impl Catalog {
             Ok(apply_view_updates(&at.metadata, &asked_for.updates, now_ms)?)
         };
         let Some(view) = self.work(warehouse, bytes, apply).await? else {
-            return self.view_unchanged(asked, base).await.map(Attempt::Done);
+            return self.view_unchanged(asked, record.id, base).await.map(Attempt::Done);
         };
         let locations = ValidLocations::of_view(&view, &warehouse.root)?;
         let document = self.write_document(warehouse, view, Some(&base.location)).await?;
@@ -114,9 +115,14 @@ impl Catalog {
     }
 
     /// A commit that changes nothing: the view as it is.
-    async fn view_unchanged(&self, asked: &Asked<'_>, base: LoadedView) -> Result<LoadedView, CatalogError> {
+    async fn view_unchanged(
+        &self,
+        asked: &Asked<'_>,
+        id: TableId,
+        base: LoadedView,
+    ) -> Result<LoadedView, CatalogError> {
         if let Some(receipt) = asked.receipt {
-            let answer = Answer::Document(base.location.clone());
+            let answer = Answer::document(base.location.clone(), id);
             let kept = self.store.receipt_add(asked.warehouse.place.organisation, receipt, &answer).await;
             kept.map_err(of_view(asked.ident))?;
         }

@@ -40,7 +40,7 @@ impl Catalog {
     ///
     /// # Errors
     /// `Metadata`.
-    pub async fn view_at(&self, warehouse: &OpenWarehouse, location: &str) -> Result<LoadedView, CatalogError> {
+    pub(super) async fn view_at(&self, warehouse: &OpenWarehouse, location: &str) -> Result<LoadedView, CatalogError> {
         let document = self.documents.get_view(&warehouse.storage, location).await?;
         self.documents.check_still_there(&warehouse.storage, &document)?;
         Ok(document)

@@ -114,7 +114,12 @@ async fn check(
 async fn problems(warehouse: &OpenWarehouse, kind: TableKind, location: &str) -> Result<Vec<String>, MetadataError> {
     let documents = Documents::new(0);
     Ok(match kind {
-        TableKind::Table => documents.get(&warehouse.storage, location).await?.problems(),
+        TableKind::Table => {
+            let document = documents.get(&warehouse.storage, location).await?;
+            let mut problems = document.problems();
+            problems.extend(document.metadata.tolerated());
+            problems
+        }
         TableKind::View => documents.get_view(&warehouse.storage, location).await?.problems(),
     })
 }

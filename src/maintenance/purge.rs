@@ -163,7 +163,8 @@ impl<'a> Purge<'a> {
         named: NamedFiles,
     ) -> Result<(), Stopped> {
         let NamedFiles { manifest_lists, mut manifests, statistics, mut older_documents } = named;
-        older_documents.remove(&document.location);
+        // It goes last, however the log spells it.
+        older_documents.retain(|file| !document.is_at(file));
         for list in &manifest_lists {
             manifests.extend(self.read(places, list, manifests_of_list).await?.into_iter().flatten());
         }

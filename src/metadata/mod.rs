@@ -61,6 +61,12 @@ impl<M> Document<M> {
         let location_json = serde_json::Value::from(location.as_str()).to_string();
         Self { location, json, metadata, place, location_json, fingerprint }
     }
+
+    /// Returns whether a location, in whichever spelling, is the document's.
+    #[must_use]
+    pub fn is_at(&self, location: &str) -> bool {
+        self.location == location || Location::parse(location).is_ok_and(|place| place == self.place)
+    }
 }
 
 impl<M: Metadata> Document<M> {

@@ -2,6 +2,7 @@
 //! moment.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -50,6 +51,7 @@ pub(crate) struct FaultyStore {
     deaf: Mutex<bool>,
     asked: Mutex<BTreeMap<&'static str, usize>>,
     meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    after_get: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>,
 }
 
 impl FaultyStore {
@@ -61,6 +63,7 @@ impl FaultyStore {
             deaf: Mutex::new(false),
             asked: Mutex::default(),
             meanwhile: Mutex::new(None),
+            after_get: Mutex::new(None),
         }
     }
 
@@ -75,6 +78,11 @@ impl FaultyStore {
     /// Has something happen right before the next change of a table's pointer.
     pub(crate) fn meanwhile(&self, happens: impl FnOnce() + Send + 'static) {
         *self.meanwhile.lock() = Some(Box::new(happens));
+    }
+
+    /// Has something happen right after the next read of a pointer.
+    pub(crate) fn after_next_table_get(&self, happens: impl Future<Output = ()> + Send + 'static) {
+        *self.after_get.lock() = Some(Box::pin(happens));
     }
 
     /// How often a method was called.
@@ -100,7 +108,14 @@ impl FaultyStore {
         if method == "table_get" && std::mem::take(&mut *self.deaf.lock()) {
             return Err(lost());
         }
-        let Some(overtaken) = overtaken(method) else { return work.await };
+        let Some(overtaken) = overtaken(method) else {
+            let answer = work.await;
+            let happens = if method == "table_get" { self.after_get.lock().take() } else { None };
+            if let Some(happens) = happens {
+                happens.await;
+            }
+            return answer;
+        };
         if let Some(happens) = self.meanwhile.lock().take() {
             happens();
         }
@@ -167,8 +182,10 @@ store_with_faults! {
     fn namespace_drop(place: Place, namespace: &NamespaceIdent, receipt: Option<&Receipt>) -> ();
     fn table_create(place: Place, new: &NewTable<'_>, max_tables: Option<u64>, receipt: Option<&Receipt>) -> ();
     fn table_get(place: Place, ident: &TableIdent) -> Option<TableRecord>;
+    fn table_by_id(place: Place, id: TableId) -> Option<TableRecord>;
     fn table_get_all(place: Place, idents: &[TableIdent]) -> Vec<Option<TableRecord>>;
     fn table_swap(place: Place, swap: &Swap<'_>, receipt: Option<&Receipt>) -> ();
+    fn table_undo(place: Place, undo: &Undo<'_>, receipt: Option<&Receipt>) -> ();
     fn table_transact(place: Place, changes: Vec<TableChange>, max_tables: Option<u64>, receipt: Option<&Receipt>) -> ();
     fn table_list(place: Place, namespace: &NamespaceIdent, kind: TableKind, page: &PageRequest) -> Page<String>;
     fn table_drop(place: Place, ident: &TableIdent, kind: TableKind, terms: Option<&DropTerms>, receipt: Option<&Receipt>) -> TableRecord;

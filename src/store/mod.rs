@@ -203,6 +203,9 @@ pub trait Store: Send + Sync + 'static {
     /// The table or view of that name, with its pointer: one indexed read.
     async fn table_get(&self, place: Place, ident: &TableIdent) -> Result<Option<TableRecord>>;
 
+    /// The table or view of that id, whatever its name is by now.
+    async fn table_by_id(&self, place: Place, id: TableId) -> Result<Option<TableRecord>>;
+
     /// The tables or views of these names, in their order: an indexed read each, and no thread of the runtime waits for many.
     async fn table_get_all(&self, place: Place, idents: &[TableIdent]) -> Result<Vec<Option<TableRecord>>>;
 
@@ -225,6 +228,15 @@ pub trait Store: Send + Sync + 'static {
     /// `PointerMoved` when it points elsewhere by now; `NotFound` (of a table, whichever it was) when it is gone;
     /// `LocationTaken`, `LocationHeld`, `LocationsUnread` as for [`Self::table_create`].
     async fn table_swap(&self, place: Place, swap: &Swap<'_>, receipt: Option<&Receipt>) -> Result<()>;
+
+    /// Takes back what [`Self::table_create`] or [`Self::table_swap`] did a moment ago, unless somebody has moved the pointer
+    /// since: a table that was added is forgotten, another points where it pointed before. The answer that was kept with the
+    /// change, under this receipt's key, is forgotten in the same transaction.
+    ///
+    /// # Errors
+    /// `PointerMoved`, `NotFound` (of a table) when others have changed or dropped it since; `LocationTaken`, `LocationHeld`,
+    /// `LocationsUnread` when it cannot have its former locations again.
+    async fn table_undo(&self, place: Place, undo: &Undo<'_>, receipt: Option<&Receipt>) -> Result<()>;
 
     /// Makes all of these changes at once, or none: whoever reads sees the catalog before them, or after. A location
     /// may pass from one table of the transaction to another.

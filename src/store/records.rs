@@ -223,8 +223,8 @@ pub struct Receipt {
 pub enum Answer {
     /// It was done; there is no more to say.
     Done,
-    /// It was done, and this is where the table's or view's document is.
-    Document(String),
+    /// It was done, and this is the table's or view's document.
+    Document(KeptDocument),
     /// What a change of properties did.
     Properties(PropertyChanges),
     /// It was not done.
@@ -234,6 +234,36 @@ pub enum Answer {
         /// All of the body.
         body: String,
     },
+}
+
+/// The document of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptDocument {
+    /// Where it is.
+    pub location: String,
+    /// Which table's or view's it is; none in an answer from before this was kept.
+    pub id: Option<TableId>,
+}
+
+impl Answer {
+    /// That it was done, with the document of the table or view of that id.
+    #[must_use]
+    pub fn document(location: impl Into<String>, id: TableId) -> Self {
+        Self::Document(KeptDocument { location: location.into(), id: Some(id) })
+    }
+}
+
+/// What a caller did to a table a moment ago and takes back.
+#[derive(Debug, Clone)]
+pub struct Undo<'a> {
+    /// Which table.
+    pub id: TableId,
+    /// Where its pointer must be still: where the caller put it.
+    pub made: &'a str,
+    /// Where the pointer was before, and the table's files; none for a table that the caller added.
+    pub before: Option<(&'a str, &'a Locations)>,
+    /// Now, in milliseconds since 1970.
+    pub now_ms: i64,
 }
 
 /// An answer with the request that it was given to.

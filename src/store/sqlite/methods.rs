@@ -16,15 +16,15 @@ use crate::store::{
     Answer, ApiKey, DropTerms, Dropped, DroppedFilter, KeptAnswer, KeptReport, KeyDigest, Learned, NewTable,
     Organisation, Page, PageRequest, Place, Pointer, Progress, Properties, PropertyChanges, Receipt, Report,
     ReportFilter, ReportLimits, Restore, Result, SigningKey, Store, Swap, TableChange, TableKind, TableRecord,
-    TimedPage, UsageTaken, Warehouse, WarehouseStorage,
+    TimedPage, Undo, UsageTaken, Warehouse, WarehouseStorage,
 };
 
 /// How many point reads are made where they are asked for. More of them go to a thread that may wait.
 const READS_IN_PLACE: usize = 16;
 
 /// The answer to what made or moved a pointer.
-fn at(document: Option<&str>) -> Answer {
-    document.map_or(Answer::Done, |location| Answer::Document(location.to_owned()))
+fn at(document: Option<&str>, id: TableId) -> Answer {
+    document.map_or(Answer::Done, |location| Answer::document(location, id))
 }
 
 #[async_trait]
@@ -212,11 +212,15 @@ impl Store for SqliteStore {
             };
             tables::table_create(connection, place, &new, max_tables)
         };
-        self.change(place.organisation, receipt, work, move |()| at(document.as_deref())).await
+        self.change(place.organisation, receipt, work, move |()| at(document.as_deref(), id)).await
     }
 
     async fn table_get(&self, place: Place, ident: &TableIdent) -> Result<Option<TableRecord>> {
         self.read(|connection| tables::table_get(connection, place, ident))
+    }
+
+    async fn table_by_id(&self, place: Place, id: TableId) -> Result<Option<TableRecord>> {
+        self.read(|connection| tables::table_by_id(connection, place, id))
     }
 
     async fn table_get_all(&self, place: Place, idents: &[TableIdent]) -> Result<Vec<Option<TableRecord>>> {
@@ -246,7 +250,19 @@ impl Store for SqliteStore {
             let swap = Swap { id, expected: &expected, new: &new, locations: &locations, now_ms };
             tables::table_swap(connection, place, &swap)
         };
-        self.change(place.organisation, receipt, work, move |()| at(document.as_deref())).await
+        self.change(place.organisation, receipt, work, move |()| at(document.as_deref(), id)).await
+    }
+
+    async fn table_undo(&self, place: Place, undo: &Undo<'_>, receipt: Option<&Receipt>) -> Result<()> {
+        let (id, now_ms, receipt) = (undo.id, undo.now_ms, receipt.cloned());
+        let made = undo.made.to_owned();
+        let before = undo.before.map(|(pointer, locations)| (pointer.to_owned(), locations.clone()));
+        let work = move |connection: &Connection| {
+            let before = before.as_ref().map(|(pointer, locations)| (pointer.as_str(), locations));
+            tables::table_undo(connection, place, &Undo { id, made: &made, before, now_ms })?;
+            receipt.iter().try_for_each(|receipt| receipts::receipt_forget(connection, place.organisation, receipt))
+        };
+        self.writer.write_for(Some(place.organisation), work).await
     }
 
     async fn table_transact(
@@ -270,7 +286,7 @@ impl Store for SqliteStore {
     ) -> Result<TableRecord> {
         let (ident, terms) = (ident.clone(), terms.copied());
         let work = move |connection: &Connection| tables::table_drop(connection, place, &ident, kind, terms.as_ref());
-        self.change(place.organisation, receipt, work, |dropped| at(Some(&dropped.metadata_location))).await
+        self.change(place.organisation, receipt, work, |dropped| at(Some(&dropped.metadata_location), dropped.id)).await
     }
 
     async fn table_rename(

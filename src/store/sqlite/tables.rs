@@ -11,7 +11,7 @@ use super::locations::{check_free, hold, hold_instead, location_forget, others_t
 use super::namespaces::{namespace_exists, one_more, page_of};
 use super::reports::report_forget;
 use crate::store::{
-    DropTerms, NewTable, Page, PageRequest, Place, Resource, Result, StoreError, Swap, TableKind, TableRecord,
+    DropTerms, NewTable, Page, PageRequest, Place, Resource, Result, StoreError, Swap, TableKind, TableRecord, Undo,
 };
 
 /// The hot path of a load.
@@ -107,6 +107,15 @@ pub(super) fn table_get(connection: &Connection, place: Place, ident: &TableIden
     rows.next()?.map(record_at).transpose()
 }
 
+pub(super) fn table_by_id(connection: &Connection, place: Place, id: TableId) -> Result<Option<TableRecord>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, kind, metadata_location FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3",
+    )?;
+    let mut rows =
+        statement.query(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), id.0.as_bytes()])?;
+    rows.next()?.map(record_at).transpose()
+}
+
 pub(super) fn table_get_all(
     connection: &Connection,
     place: Place,
@@ -185,6 +194,20 @@ pub(super) fn move_pointer(connection: &Connection, place: Place, swap: &Swap<'_
     // Whatever was not known of it, its document from now on is.
     remove_unread(connection, place.organisation, swap.id)?;
     before.map(|(of, own, others)| reserved(kind(&of)?, &own, &others)).transpose()
+}
+
+/// An error undoes what was done before it.
+pub(super) fn table_undo(connection: &Connection, place: Place, undo: &Undo<'_>) -> Result<()> {
+    let Undo { id, made, before, now_ms } = *undo;
+    if let Some((pointer, locations)) = before {
+        return table_swap(connection, place, &Swap { id, expected: made, new: pointer, locations, now_ms });
+    }
+    check_pointer(connection, place, id, made)?;
+    connection
+        .prepare_cached("DELETE FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3")?
+        .execute(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), id.0.as_bytes()])?;
+    location_forget(connection, place.organisation, id)?;
+    report_forget(connection, place.organisation, id)
 }
 
 /// Whether a table's pointer is still where it was seen.

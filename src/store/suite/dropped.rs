@@ -348,7 +348,7 @@ pub(in crate::store) async fn keyed_drops_and_restores_happen_once(store: Subjec
     store.table_drop(place, &orders, kind, Some(&terms), Some(&drop_once)).await.unwrap();
     assert_refused!(store.table_drop(place, &orders, kind, Some(&terms), Some(&drop_once)).await, StoreError::Repeated);
     let kept = store.receipt_get(place.organisation, drop_once.key, NOW_MS).await.unwrap().unwrap();
-    assert_eq!(kept.answer, Answer::Document(document(0)));
+    assert_eq!(kept.answer, Answer::document(document(0), id));
     let back = Restore { id, ident: &orders, locations: None, now_ms: NOW_MS };
     let restore = || store.dropped_restore(place, &back, None, Some(&restore_once));
     restore().await.unwrap();

@@ -150,6 +150,8 @@ macro_rules! conformance {
             each_kind_of_answer_is_kept_whole,
             a_used_key_changes_nothing_more,
             a_change_that_fails_leaves_its_key_free,
+            undone_change_leaves_no_table_no_location_and_its_key_free,
+            change_that_others_have_built_on_is_not_undone,
             a_key_is_free_again_once_it_has_expired,
             an_organisation_sees_only_its_own_keys,
             expired_receipts_go_in_batches,

@@ -13,8 +13,8 @@ use super::fixture::{
 };
 use crate::clock::fresh_uuid;
 use crate::store::{
-    Answer, KeptAnswer, NewTable, Place, PropertyChanges, Receipt, RequestDigest, Resource, Result, StoreError, Swap,
-    TableChange, TableKind,
+    Answer, KeptAnswer, KeptDocument, NewTable, Place, PropertyChanges, Receipt, RequestDigest, Resource, Result,
+    StoreError, Swap, TableChange, TableKind, Undo,
 };
 
 const LIFETIME_MS: i64 = 1_000;
@@ -66,11 +66,11 @@ pub(in crate::store) async fn an_answer_is_kept_with_its_change(store: Subject) 
     let answers = [
         Answer::Done,
         Answer::Properties(changes),
-        Answer::Document(document(0)),
-        Answer::Document(document(1)),
+        Answer::document(document(0), id),
+        Answer::document(document(1), id),
         Answer::Done,
         Answer::Done,
-        Answer::Document(document(1)),
+        Answer::document(document(1), id),
         Answer::Done,
     ];
     for (receipt, answer) in receipts.iter().zip(answers) {
@@ -86,7 +86,8 @@ pub(in crate::store) async fn each_kind_of_answer_is_kept_whole(store: Subject) 
     let said = |status, body: &str| Answer::Said { status, body: body.to_owned() };
     for answer in [
         Answer::Done,
-        Answer::Document(format!("s3://bucket/{}", "ü".repeat(2_000))),
+        Answer::document(format!("s3://bucket/{}", "ü".repeat(2_000)), TableId(fresh_uuid())),
+        Answer::Document(KeptDocument { location: "s3://bucket/x".to_owned(), id: None }),
         Answer::Properties(changes),
         Answer::Properties(PropertyChanges::default()),
         said(409, "{\"error\":{}}"),
@@ -133,7 +134,7 @@ pub(in crate::store) async fn a_used_key_changes_nothing_more(store: Subject) {
     assert_eq!(pointer(&store, place, &orders).await, document(1));
     assert_eq!(store.namespace_get(place, &other).await.unwrap(), None);
     assert_eq!(store.namespace_get(place, &sales).await.unwrap(), Some(properties(&[])));
-    assert_eq!(kept(&store, place, &receipt).await, Some(Answer::Document(document(1))), "the first answer stays");
+    assert_eq!(kept(&store, place, &receipt).await, Some(Answer::document(document(1), id)), "the first answer stays");
 }
 
 pub(in crate::store) async fn a_change_that_fails_leaves_its_key_free(store: Subject) {
@@ -147,6 +148,54 @@ pub(in crate::store) async fn a_change_that_fails_leaves_its_key_free(store: Sub
     assert_refused!(refused, StoreError::InTransaction { .. });
     assert_eq!(kept(&store, place, &receipt).await, None);
     keyed_swap(&store, place, id, 1, &receipt).await.unwrap();
+}
+
+pub(in crate::store) async fn undone_change_leaves_no_table_no_location_and_its_key_free(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    let (id, orders, receipt) = (TableId(fresh_uuid()), ident(&sales, "orders"), receipt());
+    let (first, locations) = (document(0), at("s3://b/w/one"));
+    let (kind, key) = (TableKind::Table, Some(&receipt));
+    let new = NewTable { id, ident: &orders, kind, metadata_location: &first, locations: &locations, now_ms: NOW_MS };
+    let undo = Undo { id, made: &first, before: None, now_ms: NOW_MS };
+    store.table_create(place, &new, None, key).await.unwrap();
+    assert_eq!(store.table_by_id(place, id).await.unwrap(), store.table_get(place, &orders).await.unwrap());
+    store.table_undo(place, &undo, key).await.unwrap();
+    assert_eq!(store.table_get(place, &orders).await.unwrap(), None);
+    assert_eq!(store.table_by_id(place, id).await.unwrap(), None);
+    assert_eq!(kept(&store, place, &receipt).await, None);
+    assert_refused!(store.table_undo(place, &undo, key).await, StoreError::NotFound(Resource::Table));
+    // The place and the key are free: with the same id, as after a first attempt that was undone.
+    store.table_create(place, &new, None, key).await.unwrap();
+    store.table_undo(place, &undo, key).await.unwrap();
+
+    let table = stored_table(&store, place, &orders).await;
+    let (before, after, elsewhere) = (document(0), document(1), at("s3://b/w/elsewhere"));
+    let former = at(&location(table));
+    let swap = Swap { id: table, expected: &before, new: &after, locations: &elsewhere, now_ms: NOW_MS };
+    store.table_swap(place, &swap, key).await.unwrap();
+    let undo = Undo { id: table, made: &after, before: Some((before.as_str(), &former)), now_ms: NOW_MS };
+    store.table_undo(place, &undo, key).await.unwrap();
+    assert_eq!(pointer(&store, place, &orders).await, before);
+    assert_eq!(kept(&store, place, &receipt).await, None);
+    store.location_check(place, TableId(fresh_uuid()), &elsewhere).await.unwrap();
+    assert_refused!(store.location_check(place, TableId(fresh_uuid()), &former).await, StoreError::LocationTaken(_));
+}
+
+pub(in crate::store) async fn change_that_others_have_built_on_is_not_undone(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    let (orders, receipt) = (ident(&sales, "orders"), receipt());
+    let id = stored_table(&store, place, &orders).await;
+    keyed_swap(&store, place, id, 1, &receipt).await.unwrap();
+    let (first, made, locations) = (document(0), document(1), at(&location(id)));
+    keyed_swap(&store, place, id, 2, &self::receipt()).await.unwrap();
+    for before in [None, Some((first.as_str(), &locations))] {
+        let undo = Undo { id, made: &made, before, now_ms: NOW_MS };
+        assert_refused!(store.table_undo(place, &undo, Some(&receipt)).await, StoreError::PointerMoved);
+    }
+    assert_eq!(pointer(&store, place, &orders).await, document(2));
+    assert_eq!(kept(&store, place, &receipt).await, Some(Answer::document(made, id)));
 }
 
 pub(in crate::store) async fn a_key_is_free_again_once_it_has_expired(store: Subject) {
@@ -164,7 +213,7 @@ pub(in crate::store) async fn a_key_is_free_again_once_it_has_expired(store: Sub
     let expires_ms = first.expires_ms + LIFETIME_MS;
     let late = Receipt { request, now_ms: first.expires_ms, expires_ms, ..first.clone() };
     keyed_swap(&store, place, id, 2, &late).await.unwrap();
-    assert_eq!(at(first.expires_ms).await, Some(KeptAnswer { request, answer: Answer::Document(document(2)) }));
+    assert_eq!(at(first.expires_ms).await, Some(KeptAnswer { request, answer: Answer::document(document(2), id) }));
 }
 
 pub(in crate::store) async fn an_organisation_sees_only_its_own_keys(store: Subject) {
@@ -212,15 +261,16 @@ pub(in crate::store) async fn of_changes_with_one_key_at_once_one_happens(store:
             let kind = TableKind::Table;
             let new =
                 NewTable { id, ident: &ident, kind, metadata_location: &first, locations: &locations, now_ms: NOW_MS };
-            store.table_create(place, &new, None, Some(&receipt)).await
+            store.table_create(place, &new, None, Some(&receipt)).await.map(|()| id)
         }
     })
     .await;
     let winners: Vec<usize> = (0..40).filter(|number| results[*number].is_ok()).collect();
     let [winner] = winners[..] else { panic!("not exactly one has won: {results:?}") };
+    let winners_id = *results[winner].as_ref().unwrap();
     for result in results.into_iter().filter(Result::is_err) {
         assert_refused!(result, StoreError::Repeated);
     }
     assert_eq!(store.table_count(place.organisation).await.unwrap(), 1);
-    assert_eq!(kept(&store, place, &receipt).await, Some(Answer::Document(document(winner))));
+    assert_eq!(kept(&store, place, &receipt).await, Some(Answer::document(document(winner), winners_id)));
 }
