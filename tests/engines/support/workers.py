@@ -25,16 +25,54 @@ WORKERS = "tidewater-workers"
 SERVERS = {"s3", "azure", "google", "ceph", "versity", "identity", "account key"}
 
 
+# Modules that take long, the longest first: they begin first, so that no worker is left with one when the others have ended.
+LONG = (
+    "test_dropped_clouds.py",
+    "test_openapi.py",
+    "test_dropped.py",
+    "test_crash.py",
+    "test_storage_faults.py",
+    "test_fuzz.py",
+    "test_vending_attacks.py",
+    "test_s3_access.py",
+    "test_pyiceberg_google.py",
+    "test_clickhouse.py",
+    "test_credentials.py",
+    "test_iceberg_js.py",
+    "test_signing_access.py",
+)
+# Those whose tests share little, so that each may run on another worker.
+DIVISIBLE = {"test_dropped.py", "test_crash.py", "test_fuzz.py", "test_openapi.py"}
+
+
+def module_of(nodeid: str) -> str:
+    """Returns the file's name of a test's module."""
+    return nodeid.partition("::")[0].rpartition("/")[2]
+
+
 def unit_of(nodeid: str) -> str:
-    """Returns the name of the tests that run on one worker in order: those of a module, or those of it on one server."""
+    """Returns the name of the tests that run on one worker, one after the other: a module, the part of it that runs on one
+    server, or a single test."""
     module, _, test = nodeid.partition("::")
+    if module_of(nodeid) in DIVISIBLE:
+        return nodeid
     parameters = test.partition("[")[2].removesuffix("]").split("-")
-    (server,) = SERVERS.intersection(parameters) or {""}
-    return f"{module}[{server}]" if server else module
+    servers = SERVERS.intersection(parameters)
+    return f"{module}{sorted(servers)}" if servers else module
+
+
+def start_of(nodeid: str) -> int:
+    """Returns when a test's unit begins: those of long modules in their order, then the others."""
+    module = module_of(nodeid)
+    return LONG.index(module) if module in LONG else len(LONG)
 
 
 class Units(LoadScopeScheduling):
-    """Gives each worker that has nothing to do the next unit."""
+    """Gives each worker that has nothing to do the next unit, in the order of the collected tests."""
+
+    def __init__(self, config: pytest.Config, log: Any):
+        super().__init__(config, log)
+        config.option.loadscopereorder = False
 
     def _split_scope(self, nodeid: str) -> str:
         return unit_of(nodeid)
@@ -47,6 +85,12 @@ class Workers:
         self._is_worker = hasattr(config, "workerinput")
         # The folder that the workers of a run share. Without workers there is none.
         self.shared = Path(config.workerinput["shared"]) if self._is_worker else None  # type: ignore[attr-defined]
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Orders the tests of a worker, all workers' alike."""
+        if self._is_worker:
+            items.sort(key=lambda item: start_of(item.nodeid))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> LoadScopeScheduling:
