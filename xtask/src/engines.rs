@@ -49,10 +49,8 @@ fn processes_for_all() -> usize {
 
 /// Builds the binary; gives its path.
 pub(crate) fn build(workspace: &Workspace, release: bool) -> Result<PathBuf> {
-    let mut build = vec!["build", "--locked", "--package", "tidewater", "--bin", "tidewater"];
-    if release {
-        build.push("--release");
-    }
+    let mut build = vec!["build", "--locked", "--bin", "tidewater"];
+    build.extend(if release { &["--package", "tidewater", "--release"][..] } else { &step::AS_FOR_TESTS });
     step::run(&mut step::cargo(&workspace.root, &build))?;
     Ok(workspace.target.join(if release { "release" } else { "debug" }).join("tidewater"))
 }

@@ -1,6 +1,7 @@
 //! `.ci/lanes.sh`, which runs the steps of CI side by side.
 
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -78,7 +79,8 @@ fn stopped_run_ends_its_lanes_and_their_children() {
 fn has_ended(id: &str) -> bool {
     let until = Instant::now() + Duration::from_secs(10);
     let process = Path::new("/proc").join(id);
-    while process.join("cmdline").exists() && std::fs::read(process.join("cmdline")).is_ok_and(|line| !line.is_empty()) {
+    while process.join("cmdline").exists() && std::fs::read(process.join("cmdline")).is_ok_and(|line| !line.is_empty())
+    {
         if Instant::now() > until {
             return false;
         }
