@@ -84,7 +84,7 @@ pub struct RunArgs {
     /// Tables in the namespace of list
     #[arg(long, default_value_t = 1000, value_parser = positive)]
     pub list_tables: usize,
-    /// The namespace to make; a second one with _list behind it is made for list [default: tidewater_bench_<time>]
+    /// The namespace to make, by default tidewater_bench_ and the time; a second one with _list behind it is made for list
     #[arg(long)]
     pub namespace: Option<String>,
     /// Leave the tables on the catalog

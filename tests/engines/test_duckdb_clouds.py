@@ -26,7 +26,7 @@ from test_clickhouse import ALLOWED
 
 PLACE = "lake"
 GOOGLE_HOST = "storage.googleapis.com"
-DEADLINE_S = 100
+DEADLINE_S = 200
 
 PROGRAM = """
 import json, sys, duckdb

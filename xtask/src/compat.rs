@@ -74,6 +74,34 @@ fn all(workspace: &Workspace, options: &Options) -> Result<()> {
     trino(workspace)
 }
 
+/// Fetches what these judges need, so that they can begin at once: the kit's for each release of Iceberg, Spark's for the
+/// newest.
+pub(crate) fn fetch(workspace: &Workspace, judges: &[Judge]) -> Result<()> {
+    for judge in judges {
+        match judge {
+            Judge::Rck => {
+                for iceberg in ICEBERG {
+                    artifacts(workspace, "rck", Some(iceberg))?;
+                }
+            }
+            Judge::Oracle => {
+                artifacts(workspace, "oracle", None)?;
+            }
+            Judge::Spark => {
+                artifacts(workspace, "spark", Some(ICEBERG[0]))?;
+                engines::environment(workspace, &format!("{FOLDER}/spark"))?;
+            }
+            Judge::Trino => {
+                artifacts(workspace, "trino/server", None)?;
+                artifacts(workspace, "trino/plugin", None)?;
+                engines::environment(workspace, &format!("{FOLDER}/trino"))?;
+            }
+            Judge::All => fetch(workspace, &[Judge::Rck, Judge::Oracle, Judge::Spark, Judge::Trino])?,
+        }
+    }
+    Ok(())
+}
+
 fn kit(workspace: &Workspace, iceberg: &str) -> Result<()> {
     let binary = engines::build(workspace, false)?;
     let jars = artifacts(workspace, "rck", Some(iceberg))?;
@@ -108,10 +136,10 @@ fn engine(workspace: &Workspace, name: &str, settings: &[(&str, &Path)]) -> Resu
 pub(crate) fn artifacts(workspace: &Workspace, name: &str, iceberg: Option<&str>) -> Result<PathBuf> {
     let pom = workspace.root.join(FOLDER).join(name).join("pom.xml");
     let wanted = fs::read_to_string(&pom).with_context(|| format!("{} cannot be read", pom.display()))?;
-    let folder = match iceberg {
-        Some(version) => workspace.target.join("compat").join(format!("{name}-{version}")),
-        None => workspace.target.join("compat").join(name),
-    };
+    let made = iceberg.map_or_else(|| name.to_owned(), |version| format!("{name}-{version}"));
+    let plain_name = made.replace('/', "-");
+    let _one_at_a_time = workspace.lock(&plain_name)?;
+    let folder = workspace.target.join("compat").join(made);
     // Written last, so that what was fetched by half is fetched again.
     let made_for = folder.join("made-for.xml");
     if fs::read_to_string(&made_for).is_ok_and(|made| made == wanted) {
@@ -119,7 +147,7 @@ pub(crate) fn artifacts(workspace: &Workspace, name: &str, iceberg: Option<&str>
     }
     step::say(&format!("fetching what {name} needs from Maven Central, once"));
     remove(&folder)?;
-    let repository = workspace.target.join("compat/maven");
+    let repository = workspace.target.join("compat/maven").join(plain_name);
     let mut maven = step::command(&workspace.root, "mvn", &["--batch-mode", "--quiet", "--file"]);
     maven.arg(&pom).arg(COPY);
     maven.arg(format!("-Dmaven.repo.local={}", repository.display()));

@@ -34,8 +34,8 @@ pub(crate) fn run(workspace: &Workspace, amount: Amount) -> Result<()> {
     let test = [
         "test",
         "--locked",
-        "--package",
-        "tidewater-core",
+        // One package would take other features of its dependencies, and build them again.
+        "--workspace",
         "--test",
         "it",
         "--",

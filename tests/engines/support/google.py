@@ -31,12 +31,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from support.gateway import Gateway, Request, Response
-from support.ports import free_ports
+from support.ports import free_ports, wait_until_open
 
 EMAIL = "catalog@project.iam.gserviceaccount.com"
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
-START_DEADLINE_S = 30
 LEFT_OUT = "LEFT OUT: the tests with an emulator of Google Cloud Storage: it is only to be had for Linux on x86-64"
 
 # Google Cloud IAM, "Roles for Cloud Storage": of each, what is asked for here.
@@ -65,16 +64,7 @@ class Emulator:
             self._process = subprocess.Popen(
                 [*command, "-external-url", self.uri], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        deadline = time.monotonic() + START_DEADLINE_S
-        while True:
-            try:
-                requests.get(f"{self.uri}/storage/v1/b", params={"project": "p"}, timeout=5)
-                return
-            except requests.ConnectionError:
-                assert self._process.poll() is None, (folder / "emulator.log").read_text()
-                if time.monotonic() > deadline:
-                    self.stop()
-                    raise
+        wait_until_open(port, self._process, folder / "emulator.log")
 
     def make_bucket(self, name: str) -> None:
         requests.post(f"{self.uri}/storage/v1/b?project=p", json={"name": name}, timeout=10).raise_for_status()
