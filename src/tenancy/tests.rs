@@ -288,9 +288,8 @@ async fn downgrade_gives_back_the_slice_of_the_larger_tier() {
         assert_eq!(budget.remaining, limit - 4);
         let leased = limit / 100;
         assert!((4..=3 + leased).contains(&used(&world, world.now_ms()).await));
-        let served = 4
-            + serve(&other, &small, world.now_ms(), 2_000).await
-            + serve(&one, &small, world.now_ms(), 2_000).await;
+        let served =
+            4 + serve(&other, &small, world.now_ms(), 2_000).await + serve(&one, &small, world.now_ms(), 2_000).await;
         assert_eq!((served, used(&world, world.now_ms()).await), (limit, limit), "on both servers together");
     }
 }
