@@ -174,9 +174,6 @@ async fn exchange<F: Future<Output = Reply>>(mut stream: UnixStream, answer: &im
 /// All of [`ControlError`].
 pub async fn ask(folder: &Path, request: Request) -> Result<Option<Reply>, ControlError> {
     let path = folder.join(SOCKET);
-    if !path.exists() {
-        return Ok(None);
-    }
     let connected = with_short_path(folder, |path| std::os::unix::net::UnixStream::connect(path));
     let asked = match connected {
         Ok(stream) => tokio::time::timeout(EXCHANGE_TIME, converse(stream, request)).await,
@@ -184,7 +181,7 @@ pub async fn ask(folder: &Path, request: Request) -> Result<Option<Reply>, Contr
     };
     match asked.map_err(io::Error::from).flatten() {
         Ok(reply) => Ok(Some(reply)),
-        // A server that was killed leaves its socket.
+        // There is none, or a server that was killed has left its own.
         Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(ControlError::NotAllowed { path }),
         Err(source) => Err(ControlError::NoAnswer { path, source }),

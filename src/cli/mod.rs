@@ -220,7 +220,7 @@ impl Settings {
 /// Fails where there is no catalog in the folder that nobody named, and a configuration file or a service's data folder is
 /// there, which others use.
 fn check_no_other_catalog(folder: &Path, database: &Path, configs: &[&Path], data: &Path) -> anyhow::Result<()> {
-    if database.exists() {
+    if database.exists() || folder == data {
         return Ok(());
     }
     let folder = folder.display();
@@ -358,6 +358,7 @@ mod tests {
         let check = || check_no_other_catalog(folder.path(), &database, &[&folder.path().join("none"), &config], &data);
         check().unwrap();
         std::fs::create_dir(&data).unwrap();
+        check_no_other_catalog(&data, &data.join("tidewater.db"), &[], &data).unwrap();
         let refused = check().unwrap_err().to_string();
         assert!(refused.contains(&format!("--data-dir {}", data.display())), "{refused}");
         std::fs::write(&config, "").unwrap();

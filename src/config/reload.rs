@@ -21,8 +21,8 @@ pub struct Change {
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { setting, before, now } = self;
-        write!(f, "{setting}: {before} -> {now}")
+        let shown = |value: &Value| if value.is_null() { "not set".to_owned() } else { value.to_string() };
+        write!(f, "{}: {} -> {}", self.setting, shown(&self.before), shown(&self.now))
     }
 }
 
@@ -72,7 +72,8 @@ fn changes(before: &Config, now: &Config) -> Vec<Change> {
             changes.push(Change { setting, before, now });
         }
     }
-    changes.extend(now.into_iter().map(|(setting, now)| Change { setting, before: Value::Null, now }));
+    let added = now.into_iter().filter(|(_, now)| !now.is_null());
+    changes.extend(added.map(|(setting, now)| Change { setting, before: Value::Null, now }));
     changes
 }
 
@@ -120,9 +121,9 @@ mod tests {
         new.tiers.remove("free");
         let reload = old.reload(new.clone());
         let taken = names(&reload.taken);
-        for setting in ["api.max_body_bytes", "log.level", "tiers.gold.requests_per_day", "tiers.free.catalog"] {
-            assert!(taken.contains(&setting), "{taken:?}");
-        }
+        let expected = ["api.max_body_bytes", "log.level", "tiers.free.catalog", "tiers.gold.catalog"];
+        assert_eq!(taken, [&expected[..], &["tiers.gold.requests_per_day"]].concat());
+        assert_eq!(reload.taken[4].to_string(), "tiers.gold.requests_per_day: not set -> 5");
         assert_eq!(names(&reload.needs_restart), ["listen", "log.format", "storage.master_key"]);
         assert_eq!(reload.config.listen, old.listen);
         assert_eq!((reload.config.api.max_body_bytes, &reload.config.tiers), (7, &new.tiers));

@@ -56,6 +56,7 @@ const STS: &[Hint] = &[
         &["AccessDenied"],
         "check `role-arn`, that the role's trust policy names the catalog's own user or role, and `external-id` if it asks for one",
     ),
+    hint(&["InvalidArgument"], "check `session-duration-s`, which is at most what the role allows, and `session-tags`"),
     hint(&["NoSuchEntity"], "check `role-arn`: there is no such role"),
     hint(&["NoSuchRole"], "check `role-arn`: there is no such role"),
 ];
@@ -72,6 +73,7 @@ const AZURE: &[Hint] = &[
     hint(&["AADSTS7000222"], "the `client-secret` in the section [credentials] has expired: give a new one"),
     hint(&["AADSTS700016"], "check `client-id` and `tenant-id` in the section [credentials]"),
     hint(&["AADSTS9000"], "check `tenant-id` in the section [credentials]"),
+    hint(&["invalid_client"], "check `client-id` and `client-secret` in the section [credentials]"),
     hint(
         &["AuthorizationPermissionMismatch"],
         "give the application the role 'Storage Blob Data Contributor' on the container, and 'Storage Blob Delegator' on the account",

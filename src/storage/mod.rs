@@ -465,6 +465,15 @@ mod tests {
         assert_eq!(std::fs::read(folder.path().join("t/metadata/a b%20c+ü.json")).unwrap(), b"first");
     }
 
+    #[test]
+    fn refusal_of_a_store_names_the_setting_in_its_message() {
+        let source = object_store::Error::Generic { store: "S3", source: "<Code>InvalidAccessKeyId</Code>".into() };
+        let location = Location::parse("s3://b/x").unwrap();
+        let error = StorageError::Refused { location, source: Arc::new(source) };
+        let said = error.to_string();
+        assert!(said.contains("set-storage`: check `access-key-id`"), "{said}");
+    }
+
     /// Reading it whole would take 64 GiB.
     #[tokio::test]
     async fn object_over_the_limit_is_refused_before_it_is_read() {

@@ -32,8 +32,8 @@ impl Vendor {
         match self {
             Self::None => "check that this user may read and write there",
             Self::S3(_) => {
-                "check the section [credentials], and that the policy of that key allows reading, writing, listing and \
-                 removing objects below the root"
+                "check `access-key-id` and `secret-access-key` in the section [credentials], and that the policy of that key allows \
+                 reading, writing, listing and removing objects below the root"
             }
             Self::Azure(_) => {
                 "check the account's name in the root and `account-key`, or that the identity has the role 'Storage Blob Data \

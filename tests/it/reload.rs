@@ -126,7 +126,12 @@ async fn repeats_of_a_request_before_and_after_a_reload_are_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn open_connection_sees_a_reload_with_its_next_request_and_new_limits_of_connections_hold() {
-    let catalog = Catalog::with(|config| config.connections.max_per_address = 100).await;
+    let catalog = Catalog::with(|config| {
+        config.connections.max_per_address = 100;
+        // A connection looks at its times at least this often.
+        config.connections.head_timeout_s = 5;
+    })
+    .await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let running = Arc::clone(catalog.app.running());
     let address = catalog.app.local_addr().unwrap();
