@@ -1,5 +1,7 @@
 //! Puts the concrete parts together. Only this file knows them all.
 
+mod running;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -9,8 +11,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Api, ApiService, HeaderCase};
-use crate::auth::{AuthSettings, Authenticator};
-use crate::catalog::{Catalog, CatalogSettings};
+use crate::auth::Authenticator;
+use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::data_folder::{self, ServerLock};
@@ -23,11 +25,13 @@ use crate::sealing::KeySource;
 pub use crate::server::raise_descriptor_limit;
 use crate::server::{CutOff, Server};
 use crate::storage::Budget;
+use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{ReportLimits, Store};
 use crate::tenancy::Signatures;
 use crate::tenancy::quota::Quota;
 use crate::warehouse::StorageAccess;
+pub use running::Running;
+use running::{auth_settings, catalog_settings, report_limits};
 
 /// How long the tasks in the background may take at a stop to write down what they have in memory.
 const BACKGROUND_GRACE: Duration = Duration::from_secs(10);
@@ -35,8 +39,8 @@ const BACKGROUND_GRACE: Duration = Duration::from_secs(10);
 /// A catalog that is ready to serve.
 pub struct App {
     server: Server,
-    service: ApiService,
     api: Arc<Api>,
+    running: Arc<Running>,
     /// The data folder is this server's as long as it has this; none where the store is not in it alone.
     lock: Option<ServerLock>,
 }
@@ -50,9 +54,8 @@ impl App {
         data_folder::prepare(&config.data_dir, &config.database())?;
         // Before the database is opened: an upgrade must not change it under a server that still runs.
         let mut lock = ServerLock::take(&config.data_dir)?;
-        let tiers = config.tiers.clone();
         let mut app = Self::over(&config, Arc::new(open_store(&config)?)).await?;
-        lock.announce(app.local_addr()?, tiers.keys());
+        lock.announce(app.local_addr()?);
         app.lock = Some(lock);
         Ok(app)
     }
@@ -70,14 +73,9 @@ impl App {
         let heavy = Arc::new(Heavy::new(heavy_settings));
         let reader = ObjectReader::new(Arc::clone(&heavy), config.limits.document_bytes);
         let documents = Documents::with_reader(config.cache.metadata_bytes, reader.clone());
-        let limits = config.limits;
-        let settings = CatalogSettings { drop_retention: config.drop.retention(), limits };
+        let settings = catalog_settings(config);
         let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, access.clone(), clock.clone(), settings));
-        let auth = AuthSettings {
-            token_lifetime: config.auth.token_lifetime(),
-            session: config.auth.session(),
-            cache: config.auth.cache(),
-        };
+        let auth = auth_settings(config);
         let authenticator = Arc::new(Authenticator::new(Arc::clone(&store), &config.tiers, clock.clone(), &auth));
         authenticator.prepare().await.context("cannot prepare the keys that sign tokens")?;
         let api = Arc::new(Api {
@@ -95,15 +93,22 @@ impl App {
             store,
             clock,
             heavy,
-            bodies: Heavy::new(heavy_settings),
-            limits,
+            bodies: Arc::new(Heavy::new(heavy_settings)),
+            limits: config.limits,
             settings: config.api.clone(),
             body_timeout: config.connections.body_timeout(),
         });
         let header_case = HeaderCase::learn().await.context("cannot prepare the spelling of headers")?;
         let service = ApiService::new(&api, header_case);
-        let server = Server::bind(&config.listen, &config.connections, service.clone()).await?;
-        Ok(Self { server, service, api, lock: None })
+        let server = Server::bind(&config.listen, &config.connections, service).await?;
+        let running = Arc::new(Running::new(config.clone(), Arc::clone(&api), server.replacing()));
+        Ok(Self { server, api, running, lock: None })
+    }
+
+    /// Its settings, which can be replaced while it runs.
+    #[must_use]
+    pub const fn running(&self) -> &Arc<Running> {
+        &self.running
     }
 
     /// The address that it serves.
@@ -128,8 +133,8 @@ impl App {
 
     /// The API as a function, for requests that need no connection.
     #[must_use]
-    pub const fn service(&self) -> &ApiService {
-        &self.service
+    pub fn service(&self) -> ApiService {
+        self.running.service()
     }
 
     /// Where it remembers.
@@ -157,14 +162,14 @@ impl App {
     /// When a part of it has failed in a way that it cannot go on from, or something was cut off.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         // The folder is this server's until the last of it is written.
-        let Self { server, api, lock: _lock, .. } = self;
-        let grace = api.settings.shutdown_grace();
+        let Self { server, api, running, lock: _lock } = self;
+        let grace = || running.config().api.shutdown_grace();
         let background = Background::start(&api);
         let told = OnceLock::new();
         let shutdown = async {
             shutdown.await;
             let _ = told.set(Instant::now());
-            let (grace_s, changes) = (grace.as_secs(), api.catalog.running_changes());
+            let (grace_s, changes) = (grace().as_secs(), api.catalog.running_changes());
             tracing::info!(
                 grace_s,
                 changes,
@@ -172,6 +177,7 @@ impl App {
             );
         };
         let cut_off = server.serve(shutdown, grace).await;
+        let grace = grace();
         // Changes end meanwhile, also those whose clients have gone.
         let left = grace.saturating_sub(told.get().map_or(Duration::ZERO, Instant::elapsed));
         let changes = match tokio::time::timeout(left, api.catalog.finish()).await {
@@ -266,11 +272,7 @@ pub fn storage_access(config: &Config) -> StorageAccess {
 }
 
 fn reports(config: &Config, store: &Arc<dyn Store>, clock: &Clock) -> Reports {
-    let limits = ReportLimits {
-        per_table: config.metrics.reports_per_table,
-        per_organisation: config.metrics.reports_per_organisation,
-    };
-    Reports::new(Arc::clone(store), clock.clone(), limits, config.metrics.retention())
+    Reports::new(Arc::clone(store), clock.clone(), report_limits(config), config.metrics.retention())
 }
 
 /// Opens the store that the configuration names.

@@ -9,7 +9,7 @@ use crate::data_folder::{self, FolderError, ServerLock};
 use crate::store::sqlite::{BackupError, CopyProgress, NotInside, Proceed, SqliteStore};
 
 /// What a data folder may hold before a restore: what comes from elsewhere, and what no catalog is lost with.
-const MAY_BE_THERE: [&str; 5] = ["master.key", "warehouse", "server.lock", "lost+found", RESTORING];
+const MAY_BE_THERE: [&str; 6] = ["master.key", "warehouse", "server.lock", "control.sock", "lost+found", RESTORING];
 
 /// The copy that a restore checks before it becomes the database. A restore that was killed leaves it.
 const RESTORING: &str = "restore.partial";

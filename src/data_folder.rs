@@ -1,6 +1,5 @@
 //! The data folder: made and looked at before anything is opened in it, and served by one server at a time.
 
-use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
 use std::net::SocketAddr;
@@ -217,12 +216,9 @@ impl ServerLock {
         Ok(lock)
     }
 
-    /// Writes where this server is and which tiers it knows, for a second server and for commands. Best effort.
-    pub fn announce<'a>(&mut self, address: SocketAddr, tiers: impl IntoIterator<Item = &'a String>) {
-        // A name may hold anything but a line break, which TOML keys can hold only when they are quoted: such a tier is left out.
-        let tiers =
-            tiers.into_iter().filter(|name| !name.contains('\n')).fold(String::new(), |text, name| text + name + "\n");
-        let _ = self.write(&format!("{} {address}\n{tiers}", std::process::id()));
+    /// Writes where this server is, for a second server and for commands. Best effort.
+    pub fn announce(&mut self, address: SocketAddr) {
+        let _ = self.write(&format!("{} {address}\n", std::process::id()));
     }
 
     fn write(&mut self, text: &str) -> io::Result<()> {
@@ -232,18 +228,14 @@ impl ServerLock {
     }
 }
 
-/// The tiers that the server on a data folder knows; none when no server runs there, or it does not say.
+/// The process that has, or was about to have, the data folder; none when that has ended.
 #[must_use]
-pub fn tiers_of_server(folder: &Path) -> Option<BTreeSet<String>> {
+pub fn process_of_server(folder: &Path) -> Option<i32> {
     let text = fs::read_to_string(folder.join(LOCK_FILE)).ok()?;
-    let mut lines = text.lines();
     // To try the lock could keep a server from starting at that moment.
-    let process = lines.next()?.split_whitespace().next()?.parse().ok().and_then(Pid::from_raw)?;
-    if rustix::process::test_kill_process(process) == Err(Errno::SRCH) {
-        return None;
-    }
-    let tiers: BTreeSet<String> = lines.map(str::to_owned).collect();
-    Some(tiers).filter(|tiers| !tiers.is_empty())
+    let number = text.split_whitespace().next()?.parse().ok()?;
+    let process = Pid::from_raw(number)?;
+    (rustix::process::test_kill_process(process) != Err(Errno::SRCH)).then_some(number)
 }
 
 /// What a lock says of its server, for a message.
@@ -312,15 +304,14 @@ mod tests {
         let mut first = ServerLock::take(folder.path()).unwrap();
         let text = ServerLock::take(folder.path()).unwrap_err().to_string();
         assert!(text.contains(&format!("already (process {})", std::process::id())), "{text}");
-        assert_eq!(tiers_of_server(folder.path()), None, "it has not said yet");
-        first.announce("127.0.0.1:8181".parse().unwrap(), &["premium".to_owned(), "our own".to_owned()]);
-        assert_eq!(tiers_of_server(folder.path()), Some(["premium", "our own"].map(str::to_owned).into()));
+        first.announce("127.0.0.1:8181".parse().unwrap());
+        assert_eq!(process_of_server(folder.path()), i32::try_from(std::process::id()).ok());
         let text = ServerLock::take(folder.path()).unwrap_err().to_string();
         assert!(text.contains(", at 127.0.0.1:8181): use that one, stop it first"), "{text}");
         drop(first);
         // The number of a process that cannot be.
-        fs::write(folder.path().join(LOCK_FILE), format!("{} 127.0.0.1:8181\npremium\n", i32::MAX)).unwrap();
-        assert_eq!(tiers_of_server(folder.path()), None, "no server runs there");
+        fs::write(folder.path().join(LOCK_FILE), format!("{} 127.0.0.1:8181\n", i32::MAX)).unwrap();
+        assert_eq!(process_of_server(folder.path()), None, "no server runs there");
         ServerLock::take(folder.path()).unwrap();
     }
 }

@@ -9,6 +9,7 @@ pub mod backup;
 pub mod catalog;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod data_folder;
 pub mod deadline;
 mod flight;

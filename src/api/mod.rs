@@ -78,7 +78,7 @@ pub struct Api {
     /// Where heavy work is done.
     pub heavy: Arc<Heavy>,
     /// The memory that large bodies take, from when they arrive until their requests were answered.
-    pub bodies: Heavy,
+    pub bodies: Arc<Heavy>,
     /// What one request may hold.
     pub limits: RequestLimits,
     /// Limits of the API itself.

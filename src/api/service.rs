@@ -61,6 +61,16 @@ impl ApiService {
         }
     }
 
+    /// The same over other parts. It goes on numbering requests.
+    #[must_use]
+    pub fn with_api(&self, api: &Arc<Api>) -> Self {
+        Self {
+            started_as: Arc::clone(&self.started_as),
+            requests: Arc::clone(&self.requests),
+            ..Self::new(api, self.header_case.clone())
+        }
+    }
+
     /// Answers one request of this process's own. Every answer has an `x-request-id`, the request's own if that is usable.
     pub async fn handle(&self, request: Request<Body>) -> Response {
         self.handle_request(None, request).await

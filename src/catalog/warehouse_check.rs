@@ -64,7 +64,7 @@ impl Trial<'_> {
 
     /// What a person can do about it.
     fn advice(&self, error: &StorageError) -> String {
-        let advice = match error {
+        let general = match error {
             StorageError::Refused { .. } => self.warehouse.vendor.when_refused(),
             StorageError::NotFound(_) => self.warehouse.vendor.when_not_found(),
             StorageError::Unavailable { .. } => self.warehouse.vendor.when_unavailable(),
@@ -75,13 +75,13 @@ impl Trial<'_> {
             | StorageError::TooLarge { .. } => return error.to_string(),
         };
         let said = with_causes(error);
-        match code_in(&said) {
-            // Of what a store answers, its own word is what helps; the rest is its request's ids.
-            Some(code @ ("InvalidAccessKeyId" | "SignatureDoesNotMatch")) => {
-                format!("the store says {code}: check the credentials, key and secret")
-            }
-            Some(code) => format!("the store says {code}: {advice}"),
-            None => format!("{said}; {advice}"),
+        // Of what a store answers, its own word is what helps; the rest is its request's ids.
+        match (code_in(&said), error.hint()) {
+            (Some(code), Some(hint)) => format!("the store says {code}: {hint}"),
+            (Some(code), None) => format!("the store says {code}: {general}"),
+            // It is in what is said.
+            (None, Some(_)) => said,
+            (None, None) => format!("{said}; {general}"),
         }
     }
 

@@ -6,6 +6,7 @@
 mod listen;
 mod load;
 mod origins;
+mod reload;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ use crate::secret::Secret;
 
 pub use listen::{ListenAddress, NotAnAddress};
 pub use load::{ConfigError, Flags, LogFlags, data_dir_unless_set};
+pub use reload::{Change, Reload};
 
 /// All settings of a server, and of the commands that work beside one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -220,6 +220,11 @@ impl Documents {
         Self { cache, reader, reads: Flights::default(), slow_failures: Arc::default() }
     }
 
+    /// Sets how many bytes the documents in memory may take; what is beyond goes.
+    pub fn set_capacity(&self, capacity_bytes: u64) {
+        self.cache.set_capacity(capacity_bytes);
+    }
+
     /// What reads the documents, and other objects.
     #[must_use]
     pub const fn reader(&self) -> &ObjectReader {

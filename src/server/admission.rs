@@ -15,13 +15,19 @@ use crate::config::ConnectionsConfig;
 
 /// Lets connections in while there is room for them.
 pub(super) struct Admission {
-    max: usize,
-    /// The most of one address; none without a limit.
-    max_per_address: Option<usize>,
+    room: Mutex<Room>,
     open: Mutex<Open>,
     /// Woken when the last connection has ended.
     all_ended: Notify,
     refused: Throttle,
+}
+
+/// How many connections there may be.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    max: usize,
+    /// The most of one address; none without a limit.
+    max_per_address: Option<usize>,
 }
 
 #[derive(Default)]
@@ -55,21 +61,26 @@ pub(super) struct Permit {
 
 impl Admission {
     pub(super) fn new(config: &ConnectionsConfig) -> Self {
-        let max = if config.max == 0 { connections_for(descriptor_limit()) } else { config.max };
-        // One address alone must not be able to shut out all others.
-        let of_one = config.max_per_address.min(max.div_ceil(2));
         Self {
-            max,
-            max_per_address: (config.max_per_address > 0).then_some(of_one),
+            room: Mutex::new(Room::from_config(config)),
             open: Mutex::default(),
             all_ended: Notify::new(),
             refused: Throttle::default(),
         }
     }
 
+    /// Sets how many connections there may be from now on. Those that are open stay.
+    pub(super) fn set_room(&self, config: &ConnectionsConfig) {
+        *self.room.lock() = Room::from_config(config);
+    }
+
+    fn room(&self) -> Room {
+        *self.room.lock()
+    }
+
     /// The most connections at the same time.
-    pub(super) const fn max(&self) -> usize {
-        self.max
+    pub(super) fn max(&self) -> usize {
+        self.room().max
     }
 
     /// Makes room for a connection of that address. Returns nothing when there is none; the log says so.
@@ -84,12 +95,13 @@ impl Admission {
     }
 
     fn take_room(self: &Arc<Self>, address: IpAddr) -> Result<Permit, Full> {
+        let room = self.room();
         let mut open = self.open.lock();
         let of_address = open.by_address.get(&address).copied().unwrap_or(0);
-        if self.max_per_address.is_some_and(|max| of_address >= max) {
+        if room.max_per_address.is_some_and(|max| of_address >= max) {
             return Err(Full::Address);
         }
-        if open.connections.len() >= self.max {
+        if open.connections.len() >= room.max {
             return Err(Full::All);
         }
         let connection = Arc::new(Connection { activity: Arc::new(Activity::new()), waker: AtomicWaker::new() });
@@ -102,18 +114,18 @@ impl Admission {
 
     fn tell(&self, full: Full, address: IpAddr) {
         let Some(refused) = self.refused.count() else { return };
-        let last_address = address.to_string();
+        let (last_address, Room { max, max_per_address }) = (address.to_string(), self.room());
         match full {
             Full::All => tracing::warn!(
                 refused,
                 last_address,
-                max = self.max,
+                max,
                 "connections are refused: all that `connections.max` or the limit of file descriptors allows are open"
             ),
             Full::Address => tracing::warn!(
                 refused,
                 last_address,
-                max_per_address = self.max_per_address,
+                max_per_address,
                 "connections are refused: one address has all that `connections.max_per_address` allows"
             ),
         }
@@ -145,6 +157,15 @@ impl Admission {
         let open = self.open.lock();
         let requests = open.connections.values().map(|connection| connection.activity.requests() as usize).sum();
         (open.connections.len(), requests)
+    }
+}
+
+impl Room {
+    fn from_config(config: &ConnectionsConfig) -> Self {
+        let max = if config.max == 0 { connections_for(descriptor_limit()) } else { config.max };
+        // One address alone must not be able to shut out all others.
+        let of_one = config.max_per_address.min(max.div_ceil(2));
+        Self { max, max_per_address: (config.max_per_address > 0).then_some(of_one) }
     }
 }
 

@@ -5,6 +5,7 @@ mod azure_delete;
 mod budget;
 mod credentials;
 mod hedge;
+pub mod hints;
 mod local;
 mod open;
 
@@ -56,7 +57,7 @@ pub enum StorageError {
         limit_bytes: u64,
     },
     /// The store does not accept the catalog's own credentials, or they do not allow this.
-    #[error("storage refuses the catalog at {location}: {source}")]
+    #[error("storage refuses the catalog at {location}: {source}{}", and_hint(location, source))]
     Refused {
         /// What was to be read or written.
         location: Location,
@@ -79,13 +80,39 @@ pub enum StorageError {
         source: Arc<object_store::Error>,
     },
     /// The store did not answer, failed, or is full.
-    #[error("storage is not available for {location}: {source}")]
+    #[error("storage is not available for {location}: {source}{}", and_hint(location, source))]
     Unavailable {
         /// What was to be read or written.
         location: Location,
         /// What it said.
         source: Arc<object_store::Error>,
     },
+}
+
+impl StorageError {
+    /// Returns what to change in the warehouse's settings, where what the store or the network said tells that.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Refused { location, source } | Self::Unavailable { location, source } => hint_of(location, source),
+            _ => None,
+        }
+    }
+}
+
+fn hint_of(location: &Location, source: &object_store::Error) -> Option<&'static str> {
+    let mut said = source.to_string();
+    let mut cause = std::error::Error::source(source);
+    while let Some(error) = cause {
+        said.extend([": ", &error.to_string()]);
+        cause = error.source();
+    }
+    hints::for_store(location.scheme(), location.authority(), &said)
+}
+
+/// The hint as it ends a message, if there is one.
+fn and_hint(location: &Location, source: &object_store::Error) -> String {
+    hints::with_hint(String::new(), hint_of(location, source))
 }
 
 /// A warehouse's storage, and nothing outside of it.
@@ -436,6 +463,15 @@ mod tests {
         assert!(matches!(second, Err(StorageError::AlreadyExists(_))), "{second:?}");
         assert_eq!(storage.read(&at).await.unwrap(), "first");
         assert_eq!(std::fs::read(folder.path().join("t/metadata/a b%20c+ü.json")).unwrap(), b"first");
+    }
+
+    #[test]
+    fn refusal_of_a_store_names_the_setting_in_its_message() {
+        let source = object_store::Error::Generic { store: "S3", source: "<Code>InvalidAccessKeyId</Code>".into() };
+        let location = Location::parse("s3://b/x").unwrap();
+        let error = StorageError::Refused { location, source: Arc::new(source) };
+        let said = error.to_string();
+        assert!(said.contains("set-storage`: check `access-key-id`"), "{said}");
     }
 
     /// Reading it whole would take 64 GiB.

@@ -278,7 +278,7 @@ def test_the_check_says_what_is_wrong(azure_server: Server, account: Account, tm
         (root(unique), changed(by_key, azure.KEY, azure.wrong_key()), "check the account's name in the root"),
         (root(unique), changed(by_key, azure.KEY, "not base64!"), "the storage cannot be used as it is set up"),
         (f"abfss://{CONTAINER}@other.dfs.core.windows.net/x", by_key, "check the account's name in the root"),
-        (root(unique), changed(by_identity, azure.SECRET, "another"), "the endpoint and the credentials"),
+        (root(unique), changed(by_identity, azure.SECRET, "another"), "in the section [credentials]"),
         (f"abfss://{CONTAINER}@{ACCOUNT}.blob.core.windows.net/x", by_key, "abfss://container@account.dfs.core"),
         (f"abfss://{HOST}/{CONTAINER}/x", by_key, "names no container of a storage account"),
         ("s3://bucket/x", by_key, "abfss://container@account.dfs.core"),

@@ -16,6 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Workers and memory that requests share.
     ("heavy", &["deadline"]),
     ("config", &["secret"]),
+    ("control", &["config"]),
     ("sealing", &["secret"]),
     // Each one concern of the outside world.
     ("store", &["clock", "secret"]),
@@ -94,6 +95,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "catalog",
             "clock",
             "config",
+            "control",
             "data_folder",
             "metadata",
             "sample",
