@@ -262,6 +262,14 @@ impl From<MetadataError> for ApiError {
             MetadataError::Storage(error @ (StorageError::Unavailable { .. } | StorageError::NoCredentials { .. })) => {
                 Self::storage_unavailable(&error)
             }
+            // What is in the way of a new table is told by the catalog; below a table that exists it is a fault of the storage.
+            MetadataError::Storage(error @ StorageError::BelowFile { .. }) => Self::storage_unavailable(&error),
+            MetadataError::Storage(error @ StorageError::NoSpace { .. }) => {
+                let message =
+                    "The warehouse's storage has no space left: nothing was changed. An administrator must free some";
+                let answer = Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::out_of_service(message) };
+                answer.because("a warehouse's storage is not available", &error)
+            }
             MetadataError::Storage(error @ StorageError::Refused { .. }) => Self::storage_refuses(&error),
             error => Self::internal(&error),
         }

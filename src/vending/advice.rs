@@ -62,7 +62,7 @@ impl Vendor {
     #[must_use]
     pub const fn when_unavailable(&self) -> &'static str {
         match self {
-            Self::None => "check that the disk has space left",
+            Self::None => "check that the folder's disk is there and works",
             Self::S3(_) => {
                 "check the endpoint, the region and the bucket's name, and that this machine reaches it; some stores need \
                  `path-style = true`"
