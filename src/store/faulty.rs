@@ -39,6 +39,8 @@ pub(crate) enum Fault {
     DoneAndDeaf,
     /// Another process moves the pointer first.
     Overtaken,
+    /// The database has no space left, and says so.
+    Full,
 }
 
 /// A store that works as another does until it is told otherwise, and counts what it is asked. It lets others run before
@@ -111,6 +113,7 @@ impl FaultyStore {
             Some(Fault::DoneUnheard | Fault::DoneAndDeaf) => work.await.and_then(|_| Err(lost())),
             Some(Fault::NotDone | Fault::NotDoneAndDeaf) => Err(lost()),
             Some(Fault::Overtaken) => Err(overtaken),
+            Some(Fault::Full) => Err(StoreError::Full("no space left".into())),
         }
     }
 }

@@ -35,11 +35,12 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// A place where the catalog remembers. Every implementation passes the same suite (`store/suite/`).
 ///
-/// Errors that any method may give: [`StoreError::Unavailable`] when the database cannot be reached or is full (nothing
-/// was changed, or, for a write whose answer was lost, it is unknown), [`StoreError::Corrupt`] when what it holds cannot
-/// be read. Others are named at each method.
+/// Errors that any method may give: [`StoreError::Unavailable`] when the database cannot be reached (for a write whose
+/// answer was lost, it is unknown whether it happened), [`StoreError::Corrupt`] when what it holds cannot be read. Others are
+/// named at each method.
 ///
-/// A change of an organisation's things may also give [`StoreError::Busy`], when too many wait; nothing was changed then.
+/// A change may also give [`StoreError::Full`] or [`StoreError::NotMade`] when the database surely did not make it, and one of
+/// an organisation's things [`StoreError::Busy`] when too many wait; nothing was changed then.
 ///
 /// A change that is given a receipt keeps it in its own transaction, with what it answers. When the receipt's key was used
 /// before, and has not expired, it gives [`StoreError::Repeated`] whatever else is wrong, and changes nothing.

@@ -101,13 +101,24 @@ impl SqliteStore {
     }
 
     /// Ends the store: all writes that were asked for are done and answered, then the log is folded back into the file.
-    /// Later calls give [`StoreError::Unavailable`].
+    /// Later calls give [`StoreError::Unavailable`], changes [`StoreError::NotMade`].
     pub async fn close(&self) {
         let (writer, point_readers, list_readers) =
             (Arc::clone(&self.writer), Arc::clone(&self.point_readers), Arc::clone(&self.list_readers));
         let closing = tokio::task::spawn_blocking(move || close(&writer, &point_readers, &list_readers));
         // It fails only if the runtime is ending; then dropping the store does the work.
         let _ = closing.await;
+    }
+
+    /// Lets the database grow no further than `spare` pages beyond what it has: a full disk, as far as SQLite can tell.
+    #[cfg(test)]
+    pub(crate) async fn leave_room(&self, spare: i64) {
+        let limit = move |connection: &Connection| {
+            let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+            connection.pragma_update(None, "max_page_count", pages + spare)?;
+            Ok(())
+        };
+        self.writer.write(limit).await.unwrap();
     }
 
     /// How much was written, in how many commits, since it was opened.
