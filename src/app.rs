@@ -269,6 +269,7 @@ fn reports(config: &Config, store: &Arc<dyn Store>, clock: &Clock) -> Reports {
     let limits = ReportLimits {
         per_table: config.metrics.reports_per_table,
         per_organisation: config.metrics.reports_per_organisation,
+        bytes_per_organisation: config.metrics.bytes_per_organisation,
     };
     Reports::new(Arc::clone(store), clock.clone(), limits, config.metrics.retention())
 }

@@ -191,6 +191,8 @@ pub struct MetricsConfig {
     pub reports_per_table: u32,
     /// The most reports that are kept of an organisation.
     pub reports_per_organisation: u32,
+    /// The most bytes that the reports of an organisation take.
+    pub bytes_per_organisation: u64,
 }
 
 /// How much heavy work is done at once: reading, changing and writing large requests and documents.
@@ -284,7 +286,12 @@ impl Default for DropConfig {
 
 impl Default for MetricsConfig {
     fn default() -> Self {
-        Self { retention_s: 30 * 86_400, reports_per_table: 1_000, reports_per_organisation: 20_000 }
+        Self {
+            retention_s: 30 * 86_400,
+            reports_per_table: 1_000,
+            reports_per_organisation: 20_000,
+            bytes_per_organisation: 64 << 20,
+        }
     }
 }
 
