@@ -1,6 +1,7 @@
 //! Puts the concrete parts together. Only this file knows them all.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -18,12 +19,13 @@ use crate::heavy::{Heavy, HeavySettings};
 use crate::idempotency::Idempotency;
 use crate::maintenance::Maintenance;
 use crate::metadata::{Documents, ObjectReader};
+use crate::newer_documents::{Behind, find_behind};
 use crate::reports::Reports;
 use crate::sealing::KeySource;
 pub use crate::server::raise_descriptor_limit;
 use crate::server::{CutOff, Server};
 use crate::storage::Budget;
-use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::{LogFound, SqliteStore};
 use crate::store::{ReportLimits, Store};
 use crate::tenancy::Signatures;
 use crate::tenancy::quota::Quota;
@@ -39,19 +41,25 @@ pub struct App {
     api: Arc<Api>,
     /// The data folder is this server's as long as it has this; none where the store is not in it alone.
     lock: Option<ServerLock>,
+    /// Whether the server before this one was killed, or its machine lost power.
+    after_unclean_stop: bool,
 }
 
 impl App {
     /// Takes the data folder for itself, opens the store in it, brings its tables up to date, and takes the port.
     ///
     /// # Errors
-    /// When the data folder or the database cannot be used, or the port cannot be had; the text says what to do.
+    /// When the data folder or the database cannot be used, the database of a catalog that was here is gone, or the port
+    /// cannot be had; the text says what to do.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         data_folder::prepare(&config.data_dir, &config.database())?;
+        data_folder::check_database_is_there(&config.data_dir, &config.database())?;
         // Before the database is opened: an upgrade must not change it under a server that still runs.
         let mut lock = ServerLock::take(&config.data_dir)?;
         let tiers = config.tiers.clone();
+        let has_log = tell_of_log(&config.database())?;
         let mut app = Self::over(&config, Arc::new(open_store(&config)?)).await?;
+        app.after_unclean_stop = has_log || lock.is_after_unclean_stop();
         lock.announce(app.local_addr()?, tiers.keys());
         app.lock = Some(lock);
         Ok(app)
@@ -103,7 +111,7 @@ impl App {
         let header_case = HeaderCase::learn().await.context("cannot prepare the spelling of headers")?;
         let service = ApiService::new(&api, header_case);
         let server = Server::bind(&config.listen, &config.connections, service.clone()).await?;
-        Ok(Self { server, service, api, lock: None })
+        Ok(Self { server, service, api, lock: None, after_unclean_stop: false })
     }
 
     /// The address that it serves.
@@ -157,9 +165,12 @@ impl App {
     /// When a part of it has failed in a way that it cannot go on from, or something was cut off.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         // The folder is this server's until the last of it is written.
-        let Self { server, api, lock: _lock, .. } = self;
+        let Self { server, api, lock, after_unclean_stop, .. } = self;
         let grace = api.settings.shutdown_grace();
-        let background = Background::start(&api);
+        let mut background = Background::start(&api);
+        if after_unclean_stop {
+            background.look_for_lost_changes(Arc::clone(&api.store));
+        }
         let told = OnceLock::new();
         let shutdown = async {
             shutdown.await;
@@ -194,7 +205,75 @@ impl App {
                 grace.as_secs()
             );
         }
-        written
+        written?;
+        if let Some(lock) = lock {
+            lock.stopped();
+        }
+        Ok(())
+    }
+}
+
+/// Says what is found in the log of a database that was not closed, before it is opened: what cannot be read of it is left
+/// out from then on. Gives whether there was anything in it.
+///
+/// # Errors
+/// When the log is there and cannot be read.
+fn tell_of_log(database: &Path) -> anyhow::Result<bool> {
+    let found = SqliteStore::inspect_log(database)
+        .with_context(|| format!("cannot read the log of the database {}", database.display()))?;
+    let LogFound { size_bytes, frames, commits, left_out_bytes, later_commits, missing_frames } = found;
+    if found.is_damaged() {
+        tracing::error!(
+            size_bytes,
+            frames,
+            commits,
+            left_out_bytes,
+            later_commits,
+            missing_frames,
+            "the log of the database is damaged: changes that were acknowledged are lost. Those up to the last readable \
+             commit are kept. Tables whose last change may be lost are named below; to go back to a whole state instead, \
+             stop the server and restore a backup"
+        );
+    } else if size_bytes > 0 {
+        tracing::warn!(
+            size_bytes,
+            frames,
+            commits,
+            left_out_bytes,
+            "the database was not closed: its log is read, and what was not committed is left out"
+        );
+    }
+    Ok(size_bytes > 0 || found.is_damaged())
+}
+
+/// How many tables are looked at for lost changes after an unclean stop, and how many of those found are named in the log.
+const TABLES_LOOKED_AT: usize = 10_000;
+const TABLES_NAMED: usize = 100;
+
+/// Looks for tables whose pointer is behind their newest document, and names them in the log.
+async fn look_for_lost_changes(store: Arc<dyn Store>) {
+    let mut behind = 0_usize;
+    let tell = |found: Behind| {
+        behind += 1;
+        if behind <= TABLES_NAMED {
+            let Behind { organisation, warehouse, ident, metadata_location, newest } = found;
+            tracing::warn!(
+                organisation,
+                warehouse,
+                table = %ident,
+                metadata_location,
+                newest = %newest.display(),
+                "a table has a newer metadata document than the one that it points at: its last change was lost with the \
+                 database's log, or was never acknowledged. If it is wanted, register the newer document with `overwrite`"
+            );
+        }
+    };
+    match find_behind(store.as_ref(), TABLES_LOOKED_AT, tell).await {
+        Ok(looked) => {
+            let (tables, all) = (looked.tables, looked.all);
+            tracing::info!(tables, all, behind, "looked for lost changes after an unclean stop");
+        }
+        Err(error) => tracing::warn!(%error, "could not look for lost changes after an unclean stop"),
     }
 }
 
@@ -219,6 +298,18 @@ impl Background {
             ("writes metrics reports", tokio::spawn(async move { reports.run(written.cancelled()).await })),
         ];
         Self { stop, tasks }
+    }
+
+    /// Looks for lost changes, until it is stopped or has looked everywhere.
+    fn look_for_lost_changes(&mut self, store: Arc<dyn Store>) {
+        let stop = self.stop.clone();
+        let looking = tokio::spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = look_for_lost_changes(store) => {}
+            }
+        });
+        self.tasks.push(("looks for lost changes", looking));
     }
 
     /// Has all of them end within that time.
@@ -277,10 +368,12 @@ fn reports(config: &Config, store: &Arc<dyn Store>, clock: &Clock) -> Reports {
 /// Opens the store that the configuration names.
 ///
 /// # Errors
-/// When its folder cannot be made or used, or the database is from a newer version; the text says what to do.
+/// When its folder cannot be made or used, the database of a catalog that was here is gone, or it is from a newer version; the
+/// text says what to do.
 pub fn open_store(config: &Config) -> anyhow::Result<SqliteStore> {
     let file = config.database();
     data_folder::prepare(&config.data_dir, &file)?;
+    data_folder::check_database_is_there(&config.data_dir, &file)?;
     Ok(SqliteStore::open(&file)?)
 }
 

@@ -17,6 +17,7 @@ pub mod idempotency;
 pub mod locations;
 pub mod maintenance;
 pub mod metadata;
+pub mod newer_documents;
 pub mod reports;
 pub mod sample;
 pub mod sealing;

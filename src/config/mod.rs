@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tidewater_core::limits::{Tier, default_tiers};
 use tidewater_core::request_limits::RequestLimits;
 
+use crate::data_folder::MASTER_KEY_FILE;
 use crate::secret::Secret;
 
 pub use listen::{ListenAddress, NotAnAddress};
@@ -322,7 +323,7 @@ impl Config {
     #[must_use]
     pub fn master_key_file(&self) -> PathBuf {
         let named = &self.storage.master_key_file;
-        if named.as_os_str().is_empty() { self.data_dir.join("master.key") } else { named.clone() }
+        if named.as_os_str().is_empty() { self.data_dir.join(MASTER_KEY_FILE) } else { named.clone() }
     }
 }
 

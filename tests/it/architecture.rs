@@ -15,7 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("deadline", &[]),
     // Workers and memory that requests share.
     ("heavy", &["deadline"]),
-    ("config", &["secret"]),
+    ("config", &["data_folder", "secret"]),
     ("sealing", &["secret"]),
     // Each one concern of the outside world.
     ("store", &["clock", "secret"]),
@@ -26,6 +26,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // A warehouse is all of these together.
     ("warehouse", &["sealing", "secret", "storage", "store", "vending"]),
     ("locations", &["metadata", "storage", "store", "vending", "warehouse"]),
+    ("newer_documents", &["metadata", "store"]),
     // Use cases.
     ("auth", &["clock", "flight", "secret", "store"]),
     ("tenancy", &["auth", "clock", "flight", "store"]),

@@ -8,6 +8,7 @@ mod backup;
 mod convert;
 mod dropped;
 mod locations;
+mod log_check;
 mod methods;
 mod namespaces;
 mod open;
@@ -35,6 +36,7 @@ use self::writer::{MOST_WAITING, Writer};
 use super::{Answer, Receipt, Result, StoreError};
 
 pub use self::backup::{BackupError, CopyProgress, NotInside, Proceed};
+pub use self::log_check::LogFound;
 pub use self::open::OpenError;
 pub use self::writer::WriteCounts;
 
@@ -75,6 +77,15 @@ impl SqliteStore {
     /// When the file cannot be read, or is not a database.
     pub fn is_older(path: &Path) -> std::result::Result<bool, OpenError> {
         open::is_older(path)
+    }
+
+    /// Reads the log of the database at `path` as an unclean stop left it. Nobody may have the database open, this process
+    /// above all: to close a file of a database drops the locks that the process has on it.
+    ///
+    /// # Errors
+    /// When the log is there and cannot be read.
+    pub fn inspect_log(path: &Path) -> std::io::Result<LogFound> {
+        log_check::inspect(path)
     }
 
     /// Copies the database at `from`, which a server may be using, into the empty file at `to`. The copy holds all that was
