@@ -18,10 +18,11 @@ use crate::data_folder::{self, ServerLock};
 use crate::heavy::{Heavy, HeavySettings};
 use crate::idempotency::Idempotency;
 use crate::maintenance::Maintenance;
+use crate::master_key::{self, MasterKeyWatch};
 use crate::metadata::{Documents, ObjectReader};
 use crate::newer_documents::{Behind, find_behind};
 use crate::reports::Reports;
-use crate::sealing::KeySource;
+use crate::sealing::{KeySource, PassKeys};
 pub use crate::server::raise_descriptor_limit;
 use crate::server::{CutOff, Server};
 use crate::storage::Budget;
@@ -72,6 +73,11 @@ impl App {
     pub async fn over(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Self> {
         let clock = Clock::System;
         let access = storage_access(config);
+        if let Some(keys) = master_key::check(store.as_ref(), &access.keys).await? {
+            // It is the first to be there.
+            let _ = access.passes.set(PassKeys::new(&keys));
+        }
+        let master_key = MasterKeyWatch::new(Arc::clone(&store), access.keys.clone());
         // Half for bodies, which wait for work, and half for the work: whoever works never waits for a body.
         let memory_bytes = config.heavy.memory_bytes / 2;
         let heavy_settings = HeavySettings::new(config.heavy.workers, memory_bytes);
@@ -101,6 +107,7 @@ impl App {
             maintenance: Arc::new(Maintenance::new(Arc::clone(&store), access, reader, clock.clone())),
             reports: Arc::new(reports(config, &store, &clock)),
             store,
+            master_key,
             clock,
             heavy,
             bodies: Heavy::new(heavy_settings),
@@ -353,7 +360,7 @@ pub fn storage_access(config: &Config) -> StorageAccess {
         retry_timeout: Duration::from_secs(settings.retry_timeout_s),
         hedge_after: Duration::from_millis(settings.hedge_after_ms),
     };
-    StorageAccess { keys, budget }
+    StorageAccess { keys, budget, passes: Arc::default() }
 }
 
 fn reports(config: &Config, store: &Arc<dyn Store>, clock: &Clock) -> Reports {

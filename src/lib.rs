@@ -16,6 +16,7 @@ pub mod heavy;
 pub mod idempotency;
 pub mod locations;
 pub mod maintenance;
+pub mod master_key;
 pub mod metadata;
 pub mod newer_documents;
 pub mod reports;

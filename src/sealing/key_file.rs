@@ -37,6 +37,14 @@ pub enum KeyFileError {
     Fresh(SealError),
 }
 
+impl KeyFileError {
+    /// Whether there is no such file.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::File { source, .. } if source.kind() == ErrorKind::NotFound)
+    }
+}
+
 /// Where the master keys are.
 #[derive(Debug, Clone)]
 pub enum KeySource {
@@ -66,6 +74,15 @@ impl KeySource {
     /// All of [`KeyFileError`].
     pub fn read_or_make(&self) -> Result<KeyRing, KeyFileError> {
         self.ring(true)
+    }
+
+    /// Says where they are, for a message.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self {
+            Self::File { path, .. } => path.display().to_string(),
+            Self::Text(_) => "the setting `storage.master_key`".to_owned(),
+        }
     }
 
     fn ring(&self, may_make: bool) -> Result<KeyRing, KeyFileError> {

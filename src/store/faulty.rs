@@ -158,6 +158,8 @@ store_with_faults! {
     fn signing_key_list() -> Vec<SigningKey>;
     fn signing_key_add(new: &SigningKey, only_if_none: bool) -> Vec<SigningKey>;
     fn signing_key_remove_before(created_before_ms: i64) -> u64;
+    fn master_key_get() -> Option<[u8; 16]>;
+    fn master_key_set(fingerprint: [u8; 16], only_if_none: bool) -> ();
     fn warehouse_create(new: &Warehouse) -> ();
     fn warehouse_list(organisation: OrganisationId) -> Vec<Warehouse>;
     fn warehouse_set_storage(organisation: OrganisationId, name: &str, storage: &WarehouseStorage) -> ();

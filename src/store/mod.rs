@@ -104,6 +104,12 @@ pub trait Store: Send + Sync + 'static {
     /// Removes the signing keys made before `created_before_ms`, but never the newest. Gives how many went.
     async fn signing_key_remove_before(&self, created_before_ms: i64) -> Result<u64>;
 
+    /// The fingerprint of the master key that the catalog's secrets are sealed with, if it is known.
+    async fn master_key_get(&self) -> Result<Option<[u8; 16]>>;
+
+    /// Keeps the fingerprint of the master key; with `only_if_none`, unless there is one.
+    async fn master_key_set(&self, fingerprint: [u8; 16], only_if_none: bool) -> Result<()>;
+
     /// Adds a warehouse. It becomes its organisation's default if it is the first, or if it asks to, in place of the one
     /// that was.
     ///

@@ -27,6 +27,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("warehouse", &["sealing", "secret", "storage", "store", "vending"]),
     ("locations", &["metadata", "storage", "store", "vending", "warehouse"]),
     ("newer_documents", &["metadata", "store"]),
+    ("master_key", &["sealing", "store"]),
     // Use cases.
     ("auth", &["clock", "flight", "secret", "store"]),
     ("tenancy", &["auth", "clock", "flight", "store"]),

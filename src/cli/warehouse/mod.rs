@@ -17,6 +17,7 @@ use storage_file::StorageArgument;
 use tidewater::app::storage_access;
 use tidewater::catalog::{CheckStep, warehouse_check};
 use tidewater::clock::fresh_ordered_uuid;
+use tidewater::master_key;
 use tidewater::storage::StorageCredentials;
 use tidewater::store::sqlite::SqliteStore;
 use tidewater::store::{Resource, Store, StoreError, Warehouse, WarehouseStorage};
@@ -64,6 +65,10 @@ pub(crate) enum Command {
     },
     /// Seal all storage credentials anew with the first of the master keys, after a new one was put there
     Reseal {
+        /// Go on with this master key though the one before is lost: credentials that do not open are named, and have to be
+        /// given again with set-storage
+        #[arg(long)]
+        key_is_lost: bool,
         #[command(flatten)]
         format: Format,
     },
@@ -137,14 +142,14 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
             let profile = WarehouseStorage { profile: file.profile.clone(), sealed_credentials: None };
             try_out(session, Warehouse { storage: profile, ..warehouse.clone() }, &file.credentials, *unchecked)
                 .await?;
-            let storage = file.seal(session, place(&warehouse))?;
+            let storage = file.seal(session, &store, place(&warehouse)).await?;
             let set = store.warehouse_set_storage(warehouse.organisation, name, &storage).await;
             set.map_err(|error| explain(error, "", name))?;
             let sentence =
                 format!("Changed the storage settings of warehouse '{name}'. Servers see them within seconds.");
             output::done(*format, &sentence, &as_json(&Warehouse { storage, ..warehouse }))
         }
-        Command::Reseal { format } => reseal(session, &store, *format).await,
+        Command::Reseal { key_is_lost, format } => reseal(session, &store, *key_is_lost, *format).await,
         Command::List { organisation, format } => {
             let organisation = organisation.find(&store).await?;
             list(&store.warehouse_list(organisation.id).await?, *format)
@@ -199,7 +204,7 @@ async fn create(session: &Session, store: &SqliteStore, arguments: &CreateArgume
         let sentence = format!("Warehouse '{name}' would work. It was not created.");
         return output::done(*format, &sentence, &json!({ "name": name, "root": root.to_string(), "created": null }));
     }
-    new.storage = file.seal(session, place(&new))?;
+    new.storage = file.seal(session, store, place(&new)).await?;
     store.warehouse_create(&new).await.map_err(|error| explain(error, &organisation.name, name))?;
     let sentence = format!("Created warehouse '{name}' of organisation '{}', at {root}.", organisation.name);
     // Whether it became the default is the store's decision.
@@ -253,12 +258,21 @@ async fn find(store: &SqliteStore, organisation: &OrganisationArgument, name: &s
     found.ok_or_else(|| explain(StoreError::NotFound(Resource::Warehouse), &organisation.name, name))
 }
 
-async fn reseal(session: &Session, store: &SqliteStore, format: Format) -> Result<()> {
+async fn reseal(session: &Session, store: &SqliteStore, key_is_lost: bool, format: Format) -> Result<()> {
     let access = storage_access(&session.config);
-    let (mut anew, mut kept) = (0, 0);
+    if !key_is_lost {
+        // Else a wrong key would be taken for a new one.
+        master_key::check(store, &access.keys).await?;
+    }
+    let keys = access.keys.read()?;
+    let (mut anew, mut kept, mut lost) = (0, 0, Vec::new());
     for organisation in store.organisation_list().await? {
         for warehouse in store.warehouse_list(organisation.id).await? {
             let Some(sealed) = &warehouse.storage.sealed_credentials else { continue };
+            if key_is_lost && !keys.made(sealed) {
+                lost.push(format!("'{}' of '{}'", warehouse.name, organisation.name));
+                continue;
+            }
             let resealed = access.reseal(place(&warehouse), sealed);
             let resealed =
                 resealed.with_context(|| format!("warehouse '{}' of '{}'", warehouse.name, organisation.name))?;
@@ -271,8 +285,15 @@ async fn reseal(session: &Session, store: &SqliteStore, format: Format) -> Resul
             anew += 1;
         }
     }
-    let sentence = format!("Sealed {anew} anew; {kept} were sealed with the first master key already.");
-    output::done(format, &sentence, &json!({ "sealed_anew": anew, "unchanged": kept }))
+    master_key::adopt(store, &keys).await?;
+    let mut sentence = format!("Sealed {anew} anew; {kept} were sealed with the first master key already.");
+    if !lost.is_empty() {
+        let names = lost.join(", ");
+        sentence.push_str(&format!(
+            " These do not open: give them credentials again with `warehouse set-storage`: {names}."
+        ));
+    }
+    output::done(format, &sentence, &json!({ "sealed_anew": anew, "unchanged": kept, "lost": lost }))
 }
 
 fn as_json(one: &Warehouse) -> Value {
