@@ -21,6 +21,7 @@ use crate::maintenance::Maintenance;
 use crate::master_key::{self, MasterKeyWatch};
 use crate::metadata::{Documents, ObjectReader};
 use crate::newer_documents::{Behind, find_behind};
+use crate::owner::Owner;
 use crate::reports::Reports;
 use crate::sealing::{KeySource, PassKeys};
 pub use crate::server::raise_descriptor_limit;
@@ -59,6 +60,14 @@ impl App {
         let mut lock = ServerLock::take(&config.data_dir)?;
         let tiers = config.tiers.clone();
         let has_log = tell_of_log(&config.database())?;
+        if let Some(owner) = Owner::for_root(&config.data_dir) {
+            tracing::warn!(
+                data_dir = %config.data_dir.display(),
+                owner = owner.name(),
+                "running as root on the data folder of another user: files of tables that are written now belong to root, and \
+                 a server of that user cannot remove or replace them later"
+            );
+        }
         let mut app = Self::over(&config, Arc::new(open_store(&config)?)).await?;
         app.after_unclean_stop = has_log || lock.is_after_unclean_stop();
         lock.announce(app.local_addr()?, tiers.keys());
@@ -372,6 +381,16 @@ fn reports(config: &Config, store: &Arc<dyn Store>, clock: &Clock) -> Reports {
     Reports::new(Arc::clone(store), clock.clone(), limits, config.metrics.retention())
 }
 
+/// Gives a new database and its log to the user whose the data folder is.
+fn give_database(file: &Path, owner: Owner) -> std::io::Result<()> {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = file.as_os_str().to_owned();
+        name.push(suffix);
+        owner.give_path(Path::new(&name))?;
+    }
+    Ok(())
+}
+
 /// Opens the store that the configuration names.
 ///
 /// # Errors
@@ -381,7 +400,13 @@ pub fn open_store(config: &Config) -> anyhow::Result<SqliteStore> {
     let file = config.database();
     data_folder::prepare(&config.data_dir, &file)?;
     data_folder::check_database_is_there(&config.data_dir, &file)?;
-    Ok(SqliteStore::open(&file)?)
+    let is_new = !file.exists();
+    let store = SqliteStore::open(&file)?;
+    // SQLite itself gives the log to the database's owner.
+    if is_new && let Some(owner) = Owner::for_root(&config.data_dir) {
+        give_database(&file, owner).with_context(|| format!("cannot give {} to {}", file.display(), owner.name()))?;
+    }
+    Ok(store)
 }
 
 /// The same for a command that works beside a server, which must not find another schema under it.

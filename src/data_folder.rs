@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use crate::owner::{give_to_owner_of, name_of};
 use rustix::fs::Access;
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -235,15 +236,6 @@ fn user(id: u32) -> String {
     name_of(&known, id).map_or_else(|| format!("the user with the id {id}"), |name| format!("the user '{name}'"))
 }
 
-/// The name of a user in the lines of `/etc/passwd` (passwd(5)).
-fn name_of(known: &str, id: u32) -> Option<&str> {
-    known.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let (name, number) = (fields.next()?, fields.nth(1)?);
-        (number.parse() == Ok(id)).then_some(name)
-    })
-}
-
 /// Proof that this process is the only server on a data folder. The system lets go of it when the process ends, however
 /// it ends. The commands that look or administer take none: they work beside a server (docs/decisions/0004, 0012).
 #[derive(Debug)]
@@ -262,6 +254,7 @@ impl ServerLock {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let mut file = options.open(&path).map_err(|error| denied(&path, error))?;
+        give_to_owner_of(folder, &file).map_err(|error| denied(&path, error))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -373,12 +366,6 @@ mod tests {
         assert!(denied(path, io::Error::from(ErrorKind::ReadOnlyFilesystem)).to_string().contains("only be read"));
         let theirs = FolderError::SomeoneElses { path: path.to_owned(), owner: user(1), me: user(4_000_000_000) };
         assert!(theirs.to_string().contains("chown -R") && theirs.to_string().contains("id 4000000000"), "{theirs}");
-    }
-
-    #[test]
-    fn a_user_has_the_name_that_the_system_knows() {
-        let known = "root:x:0:0:root:/root:/bin/sh\nbroken\ntide:x:10:10::/:/bin/false\n";
-        assert_eq!((name_of(known, 0), name_of(known, 10), name_of(known, 1)), (Some("root"), Some("tide"), None));
     }
 
     #[test]

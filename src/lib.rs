@@ -19,6 +19,7 @@ pub mod maintenance;
 pub mod master_key;
 pub mod metadata;
 pub mod newer_documents;
+pub mod owner;
 pub mod reports;
 pub mod sample;
 pub mod sealing;

@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{KEY_BYTES, KeyRing, SealError};
+use crate::owner::give_to_owner_of;
 use crate::secret::Secret;
 
 /// Why the file cannot be used.
@@ -137,6 +138,8 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
+    // Beside the server of another user, root would make a key that the server cannot read.
+    give_to_owner_of(path.parent().unwrap_or(Path::new(".")), &file)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }

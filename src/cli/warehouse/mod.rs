@@ -2,7 +2,9 @@
 
 pub(crate) mod storage_file;
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use std::path::Path;
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use tidewater_core::ids::WarehouseId;
@@ -18,6 +20,7 @@ use tidewater::app::storage_access;
 use tidewater::catalog::{CheckStep, warehouse_check};
 use tidewater::clock::fresh_ordered_uuid;
 use tidewater::master_key;
+use tidewater::owner::Owner;
 use tidewater::storage::StorageCredentials;
 use tidewater::store::sqlite::SqliteStore;
 use tidewater::store::{Resource, Store, StoreError, Warehouse, WarehouseStorage};
@@ -199,7 +202,15 @@ async fn create(session: &Session, store: &SqliteStore, arguments: &CreateArgume
     };
     // Before anything is written anywhere; once more in the transaction that makes it.
     is_free(store, &new).await.map_err(|error| explain(error, &organisation.name, name))?;
+    let owner = Owner::for_root(&session.config.data_dir).filter(|_| root.scheme() == "file");
+    if let Some(owner) = owner.filter(|_| !*dry_run) {
+        // The trial would make it as root's.
+        owner.make_folder(Path::new(root.path())).with_context(|| format!("cannot make the folder {}", root.path()))?;
+    }
     try_out(session, new.clone(), &file.credentials, *unchecked).await?;
+    if let Some(owner) = owner.filter(|_| !*unchecked) {
+        check_owner_can_write(owner, Path::new(root.path()))?;
+    }
     if *dry_run {
         let sentence = format!("Warehouse '{name}' would work. It was not created.");
         return output::done(*format, &sentence, &json!({ "name": name, "root": root.to_string(), "created": null }));
@@ -210,6 +221,28 @@ async fn create(session: &Session, store: &SqliteStore, arguments: &CreateArgume
     // Whether it became the default is the store's decision.
     let created = store.warehouse_list(organisation.id).await?.into_iter().find(|one| one.id == new.id);
     output::done(*format, &sentence, &as_json(&created.unwrap_or(new)))
+}
+
+/// Fails when the user that the server runs as, to whom the data folder belongs, may not write in a warehouse's root.
+fn check_owner_can_write(owner: Owner, root: &Path) -> Result<()> {
+    if !root.exists() {
+        return Ok(());
+    }
+    let can_write = owner.can_write(root);
+    let (root, owner_name) = (root.display(), owner.name());
+    match can_write {
+        Some(true) => Ok(()),
+        Some(false) => bail!(
+            "root may write in {root}, and {owner_name}, to whom the data folder belongs, may not: give the folder over with \
+             `chown -R`, or pass --unchecked if the server runs as somebody else"
+        ),
+        None => {
+            output::note(&format!(
+                "whether {owner_name}, to whom the data folder belongs, may write in {root} is not known"
+            ));
+            Ok(())
+        }
+    }
 }
 
 /// Whether a warehouse of that name and at that place could be made.
