@@ -215,7 +215,8 @@ mod tests {
     use crate::store::sqlite::SqliteStore;
     use crate::store::{NewTable, Organisation, ReportFilter, TableKind, TimedPage, Warehouse};
 
-    const LIMITS: ReportLimits = ReportLimits { per_table: 50_000, per_organisation: 50_000 };
+    const LIMITS: ReportLimits =
+        ReportLimits { per_table: 50_000, per_organisation: 50_000, bytes_per_organisation: 1 << 30 };
 
     struct Fixture {
         store: Arc<FaultyStore>,

@@ -103,7 +103,10 @@ async fn of<P: Permission>(
     }
     let path = path_of(&scope.warehouse.name, ident);
     let signs = scope.warehouse.vendor.delegation(delegated.0) == Delegation::RemoteSigning;
-    let pass = signs.then(|| api.catalog.signing_pass(&scope.warehouse, ident, locations, is_staged)).transpose()?;
+    let pass = match signs {
+        true => Some(api.catalog.signing_pass(&scope.warehouse, ident, locations, is_staged).await?),
+        false => None,
+    };
     let ask = Ask { locations, access: access_of(scope), wanted: delegated.0, path: &path, pass: pass.as_deref() };
     Ok(api.catalog.vend(&scope.warehouse, &ask).await?)
 }

@@ -149,6 +149,12 @@ impl ApiError {
         answer.because("a part that the catalog needs is not available", cause)
     }
 
+    /// The database refused a change, so the request may be sent again.
+    fn not_made(message: &str, cause: &dyn std::fmt::Display) -> Self {
+        let answer = Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::out_of_service(message) };
+        answer.because("a part that the catalog needs is not available", cause)
+    }
+
     /// Returns why it is, as far as the log may know.
     pub(super) fn cause(&self) -> &str {
         self.failure.as_ref().map_or(&self.message, |failure| &failure.cause)
@@ -270,6 +276,14 @@ impl From<MetadataError> for ApiError {
             MetadataError::Storage(error @ (StorageError::Unavailable { .. } | StorageError::NoCredentials { .. })) => {
                 Self::storage_unavailable(&error)
             }
+            // What is in the way of a new table is told by the catalog; below a table that exists it is a fault of the storage.
+            MetadataError::Storage(error @ StorageError::BelowFile { .. }) => Self::storage_unavailable(&error),
+            MetadataError::Storage(error @ StorageError::NoSpace { .. }) => {
+                let message =
+                    "The warehouse's storage has no space left: nothing was changed. An administrator must free some";
+                let answer = Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::out_of_service(message) };
+                answer.because("a warehouse's storage is not available", &error)
+            }
             MetadataError::Storage(error @ StorageError::Refused { .. }) => Self::storage_refuses(&error),
             error => Self::internal(&error),
         }
@@ -300,6 +314,15 @@ impl From<StoreError> for ApiError {
             StoreError::Busy => {
                 let message = "Too many changes wait to be written at the moment: nothing was changed, try again";
                 Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::out_of_service(message) }
+            }
+            StoreError::Full(_) => {
+                let message = "The disk of the catalog's database has no space left: nothing was changed. An administrator \
+                               must free some";
+                Self::not_made(message, &error)
+            }
+            StoreError::NotMade(_) => {
+                let message = "The catalog's database could not make the change: nothing was changed, try again";
+                Self::not_made(message, &error)
             }
             StoreError::Unavailable(_) => Self::unavailable(&error),
             error => Self::internal(&error),

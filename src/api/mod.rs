@@ -47,6 +47,7 @@ use crate::config::ApiConfig;
 use crate::heavy::Heavy;
 use crate::idempotency::Idempotency;
 use crate::maintenance::Maintenance;
+use crate::master_key::MasterKeyWatch;
 use crate::reports::Reports;
 use crate::store::Store;
 use crate::tenancy::Signatures;
@@ -73,6 +74,8 @@ pub struct Api {
     pub reports: Arc<Reports>,
     /// For `GET /health`, and what was reported.
     pub store: Arc<dyn Store>,
+    /// Whether the master key is there, for `GET /health`.
+    pub master_key: MasterKeyWatch,
     /// What time it is.
     pub clock: Clock,
     /// Where heavy work is done.

@@ -94,5 +94,6 @@ pub(super) fn report_limits(config: &Config) -> ReportLimits {
     ReportLimits {
         per_table: config.metrics.reports_per_table,
         per_organisation: config.metrics.reports_per_organisation,
+        bytes_per_organisation: config.metrics.bytes_per_organisation,
     }
 }

@@ -15,7 +15,8 @@ use super::weight::create_bytes;
 use super::{Catalog, CatalogError, CreatedTable, LoadedTable, OpenWarehouse};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::locations::Refusals;
-use crate::metadata::{Compression, Document, Metadata, next_file_name};
+use crate::metadata::{Compression, Document, Metadata, MetadataError, next_file_name};
+use crate::storage::StorageError;
 use crate::store::{NewTable, Page, PageRequest, Receipt, StoreError, TableKind, TableRecord};
 use crate::vending::{LocationRefused, ValidLocations};
 
@@ -123,7 +124,8 @@ impl Catalog {
                 // Credentials for them are about to be given. Who commits first has them.
                 let check = || catalog.store.location_check(warehouse.place, id, locations.all());
                 catalog.settled(&warehouse, Refusals::MayPass, check).await.map_err(of_table(&ident))?;
-                catalog.documents.prepare(&warehouse.storage, &metadata_folder(&table)).await?;
+                let prepared = catalog.documents.prepare(&warehouse.storage, &metadata_folder(&table)).await;
+                prepared.map_err(cannot_create)?;
                 return Ok(CreatedTable::Staged(Box::new(table), locations));
             }
             let new = NewDocument { id, table, max_tables, receipt: receipt.as_ref() };
@@ -257,7 +259,19 @@ impl Catalog {
         })?;
         let name = next_file_name(previous, fresh_uuid(), compression);
         let location = format!("{}/{name}", metadata_folder(&metadata));
-        Ok(self.documents.create(&warehouse.storage, location, metadata, compression).await?)
+        let created = self.documents.create(&warehouse.storage, location, metadata, compression).await;
+        created.map_err(|error| if previous.is_none() { cannot_create(error) } else { error.into() })
+    }
+}
+
+/// What to answer when the first document of a table or view cannot be written: a location below a file is the request's
+/// fault, and may be chosen otherwise.
+fn cannot_create(error: MetadataError) -> CatalogError {
+    match error {
+        MetadataError::Storage(error @ StorageError::BelowFile { .. }) => {
+            CatalogError::BadRequest(format!("{error}. Choose another location"))
+        }
+        other => other.into(),
     }
 }
 

@@ -1,4 +1,5 @@
 mod again;
+mod full;
 mod locations;
 mod receipts;
 mod register;
@@ -46,6 +47,13 @@ fn create_request(name: &str) -> CreateTable {
 fn commit(key: &str) -> TableCommit {
     let body = json!({ "requirements": [], "updates": [{ "action": "set-properties", "updates": { key: "v" } }] });
     TableCommit::parse(body.to_string().as_bytes()).unwrap()
+}
+
+/// The same as a part of a transaction.
+fn named_commit(key: &str) -> TableCommit {
+    let body = json!({ "table-changes": [{ "identifier": { "namespace": ["ns"], "name": "t" }, "requirements": [],
+        "updates": [{ "action": "set-properties", "updates": { key: "v" } }] }] });
+    TableCommit::parse_transaction(body.to_string().as_bytes()).unwrap().remove(0)
 }
 
 impl Fixture {

@@ -69,9 +69,11 @@ impl Trial<'_> {
             StorageError::NotFound(_) => self.warehouse.vendor.when_not_found(),
             StorageError::Unavailable { .. } => self.warehouse.vendor.when_unavailable(),
             StorageError::NoCredentials { .. } => return with_causes(error),
+            StorageError::NoSpace { .. } => "free some space there",
             StorageError::AlreadyExists(_)
             | StorageError::Elsewhere(_)
             | StorageError::Impossible(_)
+            | StorageError::BelowFile { .. }
             | StorageError::TooLarge { .. } => return error.to_string(),
         };
         let said = with_causes(error);

@@ -13,6 +13,7 @@ use tidewater::app::{open_store_beside_a_server, storage_access};
 use tidewater::clock::Clock;
 use tidewater::config::Config;
 use tidewater::control::{self, Reply, Request};
+use tidewater::data_folder::check_database_is_there;
 use tidewater::store::sqlite::SqliteStore;
 use tidewater::store::{Organisation, Place, Store, TableKind, TableRecord, Warehouse};
 use tidewater::warehouse::OpenWarehouse;
@@ -94,6 +95,7 @@ impl Session {
     /// The store of a catalog that exists.
     pub(crate) fn store(&self) -> Result<SqliteStore> {
         let database = self.config.database();
+        check_database_is_there(&self.config.data_dir, &database)?;
         ensure!(
             database.exists(),
             "there is no catalog in {}: name its folder with --data-dir, or begin one with `tidewater org create`",
@@ -104,6 +106,7 @@ impl Session {
 
     /// The store, which is made if there is none yet.
     pub(crate) fn store_or_new(&self) -> Result<SqliteStore> {
+        check_database_is_there(&self.config.data_dir, &self.config.database())?;
         if !self.config.database().exists() {
             output::note(&format!("making a new catalog in {}", self.config.data_dir.display()));
         }

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use tidewater_core::limits::{Tier, default_tiers};
 use tidewater_core::request_limits::RequestLimits;
 
+use crate::data_folder::MASTER_KEY_FILE;
 use crate::secret::Secret;
 
 pub use listen::{ListenAddress, NotAnAddress};
@@ -193,6 +194,8 @@ pub struct MetricsConfig {
     pub reports_per_table: u32,
     /// The most reports that are kept of an organisation.
     pub reports_per_organisation: u32,
+    /// The most bytes that the reports of an organisation take.
+    pub bytes_per_organisation: u64,
 }
 
 /// How much heavy work is done at once: reading, changing and writing large requests and documents.
@@ -286,7 +289,12 @@ impl Default for DropConfig {
 
 impl Default for MetricsConfig {
     fn default() -> Self {
-        Self { retention_s: 30 * 86_400, reports_per_table: 1_000, reports_per_organisation: 20_000 }
+        Self {
+            retention_s: 30 * 86_400,
+            reports_per_table: 1_000,
+            reports_per_organisation: 20_000,
+            bytes_per_organisation: 64 << 20,
+        }
     }
 }
 
@@ -317,7 +325,7 @@ impl Config {
     #[must_use]
     pub fn master_key_file(&self) -> PathBuf {
         let named = &self.storage.master_key_file;
-        if named.as_os_str().is_empty() { self.data_dir.join("master.key") } else { named.clone() }
+        if named.as_os_str().is_empty() { self.data_dir.join(MASTER_KEY_FILE) } else { named.clone() }
     }
 }
 

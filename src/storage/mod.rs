@@ -46,6 +46,22 @@ pub enum StorageError {
     /// No file can be there, now or later.
     #[error("no file can be written at {0}: a name in it is longer than the disk allows. Choose another location")]
     Impossible(Location),
+    /// A part of the path is a file, so nothing can be below it.
+    #[error("no file can be written at {location}: {} is a file, not a folder", .file.display())]
+    BelowFile {
+        /// What was to be written.
+        location: Location,
+        /// The file.
+        file: PathBuf,
+    },
+    /// There is no space left, or none that the catalog may use.
+    #[error("storage has no space left for {location}: {source}")]
+    NoSpace {
+        /// What was to be written.
+        location: Location,
+        /// What the system says.
+        source: Arc<object_store::Error>,
+    },
     /// It is larger than the reader takes; nothing of it was read.
     #[error("the object at {location} has {size_bytes} bytes, more than {limit_bytes}")]
     TooLarge {
@@ -79,7 +95,7 @@ pub enum StorageError {
         /// What the last of these said.
         source: Arc<object_store::Error>,
     },
-    /// The store did not answer, failed, or is full.
+    /// The store did not answer, or failed.
     #[error("storage is not available for {location}: {source}{}", and_hint(location, source))]
     Unavailable {
         /// What was to be read or written.
@@ -226,12 +242,16 @@ impl Storage {
     /// Writes a new object; it is durable when this returns: a pointer must never outlive its document in a power cut.
     ///
     /// # Errors
-    /// `AlreadyExists` when there is another (which then is untouched), `Elsewhere`, `Impossible`, `Refused`, `Unavailable`: then it may
-    /// be there, or come to be there, all the same.
+    /// `AlreadyExists` when there is another (which then is untouched), `Elsewhere`, `Impossible`, `BelowFile`, `NoSpace`,
+    /// `Refused`; `Unavailable`: then it may be there, or come to be there, all the same.
     pub async fn create(&self, location: &Location, bytes: Bytes) -> Result<(), StorageError> {
         let (store, path) = self.resolve(location)?;
         let mode = match &self.backend {
-            Backend::Local(_) => return create_on_disk(location, bytes).await,
+            Backend::Local(_) => {
+                let created = create_on_disk(location, bytes).await;
+                let path = std::path::Path::new(location.path());
+                return created.map_err(|error| local_error(location, path, self.root(), error));
+            }
             Backend::S3 { conditional: false, .. } => PutMode::Overwrite,
             _ => PutMode::Create,
         };
@@ -307,12 +327,14 @@ impl Storage {
     /// writes a staged table's manifests before anything else is); elsewhere there are no folders.
     ///
     /// # Errors
-    /// `Impossible`, `Unavailable` when it cannot be made.
+    /// `Impossible`, `BelowFile`, `NoSpace`, `Unavailable` when it cannot be made.
     pub async fn prepare(&self, folder: &Location) -> Result<(), StorageError> {
         match self.backend {
             Backend::Local(_) => {
                 self.resolve(folder)?;
-                tokio::fs::create_dir_all(folder.path()).await.map_err(|error| local_error(folder, error))
+                let made = tokio::fs::create_dir_all(folder.path()).await;
+                let file_in_it = std::path::Path::new(folder.path()).join("file");
+                made.map_err(|error| local_error(folder, &file_in_it, self.root(), error))
             }
             _ => Ok(()),
         }
@@ -366,13 +388,10 @@ impl Storage {
     }
 }
 
-async fn create_on_disk(location: &Location, bytes: Bytes) -> Result<(), StorageError> {
+async fn create_on_disk(location: &Location, bytes: Bytes) -> io::Result<()> {
     let path = PathBuf::from(location.path());
     let created = tokio::task::spawn_blocking(move || local::create(&path, &bytes)).await;
-    created.unwrap_or_else(|stopped| Err(io::Error::other(stopped))).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => StorageError::AlreadyExists(location.clone()),
-        _ => local_error(location, error),
-    })
+    created.unwrap_or_else(|stopped| Err(io::Error::other(stopped)))
 }
 
 /// The path as it is written: `Path::from` would escape a `%`, and so name another file than engines read.
@@ -381,12 +400,37 @@ fn literal(location: &Location) -> Result<Path, StorageError> {
         .map_err(|error| StorageError::Unavailable { location: location.clone(), source: Arc::new(error.into()) })
 }
 
-fn local_error(location: &Location, error: io::Error) -> StorageError {
-    if is_impossible(&error) {
-        return StorageError::Impossible(location.clone());
+/// Says what it means that the file at `path` could not be written, for `location`, in the storage with that root.
+fn local_error(location: &Location, path: &std::path::Path, root: Option<&Location>, error: io::Error) -> StorageError {
+    let (kind, at) = (error.kind(), location.clone());
+    match kind {
+        _ if is_impossible(&error) => return StorageError::Impossible(at),
+        // A folder that is to be made finds its own name taken; a file finds that of a folder above it.
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            if let Some(file) = file_above(path, root) {
+                return StorageError::BelowFile { location: at, file };
+            }
+            if kind == io::ErrorKind::AlreadyExists {
+                return StorageError::AlreadyExists(at);
+            }
+        }
+        _ => {}
     }
-    let source = object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(error) };
-    StorageError::Unavailable { location: location.clone(), source: Arc::new(source) }
+    let source = Arc::new(object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(error) });
+    match kind {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StorageError::NoSpace { location: at, source },
+        _ => StorageError::Unavailable { location: at, source },
+    }
+}
+
+/// Returns the file that stands above `path` in place of a folder, if it is below the root. A file in place of the root or
+/// of a folder above it is a fault of the storage.
+fn file_above(path: &std::path::Path, root: Option<&Location>) -> Option<PathBuf> {
+    let is_below_root = |folder: &&std::path::Path| {
+        root.is_none_or(|root| folder.starts_with(root.path()) && *folder != std::path::Path::new(root.path()))
+    };
+    let mut folders = path.ancestors().skip(1).take_while(is_below_root);
+    folders.find(|folder| folder.is_file()).map(std::path::Path::to_owned)
 }
 
 /// Whether the system says that no file can ever be at a path. A file in place of a folder is none of that: it may be a
@@ -506,7 +550,7 @@ mod tests {
         assert!(matches!(storage.read(&place(&folder, "none")).await, Err(StorageError::NotFound(_))));
         std::fs::write(folder.path().join("file"), b"").unwrap();
         let below_a_file = storage.create(&place(&folder, "file/x"), Bytes::new()).await;
-        assert!(matches!(below_a_file, Err(StorageError::Unavailable { .. })), "{below_a_file:?}");
+        assert!(matches!(below_a_file, Err(StorageError::BelowFile { .. })), "{below_a_file:?}");
         let long = place(&folder, &"n".repeat(256));
         let too_long = storage.create(&long, Bytes::new()).await;
         assert!(matches!(too_long, Err(StorageError::Impossible(_))), "{too_long:?}");

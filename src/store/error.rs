@@ -88,7 +88,14 @@ pub enum StoreError {
     /// Too many changes wait to be written, of all or of this organisation. Nothing was changed.
     #[error("too many changes wait to be written")]
     Busy,
-    /// The database cannot be reached, is full, or did not answer. A write may have happened.
+    /// The database has no room for the change: its disk, or a limit of its size, is full. Nothing was changed.
+    #[error("the database has no space left: {0}")]
+    Full(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The database refused the change, or failed before it was committed: it is locked, can only be read, or its disk
+    /// fails. Nothing was changed.
+    #[error("the database did not make the change: {0}")]
+    NotMade(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The database cannot be reached, or did not answer. A write may have happened.
     #[error("the database is not available: {0}")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The database holds something that cannot be read. A person has to look.

@@ -40,6 +40,8 @@ pub(crate) enum Fault {
     DoneAndDeaf,
     /// Another process moves the pointer first.
     Overtaken,
+    /// The database has no space left, and says so.
+    Full,
 }
 
 /// A store that works as another does until it is told otherwise, and counts what it is asked. It lets others run before
@@ -126,6 +128,7 @@ impl FaultyStore {
             Some(Fault::DoneUnheard | Fault::DoneAndDeaf) => work.await.and_then(|_| Err(lost())),
             Some(Fault::NotDone | Fault::NotDoneAndDeaf) => Err(lost()),
             Some(Fault::Overtaken) => Err(overtaken),
+            Some(Fault::Full) => Err(StoreError::Full("no space left".into())),
         }
     }
 }
@@ -170,6 +173,8 @@ store_with_faults! {
     fn signing_key_list() -> Vec<SigningKey>;
     fn signing_key_add(new: &SigningKey, only_if_none: bool) -> Vec<SigningKey>;
     fn signing_key_remove_before(created_before_ms: i64) -> u64;
+    fn master_key_get() -> Option<[u8; 16]>;
+    fn master_key_set(fingerprint: [u8; 16], only_if_none: bool) -> ();
     fn warehouse_create(new: &Warehouse) -> ();
     fn warehouse_list(organisation: OrganisationId) -> Vec<Warehouse>;
     fn warehouse_set_storage(organisation: OrganisationId, name: &str, storage: &WarehouseStorage) -> ();

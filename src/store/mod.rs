@@ -35,11 +35,12 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// A place where the catalog remembers. Every implementation passes the same suite (`store/suite/`).
 ///
-/// Errors that any method may give: [`StoreError::Unavailable`] when the database cannot be reached or is full (nothing
-/// was changed, or, for a write whose answer was lost, it is unknown), [`StoreError::Corrupt`] when what it holds cannot
-/// be read. Others are named at each method.
+/// Errors that any method may give: [`StoreError::Unavailable`] when the database cannot be reached (for a write whose
+/// answer was lost, it is unknown whether it happened), [`StoreError::Corrupt`] when what it holds cannot be read. Others are
+/// named at each method.
 ///
-/// A change of an organisation's things may also give [`StoreError::Busy`], when too many wait; nothing was changed then.
+/// A change may also give [`StoreError::Full`] or [`StoreError::NotMade`] when the database surely did not make it, and one of
+/// an organisation's things [`StoreError::Busy`] when too many wait; nothing was changed then.
 ///
 /// A change that is given a receipt keeps it in its own transaction, with what it answers. When the receipt's key was used
 /// before, and has not expired, it gives [`StoreError::Repeated`] whatever else is wrong, and changes nothing.
@@ -102,6 +103,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Removes the signing keys made before `created_before_ms`, but never the newest. Gives how many went.
     async fn signing_key_remove_before(&self, created_before_ms: i64) -> Result<u64>;
+
+    /// The fingerprint of the master key that the catalog's secrets are sealed with, if it is known.
+    async fn master_key_get(&self) -> Result<Option<[u8; 16]>>;
+
+    /// Keeps the fingerprint of the master key; with `only_if_none`, unless there is one.
+    async fn master_key_set(&self, fingerprint: [u8; 16], only_if_none: bool) -> Result<()>;
 
     /// Adds a warehouse. It becomes its organisation's default if it is the first, or if it asks to, in place of the one
     /// that was.

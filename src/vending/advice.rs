@@ -64,7 +64,7 @@ impl Vendor {
     #[must_use]
     pub const fn when_unavailable(&self) -> &'static str {
         match self {
-            Self::None => "check that the disk has space left",
+            Self::None => "check that the folder's disk is there and works",
             Self::S3(_) => {
                 "check `endpoint`, `region` and the bucket's name in the root, and that this machine reaches the store; most stores \
                  but Amazon's need `path-style = true`"

@@ -28,7 +28,7 @@ impl Fixture {
         fixture
     }
 
-    async fn create_view(&self, name: &str) -> Result<LoadedView, CatalogError> {
+    pub(super) async fn create_view(&self, name: &str) -> Result<LoadedView, CatalogError> {
         self.catalog.view_create(&self.warehouse, &namespace(), create_view(name), None, None).await
     }
 

@@ -2,7 +2,9 @@
 
 pub(crate) mod storage_file;
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use std::path::Path;
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use tidewater_core::ids::WarehouseId;
@@ -17,6 +19,8 @@ use storage_file::StorageArgument;
 use tidewater::app::storage_access;
 use tidewater::catalog::{CheckStep, warehouse_check};
 use tidewater::clock::fresh_ordered_uuid;
+use tidewater::master_key;
+use tidewater::owner::Owner;
 use tidewater::storage::StorageCredentials;
 use tidewater::store::sqlite::SqliteStore;
 use tidewater::store::{Resource, Store, StoreError, Warehouse, WarehouseStorage};
@@ -64,6 +68,10 @@ pub(crate) enum Command {
     },
     /// Seal all storage credentials anew with the first of the master keys, after a new one was put there
     Reseal {
+        /// Go on with this master key though the one before is lost: credentials that do not open are named, and have to be
+        /// given again with set-storage
+        #[arg(long)]
+        key_is_lost: bool,
         #[command(flatten)]
         format: Format,
     },
@@ -137,14 +145,14 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
             let profile = WarehouseStorage { profile: file.profile.clone(), sealed_credentials: None };
             try_out(session, Warehouse { storage: profile, ..warehouse.clone() }, &file.credentials, *unchecked)
                 .await?;
-            let storage = file.seal(session, place(&warehouse))?;
+            let storage = file.seal(session, &store, place(&warehouse)).await?;
             let set = store.warehouse_set_storage(warehouse.organisation, name, &storage).await;
             set.map_err(|error| explain(error, "", name))?;
             let sentence =
                 format!("Changed the storage settings of warehouse '{name}'. Servers see them within seconds.");
             output::done(*format, &sentence, &as_json(&Warehouse { storage, ..warehouse }))
         }
-        Command::Reseal { format } => reseal(session, &store, *format).await,
+        Command::Reseal { key_is_lost, format } => reseal(session, &store, *key_is_lost, *format).await,
         Command::List { organisation, format } => {
             let organisation = organisation.find(&store).await?;
             list(&store.warehouse_list(organisation.id).await?, *format)
@@ -194,17 +202,47 @@ async fn create(session: &Session, store: &SqliteStore, arguments: &CreateArgume
     };
     // Before anything is written anywhere; once more in the transaction that makes it.
     is_free(store, &new).await.map_err(|error| explain(error, &organisation.name, name))?;
+    let owner = Owner::for_root(&session.config.data_dir).filter(|_| root.scheme() == "file");
+    if let Some(owner) = owner.filter(|_| !*dry_run) {
+        // The trial would make it as root's.
+        owner.make_folder(Path::new(root.path())).with_context(|| format!("cannot make the folder {}", root.path()))?;
+    }
     try_out(session, new.clone(), &file.credentials, *unchecked).await?;
+    if let Some(owner) = owner.filter(|_| !*unchecked) {
+        check_owner_can_write(owner, Path::new(root.path()))?;
+    }
     if *dry_run {
         let sentence = format!("Warehouse '{name}' would work. It was not created.");
         return output::done(*format, &sentence, &json!({ "name": name, "root": root.to_string(), "created": null }));
     }
-    new.storage = file.seal(session, place(&new))?;
+    new.storage = file.seal(session, store, place(&new)).await?;
     store.warehouse_create(&new).await.map_err(|error| explain(error, &organisation.name, name))?;
     let sentence = format!("Created warehouse '{name}' of organisation '{}', at {root}.", organisation.name);
     // Whether it became the default is the store's decision.
     let created = store.warehouse_list(organisation.id).await?.into_iter().find(|one| one.id == new.id);
     output::done(*format, &sentence, &as_json(&created.unwrap_or(new)))
+}
+
+/// Fails when the user that the server runs as, to whom the data folder belongs, may not write in a warehouse's root.
+fn check_owner_can_write(owner: Owner, root: &Path) -> Result<()> {
+    if !root.exists() {
+        return Ok(());
+    }
+    let can_write = owner.can_write(root);
+    let (root, owner_name) = (root.display(), owner.name());
+    match can_write {
+        Some(true) => Ok(()),
+        Some(false) => bail!(
+            "root may write in {root}, and {owner_name}, to whom the data folder belongs, may not: give the folder over with \
+             `chown -R`, or pass --unchecked if the server runs as somebody else"
+        ),
+        None => {
+            output::note(&format!(
+                "whether {owner_name}, to whom the data folder belongs, may write in {root} is not known"
+            ));
+            Ok(())
+        }
+    }
 }
 
 /// Whether a warehouse of that name and at that place could be made.
@@ -253,12 +291,21 @@ async fn find(store: &SqliteStore, organisation: &OrganisationArgument, name: &s
     found.ok_or_else(|| explain(StoreError::NotFound(Resource::Warehouse), &organisation.name, name))
 }
 
-async fn reseal(session: &Session, store: &SqliteStore, format: Format) -> Result<()> {
+async fn reseal(session: &Session, store: &SqliteStore, key_is_lost: bool, format: Format) -> Result<()> {
     let access = storage_access(&session.config);
-    let (mut anew, mut kept) = (0, 0);
+    if !key_is_lost {
+        // Else a wrong key would be taken for a new one.
+        master_key::check(store, &access.keys).await?;
+    }
+    let keys = access.keys.read()?;
+    let (mut anew, mut kept, mut lost) = (0, 0, Vec::new());
     for organisation in store.organisation_list().await? {
         for warehouse in store.warehouse_list(organisation.id).await? {
             let Some(sealed) = &warehouse.storage.sealed_credentials else { continue };
+            if key_is_lost && !keys.made(sealed) {
+                lost.push(format!("'{}' of '{}'", warehouse.name, organisation.name));
+                continue;
+            }
             let resealed = access.reseal(place(&warehouse), sealed);
             let resealed =
                 resealed.with_context(|| format!("warehouse '{}' of '{}'", warehouse.name, organisation.name))?;
@@ -271,8 +318,15 @@ async fn reseal(session: &Session, store: &SqliteStore, format: Format) -> Resul
             anew += 1;
         }
     }
-    let sentence = format!("Sealed {anew} anew; {kept} were sealed with the first master key already.");
-    output::done(format, &sentence, &json!({ "sealed_anew": anew, "unchanged": kept }))
+    master_key::adopt(store, &keys).await?;
+    let mut sentence = format!("Sealed {anew} anew; {kept} were sealed with the first master key already.");
+    if !lost.is_empty() {
+        let names = lost.join(", ");
+        sentence.push_str(&format!(
+            " These do not open: give them credentials again with `warehouse set-storage`: {names}."
+        ));
+    }
+    output::done(format, &sentence, &json!({ "sealed_anew": anew, "unchanged": kept, "lost": lost }))
 }
 
 fn as_json(one: &Warehouse) -> Value {

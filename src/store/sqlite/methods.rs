@@ -96,6 +96,14 @@ impl Store for SqliteStore {
         self.write(move |connection| tenants::signing_key_remove_before(connection, created_before_ms)).await
     }
 
+    async fn master_key_get(&self) -> Result<Option<[u8; 16]>> {
+        self.read(tenants::master_key_get)
+    }
+
+    async fn master_key_set(&self, fingerprint: [u8; 16], only_if_none: bool) -> Result<()> {
+        self.write(move |connection| tenants::master_key_set(connection, fingerprint, only_if_none)).await
+    }
+
     async fn warehouse_create(&self, new: &Warehouse) -> Result<()> {
         let new = new.clone();
         self.write(move |connection| tenants::warehouse_create(connection, &new)).await

@@ -175,6 +175,21 @@ pub(super) fn signing_key_remove_before(connection: &Connection, created_before_
     Ok(removed as u64)
 }
 
+pub(super) fn master_key_get(connection: &Connection) -> Result<Option<[u8; 16]>> {
+    let found = connection.prepare_cached("SELECT fingerprint FROM master_key")?.query_row([], |row| row.get(0));
+    Ok(found.optional()?)
+}
+
+pub(super) fn master_key_set(connection: &Connection, fingerprint: [u8; 16], only_if_none: bool) -> Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO master_key (only_one, fingerprint) VALUES (1, ?1)
+             ON CONFLICT (only_one) DO UPDATE SET fingerprint = excluded.fingerprint WHERE NOT ?2",
+        )?
+        .execute(params![fingerprint, only_if_none])?;
+    Ok(())
+}
+
 pub(super) fn warehouse_create(connection: &Connection, new: &Warehouse) -> Result<()> {
     let organisation = new.organisation.0.as_bytes();
     if new.is_default {

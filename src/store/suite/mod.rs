@@ -143,6 +143,7 @@ macro_rules! conformance {
             reports_are_listed_newest_first_in_pages,
             reports_stay_with_their_table_and_go_with_it,
             of_too_many_reports_the_oldest_go,
+            of_too_many_bytes_of_reports_the_oldest_go,
             old_reports_go_in_batches,
             reports_on_no_table_are_passed_over,
             // Idempotency keys
