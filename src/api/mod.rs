@@ -23,6 +23,7 @@ mod openapi;
 mod paging;
 mod path;
 mod plus;
+mod refused_sign_ins;
 mod register;
 mod request_log;
 mod router;

@@ -13,7 +13,8 @@ use super::tables::NewDocument;
 use super::weight::commits_bytes;
 use super::{Catalog, CatalogError, LoadedTable, OpenWarehouse};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
-use crate::deadline;
+use crate::deadline::{self, STOP};
+use crate::heavy::Large;
 use crate::locations::Refusals;
 use crate::metadata::Document;
 use crate::store::{Answer, Receipt, StoreError, Swap, TableKind, TableRecord};
@@ -56,7 +57,8 @@ impl Catalog {
         let (catalog, warehouse, receipt) = (Arc::clone(self), Arc::clone(warehouse), receipt.cloned());
         self.to_its_end(async move {
             let is_create = commit.is_create();
-            let commits = Arc::from([commit]);
+            let bytes = commits_bytes(std::slice::from_ref(&commit));
+            let commits: Large<Arc<[TableCommit]>> = catalog.heavy.large(bytes, Arc::from([commit]));
             let asked = Asked { warehouse: &warehouse, ident: &ident, commits: &commits, receipt: receipt.as_ref() };
             let found = catalog.store.table_get(warehouse.place, &ident).await.map_err(of_table(&ident))?;
             match found.filter(|record| record.kind == TableKind::Table) {
@@ -209,7 +211,7 @@ fn create_in_order(commits: &[TableCommit], location: &str, now_ms: i64) -> Resu
         return Err(CatalogError::BadRequest("a table is created by a commit".into()));
     };
     check_requirements(&first.requirements, None)?;
-    let context = Context { now_ms, table_uuid: fresh_uuid(), previous_metadata_location: None };
+    let context = Context { now_ms, table_uuid: fresh_uuid(), previous_metadata_location: None, stop: STOP };
     let mut table = create_from_updates(&first.updates, location, &context)?;
     for commit in others {
         deadline::check()?;
@@ -225,7 +227,7 @@ fn apply(
     now_ms: i64,
 ) -> Result<Option<TableMetadata>, CatalogError> {
     check_requirements(&commit.requirements, Some(table))?;
-    let context = Context { now_ms, table_uuid: fresh_uuid(), previous_metadata_location: previous };
+    let context = Context { now_ms, table_uuid: fresh_uuid(), previous_metadata_location: previous, stop: STOP };
     match apply_updates(table, &commit.updates, &context)? {
         Outcome::Changed(table) => Ok(Some(*table)),
         Outcome::Unchanged => Ok(None),

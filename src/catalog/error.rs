@@ -207,6 +207,7 @@ impl From<CommitError> for CatalogError {
             CommitError::BadRequest(message) => Self::BadRequest(message),
             CommitError::IllegalArgument(message) => Self::IllegalArgument(message),
             CommitError::Conflict(message) => Self::CommitFailed(message),
+            CommitError::Stopped(_) => TimeIsOver.into(),
         }
     }
 }

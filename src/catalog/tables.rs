@@ -14,6 +14,7 @@ use super::namespaces::LOCATION_PROPERTY;
 use super::weight::create_bytes;
 use super::{Catalog, CatalogError, CreatedTable, LoadedTable, OpenWarehouse};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
+use crate::deadline::STOP;
 use crate::locations::Refusals;
 use crate::metadata::{Compression, Document, Metadata, MetadataError, next_file_name};
 use crate::storage::StorageError;
@@ -115,7 +116,7 @@ impl Catalog {
             let location = catalog.new_table_location(&warehouse, &ident, id, request.location.as_deref()).await?;
             let (stage_create, now_ms, table_uuid) = (request.stage_create, catalog.clock.now_ms(), fresh_uuid());
             let create = move || {
-                let context = Context { now_ms, table_uuid, previous_metadata_location: None };
+                let context = Context { now_ms, table_uuid, previous_metadata_location: None, stop: STOP };
                 Ok(create_table(&request, &location, &context)?)
             };
             let table = catalog.work(&warehouse, bytes, create).await?;

@@ -12,6 +12,7 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 use super::commit::ATTEMPTS;
 use super::error::{creation_refused, of_table};
 use super::fate::Fate;
+use super::weight::commits_bytes;
 use super::{Catalog, CatalogError, OpenWarehouse};
 use crate::clock::fresh_ordered_uuid;
 use crate::deadline;
@@ -66,6 +67,8 @@ impl Catalog {
         let parts = by_table(commits)?;
         let (catalog, warehouse, receipt) = (Arc::clone(self), Arc::clone(warehouse), receipt.cloned());
         self.to_its_end(async move {
+            let bytes = parts.iter().map(|part| commits_bytes(&part.commits)).sum();
+            let parts = catalog.heavy.large(bytes, parts);
             let idents: Vec<TableIdent> = parts.iter().map(|part| part.ident.clone()).collect();
             let mut records = catalog.table_records(&warehouse, &idents).await?;
             check_named_tables(&parts, &records)?;

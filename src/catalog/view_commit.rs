@@ -11,6 +11,7 @@ use super::error::of_view;
 use super::fate::Fate;
 use super::weight::view_commit_bytes;
 use super::{Catalog, CatalogError, LoadedView, OpenWarehouse};
+use crate::deadline::STOP;
 use crate::locations::Refusals;
 use crate::store::{Answer, Receipt, StoreError, Swap, TableRecord};
 use crate::vending::ValidLocations;
@@ -46,7 +47,7 @@ impl Catalog {
     ) -> Result<LoadedView, CatalogError> {
         let (catalog, warehouse, receipt) = (Arc::clone(self), Arc::clone(warehouse), receipt.cloned());
         self.to_its_end(async move {
-            let commit = Arc::new(commit);
+            let commit = catalog.heavy.large(view_commit_bytes(&commit), Arc::new(commit));
             let asked = Asked { warehouse: &warehouse, ident: &ident, commit: &commit, receipt: receipt.as_ref() };
             let mut record = catalog.view_record(&warehouse, &ident).await?;
             let turn = catalog.turn(record.id).await?;
@@ -73,7 +74,7 @@ impl Catalog {
         let (at, asked_for) = (Arc::clone(&base), Arc::clone(commit));
         let apply = move || {
             check_view_requirements(&asked_for.requirements, &at.metadata)?;
-            Ok(apply_view_updates(&at.metadata, &asked_for.updates, now_ms)?)
+            Ok(apply_view_updates(&at.metadata, &asked_for.updates, now_ms, STOP)?)
         };
         let Some(view) = self.work(warehouse, bytes, apply).await? else {
             return self.view_unchanged(asked, record.id, base).await.map(Attempt::Done);

@@ -4,6 +4,7 @@
 //! All that is to be done stands in the store, written in the transaction of the drop. So it does not matter who does it,
 //! how often it is begun, or when a process dies. Whoever removes files has a lease and renews it as long as he lives.
 
+mod avro;
 mod local;
 mod manifests;
 mod purge;

@@ -75,7 +75,7 @@ pub(super) struct Purge<'a> {
 }
 
 /// What reads the names in a manifest or a list.
-type NamesIn = fn(&[u8]) -> Result<Vec<String>, UnreadableError>;
+type NamesIn = fn(&[u8], u64) -> Result<Vec<String>, UnreadableError>;
 
 /// Where this table's files may be.
 struct Places {
@@ -260,7 +260,8 @@ impl<'a> Purge<'a> {
             Err(error @ ReadError::TooLarge { .. }) => return Err(unreadable(text, &error)),
             Err(error) => return Err(Stopped::Later(error.to_string())),
         };
-        let named = reader.work(storage, object, move |bytes| names(&bytes)).await;
+        let limit_bytes = reader.limit_bytes();
+        let named = reader.work(storage, object, move |bytes| names(&bytes, limit_bytes)).await;
         let named = named.map_err(|error| Stopped::Later(error.to_string()))?;
         named.map(Some).map_err(|error| unreadable(text, &error))
     }

@@ -27,7 +27,7 @@ pub use reader::{DEFAULT_LIMIT_BYTES, ObjectReader, ReadError, ReadObject};
 
 use crate::deadline;
 use crate::flight::Flights;
-use crate::heavy::HeavyError;
+use crate::heavy::{HeavyError, Large};
 use crate::storage::{Storage, StorageError};
 use failures::SlowFailures;
 use kind::Kept;
@@ -40,7 +40,7 @@ pub struct Document<M = TableMetadata> {
     /// Its JSON, uncompressed.
     pub json: Bytes,
     /// What it says.
-    pub metadata: M,
+    pub metadata: Large<M>,
     /// The same place, in its canonical form.
     place: Location,
     /// Its location as a JSON string, as it stands in every answer.
@@ -50,7 +50,7 @@ pub struct Document<M = TableMetadata> {
 }
 
 impl<M> Document<M> {
-    fn new(location: String, place: Location, json: Bytes, metadata: M) -> Self {
+    fn new(location: String, place: Location, json: Bytes, metadata: Large<M>) -> Self {
         // The location names the content for ever.
         let digest = Sha256::digest(location.as_bytes());
         let fingerprint = digest.iter().take(16).fold(String::with_capacity(32), |mut text, byte| {
@@ -310,6 +310,7 @@ impl Documents {
             }
             return Err(error);
         }
+        let metadata = self.reader.heavy().large(json.len() as u64, metadata);
         let document = Arc::new(Document::new(location, at, json, metadata));
         self.cache.insert(Lookup::new(storage, &document.location).key(), M::keep(Arc::clone(&document)));
         Ok(document)

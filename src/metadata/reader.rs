@@ -171,6 +171,7 @@ impl ObjectReader {
             Ok(Parsed::Done(done)) => {
                 let (json, metadata, problems) = *done;
                 log_problems(location, &problems);
+                let metadata = self.heavy.large(json.len() as u64, metadata);
                 Ok(Arc::new(Document::new(location.to_owned(), at, json, metadata)))
             }
             Ok(Parsed::LargerThanPromised) => {

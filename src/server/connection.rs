@@ -113,6 +113,11 @@ impl Serving {
         let answer = service_fn(move |request: Request<Incoming>| {
             let (service, activity) = (current.lock().service(), Arc::clone(&activity));
             async move {
+                if !activity.take_turn() {
+                    // Requests that were sent at once line up with those of other connections.
+                    tokio::task::yield_now().await;
+                    activity.take_turn();
+                }
                 let version = request.version();
                 let _under_way = activity.begin_request(version);
                 let response = service.handle_from(peer, request.map(boxed)).await;
@@ -148,6 +153,7 @@ async fn drive<C: GracefulConnection>(connection: C, seen: &Connection, live: &w
     let mut course = Course::Serving;
     poll_fn(|context| {
         seen.waker.register(context.waker());
+        activity.begin_turn();
         if activity.has_reached(Stage::CutOff) {
             return Poll::Ready(End::Stopped);
         }

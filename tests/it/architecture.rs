@@ -146,7 +146,9 @@ const BELONGS_TO: &[(&str, &[&str])] = &[
     ("tower", &["api", "server"]),
     ("tower_http", &["api", "server"]),
     ("jsonwebtoken", &["auth"]),
-    ("apache_avro", &["maintenance", "sample"]),
+    ("apache_avro", &["sample"]),
+    ("snap", &["maintenance"]),
+    ("zstd", &["maintenance"]),
     ("figment", &["config"]),
     ("clap", &["cli", "config"]),
 ];

@@ -17,5 +17,6 @@ pub mod pace;
 pub mod properties;
 pub mod purge;
 pub mod request_limits;
+pub mod stop;
 pub mod storage;
 pub mod view;

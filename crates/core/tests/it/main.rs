@@ -13,6 +13,7 @@ mod oracle;
 mod properties;
 mod requirements;
 mod sizes;
+mod stopped;
 mod strict;
 mod support;
 mod view_properties;

@@ -406,7 +406,10 @@ fn view_with_a_column_of_an_unknown_type_is_refused() {
         let body =
             json!({"updates": [{"action": "add-schema", "schema": schema(&[column(1, "a", kind)])}]}).to_string();
         let updates = tidewater_core::view::ViewCommit::parse(body.as_bytes()).unwrap().updates;
-        assert!(tidewater_core::view::apply_view_updates(&good, &updates, 1).is_err(), "{kind}");
+        assert!(
+            tidewater_core::view::apply_view_updates(&good, &updates, 1, tidewater_core::stop::Stop::NEVER).is_err(),
+            "{kind}"
+        );
     }
     let stored: Value = serde_json::from_slice(&good.to_json()).unwrap();
     assert_eq!(stored["schemas"][0]["fields"][0]["type"], "variant");
