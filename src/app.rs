@@ -71,7 +71,11 @@ impl App {
         let reader = ObjectReader::new(Arc::clone(&heavy), config.limits.document_bytes);
         let documents = Documents::with_reader(config.cache.metadata_bytes, reader.clone());
         let limits = config.limits;
-        let settings = CatalogSettings { drop_retention: config.drop.retention(), limits };
+        let settings = CatalogSettings {
+            drop_retention: config.drop.retention(),
+            removal_delay: config.metadata.removal_delay(),
+            limits,
+        };
         let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, access.clone(), clock.clone(), settings));
         let auth = AuthSettings {
             token_lifetime: config.auth.token_lifetime(),

@@ -236,6 +236,7 @@ mod tests {
                 kind: TableKind::Table,
                 metadata_location: "s3://b/lake/t/m",
                 locations: &Locations::new(Location::parse("s3://b/lake/t").unwrap(), []),
+                registered: false,
                 now_ms: 1,
             };
             store.table_create(place, &new, None, None).await.unwrap();

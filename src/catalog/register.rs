@@ -15,7 +15,7 @@ use crate::clock::fresh_ordered_uuid;
 use crate::deadline;
 use crate::locations::Refusals;
 use crate::metadata::{Document, Metadata, MetadataError};
-use crate::store::{NewTable, Receipt, StoreError, Swap, TableKind, TableRecord};
+use crate::store::{NewTable, Past, Receipt, StoreError, Swap, TableKind, TableRecord};
 use crate::vending::{LocationRefused, ValidLocations};
 
 impl Catalog {
@@ -60,6 +60,7 @@ impl Catalog {
                 kind: TableKind::Table,
                 metadata_location: &loaded.document.location,
                 locations: locations.all(),
+                registered: true,
                 now_ms: catalog.clock.now_ms(),
             };
             let create = || catalog.store.table_create(warehouse.place, &new, max_tables, receipt.as_ref());
@@ -167,6 +168,7 @@ impl Catalog {
                 expected: &registered.document.location,
                 new: &before.metadata_location,
                 locations: locations.all(),
+                past: &Past::Foreign,
                 now_ms: self.clock.now_ms(),
             };
             self.store.table_swap(warehouse.place, &swap, None).await.map_err(CatalogError::Store)
@@ -207,6 +209,7 @@ impl Catalog {
                 expected: &record.metadata_location,
                 new: &new.document.location,
                 locations: locations.all(),
+                past: &Past::Foreign,
                 now_ms: self.clock.now_ms(),
             };
             let swapped = self

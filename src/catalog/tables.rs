@@ -213,6 +213,7 @@ impl Catalog {
             kind: TableKind::Table,
             metadata_location: &document.location,
             locations: locations.all(),
+            registered: false,
             now_ms: self.clock.now_ms(),
         };
         let create = || self.store.table_create(warehouse.place, &new, max_tables, receipt);

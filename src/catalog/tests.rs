@@ -68,7 +68,8 @@ impl Fixture {
         store.warehouse_create(&warehouse).await.unwrap();
         let documents = Documents::new(1 << 20);
         let access = crate::app::storage_access(&crate::config::Config::default());
-        let settings = CatalogSettings { drop_retention: WEEK, limits: RequestLimits::default() };
+        let settings =
+            CatalogSettings { drop_retention: WEEK, removal_delay: Duration::ZERO, limits: RequestLimits::default() };
         let catalog =
             Arc::new(Catalog::new(Arc::clone(&store) as Arc<dyn Store>, documents, access, Clock::System, settings));
         let warehouse = catalog.warehouse(organisation, None).await.unwrap();

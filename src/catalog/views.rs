@@ -187,6 +187,7 @@ impl Catalog {
             kind: TableKind::View,
             metadata_location: &new.document.location,
             locations: locations.all(),
+            registered: new.registered,
             now_ms: self.clock.now_ms(),
         };
         let create = || self.store.table_create(warehouse.place, &table, new.max_tables, new.receipt);

@@ -9,6 +9,7 @@ use tidewater_core::properties::PropertyChanges;
 use tidewater_core::storage::StorageProfile;
 use uuid::Uuid;
 
+use super::Past;
 use crate::secret::Secret;
 use tidewater_core::access::Role;
 
@@ -133,6 +134,8 @@ pub struct NewTable<'a> {
     pub metadata_location: &'a str,
     /// Where its files are.
     pub locations: &'a Locations,
+    /// Whether its document was there before, so that the catalog did not write it for this table.
+    pub registered: bool,
     /// Now, in milliseconds since 1970.
     pub now_ms: i64,
 }
@@ -159,6 +162,8 @@ pub struct Swap<'a> {
     pub new: &'a str,
     /// Where the table's files are from now on.
     pub locations: &'a Locations,
+    /// What becomes of the documents before it.
+    pub past: &'a Past,
     /// Now, in milliseconds since 1970.
     pub now_ms: i64,
 }
@@ -189,6 +194,8 @@ pub enum TableChange {
         new: String,
         /// Where the table's files are from now on.
         locations: Locations,
+        /// What becomes of the documents before it.
+        past: Past,
         /// Now, in milliseconds since 1970.
         now_ms: i64,
     },

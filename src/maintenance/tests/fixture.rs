@@ -115,7 +115,9 @@ impl Fixture {
         let clock = Clock::Manual(Arc::clone(&now_ms));
         let access = crate::app::storage_access(&crate::config::Config::default());
         let documents = Documents::new(1 << 20);
-        let settings = CatalogSettings { drop_retention: retention, limits: RequestLimits::default() };
+        let removal_delay = Duration::from_secs(60);
+        let limits = RequestLimits::default();
+        let settings = CatalogSettings { drop_retention: retention, removal_delay, limits };
         let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, access.clone(), clock.clone(), settings));
         let warehouse = catalog.warehouse(organisation, None).await.unwrap();
         catalog.namespace_create(&warehouse, &namespace(), &std::collections::BTreeMap::new(), None).await.unwrap();

@@ -10,6 +10,7 @@ mod dropped;
 mod locations;
 mod methods;
 mod namespaces;
+mod old_documents;
 mod open;
 mod readers;
 mod receipts;

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::clock::fresh_uuid;
 use crate::secret::Secret;
 use crate::store::{
-    ApiKey, KeyDigest, NewTable, Organisation, Place, Properties, Result, SigningKey, Store, Swap, TableKind,
+    ApiKey, KeyDigest, NewTable, Organisation, Past, Place, Properties, Result, SigningKey, Store, Swap, TableKind,
     Warehouse, WarehouseStorage,
 };
 
@@ -141,7 +141,15 @@ pub(super) async fn create(
 ) -> Result<TableId> {
     let id = TableId(fresh_uuid());
     let locations = at(&location(id));
-    let new = NewTable { id, ident, kind, metadata_location: &document(0), locations: &locations, now_ms: NOW_MS };
+    let new = NewTable {
+        id,
+        ident,
+        kind,
+        metadata_location: &document(0),
+        locations: &locations,
+        registered: false,
+        now_ms: NOW_MS,
+    };
     store.table_create(place, &new, max_tables, None).await.map(|()| id)
 }
 
@@ -153,7 +161,14 @@ pub(super) async fn stored_table(store: &Subject, place: Place, ident: &TableIde
 /// Moves a table from one document to another.
 pub(super) async fn swap(store: &Subject, place: Place, id: TableId, from: usize, to: usize) -> Result<()> {
     let (expected, new) = (document(from), document(to));
-    let swap = Swap { id, expected: &expected, new: &new, locations: &at(&location(id)), now_ms: NOW_MS + 1 };
+    let swap = Swap {
+        id,
+        expected: &expected,
+        new: &new,
+        locations: &at(&location(id)),
+        past: &Past::Kept,
+        now_ms: NOW_MS + 1,
+    };
     store.table_swap(place, &swap, None).await
 }
 
