@@ -15,7 +15,7 @@ use super::weight::create_bytes;
 use super::{Catalog, CatalogError, CreatedTable, LoadedTable, OpenWarehouse};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::locations::Refusals;
-use crate::metadata::{Compression, Document, Metadata, next_file_name};
+use crate::metadata::{Compression, Document, Metadata, metadata_folder, next_file_name};
 use crate::store::{NewTable, Page, PageRequest, Receipt, StoreError, TableKind, TableRecord};
 use crate::vending::{LocationRefused, ValidLocations};
 
@@ -253,13 +253,5 @@ impl Catalog {
         let name = next_file_name(previous, fresh_uuid(), compression);
         let location = format!("{}/{name}", metadata_folder(&metadata));
         Ok(self.documents.create(&warehouse.storage, location, metadata, compression).await?)
-    }
-}
-
-/// Where a table's or view's metadata files are.
-fn metadata_folder(metadata: &impl Metadata) -> String {
-    match metadata.properties().get("write.metadata.path") {
-        Some(folder) => folder.trim_end_matches('/').to_owned(),
-        None => format!("{}/metadata", metadata.location().trim_end_matches('/')),
     }
 }

@@ -296,7 +296,7 @@ impl Default for DropConfig {
 
 impl Default for MetadataConfig {
     fn default() -> Self {
-        Self { removal_delay_s: 300 }
+        Self { removal_delay_s: 3_600 }
     }
 }
 

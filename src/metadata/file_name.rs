@@ -3,6 +3,8 @@
 
 use uuid::Uuid;
 
+use super::Metadata;
+
 /// How a metadata file is compressed (`write.metadata.compression-codec`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
@@ -36,6 +38,15 @@ pub fn next_file_name(previous: Option<&str>, id: Uuid, compression: Compression
         Compression::Gzip => "gz.metadata.json",
     };
     format!("{version:05}-{id}.{extension}")
+}
+
+/// Returns where the metadata files of a table or view are.
+#[must_use]
+pub fn metadata_folder(metadata: &impl Metadata) -> String {
+    match metadata.properties().get("write.metadata.path") {
+        Some(folder) => folder.trim_end_matches('/').to_owned(),
+        None => format!("{}/metadata", metadata.location().trim_end_matches('/')),
+    }
 }
 
 /// The version in a file's name; other catalogs' names may have none.

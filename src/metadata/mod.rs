@@ -21,7 +21,7 @@ use tidewater_core::view::ViewMetadata;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-pub use file_name::{Compression, next_file_name};
+pub use file_name::{Compression, metadata_folder, next_file_name};
 pub use kind::Metadata;
 pub use reader::{DEFAULT_LIMIT_BYTES, ObjectReader, ReadError, ReadObject};
 

@@ -177,3 +177,37 @@ async fn file_that_cannot_be_removed_is_tried_again() {
     fixture.maintenance.sweep().await;
     assert!(!blocked.exists() && written[1].exists());
 }
+
+/// A document of the table that its log does not name, with another text in it.
+fn copy(table: &Table, name: &str, from: &str, to: &str) -> PathBuf {
+    let first = std::fs::read_to_string(table.location.join(&documents(table)[0])).unwrap();
+    assert!(first.contains(from));
+    let path = table.location.join("metadata").join(name);
+    std::fs::write(&path, first.replace(from, to)).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn purge_removes_documents_that_left_the_log_and_none_of_another_table() {
+    let fixture = Fixture::new(HOUR).await;
+    let table = fixture.table("t", json!({ "write.metadata.previous-versions-max": "1" }), &[]).await;
+    commits(&fixture, "t", 4).await;
+    assert_eq!(documents(&table).len(), 6);
+    let loaded = fixture.catalog.table_load(&fixture.warehouse, &ident("t")).await.unwrap();
+    let uuid = loaded.document.metadata.uuid().unwrap().to_owned();
+    let home = loaded.document.metadata.location().to_owned();
+    let other = "0198c9c2-6f5e-7d3e-9a5e-5a0f6f1b2c3e";
+    let left = copy(&table, &format!("00009-{other}.metadata.json"), "\"t", "\"t");
+    let stays = [
+        copy(&table, &format!("00001-{other}.metadata.json"), &uuid, other),
+        copy(&table, &format!("00002-{other}.metadata.json"), &home, &format!("{home}-2")),
+        copy(&table, "copy.metadata.json", &uuid, &uuid),
+        copy(&table, &format!("00003-{other}.metadata.json"), "{", ""),
+    ];
+    fixture.drop(&table, true).await;
+    fixture.advance(HOUR_MS);
+    fixture.maintenance.sweep().await;
+    assert_eq!(fixture.all_dropped().await, 0);
+    assert!(!left.exists() && stays.iter().all(|file| file.exists()), "{:?}", documents(&table));
+    assert_eq!(documents(&table).len(), stays.len());
+}
