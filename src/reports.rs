@@ -197,7 +197,7 @@ mod tests {
     use crate::clock::fresh_uuid;
     use crate::store::faulty::{FaultyStore, Mode};
     use crate::store::sqlite::SqliteStore;
-    use crate::store::{NewTable, Organisation, ReportFilter, TableKind, TimedPage, Warehouse};
+    use crate::store::{NewTable, Organisation, ReportFilter, TableKind, TimedPage, Warehouse, WarehouseOptions};
 
     const LIMITS: ReportLimits = ReportLimits { per_table: 50_000, per_organisation: 50_000 };
 
@@ -223,6 +223,7 @@ mod tests {
                 name: "lake".into(),
                 root: "s3://b/lake".into(),
                 storage: crate::store::WarehouseStorage::local(),
+                options: WarehouseOptions::default(),
                 is_default: true,
                 created_ms: 1,
             };

@@ -145,6 +145,7 @@ impl Source {
             key_name: key.name.as_str().into(),
             key_expires_ms: key.expires_ms,
             role: key.role,
+            no_delete: key.no_delete,
             tier: Arc::clone(tier),
             tier_name: Arc::clone(tier_name),
         }))

@@ -155,7 +155,7 @@ impl Catalog {
         purge: bool,
         receipt: Option<&Receipt>,
     ) -> Result<TableId, CatalogError> {
-        let terms = self.drop_terms(purge);
+        let terms = self.drop_terms(warehouse, purge);
         let dropped = self.store.table_drop(warehouse.place, ident, TableKind::Table, terms.as_ref(), receipt).await;
         dropped.map(|dropped| dropped.id).map_err(of_table(ident))
     }

@@ -16,7 +16,7 @@ use crate::clock::fresh_uuid;
 use crate::deadline::Deadline;
 use crate::store::faulty::{Fault, FaultyStore};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Organisation, StoreError, Warehouse, WarehouseStorage};
+use crate::store::{Organisation, StoreError, Warehouse, WarehouseOptions, WarehouseStorage};
 
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
@@ -62,6 +62,7 @@ impl Fixture {
             name: "main".into(),
             root: format!("file://{}/warehouse", folder.path().display()),
             storage: WarehouseStorage::local(),
+            options: WarehouseOptions::default(),
             is_default: true,
             created_ms: 1,
         };

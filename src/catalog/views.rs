@@ -168,7 +168,7 @@ impl Catalog {
         ident: &TableIdent,
         receipt: Option<&Receipt>,
     ) -> Result<(), CatalogError> {
-        let terms = self.drop_terms(false);
+        let terms = self.drop_terms(warehouse, false);
         let dropped = self.store.table_drop(warehouse.place, ident, TableKind::View, terms.as_ref(), receipt).await;
         dropped.map(|_| ()).map_err(of_view(ident))
     }

@@ -158,6 +158,7 @@ store_with_faults! {
     fn warehouse_create(new: &Warehouse) -> ();
     fn warehouse_list(organisation: OrganisationId) -> Vec<Warehouse>;
     fn warehouse_set_storage(organisation: OrganisationId, name: &str, storage: &WarehouseStorage) -> ();
+    fn warehouse_set_options(organisation: OrganisationId, name: &str, options: &WarehouseOptions) -> ();
     fn warehouse_set_default(organisation: OrganisationId, name: &str) -> ();
     fn warehouse_drop(organisation: OrganisationId, name: &str) -> ();
     fn namespace_create(place: Place, namespace: &NamespaceIdent, properties: &Properties, receipt: Option<&Receipt>) -> ();

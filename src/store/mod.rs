@@ -127,6 +127,17 @@ pub trait Store: Send + Sync + 'static {
         storage: &WarehouseStorage,
     ) -> Result<()>;
 
+    /// Gives the warehouse of that name other options.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    async fn warehouse_set_options(
+        &self,
+        organisation: OrganisationId,
+        name: &str,
+        options: &WarehouseOptions,
+    ) -> Result<()>;
+
     /// Makes the warehouse of that name its organisation's default.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Which files a dropped table's document leads to, which of them may be removed, and when to try again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 
 use serde::Deserialize;
 
@@ -116,6 +117,41 @@ pub fn is_of_same_table(found: &TableMetadata, dropped: &TableMetadata) -> bool 
     };
     let place = |table: &TableMetadata| Location::parse(table.location()).ok();
     same_id && place(dropped).is_some_and(|at| place(found) == Some(at))
+}
+
+/// When the files of a table go that is dropped with a purge.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PurgeTime {
+    /// When the table can no longer be restored.
+    #[default]
+    AfterRetention,
+    /// At once: such a table cannot be restored.
+    AtOnce,
+}
+
+impl PurgeTime {
+    /// Returns its name, as stores and the command line write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AfterRetention => "after-retention",
+            Self::AtOnce => "at-once",
+        }
+    }
+}
+
+/// It is neither of both.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not a time of a purge: use at-once or after-retention")]
+pub struct UnknownPurgeTime(String);
+
+impl FromStr for PurgeTime {
+    type Err = UnknownPurgeTime;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let known = [Self::AfterRetention, Self::AtOnce].into_iter().find(|time| time.as_str() == text);
+        known.ok_or_else(|| UnknownPurgeTime(text.chars().take(40).collect()))
+    }
 }
 
 /// After how many attempts nobody tries again by himself.

@@ -19,7 +19,9 @@ use crate::clock::{Clock, fresh_uuid};
 use crate::maintenance::Maintenance;
 use crate::metadata::{Documents, ObjectReader};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Dropped, DroppedFilter, Organisation, Store, TimedPage, Warehouse, WarehouseStorage};
+use crate::store::{
+    Dropped, DroppedFilter, Organisation, Store, TimedPage, Warehouse, WarehouseOptions, WarehouseStorage,
+};
 use crate::warehouse::OpenWarehouse;
 
 pub(super) struct Fixture {
@@ -107,6 +109,7 @@ impl Fixture {
             name: "main".into(),
             root: format!("file://{}/warehouse", folder.path().display()),
             storage: WarehouseStorage::local(),
+            options: WarehouseOptions::default(),
             is_default: true,
             created_ms: 1,
         };

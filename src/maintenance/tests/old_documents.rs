@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tidewater_core::commit::{RegisterTable, TableCommit};
+use tidewater_core::purge::PurgeTime;
 
 use super::fixture::{Fixture, Table, files, ident, namespace};
 use super::{HOUR, HOUR_MS};
 use crate::catalog::CatalogError;
 use crate::metadata::MetadataError;
+use crate::store::WarehouseOptions;
 
 /// How long files stay that left the log.
 const DELAY_MS: i64 = 60_000;
@@ -210,4 +212,23 @@ async fn purge_removes_documents_that_left_the_log_and_none_of_another_table() {
     assert_eq!(fixture.all_dropped().await, 0);
     assert!(!left.exists() && stays.iter().all(|file| file.exists()), "{:?}", documents(&table));
     assert_eq!(documents(&table).len(), stays.len());
+}
+
+#[tokio::test]
+async fn warehouse_chooses_when_a_purge_removes_files() {
+    let fixture = Fixture::new(HOUR).await;
+    let at_once = WarehouseOptions { purge: PurgeTime::AtOnce, no_delete: false };
+    let place = fixture.warehouse.place;
+    fixture.store.warehouse_set_options(place.organisation, "main", &at_once).await.unwrap();
+    let (purged, dropped) = (fixture.table("p", json!({}), &[]).await, fixture.table("d", json!({}), &[]).await);
+    // The list of warehouses is believed for two seconds.
+    fixture.advance(2_000);
+    let warehouse = fixture.catalog.warehouse(place.organisation, None).await.unwrap();
+    fixture.catalog.table_drop(&warehouse, &purged.ident, true, None).await.unwrap();
+    fixture.catalog.table_drop(&warehouse, &dropped.ident, false, None).await.unwrap();
+    let refused = fixture.catalog.dropped_restore(&warehouse, purged.id, None, None, None).await;
+    assert!(matches!(refused, Err(CatalogError::NotRestorable(..))), "{refused:?}");
+    fixture.maintenance.sweep().await;
+    assert_eq!(documents(&purged).len(), 0);
+    fixture.catalog.dropped_restore(&warehouse, dropped.id, None, None, None).await.unwrap();
 }

@@ -18,7 +18,7 @@ use crate::store::{
     Answer, ApiKey, DropTerms, Dropped, DroppedFilter, EndedDocument, KeptAnswer, KeptReport, KeyDigest, Learned,
     NewTable, OldDocument, Organisation, Page, PageRequest, Place, Pointer, Progress, Properties, PropertyChanges,
     Receipt, Report, ReportFilter, ReportLimits, Restore, Result, SigningKey, Store, Swap, TableChange, TableKind,
-    TableRecord, TimedPage, UsageTaken, Warehouse, WarehouseStorage,
+    TableRecord, TimedPage, UsageTaken, Warehouse, WarehouseOptions, WarehouseStorage,
 };
 
 /// How many point reads are made where they are asked for. More of them go to a thread that may wait.
@@ -115,6 +115,16 @@ impl Store for SqliteStore {
     ) -> Result<()> {
         let (name, storage) = (name.to_owned(), storage.clone());
         self.write(move |connection| tenants::warehouse_set_storage(connection, organisation, &name, &storage)).await
+    }
+
+    async fn warehouse_set_options(
+        &self,
+        organisation: OrganisationId,
+        name: &str,
+        options: &WarehouseOptions,
+    ) -> Result<()> {
+        let (name, options) = (name.to_owned(), *options);
+        self.write(move |connection| tenants::warehouse_set_options(connection, organisation, &name, options)).await
     }
 
     async fn warehouse_set_default(&self, organisation: OrganisationId, name: &str) -> Result<()> {

@@ -14,7 +14,7 @@ use crate::clock::fresh_uuid;
 use crate::secret::Secret;
 use crate::store::{
     ApiKey, KeyDigest, NewTable, Organisation, Past, Place, Properties, Result, SigningKey, Store, Swap, TableKind,
-    Warehouse, WarehouseStorage,
+    Warehouse, WarehouseOptions, WarehouseStorage,
 };
 
 /// The store that a case is given.
@@ -48,6 +48,7 @@ pub(super) fn key(organisation: OrganisationId, name: &str) -> ApiKey {
         organisation,
         name: name.to_owned(),
         role: Role::Writer,
+        no_delete: false,
         digest: digest(id.as_u128()),
         created_ms: NOW_MS,
         expires_ms: None,
@@ -69,6 +70,7 @@ pub(super) fn warehouse(organisation: OrganisationId, name: &str) -> Warehouse {
         name: name.to_owned(),
         root: format!("file:///srv/{organisation}/{name}"),
         storage: WarehouseStorage::local(),
+        options: WarehouseOptions::default(),
         is_default: false,
         created_ms: NOW_MS,
     }

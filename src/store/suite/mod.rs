@@ -59,6 +59,7 @@ macro_rules! conformance {
             a_place_belongs_to_one_warehouse,
             a_warehouse_keeps_how_its_storage_is_reached,
             a_warehouse_goes_only_when_it_is_empty,
+            options_of_a_warehouse_and_a_key_are_kept,
             // Namespaces
             a_namespace_keeps_its_properties,
             a_namespace_name_is_taken_once,

@@ -47,7 +47,11 @@ fn filled(connection: &Connection, tables: usize) -> Place {
     let ids = (organisation, warehouse);
     connection.execute("INSERT INTO organisation VALUES (?1, 'acme', 'free', 0)", [organisation]).unwrap();
     connection
-        .execute("INSERT INTO warehouse VALUES (?1, ?2, 'lake', 's3://b/w', 1, 0, '{\"type\":\"file\"}', NULL)", ids)
+        .execute(
+            "INSERT INTO warehouse (organisation, id, name, root, is_default, created_ms)
+             VALUES (?1, ?2, 'lake', 's3://b/w', 1, 0)",
+            ids,
+        )
         .unwrap();
     connection.execute("INSERT INTO namespace VALUES (?1, ?2, 'ns', NULL, '{}')", ids).unwrap();
     for number in 0..tables {

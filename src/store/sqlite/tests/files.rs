@@ -15,7 +15,7 @@ use crate::secret::Secret;
 use crate::store::sqlite::{OpenError, SqliteStore, locations, namespaces, receipts, tables};
 use crate::store::{
     NewTable, Past, Place, Properties, Resource, SigningKey, Store, StoreError, Swap, TableKind, Warehouse,
-    WarehouseStorage,
+    WarehouseOptions, WarehouseStorage,
 };
 
 /// An organisation with a warehouse, a namespace and a table.
@@ -29,6 +29,7 @@ async fn furnish(store: &SqliteStore) -> (Place, TableIdent, TableId) {
         name: "lake".to_owned(),
         root: "file:///lake/".to_owned(),
         storage: WarehouseStorage::local(),
+        options: WarehouseOptions::default(),
         is_default: false,
         created_ms: 0,
     };
@@ -143,6 +144,8 @@ async fn a_database_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_
          DROP TABLE old_document; ALTER TABLE tabular DROP COLUMN origin; DROP TABLE location; DROP TABLE location_unread; ALTER TABLE tabular DROP COLUMN others; \
          CREATE INDEX tabular_location ON tabular (organisation, warehouse, location); DROP TABLE receipt; DROP TABLE dropped; DROP TABLE report; \
          ALTER TABLE warehouse DROP COLUMN profile; ALTER TABLE warehouse DROP COLUMN sealed_credentials; \
+         ALTER TABLE warehouse DROP COLUMN purge; ALTER TABLE warehouse DROP COLUMN no_delete; \
+         ALTER TABLE api_key DROP COLUMN no_delete; \
          DELETE FROM refinery_schema_history WHERE version > 1";
     stranger(folder.path()).execute_batch(first_version).unwrap();
     let store = opened(&folder);
