@@ -213,7 +213,7 @@ mod tests {
     use crate::clock::fresh_uuid;
     use crate::store::faulty::{FaultyStore, Mode};
     use crate::store::sqlite::SqliteStore;
-    use crate::store::{NewTable, Organisation, ReportFilter, TableKind, TimedPage, Warehouse};
+    use crate::store::{NewTable, Organisation, ReportFilter, TableKind, TimedPage, Warehouse, WarehouseOptions};
 
     const LIMITS: ReportLimits =
         ReportLimits { per_table: 50_000, per_organisation: 50_000, bytes_per_organisation: 1 << 30 };
@@ -240,6 +240,7 @@ mod tests {
                 name: "lake".into(),
                 root: "s3://b/lake".into(),
                 storage: crate::store::WarehouseStorage::local(),
+                options: WarehouseOptions::default(),
                 is_default: true,
                 created_ms: 1,
             };
@@ -253,6 +254,7 @@ mod tests {
                 kind: TableKind::Table,
                 metadata_location: "s3://b/lake/t/m",
                 locations: &Locations::new(Location::parse("s3://b/lake/t").unwrap(), []),
+                registered: false,
                 now_ms: 1,
             };
             store.table_create(place, &new, None, None).await.unwrap();

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::sealing::{KeyFileError, KeyRing, KeySource, PassKeys, SealError};
 use crate::secret::Secret;
 use crate::storage::{Budget, OpenError, Setup, Storage, StorageCredentials};
-use crate::store::{Place, Warehouse};
+use crate::store::{Place, Warehouse, WarehouseOptions};
 use crate::vending::Vendor;
 
 /// A warehouse that a request may use, because its organisation owns it.
@@ -27,6 +27,8 @@ pub struct OpenWarehouse {
     pub storage: Storage,
     /// What of them can be given away.
     pub vendor: Arc<Vendor>,
+    /// What can be chosen of it.
+    pub options: WarehouseOptions,
 }
 
 /// Why a warehouse's storage cannot be reached as it is set up.
@@ -89,7 +91,15 @@ impl StorageAccess {
         let setup = Setup { id: fingerprint(&record), root: &root, profile, credentials, budget };
         let storage = Storage::open(&setup)?.owned_by(record.organisation.0);
         let vendor = Arc::new(Vendor::open(profile, &storage, budget)?);
-        Ok(OpenWarehouse { place, name: record.name, root, is_default: record.is_default, storage, vendor })
+        Ok(OpenWarehouse {
+            place,
+            name: record.name,
+            root,
+            is_default: record.is_default,
+            storage,
+            vendor,
+            options: record.options,
+        })
     }
 
     /// The same seal with the master key that seals now; nothing when it is that already.

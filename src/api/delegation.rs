@@ -87,7 +87,8 @@ pub(super) async fn of_staged<P: Permission>(
 
 /// What the caller may do with a table's files.
 pub(super) fn access_of<P: Permission>(scope: &Scope<P>) -> Access {
-    if scope.caller.role().allows(Action::Write) { Access::ReadWrite } else { Access::Read }
+    let no_delete = scope.warehouse.options.no_delete || scope.caller.no_delete();
+    Access::new(scope.caller.role().allows(Action::Write), no_delete)
 }
 
 /// What a client is given for a table's locations. Who may only read gets what can only read.

@@ -200,7 +200,7 @@ pub(super) async fn drop(
     if !scope.once.is_done() {
         let purge = purge.is_requested()?;
         let id = api.catalog.table_drop(&scope.warehouse, &ident, purge, scope.once.receipt()).await?;
-        if purge && api.catalog.drop_retention().is_zero() {
+        if purge && api.catalog.purges_at_once(&scope.warehouse) {
             api.maintenance.wake_and_wait(scope.warehouse.place, id, PURGE_WAIT).await;
         }
     }

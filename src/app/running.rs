@@ -79,7 +79,11 @@ fn with_settings(api: &Api, config: &Config) -> Api {
 }
 
 pub(super) fn catalog_settings(config: &Config) -> CatalogSettings {
-    CatalogSettings { drop_retention: config.drop.retention(), limits: config.limits }
+    CatalogSettings {
+        drop_retention: config.drop.retention(),
+        removal_delay: config.metadata.removal_delay(),
+        limits: config.limits,
+    }
 }
 
 pub(super) fn auth_settings(config: &Config) -> AuthSettings {

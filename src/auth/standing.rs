@@ -144,6 +144,7 @@ impl Source {
             key_name: key.name.as_str().into(),
             key_expires_ms: key.expires_ms,
             role: key.role,
+            no_delete: key.no_delete,
             tier: Arc::new(tier),
             tier_name: tier_name.into(),
         }))

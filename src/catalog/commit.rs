@@ -93,11 +93,13 @@ impl Catalog {
             return self.unchanged(asked, record.id, base).await.map(Attempt::Done);
         };
         let document = self.write_document(warehouse, table, Some(&base.location)).await?;
+        let past = self.past(warehouse, record.id, &base, &document.metadata).await;
         let swap = Swap {
             id: record.id,
             expected: &record.metadata_location,
             new: &document.location,
             locations: locations.all(),
+            past: &past,
             now_ms,
         };
         let swapped = self

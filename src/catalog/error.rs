@@ -281,6 +281,7 @@ fn of(kind: TableKind, ident: &TableIdent, error: StoreError) -> CatalogError {
         StoreError::LocationTaken(location) => CatalogError::LocationTaken { location, ident: ident.clone() },
         StoreError::LocationHeld(location) => CatalogError::LocationHeld { location, ident: ident.clone() },
         StoreError::LocationsUnread => CatalogError::LocationsUnread,
+        StoreError::BeingRemoved(document) => MetadataError::Missing(document).into(),
         other => CatalogError::Store(other),
     }
 }

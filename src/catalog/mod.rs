@@ -10,6 +10,7 @@ mod error;
 mod fate;
 mod locations;
 mod namespaces;
+mod old_documents;
 mod register;
 mod signing;
 mod tables;
@@ -69,6 +70,8 @@ pub struct Catalog {
 pub struct CatalogSettings {
     /// For how long what is dropped can be restored.
     pub drop_retention: Duration,
+    /// How long a metadata file that left its table's log stays.
+    pub removal_delay: Duration,
     /// What a namespace may have of properties.
     pub limits: RequestLimits,
 }

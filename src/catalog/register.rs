@@ -15,7 +15,7 @@ use crate::clock::fresh_ordered_uuid;
 use crate::deadline;
 use crate::locations::Refusals;
 use crate::metadata::{Document, Metadata, MetadataError};
-use crate::store::{NewTable, Receipt, Resource, StoreError, Swap, TableKind, TableRecord, Undo};
+use crate::store::{NewTable, Past, Receipt, Resource, StoreError, Swap, TableKind, TableRecord, Undo};
 use crate::vending::{LocationRefused, ValidLocations};
 
 /// A table that is to be registered.
@@ -260,6 +260,7 @@ impl Catalog {
                 expected: &record.metadata_location,
                 new: &loaded.document.location,
                 locations: locations.all(),
+                past: &Past::Foreign,
                 now_ms: self.clock.now_ms(),
             };
             let swapped = self

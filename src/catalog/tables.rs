@@ -16,7 +16,7 @@ use super::{Catalog, CatalogError, CreatedTable, LoadedTable, OpenWarehouse};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::deadline::STOP;
 use crate::locations::Refusals;
-use crate::metadata::{Compression, Document, Metadata, MetadataError, next_file_name};
+use crate::metadata::{Compression, Document, Metadata, MetadataError, metadata_folder, next_file_name};
 use crate::storage::StorageError;
 use crate::store::{NewTable, Page, PageRequest, Receipt, StoreError, TableKind, TableRecord};
 use crate::vending::{LocationRefused, ValidLocations};
@@ -162,7 +162,7 @@ impl Catalog {
         purge: bool,
         receipt: Option<&Receipt>,
     ) -> Result<TableId, CatalogError> {
-        let terms = self.drop_terms(purge);
+        let terms = self.drop_terms(warehouse, purge);
         let dropped = self.store.table_drop(warehouse.place, ident, TableKind::Table, terms.as_ref(), receipt).await;
         dropped.map(|dropped| dropped.id).map_err(of_table(ident))
     }
@@ -222,6 +222,7 @@ impl Catalog {
             kind: TableKind::Table,
             metadata_location: &document.location,
             locations: locations.all(),
+            registered: false,
             now_ms: self.clock.now_ms(),
         };
         let create = || self.store.table_create(warehouse.place, &new, max_tables, receipt);
@@ -273,13 +274,5 @@ fn cannot_create(error: MetadataError) -> CatalogError {
             CatalogError::BadRequest(format!("{error}. Choose another location"))
         }
         other => other.into(),
-    }
-}
-
-/// Where a table's or view's metadata files are.
-fn metadata_folder(metadata: &impl Metadata) -> String {
-    match metadata.properties().get("write.metadata.path") {
-        Some(folder) => folder.trim_end_matches('/').to_owned(),
-        None => format!("{}/metadata", metadata.location().trim_end_matches('/')),
     }
 }

@@ -18,7 +18,7 @@ use crate::clock::fresh_uuid;
 use crate::deadline::Deadline;
 use crate::store::faulty::{Fault, FaultyStore};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Organisation, StoreError, Warehouse, WarehouseStorage};
+use crate::store::{Organisation, StoreError, Warehouse, WarehouseOptions, WarehouseStorage};
 
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
@@ -71,13 +71,15 @@ impl Fixture {
             name: "main".into(),
             root: format!("file://{}/warehouse", folder.path().display()),
             storage: WarehouseStorage::local(),
+            options: WarehouseOptions::default(),
             is_default: true,
             created_ms: 1,
         };
         store.warehouse_create(&warehouse).await.unwrap();
         let documents = Documents::new(1 << 20);
         let access = crate::app::storage_access(&crate::config::Config::default());
-        let settings = CatalogSettings { drop_retention: WEEK, limits: RequestLimits::default() };
+        let settings =
+            CatalogSettings { drop_retention: WEEK, removal_delay: Duration::ZERO, limits: RequestLimits::default() };
         let catalog =
             Arc::new(Catalog::new(Arc::clone(&store) as Arc<dyn Store>, documents, access, Clock::System, settings));
         let warehouse = catalog.warehouse(organisation, None).await.unwrap();

@@ -18,7 +18,7 @@ use crate::clock::fresh_ordered_uuid;
 use crate::deadline;
 use crate::locations::Refusals;
 use crate::metadata::Document;
-use crate::store::{Receipt, StoreError, TableChange, TableKind, TableRecord};
+use crate::store::{Past, Receipt, StoreError, TableChange, TableKind, TableRecord};
 use crate::vending::ValidLocations;
 
 /// How many documents are read, or written, at the same time.
@@ -47,6 +47,7 @@ struct Written<'a> {
     id: TableId,
     before: Option<(TableRecord, Arc<Document>)>,
     after: Option<(Arc<Document>, ValidLocations)>,
+    past: Past,
 }
 
 impl Catalog {
@@ -179,7 +180,11 @@ impl Catalog {
             }
             None => None,
         };
-        Ok(Written { ident, id, before, after })
+        let past = match (&before, &after) {
+            (Some((_, base)), Some((document, _))) => self.past(warehouse, id, base, &document.metadata).await,
+            _ => Past::Kept,
+        };
+        Ok(Written { ident, id, before, after, past })
     }
 
     /// Lets all documents be current, or none. Gives whether they are; if not, pointers were moved, and it is worth
@@ -254,6 +259,7 @@ impl Written<'_> {
                 expected,
                 new: document.location.clone(),
                 locations: locations.all().clone(),
+                past: self.past.clone(),
                 now_ms,
             },
             (None, Some((document, locations))) => TableChange::Create {

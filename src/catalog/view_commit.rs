@@ -13,7 +13,7 @@ use super::weight::view_commit_bytes;
 use super::{Catalog, CatalogError, LoadedView, OpenWarehouse};
 use crate::deadline::STOP;
 use crate::locations::Refusals;
-use crate::store::{Answer, Receipt, StoreError, Swap, TableRecord};
+use crate::store::{Answer, Past, Receipt, StoreError, Swap, TableRecord};
 use crate::vending::ValidLocations;
 
 /// What became of one attempt.
@@ -86,6 +86,7 @@ impl Catalog {
             expected: &record.metadata_location,
             new: &document.location,
             locations: locations.all(),
+            past: &Past::Kept,
             now_ms,
         };
         let swapped = self

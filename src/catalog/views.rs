@@ -168,7 +168,7 @@ impl Catalog {
         ident: &TableIdent,
         receipt: Option<&Receipt>,
     ) -> Result<(), CatalogError> {
-        let terms = self.drop_terms(false);
+        let terms = self.drop_terms(warehouse, false);
         let dropped = self.store.table_drop(warehouse.place, ident, TableKind::View, terms.as_ref(), receipt).await;
         dropped.map(|_| ()).map_err(of_view(ident))
     }
@@ -187,6 +187,7 @@ impl Catalog {
             kind: TableKind::View,
             metadata_location: &new.document.location,
             locations: locations.all(),
+            registered: new.registered,
             now_ms: self.clock.now_ms(),
         };
         let create = || self.store.table_create(warehouse.place, &table, new.max_tables, new.receipt);

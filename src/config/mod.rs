@@ -47,6 +47,8 @@ pub struct Config {
     pub storage: StorageConfig,
     /// What becomes of what is dropped.
     pub drop: DropConfig,
+    /// What becomes of old metadata files.
+    pub metadata: MetadataConfig,
     /// Which reports of clients are kept.
     pub metrics: MetricsConfig,
     /// What one request may hold, and how large a document may be.
@@ -184,6 +186,15 @@ pub struct DropConfig {
     pub retention_s: u64,
 }
 
+/// What becomes of old metadata files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetadataConfig {
+    /// For how many seconds a metadata file stays after it left its table's log, where the table has such files removed:
+    /// loads and repeated requests that began before may still read it.
+    pub removal_delay_s: u64,
+}
+
 /// Which reports of clients, on what their scans and commits cost, are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -226,6 +237,7 @@ impl Default for Config {
             auth: AuthConfig::default(),
             storage: StorageConfig::default(),
             drop: DropConfig::default(),
+            metadata: MetadataConfig::default(),
             metrics: MetricsConfig::default(),
             limits: RequestLimits::default(),
             heavy: HeavyConfig::default(),
@@ -287,6 +299,12 @@ impl Default for DropConfig {
     }
 }
 
+impl Default for MetadataConfig {
+    fn default() -> Self {
+        Self { removal_delay_s: 3_600 }
+    }
+}
+
 impl Default for MetricsConfig {
     fn default() -> Self {
         Self {
@@ -295,6 +313,14 @@ impl Default for MetricsConfig {
             reports_per_organisation: 20_000,
             bytes_per_organisation: 64 << 20,
         }
+    }
+}
+
+impl MetadataConfig {
+    /// [`MetadataConfig::removal_delay_s`] as a duration.
+    #[must_use]
+    pub const fn removal_delay(&self) -> Duration {
+        Duration::from_secs(self.removal_delay_s)
     }
 }
 

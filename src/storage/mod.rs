@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt, future};
 use object_store::aws::{AmazonS3, AwsCredentialProvider};
 use object_store::azure::{AzureCredentialProvider, MicrosoftAzure};
 use object_store::gcp::{GcpCredentialProvider, GoogleCloudStorage};
@@ -304,14 +304,24 @@ impl Storage {
     /// # Errors
     /// `Elsewhere`, `Refused`, `Unavailable`.
     pub async fn list(&self, folder: &Location, at_most: usize) -> Result<Vec<Location>, StorageError> {
+        self.list_all(folder)?.take(at_most).try_collect().await
+    }
+
+    /// All objects below `folder`, as locations, in no order that is promised, a page at a time.
+    ///
+    /// # Errors
+    /// `Elsewhere`; each item `Refused`, `Unavailable`.
+    pub fn list_all<'a>(
+        &'a self,
+        folder: &'a Location,
+    ) -> Result<impl Stream<Item = Result<Location, StorageError>> + Send + 'a, StorageError> {
         let (store, path) = self.resolve(folder)?;
-        let found = store.list(Some(&path)).take(at_most).try_collect::<Vec<_>>().await;
-        let found = found.map_err(|error| translate(folder, error))?;
-        let below = |object: object_store::ObjectMeta| {
+        let found = store.list(Some(&path)).map_err(|error| translate(folder, error));
+        let below = move |object: object_store::ObjectMeta| {
             let rest = object.location.as_ref().strip_prefix(path.as_ref())?.trim_start_matches('/').to_owned();
             folder.join(&rest).ok()
         };
-        Ok(found.into_iter().filter_map(below).collect())
+        Ok(found.try_filter_map(move |object| future::ready(Ok(below(object)))))
     }
 
     /// Whether an object that was read or written before has been taken away since, where to look costs next to nothing:

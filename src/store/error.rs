@@ -60,6 +60,9 @@ pub enum StoreError {
     /// (`location_unread`, `location_learn`). Nothing was changed.
     #[error("not all locations of the warehouse's tables are known yet")]
     LocationsUnread,
+    /// The document at this location left a table's log, and its file is being removed. Nothing was changed.
+    #[error("the document {0} is being removed")]
+    BeingRemoved(String),
     /// It was dropped too long ago, its files are being removed, or its place is taken: the text says which. Nothing was
     /// changed.
     #[error("it can no longer be restored: {0}")]

@@ -178,6 +178,7 @@ store_with_faults! {
     fn warehouse_create(new: &Warehouse) -> ();
     fn warehouse_list(organisation: OrganisationId) -> Vec<Warehouse>;
     fn warehouse_set_storage(organisation: OrganisationId, name: &str, storage: &WarehouseStorage) -> ();
+    fn warehouse_set_options(organisation: OrganisationId, name: &str, options: &WarehouseOptions) -> ();
     fn warehouse_set_default(organisation: OrganisationId, name: &str) -> ();
     fn warehouse_drop(organisation: OrganisationId, name: &str) -> ();
     fn namespace_create(place: Place, namespace: &NamespaceIdent, properties: &Properties, receipt: Option<&Receipt>) -> ();
@@ -207,6 +208,9 @@ store_with_faults! {
     fn location_unread_places() -> Vec<Place>;
     fn location_unread(place: Place, unreadable: bool, after: Option<TableId>, at_most: u32) -> Vec<Pointer>;
     fn location_learn(place: Place, learned: Vec<Learned>) -> Vec<TableId>;
+    fn table_origin(place: Place, id: TableId) -> Option<String>;
+    fn old_document_claim(now_ms: i64, until_ms: i64, organisations: u32, of_each: u32) -> Vec<OldDocument>;
+    fn old_document_end(ended: &[EndedDocument]) -> ();
     fn report_add(reports: &[Report], limits: ReportLimits) -> ();
     fn report_list(place: Place, filter: &ReportFilter, page: &TimedPage) -> Page<KeptReport>;
     fn report_remove_before(before_ms: i64, at_most: u32) -> u64;

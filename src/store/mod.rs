@@ -9,6 +9,7 @@ mod error;
 #[cfg(test)]
 pub(crate) mod faulty;
 mod locations;
+mod old_documents;
 mod records;
 mod reports;
 pub mod sqlite;
@@ -26,6 +27,7 @@ use uuid::Uuid;
 pub use dropped::*;
 pub use error::{Resource, StoreError};
 pub use locations::*;
+pub use old_documents::*;
 pub use records::*;
 pub use reports::*;
 pub use tidewater_core::properties::PropertyChanges;
@@ -132,6 +134,17 @@ pub trait Store: Send + Sync + 'static {
         storage: &WarehouseStorage,
     ) -> Result<()>;
 
+    /// Gives the warehouse of that name other options.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    async fn warehouse_set_options(
+        &self,
+        organisation: OrganisationId,
+        name: &str,
+        options: &WarehouseOptions,
+    ) -> Result<()>;
+
     /// Makes the warehouse of that name its organisation's default.
     ///
     /// # Errors
@@ -199,6 +212,7 @@ pub trait Store: Send + Sync + 'static {
     /// has `max_tables` already (what is dropped does not count); `LocationTaken`, `LocationHeld` when a location of it is at,
     /// inside or around one of another table, live or dropped, or view; `LocationsUnread`. What was dropped at exactly its own
     /// location gives way (it is [`DroppedState::Replaced`] from then on), unless its files are being removed or are due to be.
+    /// `BeingRemoved` when the document of a registered table is being removed as an old one of another.
     async fn table_create(
         &self,
         place: Place,
@@ -233,7 +247,7 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// `PointerMoved` when it points elsewhere by now; `NotFound` (of a table, whichever it was) when it is gone;
-    /// `LocationTaken`, `LocationHeld`, `LocationsUnread` as for [`Self::table_create`].
+    /// `LocationTaken`, `LocationHeld`, `LocationsUnread`, `BeingRemoved` as for [`Self::table_create`].
     async fn table_swap(&self, place: Place, swap: &Swap<'_>, receipt: Option<&Receipt>) -> Result<()>;
 
     /// Takes back what [`Self::table_create`] or [`Self::table_swap`] did a moment ago, unless somebody has moved the pointer
@@ -350,6 +364,23 @@ pub trait Store: Send + Sync + 'static {
     /// Those of a table's locations that are surely at, inside and around none of another table or view, live or dropped.
     /// There are none while not all locations of all others are known.
     async fn location_alone(&self, place: Place, id: TableId, locations: &[Location]) -> Result<Vec<Location>>;
+
+    /// Returns the last document of a table that the catalog did not write for it, where its files are now; none when it wrote
+    /// all of them, or there is no such table.
+    async fn table_origin(&self, place: Place, id: TableId) -> Result<Option<String>>;
+
+    /// Leases to the caller, until `until_ms`, old documents of live tables that are due at `now_ms`: of as many organisations
+    /// as it says, those that wait longest first, up to `of_each` of each. What belongs to no live table is forgotten.
+    async fn old_document_claim(
+        &self,
+        now_ms: i64,
+        until_ms: i64,
+        organisations: u32,
+        of_each: u32,
+    ) -> Result<Vec<OldDocument>>;
+
+    /// Ends leases of old documents. Passes over those that another has the lease of by now.
+    async fn old_document_end(&self, ended: &[EndedDocument]) -> Result<()>;
 
     /// The warehouses, of all organisations, with tables or views from before their locations were kept, whose documents
     /// are to be read, or could not be.

@@ -6,9 +6,11 @@ use tidewater_core::ids::{KeyId, OrganisationId, TableId, WarehouseId};
 use tidewater_core::name::TableIdent;
 use tidewater_core::overlap::Locations;
 use tidewater_core::properties::PropertyChanges;
+use tidewater_core::purge::PurgeTime;
 use tidewater_core::storage::StorageProfile;
 use uuid::Uuid;
 
+use super::Past;
 use crate::secret::Secret;
 use tidewater_core::access::Role;
 
@@ -43,6 +45,8 @@ pub struct ApiKey {
     pub name: String,
     /// What it may do.
     pub role: Role,
+    /// Whether what is vended for it removes no files, whatever its role.
+    pub no_delete: bool,
     /// How a presented key is recognised.
     pub digest: KeyDigest,
     /// When it was made, in milliseconds since 1970; as all times here.
@@ -79,10 +83,21 @@ pub struct Warehouse {
     pub root: String,
     /// How its storage is reached.
     pub storage: WarehouseStorage,
+    /// What can be chosen of it besides.
+    pub options: WarehouseOptions,
     /// Whether requests without a prefix go to it.
     pub is_default: bool,
     /// When it was made, in milliseconds since 1970.
     pub created_ms: i64,
+}
+
+/// What can be chosen of a warehouse.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WarehouseOptions {
+    /// When the files of a table go that is dropped with a purge.
+    pub purge: PurgeTime,
+    /// Whether what is vended for its tables removes no files.
+    pub no_delete: bool,
 }
 
 /// How a warehouse's storage is reached.
@@ -133,6 +148,8 @@ pub struct NewTable<'a> {
     pub metadata_location: &'a str,
     /// Where its files are.
     pub locations: &'a Locations,
+    /// Whether its document was there before, so that the catalog did not write it for this table.
+    pub registered: bool,
     /// Now, in milliseconds since 1970.
     pub now_ms: i64,
 }
@@ -159,6 +176,8 @@ pub struct Swap<'a> {
     pub new: &'a str,
     /// Where the table's files are from now on.
     pub locations: &'a Locations,
+    /// What becomes of the documents before it.
+    pub past: &'a Past,
     /// Now, in milliseconds since 1970.
     pub now_ms: i64,
 }
@@ -189,6 +208,8 @@ pub enum TableChange {
         new: String,
         /// Where the table's files are from now on.
         locations: Locations,
+        /// What becomes of the documents before it.
+        past: Past,
         /// Now, in milliseconds since 1970.
         now_ms: i64,
     },

@@ -171,7 +171,7 @@ fn endpoint_for_clients(endpoint: &str) -> String {
 fn session_name(table: &Location, access: Access) -> String {
     let kind = match access {
         Access::Read => "read",
-        Access::ReadWrite => "write",
+        Access::ReadWriteNoDelete | Access::ReadWrite => "write",
     };
     let last = table.path().rsplit('/').next().unwrap_or_default();
     let is_allowed = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '=' | '.' | '@' | '-');

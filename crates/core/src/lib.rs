@@ -12,6 +12,7 @@ pub mod limits;
 pub mod location;
 pub mod metrics;
 pub mod name;
+pub mod old_documents;
 pub mod overlap;
 pub mod pace;
 pub mod properties;

@@ -8,7 +8,7 @@ use tidewater_core::ids::OrganisationId;
 
 use crate::auth::key::key_text;
 use crate::auth::testing::{Mode, World, bearer};
-use crate::auth::{AuthError, AuthSettings, Authenticator, Caller, IssueError, entropy, issue_key};
+use crate::auth::{AuthError, AuthSettings, Authenticator, Caller, IssueError, NewKey, entropy, issue_key};
 use crate::clock::fresh_uuid;
 use crate::store::{Resource, Store, StoreError};
 
@@ -308,7 +308,8 @@ async fn only_the_digest_of_a_key_is_kept_and_bad_orders_are_refused() {
     let (key, text) = world.key(Role::Reader, None).await;
     assert_eq!(world.store.key_by_digest(&crate::auth::key::digest(text.as_bytes())).await.unwrap().unwrap().0, key);
     let order = async |owner, name: &str, expires_ms| {
-        issue_key(&*world.store, owner, name, Role::Reader, expires_ms, world.now_ms(), &entropy().unwrap()).await
+        let new = NewKey { name, role: Role::Reader, no_delete: false, expires_ms };
+        issue_key(&*world.store, owner, &new, world.now_ms(), &entropy().unwrap()).await
     };
     let acme = world.organisation.id;
     assert!(matches!(order(acme, "", None).await, Err(IssueError::Name(_))));

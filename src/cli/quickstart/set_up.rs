@@ -18,7 +18,7 @@ use tidewater::auth::key::{digest, key_text};
 use tidewater::catalog::{Catalog, CatalogError};
 use tidewater::clock::{Clock, fresh_ordered_uuid};
 use tidewater::sample;
-use tidewater::store::{ApiKey, Organisation, Properties, Store, Warehouse, WarehouseStorage};
+use tidewater::store::{ApiKey, Organisation, Properties, Store, Warehouse, WarehouseOptions, WarehouseStorage};
 use tidewater::warehouse::OpenWarehouse;
 
 /// What the organisation, the warehouse and the key are called.
@@ -65,6 +65,7 @@ async fn ensure_warehouse(store: &dyn Store, organisation: OrganisationId, data_
         name: NAME.to_owned(),
         root: root.to_string(),
         storage: WarehouseStorage::local(),
+        options: WarehouseOptions::default(),
         is_default: true,
         created_ms: now_ms,
     };
@@ -99,6 +100,7 @@ async fn ensure_key(store: &dyn Store, organisation: OrganisationId, data_dir: &
         organisation,
         name: NAME.to_owned(),
         role: Role::Admin,
+        no_delete: false,
         digest: digest(memory.api_key.as_bytes()),
         created_ms: now_ms,
         expires_ms: None,

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use tidewater_core::ids::WarehouseId;
 use tidewater_core::location::Location;
 use tidewater_core::name::check_warehouse_name;
-use tidewater_core::storage::overlap;
+use tidewater_core::purge::PurgeTime;
+use tidewater_core::storage::{StorageProfile, overlap};
 
 use super::output::{self, Format};
 use super::session::{IfNotExists, OrganisationArgument, Session, place};
@@ -23,7 +24,7 @@ use tidewater::master_key;
 use tidewater::owner::Owner;
 use tidewater::storage::StorageCredentials;
 use tidewater::store::sqlite::SqliteStore;
-use tidewater::store::{Resource, Store, StoreError, Warehouse, WarehouseStorage};
+use tidewater::store::{Resource, Store, StoreError, Warehouse, WarehouseOptions, WarehouseStorage};
 use tidewater::warehouse::OpenWarehouse;
 
 /// What can be done with warehouses.
@@ -63,6 +64,20 @@ pub(crate) enum Command {
         /// Do not try the storage out, as when this machine does not reach it
         #[arg(long)]
         unchecked: bool,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Change when purges remove files, and whether clients may
+    #[command(after_help = "Examples:\n  tidewater warehouse update lake --purge at-once\n  \
+                            tidewater warehouse update lake --no-delete\n  \
+                            tidewater warehouse update lake --purge after-retention --allow-delete")]
+    Update {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        organisation: OrganisationArgument,
+        #[command(flatten)]
+        options: OptionArguments,
         #[command(flatten)]
         format: Format,
     },
@@ -116,6 +131,12 @@ pub(crate) struct CreateArguments {
     root: Location,
     #[command(flatten)]
     storage: StorageArgument,
+    /// When the files of a table go that is dropped with a purge: after-retention or at-once. At once, it cannot be restored
+    #[arg(long, value_name = "TIME", default_value = "after-retention")]
+    purge: PurgeTime,
+    /// What is vended removes no files: the catalog alone does. Not for a warehouse on the local disk, which vends nothing
+    #[arg(long)]
+    no_delete: bool,
     /// Only try the storage out, and say what is wrong
     #[arg(long)]
     dry_run: bool,
@@ -126,6 +147,21 @@ pub(crate) struct CreateArguments {
     if_not_exists: IfNotExists,
     #[command(flatten)]
     format: Format,
+}
+
+/// What is changed of a warehouse.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct OptionArguments {
+    /// When the files of a table go that is dropped with a purge from now on: after-retention or at-once
+    #[arg(long, value_name = "TIME")]
+    purge: Option<PurgeTime>,
+    /// What is vended from now on removes no files: the catalog alone does
+    #[arg(long, conflicts_with = "allow_delete")]
+    no_delete: bool,
+    /// What is vended to writers from now on removes files too
+    #[arg(long)]
+    allow_delete: bool,
 }
 
 /// Does one of them.
@@ -152,7 +188,14 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
                 format!("Changed the storage settings of warehouse '{name}'. Servers see them within seconds.");
             output::done(*format, &sentence, &as_json(&Warehouse { storage, ..warehouse }))
         }
+<<<<<<< HEAD
         Command::Reseal { key_is_lost, format } => reseal(session, &store, *key_is_lost, *format).await,
+=======
+        Command::Update { name, organisation, options, format } => {
+            update(&store, &find(&store, organisation, name).await?, options, *format).await
+        }
+        Command::Reseal { format } => reseal(session, &store, *format).await,
+>>>>>>> metadata
         Command::List { organisation, format } => {
             let organisation = organisation.find(&store).await?;
             list(&store.warehouse_list(organisation.id).await?, *format)
@@ -176,7 +219,9 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
 }
 
 async fn create(session: &Session, store: &SqliteStore, arguments: &CreateArguments) -> Result<()> {
-    let CreateArguments { name, organisation, root, storage, dry_run, unchecked, if_not_exists, format } = arguments;
+    let CreateArguments { name, organisation, root, storage, dry_run, unchecked, if_not_exists, format, .. } =
+        arguments;
+    let options = WarehouseOptions { purge: arguments.purge, no_delete: arguments.no_delete };
     check_warehouse_name(name)?;
     let organisation = organisation.find(store).await?;
     if let Some(found) = store.warehouse_list(organisation.id).await?.iter().find(|found| found.name == *name) {
@@ -191,12 +236,14 @@ async fn create(session: &Session, store: &SqliteStore, arguments: &CreateArgume
         return output::done(*format, &sentence, &as_json(found));
     }
     let file = storage.read_for(root)?;
+    check_options(options, &file.profile)?;
     let mut new = Warehouse {
         id: WarehouseId(fresh_ordered_uuid()),
         organisation: organisation.id,
         name: name.clone(),
         root: root.to_string(),
         storage: WarehouseStorage { profile: file.profile.clone(), sealed_credentials: None },
+        options,
         is_default: false,
         created_ms: session.clock.now_ms(),
     };
@@ -223,6 +270,7 @@ async fn create(session: &Session, store: &SqliteStore, arguments: &CreateArgume
     output::done(*format, &sentence, &as_json(&created.unwrap_or(new)))
 }
 
+<<<<<<< HEAD
 /// Fails when the user that the server runs as, to whom the data folder belongs, may not write in a warehouse's root.
 fn check_owner_can_write(owner: Owner, root: &Path) -> Result<()> {
     if !root.exists() {
@@ -243,6 +291,28 @@ fn check_owner_can_write(owner: Owner, root: &Path) -> Result<()> {
             Ok(())
         }
     }
+=======
+/// Changes a warehouse's options.
+async fn update(store: &SqliteStore, warehouse: &Warehouse, changed: &OptionArguments, format: Format) -> Result<()> {
+    let known = warehouse.options;
+    let no_delete = changed.no_delete || (known.no_delete && !changed.allow_delete);
+    let options = WarehouseOptions { purge: changed.purge.unwrap_or(known.purge), no_delete };
+    check_options(options, &warehouse.storage.profile)?;
+    let set = store.warehouse_set_options(warehouse.organisation, &warehouse.name, &options).await;
+    set.map_err(|error| explain(error, "", &warehouse.name))?;
+    let sentence = format!("Changed warehouse '{}'. Servers see it within seconds.", warehouse.name);
+    output::done(format, &sentence, &as_json(&Warehouse { options, ..warehouse.clone() }))
+}
+
+/// Fails when an option promises what the storage cannot hold.
+fn check_options(options: WarehouseOptions, storage: &StorageProfile) -> Result<()> {
+    ensure!(
+        !(options.no_delete && *storage == StorageProfile::File),
+        "--no-delete cannot hold on the local disk: engines reach the files there as the system's users, and nothing is vended. \
+         Set the rights of the folder instead"
+    );
+    Ok(())
+>>>>>>> metadata
 }
 
 /// Whether a warehouse of that name and at that place could be made.
@@ -335,6 +405,8 @@ fn as_json(one: &Warehouse) -> Value {
         "name": one.name,
         "root": one.root,
         "storage": one.storage.profile,
+        "purge": one.options.purge.as_str(),
+        "no_delete": one.options.no_delete,
         "default": one.is_default,
         "created": time::shown(one.created_ms),
     })
@@ -352,6 +424,8 @@ fn show(one: &Warehouse, format: Format) -> Result<()> {
         ("root", one.root.clone()),
         ("storage", serde_json::to_string(&one.storage.profile)?),
         ("credentials", credentials.to_owned()),
+        ("purge", one.options.purge.as_str().to_owned()),
+        ("clients remove files", if one.options.no_delete { "no" } else { "yes" }.to_owned()),
         ("created", time::shown(one.created_ms)),
     ])
 }

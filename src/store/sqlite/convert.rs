@@ -7,6 +7,7 @@ use rusqlite::ffi;
 use rusqlite::{Error, ErrorCode};
 use tidewater_core::access::Role;
 use tidewater_core::name::NamespaceIdent;
+use tidewater_core::purge::PurgeTime;
 use tidewater_core::storage::StorageProfile;
 use uuid::Uuid;
 
@@ -125,6 +126,11 @@ pub(super) fn profile_text(profile: &StorageProfile) -> Result<String> {
 /// A storage profile from its column.
 pub(super) fn profile(text: &str) -> Result<StorageProfile> {
     serde_json::from_str(text).map_err(|error| StoreError::Corrupt(format!("warehouse.profile: {error}")))
+}
+
+/// A time of purges from its column.
+pub(super) fn purge_time(text: &str) -> Result<PurgeTime> {
+    PurgeTime::from_str(text).map_err(|error| StoreError::Corrupt(format!("warehouse.purge: {error}")))
 }
 
 /// How a kind stands in its column.

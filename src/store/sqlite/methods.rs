@@ -11,12 +11,21 @@ use uuid::Uuid;
 
 use super::convert::unavailable;
 use super::namespaces::PropertyChange;
-use super::{SqliteStore, dropped, locations, namespaces, receipts, reports, tables, tenants, transact, usage};
+use super::{
+    SqliteStore, dropped, locations, namespaces, old_documents, receipts, reports, tables, tenants, transact, usage,
+};
 use crate::store::{
+<<<<<<< HEAD
     Answer, ApiKey, DropTerms, Dropped, DroppedFilter, KeptAnswer, KeptReport, KeyDigest, Learned, NewTable,
     Organisation, Page, PageRequest, Place, Pointer, Progress, Properties, PropertyChanges, Receipt, Report,
     ReportFilter, ReportLimits, Restore, Result, SigningKey, Store, Swap, TableChange, TableKind, TableRecord,
     TimedPage, Undo, UsageTaken, Warehouse, WarehouseStorage,
+=======
+    Answer, ApiKey, DropTerms, Dropped, DroppedFilter, EndedDocument, KeptAnswer, KeptReport, KeyDigest, Learned,
+    NewTable, OldDocument, Organisation, Page, PageRequest, Place, Pointer, Progress, Properties, PropertyChanges,
+    Receipt, Report, ReportFilter, ReportLimits, Restore, Result, SigningKey, Store, Swap, TableChange, TableKind,
+    TableRecord, TimedPage, UsageTaken, Warehouse, WarehouseOptions, WarehouseStorage,
+>>>>>>> metadata
 };
 
 /// How many point reads are made where they are asked for. More of them go to a thread that may wait.
@@ -123,6 +132,16 @@ impl Store for SqliteStore {
         self.write(move |connection| tenants::warehouse_set_storage(connection, organisation, &name, &storage)).await
     }
 
+    async fn warehouse_set_options(
+        &self,
+        organisation: OrganisationId,
+        name: &str,
+        options: &WarehouseOptions,
+    ) -> Result<()> {
+        let (name, options) = (name.to_owned(), *options);
+        self.write(move |connection| tenants::warehouse_set_options(connection, organisation, &name, options)).await
+    }
+
     async fn warehouse_set_default(&self, organisation: OrganisationId, name: &str) -> Result<()> {
         let name = name.to_owned();
         self.write(move |connection| tenants::warehouse_set_default(connection, organisation, &name)).await
@@ -205,7 +224,7 @@ impl Store for SqliteStore {
         max_tables: Option<u64>,
         receipt: Option<&Receipt>,
     ) -> Result<()> {
-        let NewTable { id, kind, now_ms, .. } = *new;
+        let NewTable { id, kind, registered, now_ms, .. } = *new;
         let ident = new.ident.clone();
         let (metadata_location, locations) = (new.metadata_location.to_owned(), new.locations.clone());
         let document = receipt.map(|_| metadata_location.clone());
@@ -216,6 +235,7 @@ impl Store for SqliteStore {
                 kind,
                 metadata_location: &metadata_location,
                 locations: &locations,
+                registered,
                 now_ms,
             };
             tables::table_create(connection, place, &new, max_tables)
@@ -253,9 +273,10 @@ impl Store for SqliteStore {
     async fn table_swap(&self, place: Place, swap: &Swap<'_>, receipt: Option<&Receipt>) -> Result<()> {
         let (id, now_ms) = (swap.id, swap.now_ms);
         let ([expected, new], locations) = ([swap.expected, swap.new].map(str::to_owned), swap.locations.clone());
+        let past = swap.past.clone();
         let document = receipt.map(|_| new.clone());
         let work = move |connection: &Connection| {
-            let swap = Swap { id, expected: &expected, new: &new, locations: &locations, now_ms };
+            let swap = Swap { id, expected: &expected, new: &new, locations: &locations, past: &past, now_ms };
             tables::table_swap(connection, place, &swap)
         };
         self.change(place.organisation, receipt, work, move |()| at(document.as_deref(), id)).await
@@ -372,6 +393,28 @@ impl Store for SqliteStore {
 
     async fn location_alone(&self, place: Place, id: TableId, locations: &[Location]) -> Result<Vec<Location>> {
         self.read(|connection| locations::location_alone(connection, place, id, locations))
+    }
+
+    async fn table_origin(&self, place: Place, id: TableId) -> Result<Option<String>> {
+        self.read(|connection| old_documents::table_origin(connection, place, id))
+    }
+
+    async fn old_document_claim(
+        &self,
+        now_ms: i64,
+        until_ms: i64,
+        organisations: u32,
+        of_each: u32,
+    ) -> Result<Vec<OldDocument>> {
+        let claim = move |connection: &Connection| {
+            old_documents::old_document_claim(connection, now_ms, until_ms, organisations, of_each)
+        };
+        self.write(claim).await
+    }
+
+    async fn old_document_end(&self, ended: &[EndedDocument]) -> Result<()> {
+        let ended = ended.to_vec();
+        self.write(move |connection| old_documents::old_document_end(connection, &ended)).await
     }
 
     async fn location_unread_places(&self) -> Result<Vec<Place>> {

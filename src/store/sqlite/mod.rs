@@ -11,6 +11,7 @@ mod locations;
 mod log_check;
 mod methods;
 mod namespaces;
+mod old_documents;
 mod open;
 mod readers;
 mod receipts;

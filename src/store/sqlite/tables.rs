@@ -9,9 +9,14 @@ use super::convert::{Violation, count, id, kind, kind_text, violation};
 use super::dropped::{keep, replace_dropped};
 use super::locations::{check_free, hold, hold_instead, location_forget, others_text, remove_unread, reserved};
 use super::namespaces::{namespace_exists, one_more, page_of};
+use super::old_documents::{adopt, note_past};
 use super::reports::report_forget;
 use crate::store::{
+<<<<<<< HEAD
     DropTerms, NewTable, Page, PageRequest, Place, Resource, Result, StoreError, Swap, TableKind, TableRecord, Undo,
+=======
+    DropTerms, NewTable, Page, PageRequest, Past, Place, Resource, Result, StoreError, Swap, TableKind, TableRecord,
+>>>>>>> metadata
 };
 
 /// The hot path of a load.
@@ -25,7 +30,9 @@ pub(super) const LIST: &str = "SELECT name FROM tabular
 pub(super) const SWAP_IN_PLACE: &str = "UPDATE tabular SET metadata_location = ?5, updated_ms = ?8
     WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4 AND location = ?6 AND others = ?7";
 pub(super) const COUNT: &str = "SELECT tables FROM tabular_count WHERE organisation = ?1";
-const SWAP_AND_MOVE: &str = "UPDATE tabular SET metadata_location = ?5, location = ?6, others = ?7, updated_ms = ?8
+/// What a table wrote where it was before may be another's by the time that it comes back.
+const SWAP_AND_MOVE: &str = "UPDATE tabular SET metadata_location = ?5, location = ?6, others = ?7, origin = ?4,
+                                            updated_ms = ?8
     WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4";
 
 pub(super) const fn resource(kind: TableKind) -> Resource {
@@ -76,7 +83,12 @@ pub(super) fn insert(connection: &Connection, place: Place, new: &NewTable<'_>) 
             others_text(new.locations.others()),
             new.now_ms,
         ]);
-    let Err(error) = inserted else { return hold(connection, place, new.id, new.locations.reserved()) };
+    let Err(error) = inserted else {
+        if new.registered {
+            adopt(connection, place, new.id, new.metadata_location)?;
+        }
+        return hold(connection, place, new.id, new.locations.reserved());
+    };
     Err(match violation(&error) {
         // The name is taken or, should a caller ever give an id twice, that is.
         Some(Violation::Unique) => {
@@ -175,6 +187,7 @@ pub(super) fn move_pointer(connection: &Connection, place: Place, swap: &Swap<'_
     };
     // Nearly always the table stays where it is, and there is nothing else to do.
     if make(SWAP_IN_PLACE)? {
+        note_past(connection, place, swap)?;
         return Ok(None);
     }
     let before: Option<(String, String, String)> = connection
@@ -189,6 +202,9 @@ pub(super) fn move_pointer(connection: &Connection, place: Place, swap: &Swap<'_
     if !make(SWAP_AND_MOVE)? {
         check_pointer(connection, place, swap.id, swap.expected)?;
         return Err(StoreError::PointerMoved);
+    }
+    if *swap.past == Past::Foreign {
+        note_past(connection, place, swap)?;
     }
     hold_instead(connection, place, swap.id, swap.locations.reserved())?;
     // Whatever was not known of it, its document from now on is.

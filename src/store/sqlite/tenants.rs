@@ -5,16 +5,17 @@ use tidewater_core::ids::{KeyId, OrganisationId, WarehouseId};
 use tidewater_core::location::Location;
 use tidewater_core::storage::{StorageProfile, overlap};
 
-use super::convert::{Violation, id, profile, profile_text, role, violation};
+use super::convert::{Violation, id, profile, profile_text, purge_time, role, violation};
 use crate::secret::Secret;
 use crate::store::{
-    ApiKey, KeyDigest, Organisation, Resource, Result, SigningKey, StoreError, Warehouse, WarehouseStorage,
+    ApiKey, KeyDigest, Organisation, Resource, Result, SigningKey, StoreError, Warehouse, WarehouseOptions,
+    WarehouseStorage,
 };
 
 const ORGANISATION: &str = "organisation.id, organisation.name, organisation.tier, organisation.created_ms";
 const KEY: &str = "api_key.id, api_key.organisation, api_key.name, api_key.role, api_key.digest, \
-                   api_key.created_ms, api_key.expires_ms, api_key.last_used_ms, api_key.revoked_ms";
-const KEY_COLUMNS: usize = 9;
+                   api_key.created_ms, api_key.expires_ms, api_key.last_used_ms, api_key.revoked_ms, api_key.no_delete";
+const KEY_COLUMNS: usize = 10;
 
 /// The error of an insert whose key may be taken, and whose organisation may be missing.
 fn not_inserted(error: rusqlite::Error, what: Resource) -> StoreError {
@@ -76,14 +77,16 @@ fn key_at(row: &Row<'_>) -> Result<ApiKey> {
         expires_ms: row.get(6)?,
         last_used_ms: row.get(7)?,
         revoked_ms: row.get(8)?,
+        no_delete: row.get(9)?,
     })
 }
 
 pub(super) fn key_create(connection: &Connection, new: &ApiKey) -> Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO api_key (organisation, id, name, role, digest, created_ms, expires_ms, last_used_ms, revoked_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO api_key (organisation, id, name, role, digest, created_ms, expires_ms, last_used_ms, revoked_ms,
+                                  no_delete)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute(params![
             new.organisation.0.as_bytes(),
@@ -95,6 +98,7 @@ pub(super) fn key_create(connection: &Connection, new: &ApiKey) -> Result<()> {
             new.expires_ms,
             new.last_used_ms,
             new.revoked_ms,
+            new.no_delete,
         ])
         .map(drop)
         .map_err(|error| not_inserted(error, Resource::Key))
@@ -197,8 +201,9 @@ pub(super) fn warehouse_create(connection: &Connection, new: &Warehouse) -> Resu
     }
     connection
         .prepare_cached(
-            "INSERT INTO warehouse (organisation, id, name, root, is_default, created_ms, profile, sealed_credentials)
-             SELECT ?1, ?2, ?3, ?4, ?5 OR NOT EXISTS (SELECT 1 FROM warehouse WHERE organisation = ?1), ?6, ?7, ?8",
+            "INSERT INTO warehouse (organisation, id, name, root, is_default, created_ms, profile, sealed_credentials,
+                                    purge, no_delete)
+             SELECT ?1, ?2, ?3, ?4, ?5 OR NOT EXISTS (SELECT 1 FROM warehouse WHERE organisation = ?1), ?6, ?7, ?8, ?9, ?10",
         )?
         .execute(params![
             organisation,
@@ -209,6 +214,8 @@ pub(super) fn warehouse_create(connection: &Connection, new: &Warehouse) -> Resu
             new.created_ms,
             profile_text(&new.storage.profile)?,
             new.storage.sealed_credentials,
+            new.options.purge.as_str(),
+            new.options.no_delete,
         ])
         .map_err(|error| not_inserted(error, Resource::Warehouse))?;
     // Last, so that a name that is taken is told first; what fails here is undone as a whole.
@@ -217,7 +224,8 @@ pub(super) fn warehouse_create(connection: &Connection, new: &Warehouse) -> Resu
 
 pub(super) fn warehouse_list(connection: &Connection, organisation: OrganisationId) -> Result<Vec<Warehouse>> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, organisation, name, root, is_default, created_ms, profile, sealed_credentials
+        "SELECT id, organisation, name, root, is_default, created_ms, profile, sealed_credentials, purge,
+                no_delete
          FROM warehouse WHERE organisation = ?1 ORDER BY name",
     )?;
     statement
@@ -232,6 +240,10 @@ pub(super) fn warehouse_list(connection: &Connection, organisation: Organisation
                 storage: WarehouseStorage {
                     profile: profile(row.get_ref(6)?.as_str().map_err(rusqlite::Error::from)?)?,
                     sealed_credentials: row.get(7)?,
+                },
+                options: WarehouseOptions {
+                    purge: purge_time(row.get_ref(8)?.as_str().map_err(rusqlite::Error::from)?)?,
+                    no_delete: row.get(9)?,
                 },
             })
         })?
@@ -262,6 +274,18 @@ pub(super) fn warehouse_set_storage(
             profile_text(&storage.profile)?,
             storage.sealed_credentials
         ])?;
+    found(changed, Resource::Warehouse)
+}
+
+pub(super) fn warehouse_set_options(
+    connection: &Connection,
+    organisation: OrganisationId,
+    name: &str,
+    options: WarehouseOptions,
+) -> Result<()> {
+    let changed = connection
+        .prepare_cached("UPDATE warehouse SET purge = ?3, no_delete = ?4 WHERE organisation = ?1 AND name = ?2")?
+        .execute(params![organisation.0.as_bytes(), name, options.purge.as_str(), options.no_delete])?;
     found(changed, Resource::Warehouse)
 }
 

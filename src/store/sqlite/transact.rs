@@ -40,12 +40,16 @@ fn make(connection: &Connection, place: Place, change: &TableChange) -> Result<O
     match change {
         TableChange::Create { id, ident, metadata_location, locations, now_ms } => {
             let (id, kind, now_ms) = (*id, TableKind::Table, *now_ms);
-            insert(connection, place, &NewTable { id, ident, kind, metadata_location, locations, now_ms })?;
+            insert(
+                connection,
+                place,
+                &NewTable { id, ident, kind, metadata_location, locations, registered: false, now_ms },
+            )?;
             Ok(Some(Vec::new()))
         }
-        TableChange::Swap { id, expected, new, locations, now_ms } => {
+        TableChange::Swap { id, expected, new, locations, past, now_ms } => {
             let now_ms = *now_ms;
-            move_pointer(connection, place, &Swap { id: *id, expected, new, locations, now_ms })
+            move_pointer(connection, place, &Swap { id: *id, expected, new, locations, past, now_ms })
         }
         TableChange::Keep { id, expected } => check_pointer(connection, place, *id, expected).map(|()| None),
     }

@@ -9,7 +9,7 @@ use super::fixture::{
 };
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::store::{
-    Answer, DropTerms, DroppedFilter, DroppedState, Moment, NewTable, Place, Progress, Receipt, RequestDigest,
+    Answer, DropTerms, DroppedFilter, DroppedState, Moment, NewTable, Past, Place, Progress, Receipt, RequestDigest,
     Resource, Restore, Result, StoreError, Swap, TableChange, TableKind, TableRecord, TimedPage,
 };
 
@@ -56,7 +56,7 @@ async fn create_at(store: &Subject, place: Place, ident: &TableIdent, location: 
     let metadata_location = &document(0);
     let kind = TableKind::Table;
     let locations = &at(location);
-    let new = NewTable { id, ident, kind, metadata_location, locations, now_ms: NOW_MS };
+    let new = NewTable { id, ident, kind, metadata_location, locations, registered: false, now_ms: NOW_MS };
     store.table_create(place, &new, None, None).await
 }
 
@@ -156,8 +156,14 @@ pub(in crate::store) async fn a_dropped_location_stays_taken(store: Subject) {
             create_at(&store, place, &new, overlapping).await,
             StoreError::LocationHeld(_) | StoreError::LocationTaken(_)
         );
-        let to =
-            Swap { id: mover, expected: &document(0), new: &document(1), locations: &at(overlapping), now_ms: NOW_MS };
+        let to = Swap {
+            id: mover,
+            expected: &document(0),
+            new: &document(1),
+            locations: &at(overlapping),
+            past: &Past::Kept,
+            now_ms: NOW_MS,
+        };
         assert_refused!(
             store.table_swap(place, &to, None).await,
             StoreError::LocationHeld(_) | StoreError::LocationTaken(_)

@@ -13,8 +13,8 @@ use uuid::Uuid;
 use crate::clock::fresh_uuid;
 use crate::secret::Secret;
 use crate::store::{
-    ApiKey, KeyDigest, NewTable, Organisation, Place, Properties, Result, SigningKey, Store, Swap, TableKind,
-    Warehouse, WarehouseStorage,
+    ApiKey, KeyDigest, NewTable, Organisation, Past, Place, Properties, Result, SigningKey, Store, Swap, TableKind,
+    Warehouse, WarehouseOptions, WarehouseStorage,
 };
 
 /// The store that a case is given.
@@ -48,6 +48,7 @@ pub(super) fn key(organisation: OrganisationId, name: &str) -> ApiKey {
         organisation,
         name: name.to_owned(),
         role: Role::Writer,
+        no_delete: false,
         digest: digest(id.as_u128()),
         created_ms: NOW_MS,
         expires_ms: None,
@@ -69,6 +70,7 @@ pub(super) fn warehouse(organisation: OrganisationId, name: &str) -> Warehouse {
         name: name.to_owned(),
         root: format!("file:///srv/{organisation}/{name}"),
         storage: WarehouseStorage::local(),
+        options: WarehouseOptions::default(),
         is_default: false,
         created_ms: NOW_MS,
     }
@@ -141,7 +143,15 @@ pub(super) async fn create(
 ) -> Result<TableId> {
     let id = TableId(fresh_uuid());
     let locations = at(&location(id));
-    let new = NewTable { id, ident, kind, metadata_location: &document(0), locations: &locations, now_ms: NOW_MS };
+    let new = NewTable {
+        id,
+        ident,
+        kind,
+        metadata_location: &document(0),
+        locations: &locations,
+        registered: false,
+        now_ms: NOW_MS,
+    };
     store.table_create(place, &new, max_tables, None).await.map(|()| id)
 }
 
@@ -153,7 +163,14 @@ pub(super) async fn stored_table(store: &Subject, place: Place, ident: &TableIde
 /// Moves a table from one document to another.
 pub(super) async fn swap(store: &Subject, place: Place, id: TableId, from: usize, to: usize) -> Result<()> {
     let (expected, new) = (document(from), document(to));
-    let swap = Swap { id, expected: &expected, new: &new, locations: &at(&location(id)), now_ms: NOW_MS + 1 };
+    let swap = Swap {
+        id,
+        expected: &expected,
+        new: &new,
+        locations: &at(&location(id)),
+        past: &Past::Kept,
+        now_ms: NOW_MS + 1,
+    };
     store.table_swap(place, &swap, None).await
 }
 

@@ -15,7 +15,7 @@ use super::fixture::{
 };
 use crate::clock::fresh_uuid;
 use crate::store::{
-    DropTerms, DroppedState, NewTable, Place, Progress, Restore, Result, StoreError, Swap, TableChange, TableKind,
+    DropTerms, DroppedState, NewTable, Past, Place, Progress, Restore, Result, StoreError, Swap, TableChange, TableKind,
 };
 
 const HOUR_MS: i64 = 3_600_000;
@@ -45,7 +45,7 @@ impl Site {
     async fn add(&self, name: &str, kind: TableKind, locations: &Locations) -> Result<TableId> {
         let (id, ident) = (TableId(fresh_uuid()), self.ident(name));
         let metadata_location = &document(0);
-        let new = NewTable { id, ident: &ident, kind, metadata_location, locations, now_ms: NOW_MS };
+        let new = NewTable { id, ident: &ident, kind, metadata_location, locations, registered: false, now_ms: NOW_MS };
         self.store.table_create(self.place, &new, None, None).await.map(|()| id)
     }
 
@@ -55,7 +55,7 @@ impl Site {
 
     async fn swap(&self, id: TableId, from: usize, to: usize, locations: &Locations) -> Result<()> {
         let (expected, new) = (&document(from), &document(to));
-        let swap = Swap { id, expected, new, locations, now_ms: NOW_MS };
+        let swap = Swap { id, expected, new, locations, past: &Past::Kept, now_ms: NOW_MS };
         self.store.table_swap(self.place, &swap, None).await
     }
 
@@ -80,7 +80,7 @@ impl Site {
 
 fn moved(id: TableId, from: usize, to: usize, locations: &Locations) -> TableChange {
     let (expected, new, locations) = (document(from), document(to), locations.clone());
-    TableChange::Swap { id, expected, new, locations, now_ms: NOW_MS }
+    TableChange::Swap { id, expected, new, locations, past: Past::Kept, now_ms: NOW_MS }
 }
 
 fn created(ident: TableIdent, locations: &Locations) -> TableChange {
@@ -296,7 +296,7 @@ pub(in crate::store) async fn what_is_registered_again_has_all_its_locations(sto
     // In the place of a table that is there: what that had is free, and what the new document names is taken.
     let other = site.create("u", &spread("s3://b/w/u", &["s3://b/w/u-data"])).await.unwrap();
     let (expected, new) = (&document(0), &document(1));
-    let over = |locations| Swap { id: other, expected, new, locations, now_ms: NOW_MS };
+    let over = |locations| Swap { id: other, expected, new, locations, past: &Past::Kept, now_ms: NOW_MS };
     let (theirs, free) = (spread("s3://b/w/u2", &["s3://b/w/data/x"]), spread("s3://b/w/u2", &["s3://b/w/u3"]));
     let refused = store.table_swap(site.place, &over(&theirs), None).await;
     assert_refused!(refused, StoreError::LocationTaken(_));

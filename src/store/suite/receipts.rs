@@ -13,8 +13,13 @@ use super::fixture::{
 };
 use crate::clock::fresh_uuid;
 use crate::store::{
+<<<<<<< HEAD
     Answer, KeptAnswer, KeptDocument, NewTable, Place, PropertyChanges, Receipt, RequestDigest, Resource, Result,
     StoreError, Swap, TableChange, TableKind, Undo,
+=======
+    Answer, KeptAnswer, NewTable, Past, Place, PropertyChanges, Receipt, RequestDigest, Resource, Result, StoreError,
+    Swap, TableChange, TableKind,
+>>>>>>> metadata
 };
 
 const LIFETIME_MS: i64 = 1_000;
@@ -34,7 +39,8 @@ async fn kept(store: &Subject, place: Place, receipt: &Receipt) -> Option<Answer
 
 async fn keyed_swap(store: &Subject, place: Place, id: TableId, to: usize, receipt: &Receipt) -> Result<()> {
     let (expected, new) = (document(to - 1), document(to));
-    let swap = Swap { id, expected: &expected, new: &new, locations: &at(&location(id)), now_ms: NOW_MS };
+    let swap =
+        Swap { id, expected: &expected, new: &new, locations: &at(&location(id)), past: &Past::Kept, now_ms: NOW_MS };
     store.table_swap(place, &swap, Some(receipt)).await
 }
 
@@ -54,7 +60,15 @@ pub(in crate::store) async fn an_answer_is_kept_with_its_change(store: Subject) 
     let id = TableId(fresh_uuid());
     let (first, locations) = (document(0), at(&location(id)));
     let kind = TableKind::Table;
-    let new = NewTable { id, ident: &orders, kind, metadata_location: &first, locations: &locations, now_ms: NOW_MS };
+    let new = NewTable {
+        id,
+        ident: &orders,
+        kind,
+        metadata_location: &first,
+        locations: &locations,
+        registered: false,
+        now_ms: NOW_MS,
+    };
     store.table_create(place, &new, None, key(2)).await.unwrap();
     keyed_swap(&store, place, id, 1, &receipts[3]).await.unwrap();
     let keep = TableChange::Keep { id, expected: document(1) };
@@ -126,8 +140,14 @@ pub(in crate::store) async fn a_used_key_changes_nothing_more(store: Subject) {
         StoreError::Repeated
     );
     assert_refused!(store.table_drop(place, &orders, TableKind::Table, None, key).await, StoreError::Repeated);
-    let swap =
-        TableChange::Swap { id, expected: document(1), new: document(2), locations: at(&location(id)), now_ms: NOW_MS };
+    let swap = TableChange::Swap {
+        id,
+        expected: document(1),
+        new: document(2),
+        locations: at(&location(id)),
+        past: Past::Kept,
+        now_ms: NOW_MS,
+    };
     assert_refused!(store.table_transact(place, vec![swap], None, key).await, StoreError::Repeated);
     assert_refused!(store.receipt_add(place.organisation, &receipt, &Answer::Done).await, StoreError::Repeated);
 
@@ -259,9 +279,22 @@ pub(in crate::store) async fn of_changes_with_one_key_at_once_one_happens(store:
             let (id, ident) = (TableId(fresh_uuid()), ident(&sales, &format!("t{number}")));
             let (first, locations) = (document(number), at(&location(id)));
             let kind = TableKind::Table;
+<<<<<<< HEAD
             let new =
                 NewTable { id, ident: &ident, kind, metadata_location: &first, locations: &locations, now_ms: NOW_MS };
             store.table_create(place, &new, None, Some(&receipt)).await.map(|()| id)
+=======
+            let new = NewTable {
+                id,
+                ident: &ident,
+                kind,
+                metadata_location: &first,
+                locations: &locations,
+                registered: false,
+                now_ms: NOW_MS,
+            };
+            store.table_create(place, &new, None, Some(&receipt)).await
+>>>>>>> metadata
         }
     })
     .await;

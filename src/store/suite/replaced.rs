@@ -10,7 +10,7 @@ use tidewater_core::overlap::Locations;
 use super::fixture::{NOW_MS, Subject, assert_refused, at, document, ident, place, spread, stored_namespace};
 use crate::clock::fresh_uuid;
 use crate::store::{
-    DropTerms, Dropped, DroppedState, NewTable, Place, Progress, Restore, Result, StoreError, Swap, TableChange,
+    DropTerms, Dropped, DroppedState, NewTable, Past, Place, Progress, Restore, Result, StoreError, Swap, TableChange,
     TableKind,
 };
 
@@ -37,7 +37,7 @@ impl Site {
     async fn add(&self, name: &str, kind: TableKind, locations: &Locations, now_ms: i64) -> Result<TableId> {
         let (id, ident) = (TableId(fresh_uuid()), self.ident(name));
         let metadata_location = &document(0);
-        let new = NewTable { id, ident: &ident, kind, metadata_location, locations, now_ms };
+        let new = NewTable { id, ident: &ident, kind, metadata_location, locations, registered: false, now_ms };
         self.store.table_create(self.place, &new, None, None).await.map(|()| id)
     }
 
@@ -105,7 +105,7 @@ pub(in crate::store) async fn table_created_at_a_dropped_tables_location_takes_i
             _ => {
                 let id = site.create("new", "s3://b/w/elsewhere").await.unwrap();
                 let (expected, new) = (&document(0), &document(1));
-                let swap = Swap { id, expected, new, locations: &locations, now_ms: NOW_MS };
+                let swap = Swap { id, expected, new, locations: &locations, past: &Past::Kept, now_ms: NOW_MS };
                 store.table_swap(site.place, &swap, None).await.unwrap();
             }
         }
@@ -187,7 +187,7 @@ pub(in crate::store) async fn view_reserves_its_documents_and_no_subtree(store: 
     let moved = Locations::of_view(Location::parse("s3://b/w/ns").unwrap(), Location::parse("s3://b/w/docs").ok());
     for (from, to) in [(0, 1), (1, 2)] {
         let (expected, new) = (&document(from), &document(to));
-        let swap = Swap { id: view, expected, new, locations: &moved, now_ms: NOW_MS };
+        let swap = Swap { id: view, expected, new, locations: &moved, past: &Past::Kept, now_ms: NOW_MS };
         store.table_swap(site.place, &swap, None).await.unwrap();
     }
     site.create("m", "s3://b/w/ns/metadata").await.unwrap();

@@ -7,7 +7,7 @@ use super::fixture::{
     stored_namespace, stored_table, swap,
 };
 use crate::clock::fresh_uuid;
-use crate::store::{NewTable, PageRequest, Resource, StoreError, Swap, TableKind, TableRecord};
+use crate::store::{NewTable, PageRequest, Past, Resource, StoreError, Swap, TableKind, TableRecord};
 
 pub(in crate::store) async fn a_table_is_found_as_it_was_made(store: Subject) {
     let place = place(&store).await;
@@ -74,6 +74,7 @@ pub(in crate::store) async fn a_table_id_is_used_once(store: Subject) {
         kind: TableKind::Table,
         metadata_location: &document(1),
         locations: &at("s3://bucket/lake/second/"),
+        registered: false,
         now_ms: NOW_MS,
     };
     assert_refused!(store.table_create(place, &new, None, None).await, StoreError::AlreadyExists(Resource::Table));
@@ -263,10 +264,18 @@ pub(in crate::store) async fn long_locations_are_kept_whole(store: Subject) {
     // Longer than a page of any database; a swap may also move where the files are.
     let deep = format!("s3://bucket/{}t", "vägen/".repeat(3_000));
     let new = format!("{deep}/metadata/00001.metadata.json");
-    let there = Swap { id, expected: &document(0), new: &new, locations: &at(&deep), now_ms: NOW_MS };
+    let there =
+        Swap { id, expected: &document(0), new: &new, locations: &at(&deep), past: &Past::Kept, now_ms: NOW_MS };
     store.table_swap(place, &there, None).await.unwrap();
     assert_eq!(pointer(&store, place, &orders).await, new);
-    let back = Swap { id, expected: &new, new: &document(2), locations: &at("s3://bucket/t/"), now_ms: NOW_MS };
+    let back = Swap {
+        id,
+        expected: &new,
+        new: &document(2),
+        locations: &at("s3://bucket/t/"),
+        past: &Past::Kept,
+        now_ms: NOW_MS,
+    };
     store.table_swap(place, &back, None).await.unwrap();
     assert_eq!(pointer(&store, place, &orders).await, document(2));
 }

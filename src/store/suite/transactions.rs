@@ -11,7 +11,7 @@ use super::fixture::{
     stored_namespace, stored_table, swap,
 };
 use crate::clock::fresh_uuid;
-use crate::store::{Place, Resource, Result, StoreError, TableChange, TableKind};
+use crate::store::{Past, Place, Resource, Result, StoreError, TableChange, TableKind};
 
 fn creation(ident: &TableIdent) -> TableChange {
     let id = TableId(fresh_uuid());
@@ -34,7 +34,7 @@ fn step(id: TableId, from: usize, to: usize) -> TableChange {
 
 fn move_to(id: TableId, from: usize, to: usize, location: &str) -> TableChange {
     let (expected, new) = (document(from), document(to));
-    TableChange::Swap { id, expected, new, locations: at(location), now_ms: NOW_MS + 1 }
+    TableChange::Swap { id, expected, new, locations: at(location), past: Past::Kept, now_ms: NOW_MS + 1 }
 }
 
 async fn transact(store: &Subject, place: Place, changes: Vec<TableChange>) -> Result<()> {

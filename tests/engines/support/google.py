@@ -41,6 +41,7 @@ LEFT_OUT = "LEFT OUT: the tests with an emulator of Google Cloud Storage: it is 
 # Google Cloud IAM, "Roles for Cloud Storage": of each, what is asked for here.
 ROLES = {
     "inRole:roles/storage.objectViewer": {"get", "list"},
+    "inRole:roles/storage.objectCreator": {"create"},
     "inRole:roles/storage.objectUser": {"get", "list", "create", "delete", "update"},
 }
 
@@ -231,7 +232,16 @@ class Google(Gateway):
             return None
         if asked is None or not allows(token.boundary, asked):
             return refusal(403, f"the token may not: {asked}")
+        if asked.permission == "create" and self._is_there(asked):
+            # Cloud Storage, "IAM permissions for JSON methods": to overwrite an object is to remove it too.
+            removal = Asked("delete", asked.bucket, asked.name)
+            if not allows(token.boundary, removal):
+                return refusal(403, f"the token may not: {removal}")
         return None
+
+    def _is_there(self, asked: Asked) -> bool:
+        one = f"/storage/v1/b/{asked.bucket}/o/{quote(asked.name or '', safe='')}"
+        return self.forward("GET", one).status == 200
 
     # ---- the store ----
 

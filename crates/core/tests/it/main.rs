@@ -9,6 +9,7 @@ mod disagreements;
 mod documents;
 mod generated;
 mod history;
+mod old_documents;
 mod oracle;
 mod properties;
 mod requirements;

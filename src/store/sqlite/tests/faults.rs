@@ -88,7 +88,7 @@ async fn what_cannot_be_understood_is_called_corrupt() {
     let store = opened(&folder);
     let acme = organisation("acme");
     store.organisation_create(&acme).await.unwrap();
-    let insert = "INSERT INTO api_key SELECT id, zeroblob(16), 'key', 'emperor', zeroblob(32), 0, NULL, NULL, NULL
+    let insert = "INSERT INTO api_key SELECT id, zeroblob(16), 'key', 'emperor', zeroblob(32), 0, NULL, NULL, NULL, 0
                   FROM organisation";
     stranger(folder.path()).execute_batch(insert).unwrap();
     let Err(StoreError::Corrupt(text)) = store.key_list(acme.id).await else { panic!("it was read") };

@@ -14,7 +14,8 @@ use crate::clock::fresh_uuid;
 use crate::secret::Secret;
 use crate::store::sqlite::{OpenError, SqliteStore, locations, namespaces, receipts, tables};
 use crate::store::{
-    NewTable, Place, Properties, Resource, SigningKey, Store, StoreError, Swap, TableKind, Warehouse, WarehouseStorage,
+    NewTable, Past, Place, Properties, Resource, SigningKey, Store, StoreError, Swap, TableKind, Warehouse,
+    WarehouseOptions, WarehouseStorage,
 };
 
 /// An organisation with a warehouse, a namespace and a table.
@@ -28,6 +29,7 @@ async fn furnish(store: &SqliteStore) -> (Place, TableIdent, TableId) {
         name: "lake".to_owned(),
         root: "file:///lake/".to_owned(),
         storage: WarehouseStorage::local(),
+        options: WarehouseOptions::default(),
         is_default: false,
         created_ms: 0,
     };
@@ -42,6 +44,7 @@ async fn furnish(store: &SqliteStore) -> (Place, TableIdent, TableId) {
         kind: TableKind::Table,
         metadata_location: "d0",
         locations: &own_location(),
+        registered: false,
         now_ms: 0,
     };
     store.table_create(place, &new, None, None).await.unwrap();
@@ -53,7 +56,7 @@ fn own_location() -> Locations {
 }
 
 async fn swap(store: &SqliteStore, place: Place, id: TableId, expected: &str, new: &str) {
-    let swap = Swap { id, expected, new, locations: &own_location(), now_ms: 1 };
+    let swap = Swap { id, expected, new, locations: &own_location(), past: &Past::Kept, now_ms: 1 };
     store.table_swap(place, &swap, None).await.unwrap();
 }
 
@@ -138,9 +141,11 @@ async fn a_database_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_
     let (place, orders, id) = furnish(&store).await;
     drop(store);
     let first_version = "DROP TRIGGER tabular_count_added; DROP TRIGGER tabular_count_removed; DROP TABLE tabular_count; \
-         DROP TABLE location; DROP TABLE location_unread; ALTER TABLE tabular DROP COLUMN others; \
+         DROP TABLE old_document; ALTER TABLE tabular DROP COLUMN origin; DROP TABLE location; DROP TABLE location_unread; ALTER TABLE tabular DROP COLUMN others; \
          CREATE INDEX tabular_location ON tabular (organisation, warehouse, location); DROP TABLE receipt; DROP TABLE dropped; DROP TABLE report; \
          ALTER TABLE warehouse DROP COLUMN profile; ALTER TABLE warehouse DROP COLUMN sealed_credentials; \
+         ALTER TABLE warehouse DROP COLUMN purge; ALTER TABLE warehouse DROP COLUMN no_delete; \
+         ALTER TABLE api_key DROP COLUMN no_delete; \
          DELETE FROM refinery_schema_history WHERE version > 1";
     stranger(folder.path()).execute_batch(first_version).unwrap();
     let store = opened(&folder);
@@ -148,6 +153,9 @@ async fn a_database_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_
     assert_eq!(store.receipt_get(place.organisation, fresh_uuid(), 1).await.unwrap(), None);
     assert_eq!(store.dropped_get(place, id).await.unwrap(), None);
     assert_eq!(store.location_unread_places().await.unwrap(), [place]);
+    // Whether it was registered is not known.
+    let pointer = store.table_get(place, &orders).await.unwrap().map(|record| record.metadata_location);
+    assert_eq!(store.table_origin(place, id).await.unwrap(), pointer);
 }
 
 fn error_of(path: &Path) -> OpenError {

@@ -10,12 +10,14 @@ use super::{opened, organisation, stranger};
 use crate::clock::fresh_uuid;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{
-    DropTerms, Learned, NewTable, Place, Pointer, Properties, Result, Store, StoreError, Swap, TableKind, Warehouse,
-    WarehouseStorage,
+    DropTerms, Learned, NewTable, Past, Place, Pointer, Properties, Result, Store, StoreError, Swap, TableKind,
+    Warehouse, WarehouseOptions, WarehouseStorage,
 };
 
 /// What the migrations since version 5 do, undone: all that an older version knew stays.
-const BACK_TO_VERSION_4: &str = "DROP TRIGGER tabular_count_added;
+const BACK_TO_VERSION_4: &str = "ALTER TABLE warehouse DROP COLUMN purge; ALTER TABLE warehouse DROP COLUMN no_delete;
+    ALTER TABLE api_key DROP COLUMN no_delete; DROP TABLE old_document;
+    ALTER TABLE tabular DROP COLUMN origin; ALTER TABLE dropped DROP COLUMN origin; DROP TRIGGER tabular_count_added;
     DROP TRIGGER tabular_count_removed; DROP TABLE tabular_count; DROP INDEX dropped_location; DROP TABLE location; DROP TABLE location_unread;
     ALTER TABLE tabular DROP COLUMN others; ALTER TABLE dropped DROP COLUMN others;
     CREATE INDEX tabular_location ON tabular (organisation, warehouse, location);
@@ -79,7 +81,16 @@ impl Site {
         let place = Place { organisation: acme.id, warehouse: WarehouseId(fresh_uuid()) };
         let (root, name, storage) = ("s3://b/w".to_owned(), "lake".to_owned(), WarehouseStorage::local());
         let (id, organisation) = (place.warehouse, place.organisation);
-        let lake = Warehouse { id, organisation, name, root, storage, is_default: true, created_ms: 0 };
+        let lake = Warehouse {
+            id,
+            organisation,
+            name,
+            root,
+            storage,
+            options: WarehouseOptions::default(),
+            is_default: true,
+            created_ms: 0,
+        };
         store.warehouse_create(&lake).await.unwrap();
         let namespace = NamespaceIdent::new(&["ns"]).unwrap();
         store.namespace_create(place, &namespace, &Properties::new(), None).await.unwrap();
@@ -88,12 +99,13 @@ impl Site {
 
     async fn create(&self, name: &str, locations: &Locations) -> Result<TableId> {
         let (id, ident, kind) = (TableId(fresh_uuid()), ident(name), TableKind::Table);
-        let new = NewTable { id, ident: &ident, kind, metadata_location: "d0", locations, now_ms: 0 };
+        let new =
+            NewTable { id, ident: &ident, kind, metadata_location: "d0", locations, registered: false, now_ms: 0 };
         self.store.table_create(self.place, &new, None, None).await.map(|()| id)
     }
 
     async fn swap(&self, id: TableId, expected: &str, new: &str, locations: &Locations) -> Result<()> {
-        let swap = Swap { id, expected, new, locations, now_ms: 1 };
+        let swap = Swap { id, expected, new, locations, past: &Past::Kept, now_ms: 1 };
         self.store.table_swap(self.place, &swap, None).await
     }
 
