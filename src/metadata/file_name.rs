@@ -40,11 +40,6 @@ pub fn next_file_name(previous: Option<&str>, id: Uuid, compression: Compression
     format!("{version:05}-{id}.{extension}")
 }
 
-<<<<<<< HEAD
-/// Returns the version in a file's name, given the name or a location; other catalogs' names may have none.
-#[must_use]
-pub fn version_of(location: &str) -> Option<u64> {
-=======
 /// Returns where the metadata files of a table or view are.
 #[must_use]
 pub fn metadata_folder(metadata: &impl Metadata) -> String {
@@ -54,9 +49,9 @@ pub fn metadata_folder(metadata: &impl Metadata) -> String {
     }
 }
 
-/// The version in a file's name; other catalogs' names may have none.
-fn version_of(location: &str) -> Option<u64> {
->>>>>>> metadata
+/// Returns the version in a file's name, given the name or a location; other catalogs' names may have none.
+#[must_use]
+pub fn version_of(location: &str) -> Option<u64> {
     let name = location.rsplit('/').next()?;
     let (version, _) = name.strip_prefix('v').unwrap_or(name).split_once(['-', '.'])?;
     version.parse().ok().filter(|version| *version < u64::MAX)

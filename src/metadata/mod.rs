@@ -21,11 +21,7 @@ use tidewater_core::view::ViewMetadata;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-<<<<<<< HEAD
-pub use file_name::{Compression, next_file_name, version_of};
-=======
-pub use file_name::{Compression, metadata_folder, next_file_name};
->>>>>>> metadata
+pub use file_name::{Compression, metadata_folder, next_file_name, version_of};
 pub use kind::Metadata;
 pub use reader::{DEFAULT_LIMIT_BYTES, ObjectReader, ReadError, ReadObject};
 

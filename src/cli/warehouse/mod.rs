@@ -188,14 +188,10 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
                 format!("Changed the storage settings of warehouse '{name}'. Servers see them within seconds.");
             output::done(*format, &sentence, &as_json(&Warehouse { storage, ..warehouse }))
         }
-<<<<<<< HEAD
-        Command::Reseal { key_is_lost, format } => reseal(session, &store, *key_is_lost, *format).await,
-=======
         Command::Update { name, organisation, options, format } => {
             update(&store, &find(&store, organisation, name).await?, options, *format).await
         }
-        Command::Reseal { format } => reseal(session, &store, *format).await,
->>>>>>> metadata
+        Command::Reseal { key_is_lost, format } => reseal(session, &store, *key_is_lost, *format).await,
         Command::List { organisation, format } => {
             let organisation = organisation.find(&store).await?;
             list(&store.warehouse_list(organisation.id).await?, *format)
@@ -270,7 +266,6 @@ async fn create(session: &Session, store: &SqliteStore, arguments: &CreateArgume
     output::done(*format, &sentence, &as_json(&created.unwrap_or(new)))
 }
 
-<<<<<<< HEAD
 /// Fails when the user that the server runs as, to whom the data folder belongs, may not write in a warehouse's root.
 fn check_owner_can_write(owner: Owner, root: &Path) -> Result<()> {
     if !root.exists() {
@@ -291,7 +286,8 @@ fn check_owner_can_write(owner: Owner, root: &Path) -> Result<()> {
             Ok(())
         }
     }
-=======
+}
+
 /// Changes a warehouse's options.
 async fn update(store: &SqliteStore, warehouse: &Warehouse, changed: &OptionArguments, format: Format) -> Result<()> {
     let known = warehouse.options;
@@ -312,7 +308,6 @@ fn check_options(options: WarehouseOptions, storage: &StorageProfile) -> Result<
          Set the rights of the folder instead"
     );
     Ok(())
->>>>>>> metadata
 }
 
 /// Whether a warehouse of that name and at that place could be made.

@@ -15,17 +15,10 @@ use super::{
     SqliteStore, dropped, locations, namespaces, old_documents, receipts, reports, tables, tenants, transact, usage,
 };
 use crate::store::{
-<<<<<<< HEAD
-    Answer, ApiKey, DropTerms, Dropped, DroppedFilter, KeptAnswer, KeptReport, KeyDigest, Learned, NewTable,
-    Organisation, Page, PageRequest, Place, Pointer, Progress, Properties, PropertyChanges, Receipt, Report,
-    ReportFilter, ReportLimits, Restore, Result, SigningKey, Store, Swap, TableChange, TableKind, TableRecord,
-    TimedPage, Undo, UsageTaken, Warehouse, WarehouseStorage,
-=======
     Answer, ApiKey, DropTerms, Dropped, DroppedFilter, EndedDocument, KeptAnswer, KeptReport, KeyDigest, Learned,
     NewTable, OldDocument, Organisation, Page, PageRequest, Place, Pointer, Progress, Properties, PropertyChanges,
     Receipt, Report, ReportFilter, ReportLimits, Restore, Result, SigningKey, Store, Swap, TableChange, TableKind,
-    TableRecord, TimedPage, UsageTaken, Warehouse, WarehouseOptions, WarehouseStorage,
->>>>>>> metadata
+    TableRecord, TimedPage, Undo, UsageTaken, Warehouse, WarehouseOptions, WarehouseStorage,
 };
 
 /// How many point reads are made where they are asked for. More of them go to a thread that may wait.

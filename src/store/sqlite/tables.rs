@@ -12,11 +12,7 @@ use super::namespaces::{namespace_exists, one_more, page_of};
 use super::old_documents::{adopt, note_past};
 use super::reports::report_forget;
 use crate::store::{
-<<<<<<< HEAD
-    DropTerms, NewTable, Page, PageRequest, Place, Resource, Result, StoreError, Swap, TableKind, TableRecord, Undo,
-=======
-    DropTerms, NewTable, Page, PageRequest, Past, Place, Resource, Result, StoreError, Swap, TableKind, TableRecord,
->>>>>>> metadata
+    DropTerms, NewTable, Page, PageRequest, Past, Place, Resource, Result, StoreError, Swap, TableKind, TableRecord, Undo,
 };
 
 /// The hot path of a load.

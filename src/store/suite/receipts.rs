@@ -13,13 +13,8 @@ use super::fixture::{
 };
 use crate::clock::fresh_uuid;
 use crate::store::{
-<<<<<<< HEAD
-    Answer, KeptAnswer, KeptDocument, NewTable, Place, PropertyChanges, Receipt, RequestDigest, Resource, Result,
+    Answer, KeptAnswer, KeptDocument, NewTable, Past, Place, PropertyChanges, Receipt, RequestDigest, Resource, Result,
     StoreError, Swap, TableChange, TableKind, Undo,
-=======
-    Answer, KeptAnswer, NewTable, Past, Place, PropertyChanges, Receipt, RequestDigest, Resource, Result, StoreError,
-    Swap, TableChange, TableKind,
->>>>>>> metadata
 };
 
 const LIFETIME_MS: i64 = 1_000;
@@ -279,11 +274,6 @@ pub(in crate::store) async fn of_changes_with_one_key_at_once_one_happens(store:
             let (id, ident) = (TableId(fresh_uuid()), ident(&sales, &format!("t{number}")));
             let (first, locations) = (document(number), at(&location(id)));
             let kind = TableKind::Table;
-<<<<<<< HEAD
-            let new =
-                NewTable { id, ident: &ident, kind, metadata_location: &first, locations: &locations, now_ms: NOW_MS };
-            store.table_create(place, &new, None, Some(&receipt)).await.map(|()| id)
-=======
             let new = NewTable {
                 id,
                 ident: &ident,
@@ -293,8 +283,7 @@ pub(in crate::store) async fn of_changes_with_one_key_at_once_one_happens(store:
                 registered: false,
                 now_ms: NOW_MS,
             };
-            store.table_create(place, &new, None, Some(&receipt)).await
->>>>>>> metadata
+            store.table_create(place, &new, None, Some(&receipt)).await.map(|()| id)
         }
     })
     .await;
