@@ -218,7 +218,9 @@ mod tests {
     #[test]
     fn only_what_lies_inside_may_go() {
         let places = [Location::parse("s3://b/w/t").unwrap(), Location::parse("file:///w/t").unwrap()];
-        for text in ["s3://b/w/t/data/x.parquet", "/w/t/x", "file:/w/t/x", "file:///w/t/a/b"] {
+        for text in
+            ["s3://b/w/t/data/x.parquet", "s3a://b/w/t/x", "s3n://B/w/t/x", "/w/t/x", "file:/w/t/x", "file:///w/t/a/b"]
+        {
             assert!(inside(text, &places).is_some(), "{text}");
         }
         for text in [
@@ -226,6 +228,11 @@ mod tests {
             "s3://b/w/t/",
             "s3://b/w/t2/x",
             "s3://b2/w/t/x",
+            "s3a://b2/w/t/x",
+            "s3a://b@b2/w/t/x",
+            "s3a://b2@b/w/t/x",
+            "s3a://b/w/t/%2e%2e/u/x",
+            "abfs://b/w/t/x",
             "s3://b/w",
             "s3://b/w/t/../u/x",
             "s3://b/w/t/%2e%2e/u/x",
