@@ -89,7 +89,7 @@ impl App {
             // It is the first to be there.
             let _ = access.passes.set(PassKeys::new(&keys));
         }
-        let master_key = MasterKeyWatch::new(Arc::clone(&store), access.keys.clone());
+        let master_key = Arc::new(MasterKeyWatch::new(Arc::clone(&store), access.keys.clone()));
         // Half for bodies, which wait for work, and half for the work: whoever works never waits for a body.
         let memory_bytes = config.heavy.memory_bytes / 2;
         let heavy_settings = HeavySettings::new(config.heavy.workers, memory_bytes);

@@ -386,7 +386,7 @@ mod tests {
         drop(ServerLock::take(folder.path()).unwrap());
         check().unwrap();
         let mut lock = ServerLock::take(folder.path()).unwrap();
-        lock.announce("127.0.0.1:8181".parse().unwrap(), &[]);
+        lock.announce("127.0.0.1:8181".parse().unwrap());
         let text = check().unwrap_err().to_string();
         assert!(text.contains("is missing") && text.contains("tidewater restore FILE"), "{text}");
         lock.stopped();

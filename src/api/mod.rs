@@ -76,7 +76,7 @@ pub struct Api {
     /// For `GET /health`, and what was reported.
     pub store: Arc<dyn Store>,
     /// Whether the master key is there, for `GET /health`.
-    pub master_key: MasterKeyWatch,
+    pub master_key: Arc<MasterKeyWatch>,
     /// What time it is.
     pub clock: Clock,
     /// Where heavy work is done.

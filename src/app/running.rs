@@ -69,6 +69,7 @@ fn with_settings(api: &Api, config: &Config) -> Api {
         maintenance: Arc::clone(&api.maintenance),
         reports: Arc::clone(&api.reports),
         store: Arc::clone(&api.store),
+        master_key: Arc::clone(&api.master_key),
         clock: api.clock.clone(),
         heavy: Arc::clone(&api.heavy),
         bodies: Arc::clone(&api.bodies),

@@ -235,6 +235,7 @@ impl Catalog {
             kind: TableKind::Table,
             metadata_location: &loaded.document.location,
             locations: locations.all(),
+            registered: true,
             now_ms: self.clock.now_ms(),
         };
         let create = || self.store.table_create(warehouse.place, &new, *max_tables, *receipt);

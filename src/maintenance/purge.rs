@@ -274,7 +274,7 @@ impl<'a> Purge<'a> {
     /// Removes documents of the table that its log does not name any more: of those in its folder for metadata that are named as
     /// catalogs name them, the ones that say that they are this table's.
     async fn remove_earlier_documents(&self, places: &Places, current: &Document) -> Result<(), Stopped> {
-        let Ok(folder) = Location::parse(&metadata_folder(&current.metadata)) else { return Ok(()) };
+        let Ok(folder) = Location::parse(&metadata_folder(&*current.metadata)) else { return Ok(()) };
         if !places.locations.iter().any(|place| place.contains(&folder)) {
             return Ok(());
         }

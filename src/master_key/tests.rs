@@ -5,7 +5,7 @@ use crate::clock::fresh_uuid;
 use crate::sealing::fresh_key;
 use crate::secret::Secret;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Organisation, Warehouse, WarehouseStorage};
+use crate::store::{Organisation, Warehouse, WarehouseOptions, WarehouseStorage};
 use tidewater_core::ids::{OrganisationId, WarehouseId};
 
 struct Fixture {
@@ -46,6 +46,7 @@ impl Fixture {
             name: "lake".into(),
             root: "s3://bucket/lake".into(),
             storage: WarehouseStorage { sealed_credentials: Some(seal), ..WarehouseStorage::local() },
+            options: WarehouseOptions::default(),
             is_default: true,
             created_ms: 1,
         };

@@ -18,9 +18,9 @@ impl Fixture {
             &StorageCredentials::AwsKey { access_key_id: "k".to_owned(), secret_access_key, session_token };
         let setup = Setup { id: fresh_uuid(), root: &root, profile: &profile, credentials, budget };
         let vendor = Arc::new(Vendor::open(&profile, &Storage::open(&setup).unwrap(), budget).unwrap());
-        let OpenWarehouse { place, ref name, ref root, is_default, ref storage, .. } = *self.warehouse;
+        let OpenWarehouse { place, ref name, ref root, is_default, options, ref storage, .. } = *self.warehouse;
         let (name, root, storage) = (name.clone(), root.clone(), storage.clone());
-        Arc::new(OpenWarehouse { place, name, root, is_default, storage, vendor })
+        Arc::new(OpenWarehouse { place, name, root, is_default, options, storage, vendor })
     }
 
     /// Creates a table, at that place if one is named, and gives what is kept of the answer.

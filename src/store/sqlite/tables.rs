@@ -212,7 +212,8 @@ pub(super) fn move_pointer(connection: &Connection, place: Place, swap: &Swap<'_
 pub(super) fn table_undo(connection: &Connection, place: Place, undo: &Undo<'_>) -> Result<()> {
     let Undo { id, made, before, now_ms } = *undo;
     if let Some((pointer, locations)) = before {
-        return table_swap(connection, place, &Swap { id, expected: made, new: pointer, locations, now_ms });
+        let past = &Past::Foreign;
+        return table_swap(connection, place, &Swap { id, expected: made, new: pointer, locations, past, now_ms });
     }
     check_pointer(connection, place, id, made)?;
     connection

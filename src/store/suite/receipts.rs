@@ -171,7 +171,15 @@ pub(in crate::store) async fn undone_change_leaves_no_table_no_location_and_its_
     let (id, orders, receipt) = (TableId(fresh_uuid()), ident(&sales, "orders"), receipt());
     let (first, locations) = (document(0), at("s3://b/w/one"));
     let (kind, key) = (TableKind::Table, Some(&receipt));
-    let new = NewTable { id, ident: &orders, kind, metadata_location: &first, locations: &locations, now_ms: NOW_MS };
+    let new = NewTable {
+        id,
+        ident: &orders,
+        kind,
+        metadata_location: &first,
+        locations: &locations,
+        registered: true,
+        now_ms: NOW_MS,
+    };
     let undo = Undo { id, made: &first, before: None, now_ms: NOW_MS };
     store.table_create(place, &new, None, key).await.unwrap();
     assert_eq!(store.table_by_id(place, id).await.unwrap(), store.table_get(place, &orders).await.unwrap());
@@ -187,7 +195,8 @@ pub(in crate::store) async fn undone_change_leaves_no_table_no_location_and_its_
     let table = stored_table(&store, place, &orders).await;
     let (before, after, elsewhere) = (document(0), document(1), at("s3://b/w/elsewhere"));
     let former = at(&location(table));
-    let swap = Swap { id: table, expected: &before, new: &after, locations: &elsewhere, now_ms: NOW_MS };
+    let past = &Past::Foreign;
+    let swap = Swap { id: table, expected: &before, new: &after, locations: &elsewhere, past, now_ms: NOW_MS };
     store.table_swap(place, &swap, key).await.unwrap();
     let undo = Undo { id: table, made: &after, before: Some((before.as_str(), &former)), now_ms: NOW_MS };
     store.table_undo(place, &undo, key).await.unwrap();
