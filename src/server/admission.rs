@@ -288,7 +288,7 @@ mod tests {
     /// A connection that has been idle since its one request.
     fn idle(admission: &Arc<Admission>, of: &str) -> Permit {
         let permit = admission.admit(address(of)).unwrap();
-        drop(permit.connection.activity.begin_request(axum::http::Version::HTTP_11));
+        drop(permit.connection.activity.begin_request(Version::HTTP_11));
         permit
     }
 
@@ -336,7 +336,7 @@ mod tests {
     async fn busy_connection_makes_no_room() {
         let admission = admission(1, 0);
         let busy = admission.admit(address("10.0.0.1")).unwrap();
-        let _request = busy.connection.activity.begin_request(axum::http::Version::HTTP_11);
+        let _request = busy.connection.activity.begin_request(Version::HTTP_11);
         tokio::time::advance(Duration::from_secs(60)).await;
         assert!(admission.admit(address("10.0.0.2")).is_none());
     }

@@ -12,7 +12,8 @@ use super::namespaces::{namespace_exists, one_more, page_of};
 use super::old_documents::{adopt, note_past};
 use super::reports::report_forget;
 use crate::store::{
-    DropTerms, NewTable, Page, PageRequest, Past, Place, Resource, Result, StoreError, Swap, TableKind, TableRecord, Undo,
+    DropTerms, NewTable, Page, PageRequest, Past, Place, Resource, Result, StoreError, Swap, TableKind, TableRecord,
+    Undo,
 };
 
 /// The hot path of a load.
