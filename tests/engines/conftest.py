@@ -1,7 +1,7 @@
 """The proof with real clients: one server for the session, one namespace for each test.
 
 `cargo xtask test` runs this. By hand: make a virtual environment from requirements.txt, build the binary, run `pytest`
-here; `TIDEWATER_BIN` names another binary.
+here; `TIDEWATER_BIN` names another binary, and `-n 4` divides the tests between four processes, each with servers of its own.
 """
 
 from __future__ import annotations

@@ -29,8 +29,9 @@ def _in_process(work: object, *arguments: object) -> object:
     try:
         return _pool().submit(work, *arguments).result(timeout=DEADLINE_S)  # type: ignore[arg-type]
     except (BrokenProcessPool, TookTooLong):
-        # The next use gets a new one.
-        _pool().shutdown(wait=False, cancel_futures=True)
+        # The next use gets a new one; nothing waits for this one any more.
+        for process in multiprocessing.active_children():
+            process.kill()
         _pool.cache_clear()
         raise
 
