@@ -3,6 +3,7 @@ mod full;
 mod locations;
 mod receipts;
 mod register;
+mod signing;
 mod transactions;
 mod views;
 

@@ -176,7 +176,7 @@ def test_commands_of_root_lock_the_server_of_another_user_out_of_nothing(binary:
 
         profile = Path(root) / "s3.toml"
         profile.write_text(
-            'type = "s3"\nregion = "eu-west-1"\nendpoint = "http://127.0.0.1:9"\n'
+            'type = "s3"\nregion = "eu-west-1"\nendpoint = "http://127.0.0.1:9"\npath-style = true\n'
             '[credentials]\nkind = "aws-key"\naccess-key-id = "AKIA"\nsecret-access-key = "hush"\n'
         )
         assert command("org", "create", "acme", "--tier", "enterprise").returncode == 0

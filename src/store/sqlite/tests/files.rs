@@ -140,7 +140,8 @@ async fn a_database_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_
     let store = opened(&folder);
     let (place, orders, id) = furnish(&store).await;
     drop(store);
-    let first_version = "DROP TRIGGER tabular_count_added; DROP TRIGGER tabular_count_removed; DROP TABLE tabular_count; \
+    let first_version = "DROP TABLE master_key; DROP TRIGGER report_bytes_added; DROP TRIGGER report_bytes_removed; \
+         DROP TABLE report_bytes; DROP TRIGGER tabular_count_added; DROP TRIGGER tabular_count_removed; DROP TABLE tabular_count; \
          DROP TABLE old_document; ALTER TABLE tabular DROP COLUMN origin; DROP TABLE location; DROP TABLE location_unread; ALTER TABLE tabular DROP COLUMN others; \
          CREATE INDEX tabular_location ON tabular (organisation, warehouse, location); DROP TABLE receipt; DROP TABLE dropped; DROP TABLE report; \
          ALTER TABLE warehouse DROP COLUMN profile; ALTER TABLE warehouse DROP COLUMN sealed_credentials; \

@@ -3,6 +3,7 @@
 use tempfile::TempDir;
 use tidewater_core::ids::{TableId, WarehouseId};
 use tidewater_core::location::Location;
+use tidewater_core::metrics::ReportKind;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::overlap::Locations;
 
@@ -10,14 +11,16 @@ use super::{opened, organisation, stranger};
 use crate::clock::fresh_uuid;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{
-    DropTerms, Learned, NewTable, Past, Place, Pointer, Properties, Result, Store, StoreError, Swap, TableKind,
-    Warehouse, WarehouseOptions, WarehouseStorage,
+    DropTerms, Learned, NewTable, Past, Place, Pointer, Properties, Report, ReportFilter, ReportLimits, Result, Store,
+    StoreError, Swap, TableKind, TimedPage, Warehouse, WarehouseOptions, WarehouseStorage,
 };
 
 /// What the migrations since version 5 do, undone: all that an older version knew stays.
 const BACK_TO_VERSION_4: &str = "ALTER TABLE warehouse DROP COLUMN purge; ALTER TABLE warehouse DROP COLUMN no_delete;
     ALTER TABLE api_key DROP COLUMN no_delete; DROP TABLE old_document;
-    ALTER TABLE tabular DROP COLUMN origin; ALTER TABLE dropped DROP COLUMN origin; DROP TRIGGER tabular_count_added;
+    ALTER TABLE tabular DROP COLUMN origin; ALTER TABLE dropped DROP COLUMN origin;
+    DROP TABLE master_key; DROP TRIGGER report_bytes_added;
+    DROP TRIGGER report_bytes_removed; DROP TABLE report_bytes; DROP TRIGGER tabular_count_added;
     DROP TRIGGER tabular_count_removed; DROP TABLE tabular_count; DROP INDEX dropped_location; DROP TABLE location; DROP TABLE location_unread;
     ALTER TABLE tabular DROP COLUMN others; ALTER TABLE dropped DROP COLUMN others;
     CREATE INDEX tabular_location ON tabular (organisation, warehouse, location);
@@ -264,4 +267,29 @@ async fn what_is_gone_for_good_needs_not_be_read() {
     assert_eq!(site.unread().await.iter().map(|pointer| pointer.id).collect::<Vec<_>>(), [b]);
     site.store.table_drop(site.place, &ident("b"), TableKind::Table, None, None).await.unwrap();
     site.create("new", &spread("s3://b/w/new", &["s3://b/w/data"])).await.unwrap();
+}
+
+/// A report of 100 bytes.
+fn report(place: Place, table: TableId, at_ms: i64) -> Report {
+    Report { place, table, id: fresh_uuid(), kind: ReportKind::Scan, at_ms, body: "x".repeat(100) }
+}
+
+#[tokio::test]
+async fn upgrade_counts_the_bytes_of_reports_that_are_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::new(&folder).await;
+    let place = site.place;
+    let id = site.create("t", &spread("s3://b/w/t", &[])).await.unwrap();
+    let limits = ReportLimits { per_table: 100, per_organisation: 100, bytes_per_organisation: 1_000 };
+    let reports: Vec<_> = (0..5).map(|at_ms| report(place, id, at_ms)).collect();
+    site.store.report_add(&reports, limits).await.unwrap();
+    drop(site);
+    let back = "DROP TABLE master_key; DROP TRIGGER report_bytes_added; DROP TRIGGER report_bytes_removed;
+        DROP TABLE report_bytes; DELETE FROM refinery_schema_history WHERE version > 7";
+    stranger(folder.path()).execute_batch(back).unwrap();
+    let store = opened(&folder);
+    let limits = ReportLimits { bytes_per_organisation: 350, ..limits };
+    store.report_add(&[report(place, id, 5)], limits).await.unwrap();
+    let kept = store.report_list(place, &ReportFilter::default(), &TimedPage::default()).await.unwrap().items;
+    assert_eq!(kept.iter().map(|kept| kept.report.at_ms).collect::<Vec<_>>(), [5, 4, 3]);
 }
