@@ -1,7 +1,8 @@
 //! Which setting to change where a store fails, by what the store or the network says.
 //!
 //! The texts are the stores' own codes, which their documentation lists: S3's and STS' error responses, Azure's common REST
-//! error codes and Entra's AADSTS codes, and the errors of Google's OAuth2 and JSON API.
+//! error codes and Entra's AADSTS codes, and the errors of Google's OAuth2 and JSON API. A code is looked for as it stands in an
+//! answer, since an error also has the address of the object, with names that anybody may have chosen.
 
 /// Words that an error has, all of them, and what to do then.
 struct Hint {
@@ -18,16 +19,20 @@ const PATH_STYLE: &str = "the bucket's name stands in front of the endpoint's ho
 const REGION: &str = "set `region` to the bucket's own region";
 
 const S3: &[Hint] = &[
-    hint(&["RequestTimeTooSkewed"], CLOCK),
-    hint(&["AuthorizationHeaderMalformed"], REGION),
-    hint(&["IllegalLocationConstraintException"], REGION),
+    hint(&["<Code>RequestTimeTooSkewed<"], CLOCK),
+    hint(&["<Code>AuthorizationHeaderMalformed<"], REGION),
+    hint(&["<Code>IllegalLocationConstraintException<"], REGION),
     hint(&["redirect without LOCATION"], REGION),
-    hint(&["PermanentRedirect"], REGION),
-    hint(&["InvalidAccessKeyId"], "check `access-key-id` in the section [credentials]"),
-    hint(&["SignatureDoesNotMatch"], "check `secret-access-key` in the section [credentials], and `region`"),
-    hint(&["InvalidToken"], "check `session-token` in the section [credentials]: leave it out for a permanent key"),
-    hint(&["ExpiredToken"], "the `session-token` in the section [credentials] has expired: give a new key"),
-    hint(&["KMS"], "check `kms-key-arn`, and that the key's policy lets the catalog and the role use it"),
+    hint(&["<Code>PermanentRedirect<"], REGION),
+    hint(&["<Code>InvalidAccessKeyId<"], "check `access-key-id` in the section [credentials]"),
+    hint(&["<Code>XAdminUserNotFound<"], "check `access-key-id` in the section [credentials]"),
+    hint(&["<Code>SignatureDoesNotMatch<"], "check `secret-access-key` in the section [credentials], and `region`"),
+    hint(
+        &["<Code>InvalidToken<"],
+        "check `session-token` in the section [credentials]: leave it out for a permanent key",
+    ),
+    hint(&["<Code>ExpiredToken<"], "the `session-token` in the section [credentials] has expired: give a new key"),
+    hint(&["<Code>KMS."], "check `kms-key-arn`, and that the key's policy lets the catalog and the role use it"),
 ];
 
 const STS: &[Hint] = &[
@@ -62,11 +67,11 @@ const STS: &[Hint] = &[
 ];
 
 const AZURE: &[Hint] = &[
-    hint(&["AuthenticationFailed", "date header"], CLOCK),
-    hint(&["AuthenticationFailed", "15 minutes"], CLOCK),
-    hint(&["AuthenticationFailed", "not yet valid"], CLOCK),
+    hint(&["<Code>AuthenticationFailed<", "date header"], CLOCK),
+    hint(&["<Code>AuthenticationFailed<", "15 minutes"], CLOCK),
+    hint(&["<Code>AuthenticationFailed<", "not yet valid"], CLOCK),
     hint(
-        &["AuthenticationFailed"],
+        &["<Code>AuthenticationFailed<"],
         "check `account-key` in the section [credentials]: it is another account's, or was renewed",
     ),
     hint(&["AADSTS7000215"], "check `client-secret` in the section [credentials]: it is its value, not its id"),
@@ -75,11 +80,14 @@ const AZURE: &[Hint] = &[
     hint(&["AADSTS9000"], "check `tenant-id` in the section [credentials]"),
     hint(&["invalid_client"], "check `client-id` and `client-secret` in the section [credentials]"),
     hint(
-        &["AuthorizationPermissionMismatch"],
+        &["<Code>AuthorizationPermissionMismatch<"],
         "give the application the role 'Storage Blob Data Contributor' on the container, and 'Storage Blob Delegator' on the account",
     ),
-    hint(&["KeyBasedAuthenticationNotPermitted"], "the account refuses keys: use `kind = \"azure-service-principal\"`"),
-    hint(&["AuthorizationFailure"], "the account's firewall refuses this machine's address"),
+    hint(
+        &["<Code>KeyBasedAuthenticationNotPermitted<"],
+        "the account refuses keys: use `kind = \"azure-service-principal\"`",
+    ),
+    hint(&["<Code>AuthorizationFailure<"], "the account's firewall refuses this machine's address"),
 ];
 
 const GOOGLE: &[Hint] = &[
@@ -90,8 +98,8 @@ const GOOGLE: &[Hint] = &[
     ),
     hint(&["invalid_grant"], "check `key` in the section [credentials]: it was deleted, or is another account's"),
     hint(&["invalid_client"], "check `key` in the section [credentials]: the service account is gone or disabled"),
-    hint(&["disabled"], "the service account is disabled, or the project's billing is"),
-    hint(&["storage.objects."], "give the service account the role 'Storage Object User' on the bucket"),
+    hint(&["is disabled"], "the service account is disabled, or the project's billing is"),
+    hint(&["does not have storage.objects."], "give the service account the role 'Storage Object User' on the bucket"),
 ];
 
 const NAME_UNKNOWN: [&str; 4] =
@@ -166,12 +174,17 @@ mod tests {
             ("s3", "b", "<Code>SignatureDoesNotMatch</Code>", "`secret-access-key`"),
             ("s3", "b", "<Code>RequestTimeTooSkewed</Code>", "clock"),
             ("s3", "b", "<Code>KMS.NotFoundException</Code>", "`kms-key-arn`"),
-            ("abfss", "c", "AuthenticationFailed ... The MAC signature found in the HTTP request", "`account-key`"),
-            ("abfss", "c", "AuthenticationFailed ... Request date header too old: 'Thu, 01 Jan'", "clock"),
+            (
+                "abfss",
+                "c",
+                "<Code>AuthenticationFailed</Code> The MAC signature found in the HTTP request",
+                "`account-key`",
+            ),
+            ("abfss", "c", "<Code>AuthenticationFailed</Code> Request date header too old: 'Thu, 01 Jan'", "clock"),
             ("abfss", "c", "AADSTS7000215: Invalid client secret provided", "`client-secret`"),
             ("abfss", "c", "AADSTS90002: Tenant 'x' not found", "`tenant-id`"),
             ("abfss", "c", "AADSTS700016: Application with identifier", "`client-id`"),
-            ("abfss", "c", "AuthorizationPermissionMismatch", "'Storage Blob Data Contributor'"),
+            ("abfss", "c", "<Code>AuthorizationPermissionMismatch</Code>", "'Storage Blob Data Contributor'"),
             ("abfss", "c", "dns error", "account's name"),
             ("gs", "b", "invalid_grant: Invalid JWT Signature.", "`key`"),
             (
@@ -186,6 +199,7 @@ mod tests {
             assert!(advice.contains(names), "{said}: {advice}");
         }
         assert_eq!(for_store("s3", "b", "connection refused"), None);
+        assert_eq!(for_store("s3", "b", "http://host/b/InvalidAccessKeyId/KMS.json: 404"), None, "a name is no code");
         assert_eq!(for_store("file", "", "dns error"), None);
     }
 

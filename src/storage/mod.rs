@@ -117,13 +117,18 @@ impl StorageError {
 }
 
 fn hint_of(location: &Location, source: &object_store::Error) -> Option<&'static str> {
+    hints::for_store(location.scheme(), location.authority(), &all_said(source))
+}
+
+/// An error with all that caused it.
+fn all_said(source: &object_store::Error) -> String {
     let mut said = source.to_string();
     let mut cause = std::error::Error::source(source);
     while let Some(error) = cause {
         said.extend([": ", &error.to_string()]);
         cause = error.source();
     }
-    hints::for_store(location.scheme(), location.authority(), &said)
+    said
 }
 
 /// The hint as it ends a message, if there is one.
@@ -486,6 +491,10 @@ fn cut_short(promised: u64, got: usize) -> object_store::Error {
 fn translate(location: &Location, error: object_store::Error) -> StorageError {
     let location = location.clone();
     match error {
+        // Versity's gateway answers 404 to a key that it does not know: the object may be there.
+        source @ object_store::Error::NotFound { .. } if all_said(&source).contains("<Code>XAdminUserNotFound<") => {
+            StorageError::Refused { location, source: Arc::new(source) }
+        }
         object_store::Error::NotFound { .. } => StorageError::NotFound(location),
         object_store::Error::AlreadyExists { .. } => StorageError::AlreadyExists(location),
         source @ (object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. }) => {
