@@ -231,6 +231,8 @@ fn client_network(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::Version;
+
     use super::*;
 
     fn admission(max: usize, max_per_address: usize) -> Arc<Admission> {
@@ -267,7 +269,7 @@ mod tests {
     /// A connection that has been idle since its one request.
     fn idle(admission: &Arc<Admission>, of: &str) -> Permit {
         let permit = admission.admit(address(of)).unwrap();
-        drop(permit.connection.activity.begin_request(axum::http::Version::HTTP_11));
+        drop(permit.connection.activity.begin_request(Version::HTTP_11));
         permit
     }
 
@@ -315,7 +317,7 @@ mod tests {
     async fn busy_connection_makes_no_room() {
         let admission = admission(1, 0);
         let busy = admission.admit(address("10.0.0.1")).unwrap();
-        let _request = busy.connection.activity.begin_request(axum::http::Version::HTTP_11);
+        let _request = busy.connection.activity.begin_request(Version::HTTP_11);
         tokio::time::advance(Duration::from_secs(60)).await;
         assert!(admission.admit(address("10.0.0.2")).is_none());
     }

@@ -105,8 +105,9 @@ def test_quiet_organisation_keeps_its_latency_and_loses_nothing(
     storm_key, proxy = make_storm(server, s3, tmp_path)
     processes.callback(proxy.close)
 
-    begun = time.monotonic()
     still = beside(processes, "quiet", uri=server.uri, key=key.text)
+    still.wait_until_begun()
+    begun = time.monotonic()
     time.sleep(ALONE_S)
     attacked = time.monotonic()
     common = {"uri": server.uri, "gives_way": True, "seed": SEED}
@@ -119,6 +120,8 @@ def test_quiet_organisation_keeps_its_latency_and_loses_nothing(
             processes, "attackers", kind="stormy", key=storm_key.text, namespace="storm", table="t", threads=6, **common
         ),
     }
+    for attacker in attackers.values():
+        attacker.wait_until_begun()
     restarts = []
     for _ in range(ROUNDS):
         killed_at = time.monotonic() + chance.uniform(0.4, 1.0) * ROUND_S
