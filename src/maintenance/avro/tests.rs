@@ -24,7 +24,7 @@ const SCHEMA: &str = r#"{"type": "record", "name": "a.entry", "fields": [
 fn entry(schema: &AvroSchema, path: &str) -> AvroValue {
     let size =
         AvroValue::Record(vec![("key".into(), AvroValue::Int(7)), ("value".into(), AvroValue::Bytes(vec![0xff; 9]))]);
-    let more = std::collections::HashMap::from([("k".to_owned(), AvroValue::Long(-1))]);
+    let more = HashMap::from([("k".to_owned(), AvroValue::Long(-1))]);
     let file = AvroValue::Record(vec![
         ("ratio".into(), AvroValue::Union(1, Box::new(AvroValue::Double(0.5)))),
         ("sizes".into(), AvroValue::Array(vec![size.clone(), size])),
