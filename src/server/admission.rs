@@ -252,6 +252,8 @@ fn client_network(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::Version;
+
     use super::*;
 
     fn admission(max: usize, max_per_address: usize) -> Arc<Admission> {

@@ -152,9 +152,9 @@ fn counts_and_lengths_that_lie_are_refused() {
         (&*laughs, 1, &[0, 0][..]),
         (nothing, 1, &endless[..]),
         (text, 1, &endless[..]),
-        (itself, 1, &[0]),
-        (empty, i64::MAX, &[]),
-        (text, 2, &[0]),
+        (itself, 1, &[0][..]),
+        (empty, i64::MAX, &[][..]),
+        (text, 2, &[0][..]),
     ] {
         let refused = texts(&by_hand(schema, "null", count, block), &["x"], LIMIT);
         assert!(matches!(refused, Err(AvroError::Malformed(_))), "{schema}: {refused:?}");

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from support import documents, rubbish
-from support.beside import read_task, report
+from support.beside import read_task, report, say_begun
 from support.plain_client import Lost, PlainClient, Reply
 
 PAUSE_AFTER_LOSS_S = 0.05
@@ -29,6 +29,7 @@ class Seen:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self.has_begun = threading.Event()
         self.statuses: Counter[str] = Counter()
         self.wrong: list[str] = []
         self.longest_s = 0.0
@@ -36,6 +37,7 @@ class Seen:
     def reply(self, what: str, reply: Reply, took_s: float) -> None:
         with self._lock:
             self.statuses[str(reply.status)] += 1
+            self.has_begun.set()
             self.longest_s = max(self.longest_s, took_s)
             if reply.is_server_fault():
                 self.wrong.append(f"{what}: {reply.status} {reply.content[:500]!r}")
@@ -43,6 +45,7 @@ class Seen:
     def count(self, what: str) -> None:
         with self._lock:
             self.statuses[what] += 1
+            self.has_begun.set()
 
     def report(self) -> dict[str, Any]:
         return {"statuses": dict(self.statuses), "wrong": self.wrong[:20], "longest_s": self.longest_s}
@@ -128,6 +131,7 @@ def silent_sockets(task: dict[str, Any], ended: threading.Event, seen: Seen, num
                     seen.count("not connected")
                     ended.wait(PAUSE_AFTER_LOSS_S)
                     continue
+                seen.count("opened")
                 one.setblocking(False)
                 opened.append(one)
                 selector.register(one, selectors.EVENT_READ)
@@ -205,6 +209,8 @@ def main() -> None:
     threads = [threading.Thread(target=work, args=(task, ended, seen, number)) for number in range(task["threads"])]
     for thread in threads:
         thread.start()
+    seen.has_begun.wait()
+    say_begun()
     for thread in threads:
         thread.join()
     report(seen.report())

@@ -18,6 +18,8 @@ NICENESS = 10
 
 END_DEADLINE_S = 180
 
+BEGUN = "begun"
+
 
 class Beside:
     """A module of `support` in a process of its own."""
@@ -35,6 +37,11 @@ class Beside:
         self._process.stdin.write(json.dumps(task) + "\n")
         self._process.stdin.flush()
 
+    def wait_until_begun(self) -> None:
+        """Waits for the line that says that it does what it was told: an interpreter takes its time to start."""
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == BEGUN + "\n", "it ended before it had begun"
+
     def is_running(self) -> bool:
         return self._process.poll() is None
 
@@ -46,7 +53,7 @@ class Beside:
             self.kill()
             raise
         assert self._process.returncode == 0, f"{self._process.args}: {self._process.returncode}"
-        return json.loads(printed)
+        return json.loads(printed.splitlines()[-1])
 
     def kill(self) -> None:
         if self._process.poll() is None:
@@ -64,6 +71,11 @@ def read_task() -> tuple[dict[str, Any], threading.Event]:
 
     threading.Thread(target=wait, daemon=True).start()
     return task, ended
+
+
+def say_begun() -> None:
+    """Says that the first thing was done."""
+    print(BEGUN, flush=True)
 
 
 def report(seen: dict[str, Any]) -> None:

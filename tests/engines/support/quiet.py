@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from support import documents
-from support.beside import read_task, report
+from support.beside import read_task, report, say_begun
 from support.keys import fresh_key
 from support.plain_client import Lost, PlainClient, Reply
 
@@ -60,6 +60,7 @@ class Quiet:
         self._client = PlainClient(uri, key, timeout_s=60)
         self._ended = ended
         self.seen = Seen()
+        self.has_begun = threading.Event()
 
     def _attempt(self, kind: str, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Reply | None:
         begun = time.monotonic()
@@ -97,6 +98,7 @@ class Quiet:
             else:
                 metadata = reply.json()["metadata"]
                 first = first or metadata
+                self.has_begun.set()
                 if metadata != first:
                     self.seen.problems.append("load: the table is not what it was")
             self._ended.wait(PAUSE_S)
@@ -155,6 +157,8 @@ def main() -> None:
     threads = [threading.Thread(target=loader.load), threading.Thread(target=committer.commit)]
     for thread in threads:
         thread.start()
+    loader.has_begun.wait()
+    say_begun()
     for thread in threads:
         thread.join()
     report(
