@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn each_idea_has_one_verb() {
-        const VERBS: [&str; 16] = [
+        const VERBS: [&str; 17] = [
             "check",
             "create",
             "delete",
@@ -323,6 +323,7 @@ mod tests {
             "revoke",
             "rotate",
             "set-default",
+            "set-options",
             "set-storage",
             "set-tier",
             "show",

@@ -53,8 +53,8 @@ def test_key_without_delete_writes_and_removes_nothing(each_cloud: Cloud, lake: 
 def test_warehouse_without_delete_binds_all_keys_and_is_changed_back(each_cloud: Cloud, lake: CloudLake, unique: str) -> None:
     namespace = lake.rest().create_namespace(unique)
     lake.rest().create_table(namespace, create_body("t"))
-    update = ("warehouse", "update", "lake", "--org", lake.organisation)
-    lake.server.command(*update, "--no-delete")
+    set_options = ("warehouse", "set-options", "lake", "--org", lake.organisation)
+    lake.server.command(*set_options, "--no-delete")
     until(lambda: allowed(each_cloud, lake, namespace) == without_delete(each_cloud))
     # The trial of the storage sees to it that it holds.
     said = lake.server.command("warehouse", "check", "lake", "--org", lake.organisation)
@@ -69,7 +69,7 @@ def test_warehouse_without_delete_binds_all_keys_and_is_changed_back(each_cloud:
     ]
     empty(manager.delete(f"{management}/{entry['id']}"))
     until(lambda: each_cloud.names(location) <= {"data/x.parquet"})
-    lake.server.command(*update, "--allow-delete")
+    lake.server.command(*set_options, "--allow-delete")
     lake.rest().create_table(namespace, create_body("t"))
     until(lambda: allowed(each_cloud, lake, namespace) == {"read", "list", "write", "remove"})
 
@@ -110,7 +110,7 @@ def test_option_is_refused_on_the_local_disk(make_server: Callable[..., Server],
     server.start()
     organisation = Admin(server).organisation("enterprise")
     of = ("--org", organisation)
-    for command in (("create", "safe", "--root", tmp_path.as_uri(), "--no-delete"), ("update", "main", "--no-delete")):
+    for command in (("create", "safe", "--root", tmp_path.as_uri(), "--no-delete"), ("set-options", "main", "--no-delete")):
         refusal = server.command("warehouse", *command, *of, check=False)
         assert refusal.returncode == 1
         assert "cannot hold on the local disk" in refusal.stderr
@@ -136,7 +136,7 @@ def test_warehouse_that_purges_at_once_says_so_and_does(make_server: Callable[..
     kept = dropped_with_a_purge("later")
     (entry,) = listed()
     assert (entry["purge"], entry["restorable"], entry["files_go"]) == (True, True, entry["restorable_until"])
-    server.command("warehouse", "update", "main", *of, "--purge", "at-once")
+    server.command("warehouse", "set-options", "main", *of, "--purge", "at-once")
     assert json.loads(server.command("warehouse", "show", "main", *of, "--json").stdout)["purge"] == "at-once"
     # A running server sees it within seconds.
     number = iter(range(1_000))

@@ -115,6 +115,9 @@ pub(crate) fn fetch(workspace: &Workspace, judges: &[Judge]) -> Result<()> {
                 artifacts(workspace, "trino/plugin", None)?;
                 engines::environment(workspace, &format!("{FOLDER}/trino"))?;
             }
+            Judge::Chaos => {
+                engines::environment(workspace, engines::FOLDER)?;
+            }
             Judge::All => fetch(workspace, &[Judge::Rck, Judge::Oracle, Judge::Spark, Judge::Trino])?,
         }
     }

@@ -7,7 +7,8 @@ use crate::config::Config;
 /// Another start of the same catalog.
 async fn started(fixture: &Fixture) -> (Arc<Catalog>, Arc<OpenWarehouse>) {
     let config = Config { data_dir: fixture.folder.path().to_owned(), ..Config::default() };
-    let settings = CatalogSettings { drop_retention: WEEK, limits: RequestLimits::default() };
+    let settings =
+        CatalogSettings { drop_retention: WEEK, removal_delay: Duration::ZERO, limits: RequestLimits::default() };
     let store = Arc::clone(&fixture.store) as Arc<dyn Store>;
     let catalog = Catalog::new(store, Documents::new(1 << 20), storage_access(&config), Clock::System, settings);
     let warehouse = catalog.warehouse(fixture.warehouse.place.organisation, None).await.unwrap();

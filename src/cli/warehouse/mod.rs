@@ -68,10 +68,10 @@ pub(crate) enum Command {
         format: Format,
     },
     /// Change when purges remove files, and whether clients may
-    #[command(after_help = "Examples:\n  tidewater warehouse update lake --purge at-once\n  \
-                            tidewater warehouse update lake --no-delete\n  \
-                            tidewater warehouse update lake --purge after-retention --allow-delete")]
-    Update {
+    #[command(after_help = "Examples:\n  tidewater warehouse set-options lake --purge at-once\n  \
+                            tidewater warehouse set-options lake --no-delete\n  \
+                            tidewater warehouse set-options lake --purge after-retention --allow-delete")]
+    SetOptions {
         /// Its name
         name: String,
         #[command(flatten)]
@@ -188,7 +188,7 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
                 format!("Changed the storage settings of warehouse '{name}'. Servers see them within seconds.");
             output::done(*format, &sentence, &as_json(&Warehouse { storage, ..warehouse }))
         }
-        Command::Update { name, organisation, options, format } => {
+        Command::SetOptions { name, organisation, options, format } => {
             update(&store, &find(&store, organisation, name).await?, options, *format).await
         }
         Command::Reseal { key_is_lost, format } => reseal(session, &store, *key_is_lost, *format).await,

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::io::Write;
 
 use apache_avro::types::{Record, Value as AvroValue};

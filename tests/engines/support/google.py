@@ -232,11 +232,10 @@ class Google(Gateway):
             return None
         if asked is None or not allows(token.boundary, asked):
             return refusal(403, f"the token may not: {asked}")
-        if asked.permission == "create" and self._is_there(asked):
-            # Cloud Storage, "IAM permissions for JSON methods": to overwrite an object is to remove it too.
-            removal = Asked("delete", asked.bucket, asked.name)
-            if not allows(token.boundary, removal):
-                return refusal(403, f"the token may not: {removal}")
+        # Cloud Storage, "IAM permissions for JSON methods": to overwrite an object is to remove it too.
+        removal = Asked("delete", asked.bucket, asked.name)
+        if asked.permission == "create" and not allows(token.boundary, removal) and self._is_there(asked):
+            return refusal(403, f"the token may not: {removal}")
         return None
 
     def _is_there(self, asked: Asked) -> bool:

@@ -6,7 +6,7 @@ use tidewater_core::commit::Context;
 use tidewater_core::document::TableMetadata;
 use tidewater_core::old_documents::{MAX_REMOVED_BY_COMMIT, removed_by_commit};
 
-use crate::support::{NOW_MS, UUID, document, try_commit_in, value};
+use crate::support::{context, document, try_commit_in, value};
 
 fn at(number: usize) -> String {
     format!("s3://b/t/metadata/{number:05}-x.metadata.json")
@@ -24,7 +24,7 @@ fn table(documents: usize, properties: &Value) -> TableMetadata {
 /// The table after a commit to the document `base` of that number.
 fn commit(base: &TableMetadata, number: usize, changes: &Value) -> TableMetadata {
     let location = at(number);
-    let context = Context { now_ms: NOW_MS, table_uuid: UUID, previous_metadata_location: Some(&location) };
+    let context = Context { previous_metadata_location: Some(&location), ..context() };
     let changes = json!([{ "action": "set-properties", "updates": changes }]);
     try_commit_in(base, &changes, &context).unwrap().unwrap()
 }

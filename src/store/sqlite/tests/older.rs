@@ -284,7 +284,10 @@ async fn upgrade_counts_the_bytes_of_reports_that_are_there() {
     let reports: Vec<_> = (0..5).map(|at_ms| report(place, id, at_ms)).collect();
     site.store.report_add(&reports, limits).await.unwrap();
     drop(site);
-    let back = "DROP TABLE master_key; DROP TRIGGER report_bytes_added; DROP TRIGGER report_bytes_removed;
+    let back = "ALTER TABLE warehouse DROP COLUMN purge; ALTER TABLE warehouse DROP COLUMN no_delete;
+        ALTER TABLE api_key DROP COLUMN no_delete; DROP TABLE old_document;
+        ALTER TABLE tabular DROP COLUMN origin; ALTER TABLE dropped DROP COLUMN origin;
+        DROP TABLE master_key; DROP TRIGGER report_bytes_added; DROP TRIGGER report_bytes_removed;
         DROP TABLE report_bytes; DELETE FROM refinery_schema_history WHERE version > 7";
     stranger(folder.path()).execute_batch(back).unwrap();
     let store = opened(&folder);
