@@ -1,6 +1,9 @@
 //! Puts the concrete parts together. Only this file knows them all.
 
+mod running;
+
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -9,8 +12,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Api, ApiService, HeaderCase};
-use crate::auth::{AuthSettings, Authenticator};
-use crate::catalog::{Catalog, CatalogSettings};
+use crate::auth::Authenticator;
+use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::data_folder::{self, ServerLock};
@@ -18,17 +21,22 @@ use crate::events::EventRetention;
 use crate::heavy::{Heavy, HeavySettings};
 use crate::idempotency::Idempotency;
 use crate::maintenance::Maintenance;
+use crate::master_key::{self, MasterKeyWatch};
 use crate::metadata::{Documents, ObjectReader};
+use crate::newer_documents::{Behind, find_behind};
+use crate::owner::Owner;
 use crate::reports::Reports;
-use crate::sealing::KeySource;
+use crate::sealing::{KeySource, PassKeys};
 pub use crate::server::raise_descriptor_limit;
 use crate::server::{CutOff, Server};
 use crate::storage::Budget;
-use crate::store::sqlite::SqliteStore;
-use crate::store::{ReportLimits, Store};
+use crate::store::Store;
+use crate::store::sqlite::{LogFound, SqliteStore};
 use crate::tenancy::Signatures;
 use crate::tenancy::quota::Quota;
 use crate::warehouse::StorageAccess;
+pub use running::Running;
+use running::{auth_settings, catalog_settings, report_limits};
 
 /// How long the tasks in the background may take at a stop to write down what they have in memory.
 const BACKGROUND_GRACE: Duration = Duration::from_secs(10);
@@ -36,25 +44,37 @@ const BACKGROUND_GRACE: Duration = Duration::from_secs(10);
 /// A catalog that is ready to serve.
 pub struct App {
     server: Server,
-    service: ApiService,
     api: Arc<Api>,
-    events: Arc<EventRetention>,
+    running: Arc<Running>,
     /// The data folder is this server's as long as it has this; none where the store is not in it alone.
     lock: Option<ServerLock>,
+    /// Whether the server before this one was killed, or its machine lost power.
+    after_unclean_stop: bool,
 }
 
 impl App {
     /// Takes the data folder for itself, opens the store in it, brings its tables up to date, and takes the port.
     ///
     /// # Errors
-    /// When the data folder or the database cannot be used, or the port cannot be had; the text says what to do.
+    /// When the data folder or the database cannot be used, the database of a catalog that was here is gone, or the port
+    /// cannot be had; the text says what to do.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         data_folder::prepare(&config.data_dir, &config.database())?;
+        data_folder::check_database_is_there(&config.data_dir, &config.database())?;
         // Before the database is opened: an upgrade must not change it under a server that still runs.
         let mut lock = ServerLock::take(&config.data_dir)?;
-        let tiers = config.tiers.clone();
+        let has_log = tell_of_log(&config.database())?;
+        if let Some(owner) = Owner::for_root(&config.data_dir) {
+            tracing::warn!(
+                data_dir = %config.data_dir.display(),
+                owner = owner.name(),
+                "running as root on the data folder of another user: files of tables that are written now belong to root, and \
+                 a server of that user cannot remove or replace them later"
+            );
+        }
         let mut app = Self::over(&config, Arc::new(open_store(&config)?)).await?;
-        lock.announce(app.local_addr()?, tiers.keys());
+        app.after_unclean_stop = has_log || lock.is_after_unclean_stop();
+        lock.announce(app.local_addr()?);
         app.lock = Some(lock);
         Ok(app)
     }
@@ -66,20 +86,20 @@ impl App {
     pub async fn over(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Self> {
         let clock = Clock::System;
         let access = storage_access(config);
+        if let Some(keys) = master_key::check(store.as_ref(), &access.keys).await? {
+            // It is the first to be there.
+            let _ = access.passes.set(PassKeys::new(&keys));
+        }
+        let master_key = Arc::new(MasterKeyWatch::new(Arc::clone(&store), access.keys.clone()));
         // Half for bodies, which wait for work, and half for the work: whoever works never waits for a body.
         let memory_bytes = config.heavy.memory_bytes / 2;
         let heavy_settings = HeavySettings::new(config.heavy.workers, memory_bytes);
         let heavy = Arc::new(Heavy::new(heavy_settings));
         let reader = ObjectReader::new(Arc::clone(&heavy), config.limits.document_bytes);
         let documents = Documents::with_reader(config.cache.metadata_bytes, reader.clone());
-        let limits = config.limits;
-        let settings = CatalogSettings { drop_retention: config.drop.retention(), limits };
+        let settings = catalog_settings(config);
         let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, access.clone(), clock.clone(), settings));
-        let auth = AuthSettings {
-            token_lifetime: config.auth.token_lifetime(),
-            session: config.auth.session(),
-            cache: config.auth.cache(),
-        };
+        let auth = auth_settings(config);
         let authenticator = Arc::new(Authenticator::new(Arc::clone(&store), &config.tiers, clock.clone(), &auth));
         authenticator.prepare().await.context("cannot prepare the keys that sign tokens")?;
         let api = Arc::new(Api {
@@ -94,19 +114,27 @@ impl App {
             )),
             maintenance: Arc::new(Maintenance::new(Arc::clone(&store), access, reader, clock.clone())),
             reports: Arc::new(reports(config, &store, &clock)),
+            events: Arc::new(EventRetention::new(Arc::clone(&store), clock.clone(), config.events.retention())),
             store,
+            master_key,
             clock,
             heavy,
-            bodies: Heavy::new(heavy_settings),
-            limits,
+            bodies: Arc::new(Heavy::new(heavy_settings)),
+            limits: config.limits,
             settings: config.api.clone(),
             body_timeout: config.connections.body_timeout(),
         });
         let header_case = HeaderCase::learn().await.context("cannot prepare the spelling of headers")?;
         let service = ApiService::new(&api, header_case);
-        let server = Server::bind(&config.listen, &config.connections, service.clone()).await?;
-        let events = EventRetention::new(Arc::clone(&api.store), api.clock.clone(), config.events.retention());
-        Ok(Self { server, service, api, events: Arc::new(events), lock: None })
+        let server = Server::bind(&config.listen, &config.connections, service).await?;
+        let running = Arc::new(Running::new(config.clone(), Arc::clone(&api), server.replacing()));
+        Ok(Self { server, api, running, lock: None, after_unclean_stop: false })
+    }
+
+    /// Its settings, which can be replaced while it runs.
+    #[must_use]
+    pub const fn running(&self) -> &Arc<Running> {
+        &self.running
     }
 
     /// The address that it serves.
@@ -131,8 +159,8 @@ impl App {
 
     /// The API as a function, for requests that need no connection.
     #[must_use]
-    pub const fn service(&self) -> &ApiService {
-        &self.service
+    pub fn service(&self) -> ApiService {
+        self.running.service()
     }
 
     /// Where it remembers.
@@ -160,14 +188,17 @@ impl App {
     /// When a part of it has failed in a way that it cannot go on from, or something was cut off.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         // The folder is this server's until the last of it is written.
-        let Self { server, api, events, lock: _lock, .. } = self;
-        let grace = api.settings.shutdown_grace();
-        let background = Background::start(&api, &events);
+        let Self { server, api, running, lock, after_unclean_stop } = self;
+        let grace = || running.config().api.shutdown_grace();
+        let mut background = Background::start(&api);
+        if after_unclean_stop {
+            background.look_for_lost_changes(Arc::clone(&api.store));
+        }
         let told = OnceLock::new();
         let shutdown = async {
             shutdown.await;
             let _ = told.set(Instant::now());
-            let (grace_s, changes) = (grace.as_secs(), api.catalog.running_changes());
+            let (grace_s, changes) = (grace().as_secs(), api.catalog.running_changes());
             tracing::info!(
                 grace_s,
                 changes,
@@ -175,6 +206,7 @@ impl App {
             );
         };
         let cut_off = server.serve(shutdown, grace).await;
+        let grace = grace();
         // Changes end meanwhile, also those whose clients have gone.
         let left = grace.saturating_sub(told.get().map_or(Duration::ZERO, Instant::elapsed));
         let changes = match tokio::time::timeout(left, api.catalog.finish()).await {
@@ -197,7 +229,75 @@ impl App {
                 grace.as_secs()
             );
         }
-        written
+        written?;
+        if let Some(lock) = lock {
+            lock.stopped();
+        }
+        Ok(())
+    }
+}
+
+/// Says what is found in the log of a database that was not closed, before it is opened: what cannot be read of it is left
+/// out from then on. Gives whether there was anything in it.
+///
+/// # Errors
+/// When the log is there and cannot be read.
+fn tell_of_log(database: &Path) -> anyhow::Result<bool> {
+    let found = SqliteStore::inspect_log(database)
+        .with_context(|| format!("cannot read the log of the database {}", database.display()))?;
+    let LogFound { size_bytes, frames, commits, left_out_bytes, later_commits, missing_frames } = found;
+    if found.is_damaged() {
+        tracing::error!(
+            size_bytes,
+            frames,
+            commits,
+            left_out_bytes,
+            later_commits,
+            missing_frames,
+            "the log of the database is damaged: changes that were acknowledged are lost. Those up to the last readable \
+             commit are kept. Tables whose last change may be lost are named below; to go back to a whole state instead, \
+             stop the server and restore a backup"
+        );
+    } else if size_bytes > 0 {
+        tracing::warn!(
+            size_bytes,
+            frames,
+            commits,
+            left_out_bytes,
+            "the database was not closed: its log is read, and what was not committed is left out"
+        );
+    }
+    Ok(size_bytes > 0 || found.is_damaged())
+}
+
+/// How many tables are looked at for lost changes after an unclean stop, and how many of those found are named in the log.
+const TABLES_LOOKED_AT: usize = 10_000;
+const TABLES_NAMED: usize = 100;
+
+/// Looks for tables whose pointer is behind their newest document, and names them in the log.
+async fn look_for_lost_changes(store: Arc<dyn Store>) {
+    let mut behind = 0_usize;
+    let tell = |found: Behind| {
+        behind += 1;
+        if behind <= TABLES_NAMED {
+            let Behind { organisation, warehouse, ident, metadata_location, newest } = found;
+            tracing::warn!(
+                organisation,
+                warehouse,
+                table = %ident,
+                metadata_location,
+                newest = %newest.display(),
+                "a table has a newer metadata document than the one that it points at: its last change was lost with the \
+                 database's log, or was never acknowledged. If it is wanted, register the newer document with `overwrite`"
+            );
+        }
+    };
+    match find_behind(store.as_ref(), TABLES_LOOKED_AT, tell).await {
+        Ok(looked) => {
+            let (tables, all) = (looked.tables, looked.all);
+            tracing::info!(tables, all, behind, "looked for lost changes after an unclean stop");
+        }
+        Err(error) => tracing::warn!(%error, "could not look for lost changes after an unclean stop"),
     }
 }
 
@@ -208,8 +308,8 @@ struct Background {
 }
 
 impl Background {
-    fn start(api: &Api, events: &Arc<EventRetention>) -> Self {
-        let events = Arc::clone(events);
+    fn start(api: &Api) -> Self {
+        let events = Arc::clone(&api.events);
         let stop = CancellationToken::new();
         let (authenticator, quota, idempotency) =
             (Arc::clone(&api.authenticator), Arc::clone(&api.quota), Arc::clone(&api.idempotency));
@@ -224,6 +324,18 @@ impl Background {
             ("writes metrics reports", tokio::spawn(async move { reports.run(written.cancelled()).await })),
         ];
         Self { stop, tasks }
+    }
+
+    /// Looks for lost changes, until it is stopped or has looked everywhere.
+    fn look_for_lost_changes(&mut self, store: Arc<dyn Store>) {
+        let stop = self.stop.clone();
+        let looking = tokio::spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = look_for_lost_changes(store) => {}
+            }
+        });
+        self.tasks.push(("looks for lost changes", looking));
     }
 
     /// Has all of them end within that time.
@@ -267,25 +379,39 @@ pub fn storage_access(config: &Config) -> StorageAccess {
         retry_timeout: Duration::from_secs(settings.retry_timeout_s),
         hedge_after: Duration::from_millis(settings.hedge_after_ms),
     };
-    StorageAccess { keys, budget }
+    StorageAccess { keys, budget, passes: Arc::default() }
 }
 
 fn reports(config: &Config, store: &Arc<dyn Store>, clock: &Clock) -> Reports {
-    let limits = ReportLimits {
-        per_table: config.metrics.reports_per_table,
-        per_organisation: config.metrics.reports_per_organisation,
-    };
-    Reports::new(Arc::clone(store), clock.clone(), limits, config.metrics.retention())
+    Reports::new(Arc::clone(store), clock.clone(), report_limits(config), config.metrics.retention())
+}
+
+/// Gives a new database and its log to the user whose the data folder is.
+fn give_database(file: &Path, owner: Owner) -> std::io::Result<()> {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = file.as_os_str().to_owned();
+        name.push(suffix);
+        owner.give_path(Path::new(&name))?;
+    }
+    Ok(())
 }
 
 /// Opens the store that the configuration names.
 ///
 /// # Errors
-/// When its folder cannot be made or used, or the database is from a newer version; the text says what to do.
+/// When its folder cannot be made or used, the database of a catalog that was here is gone, or it is from a newer version; the
+/// text says what to do.
 pub fn open_store(config: &Config) -> anyhow::Result<SqliteStore> {
     let file = config.database();
     data_folder::prepare(&config.data_dir, &file)?;
-    Ok(SqliteStore::open(&file)?)
+    data_folder::check_database_is_there(&config.data_dir, &file)?;
+    let is_new = !file.exists();
+    let store = SqliteStore::open(&file)?;
+    // SQLite itself gives the log to the database's owner.
+    if is_new && let Some(owner) = Owner::for_root(&config.data_dir) {
+        give_database(&file, owner).with_context(|| format!("cannot give {} to {}", file.display(), owner.name()))?;
+    }
+    Ok(store)
 }
 
 /// The same for a command that works beside a server, which must not find another schema under it.

@@ -6,10 +6,11 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::data_folder::{self, FolderError, ServerLock};
+use crate::owner::Owner;
 use crate::store::sqlite::{BackupError, CopyProgress, NotInside, Proceed, SqliteStore};
 
 /// What a data folder may hold before a restore: what comes from elsewhere, and what no catalog is lost with.
-const MAY_BE_THERE: [&str; 5] = ["master.key", "warehouse", "server.lock", "lost+found", RESTORING];
+const MAY_BE_THERE: [&str; 6] = ["master.key", "warehouse", "server.lock", "control.sock", "lost+found", RESTORING];
 
 /// The copy that a restore checks before it becomes the database. A restore that was killed leaves it.
 const RESTORING: &str = "restore.partial";
@@ -126,6 +127,9 @@ pub fn restore(file: &Path, folder: &Path, database: &Path) -> Result<Done, Back
     drop(to);
     let not_inside = SqliteStore::check_backup(&partial.path).map_err(|error| name_backup(error, file))?;
     let size_bytes = finish(&partial.path, database)?;
+    if let Some(owner) = Owner::for_root(folder) {
+        owner.give_path(database).map_err(cannot("give away", database))?;
+    }
     Ok(Done { size_bytes, not_inside })
 }
 

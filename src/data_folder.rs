@@ -1,12 +1,12 @@
 //! The data folder: made and looked at before anything is opened in it, and served by one server at a time.
 
-use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use crate::owner::{give_to_owner_of, name_of};
 use rustix::fs::Access;
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -14,6 +14,12 @@ use rustix::process::Pid;
 /// The file that a server keeps locked as long as it lives. It stays when the server ends: to remove it would let a second
 /// one lock a new file of that name beside one that holds the old.
 const LOCK_FILE: &str = "server.lock";
+
+/// What stands in the lock file after a server has ended as it should.
+const STOPPED: &str = "stopped";
+
+/// The file of the master keys, where no other is set.
+pub const MASTER_KEY_FILE: &str = "master.key";
 
 /// How another folder is named, in every message that ends with that advice.
 const ANOTHER: &str = "choose another folder with --data-dir or TIDEWATER_DATA_DIR";
@@ -95,6 +101,21 @@ pub enum FolderError {
         /// What the system said.
         source: io::Error,
     },
+    /// The database of a catalog that was here is not.
+    #[error(
+        "the database {} is {state}, and its folder has what a catalog leaves: {found}. An empty catalog is not begun in its \
+         place. Put the database back, or restore a backup with `tidewater restore FILE --data-dir {}`; to begin anew, move \
+         what is named here away, or {ANOTHER}",
+        database.display(), database.parent().unwrap_or(database).display()
+    )]
+    DatabaseLost {
+        /// The database.
+        database: PathBuf,
+        /// How it is: missing or empty.
+        state: &'static str,
+        /// The names of the files that tell of a catalog.
+        found: String,
+    },
     /// Anything else.
     #[error("cannot use the data folder {}: {source}", path.display())]
     Other {
@@ -108,7 +129,7 @@ pub enum FolderError {
 /// Makes the folder, for its owner only, if it is not there. Sees to it that the folder is there and that it, and the database `file` in it if there is one, can be written.
 ///
 /// # Errors
-/// All of [`FolderError`] but `InUse` and `NoLocks`.
+/// All of [`FolderError`] but `InUse`, `NoLocks` and `DatabaseLost`.
 pub fn prepare(folder: &Path, file: &Path) -> Result<(), FolderError> {
     match fs::metadata(folder) {
         Ok(found) if !found.is_dir() => return Err(FolderError::NotAFolder { path: folder.to_owned() }),
@@ -126,6 +147,44 @@ pub fn prepare(folder: &Path, file: &Path) -> Result<(), FolderError> {
         check(Path::new(&name), Access::READ_OK | Access::WRITE_OK)?;
     }
     Ok(())
+}
+
+/// Fails where there is no database `file` in `folder`, or an empty one, though there was a catalog: what it would be opened
+/// for would be done to an empty catalog in its place.
+///
+/// # Errors
+/// `DatabaseLost`.
+pub fn check_database_is_there(folder: &Path, file: &Path) -> Result<(), FolderError> {
+    let state = match fs::metadata(file) {
+        Ok(found) if found.len() > 0 => return Ok(()),
+        Ok(_) => "empty",
+        Err(error) if error.kind() == ErrorKind::NotFound => "missing",
+        Err(source) => return Err(denied(file, source)),
+    };
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    let log = PathBuf::from(log);
+    let mut found = Vec::new();
+    if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+        found.push(log.display().to_string());
+    }
+    let key = folder.join(MASTER_KEY_FILE);
+    if key.exists() {
+        found.push(key.display().to_string());
+    }
+    if fs::read_to_string(folder.join(LOCK_FILE)).is_ok_and(|text| has_served(&text)) {
+        found.push(folder.join(LOCK_FILE).display().to_string());
+    }
+    if found.is_empty() {
+        return Ok(());
+    }
+    Err(FolderError::DatabaseLost { database: file.to_owned(), state, found: found.join(", ") })
+}
+
+/// Whether a lock file tells of a server that had opened its database.
+fn has_served(text: &str) -> bool {
+    let first = text.lines().next().unwrap_or_default();
+    first == STOPPED || first.split_whitespace().nth(1).is_some()
 }
 
 fn not_made(folder: &Path, source: io::Error) -> FolderError {
@@ -176,20 +235,12 @@ fn user(id: u32) -> String {
     name_of(&known, id).map_or_else(|| format!("the user with the id {id}"), |name| format!("the user '{name}'"))
 }
 
-/// The name of a user in the lines of `/etc/passwd` (passwd(5)).
-fn name_of(known: &str, id: u32) -> Option<&str> {
-    known.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let (name, number) = (fields.next()?, fields.nth(1)?);
-        (number.parse() == Ok(id)).then_some(name)
-    })
-}
-
 /// Proof that this process is the only server on a data folder. The system lets go of it when the process ends, however
 /// it ends. The commands that look or administer take none: they work beside a server (docs/decisions/0004, 0012).
 #[derive(Debug)]
 pub struct ServerLock {
     file: File,
+    after_unclean_stop: bool,
 }
 
 impl ServerLock {
@@ -202,6 +253,7 @@ impl ServerLock {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let mut file = options.open(&path).map_err(|error| denied(&path, error))?;
+        give_to_owner_of(folder, &file).map_err(|error| denied(&path, error))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -212,17 +264,29 @@ impl ServerLock {
             }
             Err(TryLockError::Error(source)) => return Err(FolderError::NoLocks { path, source }),
         }
-        let mut lock = Self { file };
+        let mut text = String::new();
+        // What is not text was not written by a server.
+        let _ = file.read_to_string(&mut text);
+        let after_unclean_stop = !text.is_empty() && text.lines().next() != Some(STOPPED);
+        let mut lock = Self { file, after_unclean_stop };
         lock.write(&format!("{}\n", std::process::id())).map_err(|error| denied(folder, error))?;
         Ok(lock)
     }
 
-    /// Writes where this server is and which tiers it knows, for a second server and for commands. Best effort.
-    pub fn announce<'a>(&mut self, address: SocketAddr, tiers: impl IntoIterator<Item = &'a String>) {
-        // A name may hold anything but a line break, which TOML keys can hold only when they are quoted: such a tier is left out.
-        let tiers =
-            tiers.into_iter().filter(|name| !name.contains('\n')).fold(String::new(), |text, name| text + name + "\n");
-        let _ = self.write(&format!("{} {address}\n{tiers}", std::process::id()));
+    /// Writes where this server is, for a second server and for commands. Best effort.
+    pub fn announce(&mut self, address: SocketAddr) {
+        let _ = self.write(&format!("{} {address}\n", std::process::id()));
+    }
+
+    /// Whether the server before this one was ended in the middle of its work.
+    #[must_use]
+    pub const fn is_after_unclean_stop(&self) -> bool {
+        self.after_unclean_stop
+    }
+
+    /// Gives the lock back after all is written. Best effort: else the next server takes this one for killed.
+    pub fn stopped(mut self) {
+        let _ = self.write(&format!("{STOPPED}\n"));
     }
 
     fn write(&mut self, text: &str) -> io::Result<()> {
@@ -232,18 +296,14 @@ impl ServerLock {
     }
 }
 
-/// The tiers that the server on a data folder knows; none when no server runs there, or it does not say.
+/// The process that has, or was about to have, the data folder; none when that has ended.
 #[must_use]
-pub fn tiers_of_server(folder: &Path) -> Option<BTreeSet<String>> {
+pub fn process_of_server(folder: &Path) -> Option<i32> {
     let text = fs::read_to_string(folder.join(LOCK_FILE)).ok()?;
-    let mut lines = text.lines();
     // To try the lock could keep a server from starting at that moment.
-    let process = lines.next()?.split_whitespace().next()?.parse().ok().and_then(Pid::from_raw)?;
-    if rustix::process::test_kill_process(process) == Err(Errno::SRCH) {
-        return None;
-    }
-    let tiers: BTreeSet<String> = lines.map(str::to_owned).collect();
-    Some(tiers).filter(|tiers| !tiers.is_empty())
+    let number = text.split_whitespace().next()?.parse().ok()?;
+    let process = Pid::from_raw(number)?;
+    (rustix::process::test_kill_process(process) != Err(Errno::SRCH)).then_some(number)
 }
 
 /// What a lock says of its server, for a message.
@@ -301,26 +361,60 @@ mod tests {
     }
 
     #[test]
-    fn a_user_has_the_name_that_the_system_knows() {
-        let known = "root:x:0:0:root:/root:/bin/sh\nbroken\ntide:x:10:10::/:/bin/false\n";
-        assert_eq!((name_of(known, 0), name_of(known, 10), name_of(known, 1)), (Some("root"), Some("tide"), None));
-    }
-
-    #[test]
     fn a_second_server_is_told_of_the_first_and_let_in_when_that_is_gone() {
         let folder = tempfile::tempdir().unwrap();
         let mut first = ServerLock::take(folder.path()).unwrap();
         let text = ServerLock::take(folder.path()).unwrap_err().to_string();
         assert!(text.contains(&format!("already (process {})", std::process::id())), "{text}");
-        assert_eq!(tiers_of_server(folder.path()), None, "it has not said yet");
-        first.announce("127.0.0.1:8181".parse().unwrap(), &["premium".to_owned(), "our own".to_owned()]);
-        assert_eq!(tiers_of_server(folder.path()), Some(["premium", "our own"].map(str::to_owned).into()));
+        first.announce("127.0.0.1:8181".parse().unwrap());
+        assert_eq!(process_of_server(folder.path()), i32::try_from(std::process::id()).ok());
         let text = ServerLock::take(folder.path()).unwrap_err().to_string();
         assert!(text.contains(", at 127.0.0.1:8181): use that one, stop it first"), "{text}");
         drop(first);
         // The number of a process that cannot be.
-        fs::write(folder.path().join(LOCK_FILE), format!("{} 127.0.0.1:8181\npremium\n", i32::MAX)).unwrap();
-        assert_eq!(tiers_of_server(folder.path()), None, "no server runs there");
+        fs::write(folder.path().join(LOCK_FILE), format!("{} 127.0.0.1:8181\n", i32::MAX)).unwrap();
+        assert_eq!(process_of_server(folder.path()), None, "no server runs there");
         ServerLock::take(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn missing_or_empty_database_of_a_catalog_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tidewater.db");
+        let check = || check_database_is_there(folder.path(), &file);
+        check().unwrap();
+        drop(ServerLock::take(folder.path()).unwrap());
+        check().unwrap();
+        let mut lock = ServerLock::take(folder.path()).unwrap();
+        lock.announce("127.0.0.1:8181".parse().unwrap());
+        let text = check().unwrap_err().to_string();
+        assert!(text.contains("is missing") && text.contains("tidewater restore FILE"), "{text}");
+        lock.stopped();
+        assert!(check().unwrap_err().to_string().contains(LOCK_FILE));
+        fs::remove_file(folder.path().join(LOCK_FILE)).unwrap();
+        fs::write(&file, "").unwrap();
+        check().unwrap();
+        for name in ["master.key", "tidewater.db-wal"] {
+            fs::write(folder.path().join(name), "x").unwrap();
+            let text = check().unwrap_err().to_string();
+            assert!(text.contains("is empty") && text.contains(name), "{text}");
+            fs::remove_file(folder.path().join(name)).unwrap();
+        }
+        fs::write(folder.path().join("master.key"), "x").unwrap();
+        fs::write(&file, "SQLite").unwrap();
+        check().unwrap();
+    }
+
+    #[test]
+    fn lock_tells_a_clean_stop_from_an_unclean_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let take = || ServerLock::take(folder.path()).unwrap();
+        let first = take();
+        assert!(!first.is_after_unclean_stop(), "there was none before");
+        drop(first);
+        let second = take();
+        assert!(second.is_after_unclean_stop());
+        second.stopped();
+        assert!(!take().is_after_unclean_stop());
     }
 }

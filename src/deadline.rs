@@ -6,6 +6,8 @@
 use std::future::Future;
 use std::time::Instant;
 
+use tidewater_core::stop::Stop;
+
 tokio::task_local! {
     static DEADLINE: Option<Deadline>;
 }
@@ -70,6 +72,9 @@ pub(crate) fn check() -> Result<(), TimeIsOver> {
         _ => Ok(()),
     }
 }
+
+/// Stops the rules of `core` when the request that they work for has no time left.
+pub(crate) const STOP: Stop<'static> = Stop::when(&|| check().is_err());
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::clock::Clock;
@@ -16,14 +17,19 @@ const SWEEP_BATCH: u32 = 500;
 pub struct EventRetention {
     store: Arc<dyn Store>,
     clock: Clock,
-    retention: Duration,
+    retention: Mutex<Duration>,
 }
 
 impl EventRetention {
     /// Keeps the events in `store` for `retention`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Clock, retention: Duration) -> Self {
-        Self { store, clock, retention }
+        Self { store, clock, retention: Mutex::new(retention) }
+    }
+
+    /// Sets for how long events are kept.
+    pub fn keep(&self, retention: Duration) {
+        *self.retention.lock() = retention;
     }
 
     /// Removes what is too old, batch by batch.
@@ -31,7 +37,7 @@ impl EventRetention {
     /// # Errors
     /// When the store does not answer.
     pub async fn sweep(&self) -> Result<(), StoreError> {
-        let retention_ms = i64::try_from(self.retention.as_millis()).unwrap_or(i64::MAX);
+        let retention_ms = i64::try_from(self.retention.lock().as_millis()).unwrap_or(i64::MAX);
         let before_ms = self.clock.now_ms().saturating_sub(retention_ms);
         while self.store.event_remove_before(before_ms, SWEEP_BATCH).await? >= u64::from(SWEEP_BATCH) {}
         Ok(())

@@ -76,14 +76,20 @@ pub struct Idempotency {
     store: Arc<dyn Store>,
     clock: Clock,
     lifetime: Duration,
-    turns: Turns<(OrganisationId, IdempotencyKey)>,
+    turns: Arc<Turns<(OrganisationId, IdempotencyKey)>>,
 }
 
 impl Idempotency {
     /// Keeps answers for at least `lifetime`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Clock, lifetime: Duration) -> Self {
-        Self { store, clock, lifetime, turns: Turns::default() }
+        Self { store, clock, lifetime, turns: Arc::default() }
+    }
+
+    /// The same with another lifetime: requests with one key wait for each other over both.
+    #[must_use]
+    pub fn with_lifetime(&self, lifetime: Duration) -> Self {
+        Self { store: Arc::clone(&self.store), clock: self.clock.clone(), lifetime, turns: Arc::clone(&self.turns) }
     }
 
     /// For how long a request can be repeated.

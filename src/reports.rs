@@ -48,10 +48,16 @@ pub enum TakeError {
 pub struct Reports {
     store: Arc<dyn Store>,
     clock: Clock,
-    limits: ReportLimits,
-    retention: Duration,
+    kept: Mutex<Kept>,
     waiting: Mutex<Waiting>,
     full: Notify,
+}
+
+/// Which reports are kept.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    limits: ReportLimits,
+    retention: Duration,
 }
 
 #[derive(Default)]
@@ -91,7 +97,17 @@ impl Reports {
     /// Keeps reports for `retention`, and no more of them than `limits` says; without a time, none.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Clock, limits: ReportLimits, retention: Duration) -> Self {
-        Self { store, clock, limits, retention, waiting: Mutex::default(), full: Notify::new() }
+        let kept = Mutex::new(Kept { limits, retention });
+        Self { store, clock, kept, waiting: Mutex::default(), full: Notify::new() }
+    }
+
+    /// Sets how many reports are kept, and for how long.
+    pub fn keep(&self, limits: ReportLimits, retention: Duration) {
+        *self.kept.lock() = Kept { limits, retention };
+    }
+
+    fn kept(&self) -> Kept {
+        *self.kept.lock()
     }
 
     /// Takes a report on a table.
@@ -103,7 +119,7 @@ impl Reports {
         if json.len() > MAX_REPORT_BYTES {
             return Err(TakeError::TooLarge);
         }
-        if self.retention.is_zero() {
+        if self.kept().retention.is_zero() {
             return Ok(());
         }
         let body = json.to_owned();
@@ -135,7 +151,7 @@ impl Reports {
             if batch.is_empty() {
                 return Ok(());
             }
-            if let Err(error) = self.store.report_add(&batch, self.limits).await {
+            if let Err(error) = self.store.report_add(&batch, self.kept().limits).await {
                 self.waiting.lock().put_back(batch);
                 return Err(error);
             }
@@ -147,7 +163,7 @@ impl Reports {
     /// # Errors
     /// When the store does not answer.
     pub async fn sweep(&self) -> Result<(), StoreError> {
-        let retention_ms = i64::try_from(self.retention.as_millis()).unwrap_or(i64::MAX);
+        let retention_ms = i64::try_from(self.kept().retention.as_millis()).unwrap_or(i64::MAX);
         let before_ms = self.clock.now_ms().saturating_sub(retention_ms);
         while self.store.report_remove_before(before_ms, SWEEP_BATCH).await? >= u64::from(SWEEP_BATCH) {}
         Ok(())
@@ -197,9 +213,12 @@ mod tests {
     use crate::clock::fresh_uuid;
     use crate::store::faulty::{FaultyStore, Mode};
     use crate::store::sqlite::SqliteStore;
-    use crate::store::{Change, NewTable, Organisation, Origin, ReportFilter, TableKind, TimedPage, Warehouse};
+    use crate::store::{
+        Change, EventDetails, NewTable, Organisation, ReportFilter, TableKind, TimedPage, Warehouse, WarehouseOptions,
+    };
 
-    const LIMITS: ReportLimits = ReportLimits { per_table: 50_000, per_organisation: 50_000 };
+    const LIMITS: ReportLimits =
+        ReportLimits { per_table: 50_000, per_organisation: 50_000, bytes_per_organisation: 1 << 30 };
 
     struct Fixture {
         store: Arc<FaultyStore>,
@@ -223,6 +242,7 @@ mod tests {
                 name: "lake".into(),
                 root: "s3://b/lake".into(),
                 storage: crate::store::WarehouseStorage::local(),
+                options: WarehouseOptions::default(),
                 is_default: true,
                 created_ms: 1,
             };
@@ -236,7 +256,8 @@ mod tests {
                 kind: TableKind::Table,
                 metadata_location: "s3://b/lake/t/m",
                 locations: &Locations::new(Location::parse("s3://b/lake/t").unwrap(), []),
-                origin: &Origin::default(),
+                registered: false,
+                details: &EventDetails::new(),
             };
             store.table_create(place, &new, None, &Change::by_catalog(0)).await.unwrap();
             let now_ms = Arc::new(AtomicI64::new(1_000_000));

@@ -15,12 +15,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use crate::api::ApiService;
 use crate::config::{ConnectionsConfig, ListenAddress};
 use activity::{Stage, Timeouts};
 use admission::Admission;
-use connection::Serving;
+use connection::{Live, Serving};
 pub use descriptors::raise_descriptor_limit;
 use throttle::Throttle;
 
@@ -102,6 +103,29 @@ pub struct Server {
     listener: TcpListener,
     admission: Arc<Admission>,
     serving: Arc<Serving>,
+    live: watch::Sender<Live>,
+}
+
+/// Replaces what a server serves while it does.
+#[derive(Clone)]
+pub struct Replacing {
+    admission: Arc<Admission>,
+    live: watch::Sender<Live>,
+}
+
+impl Replacing {
+    /// Returns what requests are answered by.
+    #[must_use]
+    pub fn service(&self) -> ApiService {
+        self.live.borrow().service.clone()
+    }
+
+    /// Has requests from now on answered by another service, and connections treated by other settings. Requests that have
+    /// begun keep the service that they began with.
+    pub fn replace(&self, service: ApiService, connections: &ConnectionsConfig) {
+        self.admission.set_room(connections);
+        self.live.send_replace(Live { service, timeouts: Timeouts::from_config(connections) });
+    }
 }
 
 /// What a stop did not wait for.
@@ -131,8 +155,15 @@ impl Server {
         addresses.sort_by_key(SocketAddr::is_ipv6);
         let listener = TcpListener::bind(&addresses[..]).await.map_err(|source| BindError::of(listen, source))?;
         let admission = Arc::new(Admission::new(connections));
-        let serving = Arc::new(Serving::new(service, Timeouts::from_config(connections)));
-        Ok(Self { listener, admission, serving })
+        let live = watch::Sender::new(Live { service, timeouts: Timeouts::from_config(connections) });
+        let serving = Arc::new(Serving::new(live.subscribe()));
+        Ok(Self { listener, admission, serving, live })
+    }
+
+    /// Returns what replaces the service while it is served.
+    #[must_use]
+    pub fn replacing(&self) -> Replacing {
+        Replacing { admission: Arc::clone(&self.admission), live: self.live.clone() }
     }
 
     /// The address that was taken; its port is known only now if port 0 was asked for.
@@ -150,8 +181,8 @@ impl Server {
     }
 
     /// Serves until `shutdown` ends. Then connections without a request under way are closed at once, and the others when
-    /// their requests are answered, or after `grace`. Returns what was cut off then.
-    pub async fn serve(self, shutdown: impl Future<Output = ()>, grace: Duration) -> Option<CutOff> {
+    /// their requests are answered, or after the time that `grace` then gives. Returns what was cut off.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>, grace: impl FnOnce() -> Duration) -> Option<CutOff> {
         let not_accepted = Throttle::default();
         tokio::pin!(shutdown);
         loop {
@@ -177,7 +208,7 @@ impl Server {
         }
         drop(self.listener);
         self.admission.all_go_on_to(Stage::Stopping);
-        if tokio::time::timeout(grace, self.admission.all_ended()).await.is_ok() {
+        if tokio::time::timeout(grace(), self.admission.all_ended()).await.is_ok() {
             return None;
         }
         let (connections, requests) = self.admission.count();

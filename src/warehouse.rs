@@ -1,15 +1,15 @@
 //! A warehouse that can be worked in: its record, with its credentials unsealed and its storage opened.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest, Sha256};
 use tidewater_core::location::{Location, LocationError};
 use uuid::Uuid;
 
-use crate::sealing::{KeyFileError, KeySource, SealError};
+use crate::sealing::{KeyFileError, KeyRing, KeySource, PassKeys, SealError};
 use crate::secret::Secret;
 use crate::storage::{Budget, OpenError, Setup, Storage, StorageCredentials};
-use crate::store::{Place, Warehouse};
+use crate::store::{Place, Warehouse, WarehouseOptions};
 use crate::vending::Vendor;
 
 /// A warehouse that a request may use, because its organisation owns it.
@@ -27,6 +27,8 @@ pub struct OpenWarehouse {
     pub storage: Storage,
     /// What of them can be given away.
     pub vendor: Arc<Vendor>,
+    /// What can be chosen of it.
+    pub options: WarehouseOptions,
 }
 
 /// Why a warehouse's storage cannot be reached as it is set up.
@@ -56,6 +58,8 @@ pub struct StorageAccess {
     pub keys: KeySource,
     /// How long storage may take.
     pub budget: Budget,
+    /// What is sealed with for clients, once it was needed: derived from the master keys, and only in memory.
+    pub passes: Arc<OnceLock<PassKeys>>,
 }
 
 impl StorageAccess {
@@ -87,19 +91,15 @@ impl StorageAccess {
         let setup = Setup { id: fingerprint(&record), root: &root, profile, credentials, budget };
         let storage = Storage::open(&setup)?.owned_by(record.organisation.0);
         let vendor = Arc::new(Vendor::open(profile, &storage, budget)?);
-        Ok(OpenWarehouse { place, name: record.name, root, is_default: record.is_default, storage, vendor })
-    }
-
-    /// Seals credentials for the warehouse that they are for; there is nothing to seal where the machine's are used.
-    ///
-    /// # Errors
-    /// `Keys`; `Sealed`.
-    pub fn seal(&self, place: Place, credentials: &StorageCredentials) -> Result<Option<Vec<u8>>, WarehouseError> {
-        if *credentials == StorageCredentials::Ambient {
-            return Ok(None);
-        }
-        let text = serde_json::to_vec(credentials).map_err(|_| WarehouseError::Unknown)?;
-        Ok(Some(self.keys.read_or_make()?.seal(&text, &owner(place))?))
+        Ok(OpenWarehouse {
+            place,
+            name: record.name,
+            root,
+            is_default: record.is_default,
+            storage,
+            vendor,
+            options: record.options,
+        })
     }
 
     /// The same seal with the master key that seals now; nothing when it is that already.
@@ -115,26 +115,39 @@ impl StorageAccess {
         Ok(Some(keys.seal(text.expose(), &owner(place))?))
     }
 
-    /// Seals what a client is to bring back to the same warehouse.
-    ///
-    /// # Errors
-    /// `Keys`; `Sealed`.
-    pub fn seal_pass(&self, place: Place, pass: &[u8]) -> Result<Vec<u8>, WarehouseError> {
-        Ok(self.keys.read_or_make()?.seal(pass, &pass_owner(place))?)
-    }
-
-    /// Opens it.
-    ///
-    /// # Errors
-    /// `Keys`; `Sealed`.
-    pub fn open_pass(&self, place: Place, sealed: &[u8]) -> Result<Secret<Vec<u8>>, WarehouseError> {
-        Ok(self.keys.read()?.open(sealed, &pass_owner(place))?)
-    }
-
     fn unseal(&self, place: Place, sealed: &[u8]) -> Result<StorageCredentials, WarehouseError> {
         let text = self.keys.read()?.open(sealed, &owner(place))?;
         serde_json::from_slice(text.expose()).map_err(|_| WarehouseError::Unknown)
     }
+}
+
+/// Seals credentials for the warehouse that they are for.
+///
+/// # Errors
+/// `Sealed`.
+pub fn seal_credentials(
+    keys: &KeyRing,
+    place: Place,
+    credentials: &StorageCredentials,
+) -> Result<Vec<u8>, WarehouseError> {
+    let text = serde_json::to_vec(credentials).map_err(|_| WarehouseError::Unknown)?;
+    Ok(keys.seal(&text, &owner(place))?)
+}
+
+/// Seals what a client is to bring back to the same warehouse.
+///
+/// # Errors
+/// `NoEntropy`.
+pub fn seal_pass(keys: &PassKeys, place: Place, pass: &[u8]) -> Result<Vec<u8>, SealError> {
+    keys.seal(pass, &pass_owner(place))
+}
+
+/// Opens what [`seal_pass`] made.
+///
+/// # Errors
+/// `Broken`.
+pub fn open_pass(keys: &PassKeys, place: Place, sealed: &[u8]) -> Result<Secret<Vec<u8>>, SealError> {
+    keys.open(sealed, &pass_owner(place))
 }
 
 /// Credentials open only for the warehouse that they were sealed for, wherever the row is moved.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::attack::Attack;
 use crate::driver::Pace;
 use crate::stop::Stop;
 use crate::targets::SignIn;
@@ -31,6 +32,11 @@ pub enum Command {
     /// Tables are made in a namespace of their own and removed at the end, after Ctrl-C too. The catalog should allow any
     /// number of requests: one that answers 429 is not measured but its limit.
     Run(Box<RunArgs>),
+    /// Measure the loads of one organisation, alone and while another one attacks
+    ///
+    /// The two sign in with a token each, and share nothing but the server. Each attack is measured in turns with nothing. What
+    /// was made is removed at the end. Do this to a server of your own only.
+    Beside(BesideArgs),
     /// Measure what this machine can do without any catalog: answer with bytes, and make bytes durable
     Floor(FloorArgs),
     /// Serve the same bytes to every request until it is ended; `floor` and `run --with-floor` start it by themselves
@@ -84,7 +90,7 @@ pub struct RunArgs {
     /// Tables in the namespace of list
     #[arg(long, default_value_t = 1000, value_parser = positive)]
     pub list_tables: usize,
-    /// The namespace to make; a second one with _list behind it is made for list [default: tidewater_bench_<time>]
+    /// The namespace to make, by default tidewater_bench_ and the time; a second one with _list behind it is made for list
     #[arg(long)]
     pub namespace: Option<String>,
     /// Leave the tables on the catalog
@@ -104,6 +110,41 @@ pub struct RunArgs {
     /// Where the figures go
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// Options of `beside`.
+#[derive(Debug, Args)]
+pub struct BesideArgs {
+    /// The catalog's URI, as other clients are given it (with or without /v1)
+    #[arg(long)]
+    pub uri: String,
+    /// The token of the quiet organisation, such as an API key that may write
+    #[arg(long, env = "TIDEWATER_BENCH_TOKEN", hide_env_values = true)]
+    pub token: String,
+    /// The token of the organisation that attacks, which may write too
+    #[arg(long, env = "TIDEWATER_BENCH_ATTACKER_TOKEN", hide_env_values = true)]
+    pub attacker_token: String,
+    /// The attacks; all if not given
+    #[arg(long, value_delimiter = ',')]
+    pub attack: Vec<Attack>,
+    /// Seconds that are measured alone, and then beside the attack
+    #[arg(long, default_value = "10", value_parser = seconds)]
+    pub seconds: Duration,
+    /// Rounds of each attack
+    #[arg(long, default_value_t = 3, value_parser = positive)]
+    pub rounds: usize,
+    /// Where the figures go
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+impl BesideArgs {
+    /// The attacks in the order in which they are measured, each once.
+    #[must_use]
+    pub fn attacks(&self) -> Vec<Attack> {
+        let asked = |attack: &Attack| self.attack.is_empty() || self.attack.contains(attack);
+        Attack::ALL.into_iter().filter(asked).collect()
+    }
 }
 
 /// Options of `floor`.

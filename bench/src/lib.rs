@@ -3,6 +3,8 @@
 //! [`run`] measures one catalog, or two in turns; [`floor`] measures what the machine itself can do, so that a figure can be
 //! read as a share of it. `docs/benchmark.md` explains how to use it and how to read what it prints.
 
+pub mod attack;
+pub mod beside;
 pub mod bodies;
 pub mod catalog;
 pub mod cli;

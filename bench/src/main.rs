@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use anyhow::{Context as _, Result};
 use axum::http::StatusCode;
 use clap::Parser as _;
+use tidewater_bench::beside;
 use tidewater_bench::cli::{BareServerArgs, Cli, Command, FloorArgs, Format, OutputArgs};
 use tidewater_bench::clock::Clock;
 use tidewater_bench::floor::bare::{self, BareAnswer};
@@ -41,6 +42,21 @@ fn start(cli: Cli) -> Result<u8> {
             let stop = stop_on_ctrl_c()?;
             let report = run::run(&args, clock()?, &stop, teller(&args.output))?;
             write(&report, &args.output)
+        }
+        Command::Beside(args) => {
+            let report = beside::run(&args, clock()?, &stop_on_ctrl_c()?, teller(&args.output))?;
+            let rendered = match args.output.format {
+                Format::Text => beside::render(&report),
+                Format::Json => serde_json::to_string_pretty(&report)?,
+            };
+            write_text(rendered, &args.output)?;
+            Ok(if !report.complete {
+                INTERRUPTED
+            } else if report.failures.is_empty() {
+                0
+            } else {
+                UNCLEAN
+            })
         }
         Command::Floor(args) => {
             let report = floor(&args)?;
@@ -129,10 +145,19 @@ fn bare_server(args: &BareServerArgs) -> Result<()> {
 }
 
 fn write(report: &Report, output: &OutputArgs) -> Result<u8> {
-    let mut rendered = match output.format {
+    let rendered = match output.format {
         Format::Text => text::render(report),
         Format::Json => serde_json::to_string_pretty(report)?,
     };
+    write_text(rendered, output)?;
+    Ok(match (report.complete, report.is_clean()) {
+        (false, _) => INTERRUPTED,
+        (true, false) => UNCLEAN,
+        (true, true) => 0,
+    })
+}
+
+fn write_text(mut rendered: String, output: &OutputArgs) -> Result<()> {
     if !rendered.ends_with('\n') {
         rendered.push('\n');
     }
@@ -140,11 +165,7 @@ fn write(report: &Report, output: &OutputArgs) -> Result<u8> {
         Some(path) => fs::write(path, rendered).with_context(|| format!("cannot write {}", path.display()))?,
         None => io::stdout().write_all(rendered.as_bytes())?,
     }
-    Ok(match (report.complete, report.is_clean()) {
-        (false, _) => INTERRUPTED,
-        (true, false) => UNCLEAN,
-        (true, true) => 0,
-    })
+    Ok(())
 }
 
 fn teller(output: &OutputArgs) -> &'static dyn Fn(&str) {

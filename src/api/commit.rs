@@ -14,6 +14,7 @@ use super::caller::{Scope, Write};
 use super::error::ApiError;
 use super::load_result;
 use super::path::Named;
+use crate::deadline::STOP;
 
 /// Applies a commit. The path says to which table, whatever the body's `identifier` says.
 pub(super) async fn commit(
@@ -22,10 +23,10 @@ pub(super) async fn commit(
     Named(ident): Named<TableIdent>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let commit = body.parse(&api, RequestKind::Commit, TableCommit::parse).await?;
+    let commit = body.parse(&api, RequestKind::Commit, |body| TableCommit::parse_until(body, STOP)).await?;
     let max_tables = scope.caller.tier().max_tables;
     let table = match scope.once.document() {
-        Some(location) => api.catalog.table_at(&scope.warehouse, location).await?,
+        Some(kept) => api.catalog.table_again(&scope.warehouse, kept).await?,
         None => {
             let change = scope.change(&api);
             api.catalog.table_commit(&scope.warehouse, ident, commit, max_tables, &change).await?

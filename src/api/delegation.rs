@@ -87,7 +87,8 @@ pub(super) async fn of_staged<P: Permission>(
 
 /// What the caller may do with a table's files.
 pub(super) fn access_of<P: Permission>(scope: &Scope<P>) -> Access {
-    if scope.caller.role().allows(Action::Write) { Access::ReadWrite } else { Access::Read }
+    let no_delete = scope.warehouse.options.no_delete || scope.caller.no_delete();
+    Access::new(scope.caller.role().allows(Action::Write), no_delete)
 }
 
 /// What a client is given for a table's locations. Who may only read gets what can only read.
@@ -103,7 +104,10 @@ async fn of<P: Permission>(
     }
     let path = path_of(&scope.warehouse.name, ident);
     let signs = scope.warehouse.vendor.delegation(delegated.0) == Delegation::RemoteSigning;
-    let pass = signs.then(|| api.catalog.signing_pass(&scope.warehouse, ident, locations, is_staged)).transpose()?;
+    let pass = match signs {
+        true => Some(api.catalog.signing_pass(&scope.warehouse, ident, locations, is_staged).await?),
+        false => None,
+    };
     let ask = Ask { locations, access: access_of(scope), wanted: delegated.0, path: &path, pass: pass.as_deref() };
     Ok(api.catalog.vend(&scope.warehouse, &ask).await?)
 }

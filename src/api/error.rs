@@ -149,6 +149,12 @@ impl ApiError {
         answer.because("a part that the catalog needs is not available", cause)
     }
 
+    /// The database refused a change, so the request may be sent again.
+    fn not_made(message: &str, cause: &dyn std::fmt::Display) -> Self {
+        let answer = Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::out_of_service(message) };
+        answer.because("a part that the catalog needs is not available", cause)
+    }
+
     /// Returns why it is, as far as the log may know.
     pub(super) fn cause(&self) -> &str {
         self.failure.as_ref().map_or(&self.message, |failure| &failure.cause)
@@ -216,7 +222,15 @@ impl From<CatalogError> for ApiError {
             }
             CatalogError::IllegalArgument(_) => (StatusCode::BAD_REQUEST, "IllegalArgumentException"),
             CatalogError::CommitFailed(_) => (StatusCode::CONFLICT, "CommitFailedException"),
-            CatalogError::CommitStateUnknown(..) => (StatusCode::INTERNAL_SERVER_ERROR, "CommitStateUnknownException"),
+            CatalogError::CommitStateUnknown(..) | CatalogError::RegisteredWithoutFile { .. } => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "CommitStateUnknownException")
+            }
+            // Not 404 nor 409: engines take these for a change that was not made, and remove what they wrote for it.
+            CatalogError::AnswerGone(_) => (StatusCode::GONE, "AnswerGoneException"),
+            CatalogError::AnswerUnavailable(_, cause) => {
+                let answer = Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::out_of_service(message) };
+                return answer.because("the answer to a repeated request cannot be read", &cause);
+            }
             CatalogError::Metadata(error) => return error.into(),
             CatalogError::Heavy(error) => return error.into(),
             CatalogError::Store(error) => return error.into(),
@@ -262,6 +276,14 @@ impl From<MetadataError> for ApiError {
             MetadataError::Storage(error @ (StorageError::Unavailable { .. } | StorageError::NoCredentials { .. })) => {
                 Self::storage_unavailable(&error)
             }
+            // What is in the way of a new table is told by the catalog; below a table that exists it is a fault of the storage.
+            MetadataError::Storage(error @ StorageError::BelowFile { .. }) => Self::storage_unavailable(&error),
+            MetadataError::Storage(error @ StorageError::NoSpace { .. }) => {
+                let message =
+                    "The warehouse's storage has no space left: nothing was changed. An administrator must free some";
+                let answer = Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::out_of_service(message) };
+                answer.because("a warehouse's storage is not available", &error)
+            }
             MetadataError::Storage(error @ StorageError::Refused { .. }) => Self::storage_refuses(&error),
             error => Self::internal(&error),
         }
@@ -293,6 +315,15 @@ impl From<StoreError> for ApiError {
                 let message = "Too many changes wait to be written at the moment: nothing was changed, try again";
                 Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::out_of_service(message) }
             }
+            StoreError::Full(_) => {
+                let message = "The disk of the catalog's database has no space left: nothing was changed. An administrator \
+                               must free some";
+                Self::not_made(message, &error)
+            }
+            StoreError::NotMade(_) => {
+                let message = "The catalog's database could not make the change: nothing was changed, try again";
+                Self::not_made(message, &error)
+            }
             StoreError::Unavailable(_) => Self::unavailable(&error),
             error => Self::internal(&error),
         }
@@ -302,7 +333,6 @@ impl From<StoreError> for ApiError {
 impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
         match error {
-            AuthError::UnknownTier { .. } => Self::forbidden(error.to_string()),
             AuthError::Unavailable(error) => Self::unavailable(&error),
             AuthError::NoEntropy(error) => Self::internal(&error),
             error => Self::new(StatusCode::UNAUTHORIZED, "NotAuthorizedException", error.to_string()),

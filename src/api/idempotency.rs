@@ -25,7 +25,7 @@ use super::error::{ApiError, Repeated};
 use crate::auth::Caller;
 use crate::deadline;
 use crate::idempotency::{IdempotencyKey, request_digest};
-use crate::store::{Answer, PropertyChanges, Receipt, RequestDigest};
+use crate::store::{Answer, KeptDocument, PropertyChanges, Receipt, RequestDigest};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -58,11 +58,11 @@ impl Once {
         matches!(self, Self::Again(_))
     }
 
-    /// Where the document is that it made, if it was done before.
-    pub(super) fn document(&self) -> Option<&str> {
+    /// The document that it made, if it was done before.
+    pub(super) fn document(&self) -> Option<&KeptDocument> {
         match self {
             Self::Again(answer) => match &**answer {
-                Answer::Document(location) => Some(location),
+                Answer::Document(document) => Some(document),
                 _ => None,
             },
             _ => None,

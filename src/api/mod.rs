@@ -24,6 +24,7 @@ mod openapi;
 mod paging;
 mod path;
 mod plus;
+mod refused_sign_ins;
 mod register;
 mod request_log;
 mod router;
@@ -45,9 +46,11 @@ use crate::auth::Authenticator;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::ApiConfig;
+use crate::events::EventRetention;
 use crate::heavy::Heavy;
 use crate::idempotency::Idempotency;
 use crate::maintenance::Maintenance;
+use crate::master_key::MasterKeyWatch;
 use crate::reports::Reports;
 use crate::store::Store;
 use crate::tenancy::Signatures;
@@ -73,14 +76,18 @@ pub struct Api {
     pub maintenance: Arc<Maintenance>,
     /// What clients report of scans and commits.
     pub reports: Arc<Reports>,
+    /// How long events are kept.
+    pub events: Arc<EventRetention>,
     /// For `GET /health`, and what was reported.
     pub store: Arc<dyn Store>,
+    /// Whether the master key is there, for `GET /health`.
+    pub master_key: Arc<MasterKeyWatch>,
     /// What time it is.
     pub clock: Clock,
     /// Where heavy work is done.
     pub heavy: Arc<Heavy>,
     /// The memory that large bodies take, from when they arrive until their requests were answered.
-    pub bodies: Heavy,
+    pub bodies: Arc<Heavy>,
     /// What one request may hold.
     pub limits: RequestLimits,
     /// Limits of the API itself.

@@ -29,7 +29,7 @@ pub(super) async fn register(
     scope.note_object(ident.name());
     let max_tables = scope.caller.tier().max_tables;
     let table = match scope.once.document() {
-        Some(location) => api.catalog.table_at(&scope.warehouse, location).await?,
+        Some(kept) => api.catalog.table_again(&scope.warehouse, kept).await?,
         None => {
             let change = scope.change(&api);
             api.catalog.table_register(&scope.warehouse, &namespace, request, max_tables, &change).await?
@@ -45,7 +45,7 @@ pub(super) async fn unregister(
     Named(ident): Named<TableIdent>,
 ) -> Result<Response, ApiError> {
     let document = match scope.once.document() {
-        Some(location) => api.catalog.table_at(&scope.warehouse, location).await?.document,
+        Some(kept) => api.catalog.table_again(&scope.warehouse, kept).await?.document,
         None => api.catalog.table_unregister(&scope.warehouse, ident, &scope.change(&api)).await?,
     };
     Ok(load_result::unregistered(&document))

@@ -19,6 +19,7 @@ use percent_encoding::percent_decode;
 use tracing::Level;
 
 use super::path::parameters;
+use super::refused_sign_ins::Refusals;
 use crate::auth::Caller;
 
 /// How much of a text that a client sent is logged, in characters.
@@ -36,6 +37,7 @@ pub(super) struct Learned {
     caller: OnceLock<Arc<Caller>>,
     route: OnceLock<Route>,
     object: OnceLock<String>,
+    refusals: OnceLock<Refusals>,
 }
 
 #[derive(Debug)]
@@ -58,6 +60,16 @@ impl Learned {
     /// Notes which object it is about, where the body names it.
     pub(super) fn object(&self, object: &dyn fmt::Display) {
         let _ = self.object.set(shown(&object.to_string(), MAX_NAME));
+    }
+
+    /// Notes how many sign-ins were refused to its sender lately, itself one of them.
+    pub(super) fn refused(&self, refusals: Refusals) {
+        let _ = self.refusals.set(refusals);
+    }
+
+    /// Whether nobody has signed in.
+    pub(super) fn is_nobody(&self) -> bool {
+        self.caller.get().is_none()
     }
 
     fn route_text(&self) -> Option<&str> {
@@ -99,7 +111,10 @@ impl<'a> Asked<'a> {
         status: StatusCode,
         route: impl FnOnce() -> Option<&'static str>,
     ) {
-        let level = level_of(self.method, self.uri.path(), status);
+        let level = match learned.refusals.get() {
+            Some(Refusals::TooMany) => Level::DEBUG,
+            _ => level_of(self.method, self.uri.path(), status),
+        };
         if is_logged(level) {
             if let Some(route) = route() {
                 let _ = learned.route.set(Route::Known(route));
@@ -137,6 +152,7 @@ impl<'a> Asked<'a> {
                     namespace = names.namespace,
                     object = names.object.as_deref().or(learned.object.get().map(String::as_str)),
                     referenced_by = referenced_by(self.uri),
+                    refused_more = learned.refusals.get().and_then(Refusals::unsaid),
                     agent = text(self.agent, MAX_AGENT).unwrap_or_default(),
                     $message
                 )

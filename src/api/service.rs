@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Body;
 use axum::http::header::ORIGIN;
-use axum::http::{HeaderName, HeaderValue, Request};
+use axum::http::{HeaderName, HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use hyper::body::Body as _;
@@ -23,6 +23,7 @@ use super::error::{ApiError, Failure};
 use super::header_case::HeaderCase;
 use super::leftover::Leftover;
 use super::path::normalised;
+use super::refused_sign_ins::{NO_ADDRESS, RefusedSignIns};
 use super::request_log::{Asked, Learned, OnItsWay};
 use super::{Api, cors, direct, router, wire};
 use crate::clock::fresh_uuid;
@@ -45,6 +46,7 @@ pub struct ApiService {
     /// What every request id of ours begins with.
     started_as: Arc<str>,
     requests: Arc<AtomicU64>,
+    refused: Arc<RefusedSignIns>,
 }
 
 impl ApiService {
@@ -59,6 +61,17 @@ impl ApiService {
             cors: cors::layer(&api.settings.cors_origins),
             started_as: format!("{}-", fresh_uuid().simple()).into(),
             requests: Arc::default(),
+            refused: Arc::default(),
+        }
+    }
+
+    /// The same over other parts. It goes on numbering requests.
+    #[must_use]
+    pub fn with_api(&self, api: &Arc<Api>) -> Self {
+        Self {
+            started_as: Arc::clone(&self.started_as),
+            requests: Arc::clone(&self.requests),
+            ..Self::new(api, self.header_case.clone())
         }
     }
 
@@ -130,6 +143,7 @@ impl ApiService {
         if is_load {
             let learned = Learned::default();
             let response = self.bounded(direct::load(&self.api, &parts, &learned)).await;
+            self.count_refusal(arrival, &learned, response.status());
             asked.answered_on(&learned, response.status(), || direct::route_of(&parts.uri));
             return response;
         }
@@ -138,8 +152,16 @@ impl ApiService {
         request.extensions_mut().insert(Arc::clone(&on_its_way.learned));
         request.extensions_mut().insert(Arrived { request_id: arrival.id.clone(), from: arrival.from });
         let response = self.bounded(self.route(request)).await;
+        self.count_refusal(arrival, &on_its_way.learned, response.status());
         on_its_way.answered(response.status());
         response
+    }
+
+    /// Counts the sign-ins that are refused to one address: their lines in the log must not be without end.
+    fn count_refusal(&self, arrival: Arrival<'_>, learned: &Learned, status: StatusCode) {
+        if status == StatusCode::UNAUTHORIZED && learned.is_nobody() {
+            learned.refused(self.refused.count(arrival.from.unwrap_or(NO_ADDRESS)));
+        }
     }
 
     /// Answers in time, and whatever happens.

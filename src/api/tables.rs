@@ -126,8 +126,8 @@ pub(super) async fn create(
     let ident = TableIdent::new(namespace.clone(), &request.name).map_err(CatalogError::from)?;
     scope.note_object(ident.name());
     let max_tables = scope.caller.tier().max_tables;
-    if let Some(location) = scope.once.document() {
-        let table = api.catalog.table_at(&scope.warehouse, location).await?;
+    if let Some(kept) = scope.once.document() {
+        let table = api.catalog.table_again(&scope.warehouse, kept).await?;
         let vended = delegation::after_change(&api, &scope, delegated, &ident, &table).await;
         return Ok(load_result::created(&table, &vended));
     }
@@ -200,7 +200,7 @@ pub(super) async fn drop(
     if !scope.once.is_done() {
         let purge = purge.is_requested()?;
         let id = api.catalog.table_drop(&scope.warehouse, &ident, purge, &scope.change(&api)).await?;
-        if purge && api.catalog.drop_retention().is_zero() {
+        if purge && api.catalog.purges_at_once(&scope.warehouse) {
             api.maintenance.wake_and_wait(scope.warehouse.place, id, PURGE_WAIT).await;
         }
     }

@@ -12,6 +12,7 @@ use super::Api;
 use super::body::Body;
 use super::caller::{Scope, Write};
 use super::error::ApiError;
+use crate::deadline::STOP;
 
 /// How many of a transaction's tables are named in the log.
 const NAMED: usize = 5;
@@ -37,7 +38,8 @@ pub(super) async fn commit(
     scope: Scope<Write>,
     body: Body,
 ) -> Result<StatusCode, ApiError> {
-    let commits = body.parse(&api, RequestKind::Transaction, TableCommit::parse_transaction).await?;
+    let parse = |body: &[u8]| TableCommit::parse_transaction_until(body, STOP);
+    let commits = body.parse(&api, RequestKind::Transaction, parse).await?;
     scope.note_object(Names(&commits));
     let max_tables = scope.caller.tier().max_tables;
     if !scope.once.is_done() {

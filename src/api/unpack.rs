@@ -6,11 +6,16 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_ENCODING;
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
+use uuid::Uuid;
 
 use super::error::ApiError;
+use crate::heavy::{Heavy, INLINE_BYTES};
 
 /// How much is unpacked at a time.
 const STEP_BYTES: usize = 64 << 10;
+
+/// To how many bytes one packed byte unpacks at most (zlib's technical details, "Maximum Compression Factor").
+const MOST_UNPACKED_PER_BYTE: usize = 1_032;
 
 /// How a body is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,15 +47,17 @@ impl Packing {
     }
 }
 
-/// Unpacks a body beside the threads that serve requests. At no time does the result take more memory than `limit`.
+/// Unpacks a body, on a worker unless it can only be small. Returns nothing when it unpacks to more than `most` bytes; at no
+/// time does the result take more memory than that.
 ///
 /// # Errors
-/// 400 when it is not gzip, 413 when it unpacks to more than `limit` bytes.
-pub(super) async fn gunzip(packed: Bytes, limit: usize) -> Result<Bytes, ApiError> {
-    let unpacked = tokio::task::spawn_blocking(move || read_bounded(MultiGzDecoder::new(packed.as_ref()), limit)).await;
-    match unpacked.map_err(|stopped| ApiError::internal(&stopped))? {
-        Ok(Some(bytes)) => Ok(bytes.into()),
-        Ok(None) => Err(ApiError::too_large(limit)),
+/// 400 when it is not gzip; 503 when there is no worker for it in time.
+pub(super) async fn gunzip(heavy: &Heavy, owner: Uuid, packed: Bytes, most: usize) -> Result<Option<Bytes>, ApiError> {
+    let largest = packed.len().saturating_mul(MOST_UNPACKED_PER_BYTE);
+    let work_bytes = if (largest as u64) < INLINE_BYTES { 0 } else { INLINE_BYTES.max(most as u64) };
+    let unpack = move || read_bounded(MultiGzDecoder::new(packed.as_ref()), most);
+    match heavy.run(owner, work_bytes, unpack).await? {
+        Ok(unpacked) => Ok(unpacked.map(Bytes::from)),
         Err(error) => {
             Err(ApiError::bad_request(format!("Invalid request body: it cannot be unpacked as gzip: {error}")))
         }

@@ -40,7 +40,7 @@ pub(super) async fn create(
     scope.note_object(&request.name);
     let max_tables = scope.caller.tier().max_tables;
     let view = match scope.once.document() {
-        Some(location) => api.catalog.view_at(&scope.warehouse, location).await?,
+        Some(kept) => api.catalog.view_again(&scope.warehouse, kept).await?,
         None => {
             let change = scope.change(&api);
             api.catalog.view_create(&scope.warehouse, &namespace, request, max_tables, &change).await?
@@ -59,7 +59,7 @@ pub(super) async fn register(
     scope.note_object(&request.name);
     let max_tables = scope.caller.tier().max_tables;
     let view = match scope.once.document() {
-        Some(location) => api.catalog.view_at(&scope.warehouse, location).await?,
+        Some(kept) => api.catalog.view_again(&scope.warehouse, kept).await?,
         None => {
             let change = scope.change(&api);
             api.catalog.view_register(&scope.warehouse, &namespace, request, max_tables, &change).await?
@@ -95,7 +95,7 @@ pub(super) async fn replace(
 ) -> Result<Response, ApiError> {
     let commit = body.parse(&api, RequestKind::Commit, ViewCommit::parse).await?;
     let view = match scope.once.document() {
-        Some(location) => api.catalog.view_at(&scope.warehouse, location).await?,
+        Some(kept) => api.catalog.view_again(&scope.warehouse, kept).await?,
         None => api.catalog.view_commit(&scope.warehouse, ident, commit, &scope.change(&api)).await?,
     };
     Ok(load_result::view(&view))

@@ -57,7 +57,7 @@ impl Default for AuthSettings {
 /// Tells who is asking.
 pub struct Authenticator {
     source: Arc<Source>,
-    pub(super) signing: SigningKeys,
+    pub(super) signing: Arc<SigningKeys>,
     pub(super) token_lifetime_ms: i64,
     pub(super) session_ms: i64,
     /// By digest of what was presented, so that no secret is kept. Rubbish can fill it and no more: it is bounded, and
@@ -66,7 +66,7 @@ pub struct Authenticator {
     /// The keys that tokens stand for.
     by_id: Cache<KeyId, Arc<Standing>>,
     /// When keys were last used, until it is written.
-    used_ms: Mutex<HashMap<KeyId, i64>>,
+    used_ms: Arc<Mutex<HashMap<KeyId, i64>>>,
 }
 
 /// A credential that was seen before.
@@ -99,20 +99,36 @@ impl Authenticator {
         clock: Clock,
         settings: &AuthSettings,
     ) -> Self {
-        let tiers = tiers.iter().map(|(name, tier)| (name.clone(), (name.as_str().into(), Arc::new(tier.clone()))));
+        let signing = Arc::new(SigningKeys::new(Arc::clone(&store)));
+        Self::over(remembered, store, tiers, clock, settings, (signing, Arc::default()))
+    }
+
+    /// The same with other settings, which knows nobody yet: what was known of keys was known by the old tiers. Signing keys
+    /// and the times of keys' uses are shared, so that either writes them.
+    #[must_use]
+    pub fn with_settings(&self, tiers: &BTreeMap<String, Tier>, settings: &AuthSettings) -> Self {
+        let (store, clock) = (Arc::clone(&self.source.store), self.source.clock.clone());
+        let shared = (Arc::clone(&self.signing), Arc::clone(&self.used_ms));
+        Self::over(REMEMBERED, store, tiers, clock, settings, shared)
+    }
+
+    fn over(
+        remembered: usize,
+        store: Arc<dyn Store>,
+        tiers: &BTreeMap<String, Tier>,
+        clock: Clock,
+        settings: &AuthSettings,
+        (signing, used_ms): (Arc<SigningKeys>, Arc<Mutex<HashMap<KeyId, i64>>>),
+    ) -> Self {
+        let (tiers, believed_ms) = (tiers.clone(), millis(settings.cache));
         Self {
-            source: Arc::new(Source {
-                store: Arc::clone(&store),
-                tiers: tiers.collect(),
-                clock,
-                believed_ms: millis(settings.cache),
-            }),
-            signing: SigningKeys::new(store),
+            source: Arc::new(Source { store, tiers, told: Mutex::default(), clock, believed_ms }),
+            signing,
             token_lifetime_ms: millis(settings.token_lifetime).clamp(1_000, MAX_TOKEN_LIFETIME_MS),
             session_ms: millis(settings.session),
             presented: Cache::new(remembered),
             by_id: Cache::new(remembered),
-            used_ms: Mutex::default(),
+            used_ms,
         }
     }
 

@@ -17,6 +17,7 @@ pub struct Caller {
     pub(super) key_name: Arc<str>,
     pub(super) key_expires_ms: Option<i64>,
     pub(super) role: Role,
+    pub(super) no_delete: bool,
     pub(super) tier: Arc<Tier>,
     pub(super) tier_name: Arc<str>,
 }
@@ -56,6 +57,12 @@ impl Caller {
     #[must_use]
     pub const fn role(&self) -> Role {
         self.role
+    }
+
+    /// Returns whether what is vended for their key removes no files.
+    #[must_use]
+    pub const fn no_delete(&self) -> bool {
+        self.no_delete
     }
 
     /// Whether they may do that.

@@ -32,16 +32,6 @@ pub enum AuthError {
     /// The token is not one of ours, or is not for now.
     #[error(transparent)]
     Token(#[from] TokenError),
-    /// The organisation's tier is not configured. Only the server's operator can help; answer 403.
-    #[error(
-        "organisation '{organisation}' is of tier '{tier}', which this server's configuration does not define: tell its operator"
-    )]
-    UnknownTier {
-        /// The organisation's name.
-        organisation: String,
-        /// Its tier's name.
-        tier: String,
-    },
     /// The store did not answer; answer 503.
     #[error("cannot check credentials now: {0}")]
     Unavailable(#[source] Arc<StoreError>),

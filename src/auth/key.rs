@@ -105,6 +105,19 @@ fn check_bytes(random: &[u8]) -> [u8; CHECK_BYTES] {
     [hash[0], hash[1], hash[2], hash[3]]
 }
 
+/// What is asked of a new key.
+#[derive(Debug, Clone, Copy)]
+pub struct NewKey<'a> {
+    /// What its owner calls it.
+    pub name: &'a str,
+    /// What it may do.
+    pub role: Role,
+    /// Whether what is vended for it removes no files.
+    pub no_delete: bool,
+    /// From when it is refused, if it ends, in milliseconds since 1970.
+    pub expires_ms: Option<i64>,
+}
+
 /// Makes a key and keeps all of it but its text, which is given out here and never again.
 ///
 /// # Errors
@@ -112,12 +125,11 @@ fn check_bytes(random: &[u8]) -> [u8; CHECK_BYTES] {
 pub async fn issue_key(
     store: &dyn Store,
     organisation: OrganisationId,
-    name: &str,
-    role: Role,
-    expires_ms: Option<i64>,
+    new: &NewKey<'_>,
     change: &Change,
     entropy: &[u8; RANDOM_BYTES],
 ) -> Result<(ApiKey, Secret<String>), IssueError> {
+    let NewKey { name, role, no_delete, expires_ms } = *new;
     check_key_name(name)?;
     if expires_ms.is_some_and(|expires_ms| expires_ms <= change.at_ms) {
         return Err(IssueError::ExpiresInThePast);
@@ -128,6 +140,7 @@ pub async fn issue_key(
         organisation,
         name: name.to_owned(),
         role,
+        no_delete,
         digest: digest(text.expose().as_bytes()),
         created_ms: change.at_ms,
         expires_ms,

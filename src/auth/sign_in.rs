@@ -76,8 +76,6 @@ pub enum OAuthErrorKind {
     InvalidClient,
     /// The token to be exchanged is not good.
     InvalidGrant,
-    /// The client may not have a token, though its key is good.
-    UnauthorizedClient,
     /// This way to get a token is not offered.
     UnsupportedGrantType,
     /// The scope cannot be read.
@@ -96,7 +94,6 @@ impl OAuthErrorKind {
             Self::InvalidRequest => "invalid_request",
             Self::InvalidClient => "invalid_client",
             Self::InvalidGrant => "invalid_grant",
-            Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
@@ -123,7 +120,6 @@ impl OAuthError {
     /// A refusal of the one who asks (`InvalidClient`) or of what they hand in (`InvalidGrant`).
     fn refused(kind: OAuthErrorKind, error: &AuthError) -> Self {
         let kind = match error {
-            AuthError::UnknownTier { .. } => OAuthErrorKind::UnauthorizedClient,
             AuthError::Unavailable(_) => OAuthErrorKind::TemporarilyUnavailable,
             AuthError::NoEntropy(_) => OAuthErrorKind::ServerError,
             _ => kind,

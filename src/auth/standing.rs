@@ -1,12 +1,12 @@
 //! What the store last said of an API key, and for how long that is believed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use parking_lot::RwLock;
-use tidewater_core::ids::KeyId;
-use tidewater_core::limits::Tier;
+use parking_lot::{Mutex, RwLock};
+use tidewater_core::ids::{KeyId, OrganisationId};
+use tidewater_core::limits::{Tier, serving_tier};
 
 use crate::clock::Clock;
 use crate::flight::{Flight, Joined};
@@ -18,7 +18,9 @@ use super::error::AuthError;
 /// What is needed to ask the store about a key.
 pub(super) struct Source {
     pub(super) store: Arc<dyn Store>,
-    pub(super) tiers: BTreeMap<String, (Arc<str>, Arc<Tier>)>,
+    pub(super) tiers: BTreeMap<String, Tier>,
+    /// The organisations of whose unknown tier the log was told, with that tier.
+    pub(super) told: Mutex<HashSet<(OrganisationId, String)>>,
     pub(super) clock: Clock,
     /// For how long an answer is believed, in milliseconds. From half of it on, a request asks anew in the background, so
     /// that a key in use is never waited for.
@@ -54,7 +56,6 @@ struct Answer {
 enum Verdict {
     Unknown,
     Revoked,
-    UnknownTier(Arc<(String, String)>),
     Good(Arc<Caller>),
 }
 
@@ -135,9 +136,7 @@ impl Source {
         if key.revoked_ms.is_some() {
             return Verdict::Revoked;
         }
-        let Some((tier_name, tier)) = self.tiers.get(&owner.tier) else {
-            return Verdict::UnknownTier(Arc::new((owner.name, owner.tier)));
-        };
+        let (tier_name, tier) = self.tier_of(&owner);
         Verdict::Good(Arc::new(Caller {
             organisation: key.organisation,
             organisation_name: owner.name.into(),
@@ -145,9 +144,27 @@ impl Source {
             key_name: key.name.as_str().into(),
             key_expires_ms: key.expires_ms,
             role: key.role,
-            tier: Arc::clone(tier),
-            tier_name: Arc::clone(tier_name),
+            no_delete: key.no_delete,
+            tier: Arc::new(tier),
+            tier_name: tier_name.into(),
         }))
+    }
+
+    /// What an organisation is served by. One whose tier is not configured here, as after a change of the configuration, is
+    /// served by the smallest with the catalog: who pays is not shut out by an operator's mistake, which the log tells once.
+    fn tier_of(&self, owner: &Organisation) -> (String, Tier) {
+        let serving = serving_tier(&self.tiers, &owner.tier);
+        if serving != Some(owner.tier.as_str()) && self.told.lock().insert((owner.id, owner.tier.clone())) {
+            tracing::warn!(
+                organisation = owner.name,
+                tier = owner.tier,
+                served_by = serving.unwrap_or("none"),
+                "an organisation's tier is not configured, so another serves it: define the tier and run `tidewater reload`, or \
+                 move the organisation with `tidewater org set-tier`"
+            );
+        }
+        let tier = serving.and_then(|name| Some((name.to_owned(), self.tiers.get(name)?.clone())));
+        tier.unwrap_or_else(|| (owner.tier.clone(), Tier { catalog: false, requests_per_day: None, max_tables: None }))
     }
 }
 
@@ -160,10 +177,6 @@ impl Verdict {
             Self::Good(caller) => Ok(caller),
             Self::Unknown => Err(AuthError::UnknownKey),
             Self::Revoked => Err(AuthError::RevokedKey),
-            Self::UnknownTier(names) => {
-                let (organisation, tier) = (*names).clone();
-                Err(AuthError::UnknownTier { organisation, tier })
-            }
         }
     }
 }

@@ -15,7 +15,7 @@ pub(crate) use crate::store::faulty::Mode;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{ApiKey, Change, Organisation, Store};
 
-use super::{AuthSettings, Authenticator, Caller, entropy, issue_key};
+use super::{AuthSettings, Authenticator, Caller, NewKey, entropy, issue_key};
 
 /// 2026-08-01T12:00:00Z.
 pub(crate) const NOON_MS: i64 = 1_785_585_600_000;
@@ -67,8 +67,8 @@ impl World {
 
     pub(crate) async fn key_of(&self, owner: OrganisationId, role: Role, ends: Option<i64>) -> (ApiKey, String) {
         let random = entropy().unwrap();
-        let issued =
-            issue_key(&*self.store, owner, "a key", role, ends, &Change::by_catalog(self.now_ms()), &random).await;
+        let new = NewKey { name: "a key", role, no_delete: false, expires_ms: ends };
+        let issued = issue_key(&*self.store, owner, &new, &Change::by_catalog(self.now_ms()), &random).await;
         let (key, text) = issued.unwrap();
         (key, text.expose().clone())
     }

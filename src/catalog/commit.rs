@@ -9,16 +9,17 @@ use tidewater_core::document::TableMetadata;
 use tidewater_core::ids::TableId;
 use tidewater_core::name::TableIdent;
 
-use super::error::of_table;
+use super::error::{creation_refused, of_table};
 use super::fate::Fate;
 use super::tables::NewDocument;
 use super::weight::commits_bytes;
 use super::{Catalog, CatalogError, LoadedTable, OpenWarehouse};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
-use crate::deadline;
+use crate::deadline::{self, STOP};
+use crate::heavy::Large;
 use crate::locations::Refusals;
 use crate::metadata::Document;
-use crate::store::{Answer, Change, Origin, StoreError, Swap, TableKind, TableRecord};
+use crate::store::{Answer, Change, StoreError, Swap, TableKind, TableRecord};
 use crate::vending::ValidLocations;
 
 /// How often a commit is applied anew when other processes move the pointer first, as long as its requirements hold.
@@ -58,7 +59,8 @@ impl Catalog {
         let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(warehouse), change.clone());
         self.to_its_end(async move {
             let is_create = commit.is_create();
-            let commits = Arc::from([commit]);
+            let bytes = commits_bytes(std::slice::from_ref(&commit));
+            let commits: Large<Arc<[TableCommit]>> = catalog.heavy.large(bytes, Arc::from([commit]));
             let asked = Asked { warehouse: &warehouse, ident: &ident, commits: &commits, change: &change };
             let found = catalog.store.table_get(warehouse.place, &ident).await.map_err(of_table(&ident))?;
             match found.filter(|record| record.kind == TableKind::Table) {
@@ -90,15 +92,17 @@ impl Catalog {
         let base = self.documents.get(&warehouse.storage, &record.metadata_location).await?;
         let now_ms = self.clock.now_ms();
         let Some((table, locations)) = self.apply(warehouse, &base, asked.commits, now_ms).await? else {
-            return self.unchanged(asked, base).await.map(Attempt::Done);
+            return self.unchanged(asked, record.id, base).await.map(Attempt::Done);
         };
         let document = self.write_document(warehouse, table, Some(&base.location)).await?;
+        let past = self.past(warehouse, record.id, &base, &document.metadata).await;
         let swap = Swap {
             id: record.id,
             expected: &record.metadata_location,
             new: &document.location,
             locations: locations.all(),
-            origin: &Origin::Written(summary(asked.commits)),
+            past: &past,
+            details: &summary(asked.commits),
         };
         let change = &change.at(now_ms);
         let swapped =
@@ -160,10 +164,15 @@ impl Catalog {
     }
 
     /// A commit that changes nothing: the table as it is.
-    async fn unchanged(&self, asked: &Asked<'_>, base: Arc<Document>) -> Result<LoadedTable, CatalogError> {
+    async fn unchanged(
+        &self,
+        asked: &Asked<'_>,
+        id: TableId,
+        base: Arc<Document>,
+    ) -> Result<LoadedTable, CatalogError> {
         let Asked { warehouse, ident, change, .. } = *asked;
         if let Some(receipt) = &change.receipt {
-            let answer = Answer::Document(base.location.clone());
+            let answer = Answer::document(base.location.clone(), id);
             let kept = self.store.receipt_add(warehouse.place.organisation, receipt, &answer, change.at_ms).await;
             kept.map_err(of_table(ident))?;
         }
@@ -175,20 +184,12 @@ impl Catalog {
     async fn commit_creation(&self, asked: &Asked<'_>, max_tables: Option<u64>) -> Result<LoadedTable, CatalogError> {
         let Asked { warehouse, ident, commits, change } = *asked;
         let id = TableId(fresh_ordered_uuid());
-        let location = self.new_table_location(warehouse, ident, id, None).await?;
+        let location = self.new_table_location(warehouse, ident, id, None).await.map_err(creation_refused)?;
         let table = self.create(warehouse, location, commits).await?;
-        let origin = Origin::Written(summary(commits));
-        let new = NewDocument { id, table, max_tables, origin, change };
-        self.table_add(warehouse, ident, new).await.map_err(|error| match error {
-            CatalogError::TableExists(_) => already_exists(),
-            other => other,
-        })
+        let details = summary(commits);
+        let new = NewDocument { id, table, max_tables, details, change };
+        self.table_add(warehouse, ident, new).await.map_err(creation_refused)
     }
-}
-
-/// A creation that found the name taken.
-pub(super) fn already_exists() -> CatalogError {
-    CatalogError::CommitFailed("Requirement failed: table already exists".into())
 }
 
 /// What commits make of a table, each applied to what the one before it left; nothing when they change nothing.
@@ -215,7 +216,7 @@ fn create_in_order(commits: &[TableCommit], location: &str, now_ms: i64) -> Resu
         return Err(CatalogError::BadRequest("a table is created by a commit".into()));
     };
     check_requirements(&first.requirements, None)?;
-    let context = Context { now_ms, table_uuid: fresh_uuid(), previous_metadata_location: None };
+    let context = Context { now_ms, table_uuid: fresh_uuid(), previous_metadata_location: None, stop: STOP };
     let mut table = create_from_updates(&first.updates, location, &context)?;
     for commit in others {
         deadline::check()?;
@@ -231,7 +232,7 @@ fn apply(
     now_ms: i64,
 ) -> Result<Option<TableMetadata>, CatalogError> {
     check_requirements(&commit.requirements, Some(table))?;
-    let context = Context { now_ms, table_uuid: fresh_uuid(), previous_metadata_location: previous };
+    let context = Context { now_ms, table_uuid: fresh_uuid(), previous_metadata_location: previous, stop: STOP };
     match apply_updates(table, &commit.updates, &context)? {
         Outcome::Changed(table) => Ok(Some(*table)),
         Outcome::Unchanged => Ok(None),

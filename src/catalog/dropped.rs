@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tidewater_core::ids::TableId;
 use tidewater_core::name::TableIdent;
+use tidewater_core::purge::PurgeTime;
 
 use super::{Catalog, CatalogError, OpenWarehouse};
 use crate::locations::Refusals;
@@ -15,16 +16,18 @@ use crate::vending::ValidLocations;
 
 impl Catalog {
     /// What a drop at `now_ms` means: nothing is kept when nothing can be restored and no file is to be removed.
-    pub(super) fn drop_terms(&self, purge: bool, now_ms: i64) -> Option<DropTerms> {
-        let retention_ms = i64::try_from(self.settings.drop_retention.as_millis()).unwrap_or(i64::MAX);
+    pub(super) fn drop_terms(&self, warehouse: &OpenWarehouse, purge: bool, now_ms: i64) -> Option<DropTerms> {
+        let retention =
+            if purge && self.purges_at_once(warehouse) { Duration::ZERO } else { self.settings.drop_retention };
+        let retention_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
         let terms = DropTerms { restorable_until_ms: now_ms.saturating_add(retention_ms), purge };
         Some(terms).filter(|terms| purge || terms.restorable_until_ms > now_ms)
     }
 
-    /// For how long what is dropped from now on can be restored.
+    /// Returns whether the files of a table that is dropped with a purge from now on go at once.
     #[must_use]
-    pub const fn drop_retention(&self) -> Duration {
-        self.settings.drop_retention
+    pub fn purges_at_once(&self, warehouse: &OpenWarehouse) -> bool {
+        warehouse.options.purge == PurgeTime::AtOnce || self.settings.drop_retention.is_zero()
     }
 
     /// What was dropped in a warehouse and is not gone for good, the newest drop first.

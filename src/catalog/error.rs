@@ -131,6 +131,32 @@ pub enum CatalogError {
     /// It is not known whether the commit happened: load the table to see.
     #[error("It is not known whether the commit to {0} happened: load the table to see. {1}")]
     CommitStateUnknown(String, String),
+    /// A table was registered, and what it was registered from was removed meanwhile; whether that could be taken back is not
+    /// known.
+    #[error(
+        "{ident} was registered, but its metadata file {location} is gone by now, and the registration could not be taken \
+         back: {cause}. Load the table to see; if it is there, drop it or register it again"
+    )]
+    RegisteredWithoutFile {
+        /// Its name.
+        ident: TableIdent,
+        /// The file that was removed.
+        location: String,
+        /// Why it could not be taken back.
+        cause: String,
+    },
+    /// A request came again with its idempotency key, and what it was answered cannot be told any more.
+    #[error(
+        "This request was served before under its Idempotency-Key, and what it asked for was done. Its answer is no longer at \
+         hand: the metadata file {0} is gone, and so is the table or view. Nothing was changed now"
+    )]
+    AnswerGone(String),
+    /// A request came again with its idempotency key, and what it was answered cannot be read at the moment.
+    #[error(
+        "This request was served before under its Idempotency-Key, and what it asked for was done. Its answer cannot be read \
+         at the moment: try again, with the same key"
+    )]
+    AnswerUnavailable(String, String),
     /// A request with the same idempotency key was answered before, or meanwhile: what it was told is kept.
     #[error("The idempotency key was used before")]
     Repeated,
@@ -181,6 +207,7 @@ impl From<CommitError> for CatalogError {
             CommitError::BadRequest(message) => Self::BadRequest(message),
             CommitError::IllegalArgument(message) => Self::IllegalArgument(message),
             CommitError::Conflict(message) => Self::CommitFailed(message),
+            CommitError::Stopped(_) => TimeIsOver.into(),
         }
     }
 }
@@ -222,6 +249,15 @@ pub(super) fn of_rename<'a>(
     }
 }
 
+/// What a commit that creates a table is told when something has the name: it asserted that nothing has.
+pub(super) fn creation_refused(error: CatalogError) -> CatalogError {
+    match error {
+        CatalogError::TableExists(_) => CatalogError::CommitFailed("Requirement failed: table already exists".into()),
+        taken @ CatalogError::NameTaken { .. } => CatalogError::CommitFailed(taken.to_string()),
+        other => other,
+    }
+}
+
 /// What a request to make a table or view is told when something has the name.
 pub(super) fn taken(kind: TableKind, taken_by: TableKind, ident: &TableIdent) -> CatalogError {
     let ident = ident.clone();
@@ -245,6 +281,7 @@ fn of(kind: TableKind, ident: &TableIdent, error: StoreError) -> CatalogError {
         StoreError::LocationTaken(location) => CatalogError::LocationTaken { location, ident: ident.clone() },
         StoreError::LocationHeld(location) => CatalogError::LocationHeld { location, ident: ident.clone() },
         StoreError::LocationsUnread => CatalogError::LocationsUnread,
+        StoreError::BeingRemoved(document) => MetadataError::Missing(document).into(),
         other => CatalogError::Store(other),
     }
 }

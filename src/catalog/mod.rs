@@ -3,12 +3,14 @@
 //! A change of a table or view is always: read the pointer, apply the rules of `core`, write the new document, move the pointer
 //! in one atomic statement. No connection of the store is held while storage is waited for.
 
+mod again;
 mod commit;
 mod dropped;
 mod error;
 mod fate;
 mod locations;
 mod namespaces;
+mod old_documents;
 mod register;
 mod signing;
 mod tables;
@@ -45,17 +47,18 @@ use crate::vending::{Ask, ValidLocations, Vended, Vending};
 use warehouses::Warehouses;
 
 /// The catalog of all organisations.
+#[derive(Clone)]
 pub struct Catalog {
     store: Arc<dyn Store>,
-    documents: Documents,
+    documents: Arc<Documents>,
     clock: Clock,
-    warehouses: Warehouses,
-    vending: Vending,
-    queues: Turns<TableId>,
+    warehouses: Arc<Warehouses>,
+    vending: Arc<Vending>,
+    queues: Arc<Turns<TableId>>,
     /// Who learns the locations of older tables, and who waits for that.
-    learning: Turns<WarehouseId>,
+    learning: Arc<Turns<WarehouseId>>,
     /// Reads documents that nobody has asked for, and keeps none of them.
-    unkept_documents: Documents,
+    unkept_documents: Arc<Documents>,
     /// Where rules are applied to large documents.
     heavy: Arc<Heavy>,
     running: TaskTracker,
@@ -67,6 +70,8 @@ pub struct Catalog {
 pub struct CatalogSettings {
     /// For how long what is dropped can be restored.
     pub drop_retention: Duration,
+    /// How long a metadata file that left its table's log stays.
+    pub removal_delay: Duration,
     /// What a namespace may have of properties.
     pub limits: RequestLimits,
 }
@@ -106,16 +111,28 @@ impl Catalog {
         Self {
             store,
             heavy: Arc::clone(documents.reader().heavy()),
-            unkept_documents: Documents::with_reader(0, documents.reader().clone()),
-            documents,
-            vending: Vending::new(clock.clone()),
+            unkept_documents: Arc::new(Documents::with_reader(0, documents.reader().clone())),
+            documents: Arc::new(documents),
+            vending: Arc::new(Vending::new(clock.clone())),
             clock,
-            warehouses: Warehouses::new(access),
-            queues: Turns::default(),
-            learning: Turns::default(),
+            warehouses: Arc::new(Warehouses::new(access)),
+            queues: Arc::default(),
+            learning: Arc::default(),
             running: TaskTracker::new(),
             settings,
         }
+    }
+
+    /// The same catalog with other settings: what is in memory and under way is shared.
+    #[must_use]
+    pub fn with_settings(&self, settings: CatalogSettings) -> Self {
+        Self { settings, ..self.clone() }
+    }
+
+    /// Sets how much memory documents may take, and how large one may be that is read or written.
+    pub fn set_document_bytes(&self, cached_bytes: u64, limit_bytes: u64) {
+        self.documents.set_capacity(cached_bytes);
+        self.documents.reader().set_limit_bytes(limit_bytes);
     }
 
     /// Waits until every change that has begun has ended. It has no bound of its own; see [`Self::running_changes`].

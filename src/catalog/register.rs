@@ -15,8 +15,21 @@ use crate::clock::fresh_ordered_uuid;
 use crate::deadline;
 use crate::locations::Refusals;
 use crate::metadata::{Document, Metadata, MetadataError};
-use crate::store::{Change, NewTable, Origin, StoreError, Swap, TableKind, TableRecord};
+use crate::store::{Change, EventDetails, NewTable, Past, Resource, StoreError, Swap, TableKind, TableRecord, Undo};
 use crate::vending::{LocationRefused, ValidLocations};
+
+/// A table that is to be registered.
+struct Registration<'a> {
+    warehouse: &'a OpenWarehouse,
+    ident: &'a TableIdent,
+    /// Its id, if it is added.
+    id: TableId,
+    loaded: LoadedTable,
+    locations: ValidLocations,
+    overwrite: bool,
+    max_tables: Option<u64>,
+    change: &'a Change,
+}
 
 impl Catalog {
     /// Adds a table whose metadata exists, below the warehouse's root; with `overwrite`, in the place of the table that has
@@ -24,7 +37,8 @@ impl Catalog {
     ///
     /// # Errors
     /// `NoSuchNamespace`; `TableExists` without `overwrite`, `NameTaken`; `TableLimit`; `LocationTaken`; `BadRequest` when
-    /// the file is elsewhere, is not a table's or breaks a rule of the specification; `Metadata` when it is missing; `CommitStateUnknown`.
+    /// the file is elsewhere, is not a table's or breaks a rule of the specification; `Metadata` when it is missing;
+    /// `CommitFailed`; `CommitStateUnknown`, `RegisteredWithoutFile`. With any other nothing is changed.
     pub async fn table_register(
         self: &Arc<Self>,
         warehouse: &Arc<OpenWarehouse>,
@@ -44,44 +58,23 @@ impl Catalog {
             let document = catalog.document_to_register(&warehouse, &request.metadata_location).await?;
             let locations = ValidLocations::of(&document.metadata, &warehouse.root)?;
             let loaded = LoadedTable { document, locations: Some(locations.clone()) };
-            if request.overwrite
-                && let Some(before) =
-                    catalog.pointer_overwrite(&warehouse, &ident, &loaded, &locations, &change).await?
-            {
-                if catalog.was_removed_meanwhile(&warehouse, &loaded).await {
-                    catalog.undo_overwrite(&warehouse, &before, &loaded).await;
-                    return Err(MetadataError::Missing(request.metadata_location).into());
-                }
-                return Ok(loaded);
-            }
-            let new = NewTable {
-                id,
+            let (overwrite, change) = (request.overwrite, &change);
+            let registration = Registration {
+                warehouse: &warehouse,
                 ident: &ident,
-                kind: TableKind::Table,
-                metadata_location: &loaded.document.location,
-                locations: locations.all(),
-                origin: &Origin::Registered,
+                id,
+                loaded,
+                locations,
+                overwrite,
+                max_tables,
+                change,
             };
-            let change = change.at(catalog.clock.now_ms());
-            let create = || catalog.store.table_create(warehouse.place, &new, max_tables, &change);
-            match catalog.settled(&warehouse, Refusals::MayPass, create).await {
-                Err(StoreError::Unavailable(cause)) => match catalog.fate_of_creation(&warehouse, &ident, id).await {
-                    Fate::Happened => {}
-                    Fate::NotYet | Fate::Overtaken => {
-                        return Err(CatalogError::Store(StoreError::Unavailable(cause)));
-                    }
-                    Fate::Unknown => {
-                        return Err(CatalogError::CommitStateUnknown(ident.to_string(), cause.to_string()));
-                    }
-                },
-                created => created.map_err(of_table(&ident))?,
+            let before = catalog.pointer_register(&registration).await?;
+            // A purge that ended between the read and the change has removed the files. From the change on, none begins.
+            if catalog.was_removed_meanwhile(&warehouse, &registration.loaded).await {
+                catalog.undo_register(&registration, before.as_ref()).await?;
             }
-            // A purge that ended between the read and the insert has removed the files. From the insert on, none begins.
-            if catalog.was_removed_meanwhile(&warehouse, &loaded).await {
-                catalog.undo_register(&warehouse, &ident, id).await;
-                return Err(MetadataError::Missing(request.metadata_location).into());
-            }
-            Ok(loaded)
+            Ok(registration.loaded)
         })
         .await
     }
@@ -127,6 +120,16 @@ impl Catalog {
         let found = self.documents.get_anew(&warehouse.storage, location).await;
         let document = found.map_err(unregistrable)?;
         self.check_registrable(warehouse, &document).await?;
+        let (bytes, checked) = (document.json.len() as u64, Arc::clone(&document));
+        let tolerated = self.work(warehouse, bytes, move || Ok(checked.metadata.tolerated())).await?;
+        if let Some(first) = tolerated.first() {
+            tracing::warn!(
+                location,
+                count = tolerated.len(),
+                first,
+                "a table is registered whose metadata breaks rules of the specification that readers do not insist on"
+            );
+        }
         Ok(document)
     }
 
@@ -145,37 +148,51 @@ impl Catalog {
         }
     }
 
-    /// Forgets a table that was registered a moment ago, unless somebody has changed it.
-    async fn undo_register(&self, warehouse: &OpenWarehouse, ident: &TableIdent, id: TableId) {
-        let found = self.store.table_get(warehouse.place, ident).await;
-        if !found.as_ref().is_ok_and(|found| found.as_ref().is_some_and(|record| record.id == id)) {
-            return;
-        }
-        let change = Change::by_catalog(self.clock.now_ms());
-        if let Err(error) = self.store.table_drop(warehouse.place, ident, TableKind::Table, None, &change).await {
-            tracing::error!(%ident, %error, "a registered table whose metadata is gone could not be forgotten");
+    /// Takes back a registration whose file is gone, with its change, in one transaction of the store. What others have made
+    /// of the table since counts, and then the registration does, too.
+    ///
+    /// # Errors
+    /// `Metadata` when it is taken back, and nothing is changed; `RegisteredWithoutFile` when that is not certain.
+    async fn undo_register(
+        &self,
+        registration: &Registration<'_>,
+        before: Option<&TableRecord>,
+    ) -> Result<(), CatalogError> {
+        let Registration { warehouse, ident, id, loaded, change, .. } = registration;
+        let location = loaded.document.location.clone();
+        let undo = async {
+            let former = match before {
+                Some(before) => Some((before.metadata_location.as_str(), self.locations_of(warehouse, before).await?)),
+                None => None,
+            };
+            let undo = Undo {
+                id: before.map_or(*id, |before| before.id),
+                made: &location,
+                before: former.as_ref().map(|(pointer, locations)| (*pointer, locations.all())),
+            };
+            let change = &change.at(self.clock.now_ms());
+            self.store.table_undo(warehouse.place, &undo, change).await.map_err(CatalogError::Store)
+        };
+        match undo.await {
+            Ok(()) => Err(MetadataError::Missing(location).into()),
+            Err(CatalogError::Store(StoreError::PointerMoved | StoreError::NotFound(_))) => Ok(()),
+            Err(error) => {
+                tracing::error!(%ident, %error, "a registered table whose metadata is gone could not be taken back");
+                let (ident, cause) = ((*ident).clone(), error.to_string());
+                Err(CatalogError::RegisteredWithoutFile { ident, location, cause })
+            }
         }
     }
 
-    /// Points a table back at the document that it had.
-    async fn undo_overwrite(&self, warehouse: &OpenWarehouse, before: &TableRecord, registered: &LoadedTable) {
-        let undo = async {
-            let read = self.documents.get(&warehouse.storage, &before.metadata_location);
-            let document = deadline::scope(None, read).await?;
-            let locations = ValidLocations::of(&document.metadata, &warehouse.root)?;
-            let swap = Swap {
-                id: before.id,
-                expected: &registered.document.location,
-                new: &before.metadata_location,
-                locations: locations.all(),
-                origin: &Origin::Registered,
-            };
-            let change = Change::by_catalog(self.clock.now_ms());
-            self.store.table_swap(warehouse.place, &swap, &change).await.map_err(CatalogError::Store)
-        };
-        if let Err(error) = undo.await {
-            tracing::error!(table = %before.id, %error, "a table could not be pointed back at the metadata that it had");
-        }
+    /// Where a table's files are, whether or not its request still has time.
+    async fn locations_of(
+        &self,
+        warehouse: &OpenWarehouse,
+        record: &TableRecord,
+    ) -> Result<ValidLocations, CatalogError> {
+        let read = self.documents.get(&warehouse.storage, &record.metadata_location);
+        let document = deadline::scope(None, read).await?;
+        Ok(ValidLocations::of(&document.metadata, &warehouse.root)?)
     }
 
     /// Checks on a worker, if it is large, that every reader will be able to read a document that enters the catalog.
@@ -191,15 +208,50 @@ impl Catalog {
         self.work(warehouse, bytes, move || check_registrable(&document)).await
     }
 
-    /// Points the table of that name at another document. Gives what it was, if there is such a table.
-    async fn pointer_overwrite(
-        &self,
-        warehouse: &OpenWarehouse,
-        ident: &TableIdent,
-        new: &LoadedTable,
-        locations: &ValidLocations,
-        change: &Change,
-    ) -> Result<Option<TableRecord>, CatalogError> {
+    /// Adds the table, or points the one that has the name at the document. Each is one transaction of the store. Gives what
+    /// that table was, if there was one.
+    async fn pointer_register(&self, registration: &Registration<'_>) -> Result<Option<TableRecord>, CatalogError> {
+        for _ in 0..ATTEMPTS {
+            if registration.overwrite
+                && let Some(before) = self.pointer_overwrite(registration).await?
+            {
+                return Ok(Some(before));
+            }
+            match self.pointer_add(registration).await {
+                // It was made since it was looked for.
+                Err(CatalogError::TableExists(_)) if registration.overwrite => {}
+                added => return added.map(|()| None),
+            }
+        }
+        Err(too_slow(registration.ident))
+    }
+
+    async fn pointer_add(&self, registration: &Registration<'_>) -> Result<(), CatalogError> {
+        let Registration { warehouse, ident, id, loaded, locations, max_tables, change, .. } = registration;
+        let new = NewTable {
+            id: *id,
+            ident,
+            kind: TableKind::Table,
+            metadata_location: &loaded.document.location,
+            locations: locations.all(),
+            registered: true,
+            details: &EventDetails::new(),
+        };
+        let change = &change.at(self.clock.now_ms());
+        let create = || self.store.table_create(warehouse.place, &new, *max_tables, change);
+        match self.settled(warehouse, Refusals::MayPass, create).await {
+            Err(StoreError::Unavailable(cause)) => match self.fate_of_creation(warehouse, ident, *id).await {
+                Fate::Happened => Ok(()),
+                Fate::NotYet | Fate::Overtaken => Err(CatalogError::Store(StoreError::Unavailable(cause))),
+                Fate::Unknown => Err(CatalogError::CommitStateUnknown(ident.to_string(), cause.to_string())),
+            },
+            created => created.map_err(of_table(ident)),
+        }
+    }
+
+    /// Points the table of that name at the document. Gives what it was, if there is such a table.
+    async fn pointer_overwrite(&self, registration: &Registration<'_>) -> Result<Option<TableRecord>, CatalogError> {
+        let Registration { warehouse, ident, loaded, locations, change, .. } = registration;
         for _ in 0..ATTEMPTS {
             let found = self.store.table_get(warehouse.place, ident).await.map_err(of_table(ident))?;
             let Some(record) = found.filter(|record| record.kind == TableKind::Table) else { return Ok(None) };
@@ -207,9 +259,10 @@ impl Catalog {
             let swap = Swap {
                 id: record.id,
                 expected: &record.metadata_location,
-                new: &new.document.location,
+                new: &loaded.document.location,
                 locations: locations.all(),
-                origin: &Origin::Registered,
+                past: &Past::Foreign,
+                details: &EventDetails::new(),
             };
             let change = &change.at(self.clock.now_ms());
             let swapped = self
@@ -217,15 +270,16 @@ impl Catalog {
                 .await;
             match swapped {
                 Ok(()) => return Ok(Some(record)),
-                Err(StoreError::PointerMoved) => {}
+                // Committed to, dropped or renamed since it was looked for.
+                Err(StoreError::PointerMoved | StoreError::NotFound(Resource::Table)) => {}
                 Err(StoreError::Unavailable(cause)) => {
-                    self.outcome_of_overwrite(warehouse, ident, &record, new, cause).await?;
+                    self.outcome_of_overwrite(warehouse, ident, &record, loaded, cause).await?;
                     return Ok(Some(record));
                 }
                 Err(error) => return Err(of_table(ident)(error)),
             }
         }
-        Err(CatalogError::CommitFailed(format!("Cannot register {ident}: commits to it were faster {ATTEMPTS} times")))
+        Err(too_slow(ident))
     }
 
     async fn outcome_of_overwrite(
@@ -245,6 +299,10 @@ impl Catalog {
             }
         }
     }
+}
+
+fn too_slow(ident: &TableIdent) -> CatalogError {
+    CatalogError::CommitFailed(format!("Cannot register {ident}: changes of others were faster {ATTEMPTS} times"))
 }
 
 /// How many problems of a document are told to a client that registers it.

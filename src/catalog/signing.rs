@@ -8,8 +8,11 @@ use tidewater_core::name::TableIdent;
 use tidewater_core::storage::s3_request::{Refused, S3Request};
 
 use super::{Catalog, CatalogError, LoadedTable, OpenWarehouse};
+use crate::master_key::{MasterKeyError, check_or_make};
 use crate::metadata::Document;
+use crate::sealing::PassKeys;
 use crate::vending::{Access, Signed, ValidLocations, VendingError};
+use crate::warehouse::{open_pass, seal_pass};
 
 /// For how long a pass for a table is good that exists: as vended credentials are, by default.
 const PASS_FOR_MS: i64 = 3_600 * 1_000;
@@ -66,7 +69,7 @@ impl Catalog {
     ///
     /// # Errors
     /// `WarehouseUnusable` when there is no key to seal it with.
-    pub fn signing_pass(
+    pub async fn signing_pass(
         &self,
         warehouse: &OpenWarehouse,
         ident: &TableIdent,
@@ -79,12 +82,24 @@ impl Catalog {
             locations: locations.as_slice().iter().map(|location| location.as_str().to_owned()).collect(),
             expires_ms: self.clock.now_ms() + if is_staged { STAGED_PASS_FOR_MS } else { PASS_FOR_MS },
         };
-        let sealed = serde_json::to_vec(&pass).ok().and_then(|text| {
-            let sealed = self.warehouses.access().seal_pass(warehouse.place, &text);
-            sealed.inspect_err(|error| tracing::error!(%error, "a pass for signing cannot be sealed")).ok()
-        });
-        let sealed = sealed.ok_or_else(|| CatalogError::WarehouseUnusable(warehouse.name.clone()))?;
+        let unusable = |error: &dyn std::fmt::Display| {
+            tracing::error!(%error, "a pass for signing cannot be sealed");
+            CatalogError::WarehouseUnusable(warehouse.name.clone())
+        };
+        let keys = self.pass_keys().await.map_err(|error| unusable(&error))?;
+        let text = serde_json::to_vec(&pass).map_err(|error| unusable(&error))?;
+        let sealed = seal_pass(keys, warehouse.place, &text).map_err(|error| unusable(&error))?;
         Ok(URL_SAFE_NO_PAD.encode(sealed))
+    }
+
+    /// The keys that passes are sealed with: from memory, but for the first pass of a catalog that had no master key.
+    async fn pass_keys(&self) -> Result<&PassKeys, MasterKeyError> {
+        let access = self.warehouses.access();
+        if let Some(known) = access.passes.get() {
+            return Ok(known);
+        }
+        let ring = check_or_make(self.store.as_ref(), &access.keys).await?;
+        Ok(access.passes.get_or_init(|| PassKeys::new(&ring)))
     }
 
     fn locations_of_pass(
@@ -95,7 +110,8 @@ impl Catalog {
         now_ms: i64,
     ) -> Option<ValidLocations> {
         let sealed = URL_SAFE_NO_PAD.decode(pass).ok()?;
-        let text = self.warehouses.access().open_pass(warehouse.place, &sealed).ok()?;
+        // Who has no keys has sealed none.
+        let text = open_pass(self.warehouses.access().passes.get()?, warehouse.place, &sealed).ok()?;
         let pass: Pass = serde_json::from_slice(text.expose()).ok()?;
         let is_good =
             pass.namespace == ident.namespace.as_key() && pass.name == ident.name() && now_ms < pass.expires_ms;

@@ -14,9 +14,11 @@ use super::namespaces::LOCATION_PROPERTY;
 use super::weight::create_bytes;
 use super::{Catalog, CatalogError, CreatedTable, LoadedTable, OpenWarehouse};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
+use crate::deadline::STOP;
 use crate::locations::Refusals;
-use crate::metadata::{Compression, Document, Metadata, next_file_name};
-use crate::store::{Change, NewTable, Origin, Page, PageRequest, StoreError, TableKind, TableRecord};
+use crate::metadata::{Compression, Document, Metadata, MetadataError, metadata_folder, next_file_name};
+use crate::storage::StorageError;
+use crate::store::{Change, EventDetails, NewTable, Page, PageRequest, StoreError, TableKind, TableRecord};
 use crate::vending::{LocationRefused, ValidLocations};
 
 /// A table that is about to be.
@@ -24,7 +26,8 @@ pub(super) struct NewDocument<'a> {
     pub(super) id: TableId,
     pub(super) table: TableMetadata,
     pub(super) max_tables: Option<u64>,
-    pub(super) origin: Origin,
+    /// What was asked for, for the event.
+    pub(super) details: EventDetails,
     pub(super) change: &'a Change,
 }
 
@@ -42,7 +45,11 @@ impl Catalog {
     ///
     /// # Errors
     /// `Metadata`.
-    pub async fn table_at(&self, warehouse: &OpenWarehouse, location: &str) -> Result<LoadedTable, CatalogError> {
+    pub(super) async fn table_at(
+        &self,
+        warehouse: &OpenWarehouse,
+        location: &str,
+    ) -> Result<LoadedTable, CatalogError> {
         let document = self.documents.get(&warehouse.storage, location).await?;
         self.documents.check_still_there(&warehouse.storage, &document)?;
         // Where nothing is ever vended, nobody asks for the proof, and to find it takes longer than all else here.
@@ -111,7 +118,7 @@ impl Catalog {
             let location = catalog.new_table_location(&warehouse, &ident, id, request.location.as_deref()).await?;
             let (stage_create, now_ms, table_uuid) = (request.stage_create, catalog.clock.now_ms(), fresh_uuid());
             let create = move || {
-                let context = Context { now_ms, table_uuid, previous_metadata_location: None };
+                let context = Context { now_ms, table_uuid, previous_metadata_location: None, stop: STOP };
                 Ok(create_table(&request, &location, &context)?)
             };
             let table = catalog.work(&warehouse, bytes, create).await?;
@@ -120,11 +127,11 @@ impl Catalog {
                 // Credentials for them are about to be given. Who commits first has them.
                 let check = || catalog.store.location_check(warehouse.place, id, locations.all());
                 catalog.settled(&warehouse, Refusals::MayPass, check).await.map_err(of_table(&ident))?;
-                catalog.documents.prepare(&warehouse.storage, &metadata_folder(&table)).await?;
+                let prepared = catalog.documents.prepare(&warehouse.storage, &metadata_folder(&table)).await;
+                prepared.map_err(cannot_create)?;
                 return Ok(CreatedTable::Staged(Box::new(table), locations));
             }
-            let origin = Origin::default();
-            let new = NewDocument { id, table, max_tables, origin, change: &change };
+            let new = NewDocument { id, table, max_tables, details: EventDetails::new(), change: &change };
             catalog.table_add(&warehouse, &ident, new).await.map(CreatedTable::Created)
         })
         .await
@@ -158,7 +165,7 @@ impl Catalog {
         change: &Change,
     ) -> Result<TableId, CatalogError> {
         let change = &change.at(self.clock.now_ms());
-        let terms = self.drop_terms(purge, change.at_ms);
+        let terms = self.drop_terms(warehouse, purge, change.at_ms);
         let dropped = self.store.table_drop(warehouse.place, ident, TableKind::Table, terms.as_ref(), change).await;
         dropped.map(|dropped| dropped.id).map_err(of_table(ident))
     }
@@ -176,7 +183,7 @@ impl Catalog {
 
     /// Where the files of a new table or view go, if the name is free: where its creator says, else under an id (a name
     /// could come back, or mean something to a storage server) below its namespace's location or the warehouse's root.
-    /// A creator who names no scheme means below that, too.
+    /// A creator who names no scheme means below that, too. Whatever names the place, it is spelled as the warehouse's root.
     pub(super) async fn new_location(
         &self,
         kind: TableKind,
@@ -190,14 +197,16 @@ impl Catalog {
             return Err(taken(kind, found.kind, ident));
         }
         let base = || namespace.get(LOCATION_PROPERTY).map_or(warehouse.root.as_str(), |location| location.as_str());
-        match wanted {
-            None => Ok(format!("{}/{id}", base().trim_end_matches('/'))),
+        let location = match wanted {
+            None => format!("{}/{id}", base().trim_end_matches('/')),
             Some(wanted) if Location::is_relative(wanted) => {
                 let below = Location::parse(base()).and_then(|base| base.join(wanted));
-                Ok(below.map_err(LocationRefused::from)?.to_string())
+                below.map_err(LocationRefused::from)?.to_string()
             }
-            Some(wanted) => Ok(wanted.to_owned()),
-        }
+            Some(wanted) => wanted.to_owned(),
+        };
+        let respelled = Location::parse(&location).ok().and_then(|place| place.respelled_below(&warehouse.root));
+        Ok(respelled.map_or(location, |place| place.to_string()))
     }
 
     /// Writes a new table's first document, and lets it be.
@@ -207,7 +216,7 @@ impl Catalog {
         ident: &TableIdent,
         new: NewDocument<'_>,
     ) -> Result<LoadedTable, CatalogError> {
-        let NewDocument { id, table, max_tables, origin, change } = new;
+        let NewDocument { id, table, max_tables, details, change } = new;
         let locations = ValidLocations::of(&table, &warehouse.root)?;
         let document = self.write_document(warehouse, table, None).await?;
         let new = NewTable {
@@ -216,7 +225,8 @@ impl Catalog {
             kind: TableKind::Table,
             metadata_location: &document.location,
             locations: locations.all(),
-            origin: &origin,
+            registered: false,
+            details: &details,
         };
         let change = &change.at(self.clock.now_ms());
         let create = || self.store.table_create(warehouse.place, &new, max_tables, change);
@@ -255,14 +265,18 @@ impl Catalog {
         })?;
         let name = next_file_name(previous, fresh_uuid(), compression);
         let location = format!("{}/{name}", metadata_folder(&metadata));
-        Ok(self.documents.create(&warehouse.storage, location, metadata, compression).await?)
+        let created = self.documents.create(&warehouse.storage, location, metadata, compression).await;
+        created.map_err(|error| if previous.is_none() { cannot_create(error) } else { error.into() })
     }
 }
 
-/// Where a table's or view's metadata files are.
-fn metadata_folder(metadata: &impl Metadata) -> String {
-    match metadata.properties().get("write.metadata.path") {
-        Some(folder) => folder.trim_end_matches('/').to_owned(),
-        None => format!("{}/metadata", metadata.location().trim_end_matches('/')),
+/// What to answer when the first document of a table or view cannot be written: a location below a file is the request's
+/// fault, and may be chosen otherwise.
+fn cannot_create(error: MetadataError) -> CatalogError {
+    match error {
+        MetadataError::Storage(error @ StorageError::BelowFile { .. }) => {
+            CatalogError::BadRequest(format!("{error}. Choose another location"))
+        }
+        other => other.into(),
     }
 }

@@ -1,6 +1,9 @@
+mod again;
+mod full;
 mod locations;
 mod receipts;
 mod register;
+mod signing;
 mod transactions;
 mod views;
 
@@ -16,7 +19,7 @@ use crate::clock::fresh_uuid;
 use crate::deadline::Deadline;
 use crate::store::faulty::{Fault, FaultyStore};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Change, Organisation, Receipt, StoreError, Warehouse, WarehouseStorage};
+use crate::store::{Change, Organisation, Receipt, StoreError, Warehouse, WarehouseOptions, WarehouseStorage};
 
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
@@ -47,6 +50,13 @@ fn commit(key: &str) -> TableCommit {
     TableCommit::parse(body.to_string().as_bytes()).unwrap()
 }
 
+/// The same as a part of a transaction.
+fn named_commit(key: &str) -> TableCommit {
+    let body = json!({ "table-changes": [{ "identifier": { "namespace": ["ns"], "name": "t" }, "requirements": [],
+        "updates": [{ "action": "set-properties", "updates": { key: "v" } }] }] });
+    TableCommit::parse_transaction(body.to_string().as_bytes()).unwrap().remove(0)
+}
+
 /// A change with a receipt.
 fn keyed(receipt: &Receipt) -> Change {
     Change { receipt: Some(Arc::new(receipt.clone())), ..Change::by_catalog(0) }
@@ -67,13 +77,15 @@ impl Fixture {
             name: "main".into(),
             root: format!("file://{}/warehouse", folder.path().display()),
             storage: WarehouseStorage::local(),
+            options: WarehouseOptions::default(),
             is_default: true,
             created_ms: 1,
         };
         store.warehouse_create(&warehouse, &Change::by_catalog(0)).await.unwrap();
         let documents = Documents::new(1 << 20);
         let access = crate::app::storage_access(&crate::config::Config::default());
-        let settings = CatalogSettings { drop_retention: WEEK, limits: RequestLimits::default() };
+        let settings =
+            CatalogSettings { drop_retention: WEEK, removal_delay: Duration::ZERO, limits: RequestLimits::default() };
         let catalog =
             Arc::new(Catalog::new(Arc::clone(&store) as Arc<dyn Store>, documents, access, Clock::System, settings));
         let warehouse = catalog.warehouse(organisation, None).await.unwrap();

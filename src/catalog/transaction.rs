@@ -9,15 +9,16 @@ use tidewater_core::document::TableMetadata;
 use tidewater_core::ids::TableId;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
-use super::commit::{ATTEMPTS, already_exists};
-use super::error::of_table;
+use super::commit::ATTEMPTS;
+use super::error::{creation_refused, of_table};
 use super::fate::Fate;
+use super::weight::commits_bytes;
 use super::{Catalog, CatalogError, OpenWarehouse};
 use crate::clock::fresh_ordered_uuid;
 use crate::deadline;
 use crate::locations::Refusals;
 use crate::metadata::Document;
-use crate::store::{Change, Origin, Resource, StoreError, TableChange, TableKind, TableRecord};
+use crate::store::{Change, Past, StoreError, TableChange, TableKind, TableRecord};
 use crate::vending::ValidLocations;
 
 /// How many documents are read, or written, at the same time.
@@ -49,6 +50,7 @@ struct Written<'a> {
     commits: &'a [TableCommit],
     before: Option<(TableRecord, Arc<Document>)>,
     after: Option<(Arc<Document>, ValidLocations)>,
+    past: Past,
 }
 
 impl Catalog {
@@ -69,6 +71,8 @@ impl Catalog {
         let parts = by_table(commits)?;
         let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(warehouse), change.clone());
         self.to_its_end(async move {
+            let bytes = parts.iter().map(|part| commits_bytes(&part.commits)).sum();
+            let parts = catalog.heavy.large(bytes, parts);
             let idents: Vec<TableIdent> = parts.iter().map(|part| part.ident.clone()).collect();
             let mut records = catalog.table_records(&warehouse, &idents).await?;
             check_named_tables(&parts, &records)?;
@@ -179,7 +183,11 @@ impl Catalog {
             }
             None => None,
         };
-        Ok(Written { ident, id, commits, before, after })
+        let past = match (&before, &after) {
+            (Some((_, base)), Some((document, _))) => self.past(warehouse, id, base, &document.metadata).await,
+            _ => Past::Kept,
+        };
+        Ok(Written { ident, id, commits, before, after, past })
     }
 
     /// Lets all documents be current, or none. Gives whether they are; if not, pointers were moved, and it is worth
@@ -254,14 +262,15 @@ impl Written<'_> {
                 expected,
                 new: document.location.clone(),
                 locations: locations.all().clone(),
-                origin: Origin::Written(summary(self.commits)),
+                past: self.past.clone(),
+                details: summary(self.commits),
             },
             (None, Some((document, locations))) => TableChange::Create {
                 id,
                 ident: self.ident.clone(),
                 metadata_location: document.location.clone(),
                 locations: locations.all().clone(),
-                origin: Origin::Written(summary(self.commits)),
+                details: summary(self.commits),
             },
             (expected, None) => TableChange::Keep { id, expected: expected.unwrap_or_default() },
         }
@@ -303,17 +312,16 @@ fn refusal(written: &[Written<'_>], error: StoreError) -> Option<CatalogError> {
     let Some(part) = written.get(at) else { return Some(CatalogError::Store(*error)) };
     match *error {
         StoreError::PointerMoved => None,
-        StoreError::AlreadyExists(Resource::Table) => Some(named(part.ident, already_exists())),
+        error @ StoreError::AlreadyExists(_) => Some(named(part.ident, of_table(part.ident)(error))),
         error => Some(of_table(part.ident)(error)),
     }
 }
 
 /// Says which table of the transaction an error is about.
 fn named(ident: &TableIdent, error: CatalogError) -> CatalogError {
-    match error {
+    match creation_refused(error) {
         CatalogError::CommitFailed(message) => CatalogError::CommitFailed(format!("{message} (table {ident})")),
         CatalogError::BadRequest(message) => CatalogError::BadRequest(format!("{message} (table {ident})")),
-        CatalogError::TableExists(_) => named(ident, already_exists()),
         other => other,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tidewater_core::ids::TableId;
 use tidewater_core::name::TableIdent;
 use tidewater_core::view::{ViewCommit, apply_view_updates, check_view_requirements};
 
@@ -10,8 +11,9 @@ use super::error::of_view;
 use super::fate::Fate;
 use super::weight::view_commit_bytes;
 use super::{Catalog, CatalogError, LoadedView, OpenWarehouse};
+use crate::deadline::STOP;
 use crate::locations::Refusals;
-use crate::store::{Answer, Change, Origin, StoreError, Swap, TableRecord};
+use crate::store::{Answer, Change, Past, StoreError, Swap, TableRecord};
 use crate::vending::ValidLocations;
 
 /// What became of one attempt.
@@ -45,7 +47,7 @@ impl Catalog {
     ) -> Result<LoadedView, CatalogError> {
         let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(warehouse), change.clone());
         self.to_its_end(async move {
-            let commit = Arc::new(commit);
+            let commit = catalog.heavy.large(view_commit_bytes(&commit), Arc::new(commit));
             let asked = Asked { warehouse: &warehouse, ident: &ident, commit: &commit, change: &change };
             let mut record = catalog.view_record(&warehouse, &ident).await?;
             let turn = catalog.turn(record.id).await?;
@@ -72,10 +74,10 @@ impl Catalog {
         let (at, asked_for) = (Arc::clone(&base), Arc::clone(commit));
         let apply = move || {
             check_view_requirements(&asked_for.requirements, &at.metadata)?;
-            Ok(apply_view_updates(&at.metadata, &asked_for.updates, now_ms)?)
+            Ok(apply_view_updates(&at.metadata, &asked_for.updates, now_ms, STOP)?)
         };
         let Some(view) = self.work(warehouse, bytes, apply).await? else {
-            return self.view_unchanged(asked, base).await.map(Attempt::Done);
+            return self.view_unchanged(asked, record.id, base).await.map(Attempt::Done);
         };
         let locations = ValidLocations::of_view(&view, &warehouse.root)?;
         let document = self.write_document(warehouse, view, Some(&base.location)).await?;
@@ -84,7 +86,8 @@ impl Catalog {
             expected: &record.metadata_location,
             new: &document.location,
             locations: locations.all(),
-            origin: &Origin::Written(commit.summary()),
+            past: &Past::Kept,
+            details: &commit.summary(),
         };
         let change = &change.at(now_ms);
         let swapped =
@@ -114,9 +117,15 @@ impl Catalog {
     }
 
     /// A commit that changes nothing: the view as it is.
-    async fn view_unchanged(&self, asked: &Asked<'_>, base: LoadedView) -> Result<LoadedView, CatalogError> {
+    async fn view_unchanged(
+        &self,
+        asked: &Asked<'_>,
+        id: TableId,
+        base: LoadedView,
+    ) -> Result<LoadedView, CatalogError> {
         if let Some(receipt) = &asked.change.receipt {
-            let (organisation, answer) = (asked.warehouse.place.organisation, Answer::Document(base.location.clone()));
+            let answer = Answer::document(base.location.clone(), id);
+            let organisation = asked.warehouse.place.organisation;
             let kept = self.store.receipt_add(organisation, receipt, &answer, asked.change.at_ms).await;
             kept.map_err(of_view(asked.ident))?;
         }

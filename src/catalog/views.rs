@@ -14,7 +14,7 @@ use super::weight::create_view_bytes;
 use super::{Catalog, CatalogError, LoadedView, OpenWarehouse};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::locations::Refusals;
-use crate::store::{Change, EventDetails, NewTable, Origin, Page, PageRequest, StoreError, TableKind, TableRecord};
+use crate::store::{Change, EventDetails, NewTable, Page, PageRequest, StoreError, TableKind, TableRecord};
 use crate::vending::{LocationRefused, ValidLocations};
 
 /// A view that is about to be.
@@ -40,7 +40,7 @@ impl Catalog {
     ///
     /// # Errors
     /// `Metadata`.
-    pub async fn view_at(&self, warehouse: &OpenWarehouse, location: &str) -> Result<LoadedView, CatalogError> {
+    pub(super) async fn view_at(&self, warehouse: &OpenWarehouse, location: &str) -> Result<LoadedView, CatalogError> {
         let document = self.documents.get_view(&warehouse.storage, location).await?;
         self.documents.check_still_there(&warehouse.storage, &document)?;
         Ok(document)
@@ -169,7 +169,7 @@ impl Catalog {
         change: &Change,
     ) -> Result<(), CatalogError> {
         let change = &change.at(self.clock.now_ms());
-        let terms = self.drop_terms(false, change.at_ms);
+        let terms = self.drop_terms(warehouse, false, change.at_ms);
         let dropped = self.store.table_drop(warehouse.place, ident, TableKind::View, terms.as_ref(), change).await;
         dropped.map(|_| ()).map_err(of_view(ident))
     }
@@ -188,7 +188,8 @@ impl Catalog {
             kind: TableKind::View,
             metadata_location: &new.document.location,
             locations: locations.all(),
-            origin: if new.registered { &Origin::Registered } else { &Origin::Written(EventDetails::new()) },
+            registered: new.registered,
+            details: &EventDetails::new(),
         };
         let change = &new.change.at(self.clock.now_ms());
         let create = || self.store.table_create(warehouse.place, &table, new.max_tables, change);

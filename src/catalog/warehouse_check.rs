@@ -64,24 +64,26 @@ impl Trial<'_> {
 
     /// What a person can do about it.
     fn advice(&self, error: &StorageError) -> String {
-        let advice = match error {
+        let general = match error {
             StorageError::Refused { .. } => self.warehouse.vendor.when_refused(),
             StorageError::NotFound(_) => self.warehouse.vendor.when_not_found(),
             StorageError::Unavailable { .. } => self.warehouse.vendor.when_unavailable(),
             StorageError::NoCredentials { .. } => return with_causes(error),
+            StorageError::NoSpace { .. } => "free some space there",
             StorageError::AlreadyExists(_)
             | StorageError::Elsewhere(_)
             | StorageError::Impossible(_)
+            | StorageError::BelowFile { .. }
             | StorageError::TooLarge { .. } => return error.to_string(),
         };
         let said = with_causes(error);
-        match code_in(&said) {
-            // Of what a store answers, its own word is what helps; the rest is its request's ids.
-            Some(code @ ("InvalidAccessKeyId" | "SignatureDoesNotMatch")) => {
-                format!("the store says {code}: check the credentials, key and secret")
-            }
-            Some(code) => format!("the store says {code}: {advice}"),
-            None => format!("{said}; {advice}"),
+        // Of what a store answers, its own word is what helps; the rest is its request's ids.
+        match (code_in(&said), error.hint()) {
+            (Some(code), Some(hint)) => format!("the store says {code}: {hint}"),
+            (Some(code), None) => format!("the store says {code}: {general}"),
+            // It is in what is said.
+            (None, Some(_)) => said,
+            (None, None) => format!("{said}; {general}"),
         }
     }
 
@@ -130,7 +132,8 @@ impl Trial<'_> {
         let locations =
             ValidLocations::of_folder(&self.own, &self.warehouse.root).map_err(|error| error.to_string())?;
         let wanted = Wanted::Said { vended_credentials: true, remote_signing: false };
-        let ask = Ask { locations: &locations, access: Access::ReadWrite, wanted, path: "", pass: None };
+        let access = Access::new(true, self.warehouse.options.no_delete);
+        let ask = Ask { locations: &locations, access, wanted, path: "", pass: None };
         let vended = Vending::new(clock.clone()).vend(vendor, self.storage().id(), &ask).await;
         let vended = vended.map_err(|error| error.to_string())?;
         let Some(credentials) = vended.credentials.first().and_then(|given| vendor.as_credentials(&given.config))
@@ -147,7 +150,19 @@ impl Trial<'_> {
         let second = self.own.join("second").map_err(|error| error.to_string())?;
         let written = client.create(&second, Bytes::from_static(b"tidewater")).await;
         written.map_err(|error| format!("they do not write to their table: {error}"))?;
-        client.remove(&second).await.map_err(|error| format!("they do not remove from their table: {error}"))?;
+        let removed = client.remove(&second).await;
+        match access {
+            Access::ReadWriteNoDelete => {
+                let removed_by_us = self.storage().remove(&second).await;
+                removed_by_us.map_err(|error| self.advice(&error))?;
+                match removed {
+                    Err(StorageError::Refused { .. }) => {}
+                    Err(error) => return Err(format!("whether they remove files cannot be told: {error}")),
+                    Ok(()) => return Err("they remove files from their table, and should not".to_owned()),
+                }
+            }
+            _ => removed.map_err(|error| format!("they do not remove from their table: {error}"))?,
+        }
         match client.read(&object(&self.sibling)?).await {
             Err(StorageError::Refused { .. }) => Ok("they reach their table and no other".to_owned()),
             Err(error) => Err(format!("whether they reach another table cannot be told: {error}")),

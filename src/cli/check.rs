@@ -1,5 +1,7 @@
 //! `tidewater table check` and `tidewater view check`: whether every engine can read the metadata.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::json;
@@ -10,6 +12,7 @@ use super::output::{self, Format};
 use super::session::{Session, WarehouseArgument};
 use super::table_name;
 use tidewater::metadata::{Documents, MetadataError};
+use tidewater::newer_documents::newest_beside;
 use tidewater::store::{PageRequest, Place, Store, TableKind, TableRecord};
 use tidewater::warehouse::OpenWarehouse;
 
@@ -25,17 +28,18 @@ pub(crate) struct Arguments {
     format: Format,
 }
 
-/// A table or view whose metadata has problems.
+/// A table or view whose metadata has problems, or that has a newer document than the one that it points at.
 struct Finding {
     name: String,
     metadata_location: String,
     problems: Vec<String>,
+    newer_document: Option<PathBuf>,
 }
 
 /// Checks one table or view, or all of them, and prints what is wrong.
 ///
 /// # Errors
-/// When anything is wrong, so that a script notices.
+/// When metadata has problems, so that a script notices. A newer document alone is none.
 pub(crate) async fn run(session: &Session, kind: TableKind, arguments: &Arguments) -> Result<()> {
     let store = session.store()?;
     let (warehouse, checked, findings) = match &arguments.name {
@@ -54,7 +58,10 @@ pub(crate) async fn run(session: &Session, kind: TableKind, arguments: &Argument
     if arguments.format.json {
         let found: Vec<_> = findings
             .iter()
-            .map(|one| json!({"name": one.name, "metadata_location": one.metadata_location, "problems": one.problems}))
+            .map(|one| {
+                json!({"name": one.name, "metadata_location": one.metadata_location, "problems": one.problems,
+                    "newer_document": one.newer_document})
+            })
             .collect();
         output::json(&json!({ "checked": checked, "findings": found }))?;
     } else {
@@ -63,13 +70,21 @@ pub(crate) async fn run(session: &Session, kind: TableKind, arguments: &Argument
             one.problems
                 .iter()
                 .try_for_each(|problem| output::line(&format!("  {}", problem.replace('\n', "\n  "))))?;
+            if let Some(newer) = &one.newer_document {
+                output::line(&format!(
+                    "  note: there is a newer document, {}: a last change that was lost or never acknowledged. If it is \
+                     wanted, register it with `overwrite`",
+                    newer.display()
+                ))?;
+            }
         }
     }
-    if findings.is_empty() {
+    let with_problems = findings.iter().filter(|one| !one.problems.is_empty()).count();
+    if with_problems == 0 {
         output::note(&format!("Checked {} of warehouse '{}': no problems", count(checked, word(kind)), warehouse.name));
         return Ok(());
     }
-    bail!("{} of {} with problems", findings.len(), count(checked, word(kind)))
+    bail!("{with_problems} of {} with problems", count(checked, word(kind)))
 }
 
 /// Checks all tables, or views, of a warehouse. Gives how many there are, and those with problems.
@@ -98,7 +113,7 @@ async fn all_namespaces(store: &dyn Store, place: Place) -> Result<Vec<Namespace
     Ok(found)
 }
 
-/// What is wrong with the metadata of one table or view, if anything is.
+/// What there is to say of one table or view, if anything.
 async fn check(
     warehouse: &OpenWarehouse,
     kind: TableKind,
@@ -108,13 +123,21 @@ async fn check(
     let problems = problems(warehouse, kind, &record.metadata_location).await;
     let problems = problems.unwrap_or_else(|error| vec![error.to_string()]);
     let name = format!("{}.{}", table_name::shown(&ident.namespace), ident.name());
-    (!problems.is_empty()).then(|| Finding { name, metadata_location: record.metadata_location.clone(), problems })
+    let newer_document = newest_beside(&record.metadata_location).await;
+    let is_worth_telling = !problems.is_empty() || newer_document.is_some();
+    let metadata_location = record.metadata_location.clone();
+    is_worth_telling.then_some(Finding { name, metadata_location, problems, newer_document })
 }
 
 async fn problems(warehouse: &OpenWarehouse, kind: TableKind, location: &str) -> Result<Vec<String>, MetadataError> {
     let documents = Documents::new(0);
     Ok(match kind {
-        TableKind::Table => documents.get(&warehouse.storage, location).await?.problems(),
+        TableKind::Table => {
+            let document = documents.get(&warehouse.storage, location).await?;
+            let mut problems = document.problems();
+            problems.extend(document.metadata.tolerated());
+            problems
+        }
         TableKind::View => documents.get_view(&warehouse.storage, location).await?.problems(),
     })
 }

@@ -14,7 +14,9 @@ use super::table_name::{parse_namespace, parse_table, shown};
 use super::time;
 use tidewater::catalog::missing_document;
 use tidewater::metadata::{Documents, MetadataError};
-use tidewater::store::{Dropped, DroppedFilter, Place, Resource, Restore, Store, StoreError, TableKind, TimedPage};
+use tidewater::store::{
+    Dropped, DroppedFilter, DroppedState, Place, Resource, Restore, Store, StoreError, TableKind, TimedPage,
+};
 use tidewater::warehouse::OpenWarehouse;
 
 /// Which dropped tables or views are listed.
@@ -99,18 +101,33 @@ pub(crate) async fn list(session: &Session, kind: TableKind, arguments: &ListArg
             dotted(&one.ident),
             time::shown(one.dropped_ms),
             if is_restorable(one, now_ms) { time::shown(one.restorable_until_ms) } else { "no".to_owned() },
-            if one.purge { "yes" } else { "" }.to_owned(),
+            files_go(one, now_ms),
             one.state.as_str().to_owned(),
             one.message.clone().unwrap_or_default(),
         ]
     };
     let rows: Vec<_> = all.iter().map(row).collect();
-    let headings = ["id", word(kind), "dropped", "restorable until", "purge", "state", "message"];
+    let headings = ["id", word(kind), "dropped", "restorable until", "files go", "state", "message"];
     output::table(&headings, &rows, &format!("no dropped {} is kept", word(kind)))
 }
 
 fn is_restorable(one: &Dropped, now_ms: i64) -> bool {
     one.not_restorable(now_ms).is_none()
+}
+
+/// When its files are removed, for a person.
+fn files_go(one: &Dropped, now_ms: i64) -> String {
+    match files_go_ms(one) {
+        Some(at_ms) if at_ms <= now_ms => "now".to_owned(),
+        Some(at_ms) => time::shown(at_ms),
+        None => "never".to_owned(),
+    }
+}
+
+/// From when on its files are removed; none when they stay.
+fn files_go_ms(one: &Dropped) -> Option<i64> {
+    let stay = !one.purge || matches!(one.state, DroppedState::Blocked | DroppedState::Replaced);
+    (!stay).then_some(one.restorable_until_ms)
 }
 
 fn as_json(one: &Dropped, now_ms: i64) -> serde_json::Value {
@@ -124,6 +141,7 @@ fn as_json(one: &Dropped, now_ms: i64) -> serde_json::Value {
         "restorable": is_restorable(one, now_ms),
         "restorable_until": time::shown(one.restorable_until_ms),
         "purge": one.purge,
+        "files_go": files_go_ms(one).map(time::shown),
         "state": one.state.as_str(),
         "attempts": one.attempts,
         "message": one.message,

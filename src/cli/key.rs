@@ -9,7 +9,7 @@ use tidewater_core::ids::KeyId;
 use super::output::{self, Format};
 use super::session::{OrganisationArgument, Session};
 use super::time;
-use tidewater::auth::{entropy, issue_key};
+use tidewater::auth::{NewKey, entropy, issue_key};
 use tidewater::store::{ApiKey, Store};
 
 /// What can be done with API keys.
@@ -34,6 +34,9 @@ Only the key is printed on standard output; what is kept of it is a hash.")]
         /// After how long it is refused, such as 90d or 12h [default: never]
         #[arg(long, value_name = "DURATION", value_parser = time::parse_duration_ms)]
         expires_in: Option<i64>,
+        /// What is vended for it removes no files: neither a purge by an engine nor its clean-up does
+        #[arg(long)]
+        no_delete: bool,
         /// Succeed, and print no key, when the organisation has one of that name that can be used
         #[arg(long)]
         if_not_exists: bool,
@@ -78,7 +81,7 @@ Examples:
 pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
     let store = session.store()?;
     match command {
-        Command::Create { name, organisation, role, expires_in, if_not_exists, format } => {
+        Command::Create { name, organisation, role, expires_in, no_delete, if_not_exists, format } => {
             let organisation = organisation.find(&store).await?;
             let now_ms = session.clock.now_ms();
             let is_usable = |key: &ApiKey| key.name == *name && state(key, now_ms) == "active";
@@ -87,9 +90,9 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
                 return if format.json { output::json(&as_json(&found, now_ms)) } else { Ok(()) };
             }
             let expires_ms = expires_in.map(|expires_in_ms| now_ms + expires_in_ms);
-            let (key, text) =
-                issue_key(&store, organisation.id, name, *role, expires_ms, &session.change().at(now_ms), &entropy()?)
-                    .await?;
+            let new = NewKey { name, role: *role, no_delete: *no_delete, expires_ms };
+            let change = session.change().at(now_ms);
+            let (key, text) = issue_key(&store, organisation.id, &new, &change, &entropy()?).await?;
             if format.json {
                 let mut shown = as_json(&key, now_ms);
                 shown["api_key"] = json!(text.expose());
@@ -174,6 +177,7 @@ fn show(key: &ApiKey, organisation: &str, now_ms: i64, format: Format) -> Result
         ("id", key.id.to_string()),
         ("organisation", organisation.to_owned()),
         ("role", key.role.to_string()),
+        ("removes files", if key.no_delete { "no" } else { "as its role allows" }.to_owned()),
         ("state", state(key, now_ms).to_owned()),
         ("created", time::shown(key.created_ms)),
         ("expires", time::shown_or(key.expires_ms, "never")),
@@ -197,6 +201,7 @@ fn as_json(key: &ApiKey, now_ms: i64) -> serde_json::Value {
         "id": key.id,
         "name": key.name,
         "role": key.role.as_str(),
+        "no_delete": key.no_delete,
         "state": state(key, now_ms),
         "created": time::shown(key.created_ms),
         "expires": key.expires_ms.map(time::shown),
@@ -219,6 +224,7 @@ mod tests {
             organisation: OrganisationId(fresh_ordered_uuid()),
             name: name.to_owned(),
             role: Role::Reader,
+            no_delete: false,
             digest: KeyDigest([0; 32]),
             created_ms: 0,
             expires_ms: None,

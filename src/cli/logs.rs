@@ -2,26 +2,52 @@
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
 
-use anyhow::{Result, anyhow};
-use tracing_subscriber::EnvFilter;
+use anyhow::{Context as _, Result, anyhow};
 use tracing_subscriber::fmt::{MakeWriter, Subscriber};
+use tracing_subscriber::{EnvFilter, reload};
 
 use tidewater::config::{LogConfig, LogFormat};
 
-/// Begins to log as configured.
+/// Changes the levels of the log while it is written.
+#[derive(Clone)]
+pub(crate) struct Levels(Arc<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>);
+
+impl Levels {
+    /// Logs from these levels on, as `log.level` has them.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(crate) fn set(&self, levels: &str) -> Result<()> {
+        (self.0)(EnvFilter::try_new(levels)?).context("cannot change the levels of the log")
+    }
+}
+
+/// Begins to log as configured. Returns what changes the levels later.
 ///
 /// # Errors
 /// When the levels cannot be read, or the process logs already.
-pub(crate) fn start(config: &LogConfig) -> Result<()> {
+pub(crate) fn start(config: &LogConfig) -> Result<Levels> {
     let filter = EnvFilter::try_new(&config.level)?;
     let colours = io::stderr().is_terminal();
     let log = Subscriber::builder().with_env_filter(filter).with_writer(OneLine { colours }).with_ansi(colours);
-    let started = match config.format {
-        LogFormat::Text => tracing::subscriber::set_global_default(log.finish()),
-        LogFormat::Json => tracing::subscriber::set_global_default(log.json().flatten_event(true).finish()),
+    let (started, levels) = match config.format {
+        LogFormat::Text => {
+            let log = log.with_filter_reloading();
+            let handle = log.reload_handle();
+            let levels: Levels = Levels(Arc::new(move |filter| handle.reload(filter)));
+            (tracing::subscriber::set_global_default(log.finish()), levels)
+        }
+        LogFormat::Json => {
+            let log = log.json().flatten_event(true).with_filter_reloading();
+            let handle = log.reload_handle();
+            let levels: Levels = Levels(Arc::new(move |filter| handle.reload(filter)));
+            (tracing::subscriber::set_global_default(log.finish()), levels)
+        }
     };
-    started.map_err(|error| anyhow!("cannot start the log: {error}"))
+    started.map_err(|error| anyhow!("cannot start the log: {error}"))?;
+    Ok(levels)
 }
 
 /// Keeps each event on one line, whatever texts of others are in it: nothing that a client or a storage service sends looks

@@ -5,11 +5,13 @@ mod check;
 mod dropped;
 mod events;
 mod key;
+mod live;
 mod logs;
 mod namespace;
 mod org;
 mod output;
 mod quickstart;
+mod reload;
 mod reports;
 mod serve;
 mod session;
@@ -25,9 +27,10 @@ mod warehouse;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use session::Session;
@@ -36,8 +39,11 @@ use tidewater::config::{Config, ConfigError, Flags, data_dir_unless_set};
 /// The variable that names the data folder.
 const DATA_DIR: &str = "TIDEWATER_DATA_DIR";
 
-/// Where docs/deployment.md has the configuration of a service.
-const USUAL_CONFIG: &str = "/etc/tidewater.toml";
+/// Where docs/deployment.md has the configuration of a service, and another usual place.
+const USUAL_CONFIGS: [&str; 2] = ["/etc/tidewater.toml", "/etc/tidewater/tidewater.toml"];
+
+/// Where docs/deployment.md has the data of a service.
+const USUAL_DATA: &str = "/var/lib/tidewater";
 
 const EXAMPLES: &str = "\
 Start here:
@@ -84,6 +90,8 @@ enum Command {
     Quickstart(quickstart::Arguments),
     /// Serve the catalog
     Serve(serve::Arguments),
+    /// Have the running server read its settings again
+    Reload(reload::Arguments),
     /// Organisations: the tenants of the catalog
     #[command(subcommand)]
     Org(org::Command),
@@ -141,8 +149,15 @@ pub(crate) fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<()> {
     let settings = cli.settings;
     match cli.command {
-        Command::Quickstart(arguments) => quickstart::run(settings.load(arguments.flags())?, &arguments).await,
-        Command::Serve(arguments) => serve::run(settings.of_server(arguments.flags())?).await,
+        Command::Quickstart(arguments) => {
+            let flags = arguments.flags();
+            quickstart::run(Arc::new(move || Ok(settings.load(flags.clone())?)), &arguments).await
+        }
+        Command::Serve(arguments) => {
+            let flags = arguments.flags();
+            serve::run(Arc::new(move || settings.of_server(flags.clone()))).await
+        }
+        Command::Reload(arguments) => reload::run(&settings.of_command()?, &arguments).await,
         Command::Org(command) => org::run(&settings.session()?, &command).await,
         Command::Key(command) => key::run(&settings.session()?, &command).await,
         Command::Warehouse(command) => warehouse::run(&settings.session()?, &command).await,
@@ -183,7 +198,8 @@ impl Settings {
     fn of_server(&self, flags: Flags) -> anyhow::Result<Config> {
         let config = self.load(flags)?;
         if !self.is_named() {
-            check_no_other_catalog(&config.data_dir, &config.database(), Path::new(USUAL_CONFIG))?;
+            let configs = USUAL_CONFIGS.map(Path::new);
+            check_no_other_catalog(&config.data_dir, &config.database(), &configs, Path::new(USUAL_DATA))?;
         }
         Ok(config)
     }
@@ -205,13 +221,24 @@ impl Settings {
     }
 }
 
-/// Fails where there is no catalog in the folder that nobody named, and a configuration file that may name another.
-fn check_no_other_catalog(folder: &Path, database: &Path, usual: &Path) -> anyhow::Result<()> {
+/// Fails where there is no catalog in the folder that nobody named, and a configuration file or a service's data folder is
+/// there, which others use.
+fn check_no_other_catalog(folder: &Path, database: &Path, configs: &[&Path], data: &Path) -> anyhow::Result<()> {
+    if database.exists() || folder == data {
+        return Ok(());
+    }
+    let folder = folder.display();
+    if let Some(config) = configs.iter().find(|config| config.exists()) {
+        let config = config.display();
+        bail!(
+            "there is no catalog in {folder}, and {config} configures one: name that with `--config {config}`, or a folder \
+             with --data-dir"
+        );
+    }
     ensure!(
-        database.exists() || !usual.exists(),
-        "there is no catalog in {}, and {usual} configures one: name that with `--config {usual}`, or a folder with --data-dir",
-        folder.display(),
-        usual = usual.display()
+        !data.exists(),
+        "there is no catalog in {folder}, and {data} is a service's data folder: name that with `--data-dir {data}`, or another",
+        data = data.display()
     );
     Ok(())
 }
@@ -288,7 +315,7 @@ mod tests {
 
     #[test]
     fn each_idea_has_one_verb() {
-        const VERBS: [&str; 16] = [
+        const VERBS: [&str; 17] = [
             "check",
             "create",
             "delete",
@@ -300,6 +327,7 @@ mod tests {
             "revoke",
             "rotate",
             "set-default",
+            "set-options",
             "set-storage",
             "set-tier",
             "show",
@@ -331,13 +359,18 @@ mod tests {
     #[test]
     fn catalog_that_another_file_configures_is_not_passed_by() {
         let folder = tempfile::tempdir().unwrap();
-        let (database, config) = (folder.path().join("tidewater.db"), folder.path().join("tidewater.toml"));
-        check_no_other_catalog(folder.path(), &database, &config).unwrap();
+        let [database, config, data] = ["tidewater.db", "tidewater.toml", "data"].map(|name| folder.path().join(name));
+        let check = || check_no_other_catalog(folder.path(), &database, &[&folder.path().join("none"), &config], &data);
+        check().unwrap();
+        std::fs::create_dir(&data).unwrap();
+        check_no_other_catalog(&data, &data.join("tidewater.db"), &[], &data).unwrap();
+        let refused = check().unwrap_err().to_string();
+        assert!(refused.contains(&format!("--data-dir {}", data.display())), "{refused}");
         std::fs::write(&config, "").unwrap();
-        let refused = check_no_other_catalog(folder.path(), &database, &config).unwrap_err().to_string();
+        let refused = check().unwrap_err().to_string();
         assert!(refused.contains(&format!("--config {}", config.display())), "{refused}");
         std::fs::write(&database, "").unwrap();
-        check_no_other_catalog(folder.path(), &database, &config).unwrap();
+        check().unwrap();
     }
 
     #[test]

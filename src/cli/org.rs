@@ -5,7 +5,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use tidewater_core::access::check_organisation_name;
 use tidewater_core::ids::OrganisationId;
-use tidewater_core::limits::{day_of, smallest_tier};
+use tidewater_core::limits::{day_of, serving_tier, smallest_tier};
 
 use super::output::{self, Format};
 use super::session::{IfNotExists, OrganisationArgument, Session};
@@ -20,6 +20,7 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  tidewater org create acme --tier professional")]
     Create {
         /// Its name
+        #[arg(env = "TIDEWATER_ORG")]
         name: String,
         /// What it gets: a tier of the configuration, which has free, professional, premium and enterprise unless changed
         /// [default: the smallest that includes the catalog]
@@ -38,16 +39,18 @@ pub(crate) enum Command {
     /// Show an organisation
     #[command(after_help = "Example:\n  tidewater org show acme")]
     Show {
-        /// Its name
-        name: String,
+        /// Its name; not needed when there is only one
+        #[arg(env = "TIDEWATER_ORG")]
+        name: Option<String>,
         #[command(flatten)]
         format: Format,
     },
     /// Move an organisation to another tier; a running server sees it within seconds
-    #[command(after_help = "Example:\n  tidewater org set-tier acme premium")]
+    #[command(after_help = "Example:\n  tidewater org set-tier acme premium", allow_missing_positional = true)]
     SetTier {
-        /// Its name
-        name: String,
+        /// Its name; not needed when there is only one
+        #[arg(env = "TIDEWATER_ORG")]
+        name: Option<String>,
         /// The tier
         tier: String,
         #[command(flatten)]
@@ -57,8 +60,8 @@ pub(crate) enum Command {
     Usage {
         /// Its name; not needed when there is only one
         name: Option<String>,
-        /// The same as the name
-        #[arg(long, value_name = "NAME", env = "TIDEWATER_ORG", conflicts_with = "name")]
+        /// The same, where no name is given
+        #[arg(long, value_name = "NAME", env = "TIDEWATER_ORG")]
         org: Option<String>,
         #[command(flatten)]
         format: Format,
@@ -72,8 +75,8 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
             create(session, name, tier.as_deref(), *if_not_exists, *format).await
         }
         Command::List { format } => list(session, *format).await,
-        Command::Show { name, format } => show(session, name, *format).await,
-        Command::SetTier { name, tier, format } => set_tier(session, name, tier, *format).await,
+        Command::Show { name, format } => show(session, name.clone(), *format).await,
+        Command::SetTier { name, tier, format } => set_tier(session, name.clone(), tier, *format).await,
         Command::Usage { name, org, format } => {
             let org = name.clone().or_else(|| org.clone());
             usage(session, &OrganisationArgument { org }, *format).await
@@ -89,11 +92,12 @@ async fn create(
     format: Format,
 ) -> Result<()> {
     check_organisation_name(name)?;
-    let tier = match tier.or_else(|| smallest_tier(&session.config.tiers)) {
+    let tiers = session.tiers().await?;
+    let tier = match tier.or_else(|| smallest_tier(&tiers.known)) {
         Some(tier) => tier,
         None => bail!("no configured tier includes the catalog: choose one with --tier"),
     };
-    session.check_tier(tier)?;
+    tiers.check(tier)?;
     let store = session.store_or_new()?;
     let new = Organisation {
         id: OrganisationId(fresh_ordered_uuid()),
@@ -140,15 +144,18 @@ async fn list(session: &Session, format: Format) -> Result<()> {
     output::table(&["name", "tier", "created"], &rows, "there is no organisation yet")
 }
 
-async fn show(session: &Session, name: &str, format: Format) -> Result<()> {
+async fn show(session: &Session, name: Option<String>, format: Format) -> Result<()> {
     let store = session.store()?;
-    let found = OrganisationArgument { org: Some(name.to_owned()) }.find(&store).await?;
+    let found = OrganisationArgument { org: name }.find(&store).await?;
+    let tiers = session.tiers().await?;
+    let served_by = serving_tier(&tiers.known, &found.tier);
     let warehouses = store.warehouse_list(found.id).await?;
     let names: Vec<&str> = warehouses.iter().map(|warehouse| warehouse.name.as_str()).collect();
     let keys = store.key_list(found.id).await?.iter().filter(|key| key.revoked_ms.is_none()).count();
     let tables = store.table_count(found.id).await?;
     if format.json {
         let mut shown = as_json(&found);
+        shown["served_by_tier"] = json!(served_by);
         shown["warehouses"] = json!(names);
         shown["keys"] = json!(keys);
         shown["tables"] = json!(tables);
@@ -157,7 +164,7 @@ async fn show(session: &Session, name: &str, format: Format) -> Result<()> {
     output::fields(&[
         ("organisation", found.name.clone()),
         ("id", found.id.to_string()),
-        ("tier", found.tier.clone()),
+        ("tier", tier_with_stand_in(&found.tier, served_by)),
         ("created", time::shown(found.created_ms)),
         ("warehouses", names.join(", ")),
         ("keys", keys.to_string()),
@@ -165,15 +172,24 @@ async fn show(session: &Session, name: &str, format: Format) -> Result<()> {
     ])
 }
 
-async fn set_tier(session: &Session, name: &str, tier: &str, format: Format) -> Result<()> {
-    session.check_tier(tier)?;
+/// The tier's name and, where it is not configured, which serves in its place.
+fn tier_with_stand_in(tier: &str, served_by: Option<&str>) -> String {
+    match served_by {
+        Some(serving) if serving == tier => tier.to_owned(),
+        Some(serving) => format!("{tier} (not configured: served by '{serving}')"),
+        None => format!("{tier} (not configured, nor any other with the catalog: refused)"),
+    }
+}
+
+async fn set_tier(session: &Session, name: Option<String>, tier: &str, format: Format) -> Result<()> {
+    session.tiers().await?.check(tier)?;
     let store = session.store()?;
-    let before = OrganisationArgument { org: Some(name.to_owned()) }.find(&store).await?;
+    let before = OrganisationArgument { org: name }.find(&store).await?;
     store.organisation_set_tier(before.id, tier, &session.change()).await?;
     let now = Organisation { tier: tier.to_owned(), ..before.clone() };
     output::done(
         format,
-        &format!("Moved organisation '{name}' to tier '{tier}' (it was in '{}').", before.tier),
+        &format!("Moved organisation '{}' to tier '{tier}' (it was in '{}').", before.name, before.tier),
         &as_json(&now),
     )
 }
@@ -181,7 +197,9 @@ async fn set_tier(session: &Session, name: &str, tier: &str, format: Format) -> 
 async fn usage(session: &Session, organisation: &OrganisationArgument, format: Format) -> Result<()> {
     let store = session.store()?;
     let organisation = organisation.find(&store).await?;
-    let tier = session.config.tiers.get(&organisation.tier).with_context(|| {
+    let tiers = session.tiers().await?.known;
+    let served_by = serving_tier(&tiers, &organisation.tier);
+    let tier = served_by.and_then(|name| tiers.get(name)).with_context(|| {
         format!("organisation '{}' is in tier '{}', which is not configured", organisation.name, organisation.tier)
     })?;
     let requests = store.usage_get(organisation.id, day_of(session.clock.now_ms())).await?;
@@ -190,6 +208,7 @@ async fn usage(session: &Session, organisation: &OrganisationArgument, format: F
         return output::json(&json!({
             "organisation": organisation.name,
             "tier": organisation.tier,
+            "served_by_tier": served_by,
             "requests_today": requests,
             "requests_per_day": tier.requests_per_day,
             "tables": tables,
@@ -199,7 +218,7 @@ async fn usage(session: &Session, organisation: &OrganisationArgument, format: F
     let of = |limit: Option<u64>| limit.map_or_else(|| "without limit".to_owned(), |limit| format!("of {limit}"));
     output::fields(&[
         ("organisation", organisation.name),
-        ("tier", organisation.tier),
+        ("tier", tier_with_stand_in(&organisation.tier, served_by)),
         ("requests today", format!("{requests} {}", of(tier.requests_per_day))),
         ("tables", format!("{tables} {}", of(tier.max_tables))),
     ])?;

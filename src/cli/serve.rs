@@ -10,9 +10,10 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::live::{LiveSettings, ReadSettings, hang_up_signal};
 use super::logs;
 use tidewater::app::{App, raise_descriptor_limit};
-use tidewater::config::{Config, Flags, ListenAddress, LogFlags, LogFormat};
+use tidewater::config::{Flags, ListenAddress, LogFlags, LogFormat};
 use tidewater::store::Store;
 
 /// What a server takes.
@@ -44,7 +45,8 @@ Examples:
   tidewater serve --listen 0.0.0.0:8181 --data-dir /var/lib/tidewater
   tidewater serve --config /etc/tidewater.toml --log-format json
 
-It stops on SIGINT or SIGTERM, once the requests that have begun are answered; a second signal ends it at once. Before it goes where others can reach it,
+It stops on SIGINT or SIGTERM, once the requests that have begun are answered; a second signal ends it at once. On SIGHUP, and
+when `tidewater reload` asks for it, it reads its settings again. Before it goes where others can reach it,
 put TLS in front of it: API keys travel in headers.";
 
 /// What `serve` takes.
@@ -62,19 +64,23 @@ impl Arguments {
     }
 }
 
-/// Serves until the process is told to stop.
-pub(crate) async fn run(config: Config) -> Result<()> {
-    logs::start(&config.log)?;
+/// Serves until the process is told to stop, by the settings that `read` gives.
+pub(crate) async fn run(read: ReadSettings) -> Result<()> {
+    // Before anything else: the signal must not end a server that is starting.
+    let hang_up = hang_up_signal()?;
+    let config = read()?;
+    let levels = logs::start(&config.log)?;
     let stop = stop_signal()?;
     let descriptors = raise_descriptor_limit();
     let app = App::start(config).await?;
+    let live = LiveSettings { read, levels, hang_up }.with_socket(&app);
     if app.store().organisation_list().await?.is_empty() {
         tracing::warn!("there is no organisation yet, so nobody can sign in: see `tidewater org create --help`");
     }
     tell_of_missing_folders(app.store().as_ref()).await?;
     let (address, max_connections) = (app.local_addr()?.to_string(), app.max_connections());
     tracing::info!(address, version = env!("CARGO_PKG_VERSION"), max_connections, descriptors, "serving");
-    app.run_until(stop).await
+    live.serve_until(app, stop).await
 }
 
 /// Warns of warehouses on local disk whose folder is not there, as after a move, or where a disk is not mounted. One that

@@ -1,7 +1,10 @@
 //! What the commands that look or administer have in common: the store, and the things that their options name.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::Args;
+use tidewater_core::limits::Tier;
 use tidewater_core::name::TableIdent;
 
 use super::dropped::word;
@@ -9,7 +12,8 @@ use super::{output, table_name};
 use tidewater::app::{open_store_beside_a_server, storage_access};
 use tidewater::clock::Clock;
 use tidewater::config::Config;
-use tidewater::data_folder::tiers_of_server;
+use tidewater::control::{self, Reply, Request};
+use tidewater::data_folder::check_database_is_there;
 use tidewater::store::sqlite::SqliteStore;
 use tidewater::store::{Actor, Change, Organisation, Place, Store, TableKind, TableRecord, Warehouse};
 use tidewater::warehouse::OpenWarehouse;
@@ -101,6 +105,7 @@ impl Session {
     /// The store of a catalog that exists.
     pub(crate) fn store(&self) -> Result<SqliteStore> {
         let database = self.config.database();
+        check_database_is_there(&self.config.data_dir, &database)?;
         ensure!(
             database.exists(),
             "there is no catalog in {}: name its folder with --data-dir, or begin one with `tidewater org create`",
@@ -111,25 +116,42 @@ impl Session {
 
     /// The store, which is made if there is none yet.
     pub(crate) fn store_or_new(&self) -> Result<SqliteStore> {
+        check_database_is_there(&self.config.data_dir, &self.config.database())?;
         if !self.config.database().exists() {
             output::note(&format!("making a new catalog in {}", self.config.data_dir.display()));
         }
         open_store_beside_a_server(&self.config)
     }
 
-    /// Fails when a tier is not configured here, or the server that runs on the data folder does not know it.
-    pub(crate) fn check_tier(&self, tier: &str) -> Result<()> {
-        let names = |tiers: &mut dyn Iterator<Item = &String>| tiers.map(String::as_str).collect::<Vec<_>>().join(", ");
-        let known = &self.config.tiers;
-        ensure!(known.contains_key(tier), "there is no tier '{tier}': use one of {}", names(&mut known.keys()));
-        if let Some(of_server) = tiers_of_server(&self.config.data_dir) {
-            ensure!(
-                of_server.contains(tier),
-                "the running server does not know the tier '{tier}', and would refuse every request of the organisation: it \
-                 knows {}. Use one of these, or restart the server with the configuration that has '{tier}' first",
-                names(&mut of_server.iter())
-            );
+    /// The tiers that are in force: those of the server that runs on the data folder or, without one, the configured ones.
+    pub(crate) async fn tiers(&self) -> Result<Tiers> {
+        match control::ask(&self.config.data_dir, Request::Status).await? {
+            Some(Reply::Status { tiers, .. }) => Ok(Tiers { known: tiers, of_server: true }),
+            Some(Reply::Refused(why)) => bail!("the running server does not tell which tiers it knows: {why}"),
+            Some(Reply::Reloaded { .. }) => bail!("the running server gave another answer than was asked for"),
+            None => Ok(Tiers { known: self.config.tiers.clone(), of_server: false }),
         }
+    }
+}
+
+/// The tiers that are in force.
+pub(crate) struct Tiers {
+    /// By name.
+    pub(crate) known: BTreeMap<String, Tier>,
+    /// Whether a running server has said so.
+    of_server: bool,
+}
+
+impl Tiers {
+    /// Fails when there is no tier of that name.
+    pub(crate) fn check(&self, tier: &str) -> Result<()> {
+        let known = self.known.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        ensure!(
+            self.known.contains_key(tier) || !self.of_server,
+            "the running server does not know the tier '{tier}': it knows {known}. Use one of these, or put '{tier}' into the \
+             server's configuration and run `tidewater reload` first"
+        );
+        ensure!(self.known.contains_key(tier), "there is no tier '{tier}': use one of {known}");
         Ok(())
     }
 }

@@ -5,10 +5,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use figment::error::Kind;
-use figment::providers::{Format, Serialized, Toml};
+use figment::providers::{Data, Format, Serialized};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::{Config, ListenAddress, LogFormat};
 use tidewater_core::limits::default_tiers;
@@ -18,10 +19,12 @@ pub(super) const FALLBACK_DATA_DIR: &str = "tidewater-data";
 
 const PREFIX: &str = "TIDEWATER_";
 
-/// Variables with our prefix that are not settings: where the file is, what the options of commands are, the key that
-/// clients are given, and which binary the tests run.
-const NOT_SETTINGS: [&str; 5] =
-    ["TIDEWATER_CONFIG", "TIDEWATER_ORG", "TIDEWATER_WAREHOUSE", "TIDEWATER_API_KEY", "TIDEWATER_BIN"];
+/// Variables with our prefix that are not settings: where the file is, what the options of commands are, and which binary
+/// the tests run.
+const NOT_SETTINGS: [&str; 4] = ["TIDEWATER_CONFIG", "TIDEWATER_ORG", "TIDEWATER_WAREHOUSE", "TIDEWATER_BIN"];
+
+/// A variable that people expect to be read: the key of a client.
+const API_KEY: &str = "TIDEWATER_API_KEY";
 
 /// What the variables of the benchmark begin with, which may stand in the same environment.
 const OF_THE_BENCHMARK: &str = "TIDEWATER_BENCH_";
@@ -68,10 +71,16 @@ impl Config {
         flags: &Flags,
     ) -> Result<Self, ConfigError> {
         let environment: BTreeMap<String, String> = environment.into_iter().collect();
+        if environment.contains_key(API_KEY) {
+            return Err(ConfigError(vec![format!(
+                "{API_KEY} is set, and nothing reads it: commands work on the data folder and need no key, clients take their key \
+                 from their own settings. Unset it, or give it another name"
+            )]));
+        }
         let mut figment = Figment::new();
         if let Some(file) = file {
             readable(file)?;
-            figment = figment.merge(Toml::file_exact(file));
+            figment = figment.merge(Data::<Toml>::file_exact(file));
         }
         let figment = figment.merge(Environment::of(&environment)).merge(Serialized::from(flags, Profile::Default));
         let mut config: Self = figment
@@ -81,12 +90,16 @@ impl Config {
         let configured = std::mem::replace(&mut config.tiers, default_tiers());
         config.tiers.extend(configured);
         config.data_dir = if figment.contains("data_dir") {
-            below_home(&config.data_dir, home(&environment))
+            beside_file(&figment, "data_dir", below_home(&config.data_dir, home(&environment)))
         } else {
             default_data_dir(environment.get("XDG_DATA_HOME").map(String::as_str), home(&environment))
         };
         config.data_dir = std::path::absolute(&config.data_dir)
             .map_err(|error| ConfigError(vec![format!("`data_dir` is not a folder's name: {error}")]))?;
+        if !config.storage.master_key_file.as_os_str().is_empty() {
+            let path = std::mem::take(&mut config.storage.master_key_file);
+            config.storage.master_key_file = beside_file(&figment, "storage.master_key_file", path);
+        }
         config.check()?;
         Ok(config)
     }
@@ -156,6 +169,15 @@ fn readable(file: &Path) -> Result<(), ConfigError> {
     }
 }
 
+/// A relative path in the file is meant from the file's folder: whoever runs a command elsewhere means the same one.
+fn beside_file(figment: &Figment, setting: &str, path: PathBuf) -> PathBuf {
+    let source = figment.find_metadata(setting).and_then(|metadata| metadata.source.clone());
+    match source.as_ref().and_then(figment::Source::file_path).and_then(Path::parent) {
+        Some(folder) if path.is_relative() => folder.join(path),
+        _ => path,
+    }
+}
+
 /// `~/` is what people write in a file, where no shell replaces it.
 fn below_home(path: &Path, home: Option<&Path>) -> PathBuf {
     match (path.strip_prefix("~"), home) {
@@ -185,6 +207,19 @@ fn default_data_dir(xdg_data_home: Option<&str>, home: Option<&Path>) -> PathBuf
     match xdg.or_else(|| home.map(|home| home.join(".local/share"))) {
         Some(share) => share.join("tidewater"),
         None => PathBuf::from(FALLBACK_DATA_DIR),
+    }
+}
+
+/// The format of the file. Figment's own reader of TOML is of another version than the one that reads storage profiles.
+struct Toml;
+
+impl Format for Toml {
+    type Error = toml::de::Error;
+
+    const NAME: &'static str = "TOML";
+
+    fn from_str<T: DeserializeOwned>(text: &str) -> Result<T, Self::Error> {
+        toml::from_str(text)
     }
 }
 

@@ -6,6 +6,7 @@
 mod listen;
 mod load;
 mod origins;
+mod reload;
 #[cfg(test)]
 mod tests;
 
@@ -17,10 +18,12 @@ use serde::{Deserialize, Serialize};
 use tidewater_core::limits::{Tier, default_tiers};
 use tidewater_core::request_limits::RequestLimits;
 
+use crate::data_folder::MASTER_KEY_FILE;
 use crate::secret::Secret;
 
 pub use listen::{ListenAddress, NotAnAddress};
 pub use load::{ConfigError, Flags, LogFlags, data_dir_unless_set};
+pub use reload::{Change, Reload};
 
 /// All settings of a server, and of the commands that work beside one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +47,8 @@ pub struct Config {
     pub storage: StorageConfig,
     /// What becomes of what is dropped.
     pub drop: DropConfig,
+    /// What becomes of old metadata files.
+    pub metadata: MetadataConfig,
     /// Which reports of clients are kept.
     pub metrics: MetricsConfig,
     /// For how long it is told what was changed.
@@ -183,6 +188,15 @@ pub struct DropConfig {
     pub retention_s: u64,
 }
 
+/// What becomes of old metadata files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetadataConfig {
+    /// For how many seconds a metadata file stays after it left its table's log, where the table has such files removed:
+    /// loads and repeated requests that began before may still read it.
+    pub removal_delay_s: u64,
+}
+
 /// Which reports of clients, on what their scans and commits cost, are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -193,6 +207,8 @@ pub struct MetricsConfig {
     pub reports_per_table: u32,
     /// The most reports that are kept of an organisation.
     pub reports_per_organisation: u32,
+    /// The most bytes that the reports of an organisation take.
+    pub bytes_per_organisation: u64,
 }
 
 /// For how long it is told what was changed, by whom and when.
@@ -231,7 +247,9 @@ impl Default for Config {
             auth: AuthConfig::default(),
             storage: StorageConfig::default(),
             drop: DropConfig::default(),
+            metadata: MetadataConfig::default(),
             metrics: MetricsConfig::default(),
+            events: EventsConfig::default(),
             limits: RequestLimits::default(),
             heavy: HeavyConfig::default(),
             tiers: default_tiers(),
@@ -292,9 +310,28 @@ impl Default for DropConfig {
     }
 }
 
+impl Default for MetadataConfig {
+    fn default() -> Self {
+        Self { removal_delay_s: 3_600 }
+    }
+}
+
 impl Default for MetricsConfig {
     fn default() -> Self {
-        Self { retention_s: 30 * 86_400, reports_per_table: 1_000, reports_per_organisation: 20_000 }
+        Self {
+            retention_s: 30 * 86_400,
+            reports_per_table: 1_000,
+            reports_per_organisation: 20_000,
+            bytes_per_organisation: 64 << 20,
+        }
+    }
+}
+
+impl MetadataConfig {
+    /// [`MetadataConfig::removal_delay_s`] as a duration.
+    #[must_use]
+    pub const fn removal_delay(&self) -> Duration {
+        Duration::from_secs(self.removal_delay_s)
     }
 }
 
@@ -339,7 +376,7 @@ impl Config {
     #[must_use]
     pub fn master_key_file(&self) -> PathBuf {
         let named = &self.storage.master_key_file;
-        if named.as_os_str().is_empty() { self.data_dir.join("master.key") } else { named.clone() }
+        if named.as_os_str().is_empty() { self.data_dir.join(MASTER_KEY_FILE) } else { named.clone() }
     }
 }
 

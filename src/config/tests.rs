@@ -56,10 +56,30 @@ fn the_data_folder_is_one_place_whatever_the_current_folder_is() {
 }
 
 #[test]
+fn relative_path_in_the_file_is_meant_from_the_files_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tidewater.toml");
+    std::fs::write(&file, "data_dir = 'data'\n[storage]\nmaster_key_file = 'keys/master.key'").unwrap();
+    let config = Config::load(Some(&file), [], &Flags::default()).unwrap();
+    assert_eq!(config.data_dir, folder.path().join("data"));
+    assert_eq!(config.storage.master_key_file, folder.path().join("keys/master.key"));
+    let variables = variables(&[("TIDEWATER_DATA_DIR", "data")]);
+    let config = Config::load(Some(&file), variables, &Flags::default()).unwrap();
+    assert_eq!(config.data_dir, std::env::current_dir().unwrap().join("data"), "a shell's folder");
+}
+
+#[test]
+fn api_key_in_the_environment_is_refused_with_what_to_do() {
+    let text = refused(None, &[("TIDEWATER_API_KEY", "flx_secret")]);
+    assert!(text.contains("TIDEWATER_API_KEY is set, and nothing reads it") && !text.contains("flx_secret"), "{text}");
+}
+
+#[test]
 fn an_unknown_setting_is_named_with_its_place_and_what_could_stand_there() {
     let text = refused(Some("lisen = '127.0.0.1:1'"), &[]);
     assert!(text.contains("`lisen` in /") && text.contains("tidewater.toml: is not a setting"), "{text}");
-    let settings = "here can be: listen, data_dir, log, api, connections, cache, auth, storage, drop, metrics, limits, heavy, tiers";
+    let settings = "here can be: listen, data_dir, log, api, connections, cache, auth, storage, drop, metadata, metrics, events, limits, \
+                    heavy, tiers";
     assert!(text.contains(settings), "{text}");
 
     let text = refused(Some("[api]\nmax_body = 1"), &[]);

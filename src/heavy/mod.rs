@@ -2,10 +2,15 @@
 //!
 //! Each piece of work has an owner, the organisation that it is done for. Owners take turns, and none has more than half of
 //! the workers and of the memory. Small work runs where it is asked for: handing it over would take longer than doing it.
-//! A request whose time is over stops waiting; what runs for it looks at its deadline between its steps.
+//! A request whose time is over stops waiting; what runs for it looks at its deadline between its steps. The workers have a
+//! lower priority than the threads that serve requests.
 
+mod large;
 mod queue;
+mod workers;
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -13,7 +18,9 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::deadline::{self, TimeIsOver};
+pub use large::Large;
 use queue::{Capacity, FairQueue, Need};
+use workers::Workers;
 
 /// Work on fewer bytes than this is done where it is asked for.
 pub(crate) const INLINE_BYTES: u64 = 64 << 10;
@@ -66,6 +73,7 @@ pub enum HeavyError {
 /// The workers, and the memory that they share.
 pub struct Heavy {
     shared: Arc<Shared>,
+    workers: Arc<Workers>,
 }
 
 struct Shared {
@@ -109,7 +117,14 @@ impl Heavy {
             owner_workers: workers.div_ceil(2),
             owner_waiting: OWNER_WAITING,
         };
-        Self { shared: Arc::new(Shared { queue: Mutex::new(FairQueue::new(capacity)) }) }
+        // One more than work is granted: it gives back memory while all others work.
+        let threads = Arc::new(Workers::new(workers + 1));
+        Self { shared: Arc::new(Shared { queue: Mutex::new(FairQueue::new(capacity)) }), workers: threads }
+    }
+
+    /// Holds a value that was made of `bytes` bytes of JSON, so that a worker drops it when it is large.
+    pub(crate) fn large<T: Send + 'static>(&self, bytes: u64, value: T) -> Large<T> {
+        if bytes < INLINE_BYTES { Large::small(value) } else { Large::new(value, Arc::downgrade(&self.workers)) }
     }
 
     /// Does work on `bytes` bytes of JSON: in place when it is small, else on a worker, once there is one for the owner, and
@@ -128,7 +143,7 @@ impl Heavy {
         }
         let need = Need { bytes: bytes.saturating_mul(MEMORY_PER_BYTE), workers: 1 };
         let permit = self.permit(owner, need).await?;
-        on_worker(permit, work).await
+        self.on_worker(permit, work).await
     }
 
     /// Does work, on a worker, in memory that was reserved for it. The reservation is given back when it is done.
@@ -141,7 +156,7 @@ impl Heavy {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, HeavyError> {
         let permit = self.permit(reserved.owner, Need { bytes: 0, workers: 1 }).await?;
-        on_worker((reserved, permit), work).await
+        self.on_worker((reserved, permit), work).await
     }
 
     /// Reserves memory for what is about to be read, `bytes` bytes of JSON, and for the work on it. Whoever holds a reservation
@@ -151,6 +166,29 @@ impl Heavy {
     /// `TimeIsOver`; `Full`.
     pub async fn reserve(&self, owner: Uuid, bytes: u64) -> Result<Permit, HeavyError> {
         self.permit(owner, Need { bytes: bytes.saturating_mul(MEMORY_PER_BYTE), workers: 0 }).await
+    }
+
+    async fn on_worker<T: Send + 'static>(
+        &self,
+        permit: impl Send + 'static,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, HeavyError> {
+        let (deadline, span) = (deadline::current(), tracing::Span::current());
+        let (sender, done) = oneshot::channel();
+        self.workers.submit(Box::new(move || {
+            let work = || span.in_scope(|| deadline::sync_scope(deadline, work));
+            // What it has touched is gone with it.
+            let result = catch_unwind(AssertUnwindSafe(work));
+            // Held as long as the work runs, though the request may be gone.
+            drop(permit);
+            // Nobody waits any more: the result is dropped here.
+            drop(sender.send(result));
+        }));
+        match done.await {
+            Ok(Ok(result)) => Ok(result),
+            Ok(Err(panic)) => Err(HeavyError::Stopped(panic_message(&*panic))),
+            Err(_) => Err(HeavyError::Stopped("its worker is gone".to_owned())),
+        }
     }
 
     async fn permit(&self, owner: Uuid, need: Need) -> Result<Permit, HeavyError> {
@@ -204,17 +242,10 @@ impl Drop for Permit {
     }
 }
 
-async fn on_worker<T: Send + 'static>(
-    permit: impl Send + 'static,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, HeavyError> {
-    let (deadline, span) = (deadline::current(), tracing::Span::current());
-    let working = tokio::task::spawn_blocking(move || {
-        // Held as long as the work runs, though the request may be gone.
-        let _permit = permit;
-        span.in_scope(|| deadline::sync_scope(deadline, work))
-    });
-    working.await.map_err(|stopped| HeavyError::Stopped(stopped.to_string()))
+/// What a panic says, if that is text.
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("it panicked: {}", text.unwrap_or("for an unknown reason"))
 }
 
 #[cfg(test)]

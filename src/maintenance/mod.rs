@@ -1,11 +1,14 @@
 //! What is done in the background: dropped tables and views are forgotten when their time is over, and the files of those
-//! that were dropped with a purge are removed; and the locations of tables from before the store kept them are learned.
+//! that were dropped with a purge are removed; metadata files that left a table's log are removed; and the locations of tables
+//! from before the store kept them are learned.
 //!
-//! All that is to be done stands in the store, written in the transaction of the drop. So it does not matter who does it,
+//! All that is to be done stands in the store, written in the transaction of the drop or commit. So it does not matter who does it,
 //! how often it is begun, or when a process dies. Whoever removes files has a lease and renews it as long as he lives.
 
+mod avro;
 mod local;
 mod manifests;
+mod old_documents;
 mod purge;
 #[cfg(test)]
 mod tests;
@@ -90,7 +93,7 @@ impl Maintenance {
     /// own.
     pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
         let stopped = CancellationToken::new();
-        let mut work = pin!(async { tokio::join!(self.work(&stopped), self.learn(&stopped)) });
+        let mut work = pin!(async { tokio::join!(self.work(&stopped), self.clean(&stopped), self.learn(&stopped)) });
         tokio::select! {
             () = stop => {
                 stopped.cancel();
@@ -104,6 +107,7 @@ impl Maintenance {
     pub async fn sweep(&self) {
         self.forget().await;
         let never = CancellationToken::new();
+        self.remove_old_documents(&never).await;
         loop {
             let jobs = self.claim(TABLES_AT_ONCE).await;
             if jobs.is_empty() {
@@ -143,6 +147,18 @@ impl Maintenance {
             }
         }
         while running.next().await.is_some() {}
+    }
+
+    /// Removes metadata files that left their tables' logs, whenever some are due.
+    async fn clean(&self, stopped: &CancellationToken) {
+        let mut ticks = interval(LOOK_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stopped.cancelled() => return,
+                _ = ticks.tick() => self.remove_old_documents(stopped).await,
+            }
+        }
     }
 
     /// Reads the documents of tables from before the store kept all locations. That is done once after an upgrade; at every

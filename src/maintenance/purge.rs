@@ -1,23 +1,24 @@
 //! Removing the files of one dropped table: those that its document leads to, below its own locations, and no others.
 //!
 //! What leads to files goes after them: data and delete files first, then statistics, manifests, manifest lists and older
-//! documents, and the current document last. So whoever begins again after a crash finds all that is left to do, and
+//! documents, those that the log does not name any more among them, and the current document last. So whoever begins again after a crash finds all that is left to do, and
 //! a manifest that is missing by then had its files removed before.
 
 use std::collections::{BTreeSet, HashSet};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{self, StreamExt, TryChunksError, TryStreamExt};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use tidewater_core::location::Location;
-use tidewater_core::purge::{NamedFiles, allows_removal, inside};
+use tidewater_core::purge::{NamedFiles, allows_removal, inside, is_document_name, is_of_same_table};
 
 use super::local::Folders;
 use super::manifests::{UnreadableError, files_of_manifest, manifests_of_list};
 use crate::clock::Clock;
 use crate::locations::{Learning, Refusals};
-use crate::metadata::{Document, Documents, MetadataError, ReadError};
+use crate::metadata::{Document, Documents, MetadataError, ReadError, metadata_folder};
 use crate::storage::StorageError;
 use crate::store::{Change, Dropped, DroppedState, Progress, Store, StoreError};
 use crate::vending::ValidLocations;
@@ -25,6 +26,9 @@ use crate::warehouse::OpenWarehouse;
 
 /// How many files of a table are removed at the same time.
 const FILES_AT_ONCE: usize = 16;
+
+/// How many documents of a table are read at the same time.
+const DOCUMENTS_AT_ONCE: usize = 4;
 
 /// How many files are removed between two looks at whether they are to be removed still.
 const FILES_A_LOOK: usize = 64;
@@ -75,7 +79,7 @@ pub(super) struct Purge<'a> {
 }
 
 /// What reads the names in a manifest or a list.
-type NamesIn = fn(&[u8]) -> Result<Vec<String>, UnreadableError>;
+type NamesIn = fn(&[u8], u64) -> Result<Vec<String>, UnreadableError>;
 
 /// Where this table's files may be.
 struct Places {
@@ -142,6 +146,7 @@ impl<'a> Purge<'a> {
         let places = Places { folders: Folders::of(&locations).await, locations };
         if !self.is_finishing() {
             self.remove_what_it_leads_to(&places, &document, named).await?;
+            self.remove_earlier_documents(&places, &document).await?;
             self.finish().await?;
         }
         self.remove(&places, [document.location.clone()]).await?;
@@ -163,7 +168,8 @@ impl<'a> Purge<'a> {
         named: NamedFiles,
     ) -> Result<(), Stopped> {
         let NamedFiles { manifest_lists, mut manifests, statistics, mut older_documents } = named;
-        older_documents.remove(&document.location);
+        // It goes last, however the log spells it.
+        older_documents.retain(|file| !document.is_at(file));
         for list in &manifest_lists {
             manifests.extend(self.read(places, list, manifests_of_list).await?.into_iter().flatten());
         }
@@ -260,9 +266,54 @@ impl<'a> Purge<'a> {
             Err(error @ ReadError::TooLarge { .. }) => return Err(unreadable(text, &error)),
             Err(error) => return Err(Stopped::Later(error.to_string())),
         };
-        let named = reader.work(storage, object, move |bytes| names(&bytes)).await;
+        let limit_bytes = reader.limit_bytes();
+        let named = reader.work(storage, object, move |bytes| names(&bytes, limit_bytes)).await;
         let named = named.map_err(|error| Stopped::Later(error.to_string()))?;
         named.map(Some).map_err(|error| unreadable(text, &error))
+    }
+
+    /// Removes documents of the table that its log does not name any more: of those in its folder for metadata that are named as
+    /// catalogs name them, the ones that say that they are this table's.
+    async fn remove_earlier_documents(&self, places: &Places, current: &Document) -> Result<(), Stopped> {
+        let Ok(folder) = Location::parse(&metadata_folder(&*current.metadata)) else { return Ok(()) };
+        if !places.locations.iter().any(|place| place.contains(&folder)) {
+            return Ok(());
+        }
+        let storage = &self.warehouse.storage;
+        let found = storage.list_all(&folder).map_err(|error| Stopped::Later(error.to_string()))?;
+        let is_document = |location: &Location| {
+            let name = location.as_str().strip_prefix(folder.as_str()).and_then(|name| name.strip_prefix('/'));
+            name.is_some_and(is_document_name) && location.as_str() != current.location
+        };
+        let documents = found.try_filter(|location| std::future::ready(is_document(location)));
+        let mut batches = pin!(documents.try_chunks(FILES_A_LOOK));
+        loop {
+            let batch = match batches.next().await {
+                None => return self.check_failures(),
+                Some(Ok(batch)) => batch,
+                Some(Err(TryChunksError(_, error @ StorageError::Refused { .. }))) => {
+                    tracing::warn!(table = %self.job.id, %error, "metadata files that a dropped table's log does not name stay");
+                    return self.check_failures();
+                }
+                Some(Err(TryChunksError(_, error))) => return Err(Stopped::Later(error.to_string())),
+            };
+            self.check_lease().await?;
+            let of_this_table = stream::iter(batch).map(|location| self.is_of_this_table(location, current));
+            let of_this_table: Vec<Option<String>> =
+                of_this_table.buffer_unordered(DOCUMENTS_AT_ONCE).try_collect().await?;
+            self.remove_some(places, of_this_table.into_iter().flatten()).await?;
+        }
+    }
+
+    /// The document's location, if it says that it is this table's. What cannot be read may be another's.
+    async fn is_of_this_table(&self, location: Location, current: &Document) -> Result<Option<String>, Stopped> {
+        match self.documents.get(&self.warehouse.storage, location.as_str()).await {
+            Ok(found) => Ok(is_of_same_table(&found.metadata, &current.metadata).then(|| location.as_str().to_owned())),
+            Err(error @ (MetadataError::Storage(StorageError::Unavailable { .. }) | MetadataError::Heavy(_))) => {
+                Err(Stopped::Later(error.to_string()))
+            }
+            Err(_) => Ok(None),
+        }
     }
 
     /// Removes files, and fails when one of this attempt's could not be.

@@ -3,6 +3,8 @@
 
 use uuid::Uuid;
 
+use super::Metadata;
+
 /// How a metadata file is compressed (`write.metadata.compression-codec`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
@@ -38,8 +40,18 @@ pub fn next_file_name(previous: Option<&str>, id: Uuid, compression: Compression
     format!("{version:05}-{id}.{extension}")
 }
 
-/// The version in a file's name; other catalogs' names may have none.
-fn version_of(location: &str) -> Option<u64> {
+/// Returns where the metadata files of a table or view are.
+#[must_use]
+pub fn metadata_folder(metadata: &impl Metadata) -> String {
+    match metadata.properties().get("write.metadata.path") {
+        Some(folder) => folder.trim_end_matches('/').to_owned(),
+        None => format!("{}/metadata", metadata.location().trim_end_matches('/')),
+    }
+}
+
+/// Returns the version in a file's name, given the name or a location; other catalogs' names may have none.
+#[must_use]
+pub fn version_of(location: &str) -> Option<u64> {
     let name = location.rsplit('/').next()?;
     let (version, _) = name.strip_prefix('v').unwrap_or(name).split_once(['-', '.'])?;
     version.parse().ok().filter(|version| *version < u64::MAX)

@@ -21,13 +21,13 @@ use tidewater_core::view::ViewMetadata;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-pub use file_name::{Compression, next_file_name};
+pub use file_name::{Compression, metadata_folder, next_file_name, version_of};
 pub use kind::Metadata;
 pub use reader::{DEFAULT_LIMIT_BYTES, ObjectReader, ReadError, ReadObject};
 
 use crate::deadline;
 use crate::flight::Flights;
-use crate::heavy::HeavyError;
+use crate::heavy::{HeavyError, Large};
 use crate::storage::{Storage, StorageError};
 use failures::SlowFailures;
 use kind::Kept;
@@ -40,7 +40,7 @@ pub struct Document<M = TableMetadata> {
     /// Its JSON, uncompressed.
     pub json: Bytes,
     /// What it says.
-    pub metadata: M,
+    pub metadata: Large<M>,
     /// The same place, in its canonical form.
     place: Location,
     /// Its location as a JSON string, as it stands in every answer.
@@ -50,7 +50,7 @@ pub struct Document<M = TableMetadata> {
 }
 
 impl<M> Document<M> {
-    fn new(location: String, place: Location, json: Bytes, metadata: M) -> Self {
+    fn new(location: String, place: Location, json: Bytes, metadata: Large<M>) -> Self {
         // The location names the content for ever.
         let digest = Sha256::digest(location.as_bytes());
         let fingerprint = digest.iter().take(16).fold(String::with_capacity(32), |mut text, byte| {
@@ -60,6 +60,12 @@ impl<M> Document<M> {
         });
         let location_json = serde_json::Value::from(location.as_str()).to_string();
         Self { location, json, metadata, place, location_json, fingerprint }
+    }
+
+    /// Returns whether a location, in whichever spelling, is the document's.
+    #[must_use]
+    pub fn is_at(&self, location: &str) -> bool {
+        self.location == location || Location::parse(location).is_ok_and(|place| place == self.place)
     }
 }
 
@@ -214,6 +220,11 @@ impl Documents {
         Self { cache, reader, reads: Flights::default(), slow_failures: Arc::default() }
     }
 
+    /// Sets how many bytes the documents in memory may take; what is beyond goes.
+    pub fn set_capacity(&self, capacity_bytes: u64) {
+        self.cache.set_capacity(capacity_bytes);
+    }
+
     /// What reads the documents, and other objects.
     #[must_use]
     pub const fn reader(&self) -> &ObjectReader {
@@ -299,6 +310,7 @@ impl Documents {
             }
             return Err(error);
         }
+        let metadata = self.reader.heavy().large(json.len() as u64, metadata);
         let document = Arc::new(Document::new(location, at, json, metadata));
         self.cache.insert(Lookup::new(storage, &document.location).key(), M::keep(Arc::clone(&document)));
         Ok(document)

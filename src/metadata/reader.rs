@@ -1,6 +1,7 @@
 //! Reads whole objects: no larger than is allowed, and large ones in memory that is shared fairly.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use tidewater_core::location::Location;
@@ -20,7 +21,8 @@ pub const DEFAULT_LIMIT_BYTES: u64 = 256 << 20;
 #[derive(Debug, Clone)]
 pub struct ObjectReader {
     heavy: Arc<Heavy>,
-    limit_bytes: u64,
+    /// Shared by all copies, as it can change while they are in use.
+    limit_bytes: Arc<AtomicU64>,
 }
 
 /// What was read, with the memory that was reserved for it when it is large.
@@ -69,8 +71,8 @@ enum Parsed<M> {
 impl ObjectReader {
     /// Reads objects of at most `limit_bytes`, unpacked, and works on the large ones on `heavy`'s workers.
     #[must_use]
-    pub const fn new(heavy: Arc<Heavy>, limit_bytes: u64) -> Self {
-        Self { heavy, limit_bytes }
+    pub fn new(heavy: Arc<Heavy>, limit_bytes: u64) -> Self {
+        Self { heavy, limit_bytes: Arc::new(AtomicU64::new(limit_bytes)) }
     }
 
     /// The workers.
@@ -81,8 +83,13 @@ impl ObjectReader {
 
     /// The largest object that is read, unpacked.
     #[must_use]
-    pub const fn limit_bytes(&self) -> u64 {
-        self.limit_bytes
+    pub fn limit_bytes(&self) -> u64 {
+        self.limit_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Sets that, for every copy of this reader.
+    pub fn set_limit_bytes(&self, limit_bytes: u64) {
+        self.limit_bytes.store(limit_bytes, Ordering::Relaxed);
     }
 
     /// Reads an object whole.
@@ -90,7 +97,7 @@ impl ObjectReader {
     /// # Errors
     /// All of [`ReadError`].
     pub async fn read(&self, storage: &Storage, location: &Location) -> Result<ReadObject, ReadError> {
-        match storage.read_at_most(location, READ_AT_ONCE_BYTES.min(self.limit_bytes)).await {
+        match storage.read_at_most(location, READ_AT_ONCE_BYTES.min(self.limit_bytes())).await {
             Ok(bytes) => Ok(ReadObject { bytes, reserved: None }),
             Err(StorageError::TooLarge { size_bytes, .. }) => {
                 self.read_reserved(storage, location, size_bytes, size_bytes).await
@@ -125,7 +132,7 @@ impl ObjectReader {
         size_bytes: u64,
         working_bytes: u64,
     ) -> Result<ReadObject, ReadError> {
-        let limit_bytes = self.limit_bytes;
+        let limit_bytes = self.limit_bytes();
         if size_bytes > limit_bytes {
             return Err(ReadError::TooLarge { size_bytes, limit_bytes });
         }
@@ -146,26 +153,29 @@ impl ObjectReader {
     ) -> Result<Arc<Document<M>>, MetadataError> {
         let at = Location::parse(location)?;
         let failed = |error| failure(location, error);
+        // Once: it can be changed meanwhile.
+        let limit_bytes = self.limit_bytes();
         let mut object = self.read(storage, &at).await.map_err(failed)?;
         let mut unpacked_bytes = object.bytes.len() as u64;
         if gzip::is_compressed(&object.bytes) {
-            unpacked_bytes = gzip::promised_bytes(&object.bytes).clamp(unpacked_bytes, self.limit_bytes);
+            unpacked_bytes = gzip::promised_bytes(&object.bytes).min(limit_bytes).max(unpacked_bytes);
             object = self.with_room(storage, &at, object, unpacked_bytes).await.map_err(failed)?;
         }
         let mut parsed = self.parse::<M>(storage, object, unpacked_bytes).await.map_err(failed)?;
-        if matches!(parsed, Ok(Parsed::LargerThanPromised)) && unpacked_bytes < self.limit_bytes {
+        if matches!(parsed, Ok(Parsed::LargerThanPromised)) && unpacked_bytes < limit_bytes {
             let object = self.read(storage, &at).await.map_err(failed)?;
-            let object = self.with_room(storage, &at, object, self.limit_bytes).await.map_err(failed)?;
-            parsed = self.parse::<M>(storage, object, self.limit_bytes).await.map_err(failed)?;
+            let object = self.with_room(storage, &at, object, limit_bytes).await.map_err(failed)?;
+            parsed = self.parse::<M>(storage, object, limit_bytes).await.map_err(failed)?;
         }
         match parsed {
             Ok(Parsed::Done(done)) => {
                 let (json, metadata, problems) = *done;
                 log_problems(location, &problems);
+                let metadata = self.heavy.large(json.len() as u64, metadata);
                 Ok(Arc::new(Document::new(location.to_owned(), at, json, metadata)))
             }
             Ok(Parsed::LargerThanPromised) => {
-                let limit_bytes = self.limit_bytes;
+                let limit_bytes = self.limit_bytes();
                 Err(MetadataError::UnpacksTooLarge { location: location.to_owned(), limit_bytes })
             }
             Err(source) => Err(MetadataError::Unreadable { location: location.to_owned(), source }),

@@ -2,28 +2,26 @@
 //! returns rows from a table with partitions, snapshots, refs and statistics.
 //!
 //! The readings are computed, not measured: harmonic tides plus made-up weather, the same on every machine.
-//! This module writes data and manifests below the table's location. It never writes table metadata: it returns the
-//! bodies of the requests that create the table and commit to it, so that the sample takes the same way as any
-//! client's table. The order is [`create_request`], then [`append`] for each of [`BATCHES`], then [`finish`].
+//! They are in the repository as Parquet files. This module writes them below the table's location, with manifests that
+//! name them there. It never writes table metadata: it returns the bodies of the requests that create the table and
+//! commit to it, so that the sample takes the same way as any client's table. The order is [`create_request`], then
+//! [`append`] for each of [`BATCHES`], then [`finish`].
 //!
 //! Snapshot ids and file names follow from the table's uuid and the batch. A step that was written but never committed
 //! writes the same files when it runs again, and leaves nothing behind.
 
-mod files;
+mod assets;
+mod manifests;
 mod statistics;
+mod table;
 #[cfg(test)]
 mod tests;
-mod tides;
 
-use anyhow::{Context, Result, ensure};
-use iceberg::io::FileIO;
-use iceberg::spec::{
-    DataFile, FormatVersion, MAIN_BRANCH, Operation, Snapshot, SnapshotReference, SnapshotRetention,
-    SnapshotSummaryCollector, Summary, TableMetadata,
-};
-use iceberg::{TableRequirement, TableUpdate};
-use serde::Serialize;
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
+
+use assets::{MONTHS, Month, STATIONS};
+use table::{Table, write};
 
 /// The namespace that holds the sample table.
 pub const NAMESPACE: &str = "demo";
@@ -32,16 +30,15 @@ pub const NAMESPACE: &str = "demo";
 pub const TABLE: &str = "tides";
 
 /// How many appends fill the table: one month of readings, and one snapshot, each.
-pub const BATCHES: usize = tides::MONTHS.len();
-
-/// How many rows the table has once every batch is committed.
-pub const ROWS: usize = tides::STATIONS.len() * tides::HOURS;
+pub const BATCHES: usize = MONTHS.len();
 
 /// The tag that [`finish`] sets on the snapshot after the third month.
 pub const TAG: &str = "first-quarter";
 
 /// The branch that [`finish`] starts at the newest snapshot.
 pub const BRANCH: &str = "corrections";
+
+const MAIN_BRANCH: &str = "main";
 
 /// The body of `POST /v1/namespaces/{namespace}/tables` that creates the sample table.
 #[must_use]
@@ -89,30 +86,36 @@ pub fn create_request() -> Value {
 /// # Errors
 /// When the metadata is not that of a sample table which awaits this batch, or a file cannot be written.
 pub async fn append(metadata_json: &[u8], batch: usize, now_ms: i64) -> Result<Vec<u8>> {
-    let metadata = read(metadata_json)?;
+    let table = Table::parse(metadata_json)?;
     ensure!(batch < BATCHES, "the sample has {BATCHES} batches, there is no batch {batch}");
-    let parent = metadata.current_snapshot();
-    let awaited = batch.checked_sub(1).map(|before| snapshot_id(&metadata, before));
-    ensure!(parent.map(|p| p.snapshot_id()) == awaited, "the table does not stand where batch {batch} follows");
+    let parent_id = batch.checked_sub(1).map(|before| table.snapshot_id(before));
+    ensure!(
+        table.metadata.current_snapshot_id() == parent_id
+            && table.metadata.last_sequence_number() + 1 == manifests::sequence_number(batch),
+        "the table does not stand where batch {batch} follows"
+    );
+    for (station, (_, content)) in MONTHS[batch].data.iter().enumerate() {
+        write(&table.data_file(batch, station), content).await?;
+    }
+    write(&table.manifest(batch), &manifests::manifest(&table, batch)?).await?;
+    write(&table.manifest_list(batch), &manifests::manifest_list(&table, batch)?).await?;
 
-    let io = FileIO::new_with_fs();
-    let id = snapshot_id(&metadata, batch);
-    let data_files = files::write_data(&io, &metadata, id, batch).await?;
-    let summary = summary(&metadata, parent.map(|p| p.summary()), &data_files);
-    let manifest_list = files::write_manifests(&io, &metadata, id, data_files).await?;
     // Two snapshots of one millisecond could not be told apart by a query that travels in time.
-    let timestamp_ms = parent.map_or(now_ms, |p| now_ms.max(p.timestamp_ms() + 1)).max(metadata.last_updated_ms());
-    let snapshot = Snapshot::builder()
-        .with_snapshot_id(id)
-        .with_parent_snapshot_id(awaited)
-        .with_sequence_number(metadata.next_sequence_number())
-        .with_timestamp_ms(timestamp_ms)
-        .with_manifest_list(manifest_list)
-        .with_summary(summary)
-        .with_schema_id(metadata.current_schema_id())
-        .build();
-    let updates = vec![TableUpdate::AddSnapshot { snapshot }, set_ref(MAIN_BRANCH, id, branch())];
-    commit(&metadata, updates)
+    let parent = table.metadata.current_snapshot();
+    let timestamp_ms = parent.map_or(now_ms, |p| now_ms.max(p.timestamp_ms + 1)).max(table.metadata.last_updated_ms());
+    let id = table.snapshot_id(batch);
+    let mut snapshot = json!({
+        "snapshot-id": id,
+        "sequence-number": manifests::sequence_number(batch),
+        "timestamp-ms": timestamp_ms,
+        "manifest-list": table.manifest_list(batch),
+        "summary": summary(batch),
+        "schema-id": table.metadata.current_schema_id(),
+    });
+    if let Some(parent_id) = parent_id {
+        snapshot["parent-snapshot-id"] = json!(parent_id);
+    }
+    commit(&table, &[json!({"action": "add-snapshot", "snapshot": snapshot}), set_ref(MAIN_BRANCH, "branch", id)])
 }
 
 /// Writes the statistics of the finished table.
@@ -123,74 +126,61 @@ pub async fn append(metadata_json: &[u8], batch: usize, now_ms: i64) -> Result<V
 /// # Errors
 /// When the metadata is not that of a sample table with all its batches, or the file cannot be written.
 pub async fn finish(metadata_json: &[u8]) -> Result<Vec<u8>> {
-    let metadata = read(metadata_json)?;
-    let last = snapshot_id(&metadata, BATCHES - 1);
-    ensure!(metadata.current_snapshot_id() == Some(last), "the table has not all its batches");
-    let statistics = statistics::write(&FileIO::new_with_fs(), &metadata, last).await?;
-    let updates = vec![
-        TableUpdate::SetStatistics { statistics },
-        set_ref(TAG, snapshot_id(&metadata, 2), SnapshotRetention::Tag { max_ref_age_ms: None }),
-        set_ref(BRANCH, last, branch()),
-    ];
-    commit(&metadata, updates)
+    let table = Table::parse(metadata_json)?;
+    let last = table.snapshot_id(BATCHES - 1);
+    ensure!(table.metadata.current_snapshot_id() == Some(last), "the table has not all its batches");
+    let file = statistics::statistics(last, manifests::sequence_number(BATCHES - 1))?;
+    write(&table.statistics(), &file.content).await?;
+    let statistics = json!({
+        "snapshot-id": last,
+        "statistics-path": table.statistics(),
+        "file-size-in-bytes": file.content.len(),
+        "file-footer-size-in-bytes": file.footer_size_bytes,
+        "blob-metadata": file.blob_metadata,
+    });
+    commit(
+        &table,
+        &[
+            json!({"action": "set-statistics", "snapshot-id": last, "statistics": statistics}),
+            set_ref(TAG, "tag", table.snapshot_id(2)),
+            set_ref(BRANCH, "branch", last),
+        ],
+    )
 }
 
-fn read(metadata_json: &[u8]) -> Result<TableMetadata> {
-    let metadata: TableMetadata = serde_json::from_slice(metadata_json).context("the sample table's metadata")?;
-    ensure!(metadata.format_version() == FormatVersion::V2, "the sample table has format version 2");
-    ensure!(metadata.location().starts_with("file:"), "the sample table is written to local disk only");
-    Ok(metadata)
+/// Returns the counts that engines show for a snapshot: the files and rows that it added, and those of the table with it.
+fn summary(batch: usize) -> Value {
+    let rows = |month: &Month| month.days * 24 * STATIONS;
+    let size_bytes = |month: &Month| month.data.iter().map(|(_, content)| content.len()).sum::<usize>();
+    let added = &MONTHS[batch];
+    let all = &MONTHS[..=batch];
+    json!({
+        "operation": "append",
+        "added-data-files": STATIONS.to_string(),
+        "added-records": rows(added).to_string(),
+        "added-files-size": size_bytes(added).to_string(),
+        "changed-partition-count": STATIONS.to_string(),
+        "total-data-files": (all.len() * STATIONS).to_string(),
+        "total-records": all.iter().map(rows).sum::<usize>().to_string(),
+        "total-files-size": all.iter().map(size_bytes).sum::<usize>().to_string(),
+        "total-delete-files": "0",
+        "total-position-deletes": "0",
+        "total-equality-deletes": "0",
+    })
 }
 
-/// Positive, and different for each batch of a table.
-fn snapshot_id(metadata: &TableMetadata, batch: usize) -> i64 {
-    let (high, low) = metadata.uuid().as_u64_pair();
-    ((high ^ low).wrapping_add(batch as u64) & i64::MAX as u64) as i64
+fn set_ref(name: &str, kind: &str, snapshot_id: i64) -> Value {
+    json!({"action": "set-snapshot-ref", "ref-name": name, "type": kind, "snapshot-id": snapshot_id})
 }
 
-/// The counts that engines show for a snapshot: what it added, and what the table has with it.
-fn summary(metadata: &TableMetadata, parent: Option<&Summary>, data_files: &[DataFile]) -> Summary {
-    let mut added = SnapshotSummaryCollector::default();
-    for file in data_files {
-        added.add_file(file, metadata.current_schema().clone(), metadata.default_partition_spec().clone());
-    }
-    let mut properties = added.build();
-    let totals = [
-        ("total-records", data_files.iter().map(DataFile::record_count).sum::<u64>()),
-        ("total-data-files", data_files.len() as u64),
-        ("total-files-size", data_files.iter().map(DataFile::file_size_in_bytes).sum()),
-        ("total-delete-files", 0),
-        ("total-position-deletes", 0),
-        ("total-equality-deletes", 0),
-    ];
-    for (name, value) in totals {
-        let before = parent.and_then(|p| p.additional_properties.get(name)?.parse::<u64>().ok()).unwrap_or(0);
-        properties.insert(name.to_owned(), (before + value).to_string());
-    }
-    Summary { operation: Operation::Append, additional_properties: properties }
-}
-
-fn branch() -> SnapshotRetention {
-    SnapshotRetention::branch(None, None, None)
-}
-
-fn set_ref(name: &str, snapshot_id: i64, retention: SnapshotRetention) -> TableUpdate {
-    TableUpdate::SetSnapshotRef { ref_name: name.to_owned(), reference: SnapshotReference::new(snapshot_id, retention) }
-}
-
-/// The body of a commit that holds only while the table is as `metadata` says.
-fn commit(metadata: &TableMetadata, updates: Vec<TableUpdate>) -> Result<Vec<u8>> {
-    #[derive(Serialize)]
-    struct Body {
-        requirements: Vec<TableRequirement>,
-        updates: Vec<TableUpdate>,
-    }
-    let requirements = vec![
-        TableRequirement::UuidMatch { uuid: metadata.uuid() },
-        TableRequirement::RefSnapshotIdMatch {
-            r#ref: MAIN_BRANCH.to_owned(),
-            snapshot_id: metadata.current_snapshot_id(),
-        },
-    ];
-    Ok(serde_json::to_vec(&Body { requirements, updates })?)
+/// Returns the body of a commit that holds only while the table is as its metadata says.
+fn commit(table: &Table, updates: &[Value]) -> Result<Vec<u8>> {
+    let current = table.metadata.current_snapshot_id();
+    Ok(serde_json::to_vec(&json!({
+        "requirements": [
+            {"type": "assert-table-uuid", "uuid": table.uuid},
+            {"type": "assert-ref-snapshot-id", "ref": MAIN_BRANCH, "snapshot-id": current},
+        ],
+        "updates": updates,
+    }))?)
 }

@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{KEY_BYTES, KeyRing, SealError};
+use crate::owner::give_to_owner_of;
 use crate::secret::Secret;
 
 /// Why the file cannot be used.
@@ -35,6 +36,14 @@ pub enum KeyFileError {
     /// There are no random bytes to make one.
     #[error(transparent)]
     Fresh(SealError),
+}
+
+impl KeyFileError {
+    /// Whether there is no such file.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::File { source, .. } if source.kind() == ErrorKind::NotFound)
+    }
 }
 
 /// Where the master keys are.
@@ -66,6 +75,15 @@ impl KeySource {
     /// All of [`KeyFileError`].
     pub fn read_or_make(&self) -> Result<KeyRing, KeyFileError> {
         self.ring(true)
+    }
+
+    /// Says where they are, for a message.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self {
+            Self::File { path, .. } => path.display().to_string(),
+            Self::Text(_) => "the setting `storage.master_key`".to_owned(),
+        }
     }
 
     fn ring(&self, may_make: bool) -> Result<KeyRing, KeyFileError> {
@@ -120,6 +138,8 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
+    // Beside the server of another user, root would make a key that the server cannot read.
+    give_to_owner_of(path.parent().unwrap_or(Path::new(".")), &file)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }

@@ -5,6 +5,7 @@
 //! while a server runs: put the new one first, reseal, take the old one away.
 
 mod key_file;
+mod passes;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use base64::Engine;
@@ -14,6 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::secret::Secret;
 
 pub use key_file::{KeyFileError, KeySource, fresh_key};
+pub use passes::{Fingerprint, PassKeys};
 
 /// How many bytes a master key has.
 pub const KEY_BYTES: usize = 32;
@@ -119,11 +121,31 @@ impl KeyRing {
         Ok(Secret::new(text))
     }
 
+    /// Returns what stands for each key, in their order.
+    ///
+    /// # Errors
+    /// `NoKey` when a key cannot be worked with.
+    pub fn fingerprints(&self) -> Result<Vec<Fingerprint>, SealError> {
+        self.keys.iter().map(|key| passes::fingerprint(key.bytes.expose())).collect()
+    }
+
+    /// Returns which of the keys made this seal, by its name.
+    #[must_use]
+    pub fn position(&self, sealed: &[u8]) -> Option<usize> {
+        let id = sealed.get(1..=KEY_ID_BYTES)?;
+        self.keys.iter().position(|key| key.id == id)
+    }
+
+    /// Whether one of the keys made this seal, by its name.
+    #[must_use]
+    pub fn made(&self, sealed: &[u8]) -> bool {
+        self.position(sealed).is_some()
+    }
+
     /// Whether the first key made this seal: otherwise it is to be made again.
     #[must_use]
     pub fn is_current(&self, sealed: &[u8]) -> bool {
-        let id = sealed.get(1..=KEY_ID_BYTES);
-        self.keys.first().is_some_and(|key| Some(key.id.as_slice()) == id)
+        self.position(sealed) == Some(0)
     }
 }
 

@@ -4,7 +4,7 @@
 //! timer looks at them when the earliest deadline could have passed. So a request costs no timer of its own here.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::http::Version;
@@ -74,6 +74,8 @@ pub(super) struct Activity {
     /// Since when the client takes nothing of what is written.
     blocked_since: AtomicU64,
     stage: AtomicU8,
+    /// Whether a request was begun since it was last the connection's turn to run.
+    turn_taken: AtomicBool,
 }
 
 impl Activity {
@@ -87,7 +89,18 @@ impl Activity {
             head_since: AtomicU64::new(0),
             blocked_since: AtomicU64::new(0),
             stage: AtomicU8::new(Stage::Serving as u8),
+            turn_taken: AtomicBool::new(false),
         }
+    }
+
+    /// Notes that it is the connection's turn to run.
+    pub(super) fn begin_turn(&self) {
+        self.turn_taken.store(false, Ordering::Relaxed);
+    }
+
+    /// Takes the connection's turn for a request. Returns whether it was still to be had.
+    pub(super) fn take_turn(&self) -> bool {
+        !self.turn_taken.swap(true, Ordering::Relaxed)
     }
 
     fn now(&self) -> u64 {
@@ -147,6 +160,15 @@ impl Activity {
         self.requests() > 0
             || self.answers.load(Ordering::Relaxed) > 0
             || self.blocked_since.load(Ordering::Relaxed) != 0
+    }
+
+    /// Returns how long the connection has waited for its next request; nothing while it does anything else, or has had none.
+    pub(super) fn idle_for(&self) -> Option<Duration> {
+        let is_between_requests = self.protocol.load(Ordering::Relaxed) != NO_REQUEST_YET
+            && !self.is_busy()
+            && self.head_since.load(Ordering::Relaxed) == 0;
+        let since = self.progress.load(Ordering::Relaxed);
+        is_between_requests.then(|| Duration::from_millis(self.now().saturating_sub(since)))
     }
 
     /// Tells the connection to go on to that stage; its task must be woken.

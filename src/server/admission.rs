@@ -1,34 +1,53 @@
-//! How many connections there may be, in all and from one address, and which there are.
+//! How many connections there may be, in all and from one address, and which there are. When there is no room, a connection
+//! that is idle makes some.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::activity::{Activity, Stage};
 use super::descriptors::{connections_for, descriptor_limit};
 use super::throttle::Throttle;
 use crate::config::ConnectionsConfig;
 
+/// A connection is closed for another one once it has been idle for so long: the next request is not on its way by now.
+const IDLE_ENOUGH: Duration = Duration::from_secs(1);
+
+/// How long nobody looks for an idle connection after there was none.
+const PAUSE_AFTER_NONE_IDLE: Duration = Duration::from_millis(100);
+
 /// Lets connections in while there is room for them.
 pub(super) struct Admission {
-    max: usize,
-    /// The most of one address; none without a limit.
-    max_per_address: Option<usize>,
+    room: Mutex<Room>,
     open: Mutex<Open>,
     /// Woken when the last connection has ended.
     all_ended: Notify,
     refused: Throttle,
 }
 
+/// How many connections there may be.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    max: usize,
+    /// The most of one address; none without a limit.
+    max_per_address: Option<usize>,
+}
+
 #[derive(Default)]
 struct Open {
     by_address: HashMap<IpAddr, usize>,
     connections: HashMap<u64, Arc<Connection>>,
+    /// How many of them make room for others, and do not count any more.
+    leaving: usize,
     next_number: u64,
+    none_idle_until: Option<Instant>,
 }
 
 /// A connection, as others see it.
@@ -36,6 +55,9 @@ pub(super) struct Connection {
     pub(super) activity: Arc<Activity>,
     /// Wakes the connection's task when it is told to stop.
     pub(super) waker: AtomicWaker,
+    address: IpAddr,
+    /// Whether it makes room for another one.
+    leaving: AtomicBool,
 }
 
 /// Why there is no room.
@@ -49,27 +71,31 @@ enum Full {
 pub(super) struct Permit {
     admission: Arc<Admission>,
     number: u64,
-    address: IpAddr,
     pub(super) connection: Arc<Connection>,
 }
 
 impl Admission {
     pub(super) fn new(config: &ConnectionsConfig) -> Self {
-        let max = if config.max == 0 { connections_for(descriptor_limit()) } else { config.max };
-        // One address alone must not be able to shut out all others.
-        let of_one = config.max_per_address.min(max.div_ceil(2));
         Self {
-            max,
-            max_per_address: (config.max_per_address > 0).then_some(of_one),
+            room: Mutex::new(Room::from_config(config)),
             open: Mutex::default(),
             all_ended: Notify::new(),
             refused: Throttle::default(),
         }
     }
 
+    /// Sets how many connections there may be from now on. Those that are open stay.
+    pub(super) fn set_room(&self, config: &ConnectionsConfig) {
+        *self.room.lock() = Room::from_config(config);
+    }
+
+    fn room(&self) -> Room {
+        *self.room.lock()
+    }
+
     /// The most connections at the same time.
-    pub(super) const fn max(&self) -> usize {
-        self.max
+    pub(super) fn max(&self) -> usize {
+        self.room().max
     }
 
     /// Makes room for a connection of that address. Returns nothing when there is none; the log says so.
@@ -84,36 +110,41 @@ impl Admission {
     }
 
     fn take_room(self: &Arc<Self>, address: IpAddr) -> Result<Permit, Full> {
+        let room = self.room();
         let mut open = self.open.lock();
-        let of_address = open.by_address.get(&address).copied().unwrap_or(0);
-        if self.max_per_address.is_some_and(|max| of_address >= max) {
+        if room.max_per_address.is_some_and(|max| open.count_of(address) >= max) && !open.close_idle(Some(address)) {
             return Err(Full::Address);
         }
-        if open.connections.len() >= self.max {
+        if open.connections.len() - open.leaving >= room.max && !open.close_idle(None) {
             return Err(Full::All);
         }
-        let connection = Arc::new(Connection { activity: Arc::new(Activity::new()), waker: AtomicWaker::new() });
+        let connection = Arc::new(Connection {
+            activity: Arc::new(Activity::new()),
+            waker: AtomicWaker::new(),
+            address,
+            leaving: AtomicBool::new(false),
+        });
         let number = open.next_number;
         open.next_number += 1;
         open.connections.insert(number, Arc::clone(&connection));
-        open.by_address.insert(address, of_address + 1);
-        Ok(Permit { admission: Arc::clone(self), number, address, connection })
+        *open.by_address.entry(address).or_default() += 1;
+        Ok(Permit { admission: Arc::clone(self), number, connection })
     }
 
     fn tell(&self, full: Full, address: IpAddr) {
         let Some(refused) = self.refused.count() else { return };
-        let last_address = address.to_string();
+        let (last_address, Room { max, max_per_address }) = (address.to_string(), self.room());
         match full {
             Full::All => tracing::warn!(
                 refused,
                 last_address,
-                max = self.max,
+                max,
                 "connections are refused: all that `connections.max` or the limit of file descriptors allows are open"
             ),
             Full::Address => tracing::warn!(
                 refused,
                 last_address,
-                max_per_address = self.max_per_address,
+                max_per_address,
                 "connections are refused: one address has all that `connections.max_per_address` allows"
             ),
         }
@@ -148,15 +179,62 @@ impl Admission {
     }
 }
 
+impl Room {
+    fn from_config(config: &ConnectionsConfig) -> Self {
+        let max = if config.max == 0 { connections_for(descriptor_limit()) } else { config.max };
+        // One address alone must not be able to shut out all others.
+        let of_one = config.max_per_address.min(max.div_ceil(2));
+        Self { max, max_per_address: (config.max_per_address > 0).then_some(of_one) }
+    }
+}
+
+impl Open {
+    fn count_of(&self, address: IpAddr) -> usize {
+        self.by_address.get(&address).copied().unwrap_or(0)
+    }
+
+    /// Closes the connection that has been idle for longest: of that address, else of those that have most. Returns whether
+    /// there was one.
+    fn close_idle(&mut self, of: Option<IpAddr>) -> bool {
+        let now = Instant::now();
+        if self.none_idle_until.is_some_and(|until| now < until) {
+            return false;
+        }
+        let idle = self.connections.values().filter(|one| !one.leaving.load(Ordering::Relaxed));
+        let idle = idle.filter(|one| of.is_none_or(|address| address == one.address));
+        let idle = idle.filter_map(|one| Some((one, one.activity.idle_for().filter(|idle| *idle >= IDLE_ENOUGH)?)));
+        let longest =
+            idle.max_by_key(|(one, idle)| (self.count_of(one.address), *idle)).map(|(one, _)| Arc::clone(one));
+        let Some(longest) = longest else {
+            self.none_idle_until = Some(now + PAUSE_AFTER_NONE_IDLE);
+            return false;
+        };
+        longest.leaving.store(true, Ordering::Relaxed);
+        self.leaving += 1;
+        self.uncount(longest.address);
+        longest.activity.go_on_to(Stage::Stopping);
+        longest.waker.wake();
+        true
+    }
+
+    fn uncount(&mut self, address: IpAddr) {
+        if let Some(count) = self.by_address.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_address.remove(&address);
+            }
+        }
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut open = self.admission.open.lock();
         open.connections.remove(&self.number);
-        if let Some(count) = open.by_address.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                open.by_address.remove(&self.address);
-            }
+        if self.connection.leaving.load(Ordering::Relaxed) {
+            open.leaving -= 1;
+        } else {
+            open.uncount(self.connection.address);
         }
         if open.connections.is_empty() {
             self.admission.all_ended.notify_waiters();
@@ -174,6 +252,8 @@ fn client_network(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::Version;
+
     use super::*;
 
     fn admission(max: usize, max_per_address: usize) -> Arc<Admission> {
@@ -205,6 +285,62 @@ mod tests {
         let admission = admission(3, 0);
         let permits: Vec<_> = (0..4).map(|_| admission.admit(address("10.0.0.1"))).collect();
         assert_eq!(permits.iter().filter(|permit| permit.is_some()).count(), 3);
+    }
+
+    /// A connection that has been idle since its one request.
+    fn idle(admission: &Arc<Admission>, of: &str) -> Permit {
+        let permit = admission.admit(address(of)).unwrap();
+        drop(permit.connection.activity.begin_request(Version::HTTP_11));
+        permit
+    }
+
+    fn is_told_to_end(permit: &Permit) -> bool {
+        permit.connection.activity.has_reached(Stage::Stopping)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn longest_idle_connection_makes_room_for_a_new_one() {
+        let admission = admission(3, 0);
+        let silent = admission.admit(address("10.0.0.1")).unwrap();
+        let longest = idle(&admission, "10.0.0.1");
+        tokio::time::advance(Duration::from_millis(700)).await;
+        let shorter = idle(&admission, "10.0.0.1");
+        assert!(admission.admit(address("10.0.0.2")).is_none(), "nothing was idle for long enough");
+        tokio::time::advance(Duration::from_millis(500)).await;
+        let new = admission.admit(address("10.0.0.2")).unwrap();
+        let told = [&silent, &longest, &shorter, &new].map(is_told_to_end);
+        assert_eq!(told, [false, true, false, false]);
+        assert!(admission.admit(address("10.0.0.2")).is_none(), "one connection makes room once");
+        drop((longest, silent));
+        assert!(admission.admit(address("10.0.0.2")).is_some());
+        drop((shorter, new));
+        assert_eq!((admission.count(), admission.open.lock().leaving), ((0, 0), 0));
+        assert!(admission.open.lock().by_address.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn address_with_most_connections_makes_room_and_a_full_one_only_for_itself() {
+        let admission = admission(6, 3);
+        let other = idle(&admission, "10.0.0.2");
+        tokio::time::advance(Duration::from_secs(5)).await;
+        let of_one: Vec<_> = (0..3).map(|_| idle(&admission, "10.0.0.1")).collect();
+        tokio::time::advance(Duration::from_secs(5)).await;
+        let fourth = admission.admit(address("10.0.0.1")).unwrap();
+        assert!(!is_told_to_end(&other) && of_one.iter().filter(|one| is_told_to_end(one)).count() == 1);
+        let _more: Vec<_> = (0..2).map(|_| admission.admit(address("10.0.0.3")).unwrap()).collect();
+        let _last = admission.admit(address("10.0.0.4")).unwrap();
+        assert!(!is_told_to_end(&other), "idle for longer, but alone");
+        assert_eq!(of_one.iter().filter(|one| is_told_to_end(one)).count(), 2);
+        drop(fourth);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn busy_connection_makes_no_room() {
+        let admission = admission(1, 0);
+        let busy = admission.admit(address("10.0.0.1")).unwrap();
+        let _request = busy.connection.activity.begin_request(Version::HTTP_11);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert!(admission.admit(address("10.0.0.2")).is_none());
     }
 
     #[test]

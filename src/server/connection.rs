@@ -15,7 +15,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulConnection;
+use parking_lot::Mutex;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::activity::{Overdue, Stage, Timeouts};
@@ -34,10 +36,38 @@ const MAX_HEAD_BYTES: usize = 64 << 10;
 
 /// What all connections have in common.
 pub(super) struct Serving {
-    service: ApiService,
+    live: watch::Receiver<Live>,
     builder: Builder<TokioExecutor>,
-    timeouts: Timeouts,
     silent: Throttle,
+}
+
+/// What a reload of the settings replaces, at once.
+#[derive(Clone)]
+pub(super) struct Live {
+    pub(super) service: ApiService,
+    pub(super) timeouts: Timeouts,
+}
+
+/// The API as one connection sees it: each request takes what is there when it comes.
+struct Current {
+    live: watch::Receiver<Live>,
+    /// Its own, so that threads that serve other connections do not count the same references.
+    service: Arc<ApiService>,
+}
+
+impl Current {
+    fn new(mut live: watch::Receiver<Live>) -> Self {
+        let service = Arc::new(live.borrow_and_update().service.clone());
+        Self { live, service }
+    }
+
+    fn service(&mut self) -> Arc<ApiService> {
+        // An error tells that nothing will change any more.
+        if self.live.has_changed().unwrap_or(false) {
+            self.service = Arc::new(self.live.borrow_and_update().service.clone());
+        }
+        Arc::clone(&self.service)
+    }
 }
 
 /// How a connection ended.
@@ -64,11 +94,11 @@ enum Course {
 }
 
 impl Serving {
-    pub(super) fn new(service: ApiService, timeouts: Timeouts) -> Self {
+    pub(super) fn new(live: watch::Receiver<Live>) -> Self {
         let mut builder = Builder::new(TokioExecutor::new());
         // The connection's own timer sees to that, for the first byte and for HTTP/2 too.
         builder.http1().header_read_timeout(None).max_buf_size(MAX_HEAD_BYTES);
-        Self { service, builder, timeouts, silent: Throttle::default() }
+        Self { live, builder, silent: Throttle::default() }
     }
 
     /// Serves a connection to its end.
@@ -78,12 +108,16 @@ impl Serving {
             tracing::debug!(%error, "a connection keeps its delay");
         }
         let connection = &permit.connection;
-        // Its own, so that threads that serve other connections do not count the same references.
-        let service = Arc::new(self.service.clone());
+        let current = Mutex::new(Current::new(self.live.clone()));
         let activity = Arc::clone(&connection.activity);
         let answer = service_fn(move |request: Request<Incoming>| {
-            let (service, activity) = (Arc::clone(&service), Arc::clone(&activity));
+            let (service, activity) = (current.lock().service(), Arc::clone(&activity));
             async move {
+                if !activity.take_turn() {
+                    // Requests that were sent at once line up with those of other connections.
+                    tokio::task::yield_now().await;
+                    activity.take_turn();
+                }
                 let version = request.version();
                 let _under_way = activity.begin_request(version);
                 let response = service.handle_from(peer, request.map(boxed)).await;
@@ -91,7 +125,7 @@ impl Serving {
             }
         });
         let stream = TokioIo::new(Watched::new(stream, Arc::clone(&connection.activity)));
-        match drive(self.builder.serve_connection(stream, answer), connection, &self.timeouts).await {
+        match drive(self.builder.serve_connection(stream, answer), connection, &self.live).await {
             End::Itself(Err(error)) => tracing::debug!(error, "a connection ended early"),
             End::Overdue(why) => self.tell(why, peer),
             End::Itself(Ok(())) | End::Stopped => {}
@@ -111,13 +145,15 @@ impl Serving {
 }
 
 /// Lets a connection run until it ends, is overdue, or has nothing under way when the server stops.
-async fn drive<C: GracefulConnection>(connection: C, seen: &Connection, timeouts: &Timeouts) -> End<C::Error> {
+async fn drive<C: GracefulConnection>(connection: C, seen: &Connection, live: &watch::Receiver<Live>) -> End<C::Error> {
     let activity = &seen.activity;
+    let timeouts = || live.borrow().timeouts;
     let mut connection = pin!(connection);
-    let mut look = pin!(sleep_until(activity.next_look(timeouts)));
+    let mut look = pin!(sleep_until(activity.next_look(&timeouts())));
     let mut course = Course::Serving;
     poll_fn(|context| {
         seen.waker.register(context.waker());
+        activity.begin_turn();
         if activity.has_reached(Stage::CutOff) {
             return Poll::Ready(End::Stopped);
         }
@@ -140,7 +176,8 @@ async fn drive<C: GracefulConnection>(connection: C, seen: &Connection, timeouts
             look.as_mut().reset(Instant::now() + LINGER);
         }
         while look.as_mut().poll(context).is_ready() {
-            let overdue = activity.overdue(timeouts);
+            let timeouts = timeouts();
+            let overdue = activity.overdue(&timeouts);
             if course == Course::Lingering && !activity.is_busy() {
                 return Poll::Ready(End::Stopped);
             }
@@ -157,7 +194,7 @@ async fn drive<C: GracefulConnection>(connection: C, seen: &Connection, timeouts
             if let Some(why) = overdue {
                 return Poll::Ready(End::Overdue(why));
             }
-            let next = activity.next_look(timeouts);
+            let next = activity.next_look(&timeouts);
             look.as_mut().reset(if course == Course::Lingering { next.min(Instant::now() + LINGER) } else { next });
         }
         Poll::Pending

@@ -5,6 +5,7 @@ mod azure_delete;
 mod budget;
 mod credentials;
 mod hedge;
+pub mod hints;
 mod local;
 mod open;
 
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt, future};
 use object_store::aws::{AmazonS3, AwsCredentialProvider};
 use object_store::azure::{AzureCredentialProvider, MicrosoftAzure};
 use object_store::gcp::{GcpCredentialProvider, GoogleCloudStorage};
@@ -45,6 +46,22 @@ pub enum StorageError {
     /// No file can be there, now or later.
     #[error("no file can be written at {0}: a name in it is longer than the disk allows. Choose another location")]
     Impossible(Location),
+    /// A part of the path is a file, so nothing can be below it.
+    #[error("no file can be written at {location}: {} is a file, not a folder", .file.display())]
+    BelowFile {
+        /// What was to be written.
+        location: Location,
+        /// The file.
+        file: PathBuf,
+    },
+    /// There is no space left, or none that the catalog may use.
+    #[error("storage has no space left for {location}: {source}")]
+    NoSpace {
+        /// What was to be written.
+        location: Location,
+        /// What the system says.
+        source: Arc<object_store::Error>,
+    },
     /// It is larger than the reader takes; nothing of it was read.
     #[error("the object at {location} has {size_bytes} bytes, more than {limit_bytes}")]
     TooLarge {
@@ -56,7 +73,7 @@ pub enum StorageError {
         limit_bytes: u64,
     },
     /// The store does not accept the catalog's own credentials, or they do not allow this.
-    #[error("storage refuses the catalog at {location}: {source}")]
+    #[error("storage refuses the catalog at {location}: {source}{}", and_hint(location, source))]
     Refused {
         /// What was to be read or written.
         location: Location,
@@ -78,14 +95,45 @@ pub enum StorageError {
         /// What the last of these said.
         source: Arc<object_store::Error>,
     },
-    /// The store did not answer, failed, or is full.
-    #[error("storage is not available for {location}: {source}")]
+    /// The store did not answer, or failed.
+    #[error("storage is not available for {location}: {source}{}", and_hint(location, source))]
     Unavailable {
         /// What was to be read or written.
         location: Location,
         /// What it said.
         source: Arc<object_store::Error>,
     },
+}
+
+impl StorageError {
+    /// Returns what to change in the warehouse's settings, where what the store or the network said tells that.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Refused { location, source } | Self::Unavailable { location, source } => hint_of(location, source),
+            _ => None,
+        }
+    }
+}
+
+fn hint_of(location: &Location, source: &object_store::Error) -> Option<&'static str> {
+    hints::for_store(location.scheme(), location.authority(), &all_said(source))
+}
+
+/// An error with all that caused it.
+fn all_said(source: &object_store::Error) -> String {
+    let mut said = source.to_string();
+    let mut cause = std::error::Error::source(source);
+    while let Some(error) = cause {
+        said.extend([": ", &error.to_string()]);
+        cause = error.source();
+    }
+    said
+}
+
+/// The hint as it ends a message, if there is one.
+fn and_hint(location: &Location, source: &object_store::Error) -> String {
+    hints::with_hint(String::new(), hint_of(location, source))
 }
 
 /// A warehouse's storage, and nothing outside of it.
@@ -199,12 +247,16 @@ impl Storage {
     /// Writes a new object; it is durable when this returns: a pointer must never outlive its document in a power cut.
     ///
     /// # Errors
-    /// `AlreadyExists` when there is another (which then is untouched), `Elsewhere`, `Impossible`, `Refused`, `Unavailable`: then it may
-    /// be there, or come to be there, all the same.
+    /// `AlreadyExists` when there is another (which then is untouched), `Elsewhere`, `Impossible`, `BelowFile`, `NoSpace`,
+    /// `Refused`; `Unavailable`: then it may be there, or come to be there, all the same.
     pub async fn create(&self, location: &Location, bytes: Bytes) -> Result<(), StorageError> {
         let (store, path) = self.resolve(location)?;
         let mode = match &self.backend {
-            Backend::Local(_) => return create_on_disk(location, bytes).await,
+            Backend::Local(_) => {
+                let created = create_on_disk(location, bytes).await;
+                let path = std::path::Path::new(location.path());
+                return created.map_err(|error| local_error(location, path, self.root(), error));
+            }
             Backend::S3 { conditional: false, .. } => PutMode::Overwrite,
             _ => PutMode::Create,
         };
@@ -257,14 +309,24 @@ impl Storage {
     /// # Errors
     /// `Elsewhere`, `Refused`, `Unavailable`.
     pub async fn list(&self, folder: &Location, at_most: usize) -> Result<Vec<Location>, StorageError> {
+        self.list_all(folder)?.take(at_most).try_collect().await
+    }
+
+    /// All objects below `folder`, as locations, in no order that is promised, a page at a time.
+    ///
+    /// # Errors
+    /// `Elsewhere`; each item `Refused`, `Unavailable`.
+    pub fn list_all<'a>(
+        &'a self,
+        folder: &'a Location,
+    ) -> Result<impl Stream<Item = Result<Location, StorageError>> + Send + 'a, StorageError> {
         let (store, path) = self.resolve(folder)?;
-        let found = store.list(Some(&path)).take(at_most).try_collect::<Vec<_>>().await;
-        let found = found.map_err(|error| translate(folder, error))?;
-        let below = |object: object_store::ObjectMeta| {
+        let found = store.list(Some(&path)).map_err(|error| translate(folder, error));
+        let below = move |object: object_store::ObjectMeta| {
             let rest = object.location.as_ref().strip_prefix(path.as_ref())?.trim_start_matches('/').to_owned();
             folder.join(&rest).ok()
         };
-        Ok(found.into_iter().filter_map(below).collect())
+        Ok(found.try_filter_map(move |object| future::ready(Ok(below(object)))))
     }
 
     /// Whether an object that was read or written before has been taken away since, where to look costs next to nothing:
@@ -280,12 +342,14 @@ impl Storage {
     /// writes a staged table's manifests before anything else is); elsewhere there are no folders.
     ///
     /// # Errors
-    /// `Impossible`, `Unavailable` when it cannot be made.
+    /// `Impossible`, `BelowFile`, `NoSpace`, `Unavailable` when it cannot be made.
     pub async fn prepare(&self, folder: &Location) -> Result<(), StorageError> {
         match self.backend {
             Backend::Local(_) => {
                 self.resolve(folder)?;
-                tokio::fs::create_dir_all(folder.path()).await.map_err(|error| local_error(folder, error))
+                let made = tokio::fs::create_dir_all(folder.path()).await;
+                let file_in_it = std::path::Path::new(folder.path()).join("file");
+                made.map_err(|error| local_error(folder, &file_in_it, self.root(), error))
             }
             _ => Ok(()),
         }
@@ -339,13 +403,10 @@ impl Storage {
     }
 }
 
-async fn create_on_disk(location: &Location, bytes: Bytes) -> Result<(), StorageError> {
+async fn create_on_disk(location: &Location, bytes: Bytes) -> io::Result<()> {
     let path = PathBuf::from(location.path());
     let created = tokio::task::spawn_blocking(move || local::create(&path, &bytes)).await;
-    created.unwrap_or_else(|stopped| Err(io::Error::other(stopped))).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => StorageError::AlreadyExists(location.clone()),
-        _ => local_error(location, error),
-    })
+    created.unwrap_or_else(|stopped| Err(io::Error::other(stopped)))
 }
 
 /// The path as it is written: `Path::from` would escape a `%`, and so name another file than engines read.
@@ -354,12 +415,37 @@ fn literal(location: &Location) -> Result<Path, StorageError> {
         .map_err(|error| StorageError::Unavailable { location: location.clone(), source: Arc::new(error.into()) })
 }
 
-fn local_error(location: &Location, error: io::Error) -> StorageError {
-    if is_impossible(&error) {
-        return StorageError::Impossible(location.clone());
+/// Says what it means that the file at `path` could not be written, for `location`, in the storage with that root.
+fn local_error(location: &Location, path: &std::path::Path, root: Option<&Location>, error: io::Error) -> StorageError {
+    let (kind, at) = (error.kind(), location.clone());
+    match kind {
+        _ if is_impossible(&error) => return StorageError::Impossible(at),
+        // A folder that is to be made finds its own name taken; a file finds that of a folder above it.
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            if let Some(file) = file_above(path, root) {
+                return StorageError::BelowFile { location: at, file };
+            }
+            if kind == io::ErrorKind::AlreadyExists {
+                return StorageError::AlreadyExists(at);
+            }
+        }
+        _ => {}
     }
-    let source = object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(error) };
-    StorageError::Unavailable { location: location.clone(), source: Arc::new(source) }
+    let source = Arc::new(object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(error) });
+    match kind {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StorageError::NoSpace { location: at, source },
+        _ => StorageError::Unavailable { location: at, source },
+    }
+}
+
+/// Returns the file that stands above `path` in place of a folder, if it is below the root. A file in place of the root or
+/// of a folder above it is a fault of the storage.
+fn file_above(path: &std::path::Path, root: Option<&Location>) -> Option<PathBuf> {
+    let is_below_root = |folder: &&std::path::Path| {
+        root.is_none_or(|root| folder.starts_with(root.path()) && *folder != std::path::Path::new(root.path()))
+    };
+    let mut folders = path.ancestors().skip(1).take_while(is_below_root);
+    folders.find(|folder| folder.is_file()).map(std::path::Path::to_owned)
 }
 
 /// Whether the system says that no file can ever be at a path. A file in place of a folder is none of that: it may be a
@@ -405,6 +491,10 @@ fn cut_short(promised: u64, got: usize) -> object_store::Error {
 fn translate(location: &Location, error: object_store::Error) -> StorageError {
     let location = location.clone();
     match error {
+        // Versity's gateway answers 404 to a key that it does not know: the object may be there.
+        source @ object_store::Error::NotFound { .. } if all_said(&source).contains("<Code>XAdminUserNotFound<") => {
+            StorageError::Refused { location, source: Arc::new(source) }
+        }
         object_store::Error::NotFound { .. } => StorageError::NotFound(location),
         object_store::Error::AlreadyExists { .. } => StorageError::AlreadyExists(location),
         source @ (object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. }) => {
@@ -436,6 +526,15 @@ mod tests {
         assert!(matches!(second, Err(StorageError::AlreadyExists(_))), "{second:?}");
         assert_eq!(storage.read(&at).await.unwrap(), "first");
         assert_eq!(std::fs::read(folder.path().join("t/metadata/a b%20c+ü.json")).unwrap(), b"first");
+    }
+
+    #[test]
+    fn refusal_of_a_store_names_the_setting_in_its_message() {
+        let source = object_store::Error::Generic { store: "S3", source: "<Code>InvalidAccessKeyId</Code>".into() };
+        let location = Location::parse("s3://b/x").unwrap();
+        let error = StorageError::Refused { location, source: Arc::new(source) };
+        let said = error.to_string();
+        assert!(said.contains("set-storage`: check `access-key-id`"), "{said}");
     }
 
     /// Reading it whole would take 64 GiB.
@@ -470,7 +569,7 @@ mod tests {
         assert!(matches!(storage.read(&place(&folder, "none")).await, Err(StorageError::NotFound(_))));
         std::fs::write(folder.path().join("file"), b"").unwrap();
         let below_a_file = storage.create(&place(&folder, "file/x"), Bytes::new()).await;
-        assert!(matches!(below_a_file, Err(StorageError::Unavailable { .. })), "{below_a_file:?}");
+        assert!(matches!(below_a_file, Err(StorageError::BelowFile { .. })), "{below_a_file:?}");
         let long = place(&folder, &"n".repeat(256));
         let too_long = storage.create(&long, Bytes::new()).await;
         assert!(matches!(too_long, Err(StorageError::Impossible(_))), "{too_long:?}");

@@ -107,7 +107,13 @@ fn s3(setup: &Setup<'_>, profile: &S3Profile) -> Result<Backend, OpenError> {
     }
     if let Some(endpoint) = &profile.endpoint {
         let endpoint = bucket_endpoint(endpoint, setup.root.authority(), profile.path_style);
-        check_address(&endpoint)?;
+        check_address(&endpoint).map_err(|error| match profile.path_style {
+            true => error,
+            false => ProfileError::new(format!(
+                "{error}. The bucket's name stands in front of the endpoint's host name, which needs a name and no address: set \
+                 `path-style = true`"
+            )),
+        })?;
         builder = builder.with_endpoint(endpoint);
     }
     builder = builder.with_client_options(client(setup.budget, profile.endpoint.as_deref()));

@@ -60,6 +60,9 @@ pub enum StoreError {
     /// (`location_unread`, `location_learn`). Nothing was changed.
     #[error("not all locations of the warehouse's tables are known yet")]
     LocationsUnread,
+    /// The document at this location left a table's log, and its file is being removed. Nothing was changed.
+    #[error("the document {0} is being removed")]
+    BeingRemoved(String),
     /// It was dropped too long ago, its files are being removed, or its place is taken: the text says which. Nothing was
     /// changed.
     #[error("it can no longer be restored: {0}")]
@@ -88,7 +91,14 @@ pub enum StoreError {
     /// Too many changes wait to be written, of all or of this organisation. Nothing was changed.
     #[error("too many changes wait to be written")]
     Busy,
-    /// The database cannot be reached, is full, or did not answer. A write may have happened.
+    /// The database has no room for the change: its disk, or a limit of its size, is full. Nothing was changed.
+    #[error("the database has no space left: {0}")]
+    Full(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The database refused the change, or failed before it was committed: it is locked, can only be read, or its disk
+    /// fails. Nothing was changed.
+    #[error("the database did not make the change: {0}")]
+    NotMade(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The database cannot be reached, or did not answer. A write may have happened.
     #[error("the database is not available: {0}")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The database holds something that cannot be read. A person has to look.

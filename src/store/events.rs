@@ -58,6 +58,8 @@ operations! {
     CreateWarehouse = "create-warehouse",
     /// Gives a warehouse another way to its storage.
     SetWarehouseStorage = "set-warehouse-storage",
+    /// Changes a warehouse's options.
+    SetWarehouseOptions = "set-warehouse-options",
     /// Makes a warehouse the default.
     SetDefaultWarehouse = "set-default-warehouse",
     /// Removes a warehouse.
@@ -72,6 +74,8 @@ operations! {
     CreateTable = "create-table",
     /// Brings a table's existing metadata into the catalog.
     RegisterTable = "register-table",
+    /// Takes the registration of a table back, since its metadata had gone.
+    UndoRegisterTable = "undo-register-table",
     /// Commits to a table.
     UpdateTable = "update-table",
     /// Gives a table another name.

@@ -2,6 +2,7 @@
 //! moment.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -39,6 +40,8 @@ pub(crate) enum Fault {
     DoneAndDeaf,
     /// Another process moves the pointer first.
     Overtaken,
+    /// The database has no space left, and says so.
+    Full,
 }
 
 /// A store that works as another does until it is told otherwise, and counts what it is asked. It lets others run before
@@ -50,6 +53,7 @@ pub(crate) struct FaultyStore {
     deaf: Mutex<bool>,
     asked: Mutex<BTreeMap<&'static str, usize>>,
     meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    after_get: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>,
 }
 
 impl FaultyStore {
@@ -61,6 +65,7 @@ impl FaultyStore {
             deaf: Mutex::new(false),
             asked: Mutex::default(),
             meanwhile: Mutex::new(None),
+            after_get: Mutex::new(None),
         }
     }
 
@@ -75,6 +80,11 @@ impl FaultyStore {
     /// Has something happen right before the next change of a table's pointer.
     pub(crate) fn meanwhile(&self, happens: impl FnOnce() + Send + 'static) {
         *self.meanwhile.lock() = Some(Box::new(happens));
+    }
+
+    /// Has something happen right after the next read of a pointer.
+    pub(crate) fn after_next_table_get(&self, happens: impl Future<Output = ()> + Send + 'static) {
+        *self.after_get.lock() = Some(Box::pin(happens));
     }
 
     /// How often a method was called.
@@ -100,7 +110,14 @@ impl FaultyStore {
         if method == "table_get" && std::mem::take(&mut *self.deaf.lock()) {
             return Err(lost());
         }
-        let Some(overtaken) = overtaken(method) else { return work.await };
+        let Some(overtaken) = overtaken(method) else {
+            let answer = work.await;
+            let happens = if method == "table_get" { self.after_get.lock().take() } else { None };
+            if let Some(happens) = happens {
+                happens.await;
+            }
+            return answer;
+        };
         if let Some(happens) = self.meanwhile.lock().take() {
             happens();
         }
@@ -111,6 +128,7 @@ impl FaultyStore {
             Some(Fault::DoneUnheard | Fault::DoneAndDeaf) => work.await.and_then(|_| Err(lost())),
             Some(Fault::NotDone | Fault::NotDoneAndDeaf) => Err(lost()),
             Some(Fault::Overtaken) => Err(overtaken),
+            Some(Fault::Full) => Err(StoreError::Full("no space left".into())),
         }
     }
 }
@@ -155,9 +173,12 @@ store_with_faults! {
     fn signing_key_list() -> Vec<SigningKey>;
     fn signing_key_add(new: &SigningKey, only_if_none: bool, change: &Change) -> Vec<SigningKey>;
     fn signing_key_remove_before(created_before_ms: i64, change: &Change) -> u64;
+    fn master_key_get() -> Option<[u8; 16]>;
+    fn master_key_set(fingerprint: [u8; 16], only_if_none: bool) -> ();
     fn warehouse_create(new: &Warehouse, change: &Change) -> ();
     fn warehouse_list(organisation: OrganisationId) -> Vec<Warehouse>;
     fn warehouse_set_storage(organisation: OrganisationId, name: &str, storage: &WarehouseStorage, change: &Change) -> ();
+    fn warehouse_set_options(organisation: OrganisationId, name: &str, options: &WarehouseOptions, change: &Change) -> ();
     fn warehouse_set_default(organisation: OrganisationId, name: &str, change: &Change) -> ();
     fn warehouse_drop(organisation: OrganisationId, name: &str, change: &Change) -> ();
     fn namespace_create(place: Place, namespace: &NamespaceIdent, properties: &Properties, change: &Change) -> ();
@@ -167,8 +188,10 @@ store_with_faults! {
     fn namespace_drop(place: Place, namespace: &NamespaceIdent, change: &Change) -> ();
     fn table_create(place: Place, new: &NewTable<'_>, max_tables: Option<u64>, change: &Change) -> ();
     fn table_get(place: Place, ident: &TableIdent) -> Option<TableRecord>;
+    fn table_by_id(place: Place, id: TableId) -> Option<TableRecord>;
     fn table_get_all(place: Place, idents: &[TableIdent]) -> Vec<Option<TableRecord>>;
     fn table_swap(place: Place, swap: &Swap<'_>, change: &Change) -> ();
+    fn table_undo(place: Place, undo: &Undo<'_>, change: &Change) -> ();
     fn table_transact(place: Place, changes: Vec<TableChange>, max_tables: Option<u64>, change: &Change) -> ();
     fn table_list(place: Place, namespace: &NamespaceIdent, kind: TableKind, page: &PageRequest) -> Page<String>;
     fn table_drop(place: Place, ident: &TableIdent, kind: TableKind, terms: Option<&DropTerms>, change: &Change) -> TableRecord;
@@ -185,6 +208,9 @@ store_with_faults! {
     fn location_unread_places() -> Vec<Place>;
     fn location_unread(place: Place, unreadable: bool, after: Option<TableId>, at_most: u32) -> Vec<Pointer>;
     fn location_learn(place: Place, learned: Vec<Learned>) -> Vec<TableId>;
+    fn table_origin(place: Place, id: TableId) -> Option<String>;
+    fn old_document_claim(now_ms: i64, until_ms: i64, organisations: u32, of_each: u32) -> Vec<OldDocument>;
+    fn old_document_end(ended: &[EndedDocument]) -> ();
     fn report_add(reports: &[Report], limits: ReportLimits) -> ();
     fn report_list(place: Place, filter: &ReportFilter, page: &TimedPage) -> Page<KeptReport>;
     fn report_remove_before(before_ms: i64, at_most: u32) -> u64;

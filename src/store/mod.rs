@@ -11,6 +11,7 @@ mod events;
 #[cfg(test)]
 pub(crate) mod faulty;
 mod locations;
+mod old_documents;
 mod records;
 mod reports;
 pub mod sqlite;
@@ -30,6 +31,7 @@ pub use dropped::*;
 pub use error::{Resource, StoreError};
 pub use events::*;
 pub use locations::*;
+pub use old_documents::*;
 pub use records::*;
 pub use reports::*;
 pub use tidewater_core::properties::PropertyChanges;
@@ -39,11 +41,12 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// A place where the catalog remembers. Every implementation passes the same suite (`store/suite/`).
 ///
-/// Errors that any method may give: [`StoreError::Unavailable`] when the database cannot be reached or is full (nothing
-/// was changed, or, for a write whose answer was lost, it is unknown), [`StoreError::Corrupt`] when what it holds cannot
-/// be read. Others are named at each method.
+/// Errors that any method may give: [`StoreError::Unavailable`] when the database cannot be reached (for a write whose
+/// answer was lost, it is unknown whether it happened), [`StoreError::Corrupt`] when what it holds cannot be read. Others are
+/// named at each method.
 ///
-/// A change of an organisation's things may also give [`StoreError::Busy`], when too many wait; nothing was changed then.
+/// A change may also give [`StoreError::Full`] or [`StoreError::NotMade`] when the database surely did not make it, and one of
+/// an organisation's things [`StoreError::Busy`] when too many wait; nothing was changed then.
 ///
 /// A method that takes a [`Change`] writes an [`Event`] of it in its own transaction, unless nothing was changed. When the
 /// change has a receipt, that is kept in the same transaction, with what is answered. When the receipt's key was used before,
@@ -111,6 +114,12 @@ pub trait Store: Send + Sync + 'static {
     /// Removes the signing keys made before `created_before_ms`, but never the newest. Gives how many went.
     async fn signing_key_remove_before(&self, created_before_ms: i64, change: &Change) -> Result<u64>;
 
+    /// The fingerprint of the master key that the catalog's secrets are sealed with, if it is known.
+    async fn master_key_get(&self) -> Result<Option<[u8; 16]>>;
+
+    /// Keeps the fingerprint of the master key; with `only_if_none`, unless there is one.
+    async fn master_key_set(&self, fingerprint: [u8; 16], only_if_none: bool) -> Result<()>;
+
     /// Adds a warehouse. It becomes its organisation's default if it is the first, or if it asks to, in place of the one
     /// that was.
     ///
@@ -131,6 +140,18 @@ pub trait Store: Send + Sync + 'static {
         organisation: OrganisationId,
         name: &str,
         storage: &WarehouseStorage,
+        change: &Change,
+    ) -> Result<()>;
+
+    /// Gives the warehouse of that name other options.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    async fn warehouse_set_options(
+        &self,
+        organisation: OrganisationId,
+        name: &str,
+        options: &WarehouseOptions,
         change: &Change,
     ) -> Result<()>;
 
@@ -201,6 +222,7 @@ pub trait Store: Send + Sync + 'static {
     /// has `max_tables` already (what is dropped does not count); `LocationTaken`, `LocationHeld` when a location of it is at,
     /// inside or around one of another table, live or dropped, or view; `LocationsUnread`. What was dropped at exactly its own
     /// location gives way (it is [`DroppedState::Replaced`] from then on), unless its files are being removed or are due to be.
+    /// `BeingRemoved` when the document of a registered table is being removed as an old one of another.
     async fn table_create(
         &self,
         place: Place,
@@ -211,6 +233,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// The table or view of that name, with its pointer: one indexed read.
     async fn table_get(&self, place: Place, ident: &TableIdent) -> Result<Option<TableRecord>>;
+
+    /// The table or view of that id, whatever its name is by now.
+    async fn table_by_id(&self, place: Place, id: TableId) -> Result<Option<TableRecord>>;
 
     /// The tables or views of these names, in their order: an indexed read each, and no thread of the runtime waits for many.
     async fn table_get_all(&self, place: Place, idents: &[TableIdent]) -> Result<Vec<Option<TableRecord>>>;
@@ -232,8 +257,17 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// `PointerMoved` when it points elsewhere by now; `NotFound` (of a table, whichever it was) when it is gone;
-    /// `LocationTaken`, `LocationHeld`, `LocationsUnread` as for [`Self::table_create`].
+    /// `LocationTaken`, `LocationHeld`, `LocationsUnread`, `BeingRemoved` as for [`Self::table_create`].
     async fn table_swap(&self, place: Place, swap: &Swap<'_>, change: &Change) -> Result<()>;
+
+    /// Takes back what [`Self::table_create`] or [`Self::table_swap`] did a moment ago, unless somebody has moved the pointer
+    /// since: a table that was added is forgotten, another points where it pointed before. The answer that was kept with the
+    /// change, under the key of the receipt, is forgotten in the same transaction.
+    ///
+    /// # Errors
+    /// `PointerMoved`, `NotFound` (of a table) when others have changed or dropped it since; `LocationTaken`, `LocationHeld`,
+    /// `LocationsUnread` when it cannot have its former locations again.
+    async fn table_undo(&self, place: Place, undo: &Undo<'_>, change: &Change) -> Result<()>;
 
     /// Makes all of these changes at once, or none: whoever reads sees the catalog before them, or after. A location
     /// may pass from one table of the transaction to another.
@@ -334,6 +368,23 @@ pub trait Store: Send + Sync + 'static {
     /// Those of a table's locations that are surely at, inside and around none of another table or view, live or dropped.
     /// There are none while not all locations of all others are known.
     async fn location_alone(&self, place: Place, id: TableId, locations: &[Location]) -> Result<Vec<Location>>;
+
+    /// Returns the last document of a table that the catalog did not write for it, where its files are now; none when it wrote
+    /// all of them, or there is no such table.
+    async fn table_origin(&self, place: Place, id: TableId) -> Result<Option<String>>;
+
+    /// Leases to the caller, until `until_ms`, old documents of live tables that are due at `now_ms`: of as many organisations
+    /// as it says, those that wait longest first, up to `of_each` of each. What belongs to no live table is forgotten.
+    async fn old_document_claim(
+        &self,
+        now_ms: i64,
+        until_ms: i64,
+        organisations: u32,
+        of_each: u32,
+    ) -> Result<Vec<OldDocument>>;
+
+    /// Ends leases of old documents. Passes over those that another has the lease of by now.
+    async fn old_document_end(&self, ended: &[EndedDocument]) -> Result<()>;
 
     /// The warehouses, of all organisations, with tables or views from before their locations were kept, whose documents
     /// are to be read, or could not be.

@@ -6,10 +6,11 @@ use tidewater_core::ids::{KeyId, OrganisationId, TableId, WarehouseId};
 use tidewater_core::name::TableIdent;
 use tidewater_core::overlap::Locations;
 use tidewater_core::properties::PropertyChanges;
+use tidewater_core::purge::PurgeTime;
 use tidewater_core::storage::StorageProfile;
 use uuid::Uuid;
 
-use super::EventDetails;
+use super::{EventDetails, Past};
 use crate::secret::Secret;
 use tidewater_core::access::Role;
 
@@ -44,6 +45,8 @@ pub struct ApiKey {
     pub name: String,
     /// What it may do.
     pub role: Role,
+    /// Whether what is vended for it removes no files, whatever its role.
+    pub no_delete: bool,
     /// How a presented key is recognised.
     pub digest: KeyDigest,
     /// When it was made, in milliseconds since 1970; as all times here.
@@ -80,10 +83,21 @@ pub struct Warehouse {
     pub root: String,
     /// How its storage is reached.
     pub storage: WarehouseStorage,
+    /// What can be chosen of it besides.
+    pub options: WarehouseOptions,
     /// Whether requests without a prefix go to it.
     pub is_default: bool,
     /// When it was made, in milliseconds since 1970.
     pub created_ms: i64,
+}
+
+/// What can be chosen of a warehouse.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WarehouseOptions {
+    /// When the files of a table go that is dropped with a purge.
+    pub purge: PurgeTime,
+    /// Whether what is vended for its tables removes no files.
+    pub no_delete: bool,
 }
 
 /// How a warehouse's storage is reached.
@@ -134,8 +148,10 @@ pub struct NewTable<'a> {
     pub metadata_location: &'a str,
     /// Where its files are.
     pub locations: &'a Locations,
-    /// Where its document comes from.
-    pub origin: &'a Origin,
+    /// Whether its document was there before, so that the catalog did not write it for this table.
+    pub registered: bool,
+    /// What was asked for, for the event.
+    pub details: &'a EventDetails,
 }
 
 /// What a store knows of a table or view.
@@ -160,23 +176,10 @@ pub struct Swap<'a> {
     pub new: &'a str,
     /// Where the table's files are from now on.
     pub locations: &'a Locations,
-    /// Where its document comes from.
-    pub origin: &'a Origin,
-}
-
-/// Where the document comes from that a pointer leads to, for the event of the change.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// A request to create, or a commit: what it asked for.
-    Written(EventDetails),
-    /// It existed, and was registered.
-    Registered,
-}
-
-impl Default for Origin {
-    fn default() -> Self {
-        Self::Written(EventDetails::new())
-    }
+    /// What becomes of the documents before it.
+    pub past: &'a Past,
+    /// What was asked for, for the event.
+    pub details: &'a EventDetails,
 }
 
 /// One of the changes of a transaction, each of another table.
@@ -192,8 +195,8 @@ pub enum TableChange {
         metadata_location: String,
         /// Where its files are.
         locations: Locations,
-        /// Where its document comes from.
-        origin: Origin,
+        /// What was asked for, for the event.
+        details: EventDetails,
     },
     /// Moves a table's pointer, as a [`Swap`] says.
     Swap {
@@ -205,8 +208,10 @@ pub enum TableChange {
         new: String,
         /// Where the table's files are from now on.
         locations: Locations,
-        /// Where its document comes from.
-        origin: Origin,
+        /// What becomes of the documents before it.
+        past: Past,
+        /// What was asked for, for the event.
+        details: EventDetails,
     },
     /// Changes nothing, and holds the transaction to what it read of the table.
     Keep {
@@ -237,8 +242,8 @@ pub struct Receipt {
 pub enum Answer {
     /// It was done; there is no more to say.
     Done,
-    /// It was done, and this is where the table's or view's document is.
-    Document(String),
+    /// It was done, and this is the table's or view's document.
+    Document(KeptDocument),
     /// What a change of properties did.
     Properties(PropertyChanges),
     /// It was not done.
@@ -248,6 +253,34 @@ pub enum Answer {
         /// All of the body.
         body: String,
     },
+}
+
+/// The document of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptDocument {
+    /// Where it is.
+    pub location: String,
+    /// Which table's or view's it is; none in an answer from before this was kept.
+    pub id: Option<TableId>,
+}
+
+impl Answer {
+    /// That it was done, with the document of the table or view of that id.
+    #[must_use]
+    pub fn document(location: impl Into<String>, id: TableId) -> Self {
+        Self::Document(KeptDocument { location: location.into(), id: Some(id) })
+    }
+}
+
+/// What a caller did to a table a moment ago and takes back.
+#[derive(Debug, Clone)]
+pub struct Undo<'a> {
+    /// Which table.
+    pub id: TableId,
+    /// Where its pointer must be still: where the caller put it.
+    pub made: &'a str,
+    /// Where the pointer was before, and the table's files; none for a table that the caller added.
+    pub before: Option<(&'a str, &'a Locations)>,
 }
 
 /// An answer with the request that it was given to.

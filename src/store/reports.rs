@@ -36,6 +36,8 @@ pub struct KeptReport {
 /// How many reports are kept: of more, the oldest go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReportLimits {
+    /// Bytes of all reports of each organisation.
+    pub bytes_per_organisation: u64,
     /// Of each table.
     pub per_table: u32,
     /// Of each organisation.

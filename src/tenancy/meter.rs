@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -65,6 +65,8 @@ pub(super) struct Meter {
     pub(super) exhausted: Mutex<Option<Exhausted>>,
     /// The day and the limit of which the log was told that they are spent.
     told: Mutex<Option<(u64, u64)>>,
+    /// Whether the organisation's tier has no use for a lease any more: it has no limit, or does not include the catalog.
+    pub(super) needs_no_lease: AtomicBool,
     pub(super) flight: Flight<Arc<StoreError>>,
 }
 
@@ -84,6 +86,24 @@ impl Meter {
     /// Puts a lease in the place of the last, and gives that.
     pub(super) fn replace(&self, lease: Lease) -> Lease {
         Lease::unpack(self.lease.swap(lease.pack(), Ordering::AcqRel))
+    }
+
+    /// Cuts the lease to at most `at_most` requests. Returns what was cut off.
+    pub(super) fn trim(&self, at_most: u64) -> Lease {
+        let trimmed = |word| {
+            let lease = Lease::unpack(word);
+            let excess = lease.left.checked_sub(at_most).filter(|excess| *excess > 0)?;
+            Some(Lease { left: at_most, total: lease.total.saturating_sub(excess), ..lease }.pack())
+        };
+        match self.lease.fetch_update(Ordering::AcqRel, Ordering::Acquire, trimmed).map(Lease::unpack) {
+            Ok(before) => Lease { left: before.left - at_most, ..before },
+            Err(_) => Lease::default(),
+        }
+    }
+
+    /// How many leased requests are left.
+    pub(super) fn left(&self) -> u64 {
+        Lease::unpack(self.lease.load(Ordering::Acquire)).left
     }
 
     /// Takes what is left of the lease if that is of an earlier day.
@@ -148,6 +168,16 @@ mod tests {
         assert_eq!(meter.spend(20_000, 8), None, "the limit was lowered to what is used");
         assert_eq!(meter.spend(20_000, 9), Some(0));
         assert_eq!(meter.replace(Lease::default()), Lease { day: 20_000, left: 1, total: 10 });
+    }
+
+    #[test]
+    fn trimmed_lease_keeps_what_is_used() {
+        let meter = Meter::default();
+        meter.replace(Lease { day: 20_000, left: 950, total: 1_000 });
+        assert_eq!(meter.trim(1), Lease { day: 20_000, left: 949, total: 1_000 });
+        assert_eq!(meter.trim(1), Lease::default(), "nothing more to cut off");
+        assert_eq!(meter.spend(20_000, 100), Some(49), "50 were used, this is the next");
+        assert_eq!(meter.left(), 0);
     }
 
     #[test]

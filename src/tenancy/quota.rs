@@ -2,13 +2,15 @@
 //!
 //! A server leases a slice of the day's budget from the store in one atomic statement and spends it in memory. What it has
 //! leased counts as used from then on: a crash loses at most one slice, and the limit is never exceeded. What is left of a
-//! slice is given back when the day changes and at shutdown.
+//! slice is given back when the day changes, when the organisation's tier allows no slice of that size any more, and at
+//! shutdown.
 //!
 //! The requests of an organisation without a limit are counted in memory and written every few seconds.
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::RwLock;
@@ -90,14 +92,21 @@ impl Quota {
     /// # Errors
     /// See [`QuotaError`]. Nothing is taken then.
     pub async fn charge(&self, caller: &Caller, now_ms: i64) -> Result<Budget, QuotaError> {
-        Self::admit(caller)?;
         let tier = caller.tier();
         let (day, reset_s) = (day_number(now_ms), seconds_left_of_day(now_ms));
         let meter = self.meter(caller.organisation());
+        if let Err(excluded) = Self::admit(caller) {
+            let_go_of_lease(&meter);
+            return Err(excluded);
+        }
         let Some(limit) = tier.requests_per_day else {
+            let_go_of_lease(&meter);
             meter.count(day);
             return Ok(Budget { limit: None, remaining: u64::MAX, reset_s });
         };
+        if meter.left() > slice_of(limit) {
+            self.trim(caller.organisation(), &meter, slice_of(limit)).await;
+        }
         let remaining = match meter.spend(day, limit) {
             Some(remaining) => remaining,
             None => match meter.flight.join(|| meter.spend(day, limit)).await.map_err(QuotaError::Unavailable)? {
@@ -143,11 +152,27 @@ impl Quota {
         leased.await.map_err(broken)?
     }
 
-    /// Gives back what is leased of days that are over, and writes the requests of organisations without a limit.
+    /// Gives back what a lease from a larger tier has beyond the slice of the present one. That slice stays, so that keys that
+    /// are still believed to be of the old tier do not lease anew with every request; after a downgrade a server may spend
+    /// as much beyond the limit, once.
+    async fn trim(&self, organisation: OrganisationId, meter: &Arc<Meter>, slice: u64) {
+        let (store, meter) = (Arc::clone(&self.store), Arc::clone(meter));
+        // In a task of its own, so that a client that leaves meanwhile does not take the slice with it.
+        let trimmed = tokio::spawn(async move { give_back(&*store, organisation, meter.trim(slice)).await });
+        if let Err(error) = trimmed.await {
+            tracing::error!(%error, %organisation, "could not give back leased requests");
+        }
+    }
+
+    /// Gives back what is leased of days that are over and what tiers without a limit have no use for, and writes the
+    /// requests of organisations without a limit.
     pub async fn tick(&self) {
         let today = day_number(self.clock.now_ms());
         for (organisation, meter) in self.all() {
             give_back(&*self.store, organisation, meter.take_lease_before(today)).await;
+            if meter.needs_no_lease.swap(false, Ordering::AcqRel) {
+                give_back(&*self.store, organisation, meter.trim(0)).await;
+            }
             meter.set_all_aside();
             if let Err(error) = write_backlog(&*self.store, organisation, &meter).await {
                 tracing::warn!(%error, %organisation, "could not write how many requests were served: trying again");
@@ -224,20 +249,29 @@ impl LeaseRequest {
     }
 }
 
+/// Notes that the organisation has no use for what is leased. It is given back at the next tick: while some of its keys are
+/// still believed to be of the old tier, they may lease again.
+fn let_go_of_lease(meter: &Meter) {
+    if meter.left() > 0 {
+        meter.needs_no_lease.store(true, Ordering::Release);
+    }
+}
+
 /// Leases a slice from the store and spends one request of it. Gives what is left of the day, or nothing when it is over.
 async fn lease(store: &dyn Store, meter: &Meter, wanted: &LeaseRequest) -> Result<Option<u64>, StoreError> {
     let LeaseRequest { organisation, day, limit, now_ms } = *wanted;
     // What was served before a limit was set counts towards it.
     meter.set_all_aside();
     write_backlog(store, organisation, meter).await?;
+    // What a smaller tier does not allow to be spent counts as used no longer.
+    give_back(store, organisation, meter.replace(Lease::default())).await;
     let slice = slice_of(limit);
     let taken = store.usage_take(organisation, stored_day(day), slice, Some(limit)).await?;
     let Some(left) = taken.granted.min(slice).checked_sub(1) else {
         *meter.exhausted.lock() = Some(Exhausted { day, limit, found_ms: now_ms });
         return Ok(None);
     };
-    let before = meter.replace(Lease { day, left, total: taken.total });
-    give_back(store, organisation, before).await;
+    meter.replace(Lease { day, left, total: taken.total });
     Ok(Some(limit.saturating_sub(taken.total.saturating_sub(left))))
 }
 

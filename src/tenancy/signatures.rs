@@ -2,6 +2,7 @@
 //! keeps one key from taking the server from all others.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -39,7 +40,7 @@ pub struct Signatures {
     clock: Clock,
     per_second: u32,
     pace: Option<Pace>,
-    keys: Mutex<HashMap<KeyId, i64>>,
+    keys: Arc<Mutex<HashMap<KeyId, i64>>>,
 }
 
 impl Signatures {
@@ -47,7 +48,13 @@ impl Signatures {
     #[must_use]
     pub fn new(per_second: u32, clock: Clock) -> Self {
         let pace = (per_second > 0).then(|| Pace::new(per_second, MAX_WAIT_US));
-        Self { clock, per_second, pace, keys: Mutex::default() }
+        Self { clock, per_second, pace, keys: Arc::default() }
+    }
+
+    /// The same at another pace: who has waited for a turn has it.
+    #[must_use]
+    pub fn with_pace(&self, per_second: u32) -> Self {
+        Self { keys: Arc::clone(&self.keys), ..Self::new(per_second, self.clock.clone()) }
     }
 
     /// Waits for this key's turn. Clients that ask again only when they are answered are slowed down by that to the pace, and
@@ -79,7 +86,6 @@ impl Signatures {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicI64, Ordering};
 
     use super::*;

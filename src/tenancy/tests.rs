@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use proptest::prelude::*;
 use tidewater_core::ids::OrganisationId;
-use tidewater_core::limits::{day_of, default_tiers};
+use tidewater_core::limits::{Tier, day_of, default_tiers, slice_of};
 
 use super::{Quota, QuotaError, TenancyError};
 use crate::auth::Caller;
@@ -270,6 +270,83 @@ async fn another_tier_holds_from_the_next_request_on() {
     assert!((480..=488).contains(&left), "what was served without a limit counts: {left}");
 }
 
+/// A lease of 1,000 was taken under the limit of 100,000 and 3 of it are spent.
+async fn after_three_of_a_large_tier(world: &World, quota: &Quota) {
+    assert_eq!(serve(quota, &*world.caller().await, world.now_ms(), 3).await, 3);
+    assert_eq!(used(world, world.now_ms()).await, 1_000);
+}
+
+#[tokio::test]
+async fn downgrade_gives_back_the_slice_of_the_larger_tier() {
+    for limit in [100, 200] {
+        let world = World::new("premium", &[("small", limited(limit))]).await;
+        let (one, other) = (server(&world), server(&world));
+        after_three_of_a_large_tier(&world, &one).await;
+        world.set_tier("small").await;
+        let small = world.caller().await;
+        let budget = one.charge(&small, world.now_ms()).await.unwrap();
+        assert_eq!(budget.remaining, limit - 4);
+        let leased = limit / 100;
+        assert!((4..=3 + leased).contains(&used(&world, world.now_ms()).await));
+        let served =
+            4 + serve(&other, &small, world.now_ms(), 2_000).await + serve(&one, &small, world.now_ms(), 2_000).await;
+        assert_eq!((served, used(&world, world.now_ms()).await), (limit, limit), "on both servers together");
+    }
+}
+
+#[tokio::test]
+async fn downgrade_below_what_is_used_leaves_usage_exact() {
+    let world = World::new("premium", &[("tiny", limited(2))]).await;
+    let quota = server(&world);
+    after_three_of_a_large_tier(&world, &quota).await;
+    world.set_tier("tiny").await;
+    assert_eq!(serve(&quota, &*world.caller().await, world.now_ms(), 50).await, 0);
+    assert_eq!(used(&world, world.now_ms()).await, 3);
+}
+
+#[tokio::test]
+async fn tier_without_limit_or_catalog_gives_back_the_slice_within_seconds() {
+    for (tier, served) in [("enterprise", 3 + 5), ("free", 3)] {
+        let world = World::new("premium", &[]).await;
+        let quota = server(&world);
+        after_three_of_a_large_tier(&world, &quota).await;
+        world.set_tier(tier).await;
+        let caller = world.caller().await;
+        for _ in 0..5 {
+            assert_eq!(quota.charge(&caller, world.now_ms()).await.is_ok(), tier == "enterprise");
+        }
+        quota.tick().await;
+        assert_eq!(used(&world, world.now_ms()).await, served, "{tier}");
+    }
+}
+
+#[tokio::test]
+async fn upgrade_of_a_spent_day_holds_from_the_next_request_on_and_leases_its_own_slices() {
+    let world = World::new("tiny", &[("tiny", limited(2))]).await;
+    let quota = server(&world);
+    assert_eq!(serve(&quota, &*world.caller().await, world.now_ms(), 5).await, 2);
+    world.set_tier("premium").await;
+    let premium = world.caller().await;
+    assert_eq!(serve(&quota, &premium, world.now_ms(), 500).await, 500);
+    assert_eq!(used(&world, world.now_ms()).await, 1_002);
+    quota.settle().await;
+    assert_eq!(used(&world, world.now_ms()).await, 502);
+}
+
+#[tokio::test]
+async fn keys_of_the_old_and_the_new_tier_at_once_lease_no_slice_for_each_request() {
+    let world = World::new("premium", &[("small", limited(5_000))]).await;
+    let large = world.caller().await;
+    world.set_tier("small").await;
+    let small = world.caller().await;
+    let quota = server(&world);
+    for _ in 0..250 {
+        quota.charge(&large, world.now_ms()).await.unwrap();
+        quota.charge(&small, world.now_ms()).await.unwrap();
+    }
+    assert!(world.store.asked("usage_take") <= 11, "{}", world.store.asked("usage_take"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn counts_are_written_every_few_seconds_and_settled_at_the_end() {
     let world = World::new("enterprise", &[]).await;
@@ -341,6 +418,43 @@ fn whatever_happens_the_limit_is_never_exceeded() {
             served
         });
         prop_assert!(served <= limit);
+    });
+}
+
+#[test]
+fn whatever_tiers_follow_each_other_usage_is_exact_once_servers_have_settled() {
+    const LIMITS: [Option<u64>; 4] = [Some(40), Some(700), Some(2_500), None];
+    const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    proptest!(ProptestConfig::with_cases(16), |(
+        steps in prop::collection::vec((0..4_usize, 0..2_usize, 1..60_u64), 1..25)
+    )| {
+        let (served, used) = runtime.block_on(async {
+            let tiers: Vec<(&str, Tier)> = NAMES.into_iter().zip(LIMITS).map(|(name, requests_per_day)| {
+                (name, Tier { catalog: true, requests_per_day, max_tables: None })
+            }).collect();
+            let world = World::new("a", &tiers).await;
+            let servers = [server(&world), server(&world)];
+            let mut served = 0;
+            for (tier, at, requests) in steps {
+                world.set_tier(NAMES[tier]).await;
+                let before = served;
+                let caller = world.caller().await;
+                for _ in 0..requests {
+                    if servers[at].charge(&caller, world.now_ms()).await.is_ok() {
+                        // What a server has leased of a slice that the new tier allows, it spends.
+                        assert!(LIMITS[tier].is_none_or(|limit| served < limit.max(before) + 2 * slice_of(limit)));
+                        served += 1;
+                    }
+                }
+                servers[at].tick().await;
+            }
+            for server in &servers {
+                server.settle().await;
+            }
+            (served, used(&world, world.now_ms()).await)
+        });
+        prop_assert_eq!(served, used);
     });
 }
 

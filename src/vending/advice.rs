@@ -32,11 +32,11 @@ impl Vendor {
         match self {
             Self::None => "check that this user may read and write there",
             Self::S3(_) => {
-                "check the credentials, and that their policy allows reading, writing, listing and removing objects below \
-                 the root"
+                "check `access-key-id` and `secret-access-key` in the section [credentials], and that the policy of that key allows \
+                 reading, writing, listing and removing objects below the root"
             }
             Self::Azure(_) => {
-                "check the account's name in the root and its key, or that the identity has the role 'Storage Blob Data \
+                "check the account's name in the root and `account-key`, or that the identity has the role 'Storage Blob Data \
                  Contributor' on the container"
             }
             Self::Google(_) => {
@@ -50,7 +50,9 @@ impl Vendor {
     pub const fn when_not_found(&self) -> &'static str {
         match self {
             Self::None => "check the folder's name",
-            Self::S3(_) => "check the bucket's name, its region and the endpoint",
+            Self::S3(_) => {
+                "check the bucket's name in the root, `region` and `endpoint`; most stores but Amazon's need `path-style = true`"
+            }
             Self::Azure(_) => {
                 "check the container's name, which stands before the '@' of the root: it must be there already"
             }
@@ -62,15 +64,15 @@ impl Vendor {
     #[must_use]
     pub const fn when_unavailable(&self) -> &'static str {
         match self {
-            Self::None => "check that the disk has space left",
+            Self::None => "check that the folder's disk is there and works",
             Self::S3(_) => {
-                "check the endpoint, the region and the bucket's name, and that this machine reaches it; some stores need \
-                 `path-style = true`"
+                "check `endpoint`, `region` and the bucket's name in the root, and that this machine reaches the store; most stores \
+                 but Amazon's need `path-style = true`"
             }
             Self::Azure(_) => {
-                "check the account's name in the root, the endpoint and the credentials, and that this machine reaches it"
+                "check the account's name in the root, `endpoint` and the section [credentials], and that this machine reaches it"
             }
-            Self::Google(_) => "check the endpoint and the credentials, and that this machine reaches it",
+            Self::Google(_) => "check `endpoint` and the section [credentials], and that this machine reaches it",
         }
     }
 
@@ -78,7 +80,7 @@ impl Vendor {
     #[must_use]
     pub const fn when_vended_is_refused(&self) -> &'static str {
         match self {
-            Self::None | Self::S3(_) => "check the role's own policy",
+            Self::None | Self::S3(_) => "check the policy of the role in `role-arn`",
             Self::Azure(_) => {
                 "if the account has no hierarchical namespace (Data Lake Storage Gen2), set `hierarchical-namespace = false`: \
                  it then keeps no signature to one table, and none is given"

@@ -186,6 +186,20 @@ impl AzureVendor {
         settings
     }
 
+    /// Adds what is named after the host of the service `dfs` under that of `blob`, which is the one that the locations of
+    /// `wasb` name: Java looks for the host of the location.
+    pub(super) fn with_host_of(&self, spelling: &Location, mut settings: Settings) -> Settings {
+        if matches!(spelling.scheme(), "wasb" | "wasbs") {
+            let (dfs, blob) = (self.container.dfs_host(), self.container.blob_host());
+            let of_dfs = |(name, value): (&String, &String)| {
+                Some((format!("{}{blob}", name.strip_suffix(dfs.as_str())?), value.clone()))
+            };
+            let of_blob: Vec<_> = settings.iter().filter_map(of_dfs).collect();
+            settings.extend(of_blob);
+        }
+        settings
+    }
+
     /// A key that is good for as long as a signature is, at least.
     async fn delegation_key(&self, now_ms: i64) -> Result<Arc<DelegationKey>, VendingError> {
         let session_ms = i64::from(self.profile.session_duration_s) * 1_000;

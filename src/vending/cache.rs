@@ -96,12 +96,14 @@ impl Vending {
                 if let Some(name) = vendor.refresh_setting() {
                     config.insert(name.to_owned(), format!("{}/credentials", ask.path));
                 }
-                let prefixed = |location: &Location| Prefixed {
-                    prefix: format!("{location}/"),
-                    config: issued.with_those_of(location, config.clone()),
+                let prefixed = |(spelling, location): (&Location, &Location)| Prefixed {
+                    prefix: format!("{spelling}/"),
+                    config: vendor.with_host_of(spelling, issued.with_those_of(location, config.clone())),
                 };
-                let credentials = ask.locations.as_slice().iter().map(prefixed).collect();
+                let credentials = ask.locations.spellings().map(prefixed).collect();
                 let config = issued.with_those_of(ask.locations.table(), config);
+                let spellings = ask.locations.spellings();
+                let config = spellings.fold(config, |config, (spelling, _)| vendor.with_host_of(spelling, config));
                 Ok(Vended { config, credentials, ..Vended::default() })
             }
         }

@@ -48,7 +48,8 @@ pub struct Issued {
 pub struct Vended {
     /// `config` of a load or create (REST specification, `LoadTableResult`).
     pub config: BTreeMap<String, String>,
-    /// `storage-credentials`: for each location, as a prefix, what to use below it.
+    /// `storage-credentials`: for each location, as a prefix, what to use below it. Clients compare texts, so a location that
+    /// the table's document spells otherwise than its warehouse's root stands there in both spellings.
     pub credentials: Vec<Prefixed>,
     /// What a client is to say with every request that it wants signed (`remote-signing-config`, `properties`).
     pub signing_properties: BTreeMap<String, String>,
@@ -232,6 +233,14 @@ impl Vendor {
             Self::S3(vendor) => vendor.settings(),
             Self::Azure(vendor) => vendor.settings(),
             Self::Google(vendor) => vendor.settings(),
+        }
+    }
+
+    /// Adds settings under the host that a spelling of a location names, where clients look for them under that.
+    fn with_host_of(&self, spelling: &Location, settings: Settings) -> Settings {
+        match self {
+            Self::Azure(vendor) => vendor.with_host_of(spelling, settings),
+            Self::None | Self::S3(_) | Self::Google(_) => settings,
         }
     }
 

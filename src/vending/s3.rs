@@ -15,7 +15,7 @@ use tidewater_core::storage::{Access, S3Profile};
 use super::service::Service;
 use super::{Issued, Settings, ValidLocations, VendingError};
 use crate::secret::Secret;
-use crate::storage::{Budget, OpenError, StorageCredentials, check_address};
+use crate::storage::{Budget, OpenError, StorageCredentials, check_address, hints};
 
 const STS: &str = "The security token service";
 /// The only version of the service's interface.
@@ -93,7 +93,7 @@ impl S3Vendor {
             self.profile.kms_key_arn.as_deref(),
         )?;
         let form = self.assume_role(&policy, &session_name(locations.table(), access));
-        let answer = self.sts.ask(|| self.signed(&form), explain).await?;
+        let answer = self.sts.ask(|| self.signed(&form), explain_session).await?;
         let session = read_session(&answer).ok_or_else(|| self.sts.unavailable("its answer cannot be read"))?;
         let settings = BTreeMap::from([
             ("s3.access-key-id".to_owned(), session.access_key_id),
@@ -171,7 +171,7 @@ fn endpoint_for_clients(endpoint: &str) -> String {
 fn session_name(table: &Location, access: Access) -> String {
     let kind = match access {
         Access::Read => "read",
-        Access::ReadWrite => "write",
+        Access::ReadWriteNoDelete | Access::ReadWrite => "write",
     };
     let last = table.path().rsplit('/').next().unwrap_or_default();
     let is_allowed = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '=' | '.' | '@' | '-');
@@ -211,6 +211,13 @@ fn read_session(answer: &[u8]) -> Option<Session> {
         answer.assume_role_result.credentials;
     let expires_ms = DateTime::parse_from_rfc3339(&expiration).ok()?.timestamp_millis();
     Some(Session { access_key_id, secret_access_key, session_token, expires_ms })
+}
+
+/// What an error of the token service says, and which setting to change.
+fn explain_session(answer: &[u8]) -> Option<String> {
+    let said = explain(answer)?;
+    let hint = hints::for_token_service(&said);
+    Some(hints::with_hint(said, hint))
 }
 
 /// What an error of the service says: `AccessDenied: User ... is not authorized to perform: sts:AssumeRole`.

@@ -37,12 +37,14 @@ pub enum LocationRefused {
         /// The warehouse's root.
         root: Location,
     },
-    /// It is inside, but spelt in another way than the root is: two spellings of a place would be two places here.
-    #[error("Location '{location}' is another spelling of a place in its warehouse: use '{spelling}', or none")]
-    OtherSpelling {
+    /// It has the scheme of one of Azure's services and the host of the other, which clients read differently.
+    #[error(
+        "Location '{location}' has the scheme of one of Azure's services and the host of the other: use '{spelling}', or none"
+    )]
+    MixedServices {
         /// The location, as it was given.
         location: String,
-        /// The same place as the warehouse's root spells it.
+        /// The place in the warehouse that was probably meant, as its root spells it.
         spelling: String,
     },
 }
@@ -54,7 +56,7 @@ impl LocationRefused {
         let location = text.chars().take(200).collect();
         let spelling = Location::parse(text).ok().and_then(|location| spelling_below(&location, root));
         match spelling {
-            Some(spelling) => Self::OtherSpelling { location, spelling },
+            Some(spelling) => Self::MixedServices { location, spelling },
             None => Self::Outside { location, root: root.clone() },
         }
     }
@@ -62,7 +64,12 @@ impl LocationRefused {
 
 /// All the locations that a table's or view's files can be in, each inside its warehouse. The first is its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ValidLocations(Locations);
+pub struct ValidLocations {
+    /// As the warehouse's root spells them, whatever the document does.
+    places: Locations,
+    /// Those that the document spells otherwise, as it spells them.
+    respelled: Vec<Location>,
+}
 
 impl ValidLocations {
     /// Checks the metadata that *results* from a change, never the change: a location counts wherever it came from.
@@ -73,7 +80,7 @@ impl ValidLocations {
         let own = inside(table.location(), root)?;
         let named = PATH_PROPERTIES.iter().filter_map(|key| table.properties().get(*key));
         let others = named.map(|path| inside(path, root)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self(Locations::new(own, others)))
+        Ok(Self::of_table(own, others))
     }
 
     /// Checks a view's metadata likewise.
@@ -83,7 +90,8 @@ impl ValidLocations {
     pub fn of_view(view: &ViewMetadata, root: &Location) -> Result<Self, LocationRefused> {
         let own = inside(view.location(), root)?;
         let named = view.properties().get(VIEW_PATH_PROPERTY).map(|path| inside(path, root)).transpose()?;
-        Ok(Self(Locations::of_view(own, named)))
+        // Nothing is vended for a view.
+        Ok(Self { places: Locations::of_view(own.place, named.map(|named| named.place)), respelled: Vec::new() })
     }
 
     /// The proof for a folder that stands for a table, to try a warehouse's storage out.
@@ -91,7 +99,7 @@ impl ValidLocations {
     /// # Errors
     /// As [`ValidLocations::of`].
     pub fn of_folder(folder: &Location, root: &Location) -> Result<Self, LocationRefused> {
-        Ok(Self(Locations::new(inside(folder.as_str(), root)?, [])))
+        Ok(Self::of_table(inside(folder.as_str(), root)?, Vec::new()))
     }
 
     /// The proof for locations that were checked before, and kept as text: they are checked again.
@@ -100,30 +108,58 @@ impl ValidLocations {
     /// As [`ValidLocations::of`].
     pub fn again(own: &str, others: &[String], root: &Location) -> Result<Self, LocationRefused> {
         let others = others.iter().map(|text| inside(text, root)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self(Locations::new(inside(own, root)?, others)))
+        Ok(Self::of_table(inside(own, root)?, others))
+    }
+
+    fn of_table(own: Inside, others: Vec<Inside>) -> Self {
+        let mut respelled: Vec<Location> = Vec::new();
+        let spelled = std::iter::once(&own).chain(&others).filter_map(|one| one.spelled.as_ref());
+        for spelling in spelled {
+            if !respelled.iter().any(|known| known.as_str() == spelling.as_str()) {
+                respelled.push(spelling.clone());
+            }
+        }
+        Self { places: Locations::new(own.place, others.into_iter().map(|other| other.place)), respelled }
     }
 
     /// The table's or view's own location.
     #[must_use]
     pub fn table(&self) -> &Location {
-        self.0.own()
+        self.places.own()
     }
 
-    /// All of them, its own first.
+    /// All of them, its own first, as the warehouse's root spells them.
     #[must_use]
     pub fn as_slice(&self) -> &[Location] {
-        self.0.as_slice()
+        self.places.as_slice()
+    }
+
+    /// Returns the beginnings of what clients ask for: each of the locations as the warehouse's root spells it, and those that
+    /// the document spells otherwise as it does. With each the location that it lies in, of [`Self::as_slice`].
+    pub fn spellings(&self) -> impl Iterator<Item = (&Location, &Location)> {
+        let places = self.places.as_slice();
+        let holder = |spelling| places.iter().find(|place| place.contains(spelling));
+        let respelled = self.respelled.iter().filter_map(move |spelling| Some((spelling, holder(spelling)?)));
+        places.iter().map(|place| (place, place)).chain(respelled)
     }
 
     /// All of them, as they are held against other tables'.
     #[must_use]
     pub const fn all(&self) -> &Locations {
-        &self.0
+        &self.places
     }
 }
 
-/// The canonical form of `text`, which must lie below `root` and not be it: a table at the root would hold all others.
-fn inside(text: &str, root: &Location) -> Result<Location, LocationRefused> {
+/// A location in a warehouse.
+struct Inside {
+    /// As the warehouse's root spells it.
+    place: Location,
+    /// As the document does, where that is otherwise.
+    spelled: Option<Location>,
+}
+
+/// Reads `text`, which must lie below `root` and not be it: a table at the root would hold all others.
+fn inside(text: &str, root: &Location) -> Result<Inside, LocationRefused> {
     let location = Location::parse(text)?;
     // Amazon's policies can escape them, and those of other stores cannot. The local disk has no policies.
     if location.scheme() != "file" && location.path().contains(['*', '?', '$']) {
@@ -132,11 +168,19 @@ fn inside(text: &str, root: &Location) -> Result<Location, LocationRefused> {
     if location.path().contains('%') && LocationKey::of(&location).leads_elsewhere() {
         return Err(LocationRefused::Encoded(text.chars().take(200).collect()));
     }
-    if root.contains(&location) && &location != root { Ok(location) } else { Err(LocationRefused::outside(text, root)) }
+    if !root.contains(&location) || &location == root {
+        return Err(LocationRefused::outside(text, root));
+    }
+    Ok(match location.respelled_below(root) {
+        Some(place) => Inside { place, spelled: Some(location) },
+        None => Inside { place: location, spelled: None },
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn table(location: &str, properties: &str) -> TableMetadata {
@@ -194,11 +238,70 @@ mod tests {
     }
 
     #[test]
-    fn another_spelling_of_a_place_in_the_warehouse_is_refused_and_the_right_one_is_told() {
+    fn places_are_spelled_as_the_root_and_clients_are_told_the_documents_spelling_too() {
+        for (root, location, path, texts) in [
+            ("s3://b/w", "s3a://b/w/t", "s3n://b/w/t/data", ["s3://b/w/t", "s3a://b/w/t", "s3n://b/w/t/data"]),
+            ("s3://b/w", "S3A://B/w/t/", "s3://b/w/t/data", ["s3://b/w/t", "s3a://b/w/t", ""]),
+            (
+                "abfss://c@a.dfs.core.windows.net/w",
+                "wasb://c@a.blob.core.windows.net/w/t",
+                "abfs://c@a.dfs.core.windows.net/w/t/data",
+                [
+                    "abfss://c@a.dfs.core.windows.net/w/t",
+                    "wasb://c@a.blob.core.windows.net/w/t",
+                    "abfs://c@a.dfs.core.windows.net/w/t/data",
+                ],
+            ),
+        ] {
+            let root = Location::parse(root).unwrap();
+            let document = table(location, &format!(r#""write.data.path":"{path}""#));
+            let valid = ValidLocations::of(&document, &root).unwrap();
+            assert_eq!(valid.as_slice().iter().map(Location::as_str).collect::<Vec<_>>(), &texts[..1]);
+            let spellings: Vec<_> = valid.spellings().map(|(spelling, _)| spelling.as_str()).collect();
+            assert_eq!(spellings, texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>());
+            assert!(valid.spellings().all(|(_, place)| place.as_str() == texts[0]));
+        }
+        let root = Location::parse("s3://b/w").unwrap();
+        let usual = ValidLocations::of(&table("s3://b/w/t", r#""write.data.path":"s3://b/w/d""#), &root).unwrap();
+        assert_eq!(usual.spellings().count(), 2);
+    }
+
+    #[test]
+    fn scheme_of_one_service_with_the_host_of_the_other_is_refused_with_what_to_use() {
         let root = Location::parse("abfss://c@a.dfs.core.windows.net/lake").unwrap();
-        let refused = ValidLocations::of(&table("wasbs://c@a.blob.core.windows.net/lake/t", ""), &root).unwrap_err();
+        let refused = ValidLocations::of(&table("wasbs://c@a.dfs.core.windows.net/lake/t", ""), &root).unwrap_err();
         assert!(refused.to_string().contains("use 'abfss://c@a.dfs.core.windows.net/lake/t'"), "{refused}");
         let elsewhere = ValidLocations::of(&table("wasbs://c@b.blob.core.windows.net/lake/t", ""), &root).unwrap_err();
         assert!(matches!(elsewhere, LocationRefused::Outside { .. }), "{elsewhere}");
+    }
+
+    proptest! {
+        #[test]
+        fn keys_of_two_spellings_are_equal_as_their_places_are(
+            (one_spelling, one_path) in (0..3_usize, "(/[ab%2.]{1,3}){1,3}"),
+            (other_spelling, other_path) in (0..3_usize, "(/[ab%2.]{1,3}){1,3}"),
+        ) {
+            for (root, spellings) in [
+                ("s3://b/w", ["s3://b/w", "s3a://b/w", "s3n://b/w"]),
+                (
+                    "wasbs://c@a.blob.core.windows.net/w",
+                    [
+                        "wasbs://c@a.blob.core.windows.net/w",
+                        "abfss://c@a.dfs.core.windows.net/w",
+                        "wasb://c@a.blob.core.windows.net/w",
+                    ],
+                ),
+            ] {
+                let root = Location::parse(root).unwrap();
+                let key = |spelling: usize, path: &str| {
+                    let valid = ValidLocations::of(&table(&format!("{}{path}", spellings[spelling]), ""), &root);
+                    valid.map(|valid| LocationKey::of(valid.table()))
+                };
+                let alike = key(one_spelling, &one_path).ok();
+                prop_assert_eq!(&alike, &key(other_spelling, &one_path).ok());
+                let (one, other) = (key(0, &one_path).ok(), key(0, &other_path).ok());
+                prop_assert_eq!(one == other, alike == key(other_spelling, &other_path).ok());
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 """The proof with real clients: one server for the session, one namespace for each test.
 
 `cargo xtask test` runs this. By hand: make a virtual environment from requirements.txt, build the binary, run `pytest`
-here; `TIDEWATER_BIN` names another binary.
+here; `TIDEWATER_BIN` names another binary, and `-n 4` divides the tests between four processes, each with servers of its own.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from support.rest import Rest
 from support.s3 import S3Server
 from support.server import Server, find_binary
 from support.versity import VersityServer
+from support.workers import WORKERS, Workers, join_shared_s3
 
 # Which client a test module is about, by the beginning of its name; the others are about plain HTTP.
 CLIENTS = {
@@ -52,6 +53,7 @@ _recording = Recording(
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(_recording)
+    config.pluginmanager.register(Workers(config), WORKERS)
 
 
 # Set before any client is made: the gateway does not read the checksums that AWS's libraries send by default.
@@ -116,8 +118,12 @@ def make_server(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture(scope="session")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """A real S3 server with a token service."""
+def s3(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server with a token service. Where there are several workers, it is the server of all of them."""
+    shared = request.config.pluginmanager.get_plugin(WORKERS).shared
+    if shared is not None:
+        yield join_shared_s3(shared)
+        return
     server = S3Server(tmp_path_factory.mktemp("s3"))
     server.start()
     yield server
@@ -130,12 +136,17 @@ def each_cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     yield from CLOUDS[request.param](request, tmp_path_factory.mktemp(request.param))
 
 
+def own_bucket(name: str) -> str:
+    """A bucket's name that no other worker uses on the shared server."""
+    return f"{name}-{uuid.uuid4().hex[:8]}"
+
+
 @pytest.fixture(scope="session")
 def lake(make_server: Callable[..., Server], s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """A warehouse on S3, on a server of its own."""
     server = make_server("lake")
     server.start()
-    return make_lake(server, s3, "lake", tmp_path_factory.mktemp("lake_profile"))
+    return make_lake(server, s3, own_bucket("lake"), tmp_path_factory.mktemp("lake_profile"))
 
 
 @pytest.fixture(scope="session", params=["ceph", "versity"])
@@ -145,13 +156,13 @@ def signing_lake(
     """A warehouse on S3 that has no role to vend: requests are signed one by one. On two servers, one after the other."""
     server = make_server("signing_lake")
     server.start()
-    profile = tmp_path_factory.mktemp("signing_profile")
+    profile, bucket = tmp_path_factory.mktemp("signing_profile"), own_bucket("signed")
     if request.param == "ceph":
-        yield make_lake(server, request.getfixturevalue("s3"), "signed", profile, role=None)
+        yield make_lake(server, request.getfixturevalue("s3"), bucket, profile, role=None)
         return
     gateway = VersityServer(tmp_path_factory.mktemp("versity"))
     gateway.start()
-    yield make_lake(server, gateway, "signed", profile, role=None)
+    yield make_lake(server, gateway, bucket, profile, role=None)
     gateway.stop()
 
 

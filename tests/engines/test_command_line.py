@@ -63,16 +63,29 @@ def test_what_exists_is_no_failure_where_that_is_said(binary: Path, home: dict[s
     assert len(json.loads(run(binary, "key", "list", "--json", **home).stdout)) == 1
 
 
-def test_variables_name_the_organisation_and_the_key_of_clients_stops_nothing(
+def test_variable_names_the_organisation_wherever_one_is_named(
     binary: Path, home: dict[str, str], tmp_path: Path
 ) -> None:
     for name in ("a", "b"):
         run(binary, "org", "create", name, **home)
     assert "choose one with --org" in run(binary, "key", "list", check=False, **home).stderr
-    chosen = {**home, "TIDEWATER_ORG": "b", "TIDEWATER_API_KEY": "flx_x"}
+    chosen = {**home, "TIDEWATER_ORG": "b"}
     run(binary, "key", "create", "ci", **chosen)
     assert [key["name"] for key in json.loads(run(binary, "key", "list", "--json", **chosen).stdout)] == ["ci"]
     assert json.loads(run(binary, "org", "show", "b", "--json", **home).stdout)["keys"] == 1
+    for command, organisation in ((("show",), "b"), (("show", "a"), "a"), (("usage",), "b"), (("usage", "a"), "a")):
+        shown = json.loads(run(binary, "org", *command, "--json", **chosen).stdout)
+        assert organisation in (shown.get("name"), shown.get("organisation")), (command, shown)
+    assert json.loads(run(binary, "org", "set-tier", "premium", "--json", **chosen).stdout)["name"] == "b"
+    assert json.loads(run(binary, "org", "set-tier", "a", "premium", "--json", **chosen).stdout)["name"] == "a"
+    run(binary, "org", "create", "--if-not-exists", **{**home, "TIDEWATER_ORG": "c"})
+    assert [one["name"] for one in json.loads(run(binary, "org", "list", "--json", **home).stdout)] == ["a", "b", "c"]
+
+
+def test_key_of_a_client_in_the_environment_is_refused_with_what_to_do(binary: Path, home: dict[str, str]) -> None:
+    done = run(binary, "org", "list", check=False, **home, TIDEWATER_API_KEY="flx_x")
+    assert done.returncode == 2 and "TIDEWATER_API_KEY is set, and nothing reads it" in done.stderr, done.stderr
+    assert "flx_x" not in done.stderr
 
 
 def test_every_noun_shows_one_thing(binary: Path, home: dict[str, str], tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from support import documents
 from support.rest import Rest, answer
 from support.server import Server
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture

@@ -120,7 +120,6 @@ def check(server: Server, writers: list[Writer]) -> None:
             json.loads(path_of(entry["metadata-file"]).read_bytes())
 
 
-@pytest.mark.timeout(240)
 def test_every_acknowledged_change_survives_a_kill(make_server: Callable[..., Server]) -> None:
     server = make_server("crash")
     first = server.start()
@@ -195,7 +194,6 @@ def check_transactions(server: Server, writers: list[Transactor]) -> None:
         json.loads(path_of(rest.load(NAMESPACE, name)["metadata-location"]).read_bytes())
 
 
-@pytest.mark.timeout(240)
 def test_a_transaction_survives_a_kill_whole_or_not_at_all(make_server: Callable[..., Server]) -> None:
     server = make_server("crash-transactions")
     server.start()
@@ -266,7 +264,6 @@ def repeat(server: Server, writer: Repeater, stream: Stream) -> None:
         return
 
 
-@pytest.mark.timeout(240)
 def test_a_change_that_is_sent_again_after_a_kill_is_made_once(make_server: Callable[..., Server]) -> None:
     server = make_server("crash-retries")
     server.start()
@@ -306,7 +303,6 @@ def test_a_change_that_is_sent_again_after_a_kill_is_made_once(make_server: Call
     server.stop()
 
 
-@pytest.mark.timeout(240)
 def test_rows_that_pyiceberg_appended_survive_a_kill(make_server: Callable[..., Server]) -> None:
     server = make_server("crash-rows")
     server.start()

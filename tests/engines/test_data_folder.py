@@ -149,3 +149,64 @@ def test_a_folder_of_another_user_is_refused_with_whose_it_is(binary: Path) -> N
         closed.mkdir(mode=0o500)
         os.chown(closed, NOBODY, NOBODY)
         assert "its mode is 500" in refused(program, *start(closed), user=NOBODY)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may work in the folder of another user")
+def test_commands_of_root_lock_the_server_of_another_user_out_of_nothing(binary: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="tidewater-root-") as root:
+        Path(root).chmod(0o755)
+        program, data, lakes = (Path(root) / name for name in ("tidewater", "data", "lakes"))
+        shutil.copy(binary, program)
+        for folder in (data, lakes):
+            folder.mkdir(mode=0o755)
+        os.chown(data, NOBODY, NOBODY)
+
+        def command(*args: str, user: int | None = None) -> subprocess.CompletedProcess:
+            return subprocess.run(
+                [str(program), *args, "--data-dir", str(data)],
+                capture_output=True,
+                check=False,
+                text=True,
+                timeout=60,
+                env=clean_environment(),
+                user=user,
+                group=user,
+                extra_groups=None if user is None else [],
+            )
+
+        profile = Path(root) / "s3.toml"
+        profile.write_text(
+            'type = "s3"\nregion = "eu-west-1"\nendpoint = "http://127.0.0.1:9"\npath-style = true\n'
+            '[credentials]\nkind = "aws-key"\naccess-key-id = "AKIA"\nsecret-access-key = "hush"\n'
+        )
+        assert command("org", "create", "acme", "--tier", "enterprise").returncode == 0
+        sealed = ("--root", "s3://bucket/lake", "--storage", str(profile), "--unchecked")
+        assert command("warehouse", "create", "sealed", *sealed).returncode == 0
+        made = command("warehouse", "create", "new", "--root", (lakes / "a" / "new").as_uri())
+        assert made.returncode == 0, made.stderr
+        owners = {path: path.stat().st_uid for path in [*data.iterdir(), lakes / "a", lakes / "a" / "new"]}
+        assert set(owners.values()) == {NOBODY} and data / "master.key" in owners, owners
+
+        # One that only root may write in is told at once.
+        closed = lakes / "closed"
+        closed.mkdir(mode=0o755)
+        told = command("warehouse", "create", "closed", "--root", closed.as_uri())
+        assert told.returncode == 1 and "the user 'nobody', to whom the data folder belongs, may not" in told.stderr
+        assert "closed" not in command("warehouse", "list").stdout
+        closed.chmod(0o777)
+        assert command("warehouse", "create", "closed", "--root", closed.as_uri()).returncode == 0
+
+        listed = command("warehouse", "check", "new", user=NOBODY)
+        assert listed.returncode == 0, listed.stderr
+        serve = [str(program), "serve", "--listen", "127.0.0.1:0", "--data-dir", str(data)]
+        with subprocess.Popen(
+            serve, stderr=subprocess.PIPE, text=True, env=clean_environment(), user=NOBODY, group=NOBODY, extra_groups=[]
+        ) as process:
+            assert process.stderr is not None
+            said = ""
+            for line in process.stderr:
+                said += line
+                if " serving " in line:
+                    break
+            process.terminate()
+        assert " serving " in said, said

@@ -136,7 +136,6 @@ def test_a_dropped_table_comes_back_and_a_purged_one_takes_its_objects_along(pla
     assert tables["kept"].rows() == [(0, "Oslo", 1.5), (2, "Oslo", 1.5), (3, "Voss", None)]
 
 
-@pytest.mark.timeout(240)
 def test_a_purge_that_is_killed_in_the_middle_ends_after_the_next_start(place: Place, namespace: str) -> None:
     table, neighbour = place.table(namespace, "large"), place.table(namespace, "beside")
     table.fill(6)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from support import documents
+from support.admin import Admin
 from support.rest import Rest, answer
 from support.server import Server
 
 LARGEST_FILE_BYTES = 4 * 1024 * 1024
+SMALL_DISK_BYTES = 16 * 1024 * 1024
 
 
 def metadata_files(location: str) -> set[str]:
@@ -39,3 +43,69 @@ def test_a_document_without_room_is_refused_and_leaves_nothing(
     assert metadata_files(created["metadata"]["location"]) == before
     changed = answer(rest.commit(unique, "t", [documents.set_properties(small="y")]))
     assert changed["metadata"]["properties"]["small"] == "y"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, in memory."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK_BYTES}", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("only who may mount a file system can fill one")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """Takes all the space that is left."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 4096)
+        except OSError:
+            return filler
+
+
+@pytest.mark.makes_unavailable
+def test_commits_that_a_full_database_disk_refuses_leave_no_documents(
+    make_server: Callable[..., Server], small_disk: Path, tmp_path: Path
+) -> None:
+    server = make_server("full_database", loses_storage=True)
+    server.data_dir = small_disk / "data"
+    server.start()
+    admin = Admin(server)
+    organisation = admin.organisation("enterprise", warehouse=None)
+    root = tmp_path / "lake"
+    server.command("warehouse", "create", "lake", "--org", organisation, "--root", root.as_uri())
+    rest = admin.rest(admin.key(organisation, "admin"))
+    rest.create_namespace("ns")
+    location = rest.create_table("ns", documents.table("t"))["metadata"]["location"]
+    before = metadata_files(location)
+
+    filler = fill(small_disk)
+    refusals = []
+    # The log may have room for a few commits still.
+    for number in range(200):
+        response = rest.commit("ns", "t", [documents.set_properties(**{f"p{number}": "x"})])
+        if response.status_code == 200:
+            before = metadata_files(location)
+            continue
+        refusals.append(answer(response, 503)["error"]["message"])
+        assert "Retry-After" in response.headers
+        if len(refusals) == 5:
+            break
+    assert len(refusals) == 5, "the disk was never full"
+    assert all("database has no space left: nothing was changed" in message for message in refusals), refusals
+    assert metadata_files(location) == before, "refused commits leave documents"
+    refused = rest.post("/namespaces/ns/tables", json=documents.table("u"))
+    assert "nothing was changed" in answer(refused, 503)["error"]["message"]
+    assert len(list(root.rglob("*.metadata.json"))) == len(before)
+
+    filler.unlink()
+    changed = answer(rest.commit("ns", "t", [documents.set_properties(small="y")]))
+    assert changed["metadata"]["properties"]["small"] == "y"
+    server.kill()
+    server.start()
+    assert rest.load("ns", "t")["metadata"] == changed["metadata"]

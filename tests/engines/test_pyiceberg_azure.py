@@ -184,11 +184,30 @@ def test_files_in_two_places_have_a_signature_each(lake: CloudLake, account: Acc
     refused(lambda: container(account, own["config"]).download_blob(f"{path}/x").readall())
 
 
-def test_another_spelling_of_a_place_is_refused(lake: CloudLake, namespace: str) -> None:
-    alias = lake.root.replace("abfss://", "wasbs://").replace(".dfs.", ".blob.")
+def test_a_new_table_has_the_spelling_of_its_warehouse_and_mixed_ones_are_refused(
+    lake: CloudLake, namespace: str
+) -> None:
+    alias = lake.root.replace("abfss://", "wasbs://")
     body = create_body("t", location=f"{alias}/{namespace}/t")
     error = answer(lake.rest().post(f"/namespaces/{namespace}/tables", json=body), 400)["error"]
     assert f"use '{lake.root}/{namespace}/t'" in error["message"], error
+    body["location"] = body["location"].replace(".dfs.", ".blob.")
+    assert lake.rest().create_table(namespace, body)["metadata"]["location"] == f"{lake.root}/{namespace}/t"
+
+
+def test_java_finds_what_is_vended_under_the_host_that_a_location_names(lake: CloudLake, namespace: str) -> None:
+    blob = HOST.replace(".dfs.", ".blob.")
+    spelled = lake.root.replace("abfss://", "wasbs://").replace(HOST, blob) + f"/{namespace}/t"
+    rest = lake.rest()
+    folder = rest.create_table(namespace, create_body("t", location=spelled))["metadata"]["location"]
+    answer(rest.commit(namespace, "t", [{"action": "set-location", "location": spelled}]))
+    loaded = rest.load(namespace, "t")
+    given = {one["prefix"]: one["config"] for one in loaded["storage-credentials"]}
+    assert set(given) == {f"{folder}/", f"{spelled}/"}
+    for config in (loaded["config"], given[f"{spelled}/"]):
+        assert config[f"adls.sas-token.{blob}"] == config[f"adls.sas-token.{HOST}"]
+        assert f"adls.sas-token-expires-at-ms.{blob}" in config and f"adls.connection-string.{blob}" in config
+    assert f"adls.sas-token.{blob}" not in given[f"{folder}/"]
 
 
 def test_one_delegation_key_serves_all_tables(azure_server: Server, account: Account, tmp_path: Path, unique: str) -> None:
@@ -259,7 +278,7 @@ def test_the_check_says_what_is_wrong(azure_server: Server, account: Account, tm
         (root(unique), changed(by_key, azure.KEY, azure.wrong_key()), "check the account's name in the root"),
         (root(unique), changed(by_key, azure.KEY, "not base64!"), "the storage cannot be used as it is set up"),
         (f"abfss://{CONTAINER}@other.dfs.core.windows.net/x", by_key, "check the account's name in the root"),
-        (root(unique), changed(by_identity, azure.SECRET, "another"), "the endpoint and the credentials"),
+        (root(unique), changed(by_identity, azure.SECRET, "another"), "in the section [credentials]"),
         (f"abfss://{CONTAINER}@{ACCOUNT}.blob.core.windows.net/x", by_key, "abfss://container@account.dfs.core"),
         (f"abfss://{HOST}/{CONTAINER}/x", by_key, "names no container of a storage account"),
         ("s3://bucket/x", by_key, "abfss://container@account.dfs.core"),

@@ -145,7 +145,8 @@ def test_a_staged_tables_credentials_reach_where_it_will_be(lake: Lake, namespac
     """CVE-2026-42809 elsewhere: credentials for whatever location the caller named."""
     rest = lake.rest()
     path = f"/namespaces/{namespace}/tables"
-    for outside in ("s3://lake/other", "s3://other/lake/t", "s3://lake/lake", "s3://lake/lake/../x", "file:///etc/t"):
+    bucket = f"s3://{lake.bucket}"
+    for outside in (f"{bucket}/other", "s3://other/lake/t", f"{bucket}/lake", f"{bucket}/lake/../x", "file:///etc/t"):
         for body in (
             create_body("t", location=outside, **{"stage-create": True}),
             create_body("t", properties={"write.data.path": outside}, **{"stage-create": True}),
@@ -164,9 +165,9 @@ def test_a_commit_that_leads_files_elsewhere_is_refused(lake: Lake, namespace: s
     rest = lake.rest()
     rest.create_table(namespace, create_body("t"))
     for name in ("write.data.path", "write.metadata.path", "write.object-storage.path", "write.folder-storage.path"):
-        update = {"action": "set-properties", "updates": {name: "s3://lake/other"}}
+        update = {"action": "set-properties", "updates": {name: f"s3://{lake.bucket}/other"}}
         assert answer(rest.commit(namespace, "t", [update]), 400)["error"]["type"] == "BadRequestException"
-    moved = rest.commit(namespace, "t", [{"action": "set-location", "location": "s3://lake/other"}])
+    moved = rest.commit(namespace, "t", [{"action": "set-location", "location": f"s3://{lake.bucket}/other"}])
     assert answer(moved, 400)["error"]["type"] == "BadRequestException"
 
 

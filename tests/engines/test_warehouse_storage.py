@@ -13,6 +13,7 @@ from support.lake import make_lake
 from support.rest import answer
 from support.s3 import ACCESS_KEY, ROLE, SECRET_KEY, S3Server
 from support.server import Server
+from support.versity import VersityServer
 
 
 @pytest.fixture(scope="module")
@@ -60,11 +61,18 @@ def test_a_dry_run_says_what_works_and_makes_nothing(
 
 
 WRONG = {
-    "the secret": ({SECRET_KEY: "wrong"}, "check the credentials"),
-    "the key": ({f'"{ACCESS_KEY}"': '"nobody"'}, "check the credentials"),
-    "the host": ({"127.0.0.1:": "127.0.0.2:"}, "check the endpoint"),
+    "the secret": ({SECRET_KEY: "wrong"}, "and `secret-access-key` in the section [credentials]"),
+    "the key": ({f'"{ACCESS_KEY}"': '"nobody"'}, "check `access-key-id` and"),
+    "the host": ({"127.0.0.1:": "127.0.0.2:"}, "check `endpoint`"),
     "the address": ({"127.0.0.1:": "127.0.0.1:99"}, "not an address that can be used"),
-    "the role": ({ROLE: "arn:aws:iam:::role/nobody"}, "refuses credentials"),
+    "the name of the host": ({"127.0.0.1:": "store.invalid:"}, "check `endpoint`"),
+    "where the bucket stands": ({"path-style = true": "path-style = false"}, "set `path-style = true`"),
+    "where the bucket stands, by name": (
+        {"path-style = true": "path-style = false", "127.0.0.1:": "store.invalid:"},
+        "set `path-style = true`",
+    ),
+    "the role": ({ROLE: "arn:aws:iam:::role/nobody"}, "check `role-arn`"),
+    "the sessions' time": ({f'"{ROLE}"': f'"{ROLE}"\nsession-duration-s = 43200'}, "check `session-duration-s`"),
     "a setting": ({"path-style": "path-stile"}, "path-stile"),
     "the role's name": ({ROLE: "tidewater"}, "`role-arn` must be a name such as"),
     "the kind of credentials": ({"aws-key": "aws-keys"}, "aws-keys"),
@@ -86,6 +94,27 @@ def test_what_is_wrong_is_said_and_no_warehouse_is_made(
     assert code == 1 and says in said, said
     assert SECRET_KEY not in said
     assert unique not in server.command("warehouse", "list", "--org", organisation).stdout
+
+
+def test_wrong_settings_are_named_by_what_another_store_says(
+    server: Server, organisation: str, tmp_path: Path, unique: str
+) -> None:
+    gateway = VersityServer(tmp_path)
+    gateway.start()
+    try:
+        gateway.make_bucket("storage")
+        for number, (old, new, says) in enumerate((
+            (SECRET_KEY, "wrong", "the store says SignatureDoesNotMatch: check `secret-access-key`"),
+            (f'"{ACCESS_KEY}"', '"nobody"', "the store says XAdminUserNotFound: check `access-key-id`"),
+        )):
+            profile = gateway.profile(tmp_path, role=None)
+            text = profile.read_text()
+            assert old in text
+            profile.write_text(text.replace(old, new))
+            code, said = create(server, organisation, f"{unique}-{number}", profile)
+            assert code == 1 and says in said, said
+    finally:
+        gateway.stop()
 
 
 def test_a_bucket_that_is_not_there_is_said(server: Server, organisation: str, s3: S3Server, tmp_path: Path) -> None:
@@ -124,6 +153,7 @@ def test_storage_is_changed_while_a_server_runs(
     path = f"/namespaces/{unique}/tables/t"
     error = eventually(rest, path, 503).json()["error"]
     assert "tidewater warehouse check" in error["message"]
+    assert "a warehouse's storage" in server.stderr()
     server.command(*change, str(s3.profile(tmp_path)))
     assert eventually(rest, path, 200).json()["storage-credentials"]
 

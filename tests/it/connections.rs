@@ -252,6 +252,8 @@ async fn connection_that_there_is_no_room_for_is_refused_at_once_and_the_others_
         let mut refused = server.connect().await;
         let said = read_to_end(&mut refused).await;
         assert!(said.is_empty() || said.starts_with(b"HTTP/1.1 503 "), "{}", String::from_utf8_lossy(&said));
+        // So that it is not idle for long, and makes no room.
+        assert_eq!(exchange(&mut working, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n").await.0, 200);
     }
     let commit = r#"{"requirements":[],"updates":[{"action":"set-properties","updates":{"a":"b"}}]}"#;
     let length = format!("Content-Length: {}\r\n", commit.len());
@@ -273,6 +275,30 @@ async fn exchange_or_none(server: &Listening) -> Option<u16> {
     stream.write_all(b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.ok()?;
     let said = read_to_end(&mut stream).await;
     String::from_utf8_lossy(&said).split(' ').nth(1)?.parse().ok()
+}
+
+#[tokio::test]
+async fn requests_that_one_client_sends_at_once_do_not_go_before_those_of_others() {
+    const CONNECTIONS: usize = 5;
+    let server = Listening::start(|_| ()).await;
+    let mut other = server.connect().await;
+    exchange(&mut other, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut greedy = Vec::new();
+    for _ in 0..CONNECTIONS {
+        greedy.push(server.connect().await);
+    }
+    let many = "GET /health HTTP/1.1\r\nHost: a\r\n\r\n".repeat(100);
+    for stream in &mut greedy {
+        stream.write_all(many.as_bytes()).await.unwrap();
+    }
+    exchange(&mut other, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut before = 0;
+    for stream in &greedy {
+        let mut read = vec![0; 1 << 20];
+        let count = stream.try_read(&mut read).unwrap_or(0);
+        before += String::from_utf8_lossy(&read[..count]).matches("HTTP/1.1 200").count();
+    }
+    assert!(before < CONNECTIONS * 10, "{before} answers before that of the other client");
 }
 
 #[tokio::test]

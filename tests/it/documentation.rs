@@ -89,8 +89,29 @@ fn settings(prefix: &str, value: &Value, found: &mut Vec<(String, String)>) {
     }
 }
 
+/// Whether a running server takes another value of a setting.
+fn is_taken_by_a_reload(key: &str) -> bool {
+    let old = Config::default();
+    let mut other = serde_json::to_value(&old).unwrap();
+    let value = other.pointer_mut(&format!("/{}", key.replace('.', "/"))).unwrap();
+    *value = match (key, &*value) {
+        ("listen", _) => "127.0.0.1:9".into(),
+        ("log.format", _) => "json".into(),
+        (_, Value::Number(number)) => (number.as_u64().unwrap() + 1).into(),
+        (_, Value::Array(_)) => vec!["https://app.example.com"].into(),
+        _ => "other".into(),
+    };
+    let reload = old.reload(serde_json::from_value(other).unwrap());
+    let names = |changes: &[tidewater::config::Change]| -> Vec<String> {
+        changes.iter().map(|change| change.setting.clone()).collect()
+    };
+    let (taken, needs_restart) = (names(&reload.taken), names(&reload.needs_restart));
+    assert_eq!([&taken[..], &needs_restart[..]].concat(), [key], "each change is told once");
+    !taken.is_empty()
+}
+
 #[test]
-fn every_setting_is_documented_with_its_variable_and_its_default() {
+fn every_setting_is_documented_with_its_variable_its_default_and_whether_a_reload_takes_it() {
     let page = std::fs::read_to_string(root().join("docs/configuration.md")).unwrap();
     let mut all = Vec::new();
     settings("", &serde_json::to_value(Config::default()).unwrap(), &mut all);
@@ -99,7 +120,8 @@ fn every_setting_is_documented_with_its_variable_and_its_default() {
     for (key, default) in all {
         let variable = format!("TIDEWATER_{}", key.replace('.', "__").to_uppercase());
         let default = if key == "data_dir" { "~/.local/share/tidewater".to_owned() } else { default };
-        let row = format!("| `{key}` | `{variable}` | `{default}` |");
+        let reload = if is_taken_by_a_reload(&key) { "yes" } else { "restart" };
+        let row = format!("| `{key}` | `{variable}` | `{default}` | {reload} |");
         assert!(page.contains(&row), "docs/configuration.md has no row that begins with\n{row}");
         expected.insert(key);
     }

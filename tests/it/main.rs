@@ -7,4 +7,5 @@ mod architecture;
 mod connections;
 mod documentation;
 mod project;
+mod reload;
 mod support;

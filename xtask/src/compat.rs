@@ -1,5 +1,6 @@
-//! The judges that come from elsewhere: Iceberg's compatibility kit, its own classes, Spark, Trino. What they need comes from
-//! Maven Central and is kept in `target/compat/`; Spark itself and Trino's client come with a Python environment each.
+//! The judges that come from elsewhere: Iceberg's compatibility kit, its own classes, Spark, Trino; and the long chaos test. What
+//! they need comes from Maven Central and is kept in `target/compat/`; Spark itself and Trino's client come with a Python
+//! environment each.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,8 @@ pub(crate) enum Judge {
     Spark,
     /// A Trino server
     Trino,
+    /// Attacks, failing storage and kill -9 together, beside an organisation that keeps its latency and loses nothing
+    Chaos,
     /// Each of them, the kit and Spark with each release of Iceberg, and the oracle with more cases
     All,
 }
@@ -46,6 +49,10 @@ pub(crate) struct Options {
     #[arg(long, default_value = ICEBERG[0], value_parser = ICEBERG)]
     iceberg: String,
 
+    /// How often the chaos test kills and restarts the server
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    rounds: u32,
+
     #[command(flatten)]
     oracle: oracle::Amount,
 }
@@ -58,6 +65,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             Judge::Oracle => oracle::run(workspace, options.oracle)?,
             Judge::Spark => spark(workspace, &options.iceberg)?,
             Judge::Trino => trino(workspace)?,
+            Judge::Chaos => chaos(workspace, options.rounds, options.oracle.seed)?,
             Judge::All => all(workspace, options)?,
         }
     }
@@ -71,7 +79,49 @@ fn all(workspace: &Workspace, options: &Options) -> Result<()> {
         kit(workspace, iceberg)?;
         spark(workspace, iceberg)?;
     }
-    trino(workspace)
+    trino(workspace)?;
+    chaos(workspace, options.rounds, options.oracle.seed)
+}
+
+/// Runs the chaos test of the engine suite for longer.
+fn chaos(workspace: &Workspace, rounds: u32, seed: u64) -> Result<()> {
+    let binary = engines::build(workspace, false)?;
+    let python = engines::environment(workspace, engines::FOLDER)?;
+    let test = format!("{}/test_chaos.py", engines::FOLDER);
+    let mut pytest = step::command(&workspace.root, python, &["-m", "pytest", "-s", &test]);
+    pytest.env("TIDEWATER_CHAOS_ROUNDS", rounds.to_string()).env("TIDEWATER_CHAOS_SEED", seed.to_string());
+    step::run(pytest.env("TIDEWATER_BIN", binary))
+}
+
+/// Fetches what these judges need, so that they can begin at once: the kit's for each release of Iceberg, Spark's for the
+/// newest.
+pub(crate) fn fetch(workspace: &Workspace, judges: &[Judge]) -> Result<()> {
+    for judge in judges {
+        match judge {
+            Judge::Rck => {
+                for iceberg in ICEBERG {
+                    artifacts(workspace, "rck", Some(iceberg))?;
+                }
+            }
+            Judge::Oracle => {
+                artifacts(workspace, "oracle", None)?;
+            }
+            Judge::Spark => {
+                artifacts(workspace, "spark", Some(ICEBERG[0]))?;
+                engines::environment(workspace, &format!("{FOLDER}/spark"))?;
+            }
+            Judge::Trino => {
+                artifacts(workspace, "trino/server", None)?;
+                artifacts(workspace, "trino/plugin", None)?;
+                engines::environment(workspace, &format!("{FOLDER}/trino"))?;
+            }
+            Judge::Chaos => {
+                engines::environment(workspace, engines::FOLDER)?;
+            }
+            Judge::All => fetch(workspace, &[Judge::Rck, Judge::Oracle, Judge::Spark, Judge::Trino])?,
+        }
+    }
+    Ok(())
 }
 
 fn kit(workspace: &Workspace, iceberg: &str) -> Result<()> {
@@ -108,10 +158,10 @@ fn engine(workspace: &Workspace, name: &str, settings: &[(&str, &Path)]) -> Resu
 pub(crate) fn artifacts(workspace: &Workspace, name: &str, iceberg: Option<&str>) -> Result<PathBuf> {
     let pom = workspace.root.join(FOLDER).join(name).join("pom.xml");
     let wanted = fs::read_to_string(&pom).with_context(|| format!("{} cannot be read", pom.display()))?;
-    let folder = match iceberg {
-        Some(version) => workspace.target.join("compat").join(format!("{name}-{version}")),
-        None => workspace.target.join("compat").join(name),
-    };
+    let made = iceberg.map_or_else(|| name.to_owned(), |version| format!("{name}-{version}"));
+    let plain_name = made.replace('/', "-");
+    let _one_at_a_time = workspace.lock(&plain_name)?;
+    let folder = workspace.target.join("compat").join(made);
     // Written last, so that what was fetched by half is fetched again.
     let made_for = folder.join("made-for.xml");
     if fs::read_to_string(&made_for).is_ok_and(|made| made == wanted) {
@@ -119,7 +169,7 @@ pub(crate) fn artifacts(workspace: &Workspace, name: &str, iceberg: Option<&str>
     }
     step::say(&format!("fetching what {name} needs from Maven Central, once"));
     remove(&folder)?;
-    let repository = workspace.target.join("compat/maven");
+    let repository = workspace.target.join("compat/maven").join(plain_name);
     let mut maven = step::command(&workspace.root, "mvn", &["--batch-mode", "--quiet", "--file"]);
     maven.arg(&pom).arg(COPY);
     maven.arg(format!("-Dmaven.repo.local={}", repository.display()));

@@ -1,6 +1,7 @@
 //! The tests with real engines: their environments, and the binary that they talk to.
 
 use std::fs;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -10,28 +11,46 @@ use crate::{go, node, step};
 
 pub(crate) const FOLDER: &str = "tests/engines";
 
-/// Builds the binary, prepares the environments, runs the tests (those that match `expression`, if there is one).
-pub(crate) fn run(workspace: &Workspace, release: bool, expression: Option<&str>) -> Result<()> {
+/// Builds the binary, prepares the environments, runs the tests: those that match `expression`, if there is one, in so many
+/// processes.
+pub(crate) fn run(
+    workspace: &Workspace,
+    release: bool,
+    expression: Option<&str>,
+    processes: Option<usize>,
+) -> Result<()> {
     let binary = build(workspace, release)?;
-    let python = environment(workspace, FOLDER)?;
-    let modules = node::modules(workspace)?;
-    go::programs(workspace)?;
+    let (python, modules) = prepare(workspace)?;
     let mut pytest = step::command(&workspace.root, python, &["-m", "pytest", FOLDER]);
     if let Some(expression) = expression {
         pytest.args(["-k", expression]);
     }
+    let processes = processes.unwrap_or_else(|| if expression.is_some() { 0 } else { processes_for_all() });
+    pytest.arg(format!("--numprocesses={processes}"));
     if let Some(modules) = modules {
         pytest.env("TIDEWATER_NODE_MODULES", modules);
     }
     step::run(pytest.env("TIDEWATER_BIN", binary))
 }
 
+/// Installs what the tests need beside the binary. Returns the path of Python, and the folder of Node's modules if there is
+/// Node.
+pub(crate) fn prepare(workspace: &Workspace) -> Result<(PathBuf, Option<PathBuf>)> {
+    let python = environment(workspace, FOLDER)?;
+    let modules = node::modules(workspace)?;
+    go::programs(workspace)?;
+    Ok((python, modules))
+}
+
+/// Returns how many processes run the whole suite. Its tests wait more than they work, so there are two for each processor.
+fn processes_for_all() -> usize {
+    2 * std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
 /// Builds the binary; gives its path.
 pub(crate) fn build(workspace: &Workspace, release: bool) -> Result<PathBuf> {
-    let mut build = vec!["build", "--locked", "--package", "tidewater", "--bin", "tidewater"];
-    if release {
-        build.push("--release");
-    }
+    let mut build = vec!["build", "--locked", "--bin", "tidewater"];
+    build.extend(if release { &["--package", "tidewater", "--release"][..] } else { &step::AS_FOR_TESTS });
     step::run(&mut step::cargo(&workspace.root, &build))?;
     Ok(workspace.target.join(if release { "release" } else { "debug" }).join("tidewater"))
 }
@@ -40,7 +59,9 @@ pub(crate) fn build(workspace: &Workspace, release: bool) -> Result<PathBuf> {
 /// ask for something else. Gives the path of its interpreter.
 pub(crate) fn environment(workspace: &Workspace, tests: &str) -> Result<PathBuf> {
     let name = Path::new(tests).file_name().map_or_else(String::new, |name| name.display().to_string());
-    let folder = workspace.target.join(if tests == FOLDER { "venv".into() } else { format!("venv-{name}") });
+    let folder_name = if tests == FOLDER { "venv".into() } else { format!("venv-{name}") };
+    let _one_at_a_time = workspace.lock(&folder_name)?;
+    let folder = workspace.target.join(folder_name);
     let python = folder.join("bin/python");
     let asked = workspace.root.join(tests).join("requirements.txt");
     let wanted = fs::read_to_string(&asked).with_context(|| format!("{} cannot be read", asked.display()))?;

@@ -26,6 +26,7 @@ pub(crate) fn programs(workspace: &Workspace) -> Result<()> {
         step::say(LEFT_OUT);
         return Ok(());
     }
+    let _one_at_a_time = workspace.lock("go")?;
     let home = workspace.target.join("go");
     let folder = home.join("bin");
     // Written last, so that what was left half made is made again.

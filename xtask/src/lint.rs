@@ -20,18 +20,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
     step::run(&mut step::cargo(root, &clippy))?;
     // Of the libraries: what documents a binary is the help of its command line, which is not rustdoc's markup.
-    let doc = [
-        "doc",
-        "-p",
-        "tidewater",
-        "-p",
-        "tidewater-core",
-        "--lib",
-        "--no-deps",
-        "--document-private-items",
-        "--locked",
-    ];
-    step::run(step::cargo(root, &doc).env("RUSTDOCFLAGS", "-D warnings"))?;
+    let doc = ["doc", "--lib", "--no-deps", "--document-private-items", "--locked"];
+    step::run(step::cargo(root, &doc).args(step::AS_FOR_TESTS).env("RUSTDOCFLAGS", "-D warnings"))?;
     let deny = cargo_deny(workspace)?;
     step::run(&mut step::command(root, deny, &["--locked", "check", "bans", "licenses", "sources"]))
 }

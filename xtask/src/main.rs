@@ -31,6 +31,12 @@ enum Command {
     Test(test::Options),
     /// Ask judges that come from elsewhere: the compatibility kit, Iceberg's own classes, Spark, Trino
     Compat(compat::Options),
+    /// Fetch what the tests with real engines need, and what these judges need, without running anything
+    Fetch {
+        /// For which judges
+        #[arg(value_enum)]
+        judges: Vec<compat::Judge>,
+    },
     /// Check format, lints, documentation and dependencies
     Lint,
 }
@@ -40,6 +46,7 @@ fn main() -> ExitCode {
     let done = Workspace::find().and_then(|workspace| match cli.command {
         Command::Test(options) => test::run(&workspace, &options),
         Command::Compat(options) => compat::run(&workspace, &options),
+        Command::Fetch { judges } => engines::prepare(&workspace).and_then(|_| compat::fetch(&workspace, &judges)),
         Command::Lint => lint::run(&workspace),
     });
     match done {

@@ -26,6 +26,7 @@ pub(crate) fn modules(workspace: &Workspace) -> Result<Option<PathBuf>> {
         step::say(LEFT_OUT);
         return Ok(None);
     }
+    let _one_at_a_time = workspace.lock("node")?;
     let folder = workspace.target.join("node");
     let asked = workspace.root.join(ASKED);
     let wanted = fs::read_to_string(&asked).with_context(|| format!("{} cannot be read", asked.display()))?;

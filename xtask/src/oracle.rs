@@ -20,7 +20,7 @@ pub(crate) struct Amount {
     #[arg(long, default_value_t = 20_000, value_name = "N")]
     pub(crate) cases: u64,
 
-    /// Which ones: the same seed asks about the same
+    /// Which ones: the same seed asks about the same (and has the chaos test do the same)
     #[arg(long, default_value_t = 1, value_name = "S")]
     pub(crate) seed: u64,
 }
@@ -34,8 +34,8 @@ pub(crate) fn run(workspace: &Workspace, amount: Amount) -> Result<()> {
     let test = [
         "test",
         "--locked",
-        "--package",
-        "tidewater-core",
+        // One package would take other features of its dependencies, and build them again.
+        "--workspace",
         "--test",
         "it",
         "--",

@@ -19,6 +19,10 @@ pub(crate) fn cargo(folder: &Path, arguments: &[&str]) -> Command {
     command(folder, "cargo", arguments)
 }
 
+/// Makes cargo select the features of dependencies that it selects for the tests of the workspace, so that it builds none of
+/// them twice. There are no examples; to ask for them is what takes the tests' own dependencies into account.
+pub(crate) const AS_FOR_TESTS: [&str; 2] = ["--workspace", "--examples"];
+
 /// Shows a command, runs it, and says how long it took.
 ///
 /// # Errors

@@ -20,6 +20,10 @@ pub(crate) struct Options {
     #[arg(short = 'k', value_name = "EXPRESSION")]
     expression: Option<String>,
 
+    /// In how many processes the engine tests run; by default two for each processor, and with -k in one
+    #[arg(short = 'n', long, value_name = "N", conflicts_with = "rust")]
+    processes: Option<usize>,
+
     /// Only the engine tests, against the release binary
     #[arg(long)]
     release: bool,
@@ -32,7 +36,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         step::run(&mut step::cargo(&workspace.root, &["test", "--workspace", "--locked"]))?;
     }
     if !options.rust {
-        engines::run(workspace, options.release, options.expression.as_deref())?;
+        engines::run(workspace, options.release, options.expression.as_deref(), options.processes)?;
     }
     Ok(())
 }

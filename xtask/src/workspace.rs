@@ -1,5 +1,6 @@
 //! Where things are.
 
+use std::fs::{self, File};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
@@ -27,5 +28,21 @@ impl Workspace {
             metadata[key].as_str().map(PathBuf::from).with_context(|| format!("cargo metadata gave no {key}"))
         };
         Ok(Self { root: folder("workspace_root")?, target: folder("target_directory")? })
+    }
+
+    /// Waits until no other run prepares `name` inside the target folder. The lock ends with the returned file.
+    ///
+    /// # Errors
+    /// When the lock's file cannot be made or locked.
+    pub(crate) fn lock(&self, name: &str) -> Result<File> {
+        let folder = self.target.join("locks");
+        let path = folder.join(name);
+        let locked = || {
+            fs::create_dir_all(&folder)?;
+            let file = File::create(&path)?;
+            file.lock()?;
+            Ok::<_, std::io::Error>(file)
+        };
+        locked().with_context(|| format!("{} cannot be locked", path.display()))
     }
 }

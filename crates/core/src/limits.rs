@@ -43,6 +43,13 @@ pub fn smallest_tier(tiers: &BTreeMap<String, Tier>) -> Option<&str> {
     tiers.iter().filter(|(_, tier)| tier.catalog).min_by_key(|(_, tier)| size(tier)).map(|(name, _)| name.as_str())
 }
 
+/// The name of the tier that an organisation is served by: its own or, where that is not configured, the smallest that includes
+/// the catalog. None when no tier does.
+#[must_use]
+pub fn serving_tier<'a>(tiers: &'a BTreeMap<String, Tier>, own: &str) -> Option<&'a str> {
+    tiers.get_key_value(own).map(|(name, _)| name.as_str()).or_else(|| smallest_tier(tiers))
+}
+
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// The largest slice of a day's budget that a process takes at once: what a crash can lose of it.
@@ -101,8 +108,10 @@ mod tests {
         tiers.insert("trial".to_owned(), tier(Some(5)));
         tiers.insert("trial-large".to_owned(), tier(Some(50)));
         assert_eq!(smallest_tier(&tiers), Some("trial"));
+        assert_eq!(serving_tier(&tiers, "gold"), Some("trial"), "it is not configured");
+        assert_eq!(serving_tier(&tiers, "free"), Some("free"));
         tiers.retain(|name, _| name == "free");
-        assert_eq!(smallest_tier(&tiers), None);
+        assert_eq!((smallest_tier(&tiers), serving_tier(&tiers, "gold")), (None, None));
     }
 
     proptest! {

@@ -1,6 +1,10 @@
 //! Storage locations in one canonical form, so that two spellings of a place compare as equal and none hides another.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use crate::storage::AzureContainer;
 
 /// Why a location is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,11 +19,17 @@ pub struct LocationError {
 ///
 /// What could be read in two ways (`//`, `..`, `%2e`, a backslash) is refused rather than repaired: storage servers
 /// repair it differently, and a location that means one place here and another there is how one table reaches another.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+///
+/// Hadoop's drivers have several schemes for one store: `s3a` and `s3n` are `s3`, and `abfs`, `abfss`, `wasb` and `wasbs`
+/// lead to one container, by the account's host of the service `dfs` or `blob`. Locations that differ in nothing else are
+/// equal, and contain each other; the text stays as it was spelled.
+#[derive(Debug, Clone)]
 pub struct Location {
     text: String,
     scheme_len: usize,
     path_start: usize,
+    /// Scheme and authority in the spelling that stands for all of one bucket or container; none where the text has it.
+    site: Option<Box<str>>,
 }
 
 const SCHEMES: [&str; 9] = ["file", "s3", "s3a", "s3n", "gs", "abfs", "abfss", "wasb", "wasbs"];
@@ -55,11 +65,16 @@ impl Location {
         if authority.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, '?' | '#' | '\\' | '%')) {
             return Err(refuse("its bucket or container has characters that are not allowed there"));
         }
+        // Hadoop takes what stands before it for a key, and what follows for the bucket; others take all for the bucket.
+        if scheme.starts_with("s3") && authority.contains('@') {
+            return Err(refuse("its bucket has an '@'"));
+        }
         let authority = if scheme == "file" { String::new() } else { authority.to_ascii_lowercase() };
         let scheme_len = scheme.len();
         let path_start = scheme_len + "://".len() + authority.len();
         let text = [scheme.as_str(), "://", &authority, path].concat();
-        Ok(Self { text, scheme_len, path_start })
+        let site = site(&scheme, &authority);
+        Ok(Self { text, scheme_len, path_start, site })
     }
 
     /// The whole location.
@@ -86,10 +101,26 @@ impl Location {
         &self.text[self.path_start..]
     }
 
-    /// Whether `other` is this place or lies below it. `orders` does not contain `orders2`.
+    /// Whether `other` is this place or lies below it, however it is spelled. `orders` does not contain `orders2`.
     #[must_use]
     pub fn contains(&self, other: &Self) -> bool {
-        other.text.strip_prefix(&self.text).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        let is_below = |rest: &str| rest.is_empty() || rest.starts_with('/');
+        self.site() == other.site() && other.path().strip_prefix(self.path()).is_some_and(is_below)
+    }
+
+    /// Returns the same place as `root` spells it, if it lies in `root` and is spelled otherwise.
+    #[must_use]
+    pub fn respelled_below(&self, root: &Self) -> Option<Self> {
+        if !root.contains(self) || self.text[..self.path_start] == root.text[..root.path_start] {
+            return None;
+        }
+        let text = [&root.text[..root.path_start], self.path()].concat();
+        Some(Self { text, scheme_len: root.scheme_len, path_start: root.path_start, site: root.site.clone() })
+    }
+
+    /// Scheme and authority in the one spelling that stands for all of a bucket or container.
+    fn site(&self) -> &str {
+        self.site.as_deref().unwrap_or(&self.text[..self.path_start])
     }
 
     /// Whether `text` says a place only relative to another: it has neither a scheme nor a leading `/`. Then
@@ -106,6 +137,51 @@ impl Location {
     pub fn join(&self, segments: &str) -> Result<Self, LocationError> {
         Self::parse(&format!("{}/{segments}", self.text))
     }
+}
+
+impl PartialEq for Location {
+    fn eq(&self, other: &Self) -> bool {
+        self.path() == other.path() && self.site() == other.site()
+    }
+}
+
+impl Eq for Location {}
+
+impl Hash for Location {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.site().hash(state);
+        self.path().hash(state);
+    }
+}
+
+impl PartialOrd for Location {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Location {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.site(), self.path()).cmp(&(other.site(), other.path()))
+    }
+}
+
+/// The spelling of a bucket or container that stands for all: `s3`, and `abfss` with the host of the service `dfs`. None where
+/// it is the one given, and for an authority that only its own spelling is sure to mean.
+fn site(scheme: &str, authority: &str) -> Option<Box<str>> {
+    let site = match scheme {
+        "s3a" | "s3n" => format!("s3://{authority}"),
+        "abfs" | "wasb" | "wasbs" => {
+            // The name of one service within the name of the other's host would be two places in one spelling.
+            if authority.matches(".dfs.").count() + authority.matches(".blob.").count() != 1 {
+                return None;
+            }
+            let container = AzureContainer::read(scheme, authority)?;
+            format!("abfss://{}@{}", container.container(), container.dfs_host())
+        }
+        _ => return None,
+    };
+    Some(site.into_boxed_str())
 }
 
 fn check_path(path: &str) -> Result<(), &'static str> {
@@ -148,9 +224,25 @@ impl fmt::Display for Location {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use proptest::prelude::*;
 
     use super::*;
+
+    /// A site and the name of one of its spellings.
+    const SITES: [&[&str]; 5] = [
+        &["s3://b", "s3a://b", "s3n://b", "S3A://B"],
+        &["s3://b2", "s3a://b2", "s3n://b2"],
+        &[
+            "abfss://c@a.dfs.core.windows.net",
+            "abfs://c@a.dfs.core.windows.net",
+            "wasb://c@a.blob.core.windows.net",
+            "wasbs://c@A.blob.core.windows.net",
+        ],
+        &["abfss://c@a2.dfs.core.windows.net", "wasbs://c@a2.blob.core.windows.net"],
+        &["gs://b"],
+    ];
 
     #[test]
     fn spellings_of_one_place_are_one_location() {
@@ -183,6 +275,86 @@ mod tests {
         ] {
             assert!(Location::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn hadoop_spellings_of_one_place_are_equal_and_keep_their_text() {
+        for spellings in [
+            &["s3://bucket/w/t", "s3a://bucket/w/t", "s3n://bucket/w/t", "S3A://Bucket/w/t/"][..],
+            &[
+                "abfss://c@a.dfs.core.windows.net/w/t",
+                "abfs://c@a.dfs.core.windows.net/w/t",
+                "wasbs://c@a.blob.core.windows.net/w/t",
+                "wasb://c@a.blob.core.windows.net/w/t",
+                "WASB://C@A.Blob.core.windows.net/w/t/",
+            ],
+            &["abfss://c@a.z1.dfs.storage.azure.net/w/t", "wasbs://c@a.z1.blob.storage.azure.net/w/t"],
+        ] {
+            let all: Vec<Location> = spellings.iter().map(|text| Location::parse(text).unwrap()).collect();
+            for one in &all {
+                for other in &all {
+                    assert!(one == other && one.contains(other) && one.cmp(other).is_eq(), "{one} {other}");
+                    let below = other.join("data").unwrap();
+                    assert!(one.contains(&below) && !below.contains(one) && below != *one, "{one} {below}");
+                }
+            }
+            assert_eq!(HashSet::<&Location>::from_iter(&all).len(), 1);
+            assert_eq!(all[1].scheme(), spellings[1].split(':').next().unwrap());
+        }
+    }
+
+    #[test]
+    fn spellings_of_other_places_stay_apart() {
+        let places = [
+            "s3://bucket/w/t",
+            "s3a://bucket2/w/t",
+            "s3a://bucket/w/t2",
+            "s3a://bucket/W/t",
+            "s3a://bucket:9000/w/t",
+            "s3a://key:secret/w/t",
+            "s3a://bucket.s3.amazonaws.com/w/t",
+            "gs://bucket/w/t",
+            "file:///bucket/w/t",
+            "abfss://c@a.dfs.core.windows.net/w/t",
+            "abfss://c@b.dfs.core.windows.net/w/t",
+            "abfss://d@a.dfs.core.windows.net/w/t",
+            "wasbs://c@a.dfs.core.windows.net/w/t",
+            "abfss://c@a.blob.core.windows.net/w/t",
+            "abfss://c@a.dfs.core.chinacloudapi.cn/w/t",
+            "abfss://c@a.z1.dfs.core.windows.net/w/t",
+            "abfss://c@a.dfs.core.windows.net:443/w/t",
+            "wasbs://c@a.blob.core.windows.net:443/w/t",
+            "wasbs://c:key@a.blob.core.windows.net/w/t",
+            "wasbs://c@x@a.blob.core.windows.net/w/t",
+            "wasbs://c@a.blob.core.windows.net./w/t",
+            "wasbs://c@a.dfs.z.blob.core.windows.net/w/t",
+            "abfss://c@a.dfs.z.dfs.core.windows.net/w/t",
+            "abfss://a.dfs.core.windows.net/c/w/t",
+            "wasbs://a.blob.core.windows.net/c/w/t",
+        ];
+        let all: Vec<Location> = places.iter().map(|text| Location::parse(text).unwrap()).collect();
+        for (number, one) in all.iter().enumerate() {
+            for (other_number, other) in all.iter().enumerate() {
+                assert_eq!(one == other, number == other_number, "{one} {other}");
+                assert_eq!(one.contains(other), number == other_number, "{one} {other}");
+            }
+        }
+        for text in ["s3a://bucket@other/w/t", "s3://a:b@bucket/w/t", "s3n://key@bucket/w/t"] {
+            assert!(Location::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn place_is_respelled_only_below_a_root_that_is_spelled_otherwise() {
+        let at = |text: &str| Location::parse(text).unwrap();
+        let respelled = |text: &str, root: &str| at(text).respelled_below(&at(root)).map(|place| place.to_string());
+        assert_eq!(respelled("s3a://b/w/t%20/x", "s3://b/w").as_deref(), Some("s3://b/w/t%20/x"));
+        let (wasbs, abfss) = ("wasbs://c@a.blob.core.windows.net", "abfss://c@a.dfs.core.windows.net");
+        assert_eq!(respelled(&format!("{wasbs}/w/t"), &format!("{abfss}/w")), Some(format!("{abfss}/w/t")));
+        assert_eq!(respelled(&format!("{abfss}/w/t"), &format!("{wasbs}/w")), Some(format!("{wasbs}/w/t")));
+        assert_eq!(respelled("s3://b/w/t", "s3://b/w"), None);
+        assert_eq!(respelled("s3a://b/w2/t", "s3://b/w"), None);
+        assert_eq!(respelled("file:/w/t", "/w"), None);
     }
 
     #[test]
@@ -219,6 +391,33 @@ mod tests {
             prop_assume!(Location::is_relative(&text));
             if let Ok(location) = root.join(&text) {
                 prop_assert!(root.contains(&location) && location != root);
+            }
+        }
+
+        #[test]
+        fn locations_are_equal_and_contain_each_other_as_their_sites_and_paths_do(
+            (one_site, one_spelling, one_path) in (0..SITES.len(), 0..4_usize, "(/[ab%2.]{1,3}){0,3}"),
+            (other_site, other_spelling, other_path) in (0..SITES.len(), 0..4_usize, "(/[ab%2.]{1,3}){0,3}"),
+        ) {
+            let spelled = |site: usize, spelling: usize, path: &str| {
+                let spellings = SITES[site];
+                Location::parse(&format!("{}{path}", spellings[spelling % spellings.len()]))
+            };
+            let one = spelled(one_site, one_spelling, &one_path);
+            let other = spelled(other_site, other_spelling, &other_path);
+            // Whether a text is a location depends on nothing that spellings differ in.
+            prop_assert_eq!(one.is_ok(), spelled(one_site, other_spelling, &one_path).is_ok());
+            let (Ok(one), Ok(other)) = (one, other) else { return Ok(()) };
+            let same = one_site == other_site && one.path() == other.path();
+            prop_assert_eq!(one == other, same);
+            prop_assert_eq!(one.cmp(&other).is_eq(), same);
+            let is_below = |path: &str, root: &str| {
+                path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            };
+            let inside = one_site == other_site && is_below(other.path(), one.path());
+            prop_assert_eq!(one.contains(&other), inside);
+            if let Some(respelled) = other.respelled_below(&one) {
+                prop_assert!(inside && respelled == other && respelled.as_str().starts_with(one.as_str()));
             }
         }
 

@@ -1,9 +1,13 @@
 //! Which files a dropped table's document leads to, which of them may be removed, and when to try again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 
 use serde::Deserialize;
 
+use uuid::Uuid;
+
+use crate::document::TableMetadata;
 use crate::location::Location;
 
 /// The files that a metadata document names. Data and delete files are named by manifests, which only lists name.
@@ -89,6 +93,67 @@ pub fn inside(text: &str, places: &[Location]) -> Option<Location> {
     places.iter().any(below).then_some(location)
 }
 
+/// Returns whether a file is named as catalogs name metadata documents: `00042-<uuid>.metadata.json`, with `.gz` before or behind
+/// that where it is compressed.
+#[must_use]
+pub fn is_document_name(name: &str) -> bool {
+    let name = name.strip_suffix(".metadata.json.gz").or_else(|| name.strip_suffix(".metadata.json"));
+    let parts = name.map(|name| name.strip_suffix(".gz").unwrap_or(name)).and_then(|name| name.split_once('-'));
+    parts.is_some_and(|(version, id)| {
+        version.len() >= 5
+            && version.bytes().all(|byte| byte.is_ascii_digit())
+            && id.len() == 36
+            && Uuid::try_parse(id).is_ok()
+    })
+}
+
+/// Returns whether `found` is an earlier or a never used document of the table that `dropped` is the last of: it has the table's
+/// id and its location. A table without an id has none.
+#[must_use]
+pub fn is_of_same_table(found: &TableMetadata, dropped: &TableMetadata) -> bool {
+    let same_id = match (found.uuid(), dropped.uuid()) {
+        (Some(found), Some(dropped)) => found.eq_ignore_ascii_case(dropped),
+        _ => false,
+    };
+    let place = |table: &TableMetadata| Location::parse(table.location()).ok();
+    same_id && place(dropped).is_some_and(|at| place(found) == Some(at))
+}
+
+/// When the files of a table go that is dropped with a purge.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PurgeTime {
+    /// When the table can no longer be restored.
+    #[default]
+    AfterRetention,
+    /// At once: such a table cannot be restored.
+    AtOnce,
+}
+
+impl PurgeTime {
+    /// Returns its name, as stores and the command line write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AfterRetention => "after-retention",
+            Self::AtOnce => "at-once",
+        }
+    }
+}
+
+/// It is neither of both.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not a time of a purge: use at-once or after-retention")]
+pub struct UnknownPurgeTime(String);
+
+impl FromStr for PurgeTime {
+    type Err = UnknownPurgeTime;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let known = [Self::AfterRetention, Self::AtOnce].into_iter().find(|time| time.as_str() == text);
+        known.ok_or_else(|| UnknownPurgeTime(text.chars().take(40).collect()))
+    }
+}
+
 /// After how many attempts nobody tries again by himself.
 const ATTEMPTS: u32 = 30;
 
@@ -153,7 +218,9 @@ mod tests {
     #[test]
     fn only_what_lies_inside_may_go() {
         let places = [Location::parse("s3://b/w/t").unwrap(), Location::parse("file:///w/t").unwrap()];
-        for text in ["s3://b/w/t/data/x.parquet", "/w/t/x", "file:/w/t/x", "file:///w/t/a/b"] {
+        for text in
+            ["s3://b/w/t/data/x.parquet", "s3a://b/w/t/x", "s3n://B/w/t/x", "/w/t/x", "file:/w/t/x", "file:///w/t/a/b"]
+        {
             assert!(inside(text, &places).is_some(), "{text}");
         }
         for text in [
@@ -161,6 +228,11 @@ mod tests {
             "s3://b/w/t/",
             "s3://b/w/t2/x",
             "s3://b2/w/t/x",
+            "s3a://b2/w/t/x",
+            "s3a://b@b2/w/t/x",
+            "s3a://b2@b/w/t/x",
+            "s3a://b/w/t/%2e%2e/u/x",
+            "abfs://b/w/t/x",
             "s3://b/w",
             "s3://b/w/t/../u/x",
             "s3://b/w/t/%2e%2e/u/x",
@@ -172,6 +244,51 @@ mod tests {
         ] {
             assert_eq!(inside(text, &places), None, "{text}");
         }
+    }
+
+    #[test]
+    fn only_names_that_catalogs_give_are_names_of_documents() {
+        let id = "0198c9c2-6f5e-7d3e-9a5e-5a0f6f1b2c3d";
+        for name in ["00000", "00042", "123456"] {
+            for end in ["metadata.json", "gz.metadata.json", "metadata.json.gz"] {
+                assert!(is_document_name(&format!("{name}-{id}.{end}")), "{name} {end}");
+            }
+        }
+        for name in [
+            format!("42-{id}.metadata.json"),
+            format!("v0001-{id}.metadata.json"),
+            format!("00001-{id}.json"),
+            format!("00001-{id}.metadata.json.bak"),
+            format!("00001-{id}-x.metadata.json"),
+            format!("snap-00001-{id}.avro"),
+            "00001-copy.metadata.json".to_owned(),
+            "v1.metadata.json".to_owned(),
+            format!("00001-{{{id}}}.metadata.json"),
+            "00001.metadata.json".to_owned(),
+            String::new(),
+        ] {
+            assert!(!is_document_name(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn document_of_another_id_or_place_is_another_tables() {
+        let table = |id: &str, location: &str| {
+            let text = format!(
+                r#"{{"format-version":1,{id}"location":"{location}","last-updated-ms":1,"last-column-id":1,
+                    "schema":{{"type":"struct","fields":[{{"id":1,"name":"x","required":false,"type":"long"}}]}},
+                    "partition-spec":[]}}"#
+            );
+            TableMetadata::parse(text.as_bytes()).unwrap()
+        };
+        let (one, other) = ("0198c9c2-6f5e-7d3e-9a5e-5a0f6f1b2c3d", "0198c9c2-6f5e-7d3e-9a5e-5a0f6f1b2c3e");
+        let id = |id: &str| format!(r#""table-uuid":"{id}","#);
+        let dropped = table(&id(one), "file:///w/t");
+        assert!(is_of_same_table(&table(&id(&one.to_uppercase()), "/w/t/"), &dropped));
+        assert!(!is_of_same_table(&table(&id(other), "file:///w/t"), &dropped));
+        assert!(!is_of_same_table(&table(&id(one), "file:///w/t2"), &dropped));
+        assert!(!is_of_same_table(&table("", "file:///w/t"), &dropped));
+        assert!(!is_of_same_table(&table("", "file:///w/t"), &table("", "file:///w/t")));
     }
 
     #[test]

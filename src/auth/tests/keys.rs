@@ -8,7 +8,7 @@ use tidewater_core::ids::OrganisationId;
 
 use crate::auth::key::key_text;
 use crate::auth::testing::{Mode, World, bearer};
-use crate::auth::{AuthError, AuthSettings, Authenticator, Caller, IssueError, entropy, issue_key};
+use crate::auth::{AuthError, AuthSettings, Authenticator, Caller, IssueError, NewKey, entropy, issue_key};
 use crate::clock::fresh_uuid;
 use crate::store::{Change, Resource, Store, StoreError};
 
@@ -18,7 +18,7 @@ async fn try_key(server: &Authenticator, text: &str) -> Result<Arc<Caller>, Auth
 
 /// Whether the caller must bring another credential, as opposed to what the operator must mend.
 fn is_callers(error: &AuthError) -> bool {
-    !matches!(error, AuthError::UnknownTier { .. } | AuthError::Unavailable(_) | AuthError::NoEntropy(_))
+    !matches!(error, AuthError::Unavailable(_) | AuthError::NoEntropy(_))
 }
 
 /// Lets the tasks that were started run to their end.
@@ -159,14 +159,27 @@ async fn refusals_say_what_is_wrong_and_keep_the_credential_to_themselves() {
 }
 
 #[tokio::test]
-async fn a_tier_that_nobody_defined_is_named() {
+async fn organisation_of_an_unknown_tier_is_served_by_the_smallest_with_the_catalog() {
     let world = World::new("gold", &[]).await;
     let (_, text) = world.key(Role::Reader, None).await;
-    let error = try_key(&world.server(), &text).await.unwrap_err();
-    assert!(
-        matches!(&error, AuthError::UnknownTier { organisation, tier } if organisation == "acme" && tier == "gold")
-    );
-    assert!(!is_callers(&error));
+    let caller = try_key(&world.server(), &text).await.unwrap();
+    assert_eq!((caller.tier_name(), caller.tier().requests_per_day), ("professional", Some(10_000)));
+}
+
+#[tokio::test]
+async fn another_configuration_of_tiers_holds_from_the_next_request_on() {
+    let world = World::new("gold", &[]).await;
+    let (_, text) = world.key(Role::Reader, None).await;
+    let old = world.server();
+    assert_eq!(try_key(&old, &text).await.unwrap().tier_name(), "professional");
+    let mut tiers = world.tiers.clone();
+    tiers.insert("gold".to_owned(), crate::auth::testing::limited(7));
+    let new = old.with_settings(&tiers, &AuthSettings::default());
+    let caller = try_key(&new, &text).await.unwrap();
+    assert_eq!((caller.tier_name(), caller.tier().requests_per_day), ("gold", Some(7)));
+    old.flush().await.unwrap();
+    let written = world.store.key_list(world.organisation.id).await.unwrap();
+    assert!(written.iter().all(|key| key.last_used_ms.is_some()), "uses are written by whichever runs");
 }
 
 #[tokio::test]
@@ -295,16 +308,8 @@ async fn only_the_digest_of_a_key_is_kept_and_bad_orders_are_refused() {
     let (key, text) = world.key(Role::Reader, None).await;
     assert_eq!(world.store.key_by_digest(&crate::auth::key::digest(text.as_bytes())).await.unwrap().unwrap().0, key);
     let order = async |owner, name: &str, expires_ms| {
-        issue_key(
-            &*world.store,
-            owner,
-            name,
-            Role::Reader,
-            expires_ms,
-            &Change::by_catalog(world.now_ms()),
-            &entropy().unwrap(),
-        )
-        .await
+        let new = NewKey { name, role: Role::Reader, no_delete: false, expires_ms };
+        issue_key(&*world.store, owner, &new, &Change::by_catalog(world.now_ms()), &entropy().unwrap()).await
     };
     let acme = world.organisation.id;
     assert!(matches!(order(acme, "", None).await, Err(IssueError::Name(_))));

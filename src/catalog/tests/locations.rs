@@ -9,7 +9,7 @@ impl Fixture {
         format!("file://{}/warehouse/{name}", self.folder.path().display())
     }
 
-    async fn create(
+    pub(super) async fn create(
         &self,
         name: &str,
         location: Option<&str>,

@@ -18,6 +18,12 @@ impl Fixture {
         kept.map(|kept| kept.answer)
     }
 
+    /// The answer with a document of the table.
+    async fn kept_document(&self, location: &str) -> Option<Answer> {
+        let id = self.catalog.table_record(&self.warehouse, &table()).await.unwrap().id;
+        Some(Answer::document(location, id))
+    }
+
     async fn pointer(&self) -> String {
         self.catalog.table_record(&self.warehouse, &table()).await.unwrap().metadata_location
     }
@@ -31,7 +37,7 @@ async fn a_commit_of_which_nothing_is_known_is_known_by_its_key() {
     let unknown = fixture.commit_with(&receipt).await;
     assert!(matches!(unknown, Err(CatalogError::CommitStateUnknown(..))), "{unknown:?}");
     let (files, pointer) = (fixture.metadata_files(), fixture.pointer().await);
-    assert_eq!(fixture.kept(&receipt).await, Some(Answer::Document(pointer.clone())));
+    assert_eq!(fixture.kept(&receipt).await, fixture.kept_document(&pointer).await);
     let again = fixture.commit_with(&receipt).await;
     assert!(matches!(again, Err(CatalogError::Repeated)), "{again:?}");
     assert_eq!((fixture.metadata_files(), fixture.pointer().await), (files, pointer), "nothing is left of the second");
@@ -47,7 +53,7 @@ async fn a_commit_that_did_not_happen_leaves_its_key_free() {
         assert_eq!(fixture.kept(&receipt).await, None);
     }
     let done = fixture.commit_with(&receipt).await.unwrap();
-    assert_eq!(fixture.kept(&receipt).await, Some(Answer::Document(done.document.location.clone())));
+    assert_eq!(fixture.kept(&receipt).await, fixture.kept_document(&done.document.location).await);
 }
 
 #[tokio::test]
@@ -56,7 +62,7 @@ async fn a_commit_that_is_applied_again_keeps_the_document_that_counts() {
     let receipt = receipt();
     fixture.store.fail_next(Fault::Overtaken);
     fixture.commit_with(&receipt).await.unwrap();
-    assert_eq!(fixture.kept(&receipt).await, Some(Answer::Document(fixture.pointer().await)));
+    assert_eq!(fixture.kept(&receipt).await, fixture.kept_document(&fixture.pointer().await).await);
 }
 
 #[tokio::test]

@@ -3,7 +3,10 @@
 use tidewater_core::commit::RegisterTable;
 
 use super::*;
+use crate::clock::fresh_ordered_uuid;
 use crate::metadata::MetadataError;
+use crate::store::faulty::Mode;
+use crate::store::{Answer, Receipt, RequestDigest, TableRecord};
 
 fn register(name: &str, metadata_location: &str, overwrite: bool) -> RegisterTable {
     let body = json!({ "name": name, "metadata-location": metadata_location, "overwrite": overwrite });
@@ -27,6 +30,90 @@ impl Fixture {
     async fn register(&self, request: RegisterTable) -> Result<LoadedTable, CatalogError> {
         self.catalog.table_register(&self.warehouse, &namespace(), request, None, &Change::by_catalog(0)).await
     }
+
+    async fn register_with(&self, request: RegisterTable, receipt: &Receipt) -> Result<LoadedTable, CatalogError> {
+        self.catalog.table_register(&self.warehouse, &namespace(), request, None, &keyed(receipt)).await
+    }
+
+    async fn kept_for(&self, receipt: &Receipt) -> Option<Answer> {
+        let kept = self.store.receipt_get(self.warehouse.place.organisation, receipt.key, 1).await.unwrap();
+        kept.map(|kept| kept.answer)
+    }
+
+    async fn live(&self) -> TableRecord {
+        self.catalog
+            .table_create(&self.warehouse, &namespace(), create_request("live"), None, &Change::by_catalog(0))
+            .await
+            .unwrap();
+        self.catalog.table_record(&self.warehouse, &ident("live")).await.unwrap()
+    }
+}
+
+fn receipt() -> Receipt {
+    Receipt { key: fresh_ordered_uuid(), request: RequestDigest([1; 32]), expires_ms: i64::MAX }
+}
+
+#[tokio::test]
+async fn register_that_is_undone_keeps_no_receipt() {
+    let fixture = Fixture::new().await;
+    let before = fixture.live().await;
+    for (name, overwrite) in [("again", false), ("live", true)] {
+        let location = fixture.unregistered().await;
+        let (receipt, removed) = (receipt(), file(&location));
+        fixture.store.meanwhile(move || std::fs::remove_file(removed).unwrap());
+        let refused = fixture.register_with(register(name, &location, overwrite), &receipt).await;
+        assert!(matches!(refused, Err(CatalogError::Metadata(MetadataError::Missing(_)))), "{refused:?}");
+        assert_eq!(fixture.kept_for(&receipt).await, None, "{name}");
+        assert_eq!(fixture.catalog.table_record(&fixture.warehouse, &ident("live")).await.unwrap(), before);
+        fixture
+            .catalog
+            .table_create(&fixture.warehouse, &namespace(), create_request("t"), None, &Change::by_catalog(0))
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn register_that_cannot_be_undone_says_that_the_table_was_registered() {
+    let fixture = Fixture::new().await;
+    fixture.live().await;
+    for (name, overwrite) in [("again", false), ("live", true)] {
+        let location = fixture.unregistered().await;
+        let (receipt, removed, store) = (receipt(), file(&location), Arc::clone(&fixture.store));
+        fixture.store.meanwhile(move || {
+            std::fs::remove_file(removed).unwrap();
+            // Once the change is made.
+            store.set(Mode::Down);
+        });
+        let refused = fixture.register_with(register(name, &location, overwrite), &receipt).await;
+        fixture.store.set(Mode::Up);
+        assert!(
+            matches!(&refused, Err(CatalogError::RegisteredWithoutFile { location: one, .. }) if *one == location),
+            "{refused:?}"
+        );
+        let record = fixture.catalog.table_record(&fixture.warehouse, &ident(name)).await.unwrap();
+        assert_eq!(record.metadata_location, location);
+        assert_eq!(fixture.kept_for(&receipt).await, Some(Answer::document(location, record.id)));
+        fixture
+            .catalog
+            .table_create(&fixture.warehouse, &namespace(), create_request("t"), None, &Change::by_catalog(0))
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn register_with_overwrite_takes_a_table_that_was_made_meanwhile() {
+    let fixture = Fixture::new().await;
+    let location = fixture.unregistered().await;
+    let live = fixture.live().await;
+    // A name that is free when it is looked for, and taken when the table is added.
+    fixture.store.fail_next(Fault::Overtaken);
+    let registered = fixture.register(register("new", &location, true)).await.unwrap();
+    assert_eq!(registered.document.location, location);
+    let record = fixture.catalog.table_record(&fixture.warehouse, &ident("new")).await.unwrap();
+    assert_eq!(record.metadata_location, location);
+    assert_eq!(fixture.catalog.table_record(&fixture.warehouse, &ident("live")).await.unwrap(), live);
 }
 
 #[tokio::test]

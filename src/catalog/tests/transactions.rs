@@ -188,3 +188,35 @@ async fn transaction_over_many_missing_tables_asks_the_store_once() {
     assert!(matches!(&refused, Err(CatalogError::NoSuchTable(ident)) if ident.name() == "missing0"), "{refused:?}");
     assert_eq!(fixture.store.asked_at_all() - before, 1);
 }
+
+#[tokio::test]
+async fn creation_by_a_commit_whose_name_is_taken_meanwhile_fails_as_a_commit() {
+    let fixture = Fixture::with_two_tables().await;
+    let create = TableCommit::parse(
+        json!({ "requirements": [{ "type": "assert-create" }],
+            "updates": [{ "action": "add-schema", "schema": { "type": "struct", "fields": [
+                { "id": 1, "name": "x", "required": false, "type": "long" }] } },
+                { "action": "set-current-schema", "schema-id": -1 }] })
+        .to_string()
+        .as_bytes(),
+    );
+    let create = create.unwrap();
+    let commit = async |name: &str| {
+        let ident = TableIdent::new(namespace(), name).unwrap();
+        fixture.catalog.table_commit(&fixture.warehouse, ident, create.clone(), None, &Change::by_catalog(0)).await
+    };
+    let is_conflict = |result: &CatalogError, expected: &str| matches!(result, CatalogError::CommitFailed(message) if message.starts_with(expected));
+    // Taken when the store is asked to add it, and when the name is looked at for the second time.
+    fixture.store.fail_next(Fault::Overtaken);
+    let refused = commit("new").await.unwrap_err();
+    assert!(is_conflict(&refused, "Requirement failed: table already exists"), "{refused:?}");
+    let (catalog, warehouse) = (Arc::clone(&fixture.catalog), Arc::clone(&fixture.warehouse));
+    fixture.store.after_next_table_get(async move {
+        catalog
+            .table_create(&warehouse, &namespace(), create_request("late"), None, &Change::by_catalog(0))
+            .await
+            .unwrap();
+    });
+    let refused = commit("late").await.unwrap_err();
+    assert!(is_conflict(&refused, "Requirement failed: table already exists"), "{refused:?}");
+}

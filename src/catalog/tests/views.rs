@@ -3,7 +3,7 @@
 use tidewater_core::view::{CreateView, ViewCommit};
 
 use super::*;
-use crate::store::RequestDigest;
+use crate::store::{Receipt, RequestDigest};
 
 fn ident() -> TableIdent {
     TableIdent::new(namespace(), "v").unwrap()
@@ -28,7 +28,7 @@ impl Fixture {
         fixture
     }
 
-    async fn create_view(&self, name: &str) -> Result<LoadedView, CatalogError> {
+    pub(super) async fn create_view(&self, name: &str) -> Result<LoadedView, CatalogError> {
         self.catalog.view_create(&self.warehouse, &namespace(), create_view(name), None, &Change::by_catalog(0)).await
     }
 

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use tidewater::auth::key::check_format;
+use tidewater::owner::give_to_owner_of;
 
 const FILE: &str = "quickstart.json";
 const TEMPORARY: &str = "quickstart.json.new";
@@ -64,6 +65,7 @@ impl Memory {
             _ => {}
         }
         let mut file = OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(temporary)?;
+        give_to_owner_of(path.parent().unwrap_or(Path::new(".")), &file)?;
         file.write_all(&serde_json::to_vec_pretty(self)?)?;
         file.write_all(b"\n")?;
         file.sync_all()?;

@@ -10,11 +10,12 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
+use super::live::{LiveSettings, ReadSettings, hang_up_signal};
 use super::output::{self, Format};
 use super::serve::{ServerArguments, stop_signal};
 use super::{logs, snippets};
 use tidewater::app::{App, raise_descriptor_limit};
-use tidewater::config::{Config, Flags};
+use tidewater::config::Flags;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -58,12 +59,15 @@ pub(crate) struct Welcome {
 
 /// Starts the catalog, fills it if that is not done yet, tells how to query it, and serves until the process is told to
 /// stop.
-pub(crate) async fn run(config: Config, arguments: &Arguments) -> Result<()> {
-    logs::start(&config.log)?;
+pub(crate) async fn run(read: ReadSettings, arguments: &Arguments) -> Result<()> {
+    let hang_up = hang_up_signal()?;
+    let config = read()?;
+    let levels = logs::start(&config.log)?;
     let stop = stop_signal()?;
     raise_descriptor_limit();
     let data_dir = config.data_dir.clone();
     let app = App::start(config).await?;
+    let live = LiveSettings { read, levels, hang_up }.with_socket(&app);
     let listening = app.local_addr()?;
     let api_key = set_up::complete(app.store().as_ref(), app.catalog(), &data_dir).await?;
     let welcome = Welcome {
@@ -79,7 +83,7 @@ pub(crate) async fn run(config: Config, arguments: &Arguments) -> Result<()> {
         output::line(&snippets::banner(&welcome, &data_dir))?;
     }
     // The port is open since `start`: who connects from now on is answered as soon as the next line runs.
-    app.run_until(stop).await
+    live.serve_until(app, stop).await
 }
 
 /// Where a client on this machine reaches a server that listens there.

@@ -18,7 +18,9 @@ use tidewater::auth::key::{digest, key_text};
 use tidewater::catalog::{Catalog, CatalogError};
 use tidewater::clock::{Clock, fresh_ordered_uuid};
 use tidewater::sample;
-use tidewater::store::{Actor, ApiKey, Change, Organisation, Properties, Store, Warehouse, WarehouseStorage};
+use tidewater::store::{
+    Actor, ApiKey, Change, Organisation, Properties, Store, Warehouse, WarehouseOptions, WarehouseStorage,
+};
 use tidewater::warehouse::OpenWarehouse;
 
 /// What the organisation, the warehouse and the key are called.
@@ -70,6 +72,7 @@ async fn ensure_warehouse(
         name: NAME.to_owned(),
         root: root.to_string(),
         storage: WarehouseStorage::local(),
+        options: WarehouseOptions::default(),
         is_default: true,
         created_ms: change.at_ms,
     };
@@ -109,6 +112,7 @@ async fn ensure_key(
         organisation,
         name: NAME.to_owned(),
         role: Role::Admin,
+        no_delete: false,
         digest: digest(memory.api_key.as_bytes()),
         created_ms: change.at_ms,
         expires_ms: None,

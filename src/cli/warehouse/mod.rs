@@ -2,13 +2,16 @@
 
 pub(crate) mod storage_file;
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use std::path::Path;
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use tidewater_core::ids::WarehouseId;
 use tidewater_core::location::Location;
 use tidewater_core::name::check_warehouse_name;
-use tidewater_core::storage::overlap;
+use tidewater_core::purge::PurgeTime;
+use tidewater_core::storage::{StorageProfile, overlap};
 
 use super::output::{self, Format};
 use super::session::{IfNotExists, OrganisationArgument, Session, place};
@@ -17,9 +20,11 @@ use storage_file::StorageArgument;
 use tidewater::app::storage_access;
 use tidewater::catalog::{CheckStep, warehouse_check};
 use tidewater::clock::fresh_ordered_uuid;
+use tidewater::master_key;
+use tidewater::owner::Owner;
 use tidewater::storage::StorageCredentials;
 use tidewater::store::sqlite::SqliteStore;
-use tidewater::store::{Resource, Store, StoreError, Warehouse, WarehouseStorage};
+use tidewater::store::{Resource, Store, StoreError, Warehouse, WarehouseOptions, WarehouseStorage};
 use tidewater::warehouse::OpenWarehouse;
 
 /// What can be done with warehouses.
@@ -62,8 +67,26 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: Format,
     },
+    /// Change when purges remove files, and whether clients may
+    #[command(after_help = "Examples:\n  tidewater warehouse set-options lake --purge at-once\n  \
+                            tidewater warehouse set-options lake --no-delete\n  \
+                            tidewater warehouse set-options lake --purge after-retention --allow-delete")]
+    SetOptions {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        organisation: OrganisationArgument,
+        #[command(flatten)]
+        options: OptionArguments,
+        #[command(flatten)]
+        format: Format,
+    },
     /// Seal all storage credentials anew with the first of the master keys, after a new one was put there
     Reseal {
+        /// Go on with this master key though the one before is lost: credentials that do not open are named, and have to be
+        /// given again with set-storage
+        #[arg(long)]
+        key_is_lost: bool,
         #[command(flatten)]
         format: Format,
     },
@@ -108,6 +131,12 @@ pub(crate) struct CreateArguments {
     root: Location,
     #[command(flatten)]
     storage: StorageArgument,
+    /// When the files of a table go that is dropped with a purge: after-retention or at-once. At once, it cannot be restored
+    #[arg(long, value_name = "TIME", default_value = "after-retention")]
+    purge: PurgeTime,
+    /// What is vended removes no files: the catalog alone does. Not for a warehouse on the local disk, which vends nothing
+    #[arg(long)]
+    no_delete: bool,
     /// Only try the storage out, and say what is wrong
     #[arg(long)]
     dry_run: bool,
@@ -118,6 +147,21 @@ pub(crate) struct CreateArguments {
     if_not_exists: IfNotExists,
     #[command(flatten)]
     format: Format,
+}
+
+/// What is changed of a warehouse.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct OptionArguments {
+    /// When the files of a table go that is dropped with a purge from now on: after-retention or at-once
+    #[arg(long, value_name = "TIME")]
+    purge: Option<PurgeTime>,
+    /// What is vended from now on removes no files: the catalog alone does
+    #[arg(long, conflicts_with = "allow_delete")]
+    no_delete: bool,
+    /// What is vended to writers from now on removes files too
+    #[arg(long)]
+    allow_delete: bool,
 }
 
 /// Does one of them.
@@ -137,14 +181,17 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
             let profile = WarehouseStorage { profile: file.profile.clone(), sealed_credentials: None };
             try_out(session, Warehouse { storage: profile, ..warehouse.clone() }, &file.credentials, *unchecked)
                 .await?;
-            let storage = file.seal(session, place(&warehouse))?;
+            let storage = file.seal(session, &store, place(&warehouse)).await?;
             let set = store.warehouse_set_storage(warehouse.organisation, name, &storage, &session.change()).await;
             set.map_err(|error| explain(error, "", name))?;
             let sentence =
                 format!("Changed the storage settings of warehouse '{name}'. Servers see them within seconds.");
             output::done(*format, &sentence, &as_json(&Warehouse { storage, ..warehouse }))
         }
-        Command::Reseal { format } => reseal(session, &store, *format).await,
+        Command::SetOptions { name, organisation, options, format } => {
+            set_options(session, &store, &find(&store, organisation, name).await?, options, *format).await
+        }
+        Command::Reseal { key_is_lost, format } => reseal(session, &store, *key_is_lost, *format).await,
         Command::List { organisation, format } => {
             let organisation = organisation.find(&store).await?;
             list(&store.warehouse_list(organisation.id).await?, *format)
@@ -168,7 +215,9 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
 }
 
 async fn create(session: &Session, store: &SqliteStore, arguments: &CreateArguments) -> Result<()> {
-    let CreateArguments { name, organisation, root, storage, dry_run, unchecked, if_not_exists, format } = arguments;
+    let CreateArguments { name, organisation, root, storage, dry_run, unchecked, if_not_exists, format, .. } =
+        arguments;
+    let options = WarehouseOptions { purge: arguments.purge, no_delete: arguments.no_delete };
     check_warehouse_name(name)?;
     let organisation = organisation.find(store).await?;
     if let Some(found) = store.warehouse_list(organisation.id).await?.iter().find(|found| found.name == *name) {
@@ -183,28 +232,88 @@ async fn create(session: &Session, store: &SqliteStore, arguments: &CreateArgume
         return output::done(*format, &sentence, &as_json(found));
     }
     let file = storage.read_for(root)?;
+    check_options(options, &file.profile)?;
     let mut new = Warehouse {
         id: WarehouseId(fresh_ordered_uuid()),
         organisation: organisation.id,
         name: name.clone(),
         root: root.to_string(),
         storage: WarehouseStorage { profile: file.profile.clone(), sealed_credentials: None },
+        options,
         is_default: false,
         created_ms: session.clock.now_ms(),
     };
     // Before anything is written anywhere; once more in the transaction that makes it.
     is_free(store, &new).await.map_err(|error| explain(error, &organisation.name, name))?;
+    let owner = Owner::for_root(&session.config.data_dir).filter(|_| root.scheme() == "file");
+    if let Some(owner) = owner.filter(|_| !*dry_run) {
+        // The trial would make it as root's.
+        owner.make_folder(Path::new(root.path())).with_context(|| format!("cannot make the folder {}", root.path()))?;
+    }
     try_out(session, new.clone(), &file.credentials, *unchecked).await?;
+    if let Some(owner) = owner.filter(|_| !*unchecked) {
+        check_owner_can_write(owner, Path::new(root.path()))?;
+    }
     if *dry_run {
         let sentence = format!("Warehouse '{name}' would work. It was not created.");
         return output::done(*format, &sentence, &json!({ "name": name, "root": root.to_string(), "created": null }));
     }
-    new.storage = file.seal(session, place(&new))?;
+    new.storage = file.seal(session, store, place(&new)).await?;
     store.warehouse_create(&new, &session.change()).await.map_err(|error| explain(error, &organisation.name, name))?;
     let sentence = format!("Created warehouse '{name}' of organisation '{}', at {root}.", organisation.name);
     // Whether it became the default is the store's decision.
     let created = store.warehouse_list(organisation.id).await?.into_iter().find(|one| one.id == new.id);
     output::done(*format, &sentence, &as_json(&created.unwrap_or(new)))
+}
+
+/// Fails when the user that the server runs as, to whom the data folder belongs, may not write in a warehouse's root.
+fn check_owner_can_write(owner: Owner, root: &Path) -> Result<()> {
+    if !root.exists() {
+        return Ok(());
+    }
+    let can_write = owner.can_write(root);
+    let (root, owner_name) = (root.display(), owner.name());
+    match can_write {
+        Some(true) => Ok(()),
+        Some(false) => bail!(
+            "root may write in {root}, and {owner_name}, to whom the data folder belongs, may not: give the folder over with \
+             `chown -R`, or pass --unchecked if the server runs as somebody else"
+        ),
+        None => {
+            output::note(&format!(
+                "whether {owner_name}, to whom the data folder belongs, may write in {root} is not known"
+            ));
+            Ok(())
+        }
+    }
+}
+
+/// Changes a warehouse's options.
+async fn set_options(
+    session: &Session,
+    store: &SqliteStore,
+    warehouse: &Warehouse,
+    changed: &OptionArguments,
+    format: Format,
+) -> Result<()> {
+    let known = warehouse.options;
+    let no_delete = changed.no_delete || (known.no_delete && !changed.allow_delete);
+    let options = WarehouseOptions { purge: changed.purge.unwrap_or(known.purge), no_delete };
+    check_options(options, &warehouse.storage.profile)?;
+    let set = store.warehouse_set_options(warehouse.organisation, &warehouse.name, &options, &session.change()).await;
+    set.map_err(|error| explain(error, "", &warehouse.name))?;
+    let sentence = format!("Changed warehouse '{}'. Servers see it within seconds.", warehouse.name);
+    output::done(format, &sentence, &as_json(&Warehouse { options, ..warehouse.clone() }))
+}
+
+/// Fails when an option promises what the storage cannot hold.
+fn check_options(options: WarehouseOptions, storage: &StorageProfile) -> Result<()> {
+    ensure!(
+        !(options.no_delete && *storage == StorageProfile::File),
+        "--no-delete cannot hold on the local disk: engines reach the files there as the system's users, and nothing is vended. \
+         Set the rights of the folder instead"
+    );
+    Ok(())
 }
 
 /// Whether a warehouse of that name and at that place could be made.
@@ -253,12 +362,21 @@ async fn find(store: &SqliteStore, organisation: &OrganisationArgument, name: &s
     found.ok_or_else(|| explain(StoreError::NotFound(Resource::Warehouse), &organisation.name, name))
 }
 
-async fn reseal(session: &Session, store: &SqliteStore, format: Format) -> Result<()> {
+async fn reseal(session: &Session, store: &SqliteStore, key_is_lost: bool, format: Format) -> Result<()> {
     let access = storage_access(&session.config);
-    let (mut anew, mut kept) = (0, 0);
+    if !key_is_lost {
+        // Else a wrong key would be taken for a new one.
+        master_key::check(store, &access.keys).await?;
+    }
+    let keys = access.keys.read()?;
+    let (mut anew, mut kept, mut lost) = (0, 0, Vec::new());
     for organisation in store.organisation_list().await? {
         for warehouse in store.warehouse_list(organisation.id).await? {
             let Some(sealed) = &warehouse.storage.sealed_credentials else { continue };
+            if key_is_lost && !keys.made(sealed) {
+                lost.push(format!("'{}' of '{}'", warehouse.name, organisation.name));
+                continue;
+            }
             let resealed = access.reseal(place(&warehouse), sealed);
             let resealed =
                 resealed.with_context(|| format!("warehouse '{}' of '{}'", warehouse.name, organisation.name))?;
@@ -271,8 +389,15 @@ async fn reseal(session: &Session, store: &SqliteStore, format: Format) -> Resul
             anew += 1;
         }
     }
-    let sentence = format!("Sealed {anew} anew; {kept} were sealed with the first master key already.");
-    output::done(format, &sentence, &json!({ "sealed_anew": anew, "unchanged": kept }))
+    master_key::adopt(store, &keys).await?;
+    let mut sentence = format!("Sealed {anew} anew; {kept} were sealed with the first master key already.");
+    if !lost.is_empty() {
+        let names = lost.join(", ");
+        sentence.push_str(&format!(
+            " These do not open: give them credentials again with `warehouse set-storage`: {names}."
+        ));
+    }
+    output::done(format, &sentence, &json!({ "sealed_anew": anew, "unchanged": kept, "lost": lost }))
 }
 
 fn as_json(one: &Warehouse) -> Value {
@@ -281,6 +406,8 @@ fn as_json(one: &Warehouse) -> Value {
         "name": one.name,
         "root": one.root,
         "storage": one.storage.profile,
+        "purge": one.options.purge.as_str(),
+        "no_delete": one.options.no_delete,
         "default": one.is_default,
         "created": time::shown(one.created_ms),
     })
@@ -298,6 +425,8 @@ fn show(one: &Warehouse, format: Format) -> Result<()> {
         ("root", one.root.clone()),
         ("storage", serde_json::to_string(&one.storage.profile)?),
         ("credentials", credentials.to_owned()),
+        ("purge", one.options.purge.as_str().to_owned()),
+        ("clients remove files", if one.options.no_delete { "no" } else { "yes" }.to_owned()),
         ("created", time::shown(one.created_ms)),
     ])
 }

@@ -7,8 +7,10 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use serde::Deserialize;
 use tidewater::app::storage_access;
+use tidewater::master_key::check_or_make;
 use tidewater::storage::StorageCredentials;
-use tidewater::store::{Place, WarehouseStorage};
+use tidewater::store::{Place, Store, WarehouseStorage};
+use tidewater::warehouse::seal_credentials;
 use tidewater_core::location::Location;
 use tidewater_core::storage::StorageProfile;
 
@@ -68,8 +70,15 @@ fn parse(text: &str) -> Result<StorageFile> {
 
 impl StorageFile {
     /// The same as it is kept: the credentials sealed, for that warehouse.
-    pub(super) fn seal(self, session: &Session, place: Place) -> Result<WarehouseStorage> {
-        let sealed_credentials = storage_access(&session.config).seal(place, &self.credentials)?;
+    pub(super) async fn seal(self, session: &Session, store: &dyn Store, place: Place) -> Result<WarehouseStorage> {
+        let sealed_credentials = match &self.credentials {
+            // There is nothing to seal where the machine's own are used.
+            StorageCredentials::Ambient => None,
+            credentials => {
+                let keys = check_or_make(store, &storage_access(&session.config).keys).await?;
+                Some(seal_credentials(&keys, place, credentials)?)
+            }
+        };
         Ok(WarehouseStorage { profile: self.profile, sealed_credentials })
     }
 }

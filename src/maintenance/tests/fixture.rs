@@ -19,7 +19,9 @@ use crate::clock::{Clock, fresh_uuid};
 use crate::maintenance::Maintenance;
 use crate::metadata::{Documents, ObjectReader};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Change, Dropped, DroppedFilter, Organisation, Store, TimedPage, Warehouse, WarehouseStorage};
+use crate::store::{
+    Change, Dropped, DroppedFilter, Organisation, Store, TimedPage, Warehouse, WarehouseOptions, WarehouseStorage,
+};
 use crate::warehouse::OpenWarehouse;
 
 pub(super) struct Fixture {
@@ -107,6 +109,7 @@ impl Fixture {
             name: "main".into(),
             root: format!("file://{}/warehouse", folder.path().display()),
             storage: WarehouseStorage::local(),
+            options: WarehouseOptions::default(),
             is_default: true,
             created_ms: 1,
         };
@@ -115,7 +118,9 @@ impl Fixture {
         let clock = Clock::Manual(Arc::clone(&now_ms));
         let access = crate::app::storage_access(&crate::config::Config::default());
         let documents = Documents::new(1 << 20);
-        let settings = CatalogSettings { drop_retention: retention, limits: RequestLimits::default() };
+        let removal_delay = Duration::from_secs(60);
+        let limits = RequestLimits::default();
+        let settings = CatalogSettings { drop_retention: retention, removal_delay, limits };
         let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, access.clone(), clock.clone(), settings));
         let warehouse = catalog.warehouse(organisation, None).await.unwrap();
         catalog

@@ -1,6 +1,7 @@
 //! Dropped tables with real files, and a clock that the tests move.
 
 mod fixture;
+mod old_documents;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;

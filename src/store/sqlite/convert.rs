@@ -7,6 +7,7 @@ use rusqlite::ffi;
 use rusqlite::{Error, ErrorCode};
 use tidewater_core::access::Role;
 use tidewater_core::name::NamespaceIdent;
+use tidewater_core::purge::PurgeTime;
 use tidewater_core::storage::StorageProfile;
 use uuid::Uuid;
 
@@ -20,12 +21,43 @@ impl From<Error> for StoreError {
     }
 }
 
-/// The same for an error that several callers have to be told.
-pub(super) fn shared_error(error: &Arc<Error>) -> StoreError {
-    if is_damage(error) {
-        StoreError::Corrupt(error.to_string())
-    } else {
-        StoreError::Unavailable(Box::new(Arc::clone(error)))
+/// Returns what a change is told that was surely not made, because of `error`. Several changes may be told the same.
+pub(super) fn not_made(error: &Arc<Error>) -> StoreError {
+    let cause = Box::new(Arc::clone(error));
+    match error.sqlite_error_code() {
+        _ if is_damage(error) => StoreError::Corrupt(error.to_string()),
+        Some(ErrorCode::DiskFull) => StoreError::Full(cause),
+        _ => StoreError::NotMade(cause),
+    }
+}
+
+/// Returns what a change is told whose commit failed with `error`.
+///
+/// A full disk, a lock, a file that can only be read and a constraint stop a commit before its last frame is written to the
+/// log, and SQLite then undoes it. After a failed write, sync or growth of the shared memory the whole of it may be in the log
+/// all the same, and be found by a recovery.
+pub(super) fn commit_failed(error: &Arc<Error>) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(
+            ErrorCode::DiskFull
+            | ErrorCode::ReadOnly
+            | ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::ConstraintViolation,
+        ) => not_made(error),
+        _ if is_damage(error) => StoreError::Corrupt(error.to_string()),
+        _ => StoreError::Unavailable(Box::new(Arc::clone(error))),
+    }
+}
+
+/// Returns what a change is told whose own statements failed with `error`, and were undone.
+pub(super) fn undone(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Unavailable(cause) => match cause.downcast::<Error>() {
+            Ok(error) => not_made(&Arc::from(error)),
+            Err(cause) => StoreError::NotMade(cause),
+        },
+        other => other,
     }
 }
 
@@ -94,6 +126,11 @@ pub(super) fn profile_text(profile: &StorageProfile) -> Result<String> {
 /// A storage profile from its column.
 pub(super) fn profile(text: &str) -> Result<StorageProfile> {
     serde_json::from_str(text).map_err(|error| StoreError::Corrupt(format!("warehouse.profile: {error}")))
+}
+
+/// A time of purges from its column.
+pub(super) fn purge_time(text: &str) -> Result<PurgeTime> {
+    PurgeTime::from_str(text).map_err(|error| StoreError::Corrupt(format!("warehouse.purge: {error}")))
 }
 
 /// How a kind stands in its column.

@@ -12,8 +12,8 @@ use super::namespaces::page_of;
 use super::reports::report_forget;
 use super::tables::{check_limit, move_pointer, resource, table_get};
 use crate::store::{
-    Change, DropTerms, Dropped, DroppedFilter, DroppedState, EventDetails, EventObject, Operation, Origin, Page,
-    PageRequest, Place, Progress, Resource, Restore, Result, StoreError, Swap, TableKind, TimedPage,
+    Change, DropTerms, Dropped, DroppedFilter, DroppedState, EventDetails, EventObject, Operation, Page, PageRequest,
+    Past, Place, Progress, Resource, Restore, Result, StoreError, Swap, TableKind, TimedPage,
 };
 
 const COLUMNS: &str = "organisation, warehouse, id, namespace, name, kind, metadata_location, location, dropped_ms,
@@ -32,9 +32,9 @@ pub(super) fn keep(
 ) -> Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO dropped (organisation, warehouse, id, namespace, name, kind, metadata_location, location, others,
+            "INSERT INTO dropped (organisation, warehouse, id, namespace, name, kind, metadata_location, location, others, origin,
                                   created_ms, updated_ms, dropped_ms, restorable_until_ms, purge, state, attempts, due_ms)
-             SELECT organisation, warehouse, id, namespace, name, kind, metadata_location, location, others, created_ms,
+             SELECT organisation, warehouse, id, namespace, name, kind, metadata_location, location, others, origin, created_ms,
                     updated_ms, ?6, ?7, ?8, 'kept', 0, max(?6, ?7)
              FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND name = ?4 AND kind = ?5",
         )?
@@ -188,9 +188,9 @@ pub(super) fn dropped_restore(
     let (organisation, warehouse) = (place.organisation.0.as_bytes(), place.warehouse.0.as_bytes());
     let restored = connection
         .prepare_cached(
-            "INSERT INTO tabular (organisation, warehouse, namespace, name, id, kind, metadata_location, location, others,
+            "INSERT INTO tabular (organisation, warehouse, namespace, name, id, kind, metadata_location, location, others, origin,
                                   created_ms, updated_ms)
-             SELECT organisation, warehouse, ?4, ?5, id, kind, metadata_location, location, others, created_ms, ?6
+             SELECT organisation, warehouse, ?4, ?5, id, kind, metadata_location, location, others, origin, created_ms, ?6
              FROM dropped WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3",
         )?
         .execute(params![organisation, warehouse, id.0.as_bytes(), ident.namespace.as_key(), ident.name(), now_ms]);
@@ -215,7 +215,8 @@ pub(super) fn dropped_restore(
     if let Some(now) = now {
         // The pointer stays; so do the places, which it has held all the time, unless its document could not be read before.
         let pointer = &dropped.metadata_location;
-        let swap = Swap { id, expected: pointer, new: pointer, locations: now, origin: &Origin::default() };
+        let (past, details) = (&Past::Kept, &EventDetails::new());
+        let swap = Swap { id, expected: pointer, new: pointer, locations: now, past, details };
         if let Some(before) = move_pointer(connection, place, &swap, now_ms)?.before {
             check_free(connection, place, id, now.beyond(&before))?;
         }

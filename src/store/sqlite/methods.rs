@@ -11,20 +11,23 @@ use uuid::Uuid;
 
 use super::convert::unavailable;
 use super::namespaces::PropertyChange;
-use super::{SqliteStore, dropped, events, locations, namespaces, receipts, reports, tables, tenants, transact, usage};
+use super::{
+    SqliteStore, dropped, events, locations, namespaces, old_documents, receipts, reports, tables, tenants, transact,
+    usage,
+};
 use crate::store::{
-    Answer, ApiKey, Change, DropTerms, Dropped, DroppedFilter, EventFilter, EventPage, KeptAnswer, KeptReport,
-    KeyDigest, Learned, NewTable, Organisation, Page, PageRequest, Place, Pointer, Progress, Properties,
-    PropertyChanges, Receipt, Report, ReportFilter, ReportLimits, Restore, Result, SigningKey, Store, Swap,
-    TableChange, TableKind, TableRecord, TimedPage, UsageTaken, Warehouse, WarehouseStorage,
+    Answer, ApiKey, Change, DropTerms, Dropped, DroppedFilter, EndedDocument, EventFilter, EventPage, KeptAnswer,
+    KeptReport, KeyDigest, Learned, NewTable, OldDocument, Organisation, Page, PageRequest, Place, Pointer, Progress,
+    Properties, PropertyChanges, Receipt, Report, ReportFilter, ReportLimits, Restore, Result, SigningKey, Store, Swap,
+    TableChange, TableKind, TableRecord, TimedPage, Undo, UsageTaken, Warehouse, WarehouseOptions, WarehouseStorage,
 };
 
 /// How many point reads are made where they are asked for. More of them go to a thread that may wait.
 const READS_IN_PLACE: usize = 16;
 
 /// The answer to what made or moved a pointer.
-fn at(document: Option<&str>) -> Answer {
-    document.map_or(Answer::Done, |location| Answer::Document(location.to_owned()))
+fn at(document: Option<&str>, id: TableId) -> Answer {
+    document.map_or(Answer::Done, |location| Answer::document(location, id))
 }
 
 #[async_trait]
@@ -98,6 +101,14 @@ impl Store for SqliteStore {
         self.write(move |connection| tenants::signing_key_remove_before(connection, created_before_ms, &change)).await
     }
 
+    async fn master_key_get(&self) -> Result<Option<[u8; 16]>> {
+        self.read(tenants::master_key_get)
+    }
+
+    async fn master_key_set(&self, fingerprint: [u8; 16], only_if_none: bool) -> Result<()> {
+        self.write(move |connection| tenants::master_key_set(connection, fingerprint, only_if_none)).await
+    }
+
     async fn warehouse_create(&self, new: &Warehouse, change: &Change) -> Result<()> {
         let (new, change) = (new.clone(), change.clone());
         self.write(move |connection| tenants::warehouse_create(connection, &new, &change)).await
@@ -116,6 +127,18 @@ impl Store for SqliteStore {
     ) -> Result<()> {
         let (name, storage, change) = (name.to_owned(), storage.clone(), change.clone());
         self.write(move |connection| tenants::warehouse_set_storage(connection, organisation, &name, &storage, &change))
+            .await
+    }
+
+    async fn warehouse_set_options(
+        &self,
+        organisation: OrganisationId,
+        name: &str,
+        options: &WarehouseOptions,
+        change: &Change,
+    ) -> Result<()> {
+        let (name, options, change) = (name.to_owned(), *options, change.clone());
+        self.write(move |connection| tenants::warehouse_set_options(connection, organisation, &name, options, &change))
             .await
     }
 
@@ -206,20 +229,24 @@ impl Store for SqliteStore {
         max_tables: Option<u64>,
         change: &Change,
     ) -> Result<()> {
-        let NewTable { id, kind, .. } = *new;
-        let (ident, origin) = (new.ident.clone(), new.origin.clone());
+        let NewTable { id, kind, registered, .. } = *new;
+        let (ident, details) = (new.ident.clone(), new.details.clone());
         let (metadata_location, locations) = (new.metadata_location.to_owned(), new.locations.clone());
         let document = change.receipt.as_ref().map(|_| metadata_location.clone());
         let work = move |connection: &Connection, change: &Change| {
-            let (ident, metadata_location, locations, origin) = (&ident, &metadata_location, &locations, &origin);
-            let new = NewTable { id, ident, kind, metadata_location, locations, origin };
+            let (ident, metadata_location, locations, details) = (&ident, &metadata_location, &locations, &details);
+            let new = NewTable { id, ident, kind, metadata_location, locations, registered, details };
             tables::table_create(connection, place, &new, max_tables, change)
         };
-        self.change(place.organisation, change, work, move |()| at(document.as_deref())).await
+        self.change(place.organisation, change, work, move |()| at(document.as_deref(), id)).await
     }
 
     async fn table_get(&self, place: Place, ident: &TableIdent) -> Result<Option<TableRecord>> {
         self.read(|connection| tables::table_get(connection, place, ident))
+    }
+
+    async fn table_by_id(&self, place: Place, id: TableId) -> Result<Option<TableRecord>> {
+        self.read(|connection| tables::table_by_id(connection, place, id))
     }
 
     async fn table_get_all(&self, place: Place, idents: &[TableIdent]) -> Result<Vec<Option<TableRecord>>> {
@@ -242,14 +269,28 @@ impl Store for SqliteStore {
     }
 
     async fn table_swap(&self, place: Place, swap: &Swap<'_>, change: &Change) -> Result<()> {
-        let (id, origin) = (swap.id, swap.origin.clone());
+        let (id, details) = (swap.id, swap.details.clone());
         let ([expected, new], locations) = ([swap.expected, swap.new].map(str::to_owned), swap.locations.clone());
+        let past = swap.past.clone();
         let document = change.receipt.as_ref().map(|_| new.clone());
         let work = move |connection: &Connection, change: &Change| {
-            let swap = Swap { id, expected: &expected, new: &new, locations: &locations, origin: &origin };
-            tables::table_swap(connection, place, &swap, change)
+            let (expected, new, locations, past, details) = (&expected, &new, &locations, &past, &details);
+            tables::table_swap(connection, place, &Swap { id, expected, new, locations, past, details }, change)
         };
-        self.change(place.organisation, change, work, move |()| at(document.as_deref())).await
+        self.change(place.organisation, change, work, move |()| at(document.as_deref(), id)).await
+    }
+
+    async fn table_undo(&self, place: Place, undo: &Undo<'_>, change: &Change) -> Result<()> {
+        let (id, change) = (undo.id, change.clone());
+        let made = undo.made.to_owned();
+        let before = undo.before.map(|(pointer, locations)| (pointer.to_owned(), locations.clone()));
+        let work = move |connection: &Connection| {
+            let before = before.as_ref().map(|(pointer, locations)| (pointer.as_str(), locations));
+            tables::table_undo(connection, place, &Undo { id, made: &made, before }, &change)?;
+            let receipt = change.receipt.as_deref();
+            receipt.map_or(Ok(()), |receipt| receipts::receipt_forget(connection, place.organisation, receipt))
+        };
+        self.writer.write_for(Some(place.organisation), work).await
     }
 
     async fn table_transact(
@@ -277,7 +318,7 @@ impl Store for SqliteStore {
         let work = move |connection: &Connection, change: &Change| {
             tables::table_drop(connection, place, &ident, kind, terms.as_ref(), change)
         };
-        self.change(place.organisation, change, work, |dropped| at(Some(&dropped.metadata_location))).await
+        self.change(place.organisation, change, work, |dropped| at(Some(&dropped.metadata_location), dropped.id)).await
     }
 
     async fn table_rename(
@@ -356,6 +397,28 @@ impl Store for SqliteStore {
 
     async fn location_alone(&self, place: Place, id: TableId, locations: &[Location]) -> Result<Vec<Location>> {
         self.read(|connection| locations::location_alone(connection, place, id, locations))
+    }
+
+    async fn table_origin(&self, place: Place, id: TableId) -> Result<Option<String>> {
+        self.read(|connection| old_documents::table_origin(connection, place, id))
+    }
+
+    async fn old_document_claim(
+        &self,
+        now_ms: i64,
+        until_ms: i64,
+        organisations: u32,
+        of_each: u32,
+    ) -> Result<Vec<OldDocument>> {
+        let claim = move |connection: &Connection| {
+            old_documents::old_document_claim(connection, now_ms, until_ms, organisations, of_each)
+        };
+        self.write(claim).await
+    }
+
+    async fn old_document_end(&self, ended: &[EndedDocument]) -> Result<()> {
+        let ended = ended.to_vec();
+        self.write(move |connection| old_documents::old_document_end(connection, &ended)).await
     }
 
     async fn location_unread_places(&self) -> Result<Vec<Place>> {

@@ -9,8 +9,10 @@ mod convert;
 mod dropped;
 mod events;
 mod locations;
+mod log_check;
 mod methods;
 mod namespaces;
+mod old_documents;
 mod open;
 mod readers;
 mod receipts;
@@ -36,6 +38,7 @@ use self::writer::{MOST_WAITING, Writer};
 use super::{Answer, Change, Result, StoreError};
 
 pub use self::backup::{BackupError, CopyProgress, NotInside, Proceed};
+pub use self::log_check::LogFound;
 pub use self::open::OpenError;
 pub use self::writer::WriteCounts;
 
@@ -78,6 +81,15 @@ impl SqliteStore {
         open::is_older(path)
     }
 
+    /// Reads the log of the database at `path` as an unclean stop left it. Nobody may have the database open, this process
+    /// above all: to close a file of a database drops the locks that the process has on it.
+    ///
+    /// # Errors
+    /// When the log is there and cannot be read.
+    pub fn inspect_log(path: &Path) -> std::io::Result<LogFound> {
+        log_check::inspect(path)
+    }
+
     /// Copies the database at `from`, which a server may be using, into the empty file at `to`. The copy holds all that was
     /// acknowledged before the call, of one moment, and the work ends however much is written meanwhile. `progress` is
     /// called after every few MiB. The caller syncs the file. Gives what a restore needs beside it.
@@ -102,13 +114,24 @@ impl SqliteStore {
     }
 
     /// Ends the store: all writes that were asked for are done and answered, then the log is folded back into the file.
-    /// Later calls give [`StoreError::Unavailable`].
+    /// Later calls give [`StoreError::Unavailable`], changes [`StoreError::NotMade`].
     pub async fn close(&self) {
         let (writer, point_readers, list_readers) =
             (Arc::clone(&self.writer), Arc::clone(&self.point_readers), Arc::clone(&self.list_readers));
         let closing = tokio::task::spawn_blocking(move || close(&writer, &point_readers, &list_readers));
         // It fails only if the runtime is ending; then dropping the store does the work.
         let _ = closing.await;
+    }
+
+    /// Lets the database grow no further than `spare` pages beyond what it has: a full disk, as far as SQLite can tell.
+    #[cfg(test)]
+    pub(crate) async fn leave_room(&self, spare: i64) {
+        let limit = move |connection: &Connection| {
+            let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+            connection.pragma_update(None, "max_page_count", pages + spare)?;
+            Ok(())
+        };
+        self.writer.write(limit).await.unwrap();
     }
 
     /// How much was written, in how many commits, since it was opened.

@@ -1,11 +1,13 @@
 //! What was answered to requests that came with an idempotency key.
 
 use rusqlite::{Connection, Row, params};
-use tidewater_core::ids::OrganisationId;
+use tidewater_core::ids::{OrganisationId, TableId};
 use uuid::Uuid;
 
 use super::convert::{Violation, violation};
-use crate::store::{Answer, KeptAnswer, PropertyChanges, Receipt, RequestDigest, Resource, Result, StoreError};
+use crate::store::{
+    Answer, KeptAnswer, KeptDocument, PropertyChanges, Receipt, RequestDigest, Resource, Result, StoreError,
+};
 
 pub(super) const GET: &str = "SELECT request, kind, status, text FROM receipt
     WHERE organisation = ?1 AND key = ?2 AND expires_ms > ?3";
@@ -60,6 +62,14 @@ pub(super) fn receipt_add(
     }
 }
 
+/// Forgets what was kept for a request whose change was taken back.
+pub(super) fn receipt_forget(connection: &Connection, organisation: OrganisationId, receipt: &Receipt) -> Result<()> {
+    connection
+        .prepare_cached("DELETE FROM receipt WHERE organisation = ?1 AND key = ?2 AND request = ?3")?
+        .execute(params![organisation.0.as_bytes(), receipt.key.as_bytes(), receipt.request.0])?;
+    Ok(())
+}
+
 pub(super) fn receipt_get(
     connection: &Connection,
     organisation: OrganisationId,
@@ -84,7 +94,7 @@ pub(super) fn receipt_remove_expired(connection: &Connection, now_ms: i64, at_mo
 fn columns(answer: &Answer) -> Result<(&'static str, Option<u16>, Option<String>)> {
     Ok(match answer {
         Answer::Done => ("done", None, None),
-        Answer::Document(location) => ("document", None, Some(location.clone())),
+        Answer::Document(document) => ("document", None, Some(document_text(document))),
         Answer::Properties(PropertyChanges { updated, removed, missing }) => {
             let text = serde_json::to_string(&[updated, removed, missing]);
             ("properties", None, Some(text.map_err(|error| StoreError::Unavailable(Box::new(error)))?))
@@ -93,13 +103,27 @@ fn columns(answer: &Answer) -> Result<(&'static str, Option<u16>, Option<String>
     })
 }
 
+/// A document's location and, behind a line break, which none has, the id of its table.
+fn document_text(KeptDocument { location, id }: &KeptDocument) -> String {
+    id.map_or_else(|| location.clone(), |id| format!("{location}\n{id}"))
+}
+
+fn document_of(text: &str) -> Result<KeptDocument> {
+    let Some((location, id)) = text.split_once('\n') else {
+        return Ok(KeptDocument { location: text.to_owned(), id: None });
+    };
+    let id =
+        Uuid::parse_str(id).map_err(|error| StoreError::Corrupt(format!("receipt: the id of a table: {error}")))?;
+    Ok(KeptDocument { location: location.to_owned(), id: Some(TableId(id)) })
+}
+
 fn kept_at(row: &Row<'_>) -> Result<KeptAnswer> {
     let corrupt = |what: &str| StoreError::Corrupt(format!("receipt: {what}"));
     let kind: String = row.get(1)?;
     let text: Option<String> = row.get(3)?;
     let answer = match (kind.as_str(), text) {
         ("done", _) => Answer::Done,
-        ("document", Some(location)) => Answer::Document(location),
+        ("document", Some(text)) => Answer::Document(document_of(&text)?),
         ("properties", Some(text)) => {
             let [updated, removed, missing] =
                 serde_json::from_str(&text).map_err(|error| corrupt(&error.to_string()))?;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
 use tidewater_core::name::TableIdent;
 
-use super::convert::{id, namespace};
+use super::convert::{bounded, id, namespace};
 use super::dropped::{before, one_more};
 use super::namespaces::page_of;
 use crate::store::{
@@ -47,7 +47,40 @@ pub(super) fn report_add(connection: &Connection, reports: &[Report], limits: Re
     let organisations: BTreeSet<_> = tables.into_iter().map(|(organisation, _)| organisation).collect();
     for organisation in organisations {
         trim_organisation.execute(params![organisation.0.as_bytes(), limits.per_organisation])?;
+        trim_bytes(connection, organisation, limits.bytes_per_organisation)?;
     }
+    Ok(())
+}
+
+/// The most reports that one addition removes because of their bytes: more than it adds, so that what is above the limit
+/// after an upgrade, or after the limit was lowered, goes little by little and holds up no other change.
+const MOST_TRIMMED: u32 = 1_000;
+
+/// Removes an organisation's oldest reports until the others have at most `limit` bytes.
+fn trim_bytes(connection: &Connection, organisation: OrganisationId, limit: u64) -> Result<()> {
+    let organisation = organisation.0.as_bytes();
+    let kept: Option<i64> = connection
+        .prepare_cached("SELECT bytes FROM report_bytes WHERE organisation = ?1")?
+        .query_row([organisation], |row| row.get(0))
+        .optional()?;
+    let mut over = kept.unwrap_or(0).saturating_sub(bounded(limit));
+    if over <= 0 {
+        return Ok(());
+    }
+    let mut oldest = connection.prepare_cached(
+        "SELECT at_ms, id, octet_length(body) FROM report WHERE organisation = ?1 ORDER BY at_ms, id LIMIT ?2",
+    )?;
+    let mut rows = oldest.query(params![organisation, MOST_TRIMMED])?;
+    let mut last: Option<(i64, [u8; 16])> = None;
+    while over > 0 {
+        let Some(row) = rows.next()? else { break };
+        last = Some((row.get(0)?, row.get(1)?));
+        over -= row.get::<_, i64>(2)?;
+    }
+    let Some((at_ms, id)) = last else { return Ok(()) };
+    connection
+        .prepare_cached("DELETE FROM report WHERE organisation = ?1 AND (at_ms, id) <= (?2, ?3)")?
+        .execute(params![organisation, at_ms, id])?;
     Ok(())
 }
 

@@ -10,10 +10,11 @@ use super::dropped::{keep, replace_dropped};
 use super::events::event_add;
 use super::locations::{check_free, hold, hold_instead, location_forget, others_text, remove_unread, reserved};
 use super::namespaces::{namespace_exists, one_more, page_of};
+use super::old_documents::{adopt, note_past};
 use super::reports::report_forget;
 use crate::store::{
-    Change, DropTerms, EventDetails, EventObject, NewTable, Operation, Origin, Page, PageRequest, Place, Resource,
-    Result, StoreError, Swap, TableKind, TableRecord,
+    Change, DropTerms, EventDetails, EventObject, NewTable, Operation, Page, PageRequest, Past, Place, Resource,
+    Result, StoreError, Swap, TableKind, TableRecord, Undo,
 };
 
 /// The hot path of a load.
@@ -28,7 +29,9 @@ pub(super) const SWAP_IN_PLACE: &str = "UPDATE tabular SET metadata_location = ?
     WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4 AND location = ?6 AND others = ?7
     RETURNING kind, namespace, name";
 pub(super) const COUNT: &str = "SELECT tables FROM tabular_count WHERE organisation = ?1";
-const SWAP_AND_MOVE: &str = "UPDATE tabular SET metadata_location = ?5, location = ?6, others = ?7, updated_ms = ?8
+/// What a table wrote where it was before may be another's by the time that it comes back.
+const SWAP_AND_MOVE: &str = "UPDATE tabular SET metadata_location = ?5, location = ?6, others = ?7, origin = ?4,
+                                            updated_ms = ?8
     WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4
     RETURNING kind, namespace, name";
 
@@ -86,13 +89,14 @@ pub(super) fn insert(connection: &Connection, place: Place, new: &NewTable<'_>, 
             change.at_ms,
         ]);
     let Err(error) = inserted else {
-        let (operation, mut details) = match new.origin {
-            Origin::Written(details) => (Operation::create(new.kind), details.clone()),
-            Origin::Registered => (Operation::register(new.kind), EventDetails::new()),
-        };
+        let operation = if new.registered { Operation::register(new.kind) } else { Operation::create(new.kind) };
+        let mut details = new.details.clone();
         details.insert(POINTER_AFTER.to_owned(), new.metadata_location.into());
         let object = EventObject::new(new.kind, Some(new.id.0), new.ident.to_string());
         event_add(connection, change, place, operation, &object, &details)?;
+        if new.registered {
+            adopt(connection, place, new.id, new.metadata_location)?;
+        }
         return hold(connection, place, new.id, new.locations.reserved());
     };
     Err(match violation(&error) {
@@ -122,6 +126,15 @@ pub(super) fn table_get(connection: &Connection, place: Place, ident: &TableIden
         ident.namespace.as_key(),
         ident.name(),
     ])?;
+    rows.next()?.map(record_at).transpose()
+}
+
+pub(super) fn table_by_id(connection: &Connection, place: Place, id: TableId) -> Result<Option<TableRecord>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, kind, metadata_location FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3",
+    )?;
+    let mut rows =
+        statement.query(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), id.0.as_bytes()])?;
     rows.next()?.map(record_at).transpose()
 }
 
@@ -161,9 +174,21 @@ pub(super) fn table_list(
 
 /// An error undoes what was done before it.
 pub(super) fn table_swap(connection: &Connection, place: Place, swap: &Swap<'_>, change: &Change) -> Result<()> {
-    let Some(before) = move_pointer_and_tell(connection, place, swap, change)? else { return Ok(()) };
-    replace_dropped(connection, place, swap.id, swap.locations.own(), change.at_ms)?;
-    check_free(connection, place, swap.id, swap.locations.beyond(&before))
+    let before = move_pointer_and_tell(connection, place, swap, change)?;
+    take_place(connection, place, swap, before.as_deref(), change.at_ms)
+}
+
+/// Sees to it that a table whose pointer was moved may be where it is, if its files are not all where they were.
+fn take_place(
+    connection: &Connection,
+    place: Place,
+    swap: &Swap<'_>,
+    before: Option<&[Location]>,
+    at_ms: i64,
+) -> Result<()> {
+    let Some(before) = before else { return Ok(()) };
+    replace_dropped(connection, place, swap.id, swap.locations.own(), at_ms)?;
+    check_free(connection, place, swap.id, swap.locations.beyond(before))
 }
 
 /// Moves a pointer as [`move_pointer`] does, and writes the event of it.
@@ -174,10 +199,8 @@ pub(super) fn move_pointer_and_tell(
     change: &Change,
 ) -> Result<Option<Vec<Location>>> {
     let Moved { kind, name, before } = move_pointer(connection, place, swap, change.at_ms)?;
-    let (operation, mut details) = match swap.origin {
-        Origin::Written(details) => (Operation::update(kind), details.clone()),
-        Origin::Registered => (Operation::register(kind), EventDetails::new()),
-    };
+    let operation = if *swap.past == Past::Foreign { Operation::register(kind) } else { Operation::update(kind) };
+    let mut details = swap.details.clone();
     details.insert(POINTER_BEFORE.to_owned(), swap.expected.into());
     details.insert(POINTER_AFTER.to_owned(), swap.new.into());
     let object = EventObject::new(kind, Some(swap.id.0), name);
@@ -218,6 +241,7 @@ pub(super) fn move_pointer(connection: &Connection, place: Place, swap: &Swap<'_
     };
     // Nearly always the table stays where it is, and there is nothing else to do.
     if let Some((kind, name)) = make(SWAP_IN_PLACE)? {
+        note_past(connection, place, swap)?;
         return Ok(Moved { kind, name, before: None });
     }
     let before: Option<(String, String, String)> = connection
@@ -233,6 +257,9 @@ pub(super) fn move_pointer(connection: &Connection, place: Place, swap: &Swap<'_
         check_pointer(connection, place, swap.id, swap.expected)?;
         return Err(StoreError::PointerMoved);
     };
+    if *swap.past == Past::Foreign {
+        note_past(connection, place, swap)?;
+    }
     hold_instead(connection, place, swap.id, swap.locations.reserved())?;
     // Whatever was not known of it, its document from now on is.
     remove_unread(connection, place.organisation, swap.id)?;
@@ -245,6 +272,41 @@ fn name_at(row: &Row<'_>) -> Result<(TableKind, String)> {
     let text = |column: usize| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
     let namespace = namespace(text(1)?)?;
     Ok((kind(text(0)?)?, format!("{namespace}.{}", text(2)?)))
+}
+
+/// An error undoes what was done before it.
+pub(super) fn table_undo(connection: &Connection, place: Place, undo: &Undo<'_>, change: &Change) -> Result<()> {
+    let Undo { id, made, before } = *undo;
+    let mut details = EventDetails::new();
+    details.insert(POINTER_BEFORE.to_owned(), made.into());
+    let (kind, name) = match before {
+        Some((pointer, locations)) => {
+            details.insert(POINTER_AFTER.to_owned(), pointer.into());
+            let (past, no_details) = (&Past::Foreign, &EventDetails::new());
+            let swap = Swap { id, expected: made, new: pointer, locations, past, details: no_details };
+            let moved = move_pointer(connection, place, &swap, change.at_ms)?;
+            take_place(connection, place, &swap, moved.before.as_deref(), change.at_ms)?;
+            (moved.kind, moved.name)
+        }
+        None => remove_again(connection, place, id, made)?,
+    };
+    let object = EventObject::new(kind, Some(id.0), name);
+    event_add(connection, change, place, Operation::UndoRegisterTable, &object, &details)
+}
+
+/// Forgets a table that was added a moment ago and is as it was.
+fn remove_again(connection: &Connection, place: Place, id: TableId, made: &str) -> Result<(TableKind, String)> {
+    check_pointer(connection, place, id, made)?;
+    let name = connection
+        .prepare_cached(
+            "DELETE FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 RETURNING kind, namespace, name",
+        )?
+        .query_and_then(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), id.0.as_bytes()], name_at)?
+        .collect::<Result<Vec<_>>>()?
+        .pop();
+    location_forget(connection, place.organisation, id)?;
+    report_forget(connection, place.organisation, id)?;
+    name.ok_or(StoreError::NotFound(Resource::Table))
 }
 
 /// Whether a table's pointer is still where it was seen.

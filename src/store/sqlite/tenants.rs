@@ -5,18 +5,18 @@ use tidewater_core::ids::{KeyId, OrganisationId, WarehouseId};
 use tidewater_core::location::Location;
 use tidewater_core::storage::{StorageProfile, overlap};
 
-use super::convert::{Violation, id, profile, profile_text, role, violation};
+use super::convert::{Violation, id, profile, profile_text, purge_time, role, violation};
 use super::events::{Scope, event_add};
 use crate::secret::Secret;
 use crate::store::{
     ApiKey, Change, EventDetails, EventObject, KeyDigest, ObjectKind, Operation, Organisation, Place, Resource, Result,
-    SigningKey, StoreError, Warehouse, WarehouseStorage,
+    SigningKey, StoreError, Warehouse, WarehouseOptions, WarehouseStorage,
 };
 
 const ORGANISATION: &str = "organisation.id, organisation.name, organisation.tier, organisation.created_ms";
 const KEY: &str = "api_key.id, api_key.organisation, api_key.name, api_key.role, api_key.digest, \
-                   api_key.created_ms, api_key.expires_ms, api_key.last_used_ms, api_key.revoked_ms";
-const KEY_COLUMNS: usize = 9;
+                   api_key.created_ms, api_key.expires_ms, api_key.last_used_ms, api_key.revoked_ms, api_key.no_delete";
+const KEY_COLUMNS: usize = 10;
 
 /// The error of an insert whose key may be taken, and whose organisation may be missing.
 fn not_inserted(error: rusqlite::Error, what: Resource) -> StoreError {
@@ -93,14 +93,16 @@ fn key_at(row: &Row<'_>) -> Result<ApiKey> {
         expires_ms: row.get(6)?,
         last_used_ms: row.get(7)?,
         revoked_ms: row.get(8)?,
+        no_delete: row.get(9)?,
     })
 }
 
 pub(super) fn key_create(connection: &Connection, new: &ApiKey, change: &Change) -> Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO api_key (organisation, id, name, role, digest, created_ms, expires_ms, last_used_ms, revoked_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO api_key (organisation, id, name, role, digest, created_ms, expires_ms, last_used_ms, revoked_ms,
+                                  no_delete)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute(params![
             new.organisation.0.as_bytes(),
@@ -112,6 +114,7 @@ pub(super) fn key_create(connection: &Connection, new: &ApiKey, change: &Change)
             new.expires_ms,
             new.last_used_ms,
             new.revoked_ms,
+            new.no_delete,
         ])
         .map_err(|error| not_inserted(error, Resource::Key))?;
     let object = EventObject::new(ObjectKind::Key, Some(new.id.0), new.name.as_str());
@@ -222,6 +225,21 @@ pub(super) fn signing_key_remove_before(
     Ok(removed.len() as u64)
 }
 
+pub(super) fn master_key_get(connection: &Connection) -> Result<Option<[u8; 16]>> {
+    let found = connection.prepare_cached("SELECT fingerprint FROM master_key")?.query_row([], |row| row.get(0));
+    Ok(found.optional()?)
+}
+
+pub(super) fn master_key_set(connection: &Connection, fingerprint: [u8; 16], only_if_none: bool) -> Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO master_key (only_one, fingerprint) VALUES (1, ?1)
+             ON CONFLICT (only_one) DO UPDATE SET fingerprint = excluded.fingerprint WHERE NOT ?2",
+        )?
+        .execute(params![fingerprint, only_if_none])?;
+    Ok(())
+}
+
 pub(super) fn warehouse_create(connection: &Connection, new: &Warehouse, change: &Change) -> Result<()> {
     let organisation = new.organisation.0.as_bytes();
     if new.is_default {
@@ -229,8 +247,9 @@ pub(super) fn warehouse_create(connection: &Connection, new: &Warehouse, change:
     }
     connection
         .prepare_cached(
-            "INSERT INTO warehouse (organisation, id, name, root, is_default, created_ms, profile, sealed_credentials)
-             SELECT ?1, ?2, ?3, ?4, ?5 OR NOT EXISTS (SELECT 1 FROM warehouse WHERE organisation = ?1), ?6, ?7, ?8",
+            "INSERT INTO warehouse (organisation, id, name, root, is_default, created_ms, profile, sealed_credentials,
+                                    purge, no_delete)
+             SELECT ?1, ?2, ?3, ?4, ?5 OR NOT EXISTS (SELECT 1 FROM warehouse WHERE organisation = ?1), ?6, ?7, ?8, ?9, ?10",
         )?
         .execute(params![
             organisation,
@@ -241,6 +260,8 @@ pub(super) fn warehouse_create(connection: &Connection, new: &Warehouse, change:
             new.created_ms,
             profile_text(&new.storage.profile)?,
             new.storage.sealed_credentials,
+            new.options.purge.as_str(),
+            new.options.no_delete,
         ])
         .map_err(|error| not_inserted(error, Resource::Warehouse))?;
     // Last, so that a name that is taken is told first; what fails here is undone as a whole.
@@ -264,7 +285,8 @@ fn tell(
 
 pub(super) fn warehouse_list(connection: &Connection, organisation: OrganisationId) -> Result<Vec<Warehouse>> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, organisation, name, root, is_default, created_ms, profile, sealed_credentials
+        "SELECT id, organisation, name, root, is_default, created_ms, profile, sealed_credentials, purge,
+                no_delete
          FROM warehouse WHERE organisation = ?1 ORDER BY name",
     )?;
     statement
@@ -279,6 +301,10 @@ pub(super) fn warehouse_list(connection: &Connection, organisation: Organisation
                 storage: WarehouseStorage {
                     profile: profile(row.get_ref(6)?.as_str().map_err(rusqlite::Error::from)?)?,
                     sealed_credentials: row.get(7)?,
+                },
+                options: WarehouseOptions {
+                    purge: purge_time(row.get_ref(8)?.as_str().map_err(rusqlite::Error::from)?)?,
+                    no_delete: row.get(9)?,
                 },
             })
         })?
@@ -311,6 +337,25 @@ pub(super) fn warehouse_set_storage(
             storage.sealed_credentials
         ])?;
     tell(connection, organisation, (id, name), Operation::SetWarehouseStorage, &EventDetails::new(), change)
+}
+
+pub(super) fn warehouse_set_options(
+    connection: &Connection,
+    organisation: OrganisationId,
+    name: &str,
+    options: WarehouseOptions,
+    change: &Change,
+) -> Result<()> {
+    let (purge, no_delete) = (options.purge.as_str(), options.no_delete);
+    let id = connection
+        .prepare_cached(
+            "UPDATE warehouse SET purge = ?3, no_delete = ?4 WHERE organisation = ?1 AND name = ?2 RETURNING id",
+        )?
+        .query_row(params![organisation.0.as_bytes(), name, purge, no_delete], |row| Ok(id(WarehouseId, row.get(0)?)))
+        .optional()?;
+    let id = id.ok_or(StoreError::NotFound(Resource::Warehouse))?;
+    let details = details([("purge", purge.into()), ("no-delete", no_delete.into())]);
+    tell(connection, organisation, (id, name), Operation::SetWarehouseOptions, &details, change)
 }
 
 /// Fails when a warehouse with that root would share a place with another than itself. There are few warehouses, and one is

@@ -37,13 +37,15 @@ pub(super) fn table_transact(
 /// Makes one change. Where the table's files are not all where they were, gives where they were.
 fn make(connection: &Connection, place: Place, part: &TableChange, change: &Change) -> Result<Option<Vec<Location>>> {
     match part {
-        TableChange::Create { id, ident, metadata_location, locations, origin } => {
-            let (id, kind) = (*id, TableKind::Table);
-            insert(connection, place, &NewTable { id, ident, kind, metadata_location, locations, origin }, change)?;
+        TableChange::Create { id, ident, metadata_location, locations, details } => {
+            let (id, kind, registered) = (*id, TableKind::Table, false);
+            let new = NewTable { id, ident, kind, metadata_location, locations, registered, details };
+            insert(connection, place, &new, change)?;
             Ok(Some(Vec::new()))
         }
-        TableChange::Swap { id, expected, new, locations, origin } => {
-            move_pointer_and_tell(connection, place, &Swap { id: *id, expected, new, locations, origin }, change)
+        TableChange::Swap { id, expected, new, locations, past, details } => {
+            let swap = Swap { id: *id, expected, new, locations, past, details };
+            move_pointer_and_tell(connection, place, &swap, change)
         }
         TableChange::Keep { id, expected } => check_pointer(connection, place, *id, expected).map(|()| None),
     }

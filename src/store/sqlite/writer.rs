@@ -20,7 +20,7 @@ use tidewater_core::ids::OrganisationId;
 use tokio::sync::oneshot;
 
 use super::anchor::Anchor;
-use super::convert::{shared_error, unavailable};
+use super::convert::{commit_failed, not_made, unavailable, undone};
 use super::open::wait_at_most;
 use crate::store::{Result, StoreError};
 
@@ -148,11 +148,11 @@ impl Writer {
 
     fn send(&self, owner: Option<OrganisationId>, job: Box<dyn Job>) -> Result<()> {
         let queue = self.queue.lock();
-        let Some(queue) = &*queue else { return Err(unavailable("the store is closed")) };
+        let Some(queue) = &*queue else { return Err(undone(unavailable("the store is closed"))) };
         if !self.line.lock().enter(owner, self.most_waiting) {
             return Err(StoreError::Busy);
         }
-        queue.send(Queued { owner, job }).map_err(|_| unavailable("the store is closed"))
+        queue.send(Queued { owner, job }).map_err(|_| undone(unavailable("the store is closed")))
     }
 
     /// Whether there is still somebody to write.
@@ -206,7 +206,8 @@ where
     fn attempt(&mut self, connection: &Connection) -> bool {
         // What a panic may leave half-done is in the database, and is undone with the savepoint.
         let outcome = catch_unwind(AssertUnwindSafe(|| (self.work)(connection)));
-        self.outcome = Some(outcome.unwrap_or_else(|_| Err(unavailable("the request panicked and was undone"))));
+        let outcome = outcome.unwrap_or_else(|_| Err(unavailable("the request panicked and was undone")));
+        self.outcome = Some(outcome.map_err(undone));
         self.has_succeeded()
     }
 
@@ -228,10 +229,12 @@ where
 
 /// Why a transaction came to nothing.
 enum Undone {
+    /// It could not begin: surely nothing of it happened.
+    NotBegun(Error),
     /// It was rolled back at some request: surely nothing of it happened. None when that request's own error says why.
     Midway(Option<Error>),
-    /// It could not begin, or its commit failed.
-    Whole(Error),
+    /// Its commit failed.
+    Commit(Error),
 }
 
 /// A request in its place.
@@ -299,12 +302,15 @@ fn run_batch(connection: &Connection, batch: &mut [Box<dyn Job>], counters: &Cou
             }
         }
         Err(Undone::Midway(None)) => {}
-        Err(Undone::Midway(Some(error)) | Undone::Whole(error)) => {
-            let error = Arc::new(error);
-            for job in batch {
-                job.fail(shared_error(&error));
-            }
-        }
+        Err(Undone::Midway(Some(error)) | Undone::NotBegun(error)) => fail_all(batch, error, not_made),
+        Err(Undone::Commit(error)) => fail_all(batch, error, commit_failed),
+    }
+}
+
+fn fail_all(batch: &mut [Box<dyn Job>], error: Error, told: fn(&Arc<Error>) -> StoreError) {
+    let error = Arc::new(error);
+    for job in batch {
+        job.fail(told(&error));
     }
 }
 
@@ -316,7 +322,7 @@ fn transact(
 ) -> std::result::Result<(), Undone> {
     roll_back(connection);
     // It takes the write lock at once, so that another process is waited for here and nowhere else.
-    run(connection, "BEGIN IMMEDIATE").map_err(Undone::Whole)?;
+    run(connection, "BEGIN IMMEDIATE").map_err(Undone::NotBegun)?;
     for job in &mut *batch {
         if let Err(undone) = run_in_savepoint(connection, job.as_mut()) {
             roll_back(connection);
@@ -325,7 +331,7 @@ fn transact(
     }
     if let Err(error) = run(connection, "COMMIT") {
         roll_back(connection);
-        return Err(Undone::Whole(error));
+        return Err(Undone::Commit(error));
     }
     let succeeded = batch.iter().filter(|job| job.has_succeeded()).count();
     counters.requests.fetch_add(succeeded as u64, Ordering::Relaxed);

@@ -9,8 +9,8 @@ use super::fixture::{
 };
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::store::{
-    Answer, DropTerms, DroppedFilter, DroppedState, Moment, NewTable, Origin, Place, Progress, Receipt, RequestDigest,
-    Resource, Restore, Result, StoreError, Swap, TableChange, TableKind, TableRecord, TimedPage,
+    Answer, DropTerms, DroppedFilter, DroppedState, EventDetails, Moment, NewTable, Past, Place, Progress, Receipt,
+    RequestDigest, Resource, Restore, Result, StoreError, Swap, TableChange, TableKind, TableRecord, TimedPage,
 };
 
 const HOUR_MS: i64 = 3_600_000;
@@ -56,7 +56,8 @@ async fn create_at(store: &Subject, place: Place, ident: &TableIdent, location: 
     let metadata_location = &document(0);
     let kind = TableKind::Table;
     let locations = &at(location);
-    let new = NewTable { id, ident, kind, metadata_location, locations, origin: &Origin::default() };
+    let new =
+        NewTable { id, ident, kind, metadata_location, locations, registered: false, details: &EventDetails::new() };
     store.table_create(place, &new, None, &change()).await
 }
 
@@ -161,7 +162,8 @@ pub(in crate::store) async fn a_dropped_location_stays_taken(store: Subject) {
             expected: &document(0),
             new: &document(1),
             locations: &at(overlapping),
-            origin: &Origin::default(),
+            past: &Past::Kept,
+            details: &EventDetails::new(),
         };
         assert_refused!(
             store.table_swap(place, &to, &change()).await,
@@ -173,7 +175,7 @@ pub(in crate::store) async fn a_dropped_location_stays_taken(store: Subject) {
         ident: new.clone(),
         metadata_location: document(0),
         locations: at(&format!("{held}/inside")),
-        origin: Origin::default(),
+        details: EventDetails::new(),
     };
     let transacted = store.table_transact(place, vec![create], None, &change()).await;
     assert_refused!(transacted, StoreError::InTransaction { at: 0, .. });
@@ -352,7 +354,7 @@ pub(in crate::store) async fn keyed_drops_and_restores_happen_once(store: Subjec
         StoreError::Repeated
     );
     let kept = store.receipt_get(place.organisation, drop_once.key, NOW_MS).await.unwrap().unwrap();
-    assert_eq!(kept.answer, Answer::Document(document(0)));
+    assert_eq!(kept.answer, Answer::document(document(0), id));
     let back = Restore { id, ident: &orders, locations: None };
     let restore = async || store.dropped_restore(place, &back, None, &keyed(&restore_once)).await;
     restore().await.unwrap();

@@ -12,8 +12,8 @@ use super::fixture::{
 };
 use crate::clock::fresh_uuid;
 use crate::store::{
-    Actor, Change, DropTerms, Event, EventFilter, Operation, Origin, Place, Progress, Restore, StoreError, Swap,
-    TableChange, TableKind, WarehouseStorage,
+    Actor, Change, DropTerms, Event, EventDetails, EventFilter, Operation, Past, Place, Progress, Restore, StoreError,
+    Swap, TableChange, TableKind, WarehouseStorage,
 };
 
 const HOUR_MS: i64 = 3_600_000;
@@ -117,7 +117,7 @@ pub(in crate::store) async fn a_change_that_is_refused_leaves_no_event(store: Su
 
 fn swapping(id: tidewater_core::ids::TableId, from: usize, to: usize) -> TableChange {
     let (expected, new, locations) = (document(from), document(to), at(&location(id)));
-    TableChange::Swap { id, expected, new, locations, origin: Origin::default() }
+    TableChange::Swap { id, expected, new, locations, past: Past::Kept, details: EventDetails::new() }
 }
 
 pub(in crate::store) async fn an_event_tells_who_when_and_from_where(store: Subject) {
@@ -134,9 +134,9 @@ pub(in crate::store) async fn an_event_tells_who_when_and_from_where(store: Subj
         receipt: None,
     };
     let details = json!({ "updates": { "add-snapshot": 1 }, "snapshot-ids": [7] });
-    let origin = Origin::Written(details.as_object().unwrap().clone());
+    let (past, asked_for) = (&Past::Kept, details.as_object().unwrap());
     let (expected, new, locations) = (&document(0), &document(1), &at(&location(id)));
-    store.table_swap(place, &Swap { id, expected, new, locations, origin: &origin }, &asked).await.unwrap();
+    store.table_swap(place, &Swap { id, expected, new, locations, past, details: asked_for }, &asked).await.unwrap();
     let events = events_of(&store, place.organisation, &EventFilter::default()).await;
     let event = events.last().unwrap();
     assert_eq!((event.organisation, event.warehouse), (Some(place.organisation), Some(place.warehouse)));
@@ -165,7 +165,7 @@ pub(in crate::store) async fn a_transaction_leaves_an_event_for_each_table(store
         ident: ident(&sales, "lines"),
         metadata_location: document(5),
         locations: at(&location(new)),
-        origin: Origin::default(),
+        details: EventDetails::new(),
     };
     store.table_transact(place, vec![swapping(id, 0, 1), create], None, &change()).await.unwrap();
     let told = told(&store, place.organisation).await;

@@ -13,8 +13,8 @@ use uuid::Uuid;
 use crate::clock::fresh_uuid;
 use crate::secret::Secret;
 use crate::store::{
-    ApiKey, Change, KeyDigest, NewTable, Organisation, Origin, Place, Properties, Receipt, Result, SigningKey, Store,
-    Swap, TableKind, Warehouse, WarehouseStorage,
+    ApiKey, Change, EventDetails, KeyDigest, NewTable, Organisation, Past, Place, Properties, Receipt, Result,
+    SigningKey, Store, Swap, TableKind, Warehouse, WarehouseOptions, WarehouseStorage,
 };
 
 /// The store that a case is given.
@@ -63,6 +63,7 @@ pub(super) fn key(organisation: OrganisationId, name: &str) -> ApiKey {
         organisation,
         name: name.to_owned(),
         role: Role::Writer,
+        no_delete: false,
         digest: digest(id.as_u128()),
         created_ms: NOW_MS,
         expires_ms: None,
@@ -84,6 +85,7 @@ pub(super) fn warehouse(organisation: OrganisationId, name: &str) -> Warehouse {
         name: name.to_owned(),
         root: format!("file:///srv/{organisation}/{name}"),
         storage: WarehouseStorage::local(),
+        options: WarehouseOptions::default(),
         is_default: false,
         created_ms: NOW_MS,
     }
@@ -162,7 +164,8 @@ pub(super) async fn create(
         kind,
         metadata_location: &document(0),
         locations: &locations,
-        origin: &Origin::default(),
+        registered: false,
+        details: &EventDetails::new(),
     };
     store.table_create(place, &new, max_tables, &change()).await.map(|()| id)
 }
@@ -175,7 +178,14 @@ pub(super) async fn stored_table(store: &Subject, place: Place, ident: &TableIde
 /// Moves a table from one document to another.
 pub(super) async fn swap(store: &Subject, place: Place, id: TableId, from: usize, to: usize) -> Result<()> {
     let (expected, new) = (document(from), document(to));
-    let swap = Swap { id, expected: &expected, new: &new, locations: &at(&location(id)), origin: &Origin::default() };
+    let swap = Swap {
+        id,
+        expected: &expected,
+        new: &new,
+        locations: &at(&location(id)),
+        past: &Past::Kept,
+        details: &EventDetails::new(),
+    };
     store.table_swap(place, &swap, &change()).await
 }
 

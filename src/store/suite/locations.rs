@@ -15,8 +15,8 @@ use super::fixture::{
 };
 use crate::clock::fresh_uuid;
 use crate::store::{
-    DropTerms, DroppedState, NewTable, Origin, Place, Progress, Restore, Result, StoreError, Swap, TableChange,
-    TableKind,
+    DropTerms, DroppedState, EventDetails, NewTable, Past, Place, Progress, Restore, Result, StoreError, Swap,
+    TableChange, TableKind,
 };
 
 const HOUR_MS: i64 = 3_600_000;
@@ -46,7 +46,15 @@ impl Site {
     async fn add(&self, name: &str, kind: TableKind, locations: &Locations) -> Result<TableId> {
         let (id, ident) = (TableId(fresh_uuid()), self.ident(name));
         let metadata_location = &document(0);
-        let new = NewTable { id, ident: &ident, kind, metadata_location, locations, origin: &Origin::default() };
+        let new = NewTable {
+            id,
+            ident: &ident,
+            kind,
+            metadata_location,
+            locations,
+            registered: false,
+            details: &EventDetails::new(),
+        };
         self.store.table_create(self.place, &new, None, &change()).await.map(|()| id)
     }
 
@@ -56,7 +64,7 @@ impl Site {
 
     async fn swap(&self, id: TableId, from: usize, to: usize, locations: &Locations) -> Result<()> {
         let (expected, new) = (&document(from), &document(to));
-        let swap = Swap { id, expected, new, locations, origin: &Origin::default() };
+        let swap = Swap { id, expected, new, locations, past: &Past::Kept, details: &EventDetails::new() };
         self.store.table_swap(self.place, &swap, &change()).await
     }
 
@@ -81,12 +89,12 @@ impl Site {
 
 fn moved(id: TableId, from: usize, to: usize, locations: &Locations) -> TableChange {
     let (expected, new, locations) = (document(from), document(to), locations.clone());
-    TableChange::Swap { id, expected, new, locations, origin: Origin::default() }
+    TableChange::Swap { id, expected, new, locations, past: Past::Kept, details: EventDetails::new() }
 }
 
 fn created(ident: TableIdent, locations: &Locations) -> TableChange {
     let (id, metadata_location, locations) = (TableId(fresh_uuid()), document(0), locations.clone());
-    TableChange::Create { id, ident, metadata_location, locations, origin: Origin::default() }
+    TableChange::Create { id, ident, metadata_location, locations, details: EventDetails::new() }
 }
 
 pub(in crate::store) async fn a_location_belongs_to_one_table(store: Subject) {
@@ -297,8 +305,8 @@ pub(in crate::store) async fn what_is_registered_again_has_all_its_locations(sto
     // In the place of a table that is there: what that had is free, and what the new document names is taken.
     let other = site.create("u", &spread("s3://b/w/u", &["s3://b/w/u-data"])).await.unwrap();
     let (expected, new) = (&document(0), &document(1));
-    let origin = Origin::default();
-    let over = |locations| Swap { id: other, expected, new, locations, origin: &origin };
+    let (past, details) = (&Past::Kept, &EventDetails::new());
+    let over = |locations| Swap { id: other, expected, new, locations, past, details };
     let (theirs, free) = (spread("s3://b/w/u2", &["s3://b/w/data/x"]), spread("s3://b/w/u2", &["s3://b/w/u3"]));
     let refused = store.table_swap(site.place, &over(&theirs), &change()).await;
     assert_refused!(refused, StoreError::LocationTaken(_));

@@ -9,6 +9,7 @@ mod fixture;
 mod isolation;
 mod locations;
 mod namespaces;
+mod old_documents;
 mod paging;
 mod receipts;
 mod replaced;
@@ -24,6 +25,7 @@ pub(super) use events::*;
 pub(super) use isolation::*;
 pub(super) use locations::*;
 pub(super) use namespaces::*;
+pub(super) use old_documents::*;
 pub(super) use paging::*;
 pub(super) use receipts::*;
 pub(super) use replaced::*;
@@ -59,6 +61,7 @@ macro_rules! conformance {
             a_place_belongs_to_one_warehouse,
             a_warehouse_keeps_how_its_storage_is_reached,
             a_warehouse_goes_only_when_it_is_empty,
+            options_of_a_warehouse_and_a_key_are_kept,
             // Events
             each_change_leaves_its_event,
             a_change_that_is_refused_leaves_no_event,
@@ -151,10 +154,20 @@ macro_rules! conformance {
             keyed_drops_and_restores_happen_once,
             what_was_dropped_is_its_tenants_alone,
             of_a_restore_and_a_purge_at_once_one_wins,
+            // Old documents
+            old_documents_are_claimed_when_they_are_due_by_one_at_a_time,
+            commit_that_does_not_happen_leaves_no_old_document,
+            table_that_moves_keeps_its_old_documents,
+            documents_of_a_dropped_table_stay,
+            registered_document_is_the_origin_and_survives_a_drop,
+            old_document_that_is_registered_stays_unless_it_is_being_removed,
+            table_that_is_registered_anew_keeps_its_old_documents,
+            old_documents_of_organisations_take_turns,
             // Reports
             reports_are_listed_newest_first_in_pages,
             reports_stay_with_their_table_and_go_with_it,
             of_too_many_reports_the_oldest_go,
+            of_too_many_bytes_of_reports_the_oldest_go,
             old_reports_go_in_batches,
             reports_on_no_table_are_passed_over,
             // Idempotency keys
@@ -162,6 +175,8 @@ macro_rules! conformance {
             each_kind_of_answer_is_kept_whole,
             a_used_key_changes_nothing_more,
             a_change_that_fails_leaves_its_key_free,
+            undone_change_leaves_no_table_no_location_and_its_key_free,
+            change_that_others_have_built_on_is_not_undone,
             a_key_is_free_again_once_it_has_expired,
             an_organisation_sees_only_its_own_keys,
             expired_receipts_go_in_batches,

@@ -13,8 +13,8 @@ use super::fixture::{
 };
 use crate::clock::fresh_uuid;
 use crate::store::{
-    Answer, Change, KeptAnswer, NewTable, Origin, Place, PropertyChanges, Receipt, RequestDigest, Resource, Result,
-    StoreError, Swap, TableChange, TableKind,
+    Answer, Change, EventDetails, KeptAnswer, KeptDocument, NewTable, Past, Place, PropertyChanges, Receipt,
+    RequestDigest, Resource, Result, StoreError, Swap, TableChange, TableKind, Undo,
 };
 
 const LIFETIME_MS: i64 = 1_000;
@@ -38,7 +38,14 @@ async fn keyed_swap(store: &Subject, place: Place, id: TableId, to: usize, recei
 
 async fn swap_at(store: &Subject, place: Place, id: TableId, to: usize, change: &Change) -> Result<()> {
     let (expected, new) = (document(to - 1), document(to));
-    let swap = Swap { id, expected: &expected, new: &new, locations: &at(&location(id)), origin: &Origin::default() };
+    let swap = Swap {
+        id,
+        expected: &expected,
+        new: &new,
+        locations: &at(&location(id)),
+        past: &Past::Kept,
+        details: &EventDetails::new(),
+    };
     store.table_swap(place, &swap, change).await
 }
 
@@ -64,7 +71,8 @@ pub(in crate::store) async fn an_answer_is_kept_with_its_change(store: Subject) 
         kind,
         metadata_location: &first,
         locations: &locations,
-        origin: &Origin::default(),
+        registered: false,
+        details: &EventDetails::new(),
     };
     store.table_create(place, &new, None, &key(2)).await.unwrap();
     keyed_swap(&store, place, id, 1, &receipts[3]).await.unwrap();
@@ -77,11 +85,11 @@ pub(in crate::store) async fn an_answer_is_kept_with_its_change(store: Subject) 
     let answers = [
         Answer::Done,
         Answer::Properties(changes),
-        Answer::Document(document(0)),
-        Answer::Document(document(1)),
+        Answer::document(document(0), id),
+        Answer::document(document(1), id),
         Answer::Done,
         Answer::Done,
-        Answer::Document(document(1)),
+        Answer::document(document(1), id),
         Answer::Done,
     ];
     for (receipt, answer) in receipts.iter().zip(answers) {
@@ -97,7 +105,8 @@ pub(in crate::store) async fn each_kind_of_answer_is_kept_whole(store: Subject) 
     let said = |status, body: &str| Answer::Said { status, body: body.to_owned() };
     for answer in [
         Answer::Done,
-        Answer::Document(format!("s3://bucket/{}", "ü".repeat(2_000))),
+        Answer::document(format!("s3://bucket/{}", "ü".repeat(2_000)), TableId(fresh_uuid())),
+        Answer::Document(KeptDocument { location: "s3://bucket/x".to_owned(), id: None }),
         Answer::Properties(changes),
         Answer::Properties(PropertyChanges::default()),
         said(409, "{\"error\":{}}"),
@@ -141,7 +150,8 @@ pub(in crate::store) async fn a_used_key_changes_nothing_more(store: Subject) {
         expected: document(1),
         new: document(2),
         locations: at(&location(id)),
-        origin: Origin::default(),
+        past: Past::Kept,
+        details: EventDetails::new(),
     };
     assert_refused!(store.table_transact(place, vec![swap], None, key).await, StoreError::Repeated);
     assert_refused!(store.receipt_add(place.organisation, &receipt, &Answer::Done, NOW_MS).await, StoreError::Repeated);
@@ -149,7 +159,7 @@ pub(in crate::store) async fn a_used_key_changes_nothing_more(store: Subject) {
     assert_eq!(pointer(&store, place, &orders).await, document(1));
     assert_eq!(store.namespace_get(place, &other).await.unwrap(), None);
     assert_eq!(store.namespace_get(place, &sales).await.unwrap(), Some(properties(&[])));
-    assert_eq!(kept(&store, place, &receipt).await, Some(Answer::Document(document(1))), "the first answer stays");
+    assert_eq!(kept(&store, place, &receipt).await, Some(Answer::document(document(1), id)), "the first answer stays");
 }
 
 pub(in crate::store) async fn a_change_that_fails_leaves_its_key_free(store: Subject) {
@@ -163,6 +173,64 @@ pub(in crate::store) async fn a_change_that_fails_leaves_its_key_free(store: Sub
     assert_refused!(refused, StoreError::InTransaction { .. });
     assert_eq!(kept(&store, place, &receipt).await, None);
     keyed_swap(&store, place, id, 1, &receipt).await.unwrap();
+}
+
+pub(in crate::store) async fn undone_change_leaves_no_table_no_location_and_its_key_free(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    let (id, orders, receipt) = (TableId(fresh_uuid()), ident(&sales, "orders"), receipt());
+    let (first, locations) = (document(0), at("s3://b/w/one"));
+    let (kind, key) = (TableKind::Table, &keyed(&receipt));
+    let new = NewTable {
+        id,
+        ident: &orders,
+        kind,
+        metadata_location: &first,
+        locations: &locations,
+        registered: true,
+        details: &EventDetails::new(),
+    };
+    let undo = Undo { id, made: &first, before: None };
+    store.table_create(place, &new, None, key).await.unwrap();
+    assert_eq!(store.table_by_id(place, id).await.unwrap(), store.table_get(place, &orders).await.unwrap());
+    store.table_undo(place, &undo, key).await.unwrap();
+    assert_eq!(store.table_get(place, &orders).await.unwrap(), None);
+    assert_eq!(store.table_by_id(place, id).await.unwrap(), None);
+    assert_eq!(kept(&store, place, &receipt).await, None);
+    assert_refused!(store.table_undo(place, &undo, key).await, StoreError::NotFound(Resource::Table));
+    // The place and the key are free: with the same id, as after a first attempt that was undone.
+    store.table_create(place, &new, None, key).await.unwrap();
+    store.table_undo(place, &undo, key).await.unwrap();
+
+    let table = stored_table(&store, place, &orders).await;
+    let (before, after, elsewhere) = (document(0), document(1), at("s3://b/w/elsewhere"));
+    let former = at(&location(table));
+    let past = &Past::Foreign;
+    let swap =
+        Swap { id: table, expected: &before, new: &after, locations: &elsewhere, past, details: &EventDetails::new() };
+    store.table_swap(place, &swap, key).await.unwrap();
+    let undo = Undo { id: table, made: &after, before: Some((before.as_str(), &former)) };
+    store.table_undo(place, &undo, key).await.unwrap();
+    assert_eq!(pointer(&store, place, &orders).await, before);
+    assert_eq!(kept(&store, place, &receipt).await, None);
+    store.location_check(place, TableId(fresh_uuid()), &elsewhere).await.unwrap();
+    assert_refused!(store.location_check(place, TableId(fresh_uuid()), &former).await, StoreError::LocationTaken(_));
+}
+
+pub(in crate::store) async fn change_that_others_have_built_on_is_not_undone(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    let (orders, receipt) = (ident(&sales, "orders"), receipt());
+    let id = stored_table(&store, place, &orders).await;
+    keyed_swap(&store, place, id, 1, &receipt).await.unwrap();
+    let (first, made, locations) = (document(0), document(1), at(&location(id)));
+    keyed_swap(&store, place, id, 2, &self::receipt()).await.unwrap();
+    for before in [None, Some((first.as_str(), &locations))] {
+        let undo = Undo { id, made: &made, before };
+        assert_refused!(store.table_undo(place, &undo, &keyed(&receipt)).await, StoreError::PointerMoved);
+    }
+    assert_eq!(pointer(&store, place, &orders).await, document(2));
+    assert_eq!(kept(&store, place, &receipt).await, Some(Answer::document(made, id)));
 }
 
 pub(in crate::store) async fn a_key_is_free_again_once_it_has_expired(store: Subject) {
@@ -180,7 +248,7 @@ pub(in crate::store) async fn a_key_is_free_again_once_it_has_expired(store: Sub
     let expires_ms = first.expires_ms + LIFETIME_MS;
     let late = keyed(&Receipt { request, expires_ms, ..first.clone() }).at(first.expires_ms);
     swap_at(&store, place, id, 2, &late).await.unwrap();
-    assert_eq!(at(first.expires_ms).await, Some(KeptAnswer { request, answer: Answer::Document(document(2)) }));
+    assert_eq!(at(first.expires_ms).await, Some(KeptAnswer { request, answer: Answer::document(document(2), id) }));
 }
 
 pub(in crate::store) async fn an_organisation_sees_only_its_own_keys(store: Subject) {
@@ -232,17 +300,19 @@ pub(in crate::store) async fn of_changes_with_one_key_at_once_one_happens(store:
                 kind,
                 metadata_location: &first,
                 locations: &locations,
-                origin: &Origin::default(),
+                registered: false,
+                details: &EventDetails::new(),
             };
-            store.table_create(place, &new, None, &keyed(&receipt)).await
+            store.table_create(place, &new, None, &keyed(&receipt)).await.map(|()| id)
         }
     })
     .await;
     let winners: Vec<usize> = (0..40).filter(|number| results[*number].is_ok()).collect();
     let [winner] = winners[..] else { panic!("not exactly one has won: {results:?}") };
+    let winners_id = *results[winner].as_ref().unwrap();
     for result in results.into_iter().filter(Result::is_err) {
         assert_refused!(result, StoreError::Repeated);
     }
     assert_eq!(store.table_count(place.organisation).await.unwrap(), 1);
-    assert_eq!(kept(&store, place, &receipt).await, Some(Answer::Document(document(winner))));
+    assert_eq!(kept(&store, place, &receipt).await, Some(Answer::document(document(winner), winners_id)));
 }

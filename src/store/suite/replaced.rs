@@ -12,7 +12,7 @@ use super::fixture::{
 };
 use crate::clock::fresh_uuid;
 use crate::store::{
-    DropTerms, Dropped, DroppedState, NewTable, Origin, Place, Progress, Restore, Result, StoreError, Swap,
+    DropTerms, Dropped, DroppedState, EventDetails, NewTable, Past, Place, Progress, Restore, Result, StoreError, Swap,
     TableChange, TableKind,
 };
 
@@ -39,7 +39,15 @@ impl Site {
     async fn add(&self, name: &str, kind: TableKind, locations: &Locations, now_ms: i64) -> Result<TableId> {
         let (id, ident) = (TableId(fresh_uuid()), self.ident(name));
         let metadata_location = &document(0);
-        let new = NewTable { id, ident: &ident, kind, metadata_location, locations, origin: &Origin::default() };
+        let new = NewTable {
+            id,
+            ident: &ident,
+            kind,
+            metadata_location,
+            locations,
+            registered: false,
+            details: &EventDetails::new(),
+        };
         self.store.table_create(self.place, &new, None, &change_at(now_ms)).await.map(|()| id)
     }
 
@@ -105,14 +113,15 @@ pub(in crate::store) async fn table_created_at_a_dropped_tables_location_takes_i
                     ident: site.ident("new"),
                     metadata_location,
                     locations,
-                    origin: Origin::default(),
+                    details: EventDetails::new(),
                 };
                 store.table_transact(site.place, vec![create], None, &change()).await.unwrap();
             }
             _ => {
                 let id = site.create("new", "s3://b/w/elsewhere").await.unwrap();
                 let (expected, new) = (&document(0), &document(1));
-                let swap = Swap { id, expected, new, locations: &locations, origin: &Origin::default() };
+                let swap =
+                    Swap { id, expected, new, locations: &locations, past: &Past::Kept, details: &EventDetails::new() };
                 store.table_swap(site.place, &swap, &change()).await.unwrap();
             }
         }
@@ -194,7 +203,8 @@ pub(in crate::store) async fn view_reserves_its_documents_and_no_subtree(store: 
     let moved = Locations::of_view(Location::parse("s3://b/w/ns").unwrap(), Location::parse("s3://b/w/docs").ok());
     for (from, to) in [(0, 1), (1, 2)] {
         let (expected, new) = (&document(from), &document(to));
-        let swap = Swap { id: view, expected, new, locations: &moved, origin: &Origin::default() };
+        let swap =
+            Swap { id: view, expected, new, locations: &moved, past: &Past::Kept, details: &EventDetails::new() };
         store.table_swap(site.place, &swap, &change()).await.unwrap();
     }
     site.create("m", "s3://b/w/ns/metadata").await.unwrap();

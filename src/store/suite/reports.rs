@@ -11,7 +11,8 @@ use crate::store::{
     DropTerms, KeptReport, Moment, Place, Report, ReportFilter, ReportLimits, Restore, TableKind, TimedPage,
 };
 
-const MANY: ReportLimits = ReportLimits { per_table: 1_000, per_organisation: 1_000 };
+const MANY: ReportLimits =
+    ReportLimits { per_table: 1_000, per_organisation: 1_000, bytes_per_organisation: 1_000_000 };
 
 fn report(place: Place, table: TableId, kind: ReportKind, at_ms: i64) -> Report {
     Report { place, table, id: fresh_ordered_uuid(), kind, at_ms, body: format!("{{\"at\":{at_ms}}}") }
@@ -97,7 +98,7 @@ pub(in crate::store) async fn of_too_many_reports_the_oldest_go(store: Subject) 
     let there = stored_namespace(&store, spare, "sales").await;
     let (here, there) = (ident(&sales, "t"), ident(&there, "t"));
     let (here, there) = (stored_table(&store, place, &here).await, stored_table(&store, spare, &there).await);
-    let limits = ReportLimits { per_table: 3, per_organisation: 5 };
+    let limits = ReportLimits { per_table: 3, per_organisation: 5, ..MANY };
     let add = async |place, table, at: std::ops::Range<i64>| {
         let reports: Vec<_> = at.map(|at_ms| report(place, table, ReportKind::Commit, at_ms)).collect();
         store.report_add(&reports, limits).await.unwrap();
@@ -109,6 +110,36 @@ pub(in crate::store) async fn of_too_many_reports_the_oldest_go(store: Subject) 
     add(spare, there, 12..13).await;
     assert_eq!(times(&store, place, here).await, [9, 8], "the organisation's oldest went");
     assert_eq!(times(&store, spare, there).await, [12, 11, 10]);
+}
+
+pub(in crate::store) async fn of_too_many_bytes_of_reports_the_oldest_go(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    let id = stored_table(&store, place, &ident(&sales, "t")).await;
+    // Another organisation's count for nothing.
+    let other = organisation("other");
+    store.organisation_create(&other, &change()).await.unwrap();
+    let elsewhere = place_of(&store, other.id, "lake").await;
+    let there = stored_namespace(&store, elsewhere, "sales").await;
+    let there = stored_table(&store, elsewhere, &ident(&there, "t")).await;
+    let limits = ReportLimits { bytes_per_organisation: 3_000, ..MANY };
+    let large =
+        |place, table, at_ms| Report { body: "ä".repeat(500), ..report(place, table, ReportKind::Scan, at_ms) };
+    store.report_add(&[large(elsewhere, there, 101), large(elsewhere, there, 102)], limits).await.unwrap();
+    for at_ms in 0..5 {
+        store.report_add(&[large(place, id, at_ms)], limits).await.unwrap();
+    }
+    assert_eq!(times(&store, place, id).await, [4, 3, 2], "1,000 bytes each");
+    store.report_add(&(5..20).map(|at_ms| large(place, id, at_ms)).collect::<Vec<_>>(), limits).await.unwrap();
+    assert_eq!(times(&store, place, id).await, [19, 18, 17]);
+    // What is removed in other ways makes room.
+    store.report_remove_before(19, 9).await.unwrap();
+    store.report_add(&[large(place, id, 20), large(place, id, 21)], limits).await.unwrap();
+    assert_eq!(times(&store, place, id).await, [21, 20, 19]);
+    let huge = Report { body: "x".repeat(3_001), ..report(place, id, ReportKind::Scan, 22) };
+    store.report_add(&[huge], limits).await.unwrap();
+    assert_eq!(times(&store, place, id).await, [0; 0], "one that is larger than all may be is not kept");
+    assert_eq!(times(&store, elsewhere, there).await, [102, 101]);
 }
 
 pub(in crate::store) async fn old_reports_go_in_batches(store: Subject) {

@@ -7,7 +7,7 @@ use super::fixture::{
     stored_namespace, stored_table, swap,
 };
 use crate::clock::fresh_uuid;
-use crate::store::{NewTable, Origin, PageRequest, Resource, StoreError, Swap, TableKind, TableRecord};
+use crate::store::{EventDetails, NewTable, PageRequest, Past, Resource, StoreError, Swap, TableKind, TableRecord};
 
 pub(in crate::store) async fn a_table_is_found_as_it_was_made(store: Subject) {
     let place = place(&store).await;
@@ -74,7 +74,8 @@ pub(in crate::store) async fn a_table_id_is_used_once(store: Subject) {
         kind: TableKind::Table,
         metadata_location: &document(1),
         locations: &at("s3://bucket/lake/second/"),
-        origin: &Origin::default(),
+        registered: false,
+        details: &EventDetails::new(),
     };
     assert_refused!(store.table_create(place, &new, None, &change()).await, StoreError::AlreadyExists(Resource::Table));
     assert_eq!(store.table_get(place, &second).await.unwrap(), None);
@@ -263,11 +264,24 @@ pub(in crate::store) async fn long_locations_are_kept_whole(store: Subject) {
     // Longer than a page of any database; a swap may also move where the files are.
     let deep = format!("s3://bucket/{}t", "vägen/".repeat(3_000));
     let new = format!("{deep}/metadata/00001.metadata.json");
-    let there = Swap { id, expected: &document(0), new: &new, locations: &at(&deep), origin: &Origin::default() };
+    let there = Swap {
+        id,
+        expected: &document(0),
+        new: &new,
+        locations: &at(&deep),
+        past: &Past::Kept,
+        details: &EventDetails::new(),
+    };
     store.table_swap(place, &there, &change()).await.unwrap();
     assert_eq!(pointer(&store, place, &orders).await, new);
-    let back =
-        Swap { id, expected: &new, new: &document(2), locations: &at("s3://bucket/t/"), origin: &Origin::default() };
+    let back = Swap {
+        id,
+        expected: &new,
+        new: &document(2),
+        locations: &at("s3://bucket/t/"),
+        past: &Past::Kept,
+        details: &EventDetails::new(),
+    };
     store.table_swap(place, &back, &change()).await.unwrap();
     assert_eq!(pointer(&store, place, &orders).await, document(2));
 }

@@ -2,13 +2,14 @@
 
 use tidewater_core::access::Role;
 use tidewater_core::ids::{KeyId, OrganisationId};
+use tidewater_core::purge::PurgeTime;
 
 use super::fixture::{
     NOW_MS, Subject, assert_refused, change, change_at, digest, key, namespace, organisation, place, place_of,
     properties, signing_key, warehouse,
 };
 use crate::clock::fresh_uuid;
-use crate::store::{Organisation, Resource, StoreError, Warehouse, WarehouseStorage};
+use crate::store::{ApiKey, Organisation, Resource, StoreError, Warehouse, WarehouseOptions, WarehouseStorage};
 
 pub(in crate::store) async fn a_fresh_store_answers_and_is_empty(store: Subject) {
     store.ping().await.unwrap();
@@ -294,4 +295,24 @@ pub(in crate::store) async fn a_warehouse_goes_only_when_it_is_empty(store: Subj
     let into_the_gone = store.namespace_create(place, &namespace(&["sales"]), &properties(&[]), &change()).await;
     assert_refused!(into_the_gone, StoreError::NotFound(Resource::Warehouse));
     store.namespace_create(spare, &namespace(&["sales"]), &properties(&[]), &change()).await.unwrap();
+}
+
+pub(in crate::store) async fn options_of_a_warehouse_and_a_key_are_kept(store: Subject) {
+    let acme = organisation("acme");
+    store.organisation_create(&acme, &change()).await.unwrap();
+    let options = WarehouseOptions { purge: PurgeTime::AtOnce, no_delete: true };
+    let lake = Warehouse { options, is_default: true, ..warehouse(acme.id, "lake") };
+    store.warehouse_create(&lake, &change()).await.unwrap();
+    store.warehouse_create(&warehouse(acme.id, "other"), &change()).await.unwrap();
+    assert_eq!(store.warehouse_list(acme.id).await.unwrap()[0], lake);
+    store.warehouse_set_options(acme.id, "lake", &WarehouseOptions::default(), &change()).await.unwrap();
+    let changed = Warehouse { options: WarehouseOptions::default(), ..lake };
+    assert_eq!(store.warehouse_list(acme.id).await.unwrap()[0], changed);
+    let missing = store.warehouse_set_options(acme.id, "none", &options, &change()).await;
+    assert_refused!(missing, StoreError::NotFound(Resource::Warehouse));
+
+    let keeper = ApiKey { no_delete: true, ..key(acme.id, "keeper") };
+    store.key_create(&keeper, &change()).await.unwrap();
+    assert_eq!(store.key_by_id(keeper.id).await.unwrap().map(|(key, _)| key), Some(keeper.clone()));
+    assert_eq!(store.key_list(acme.id).await.unwrap(), [keeper]);
 }

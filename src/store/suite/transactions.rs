@@ -11,7 +11,7 @@ use super::fixture::{
     stored_namespace, stored_table, swap,
 };
 use crate::clock::fresh_uuid;
-use crate::store::{Origin, Place, Resource, Result, StoreError, TableChange, TableKind};
+use crate::store::{EventDetails, Past, Place, Resource, Result, StoreError, TableChange, TableKind};
 
 fn creation(ident: &TableIdent) -> TableChange {
     let id = TableId(fresh_uuid());
@@ -24,7 +24,7 @@ fn creation_at(ident: &TableIdent, id: TableId, location: &str) -> TableChange {
         ident: ident.clone(),
         metadata_location: document(0),
         locations: at(location),
-        origin: Origin::default(),
+        details: EventDetails::new(),
     }
 }
 
@@ -34,7 +34,7 @@ fn step(id: TableId, from: usize, to: usize) -> TableChange {
 
 fn move_to(id: TableId, from: usize, to: usize, location: &str) -> TableChange {
     let (expected, new) = (document(from), document(to));
-    TableChange::Swap { id, expected, new, locations: at(location), origin: Origin::default() }
+    TableChange::Swap { id, expected, new, locations: at(location), past: Past::Kept, details: EventDetails::new() }
 }
 
 async fn transact(store: &Subject, place: Place, changes: Vec<TableChange>) -> Result<()> {

@@ -12,7 +12,7 @@ import requests
 from support.rest import Rest
 from support.server import Server
 
-SEEN_WITHIN_S = 15.0
+SEEN_WITHIN_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -68,3 +68,4 @@ def eventually(rest: Rest, path: str, status: int) -> requests.Response:
         response = rest.get(path)
         if response.status_code == status or time.monotonic() > deadline:
             return response
+        time.sleep(0.02)

@@ -35,7 +35,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from support.gateway import Gateway, Request, Response
-from support.ports import free_ports
+from support.ports import free_ports, wait_until_open
 from support.server import REPOSITORY
 
 ACCOUNT = "devstoreaccount1"
@@ -44,7 +44,6 @@ KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr
 HOST = f"{ACCOUNT}.dfs.core.windows.net"
 TENANT, CLIENT, SECRET = str(uuid.uuid4()), str(uuid.uuid4()), "the application's secret"
 
-START_DEADLINE_S = 30
 LEFT_OUT = (
     "LEFT OUT: the tests with an Azure emulator. They need Azurite, which `cargo xtask test` installs where there is Node "
     "(Debian: apt-get install nodejs npm)"
@@ -104,16 +103,7 @@ class Azurite:
         command += ["--cert", self.certificate.certificate, "--key", self.certificate.key]
         with (folder / "azurite.log").open("wb") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        deadline = time.monotonic() + START_DEADLINE_S
-        while True:
-            try:
-                next(iter(self.client().list_containers()), None)
-                return
-            except Exception:
-                assert self._process.poll() is None, (folder / "azurite.log").read_text()
-                if time.monotonic() > deadline:
-                    self.stop()
-                    raise
+        wait_until_open(port, self._process, folder / "azurite.log")
 
     @property
     def endpoint(self) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from support.server import clean_environment
 
-QUERY_DEADLINE_S = 100
+QUERY_DEADLINE_S = 200
 
 
 def run(statements: list[str], folder: Path, env: dict[str, str] | None = None) -> list[list[dict]]:

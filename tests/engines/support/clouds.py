@@ -40,6 +40,9 @@ class Cloud(Protocol):
     def profile(self, folder: Path, *lines: str, through: str | None = None) -> Path:
         """A storage profile, written to `folder`; through a proxy at this address, if there is one."""
 
+    def names(self, location: str) -> set[str]:
+        """The names of all objects below a location, from there on."""
+
     def objects(self, location: str) -> dict[str, bytes]:
         """All objects below a location: their names from there on, and what is in them."""
 
@@ -90,6 +93,11 @@ class OnS3:
     def profile(self, folder: Path, *lines: str, through: str | None = None) -> Path:
         return self._server.profile(folder, *lines, endpoint=through)
 
+    def names(self, location: str) -> set[str]:
+        prefix = location.split("/", 3)[3] + "/"
+        found = self._server.client().list_objects_v2(Bucket=PLACE, Prefix=prefix).get("Contents", [])
+        return {one["Key"].removeprefix(prefix) for one in found}
+
     def objects(self, location: str) -> dict[str, bytes]:
         prefix = location.split("/", 3)[3] + "/"
         client = self._server.client()
@@ -129,6 +137,11 @@ class OnAzure:
 
     def profile(self, folder: Path, *lines: str, through: str | None = None) -> Path:
         return azure.profile(folder, f"{through or self.uri}/{ACCOUNT}", *lines, identity=self._account)
+
+    def names(self, location: str) -> set[str]:
+        prefix = location.split("/", 3)[3] + "/"
+        container = self._account.azurite.client().get_container_client(PLACE)
+        return {blob.name.removeprefix(prefix) for blob in container.list_blobs(prefix)}
 
     def objects(self, location: str) -> dict[str, bytes]:
         prefix = location.split("/", 3)[3] + "/"
@@ -170,6 +183,12 @@ class OnGoogle:
 
     def profile(self, folder: Path, *lines: str, through: str | None = None) -> Path:
         return google.profile(folder, self._cloud, *lines, endpoint=through)
+
+    def names(self, location: str) -> set[str]:
+        prefix = location.split("/", 3)[3] + "/"
+        objects = f"{self._emulator.uri}/storage/v1/b/{PLACE}/o"
+        found = requests.get(objects, params={"prefix": prefix}, timeout=30).json().get("items", [])
+        return {one["name"].removeprefix(prefix) for one in found}
 
     def objects(self, location: str) -> dict[str, bytes]:
         prefix = location.split("/", 3)[3] + "/"

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from support.locking import locked
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 RECORDS = REPOSITORY / "docs/conformance.json"
 PAGE = REPOSITORY / "docs/conformance.md"
@@ -141,11 +143,12 @@ def used_endpoints(log: str, only_client: str | None = None) -> dict[str, set[st
 
 
 def write(records: dict[str, Record]) -> None:
-    """Replaces the records of these clients, and writes the page."""
-    kept = read() | {client: _ordered(record) for client, record in records.items()}
-    in_order = {client: asdict(kept[client]) for client in CLIENTS if client in kept}
-    RECORDS.write_text(json.dumps(in_order, indent=2) + "\n")
-    PAGE.write_text(page(kept, advertised()))
+    """Replaces the records of these clients, and writes the page. Another run may do so at the same time."""
+    with locked(PAGE):
+        kept = read() | {client: _ordered(record) for client, record in records.items()}
+        in_order = {client: asdict(kept[client]) for client in CLIENTS if client in kept}
+        RECORDS.write_text(json.dumps(in_order, indent=2) + "\n")
+        PAGE.write_text(page(kept, advertised()))
 
 
 def _ordered(record: Record) -> Record:

@@ -31,17 +31,17 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from support.gateway import Gateway, Request, Response
-from support.ports import free_ports
+from support.ports import free_ports, wait_until_open
 
 EMAIL = "catalog@project.iam.gserviceaccount.com"
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
-START_DEADLINE_S = 30
 LEFT_OUT = "LEFT OUT: the tests with an emulator of Google Cloud Storage: it is only to be had for Linux on x86-64"
 
 # Google Cloud IAM, "Roles for Cloud Storage": of each, what is asked for here.
 ROLES = {
     "inRole:roles/storage.objectViewer": {"get", "list"},
+    "inRole:roles/storage.objectCreator": {"create"},
     "inRole:roles/storage.objectUser": {"get", "list", "create", "delete", "update"},
 }
 
@@ -65,16 +65,7 @@ class Emulator:
             self._process = subprocess.Popen(
                 [*command, "-external-url", self.uri], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        deadline = time.monotonic() + START_DEADLINE_S
-        while True:
-            try:
-                requests.get(f"{self.uri}/storage/v1/b", params={"project": "p"}, timeout=5)
-                return
-            except requests.ConnectionError:
-                assert self._process.poll() is None, (folder / "emulator.log").read_text()
-                if time.monotonic() > deadline:
-                    self.stop()
-                    raise
+        wait_until_open(port, self._process, folder / "emulator.log")
 
     def make_bucket(self, name: str) -> None:
         requests.post(f"{self.uri}/storage/v1/b?project=p", json={"name": name}, timeout=10).raise_for_status()
@@ -241,7 +232,15 @@ class Google(Gateway):
             return None
         if asked is None or not allows(token.boundary, asked):
             return refusal(403, f"the token may not: {asked}")
+        # Cloud Storage, "IAM permissions for JSON methods": to overwrite an object is to remove it too.
+        removal = Asked("delete", asked.bucket, asked.name)
+        if asked.permission == "create" and not allows(token.boundary, removal) and self._is_there(asked):
+            return refusal(403, f"the token may not: {removal}")
         return None
+
+    def _is_there(self, asked: Asked) -> bool:
+        one = f"/storage/v1/b/{asked.bucket}/o/{quote(asked.name or '', safe='')}"
+        return self.forward("GET", one).status == 200
 
     # ---- the store ----
 

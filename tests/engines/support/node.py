@@ -16,7 +16,7 @@ import pytest
 
 from support.server import REPOSITORY, Server, clean_environment
 
-DEADLINE_S = 60
+DEADLINE_S = 200
 
 FOLDER = REPOSITORY / "tests/engines/node"
 

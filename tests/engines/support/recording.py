@@ -1,6 +1,7 @@
 """Records what a run of pytest shows of each client, for `docs/conformance.md`.
 
-Only a complete run is recorded: with -k, or with single files or tests named, nothing is.
+Only a complete run is recorded: with -k, or with single files or tests named, nothing is. Where workers run the tests, each
+tells the controller what its servers logged, and the controller writes.
 """
 
 from __future__ import annotations
@@ -8,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from support import conformance
 from support.conformance import Record
+
+# Under which name a worker tells which endpoints each client used.
+TOLD = "tidewater-endpoints"
 
 
 class Recording:
@@ -23,14 +28,15 @@ class Recording:
         self._clients = clients
         self._versions = versions
         self._records: dict[str, Record] = {}
-        self._failed: set[str] = set()
 
     def saw_log(self, log: str, only_client: str | None = None) -> None:
         """Notes who used what, from the log of a server that has ended. With `only_client`, whoever else was there to
         compare is left out: its own tests tell what it does."""
-        for client, endpoints in conformance.used_endpoints(log, only_client).items():
-            if only_client not in (None, client):
-                continue
+        used = conformance.used_endpoints(log, only_client)
+        self._saw({client: sorted(endpoints) for client, endpoints in used.items() if only_client in (None, client)})
+
+    def _saw(self, used: dict[str, list[str]]) -> None:
+        for client, endpoints in used.items():
             record = self._record(client)
             record.endpoints = sorted({*record.endpoints, *endpoints})
 
@@ -59,8 +65,16 @@ class Recording:
         elif report.passed and report.when == "call":
             record.works.append(title)
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Takes what a worker that has ended tells. One that crashed tells nothing, and its run is no complete one."""
+        self._saw(getattr(node, "workeroutput", {}).get(TOLD, {}))
+
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput[TOLD] = {client: record.endpoints for client, record in self._records.items()}
+            return
         option = session.config.option
         named = any("::" in argument or argument.endswith(".py") for argument in session.config.args)
         partial = option.keyword or option.markexpr or option.collectonly or named or session.shouldstop

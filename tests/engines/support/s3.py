@@ -14,6 +14,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from support.locking import locked
 from support.ports import free_ports
 from support.server import REPOSITORY
 
@@ -38,18 +39,20 @@ def compact(document: dict) -> str:
 class S3Server:
     """One gateway. Whoever signs in with its own key may do everything; the role `tidewater` all with the buckets made here."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, ports: tuple[int, int] | None = None):
+        """With `ports`, the one that another process has started in that folder."""
         missing = [name for name in PROGRAMS if shutil.which(name) is None]
         if missing:
             # A run that proves nothing of S3 must not pass for one that does.
             (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{LEFT_OUT}; missing: {', '.join(missing)}")
         self.folder = folder
-        self.port, self._monitor_port = free_ports(2)
+        self.ports = ports or free_ports(2)
+        self.port = self.ports[0]
         self.uri = f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         done = subprocess.run(
-            ["bash", SCRIPT, "start", self.folder, str(self.port), str(self._monitor_port)],
+            ["bash", SCRIPT, "start", self.folder, *map(str, self.ports)],
             capture_output=True,
             check=False,
             text=True,
@@ -74,6 +77,11 @@ class S3Server:
     def make_bucket(self, name: str) -> None:
         """Makes a bucket that the role may use."""
         self.client().create_bucket(Bucket=name)
+        # The gateway refuses a change of a role beside another.
+        with locked(self.folder / "role.lock"):
+            self._allow(name)
+
+    def _allow(self, bucket: str) -> None:
         iam = self.client("iam")
         trust = {
             "Effect": "Allow",
@@ -85,9 +93,9 @@ class S3Server:
         except ClientError as error:
             # It is there from another bucket.
             assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 409, error
-        resources = [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"]
+        resources = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
         allowed = {"Effect": "Allow", "Action": ["s3:*"], "Resource": resources}
-        iam.put_role_policy(RoleName="tidewater", PolicyName=name, PolicyDocument=policy(allowed))
+        iam.put_role_policy(RoleName="tidewater", PolicyName=bucket, PolicyDocument=policy(allowed))
 
     def profile(self, folder: Path, *lines: str, endpoint: str | None = None, role: str | None = ROLE) -> Path:
         """A storage profile for this server, with more lines in it; through `endpoint`, if it is another way there."""

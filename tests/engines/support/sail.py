@@ -15,7 +15,7 @@ from pathlib import Path
 
 from support.server import Server, clean_environment
 
-QUERY_DEADLINE_S = 100
+QUERY_DEADLINE_S = 200
 
 RESULTS = "results: "
 

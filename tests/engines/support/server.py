@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-START_DEADLINE_S = 30.0
-STOP_DEADLINE_S = 20.0
+START_DEADLINE_S = 120.0
+STOP_DEADLINE_S = 60.0
 
 COMPLAINT = re.compile(r"panicked at|stack overflow|fatal runtime error|^\S+ +ERROR ")
 

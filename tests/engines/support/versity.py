@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
-import requests
 
-from support.ports import free_ports
+from support.ports import free_ports, wait_until_open
 from support.s3 import ACCESS_KEY, SECRET_KEY, S3Server
 from support.server import REPOSITORY
 
-START_DEADLINE_S = 30
 LEFT_OUT = "LEFT OUT: the tests with the Versity gateway. `cargo xtask test` builds it where there is Go 1.25 or newer"
 
 
@@ -40,16 +37,7 @@ class VersityServer(S3Server):
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **keys}
             )
-        deadline = time.monotonic() + START_DEADLINE_S
-        while True:
-            try:
-                requests.get(self.uri, timeout=5)
-                return
-            except requests.ConnectionError:
-                assert self._process.poll() is None, (self.folder / "log").read_text()
-                if time.monotonic() > deadline:
-                    self.stop()
-                    raise
+        wait_until_open(self.port, self._process, self.folder / "log")
 
     def stop(self) -> None:
         self._process.terminate()

@@ -8,6 +8,7 @@ use tidewater::clock::Clock;
 use tidewater_core::access::Role;
 
 use crate::support::{Catalog, create_table, create_view};
+use tidewater::store::Change;
 
 const TABLE: &str = "/v1/namespaces/ns/tables/t";
 const VIEW: &str = "/v1/namespaces/ns/views/v";

@@ -12,6 +12,7 @@ use tidewater_core::access::Role;
 use tidewater_core::limits::Tier;
 
 use crate::support::{Answer, Catalog, Tenant, create_table, create_view};
+use tidewater::store::Change;
 
 const TABLES: &str = "/v1/namespaces/ns/tables";
 const TABLE: &str = "/v1/namespaces/ns/tables/t";
@@ -362,4 +363,59 @@ async fn a_client_that_left_hears_at_its_return_what_became_of_its_request() {
     let loaded = catalog.get(&tenant.key, TABLE).await.ok(200);
     assert_eq!(loaded["metadata"]["last-column-id"], 22);
     assert!(loaded["metadata-location"].as_str().unwrap().contains("/00020-"));
+}
+
+fn path_of(location: &Value) -> std::path::PathBuf {
+    location.as_str().unwrap().strip_prefix("file://").unwrap().into()
+}
+
+#[tokio::test]
+async fn repeated_commit_whose_document_is_gone_is_answered_with_the_table_as_it_stands() {
+    let (catalog, tenant) = start().await;
+    let key = fresh_key();
+    let first = keyed(&catalog, &tenant, &key, TABLE, &set("a")).await.ok(200);
+    let later = catalog.post(&tenant.key, TABLE, &set("b")).await.ok(200);
+    // As when it has left the log.
+    std::fs::remove_file(path_of(&first["metadata-location"])).unwrap();
+    assert_eq!(keyed(&catalog, &tenant, &key, TABLE, &set("a")).await.ok(200), later);
+    // It is the same table under another name.
+    catalog.post(&tenant.key, "/v1/tables/rename", &names("ns", "t", "renamed")).await.ok(204);
+    catalog.post(&tenant.key, TABLES, &create_table("t")).await.ok(200);
+    assert_eq!(keyed(&catalog, &tenant, &key, TABLE, &set("a")).await.ok(200), later);
+}
+
+#[tokio::test]
+async fn repeated_create_of_a_table_that_is_gone_with_its_document_says_that_it_was_made() {
+    let (catalog, tenant) = start().await;
+    let views = "/v1/namespaces/ns/views";
+    let view = create_view("v", "select 1");
+    for (path, body) in [(TABLES, create_table("made")), (views, view)] {
+        let key = fresh_key();
+        let made = keyed(&catalog, &tenant, &key, path, &body).await.ok(200);
+        let name = body["name"].as_str().unwrap();
+        catalog.delete(&tenant.key, &format!("{path}/{name}")).await.ok(204);
+        let file = path_of(&made["metadata-location"]);
+        // Whoever dropped it has its files still, and so what was answered.
+        assert_eq!(keyed(&catalog, &tenant, &key, path, &body).await.ok(200), made);
+        std::fs::remove_file(file).unwrap();
+        catalog.post(&tenant.key, path, &body).await.ok(200);
+        let answer = keyed(&catalog, &tenant, &key, path, &body).await;
+        let message = answer.error(410, "AnswerGoneException");
+        assert!(message.contains("what it asked for was done"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn repeated_register_of_a_file_that_is_gone_is_answered_as_the_table_stands() {
+    let (catalog, tenant) = start().await;
+    let gone = catalog.post(&tenant.key, &format!("{TABLE}/unregister"), &json!({})).await.ok(200);
+    let (key, path) = (fresh_key(), "/v1/namespaces/ns/register");
+    let body = json!({ "name": "back", "metadata-location": gone["metadata-location"] });
+    keyed(&catalog, &tenant, &key, path, &body).await.ok(200);
+    let table = "/v1/namespaces/ns/tables/back";
+    let later = catalog.post(&tenant.key, table, &set("b")).await.ok(200);
+    std::fs::remove_file(path_of(&gone["metadata-location"])).unwrap();
+    let again = keyed(&catalog, &tenant, &key, path, &body).await.ok(200);
+    assert_eq!(again["metadata-location"], later["metadata-location"]);
+    assert_eq!(again["metadata"], later["metadata"]);
 }

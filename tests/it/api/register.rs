@@ -178,3 +178,31 @@ async fn table_whose_document_was_accepted_before_stays_loadable_and_is_mended_b
     assert_eq!(mended["metadata"]["current-snapshot-id"], -1);
     assert_eq!(mended["metadata"]["statistics"], json!([]));
 }
+
+#[tokio::test]
+async fn document_whose_snapshot_has_no_operation_is_registered_as_it_is() {
+    let (catalog, tenant, created) = with_dropped_table().await;
+    let snapshots = json!([{ "snapshot-id": 1, "sequence-number": 1, "timestamp-ms": created["metadata"]["last-updated-ms"],
+        "manifest-list": "file:///none.avro", "summary": { "added-records": "1" }, "schema-id": 0 }]);
+    let (location, path) = changed_copy(&created, "old", |metadata| {
+        metadata["snapshots"] = snapshots.clone();
+        metadata["current-snapshot-id"] = json!(1);
+        metadata["last-sequence-number"] = json!(1);
+        metadata["refs"] = json!({ "main": { "snapshot-id": 1, "type": "branch" } });
+    });
+    let before = std::fs::read(&path).unwrap();
+    let body = json!({ "name": "old", "metadata-location": location });
+    let registered = catalog.post(&tenant.key, &format!("{NAMESPACE}/register"), &body).await.ok(200);
+    assert_eq!(registered["metadata"]["snapshots"], snapshots);
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    let mut new = snapshots[0].clone();
+    new["snapshot-id"] = json!(2);
+    new["sequence-number"] = json!(2);
+    new["parent-snapshot-id"] = json!(1);
+    let commit = json!({ "requirements": [], "updates": [{ "action": "add-snapshot", "snapshot": new }] });
+    let refused = catalog.post(&tenant.key, &format!("{NAMESPACE}/tables/old"), &commit).await;
+    assert!(refused.error(400, "BadRequestException").contains("has no operation"));
+    let set = json!({ "requirements": [], "updates": [{ "action": "set-properties", "updates": { "a": "b" } }] });
+    let changed = catalog.post(&tenant.key, &format!("{NAMESPACE}/tables/old"), &set).await.ok(200);
+    assert_eq!(changed["metadata"]["snapshots"], snapshots);
+}

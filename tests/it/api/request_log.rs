@@ -165,3 +165,14 @@ async fn request_whose_client_has_gone_is_logged_as_not_answered() {
     assert!(line["message"].as_str().unwrap().starts_with("not answered") && line.get("status").is_none(), "{line}");
     assert_eq!((&line["organisation"], &line["route"]), (&json!("acme"), &json!("/v1/namespaces")));
 }
+
+#[tokio::test]
+async fn refused_sign_ins_of_an_address_have_a_few_lines_and_no_more() {
+    let catalog = Catalog::new().await;
+    let (log, _guard) = Log::start("info");
+    for number in 0..40 {
+        catalog.get(&format!("rubbish{number}"), "/v1/config").await.error(401, "NotAuthorizedException");
+        catalog.get("rubbish", "/v1/namespaces/ns/tables/t").await.error(401, "NotAuthorizedException");
+    }
+    assert_eq!(log.requests().len(), 10);
+}

@@ -201,3 +201,30 @@ async fn a_table_whose_metadata_was_removed_says_which_file_is_missing() {
     let message = missing.error(404, "NotFoundException");
     assert_eq!(message, format!("Failed to open input stream for file: {location}"));
 }
+
+#[tokio::test]
+async fn location_below_a_file_gets_400_for_a_new_table_and_503_under_an_existing_one() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    let created = catalog.with_table(&tenant).await;
+    let table = created["metadata"]["location"].as_str().unwrap().to_owned();
+    let root = table.rsplit_once('/').unwrap().0.to_owned();
+    std::fs::write(format!("{}/file", root.strip_prefix("file://").unwrap()), "").unwrap();
+    for (name, stage) in [("u", false), ("v", true)] {
+        let mut request = create_table(name);
+        request["location"] = json!(format!("{root}/file/t"));
+        request["stage-create"] = json!(stage);
+        let refused = catalog.post(&tenant.key, "/v1/namespaces/ns/tables", &request).await;
+        let message = refused.error(400, "BadRequestException");
+        assert!(message.contains("/file is a file, not a folder. Choose another location"), "{message}");
+    }
+    let mut view = create_view("w", "select 1");
+    view["location"] = json!(format!("{root}/file/w"));
+    catalog.post(&tenant.key, "/v1/namespaces/ns/views", &view).await.error(400, "BadRequestException");
+    // A file in the place of a table's own folder is a fault of the storage, which may pass.
+    let folder = std::path::PathBuf::from(table.strip_prefix("file://").unwrap());
+    std::fs::rename(folder.join("metadata"), folder.join("moved")).unwrap();
+    std::fs::write(folder.join("metadata"), "").unwrap();
+    let change = json!({ "requirements": [], "updates": [{ "action": "set-properties", "updates": { "a": "b" } }] });
+    catalog.post(&tenant.key, "/v1/namespaces/ns/tables/t", &change).await.error(503, "ServiceUnavailableException");
+}

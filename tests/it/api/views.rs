@@ -98,7 +98,9 @@ async fn tables_and_views_share_one_name_space() {
     let create = json!({ "requirements": [{ "type": "assert-create" }], "updates": [
         { "action": "add-schema", "schema": create_table("v")["schema"] },
         { "action": "set-current-schema", "schema-id": -1 }] });
-    refused("/v1/namespaces/ns/tables/v", create, "View with same name already exists: ns.v").await;
+    // By a commit, which asserts that there is none.
+    let by_commit = catalog.post(key, "/v1/namespaces/ns/tables/v", &create).await;
+    assert_eq!(by_commit.error(409, "CommitFailedException"), "View with same name already exists: ns.v");
 
     let no_view = catalog.get(key, "/v1/namespaces/ns/views/t").await;
     assert_eq!(no_view.error(404, "NoSuchViewException"), "View does not exist: ns.t");

@@ -7,10 +7,10 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tidewater::app::{App, open_store};
-use tidewater::auth::key::{entropy, issue_key};
+use tidewater::auth::key::{NewKey, entropy, issue_key};
 use tidewater::clock::{Clock, fresh_uuid};
 use tidewater::config::Config;
-use tidewater::store::{Change, Organisation, Warehouse, WarehouseStorage};
+use tidewater::store::{Change, Organisation, Warehouse, WarehouseOptions, WarehouseStorage};
 use tidewater_core::access::Role;
 use tidewater_core::ids::{OrganisationId, WarehouseId};
 use tidewater_core::limits::Tier;
@@ -114,6 +114,7 @@ impl Catalog {
             name: name.to_owned(),
             root: format!("file://{}/{organisation}/{name}", self.folder.path().display()),
             storage: WarehouseStorage::local(),
+            options: WarehouseOptions::default(),
             is_default: false,
             created_ms: Clock::System.now_ms(),
         };
@@ -124,9 +125,8 @@ impl Catalog {
         let store = self.app.store();
         let now_ms = expires_ms.map_or_else(|| Clock::System.now_ms(), |expires_ms| expires_ms - 1);
         let random = entropy().expect("random bytes");
-        let issued =
-            issue_key(store.as_ref(), organisation, "test", role, expires_ms, &Change::by_catalog(now_ms), &random)
-                .await;
+        let new = NewKey { name: "test", role, no_delete: false, expires_ms };
+        let issued = issue_key(store.as_ref(), organisation, &new, &Change::by_catalog(now_ms), &random).await;
         issued.expect("a key").1.expose().clone()
     }
 

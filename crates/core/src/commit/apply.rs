@@ -12,6 +12,7 @@ use crate::document::{
     PartitionStatistics, Present, Snapshot, SortOrder, Statistics, TableMetadata, UNSORTED_ORDER_ID,
     strip_trailing_slash,
 };
+use crate::stop::Stop;
 
 /// The property that says how many earlier documents the metadata log names, and its default.
 const PREVIOUS_VERSIONS_MAX: (&str, usize) = ("write.metadata.previous-versions-max", 100);
@@ -57,7 +58,7 @@ pub(super) struct Draft {
 ///
 /// # Errors
 /// [`CommitError::BadRequest`] when an update breaks a rule; [`CommitError::Conflict`] when a snapshot's sequence number
-/// or first row id is behind the table's.
+/// or first row id is behind the table's; [`CommitError::Stopped`].
 pub fn apply_updates(
     base: &TableMetadata,
     updates: &[TableUpdate],
@@ -67,6 +68,7 @@ pub fn apply_updates(
     let now_ms = context.now_ms.max(base.last_updated_ms);
     let mut draft = Draft::new(base.clone(), now_ms, false);
     for update in updates {
+        context.stop.check()?;
         draft.apply(update)?;
     }
     if !draft.changed {
@@ -78,7 +80,7 @@ pub fn apply_updates(
     if let Some(location) = context.previous_metadata_location {
         draft.log_previous(base.last_updated_ms, location);
     }
-    draft.finish(Some(base)).map(Box::new).map(Outcome::Changed)
+    draft.finish(Some(base), context.stop).map(Box::new).map(Outcome::Changed)
 }
 
 /// The first document of a table that is made of updates alone: the commit of a staged create. A table without a spec or an
@@ -98,6 +100,7 @@ pub fn create_from_updates(
     let version = check_format_version(asked.unwrap_or(i32::from(DEFAULT_FORMAT_VERSION)))?;
     let mut draft = Draft::new(empty(version, default_location, context), context.now_ms, true);
     for update in updates {
+        context.stop.check()?;
         draft.apply(update)?;
     }
     let document = &mut draft.document;
@@ -112,7 +115,7 @@ pub fn create_from_updates(
         document.sort_orders.push(Arc::new(SortOrder::unsorted()?));
     }
     draft.columns_changed = true;
-    draft.finish(None)
+    draft.finish(None, context.stop)
 }
 
 /// A format version that can be written.
@@ -253,7 +256,8 @@ impl Draft {
 
     /// Checks the document as a whole, and writes the fields that every commit writes. `base` is the replaced document: the
     /// problems that it has already do not fail the commit.
-    pub(super) fn finish(mut self, base: Option<&TableMetadata>) -> Result<TableMetadata, CommitError> {
+    pub(super) fn finish(mut self, base: Option<&TableMetadata>, stop: Stop<'_>) -> Result<TableMetadata, CommitError> {
+        stop.check()?;
         // Some readers need the ids of partition fields in every version, and all from v2 on.
         for spec in self.document.partition_specs.iter_mut().filter(|spec| spec.ids_missing()) {
             *spec = Arc::new(spec.with_ids_written()?);
@@ -261,12 +265,14 @@ impl Draft {
         if self.columns_changed {
             self.check_columns(base)?;
         }
+        stop.check()?;
         self.apply_snapshots();
         let document = &mut self.document;
         self.statistics.apply(&mut document.statistics);
         self.partition_statistics.apply(&mut document.partition_statistics);
         self.encryption_keys.apply(&mut document.encryption_keys);
         correct_snapshot_log(document, &self.main_was, self.snapshots_removed)?;
+        stop.check()?;
         let mut document = self.document;
         document.last_updated_ms = self.now_ms;
         document.legacy = Arc::default();

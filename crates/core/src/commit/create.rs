@@ -103,7 +103,7 @@ impl CreateTable {
 /// it does not sort). The format version is that of the property `format-version`, else 2.
 ///
 /// # Errors
-/// [`CommitError::BadRequest`] when the schema, spec, order or properties break a rule.
+/// [`CommitError::BadRequest`] when the schema, spec, order or properties break a rule; [`CommitError::Stopped`].
 pub fn create_table(
     request: &CreateTable,
     location: &str,
@@ -121,6 +121,7 @@ pub fn create_table(
 
     let mut ids = FreshIds::default();
     let schema = request.schema.with_fresh_ids(&mut ids)?;
+    context.stop.check()?;
     schema.check_format_version(format_version)?;
     let spec = match &request.partition_spec {
         Some(spec) => spec.with_fresh_ids(&ids)?,
@@ -134,6 +135,8 @@ pub fn create_table(
     spec.check_new(&schema.index()?, format_version)?;
     order.check_new(&schema.index()?, format_version)?;
 
+    context.stop.check()?;
+
     document.last_column_id = ids.last();
     document.last_partition_id = spec.highest_field_id();
     document.default_sort_order_id = order.id();
@@ -142,7 +145,7 @@ pub fn create_table(
     document.sort_orders.push(Arc::new(order));
     let mut draft = Draft::new(document, context.now_ms, true);
     draft.columns_changed = true;
-    draft.finish(None)
+    draft.finish(None, context.stop)
 }
 
 /// Properties that say how the metrics of one column are kept name a column of the table.

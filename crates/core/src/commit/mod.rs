@@ -31,6 +31,7 @@ pub(crate) use update::{properties_to_remove, properties_to_set, uuid_to_assign}
 
 use crate::document::DocumentError;
 use crate::document::json::Object;
+use crate::stop::{Stop, Stopped};
 
 /// Why a commit is refused. The text is the `error.message` that the client reads.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +46,9 @@ pub enum CommitError {
     /// The table is not as the client believes: it must load it again. HTTP 409, `CommitFailedException`.
     #[error("{0}")]
     Conflict(String),
+    /// The caller stopped the work.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
 }
 
 impl CommitError {
@@ -73,6 +77,8 @@ pub struct Context<'a> {
     pub table_uuid: Uuid,
     /// Where the document is that the commit replaces; it enters the metadata log.
     pub previous_metadata_location: Option<&'a str>,
+    /// Whether the commit is still wanted.
+    pub stop: Stop<'a>,
 }
 
 /// The table that a commit in a transaction is meant for, as the client wrote it.
@@ -101,7 +107,15 @@ impl TableCommit {
     /// # Errors
     /// [`CommitError::BadRequest`] when it is malformed, or holds an unknown requirement or update.
     pub fn parse(body: &[u8]) -> Result<Self, CommitError> {
-        Self::read(utf8(body)?)
+        Self::parse_until(body, Stop::NEVER)
+    }
+
+    /// Reads the body of a commit to one table, as long as that is wanted.
+    ///
+    /// # Errors
+    /// As [`TableCommit::parse`]; [`CommitError::Stopped`].
+    pub fn parse_until(body: &[u8], stop: Stop<'_>) -> Result<Self, CommitError> {
+        Self::read(utf8(body)?, stop)
     }
 
     /// Reads the body of a transaction: commits to several tables, each with its identifier.
@@ -109,9 +123,17 @@ impl TableCommit {
     /// # Errors
     /// As [`TableCommit::parse`], and when there is no commit, or one does not name its table.
     pub fn parse_transaction(body: &[u8]) -> Result<Vec<Self>, CommitError> {
+        Self::parse_transaction_until(body, Stop::NEVER)
+    }
+
+    /// Reads the body of a transaction, as long as that is wanted.
+    ///
+    /// # Errors
+    /// As [`TableCommit::parse_transaction`]; [`CommitError::Stopped`].
+    pub fn parse_transaction_until(body: &[u8], stop: Stop<'_>) -> Result<Vec<Self>, CommitError> {
         let object = Object::parse("transaction", utf8(body)?)?;
-        let commits =
-            object.array("table-changes")?.into_iter().map(Self::read).collect::<Result<Vec<Self>, CommitError>>()?;
+        let changes = object.array("table-changes")?.into_iter();
+        let commits = changes.map(|change| Self::read(change, stop)).collect::<Result<Vec<Self>, CommitError>>()?;
         if commits.is_empty() {
             return Err(CommitError::bad("Invalid transaction: its table-changes are empty"));
         }
@@ -127,13 +149,17 @@ impl TableCommit {
         self.requirements.contains(&TableRequirement::TableDoesNotExist)
     }
 
-    fn read(text: &str) -> Result<Self, CommitError> {
+    fn read(text: &str, stop: Stop<'_>) -> Result<Self, CommitError> {
         let object = Object::parse("commit", text)?;
         // Absent or null counts as empty, as in the reference implementation.
         let parts = |key: &str| object.optional_array(key).map(Option::unwrap_or_default);
         let requirements =
             parts("requirements")?.into_iter().map(TableRequirement::parse).collect::<Result<Vec<_>, _>>()?;
-        let updates = parts("updates")?.into_iter().map(TableUpdate::parse).collect::<Result<Vec<_>, _>>()?;
+        let update = |text| {
+            stop.check()?;
+            TableUpdate::parse(text)
+        };
+        let updates = parts("updates")?.into_iter().map(update).collect::<Result<Vec<_>, CommitError>>()?;
         let identifier = object.optional_read("identifier", "an object with namespace and name")?;
         let commit = Self { requirements, updates, identifier };
         if commit.is_create() && commit.requirements.iter().any(|one| *one != TableRequirement::TableDoesNotExist) {

@@ -33,6 +33,13 @@ impl TableMetadata {
         problems
     }
 
+    /// Returns what breaks a rule of the specification and does not keep a document out, since the reference clients read it: a
+    /// sentence for each.
+    #[must_use]
+    pub fn tolerated(&self) -> Vec<String> {
+        self.snapshots.iter().filter_map(|one| Snapshot::tolerated(one.json)).collect()
+    }
+
     /// The problems that are found without parsing the text of snapshots, statistics and keys once more.
     #[must_use]
     pub fn known_problems(&self) -> Vec<String> {

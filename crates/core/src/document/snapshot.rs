@@ -193,7 +193,21 @@ impl Snapshot {
                 super::json::excerpt(operation),
                 OPERATIONS.join(", ")
             )),
-            None => refuse("its summary has no operation"),
+            None if is_new => refuse("its summary has no operation"),
+            // Told by `tolerated`.
+            None => Ok(()),
         }
+    }
+
+    /// Returns what breaks a rule in the snapshot of this text and is read on purpose by Java, PyIceberg and Go: old writers
+    /// left the operation out.
+    pub(crate) fn tolerated(text: &str) -> Option<String> {
+        let object = Object::parse("snapshot", text).ok()?;
+        let summary = Object::parse("snapshot summary", object.get("summary")?).ok()?;
+        let id = object.i64("snapshot-id").ok()?;
+        summary
+            .get("operation")
+            .is_none()
+            .then(|| format!("Snapshot {id}: its summary has no operation, for which readers take 'overwrite'"))
     }
 }

@@ -32,16 +32,18 @@ impl AzureContainer {
     /// # Errors
     /// When it is spelt otherwise.
     pub fn of(location: &Location) -> Result<Self, AzureNameError> {
-        Self::read(location).ok_or_else(|| AzureNameError { location: location.as_str().chars().take(200).collect() })
+        let refused = || AzureNameError { location: location.as_str().chars().take(200).collect() };
+        Self::read(location.scheme(), location.authority()).ok_or_else(refused)
     }
 
-    fn read(location: &Location) -> Option<Self> {
-        let service = match location.scheme() {
+    /// Reads the scheme and authority of a location, both in lower case.
+    pub(crate) fn read(scheme: &str, authority: &str) -> Option<Self> {
+        let service = match scheme {
             "abfs" | "abfss" => ".dfs.",
             "wasb" | "wasbs" => ".blob.",
             _ => return None,
         };
-        let (container, host) = location.authority().split_once('@')?;
+        let (container, host) = authority.split_once('@')?;
         let is_name = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         let is_container = is_name(container.strip_prefix('$').unwrap_or(container));
         let at = host.find(service)?;
@@ -96,8 +98,8 @@ impl AzureContainer {
     }
 }
 
-/// How `location` would have to be spelt below `root`, if it is another spelling of a place there: Azure has four schemes
-/// and two hosts for one container.
+/// How `location` would have to be spelled below `root`, if it is spelled otherwise and means a place there: also where the
+/// scheme of one of Azure's services stands before the host of the other.
 #[must_use]
 pub fn spelling_below(location: &Location, root: &Location) -> Option<String> {
     if !matches!(location.scheme(), "abfs" | "abfss" | "wasb" | "wasbs") {
@@ -110,7 +112,7 @@ pub fn spelling_below(location: &Location, root: &Location) -> Option<String> {
         return None;
     }
     let spelt = Location::parse(&format!("{}://{}{}", root.scheme(), root.authority(), location.path())).ok()?;
-    (root.contains(&spelt) && &spelt != location).then(|| spelt.to_string())
+    (root.contains(&spelt) && spelt.as_str() != location.as_str()).then(|| spelt.to_string())
 }
 
 #[cfg(test)]

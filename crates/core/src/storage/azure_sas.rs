@@ -101,6 +101,7 @@ pub fn directory_sas(
     // Only what Iceberg's clients do: files are not renamed, and nobody's rights are changed.
     let permissions = match terms.access {
         Access::Read => "rl",
+        Access::ReadWriteNoDelete => "racwl",
         Access::ReadWrite => "racwdl",
     };
     let protocol = if terms.allow_http { "https,http" } else { "https" };
@@ -242,6 +243,13 @@ mod tests {
         let signed = sas("/t", SAS_VERSION, Access::ReadWrite, Some(&key())).unwrap().signed("s");
         assert!(signed.contains("&sdd=1&sp=racwdl&"), "{signed}");
         assert!(signed.ends_with("&skoid=oid&sktid=tid&skt=2026-11-24T09%3A50%3A00Z&ske=2026-11-25T09%3A55%3A00Z&sks=b&skv=2023-11-03&sig=s"), "{signed}");
+    }
+
+    #[test]
+    fn signature_without_delete_rights_lacks_only_these() {
+        let signed = sas("/t", SAS_VERSION, Access::ReadWriteNoDelete, None).unwrap();
+        assert!(signed.string_to_sign.starts_with("racwl\n"), "{}", signed.string_to_sign);
+        assert!(signed.signed("s").contains("&sp=racwl&"));
     }
 
     #[test]

@@ -52,8 +52,11 @@ pub fn access_boundary(locations: &[Location], access: Access) -> Result<String,
         let list =
             starts_with("api.getAttribute('storage.googleapis.com/objectListPrefix', '')", &format!("{folder}/"));
         rules.push(rule("roles/storage.objectViewer", bucket, &format!("{objects} || {list}")));
-        if access == Access::ReadWrite {
-            rules.push(rule("roles/storage.objectUser", bucket, &objects));
+        match access {
+            Access::Read => {}
+            // Who may not remove an object may not overwrite one either.
+            Access::ReadWriteNoDelete => rules.push(rule("roles/storage.objectCreator", bucket, &objects)),
+            Access::ReadWrite => rules.push(rule("roles/storage.objectUser", bucket, &objects)),
         }
     }
     if rules.len() > MAX_RULES {
@@ -114,6 +117,13 @@ mod tests {
             access_boundary(&[at("gs://bucket/t")], Access::ReadWrite).unwrap(),
             r#"{"accessBoundary":{"accessBoundaryRules":[{"availablePermissions":["inRole:roles/storage.objectViewer"],"availableResource":"//storage.googleapis.com/projects/_/buckets/bucket","availabilityCondition":{"expression":"resource.name.startsWith('projects/_/buckets/bucket/objects/t/') || api.getAttribute('storage.googleapis.com/objectListPrefix', '').startsWith('t/')"}},{"availablePermissions":["inRole:roles/storage.objectUser"],"availableResource":"//storage.googleapis.com/projects/_/buckets/bucket","availabilityCondition":{"expression":"resource.name.startsWith('projects/_/buckets/bucket/objects/t/')"}}]}}"#
         );
+    }
+
+    #[test]
+    fn writer_without_delete_rights_has_the_role_that_only_creates() {
+        let both = |access| access_boundary(&[at("gs://bucket/t")], access).unwrap();
+        let creating = both(Access::ReadWrite).replace("roles/storage.objectUser", "roles/storage.objectCreator");
+        assert_eq!(both(Access::ReadWriteNoDelete), creating);
     }
 
     /// The attack of CVE-2026-42811: a name that ends the text and goes on as an expression.

@@ -1,7 +1,5 @@
 //! Whether two warehouses would put tables over each other.
 
-use std::borrow::Cow;
-
 use super::{AzureContainer, StorageProfile};
 use crate::location::Location;
 
@@ -11,17 +9,7 @@ use crate::location::Location;
 /// Two addresses of one store cannot be told for the same: whoever sets warehouses up has to spell it in one way.
 #[must_use]
 pub fn overlap(one: (&StorageProfile, &Location), other: (&StorageProfile, &Location)) -> bool {
-    let (root, other_root) = (spelt_once(one.1), spelt_once(other.1));
-    site(one) == site(other) && (root.contains(&other_root) || other_root.contains(&root))
-}
-
-/// The one spelling of a place that has several: a container on Azure has a name for each of two services.
-fn spelt_once(root: &Location) -> Cow<'_, Location> {
-    let spelt = AzureContainer::of(root).ok().and_then(|container| {
-        let (name, host) = (container.container(), container.dfs_host());
-        Location::parse(&format!("abfss://{name}@{host}{}", root.path())).ok()
-    });
-    spelt.map_or(Cow::Borrowed(root), Cow::Owned)
+    site(one) == site(other) && (one.1.contains(other.1) || other.1.contains(one.1))
 }
 
 /// In which storage a profile's locations are: its type, and its address where it is not the cloud's own.
@@ -57,6 +45,8 @@ mod tests {
             (Some("https://s3.example.com"), "s3://bucket/lake", true),
             (Some("https://s3.example.com"), "s3://bucket/lake/inner", true),
             (Some("https://s3.example.com"), "s3://bucket", true),
+            (Some("https://s3.example.com"), "s3a://bucket/lake/inner", true),
+            (Some("https://s3.example.com"), "s3n://bucket2/lake", false),
             (Some("https://s3.example.com"), "s3://bucket/lake2", false),
             (Some("https://s3.example.com"), "s3://other/lake", false),
             (Some("https://other.example.com"), "s3://bucket/lake", false),

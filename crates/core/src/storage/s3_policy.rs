@@ -50,6 +50,14 @@ pub fn session_policy(
     let resources: Vec<Value> = locations.iter().map(objects).collect();
     let object_actions: &[&str] = match access {
         Access::Read => &["s3:GetObject", "s3:GetObjectVersion"],
+        // To end an upload is no removal: nothing is there before its end.
+        Access::ReadWriteNoDelete => &[
+            "s3:GetObject",
+            "s3:GetObjectVersion",
+            "s3:PutObject",
+            "s3:AbortMultipartUpload",
+            "s3:ListMultipartUploadParts",
+        ],
         Access::ReadWrite => &[
             "s3:GetObject",
             "s3:GetObjectVersion",
@@ -64,7 +72,7 @@ pub fn session_policy(
     if let Some(key) = kms_key_arn {
         let actions: &[&str] = match access {
             Access::Read => &["kms:Decrypt"],
-            Access::ReadWrite => &["kms:Decrypt", "kms:GenerateDataKey"],
+            Access::ReadWriteNoDelete | Access::ReadWrite => &["kms:Decrypt", "kms:GenerateDataKey"],
         };
         statements.push(json!({ "Effect": "Allow", "Action": actions, "Resource": escape(key) }));
     }
@@ -140,6 +148,15 @@ mod tests {
     }
 
     #[test]
+    fn policy_without_delete_rights_lacks_only_these() {
+        let policy =
+            |access| session_policy(&[at("s3://bucket/t")], access, "aws", Some("arn:aws:kms:a:1:key/k")).unwrap();
+        let all = policy(Access::ReadWrite);
+        assert_eq!(policy(Access::ReadWriteNoDelete), all.replace(r#""s3:DeleteObject","#, ""));
+        assert!(all.contains("s3:DeleteObject"));
+    }
+
+    #[test]
     fn what_a_policy_would_take_for_a_wildcard_is_a_character() {
         assert_eq!(escape("a*b$c?d"), "a${*}b${$}c${?}d");
         assert_eq!(escape("${aws:username}"), "${$}{aws:username}");
@@ -184,10 +201,14 @@ mod tests {
         fn a_policy_covers_what_lies_below_its_location_and_no_other(
             own in "[a-c*?$ {}]{1,4}(/[a-c*?$]{1,3}){0,2}",
             other in "[a-c*?$ {}]{1,4}(/[a-c*?$]{1,3}){0,3}",
+            access in 0_usize..3,
         ) {
             let (Ok(own), Ok(other)) = (Location::parse(&format!("s3://b/{own}")), Location::parse(&format!("s3://b/{other}")))
             else { return Ok(()) };
-            let policy = session_policy(std::slice::from_ref(&own), Access::Read, "aws", None).unwrap();
+            let access = [Access::Read, Access::ReadWriteNoDelete, Access::ReadWrite][access];
+            let policy = session_policy(std::slice::from_ref(&own), access, "aws", None).unwrap();
+            prop_assert_eq!(policy.contains("s3:Delete"), access == Access::ReadWrite);
+            prop_assert_eq!(policy.contains("s3:Put"), access.writes());
             let name = format!("arn:aws:s3:::{}{}", other.authority(), other.path());
             let covered = resources(&policy).iter().any(|pattern| covers(pattern, &name));
             prop_assert_eq!(covered, own.contains(&other) && own != other);

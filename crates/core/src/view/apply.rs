@@ -9,6 +9,7 @@ use super::metadata::check_view_schema;
 use super::{VIEW_FORMAT_VERSION, VersionLogEntry, ViewMetadata, ViewUpdate, ViewVersion};
 use crate::commit::{CommitError, MAX_ADDED_DEFINITIONS};
 use crate::document::Schema;
+use crate::stop::Stop;
 
 /// In place of an id: the schema or version added last.
 pub(super) const LAST_ADDED: i32 = -1;
@@ -24,14 +25,16 @@ const DROP_DIALECT_ALLOWED: &str = "replace.drop-dialect.allowed";
 /// behind.
 ///
 /// # Errors
-/// [`CommitError::IllegalArgument`] when an update, or what all of them make, breaks a rule.
+/// [`CommitError::IllegalArgument`] when an update, or what all of them make, breaks a rule; [`CommitError::Stopped`].
 pub fn apply_view_updates(
     base: &ViewMetadata,
     updates: &[ViewUpdate],
     now_ms: i64,
+    stop: Stop<'_>,
 ) -> Result<Option<ViewMetadata>, CommitError> {
     let mut draft = Draft::new(base.clone(), now_ms);
     for update in updates {
+        stop.check()?;
         draft.apply(update)?;
     }
     if draft.changed { draft.finish(base.current_version()).map(Some) } else { Ok(None) }

@@ -215,6 +215,30 @@ fn snapshot_that_breaks_a_rule_is_refused() {
 }
 
 #[test]
+fn registered_snapshot_without_an_operation_is_tolerated_and_told() {
+    let mut document = value(&commit(&base(2), &json!([add_snapshot(1, None, 1)])));
+    for summary in [json!({}), json!({"spark.app.id": "x"})] {
+        document["snapshots"][0]["summary"] = summary.clone();
+        assert_eq!(problems(&document), "", "{summary}");
+        let tolerated = parse(&document).tolerated();
+        assert_eq!(tolerated, ["Snapshot 1: its summary has no operation, for which readers take 'overwrite'"]);
+        // It stays as it is, whatever is committed.
+        let set = json!([{"action": "set-properties", "updates": {"a": "b"}}]);
+        assert_eq!(value(&commit(&parse(&document), &set))["snapshots"][0]["summary"], summary);
+    }
+    for (summary, expected) in [
+        (json!({"operation": "upsert"}), "its operation 'upsert' is none of append"),
+        (json!({"operation": ""}), "its operation '' is none of append"),
+        (json!({"a": 1}), "its summary is not a map of strings"),
+    ] {
+        document["snapshots"][0]["summary"] = summary;
+        assert!(problems(&document).contains(expected), "{expected}");
+    }
+    document["snapshots"][0].as_object_mut().unwrap().remove("summary");
+    assert!(problems(&document).contains("missing field 'summary'"));
+}
+
+#[test]
 fn column_with_the_name_of_another_columns_partition_field_is_refused() {
     // Readers bind every spec to the current schema, and refuse the table.
     let spec = json!([{"action": "add-spec", "spec": {"fields": [{"name": "shard", "transform": "bucket[4]", "source-id": 1}]}}]);
@@ -382,7 +406,10 @@ fn view_with_a_column_of_an_unknown_type_is_refused() {
         let body =
             json!({"updates": [{"action": "add-schema", "schema": schema(&[column(1, "a", kind)])}]}).to_string();
         let updates = tidewater_core::view::ViewCommit::parse(body.as_bytes()).unwrap().updates;
-        assert!(tidewater_core::view::apply_view_updates(&good, &updates, 1).is_err(), "{kind}");
+        assert!(
+            tidewater_core::view::apply_view_updates(&good, &updates, 1, tidewater_core::stop::Stop::NEVER).is_err(),
+            "{kind}"
+        );
     }
     let stored: Value = serde_json::from_slice(&good.to_json()).unwrap();
     assert_eq!(stored["schemas"][0]["fields"][0]["type"], "variant");

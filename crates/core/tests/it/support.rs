@@ -5,6 +5,7 @@ use tidewater_core::commit::{
     CommitError, Context, CreateTable, Outcome, TableCommit, apply_updates, check_requirements, create_table,
 };
 use tidewater_core::document::TableMetadata;
+use tidewater_core::stop::Stop;
 use uuid::Uuid;
 
 /// The time of commits in tests: after that of every document.
@@ -24,7 +25,12 @@ pub(crate) const DOCUMENTS: [(&str, &str); 5] = [
 pub(crate) const LENIENT: &str = include_str!("../documents/v3-lenient.json");
 
 pub(crate) fn context() -> Context<'static> {
-    Context { now_ms: NOW_MS, table_uuid: UUID, previous_metadata_location: Some("s3://b/t/metadata/00000.json") }
+    Context {
+        now_ms: NOW_MS,
+        table_uuid: UUID,
+        previous_metadata_location: Some("s3://b/t/metadata/00000.json"),
+        stop: Stop::NEVER,
+    }
 }
 
 pub(crate) fn document(name: &str) -> TableMetadata {

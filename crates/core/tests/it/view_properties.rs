@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use tidewater_core::stop::Stop;
 use tidewater_core::view::{
     CreateView, RegisterView, ViewCommit, ViewMetadata, apply_view_updates, check_view_requirements, create_view,
 };
@@ -38,7 +39,7 @@ fn update() -> impl Strategy<Value = Value> {
 
 fn apply(base: &ViewMetadata, updates: &[Value]) -> Option<ViewMetadata> {
     let commit = ViewCommit::parse(json!({ "updates": updates }).to_string().as_bytes()).unwrap();
-    apply_view_updates(base, &commit.updates, NOW_MS).ok().flatten()
+    apply_view_updates(base, &commit.updates, NOW_MS, Stop::NEVER).ok().flatten()
 }
 
 fn invariants(after: &ViewMetadata) {
@@ -149,7 +150,7 @@ proptest! {
         for base in bases.into_iter().flatten() {
             for body in [body.clone(), damage(body.clone())] {
                 if let Ok(commit) = ViewCommit::parse(body.as_bytes())
-                    && let Ok(Some(after)) = apply_view_updates(&base, &commit.updates, NOW_MS)
+                    && let Ok(Some(after)) = apply_view_updates(&base, &commit.updates, NOW_MS, Stop::NEVER)
                 {
                     prop_assert!(ViewMetadata::parse(&after.to_json()).is_ok());
                 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use tidewater_core::commit::CommitError;
+use tidewater_core::stop::Stop;
 use tidewater_core::view::{
     CreateView, RegisterView, ViewCommit, ViewMetadata, apply_view_updates, check_view_requirements, create_view,
 };
@@ -31,7 +32,7 @@ fn try_create(request: &Value) -> Result<ViewMetadata, CommitError> {
 }
 
 /// A view of one version, `select 1` for Spark.
-fn view() -> ViewMetadata {
+pub(crate) fn view() -> ViewMetadata {
     try_create(&request(&spark("select 1"), &json!({}))).unwrap()
 }
 
@@ -41,7 +42,7 @@ fn value(document: &ViewMetadata) -> Value {
 
 fn try_commit(base: &ViewMetadata, updates: &Value) -> Result<Option<ViewMetadata>, CommitError> {
     let commit = ViewCommit::parse(json!({ "updates": updates }).to_string().as_bytes())?;
-    apply_view_updates(base, &commit.updates, NOW_MS)
+    apply_view_updates(base, &commit.updates, NOW_MS, Stop::NEVER)
 }
 
 fn commit(base: &ViewMetadata, updates: &Value) -> ViewMetadata {

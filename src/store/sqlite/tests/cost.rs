@@ -13,7 +13,7 @@ use tidewater_core::overlap::Locations;
 use crate::clock::fresh_uuid;
 use crate::store::sqlite::open::open_writer;
 use crate::store::sqlite::tables;
-use crate::store::{Change, NewTable, Origin, Place, Swap, TableKind};
+use crate::store::{Change, EventDetails, NewTable, Past, Place, Swap, TableKind};
 
 thread_local! {
     static STATEMENTS: Cell<usize> = const { Cell::new(0) };
@@ -47,7 +47,11 @@ fn filled(connection: &Connection, tables: usize) -> Place {
     let ids = (organisation, warehouse);
     connection.execute("INSERT INTO organisation VALUES (?1, 'acme', 'free', 0)", [organisation]).unwrap();
     connection
-        .execute("INSERT INTO warehouse VALUES (?1, ?2, 'lake', 's3://b/w', 1, 0, '{\"type\":\"file\"}', NULL)", ids)
+        .execute(
+            "INSERT INTO warehouse (organisation, id, name, root, is_default, created_ms)
+             VALUES (?1, ?2, 'lake', 's3://b/w', 1, 0)",
+            ids,
+        )
         .unwrap();
     connection.execute("INSERT INTO namespace VALUES (?1, ?2, 'ns', NULL, '{}')", ids).unwrap();
     for number in 0..tables {
@@ -59,7 +63,15 @@ fn filled(connection: &Connection, tables: usize) -> Place {
 fn create(connection: &Connection, place: Place, name: &str, locations: &Locations) -> TableId {
     let (id, ident) = (TableId(fresh_uuid()), TableIdent::new(NamespaceIdent::new(&["ns"]).unwrap(), name).unwrap());
     let (kind, metadata_location) = (TableKind::Table, "d0");
-    let new = NewTable { id, ident: &ident, kind, metadata_location, locations, origin: &Origin::default() };
+    let new = NewTable {
+        id,
+        ident: &ident,
+        kind,
+        metadata_location,
+        locations,
+        registered: false,
+        details: &EventDetails::new(),
+    };
     tables::table_create(connection, place, &new, None, &Change::by_catalog(1)).unwrap();
     id
 }
@@ -76,7 +88,7 @@ fn costs(tables: usize) -> [(usize, Duration); 3] {
     let creating = cost(|| id = Some(create(&connection, place, "new", &spread(own, None))));
     let id = id.unwrap();
     let commit = |expected, new, locations: &Locations| {
-        let swap = Swap { id, expected, new, locations, origin: &Origin::default() };
+        let swap = Swap { id, expected, new, locations, past: &Past::Kept, details: &EventDetails::new() };
         cost(|| tables::table_swap(&connection, place, &swap, &Change::by_catalog(1)).unwrap())
     };
     let plain = commit("d0", "d1", &spread(own, None));

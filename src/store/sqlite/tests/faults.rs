@@ -3,29 +3,15 @@
 use std::sync::Arc;
 
 use super::{answers, held, names, opened, organisation, stranger};
-use crate::store::sqlite::{SqliteStore, tenants};
+use crate::store::sqlite::tenants;
 use crate::store::{Change, Store, StoreError};
-
-/// Lets the database grow no further than `spare` pages beyond what it has: a full disk, as far as SQLite can tell.
-async fn leave_room(store: &SqliteStore, spare: i64) {
-    let limit = move |connection: &rusqlite::Connection| {
-        let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
-        connection.pragma_update(None, "max_page_count", pages + spare)?;
-        Ok(())
-    };
-    store.writer.write(limit).await.unwrap();
-}
-
-fn is_unavailable<T>(result: &crate::store::Result<T>) -> bool {
-    matches!(result, Err(StoreError::Unavailable(_)))
-}
 
 #[tokio::test]
 async fn a_full_disk_loses_nothing_and_is_recovered_from() {
     let folder = tempfile::tempdir().unwrap();
     let store = opened(&folder);
     store.organisation_create(&organisation("first"), &Change::by_catalog(0)).await.unwrap();
-    leave_room(&store, 2).await;
+    store.leave_room(2).await;
 
     let mut kept = vec!["first".to_owned()];
     let error = loop {
@@ -36,7 +22,7 @@ async fn a_full_disk_loses_nothing_and_is_recovered_from() {
         }
         assert!(kept.len() < 100, "it was never full");
     };
-    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    assert!(matches!(error, StoreError::Full(_)), "{error:?}");
     assert!(error.to_string().contains("full"), "the cause is told: {error}");
     kept.sort();
     assert_eq!(names(&store).await, kept);
@@ -49,7 +35,7 @@ async fn a_full_disk_loses_nothing_and_is_recovered_from() {
         .await
         .unwrap();
 
-    leave_room(&store, 1_000).await;
+    store.leave_room(1_000).await;
     store.organisation_create(&organisation("room again"), &Change::by_catalog(0)).await.unwrap();
     kept.push("room again".to_owned());
     kept.sort();
@@ -62,7 +48,7 @@ async fn a_full_disk_loses_nothing_and_is_recovered_from() {
 async fn a_request_too_large_for_the_disk_does_not_fail_those_beside_it() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(opened(&folder));
-    leave_room(&store, 5).await;
+    store.leave_room(5).await;
     let (release, gate) = held(&store);
     let waiting = (0..9)
         .map(|number| {
@@ -79,7 +65,7 @@ async fn a_request_too_large_for_the_disk_does_not_fail_those_beside_it() {
     for (number, result) in results.iter().enumerate() {
         assert_eq!(result.is_ok(), number != 4, "{number}: {result:?}");
     }
-    assert!(is_unavailable(&results[4]));
+    assert!(matches!(results[4], Err(StoreError::Full(_))), "{:?}", results[4]);
     assert_eq!(names(&store).await.len(), 8);
 }
 
@@ -97,7 +83,7 @@ async fn a_file_that_cannot_be_written_can_still_be_read() {
             refused
         })
         .await;
-    assert!(is_unavailable(&refused), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::NotMade(_))), "{refused:?}");
     assert_eq!(names(&store).await, ["there"]);
     store.organisation_create(&organisation("new"), &Change::by_catalog(0)).await.unwrap();
     assert_eq!(names(&store).await, ["new", "there"]);
@@ -109,7 +95,7 @@ async fn what_cannot_be_understood_is_called_corrupt() {
     let store = opened(&folder);
     let acme = organisation("acme");
     store.organisation_create(&acme, &Change::by_catalog(0)).await.unwrap();
-    let insert = "INSERT INTO api_key SELECT id, zeroblob(16), 'key', 'emperor', zeroblob(32), 0, NULL, NULL, NULL
+    let insert = "INSERT INTO api_key SELECT id, zeroblob(16), 'key', 'emperor', zeroblob(32), 0, NULL, NULL, NULL, 0
                   FROM organisation";
     stranger(folder.path()).execute_batch(insert).unwrap();
     let Err(StoreError::Corrupt(text)) = store.key_list(acme.id).await else { panic!("it was read") };

@@ -14,8 +14,8 @@ use crate::clock::fresh_uuid;
 use crate::secret::Secret;
 use crate::store::sqlite::{OpenError, SqliteStore, locations, namespaces, receipts, tables};
 use crate::store::{
-    Change, NewTable, Origin, Place, Properties, Resource, SigningKey, Store, StoreError, Swap, TableKind, Warehouse,
-    WarehouseStorage,
+    Change, EventDetails, NewTable, Past, Place, Properties, Resource, SigningKey, Store, StoreError, Swap, TableKind,
+    Warehouse, WarehouseOptions, WarehouseStorage,
 };
 
 /// An organisation with a warehouse, a namespace and a table.
@@ -29,6 +29,7 @@ async fn furnish(store: &SqliteStore) -> (Place, TableIdent, TableId) {
         name: "lake".to_owned(),
         root: "file:///lake/".to_owned(),
         storage: WarehouseStorage::local(),
+        options: WarehouseOptions::default(),
         is_default: false,
         created_ms: 0,
     };
@@ -43,7 +44,8 @@ async fn furnish(store: &SqliteStore) -> (Place, TableIdent, TableId) {
         kind: TableKind::Table,
         metadata_location: "d0",
         locations: &own_location(),
-        origin: &Origin::default(),
+        registered: false,
+        details: &EventDetails::new(),
     };
     store.table_create(place, &new, None, &Change::by_catalog(0)).await.unwrap();
     (place, orders, id)
@@ -54,7 +56,7 @@ fn own_location() -> Locations {
 }
 
 async fn swap(store: &SqliteStore, place: Place, id: TableId, expected: &str, new: &str) {
-    let swap = Swap { id, expected, new, locations: &own_location(), origin: &Origin::default() };
+    let swap = Swap { id, expected, new, locations: &own_location(), past: &Past::Kept, details: &EventDetails::new() };
     store.table_swap(place, &swap, &Change::by_catalog(0)).await.unwrap();
 }
 
@@ -138,17 +140,23 @@ async fn a_database_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_
     let store = opened(&folder);
     let (place, orders, id) = furnish(&store).await;
     drop(store);
-    let first_version = "DROP TRIGGER tabular_count_added; DROP TRIGGER tabular_count_removed; DROP TABLE tabular_count; \
-         DROP TABLE location; DROP TABLE location_unread; ALTER TABLE tabular DROP COLUMN others; \
+    let first_version = "DROP TABLE master_key; DROP TRIGGER report_bytes_added; DROP TRIGGER report_bytes_removed; \
+         DROP TABLE report_bytes; DROP TRIGGER tabular_count_added; DROP TRIGGER tabular_count_removed; DROP TABLE tabular_count; \
+         DROP TABLE old_document; ALTER TABLE tabular DROP COLUMN origin; DROP TABLE location; DROP TABLE location_unread; ALTER TABLE tabular DROP COLUMN others; \
          CREATE INDEX tabular_location ON tabular (organisation, warehouse, location); DROP TABLE receipt; DROP TABLE dropped; DROP TABLE report; \
          ALTER TABLE warehouse DROP COLUMN profile; ALTER TABLE warehouse DROP COLUMN sealed_credentials; \
-         DELETE FROM refinery_schema_history WHERE version > 1";
+         ALTER TABLE warehouse DROP COLUMN purge; ALTER TABLE warehouse DROP COLUMN no_delete; \
+         ALTER TABLE api_key DROP COLUMN no_delete; \
+         DROP TABLE event; DELETE FROM refinery_schema_history WHERE version > 1";
     stranger(folder.path()).execute_batch(first_version).unwrap();
     let store = opened(&folder);
     assert_eq!(store.table_get(place, &orders).await.unwrap().map(|record| record.id), Some(id));
     assert_eq!(store.receipt_get(place.organisation, fresh_uuid(), 1).await.unwrap(), None);
     assert_eq!(store.dropped_get(place, id).await.unwrap(), None);
     assert_eq!(store.location_unread_places().await.unwrap(), [place]);
+    // Whether it was registered is not known.
+    let pointer = store.table_get(place, &orders).await.unwrap().map(|record| record.metadata_location);
+    assert_eq!(store.table_origin(place, id).await.unwrap(), pointer);
 }
 
 fn error_of(path: &Path) -> OpenError {

@@ -83,7 +83,7 @@ async fn a_request_that_panics_undoes_only_itself() {
     gate.await.unwrap().unwrap();
     before.await.unwrap();
     let panicked = panics.await;
-    assert!(matches!(panicked, Err(StoreError::Unavailable(_))), "{panicked:?}");
+    assert!(matches!(panicked, Err(StoreError::NotMade(_))), "{panicked:?}");
     after.await.unwrap();
     add(&store, "later").await.unwrap();
     assert_eq!(names(&store).await, ["after", "before", "later"]);
@@ -110,7 +110,7 @@ async fn a_request_that_ends_the_transaction_harms_no_other() {
     let ended = ends_it.await;
     assert!(matches!(ended, Err(StoreError::PointerMoved)), "its own error is told: {ended:?}");
     let hidden = hides_it.await;
-    assert!(matches!(hidden, Err(StoreError::Unavailable(_))), "what was undone is not called done: {hidden:?}");
+    assert!(matches!(hidden, Err(StoreError::NotMade(_))), "what was undone is not called done: {hidden:?}");
     after.await.unwrap();
     assert_eq!(names(&store).await, ["after", "before"]);
 }
@@ -133,7 +133,7 @@ async fn when_the_commit_fails_all_of_its_requests_are_told() {
     drop(release);
     gate.await.unwrap().unwrap();
     for told in [first.await, breaks_the_commit.await, taken.await] {
-        assert!(matches!(told, Err(StoreError::Unavailable(_))), "{told:?}");
+        assert!(matches!(told, Err(StoreError::NotMade(_))), "{told:?}");
     }
     assert_eq!(names(&store).await, ["there"]);
     add(&store, "next").await.unwrap();
@@ -179,7 +179,8 @@ async fn closing_first_does_what_waits() {
         store.organisation_by_name("o1").await.map(drop),
         store.organisation_list().await.map(drop),
     ];
-    assert!(refused.iter().all(|result| matches!(result, Err(StoreError::Unavailable(_)))), "{refused:?}");
+    let is_closed = |error: &StoreError| matches!(error, StoreError::Unavailable(_) | StoreError::NotMade(_));
+    assert!(refused.iter().all(|result| result.as_ref().is_err_and(is_closed)), "{refused:?}");
     store.close().await;
     drop(store);
     assert_eq!(names(&opened(&folder)).await.len(), 50);

@@ -4,6 +4,7 @@ mod cost;
 mod faults;
 mod files;
 mod grouping;
+mod logs;
 mod older;
 
 use std::path::Path;

@@ -3,6 +3,7 @@
 use tempfile::TempDir;
 use tidewater_core::ids::{TableId, WarehouseId};
 use tidewater_core::location::Location;
+use tidewater_core::metrics::ReportKind;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::overlap::Locations;
 
@@ -10,17 +11,21 @@ use super::{opened, organisation, stranger};
 use crate::clock::fresh_uuid;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{
-    Change, DropTerms, Learned, NewTable, Origin, Place, Pointer, Properties, Result, Store, StoreError, Swap,
-    TableKind, Warehouse, WarehouseStorage,
+    Change, DropTerms, EventDetails, Learned, NewTable, Past, Place, Pointer, Properties, Report, ReportFilter,
+    ReportLimits, Result, Store, StoreError, Swap, TableKind, TimedPage, Warehouse, WarehouseOptions, WarehouseStorage,
 };
 
 /// What the migrations since version 5 do, undone: all that an older version knew stays.
-const BACK_TO_VERSION_4: &str = "DROP TRIGGER tabular_count_added;
+const BACK_TO_VERSION_4: &str = "ALTER TABLE warehouse DROP COLUMN purge; ALTER TABLE warehouse DROP COLUMN no_delete;
+    ALTER TABLE api_key DROP COLUMN no_delete; DROP TABLE old_document;
+    ALTER TABLE tabular DROP COLUMN origin; ALTER TABLE dropped DROP COLUMN origin;
+    DROP TABLE master_key; DROP TRIGGER report_bytes_added;
+    DROP TRIGGER report_bytes_removed; DROP TABLE report_bytes; DROP TRIGGER tabular_count_added;
     DROP TRIGGER tabular_count_removed; DROP TABLE tabular_count; DROP INDEX dropped_location; DROP TABLE location; DROP TABLE location_unread;
     ALTER TABLE tabular DROP COLUMN others; ALTER TABLE dropped DROP COLUMN others;
     CREATE INDEX tabular_location ON tabular (organisation, warehouse, location);
     CREATE INDEX dropped_location ON dropped (organisation, warehouse, location);
-    DELETE FROM refinery_schema_history WHERE version > 4";
+    DROP TABLE event; DELETE FROM refinery_schema_history WHERE version > 4";
 
 impl SqliteStore {
     /// Forgets where all tables are, so that others can be put there, as older versions did with what properties name.
@@ -79,7 +84,16 @@ impl Site {
         let place = Place { organisation: acme.id, warehouse: WarehouseId(fresh_uuid()) };
         let (root, name, storage) = ("s3://b/w".to_owned(), "lake".to_owned(), WarehouseStorage::local());
         let (id, organisation) = (place.warehouse, place.organisation);
-        let lake = Warehouse { id, organisation, name, root, storage, is_default: true, created_ms: 0 };
+        let lake = Warehouse {
+            id,
+            organisation,
+            name,
+            root,
+            storage,
+            options: WarehouseOptions::default(),
+            is_default: true,
+            created_ms: 0,
+        };
         store.warehouse_create(&lake, &Change::by_catalog(0)).await.unwrap();
         let namespace = NamespaceIdent::new(&["ns"]).unwrap();
         store.namespace_create(place, &namespace, &Properties::new(), &Change::by_catalog(0)).await.unwrap();
@@ -88,12 +102,20 @@ impl Site {
 
     async fn create(&self, name: &str, locations: &Locations) -> Result<TableId> {
         let (id, ident, kind) = (TableId(fresh_uuid()), ident(name), TableKind::Table);
-        let new = NewTable { id, ident: &ident, kind, metadata_location: "d0", locations, origin: &Origin::default() };
+        let new = NewTable {
+            id,
+            ident: &ident,
+            kind,
+            metadata_location: "d0",
+            locations,
+            registered: false,
+            details: &EventDetails::new(),
+        };
         self.store.table_create(self.place, &new, None, &Change::by_catalog(0)).await.map(|()| id)
     }
 
     async fn swap(&self, id: TableId, expected: &str, new: &str, locations: &Locations) -> Result<()> {
-        let swap = Swap { id, expected, new, locations, origin: &Origin::default() };
+        let swap = Swap { id, expected, new, locations, past: &Past::Kept, details: &EventDetails::new() };
         self.store.table_swap(self.place, &swap, &Change::by_catalog(0)).await
     }
 
@@ -255,4 +277,32 @@ async fn what_is_gone_for_good_needs_not_be_read() {
     assert_eq!(site.unread().await.iter().map(|pointer| pointer.id).collect::<Vec<_>>(), [b]);
     site.store.table_drop(site.place, &ident("b"), TableKind::Table, None, &Change::by_catalog(0)).await.unwrap();
     site.create("new", &spread("s3://b/w/new", &["s3://b/w/data"])).await.unwrap();
+}
+
+/// A report of 100 bytes.
+fn report(place: Place, table: TableId, at_ms: i64) -> Report {
+    Report { place, table, id: fresh_uuid(), kind: ReportKind::Scan, at_ms, body: "x".repeat(100) }
+}
+
+#[tokio::test]
+async fn upgrade_counts_the_bytes_of_reports_that_are_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::new(&folder).await;
+    let place = site.place;
+    let id = site.create("t", &spread("s3://b/w/t", &[])).await.unwrap();
+    let limits = ReportLimits { per_table: 100, per_organisation: 100, bytes_per_organisation: 1_000 };
+    let reports: Vec<_> = (0..5).map(|at_ms| report(place, id, at_ms)).collect();
+    site.store.report_add(&reports, limits).await.unwrap();
+    drop(site);
+    let back = "ALTER TABLE warehouse DROP COLUMN purge; ALTER TABLE warehouse DROP COLUMN no_delete;
+        ALTER TABLE api_key DROP COLUMN no_delete; DROP TABLE old_document;
+        ALTER TABLE tabular DROP COLUMN origin; ALTER TABLE dropped DROP COLUMN origin;
+        DROP TABLE master_key; DROP TRIGGER report_bytes_added; DROP TRIGGER report_bytes_removed;
+        DROP TABLE report_bytes; DROP TABLE event; DELETE FROM refinery_schema_history WHERE version > 7";
+    stranger(folder.path()).execute_batch(back).unwrap();
+    let store = opened(&folder);
+    let limits = ReportLimits { bytes_per_organisation: 350, ..limits };
+    store.report_add(&[report(place, id, 5)], limits).await.unwrap();
+    let kept = store.report_list(place, &ReportFilter::default(), &TimedPage::default()).await.unwrap().items;
+    assert_eq!(kept.iter().map(|kept| kept.report.at_ms).collect::<Vec<_>>(), [5, 4, 3]);
 }

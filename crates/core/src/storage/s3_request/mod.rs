@@ -93,8 +93,13 @@ pub fn approve(
     let table = Table { bucket, locations };
     let address = Address::parse(request.uri, profile, bucket)?;
     let operation = Operation::parse(request.method, !address.key.is_empty(), address.query)?;
-    if access == Access::Read && !operation.is_read() {
+    if !access.writes() && !operation.is_read() {
         return Err(Refused::forbidden("your key may only read: use a key with the role 'writer' or 'admin'"));
+    }
+    if access == Access::ReadWriteNoDelete && operation.removes() {
+        return Err(Refused::forbidden(
+            "your key or the warehouse is set up so that clients remove no files: the catalog does, at a purge",
+        ));
     }
     let headers = request.headers.iter().map(|(name, values)| (name.as_str(), values.as_slice()));
     let headers = Headers::parse(headers, profile.kms_key_arn.as_deref())?;

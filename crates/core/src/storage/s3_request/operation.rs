@@ -59,6 +59,11 @@ impl Operation {
         }
     }
 
+    /// Returns whether it removes objects. To end an upload without one is no removal.
+    pub(super) const fn removes(&self) -> bool {
+        matches!(self, Self::Delete | Self::DeleteMany)
+    }
+
     /// Whether it changes nothing and tells nothing that only a writer needs.
     pub(super) const fn is_read(&self) -> bool {
         matches!(self, Self::Get | Self::List(_))

@@ -363,6 +363,28 @@ fn several_objects_are_removed_if_all_are_the_tables_and_only_with_that_body() {
 }
 
 #[test]
+fn removal_is_refused_to_a_writer_without_delete_rights_and_nothing_else_is() {
+    let keeper = || Asked { access: Access::ReadWriteNoDelete, ..writer() };
+    let uri = |rest: &str| format!("{T1}/{rest}");
+    for (method, rest) in [
+        ("GET", "a"),
+        ("HEAD", "a"),
+        ("PUT", "a"),
+        ("PUT", "a?partNumber=1&uploadId=x"),
+        ("POST", "a?uploads"),
+        ("POST", "a?uploadId=x"),
+        ("DELETE", "a?uploadId=x"),
+    ] {
+        assert!(keeper().may(method, &uri(rest)), "{method} {rest}");
+    }
+    assert!(!keeper().may("DELETE", &uri("a")) && writer().may("DELETE", &uri("a")));
+    let many = removing("<Delete><Object><Key>lake/t1/a</Key></Object></Delete>");
+    let uri = format!("{STORE}/bucket?delete");
+    assert!(many.may("POST", &uri));
+    assert!(!Asked { access: Access::ReadWriteNoDelete, ..many }.may("POST", &uri));
+}
+
+#[test]
 fn a_copy_comes_from_the_tables_own_files() {
     let copies = |source: &str| writer().with("x-amz-copy-source", source);
     for path in ["a", "a?partNumber=1&uploadId=x"] {

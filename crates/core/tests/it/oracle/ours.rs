@@ -6,6 +6,7 @@ use tidewater_core::commit::{
     Context, CreateTable, Outcome, TableCommit, apply_updates, create_from_updates, create_table,
 };
 use tidewater_core::document::TableMetadata;
+use tidewater_core::stop::Stop;
 use tidewater_core::view::{CreateView, ViewCommit, ViewMetadata, apply_view_updates, create_view};
 
 use super::case::Operation;
@@ -25,7 +26,7 @@ pub(crate) fn answer(operation: Operation, base: Option<&str>, input: &str) -> R
 }
 
 fn stored(operation: Operation, base: &[u8], input: &[u8]) -> Result<Vec<u8>, String> {
-    let context = Context { now_ms: NOW_MS, table_uuid: UUID, previous_metadata_location: None };
+    let context = Context { now_ms: NOW_MS, table_uuid: UUID, previous_metadata_location: None, stop: Stop::NEVER };
     match operation {
         Operation::Table => {
             let table = TableMetadata::parse(input).map_err(text)?;
@@ -58,7 +59,7 @@ fn stored(operation: Operation, base: &[u8], input: &[u8]) -> Result<Vec<u8>, St
         Operation::ViewCommit => {
             let base = ViewMetadata::parse(base).map_err(text)?;
             let commit = ViewCommit::parse(input).map_err(text)?;
-            let changed = apply_view_updates(&base, &commit.updates, NOW_MS).map_err(text)?;
+            let changed = apply_view_updates(&base, &commit.updates, NOW_MS, Stop::NEVER).map_err(text)?;
             Ok(changed.unwrap_or(base).to_json())
         }
         Operation::CreateView => {

@@ -27,6 +27,8 @@ const AS_IT_CAME: &str = "a registered file stays as it came, and readers other 
 const RESERVED: &str = "specification: field ids above 2147483447 are reserved";
 const OPERATION: &str =
     "specification: a summary has one of four operations; PyIceberg and iceberg-rust cannot read others";
+const NO_OPERATION: &str =
+    "specification: a new snapshot has an operation; without one a document is read, and only iceberg-rust refuses it";
 const REQUIRED: &str = "specification: required in this format version; Java fills in a value";
 const LEGACY: &str = "specification: these fields of format version 1 are required, and written for the oldest readers; Java ignores \
                       them where it finds the lists";
@@ -94,7 +96,7 @@ pub(super) const ROWS: &[Explained] = &[
     row("is not in the specification's form", AS_IT_CAME).of(REGISTERED),
     row("is reserved, as all above", RESERVED),
     row("is none of append, replace, overwrite, delete", OPERATION),
-    row("its summary has no operation", OPERATION),
+    row("its summary has no operation", NO_OPERATION).of(&[Operation::Commit]),
     row("missing field 'summary'", REQUIRED),
     row("missing field 'sequence-number'", REQUIRED),
     row("schema-id is missing", REQUIRED).of(REGISTERED),

@@ -23,6 +23,9 @@ const RUST_VOID: &str = "specification: a dropped partition field (void) may out
 const RUST_TRANSFORM: &str = "iceberg-rust lags behind: it fails on a transform that it does not know, where the specification asks \
                               readers to ignore it";
 
+const RUST_OPERATION: &str =
+    "iceberg-rust lags behind: Java, PyIceberg and Go take a summary without an operation for one of `overwrite`";
+
 const RANGE: &str =
     "a field that is not known stays as it came, also a number beyond 64 bits, which iceberg-rust cannot hold";
 
@@ -51,6 +54,8 @@ pub(super) const ROWS: &[Explained] = &[
     rust("MetadataEnum", RUST_V3).case("\"variant\""),
     rust("MetadataEnum", RUST_V3).case("\"unknown\""),
     rust("MetadataEnum", RUST_TRANSFORM).at("/transform"),
+    rust("MetadataEnum", RUST_OPERATION).at("/summary"),
+    rust("MetadataEnum", RUST_OPERATION).at("/summary/operation"),
     rust("number out of range", RANGE).case("1e400"),
     Explained::new(Kind::Spelling, "number out of range", RANGE).case("1e400"),
     rust("No column with source column id", RUST_VOID).of(&[Operation::Commit, Operation::Table]),

@@ -1,5 +1,8 @@
 //! The sample as the `iceberg` crate sees it: its metadata builder plays the catalog, its scan the reader.
 
+mod assets;
+mod generator;
+
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
@@ -9,11 +12,12 @@ use arrow_array::{Array, RecordBatch};
 use datasketches::theta::CompactThetaSketch;
 use futures_util::TryStreamExt;
 use iceberg::expr::Reference;
+use iceberg::io::FileIO;
 use iceberg::puffin::PuffinReader;
 use iceberg::scan::FileScanTask;
 use iceberg::spec::{DataFile, Datum, FormatVersion, ManifestList, TableMetadata, TableMetadataBuilder};
-use iceberg::table::{StaticTable, Table};
-use iceberg::{TableCreation, TableIdent};
+use iceberg::table::{StaticTable, Table as Reader};
+use iceberg::{TableCreation, TableIdent, TableRequirement, TableUpdate};
 use serde::Deserialize;
 
 use super::*;
@@ -76,7 +80,7 @@ impl Catalog {
         self.0 = builder.build().unwrap().metadata;
     }
 
-    async fn table(&self) -> Table {
+    async fn table(&self) -> Reader {
         let ident = TableIdent::from_strs([NAMESPACE, TABLE]).unwrap();
         let table = StaticTable::from_metadata(self.0.clone(), ident, FileIO::new_with_fs()).await.unwrap();
         table.into_table()
@@ -94,7 +98,7 @@ impl Catalog {
     }
 }
 
-async fn rows(table: &Table, snapshot: i64) -> Vec<RecordBatch> {
+async fn rows(table: &Reader, snapshot: i64) -> Vec<RecordBatch> {
     let scan = table.scan().snapshot_id(snapshot).build().unwrap();
     scan.to_arrow().await.unwrap().try_collect().await.unwrap()
 }
@@ -109,7 +113,6 @@ async fn every_row_is_read_back_in_every_snapshot() {
     let catalog = Catalog::filled(folder.path()).await;
     let table = catalog.table().await;
 
-    assert_eq!(ROWS, EXPECTED_ROWS);
     let mut counts = Vec::new();
     for entry in catalog.0.history() {
         counts.push(count(&rows(&table, entry.snapshot_id).await));

@@ -11,11 +11,7 @@ use arrow_array::{
 };
 use arrow_schema::{DataType, SchemaRef};
 
-/// The days of each month of readings, from January 2026.
-pub(super) const MONTHS: [usize; 4] = [31, 28, 31, 30];
-
-/// The hours in all [`MONTHS`].
-pub(super) const HOURS: usize = 24 * (MONTHS[0] + MONTHS[1] + MONTHS[2] + MONTHS[3]);
+use crate::sample::assets;
 
 /// 2026-01-01 in days since the epoch.
 const FIRST_DAY: usize = 20_454;
@@ -36,7 +32,7 @@ pub(super) struct Station {
     icebergs: f64,
 }
 
-pub(super) const STATIONS: [Station; 6] = [
+pub(super) const STATIONS: [Station; assets::STATIONS] = [
     Station {
         name: "Ilulissat",
         amplitudes: [0.67, 0.27, 0.13, 0.31, 0.16],
@@ -134,8 +130,8 @@ fn chance(what: u64, station: usize, hour: usize) -> f64 {
 
 /// One month of one station, in the order of time. `schema` is the table's, as Arrow sees it.
 pub(super) fn month(batch: usize, station: usize, schema: &SchemaRef) -> Result<RecordBatch> {
-    let first = 24 * MONTHS[..batch].iter().sum::<usize>();
-    let hours = first..first + 24 * MONTHS[batch];
+    let first = 24 * assets::MONTHS[..batch].iter().map(|month| month.days).sum::<usize>();
+    let hours = first..first + 24 * assets::MONTHS[batch].days;
     let readings: Vec<Reading> = hours.clone().map(|hour| Reading::at(station, hour)).collect();
     let day = |hour: usize| FIRST_DAY + hour / 24;
     let micros = |hour: usize| ((FIRST_DAY * 24 + hour) * 3_600_000_000) as i64;

@@ -1,0 +1,106 @@
+//! The settings of a running server, and their replacement without a stop.
+//!
+//! What a request works with is one value that holds all settings that it reads. A reload makes a new one beside it, over the
+//! same store, caches and queues, and puts it in the place of the old one at once: a request has the settings of one or of the
+//! other to its end.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::api::{Api, ApiService};
+use crate::auth::AuthSettings;
+use crate::catalog::CatalogSettings;
+use crate::config::{Config, Reload};
+use crate::server::Replacing;
+use crate::store::ReportLimits;
+
+/// What is in force.
+pub struct Running {
+    now: Mutex<Now>,
+    server: Replacing,
+}
+
+struct Now {
+    config: Config,
+    api: Arc<Api>,
+}
+
+impl Running {
+    pub(super) fn new(config: Config, api: Arc<Api>, server: Replacing) -> Self {
+        Self { now: Mutex::new(Now { config, api }), server }
+    }
+
+    /// The settings that are in force.
+    #[must_use]
+    pub fn config(&self) -> Config {
+        self.now.lock().config.clone()
+    }
+
+    /// What requests are answered by now.
+    #[must_use]
+    pub fn service(&self) -> ApiService {
+        self.server.service()
+    }
+
+    /// Takes of new settings what can change while the server runs. They must have been checked, as [`Config::load`] does.
+    pub fn reload(&self, new: Config) -> Reload {
+        let mut now = self.now.lock();
+        let reload = now.config.reload(new);
+        let config = &reload.config;
+        // Background work reads these at its next round.
+        now.api.reports.keep(report_limits(config), config.metrics.retention());
+        now.api.events.keep(config.events.retention());
+        now.api.catalog.set_document_bytes(config.cache.metadata_bytes, config.limits.document_bytes);
+        let api = Arc::new(with_settings(&now.api, config));
+        self.server.replace(self.server.service().with_api(&api), &config.connections);
+        *now = Now { config: config.clone(), api };
+        reload
+    }
+}
+
+/// The same parts, by other settings.
+fn with_settings(api: &Api, config: &Config) -> Api {
+    Api {
+        catalog: Arc::new(api.catalog.with_settings(catalog_settings(config))),
+        authenticator: Arc::new(api.authenticator.with_settings(&config.tiers, &auth_settings(config))),
+        quota: Arc::clone(&api.quota),
+        signatures: api.signatures.with_pace(config.api.signatures_per_second),
+        idempotency: Arc::new(api.idempotency.with_lifetime(config.api.idempotency_key_lifetime())),
+        maintenance: Arc::clone(&api.maintenance),
+        reports: Arc::clone(&api.reports),
+        events: Arc::clone(&api.events),
+        store: Arc::clone(&api.store),
+        master_key: Arc::clone(&api.master_key),
+        clock: api.clock.clone(),
+        heavy: Arc::clone(&api.heavy),
+        bodies: Arc::clone(&api.bodies),
+        limits: config.limits,
+        settings: config.api.clone(),
+        body_timeout: config.connections.body_timeout(),
+    }
+}
+
+pub(super) fn catalog_settings(config: &Config) -> CatalogSettings {
+    CatalogSettings {
+        drop_retention: config.drop.retention(),
+        removal_delay: config.metadata.removal_delay(),
+        limits: config.limits,
+    }
+}
+
+pub(super) fn auth_settings(config: &Config) -> AuthSettings {
+    AuthSettings {
+        token_lifetime: config.auth.token_lifetime(),
+        session: config.auth.session(),
+        cache: config.auth.cache(),
+    }
+}
+
+pub(super) fn report_limits(config: &Config) -> ReportLimits {
+    ReportLimits {
+        per_table: config.metrics.reports_per_table,
+        per_organisation: config.metrics.reports_per_organisation,
+        bytes_per_organisation: config.metrics.bytes_per_organisation,
+    }
+}

@@ -1,0 +1,41 @@
+//! What a commit leaves of the table's older metadata documents.
+
+use tidewater_core::document::TableMetadata;
+use tidewater_core::ids::TableId;
+use tidewater_core::location::Location;
+use tidewater_core::old_documents::{deletes_after_commit, removed_by_commit};
+
+use super::{Catalog, OpenWarehouse};
+use crate::metadata::Document;
+use crate::store::Past;
+
+impl Catalog {
+    /// Returns what becomes of a table's older documents when `next` replaces `base`. Where that cannot be told, all stay: no
+    /// commit fails for it.
+    pub(super) async fn past(
+        &self,
+        warehouse: &OpenWarehouse,
+        id: TableId,
+        base: &Document,
+        next: &TableMetadata,
+    ) -> Past {
+        let leaving = |origin| removed_by_commit(&base.metadata, &base.location, next, origin);
+        if !deletes_after_commit(next) || leaving(None).is_empty() {
+            return Past::Kept;
+        }
+        let origin = match self.store.table_origin(warehouse.place, id).await {
+            Ok(origin) => origin,
+            Err(error) => {
+                tracing::warn!(table = %id, %error, "metadata files that leave a table's log stay: which are its own is not known");
+                return Past::Kept;
+            }
+        };
+        let documents: Vec<Location> =
+            leaving(origin.as_deref()).iter().filter_map(|document| Location::parse(document).ok()).collect();
+        if documents.is_empty() {
+            return Past::Kept;
+        }
+        let delay_ms = i64::try_from(self.settings.removal_delay.as_millis()).unwrap_or(i64::MAX);
+        Past::Removed { documents, due_ms: self.clock.now_ms().saturating_add(delay_ms) }
+    }
+}

@@ -1,0 +1,98 @@
+//! What is answered to a request that comes again, and for which locations its answer is a proof.
+
+use super::*;
+use crate::clock::fresh_ordered_uuid;
+use crate::storage::{Budget, Setup, Storage, StorageCredentials};
+use crate::store::{Answer, KeptDocument, Receipt, RequestDigest};
+use crate::vending::Vendor;
+
+impl Fixture {
+    /// The same warehouse, as if something could be vended for it.
+    fn vending(&self) -> Arc<OpenWarehouse> {
+        let root = tidewater_core::location::Location::parse("s3://bucket/lake").unwrap();
+        let profile = serde_json::from_value(json!({ "type": "s3", "region": "a", "endpoint": "http://127.0.0.1:1",
+            "path-style": true }));
+        let (profile, budget) = (profile.unwrap(), Budget::default());
+        let (secret_access_key, session_token) = (crate::secret::Secret::new("s".to_owned()), None);
+        let credentials =
+            &StorageCredentials::AwsKey { access_key_id: "k".to_owned(), secret_access_key, session_token };
+        let setup = Setup { id: fresh_uuid(), root: &root, profile: &profile, credentials, budget };
+        let vendor = Arc::new(Vendor::open(&profile, &Storage::open(&setup).unwrap(), budget).unwrap());
+        let OpenWarehouse { place, ref name, ref root, is_default, options, ref storage, .. } = *self.warehouse;
+        let (name, root, storage) = (name.clone(), root.clone(), storage.clone());
+        Arc::new(OpenWarehouse { place, name, root, is_default, options, storage, vendor })
+    }
+
+    /// Creates a table, at that place if one is named, and gives what is kept of the answer.
+    async fn made(&self, name: &str, location: Option<&str>) -> KeptDocument {
+        let receipt = Receipt { key: fresh_ordered_uuid(), request: RequestDigest([1; 32]), expires_ms: i64::MAX };
+        let mut request = create_request(name);
+        request.location = location.map(str::to_owned);
+        let catalog = &self.catalog;
+        catalog.table_create(&self.warehouse, &namespace(), request, None, &keyed(&receipt)).await.unwrap();
+        let kept = self.store.receipt_get(self.warehouse.place.organisation, receipt.key, 1).await.unwrap();
+        let Some(Answer::Document(document)) = kept.map(|kept| kept.answer) else { panic!("no document is kept") };
+        document
+    }
+
+    async fn update(&self, name: &str, update: serde_json::Value) {
+        let body = json!({ "requirements": [], "updates": [update] });
+        let commit = TableCommit::parse(body.to_string().as_bytes()).unwrap();
+        let ident = TableIdent::new(namespace(), name).unwrap();
+        self.catalog.table_commit(&self.warehouse, ident, commit, None, &Change::by_catalog(0)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn repeated_answer_is_a_proof_only_while_its_table_lives_where_it_was() {
+    let fixture = Fixture::new().await;
+    let warehouse = fixture.vending();
+    let kept = fixture.made("made", None).await;
+    let again = async || fixture.catalog.table_again(&warehouse, &kept).await.unwrap();
+    let is_proof = async || {
+        let again = again().await;
+        assert_eq!(again.document.location, kept.location);
+        again.locations.is_some()
+    };
+    assert!(is_proof().await);
+    fixture.update("made", json!({ "action": "set-properties", "updates": { "a": "b" } })).await;
+    assert!(is_proof().await);
+    let location = again().await.document.metadata.location().to_owned();
+    fixture.update("made", json!({ "action": "set-location", "location": format!("{location}-moved") })).await;
+    assert!(!is_proof().await);
+    fixture.update("made", json!({ "action": "set-location", "location": location })).await;
+    assert!(is_proof().await);
+    let path = json!({ "write.data.path": format!("{location}-data") });
+    fixture.update("made", json!({ "action": "set-properties", "updates": path })).await;
+    assert!(!is_proof().await);
+    fixture.update("made", json!({ "action": "remove-properties", "removals": ["write.data.path"] })).await;
+    assert!(is_proof().await);
+
+    // Its place is another table's.
+    let ident = TableIdent::new(namespace(), "made").unwrap();
+    fixture.catalog.table_drop(&warehouse, &ident, false, &Change::by_catalog(0)).await.unwrap();
+    assert!(!is_proof().await);
+    let other = fixture.made("made", Some(&location)).await;
+    assert!(!is_proof().await);
+    assert_ne!(other, kept);
+    // Nor is an answer of which it is not known whose it was.
+    let unknown = KeptDocument { id: None, ..other };
+    assert!(fixture.catalog.table_again(&warehouse, &unknown).await.unwrap().locations.is_none());
+}
+
+#[tokio::test]
+async fn repeated_answer_that_storage_does_not_give_says_that_the_change_was_made() {
+    let fixture = Fixture::new().await;
+    let kept = fixture.made("made", None).await;
+    std::fs::write(kept.location.strip_prefix("file://").unwrap(), "{").unwrap();
+    let catalog = Catalog::new(
+        Arc::clone(&fixture.store) as Arc<dyn Store>,
+        Documents::new(0),
+        crate::app::storage_access(&crate::config::Config::default()),
+        Clock::System,
+        fixture.catalog.settings,
+    );
+    let refused = catalog.table_again(&fixture.warehouse, &kept).await;
+    assert!(matches!(&refused, Err(CatalogError::AnswerUnavailable(..))), "{refused:?}");
+    assert!(refused.unwrap_err().to_string().contains("what it asked for was done"));
+}

@@ -1,0 +1,68 @@
+//! Changes that the database has no space for: surely not made, so their documents go.
+
+use super::*;
+
+fn is_full<T>(result: &Result<T, CatalogError>) -> bool {
+    matches!(result, Err(CatalogError::Store(StoreError::Full(_))))
+}
+
+#[tokio::test]
+async fn commit_that_a_full_database_refuses_leaves_no_document() {
+    let fixture = Fixture::new().await;
+    let before = fixture.metadata_files();
+    fixture.store.fail_next(Fault::Full);
+    let refused = fixture.commit("a").await;
+    assert!(is_full(&refused), "{refused:?}");
+    assert_eq!(fixture.metadata_files(), before);
+    assert!(!fixture.has("a").await);
+    fixture.commit("a").await.unwrap();
+}
+
+#[tokio::test]
+async fn transaction_that_a_full_database_refuses_leaves_no_document() {
+    let fixture = Fixture::new().await;
+    let before = fixture.metadata_files();
+    fixture.store.fail_next(Fault::Full);
+    let refused = fixture
+        .catalog
+        .transaction_commit(&fixture.warehouse, vec![named_commit("a")], None, &Change::by_catalog(0))
+        .await;
+    assert!(is_full(&refused), "{refused:?}");
+    assert_eq!(fixture.metadata_files(), before);
+}
+
+#[tokio::test]
+async fn view_that_a_full_database_refuses_leaves_no_document() {
+    let fixture = Fixture::new().await;
+    let before = fixture.metadata_files();
+    fixture.store.fail_next(Fault::Full);
+    let refused = fixture.create_view("v").await;
+    assert!(is_full(&refused), "{refused:?}");
+    assert_eq!(fixture.metadata_files(), before);
+    fixture.create_view("v").await.unwrap();
+}
+
+/// SQLite itself refuses them here.
+#[tokio::test]
+async fn creations_beyond_the_size_of_the_database_leave_no_document() {
+    let fixture = Fixture::new().await;
+    fixture.sqlite.leave_room(1).await;
+    let before = fixture.metadata_files();
+    let (mut created, mut refused) = (0, 0);
+    for number in 0..200 {
+        match fixture.create(&format!("{number}-{}", "n".repeat(200)), None, None).await {
+            Ok(_) => created += 1,
+            full => {
+                assert!(is_full(&full), "{full:?}");
+                refused += 1;
+                if refused == 3 {
+                    break;
+                }
+            }
+        }
+    }
+    assert_eq!(refused, 3, "it was never full");
+    assert_eq!(fixture.metadata_files(), before + created);
+    fixture.sqlite.leave_room(1_000).await;
+    fixture.create("room again", None, None).await.unwrap();
+}

@@ -1,0 +1,139 @@
+//! Which settings a running server takes when it reads them again, and which need a restart.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Config, LogConfig};
+
+/// A setting whose value is another than before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Its name, such as `tiers.premium.requests_per_day`.
+    pub setting: String,
+    /// What it was; null when it was not there.
+    pub before: Value,
+    /// What it is now; null when it is there no longer.
+    pub now: Value,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |value: &Value| if value.is_null() { "not set".to_owned() } else { value.to_string() };
+        write!(f, "{}: {} -> {}", self.setting, shown(&self.before), shown(&self.now))
+    }
+}
+
+/// What reading the settings again comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reload {
+    /// The settings that are in force from now on.
+    pub config: Config,
+    /// What is different in them.
+    pub taken: Vec<Change>,
+    /// What was read and holds only after a restart.
+    pub needs_restart: Vec<Change>,
+}
+
+impl Config {
+    /// Returns what a server that runs with these settings takes of new ones.
+    ///
+    /// Where it listens, its data folder, the form of its log, how storage is reached, and its workers stay as they were
+    /// at the start: sockets, files, connections and threads exist by them.
+    #[must_use]
+    pub fn reload(&self, new: Self) -> Reload {
+        let config = Self {
+            listen: self.listen.clone(),
+            data_dir: self.data_dir.clone(),
+            log: LogConfig { format: self.log.format, level: new.log.level.clone() },
+            storage: self.storage.clone(),
+            heavy: self.heavy,
+            ..new.clone()
+        };
+        let (taken, mut needs_restart) = (changes(self, &config), changes(&config, &new));
+        // It is not in what is written of settings.
+        if self.storage.master_key != new.storage.master_key {
+            let secret = || Value::from("***");
+            needs_restart.push(Change { setting: "storage.master_key".to_owned(), before: secret(), now: secret() });
+        }
+        Reload { config, taken, needs_restart }
+    }
+}
+
+/// The settings that are not the same in both, by name.
+fn changes(before: &Config, now: &Config) -> Vec<Change> {
+    let (before, mut now) = (flat(before), flat(now));
+    let mut changes = Vec::new();
+    for (setting, before) in before {
+        let now = now.remove(&setting).unwrap_or_default();
+        if before != now {
+            changes.push(Change { setting, before, now });
+        }
+    }
+    let added = now.into_iter().filter(|(_, now)| !now.is_null());
+    changes.extend(added.map(|(setting, now)| Change { setting, before: Value::Null, now }));
+    changes
+}
+
+/// Every setting under its whole name.
+fn flat(config: &Config) -> BTreeMap<String, Value> {
+    fn collect(name: &str, value: Value, all: &mut BTreeMap<String, Value>) {
+        match value {
+            Value::Object(fields) => {
+                for (field, value) in fields {
+                    let name = if name.is_empty() { field } else { format!("{name}.{field}") };
+                    collect(&name, value, all);
+                }
+            }
+            value => {
+                all.insert(name.to_owned(), value);
+            }
+        }
+    }
+    let mut all = BTreeMap::new();
+    // Settings are plain values, which always have a form in JSON.
+    collect("", serde_json::to_value(config).unwrap_or_default(), &mut all);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+    use tidewater_core::limits::Tier;
+
+    fn names(changes: &[Change]) -> Vec<&str> {
+        changes.iter().map(|change| change.setting.as_str()).collect()
+    }
+
+    #[test]
+    fn reload_takes_what_it_can_and_names_what_needs_a_restart() {
+        let old = Config::default();
+        let mut new = old.clone();
+        new.listen = "127.0.0.1:9".parse().unwrap();
+        new.storage.master_key = Secret::new("other".to_owned());
+        new.api.max_body_bytes = 7;
+        new.log.level = "debug".to_owned();
+        new.log.format = super::super::LogFormat::Json;
+        new.tiers.insert("gold".to_owned(), Tier { catalog: true, requests_per_day: Some(5), max_tables: None });
+        new.tiers.remove("free");
+        let reload = old.reload(new.clone());
+        let taken = names(&reload.taken);
+        let expected = ["api.max_body_bytes", "log.level", "tiers.free.catalog", "tiers.gold.catalog"];
+        assert_eq!(taken, [&expected[..], &["tiers.gold.requests_per_day"]].concat());
+        assert_eq!(reload.taken[4].to_string(), "tiers.gold.requests_per_day: not set -> 5");
+        assert_eq!(names(&reload.needs_restart), ["listen", "log.format", "storage.master_key"]);
+        assert_eq!(reload.config.listen, old.listen);
+        assert_eq!((reload.config.api.max_body_bytes, &reload.config.tiers), (7, &new.tiers));
+        let shown: Vec<String> = reload.needs_restart.iter().map(ToString::to_string).collect();
+        assert!(shown[2].contains("***") && !shown[2].contains("other"), "{shown:?}");
+    }
+
+    #[test]
+    fn reload_of_the_same_settings_changes_nothing() {
+        let reload = Config::default().reload(Config::default());
+        assert!(reload.taken.is_empty() && reload.needs_restart.is_empty() && reload.config == Config::default());
+    }
+}

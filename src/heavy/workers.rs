@@ -1,0 +1,184 @@
+//! The threads that do heavy work. They run at a lower priority than those that serve requests, so that on a machine that is
+//! busy a small request does not wait for a large one.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+/// How much nicer they are than the process; 19 is the most that Linux knows.
+#[cfg(target_os = "linux")]
+const NICER: i32 = 10;
+
+/// How long a thread without work stays.
+const KEPT: Duration = Duration::from_secs(30);
+
+/// Something to do.
+pub(super) type Job = Box<dyn FnOnce() + Send>;
+
+/// The threads, started when there is work for them. They end when this is dropped, after the jobs that are left.
+pub(super) struct Workers {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    most: usize,
+    state: Mutex<State>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    threads: usize,
+    idle: usize,
+    closed: bool,
+}
+
+impl Workers {
+    /// At most so many threads.
+    pub(super) fn new(most: usize) -> Self {
+        Self { shared: Arc::new(Shared { most, state: Mutex::default(), more: Condvar::new() }) }
+    }
+
+    /// Has a thread do something: one that is idle, else a new one, else the first that is.
+    pub(super) fn submit(&self, job: Job) {
+        let mut state = self.shared.state.lock();
+        state.jobs.push_back(job);
+        if state.idle >= state.jobs.len() {
+            self.shared.more.notify_one();
+        } else if state.threads < self.shared.most {
+            state.threads += 1;
+            drop(state);
+            self.start();
+        }
+    }
+
+    /// Starts a thread; where the system has none to give, the work is done here.
+    fn start(&self) {
+        let shared = Arc::clone(&self.shared);
+        let started = std::thread::Builder::new().name("heavy".to_owned()).spawn(move || {
+            lower_priority();
+            shared.work();
+        });
+        if let Err(error) = started {
+            tracing::warn!(%error, "no thread for heavy work could be started");
+            self.shared.do_what_waits();
+        }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.shared.state.lock().closed = true;
+        self.shared.more.notify_all();
+    }
+}
+
+impl Shared {
+    /// The life of a thread.
+    fn work(&self) {
+        let mut state = self.state.lock();
+        loop {
+            while let Some(job) = state.jobs.pop_front() {
+                drop(state);
+                run(job);
+                state = self.state.lock();
+            }
+            if state.closed {
+                break;
+            }
+            state.idle += 1;
+            let timed_out = self.more.wait_for(&mut state, KEPT).timed_out();
+            state.idle -= 1;
+            if timed_out && state.jobs.is_empty() {
+                break;
+            }
+        }
+        state.threads -= 1;
+    }
+
+    fn do_what_waits(&self) {
+        self.state.lock().threads -= 1;
+        loop {
+            let job = self.state.lock().jobs.pop_front();
+            let Some(job) = job else { return };
+            run(job);
+        }
+    }
+}
+
+/// A job that panics has said so, and ends alone.
+fn run(job: Job) {
+    drop(catch_unwind(AssertUnwindSafe(job)));
+}
+
+/// On Linux the priority is a thread's own; elsewhere it would be the whole process's.
+fn lower_priority() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{getpriority_process, setpriority_process};
+        let lowered = getpriority_process(None).and_then(|now| setpriority_process(None, (now + NICER).min(19)));
+        if let Err(error) = lowered {
+            tracing::debug!(%error, "a thread for heavy work keeps its priority");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn begin(workers: &Workers) -> (mpsc::Receiver<std::thread::ThreadId>, mpsc::Sender<()>) {
+        let ((begun, has_begun), (end, ended)) = (mpsc::channel(), mpsc::channel());
+        workers.submit(Box::new(move || {
+            begun.send(std::thread::current().id()).unwrap();
+            let _ = ended.recv();
+        }));
+        (has_begun, end)
+    }
+
+    #[test]
+    fn jobs_beyond_the_threads_wait_and_all_are_done() {
+        let workers = Workers::new(2);
+        let (first, second, third) = (begin(&workers), begin(&workers), begin(&workers));
+        let (one, other) = (first.0.recv().unwrap(), second.0.recv().unwrap());
+        assert_ne!(one, other);
+        assert!(third.0.try_recv().is_err());
+        drop(first.1);
+        assert_eq!(third.0.recv().unwrap(), one, "the thread that is free");
+        assert_eq!(workers.shared.state.lock().threads, 2);
+    }
+
+    #[test]
+    fn job_that_panics_leaves_its_thread_to_the_next() {
+        let workers = Workers::new(1);
+        workers.submit(Box::new(|| panic!("a fault")));
+        begin(&workers).0.recv().unwrap();
+    }
+
+    #[test]
+    fn jobs_that_are_left_are_done_when_the_workers_are_gone() {
+        let workers = Workers::new(1);
+        let (first, second) = (begin(&workers), begin(&workers));
+        drop(workers);
+        drop(first.1);
+        second.0.recv().unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn heavy_thread_has_a_lower_priority_than_the_one_that_asks() {
+        use rustix::process::getpriority_process;
+        let workers = Workers::new(1);
+        let (tell, told) = mpsc::channel();
+        workers.submit(Box::new(move || tell.send(getpriority_process(None).unwrap()).unwrap()));
+        let own = getpriority_process(None).unwrap();
+        assert_eq!(told.recv().unwrap(), (own + NICER).min(19));
+        assert_eq!(getpriority_process(None).unwrap(), own);
+    }
+}

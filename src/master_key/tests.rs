@@ -1,0 +1,161 @@
+use std::path::Path;
+
+use super::*;
+use crate::clock::fresh_uuid;
+use crate::sealing::fresh_key;
+use crate::secret::Secret;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Change, Organisation, Warehouse, WarehouseOptions, WarehouseStorage};
+use tidewater_core::ids::{OrganisationId, WarehouseId};
+
+struct Fixture {
+    folder: tempfile::TempDir,
+    store: Arc<SqliteStore>,
+    source: KeySource,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(&folder.path().join("tidewater.db")).unwrap());
+        let source = KeySource::File { path: folder.path().join("master.key"), make: true };
+        Self { folder, store, source }
+    }
+
+    fn file(&self) -> std::path::PathBuf {
+        self.folder.path().join("master.key")
+    }
+
+    async fn check(&self) -> Result<Option<KeyRing>, MasterKeyError> {
+        check(self.store.as_ref(), &self.source).await
+    }
+
+    /// A warehouse whose credentials are sealed with the first key.
+    async fn seal(&self) {
+        let keys = check_or_make(self.store.as_ref(), &self.source).await.unwrap();
+        self.add_warehouse(keys.seal(b"hush", b"o").unwrap()).await;
+    }
+
+    async fn add_warehouse(&self, seal: Vec<u8>) {
+        let organisation = OrganisationId(fresh_uuid());
+        let acme = Organisation { id: organisation, name: "acme".into(), tier: "premium".into(), created_ms: 1 };
+        self.store.organisation_create(&acme, &Change::by_catalog(0)).await.unwrap();
+        let warehouse = Warehouse {
+            id: WarehouseId(fresh_uuid()),
+            organisation,
+            name: "lake".into(),
+            root: "s3://bucket/lake".into(),
+            storage: WarehouseStorage { sealed_credentials: Some(seal), ..WarehouseStorage::local() },
+            options: WarehouseOptions::default(),
+            is_default: true,
+            created_ms: 1,
+        };
+        self.store.warehouse_create(&warehouse, &Change::by_catalog(0)).await.unwrap();
+    }
+
+    fn write_fresh_key(&self, path: &Path) -> String {
+        let key = fresh_key().unwrap().expose().clone();
+        std::fs::write(path, &key).unwrap();
+        key
+    }
+}
+
+fn text(result: Result<Option<KeyRing>, MasterKeyError>) -> String {
+    result.unwrap_err().to_string()
+}
+
+#[tokio::test]
+async fn catalog_that_seals_nothing_needs_no_key() {
+    let fixture = Fixture::new();
+    assert!(fixture.check().await.unwrap().is_none());
+    assert!(!fixture.file().exists());
+}
+
+#[tokio::test]
+async fn lost_key_is_refused_and_none_is_made_in_its_place() {
+    let fixture = Fixture::new();
+    fixture.seal().await;
+    std::fs::remove_file(fixture.file()).unwrap();
+    let refused = text(fixture.check().await);
+    assert!(refused.contains("is missing") && refused.contains("'lake' of 'acme'"), "{refused}");
+    assert!(refused.contains("reseal --key-is-lost") && refused.contains("master.key"), "{refused}");
+    assert!(check_or_make(fixture.store.as_ref(), &fixture.source).await.is_err());
+    assert!(!fixture.file().exists(), "no second key");
+}
+
+#[tokio::test]
+async fn other_key_is_refused_until_it_is_adopted() {
+    let fixture = Fixture::new();
+    fixture.seal().await;
+    fixture.write_fresh_key(&fixture.file());
+    let refused = text(fixture.check().await);
+    assert!(refused.contains("is not the one") && refused.contains("'lake' of 'acme'"), "{refused}");
+    assert!(check_or_make(fixture.store.as_ref(), &fixture.source).await.is_err());
+    adopt(fixture.store.as_ref(), &fixture.source.read().unwrap()).await.unwrap();
+    fixture.check().await.unwrap();
+}
+
+#[tokio::test]
+async fn key_of_a_catalog_without_secrets_is_known_too() {
+    let fixture = Fixture::new();
+    check_or_make(fixture.store.as_ref(), &fixture.source).await.unwrap();
+    std::fs::remove_file(fixture.file()).unwrap();
+    assert!(text(fixture.check().await).contains("No credentials are sealed"));
+    fixture.write_fresh_key(&fixture.file());
+    assert!(text(fixture.check().await).contains("is not the one"));
+}
+
+#[tokio::test]
+async fn catalog_from_before_fingerprints_is_known_by_its_seals() {
+    let fixture = Fixture::new();
+    let old = fixture.write_fresh_key(&fixture.file());
+    let seal = fixture.source.read().unwrap().seal(b"hush", b"o").unwrap();
+    fixture.add_warehouse(seal).await;
+    fixture.write_fresh_key(&fixture.file());
+    assert!(text(fixture.check().await).contains("is not the one"));
+    // While keys are changed, the older one is still needed.
+    let new = fixture.write_fresh_key(&fixture.file());
+    std::fs::write(fixture.file(), format!("{new}\n{old}\n")).unwrap();
+    fixture.check().await.unwrap();
+    std::fs::write(fixture.file(), &new).unwrap();
+    assert!(text(fixture.check().await).contains("is not the one"), "the old key went before all was sealed anew");
+}
+
+#[tokio::test]
+async fn keys_are_changed_without_a_refusal() {
+    let fixture = Fixture::new();
+    fixture.seal().await;
+    let old = std::fs::read_to_string(fixture.file()).unwrap();
+    let new = fixture.write_fresh_key(&fixture.file());
+    std::fs::write(fixture.file(), format!("{new}\n{old}")).unwrap();
+    let ring = fixture.check().await.unwrap().unwrap();
+    adopt(fixture.store.as_ref(), &ring).await.unwrap();
+    std::fs::write(fixture.file(), &new).unwrap();
+    fixture.check().await.unwrap();
+}
+
+#[tokio::test]
+async fn watch_tells_of_a_key_that_went_away() {
+    let fixture = Fixture::new();
+    let fresh = || MasterKeyWatch::new(Arc::clone(&fixture.store) as Arc<dyn Store>, fixture.source.clone());
+    assert!(fresh().is_well().await, "it needs none");
+    fixture.seal().await;
+    let watch = fresh();
+    assert!(watch.is_well().await);
+    std::fs::rename(fixture.file(), fixture.folder.path().join("elsewhere")).unwrap();
+    assert!(watch.is_well().await, "believed for some seconds");
+    assert!(!fresh().is_well().await);
+    fixture.write_fresh_key(&fixture.file());
+    assert!(!fresh().is_well().await, "another key");
+}
+
+#[tokio::test]
+async fn key_from_the_environment_is_checked_too() {
+    let fixture = Fixture::new();
+    fixture.seal().await;
+    let text_of = |key: String| KeySource::Text(Secret::new(key));
+    let right = text_of(std::fs::read_to_string(fixture.file()).unwrap());
+    check(fixture.store.as_ref(), &right).await.unwrap();
+    let wrong = text_of(fresh_key().unwrap().expose().clone());
+    assert!(text(check(fixture.store.as_ref(), &wrong).await).contains("storage.master_key"));
+}

@@ -1,0 +1,131 @@
+//! Metadata documents that are newer than the pointer of their table: what a database leaves that has lost its last changes.
+//!
+//! Also a change that was never acknowledged can leave one, when the process was killed between its document and its pointer,
+//! so this is for a person to look at. Only warehouses on local disk are looked through.
+
+use std::path::{Path, PathBuf};
+
+use tidewater_core::name::TableIdent;
+
+use crate::metadata::version_of;
+use crate::store::{PageRequest, Place, Store, StoreError, TableKind};
+
+/// The most entries of one folder that are looked at.
+const ENTRIES: usize = 100_000;
+
+/// A table or view whose folder has newer documents than the one that it points at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Behind {
+    /// Its organisation's name.
+    pub organisation: String,
+    /// Its warehouse's name.
+    pub warehouse: String,
+    /// Its name.
+    pub ident: TableIdent,
+    /// Where its pointer leads.
+    pub metadata_location: String,
+    /// The newest document, in the same folder.
+    pub newest: PathBuf,
+}
+
+/// How a look through the warehouses ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// Tables and views that were looked at.
+    pub tables: usize,
+    /// Whether these were all.
+    pub all: bool,
+}
+
+/// Looks at up to `at_most` tables and views in the warehouses on local disk, and tells of those that are behind.
+///
+/// # Errors
+/// When the store does not answer. A folder that cannot be read is passed over.
+pub async fn find_behind(
+    store: &dyn Store,
+    at_most: usize,
+    mut tell: impl FnMut(Behind) + Send,
+) -> Result<Looked, StoreError> {
+    let mut looked = Looked { tables: 0, all: true };
+    for organisation in store.organisation_list().await? {
+        for warehouse in store.warehouse_list(organisation.id).await? {
+            if !warehouse.root.starts_with("file://") {
+                continue;
+            }
+            let place = Place { organisation: organisation.id, warehouse: warehouse.id };
+            for ident in idents(store, place, at_most - looked.tables).await? {
+                if looked.tables == at_most {
+                    return Ok(Looked { all: false, ..looked });
+                }
+                looked.tables += 1;
+                let Some(record) = store.table_get(place, &ident).await? else { continue };
+                if let Some(newest) = newest_beside(&record.metadata_location).await {
+                    tell(Behind {
+                        organisation: organisation.name.clone(),
+                        warehouse: warehouse.name.clone(),
+                        ident,
+                        metadata_location: record.metadata_location,
+                        newest,
+                    });
+                }
+            }
+        }
+    }
+    Ok(looked)
+}
+
+/// Returns the names of a warehouse's tables and views: one more than wanted, when there are more.
+async fn idents(store: &dyn Store, place: Place, wanted: usize) -> Result<Vec<TableIdent>, StoreError> {
+    let all = PageRequest::default();
+    let mut namespaces = store.namespace_list(place, None, &all).await?.items;
+    let (mut next, mut found) = (0, Vec::new());
+    while let Some(namespace) = namespaces.get(next).cloned() {
+        next += 1;
+        namespaces.extend(store.namespace_list(place, Some(&namespace), &all).await?.items);
+        for kind in [TableKind::Table, TableKind::View] {
+            let limit = u32::try_from(wanted + 1 - found.len()).unwrap_or(u32::MAX);
+            let page = PageRequest { after: None, limit: Some(limit) };
+            let names = store.table_list(place, &namespace, kind, &page).await?.items;
+            found.extend(names.iter().filter_map(|name| TableIdent::new(namespace.clone(), name).ok()));
+            if found.len() > wanted {
+                return Ok(found);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Returns the newest document in the folder of the one at `location`, if that is not it.
+pub async fn newest_beside(location: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(location.strip_prefix("file://")?);
+    tokio::task::spawn_blocking(move || newest_in_folder_of(&path)).await.ok().flatten()
+}
+
+fn newest_in_folder_of(current: &Path) -> Option<PathBuf> {
+    let version = version_of(current.to_str()?)?;
+    let entries = std::fs::read_dir(current.parent()?).ok()?.take(ENTRIES).filter_map(Result::ok);
+    let versions = entries.filter_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        let found = name.ends_with(".metadata.json").then(|| version_of(&name)).flatten()?;
+        (found > version).then(|| (found, entry.path()))
+    });
+    versions.max().map(|(_, path)| path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn newest_document_is_the_one_with_the_highest_version() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in ["00009-a.metadata.json", "00010-b.metadata.json", "00011-c.gz.metadata.json", "00012-d.avro"] {
+            std::fs::write(path(name), "").unwrap();
+        }
+        let newest = |name: &str| newest_in_folder_of(&path(name));
+        assert_eq!(newest("00009-a.metadata.json"), Some(path("00011-c.gz.metadata.json")));
+        assert_eq!(newest("00011-c.gz.metadata.json"), None);
+        assert_eq!(newest("none/00001-a.metadata.json"), None);
+    }
+}

@@ -1,0 +1,190 @@
+//! Metadata documents that left a table's log and are to be removed.
+
+use tidewater_core::ids::TableId;
+use tidewater_core::location::Location;
+use tidewater_core::name::TableIdent;
+
+use super::fixture::{
+    NOW_MS, Subject, assert_refused, at, change, document, ident, location, place, place_of, stored_namespace,
+    stored_table, swap,
+};
+use crate::clock::fresh_uuid;
+use crate::store::{
+    DropTerms, EndedDocument, EventDetails, NewTable, OldDocument, Past, Place, Result, StoreError, Swap, TableChange,
+    TableKind,
+};
+
+const LATER_MS: i64 = NOW_MS + 1_000;
+const UNTIL_MS: i64 = LATER_MS + 1_000;
+
+fn old(number: usize) -> Location {
+    Location::parse(&document(number)).unwrap()
+}
+
+fn removed(numbers: &[usize]) -> Past {
+    Past::Removed { documents: numbers.iter().map(|number| old(*number)).collect(), due_ms: LATER_MS }
+}
+
+/// Moves a table's pointer from one document to the next.
+async fn commit(store: &Subject, place: Place, id: TableId, from: usize, past: &Past) -> Result<()> {
+    commit_at(store, place, (id, &location(id)), from, past).await
+}
+
+async fn commit_at(
+    store: &Subject,
+    place: Place,
+    (id, location): (TableId, &str),
+    from: usize,
+    past: &Past,
+) -> Result<()> {
+    let (expected, new) = (document(from), document(from + 1));
+    let swap =
+        Swap { id, expected: &expected, new: &new, locations: &at(location), past, details: &EventDetails::new() };
+    store.table_swap(place, &swap, &change()).await
+}
+
+async fn claim(store: &Subject, now_ms: i64) -> Vec<OldDocument> {
+    store.old_document_claim(now_ms, now_ms + 1_000, 9, 9).await.unwrap()
+}
+
+async fn claimed(store: &Subject, now_ms: i64) -> Vec<Location> {
+    claim(store, now_ms).await.into_iter().map(|one| one.document).collect()
+}
+
+async fn table(store: &Subject) -> (Place, TableIdent, TableId) {
+    let place = place(store).await;
+    let ident = ident(&stored_namespace(store, place, "ns").await, "t");
+    let id = stored_table(store, place, &ident).await;
+    (place, ident, id)
+}
+
+async fn register(store: &Subject, place: Place, ident: &TableIdent, number: usize) -> Result<TableId> {
+    let id = TableId(fresh_uuid());
+    let (kind, locations, metadata_location) = (TableKind::Table, at(&location(id)), document(number));
+    let new = NewTable {
+        id,
+        ident,
+        kind,
+        metadata_location: &metadata_location,
+        locations: &locations,
+        registered: true,
+        details: &EventDetails::new(),
+    };
+    store.table_create(place, &new, None, &change()).await.map(|()| id)
+}
+
+pub(in crate::store) async fn old_documents_are_claimed_when_they_are_due_by_one_at_a_time(store: Subject) {
+    let (place, _, id) = table(&store).await;
+    commit(&store, place, id, 0, &removed(&[7, 8])).await.unwrap();
+    assert_eq!(claim(&store, LATER_MS - 1).await, []);
+    let first = claim(&store, LATER_MS).await;
+    assert_eq!(first.iter().map(|one| one.document.clone()).collect::<Vec<_>>(), [old(7), old(8)]);
+    assert_eq!((first[0].place, first[0].table, first[0].attempts), (place, id, 1));
+    assert_eq!(first[0].locations, [Location::parse(&location(id)).unwrap()]);
+    assert_eq!(claim(&store, UNTIL_MS - 1).await, [], "somebody has the lease");
+    // Whoever had it has died.
+    let second = claim(&store, UNTIL_MS).await;
+    assert_eq!(second.iter().map(|one| one.attempts).collect::<Vec<_>>(), [2, 2]);
+    let ended = |document: &OldDocument, retry_at_ms| EndedDocument { document: document.clone(), retry_at_ms };
+    store.old_document_end(&[ended(&first[0], None), ended(&first[1], None)]).await.unwrap();
+    let again_ms = UNTIL_MS + 5_000;
+    store.old_document_end(&[ended(&second[0], None), ended(&second[1], Some(again_ms))]).await.unwrap();
+    assert_eq!(claim(&store, again_ms - 1).await, []);
+    assert_eq!(claimed(&store, again_ms).await, [old(8)]);
+}
+
+pub(in crate::store) async fn commit_that_does_not_happen_leaves_no_old_document(store: Subject) {
+    let (place, ident, id) = table(&store).await;
+    assert_refused!(commit(&store, place, id, 3, &removed(&[7])).await, StoreError::PointerMoved);
+    let part = |from: usize, past| TableChange::Swap {
+        id,
+        expected: document(from),
+        new: document(from + 1),
+        locations: at(&location(id)),
+        past,
+        details: EventDetails::new(),
+    };
+    let other = stored_table(&store, place, &super::fixture::ident(&ident.namespace, "u")).await;
+    let keep = TableChange::Keep { id: other, expected: document(9) };
+    let refused = store.table_transact(place, vec![part(0, removed(&[7])), keep], None, &change()).await;
+    assert_refused!(refused, StoreError::InTransaction { at: 1, .. });
+    assert_eq!(claim(&store, LATER_MS).await, []);
+    store.table_transact(place, vec![part(0, removed(&[7]))], None, &change()).await.unwrap();
+    assert_eq!(claimed(&store, LATER_MS).await, [old(7)]);
+}
+
+pub(in crate::store) async fn table_that_moves_keeps_its_old_documents(store: Subject) {
+    let (place, _, id) = table(&store).await;
+    assert_eq!(store.table_origin(place, id).await.unwrap(), None);
+    commit_at(&store, place, (id, "s3://bucket/lake/elsewhere"), 0, &removed(&[7])).await.unwrap();
+    assert_eq!(store.table_origin(place, id).await.unwrap(), Some(document(0)));
+    assert_eq!(claim(&store, LATER_MS).await, []);
+    swap(&store, place, id, 1, 2).await.unwrap();
+    assert_eq!(store.table_origin(place, id).await.unwrap(), Some(document(1)));
+}
+
+pub(in crate::store) async fn documents_of_a_dropped_table_stay(store: Subject) {
+    let (place, ident, id) = table(&store).await;
+    commit(&store, place, id, 0, &removed(&[7])).await.unwrap();
+    let terms = DropTerms { restorable_until_ms: UNTIL_MS, purge: false };
+    store.table_drop(place, &ident, TableKind::Table, Some(&terms), &change()).await.unwrap();
+    assert_eq!(claim(&store, LATER_MS).await, []);
+    let restore = crate::store::Restore { id, ident: &ident, locations: None };
+    store.dropped_restore(place, &restore, None, &change()).await.unwrap();
+    assert_eq!(claim(&store, LATER_MS).await, [], "nothing waits any more");
+}
+
+pub(in crate::store) async fn registered_document_is_the_origin_and_survives_a_drop(store: Subject) {
+    let (place, ident, _) = table(&store).await;
+    let other = super::fixture::ident(&ident.namespace, "registered");
+    let id = register(&store, place, &other, 5).await.unwrap();
+    assert_eq!(store.table_origin(place, id).await.unwrap(), Some(document(5)));
+    let terms = DropTerms { restorable_until_ms: UNTIL_MS, purge: false };
+    store.table_drop(place, &other, TableKind::Table, Some(&terms), &change()).await.unwrap();
+    let restore = crate::store::Restore { id, ident: &other, locations: None };
+    store.dropped_restore(place, &restore, None, &change()).await.unwrap();
+    assert_eq!(store.table_origin(place, id).await.unwrap(), Some(document(5)));
+    commit(&store, place, id, 5, &Past::Foreign).await.unwrap();
+    assert_eq!(store.table_origin(place, id).await.unwrap(), Some(document(6)));
+}
+
+pub(in crate::store) async fn old_document_that_is_registered_stays_unless_it_is_being_removed(store: Subject) {
+    let (place, ident, id) = table(&store).await;
+    commit(&store, place, id, 0, &removed(&[7, 8])).await.unwrap();
+    let name = |name: &str| super::fixture::ident(&ident.namespace, name);
+    register(&store, place, &name("a"), 7).await.unwrap();
+    assert_eq!(claimed(&store, LATER_MS).await, [old(8)]);
+    assert_refused!(register(&store, place, &name("b"), 8).await, StoreError::BeingRemoved(_));
+    assert_eq!(store.table_get(place, &name("b")).await.unwrap(), None);
+    // The server that had the lease dies; the next finds it due, and so it stays refused until that ends.
+    let again = claim(&store, UNTIL_MS).await;
+    assert_refused!(register(&store, place, &name("b"), 8).await, StoreError::BeingRemoved(_));
+    let stays = EndedDocument { document: again[0].clone(), retry_at_ms: Some(UNTIL_MS) };
+    store.old_document_end(&[stays]).await.unwrap();
+    register(&store, place, &name("b"), 8).await.unwrap();
+    assert_eq!(claim(&store, UNTIL_MS).await, []);
+}
+
+pub(in crate::store) async fn table_that_is_registered_anew_keeps_its_old_documents(store: Subject) {
+    let (place, _, id) = table(&store).await;
+    commit(&store, place, id, 0, &removed(&[7])).await.unwrap();
+    commit(&store, place, id, 1, &Past::Foreign).await.unwrap();
+    assert_eq!(claim(&store, LATER_MS).await, []);
+}
+
+pub(in crate::store) async fn old_documents_of_organisations_take_turns(store: Subject) {
+    let (busy, _, of_busy) = table(&store).await;
+    let (quiet, _, of_quiet) = table(&store).await;
+    let many: Vec<usize> = (100..120).collect();
+    commit(&store, busy, of_busy, 0, &removed(&many)).await.unwrap();
+    let last = Past::Removed { documents: vec![old(7)], due_ms: LATER_MS + 1 };
+    commit(&store, quiet, of_quiet, 0, &last).await.unwrap();
+    let claimed = store.old_document_claim(LATER_MS + 1, UNTIL_MS, 2, 5).await.unwrap();
+    let count = |place: Place| claimed.iter().filter(|one| one.place == place).count();
+    assert_eq!((count(busy), count(quiet)), (5, 1));
+    // The same name of a document is another's document in another organisation.
+    let other = place_of(&store, quiet.organisation, "other").await;
+    assert_eq!(store.table_origin(other, of_quiet).await.unwrap(), None);
+    let one = store.old_document_claim(LATER_MS + 1, UNTIL_MS, 1, 99).await.unwrap();
+    assert_eq!(one.len(), 15, "the other has nothing more");
+}
