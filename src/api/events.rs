@@ -6,8 +6,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::request::Parts;
 use serde::{Deserialize, Serialize};
-use tidewater_core::ids::KeyId;
-use uuid::Uuid;
 
 use super::Api;
 use super::body::Parameters;
@@ -16,7 +14,8 @@ use super::error::ApiError;
 use super::paging::MAX_PAGE_SIZE;
 use super::path::PathParameters;
 use crate::auth::Caller;
-use crate::store::{Actor, Event, EventDetails, EventFilter, Operation};
+use crate::events::EventEntry;
+use crate::store::{EventFilter, Operation};
 
 /// Which events are wanted, and which part of them.
 #[derive(Debug, Default, Deserialize)]
@@ -38,51 +37,7 @@ pub(super) struct Wanted {
 #[serde(rename_all = "kebab-case")]
 pub(super) struct EventList {
     next_page_token: Option<String>,
-    events: Vec<Entry>,
-}
-
-/// An event, as the API and the command line show it.
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Entry {
-    id: i64,
-    at_ms: i64,
-    actor: String,
-    actor_type: &'static str,
-    actor_id: Option<KeyId>,
-    operation: &'static str,
-    object: String,
-    object_type: &'static str,
-    object_id: Option<Uuid>,
-    new_name: Option<String>,
-    warehouse_id: Option<Uuid>,
-    request_id: Option<String>,
-    address: Option<String>,
-    details: EventDetails,
-}
-
-impl From<Event> for Entry {
-    fn from(event: Event) -> Self {
-        Self {
-            id: event.id,
-            at_ms: event.at_ms,
-            actor: event.actor.name().unwrap_or(event.actor.kind()).to_owned(),
-            actor_type: event.actor.kind(),
-            actor_id: match event.actor {
-                Actor::Key { id, .. } => Some(id),
-                Actor::CommandLine(_) | Actor::Catalog => None,
-            },
-            operation: event.operation.as_str(),
-            object: event.object.name,
-            object_type: event.object.kind.as_str(),
-            object_id: event.object.id,
-            new_name: event.object.new_name,
-            warehouse_id: event.warehouse.map(|id| id.0),
-            request_id: event.request_id.map(|id| id.to_string()),
-            address: event.client.map(|client| client.to_string()),
-            details: event.details,
-        }
-    }
+    events: Vec<EventEntry>,
 }
 
 /// Lists the events of the caller's organisation that fit, the newest first.
@@ -115,7 +70,7 @@ pub(super) async fn list(
     let page = api.store.event_list(Some(caller.organisation()), &filter, before, limit).await?;
     Ok(Json(EventList {
         next_page_token: page.before.map(|before| before.to_string()),
-        events: page.events.into_iter().map(Entry::from).collect(),
+        events: page.events.into_iter().map(EventEntry::from).collect(),
     }))
 }
 

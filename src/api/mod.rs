@@ -56,7 +56,6 @@ use crate::store::Store;
 use crate::tenancy::Signatures;
 use crate::tenancy::quota::Quota;
 
-pub use events::Entry as EventEntry;
 pub use header_case::HeaderCase;
 pub use service::ApiService;
 

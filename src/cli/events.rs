@@ -6,7 +6,7 @@ use clap::Args;
 use super::output::{self, Format};
 use super::session::{OrganisationArgument, Session};
 use super::time;
-use tidewater::api::EventEntry;
+use tidewater::events::EventEntry;
 use tidewater::store::{Event, EventFilter, Operation, Store};
 
 /// How many events a page of the store has.
