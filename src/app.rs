@@ -17,6 +17,7 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::data_folder::{self, ServerLock};
+use crate::events::EventRetention;
 use crate::heavy::{Heavy, HeavySettings};
 use crate::idempotency::Idempotency;
 use crate::maintenance::Maintenance;
@@ -113,6 +114,7 @@ impl App {
             )),
             maintenance: Arc::new(Maintenance::new(Arc::clone(&store), access, reader, clock.clone())),
             reports: Arc::new(reports(config, &store, &clock)),
+            events: Arc::new(EventRetention::new(Arc::clone(&store), clock.clone(), config.events.retention())),
             store,
             master_key,
             clock,
@@ -307,16 +309,18 @@ struct Background {
 
 impl Background {
     fn start(api: &Api) -> Self {
+        let events = Arc::clone(&api.events);
         let stop = CancellationToken::new();
         let (authenticator, quota, idempotency) =
             (Arc::clone(&api.authenticator), Arc::clone(&api.quota), Arc::clone(&api.idempotency));
         let (maintenance, reports) = (Arc::clone(&api.maintenance), Arc::clone(&api.reports));
-        let [keys, usage, receipts, drops, written] = std::array::from_fn(|_| stop.clone());
+        let [keys, usage, receipts, drops, ended, written] = std::array::from_fn(|_| stop.clone());
         let tasks = vec![
             ("writes when keys were used", tokio::spawn(async move { authenticator.run(keys.cancelled()).await })),
             ("writes usage", tokio::spawn(async move { quota.run(usage.cancelled()).await })),
             ("removes expired answers", tokio::spawn(async move { idempotency.run(receipts.cancelled()).await })),
             ("sees to what was dropped", tokio::spawn(async move { maintenance.run(drops.cancelled()).await })),
+            ("removes old events", tokio::spawn(async move { events.run(ended.cancelled()).await })),
             ("writes metrics reports", tokio::spawn(async move { reports.run(written.cancelled()).await })),
         ];
         Self { stop, tasks }

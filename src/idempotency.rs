@@ -128,7 +128,7 @@ impl Idempotency {
     pub fn receipt(&self, key: IdempotencyKey, request: RequestDigest) -> Receipt {
         let now_ms = self.clock.now_ms();
         let kept_ms = i64::try_from((self.lifetime + GRACE).as_millis()).unwrap_or(i64::MAX);
-        Receipt { key: key.0, request, now_ms, expires_ms: now_ms.saturating_add(kept_ms) }
+        Receipt { key: key.0, request, expires_ms: now_ms.saturating_add(kept_ms) }
     }
 
     /// Keeps the answer to a request that changed nothing. Gives whether it is the one that counts: if not, the request was
@@ -142,7 +142,7 @@ impl Idempotency {
         receipt: &Receipt,
         answer: &Answer,
     ) -> Result<bool, StoreError> {
-        match self.store.receipt_add(organisation, receipt, answer).await {
+        match self.store.receipt_add(organisation, receipt, answer, self.clock.now_ms()).await {
             Ok(()) => Ok(true),
             Err(StoreError::Repeated) => Ok(false),
             Err(error) => Err(error),
@@ -183,8 +183,8 @@ mod tests {
 
     use super::*;
     use crate::clock::{fresh_ordered_uuid, fresh_uuid};
-    use crate::store::Organisation;
     use crate::store::sqlite::SqliteStore;
+    use crate::store::{Change, Organisation};
 
     #[test]
     fn a_key_is_a_uuid_of_version_7_in_its_usual_form() {
@@ -223,7 +223,7 @@ mod tests {
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("t.db")).unwrap());
         let id = OrganisationId(fresh_uuid());
         let acme = Organisation { id, name: "acme".into(), tier: "premium".into(), created_ms: 1 };
-        store.organisation_create(&acme).await.unwrap();
+        store.organisation_create(&acme, &Change::by_catalog(0)).await.unwrap();
         let now_ms = Arc::new(AtomicI64::new(1_000_000));
         let lifetime = Duration::from_secs(1_800);
         let clock = Clock::Manual(Arc::clone(&now_ms));

@@ -12,6 +12,7 @@ pub mod config;
 pub mod control;
 pub mod data_folder;
 pub mod deadline;
+pub mod events;
 mod flight;
 pub mod heavy;
 pub mod idempotency;

@@ -213,7 +213,9 @@ mod tests {
     use crate::clock::fresh_uuid;
     use crate::store::faulty::{FaultyStore, Mode};
     use crate::store::sqlite::SqliteStore;
-    use crate::store::{NewTable, Organisation, ReportFilter, TableKind, TimedPage, Warehouse, WarehouseOptions};
+    use crate::store::{
+        Change, EventDetails, NewTable, Organisation, ReportFilter, TableKind, TimedPage, Warehouse, WarehouseOptions,
+    };
 
     const LIMITS: ReportLimits =
         ReportLimits { per_table: 50_000, per_organisation: 50_000, bytes_per_organisation: 1 << 30 };
@@ -233,7 +235,7 @@ mod tests {
             let place = Place { organisation: OrganisationId(fresh_uuid()), warehouse: WarehouseId(fresh_uuid()) };
             let acme =
                 Organisation { id: place.organisation, name: "acme".into(), tier: "premium".into(), created_ms: 1 };
-            store.organisation_create(&acme).await.unwrap();
+            store.organisation_create(&acme, &Change::by_catalog(0)).await.unwrap();
             let lake = Warehouse {
                 id: place.warehouse,
                 organisation: place.organisation,
@@ -244,9 +246,9 @@ mod tests {
                 is_default: true,
                 created_ms: 1,
             };
-            store.warehouse_create(&lake).await.unwrap();
+            store.warehouse_create(&lake, &Change::by_catalog(0)).await.unwrap();
             let ns = NamespaceIdent::new(&["ns"]).unwrap();
-            store.namespace_create(place, &ns, &BTreeMap::new(), None).await.unwrap();
+            store.namespace_create(place, &ns, &BTreeMap::new(), &Change::by_catalog(0)).await.unwrap();
             let table = TableId(fresh_uuid());
             let new = NewTable {
                 id: table,
@@ -255,9 +257,9 @@ mod tests {
                 metadata_location: "s3://b/lake/t/m",
                 locations: &Locations::new(Location::parse("s3://b/lake/t").unwrap(), []),
                 registered: false,
-                now_ms: 1,
+                details: &EventDetails::new(),
             };
-            store.table_create(place, &new, None, None).await.unwrap();
+            store.table_create(place, &new, None, &Change::by_catalog(0)).await.unwrap();
             let now_ms = Arc::new(AtomicI64::new(1_000_000));
             Self { store: Arc::new(store), place, table, now_ms, _folder: folder }
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
@@ -19,6 +20,7 @@ use super::idempotency::{self, Once};
 use super::path::PathParameters;
 use super::request_log::{self, Learned};
 use crate::auth::Caller;
+use crate::store::Change;
 use crate::tenancy::quota::{Budget, Quota, QuotaError};
 use crate::warehouse::OpenWarehouse;
 
@@ -223,10 +225,30 @@ pub(super) struct Scope<P> {
     /// Whether what is asked for may have been done before.
     pub(super) once: Once,
     learned: Option<Arc<Learned>>,
+    arrived: Option<Arrived>,
     permission: PhantomData<P>,
 }
 
+/// How a request came in, which its changes are told with.
+#[derive(Debug, Clone)]
+pub(super) struct Arrived {
+    pub(super) request_id: HeaderValue,
+    pub(super) from: Option<IpAddr>,
+}
+
 impl<P: Permission> Scope<P> {
+    /// What a change for this request carries.
+    pub(super) fn change(&self, api: &Api) -> Change {
+        let arrived = self.arrived.as_ref();
+        Change {
+            actor: self.caller.actor(),
+            request_id: arrived.and_then(|arrived| arrived.request_id.to_str().ok()).map(Into::into),
+            client: arrived.and_then(|arrived| arrived.from).map(|from| from.to_canonical()),
+            at_ms: api.clock.now_ms(),
+            receipt: self.once.receipt(),
+        }
+    }
+
     /// Who is allowed, in the warehouse of that name or the organisation's default.
     ///
     /// # Errors
@@ -238,7 +260,7 @@ impl<P: Permission> Scope<P> {
         once: Once,
     ) -> Result<Self, ApiError> {
         let warehouse = api.catalog.warehouse(caller.organisation(), warehouse).await?;
-        Ok(Self { caller, warehouse, once, learned: None, permission })
+        Ok(Self { caller, warehouse, once, learned: None, arrived: None, permission })
     }
 
     /// Notes for the log which object a request is about that its path does not name.
@@ -258,7 +280,8 @@ impl<P: Permission> FromRequestParts<Arc<Api>> for Scope<P> {
         let prefix = path.get("prefix")?.or(path.get("warehouse")?);
         let once = parts.extensions.get::<Once>().cloned().unwrap_or_default();
         let scope = Self::of(api, allowed, prefix.as_deref(), once).await?;
-        Ok(Self { learned: request_log::learned(&parts.extensions).cloned(), ..scope })
+        let learned = request_log::learned(&parts.extensions).cloned();
+        Ok(Self { learned, arrived: parts.extensions.get().cloned(), ..scope })
     }
 }
 

@@ -28,8 +28,8 @@ pub(super) async fn commit(
     let table = match scope.once.document() {
         Some(kept) => api.catalog.table_again(&scope.warehouse, kept).await?,
         None => {
-            let receipt = scope.once.receipt();
-            api.catalog.table_commit(&scope.warehouse, ident, commit, max_tables, receipt).await?
+            let change = scope.change(&api);
+            api.catalog.table_commit(&scope.warehouse, ident, commit, max_tables, &change).await?
         }
     };
     Ok(load_result::committed(&table))

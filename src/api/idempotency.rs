@@ -46,9 +46,9 @@ pub(super) enum Once {
 
 impl Once {
     /// What the change is to keep.
-    pub(super) fn receipt(&self) -> Option<&Receipt> {
+    pub(super) fn receipt(&self) -> Option<Arc<Receipt>> {
         match self {
-            Self::First(receipt) => Some(receipt),
+            Self::First(receipt) => Some(Arc::clone(receipt)),
             Self::Unkeyed | Self::Again(_) => None,
         }
     }

@@ -186,8 +186,8 @@ pub(super) async fn restore(
     let ident = request.identifier.as_ref().map(Identifier::ident).transpose()?;
     let max_tables = scope.caller.tier().max_tables;
     if !scope.once.is_done() {
-        let receipt = scope.once.receipt();
-        api.catalog.dropped_restore(&scope.warehouse, id, ident, max_tables, receipt).await?;
+        let change = scope.change(&api);
+        api.catalog.dropped_restore(&scope.warehouse, id, ident, max_tables, &change).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -201,7 +201,7 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, ApiError> {
     let (id, purge) = (id(&parts)?, purge.requested()?);
     if !scope.once.is_done() {
-        let is_gone = api.catalog.dropped_remove(&scope.warehouse, id, purge, scope.once.receipt()).await?;
+        let is_gone = api.catalog.dropped_remove(&scope.warehouse, id, purge, &scope.change(&api)).await?;
         if !is_gone && purge == Some(false) {
             // Whoever is told that files stay looks at what is left.
             api.maintenance.wake_and_wait(scope.warehouse.place, id, PURGE_WAIT).await;

@@ -9,6 +9,7 @@ mod delegation;
 mod direct;
 mod entity_tag;
 mod error;
+mod events;
 mod functions;
 mod header_case;
 mod health;
@@ -45,6 +46,7 @@ use crate::auth::Authenticator;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::ApiConfig;
+use crate::events::EventRetention;
 use crate::heavy::Heavy;
 use crate::idempotency::Idempotency;
 use crate::maintenance::Maintenance;
@@ -73,6 +75,8 @@ pub struct Api {
     pub maintenance: Arc<Maintenance>,
     /// What clients report of scans and commits.
     pub reports: Arc<Reports>,
+    /// How long events are kept.
+    pub events: Arc<EventRetention>,
     /// For `GET /health`, and what was reported.
     pub store: Arc<dyn Store>,
     /// Whether the master key is there, for `GET /health`.

@@ -89,7 +89,7 @@ pub(super) async fn create(
     scope.note_object(&namespace);
     let properties = request.properties.unwrap_or_default();
     if !scope.once.is_done() {
-        api.catalog.namespace_create(&scope.warehouse, &namespace, &properties, scope.once.receipt()).await?;
+        api.catalog.namespace_create(&scope.warehouse, &namespace, &properties, &scope.change(&api)).await?;
     }
     Ok(Json(Namespace { namespace: request.namespace, properties }))
 }
@@ -118,7 +118,7 @@ pub(super) async fn drop(
     Named(namespace): Named<NamespaceIdent>,
 ) -> Result<StatusCode, ApiError> {
     if !scope.once.is_done() {
-        api.catalog.namespace_drop(&scope.warehouse, &namespace, scope.once.receipt()).await?;
+        api.catalog.namespace_drop(&scope.warehouse, &namespace, &scope.change(&api)).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -134,8 +134,8 @@ pub(super) async fn update_properties(
     let changes = match scope.once.properties() {
         Some(changes) => changes.clone(),
         None => {
-            let (warehouse, receipt) = (&scope.warehouse, scope.once.receipt());
-            api.catalog.namespace_update_properties(warehouse, &namespace, &updates, &removals, receipt).await?
+            let (warehouse, change) = (&scope.warehouse, scope.change(&api));
+            api.catalog.namespace_update_properties(warehouse, &namespace, &updates, &removals, &change).await?
         }
     };
     Ok(Json(UpdatedProperties { updated: changes.updated, removed: changes.removed, missing: changes.missing }))

@@ -31,8 +31,8 @@ pub(super) async fn register(
     let table = match scope.once.document() {
         Some(kept) => api.catalog.table_again(&scope.warehouse, kept).await?,
         None => {
-            let receipt = scope.once.receipt();
-            api.catalog.table_register(&scope.warehouse, &namespace, request, max_tables, receipt).await?
+            let change = scope.change(&api);
+            api.catalog.table_register(&scope.warehouse, &namespace, request, max_tables, &change).await?
         }
     };
     let vended = delegation::after_change(&api, &scope, delegated, &ident, &table).await;
@@ -46,7 +46,7 @@ pub(super) async fn unregister(
 ) -> Result<Response, ApiError> {
     let document = match scope.once.document() {
         Some(kept) => api.catalog.table_again(&scope.warehouse, kept).await?.document,
-        None => api.catalog.table_unregister(&scope.warehouse, ident, scope.once.receipt()).await?,
+        None => api.catalog.table_unregister(&scope.warehouse, ident, &scope.change(&api)).await?,
     };
     Ok(load_result::unregistered(&document))
 }

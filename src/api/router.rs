@@ -7,8 +7,8 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use super::{
-    Api, caller, commit, config, error, functions, health, management, metrics, namespaces, oauth, openapi, plus,
-    register, sign, tables, transactions, views, welcome,
+    Api, caller, commit, config, error, events, functions, health, management, metrics, namespaces, oauth, openapi,
+    plus, register, sign, tables, transactions, views, welcome,
 };
 
 /// What the catalog can do, as `GET /v1/config` tells clients: they compare these texts exactly.
@@ -81,6 +81,7 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
             .route(&at("/views/rename"), post(views::rename));
     }
     guarded = guarded
+        .route("/management/v1/organisations/{organisation}/events", get(events::list))
         .route("/management/v1/warehouses/{warehouse}/dropped", get(management::list))
         .route("/management/v1/warehouses/{warehouse}/dropped/{id}", get(management::get).delete(management::remove))
         .route("/management/v1/warehouses/{warehouse}/dropped/{id}/restore", post(management::restore))

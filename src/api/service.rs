@@ -18,6 +18,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::CorsLayer;
 use tracing::Instrument;
 
+use super::caller::Arrived;
 use super::error::{ApiError, Failure};
 use super::header_case::HeaderCase;
 use super::leftover::Leftover;
@@ -149,6 +150,7 @@ impl ApiService {
         let on_its_way = OnItsWay::new(&asked);
         let mut request = Request::from_parts(parts, body);
         request.extensions_mut().insert(Arc::clone(&on_its_way.learned));
+        request.extensions_mut().insert(Arrived { request_id: arrival.id.clone(), from: arrival.from });
         let response = self.bounded(self.route(request)).await;
         self.count_refusal(arrival, &on_its_way.learned, response.status());
         on_its_way.answered(response.status());

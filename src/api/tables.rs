@@ -131,7 +131,7 @@ pub(super) async fn create(
         let vended = delegation::after_change(&api, &scope, delegated, &ident, &table).await;
         return Ok(load_result::created(&table, &vended));
     }
-    match api.catalog.table_create(&scope.warehouse, &namespace, request, max_tables, scope.once.receipt()).await? {
+    match api.catalog.table_create(&scope.warehouse, &namespace, request, max_tables, &scope.change(&api)).await? {
         CreatedTable::Created(table) => {
             let vended = delegation::after_change(&api, &scope, delegated, &ident, &table).await;
             Ok(load_result::created(&table, &vended))
@@ -199,7 +199,7 @@ pub(super) async fn drop(
 ) -> Result<StatusCode, ApiError> {
     if !scope.once.is_done() {
         let purge = purge.is_requested()?;
-        let id = api.catalog.table_drop(&scope.warehouse, &ident, purge, scope.once.receipt()).await?;
+        let id = api.catalog.table_drop(&scope.warehouse, &ident, purge, &scope.change(&api)).await?;
         if purge && api.catalog.purges_at_once(&scope.warehouse) {
             api.maintenance.wake_and_wait(scope.warehouse.place, id, PURGE_WAIT).await;
         }
@@ -216,7 +216,7 @@ pub(super) async fn rename(
     let (from, to) = (request.source.ident()?, request.destination.ident()?);
     scope.note_object(format_args!("{from} to {to}"));
     if !scope.once.is_done() {
-        api.catalog.table_rename(&scope.warehouse, &from, &to, scope.once.receipt()).await?;
+        api.catalog.table_rename(&scope.warehouse, &from, &to, &scope.change(&api)).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -43,7 +43,7 @@ pub(super) async fn commit(
     scope.note_object(Names(&commits));
     let max_tables = scope.caller.tier().max_tables;
     if !scope.once.is_done() {
-        api.catalog.transaction_commit(&scope.warehouse, commits, max_tables, scope.once.receipt()).await?;
+        api.catalog.transaction_commit(&scope.warehouse, commits, max_tables, &scope.change(&api)).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }

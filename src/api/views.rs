@@ -42,8 +42,8 @@ pub(super) async fn create(
     let view = match scope.once.document() {
         Some(kept) => api.catalog.view_again(&scope.warehouse, kept).await?,
         None => {
-            let receipt = scope.once.receipt();
-            api.catalog.view_create(&scope.warehouse, &namespace, request, max_tables, receipt).await?
+            let change = scope.change(&api);
+            api.catalog.view_create(&scope.warehouse, &namespace, request, max_tables, &change).await?
         }
     };
     Ok(load_result::view(&view))
@@ -61,8 +61,8 @@ pub(super) async fn register(
     let view = match scope.once.document() {
         Some(kept) => api.catalog.view_again(&scope.warehouse, kept).await?,
         None => {
-            let receipt = scope.once.receipt();
-            api.catalog.view_register(&scope.warehouse, &namespace, request, max_tables, receipt).await?
+            let change = scope.change(&api);
+            api.catalog.view_register(&scope.warehouse, &namespace, request, max_tables, &change).await?
         }
     };
     Ok(load_result::view(&view))
@@ -96,7 +96,7 @@ pub(super) async fn replace(
     let commit = body.parse(&api, RequestKind::Commit, ViewCommit::parse).await?;
     let view = match scope.once.document() {
         Some(kept) => api.catalog.view_again(&scope.warehouse, kept).await?,
-        None => api.catalog.view_commit(&scope.warehouse, ident, commit, scope.once.receipt()).await?,
+        None => api.catalog.view_commit(&scope.warehouse, ident, commit, &scope.change(&api)).await?,
     };
     Ok(load_result::view(&view))
 }
@@ -107,7 +107,7 @@ pub(super) async fn drop(
     Named(ident): Named<TableIdent>,
 ) -> Result<StatusCode, ApiError> {
     if !scope.once.is_done() {
-        api.catalog.view_drop(&scope.warehouse, &ident, scope.once.receipt()).await?;
+        api.catalog.view_drop(&scope.warehouse, &ident, &scope.change(&api)).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -121,7 +121,7 @@ pub(super) async fn rename(
     let (from, to) = (request.source.ident()?, request.destination.ident()?);
     scope.note_object(format_args!("{from} to {to}"));
     if !scope.once.is_done() {
-        api.catalog.view_rename(&scope.warehouse, &from, &to, scope.once.receipt()).await?;
+        api.catalog.view_rename(&scope.warehouse, &from, &to, &scope.change(&api)).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -50,6 +50,7 @@ impl Running {
         let config = &reload.config;
         // Background work reads these at its next round.
         now.api.reports.keep(report_limits(config), config.metrics.retention());
+        now.api.events.keep(config.events.retention());
         now.api.catalog.set_document_bytes(config.cache.metadata_bytes, config.limits.document_bytes);
         let api = Arc::new(with_settings(&now.api, config));
         self.server.replace(self.server.service().with_api(&api), &config.connections);
@@ -68,6 +69,7 @@ fn with_settings(api: &Api, config: &Config) -> Api {
         idempotency: Arc::new(api.idempotency.with_lifetime(config.api.idempotency_key_lifetime())),
         maintenance: Arc::clone(&api.maintenance),
         reports: Arc::clone(&api.reports),
+        events: Arc::clone(&api.events),
         store: Arc::clone(&api.store),
         master_key: Arc::clone(&api.master_key),
         clock: api.clock.clone(),

@@ -14,7 +14,7 @@ use tidewater_core::ids::{KeyId, OrganisationId};
 use tidewater_core::limits::Tier;
 
 use crate::clock::Clock;
-use crate::store::{KeyDigest, Store, StoreError};
+use crate::store::{Change, KeyDigest, Store, StoreError};
 
 use super::caller::Caller;
 use super::error::AuthError;
@@ -256,8 +256,8 @@ impl Authenticator {
     ///
     /// # Errors
     /// When the store does not answer, or the system has no random bytes.
-    pub async fn rotate_signing_key(&self, older: OlderKeys) -> Result<(), AuthError> {
-        self.signing.rotate(older, self.now_ms()).await
+    pub async fn rotate_signing_key(&self, older: OlderKeys, change: &Change) -> Result<(), AuthError> {
+        self.signing.rotate(older, change).await
     }
 
     /// What is to be done every minute: [`Self::flush`], reading the signing keys, removing those that are done.

@@ -6,6 +6,8 @@ use tidewater_core::access::{Action, Role};
 use tidewater_core::ids::{KeyId, OrganisationId};
 use tidewater_core::limits::Tier;
 
+use crate::store::Actor;
+
 /// Somebody who has proved who they are. Only [`super::Authenticator`] makes one, so that whoever holds one need not check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
@@ -43,6 +45,12 @@ impl Caller {
     #[must_use]
     pub fn key_name(&self) -> &str {
         &self.key_name
+    }
+
+    /// Who they are, in the events of what they change.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        Actor::Key { id: self.key, name: Arc::clone(&self.key_name) }
     }
 
     /// What they may do.

@@ -12,7 +12,7 @@ use tidewater_core::ids::{KeyId, OrganisationId};
 
 use crate::clock::fresh_ordered_uuid;
 use crate::secret::Secret;
-use crate::store::{ApiKey, KeyDigest, Store, StoreError};
+use crate::store::{ApiKey, Change, KeyDigest, Store, StoreError};
 
 /// What every key begins with.
 pub const KEY_PREFIX: &str = "flx_";
@@ -126,12 +126,12 @@ pub async fn issue_key(
     store: &dyn Store,
     organisation: OrganisationId,
     new: &NewKey<'_>,
-    now_ms: i64,
+    change: &Change,
     entropy: &[u8; RANDOM_BYTES],
 ) -> Result<(ApiKey, Secret<String>), IssueError> {
     let NewKey { name, role, no_delete, expires_ms } = *new;
     check_key_name(name)?;
-    if expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms) {
+    if expires_ms.is_some_and(|expires_ms| expires_ms <= change.at_ms) {
         return Err(IssueError::ExpiresInThePast);
     }
     let text = key_text(entropy);
@@ -142,12 +142,12 @@ pub async fn issue_key(
         role,
         no_delete,
         digest: digest(text.expose().as_bytes()),
-        created_ms: now_ms,
+        created_ms: change.at_ms,
         expires_ms,
         last_used_ms: None,
         revoked_ms: None,
     };
-    store.key_create(&key).await?;
+    store.key_create(&key, change).await?;
     Ok((key, text))
 }
 

@@ -11,7 +11,7 @@ use parking_lot::RwLock;
 use crate::clock::fresh_uuid;
 use crate::flight::{Flight, Joined};
 use crate::secret::Secret;
-use crate::store::{SigningKey, Store, StoreError};
+use crate::store::{Change, SigningKey, Store, StoreError};
 
 use super::error::AuthError;
 use super::key::entropy;
@@ -76,7 +76,7 @@ impl SigningKeys {
             Joined::Ask(turn) => turn,
         };
         let first = fresh_key(now_ms).map_err(AuthError::NoEntropy)?;
-        match self.store.signing_key_add(&first, true).await {
+        match self.store.signing_key_add(&first, true, &Change::by_catalog(now_ms)).await {
             Ok(keys) => Ok(self.take_over(&keys)),
             Err(error) => Err(AuthError::Unavailable(self.flight.fail(Arc::new(error)))),
         }
@@ -132,22 +132,22 @@ impl SigningKeys {
     /// Removes the keys that no token can need any more.
     pub(super) async fn remove_retired(&self, now_ms: i64) -> Result<(), StoreError> {
         let Some(before_ms) = retired_before(&self.present(), now_ms) else { return Ok(()) };
-        let removed = self.store.signing_key_remove_before(before_ms).await?;
+        let removed = self.store.signing_key_remove_before(before_ms, &Change::by_catalog(now_ms)).await?;
         tracing::info!(removed, "removed signing keys whose tokens are all expired");
         self.reload().await
     }
 
     /// Adds a key.
-    pub(super) async fn rotate(&self, older: OlderKeys, now_ms: i64) -> Result<(), AuthError> {
+    pub(super) async fn rotate(&self, older: OlderKeys, change: &Change) -> Result<(), AuthError> {
         let unavailable = |error| AuthError::Unavailable(Arc::new(error));
-        let mut key = fresh_key(now_ms).map_err(AuthError::NoEntropy)?;
+        let mut key = fresh_key(change.at_ms).map_err(AuthError::NoEntropy)?;
         // Keys are in order of their times, so that the new one must be the newest even if a clock was wrong before.
         let known = self.store.signing_key_list().await.map_err(unavailable)?;
         let newest_ms = known.iter().map(|key| key.created_ms).max().unwrap_or(i64::MIN);
         key.created_ms = key.created_ms.max(newest_ms.saturating_add(1));
-        let mut keys = self.store.signing_key_add(&key, false).await.map_err(unavailable)?;
+        let mut keys = self.store.signing_key_add(&key, false, change).await.map_err(unavailable)?;
         if older == OlderKeys::Remove {
-            self.store.signing_key_remove_before(key.created_ms).await.map_err(unavailable)?;
+            self.store.signing_key_remove_before(key.created_ms, change).await.map_err(unavailable)?;
             keys = self.store.signing_key_list().await.map_err(unavailable)?;
         }
         self.take_over(&keys);

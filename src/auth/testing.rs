@@ -13,7 +13,7 @@ use crate::clock::{Clock, fresh_uuid};
 use crate::store::faulty::FaultyStore;
 pub(crate) use crate::store::faulty::Mode;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{ApiKey, Organisation, Store};
+use crate::store::{ApiKey, Change, Organisation, Store};
 
 use super::{AuthSettings, Authenticator, Caller, NewKey, entropy, issue_key};
 
@@ -36,7 +36,7 @@ impl World {
         let inner = SqliteStore::open(&folder.path().join("t.db")).unwrap();
         let store = Arc::new(FaultyStore::new(Arc::new(inner)));
         let organisation = organisation("acme", tier);
-        store.organisation_create(&organisation).await.unwrap();
+        store.organisation_create(&organisation, &Change::by_catalog(0)).await.unwrap();
         let mut tiers = default_tiers();
         tiers.extend(more_tiers.iter().map(|(name, tier)| ((*name).to_owned(), tier.clone())));
         Self { store, organisation, tiers, now_ms: Arc::new(AtomicI64::new(NOON_MS)), _folder: folder }
@@ -68,7 +68,7 @@ impl World {
     pub(crate) async fn key_of(&self, owner: OrganisationId, role: Role, ends: Option<i64>) -> (ApiKey, String) {
         let random = entropy().unwrap();
         let new = NewKey { name: "a key", role, no_delete: false, expires_ms: ends };
-        let issued = issue_key(&*self.store, owner, &new, self.now_ms(), &random).await;
+        let issued = issue_key(&*self.store, owner, &new, &Change::by_catalog(self.now_ms()), &random).await;
         let (key, text) = issued.unwrap();
         (key, text.expose().clone())
     }
@@ -80,7 +80,7 @@ impl World {
     }
 
     pub(crate) async fn set_tier(&self, tier: &str) {
-        self.store.organisation_set_tier(self.organisation.id, tier).await.unwrap();
+        self.store.organisation_set_tier(self.organisation.id, tier, &Change::by_catalog(0)).await.unwrap();
     }
 }
 

@@ -13,7 +13,7 @@ use tidewater_core::ids::OrganisationId;
 use super::*;
 use crate::clock::fresh_uuid;
 use crate::store::sqlite::OpenError;
-use crate::store::{Organisation, Store};
+use crate::store::{Change, Organisation, Store};
 
 fn go_on(_: CopyProgress) -> Proceed {
     Proceed::Yes
@@ -30,7 +30,7 @@ async fn catalog(count: usize) -> (TempDir, SqliteStore, PathBuf) {
     fs::create_dir(&data).unwrap();
     let store = SqliteStore::open(&data.join("tidewater.db")).unwrap();
     for number in 0..count {
-        store.organisation_create(&organisation(format!("org-{number}"))).await.unwrap();
+        store.organisation_create(&organisation(format!("org-{number}")), &Change::by_catalog(0)).await.unwrap();
     }
     let file = folder.path().join("backup.db");
     (folder, store, file)
@@ -66,7 +66,10 @@ async fn backup_under_writes_ends_and_holds_every_write_acknowledged_before_it()
             tokio::spawn(async move {
                 let mut count = 0;
                 while !stop.load(Ordering::SeqCst) {
-                    store.organisation_create(&organisation(format!("w{writer}-{count}"))).await.unwrap();
+                    store
+                        .organisation_create(&organisation(format!("w{writer}-{count}")), &Change::by_catalog(0))
+                        .await
+                        .unwrap();
                     count += 1;
                     written.fetch_add(1, Ordering::SeqCst);
                 }

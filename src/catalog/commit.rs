@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use tidewater_core::commit::{Context, Outcome, TableCommit, apply_updates, check_requirements, create_from_updates};
+use tidewater_core::commit::{
+    Context, Outcome, TableCommit, apply_updates, check_requirements, create_from_updates, summary,
+};
 use tidewater_core::document::TableMetadata;
 use tidewater_core::ids::TableId;
 use tidewater_core::name::TableIdent;
@@ -17,7 +19,7 @@ use crate::deadline::{self, STOP};
 use crate::heavy::Large;
 use crate::locations::Refusals;
 use crate::metadata::Document;
-use crate::store::{Answer, Receipt, StoreError, Swap, TableKind, TableRecord};
+use crate::store::{Answer, Change, StoreError, Swap, TableKind, TableRecord};
 use crate::vending::ValidLocations;
 
 /// How often a commit is applied anew when other processes move the pointer first, as long as its requirements hold.
@@ -30,13 +32,13 @@ enum Attempt {
     PointerMoved,
 }
 
-/// One table, what is asked of it, and under which key.
+/// One table, what is asked of it, and by whom.
 struct Asked<'a> {
     warehouse: &'a OpenWarehouse,
     ident: &'a TableIdent,
     /// One, in a form that a worker can hold on to.
     commits: &'a Arc<[TableCommit]>,
-    receipt: Option<&'a Receipt>,
+    change: &'a Change,
 }
 
 impl Catalog {
@@ -52,14 +54,14 @@ impl Catalog {
         ident: TableIdent,
         commit: TableCommit,
         max_tables: Option<u64>,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<LoadedTable, CatalogError> {
-        let (catalog, warehouse, receipt) = (Arc::clone(self), Arc::clone(warehouse), receipt.cloned());
+        let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(warehouse), change.clone());
         self.to_its_end(async move {
             let is_create = commit.is_create();
             let bytes = commits_bytes(std::slice::from_ref(&commit));
             let commits: Large<Arc<[TableCommit]>> = catalog.heavy.large(bytes, Arc::from([commit]));
-            let asked = Asked { warehouse: &warehouse, ident: &ident, commits: &commits, receipt: receipt.as_ref() };
+            let asked = Asked { warehouse: &warehouse, ident: &ident, commits: &commits, change: &change };
             let found = catalog.store.table_get(warehouse.place, &ident).await.map_err(of_table(&ident))?;
             match found.filter(|record| record.kind == TableKind::Table) {
                 Some(record) => catalog.commit_in_turn(&asked, record).await,
@@ -86,7 +88,7 @@ impl Catalog {
     }
 
     async fn commit_attempt(&self, asked: &Asked<'_>, record: &TableRecord) -> Result<Attempt, CatalogError> {
-        let Asked { warehouse, ident, receipt, .. } = *asked;
+        let Asked { warehouse, ident, change, .. } = *asked;
         let base = self.documents.get(&warehouse.storage, &record.metadata_location).await?;
         let now_ms = self.clock.now_ms();
         let Some((table, locations)) = self.apply(warehouse, &base, asked.commits, now_ms).await? else {
@@ -100,11 +102,11 @@ impl Catalog {
             new: &document.location,
             locations: locations.all(),
             past: &past,
-            now_ms,
+            details: &summary(asked.commits),
         };
-        let swapped = self
-            .settled(warehouse, Refusals::AreFinal, || self.store.table_swap(warehouse.place, &swap, receipt))
-            .await;
+        let change = &change.at(now_ms);
+        let swapped =
+            self.settled(warehouse, Refusals::AreFinal, || self.store.table_swap(warehouse.place, &swap, change)).await;
         let fate = match swapped {
             Ok(()) => Fate::Happened,
             Err(StoreError::Unavailable(cause)) => {
@@ -168,10 +170,10 @@ impl Catalog {
         id: TableId,
         base: Arc<Document>,
     ) -> Result<LoadedTable, CatalogError> {
-        let Asked { warehouse, ident, receipt, .. } = *asked;
-        if let Some(receipt) = receipt {
+        let Asked { warehouse, ident, change, .. } = *asked;
+        if let Some(receipt) = &change.receipt {
             let answer = Answer::document(base.location.clone(), id);
-            let kept = self.store.receipt_add(warehouse.place.organisation, receipt, &answer).await;
+            let kept = self.store.receipt_add(warehouse.place.organisation, receipt, &answer, change.at_ms).await;
             kept.map_err(of_table(ident))?;
         }
         let locations = ValidLocations::of(&base.metadata, &warehouse.root).ok();
@@ -180,11 +182,12 @@ impl Catalog {
 
     /// The commit of a staged create.
     async fn commit_creation(&self, asked: &Asked<'_>, max_tables: Option<u64>) -> Result<LoadedTable, CatalogError> {
-        let Asked { warehouse, ident, commits, receipt } = *asked;
+        let Asked { warehouse, ident, commits, change } = *asked;
         let id = TableId(fresh_ordered_uuid());
         let location = self.new_table_location(warehouse, ident, id, None).await.map_err(creation_refused)?;
         let table = self.create(warehouse, location, commits).await?;
-        let new = NewDocument { id, table, max_tables, receipt };
+        let details = summary(commits);
+        let new = NewDocument { id, table, max_tables, details, change };
         self.table_add(warehouse, ident, new).await.map_err(creation_refused)
     }
 }

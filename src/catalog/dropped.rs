@@ -10,18 +10,17 @@ use super::{Catalog, CatalogError, OpenWarehouse};
 use crate::locations::Refusals;
 use crate::metadata::MetadataError;
 use crate::store::{
-    DropTerms, Dropped, DroppedFilter, Page, Receipt, Resource, Restore, StoreError, TableKind, TimedPage,
+    Change, DropTerms, Dropped, DroppedFilter, Page, Resource, Restore, StoreError, TableKind, TimedPage,
 };
 use crate::vending::ValidLocations;
 
 impl Catalog {
-    /// What a drop at this moment means: nothing is kept when nothing can be restored and no file is to be removed.
-    pub(super) fn drop_terms(&self, warehouse: &OpenWarehouse, purge: bool) -> Option<DropTerms> {
-        let now_ms = self.clock.now_ms();
+    /// What a drop at `now_ms` means: nothing is kept when nothing can be restored and no file is to be removed.
+    pub(super) fn drop_terms(&self, warehouse: &OpenWarehouse, purge: bool, now_ms: i64) -> Option<DropTerms> {
         let retention =
             if purge && self.purges_at_once(warehouse) { Duration::ZERO } else { self.settings.drop_retention };
         let retention_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
-        let terms = DropTerms { now_ms, restorable_until_ms: now_ms.saturating_add(retention_ms), purge };
+        let terms = DropTerms { restorable_until_ms: now_ms.saturating_add(retention_ms), purge };
         Some(terms).filter(|terms| purge || terms.restorable_until_ms > now_ms)
     }
 
@@ -64,7 +63,7 @@ impl Catalog {
         id: TableId,
         ident: Option<TableIdent>,
         max_tables: Option<u64>,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<(), CatalogError> {
         let dropped = self.dropped_get(warehouse, id).await?;
         let ident = ident.unwrap_or_else(|| dropped.ident.clone());
@@ -89,10 +88,11 @@ impl Catalog {
         };
         // Where they are not allowed any more, nothing is vended for them: that is no reason to lose it.
         let locations = locations.as_ref().ok().map(ValidLocations::all);
-        let restore = Restore { id, ident: &ident, locations, now_ms: self.clock.now_ms() };
+        let restore = Restore { id, ident: &ident, locations };
+        let change = &change.at(self.clock.now_ms());
         let restored = self
             .settled(warehouse, Refusals::MayPass, || {
-                self.store.dropped_restore(warehouse.place, &restore, max_tables, receipt)
+                self.store.dropped_restore(warehouse.place, &restore, max_tables, change)
             })
             .await;
         restored.map_err(|error| match error {
@@ -119,9 +119,10 @@ impl Catalog {
         warehouse: &OpenWarehouse,
         id: TableId,
         purge: Option<bool>,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<bool, CatalogError> {
-        let removed = self.store.dropped_remove(warehouse.place, id, purge, self.clock.now_ms(), receipt).await;
+        let change = &change.at(self.clock.now_ms());
+        let removed = self.store.dropped_remove(warehouse.place, id, purge, change).await;
         removed.map_err(of_dropped(id))
     }
 }

@@ -4,7 +4,7 @@ use tidewater_core::name::NamespaceIdent;
 
 use super::error::of_namespace;
 use super::{Catalog, CatalogError, OpenWarehouse};
-use crate::store::{Page, PageRequest, Properties, PropertyChanges, Receipt};
+use crate::store::{Change, Page, PageRequest, Properties, PropertyChanges};
 use crate::vending::LocationRefused;
 use tidewater_core::location::Location;
 
@@ -22,11 +22,11 @@ impl Catalog {
         warehouse: &OpenWarehouse,
         namespace: &NamespaceIdent,
         properties: &Properties,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<(), CatalogError> {
         self.settings.limits.check_namespace(properties.iter())?;
         check_location(warehouse, properties)?;
-        self.store.namespace_create(warehouse.place, namespace, properties, receipt).await.map_err(|error| {
+        self.store.namespace_create(warehouse.place, namespace, properties, change).await.map_err(|error| {
             let missing_parent = namespace.parent().filter(|_| matches!(error, crate::store::StoreError::NotFound(_)));
             of_namespace(missing_parent.as_ref().unwrap_or(namespace))(error)
         })
@@ -85,7 +85,7 @@ impl Catalog {
         namespace: &NamespaceIdent,
         updates: &Properties,
         removals: &[String],
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<PropertyChanges, CatalogError> {
         let both: Vec<String> = removals.iter().filter(|key| updates.contains_key(*key)).cloned().collect();
         if !both.is_empty() {
@@ -94,8 +94,7 @@ impl Catalog {
         check_location(warehouse, updates)?;
         let place = warehouse.place;
         let limits = &self.settings.limits;
-        let changed =
-            self.store.namespace_update_properties(place, namespace, updates, removals, limits, receipt).await;
+        let changed = self.store.namespace_update_properties(place, namespace, updates, removals, limits, change).await;
         changed.map_err(of_namespace(namespace))
     }
 
@@ -107,9 +106,9 @@ impl Catalog {
         &self,
         warehouse: &OpenWarehouse,
         namespace: &NamespaceIdent,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<(), CatalogError> {
-        self.store.namespace_drop(warehouse.place, namespace, receipt).await.map_err(of_namespace(namespace))
+        self.store.namespace_drop(warehouse.place, namespace, change).await.map_err(of_namespace(namespace))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::clock::fresh_ordered_uuid;
 use crate::deadline;
 use crate::locations::Refusals;
 use crate::metadata::{Document, Metadata, MetadataError};
-use crate::store::{NewTable, Past, Receipt, Resource, StoreError, Swap, TableKind, TableRecord, Undo};
+use crate::store::{Change, EventDetails, NewTable, Past, Resource, StoreError, Swap, TableKind, TableRecord, Undo};
 use crate::vending::{LocationRefused, ValidLocations};
 
 /// A table that is to be registered.
@@ -28,7 +28,7 @@ struct Registration<'a> {
     locations: ValidLocations,
     overwrite: bool,
     max_tables: Option<u64>,
-    receipt: Option<&'a Receipt>,
+    change: &'a Change,
 }
 
 impl Catalog {
@@ -45,9 +45,9 @@ impl Catalog {
         namespace: &NamespaceIdent,
         request: RegisterTable,
         max_tables: Option<u64>,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<LoadedTable, CatalogError> {
-        let (catalog, warehouse, receipt) = (Arc::clone(self), Arc::clone(warehouse), receipt.cloned());
+        let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(warehouse), change.clone());
         let ident = TableIdent::new(namespace.clone(), &request.name)?;
         self.to_its_end(async move {
             let id = TableId(fresh_ordered_uuid());
@@ -58,7 +58,7 @@ impl Catalog {
             let document = catalog.document_to_register(&warehouse, &request.metadata_location).await?;
             let locations = ValidLocations::of(&document.metadata, &warehouse.root)?;
             let loaded = LoadedTable { document, locations: Some(locations.clone()) };
-            let (overwrite, receipt) = (request.overwrite, receipt.as_ref());
+            let (overwrite, change) = (request.overwrite, &change);
             let registration = Registration {
                 warehouse: &warehouse,
                 ident: &ident,
@@ -67,7 +67,7 @@ impl Catalog {
                 locations,
                 overwrite,
                 max_tables,
-                receipt,
+                change,
             };
             let before = catalog.pointer_register(&registration).await?;
             // A purge that ended between the read and the change has removed the files. From the change on, none begins.
@@ -88,16 +88,15 @@ impl Catalog {
         self: &Arc<Self>,
         warehouse: &Arc<OpenWarehouse>,
         ident: TableIdent,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<Arc<Document>, CatalogError> {
-        let (catalog, warehouse, receipt) = (Arc::clone(self), Arc::clone(warehouse), receipt.cloned());
+        let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(warehouse), change.clone());
         self.to_its_end(async move {
             let record = catalog.table_record(&warehouse, &ident).await?;
             let turn = catalog.turn(record.id).await?;
             let record = if turn.waited { catalog.table_record(&warehouse, &ident).await? } else { record };
             let document = catalog.documents.get(&warehouse.storage, &record.metadata_location).await?;
-            let dropped =
-                catalog.store.table_drop(warehouse.place, &ident, TableKind::Table, None, receipt.as_ref()).await;
+            let dropped = catalog.store.table_drop(warehouse.place, &ident, TableKind::Table, None, &change).await;
             let dropped = dropped.map_err(of_table(&ident))?;
             if dropped.metadata_location == document.location {
                 return Ok(document);
@@ -149,7 +148,7 @@ impl Catalog {
         }
     }
 
-    /// Takes back a registration whose file is gone, with its receipt, in one transaction of the store. What others have made
+    /// Takes back a registration whose file is gone, with its change, in one transaction of the store. What others have made
     /// of the table since counts, and then the registration does, too.
     ///
     /// # Errors
@@ -159,7 +158,7 @@ impl Catalog {
         registration: &Registration<'_>,
         before: Option<&TableRecord>,
     ) -> Result<(), CatalogError> {
-        let Registration { warehouse, ident, id, loaded, receipt, .. } = registration;
+        let Registration { warehouse, ident, id, loaded, change, .. } = registration;
         let location = loaded.document.location.clone();
         let undo = async {
             let former = match before {
@@ -170,9 +169,9 @@ impl Catalog {
                 id: before.map_or(*id, |before| before.id),
                 made: &location,
                 before: former.as_ref().map(|(pointer, locations)| (*pointer, locations.all())),
-                now_ms: self.clock.now_ms(),
             };
-            self.store.table_undo(warehouse.place, &undo, *receipt).await.map_err(CatalogError::Store)
+            let change = &change.at(self.clock.now_ms());
+            self.store.table_undo(warehouse.place, &undo, change).await.map_err(CatalogError::Store)
         };
         match undo.await {
             Ok(()) => Err(MetadataError::Missing(location).into()),
@@ -228,7 +227,7 @@ impl Catalog {
     }
 
     async fn pointer_add(&self, registration: &Registration<'_>) -> Result<(), CatalogError> {
-        let Registration { warehouse, ident, id, loaded, locations, max_tables, receipt, .. } = registration;
+        let Registration { warehouse, ident, id, loaded, locations, max_tables, change, .. } = registration;
         let new = NewTable {
             id: *id,
             ident,
@@ -236,9 +235,10 @@ impl Catalog {
             metadata_location: &loaded.document.location,
             locations: locations.all(),
             registered: true,
-            now_ms: self.clock.now_ms(),
+            details: &EventDetails::new(),
         };
-        let create = || self.store.table_create(warehouse.place, &new, *max_tables, *receipt);
+        let change = &change.at(self.clock.now_ms());
+        let create = || self.store.table_create(warehouse.place, &new, *max_tables, change);
         match self.settled(warehouse, Refusals::MayPass, create).await {
             Err(StoreError::Unavailable(cause)) => match self.fate_of_creation(warehouse, ident, *id).await {
                 Fate::Happened => Ok(()),
@@ -251,7 +251,7 @@ impl Catalog {
 
     /// Points the table of that name at the document. Gives what it was, if there is such a table.
     async fn pointer_overwrite(&self, registration: &Registration<'_>) -> Result<Option<TableRecord>, CatalogError> {
-        let Registration { warehouse, ident, loaded, locations, receipt, .. } = registration;
+        let Registration { warehouse, ident, loaded, locations, change, .. } = registration;
         for _ in 0..ATTEMPTS {
             let found = self.store.table_get(warehouse.place, ident).await.map_err(of_table(ident))?;
             let Some(record) = found.filter(|record| record.kind == TableKind::Table) else { return Ok(None) };
@@ -262,10 +262,11 @@ impl Catalog {
                 new: &loaded.document.location,
                 locations: locations.all(),
                 past: &Past::Foreign,
-                now_ms: self.clock.now_ms(),
+                details: &EventDetails::new(),
             };
+            let change = &change.at(self.clock.now_ms());
             let swapped = self
-                .settled(warehouse, Refusals::MayPass, || self.store.table_swap(warehouse.place, &swap, *receipt))
+                .settled(warehouse, Refusals::MayPass, || self.store.table_swap(warehouse.place, &swap, change))
                 .await;
             match swapped {
                 Ok(()) => return Ok(Some(record)),

@@ -18,7 +18,7 @@ use crate::deadline::STOP;
 use crate::locations::Refusals;
 use crate::metadata::{Compression, Document, Metadata, MetadataError, metadata_folder, next_file_name};
 use crate::storage::StorageError;
-use crate::store::{NewTable, Page, PageRequest, Receipt, StoreError, TableKind, TableRecord};
+use crate::store::{Change, EventDetails, NewTable, Page, PageRequest, StoreError, TableKind, TableRecord};
 use crate::vending::{LocationRefused, ValidLocations};
 
 /// A table that is about to be.
@@ -26,7 +26,9 @@ pub(super) struct NewDocument<'a> {
     pub(super) id: TableId,
     pub(super) table: TableMetadata,
     pub(super) max_tables: Option<u64>,
-    pub(super) receipt: Option<&'a Receipt>,
+    /// What was asked for, for the event.
+    pub(super) details: EventDetails,
+    pub(super) change: &'a Change,
 }
 
 impl Catalog {
@@ -106,11 +108,11 @@ impl Catalog {
         namespace: &NamespaceIdent,
         request: CreateTable,
         max_tables: Option<u64>,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<CreatedTable, CatalogError> {
         let (catalog, warehouse) = (Arc::clone(self), Arc::clone(warehouse));
         let ident = TableIdent::new(namespace.clone(), &request.name)?;
-        let (receipt, bytes) = (receipt.cloned(), create_bytes(&request));
+        let (change, bytes) = (change.clone(), create_bytes(&request));
         self.to_its_end(async move {
             let id = TableId(fresh_ordered_uuid());
             let location = catalog.new_table_location(&warehouse, &ident, id, request.location.as_deref()).await?;
@@ -129,7 +131,7 @@ impl Catalog {
                 prepared.map_err(cannot_create)?;
                 return Ok(CreatedTable::Staged(Box::new(table), locations));
             }
-            let new = NewDocument { id, table, max_tables, receipt: receipt.as_ref() };
+            let new = NewDocument { id, table, max_tables, details: EventDetails::new(), change: &change };
             catalog.table_add(&warehouse, &ident, new).await.map(CreatedTable::Created)
         })
         .await
@@ -144,9 +146,9 @@ impl Catalog {
         warehouse: &OpenWarehouse,
         from: &TableIdent,
         to: &TableIdent,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<(), CatalogError> {
-        let renamed = self.store.table_rename(warehouse.place, from, to, TableKind::Table, receipt).await;
+        let renamed = self.store.table_rename(warehouse.place, from, to, TableKind::Table, change).await;
         renamed.map_err(of_rename(TableKind::Table, from, to))
     }
 
@@ -160,10 +162,11 @@ impl Catalog {
         warehouse: &OpenWarehouse,
         ident: &TableIdent,
         purge: bool,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<TableId, CatalogError> {
-        let terms = self.drop_terms(warehouse, purge);
-        let dropped = self.store.table_drop(warehouse.place, ident, TableKind::Table, terms.as_ref(), receipt).await;
+        let change = &change.at(self.clock.now_ms());
+        let terms = self.drop_terms(warehouse, purge, change.at_ms);
+        let dropped = self.store.table_drop(warehouse.place, ident, TableKind::Table, terms.as_ref(), change).await;
         dropped.map(|dropped| dropped.id).map_err(of_table(ident))
     }
 
@@ -213,7 +216,7 @@ impl Catalog {
         ident: &TableIdent,
         new: NewDocument<'_>,
     ) -> Result<LoadedTable, CatalogError> {
-        let NewDocument { id, table, max_tables, receipt } = new;
+        let NewDocument { id, table, max_tables, details, change } = new;
         let locations = ValidLocations::of(&table, &warehouse.root)?;
         let document = self.write_document(warehouse, table, None).await?;
         let new = NewTable {
@@ -223,9 +226,10 @@ impl Catalog {
             metadata_location: &document.location,
             locations: locations.all(),
             registered: false,
-            now_ms: self.clock.now_ms(),
+            details: &details,
         };
-        let create = || self.store.table_create(warehouse.place, &new, max_tables, receipt);
+        let change = &change.at(self.clock.now_ms());
+        let create = || self.store.table_create(warehouse.place, &new, max_tables, change);
         match self.settled(warehouse, Refusals::AreFinal, create).await {
             Ok(()) => Ok(LoadedTable { document, locations: Some(locations) }),
             Err(StoreError::Unavailable(cause)) => {

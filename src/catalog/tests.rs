@@ -19,7 +19,7 @@ use crate::clock::fresh_uuid;
 use crate::deadline::Deadline;
 use crate::store::faulty::{Fault, FaultyStore};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Organisation, StoreError, Warehouse, WarehouseOptions, WarehouseStorage};
+use crate::store::{Change, Organisation, Receipt, StoreError, Warehouse, WarehouseOptions, WarehouseStorage};
 
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
@@ -57,6 +57,11 @@ fn named_commit(key: &str) -> TableCommit {
     TableCommit::parse_transaction(body.to_string().as_bytes()).unwrap().remove(0)
 }
 
+/// A change with a receipt.
+fn keyed(receipt: &Receipt) -> Change {
+    Change { receipt: Some(Arc::new(receipt.clone())), ..Change::by_catalog(0) }
+}
+
 impl Fixture {
     /// A catalog with one organisation, one warehouse, the namespace `ns` and the table `ns.t`.
     async fn new() -> Self {
@@ -65,7 +70,7 @@ impl Fixture {
         let store = Arc::new(FaultyStore::new(Arc::clone(&sqlite) as Arc<dyn Store>));
         let organisation = OrganisationId(fresh_uuid());
         let acme = Organisation { id: organisation, name: "acme".into(), tier: "enterprise".into(), created_ms: 1 };
-        store.organisation_create(&acme).await.unwrap();
+        store.organisation_create(&acme, &Change::by_catalog(0)).await.unwrap();
         let warehouse = Warehouse {
             id: WarehouseId(fresh_uuid()),
             organisation,
@@ -76,7 +81,7 @@ impl Fixture {
             is_default: true,
             created_ms: 1,
         };
-        store.warehouse_create(&warehouse).await.unwrap();
+        store.warehouse_create(&warehouse, &Change::by_catalog(0)).await.unwrap();
         let documents = Documents::new(1 << 20);
         let access = crate::app::storage_access(&crate::config::Config::default());
         let settings =
@@ -84,13 +89,19 @@ impl Fixture {
         let catalog =
             Arc::new(Catalog::new(Arc::clone(&store) as Arc<dyn Store>, documents, access, Clock::System, settings));
         let warehouse = catalog.warehouse(organisation, None).await.unwrap();
-        catalog.namespace_create(&warehouse, &namespace(), &std::collections::BTreeMap::new(), None).await.unwrap();
-        catalog.table_create(&warehouse, &namespace(), create_request("t"), None, None).await.unwrap();
+        catalog
+            .namespace_create(&warehouse, &namespace(), &std::collections::BTreeMap::new(), &Change::by_catalog(0))
+            .await
+            .unwrap();
+        catalog
+            .table_create(&warehouse, &namespace(), create_request("t"), None, &Change::by_catalog(0))
+            .await
+            .unwrap();
         Self { catalog, store, sqlite, warehouse, folder }
     }
 
     async fn commit(&self, key: &str) -> Result<LoadedTable, CatalogError> {
-        self.catalog.table_commit(&self.warehouse, table(), commit(key), None, None).await
+        self.catalog.table_commit(&self.warehouse, table(), commit(key), None, &Change::by_catalog(0)).await
     }
 
     /// Whether the table has the property that [`commit`] sets.
@@ -151,7 +162,10 @@ async fn a_commit_that_was_overtaken_is_applied_again_and_leaves_one_document() 
 async fn a_creation_whose_answer_was_lost_is_acknowledged_only_if_it_happened() {
     let fixture = Fixture::new().await;
     let create = async |name: &str| {
-        fixture.catalog.table_create(&fixture.warehouse, &namespace(), create_request(name), None, None).await
+        fixture
+            .catalog
+            .table_create(&fixture.warehouse, &namespace(), create_request(name), None, &Change::by_catalog(0))
+            .await
     };
     fixture.store.fail_next(Fault::DoneUnheard);
     assert!(matches!(create("heard").await, Ok(CreatedTable::Created(_))));
@@ -167,9 +181,9 @@ async fn a_creation_that_lost_the_race_leaves_no_document() {
     let before = fixture.metadata_files();
     let creations = (0..8).map(|_| {
         let (catalog, warehouse) = (Arc::clone(&fixture.catalog), Arc::clone(&fixture.warehouse));
-        tokio::spawn(
-            async move { catalog.table_create(&warehouse, &namespace(), create_request("u"), None, None).await },
-        )
+        tokio::spawn(async move {
+            catalog.table_create(&warehouse, &namespace(), create_request("u"), None, &Change::by_catalog(0)).await
+        })
     });
     let mut created = 0;
     for creation in creations.collect::<Vec<_>>() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
-use tidewater_core::commit::TableCommit;
+use tidewater_core::commit::{TableCommit, summary};
 use tidewater_core::document::TableMetadata;
 use tidewater_core::ids::TableId;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
@@ -18,7 +18,7 @@ use crate::clock::fresh_ordered_uuid;
 use crate::deadline;
 use crate::locations::Refusals;
 use crate::metadata::Document;
-use crate::store::{Past, Receipt, StoreError, TableChange, TableKind, TableRecord};
+use crate::store::{Change, Past, StoreError, TableChange, TableKind, TableRecord};
 use crate::vending::ValidLocations;
 
 /// How many documents are read, or written, at the same time.
@@ -35,6 +35,8 @@ struct Part {
 struct Planned<'a> {
     ident: &'a TableIdent,
     id: TableId,
+    /// What is asked of it.
+    commits: &'a [TableCommit],
     /// The table as it was read; none when it is created.
     before: Option<(TableRecord, Arc<Document>)>,
     /// What it becomes; none when it stays as it is.
@@ -45,6 +47,7 @@ struct Planned<'a> {
 struct Written<'a> {
     ident: &'a TableIdent,
     id: TableId,
+    commits: &'a [TableCommit],
     before: Option<(TableRecord, Arc<Document>)>,
     after: Option<(Arc<Document>, ValidLocations)>,
     past: Past,
@@ -63,10 +66,10 @@ impl Catalog {
         warehouse: &Arc<OpenWarehouse>,
         commits: Vec<TableCommit>,
         max_tables: Option<u64>,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<(), CatalogError> {
         let parts = by_table(commits)?;
-        let (catalog, warehouse, receipt) = (Arc::clone(self), Arc::clone(warehouse), receipt.cloned());
+        let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(warehouse), change.clone());
         self.to_its_end(async move {
             let bytes = parts.iter().map(|part| commits_bytes(&part.commits)).sum();
             let parts = catalog.heavy.large(bytes, parts);
@@ -81,7 +84,7 @@ impl Catalog {
             for _ in 0..ATTEMPTS {
                 let planned = catalog.plan(&warehouse, &parts, records).await?;
                 let written = catalog.write(&warehouse, planned).await?;
-                if catalog.transact(&warehouse, &written, max_tables, receipt.as_ref()).await? {
+                if catalog.transact(&warehouse, &written, max_tables, &change).await? {
                     return Ok(());
                 }
                 records = catalog.table_records(&warehouse, &idents).await?;
@@ -138,7 +141,7 @@ impl Catalog {
                 (id, None, Some((table, locations)))
             }
         };
-        Ok(Planned { ident, id, before, after })
+        Ok(Planned { ident, id, commits, before, after })
     }
 
     /// Writes the documents. When one cannot be written, none stays.
@@ -171,7 +174,7 @@ impl Catalog {
         warehouse: &OpenWarehouse,
         planned: Planned<'a>,
     ) -> Result<Written<'a>, CatalogError> {
-        let Planned { ident, id, before, after } = planned;
+        let Planned { ident, id, commits, before, after } = planned;
         let after = match after {
             Some((table, locations)) => {
                 let previous = before.as_ref().map(|(_, base)| base.location.as_str());
@@ -184,7 +187,7 @@ impl Catalog {
             (Some((_, base)), Some((document, _))) => self.past(warehouse, id, base, &document.metadata).await,
             _ => Past::Kept,
         };
-        Ok(Written { ident, id, before, after, past })
+        Ok(Written { ident, id, commits, before, after, past })
     }
 
     /// Lets all documents be current, or none. Gives whether they are; if not, pointers were moved, and it is worth
@@ -194,11 +197,11 @@ impl Catalog {
         warehouse: &OpenWarehouse,
         written: &[Written<'_>],
         max_tables: Option<u64>,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<bool, CatalogError> {
-        let now_ms = self.clock.now_ms();
-        let changes = || written.iter().map(|part| part.change(now_ms)).collect();
-        let transact = || self.store.table_transact(warehouse.place, changes(), max_tables, receipt);
+        let change = &change.at(self.clock.now_ms());
+        let changes = || written.iter().map(Written::change).collect();
+        let transact = || self.store.table_transact(warehouse.place, changes(), max_tables, change);
         let fate = match self.settled(warehouse, Refusals::AreFinal, transact).await {
             Ok(()) => Fate::Happened,
             Err(StoreError::Unavailable(cause)) => match self.fate_of_all(warehouse, written).await {
@@ -250,7 +253,7 @@ impl Catalog {
 }
 
 impl Written<'_> {
-    fn change(&self, now_ms: i64) -> TableChange {
+    fn change(&self) -> TableChange {
         let id = self.id;
         let expected = self.before.as_ref().map(|(record, _)| record.metadata_location.clone());
         match (expected, &self.after) {
@@ -260,14 +263,14 @@ impl Written<'_> {
                 new: document.location.clone(),
                 locations: locations.all().clone(),
                 past: self.past.clone(),
-                now_ms,
+                details: summary(self.commits),
             },
             (None, Some((document, locations))) => TableChange::Create {
                 id,
                 ident: self.ident.clone(),
                 metadata_location: document.location.clone(),
                 locations: locations.all().clone(),
-                now_ms,
+                details: summary(self.commits),
             },
             (expected, None) => TableChange::Keep { id, expected: expected.unwrap_or_default() },
         }

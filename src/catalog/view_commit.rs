@@ -13,7 +13,7 @@ use super::weight::view_commit_bytes;
 use super::{Catalog, CatalogError, LoadedView, OpenWarehouse};
 use crate::deadline::STOP;
 use crate::locations::Refusals;
-use crate::store::{Answer, Past, Receipt, StoreError, Swap, TableRecord};
+use crate::store::{Answer, Change, Past, StoreError, Swap, TableRecord};
 use crate::vending::ValidLocations;
 
 /// What became of one attempt.
@@ -23,12 +23,12 @@ enum Attempt {
     PointerMoved,
 }
 
-/// One view, what is asked of it, and under which key.
+/// One view, what is asked of it, and by whom.
 struct Asked<'a> {
     warehouse: &'a OpenWarehouse,
     ident: &'a TableIdent,
     commit: &'a Arc<ViewCommit>,
-    receipt: Option<&'a Receipt>,
+    change: &'a Change,
 }
 
 impl Catalog {
@@ -43,12 +43,12 @@ impl Catalog {
         warehouse: &Arc<OpenWarehouse>,
         ident: TableIdent,
         commit: ViewCommit,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<LoadedView, CatalogError> {
-        let (catalog, warehouse, receipt) = (Arc::clone(self), Arc::clone(warehouse), receipt.cloned());
+        let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(warehouse), change.clone());
         self.to_its_end(async move {
             let commit = catalog.heavy.large(view_commit_bytes(&commit), Arc::new(commit));
-            let asked = Asked { warehouse: &warehouse, ident: &ident, commit: &commit, receipt: receipt.as_ref() };
+            let asked = Asked { warehouse: &warehouse, ident: &ident, commit: &commit, change: &change };
             let mut record = catalog.view_record(&warehouse, &ident).await?;
             let turn = catalog.turn(record.id).await?;
             if turn.waited {
@@ -67,7 +67,7 @@ impl Catalog {
     }
 
     async fn view_commit_attempt(&self, asked: &Asked<'_>, record: &TableRecord) -> Result<Attempt, CatalogError> {
-        let Asked { warehouse, ident, commit, receipt } = *asked;
+        let Asked { warehouse, ident, commit, change } = *asked;
         let base = self.documents.get_view(&warehouse.storage, &record.metadata_location).await?;
         let now_ms = self.clock.now_ms();
         let bytes = base.json.len() as u64 + view_commit_bytes(commit);
@@ -87,11 +87,11 @@ impl Catalog {
             new: &document.location,
             locations: locations.all(),
             past: &Past::Kept,
-            now_ms,
+            details: &commit.summary(),
         };
-        let swapped = self
-            .settled(warehouse, Refusals::AreFinal, || self.store.table_swap(warehouse.place, &swap, receipt))
-            .await;
+        let change = &change.at(now_ms);
+        let swapped =
+            self.settled(warehouse, Refusals::AreFinal, || self.store.table_swap(warehouse.place, &swap, change)).await;
         match swapped {
             Ok(()) => {}
             Err(StoreError::Unavailable(cause)) => {
@@ -123,9 +123,10 @@ impl Catalog {
         id: TableId,
         base: LoadedView,
     ) -> Result<LoadedView, CatalogError> {
-        if let Some(receipt) = asked.receipt {
+        if let Some(receipt) = &asked.change.receipt {
             let answer = Answer::document(base.location.clone(), id);
-            let kept = self.store.receipt_add(asked.warehouse.place.organisation, receipt, &answer).await;
+            let organisation = asked.warehouse.place.organisation;
+            let kept = self.store.receipt_add(organisation, receipt, &answer, asked.change.at_ms).await;
             kept.map_err(of_view(asked.ident))?;
         }
         Ok(base)

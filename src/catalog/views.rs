@@ -14,7 +14,7 @@ use super::weight::create_view_bytes;
 use super::{Catalog, CatalogError, LoadedView, OpenWarehouse};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::locations::Refusals;
-use crate::store::{NewTable, Page, PageRequest, Receipt, StoreError, TableKind, TableRecord};
+use crate::store::{Change, EventDetails, NewTable, Page, PageRequest, StoreError, TableKind, TableRecord};
 use crate::vending::{LocationRefused, ValidLocations};
 
 /// A view that is about to be.
@@ -23,7 +23,7 @@ struct NewView<'a> {
     document: &'a LoadedView,
     registered: bool,
     max_tables: Option<u64>,
-    receipt: Option<&'a Receipt>,
+    change: &'a Change,
 }
 
 impl Catalog {
@@ -85,9 +85,9 @@ impl Catalog {
         namespace: &NamespaceIdent,
         request: CreateView,
         max_tables: Option<u64>,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<LoadedView, CatalogError> {
-        let (catalog, warehouse, receipt) = (Arc::clone(self), Arc::clone(warehouse), receipt.cloned());
+        let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(warehouse), change.clone());
         let ident = TableIdent::new(namespace.clone(), &request.name)?;
         let bytes = create_view_bytes(&request);
         self.to_its_end(async move {
@@ -100,7 +100,7 @@ impl Catalog {
             // Before it is written anywhere.
             ValidLocations::of_view(&view, &warehouse.root)?;
             let document = catalog.write_document(&warehouse, view, None).await?;
-            let new = NewView { id, document: &document, registered: false, max_tables, receipt: receipt.as_ref() };
+            let new = NewView { id, document: &document, registered: false, max_tables, change: &change };
             let added = catalog.view_add(&warehouse, &ident, &new).await;
             if added.as_ref().is_err_and(nothing_was_added) {
                 catalog.documents.discard(&warehouse.storage, &document).await;
@@ -122,9 +122,9 @@ impl Catalog {
         namespace: &NamespaceIdent,
         request: RegisterView,
         max_tables: Option<u64>,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<LoadedView, CatalogError> {
-        let (catalog, warehouse, receipt) = (Arc::clone(self), Arc::clone(warehouse), receipt.cloned());
+        let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(warehouse), change.clone());
         let ident = TableIdent::new(namespace.clone(), &request.name)?;
         self.to_its_end(async move {
             let id = TableId(fresh_ordered_uuid());
@@ -136,7 +136,7 @@ impl Catalog {
             let found = catalog.documents.get_view(&warehouse.storage, &request.metadata_location).await;
             let document = found.map_err(unregistrable)?;
             catalog.check_registrable(&warehouse, &document).await?;
-            let new = NewView { id, document: &document, registered: true, max_tables, receipt: receipt.as_ref() };
+            let new = NewView { id, document: &document, registered: true, max_tables, change: &change };
             catalog.view_add(&warehouse, &ident, &new).await?;
             Ok(document)
         })
@@ -152,9 +152,9 @@ impl Catalog {
         warehouse: &OpenWarehouse,
         from: &TableIdent,
         to: &TableIdent,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<(), CatalogError> {
-        let renamed = self.store.table_rename(warehouse.place, from, to, TableKind::View, receipt).await;
+        let renamed = self.store.table_rename(warehouse.place, from, to, TableKind::View, change).await;
         renamed.map_err(of_rename(TableKind::View, from, to))
     }
 
@@ -166,10 +166,11 @@ impl Catalog {
         &self,
         warehouse: &OpenWarehouse,
         ident: &TableIdent,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<(), CatalogError> {
-        let terms = self.drop_terms(warehouse, false);
-        let dropped = self.store.table_drop(warehouse.place, ident, TableKind::View, terms.as_ref(), receipt).await;
+        let change = &change.at(self.clock.now_ms());
+        let terms = self.drop_terms(warehouse, false, change.at_ms);
+        let dropped = self.store.table_drop(warehouse.place, ident, TableKind::View, terms.as_ref(), change).await;
         dropped.map(|_| ()).map_err(of_view(ident))
     }
 
@@ -188,9 +189,10 @@ impl Catalog {
             metadata_location: &new.document.location,
             locations: locations.all(),
             registered: new.registered,
-            now_ms: self.clock.now_ms(),
+            details: &EventDetails::new(),
         };
-        let create = || self.store.table_create(warehouse.place, &table, new.max_tables, new.receipt);
+        let change = &new.change.at(self.clock.now_ms());
+        let create = || self.store.table_create(warehouse.place, &table, new.max_tables, change);
         let refusals = if new.registered { Refusals::MayPass } else { Refusals::AreFinal };
         match self.settled(warehouse, refusals, create).await {
             Err(StoreError::Unavailable(cause)) => match self.fate_of_creation(warehouse, ident, new.id).await {

@@ -166,8 +166,8 @@ pub(crate) async fn restore(session: &Session, kind: TableKind, arguments: &Rest
     let ident = arguments.new_name.as_ref().unwrap_or(&dropped.ident);
     check_document(&session.open(warehouse)?, &dropped).await?;
     // It keeps the locations that it is known to have.
-    let restore = Restore { id: dropped.id, ident, locations: None, now_ms: session.clock.now_ms() };
-    match store.dropped_restore(place, &restore, max_tables, None).await {
+    let restore = Restore { id: dropped.id, ident, locations: None };
+    match store.dropped_restore(place, &restore, max_tables, &session.change()).await {
         Ok(()) => output::done(
             arguments.format,
             &format!("Restored {} '{}'.", word(kind), dotted(ident)),
@@ -234,7 +234,7 @@ pub(crate) async fn remove(
     let found = store.dropped_get(place, id).await?.filter(|dropped| dropped.kind == kind);
     let dropped = found.ok_or_else(|| anyhow!("no dropped {what} has the id {id}: see `tidewater {what} dropped`"))?;
     let purge = files.and_then(FilesArguments::purge);
-    let is_gone = store.dropped_remove(place, id, purge, session.clock.now_ms(), None).await?;
+    let is_gone = store.dropped_remove(place, id, purge, &session.change()).await?;
     let name = dotted(&dropped.ident);
     let told =
         |sentence: &str, state: &str| output::done(arguments.format, sentence, &json!({ "id": id, "state": state }));
@@ -266,7 +266,7 @@ async fn wait_until_gone(session: &Session, store: &dyn Store, place: Place, id:
         let Some(dropped) = store.dropped_get(place, id).await? else { return Ok(true) };
         let now_ms = session.clock.now_ms();
         if !dropped.is_leased(now_ms) {
-            return Ok(store.dropped_remove(place, id, Some(false), now_ms, None).await?);
+            return Ok(store.dropped_remove(place, id, Some(false), &session.change()).await?);
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
     }

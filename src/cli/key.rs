@@ -91,7 +91,8 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
             }
             let expires_ms = expires_in.map(|expires_in_ms| now_ms + expires_in_ms);
             let new = NewKey { name, role: *role, no_delete: *no_delete, expires_ms };
-            let (key, text) = issue_key(&store, organisation.id, &new, now_ms, &entropy()?).await?;
+            let change = session.change().at(now_ms);
+            let (key, text) = issue_key(&store, organisation.id, &new, &change, &entropy()?).await?;
             if format.json {
                 let mut shown = as_json(&key, now_ms);
                 shown["api_key"] = json!(text.expose());
@@ -121,7 +122,7 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
             let keys = store.key_list(organisation.id).await?;
             let key = meant(&keys, key).map_err(|wrong| anyhow!("organisation '{}' {wrong}", organisation.name))?;
             let now_ms = session.clock.now_ms();
-            store.key_revoke(organisation.id, key.id, now_ms).await?;
+            store.key_revoke(organisation.id, key.id, &session.change().at(now_ms)).await?;
             let revoked = ApiKey { revoked_ms: key.revoked_ms.or(Some(now_ms)), ..key.clone() };
             let sentence = format!("Revoked key '{}' (id {}).", key.name, key.id);
             output::done(*format, &sentence, &as_json(&revoked, now_ms))

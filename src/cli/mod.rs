@@ -3,6 +3,7 @@
 mod backup;
 mod check;
 mod dropped;
+mod events;
 mod key;
 mod live;
 mod logs;
@@ -112,6 +113,8 @@ enum Command {
     /// The keys that sign tokens
     #[command(subcommand)]
     SigningKey(signing_key::Command),
+    /// Show who changed what
+    Events(events::Arguments),
     /// Copy the catalog's database to a file, also while a server runs
     Backup(backup::BackupArguments),
     /// Restore a backup into an empty data folder
@@ -162,6 +165,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Table(command) => table::run(&settings.session()?, &command).await,
         Command::View(command) => view::run(&settings.session()?, &command).await,
         Command::SigningKey(command) => signing_key::run(&settings.session()?, &command).await,
+        Command::Events(arguments) => events::run(&settings.session()?, &arguments).await,
         Command::Backup(arguments) => backup::backup(&settings.of_command()?, &arguments).await,
         Command::Restore(arguments) => backup::restore(&settings.of_command()?, &arguments).await,
         Command::Completions(arguments) => shell::completions(Cli::command(), &arguments),

@@ -105,7 +105,7 @@ async fn create(
         tier: tier.to_owned(),
         created_ms: session.clock.now_ms(),
     };
-    match store.organisation_create(&new).await {
+    match store.organisation_create(&new, &session.change()).await {
         Ok(()) => {}
         Err(StoreError::AlreadyExists(Resource::Organisation)) => {
             if_not_exists.allow(&format!("organisation '{name}'"))?;
@@ -185,7 +185,7 @@ async fn set_tier(session: &Session, name: Option<String>, tier: &str, format: F
     session.tiers().await?.check(tier)?;
     let store = session.store()?;
     let before = OrganisationArgument { org: name }.find(&store).await?;
-    store.organisation_set_tier(before.id, tier).await?;
+    store.organisation_set_tier(before.id, tier, &session.change()).await?;
     let now = Organisation { tier: tier.to_owned(), ..before.clone() };
     output::done(
         format,

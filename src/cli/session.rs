@@ -15,8 +15,11 @@ use tidewater::config::Config;
 use tidewater::control::{self, Reply, Request};
 use tidewater::data_folder::check_database_is_there;
 use tidewater::store::sqlite::SqliteStore;
-use tidewater::store::{Organisation, Place, Store, TableKind, TableRecord, Warehouse};
+use tidewater::store::{Actor, Change, Organisation, Place, Store, TableKind, TableRecord, Warehouse};
 use tidewater::warehouse::OpenWarehouse;
+
+/// The longest name of a user that is written down, in bytes.
+const MAX_USER_BYTES: usize = 64;
 
 /// One run of a command.
 pub(crate) struct Session {
@@ -62,6 +65,13 @@ impl IfNotExists {
 }
 
 impl Session {
+    /// What a change by this command carries: the user who runs it, now.
+    pub(crate) fn change(&self) -> Change {
+        let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+        let user = user.filter(|user| !user.is_empty() && user.len() <= MAX_USER_BYTES);
+        Change::by(Actor::CommandLine(user.map(Into::into)), self.clock.now_ms())
+    }
+
     /// A run with these settings.
     pub(crate) fn new(config: Config) -> Self {
         Self { config, clock: Clock::System }

@@ -52,7 +52,7 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
             let store: Arc<dyn Store> = Arc::new(store);
             let authenticator =
                 Authenticator::new(Arc::clone(&store), &BTreeMap::new(), session.clock.clone(), &settings);
-            authenticator.rotate_signing_key(older).await?;
+            authenticator.rotate_signing_key(older, &session.change()).await?;
             let keys = store.signing_key_list().await?;
             let states = states(&keys, session.clock.now_ms());
             let shown: Vec<_> = keys.iter().zip(&states).map(as_json).collect();

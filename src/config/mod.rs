@@ -51,6 +51,8 @@ pub struct Config {
     pub metadata: MetadataConfig,
     /// Which reports of clients are kept.
     pub metrics: MetricsConfig,
+    /// For how long it is told what was changed.
+    pub events: EventsConfig,
     /// What one request may hold, and how large a document may be.
     pub limits: RequestLimits,
     /// How much heavy work is done at once.
@@ -209,6 +211,14 @@ pub struct MetricsConfig {
     pub bytes_per_organisation: u64,
 }
 
+/// For how long it is told what was changed, by whom and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EventsConfig {
+    /// For how many seconds an event is kept.
+    pub retention_s: u64,
+}
+
 /// How much heavy work is done at once: reading, changing and writing large requests and documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -239,6 +249,7 @@ impl Default for Config {
             drop: DropConfig::default(),
             metadata: MetadataConfig::default(),
             metrics: MetricsConfig::default(),
+            events: EventsConfig::default(),
             limits: RequestLimits::default(),
             heavy: HeavyConfig::default(),
             tiers: default_tiers(),
@@ -326,6 +337,20 @@ impl MetadataConfig {
 
 impl DropConfig {
     /// [`DropConfig::retention_s`] as a duration.
+    #[must_use]
+    pub const fn retention(&self) -> Duration {
+        Duration::from_secs(self.retention_s)
+    }
+}
+
+impl Default for EventsConfig {
+    fn default() -> Self {
+        Self { retention_s: 90 * 86_400 }
+    }
+}
+
+impl EventsConfig {
+    /// [`EventsConfig::retention_s`] as a duration.
     #[must_use]
     pub const fn retention(&self) -> Duration {
         Duration::from_secs(self.retention_s)

@@ -78,7 +78,7 @@ fn api_key_in_the_environment_is_refused_with_what_to_do() {
 fn an_unknown_setting_is_named_with_its_place_and_what_could_stand_there() {
     let text = refused(Some("lisen = '127.0.0.1:1'"), &[]);
     assert!(text.contains("`lisen` in /") && text.contains("tidewater.toml: is not a setting"), "{text}");
-    let settings = "here can be: listen, data_dir, log, api, connections, cache, auth, storage, drop, metadata, metrics, limits, \
+    let settings = "here can be: listen, data_dir, log, api, connections, cache, auth, storage, drop, metadata, metrics, events, limits, \
                     heavy, tiers";
     assert!(text.contains(settings), "{text}");
 

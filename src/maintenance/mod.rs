@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::locations::{Learning, Refusals};
 use crate::metadata::{Documents, ObjectReader};
-use crate::store::{Dropped, Place, Progress, Store, StoreError};
+use crate::store::{Change, Dropped, Place, Progress, Store, StoreError};
 use crate::warehouse::{OpenWarehouse, StorageAccess};
 use purge::{Counts, Purge, Stopped};
 
@@ -201,9 +201,9 @@ impl Maintenance {
     }
 
     async fn forget(&self) {
-        let now_ms = self.clock.now_ms();
+        let change = Change::by_catalog(self.clock.now_ms());
         loop {
-            match self.store.dropped_forget_due(now_ms, FORGET_BATCH).await {
+            match self.store.dropped_forget_due(FORGET_BATCH, &change).await {
                 Ok(0) => return,
                 Ok(count) => {
                     tracing::info!(count, "dropped tables and views are gone for good; their files stay");
@@ -307,7 +307,8 @@ impl Maintenance {
     }
 
     async fn note(&self, job: &Dropped, progress: &Progress) -> Result<bool, StoreError> {
-        self.store.dropped_progress(job.place.organisation, job.id, job.attempts, progress).await
+        let change = Change::by_catalog(self.clock.now_ms());
+        self.store.dropped_progress(job.place.organisation, job.id, job.attempts, progress, &change).await
     }
 }
 

@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::locations::{Learning, Refusals};
 use crate::metadata::{Document, Documents, MetadataError, ReadError, metadata_folder};
 use crate::storage::StorageError;
-use crate::store::{Dropped, DroppedState, Progress, Store, StoreError};
+use crate::store::{Change, Dropped, DroppedState, Progress, Store, StoreError};
 use crate::vending::ValidLocations;
 use crate::warehouse::OpenWarehouse;
 
@@ -230,10 +230,11 @@ impl<'a> Purge<'a> {
 
     /// Notes that only the current document is left.
     async fn finish(&self) -> Result<(), Stopped> {
-        let until_ms = self.clock.now_ms().saturating_add(super::LEASE_MS);
+        let now_ms = self.clock.now_ms();
+        let until_ms = now_ms.saturating_add(super::LEASE_MS);
         let progress = Progress::Continue { until_ms, finishing: true };
         let (organisation, id, attempt) = (self.job.place.organisation, self.job.id, self.job.attempts);
-        match self.store.dropped_progress(organisation, id, attempt, &progress).await {
+        match self.store.dropped_progress(organisation, id, attempt, &progress, &Change::by_catalog(now_ms)).await {
             Ok(true) => {
                 self.finishing.store(true, Ordering::SeqCst);
                 Ok(())

@@ -5,7 +5,7 @@ use crate::clock::fresh_uuid;
 use crate::sealing::fresh_key;
 use crate::secret::Secret;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Organisation, Warehouse, WarehouseOptions, WarehouseStorage};
+use crate::store::{Change, Organisation, Warehouse, WarehouseOptions, WarehouseStorage};
 use tidewater_core::ids::{OrganisationId, WarehouseId};
 
 struct Fixture {
@@ -39,7 +39,7 @@ impl Fixture {
     async fn add_warehouse(&self, seal: Vec<u8>) {
         let organisation = OrganisationId(fresh_uuid());
         let acme = Organisation { id: organisation, name: "acme".into(), tier: "premium".into(), created_ms: 1 };
-        self.store.organisation_create(&acme).await.unwrap();
+        self.store.organisation_create(&acme, &Change::by_catalog(0)).await.unwrap();
         let warehouse = Warehouse {
             id: WarehouseId(fresh_uuid()),
             organisation,
@@ -50,7 +50,7 @@ impl Fixture {
             is_default: true,
             created_ms: 1,
         };
-        self.store.warehouse_create(&warehouse).await.unwrap();
+        self.store.warehouse_create(&warehouse, &Change::by_catalog(0)).await.unwrap();
     }
 
     fn write_fresh_key(&self, path: &Path) -> String {

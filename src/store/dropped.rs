@@ -9,9 +9,7 @@ use super::{Place, TableKind};
 /// What becomes of a table or view that is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DropTerms {
-    /// Now, in milliseconds since 1970; as all times here.
-    pub now_ms: i64,
-    /// Until when it can be restored; never, when this is not after now.
+    /// Until when, in milliseconds since 1970, it can be restored; never, when this is not after the change.
     pub restorable_until_ms: i64,
     /// Whether its files are to be removed after that.
     pub purge: bool,
@@ -150,6 +148,4 @@ pub struct Restore<'a> {
     /// Where its files are, as its document says; none when it was not read, or they are not allowed any more: then they
     /// stay as they are known.
     pub locations: Option<&'a Locations>,
-    /// Now, in milliseconds since 1970.
-    pub now_ms: i64,
 }

@@ -4,8 +4,10 @@
 //! resource first. Every method that concerns an organisation's things takes the organisation's id and can reach nothing
 //! of another's. What a table's metadata says is not here, only where its current document is.
 
+mod change;
 mod dropped;
 mod error;
+mod events;
 #[cfg(test)]
 pub(crate) mod faulty;
 mod locations;
@@ -24,8 +26,10 @@ use tidewater_core::overlap::Locations;
 use tidewater_core::request_limits::RequestLimits;
 use uuid::Uuid;
 
+pub use change::{Actor, Change};
 pub use dropped::*;
 pub use error::{Resource, StoreError};
+pub use events::*;
 pub use locations::*;
 pub use old_documents::*;
 pub use records::*;
@@ -44,8 +48,12 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 /// A change may also give [`StoreError::Full`] or [`StoreError::NotMade`] when the database surely did not make it, and one of
 /// an organisation's things [`StoreError::Busy`] when too many wait; nothing was changed then.
 ///
-/// A change that is given a receipt keeps it in its own transaction, with what it answers. When the receipt's key was used
-/// before, and has not expired, it gives [`StoreError::Repeated`] whatever else is wrong, and changes nothing.
+/// A method that takes a [`Change`] writes an [`Event`] of it in its own transaction, unless nothing was changed. When the
+/// change has a receipt, that is kept in the same transaction, with what is answered. When the receipt's key was used before,
+/// and has not expired, it gives [`StoreError::Repeated`] whatever else is wrong, and changes nothing.
+///
+/// A change whose future is dropped may happen or not: it is handed over when the method is called first, and is never
+/// half done. A read whose future is dropped has no effect.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Whether the store answers. Serves `GET /health`.
@@ -55,7 +63,7 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// `AlreadyExists` when its name, or its id, is taken.
-    async fn organisation_create(&self, new: &Organisation) -> Result<()>;
+    async fn organisation_create(&self, new: &Organisation, change: &Change) -> Result<()>;
 
     /// All organisations, by name.
     async fn organisation_list(&self) -> Result<Vec<Organisation>>;
@@ -67,13 +75,13 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// `NotFound`.
-    async fn organisation_set_tier(&self, id: OrganisationId, tier: &str) -> Result<()>;
+    async fn organisation_set_tier(&self, id: OrganisationId, tier: &str, change: &Change) -> Result<()>;
 
     /// Adds a key.
     ///
     /// # Errors
     /// `NotFound` when the organisation does not exist; `AlreadyExists` when its id or its digest is taken.
-    async fn key_create(&self, new: &ApiKey) -> Result<()>;
+    async fn key_create(&self, new: &ApiKey, change: &Change) -> Result<()>;
 
     /// All keys of an organisation, oldest first, the revoked included.
     async fn key_list(&self, organisation: OrganisationId) -> Result<Vec<ApiKey>>;
@@ -84,11 +92,11 @@ pub trait Store: Send + Sync + 'static {
     /// The key with that id, revoked or not, with its organisation: one read serves a token.
     async fn key_by_id(&self, id: KeyId) -> Result<Option<(ApiKey, Organisation)>>;
 
-    /// Revokes a key at `now_ms`; a key that is revoked already keeps its first time.
+    /// Revokes a key; a key that is revoked already keeps its first time.
     ///
     /// # Errors
     /// `NotFound` when the organisation has no such key.
-    async fn key_revoke(&self, organisation: OrganisationId, id: KeyId, now_ms: i64) -> Result<()>;
+    async fn key_revoke(&self, organisation: OrganisationId, id: KeyId, change: &Change) -> Result<()>;
 
     /// Notes when keys were last used; a time never goes back, unknown keys are passed over.
     async fn key_touch(&self, last_used_ms: &[(KeyId, i64)]) -> Result<()>;
@@ -101,10 +109,10 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// `AlreadyExists` (of a key) when its id is taken.
-    async fn signing_key_add(&self, new: &SigningKey, only_if_none: bool) -> Result<Vec<SigningKey>>;
+    async fn signing_key_add(&self, new: &SigningKey, only_if_none: bool, change: &Change) -> Result<Vec<SigningKey>>;
 
     /// Removes the signing keys made before `created_before_ms`, but never the newest. Gives how many went.
-    async fn signing_key_remove_before(&self, created_before_ms: i64) -> Result<u64>;
+    async fn signing_key_remove_before(&self, created_before_ms: i64, change: &Change) -> Result<u64>;
 
     /// The fingerprint of the master key that the catalog's secrets are sealed with, if it is known.
     async fn master_key_get(&self) -> Result<Option<[u8; 16]>>;
@@ -118,7 +126,7 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// `AlreadyExists` when the organisation has one of that name or id, `NotFound` when there is no such organisation,
     /// `LocationTaken` when its root overlaps that of another, of whichever organisation.
-    async fn warehouse_create(&self, new: &Warehouse) -> Result<()>;
+    async fn warehouse_create(&self, new: &Warehouse, change: &Change) -> Result<()>;
 
     /// All warehouses of an organisation, by name.
     async fn warehouse_list(&self, organisation: OrganisationId) -> Result<Vec<Warehouse>>;
@@ -132,6 +140,7 @@ pub trait Store: Send + Sync + 'static {
         organisation: OrganisationId,
         name: &str,
         storage: &WarehouseStorage,
+        change: &Change,
     ) -> Result<()>;
 
     /// Gives the warehouse of that name other options.
@@ -143,20 +152,21 @@ pub trait Store: Send + Sync + 'static {
         organisation: OrganisationId,
         name: &str,
         options: &WarehouseOptions,
+        change: &Change,
     ) -> Result<()>;
 
     /// Makes the warehouse of that name its organisation's default.
     ///
     /// # Errors
     /// `NotFound`.
-    async fn warehouse_set_default(&self, organisation: OrganisationId, name: &str) -> Result<()>;
+    async fn warehouse_set_default(&self, organisation: OrganisationId, name: &str, change: &Change) -> Result<()>;
 
     /// Removes a warehouse that holds no namespace, and nothing dropped that is not gone for good. Removing the default
     /// leaves the organisation without one.
     ///
     /// # Errors
     /// `NotFound`; `NotEmpty`.
-    async fn warehouse_drop(&self, organisation: OrganisationId, name: &str) -> Result<()>;
+    async fn warehouse_drop(&self, organisation: OrganisationId, name: &str, change: &Change) -> Result<()>;
 
     /// Adds a namespace.
     ///
@@ -167,7 +177,7 @@ pub trait Store: Send + Sync + 'static {
         place: Place,
         namespace: &NamespaceIdent,
         properties: &Properties,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<()>;
 
     /// A namespace's properties, if there is such a namespace.
@@ -195,14 +205,14 @@ pub trait Store: Send + Sync + 'static {
         updates: &Properties,
         removals: &[String],
         limits: &RequestLimits,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<PropertyChanges>;
 
     /// Removes a namespace that holds no namespace, table or view. What was dropped in it does not count.
     ///
     /// # Errors
     /// `NotFound`; `NotEmpty`.
-    async fn namespace_drop(&self, place: Place, namespace: &NamespaceIdent, receipt: Option<&Receipt>) -> Result<()>;
+    async fn namespace_drop(&self, place: Place, namespace: &NamespaceIdent, change: &Change) -> Result<()>;
 
     /// Adds a table or view that points at its first document.
     ///
@@ -218,7 +228,7 @@ pub trait Store: Send + Sync + 'static {
         place: Place,
         new: &NewTable<'_>,
         max_tables: Option<u64>,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<()>;
 
     /// The table or view of that name, with its pointer: one indexed read.
@@ -248,16 +258,16 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// `PointerMoved` when it points elsewhere by now; `NotFound` (of a table, whichever it was) when it is gone;
     /// `LocationTaken`, `LocationHeld`, `LocationsUnread`, `BeingRemoved` as for [`Self::table_create`].
-    async fn table_swap(&self, place: Place, swap: &Swap<'_>, receipt: Option<&Receipt>) -> Result<()>;
+    async fn table_swap(&self, place: Place, swap: &Swap<'_>, change: &Change) -> Result<()>;
 
     /// Takes back what [`Self::table_create`] or [`Self::table_swap`] did a moment ago, unless somebody has moved the pointer
     /// since: a table that was added is forgotten, another points where it pointed before. The answer that was kept with the
-    /// change, under this receipt's key, is forgotten in the same transaction.
+    /// change, under the key of the receipt, is forgotten in the same transaction.
     ///
     /// # Errors
     /// `PointerMoved`, `NotFound` (of a table) when others have changed or dropped it since; `LocationTaken`, `LocationHeld`,
     /// `LocationsUnread` when it cannot have its former locations again.
-    async fn table_undo(&self, place: Place, undo: &Undo<'_>, receipt: Option<&Receipt>) -> Result<()>;
+    async fn table_undo(&self, place: Place, undo: &Undo<'_>, change: &Change) -> Result<()>;
 
     /// Makes all of these changes at once, or none: whoever reads sees the catalog before them, or after. A location
     /// may pass from one table of the transaction to another.
@@ -270,7 +280,7 @@ pub trait Store: Send + Sync + 'static {
         place: Place,
         changes: Vec<TableChange>,
         max_tables: Option<u64>,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<()>;
 
     /// Takes a table or view out of its namespace: its name is free. With terms, it is kept as dropped, and a table's
@@ -284,7 +294,7 @@ pub trait Store: Send + Sync + 'static {
         ident: &TableIdent,
         kind: TableKind,
         terms: Option<&DropTerms>,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<TableRecord>;
 
     /// Gives a table or view another name, in the same namespace or another of the warehouse.
@@ -298,7 +308,7 @@ pub trait Store: Send + Sync + 'static {
         from: &TableIdent,
         to: &TableIdent,
         kind: TableKind,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<()>;
 
     /// What was dropped in a warehouse and is not gone for good, the newest drop first.
@@ -319,27 +329,20 @@ pub trait Store: Send + Sync + 'static {
         place: Place,
         restore: &Restore<'_>,
         max_tables: Option<u64>,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<()>;
 
     /// Ends what was dropped now. `purge` says whether a table's files are to be removed, in place of what its drop said.
-    /// If so, that is due from `now_ms` on, unless it was replaced; otherwise it is forgotten at once, or, where somebody is
+    /// If so, that is due from now on, unless it was replaced; otherwise it is forgotten at once, or, where somebody is
     /// removing its files, once that has stopped. Gives whether it is forgotten.
     ///
     /// # Errors
     /// `NotFound` when nothing was dropped under the id.
-    async fn dropped_remove(
-        &self,
-        place: Place,
-        id: TableId,
-        purge: Option<bool>,
-        now_ms: i64,
-        receipt: Option<&Receipt>,
-    ) -> Result<bool>;
+    async fn dropped_remove(&self, place: Place, id: TableId, purge: Option<bool>, change: &Change) -> Result<bool>;
 
-    /// Forgets what can no longer be restored at `now_ms` and whose files stay, of all organisations, with the reports on
+    /// Forgets what can no longer be restored at the time of the change and whose files stay, of all organisations, with the reports on
     /// it. Gives how many went.
-    async fn dropped_forget_due(&self, now_ms: i64, at_most: u32) -> Result<u64>;
+    async fn dropped_forget_due(&self, at_most: u32, change: &Change) -> Result<u64>;
 
     /// Leases to the caller, until `until_ms`, tables whose files are to be removed, of all organisations: those whose time
     /// has come at `now_ms` and that nobody else has a lease of. From then on they cannot be restored.
@@ -353,6 +356,7 @@ pub trait Store: Send + Sync + 'static {
         id: TableId,
         attempt: u32,
         progress: &Progress,
+        change: &Change,
     ) -> Result<bool>;
 
     /// Whether a table that is to be could have these locations, as far as that can be said now. Takes none of them.
@@ -413,14 +417,33 @@ pub trait Store: Send + Sync + 'static {
     /// at `now_ms`.
     async fn receipt_get(&self, organisation: OrganisationId, key: Uuid, now_ms: i64) -> Result<Option<KeptAnswer>>;
 
-    /// Keeps an answer that belongs to no change.
+    /// Keeps an answer that belongs to no change. `now_ms` tells whether an earlier one has expired.
     ///
     /// # Errors
     /// `Repeated` when one is kept already; `NotFound` when there is no such organisation.
-    async fn receipt_add(&self, organisation: OrganisationId, receipt: &Receipt, answer: &Answer) -> Result<()>;
+    async fn receipt_add(
+        &self,
+        organisation: OrganisationId,
+        receipt: &Receipt,
+        answer: &Answer,
+        now_ms: i64,
+    ) -> Result<()>;
 
     /// Removes up to `at_most` receipts, of any organisation, that have expired at `now_ms`. Gives how many went.
     async fn receipt_remove_expired(&self, now_ms: i64, at_most: u32) -> Result<u64>;
+
+    /// The events of an organisation, or of all and of the server itself, that fit a filter: the newest first, those before
+    /// the event `before` if that is given.
+    async fn event_list(
+        &self,
+        organisation: Option<OrganisationId>,
+        filter: &EventFilter,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<EventPage>;
+
+    /// Removes up to `at_most` events, the oldest first, that are from before `before_ms`. Gives how many went.
+    async fn event_remove_before(&self, before_ms: i64, at_most: u32) -> Result<u64>;
 
     /// How many tables and views an organisation has.
     async fn table_count(&self, organisation: OrganisationId) -> Result<u64>;

@@ -10,7 +10,7 @@ use tidewater_core::purge::PurgeTime;
 use tidewater_core::storage::StorageProfile;
 use uuid::Uuid;
 
-use super::Past;
+use super::{EventDetails, Past};
 use crate::secret::Secret;
 use tidewater_core::access::Role;
 
@@ -150,8 +150,8 @@ pub struct NewTable<'a> {
     pub locations: &'a Locations,
     /// Whether its document was there before, so that the catalog did not write it for this table.
     pub registered: bool,
-    /// Now, in milliseconds since 1970.
-    pub now_ms: i64,
+    /// What was asked for, for the event.
+    pub details: &'a EventDetails,
 }
 
 /// What a store knows of a table or view.
@@ -178,8 +178,8 @@ pub struct Swap<'a> {
     pub locations: &'a Locations,
     /// What becomes of the documents before it.
     pub past: &'a Past,
-    /// Now, in milliseconds since 1970.
-    pub now_ms: i64,
+    /// What was asked for, for the event.
+    pub details: &'a EventDetails,
 }
 
 /// One of the changes of a transaction, each of another table.
@@ -195,8 +195,8 @@ pub enum TableChange {
         metadata_location: String,
         /// Where its files are.
         locations: Locations,
-        /// Now, in milliseconds since 1970.
-        now_ms: i64,
+        /// What was asked for, for the event.
+        details: EventDetails,
     },
     /// Moves a table's pointer, as a [`Swap`] says.
     Swap {
@@ -210,8 +210,8 @@ pub enum TableChange {
         locations: Locations,
         /// What becomes of the documents before it.
         past: Past,
-        /// Now, in milliseconds since 1970.
-        now_ms: i64,
+        /// What was asked for, for the event.
+        details: EventDetails,
     },
     /// Changes nothing, and holds the transaction to what it read of the table.
     Keep {
@@ -233,9 +233,7 @@ pub struct Receipt {
     pub key: Uuid,
     /// What it asked for.
     pub request: RequestDigest,
-    /// Now, in milliseconds since 1970.
-    pub now_ms: i64,
-    /// Until when a repeated request is told the same.
+    /// Until when, in milliseconds since 1970, a repeated request is told the same.
     pub expires_ms: i64,
 }
 
@@ -283,8 +281,6 @@ pub struct Undo<'a> {
     pub made: &'a str,
     /// Where the pointer was before, and the table's files; none for a table that the caller added.
     pub before: Option<(&'a str, &'a Locations)>,
-    /// Now, in milliseconds since 1970.
-    pub now_ms: i64,
 }
 
 /// An answer with the request that it was given to.

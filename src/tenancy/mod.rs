@@ -12,7 +12,7 @@ use tidewater_core::access::{LabelError, check_organisation_name};
 use tidewater_core::ids::OrganisationId;
 use tidewater_core::limits::{Tier, day_of, seconds_left_of_day};
 
-use crate::store::{Organisation, Resource, Store, StoreError};
+use crate::store::{Change, Organisation, Resource, Store, StoreError};
 
 pub use quota::{Budget, LimitExceeded, Quota, QuotaError};
 pub use signatures::{Signatures, TooManySignatures};
@@ -68,12 +68,12 @@ pub async fn organisation_create(
     id: OrganisationId,
     name: &str,
     tier: &str,
-    now_ms: i64,
+    change: &Change,
 ) -> Result<Organisation, TenancyError> {
     check_organisation_name(name)?;
     tier_of(tiers, tier)?;
-    let organisation = Organisation { id, name: name.to_owned(), tier: tier.to_owned(), created_ms: now_ms };
-    store.organisation_create(&organisation).await.map_err(|error| about(name, error))?;
+    let organisation = Organisation { id, name: name.to_owned(), tier: tier.to_owned(), created_ms: change.at_ms };
+    store.organisation_create(&organisation, change).await.map_err(|error| about(name, error))?;
     Ok(organisation)
 }
 
@@ -103,10 +103,11 @@ pub async fn organisation_set_tier(
     tiers: &BTreeMap<String, Tier>,
     name: &str,
     tier: &str,
+    change: &Change,
 ) -> Result<Organisation, TenancyError> {
     tier_of(tiers, tier)?;
     let organisation = organisation_get(store, name).await?;
-    store.organisation_set_tier(organisation.id, tier).await.map_err(|error| about(name, error))?;
+    store.organisation_set_tier(organisation.id, tier, change).await.map_err(|error| about(name, error))?;
     Ok(Organisation { tier: tier.to_owned(), ..organisation })
 }
 

@@ -14,7 +14,7 @@ use super::{Quota, QuotaError, TenancyError};
 use crate::auth::Caller;
 use crate::auth::testing::{Mode, World, limited};
 use crate::clock::fresh_uuid;
-use crate::store::Store;
+use crate::store::{Change, Store};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -463,7 +463,9 @@ async fn organisations_are_made_moved_and_shown() {
     let world = World::new("professional", &[]).await;
     let (store, tiers): (&dyn Store, BTreeMap<_, _>) = (&*world.store, default_tiers());
     let id = OrganisationId(fresh_uuid());
-    let create = async |name: &str, tier: &str| super::organisation_create(store, &tiers, id, name, tier, 5).await;
+    let create = async |name: &str, tier: &str| {
+        super::organisation_create(store, &tiers, id, name, tier, &Change::by_catalog(5)).await
+    };
     assert!(matches!(create("no spaces", "premium").await, Err(TenancyError::Name(_))));
     let unknown = create("glacier", "gold").await.unwrap_err();
     assert_eq!(
@@ -472,13 +474,15 @@ async fn organisations_are_made_moved_and_shown() {
     );
     let made = create("glacier", "premium").await.unwrap();
     assert_eq!((made.id, made.created_ms), (id, 5));
-    let twice = super::organisation_create(store, &tiers, OrganisationId(fresh_uuid()), "glacier", "free", 6).await;
+    let change = &Change::by_catalog(6);
+    let twice =
+        super::organisation_create(store, &tiers, OrganisationId(fresh_uuid()), "glacier", "free", change).await;
     assert!(matches!(twice, Err(TenancyError::AlreadyExists(name)) if name == "glacier"));
 
-    let moved = super::organisation_set_tier(store, &tiers, "glacier", "enterprise").await.unwrap();
+    let moved = super::organisation_set_tier(store, &tiers, "glacier", "enterprise", change).await.unwrap();
     assert_eq!(moved.tier, "enterprise");
     assert_eq!(super::organisation_get(store, "glacier").await.unwrap(), moved);
-    let nobody = super::organisation_set_tier(store, &tiers, "nobody", "free").await;
+    let nobody = super::organisation_set_tier(store, &tiers, "nobody", "free", change).await;
     assert!(matches!(nobody, Err(TenancyError::NotFound(name)) if name == "nobody"));
     let names: Vec<_> = super::organisation_list(store).await.unwrap().into_iter().map(|it| it.name).collect();
     assert_eq!(names, ["acme", "glacier"]);

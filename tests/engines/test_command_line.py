@@ -118,3 +118,21 @@ def test_a_tier_that_the_running_server_does_not_know_is_refused(
     assert server.stop() == 0
     server.command(*command)
     server.command("org", "set-tier", "quickstart", "enterprise")
+
+
+def test_events_tell_who_made_what(binary: Path, home: dict[str, str], tmp_path: Path) -> None:
+    run(binary, "org", "create", "acme", USER="ada", **home)
+    run(binary, "warehouse", "create", "lake", "--root", f"file://{tmp_path}/lake", USER="ada", **home)
+    run(binary, "key", "create", "ci", USER="bob", **home)
+    told = json.loads(run(binary, "events", "--json", **home).stdout)
+    made = [(event["actor"], event["operation"], event["object"]) for event in told]
+    assert made == [
+        ("bob", "create-key", "ci"),
+        ("ada", "create-warehouse", "lake"),
+        ("ada", "create-organisation", "acme"),
+    ]
+    table = run(binary, "events", "--actor", "bob", **home).stdout
+    assert "create-key" in table and "create-warehouse" not in table, table
+    assert run(binary, "events", "--object", "no.table", **home).stdout == ""
+    refused = run(binary, "events", "--operation", "no", check=False, **home)
+    assert refused.returncode == 2 and "drop-table" in refused.stderr, refused

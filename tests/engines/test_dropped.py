@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -86,8 +87,13 @@ def dropped(server: Server) -> list[dict]:
 
 
 def files(folder: Path) -> dict[Path, int]:
-    """All files below a folder, and when each was last changed."""
-    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    """All files below a folder, and when each was last changed. Files and folders may go while it looks."""
+    found = {}
+    for parent, _, names in os.walk(folder):
+        for path in (Path(parent) / name for name in names):
+            with contextlib.suppress(FileNotFoundError):
+                found[path] = path.stat().st_mtime_ns
+    return found
 
 
 def until(is_so: Callable[[], bool]) -> None:

@@ -10,7 +10,7 @@ use crate::auth::key::key_text;
 use crate::auth::testing::{Mode, World, bearer};
 use crate::auth::{AuthError, AuthSettings, Authenticator, Caller, IssueError, NewKey, entropy, issue_key};
 use crate::clock::fresh_uuid;
-use crate::store::{Resource, Store, StoreError};
+use crate::store::{Change, Resource, Store, StoreError};
 
 async fn try_key(server: &Authenticator, text: &str) -> Result<Arc<Caller>, AuthError> {
     server.authenticate(Some(bearer(text).as_bytes())).await
@@ -81,7 +81,7 @@ async fn a_revoked_key_is_refused_within_two_seconds() {
     let (key, text) = world.key(Role::Reader, None).await;
     let server = world.server();
     try_key(&server, &text).await.unwrap();
-    world.store.key_revoke(world.organisation.id, key.id, world.now_ms()).await.unwrap();
+    world.store.key_revoke(world.organisation.id, key.id, &Change::by_catalog(world.now_ms())).await.unwrap();
     world.advance(999);
     assert!(try_key(&server, &text).await.is_ok(), "what the store said is still believed");
     world.advance(1_001);
@@ -94,7 +94,7 @@ async fn a_key_in_use_is_asked_about_in_the_background() {
     let (key, text) = world.key(Role::Reader, None).await;
     let server = world.server();
     try_key(&server, &text).await.unwrap();
-    world.store.key_revoke(world.organisation.id, key.id, world.now_ms()).await.unwrap();
+    world.store.key_revoke(world.organisation.id, key.id, &Change::by_catalog(world.now_ms())).await.unwrap();
     world.advance(1_000);
     for _ in 0..100 {
         assert!(try_key(&server, &text).await.is_ok(), "nobody waits");
@@ -121,7 +121,7 @@ async fn a_clock_that_was_set_back_does_not_keep_a_revoked_key_alive() {
     let (key, text) = world.key(Role::Reader, None).await;
     let server = world.server();
     try_key(&server, &text).await.unwrap();
-    world.store.key_revoke(world.organisation.id, key.id, world.now_ms()).await.unwrap();
+    world.store.key_revoke(world.organisation.id, key.id, &Change::by_catalog(world.now_ms())).await.unwrap();
     world.advance(-3_600_000);
     assert!(matches!(try_key(&server, &text).await, Err(AuthError::RevokedKey)));
 }
@@ -309,7 +309,7 @@ async fn only_the_digest_of_a_key_is_kept_and_bad_orders_are_refused() {
     assert_eq!(world.store.key_by_digest(&crate::auth::key::digest(text.as_bytes())).await.unwrap().unwrap().0, key);
     let order = async |owner, name: &str, expires_ms| {
         let new = NewKey { name, role: Role::Reader, no_delete: false, expires_ms };
-        issue_key(&*world.store, owner, &new, world.now_ms(), &entropy().unwrap()).await
+        issue_key(&*world.store, owner, &new, &Change::by_catalog(world.now_ms()), &entropy().unwrap()).await
     };
     let acme = world.organisation.id;
     assert!(matches!(order(acme, "", None).await, Err(IssueError::Name(_))));

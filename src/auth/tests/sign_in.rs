@@ -6,7 +6,7 @@ use tidewater_core::access::Role;
 
 use crate::auth::testing::{Mode, World, bearer, organisation};
 use crate::auth::{Authenticator, OAuthError, OAuthErrorKind, SignIn, TokenResponse};
-use crate::store::Store;
+use crate::store::{Change, Store};
 
 const FORM: &[u8] = b"application/x-www-form-urlencoded";
 const EXCHANGE: &str = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange";
@@ -81,7 +81,7 @@ async fn what_cannot_be_granted_is_told_in_the_oauth_shape() {
     let (_, key) = world.key(Role::Writer, None).await;
     let (_, second) = world.key(Role::Writer, None).await;
     let (gone, revoked) = world.key(Role::Writer, None).await;
-    world.store.key_revoke(world.organisation.id, gone.id, world.now_ms()).await.unwrap();
+    world.store.key_revoke(world.organisation.id, gone.id, &Change::by_catalog(world.now_ms())).await.unwrap();
     let server = world.server();
     let unknown = crate::auth::key::key_text(&[1; 32]).expose().clone();
     let cut_off = &key[..key.len() - 1];
@@ -180,7 +180,7 @@ async fn nothing_is_gained_by_an_exchange() {
     use OAuthErrorKind::*;
     let world = World::new("premium", &[]).await;
     let other = organisation("other", "premium");
-    world.store.organisation_create(&other).await.unwrap();
+    world.store.organisation_create(&other, &Change::by_catalog(0)).await.unwrap();
     let (_, foreign_key) = world.key_of(other.id, Role::Admin, None).await;
     let (_, admin) = world.key(Role::Admin, None).await;
     let (short, reader) = world.key(Role::Reader, Some(world.now_ms() + 60_000)).await;
@@ -211,7 +211,7 @@ async fn nothing_is_gained_by_an_exchange() {
         format!("{EXCHANGE}&subject_token={of_reader}&subject_token_type=urn:ietf:params:oauth:token-type:saml2");
     assert_eq!(refusal(&server, &saml, Some(&bearer(&of_reader))).await, InvalidRequest);
 
-    world.store.key_revoke(world.organisation.id, short.id, world.now_ms()).await.unwrap();
+    world.store.key_revoke(world.organisation.id, short.id, &Change::by_catalog(world.now_ms())).await.unwrap();
     world.advance(2_000);
     assert_eq!(refusal(&server, &exchange(&of_reader), Some(&bearer(&of_reader))).await, InvalidClient);
     assert_eq!(refusal(&server, &exchange(&of_reader), Some(&basic("", &admin))).await, InvalidGrant);
@@ -251,7 +251,7 @@ async fn token_is_renewed_no_longer_than_its_sign_in_lasts() {
 async fn actor_of_another_organisation_than_the_subject_is_refused() {
     let world = World::new("premium", &[]).await;
     let other = organisation("other", "premium");
-    world.store.organisation_create(&other).await.unwrap();
+    world.store.organisation_create(&other, &Change::by_catalog(0)).await.unwrap();
     let (_, foreign_key) = world.key_of(other.id, Role::Admin, None).await;
     let (_, key) = world.key(Role::Writer, None).await;
     let server = world.server();

@@ -13,7 +13,7 @@ use crate::auth::testing::{World, bearer, organisation};
 use crate::auth::token::{AUDIENCE, Claims, ISSUER, LEEWAY_MS, MAX_TOKEN_BYTES, TokenError};
 use crate::auth::{ACTIVE_AFTER_MS, AuthError, Authenticator, Caller, MAX_TOKEN_LIFETIME_MS, OlderKeys};
 use crate::secret::Secret;
-use crate::store::{ApiKey, SigningKey, Store};
+use crate::store::{ApiKey, Change, SigningKey, Store};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -137,7 +137,7 @@ async fn each_claim_is_required_and_checked() {
     let world = World::new("premium", &[]).await;
     let (key, _) = world.key(Role::Writer, None).await;
     let other = organisation("other", "premium");
-    world.store.organisation_create(&other).await.unwrap();
+    world.store.organisation_create(&other, &Change::by_catalog(0)).await.unwrap();
     let server = world.server();
     server.prepare().await.unwrap();
     let signer = signing_key(&world).await;
@@ -204,7 +204,7 @@ async fn a_token_does_not_outlive_its_key() {
     let of_expiring = genuine(&server, &claims_for(&expiring, Role::Writer, world.now_ms())).await;
     assert!(present(&server, &of_revoked).await.is_ok());
     assert!(present(&server, &of_expiring).await.is_ok());
-    world.store.key_revoke(world.organisation.id, revoked.id, world.now_ms()).await.unwrap();
+    world.store.key_revoke(world.organisation.id, revoked.id, &Change::by_catalog(world.now_ms())).await.unwrap();
     world.advance(2_000);
     assert!(matches!(present(&server, &of_revoked).await, Err(AuthError::RevokedKey)));
     world.advance(3_000);
@@ -290,7 +290,7 @@ async fn rotation_is_noticed_by_nobody() {
     assert!(present(&there, &before).await.is_ok());
     let first = signing_key(&world).await.id;
     world.advance(HOUR_MS);
-    here.rotate_signing_key(OlderKeys::Retire).await.unwrap();
+    here.rotate_signing_key(OlderKeys::Retire, &Change::by_catalog(world.now_ms())).await.unwrap();
     let second = signing_key(&world).await.id;
     assert_ne!(first, second);
 
@@ -320,7 +320,7 @@ async fn a_leaked_signing_key_is_removed_at_once() {
     let (here, there) = (world.server(), world.server());
     let old = genuine(&here, &claims_for(&key, Role::Writer, world.now_ms())).await;
     assert!(present(&here, &old).await.is_ok() && present(&there, &old).await.is_ok());
-    here.rotate_signing_key(OlderKeys::Remove).await.unwrap();
+    here.rotate_signing_key(OlderKeys::Remove, &Change::by_catalog(world.now_ms())).await.unwrap();
     assert_eq!(refusal(&here, &old).await, TokenError::UnknownSigner, "though it was seen before");
     there.maintain().await.unwrap();
     assert_eq!(refusal(&there, &old).await, TokenError::UnknownSigner);
@@ -345,7 +345,7 @@ async fn an_unknown_signer_makes_us_read_the_list_at_most_once_a_second() {
     assert_eq!(there.remembered_now(), 0, "forgeries are not remembered");
 
     let second = SigningKey { id: "second".to_owned(), secret: Secret::new([5; 32]), created_ms: world.now_ms() + 1 };
-    world.store.signing_key_add(&second, false).await.unwrap();
+    world.store.signing_key_add(&second, false, &Change::by_catalog(0)).await.unwrap();
     world.advance(1_000);
     let token = forged(Algorithm::HS256, Some("second"), second.secret.expose(), &claims);
     assert!(present(&there, &token).await.is_ok(), "a key that another server added is found");

@@ -25,12 +25,11 @@ impl Fixture {
 
     /// Creates a table, at that place if one is named, and gives what is kept of the answer.
     async fn made(&self, name: &str, location: Option<&str>) -> KeptDocument {
-        let receipt =
-            Receipt { key: fresh_ordered_uuid(), request: RequestDigest([1; 32]), now_ms: 1, expires_ms: i64::MAX };
+        let receipt = Receipt { key: fresh_ordered_uuid(), request: RequestDigest([1; 32]), expires_ms: i64::MAX };
         let mut request = create_request(name);
         request.location = location.map(str::to_owned);
         let catalog = &self.catalog;
-        catalog.table_create(&self.warehouse, &namespace(), request, None, Some(&receipt)).await.unwrap();
+        catalog.table_create(&self.warehouse, &namespace(), request, None, &keyed(&receipt)).await.unwrap();
         let kept = self.store.receipt_get(self.warehouse.place.organisation, receipt.key, 1).await.unwrap();
         let Some(Answer::Document(document)) = kept.map(|kept| kept.answer) else { panic!("no document is kept") };
         document
@@ -40,7 +39,7 @@ impl Fixture {
         let body = json!({ "requirements": [], "updates": [update] });
         let commit = TableCommit::parse(body.to_string().as_bytes()).unwrap();
         let ident = TableIdent::new(namespace(), name).unwrap();
-        self.catalog.table_commit(&self.warehouse, ident, commit, None, None).await.unwrap();
+        self.catalog.table_commit(&self.warehouse, ident, commit, None, &Change::by_catalog(0)).await.unwrap();
     }
 }
 
@@ -71,7 +70,7 @@ async fn repeated_answer_is_a_proof_only_while_its_table_lives_where_it_was() {
 
     // Its place is another table's.
     let ident = TableIdent::new(namespace(), "made").unwrap();
-    fixture.catalog.table_drop(&warehouse, &ident, false, None).await.unwrap();
+    fixture.catalog.table_drop(&warehouse, &ident, false, &Change::by_catalog(0)).await.unwrap();
     assert!(!is_proof().await);
     let other = fixture.made("made", Some(&location)).await;
     assert!(!is_proof().await);

@@ -23,7 +23,10 @@ async fn transaction_that_a_full_database_refuses_leaves_no_document() {
     let fixture = Fixture::new().await;
     let before = fixture.metadata_files();
     fixture.store.fail_next(Fault::Full);
-    let refused = fixture.catalog.transaction_commit(&fixture.warehouse, vec![named_commit("a")], None, None).await;
+    let refused = fixture
+        .catalog
+        .transaction_commit(&fixture.warehouse, vec![named_commit("a")], None, &Change::by_catalog(0))
+        .await;
     assert!(is_full(&refused), "{refused:?}");
     assert_eq!(fixture.metadata_files(), before);
 }

@@ -26,14 +26,18 @@ impl Fixture {
     /// With the table `ns.u` beside `ns.t`.
     async fn with_two_tables() -> Self {
         let fixture = Self::new().await;
-        fixture.catalog.table_create(&fixture.warehouse, &namespace(), create_request("u"), None, None).await.unwrap();
+        fixture
+            .catalog
+            .table_create(&fixture.warehouse, &namespace(), create_request("u"), None, &Change::by_catalog(0))
+            .await
+            .unwrap();
         fixture
     }
 
     /// Sets a property of both tables, and creates a third.
     async fn transact(&self, key: &str) -> Result<(), CatalogError> {
         let commits = vec![part(&table(), key), creation(key), part(&other(), key)];
-        self.catalog.transaction_commit(&self.warehouse, commits, None, None).await
+        self.catalog.transaction_commit(&self.warehouse, commits, None, &Change::by_catalog(0)).await
     }
 
     /// Whether [`Self::transact`] happened; it must be whole.
@@ -118,9 +122,9 @@ async fn a_lost_commit_is_found_in_the_history_that_others_built_on_it() {
     let short = json!({ "requirements": [], "updates": [{ "action": "set-properties",
         "updates": { "write.metadata.previous-versions-max": "1" } }] });
     let short = TableCommit::parse(short.to_string().as_bytes()).unwrap();
-    fixture.catalog.table_commit(&fixture.warehouse, table(), short, None, None).await.unwrap();
+    fixture.catalog.table_commit(&fixture.warehouse, table(), short, None, &Change::by_catalog(0)).await.unwrap();
     assert_eq!(fate_of(&mine).await, fate::Fate::Unknown);
-    fixture.catalog.table_drop(&fixture.warehouse, &table(), false, None).await.unwrap();
+    fixture.catalog.table_drop(&fixture.warehouse, &table(), false, &Change::by_catalog(0)).await.unwrap();
     assert_eq!(fate_of(&mine).await, fate::Fate::Unknown);
 }
 
@@ -141,7 +145,11 @@ async fn transaction_that_races_a_rename_between_its_names_ends() {
     let mut names: Vec<String> = (0..40).map(|number| format!("m{number:02}")).collect();
     names.push("a".to_owned());
     for name in &names {
-        fixture.catalog.table_create(&fixture.warehouse, &namespace(), create_request(name), None, None).await.unwrap();
+        fixture
+            .catalog
+            .table_create(&fixture.warehouse, &namespace(), create_request(name), None, &Change::by_catalog(0))
+            .await
+            .unwrap();
     }
     names.push("z".to_owned());
     let named = |name: &str| TableIdent::new(namespace(), name).unwrap();
@@ -150,13 +158,17 @@ async fn transaction_that_races_a_rename_between_its_names_ends() {
     let renames = tokio::spawn(async move {
         let [a, z] = to_and_fro;
         for _ in 0..ROUNDS {
-            catalog.table_rename(&warehouse, &a, &z, None).await.unwrap();
-            catalog.table_rename(&warehouse, &z, &a, None).await.unwrap();
+            catalog.table_rename(&warehouse, &a, &z, &Change::by_catalog(0)).await.unwrap();
+            catalog.table_rename(&warehouse, &z, &a, &Change::by_catalog(0)).await.unwrap();
         }
     });
     let race = async {
         while !renames.is_finished() {
-            match fixture.catalog.transaction_commit(&fixture.warehouse, unchanged(&names), None, None).await {
+            match fixture
+                .catalog
+                .transaction_commit(&fixture.warehouse, unchanged(&names), None, &Change::by_catalog(0))
+                .await
+            {
                 Ok(()) | Err(CatalogError::NoSuchTable(_) | CatalogError::CommitFailed(_)) => {}
                 Err(error) => panic!("{error}"),
             }
@@ -171,7 +183,8 @@ async fn transaction_over_many_missing_tables_asks_the_store_once() {
     let fixture = Fixture::new().await;
     let names: Vec<String> = (0..1_000).map(|number| format!("missing{number}")).collect();
     let before = fixture.store.asked_at_all();
-    let refused = fixture.catalog.transaction_commit(&fixture.warehouse, unchanged(&names), None, None).await;
+    let refused =
+        fixture.catalog.transaction_commit(&fixture.warehouse, unchanged(&names), None, &Change::by_catalog(0)).await;
     assert!(matches!(&refused, Err(CatalogError::NoSuchTable(ident)) if ident.name() == "missing0"), "{refused:?}");
     assert_eq!(fixture.store.asked_at_all() - before, 1);
 }
@@ -190,7 +203,7 @@ async fn creation_by_a_commit_whose_name_is_taken_meanwhile_fails_as_a_commit() 
     let create = create.unwrap();
     let commit = async |name: &str| {
         let ident = TableIdent::new(namespace(), name).unwrap();
-        fixture.catalog.table_commit(&fixture.warehouse, ident, create.clone(), None, None).await
+        fixture.catalog.table_commit(&fixture.warehouse, ident, create.clone(), None, &Change::by_catalog(0)).await
     };
     let is_conflict = |result: &CatalogError, expected: &str| matches!(result, CatalogError::CommitFailed(message) if message.starts_with(expected));
     // Taken when the store is asked to add it, and when the name is looked at for the second time.
@@ -199,7 +212,10 @@ async fn creation_by_a_commit_whose_name_is_taken_meanwhile_fails_as_a_commit() 
     assert!(is_conflict(&refused, "Requirement failed: table already exists"), "{refused:?}");
     let (catalog, warehouse) = (Arc::clone(&fixture.catalog), Arc::clone(&fixture.warehouse));
     fixture.store.after_next_table_get(async move {
-        catalog.table_create(&warehouse, &namespace(), create_request("late"), None, None).await.unwrap();
+        catalog
+            .table_create(&warehouse, &namespace(), create_request("late"), None, &Change::by_catalog(0))
+            .await
+            .unwrap();
     });
     let refused = commit("late").await.unwrap_err();
     assert!(is_conflict(&refused, "Requirement failed: table already exists"), "{refused:?}");

@@ -29,11 +29,11 @@ impl Fixture {
     }
 
     pub(super) async fn create_view(&self, name: &str) -> Result<LoadedView, CatalogError> {
-        self.catalog.view_create(&self.warehouse, &namespace(), create_view(name), None, None).await
+        self.catalog.view_create(&self.warehouse, &namespace(), create_view(name), None, &Change::by_catalog(0)).await
     }
 
     async fn set(&self, key: &str) -> Result<LoadedView, CatalogError> {
-        self.catalog.view_commit(&self.warehouse, ident(), set(key), None).await
+        self.catalog.view_commit(&self.warehouse, ident(), set(key), &Change::by_catalog(0)).await
     }
 
     async fn is_set(&self, key: &str) -> bool {
@@ -93,9 +93,15 @@ async fn of_views_and_tables_of_one_name_one_is_made_and_the_others_leave_no_doc
         let (catalog, warehouse) = (Arc::clone(&fixture.catalog), Arc::clone(&fixture.warehouse));
         tokio::spawn(async move {
             if n % 2 == 0 {
-                catalog.view_create(&warehouse, &namespace(), create_view("u"), None, None).await.map(|_| ())
+                catalog
+                    .view_create(&warehouse, &namespace(), create_view("u"), None, &Change::by_catalog(0))
+                    .await
+                    .map(|_| ())
             } else {
-                catalog.table_create(&warehouse, &namespace(), create_request("u"), None, None).await.map(|_| ())
+                catalog
+                    .table_create(&warehouse, &namespace(), create_request("u"), None, &Change::by_catalog(0))
+                    .await
+                    .map(|_| ())
             }
         })
     });
@@ -124,34 +130,30 @@ async fn a_view_s_commit_runs_to_its_end_though_its_caller_has_gone() {
 #[tokio::test]
 async fn a_change_of_a_view_with_a_key_is_made_once() {
     let fixture = Fixture::with_view().await;
-    let receipt = |key: u128| Receipt {
-        key: uuid::Uuid::from_u128(key),
-        request: RequestDigest([0; 32]),
-        now_ms: 1,
-        expires_ms: i64::MAX,
-    };
+    let receipt =
+        |key: u128| Receipt { key: uuid::Uuid::from_u128(key), request: RequestDigest([0; 32]), expires_ms: i64::MAX };
     let (catalog, warehouse) = (&fixture.catalog, &fixture.warehouse);
     let files = fixture.metadata_files();
     let create = async |name: &str| {
-        catalog.view_create(warehouse, &namespace(), create_view(name), None, Some(&receipt(1))).await
+        catalog.view_create(warehouse, &namespace(), create_view(name), None, &keyed(&receipt(1))).await
     };
     create("once").await.unwrap();
     assert!(matches!(create("twice").await, Err(CatalogError::Repeated)));
     assert_eq!(fixture.metadata_files(), files + 1);
     for (key, property) in [(2, "a"), (3, "b")] {
-        let commit = async || catalog.view_commit(warehouse, ident(), set(property), Some(&receipt(key))).await;
+        let commit = async || catalog.view_commit(warehouse, ident(), set(property), &keyed(&receipt(key))).await;
         commit().await.unwrap();
         assert!(matches!(commit().await, Err(CatalogError::Repeated)), "{property}");
     }
     let nothing = async || {
         let commit = ViewCommit::parse(b"{\"updates\":[]}").unwrap();
-        catalog.view_commit(warehouse, ident(), commit, Some(&receipt(4))).await
+        catalog.view_commit(warehouse, ident(), commit, &keyed(&receipt(4))).await
     };
     nothing().await.unwrap();
     assert!(matches!(nothing().await, Err(CatalogError::Repeated)));
     let to = TableIdent::new(namespace(), "w").unwrap();
-    catalog.view_rename(warehouse, &ident(), &to, Some(&receipt(5))).await.unwrap();
-    let again = catalog.view_drop(warehouse, &to, Some(&receipt(5))).await;
+    catalog.view_rename(warehouse, &ident(), &to, &keyed(&receipt(5))).await.unwrap();
+    let again = catalog.view_drop(warehouse, &to, &keyed(&receipt(5))).await;
     assert!(matches!(again, Err(CatalogError::Repeated)), "{again:?}");
-    catalog.view_drop(warehouse, &to, Some(&receipt(6))).await.unwrap();
+    catalog.view_drop(warehouse, &to, &keyed(&receipt(6))).await.unwrap();
 }

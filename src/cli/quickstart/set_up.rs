@@ -18,7 +18,9 @@ use tidewater::auth::key::{digest, key_text};
 use tidewater::catalog::{Catalog, CatalogError};
 use tidewater::clock::{Clock, fresh_ordered_uuid};
 use tidewater::sample;
-use tidewater::store::{ApiKey, Organisation, Properties, Store, Warehouse, WarehouseOptions, WarehouseStorage};
+use tidewater::store::{
+    Actor, ApiKey, Change, Organisation, Properties, Store, Warehouse, WarehouseOptions, WarehouseStorage,
+};
 use tidewater::warehouse::OpenWarehouse;
 
 /// What the organisation, the warehouse and the key are called.
@@ -28,30 +30,35 @@ const TIER: &str = "enterprise";
 
 /// Makes sure that everything is there. Gives the key's text.
 pub(super) async fn complete(store: &dyn Store, catalog: &Arc<Catalog>, data_dir: &Path) -> Result<String> {
-    let now_ms = Clock::System.now_ms();
-    let organisation = ensure_organisation(store, now_ms).await?;
-    ensure_warehouse(store, organisation, data_dir, now_ms).await?;
-    let mut memory = ensure_key(store, organisation, data_dir, now_ms).await?;
+    let change = Change::by(Actor::CommandLine(None), Clock::System.now_ms());
+    let organisation = ensure_organisation(store, &change).await?;
+    ensure_warehouse(store, organisation, data_dir, &change).await?;
+    let mut memory = ensure_key(store, organisation, data_dir, &change).await?;
     if !memory.sample_complete {
         let warehouse = catalog.warehouse(organisation, Some(NAME)).await?;
-        ensure_sample(catalog, &warehouse).await.context("cannot make the sample table")?;
+        ensure_sample(catalog, &warehouse, &change).await.context("cannot make the sample table")?;
         memory.sample_complete = true;
         memory.write(data_dir)?;
     }
     Ok(memory.api_key)
 }
 
-async fn ensure_organisation(store: &dyn Store, now_ms: i64) -> Result<OrganisationId> {
+async fn ensure_organisation(store: &dyn Store, change: &Change) -> Result<OrganisationId> {
     if let Some(found) = store.organisation_by_name(NAME).await? {
         return Ok(found.id);
     }
     let id = OrganisationId(fresh_ordered_uuid());
-    let new = Organisation { id, name: NAME.to_owned(), tier: TIER.to_owned(), created_ms: now_ms };
-    store.organisation_create(&new).await?;
+    let new = Organisation { id, name: NAME.to_owned(), tier: TIER.to_owned(), created_ms: change.at_ms };
+    store.organisation_create(&new, change).await?;
     Ok(id)
 }
 
-async fn ensure_warehouse(store: &dyn Store, organisation: OrganisationId, data_dir: &Path, now_ms: i64) -> Result<()> {
+async fn ensure_warehouse(
+    store: &dyn Store,
+    organisation: OrganisationId,
+    data_dir: &Path,
+    change: &Change,
+) -> Result<()> {
     if let Some(found) = store.warehouse_list(organisation).await?.iter().find(|warehouse| warehouse.name == NAME) {
         return Ok(place::check(&found.root, data_dir)?);
     }
@@ -67,13 +74,18 @@ async fn ensure_warehouse(store: &dyn Store, organisation: OrganisationId, data_
         storage: WarehouseStorage::local(),
         options: WarehouseOptions::default(),
         is_default: true,
-        created_ms: now_ms,
+        created_ms: change.at_ms,
     };
-    Ok(store.warehouse_create(&new).await?)
+    Ok(store.warehouse_create(&new, change).await?)
 }
 
 /// The key is written to its file before the store knows it: killed in between, the next start lets the store know it.
-async fn ensure_key(store: &dyn Store, organisation: OrganisationId, data_dir: &Path, now_ms: i64) -> Result<Memory> {
+async fn ensure_key(
+    store: &dyn Store,
+    organisation: OrganisationId,
+    data_dir: &Path,
+    change: &Change,
+) -> Result<Memory> {
     let remembered = Memory::read(data_dir)?;
     let known = match &remembered {
         Some(memory) => store.key_by_digest(&digest(memory.api_key.as_bytes())).await?.map(|(key, _)| key),
@@ -92,7 +104,7 @@ async fn ensure_key(store: &dyn Store, organisation: OrganisationId, data_dir: &
     // A key of ours whose text is in no file any more would be good for ever, and nobody's.
     for lost in store.key_list(organisation).await? {
         if lost.name == NAME && lost.revoked_ms.is_none() {
-            store.key_revoke(organisation, lost.id, now_ms).await?;
+            store.key_revoke(organisation, lost.id, change).await?;
         }
     }
     let new = ApiKey {
@@ -102,24 +114,24 @@ async fn ensure_key(store: &dyn Store, organisation: OrganisationId, data_dir: &
         role: Role::Admin,
         no_delete: false,
         digest: digest(memory.api_key.as_bytes()),
-        created_ms: now_ms,
+        created_ms: change.at_ms,
         expires_ms: None,
         last_used_ms: None,
         revoked_ms: None,
     };
-    store.key_create(&new).await?;
+    store.key_create(&new, change).await?;
     Ok(memory)
 }
 
 /// The same steps that a client would take, through the same doors.
-async fn ensure_sample(catalog: &Arc<Catalog>, warehouse: &Arc<OpenWarehouse>) -> Result<()> {
+async fn ensure_sample(catalog: &Arc<Catalog>, warehouse: &Arc<OpenWarehouse>, change: &Change) -> Result<()> {
     let namespace = NamespaceIdent::new(&[sample::NAMESPACE])?;
-    match catalog.namespace_create(warehouse, &namespace, &Properties::new(), None).await {
+    match catalog.namespace_create(warehouse, &namespace, &Properties::new(), change).await {
         Ok(()) | Err(CatalogError::NamespaceExists(_)) => {}
         Err(error) => return Err(error.into()),
     }
     let request = CreateTable::parse(&serde_json::to_vec(&sample::create_request())?)?;
-    match catalog.table_create(warehouse, &namespace, request, None, None).await {
+    match catalog.table_create(warehouse, &namespace, request, None, change).await {
         Ok(_) | Err(CatalogError::TableExists(_)) => {}
         Err(error) => return Err(error.into()),
     }
@@ -133,7 +145,7 @@ async fn ensure_sample(catalog: &Arc<Catalog>, warehouse: &Arc<OpenWarehouse>) -
         } else {
             sample::append(&json, batch, Clock::System.now_ms()).await?
         };
-        catalog.table_commit(warehouse, ident.clone(), TableCommit::parse(&body)?, None, None).await?;
+        catalog.table_commit(warehouse, ident.clone(), TableCommit::parse(&body)?, None, change).await?;
         if last {
             return Ok(());
         }

@@ -182,14 +182,14 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
             try_out(session, Warehouse { storage: profile, ..warehouse.clone() }, &file.credentials, *unchecked)
                 .await?;
             let storage = file.seal(session, &store, place(&warehouse)).await?;
-            let set = store.warehouse_set_storage(warehouse.organisation, name, &storage).await;
+            let set = store.warehouse_set_storage(warehouse.organisation, name, &storage, &session.change()).await;
             set.map_err(|error| explain(error, "", name))?;
             let sentence =
                 format!("Changed the storage settings of warehouse '{name}'. Servers see them within seconds.");
             output::done(*format, &sentence, &as_json(&Warehouse { storage, ..warehouse }))
         }
         Command::SetOptions { name, organisation, options, format } => {
-            update(&store, &find(&store, organisation, name).await?, options, *format).await
+            set_options(session, &store, &find(&store, organisation, name).await?, options, *format).await
         }
         Command::Reseal { key_is_lost, format } => reseal(session, &store, *key_is_lost, *format).await,
         Command::List { organisation, format } => {
@@ -198,14 +198,14 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
         }
         Command::SetDefault { name, organisation, format } => {
             let organisation = organisation.find(&store).await?;
-            let set = store.warehouse_set_default(organisation.id, name).await;
+            let set = store.warehouse_set_default(organisation.id, name, &session.change()).await;
             set.map_err(|error| explain(error, &organisation.name, name))?;
             let sentence = format!("'{name}' is the default warehouse of organisation '{}'.", organisation.name);
             output::done(*format, &sentence, &json!({ "name": name, "default": true }))
         }
         Command::Delete { name, organisation, format } => {
             let organisation = organisation.find(&store).await?;
-            let dropped = store.warehouse_drop(organisation.id, name).await;
+            let dropped = store.warehouse_drop(organisation.id, name, &session.change()).await;
             dropped.map_err(|error| explain(error, &organisation.name, name))?;
             let sentence =
                 format!("Deleted warehouse '{name}' of organisation '{}'. Its files stay.", organisation.name);
@@ -259,7 +259,7 @@ async fn create(session: &Session, store: &SqliteStore, arguments: &CreateArgume
         return output::done(*format, &sentence, &json!({ "name": name, "root": root.to_string(), "created": null }));
     }
     new.storage = file.seal(session, store, place(&new)).await?;
-    store.warehouse_create(&new).await.map_err(|error| explain(error, &organisation.name, name))?;
+    store.warehouse_create(&new, &session.change()).await.map_err(|error| explain(error, &organisation.name, name))?;
     let sentence = format!("Created warehouse '{name}' of organisation '{}', at {root}.", organisation.name);
     // Whether it became the default is the store's decision.
     let created = store.warehouse_list(organisation.id).await?.into_iter().find(|one| one.id == new.id);
@@ -289,12 +289,18 @@ fn check_owner_can_write(owner: Owner, root: &Path) -> Result<()> {
 }
 
 /// Changes a warehouse's options.
-async fn update(store: &SqliteStore, warehouse: &Warehouse, changed: &OptionArguments, format: Format) -> Result<()> {
+async fn set_options(
+    session: &Session,
+    store: &SqliteStore,
+    warehouse: &Warehouse,
+    changed: &OptionArguments,
+    format: Format,
+) -> Result<()> {
     let known = warehouse.options;
     let no_delete = changed.no_delete || (known.no_delete && !changed.allow_delete);
     let options = WarehouseOptions { purge: changed.purge.unwrap_or(known.purge), no_delete };
     check_options(options, &warehouse.storage.profile)?;
-    let set = store.warehouse_set_options(warehouse.organisation, &warehouse.name, &options).await;
+    let set = store.warehouse_set_options(warehouse.organisation, &warehouse.name, &options, &session.change()).await;
     set.map_err(|error| explain(error, "", &warehouse.name))?;
     let sentence = format!("Changed warehouse '{}'. Servers see it within seconds.", warehouse.name);
     output::done(format, &sentence, &as_json(&Warehouse { options, ..warehouse.clone() }))
@@ -379,7 +385,7 @@ async fn reseal(session: &Session, store: &SqliteStore, key_is_lost: bool, forma
                 continue;
             };
             let storage = WarehouseStorage { sealed_credentials: Some(sealed), ..warehouse.storage };
-            store.warehouse_set_storage(organisation.id, &warehouse.name, &storage).await?;
+            store.warehouse_set_storage(organisation.id, &warehouse.name, &storage, &session.change()).await?;
             anew += 1;
         }
     }

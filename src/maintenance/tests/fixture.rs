@@ -20,7 +20,7 @@ use crate::maintenance::Maintenance;
 use crate::metadata::{Documents, ObjectReader};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{
-    Dropped, DroppedFilter, Organisation, Store, TimedPage, Warehouse, WarehouseOptions, WarehouseStorage,
+    Change, Dropped, DroppedFilter, Organisation, Store, TimedPage, Warehouse, WarehouseOptions, WarehouseStorage,
 };
 use crate::warehouse::OpenWarehouse;
 
@@ -102,7 +102,7 @@ impl Fixture {
         let store = Arc::clone(&sqlite) as Arc<dyn Store>;
         let organisation = OrganisationId(fresh_uuid());
         let acme = Organisation { id: organisation, name: "acme".into(), tier: "enterprise".into(), created_ms: 1 };
-        store.organisation_create(&acme).await.unwrap();
+        store.organisation_create(&acme, &Change::by_catalog(0)).await.unwrap();
         let warehouse = Warehouse {
             id: WarehouseId(fresh_uuid()),
             organisation,
@@ -113,7 +113,7 @@ impl Fixture {
             is_default: true,
             created_ms: 1,
         };
-        store.warehouse_create(&warehouse).await.unwrap();
+        store.warehouse_create(&warehouse, &Change::by_catalog(0)).await.unwrap();
         let now_ms = Arc::new(AtomicI64::new(1_790_000_000_000));
         let clock = Clock::Manual(Arc::clone(&now_ms));
         let access = crate::app::storage_access(&crate::config::Config::default());
@@ -123,7 +123,10 @@ impl Fixture {
         let settings = CatalogSettings { drop_retention: retention, removal_delay, limits };
         let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, access.clone(), clock.clone(), settings));
         let warehouse = catalog.warehouse(organisation, None).await.unwrap();
-        catalog.namespace_create(&warehouse, &namespace(), &std::collections::BTreeMap::new(), None).await.unwrap();
+        catalog
+            .namespace_create(&warehouse, &namespace(), &std::collections::BTreeMap::new(), &Change::by_catalog(0))
+            .await
+            .unwrap();
         let maintenance = Maintenance::new(Arc::clone(&store), access, ObjectReader::default(), clock);
         Self { catalog, maintenance, store, sqlite, warehouse, now_ms, folder }
     }
@@ -141,7 +144,11 @@ impl Fixture {
         let body = json!({ "name": name, "properties": properties, "schema": { "type": "struct", "fields": [
             { "id": 1, "name": "x", "required": false, "type": "long" }] } });
         let request = CreateTable::parse(body.to_string().as_bytes()).unwrap();
-        let created = self.catalog.table_create(&self.warehouse, &namespace(), request, None, None).await.unwrap();
+        let created = self
+            .catalog
+            .table_create(&self.warehouse, &namespace(), request, None, &Change::by_catalog(0))
+            .await
+            .unwrap();
         let CreatedTable::Created(created) = created else { panic!("it is staged") };
         let location = PathBuf::from(created.locations.unwrap().table().path());
         let at = |name: &str| location.join(name);
@@ -170,13 +177,13 @@ impl Fixture {
                 "statistics-path": text("metadata/p.parquet"), "file-size-in-bytes": 1 } },
         ] });
         let commit = TableCommit::parse(updates.to_string().as_bytes()).unwrap();
-        self.catalog.table_commit(&self.warehouse, ident(name), commit, None, None).await.unwrap();
+        self.catalog.table_commit(&self.warehouse, ident(name), commit, None, &Change::by_catalog(0)).await.unwrap();
         let id = self.catalog.table_record(&self.warehouse, &ident(name)).await.unwrap().id;
         Table { ident: ident(name), id, location }
     }
 
     pub(super) async fn drop(&self, table: &Table, purge: bool) {
-        self.catalog.table_drop(&self.warehouse, &table.ident, purge, None).await.unwrap();
+        self.catalog.table_drop(&self.warehouse, &table.ident, purge, &Change::by_catalog(0)).await.unwrap();
     }
 
     pub(super) async fn dropped(&self, table: &Table) -> Option<Dropped> {

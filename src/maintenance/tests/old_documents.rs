@@ -10,7 +10,7 @@ use super::fixture::{Fixture, Table, files, ident, namespace};
 use super::{HOUR, HOUR_MS};
 use crate::catalog::CatalogError;
 use crate::metadata::MetadataError;
-use crate::store::WarehouseOptions;
+use crate::store::{Change, WarehouseOptions};
 
 /// How long files stay that left the log.
 const DELAY_MS: i64 = 60_000;
@@ -24,7 +24,11 @@ fn keeping(max: usize) -> Value {
 async fn commit(fixture: &Fixture, name: &str, updates: Value) -> PathBuf {
     let body = json!({ "requirements": [], "updates": updates });
     let commit = TableCommit::parse(body.to_string().as_bytes()).unwrap();
-    let loaded = fixture.catalog.table_commit(&fixture.warehouse, ident(name), commit, None, None).await.unwrap();
+    let loaded = fixture
+        .catalog
+        .table_commit(&fixture.warehouse, ident(name), commit, None, &Change::by_catalog(0))
+        .await
+        .unwrap();
     PathBuf::from(loaded.document.location.strip_prefix("file://").unwrap())
 }
 
@@ -41,7 +45,11 @@ async fn register(fixture: &Fixture, name: &str, document: &Path, overwrite: boo
     let body = json!({ "name": name, "metadata-location": format!("file://{}", document.display()),
         "overwrite": overwrite });
     let request = RegisterTable::parse(body.to_string().as_bytes()).unwrap();
-    fixture.catalog.table_register(&fixture.warehouse, &namespace(), request, None, None).await.map(drop)
+    fixture
+        .catalog
+        .table_register(&fixture.warehouse, &namespace(), request, None, &Change::by_catalog(0))
+        .await
+        .map(drop)
 }
 
 fn documents(table: &Table) -> Vec<String> {
@@ -85,7 +93,7 @@ async fn registered_document_and_those_before_it_stay() {
     let fixture = Fixture::new(HOUR).await;
     let table = fixture.table("t", keeping(1), &[]).await;
     let written = commits(&fixture, "t", 2).await;
-    fixture.catalog.table_unregister(&fixture.warehouse, ident("t"), None).await.unwrap();
+    fixture.catalog.table_unregister(&fixture.warehouse, ident("t"), &Change::by_catalog(0)).await.unwrap();
     register(&fixture, "again", &written[1], false).await.unwrap();
     let after = commits(&fixture, "again", 3).await;
     sweep_late(&fixture).await;
@@ -152,7 +160,7 @@ async fn documents_of_a_table_that_was_dropped_meanwhile_stay_until_it_is_purged
     fixture.drop(&table, false).await;
     sweep_late(&fixture).await;
     assert_eq!(documents(&table).len(), 5);
-    fixture.catalog.dropped_restore(&fixture.warehouse, table.id, None, None, None).await.unwrap();
+    fixture.catalog.dropped_restore(&fixture.warehouse, table.id, None, None, &Change::by_catalog(0)).await.unwrap();
     fixture.advance(HOUR_MS);
     fixture.maintenance.sweep().await;
     assert_eq!(documents(&table).len(), 5);
@@ -219,16 +227,16 @@ async fn warehouse_chooses_when_a_purge_removes_files() {
     let fixture = Fixture::new(HOUR).await;
     let at_once = WarehouseOptions { purge: PurgeTime::AtOnce, no_delete: false };
     let place = fixture.warehouse.place;
-    fixture.store.warehouse_set_options(place.organisation, "main", &at_once).await.unwrap();
+    fixture.store.warehouse_set_options(place.organisation, "main", &at_once, &Change::by_catalog(0)).await.unwrap();
     let (purged, dropped) = (fixture.table("p", json!({}), &[]).await, fixture.table("d", json!({}), &[]).await);
     // The list of warehouses is believed for two seconds.
     fixture.advance(2_000);
     let warehouse = fixture.catalog.warehouse(place.organisation, None).await.unwrap();
-    fixture.catalog.table_drop(&warehouse, &purged.ident, true, None).await.unwrap();
-    fixture.catalog.table_drop(&warehouse, &dropped.ident, false, None).await.unwrap();
-    let refused = fixture.catalog.dropped_restore(&warehouse, purged.id, None, None, None).await;
+    fixture.catalog.table_drop(&warehouse, &purged.ident, true, &Change::by_catalog(0)).await.unwrap();
+    fixture.catalog.table_drop(&warehouse, &dropped.ident, false, &Change::by_catalog(0)).await.unwrap();
+    let refused = fixture.catalog.dropped_restore(&warehouse, purged.id, None, None, &Change::by_catalog(0)).await;
     assert!(matches!(refused, Err(CatalogError::NotRestorable(..))), "{refused:?}");
     fixture.maintenance.sweep().await;
     assert_eq!(documents(&purged).len(), 0);
-    fixture.catalog.dropped_restore(&warehouse, dropped.id, None, None, None).await.unwrap();
+    fixture.catalog.dropped_restore(&warehouse, dropped.id, None, None, &Change::by_catalog(0)).await.unwrap();
 }

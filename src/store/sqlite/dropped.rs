@@ -6,13 +6,14 @@ use tidewater_core::location::Location;
 use tidewater_core::name::TableIdent;
 
 use super::convert::{Violation, id, kind, kind_text, namespace, violation};
+use super::events::event_add;
 use super::locations::{check_free, hold_instead, location_forget, reserved};
 use super::namespaces::page_of;
 use super::reports::report_forget;
 use super::tables::{check_limit, move_pointer, resource, table_get};
 use crate::store::{
-    DropTerms, Dropped, DroppedFilter, DroppedState, Page, PageRequest, Past, Place, Progress, Resource, Restore,
-    Result, StoreError, Swap, TableKind, TimedPage,
+    Change, DropTerms, Dropped, DroppedFilter, DroppedState, EventDetails, EventObject, Operation, Page, PageRequest,
+    Past, Place, Progress, Resource, Restore, Result, StoreError, Swap, TableKind, TimedPage,
 };
 
 const COLUMNS: &str = "organisation, warehouse, id, namespace, name, kind, metadata_location, location, dropped_ms,
@@ -27,6 +28,7 @@ pub(super) fn keep(
     ident: &TableIdent,
     kind: TableKind,
     terms: &DropTerms,
+    now_ms: i64,
 ) -> Result<()> {
     connection
         .prepare_cached(
@@ -42,7 +44,7 @@ pub(super) fn keep(
             ident.namespace.as_key(),
             ident.name(),
             kind_text(kind),
-            terms.now_ms,
+            now_ms,
             terms.restorable_until_ms,
             terms.purge && kind == TableKind::Table,
         ])?;
@@ -175,8 +177,10 @@ pub(super) fn dropped_restore(
     place: Place,
     restore: &Restore<'_>,
     max_tables: Option<u64>,
+    change: &Change,
 ) -> Result<()> {
-    let &Restore { id, ident, locations: now, now_ms } = restore;
+    let &Restore { id, ident, locations: now } = restore;
+    let now_ms = change.at_ms;
     let dropped = dropped_get(connection, place, id)?.ok_or(NOT_FOUND)?;
     if let Some(reason) = dropped.not_restorable(now_ms) {
         return Err(StoreError::NotRestorable(reason));
@@ -201,6 +205,9 @@ pub(super) fn dropped_restore(
         });
     }
     remove_row(connection, place.organisation, id)?;
+    let object = event_object(&dropped);
+    let object = if dropped.ident == *ident { object } else { object.renamed(ident.to_string()) };
+    event_add(connection, change, place, Operation::restore(dropped.kind), &object, &EventDetails::new())?;
     if dropped.kind == TableKind::View {
         return restore_view_locations(connection, place, restore)
             .and_then(|()| check_limit(connection, place.organisation, max_tables));
@@ -208,8 +215,9 @@ pub(super) fn dropped_restore(
     if let Some(now) = now {
         // The pointer stays; so do the places, which it has held all the time, unless its document could not be read before.
         let pointer = &dropped.metadata_location;
-        let swap = Swap { id, expected: pointer, new: pointer, locations: now, past: &Past::Kept, now_ms };
-        if let Some(before) = move_pointer(connection, place, &swap)? {
+        let (past, details) = (&Past::Kept, &EventDetails::new());
+        let swap = Swap { id, expected: pointer, new: pointer, locations: now, past, details };
+        if let Some(before) = move_pointer(connection, place, &swap, now_ms)?.before {
             check_free(connection, place, id, now.beyond(&before))?;
         }
     }
@@ -235,11 +243,17 @@ pub(super) fn dropped_remove(
     place: Place,
     id: TableId,
     purge: Option<bool>,
-    now_ms: i64,
+    change: &Change,
 ) -> Result<bool> {
+    let now_ms = change.at_ms;
     let dropped = dropped_get(connection, place, id)?.ok_or(NOT_FOUND)?;
     let has_files = dropped.kind == TableKind::Table && dropped.state != DroppedState::Replaced;
     if !(purge.unwrap_or(dropped.purge) && has_files) {
+        // Whoever asked for the files to stay while they were being removed has had the event written.
+        let is_told = matches!(dropped.state, DroppedState::Removing | DroppedState::Finishing) && !dropped.purge;
+        if !is_told {
+            forgotten(connection, &dropped, change)?;
+        }
         if dropped.is_leased(now_ms) {
             // Who removes its files sees this before the next ones, and then forgets it.
             connection
@@ -250,6 +264,7 @@ pub(super) fn dropped_remove(
         forget(connection, place.organisation, id)?;
         return Ok(true);
     }
+    event_add(connection, change, place, Operation::RequestPurge, &event_object(&dropped), &EventDetails::new())?;
     // What is being removed at this moment is left to who does it.
     connection
         .prepare_cached(
@@ -261,14 +276,14 @@ pub(super) fn dropped_remove(
     Ok(false)
 }
 
-pub(super) fn dropped_forget_due(connection: &Connection, now_ms: i64, at_most: u32) -> Result<u64> {
-    let mut statement = connection.prepare_cached(
-        "SELECT organisation, id FROM dropped WHERE due_ms <= ?1 AND purge = 0 ORDER BY due_ms LIMIT ?2",
-    )?;
-    let due = statement.query_map(params![now_ms, at_most], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let due = due.collect::<rusqlite::Result<Vec<([u8; 16], [u8; 16])>>>()?;
-    for (organisation, table) in &due {
-        forget(connection, id(OrganisationId, *organisation), id(TableId, *table))?;
+pub(super) fn dropped_forget_due(connection: &Connection, at_most: u32, change: &Change) -> Result<u64> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM dropped WHERE due_ms <= ?1 AND purge = 0 ORDER BY due_ms LIMIT ?2"
+    ))?;
+    let due = statement.query_and_then(params![change.at_ms, at_most], dropped_at)?.collect::<Result<Vec<_>>>()?;
+    for dropped in &due {
+        forgotten(connection, dropped, change)?;
+        forget(connection, dropped.place.organisation, dropped.id)?;
     }
     Ok(due.len() as u64)
 }
@@ -290,6 +305,7 @@ pub(super) fn dropped_progress(
     id: TableId,
     attempt: u32,
     progress: &Progress,
+    change: &Change,
 ) -> Result<bool> {
     let held: Option<bool> = connection
         .prepare_cached(
@@ -314,6 +330,14 @@ pub(super) fn dropped_progress(
         // It was told to stop, and then to go on.
         Progress::Stopped => return Ok(false),
         Progress::Gone => {
+            let mut statement = connection
+                .prepare_cached(&format!("SELECT {COLUMNS} FROM dropped WHERE organisation = ?1 AND id = ?2"))?;
+            let dropped =
+                statement.query_and_then(params![organisation.0.as_bytes(), id.0.as_bytes()], dropped_at)?.next();
+            if let Some(dropped) = dropped.transpose()? {
+                let object = event_object(&dropped);
+                event_add(connection, change, dropped.place, Operation::PurgeTable, &object, &EventDetails::new())?;
+            }
             forget(connection, organisation, id)?;
             return Ok(true);
         }
@@ -325,6 +349,17 @@ pub(super) fn dropped_progress(
         )?
         .execute(params![organisation.0.as_bytes(), id.0.as_bytes(), state, due_ms, message])?;
     Ok(true)
+}
+
+/// What an event about something dropped names.
+fn event_object(dropped: &Dropped) -> EventObject {
+    EventObject::new(dropped.kind, Some(dropped.id.0), dropped.ident.to_string())
+}
+
+/// Writes the event that something dropped is forgotten, and its files stay.
+fn forgotten(connection: &Connection, dropped: &Dropped, change: &Change) -> Result<()> {
+    let operation = Operation::forget(dropped.kind);
+    event_add(connection, change, dropped.place, operation, &event_object(dropped), &EventDetails::new())
 }
 
 /// Removes the row and all that is kept of the table: it is gone for good, and its locations are free.

@@ -12,13 +12,14 @@ use uuid::Uuid;
 use super::convert::unavailable;
 use super::namespaces::PropertyChange;
 use super::{
-    SqliteStore, dropped, locations, namespaces, old_documents, receipts, reports, tables, tenants, transact, usage,
+    SqliteStore, dropped, events, locations, namespaces, old_documents, receipts, reports, tables, tenants, transact,
+    usage,
 };
 use crate::store::{
-    Answer, ApiKey, DropTerms, Dropped, DroppedFilter, EndedDocument, KeptAnswer, KeptReport, KeyDigest, Learned,
-    NewTable, OldDocument, Organisation, Page, PageRequest, Place, Pointer, Progress, Properties, PropertyChanges,
-    Receipt, Report, ReportFilter, ReportLimits, Restore, Result, SigningKey, Store, Swap, TableChange, TableKind,
-    TableRecord, TimedPage, Undo, UsageTaken, Warehouse, WarehouseOptions, WarehouseStorage,
+    Answer, ApiKey, Change, DropTerms, Dropped, DroppedFilter, EndedDocument, EventFilter, EventPage, KeptAnswer,
+    KeptReport, KeyDigest, Learned, NewTable, OldDocument, Organisation, Page, PageRequest, Place, Pointer, Progress,
+    Properties, PropertyChanges, Receipt, Report, ReportFilter, ReportLimits, Restore, Result, SigningKey, Store, Swap,
+    TableChange, TableKind, TableRecord, TimedPage, Undo, UsageTaken, Warehouse, WarehouseOptions, WarehouseStorage,
 };
 
 /// How many point reads are made where they are asked for. More of them go to a thread that may wait.
@@ -41,9 +42,9 @@ impl Store for SqliteStore {
         })
     }
 
-    async fn organisation_create(&self, new: &Organisation) -> Result<()> {
-        let new = new.clone();
-        self.write(move |connection| tenants::organisation_create(connection, &new)).await
+    async fn organisation_create(&self, new: &Organisation, change: &Change) -> Result<()> {
+        let (new, change) = (new.clone(), change.clone());
+        self.write(move |connection| tenants::organisation_create(connection, &new, &change)).await
     }
 
     async fn organisation_list(&self) -> Result<Vec<Organisation>> {
@@ -54,14 +55,14 @@ impl Store for SqliteStore {
         self.read(|connection| tenants::organisation_by_name(connection, name))
     }
 
-    async fn organisation_set_tier(&self, id: OrganisationId, tier: &str) -> Result<()> {
-        let tier = tier.to_owned();
-        self.write(move |connection| tenants::organisation_set_tier(connection, id, &tier)).await
+    async fn organisation_set_tier(&self, id: OrganisationId, tier: &str, change: &Change) -> Result<()> {
+        let (tier, change) = (tier.to_owned(), change.clone());
+        self.write(move |connection| tenants::organisation_set_tier(connection, id, &tier, &change)).await
     }
 
-    async fn key_create(&self, new: &ApiKey) -> Result<()> {
-        let new = new.clone();
-        self.write(move |connection| tenants::key_create(connection, &new)).await
+    async fn key_create(&self, new: &ApiKey, change: &Change) -> Result<()> {
+        let (new, change) = (new.clone(), change.clone());
+        self.write(move |connection| tenants::key_create(connection, &new, &change)).await
     }
 
     async fn key_list(&self, organisation: OrganisationId) -> Result<Vec<ApiKey>> {
@@ -76,8 +77,9 @@ impl Store for SqliteStore {
         self.read(|connection| tenants::key_by_id(connection, id))
     }
 
-    async fn key_revoke(&self, organisation: OrganisationId, id: KeyId, now_ms: i64) -> Result<()> {
-        self.write(move |connection| tenants::key_revoke(connection, organisation, id, now_ms)).await
+    async fn key_revoke(&self, organisation: OrganisationId, id: KeyId, change: &Change) -> Result<()> {
+        let change = change.clone();
+        self.write(move |connection| tenants::key_revoke(connection, organisation, id, &change)).await
     }
 
     async fn key_touch(&self, last_used_ms: &[(KeyId, i64)]) -> Result<()> {
@@ -89,13 +91,14 @@ impl Store for SqliteStore {
         self.read_many(tenants::signing_key_list).await
     }
 
-    async fn signing_key_add(&self, new: &SigningKey, only_if_none: bool) -> Result<Vec<SigningKey>> {
-        let new = new.clone();
-        self.write(move |connection| tenants::signing_key_add(connection, &new, only_if_none)).await
+    async fn signing_key_add(&self, new: &SigningKey, only_if_none: bool, change: &Change) -> Result<Vec<SigningKey>> {
+        let (new, change) = (new.clone(), change.clone());
+        self.write(move |connection| tenants::signing_key_add(connection, &new, only_if_none, &change)).await
     }
 
-    async fn signing_key_remove_before(&self, created_before_ms: i64) -> Result<u64> {
-        self.write(move |connection| tenants::signing_key_remove_before(connection, created_before_ms)).await
+    async fn signing_key_remove_before(&self, created_before_ms: i64, change: &Change) -> Result<u64> {
+        let change = change.clone();
+        self.write(move |connection| tenants::signing_key_remove_before(connection, created_before_ms, &change)).await
     }
 
     async fn master_key_get(&self) -> Result<Option<[u8; 16]>> {
@@ -106,9 +109,9 @@ impl Store for SqliteStore {
         self.write(move |connection| tenants::master_key_set(connection, fingerprint, only_if_none)).await
     }
 
-    async fn warehouse_create(&self, new: &Warehouse) -> Result<()> {
-        let new = new.clone();
-        self.write(move |connection| tenants::warehouse_create(connection, &new)).await
+    async fn warehouse_create(&self, new: &Warehouse, change: &Change) -> Result<()> {
+        let (new, change) = (new.clone(), change.clone());
+        self.write(move |connection| tenants::warehouse_create(connection, &new, &change)).await
     }
 
     async fn warehouse_list(&self, organisation: OrganisationId) -> Result<Vec<Warehouse>> {
@@ -120,9 +123,11 @@ impl Store for SqliteStore {
         organisation: OrganisationId,
         name: &str,
         storage: &WarehouseStorage,
+        change: &Change,
     ) -> Result<()> {
-        let (name, storage) = (name.to_owned(), storage.clone());
-        self.write(move |connection| tenants::warehouse_set_storage(connection, organisation, &name, &storage)).await
+        let (name, storage, change) = (name.to_owned(), storage.clone(), change.clone());
+        self.write(move |connection| tenants::warehouse_set_storage(connection, organisation, &name, &storage, &change))
+            .await
     }
 
     async fn warehouse_set_options(
@@ -130,19 +135,21 @@ impl Store for SqliteStore {
         organisation: OrganisationId,
         name: &str,
         options: &WarehouseOptions,
+        change: &Change,
     ) -> Result<()> {
-        let (name, options) = (name.to_owned(), *options);
-        self.write(move |connection| tenants::warehouse_set_options(connection, organisation, &name, options)).await
+        let (name, options, change) = (name.to_owned(), *options, change.clone());
+        self.write(move |connection| tenants::warehouse_set_options(connection, organisation, &name, options, &change))
+            .await
     }
 
-    async fn warehouse_set_default(&self, organisation: OrganisationId, name: &str) -> Result<()> {
-        let name = name.to_owned();
-        self.write(move |connection| tenants::warehouse_set_default(connection, organisation, &name)).await
+    async fn warehouse_set_default(&self, organisation: OrganisationId, name: &str, change: &Change) -> Result<()> {
+        let (name, change) = (name.to_owned(), change.clone());
+        self.write(move |connection| tenants::warehouse_set_default(connection, organisation, &name, &change)).await
     }
 
-    async fn warehouse_drop(&self, organisation: OrganisationId, name: &str) -> Result<()> {
-        let name = name.to_owned();
-        self.write(move |connection| tenants::warehouse_drop(connection, organisation, &name)).await
+    async fn warehouse_drop(&self, organisation: OrganisationId, name: &str, change: &Change) -> Result<()> {
+        let (name, change) = (name.to_owned(), change.clone());
+        self.write(move |connection| tenants::warehouse_drop(connection, organisation, &name, &change)).await
     }
 
     async fn namespace_create(
@@ -150,12 +157,13 @@ impl Store for SqliteStore {
         place: Place,
         namespace: &NamespaceIdent,
         properties: &Properties,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<()> {
         let (namespace, properties) = (namespace.clone(), properties.clone());
-        let work =
-            move |connection: &Connection| namespaces::namespace_create(connection, place, &namespace, &properties);
-        self.change(place.organisation, receipt, work, |()| Answer::Done).await
+        let work = move |connection: &Connection, change: &Change| {
+            namespaces::namespace_create(connection, place, &namespace, &properties, change)
+        };
+        self.change(place.organisation, change, work, |()| Answer::Done).await
     }
 
     async fn namespace_get(&self, place: Place, namespace: &NamespaceIdent) -> Result<Option<Properties>> {
@@ -179,35 +187,39 @@ impl Store for SqliteStore {
         updates: &Properties,
         removals: &[String],
         limits: &RequestLimits,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<PropertyChanges> {
-        let change = PropertyChange {
+        let properties = PropertyChange {
             namespace: namespace.clone(),
             updates: updates.clone(),
             removals: removals.to_vec(),
             limits: *limits,
         };
         // Worked out before the writer's turn, which then only has to see that nothing else changed them.
-        let (change, prepared) = self
+        let (properties, prepared) = self
             .read_many(move |connection| {
-                let prepared = change.prepare(connection, place);
-                Ok((change, prepared))
+                let prepared = properties.prepare(connection, place);
+                Ok((properties, prepared))
             })
             .await?;
         let prepared = match prepared {
             Ok(prepared) => Some(prepared),
             // Whether the receipt's key was used before comes first, and the writer looks.
-            Err(_) if receipt.is_some() => None,
+            Err(_) if change.receipt.is_some() => None,
             Err(error) => return Err(error),
         };
-        let work = move |connection: &Connection| change.apply(connection, place, prepared.as_ref());
-        self.change(place.organisation, receipt, work, |changes| Answer::Properties(changes.clone())).await
+        let work = move |connection: &Connection, change: &Change| {
+            properties.apply(connection, place, prepared.as_ref(), change)
+        };
+        self.change(place.organisation, change, work, |changes| Answer::Properties(changes.clone())).await
     }
 
-    async fn namespace_drop(&self, place: Place, namespace: &NamespaceIdent, receipt: Option<&Receipt>) -> Result<()> {
+    async fn namespace_drop(&self, place: Place, namespace: &NamespaceIdent, change: &Change) -> Result<()> {
         let namespace = namespace.clone();
-        let work = move |connection: &Connection| namespaces::namespace_drop(connection, place, &namespace);
-        self.change(place.organisation, receipt, work, |()| Answer::Done).await
+        let work = move |connection: &Connection, change: &Change| {
+            namespaces::namespace_drop(connection, place, &namespace, change)
+        };
+        self.change(place.organisation, change, work, |()| Answer::Done).await
     }
 
     async fn table_create(
@@ -215,25 +227,18 @@ impl Store for SqliteStore {
         place: Place,
         new: &NewTable<'_>,
         max_tables: Option<u64>,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<()> {
-        let NewTable { id, kind, registered, now_ms, .. } = *new;
-        let ident = new.ident.clone();
+        let NewTable { id, kind, registered, .. } = *new;
+        let (ident, details) = (new.ident.clone(), new.details.clone());
         let (metadata_location, locations) = (new.metadata_location.to_owned(), new.locations.clone());
-        let document = receipt.map(|_| metadata_location.clone());
-        let work = move |connection: &Connection| {
-            let new = NewTable {
-                id,
-                ident: &ident,
-                kind,
-                metadata_location: &metadata_location,
-                locations: &locations,
-                registered,
-                now_ms,
-            };
-            tables::table_create(connection, place, &new, max_tables)
+        let document = change.receipt.as_ref().map(|_| metadata_location.clone());
+        let work = move |connection: &Connection, change: &Change| {
+            let (ident, metadata_location, locations, details) = (&ident, &metadata_location, &locations, &details);
+            let new = NewTable { id, ident, kind, metadata_location, locations, registered, details };
+            tables::table_create(connection, place, &new, max_tables, change)
         };
-        self.change(place.organisation, receipt, work, move |()| at(document.as_deref(), id)).await
+        self.change(place.organisation, change, work, move |()| at(document.as_deref(), id)).await
     }
 
     async fn table_get(&self, place: Place, ident: &TableIdent) -> Result<Option<TableRecord>> {
@@ -263,26 +268,27 @@ impl Store for SqliteStore {
         self.read_many(move |connection| tables::table_list(connection, place, &namespace, kind, &page)).await
     }
 
-    async fn table_swap(&self, place: Place, swap: &Swap<'_>, receipt: Option<&Receipt>) -> Result<()> {
-        let (id, now_ms) = (swap.id, swap.now_ms);
+    async fn table_swap(&self, place: Place, swap: &Swap<'_>, change: &Change) -> Result<()> {
+        let (id, details) = (swap.id, swap.details.clone());
         let ([expected, new], locations) = ([swap.expected, swap.new].map(str::to_owned), swap.locations.clone());
         let past = swap.past.clone();
-        let document = receipt.map(|_| new.clone());
-        let work = move |connection: &Connection| {
-            let swap = Swap { id, expected: &expected, new: &new, locations: &locations, past: &past, now_ms };
-            tables::table_swap(connection, place, &swap)
+        let document = change.receipt.as_ref().map(|_| new.clone());
+        let work = move |connection: &Connection, change: &Change| {
+            let (expected, new, locations, past, details) = (&expected, &new, &locations, &past, &details);
+            tables::table_swap(connection, place, &Swap { id, expected, new, locations, past, details }, change)
         };
-        self.change(place.organisation, receipt, work, move |()| at(document.as_deref(), id)).await
+        self.change(place.organisation, change, work, move |()| at(document.as_deref(), id)).await
     }
 
-    async fn table_undo(&self, place: Place, undo: &Undo<'_>, receipt: Option<&Receipt>) -> Result<()> {
-        let (id, now_ms, receipt) = (undo.id, undo.now_ms, receipt.cloned());
+    async fn table_undo(&self, place: Place, undo: &Undo<'_>, change: &Change) -> Result<()> {
+        let (id, change) = (undo.id, change.clone());
         let made = undo.made.to_owned();
         let before = undo.before.map(|(pointer, locations)| (pointer.to_owned(), locations.clone()));
         let work = move |connection: &Connection| {
             let before = before.as_ref().map(|(pointer, locations)| (pointer.as_str(), locations));
-            tables::table_undo(connection, place, &Undo { id, made: &made, before, now_ms })?;
-            receipt.iter().try_for_each(|receipt| receipts::receipt_forget(connection, place.organisation, receipt))
+            tables::table_undo(connection, place, &Undo { id, made: &made, before }, &change)?;
+            let receipt = change.receipt.as_deref();
+            receipt.map_or(Ok(()), |receipt| receipts::receipt_forget(connection, place.organisation, receipt))
         };
         self.writer.write_for(Some(place.organisation), work).await
     }
@@ -292,10 +298,12 @@ impl Store for SqliteStore {
         place: Place,
         changes: Vec<TableChange>,
         max_tables: Option<u64>,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<()> {
-        let work = move |connection: &Connection| transact::table_transact(connection, place, &changes, max_tables);
-        self.change(place.organisation, receipt, work, |()| Answer::Done).await
+        let work = move |connection: &Connection, change: &Change| {
+            transact::table_transact(connection, place, &changes, max_tables, change)
+        };
+        self.change(place.organisation, change, work, |()| Answer::Done).await
     }
 
     async fn table_drop(
@@ -304,11 +312,13 @@ impl Store for SqliteStore {
         ident: &TableIdent,
         kind: TableKind,
         terms: Option<&DropTerms>,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<TableRecord> {
         let (ident, terms) = (ident.clone(), terms.copied());
-        let work = move |connection: &Connection| tables::table_drop(connection, place, &ident, kind, terms.as_ref());
-        self.change(place.organisation, receipt, work, |dropped| at(Some(&dropped.metadata_location), dropped.id)).await
+        let work = move |connection: &Connection, change: &Change| {
+            tables::table_drop(connection, place, &ident, kind, terms.as_ref(), change)
+        };
+        self.change(place.organisation, change, work, |dropped| at(Some(&dropped.metadata_location), dropped.id)).await
     }
 
     async fn table_rename(
@@ -317,11 +327,13 @@ impl Store for SqliteStore {
         from: &TableIdent,
         to: &TableIdent,
         kind: TableKind,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<()> {
         let (from, to) = (from.clone(), to.clone());
-        let work = move |connection: &Connection| tables::table_rename(connection, place, &from, &to, kind);
-        self.change(place.organisation, receipt, work, |()| Answer::Done).await
+        let work = move |connection: &Connection, change: &Change| {
+            tables::table_rename(connection, place, &from, &to, kind, change)
+        };
+        self.change(place.organisation, change, work, |()| Answer::Done).await
     }
 
     async fn dropped_list(&self, place: Place, filter: &DroppedFilter, page: &TimedPage) -> Result<Page<Dropped>> {
@@ -338,31 +350,26 @@ impl Store for SqliteStore {
         place: Place,
         restore: &Restore<'_>,
         max_tables: Option<u64>,
-        receipt: Option<&Receipt>,
+        change: &Change,
     ) -> Result<()> {
-        let (id, ident, locations, now_ms) =
-            (restore.id, restore.ident.clone(), restore.locations.cloned(), restore.now_ms);
-        let work = move |connection: &Connection| {
-            let restore = Restore { id, ident: &ident, locations: locations.as_ref(), now_ms };
-            dropped::dropped_restore(connection, place, &restore, max_tables)
+        let (id, ident, locations) = (restore.id, restore.ident.clone(), restore.locations.cloned());
+        let work = move |connection: &Connection, change: &Change| {
+            let restore = Restore { id, ident: &ident, locations: locations.as_ref() };
+            dropped::dropped_restore(connection, place, &restore, max_tables, change)
         };
-        self.change(place.organisation, receipt, work, |()| Answer::Done).await
+        self.change(place.organisation, change, work, |()| Answer::Done).await
     }
 
-    async fn dropped_remove(
-        &self,
-        place: Place,
-        id: TableId,
-        purge: Option<bool>,
-        now_ms: i64,
-        receipt: Option<&Receipt>,
-    ) -> Result<bool> {
-        let work = move |connection: &Connection| dropped::dropped_remove(connection, place, id, purge, now_ms);
-        self.change(place.organisation, receipt, work, |_| Answer::Done).await
+    async fn dropped_remove(&self, place: Place, id: TableId, purge: Option<bool>, change: &Change) -> Result<bool> {
+        let work = move |connection: &Connection, change: &Change| {
+            dropped::dropped_remove(connection, place, id, purge, change)
+        };
+        self.change(place.organisation, change, work, |_| Answer::Done).await
     }
 
-    async fn dropped_forget_due(&self, now_ms: i64, at_most: u32) -> Result<u64> {
-        self.write(move |connection| dropped::dropped_forget_due(connection, now_ms, at_most)).await
+    async fn dropped_forget_due(&self, at_most: u32, change: &Change) -> Result<u64> {
+        let change = change.clone();
+        self.write(move |connection| dropped::dropped_forget_due(connection, at_most, &change)).await
     }
 
     async fn dropped_claim(&self, now_ms: i64, until_ms: i64, at_most: u32) -> Result<Vec<Dropped>> {
@@ -375,9 +382,13 @@ impl Store for SqliteStore {
         id: TableId,
         attempt: u32,
         progress: &Progress,
+        change: &Change,
     ) -> Result<bool> {
-        let progress = progress.clone();
-        self.write(move |connection| dropped::dropped_progress(connection, organisation, id, attempt, &progress)).await
+        let (progress, change) = (progress.clone(), change.clone());
+        self.write(move |connection| {
+            dropped::dropped_progress(connection, organisation, id, attempt, &progress, &change)
+        })
+        .await
     }
 
     async fn location_check(&self, place: Place, id: TableId, locations: &Locations) -> Result<()> {
@@ -447,14 +458,36 @@ impl Store for SqliteStore {
         self.read(|connection| receipts::receipt_get(connection, organisation, key, now_ms))
     }
 
-    async fn receipt_add(&self, organisation: OrganisationId, receipt: &Receipt, answer: &Answer) -> Result<()> {
+    async fn receipt_add(
+        &self,
+        organisation: OrganisationId,
+        receipt: &Receipt,
+        answer: &Answer,
+        now_ms: i64,
+    ) -> Result<()> {
         let (receipt, answer) = (receipt.clone(), answer.clone());
-        let work = move |connection: &Connection| receipts::receipt_add(connection, organisation, &receipt, &answer);
+        let work =
+            move |connection: &Connection| receipts::receipt_add(connection, organisation, &receipt, &answer, now_ms);
         self.writer.write_for(Some(organisation), work).await
     }
 
     async fn receipt_remove_expired(&self, now_ms: i64, at_most: u32) -> Result<u64> {
         self.write(move |connection| receipts::receipt_remove_expired(connection, now_ms, at_most)).await
+    }
+
+    async fn event_list(
+        &self,
+        organisation: Option<OrganisationId>,
+        filter: &EventFilter,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<EventPage> {
+        let filter = filter.clone();
+        self.read_many(move |connection| events::event_list(connection, organisation, &filter, before, limit)).await
+    }
+
+    async fn event_remove_before(&self, before_ms: i64, at_most: u32) -> Result<u64> {
+        self.write(move |connection| events::event_remove_before(connection, before_ms, at_most)).await
     }
 
     async fn table_count(&self, organisation: OrganisationId) -> Result<u64> {

@@ -7,6 +7,7 @@ mod anchor;
 mod backup;
 mod convert;
 mod dropped;
+mod events;
 mod locations;
 mod log_check;
 mod methods;
@@ -34,7 +35,7 @@ use tidewater_core::ids::OrganisationId;
 use self::anchor::Anchor;
 use self::readers::Readers;
 use self::writer::{MOST_WAITING, Writer};
-use super::{Answer, Receipt, Result, StoreError};
+use super::{Answer, Change, Result, StoreError};
 
 pub use self::backup::{BackupError, CopyProgress, NotInside, Proceed};
 pub use self::log_check::LogFound;
@@ -147,24 +148,22 @@ impl SqliteStore {
         self.writer.write(work).await
     }
 
-    /// Does `work` and, when it succeeds, keeps what `answer` makes of its result under the receipt's key.
-    async fn change<T, F, A>(
-        &self,
-        organisation: OrganisationId,
-        receipt: Option<&Receipt>,
-        work: F,
-        answer: A,
-    ) -> Result<T>
+    /// Does `work` and, when it succeeds, keeps what `answer` makes of its result under the key of the change's receipt.
+    async fn change<T, F, A>(&self, organisation: OrganisationId, change: &Change, work: F, answer: A) -> Result<T>
     where
         T: Send + 'static,
-        F: Fn(&Connection) -> Result<T> + Send + 'static,
+        F: Fn(&Connection, &Change) -> Result<T> + Send + 'static,
         A: Fn(&T) -> Answer + Send + 'static,
     {
-        let Some(receipt) = receipt.cloned() else { return self.writer.write_for(Some(organisation), work).await };
+        let change = change.clone();
+        let Some(receipt) = change.receipt.clone() else {
+            let work = move |connection: &Connection| work(connection, &change);
+            return self.writer.write_for(Some(organisation), work).await;
+        };
         let work = move |connection: &Connection| {
-            receipts::check_unused(connection, organisation, &receipt)?;
-            let done = work(connection)?;
-            receipts::receipt_add(connection, organisation, &receipt, &answer(&done))?;
+            receipts::check_unused(connection, organisation, &receipt, change.at_ms)?;
+            let done = work(connection, &change)?;
+            receipts::receipt_add(connection, organisation, &receipt, &answer(&done), change.at_ms)?;
             Ok(done)
         };
         self.writer.write_for(Some(organisation), work).await

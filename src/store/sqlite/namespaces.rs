@@ -6,8 +6,12 @@ use tidewater_core::properties::change_properties;
 use tidewater_core::request_limits::RequestLimits;
 
 use super::convert::{Violation, namespace as namespace_of, properties, properties_text, violation};
+use super::events::event_add;
 use super::tenants::warehouse_exists;
-use crate::store::{Page, PageRequest, Place, Properties, PropertyChanges, Resource, Result, StoreError};
+use crate::store::{
+    Change, EventDetails, EventObject, ObjectKind, Operation, Page, PageRequest, Place, Properties, PropertyChanges,
+    Resource, Result, StoreError,
+};
 
 const NOT_FOUND: StoreError = StoreError::NotFound(Resource::Namespace);
 
@@ -20,6 +24,7 @@ pub(super) fn namespace_create(
     place: Place,
     namespace: &NamespaceIdent,
     properties: &Properties,
+    change: &Change,
 ) -> Result<()> {
     let parent = namespace.parent();
     let inserted = connection
@@ -33,7 +38,9 @@ pub(super) fn namespace_create(
             parent.as_ref().map(NamespaceIdent::as_key),
             properties_text(properties)?,
         ]);
-    let Err(error) = inserted else { return Ok(()) };
+    let Err(error) = inserted else {
+        return tell(connection, place, Operation::CreateNamespace, namespace, &EventDetails::new(), change);
+    };
     match violation(&error) {
         Some(Violation::Unique) => Err(StoreError::AlreadyExists(Resource::Namespace)),
         Some(Violation::ForeignKey) if warehouse_exists(connection, place.organisation, place.warehouse)? => {
@@ -147,6 +154,19 @@ impl PropertyChange {
         connection: &Connection,
         place: Place,
         prepared: Option<&PreparedChange>,
+        change: &Change,
+    ) -> Result<PropertyChanges> {
+        let changes = self.replace_or_prepare(connection, place, prepared)?;
+        let details = shown_keys([("updated", &changes.updated), ("removed", &changes.removed)]);
+        tell(connection, place, Operation::UpdateNamespaceProperties, &self.namespace, &details, change)?;
+        Ok(changes)
+    }
+
+    fn replace_or_prepare(
+        &self,
+        connection: &Connection,
+        place: Place,
+        prepared: Option<&PreparedChange>,
     ) -> Result<PropertyChanges> {
         if let Some(prepared) = prepared
             && self.replace(connection, place, prepared)?
@@ -176,13 +196,38 @@ impl PropertyChange {
     }
 }
 
-pub(super) fn namespace_drop(connection: &Connection, place: Place, namespace: &NamespaceIdent) -> Result<()> {
+/// The keys of properties, for an event: some of them, when there are many.
+fn shown_keys<'a>(lists: impl IntoIterator<Item = (&'a str, &'a Vec<String>)>) -> EventDetails {
+    const SHOWN: usize = 20;
+    let shown = |keys: &Vec<String>| -> serde_json::Value { keys.iter().take(SHOWN).map(String::as_str).collect() };
+    lists.into_iter().map(|(name, keys)| (name.to_owned(), shown(keys))).collect()
+}
+
+/// Writes the event of a change of a namespace.
+fn tell(
+    connection: &Connection,
+    place: Place,
+    operation: Operation,
+    namespace: &NamespaceIdent,
+    details: &EventDetails,
+    change: &Change,
+) -> Result<()> {
+    let object = EventObject::new(ObjectKind::Namespace, None, namespace.to_string());
+    event_add(connection, change, place, operation, &object, details)
+}
+
+pub(super) fn namespace_drop(
+    connection: &Connection,
+    place: Place,
+    namespace: &NamespaceIdent,
+    change: &Change,
+) -> Result<()> {
     let dropped = connection
         .prepare_cached("DELETE FROM namespace WHERE organisation = ?1 AND warehouse = ?2 AND key = ?3")?
         .execute(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), namespace.as_key()]);
     match dropped {
         Ok(0) => Err(NOT_FOUND),
-        Ok(_) => Ok(()),
+        Ok(_) => tell(connection, place, Operation::DropNamespace, namespace, &EventDetails::new(), change),
         Err(error) if violation(&error) == Some(Violation::ForeignKey) => {
             Err(StoreError::NotEmpty(Resource::Namespace))
         }

@@ -13,10 +13,15 @@ pub(super) const GET: &str = "SELECT request, kind, status, text FROM receipt
     WHERE organisation = ?1 AND key = ?2 AND expires_ms > ?3";
 
 /// Whether nothing is kept under the receipt's key.
-pub(super) fn check_unused(connection: &Connection, organisation: OrganisationId, receipt: &Receipt) -> Result<()> {
+pub(super) fn check_unused(
+    connection: &Connection,
+    organisation: OrganisationId,
+    receipt: &Receipt,
+    now_ms: i64,
+) -> Result<()> {
     let used = connection
         .prepare_cached("SELECT 1 FROM receipt WHERE organisation = ?1 AND key = ?2 AND expires_ms > ?3")?
-        .exists(params![organisation.0.as_bytes(), receipt.key.as_bytes(), receipt.now_ms])?;
+        .exists(params![organisation.0.as_bytes(), receipt.key.as_bytes(), now_ms])?;
     if used { Err(StoreError::Repeated) } else { Ok(()) }
 }
 
@@ -25,6 +30,7 @@ pub(super) fn receipt_add(
     organisation: OrganisationId,
     receipt: &Receipt,
     answer: &Answer,
+    now_ms: i64,
 ) -> Result<()> {
     let (kind, status, text) = columns(answer)?;
     let added = connection
@@ -44,7 +50,7 @@ pub(super) fn receipt_add(
             status,
             text,
             receipt.expires_ms,
-            receipt.now_ms,
+            now_ms,
         ]);
     match added {
         Ok(0) => Err(StoreError::Repeated),

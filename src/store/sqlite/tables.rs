@@ -5,15 +5,16 @@ use tidewater_core::ids::{OrganisationId, TableId};
 use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
-use super::convert::{Violation, count, id, kind, kind_text, violation};
+use super::convert::{Violation, count, id, kind, kind_text, namespace, violation};
 use super::dropped::{keep, replace_dropped};
+use super::events::event_add;
 use super::locations::{check_free, hold, hold_instead, location_forget, others_text, remove_unread, reserved};
 use super::namespaces::{namespace_exists, one_more, page_of};
 use super::old_documents::{adopt, note_past};
 use super::reports::report_forget;
 use crate::store::{
-    DropTerms, NewTable, Page, PageRequest, Past, Place, Resource, Result, StoreError, Swap, TableKind, TableRecord,
-    Undo,
+    Change, DropTerms, EventDetails, EventObject, NewTable, Operation, Page, PageRequest, Past, Place, Resource,
+    Result, StoreError, Swap, TableKind, TableRecord, Undo,
 };
 
 /// The hot path of a load.
@@ -25,12 +26,18 @@ pub(super) const LIST: &str = "SELECT name FROM tabular
 
 /// The whole of nearly every commit.
 pub(super) const SWAP_IN_PLACE: &str = "UPDATE tabular SET metadata_location = ?5, updated_ms = ?8
-    WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4 AND location = ?6 AND others = ?7";
+    WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4 AND location = ?6 AND others = ?7
+    RETURNING kind, namespace, name";
 pub(super) const COUNT: &str = "SELECT tables FROM tabular_count WHERE organisation = ?1";
 /// What a table wrote where it was before may be another's by the time that it comes back.
 const SWAP_AND_MOVE: &str = "UPDATE tabular SET metadata_location = ?5, location = ?6, others = ?7, origin = ?4,
                                             updated_ms = ?8
-    WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4";
+    WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4
+    RETURNING kind, namespace, name";
+
+/// The details of an event that say where a pointer was, and where it is.
+const POINTER_BEFORE: &str = "pointer-before";
+const POINTER_AFTER: &str = "pointer-after";
 
 pub(super) const fn resource(kind: TableKind) -> Resource {
     match kind {
@@ -53,15 +60,16 @@ pub(super) fn table_create(
     place: Place,
     new: &NewTable<'_>,
     max_tables: Option<u64>,
+    change: &Change,
 ) -> Result<()> {
-    insert(connection, place, new)?;
-    replace_dropped(connection, place, new.id, new.locations.own(), new.now_ms)?;
+    insert(connection, place, new, change)?;
+    replace_dropped(connection, place, new.id, new.locations.own(), change.at_ms)?;
     check_free(connection, place, new.id, new.locations.reserved())?;
     check_limit(connection, place.organisation, max_tables)
 }
 
 /// Adds a table, wherever its files are and however many there are.
-pub(super) fn insert(connection: &Connection, place: Place, new: &NewTable<'_>) -> Result<()> {
+pub(super) fn insert(connection: &Connection, place: Place, new: &NewTable<'_>, change: &Change) -> Result<()> {
     let inserted = connection
         .prepare_cached(
             "INSERT INTO tabular (organisation, warehouse, namespace, name, id, kind, metadata_location, location,
@@ -78,9 +86,14 @@ pub(super) fn insert(connection: &Connection, place: Place, new: &NewTable<'_>) 
             new.metadata_location,
             new.locations.own().as_str(),
             others_text(new.locations.others()),
-            new.now_ms,
+            change.at_ms,
         ]);
     let Err(error) = inserted else {
+        let operation = if new.registered { Operation::register(new.kind) } else { Operation::create(new.kind) };
+        let mut details = new.details.clone();
+        details.insert(POINTER_AFTER.to_owned(), new.metadata_location.into());
+        let object = EventObject::new(new.kind, Some(new.id.0), new.ident.to_string());
+        event_add(connection, change, place, operation, &object, &details)?;
         if new.registered {
             adopt(connection, place, new.id, new.metadata_location)?;
         }
@@ -160,17 +173,56 @@ pub(super) fn table_list(
 }
 
 /// An error undoes what was done before it.
-pub(super) fn table_swap(connection: &Connection, place: Place, swap: &Swap<'_>) -> Result<()> {
-    let Some(before) = move_pointer(connection, place, swap)? else { return Ok(()) };
-    replace_dropped(connection, place, swap.id, swap.locations.own(), swap.now_ms)?;
-    check_free(connection, place, swap.id, swap.locations.beyond(&before))
+pub(super) fn table_swap(connection: &Connection, place: Place, swap: &Swap<'_>, change: &Change) -> Result<()> {
+    let before = move_pointer_and_tell(connection, place, swap, change)?;
+    take_place(connection, place, swap, before.as_deref(), change.at_ms)
 }
 
-/// Moves a pointer, wherever the table's files go. Where they are not all where they were, gives what it had reserved.
-pub(super) fn move_pointer(connection: &Connection, place: Place, swap: &Swap<'_>) -> Result<Option<Vec<Location>>> {
+/// Sees to it that a table whose pointer was moved may be where it is, if its files are not all where they were.
+fn take_place(
+    connection: &Connection,
+    place: Place,
+    swap: &Swap<'_>,
+    before: Option<&[Location]>,
+    at_ms: i64,
+) -> Result<()> {
+    let Some(before) = before else { return Ok(()) };
+    replace_dropped(connection, place, swap.id, swap.locations.own(), at_ms)?;
+    check_free(connection, place, swap.id, swap.locations.beyond(before))
+}
+
+/// Moves a pointer as [`move_pointer`] does, and writes the event of it.
+pub(super) fn move_pointer_and_tell(
+    connection: &Connection,
+    place: Place,
+    swap: &Swap<'_>,
+    change: &Change,
+) -> Result<Option<Vec<Location>>> {
+    let Moved { kind, name, before } = move_pointer(connection, place, swap, change.at_ms)?;
+    let operation = if *swap.past == Past::Foreign { Operation::register(kind) } else { Operation::update(kind) };
+    let mut details = swap.details.clone();
+    details.insert(POINTER_BEFORE.to_owned(), swap.expected.into());
+    details.insert(POINTER_AFTER.to_owned(), swap.new.into());
+    let object = EventObject::new(kind, Some(swap.id.0), name);
+    event_add(connection, change, place, operation, &object, &details)?;
+    Ok(before)
+}
+
+/// What a moved pointer is of.
+pub(super) struct Moved {
+    pub(super) kind: TableKind,
+    /// Its name, with its namespace.
+    pub(super) name: String,
+    /// What it had reserved, where its files are not all where they were.
+    pub(super) before: Option<Vec<Location>>,
+}
+
+/// Moves a pointer, wherever the table's files go.
+pub(super) fn move_pointer(connection: &Connection, place: Place, swap: &Swap<'_>, at_ms: i64) -> Result<Moved> {
     let (own, others) = (swap.locations.own().as_str(), others_text(swap.locations.others()));
     let make = |sql: &str| {
-        let swapped = connection.prepare_cached(sql)?.execute(params![
+        let mut statement = connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![
             place.organisation.0.as_bytes(),
             place.warehouse.0.as_bytes(),
             swap.id.0.as_bytes(),
@@ -178,14 +230,19 @@ pub(super) fn move_pointer(connection: &Connection, place: Place, swap: &Swap<'_
             swap.new,
             own,
             others,
-            swap.now_ms,
+            at_ms,
         ])?;
-        Ok::<_, StoreError>(swapped > 0)
+        let moved = rows.next()?.map(name_at).transpose()?;
+        // To its end, where the constraints are checked.
+        if moved.is_some() {
+            rows.next()?;
+        }
+        Ok::<_, StoreError>(moved)
     };
     // Nearly always the table stays where it is, and there is nothing else to do.
-    if make(SWAP_IN_PLACE)? {
+    if let Some((kind, name)) = make(SWAP_IN_PLACE)? {
         note_past(connection, place, swap)?;
-        return Ok(None);
+        return Ok(Moved { kind, name, before: None });
     }
     let before: Option<(String, String, String)> = connection
         .prepare_cached(
@@ -196,32 +253,60 @@ pub(super) fn move_pointer(connection: &Connection, place: Place, swap: &Swap<'_
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )
         .optional()?;
-    if !make(SWAP_AND_MOVE)? {
+    let Some((of, name)) = make(SWAP_AND_MOVE)? else {
         check_pointer(connection, place, swap.id, swap.expected)?;
         return Err(StoreError::PointerMoved);
-    }
+    };
     if *swap.past == Past::Foreign {
         note_past(connection, place, swap)?;
     }
     hold_instead(connection, place, swap.id, swap.locations.reserved())?;
     // Whatever was not known of it, its document from now on is.
     remove_unread(connection, place.organisation, swap.id)?;
-    before.map(|(of, own, others)| reserved(kind(&of)?, &own, &others)).transpose()
+    let before = before.map(|(of, own, others)| reserved(kind(&of)?, &own, &others)).transpose()?;
+    Ok(Moved { kind: of, name, before })
+}
+
+/// Kind and full name in the first columns of a row: kind, namespace, name.
+fn name_at(row: &Row<'_>) -> Result<(TableKind, String)> {
+    let text = |column: usize| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
+    let namespace = namespace(text(1)?)?;
+    Ok((kind(text(0)?)?, format!("{namespace}.{}", text(2)?)))
 }
 
 /// An error undoes what was done before it.
-pub(super) fn table_undo(connection: &Connection, place: Place, undo: &Undo<'_>) -> Result<()> {
-    let Undo { id, made, before, now_ms } = *undo;
-    if let Some((pointer, locations)) = before {
-        let past = &Past::Foreign;
-        return table_swap(connection, place, &Swap { id, expected: made, new: pointer, locations, past, now_ms });
-    }
+pub(super) fn table_undo(connection: &Connection, place: Place, undo: &Undo<'_>, change: &Change) -> Result<()> {
+    let Undo { id, made, before } = *undo;
+    let mut details = EventDetails::new();
+    details.insert(POINTER_BEFORE.to_owned(), made.into());
+    let (kind, name) = match before {
+        Some((pointer, locations)) => {
+            details.insert(POINTER_AFTER.to_owned(), pointer.into());
+            let (past, no_details) = (&Past::Foreign, &EventDetails::new());
+            let swap = Swap { id, expected: made, new: pointer, locations, past, details: no_details };
+            let moved = move_pointer(connection, place, &swap, change.at_ms)?;
+            take_place(connection, place, &swap, moved.before.as_deref(), change.at_ms)?;
+            (moved.kind, moved.name)
+        }
+        None => remove_again(connection, place, id, made)?,
+    };
+    let object = EventObject::new(kind, Some(id.0), name);
+    event_add(connection, change, place, Operation::UndoRegisterTable, &object, &details)
+}
+
+/// Forgets a table that was added a moment ago and is as it was.
+fn remove_again(connection: &Connection, place: Place, id: TableId, made: &str) -> Result<(TableKind, String)> {
     check_pointer(connection, place, id, made)?;
-    connection
-        .prepare_cached("DELETE FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3")?
-        .execute(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), id.0.as_bytes()])?;
+    let name = connection
+        .prepare_cached(
+            "DELETE FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 RETURNING kind, namespace, name",
+        )?
+        .query_and_then(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), id.0.as_bytes()], name_at)?
+        .collect::<Result<Vec<_>>>()?
+        .pop();
     location_forget(connection, place.organisation, id)?;
-    report_forget(connection, place.organisation, id)
+    report_forget(connection, place.organisation, id)?;
+    name.ok_or(StoreError::NotFound(Resource::Table))
 }
 
 /// Whether a table's pointer is still where it was seen.
@@ -245,9 +330,10 @@ pub(super) fn table_drop(
     ident: &TableIdent,
     kind: TableKind,
     terms: Option<&DropTerms>,
+    change: &Change,
 ) -> Result<TableRecord> {
     if let Some(terms) = terms {
-        keep(connection, place, ident, kind, terms)?;
+        keep(connection, place, ident, kind, terms, change.at_ms)?;
     }
     let mut statement = connection.prepare_cached(
         "DELETE FROM tabular
@@ -274,6 +360,14 @@ pub(super) fn table_drop(
     if terms.is_none() {
         report_forget(connection, place.organisation, dropped.id)?;
     }
+    let mut details = EventDetails::new();
+    details.insert(POINTER_BEFORE.to_owned(), dropped.metadata_location.clone().into());
+    if let Some(terms) = terms {
+        details.insert("restorable-until-ms".to_owned(), terms.restorable_until_ms.into());
+        details.insert("purge".to_owned(), terms.purge.into());
+    }
+    let object = EventObject::new(kind, Some(dropped.id.0), ident.to_string());
+    event_add(connection, change, place, Operation::drop(kind), &object, &details)?;
     Ok(dropped)
 }
 
@@ -283,33 +377,41 @@ pub(super) fn table_rename(
     from: &TableIdent,
     to: &TableIdent,
     kind: TableKind,
+    change: &Change,
 ) -> Result<()> {
     let renamed = connection
         .prepare_cached(
             "UPDATE tabular SET namespace = ?6, name = ?7
-             WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND name = ?4 AND kind = ?5",
+             WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND name = ?4 AND kind = ?5 RETURNING id",
         )?
-        .execute(params![
-            place.organisation.0.as_bytes(),
-            place.warehouse.0.as_bytes(),
-            from.namespace.as_key(),
-            from.name(),
-            kind_text(kind),
-            to.namespace.as_key(),
-            to.name(),
-        ]);
-    match renamed {
-        Ok(0) => Err(StoreError::NotFound(resource(kind))),
+        .query_map(
+            params![
+                place.organisation.0.as_bytes(),
+                place.warehouse.0.as_bytes(),
+                from.namespace.as_key(),
+                from.name(),
+                kind_text(kind),
+                to.namespace.as_key(),
+                to.name(),
+            ],
+            |row| Ok(id(TableId, row.get(0)?)),
+        )
+        .and_then(Iterator::collect::<rusqlite::Result<Vec<TableId>>>);
+    match renamed.as_deref() {
+        Ok([]) => Err(StoreError::NotFound(resource(kind))),
         // Its own name is taken too, by itself.
         Ok(_) if from == to => Err(StoreError::AlreadyExists(resource(kind))),
-        Ok(_) => Ok(()),
-        Err(error) => Err(match violation(&error) {
+        Ok([id, ..]) => {
+            let object = EventObject::new(kind, Some(id.0), from.to_string()).renamed(to.to_string());
+            event_add(connection, change, place, Operation::rename(kind), &object, &EventDetails::new())
+        }
+        Err(error) => Err(match violation(error) {
             Some(Violation::Unique) => {
                 let taken_by = table_get(connection, place, to)?.map_or(kind, |taken| taken.kind);
                 StoreError::AlreadyExists(resource(taken_by))
             }
             Some(Violation::ForeignKey) => StoreError::NotFound(Resource::Namespace),
-            None => error.into(),
+            None => return renamed.map(drop).map_err(Into::into),
         }),
     }
 }

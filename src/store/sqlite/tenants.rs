@@ -6,10 +6,11 @@ use tidewater_core::location::Location;
 use tidewater_core::storage::{StorageProfile, overlap};
 
 use super::convert::{Violation, id, profile, profile_text, purge_time, role, violation};
+use super::events::{Scope, event_add};
 use crate::secret::Secret;
 use crate::store::{
-    ApiKey, KeyDigest, Organisation, Resource, Result, SigningKey, StoreError, Warehouse, WarehouseOptions,
-    WarehouseStorage,
+    ApiKey, Change, EventDetails, EventObject, KeyDigest, ObjectKind, Operation, Organisation, Place, Resource, Result,
+    SigningKey, StoreError, Warehouse, WarehouseOptions, WarehouseStorage,
 };
 
 const ORGANISATION: &str = "organisation.id, organisation.name, organisation.tier, organisation.created_ms";
@@ -26,10 +27,6 @@ fn not_inserted(error: rusqlite::Error, what: Resource) -> StoreError {
     }
 }
 
-fn found(changed: usize, what: Resource) -> Result<()> {
-    if changed == 0 { Err(StoreError::NotFound(what)) } else { Ok(()) }
-}
-
 fn organisation_at(row: &Row<'_>, first: usize) -> Result<Organisation> {
     Ok(Organisation {
         id: id(OrganisationId, row.get(first)?),
@@ -39,12 +36,14 @@ fn organisation_at(row: &Row<'_>, first: usize) -> Result<Organisation> {
     })
 }
 
-pub(super) fn organisation_create(connection: &Connection, new: &Organisation) -> Result<()> {
+pub(super) fn organisation_create(connection: &Connection, new: &Organisation, change: &Change) -> Result<()> {
     connection
         .prepare_cached("INSERT INTO organisation (id, name, tier, created_ms) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![new.id.0.as_bytes(), new.name, new.tier, new.created_ms])
-        .map(drop)
-        .map_err(|error| not_inserted(error, Resource::Organisation))
+        .map_err(|error| not_inserted(error, Resource::Organisation))?;
+    let object = EventObject::new(ObjectKind::Organisation, Some(new.id.0), new.name.as_str());
+    let details = details([("tier", new.tier.as_str().into())]);
+    event_add(connection, change, new.id, Operation::CreateOrganisation, &object, &details)
 }
 
 pub(super) fn organisation_list(connection: &Connection) -> Result<Vec<Organisation>> {
@@ -59,11 +58,28 @@ pub(super) fn organisation_by_name(connection: &Connection, name: &str) -> Resul
     rows.next()?.map(|row| organisation_at(row, 0)).transpose()
 }
 
-pub(super) fn organisation_set_tier(connection: &Connection, id: OrganisationId, tier: &str) -> Result<()> {
-    let changed = connection
+pub(super) fn organisation_set_tier(
+    connection: &Connection,
+    id: OrganisationId,
+    tier: &str,
+    change: &Change,
+) -> Result<()> {
+    let before: Option<(String, String)> = connection
+        .prepare_cached("SELECT name, tier FROM organisation WHERE id = ?1")?
+        .query_row([id.0.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let (name, before) = before.ok_or(StoreError::NotFound(Resource::Organisation))?;
+    connection
         .prepare_cached("UPDATE organisation SET tier = ?2 WHERE id = ?1")?
         .execute(params![id.0.as_bytes(), tier])?;
-    found(changed, Resource::Organisation)
+    let object = EventObject::new(ObjectKind::Organisation, Some(id.0), name);
+    let details = details([("before", before.into()), ("after", tier.into())]);
+    event_add(connection, change, id, Operation::SetTier, &object, &details)
+}
+
+/// The details of an event from pairs.
+fn details<const N: usize>(pairs: [(&str, serde_json::Value); N]) -> EventDetails {
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn key_at(row: &Row<'_>) -> Result<ApiKey> {
@@ -81,7 +97,7 @@ fn key_at(row: &Row<'_>) -> Result<ApiKey> {
     })
 }
 
-pub(super) fn key_create(connection: &Connection, new: &ApiKey) -> Result<()> {
+pub(super) fn key_create(connection: &Connection, new: &ApiKey, change: &Change) -> Result<()> {
     connection
         .prepare_cached(
             "INSERT INTO api_key (organisation, id, name, role, digest, created_ms, expires_ms, last_used_ms, revoked_ms,
@@ -100,8 +116,10 @@ pub(super) fn key_create(connection: &Connection, new: &ApiKey) -> Result<()> {
             new.revoked_ms,
             new.no_delete,
         ])
-        .map(drop)
-        .map_err(|error| not_inserted(error, Resource::Key))
+        .map_err(|error| not_inserted(error, Resource::Key))?;
+    let object = EventObject::new(ObjectKind::Key, Some(new.id.0), new.name.as_str());
+    let details = details([("role", new.role.as_str().into()), ("expires-ms", new.expires_ms.into())]);
+    event_add(connection, change, new.organisation, Operation::CreateKey, &object, &details)
 }
 
 pub(super) fn key_list(connection: &Connection, organisation: OrganisationId) -> Result<Vec<ApiKey>> {
@@ -127,11 +145,25 @@ fn key_where(connection: &Connection, condition: &str, value: &[u8]) -> Result<O
     rows.next()?.map(|row| Ok((key_at(row)?, organisation_at(row, KEY_COLUMNS)?))).transpose()
 }
 
-pub(super) fn key_revoke(connection: &Connection, organisation: OrganisationId, id: KeyId, now_ms: i64) -> Result<()> {
-    let changed = connection
-        .prepare_cached("UPDATE api_key SET revoked_ms = coalesce(revoked_ms, ?3) WHERE organisation = ?1 AND id = ?2")?
-        .execute(params![organisation.0.as_bytes(), id.0.as_bytes(), now_ms])?;
-    found(changed, Resource::Key)
+pub(super) fn key_revoke(
+    connection: &Connection,
+    organisation: OrganisationId,
+    id: KeyId,
+    change: &Change,
+) -> Result<()> {
+    let known: Option<(String, bool)> = connection
+        .prepare_cached("SELECT name, revoked_ms IS NOT NULL FROM api_key WHERE organisation = ?1 AND id = ?2")?
+        .query_row(params![organisation.0.as_bytes(), id.0.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let (name, is_revoked) = known.ok_or(StoreError::NotFound(Resource::Key))?;
+    if is_revoked {
+        return Ok(());
+    }
+    connection
+        .prepare_cached("UPDATE api_key SET revoked_ms = ?3 WHERE organisation = ?1 AND id = ?2")?
+        .execute(params![organisation.0.as_bytes(), id.0.as_bytes(), change.at_ms])?;
+    let object = EventObject::new(ObjectKind::Key, Some(id.0), name);
+    event_add(connection, change, organisation, Operation::RevokeKey, &object, &EventDetails::new())
 }
 
 pub(super) fn key_touch(connection: &Connection, last_used_ms: &[(KeyId, i64)]) -> Result<()> {
@@ -158,25 +190,39 @@ pub(super) fn signing_key_add(
     connection: &Connection,
     new: &SigningKey,
     only_if_none: bool,
+    change: &Change,
 ) -> Result<Vec<SigningKey>> {
-    connection
+    let added = connection
         .prepare_cached(
             "INSERT INTO signing_key (id, secret, created_ms)
              SELECT ?1, ?2, ?3 WHERE NOT ?4 OR NOT EXISTS (SELECT 1 FROM signing_key)",
         )?
         .execute(params![new.id, new.secret.expose(), new.created_ms, only_if_none])
         .map_err(|error| not_inserted(error, Resource::Key))?;
+    if added > 0 {
+        let object = EventObject::new(ObjectKind::SigningKey, None, new.id.as_str());
+        event_add(connection, change, Scope::SERVER, Operation::AddSigningKey, &object, &EventDetails::new())?;
+    }
     signing_key_list(connection)
 }
 
-pub(super) fn signing_key_remove_before(connection: &Connection, created_before_ms: i64) -> Result<u64> {
+pub(super) fn signing_key_remove_before(
+    connection: &Connection,
+    created_before_ms: i64,
+    change: &Change,
+) -> Result<u64> {
     let removed = connection
         .prepare_cached(
             "DELETE FROM signing_key WHERE created_ms < ?1
-             AND id <> (SELECT id FROM signing_key ORDER BY created_ms DESC, id DESC LIMIT 1)",
+             AND id <> (SELECT id FROM signing_key ORDER BY created_ms DESC, id DESC LIMIT 1) RETURNING id",
         )?
-        .execute([created_before_ms])?;
-    Ok(removed as u64)
+        .query_map([created_before_ms], |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<String>>>()?;
+    for id in &removed {
+        let object = EventObject::new(ObjectKind::SigningKey, None, id.as_str());
+        event_add(connection, change, Scope::SERVER, Operation::RemoveSigningKeys, &object, &EventDetails::new())?;
+    }
+    Ok(removed.len() as u64)
 }
 
 pub(super) fn master_key_get(connection: &Connection) -> Result<Option<[u8; 16]>> {
@@ -194,7 +240,7 @@ pub(super) fn master_key_set(connection: &Connection, fingerprint: [u8; 16], onl
     Ok(())
 }
 
-pub(super) fn warehouse_create(connection: &Connection, new: &Warehouse) -> Result<()> {
+pub(super) fn warehouse_create(connection: &Connection, new: &Warehouse, change: &Change) -> Result<()> {
     let organisation = new.organisation.0.as_bytes();
     if new.is_default {
         clear_default(connection, new.organisation)?;
@@ -219,7 +265,22 @@ pub(super) fn warehouse_create(connection: &Connection, new: &Warehouse) -> Resu
         ])
         .map_err(|error| not_inserted(error, Resource::Warehouse))?;
     // Last, so that a name that is taken is told first; what fails here is undone as a whole.
-    root_is_free(connection, new.id, &new.root, &new.storage.profile)
+    root_is_free(connection, new.id, &new.root, &new.storage.profile)?;
+    let details = details([("root", new.root.as_str().into())]);
+    tell(connection, new.organisation, (new.id, &new.name), Operation::CreateWarehouse, &details, change)
+}
+
+/// Writes the event of a change of a warehouse.
+fn tell(
+    connection: &Connection,
+    organisation: OrganisationId,
+    (warehouse, name): (WarehouseId, &str),
+    operation: Operation,
+    details: &EventDetails,
+    change: &Change,
+) -> Result<()> {
+    let object = EventObject::new(ObjectKind::Warehouse, Some(warehouse.0), name);
+    event_add(connection, change, Place { organisation, warehouse }, operation, &object, details)
 }
 
 pub(super) fn warehouse_list(connection: &Connection, organisation: OrganisationId) -> Result<Vec<Warehouse>> {
@@ -255,6 +316,7 @@ pub(super) fn warehouse_set_storage(
     organisation: OrganisationId,
     name: &str,
     storage: &WarehouseStorage,
+    change: &Change,
 ) -> Result<()> {
     let known = connection
         .prepare_cached("SELECT id, root FROM warehouse WHERE organisation = ?1 AND name = ?2")?
@@ -264,7 +326,7 @@ pub(super) fn warehouse_set_storage(
         .optional()?;
     let (id, root) = known.ok_or(StoreError::NotFound(Resource::Warehouse))?;
     root_is_free(connection, id, &root, &storage.profile)?;
-    let changed = connection
+    connection
         .prepare_cached(
             "UPDATE warehouse SET profile = ?3, sealed_credentials = ?4 WHERE organisation = ?1 AND name = ?2",
         )?
@@ -274,7 +336,7 @@ pub(super) fn warehouse_set_storage(
             profile_text(&storage.profile)?,
             storage.sealed_credentials
         ])?;
-    found(changed, Resource::Warehouse)
+    tell(connection, organisation, (id, name), Operation::SetWarehouseStorage, &EventDetails::new(), change)
 }
 
 pub(super) fn warehouse_set_options(
@@ -282,11 +344,18 @@ pub(super) fn warehouse_set_options(
     organisation: OrganisationId,
     name: &str,
     options: WarehouseOptions,
+    change: &Change,
 ) -> Result<()> {
-    let changed = connection
-        .prepare_cached("UPDATE warehouse SET purge = ?3, no_delete = ?4 WHERE organisation = ?1 AND name = ?2")?
-        .execute(params![organisation.0.as_bytes(), name, options.purge.as_str(), options.no_delete])?;
-    found(changed, Resource::Warehouse)
+    let (purge, no_delete) = (options.purge.as_str(), options.no_delete);
+    let id = connection
+        .prepare_cached(
+            "UPDATE warehouse SET purge = ?3, no_delete = ?4 WHERE organisation = ?1 AND name = ?2 RETURNING id",
+        )?
+        .query_row(params![organisation.0.as_bytes(), name, purge, no_delete], |row| Ok(id(WarehouseId, row.get(0)?)))
+        .optional()?;
+    let id = id.ok_or(StoreError::NotFound(Resource::Warehouse))?;
+    let details = details([("purge", purge.into()), ("no-delete", no_delete.into())]);
+    tell(connection, organisation, (id, name), Operation::SetWarehouseOptions, &details, change)
 }
 
 /// Fails when a warehouse with that root would share a place with another than itself. There are few warehouses, and one is
@@ -306,12 +375,19 @@ fn root_is_free(connection: &Connection, own: WarehouseId, root: &str, storage: 
     Ok(())
 }
 
-pub(super) fn warehouse_set_default(connection: &Connection, organisation: OrganisationId, name: &str) -> Result<()> {
+pub(super) fn warehouse_set_default(
+    connection: &Connection,
+    organisation: OrganisationId,
+    name: &str,
+    change: &Change,
+) -> Result<()> {
     clear_default(connection, organisation)?;
-    let changed = connection
-        .prepare_cached("UPDATE warehouse SET is_default = 1 WHERE organisation = ?1 AND name = ?2")?
-        .execute(params![organisation.0.as_bytes(), name])?;
-    found(changed, Resource::Warehouse)
+    let id = connection
+        .prepare_cached("UPDATE warehouse SET is_default = 1 WHERE organisation = ?1 AND name = ?2 RETURNING id")?
+        .query_row(params![organisation.0.as_bytes(), name], |row| Ok(id(WarehouseId, row.get(0)?)))
+        .optional()?;
+    let id = id.ok_or(StoreError::NotFound(Resource::Warehouse))?;
+    tell(connection, organisation, (id, name), Operation::SetDefaultWarehouse, &EventDetails::new(), change)
 }
 
 fn clear_default(connection: &Connection, organisation: OrganisationId) -> Result<()> {
@@ -321,16 +397,23 @@ fn clear_default(connection: &Connection, organisation: OrganisationId) -> Resul
     Ok(())
 }
 
-pub(super) fn warehouse_drop(connection: &Connection, organisation: OrganisationId, name: &str) -> Result<()> {
+pub(super) fn warehouse_drop(
+    connection: &Connection,
+    organisation: OrganisationId,
+    name: &str,
+    change: &Change,
+) -> Result<()> {
     let dropped = connection
-        .prepare_cached("DELETE FROM warehouse WHERE organisation = ?1 AND name = ?2")?
-        .execute(params![organisation.0.as_bytes(), name]);
-    match dropped {
-        Ok(changed) => found(changed, Resource::Warehouse),
-        Err(error) if violation(&error) == Some(Violation::ForeignKey) => {
-            Err(StoreError::NotEmpty(Resource::Warehouse))
+        .prepare_cached("DELETE FROM warehouse WHERE organisation = ?1 AND name = ?2 RETURNING id")?
+        .query_map(params![organisation.0.as_bytes(), name], |row| Ok(id(WarehouseId, row.get(0)?)))
+        .and_then(Iterator::collect::<rusqlite::Result<Vec<WarehouseId>>>);
+    match dropped.as_deref() {
+        Ok([]) => Err(StoreError::NotFound(Resource::Warehouse)),
+        Ok([id, ..]) => {
+            tell(connection, organisation, (*id, name), Operation::DropWarehouse, &EventDetails::new(), change)
         }
-        Err(error) => Err(error.into()),
+        Err(error) if violation(error) == Some(Violation::ForeignKey) => Err(StoreError::NotEmpty(Resource::Warehouse)),
+        Err(_) => dropped.map(drop).map_err(Into::into),
     }
 }
 

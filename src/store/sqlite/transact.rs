@@ -5,8 +5,8 @@ use tidewater_core::location::Location;
 
 use super::dropped::replace_dropped;
 use super::locations::check_free;
-use super::tables::{check_limit, check_pointer, insert, move_pointer};
-use crate::store::{NewTable, Place, Result, StoreError, Swap, TableChange, TableKind};
+use super::tables::{check_limit, check_pointer, insert, move_pointer_and_tell};
+use crate::store::{Change, NewTable, Place, Result, StoreError, Swap, TableChange, TableKind};
 
 /// All of the changes, or an error that undoes them.
 pub(super) fn table_transact(
@@ -14,42 +14,38 @@ pub(super) fn table_transact(
     place: Place,
     changes: &[TableChange],
     max_tables: Option<u64>,
+    change: &Change,
 ) -> Result<()> {
     let mut moved = Vec::new();
     let mut creates = false;
-    for (at, change) in changes.iter().enumerate() {
-        let before = make(connection, place, change).map_err(in_transaction(at))?;
+    for (at, part) in changes.iter().enumerate() {
+        let before = make(connection, place, part, change).map_err(in_transaction(at))?;
         moved.extend(before.map(|before| (at, before)));
-        creates |= matches!(change, TableChange::Create { .. });
+        creates |= matches!(part, TableChange::Create { .. });
     }
     // Only now, since a location may pass from one table to another.
     for (at, before) in moved {
-        let (TableChange::Create { id, locations, now_ms, .. } | TableChange::Swap { id, locations, now_ms, .. }) =
-            &changes[at]
-        else {
+        let (TableChange::Create { id, locations, .. } | TableChange::Swap { id, locations, .. }) = &changes[at] else {
             continue;
         };
-        replace_dropped(connection, place, *id, locations.own(), *now_ms)?;
+        replace_dropped(connection, place, *id, locations.own(), change.at_ms)?;
         check_free(connection, place, *id, locations.beyond(&before)).map_err(in_transaction(at))?;
     }
     check_limit(connection, place.organisation, max_tables.filter(|_| creates))
 }
 
 /// Makes one change. Where the table's files are not all where they were, gives where they were.
-fn make(connection: &Connection, place: Place, change: &TableChange) -> Result<Option<Vec<Location>>> {
-    match change {
-        TableChange::Create { id, ident, metadata_location, locations, now_ms } => {
-            let (id, kind, now_ms) = (*id, TableKind::Table, *now_ms);
-            insert(
-                connection,
-                place,
-                &NewTable { id, ident, kind, metadata_location, locations, registered: false, now_ms },
-            )?;
+fn make(connection: &Connection, place: Place, part: &TableChange, change: &Change) -> Result<Option<Vec<Location>>> {
+    match part {
+        TableChange::Create { id, ident, metadata_location, locations, details } => {
+            let (id, kind, registered) = (*id, TableKind::Table, false);
+            let new = NewTable { id, ident, kind, metadata_location, locations, registered, details };
+            insert(connection, place, &new, change)?;
             Ok(Some(Vec::new()))
         }
-        TableChange::Swap { id, expected, new, locations, past, now_ms } => {
-            let now_ms = *now_ms;
-            move_pointer(connection, place, &Swap { id: *id, expected, new, locations, past, now_ms })
+        TableChange::Swap { id, expected, new, locations, past, details } => {
+            let swap = Swap { id: *id, expected, new, locations, past, details };
+            move_pointer_and_tell(connection, place, &swap, change)
         }
         TableChange::Keep { id, expected } => check_pointer(connection, place, *id, expected).map(|()| None),
     }

@@ -8,8 +8,8 @@ use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use super::fixture::{
-    Subject, assert_refused, create, document, ident, namespace, organisation, place, pointer, properties, signing_key,
-    stored_namespace, stored_table, swap,
+    Subject, assert_refused, change, create, document, ident, namespace, organisation, place, pointer, properties,
+    signing_key, stored_namespace, stored_table, swap,
 };
 use crate::store::{PageRequest, Place, Resource, Result, StoreError, TableKind};
 
@@ -87,11 +87,14 @@ pub(super) fn winners<T: std::fmt::Debug>(results: &[Result<T>], refused: impl F
 pub(in crate::store) async fn of_many_creates_of_one_name_one_wins(store: Subject) {
     let place = place(&store).await;
     let sales = namespace(&["sales"]);
-    let namespaces = at_once(40, |number| {
-        let (store, sales) = (Arc::clone(&store), sales.clone());
-        async move { store.namespace_create(place, &sales, &properties(&[("by", &number.to_string())]), None).await }
-    })
-    .await;
+    let namespaces =
+        at_once(40, |number| {
+            let (store, sales) = (Arc::clone(&store), sales.clone());
+            async move {
+                store.namespace_create(place, &sales, &properties(&[("by", &number.to_string())]), &change()).await
+            }
+        })
+        .await;
     let taken = |error: &StoreError| matches!(error, StoreError::AlreadyExists(_));
     assert_eq!(winners(&namespaces, taken), 1);
 
@@ -108,7 +111,7 @@ pub(in crate::store) async fn of_many_creates_of_one_name_one_wins(store: Subjec
 
     let organisations = at_once(40, |_| {
         let store = Arc::clone(&store);
-        async move { store.organisation_create(&organisation("acme")).await }
+        async move { store.organisation_create(&organisation("acme"), &change()).await }
     })
     .await;
     assert_eq!(winners(&organisations, taken), 1);
@@ -123,7 +126,7 @@ pub(in crate::store) async fn a_namespace_dropped_in_a_race_leaves_no_orphan(sto
             let (store, levels, table) = (Arc::clone(&store), levels.clone(), table.clone());
             async move {
                 if role == round % 2 {
-                    store.namespace_drop(place, &levels, None).await
+                    store.namespace_drop(place, &levels, &change()).await
                 } else {
                     create(&store, place, &table, TableKind::Table, None).await.map(drop)
                 }
@@ -151,9 +154,9 @@ pub(in crate::store) async fn a_parent_dropped_in_a_race_leaves_no_orphan(store:
             let (store, parent, child) = (Arc::clone(&store), parent.clone(), child.clone());
             async move {
                 if role == 0 {
-                    store.namespace_drop(place, &parent, None).await
+                    store.namespace_drop(place, &parent, &change()).await
                 } else {
-                    store.namespace_create(place, &child, &properties(&[]), None).await
+                    store.namespace_create(place, &child, &properties(&[]), &change()).await
                 }
             }
         })
@@ -191,7 +194,7 @@ pub(in crate::store) async fn tables_created_at_once_stay_within_the_limit(store
 pub(in crate::store) async fn signing_keys_added_at_once_are_one(store: Subject) {
     let results = at_once(20, |number| {
         let store = Arc::clone(&store);
-        async move { store.signing_key_add(&signing_key(&format!("k{number}"), 1), true).await.unwrap() }
+        async move { store.signing_key_add(&signing_key(&format!("k{number}"), 1), true, &change()).await.unwrap() }
     })
     .await;
     let agreed = &store.signing_key_list().await.unwrap()[..];
@@ -209,7 +212,7 @@ pub(in crate::store) async fn renames_at_once_lose_nothing(store: Subject) {
     let results = at_once(20, |number| {
         let (store, from) = (Arc::clone(&store), ident(&sales, &format!("t{number}")));
         let to = ident(&sales, "wanted");
-        async move { store.table_rename(place, &from, &to, TableKind::Table, None).await }
+        async move { store.table_rename(place, &from, &to, TableKind::Table, &change()).await }
     })
     .await;
     let taken = |error: &StoreError| matches!(error, StoreError::AlreadyExists(Resource::Table));
@@ -223,10 +226,10 @@ pub(in crate::store) async fn properties_changed_at_once_are_all_kept(store: Sub
     let sales = stored_namespace(&store, place, "sales").await;
     at_once(50, |number| {
         let (store, sales) = (Arc::clone(&store), sales.clone());
-        let change = properties(&[(&format!("key-{number}"), "set")]);
+        let updates = properties(&[(&format!("key-{number}"), "set")]);
         async move {
             store
-                .namespace_update_properties(place, &sales, &change, &[], &RequestLimits::default(), None)
+                .namespace_update_properties(place, &sales, &updates, &[], &RequestLimits::default(), &change())
                 .await
                 .unwrap()
         }

@@ -4,24 +4,24 @@ use tidewater_core::ids::TableId;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::fixture::{
-    NOW_MS, Subject, assert_refused, at, create, document, ident, location, namespace, organisation, place, place_of,
-    pointer, stored_namespace, stored_table, swap,
+    NOW_MS, Subject, assert_refused, at, change, change_at, create, document, ident, keyed, location, namespace,
+    organisation, place, place_of, pointer, stored_namespace, stored_table, swap,
 };
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::store::{
-    Answer, DropTerms, DroppedFilter, DroppedState, Moment, NewTable, Past, Place, Progress, Receipt, RequestDigest,
-    Resource, Restore, Result, StoreError, Swap, TableChange, TableKind, TableRecord, TimedPage,
+    Answer, DropTerms, DroppedFilter, DroppedState, EventDetails, Moment, NewTable, Past, Place, Progress, Receipt,
+    RequestDigest, Resource, Restore, Result, StoreError, Swap, TableChange, TableKind, TableRecord, TimedPage,
 };
 
 const HOUR_MS: i64 = 3_600_000;
 
 /// Dropped at [`NOW_MS`], to be restored for an hour.
 fn terms(purge: bool) -> DropTerms {
-    DropTerms { now_ms: NOW_MS, restorable_until_ms: NOW_MS + HOUR_MS, purge }
+    DropTerms { restorable_until_ms: NOW_MS + HOUR_MS, purge }
 }
 
 async fn dropped(store: &Subject, place: Place, ident: &TableIdent, purge: bool) -> TableRecord {
-    store.table_drop(place, ident, TableKind::Table, Some(&terms(purge)), None).await.unwrap()
+    store.table_drop(place, ident, TableKind::Table, Some(&terms(purge)), &change()).await.unwrap()
 }
 
 async fn restore(store: &Subject, place: Place, id: TableId, ident: &TableIdent) -> Result<()> {
@@ -35,7 +35,7 @@ async fn restore_at(
     now_ms: i64,
     max_tables: Option<u64>,
 ) -> Result<()> {
-    store.dropped_restore(place, &Restore { id, ident, locations: None, now_ms }, max_tables, None).await
+    store.dropped_restore(place, &Restore { id, ident, locations: None }, max_tables, &change_at(now_ms)).await
 }
 
 /// A place with a namespace `sales` and the name of a table in it.
@@ -56,8 +56,9 @@ async fn create_at(store: &Subject, place: Place, ident: &TableIdent, location: 
     let metadata_location = &document(0);
     let kind = TableKind::Table;
     let locations = &at(location);
-    let new = NewTable { id, ident, kind, metadata_location, locations, registered: false, now_ms: NOW_MS };
-    store.table_create(place, &new, None, None).await
+    let new =
+        NewTable { id, ident, kind, metadata_location, locations, registered: false, details: &EventDetails::new() };
+    store.table_create(place, &new, None, &change()).await
 }
 
 pub(in crate::store) async fn a_dropped_table_is_kept_and_restored_as_it_was(store: Subject) {
@@ -66,7 +67,7 @@ pub(in crate::store) async fn a_dropped_table_is_kept_and_restored_as_it_was(sto
         let old = ident(&sales, name);
         let id = create(&store, place, &old, kind, None).await.unwrap();
         swap(&store, place, id, 0, 1).await.unwrap();
-        let record = store.table_drop(place, &old, kind, Some(&terms(false)), None).await.unwrap();
+        let record = store.table_drop(place, &old, kind, Some(&terms(false)), &change()).await.unwrap();
         assert_eq!(record, TableRecord { id, kind, metadata_location: document(1) });
         assert_eq!(store.table_get(place, &old).await.unwrap(), None);
         assert_refused!(swap(&store, place, id, 1, 2).await, StoreError::NotFound(_));
@@ -83,8 +84,8 @@ pub(in crate::store) async fn a_dropped_table_is_kept_and_restored_as_it_was(sto
         assert_eq!(store.table_get(place, &orders).await.unwrap().unwrap(), record);
         assert_eq!(store.dropped_get(place, id).await.unwrap(), None);
         swap(&store, place, id, 1, 2).await.unwrap();
-        store.table_drop(place, &orders, kind, Some(&terms(false)), None).await.unwrap();
-        store.table_drop(place, &old, TableKind::Table, None, None).await.unwrap();
+        store.table_drop(place, &orders, kind, Some(&terms(false)), &change()).await.unwrap();
+        store.table_drop(place, &old, TableKind::Table, None, &change()).await.unwrap();
         restore(&store, place, id, &old).await.unwrap();
         assert_eq!(pointer(&store, place, &old).await, document(2));
     }
@@ -93,12 +94,12 @@ pub(in crate::store) async fn a_dropped_table_is_kept_and_restored_as_it_was(sto
 pub(in crate::store) async fn a_drop_without_terms_leaves_nothing(store: Subject) {
     let (place, _, orders) = sales(&store).await;
     let id = stored_table(&store, place, &orders).await;
-    store.table_drop(place, &orders, TableKind::Table, None, None).await.unwrap();
+    store.table_drop(place, &orders, TableKind::Table, None, &change()).await.unwrap();
     assert_eq!(store.dropped_get(place, id).await.unwrap(), None);
     assert_eq!(listed(&store, place).await, []);
     create_at(&store, place, &orders, &location(id)).await.unwrap();
     let missing = ident(&orders.namespace, "no");
-    let missing = store.table_drop(place, &missing, TableKind::Table, Some(&terms(true)), None).await;
+    let missing = store.table_drop(place, &missing, TableKind::Table, Some(&terms(true)), &change()).await;
     assert_refused!(missing, StoreError::NotFound(Resource::Table));
     assert_eq!(listed(&store, place).await, []);
 }
@@ -130,8 +131,8 @@ pub(in crate::store) async fn a_restore_has_its_time(store: Subject) {
     let late = restore_at(&store, place, (id, &orders), NOW_MS + HOUR_MS, None).await;
     assert_refused!(late, StoreError::NotRestorable(_));
     restore_at(&store, place, (id, &orders), NOW_MS + HOUR_MS - 1, None).await.unwrap();
-    let at_once = DropTerms { now_ms: NOW_MS, restorable_until_ms: NOW_MS, purge: true };
-    store.table_drop(place, &orders, TableKind::Table, Some(&at_once), None).await.unwrap();
+    let at_once = DropTerms { restorable_until_ms: NOW_MS, purge: true };
+    store.table_drop(place, &orders, TableKind::Table, Some(&at_once), &change()).await.unwrap();
     let never = restore_at(&store, place, (id, &orders), NOW_MS, None).await;
     assert_refused!(never, StoreError::NotRestorable(_));
 }
@@ -162,25 +163,25 @@ pub(in crate::store) async fn a_dropped_location_stays_taken(store: Subject) {
             new: &document(1),
             locations: &at(overlapping),
             past: &Past::Kept,
-            now_ms: NOW_MS,
+            details: &EventDetails::new(),
         };
         assert_refused!(
-            store.table_swap(place, &to, None).await,
+            store.table_swap(place, &to, &change()).await,
             StoreError::LocationHeld(_) | StoreError::LocationTaken(_)
         );
     }
-    let change = TableChange::Create {
+    let create = TableChange::Create {
         id: TableId(fresh_uuid()),
         ident: new.clone(),
         metadata_location: document(0),
         locations: at(&format!("{held}/inside")),
-        now_ms: NOW_MS,
+        details: EventDetails::new(),
     };
-    let transacted = store.table_transact(place, vec![change], None, None).await;
+    let transacted = store.table_transact(place, vec![create], None, &change()).await;
     assert_refused!(transacted, StoreError::InTransaction { at: 0, .. });
     create_at(&store, place, &ident(&sales, "beside"), &format!("{held}2")).await.unwrap();
 
-    assert!(store.dropped_remove(place, id, None, NOW_MS, None).await.unwrap());
+    assert!(store.dropped_remove(place, id, None, &change()).await.unwrap());
     create_at(&store, place, &new, &held).await.unwrap();
 }
 
@@ -188,17 +189,17 @@ pub(in crate::store) async fn a_dropped_table_holds_its_warehouse_and_not_its_na
     let (place, sales, orders) = sales(&store).await;
     let id = stored_table(&store, place, &orders).await;
     dropped(&store, place, &orders, false).await;
-    store.namespace_drop(place, &sales, None).await.unwrap();
+    store.namespace_drop(place, &sales, &change()).await.unwrap();
     assert_refused!(restore(&store, place, id, &orders).await, StoreError::NotFound(Resource::Namespace));
-    let refused = store.warehouse_drop(place.organisation, "lake").await;
+    let refused = store.warehouse_drop(place.organisation, "lake", &change()).await;
     assert_refused!(refused, StoreError::NotEmpty(Resource::Warehouse));
     stored_namespace(&store, place, "sales").await;
     restore(&store, place, id, &orders).await.unwrap();
 
     dropped(&store, place, &orders, false).await;
-    store.namespace_drop(place, &sales, None).await.unwrap();
-    store.dropped_remove(place, id, None, NOW_MS, None).await.unwrap();
-    store.warehouse_drop(place.organisation, "lake").await.unwrap();
+    store.namespace_drop(place, &sales, &change()).await.unwrap();
+    store.dropped_remove(place, id, None, &change()).await.unwrap();
+    store.warehouse_drop(place.organisation, "lake", &change()).await.unwrap();
 }
 
 pub(in crate::store) async fn drops_are_listed_newest_first_in_pages(store: Subject) {
@@ -210,9 +211,9 @@ pub(in crate::store) async fn drops_are_listed_newest_first_in_pages(store: Subj
         let kind = if number == 5 { TableKind::View } else { TableKind::Table };
         let id = create(&store, place, &name, kind, None).await.unwrap();
         // Two at each moment.
-        let terms = DropTerms { now_ms: NOW_MS + number / 2, ..terms(false) };
-        store.table_drop(place, &name, kind, Some(&terms), None).await.unwrap();
-        expected.push((terms.now_ms, id));
+        let at_ms = NOW_MS + number / 2;
+        store.table_drop(place, &name, kind, Some(&terms(false)), &change_at(at_ms)).await.unwrap();
+        expected.push((at_ms, id));
     }
     expected.sort_unstable();
     expected.reverse();
@@ -248,9 +249,9 @@ pub(in crate::store) async fn what_is_kept_for_nothing_is_forgotten_in_time(stor
     }
     let purged = stored_table(&store, place, &orders).await;
     dropped(&store, place, &orders, true).await;
-    assert_eq!(store.dropped_forget_due(NOW_MS + HOUR_MS - 1, 9).await.unwrap(), 0);
-    assert_eq!(store.dropped_forget_due(NOW_MS + HOUR_MS, 3).await.unwrap(), 3);
-    assert_eq!(store.dropped_forget_due(NOW_MS + HOUR_MS, 3).await.unwrap(), 2);
+    assert_eq!(store.dropped_forget_due(9, &change_at(NOW_MS + HOUR_MS - 1)).await.unwrap(), 0);
+    assert_eq!(store.dropped_forget_due(3, &change_at(NOW_MS + HOUR_MS)).await.unwrap(), 3);
+    assert_eq!(store.dropped_forget_due(3, &change_at(NOW_MS + HOUR_MS)).await.unwrap(), 2);
     assert_eq!(listed(&store, place).await, [purged], "whose files are to go is seen to by others");
 }
 
@@ -270,16 +271,16 @@ pub(in crate::store) async fn a_purge_is_leased_to_one_at_a_time(store: Subject)
     // The lease is renewed, then lost.
     let until = |until_ms| Progress::Continue { until_ms, finishing: false };
     let organisation = place.organisation;
-    assert!(store.dropped_progress(organisation, id, 1, &until(due + 300)).await.unwrap());
+    assert!(store.dropped_progress(organisation, id, 1, &until(due + 300), &change()).await.unwrap());
     assert_eq!(store.dropped_claim(due + 299, due + 500, 9).await.unwrap(), []);
     let [again] = store.dropped_claim(due + 300, due + 500, 9).await.unwrap().try_into().unwrap();
     assert_eq!(again.attempts, 2);
     for late in [until(due + 900), Progress::Gone, Progress::Blocked { message: "x".into() }] {
-        assert!(!store.dropped_progress(organisation, id, 1, &late).await.unwrap());
+        assert!(!store.dropped_progress(organisation, id, 1, &late, &change()).await.unwrap());
     }
     assert_eq!(store.dropped_get(place, id).await.unwrap().unwrap(), again);
-    assert!(store.dropped_progress(organisation, id, 2, &Progress::Gone).await.unwrap());
-    assert!(!store.dropped_progress(organisation, id, 2, &Progress::Gone).await.unwrap());
+    assert!(store.dropped_progress(organisation, id, 2, &Progress::Gone, &change()).await.unwrap());
+    assert!(!store.dropped_progress(organisation, id, 2, &Progress::Gone, &change()).await.unwrap());
     assert_eq!(store.dropped_get(place, id).await.unwrap(), None);
     create_at(&store, place, &orders, &location(id)).await.unwrap();
 }
@@ -295,19 +296,19 @@ pub(in crate::store) async fn a_purge_tells_how_far_it_has_come(store: Subject) 
         (dropped.state, dropped.due_ms, dropped.message)
     };
     let finishing = Progress::Continue { until_ms: due + 20, finishing: true };
-    assert!(store.dropped_progress(organisation, id, 1, &finishing).await.unwrap());
+    assert!(store.dropped_progress(organisation, id, 1, &finishing, &change()).await.unwrap());
     assert_eq!(told().await, (DroppedState::Finishing, Some(due + 20), None));
     let retry = Progress::Retry { at_ms: due + 50, message: Some("no answer".into()) };
-    assert!(store.dropped_progress(organisation, id, 1, &retry).await.unwrap());
+    assert!(store.dropped_progress(organisation, id, 1, &retry, &change()).await.unwrap());
     assert_eq!(told().await, (DroppedState::Finishing, Some(due + 50), Some("no answer".into())));
     let [again] = store.dropped_claim(due + 50, due + 60, 9).await.unwrap().try_into().unwrap();
     assert_eq!((again.state, again.attempts), (DroppedState::Finishing, 2));
     let blocked = Progress::Blocked { message: "unreadable".into() };
-    assert!(store.dropped_progress(organisation, id, 2, &blocked).await.unwrap());
+    assert!(store.dropped_progress(organisation, id, 2, &blocked, &change()).await.unwrap());
     assert_eq!(told().await, (DroppedState::Blocked, None, Some("unreadable".into())));
     assert_eq!(store.dropped_claim(i64::MAX, i64::MAX, 9).await.unwrap(), []);
     // Until somebody asks.
-    assert!(!store.dropped_remove(place, id, None, due + 100, None).await.unwrap());
+    assert!(!store.dropped_remove(place, id, None, &change_at(due + 100)).await.unwrap());
     assert_eq!(store.dropped_claim(due + 100, due + 200, 9).await.unwrap()[0].attempts, 3);
 }
 
@@ -316,10 +317,10 @@ pub(in crate::store) async fn a_dropped_table_is_removed_when_asked(store: Subje
     let stored = async |name: &str, kind, purge| {
         let name = ident(&sales, name);
         let id = create(&store, place, &name, kind, None).await.unwrap();
-        store.table_drop(place, &name, kind, Some(&terms(purge)), None).await.unwrap();
+        store.table_drop(place, &name, kind, Some(&terms(purge)), &change()).await.unwrap();
         id
     };
-    let remove = async |id, purge| store.dropped_remove(place, id, purge, NOW_MS + 5, None).await;
+    let remove = async |id, purge| store.dropped_remove(place, id, purge, &change_at(NOW_MS + 5)).await;
     assert!(remove(stored("a", TableKind::Table, false).await, None).await.unwrap());
     assert!(remove(stored("b", TableKind::Table, true).await, Some(false)).await.unwrap());
     assert!(
@@ -343,24 +344,23 @@ pub(in crate::store) async fn a_dropped_table_is_removed_when_asked(store: Subje
 pub(in crate::store) async fn keyed_drops_and_restores_happen_once(store: Subject) {
     let (place, _, orders) = sales(&store).await;
     let id = stored_table(&store, place, &orders).await;
-    let receipt = || Receipt {
-        key: fresh_ordered_uuid(),
-        request: RequestDigest([1; 32]),
-        now_ms: NOW_MS,
-        expires_ms: NOW_MS + HOUR_MS,
-    };
+    let receipt =
+        || Receipt { key: fresh_ordered_uuid(), request: RequestDigest([1; 32]), expires_ms: NOW_MS + HOUR_MS };
     let (drop_once, restore_once, remove_once) = (receipt(), receipt(), receipt());
     let (kind, terms) = (TableKind::Table, terms(false));
-    store.table_drop(place, &orders, kind, Some(&terms), Some(&drop_once)).await.unwrap();
-    assert_refused!(store.table_drop(place, &orders, kind, Some(&terms), Some(&drop_once)).await, StoreError::Repeated);
+    store.table_drop(place, &orders, kind, Some(&terms), &keyed(&drop_once)).await.unwrap();
+    assert_refused!(
+        store.table_drop(place, &orders, kind, Some(&terms), &keyed(&drop_once)).await,
+        StoreError::Repeated
+    );
     let kept = store.receipt_get(place.organisation, drop_once.key, NOW_MS).await.unwrap().unwrap();
     assert_eq!(kept.answer, Answer::document(document(0), id));
-    let back = Restore { id, ident: &orders, locations: None, now_ms: NOW_MS };
-    let restore = || store.dropped_restore(place, &back, None, Some(&restore_once));
+    let back = Restore { id, ident: &orders, locations: None };
+    let restore = async || store.dropped_restore(place, &back, None, &keyed(&restore_once)).await;
     restore().await.unwrap();
     assert_refused!(restore().await, StoreError::Repeated);
-    store.table_drop(place, &orders, kind, Some(&terms), None).await.unwrap();
-    let remove = || store.dropped_remove(place, id, None, NOW_MS, Some(&remove_once));
+    store.table_drop(place, &orders, kind, Some(&terms), &change()).await.unwrap();
+    let remove = async || store.dropped_remove(place, id, None, &keyed(&remove_once)).await;
     remove().await.unwrap();
     assert_refused!(remove().await, StoreError::Repeated);
 }
@@ -371,18 +371,18 @@ pub(in crate::store) async fn what_was_dropped_is_its_tenants_alone(store: Subje
     dropped(&store, place, &orders, true).await;
     let spare = place_of(&store, place.organisation, "spare").await;
     let stranger = organisation("stranger");
-    store.organisation_create(&stranger).await.unwrap();
+    store.organisation_create(&stranger, &change()).await.unwrap();
     let guessed = Place { organisation: stranger.id, warehouse: place.warehouse };
     for other in [spare, guessed] {
         assert_eq!(listed(&store, other).await, []);
         assert_eq!(store.dropped_get(other, id).await.unwrap(), None);
         assert_refused!(restore(&store, other, id, &orders).await, StoreError::NotFound(Resource::Table));
-        let removed = store.dropped_remove(other, id, Some(false), NOW_MS, None).await;
+        let removed = store.dropped_remove(other, id, Some(false), &change()).await;
         assert_refused!(removed, StoreError::NotFound(Resource::Table));
     }
     let due = NOW_MS + HOUR_MS;
     store.dropped_claim(due, due + 10, 9).await.unwrap();
-    assert!(!store.dropped_progress(stranger.id, id, 1, &Progress::Gone).await.unwrap());
+    assert!(!store.dropped_progress(stranger.id, id, 1, &Progress::Gone, &change()).await.unwrap());
     // A location is another's own affair.
     stored_namespace(&store, spare, "sales").await;
     create_at(&store, spare, &orders, &location(id)).await.unwrap();

@@ -13,8 +13,8 @@ use uuid::Uuid;
 use crate::clock::fresh_uuid;
 use crate::secret::Secret;
 use crate::store::{
-    ApiKey, KeyDigest, NewTable, Organisation, Past, Place, Properties, Result, SigningKey, Store, Swap, TableKind,
-    Warehouse, WarehouseOptions, WarehouseStorage,
+    ApiKey, Change, EventDetails, KeyDigest, NewTable, Organisation, Past, Place, Properties, Receipt, Result,
+    SigningKey, Store, Swap, TableKind, Warehouse, WarehouseOptions, WarehouseStorage,
 };
 
 /// The store that a case is given.
@@ -22,6 +22,21 @@ pub(super) type Subject = Arc<dyn Store>;
 
 /// A time like any other.
 pub(super) const NOW_MS: i64 = 1_790_000_000_000;
+
+/// A change at [`NOW_MS`].
+pub(super) fn change() -> Change {
+    change_at(NOW_MS)
+}
+
+/// A change at a time.
+pub(super) fn change_at(at_ms: i64) -> Change {
+    Change::by_catalog(at_ms)
+}
+
+/// A change at [`NOW_MS`] with a receipt.
+pub(super) fn keyed(receipt: &Receipt) -> Change {
+    Change { receipt: Some(Arc::new(receipt.clone())), ..change() }
+}
 
 /// An organisation of that name, not yet stored.
 pub(super) fn organisation(name: &str) -> Organisation {
@@ -79,14 +94,14 @@ pub(super) fn warehouse(organisation: OrganisationId, name: &str) -> Warehouse {
 /// A place in a new organisation with a new warehouse, both stored.
 pub(super) async fn place(store: &Subject) -> Place {
     let organisation = organisation(&format!("org-{}", fresh_uuid()));
-    store.organisation_create(&organisation).await.unwrap();
+    store.organisation_create(&organisation, &change()).await.unwrap();
     place_of(store, organisation.id, "lake").await
 }
 
 /// A place in a new warehouse of that organisation.
 pub(super) async fn place_of(store: &Subject, organisation: OrganisationId, name: &str) -> Place {
     let warehouse = warehouse(organisation, name);
-    store.warehouse_create(&warehouse).await.unwrap();
+    store.warehouse_create(&warehouse, &change()).await.unwrap();
     Place { organisation, warehouse: warehouse.id }
 }
 
@@ -108,7 +123,7 @@ pub(super) fn properties(pairs: &[(&str, &str)]) -> Properties {
 /// A namespace of one level without properties, stored.
 pub(super) async fn stored_namespace(store: &Subject, place: Place, name: &str) -> NamespaceIdent {
     let namespace = namespace(&[name]);
-    store.namespace_create(place, &namespace, &BTreeMap::new(), None).await.unwrap();
+    store.namespace_create(place, &namespace, &BTreeMap::new(), &change()).await.unwrap();
     namespace
 }
 
@@ -150,9 +165,9 @@ pub(super) async fn create(
         metadata_location: &document(0),
         locations: &locations,
         registered: false,
-        now_ms: NOW_MS,
+        details: &EventDetails::new(),
     };
-    store.table_create(place, &new, max_tables, None).await.map(|()| id)
+    store.table_create(place, &new, max_tables, &change()).await.map(|()| id)
 }
 
 /// Stores a table at [`document`] 0.
@@ -169,9 +184,9 @@ pub(super) async fn swap(store: &Subject, place: Place, id: TableId, from: usize
         new: &new,
         locations: &at(&location(id)),
         past: &Past::Kept,
-        now_ms: NOW_MS + 1,
+        details: &EventDetails::new(),
     };
-    store.table_swap(place, &swap, None).await
+    store.table_swap(place, &swap, &change()).await
 }
 
 /// The document that a table points at.

@@ -5,7 +5,7 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::request_limits::RequestLimits;
 
 use super::fixture::{
-    NOW_MS, Subject, assert_refused, create, document, ident, key, namespace, organisation, place, place_of, pointer,
+    Subject, assert_refused, change, create, document, ident, key, namespace, organisation, place, place_of, pointer,
     properties, stored_namespace, stored_table, swap,
 };
 use crate::store::{PageRequest, Place, Resource, StoreError, TableKind};
@@ -14,16 +14,16 @@ use crate::store::{PageRequest, Place, Resource, StoreError, TableKind};
 pub(in crate::store) async fn another_organisation_reaches_nothing(store: Subject) {
     let owner = place(&store).await;
     let sales = namespace(&["sales"]);
-    store.namespace_create(owner, &sales, &properties(&[("secret", "1")]), None).await.unwrap();
-    store.namespace_create(owner, &namespace(&["empty"]), &properties(&[]), None).await.unwrap();
+    store.namespace_create(owner, &sales, &properties(&[("secret", "1")]), &change()).await.unwrap();
+    store.namespace_create(owner, &namespace(&["empty"]), &properties(&[]), &change()).await.unwrap();
     let orders = ident(&sales, "orders");
     let id = stored_table(&store, owner, &orders).await;
     let owners_key = key(owner.organisation, "etl");
-    store.key_create(&owners_key).await.unwrap();
+    store.key_create(&owners_key, &change()).await.unwrap();
     store.usage_take(owner.organisation, 1, 5, None).await.unwrap();
 
     let stranger = organisation("stranger");
-    store.organisation_create(&stranger).await.unwrap();
+    store.organisation_create(&stranger, &change()).await.unwrap();
     // The stranger has guessed the warehouse's id.
     let guessed = Place { organisation: stranger.id, warehouse: owner.warehouse };
 
@@ -31,11 +31,17 @@ pub(in crate::store) async fn another_organisation_reaches_nothing(store: Subjec
     let swapped = swap(&store, guessed, id, 0, 1).await;
     assert_refused!(swapped, StoreError::NotFound(Resource::Table));
     changes_nothing(&store, guessed, &sales, &orders).await;
-    let revoked = store.key_revoke(stranger.id, owners_key.id, NOW_MS).await;
+    let revoked = store.key_revoke(stranger.id, owners_key.id, &change()).await;
     assert_refused!(revoked, StoreError::NotFound(Resource::Key));
-    assert_refused!(store.warehouse_set_default(stranger.id, "lake").await, StoreError::NotFound(Resource::Warehouse));
-    assert_refused!(store.warehouse_drop(stranger.id, "lake").await, StoreError::NotFound(Resource::Warehouse));
-    store.organisation_set_tier(stranger.id, "free").await.unwrap();
+    assert_refused!(
+        store.warehouse_set_default(stranger.id, "lake", &change()).await,
+        StoreError::NotFound(Resource::Warehouse)
+    );
+    assert_refused!(
+        store.warehouse_drop(stranger.id, "lake", &change()).await,
+        StoreError::NotFound(Resource::Warehouse)
+    );
+    store.organisation_set_tier(stranger.id, "free", &change()).await.unwrap();
     store.usage_take(stranger.id, 1, 3, None).await.unwrap();
     store.usage_give_back(stranger.id, 1, 100).await.unwrap();
 
@@ -68,9 +74,9 @@ async fn reads_nothing(store: &Subject, guessed: Place, sales: &NamespaceIdent, 
 }
 
 async fn changes_nothing(store: &Subject, guessed: Place, sales: &NamespaceIdent, orders: &TableIdent) {
-    let added = store.namespace_create(guessed, &namespace(&["mine"]), &properties(&[]), None).await;
+    let added = store.namespace_create(guessed, &namespace(&["mine"]), &properties(&[]), &change()).await;
     assert_refused!(added, StoreError::NotFound(Resource::Warehouse));
-    let below = store.namespace_create(guessed, &namespace(&["sales", "mine"]), &properties(&[]), None).await;
+    let below = store.namespace_create(guessed, &namespace(&["sales", "mine"]), &properties(&[]), &change()).await;
     assert_refused!(below, StoreError::NotFound(Resource::Warehouse));
     let updated = store
         .namespace_update_properties(
@@ -79,17 +85,17 @@ async fn changes_nothing(store: &Subject, guessed: Place, sales: &NamespaceIdent
             &properties(&[("secret", "2")]),
             &["secret".to_owned()],
             &RequestLimits::default(),
-            None,
+            &change(),
         )
         .await;
     assert_refused!(updated, StoreError::NotFound(Resource::Namespace));
-    let dropped = store.namespace_drop(guessed, &namespace(&["empty"]), None).await;
+    let dropped = store.namespace_drop(guessed, &namespace(&["empty"]), &change()).await;
     assert_refused!(dropped, StoreError::NotFound(Resource::Namespace));
     let created = create(store, guessed, &ident(sales, "mine"), TableKind::Table, None).await;
     assert_refused!(created, StoreError::NotFound(Resource::Namespace));
-    let dropped = store.table_drop(guessed, orders, TableKind::Table, None, None).await;
+    let dropped = store.table_drop(guessed, orders, TableKind::Table, None, &change()).await;
     assert_refused!(dropped, StoreError::NotFound(Resource::Table));
-    let renamed = store.table_rename(guessed, orders, &ident(sales, "mine"), TableKind::Table, None).await;
+    let renamed = store.table_rename(guessed, orders, &ident(sales, "mine"), TableKind::Table, &change()).await;
     assert_refused!(renamed, StoreError::NotFound(Resource::Table));
 }
 
@@ -123,7 +129,7 @@ pub(in crate::store) async fn organisations_may_use_the_same_names(store: Subjec
         swap(&store, place, id, 0, document_number).await.unwrap();
     }
     let orders = ident(&namespace(&["sales"]), "orders");
-    store.table_drop(one, &orders, TableKind::Table, None, None).await.unwrap();
-    store.namespace_drop(one, &namespace(&["sales"]), None).await.unwrap();
+    store.table_drop(one, &orders, TableKind::Table, None, &change()).await.unwrap();
+    store.namespace_drop(one, &namespace(&["sales"]), &change()).await.unwrap();
     assert_eq!(pointer(&store, two, &orders).await, document(2));
 }

@@ -10,12 +10,13 @@ use tidewater_core::overlap::Locations;
 
 use super::concurrency::{at_once, winners};
 use super::fixture::{
-    NOW_MS, Subject, assert_refused, at, document, ident, organisation, place, place_of, pointer, spread,
-    stored_namespace,
+    NOW_MS, Subject, assert_refused, at, change, change_at, document, ident, organisation, place, place_of, pointer,
+    spread, stored_namespace,
 };
 use crate::clock::fresh_uuid;
 use crate::store::{
-    DropTerms, DroppedState, NewTable, Past, Place, Progress, Restore, Result, StoreError, Swap, TableChange, TableKind,
+    DropTerms, DroppedState, EventDetails, NewTable, Past, Place, Progress, Restore, Result, StoreError, Swap,
+    TableChange, TableKind,
 };
 
 const HOUR_MS: i64 = 3_600_000;
@@ -45,8 +46,16 @@ impl Site {
     async fn add(&self, name: &str, kind: TableKind, locations: &Locations) -> Result<TableId> {
         let (id, ident) = (TableId(fresh_uuid()), self.ident(name));
         let metadata_location = &document(0);
-        let new = NewTable { id, ident: &ident, kind, metadata_location, locations, registered: false, now_ms: NOW_MS };
-        self.store.table_create(self.place, &new, None, None).await.map(|()| id)
+        let new = NewTable {
+            id,
+            ident: &ident,
+            kind,
+            metadata_location,
+            locations,
+            registered: false,
+            details: &EventDetails::new(),
+        };
+        self.store.table_create(self.place, &new, None, &change()).await.map(|()| id)
     }
 
     async fn create(&self, name: &str, locations: &Locations) -> Result<TableId> {
@@ -55,37 +64,37 @@ impl Site {
 
     async fn swap(&self, id: TableId, from: usize, to: usize, locations: &Locations) -> Result<()> {
         let (expected, new) = (&document(from), &document(to));
-        let swap = Swap { id, expected, new, locations, past: &Past::Kept, now_ms: NOW_MS };
-        self.store.table_swap(self.place, &swap, None).await
+        let swap = Swap { id, expected, new, locations, past: &Past::Kept, details: &EventDetails::new() };
+        self.store.table_swap(self.place, &swap, &change()).await
     }
 
     async fn transact(&self, changes: Vec<TableChange>) -> Result<()> {
-        self.store.table_transact(self.place, changes, None, None).await
+        self.store.table_transact(self.place, changes, None, &change()).await
     }
 
     async fn drop(&self, name: &str, kind: TableKind, purge: bool) {
-        let terms = DropTerms { now_ms: NOW_MS, restorable_until_ms: NOW_MS + HOUR_MS, purge };
-        self.store.table_drop(self.place, &self.ident(name), kind, Some(&terms), None).await.unwrap();
+        let terms = DropTerms { restorable_until_ms: NOW_MS + HOUR_MS, purge };
+        self.store.table_drop(self.place, &self.ident(name), kind, Some(&terms), &change()).await.unwrap();
     }
 
     async fn forget(&self, name: &str) {
-        self.store.table_drop(self.place, &self.ident(name), TableKind::Table, None, None).await.unwrap();
+        self.store.table_drop(self.place, &self.ident(name), TableKind::Table, None, &change()).await.unwrap();
     }
 
     async fn restore(&self, id: TableId, name: &str, locations: Option<&Locations>) -> Result<()> {
-        let (ident, now_ms) = (self.ident(name), NOW_MS + 1);
-        self.store.dropped_restore(self.place, &Restore { id, ident: &ident, locations, now_ms }, None, None).await
+        let ident = self.ident(name);
+        self.store.dropped_restore(self.place, &Restore { id, ident: &ident, locations }, None, &change()).await
     }
 }
 
 fn moved(id: TableId, from: usize, to: usize, locations: &Locations) -> TableChange {
     let (expected, new, locations) = (document(from), document(to), locations.clone());
-    TableChange::Swap { id, expected, new, locations, past: Past::Kept, now_ms: NOW_MS }
+    TableChange::Swap { id, expected, new, locations, past: Past::Kept, details: EventDetails::new() }
 }
 
 fn created(ident: TableIdent, locations: &Locations) -> TableChange {
     let (id, metadata_location, locations) = (TableId(fresh_uuid()), document(0), locations.clone());
-    TableChange::Create { id, ident, metadata_location, locations, now_ms: NOW_MS }
+    TableChange::Create { id, ident, metadata_location, locations, details: EventDetails::new() }
 }
 
 pub(in crate::store) async fn a_location_belongs_to_one_table(store: Subject) {
@@ -254,12 +263,12 @@ pub(in crate::store) async fn locations_are_free_when_a_table_is_gone_for_good(s
 
     let id = site.create("t", &all).await.unwrap();
     site.drop("t", TableKind::Table, true).await;
-    store.dropped_remove(site.place, id, Some(false), NOW_MS, None).await.unwrap();
+    store.dropped_remove(site.place, id, Some(false), &change()).await.unwrap();
     is_free().await;
 
     site.create("t", &all).await.unwrap();
     site.drop("t", TableKind::Table, false).await;
-    assert_eq!(store.dropped_forget_due(NOW_MS + HOUR_MS, 9).await.unwrap(), 1);
+    assert_eq!(store.dropped_forget_due(9, &change_at(NOW_MS + HOUR_MS)).await.unwrap(), 1);
     is_free().await;
 
     let id = site.create("t", &all).await.unwrap();
@@ -267,12 +276,12 @@ pub(in crate::store) async fn locations_are_free_when_a_table_is_gone_for_good(s
     let [job] = store.dropped_claim(NOW_MS + HOUR_MS, NOW_MS + 2 * HOUR_MS, 9).await.unwrap().try_into().unwrap();
     let organisation = site.place.organisation;
     let finishing = Progress::Continue { until_ms: NOW_MS + 2 * HOUR_MS, finishing: true };
-    assert!(store.dropped_progress(organisation, id, job.attempts, &finishing).await.unwrap());
+    assert!(store.dropped_progress(organisation, id, job.attempts, &finishing, &change()).await.unwrap());
     assert_refused!(site.create("probe", &at("s3://b/w/data")).await, StoreError::LocationHeld(_));
-    assert!(store.dropped_progress(organisation, id, job.attempts, &Progress::Gone).await.unwrap());
+    assert!(store.dropped_progress(organisation, id, job.attempts, &Progress::Gone, &change()).await.unwrap());
     is_free().await;
-    store.namespace_drop(site.place, &site.namespace, None).await.unwrap();
-    store.warehouse_drop(organisation, "lake").await.unwrap();
+    store.namespace_drop(site.place, &site.namespace, &change()).await.unwrap();
+    store.warehouse_drop(organisation, "lake", &change()).await.unwrap();
 }
 
 pub(in crate::store) async fn what_is_registered_again_has_all_its_locations(store: Subject) {
@@ -296,11 +305,12 @@ pub(in crate::store) async fn what_is_registered_again_has_all_its_locations(sto
     // In the place of a table that is there: what that had is free, and what the new document names is taken.
     let other = site.create("u", &spread("s3://b/w/u", &["s3://b/w/u-data"])).await.unwrap();
     let (expected, new) = (&document(0), &document(1));
-    let over = |locations| Swap { id: other, expected, new, locations, past: &Past::Kept, now_ms: NOW_MS };
+    let (past, details) = (&Past::Kept, &EventDetails::new());
+    let over = |locations| Swap { id: other, expected, new, locations, past, details };
     let (theirs, free) = (spread("s3://b/w/u2", &["s3://b/w/data/x"]), spread("s3://b/w/u2", &["s3://b/w/u3"]));
-    let refused = store.table_swap(site.place, &over(&theirs), None).await;
+    let refused = store.table_swap(site.place, &over(&theirs), &change()).await;
     assert_refused!(refused, StoreError::LocationTaken(_));
-    store.table_swap(site.place, &over(&free), None).await.unwrap();
+    store.table_swap(site.place, &over(&free), &change()).await.unwrap();
     assert_refused!(site.create("v", &at("s3://b/w/u3")).await, StoreError::LocationTaken(_));
     site.create("v", &spread("s3://b/w/u", &["s3://b/w/u-data"])).await.unwrap();
 }
@@ -322,7 +332,7 @@ pub(in crate::store) async fn a_new_name_changes_no_location(store: Subject) {
     let site = Site::new(&store).await;
     let all = spread("s3://b/w/t", &["s3://b/w/data"]);
     let id = site.create("t", &all).await.unwrap();
-    store.table_rename(site.place, &site.ident("t"), &site.ident("u"), TableKind::Table, None).await.unwrap();
+    store.table_rename(site.place, &site.ident("t"), &site.ident("u"), TableKind::Table, &change()).await.unwrap();
     assert_refused!(site.create("t", &at("s3://b/w/data")).await, StoreError::LocationTaken(_));
     site.swap(id, 0, 1, &all).await.unwrap();
 }
@@ -371,7 +381,7 @@ pub(in crate::store) async fn locations_of_other_tenants_are_in_nobodys_way(stor
     }
     // A stranger who guesses the warehouse learns nothing of what is in it, and changes nothing.
     let stranger = organisation("stranger");
-    store.organisation_create(&stranger).await.unwrap();
+    store.organisation_create(&stranger, &change()).await.unwrap();
     let guessed = Place { organisation: stranger.id, warehouse: mine.place.warehouse };
     store.location_check(guessed, TableId(fresh_uuid()), &all).await.unwrap();
     assert_eq!(store.location_alone(guessed, id, all.as_slice()).await.unwrap(), all.as_slice());
@@ -533,7 +543,7 @@ pub(in crate::store) async fn any_changes_leave_each_location_to_one_table(store
                     (true, site.restore(id, &tables[&id].name, Some(&tables[&id].locations)).await)
                 } else {
                     tables.remove(&id);
-                    (true, store.dropped_remove(site.place, id, None, NOW_MS, None).await.map(drop))
+                    (true, store.dropped_remove(site.place, id, None, &change()).await.map(drop))
                 }
             }
             _ => continue,

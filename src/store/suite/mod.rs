@@ -4,6 +4,7 @@
 
 mod concurrency;
 mod dropped;
+mod events;
 mod fixture;
 mod isolation;
 mod locations;
@@ -20,6 +21,7 @@ mod usage;
 
 pub(super) use concurrency::*;
 pub(super) use dropped::*;
+pub(super) use events::*;
 pub(super) use isolation::*;
 pub(super) use locations::*;
 pub(super) use namespaces::*;
@@ -60,6 +62,16 @@ macro_rules! conformance {
             a_warehouse_keeps_how_its_storage_is_reached,
             a_warehouse_goes_only_when_it_is_empty,
             options_of_a_warehouse_and_a_key_are_kept,
+            // Events
+            each_change_leaves_its_event,
+            a_change_that_is_refused_leaves_no_event,
+            an_event_tells_who_when_and_from_where,
+            a_transaction_leaves_an_event_for_each_table,
+            the_end_of_a_dropped_table_leaves_its_event,
+            events_are_filtered,
+            events_come_in_pages_newest_first,
+            old_events_go_in_batches_and_their_ids_never_return,
+            events_are_their_tenants_alone,
             // Namespaces
             a_namespace_keeps_its_properties,
             a_namespace_name_is_taken_once,

@@ -6,7 +6,7 @@ use tidewater_core::ids::WarehouseId;
 use tidewater_core::name::NamespaceIdent;
 use tidewater_core::request_limits::RequestLimits;
 
-use super::fixture::{Subject, assert_refused, create, ident, namespace, place, properties, stored_namespace};
+use super::fixture::{Subject, assert_refused, change, create, ident, namespace, place, properties, stored_namespace};
 use crate::clock::fresh_uuid;
 use crate::store::{PageRequest, Place, PropertyChanges, Resource, StoreError, TableKind};
 
@@ -19,8 +19,8 @@ async fn listed(store: &Subject, place: Place, parent: Option<&NamespaceIdent>) 
 pub(in crate::store) async fn a_namespace_keeps_its_properties(store: Subject) {
     let place = place(&store).await;
     let given = properties(&[("owner", "Zoë"), ("empty", ""), ("quotes", "a\"b\\c'd\u{0}\n"), ("emoji", "🧊")]);
-    store.namespace_create(place, &namespace(&["sales"]), &given, None).await.unwrap();
-    store.namespace_create(place, &namespace(&["plain"]), &properties(&[]), None).await.unwrap();
+    store.namespace_create(place, &namespace(&["sales"]), &given, &change()).await.unwrap();
+    store.namespace_create(place, &namespace(&["plain"]), &properties(&[]), &change()).await.unwrap();
     assert_eq!(store.namespace_get(place, &namespace(&["sales"])).await.unwrap(), Some(given));
     assert_eq!(store.namespace_get(place, &namespace(&["plain"])).await.unwrap(), Some(BTreeMap::new()));
     assert_eq!(store.namespace_get(place, &namespace(&["other"])).await.unwrap(), None);
@@ -29,21 +29,21 @@ pub(in crate::store) async fn a_namespace_keeps_its_properties(store: Subject) {
 pub(in crate::store) async fn a_namespace_name_is_taken_once(store: Subject) {
     let place = place(&store).await;
     let sales = namespace(&["sales"]);
-    store.namespace_create(place, &sales, &properties(&[("a", "1")]), None).await.unwrap();
-    let again = store.namespace_create(place, &sales, &properties(&[("a", "2")]), None).await;
+    store.namespace_create(place, &sales, &properties(&[("a", "1")]), &change()).await.unwrap();
+    let again = store.namespace_create(place, &sales, &properties(&[("a", "2")]), &change()).await;
     assert_refused!(again, StoreError::AlreadyExists(Resource::Namespace));
     assert_eq!(store.namespace_get(place, &sales).await.unwrap(), Some(properties(&[("a", "1")])));
 }
 
 pub(in crate::store) async fn a_namespace_needs_its_parent_and_its_warehouse(store: Subject) {
     let place = place(&store).await;
-    let orphan = store.namespace_create(place, &namespace(&["a", "b"]), &properties(&[]), None).await;
+    let orphan = store.namespace_create(place, &namespace(&["a", "b"]), &properties(&[]), &change()).await;
     assert_refused!(orphan, StoreError::NotFound(Resource::Namespace));
     assert_eq!(listed(&store, place, None).await, []);
 
     let nowhere = Place { warehouse: WarehouseId(fresh_uuid()), ..place };
     for levels in [&["a"][..], &["a", "b"]] {
-        let lost = store.namespace_create(nowhere, &namespace(levels), &properties(&[]), None).await;
+        let lost = store.namespace_create(nowhere, &namespace(levels), &properties(&[]), &change()).await;
         assert_refused!(lost, StoreError::NotFound(Resource::Warehouse));
     }
 }
@@ -58,11 +58,11 @@ pub(in crate::store) async fn names_of_any_script_and_look_are_kept_apart(store:
     let long = "長".repeat(85);
     for name in names.into_iter().chain([long.as_str()]) {
         let levels = namespace(&[name]);
-        store.namespace_create(place, &levels, &properties(&[("name", name)]), None).await.unwrap();
+        store.namespace_create(place, &levels, &properties(&[("name", name)]), &change()).await.unwrap();
         create(&store, place, &ident(&levels, name), TableKind::Table, None).await.unwrap();
     }
     let nested = namespace(&["a", "b"]);
-    store.namespace_create(place, &nested, &properties(&[("name", "nested")]), None).await.unwrap();
+    store.namespace_create(place, &nested, &properties(&[("name", "nested")]), &change()).await.unwrap();
     for name in names.into_iter().chain([long.as_str()]) {
         let found = store.namespace_get(place, &namespace(&[name])).await.unwrap();
         assert_eq!(found, Some(properties(&[("name", name)])), "{name}");
@@ -77,7 +77,7 @@ pub(in crate::store) async fn properties_are_set_and_removed(store: Subject) {
     let place = place(&store).await;
     let sales = namespace(&["sales"]);
     store
-        .namespace_create(place, &sales, &properties(&[("keep", "1"), ("change", "1"), ("go", "1")]), None)
+        .namespace_create(place, &sales, &properties(&[("keep", "1"), ("change", "1"), ("go", "1")]), &change())
         .await
         .unwrap();
     let removals = ["go", "missing", "go", "missing"].map(str::to_owned);
@@ -88,7 +88,7 @@ pub(in crate::store) async fn properties_are_set_and_removed(store: Subject) {
             &properties(&[("change", "2"), ("new", "3")]),
             &removals,
             &RequestLimits::default(),
-            None,
+            &change(),
         )
         .await
         .unwrap();
@@ -102,7 +102,7 @@ pub(in crate::store) async fn properties_are_set_and_removed(store: Subject) {
     assert_eq!(store.namespace_get(place, &sales).await.unwrap(), Some(left.clone()));
 
     let nothing = store
-        .namespace_update_properties(place, &sales, &properties(&[]), &[], &RequestLimits::default(), None)
+        .namespace_update_properties(place, &sales, &properties(&[]), &[], &RequestLimits::default(), &change())
         .await
         .unwrap();
     assert_eq!(nothing, PropertyChanges::default());
@@ -113,11 +113,11 @@ pub(in crate::store) async fn properties_may_be_many_and_large(store: Subject) {
     let place = place(&store).await;
     let sales = namespace(&["sales"]);
     let many = (0..2_000).map(|n| (format!("key-{n}"), "värde ".repeat(50))).collect::<BTreeMap<_, _>>();
-    store.namespace_create(place, &sales, &many, None).await.unwrap();
+    store.namespace_create(place, &sales, &many, &change()).await.unwrap();
     let mut more = BTreeMap::from([("huge".to_owned(), "x".repeat(2 << 20))]);
     let removals = many.keys().take(1_000).cloned().collect::<Vec<_>>();
     let changes = store
-        .namespace_update_properties(place, &sales, &more, &removals, &RequestLimits::default(), None)
+        .namespace_update_properties(place, &sales, &more, &removals, &RequestLimits::default(), &change())
         .await
         .unwrap();
     assert_eq!((changes.updated.len(), changes.removed.len(), changes.missing.len()), (1, 1_000, 0));
@@ -134,7 +134,7 @@ pub(in crate::store) async fn properties_of_a_missing_namespace_cannot_be_change
             &properties(&[("a", "1")]),
             &[],
             &RequestLimits::default(),
-            None,
+            &change(),
         )
         .await;
     assert_refused!(missing, StoreError::NotFound(Resource::Namespace));
@@ -144,28 +144,31 @@ pub(in crate::store) async fn a_namespace_goes_only_when_it_is_empty(store: Subj
     let place = place(&store).await;
     let parent = stored_namespace(&store, place, "a").await;
     let child = namespace(&["a", "b"]);
-    store.namespace_create(place, &child, &properties(&[]), None).await.unwrap();
-    assert_refused!(store.namespace_drop(place, &parent, None).await, StoreError::NotEmpty(Resource::Namespace));
+    store.namespace_create(place, &child, &properties(&[]), &change()).await.unwrap();
+    assert_refused!(store.namespace_drop(place, &parent, &change()).await, StoreError::NotEmpty(Resource::Namespace));
 
     for kind in [TableKind::Table, TableKind::View] {
         create(&store, place, &ident(&child, "t"), kind, None).await.unwrap();
-        assert_refused!(store.namespace_drop(place, &child, None).await, StoreError::NotEmpty(Resource::Namespace));
-        store.table_drop(place, &ident(&child, "t"), kind, None, None).await.unwrap();
+        assert_refused!(
+            store.namespace_drop(place, &child, &change()).await,
+            StoreError::NotEmpty(Resource::Namespace)
+        );
+        store.table_drop(place, &ident(&child, "t"), kind, None, &change()).await.unwrap();
     }
 
     // A sibling whose name merely begins alike holds nothing of it.
     stored_namespace(&store, place, "a2").await;
-    store.namespace_drop(place, &child, None).await.unwrap();
-    store.namespace_drop(place, &parent, None).await.unwrap();
-    assert_refused!(store.namespace_drop(place, &parent, None).await, StoreError::NotFound(Resource::Namespace));
+    store.namespace_drop(place, &child, &change()).await.unwrap();
+    store.namespace_drop(place, &parent, &change()).await.unwrap();
+    assert_refused!(store.namespace_drop(place, &parent, &change()).await, StoreError::NotFound(Resource::Namespace));
     assert_eq!(listed(&store, place, None).await, [namespace(&["a2"])]);
-    store.namespace_create(place, &parent, &properties(&[]), None).await.unwrap();
+    store.namespace_create(place, &parent, &properties(&[]), &change()).await.unwrap();
 }
 
 pub(in crate::store) async fn only_direct_children_are_listed(store: Subject) {
     let place = place(&store).await;
     for levels in [&["a"][..], &["a", "x"], &["a", "x", "deep"], &["a", "b"], &["a2"], &["a2", "y"], &["A"]] {
-        store.namespace_create(place, &namespace(levels), &properties(&[]), None).await.unwrap();
+        store.namespace_create(place, &namespace(levels), &properties(&[]), &change()).await.unwrap();
     }
     assert_eq!(listed(&store, place, None).await, [namespace(&["A"]), namespace(&["a"]), namespace(&["a2"])]);
     let below = listed(&store, place, Some(&namespace(&["a"]))).await;

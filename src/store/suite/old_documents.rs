@@ -5,12 +5,13 @@ use tidewater_core::location::Location;
 use tidewater_core::name::TableIdent;
 
 use super::fixture::{
-    NOW_MS, Subject, assert_refused, at, document, ident, location, place, place_of, stored_namespace, stored_table,
-    swap,
+    NOW_MS, Subject, assert_refused, at, change, document, ident, location, place, place_of, stored_namespace,
+    stored_table, swap,
 };
 use crate::clock::fresh_uuid;
 use crate::store::{
-    DropTerms, EndedDocument, NewTable, OldDocument, Past, Place, Result, StoreError, Swap, TableChange, TableKind,
+    DropTerms, EndedDocument, EventDetails, NewTable, OldDocument, Past, Place, Result, StoreError, Swap, TableChange,
+    TableKind,
 };
 
 const LATER_MS: i64 = NOW_MS + 1_000;
@@ -37,8 +38,9 @@ async fn commit_at(
     past: &Past,
 ) -> Result<()> {
     let (expected, new) = (document(from), document(from + 1));
-    let swap = Swap { id, expected: &expected, new: &new, locations: &at(location), past, now_ms: NOW_MS };
-    store.table_swap(place, &swap, None).await
+    let swap =
+        Swap { id, expected: &expected, new: &new, locations: &at(location), past, details: &EventDetails::new() };
+    store.table_swap(place, &swap, &change()).await
 }
 
 async fn claim(store: &Subject, now_ms: i64) -> Vec<OldDocument> {
@@ -66,9 +68,9 @@ async fn register(store: &Subject, place: Place, ident: &TableIdent, number: usi
         metadata_location: &metadata_location,
         locations: &locations,
         registered: true,
-        now_ms: NOW_MS,
+        details: &EventDetails::new(),
     };
-    store.table_create(place, &new, None, None).await.map(|()| id)
+    store.table_create(place, &new, None, &change()).await.map(|()| id)
 }
 
 pub(in crate::store) async fn old_documents_are_claimed_when_they_are_due_by_one_at_a_time(store: Subject) {
@@ -100,14 +102,14 @@ pub(in crate::store) async fn commit_that_does_not_happen_leaves_no_old_document
         new: document(from + 1),
         locations: at(&location(id)),
         past,
-        now_ms: NOW_MS,
+        details: EventDetails::new(),
     };
     let other = stored_table(&store, place, &super::fixture::ident(&ident.namespace, "u")).await;
     let keep = TableChange::Keep { id: other, expected: document(9) };
-    let refused = store.table_transact(place, vec![part(0, removed(&[7])), keep], None, None).await;
+    let refused = store.table_transact(place, vec![part(0, removed(&[7])), keep], None, &change()).await;
     assert_refused!(refused, StoreError::InTransaction { at: 1, .. });
     assert_eq!(claim(&store, LATER_MS).await, []);
-    store.table_transact(place, vec![part(0, removed(&[7]))], None, None).await.unwrap();
+    store.table_transact(place, vec![part(0, removed(&[7]))], None, &change()).await.unwrap();
     assert_eq!(claimed(&store, LATER_MS).await, [old(7)]);
 }
 
@@ -124,11 +126,11 @@ pub(in crate::store) async fn table_that_moves_keeps_its_old_documents(store: Su
 pub(in crate::store) async fn documents_of_a_dropped_table_stay(store: Subject) {
     let (place, ident, id) = table(&store).await;
     commit(&store, place, id, 0, &removed(&[7])).await.unwrap();
-    let terms = DropTerms { now_ms: NOW_MS, restorable_until_ms: UNTIL_MS, purge: false };
-    store.table_drop(place, &ident, TableKind::Table, Some(&terms), None).await.unwrap();
+    let terms = DropTerms { restorable_until_ms: UNTIL_MS, purge: false };
+    store.table_drop(place, &ident, TableKind::Table, Some(&terms), &change()).await.unwrap();
     assert_eq!(claim(&store, LATER_MS).await, []);
-    let restore = crate::store::Restore { id, ident: &ident, locations: None, now_ms: NOW_MS };
-    store.dropped_restore(place, &restore, None, None).await.unwrap();
+    let restore = crate::store::Restore { id, ident: &ident, locations: None };
+    store.dropped_restore(place, &restore, None, &change()).await.unwrap();
     assert_eq!(claim(&store, LATER_MS).await, [], "nothing waits any more");
 }
 
@@ -137,10 +139,10 @@ pub(in crate::store) async fn registered_document_is_the_origin_and_survives_a_d
     let other = super::fixture::ident(&ident.namespace, "registered");
     let id = register(&store, place, &other, 5).await.unwrap();
     assert_eq!(store.table_origin(place, id).await.unwrap(), Some(document(5)));
-    let terms = DropTerms { now_ms: NOW_MS, restorable_until_ms: UNTIL_MS, purge: false };
-    store.table_drop(place, &other, TableKind::Table, Some(&terms), None).await.unwrap();
-    let restore = crate::store::Restore { id, ident: &other, locations: None, now_ms: NOW_MS };
-    store.dropped_restore(place, &restore, None, None).await.unwrap();
+    let terms = DropTerms { restorable_until_ms: UNTIL_MS, purge: false };
+    store.table_drop(place, &other, TableKind::Table, Some(&terms), &change()).await.unwrap();
+    let restore = crate::store::Restore { id, ident: &other, locations: None };
+    store.dropped_restore(place, &restore, None, &change()).await.unwrap();
     assert_eq!(store.table_origin(place, id).await.unwrap(), Some(document(5)));
     commit(&store, place, id, 5, &Past::Foreign).await.unwrap();
     assert_eq!(store.table_origin(place, id).await.unwrap(), Some(document(6)));

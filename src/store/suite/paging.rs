@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tidewater_core::name::NamespaceIdent;
 
-use super::fixture::{Subject, create, ident, namespace, place, properties, stored_namespace, stored_table};
+use super::fixture::{Subject, change, create, ident, namespace, place, properties, stored_namespace, stored_table};
 use crate::store::{Page, PageRequest, Place, TableKind};
 
 async fn page(
@@ -59,7 +59,7 @@ pub(in crate::store) async fn a_page_starts_after_a_name_that_need_not_exist(sto
     assert_eq!(page(&store, place, &sales, Some("z"), Some(1)).await, Page { items: vec![], more: false });
     // The name a page ended on was dropped before the next was read.
     let first = page(&store, place, &sales, None, Some(2)).await;
-    store.table_drop(place, &ident(&sales, "d"), TableKind::Table, None, None).await.unwrap();
+    store.table_drop(place, &ident(&sales, "d"), TableKind::Table, None, &change()).await.unwrap();
     assert_eq!(page(&store, place, &sales, Some(&first.items[1]), Some(2)).await.items, ["f"]);
 }
 
@@ -77,10 +77,10 @@ pub(in crate::store) async fn namespaces_come_in_pages_too(store: Subject) {
     let mut expected = Vec::new();
     for number in 0..7 {
         let child = namespace(&["parent", &format!("child-{number}")]);
-        store.namespace_create(place, &child, &properties(&[]), None).await.unwrap();
+        store.namespace_create(place, &child, &properties(&[]), &change()).await.unwrap();
         // Grandchildren lie between the children in the order of keys, and belong on no page.
         let grandchild = namespace(&["parent", &format!("child-{number}"), "x"]);
-        store.namespace_create(place, &grandchild, &properties(&[]), None).await.unwrap();
+        store.namespace_create(place, &grandchild, &properties(&[]), &change()).await.unwrap();
         stored_namespace(&store, place, &format!("top-{number}")).await;
         expected.push(child);
     }
@@ -116,7 +116,7 @@ pub(in crate::store) async fn pages_stay_complete_while_others_write(store: Subj
                 let passing = ident(&sales, &format!("{:02}-passing", (number * 37) % 60));
                 stored_table(&store, place, &passing).await;
                 if number % 2 == 0 {
-                    store.table_drop(place, &passing, TableKind::Table, None, None).await.unwrap();
+                    store.table_drop(place, &passing, TableKind::Table, None, &change()).await.unwrap();
                 }
             }
         }

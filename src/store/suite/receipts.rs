@@ -8,20 +8,20 @@ use uuid::Uuid;
 
 use super::concurrency::at_once;
 use super::fixture::{
-    NOW_MS, Subject, assert_refused, at, document, ident, location, namespace, place, pointer, properties,
+    NOW_MS, Subject, assert_refused, at, document, ident, keyed, location, namespace, place, pointer, properties,
     stored_namespace, stored_table,
 };
 use crate::clock::fresh_uuid;
 use crate::store::{
-    Answer, KeptAnswer, KeptDocument, NewTable, Past, Place, PropertyChanges, Receipt, RequestDigest, Resource, Result,
-    StoreError, Swap, TableChange, TableKind, Undo,
+    Answer, Change, EventDetails, KeptAnswer, KeptDocument, NewTable, Past, Place, PropertyChanges, Receipt,
+    RequestDigest, Resource, Result, StoreError, Swap, TableChange, TableKind, Undo,
 };
 
 const LIFETIME_MS: i64 = 1_000;
 
 fn receipt() -> Receipt {
     let request = RequestDigest([9; 32]);
-    Receipt { key: fresh_uuid(), request, now_ms: NOW_MS, expires_ms: NOW_MS + LIFETIME_MS }
+    Receipt { key: fresh_uuid(), request, expires_ms: NOW_MS + LIFETIME_MS }
 }
 
 async fn kept(store: &Subject, place: Place, receipt: &Receipt) -> Option<Answer> {
@@ -33,22 +33,32 @@ async fn kept(store: &Subject, place: Place, receipt: &Receipt) -> Option<Answer
 }
 
 async fn keyed_swap(store: &Subject, place: Place, id: TableId, to: usize, receipt: &Receipt) -> Result<()> {
+    swap_at(store, place, id, to, &keyed(receipt)).await
+}
+
+async fn swap_at(store: &Subject, place: Place, id: TableId, to: usize, change: &Change) -> Result<()> {
     let (expected, new) = (document(to - 1), document(to));
-    let swap =
-        Swap { id, expected: &expected, new: &new, locations: &at(&location(id)), past: &Past::Kept, now_ms: NOW_MS };
-    store.table_swap(place, &swap, Some(receipt)).await
+    let swap = Swap {
+        id,
+        expected: &expected,
+        new: &new,
+        locations: &at(&location(id)),
+        past: &Past::Kept,
+        details: &EventDetails::new(),
+    };
+    store.table_swap(place, &swap, change).await
 }
 
 pub(in crate::store) async fn an_answer_is_kept_with_its_change(store: Subject) {
     let place = place(&store).await;
     let sales = namespace(&["sales"]);
     let receipts: Vec<Receipt> = (0..8).map(|_| receipt()).collect();
-    let key = |number: usize| Some(&receipts[number]);
-    store.namespace_create(place, &sales, &properties(&[("a", "1")]), key(0)).await.unwrap();
+    let key = |number: usize| keyed(&receipts[number]);
+    store.namespace_create(place, &sales, &properties(&[("a", "1")]), &key(0)).await.unwrap();
     let removals = ["a".to_owned(), "b".to_owned()];
     let updates = properties(&[("c", "3")]);
     let changes = store
-        .namespace_update_properties(place, &sales, &updates, &removals, &RequestLimits::default(), key(1))
+        .namespace_update_properties(place, &sales, &updates, &removals, &RequestLimits::default(), &key(1))
         .await
         .unwrap();
     let (orders, renamed) = (ident(&sales, "orders"), ident(&sales, "renamed"));
@@ -62,15 +72,15 @@ pub(in crate::store) async fn an_answer_is_kept_with_its_change(store: Subject) 
         metadata_location: &first,
         locations: &locations,
         registered: false,
-        now_ms: NOW_MS,
+        details: &EventDetails::new(),
     };
-    store.table_create(place, &new, None, key(2)).await.unwrap();
+    store.table_create(place, &new, None, &key(2)).await.unwrap();
     keyed_swap(&store, place, id, 1, &receipts[3]).await.unwrap();
     let keep = TableChange::Keep { id, expected: document(1) };
-    store.table_transact(place, vec![keep], None, key(4)).await.unwrap();
-    store.table_rename(place, &orders, &renamed, kind, key(5)).await.unwrap();
-    store.table_drop(place, &renamed, kind, None, key(6)).await.unwrap();
-    store.namespace_drop(place, &sales, key(7)).await.unwrap();
+    store.table_transact(place, vec![keep], None, &key(4)).await.unwrap();
+    store.table_rename(place, &orders, &renamed, kind, &key(5)).await.unwrap();
+    store.table_drop(place, &renamed, kind, None, &key(6)).await.unwrap();
+    store.namespace_drop(place, &sales, &key(7)).await.unwrap();
 
     let answers = [
         Answer::Done,
@@ -103,11 +113,11 @@ pub(in crate::store) async fn each_kind_of_answer_is_kept_whole(store: Subject) 
         said(599, ""),
     ] {
         let receipt = receipt();
-        store.receipt_add(place.organisation, &receipt, &answer).await.unwrap();
+        store.receipt_add(place.organisation, &receipt, &answer, NOW_MS).await.unwrap();
         assert_eq!(kept(&store, place, &receipt).await, Some(answer));
     }
     let nobody = OrganisationId(fresh_uuid());
-    let orphan = store.receipt_add(nobody, &receipt(), &Answer::Done).await;
+    let orphan = store.receipt_add(nobody, &receipt(), &Answer::Done, NOW_MS).await;
     assert_refused!(orphan, StoreError::NotFound(Resource::Organisation));
 }
 
@@ -121,7 +131,7 @@ pub(in crate::store) async fn a_used_key_changes_nothing_more(store: Subject) {
     // The same again is told that it was done, before it is told that the pointer has moved, which it did itself.
     assert_refused!(keyed_swap(&store, place, id, 1, &receipt).await, StoreError::Repeated);
     assert_refused!(keyed_swap(&store, place, id, 2, &receipt).await, StoreError::Repeated);
-    let key = Some(&receipt);
+    let key = &keyed(&receipt);
     let other = namespace(&["other"]);
     let none = properties(&[]);
     assert_refused!(store.namespace_create(place, &other, &none, key).await, StoreError::Repeated);
@@ -141,10 +151,10 @@ pub(in crate::store) async fn a_used_key_changes_nothing_more(store: Subject) {
         new: document(2),
         locations: at(&location(id)),
         past: Past::Kept,
-        now_ms: NOW_MS,
+        details: EventDetails::new(),
     };
     assert_refused!(store.table_transact(place, vec![swap], None, key).await, StoreError::Repeated);
-    assert_refused!(store.receipt_add(place.organisation, &receipt, &Answer::Done).await, StoreError::Repeated);
+    assert_refused!(store.receipt_add(place.organisation, &receipt, &Answer::Done, NOW_MS).await, StoreError::Repeated);
 
     assert_eq!(pointer(&store, place, &orders).await, document(1));
     assert_eq!(store.namespace_get(place, &other).await.unwrap(), None);
@@ -159,7 +169,7 @@ pub(in crate::store) async fn a_change_that_fails_leaves_its_key_free(store: Sub
     let receipt = receipt();
     assert_refused!(keyed_swap(&store, place, id, 2, &receipt).await, StoreError::PointerMoved);
     let keep = TableChange::Keep { id, expected: document(5) };
-    let refused = store.table_transact(place, vec![keep], None, Some(&receipt)).await;
+    let refused = store.table_transact(place, vec![keep], None, &keyed(&receipt)).await;
     assert_refused!(refused, StoreError::InTransaction { .. });
     assert_eq!(kept(&store, place, &receipt).await, None);
     keyed_swap(&store, place, id, 1, &receipt).await.unwrap();
@@ -170,7 +180,7 @@ pub(in crate::store) async fn undone_change_leaves_no_table_no_location_and_its_
     let sales = stored_namespace(&store, place, "sales").await;
     let (id, orders, receipt) = (TableId(fresh_uuid()), ident(&sales, "orders"), receipt());
     let (first, locations) = (document(0), at("s3://b/w/one"));
-    let (kind, key) = (TableKind::Table, Some(&receipt));
+    let (kind, key) = (TableKind::Table, &keyed(&receipt));
     let new = NewTable {
         id,
         ident: &orders,
@@ -178,9 +188,9 @@ pub(in crate::store) async fn undone_change_leaves_no_table_no_location_and_its_
         metadata_location: &first,
         locations: &locations,
         registered: true,
-        now_ms: NOW_MS,
+        details: &EventDetails::new(),
     };
-    let undo = Undo { id, made: &first, before: None, now_ms: NOW_MS };
+    let undo = Undo { id, made: &first, before: None };
     store.table_create(place, &new, None, key).await.unwrap();
     assert_eq!(store.table_by_id(place, id).await.unwrap(), store.table_get(place, &orders).await.unwrap());
     store.table_undo(place, &undo, key).await.unwrap();
@@ -196,9 +206,10 @@ pub(in crate::store) async fn undone_change_leaves_no_table_no_location_and_its_
     let (before, after, elsewhere) = (document(0), document(1), at("s3://b/w/elsewhere"));
     let former = at(&location(table));
     let past = &Past::Foreign;
-    let swap = Swap { id: table, expected: &before, new: &after, locations: &elsewhere, past, now_ms: NOW_MS };
+    let swap =
+        Swap { id: table, expected: &before, new: &after, locations: &elsewhere, past, details: &EventDetails::new() };
     store.table_swap(place, &swap, key).await.unwrap();
-    let undo = Undo { id: table, made: &after, before: Some((before.as_str(), &former)), now_ms: NOW_MS };
+    let undo = Undo { id: table, made: &after, before: Some((before.as_str(), &former)) };
     store.table_undo(place, &undo, key).await.unwrap();
     assert_eq!(pointer(&store, place, &orders).await, before);
     assert_eq!(kept(&store, place, &receipt).await, None);
@@ -215,8 +226,8 @@ pub(in crate::store) async fn change_that_others_have_built_on_is_not_undone(sto
     let (first, made, locations) = (document(0), document(1), at(&location(id)));
     keyed_swap(&store, place, id, 2, &self::receipt()).await.unwrap();
     for before in [None, Some((first.as_str(), &locations))] {
-        let undo = Undo { id, made: &made, before, now_ms: NOW_MS };
-        assert_refused!(store.table_undo(place, &undo, Some(&receipt)).await, StoreError::PointerMoved);
+        let undo = Undo { id, made: &made, before };
+        assert_refused!(store.table_undo(place, &undo, &keyed(&receipt)).await, StoreError::PointerMoved);
     }
     assert_eq!(pointer(&store, place, &orders).await, document(2));
     assert_eq!(kept(&store, place, &receipt).await, Some(Answer::document(made, id)));
@@ -231,12 +242,12 @@ pub(in crate::store) async fn a_key_is_free_again_once_it_has_expired(store: Sub
     let at = async |now_ms| store.receipt_get(place.organisation, first.key, now_ms).await.unwrap();
     assert!(at(first.expires_ms - 1).await.is_some());
     assert_eq!(at(first.expires_ms).await, None);
-    let early = Receipt { now_ms: first.expires_ms - 1, ..first.clone() };
-    assert_refused!(keyed_swap(&store, place, id, 2, &early).await, StoreError::Repeated);
+    let early = keyed(&first).at(first.expires_ms - 1);
+    assert_refused!(swap_at(&store, place, id, 2, &early).await, StoreError::Repeated);
     let request = RequestDigest([1; 32]);
     let expires_ms = first.expires_ms + LIFETIME_MS;
-    let late = Receipt { request, now_ms: first.expires_ms, expires_ms, ..first.clone() };
-    keyed_swap(&store, place, id, 2, &late).await.unwrap();
+    let late = keyed(&Receipt { request, expires_ms, ..first.clone() }).at(first.expires_ms);
+    swap_at(&store, place, id, 2, &late).await.unwrap();
     assert_eq!(at(first.expires_ms).await, Some(KeptAnswer { request, answer: Answer::document(document(2), id) }));
 }
 
@@ -244,9 +255,9 @@ pub(in crate::store) async fn an_organisation_sees_only_its_own_keys(store: Subj
     let (mine, theirs) = (place(&store).await, place(&store).await);
     let receipt = receipt();
     let said = Answer::Said { status: 404, body: "theirs".to_owned() };
-    store.receipt_add(theirs.organisation, &receipt, &said).await.unwrap();
+    store.receipt_add(theirs.organisation, &receipt, &said, NOW_MS).await.unwrap();
     assert_eq!(kept(&store, mine, &receipt).await, None);
-    store.namespace_create(mine, &namespace(&["sales"]), &properties(&[]), Some(&receipt)).await.unwrap();
+    store.namespace_create(mine, &namespace(&["sales"]), &properties(&[]), &keyed(&receipt)).await.unwrap();
     assert_eq!(kept(&store, mine, &receipt).await, Some(Answer::Done));
     assert_eq!(kept(&store, theirs, &receipt).await, Some(said));
 }
@@ -257,7 +268,7 @@ pub(in crate::store) async fn expired_receipts_go_in_batches(store: Subject) {
         let place = if number % 2 == 0 { one } else { other };
         let expires_ms = NOW_MS + i64::from(number);
         let receipt = Receipt { key: Uuid::from_u128(u128::from(number)), expires_ms, ..receipt() };
-        store.receipt_add(place.organisation, &receipt, &Answer::Done).await.unwrap();
+        store.receipt_add(place.organisation, &receipt, &Answer::Done, NOW_MS).await.unwrap();
     }
     let expired_ms = NOW_MS + 6;
     let mut removed = Vec::new();
@@ -290,9 +301,9 @@ pub(in crate::store) async fn of_changes_with_one_key_at_once_one_happens(store:
                 metadata_location: &first,
                 locations: &locations,
                 registered: false,
-                now_ms: NOW_MS,
+                details: &EventDetails::new(),
             };
-            store.table_create(place, &new, None, Some(&receipt)).await.map(|()| id)
+            store.table_create(place, &new, None, &keyed(&receipt)).await.map(|()| id)
         }
     })
     .await;

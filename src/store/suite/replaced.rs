@@ -7,11 +7,13 @@ use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::overlap::Locations;
 
-use super::fixture::{NOW_MS, Subject, assert_refused, at, document, ident, place, spread, stored_namespace};
+use super::fixture::{
+    NOW_MS, Subject, assert_refused, at, change, change_at, document, ident, place, spread, stored_namespace,
+};
 use crate::clock::fresh_uuid;
 use crate::store::{
-    DropTerms, Dropped, DroppedState, NewTable, Past, Place, Progress, Restore, Result, StoreError, Swap, TableChange,
-    TableKind,
+    DropTerms, Dropped, DroppedState, EventDetails, NewTable, Past, Place, Progress, Restore, Result, StoreError, Swap,
+    TableChange, TableKind,
 };
 
 const HOUR_MS: i64 = 3_600_000;
@@ -37,8 +39,16 @@ impl Site {
     async fn add(&self, name: &str, kind: TableKind, locations: &Locations, now_ms: i64) -> Result<TableId> {
         let (id, ident) = (TableId(fresh_uuid()), self.ident(name));
         let metadata_location = &document(0);
-        let new = NewTable { id, ident: &ident, kind, metadata_location, locations, registered: false, now_ms };
-        self.store.table_create(self.place, &new, None, None).await.map(|()| id)
+        let new = NewTable {
+            id,
+            ident: &ident,
+            kind,
+            metadata_location,
+            locations,
+            registered: false,
+            details: &EventDetails::new(),
+        };
+        self.store.table_create(self.place, &new, None, &change_at(now_ms)).await.map(|()| id)
     }
 
     async fn create(&self, name: &str, location: &str) -> Result<TableId> {
@@ -50,8 +60,8 @@ impl Site {
     }
 
     async fn drop(&self, name: &str, kind: TableKind, purge: bool) {
-        let terms = DropTerms { now_ms: NOW_MS, restorable_until_ms: NOW_MS + HOUR_MS, purge };
-        self.store.table_drop(self.place, &self.ident(name), kind, Some(&terms), None).await.unwrap();
+        let terms = DropTerms { restorable_until_ms: NOW_MS + HOUR_MS, purge };
+        self.store.table_drop(self.place, &self.ident(name), kind, Some(&terms), &change()).await.unwrap();
     }
 
     /// A table at [`PLACE`] that was dropped.
@@ -67,8 +77,8 @@ impl Site {
 
     async fn restore(&self, id: TableId) -> Result<()> {
         let ident = self.ident("restored");
-        let restore = Restore { id, ident: &ident, locations: None, now_ms: NOW_MS + 1 };
-        self.store.dropped_restore(self.place, &restore, None, None).await
+        let restore = Restore { id, ident: &ident, locations: None };
+        self.store.dropped_restore(self.place, &restore, None, &change_at(NOW_MS + 1)).await
     }
 
     async fn get(&self, id: TableId) -> Option<Dropped> {
@@ -76,11 +86,11 @@ impl Site {
     }
 
     async fn remove(&self, id: TableId, purge: bool, now_ms: i64) -> bool {
-        self.store.dropped_remove(self.place, id, Some(purge), now_ms, None).await.unwrap()
+        self.store.dropped_remove(self.place, id, Some(purge), &change_at(now_ms)).await.unwrap()
     }
 
     async fn progress(&self, job: &Dropped, progress: &Progress) -> bool {
-        self.store.dropped_progress(self.place.organisation, job.id, job.attempts, progress).await.unwrap()
+        self.store.dropped_progress(self.place.organisation, job.id, job.attempts, progress, &change()).await.unwrap()
     }
 }
 
@@ -98,15 +108,21 @@ pub(in crate::store) async fn table_created_at_a_dropped_tables_location_takes_i
         match way {
             "create" => drop(site.create("new", PLACE).await.unwrap()),
             "transact" => {
-                let change =
-                    TableChange::Create { id, ident: site.ident("new"), metadata_location, locations, now_ms: NOW_MS };
-                store.table_transact(site.place, vec![change], None, None).await.unwrap();
+                let create = TableChange::Create {
+                    id,
+                    ident: site.ident("new"),
+                    metadata_location,
+                    locations,
+                    details: EventDetails::new(),
+                };
+                store.table_transact(site.place, vec![create], None, &change()).await.unwrap();
             }
             _ => {
                 let id = site.create("new", "s3://b/w/elsewhere").await.unwrap();
                 let (expected, new) = (&document(0), &document(1));
-                let swap = Swap { id, expected, new, locations: &locations, past: &Past::Kept, now_ms: NOW_MS };
-                store.table_swap(site.place, &swap, None).await.unwrap();
+                let swap =
+                    Swap { id, expected, new, locations: &locations, past: &Past::Kept, details: &EventDetails::new() };
+                store.table_swap(site.place, &swap, &change()).await.unwrap();
             }
         }
         let kept = site.get(old).await.unwrap();
@@ -131,8 +147,8 @@ pub(in crate::store) async fn replaced_table_is_never_purged_and_forgotten_in_ti
     site.create("again", "s3://b/w/again").await.unwrap();
     assert!(site.remove(again, true, NOW_MS).await, "it is forgotten, and its files stay");
     assert_eq!(site.claim().await, []);
-    assert_eq!(store.dropped_forget_due(NOW_MS + HOUR_MS - 1, 9).await.unwrap(), 0);
-    assert_eq!(store.dropped_forget_due(NOW_MS + HOUR_MS, 9).await.unwrap(), 1);
+    assert_eq!(store.dropped_forget_due(9, &change_at(NOW_MS + HOUR_MS - 1)).await.unwrap(), 0);
+    assert_eq!(store.dropped_forget_due(9, &change_at(NOW_MS + HOUR_MS)).await.unwrap(), 1);
     assert!(site.get(old).await.is_none());
     assert_refused!(site.create("third", PLACE).await, StoreError::LocationTaken(_));
 }
@@ -187,8 +203,9 @@ pub(in crate::store) async fn view_reserves_its_documents_and_no_subtree(store: 
     let moved = Locations::of_view(Location::parse("s3://b/w/ns").unwrap(), Location::parse("s3://b/w/docs").ok());
     for (from, to) in [(0, 1), (1, 2)] {
         let (expected, new) = (&document(from), &document(to));
-        let swap = Swap { id: view, expected, new, locations: &moved, past: &Past::Kept, now_ms: NOW_MS };
-        store.table_swap(site.place, &swap, None).await.unwrap();
+        let swap =
+            Swap { id: view, expected, new, locations: &moved, past: &Past::Kept, details: &EventDetails::new() };
+        store.table_swap(site.place, &swap, &change()).await.unwrap();
     }
     site.create("m", "s3://b/w/ns/metadata").await.unwrap();
     assert_refused!(site.create("d", "s3://b/w/docs/x").await, StoreError::LocationTaken(_));
@@ -201,7 +218,7 @@ pub(in crate::store) async fn dropped_view_reserves_nothing(store: Subject) {
     site.create("t", "s3://b/w/ns").await.unwrap();
     // It is restored only where nobody else's credentials reach its documents.
     assert_refused!(site.restore(view).await, StoreError::LocationTaken(_));
-    store.table_drop(site.place, &site.ident("t"), TableKind::Table, None, None).await.unwrap();
+    store.table_drop(site.place, &site.ident("t"), TableKind::Table, None, &change()).await.unwrap();
     site.restore(view).await.unwrap();
     assert_refused!(site.create("t", "s3://b/w/ns").await, StoreError::LocationTaken(_));
 }
@@ -244,9 +261,9 @@ pub(in crate::store) async fn removal_that_is_told_to_keep_files_and_falls_silen
     let old = site.dropped(true).await;
     assert_eq!(site.claim().await.len(), 1);
     assert!(!site.remove(old, false, NOW_MS + HOUR_MS).await);
-    assert_eq!(store.dropped_forget_due(NOW_MS + 2 * HOUR_MS - 1, 9).await.unwrap(), 0);
+    assert_eq!(store.dropped_forget_due(9, &change_at(NOW_MS + 2 * HOUR_MS - 1)).await.unwrap(), 0);
     assert_eq!(store.dropped_claim(NOW_MS + 2 * HOUR_MS, NOW_MS + 3 * HOUR_MS, 9).await.unwrap(), []);
-    assert_eq!(store.dropped_forget_due(NOW_MS + 2 * HOUR_MS, 9).await.unwrap(), 1);
+    assert_eq!(store.dropped_forget_due(9, &change_at(NOW_MS + 2 * HOUR_MS)).await.unwrap(), 1);
     // A lease that is over holds nobody up.
     let silent = site.dropped(true).await;
     assert_eq!(site.claim().await.len(), 1);

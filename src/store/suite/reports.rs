@@ -3,7 +3,9 @@
 use tidewater_core::ids::TableId;
 use tidewater_core::metrics::ReportKind;
 
-use super::fixture::{NOW_MS, Subject, ident, organisation, place, place_of, stored_namespace, stored_table};
+use super::fixture::{
+    NOW_MS, Subject, change, change_at, ident, organisation, place, place_of, stored_namespace, stored_table,
+};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::store::{
     DropTerms, KeptReport, Moment, Place, Report, ReportFilter, ReportLimits, Restore, TableKind, TimedPage,
@@ -69,21 +71,21 @@ pub(in crate::store) async fn reports_stay_with_their_table_and_go_with_it(store
     for forget_at_once in [false, true] {
         let id = stored_table(&store, place, &old).await;
         store.report_add(&[report(place, id, ReportKind::Scan, NOW_MS)], MANY).await.unwrap();
-        store.table_rename(place, &old, &new, kind, None).await.unwrap();
+        store.table_rename(place, &old, &new, kind, &change()).await.unwrap();
         assert_eq!(listed(&store, place, ReportFilter::default()).await[0].ident, Some(new.clone()));
         if forget_at_once {
-            store.table_drop(place, &new, kind, None, None).await.unwrap();
+            store.table_drop(place, &new, kind, None, &change()).await.unwrap();
         } else {
-            let terms = DropTerms { now_ms: NOW_MS, restorable_until_ms: NOW_MS + 10, purge: false };
-            store.table_drop(place, &new, kind, Some(&terms), None).await.unwrap();
+            let terms = DropTerms { restorable_until_ms: NOW_MS + 10, purge: false };
+            store.table_drop(place, &new, kind, Some(&terms), &change()).await.unwrap();
             store.report_add(&[report(place, id, ReportKind::Scan, NOW_MS + 1)], MANY).await.unwrap();
             let while_dropped = listed(&store, place, ReportFilter::default()).await;
             assert_eq!(while_dropped.iter().map(|kept| kept.ident.clone()).collect::<Vec<_>>(), [None, None]);
-            let back = Restore { id, ident: &old, locations: None, now_ms: NOW_MS };
-            store.dropped_restore(place, &back, None, None).await.unwrap();
+            let back = Restore { id, ident: &old, locations: None };
+            store.dropped_restore(place, &back, None, &change()).await.unwrap();
             assert_eq!(times(&store, place, id).await, [NOW_MS + 1, NOW_MS]);
-            store.table_drop(place, &old, kind, Some(&terms), None).await.unwrap();
-            assert_eq!(store.dropped_forget_due(NOW_MS + 10, 9).await.unwrap(), 1);
+            store.table_drop(place, &old, kind, Some(&terms), &change()).await.unwrap();
+            assert_eq!(store.dropped_forget_due(9, &change_at(NOW_MS + 10)).await.unwrap(), 1);
         }
         assert_eq!(listed(&store, place, ReportFilter::default()).await, []);
     }
@@ -116,7 +118,7 @@ pub(in crate::store) async fn of_too_many_bytes_of_reports_the_oldest_go(store: 
     let id = stored_table(&store, place, &ident(&sales, "t")).await;
     // Another organisation's count for nothing.
     let other = organisation("other");
-    store.organisation_create(&other).await.unwrap();
+    store.organisation_create(&other, &change()).await.unwrap();
     let elsewhere = place_of(&store, other.id, "lake").await;
     let there = stored_namespace(&store, elsewhere, "sales").await;
     let there = stored_table(&store, elsewhere, &ident(&there, "t")).await;
@@ -156,7 +158,7 @@ pub(in crate::store) async fn reports_on_no_table_are_passed_over(store: Subject
     let sales = stored_namespace(&store, place, "sales").await;
     let id = stored_table(&store, place, &ident(&sales, "t")).await;
     let stranger = organisation("stranger");
-    store.organisation_create(&stranger).await.unwrap();
+    store.organisation_create(&stranger, &change()).await.unwrap();
     let guessed = Place { organisation: stranger.id, warehouse: place.warehouse };
     let nobody = Place { organisation: organisation("nobody").id, warehouse: place.warehouse };
     let reports = [

@@ -3,11 +3,11 @@
 use tidewater_core::ids::TableId;
 
 use super::fixture::{
-    NOW_MS, Subject, assert_refused, at, create, document, ident, namespace, place, place_of, pointer, properties,
+    Subject, assert_refused, at, change, create, document, ident, namespace, place, place_of, pointer, properties,
     stored_namespace, stored_table, swap,
 };
 use crate::clock::fresh_uuid;
-use crate::store::{NewTable, PageRequest, Past, Resource, StoreError, Swap, TableKind, TableRecord};
+use crate::store::{EventDetails, NewTable, PageRequest, Past, Resource, StoreError, Swap, TableKind, TableRecord};
 
 pub(in crate::store) async fn a_table_is_found_as_it_was_made(store: Subject) {
     let place = place(&store).await;
@@ -75,9 +75,9 @@ pub(in crate::store) async fn a_table_id_is_used_once(store: Subject) {
         metadata_location: &document(1),
         locations: &at("s3://bucket/lake/second/"),
         registered: false,
-        now_ms: NOW_MS,
+        details: &EventDetails::new(),
     };
-    assert_refused!(store.table_create(place, &new, None, None).await, StoreError::AlreadyExists(Resource::Table));
+    assert_refused!(store.table_create(place, &new, None, &change()).await, StoreError::AlreadyExists(Resource::Table));
     assert_eq!(store.table_get(place, &second).await.unwrap(), None);
 }
 
@@ -101,7 +101,7 @@ pub(in crate::store) async fn tables_beyond_the_limit_are_refused(store: Subject
     let orphan = create(&store, place, &ident(&namespace(&["nope"]), "t"), TableKind::Table, limit).await;
     assert_refused!(orphan, StoreError::NotFound(Resource::Namespace));
 
-    store.table_drop(spare, &ident(&there, "t2"), TableKind::View, None, None).await.unwrap();
+    store.table_drop(spare, &ident(&there, "t2"), TableKind::View, None, &change()).await.unwrap();
     create(&store, place, &ident(&here, "t3"), TableKind::Table, limit).await.unwrap();
     create(&store, place, &ident(&here, "t4"), TableKind::Table, None).await.unwrap();
 }
@@ -144,7 +144,7 @@ pub(in crate::store) async fn a_swap_of_a_missing_table_says_so(store: Subject) 
 
     let orders = ident(&sales, "orders");
     let old = stored_table(&store, place, &orders).await;
-    store.table_drop(place, &orders, TableKind::Table, None, None).await.unwrap();
+    store.table_drop(place, &orders, TableKind::Table, None, &change()).await.unwrap();
     stored_table(&store, place, &orders).await;
     // Another table has the name, and even the same pointer: it is not the one that was read.
     assert_refused!(swap(&store, place, old, 0, 1).await, StoreError::NotFound(Resource::Table));
@@ -157,10 +157,10 @@ pub(in crate::store) async fn a_dropped_table_is_gone_and_its_name_free(store: S
     let orders = ident(&sales, "orders");
     let id = stored_table(&store, place, &orders).await;
     swap(&store, place, id, 0, 1).await.unwrap();
-    let dropped = store.table_drop(place, &orders, TableKind::Table, None, None).await.unwrap();
+    let dropped = store.table_drop(place, &orders, TableKind::Table, None, &change()).await.unwrap();
     assert_eq!(dropped, TableRecord { id, kind: TableKind::Table, metadata_location: document(1) });
     assert_eq!(store.table_get(place, &orders).await.unwrap(), None);
-    let again = store.table_drop(place, &orders, TableKind::Table, None, None).await;
+    let again = store.table_drop(place, &orders, TableKind::Table, None, &change()).await;
     assert_refused!(again, StoreError::NotFound(Resource::Table));
     create(&store, place, &orders, TableKind::View, None).await.unwrap();
 }
@@ -171,9 +171,9 @@ pub(in crate::store) async fn a_drop_must_name_the_right_kind(store: Subject) {
     let (table, view) = (ident(&sales, "t"), ident(&sales, "v"));
     create(&store, place, &table, TableKind::Table, None).await.unwrap();
     create(&store, place, &view, TableKind::View, None).await.unwrap();
-    let as_view = store.table_drop(place, &table, TableKind::View, None, None).await;
+    let as_view = store.table_drop(place, &table, TableKind::View, None, &change()).await;
     assert_refused!(as_view, StoreError::NotFound(Resource::View));
-    let as_table = store.table_drop(place, &view, TableKind::Table, None, None).await;
+    let as_table = store.table_drop(place, &view, TableKind::Table, None, &change()).await;
     assert_refused!(as_table, StoreError::NotFound(Resource::Table));
     assert_eq!(store.table_count(place.organisation).await.unwrap(), 2);
 }
@@ -182,18 +182,18 @@ pub(in crate::store) async fn a_renamed_table_keeps_its_id_and_pointer(store: Su
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     let archive = namespace(&["sales", "archive"]);
-    store.namespace_create(place, &archive, &properties(&[]), None).await.unwrap();
+    store.namespace_create(place, &archive, &properties(&[]), &change()).await.unwrap();
     let names = [ident(&sales, "orders"), ident(&sales, "Orders"), ident(&archive, "orders 2026 ✓")];
     let id = stored_table(&store, place, &names[0]).await;
     swap(&store, place, id, 0, 1).await.unwrap();
     for step in names.windows(2) {
-        store.table_rename(place, &step[0], &step[1], TableKind::Table, None).await.unwrap();
+        store.table_rename(place, &step[0], &step[1], TableKind::Table, &change()).await.unwrap();
         assert_eq!(store.table_get(place, &step[0]).await.unwrap(), None);
         let record = TableRecord { id, kind: TableKind::Table, metadata_location: document(1) };
         assert_eq!(store.table_get(place, &step[1]).await.unwrap(), Some(record));
     }
     swap(&store, place, id, 1, 2).await.unwrap();
-    assert_refused!(store.namespace_drop(place, &archive, None).await, StoreError::NotEmpty(Resource::Namespace));
+    assert_refused!(store.namespace_drop(place, &archive, &change()).await, StoreError::NotEmpty(Resource::Namespace));
     stored_table(&store, place, &names[0]).await;
 }
 
@@ -204,14 +204,14 @@ pub(in crate::store) async fn a_rename_tells_what_stands_in_its_way(store: Subje
     create(&store, place, &table, TableKind::Table, None).await.unwrap();
     create(&store, place, &view, TableKind::View, None).await.unwrap();
 
-    let onto_view = store.table_rename(place, &table, &view, TableKind::Table, None).await;
+    let onto_view = store.table_rename(place, &table, &view, TableKind::Table, &change()).await;
     assert_refused!(onto_view, StoreError::AlreadyExists(Resource::View));
-    let onto_table = store.table_rename(place, &view, &table, TableKind::View, None).await;
+    let onto_table = store.table_rename(place, &view, &table, TableKind::View, &change()).await;
     assert_refused!(onto_table, StoreError::AlreadyExists(Resource::Table));
-    let onto_itself = store.table_rename(place, &table, &table, TableKind::Table, None).await;
+    let onto_itself = store.table_rename(place, &table, &table, TableKind::Table, &change()).await;
     assert_refused!(onto_itself, StoreError::AlreadyExists(Resource::Table));
     let into_nothing =
-        store.table_rename(place, &table, &ident(&namespace(&["nope"]), "t"), TableKind::Table, None).await;
+        store.table_rename(place, &table, &ident(&namespace(&["nope"]), "t"), TableKind::Table, &change()).await;
     assert_refused!(into_nothing, StoreError::NotFound(Resource::Namespace));
     for (from, kind, missing) in [
         (&free, TableKind::Table, Resource::Table),
@@ -219,7 +219,7 @@ pub(in crate::store) async fn a_rename_tells_what_stands_in_its_way(store: Subje
         (&table, TableKind::View, Resource::View),
         (&view, TableKind::Table, Resource::Table),
     ] {
-        let result = store.table_rename(place, from, &ident(&sales, "to"), kind, None).await;
+        let result = store.table_rename(place, from, &ident(&sales, "to"), kind, &change()).await;
         assert!(matches!(result, Err(StoreError::NotFound(found)) if found == missing), "{result:?}");
     }
     for ident in [&table, &view] {
@@ -264,9 +264,15 @@ pub(in crate::store) async fn long_locations_are_kept_whole(store: Subject) {
     // Longer than a page of any database; a swap may also move where the files are.
     let deep = format!("s3://bucket/{}t", "vägen/".repeat(3_000));
     let new = format!("{deep}/metadata/00001.metadata.json");
-    let there =
-        Swap { id, expected: &document(0), new: &new, locations: &at(&deep), past: &Past::Kept, now_ms: NOW_MS };
-    store.table_swap(place, &there, None).await.unwrap();
+    let there = Swap {
+        id,
+        expected: &document(0),
+        new: &new,
+        locations: &at(&deep),
+        past: &Past::Kept,
+        details: &EventDetails::new(),
+    };
+    store.table_swap(place, &there, &change()).await.unwrap();
     assert_eq!(pointer(&store, place, &orders).await, new);
     let back = Swap {
         id,
@@ -274,8 +280,8 @@ pub(in crate::store) async fn long_locations_are_kept_whole(store: Subject) {
         new: &document(2),
         locations: &at("s3://bucket/t/"),
         past: &Past::Kept,
-        now_ms: NOW_MS,
+        details: &EventDetails::new(),
     };
-    store.table_swap(place, &back, None).await.unwrap();
+    store.table_swap(place, &back, &change()).await.unwrap();
     assert_eq!(pointer(&store, place, &orders).await, document(2));
 }

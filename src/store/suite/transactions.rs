@@ -7,11 +7,11 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::concurrency::at_once;
 use super::fixture::{
-    NOW_MS, Subject, assert_refused, at, create, document, ident, location, namespace, place, place_of, pointer,
+    Subject, assert_refused, at, change, create, document, ident, location, namespace, place, place_of, pointer,
     stored_namespace, stored_table, swap,
 };
 use crate::clock::fresh_uuid;
-use crate::store::{Past, Place, Resource, Result, StoreError, TableChange, TableKind};
+use crate::store::{EventDetails, Past, Place, Resource, Result, StoreError, TableChange, TableKind};
 
 fn creation(ident: &TableIdent) -> TableChange {
     let id = TableId(fresh_uuid());
@@ -24,7 +24,7 @@ fn creation_at(ident: &TableIdent, id: TableId, location: &str) -> TableChange {
         ident: ident.clone(),
         metadata_location: document(0),
         locations: at(location),
-        now_ms: NOW_MS,
+        details: EventDetails::new(),
     }
 }
 
@@ -34,11 +34,11 @@ fn step(id: TableId, from: usize, to: usize) -> TableChange {
 
 fn move_to(id: TableId, from: usize, to: usize, location: &str) -> TableChange {
     let (expected, new) = (document(from), document(to));
-    TableChange::Swap { id, expected, new, locations: at(location), past: Past::Kept, now_ms: NOW_MS + 1 }
+    TableChange::Swap { id, expected, new, locations: at(location), past: Past::Kept, details: EventDetails::new() }
 }
 
 async fn transact(store: &Subject, place: Place, changes: Vec<TableChange>) -> Result<()> {
-    store.table_transact(place, changes, None, None).await
+    store.table_transact(place, changes, None, &change()).await
 }
 
 async fn two_tables(store: &Subject, place: Place) -> (NamespaceIdent, [TableIdent; 2], [TableId; 2]) {
@@ -136,12 +136,12 @@ pub(in crate::store) async fn all_creates_of_a_transaction_count_towards_the_lim
     let place = place(&store).await;
     let (sales, [a, _], ids) = two_tables(&store, place).await;
     let new = |name: &str| creation(&ident(&sales, name));
-    let limited = async |changes| store.table_transact(place, changes, Some(3), None).await;
+    let limited = async |changes| store.table_transact(place, changes, Some(3), &change()).await;
     assert_refused!(limited(vec![new("c"), step(ids[0], 0, 1), new("d")]).await, StoreError::LimitReached { limit: 3 });
     assert_eq!(pointer(&store, place, &a).await, document(0));
     limited(vec![new("c"), step(ids[0], 0, 1)]).await.unwrap();
     // Who has more than a lowered limit can still commit to what there is.
-    let over = store.table_transact(place, vec![step(ids[0], 1, 2)], Some(1), None).await;
+    let over = store.table_transact(place, vec![step(ids[0], 1, 2)], Some(1), &change()).await;
     over.unwrap();
 }
 

@@ -8,6 +8,7 @@ use tidewater::clock::Clock;
 use tidewater_core::access::Role;
 
 use crate::support::{Catalog, create_table, create_view};
+use tidewater::store::Change;
 
 const TABLE: &str = "/v1/namespaces/ns/tables/t";
 const VIEW: &str = "/v1/namespaces/ns/views/v";
@@ -149,7 +150,7 @@ async fn a_revoked_key_is_refused_once_the_cache_has_forgotten_it() {
     catalog.get(&tenant.key, "/v1/namespaces").await.ok(200);
     let store = catalog.app.store();
     let id = store.key_list(tenant.organisation).await.unwrap()[0].id;
-    store.key_revoke(tenant.organisation, id, Clock::System.now_ms()).await.unwrap();
+    store.key_revoke(tenant.organisation, id, &Change::by_catalog(Clock::System.now_ms())).await.unwrap();
     let refused = catalog.get(&tenant.key, "/v1/namespaces").await;
     assert!(refused.error(401, "NotAuthorizedException").contains("revoked"));
 }

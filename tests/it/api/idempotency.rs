@@ -12,6 +12,7 @@ use tidewater_core::access::Role;
 use tidewater_core::limits::Tier;
 
 use crate::support::{Answer, Catalog, Tenant, create_table, create_view};
+use tidewater::store::Change;
 
 const TABLES: &str = "/v1/namespaces/ns/tables";
 const TABLE: &str = "/v1/namespaces/ns/tables/t";
@@ -283,7 +284,7 @@ async fn a_limit_is_not_remembered_and_comes_before_a_key() {
     let key = fresh_key();
     let store = catalog.app.store();
     keyed(&catalog, &tenant, &key, TABLES, &create_table("t")).await.error(403, "ForbiddenException");
-    store.organisation_set_tier(tenant.organisation, "enterprise").await.unwrap();
+    store.organisation_set_tier(tenant.organisation, "enterprise", &Change::by_catalog(0)).await.unwrap();
     keyed(&catalog, &tenant, &key, TABLES, &create_table("t")).await.ok(200);
 
     let tiny = catalog.tenant("tiny", "tiny").await;

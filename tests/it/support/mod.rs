@@ -10,7 +10,7 @@ use tidewater::app::{App, open_store};
 use tidewater::auth::key::{NewKey, entropy, issue_key};
 use tidewater::clock::{Clock, fresh_uuid};
 use tidewater::config::Config;
-use tidewater::store::{Organisation, Warehouse, WarehouseOptions, WarehouseStorage};
+use tidewater::store::{Change, Organisation, Warehouse, WarehouseOptions, WarehouseStorage};
 use tidewater_core::access::Role;
 use tidewater_core::ids::{OrganisationId, WarehouseId};
 use tidewater_core::limits::Tier;
@@ -102,7 +102,7 @@ impl Catalog {
             tier: tier.to_owned(),
             created_ms: Clock::System.now_ms(),
         };
-        self.app.store().organisation_create(&organisation).await.expect("an organisation");
+        self.app.store().organisation_create(&organisation, &Change::by_catalog(0)).await.expect("an organisation");
         self.warehouse(organisation.id, "main").await;
         Tenant { organisation: organisation.id, key: self.key(organisation.id, Role::Admin, None).await }
     }
@@ -118,7 +118,7 @@ impl Catalog {
             is_default: false,
             created_ms: Clock::System.now_ms(),
         };
-        self.app.store().warehouse_create(&warehouse).await.expect("a warehouse");
+        self.app.store().warehouse_create(&warehouse, &Change::by_catalog(0)).await.expect("a warehouse");
     }
 
     pub(crate) async fn key(&self, organisation: OrganisationId, role: Role, expires_ms: Option<i64>) -> String {
@@ -126,7 +126,7 @@ impl Catalog {
         let now_ms = expires_ms.map_or_else(|| Clock::System.now_ms(), |expires_ms| expires_ms - 1);
         let random = entropy().expect("random bytes");
         let new = NewKey { name: "test", role, no_delete: false, expires_ms };
-        let issued = issue_key(store.as_ref(), organisation, &new, now_ms, &random).await;
+        let issued = issue_key(store.as_ref(), organisation, &new, &Change::by_catalog(now_ms), &random).await;
         issued.expect("a key").1.expose().clone()
     }
 

@@ -15,6 +15,7 @@ mod schemas;
 mod snapshots;
 mod specs;
 mod statistics;
+mod summary;
 mod update;
 
 use uuid::Uuid;
@@ -23,6 +24,8 @@ pub use apply::{Outcome, apply_updates, create_from_updates};
 pub use create::{CreateTable, RegisterTable, create_table};
 pub use definitions::MAX_ADDED_DEFINITIONS;
 pub use requirement::{TableRequirement, check_requirements};
+pub(crate) use summary::counts;
+pub use summary::summary;
 pub use update::TableUpdate;
 pub(crate) use update::{properties_to_remove, properties_to_set, uuid_to_assign};
 

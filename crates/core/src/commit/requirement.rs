@@ -31,6 +31,21 @@ pub enum TableRequirement {
 }
 
 impl TableRequirement {
+    /// The requirement's `type`.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::TableDoesNotExist => "assert-create",
+            Self::TableUuid(..) => "assert-table-uuid",
+            Self::RefSnapshotId { .. } => "assert-ref-snapshot-id",
+            Self::LastAssignedFieldId(..) => "assert-last-assigned-field-id",
+            Self::CurrentSchemaId(..) => "assert-current-schema-id",
+            Self::LastAssignedPartitionId(..) => "assert-last-assigned-partition-id",
+            Self::DefaultSpecId(..) => "assert-default-spec-id",
+            Self::DefaultSortOrderId(..) => "assert-default-sort-order-id",
+        }
+    }
+
     pub(super) fn parse(text: &str) -> Result<Self, CommitError> {
         let object = Object::parse("requirement", text)?;
         let kind = object.string("type")?.to_ascii_lowercase();

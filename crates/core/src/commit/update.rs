@@ -85,6 +85,36 @@ pub enum TableUpdate {
 }
 
 impl TableUpdate {
+    /// The update's `action`.
+    #[must_use]
+    pub const fn action(&self) -> &'static str {
+        match self {
+            Self::AssignUuid(..) => "assign-uuid",
+            Self::UpgradeFormatVersion(..) => "upgrade-format-version",
+            Self::AddSchema(..) => "add-schema",
+            Self::SetCurrentSchema(..) => "set-current-schema",
+            Self::AddSpec(..) => "add-spec",
+            Self::SetDefaultSpec(..) => "set-default-spec",
+            Self::AddSortOrder(..) => "add-sort-order",
+            Self::SetDefaultSortOrder(..) => "set-default-sort-order",
+            Self::AddSnapshot { .. } => "add-snapshot",
+            Self::SetSnapshotRef { .. } => "set-snapshot-ref",
+            Self::RemoveSnapshots(..) => "remove-snapshots",
+            Self::RemoveSnapshotRef(..) => "remove-snapshot-ref",
+            Self::SetLocation(..) => "set-location",
+            Self::SetProperties(..) => "set-properties",
+            Self::RemoveProperties(..) => "remove-properties",
+            Self::SetStatistics { .. } => "set-statistics",
+            Self::RemoveStatistics(..) => "remove-statistics",
+            Self::SetPartitionStatistics { .. } => "set-partition-statistics",
+            Self::RemovePartitionStatistics(..) => "remove-partition-statistics",
+            Self::RemovePartitionSpecs(..) => "remove-partition-specs",
+            Self::RemoveSchemas(..) => "remove-schemas",
+            Self::AddEncryptionKey { .. } => "add-encryption-key",
+            Self::RemoveEncryptionKey(..) => "remove-encryption-key",
+        }
+    }
+
     pub(super) fn parse(text: &str) -> Result<Self, CommitError> {
         let object = Object::parse("update", text)?;
         let action = object.string("action")?.to_ascii_lowercase();

@@ -32,6 +32,13 @@ pub struct ViewCommit {
 }
 
 impl ViewCommit {
+    /// What the commit asks for, in a few words, as [`crate::commit::summary`] gives it for tables.
+    #[must_use]
+    pub fn summary(&self) -> serde_json::Map<String, serde_json::Value> {
+        let requirements = self.requirements.iter().map(|ViewRequirement::ViewUuid(_)| "assert-view-uuid");
+        crate::commit::counts(self.updates.iter().map(ViewUpdate::action), requirements)
+    }
+
     /// Reads the body of a request (REST specification, `CommitViewRequest`). Its `identifier` is not read: the path says
     /// which view is meant.
     ///

@@ -29,6 +29,21 @@ pub enum ViewUpdate {
 }
 
 impl ViewUpdate {
+    /// The update's `action`.
+    #[must_use]
+    pub const fn action(&self) -> &'static str {
+        match self {
+            Self::AssignUuid(..) => "assign-uuid",
+            Self::UpgradeFormatVersion(..) => "upgrade-format-version",
+            Self::AddSchema(..) => "add-schema",
+            Self::SetLocation(..) => "set-location",
+            Self::SetProperties(..) => "set-properties",
+            Self::RemoveProperties(..) => "remove-properties",
+            Self::AddViewVersion(..) => "add-view-version",
+            Self::SetCurrentViewVersion(..) => "set-current-view-version",
+        }
+    }
+
     pub(super) fn parse(text: &str) -> Result<Self, CommitError> {
         let object = Object::parse("update", text)?;
         let action = object.string("action")?.to_ascii_lowercase();

@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use super::{answers, held, names, opened, organisation, stranger};
 use crate::store::sqlite::tenants;
-use crate::store::{Store, StoreError};
+use crate::store::{Change, Store, StoreError};
 
 #[tokio::test]
 async fn a_full_disk_loses_nothing_and_is_recovered_from() {
     let folder = tempfile::tempdir().unwrap();
     let store = opened(&folder);
-    store.organisation_create(&organisation("first")).await.unwrap();
+    store.organisation_create(&organisation("first"), &Change::by_catalog(0)).await.unwrap();
     store.leave_room(2).await;
 
     let mut kept = vec!["first".to_owned()];
     let error = loop {
         let new = organisation(&format!("{:04}-{}", kept.len(), "x".repeat(1_000)));
-        match store.organisation_create(&new).await {
+        match store.organisation_create(&new, &Change::by_catalog(0)).await {
             Ok(()) => kept.push(new.name),
             Err(error) => break error,
         }
@@ -26,10 +26,17 @@ async fn a_full_disk_loses_nothing_and_is_recovered_from() {
     assert!(error.to_string().contains("full"), "the cause is told: {error}");
     kept.sort();
     assert_eq!(names(&store).await, kept);
-    store.organisation_set_tier(store.organisation_by_name("first").await.unwrap().unwrap().id, "free").await.unwrap();
+    store
+        .organisation_set_tier(
+            store.organisation_by_name("first").await.unwrap().unwrap().id,
+            "free",
+            &Change::by_catalog(0),
+        )
+        .await
+        .unwrap();
 
     store.leave_room(1_000).await;
-    store.organisation_create(&organisation("room again")).await.unwrap();
+    store.organisation_create(&organisation("room again"), &Change::by_catalog(0)).await.unwrap();
     kept.push("room again".to_owned());
     kept.sort();
     assert_eq!(names(&store).await, kept);
@@ -49,7 +56,7 @@ async fn a_request_too_large_for_the_disk_does_not_fail_those_beside_it() {
             if number == 4 {
                 new.tier = "x".repeat(1 << 20);
             }
-            store.writer.write(move |connection| tenants::organisation_create(connection, &new))
+            store.writer.write(move |connection| tenants::organisation_create(connection, &new, &Change::by_catalog(0)))
         })
         .collect::<Vec<_>>();
     drop(release);
@@ -66,19 +73,19 @@ async fn a_request_too_large_for_the_disk_does_not_fail_those_beside_it() {
 async fn a_file_that_cannot_be_written_can_still_be_read() {
     let folder = tempfile::tempdir().unwrap();
     let store = opened(&folder);
-    store.organisation_create(&organisation("there")).await.unwrap();
+    store.organisation_create(&organisation("there"), &Change::by_catalog(0)).await.unwrap();
     let refused = store
         .writer
         .write(|connection| {
             connection.pragma_update(None, "query_only", true)?;
-            let refused = tenants::organisation_create(connection, &organisation("new"));
+            let refused = tenants::organisation_create(connection, &organisation("new"), &Change::by_catalog(0));
             connection.pragma_update(None, "query_only", false)?;
             refused
         })
         .await;
     assert!(matches!(refused, Err(StoreError::NotMade(_))), "{refused:?}");
     assert_eq!(names(&store).await, ["there"]);
-    store.organisation_create(&organisation("new")).await.unwrap();
+    store.organisation_create(&organisation("new"), &Change::by_catalog(0)).await.unwrap();
     assert_eq!(names(&store).await, ["new", "there"]);
 }
 
@@ -87,7 +94,7 @@ async fn what_cannot_be_understood_is_called_corrupt() {
     let folder = tempfile::tempdir().unwrap();
     let store = opened(&folder);
     let acme = organisation("acme");
-    store.organisation_create(&acme).await.unwrap();
+    store.organisation_create(&acme, &Change::by_catalog(0)).await.unwrap();
     let insert = "INSERT INTO api_key SELECT id, zeroblob(16), 'key', 'emperor', zeroblob(32), 0, NULL, NULL, NULL, 0
                   FROM organisation";
     stranger(folder.path()).execute_batch(insert).unwrap();
@@ -101,7 +108,10 @@ async fn a_damaged_file_is_called_corrupt() {
     let folder = tempfile::tempdir().unwrap();
     let store = opened(&folder);
     for number in 0..200 {
-        store.organisation_create(&organisation(&format!("{number}-{}", "x".repeat(500)))).await.unwrap();
+        store
+            .organisation_create(&organisation(&format!("{number}-{}", "x".repeat(500))), &Change::by_catalog(0))
+            .await
+            .unwrap();
     }
     store.close().await;
     drop(store);

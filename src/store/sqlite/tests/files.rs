@@ -14,14 +14,14 @@ use crate::clock::fresh_uuid;
 use crate::secret::Secret;
 use crate::store::sqlite::{OpenError, SqliteStore, locations, namespaces, receipts, tables};
 use crate::store::{
-    NewTable, Past, Place, Properties, Resource, SigningKey, Store, StoreError, Swap, TableKind, Warehouse,
-    WarehouseOptions, WarehouseStorage,
+    Change, EventDetails, NewTable, Past, Place, Properties, Resource, SigningKey, Store, StoreError, Swap, TableKind,
+    Warehouse, WarehouseOptions, WarehouseStorage,
 };
 
 /// An organisation with a warehouse, a namespace and a table.
 async fn furnish(store: &SqliteStore) -> (Place, TableIdent, TableId) {
     let acme = organisation("acme");
-    store.organisation_create(&acme).await.unwrap();
+    store.organisation_create(&acme, &Change::by_catalog(0)).await.unwrap();
     let place = Place { organisation: acme.id, warehouse: WarehouseId(fresh_uuid()) };
     let lake = Warehouse {
         id: place.warehouse,
@@ -33,9 +33,9 @@ async fn furnish(store: &SqliteStore) -> (Place, TableIdent, TableId) {
         is_default: false,
         created_ms: 0,
     };
-    store.warehouse_create(&lake).await.unwrap();
+    store.warehouse_create(&lake, &Change::by_catalog(0)).await.unwrap();
     let sales = NamespaceIdent::new(&["sales"]).unwrap();
-    store.namespace_create(place, &sales, &Properties::new(), None).await.unwrap();
+    store.namespace_create(place, &sales, &Properties::new(), &Change::by_catalog(0)).await.unwrap();
     let orders = TableIdent::new(sales, "orders").unwrap();
     let id = TableId(fresh_uuid());
     let new = NewTable {
@@ -45,9 +45,9 @@ async fn furnish(store: &SqliteStore) -> (Place, TableIdent, TableId) {
         metadata_location: "d0",
         locations: &own_location(),
         registered: false,
-        now_ms: 0,
+        details: &EventDetails::new(),
     };
-    store.table_create(place, &new, None, None).await.unwrap();
+    store.table_create(place, &new, None, &Change::by_catalog(0)).await.unwrap();
     (place, orders, id)
 }
 
@@ -56,8 +56,8 @@ fn own_location() -> Locations {
 }
 
 async fn swap(store: &SqliteStore, place: Place, id: TableId, expected: &str, new: &str) {
-    let swap = Swap { id, expected, new, locations: &own_location(), past: &Past::Kept, now_ms: 1 };
-    store.table_swap(place, &swap, None).await.unwrap();
+    let swap = Swap { id, expected, new, locations: &own_location(), past: &Past::Kept, details: &EventDetails::new() };
+    store.table_swap(place, &swap, &Change::by_catalog(0)).await.unwrap();
 }
 
 fn file_len(folder: &TempDir, name: &str) -> Option<u64> {
@@ -71,7 +71,7 @@ async fn a_second_opening_finds_everything_and_migrates_nothing() {
     let (place, orders, id) = furnish(&store).await;
     swap(&store, place, id, "d0", "d1").await;
     let key = SigningKey { id: "k".to_owned(), secret: Secret::new([9; 32]), created_ms: 1 };
-    store.signing_key_add(&key, true).await.unwrap();
+    store.signing_key_add(&key, true, &Change::by_catalog(0)).await.unwrap();
     store.close().await;
     assert_eq!(file_len(&folder, "catalog.db-wal"), None, "the log is folded back, and gone");
 
@@ -147,7 +147,7 @@ async fn a_database_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_
          ALTER TABLE warehouse DROP COLUMN profile; ALTER TABLE warehouse DROP COLUMN sealed_credentials; \
          ALTER TABLE warehouse DROP COLUMN purge; ALTER TABLE warehouse DROP COLUMN no_delete; \
          ALTER TABLE api_key DROP COLUMN no_delete; \
-         DELETE FROM refinery_schema_history WHERE version > 1";
+         DROP TABLE event; DELETE FROM refinery_schema_history WHERE version > 1";
     stranger(folder.path()).execute_batch(first_version).unwrap();
     let store = opened(&folder);
     assert_eq!(store.table_get(place, &orders).await.unwrap().map(|record| record.id), Some(id));
@@ -202,7 +202,7 @@ async fn only_its_owner_can_read_the_database() {
         })
     };
     let store = opened(&folder);
-    store.organisation_create(&organisation("acme")).await.unwrap();
+    store.organisation_create(&organisation("acme"), &Change::by_catalog(0)).await.unwrap();
     assert_eq!(modes(), [0o600; 3]);
     store.close().await;
 
@@ -210,7 +210,7 @@ async fn only_its_owner_can_read_the_database() {
     let path = folder.path().join("catalog.db");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
     let store = opened(&folder);
-    store.organisation_create(&organisation("other")).await.unwrap();
+    store.organisation_create(&organisation("other"), &Change::by_catalog(0)).await.unwrap();
     assert_eq!(modes(), [0o600; 3]);
 }
 
@@ -222,19 +222,22 @@ async fn two_processes_write_at_the_same_time() {
         let server = Arc::clone(&server);
         async move {
             for number in 0..100 {
-                server.organisation_create(&organisation(&format!("server-{number}"))).await.unwrap();
+                server
+                    .organisation_create(&organisation(&format!("server-{number}")), &Change::by_catalog(0))
+                    .await
+                    .unwrap();
             }
         }
     });
     for number in 0..100 {
         let new = organisation(&format!("command-{number}"));
-        command.organisation_create(&new).await.unwrap();
+        command.organisation_create(&new, &Change::by_catalog(0)).await.unwrap();
         assert_eq!(server.organisation_by_name(&new.name).await.unwrap(), Some(new), "seen at once");
     }
     serving.await.unwrap();
     command.close().await;
     assert_eq!(names(&server).await.len(), 200);
-    server.organisation_create(&organisation("last")).await.unwrap();
+    server.organisation_create(&organisation("last"), &Change::by_catalog(0)).await.unwrap();
 }
 
 #[tokio::test]
@@ -246,7 +249,8 @@ async fn a_write_waits_for_the_transaction_of_another_process() {
     let insert = "INSERT INTO organisation VALUES (randomblob(16), 'acme', 'free', 0)";
     other.execute_batch(insert).unwrap();
     let new = organisation("acme");
-    let mut waiting = store.organisation_create(&new);
+    let change = Change::by_catalog(0);
+    let mut waiting = store.organisation_create(&new, &change);
     assert!(futures_util::future::poll_immediate(&mut waiting).await.is_none());
     assert_eq!(store.organisation_by_name("acme").await.unwrap(), None, "reads do not wait");
     other.execute_batch("COMMIT").unwrap();

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::{TempDir, opened, organisation, stranger};
-use crate::store::Store;
 use crate::store::sqlite::{LogFound, SqliteStore};
+use crate::store::{Change, Store};
 
 const FRAME_BYTES: u64 = 24 + 4096;
 const HEADER_BYTES: u64 = 32;
@@ -15,7 +15,7 @@ async fn killed(changes: usize) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let store = opened(&folder);
     for number in 0..changes {
-        store.organisation_create(&organisation(&format!("o{number}"))).await.unwrap();
+        store.organisation_create(&organisation(&format!("o{number}")), &Change::by_catalog(0)).await.unwrap();
     }
     let copy = tempfile::tempdir().unwrap();
     for suffix in ["", "-wal", "-shm"] {
@@ -105,13 +105,13 @@ async fn frames_of_an_earlier_run_of_the_log_are_no_damage() {
     let folder = tempfile::tempdir().unwrap();
     let store = opened(&folder);
     for number in 0..20 {
-        store.organisation_create(&organisation(&format!("o{number}"))).await.unwrap();
+        store.organisation_create(&organisation(&format!("o{number}")), &Change::by_catalog(0)).await.unwrap();
     }
     // Folded back, and begun again from its start, over the old frames.
     let other = stranger(folder.path());
-    store.organisation_create(&organisation("last of the run")).await.unwrap();
+    store.organisation_create(&organisation("last of the run"), &Change::by_catalog(0)).await.unwrap();
     other.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())).unwrap();
-    store.organisation_create(&organisation("next run")).await.unwrap();
+    store.organisation_create(&organisation("next run"), &Change::by_catalog(0)).await.unwrap();
     let copy = tempfile::tempdir().unwrap();
     for suffix in ["", "-wal", "-shm"] {
         let name = format!("catalog.db{suffix}");

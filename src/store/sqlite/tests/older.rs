@@ -11,8 +11,8 @@ use super::{opened, organisation, stranger};
 use crate::clock::fresh_uuid;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{
-    DropTerms, Learned, NewTable, Past, Place, Pointer, Properties, Report, ReportFilter, ReportLimits, Result, Store,
-    StoreError, Swap, TableKind, TimedPage, Warehouse, WarehouseOptions, WarehouseStorage,
+    Change, DropTerms, EventDetails, Learned, NewTable, Past, Place, Pointer, Properties, Report, ReportFilter,
+    ReportLimits, Result, Store, StoreError, Swap, TableKind, TimedPage, Warehouse, WarehouseOptions, WarehouseStorage,
 };
 
 /// What the migrations since version 5 do, undone: all that an older version knew stays.
@@ -25,7 +25,7 @@ const BACK_TO_VERSION_4: &str = "ALTER TABLE warehouse DROP COLUMN purge; ALTER 
     ALTER TABLE tabular DROP COLUMN others; ALTER TABLE dropped DROP COLUMN others;
     CREATE INDEX tabular_location ON tabular (organisation, warehouse, location);
     CREATE INDEX dropped_location ON dropped (organisation, warehouse, location);
-    DELETE FROM refinery_schema_history WHERE version > 4";
+    DROP TABLE event; DELETE FROM refinery_schema_history WHERE version > 4";
 
 impl SqliteStore {
     /// Forgets where all tables are, so that others can be put there, as older versions did with what properties name.
@@ -80,7 +80,7 @@ impl Site {
     async fn new(folder: &TempDir) -> Self {
         let store = opened(folder);
         let acme = organisation("acme");
-        store.organisation_create(&acme).await.unwrap();
+        store.organisation_create(&acme, &Change::by_catalog(0)).await.unwrap();
         let place = Place { organisation: acme.id, warehouse: WarehouseId(fresh_uuid()) };
         let (root, name, storage) = ("s3://b/w".to_owned(), "lake".to_owned(), WarehouseStorage::local());
         let (id, organisation) = (place.warehouse, place.organisation);
@@ -94,27 +94,37 @@ impl Site {
             is_default: true,
             created_ms: 0,
         };
-        store.warehouse_create(&lake).await.unwrap();
+        store.warehouse_create(&lake, &Change::by_catalog(0)).await.unwrap();
         let namespace = NamespaceIdent::new(&["ns"]).unwrap();
-        store.namespace_create(place, &namespace, &Properties::new(), None).await.unwrap();
+        store.namespace_create(place, &namespace, &Properties::new(), &Change::by_catalog(0)).await.unwrap();
         Self { store, place }
     }
 
     async fn create(&self, name: &str, locations: &Locations) -> Result<TableId> {
         let (id, ident, kind) = (TableId(fresh_uuid()), ident(name), TableKind::Table);
-        let new =
-            NewTable { id, ident: &ident, kind, metadata_location: "d0", locations, registered: false, now_ms: 0 };
-        self.store.table_create(self.place, &new, None, None).await.map(|()| id)
+        let new = NewTable {
+            id,
+            ident: &ident,
+            kind,
+            metadata_location: "d0",
+            locations,
+            registered: false,
+            details: &EventDetails::new(),
+        };
+        self.store.table_create(self.place, &new, None, &Change::by_catalog(0)).await.map(|()| id)
     }
 
     async fn swap(&self, id: TableId, expected: &str, new: &str, locations: &Locations) -> Result<()> {
-        let swap = Swap { id, expected, new, locations, past: &Past::Kept, now_ms: 1 };
-        self.store.table_swap(self.place, &swap, None).await
+        let swap = Swap { id, expected, new, locations, past: &Past::Kept, details: &EventDetails::new() };
+        self.store.table_swap(self.place, &swap, &Change::by_catalog(0)).await
     }
 
     async fn drop(&self, name: &str) {
-        let terms = DropTerms { now_ms: 0, restorable_until_ms: 9, purge: false };
-        self.store.table_drop(self.place, &ident(name), TableKind::Table, Some(&terms), None).await.unwrap();
+        let terms = DropTerms { restorable_until_ms: 9, purge: false };
+        self.store
+            .table_drop(self.place, &ident(name), TableKind::Table, Some(&terms), &Change::by_catalog(0))
+            .await
+            .unwrap();
     }
 
     async fn unread(&self) -> Vec<Pointer> {
@@ -263,9 +273,9 @@ async fn what_is_gone_for_good_needs_not_be_read() {
     let [a, b] = site.sharing().await;
     site.drop("a").await;
     assert_eq!(site.unread().await.len(), 2, "what is dropped is read");
-    site.store.dropped_remove(site.place, a, None, 1, None).await.unwrap();
+    site.store.dropped_remove(site.place, a, None, &Change::by_catalog(1)).await.unwrap();
     assert_eq!(site.unread().await.iter().map(|pointer| pointer.id).collect::<Vec<_>>(), [b]);
-    site.store.table_drop(site.place, &ident("b"), TableKind::Table, None, None).await.unwrap();
+    site.store.table_drop(site.place, &ident("b"), TableKind::Table, None, &Change::by_catalog(0)).await.unwrap();
     site.create("new", &spread("s3://b/w/new", &["s3://b/w/data"])).await.unwrap();
 }
 
@@ -288,7 +298,7 @@ async fn upgrade_counts_the_bytes_of_reports_that_are_there() {
         ALTER TABLE api_key DROP COLUMN no_delete; DROP TABLE old_document;
         ALTER TABLE tabular DROP COLUMN origin; ALTER TABLE dropped DROP COLUMN origin;
         DROP TABLE master_key; DROP TRIGGER report_bytes_added; DROP TRIGGER report_bytes_removed;
-        DROP TABLE report_bytes; DELETE FROM refinery_schema_history WHERE version > 7";
+        DROP TABLE report_bytes; DROP TABLE event; DELETE FROM refinery_schema_history WHERE version > 7";
     stranger(folder.path()).execute_batch(back).unwrap();
     let store = opened(&folder);
     let limits = ReportLimits { bytes_per_organisation: 350, ..limits };

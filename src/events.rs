@@ -1,0 +1,108 @@
+//! Events of what was changed: how they are shown, and that they end after as long as a setting says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use tidewater_core::ids::KeyId;
+use tokio::time::{MissedTickBehavior, interval};
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::store::{Actor, Event, EventDetails, Store, StoreError};
+
+/// How often old events are looked for, and how many go in one transaction, so that no commit waits long behind it.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+const SWEEP_BATCH: u32 = 500;
+
+/// An event, as the API and the command line show it.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct EventEntry {
+    id: i64,
+    at_ms: i64,
+    actor: String,
+    actor_type: &'static str,
+    actor_id: Option<KeyId>,
+    operation: &'static str,
+    object: String,
+    object_type: &'static str,
+    object_id: Option<Uuid>,
+    new_name: Option<String>,
+    warehouse_id: Option<Uuid>,
+    request_id: Option<String>,
+    address: Option<String>,
+    details: EventDetails,
+}
+
+impl From<Event> for EventEntry {
+    fn from(event: Event) -> Self {
+        Self {
+            id: event.id,
+            at_ms: event.at_ms,
+            actor: event.actor.name().unwrap_or(event.actor.kind()).to_owned(),
+            actor_type: event.actor.kind(),
+            actor_id: match event.actor {
+                Actor::Key { id, .. } => Some(id),
+                Actor::CommandLine(_) | Actor::Catalog => None,
+            },
+            operation: event.operation.as_str(),
+            object: event.object.name,
+            object_type: event.object.kind.as_str(),
+            object_id: event.object.id,
+            new_name: event.object.new_name,
+            warehouse_id: event.warehouse.map(|id| id.0),
+            request_id: event.request_id.map(|id| id.to_string()),
+            address: event.client.map(|client| client.to_string()),
+            details: event.details,
+        }
+    }
+}
+
+/// Removes events whose time is over.
+pub struct EventRetention {
+    store: Arc<dyn Store>,
+    clock: Clock,
+    retention: Mutex<Duration>,
+}
+
+impl EventRetention {
+    /// Keeps the events in `store` for `retention`.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, clock: Clock, retention: Duration) -> Self {
+        Self { store, clock, retention: Mutex::new(retention) }
+    }
+
+    /// Sets for how long events are kept.
+    pub fn keep(&self, retention: Duration) {
+        *self.retention.lock() = retention;
+    }
+
+    /// Removes what is too old, batch by batch.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn sweep(&self) -> Result<(), StoreError> {
+        let retention_ms = i64::try_from(self.retention.lock().as_millis()).unwrap_or(i64::MAX);
+        let before_ms = self.clock.now_ms().saturating_sub(retention_ms);
+        while self.store.event_remove_before(before_ms, SWEEP_BATCH).await? >= u64::from(SWEEP_BATCH) {}
+        Ok(())
+    }
+
+    /// Removes what is too old every minute until `stop`. Runs as a task of its own.
+    pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
+        let mut stop = std::pin::pin!(stop);
+        let mut sweeps = interval(SWEEP_INTERVAL);
+        sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = &mut stop => return,
+                _ = sweeps.tick() => {}
+            }
+            if let Err(error) = self.sweep().await {
+                tracing::warn!(%error, "could not remove old events: trying again");
+            }
+        }
+    }
+}

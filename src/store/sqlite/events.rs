@@ -1,0 +1,174 @@
+//! What was changed, by whom and when.
+
+use rusqlite::types::ToSql;
+use rusqlite::{Connection, Row, params};
+use tidewater_core::ids::{KeyId, OrganisationId, WarehouseId};
+use uuid::Uuid;
+
+use crate::store::{
+    Actor, Change, Event, EventDetails, EventFilter, EventObject, EventPage, ObjectKind, Operation, Place, Result,
+    StoreError,
+};
+
+/// How many events are looked at for one page at most, so that a filter that few events fit ends soon.
+const MOST_LOOKED_AT: usize = 20_000;
+
+const COLUMNS: &str = "id, organisation, warehouse, at_ms, actor_kind, actor_id, actor_name, operation, object_kind,
+    object_id, object_name, new_name, request_id, client, details";
+
+/// Whose things are changed: nobody's, an organisation's, or those in a warehouse.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scope {
+    organisation: Option<OrganisationId>,
+    warehouse: Option<WarehouseId>,
+}
+
+impl Scope {
+    pub(super) const SERVER: Self = Self { organisation: None, warehouse: None };
+}
+
+impl From<OrganisationId> for Scope {
+    fn from(organisation: OrganisationId) -> Self {
+        Self { organisation: Some(organisation), warehouse: None }
+    }
+}
+
+impl From<Place> for Scope {
+    fn from(place: Place) -> Self {
+        Self { organisation: Some(place.organisation), warehouse: Some(place.warehouse) }
+    }
+}
+
+/// Writes the event of a change. The caller's transaction makes both of them, or neither.
+pub(super) fn event_add(
+    connection: &Connection,
+    change: &Change,
+    scope: impl Into<Scope>,
+    operation: Operation,
+    object: &EventObject,
+    details: &EventDetails,
+) -> Result<()> {
+    let scope = scope.into();
+    let key = match &change.actor {
+        Actor::Key { id, .. } => Some(id.0.into_bytes()),
+        Actor::CommandLine(_) | Actor::Catalog => None,
+    };
+    let details = serde_json::to_string(details).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+    connection
+        .prepare_cached(
+            "INSERT INTO event (organisation, warehouse, at_ms, actor_kind, actor_id, actor_name, operation, object_kind,
+                                object_id, object_name, new_name, request_id, client, details)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        )?
+        .execute(params![
+            scope.organisation.map(|id| id.0.into_bytes()),
+            scope.warehouse.map(|id| id.0.into_bytes()),
+            change.at_ms,
+            change.actor.kind(),
+            key,
+            change.actor.name(),
+            operation.as_str(),
+            object.kind.as_str(),
+            object.id.map(Uuid::into_bytes),
+            object.name,
+            object.new_name,
+            change.request_id.as_deref(),
+            change.client.map(|client| client.to_string()),
+            details,
+        ])?;
+    Ok(())
+}
+
+pub(super) fn event_list(
+    connection: &Connection,
+    organisation: Option<OrganisationId>,
+    filter: &EventFilter,
+    before: Option<i64>,
+    limit: u32,
+) -> Result<EventPage> {
+    let (sql, parameters) = statement(organisation, filter, before.unwrap_or(i64::MAX));
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(&*parameters.iter().map(AsRef::as_ref).collect::<Vec<&dyn ToSql>>())?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let (mut events, mut looked_at) = (Vec::new(), 0);
+    let mut last = None;
+    while let Some(row) = rows.next()? {
+        // One more than wanted tells that another page follows, and so does one more than may be looked at.
+        if events.len() == limit || looked_at == MOST_LOOKED_AT {
+            return Ok(EventPage { events, before: last });
+        }
+        let event = event_at(row)?;
+        looked_at += 1;
+        last = Some(event.id);
+        if filter.matches(&event) {
+            events.push(event);
+        }
+    }
+    Ok(EventPage { events, before: None })
+}
+
+type Parameters = Vec<Box<dyn ToSql>>;
+
+/// The statement that reads what may fit, newest first, each row by an index.
+fn statement(organisation: Option<OrganisationId>, filter: &EventFilter, before: i64) -> (String, Parameters) {
+    let Some(organisation) = organisation else {
+        return (format!("SELECT {COLUMNS} FROM event WHERE id < ?1 ORDER BY id DESC"), vec![Box::new(before)]);
+    };
+    let mut parameters: Parameters = vec![Box::new(organisation.0.into_bytes()), Box::new(before)];
+    let of_organisation = format!("SELECT {COLUMNS} FROM event WHERE organisation = ?1 AND id < ?2");
+    let sql = match &filter.object {
+        None => format!("{of_organisation} ORDER BY id DESC"),
+        Some(name) => {
+            parameters.push(Box::new(name.clone()));
+            // Two runs of an index, merged.
+            format!(
+                "{of_organisation} AND object_name = ?3
+                 UNION ALL {of_organisation} AND new_name = ?3 AND object_name <> ?3 ORDER BY id DESC"
+            )
+        }
+    };
+    (sql, parameters)
+}
+
+pub(super) fn event_remove_before(connection: &Connection, before_ms: i64, at_most: u32) -> Result<u64> {
+    let removed = connection
+        .prepare_cached(
+            "DELETE FROM event WHERE id IN
+                 (SELECT id FROM (SELECT id, at_ms FROM event ORDER BY id LIMIT ?2) WHERE at_ms < ?1)",
+        )?
+        .execute(params![before_ms, at_most])?;
+    Ok(removed as u64)
+}
+
+fn event_at(row: &Row<'_>) -> Result<Event> {
+    let corrupt = |what: &str| StoreError::Corrupt(format!("event: {what}"));
+    let uuid =
+        |column: usize| -> Result<Option<Uuid>> { Ok(row.get::<_, Option<[u8; 16]>>(column)?.map(Uuid::from_bytes)) };
+    let name: Option<String> = row.get(6)?;
+    let actor = match (row.get::<_, String>(4)?.as_str(), uuid(5)?) {
+        ("key", Some(id)) => Actor::Key { id: KeyId(id), name: name.unwrap_or_default().into() },
+        ("command-line", _) => Actor::CommandLine(name.map(Into::into)),
+        ("catalog", _) => Actor::Catalog,
+        (kind, _) => return Err(corrupt(&format!("an actor of kind '{kind}'"))),
+    };
+    let operation: String = row.get(7)?;
+    let object_kind: String = row.get(8)?;
+    let details: String = row.get(14)?;
+    Ok(Event {
+        id: row.get(0)?,
+        organisation: uuid(1)?.map(OrganisationId),
+        warehouse: uuid(2)?.map(WarehouseId),
+        at_ms: row.get(3)?,
+        actor,
+        operation: Operation::of_name(&operation).ok_or_else(|| corrupt(&format!("operation '{operation}'")))?,
+        object: EventObject {
+            kind: ObjectKind::of_name(&object_kind).ok_or_else(|| corrupt(&format!("object '{object_kind}'")))?,
+            id: uuid(9)?,
+            name: row.get(10)?,
+            new_name: row.get(11)?,
+        },
+        request_id: row.get::<_, Option<String>>(12)?.map(Into::into),
+        client: row.get::<_, Option<String>>(13)?.and_then(|client| client.parse().ok()),
+        details: serde_json::from_str(&details).map_err(|error| corrupt(&error.to_string()))?,
+    })
+}
