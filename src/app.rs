@@ -114,7 +114,12 @@ impl App {
             )),
             maintenance: Arc::new(Maintenance::new(Arc::clone(&store), access, reader, clock.clone())),
             reports: Arc::new(reports(config, &store, &clock)),
-            events: Arc::new(EventRetention::new(Arc::clone(&store), clock.clone(), config.events.retention())),
+            events: Arc::new(EventRetention::new(
+                Arc::clone(&store),
+                clock.clone(),
+                config.events.retention(),
+                config.events.per_organisation,
+            )),
             store,
             master_key,
             clock,

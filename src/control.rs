@@ -18,7 +18,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
-use crate::config::Change;
+use crate::config::SettingChange;
 
 /// The socket's name in the data folder.
 const SOCKET: &str = "control.sock";
@@ -52,9 +52,9 @@ pub enum Reply {
     /// The settings were read and are in force, as far as they can change while it runs.
     Reloaded {
         /// What is different.
-        taken: Vec<Change>,
+        taken: Vec<SettingChange>,
         /// What holds only after a restart.
-        needs_restart: Vec<Change>,
+        needs_restart: Vec<SettingChange>,
     },
     /// How the server is set up.
     Status {

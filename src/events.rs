@@ -12,8 +12,8 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::store::{Actor, Event, EventDetails, Store, StoreError};
 
-/// How often old events are looked for, and how many go in one transaction, so that no commit waits long behind it.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+/// How often such events are looked for, and how many go in one transaction, so that no commit waits long behind it.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 const SWEEP_BATCH: u32 = 500;
 
 /// An event, as the API and the command line show it.
@@ -60,37 +60,50 @@ impl From<Event> for EventEntry {
     }
 }
 
-/// Removes events whose time is over.
+/// Removes events whose time is over, and those that are too many.
 pub struct EventRetention {
     store: Arc<dyn Store>,
     clock: Clock,
-    retention: Mutex<Duration>,
+    kept: Mutex<Kept>,
+}
+
+/// Which events are kept.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    retention: Duration,
+    per_organisation: u32,
 }
 
 impl EventRetention {
-    /// Keeps the events in `store` for `retention`.
+    /// Keeps the events in `store` for `retention`, and of each organisation the newest `per_organisation`.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, clock: Clock, retention: Duration) -> Self {
-        Self { store, clock, retention: Mutex::new(retention) }
+    pub fn new(store: Arc<dyn Store>, clock: Clock, retention: Duration, per_organisation: u32) -> Self {
+        Self { store, clock, kept: Mutex::new(Kept { retention, per_organisation }) }
     }
 
-    /// Sets for how long events are kept.
-    pub fn keep(&self, retention: Duration) {
-        *self.retention.lock() = retention;
+    /// Sets for how long events are kept, and how many of each organisation.
+    pub fn keep(&self, retention: Duration, per_organisation: u32) {
+        *self.kept.lock() = Kept { retention, per_organisation };
     }
 
-    /// Removes what is too old, batch by batch.
+    /// Removes what is too old or too much, batch by batch.
     ///
     /// # Errors
     /// When the store does not answer.
     pub async fn sweep(&self) -> Result<(), StoreError> {
-        let retention_ms = i64::try_from(self.retention.lock().as_millis()).unwrap_or(i64::MAX);
+        let Kept { retention, per_organisation } = *self.kept.lock();
+        let retention_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
         let before_ms = self.clock.now_ms().saturating_sub(retention_ms);
-        while self.store.event_remove_before(before_ms, SWEEP_BATCH).await? >= u64::from(SWEEP_BATCH) {}
+        let batch = u64::from(SWEEP_BATCH);
+        while self.store.event_remove_before(before_ms, SWEEP_BATCH).await? >= batch {}
+        for (organisation, last) in self.store.event_surplus(per_organisation).await? {
+            tracing::warn!(%organisation, per_organisation, "an organisation has more events than are kept: the oldest go");
+            while self.store.event_remove_up_to(organisation, last, SWEEP_BATCH).await? >= batch {}
+        }
         Ok(())
     }
 
-    /// Removes what is too old every minute until `stop`. Runs as a task of its own.
+    /// Does [`Self::sweep`] every ten minutes until `stop`. Runs as a task of its own.
     pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
         let mut stop = std::pin::pin!(stop);
         let mut sweeps = interval(SWEEP_INTERVAL);

@@ -50,7 +50,7 @@ impl Running {
         let config = &reload.config;
         // Background work reads these at its next round.
         now.api.reports.keep(report_limits(config), config.metrics.retention());
-        now.api.events.keep(config.events.retention());
+        now.api.events.keep(config.events.retention(), config.events.per_organisation);
         now.api.catalog.set_document_bytes(config.cache.metadata_bytes, config.limits.document_bytes);
         let api = Arc::new(with_settings(&now.api, config));
         self.server.replace(self.server.service().with_api(&api), &config.connections);

@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::logs::Levels;
 use super::output;
 use tidewater::app::{App, Running};
-use tidewater::config::{Change, Config, Reload};
+use tidewater::config::{Config, Reload, SettingChange};
 use tidewater::control::{ControlSocket, Reply, Request};
 
 /// Reads the settings from where they were read at the start.
@@ -103,7 +103,8 @@ impl Reloading {
         let _turn = self.turn.lock().await;
         match self.take().await {
             Ok(Reload { taken, needs_restart, .. }) => {
-                let shown = |changes: &[Change]| changes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+                let shown =
+                    |changes: &[SettingChange]| changes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
                 tracing::info!(asked_by, changed = shown(&taken), "settings were read again");
                 if !needs_restart.is_empty() {
                     tracing::warn!(asked_by, settings = shown(&needs_restart), "settings need a restart to be taken");

@@ -23,7 +23,7 @@ use crate::secret::Secret;
 
 pub use listen::{ListenAddress, NotAnAddress};
 pub use load::{ConfigError, Flags, LogFlags, data_dir_unless_set};
-pub use reload::{Change, Reload};
+pub use reload::{Reload, SettingChange};
 
 /// All settings of a server, and of the commands that work beside one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -217,6 +217,8 @@ pub struct MetricsConfig {
 pub struct EventsConfig {
     /// For how many seconds an event is kept.
     pub retention_s: u64,
+    /// The most events that are kept of an organisation.
+    pub per_organisation: u32,
 }
 
 /// How much heavy work is done at once: reading, changing and writing large requests and documents.
@@ -345,7 +347,7 @@ impl DropConfig {
 
 impl Default for EventsConfig {
     fn default() -> Self {
-        Self { retention_s: 90 * 86_400 }
+        Self { retention_s: 90 * 86_400, per_organisation: 1_000_000 }
     }
 }
 

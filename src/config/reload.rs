@@ -10,7 +10,7 @@ use super::{Config, LogConfig};
 
 /// A setting whose value is another than before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
+pub struct SettingChange {
     /// Its name, such as `tiers.premium.requests_per_day`.
     pub setting: String,
     /// What it was; null when it was not there.
@@ -19,7 +19,7 @@ pub struct Change {
     pub now: Value,
 }
 
-impl fmt::Display for Change {
+impl fmt::Display for SettingChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |value: &Value| if value.is_null() { "not set".to_owned() } else { value.to_string() };
         write!(f, "{}: {} -> {}", self.setting, shown(&self.before), shown(&self.now))
@@ -32,9 +32,9 @@ pub struct Reload {
     /// The settings that are in force from now on.
     pub config: Config,
     /// What is different in them.
-    pub taken: Vec<Change>,
+    pub taken: Vec<SettingChange>,
     /// What was read and holds only after a restart.
-    pub needs_restart: Vec<Change>,
+    pub needs_restart: Vec<SettingChange>,
 }
 
 impl Config {
@@ -56,24 +56,28 @@ impl Config {
         // It is not in what is written of settings.
         if self.storage.master_key != new.storage.master_key {
             let secret = || Value::from("***");
-            needs_restart.push(Change { setting: "storage.master_key".to_owned(), before: secret(), now: secret() });
+            needs_restart.push(SettingChange {
+                setting: "storage.master_key".to_owned(),
+                before: secret(),
+                now: secret(),
+            });
         }
         Reload { config, taken, needs_restart }
     }
 }
 
 /// The settings that are not the same in both, by name.
-fn changes(before: &Config, now: &Config) -> Vec<Change> {
+fn changes(before: &Config, now: &Config) -> Vec<SettingChange> {
     let (before, mut now) = (flat(before), flat(now));
     let mut changes = Vec::new();
     for (setting, before) in before {
         let now = now.remove(&setting).unwrap_or_default();
         if before != now {
-            changes.push(Change { setting, before, now });
+            changes.push(SettingChange { setting, before, now });
         }
     }
     let added = now.into_iter().filter(|(_, now)| !now.is_null());
-    changes.extend(added.map(|(setting, now)| Change { setting, before: Value::Null, now }));
+    changes.extend(added.map(|(setting, now)| SettingChange { setting, before: Value::Null, now }));
     changes
 }
 
@@ -104,7 +108,7 @@ mod tests {
     use crate::secret::Secret;
     use tidewater_core::limits::Tier;
 
-    fn names(changes: &[Change]) -> Vec<&str> {
+    fn names(changes: &[SettingChange]) -> Vec<&str> {
         changes.iter().map(|change| change.setting.as_str()).collect()
     }
 

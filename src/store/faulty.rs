@@ -218,6 +218,8 @@ store_with_faults! {
     fn receipt_add(organisation: OrganisationId, receipt: &Receipt, answer: &Answer, now_ms: i64) -> ();
     fn event_list(organisation: Option<OrganisationId>, filter: &EventFilter, before: Option<i64>, limit: u32) -> EventPage;
     fn event_remove_before(before_ms: i64, at_most: u32) -> u64;
+    fn event_surplus(most: u32) -> Vec<(OrganisationId, i64)>;
+    fn event_remove_up_to(organisation: OrganisationId, last: i64, at_most: u32) -> u64;
     fn receipt_remove_expired(now_ms: i64, at_most: u32) -> u64;
     fn table_count(organisation: OrganisationId) -> u64;
     fn usage_take(organisation: OrganisationId, day: i64, wanted: u64, limit: Option<u64>) -> UsageTaken;

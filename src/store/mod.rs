@@ -445,6 +445,12 @@ pub trait Store: Send + Sync + 'static {
     /// Removes up to `at_most` events, the oldest first, that are from before `before_ms`. Gives how many went.
     async fn event_remove_before(&self, before_ms: i64, at_most: u32) -> Result<u64>;
 
+    /// The organisations that have more than `most` events, with the number of the newest event that is one too many.
+    async fn event_surplus(&self, most: u32) -> Result<Vec<(OrganisationId, i64)>>;
+
+    /// Removes up to `at_most` events of an organisation, the oldest first, up to the event `last`. Gives how many went.
+    async fn event_remove_up_to(&self, organisation: OrganisationId, last: i64, at_most: u32) -> Result<u64>;
+
     /// How many tables and views an organisation has.
     async fn table_count(&self, organisation: OrganisationId) -> Result<u64>;
 

@@ -102,7 +102,7 @@ fn is_taken_by_a_reload(key: &str) -> bool {
         _ => "other".into(),
     };
     let reload = old.reload(serde_json::from_value(other).unwrap());
-    let names = |changes: &[tidewater::config::Change]| -> Vec<String> {
+    let names = |changes: &[tidewater::config::SettingChange]| -> Vec<String> {
         changes.iter().map(|change| change.setting.clone()).collect()
     };
     let (taken, needs_restart) = (names(&reload.taken), names(&reload.needs_restart));

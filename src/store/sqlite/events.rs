@@ -5,6 +5,7 @@ use rusqlite::{Connection, Row, params};
 use tidewater_core::ids::{KeyId, OrganisationId, WarehouseId};
 use uuid::Uuid;
 
+use super::convert::id;
 use crate::store::{
     Actor, Change, Event, EventDetails, EventFilter, EventObject, EventPage, ObjectKind, Operation, Place, Result,
     StoreError,
@@ -137,6 +138,31 @@ pub(super) fn event_remove_before(connection: &Connection, before_ms: i64, at_mo
                  (SELECT id FROM (SELECT id, at_ms FROM event ORDER BY id LIMIT ?2) WHERE at_ms < ?1)",
         )?
         .execute(params![before_ms, at_most])?;
+    Ok(removed as u64)
+}
+
+pub(super) fn event_surplus(connection: &Connection, most: u32) -> Result<Vec<(OrganisationId, i64)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT organisation.id, (SELECT event.id FROM event WHERE event.organisation = organisation.id
+                                  ORDER BY event.id DESC LIMIT 1 OFFSET ?1) AS last
+         FROM organisation WHERE last IS NOT NULL",
+    )?;
+    let surplus = statement.query_map([most], |row| Ok((id(OrganisationId, row.get(0)?), row.get(1)?)))?;
+    Ok(surplus.collect::<rusqlite::Result<_>>()?)
+}
+
+pub(super) fn event_remove_up_to(
+    connection: &Connection,
+    organisation: OrganisationId,
+    last: i64,
+    at_most: u32,
+) -> Result<u64> {
+    let removed = connection
+        .prepare_cached(
+            "DELETE FROM event WHERE id IN
+                 (SELECT id FROM event WHERE organisation = ?1 AND id <= ?2 ORDER BY id LIMIT ?3)",
+        )?
+        .execute(params![organisation.0.into_bytes(), last, at_most])?;
     Ok(removed as u64)
 }
 

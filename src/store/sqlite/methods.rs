@@ -490,6 +490,14 @@ impl Store for SqliteStore {
         self.write(move |connection| events::event_remove_before(connection, before_ms, at_most)).await
     }
 
+    async fn event_surplus(&self, most: u32) -> Result<Vec<(OrganisationId, i64)>> {
+        self.read_many(move |connection| events::event_surplus(connection, most)).await
+    }
+
+    async fn event_remove_up_to(&self, organisation: OrganisationId, last: i64, at_most: u32) -> Result<u64> {
+        self.write(move |connection| events::event_remove_up_to(connection, organisation, last, at_most)).await
+    }
+
     async fn table_count(&self, organisation: OrganisationId) -> Result<u64> {
         self.read_many(move |connection| tables::table_count(connection, organisation)).await
     }

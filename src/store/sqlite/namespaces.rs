@@ -196,10 +196,12 @@ impl PropertyChange {
     }
 }
 
-/// The keys of properties, for an event: some of them, when there are many.
+/// The keys of properties, for an event: some of them when there are many, and the beginning of those that are long.
 fn shown_keys<'a>(lists: impl IntoIterator<Item = (&'a str, &'a Vec<String>)>) -> EventDetails {
     const SHOWN: usize = 20;
-    let shown = |keys: &Vec<String>| -> serde_json::Value { keys.iter().take(SHOWN).map(String::as_str).collect() };
+    const SHOWN_CHARACTERS: usize = 100;
+    let beginning = |key: &String| key.chars().take(SHOWN_CHARACTERS).collect::<String>();
+    let shown = |keys: &Vec<String>| -> serde_json::Value { keys.iter().take(SHOWN).map(beginning).collect() };
     lists.into_iter().map(|(name, keys)| (name.to_owned(), shown(keys))).collect()
 }
 

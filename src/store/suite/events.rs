@@ -302,3 +302,17 @@ pub(in crate::store) async fn events_are_their_tenants_alone(store: Subject) {
     );
     assert_eq!(told(&store, mine.organisation).await.len(), 3);
 }
+
+pub(in crate::store) async fn events_that_are_too_many_are_told_and_go(store: Subject) {
+    let (many, few) = (place(&store).await, place(&store).await);
+    for number in 0..5 {
+        stored_namespace(&store, many, &format!("n{number}")).await;
+    }
+    assert_eq!(store.event_surplus(7).await.unwrap(), []);
+    let events = events_of(&store, many.organisation, &EventFilter::default()).await;
+    assert_eq!(store.event_surplus(3).await.unwrap(), [(many.organisation, events[3].id)]);
+    assert_eq!(store.event_remove_up_to(many.organisation, events[3].id, 3).await.unwrap(), 3);
+    assert_eq!(store.event_remove_up_to(many.organisation, events[3].id, 3).await.unwrap(), 1);
+    assert_eq!(events_of(&store, many.organisation, &EventFilter::default()).await, events[4..]);
+    assert_eq!(told(&store, few.organisation).await.len(), 2);
+}

@@ -72,6 +72,7 @@ macro_rules! conformance {
             events_come_in_pages_newest_first,
             old_events_go_in_batches_and_their_ids_never_return,
             events_are_their_tenants_alone,
+            events_that_are_too_many_are_told_and_go,
             // Namespaces
             a_namespace_keeps_its_properties,
             a_namespace_name_is_taken_once,
