@@ -49,6 +49,7 @@ NOT_SERVED = re.compile(r"/(plan|plan/\{plan-id\}|tasks)$")
 
 SIGN = "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/sign"
 MANAGED = "/management/v1/warehouses/{warehouse}"
+EVENTS = "GET /management/v1/organisations/{organisation}/events"
 # What this server has and the specification has not.
 OWN = {
     "GET /health",
@@ -58,6 +59,7 @@ OWN = {
     f"POST {MANAGED}/dropped/{{id}}/restore",
     f"DELETE {MANAGED}/dropped/{{id}}",
     f"GET {MANAGED}/metrics",
+    EVENTS,
 }
 
 
@@ -174,6 +176,8 @@ def good_management_requests(world: World) -> Iterator[tuple[str, dict[str, Any]
         {"table-id": report["table-id"], "report-type": "scan-report", "since": report["received-ms"]},
     ):
         yield f"GET {MANAGED}/metrics", {"query": query}, 200
+    for query in ({"object": "ns.t", **page}, {"operation": "create-table", "actor": "quickstart", "since": 0}):
+        yield EVENTS, {"query": query}, 200
     restore = f"POST {MANAGED}/dropped/{{id}}/restore"
     yield restore, {"body": named(BODIES[restore], "restored")}, 204
     yield restore, {}, 404
