@@ -119,3 +119,42 @@ impl EventRetention {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use tidewater_core::ids::OrganisationId;
+
+    use super::*;
+    use crate::clock::fresh_uuid;
+    use crate::store::sqlite::SqliteStore;
+    use crate::store::{Change, EventFilter, Organisation};
+
+    #[tokio::test]
+    async fn sweep_removes_what_is_too_old_and_what_is_too_much() {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("t.db")).unwrap());
+        let id = OrganisationId(fresh_uuid());
+        let acme = Organisation { id, name: "acme".into(), tier: "free".into(), created_ms: 0 };
+        store.organisation_create(&acme, &Change::by_catalog(0)).await.unwrap();
+        for at_ms in 1..=5 {
+            store.organisation_set_tier(id, "free", &Change::by_catalog(at_ms * 1_000)).await.unwrap();
+        }
+        let times = async || {
+            let page = store.event_list(Some(id), &EventFilter::default(), None, 100).await.unwrap();
+            page.events.iter().map(|event| event.at_ms).collect::<Vec<_>>()
+        };
+        let now_ms = Arc::new(AtomicI64::new(5_000));
+        let retention =
+            EventRetention::new(Arc::clone(&store), Clock::Manual(Arc::clone(&now_ms)), Duration::from_secs(4), 4);
+        retention.sweep().await.unwrap();
+        assert_eq!(times().await, [5_000, 4_000, 3_000, 2_000]);
+        now_ms.store(7_000, Ordering::SeqCst);
+        retention.sweep().await.unwrap();
+        assert_eq!(times().await, [5_000, 4_000, 3_000]);
+        retention.keep(Duration::from_secs(4), 1);
+        retention.sweep().await.unwrap();
+        assert_eq!(times().await, [5_000]);
+    }
+}

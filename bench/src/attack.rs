@@ -111,7 +111,7 @@ fn updates() -> Bytes {
     commit(&(0..20_000).map(update).collect::<Vec<_>>())
 }
 
-/// Commits to a table that is made anew each time, so that it does not grow.
+/// Creates a table, commits to it and drops it, again and again: the table stays small.
 async fn heavy(target: &Target, table: &TableName, body: Bytes, stop: &Stop, answers: &Answers) -> Result<()> {
     let create = Bytes::from(bodies::create_table(&table.name).to_string());
     let steps = [

@@ -15,7 +15,7 @@ use super::paging::MAX_PAGE_SIZE;
 use super::path::PathParameters;
 use crate::auth::Caller;
 use crate::events::EventEntry;
-use crate::store::{EventFilter, Operation};
+use crate::store::{EventFilter, Operation, UnknownOperation};
 
 /// Which events are wanted, and which part of them.
 #[derive(Debug, Default, Deserialize)]
@@ -87,10 +87,7 @@ fn check_organisation(caller: &Caller, named: &str) -> Result<(), ApiError> {
 }
 
 fn operation(name: &str) -> Result<Operation, ApiError> {
-    Operation::of_name(name).ok_or_else(|| {
-        let known: Vec<_> = Operation::ALL.iter().map(|operation| operation.as_str()).collect();
-        ApiError::bad_request(format!("operation must be one of {}", known.join(", ")))
-    })
+    name.parse().map_err(|error: UnknownOperation| ApiError::bad_request(error.to_string()))
 }
 
 fn time(parameter: &str, text: &str) -> Result<i64, ApiError> {

@@ -1,6 +1,6 @@
 //! `tidewater events`.
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 
 use super::output::{self, Format};
@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME|ID")]
     actor: Option<String>,
     /// Only of this operation, such as drop-table
-    #[arg(long, value_name = "OPERATION", value_parser = parse_operation)]
+    #[arg(long, value_name = "OPERATION")]
     operation: Option<Operation>,
     /// Only those of so long ago or less, such as 12h
     #[arg(long, value_name = "DURATION", value_parser = time::parse_duration_ms)]
@@ -44,13 +44,6 @@ pub(crate) struct Arguments {
     limit: usize,
     #[command(flatten)]
     format: Format,
-}
-
-fn parse_operation(name: &str) -> Result<Operation> {
-    Operation::of_name(name).ok_or_else(|| {
-        let known: Vec<_> = Operation::ALL.iter().map(|operation| operation.as_str()).collect();
-        anyhow!("it is none of {}", known.join(", "))
-    })
 }
 
 /// Shows what was changed.

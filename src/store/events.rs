@@ -1,6 +1,8 @@
 //! Records of what was changed, by whom and when.
 
+use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -8,6 +10,19 @@ use tidewater_core::ids::{OrganisationId, WarehouseId};
 use uuid::Uuid;
 
 use super::{Actor, TableKind};
+
+/// The name is not that of an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnknownOperation;
+
+impl fmt::Display for UnknownOperation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known: Vec<_> = Operation::ALL.iter().map(|operation| operation.as_str()).collect();
+        write!(f, "the operation must be one of {}", known.join(", "))
+    }
+}
+
+impl std::error::Error for UnknownOperation {}
 
 macro_rules! operations {
     ($($(#[$doc:meta])* $name:ident = $text:literal),* $(,)?) => {
@@ -29,12 +44,15 @@ macro_rules! operations {
                 }
             }
 
-            /// The operation of that name.
-            #[must_use]
-            pub fn of_name(name: &str) -> Option<Self> {
+        }
+
+        impl FromStr for Operation {
+            type Err = UnknownOperation;
+
+            fn from_str(name: &str) -> Result<Self, UnknownOperation> {
                 match name {
-                    $($text => Some(Self::$name),)*
-                    _ => None,
+                    $($text => Ok(Self::$name),)*
+                    _ => Err(UnknownOperation),
                 }
             }
         }

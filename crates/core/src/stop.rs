@@ -1,4 +1,4 @@
-//! Ends long work in the middle. Rules know no clock: whoever calls them says when it is enough.
+//! Stops long work before its end. The rules have no clock: the caller decides when to stop.
 
 use std::fmt;
 

@@ -186,7 +186,7 @@ fn event_at(row: &Row<'_>) -> Result<Event> {
         warehouse: uuid(2)?.map(WarehouseId),
         at_ms: row.get(3)?,
         actor,
-        operation: Operation::of_name(&operation).ok_or_else(|| corrupt(&format!("operation '{operation}'")))?,
+        operation: operation.parse().map_err(|_| corrupt(&format!("operation '{operation}'")))?,
         object: EventObject {
             kind: ObjectKind::of_name(&object_kind).ok_or_else(|| corrupt(&format!("object '{object_kind}'")))?,
             id: uuid(9)?,

@@ -1,4 +1,4 @@
-//! What a commit asks for, in a few words: for those who ask later what was changed.
+//! Summarises a commit for the event that tells of it later.
 
 use serde_json::{Map, Value};
 
@@ -25,7 +25,7 @@ pub fn summary(commits: &[TableCommit]) -> Map<String, Value> {
     summary
 }
 
-/// The summary of a commit whose updates and requirements are of these kinds.
+/// Counts the updates and requirements of a commit by kind.
 pub(crate) fn counts<'a>(
     updates: impl Iterator<Item = &'a str>,
     requirements: impl Iterator<Item = &'a str>,

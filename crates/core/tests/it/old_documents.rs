@@ -12,7 +12,7 @@ fn at(number: usize) -> String {
     format!("s3://b/t/metadata/{number:05}-x.metadata.json")
 }
 
-/// A table whose log names the documents 0 up to `documents`, with these properties.
+/// Returns a table whose metadata log has `documents` entries, with these properties.
 fn table(documents: usize, properties: &Value) -> TableMetadata {
     let mut table = value(&document("v2-minimal"));
     table["properties"] = properties.clone();
