@@ -11,7 +11,6 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 use super::error::{of_rename, of_table, taken};
 use super::fate::Fate;
 use super::namespaces::LOCATION_PROPERTY;
-use super::weight::create_bytes;
 use super::{Catalog, CatalogError, CreatedTable, LoadedTable, OpenWarehouse};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::deadline::STOP;
@@ -112,7 +111,7 @@ impl Catalog {
     ) -> Result<CreatedTable, CatalogError> {
         let (catalog, warehouse) = (Arc::clone(self), Arc::clone(warehouse));
         let ident = TableIdent::new(namespace.clone(), &request.name)?;
-        let (change, bytes) = (change.clone(), create_bytes(&request));
+        let (change, bytes) = (change.clone(), request.body_bytes);
         self.to_its_end(async move {
             let id = TableId(fresh_ordered_uuid());
             let location = catalog.new_table_location(&warehouse, &ident, id, request.location.as_deref()).await?;

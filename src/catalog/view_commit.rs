@@ -9,7 +9,6 @@ use tidewater_core::view::{ViewCommit, apply_view_updates, check_view_requiremen
 use super::commit::ATTEMPTS;
 use super::error::of_view;
 use super::fate::Fate;
-use super::weight::view_commit_bytes;
 use super::{Catalog, CatalogError, LoadedView, OpenWarehouse};
 use crate::deadline::STOP;
 use crate::locations::Refusals;
@@ -47,7 +46,7 @@ impl Catalog {
     ) -> Result<LoadedView, CatalogError> {
         let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(warehouse), change.clone());
         self.to_its_end(async move {
-            let commit = catalog.heavy.large(view_commit_bytes(&commit), Arc::new(commit));
+            let commit = catalog.heavy.large(commit.body_bytes, Arc::new(commit));
             let asked = Asked { warehouse: &warehouse, ident: &ident, commit: &commit, change: &change };
             let mut record = catalog.view_record(&warehouse, &ident).await?;
             let turn = catalog.turn(record.id).await?;
@@ -70,7 +69,7 @@ impl Catalog {
         let Asked { warehouse, ident, commit, change } = *asked;
         let base = self.documents.get_view(&warehouse.storage, &record.metadata_location).await?;
         let now_ms = self.clock.now_ms();
-        let bytes = base.json.len() as u64 + view_commit_bytes(commit);
+        let bytes = base.json.len() as u64 + commit.body_bytes;
         let (at, asked_for) = (Arc::clone(&base), Arc::clone(commit));
         let apply = move || {
             check_view_requirements(&asked_for.requirements, &at.metadata)?;

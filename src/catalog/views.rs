@@ -10,7 +10,6 @@ use tidewater_core::view::{CreateView, RegisterView, create_view};
 use super::error::{of_namespace, of_rename, of_view};
 use super::fate::Fate;
 use super::register::unregistrable;
-use super::weight::create_view_bytes;
 use super::{Catalog, CatalogError, LoadedView, OpenWarehouse};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::locations::Refusals;
@@ -89,7 +88,7 @@ impl Catalog {
     ) -> Result<LoadedView, CatalogError> {
         let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(warehouse), change.clone());
         let ident = TableIdent::new(namespace.clone(), &request.name)?;
-        let bytes = create_view_bytes(&request);
+        let bytes = request.body_bytes;
         self.to_its_end(async move {
             let id = TableId(fresh_ordered_uuid());
             let wanted = request.location.as_deref();

@@ -1,9 +1,6 @@
 //! A service account's key file, and what it signs to be given a token (RFC 7523, as Google Cloud has it).
 
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
-use base64::Engine as _;
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -46,7 +43,7 @@ impl ServiceAccountKey {
     /// What a token is given for; nothing when the private key is none.
     pub(super) fn assertion(&self, now_ms: i64) -> Option<String> {
         let now_s = now_ms / 1_000;
-        let header = json!({ "alg": "RS256", "typ": "JWT", "kid": self.private_key_id });
+        let header = Header { kid: Some(self.private_key_id.clone()), ..Header::new(Algorithm::RS256) };
         let claims = json!({
             "iss": self.client_email,
             "scope": SCOPE,
@@ -54,26 +51,18 @@ impl ServiceAccountKey {
             "iat": now_s,
             "exp": now_s + LIFE_S,
         });
-        let part = |value: &serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
-        let signed = format!("{}.{}", part(&header), part(&claims));
-        let key = RsaKeyPair::from_pkcs8(&pem(self.private_key.expose())?).ok()?;
-        let mut signature = vec![0; key.public_modulus_len()];
-        key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).ok()?;
-        Some(format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature)))
+        let key = EncodingKey::from_rsa_pem(self.private_key.expose().as_bytes()).ok()?;
+        jsonwebtoken::encode(&header, &claims, &key).ok()
     }
-}
-
-/// What stands between the first and the last line of a private key.
-fn pem(text: &str) -> Option<Vec<u8>> {
-    let inner = text.trim().strip_prefix("-----BEGIN PRIVATE KEY-----")?.strip_suffix("-----END PRIVATE KEY-----")?;
-    BASE64_STANDARD.decode(inner.split_ascii_whitespace().collect::<String>()).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
     use aws_lc_rs::rsa::KeySize;
-    use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
+    use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, UnparsedPublicKey};
+    use base64::Engine as _;
+    use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 
     use super::*;
 

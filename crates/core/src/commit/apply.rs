@@ -155,6 +155,7 @@ pub(super) fn empty(format_version: u8, location: &str, context: &Context<'_>) -
         legacy: Arc::default(),
         present: Present::committed(format_version),
         faults: Arc::default(),
+        size_bytes: 0,
     }
 }
 
@@ -282,7 +283,7 @@ impl Draft {
         if document.location().is_empty() {
             return Err(CommitError::bad("Table location must not be empty"));
         }
-        Ok(document)
+        Ok(document.measured())
     }
 
     /// The current schema, the default spec and the default order must be there and fit together, and readers must be able

@@ -78,6 +78,8 @@ pub struct CreateTable {
     pub stage_create: bool,
     /// Its properties.
     pub properties: Properties,
+    /// How long the body of the request was, in bytes.
+    pub body_bytes: u64,
 }
 
 impl CreateTable {
@@ -95,6 +97,7 @@ impl CreateTable {
             location: object.optional_string("location")?,
             stage_create: object.optional_bool("stage-create")?.unwrap_or(false),
             properties: object.optional_read("properties", "a map of strings")?.unwrap_or_default(),
+            body_bytes: body.len() as u64,
         })
     }
 }

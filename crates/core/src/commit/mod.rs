@@ -24,7 +24,7 @@ pub use apply::{Outcome, apply_updates, create_from_updates};
 pub use create::{CreateTable, RegisterTable, create_table};
 pub use definitions::MAX_ADDED_DEFINITIONS;
 pub use requirement::{TableRequirement, check_requirements};
-pub(crate) use summary::counts;
+pub(crate) use summary::Counts;
 pub use summary::summary;
 pub use update::TableUpdate;
 pub(crate) use update::{properties_to_remove, properties_to_set, uuid_to_assign};
@@ -99,6 +99,10 @@ pub struct TableCommit {
     pub updates: Vec<TableUpdate>,
     /// The table, which in a transaction only the request names.
     pub identifier: Option<CommitIdentifier>,
+    /// How long the JSON was that it was read from, in bytes.
+    pub body_bytes: u64,
+    /// What it holds, counted where it was read: that looks at each update.
+    pub(crate) counts: Counts,
 }
 
 impl TableCommit {
@@ -161,7 +165,8 @@ impl TableCommit {
         };
         let updates = parts("updates")?.into_iter().map(update).collect::<Result<Vec<_>, CommitError>>()?;
         let identifier = object.optional_read("identifier", "an object with namespace and name")?;
-        let commit = Self { requirements, updates, identifier };
+        let (body_bytes, counts) = (text.len() as u64, Counts::of(&requirements, &updates));
+        let commit = Self { requirements, updates, identifier, body_bytes, counts };
         if commit.is_create() && commit.requirements.iter().any(|one| *one != TableRequirement::TableDoesNotExist) {
             return Err(CommitError::bad(
                 "Invalid create requirements: assert-create cannot stand with another requirement",

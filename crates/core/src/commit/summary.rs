@@ -1,5 +1,7 @@
 //! Summarises a commit for the event that tells of it later.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::{TableCommit, TableRequirement, TableUpdate};
@@ -7,42 +9,72 @@ use super::{TableCommit, TableRequirement, TableUpdate};
 /// How many snapshot ids a summary names at most.
 const MAX_SNAPSHOTS: usize = 20;
 
+/// How many updates and requirements of each kind a commit has, and the first snapshots that it adds.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Counts {
+    updates: ByKind,
+    requirements: ByKind,
+    snapshots: Vec<i64>,
+}
+
+type ByKind = BTreeMap<&'static str, u64>;
+
+impl Counts {
+    /// Counts kinds of updates and requirements.
+    pub(crate) fn of_kinds(
+        updates: impl Iterator<Item = &'static str>,
+        requirements: impl Iterator<Item = &'static str>,
+    ) -> Self {
+        Self { updates: count(updates), requirements: count(requirements), snapshots: Vec::new() }
+    }
+
+    pub(super) fn of(requirements: &[TableRequirement], updates: &[TableUpdate]) -> Self {
+        let kinds = updates.iter().map(TableUpdate::action);
+        let added = updates.iter().filter_map(|update| match update {
+            TableUpdate::AddSnapshot { snapshot, .. } => Some(snapshot.id),
+            _ => None,
+        });
+        Self {
+            snapshots: added.take(MAX_SNAPSHOTS).collect(),
+            ..Self::of_kinds(kinds, requirements.iter().map(TableRequirement::kind))
+        }
+    }
+
+    pub(crate) fn as_json(&self) -> Map<String, Value> {
+        let object =
+            |counts: &ByKind| counts.iter().map(|(kind, count)| ((*kind).to_owned(), (*count).into())).collect();
+        let mut summary = Map::from_iter([
+            ("updates".to_owned(), Value::Object(object(&self.updates))),
+            ("requirements".to_owned(), Value::Object(object(&self.requirements))),
+        ]);
+        if !self.snapshots.is_empty() {
+            summary.insert("snapshot-ids".to_owned(), self.snapshots.clone().into());
+        }
+        summary
+    }
+}
+
 /// The summary of the commits to one table: how many updates and requirements it has of each kind, by the names of the REST
-/// specification, and which snapshots it adds. Its size has a bound, whatever the commits hold.
+/// specification, and which snapshots it adds. Its size and its time have a bound, whatever the commits hold.
 #[must_use]
 pub fn summary(commits: &[TableCommit]) -> Map<String, Value> {
-    let updates = commits.iter().flat_map(|commit| &commit.updates);
-    let requirements = commits.iter().flat_map(|commit| &commit.requirements);
-    let added = updates.clone().filter_map(|update| match update {
-        TableUpdate::AddSnapshot { snapshot, .. } => Some(snapshot.id),
-        _ => None,
-    });
-    let mut summary = counts(updates.map(TableUpdate::action), requirements.map(TableRequirement::kind));
-    let snapshots: Vec<i64> = added.take(MAX_SNAPSHOTS).collect();
-    if !snapshots.is_empty() {
-        summary.insert("snapshot-ids".to_owned(), snapshots.into());
+    let mut sum = Counts::default();
+    for Counts { updates, requirements, snapshots } in commits.iter().map(|commit| &commit.counts) {
+        add(&mut sum.updates, updates);
+        add(&mut sum.requirements, requirements);
+        sum.snapshots.extend(snapshots.iter().take(MAX_SNAPSHOTS - sum.snapshots.len()));
     }
-    summary
+    sum.as_json()
 }
 
-/// Counts the updates and requirements of a commit by kind.
-pub(crate) fn counts<'a>(
-    updates: impl Iterator<Item = &'a str>,
-    requirements: impl Iterator<Item = &'a str>,
-) -> Map<String, Value> {
-    let mut summary = Map::new();
-    summary.insert("updates".to_owned(), count(updates));
-    summary.insert("requirements".to_owned(), count(requirements));
-    summary
+fn count(kinds: impl Iterator<Item = &'static str>) -> ByKind {
+    let mut counts = ByKind::new();
+    kinds.for_each(|kind| *counts.entry(kind).or_default() += 1);
+    counts
 }
 
-fn count<'a>(names: impl Iterator<Item = &'a str>) -> Value {
-    let mut counts: Map<String, Value> = Map::new();
-    for name in names {
-        let before = counts.get(name).and_then(Value::as_u64).unwrap_or(0);
-        counts.insert(name.to_owned(), (before + 1).into());
-    }
-    Value::Object(counts)
+fn add(sum: &mut ByKind, counts: &ByKind) {
+    counts.iter().for_each(|(kind, count)| *sum.entry(kind).or_default() += count);
 }
 
 #[cfg(test)]
@@ -79,5 +111,20 @@ mod tests {
         let body = json!({ "requirements": [], "updates": updates }).to_string();
         let commit = TableCommit::parse(body.as_bytes()).unwrap();
         assert!(Value::Object(summary(&[commit])).to_string().len() < 100);
+    }
+
+    #[test]
+    fn summary_of_several_commits_adds_up_and_names_at_most_twenty_snapshots() {
+        let snapshot = |id: usize| {
+            json!({ "action": "add-snapshot", "snapshot": {
+                "snapshot-id": id, "timestamp-ms": 1, "manifest-list": "s3://b/l", "summary": { "operation": "append" } } })
+        };
+        let commit = |ids: std::ops::Range<usize>| {
+            let body = json!({ "updates": ids.map(snapshot).collect::<Vec<_>>() }).to_string();
+            TableCommit::parse(body.as_bytes()).unwrap()
+        };
+        let summary = summary(&[commit(0..15), commit(15..40)]);
+        assert_eq!(summary["updates"], json!({ "add-snapshot": 40 }));
+        assert_eq!(summary["snapshot-ids"], json!((0..20).collect::<Vec<_>>()));
     }
 }

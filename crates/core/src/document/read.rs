@@ -63,7 +63,7 @@ impl TableMetadata {
         let mut document = reader.read()?;
         document.let_go_of_missing_snapshots()?;
         document.check()?;
-        Ok(document)
+        Ok(document.measured())
     }
 
     /// Takes branches and tags for absent whose snapshot is not there, and lets a current snapshot or `main` branch that is
@@ -215,6 +215,7 @@ impl Reader<'_> {
             legacy: Arc::new(self.legacy()),
             present: self.present(),
             faults: Arc::default(),
+            size_bytes: 0,
         })
     }
 

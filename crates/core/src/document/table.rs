@@ -45,6 +45,8 @@ pub struct TableMetadata {
     pub(crate) present: Present,
     /// What was wrong with the document as it was read, and is not part of it any more.
     pub(crate) faults: Arc<[String]>,
+    /// What [`TableMetadata::size_bytes`] gives: measured once, where the document is made, since that looks at all of it.
+    pub(crate) size_bytes: usize,
 }
 
 /// Which optional fields stand in the JSON, so that a document that was read is written as it came. A commit writes them
@@ -282,7 +284,17 @@ impl TableMetadata {
 
     /// An estimate of the memory that the document takes, in bytes, as if it shared nothing with others.
     #[must_use]
-    pub fn size_bytes(&self) -> usize {
+    pub const fn size_bytes(&self) -> usize {
+        self.size_bytes
+    }
+
+    /// The document with its size.
+    pub(crate) fn measured(mut self) -> Self {
+        self.size_bytes = self.measure();
+        self
+    }
+
+    fn measure(&self) -> usize {
         const MAP_ENTRY: usize = 64;
         let schemas: usize = self.schemas().map(Schema::size_bytes).sum();
         let specs: usize = self.partition_specs().map(PartitionSpec::size_bytes).sum();

@@ -190,7 +190,7 @@ impl Draft {
             self.check_dialects(before, now)?;
         }
         self.trim_history()?;
-        Ok(self.document)
+        Ok(self.document.measured())
     }
 
     /// An engine whose dialect was there must find it still: a replacement by another engine would otherwise take the view

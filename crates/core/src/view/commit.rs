@@ -1,7 +1,7 @@
 //! Requests about views that exist, or whose metadata does.
 
 use super::{ViewMetadata, ViewUpdate};
-use crate::commit::{CommitError, utf8};
+use crate::commit::{CommitError, Counts, utf8};
 use crate::document::json::{Object, array, excerpt};
 
 /// A condition on a view.
@@ -29,14 +29,17 @@ pub struct ViewCommit {
     pub requirements: Vec<ViewRequirement>,
     /// What is to change, in order.
     pub updates: Vec<ViewUpdate>,
+    /// How long the body of the request was, in bytes.
+    pub body_bytes: u64,
+    /// What it holds, counted where it was read.
+    counts: Counts,
 }
 
 impl ViewCommit {
     /// What the commit asks for, in a few words, as [`crate::commit::summary`] gives it for tables.
     #[must_use]
     pub fn summary(&self) -> serde_json::Map<String, serde_json::Value> {
-        let requirements = self.requirements.iter().map(|ViewRequirement::ViewUuid(_)| "assert-view-uuid");
-        crate::commit::counts(self.updates.iter().map(ViewUpdate::action), requirements)
+        self.counts.as_json()
     }
 
     /// Reads the body of a request (REST specification, `CommitViewRequest`). Its `identifier` is not read: the path says
@@ -47,10 +50,12 @@ impl ViewCommit {
     pub fn parse(body: &[u8]) -> Result<Self, CommitError> {
         let object = Object::parse("commit", utf8(body)?)?;
         let parts = |key: &str| Ok::<_, CommitError>(object.get(key).map(array).transpose()?.unwrap_or_default());
-        Ok(Self {
-            requirements: parts("requirements")?.into_iter().map(ViewRequirement::parse).collect::<Result<_, _>>()?,
-            updates: parts("updates")?.into_iter().map(ViewUpdate::parse).collect::<Result<_, _>>()?,
-        })
+        let requirements: Vec<_> =
+            parts("requirements")?.into_iter().map(ViewRequirement::parse).collect::<Result<_, _>>()?;
+        let updates: Vec<_> = parts("updates")?.into_iter().map(ViewUpdate::parse).collect::<Result<_, _>>()?;
+        let required = requirements.iter().map(|ViewRequirement::ViewUuid(_)| "assert-view-uuid");
+        let counts = Counts::of_kinds(updates.iter().map(ViewUpdate::action), required);
+        Ok(Self { requirements, updates, body_bytes: body.len() as u64, counts })
     }
 }
 

@@ -26,6 +26,8 @@ pub struct CreateView {
     pub location: Option<String>,
     /// Its properties.
     pub properties: Properties,
+    /// How long the body of the request was, in bytes.
+    pub body_bytes: u64,
 }
 
 impl CreateView {
@@ -42,6 +44,7 @@ impl CreateView {
             version: ViewVersion::parse(object.required("view-version")?)?,
             location: object.optional_string("location")?,
             properties: object.optional_read("properties", "a map of strings")?.unwrap_or_default(),
+            body_bytes: body.len() as u64,
         })
     }
 }
@@ -65,6 +68,7 @@ pub fn create_view(request: &CreateView, location: &str, uuid: Uuid) -> Result<V
         properties: Arc::new(request.properties.clone()),
         has_properties: false,
         others: Arc::default(),
+        size_bytes: 0,
     };
     // The only time that would be needed is that of going back to an earlier version.
     let mut draft = Draft::new(empty, request.version.timestamp_ms());

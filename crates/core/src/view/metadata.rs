@@ -36,6 +36,8 @@ pub struct ViewMetadata {
     pub(super) has_properties: bool,
     /// Fields that are not known, as they came.
     pub(super) others: Arc<Vec<(String, Box<str>)>>,
+    /// What [`ViewMetadata::size_bytes`] gives: measured once, where the document is made.
+    pub(super) size_bytes: usize,
 }
 
 /// When a version became the current one.
@@ -91,9 +93,10 @@ impl ViewMetadata {
                     .map(|(key, value)| (key.to_owned(), value.into()))
                     .collect(),
             ),
+            size_bytes: 0,
         };
         document.check()?;
-        Ok(document)
+        Ok(document.measured())
     }
 
     fn check(&self) -> Result<(), DocumentError> {
@@ -207,7 +210,17 @@ impl ViewMetadata {
 
     /// An estimate of the heap that the document takes, in bytes.
     #[must_use]
-    pub fn size_bytes(&self) -> usize {
+    pub const fn size_bytes(&self) -> usize {
+        self.size_bytes
+    }
+
+    /// The document with its size.
+    pub(super) fn measured(mut self) -> Self {
+        self.size_bytes = self.measure();
+        self
+    }
+
+    fn measure(&self) -> usize {
         let properties: usize = self.properties.iter().map(|(key, value)| key.len() + value.len() + 64).sum();
         let others: usize = self.others.iter().map(|(key, value)| key.len() + value.len() + 48).sum();
         size_of::<Self>()
