@@ -232,6 +232,28 @@ async fn backup_from_a_newer_version_is_refused() {
 }
 
 #[tokio::test]
+async fn backup_of_a_development_version_is_neither_made_nor_restored() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("old.db");
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    connection.execute_batch(include_str!("../store/sqlite/tests/development.sql")).unwrap();
+    connection.close().unwrap();
+    let before = fs::read(&file).unwrap();
+    let copied = create(&file, &folder.path().join("copy.db"), false, &mut go_on);
+    let restored = restore_to(&folder, &file, "restored").map(drop);
+    for refused in [copied.map(drop), restored] {
+        let refused = refused.unwrap_err();
+        let is_development = matches!(
+            &refused,
+            BackupFileError::Database(BackupError::Open(OpenError::Development { path, found: 11 })) if *path == file
+        );
+        assert!(is_development, "{refused}");
+    }
+    assert_eq!(fs::read(&file).unwrap(), before);
+    assert_eq!(names(&folder.path().join("restored")), ["server.lock"]);
+}
+
+#[tokio::test]
 async fn plain_copy_with_a_log_beside_it_is_refused() {
     let (folder, _store, file) = catalog(1).await;
     fs::copy(database(&folder), &file).unwrap();

@@ -17,7 +17,6 @@ use super::{Catalog, CatalogError, LoadedTable, OpenWarehouse};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::deadline::{self, STOP};
 use crate::heavy::Large;
-use crate::locations::Refusals;
 use crate::metadata::Document;
 use crate::store::{Answer, Change, StoreError, Swap, TableKind, TableRecord};
 use crate::vending::ValidLocations;
@@ -105,8 +104,7 @@ impl Catalog {
             details: &summary(asked.commits),
         };
         let change = &change.at(now_ms);
-        let swapped =
-            self.settled(warehouse, Refusals::AreFinal, || self.store.table_swap(warehouse.place, &swap, change)).await;
+        let swapped = self.store.table_swap(warehouse.place, &swap, change).await;
         let fate = match swapped {
             Ok(()) => Fate::Happened,
             Err(StoreError::Unavailable(cause)) => {

@@ -7,7 +7,6 @@ use tidewater_core::name::TableIdent;
 use tidewater_core::purge::PurgeTime;
 
 use super::{Catalog, CatalogError, OpenWarehouse};
-use crate::locations::Refusals;
 use crate::metadata::MetadataError;
 use crate::store::{
     Change, DropTerms, Dropped, DroppedFilter, Page, Resource, Restore, StoreError, TableKind, TimedPage,
@@ -56,7 +55,7 @@ impl Catalog {
     ///
     /// # Errors
     /// `NoSuchDropped`; `NotRestorable`; `RestoreTaken`; `RestoreWithoutNamespace`; `TableLimit`; `LocationTaken`,
-    /// `LocationHeld`, `LocationsUnread`; `Metadata` when its document cannot be read.
+    /// `LocationHeld`; `Metadata` when its document cannot be read.
     pub async fn dropped_restore(
         &self,
         warehouse: &OpenWarehouse,
@@ -90,11 +89,7 @@ impl Catalog {
         let locations = locations.as_ref().ok().map(ValidLocations::all);
         let restore = Restore { id, ident: &ident, locations };
         let change = &change.at(self.clock.now_ms());
-        let restored = self
-            .settled(warehouse, Refusals::MayPass, || {
-                self.store.dropped_restore(warehouse.place, &restore, max_tables, change)
-            })
-            .await;
+        let restored = self.store.dropped_restore(warehouse.place, &restore, max_tables, change).await;
         restored.map_err(|error| match error {
             StoreError::NotFound(Resource::Namespace) => CatalogError::RestoreWithoutNamespace(ident),
             StoreError::AlreadyExists(Resource::View) => {
@@ -104,7 +99,6 @@ impl Catalog {
             StoreError::LimitReached { limit } => CatalogError::TableLimit(limit),
             StoreError::LocationTaken(location) => CatalogError::LocationTaken { location, ident },
             StoreError::LocationHeld(location) => CatalogError::LocationHeld { location, ident },
-            StoreError::LocationsUnread => CatalogError::LocationsUnread,
             other => of_dropped(id)(other),
         })
     }

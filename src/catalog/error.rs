@@ -84,12 +84,6 @@ pub enum CatalogError {
         /// What was to have it.
         ident: TableIdent,
     },
-    /// Where the files of older tables are is to be learned first, and cannot be now.
-    #[error(
-        "Which locations are free is not known yet: the metadata of tables from before the last upgrade cannot all be read \
-         at the moment. Nothing was changed, try again; the server's log says what stands in the way"
-    )]
-    LocationsUnread,
     /// Nothing was dropped under that id, or it is gone for good.
     #[error("Nothing that was dropped has the id {0}, or it is gone for good: list what was dropped")]
     NoSuchDropped(TableId),
@@ -280,7 +274,6 @@ fn of(kind: TableKind, ident: &TableIdent, error: StoreError) -> CatalogError {
         StoreError::LimitReached { limit } => CatalogError::TableLimit(limit),
         StoreError::LocationTaken(location) => CatalogError::LocationTaken { location, ident: ident.clone() },
         StoreError::LocationHeld(location) => CatalogError::LocationHeld { location, ident: ident.clone() },
-        StoreError::LocationsUnread => CatalogError::LocationsUnread,
         StoreError::BeingRemoved(document) => MetadataError::Missing(document).into(),
         other => CatalogError::Store(other),
     }

@@ -13,7 +13,6 @@ use super::fate::Fate;
 use super::{Catalog, CatalogError, LoadedTable, OpenWarehouse};
 use crate::clock::fresh_ordered_uuid;
 use crate::deadline;
-use crate::locations::Refusals;
 use crate::metadata::{Document, Metadata, MetadataError};
 use crate::store::{Change, EventDetails, NewTable, Past, Resource, StoreError, Swap, TableKind, TableRecord, Undo};
 use crate::vending::{LocationRefused, ValidLocations};
@@ -238,8 +237,7 @@ impl Catalog {
             details: &EventDetails::new(),
         };
         let change = &change.at(self.clock.now_ms());
-        let create = || self.store.table_create(warehouse.place, &new, *max_tables, change);
-        match self.settled(warehouse, Refusals::MayPass, create).await {
+        match self.store.table_create(warehouse.place, &new, *max_tables, change).await {
             Err(StoreError::Unavailable(cause)) => match self.fate_of_creation(warehouse, ident, *id).await {
                 Fate::Happened => Ok(()),
                 Fate::NotYet | Fate::Overtaken => Err(CatalogError::Store(StoreError::Unavailable(cause))),
@@ -265,10 +263,7 @@ impl Catalog {
                 details: &EventDetails::new(),
             };
             let change = &change.at(self.clock.now_ms());
-            let swapped = self
-                .settled(warehouse, Refusals::MayPass, || self.store.table_swap(warehouse.place, &swap, change))
-                .await;
-            match swapped {
+            match self.store.table_swap(warehouse.place, &swap, change).await {
                 Ok(()) => return Ok(Some(record)),
                 // Committed to, dropped or renamed since it was looked for.
                 Err(StoreError::PointerMoved | StoreError::NotFound(Resource::Table)) => {}

@@ -15,7 +15,6 @@ use super::weight::create_bytes;
 use super::{Catalog, CatalogError, CreatedTable, LoadedTable, OpenWarehouse};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::deadline::STOP;
-use crate::locations::Refusals;
 use crate::metadata::{Compression, Document, Metadata, MetadataError, metadata_folder, next_file_name};
 use crate::storage::StorageError;
 use crate::store::{Change, EventDetails, NewTable, Page, PageRequest, StoreError, TableKind, TableRecord};
@@ -125,8 +124,8 @@ impl Catalog {
             if stage_create {
                 let locations = ValidLocations::of(&table, &warehouse.root)?;
                 // Credentials for them are about to be given. Who commits first has them.
-                let check = || catalog.store.location_check(warehouse.place, id, locations.all());
-                catalog.settled(&warehouse, Refusals::MayPass, check).await.map_err(of_table(&ident))?;
+                let free = catalog.store.location_check(warehouse.place, id, locations.all()).await;
+                free.map_err(of_table(&ident))?;
                 let prepared = catalog.documents.prepare(&warehouse.storage, &metadata_folder(&table)).await;
                 prepared.map_err(cannot_create)?;
                 return Ok(CreatedTable::Staged(Box::new(table), locations));
@@ -229,8 +228,7 @@ impl Catalog {
             details: &details,
         };
         let change = &change.at(self.clock.now_ms());
-        let create = || self.store.table_create(warehouse.place, &new, max_tables, change);
-        match self.settled(warehouse, Refusals::AreFinal, create).await {
+        match self.store.table_create(warehouse.place, &new, max_tables, change).await {
             Ok(()) => Ok(LoadedTable { document, locations: Some(locations) }),
             Err(StoreError::Unavailable(cause)) => {
                 // Whether it was added is not known, so the document stays.

@@ -16,7 +16,6 @@ use super::weight::commits_bytes;
 use super::{Catalog, CatalogError, OpenWarehouse};
 use crate::clock::fresh_ordered_uuid;
 use crate::deadline;
-use crate::locations::Refusals;
 use crate::metadata::Document;
 use crate::store::{Change, Past, StoreError, TableChange, TableKind, TableRecord};
 use crate::vending::ValidLocations;
@@ -200,9 +199,8 @@ impl Catalog {
         change: &Change,
     ) -> Result<bool, CatalogError> {
         let change = &change.at(self.clock.now_ms());
-        let changes = || written.iter().map(Written::change).collect();
-        let transact = || self.store.table_transact(warehouse.place, changes(), max_tables, change);
-        let fate = match self.settled(warehouse, Refusals::AreFinal, transact).await {
+        let changes = written.iter().map(Written::change).collect();
+        let fate = match self.store.table_transact(warehouse.place, changes, max_tables, change).await {
             Ok(()) => Fate::Happened,
             Err(StoreError::Unavailable(cause)) => match self.fate_of_all(warehouse, written).await {
                 Fate::NotYet => return Err(CatalogError::Store(StoreError::Unavailable(cause))),
@@ -305,7 +303,6 @@ fn refusal(written: &[Written<'_>], error: StoreError) -> Option<CatalogError> {
         return Some(match error {
             StoreError::Repeated => CatalogError::Repeated,
             StoreError::LimitReached { limit } => CatalogError::TableLimit(limit),
-            StoreError::LocationsUnread => CatalogError::LocationsUnread,
             other => CatalogError::Store(other),
         });
     };

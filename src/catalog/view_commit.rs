@@ -12,7 +12,6 @@ use super::fate::Fate;
 use super::weight::view_commit_bytes;
 use super::{Catalog, CatalogError, LoadedView, OpenWarehouse};
 use crate::deadline::STOP;
-use crate::locations::Refusals;
 use crate::store::{Answer, Change, Past, StoreError, Swap, TableRecord};
 use crate::vending::ValidLocations;
 
@@ -90,8 +89,7 @@ impl Catalog {
             details: &commit.summary(),
         };
         let change = &change.at(now_ms);
-        let swapped =
-            self.settled(warehouse, Refusals::AreFinal, || self.store.table_swap(warehouse.place, &swap, change)).await;
+        let swapped = self.store.table_swap(warehouse.place, &swap, change).await;
         match swapped {
             Ok(()) => {}
             Err(StoreError::Unavailable(cause)) => {

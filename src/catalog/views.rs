@@ -13,7 +13,6 @@ use super::register::unregistrable;
 use super::weight::create_view_bytes;
 use super::{Catalog, CatalogError, LoadedView, OpenWarehouse};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
-use crate::locations::Refusals;
 use crate::store::{Change, EventDetails, NewTable, Page, PageRequest, StoreError, TableKind, TableRecord};
 use crate::vending::{LocationRefused, ValidLocations};
 
@@ -192,9 +191,7 @@ impl Catalog {
             details: &EventDetails::new(),
         };
         let change = &new.change.at(self.clock.now_ms());
-        let create = || self.store.table_create(warehouse.place, &table, new.max_tables, change);
-        let refusals = if new.registered { Refusals::MayPass } else { Refusals::AreFinal };
-        match self.settled(warehouse, refusals, create).await {
+        match self.store.table_create(warehouse.place, &table, new.max_tables, change).await {
             Err(StoreError::Unavailable(cause)) => match self.fate_of_creation(warehouse, ident, new.id).await {
                 Fate::Happened => Ok(()),
                 Fate::NotYet | Fate::Overtaken => Err(CatalogError::Store(StoreError::Unavailable(cause))),

@@ -205,9 +205,6 @@ store_with_faults! {
     fn dropped_progress(organisation: OrganisationId, id: TableId, attempt: u32, progress: &Progress, change: &Change) -> bool;
     fn location_check(place: Place, id: TableId, locations: &Locations) -> ();
     fn location_alone(place: Place, id: TableId, locations: &[Location]) -> Vec<Location>;
-    fn location_unread_places() -> Vec<Place>;
-    fn location_unread(place: Place, unreadable: bool, after: Option<TableId>, at_most: u32) -> Vec<Pointer>;
-    fn location_learn(place: Place, learned: Vec<Learned>) -> Vec<TableId>;
     fn table_origin(place: Place, id: TableId) -> Option<String>;
     fn old_document_claim(now_ms: i64, until_ms: i64, organisations: u32, of_each: u32) -> Vec<OldDocument>;
     fn old_document_end(ended: &[EndedDocument]) -> ();

@@ -10,7 +10,6 @@ mod error;
 mod events;
 #[cfg(test)]
 pub(crate) mod faulty;
-mod locations;
 mod old_documents;
 mod records;
 mod reports;
@@ -30,7 +29,6 @@ pub use change::{Actor, Change};
 pub use dropped::*;
 pub use error::{Resource, StoreError};
 pub use events::*;
-pub use locations::*;
 pub use old_documents::*;
 pub use records::*;
 pub use reports::*;
@@ -220,7 +218,7 @@ pub trait Store: Send + Sync + 'static {
     /// `NotFound` when the namespace does not exist; `AlreadyExists` with the kind of what has the name (tables and views
     /// share one name space), or of what has the id; and, when nothing else is wrong, `LimitReached` when the organisation
     /// has `max_tables` already (what is dropped does not count); `LocationTaken`, `LocationHeld` when a location of it is at,
-    /// inside or around one of another table, live or dropped, or view; `LocationsUnread`. What was dropped at exactly its own
+    /// inside or around one of another table, live or dropped, or view. What was dropped at exactly its own
     /// location gives way (it is [`DroppedState::Replaced`] from then on), unless its files are being removed or are due to be.
     /// `BeingRemoved` when the document of a registered table is being removed as an old one of another.
     async fn table_create(
@@ -257,7 +255,7 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// `PointerMoved` when it points elsewhere by now; `NotFound` (of a table, whichever it was) when it is gone;
-    /// `LocationTaken`, `LocationHeld`, `LocationsUnread`, `BeingRemoved` as for [`Self::table_create`].
+    /// `LocationTaken`, `LocationHeld`, `BeingRemoved` as for [`Self::table_create`].
     async fn table_swap(&self, place: Place, swap: &Swap<'_>, change: &Change) -> Result<()>;
 
     /// Takes back what [`Self::table_create`] or [`Self::table_swap`] did a moment ago, unless somebody has moved the pointer
@@ -265,8 +263,8 @@ pub trait Store: Send + Sync + 'static {
     /// change, under the key of the receipt, is forgotten in the same transaction.
     ///
     /// # Errors
-    /// `PointerMoved`, `NotFound` (of a table) when others have changed or dropped it since; `LocationTaken`, `LocationHeld`,
-    /// `LocationsUnread` when it cannot have its former locations again.
+    /// `PointerMoved`, `NotFound` (of a table) when others have changed or dropped it since; `LocationTaken`, `LocationHeld`
+    /// when it cannot have its former locations again.
     async fn table_undo(&self, place: Place, undo: &Undo<'_>, change: &Change) -> Result<()>;
 
     /// Makes all of these changes at once, or none: whoever reads sees the catalog before them, or after. A location
@@ -274,7 +272,7 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// `InTransaction` with what [`Self::table_create`] or [`Self::table_swap`] would give for that one change;
-    /// `LimitReached` when the organisation would have more than `max_tables` after all of them; `LocationsUnread`.
+    /// `LimitReached` when the organisation would have more than `max_tables` after all of them.
     async fn table_transact(
         &self,
         place: Place,
@@ -323,7 +321,7 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// `NotFound` of a table when nothing was dropped under the id, of a namespace when that does not exist;
     /// `NotRestorable` when its time is over, its files are being removed, or its place is taken; `AlreadyExists` with the kind of what has the
-    /// name; `LimitReached`, `LocationTaken`, `LocationHeld`, `LocationsUnread` as for a table that is created.
+    /// name; `LimitReached`, `LocationTaken`, `LocationHeld` as for a table that is created.
     async fn dropped_restore(
         &self,
         place: Place,
@@ -362,7 +360,7 @@ pub trait Store: Send + Sync + 'static {
     /// Whether a table that is to be could have these locations, as far as that can be said now. Takes none of them.
     ///
     /// # Errors
-    /// `LocationTaken`, `LocationHeld`, `LocationsUnread` as for [`Self::table_create`].
+    /// `LocationTaken`, `LocationHeld` as for [`Self::table_create`].
     async fn location_check(&self, place: Place, id: TableId, locations: &Locations) -> Result<()>;
 
     /// Those of a table's locations that are surely at, inside and around none of another table or view, live or dropped.
@@ -385,23 +383,6 @@ pub trait Store: Send + Sync + 'static {
 
     /// Ends leases of old documents. Passes over those that another has the lease of by now.
     async fn old_document_end(&self, ended: &[EndedDocument]) -> Result<()>;
-
-    /// The warehouses, of all organisations, with tables or views from before their locations were kept, whose documents
-    /// are to be read, or could not be.
-    async fn location_unread_places(&self) -> Result<Vec<Place>>;
-
-    /// Where the documents of those are, in the order of their ids; or, if `unreadable`, of those that could not be read.
-    async fn location_unread(
-        &self,
-        place: Place,
-        unreadable: bool,
-        after: Option<TableId>,
-        at_most: u32,
-    ) -> Result<Vec<Pointer>>;
-
-    /// Writes down what their documents say, of those whose pointers still lead to these documents. What is, is: nothing is
-    /// refused. Gives those that overlap another.
-    async fn location_learn(&self, place: Place, learned: Vec<Learned>) -> Result<Vec<TableId>>;
 
     /// Adds reports, but for those on tables that are gone for good. Where there are more than the limits allow after
     /// that, the oldest go.

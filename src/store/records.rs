@@ -260,15 +260,15 @@ pub enum Answer {
 pub struct KeptDocument {
     /// Where it is.
     pub location: String,
-    /// Which table's or view's it is; none in an answer from before this was kept.
-    pub id: Option<TableId>,
+    /// Which table's or view's it is.
+    pub id: TableId,
 }
 
 impl Answer {
     /// That it was done, with the document of the table or view of that id.
     #[must_use]
     pub fn document(location: impl Into<String>, id: TableId) -> Self {
-        Self::Document(KeptDocument { location: location.into(), id: Some(id) })
+        Self::Document(KeptDocument { location: location.into(), id })
     }
 }
 

@@ -213,7 +213,7 @@ pub(super) fn dropped_restore(
             .and_then(|()| check_limit(connection, place.organisation, max_tables));
     }
     if let Some(now) = now {
-        // The pointer stays; so do the places, which it has held all the time, unless its document could not be read before.
+        // The pointer stays; so do its locations, unless its document names others than the store has.
         let pointer = &dropped.metadata_location;
         let (past, details) = (&Past::Kept, &EventDetails::new());
         let swap = Swap { id, expected: pointer, new: pointer, locations: now, past, details };

@@ -17,8 +17,8 @@ use super::{
 };
 use crate::store::{
     Answer, ApiKey, Change, DropTerms, Dropped, DroppedFilter, EndedDocument, EventFilter, EventPage, KeptAnswer,
-    KeptReport, KeyDigest, Learned, NewTable, OldDocument, Organisation, Page, PageRequest, Place, Pointer, Progress,
-    Properties, PropertyChanges, Receipt, Report, ReportFilter, ReportLimits, Restore, Result, SigningKey, Store, Swap,
+    KeptReport, KeyDigest, NewTable, OldDocument, Organisation, Page, PageRequest, Place, Progress, Properties,
+    PropertyChanges, Receipt, Report, ReportFilter, ReportLimits, Restore, Result, SigningKey, Store, Swap,
     TableChange, TableKind, TableRecord, TimedPage, Undo, UsageTaken, Warehouse, WarehouseOptions, WarehouseStorage,
 };
 
@@ -419,25 +419,6 @@ impl Store for SqliteStore {
     async fn old_document_end(&self, ended: &[EndedDocument]) -> Result<()> {
         let ended = ended.to_vec();
         self.write(move |connection| old_documents::old_document_end(connection, &ended)).await
-    }
-
-    async fn location_unread_places(&self) -> Result<Vec<Place>> {
-        self.read_many(locations::location_unread_places).await
-    }
-
-    async fn location_unread(
-        &self,
-        place: Place,
-        unreadable: bool,
-        after: Option<TableId>,
-        at_most: u32,
-    ) -> Result<Vec<Pointer>> {
-        self.read_many(move |connection| locations::location_unread(connection, place, unreadable, after, at_most))
-            .await
-    }
-
-    async fn location_learn(&self, place: Place, learned: Vec<Learned>) -> Result<Vec<TableId>> {
-        self.write(move |connection| locations::location_learn(connection, place, &learned)).await
     }
 
     async fn report_add(&self, reports: &[Report], limits: ReportLimits) -> Result<()> {

@@ -105,16 +105,14 @@ fn columns(answer: &Answer) -> Result<(&'static str, Option<u16>, Option<String>
 
 /// A document's location and, behind a line break, which none has, the id of its table.
 fn document_text(KeptDocument { location, id }: &KeptDocument) -> String {
-    id.map_or_else(|| location.clone(), |id| format!("{location}\n{id}"))
+    format!("{location}\n{id}")
 }
 
 fn document_of(text: &str) -> Result<KeptDocument> {
-    let Some((location, id)) = text.split_once('\n') else {
-        return Ok(KeptDocument { location: text.to_owned(), id: None });
-    };
-    let id =
-        Uuid::parse_str(id).map_err(|error| StoreError::Corrupt(format!("receipt: the id of a table: {error}")))?;
-    Ok(KeptDocument { location: location.to_owned(), id: Some(TableId(id)) })
+    let corrupt = |problem: &str| StoreError::Corrupt(format!("receipt: the id of a table: {problem}"));
+    let (location, id) = text.split_once('\n').ok_or_else(|| corrupt("there is none"))?;
+    let id = Uuid::parse_str(id).map_err(|error| corrupt(&error.to_string()))?;
+    Ok(KeptDocument { location: location.to_owned(), id: TableId(id) })
 }
 
 fn kept_at(row: &Row<'_>) -> Result<KeptAnswer> {

@@ -8,7 +8,7 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 use super::convert::{Violation, count, id, kind, kind_text, namespace, violation};
 use super::dropped::{keep, replace_dropped};
 use super::events::event_add;
-use super::locations::{check_free, hold, hold_instead, location_forget, others_text, remove_unread, reserved};
+use super::locations::{check_free, hold, hold_instead, location_forget, others_text, reserved};
 use super::namespaces::{namespace_exists, one_more, page_of};
 use super::old_documents::{adopt, note_past};
 use super::reports::report_forget;
@@ -261,8 +261,6 @@ pub(super) fn move_pointer(connection: &Connection, place: Place, swap: &Swap<'_
         note_past(connection, place, swap)?;
     }
     hold_instead(connection, place, swap.id, swap.locations.reserved())?;
-    // Whatever was not known of it, its document from now on is.
-    remove_unread(connection, place.organisation, swap.id)?;
     let before = before.map(|(of, own, others)| reserved(kind(&of)?, &own, &others)).transpose()?;
     Ok(Moved { kind: of, name, before })
 }
