@@ -4,6 +4,9 @@ use std::fmt;
 
 use tidewater_core::request_limits::LimitExceeded;
 
+/// What every method of a store gives.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
 /// A kind of thing that a store keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Resource {

@@ -1,13 +1,15 @@
 //! Where tables' and views' files are: which locations are taken.
 
+use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 use tidewater_core::ids::{OrganisationId, TableId};
 use tidewater_core::location::Location;
 use tidewater_core::overlap::{KeyIndex, LocationKey, Locations, overlapping};
 
+use super::SqliteStore;
 use super::convert::id;
 use super::dropped::replaceable;
-use crate::store::{Place, Result, StoreError, TableKind};
+use crate::store::{LocationStore, Place, Result, StoreError, TableKind};
 
 /// The last location of another that is not after one.
 pub(super) const LAST_UP_TO: &str = "SELECT location, tabular FROM location
@@ -170,4 +172,15 @@ pub(super) fn location_alone(
         }
     }
     Ok(alone)
+}
+
+#[async_trait]
+impl LocationStore for SqliteStore {
+    async fn location_check(&self, place: Place, id: TableId, locations: &Locations) -> Result<()> {
+        self.read(|connection| location_check(connection, place, id, locations))
+    }
+
+    async fn location_alone(&self, place: Place, id: TableId, locations: &[Location]) -> Result<Vec<Location>> {
+        self.read(|connection| location_alone(connection, place, id, locations))
+    }
 }

@@ -14,8 +14,9 @@ use crate::clock::fresh_uuid;
 use crate::secret::Secret;
 use crate::store::sqlite::{OpenError, SqliteStore, locations, namespaces, receipts, tables};
 use crate::store::{
-    Change, EventDetails, NewTable, Past, Place, Properties, Resource, SigningKey, Store, StoreError, Swap, TableKind,
-    Warehouse, WarehouseOptions, WarehouseStorage,
+    Change, EventDetails, NamespaceStore, NewTable, OrganisationStore, Past, Place, Properties, Resource, SigningKey,
+    SigningKeyStore, StoreError, Swap, TableKind, TableStore, Warehouse, WarehouseOptions, WarehouseStorage,
+    WarehouseStore,
 };
 
 /// An organisation with a warehouse, a namespace and a table.

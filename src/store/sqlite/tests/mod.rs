@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use super::convert::{id, kind};
 use super::{SqliteStore, locations};
 use crate::clock::fresh_uuid;
-use crate::store::{Organisation, Place, Result, Store};
+use crate::store::{Organisation, OrganisationStore, Place, Result, Store};
 use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
 
 mod conforms {
