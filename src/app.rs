@@ -30,8 +30,7 @@ use crate::sealing::{KeySource, PassKeys};
 pub use crate::server::raise_descriptor_limit;
 use crate::server::{CutOff, Server};
 use crate::storage::Budget;
-use crate::store::Store;
-use crate::store::sqlite::{LogFound, SqliteStore};
+use crate::store::{self, LogFound, Store};
 use crate::tenancy::Signatures;
 use crate::tenancy::quota::Quota;
 use crate::warehouse::StorageAccess;
@@ -72,7 +71,7 @@ impl App {
                  a server of that user cannot remove or replace them later"
             );
         }
-        let mut app = Self::over(&config, Arc::new(open_store(&config)?)).await?;
+        let mut app = Self::over(&config, open_store(&config)?).await?;
         app.after_unclean_stop = has_log || lock.is_after_unclean_stop();
         lock.announce(app.local_addr()?);
         app.lock = Some(lock);
@@ -248,7 +247,7 @@ impl App {
 /// # Errors
 /// When the log is there and cannot be read.
 fn tell_of_log(database: &Path) -> anyhow::Result<bool> {
-    let found = SqliteStore::inspect_log(database)
+    let found = store::inspect_log(database)
         .with_context(|| format!("cannot read the log of the database {}", database.display()))?;
     let LogFound { size_bytes, frames, commits, left_out_bytes, later_commits, missing_frames } = found;
     if found.is_damaged() {
@@ -406,13 +405,13 @@ fn give_database(file: &Path, owner: Owner) -> std::io::Result<()> {
 /// # Errors
 /// When its folder cannot be made or used, the database of a catalog that was here is gone, or it is from a newer version; the
 /// text says what to do.
-pub fn open_store(config: &Config) -> anyhow::Result<SqliteStore> {
+pub fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     let file = config.database();
     data_folder::prepare(&config.data_dir, &file)?;
     data_folder::check_database_is_there(&config.data_dir, &file)?;
     let is_new = !file.exists();
-    let store = SqliteStore::open(&file)?;
-    // SQLite itself gives the log to the database's owner.
+    let store = store::open(&file)?;
+    // The database itself gives its log to the database's owner.
     if is_new && let Some(owner) = Owner::for_root(&config.data_dir) {
         give_database(&file, owner).with_context(|| format!("cannot give {} to {}", file.display(), owner.name()))?;
     }
@@ -423,11 +422,11 @@ pub fn open_store(config: &Config) -> anyhow::Result<SqliteStore> {
 ///
 /// # Errors
 /// What [`open_store`] gives; and when a server runs that only knows the schema as it is.
-pub fn open_store_beside_a_server(config: &Config) -> anyhow::Result<SqliteStore> {
+pub fn open_store_beside_a_server(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     let file = config.database();
     data_folder::prepare(&config.data_dir, &file)?;
     // Held until the schema is the new one.
-    let _alone = match SqliteStore::is_older(&file)? {
+    let _alone = match store::is_older(&file)? {
         true => Some(ServerLock::take(&config.data_dir).context(
             "this program is newer than the database, and would change its schema under the server that runs: use the program \
              of that version, or stop the server and start the newer one",

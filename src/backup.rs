@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::data_folder::{self, FolderError, ServerLock};
 use crate::owner::Owner;
-use crate::store::sqlite::{BackupError, CopyProgress, NotInside, Proceed, SqliteStore};
+use crate::store::{self, BackupError, CopyProgress, NotInside, Proceed};
 
 /// What a data folder may hold before a restore: what comes from elsewhere, and what no catalog is lost with.
 const MAY_BE_THERE: [&str; 6] = ["master.key", "warehouse", "server.lock", "control.sock", "lost+found", RESTORING];
@@ -100,7 +100,7 @@ pub fn create(
     }
     let partial = Partial { path: beside(file, &format!(".partial-{}", std::process::id())) };
     new_private(&partial.path, "create", true)?;
-    let not_inside = SqliteStore::backup(database, &partial.path, progress)?;
+    let not_inside = store::backup(database, &partial.path, progress)?;
     let size_bytes = finish(&partial.path, file)?;
     Ok(Done { size_bytes, not_inside })
 }
@@ -125,7 +125,7 @@ pub fn restore(file: &Path, folder: &Path, database: &Path) -> Result<Done, Back
     let mut to = new_private(&partial.path, "create", false)?;
     io::copy(&mut from, &mut to).map_err(cannot("copy the backup to", &partial.path))?;
     drop(to);
-    let not_inside = SqliteStore::check_backup(&partial.path).map_err(|error| name_backup(error, file))?;
+    let not_inside = store::check_backup(&partial.path).map_err(|error| name_backup(error, file))?;
     let size_bytes = finish(&partial.path, database)?;
     if let Some(owner) = Owner::for_root(folder) {
         owner.give_path(database).map_err(cannot("give away", database))?;

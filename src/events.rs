@@ -128,13 +128,12 @@ mod tests {
 
     use super::*;
     use crate::clock::fresh_uuid;
-    use crate::store::sqlite::SqliteStore;
     use crate::store::{Change, EventFilter, Organisation};
 
     #[tokio::test]
     async fn sweep_removes_what_is_too_old_and_what_is_too_much() {
         let folder = tempfile::tempdir().unwrap();
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("t.db")).unwrap());
+        let store: Arc<dyn Store> = crate::store::open(&folder.path().join("t.db")).unwrap();
         let id = OrganisationId(fresh_uuid());
         let acme = Organisation { id, name: "acme".into(), tier: "free".into(), created_ms: 0 };
         store.organisation_create(&acme, &Change::by_catalog(0)).await.unwrap();

@@ -183,7 +183,6 @@ mod tests {
 
     use super::*;
     use crate::clock::{fresh_ordered_uuid, fresh_uuid};
-    use crate::store::sqlite::SqliteStore;
     use crate::store::{Change, Organisation};
 
     #[test]
@@ -220,7 +219,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_outlives_its_promise_and_then_goes() {
         let folder = tempfile::tempdir().unwrap();
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("t.db")).unwrap());
+        let store: Arc<dyn Store> = crate::store::open(&folder.path().join("t.db")).unwrap();
         let id = OrganisationId(fresh_uuid());
         let acme = Organisation { id, name: "acme".into(), tier: "premium".into(), created_ms: 1 };
         store.organisation_create(&acme, &Change::by_catalog(0)).await.unwrap();

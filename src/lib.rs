@@ -16,7 +16,6 @@ pub mod events;
 mod flight;
 pub mod heavy;
 pub mod idempotency;
-pub mod locations;
 pub mod maintenance;
 pub mod master_key;
 pub mod metadata;

@@ -212,7 +212,6 @@ mod tests {
     use super::*;
     use crate::clock::fresh_uuid;
     use crate::store::faulty::{FaultyStore, Mode};
-    use crate::store::sqlite::SqliteStore;
     use crate::store::{
         Change, EventDetails, NewTable, Organisation, Origin, ReportFilter, TableKind, TimedPage, Warehouse,
         WarehouseOptions,
@@ -232,7 +231,7 @@ mod tests {
     impl Fixture {
         async fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let store = FaultyStore::new(Arc::new(SqliteStore::open(&folder.path().join("t.db")).unwrap()));
+            let store = FaultyStore::new(crate::store::open(&folder.path().join("t.db")).unwrap());
             let place = Place { organisation: OrganisationId(fresh_uuid()), warehouse: WarehouseId(fresh_uuid()) };
             let acme =
                 Organisation { id: place.organisation, name: "acme".into(), tier: "premium".into(), created_ms: 1 };

@@ -216,10 +216,6 @@ impl From<CatalogError> for ApiError {
             CatalogError::BadRequest(_) | CatalogError::LocationTaken { .. } | CatalogError::LocationHeld { .. } => {
                 (StatusCode::BAD_REQUEST, "BadRequestException")
             }
-            CatalogError::LocationsUnread => {
-                let answer = Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::out_of_service(message) };
-                return answer.because("the locations of older tables cannot be learned", &"see the line before");
-            }
             CatalogError::IllegalArgument(_) => (StatusCode::BAD_REQUEST, "IllegalArgumentException"),
             CatalogError::CommitFailed(_) => (StatusCode::CONFLICT, "CommitFailedException"),
             CatalogError::CommitStateUnknown(..) | CatalogError::RegisteredWithoutFile { .. } => {

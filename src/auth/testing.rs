@@ -12,7 +12,6 @@ use tidewater_core::limits::{Tier, default_tiers};
 use crate::clock::{Clock, fresh_uuid};
 use crate::store::faulty::FaultyStore;
 pub(crate) use crate::store::faulty::Mode;
-use crate::store::sqlite::SqliteStore;
 use crate::store::{ApiKey, Change, Organisation, Store};
 
 use super::{AuthSettings, Authenticator, Caller, NewKey, entropy, issue_key};
@@ -33,8 +32,8 @@ impl World {
     /// At noon, with the tiers of the product and these.
     pub(crate) async fn new(tier: &str, more_tiers: &[(&str, Tier)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let inner = SqliteStore::open(&folder.path().join("t.db")).unwrap();
-        let store = Arc::new(FaultyStore::new(Arc::new(inner)));
+        let inner = crate::store::open(&folder.path().join("t.db")).unwrap();
+        let store = Arc::new(FaultyStore::new(inner));
         let organisation = organisation("acme", tier);
         store.organisation_create(&organisation, &Change::by_catalog(0)).await.unwrap();
         let mut tiers = default_tiers();

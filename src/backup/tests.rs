@@ -12,8 +12,7 @@ use tidewater_core::ids::OrganisationId;
 
 use super::*;
 use crate::clock::fresh_uuid;
-use crate::store::sqlite::OpenError;
-use crate::store::{Change, Organisation, Store};
+use crate::store::{Change, OpenError, Organisation, Store};
 
 fn go_on(_: CopyProgress) -> Proceed {
     Proceed::Yes
@@ -24,11 +23,11 @@ fn organisation(name: String) -> Organisation {
 }
 
 /// A data folder with a database that has `count` organisations, the folder for backups, and where the backup goes.
-async fn catalog(count: usize) -> (TempDir, SqliteStore, PathBuf) {
+async fn catalog(count: usize) -> (TempDir, Arc<dyn Store>, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     fs::create_dir(&data).unwrap();
-    let store = SqliteStore::open(&data.join("tidewater.db")).unwrap();
+    let store = store::open(&data.join("tidewater.db")).unwrap();
     for number in 0..count {
         store.organisation_create(&organisation(format!("org-{number}")), &Change::by_catalog(0)).await.unwrap();
     }
@@ -56,7 +55,6 @@ fn names(folder: &Path) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn backup_under_writes_ends_and_holds_every_write_acknowledged_before_it() {
     let (folder, store, file) = catalog(1).await;
-    let store = Arc::new(store);
     // More pages than one step copies, so that writers come in between.
     fill(&database(&folder), 8 << 20);
     let (stop, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
@@ -103,7 +101,7 @@ async fn backup_under_writes_ends_and_holds_every_write_acknowledged_before_it()
     assert!(steps >= 2, "{steps}");
     assert_eq!(done.size_bytes, fs::metadata(&file).unwrap().len());
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-    let restored = SqliteStore::open(&restore_to(&folder, &file, "restored").unwrap()).unwrap();
+    let restored = store::open(&restore_to(&folder, &file, "restored").unwrap()).unwrap();
     let found = restored.organisation_list().await.unwrap();
     let missing: Vec<_> = before.iter().filter(|one| !found.contains(one)).collect();
     assert!(missing.is_empty(), "{missing:?}");
@@ -156,7 +154,7 @@ async fn backup_of_a_folder_without_catalog_is_refused() {
 async fn restore_into_a_folder_with_a_catalog_is_refused() {
     let (folder, store, file) = catalog(1).await;
     create(&database(&folder), &file, false, &mut go_on).unwrap();
-    store.close().await;
+    drop(store);
     let refused = restore_to(&folder, &file, "data").unwrap_err();
     assert!(refused.to_string().contains("is not empty (it holds tidewater.db"), "{refused}");
     let other = folder.path().join("other");
@@ -174,7 +172,7 @@ async fn restore_beside_a_master_key_and_a_killed_restore_works() {
     fs::create_dir(&other).unwrap();
     fs::write(other.join("master.key"), "k").unwrap();
     fs::write(other.join(RESTORING), "half of a backup").unwrap();
-    let store = SqliteStore::open(&restore_to(&folder, &file, "other").unwrap()).unwrap();
+    let store = store::open(&restore_to(&folder, &file, "other").unwrap()).unwrap();
     assert_eq!(store.organisation_list().await.unwrap().len(), 3);
     assert!(!other.join(RESTORING).exists());
 }
@@ -229,6 +227,28 @@ async fn backup_from_a_newer_version_is_refused() {
         BackupFileError::Database(BackupError::Open(OpenError::Newer { path, found: 9999, .. })) if *path == file
     );
     assert!(newer, "{refused}");
+}
+
+#[tokio::test]
+async fn backup_of_a_development_version_is_neither_made_nor_restored() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("old.db");
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    connection.execute_batch(include_str!("../store/sqlite/tests/development.sql")).unwrap();
+    connection.close().unwrap();
+    let before = fs::read(&file).unwrap();
+    let copied = create(&file, &folder.path().join("copy.db"), false, &mut go_on);
+    let restored = restore_to(&folder, &file, "restored").map(drop);
+    for refused in [copied.map(drop), restored] {
+        let refused = refused.unwrap_err();
+        let is_development = matches!(
+            &refused,
+            BackupFileError::Database(BackupError::Open(OpenError::Development { path, found: 11 })) if *path == file
+        );
+        assert!(is_development, "{refused}");
+    }
+    assert_eq!(fs::read(&file).unwrap(), before);
+    assert_eq!(names(&folder.path().join("restored")), ["server.lock"]);
 }
 
 #[tokio::test]

@@ -23,9 +23,9 @@ impl Catalog {
             Ok(answered) => Some(answered),
             Err(error) => absent(kept, error)?,
         };
-        let current = match (&answered, kept.id) {
+        let current = match &answered {
             // Nothing was vended, and nothing will be.
-            (Some(LoadedTable { locations: None, .. }), _) | (_, None) => None,
+            Some(LoadedTable { locations: None, .. }) => None,
             _ => self.current_table(warehouse, kept).await?,
         };
         match (answered, current) {
@@ -73,8 +73,7 @@ impl Catalog {
         kept: &KeptDocument,
         kind: TableKind,
     ) -> Result<Option<String>, CatalogError> {
-        let Some(id) = kept.id else { return Ok(None) };
-        let found = self.store.table_by_id(warehouse.place, id).await.map_err(CatalogError::Store)?;
+        let found = self.store.table_by_id(warehouse.place, kept.id).await.map_err(CatalogError::Store)?;
         Ok(found.filter(|record| record.kind == kind).map(|record| record.metadata_location))
     }
 }

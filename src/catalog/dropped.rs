@@ -8,7 +8,6 @@ use tidewater_core::purge::PurgeTime;
 
 use super::error::{of_dropped, of_restore};
 use super::{Catalog, CatalogError, OpenWarehouse};
-use crate::locations::Refusals;
 use crate::metadata::MetadataError;
 use crate::store::{Change, DropTerms, Dropped, DroppedFilter, Page, Restore, TableKind, TimedPage};
 use crate::vending::ValidLocations;
@@ -55,7 +54,7 @@ impl Catalog {
     ///
     /// # Errors
     /// `NoSuchDropped`; `NotRestorable`; `RestoreTaken`; `RestoreWithoutNamespace`; `TableLimit`; `LocationTaken`,
-    /// `LocationHeld`, `LocationsUnread`; `Metadata` when its document cannot be read.
+    /// `LocationHeld`; `Metadata` when its document cannot be read.
     pub async fn dropped_restore(
         &self,
         warehouse: &OpenWarehouse,
@@ -89,11 +88,7 @@ impl Catalog {
         let locations = locations.as_ref().ok().map(ValidLocations::all);
         let restore = Restore { id, ident: &ident, locations };
         let change = &change.at(self.clock.now_ms());
-        let restored = self
-            .settled(warehouse, Refusals::MayPass, || {
-                self.store.dropped_restore(warehouse.place, &restore, max_tables, change)
-            })
-            .await;
+        let restored = self.store.dropped_restore(warehouse.place, &restore, max_tables, change).await;
         restored.map_err(of_restore(id, &ident))
     }
 

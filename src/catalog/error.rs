@@ -84,12 +84,6 @@ pub enum CatalogError {
         /// What was to have it.
         ident: TableIdent,
     },
-    /// Where the files of older tables are is to be learned first, and cannot be now.
-    #[error(
-        "Which locations are free is not known yet: the metadata of tables from before the last upgrade cannot all be read \
-         at the moment. Nothing was changed, try again; the server's log says what stands in the way"
-    )]
-    LocationsUnread,
     /// Nothing was dropped under that id, or it is gone for good.
     #[error("Nothing that was dropped has the id {0}, or it is gone for good: list what was dropped")]
     NoSuchDropped(TableId),
@@ -229,7 +223,6 @@ fn translate(subject: Subject<'_>, error: StoreError) -> CatalogError {
         (StoreError::Repeated, _) => CatalogError::Repeated,
         (StoreError::LimitReached { limit }, _) => CatalogError::TableLimit(limit),
         (StoreError::LimitExceeded(exceeded), _) => exceeded.into(),
-        (StoreError::LocationsUnread, _) => CatalogError::LocationsUnread,
         (StoreError::BeingRemoved(document), _) => MetadataError::Missing(document).into(),
         (StoreError::NotFound(Resource::Namespace), Namespace(namespace)) => {
             CatalogError::NoSuchNamespace(namespace.clone())

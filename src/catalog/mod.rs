@@ -8,7 +8,6 @@ mod commit;
 mod dropped;
 mod error;
 mod fate;
-mod locations;
 mod namespaces;
 mod old_documents;
 mod publish;
@@ -29,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidewater_core::document::TableMetadata;
-use tidewater_core::ids::{TableId, WarehouseId};
+use tidewater_core::ids::TableId;
 use tidewater_core::request_limits::RequestLimits;
 use tidewater_core::view::ViewMetadata;
 use tokio_util::task::TaskTracker;
@@ -57,10 +56,6 @@ pub struct Catalog {
     warehouses: Arc<Warehouses>,
     vending: Arc<Vending>,
     queues: Arc<Turns<TableId>>,
-    /// Who learns the locations of older tables, and who waits for that.
-    learning: Arc<Turns<WarehouseId>>,
-    /// Reads documents that nobody has asked for, and keeps none of them.
-    unkept_documents: Arc<Documents>,
     /// Where rules are applied to large documents.
     heavy: Arc<Heavy>,
     running: TaskTracker,
@@ -116,13 +111,11 @@ impl Catalog {
         Self {
             store,
             heavy: Arc::clone(documents.reader().heavy()),
-            unkept_documents: Arc::new(Documents::with_reader(0, documents.reader().clone())),
             documents: Arc::new(documents),
             vending: Arc::new(Vending::new(clock.clone())),
             clock,
             warehouses: Arc::new(Warehouses::new(access)),
             queues: Arc::default(),
-            learning: Arc::default(),
             running: TaskTracker::new(),
             settings,
         }

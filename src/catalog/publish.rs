@@ -12,7 +12,6 @@ use std::error::Error;
 use std::slice;
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt};
 use tidewater_core::document::TableMetadata;
 use tidewater_core::ids::TableId;
@@ -24,7 +23,6 @@ use super::fate::Fate;
 use super::tabular::Tabular;
 use super::{Catalog, CatalogError, Loaded, OpenWarehouse};
 use crate::clock::fresh_uuid;
-use crate::locations::Refusals;
 use crate::metadata::{Compression, Document, MetadataError, metadata_folder, next_file_name};
 use crate::storage::StorageError;
 use crate::store::{
@@ -131,8 +129,8 @@ impl Catalog {
     ) -> Result<Loaded<M>, NotPublished<'a>> {
         let ready = self.write(warehouse, publication).await?;
         let change = &change.at(self.clock.now_ms());
-        let ask = || self.ask(warehouse.place, &ready, max_tables, change);
-        self.make_current(warehouse, slice::from_ref(&ready), &[], ask).await?;
+        let asked = self.ask(warehouse.place, &ready, max_tables, change).await;
+        self.conclude(warehouse, slice::from_ref(&ready), &[], asked).await?;
         Ok(Loaded { document: ready.next.document, locations: Some(ready.locations) })
     }
 
@@ -147,24 +145,20 @@ impl Catalog {
     ) -> Result<(), NotPublished<'a>> {
         let ready = self.write_all(warehouse, publications).await?;
         let change = &change.at(self.clock.now_ms());
-        let ask = || {
-            let changes = ready.iter().map(Ready::table_change).chain(unchanged.iter().map(Unchanged::table_change));
-            self.store.table_transact(warehouse.place, changes.collect(), max_tables, change)
-        };
-        self.make_current(warehouse, &ready, unchanged, ask).await
+        let changes = ready.iter().map(Ready::table_change).chain(unchanged.iter().map(Unchanged::table_change));
+        let asked = self.store.table_transact(warehouse.place, changes.collect(), max_tables, change).await;
+        self.conclude(warehouse, &ready, unchanged, asked).await
     }
 
-    /// Makes documents current that exist, by asking the store.
-    async fn make_current<'a, 's, M: Tabular>(
-        &'s self,
+    /// Does what follows from the store's answer to a change: learns an unknown outcome, removes what was not made current.
+    async fn conclude<'a, M: Tabular>(
+        &self,
         warehouse: &OpenWarehouse,
         ready: &[Ready<'a, M>],
         unchanged: &[Unchanged<'a>],
-        ask: impl Fn() -> BoxFuture<'s, Result<(), StoreError>> + Send + Sync,
+        asked: Result<(), StoreError>,
     ) -> Result<(), NotPublished<'a>> {
-        let is_registration = ready.iter().any(|part| part.next.origin == Origin::Foreign);
-        let refusals = if is_registration { Refusals::MayPass } else { Refusals::AreFinal };
-        match self.settled(warehouse, refusals, ask).await {
+        match asked {
             Ok(()) => {}
             Err(error) if error.outcome_is_unknown() => {
                 self.resolve_unknown_outcome(warehouse, ready, unchanged, error).await?;
@@ -181,30 +175,28 @@ impl Catalog {
     }
 
     /// Asks the store to add one table or view, or to move its pointer.
-    fn ask<'s, M: Tabular>(
-        &'s self,
+    async fn ask<M: Tabular>(
+        &self,
         place: Place,
-        ready: &'s Ready<'_, M>,
+        ready: &Ready<'_, M>,
         max_tables: Option<u64>,
-        change: &'s Change,
-    ) -> BoxFuture<'s, Result<(), StoreError>> {
+        change: &Change,
+    ) -> Result<(), StoreError> {
         let Publication { ident, id, replaced, next, locations, details } = ready;
         let (id, kind, locations) = (*id, M::TABLE_KIND, locations.all());
         let Written { document, origin, past } = next;
         let (new, origin) = (document.location.as_str(), *origin);
-        Box::pin(async move {
-            match replaced {
-                None => {
-                    let new = NewTable { id, ident, kind, metadata_location: new, locations, origin, details };
-                    self.store.table_create(place, &new, max_tables, change).await
-                }
-                Some(Replaced { record, .. }) => {
-                    let expected = record.metadata_location.as_str();
-                    let swap = Swap { id, expected, new, locations, origin, past, details };
-                    self.store.table_swap(place, &swap, change).await
-                }
+        match replaced {
+            None => {
+                let new = NewTable { id, ident, kind, metadata_location: new, locations, origin, details };
+                self.store.table_create(place, &new, max_tables, change).await
             }
-        })
+            Some(Replaced { record, .. }) => {
+                let expected = record.metadata_location.as_str();
+                let swap = Swap { id, expected, new, locations, origin, past, details };
+                self.store.table_swap(place, &swap, change).await
+            }
+        }
     }
 
     /// Learns whether a change happened whose answer was lost. The documents stay: they may be live, or become so.

@@ -14,7 +14,6 @@ use super::publish::{Publication, cannot_create};
 use super::{Catalog, CatalogError, CreatedTable, LoadedTable, OpenWarehouse};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::deadline::STOP;
-use crate::locations::Refusals;
 use crate::metadata::metadata_folder;
 use crate::store::{Change, EventDetails, Page, PageRequest, TableKind, TableRecord};
 use crate::vending::{LocationRefused, ValidLocations};
@@ -111,8 +110,8 @@ impl Catalog {
             if stage_create {
                 let locations = ValidLocations::of(&table, &warehouse.root)?;
                 // Credentials for them are about to be given. Who commits first has them.
-                let check = || catalog.store.location_check(warehouse.place, id, locations.all());
-                catalog.settled(&warehouse, Refusals::MayPass, check).await.map_err(of_table(&ident))?;
+                let free = catalog.store.location_check(warehouse.place, id, locations.all()).await;
+                free.map_err(of_table(&ident))?;
                 let prepared = catalog.documents.prepare(&warehouse.storage, &metadata_folder(&table)).await;
                 prepared.map_err(cannot_create)?;
                 return Ok(CreatedTable::Staged(Box::new(table), locations));

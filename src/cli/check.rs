@@ -49,8 +49,8 @@ pub(crate) async fn run(session: &Session, kind: TableKind, arguments: &Argument
             (warehouse, 1, findings)
         }
         None => {
-            let warehouse = session.open(arguments.warehouse.find(&store).await?)?;
-            let (checked, findings) = check_all(&store, &warehouse, kind).await?;
+            let warehouse = session.open(arguments.warehouse.find(store.as_ref()).await?)?;
+            let (checked, findings) = check_all(store.as_ref(), &warehouse, kind).await?;
             (warehouse, checked, findings)
         }
     };

@@ -88,7 +88,7 @@ pub(super) const fn word(kind: TableKind) -> &'static str {
 /// Lists them, the newest drop first.
 pub(crate) async fn list(session: &Session, kind: TableKind, arguments: &ListArguments) -> Result<()> {
     let store = session.store()?;
-    let place = place(&arguments.warehouse.find(&store).await?);
+    let place = place(&arguments.warehouse.find(store.as_ref()).await?);
     let filter = DroppedFilter { namespace: arguments.namespace.clone(), name: None, kind: Some(kind) };
     let all = store.dropped_list(place, &filter, &TimedPage::default()).await?.items;
     let now_ms = session.clock.now_ms();
@@ -157,9 +157,9 @@ fn dotted(ident: &TableIdent) -> String {
 /// Restores one.
 pub(crate) async fn restore(session: &Session, kind: TableKind, arguments: &RestoreArguments) -> Result<()> {
     let store = session.store()?;
-    let warehouse = arguments.warehouse.find(&store).await?;
+    let warehouse = arguments.warehouse.find(store.as_ref()).await?;
     let place = place(&warehouse);
-    let dropped = find(&store, place, kind, arguments).await?;
+    let dropped = find(store.as_ref(), place, kind, arguments).await?;
     let organisation = store.organisation_list().await?.into_iter().find(|one| one.id == warehouse.organisation);
     let tier = organisation.and_then(|organisation| session.config.tiers.get(&organisation.tier).cloned());
     let max_tables = tier.and_then(|tier| tier.max_tables);
@@ -229,7 +229,7 @@ pub(crate) async fn remove(
     files: Option<&FilesArguments>,
 ) -> Result<()> {
     let store = session.store()?;
-    let place = place(&arguments.warehouse.find(&store).await?);
+    let place = place(&arguments.warehouse.find(store.as_ref()).await?);
     let (what, id) = (word(kind), arguments.id);
     let found = store.dropped_get(place, id).await?.filter(|dropped| dropped.kind == kind);
     let dropped = found.ok_or_else(|| anyhow!("no dropped {what} has the id {id}: see `tidewater {what} dropped`"))?;
@@ -246,7 +246,7 @@ pub(crate) async fn remove(
         return told(&sentence, "removing");
     }
     output::note(&format!("a server is removing the files of {what} '{name}': waiting until it has stopped"));
-    if wait_until_gone(session, &store, place, id).await? {
+    if wait_until_gone(session, store.as_ref(), place, id).await? {
         let sentence = format!(
             "Deleted {what} '{name}' for good; the removal of its files had begun and has stopped, and those that are left stay."
         );

@@ -7,7 +7,7 @@ use super::output::{self, Format};
 use super::session::{OrganisationArgument, Session};
 use super::time;
 use tidewater::events::EventEntry;
-use tidewater::store::{Event, EventFilter, Operation, Store};
+use tidewater::store::{Event, EventFilter, Operation};
 
 /// How many events a page of the store has.
 const PAGE: u32 = 1_000;
@@ -51,7 +51,7 @@ pub(crate) async fn run(session: &Session, arguments: &Arguments) -> Result<()> 
     let store = session.store()?;
     let organisation = match arguments.all {
         true => None,
-        false => Some(arguments.organisation.find(&store).await?.id),
+        false => Some(arguments.organisation.find(store.as_ref()).await?.id),
     };
     if arguments.limit == 0 {
         bail!("--limit must be above 0");

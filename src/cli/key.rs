@@ -10,7 +10,7 @@ use super::output::{self, Format};
 use super::session::{OrganisationArgument, Session};
 use super::time;
 use tidewater::auth::{NewKey, entropy, issue_key};
-use tidewater::store::{ApiKey, Store};
+use tidewater::store::ApiKey;
 
 /// What can be done with API keys.
 #[derive(Debug, Subcommand)]
@@ -82,7 +82,7 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
     let store = session.store()?;
     match command {
         Command::Create { name, organisation, role, expires_in, no_delete, if_not_exists, format } => {
-            let organisation = organisation.find(&store).await?;
+            let organisation = organisation.find(store.as_ref()).await?;
             let now_ms = session.clock.now_ms();
             let is_usable = |key: &ApiKey| key.name == *name && state(key, now_ms) == "active";
             if *if_not_exists && let Some(found) = store.key_list(organisation.id).await?.into_iter().find(is_usable) {
@@ -92,7 +92,7 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
             let expires_ms = expires_in.map(|expires_in_ms| now_ms + expires_in_ms);
             let new = NewKey { name, role: *role, no_delete: *no_delete, expires_ms };
             let change = session.change().at(now_ms);
-            let (key, text) = issue_key(&store, organisation.id, &new, &change, &entropy()?).await?;
+            let (key, text) = issue_key(store.as_ref(), organisation.id, &new, &change, &entropy()?).await?;
             if format.json {
                 let mut shown = as_json(&key, now_ms);
                 shown["api_key"] = json!(text.expose());
@@ -107,18 +107,18 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
             output::line(text.expose())
         }
         Command::List { organisation, format } => {
-            let organisation = organisation.find(&store).await?;
+            let organisation = organisation.find(store.as_ref()).await?;
             let keys = store.key_list(organisation.id).await?;
             list(&keys, session.clock.now_ms(), *format)
         }
         Command::Show { key, organisation, format } => {
-            let organisation = organisation.find(&store).await?;
+            let organisation = organisation.find(store.as_ref()).await?;
             let keys = store.key_list(organisation.id).await?;
             let key = meant(&keys, key).map_err(|wrong| anyhow!("organisation '{}' {wrong}", organisation.name))?;
             show(key, &organisation.name, session.clock.now_ms(), *format)
         }
         Command::Revoke { key, organisation, format } => {
-            let organisation = organisation.find(&store).await?;
+            let organisation = organisation.find(store.as_ref()).await?;
             let keys = store.key_list(organisation.id).await?;
             let key = meant(&keys, key).map_err(|wrong| anyhow!("organisation '{}' {wrong}", organisation.name))?;
             let now_ms = session.clock.now_ms();

@@ -8,7 +8,7 @@ use tidewater_core::name::NamespaceIdent;
 use super::output::{self, Format};
 use super::session::{Session, WarehouseArgument, place};
 use super::table_name;
-use tidewater::store::{PageRequest, Resource, Store, StoreError, TableKind};
+use tidewater::store::{PageRequest, Resource, StoreError, TableKind};
 
 /// How namespaces can be looked at.
 #[derive(Debug, Subcommand)]
@@ -42,7 +42,7 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
     let store = session.store()?;
     match command {
         Command::List { warehouse, parent, format } => {
-            let place = place(&warehouse.find(&store).await?);
+            let place = place(&warehouse.find(store.as_ref()).await?);
             let listed = store.namespace_list(place, parent.as_ref(), &PageRequest::default()).await;
             let listed = listed.map_err(|error| explain(error, parent.as_ref()))?;
             let names: Vec<String> = listed.items.iter().map(table_name::shown).collect();
@@ -53,7 +53,7 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
             output::table(&["namespace"], &rows, "there is no namespace here")
         }
         Command::Show { namespace, warehouse, format } => {
-            let place = place(&warehouse.find(&store).await?);
+            let place = place(&warehouse.find(store.as_ref()).await?);
             let properties = store.namespace_get(place, namespace).await?;
             let properties =
                 properties.ok_or_else(|| explain(StoreError::NotFound(Resource::Namespace), Some(namespace)))?;

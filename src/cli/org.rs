@@ -11,7 +11,7 @@ use super::output::{self, Format};
 use super::session::{IfNotExists, OrganisationArgument, Session};
 use super::time;
 use tidewater::clock::fresh_ordered_uuid;
-use tidewater::store::{Organisation, Resource, Store, StoreError};
+use tidewater::store::{Organisation, Resource, StoreError};
 
 /// What can be done with organisations.
 #[derive(Debug, Subcommand)]
@@ -109,7 +109,7 @@ async fn create(
         Ok(()) => {}
         Err(StoreError::AlreadyExists(Resource::Organisation)) => {
             if_not_exists.allow(&format!("organisation '{name}'"))?;
-            let found = OrganisationArgument { org: Some(name.to_owned()) }.find(&store).await?;
+            let found = OrganisationArgument { org: Some(name.to_owned()) }.find(store.as_ref()).await?;
             return output::done(
                 format,
                 &format!("Organisation '{name}' exists already, in tier '{}'.", found.tier),
@@ -146,7 +146,7 @@ async fn list(session: &Session, format: Format) -> Result<()> {
 
 async fn show(session: &Session, name: Option<String>, format: Format) -> Result<()> {
     let store = session.store()?;
-    let found = OrganisationArgument { org: name }.find(&store).await?;
+    let found = OrganisationArgument { org: name }.find(store.as_ref()).await?;
     let tiers = session.tiers().await?;
     let served_by = serving_tier(&tiers.known, &found.tier);
     let warehouses = store.warehouse_list(found.id).await?;
@@ -184,7 +184,7 @@ fn tier_with_stand_in(tier: &str, served_by: Option<&str>) -> String {
 async fn set_tier(session: &Session, name: Option<String>, tier: &str, format: Format) -> Result<()> {
     session.tiers().await?.check(tier)?;
     let store = session.store()?;
-    let before = OrganisationArgument { org: name }.find(&store).await?;
+    let before = OrganisationArgument { org: name }.find(store.as_ref()).await?;
     store.organisation_set_tier(before.id, tier, &session.change()).await?;
     let now = Organisation { tier: tier.to_owned(), ..before.clone() };
     output::done(
@@ -196,7 +196,7 @@ async fn set_tier(session: &Session, name: Option<String>, tier: &str, format: F
 
 async fn usage(session: &Session, organisation: &OrganisationArgument, format: Format) -> Result<()> {
     let store = session.store()?;
-    let organisation = organisation.find(&store).await?;
+    let organisation = organisation.find(store.as_ref()).await?;
     let tiers = session.tiers().await?.known;
     let served_by = serving_tier(&tiers, &organisation.tier);
     let tier = served_by.and_then(|name| tiers.get(name)).with_context(|| {

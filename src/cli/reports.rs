@@ -9,7 +9,7 @@ use tidewater_core::name::TableIdent;
 use super::output::{self, Format};
 use super::session::{Session, WarehouseArgument, place};
 use super::{table_name, time};
-use tidewater::store::{Report, ReportFilter, Store, TableKind, TimedPage};
+use tidewater::store::{Report, ReportFilter, TableKind, TimedPage};
 
 /// Which reports are shown.
 #[derive(Debug, Args)]
@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
 /// Shows what clients reported on a table.
 pub(crate) async fn run(session: &Session, arguments: &Arguments) -> Result<()> {
     let store = session.store()?;
-    let place = place(&arguments.warehouse.find(&store).await?);
+    let place = place(&arguments.warehouse.find(store.as_ref()).await?);
     let (table, namespace) = (&arguments.table, table_name::shown(&arguments.table.namespace));
     let found = store.table_get(place, table).await?.filter(|record| record.kind == TableKind::Table);
     let record = found.ok_or_else(|| {

@@ -1,6 +1,7 @@
 //! What the commands that look or administer have in common: the store, and the things that their options name.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::Args;
@@ -14,7 +15,6 @@ use tidewater::clock::Clock;
 use tidewater::config::Config;
 use tidewater::control::{self, Reply, Request};
 use tidewater::data_folder::check_database_is_there;
-use tidewater::store::sqlite::SqliteStore;
 use tidewater::store::{Actor, Change, Organisation, Place, Store, TableKind, TableRecord, Warehouse};
 use tidewater::warehouse::OpenWarehouse;
 
@@ -92,7 +92,7 @@ impl Session {
         kind: TableKind,
     ) -> Result<(OpenWarehouse, TableRecord)> {
         let store = self.store()?;
-        let warehouse = warehouse.find(&store).await?;
+        let warehouse = warehouse.find(store.as_ref()).await?;
         let found = store.table_get(place(&warehouse), ident).await?.filter(|record| record.kind == kind);
         let record = found.ok_or_else(|| {
             let (name, namespace) = (ident.name(), table_name::shown(&ident.namespace));
@@ -103,7 +103,7 @@ impl Session {
     }
 
     /// The store of a catalog that exists.
-    pub(crate) fn store(&self) -> Result<SqliteStore> {
+    pub(crate) fn store(&self) -> Result<Arc<dyn Store>> {
         let database = self.config.database();
         check_database_is_there(&self.config.data_dir, &database)?;
         ensure!(
@@ -115,7 +115,7 @@ impl Session {
     }
 
     /// The store, which is made if there is none yet.
-    pub(crate) fn store_or_new(&self) -> Result<SqliteStore> {
+    pub(crate) fn store_or_new(&self) -> Result<Arc<dyn Store>> {
         check_database_is_there(&self.config.data_dir, &self.config.database())?;
         if !self.config.database().exists() {
             output::note(&format!("making a new catalog in {}", self.config.data_dir.display()));

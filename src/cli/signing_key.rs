@@ -11,7 +11,7 @@ use super::output::{self, Format};
 use super::session::Session;
 use super::time;
 use tidewater::auth::{ACTIVE_AFTER_MS, AuthSettings, Authenticator, OlderKeys, active_signing_key};
-use tidewater::store::{SigningKey, Store};
+use tidewater::store::SigningKey;
 
 /// What can be done with the keys that sign tokens.
 #[derive(Debug, Subcommand)]
@@ -49,7 +49,6 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
             let older = if *remove_older { OlderKeys::Remove } else { OlderKeys::Retire };
             // Nobody signs in here, so neither tiers nor lifetimes matter.
             let settings = AuthSettings::default();
-            let store: Arc<dyn Store> = Arc::new(store);
             let authenticator =
                 Authenticator::new(Arc::clone(&store), &BTreeMap::new(), session.clock.clone(), &settings);
             authenticator.rotate_signing_key(older, &session.change()).await?;

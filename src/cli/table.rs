@@ -80,7 +80,9 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
         Command::Dropped(arguments) => dropped::list(session, TableKind::Table, arguments).await,
         Command::Restore(arguments) => dropped::restore(session, TableKind::Table, arguments).await,
         Command::Delete { table, files } => dropped::remove(session, TableKind::Table, table, Some(files)).await,
-        Command::List { namespace, warehouse, format } => list(&session.store()?, namespace, warehouse, *format).await,
+        Command::List { namespace, warehouse, format } => {
+            list(session.store()?.as_ref(), namespace, warehouse, *format).await
+        }
         Command::Show { table, warehouse, snapshots, format } => {
             show(session, table, warehouse, *snapshots, *format).await
         }

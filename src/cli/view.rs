@@ -62,7 +62,9 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
         Command::Dropped(arguments) => dropped::list(session, TableKind::View, arguments).await,
         Command::Restore(arguments) => dropped::restore(session, TableKind::View, arguments).await,
         Command::Delete(arguments) => dropped::remove(session, TableKind::View, arguments, None).await,
-        Command::List { namespace, warehouse, format } => list(&session.store()?, namespace, warehouse, *format).await,
+        Command::List { namespace, warehouse, format } => {
+            list(session.store()?.as_ref(), namespace, warehouse, *format).await
+        }
         Command::Show { view, warehouse, format } => show(session, view, warehouse, *format).await,
     }
 }

@@ -1,6 +1,5 @@
 //! What is done in the background: dropped tables and views are forgotten when their time is over, and the files of those
-//! that were dropped with a purge are removed; metadata files that left a table's log are removed; and the locations of tables
-//! from before the store kept them are learned.
+//! that were dropped with a purge are removed; and metadata files that left a table's log are removed.
 //!
 //! All that is to be done stands in the store, written in the transaction of the drop or commit. So it does not matter who does it,
 //! how often it is begun, or when a process dies. Whoever removes files has a lease and renews it as long as he lives.
@@ -26,7 +25,6 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::locations::{Learning, Refusals};
 use crate::metadata::{Documents, ObjectReader};
 use crate::store::{Change, Dropped, Place, Progress, Store, StoreError};
 use crate::warehouse::{OpenWarehouse, StorageAccess};
@@ -93,7 +91,7 @@ impl Maintenance {
     /// own.
     pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
         let stopped = CancellationToken::new();
-        let mut work = pin!(async { tokio::join!(self.work(&stopped), self.clean(&stopped), self.learn(&stopped)) });
+        let mut work = pin!(async { tokio::join!(self.work(&stopped), self.clean(&stopped)) });
         tokio::select! {
             () = stop => {
                 stopped.cancel();
@@ -157,45 +155,6 @@ impl Maintenance {
             tokio::select! {
                 () = stopped.cancelled() => return,
                 _ = ticks.tick() => self.remove_old_documents(stopped).await,
-            }
-        }
-    }
-
-    /// Reads the documents of tables from before the store kept all locations. That is done once after an upgrade; at every
-    /// other start there is nothing to read but what could not be before. What cannot be read now is by whoever is the first
-    /// to need it.
-    async fn learn(&self, stopped: &CancellationToken) {
-        let learn_all = async {
-            for place in self.store.location_unread_places().await? {
-                self.learn_in(place).await;
-            }
-            Ok::<_, StoreError>(())
-        };
-        let learned = tokio::select! {
-            () = stopped.cancelled() => return,
-            learned = learn_all => learned,
-        };
-        if let Err(error) = learned {
-            tracing::warn!(%error, "not all locations of tables from before this version are known yet");
-        }
-    }
-
-    async fn learn_in(&self, place: Place) {
-        let warehouse = match self.open(place).await {
-            Ok(warehouse) => warehouse,
-            // That concerns no other warehouse.
-            Err(message) => {
-                tracing::warn!(warehouse = %place.warehouse, message, "the locations of its tables are not known yet");
-                return;
-            }
-        };
-        let (store, documents) = (self.store.as_ref(), &self.documents);
-        let learning = Learning { store, documents, warehouse: &warehouse, refusals: Refusals::MayPass };
-        tracing::info!(warehouse = warehouse.name, "learning all locations of tables from before this version");
-        match learning.all().await {
-            Ok(()) => tracing::info!(warehouse = warehouse.name, "all locations of its tables are known"),
-            Err(error) => {
-                tracing::warn!(warehouse = warehouse.name, %error, "not all locations of its tables are known yet");
             }
         }
     }

@@ -16,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::Maintenance;
 use super::local::Folders;
-use crate::locations::{Learning, Refusals};
 use crate::store::{EndedDocument, OldDocument};
 
 /// Of how many organisations documents are removed at the same time.
@@ -108,11 +107,8 @@ impl Maintenance {
     async fn remove_of_table(&self, batch: &Batch, of_table: &[usize]) -> Result<(), String> {
         let Some(first) = of_table.first().map(|at| &batch.documents[*at]) else { return Ok(()) };
         let warehouse = self.open(first.place).await?;
-        let (store, documents) = (self.store.as_ref(), &self.documents);
-        let learning = Learning { store, documents, warehouse: &warehouse, refusals: Refusals::MayPass };
-        learning.all().await.map_err(|error| error.to_string())?;
-        // Tables from before the store kept locations apart may share one.
-        let alone = store.location_alone(first.place, first.table, &first.locations).await;
+        // The store keeps locations apart. Because a removed file is lost, it is asked again.
+        let alone = self.store.location_alone(first.place, first.table, &first.locations).await;
         let alone: Vec<Location> = alone.map_err(|error| error.to_string())?;
         let folders = Folders::of(&alone).await;
         let removals = stream::iter(of_table).for_each_concurrent(FILES_AT_ONCE, async |at| {

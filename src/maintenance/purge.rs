@@ -17,7 +17,6 @@ use tidewater_core::purge::{NamedFiles, allows_removal, inside, is_document_name
 use super::local::Folders;
 use super::manifests::{UnreadableError, files_of_manifest, manifests_of_list};
 use crate::clock::Clock;
-use crate::locations::{Learning, Refusals};
 use crate::metadata::{Document, Documents, MetadataError, ReadError, metadata_folder};
 use crate::storage::StorageError;
 use crate::store::{Change, Dropped, DroppedState, Progress, Store, StoreError};
@@ -201,7 +200,7 @@ impl<'a> Purge<'a> {
     }
 
     /// Where this table's files may be: at its own location, which is no other's, and at those that its properties name, as
-    /// far as these are no other's either. Tables from before the store saw to that may share them.
+    /// far as these are no other's either. The store keeps locations apart; because a removed file is lost, it is asked again.
     async fn locations(&self, document: &Document) -> Result<Vec<Location>, Stopped> {
         let valid = ValidLocations::of(&document.metadata, &self.warehouse.root);
         let valid = valid.map_err(|refused| Stopped::Never(refused.to_string()))?;
@@ -211,21 +210,18 @@ impl<'a> Purge<'a> {
                 format!("its document says that it is at {own}, the catalog that it is at {}", self.job.location);
             return Err(Stopped::Never(message));
         }
-        let mut alone = if others.is_empty() { Vec::new() } else { self.alone(others).await? };
+        let mut alone = match others {
+            [] => Vec::new(),
+            others => {
+                let alone = self.store.location_alone(self.job.place, self.job.id, others).await;
+                alone.map_err(|error| later(&error))?
+            }
+        };
         if alone.len() < others.len() {
             tracing::warn!(table = %self.job.id, "a dropped table shares locations with others: its files there stay");
         }
         alone.push(own.clone());
         Ok(alone)
-    }
-
-    /// Those of the table's locations that are surely no other's.
-    async fn alone(&self, locations: &[Location]) -> Result<Vec<Location>, Stopped> {
-        let (store, documents, warehouse) = (self.store, self.documents, self.warehouse);
-        // This table's own document has just been read.
-        let learning = Learning { store, documents, warehouse, refusals: Refusals::AreFinal };
-        learning.all().await.map_err(|error| Stopped::Later(error.to_string()))?;
-        store.location_alone(self.job.place, self.job.id, locations).await.map_err(|error| later(&error))
     }
 
     /// Notes that only the current document is left.

@@ -4,20 +4,19 @@ use super::*;
 use crate::clock::fresh_uuid;
 use crate::sealing::fresh_key;
 use crate::secret::Secret;
-use crate::store::sqlite::SqliteStore;
-use crate::store::{Change, Organisation, Warehouse, WarehouseOptions, WarehouseStorage};
+use crate::store::{Change, Organisation, Store, Warehouse, WarehouseOptions, WarehouseStorage};
 use tidewater_core::ids::{OrganisationId, WarehouseId};
 
 struct Fixture {
     folder: tempfile::TempDir,
-    store: Arc<SqliteStore>,
+    store: Arc<dyn Store>,
     source: KeySource,
 }
 
 impl Fixture {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(SqliteStore::open(&folder.path().join("tidewater.db")).unwrap());
+        let store = crate::store::open(&folder.path().join("tidewater.db")).unwrap();
         let source = KeySource::File { path: folder.path().join("master.key"), make: true };
         Self { folder, store, source }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tidewater_core::ids::KeyId;
 
-use super::Receipt;
+use super::receipts::Receipt;
 
 /// Who makes a change, when, from where and for which request.
 ///

@@ -1,19 +1,15 @@
-//! Records of what was dropped and is not gone for good yet.
+//! Dropped tables and views that are not gone for good.
 
-use tidewater_core::ids::TableId;
+use async_trait::async_trait;
+use tidewater_core::ids::{OrganisationId, TableId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::overlap::Locations;
 
-use super::{Place, TableKind};
-
-/// What becomes of a table or view that is dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DropTerms {
-    /// Until when, in milliseconds since 1970, it can be restored; never, when this is not after the change.
-    pub restorable_until_ms: i64,
-    /// Whether its files are to be removed after that.
-    pub purge: bool,
-}
+use super::change::Change;
+use super::error::Result;
+use super::pages::{Page, TimedPage};
+use super::table_kind::TableKind;
+use super::warehouses::Place;
 
 /// How far the end of something dropped has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,4 +144,59 @@ pub struct Restore<'a> {
     /// Where its files are, as its document says; none when it was not read, or they are not allowed any more: then they
     /// stay as they are known.
     pub locations: Option<&'a Locations>,
+}
+
+/// Keeps dropped tables and views that are not gone for good.
+///
+/// A change whose future is dropped may happen or not, but never in part. A read whose future is dropped has no effect.
+/// A claim whose future is dropped may have leased tables: they are claimed again when the lease ends.
+#[async_trait]
+pub trait DroppedStore: Send + Sync + 'static {
+    /// What was dropped in a warehouse and is not gone for good, the newest drop first.
+    async fn dropped_list(&self, place: Place, filter: &DroppedFilter, page: &TimedPage) -> Result<Page<Dropped>>;
+
+    /// What was dropped under that id, unless it is gone for good.
+    async fn dropped_get(&self, place: Place, id: TableId) -> Result<Option<Dropped>>;
+
+    /// Gives what was dropped its name back, or another. It is as it was, with its id and its reports, and a table's
+    /// locations are its own still; what of them was not known before, and a view's, has to be free.
+    ///
+    /// # Errors
+    /// `NotFound` of a table when nothing was dropped under the id, of a namespace when that does not exist;
+    /// `NotRestorable` when its time is over, its files are being removed, or its place is taken; `AlreadyExists` with the kind of what has the
+    /// name; `LimitReached`, `LocationTaken`, `LocationHeld` as for a table that is created.
+    async fn dropped_restore(
+        &self,
+        place: Place,
+        restore: &Restore<'_>,
+        max_tables: Option<u64>,
+        change: &Change,
+    ) -> Result<()>;
+
+    /// Ends what was dropped now. `purge` says whether a table's files are to be removed, in place of what its drop said.
+    /// If so, that is due from now on, unless it was replaced; otherwise it is forgotten at once, or, where somebody is
+    /// removing its files, once that has stopped. Gives whether it is forgotten.
+    ///
+    /// # Errors
+    /// `NotFound` when nothing was dropped under the id.
+    async fn dropped_remove(&self, place: Place, id: TableId, purge: Option<bool>, change: &Change) -> Result<bool>;
+
+    /// Forgets what can no longer be restored at the time of the change and whose files stay, of all organisations, with the reports on
+    /// it. Gives how many went.
+    async fn dropped_forget_due(&self, at_most: u32, change: &Change) -> Result<u64>;
+
+    /// Leases to the caller, until `until_ms`, tables whose files are to be removed, of all organisations: those whose time
+    /// has come at `now_ms` and that nobody else has a lease of. From then on they cannot be restored.
+    async fn dropped_claim(&self, now_ms: i64, until_ms: i64, at_most: u32) -> Result<Vec<Dropped>>;
+
+    /// Notes how far the holder of a lease has come; `attempt` is the lease's number. Gives false, and does nothing, when
+    /// another has the lease by now, or the table is gone.
+    async fn dropped_progress(
+        &self,
+        organisation: OrganisationId,
+        id: TableId,
+        attempt: u32,
+        progress: &Progress,
+        change: &Change,
+    ) -> Result<bool>;
 }

@@ -4,6 +4,9 @@ use std::fmt;
 
 use tidewater_core::request_limits::LimitExceeded;
 
+/// What every method of a store gives.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
 /// A kind of thing that a store keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Resource {
@@ -56,10 +59,6 @@ pub enum StoreError {
     /// A location of a dropped table or view is there, inside it, or around it, and is kept still. Nothing was changed.
     #[error("the location {0} overlaps that of a dropped table")]
     LocationHeld(String),
-    /// The warehouse has tables or views from before their locations were kept, whose documents have to be read first
-    /// (`location_unread`, `location_learn`). Nothing was changed.
-    #[error("not all locations of the warehouse's tables are known yet")]
-    LocationsUnread,
     /// The document at this location left a table's log, and its file is being removed. Nothing was changed.
     #[error("the document {0} is being removed")]
     BeingRemoved(String),

@@ -5,11 +5,14 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use serde_json::{Map, Value};
 use tidewater_core::ids::{OrganisationId, WarehouseId};
 use uuid::Uuid;
 
-use super::{Actor, TableKind};
+use super::change::Actor;
+use super::error::Result;
+use super::table_kind::TableKind;
 
 /// The name is not that of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +52,7 @@ macro_rules! operations {
         impl FromStr for Operation {
             type Err = UnknownOperation;
 
-            fn from_str(name: &str) -> Result<Self, UnknownOperation> {
+            fn from_str(name: &str) -> std::result::Result<Self, UnknownOperation> {
                 match name {
                     $($text => Ok(Self::$name),)*
                     _ => Err(UnknownOperation),
@@ -311,4 +314,30 @@ pub struct EventPage {
     pub events: Vec<Event>,
     /// Where the next page begins: before the event of that number. None when there is no more.
     pub before: Option<i64>,
+}
+
+/// Keeps events of changes.
+///
+/// A change whose future is dropped may happen or not, but never in part. A read whose future is dropped has no effect.
+/// A removal whose future is dropped is repeated by the next one.
+#[async_trait]
+pub trait EventStore: Send + Sync + 'static {
+    /// The events of an organisation, or of all and of the server itself, that fit a filter: the newest first, those before
+    /// the event `before` if that is given.
+    async fn event_list(
+        &self,
+        organisation: Option<OrganisationId>,
+        filter: &EventFilter,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<EventPage>;
+
+    /// Removes up to `at_most` events, the oldest first, that are from before `before_ms`. Gives how many went.
+    async fn event_remove_before(&self, before_ms: i64, at_most: u32) -> Result<u64>;
+
+    /// The organisations that have more than `most` events, with the number of the newest event that is one too many.
+    async fn event_surplus(&self, most: u32) -> Result<Vec<(OrganisationId, i64)>>;
+
+    /// Removes up to `at_most` events of an organisation, the oldest first, up to the event `last`. Gives how many went.
+    async fn event_remove_up_to(&self, organisation: OrganisationId, last: i64, at_most: u32) -> Result<u64>;
 }

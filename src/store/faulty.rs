@@ -2,6 +2,7 @@
 //! moment.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -148,6 +149,15 @@ impl FaultyStore {
     }
 }
 
+/// Lets tests call the store's methods without importing the trait of each resource.
+impl Deref for FaultyStore {
+    type Target = dyn Store;
+
+    fn deref(&self) -> &Self::Target {
+        self
+    }
+}
+
 /// What a change of a pointer is told when another was faster; none for other methods.
 fn overtaken(method: &str) -> Option<StoreError> {
     match method {
@@ -162,82 +172,109 @@ fn lost() -> StoreError {
     StoreError::Unavailable("the answer was lost".into())
 }
 
-macro_rules! store_with_faults {
-    ($(fn $name:ident($($argument:ident: $kind:ty),*) -> $given:ty;)*) => {
+macro_rules! stores_with_faults {
+    ($($resource:ident { $(fn $name:ident($($argument:ident: $kind:ty),*) -> $given:ty;)* })*) => {$(
         #[async_trait]
-        impl Store for FaultyStore {
+        impl $resource for FaultyStore {
             $(async fn $name(&self, $($argument: $kind),*) -> Result<$given> {
                 self.perhaps(stringify!($name), self.inner.$name($($argument),*)).await
             })*
         }
-    };
+    )*};
 }
 
-store_with_faults! {
-    fn ping() -> ();
-    fn organisation_create(new: &Organisation, change: &Change) -> ();
-    fn organisation_list() -> Vec<Organisation>;
-    fn organisation_by_name(name: &str) -> Option<Organisation>;
-    fn organisation_set_tier(id: OrganisationId, tier: &str, change: &Change) -> ();
-    fn key_create(new: &ApiKey, change: &Change) -> ();
-    fn key_list(organisation: OrganisationId) -> Vec<ApiKey>;
-    fn key_by_digest(digest: &KeyDigest) -> Option<(ApiKey, Organisation)>;
-    fn key_by_id(id: KeyId) -> Option<(ApiKey, Organisation)>;
-    fn key_revoke(organisation: OrganisationId, id: KeyId, change: &Change) -> ();
-    fn key_touch(last_used_ms: &[(KeyId, i64)]) -> ();
-    fn signing_key_list() -> Vec<SigningKey>;
-    fn signing_key_add(new: &SigningKey, only_if_none: bool, change: &Change) -> Vec<SigningKey>;
-    fn signing_key_remove_before(created_before_ms: i64, change: &Change) -> u64;
-    fn master_key_get() -> Option<[u8; 16]>;
-    fn master_key_set(fingerprint: [u8; 16], only_if_none: bool) -> ();
-    fn warehouse_create(new: &Warehouse, change: &Change) -> ();
-    fn warehouse_list(organisation: OrganisationId) -> Vec<Warehouse>;
-    fn warehouse_set_storage(organisation: OrganisationId, name: &str, storage: &WarehouseStorage, change: &Change) -> ();
-    fn warehouse_set_options(organisation: OrganisationId, name: &str, options: &WarehouseOptions, change: &Change) -> ();
-    fn warehouse_set_default(organisation: OrganisationId, name: &str, change: &Change) -> ();
-    fn warehouse_drop(organisation: OrganisationId, name: &str, change: &Change) -> ();
-    fn namespace_create(place: Place, namespace: &NamespaceIdent, properties: &Properties, change: &Change) -> ();
-    fn namespace_get(place: Place, namespace: &NamespaceIdent) -> Option<Properties>;
-    fn namespace_list(place: Place, parent: Option<&NamespaceIdent>, page: &PageRequest) -> Page<NamespaceIdent>;
-    fn namespace_update_properties(place: Place, namespace: &NamespaceIdent, updates: &Properties, removals: &[String], limits: &RequestLimits, change: &Change) -> PropertyChanges;
-    fn namespace_drop(place: Place, namespace: &NamespaceIdent, change: &Change) -> ();
-    fn table_create(place: Place, new: &NewTable<'_>, max_tables: Option<u64>, change: &Change) -> ();
-    fn table_get(place: Place, ident: &TableIdent) -> Option<TableRecord>;
-    fn table_by_id(place: Place, id: TableId) -> Option<TableRecord>;
-    fn table_get_all(place: Place, idents: &[TableIdent]) -> Vec<Option<TableRecord>>;
-    fn table_swap(place: Place, swap: &Swap<'_>, change: &Change) -> ();
-    fn table_undo(place: Place, undo: &Undo<'_>, change: &Change) -> ();
-    fn table_transact(place: Place, changes: Vec<TableChange>, max_tables: Option<u64>, change: &Change) -> ();
-    fn table_list(place: Place, namespace: &NamespaceIdent, kind: TableKind, page: &PageRequest) -> Page<String>;
-    fn table_drop(place: Place, ident: &TableIdent, kind: TableKind, terms: Option<&DropTerms>, change: &Change) -> TableRecord;
-    fn table_rename(place: Place, from: &TableIdent, to: &TableIdent, kind: TableKind, change: &Change) -> ();
-    fn dropped_list(place: Place, filter: &DroppedFilter, page: &TimedPage) -> Page<Dropped>;
-    fn dropped_get(place: Place, id: TableId) -> Option<Dropped>;
-    fn dropped_restore(place: Place, restore: &Restore<'_>, max_tables: Option<u64>, change: &Change) -> ();
-    fn dropped_remove(place: Place, id: TableId, purge: Option<bool>, change: &Change) -> bool;
-    fn dropped_forget_due(at_most: u32, change: &Change) -> u64;
-    fn dropped_claim(now_ms: i64, until_ms: i64, at_most: u32) -> Vec<Dropped>;
-    fn dropped_progress(organisation: OrganisationId, id: TableId, attempt: u32, progress: &Progress, change: &Change) -> bool;
-    fn location_check(place: Place, id: TableId, locations: &Locations) -> ();
-    fn location_alone(place: Place, id: TableId, locations: &[Location]) -> Vec<Location>;
-    fn location_unread_places() -> Vec<Place>;
-    fn location_unread(place: Place, unreadable: bool, after: Option<TableId>, at_most: u32) -> Vec<Pointer>;
-    fn location_learn(place: Place, learned: Vec<Learned>) -> Vec<TableId>;
-    fn table_origin(place: Place, id: TableId) -> Option<String>;
-    fn old_document_claim(now_ms: i64, until_ms: i64, organisations: u32, of_each: u32) -> Vec<OldDocument>;
-    fn old_document_end(ended: &[EndedDocument]) -> ();
-    fn report_add(reports: &[Report], limits: ReportLimits) -> ();
-    fn report_list(place: Place, filter: &ReportFilter, page: &TimedPage) -> Page<KeptReport>;
-    fn report_remove_before(before_ms: i64, at_most: u32) -> u64;
-    fn receipt_get(organisation: OrganisationId, key: Uuid, now_ms: i64) -> Option<KeptAnswer>;
-    fn receipt_add(organisation: OrganisationId, receipt: &Receipt, answer: &Answer, now_ms: i64) -> ();
-    fn event_list(organisation: Option<OrganisationId>, filter: &EventFilter, before: Option<i64>, limit: u32) -> EventPage;
-    fn event_remove_before(before_ms: i64, at_most: u32) -> u64;
-    fn event_surplus(most: u32) -> Vec<(OrganisationId, i64)>;
-    fn event_remove_up_to(organisation: OrganisationId, last: i64, at_most: u32) -> u64;
-    fn receipt_remove_expired(now_ms: i64, at_most: u32) -> u64;
-    fn table_count(organisation: OrganisationId) -> u64;
-    fn usage_take(organisation: OrganisationId, day: i64, wanted: u64, limit: Option<u64>) -> UsageTaken;
-    fn usage_give_back(organisation: OrganisationId, day: i64, unspent: u64) -> ();
-    fn usage_get(organisation: OrganisationId, day: i64) -> u64;
+stores_with_faults! {
+    Store {
+        fn ping() -> ();
+    }
+    OrganisationStore {
+        fn organisation_create(new: &Organisation, change: &Change) -> ();
+        fn organisation_list() -> Vec<Organisation>;
+        fn organisation_by_name(name: &str) -> Option<Organisation>;
+        fn organisation_set_tier(id: OrganisationId, tier: &str, change: &Change) -> ();
+    }
+    KeyStore {
+        fn key_create(new: &ApiKey, change: &Change) -> ();
+        fn key_list(organisation: OrganisationId) -> Vec<ApiKey>;
+        fn key_by_digest(digest: &KeyDigest) -> Option<(ApiKey, Organisation)>;
+        fn key_by_id(id: KeyId) -> Option<(ApiKey, Organisation)>;
+        fn key_revoke(organisation: OrganisationId, id: KeyId, change: &Change) -> ();
+        fn key_touch(last_used_ms: &[(KeyId, i64)]) -> ();
+    }
+    SigningKeyStore {
+        fn signing_key_list() -> Vec<SigningKey>;
+        fn signing_key_add(new: &SigningKey, only_if_none: bool, change: &Change) -> Vec<SigningKey>;
+        fn signing_key_remove_before(created_before_ms: i64, change: &Change) -> u64;
+    }
+    MasterKeyStore {
+        fn master_key_get() -> Option<[u8; 16]>;
+        fn master_key_set(fingerprint: [u8; 16], only_if_none: bool) -> ();
+    }
+    WarehouseStore {
+        fn warehouse_create(new: &Warehouse, change: &Change) -> ();
+        fn warehouse_list(organisation: OrganisationId) -> Vec<Warehouse>;
+        fn warehouse_set_storage(organisation: OrganisationId, name: &str, storage: &WarehouseStorage, change: &Change) -> ();
+        fn warehouse_set_options(organisation: OrganisationId, name: &str, options: &WarehouseOptions, change: &Change) -> ();
+        fn warehouse_set_default(organisation: OrganisationId, name: &str, change: &Change) -> ();
+        fn warehouse_drop(organisation: OrganisationId, name: &str, change: &Change) -> ();
+    }
+    NamespaceStore {
+        fn namespace_create(place: Place, namespace: &NamespaceIdent, properties: &Properties, change: &Change) -> ();
+        fn namespace_get(place: Place, namespace: &NamespaceIdent) -> Option<Properties>;
+        fn namespace_list(place: Place, parent: Option<&NamespaceIdent>, page: &PageRequest) -> Page<NamespaceIdent>;
+        fn namespace_update_properties(place: Place, namespace: &NamespaceIdent, updates: &Properties, removals: &[String], limits: &RequestLimits, change: &Change) -> PropertyChanges;
+        fn namespace_drop(place: Place, namespace: &NamespaceIdent, change: &Change) -> ();
+    }
+    TableStore {
+        fn table_create(place: Place, new: &NewTable<'_>, max_tables: Option<u64>, change: &Change) -> ();
+        fn table_get(place: Place, ident: &TableIdent) -> Option<TableRecord>;
+        fn table_by_id(place: Place, id: TableId) -> Option<TableRecord>;
+        fn table_get_all(place: Place, idents: &[TableIdent]) -> Vec<Option<TableRecord>>;
+        fn table_swap(place: Place, swap: &Swap<'_>, change: &Change) -> ();
+        fn table_undo(place: Place, undo: &Undo<'_>, change: &Change) -> ();
+        fn table_transact(place: Place, changes: Vec<TableChange>, max_tables: Option<u64>, change: &Change) -> ();
+        fn table_list(place: Place, namespace: &NamespaceIdent, kind: TableKind, page: &PageRequest) -> Page<String>;
+        fn table_drop(place: Place, ident: &TableIdent, kind: TableKind, terms: Option<&DropTerms>, change: &Change) -> TableRecord;
+        fn table_rename(place: Place, from: &TableIdent, to: &TableIdent, kind: TableKind, change: &Change) -> ();
+        fn table_count(organisation: OrganisationId) -> u64;
+    }
+    DroppedStore {
+        fn dropped_list(place: Place, filter: &DroppedFilter, page: &TimedPage) -> Page<Dropped>;
+        fn dropped_get(place: Place, id: TableId) -> Option<Dropped>;
+        fn dropped_restore(place: Place, restore: &Restore<'_>, max_tables: Option<u64>, change: &Change) -> ();
+        fn dropped_remove(place: Place, id: TableId, purge: Option<bool>, change: &Change) -> bool;
+        fn dropped_forget_due(at_most: u32, change: &Change) -> u64;
+        fn dropped_claim(now_ms: i64, until_ms: i64, at_most: u32) -> Vec<Dropped>;
+        fn dropped_progress(organisation: OrganisationId, id: TableId, attempt: u32, progress: &Progress, change: &Change) -> bool;
+    }
+    LocationStore {
+        fn location_check(place: Place, id: TableId, locations: &Locations) -> ();
+        fn location_alone(place: Place, id: TableId, locations: &[Location]) -> Vec<Location>;
+    }
+    OldDocumentStore {
+        fn table_origin(place: Place, id: TableId) -> Option<String>;
+        fn old_document_claim(now_ms: i64, until_ms: i64, organisations: u32, of_each: u32) -> Vec<OldDocument>;
+        fn old_document_end(ended: &[EndedDocument]) -> ();
+    }
+    ReportStore {
+        fn report_add(reports: &[Report], limits: ReportLimits) -> ();
+        fn report_list(place: Place, filter: &ReportFilter, page: &TimedPage) -> Page<KeptReport>;
+        fn report_remove_before(before_ms: i64, at_most: u32) -> u64;
+    }
+    ReceiptStore {
+        fn receipt_get(organisation: OrganisationId, key: Uuid, now_ms: i64) -> Option<KeptAnswer>;
+        fn receipt_add(organisation: OrganisationId, receipt: &Receipt, answer: &Answer, now_ms: i64) -> ();
+        fn receipt_remove_expired(now_ms: i64, at_most: u32) -> u64;
+    }
+    EventStore {
+        fn event_list(organisation: Option<OrganisationId>, filter: &EventFilter, before: Option<i64>, limit: u32) -> EventPage;
+        fn event_remove_before(before_ms: i64, at_most: u32) -> u64;
+        fn event_surplus(most: u32) -> Vec<(OrganisationId, i64)>;
+        fn event_remove_up_to(organisation: OrganisationId, last: i64, at_most: u32) -> u64;
+    }
+    UsageStore {
+        fn usage_take(organisation: OrganisationId, day: i64, wanted: u64, limit: Option<u64>) -> UsageTaken;
+        fn usage_give_back(organisation: OrganisationId, day: i64, unspent: u64) -> ();
+        fn usage_get(organisation: OrganisationId, day: i64) -> u64;
+    }
 }

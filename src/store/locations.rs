@@ -1,28 +1,25 @@
-//! Records of what is to be learned about tables and views from before their locations were kept.
+//! Locations of tables and views.
 
+use async_trait::async_trait;
 use tidewater_core::ids::TableId;
 use tidewater_core::location::Location;
+use tidewater_core::overlap::Locations;
 
-use super::TableKind;
+use super::error::Result;
+use super::warehouses::Place;
 
-/// Where a table's or view's document is, live or dropped.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pointer {
-    /// The catalog's own id of it.
-    pub id: TableId,
-    /// Table or view.
-    pub kind: TableKind,
-    /// Where its document is.
-    pub metadata_location: String,
-}
+/// Answers questions about the locations of tables and views.
+///
+/// All methods read. A read whose future is dropped has no effect.
+#[async_trait]
+pub trait LocationStore: Send + Sync + 'static {
+    /// Whether a table that is to be could have these locations, as far as that can be said now. Takes none of them.
+    ///
+    /// # Errors
+    /// `LocationTaken`, `LocationHeld` as for [`TableStore::table_create`](super::TableStore::table_create).
+    async fn location_check(&self, place: Place, id: TableId, locations: &Locations) -> Result<()>;
 
-/// What a document said of a table's or view's locations.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Learned {
-    /// Whose it is.
-    pub id: TableId,
-    /// Which document.
-    pub metadata_location: String,
-    /// The locations that its properties name; none when it could not be read, or names what nothing is vended for.
-    pub others: Option<Vec<Location>>,
+    /// Those of a table's locations that are surely at, inside and around none of another table or view, live or dropped.
+    /// There are none while not all locations of all others are known.
+    async fn location_alone(&self, place: Place, id: TableId, locations: &[Location]) -> Result<Vec<Location>>;
 }

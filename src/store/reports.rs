@@ -1,11 +1,14 @@
-//! Records of what clients reported.
+//! What clients reported.
 
+use async_trait::async_trait;
 use tidewater_core::ids::TableId;
 use tidewater_core::metrics::ReportKind;
 use tidewater_core::name::TableIdent;
 use uuid::Uuid;
 
-use super::Place;
+use super::error::Result;
+use super::pages::{Page, TimedPage};
+use super::warehouses::Place;
 
 /// A client's report on a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,20 +58,19 @@ pub struct ReportFilter {
     pub since_ms: Option<i64>,
 }
 
-/// A place in a list that is ordered by time, then by id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Moment {
-    /// In milliseconds since 1970.
-    pub at_ms: i64,
-    /// Of what stands there.
-    pub id: Uuid,
-}
+/// Keeps reports of clients on tables.
+///
+/// A change whose future is dropped may happen or not, but never in part. Nothing tells which: a report that is added again
+/// is kept twice.
+#[async_trait]
+pub trait ReportStore: Send + Sync + 'static {
+    /// Adds reports, but for those on tables that are gone for good. Where there are more than the limits allow after
+    /// that, the oldest go.
+    async fn report_add(&self, reports: &[Report], limits: ReportLimits) -> Result<()>;
 
-/// Which part of a list that begins with the newest is wanted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct TimedPage {
-    /// Only what is older than this.
-    pub before: Option<Moment>,
-    /// At most so many; none means all.
-    pub limit: Option<u32>,
+    /// A warehouse's reports, the newest first.
+    async fn report_list(&self, place: Place, filter: &ReportFilter, page: &TimedPage) -> Result<Page<KeptReport>>;
+
+    /// Removes reports that came before `before_ms`, of all organisations. Gives how many went.
+    async fn report_remove_before(&self, before_ms: i64, at_most: u32) -> Result<u64>;
 }

@@ -27,7 +27,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("metadata", &["deadline", "flight", "heavy", "storage"]),
     // A warehouse is all of these together.
     ("warehouse", &["sealing", "secret", "storage", "store", "vending"]),
-    ("locations", &["metadata", "storage", "store", "vending", "warehouse"]),
     ("newer_documents", &["metadata", "store"]),
     ("master_key", &["sealing", "store"]),
     // Use cases.
@@ -39,7 +38,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "clock",
             "deadline",
             "heavy",
-            "locations",
             "master_key",
             "metadata",
             "sealing",
@@ -53,7 +51,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("idempotency", &["clock", "store", "turns"]),
     ("events", &["clock", "store"]),
     ("reports", &["clock", "store"]),
-    ("maintenance", &["clock", "locations", "metadata", "storage", "store", "vending", "warehouse"]),
+    ("maintenance", &["clock", "metadata", "storage", "store", "vending", "warehouse"]),
     ("sample", &[]),
     // Edges.
     (

@@ -6,7 +6,7 @@ use tidewater_core::access::Role;
 
 use crate::auth::testing::{Mode, World, bearer, organisation};
 use crate::auth::{Authenticator, OAuthError, OAuthErrorKind, SignIn, TokenResponse};
-use crate::store::{Change, Store};
+use crate::store::Change;
 
 const FORM: &[u8] = b"application/x-www-form-urlencoded";
 const EXCHANGE: &str = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange";

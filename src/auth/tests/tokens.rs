@@ -13,7 +13,7 @@ use crate::auth::testing::{World, bearer, organisation};
 use crate::auth::token::{AUDIENCE, Claims, ISSUER, LEEWAY_MS, MAX_TOKEN_BYTES, TokenError};
 use crate::auth::{ACTIVE_AFTER_MS, AuthError, Authenticator, Caller, MAX_TOKEN_LIFETIME_MS, OlderKeys};
 use crate::secret::Secret;
-use crate::store::{ApiKey, Change, SigningKey, Store};
+use crate::store::{ApiKey, Change, SigningKey};
 
 const HOUR_MS: i64 = 3_600_000;
 

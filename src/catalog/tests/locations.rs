@@ -1,4 +1,4 @@
-//! Which locations a table gets, and what is learned first where tables are older.
+//! Which locations a table or view gets.
 
 use tidewater_core::view::{CreateView, ViewCommit};
 
@@ -39,16 +39,6 @@ impl Fixture {
         let ident = TableIdent::new(namespace(), table).unwrap();
         self.catalog.table_commit(&self.warehouse, ident, commit, None, &Change::by_catalog(0)).await
     }
-
-    async fn unread(&self) -> usize {
-        self.store.location_unread(self.warehouse.place, false, None, 99).await.unwrap().len()
-    }
-
-    async fn document_of(&self, name: &str) -> std::path::PathBuf {
-        let ident = TableIdent::new(namespace(), name).unwrap();
-        let record = self.catalog.table_record(&self.warehouse, &ident).await.unwrap();
-        record.metadata_location.strip_prefix("file://").unwrap().into()
-    }
 }
 
 fn is_taken(result: &Result<impl Sized, CatalogError>) -> bool {
@@ -65,7 +55,6 @@ async fn whoever_is_refused_a_location_leaves_no_document() {
     }
     assert!(is_taken(&fixture.create("v", None, Some("data")).await));
     assert_eq!(fixture.metadata_files(), files);
-    assert_eq!(fixture.store.asked("location_unread"), 0, "nothing was to be learned");
 }
 
 #[tokio::test]
@@ -93,7 +82,7 @@ async fn what_is_staged_gets_no_location_of_another() {
 }
 
 #[tokio::test]
-async fn the_first_who_wants_a_location_after_an_upgrade_has_the_others_learned() {
+async fn location_of_another_is_refused_in_every_change_that_sets_one() {
     let fixture = Fixture::new().await;
     let view = |name: &str, place: &str| {
         let body = json!({ "name": name, "schema": { "type": "struct", "schema-id": 0, "fields": [] },
@@ -113,108 +102,26 @@ async fn the_first_who_wants_a_location_after_an_upgrade_has_the_others_learned(
     fixture.catalog.table_drop(&fixture.warehouse, &ident("d"), false, &Change::by_catalog(0)).await.unwrap();
 
     for taken in ["data", "dropped", "meta"] {
-        fixture.sqlite.mark_as_older().await;
-        assert_eq!(fixture.unread().await, 4);
         let refused = fixture.create("new", None, Some(taken)).await;
         let is_refused = is_taken(&refused) || matches!(refused, Err(CatalogError::LocationHeld { .. }));
         assert!(is_refused, "{taken}: {refused:?}");
-        assert_eq!(fixture.unread().await, 0);
     }
-    // So has every other way to a location.
-    fixture.sqlite.mark_as_older().await;
     assert!(is_taken(&fixture.set_place("t", "write.metadata.path", "data").await));
-    fixture.sqlite.mark_as_older().await;
     assert!(is_taken(&fixture.create_staged("new", Some("data"), None, true).await));
-    fixture.sqlite.mark_as_older().await;
     let view = fixture
         .catalog
         .view_create(&fixture.warehouse, &namespace(), view("v2", "data"), None, &Change::by_catalog(0))
         .await;
     assert!(is_taken(&view));
-    fixture.sqlite.mark_as_older().await;
     let update = json!({ "updates": [{ "action": "set-properties", "updates": { "write.metadata.path": fixture.place("data/x") } }] });
     let update = ViewCommit::parse(update.to_string().as_bytes()).unwrap();
     assert!(is_taken(
         &fixture.catalog.view_commit(&fixture.warehouse, ident("v"), update, &Change::by_catalog(0)).await
     ));
-    fixture.sqlite.mark_as_older().await;
     let part = json!({ "identifier": { "namespace": ["ns"], "name": "t" }, "requirements": [],
         "updates": [{ "action": "set-location", "location": fixture.place("data") }] });
     let part = TableCommit::parse(part.to_string().as_bytes()).unwrap();
     assert!(is_taken(
         &fixture.catalog.transaction_commit(&fixture.warehouse, vec![part], None, &Change::by_catalog(0)).await
     ));
-}
-
-#[tokio::test]
-async fn tables_that_share_from_before_go_on() {
-    let fixture = Fixture::new().await;
-    fixture.create("u", None, Some("data")).await.unwrap();
-    fixture.sqlite.forget_locations().await;
-    fixture.set_place("t", "write.data.path", "data").await.unwrap();
-    fixture.sqlite.mark_as_older().await;
-    // Neither a commit to one that shares, nor one to another, is in danger.
-    fixture.commit("a").await.unwrap();
-    assert!(fixture.has("a").await);
-    assert_eq!(fixture.unread().await, 0, "its own locations could not be told from new ones");
-    fixture.set_place("u", "key", "value").await.unwrap();
-    fixture.set_place("t", "write.data.path", "data/of-t").await.unwrap();
-    assert!(is_taken(&fixture.set_place("t", "write.data.path", "data").await));
-    fixture.set_place("t", "write.data.path", "elsewhere").await.unwrap();
-}
-
-#[tokio::test]
-async fn a_document_that_is_gone_stops_nobody() {
-    let fixture = Fixture::new().await;
-    fixture.create("u", None, Some("data")).await.unwrap();
-    fixture.sqlite.mark_as_older().await;
-    std::fs::remove_file(fixture.document_of("u").await).unwrap();
-    fixture.create("v", None, None).await.unwrap();
-    assert_eq!(fixture.unread().await, 0);
-}
-
-#[tokio::test]
-async fn a_document_that_storage_does_not_give_now_is_waited_for() {
-    let fixture = Fixture::new().await;
-    fixture.create("u", None, Some("data")).await.unwrap();
-    fixture.sqlite.mark_as_older().await;
-    let document = fixture.document_of("u").await;
-    let aside = document.with_extension("aside");
-    std::fs::rename(&document, &aside).unwrap();
-    // It is there, and cannot be opened.
-    std::os::unix::fs::symlink(&document, &document).unwrap();
-    let files = fixture.metadata_files();
-    let refused = fixture.create("v", None, Some("data")).await;
-    assert!(matches!(refused, Err(CatalogError::LocationsUnread)), "{refused:?}");
-    assert_eq!(fixture.metadata_files(), files, "its document went again");
-    // What wants no location goes on.
-    fixture.commit("a").await.unwrap();
-
-    std::fs::remove_file(&document).unwrap();
-    std::fs::rename(&aside, &document).unwrap();
-    assert!(is_taken(&fixture.create("v", None, Some("data")).await));
-    fixture.create("v", None, None).await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_who_want_locations_after_an_upgrade_wait_for_one_reading() {
-    let fixture = Arc::new(Fixture::new().await);
-    for number in 0..20 {
-        fixture.create(&format!("old{number}"), None, Some(&format!("data{number}"))).await.unwrap();
-    }
-    fixture.sqlite.mark_as_older().await;
-    let before = fixture.store.asked("location_learn");
-    let creating = (0..20).map(|number| {
-        let fixture = Arc::clone(&fixture);
-        tokio::spawn(async move {
-            let taken = format!("data{number}/inside");
-            let data = if number % 2 == 0 { None } else { Some(taken.as_str()) };
-            (number, fixture.create(&format!("new{number}"), None, data).await)
-        })
-    });
-    for (number, created) in futures_util::future::join_all(creating).await.into_iter().map(Result::unwrap) {
-        assert_eq!(is_taken(&created), number % 2 == 1, "{created:?}");
-        assert_eq!(created.is_ok(), number % 2 == 0, "{created:?}");
-    }
-    assert_eq!(fixture.store.asked("location_learn") - before, 1);
 }

@@ -23,7 +23,6 @@ use tidewater::clock::fresh_ordered_uuid;
 use tidewater::master_key;
 use tidewater::owner::Owner;
 use tidewater::storage::StorageCredentials;
-use tidewater::store::sqlite::SqliteStore;
 use tidewater::store::{Resource, Store, StoreError, Warehouse, WarehouseOptions, WarehouseStorage};
 use tidewater::warehouse::OpenWarehouse;
 
@@ -168,20 +167,20 @@ pub(crate) struct OptionArguments {
 pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
     let store = session.store()?;
     match command {
-        Command::Create(arguments) => create(session, &store, arguments).await,
+        Command::Create(arguments) => create(session, store.as_ref(), arguments).await,
         Command::Check { name, organisation, format } => {
-            let warehouse = find(&store, organisation, name).await?;
+            let warehouse = find(store.as_ref(), organisation, name).await?;
             try_out_open(session, &session.open(warehouse.clone())?).await?;
             output::done(*format, &format!("Warehouse '{name}' works."), &as_json(&warehouse))
         }
-        Command::Show { name, organisation, format } => show(&find(&store, organisation, name).await?, *format),
+        Command::Show { name, organisation, format } => show(&find(store.as_ref(), organisation, name).await?, *format),
         Command::SetStorage { name, organisation, storage, unchecked, format } => {
-            let warehouse = find(&store, organisation, name).await?;
+            let warehouse = find(store.as_ref(), organisation, name).await?;
             let file = storage.read_for(&Location::parse(&warehouse.root)?)?;
             let profile = WarehouseStorage { profile: file.profile.clone(), sealed_credentials: None };
             try_out(session, Warehouse { storage: profile, ..warehouse.clone() }, &file.credentials, *unchecked)
                 .await?;
-            let storage = file.seal(session, &store, place(&warehouse)).await?;
+            let storage = file.seal(session, store.as_ref(), place(&warehouse)).await?;
             let set = store.warehouse_set_storage(warehouse.organisation, name, &storage, &session.change()).await;
             set.map_err(|error| explain(error, "", name))?;
             let sentence =
@@ -189,22 +188,23 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
             output::done(*format, &sentence, &as_json(&Warehouse { storage, ..warehouse }))
         }
         Command::SetOptions { name, organisation, options, format } => {
-            set_options(session, &store, &find(&store, organisation, name).await?, options, *format).await
+            set_options(session, store.as_ref(), &find(store.as_ref(), organisation, name).await?, options, *format)
+                .await
         }
-        Command::Reseal { key_is_lost, format } => reseal(session, &store, *key_is_lost, *format).await,
+        Command::Reseal { key_is_lost, format } => reseal(session, store.as_ref(), *key_is_lost, *format).await,
         Command::List { organisation, format } => {
-            let organisation = organisation.find(&store).await?;
+            let organisation = organisation.find(store.as_ref()).await?;
             list(&store.warehouse_list(organisation.id).await?, *format)
         }
         Command::SetDefault { name, organisation, format } => {
-            let organisation = organisation.find(&store).await?;
+            let organisation = organisation.find(store.as_ref()).await?;
             let set = store.warehouse_set_default(organisation.id, name, &session.change()).await;
             set.map_err(|error| explain(error, &organisation.name, name))?;
             let sentence = format!("'{name}' is the default warehouse of organisation '{}'.", organisation.name);
             output::done(*format, &sentence, &json!({ "name": name, "default": true }))
         }
         Command::Delete { name, organisation, format } => {
-            let organisation = organisation.find(&store).await?;
+            let organisation = organisation.find(store.as_ref()).await?;
             let dropped = store.warehouse_drop(organisation.id, name, &session.change()).await;
             dropped.map_err(|error| explain(error, &organisation.name, name))?;
             let sentence =
@@ -214,7 +214,7 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
     }
 }
 
-async fn create(session: &Session, store: &SqliteStore, arguments: &CreateArguments) -> Result<()> {
+async fn create(session: &Session, store: &dyn Store, arguments: &CreateArguments) -> Result<()> {
     let CreateArguments { name, organisation, root, storage, dry_run, unchecked, if_not_exists, format, .. } =
         arguments;
     let options = WarehouseOptions { purge: arguments.purge, no_delete: arguments.no_delete };
@@ -291,7 +291,7 @@ fn check_owner_can_write(owner: Owner, root: &Path) -> Result<()> {
 /// Changes a warehouse's options.
 async fn set_options(
     session: &Session,
-    store: &SqliteStore,
+    store: &dyn Store,
     warehouse: &Warehouse,
     changed: &OptionArguments,
     format: Format,
@@ -317,7 +317,7 @@ fn check_options(options: WarehouseOptions, storage: &StorageProfile) -> Result<
 }
 
 /// Whether a warehouse of that name and at that place could be made.
-async fn is_free(store: &SqliteStore, new: &Warehouse) -> Result<(), StoreError> {
+async fn is_free(store: &dyn Store, new: &Warehouse) -> Result<(), StoreError> {
     let root = Location::parse(&new.root).map_err(|error| StoreError::Corrupt(error.to_string()))?;
     for organisation in store.organisation_list().await? {
         for other in store.warehouse_list(organisation.id).await? {
@@ -355,14 +355,14 @@ async fn try_out_open(session: &Session, warehouse: &OpenWarehouse) -> Result<()
     Ok(())
 }
 
-async fn find(store: &SqliteStore, organisation: &OrganisationArgument, name: &str) -> Result<Warehouse> {
+async fn find(store: &dyn Store, organisation: &OrganisationArgument, name: &str) -> Result<Warehouse> {
     let organisation = organisation.find(store).await?;
     let all = store.warehouse_list(organisation.id).await?;
     let found = all.into_iter().find(|warehouse| warehouse.name == name);
     found.ok_or_else(|| explain(StoreError::NotFound(Resource::Warehouse), &organisation.name, name))
 }
 
-async fn reseal(session: &Session, store: &SqliteStore, key_is_lost: bool, format: Format) -> Result<()> {
+async fn reseal(session: &Session, store: &dyn Store, key_is_lost: bool, format: Format) -> Result<()> {
     let access = storage_access(&session.config);
     if !key_is_lost {
         // Else a wrong key would be taken for a new one.

@@ -10,9 +10,7 @@ use serde_json::json;
 
 use super::*;
 use crate::catalog::CatalogError;
-use crate::clock::fresh_uuid;
 use crate::store::{Change, DroppedState};
-use crate::vending::ValidLocations;
 use fixture::{Fixture, files, manifest, manifest_list, rest, touch};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -288,17 +286,17 @@ async fn files_at_a_second_location_go_only_if_no_other_table_is_there() {
         let file = touch(&PathBuf::from(path).join(format!("{name}.parquet")));
         let properties = json!({ "write.data.path": format!("file://{path}") });
         let table = fixture.table(name, properties, std::slice::from_ref(&file)).await;
-        // As in a version that knew nothing of these, and let others have them.
-        fixture.sqlite.forget_locations().await;
+        // The store gives no location twice: only a damaged database has tables that share one.
+        fixture.sqlite.remove_locations().await;
         (table, file)
     };
     let (alone, alone_file) = table("alone", &data("alone")).await;
     let (first, first_file) = table("first", &data("shared")).await;
     let (second, second_file) = table("second", &data("shared/below")).await;
     let neighbour = fixture.table("n", json!({}), &[]).await;
-    fixture.sqlite.forget_locations().await;
+    fixture.sqlite.remove_locations().await;
     let (thief, _) = table("thief", neighbour.location.to_str().unwrap()).await;
-    fixture.sqlite.mark_as_older().await;
+    fixture.sqlite.restore_locations().await;
     for dropped in [&alone, &first, &thief] {
         fixture.drop(dropped, true).await;
     }
@@ -313,62 +311,6 @@ async fn files_at_a_second_location_go_only_if_no_other_table_is_there() {
     fixture.drop(&second, true).await;
     fixture.maintenance.sweep().await;
     assert!(!Path::new(&second_file).exists(), "by now it is alone there");
-}
-
-#[tokio::test]
-async fn files_at_a_second_location_stay_where_it_is_not_known_who_else_is_there() {
-    let fixture = Fixture::new(Duration::ZERO).await;
-    let data = fixture.root().join("data");
-    let file = touch(&data.join("x.parquet"));
-    let properties = json!({ "write.data.path": format!("file://{}", data.display()) });
-    let (table, other) =
-        (fixture.table("t", properties, std::slice::from_ref(&file)).await, fixture.table("o", json!({}), &[]).await);
-    fixture.sqlite.mark_as_older().await;
-    let pointer = fixture.store.table_get(fixture.warehouse.place, &other.ident).await.unwrap().unwrap();
-    std::fs::remove_file(pointer.metadata_location.strip_prefix("file://").unwrap()).unwrap();
-    fixture.drop(&table, true).await;
-    fixture.maintenance.sweep().await;
-    assert_eq!((files(&table.location), fixture.all_dropped().await), (rest(), 0));
-    assert!(Path::new(&file).exists(), "the other's document may have named that place");
-}
-
-#[tokio::test]
-async fn the_locations_of_tables_from_before_are_learned_by_the_first_start_that_can() {
-    let fixture = Fixture::new(HOUR).await;
-    let properties = json!({ "write.data.path": format!("file://{}/data", fixture.root().display()) });
-    let table = fixture.table("t", properties, &[]).await;
-    let dropped = fixture.table("d", json!({}), &[]).await;
-    fixture.drop(&dropped, false).await;
-    fixture.sqlite.mark_as_older().await;
-    let unread = async |unreadable| {
-        fixture.store.location_unread(fixture.warehouse.place, unreadable, None, 9).await.unwrap().len()
-    };
-    // A start of the server that lasts until so many are left that were not read, and that could not be.
-    let start_until = async |left: [usize; 2]| {
-        let (is_done, done) = tokio::sync::oneshot::channel();
-        let watch = async {
-            while [unread(false).await, unread(true).await] != left {
-                tokio::task::yield_now().await;
-            }
-            is_done.send(()).unwrap();
-        };
-        let run = fixture.maintenance.run(async { done.await.unwrap() });
-        tokio::time::timeout(HOUR, async { tokio::join!(watch, run) }).await.unwrap();
-    };
-    assert_eq!([unread(false).await, unread(true).await], [2, 0]);
-    let pointer = fixture.catalog.table_record(&fixture.warehouse, &table.ident).await.unwrap().metadata_location;
-    let document = Path::new(pointer.strip_prefix("file://").unwrap());
-    let aside = document.with_extension("aside");
-    std::fs::rename(document, &aside).unwrap();
-    start_until([0, 1]).await;
-    std::fs::rename(&aside, document).unwrap();
-    start_until([0, 0]).await;
-    assert_eq!(fixture.store.location_unread_places().await.unwrap(), []);
-    let loaded = fixture.catalog.table_load(&fixture.warehouse, &table.ident).await.unwrap();
-    let (new, place) = (TableId(fresh_uuid()), fixture.warehouse.place);
-    let locations = ValidLocations::of(&loaded.document.metadata, &fixture.warehouse.root).unwrap();
-    let taken = fixture.store.location_check(place, new, locations.all()).await;
-    assert!(matches!(taken, Err(StoreError::LocationTaken(_))), "{taken:?}");
 }
 
 #[tokio::test]

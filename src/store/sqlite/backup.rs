@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::open::{OpenError, newest, open_reader, version};
+use super::open::{OpenError, check_version, open_reader, version};
 
 /// Pages that one step copies (4 MiB with pages of 4 KiB). Between steps, progress is reported and a stop is seen.
 const STEP_PAGES: i32 = 1024;
@@ -70,7 +70,7 @@ pub enum BackupError {
         /// The file.
         path: PathBuf,
     },
-    /// The file is from a newer program, or cannot be opened.
+    /// The file is from a newer program or a development version, or cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
 }
@@ -90,6 +90,9 @@ pub(super) fn copy(
     let source = open_reader(from).map_err(failed)?;
     source.execute_batch("BEGIN").map_err(failed)?;
     // The first read begins the transaction.
+    if let Some(found) = version(&source).map_err(failed)? {
+        check_version(from, found)?;
+    }
     let not_inside = not_inside(&source).map_err(failed)?;
     let page_bytes: u32 = source.pragma_query_value(None, "page_size", |row| row.get(0)).map_err(failed)?;
     let mut target = open_copy(to).map_err(failed)?;
@@ -141,10 +144,7 @@ pub(super) fn check(path: &Path) -> Result<NotInside, BackupError> {
     connection.pragma_update(None, "journal_mode", "delete").map_err(damaged)?;
     let found = version(&connection).map_err(damaged)?;
     let found = found.ok_or_else(|| BackupError::NotACatalog { path: path.to_owned() })?;
-    let known = newest();
-    if found > known {
-        return Err(OpenError::Newer { path: path.to_owned(), found, known }.into());
-    }
+    check_version(path, found)?;
     check_pages(&connection, "integrity_check", path)?;
     let dangling = connection.prepare("PRAGMA foreign_key_check").and_then(|mut rows| rows.exists([]));
     if dangling.map_err(damaged)? {
@@ -175,7 +175,7 @@ fn check_pages(connection: &Connection, pragma: &str, path: &Path) -> Result<(),
     }
 }
 
-/// The columns of sealed credentials are younger than the first schema, of which a backup may be.
+/// A database that was just created has no tables yet.
 fn not_inside(connection: &Connection) -> rusqlite::Result<NotInside> {
     let has_warehouses = connection.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'warehouse'")?.exists([])?;
     if !has_warehouses {
@@ -183,16 +183,7 @@ fn not_inside(connection: &Connection) -> rusqlite::Result<NotInside> {
     }
     let mut statement = connection.prepare("SELECT root FROM warehouse ORDER BY root")?;
     let roots = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
-    let has_credentials = connection
-        .prepare("SELECT 1 FROM pragma_table_info('warehouse') WHERE name = 'sealed_credentials'")?
-        .exists([])?;
-    let sealed: i64 = match has_credentials {
-        true => {
-            connection.query_row("SELECT count(*) FROM warehouse WHERE sealed_credentials IS NOT NULL", [], |row| {
-                row.get(0)
-            })?
-        }
-        false => 0,
-    };
+    let sealed = "SELECT count(*) FROM warehouse WHERE sealed_credentials IS NOT NULL";
+    let sealed: i64 = connection.query_row(sealed, [], |row| row.get(0))?;
     Ok(NotInside { roots, sealed: usize::try_from(sealed).unwrap_or(0) })
 }

@@ -11,7 +11,7 @@ use tidewater_core::purge::PurgeTime;
 use tidewater_core::storage::StorageProfile;
 use uuid::Uuid;
 
-use crate::store::{Properties, Result, StoreError, TableKind};
+use crate::store::{Properties, Resource, Result, StoreError, TableKind};
 
 /// An error that no method gives a meaning of its own: the database is damaged, or it is not available (locked for too
 /// long by another process, full, read-only, failing).
@@ -163,4 +163,13 @@ pub(super) fn properties_text(properties: &Properties) -> Result<String> {
 /// Properties from their column.
 pub(super) fn properties(text: &str) -> Result<Properties> {
     serde_json::from_str(text).map_err(|error| StoreError::Corrupt(format!("namespace.properties: {error}")))
+}
+
+/// The error of an insert whose key may be taken, and whose organisation may be missing.
+pub(super) fn not_inserted(error: Error, what: Resource) -> StoreError {
+    match violation(&error) {
+        Some(Violation::Unique) => StoreError::AlreadyExists(what),
+        Some(Violation::ForeignKey) => StoreError::NotFound(Resource::Organisation),
+        None => error.into(),
+    }
 }

@@ -1,10 +1,12 @@
 //! What was dropped and is not gone for good yet.
 
+use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
 use tidewater_core::location::Location;
 use tidewater_core::name::TableIdent;
 
+use super::SqliteStore;
 use super::convert::{Violation, id, kind, kind_text, namespace, violation};
 use super::events::event_add;
 use super::locations::{check_free, hold_instead, location_forget, reserved};
@@ -12,8 +14,9 @@ use super::namespaces::page_of;
 use super::reports::report_forget;
 use super::tables::{check_limit, move_pointer, resource, table_get};
 use crate::store::{
-    Change, DropTerms, Dropped, DroppedFilter, DroppedState, EventDetails, EventObject, Operation, Origin, Page,
-    PageRequest, Past, Place, Progress, Resource, Restore, Result, StoreError, Swap, TableKind, TimedPage,
+    Answer, Change, DropTerms, Dropped, DroppedFilter, DroppedState, DroppedStore, EventDetails, EventObject,
+    Operation, Origin, Page, PageRequest, Past, Place, Progress, Resource, Restore, Result, StoreError, Swap,
+    TableKind, TimedPage,
 };
 
 const COLUMNS: &str = "organisation, warehouse, id, namespace, name, kind, metadata_location, location, dropped_ms,
@@ -213,7 +216,7 @@ pub(super) fn dropped_restore(
             .and_then(|()| check_limit(connection, place.organisation, max_tables));
     }
     if let Some(now) = now {
-        // The pointer stays; so do the places, which it has held all the time, unless its document could not be read before.
+        // The pointer stays; so do its locations, unless its document names others than the store has.
         let pointer = &dropped.metadata_location;
         let (origin, past, details) = (Origin::Catalog, &Past::Kept, &EventDetails::new());
         let swap = Swap { id, expected: pointer, new: pointer, locations: now, origin, past, details };
@@ -374,4 +377,57 @@ fn remove_row(connection: &Connection, organisation: OrganisationId, id: TableId
         .prepare_cached("DELETE FROM dropped WHERE organisation = ?1 AND id = ?2")?
         .execute(params![organisation.0.as_bytes(), id.0.as_bytes()])?;
     Ok(())
+}
+
+#[async_trait]
+impl DroppedStore for SqliteStore {
+    async fn dropped_list(&self, place: Place, filter: &DroppedFilter, page: &TimedPage) -> Result<Page<Dropped>> {
+        let (filter, page) = (filter.clone(), *page);
+        self.read_many(move |connection| dropped_list(connection, place, &filter, &page)).await
+    }
+
+    async fn dropped_get(&self, place: Place, id: TableId) -> Result<Option<Dropped>> {
+        self.read(|connection| dropped_get(connection, place, id))
+    }
+
+    async fn dropped_restore(
+        &self,
+        place: Place,
+        restore: &Restore<'_>,
+        max_tables: Option<u64>,
+        change: &Change,
+    ) -> Result<()> {
+        let (id, ident, locations) = (restore.id, restore.ident.clone(), restore.locations.cloned());
+        let work = move |connection: &Connection, change: &Change| {
+            let restore = Restore { id, ident: &ident, locations: locations.as_ref() };
+            dropped_restore(connection, place, &restore, max_tables, change)
+        };
+        self.change(place.organisation, change, work, |()| Answer::Done).await
+    }
+
+    async fn dropped_remove(&self, place: Place, id: TableId, purge: Option<bool>, change: &Change) -> Result<bool> {
+        let work = move |connection: &Connection, change: &Change| dropped_remove(connection, place, id, purge, change);
+        self.change(place.organisation, change, work, |_| Answer::Done).await
+    }
+
+    async fn dropped_forget_due(&self, at_most: u32, change: &Change) -> Result<u64> {
+        let change = change.clone();
+        self.write(move |connection| dropped_forget_due(connection, at_most, &change)).await
+    }
+
+    async fn dropped_claim(&self, now_ms: i64, until_ms: i64, at_most: u32) -> Result<Vec<Dropped>> {
+        self.write(move |connection| dropped_claim(connection, now_ms, until_ms, at_most)).await
+    }
+
+    async fn dropped_progress(
+        &self,
+        organisation: OrganisationId,
+        id: TableId,
+        attempt: u32,
+        progress: &Progress,
+        change: &Change,
+    ) -> Result<bool> {
+        let (progress, change) = (progress.clone(), change.clone());
+        self.write(move |connection| dropped_progress(connection, organisation, id, attempt, &progress, &change)).await
+    }
 }

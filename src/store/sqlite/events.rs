@@ -1,14 +1,16 @@
 //! What was changed, by whom and when.
 
+use async_trait::async_trait;
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, Row, params};
 use tidewater_core::ids::{KeyId, OrganisationId, WarehouseId};
 use uuid::Uuid;
 
+use super::SqliteStore;
 use super::convert::id;
 use crate::store::{
-    Actor, Change, Event, EventDetails, EventFilter, EventObject, EventPage, ObjectKind, Operation, Place, Result,
-    StoreError,
+    Actor, Change, Event, EventDetails, EventFilter, EventObject, EventPage, EventStore, ObjectKind, Operation, Place,
+    Result, StoreError,
 };
 
 /// How many events are looked at for one page at most, so that a filter that few events fit ends soon.
@@ -197,4 +199,35 @@ fn event_at(row: &Row<'_>) -> Result<Event> {
         client: row.get::<_, Option<String>>(13)?.and_then(|client| client.parse().ok()),
         details: serde_json::from_str(&details).map_err(|error| corrupt(&error.to_string()))?,
     })
+}
+
+/// The details of an event from pairs.
+pub(super) fn details<const N: usize>(pairs: [(&str, serde_json::Value); N]) -> EventDetails {
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+#[async_trait]
+impl EventStore for SqliteStore {
+    async fn event_list(
+        &self,
+        organisation: Option<OrganisationId>,
+        filter: &EventFilter,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<EventPage> {
+        let filter = filter.clone();
+        self.read_many(move |connection| event_list(connection, organisation, &filter, before, limit)).await
+    }
+
+    async fn event_remove_before(&self, before_ms: i64, at_most: u32) -> Result<u64> {
+        self.write(move |connection| event_remove_before(connection, before_ms, at_most)).await
+    }
+
+    async fn event_surplus(&self, most: u32) -> Result<Vec<(OrganisationId, i64)>> {
+        self.read_many(move |connection| event_surplus(connection, most)).await
+    }
+
+    async fn event_remove_up_to(&self, organisation: OrganisationId, last: i64, at_most: u32) -> Result<u64> {
+        self.write(move |connection| event_remove_up_to(connection, organisation, last, at_most)).await
+    }
 }

@@ -1,16 +1,15 @@
-//! Where tables' and views' files are: which locations are taken, and what is not known yet of tables from before
-//! locations were kept.
+//! Where tables' and views' files are: which locations are taken.
 
-use std::collections::HashSet;
-
+use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
-use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
+use tidewater_core::ids::{OrganisationId, TableId};
 use tidewater_core::location::Location;
 use tidewater_core::overlap::{KeyIndex, LocationKey, Locations, overlapping};
 
-use super::convert::{id, kind};
+use super::SqliteStore;
+use super::convert::id;
 use super::dropped::replaceable;
-use crate::store::{Learned, Place, Pointer, Result, StoreError, TableKind};
+use crate::store::{LocationStore, Place, Result, StoreError, TableKind};
 
 /// The last location of another that is not after one.
 pub(super) const LAST_UP_TO: &str = "SELECT location, tabular FROM location
@@ -19,9 +18,6 @@ pub(super) const LAST_UP_TO: &str = "SELECT location, tabular FROM location
 pub(super) const FIRST_BETWEEN: &str = "SELECT tabular FROM location
     WHERE organisation = ?1 AND warehouse = ?2 AND location > ?3 AND location < ?6 AND tabular NOT IN (?4, ?5)
     ORDER BY location LIMIT 1";
-/// Whether there is a table whose document has not been read.
-pub(super) const UNREAD: &str = "SELECT 1 FROM location_unread
-    WHERE organisation = ?1 AND warehouse = ?2 AND unreadable = 0 LIMIT 1";
 
 /// How a table's other locations stand in their column: no location has a line break.
 pub(super) fn others_text(others: &[Location]) -> String {
@@ -61,21 +57,16 @@ pub(super) fn hold(connection: &Connection, place: Place, id: TableId, locations
 
 /// The same for a table whose files were elsewhere.
 pub(super) fn hold_instead(connection: &Connection, place: Place, id: TableId, locations: &[Location]) -> Result<()> {
-    let_go(connection, place.organisation, id)?;
+    location_forget(connection, place.organisation, id)?;
     hold(connection, place, id, locations)
 }
 
-fn let_go(connection: &Connection, organisation: OrganisationId, id: TableId) -> Result<()> {
+/// Frees the locations of a table that is gone for good, or is elsewhere now.
+pub(super) fn location_forget(connection: &Connection, organisation: OrganisationId, id: TableId) -> Result<()> {
     connection
         .prepare_cached("DELETE FROM location WHERE organisation = ?1 AND tabular = ?2")?
         .execute(params![organisation.0.as_bytes(), id.0.as_bytes()])?;
     Ok(())
-}
-
-/// Frees the locations of what is gone for good.
-pub(super) fn location_forget(connection: &Connection, organisation: OrganisationId, id: TableId) -> Result<()> {
-    let_go(connection, organisation, id)?;
-    remove_unread(connection, organisation, id)
 }
 
 /// Whether no other table or view of the warehouse, live or dropped, has a location at, inside or around one of these, as
@@ -96,13 +87,6 @@ fn check_free_but_for<'a>(
     but_for: [TableId; 2],
     claimed: impl IntoIterator<Item = &'a Location>,
 ) -> Result<()> {
-    let mut claimed = claimed.into_iter().peekable();
-    if claimed.peek().is_none() {
-        return Ok(());
-    }
-    if has_unread(connection, place)? {
-        return Err(StoreError::LocationsUnread);
-    }
     let mut others = Others { connection, place, but_for };
     for location in claimed {
         if let Some(other) = overlapping(&LocationKey::of(location), &mut others)? {
@@ -180,12 +164,6 @@ pub(super) fn location_alone(
     id: TableId,
     locations: &[Location],
 ) -> Result<Vec<Location>> {
-    let unknown = connection
-        .prepare_cached("SELECT 1 FROM location_unread WHERE organisation = ?1 AND warehouse = ?2 AND tabular <> ?3")?
-        .exists(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), id.0.as_bytes()])?;
-    if unknown {
-        return Ok(Vec::new());
-    }
     let mut others = Others { connection, place, but_for: [id, id] };
     let mut alone = Vec::with_capacity(locations.len());
     for location in locations {
@@ -196,111 +174,13 @@ pub(super) fn location_alone(
     Ok(alone)
 }
 
-fn has_unread(connection: &Connection, place: Place) -> Result<bool> {
-    let found = connection
-        .prepare_cached(UNREAD)?
-        .exists(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes()])?;
-    Ok(found)
-}
-
-pub(super) fn location_unread_places(connection: &Connection) -> Result<Vec<Place>> {
-    let mut statement = connection.prepare_cached("SELECT DISTINCT organisation, warehouse FROM location_unread")?;
-    let places = statement.query_map([], |row| {
-        Ok(Place { organisation: id(OrganisationId, row.get(0)?), warehouse: id(WarehouseId, row.get(1)?) })
-    })?;
-    Ok(places.collect::<rusqlite::Result<Vec<_>>>()?)
-}
-
-pub(super) fn location_unread(
-    connection: &Connection,
-    place: Place,
-    unreadable: bool,
-    after: Option<TableId>,
-    at_most: u32,
-) -> Result<Vec<Pointer>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT unread.tabular, coalesce(tabular.kind, dropped.kind),
-                coalesce(tabular.metadata_location, dropped.metadata_location)
-         FROM location_unread AS unread
-         LEFT JOIN tabular ON tabular.organisation = unread.organisation AND tabular.id = unread.tabular
-         LEFT JOIN dropped ON dropped.organisation = unread.organisation AND dropped.id = unread.tabular
-         WHERE unread.organisation = ?1 AND unread.warehouse = ?2 AND unread.unreadable = ?3 AND unread.tabular > ?4
-         ORDER BY unread.tabular LIMIT ?5",
-    )?;
-    let after = after.as_ref().map_or(&[][..], |id| id.0.as_bytes());
-    let rows = statement.query_and_then(
-        params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), unreadable, after, at_most],
-        |row| {
-            Ok(Pointer {
-                id: id(TableId, row.get(0)?),
-                kind: kind(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?,
-                metadata_location: row.get(2)?,
-            })
-        },
-    )?;
-    rows.collect()
-}
-
-pub(super) fn location_learn(connection: &Connection, place: Place, learned: &[Learned]) -> Result<Vec<TableId>> {
-    let mut kept = HashSet::new();
-    for one in learned {
-        if learn(connection, place, one)? {
-            kept.insert(one.id);
-        }
+#[async_trait]
+impl LocationStore for SqliteStore {
+    async fn location_check(&self, place: Place, id: TableId, locations: &Locations) -> Result<()> {
+        self.read(|connection| location_check(connection, place, id, locations))
     }
-    // Only now, since what one of them overlaps may have been learned with it.
-    let mut overlap = Vec::new();
-    for one in learned.iter().filter(|one| kept.contains(&one.id)) {
-        let mut others = Others { connection, place, but_for: [one.id, one.id] };
-        for location in one.others.iter().flatten() {
-            if overlapping(&LocationKey::of(location), &mut others)?.is_some() {
-                overlap.push(one.id);
-                break;
-            }
-        }
-    }
-    Ok(overlap)
-}
 
-/// Writes down what one document said, if the pointer still leads to it. Gives whether it does.
-fn learn(connection: &Connection, place: Place, learned: &Learned) -> Result<bool> {
-    let (organisation, warehouse) = (place.organisation.0.as_bytes(), place.warehouse.0.as_bytes());
-    let known = params![organisation, warehouse, learned.id.0.as_bytes(), learned.metadata_location];
-    let found: Option<(String, String)> = connection
-        .prepare_cached(
-            "SELECT kind, location FROM tabular
-             WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4
-             UNION ALL SELECT kind, location FROM dropped
-             WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4",
-        )?
-        .query_row(known, |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let is_unread = connection
-        .prepare_cached("SELECT 1 FROM location_unread WHERE organisation = ?1 AND tabular = ?2")?
-        .exists(params![organisation, learned.id.0.as_bytes()])?;
-    let Some((of, own)) = found.filter(|_| is_unread) else { return Ok(false) };
-    let Some(others) = &learned.others else {
-        connection
-            .prepare_cached("UPDATE location_unread SET unreadable = 1 WHERE organisation = ?1 AND tabular = ?2")?
-            .execute(params![organisation, learned.id.0.as_bytes()])?;
-        return Ok(true);
-    };
-    let text = others_text(others);
-    for sql in [
-        "UPDATE tabular SET others = ?4 WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3",
-        "UPDATE dropped SET others = ?4 WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3",
-    ] {
-        connection.prepare_cached(sql)?.execute(params![organisation, warehouse, learned.id.0.as_bytes(), text])?;
+    async fn location_alone(&self, place: Place, id: TableId, locations: &[Location]) -> Result<Vec<Location>> {
+        self.read(|connection| location_alone(connection, place, id, locations))
     }
-    hold_instead(connection, place, learned.id, &reserved(kind(&of)?, &own, &text)?)?;
-    remove_unread(connection, place.organisation, learned.id)?;
-    Ok(true)
-}
-
-/// What is known of a table needs not be read any more.
-pub(super) fn remove_unread(connection: &Connection, organisation: OrganisationId, id: TableId) -> Result<()> {
-    connection
-        .prepare_cached("DELETE FROM location_unread WHERE organisation = ?1 AND tabular = ?2")?
-        .execute(params![organisation.0.as_bytes(), id.0.as_bytes()])?;
-    Ok(())
 }

@@ -8,34 +8,38 @@ mod backup;
 mod convert;
 mod dropped;
 mod events;
+mod keys;
 mod locations;
 mod log_check;
-mod methods;
+mod master_key;
 mod namespaces;
 mod old_documents;
 mod open;
+mod organisations;
 mod readers;
 mod receipts;
 mod reports;
+mod signing_keys;
 mod tables;
-mod tenants;
 #[cfg(test)]
 mod tests;
 mod transact;
 mod usage;
+mod warehouses;
 mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
+use async_trait::async_trait;
 use rusqlite::Connection;
-use tidewater_core::ids::OrganisationId;
 
 use self::anchor::Anchor;
+use self::convert::unavailable;
 use self::readers::Readers;
 use self::writer::{MOST_WAITING, Writer};
-use super::{Answer, Change, Result, StoreError};
+use super::{Result, Store, StoreError};
 
 pub use self::backup::{BackupError, CopyProgress, NotInside, Proceed};
 pub use self::log_check::LogFound;
@@ -148,27 +152,6 @@ impl SqliteStore {
         self.writer.write(work).await
     }
 
-    /// Does `work` and, when it succeeds, keeps what `answer` makes of its result under the key of the change's receipt.
-    async fn change<T, F, A>(&self, organisation: OrganisationId, change: &Change, work: F, answer: A) -> Result<T>
-    where
-        T: Send + 'static,
-        F: Fn(&Connection, &Change) -> Result<T> + Send + 'static,
-        A: Fn(&T) -> Answer + Send + 'static,
-    {
-        let change = change.clone();
-        let Some(receipt) = change.receipt.clone() else {
-            let work = move |connection: &Connection| work(connection, &change);
-            return self.writer.write_for(Some(organisation), work).await;
-        };
-        let work = move |connection: &Connection| {
-            receipts::check_unused(connection, organisation, &receipt, change.at_ms)?;
-            let done = work(connection, &change)?;
-            receipts::receipt_add(connection, organisation, &receipt, &answer(&done), change.at_ms)?;
-            Ok(done)
-        };
-        self.writer.write_for(Some(organisation), work).await
-    }
-
     /// A read of a few microseconds, where it was asked for.
     fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         self.point_readers.with(read)
@@ -183,6 +166,19 @@ impl SqliteStore {
         let readers = Arc::clone(&self.list_readers);
         let reading = tokio::task::spawn_blocking(move || readers.with(read));
         reading.await.unwrap_or_else(|error| Err(StoreError::Unavailable(Box::new(error))))
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn ping(&self) -> Result<()> {
+        if !self.writer.is_alive() {
+            return Err(unavailable("the store is closed"));
+        }
+        self.read(|connection| {
+            connection.prepare_cached("SELECT 1 FROM organisation LIMIT 1")?.exists([])?;
+            Ok(())
+        })
     }
 }
 

@@ -1,16 +1,18 @@
 //! Namespaces and their properties.
 
+use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 use tidewater_core::name::NamespaceIdent;
 use tidewater_core::properties::change_properties;
 use tidewater_core::request_limits::RequestLimits;
 
+use super::SqliteStore;
 use super::convert::{Violation, namespace as namespace_of, properties, properties_text, violation};
 use super::events::event_add;
-use super::tenants::warehouse_exists;
+use super::warehouses::warehouse_exists;
 use crate::store::{
-    Change, EventDetails, EventObject, ObjectKind, Operation, Page, PageRequest, Place, Properties, PropertyChanges,
-    Resource, Result, StoreError,
+    Answer, Change, EventDetails, EventObject, NamespaceStore, ObjectKind, Operation, Page, PageRequest, Place,
+    Properties, PropertyChanges, Resource, Result, StoreError,
 };
 
 const NOT_FOUND: StoreError = StoreError::NotFound(Resource::Namespace);
@@ -234,5 +236,77 @@ pub(super) fn namespace_drop(
             Err(StoreError::NotEmpty(Resource::Namespace))
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+#[async_trait]
+impl NamespaceStore for SqliteStore {
+    async fn namespace_create(
+        &self,
+        place: Place,
+        namespace: &NamespaceIdent,
+        properties: &Properties,
+        change: &Change,
+    ) -> Result<()> {
+        let (namespace, properties) = (namespace.clone(), properties.clone());
+        let work = move |connection: &Connection, change: &Change| {
+            namespace_create(connection, place, &namespace, &properties, change)
+        };
+        self.change(place.organisation, change, work, |()| Answer::Done).await
+    }
+
+    async fn namespace_get(&self, place: Place, namespace: &NamespaceIdent) -> Result<Option<Properties>> {
+        self.read(|connection| namespace_get(connection, place, namespace))
+    }
+
+    async fn namespace_list(
+        &self,
+        place: Place,
+        parent: Option<&NamespaceIdent>,
+        page: &PageRequest,
+    ) -> Result<Page<NamespaceIdent>> {
+        let (parent, page) = (parent.cloned(), page.clone());
+        self.read_many(move |connection| namespace_list(connection, place, parent.as_ref(), &page)).await
+    }
+
+    async fn namespace_update_properties(
+        &self,
+        place: Place,
+        namespace: &NamespaceIdent,
+        updates: &Properties,
+        removals: &[String],
+        limits: &RequestLimits,
+        change: &Change,
+    ) -> Result<PropertyChanges> {
+        let properties = PropertyChange {
+            namespace: namespace.clone(),
+            updates: updates.clone(),
+            removals: removals.to_vec(),
+            limits: *limits,
+        };
+        // Worked out before the writer's turn, which then only has to see that nothing else changed them.
+        let (properties, prepared) = self
+            .read_many(move |connection| {
+                let prepared = properties.prepare(connection, place);
+                Ok((properties, prepared))
+            })
+            .await?;
+        let prepared = match prepared {
+            Ok(prepared) => Some(prepared),
+            // Whether the receipt's key was used before comes first, and the writer looks.
+            Err(_) if change.receipt.is_some() => None,
+            Err(error) => return Err(error),
+        };
+        let work = move |connection: &Connection, change: &Change| {
+            properties.apply(connection, place, prepared.as_ref(), change)
+        };
+        self.change(place.organisation, change, work, |changes| Answer::Properties(changes.clone())).await
+    }
+
+    async fn namespace_drop(&self, place: Place, namespace: &NamespaceIdent, change: &Change) -> Result<()> {
+        let namespace = namespace.clone();
+        let work =
+            move |connection: &Connection, change: &Change| namespace_drop(connection, place, &namespace, change);
+        self.change(place.organisation, change, work, |()| Answer::Done).await
     }
 }

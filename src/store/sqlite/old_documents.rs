@@ -1,5 +1,6 @@
 //! Metadata documents that left a table's log and are to be removed.
 
+use async_trait::async_trait;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
@@ -8,9 +9,12 @@ use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
 use tidewater_core::location::Location;
 use tidewater_core::overlap::LocationKey;
 
+use super::SqliteStore;
 use super::convert::id;
 use super::locations::reserved;
-use crate::store::{EndedDocument, OldDocument, Origin, Past, Place, Result, StoreError, Swap, TableKind};
+use crate::store::{
+    EndedDocument, OldDocument, OldDocumentStore, Origin, Past, Place, Result, StoreError, Swap, TableKind,
+};
 
 /// The organisations with documents that are due, those that wait longest first: one step in the index for each that has any.
 const DUE_ORGANISATIONS: &str = "
@@ -209,4 +213,28 @@ pub(super) fn old_document_end(connection: &Connection, ended: &[EndedDocument])
         ])?;
     }
     Ok(())
+}
+
+#[async_trait]
+impl OldDocumentStore for SqliteStore {
+    async fn table_origin(&self, place: Place, id: TableId) -> Result<Option<String>> {
+        self.read(|connection| table_origin(connection, place, id))
+    }
+
+    async fn old_document_claim(
+        &self,
+        now_ms: i64,
+        until_ms: i64,
+        organisations: u32,
+        of_each: u32,
+    ) -> Result<Vec<OldDocument>> {
+        let claim =
+            move |connection: &Connection| old_document_claim(connection, now_ms, until_ms, organisations, of_each);
+        self.write(claim).await
+    }
+
+    async fn old_document_end(&self, ended: &[EndedDocument]) -> Result<()> {
+        let ended = ended.to_vec();
+        self.write(move |connection| old_document_end(connection, &ended)).await
+    }
 }

@@ -26,6 +26,9 @@ pub(super) const LOG_LIMIT_BYTES: i64 = 64 << 20;
 /// More than all statements of the store, so that each is compiled once per connection.
 const STATEMENTS: usize = 96;
 
+/// The first version of the schema that a released program has. Those before were of development versions.
+const FIRST: i32 = 12;
+
 /// Why the database cannot be opened. Only a person reads it, at start-up.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -42,6 +45,19 @@ pub enum OpenError {
         found: i32,
         /// The newest that this program knows.
         known: i32,
+    },
+    /// The database is one of a development version, whose schema this program does not bring up to date.
+    #[error(
+        "{} was written by a development version of tidewater (its schema is version {found}; this program reads versions \
+         from {FIRST} on), and is left as it is. Choose another data folder with --data-dir and create the catalog again; a \
+         development version from before this one can still read it",
+        path.display()
+    )]
+    Development {
+        /// The database.
+        path: PathBuf,
+        /// Its version.
+        found: i32,
     },
     /// The file or its folder cannot be used.
     #[error("cannot open {}: {source}", path.display())]
@@ -75,6 +91,7 @@ impl OpenError {
     pub fn with_path(self, path: PathBuf) -> Self {
         match self {
             Self::Newer { found, known, .. } => Self::Newer { path, found, known },
+            Self::Development { found, .. } => Self::Development { path, found },
             Self::File { source, .. } => Self::File { path, source },
             Self::Database { source, .. } => Self::Database { path, source },
             Self::Migration { source, .. } => Self::Migration { path, source },
@@ -105,6 +122,11 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )
     .map_err(in_database)?;
+    configure(&connection).map_err(in_database)?;
+    // Before anything is changed.
+    if let Some(found) = version(&connection).map_err(in_database)? {
+        check_version(path, found)?;
+    }
     configure_writer(&connection).map_err(in_database)?;
     migrate(&mut connection, path)?;
     Ok(connection)
@@ -145,7 +167,6 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 fn configure_writer(connection: &Connection) -> rusqlite::Result<()> {
-    configure(connection)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
@@ -208,10 +229,18 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
 
 /// Whether the database is of the version that this program knows.
 fn is_current(connection: &Connection, path: &Path, known: i32) -> Result<bool, OpenError> {
-    match version(connection) {
-        Ok(Some(found)) if found > known => Err(OpenError::Newer { path: path.to_owned(), found, known }),
-        Ok(found) => Ok(found == Some(known)),
-        Err(source) => Err(OpenError::Database { path: path.to_owned(), source }),
+    let found = version(connection).map_err(|source| OpenError::Database { path: path.to_owned(), source })?;
+    found.map_or(Ok(()), |found| check_version(path, found))?;
+    Ok(found == Some(known))
+}
+
+/// Fails if this program cannot use a database whose schema is of the version `found`.
+pub(super) fn check_version(path: &Path, found: i32) -> Result<(), OpenError> {
+    let (path, known) = (path.to_owned(), newest());
+    match found {
+        found if found > known => Err(OpenError::Newer { path, found, known }),
+        found if found < FIRST => Err(OpenError::Development { path, found }),
+        _ => Ok(()),
     }
 }
 

@@ -1,12 +1,15 @@
 //! What was answered to requests that came with an idempotency key.
 
+use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 use tidewater_core::ids::{OrganisationId, TableId};
 use uuid::Uuid;
 
+use super::SqliteStore;
 use super::convert::{Violation, violation};
 use crate::store::{
-    Answer, KeptAnswer, KeptDocument, PropertyChanges, Receipt, RequestDigest, Resource, Result, StoreError,
+    Answer, Change, KeptAnswer, KeptDocument, PropertyChanges, Receipt, ReceiptStore, RequestDigest, Resource, Result,
+    StoreError,
 };
 
 pub(super) const GET: &str = "SELECT request, kind, status, text FROM receipt
@@ -105,16 +108,14 @@ fn columns(answer: &Answer) -> Result<(&'static str, Option<u16>, Option<String>
 
 /// A document's location and, behind a line break, which none has, the id of its table.
 fn document_text(KeptDocument { location, id }: &KeptDocument) -> String {
-    id.map_or_else(|| location.clone(), |id| format!("{location}\n{id}"))
+    format!("{location}\n{id}")
 }
 
 fn document_of(text: &str) -> Result<KeptDocument> {
-    let Some((location, id)) = text.split_once('\n') else {
-        return Ok(KeptDocument { location: text.to_owned(), id: None });
-    };
-    let id =
-        Uuid::parse_str(id).map_err(|error| StoreError::Corrupt(format!("receipt: the id of a table: {error}")))?;
-    Ok(KeptDocument { location: location.to_owned(), id: Some(TableId(id)) })
+    let corrupt = |problem: &str| StoreError::Corrupt(format!("receipt: the id of a table: {problem}"));
+    let (location, id) = text.split_once('\n').ok_or_else(|| corrupt("there is none"))?;
+    let id = Uuid::parse_str(id).map_err(|error| corrupt(&error.to_string()))?;
+    Ok(KeptDocument { location: location.to_owned(), id: TableId(id) })
 }
 
 fn kept_at(row: &Row<'_>) -> Result<KeptAnswer> {
@@ -133,4 +134,56 @@ fn kept_at(row: &Row<'_>) -> Result<KeptAnswer> {
         (kind, _) => return Err(corrupt(&format!("an answer of kind '{kind}' that cannot be read"))),
     };
     Ok(KeptAnswer { request: RequestDigest(row.get(0)?), answer })
+}
+
+impl SqliteStore {
+    /// Does `work` and, when it succeeds, keeps what `answer` makes of its result under the key of the change's receipt.
+    pub(super) async fn change<T, F, A>(
+        &self,
+        organisation: OrganisationId,
+        change: &Change,
+        work: F,
+        answer: A,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection, &Change) -> Result<T> + Send + 'static,
+        A: Fn(&T) -> Answer + Send + 'static,
+    {
+        let change = change.clone();
+        let Some(receipt) = change.receipt.clone() else {
+            let work = move |connection: &Connection| work(connection, &change);
+            return self.writer.write_for(Some(organisation), work).await;
+        };
+        let work = move |connection: &Connection| {
+            check_unused(connection, organisation, &receipt, change.at_ms)?;
+            let done = work(connection, &change)?;
+            receipt_add(connection, organisation, &receipt, &answer(&done), change.at_ms)?;
+            Ok(done)
+        };
+        self.writer.write_for(Some(organisation), work).await
+    }
+}
+
+#[async_trait]
+impl ReceiptStore for SqliteStore {
+    async fn receipt_get(&self, organisation: OrganisationId, key: Uuid, now_ms: i64) -> Result<Option<KeptAnswer>> {
+        self.read(|connection| receipt_get(connection, organisation, key, now_ms))
+    }
+
+    async fn receipt_add(
+        &self,
+        organisation: OrganisationId,
+        receipt: &Receipt,
+        answer: &Answer,
+        now_ms: i64,
+    ) -> Result<()> {
+        let (receipt, answer) = (receipt.clone(), answer.clone());
+        let work = move |connection: &Connection| receipt_add(connection, organisation, &receipt, &answer, now_ms);
+        self.writer.write_for(Some(organisation), work).await
+    }
+
+    async fn receipt_remove_expired(&self, now_ms: i64, at_most: u32) -> Result<u64> {
+        self.write(move |connection| receipt_remove_expired(connection, now_ms, at_most)).await
+    }
 }

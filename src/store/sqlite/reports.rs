@@ -1,16 +1,19 @@
 //! What clients reported of scans and commits.
 
+use async_trait::async_trait;
 use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
 use tidewater_core::name::TableIdent;
 
+use super::SqliteStore;
 use super::convert::{bounded, id, namespace};
 use super::dropped::{before, one_more};
 use super::namespaces::page_of;
 use crate::store::{
-    KeptReport, Page, PageRequest, Place, Report, ReportFilter, ReportLimits, Result, StoreError, TimedPage,
+    KeptReport, Page, PageRequest, Place, Report, ReportFilter, ReportLimits, ReportStore, Result, StoreError,
+    TimedPage,
 };
 
 pub(super) fn report_add(connection: &Connection, reports: &[Report], limits: ReportLimits) -> Result<()> {
@@ -151,4 +154,21 @@ pub(super) fn report_forget(connection: &Connection, organisation: OrganisationI
         .prepare_cached("DELETE FROM report WHERE organisation = ?1 AND table_id = ?2")?
         .execute(params![organisation.0.as_bytes(), table.0.as_bytes()])?;
     Ok(())
+}
+
+#[async_trait]
+impl ReportStore for SqliteStore {
+    async fn report_add(&self, reports: &[Report], limits: ReportLimits) -> Result<()> {
+        let reports = reports.to_vec();
+        self.write(move |connection| report_add(connection, &reports, limits)).await
+    }
+
+    async fn report_list(&self, place: Place, filter: &ReportFilter, page: &TimedPage) -> Result<Page<KeptReport>> {
+        let (filter, page) = (filter.clone(), *page);
+        self.read_many(move |connection| report_list(connection, place, &filter, &page)).await
+    }
+
+    async fn report_remove_before(&self, before_ms: i64, at_most: u32) -> Result<u64> {
+        self.write(move |connection| report_remove_before(connection, before_ms, at_most)).await
+    }
 }

@@ -1,20 +1,23 @@
 //! Tables and views: names and pointers.
 
+use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tidewater_core::ids::{OrganisationId, TableId};
 use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
+use super::SqliteStore;
 use super::convert::{Violation, count, id, kind, kind_text, namespace, violation};
 use super::dropped::{keep, replace_dropped};
 use super::events::event_add;
-use super::locations::{check_free, hold, hold_instead, location_forget, others_text, remove_unread, reserved};
+use super::locations::{check_free, hold, hold_instead, location_forget, others_text, reserved};
 use super::namespaces::{namespace_exists, one_more, page_of};
 use super::old_documents::{adopt, note_past};
 use super::reports::report_forget;
+use super::{receipts, transact};
 use crate::store::{
-    Change, DropTerms, EventDetails, EventObject, NewTable, Operation, Origin, Page, PageRequest, Past, Place,
-    Resource, Result, StoreError, Swap, TableKind, TableRecord, Undo,
+    Answer, Change, DropTerms, EventDetails, EventObject, NewTable, Operation, Origin, Page, PageRequest, Past, Place,
+    Resource, Result, StoreError, Swap, TableChange, TableKind, TableRecord, TableStore, Undo,
 };
 
 /// The hot path of a load.
@@ -34,6 +37,9 @@ const SWAP_AND_MOVE: &str = "UPDATE tabular SET metadata_location = ?5, location
                                             updated_ms = ?8
     WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4
     RETURNING kind, namespace, name";
+
+/// How many point reads are made where they are asked for. More of them go to a thread that may wait.
+const READS_IN_PLACE: usize = 16;
 
 /// The details of an event that say where a pointer was, and where it is.
 const POINTER_BEFORE: &str = "pointer-before";
@@ -267,8 +273,6 @@ pub(super) fn move_pointer(connection: &Connection, place: Place, swap: &Swap<'_
         note_past(connection, place, swap)?;
     }
     hold_instead(connection, place, swap.id, swap.locations.reserved())?;
-    // Whatever was not known of it, its document from now on is.
-    remove_unread(connection, place.organisation, swap.id)?;
     let before = before.map(|(of, own, others)| reserved(kind(&of)?, &own, &others)).transpose()?;
     Ok(Moved { kind: of, name, before })
 }
@@ -427,4 +431,129 @@ pub(super) fn table_count(connection: &Connection, organisation: OrganisationId)
     let tables =
         connection.prepare_cached(COUNT)?.query_row([organisation.0.as_bytes()], |row| row.get(0)).optional()?;
     Ok(tables.map_or(0, count))
+}
+
+/// The answer to what made or moved a pointer.
+fn at(document: Option<&str>, id: TableId) -> Answer {
+    document.map_or(Answer::Done, |location| Answer::document(location, id))
+}
+
+#[async_trait]
+impl TableStore for SqliteStore {
+    async fn table_create(
+        &self,
+        place: Place,
+        new: &NewTable<'_>,
+        max_tables: Option<u64>,
+        change: &Change,
+    ) -> Result<()> {
+        let NewTable { id, kind, origin, .. } = *new;
+        let (ident, details) = (new.ident.clone(), new.details.clone());
+        let (metadata_location, locations) = (new.metadata_location.to_owned(), new.locations.clone());
+        let document = change.receipt.as_ref().map(|_| metadata_location.clone());
+        let work = move |connection: &Connection, change: &Change| {
+            let (ident, metadata_location, locations, details) = (&ident, &metadata_location, &locations, &details);
+            let new = NewTable { id, ident, kind, metadata_location, locations, origin, details };
+            table_create(connection, place, &new, max_tables, change)
+        };
+        self.change(place.organisation, change, work, move |()| at(document.as_deref(), id)).await
+    }
+
+    async fn table_get(&self, place: Place, ident: &TableIdent) -> Result<Option<TableRecord>> {
+        self.read(|connection| table_get(connection, place, ident))
+    }
+
+    async fn table_by_id(&self, place: Place, id: TableId) -> Result<Option<TableRecord>> {
+        self.read(|connection| table_by_id(connection, place, id))
+    }
+
+    async fn table_get_all(&self, place: Place, idents: &[TableIdent]) -> Result<Vec<Option<TableRecord>>> {
+        if idents.len() <= READS_IN_PLACE {
+            return self.read(|connection| table_get_all(connection, place, idents));
+        }
+        let idents = idents.to_vec();
+        self.read_many(move |connection| table_get_all(connection, place, &idents)).await
+    }
+
+    async fn table_list(
+        &self,
+        place: Place,
+        namespace: &NamespaceIdent,
+        kind: TableKind,
+        page: &PageRequest,
+    ) -> Result<Page<String>> {
+        let (namespace, page) = (namespace.clone(), page.clone());
+        self.read_many(move |connection| table_list(connection, place, &namespace, kind, &page)).await
+    }
+
+    async fn table_swap(&self, place: Place, swap: &Swap<'_>, change: &Change) -> Result<()> {
+        let (id, details) = (swap.id, swap.details.clone());
+        let ([expected, new], locations) = ([swap.expected, swap.new].map(str::to_owned), swap.locations.clone());
+        let (origin, past) = (swap.origin, swap.past.clone());
+        let document = change.receipt.as_ref().map(|_| new.clone());
+        let work = move |connection: &Connection, change: &Change| {
+            let (expected, new, locations, past, details) = (&expected, &new, &locations, &past, &details);
+            table_swap(connection, place, &Swap { id, expected, new, locations, origin, past, details }, change)
+        };
+        self.change(place.organisation, change, work, move |()| at(document.as_deref(), id)).await
+    }
+
+    async fn table_undo(&self, place: Place, undo: &Undo<'_>, change: &Change) -> Result<()> {
+        let (id, change) = (undo.id, change.clone());
+        let made = undo.made.to_owned();
+        let before = undo.before.map(|(pointer, locations)| (pointer.to_owned(), locations.clone()));
+        let work = move |connection: &Connection| {
+            let before = before.as_ref().map(|(pointer, locations)| (pointer.as_str(), locations));
+            table_undo(connection, place, &Undo { id, made: &made, before }, &change)?;
+            let receipt = change.receipt.as_deref();
+            receipt.map_or(Ok(()), |receipt| receipts::receipt_forget(connection, place.organisation, receipt))
+        };
+        self.writer.write_for(Some(place.organisation), work).await
+    }
+
+    async fn table_transact(
+        &self,
+        place: Place,
+        changes: Vec<TableChange>,
+        max_tables: Option<u64>,
+        change: &Change,
+    ) -> Result<()> {
+        let work = move |connection: &Connection, change: &Change| {
+            transact::table_transact(connection, place, &changes, max_tables, change)
+        };
+        self.change(place.organisation, change, work, |()| Answer::Done).await
+    }
+
+    async fn table_drop(
+        &self,
+        place: Place,
+        ident: &TableIdent,
+        kind: TableKind,
+        terms: Option<&DropTerms>,
+        change: &Change,
+    ) -> Result<TableRecord> {
+        let (ident, terms) = (ident.clone(), terms.copied());
+        let work = move |connection: &Connection, change: &Change| {
+            table_drop(connection, place, &ident, kind, terms.as_ref(), change)
+        };
+        self.change(place.organisation, change, work, |dropped| at(Some(&dropped.metadata_location), dropped.id)).await
+    }
+
+    async fn table_rename(
+        &self,
+        place: Place,
+        from: &TableIdent,
+        to: &TableIdent,
+        kind: TableKind,
+        change: &Change,
+    ) -> Result<()> {
+        let (from, to) = (from.clone(), to.clone());
+        let work =
+            move |connection: &Connection, change: &Change| table_rename(connection, place, &from, &to, kind, change);
+        self.change(place.organisation, change, work, |()| Answer::Done).await
+    }
+
+    async fn table_count(&self, organisation: OrganisationId) -> Result<u64> {
+        self.read_many(move |connection| table_count(connection, organisation)).await
+    }
 }

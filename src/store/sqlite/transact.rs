@@ -52,10 +52,10 @@ fn make(connection: &Connection, place: Place, part: &TableChange, change: &Chan
     }
 }
 
-/// Says which change was in the way; that the database fails, or is not ready, is no change's fault.
+/// Says which change was in the way; that the database fails is no change's fault.
 fn in_transaction(at: usize) -> impl Fn(StoreError) -> StoreError {
     move |error| match error {
-        error @ (StoreError::Unavailable(_) | StoreError::Corrupt(_) | StoreError::LocationsUnread) => error,
+        error @ (StoreError::Unavailable(_) | StoreError::Corrupt(_)) => error,
         error => StoreError::InTransaction { at, error: Box::new(error) },
     }
 }

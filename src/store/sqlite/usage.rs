@@ -1,10 +1,12 @@
 //! How many requests an organisation took on a day.
 
+use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 use tidewater_core::ids::OrganisationId;
 
+use super::SqliteStore;
 use super::convert::{Violation, bounded, count, violation};
-use crate::store::{Resource, Result, StoreError, UsageTaken};
+use crate::store::{Resource, Result, StoreError, UsageStore, UsageTaken};
 
 pub(super) fn usage_take(
     connection: &Connection,
@@ -54,4 +56,25 @@ pub(super) fn usage_get(connection: &Connection, organisation: OrganisationId, d
         .query_row(params![organisation.0.as_bytes(), day], |row| row.get(0))
         .optional()?;
     Ok(taken.map_or(0, count))
+}
+
+#[async_trait]
+impl UsageStore for SqliteStore {
+    async fn usage_take(
+        &self,
+        organisation: OrganisationId,
+        day: i64,
+        wanted: u64,
+        limit: Option<u64>,
+    ) -> Result<UsageTaken> {
+        self.write(move |connection| usage_take(connection, organisation, day, wanted, limit)).await
+    }
+
+    async fn usage_give_back(&self, organisation: OrganisationId, day: i64, unspent: u64) -> Result<()> {
+        self.write(move |connection| usage_give_back(connection, organisation, day, unspent)).await
+    }
+
+    async fn usage_get(&self, organisation: OrganisationId, day: i64) -> Result<u64> {
+        self.read(|connection| usage_get(connection, organisation, day))
+    }
 }

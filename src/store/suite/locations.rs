@@ -387,28 +387,14 @@ pub(in crate::store) async fn locations_of_other_tenants_are_in_nobodys_way(stor
         other.drop("t", TableKind::Table, false).await;
         assert_refused!(other.create("u", &at("s3://b/w/data")).await, StoreError::LocationHeld(_));
     }
-    // A stranger who guesses the warehouse learns nothing of what is in it, and changes nothing.
+    // A stranger who guesses the warehouse is told nothing of what is in it, and changes nothing.
     let stranger = organisation("stranger");
     store.organisation_create(&stranger, &change()).await.unwrap();
     let guessed = Place { organisation: stranger.id, warehouse: mine.place.warehouse };
     store.location_check(guessed, TableId(fresh_uuid()), &all).await.unwrap();
     assert_eq!(store.location_alone(guessed, id, all.as_slice()).await.unwrap(), all.as_slice());
-    assert_eq!(store.location_unread(guessed, false, None, 9).await.unwrap(), []);
-    assert_eq!(store.location_learn(guessed, Vec::new()).await.unwrap(), []);
     mine.swap(id, 0, 1, &all).await.unwrap();
     assert_refused!(mine.create("u", &at("s3://b/w/data")).await, StoreError::LocationTaken(_));
-}
-
-pub(in crate::store) async fn a_fresh_store_has_nothing_to_learn(store: Subject) {
-    let site = Site::new(&store).await;
-    let all = spread("s3://b/w/t", &["s3://b/w/data"]);
-    let id = site.create("t", &all).await.unwrap();
-    site.swap(id, 0, 1, &at("s3://b/w/t")).await.unwrap();
-    site.drop("t", TableKind::Table, false).await;
-    assert_eq!(store.location_unread_places().await.unwrap(), []);
-    for unreadable in [false, true] {
-        assert_eq!(store.location_unread(site.place, unreadable, None, 9).await.unwrap(), []);
-    }
 }
 
 pub(in crate::store) async fn of_many_who_want_one_location_one_wins(store: Subject) {

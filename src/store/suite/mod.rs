@@ -117,7 +117,6 @@ macro_rules! conformance {
             a_check_tells_and_takes_nothing,
             what_is_alone_is_told,
             locations_of_other_tenants_are_in_nobodys_way,
-            a_fresh_store_has_nothing_to_learn,
             of_many_who_want_one_location_one_wins,
             any_changes_leave_each_location_to_one_table,
             // Several tables as one

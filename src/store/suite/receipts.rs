@@ -13,8 +13,8 @@ use super::fixture::{
 };
 use crate::clock::fresh_uuid;
 use crate::store::{
-    Answer, Change, EventDetails, KeptAnswer, KeptDocument, NewTable, Origin, Past, Place, PropertyChanges, Receipt,
-    RequestDigest, Resource, Result, StoreError, Swap, TableChange, TableKind, Undo,
+    Answer, Change, EventDetails, KeptAnswer, NewTable, Origin, Past, Place, PropertyChanges, Receipt, RequestDigest,
+    Resource, Result, StoreError, Swap, TableChange, TableKind, Undo,
 };
 
 const LIFETIME_MS: i64 = 1_000;
@@ -107,7 +107,6 @@ pub(in crate::store) async fn each_kind_of_answer_is_kept_whole(store: Subject) 
     for answer in [
         Answer::Done,
         Answer::document(format!("s3://bucket/{}", "ü".repeat(2_000)), TableId(fresh_uuid())),
-        Answer::Document(KeptDocument { location: "s3://bucket/x".to_owned(), id: None }),
         Answer::Properties(changes),
         Answer::Properties(PropertyChanges::default()),
         said(409, "{\"error\":{}}"),

@@ -84,7 +84,7 @@ impl Catalog {
     pub(crate) async fn second_server(&self) -> Self {
         let config = config_in(&self.folder, |_| ());
         let store = open_store(&config).expect("a store");
-        let app = App::over(&config, Arc::new(store)).await.expect("a catalog");
+        let app = App::over(&config, store).await.expect("a catalog");
         Self { app, folder: Arc::clone(&self.folder) }
     }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{answers, held, names, opened, organisation, stranger};
-use crate::store::sqlite::tenants;
-use crate::store::{Change, Store, StoreError};
+use crate::store::sqlite::organisations;
+use crate::store::{Change, KeyStore, OrganisationStore, Store, StoreError};
 
 #[tokio::test]
 async fn a_full_disk_loses_nothing_and_is_recovered_from() {
@@ -56,7 +56,9 @@ async fn a_request_too_large_for_the_disk_does_not_fail_those_beside_it() {
             if number == 4 {
                 new.tier = "x".repeat(1 << 20);
             }
-            store.writer.write(move |connection| tenants::organisation_create(connection, &new, &Change::by_catalog(0)))
+            store
+                .writer
+                .write(move |connection| organisations::organisation_create(connection, &new, &Change::by_catalog(0)))
         })
         .collect::<Vec<_>>();
     drop(release);
@@ -78,7 +80,7 @@ async fn a_file_that_cannot_be_written_can_still_be_read() {
         .writer
         .write(|connection| {
             connection.pragma_update(None, "query_only", true)?;
-            let refused = tenants::organisation_create(connection, &organisation("new"), &Change::by_catalog(0));
+            let refused = organisations::organisation_create(connection, &organisation("new"), &Change::by_catalog(0));
             connection.pragma_update(None, "query_only", false)?;
             refused
         })

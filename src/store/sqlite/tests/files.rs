@@ -14,8 +14,9 @@ use crate::clock::fresh_uuid;
 use crate::secret::Secret;
 use crate::store::sqlite::{OpenError, SqliteStore, locations, namespaces, receipts, tables};
 use crate::store::{
-    Change, EventDetails, NewTable, Origin, Past, Place, Properties, Resource, SigningKey, Store, StoreError, Swap,
-    TableKind, Warehouse, WarehouseOptions, WarehouseStorage,
+    Change, EventDetails, NamespaceStore, NewTable, OrganisationStore, Origin, Past, Place, Properties, Resource,
+    SigningKey, SigningKeyStore, StoreError, Swap, TableKind, TableStore, Warehouse, WarehouseOptions,
+    WarehouseStorage, WarehouseStore,
 };
 
 /// An organisation with a warehouse, a namespace and a table.
@@ -142,31 +143,6 @@ fn stores_that_open_a_new_file_at_the_same_time_agree() {
     assert_eq!(migrations, versions, "each was made once");
 }
 
-#[tokio::test]
-async fn a_database_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_holds() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = opened(&folder);
-    let (place, orders, id) = furnish(&store).await;
-    drop(store);
-    let first_version = "DROP TABLE master_key; DROP TRIGGER report_bytes_added; DROP TRIGGER report_bytes_removed; \
-         DROP TABLE report_bytes; DROP TRIGGER tabular_count_added; DROP TRIGGER tabular_count_removed; DROP TABLE tabular_count; \
-         DROP TABLE old_document; ALTER TABLE tabular DROP COLUMN origin; DROP TABLE location; DROP TABLE location_unread; ALTER TABLE tabular DROP COLUMN others; \
-         CREATE INDEX tabular_location ON tabular (organisation, warehouse, location); DROP TABLE receipt; DROP TABLE dropped; DROP TABLE report; \
-         ALTER TABLE warehouse DROP COLUMN profile; ALTER TABLE warehouse DROP COLUMN sealed_credentials; \
-         ALTER TABLE warehouse DROP COLUMN purge; ALTER TABLE warehouse DROP COLUMN no_delete; \
-         ALTER TABLE api_key DROP COLUMN no_delete; \
-         DROP TABLE event; DELETE FROM refinery_schema_history WHERE version > 1";
-    stranger(folder.path()).execute_batch(first_version).unwrap();
-    let store = opened(&folder);
-    assert_eq!(store.table_get(place, &orders).await.unwrap().map(|record| record.id), Some(id));
-    assert_eq!(store.receipt_get(place.organisation, fresh_uuid(), 1).await.unwrap(), None);
-    assert_eq!(store.dropped_get(place, id).await.unwrap(), None);
-    assert_eq!(store.location_unread_places().await.unwrap(), [place]);
-    // Whether it was registered is not known.
-    let pointer = store.table_get(place, &orders).await.unwrap().map(|record| record.metadata_location);
-    assert_eq!(store.table_origin(place, id).await.unwrap(), pointer);
-}
-
 fn error_of(path: &Path) -> OpenError {
     match SqliteStore::open(path) {
         Ok(_) => panic!("it was opened"),
@@ -184,6 +160,23 @@ fn a_database_of_a_newer_version_is_refused_and_left_alone() {
     assert!(matches!(error, OpenError::Newer { found: 999, .. }), "{error:?}");
     let text = error.to_string();
     assert!(text.contains("catalog.db") && text.contains("newer version") && text.contains("999"), "{text}");
+}
+
+#[test]
+fn database_of_a_development_version_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    stranger(folder.path()).execute_batch(include_str!("development.sql")).unwrap();
+    let path = folder.path().join("catalog.db");
+    let before = std::fs::read(&path).unwrap();
+    for _ in 0..2 {
+        let error = error_of(&path);
+        assert!(matches!(error, OpenError::Development { found: 11, .. }), "{error:?}");
+        let text = error.to_string();
+        assert!(text.contains("catalog.db") && text.contains("--data-dir"), "{text}");
+        assert!(text.contains("a development version from before this one can still read it"), "{text}");
+    }
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    assert_eq!(file_len(&folder, "catalog.db-wal"), None);
 }
 
 #[test]
@@ -360,11 +353,6 @@ fn the_reads_that_must_be_quick_are_one_search_of_one_index() {
         (
             locations::FIRST_BETWEEN,
             "SEARCH location USING PRIMARY KEY (organisation=? AND warehouse=? AND location>? AND location<?)",
-        ),
-        (
-            locations::UNREAD,
-            "SEARCH location_unread USING COVERING INDEX location_unread_of_warehouse \
-             (organisation=? AND warehouse=? AND unreadable=?)",
         ),
         (
             namespaces::LIST,

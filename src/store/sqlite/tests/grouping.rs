@@ -9,13 +9,13 @@ use uuid::Uuid;
 
 use super::{answers, held, names, opened, organisation, stranger};
 use crate::store::sqlite::writer::MOST_WAITING;
-use crate::store::sqlite::{SqliteStore, tenants};
-use crate::store::{Change, Resource, Result, Store, StoreError};
+use crate::store::sqlite::{SqliteStore, organisations};
+use crate::store::{Change, OrganisationStore, Resource, Result, Store, StoreError};
 
 /// Adds an organisation of that name. The request is handed over when this is called.
 fn add(store: &SqliteStore, name: &str) -> impl Future<Output = Result<()>> + Send + use<> {
     let new = organisation(name);
-    store.writer.write(move |connection| tenants::organisation_create(connection, &new, &Change::by_catalog(0)))
+    store.writer.write(move |connection| organisations::organisation_create(connection, &new, &Change::by_catalog(0)))
 }
 
 #[tokio::test]
@@ -55,8 +55,8 @@ async fn a_failing_request_undoes_only_itself() {
     let (release, gate) = held(&store);
     let before = add(&store, "before");
     let fails_late = store.writer.write(|connection| {
-        tenants::organisation_create(connection, &organisation("half-done"), &Change::by_catalog(0))?;
-        tenants::organisation_create(connection, &organisation("before"), &Change::by_catalog(0))
+        organisations::organisation_create(connection, &organisation("half-done"), &Change::by_catalog(0))?;
+        organisations::organisation_create(connection, &organisation("before"), &Change::by_catalog(0))
     });
     let after = add(&store, "after");
     drop(release);
@@ -75,7 +75,7 @@ async fn a_request_that_panics_undoes_only_itself() {
     let (release, gate) = held(&store);
     let before = add(&store, "before");
     let panics = store.writer.write(|connection| -> Result<()> {
-        tenants::organisation_create(connection, &organisation("half-done"), &Change::by_catalog(0))?;
+        organisations::organisation_create(connection, &organisation("half-done"), &Change::by_catalog(0))?;
         panic!("a fault in a request, on purpose")
     });
     let after = add(&store, "after");
@@ -98,7 +98,7 @@ async fn a_request_that_ends_the_transaction_harms_no_other() {
     let before = add(&store, "before");
     // What SQLite does itself on some errors, such as a full disk.
     let ends_it = store.writer.write(|connection| {
-        tenants::organisation_create(connection, &organisation("half-done"), &Change::by_catalog(0))?;
+        organisations::organisation_create(connection, &organisation("half-done"), &Change::by_catalog(0))?;
         connection.execute_batch("ROLLBACK")?;
         Err::<(), _>(StoreError::PointerMoved)
     });

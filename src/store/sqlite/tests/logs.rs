@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::{TempDir, opened, organisation, stranger};
 use crate::store::sqlite::{LogFound, SqliteStore};
-use crate::store::{Change, Store};
+use crate::store::{Change, OrganisationStore};
 
 const FRAME_BYTES: u64 = 24 + 4096;
 const HEADER_BYTES: u64 = 32;

@@ -5,7 +5,6 @@ mod faults;
 mod files;
 mod grouping;
 mod logs;
-mod older;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,10 +14,11 @@ use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use super::SqliteStore;
+use super::convert::{id, kind};
+use super::{SqliteStore, locations};
 use crate::clock::fresh_uuid;
-use crate::store::{Organisation, Result, Store};
-use tidewater_core::ids::OrganisationId;
+use crate::store::{Organisation, OrganisationStore, Place, Result, Store};
+use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
 
 mod conforms {
     use super::{Arc, Store, TempDir, opened};
@@ -35,6 +35,35 @@ mod conforms {
 /// The store in a folder.
 fn opened(folder: &TempDir) -> SqliteStore {
     SqliteStore::open(&folder.path().join("catalog.db")).unwrap()
+}
+
+impl SqliteStore {
+    /// Removes the locations of all tables, so that others can be created there.
+    pub(crate) async fn remove_locations(&self) {
+        self.write(|connection| Ok(connection.execute_batch("DELETE FROM location")?)).await.unwrap();
+    }
+
+    /// Adds the locations of all tables again, whether or not they overlap.
+    pub(crate) async fn restore_locations(&self) {
+        let add = |connection: &rusqlite::Connection| {
+            for table in ["tabular", "dropped"] {
+                let sql = format!("SELECT organisation, warehouse, id, kind, location, others FROM {table}");
+                let mut statement = connection.prepare(&sql)?;
+                let mut rows = statement.query([])?;
+                while let Some(row) = rows.next()? {
+                    let place = Place {
+                        organisation: id(OrganisationId, row.get(0)?),
+                        warehouse: id(WarehouseId, row.get(1)?),
+                    };
+                    let [own, others] = [row.get::<_, String>(4)?, row.get(5)?];
+                    let reserved = locations::reserved(kind(&row.get::<_, String>(3)?)?, &own, &others)?;
+                    locations::hold(connection, place, id(TableId, row.get(2)?), &reserved)?;
+                }
+            }
+            Ok(())
+        };
+        self.write(add).await.unwrap();
+    }
 }
 
 /// A connection of its own to the database of a folder, as another process would have it.

@@ -1,0 +1,312 @@
+-- The embedded catalog: the first schema that a released version has. Versions 1 to 11 were those of development versions, whose
+-- databases are refused (docs/decisions/0033).
+--
+-- Every row of a tenant leads with the organisation's id, in its key and in every index that does not serve all tenants at once.
+-- Foreign keys carry the organisation too, so that no row can point into another tenant's.
+-- Ids are the 16 bytes of a UUID. Times are milliseconds since 1970 (UTC). Names compare by their bytes.
+
+
+-- Tenants, and the secrets of the catalog itself
+
+CREATE TABLE organisation (
+    id         BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    name       TEXT NOT NULL UNIQUE,
+    tier       TEXT NOT NULL,
+    created_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- `digest` is the SHA-256 of the key's text: the key itself is kept nowhere. A sign-in finds it without its organisation.
+-- `no_delete`: credentials that are vended to the key's holder remove no files.
+CREATE TABLE api_key (
+    organisation BLOB NOT NULL REFERENCES organisation (id),
+    id           BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    name         TEXT NOT NULL,
+    role         TEXT NOT NULL,
+    digest       BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
+    created_ms   INTEGER NOT NULL,
+    expires_ms   INTEGER,
+    last_used_ms INTEGER,
+    revoked_ms   INTEGER,
+    no_delete    INTEGER NOT NULL DEFAULT 0 CHECK (no_delete IN (0, 1)),
+    PRIMARY KEY (organisation, id)
+) STRICT, WITHOUT ROWID;
+
+-- The secrets that sign tokens. Because of them, only the owner of the database's file can read it.
+CREATE TABLE signing_key (
+    id         TEXT NOT NULL PRIMARY KEY,
+    secret     BLOB NOT NULL CHECK (length(secret) = 32),
+    created_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Which master key seals the catalog's secrets: a value that is derived from the key and does not reveal it.
+CREATE TABLE master_key (
+    only_one    INTEGER NOT NULL PRIMARY KEY CHECK (only_one = 1),
+    fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 16)
+) STRICT;
+
+
+-- Warehouses, namespaces, tables and views
+
+-- `profile` is the JSON of the storage's settings. `sealed_credentials` are sealed with a master key that is not in this
+-- database. `purge` is when the files of a table go that is dropped with a purge.
+CREATE TABLE warehouse (
+    organisation       BLOB NOT NULL REFERENCES organisation (id),
+    id                 BLOB NOT NULL CHECK (length(id) = 16),
+    name               TEXT NOT NULL,
+    root               TEXT NOT NULL,
+    is_default         INTEGER NOT NULL CHECK (is_default IN (0, 1)),
+    created_ms         INTEGER NOT NULL,
+    profile            TEXT NOT NULL DEFAULT '{"type":"file"}',
+    sealed_credentials BLOB,
+    purge              TEXT NOT NULL DEFAULT 'after-retention' CHECK (purge IN ('after-retention', 'at-once')),
+    no_delete          INTEGER NOT NULL DEFAULT 0 CHECK (no_delete IN (0, 1)),
+    PRIMARY KEY (organisation, id),
+    UNIQUE (organisation, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX warehouse_default ON warehouse (organisation) WHERE is_default = 1;
+
+-- `key` is the levels joined by U+001F, which no level contains: all that is below a namespace is one range of keys.
+-- `parent` is the key without its last level, NULL at the top.
+CREATE TABLE namespace (
+    organisation BLOB NOT NULL,
+    warehouse    BLOB NOT NULL,
+    key          TEXT NOT NULL,
+    parent       TEXT,
+    properties   TEXT NOT NULL,
+    PRIMARY KEY (organisation, warehouse, key),
+    FOREIGN KEY (organisation, warehouse) REFERENCES warehouse (organisation, id),
+    FOREIGN KEY (organisation, warehouse, parent)
+        REFERENCES namespace (organisation, warehouse, key) ON UPDATE CASCADE
+) STRICT, WITHOUT ROWID;
+
+-- A page of direct children, in order, from the index alone; and the search for children when a namespace is dropped.
+CREATE INDEX namespace_child ON namespace (organisation, warehouse, parent, key);
+
+-- Tables and views share their names, so they share one table, clustered by name: a load reads this tree and nothing else.
+--
+-- `others` are the locations that properties name, one a line: one comparison tells that a commit changes none of them.
+-- `origin` is the last document that the catalog did not write for this table where its files are now: the one that was
+-- registered, or the last one before the table moved. It and those before it may be another table's too, so no commit removes
+-- them. NULL when the catalog wrote all documents for this table.
+CREATE TABLE tabular (
+    organisation      BLOB NOT NULL,
+    warehouse         BLOB NOT NULL,
+    namespace         TEXT NOT NULL,
+    name              TEXT NOT NULL,
+    id                BLOB NOT NULL CHECK (length(id) = 16),
+    kind              TEXT NOT NULL CHECK (kind IN ('table', 'view')),
+    metadata_location TEXT NOT NULL,
+    location          TEXT NOT NULL,
+    created_ms        INTEGER NOT NULL,
+    updated_ms        INTEGER NOT NULL,
+    others            TEXT NOT NULL DEFAULT '',
+    origin            TEXT,
+    PRIMARY KEY (organisation, warehouse, namespace, name),
+    UNIQUE (organisation, id),
+    FOREIGN KEY (organisation, warehouse, namespace)
+        REFERENCES namespace (organisation, warehouse, key) ON UPDATE CASCADE
+) STRICT, WITHOUT ROWID;
+
+-- A page of names of one kind, from the index alone.
+CREATE INDEX tabular_listed ON tabular (organisation, warehouse, namespace, kind, name);
+
+-- How many tables and views an organisation has: a creation within a limit reads one row instead of counting all.
+CREATE TABLE tabular_count (
+    organisation BLOB NOT NULL PRIMARY KEY REFERENCES organisation (id),
+    tables       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER tabular_count_added AFTER INSERT ON tabular BEGIN
+    INSERT INTO tabular_count (organisation, tables) VALUES (new.organisation, 1)
+        ON CONFLICT (organisation) DO UPDATE SET tables = tables + 1;
+END;
+
+CREATE TRIGGER tabular_count_removed AFTER DELETE ON tabular BEGIN
+    UPDATE tabular_count SET tables = tables - 1 WHERE organisation = old.organisation;
+END;
+
+-- Every location that a live table or view, or a dropped table, reserves: a table's own and those that its properties name, and
+-- the folder of a view's documents. Credentials for a table reach all below its locations, so no location of another may
+-- be at, inside or around any of them.
+--
+-- `location` is the bytes that locations are compared by (percent-encoding undone): all that is inside one is one range.
+-- Rows are written with the row in `tabular`, stay when a table's row moves to `dropped`, and go when it is gone for good.
+CREATE TABLE location (
+    organisation BLOB NOT NULL,
+    warehouse    BLOB NOT NULL,
+    location     BLOB NOT NULL,
+    tabular      BLOB NOT NULL CHECK (length(tabular) = 16),
+    PRIMARY KEY (organisation, warehouse, location, tabular),
+    FOREIGN KEY (organisation, warehouse) REFERENCES warehouse (organisation, id)
+) STRICT, WITHOUT ROWID;
+
+-- All locations of one table.
+CREATE INDEX location_of_tabular ON location (organisation, tabular);
+
+
+-- Dropped tables, and documents that left a table's log
+
+-- Tables and views that were dropped and are not gone for good. A drop moves the row out of `tabular` in one transaction, so
+-- that its name is free at once. A table's locations are free when this row goes.
+--
+-- There is no reference to the namespace: that may be dropped meanwhile. `state` is 'kept' until the removal of its files
+-- begins ('removing'), 'finishing' when only the current document is left, 'blocked' when a person has to look, and 'replaced'
+-- when another has taken its location: then it cannot be restored, its files stay, and the row is kept until its time is over,
+-- to say so. `due_ms` is when background work looks at it next: when it can no longer be restored, when a lease ends, or when
+-- to try again; NULL when only a person can go on. Every lease has another number in `attempts`. A removal of files that is
+-- to stop has `purge` 0 while its state is still 'removing' or 'finishing'. `others` and `origin` are as in `tabular`.
+CREATE TABLE dropped (
+    organisation        BLOB NOT NULL,
+    warehouse           BLOB NOT NULL,
+    id                  BLOB NOT NULL CHECK (length(id) = 16),
+    namespace           TEXT NOT NULL,
+    name                TEXT NOT NULL,
+    kind                TEXT NOT NULL CHECK (kind IN ('table', 'view')),
+    metadata_location   TEXT NOT NULL,
+    location            TEXT NOT NULL,
+    created_ms          INTEGER NOT NULL,
+    updated_ms          INTEGER NOT NULL,
+    dropped_ms          INTEGER NOT NULL,
+    restorable_until_ms INTEGER NOT NULL,
+    purge               INTEGER NOT NULL CHECK (purge IN (0, 1)),
+    state               TEXT NOT NULL CHECK (state IN ('kept', 'removing', 'finishing', 'blocked', 'replaced')),
+    attempts            INTEGER NOT NULL CHECK (attempts >= 0),
+    due_ms              INTEGER CHECK ((due_ms IS NULL) = (state = 'blocked')),
+    message             TEXT,
+    others              TEXT NOT NULL DEFAULT '',
+    origin              TEXT,
+    PRIMARY KEY (organisation, id),
+    FOREIGN KEY (organisation, warehouse) REFERENCES warehouse (organisation, id)
+) STRICT, WITHOUT ROWID;
+
+-- A page of a warehouse's, newest first.
+CREATE INDEX dropped_listed ON dropped (organisation, warehouse, dropped_ms, id);
+
+-- What is due, of all organisations.
+CREATE INDEX dropped_due ON dropped (due_ms) WHERE due_ms IS NOT NULL;
+
+-- The dropped table whose location a new one takes.
+CREATE INDEX dropped_location ON dropped (organisation, warehouse, location);
+
+-- Metadata documents that left a table's log by a commit and are to be removed
+-- (`write.metadata.delete-after-commit.enabled`). A row is written in the transaction of the commit.
+--
+-- `location` is the bytes that locations are compared by, `document` the location itself. `leased` is 1 while a server removes
+-- the file. `due_ms` is when it may be removed, when it is tried again, or when the lease ends. Every lease has another number
+-- in `attempts`. There is no reference to the warehouse: rows of no live table are forgotten, and their files stay.
+CREATE TABLE old_document (
+    organisation BLOB NOT NULL,
+    warehouse    BLOB NOT NULL,
+    location     BLOB NOT NULL,
+    document     TEXT NOT NULL,
+    tabular      BLOB NOT NULL CHECK (length(tabular) = 16),
+    due_ms       INTEGER NOT NULL,
+    leased       INTEGER NOT NULL DEFAULT 0 CHECK (leased IN (0, 1)),
+    attempts     INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    PRIMARY KEY (organisation, location)
+) STRICT, WITHOUT ROWID;
+
+-- What is due of each organisation, and which organisations have any.
+CREATE INDEX old_document_due ON old_document (organisation, due_ms);
+
+-- All old documents of one table.
+CREATE INDEX old_document_of_tabular ON old_document (organisation, tabular);
+
+
+-- Requests: their answers, their budget, what they reported and what they changed
+
+-- Answers to requests with an idempotency key, for as long as clients may repeat them. A row is written in the transaction
+-- of the change that it is about, so that both are there or neither.
+--
+-- `request` is a digest of the request: the same key must not come with another. `kind` says how the answer is kept:
+-- 'done' needs no more, 'document' has the location of a table's or view's document and its id, 'properties' has JSON of the
+-- properties that were changed, 'said' has the status and the body of an answer that changed nothing.
+CREATE TABLE receipt (
+    organisation BLOB NOT NULL REFERENCES organisation (id),
+    key          BLOB NOT NULL CHECK (length(key) = 16),
+    request      BLOB NOT NULL CHECK (length(request) = 32),
+    kind         TEXT NOT NULL CHECK (kind IN ('done', 'document', 'properties', 'said')),
+    status       INTEGER CHECK ((status IS NOT NULL) = (kind = 'said')),
+    text         TEXT CHECK ((text IS NULL) = (kind = 'done')),
+    expires_ms   INTEGER NOT NULL,
+    PRIMARY KEY (organisation, key)
+) STRICT, WITHOUT ROWID;
+
+-- Expired receipts, of all organisations.
+CREATE INDEX receipt_expired ON receipt (expires_ms);
+
+-- `granted` is what the last take of the day was given, so that the statement that takes also returns it.
+CREATE TABLE usage (
+    organisation BLOB NOT NULL REFERENCES organisation (id),
+    day          INTEGER NOT NULL,
+    taken        INTEGER NOT NULL CHECK (taken >= 0),
+    granted      INTEGER NOT NULL,
+    PRIMARY KEY (organisation, day)
+) STRICT, WITHOUT ROWID;
+
+-- Reports of scans and commits, as clients sent them. `table_id` is of a row of `tabular` or `dropped`: a report goes when its
+-- table is gone for good.
+CREATE TABLE report (
+    organisation BLOB NOT NULL,
+    warehouse    BLOB NOT NULL,
+    table_id     BLOB NOT NULL CHECK (length(table_id) = 16),
+    id           BLOB NOT NULL CHECK (length(id) = 16),
+    kind         TEXT NOT NULL CHECK (kind IN ('scan-report', 'commit-report')),
+    at_ms        INTEGER NOT NULL,
+    body         TEXT NOT NULL,
+    PRIMARY KEY (organisation, id),
+    FOREIGN KEY (organisation) REFERENCES organisation (id)
+) STRICT;
+
+-- Newest first, of a table, a warehouse and an organisation.
+CREATE INDEX report_of_table ON report (organisation, table_id, at_ms, id);
+CREATE INDEX report_of_warehouse ON report (organisation, warehouse, at_ms, id);
+CREATE INDEX report_of_organisation ON report (organisation, at_ms, id);
+
+-- Old reports, of all organisations.
+CREATE INDEX report_old ON report (at_ms);
+
+-- How many bytes an organisation's reports have: a limit on them reads one row instead of all reports.
+CREATE TABLE report_bytes (
+    organisation BLOB NOT NULL PRIMARY KEY REFERENCES organisation (id),
+    bytes        INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER report_bytes_added AFTER INSERT ON report BEGIN
+    INSERT INTO report_bytes (organisation, bytes) VALUES (new.organisation, octet_length(new.body))
+        ON CONFLICT (organisation) DO UPDATE SET bytes = bytes + excluded.bytes;
+END;
+
+CREATE TRIGGER report_bytes_removed AFTER DELETE ON report BEGIN
+    UPDATE report_bytes SET bytes = bytes - octet_length(old.body) WHERE organisation = old.organisation;
+END;
+
+-- Changes: by whom and when. A row is written in the transaction of its change.
+--
+-- `organisation` is NULL where the server itself is concerned. `object_name` has the levels of its namespace before it, joined
+-- by dots; `new_name` is what a rename or a restore gave it. `details` is a JSON object. Ids ascend and are never used again.
+CREATE TABLE event (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    organisation BLOB CHECK (length(organisation) = 16),
+    warehouse    BLOB CHECK (length(warehouse) = 16),
+    at_ms        INTEGER NOT NULL,
+    actor_kind   TEXT NOT NULL CHECK (actor_kind IN ('key', 'command-line', 'catalog')),
+    actor_id     BLOB CHECK (length(actor_id) = 16),
+    actor_name   TEXT,
+    operation    TEXT NOT NULL,
+    object_kind  TEXT NOT NULL,
+    object_id    BLOB CHECK (length(object_id) = 16),
+    object_name  TEXT NOT NULL,
+    new_name     TEXT,
+    request_id   TEXT,
+    client       TEXT,
+    details      TEXT NOT NULL
+) STRICT;
+
+-- A page of an organisation's, newest first.
+CREATE INDEX event_of_organisation ON event (organisation, id);
+
+-- A page about one object, newest first.
+CREATE INDEX event_of_object ON event (organisation, object_name, id);
+CREATE INDEX event_of_new_name ON event (organisation, new_name, id) WHERE new_name IS NOT NULL;

@@ -1,0 +1,68 @@
+//! Namespaces and their properties.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use tidewater_core::name::NamespaceIdent;
+use tidewater_core::properties::PropertyChanges;
+use tidewater_core::request_limits::RequestLimits;
+
+use super::change::Change;
+use super::error::Result;
+use super::pages::{Page, PageRequest};
+use super::warehouses::Place;
+
+/// Properties of a namespace.
+pub type Properties = BTreeMap<String, String>;
+
+/// Keeps namespaces and their properties.
+///
+/// A change whose future is dropped may happen or not, but never in part. A read whose future is dropped has no effect.
+#[async_trait]
+pub trait NamespaceStore: Send + Sync + 'static {
+    /// Adds a namespace.
+    ///
+    /// # Errors
+    /// `AlreadyExists`; `NotFound` (of a namespace) when its parent does not exist, or (of a warehouse) when that is gone.
+    async fn namespace_create(
+        &self,
+        place: Place,
+        namespace: &NamespaceIdent,
+        properties: &Properties,
+        change: &Change,
+    ) -> Result<()>;
+
+    /// A namespace's properties, if there is such a namespace.
+    async fn namespace_get(&self, place: Place, namespace: &NamespaceIdent) -> Result<Option<Properties>>;
+
+    /// The namespaces directly below `parent`, or at the top, by name.
+    ///
+    /// # Errors
+    /// `NotFound` when `parent` does not exist.
+    async fn namespace_list(
+        &self,
+        place: Place,
+        parent: Option<&NamespaceIdent>,
+        page: &PageRequest,
+    ) -> Result<Page<NamespaceIdent>>;
+
+    /// Sets and removes properties; what is in neither stays. (What is in both is removed, then set.)
+    ///
+    /// # Errors
+    /// `NotFound`; `LimitExceeded` when the namespace would have more properties than it may.
+    async fn namespace_update_properties(
+        &self,
+        place: Place,
+        namespace: &NamespaceIdent,
+        updates: &Properties,
+        removals: &[String],
+        limits: &RequestLimits,
+        change: &Change,
+    ) -> Result<PropertyChanges>;
+
+    /// Removes a namespace that holds no namespace, table or view. What was dropped in it does not count.
+    ///
+    /// # Errors
+    /// `NotFound`; `NotEmpty`.
+    async fn namespace_drop(&self, place: Place, namespace: &NamespaceIdent, change: &Change) -> Result<()>;
+}

@@ -1,0 +1,58 @@
+//! Opens the store, and works on the file of its database while it is closed or in use: the only part of the catalog that knows
+//! which database it has.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Store;
+use super::sqlite::SqliteStore;
+
+pub use super::sqlite::{BackupError, CopyProgress, LogFound, NotInside, OpenError, Proceed};
+
+/// Opens the store whose database is the file at `database`, and creates it if there is none. Only its owner can read the file.
+/// The folder must exist, on a disk of this machine. Dropping the store writes down all that was asked for and closes it.
+///
+/// # Errors
+/// When the file cannot be used, is not a database, or was written by a newer program or a development version.
+pub fn open(database: &Path) -> Result<Arc<dyn Store>, OpenError> {
+    Ok(Arc::new(SqliteStore::open(database)?))
+}
+
+/// Returns whether [`open`] would bring a database that is at `database` to another schema.
+///
+/// # Errors
+/// When the file cannot be read, or is not a database.
+pub fn is_older(database: &Path) -> Result<bool, OpenError> {
+    SqliteStore::is_older(database)
+}
+
+/// Reads the log of the database as an unclean stop left it. Nobody may have the database open, this process above all.
+///
+/// # Errors
+/// When the log is there and cannot be read.
+pub fn inspect_log(database: &Path) -> std::io::Result<LogFound> {
+    SqliteStore::inspect_log(database)
+}
+
+/// Copies the database `from`, which a server may be using, into the empty file `to`. The copy holds all that was acknowledged
+/// before the call, of one moment. Calls `progress` after every few MiB. The caller syncs the file. Returns what a restore needs
+/// beside it.
+///
+/// # Errors
+/// When a file cannot be read or written, the database is damaged, or `progress` stopped it.
+pub fn backup(
+    from: &Path,
+    to: &Path,
+    progress: &mut dyn FnMut(CopyProgress) -> Proceed,
+) -> Result<NotInside, BackupError> {
+    SqliteStore::backup(from, to, progress)
+}
+
+/// Checks that the file at `path`, which nobody else may use, is a whole catalog of a version that this program knows. Returns
+/// what a restore needs beside it.
+///
+/// # Errors
+/// `Damaged`, `NotACatalog`, `Open`.
+pub fn check_backup(path: &Path) -> Result<NotInside, BackupError> {
+    SqliteStore::check_backup(path)
+}

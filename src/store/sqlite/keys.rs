@@ -1,0 +1,142 @@
+//! API keys.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use tidewater_core::ids::{KeyId, OrganisationId};
+
+use super::SqliteStore;
+use super::convert::{id, not_inserted, role};
+use super::events::{details, event_add};
+use super::organisations::{ORGANISATION, organisation_at};
+use crate::store::{
+    ApiKey, Change, EventDetails, EventObject, KeyDigest, KeyStore, ObjectKind, Operation, Organisation, Resource,
+    Result, StoreError,
+};
+
+const KEY: &str = "api_key.id, api_key.organisation, api_key.name, api_key.role, api_key.digest, \
+                   api_key.created_ms, api_key.expires_ms, api_key.last_used_ms, api_key.revoked_ms, api_key.no_delete";
+const KEY_COLUMNS: usize = 10;
+
+fn key_at(row: &Row<'_>) -> Result<ApiKey> {
+    Ok(ApiKey {
+        id: id(KeyId, row.get(0)?),
+        organisation: id(OrganisationId, row.get(1)?),
+        name: row.get(2)?,
+        role: role(row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?)?,
+        digest: KeyDigest(row.get(4)?),
+        created_ms: row.get(5)?,
+        expires_ms: row.get(6)?,
+        last_used_ms: row.get(7)?,
+        revoked_ms: row.get(8)?,
+        no_delete: row.get(9)?,
+    })
+}
+
+pub(super) fn key_create(connection: &Connection, new: &ApiKey, change: &Change) -> Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO api_key (organisation, id, name, role, digest, created_ms, expires_ms, last_used_ms, revoked_ms,
+                                  no_delete)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .execute(params![
+            new.organisation.0.as_bytes(),
+            new.id.0.as_bytes(),
+            new.name,
+            new.role.as_str(),
+            new.digest.0,
+            new.created_ms,
+            new.expires_ms,
+            new.last_used_ms,
+            new.revoked_ms,
+            new.no_delete,
+        ])
+        .map_err(|error| not_inserted(error, Resource::Key))?;
+    let object = EventObject::new(ObjectKind::Key, Some(new.id.0), new.name.as_str());
+    let details = details([("role", new.role.as_str().into()), ("expires-ms", new.expires_ms.into())]);
+    event_add(connection, change, new.organisation, Operation::CreateKey, &object, &details)
+}
+
+pub(super) fn key_list(connection: &Connection, organisation: OrganisationId) -> Result<Vec<ApiKey>> {
+    let mut statement = connection
+        .prepare_cached(&format!("SELECT {KEY} FROM api_key WHERE organisation = ?1 ORDER BY created_ms, id"))?;
+    statement.query_and_then([organisation.0.as_bytes()], key_at)?.collect()
+}
+
+pub(super) fn key_by_digest(connection: &Connection, digest: &KeyDigest) -> Result<Option<(ApiKey, Organisation)>> {
+    key_where(connection, "api_key.digest = ?1", &digest.0)
+}
+
+pub(super) fn key_by_id(connection: &Connection, id: KeyId) -> Result<Option<(ApiKey, Organisation)>> {
+    key_where(connection, "api_key.id = ?1", id.0.as_bytes())
+}
+
+fn key_where(connection: &Connection, condition: &str, value: &[u8]) -> Result<Option<(ApiKey, Organisation)>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {KEY}, {ORGANISATION} FROM api_key JOIN organisation ON organisation.id = api_key.organisation \
+         WHERE {condition}"
+    ))?;
+    let mut rows = statement.query([value])?;
+    rows.next()?.map(|row| Ok((key_at(row)?, organisation_at(row, KEY_COLUMNS)?))).transpose()
+}
+
+pub(super) fn key_revoke(
+    connection: &Connection,
+    organisation: OrganisationId,
+    id: KeyId,
+    change: &Change,
+) -> Result<()> {
+    let known: Option<(String, bool)> = connection
+        .prepare_cached("SELECT name, revoked_ms IS NOT NULL FROM api_key WHERE organisation = ?1 AND id = ?2")?
+        .query_row(params![organisation.0.as_bytes(), id.0.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let (name, is_revoked) = known.ok_or(StoreError::NotFound(Resource::Key))?;
+    if is_revoked {
+        return Ok(());
+    }
+    connection
+        .prepare_cached("UPDATE api_key SET revoked_ms = ?3 WHERE organisation = ?1 AND id = ?2")?
+        .execute(params![organisation.0.as_bytes(), id.0.as_bytes(), change.at_ms])?;
+    let object = EventObject::new(ObjectKind::Key, Some(id.0), name);
+    event_add(connection, change, organisation, Operation::RevokeKey, &object, &EventDetails::new())
+}
+
+pub(super) fn key_touch(connection: &Connection, last_used_ms: &[(KeyId, i64)]) -> Result<()> {
+    let mut statement = connection.prepare_cached(
+        "UPDATE api_key SET last_used_ms = ?2 WHERE id = ?1 AND (last_used_ms IS NULL OR last_used_ms < ?2)",
+    )?;
+    for (id, used_ms) in last_used_ms {
+        statement.execute(params![id.0.as_bytes(), used_ms])?;
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl KeyStore for SqliteStore {
+    async fn key_create(&self, new: &ApiKey, change: &Change) -> Result<()> {
+        let (new, change) = (new.clone(), change.clone());
+        self.write(move |connection| key_create(connection, &new, &change)).await
+    }
+
+    async fn key_list(&self, organisation: OrganisationId) -> Result<Vec<ApiKey>> {
+        self.read_many(move |connection| key_list(connection, organisation)).await
+    }
+
+    async fn key_by_digest(&self, digest: &KeyDigest) -> Result<Option<(ApiKey, Organisation)>> {
+        self.read(|connection| key_by_digest(connection, digest))
+    }
+
+    async fn key_by_id(&self, id: KeyId) -> Result<Option<(ApiKey, Organisation)>> {
+        self.read(|connection| key_by_id(connection, id))
+    }
+
+    async fn key_revoke(&self, organisation: OrganisationId, id: KeyId, change: &Change) -> Result<()> {
+        let change = change.clone();
+        self.write(move |connection| key_revoke(connection, organisation, id, &change)).await
+    }
+
+    async fn key_touch(&self, last_used_ms: &[(KeyId, i64)]) -> Result<()> {
+        let last_used_ms = last_used_ms.to_vec();
+        self.write(move |connection| key_touch(connection, &last_used_ms)).await
+    }
+}
