@@ -11,7 +11,7 @@ use tidewater_core::overlap::LocationKey;
 
 use super::SqliteStore;
 use super::convert::id;
-use super::locations::reserved;
+use super::location_rows::reserved;
 use crate::store::{EndedDocument, OldDocument, OldDocumentStore, Past, Place, Result, StoreError, Swap, TableKind};
 
 /// The organisations with documents that are due, those that wait longest first: one step in the index for each that has any.
