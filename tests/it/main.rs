@@ -4,6 +4,7 @@
 
 mod api;
 mod architecture;
+mod circles;
 mod connections;
 mod documentation;
 mod project;

@@ -9,6 +9,7 @@ use tidewater_core::request_limits::RequestLimits;
 use super::SqliteStore;
 use super::convert::{Violation, namespace as namespace_of, properties, properties_text, violation};
 use super::events::event_add;
+use super::pages::{one_more, page_of};
 use super::warehouses::warehouse_exists;
 use crate::store::{
     Answer, Change, EventDetails, EventObject, NamespaceStore, ObjectKind, Operation, Page, PageRequest, Place,
@@ -106,19 +107,6 @@ pub(super) fn namespace_list(
         Some(parent) if found.items.is_empty() && !namespace_exists(connection, place, parent)? => Err(NOT_FOUND),
         _ => Ok(found),
     }
-}
-
-/// How many rows to read for a page: one more than it holds, which tells whether another follows. Negative is no limit.
-pub(super) fn one_more(page: &PageRequest) -> i64 {
-    page.limit.map_or(-1, |limit| i64::from(limit) + 1)
-}
-
-/// The page from the rows that [`one_more`] asked for.
-pub(super) fn page_of<T>(mut items: Vec<T>, page: &PageRequest) -> Page<T> {
-    let limit = page.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    let more = items.len() > limit;
-    items.truncate(limit);
-    Page { items, more }
 }
 
 /// A change of a namespace's properties.

@@ -11,7 +11,7 @@ use tidewater_core::overlap::LocationKey;
 
 use super::SqliteStore;
 use super::convert::id;
-use super::locations::reserved;
+use super::location_rows::reserved;
 use crate::store::{
     EndedDocument, OldDocument, OldDocumentStore, Origin, Past, Place, Result, StoreError, Swap, TableKind,
 };

@@ -9,8 +9,7 @@ use tidewater_core::name::TableIdent;
 
 use super::SqliteStore;
 use super::convert::{bounded, id, namespace};
-use super::dropped::{before, one_more};
-use super::namespaces::page_of;
+use super::pages::{before, one_more_before, page_of};
 use crate::store::{
     KeptReport, Page, PageRequest, Place, Report, ReportFilter, ReportLimits, ReportStore, Result, StoreError,
     TimedPage,
@@ -115,7 +114,7 @@ pub(super) fn report_list(
             filter.table.as_ref().map(|table| table.0.as_bytes()),
             filter.kind.map(|kind| kind.as_str()),
             filter.since_ms.unwrap_or(i64::MIN),
-            one_more(page),
+            one_more_before(page),
         ],
         report_at,
     )?;

@@ -3,9 +3,9 @@
 use rusqlite::Connection;
 use tidewater_core::location::Location;
 
-use super::dropped::replace_dropped;
-use super::locations::check_free;
-use super::tables::{check_limit, check_pointer, insert, move_pointer_and_tell};
+use super::dropped_rows::replace_dropped;
+use super::location_rows::check_free;
+use super::pointers::{check_limit, check_pointer, insert, move_pointer_and_tell};
 use crate::store::{Change, NewTable, Origin, Place, Result, StoreError, Swap, TableChange, TableKind};
 
 /// All of the changes, or an error that undoes them.

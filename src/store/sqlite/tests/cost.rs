@@ -112,5 +112,5 @@ fn a_change_takes_the_same_statements_at_one_table_and_at_many() {
     let statements = |costs: [(usize, Duration); 3]| costs.map(|(statements, _)| statements);
     assert_eq!(statements(few), statements(many));
     let [creating, plain, adding] = statements(many);
-    assert!(creating <= 9 && plain == 2 && adding <= 15, "{creating} {plain} {adding}");
+    assert!(creating <= 6 && plain == 2 && adding <= 10, "{creating} {plain} {adding}");
 }

@@ -12,7 +12,7 @@ use tidewater_core::overlap::Locations;
 use super::{names, opened, organisation, stranger};
 use crate::clock::fresh_uuid;
 use crate::secret::Secret;
-use crate::store::sqlite::{OpenError, SqliteStore, locations, namespaces, receipts, tables};
+use crate::store::sqlite::{OpenError, SqliteStore, location_rows, namespaces, pointers, receipts, tables};
 use crate::store::{
     Change, EventDetails, NamespaceStore, NewTable, OrganisationStore, Origin, Past, Place, Properties, Resource,
     SigningKey, SigningKeyStore, StoreError, Swap, TableKind, TableStore, Warehouse, WarehouseOptions,
@@ -340,19 +340,20 @@ fn the_reads_that_must_be_quick_are_one_search_of_one_index() {
         steps.collect::<rusqlite::Result<Vec<_>>>().unwrap().join("; ")
     };
     for (sql, expected) in [
-        (tables::COUNT, "SEARCH tabular_count USING PRIMARY KEY (organisation=?)"),
+        (pointers::COUNT, "SEARCH tabular_count USING PRIMARY KEY (organisation=?)"),
         (receipts::GET, "SEARCH receipt USING PRIMARY KEY (organisation=? AND key=?)"),
-        (tables::GET, "SEARCH tabular USING PRIMARY KEY (organisation=? AND warehouse=? AND namespace=? AND name=?)"),
+        (pointers::GET, "SEARCH tabular USING PRIMARY KEY (organisation=? AND warehouse=? AND namespace=? AND name=?)"),
         (
             tables::LIST,
             "SEARCH tabular USING COVERING INDEX tabular_listed \
              (organisation=? AND warehouse=? AND namespace=? AND kind=? AND name>?)",
         ),
-        (tables::SWAP_IN_PLACE, "SEARCH tabular USING INDEX sqlite_autoindex_tabular_2 (organisation=? AND id=?)"),
-        (locations::LAST_UP_TO, "SEARCH location USING PRIMARY KEY (organisation=? AND warehouse=? AND location<?)"),
+        (pointers::SWAP_IN_PLACE, "SEARCH tabular USING INDEX sqlite_autoindex_tabular_2 (organisation=? AND id=?)"),
         (
-            locations::FIRST_BETWEEN,
-            "SEARCH location USING PRIMARY KEY (organisation=? AND warehouse=? AND location>? AND location<?)",
+            location_rows::OVERLAPPING,
+            "COMPOUND QUERY; LEFT-MOST SUBQUERY; SCAN holder VIRTUAL TABLE INDEX 1:; \
+             SEARCH location USING PRIMARY KEY (organisation=? AND warehouse=? AND location=?); UNION ALL; \
+             SEARCH location USING PRIMARY KEY (organisation=? AND warehouse=? AND location>? AND location<?)",
         ),
         (
             namespaces::LIST,

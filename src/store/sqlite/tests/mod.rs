@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use super::convert::{id, kind};
-use super::{SqliteStore, locations};
+use super::{SqliteStore, location_rows};
 use crate::clock::fresh_uuid;
 use crate::store::{Organisation, OrganisationStore, Place, Result, Store};
 use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
@@ -56,8 +56,8 @@ impl SqliteStore {
                         warehouse: id(WarehouseId, row.get(1)?),
                     };
                     let [own, others] = [row.get::<_, String>(4)?, row.get(5)?];
-                    let reserved = locations::reserved(kind(&row.get::<_, String>(3)?)?, &own, &others)?;
-                    locations::hold(connection, place, id(TableId, row.get(2)?), &reserved)?;
+                    let reserved = location_rows::reserved(kind(&row.get::<_, String>(3)?)?, &own, &others)?;
+                    location_rows::hold(connection, place, id(TableId, row.get(2)?), &reserved)?;
                 }
             }
             Ok(())

@@ -1,0 +1,139 @@
+//! Rows of locations: which ones tables and views reserve, and whether one is free.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use tidewater_core::ids::{OrganisationId, TableId};
+use tidewater_core::location::Location;
+use tidewater_core::overlap::{LocationKey, Locations, OverlappingKeys};
+
+use super::convert::id;
+use crate::store::{Place, Result, StoreError, TableKind};
+
+/// A table or view, but two, with a location at, inside or around one. `?3` is a JSON array of keys in hexadecimal digits: JSON has
+/// no bytes.
+pub(super) const OVERLAPPING: &str = "SELECT tabular FROM json_each(?3) AS holder CROSS JOIN location
+    WHERE organisation = ?1 AND warehouse = ?2 AND location = unhex(holder.value) AND tabular NOT IN (?6, ?7)
+    UNION ALL SELECT tabular FROM location
+    WHERE organisation = ?1 AND warehouse = ?2 AND location > ?4 AND location < ?5 AND tabular NOT IN (?6, ?7)
+    LIMIT 1";
+
+/// How a table's other locations stand in their column: no location has a line break.
+pub(super) fn others_text(others: &[Location]) -> String {
+    others.iter().map(Location::as_str).collect::<Vec<_>>().join("\n")
+}
+
+/// What a table or view reserves, from the columns of its own location and the others.
+pub(super) fn reserved(kind: TableKind, own: &str, others: &str) -> Result<Vec<Location>> {
+    let parse = |text: &str| {
+        Location::parse(text).map_err(|error| StoreError::Corrupt(format!("a location of a table: {error}")))
+    };
+    let own = parse(own)?;
+    let others = others.lines().map(parse).collect::<Result<Vec<_>>>()?;
+    let locations = match kind {
+        TableKind::Table => Locations::new(own, others),
+        TableKind::View => Locations::of_view(own, others.into_iter().next()),
+    };
+    Ok(locations.reserved().to_vec())
+}
+
+/// Writes down where a new table's files are.
+pub(super) fn hold(connection: &Connection, place: Place, id: TableId, locations: &[Location]) -> Result<()> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO location (organisation, warehouse, location, tabular) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT DO NOTHING",
+    )?;
+    for location in locations {
+        statement.execute(params![
+            place.organisation.0.as_bytes(),
+            place.warehouse.0.as_bytes(),
+            LocationKey::of(location).as_bytes(),
+            id.0.as_bytes(),
+        ])?;
+    }
+    Ok(())
+}
+
+/// The same for a table whose files were elsewhere.
+pub(super) fn hold_instead(connection: &Connection, place: Place, id: TableId, locations: &[Location]) -> Result<()> {
+    location_forget(connection, place.organisation, id)?;
+    hold(connection, place, id, locations)
+}
+
+/// Frees the locations of a table that is gone for good, or is elsewhere now.
+pub(super) fn location_forget(connection: &Connection, organisation: OrganisationId, id: TableId) -> Result<()> {
+    connection
+        .prepare_cached("DELETE FROM location WHERE organisation = ?1 AND tabular = ?2")?
+        .execute(params![organisation.0.as_bytes(), id.0.as_bytes()])?;
+    Ok(())
+}
+
+/// Whether no other table or view of the warehouse, live or dropped, has a location at, inside or around one of these, as
+/// far as they are `claimed`: those that the table did not reach before.
+pub(super) fn check_free<'a>(
+    connection: &Connection,
+    place: Place,
+    id: TableId,
+    claimed: impl IntoIterator<Item = &'a Location>,
+) -> Result<()> {
+    check_free_but_for(connection, place, [id, id], claimed)
+}
+
+/// The same where two may be in the way: the table itself, and one whose place it takes.
+pub(super) fn check_free_but_for<'a>(
+    connection: &Connection,
+    place: Place,
+    but_for: [TableId; 2],
+    claimed: impl IntoIterator<Item = &'a Location>,
+) -> Result<()> {
+    for location in claimed {
+        if let Some(other) = find_overlapping(connection, place, but_for, location)? {
+            let location = location.to_string();
+            return Err(match is_dropped(connection, place.organisation, other)? {
+                true => StoreError::LocationHeld(location),
+                false => StoreError::LocationTaken(location),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Finds a table or view, but two, which may be one, with a location at, inside or around `location`.
+pub(super) fn find_overlapping(
+    connection: &Connection,
+    place: Place,
+    but_for: [TableId; 2],
+    location: &Location,
+) -> Result<Option<TableId>> {
+    let OverlappingKeys { around, below: (from, to) } = LocationKey::of(location).overlapping();
+    let [one, other] = but_for;
+    let found = connection
+        .prepare_cached(OVERLAPPING)?
+        .query_row(
+            params![
+                place.organisation.0.as_bytes(),
+                place.warehouse.0.as_bytes(),
+                hex_array(&around),
+                from,
+                to,
+                one.0.as_bytes(),
+                other.0.as_bytes(),
+            ],
+            |row| Ok(id(TableId, row.get(0)?)),
+        )
+        .optional()?;
+    Ok(found)
+}
+
+/// Writes byte strings as a JSON array of hexadecimal digits.
+fn hex_array(keys: &[Vec<u8>]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = |byte: &u8| [byte >> 4, byte & 15].map(|digit| char::from(DIGITS[usize::from(digit)]));
+    let quoted = keys.iter().map(|key| format!("\"{}\"", key.iter().flat_map(digits).collect::<String>()));
+    format!("[{}]", quoted.collect::<Vec<_>>().join(","))
+}
+
+fn is_dropped(connection: &Connection, organisation: OrganisationId, id: TableId) -> Result<bool> {
+    let dropped = connection
+        .prepare_cached("SELECT 1 FROM dropped WHERE organisation = ?1 AND id = ?2")?
+        .exists(params![organisation.0.as_bytes(), id.0.as_bytes()])?;
+    Ok(dropped)
+}

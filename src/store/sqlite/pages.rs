@@ -1,0 +1,26 @@
+//! Parts of lists: what a statement is asked for, and the page from what it gives.
+
+use crate::store::{Page, PageRequest, TimedPage};
+
+/// How many rows to read for a page: one more than it holds, which tells whether another follows. Negative is no limit.
+pub(super) fn one_more(page: &PageRequest) -> i64 {
+    page.limit.map_or(-1, |limit| i64::from(limit) + 1)
+}
+
+/// The page from the rows that [`one_more`] asked for.
+pub(super) fn page_of<T>(mut items: Vec<T>, page: &PageRequest) -> Page<T> {
+    let limit = page.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let more = items.len() > limit;
+    items.truncate(limit);
+    Page { items, more }
+}
+
+/// What a page's rows come before; without a place to begin, what all rows do.
+pub(super) fn before(page: &TimedPage) -> (i64, [u8; 16]) {
+    page.before.map_or((i64::MAX, [0xFF; 16]), |moment| (moment.at_ms, moment.id.into_bytes()))
+}
+
+/// How many rows to read for a page: one more than it holds. Negative is no limit.
+pub(super) fn one_more_before(page: &TimedPage) -> i64 {
+    page.limit.map_or(-1, |limit| i64::from(limit) + 1)
+}

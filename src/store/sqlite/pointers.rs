@@ -1,0 +1,221 @@
+//! Rows of tables and views: what a create, a move of a pointer and a restore have in common.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use tidewater_core::ids::{OrganisationId, TableId};
+use tidewater_core::location::Location;
+use tidewater_core::name::TableIdent;
+
+use super::convert::{Violation, count, id, kind, kind_text, namespace, violation};
+use super::events::event_add;
+use super::location_rows::{hold, hold_instead, others_text, reserved};
+use super::old_documents::{adopt, note_past};
+use crate::store::{
+    Change, EventObject, NewTable, Operation, Origin, Place, Resource, Result, StoreError, Swap, TableKind, TableRecord,
+};
+
+/// The hot path of a load.
+pub(super) const GET: &str = "SELECT id, kind, metadata_location FROM tabular
+    WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND name = ?4";
+
+/// The whole of nearly every commit.
+pub(super) const SWAP_IN_PLACE: &str = "UPDATE tabular SET metadata_location = ?5, updated_ms = ?8
+    WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4 AND location = ?6 AND others = ?7
+    RETURNING kind, namespace, name";
+
+pub(super) const COUNT: &str = "SELECT tables FROM tabular_count WHERE organisation = ?1";
+
+/// What a table wrote where it was before may be another's by the time that it comes back.
+const SWAP_AND_MOVE: &str = "UPDATE tabular SET metadata_location = ?5, location = ?6, others = ?7, origin = ?4,
+                                            updated_ms = ?8
+    WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4
+    RETURNING kind, namespace, name";
+
+/// The details of an event that say where a pointer was, and where it is.
+pub(super) const POINTER_BEFORE: &str = "pointer-before";
+
+pub(super) const POINTER_AFTER: &str = "pointer-after";
+
+pub(super) const fn resource(kind: TableKind) -> Resource {
+    match kind {
+        TableKind::Table => Resource::Table,
+        TableKind::View => Resource::View,
+    }
+}
+
+pub(super) fn record_at(row: &Row<'_>) -> Result<TableRecord> {
+    Ok(TableRecord {
+        id: id(TableId, row.get(0)?),
+        kind: kind(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?,
+        metadata_location: row.get(2)?,
+    })
+}
+
+/// Adds a table, wherever its files are and however many there are.
+pub(super) fn insert(connection: &Connection, place: Place, new: &NewTable<'_>, change: &Change) -> Result<()> {
+    let inserted = connection
+        .prepare_cached(
+            "INSERT INTO tabular (organisation, warehouse, namespace, name, id, kind, metadata_location, location,
+                                  others, created_ms, updated_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
+        )?
+        .execute(params![
+            place.organisation.0.as_bytes(),
+            place.warehouse.0.as_bytes(),
+            new.ident.namespace.as_key(),
+            new.ident.name(),
+            new.id.0.as_bytes(),
+            kind_text(new.kind),
+            new.metadata_location,
+            new.locations.own().as_str(),
+            others_text(new.locations.others()),
+            change.at_ms,
+        ]);
+    let Err(error) = inserted else {
+        let operation = match new.origin {
+            Origin::Foreign => Operation::register(new.kind),
+            Origin::Catalog => Operation::create(new.kind),
+        };
+        let mut details = new.details.clone();
+        details.insert(POINTER_AFTER.to_owned(), new.metadata_location.into());
+        let object = EventObject::new(new.kind, Some(new.id.0), new.ident.to_string());
+        event_add(connection, change, place, operation, &object, &details)?;
+        if new.origin == Origin::Foreign {
+            adopt(connection, place, new.id, new.metadata_location)?;
+        }
+        return hold(connection, place, new.id, new.locations.reserved());
+    };
+    Err(match violation(&error) {
+        // The name is taken or, should a caller ever give an id twice, that is.
+        Some(Violation::Unique) => {
+            let taken_by = table_get(connection, place, new.ident)?.map_or(new.kind, |taken| taken.kind);
+            StoreError::AlreadyExists(resource(taken_by))
+        }
+        Some(Violation::ForeignKey) => StoreError::NotFound(Resource::Namespace),
+        None => error.into(),
+    })
+}
+
+/// Whether the organisation has no more tables and views than it may have.
+pub(super) fn check_limit(connection: &Connection, organisation: OrganisationId, limit: Option<u64>) -> Result<()> {
+    match limit {
+        Some(limit) if table_count(connection, organisation)? > limit => Err(StoreError::LimitReached { limit }),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn table_get(connection: &Connection, place: Place, ident: &TableIdent) -> Result<Option<TableRecord>> {
+    let mut statement = connection.prepare_cached(GET)?;
+    let mut rows = statement.query(params![
+        place.organisation.0.as_bytes(),
+        place.warehouse.0.as_bytes(),
+        ident.namespace.as_key(),
+        ident.name(),
+    ])?;
+    rows.next()?.map(record_at).transpose()
+}
+
+/// Moves a pointer as [`move_pointer`] does, and writes the event of it.
+pub(super) fn move_pointer_and_tell(
+    connection: &Connection,
+    place: Place,
+    swap: &Swap<'_>,
+    change: &Change,
+) -> Result<Option<Vec<Location>>> {
+    let Moved { kind, name, before } = move_pointer(connection, place, swap, change.at_ms)?;
+    let operation = match swap.origin {
+        Origin::Foreign => Operation::register(kind),
+        Origin::Catalog => Operation::update(kind),
+    };
+    let mut details = swap.details.clone();
+    details.insert(POINTER_BEFORE.to_owned(), swap.expected.into());
+    details.insert(POINTER_AFTER.to_owned(), swap.new.into());
+    let object = EventObject::new(kind, Some(swap.id.0), name);
+    event_add(connection, change, place, operation, &object, &details)?;
+    Ok(before)
+}
+
+/// What a moved pointer is of.
+pub(super) struct Moved {
+    pub(super) kind: TableKind,
+    /// Its name, with its namespace.
+    pub(super) name: String,
+    /// What it had reserved, where its files are not all where they were.
+    pub(super) before: Option<Vec<Location>>,
+}
+
+/// Moves a pointer, wherever the table's files go.
+pub(super) fn move_pointer(connection: &Connection, place: Place, swap: &Swap<'_>, at_ms: i64) -> Result<Moved> {
+    let (own, others) = (swap.locations.own().as_str(), others_text(swap.locations.others()));
+    let make = |sql: &str| {
+        let mut statement = connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![
+            place.organisation.0.as_bytes(),
+            place.warehouse.0.as_bytes(),
+            swap.id.0.as_bytes(),
+            swap.expected,
+            swap.new,
+            own,
+            others,
+            at_ms,
+        ])?;
+        let moved = rows.next()?.map(name_at).transpose()?;
+        // To its end, where the constraints are checked.
+        if moved.is_some() {
+            rows.next()?;
+        }
+        Ok::<_, StoreError>(moved)
+    };
+    // Nearly always the table stays where it is, and there is nothing else to do.
+    if let Some((kind, name)) = make(SWAP_IN_PLACE)? {
+        note_past(connection, place, swap)?;
+        return Ok(Moved { kind, name, before: None });
+    }
+    let before: Option<(String, String, String)> = connection
+        .prepare_cached(
+            "SELECT kind, location, others FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3",
+        )?
+        .query_row(
+            params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), swap.id.0.as_bytes()],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )
+        .optional()?;
+    let Some((of, name)) = make(SWAP_AND_MOVE)? else {
+        check_pointer(connection, place, swap.id, swap.expected)?;
+        return Err(StoreError::PointerMoved);
+    };
+    if swap.origin == Origin::Foreign {
+        note_past(connection, place, swap)?;
+    }
+    hold_instead(connection, place, swap.id, swap.locations.reserved())?;
+    let before = before.map(|(of, own, others)| reserved(kind(&of)?, &own, &others)).transpose()?;
+    Ok(Moved { kind: of, name, before })
+}
+
+/// Kind and full name in the first columns of a row: kind, namespace, name.
+pub(super) fn name_at(row: &Row<'_>) -> Result<(TableKind, String)> {
+    let text = |column: usize| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
+    let namespace = namespace(text(1)?)?;
+    Ok((kind(text(0)?)?, format!("{namespace}.{}", text(2)?)))
+}
+
+/// Whether a table's pointer is still where it was seen.
+pub(super) fn check_pointer(connection: &Connection, place: Place, id: TableId, expected: &str) -> Result<()> {
+    let pointer: Option<String> = connection
+        .prepare_cached("SELECT metadata_location FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3")?
+        .query_row(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), id.0.as_bytes()], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    match pointer {
+        Some(pointer) if pointer == expected => Ok(()),
+        Some(_) => Err(StoreError::PointerMoved),
+        None => Err(StoreError::NotFound(Resource::Table)),
+    }
+}
+
+/// One row, however many there are: triggers count.
+pub(super) fn table_count(connection: &Connection, organisation: OrganisationId) -> Result<u64> {
+    let tables =
+        connection.prepare_cached(COUNT)?.query_row([organisation.0.as_bytes()], |row| row.get(0)).optional()?;
+    Ok(tables.map_or(0, count))
+}
