@@ -13,13 +13,14 @@ use super::error::{creation_refused, of_table};
 use super::fate::Fate;
 use super::tables::NewDocument;
 use super::weight::commits_bytes;
-use super::{Catalog, CatalogError, LoadedTable, OpenWarehouse};
+use super::{Catalog, CatalogError, CommitTarget, LoadedTable, OpenWarehouse};
+use crate::access::{Permit, Table, action};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::deadline::{self, STOP};
 use crate::heavy::Large;
 use crate::locations::Refusals;
 use crate::metadata::Document;
-use crate::store::{Answer, Change, StoreError, Swap, TableKind, TableRecord};
+use crate::store::{Answer, Change, StoreError, Swap, TableRecord};
 use crate::vending::ValidLocations;
 
 /// How often a commit is applied anew when other processes move the pointer first, as long as its requirements hold.
@@ -42,7 +43,7 @@ struct Asked<'a> {
 }
 
 impl Catalog {
-    /// Applies a commit to a table, or creates the table if the commit asserts that there is none. It runs to its end
+    /// Applies a commit to a table, or creates the table if there is none, which the commit asserts. It runs to its end
     /// even if the caller goes away. A commit that changes nothing succeeds without a new document.
     ///
     /// # Errors
@@ -50,40 +51,44 @@ impl Catalog {
     /// `Repeated`; for a creation all that creating a table can give.
     pub async fn table_commit(
         self: &Arc<Self>,
-        warehouse: &Arc<OpenWarehouse>,
-        ident: TableIdent,
+        target: CommitTarget,
         commit: TableCommit,
-        max_tables: Option<u64>,
         change: &Change,
     ) -> Result<LoadedTable, CatalogError> {
-        let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(warehouse), change.clone());
+        let (catalog, change) = (Arc::clone(self), change.clone());
         self.to_its_end(async move {
-            let is_create = commit.is_create();
             let bytes = commits_bytes(std::slice::from_ref(&commit));
             let commits: Large<Arc<[TableCommit]>> = catalog.heavy.large(bytes, Arc::from([commit]));
-            let asked = Asked { warehouse: &warehouse, ident: &ident, commits: &commits, change: &change };
-            let found = catalog.store.table_get(warehouse.place, &ident).await.map_err(of_table(&ident))?;
-            match found.filter(|record| record.kind == TableKind::Table) {
-                Some(record) => catalog.commit_in_turn(&asked, record).await,
-                None if is_create => catalog.commit_creation(&asked, max_tables).await,
-                None => Err(CatalogError::NoSuchTable(ident)),
+            let (commits, change) = (&*commits, &change);
+            match target {
+                CommitTarget::Table(table) => catalog.commit_in_turn(table, commits, change).await,
+                CommitTarget::New(namespace, ident) => {
+                    let asked = Asked { warehouse: &namespace.warehouse, ident: &ident, commits, change };
+                    catalog.commit_creation(&asked, namespace.principal().max_tables()).await
+                }
             }
         })
         .await
     }
 
-    async fn commit_in_turn(&self, asked: &Asked<'_>, mut record: TableRecord) -> Result<LoadedTable, CatalogError> {
-        let Asked { warehouse, ident, .. } = *asked;
-        let turn = self.turn(record.id).await?;
+    async fn commit_in_turn(
+        &self,
+        mut table: Permit<action::CommitTable, Table>,
+        commits: &Arc<[TableCommit]>,
+        change: &Change,
+    ) -> Result<LoadedTable, CatalogError> {
+        let turn = self.turn(table.record.id).await?;
         if turn.waited {
-            record = self.table_record(warehouse, ident).await?;
+            table = self.table_find_again(&table).await?;
         }
         for _ in 0..ATTEMPTS {
-            match self.commit_attempt(asked, &record).await? {
+            let asked = Asked { warehouse: &table.warehouse, ident: &table.ident, commits, change };
+            match self.commit_attempt(&asked, &table.record).await? {
                 Attempt::Done(loaded) => return Ok(loaded),
-                Attempt::PointerMoved => record = self.table_record(warehouse, ident).await?,
+                Attempt::PointerMoved => table = self.table_find_again(&table).await?,
             }
         }
+        let ident = &table.ident;
         Err(CatalogError::CommitFailed(format!("Cannot commit to {ident}: other commits were faster {ATTEMPTS} times")))
     }
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use tidewater_core::commit::RegisterTable;
 use tidewater_core::ids::TableId;
 use tidewater_core::location::Location;
-use tidewater_core::name::{NamespaceIdent, TableIdent};
+use tidewater_core::name::TableIdent;
 
 use super::commit::ATTEMPTS;
 use super::error::of_table;
 use super::fate::Fate;
 use super::{Catalog, CatalogError, LoadedTable, OpenWarehouse};
+use crate::access::{Authorizer, Namespace, Permit, Table, action};
 use crate::clock::fresh_ordered_uuid;
 use crate::deadline;
 use crate::locations::Refusals;
@@ -20,13 +21,14 @@ use crate::vending::{LocationRefused, ValidLocations};
 
 /// A table that is to be registered.
 struct Registration<'a> {
-    warehouse: &'a OpenWarehouse,
+    warehouse: &'a Arc<OpenWarehouse>,
     ident: &'a TableIdent,
     /// Its id, if it is added.
     id: TableId,
     loaded: LoadedTable,
     locations: ValidLocations,
-    overwrite: bool,
+    /// Decides whether a table that has the name may be replaced, if that is wanted.
+    over: Option<&'a Authorizer<action::CommitTable>>,
     max_tables: Option<u64>,
     change: &'a Change,
 }
@@ -41,14 +43,17 @@ impl Catalog {
     /// `CommitFailed`; `CommitStateUnknown`, `RegisteredWithoutFile`. With any other nothing is changed.
     pub async fn table_register(
         self: &Arc<Self>,
-        warehouse: &Arc<OpenWarehouse>,
-        namespace: &NamespaceIdent,
+        namespace: &Permit<action::RegisterTable, Namespace>,
         request: RegisterTable,
-        max_tables: Option<u64>,
         change: &Change,
     ) -> Result<LoadedTable, CatalogError> {
-        let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(warehouse), change.clone());
-        let ident = TableIdent::new(namespace.clone(), &request.name)?;
+        let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(&namespace.warehouse), change.clone());
+        let max_tables = namespace.principal().max_tables();
+        let ident = TableIdent::new(namespace.ident.clone(), &request.name)?;
+        let over = match request.overwrite {
+            true => Some(namespace.authorizer().for_action::<action::CommitTable>()?),
+            false => None,
+        };
         self.to_its_end(async move {
             let id = TableId(fresh_ordered_uuid());
             let vacant = catalog.new_table_location(&warehouse, &ident, id, None).await;
@@ -58,17 +63,9 @@ impl Catalog {
             let document = catalog.document_to_register(&warehouse, &request.metadata_location).await?;
             let locations = ValidLocations::of(&document.metadata, &warehouse.root)?;
             let loaded = LoadedTable { document, locations: Some(locations.clone()) };
-            let (overwrite, change) = (request.overwrite, &change);
-            let registration = Registration {
-                warehouse: &warehouse,
-                ident: &ident,
-                id,
-                loaded,
-                locations,
-                overwrite,
-                max_tables,
-                change,
-            };
+            let (over, change) = (over.as_ref(), &change);
+            let registration =
+                Registration { warehouse: &warehouse, ident: &ident, id, loaded, locations, over, max_tables, change };
             let before = catalog.pointer_register(&registration).await?;
             // A purge that ended between the read and the change has removed the files. From the change on, none begins.
             if catalog.was_removed_meanwhile(&warehouse, &registration.loaded).await {
@@ -86,18 +83,17 @@ impl Catalog {
     /// `NoSuchTable`; `Metadata` when its document cannot be read, and then it stays.
     pub async fn table_unregister(
         self: &Arc<Self>,
-        warehouse: &Arc<OpenWarehouse>,
-        ident: TableIdent,
+        table: Permit<action::UnregisterTable, Table>,
         change: &Change,
     ) -> Result<Arc<Document>, CatalogError> {
-        let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(warehouse), change.clone());
+        let (catalog, change) = (Arc::clone(self), change.clone());
         self.to_its_end(async move {
-            let record = catalog.table_record(&warehouse, &ident).await?;
-            let turn = catalog.turn(record.id).await?;
-            let record = if turn.waited { catalog.table_record(&warehouse, &ident).await? } else { record };
+            let turn = catalog.turn(table.record.id).await?;
+            let table = if turn.waited { catalog.table_find_again(&table).await? } else { table };
+            let Table { warehouse, ident, record } = &*table;
             let document = catalog.documents.get(&warehouse.storage, &record.metadata_location).await?;
-            let dropped = catalog.store.table_drop(warehouse.place, &ident, TableKind::Table, None, &change).await;
-            let dropped = dropped.map_err(of_table(&ident))?;
+            let dropped = catalog.store.table_drop(warehouse.place, ident, TableKind::Table, None, &change).await;
+            let dropped = dropped.map_err(of_table(ident))?;
             if dropped.metadata_location == document.location {
                 return Ok(document);
             }
@@ -212,14 +208,14 @@ impl Catalog {
     /// that table was, if there was one.
     async fn pointer_register(&self, registration: &Registration<'_>) -> Result<Option<TableRecord>, CatalogError> {
         for _ in 0..ATTEMPTS {
-            if registration.overwrite
-                && let Some(before) = self.pointer_overwrite(registration).await?
+            if let Some(over) = registration.over
+                && let Some(before) = self.pointer_overwrite(registration, over).await?
             {
                 return Ok(Some(before));
             }
             match self.pointer_add(registration).await {
                 // It was made since it was looked for.
-                Err(CatalogError::TableExists(_)) if registration.overwrite => {}
+                Err(CatalogError::TableExists(_)) if registration.over.is_some() => {}
                 added => return added.map(|()| None),
             }
         }
@@ -250,11 +246,17 @@ impl Catalog {
     }
 
     /// Points the table of that name at the document. Gives what it was, if there is such a table.
-    async fn pointer_overwrite(&self, registration: &Registration<'_>) -> Result<Option<TableRecord>, CatalogError> {
+    async fn pointer_overwrite(
+        &self,
+        registration: &Registration<'_>,
+        over: &Authorizer<action::CommitTable>,
+    ) -> Result<Option<TableRecord>, CatalogError> {
         let Registration { warehouse, ident, loaded, locations, change, .. } = registration;
         for _ in 0..ATTEMPTS {
             let found = self.store.table_get(warehouse.place, ident).await.map_err(of_table(ident))?;
             let Some(record) = found.filter(|record| record.kind == TableKind::Table) else { return Ok(None) };
+            let (warehouse, ident) = (Arc::clone(warehouse), (*ident).clone());
+            let Table { warehouse, ident, record } = &*over.clone().permit(Table { warehouse, ident, record })?;
             let _turn = self.turn(record.id).await?;
             let swap = Swap {
                 id: record.id,
@@ -269,12 +271,12 @@ impl Catalog {
                 .settled(warehouse, Refusals::MayPass, || self.store.table_swap(warehouse.place, &swap, change))
                 .await;
             match swapped {
-                Ok(()) => return Ok(Some(record)),
+                Ok(()) => return Ok(Some(record.clone())),
                 // Committed to, dropped or renamed since it was looked for.
                 Err(StoreError::PointerMoved | StoreError::NotFound(Resource::Table)) => {}
                 Err(StoreError::Unavailable(cause)) => {
-                    self.outcome_of_overwrite(warehouse, ident, &record, loaded, cause).await?;
-                    return Ok(Some(record));
+                    self.outcome_of_overwrite(warehouse, ident, record, loaded, cause).await?;
+                    return Ok(Some(record.clone()));
                 }
                 Err(error) => return Err(of_table(ident)(error)),
             }

@@ -11,6 +11,7 @@ use super::error::of_view;
 use super::fate::Fate;
 use super::weight::view_commit_bytes;
 use super::{Catalog, CatalogError, LoadedView, OpenWarehouse};
+use crate::access::{Permit, View, action};
 use crate::deadline::STOP;
 use crate::locations::Refusals;
 use crate::store::{Answer, Change, Past, StoreError, Swap, TableRecord};
@@ -40,26 +41,26 @@ impl Catalog {
     /// `IllegalArgument`, `LocationTaken`; `Metadata`; `Repeated`.
     pub async fn view_commit(
         self: &Arc<Self>,
-        warehouse: &Arc<OpenWarehouse>,
-        ident: TableIdent,
+        mut view: Permit<action::ReplaceView, View>,
         commit: ViewCommit,
         change: &Change,
     ) -> Result<LoadedView, CatalogError> {
-        let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(warehouse), change.clone());
+        let (catalog, change) = (Arc::clone(self), change.clone());
         self.to_its_end(async move {
             let commit = catalog.heavy.large(view_commit_bytes(&commit), Arc::new(commit));
-            let asked = Asked { warehouse: &warehouse, ident: &ident, commit: &commit, change: &change };
-            let mut record = catalog.view_record(&warehouse, &ident).await?;
-            let turn = catalog.turn(record.id).await?;
+            let turn = catalog.turn(view.record.id).await?;
             if turn.waited {
-                record = catalog.view_record(&warehouse, &ident).await?;
+                view = catalog.view_find_again(&view).await?;
             }
             for _ in 0..ATTEMPTS {
-                match catalog.view_commit_attempt(&asked, &record).await? {
+                let (commit, change) = (&*commit, &change);
+                let asked = Asked { warehouse: &view.warehouse, ident: &view.ident, commit, change };
+                match catalog.view_commit_attempt(&asked, &view.record).await? {
                     Attempt::Done(view) => return Ok(view),
-                    Attempt::PointerMoved => record = catalog.view_record(&warehouse, &ident).await?,
+                    Attempt::PointerMoved => view = catalog.view_find_again(&view).await?,
                 }
             }
+            let ident = &view.ident;
             let message = format!("Cannot commit to {ident}: other commits were faster {ATTEMPTS} times");
             Err(CatalogError::CommitFailed(message))
         })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tidewater_core::ids::TableId;
 use tidewater_core::location::Location;
-use tidewater_core::name::{NamespaceIdent, TableIdent};
+use tidewater_core::name::TableIdent;
 use tidewater_core::view::{CreateView, RegisterView, create_view};
 
 use super::error::{of_namespace, of_rename, of_view};
@@ -12,6 +12,7 @@ use super::fate::Fate;
 use super::register::unregistrable;
 use super::weight::create_view_bytes;
 use super::{Catalog, CatalogError, LoadedView, OpenWarehouse};
+use crate::access::{Namespace, Permit, View, action};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::locations::Refusals;
 use crate::store::{Change, EventDetails, NewTable, Page, PageRequest, StoreError, TableKind, TableRecord};
@@ -27,13 +28,12 @@ struct NewView<'a> {
 }
 
 impl Catalog {
-    /// The view as it stands: one read of the store, and its document, from memory when it was used lately.
+    /// The view as it stands: its document, from memory when it was used lately.
     ///
     /// # Errors
-    /// `NoSuchView`; `Metadata`.
-    pub async fn view_load(&self, warehouse: &OpenWarehouse, ident: &TableIdent) -> Result<LoadedView, CatalogError> {
-        let record = self.view_record(warehouse, ident).await?;
-        self.view_at(warehouse, &record.metadata_location).await
+    /// `Metadata`.
+    pub async fn view_load(&self, view: &Permit<action::LoadView, View>) -> Result<LoadedView, CatalogError> {
+        self.view_at(&view.warehouse, &view.record.metadata_location).await
     }
 
     /// The view as the document at that location has it, which is, or was, a view's.
@@ -50,7 +50,7 @@ impl Catalog {
     ///
     /// # Errors
     /// `NoSuchView`.
-    pub async fn view_record(
+    pub(super) async fn view_record(
         &self,
         warehouse: &OpenWarehouse,
         ident: &TableIdent,
@@ -66,12 +66,12 @@ impl Catalog {
     /// `NoSuchNamespace`.
     pub async fn view_list(
         &self,
-        warehouse: &OpenWarehouse,
-        namespace: &NamespaceIdent,
+        namespace: &Permit<action::ListViews, Namespace>,
         page: &PageRequest,
     ) -> Result<Page<String>, CatalogError> {
-        let listed = self.store.table_list(warehouse.place, namespace, TableKind::View, page).await;
-        listed.map_err(of_namespace(namespace))
+        let place = namespace.warehouse.place;
+        let listed = self.store.table_list(place, &namespace.ident, TableKind::View, page).await;
+        Ok(namespace.filter(listed.map_err(of_namespace(&namespace.ident))?)?)
     }
 
     /// Creates a view.
@@ -81,14 +81,13 @@ impl Catalog {
     /// `Metadata` when it cannot be written.
     pub async fn view_create(
         self: &Arc<Self>,
-        warehouse: &Arc<OpenWarehouse>,
-        namespace: &NamespaceIdent,
+        namespace: &Permit<action::CreateView, Namespace>,
         request: CreateView,
-        max_tables: Option<u64>,
         change: &Change,
     ) -> Result<LoadedView, CatalogError> {
-        let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(warehouse), change.clone());
-        let ident = TableIdent::new(namespace.clone(), &request.name)?;
+        let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(&namespace.warehouse), change.clone());
+        let max_tables = namespace.principal().max_tables();
+        let ident = TableIdent::new(namespace.ident.clone(), &request.name)?;
         let bytes = create_view_bytes(&request);
         self.to_its_end(async move {
             let id = TableId(fresh_ordered_uuid());
@@ -118,14 +117,13 @@ impl Catalog {
     /// specification; `Metadata` when it is missing.
     pub async fn view_register(
         self: &Arc<Self>,
-        warehouse: &Arc<OpenWarehouse>,
-        namespace: &NamespaceIdent,
+        namespace: &Permit<action::RegisterView, Namespace>,
         request: RegisterView,
-        max_tables: Option<u64>,
         change: &Change,
     ) -> Result<LoadedView, CatalogError> {
-        let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(warehouse), change.clone());
-        let ident = TableIdent::new(namespace.clone(), &request.name)?;
+        let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(&namespace.warehouse), change.clone());
+        let max_tables = namespace.principal().max_tables();
+        let ident = TableIdent::new(namespace.ident.clone(), &request.name)?;
         self.to_its_end(async move {
             let id = TableId(fresh_ordered_uuid());
             catalog.new_location(TableKind::View, &warehouse, &ident, id, None).await?;
@@ -149,12 +147,12 @@ impl Catalog {
     /// `NoSuchView`; `NoSuchNamespace` for the target; `RenameTaken`.
     pub async fn view_rename(
         &self,
-        warehouse: &OpenWarehouse,
-        from: &TableIdent,
-        to: &TableIdent,
+        view: &Permit<action::RenameView, View>,
+        (namespace, name): (&Permit<action::CreateView, Namespace>, &str),
         change: &Change,
     ) -> Result<(), CatalogError> {
-        let renamed = self.store.table_rename(warehouse.place, from, to, TableKind::View, change).await;
+        let (from, to) = (&view.ident, &TableIdent::new(namespace.ident.clone(), name)?);
+        let renamed = self.store.table_rename(view.warehouse.place, from, to, TableKind::View, change).await;
         renamed.map_err(of_rename(TableKind::View, from, to))
     }
 
@@ -162,12 +160,8 @@ impl Catalog {
     ///
     /// # Errors
     /// `NoSuchView`.
-    pub async fn view_drop(
-        &self,
-        warehouse: &OpenWarehouse,
-        ident: &TableIdent,
-        change: &Change,
-    ) -> Result<(), CatalogError> {
+    pub async fn view_drop(&self, view: &Permit<action::DropView, View>, change: &Change) -> Result<(), CatalogError> {
+        let View { warehouse, ident, .. } = &**view;
         let change = &change.at(self.clock.now_ms());
         let terms = self.drop_terms(warehouse, false, change.at_ms);
         let dropped = self.store.table_drop(warehouse.place, ident, TableKind::View, terms.as_ref(), change).await;
