@@ -214,7 +214,8 @@ mod tests {
     use crate::store::faulty::{FaultyStore, Mode};
     use crate::store::sqlite::SqliteStore;
     use crate::store::{
-        Change, EventDetails, NewTable, Organisation, ReportFilter, TableKind, TimedPage, Warehouse, WarehouseOptions,
+        Change, EventDetails, NewTable, Organisation, Origin, ReportFilter, TableKind, TimedPage, Warehouse,
+        WarehouseOptions,
     };
 
     const LIMITS: ReportLimits =
@@ -256,7 +257,7 @@ mod tests {
                 kind: TableKind::Table,
                 metadata_location: "s3://b/lake/t/m",
                 locations: &Locations::new(Location::parse("s3://b/lake/t").unwrap(), []),
-                registered: false,
+                origin: Origin::Catalog,
                 details: &EventDetails::new(),
             };
             store.table_create(place, &new, None, &Change::by_catalog(0)).await.unwrap();

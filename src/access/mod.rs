@@ -10,7 +10,8 @@ mod permit;
 mod principal;
 
 pub use object::{
-    Answered, DroppedObject, InWarehouse, Namespace, NamespaceParent, Object, Organisation, Table, View, Warehouse,
+    Answered, DroppedObject, Found, InWarehouse, Namespace, NamespaceParent, Object, Organisation, Table, View,
+    Warehouse,
 };
 pub use permit::{Authorizer, Permit};
 pub use principal::Principal;

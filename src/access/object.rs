@@ -21,6 +21,19 @@ pub trait InWarehouse: Object {
     fn warehouse(&self) -> &Arc<OpenWarehouse>;
 }
 
+/// A table or view that was found by its name.
+pub trait Found: InWarehouse + Sized {
+    /// Returns the name.
+    fn ident(&self) -> &TableIdent;
+
+    /// Returns what the store has.
+    fn record(&self) -> &TableRecord;
+
+    /// Returns the object that has the same name now.
+    #[must_use]
+    fn found_again(&self, record: TableRecord) -> Self;
+}
+
 /// An organisation.
 #[derive(Debug, Clone, Copy)]
 pub struct Organisation(pub OrganisationId);
@@ -168,5 +181,25 @@ macro_rules! in_warehouse {
         }
     )+};
 }
+
+macro_rules! found {
+    ($($object:ident),+) => {$(
+        impl Found for $object {
+            fn ident(&self) -> &TableIdent {
+                &self.ident
+            }
+
+            fn record(&self) -> &TableRecord {
+                &self.record
+            }
+
+            fn found_again(&self, record: TableRecord) -> Self {
+                Self { warehouse: Arc::clone(&self.warehouse), ident: self.ident.clone(), record }
+            }
+        }
+    )+};
+}
+
+found!(Table, View);
 
 in_warehouse!(Namespace, NamespaceParent, Table, View, Answered, DroppedObject);

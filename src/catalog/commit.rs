@@ -1,5 +1,6 @@
-//! Commits to one table.
+//! Commits to one table, and what commits to tables and views have in common.
 
+use std::slice;
 use std::sync::Arc;
 
 use tidewater_core::commit::{
@@ -9,36 +10,66 @@ use tidewater_core::document::TableMetadata;
 use tidewater_core::ids::TableId;
 use tidewater_core::name::TableIdent;
 
-use super::error::{creation_refused, of_table};
-use super::fate::Fate;
-use super::tables::NewDocument;
+use super::error::{creation_refused, of_kind};
+use super::publish::{Next, Publication, Replaced};
+use super::tabular::Tabular;
 use super::weight::commits_bytes;
-use super::{Catalog, CatalogError, CommitTarget, LoadedTable, OpenWarehouse};
-use crate::access::{Permit, Table, action};
+use super::{Catalog, CatalogError, CommitTarget, Loaded, LoadedTable, OpenWarehouse};
+use crate::access::action::On;
+use crate::access::{Found, Permit};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::deadline::{self, STOP};
 use crate::heavy::Large;
-use crate::locations::Refusals;
 use crate::metadata::Document;
-use crate::store::{Answer, Change, StoreError, Swap, TableRecord};
-use crate::vending::ValidLocations;
+use crate::store::{Answer, Change, EventDetails, TableRecord};
 
 /// How often a commit is applied anew when other processes move the pointer first, as long as its requirements hold.
 pub(super) const ATTEMPTS: usize = 10;
 
-/// What became of one attempt.
-enum Attempt {
-    Done(LoadedTable),
-    /// Somebody else's commit was faster: apply to what it left.
-    PointerMoved,
+/// What a request asks of one table or view, in a form that a worker can hold on to.
+pub(super) trait Commit: Clone + Send + Sync + 'static {
+    /// The metadata of a table or view.
+    type Metadata: Tabular;
+
+    /// Returns how much work it is, as bytes of JSON.
+    fn bytes(&self) -> u64;
+
+    /// Checks its requirements and applies its updates; none when they change nothing.
+    fn apply(&self, base: &Document<Self::Metadata>, now_ms: i64) -> Result<Option<Self::Metadata>, CatalogError>;
+
+    /// Returns what it asks for, for the event.
+    fn details(&self) -> EventDetails;
 }
 
-/// One table, what is asked of it, and by whom.
-struct Asked<'a> {
+impl Commit for Arc<[TableCommit]> {
+    type Metadata = TableMetadata;
+
+    fn bytes(&self) -> u64 {
+        commits_bytes(self)
+    }
+
+    fn apply(&self, base: &Document, now_ms: i64) -> Result<Option<TableMetadata>, CatalogError> {
+        apply_in_order(base, self, now_ms)
+    }
+
+    fn details(&self) -> EventDetails {
+        summary(self)
+    }
+}
+
+/// What a commit makes of a table or view as it was read.
+pub(super) enum Planned<'a, M> {
+    /// This is to be published.
+    Changed(Box<Publication<'a, M>>),
+    /// It stays as it is.
+    Unchanged(TableRecord, Arc<Document<M>>),
+}
+
+/// One table or view, what is asked of it, and by whom.
+struct Asked<'a, C> {
     warehouse: &'a OpenWarehouse,
     ident: &'a TableIdent,
-    /// One, in a form that a worker can hold on to.
-    commits: &'a Arc<[TableCommit]>,
+    commit: &'a C,
     change: &'a Change,
 }
 
@@ -57,13 +88,13 @@ impl Catalog {
     ) -> Result<LoadedTable, CatalogError> {
         let (catalog, change) = (Arc::clone(self), change.clone());
         self.to_its_end(async move {
-            let bytes = commits_bytes(std::slice::from_ref(&commit));
+            let bytes = commits_bytes(slice::from_ref(&commit));
             let commits: Large<Arc<[TableCommit]>> = catalog.heavy.large(bytes, Arc::from([commit]));
-            let (commits, change) = (&*commits, &change);
+            let (commit, change) = (&*commits, &change);
             match target {
-                CommitTarget::Table(table) => catalog.commit_in_turn(table, commits, change).await,
+                CommitTarget::Table(table) => catalog.commit_in_turn(table, commit, change).await,
                 CommitTarget::New(namespace, ident) => {
-                    let asked = Asked { warehouse: &namespace.warehouse, ident: &ident, commits, change };
+                    let asked = Asked { warehouse: &namespace.warehouse, ident: &ident, commit, change };
                     catalog.commit_creation(&asked, namespace.principal().max_tables()).await
                 }
             }
@@ -71,129 +102,118 @@ impl Catalog {
         .await
     }
 
-    async fn commit_in_turn(
+    /// Applies a commit to a table or view, in turn with others and again while its requirements hold.
+    pub(super) async fn commit_in_turn<C: Commit, A: On<O>, O: Found>(
         &self,
-        mut table: Permit<action::CommitTable, Table>,
-        commits: &Arc<[TableCommit]>,
+        mut permit: Permit<A, O>,
+        commit: &C,
         change: &Change,
-    ) -> Result<LoadedTable, CatalogError> {
-        let turn = self.turn(table.record.id).await?;
+    ) -> Result<Loaded<C::Metadata>, CatalogError> {
+        let turn = self.turn(permit.record().id).await?;
         if turn.waited {
-            table = self.table_find_again(&table).await?;
+            permit = self.find_again::<C::Metadata, A, O>(&permit).await?;
         }
         for _ in 0..ATTEMPTS {
-            let asked = Asked { warehouse: &table.warehouse, ident: &table.ident, commits, change };
-            match self.commit_attempt(&asked, &table.record).await? {
-                Attempt::Done(loaded) => return Ok(loaded),
-                Attempt::PointerMoved => table = self.table_find_again(&table).await?,
+            let asked = Asked { warehouse: permit.warehouse(), ident: permit.ident(), commit, change };
+            if let Some(loaded) = self.commit_attempt(&asked, permit.record().clone()).await? {
+                return Ok(loaded);
             }
+            permit = self.find_again::<C::Metadata, A, O>(&permit).await?;
         }
-        let ident = &table.ident;
+        let ident = permit.ident();
         Err(CatalogError::CommitFailed(format!("Cannot commit to {ident}: other commits were faster {ATTEMPTS} times")))
     }
 
-    async fn commit_attempt(&self, asked: &Asked<'_>, record: &TableRecord) -> Result<Attempt, CatalogError> {
-        let Asked { warehouse, ident, change, .. } = *asked;
-        let base = self.documents.get(&warehouse.storage, &record.metadata_location).await?;
-        let now_ms = self.clock.now_ms();
-        let Some((table, locations)) = self.apply(warehouse, &base, asked.commits, now_ms).await? else {
-            return self.unchanged(asked, record.id, base).await.map(Attempt::Done);
+    /// Applies a commit to a table or view as it was read; none when another commit was faster.
+    async fn commit_attempt<C: Commit>(
+        &self,
+        asked: &Asked<'_, C>,
+        record: TableRecord,
+    ) -> Result<Option<Loaded<C::Metadata>>, CatalogError> {
+        let Asked { warehouse, ident, commit, change } = *asked;
+        let publication = match self.plan_commit(warehouse, ident, commit, record).await? {
+            Planned::Changed(publication) => *publication,
+            Planned::Unchanged(record, base) => return self.unchanged(asked, record.id, base).await.map(Some),
         };
-        let document = self.write_document(warehouse, table, Some(&base.location)).await?;
-        let past = self.past(warehouse, record.id, &base, &document.metadata).await;
-        let swap = Swap {
-            id: record.id,
-            expected: &record.metadata_location,
-            new: &document.location,
-            locations: locations.all(),
-            past: &past,
-            details: &summary(asked.commits),
-        };
-        let change = &change.at(now_ms);
-        let swapped =
-            self.settled(warehouse, Refusals::AreFinal, || self.store.table_swap(warehouse.place, &swap, change)).await;
-        let fate = match swapped {
-            Ok(()) => Fate::Happened,
-            Err(StoreError::Unavailable(cause)) => {
-                match self.fate_of_swap(warehouse, ident, record, &document.location).await {
-                    Fate::NotYet => return Err(CatalogError::Store(StoreError::Unavailable(cause))),
-                    Fate::Unknown => {
-                        return Err(CatalogError::CommitStateUnknown(ident.to_string(), cause.to_string()));
-                    }
-                    fate => fate,
-                }
-            }
-            Err(error) => {
-                self.documents.discard(&warehouse.storage, &document).await;
-                match error {
-                    StoreError::PointerMoved => Fate::Overtaken,
-                    error => return Err(of_table(ident)(error)),
-                }
-            }
-        };
-        if fate == Fate::Overtaken {
-            return Ok(Attempt::PointerMoved);
+        match self.publish(warehouse, publication, None, change).await {
+            Ok(loaded) => Ok(Some(loaded)),
+            Err(refused) if refused.overtaken => Ok(None),
+            Err(refused) => Err(refused.into()),
         }
-        self.documents.forget(&warehouse.storage, &base);
-        Ok(Attempt::Done(LoadedTable { document, locations: Some(locations) }))
     }
 
-    /// What commits make of a table, and where its files are then; nothing when they change nothing.
-    pub(super) async fn apply(
+    /// Reads a table's or view's document and applies a commit to it.
+    pub(super) async fn plan_commit<'a, C: Commit>(
         &self,
         warehouse: &OpenWarehouse,
-        base: &Arc<Document>,
-        commits: &Arc<[TableCommit]>,
-        now_ms: i64,
-    ) -> Result<Option<(TableMetadata, ValidLocations)>, CatalogError> {
-        let bytes = base.json.len() as u64 + commits_bytes(commits);
-        let (base, commits, root) = (Arc::clone(base), Arc::clone(commits), warehouse.root.clone());
+        ident: &'a TableIdent,
+        commit: &C,
+        record: TableRecord,
+    ) -> Result<Planned<'a, C::Metadata>, CatalogError> {
+        let document = self.documents.find::<C::Metadata>(&warehouse.storage, &record.metadata_location).await?;
+        let bytes = document.json.len() as u64 + commit.bytes();
+        let (base, asked, root) = (Arc::clone(&document), commit.clone(), warehouse.root.clone());
+        let now_ms = self.clock.now_ms();
         let apply = move || {
-            let Some(table) = apply_in_order(&base, &commits, now_ms)? else { return Ok(None) };
-            let locations = ValidLocations::of(&table, &root)?;
-            Ok(Some((table, locations)))
+            let Some(metadata) = asked.apply(&base, now_ms)? else { return Ok(None) };
+            let locations = metadata.locations(&root)?;
+            Ok(Some((metadata, locations)))
         };
-        self.work(warehouse, bytes, apply).await
+        let Some((metadata, locations)) = self.work(warehouse, bytes, apply).await? else {
+            return Ok(Planned::Unchanged(record, document));
+        };
+        let publication = Publication {
+            ident,
+            id: record.id,
+            replaced: Some(Replaced { record, document: Some(document) }),
+            next: Next::Metadata(metadata),
+            locations,
+            details: commit.details(),
+        };
+        Ok(Planned::Changed(Box::new(publication)))
     }
 
-    /// The table that commits create, the first of which asserts that there is none.
-    pub(super) async fn create(
+    /// Makes the table that commits create, the first of which asserts that there is none.
+    pub(super) async fn plan_creation<'a>(
         &self,
         warehouse: &OpenWarehouse,
-        location: String,
+        ident: &'a TableIdent,
         commits: &Arc<[TableCommit]>,
-    ) -> Result<TableMetadata, CatalogError> {
-        let (commits, now_ms) = (Arc::clone(commits), self.clock.now_ms());
-        let bytes = commits_bytes(&commits);
-        self.work(warehouse, bytes, move || create_in_order(&commits, &location, now_ms)).await
+    ) -> Result<Publication<'a>, CatalogError> {
+        let id = TableId(fresh_ordered_uuid());
+        let location = self.new_table_location(warehouse, ident, id, None).await.map_err(creation_refused)?;
+        let (bytes, asked, now_ms) = (commits_bytes(commits), Arc::clone(commits), self.clock.now_ms());
+        let table = self.work(warehouse, bytes, move || create_in_order(&asked, &location, now_ms)).await?;
+        Ok(Publication::first(ident, id, table, &warehouse.root, summary(commits))?)
     }
 
-    /// A commit that changes nothing: the table as it is.
-    async fn unchanged(
+    /// Answers a commit that changes nothing: the table or view as it is.
+    async fn unchanged<C: Commit>(
         &self,
-        asked: &Asked<'_>,
+        asked: &Asked<'_, C>,
         id: TableId,
-        base: Arc<Document>,
-    ) -> Result<LoadedTable, CatalogError> {
+        base: Arc<Document<C::Metadata>>,
+    ) -> Result<Loaded<C::Metadata>, CatalogError> {
         let Asked { warehouse, ident, change, .. } = *asked;
         if let Some(receipt) = &change.receipt {
             let answer = Answer::document(base.location.clone(), id);
             let kept = self.store.receipt_add(warehouse.place.organisation, receipt, &answer, change.at_ms).await;
-            kept.map_err(of_table(ident))?;
+            kept.map_err(of_kind(C::Metadata::TABLE_KIND, ident))?;
         }
-        let locations = ValidLocations::of(&base.metadata, &warehouse.root).ok();
-        Ok(LoadedTable { document: base, locations })
+        let locations = base.metadata.locations(&warehouse.root).ok();
+        Ok(Loaded { document: base, locations })
     }
 
-    /// The commit of a staged create.
-    async fn commit_creation(&self, asked: &Asked<'_>, max_tables: Option<u64>) -> Result<LoadedTable, CatalogError> {
-        let Asked { warehouse, ident, commits, change } = *asked;
-        let id = TableId(fresh_ordered_uuid());
-        let location = self.new_table_location(warehouse, ident, id, None).await.map_err(creation_refused)?;
-        let table = self.create(warehouse, location, commits).await?;
-        let details = summary(commits);
-        let new = NewDocument { id, table, max_tables, details, change };
-        self.table_add(warehouse, ident, new).await.map_err(creation_refused)
+    /// Creates the table of a staged create.
+    async fn commit_creation(
+        &self,
+        asked: &Asked<'_, Arc<[TableCommit]>>,
+        max_tables: Option<u64>,
+    ) -> Result<LoadedTable, CatalogError> {
+        let Asked { warehouse, ident, commit, change } = *asked;
+        let first = self.plan_creation(warehouse, ident, commit).await?;
+        let created = self.publish(warehouse, first, max_tables, change).await;
+        created.map_err(|refused| creation_refused(refused.error))
     }
 }
 

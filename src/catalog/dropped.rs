@@ -3,17 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidewater_core::ids::TableId;
 use tidewater_core::name::TableIdent;
 use tidewater_core::purge::PurgeTime;
 
+use super::error::{of_dropped, of_restore};
 use super::{Catalog, CatalogError, OpenWarehouse};
 use crate::access::{DroppedObject, Namespace, Permit, Warehouse, action};
 use crate::locations::Refusals;
 use crate::metadata::MetadataError;
-use crate::store::{
-    Change, DropTerms, Dropped, DroppedFilter, Page, Resource, Restore, StoreError, TableKind, TimedPage,
-};
+use crate::store::{Change, DropTerms, Dropped, DroppedFilter, Page, Restore, TableKind, TimedPage};
 use crate::vending::ValidLocations;
 
 impl Catalog {
@@ -92,18 +90,7 @@ impl Catalog {
                 self.store.dropped_restore(warehouse.place, &restore, max_tables, change)
             })
             .await;
-        restored.map_err(|error| match error {
-            StoreError::NotFound(Resource::Namespace) => CatalogError::RestoreWithoutNamespace(ident),
-            StoreError::AlreadyExists(Resource::View) => {
-                CatalogError::RestoreTaken { ident, taken_by: TableKind::View }
-            }
-            StoreError::AlreadyExists(_) => CatalogError::RestoreTaken { ident, taken_by: TableKind::Table },
-            StoreError::LimitReached { limit } => CatalogError::TableLimit(limit),
-            StoreError::LocationTaken(location) => CatalogError::LocationTaken { location, ident },
-            StoreError::LocationHeld(location) => CatalogError::LocationHeld { location, ident },
-            StoreError::LocationsUnread => CatalogError::LocationsUnread,
-            other => of_dropped(id)(other),
-        })
+        restored.map_err(of_restore(id, &ident))
     }
 
     /// Ends what was dropped now; `purge` says whether a table's files go, in place of what its drop said. Gives whether it is
@@ -132,13 +119,4 @@ pub fn missing_document(file: &str) -> String {
         "Its metadata file {file} is missing: somebody has removed its files, as Spark does at DROP TABLE ... PURGE. Put \
          them back, or remove it from the list"
     )
-}
-
-fn of_dropped(id: TableId) -> impl Fn(StoreError) -> CatalogError {
-    move |error| match error {
-        StoreError::Repeated => CatalogError::Repeated,
-        StoreError::NotFound(_) => CatalogError::NoSuchDropped(id),
-        StoreError::NotRestorable(reason) => CatalogError::NotRestorable(id, reason),
-        other => CatalogError::Store(other),
-    }
 }

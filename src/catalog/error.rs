@@ -216,41 +216,93 @@ impl From<CommitError> for CatalogError {
     }
 }
 
-/// Gives a store's error the name of what it was about.
-pub(super) fn of_namespace(namespace: &NamespaceIdent) -> impl Fn(StoreError) -> CatalogError + '_ {
-    move |error| match error {
-        StoreError::Repeated => CatalogError::Repeated,
-        StoreError::NotFound(Resource::Namespace) => CatalogError::NoSuchNamespace(namespace.clone()),
-        StoreError::AlreadyExists(_) => CatalogError::NamespaceExists(namespace.clone()),
-        StoreError::NotEmpty(_) => CatalogError::NamespaceNotEmpty(namespace.clone()),
-        StoreError::LimitExceeded(exceeded) => exceeded.into(),
-        other => CatalogError::Store(other),
+/// The object of a request to the store, which gives the store's errors their meaning.
+#[derive(Clone, Copy)]
+enum Subject<'a> {
+    Namespace(&'a NamespaceIdent),
+    Table(TableKind, &'a TableIdent),
+    Rename { kind: TableKind, from: &'a TableIdent, to: &'a TableIdent },
+    Dropped(TableId),
+    Restore(TableId, &'a TableIdent),
+}
+
+/// Translates the errors of the store, for all requests of the catalog. What has no meaning for the subject stays as it is.
+fn translate(subject: Subject<'_>, error: StoreError) -> CatalogError {
+    use Subject::{Dropped, Namespace, Rename, Restore, Table};
+    match (error, subject) {
+        (StoreError::Repeated, _) => CatalogError::Repeated,
+        (StoreError::LimitReached { limit }, _) => CatalogError::TableLimit(limit),
+        (StoreError::LimitExceeded(exceeded), _) => exceeded.into(),
+        (StoreError::LocationsUnread, _) => CatalogError::LocationsUnread,
+        (StoreError::BeingRemoved(document), _) => MetadataError::Missing(document).into(),
+        (StoreError::NotFound(Resource::Namespace), Namespace(namespace)) => {
+            CatalogError::NoSuchNamespace(namespace.clone())
+        }
+        (StoreError::NotFound(Resource::Namespace), Table(_, ident) | Rename { to: ident, .. }) => {
+            CatalogError::NoSuchNamespace(ident.namespace.clone())
+        }
+        (StoreError::NotFound(Resource::Namespace), Restore(_, ident)) => {
+            CatalogError::RestoreWithoutNamespace(ident.clone())
+        }
+        (StoreError::NotFound(_), Table(kind, ident) | Rename { kind, from: ident, .. }) => no_such(kind, ident),
+        (StoreError::NotFound(_), Dropped(id) | Restore(id, _)) => CatalogError::NoSuchDropped(id),
+        (StoreError::AlreadyExists(_), Namespace(namespace)) => CatalogError::NamespaceExists(namespace.clone()),
+        (StoreError::AlreadyExists(by), Table(kind, ident)) => taken(kind, kind_of(by), ident),
+        (StoreError::AlreadyExists(by), Rename { from, to, .. }) => {
+            CatalogError::RenameTaken { from: from.clone(), to: to.clone(), taken_by: kind_of(by) }
+        }
+        (StoreError::AlreadyExists(by), Restore(_, ident)) => {
+            CatalogError::RestoreTaken { ident: ident.clone(), taken_by: kind_of(by) }
+        }
+        (StoreError::NotEmpty(_), Namespace(namespace)) => CatalogError::NamespaceNotEmpty(namespace.clone()),
+        (StoreError::NotRestorable(reason), Dropped(id) | Restore(id, _)) => CatalogError::NotRestorable(id, reason),
+        (StoreError::LocationTaken(location), Table(_, ident) | Restore(_, ident)) => {
+            CatalogError::LocationTaken { location, ident: ident.clone() }
+        }
+        (StoreError::LocationHeld(location), Table(_, ident) | Restore(_, ident)) => {
+            CatalogError::LocationHeld { location, ident: ident.clone() }
+        }
+        (other, _) => CatalogError::Store(other),
     }
 }
 
-/// Gives a store's error the name of what it was about.
+/// Translates the store's errors about a namespace.
+pub(super) fn of_namespace(namespace: &NamespaceIdent) -> impl Fn(StoreError) -> CatalogError + '_ {
+    move |error| translate(Subject::Namespace(namespace), error)
+}
+
+/// Translates the store's errors about a table.
 pub(super) fn of_table(ident: &TableIdent) -> impl Fn(StoreError) -> CatalogError + '_ {
-    move |error| of(TableKind::Table, ident, error)
+    of_kind(TableKind::Table, ident)
 }
 
-/// Gives a store's error the name of what it was about.
+/// Translates the store's errors about a view.
 pub(super) fn of_view(ident: &TableIdent) -> impl Fn(StoreError) -> CatalogError + '_ {
-    move |error| of(TableKind::View, ident, error)
+    of_kind(TableKind::View, ident)
 }
 
-/// Gives a store's error about a change of names the one that it was about.
+/// Translates the store's errors about a table or view.
+pub(super) fn of_kind(kind: TableKind, ident: &TableIdent) -> impl Fn(StoreError) -> CatalogError + '_ {
+    move |error| translate(Subject::Table(kind, ident), error)
+}
+
+/// Translates the store's errors about a rename: the source is missing, or the target is taken.
 pub(super) fn of_rename<'a>(
     kind: TableKind,
     from: &'a TableIdent,
     to: &'a TableIdent,
 ) -> impl Fn(StoreError) -> CatalogError + 'a {
-    move |error| match error {
-        StoreError::AlreadyExists(taken_by) => {
-            CatalogError::RenameTaken { from: from.clone(), to: to.clone(), taken_by: kind_of(taken_by) }
-        }
-        StoreError::NotFound(Resource::Table | Resource::View) => of(kind, from, error),
-        other => of(kind, to, other),
-    }
+    move |error| translate(Subject::Rename { kind, from, to }, error)
+}
+
+/// Translates the store's errors about a dropped table or view.
+pub(super) fn of_dropped(id: TableId) -> impl Fn(StoreError) -> CatalogError {
+    move |error| translate(Subject::Dropped(id), error)
+}
+
+/// Translates the store's errors about the restore of a dropped table or view under a name.
+pub(super) fn of_restore(id: TableId, ident: &TableIdent) -> impl Fn(StoreError) -> CatalogError + '_ {
+    move |error| translate(Subject::Restore(id, ident), error)
 }
 
 /// What a commit that creates a table is told when something has the name: it asserted that nothing has.
@@ -272,25 +324,15 @@ pub(super) fn taken(kind: TableKind, taken_by: TableKind, ident: &TableIdent) ->
     }
 }
 
-fn of(kind: TableKind, ident: &TableIdent, error: StoreError) -> CatalogError {
-    match error {
-        StoreError::Repeated => CatalogError::Repeated,
-        StoreError::NotFound(Resource::Namespace) => CatalogError::NoSuchNamespace(ident.namespace.clone()),
-        StoreError::NotFound(_) => match kind {
-            TableKind::Table => CatalogError::NoSuchTable(ident.clone()),
-            TableKind::View => CatalogError::NoSuchView(ident.clone()),
-        },
-        StoreError::AlreadyExists(taken_by) => taken(kind, kind_of(taken_by), ident),
-        StoreError::LimitReached { limit } => CatalogError::TableLimit(limit),
-        StoreError::LocationTaken(location) => CatalogError::LocationTaken { location, ident: ident.clone() },
-        StoreError::LocationHeld(location) => CatalogError::LocationHeld { location, ident: ident.clone() },
-        StoreError::LocationsUnread => CatalogError::LocationsUnread,
-        StoreError::BeingRemoved(document) => MetadataError::Missing(document).into(),
-        other => CatalogError::Store(other),
+/// What a request about a table or view is told when there is none of that name.
+pub(super) fn no_such(kind: TableKind, ident: &TableIdent) -> CatalogError {
+    match kind {
+        TableKind::Table => CatalogError::NoSuchTable(ident.clone()),
+        TableKind::View => CatalogError::NoSuchView(ident.clone()),
     }
 }
 
-fn kind_of(resource: Resource) -> TableKind {
+pub(super) fn kind_of(resource: Resource) -> TableKind {
     if resource == Resource::View { TableKind::View } else { TableKind::Table }
 }
 

@@ -8,31 +8,26 @@ use crate::deadline;
 use crate::store::{TableKind, TableRecord};
 
 /// What became of a change. Its document stays in any case, since it may be live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+///
+/// Of a transaction each table tells its part; the greatest counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fate {
-    /// It is done.
-    Happened,
     /// It is not done, nor is anything that would stand in its way.
     NotYet,
     /// Another change took its place.
     Overtaken,
     /// Nothing that could tell can be had.
     Unknown,
+    /// It is done.
+    Happened,
 }
 
 impl Catalog {
-    /// Whether a table's or view's pointer was moved from where `before` saw it to `new`.
-    pub(super) async fn fate_of_swap(
-        &self,
-        warehouse: &OpenWarehouse,
-        ident: &TableIdent,
-        before: &TableRecord,
-        new: &str,
-    ) -> Fate {
-        let now = match self.store.table_get(warehouse.place, ident).await {
-            Ok(Some(now)) if now.id == before.id => now.metadata_location,
-            _ => return Fate::Unknown,
-        };
+    /// Returns whether a table's or view's pointer was moved from where `before` saw it to `new`.
+    pub(super) async fn fate_of_swap(&self, warehouse: &OpenWarehouse, before: &TableRecord, new: &str) -> Fate {
+        // By its id: it may have been renamed since.
+        let Ok(Some(now)) = self.store.table_by_id(warehouse.place, before.id).await else { return Fate::Unknown };
+        let now = now.metadata_location;
         if now == new {
             return Fate::Happened;
         }
@@ -56,8 +51,14 @@ impl Catalog {
         }
     }
 
-    /// Whether a table or view was created under that id.
+    /// Returns whether a table or view was created under that id.
     pub(super) async fn fate_of_creation(&self, warehouse: &OpenWarehouse, ident: &TableIdent, id: TableId) -> Fate {
+        // By its id: it may have been renamed since.
+        match self.store.table_by_id(warehouse.place, id).await {
+            Ok(Some(_)) => return Fate::Happened,
+            Ok(None) => {}
+            Err(_) => return Fate::Unknown,
+        }
         match self.store.table_get(warehouse.place, ident).await {
             Ok(Some(record)) if record.id == id => Fate::Happened,
             Ok(Some(_)) => Fate::Overtaken,

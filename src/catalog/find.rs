@@ -6,9 +6,10 @@ use tidewater_core::ids::TableId;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::error::of_table;
+use super::tabular::Tabular;
 use super::{Catalog, CatalogError, OpenWarehouse};
 use crate::access::action::{CommitTable, CreateTable, LoadNamespace, LoadTable, LoadView, On};
-use crate::access::{Authorizer, DroppedObject, Namespace, Permit, Principal, Table, View};
+use crate::access::{Authorizer, DroppedObject, Found, Namespace, Permit, Principal, Table, View};
 use crate::store::{TableKind, TableRecord};
 
 /// The permit of a commit: for the table that has the name, or to create one where none has it.
@@ -35,15 +36,16 @@ impl Catalog {
         Ok(authorizer.permit(Table { warehouse, ident, record })?)
     }
 
-    /// Finds the table of a permit again by its name, which may be another table's by now, and decides about that.
+    /// Finds the table or view of a permit again by its name, which may be another's by now, and decides about that.
     ///
     /// # Errors
-    /// As [`Catalog::table_find`].
-    pub(super) async fn table_find_again<A: On<Table>>(
+    /// `NoSuchTable`, `NoSuchView`; `Denied`.
+    pub(super) async fn find_again<M: Tabular, A: On<O>, O: Found>(
         &self,
-        permit: &Permit<A, Table>,
-    ) -> Result<Permit<A, Table>, CatalogError> {
-        self.table_find(permit.authorizer(), Arc::clone(&permit.warehouse), permit.ident.clone()).await
+        permit: &Permit<A, O>,
+    ) -> Result<Permit<A, O>, CatalogError> {
+        let record = self.record::<M>(permit.warehouse(), permit.ident()).await?;
+        Ok(permit.renew(permit.found_again(record))?)
     }
 
     /// Finds a view and decides about it.
@@ -58,17 +60,6 @@ impl Catalog {
     ) -> Result<Permit<A, View>, CatalogError> {
         let record = self.view_record(&warehouse, &ident).await?;
         Ok(authorizer.permit(View { warehouse, ident, record })?)
-    }
-
-    /// Finds the view of a permit again by its name, and decides about what has it now.
-    ///
-    /// # Errors
-    /// As [`Catalog::view_find`].
-    pub(super) async fn view_find_again<A: On<View>>(
-        &self,
-        permit: &Permit<A, View>,
-    ) -> Result<Permit<A, View>, CatalogError> {
-        self.view_find(permit.authorizer(), Arc::clone(&permit.warehouse), permit.ident.clone()).await
     }
 
     /// Finds a dropped table or view by its id and decides about it.

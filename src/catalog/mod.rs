@@ -12,9 +12,11 @@ mod find;
 mod locations;
 mod namespaces;
 mod old_documents;
+mod publish;
 mod register;
 mod signing;
 mod tables;
+mod tabular;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -83,11 +85,14 @@ pub struct CatalogSettings {
     pub limits: RequestLimits,
 }
 
-/// A table as it stands: its document, and where its files may be, if that is allowed still.
+/// A table as it stands.
+pub type LoadedTable = Loaded<TableMetadata>;
+
+/// A table or view as it stands: its document, and where its files may be, if that is allowed still.
 #[derive(Debug, Clone)]
-pub struct LoadedTable {
+pub struct Loaded<M> {
     /// Its current document.
-    pub document: Arc<Document>,
+    pub document: Arc<Document<M>>,
     /// The proof that vending takes; none when its locations are outside of the warehouse by now. A load has none either
     /// in a warehouse that vends nothing.
     pub locations: Option<ValidLocations>,

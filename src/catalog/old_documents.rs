@@ -1,10 +1,9 @@
 //! What a commit leaves of the table's older metadata documents.
 
-use tidewater_core::document::TableMetadata;
 use tidewater_core::ids::TableId;
 use tidewater_core::location::Location;
-use tidewater_core::old_documents::{deletes_after_commit, removed_by_commit};
 
+use super::tabular::Tabular;
 use super::{Catalog, OpenWarehouse};
 use crate::metadata::Document;
 use crate::store::Past;
@@ -12,15 +11,15 @@ use crate::store::Past;
 impl Catalog {
     /// Returns what becomes of a table's older documents when `next` replaces `base`. Where that cannot be told, all stay: no
     /// commit fails for it.
-    pub(super) async fn past(
+    pub(super) async fn past<M: Tabular>(
         &self,
         warehouse: &OpenWarehouse,
         id: TableId,
-        base: &Document,
-        next: &TableMetadata,
+        base: &Document<M>,
+        next: &M,
     ) -> Past {
-        let leaving = |origin| removed_by_commit(&base.metadata, &base.location, next, origin);
-        if !deletes_after_commit(next) || leaving(None).is_empty() {
+        let leaving = |origin| M::removed_documents(base, next, origin);
+        if leaving(None).is_empty() {
             return Past::Kept;
         }
         let origin = match self.store.table_origin(warehouse.place, id).await {

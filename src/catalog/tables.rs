@@ -9,28 +9,17 @@ use tidewater_core::location::Location;
 use tidewater_core::name::TableIdent;
 
 use super::error::{of_rename, of_table, taken};
-use super::fate::Fate;
 use super::namespaces::LOCATION_PROPERTY;
+use super::publish::{Publication, cannot_create};
 use super::weight::create_bytes;
 use super::{Catalog, CatalogError, CreatedTable, LoadedTable, OpenWarehouse};
 use crate::access::{Namespace, Permit, Table, action};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::deadline::STOP;
 use crate::locations::Refusals;
-use crate::metadata::{Compression, Document, Metadata, MetadataError, metadata_folder, next_file_name};
-use crate::storage::StorageError;
-use crate::store::{Change, EventDetails, NewTable, Page, PageRequest, StoreError, TableKind, TableRecord};
+use crate::metadata::metadata_folder;
+use crate::store::{Change, EventDetails, Page, PageRequest, TableKind, TableRecord};
 use crate::vending::{LocationRefused, ValidLocations};
-
-/// A table that is about to be.
-pub(super) struct NewDocument<'a> {
-    pub(super) id: TableId,
-    pub(super) table: TableMetadata,
-    pub(super) max_tables: Option<u64>,
-    /// What was asked for, for the event.
-    pub(super) details: EventDetails,
-    pub(super) change: &'a Change,
-}
 
 impl Catalog {
     /// The table as it stands: its document, from memory when it was used lately.
@@ -79,9 +68,7 @@ impl Catalog {
         warehouse: &OpenWarehouse,
         ident: &TableIdent,
     ) -> Result<TableRecord, CatalogError> {
-        let found = self.store.table_get(warehouse.place, ident).await.map_err(of_table(ident))?;
-        let table = found.filter(|record| record.kind == TableKind::Table);
-        table.ok_or_else(|| CatalogError::NoSuchTable(ident.clone()))
+        self.record::<TableMetadata>(warehouse, ident).await
     }
 
     /// The tables of a namespace, by name.
@@ -130,8 +117,8 @@ impl Catalog {
                 prepared.map_err(cannot_create)?;
                 return Ok(CreatedTable::Staged(Box::new(table), locations));
             }
-            let new = NewDocument { id, table, max_tables, details: EventDetails::new(), change: &change };
-            catalog.table_add(&warehouse, &ident, new).await.map(CreatedTable::Created)
+            let first = Publication::first(&ident, id, table, &warehouse.root, EventDetails::new())?;
+            Ok(CreatedTable::Created(catalog.publish(&warehouse, first, max_tables, &change).await?))
         })
         .await
     }
@@ -206,76 +193,5 @@ impl Catalog {
         };
         let respelled = Location::parse(&location).ok().and_then(|place| place.respelled_below(&warehouse.root));
         Ok(respelled.map_or(location, |place| place.to_string()))
-    }
-
-    /// Writes a new table's first document, and lets it be.
-    pub(super) async fn table_add(
-        &self,
-        warehouse: &OpenWarehouse,
-        ident: &TableIdent,
-        new: NewDocument<'_>,
-    ) -> Result<LoadedTable, CatalogError> {
-        let NewDocument { id, table, max_tables, details, change } = new;
-        let locations = ValidLocations::of(&table, &warehouse.root)?;
-        let document = self.write_document(warehouse, table, None).await?;
-        let new = NewTable {
-            id,
-            ident,
-            kind: TableKind::Table,
-            metadata_location: &document.location,
-            locations: locations.all(),
-            registered: false,
-            details: &details,
-        };
-        let change = &change.at(self.clock.now_ms());
-        let create = || self.store.table_create(warehouse.place, &new, max_tables, change);
-        match self.settled(warehouse, Refusals::AreFinal, create).await {
-            Ok(()) => Ok(LoadedTable { document, locations: Some(locations) }),
-            Err(StoreError::Unavailable(cause)) => {
-                // Whether it was added is not known, so the document stays.
-                match self.fate_of_creation(warehouse, ident, id).await {
-                    Fate::Happened => Ok(LoadedTable { document, locations: Some(locations) }),
-                    Fate::NotYet | Fate::Overtaken => Err(CatalogError::Store(StoreError::Unavailable(cause))),
-                    Fate::Unknown => Err(CatalogError::CommitStateUnknown(ident.to_string(), cause.to_string())),
-                }
-            }
-            Err(error) => {
-                self.documents.discard(&warehouse.storage, &document).await;
-                Err(of_table(ident)(error))
-            }
-        }
-    }
-
-    /// Writes the document that follows the one at `previous`, in the table's or view's folder for metadata.
-    pub(super) async fn write_document<M: Metadata>(
-        &self,
-        warehouse: &OpenWarehouse,
-        metadata: M,
-        previous: Option<&str>,
-    ) -> Result<Arc<Document<M>>, CatalogError> {
-        let compression = Compression::from_property(
-            metadata.properties().get("write.metadata.compression-codec").map(String::as_str),
-        )
-        .map_err(|codec| {
-            CatalogError::BadRequest(format!(
-                "Unknown write.metadata.compression-codec '{}': use none or gzip",
-                codec.chars().take(40).collect::<String>()
-            ))
-        })?;
-        let name = next_file_name(previous, fresh_uuid(), compression);
-        let location = format!("{}/{name}", metadata_folder(&metadata));
-        let created = self.documents.create(&warehouse.storage, location, metadata, compression).await;
-        created.map_err(|error| if previous.is_none() { cannot_create(error) } else { error.into() })
-    }
-}
-
-/// What to answer when the first document of a table or view cannot be written: a location below a file is the request's
-/// fault, and may be chosen otherwise.
-fn cannot_create(error: MetadataError) -> CatalogError {
-    match error {
-        MetadataError::Storage(error @ StorageError::BelowFile { .. }) => {
-            CatalogError::BadRequest(format!("{error}. Choose another location"))
-        }
-        other => other.into(),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tidewater_core::commit::{CreateTable, RegisterTable, TableCommit};
 use tidewater_core::ids::TableId;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
-use tidewater_core::view::{CreateView, ViewCommit};
+use tidewater_core::view::{CreateView, RegisterView, ViewCommit};
 
 use super::{Catalog, CatalogError, CreatedTable, LoadedTable, LoadedView, OpenWarehouse};
 use crate::access::action::{Action, On};
@@ -180,6 +180,16 @@ impl Catalog {
         change: &Change,
     ) -> Result<LoadedView> {
         self.view_create(&namespace(warehouse, ident), request, change).await
+    }
+
+    pub(crate) async fn view_register_as_admin(
+        self: &Arc<Self>,
+        warehouse: &Arc<OpenWarehouse>,
+        ident: &NamespaceIdent,
+        request: RegisterView,
+        change: &Change,
+    ) -> Result<LoadedView> {
+        self.view_register(&namespace(warehouse, ident), request, change).await
     }
 
     pub(crate) async fn view_load_as_admin(

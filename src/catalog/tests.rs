@@ -1,6 +1,7 @@
 mod again;
 mod full;
 mod locations;
+mod publish;
 mod receipts;
 mod register;
 mod signing;

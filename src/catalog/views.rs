@@ -3,29 +3,17 @@
 use std::sync::Arc;
 
 use tidewater_core::ids::TableId;
-use tidewater_core::location::Location;
 use tidewater_core::name::TableIdent;
-use tidewater_core::view::{CreateView, RegisterView, create_view};
+use tidewater_core::view::{CreateView, RegisterView, ViewMetadata, create_view};
 
 use super::error::{of_namespace, of_rename, of_view};
-use super::fate::Fate;
-use super::register::unregistrable;
+use super::publish::Publication;
+use super::register::Registration;
 use super::weight::create_view_bytes;
 use super::{Catalog, CatalogError, LoadedView, OpenWarehouse};
 use crate::access::{Namespace, Permit, View, action};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
-use crate::locations::Refusals;
-use crate::store::{Change, EventDetails, NewTable, Page, PageRequest, StoreError, TableKind, TableRecord};
-use crate::vending::{LocationRefused, ValidLocations};
-
-/// A view that is about to be.
-struct NewView<'a> {
-    id: TableId,
-    document: &'a LoadedView,
-    registered: bool,
-    max_tables: Option<u64>,
-    change: &'a Change,
-}
+use crate::store::{Change, EventDetails, Page, PageRequest, TableKind, TableRecord};
 
 impl Catalog {
     /// The view as it stands: its document, from memory when it was used lately.
@@ -55,9 +43,7 @@ impl Catalog {
         warehouse: &OpenWarehouse,
         ident: &TableIdent,
     ) -> Result<TableRecord, CatalogError> {
-        let found = self.store.table_get(warehouse.place, ident).await.map_err(of_view(ident))?;
-        let view = found.filter(|record| record.kind == TableKind::View);
-        view.ok_or_else(|| CatalogError::NoSuchView(ident.clone()))
+        self.record::<ViewMetadata>(warehouse, ident).await
     }
 
     /// The views of a namespace, by name.
@@ -96,15 +82,8 @@ impl Catalog {
             let uuid = fresh_uuid();
             let create = move || Ok(create_view(&request, &location, uuid)?);
             let view = catalog.work(&warehouse, bytes, create).await?;
-            // Before it is written anywhere.
-            ValidLocations::of_view(&view, &warehouse.root)?;
-            let document = catalog.write_document(&warehouse, view, None).await?;
-            let new = NewView { id, document: &document, registered: false, max_tables, change: &change };
-            let added = catalog.view_add(&warehouse, &ident, &new).await;
-            if added.as_ref().is_err_and(nothing_was_added) {
-                catalog.documents.discard(&warehouse.storage, &document).await;
-            }
-            added.map(|()| document)
+            let first = Publication::first(&ident, id, view, &warehouse.root, EventDetails::new())?;
+            Ok(catalog.publish(&warehouse, first, max_tables, &change).await?.document)
         })
         .await
     }
@@ -114,7 +93,7 @@ impl Catalog {
     ///
     /// # Errors
     /// As [`Catalog::view_create`]; `BadRequest` when the file is elsewhere, is not a view's or breaks a rule of the
-    /// specification; `Metadata` when it is missing.
+    /// specification; `Metadata` when it is missing; `CommitStateUnknown`, `RegisteredWithoutFile`.
     pub async fn view_register(
         self: &Arc<Self>,
         namespace: &Permit<action::RegisterView, Namespace>,
@@ -125,18 +104,9 @@ impl Catalog {
         let max_tables = namespace.principal().max_tables();
         let ident = TableIdent::new(namespace.ident.clone(), &request.name)?;
         self.to_its_end(async move {
-            let id = TableId(fresh_ordered_uuid());
-            catalog.new_location(TableKind::View, &warehouse, &ident, id, None).await?;
-            let at = Location::parse(&request.metadata_location).map_err(LocationRefused::from)?;
-            if !warehouse.root.contains(&at) {
-                return Err(LocationRefused::outside(&request.metadata_location, &warehouse.root).into());
-            }
-            let found = catalog.documents.get_view(&warehouse.storage, &request.metadata_location).await;
-            let document = found.map_err(unregistrable)?;
-            catalog.check_registrable(&warehouse, &document).await?;
-            let new = NewView { id, document: &document, registered: true, max_tables, change: &change };
-            catalog.view_add(&warehouse, &ident, &new).await?;
-            Ok(document)
+            let (warehouse, ident, change) = (&warehouse, &ident, &change);
+            let registration = Registration { warehouse, ident, overwrite: None, max_tables, change };
+            Ok(catalog.register(&registration, &request.metadata_location).await?.document)
         })
         .await
     }
@@ -167,40 +137,4 @@ impl Catalog {
         let dropped = self.store.table_drop(warehouse.place, ident, TableKind::View, terms.as_ref(), change).await;
         dropped.map(|_| ()).map_err(of_view(ident))
     }
-
-    /// Lets a view be whose document exists. When the answer is lost, the store is asked whether it happened.
-    async fn view_add(
-        &self,
-        warehouse: &OpenWarehouse,
-        ident: &TableIdent,
-        new: &NewView<'_>,
-    ) -> Result<(), CatalogError> {
-        let locations = ValidLocations::of_view(&new.document.metadata, &warehouse.root)?;
-        let table = NewTable {
-            id: new.id,
-            ident,
-            kind: TableKind::View,
-            metadata_location: &new.document.location,
-            locations: locations.all(),
-            registered: new.registered,
-            details: &EventDetails::new(),
-        };
-        let change = &new.change.at(self.clock.now_ms());
-        let create = || self.store.table_create(warehouse.place, &table, new.max_tables, change);
-        let refusals = if new.registered { Refusals::MayPass } else { Refusals::AreFinal };
-        match self.settled(warehouse, refusals, create).await {
-            Err(StoreError::Unavailable(cause)) => match self.fate_of_creation(warehouse, ident, new.id).await {
-                Fate::Happened => Ok(()),
-                Fate::NotYet | Fate::Overtaken => Err(CatalogError::Store(StoreError::Unavailable(cause))),
-                Fate::Unknown => Err(CatalogError::CommitStateUnknown(ident.to_string(), cause.to_string())),
-            },
-            other => other.map_err(of_view(ident)),
-        }
-    }
-}
-
-/// Whether it is certain that the document of a failed creation is nobody's. After a lost answer it never is: the change
-/// may arrive late.
-fn nothing_was_added(error: &CatalogError) -> bool {
-    !matches!(error, CatalogError::CommitStateUnknown(..) | CatalogError::Store(StoreError::Unavailable(_)))
 }

@@ -344,7 +344,11 @@ impl Documents {
         self.cache.weight()
     }
 
-    async fn find_anew<M: Metadata>(
+    /// Reads a document of either kind from storage, whatever is in memory.
+    ///
+    /// # Errors
+    /// All of [`MetadataError`].
+    pub(crate) async fn find_anew<M: Metadata>(
         &self,
         storage: &Storage,
         location: &str,
@@ -383,7 +387,15 @@ impl Documents {
         self.reader.heavy().run(storage.owner(), size_bytes, serialise).await?
     }
 
-    async fn find<M: Metadata>(&self, storage: &Storage, location: &str) -> Result<Arc<Document<M>>, MetadataError> {
+    /// Returns a document of either kind, from memory or, once for all who wait for it, from storage.
+    ///
+    /// # Errors
+    /// All of [`MetadataError`].
+    pub(crate) async fn find<M: Metadata>(
+        &self,
+        storage: &Storage,
+        location: &str,
+    ) -> Result<Arc<Document<M>>, MetadataError> {
         let lookup = Lookup::new(storage, location);
         let kept = match self.cache.get(&lookup) {
             Some(kept) => kept,

@@ -101,7 +101,15 @@ pub enum StoreError {
     /// The database cannot be reached, or did not answer. A write may have happened.
     #[error("the database is not available: {0}")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The database holds something that cannot be read. A person has to look.
+    /// The database holds something that cannot be read. A person has to look. A write may have happened.
     #[error("the database holds something unreadable: {0}")]
     Corrupt(String),
+}
+
+impl StoreError {
+    /// Returns whether a change that gave this error may have happened. With every other error nothing was changed.
+    #[must_use]
+    pub const fn outcome_is_unknown(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Corrupt(_))
+    }
 }

@@ -112,6 +112,8 @@ operations! {
     CreateView = "create-view",
     /// Brings a view's existing metadata into the catalog.
     RegisterView = "register-view",
+    /// Takes the registration of a view back, since its metadata had gone.
+    UndoRegisterView = "undo-register-view",
     /// Commits to a view.
     UpdateView = "update-view",
     /// Gives a view another name.
@@ -144,6 +146,8 @@ of_kind! {
     create = CreateTable | CreateView,
     /// Registering a table or view.
     register = RegisterTable | RegisterView,
+    /// Taking a registration of a table or view back.
+    undo_register = UndoRegisterTable | UndoRegisterView,
     /// A commit to a table or view.
     update = UpdateTable | UpdateView,
     /// A rename of a table or view.

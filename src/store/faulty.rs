@@ -42,6 +42,8 @@ pub(crate) enum Fault {
     Overtaken,
     /// The database has no space left, and says so.
     Full,
+    /// It happens, and what the database answers cannot be read.
+    DoneUnreadable,
 }
 
 /// A store that works as another does until it is told otherwise, and counts what it is asked. It lets others run before
@@ -54,6 +56,7 @@ pub(crate) struct FaultyStore {
     asked: Mutex<BTreeMap<&'static str, usize>>,
     meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
     after_get: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>,
+    after_change: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>,
 }
 
 impl FaultyStore {
@@ -66,6 +69,7 @@ impl FaultyStore {
             asked: Mutex::default(),
             meanwhile: Mutex::new(None),
             after_get: Mutex::new(None),
+            after_change: Mutex::new(None),
         }
     }
 
@@ -85,6 +89,11 @@ impl FaultyStore {
     /// Has something happen right after the next read of a pointer.
     pub(crate) fn after_next_table_get(&self, happens: impl Future<Output = ()> + Send + 'static) {
         *self.after_get.lock() = Some(Box::pin(happens));
+    }
+
+    /// Has something happen right after the next change of a table's pointer, before its answer arrives.
+    pub(crate) fn after_next_change(&self, happens: impl Future<Output = ()> + Send + 'static) {
+        *self.after_change.lock() = Some(Box::pin(happens));
     }
 
     /// How often a method was called.
@@ -107,7 +116,7 @@ impl FaultyStore {
             Mode::Down => return Err(lost()),
             Mode::Unheard => return work.await.and_then(|_| Err(lost())),
         }
-        if method == "table_get" && std::mem::take(&mut *self.deaf.lock()) {
+        if matches!(method, "table_get" | "table_by_id") && std::mem::take(&mut *self.deaf.lock()) {
             return Err(lost());
         }
         let Some(overtaken) = overtaken(method) else {
@@ -123,13 +132,19 @@ impl FaultyStore {
         }
         let fault = self.next.lock().take();
         *self.deaf.lock() = matches!(fault, Some(Fault::NotDoneAndDeaf | Fault::DoneAndDeaf));
-        match fault {
+        let after = self.after_change.lock().take();
+        let answer = match fault {
             None => work.await,
             Some(Fault::DoneUnheard | Fault::DoneAndDeaf) => work.await.and_then(|_| Err(lost())),
+            Some(Fault::DoneUnreadable) => work.await.and_then(|_| Err(StoreError::Corrupt("the answer".into()))),
             Some(Fault::NotDone | Fault::NotDoneAndDeaf) => Err(lost()),
             Some(Fault::Overtaken) => Err(overtaken),
             Some(Fault::Full) => Err(StoreError::Full("no space left".into())),
+        };
+        if let Some(after) = after {
+            after.await;
         }
+        answer
     }
 }
 

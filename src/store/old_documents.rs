@@ -8,20 +8,17 @@ use super::Place;
 /// What a move of a table's pointer means for the documents before the new one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Past {
-    /// The catalog wrote the new document after the one before it. All stay.
+    /// All stay.
     #[default]
     Kept,
-    /// The catalog wrote the new document after the one before it. These left the log with it and are to be removed from
-    /// `due_ms` on, unless the table's locations change with this move.
+    /// These left the log with the new document and are to be removed from `due_ms` on, unless the table's locations change
+    /// with this move.
     Removed {
         /// Where they are.
         documents: Vec<Location>,
         /// When the first may be removed, in milliseconds since 1970.
         due_ms: i64,
     },
-    /// The catalog did not write the new document for this table. Neither it nor what came before it is ever removed by a
-    /// commit.
-    Foreign,
 }
 
 /// A document that a server is to remove, with the lease that it has for it.

@@ -135,6 +135,15 @@ pub enum TableKind {
     View,
 }
 
+/// Who wrote a document that a table's or view's pointer is to lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The catalog, for this table or view.
+    Catalog,
+    /// Somebody else: the document is registered. Neither it nor what came before it is ever removed by a commit.
+    Foreign,
+}
+
 /// A table or view to be added.
 #[derive(Debug, Clone)]
 pub struct NewTable<'a> {
@@ -148,8 +157,8 @@ pub struct NewTable<'a> {
     pub metadata_location: &'a str,
     /// Where its files are.
     pub locations: &'a Locations,
-    /// Whether its document was there before, so that the catalog did not write it for this table.
-    pub registered: bool,
+    /// Who wrote its document.
+    pub origin: Origin,
     /// What was asked for, for the event.
     pub details: &'a EventDetails,
 }
@@ -176,6 +185,8 @@ pub struct Swap<'a> {
     pub new: &'a str,
     /// Where the table's files are from now on.
     pub locations: &'a Locations,
+    /// Who wrote the document there.
+    pub origin: Origin,
     /// What becomes of the documents before it.
     pub past: &'a Past,
     /// What was asked for, for the event.

@@ -163,6 +163,45 @@ async fn register_of_removed_files_whose_metadata_is_in_memory_is_refused() {
     assert!(matches!(refused, Err(CatalogError::Metadata(MetadataError::Missing(_)))), "{refused:?}");
 }
 
+impl Fixture {
+    /// Creates and drops a view, and gives its metadata location.
+    async fn dropped_view(&self) -> String {
+        let location = self.create_view("dropped").await.unwrap().location.clone();
+        self.catalog.view_drop_as_admin(&self.warehouse, &ident("dropped"), &Change::by_catalog(0)).await.unwrap();
+        location
+    }
+
+    async fn register_view(&self, location: &str, change: &Change) -> Result<LoadedView, CatalogError> {
+        let body = json!({ "name": "again", "metadata-location": location });
+        let request = tidewater_core::view::RegisterView::parse(body.to_string().as_bytes()).unwrap();
+        self.catalog.view_register_as_admin(&self.warehouse, &namespace(), request, change).await
+    }
+}
+
+#[tokio::test]
+async fn register_of_a_removed_view_whose_metadata_is_in_memory_is_refused() {
+    let fixture = Fixture::new().await;
+    let location = fixture.dropped_view().await;
+    std::fs::remove_file(file(&location)).unwrap();
+    let refused = fixture.register_view(&location, &Change::by_catalog(0)).await;
+    assert!(matches!(refused, Err(CatalogError::Metadata(MetadataError::Missing(_)))), "{refused:?}");
+    let left = fixture.catalog.view_record(&fixture.warehouse, &ident("again")).await;
+    assert!(matches!(left, Err(CatalogError::NoSuchView(_))), "{left:?}");
+}
+
+#[tokio::test]
+async fn register_of_a_view_whose_file_is_removed_meanwhile_is_undone() {
+    let fixture = Fixture::new().await;
+    let location = fixture.dropped_view().await;
+    let (receipt, removed) = (receipt(), file(&location));
+    fixture.store.meanwhile(move || std::fs::remove_file(removed).unwrap());
+    let refused = fixture.register_view(&location, &keyed(&receipt)).await;
+    assert!(matches!(refused, Err(CatalogError::Metadata(MetadataError::Missing(_)))), "{refused:?}");
+    let left = fixture.catalog.view_record(&fixture.warehouse, &ident("again")).await;
+    assert!(matches!(left, Err(CatalogError::NoSuchView(_))), "{left:?}");
+    assert_eq!(fixture.kept_for(&receipt).await, None);
+}
+
 #[tokio::test]
 async fn restore_of_a_table_or_view_without_its_metadata_names_the_missing_file() {
     let fixture = Fixture::new().await;

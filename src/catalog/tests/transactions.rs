@@ -13,7 +13,7 @@ fn part(ident: &TableIdent, key: &str) -> TableCommit {
     TableCommit::parse_transaction(body.to_string().as_bytes()).unwrap().remove(0)
 }
 
-fn creation(name: &str) -> TableCommit {
+pub(super) fn creation(name: &str) -> TableCommit {
     let body = json!({ "table-changes": [{ "identifier": { "namespace": ["ns"], "name": name },
         "requirements": [{ "type": "assert-create" }],
         "updates": [{ "action": "add-schema", "schema": { "type": "struct", "fields": [
@@ -110,8 +110,7 @@ async fn a_lost_commit_is_found_in_the_history_that_others_built_on_it() {
     let fixture = Fixture::new().await;
     let before = fixture.catalog.table_record(&fixture.warehouse, &table()).await.unwrap();
     let mine = fixture.commit("mine").await.unwrap().document.location.clone();
-    let fate_of =
-        async |location: &str| fixture.catalog.fate_of_swap(&fixture.warehouse, &table(), &before, location).await;
+    let fate_of = async |location: &str| fixture.catalog.fate_of_swap(&fixture.warehouse, &before, location).await;
     assert_eq!(fate_of(&mine).await, fate::Fate::Happened);
     fixture.commit("theirs").await.unwrap();
     assert_eq!(fate_of(&mine).await, fate::Fate::Happened);

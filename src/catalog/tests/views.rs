@@ -16,7 +16,7 @@ fn create_view(name: &str) -> CreateView {
     CreateView::parse(body.to_string().as_bytes()).unwrap()
 }
 
-fn set(key: &str) -> ViewCommit {
+pub(super) fn set(key: &str) -> ViewCommit {
     let body = json!({ "updates": [{ "action": "set-properties", "updates": { key: "v" } }] });
     ViewCommit::parse(body.to_string().as_bytes()).unwrap()
 }

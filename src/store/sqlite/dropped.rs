@@ -12,8 +12,8 @@ use super::namespaces::page_of;
 use super::reports::report_forget;
 use super::tables::{check_limit, move_pointer, resource, table_get};
 use crate::store::{
-    Change, DropTerms, Dropped, DroppedFilter, DroppedState, EventDetails, EventObject, Operation, Page, PageRequest,
-    Past, Place, Progress, Resource, Restore, Result, StoreError, Swap, TableKind, TimedPage,
+    Change, DropTerms, Dropped, DroppedFilter, DroppedState, EventDetails, EventObject, Operation, Origin, Page,
+    PageRequest, Past, Place, Progress, Resource, Restore, Result, StoreError, Swap, TableKind, TimedPage,
 };
 
 const COLUMNS: &str = "organisation, warehouse, id, namespace, name, kind, metadata_location, location, dropped_ms,
@@ -215,8 +215,8 @@ pub(super) fn dropped_restore(
     if let Some(now) = now {
         // The pointer stays; so do the places, which it has held all the time, unless its document could not be read before.
         let pointer = &dropped.metadata_location;
-        let (past, details) = (&Past::Kept, &EventDetails::new());
-        let swap = Swap { id, expected: pointer, new: pointer, locations: now, past, details };
+        let (origin, past, details) = (Origin::Catalog, &Past::Kept, &EventDetails::new());
+        let swap = Swap { id, expected: pointer, new: pointer, locations: now, origin, past, details };
         if let Some(before) = move_pointer(connection, place, &swap, now_ms)?.before {
             check_free(connection, place, id, now.beyond(&before))?;
         }

@@ -229,13 +229,13 @@ impl Store for SqliteStore {
         max_tables: Option<u64>,
         change: &Change,
     ) -> Result<()> {
-        let NewTable { id, kind, registered, .. } = *new;
+        let NewTable { id, kind, origin, .. } = *new;
         let (ident, details) = (new.ident.clone(), new.details.clone());
         let (metadata_location, locations) = (new.metadata_location.to_owned(), new.locations.clone());
         let document = change.receipt.as_ref().map(|_| metadata_location.clone());
         let work = move |connection: &Connection, change: &Change| {
             let (ident, metadata_location, locations, details) = (&ident, &metadata_location, &locations, &details);
-            let new = NewTable { id, ident, kind, metadata_location, locations, registered, details };
+            let new = NewTable { id, ident, kind, metadata_location, locations, origin, details };
             tables::table_create(connection, place, &new, max_tables, change)
         };
         self.change(place.organisation, change, work, move |()| at(document.as_deref(), id)).await
@@ -271,11 +271,12 @@ impl Store for SqliteStore {
     async fn table_swap(&self, place: Place, swap: &Swap<'_>, change: &Change) -> Result<()> {
         let (id, details) = (swap.id, swap.details.clone());
         let ([expected, new], locations) = ([swap.expected, swap.new].map(str::to_owned), swap.locations.clone());
-        let past = swap.past.clone();
+        let (origin, past) = (swap.origin, swap.past.clone());
         let document = change.receipt.as_ref().map(|_| new.clone());
         let work = move |connection: &Connection, change: &Change| {
             let (expected, new, locations, past, details) = (&expected, &new, &locations, &past, &details);
-            tables::table_swap(connection, place, &Swap { id, expected, new, locations, past, details }, change)
+            let swap = Swap { id, expected, new, locations, origin, past, details };
+            tables::table_swap(connection, place, &swap, change)
         };
         self.change(place.organisation, change, work, move |()| at(document.as_deref(), id)).await
     }

@@ -10,7 +10,7 @@ use tidewater_core::overlap::LocationKey;
 
 use super::convert::id;
 use super::locations::reserved;
-use crate::store::{EndedDocument, OldDocument, Past, Place, Result, StoreError, Swap, TableKind};
+use crate::store::{EndedDocument, OldDocument, Origin, Past, Place, Result, StoreError, Swap, TableKind};
 
 /// The organisations with documents that are due, those that wait longest first: one step in the index for each that has any.
 const DUE_ORGANISATIONS: &str = "
@@ -27,9 +27,11 @@ const DUE_ORGANISATIONS: &str = "
 
 /// Writes down what a move of the pointer means for the documents before the new one; the table stays where it is.
 pub(super) fn note_past(connection: &Connection, place: Place, swap: &Swap<'_>) -> Result<()> {
+    if swap.origin == Origin::Foreign {
+        return adopt(connection, place, swap.id, swap.new);
+    }
     match swap.past {
         Past::Kept => Ok(()),
-        Past::Foreign => adopt(connection, place, swap.id, swap.new),
         Past::Removed { documents, due_ms } => {
             let mut statement = connection.prepare_cached(
                 "INSERT INTO old_document (organisation, warehouse, location, document, tabular, due_ms)

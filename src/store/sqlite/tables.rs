@@ -13,8 +13,8 @@ use super::namespaces::{namespace_exists, one_more, page_of};
 use super::old_documents::{adopt, note_past};
 use super::reports::report_forget;
 use crate::store::{
-    Change, DropTerms, EventDetails, EventObject, NewTable, Operation, Page, PageRequest, Past, Place, Resource,
-    Result, StoreError, Swap, TableKind, TableRecord, Undo,
+    Change, DropTerms, EventDetails, EventObject, NewTable, Operation, Origin, Page, PageRequest, Past, Place,
+    Resource, Result, StoreError, Swap, TableKind, TableRecord, Undo,
 };
 
 /// The hot path of a load.
@@ -89,12 +89,15 @@ pub(super) fn insert(connection: &Connection, place: Place, new: &NewTable<'_>, 
             change.at_ms,
         ]);
     let Err(error) = inserted else {
-        let operation = if new.registered { Operation::register(new.kind) } else { Operation::create(new.kind) };
+        let operation = match new.origin {
+            Origin::Foreign => Operation::register(new.kind),
+            Origin::Catalog => Operation::create(new.kind),
+        };
         let mut details = new.details.clone();
         details.insert(POINTER_AFTER.to_owned(), new.metadata_location.into());
         let object = EventObject::new(new.kind, Some(new.id.0), new.ident.to_string());
         event_add(connection, change, place, operation, &object, &details)?;
-        if new.registered {
+        if new.origin == Origin::Foreign {
             adopt(connection, place, new.id, new.metadata_location)?;
         }
         return hold(connection, place, new.id, new.locations.reserved());
@@ -199,7 +202,10 @@ pub(super) fn move_pointer_and_tell(
     change: &Change,
 ) -> Result<Option<Vec<Location>>> {
     let Moved { kind, name, before } = move_pointer(connection, place, swap, change.at_ms)?;
-    let operation = if *swap.past == Past::Foreign { Operation::register(kind) } else { Operation::update(kind) };
+    let operation = match swap.origin {
+        Origin::Foreign => Operation::register(kind),
+        Origin::Catalog => Operation::update(kind),
+    };
     let mut details = swap.details.clone();
     details.insert(POINTER_BEFORE.to_owned(), swap.expected.into());
     details.insert(POINTER_AFTER.to_owned(), swap.new.into());
@@ -257,7 +263,7 @@ pub(super) fn move_pointer(connection: &Connection, place: Place, swap: &Swap<'_
         check_pointer(connection, place, swap.id, swap.expected)?;
         return Err(StoreError::PointerMoved);
     };
-    if *swap.past == Past::Foreign {
+    if swap.origin == Origin::Foreign {
         note_past(connection, place, swap)?;
     }
     hold_instead(connection, place, swap.id, swap.locations.reserved())?;
@@ -282,8 +288,8 @@ pub(super) fn table_undo(connection: &Connection, place: Place, undo: &Undo<'_>,
     let (kind, name) = match before {
         Some((pointer, locations)) => {
             details.insert(POINTER_AFTER.to_owned(), pointer.into());
-            let (past, no_details) = (&Past::Foreign, &EventDetails::new());
-            let swap = Swap { id, expected: made, new: pointer, locations, past, details: no_details };
+            let (origin, past, details) = (Origin::Foreign, &Past::Kept, &EventDetails::new());
+            let swap = Swap { id, expected: made, new: pointer, locations, origin, past, details };
             let moved = move_pointer(connection, place, &swap, change.at_ms)?;
             take_place(connection, place, &swap, moved.before.as_deref(), change.at_ms)?;
             (moved.kind, moved.name)
@@ -291,7 +297,7 @@ pub(super) fn table_undo(connection: &Connection, place: Place, undo: &Undo<'_>,
         None => remove_again(connection, place, id, made)?,
     };
     let object = EventObject::new(kind, Some(id.0), name);
-    event_add(connection, change, place, Operation::UndoRegisterTable, &object, &details)
+    event_add(connection, change, place, Operation::undo_register(kind), &object, &details)
 }
 
 /// Forgets a table that was added a moment ago and is as it was.

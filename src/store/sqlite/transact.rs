@@ -6,7 +6,7 @@ use tidewater_core::location::Location;
 use super::dropped::replace_dropped;
 use super::locations::check_free;
 use super::tables::{check_limit, check_pointer, insert, move_pointer_and_tell};
-use crate::store::{Change, NewTable, Place, Result, StoreError, Swap, TableChange, TableKind};
+use crate::store::{Change, NewTable, Origin, Place, Result, StoreError, Swap, TableChange, TableKind};
 
 /// All of the changes, or an error that undoes them.
 pub(super) fn table_transact(
@@ -38,13 +38,14 @@ pub(super) fn table_transact(
 fn make(connection: &Connection, place: Place, part: &TableChange, change: &Change) -> Result<Option<Vec<Location>>> {
     match part {
         TableChange::Create { id, ident, metadata_location, locations, details } => {
-            let (id, kind, registered) = (*id, TableKind::Table, false);
-            let new = NewTable { id, ident, kind, metadata_location, locations, registered, details };
+            let (id, kind, origin) = (*id, TableKind::Table, Origin::Catalog);
+            let new = NewTable { id, ident, kind, metadata_location, locations, origin, details };
             insert(connection, place, &new, change)?;
             Ok(Some(Vec::new()))
         }
         TableChange::Swap { id, expected, new, locations, past, details } => {
-            let swap = Swap { id: *id, expected, new, locations, past, details };
+            let (id, origin) = (*id, Origin::Catalog);
+            let swap = Swap { id, expected, new, locations, origin, past, details };
             move_pointer_and_tell(connection, place, &swap, change)
         }
         TableChange::Keep { id, expected } => check_pointer(connection, place, *id, expected).map(|()| None),

@@ -9,8 +9,9 @@ use super::fixture::{
 };
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::store::{
-    Answer, DropTerms, DroppedFilter, DroppedState, EventDetails, Moment, NewTable, Past, Place, Progress, Receipt,
-    RequestDigest, Resource, Restore, Result, StoreError, Swap, TableChange, TableKind, TableRecord, TimedPage,
+    Answer, DropTerms, DroppedFilter, DroppedState, EventDetails, Moment, NewTable, Origin, Past, Place, Progress,
+    Receipt, RequestDigest, Resource, Restore, Result, StoreError, Swap, TableChange, TableKind, TableRecord,
+    TimedPage,
 };
 
 const HOUR_MS: i64 = 3_600_000;
@@ -56,8 +57,15 @@ async fn create_at(store: &Subject, place: Place, ident: &TableIdent, location: 
     let metadata_location = &document(0);
     let kind = TableKind::Table;
     let locations = &at(location);
-    let new =
-        NewTable { id, ident, kind, metadata_location, locations, registered: false, details: &EventDetails::new() };
+    let new = NewTable {
+        id,
+        ident,
+        kind,
+        metadata_location,
+        locations,
+        origin: Origin::Catalog,
+        details: &EventDetails::new(),
+    };
     store.table_create(place, &new, None, &change()).await
 }
 
@@ -162,6 +170,7 @@ pub(in crate::store) async fn a_dropped_location_stays_taken(store: Subject) {
             expected: &document(0),
             new: &document(1),
             locations: &at(overlapping),
+            origin: Origin::Catalog,
             past: &Past::Kept,
             details: &EventDetails::new(),
         };

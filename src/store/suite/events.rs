@@ -12,8 +12,8 @@ use super::fixture::{
 };
 use crate::clock::fresh_uuid;
 use crate::store::{
-    Actor, Change, DropTerms, Event, EventDetails, EventFilter, Operation, Past, Place, Progress, Restore, StoreError,
-    Swap, TableChange, TableKind, WarehouseStorage,
+    Actor, Change, DropTerms, Event, EventDetails, EventFilter, Operation, Origin, Past, Place, Progress, Restore,
+    StoreError, Swap, TableChange, TableKind, WarehouseStorage,
 };
 
 const HOUR_MS: i64 = 3_600_000;
@@ -133,17 +133,17 @@ pub(in crate::store) async fn an_event_tells_who_when_and_from_where(store: Subj
         at_ms: NOW_MS + 5,
         receipt: None,
     };
-    let details = json!({ "updates": { "add-snapshot": 1 }, "snapshot-ids": [7] });
-    let (past, asked_for) = (&Past::Kept, details.as_object().unwrap());
+    let asked_for = json!({ "updates": { "add-snapshot": 1 }, "snapshot-ids": [7] });
+    let (origin, past, details) = (Origin::Catalog, &Past::Kept, asked_for.as_object().unwrap());
     let (expected, new, locations) = (&document(0), &document(1), &at(&location(id)));
-    store.table_swap(place, &Swap { id, expected, new, locations, past, details: asked_for }, &asked).await.unwrap();
+    store.table_swap(place, &Swap { id, expected, new, locations, origin, past, details }, &asked).await.unwrap();
     let events = events_of(&store, place.organisation, &EventFilter::default()).await;
     let event = events.last().unwrap();
     assert_eq!((event.organisation, event.warehouse), (Some(place.organisation), Some(place.warehouse)));
     assert_eq!((event.at_ms, &event.actor, event.client), (NOW_MS + 5, &asked.actor, Some(client)));
     assert_eq!((event.operation, event.request_id.as_deref()), (Operation::UpdateTable, Some("request-1")));
     assert_eq!((event.object.id, event.object.name.as_str()), (Some(id.0), "sales.orders"));
-    let mut expected_details = details;
+    let mut expected_details = asked_for;
     expected_details["pointer-before"] = expected.as_str().into();
     expected_details["pointer-after"] = new.as_str().into();
     assert_eq!(Value::Object(event.details.clone()), expected_details);

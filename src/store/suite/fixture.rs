@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::clock::fresh_uuid;
 use crate::secret::Secret;
 use crate::store::{
-    ApiKey, Change, EventDetails, KeyDigest, NewTable, Organisation, Past, Place, Properties, Receipt, Result,
+    ApiKey, Change, EventDetails, KeyDigest, NewTable, Organisation, Origin, Past, Place, Properties, Receipt, Result,
     SigningKey, Store, Swap, TableKind, Warehouse, WarehouseOptions, WarehouseStorage,
 };
 
@@ -164,7 +164,7 @@ pub(super) async fn create(
         kind,
         metadata_location: &document(0),
         locations: &locations,
-        registered: false,
+        origin: Origin::Catalog,
         details: &EventDetails::new(),
     };
     store.table_create(place, &new, max_tables, &change()).await.map(|()| id)
@@ -183,6 +183,7 @@ pub(super) async fn swap(store: &Subject, place: Place, id: TableId, from: usize
         expected: &expected,
         new: &new,
         locations: &at(&location(id)),
+        origin: Origin::Catalog,
         past: &Past::Kept,
         details: &EventDetails::new(),
     };

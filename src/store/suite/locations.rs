@@ -15,7 +15,7 @@ use super::fixture::{
 };
 use crate::clock::fresh_uuid;
 use crate::store::{
-    DropTerms, DroppedState, EventDetails, NewTable, Past, Place, Progress, Restore, Result, StoreError, Swap,
+    DropTerms, DroppedState, EventDetails, NewTable, Origin, Past, Place, Progress, Restore, Result, StoreError, Swap,
     TableChange, TableKind,
 };
 
@@ -52,7 +52,7 @@ impl Site {
             kind,
             metadata_location,
             locations,
-            registered: false,
+            origin: Origin::Catalog,
             details: &EventDetails::new(),
         };
         self.store.table_create(self.place, &new, None, &change()).await.map(|()| id)
@@ -64,7 +64,15 @@ impl Site {
 
     async fn swap(&self, id: TableId, from: usize, to: usize, locations: &Locations) -> Result<()> {
         let (expected, new) = (&document(from), &document(to));
-        let swap = Swap { id, expected, new, locations, past: &Past::Kept, details: &EventDetails::new() };
+        let swap = Swap {
+            id,
+            expected,
+            new,
+            locations,
+            origin: Origin::Catalog,
+            past: &Past::Kept,
+            details: &EventDetails::new(),
+        };
         self.store.table_swap(self.place, &swap, &change()).await
     }
 
@@ -305,8 +313,8 @@ pub(in crate::store) async fn what_is_registered_again_has_all_its_locations(sto
     // In the place of a table that is there: what that had is free, and what the new document names is taken.
     let other = site.create("u", &spread("s3://b/w/u", &["s3://b/w/u-data"])).await.unwrap();
     let (expected, new) = (&document(0), &document(1));
-    let (past, details) = (&Past::Kept, &EventDetails::new());
-    let over = |locations| Swap { id: other, expected, new, locations, past, details };
+    let (origin, past, details) = (Origin::Catalog, &Past::Kept, &EventDetails::new());
+    let over = |locations| Swap { id: other, expected, new, locations, origin, past, details };
     let (theirs, free) = (spread("s3://b/w/u2", &["s3://b/w/data/x"]), spread("s3://b/w/u2", &["s3://b/w/u3"]));
     let refused = store.table_swap(site.place, &over(&theirs), &change()).await;
     assert_refused!(refused, StoreError::LocationTaken(_));

@@ -10,8 +10,8 @@ use super::fixture::{
 };
 use crate::clock::fresh_uuid;
 use crate::store::{
-    DropTerms, EndedDocument, EventDetails, NewTable, OldDocument, Past, Place, Result, StoreError, Swap, TableChange,
-    TableKind,
+    DropTerms, EndedDocument, EventDetails, NewTable, OldDocument, Origin, Past, Place, Result, StoreError, Swap,
+    TableChange, TableKind,
 };
 
 const LATER_MS: i64 = NOW_MS + 1_000;
@@ -27,20 +27,24 @@ fn removed(numbers: &[usize]) -> Past {
 
 /// Moves a table's pointer from one document to the next.
 async fn commit(store: &Subject, place: Place, id: TableId, from: usize, past: &Past) -> Result<()> {
-    commit_at(store, place, (id, &location(id)), from, past).await
+    move_pointer(store, place, (id, &location(id)), from, (Origin::Catalog, past)).await
 }
 
-async fn commit_at(
+/// Points a table to the next document, which is registered.
+async fn register_over(store: &Subject, place: Place, id: TableId, from: usize) -> Result<()> {
+    move_pointer(store, place, (id, &location(id)), from, (Origin::Foreign, &Past::Kept)).await
+}
+
+async fn move_pointer(
     store: &Subject,
     place: Place,
     (id, location): (TableId, &str),
     from: usize,
-    past: &Past,
+    (origin, past): (Origin, &Past),
 ) -> Result<()> {
     let (expected, new) = (document(from), document(from + 1));
-    let swap =
-        Swap { id, expected: &expected, new: &new, locations: &at(location), past, details: &EventDetails::new() };
-    store.table_swap(place, &swap, &change()).await
+    let (expected, new, locations, details) = (&expected, &new, &at(location), &EventDetails::new());
+    store.table_swap(place, &Swap { id, expected, new, locations, origin, past, details }, &change()).await
 }
 
 async fn claim(store: &Subject, now_ms: i64) -> Vec<OldDocument> {
@@ -67,7 +71,7 @@ async fn register(store: &Subject, place: Place, ident: &TableIdent, number: usi
         kind,
         metadata_location: &metadata_location,
         locations: &locations,
-        registered: true,
+        origin: Origin::Foreign,
         details: &EventDetails::new(),
     };
     store.table_create(place, &new, None, &change()).await.map(|()| id)
@@ -116,7 +120,8 @@ pub(in crate::store) async fn commit_that_does_not_happen_leaves_no_old_document
 pub(in crate::store) async fn table_that_moves_keeps_its_old_documents(store: Subject) {
     let (place, _, id) = table(&store).await;
     assert_eq!(store.table_origin(place, id).await.unwrap(), None);
-    commit_at(&store, place, (id, "s3://bucket/lake/elsewhere"), 0, &removed(&[7])).await.unwrap();
+    let moved = (id, "s3://bucket/lake/elsewhere");
+    move_pointer(&store, place, moved, 0, (Origin::Catalog, &removed(&[7]))).await.unwrap();
     assert_eq!(store.table_origin(place, id).await.unwrap(), Some(document(0)));
     assert_eq!(claim(&store, LATER_MS).await, []);
     swap(&store, place, id, 1, 2).await.unwrap();
@@ -144,7 +149,7 @@ pub(in crate::store) async fn registered_document_is_the_origin_and_survives_a_d
     let restore = crate::store::Restore { id, ident: &other, locations: None };
     store.dropped_restore(place, &restore, None, &change()).await.unwrap();
     assert_eq!(store.table_origin(place, id).await.unwrap(), Some(document(5)));
-    commit(&store, place, id, 5, &Past::Foreign).await.unwrap();
+    register_over(&store, place, id, 5).await.unwrap();
     assert_eq!(store.table_origin(place, id).await.unwrap(), Some(document(6)));
 }
 
@@ -168,7 +173,7 @@ pub(in crate::store) async fn old_document_that_is_registered_stays_unless_it_is
 pub(in crate::store) async fn table_that_is_registered_anew_keeps_its_old_documents(store: Subject) {
     let (place, _, id) = table(&store).await;
     commit(&store, place, id, 0, &removed(&[7])).await.unwrap();
-    commit(&store, place, id, 1, &Past::Foreign).await.unwrap();
+    register_over(&store, place, id, 1).await.unwrap();
     assert_eq!(claim(&store, LATER_MS).await, []);
 }
 

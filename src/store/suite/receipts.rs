@@ -13,7 +13,7 @@ use super::fixture::{
 };
 use crate::clock::fresh_uuid;
 use crate::store::{
-    Answer, Change, EventDetails, KeptAnswer, KeptDocument, NewTable, Past, Place, PropertyChanges, Receipt,
+    Answer, Change, EventDetails, KeptAnswer, KeptDocument, NewTable, Origin, Past, Place, PropertyChanges, Receipt,
     RequestDigest, Resource, Result, StoreError, Swap, TableChange, TableKind, Undo,
 };
 
@@ -43,6 +43,7 @@ async fn swap_at(store: &Subject, place: Place, id: TableId, to: usize, change: 
         expected: &expected,
         new: &new,
         locations: &at(&location(id)),
+        origin: Origin::Catalog,
         past: &Past::Kept,
         details: &EventDetails::new(),
     };
@@ -71,7 +72,7 @@ pub(in crate::store) async fn an_answer_is_kept_with_its_change(store: Subject) 
         kind,
         metadata_location: &first,
         locations: &locations,
-        registered: false,
+        origin: Origin::Catalog,
         details: &EventDetails::new(),
     };
     store.table_create(place, &new, None, &key(2)).await.unwrap();
@@ -187,7 +188,7 @@ pub(in crate::store) async fn undone_change_leaves_no_table_no_location_and_its_
         kind,
         metadata_location: &first,
         locations: &locations,
-        registered: true,
+        origin: Origin::Foreign,
         details: &EventDetails::new(),
     };
     let undo = Undo { id, made: &first, before: None };
@@ -205,9 +206,8 @@ pub(in crate::store) async fn undone_change_leaves_no_table_no_location_and_its_
     let table = stored_table(&store, place, &orders).await;
     let (before, after, elsewhere) = (document(0), document(1), at("s3://b/w/elsewhere"));
     let former = at(&location(table));
-    let past = &Past::Foreign;
-    let swap =
-        Swap { id: table, expected: &before, new: &after, locations: &elsewhere, past, details: &EventDetails::new() };
+    let (origin, past, details) = (Origin::Foreign, &Past::Kept, &EventDetails::new());
+    let swap = Swap { id: table, expected: &before, new: &after, locations: &elsewhere, origin, past, details };
     store.table_swap(place, &swap, key).await.unwrap();
     let undo = Undo { id: table, made: &after, before: Some((before.as_str(), &former)) };
     store.table_undo(place, &undo, key).await.unwrap();
@@ -300,7 +300,7 @@ pub(in crate::store) async fn of_changes_with_one_key_at_once_one_happens(store:
                 kind,
                 metadata_location: &first,
                 locations: &locations,
-                registered: false,
+                origin: Origin::Catalog,
                 details: &EventDetails::new(),
             };
             store.table_create(place, &new, None, &keyed(&receipt)).await.map(|()| id)

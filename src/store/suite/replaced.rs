@@ -12,8 +12,8 @@ use super::fixture::{
 };
 use crate::clock::fresh_uuid;
 use crate::store::{
-    DropTerms, Dropped, DroppedState, EventDetails, NewTable, Past, Place, Progress, Restore, Result, StoreError, Swap,
-    TableChange, TableKind,
+    DropTerms, Dropped, DroppedState, EventDetails, NewTable, Origin, Past, Place, Progress, Restore, Result,
+    StoreError, Swap, TableChange, TableKind,
 };
 
 const HOUR_MS: i64 = 3_600_000;
@@ -45,7 +45,7 @@ impl Site {
             kind,
             metadata_location,
             locations,
-            registered: false,
+            origin: Origin::Catalog,
             details: &EventDetails::new(),
         };
         self.store.table_create(self.place, &new, None, &change_at(now_ms)).await.map(|()| id)
@@ -120,8 +120,15 @@ pub(in crate::store) async fn table_created_at_a_dropped_tables_location_takes_i
             _ => {
                 let id = site.create("new", "s3://b/w/elsewhere").await.unwrap();
                 let (expected, new) = (&document(0), &document(1));
-                let swap =
-                    Swap { id, expected, new, locations: &locations, past: &Past::Kept, details: &EventDetails::new() };
+                let swap = Swap {
+                    id,
+                    expected,
+                    new,
+                    locations: &locations,
+                    origin: Origin::Catalog,
+                    past: &Past::Kept,
+                    details: &EventDetails::new(),
+                };
                 store.table_swap(site.place, &swap, &change()).await.unwrap();
             }
         }
@@ -203,8 +210,15 @@ pub(in crate::store) async fn view_reserves_its_documents_and_no_subtree(store: 
     let moved = Locations::of_view(Location::parse("s3://b/w/ns").unwrap(), Location::parse("s3://b/w/docs").ok());
     for (from, to) in [(0, 1), (1, 2)] {
         let (expected, new) = (&document(from), &document(to));
-        let swap =
-            Swap { id: view, expected, new, locations: &moved, past: &Past::Kept, details: &EventDetails::new() };
+        let swap = Swap {
+            id: view,
+            expected,
+            new,
+            locations: &moved,
+            origin: Origin::Catalog,
+            past: &Past::Kept,
+            details: &EventDetails::new(),
+        };
         store.table_swap(site.place, &swap, &change()).await.unwrap();
     }
     site.create("m", "s3://b/w/ns/metadata").await.unwrap();

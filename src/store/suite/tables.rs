@@ -7,7 +7,9 @@ use super::fixture::{
     stored_namespace, stored_table, swap,
 };
 use crate::clock::fresh_uuid;
-use crate::store::{EventDetails, NewTable, PageRequest, Past, Resource, StoreError, Swap, TableKind, TableRecord};
+use crate::store::{
+    EventDetails, NewTable, Origin, PageRequest, Past, Resource, StoreError, Swap, TableKind, TableRecord,
+};
 
 pub(in crate::store) async fn a_table_is_found_as_it_was_made(store: Subject) {
     let place = place(&store).await;
@@ -74,7 +76,7 @@ pub(in crate::store) async fn a_table_id_is_used_once(store: Subject) {
         kind: TableKind::Table,
         metadata_location: &document(1),
         locations: &at("s3://bucket/lake/second/"),
-        registered: false,
+        origin: Origin::Catalog,
         details: &EventDetails::new(),
     };
     assert_refused!(store.table_create(place, &new, None, &change()).await, StoreError::AlreadyExists(Resource::Table));
@@ -269,6 +271,7 @@ pub(in crate::store) async fn long_locations_are_kept_whole(store: Subject) {
         expected: &document(0),
         new: &new,
         locations: &at(&deep),
+        origin: Origin::Catalog,
         past: &Past::Kept,
         details: &EventDetails::new(),
     };
@@ -279,6 +282,7 @@ pub(in crate::store) async fn long_locations_are_kept_whole(store: Subject) {
         expected: &new,
         new: &document(2),
         locations: &at("s3://bucket/t/"),
+        origin: Origin::Catalog,
         past: &Past::Kept,
         details: &EventDetails::new(),
     };

@@ -13,7 +13,7 @@ use tidewater_core::overlap::Locations;
 use crate::clock::fresh_uuid;
 use crate::store::sqlite::open::open_writer;
 use crate::store::sqlite::tables;
-use crate::store::{Change, EventDetails, NewTable, Past, Place, Swap, TableKind};
+use crate::store::{Change, EventDetails, NewTable, Origin, Past, Place, Swap, TableKind};
 
 thread_local! {
     static STATEMENTS: Cell<usize> = const { Cell::new(0) };
@@ -69,7 +69,7 @@ fn create(connection: &Connection, place: Place, name: &str, locations: &Locatio
         kind,
         metadata_location,
         locations,
-        registered: false,
+        origin: Origin::Catalog,
         details: &EventDetails::new(),
     };
     tables::table_create(connection, place, &new, None, &Change::by_catalog(1)).unwrap();
@@ -88,7 +88,15 @@ fn costs(tables: usize) -> [(usize, Duration); 3] {
     let creating = cost(|| id = Some(create(&connection, place, "new", &spread(own, None))));
     let id = id.unwrap();
     let commit = |expected, new, locations: &Locations| {
-        let swap = Swap { id, expected, new, locations, past: &Past::Kept, details: &EventDetails::new() };
+        let swap = Swap {
+            id,
+            expected,
+            new,
+            locations,
+            origin: Origin::Catalog,
+            past: &Past::Kept,
+            details: &EventDetails::new(),
+        };
         cost(|| tables::table_swap(&connection, place, &swap, &Change::by_catalog(1)).unwrap())
     };
     let plain = commit("d0", "d1", &spread(own, None));

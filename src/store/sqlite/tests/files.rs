@@ -14,8 +14,8 @@ use crate::clock::fresh_uuid;
 use crate::secret::Secret;
 use crate::store::sqlite::{OpenError, SqliteStore, locations, namespaces, receipts, tables};
 use crate::store::{
-    Change, EventDetails, NewTable, Past, Place, Properties, Resource, SigningKey, Store, StoreError, Swap, TableKind,
-    Warehouse, WarehouseOptions, WarehouseStorage,
+    Change, EventDetails, NewTable, Origin, Past, Place, Properties, Resource, SigningKey, Store, StoreError, Swap,
+    TableKind, Warehouse, WarehouseOptions, WarehouseStorage,
 };
 
 /// An organisation with a warehouse, a namespace and a table.
@@ -44,7 +44,7 @@ async fn furnish(store: &SqliteStore) -> (Place, TableIdent, TableId) {
         kind: TableKind::Table,
         metadata_location: "d0",
         locations: &own_location(),
-        registered: false,
+        origin: Origin::Catalog,
         details: &EventDetails::new(),
     };
     store.table_create(place, &new, None, &Change::by_catalog(0)).await.unwrap();
@@ -56,7 +56,15 @@ fn own_location() -> Locations {
 }
 
 async fn swap(store: &SqliteStore, place: Place, id: TableId, expected: &str, new: &str) {
-    let swap = Swap { id, expected, new, locations: &own_location(), past: &Past::Kept, details: &EventDetails::new() };
+    let swap = Swap {
+        id,
+        expected,
+        new,
+        locations: &own_location(),
+        origin: Origin::Catalog,
+        past: &Past::Kept,
+        details: &EventDetails::new(),
+    };
     store.table_swap(place, &swap, &Change::by_catalog(0)).await.unwrap();
 }
 

@@ -11,7 +11,7 @@ use super::{opened, organisation, stranger};
 use crate::clock::fresh_uuid;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{
-    Change, DropTerms, EventDetails, Learned, NewTable, Past, Place, Pointer, Properties, Report, ReportFilter,
+    Change, DropTerms, EventDetails, Learned, NewTable, Origin, Past, Place, Pointer, Properties, Report, ReportFilter,
     ReportLimits, Result, Store, StoreError, Swap, TableKind, TimedPage, Warehouse, WarehouseOptions, WarehouseStorage,
 };
 
@@ -108,14 +108,22 @@ impl Site {
             kind,
             metadata_location: "d0",
             locations,
-            registered: false,
+            origin: Origin::Catalog,
             details: &EventDetails::new(),
         };
         self.store.table_create(self.place, &new, None, &Change::by_catalog(0)).await.map(|()| id)
     }
 
     async fn swap(&self, id: TableId, expected: &str, new: &str, locations: &Locations) -> Result<()> {
-        let swap = Swap { id, expected, new, locations, past: &Past::Kept, details: &EventDetails::new() };
+        let swap = Swap {
+            id,
+            expected,
+            new,
+            locations,
+            origin: Origin::Catalog,
+            past: &Past::Kept,
+            details: &EventDetails::new(),
+        };
         self.store.table_swap(self.place, &swap, &Change::by_catalog(0)).await
     }
 

@@ -1,0 +1,86 @@
+//! What the catalog does alike with tables and views, and where the two differ.
+
+use tidewater_core::document::TableMetadata;
+use tidewater_core::location::Location;
+use tidewater_core::name::TableIdent;
+use tidewater_core::old_documents::removed_by_commit;
+use tidewater_core::view::ViewMetadata;
+
+use super::error::{no_such, of_kind};
+use super::{Catalog, CatalogError, OpenWarehouse};
+use crate::metadata::{Document, Metadata};
+use crate::store::{TableKind, TableRecord};
+use crate::vending::{LocationRefused, ValidLocations};
+
+/// Metadata of a table or view, as the catalog publishes it.
+pub(super) trait Tabular: Metadata {
+    /// Table or view.
+    const TABLE_KIND: TableKind;
+
+    /// Checks where its files are, and that this is below `root`.
+    fn locations(&self, root: &Location) -> Result<ValidLocations, LocationRefused>;
+
+    /// Returns the documents that leave the log for good when `next` replaces `base`. A view has no log.
+    fn removed_documents(base: &Document<Self>, next: &Self, origin: Option<&str>) -> Vec<String>;
+
+    /// Returns what breaks the specification and is accepted all the same, a sentence each.
+    fn tolerated(&self) -> Vec<String>;
+}
+
+impl Tabular for TableMetadata {
+    const TABLE_KIND: TableKind = TableKind::Table;
+
+    fn locations(&self, root: &Location) -> Result<ValidLocations, LocationRefused> {
+        ValidLocations::of(self, root)
+    }
+
+    fn removed_documents(base: &Document<Self>, next: &Self, origin: Option<&str>) -> Vec<String> {
+        removed_by_commit(&base.metadata, &base.location, next, origin)
+    }
+
+    fn tolerated(&self) -> Vec<String> {
+        self.tolerated()
+    }
+}
+
+impl Tabular for ViewMetadata {
+    const TABLE_KIND: TableKind = TableKind::View;
+
+    fn locations(&self, root: &Location) -> Result<ValidLocations, LocationRefused> {
+        ValidLocations::of_view(self, root)
+    }
+
+    fn removed_documents(_: &Document<Self>, _: &Self, _: Option<&str>) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn tolerated(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+impl Catalog {
+    /// Returns what the store knows of the table or view of that kind and name, if there is one.
+    pub(super) async fn find_record<M: Tabular>(
+        &self,
+        warehouse: &OpenWarehouse,
+        ident: &TableIdent,
+    ) -> Result<Option<TableRecord>, CatalogError> {
+        let kind = M::TABLE_KIND;
+        let found = self.store.table_get(warehouse.place, ident).await.map_err(of_kind(kind, ident))?;
+        Ok(found.filter(|record| record.kind == kind))
+    }
+
+    /// Returns what the store knows of the table or view of that kind and name.
+    ///
+    /// # Errors
+    /// `NoSuchTable`, `NoSuchView`.
+    pub(super) async fn record<M: Tabular>(
+        &self,
+        warehouse: &OpenWarehouse,
+        ident: &TableIdent,
+    ) -> Result<TableRecord, CatalogError> {
+        let found = self.find_record::<M>(warehouse, ident).await?;
+        found.ok_or_else(|| no_such(M::TABLE_KIND, ident))
+    }
+}
