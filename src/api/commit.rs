@@ -10,26 +10,28 @@ use tidewater_core::request_limits::RequestKind;
 
 use super::Api;
 use super::body::Body;
-use super::caller::{Scope, Write};
 use super::error::ApiError;
 use super::load_result;
 use super::path::Named;
+use super::permission::Scope;
+use crate::access::action;
 use crate::deadline::STOP;
+use crate::store::TableKind;
 
 /// Applies a commit. The path says to which table, whatever the body's `identifier` says.
 pub(super) async fn commit(
     State(api): State<Arc<Api>>,
-    scope: Scope<Write>,
+    scope: Scope<action::CommitTable>,
     Named(ident): Named<TableIdent>,
     body: Body,
 ) -> Result<Response, ApiError> {
     let commit = body.parse(&api, RequestKind::Commit, |body| TableCommit::parse_until(body, STOP)).await?;
-    let max_tables = scope.caller.tier().max_tables;
     let table = match scope.once.document() {
-        Some(kept) => api.catalog.table_again(&scope.warehouse, kept).await?,
+        Some(kept) => api.catalog.table_again(&scope.answered(ident, TableKind::Table, kept)?).await?,
         None => {
             let change = scope.change(&api);
-            api.catalog.table_commit(&scope.warehouse, ident, commit, max_tables, &change).await?
+            let target = api.catalog.commit_find(scope.authorizer, scope.warehouse, ident, commit.is_create()).await?;
+            api.catalog.table_commit(target, commit, &change).await?
         }
     };
     Ok(load_result::committed(&table))

@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Api;
 use super::body::Parameters;
-use super::caller::{Allowed, Read};
 use super::error::ApiError;
+use super::permission::Allowed;
 use super::router::ENDPOINTS;
+use crate::access::{Warehouse, action};
 
 #[derive(Deserialize)]
 pub(super) struct Wanted {
@@ -31,11 +32,12 @@ pub(super) struct CatalogConfig {
 /// The warehouse that was asked for, or the default one, and the prefix of its paths.
 pub(super) async fn get(
     State(api): State<Arc<Api>>,
-    Allowed { caller, .. }: Allowed<Read>,
+    Allowed { authorizer }: Allowed<action::ReadConfig>,
     Parameters(wanted): Parameters<Wanted>,
 ) -> Result<Json<CatalogConfig>, ApiError> {
     let name = wanted.warehouse.as_deref().filter(|name| !name.is_empty());
-    let warehouse = api.catalog.warehouse(caller.organisation(), name).await?;
+    let warehouse = api.catalog.warehouse(authorizer.principal().organisation(), name).await?;
+    let warehouse = authorizer.permit(Warehouse(warehouse))?.into_object().0;
     Ok(Json(CatalogConfig {
         defaults: BTreeMap::from([("warehouse", warehouse.name.clone())]),
         overrides: BTreeMap::from([("prefix", warehouse.name.clone())]),

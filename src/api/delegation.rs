@@ -6,15 +6,15 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use tidewater_core::access::Action;
 use tidewater_core::name::TableIdent;
-use tidewater_core::storage::{Access, Delegation, Wanted};
+use tidewater_core::storage::{Delegation, Wanted};
 
 use super::Api;
-use super::caller::{Permission, Scope};
 use super::error::ApiError;
+use crate::access::action::Action;
+use crate::access::{InWarehouse, Permit};
 use crate::catalog::LoadedTable;
-use crate::vending::{Ask, ValidLocations, Vended};
+use crate::vending::{ValidLocations, Vended};
 
 const HEADER: HeaderName = HeaderName::from_static("x-iceberg-access-delegation");
 
@@ -43,29 +43,29 @@ impl Delegated {
 ///
 /// # Errors
 /// When credentials are wanted and not to be had.
-pub(super) async fn of_table<P: Permission>(
+pub(super) async fn of_table<A: Action, O: InWarehouse>(
     api: &Api,
-    scope: &Scope<P>,
+    permit: &Permit<A, O>,
     delegated: Delegated,
     ident: &TableIdent,
     table: &LoadedTable,
 ) -> Result<Vended, ApiError> {
     match &table.locations {
-        Some(locations) => of(api, scope, delegated, ident, (locations, false)).await,
+        Some(locations) => of(api, permit, delegated, ident, (locations, false)).await,
         None => Ok(Vended::default()),
     }
 }
 
 /// What a client is given with the answer to a change that has happened. When there are no credentials to be had it is told
 /// of the change all the same, and gets them with the next load: an error would say that nothing was done.
-pub(super) async fn after_change<P: Permission>(
+pub(super) async fn after_change<A: Action, O: InWarehouse>(
     api: &Api,
-    scope: &Scope<P>,
+    permit: &Permit<A, O>,
     delegated: Delegated,
     ident: &TableIdent,
     table: &LoadedTable,
 ) -> Vended {
-    of_table(api, scope, delegated, ident, table).await.unwrap_or_else(|error| {
+    of_table(api, permit, delegated, ident, table).await.unwrap_or_else(|error| {
         tracing::warn!(table = %ident, cause = error.cause(), "a table that was made is answered without credentials");
         Vended::default()
     })
@@ -75,41 +75,35 @@ pub(super) async fn after_change<P: Permission>(
 ///
 /// # Errors
 /// When credentials are wanted and not to be had.
-pub(super) async fn of_staged<P: Permission>(
+pub(super) async fn of_staged<A: Action, O: InWarehouse>(
     api: &Api,
-    scope: &Scope<P>,
+    permit: &Permit<A, O>,
     delegated: Delegated,
     ident: &TableIdent,
     locations: &ValidLocations,
 ) -> Result<Vended, ApiError> {
-    of(api, scope, delegated, ident, (locations, true)).await
+    of(api, permit, delegated, ident, (locations, true)).await
 }
 
-/// What the caller may do with a table's files.
-pub(super) fn access_of<P: Permission>(scope: &Scope<P>) -> Access {
-    let no_delete = scope.warehouse.options.no_delete || scope.caller.no_delete();
-    Access::new(scope.caller.role().allows(Action::Write), no_delete)
-}
-
-/// What a client is given for a table's locations. Who may only read gets what can only read.
-async fn of<P: Permission>(
+/// What a client is given for a table's locations, within what the permit allows.
+async fn of<A: Action, O: InWarehouse>(
     api: &Api,
-    scope: &Scope<P>,
+    permit: &Permit<A, O>,
     delegated: Delegated,
     ident: &TableIdent,
     (locations, is_staged): (&ValidLocations, bool),
 ) -> Result<Vended, ApiError> {
-    if scope.warehouse.vendor.is_none() {
+    let warehouse = permit.warehouse();
+    if warehouse.vendor.is_none() || permit.storage_access().is_none() {
         return Ok(Vended::default());
     }
-    let path = path_of(&scope.warehouse.name, ident);
-    let signs = scope.warehouse.vendor.delegation(delegated.0) == Delegation::RemoteSigning;
+    let path = path_of(&warehouse.name, ident);
+    let signs = warehouse.vendor.delegation(delegated.0) == Delegation::RemoteSigning;
     let pass = match signs {
-        true => Some(api.catalog.signing_pass(&scope.warehouse, ident, locations, is_staged).await?),
+        true => Some(api.catalog.signing_pass(permit, ident, locations, is_staged).await?),
         false => None,
     };
-    let ask = Ask { locations, access: access_of(scope), wanted: delegated.0, path: &path, pass: pass.as_deref() };
-    Ok(api.catalog.vend(&scope.warehouse, &ask).await?)
+    Ok(api.catalog.vend(permit, locations, delegated.0, (&path, pass.as_deref())).await?)
 }
 
 /// A table's path below the catalog's address.

@@ -14,15 +14,17 @@ use axum::response::{IntoResponse, Response};
 use tidewater_core::name::TableIdent;
 
 use super::Api;
+use super::admission::{self, Admitted};
 use super::body::Parameters;
-use super::caller::{self, Admitted, Allowed, Read, Scope};
 use super::delegation::Delegated;
 use super::entity_tag::KnownTags;
 use super::error::ApiError;
 use super::idempotency::Once;
 use super::path::{Named, decode};
+use super::permission::{Allowed, Scope};
 use super::request_log::Learned;
 use super::tables;
+use crate::access::action;
 use crate::auth::Caller;
 
 /// Whether it is a load of a table.
@@ -32,7 +34,7 @@ pub(super) fn is_load(method: &Method, uri: &Uri) -> bool {
 
 /// Answers a load of a table as its route would.
 pub(super) async fn load(api: &Arc<Api>, request: &Parts, learned: &Learned) -> Response {
-    match caller::admit(api, &request.headers, Some(learned)).await {
+    match admission::admit(api, &request.headers, Some(learned)).await {
         Ok(Admitted { caller, left }) => {
             let caller = learned.caller(caller);
             left.tell(handled(api, caller, request).await.into_response())
@@ -48,7 +50,7 @@ async fn handled(
     Parts { uri, headers, .. }: &Parts,
 ) -> Result<Response, ApiError> {
     let names = Names::of(uri.path()).ok_or_else(|| ApiError::internal(&"a request that is no load came to be one"))?;
-    let allowed = Allowed::<Read>::of(Arc::clone(caller))?;
+    let allowed = Allowed::<action::LoadTable>::of(Arc::clone(caller))?;
     let prefix = names.prefix.map(decode).transpose()?;
     let scope = Scope::of(api, allowed, prefix.as_deref(), Once::Unkeyed).await?;
     let ident = Named::<TableIdent>::of(names.namespace, names.table)?;

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tidewater_core::storage::s3_request::Refused;
 
+use crate::access::Denial;
 use crate::auth::AuthError;
 use crate::catalog::CatalogError;
 use crate::heavy::HeavyError;
@@ -227,6 +228,7 @@ impl From<CatalogError> for ApiError {
                 let answer = Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::out_of_service(message) };
                 return answer.because("the answer to a repeated request cannot be read", &cause);
             }
+            CatalogError::Denied(denial) => return denial.into(),
             CatalogError::Metadata(error) => return error.into(),
             CatalogError::Heavy(error) => return error.into(),
             CatalogError::Store(error) => return error.into(),
@@ -240,6 +242,12 @@ impl From<CatalogError> for ApiError {
             CatalogError::Stopped(cause) => return Self::internal(&cause),
         };
         Self::new(status, kind, message)
+    }
+}
+
+impl From<Denial> for ApiError {
+    fn from(denial: Denial) -> Self {
+        Self::forbidden(denial.to_string())
     }
 }
 

@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Api;
 use super::body::Parameters;
-use super::caller::{Administer, Allowed};
 use super::error::ApiError;
 use super::paging::MAX_PAGE_SIZE;
 use super::path::PathParameters;
+use super::permission::{Allowed, caller_of};
+use crate::access::action;
 use crate::auth::Caller;
 use crate::events::EventEntry;
 use crate::store::{EventFilter, Operation, UnknownOperation};
@@ -43,14 +44,14 @@ pub(super) struct EventList {
 /// Lists the events of the caller's organisation that fit, the newest first.
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
-    allowed: Allowed<Administer>,
+    allowed: Allowed<action::Administer>,
     Parameters(wanted): Parameters<Wanted>,
     parts: Parts,
 ) -> Result<Json<EventList>, ApiError> {
-    let caller = &allowed.caller;
-    check_organisation(caller, &PathParameters::of(&parts).get("organisation")?.unwrap_or_default())?;
+    check_organisation(caller_of(&parts)?, &PathParameters::of(&parts).get("organisation")?.unwrap_or_default())?;
+    let organisation = allowed.organisation()?.0;
     let warehouse = match wanted.warehouse.as_deref() {
-        Some(name) => Some(api.catalog.warehouse(caller.organisation(), Some(name)).await?.place.warehouse),
+        Some(name) => Some(api.catalog.warehouse(organisation, Some(name)).await?.place.warehouse),
         None => None,
     };
     let filter = EventFilter {
@@ -67,7 +68,7 @@ pub(super) async fn list(
         Some(Ok(size)) if size > 0 => size.min(MAX_PAGE_SIZE),
         Some(_) => return Err(ApiError::bad_request("pageSize must be a whole number above 0")),
     };
-    let page = api.store.event_list(Some(caller.organisation()), &filter, before, limit).await?;
+    let page = api.store.event_list(Some(organisation), &filter, before, limit).await?;
     Ok(Json(EventList {
         next_page_token: page.before.map(|before| before.to_string()),
         events: page.events.into_iter().map(EventEntry::from).collect(),

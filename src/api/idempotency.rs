@@ -15,13 +15,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use tidewater_core::access::Action;
 use tidewater_core::ids::OrganisationId;
 use tracing::Instrument;
 
 use super::Api;
 use super::body::{Body, Reserved};
 use super::error::{ApiError, Repeated};
+use crate::access::Principal;
 use crate::auth::Caller;
 use crate::deadline;
 use crate::idempotency::{IdempotencyKey, request_digest};
@@ -92,13 +92,13 @@ struct Keyed {
 }
 
 /// Lets a request with a key be served once. Others pass.
-pub(super) async fn once(api: &Arc<Api>, caller: &Caller, request: Request, next: Next) -> Response {
+pub(super) async fn once(api: &Arc<Api>, caller: &Arc<Caller>, request: Request, next: Next) -> Response {
     let changes = matches!(*request.method(), Method::POST | Method::DELETE);
     if !changes || !request.headers().contains_key(KEY) {
         return next.run(request).await;
     }
     // Who may change nothing is told so by the handler, and is told nothing of what others did.
-    if !caller.may(Action::Write) {
+    if !Principal::from(Arc::clone(caller)).may_change() {
         return next.run(request).await;
     }
     let keyed = match Keyed::read(api, caller.organisation(), request).await {

@@ -9,72 +9,20 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use tidewater_core::ids::TableId;
-use tidewater_core::name::NamespaceIdent;
 use tidewater_core::request_limits::RequestKind;
-use uuid::Uuid;
 
 use super::Api;
 use super::body::{Body, Parameters};
-use super::caller::{Administer, Scope, Write};
 use super::error::ApiError;
 use super::namespaces::levels;
-use super::paging::MAX_PAGE_SIZE;
 use super::path::PathParameters;
-use super::tables::{Identifier, PURGE_WAIT, Purge};
-use crate::store::{Dropped, DroppedFilter, DroppedState, Moment, TableKind, TimedPage};
-
-/// The parameters of a list that begins with the newest. It always comes in pages.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct TimedPaging {
-    #[serde(rename = "pageToken")]
-    token: Option<String>,
-    #[serde(rename = "pageSize")]
-    size: Option<String>,
-}
-
-impl TimedPaging {
-    /// The part that is wanted.
-    ///
-    /// # Errors
-    /// 400 for a token that we did not give, and for a size that is not a positive number.
-    pub(super) fn request(&self, default_size: u32) -> Result<TimedPage, ApiError> {
-        let size = match self.size.as_deref().map(str::parse::<u32>) {
-            None => default_size,
-            Some(Ok(size)) if size > 0 => size,
-            Some(_) => return Err(ApiError::bad_request("pageSize must be a whole number above 0")),
-        };
-        let before = match self.token.as_deref() {
-            None | Some("") => None,
-            Some(token) => Some(read_token(token)?),
-        };
-        Ok(TimedPage { before, limit: Some(size.min(MAX_PAGE_SIZE)) })
-    }
-}
-
-/// The token that leads to what is older than `last`.
-pub(super) fn token_before(last: Moment) -> String {
-    URL_SAFE_NO_PAD.encode(format!("{} {}", last.at_ms, last.id))
-}
-
-fn read_token(token: &str) -> Result<Moment, ApiError> {
-    let read = || {
-        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
-        let (at_ms, id) = text.split_once(' ')?;
-        Some(Moment { at_ms: at_ms.parse().ok()?, id: Uuid::parse_str(id).ok()? })
-    };
-    read().ok_or_else(|| {
-        ApiError::bad_request("pageToken is not one that this catalog gave: start again with an empty one")
-    })
-}
-
-/// A namespace in a parameter, its levels joined by the unit separator, as in a path.
-pub(super) fn namespace_parameter(text: &str) -> Result<NamespaceIdent, ApiError> {
-    NamespaceIdent::from_key(text).map_err(|error| ApiError::bad_request(error.to_string()))
-}
+use super::permission::Scope;
+use super::requests::{Identifier, PURGE_WAIT, Purge, namespace_parameter};
+use super::timed_paging::{TimedPaging, token_before};
+use crate::access::action;
+use crate::store::{Dropped, DroppedFilter, DroppedState, Moment, TableKind};
 
 /// Which of what was dropped is wanted.
 #[derive(Deserialize)]
@@ -142,7 +90,7 @@ pub(super) struct Restore {
 /// What was dropped and is not gone for good, the newest drop first.
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
-    scope: Scope<Write>,
+    scope: Scope<action::ListDropped>,
     Parameters(paging): Parameters<TimedPaging>,
     Parameters(wanted): Parameters<Wanted>,
 ) -> Result<Json<DroppedList>, ApiError> {
@@ -155,7 +103,7 @@ pub(super) async fn list(
     };
     let namespace = wanted.namespace.as_deref().map(namespace_parameter).transpose()?;
     let filter = DroppedFilter { namespace, name: None, kind };
-    let found = api.catalog.dropped_list(&scope.warehouse, &filter, &page).await?;
+    let found = api.catalog.dropped_list(&scope.warehouse()?, &filter, &page).await?;
     let last = found.items.last().filter(|_| found.more);
     let next_page_token = last.map(|last| token_before(Moment { at_ms: last.dropped_ms, id: last.id.0 }));
     let now_ms = api.clock.now_ms();
@@ -166,17 +114,17 @@ pub(super) async fn list(
 /// One of them.
 pub(super) async fn get(
     State(api): State<Arc<Api>>,
-    scope: Scope<Write>,
+    scope: Scope<action::ShowDropped>,
     parts: Parts,
 ) -> Result<Json<DroppedEntry>, ApiError> {
-    let dropped = api.catalog.dropped_get(&scope.warehouse, id(&parts)?).await?;
-    Ok(Json(DroppedEntry::of(dropped, api.clock.now_ms())))
+    let dropped = api.catalog.dropped_find(scope.authorizer, scope.warehouse, id(&parts)?).await?;
+    Ok(Json(DroppedEntry::of(dropped.into_object().dropped, api.clock.now_ms())))
 }
 
 /// Restores one, under its old name or another.
 pub(super) async fn restore(
     State(api): State<Arc<Api>>,
-    scope: Scope<Write>,
+    scope: Scope<action::RestoreDropped>,
     parts: Parts,
     body: Body,
 ) -> Result<StatusCode, ApiError> {
@@ -184,10 +132,9 @@ pub(super) async fn restore(
     let request: Restore =
         if body.bytes.is_empty() { Restore::default() } else { body.json(&api, RequestKind::Other).await? };
     let ident = request.identifier.as_ref().map(Identifier::ident).transpose()?;
-    let max_tables = scope.caller.tier().max_tables;
     if !scope.once.is_done() {
-        let change = scope.change(&api);
-        api.catalog.dropped_restore(&scope.warehouse, id, ident, max_tables, &change).await?;
+        let dropped = scope.dropped(&api, id).await?;
+        api.catalog.dropped_restore(&dropped, ident, &scope.change(&api)).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -195,13 +142,14 @@ pub(super) async fn restore(
 /// Ends one for good, now.
 pub(super) async fn remove(
     State(api): State<Arc<Api>>,
-    scope: Scope<Administer>,
+    scope: Scope<action::RemoveDropped>,
     parts: Parts,
     Parameters(purge): Parameters<Purge>,
 ) -> Result<StatusCode, ApiError> {
     let (id, purge) = (id(&parts)?, purge.requested()?);
     if !scope.once.is_done() {
-        let is_gone = api.catalog.dropped_remove(&scope.warehouse, id, purge, &scope.change(&api)).await?;
+        let dropped = scope.dropped(&api, id).await?;
+        let is_gone = api.catalog.dropped_remove(&dropped, purge, &scope.change(&api)).await?;
         if !is_gone && purge == Some(false) {
             // Whoever is told that files stay looks at what is left.
             api.maintenance.wake_and_wait(scope.warehouse.place, id, PURGE_WAIT).await;
@@ -215,34 +163,4 @@ pub(super) async fn remove(
 fn id(parts: &Parts) -> Result<TableId, ApiError> {
     let text = PathParameters::of(parts).get("id")?.unwrap_or_default();
     text.parse().map_err(|_| ApiError::bad_request("The id of what was dropped must be a UUID: list what was dropped"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_survives_its_way_to_the_client_and_back() {
-        for at_ms in [i64::MIN, -1, 0, 1_790_000_000_000, i64::MAX] {
-            let moment = Moment { at_ms, id: Uuid::from_u128(7) };
-            assert_eq!(read_token(&token_before(moment)).unwrap(), moment);
-        }
-    }
-
-    #[test]
-    fn what_we_did_not_give_is_refused() {
-        let encoded = |text: &str| URL_SAFE_NO_PAD.encode(text);
-        for token in ["%".to_owned(), encoded("x"), encoded("1 x"), encoded("x 1"), encoded("1")] {
-            assert!(read_token(&token).is_err(), "{token}");
-        }
-    }
-
-    #[test]
-    fn a_list_always_comes_in_pages() {
-        let request = |size: Option<&str>| TimedPaging { token: None, size: size.map(str::to_owned) }.request(100);
-        assert_eq!(request(None).unwrap().limit, Some(100));
-        assert_eq!(request(Some("7")).unwrap().limit, Some(7));
-        assert_eq!(request(Some("4000000000")).unwrap().limit, Some(MAX_PAGE_SIZE));
-        assert!(request(Some("0")).is_err() && request(Some("x")).is_err());
-    }
 }

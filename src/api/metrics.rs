@@ -14,23 +14,24 @@ use uuid::Uuid;
 
 use super::Api;
 use super::body::{Body, Parameters};
-use super::caller::{Administer, Read, Scope};
 use super::error::ApiError;
-use super::management::{TimedPaging, namespace_parameter, token_before};
 use super::namespaces::levels;
 use super::path::Named;
-use super::tables::Identifier;
+use super::permission::Scope;
+use super::requests::{Identifier, namespace_parameter};
+use super::timed_paging::{TimedPaging, token_before};
+use crate::access::action;
 use crate::store::{KeptReport, Moment, ReportFilter, StoreError};
 
 /// Takes a report on a table that exists.
 pub(super) async fn report(
     State(api): State<Arc<Api>>,
-    scope: Scope<Read>,
+    scope: Scope<action::ReportMetrics>,
     Named(ident): Named<TableIdent>,
     body: Body,
 ) -> Result<StatusCode, ApiError> {
-    let record = api.catalog.table_record(&scope.warehouse, &ident).await?;
-    api.reports.take(scope.warehouse.place, record.id, body.text()?)?;
+    let table = scope.table(&api, ident).await?;
+    api.reports.take(table.warehouse.place, table.record.id, body.text()?)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -65,20 +66,21 @@ struct ReportEntry {
 /// What clients reported on the tables of a warehouse, the newest first.
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
-    scope: Scope<Administer>,
+    scope: Scope<action::ListReports>,
     Parameters(paging): Parameters<TimedPaging>,
     Parameters(wanted): Parameters<Wanted>,
 ) -> Result<Json<ReportList>, ApiError> {
     let page = paging.request(api.settings.default_page_size)?;
     let filter = filter(&api, &scope, &wanted).await?;
-    let found = api.store.report_list(scope.warehouse.place, &filter, &page).await?;
+    let warehouse = scope.warehouse()?;
+    let found = warehouse.filter(api.store.report_list(warehouse.0.place, &filter, &page).await?)?;
     let last = found.items.last().filter(|_| found.more);
     let next_page_token = last.map(|last| token_before(Moment { at_ms: last.report.at_ms, id: last.report.id }));
     let reports = found.items.into_iter().map(entry).collect::<Result<_, _>>()?;
     Ok(Json(ReportList { next_page_token, reports }))
 }
 
-async fn filter(api: &Api, scope: &Scope<Administer>, wanted: &Wanted) -> Result<ReportFilter, ApiError> {
+async fn filter(api: &Api, scope: &Scope<action::ListReports>, wanted: &Wanted) -> Result<ReportFilter, ApiError> {
     let table = match (&wanted.table_id, &wanted.namespace, &wanted.table) {
         (None, None, None) => None,
         (Some(id), None, None) => {
@@ -88,7 +90,7 @@ async fn filter(api: &Api, scope: &Scope<Administer>, wanted: &Wanted) -> Result
         (None, Some(namespace), Some(name)) => {
             let ident = TableIdent::new(namespace_parameter(namespace)?, name);
             let ident = ident.map_err(|error| ApiError::bad_request(error.to_string()))?;
-            Some(api.catalog.table_record(&scope.warehouse, &ident).await?.id)
+            Some(scope.table(api, ident).await?.record.id)
         }
         _ => return Err(ApiError::bad_request("Name a table by namespace and table, or by table-id alone")),
     };

@@ -1,7 +1,7 @@
 //! The REST API: HTTP in, use cases called, HTTP out. `router.rs` shows every route on one page.
 
+mod admission;
 mod body;
-mod caller;
 mod commit;
 mod config;
 mod cors;
@@ -15,6 +15,7 @@ mod header_case;
 mod health;
 mod idempotency;
 mod leftover;
+mod limit_headers;
 mod load_result;
 mod management;
 mod metrics;
@@ -23,14 +24,17 @@ mod oauth;
 mod openapi;
 mod paging;
 mod path;
+mod permission;
 mod plus;
 mod refused_sign_ins;
 mod register;
 mod request_log;
+mod requests;
 mod router;
 mod service;
 mod sign;
 mod tables;
+mod timed_paging;
 mod transactions;
 mod unpack;
 mod views;

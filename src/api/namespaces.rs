@@ -11,10 +11,11 @@ use tidewater_core::request_limits::RequestKind;
 
 use super::Api;
 use super::body::{Body, Parameters};
-use super::caller::{Read, Scope, Write};
 use super::error::ApiError;
 use super::paging::{Paging, token_after};
 use super::path::Named;
+use super::permission::Scope;
+use crate::access::{NamespaceParent, action};
 use crate::store::Properties;
 
 #[derive(Serialize)]
@@ -64,7 +65,7 @@ pub(super) fn levels(namespace: &NamespaceIdent) -> Vec<String> {
 
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
-    scope: Scope<Read>,
+    scope: Scope<action::ListNamespaces>,
     Parameters(parameters): Parameters<ListParameters>,
     Parameters(paging): Parameters<Paging>,
 ) -> Result<Json<NamespaceList>, ApiError> {
@@ -73,14 +74,15 @@ pub(super) async fn list(
         Some(key) => Some(NamespaceIdent::from_key(key).map_err(|error| ApiError::bad_request(error.to_string()))?),
     };
     let page = paging.request(api.settings.default_page_size)?;
-    let page = api.catalog.namespace_list(&scope.warehouse, parent.as_ref(), &page).await?;
+    let parent = scope.authorizer.permit(NamespaceParent { warehouse: scope.warehouse, ident: parent })?;
+    let page = api.catalog.namespace_list(&parent, &page).await?;
     let next_page_token = page.items.last().filter(|_| page.more).map(|last| token_after(last.as_key()));
     Ok(Json(NamespaceList { next_page_token, namespaces: page.items.iter().map(levels).collect() }))
 }
 
 pub(super) async fn create(
     State(api): State<Arc<Api>>,
-    scope: Scope<Write>,
+    scope: Scope<action::CreateNamespace>,
     body: Body,
 ) -> Result<Json<Namespace>, ApiError> {
     let request: CreateNamespace = body.json(&api, RequestKind::Create).await?;
@@ -89,43 +91,45 @@ pub(super) async fn create(
     scope.note_object(&namespace);
     let properties = request.properties.unwrap_or_default();
     if !scope.once.is_done() {
-        api.catalog.namespace_create(&scope.warehouse, &namespace, &properties, &scope.change(&api)).await?;
+        let namespace = scope.namespace(namespace)?;
+        api.catalog.namespace_create(&namespace, &properties, &scope.change(&api)).await?;
     }
     Ok(Json(Namespace { namespace: request.namespace, properties }))
 }
 
 pub(super) async fn get(
     State(api): State<Arc<Api>>,
-    scope: Scope<Read>,
+    scope: Scope<action::LoadNamespace>,
     Named(namespace): Named<NamespaceIdent>,
 ) -> Result<Json<Namespace>, ApiError> {
-    let properties = api.catalog.namespace_get(&scope.warehouse, &namespace).await?;
-    Ok(Json(Namespace { namespace: levels(&namespace), properties }))
+    let namespace = scope.namespace(namespace)?;
+    let properties = api.catalog.namespace_load(&namespace).await?;
+    Ok(Json(Namespace { namespace: levels(&namespace.ident), properties }))
 }
 
 pub(super) async fn exists(
     State(api): State<Arc<Api>>,
-    scope: Scope<Read>,
+    scope: Scope<action::LoadNamespace>,
     Named(namespace): Named<NamespaceIdent>,
 ) -> Result<StatusCode, ApiError> {
-    api.catalog.namespace_get(&scope.warehouse, &namespace).await?;
+    api.catalog.namespace_load(&scope.namespace(namespace)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 pub(super) async fn drop(
     State(api): State<Arc<Api>>,
-    scope: Scope<Write>,
+    scope: Scope<action::DropNamespace>,
     Named(namespace): Named<NamespaceIdent>,
 ) -> Result<StatusCode, ApiError> {
     if !scope.once.is_done() {
-        api.catalog.namespace_drop(&scope.warehouse, &namespace, &scope.change(&api)).await?;
+        api.catalog.namespace_drop(&scope.namespace(namespace)?, &scope.change(&api)).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
 
 pub(super) async fn update_properties(
     State(api): State<Arc<Api>>,
-    scope: Scope<Write>,
+    scope: Scope<action::UpdateNamespace>,
     Named(namespace): Named<NamespaceIdent>,
     body: Body,
 ) -> Result<Json<UpdatedProperties>, ApiError> {
@@ -134,8 +138,9 @@ pub(super) async fn update_properties(
     let changes = match scope.once.properties() {
         Some(changes) => changes.clone(),
         None => {
-            let (warehouse, change) = (&scope.warehouse, scope.change(&api));
-            api.catalog.namespace_update_properties(warehouse, &namespace, &updates, &removals, &change).await?
+            let namespace = scope.namespace(namespace)?;
+            let change = scope.change(&api);
+            api.catalog.namespace_update_properties(&namespace, &updates, &removals, &change).await?
         }
     };
     Ok(Json(UpdatedProperties { updated: changes.updated, removed: changes.removed, missing: changes.missing }))

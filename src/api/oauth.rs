@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::Api;
+use super::admission;
 use super::body::Form;
-use super::caller;
 use super::error::{ApiError, cut};
 use super::request_log::Learned;
 use crate::auth::{OAuthError, OAuthErrorKind, SignIn};
@@ -28,7 +28,7 @@ pub(super) async fn token(
         Ok(Form(body)) => body,
         Err(error) => return error.into_response(),
     };
-    let Ok(authorization) = caller::authorization(&headers) else {
+    let Ok(authorization) = admission::authorization(&headers) else {
         let description = "a request can have one Authorization header, not several".to_owned();
         return refusal(&OAuthError { kind: OAuthErrorKind::InvalidRequest, description });
     };

@@ -11,13 +11,12 @@ use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::Api;
 use super::error::ApiError;
 use super::path::{self, PathParameters};
+use crate::access::Principal;
 use crate::auth::Caller;
-use crate::warehouse::OpenWarehouse;
 
 /// The header by which Iceberg's Java client says which it is: `Apache Iceberg 1.12.0 (commit ...)`.
 const CLIENT_VERSION: &str = "x-client-version";
@@ -53,7 +52,7 @@ pub(super) async fn resolve(State(api): State<Arc<Api>>, request: Request, next:
     let uri = {
         let caller = parts.extensions.get::<Arc<Caller>>().cloned();
         let named = PathParameters::of(&parts);
-        read(&api, caller.as_deref(), &named, &parts.method, &parts.headers, &parts.uri).await
+        read(&api, caller, &named, &parts.method, &parts.headers, &parts.uri).await
     };
     match uri {
         Ok(uri) => {
@@ -66,7 +65,7 @@ pub(super) async fn resolve(State(api): State<Arc<Api>>, request: Request, next:
 
 async fn read(
     api: &Api,
-    caller: Option<&Caller>,
+    caller: Option<Arc<Caller>>,
     named: &PathParameters<'_>,
     method: &Method,
     headers: &HeaderMap,
@@ -76,8 +75,8 @@ async fn read(
         return rewritten(uri, |_, segment| Reading::Space.of(segment));
     }
     let caller = caller.ok_or_else(|| ApiError::internal(&"a route is not behind authentication"))?;
-    let prefix = named.get("prefix")?;
-    let warehouse = api.catalog.warehouse(caller.organisation(), prefix.as_deref()).await?;
+    let (catalog, principal, prefix) = (&api.catalog, Principal::from(caller), named.get("prefix")?);
+    let warehouse = catalog.warehouse(principal.organisation(), prefix.as_deref()).await?;
     let is_change = !matches!(*method, Method::GET | Method::HEAD);
     let mut namespace_reading = Reading::Plus;
     let mut name_reading = Reading::Plus;
@@ -87,8 +86,8 @@ async fn read(
             let read = |reading: Reading| path::namespace_of(&reading.of(raw));
             if raw.contains('+') {
                 let exist = (
-                    namespace_exists(api, &warehouse, &read(Reading::Plus)?).await?,
-                    namespace_exists(api, &warehouse, &read(Reading::Space)?).await?,
+                    catalog.namespace_exists(&principal, &warehouse, read(Reading::Plus)?).await?,
+                    catalog.namespace_exists(&principal, &warehouse, read(Reading::Space)?).await?,
                 );
                 namespace_reading = choose(exist, is_change, raw)?;
             }
@@ -98,8 +97,8 @@ async fn read(
     if let Some(raw) = named.raw("table").or_else(|| named.raw("view")).filter(|raw| raw.contains('+')) {
         let read = |reading: Reading| path::table_of(namespace.clone(), &reading.of(raw));
         let exist = (
-            table_exists(api, &warehouse, &read(Reading::Plus)?).await?,
-            table_exists(api, &warehouse, &read(Reading::Space)?).await?,
+            catalog.name_exists(&principal, &warehouse, read(Reading::Plus)?).await?,
+            catalog.name_exists(&principal, &warehouse, read(Reading::Space)?).await?,
         );
         name_reading = choose(exist, is_change, raw)?;
     }
@@ -123,14 +122,6 @@ fn choose((plus, space): (bool, bool), is_change: bool, segment: &str) -> Result
         (false, true) => Ok(Reading::Space),
         _ => Ok(Reading::Plus),
     }
-}
-
-async fn namespace_exists(api: &Api, warehouse: &OpenWarehouse, namespace: &NamespaceIdent) -> Result<bool, ApiError> {
-    Ok(api.catalog.namespace_exists(warehouse, namespace).await?)
-}
-
-async fn table_exists(api: &Api, warehouse: &OpenWarehouse, ident: &TableIdent) -> Result<bool, ApiError> {
-    Ok(api.catalog.name_is_taken(warehouse, ident).await?)
 }
 
 /// Whether the client is Iceberg's own in Java, of a release that writes a space as `+` (and a plus as `%2B`).

@@ -10,16 +10,18 @@ use tidewater_core::request_limits::RequestKind;
 
 use super::Api;
 use super::body::Body;
-use super::caller::{Scope, Write};
 use super::delegation::{self, Delegated};
 use super::error::ApiError;
 use super::load_result;
 use super::path::Named;
+use super::permission::Scope;
+use crate::access::action;
 use crate::catalog::CatalogError;
+use crate::store::TableKind;
 
 pub(super) async fn register(
     State(api): State<Arc<Api>>,
-    scope: Scope<Write>,
+    scope: Scope<action::RegisterTable>,
     Named(namespace): Named<NamespaceIdent>,
     delegated: Delegated,
     body: Body,
@@ -27,26 +29,29 @@ pub(super) async fn register(
     let request = body.parse(&api, RequestKind::Other, RegisterTable::parse).await?;
     let ident = TableIdent::new(namespace.clone(), &request.name).map_err(CatalogError::from)?;
     scope.note_object(ident.name());
-    let max_tables = scope.caller.tier().max_tables;
-    let table = match scope.once.document() {
-        Some(kept) => api.catalog.table_again(&scope.warehouse, kept).await?,
-        None => {
-            let change = scope.change(&api);
-            api.catalog.table_register(&scope.warehouse, &namespace, request, max_tables, &change).await?
-        }
-    };
-    let vended = delegation::after_change(&api, &scope, delegated, &ident, &table).await;
+    if let Some(kept) = scope.once.document() {
+        let answered = scope.answered(ident.clone(), TableKind::Table, kept)?;
+        let table = api.catalog.table_again(&answered).await?;
+        let vended = delegation::after_change(&api, &answered, delegated, &ident, &table).await;
+        return Ok(load_result::created(&table, &vended));
+    }
+    let namespace = scope.namespace(namespace)?;
+    let table = api.catalog.table_register(&namespace, request, &scope.change(&api)).await?;
+    let vended = delegation::after_change(&api, &namespace, delegated, &ident, &table).await;
     Ok(load_result::created(&table, &vended))
 }
 
 pub(super) async fn unregister(
     State(api): State<Arc<Api>>,
-    scope: Scope<Write>,
+    scope: Scope<action::UnregisterTable>,
     Named(ident): Named<TableIdent>,
 ) -> Result<Response, ApiError> {
     let document = match scope.once.document() {
-        Some(kept) => api.catalog.table_again(&scope.warehouse, kept).await?.document,
-        None => api.catalog.table_unregister(&scope.warehouse, ident, &scope.change(&api)).await?,
+        Some(kept) => api.catalog.table_again(&scope.answered(ident, TableKind::Table, kept)?).await?.document,
+        None => {
+            let table = scope.table(&api, ident).await?;
+            api.catalog.table_unregister(table, &scope.change(&api)).await?
+        }
     };
     Ok(load_result::unregistered(&document))
 }

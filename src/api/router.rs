@@ -7,7 +7,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use super::{
-    Api, caller, commit, config, error, events, functions, health, management, metrics, namespaces, oauth, openapi,
+    Api, admission, commit, config, error, events, functions, health, management, metrics, namespaces, oauth, openapi,
     plus, register, sign, tables, transactions, views, welcome,
 };
 
@@ -88,11 +88,11 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
         .route("/management/v1/warehouses/{warehouse}/metrics", get(metrics::list));
     guarded
         .route_layer(from_fn_with_state(Arc::clone(api), plus::resolve))
-        .route_layer(from_fn_with_state(Arc::clone(api), caller::authenticate))
+        .route_layer(from_fn_with_state(Arc::clone(api), admission::authenticate))
         .merge(
             uncounted
                 .route_layer(from_fn_with_state(Arc::clone(api), plus::resolve))
-                .route_layer(from_fn_with_state(Arc::clone(api), caller::authenticate_uncounted)),
+                .route_layer(from_fn_with_state(Arc::clone(api), admission::authenticate_uncounted)),
         )
         .route("/v1/oauth/tokens", post(oauth::token))
         .route("/health", get(health::health))

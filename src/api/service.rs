@@ -18,11 +18,11 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::CorsLayer;
 use tracing::Instrument;
 
-use super::caller::Arrived;
 use super::error::{ApiError, Failure};
 use super::header_case::HeaderCase;
 use super::leftover::Leftover;
 use super::path::normalised;
+use super::permission::Arrived;
 use super::refused_sign_ins::{NO_ADDRESS, RefusedSignIns};
 use super::request_log::{Asked, Learned, OnItsWay};
 use super::{Api, cors, direct, router, wire};

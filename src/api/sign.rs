@@ -15,10 +15,10 @@ use tidewater_core::storage::s3_request::S3Request;
 
 use super::Api;
 use super::body::{Body, Parameters};
-use super::caller::{Read, Scope};
-use super::delegation::access_of;
 use super::error::ApiError;
 use super::path::Named;
+use super::permission::Scope;
+use crate::access::action;
 use crate::vending::PASS;
 
 /// What stands behind the `?` of the path that a client was given.
@@ -48,7 +48,7 @@ struct RemoteSignResult {
 /// Signs what the caller's role allows it to do.
 pub(super) async fn sign(
     State(api): State<Arc<Api>>,
-    scope: Scope<Read>,
+    scope: Scope<action::ReadTableData>,
     Named(ident): Named<TableIdent>,
     Parameters(query): Parameters<Query>,
     body: Body,
@@ -62,7 +62,7 @@ pub(super) async fn sign(
     let request = S3Request { method: &method, uri: &uri, headers: &headers, body: body.as_deref() };
     let pass = properties.as_ref().and_then(|properties| properties.get(PASS)).or(query.pass.as_ref());
     let pass = pass.map(String::as_str);
-    let signed = api.catalog.table_sign(&scope.warehouse, &ident, pass, access_of(&scope), &request).await?;
+    let signed = api.catalog.table_sign(&scope.authorizer, &scope.warehouse, &ident, pass, &request).await?;
     // Clients read a file in many pieces, and need one signature for all of them; only the very word `private` tells Java.
     let may_be_kept = if signed.may_be_reused { "private" } else { "no-cache" };
     let mut response = Json(RemoteSignResult { uri, headers: signed.headers }).into_response();

@@ -10,8 +10,9 @@ use tidewater_core::request_limits::RequestKind;
 
 use super::Api;
 use super::body::Body;
-use super::caller::{Scope, Write};
 use super::error::ApiError;
+use super::permission::Scope;
+use crate::access::action;
 use crate::deadline::STOP;
 
 /// How many of a transaction's tables are named in the log.
@@ -35,15 +36,15 @@ impl fmt::Display for Names<'_> {
 
 pub(super) async fn commit(
     State(api): State<Arc<Api>>,
-    scope: Scope<Write>,
+    scope: Scope<action::CommitTable>,
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     let parse = |body: &[u8]| TableCommit::parse_transaction_until(body, STOP);
     let commits = body.parse(&api, RequestKind::Transaction, parse).await?;
     scope.note_object(Names(&commits));
-    let max_tables = scope.caller.tier().max_tables;
     if !scope.once.is_done() {
-        api.catalog.transaction_commit(&scope.warehouse, commits, max_tables, &scope.change(&api)).await?;
+        let change = scope.change(&api);
+        api.catalog.transaction_commit(&scope.authorizer, &scope.warehouse, commits, &change).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }

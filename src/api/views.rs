@@ -12,116 +12,128 @@ use tidewater_core::view::{CreateView, RegisterView, ViewCommit};
 
 use super::Api;
 use super::body::{Body, Parameters};
-use super::caller::{Read, Scope, Write};
 use super::error::ApiError;
 use super::load_result;
 use super::paging::Paging;
 use super::path::Named;
-use super::tables::{Rename, TableList};
+use super::permission::Scope;
+use super::requests::Rename;
+use super::tables::TableList;
+use crate::access::action::On;
+use crate::access::{Answered, Permit, action};
+use crate::catalog::CatalogError;
+use crate::store::{KeptDocument, TableKind};
 
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
-    scope: Scope<Read>,
+    scope: Scope<action::ListViews>,
     Named(namespace): Named<NamespaceIdent>,
     Parameters(paging): Parameters<Paging>,
 ) -> Result<Json<TableList>, ApiError> {
     let page = paging.request(api.settings.default_page_size)?;
-    let page = api.catalog.view_list(&scope.warehouse, &namespace, &page).await?;
-    Ok(Json(TableList::of(&namespace, page)))
+    let namespace = scope.namespace(namespace)?;
+    let page = api.catalog.view_list(&namespace, &page).await?;
+    Ok(Json(TableList::of(&namespace.ident, page)))
 }
 
 pub(super) async fn create(
     State(api): State<Arc<Api>>,
-    scope: Scope<Write>,
+    scope: Scope<action::CreateView>,
     Named(namespace): Named<NamespaceIdent>,
     body: Body,
 ) -> Result<Response, ApiError> {
     let request = body.parse(&api, RequestKind::Create, CreateView::parse).await?;
     scope.note_object(&request.name);
-    let max_tables = scope.caller.tier().max_tables;
     let view = match scope.once.document() {
-        Some(kept) => api.catalog.view_again(&scope.warehouse, kept).await?,
-        None => {
-            let change = scope.change(&api);
-            api.catalog.view_create(&scope.warehouse, &namespace, request, max_tables, &change).await?
-        }
+        Some(kept) => api.catalog.view_again(&answered(&scope, namespace, &request.name, kept)?).await?,
+        None => api.catalog.view_create(&scope.namespace(namespace)?, request, &scope.change(&api)).await?,
     };
     Ok(load_result::view(&view))
 }
 
 pub(super) async fn register(
     State(api): State<Arc<Api>>,
-    scope: Scope<Write>,
+    scope: Scope<action::RegisterView>,
     Named(namespace): Named<NamespaceIdent>,
     body: Body,
 ) -> Result<Response, ApiError> {
     let request = body.parse(&api, RequestKind::Other, RegisterView::parse).await?;
     scope.note_object(&request.name);
-    let max_tables = scope.caller.tier().max_tables;
     let view = match scope.once.document() {
-        Some(kept) => api.catalog.view_again(&scope.warehouse, kept).await?,
-        None => {
-            let change = scope.change(&api);
-            api.catalog.view_register(&scope.warehouse, &namespace, request, max_tables, &change).await?
-        }
+        Some(kept) => api.catalog.view_again(&answered(&scope, namespace, &request.name, kept)?).await?,
+        None => api.catalog.view_register(&scope.namespace(namespace)?, request, &scope.change(&api)).await?,
     };
     Ok(load_result::view(&view))
 }
 
+/// Decides about the view of an earlier answer to the same request.
+fn answered<A: On<Answered>>(
+    scope: &Scope<A>,
+    namespace: NamespaceIdent,
+    name: &str,
+    kept: &KeptDocument,
+) -> Result<Permit<A, Answered>, ApiError> {
+    let ident = TableIdent::new(namespace, name).map_err(CatalogError::from)?;
+    scope.answered(ident, TableKind::View, kept)
+}
+
 pub(super) async fn load(
     State(api): State<Arc<Api>>,
-    scope: Scope<Read>,
+    scope: Scope<action::LoadView>,
     Named(ident): Named<TableIdent>,
 ) -> Result<Response, ApiError> {
-    let view = api.catalog.view_load(&scope.warehouse, &ident).await?;
+    let view = api.catalog.view_load(&scope.view(&api, ident).await?).await?;
     Ok(load_result::view(&view))
 }
 
 pub(super) async fn exists(
     State(api): State<Arc<Api>>,
-    scope: Scope<Read>,
+    scope: Scope<action::LoadView>,
     Named(ident): Named<TableIdent>,
 ) -> Result<StatusCode, ApiError> {
-    api.catalog.view_record(&scope.warehouse, &ident).await?;
+    scope.view(&api, ident).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Applies a commit. The path says to which view, whatever the body's `identifier` says.
 pub(super) async fn replace(
     State(api): State<Arc<Api>>,
-    scope: Scope<Write>,
+    scope: Scope<action::ReplaceView>,
     Named(ident): Named<TableIdent>,
     body: Body,
 ) -> Result<Response, ApiError> {
     let commit = body.parse(&api, RequestKind::Commit, ViewCommit::parse).await?;
     let view = match scope.once.document() {
-        Some(kept) => api.catalog.view_again(&scope.warehouse, kept).await?,
-        None => api.catalog.view_commit(&scope.warehouse, ident, commit, &scope.change(&api)).await?,
+        Some(kept) => api.catalog.view_again(&scope.answered(ident, TableKind::View, kept)?).await?,
+        None => api.catalog.view_commit(scope.view(&api, ident).await?, commit, &scope.change(&api)).await?,
     };
     Ok(load_result::view(&view))
 }
 
 pub(super) async fn drop(
     State(api): State<Arc<Api>>,
-    scope: Scope<Write>,
+    scope: Scope<action::DropView>,
     Named(ident): Named<TableIdent>,
 ) -> Result<StatusCode, ApiError> {
     if !scope.once.is_done() {
-        api.catalog.view_drop(&scope.warehouse, &ident, &scope.change(&api)).await?;
+        api.catalog.view_drop(&scope.view(&api, ident).await?, &scope.change(&api)).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Renames a view. The caller must be allowed to create one in the namespace of the new name, too.
 pub(super) async fn rename(
     State(api): State<Arc<Api>>,
-    scope: Scope<Write>,
+    scope: Scope<action::RenameView>,
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     let request: Rename = body.json(&api, RequestKind::Other).await?;
     let (from, to) = (request.source.ident()?, request.destination.ident()?);
     scope.note_object(format_args!("{from} to {to}"));
     if !scope.once.is_done() {
-        api.catalog.view_rename(&scope.warehouse, &from, &to, &scope.change(&api)).await?;
+        let view = scope.view(&api, from).await?;
+        let namespace = scope.namespace_for::<action::CreateView>(to.namespace.clone())?;
+        api.catalog.view_rename(&view, (&namespace, to.name()), &scope.change(&api)).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }

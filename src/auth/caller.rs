@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidewater_core::access::{Action, Role};
+use tidewater_core::access::Role;
 use tidewater_core::ids::{KeyId, OrganisationId};
 use tidewater_core::limits::Tier;
 
@@ -63,12 +63,6 @@ impl Caller {
     #[must_use]
     pub const fn no_delete(&self) -> bool {
         self.no_delete
-    }
-
-    /// Whether they may do that.
-    #[must_use]
-    pub fn may(&self, action: Action) -> bool {
-        self.role.allows(action)
     }
 
     /// What their organisation's tier includes.

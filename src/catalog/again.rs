@@ -4,6 +4,8 @@
 //! be another table's: nothing is answered that does not hold any more.
 
 use super::{Catalog, CatalogError, LoadedTable, LoadedView, OpenWarehouse};
+use crate::access::action::Action;
+use crate::access::{Answered, Permit};
 use crate::metadata::MetadataError;
 use crate::store::{KeptDocument, TableKind};
 use crate::vending::ValidLocations;
@@ -14,11 +16,8 @@ impl Catalog {
     ///
     /// # Errors
     /// `AnswerGone` when both are gone; `AnswerUnavailable`.
-    pub async fn table_again(
-        &self,
-        warehouse: &OpenWarehouse,
-        kept: &KeptDocument,
-    ) -> Result<LoadedTable, CatalogError> {
+    pub async fn table_again<A: Action>(&self, answered: &Permit<A, Answered>) -> Result<LoadedTable, CatalogError> {
+        let Answered { warehouse, kept, .. } = &**answered;
         let answered = match self.table_at(warehouse, &kept.location).await {
             Ok(answered) => Some(answered),
             Err(error) => absent(kept, error)?,
@@ -44,7 +43,8 @@ impl Catalog {
     ///
     /// # Errors
     /// As [`Catalog::table_again`].
-    pub async fn view_again(&self, warehouse: &OpenWarehouse, kept: &KeptDocument) -> Result<LoadedView, CatalogError> {
+    pub async fn view_again<A: Action>(&self, answered: &Permit<A, Answered>) -> Result<LoadedView, CatalogError> {
+        let Answered { warehouse, kept, .. } = &**answered;
         match self.view_at(warehouse, &kept.location).await {
             Ok(view) => return Ok(view),
             Err(error) => absent::<LoadedView>(kept, error)?,

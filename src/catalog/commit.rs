@@ -14,7 +14,9 @@ use super::error::{creation_refused, of_kind};
 use super::publish::{Next, Publication, Replaced};
 use super::tabular::Tabular;
 use super::weight::commits_bytes;
-use super::{Catalog, CatalogError, Loaded, LoadedTable, OpenWarehouse};
+use super::{Catalog, CatalogError, CommitTarget, Loaded, LoadedTable, OpenWarehouse};
+use crate::access::action::On;
+use crate::access::{Found, Permit};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::deadline::{self, STOP};
 use crate::heavy::Large;
@@ -64,15 +66,15 @@ pub(super) enum Planned<'a, M> {
 }
 
 /// One table or view, what is asked of it, and by whom.
-pub(super) struct Asked<'a, C> {
-    pub(super) warehouse: &'a OpenWarehouse,
-    pub(super) ident: &'a TableIdent,
-    pub(super) commit: &'a C,
-    pub(super) change: &'a Change,
+struct Asked<'a, C> {
+    warehouse: &'a OpenWarehouse,
+    ident: &'a TableIdent,
+    commit: &'a C,
+    change: &'a Change,
 }
 
 impl Catalog {
-    /// Applies a commit to a table, or creates the table if the commit asserts that there is none. It runs to its end
+    /// Applies a commit to a table, or creates the table if there is none, which the commit asserts. It runs to its end
     /// even if the caller goes away. A commit that changes nothing succeeds without a new document.
     ///
     /// # Errors
@@ -80,44 +82,45 @@ impl Catalog {
     /// `Repeated`; for a creation all that creating a table can give.
     pub async fn table_commit(
         self: &Arc<Self>,
-        warehouse: &Arc<OpenWarehouse>,
-        ident: TableIdent,
+        target: CommitTarget,
         commit: TableCommit,
-        max_tables: Option<u64>,
         change: &Change,
     ) -> Result<LoadedTable, CatalogError> {
-        let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(warehouse), change.clone());
+        let (catalog, change) = (Arc::clone(self), change.clone());
         self.to_its_end(async move {
-            let is_create = commit.is_create();
             let bytes = commits_bytes(slice::from_ref(&commit));
             let commits: Large<Arc<[TableCommit]>> = catalog.heavy.large(bytes, Arc::from([commit]));
-            let asked = Asked { warehouse: &warehouse, ident: &ident, commit: &*commits, change: &change };
-            match catalog.find_record::<TableMetadata>(&warehouse, &ident).await? {
-                Some(record) => catalog.commit_in_turn(&asked, record).await,
-                None if is_create => catalog.commit_creation(&asked, max_tables).await,
-                None => Err(CatalogError::NoSuchTable(ident)),
+            let (commit, change) = (&*commits, &change);
+            match target {
+                CommitTarget::Table(table) => catalog.commit_in_turn(table, commit, change).await,
+                CommitTarget::New(namespace, ident) => {
+                    let asked = Asked { warehouse: &namespace.warehouse, ident: &ident, commit, change };
+                    catalog.commit_creation(&asked, namespace.principal().max_tables()).await
+                }
             }
         })
         .await
     }
 
     /// Applies a commit to a table or view, in turn with others and again while its requirements hold.
-    pub(super) async fn commit_in_turn<C: Commit>(
+    pub(super) async fn commit_in_turn<C: Commit, A: On<O>, O: Found>(
         &self,
-        asked: &Asked<'_, C>,
-        mut record: TableRecord,
+        mut permit: Permit<A, O>,
+        commit: &C,
+        change: &Change,
     ) -> Result<Loaded<C::Metadata>, CatalogError> {
-        let Asked { warehouse, ident, .. } = *asked;
-        let turn = self.turn(record.id).await?;
+        let turn = self.turn(permit.record().id).await?;
         if turn.waited {
-            record = self.record::<C::Metadata>(warehouse, ident).await?;
+            permit = self.find_again::<C::Metadata, A, O>(&permit).await?;
         }
         for _ in 0..ATTEMPTS {
-            if let Some(loaded) = self.commit_attempt(asked, record).await? {
+            let asked = Asked { warehouse: permit.warehouse(), ident: permit.ident(), commit, change };
+            if let Some(loaded) = self.commit_attempt(&asked, permit.record().clone()).await? {
                 return Ok(loaded);
             }
-            record = self.record::<C::Metadata>(warehouse, ident).await?;
+            permit = self.find_again::<C::Metadata, A, O>(&permit).await?;
         }
+        let ident = permit.ident();
         Err(CatalogError::CommitFailed(format!("Cannot commit to {ident}: other commits were faster {ATTEMPTS} times")))
     }
 

@@ -1,13 +1,14 @@
 //! What was dropped: kept for a time, restored, or ended for good.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tidewater_core::ids::TableId;
 use tidewater_core::name::TableIdent;
 use tidewater_core::purge::PurgeTime;
 
 use super::error::{of_dropped, of_restore};
 use super::{Catalog, CatalogError, OpenWarehouse};
+use crate::access::{DroppedObject, Namespace, Permit, Warehouse, action};
 use crate::metadata::MetadataError;
 use crate::store::{Change, DropTerms, Dropped, DroppedFilter, Page, Restore, TableKind, TimedPage};
 use crate::vending::ValidLocations;
@@ -34,37 +35,32 @@ impl Catalog {
     /// `Store`.
     pub async fn dropped_list(
         &self,
-        warehouse: &OpenWarehouse,
+        warehouse: &Permit<action::ListDropped, Warehouse>,
         filter: &DroppedFilter,
         page: &TimedPage,
     ) -> Result<Page<Dropped>, CatalogError> {
-        self.store.dropped_list(warehouse.place, filter, page).await.map_err(CatalogError::Store)
+        let listed = self.store.dropped_list(warehouse.0.place, filter, page).await.map_err(CatalogError::Store)?;
+        Ok(warehouse.filter(listed)?)
     }
 
-    /// What was dropped under that id.
+    /// Restores a table or view as it was, under its old name or another. That takes a permit to create it there, too.
     ///
     /// # Errors
-    /// `NoSuchDropped`, also when it is gone for good.
-    pub async fn dropped_get(&self, warehouse: &OpenWarehouse, id: TableId) -> Result<Dropped, CatalogError> {
-        let found = self.store.dropped_get(warehouse.place, id).await.map_err(CatalogError::Store)?;
-        found.ok_or(CatalogError::NoSuchDropped(id))
-    }
-
-    /// Restores a table or view as it was, under its old name or another.
-    ///
-    /// # Errors
-    /// `NoSuchDropped`; `NotRestorable`; `RestoreTaken`; `RestoreWithoutNamespace`; `TableLimit`; `LocationTaken`,
+    /// `Denied`; `NotRestorable`; `RestoreTaken`; `RestoreWithoutNamespace`; `TableLimit`; `LocationTaken`,
     /// `LocationHeld`; `Metadata` when its document cannot be read.
     pub async fn dropped_restore(
         &self,
-        warehouse: &OpenWarehouse,
-        id: TableId,
+        permit: &Permit<action::RestoreDropped, DroppedObject>,
         ident: Option<TableIdent>,
-        max_tables: Option<u64>,
         change: &Change,
     ) -> Result<(), CatalogError> {
-        let dropped = self.dropped_get(warehouse, id).await?;
-        let ident = ident.unwrap_or_else(|| dropped.ident.clone());
+        let (DroppedObject { warehouse, dropped }, max_tables) = (&**permit, permit.principal().max_tables());
+        let (id, ident) = (dropped.id, ident.unwrap_or_else(|| dropped.ident.clone()));
+        let namespace = Namespace { warehouse: Arc::clone(warehouse), ident: ident.namespace.clone() };
+        match dropped.kind {
+            TableKind::Table => drop(permit.authorizer().for_action::<action::CreateTable>()?.permit(namespace)?),
+            TableKind::View => drop(permit.authorizer().for_action::<action::CreateView>()?.permit(namespace)?),
+        }
         if let Some(reason) = dropped.not_restorable(self.clock.now_ms()) {
             return Err(CatalogError::NotRestorable(id, reason));
         }
@@ -99,11 +95,12 @@ impl Catalog {
     /// `NoSuchDropped`.
     pub async fn dropped_remove(
         &self,
-        warehouse: &OpenWarehouse,
-        id: TableId,
+        permit: &Permit<action::RemoveDropped, DroppedObject>,
         purge: Option<bool>,
         change: &Change,
     ) -> Result<bool, CatalogError> {
+        let DroppedObject { warehouse, dropped: Dropped { id, .. } } = &**permit;
+        let id = *id;
         let change = &change.at(self.clock.now_ms());
         let removed = self.store.dropped_remove(warehouse.place, id, purge, change).await;
         removed.map_err(of_dropped(id))

@@ -5,6 +5,7 @@ use tidewater_core::ids::TableId;
 use tidewater_core::name::{NameError, NamespaceIdent, TableIdent};
 use tidewater_core::request_limits::LimitExceeded;
 
+use crate::access::Denial;
 use crate::deadline::TimeIsOver;
 use crate::heavy::HeavyError;
 use crate::metadata::MetadataError;
@@ -119,6 +120,9 @@ pub enum CatalogError {
     /// The table's state does not allow it to anybody.
     #[error("{0}")]
     Forbidden(String),
+    /// The caller may not do it.
+    #[error(transparent)]
+    Denied(#[from] Denial),
     /// A requirement does not hold, or somebody else's commit was faster.
     #[error("{0}")]
     CommitFailed(String),

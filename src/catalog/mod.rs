@@ -8,6 +8,7 @@ mod commit;
 mod dropped;
 mod error;
 mod fate;
+mod find;
 mod namespaces;
 mod old_documents;
 mod publish;
@@ -15,6 +16,8 @@ mod register;
 mod signing;
 mod tables;
 mod tabular;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
 mod transaction;
@@ -30,14 +33,18 @@ use std::time::Duration;
 use tidewater_core::document::TableMetadata;
 use tidewater_core::ids::TableId;
 use tidewater_core::request_limits::RequestLimits;
+use tidewater_core::storage::Wanted;
 use tidewater_core::view::ViewMetadata;
 use tokio_util::task::TaskTracker;
 
 use crate::warehouse::{OpenWarehouse, StorageAccess};
 pub use dropped::missing_document;
 pub use error::CatalogError;
+pub use find::CommitTarget;
 pub use warehouse_check::{CheckStep, warehouse_check};
 
+use crate::access::action::Action;
+use crate::access::{InWarehouse, Permit};
 use crate::clock::Clock;
 use crate::deadline;
 use crate::heavy::Heavy;
@@ -151,12 +158,22 @@ impl Catalog {
         self.documents.cached_bytes()
     }
 
-    /// What a client is given to reach a table's files with.
+    /// What a client is given to reach a table's files with: what the permit allows it to do with them, and nothing where it
+    /// allows neither to read nor to write.
     ///
     /// # Errors
     /// `Vending`.
-    pub async fn vend(&self, warehouse: &OpenWarehouse, ask: &Ask<'_>) -> Result<Vended, CatalogError> {
-        Ok(self.vending.vend(&warehouse.vendor, warehouse.storage.id(), ask).await?)
+    pub async fn vend<A: Action, O: InWarehouse>(
+        &self,
+        permit: &Permit<A, O>,
+        locations: &ValidLocations,
+        wanted: Wanted,
+        (path, pass): (&str, Option<&str>),
+    ) -> Result<Vended, CatalogError> {
+        let Some(access) = permit.storage_access() else { return Ok(Vended::default()) };
+        let warehouse = permit.warehouse();
+        let ask = Ask { locations, access, wanted, path, pass };
+        Ok(self.vending.vend(&warehouse.vendor, warehouse.storage.id(), &ask).await?)
     }
 
     /// Applies rules to `bytes` bytes of JSON: in place when that is little, else on a worker in the organisation's turn.

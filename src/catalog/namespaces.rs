@@ -4,6 +4,7 @@ use tidewater_core::name::NamespaceIdent;
 
 use super::error::of_namespace;
 use super::{Catalog, CatalogError, OpenWarehouse};
+use crate::access::{Namespace, NamespaceParent, Permit, action};
 use crate::store::{Change, Page, PageRequest, Properties, PropertyChanges};
 use crate::vending::LocationRefused;
 use tidewater_core::location::Location;
@@ -19,11 +20,11 @@ impl Catalog {
     /// properties.
     pub async fn namespace_create(
         &self,
-        warehouse: &OpenWarehouse,
-        namespace: &NamespaceIdent,
+        namespace: &Permit<action::CreateNamespace, Namespace>,
         properties: &Properties,
         change: &Change,
     ) -> Result<(), CatalogError> {
+        let Namespace { warehouse, ident: namespace } = &**namespace;
         self.settings.limits.check_namespace(properties.iter())?;
         check_location(warehouse, properties)?;
         self.store.namespace_create(warehouse.place, namespace, properties, change).await.map_err(|error| {
@@ -32,23 +33,29 @@ impl Catalog {
         })
     }
 
-    /// Whether there is a namespace.
-    ///
-    /// # Errors
-    /// `Store`.
-    pub async fn namespace_exists(
-        &self,
-        warehouse: &OpenWarehouse,
-        namespace: &NamespaceIdent,
-    ) -> Result<bool, CatalogError> {
-        Ok(self.store.namespace_get(warehouse.place, namespace).await.map_err(of_namespace(namespace))?.is_some())
-    }
-
     /// A namespace's properties.
     ///
     /// # Errors
     /// `NoSuchNamespace`.
-    pub async fn namespace_get(
+    pub async fn namespace_load(
+        &self,
+        namespace: &Permit<action::LoadNamespace, Namespace>,
+    ) -> Result<Properties, CatalogError> {
+        self.namespace_properties(&namespace.warehouse, &namespace.ident).await
+    }
+
+    /// The functions of a namespace: there are none.
+    ///
+    /// # Errors
+    /// `NoSuchNamespace`.
+    pub async fn function_list(
+        &self,
+        namespace: &Permit<action::ListFunctions, Namespace>,
+    ) -> Result<Vec<String>, CatalogError> {
+        self.namespace_properties(&namespace.warehouse, &namespace.ident).await.map(|_| Vec::new())
+    }
+
+    pub(super) async fn namespace_properties(
         &self,
         warehouse: &OpenWarehouse,
         namespace: &NamespaceIdent,
@@ -57,21 +64,21 @@ impl Catalog {
         found.ok_or_else(|| CatalogError::NoSuchNamespace(namespace.clone()))
     }
 
-    /// The namespaces directly below `parent`, or at the top.
+    /// The namespaces directly below a parent.
     ///
     /// # Errors
     /// `NoSuchNamespace` for the parent.
     pub async fn namespace_list(
         &self,
-        warehouse: &OpenWarehouse,
-        parent: Option<&NamespaceIdent>,
+        parent: &Permit<action::ListNamespaces, NamespaceParent>,
         page: &PageRequest,
     ) -> Result<Page<NamespaceIdent>, CatalogError> {
-        let listed = self.store.namespace_list(warehouse.place, parent, page).await;
-        listed.map_err(|error| match parent {
-            Some(parent) => of_namespace(parent)(error),
+        let listed = self.store.namespace_list(parent.warehouse.place, parent.ident.as_ref(), page).await;
+        let listed = listed.map_err(|error| match &parent.ident {
+            Some(ident) => of_namespace(ident)(error),
             None => CatalogError::Store(error),
-        })
+        })?;
+        Ok(parent.filter(listed)?)
     }
 
     /// Sets and removes properties of a namespace.
@@ -81,12 +88,12 @@ impl Catalog {
     /// too many properties.
     pub async fn namespace_update_properties(
         &self,
-        warehouse: &OpenWarehouse,
-        namespace: &NamespaceIdent,
+        namespace: &Permit<action::UpdateNamespace, Namespace>,
         updates: &Properties,
         removals: &[String],
         change: &Change,
     ) -> Result<PropertyChanges, CatalogError> {
+        let Namespace { warehouse, ident: namespace } = &**namespace;
         let both: Vec<String> = removals.iter().filter(|key| updates.contains_key(*key)).cloned().collect();
         if !both.is_empty() {
             return Err(CatalogError::PropertyConflict(both));
@@ -104,10 +111,10 @@ impl Catalog {
     /// `NoSuchNamespace`; `NamespaceNotEmpty`.
     pub async fn namespace_drop(
         &self,
-        warehouse: &OpenWarehouse,
-        namespace: &NamespaceIdent,
+        namespace: &Permit<action::DropNamespace, Namespace>,
         change: &Change,
     ) -> Result<(), CatalogError> {
+        let Namespace { warehouse, ident: namespace } = &**namespace;
         self.store.namespace_drop(warehouse.place, namespace, change).await.map_err(of_namespace(namespace))
     }
 }

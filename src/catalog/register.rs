@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use tidewater_core::commit::RegisterTable;
+use tidewater_core::document::TableMetadata;
 use tidewater_core::ids::TableId;
 use tidewater_core::location::Location;
-use tidewater_core::name::{NamespaceIdent, TableIdent};
+use tidewater_core::name::TableIdent;
 
 use super::commit::ATTEMPTS;
 use super::error::of_table;
 use super::publish::{Next, Publication, Replaced};
 use super::tabular::Tabular;
 use super::{Catalog, CatalogError, Loaded, LoadedTable, OpenWarehouse};
+use crate::access::{Authorizer, Namespace, Permit, Table, action};
 use crate::clock::fresh_ordered_uuid;
 use crate::deadline;
 use crate::metadata::{Document, Metadata, MetadataError};
@@ -20,10 +22,10 @@ use crate::vending::{LocationRefused, ValidLocations};
 
 /// Where a document is to be registered, and for whom.
 pub(super) struct Registration<'a> {
-    pub(super) warehouse: &'a OpenWarehouse,
+    pub(super) warehouse: &'a Arc<OpenWarehouse>,
     pub(super) ident: &'a TableIdent,
-    /// Whether it may take the place of what has the name.
-    pub(super) overwrite: bool,
+    /// Decides whether it may take the place of the table that has the name, if that is wanted.
+    pub(super) overwrite: Option<&'a Authorizer<action::CommitTable>>,
     pub(super) max_tables: Option<u64>,
     pub(super) change: &'a Change,
 }
@@ -38,17 +40,20 @@ impl Catalog {
     /// `CommitFailed`; `CommitStateUnknown`, `RegisteredWithoutFile`. With any other nothing is changed.
     pub async fn table_register(
         self: &Arc<Self>,
-        warehouse: &Arc<OpenWarehouse>,
-        namespace: &NamespaceIdent,
+        namespace: &Permit<action::RegisterTable, Namespace>,
         request: RegisterTable,
-        max_tables: Option<u64>,
         change: &Change,
     ) -> Result<LoadedTable, CatalogError> {
-        let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(warehouse), change.clone());
-        let ident = TableIdent::new(namespace.clone(), &request.name)?;
+        let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(&namespace.warehouse), change.clone());
+        let max_tables = namespace.principal().max_tables();
+        let ident = TableIdent::new(namespace.ident.clone(), &request.name)?;
+        let overwrite = match request.overwrite {
+            true => Some(namespace.authorizer().for_action::<action::CommitTable>()?),
+            false => None,
+        };
         self.to_its_end(async move {
-            let (warehouse, ident, change) = (&*warehouse, &ident, &change);
-            let registration = Registration { warehouse, ident, overwrite: request.overwrite, max_tables, change };
+            let (warehouse, ident, overwrite, change) = (&warehouse, &ident, overwrite.as_ref(), &change);
+            let registration = Registration { warehouse, ident, overwrite, max_tables, change };
             catalog.register(&registration, &request.metadata_location).await
         })
         .await
@@ -61,18 +66,17 @@ impl Catalog {
     /// `NoSuchTable`; `Metadata` when its document cannot be read, and then it stays.
     pub async fn table_unregister(
         self: &Arc<Self>,
-        warehouse: &Arc<OpenWarehouse>,
-        ident: TableIdent,
+        table: Permit<action::UnregisterTable, Table>,
         change: &Change,
     ) -> Result<Arc<Document>, CatalogError> {
-        let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(warehouse), change.clone());
+        let (catalog, change) = (Arc::clone(self), change.clone());
         self.to_its_end(async move {
-            let record = catalog.table_record(&warehouse, &ident).await?;
-            let turn = catalog.turn(record.id).await?;
-            let record = if turn.waited { catalog.table_record(&warehouse, &ident).await? } else { record };
+            let turn = catalog.turn(table.record.id).await?;
+            let table = if turn.waited { catalog.find_again::<TableMetadata, _, _>(&table).await? } else { table };
+            let Table { warehouse, ident, record } = &*table;
             let document = catalog.documents.get(&warehouse.storage, &record.metadata_location).await?;
-            let dropped = catalog.store.table_drop(warehouse.place, &ident, TableKind::Table, None, &change).await;
-            let dropped = dropped.map_err(of_table(&ident))?;
+            let dropped = catalog.store.table_drop(warehouse.place, ident, TableKind::Table, None, &change).await;
+            let dropped = dropped.map_err(of_table(ident))?;
             if dropped.metadata_location == document.location {
                 return Ok(document);
             }
@@ -95,7 +99,7 @@ impl Catalog {
         let id = TableId(fresh_ordered_uuid());
         match self.new_location(M::TABLE_KIND, warehouse, ident, id, None).await {
             Ok(_) => {}
-            Err(CatalogError::TableExists(_)) if overwrite => {}
+            Err(CatalogError::TableExists(_)) if overwrite.is_some() => {}
             Err(error) => return Err(error),
         }
         let document = self.document_to_register::<M>(warehouse, location).await?;
@@ -140,6 +144,18 @@ impl Catalog {
         Ok(document)
     }
 
+    /// Finds the table that has the name, if there is one, and decides whether it may be replaced.
+    async fn find_to_overwrite<M: Tabular>(
+        &self,
+        authorizer: &Authorizer<action::CommitTable>,
+        warehouse: &Arc<OpenWarehouse>,
+        ident: &TableIdent,
+    ) -> Result<Option<TableRecord>, CatalogError> {
+        let Some(record) = self.find_record::<M>(warehouse, ident).await? else { return Ok(None) };
+        let table = Table { warehouse: Arc::clone(warehouse), ident: ident.clone(), record };
+        Ok(Some(authorizer.clone().permit(table)?.into_object().record))
+    }
+
     /// Adds the table or view, or points the one that has the name at the document. Each is one transaction of the store.
     /// Gives what that was, if there was one.
     async fn publish_registered<M: Tabular>(
@@ -151,7 +167,10 @@ impl Catalog {
     ) -> Result<Option<TableRecord>, CatalogError> {
         let Registration { warehouse, ident, overwrite, max_tables, change } = *registration;
         for _ in 0..ATTEMPTS {
-            let before = if overwrite { self.find_record::<M>(warehouse, ident).await? } else { None };
+            let before = match overwrite {
+                Some(overwrite) => self.find_to_overwrite::<M>(overwrite, warehouse, ident).await?,
+                None => None,
+            };
             let _turn = match &before {
                 Some(before) => Some(self.turn(before.id).await?),
                 None => None,
@@ -167,7 +186,7 @@ impl Catalog {
             match self.publish(warehouse, publication, max_tables, change).await {
                 Ok(_) => return Ok(before),
                 // Made, committed to, dropped or renamed since it was looked for.
-                Err(refused) if refused.overtaken && overwrite => {}
+                Err(refused) if refused.overtaken && overwrite.is_some() => {}
                 Err(refused) => return Err(refused.into()),
             }
         }

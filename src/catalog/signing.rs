@@ -1,6 +1,8 @@
 //! Signing clients' requests for a table's files, also while the table has no name: when it is staged, and when it was
 //! dropped or renamed under a client that still works with it.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
@@ -8,10 +10,12 @@ use tidewater_core::name::TableIdent;
 use tidewater_core::storage::s3_request::{Refused, S3Request};
 
 use super::{Catalog, CatalogError, LoadedTable, OpenWarehouse};
+use crate::access::action::Action;
+use crate::access::{Authorizer, InWarehouse, Namespace, Permit, Table, action};
 use crate::master_key::{MasterKeyError, check_or_make};
 use crate::metadata::Document;
 use crate::sealing::PassKeys;
-use crate::vending::{Access, Signed, ValidLocations, VendingError};
+use crate::vending::{Signed, ValidLocations, VendingError};
 use crate::warehouse::{open_pass, seal_pass};
 
 /// For how long a pass for a table is good that exists: as vended credentials are, by default.
@@ -29,7 +33,7 @@ struct Pass {
 }
 
 impl Catalog {
-    /// Signs a client's request to the storage, if it is about the files of a table and within `access`.
+    /// Signs a client's request to the storage, if it is about the files of a table and within what the caller may do with them.
     ///
     /// The table is the one that has the name now. Where there is none, or the request is not about its files, it can be the
     /// one that had the name when the client was given its pass.
@@ -38,20 +42,18 @@ impl Catalog {
     /// `NoSuchTable`; `Metadata`; `Vending`.
     pub async fn table_sign(
         &self,
-        warehouse: &OpenWarehouse,
+        authorizer: &Authorizer<action::ReadTableData>,
+        warehouse: &Arc<OpenWarehouse>,
         ident: &TableIdent,
         pass: Option<&str>,
-        access: Access,
         request: &S3Request<'_>,
     ) -> Result<Signed, CatalogError> {
         let now_ms = self.clock.now_ms();
-        let refused = match self.table_load(warehouse, ident).await {
-            Ok(LoadedTable { document, locations }) => match locations.or_else(|| proof(warehouse, &document)) {
-                Some(locations) => match warehouse.vendor.sign(&locations, access, request, now_ms).await {
-                    Ok(signed) => return Ok(signed),
-                    Err(error) => error.into(),
-                },
-                None => outside(ident),
+        let found = self.table_find(authorizer.clone(), Arc::clone(warehouse), ident.clone()).await;
+        let refused = match found {
+            Ok(table) => match self.sign_for_table(&table, request, now_ms).await {
+                Ok(signed) => return Ok(signed),
+                Err(error) => error,
             },
             Err(error) => error,
         };
@@ -60,22 +62,43 @@ impl Catalog {
             CatalogError::NoSuchTable(_) | CatalogError::Vending(VendingError::NotSigned(Refused::Forbidden(_)))
         );
         match pass.filter(|_| is_of_another).and_then(|pass| self.locations_of_pass(warehouse, ident, pass, now_ms)) {
-            Some(locations) => Ok(warehouse.vendor.sign(&locations, access, request, now_ms).await?),
+            Some(locations) => {
+                // The table may be gone: what its namespace allows counts.
+                let namespace = Namespace { warehouse: Arc::clone(warehouse), ident: ident.namespace.clone() };
+                let permit = authorizer.clone().permit(namespace)?;
+                let access = permit.storage_access().ok_or(refused)?;
+                Ok(warehouse.vendor.sign(&locations, access, request, now_ms).await?)
+            }
             None => Err(refused),
         }
+    }
+
+    /// Signs a request for the files of a table as it stands.
+    async fn sign_for_table(
+        &self,
+        table: &Permit<action::ReadTableData, Table>,
+        request: &S3Request<'_>,
+        now_ms: i64,
+    ) -> Result<Signed, CatalogError> {
+        let warehouse = &table.warehouse;
+        let LoadedTable { document, locations } = self.table_files(table).await?;
+        let locations = locations.or_else(|| proof(warehouse, &document)).ok_or_else(|| outside(&table.ident))?;
+        let access = table.storage_access().ok_or_else(|| CatalogError::NoSuchTable(table.ident.clone()))?;
+        Ok(warehouse.vendor.sign(&locations, access, request, now_ms).await?)
     }
 
     /// What a client brings along to have requests for a table's files signed, whatever becomes of its name.
     ///
     /// # Errors
     /// `WarehouseUnusable` when there is no key to seal it with.
-    pub async fn signing_pass(
+    pub async fn signing_pass<A: Action, O: InWarehouse>(
         &self,
-        warehouse: &OpenWarehouse,
+        permit: &Permit<A, O>,
         ident: &TableIdent,
         locations: &ValidLocations,
         is_staged: bool,
     ) -> Result<String, CatalogError> {
+        let warehouse = permit.warehouse();
         let pass = Pass {
             namespace: ident.namespace.as_key().to_owned(),
             name: ident.name().to_owned(),

@@ -6,12 +6,13 @@ use tidewater_core::commit::{Context, CreateTable, create_table};
 use tidewater_core::document::TableMetadata;
 use tidewater_core::ids::TableId;
 use tidewater_core::location::Location;
-use tidewater_core::name::{NamespaceIdent, TableIdent};
+use tidewater_core::name::TableIdent;
 
 use super::error::{of_rename, of_table, taken};
 use super::namespaces::LOCATION_PROPERTY;
 use super::publish::{Publication, cannot_create};
 use super::{Catalog, CatalogError, CreatedTable, LoadedTable, OpenWarehouse};
+use crate::access::{Namespace, Permit, Table, action};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::deadline::STOP;
 use crate::metadata::metadata_folder;
@@ -19,13 +20,20 @@ use crate::store::{Change, EventDetails, Page, PageRequest, TableKind, TableReco
 use crate::vending::{LocationRefused, ValidLocations};
 
 impl Catalog {
-    /// The table as it stands: one read of the store, and its document, from memory when it was used lately.
+    /// The table as it stands: its document, from memory when it was used lately.
     ///
     /// # Errors
-    /// `NoSuchTable`; `Metadata`.
-    pub async fn table_load(&self, warehouse: &OpenWarehouse, ident: &TableIdent) -> Result<LoadedTable, CatalogError> {
-        let record = self.table_record(warehouse, ident).await?;
-        self.table_at(warehouse, &record.metadata_location).await
+    /// `Metadata`.
+    pub async fn table_load(&self, table: &Permit<action::LoadTable, Table>) -> Result<LoadedTable, CatalogError> {
+        self.table_at(&table.warehouse, &table.record.metadata_location).await
+    }
+
+    /// The same for whoever may reach the table's files.
+    ///
+    /// # Errors
+    /// `Metadata`.
+    pub async fn table_files(&self, table: &Permit<action::ReadTableData, Table>) -> Result<LoadedTable, CatalogError> {
+        self.table_at(&table.warehouse, &table.record.metadata_location).await
     }
 
     /// The table as the document at that location has it, which is, or was, a table's of this warehouse.
@@ -49,19 +57,11 @@ impl Catalog {
         Ok(LoadedTable { document, locations })
     }
 
-    /// Whether a table or view has the name.
-    ///
-    /// # Errors
-    /// `Store`.
-    pub async fn name_is_taken(&self, warehouse: &OpenWarehouse, ident: &TableIdent) -> Result<bool, CatalogError> {
-        Ok(self.store.table_get(warehouse.place, ident).await.map_err(of_table(ident))?.is_some())
-    }
-
     /// What the store knows of the table, if there is one.
     ///
     /// # Errors
     /// `NoSuchTable`.
-    pub async fn table_record(
+    pub(super) async fn table_record(
         &self,
         warehouse: &OpenWarehouse,
         ident: &TableIdent,
@@ -75,12 +75,12 @@ impl Catalog {
     /// `NoSuchNamespace`.
     pub async fn table_list(
         &self,
-        warehouse: &OpenWarehouse,
-        namespace: &NamespaceIdent,
+        namespace: &Permit<action::ListTables, Namespace>,
         page: &PageRequest,
     ) -> Result<Page<String>, CatalogError> {
-        let listed = self.store.table_list(warehouse.place, namespace, TableKind::Table, page).await;
-        listed.map_err(super::error::of_namespace(namespace))
+        let place = namespace.warehouse.place;
+        let listed = self.store.table_list(place, &namespace.ident, TableKind::Table, page).await;
+        Ok(namespace.filter(listed.map_err(super::error::of_namespace(&namespace.ident))?)?)
     }
 
     /// Creates a table, or with `stage_create` says what would be created.
@@ -89,14 +89,13 @@ impl Catalog {
     /// `NoSuchNamespace`; `TableExists`, `NameTaken`; `TableLimit`; `BadRequest`; `Metadata` when it cannot be written.
     pub async fn table_create(
         self: &Arc<Self>,
-        warehouse: &Arc<OpenWarehouse>,
-        namespace: &NamespaceIdent,
+        namespace: &Permit<action::CreateTable, Namespace>,
         request: CreateTable,
-        max_tables: Option<u64>,
         change: &Change,
     ) -> Result<CreatedTable, CatalogError> {
-        let (catalog, warehouse) = (Arc::clone(self), Arc::clone(warehouse));
-        let ident = TableIdent::new(namespace.clone(), &request.name)?;
+        let (catalog, warehouse) = (Arc::clone(self), Arc::clone(&namespace.warehouse));
+        let max_tables = namespace.principal().max_tables();
+        let ident = TableIdent::new(namespace.ident.clone(), &request.name)?;
         let (change, bytes) = (change.clone(), request.body_bytes);
         self.to_its_end(async move {
             let id = TableId(fresh_ordered_uuid());
@@ -128,12 +127,12 @@ impl Catalog {
     /// `NoSuchTable`; `NoSuchNamespace` for the target; `RenameTaken`.
     pub async fn table_rename(
         &self,
-        warehouse: &OpenWarehouse,
-        from: &TableIdent,
-        to: &TableIdent,
+        table: &Permit<action::RenameTable, Table>,
+        (namespace, name): (&Permit<action::CreateTable, Namespace>, &str),
         change: &Change,
     ) -> Result<(), CatalogError> {
-        let renamed = self.store.table_rename(warehouse.place, from, to, TableKind::Table, change).await;
+        let (from, to) = (&table.ident, &TableIdent::new(namespace.ident.clone(), name)?);
+        let renamed = self.store.table_rename(table.warehouse.place, from, to, TableKind::Table, change).await;
         renamed.map_err(of_rename(TableKind::Table, from, to))
     }
 
@@ -144,11 +143,11 @@ impl Catalog {
     /// `NoSuchTable`.
     pub async fn table_drop(
         &self,
-        warehouse: &OpenWarehouse,
-        ident: &TableIdent,
+        table: &Permit<action::DropTable, Table>,
         purge: bool,
         change: &Change,
     ) -> Result<TableId, CatalogError> {
+        let Table { warehouse, ident, .. } = &**table;
         let change = &change.at(self.clock.now_ms());
         let terms = self.drop_terms(warehouse, purge, change.at_ms);
         let dropped = self.store.table_drop(warehouse.place, ident, TableKind::Table, terms.as_ref(), change).await;
@@ -177,7 +176,7 @@ impl Catalog {
         id: TableId,
         wanted: Option<&str>,
     ) -> Result<String, CatalogError> {
-        let namespace = self.namespace_get(warehouse, &ident.namespace).await?;
+        let namespace = self.namespace_properties(warehouse, &ident.namespace).await?;
         if let Some(found) = self.store.table_get(warehouse.place, ident).await.map_err(of_table(ident))? {
             return Err(taken(kind, found.kind, ident));
         }

@@ -91,23 +91,34 @@ impl Fixture {
             Arc::new(Catalog::new(Arc::clone(&store) as Arc<dyn Store>, documents, access, Clock::System, settings));
         let warehouse = catalog.warehouse(organisation, None).await.unwrap();
         catalog
-            .namespace_create(&warehouse, &namespace(), &std::collections::BTreeMap::new(), &Change::by_catalog(0))
+            .namespace_create_as_admin(
+                &warehouse,
+                &namespace(),
+                &std::collections::BTreeMap::new(),
+                &Change::by_catalog(0),
+            )
             .await
             .unwrap();
         catalog
-            .table_create(&warehouse, &namespace(), create_request("t"), None, &Change::by_catalog(0))
+            .table_create_as_admin(&warehouse, &namespace(), create_request("t"), &Change::by_catalog(0))
             .await
             .unwrap();
         Self { catalog, store, sqlite, warehouse, folder }
     }
 
     async fn commit(&self, key: &str) -> Result<LoadedTable, CatalogError> {
-        self.catalog.table_commit(&self.warehouse, table(), commit(key), None, &Change::by_catalog(0)).await
+        self.catalog.table_commit_as_admin(&self.warehouse, table(), commit(key), &Change::by_catalog(0)).await
+    }
+
+    /// The permit of a commit to a table that exists.
+    async fn target(&self, ident: &TableIdent) -> CommitTarget {
+        let authorizer = testing::admin(&self.warehouse);
+        self.catalog.commit_find(authorizer, Arc::clone(&self.warehouse), ident.clone(), false).await.unwrap()
     }
 
     /// Whether the table has the property that [`commit`] sets.
     async fn has(&self, key: &str) -> bool {
-        let loaded = self.catalog.table_load(&self.warehouse, &table()).await.unwrap();
+        let loaded = self.catalog.table_load_as_admin(&self.warehouse, &table()).await.unwrap();
         loaded.document.metadata.properties().contains_key(key)
     }
 
@@ -165,7 +176,7 @@ async fn a_creation_whose_answer_was_lost_is_acknowledged_only_if_it_happened() 
     let create = async |name: &str| {
         fixture
             .catalog
-            .table_create(&fixture.warehouse, &namespace(), create_request(name), None, &Change::by_catalog(0))
+            .table_create_as_admin(&fixture.warehouse, &namespace(), create_request(name), &Change::by_catalog(0))
             .await
     };
     fixture.store.fail_next(Fault::DoneUnheard);
@@ -183,7 +194,7 @@ async fn a_creation_that_lost_the_race_leaves_no_document() {
     let creations = (0..8).map(|_| {
         let (catalog, warehouse) = (Arc::clone(&fixture.catalog), Arc::clone(&fixture.warehouse));
         tokio::spawn(async move {
-            catalog.table_create(&warehouse, &namespace(), create_request("u"), None, &Change::by_catalog(0)).await
+            catalog.table_create_as_admin(&warehouse, &namespace(), create_request("u"), &Change::by_catalog(0)).await
         })
     });
     let mut created = 0;
@@ -200,7 +211,9 @@ async fn a_creation_that_lost_the_race_leaves_no_document() {
 async fn a_commit_runs_to_its_end_though_its_caller_has_gone() {
     let fixture = Fixture::new().await;
     {
-        let mut abandoned = Box::pin(fixture.commit("a"));
+        let target = fixture.target(&table()).await;
+        let change = Change::by_catalog(0);
+        let mut abandoned = Box::pin(fixture.catalog.table_commit(target, commit("a"), &change));
         assert!(futures_util::poll!(&mut abandoned).is_pending());
     }
     fixture.catalog.finish().await;
@@ -244,7 +257,7 @@ async fn rules_stop_between_commits_when_the_time_is_over() {
     let fixture = Fixture::new().await;
     let over = Some(Deadline::at(std::time::Instant::now()));
     let (commits, base) =
-        (vec![commit("a"), commit("b")], fixture.catalog.table_load(&fixture.warehouse, &table()).await);
+        (vec![commit("a"), commit("b")], fixture.catalog.table_load_as_admin(&fixture.warehouse, &table()).await);
     let base = base.unwrap().document;
     let stopped = deadline::sync_scope(over, || commit::apply_in_order(&base, &commits, 1));
     assert!(matches!(stopped, Err(CatalogError::Heavy(_))), "{stopped:?}");

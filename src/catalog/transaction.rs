@@ -10,11 +10,13 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::commit::{ATTEMPTS, Planned};
 use super::error::creation_refused;
+use super::find::commit_target;
 use super::publish::{AT_ONCE, NotPublished, Publication, Unchanged};
 use super::weight::commits_bytes;
-use super::{Catalog, CatalogError, OpenWarehouse};
+use super::{Catalog, CatalogError, CommitTarget, OpenWarehouse};
+use crate::access::{Authorizer, action};
 use crate::deadline;
-use crate::store::{Change, TableKind, TableRecord};
+use crate::store::Change;
 
 /// What a transaction asks of one table.
 struct Part {
@@ -33,33 +35,35 @@ impl Catalog {
     /// `BadRequest`; `Metadata`; `Repeated`; for creations all that creating a table can give.
     pub async fn transaction_commit(
         self: &Arc<Self>,
+        authorizer: &Authorizer<action::CommitTable>,
         warehouse: &Arc<OpenWarehouse>,
         commits: Vec<TableCommit>,
-        max_tables: Option<u64>,
         change: &Change,
     ) -> Result<(), CatalogError> {
         let parts = by_table(commits)?;
         let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(warehouse), change.clone());
+        let (authorizer, max_tables) = (authorizer.clone(), authorizer.principal().max_tables());
         self.to_its_end(async move {
             let bytes = parts.iter().map(|part| commits_bytes(&part.commits)).sum();
             let parts = catalog.heavy.large(bytes, parts);
-            let idents: Vec<TableIdent> = parts.iter().map(|part| part.ident.clone()).collect();
-            let mut records = catalog.table_records(&warehouse, &idents).await?;
-            check_named_tables(&parts, &records)?;
-            let ids = records.iter().flatten().map(|record| record.id);
+            let mut targets = catalog.targets(&authorizer, &warehouse, &parts).await?;
+            let ids = targets.iter().filter_map(|target| match target {
+                CommitTarget::Table(table) => Some(table.record.id),
+                CommitTarget::New(..) => None,
+            });
             let turns = deadline::within(catalog.queues.enter_all(ids)).await?;
             if turns.iter().any(|turn| turn.waited) {
-                records = catalog.table_records(&warehouse, &idents).await?;
+                targets = catalog.targets(&authorizer, &warehouse, &parts).await?;
             }
             for _ in 0..ATTEMPTS {
-                let (changed, unchanged) = catalog.plan(&warehouse, &parts, records).await?;
+                let (changed, unchanged) = catalog.plan(&warehouse, &parts, targets).await?;
                 match catalog.publish_all(&warehouse, changed, &unchanged, max_tables, &change).await {
                     Ok(()) => return Ok(()),
                     Err(refused) if refused.overtaken => {}
                     Err(NotPublished { ident: Some(ident), error, .. }) => return Err(named(ident, error)),
                     Err(refused) => return Err(refused.into()),
                 }
-                records = catalog.table_records(&warehouse, &idents).await?;
+                targets = catalog.targets(&authorizer, &warehouse, &parts).await?;
             }
             Err(CatalogError::CommitFailed(format!(
                 "Cannot commit the transaction: other commits were faster {ATTEMPTS} times"
@@ -68,14 +72,22 @@ impl Catalog {
         .await
     }
 
-    /// The tables of these names as they stand; none where there is no table of that name.
-    async fn table_records(
+    /// Finds the tables that the parts name as they stand, and decides about each. Fails for the first part whose table does
+    /// not exist and is not to be created, before any document is read.
+    async fn targets(
         &self,
-        warehouse: &OpenWarehouse,
-        idents: &[TableIdent],
-    ) -> Result<Vec<Option<TableRecord>>, CatalogError> {
-        let found = self.store.table_get_all(warehouse.place, idents).await.map_err(CatalogError::Store)?;
-        Ok(found.into_iter().map(|record| record.filter(|record| record.kind == TableKind::Table)).collect())
+        authorizer: &Authorizer<action::CommitTable>,
+        warehouse: &Arc<OpenWarehouse>,
+        parts: &[Part],
+    ) -> Result<Vec<CommitTarget>, CatalogError> {
+        let idents: Vec<TableIdent> = parts.iter().map(|part| part.ident.clone()).collect();
+        let found = self.store.table_get_all(warehouse.place, &idents).await.map_err(CatalogError::Store)?;
+        let found = parts.iter().zip(idents.into_iter().zip(found));
+        let targets = found.map(|(part, (ident, found))| {
+            let is_create = part.commits.first().is_some_and(TableCommit::is_create);
+            commit_target(authorizer, warehouse, ident, found, is_create)
+        });
+        targets.collect()
     }
 
     /// Reads all documents and applies the rules. Gives what is published, and the tables that stay as they are.
@@ -83,11 +95,10 @@ impl Catalog {
         &self,
         warehouse: &OpenWarehouse,
         parts: &'a [Part],
-        records: Vec<Option<TableRecord>>,
+        targets: Vec<CommitTarget>,
     ) -> Result<(Vec<Publication<'a>>, Vec<Unchanged<'a>>), CatalogError> {
-        check_named_tables(parts, &records)?;
         let planning: Vec<_> =
-            parts.iter().zip(records).map(|(part, record)| self.plan_part(warehouse, part, record)).collect();
+            parts.iter().zip(targets).map(|(part, target)| self.plan_part(warehouse, part, target)).collect();
         let planned: Vec<_> = stream::iter(planning).buffered(AT_ONCE).collect().await;
         let (mut changed, mut unchanged) = (Vec::new(), Vec::new());
         for (part, planned) in parts.iter().zip(planned) {
@@ -103,12 +114,14 @@ impl Catalog {
         &self,
         warehouse: &OpenWarehouse,
         part: &'a Part,
-        record: Option<TableRecord>,
+        target: CommitTarget,
     ) -> Result<Planned<'a, TableMetadata>, CatalogError> {
         let Part { ident, commits } = part;
-        match record {
-            Some(record) => self.plan_commit(warehouse, ident, commits, record).await,
-            None => Ok(Planned::Changed(Box::new(self.plan_creation(warehouse, ident, commits).await?))),
+        match target {
+            CommitTarget::Table(table) => self.plan_commit(warehouse, ident, commits, table.into_object().record).await,
+            CommitTarget::New(..) => {
+                Ok(Planned::Changed(Box::new(self.plan_creation(warehouse, ident, commits).await?)))
+            }
         }
     }
 }
@@ -124,15 +137,6 @@ fn by_table(commits: Vec<TableCommit>) -> Result<Vec<Part>, CatalogError> {
         parts.entry(ident).or_default().push(commit);
     }
     Ok(parts.into_iter().map(|(ident, commits)| Part { ident, commits: commits.into() }).collect())
-}
-
-/// Fails for the first part whose table does not exist and is not to be created, before anything is read for the others.
-fn check_named_tables(parts: &[Part], records: &[Option<TableRecord>]) -> Result<(), CatalogError> {
-    let missing = parts
-        .iter()
-        .zip(records)
-        .find(|(part, record)| record.is_none() && !part.commits.first().is_some_and(TableCommit::is_create));
-    missing.map_or(Ok(()), |(part, _)| Err(CatalogError::NoSuchTable(part.ident.clone())))
 }
 
 /// Says which table of the transaction an error is about.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use tidewater_core::name::TableIdent;
 use tidewater_core::view::{ViewCommit, ViewMetadata, apply_view_updates, check_view_requirements};
 
-use super::commit::{Asked, Commit};
-use super::{Catalog, CatalogError, LoadedView, OpenWarehouse};
+use super::commit::Commit;
+use super::{Catalog, CatalogError, LoadedView};
+use crate::access::{Permit, View, action};
 use crate::deadline::STOP;
 use crate::metadata::Document;
 use crate::store::{Change, EventDetails};
@@ -37,17 +37,14 @@ impl Catalog {
     /// `IllegalArgument`, `LocationTaken`; `Metadata`; `Repeated`.
     pub async fn view_commit(
         self: &Arc<Self>,
-        warehouse: &Arc<OpenWarehouse>,
-        ident: TableIdent,
+        view: Permit<action::ReplaceView, View>,
         commit: ViewCommit,
         change: &Change,
     ) -> Result<LoadedView, CatalogError> {
-        let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(warehouse), change.clone());
+        let (catalog, change) = (Arc::clone(self), change.clone());
         self.to_its_end(async move {
             let commit = catalog.heavy.large(commit.body_bytes, Arc::new(commit));
-            let asked = Asked { warehouse: &warehouse, ident: &ident, commit: &*commit, change: &change };
-            let record = catalog.view_record(&warehouse, &ident).await?;
-            Ok(catalog.commit_in_turn(&asked, record).await?.document)
+            Ok(catalog.commit_in_turn(view, &*commit, &change).await?.document)
         })
         .await
     }

@@ -3,24 +3,24 @@
 use std::sync::Arc;
 
 use tidewater_core::ids::TableId;
-use tidewater_core::name::{NamespaceIdent, TableIdent};
+use tidewater_core::name::TableIdent;
 use tidewater_core::view::{CreateView, RegisterView, ViewMetadata, create_view};
 
 use super::error::{of_namespace, of_rename, of_view};
 use super::publish::Publication;
 use super::register::Registration;
 use super::{Catalog, CatalogError, LoadedView, OpenWarehouse};
+use crate::access::{Namespace, Permit, View, action};
 use crate::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::store::{Change, EventDetails, Page, PageRequest, TableKind, TableRecord};
 
 impl Catalog {
-    /// The view as it stands: one read of the store, and its document, from memory when it was used lately.
+    /// The view as it stands: its document, from memory when it was used lately.
     ///
     /// # Errors
-    /// `NoSuchView`; `Metadata`.
-    pub async fn view_load(&self, warehouse: &OpenWarehouse, ident: &TableIdent) -> Result<LoadedView, CatalogError> {
-        let record = self.view_record(warehouse, ident).await?;
-        self.view_at(warehouse, &record.metadata_location).await
+    /// `Metadata`.
+    pub async fn view_load(&self, view: &Permit<action::LoadView, View>) -> Result<LoadedView, CatalogError> {
+        self.view_at(&view.warehouse, &view.record.metadata_location).await
     }
 
     /// The view as the document at that location has it, which is, or was, a view's.
@@ -37,7 +37,7 @@ impl Catalog {
     ///
     /// # Errors
     /// `NoSuchView`.
-    pub async fn view_record(
+    pub(super) async fn view_record(
         &self,
         warehouse: &OpenWarehouse,
         ident: &TableIdent,
@@ -51,12 +51,12 @@ impl Catalog {
     /// `NoSuchNamespace`.
     pub async fn view_list(
         &self,
-        warehouse: &OpenWarehouse,
-        namespace: &NamespaceIdent,
+        namespace: &Permit<action::ListViews, Namespace>,
         page: &PageRequest,
     ) -> Result<Page<String>, CatalogError> {
-        let listed = self.store.table_list(warehouse.place, namespace, TableKind::View, page).await;
-        listed.map_err(of_namespace(namespace))
+        let place = namespace.warehouse.place;
+        let listed = self.store.table_list(place, &namespace.ident, TableKind::View, page).await;
+        Ok(namespace.filter(listed.map_err(of_namespace(&namespace.ident))?)?)
     }
 
     /// Creates a view.
@@ -66,14 +66,13 @@ impl Catalog {
     /// `Metadata` when it cannot be written.
     pub async fn view_create(
         self: &Arc<Self>,
-        warehouse: &Arc<OpenWarehouse>,
-        namespace: &NamespaceIdent,
+        namespace: &Permit<action::CreateView, Namespace>,
         request: CreateView,
-        max_tables: Option<u64>,
         change: &Change,
     ) -> Result<LoadedView, CatalogError> {
-        let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(warehouse), change.clone());
-        let ident = TableIdent::new(namespace.clone(), &request.name)?;
+        let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(&namespace.warehouse), change.clone());
+        let max_tables = namespace.principal().max_tables();
+        let ident = TableIdent::new(namespace.ident.clone(), &request.name)?;
         let bytes = request.body_bytes;
         self.to_its_end(async move {
             let id = TableId(fresh_ordered_uuid());
@@ -96,17 +95,16 @@ impl Catalog {
     /// specification; `Metadata` when it is missing; `CommitStateUnknown`, `RegisteredWithoutFile`.
     pub async fn view_register(
         self: &Arc<Self>,
-        warehouse: &Arc<OpenWarehouse>,
-        namespace: &NamespaceIdent,
+        namespace: &Permit<action::RegisterView, Namespace>,
         request: RegisterView,
-        max_tables: Option<u64>,
         change: &Change,
     ) -> Result<LoadedView, CatalogError> {
-        let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(warehouse), change.clone());
-        let ident = TableIdent::new(namespace.clone(), &request.name)?;
+        let (catalog, warehouse, change) = (Arc::clone(self), Arc::clone(&namespace.warehouse), change.clone());
+        let max_tables = namespace.principal().max_tables();
+        let ident = TableIdent::new(namespace.ident.clone(), &request.name)?;
         self.to_its_end(async move {
-            let (warehouse, ident, change) = (&*warehouse, &ident, &change);
-            let registration = Registration { warehouse, ident, overwrite: false, max_tables, change };
+            let (warehouse, ident, change) = (&warehouse, &ident, &change);
+            let registration = Registration { warehouse, ident, overwrite: None, max_tables, change };
             Ok(catalog.register(&registration, &request.metadata_location).await?.document)
         })
         .await
@@ -118,12 +116,12 @@ impl Catalog {
     /// `NoSuchView`; `NoSuchNamespace` for the target; `RenameTaken`.
     pub async fn view_rename(
         &self,
-        warehouse: &OpenWarehouse,
-        from: &TableIdent,
-        to: &TableIdent,
+        view: &Permit<action::RenameView, View>,
+        (namespace, name): (&Permit<action::CreateView, Namespace>, &str),
         change: &Change,
     ) -> Result<(), CatalogError> {
-        let renamed = self.store.table_rename(warehouse.place, from, to, TableKind::View, change).await;
+        let (from, to) = (&view.ident, &TableIdent::new(namespace.ident.clone(), name)?);
+        let renamed = self.store.table_rename(view.warehouse.place, from, to, TableKind::View, change).await;
         renamed.map_err(of_rename(TableKind::View, from, to))
     }
 
@@ -131,12 +129,8 @@ impl Catalog {
     ///
     /// # Errors
     /// `NoSuchView`.
-    pub async fn view_drop(
-        &self,
-        warehouse: &OpenWarehouse,
-        ident: &TableIdent,
-        change: &Change,
-    ) -> Result<(), CatalogError> {
+    pub async fn view_drop(&self, view: &Permit<action::DropView, View>, change: &Change) -> Result<(), CatalogError> {
+        let View { warehouse, ident, .. } = &**view;
         let change = &change.at(self.clock.now_ms());
         let terms = self.drop_terms(warehouse, false, change.at_ms);
         let dropped = self.store.table_drop(warehouse.place, ident, TableKind::View, terms.as_ref(), change).await;

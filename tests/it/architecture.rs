@@ -31,10 +31,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("master_key", &["sealing", "store"]),
     // Use cases.
     ("auth", &["clock", "flight", "secret", "store"]),
+    ("access", &["auth", "store", "vending", "warehouse"]),
     ("tenancy", &["auth", "clock", "flight", "store"]),
     (
         "catalog",
         &[
+            "access",
             "clock",
             "deadline",
             "heavy",
@@ -57,6 +59,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "api",
         &[
+            "access",
             "auth",
             "catalog",
             "clock",
@@ -110,6 +113,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "access",
             "app",
             "auth",
             "backup",
@@ -255,6 +259,20 @@ fn a_crate_of_one_concern_is_used_there_only() {
         }
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn only_the_command_line_asks_for_permits_without_a_caller() {
+    let made = "Principal::on_this_machine(";
+    let found: BTreeSet<String> = sources()
+        .iter()
+        .filter(|file| !file.is_test() && file.code().any(|(_, line)| line.contains(made)))
+        .map(|file| file.path.clone())
+        .collect();
+    assert!(found.iter().any(|path| path.starts_with("src/cli/")), "{found:?}");
+    for path in found {
+        assert!(path.starts_with("src/cli/"), "{path}: take the permit of a caller");
+    }
 }
 
 #[test]

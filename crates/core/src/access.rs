@@ -1,7 +1,13 @@
-//! Who may do what.
+//! Who may do what: a decision over facts about the caller, an action and the object that it is done to.
+
+mod action;
+mod decision;
 
 use std::fmt;
 use std::str::FromStr;
+
+pub use action::Action;
+pub use decision::{Denial, Facts, Object, Rule, Target, Visibility, decide, decide_early, may_change, visibility};
 
 /// What a key may do. Each role may do all that the one before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,28 +20,7 @@ pub enum Role {
     Admin,
 }
 
-/// What is about to be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// Look at something, or report that one did.
-    Read,
-    /// Change something in the catalog.
-    Write,
-    /// Change the organisation itself.
-    Administer,
-}
-
 impl Role {
-    /// Whether this role may do that.
-    #[must_use]
-    pub fn allows(self, action: Action) -> bool {
-        match action {
-            Action::Read => true,
-            Action::Write => self >= Self::Writer,
-            Action::Administer => self >= Self::Admin,
-        }
-    }
-
     /// The role's name, as the command line, tokens and the store write it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -121,14 +106,6 @@ fn shortened(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_role_may_do_what_the_one_before_it_may() {
-        let allowed = |role: Role| [Action::Read, Action::Write, Action::Administer].map(|action| role.allows(action));
-        assert_eq!(allowed(Role::Reader), [true, false, false]);
-        assert_eq!(allowed(Role::Writer), [true, true, false]);
-        assert_eq!(allowed(Role::Admin), [true, true, true]);
-    }
 
     #[test]
     fn a_role_survives_its_name() {

@@ -29,7 +29,7 @@ impl Fixture {
         let mut request = create_request(name);
         request.location = location.map(str::to_owned);
         let catalog = &self.catalog;
-        catalog.table_create(&self.warehouse, &namespace(), request, None, &keyed(&receipt)).await.unwrap();
+        catalog.table_create_as_admin(&self.warehouse, &namespace(), request, &keyed(&receipt)).await.unwrap();
         let kept = self.store.receipt_get(self.warehouse.place.organisation, receipt.key, 1).await.unwrap();
         let Some(Answer::Document(document)) = kept.map(|kept| kept.answer) else { panic!("no document is kept") };
         document
@@ -39,7 +39,7 @@ impl Fixture {
         let body = json!({ "requirements": [], "updates": [update] });
         let commit = TableCommit::parse(body.to_string().as_bytes()).unwrap();
         let ident = TableIdent::new(namespace(), name).unwrap();
-        self.catalog.table_commit(&self.warehouse, ident, commit, None, &Change::by_catalog(0)).await.unwrap();
+        self.catalog.table_commit_as_admin(&self.warehouse, ident, commit, &Change::by_catalog(0)).await.unwrap();
     }
 }
 
@@ -48,7 +48,7 @@ async fn repeated_answer_is_a_proof_only_while_its_table_lives_where_it_was() {
     let fixture = Fixture::new().await;
     let warehouse = fixture.vending();
     let kept = fixture.made("made", None).await;
-    let again = async || fixture.catalog.table_again(&warehouse, &kept).await.unwrap();
+    let again = async || fixture.catalog.table_again_as_admin(&warehouse, &kept).await.unwrap();
     let is_proof = async || {
         let again = again().await;
         assert_eq!(again.document.location, kept.location);
@@ -70,7 +70,7 @@ async fn repeated_answer_is_a_proof_only_while_its_table_lives_where_it_was() {
 
     // Its place is another table's.
     let ident = TableIdent::new(namespace(), "made").unwrap();
-    fixture.catalog.table_drop(&warehouse, &ident, false, &Change::by_catalog(0)).await.unwrap();
+    fixture.catalog.table_drop_as_admin(&warehouse, &ident, false, &Change::by_catalog(0)).await.unwrap();
     assert!(!is_proof().await);
     let other = fixture.made("made", Some(&location)).await;
     assert!(!is_proof().await);
@@ -89,7 +89,7 @@ async fn repeated_answer_that_storage_does_not_give_says_that_the_change_was_mad
         Clock::System,
         fixture.catalog.settings,
     );
-    let refused = catalog.table_again(&fixture.warehouse, &kept).await;
+    let refused = catalog.table_again_as_admin(&fixture.warehouse, &kept).await;
     assert!(matches!(&refused, Err(CatalogError::AnswerUnavailable(..))), "{refused:?}");
     assert!(refused.unwrap_err().to_string().contains("what it asked for was done"));
 }

@@ -25,7 +25,7 @@ async fn transaction_that_a_full_database_refuses_leaves_no_document() {
     fixture.store.fail_next(Fault::Full);
     let refused = fixture
         .catalog
-        .transaction_commit(&fixture.warehouse, vec![named_commit("a")], None, &Change::by_catalog(0))
+        .transaction_commit_as_admin(&fixture.warehouse, vec![named_commit("a")], &Change::by_catalog(0))
         .await;
     assert!(is_full(&refused), "{refused:?}");
     assert_eq!(fixture.metadata_files(), before);

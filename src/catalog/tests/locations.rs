@@ -29,7 +29,7 @@ impl Fixture {
         request.location = location.map(|name| self.place(name));
         request.stage_create = stage;
         request.properties.extend(data.map(|name| ("write.data.path".to_owned(), self.place(name))));
-        self.catalog.table_create(&self.warehouse, &namespace(), request, None, &Change::by_catalog(0)).await
+        self.catalog.table_create_as_admin(&self.warehouse, &namespace(), request, &Change::by_catalog(0)).await
     }
 
     async fn set_place(&self, table: &str, key: &str, place: &str) -> Result<LoadedTable, CatalogError> {
@@ -37,7 +37,7 @@ impl Fixture {
             "updates": [{ "action": "set-properties", "updates": { key: self.place(place) } }] });
         let commit = TableCommit::parse(body.to_string().as_bytes()).unwrap();
         let ident = TableIdent::new(namespace(), table).unwrap();
-        self.catalog.table_commit(&self.warehouse, ident, commit, None, &Change::by_catalog(0)).await
+        self.catalog.table_commit_as_admin(&self.warehouse, ident, commit, &Change::by_catalog(0)).await
     }
 }
 
@@ -96,10 +96,10 @@ async fn location_of_another_is_refused_in_every_change_that_sets_one() {
     let ident = |name: &str| TableIdent::new(namespace(), name).unwrap();
     fixture
         .catalog
-        .view_create(&fixture.warehouse, &namespace(), view("v", "meta"), None, &Change::by_catalog(0))
+        .view_create_as_admin(&fixture.warehouse, &namespace(), view("v", "meta"), &Change::by_catalog(0))
         .await
         .unwrap();
-    fixture.catalog.table_drop(&fixture.warehouse, &ident("d"), false, &Change::by_catalog(0)).await.unwrap();
+    fixture.catalog.table_drop_as_admin(&fixture.warehouse, &ident("d"), false, &Change::by_catalog(0)).await.unwrap();
 
     for taken in ["data", "dropped", "meta"] {
         let refused = fixture.create("new", None, Some(taken)).await;
@@ -110,18 +110,18 @@ async fn location_of_another_is_refused_in_every_change_that_sets_one() {
     assert!(is_taken(&fixture.create_staged("new", Some("data"), None, true).await));
     let view = fixture
         .catalog
-        .view_create(&fixture.warehouse, &namespace(), view("v2", "data"), None, &Change::by_catalog(0))
+        .view_create_as_admin(&fixture.warehouse, &namespace(), view("v2", "data"), &Change::by_catalog(0))
         .await;
     assert!(is_taken(&view));
     let update = json!({ "updates": [{ "action": "set-properties", "updates": { "write.metadata.path": fixture.place("data/x") } }] });
     let update = ViewCommit::parse(update.to_string().as_bytes()).unwrap();
     assert!(is_taken(
-        &fixture.catalog.view_commit(&fixture.warehouse, ident("v"), update, &Change::by_catalog(0)).await
+        &fixture.catalog.view_commit_as_admin(&fixture.warehouse, ident("v"), update, &Change::by_catalog(0)).await
     ));
     let part = json!({ "identifier": { "namespace": ["ns"], "name": "t" }, "requirements": [],
         "updates": [{ "action": "set-location", "location": fixture.place("data") }] });
     let part = TableCommit::parse(part.to_string().as_bytes()).unwrap();
     assert!(is_taken(
-        &fixture.catalog.transaction_commit(&fixture.warehouse, vec![part], None, &Change::by_catalog(0)).await
+        &fixture.catalog.transaction_commit_as_admin(&fixture.warehouse, vec![part], &Change::by_catalog(0)).await
     ));
 }

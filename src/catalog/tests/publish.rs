@@ -80,13 +80,14 @@ impl Way {
             Self::RegisterTable | Self::RegisterOverTable => {
                 fixture.create_table(&source).await.unwrap();
                 let change = Change::by_catalog(0);
-                let unregistered = fixture.catalog.table_unregister(&fixture.warehouse, named(&source), &change).await;
+                let unregistered =
+                    fixture.catalog.table_unregister_as_admin(&fixture.warehouse, named(&source), &change).await;
                 unregistered.unwrap().location.clone()
             }
             Self::RegisterView => {
                 let location = fixture.create_view(&source).await.unwrap().location.clone();
                 let change = Change::by_catalog(0);
-                fixture.catalog.view_drop(&fixture.warehouse, &named(&source), &change).await.unwrap();
+                fixture.catalog.view_drop_as_admin(&fixture.warehouse, &named(&source), &change).await.unwrap();
                 location
             }
             _ => String::new(),
@@ -105,23 +106,23 @@ impl Way {
             Self::CommitTable => fixture.commit(name).await.map(drop),
             Self::CommitView => {
                 let commit = views::set(name);
-                catalog.view_commit(warehouse, named("v"), commit, change).await.map(drop)
+                catalog.view_commit_as_admin(warehouse, named("v"), commit, change).await.map(drop)
             }
             Self::CommitStagedCreate => {
                 let commit = transactions::creation(name);
-                catalog.table_commit(warehouse, named(name), commit, None, change).await.map(drop)
+                catalog.table_commit_as_admin(warehouse, named(name), commit, change).await.map(drop)
             }
             Self::RegisterTable | Self::RegisterOverTable => {
                 let request = RegisterTable::parse(body(self.object(name)).as_bytes()).unwrap();
-                catalog.table_register(warehouse, &namespace(), request, None, change).await.map(drop)
+                catalog.table_register_as_admin(warehouse, &namespace(), request, change).await.map(drop)
             }
             Self::RegisterView => {
                 let request = RegisterView::parse(body(name).as_bytes()).unwrap();
-                catalog.view_register(warehouse, &namespace(), request, None, change).await.map(drop)
+                catalog.view_register_as_admin(warehouse, &namespace(), request, change).await.map(drop)
             }
             Self::Transaction => {
                 let commits = vec![named_commit(name), transactions::creation(name)];
-                catalog.transaction_commit(warehouse, commits, None, change).await
+                catalog.transaction_commit_as_admin(warehouse, commits, change).await
             }
         }
     }
@@ -143,7 +144,7 @@ impl Way {
         match self {
             Self::CommitTable => fixture.has(name).await,
             Self::CommitView => {
-                let view = fixture.catalog.view_load(&fixture.warehouse, &object).await.unwrap();
+                let view = fixture.catalog.view_load_as_admin(&fixture.warehouse, &object).await.unwrap();
                 view.metadata.properties().contains_key(name)
             }
             Self::RegisterTable | Self::RegisterOverTable | Self::RegisterView => {
@@ -213,7 +214,7 @@ async fn transaction_of_which_one_document_cannot_be_written_leaves_none() {
     commits.push(transactions::creation("new"));
     let refused = fixture
         .catalog
-        .transaction_commit(&fixture.warehouse, commits, None, &Change::by_catalog(0))
+        .transaction_commit_as_admin(&fixture.warehouse, commits, &Change::by_catalog(0))
         .await
         .unwrap_err();
     assert!(matches!(&refused, CatalogError::BadRequest(message) if message.contains("(table ns.t)")), "{refused:?}");
@@ -227,7 +228,7 @@ fn named(name: &str) -> TableIdent {
 impl Fixture {
     async fn create_table(&self, name: &str) -> Result<CreatedTable, CatalogError> {
         self.catalog
-            .table_create(&self.warehouse, &namespace(), create_request(name), None, &Change::by_catalog(0))
+            .table_create_as_admin(&self.warehouse, &namespace(), create_request(name), &Change::by_catalog(0))
             .await
     }
 }
@@ -246,10 +247,13 @@ async fn creation_that_was_renamed_before_its_lost_answer_is_acknowledged() {
     let (catalog, warehouse) = (Arc::clone(&fixture.catalog), Arc::clone(&fixture.warehouse));
     fixture.store.fail_next(Fault::DoneUnheard);
     fixture.store.after_next_change(async move {
-        catalog.table_rename(&warehouse, &named("new"), &named("renamed"), &Change::by_catalog(0)).await.unwrap();
+        catalog
+            .table_rename_as_admin(&warehouse, &named("new"), &named("renamed"), &Change::by_catalog(0))
+            .await
+            .unwrap();
     });
     fixture.create_table("new").await.unwrap();
-    fixture.catalog.table_load(&fixture.warehouse, &named("renamed")).await.unwrap();
+    fixture.catalog.table_load_as_admin(&fixture.warehouse, &named("renamed")).await.unwrap();
 }
 
 #[tokio::test]
@@ -258,7 +262,7 @@ async fn commit_whose_table_was_renamed_before_its_lost_answer_is_acknowledged()
     let (catalog, warehouse) = (Arc::clone(&fixture.catalog), Arc::clone(&fixture.warehouse));
     fixture.store.fail_next(Fault::DoneUnheard);
     fixture.store.after_next_change(async move {
-        catalog.table_rename(&warehouse, &table(), &named("renamed"), &Change::by_catalog(0)).await.unwrap();
+        catalog.table_rename_as_admin(&warehouse, &table(), &named("renamed"), &Change::by_catalog(0)).await.unwrap();
     });
     fixture.commit("a").await.unwrap();
 }
@@ -270,10 +274,10 @@ async fn transaction_whose_new_table_was_replaced_before_its_lost_answer_is_ackn
     fixture.store.fail_next(Fault::DoneUnheard);
     fixture.store.after_next_change(async move {
         let change = Change::by_catalog(0);
-        catalog.table_drop(&warehouse, &named("a"), false, &change).await.unwrap();
-        catalog.table_create(&warehouse, &namespace(), create_request("a"), None, &change).await.unwrap();
+        catalog.table_drop_as_admin(&warehouse, &named("a"), false, &change).await.unwrap();
+        catalog.table_create_as_admin(&warehouse, &namespace(), create_request("a"), &change).await.unwrap();
     });
     let commits = vec![transactions::creation("a"), named_commit("a")];
-    fixture.catalog.transaction_commit(&fixture.warehouse, commits, None, &Change::by_catalog(0)).await.unwrap();
+    fixture.catalog.transaction_commit_as_admin(&fixture.warehouse, commits, &Change::by_catalog(0)).await.unwrap();
     assert!(fixture.has("a").await);
 }

@@ -10,7 +10,7 @@ fn receipt() -> Receipt {
 
 impl Fixture {
     async fn commit_with(&self, receipt: &Receipt) -> Result<LoadedTable, CatalogError> {
-        self.catalog.table_commit(&self.warehouse, table(), commit("a"), None, &keyed(receipt)).await
+        self.catalog.table_commit_as_admin(&self.warehouse, table(), commit("a"), &keyed(receipt)).await
     }
 
     async fn kept(&self, receipt: &Receipt) -> Option<Answer> {
@@ -73,7 +73,7 @@ async fn a_transaction_of_which_nothing_is_known_is_known_by_its_key() {
         "requirements": [], "updates": [{ "action": "set-properties", "updates": { "a": "v" } }] }] });
     let transact = async || {
         let commits = TableCommit::parse_transaction(body.to_string().as_bytes()).unwrap();
-        fixture.catalog.transaction_commit(&fixture.warehouse, commits, None, &keyed(&receipt)).await
+        fixture.catalog.transaction_commit_as_admin(&fixture.warehouse, commits, &keyed(&receipt)).await
     };
     fixture.store.fail_next(Fault::DoneAndDeaf);
     let unknown = transact().await;

@@ -24,15 +24,20 @@ fn file(location: &str) -> std::path::PathBuf {
 impl Fixture {
     /// The metadata location of `t`, which is not in the catalog any more.
     async fn unregistered(&self) -> String {
-        self.catalog.table_unregister(&self.warehouse, table(), &Change::by_catalog(0)).await.unwrap().location.clone()
+        self.catalog
+            .table_unregister_as_admin(&self.warehouse, table(), &Change::by_catalog(0))
+            .await
+            .unwrap()
+            .location
+            .clone()
     }
 
     async fn register(&self, request: RegisterTable) -> Result<LoadedTable, CatalogError> {
-        self.catalog.table_register(&self.warehouse, &namespace(), request, None, &Change::by_catalog(0)).await
+        self.catalog.table_register_as_admin(&self.warehouse, &namespace(), request, &Change::by_catalog(0)).await
     }
 
     async fn register_with(&self, request: RegisterTable, receipt: &Receipt) -> Result<LoadedTable, CatalogError> {
-        self.catalog.table_register(&self.warehouse, &namespace(), request, None, &keyed(receipt)).await
+        self.catalog.table_register_as_admin(&self.warehouse, &namespace(), request, &keyed(receipt)).await
     }
 
     async fn kept_for(&self, receipt: &Receipt) -> Option<Answer> {
@@ -42,7 +47,7 @@ impl Fixture {
 
     async fn live(&self) -> TableRecord {
         self.catalog
-            .table_create(&self.warehouse, &namespace(), create_request("live"), None, &Change::by_catalog(0))
+            .table_create_as_admin(&self.warehouse, &namespace(), create_request("live"), &Change::by_catalog(0))
             .await
             .unwrap();
         self.catalog.table_record(&self.warehouse, &ident("live")).await.unwrap()
@@ -67,7 +72,7 @@ async fn register_that_is_undone_keeps_no_receipt() {
         assert_eq!(fixture.catalog.table_record(&fixture.warehouse, &ident("live")).await.unwrap(), before);
         fixture
             .catalog
-            .table_create(&fixture.warehouse, &namespace(), create_request("t"), None, &Change::by_catalog(0))
+            .table_create_as_admin(&fixture.warehouse, &namespace(), create_request("t"), &Change::by_catalog(0))
             .await
             .unwrap();
     }
@@ -96,7 +101,7 @@ async fn register_that_cannot_be_undone_says_that_the_table_was_registered() {
         assert_eq!(fixture.kept_for(&receipt).await, Some(Answer::document(location, record.id)));
         fixture
             .catalog
-            .table_create(&fixture.warehouse, &namespace(), create_request("t"), None, &Change::by_catalog(0))
+            .table_create_as_admin(&fixture.warehouse, &namespace(), create_request("t"), &Change::by_catalog(0))
             .await
             .unwrap();
     }
@@ -138,7 +143,7 @@ async fn register_over_a_table_of_files_that_are_removed_meanwhile_leaves_the_ta
     let location = fixture.unregistered().await;
     fixture
         .catalog
-        .table_create(&fixture.warehouse, &namespace(), create_request("live"), None, &Change::by_catalog(0))
+        .table_create_as_admin(&fixture.warehouse, &namespace(), create_request("live"), &Change::by_catalog(0))
         .await
         .unwrap();
     let before = fixture.catalog.table_record(&fixture.warehouse, &ident("live")).await.unwrap();
@@ -162,14 +167,14 @@ impl Fixture {
     /// Creates and drops a view, and gives its metadata location.
     async fn dropped_view(&self) -> String {
         let location = self.create_view("dropped").await.unwrap().location.clone();
-        self.catalog.view_drop(&self.warehouse, &ident("dropped"), &Change::by_catalog(0)).await.unwrap();
+        self.catalog.view_drop_as_admin(&self.warehouse, &ident("dropped"), &Change::by_catalog(0)).await.unwrap();
         location
     }
 
     async fn register_view(&self, location: &str, change: &Change) -> Result<LoadedView, CatalogError> {
         let body = json!({ "name": "again", "metadata-location": location });
         let request = tidewater_core::view::RegisterView::parse(body.to_string().as_bytes()).unwrap();
-        self.catalog.view_register(&self.warehouse, &namespace(), request, None, change).await
+        self.catalog.view_register_as_admin(&self.warehouse, &namespace(), request, change).await
     }
 }
 
@@ -201,11 +206,12 @@ async fn register_of_a_view_whose_file_is_removed_meanwhile_is_undone() {
 async fn restore_of_a_table_or_view_without_its_metadata_names_the_missing_file() {
     let fixture = Fixture::new().await;
     let location = fixture.catalog.table_record(&fixture.warehouse, &table()).await.unwrap().metadata_location;
-    let id = fixture.catalog.table_drop(&fixture.warehouse, &table(), false, &Change::by_catalog(0)).await.unwrap();
+    let id =
+        fixture.catalog.table_drop_as_admin(&fixture.warehouse, &table(), false, &Change::by_catalog(0)).await.unwrap();
     let aside = file(&location).with_extension("aside");
     std::fs::rename(file(&location), &aside).unwrap();
     let restore =
-        async || fixture.catalog.dropped_restore(&fixture.warehouse, id, None, None, &Change::by_catalog(0)).await;
+        async || fixture.catalog.dropped_restore_as_admin(&fixture.warehouse, id, None, &Change::by_catalog(0)).await;
     let refused = restore().await;
     assert!(matches!(&refused, Err(CatalogError::NotRestorable(_, why)) if why.contains(&location)), "{refused:?}");
     assert!(fixture.catalog.table_record(&fixture.warehouse, &table()).await.is_err());

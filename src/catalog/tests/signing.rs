@@ -19,14 +19,14 @@ async fn started(fixture: &Fixture) -> (Arc<Catalog>, Arc<OpenWarehouse>) {
 async fn passes_are_sealed_from_memory_and_a_lost_master_key_is_not_replaced() {
     let fixture = Fixture::new().await;
     let (catalog, warehouse) = started(&fixture).await;
-    let document = catalog.table_load(&warehouse, &table()).await.unwrap().document;
+    let document = catalog.table_load_as_admin(&warehouse, &table()).await.unwrap().document;
     let locations = ValidLocations::of(&document.metadata, &warehouse.root).unwrap();
-    catalog.signing_pass(&warehouse, &table(), &locations, false).await.unwrap();
+    catalog.signing_pass_as_admin(&warehouse, &table(), &locations, false).await.unwrap();
     let key = fixture.folder.path().join("master.key");
     std::fs::remove_file(&key).unwrap();
-    catalog.signing_pass(&warehouse, &table(), &locations, false).await.unwrap();
+    catalog.signing_pass_as_admin(&warehouse, &table(), &locations, false).await.unwrap();
     let (catalog, warehouse) = started(&fixture).await;
-    let refused = catalog.signing_pass(&warehouse, &table(), &locations, false).await;
+    let refused = catalog.signing_pass_as_admin(&warehouse, &table(), &locations, false).await;
     assert!(matches!(refused, Err(CatalogError::WarehouseUnusable(_))), "{refused:?}");
     assert!(!key.exists(), "no second key is made");
 }

@@ -28,7 +28,7 @@ impl Fixture {
         let fixture = Self::new().await;
         fixture
             .catalog
-            .table_create(&fixture.warehouse, &namespace(), create_request("u"), None, &Change::by_catalog(0))
+            .table_create_as_admin(&fixture.warehouse, &namespace(), create_request("u"), &Change::by_catalog(0))
             .await
             .unwrap();
         fixture
@@ -37,18 +37,18 @@ impl Fixture {
     /// Sets a property of both tables, and creates a third.
     async fn transact(&self, key: &str) -> Result<(), CatalogError> {
         let commits = vec![part(&table(), key), creation(key), part(&other(), key)];
-        self.catalog.transaction_commit(&self.warehouse, commits, None, &Change::by_catalog(0)).await
+        self.catalog.transaction_commit_as_admin(&self.warehouse, commits, &Change::by_catalog(0)).await
     }
 
     /// Whether [`Self::transact`] happened; it must be whole.
     async fn transacted(&self, key: &str) -> bool {
         let mut seen = Vec::new();
         for ident in [table(), other()] {
-            let loaded = self.catalog.table_load(&self.warehouse, &ident).await.unwrap();
+            let loaded = self.catalog.table_load_as_admin(&self.warehouse, &ident).await.unwrap();
             seen.push(loaded.document.metadata.properties().contains_key(key));
         }
         let created = TableIdent::new(namespace(), key).unwrap();
-        seen.push(self.catalog.table_load(&self.warehouse, &created).await.is_ok());
+        seen.push(self.catalog.table_load_as_admin(&self.warehouse, &created).await.is_ok());
         assert!(seen.iter().all(|one| *one == seen[0]), "all or none: {seen:?}");
         seen[0]
     }
@@ -121,9 +121,9 @@ async fn a_lost_commit_is_found_in_the_history_that_others_built_on_it() {
     let short = json!({ "requirements": [], "updates": [{ "action": "set-properties",
         "updates": { "write.metadata.previous-versions-max": "1" } }] });
     let short = TableCommit::parse(short.to_string().as_bytes()).unwrap();
-    fixture.catalog.table_commit(&fixture.warehouse, table(), short, None, &Change::by_catalog(0)).await.unwrap();
+    fixture.catalog.table_commit_as_admin(&fixture.warehouse, table(), short, &Change::by_catalog(0)).await.unwrap();
     assert_eq!(fate_of(&mine).await, fate::Fate::Unknown);
-    fixture.catalog.table_drop(&fixture.warehouse, &table(), false, &Change::by_catalog(0)).await.unwrap();
+    fixture.catalog.table_drop_as_admin(&fixture.warehouse, &table(), false, &Change::by_catalog(0)).await.unwrap();
     assert_eq!(fate_of(&mine).await, fate::Fate::Unknown);
 }
 
@@ -146,7 +146,7 @@ async fn transaction_that_races_a_rename_between_its_names_ends() {
     for name in &names {
         fixture
             .catalog
-            .table_create(&fixture.warehouse, &namespace(), create_request(name), None, &Change::by_catalog(0))
+            .table_create_as_admin(&fixture.warehouse, &namespace(), create_request(name), &Change::by_catalog(0))
             .await
             .unwrap();
     }
@@ -157,15 +157,15 @@ async fn transaction_that_races_a_rename_between_its_names_ends() {
     let renames = tokio::spawn(async move {
         let [a, z] = to_and_fro;
         for _ in 0..ROUNDS {
-            catalog.table_rename(&warehouse, &a, &z, &Change::by_catalog(0)).await.unwrap();
-            catalog.table_rename(&warehouse, &z, &a, &Change::by_catalog(0)).await.unwrap();
+            catalog.table_rename_as_admin(&warehouse, &a, &z, &Change::by_catalog(0)).await.unwrap();
+            catalog.table_rename_as_admin(&warehouse, &z, &a, &Change::by_catalog(0)).await.unwrap();
         }
     });
     let race = async {
         while !renames.is_finished() {
             match fixture
                 .catalog
-                .transaction_commit(&fixture.warehouse, unchanged(&names), None, &Change::by_catalog(0))
+                .transaction_commit_as_admin(&fixture.warehouse, unchanged(&names), &Change::by_catalog(0))
                 .await
             {
                 Ok(()) | Err(CatalogError::NoSuchTable(_) | CatalogError::CommitFailed(_)) => {}
@@ -182,8 +182,10 @@ async fn transaction_over_many_missing_tables_asks_the_store_once() {
     let fixture = Fixture::new().await;
     let names: Vec<String> = (0..1_000).map(|number| format!("missing{number}")).collect();
     let before = fixture.store.asked_at_all();
-    let refused =
-        fixture.catalog.transaction_commit(&fixture.warehouse, unchanged(&names), None, &Change::by_catalog(0)).await;
+    let refused = fixture
+        .catalog
+        .transaction_commit_as_admin(&fixture.warehouse, unchanged(&names), &Change::by_catalog(0))
+        .await;
     assert!(matches!(&refused, Err(CatalogError::NoSuchTable(ident)) if ident.name() == "missing0"), "{refused:?}");
     assert_eq!(fixture.store.asked_at_all() - before, 1);
 }
@@ -202,7 +204,7 @@ async fn creation_by_a_commit_whose_name_is_taken_meanwhile_fails_as_a_commit() 
     let create = create.unwrap();
     let commit = async |name: &str| {
         let ident = TableIdent::new(namespace(), name).unwrap();
-        fixture.catalog.table_commit(&fixture.warehouse, ident, create.clone(), None, &Change::by_catalog(0)).await
+        fixture.catalog.table_commit_as_admin(&fixture.warehouse, ident, create.clone(), &Change::by_catalog(0)).await
     };
     let is_conflict = |result: &CatalogError, expected: &str| matches!(result, CatalogError::CommitFailed(message) if message.starts_with(expected));
     // Taken when the store is asked to add it, and when the name is looked at for the second time.
@@ -212,7 +214,7 @@ async fn creation_by_a_commit_whose_name_is_taken_meanwhile_fails_as_a_commit() 
     let (catalog, warehouse) = (Arc::clone(&fixture.catalog), Arc::clone(&fixture.warehouse));
     fixture.store.after_next_table_get(async move {
         catalog
-            .table_create(&warehouse, &namespace(), create_request("late"), None, &Change::by_catalog(0))
+            .table_create_as_admin(&warehouse, &namespace(), create_request("late"), &Change::by_catalog(0))
             .await
             .unwrap();
     });

@@ -29,15 +29,17 @@ impl Fixture {
     }
 
     pub(super) async fn create_view(&self, name: &str) -> Result<LoadedView, CatalogError> {
-        self.catalog.view_create(&self.warehouse, &namespace(), create_view(name), None, &Change::by_catalog(0)).await
+        self.catalog
+            .view_create_as_admin(&self.warehouse, &namespace(), create_view(name), &Change::by_catalog(0))
+            .await
     }
 
     async fn set(&self, key: &str) -> Result<LoadedView, CatalogError> {
-        self.catalog.view_commit(&self.warehouse, ident(), set(key), &Change::by_catalog(0)).await
+        self.catalog.view_commit_as_admin(&self.warehouse, ident(), set(key), &Change::by_catalog(0)).await
     }
 
     async fn is_set(&self, key: &str) -> bool {
-        let loaded = self.catalog.view_load(&self.warehouse, &ident()).await.unwrap();
+        let loaded = self.catalog.view_load_as_admin(&self.warehouse, &ident()).await.unwrap();
         loaded.metadata.properties().contains_key(key)
     }
 }
@@ -94,12 +96,12 @@ async fn of_views_and_tables_of_one_name_one_is_made_and_the_others_leave_no_doc
         tokio::spawn(async move {
             if n % 2 == 0 {
                 catalog
-                    .view_create(&warehouse, &namespace(), create_view("u"), None, &Change::by_catalog(0))
+                    .view_create_as_admin(&warehouse, &namespace(), create_view("u"), &Change::by_catalog(0))
                     .await
                     .map(|_| ())
             } else {
                 catalog
-                    .table_create(&warehouse, &namespace(), create_request("u"), None, &Change::by_catalog(0))
+                    .table_create_as_admin(&warehouse, &namespace(), create_request("u"), &Change::by_catalog(0))
                     .await
                     .map(|_| ())
             }
@@ -120,7 +122,9 @@ async fn of_views_and_tables_of_one_name_one_is_made_and_the_others_leave_no_doc
 async fn a_view_s_commit_runs_to_its_end_though_its_caller_has_gone() {
     let fixture = Fixture::with_view().await;
     {
-        let mut abandoned = Box::pin(fixture.set("a"));
+        let (catalog, warehouse, change) = (&fixture.catalog, &fixture.warehouse, Change::by_catalog(0));
+        let view = catalog.view_find(testing::admin(warehouse), Arc::clone(warehouse), ident()).await.unwrap();
+        let mut abandoned = Box::pin(catalog.view_commit(view, set("a"), &change));
         assert!(futures_util::poll!(&mut abandoned).is_pending());
     }
     fixture.catalog.finish().await;
@@ -135,25 +139,26 @@ async fn a_change_of_a_view_with_a_key_is_made_once() {
     let (catalog, warehouse) = (&fixture.catalog, &fixture.warehouse);
     let files = fixture.metadata_files();
     let create = async |name: &str| {
-        catalog.view_create(warehouse, &namespace(), create_view(name), None, &keyed(&receipt(1))).await
+        catalog.view_create_as_admin(warehouse, &namespace(), create_view(name), &keyed(&receipt(1))).await
     };
     create("once").await.unwrap();
     assert!(matches!(create("twice").await, Err(CatalogError::Repeated)));
     assert_eq!(fixture.metadata_files(), files + 1);
     for (key, property) in [(2, "a"), (3, "b")] {
-        let commit = async || catalog.view_commit(warehouse, ident(), set(property), &keyed(&receipt(key))).await;
+        let commit =
+            async || catalog.view_commit_as_admin(warehouse, ident(), set(property), &keyed(&receipt(key))).await;
         commit().await.unwrap();
         assert!(matches!(commit().await, Err(CatalogError::Repeated)), "{property}");
     }
     let nothing = async || {
         let commit = ViewCommit::parse(b"{\"updates\":[]}").unwrap();
-        catalog.view_commit(warehouse, ident(), commit, &keyed(&receipt(4))).await
+        catalog.view_commit_as_admin(warehouse, ident(), commit, &keyed(&receipt(4))).await
     };
     nothing().await.unwrap();
     assert!(matches!(nothing().await, Err(CatalogError::Repeated)));
     let to = TableIdent::new(namespace(), "w").unwrap();
-    catalog.view_rename(warehouse, &ident(), &to, &keyed(&receipt(5))).await.unwrap();
-    let again = catalog.view_drop(warehouse, &to, &keyed(&receipt(5))).await;
+    catalog.view_rename_as_admin(warehouse, &ident(), &to, &keyed(&receipt(5))).await.unwrap();
+    let again = catalog.view_drop_as_admin(warehouse, &to, &keyed(&receipt(5))).await;
     assert!(matches!(again, Err(CatalogError::Repeated)), "{again:?}");
-    catalog.view_drop(warehouse, &to, &keyed(&receipt(6))).await.unwrap();
+    catalog.view_drop_as_admin(warehouse, &to, &keyed(&receipt(6))).await.unwrap();
 }

@@ -13,6 +13,7 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::memory::Memory;
 use super::place;
+use tidewater::access::{Authorizer, Namespace, Principal, action};
 use tidewater::auth::entropy;
 use tidewater::auth::key::{digest, key_text};
 use tidewater::catalog::{Catalog, CatalogError};
@@ -123,21 +124,27 @@ async fn ensure_key(
     Ok(memory)
 }
 
-/// The same steps that a client would take, through the same doors.
+/// The same steps that a client would take, through the same door.
 async fn ensure_sample(catalog: &Arc<Catalog>, warehouse: &Arc<OpenWarehouse>, change: &Change) -> Result<()> {
+    let machine = Principal::on_this_machine(warehouse.place.organisation);
     let namespace = NamespaceIdent::new(&[sample::NAMESPACE])?;
-    match catalog.namespace_create(warehouse, &namespace, &Properties::new(), change).await {
+    let object = Namespace { warehouse: Arc::clone(warehouse), ident: namespace.clone() };
+    let new = Authorizer::<action::CreateNamespace>::new(machine.clone())?.permit(object.clone())?;
+    match catalog.namespace_create(&new, &Properties::new(), change).await {
         Ok(()) | Err(CatalogError::NamespaceExists(_)) => {}
         Err(error) => return Err(error.into()),
     }
     let request = CreateTable::parse(&serde_json::to_vec(&sample::create_request())?)?;
-    match catalog.table_create(warehouse, &namespace, request, None, change).await {
+    let parent = Authorizer::<action::CreateTable>::new(machine.clone())?.permit(object)?;
+    match catalog.table_create(&parent, request, change).await {
         Ok(_) | Err(CatalogError::TableExists(_)) => {}
         Err(error) => return Err(error.into()),
     }
     let ident = TableIdent::new(namespace, sample::TABLE)?;
     loop {
-        let json = catalog.table_load(warehouse, &ident).await?.document.json.clone();
+        let load = Authorizer::<action::LoadTable>::new(machine.clone())?;
+        let table = catalog.table_find(load, Arc::clone(warehouse), ident.clone()).await?;
+        let json = catalog.table_load(&table).await?.document.json.clone();
         let batch = snapshot_count(&json)?;
         let last = batch >= sample::BATCHES;
         let body = if last {
@@ -145,7 +152,9 @@ async fn ensure_sample(catalog: &Arc<Catalog>, warehouse: &Arc<OpenWarehouse>, c
         } else {
             sample::append(&json, batch, Clock::System.now_ms()).await?
         };
-        catalog.table_commit(warehouse, ident.clone(), TableCommit::parse(&body)?, None, change).await?;
+        let commit = Authorizer::<action::CommitTable>::new(machine.clone())?;
+        let table = catalog.commit_find(commit, Arc::clone(warehouse), ident.clone(), false).await?;
+        catalog.table_commit(table, TableCommit::parse(&body)?, change).await?;
         if last {
             return Ok(());
         }

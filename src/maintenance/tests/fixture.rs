@@ -124,7 +124,12 @@ impl Fixture {
         let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, access.clone(), clock.clone(), settings));
         let warehouse = catalog.warehouse(organisation, None).await.unwrap();
         catalog
-            .namespace_create(&warehouse, &namespace(), &std::collections::BTreeMap::new(), &Change::by_catalog(0))
+            .namespace_create_as_admin(
+                &warehouse,
+                &namespace(),
+                &std::collections::BTreeMap::new(),
+                &Change::by_catalog(0),
+            )
             .await
             .unwrap();
         let maintenance = Maintenance::new(Arc::clone(&store), access, ObjectReader::default(), clock);
@@ -146,7 +151,7 @@ impl Fixture {
         let request = CreateTable::parse(body.to_string().as_bytes()).unwrap();
         let created = self
             .catalog
-            .table_create(&self.warehouse, &namespace(), request, None, &Change::by_catalog(0))
+            .table_create_as_admin(&self.warehouse, &namespace(), request, &Change::by_catalog(0))
             .await
             .unwrap();
         let CreatedTable::Created(created) = created else { panic!("it is staged") };
@@ -177,13 +182,13 @@ impl Fixture {
                 "statistics-path": text("metadata/p.parquet"), "file-size-in-bytes": 1 } },
         ] });
         let commit = TableCommit::parse(updates.to_string().as_bytes()).unwrap();
-        self.catalog.table_commit(&self.warehouse, ident(name), commit, None, &Change::by_catalog(0)).await.unwrap();
-        let id = self.catalog.table_record(&self.warehouse, &ident(name)).await.unwrap().id;
+        self.catalog.table_commit_as_admin(&self.warehouse, ident(name), commit, &Change::by_catalog(0)).await.unwrap();
+        let id = self.catalog.table_record_as_admin(&self.warehouse, &ident(name)).await.unwrap().id;
         Table { ident: ident(name), id, location }
     }
 
     pub(super) async fn drop(&self, table: &Table, purge: bool) {
-        self.catalog.table_drop(&self.warehouse, &table.ident, purge, &Change::by_catalog(0)).await.unwrap();
+        self.catalog.table_drop_as_admin(&self.warehouse, &table.ident, purge, &Change::by_catalog(0)).await.unwrap();
     }
 
     pub(super) async fn dropped(&self, table: &Table) -> Option<Dropped> {

@@ -26,14 +26,15 @@ async fn exactly_what_a_table_leads_to_goes_when_its_time_is_over() {
     fixture.advance(HOUR_MS - 1);
     fixture.maintenance.sweep().await;
     assert_eq!(files(&table.location), all);
-    fixture.catalog.dropped_restore(&fixture.warehouse, table.id, None, None, &Change::by_catalog(0)).await.unwrap();
+    fixture.catalog.dropped_restore_as_admin(&fixture.warehouse, table.id, None, &Change::by_catalog(0)).await.unwrap();
     fixture.advance(HOUR_MS);
     fixture.maintenance.sweep().await;
     assert_eq!(files(&table.location), all, "it was restored");
 
     fixture.drop(&table, true).await;
     fixture.advance(HOUR_MS);
-    let late = fixture.catalog.dropped_restore(&fixture.warehouse, table.id, None, None, &Change::by_catalog(0)).await;
+    let late =
+        fixture.catalog.dropped_restore_as_admin(&fixture.warehouse, table.id, None, &Change::by_catalog(0)).await;
     assert!(matches!(late, Err(CatalogError::NotRestorable(..))), "{late:?}");
     fixture.maintenance.sweep().await;
     assert_eq!(files(&table.location), rest());
@@ -136,11 +137,11 @@ async fn what_cannot_be_read_stops_it_before_the_first_file_goes() {
     assert_eq!(files(&table.location), all);
 
     std::fs::write(&broken, "{}").unwrap();
-    fixture.catalog.dropped_remove(&fixture.warehouse, table.id, None, &Change::by_catalog(0)).await.unwrap();
+    fixture.catalog.dropped_remove_as_admin(&fixture.warehouse, table.id, None, &Change::by_catalog(0)).await.unwrap();
     fixture.maintenance.sweep().await;
     assert_eq!(fixture.dropped(&table).await.unwrap().state, DroppedState::Blocked);
     std::fs::write(&broken, good).unwrap();
-    fixture.catalog.dropped_remove(&fixture.warehouse, table.id, None, &Change::by_catalog(0)).await.unwrap();
+    fixture.catalog.dropped_remove_as_admin(&fixture.warehouse, table.id, None, &Change::by_catalog(0)).await.unwrap();
     fixture.maintenance.sweep().await;
     assert_eq!((files(&table.location), fixture.all_dropped().await), (rest(), 0));
 }
@@ -174,7 +175,11 @@ async fn a_missing_document_tells_nothing_so_nothing_goes() {
     let job = fixture.dropped(&table).await.unwrap();
     assert_eq!((job.state, files(&table.location)), (DroppedState::Blocked, left));
     // An administrator can leave it at that.
-    fixture.catalog.dropped_remove(&fixture.warehouse, table.id, Some(false), &Change::by_catalog(0)).await.unwrap();
+    fixture
+        .catalog
+        .dropped_remove_as_admin(&fixture.warehouse, table.id, Some(false), &Change::by_catalog(0))
+        .await
+        .unwrap();
     assert_eq!(fixture.all_dropped().await, 0);
 }
 
@@ -187,7 +192,7 @@ async fn removal_that_is_told_to_keep_files_removes_no_more_and_frees_the_place_
     let [job] = fixture.maintenance.claim(9).await.try_into().unwrap();
     let is_gone = fixture
         .catalog
-        .dropped_remove(&fixture.warehouse, table.id, Some(false), &Change::by_catalog(0))
+        .dropped_remove_as_admin(&fixture.warehouse, table.id, Some(false), &Change::by_catalog(0))
         .await
         .unwrap();
     assert!(!is_gone, "somebody is about to remove its files");

@@ -26,7 +26,7 @@ async fn commit(fixture: &Fixture, name: &str, updates: Value) -> PathBuf {
     let commit = TableCommit::parse(body.to_string().as_bytes()).unwrap();
     let loaded = fixture
         .catalog
-        .table_commit(&fixture.warehouse, ident(name), commit, None, &Change::by_catalog(0))
+        .table_commit_as_admin(&fixture.warehouse, ident(name), commit, &Change::by_catalog(0))
         .await
         .unwrap();
     PathBuf::from(loaded.document.location.strip_prefix("file://").unwrap())
@@ -47,7 +47,7 @@ async fn register(fixture: &Fixture, name: &str, document: &Path, overwrite: boo
     let request = RegisterTable::parse(body.to_string().as_bytes()).unwrap();
     fixture
         .catalog
-        .table_register(&fixture.warehouse, &namespace(), request, None, &Change::by_catalog(0))
+        .table_register_as_admin(&fixture.warehouse, &namespace(), request, &Change::by_catalog(0))
         .await
         .map(drop)
 }
@@ -76,7 +76,7 @@ async fn documents_that_left_the_log_are_removed_after_the_delay_and_no_other_fi
     assert_eq!(left, [false, true, true, true]);
     assert_eq!(documents(&table).len(), 3, "the current one and two before it");
     assert_eq!(files(&table.location).len(), before.len() + 1, "all other files stay");
-    fixture.catalog.table_load(&fixture.warehouse, &ident("t")).await.unwrap();
+    fixture.catalog.table_load_as_admin(&fixture.warehouse, &ident("t")).await.unwrap();
 }
 
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn registered_document_and_those_before_it_stay() {
     let fixture = Fixture::new(HOUR).await;
     let table = fixture.table("t", keeping(1), &[]).await;
     let written = commits(&fixture, "t", 2).await;
-    fixture.catalog.table_unregister(&fixture.warehouse, ident("t"), &Change::by_catalog(0)).await.unwrap();
+    fixture.catalog.table_unregister_as_admin(&fixture.warehouse, ident("t"), &Change::by_catalog(0)).await.unwrap();
     register(&fixture, "again", &written[1], false).await.unwrap();
     let after = commits(&fixture, "again", 3).await;
     sweep_late(&fixture).await;
@@ -134,7 +134,7 @@ async fn document_that_is_registered_before_it_is_removed_stays() {
     register(&fixture, "t", &written[0], true).await.unwrap();
     sweep_late(&fixture).await;
     assert!(written.iter().all(|document| document.exists()));
-    fixture.catalog.table_load(&fixture.warehouse, &ident("t")).await.unwrap();
+    fixture.catalog.table_load_as_admin(&fixture.warehouse, &ident("t")).await.unwrap();
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn document_that_is_being_removed_cannot_be_registered() {
     assert_ne!(document, written[1]);
     let refused = register(&fixture, "t", &document, true).await;
     assert!(matches!(refused, Err(CatalogError::Metadata(MetadataError::Missing(_)))), "{refused:?}");
-    let now = fixture.catalog.table_load(&fixture.warehouse, &ident("t")).await.unwrap();
+    let now = fixture.catalog.table_load_as_admin(&fixture.warehouse, &ident("t")).await.unwrap();
     assert!(now.document.location.ends_with(written[1].file_name().unwrap().to_str().unwrap()));
 }
 
@@ -160,7 +160,7 @@ async fn documents_of_a_table_that_was_dropped_meanwhile_stay_until_it_is_purged
     fixture.drop(&table, false).await;
     sweep_late(&fixture).await;
     assert_eq!(documents(&table).len(), 5);
-    fixture.catalog.dropped_restore(&fixture.warehouse, table.id, None, None, &Change::by_catalog(0)).await.unwrap();
+    fixture.catalog.dropped_restore_as_admin(&fixture.warehouse, table.id, None, &Change::by_catalog(0)).await.unwrap();
     fixture.advance(HOUR_MS);
     fixture.maintenance.sweep().await;
     assert_eq!(documents(&table).len(), 5);
@@ -203,7 +203,7 @@ async fn purge_removes_documents_that_left_the_log_and_none_of_another_table() {
     let table = fixture.table("t", json!({ "write.metadata.previous-versions-max": "1" }), &[]).await;
     commits(&fixture, "t", 4).await;
     assert_eq!(documents(&table).len(), 6);
-    let loaded = fixture.catalog.table_load(&fixture.warehouse, &ident("t")).await.unwrap();
+    let loaded = fixture.catalog.table_load_as_admin(&fixture.warehouse, &ident("t")).await.unwrap();
     let uuid = loaded.document.metadata.uuid().unwrap().to_owned();
     let home = loaded.document.metadata.location().to_owned();
     let other = "0198c9c2-6f5e-7d3e-9a5e-5a0f6f1b2c3e";
@@ -232,11 +232,11 @@ async fn warehouse_chooses_when_a_purge_removes_files() {
     // The list of warehouses is believed for two seconds.
     fixture.advance(2_000);
     let warehouse = fixture.catalog.warehouse(place.organisation, None).await.unwrap();
-    fixture.catalog.table_drop(&warehouse, &purged.ident, true, &Change::by_catalog(0)).await.unwrap();
-    fixture.catalog.table_drop(&warehouse, &dropped.ident, false, &Change::by_catalog(0)).await.unwrap();
-    let refused = fixture.catalog.dropped_restore(&warehouse, purged.id, None, None, &Change::by_catalog(0)).await;
+    fixture.catalog.table_drop_as_admin(&warehouse, &purged.ident, true, &Change::by_catalog(0)).await.unwrap();
+    fixture.catalog.table_drop_as_admin(&warehouse, &dropped.ident, false, &Change::by_catalog(0)).await.unwrap();
+    let refused = fixture.catalog.dropped_restore_as_admin(&warehouse, purged.id, None, &Change::by_catalog(0)).await;
     assert!(matches!(refused, Err(CatalogError::NotRestorable(..))), "{refused:?}");
     fixture.maintenance.sweep().await;
     assert_eq!(documents(&purged).len(), 0);
-    fixture.catalog.dropped_restore(&warehouse, dropped.id, None, None, &Change::by_catalog(0)).await.unwrap();
+    fixture.catalog.dropped_restore_as_admin(&warehouse, dropped.id, None, &Change::by_catalog(0)).await.unwrap();
 }

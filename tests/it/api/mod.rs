@@ -1,5 +1,6 @@
 //! The API, resource by resource, as the URLs are.
 
+mod access;
 mod bad_input;
 mod browsers;
 mod commit;
@@ -23,7 +24,6 @@ mod packed_bodies;
 mod plus;
 mod register;
 mod request_log;
-mod roles;
 mod sign;
 mod tables;
 mod transactions;

@@ -60,7 +60,7 @@ async fn document(catalog: &Catalog) -> Value {
 }
 
 /// Every operation of the document, as `VERB path`.
-fn operations(document: &Value) -> BTreeSet<String> {
+pub(super) fn operations(document: &Value) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (path, members) in document["paths"].as_object().unwrap() {
         let methods = members.as_object().unwrap().keys().filter(|key| *key != "parameters");

@@ -96,6 +96,13 @@ impl Catalog {
 
     /// An organisation with a default warehouse `main` and an admin's key.
     pub(crate) async fn tenant(&self, name: &str, tier: &str) -> Tenant {
+        let organisation = self.organisation(name, tier).await;
+        self.warehouse(organisation, "main").await;
+        Tenant { organisation, key: self.key(organisation, Role::Admin, None).await }
+    }
+
+    /// An organisation without a warehouse or a key.
+    pub(crate) async fn organisation(&self, name: &str, tier: &str) -> OrganisationId {
         let organisation = Organisation {
             id: OrganisationId(fresh_uuid()),
             name: name.to_owned(),
@@ -103,8 +110,7 @@ impl Catalog {
             created_ms: Clock::System.now_ms(),
         };
         self.app.store().organisation_create(&organisation, &Change::by_catalog(0)).await.expect("an organisation");
-        self.warehouse(organisation.id, "main").await;
-        Tenant { organisation: organisation.id, key: self.key(organisation.id, Role::Admin, None).await }
+        organisation.id
     }
 
     pub(crate) async fn warehouse(&self, organisation: OrganisationId, name: &str) {

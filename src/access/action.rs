@@ -1,0 +1,91 @@
+//! The actions as types, each with the kinds of objects that it can be done to.
+
+use tidewater_core::access::Action as Kind;
+
+use super::object::{Answered, DroppedObject, Namespace, NamespaceParent, Organisation, Table, View, Warehouse};
+
+/// An action, as a type.
+pub trait Action: Send + Sync + 'static {
+    /// The action that is decided about.
+    const ACTION: Kind;
+}
+
+/// An action that can be done to objects of the kind `O`.
+pub trait On<O>: Action {}
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident: $($object:ty),+;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy)]
+        pub struct $name;
+
+        impl Action for $name {
+            const ACTION: Kind = Kind::$name;
+        }
+
+        $(impl On<$object> for $name {})+
+    )*};
+}
+
+actions! {
+    /// Manages an organisation: its keys, warehouses, usage and events.
+    Administer: Organisation;
+    /// Reads the configuration of a warehouse's clients.
+    ReadConfig: Warehouse;
+    /// Reads the metrics reports of a warehouse's tables.
+    ListReports: Warehouse, Table;
+    /// Lists what was dropped in a warehouse.
+    ListDropped: Warehouse;
+    /// Lists the namespaces of a warehouse or below a namespace.
+    ListNamespaces: NamespaceParent;
+    /// Creates a namespace. The permit is about the new one.
+    CreateNamespace: Namespace;
+    /// Loads a namespace's properties.
+    LoadNamespace: Namespace;
+    /// Sets and removes a namespace's properties.
+    UpdateNamespace: Namespace;
+    /// Drops a namespace.
+    DropNamespace: Namespace;
+    /// Lists a namespace's functions.
+    ListFunctions: Namespace;
+    /// Lists a namespace's tables.
+    ListTables: Namespace;
+    /// Creates a table in a namespace.
+    CreateTable: Namespace, Answered;
+    /// Adds a table with existing metadata to a namespace.
+    RegisterTable: Namespace, Answered;
+    /// Loads a table's metadata.
+    LoadTable: Table;
+    /// Reads a table's data files. A client that signs with a sealed pass names a table that may not exist any more.
+    ReadTableData: Table, Namespace;
+    /// Commits to a table.
+    CommitTable: Table, Answered;
+    /// Renames a table.
+    RenameTable: Table;
+    /// Drops a table.
+    DropTable: Table;
+    /// Removes a table from the catalog and keeps its files.
+    UnregisterTable: Table, Answered;
+    /// Reports the metrics of a table's scan or commit.
+    ReportMetrics: Table;
+    /// Lists a namespace's views.
+    ListViews: Namespace;
+    /// Creates a view in a namespace.
+    CreateView: Namespace, Answered;
+    /// Adds a view with existing metadata to a namespace.
+    RegisterView: Namespace, Answered;
+    /// Loads a view's metadata.
+    LoadView: View;
+    /// Replaces a view.
+    ReplaceView: View, Answered;
+    /// Renames a view.
+    RenameView: View;
+    /// Drops a view.
+    DropView: View;
+    /// Shows a dropped table or view.
+    ShowDropped: DroppedObject;
+    /// Restores a dropped table or view.
+    RestoreDropped: DroppedObject;
+    /// Removes a dropped table or view for good.
+    RemoveDropped: DroppedObject;
+}

@@ -1,0 +1,204 @@
+//! The objects that actions are done to, as they were loaded.
+
+use std::sync::Arc;
+
+use tidewater_core::access::{self, Target};
+use tidewater_core::ids::OrganisationId;
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+
+use crate::store::{Dropped, KeptDocument, TableKind, TableRecord};
+use crate::warehouse::OpenWarehouse;
+
+/// An object that an action needs a permit for.
+pub trait Object {
+    /// Returns the object as the decision sees it.
+    fn as_decided(&self) -> access::Object<'_>;
+}
+
+/// An object within a warehouse.
+pub trait InWarehouse: Object {
+    /// Returns its warehouse.
+    fn warehouse(&self) -> &Arc<OpenWarehouse>;
+}
+
+/// A table or view that was found by its name.
+pub trait Found: InWarehouse + Sized {
+    /// Returns the name.
+    fn ident(&self) -> &TableIdent;
+
+    /// Returns what the store has.
+    fn record(&self) -> &TableRecord;
+
+    /// Returns the object that has the same name now.
+    #[must_use]
+    fn found_again(&self, record: TableRecord) -> Self;
+}
+
+/// An organisation.
+#[derive(Debug, Clone, Copy)]
+pub struct Organisation(pub OrganisationId);
+
+/// A warehouse.
+#[derive(Debug, Clone)]
+pub struct Warehouse(pub Arc<OpenWarehouse>);
+
+/// A namespace by its name, which never changes and which is all that it is known by. It may not exist.
+#[derive(Debug, Clone)]
+pub struct Namespace {
+    /// The warehouse that it is in.
+    pub warehouse: Arc<OpenWarehouse>,
+    /// Its name.
+    pub ident: NamespaceIdent,
+}
+
+/// Where namespaces are listed: in a namespace, or at the top of a warehouse.
+#[derive(Debug, Clone)]
+pub struct NamespaceParent {
+    /// The warehouse.
+    pub warehouse: Arc<OpenWarehouse>,
+    /// The namespace; none for the top.
+    pub ident: Option<NamespaceIdent>,
+}
+
+/// A table as the store has it.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// The warehouse that it is in.
+    pub warehouse: Arc<OpenWarehouse>,
+    /// The name that it was found by.
+    pub ident: TableIdent,
+    /// Its id and pointer.
+    pub record: TableRecord,
+}
+
+/// A view as the store has it.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// The warehouse that it is in.
+    pub warehouse: Arc<OpenWarehouse>,
+    /// The name that it was found by.
+    pub ident: TableIdent,
+    /// Its id and pointer.
+    pub record: TableRecord,
+}
+
+/// A table or view that an earlier answer was about, whose request is repeated. It may have another name by now, or be gone.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    /// The warehouse that it was in.
+    pub warehouse: Arc<OpenWarehouse>,
+    /// The name that the request has for it.
+    pub ident: TableIdent,
+    /// Table or view.
+    pub kind: TableKind,
+    /// The document that was answered, and whose it was.
+    pub kept: KeptDocument,
+}
+
+/// A dropped table or view as the store has it.
+#[derive(Debug, Clone)]
+pub struct DroppedObject {
+    /// The warehouse that it was in.
+    pub warehouse: Arc<OpenWarehouse>,
+    /// What the store knows of it.
+    pub dropped: Dropped,
+}
+
+impl Object for Organisation {
+    fn as_decided(&self) -> access::Object<'_> {
+        access::Object { organisation: self.0, target: Target::Organisation }
+    }
+}
+
+fn in_warehouse<'a>(warehouse: &OpenWarehouse, target: Target<'a>) -> access::Object<'a> {
+    access::Object { organisation: warehouse.place.organisation, target }
+}
+
+impl Object for Warehouse {
+    fn as_decided(&self) -> access::Object<'_> {
+        in_warehouse(&self.0, Target::Warehouse(self.0.place.warehouse))
+    }
+}
+
+impl Object for Namespace {
+    fn as_decided(&self) -> access::Object<'_> {
+        in_warehouse(&self.warehouse, Target::Namespace(self.warehouse.place.warehouse, &self.ident))
+    }
+}
+
+impl Object for NamespaceParent {
+    fn as_decided(&self) -> access::Object<'_> {
+        let warehouse = self.warehouse.place.warehouse;
+        let target =
+            self.ident.as_ref().map_or(Target::Warehouse(warehouse), |ident| Target::Namespace(warehouse, ident));
+        in_warehouse(&self.warehouse, target)
+    }
+}
+
+impl Object for Table {
+    fn as_decided(&self) -> access::Object<'_> {
+        in_warehouse(&self.warehouse, Target::Table(self.warehouse.place.warehouse, self.record.id, &self.ident))
+    }
+}
+
+impl Object for View {
+    fn as_decided(&self) -> access::Object<'_> {
+        in_warehouse(&self.warehouse, Target::View(self.warehouse.place.warehouse, self.record.id, &self.ident))
+    }
+}
+
+impl Object for Answered {
+    fn as_decided(&self) -> access::Object<'_> {
+        let warehouse = self.warehouse.place.warehouse;
+        let target = match self.kind {
+            TableKind::Table => Target::Table(warehouse, self.kept.id, &self.ident),
+            TableKind::View => Target::View(warehouse, self.kept.id, &self.ident),
+        };
+        in_warehouse(&self.warehouse, target)
+    }
+}
+
+impl Object for DroppedObject {
+    fn as_decided(&self) -> access::Object<'_> {
+        let Dropped { id, ident, .. } = &self.dropped;
+        in_warehouse(&self.warehouse, Target::Dropped(self.warehouse.place.warehouse, *id, ident))
+    }
+}
+
+impl InWarehouse for Warehouse {
+    fn warehouse(&self) -> &Arc<OpenWarehouse> {
+        &self.0
+    }
+}
+
+macro_rules! in_warehouse {
+    ($($object:ty),+) => {$(
+        impl InWarehouse for $object {
+            fn warehouse(&self) -> &Arc<OpenWarehouse> {
+                &self.warehouse
+            }
+        }
+    )+};
+}
+
+macro_rules! found {
+    ($($object:ident),+) => {$(
+        impl Found for $object {
+            fn ident(&self) -> &TableIdent {
+                &self.ident
+            }
+
+            fn record(&self) -> &TableRecord {
+                &self.record
+            }
+
+            fn found_again(&self, record: TableRecord) -> Self {
+                Self { warehouse: Arc::clone(&self.warehouse), ident: self.ident.clone(), record }
+            }
+        }
+    )+};
+}
+
+found!(Table, View);
+
+in_warehouse!(Namespace, NamespaceParent, Table, View, Answered, DroppedObject);

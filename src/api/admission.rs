@@ -1,0 +1,110 @@
+//! Admission: who calls, and whether another request of theirs is within their limits. No handler runs before.
+
+use std::sync::Arc;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::Api;
+use super::error::ApiError;
+use super::idempotency;
+use super::limit_headers::Left;
+use super::request_log::{self, Learned};
+use crate::auth::Caller;
+use crate::tenancy::quota::{Budget, Quota, QuotaError};
+
+/// Lets a request through that is signed in and within its organisation's limits, and says in the answer what is left.
+pub(super) async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
+    let admitted = match admit(&api, request.headers(), note_route(&request)).await {
+        Ok(admitted) => admitted,
+        Err(refusal) => return *refusal,
+    };
+    let Admitted { caller, left } = admitted;
+    if let Some(learned) = request_log::learned(request.extensions()) {
+        learned.caller(Arc::clone(&caller));
+    }
+    request.extensions_mut().insert(Arc::clone(&caller));
+    let response = idempotency::once(&api, &caller, request, next).await;
+    left.tell(response)
+}
+
+/// Notes for the log which route a request takes. Returns where more is noted.
+fn note_route(request: &Request) -> Option<&Learned> {
+    let learned = request_log::learned(request.extensions())?;
+    if let Some(route) = request.extensions().get::<MatchedPath>() {
+        learned.matched(route);
+    }
+    Some(learned)
+}
+
+/// The one `Authorization` header of a request, if it has one.
+///
+/// # Errors
+/// 400 when there are several: which of them others read cannot be known.
+pub(super) fn authorization(headers: &HeaderMap) -> Result<Option<&[u8]>, ApiError> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    match (values.next(), values.next()) {
+        (_, Some(_)) => Err(ApiError::bad_request("A request can have one Authorization header, not several")),
+        (value, None) => Ok(value.map(HeaderValue::as_bytes)),
+    }
+}
+
+/// Somebody whose request is counted and may be served.
+pub(super) struct Admitted {
+    pub(super) caller: Arc<Caller>,
+    pub(super) left: Left,
+}
+
+/// Finds out who sends a request, and counts it. Of one that is refused, who sent it is noted in `learned`.
+///
+/// # Errors
+/// What is answered to who is not signed in, or has spent the day.
+pub(super) async fn admit(
+    api: &Api,
+    headers: &HeaderMap,
+    learned: Option<&Learned>,
+) -> Result<Admitted, Box<Response>> {
+    let refuse = |error: ApiError| Box::new(error.into_response());
+    let authorization = authorization(headers).map_err(refuse)?;
+    let caller = api.authenticator.authenticate(authorization).await.map_err(|error| refuse(error.into()))?;
+    let charged = api.quota.charge(&caller, api.clock.now_ms()).await;
+    if let (Err(_), Some(learned)) = (&charged, learned) {
+        learned.caller(Arc::clone(&caller));
+    }
+    match charged {
+        Ok(budget) => Ok(Admitted { caller, left: Left::new(budget) }),
+        Err(QuotaError::LimitExceeded(limit)) => {
+            let spent = Budget { limit: Some(limit.limit), remaining: 0, reset_s: limit.retry_after_s };
+            Err(Box::new(Left::new(spent).tell(*refuse(QuotaError::LimitExceeded(limit).into()))))
+        }
+        Err(error) => Err(refuse(error.into())),
+    }
+}
+
+/// Lets a request through that is signed in, and counts it against no day: it stands for one of the storage's. Each key has
+/// its turns.
+pub(super) async fn authenticate_uncounted(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
+    let learned = note_route(&request);
+    let authorization = match authorization(request.headers()) {
+        Ok(authorization) => authorization,
+        Err(error) => return error.into_response(),
+    };
+    let caller = match api.authenticator.authenticate(authorization).await {
+        Ok(caller) => caller,
+        Err(error) => return ApiError::from(error).into_response(),
+    };
+    if let Some(learned) = learned {
+        learned.caller(Arc::clone(&caller));
+    }
+    if let Err(error) = Quota::admit(&caller) {
+        return ApiError::from(error).into_response();
+    }
+    if let Err(error) = api.signatures.wait(caller.key()).await {
+        return ApiError::from(error).into_response();
+    }
+    request.extensions_mut().insert(caller);
+    next.run(request).await
+}

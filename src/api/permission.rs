@@ -1,0 +1,218 @@
+//! Permission: whether a caller may do what a route is for, and to which objects.
+//!
+//! A handler takes [`Scope`] (or [`Allowed`], where no warehouse is named) for its action. Both refuse whoever may do it to
+//! nothing, before a body is read. The handler then asks the scope for a permit for each object, and gives that to the catalog.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::HeaderValue;
+use axum::http::request::Parts;
+use tidewater_core::ids::TableId;
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+
+use super::Api;
+use super::error::ApiError;
+use super::idempotency::Once;
+use super::path::PathParameters;
+use super::request_log::{self, Learned};
+use crate::access::action::{Action, On};
+use crate::access::{Answered, Authorizer, DroppedObject, Namespace, Organisation, Permit, Table, View, Warehouse};
+use crate::auth::Caller;
+use crate::store::{Change, KeptDocument, TableKind};
+use crate::warehouse::OpenWarehouse;
+
+/// Returns the caller of a request that was admitted.
+///
+/// # Errors
+/// 500 when the route is not behind authentication.
+pub(super) fn caller_of(parts: &Parts) -> Result<&Arc<Caller>, ApiError> {
+    parts.extensions.get::<Arc<Caller>>().ok_or_else(|| ApiError::internal(&"a route is not behind authentication"))
+}
+
+/// A caller who may do `A` to some object of its organisation. It exists for no other.
+pub(super) struct Allowed<A> {
+    pub(super) authorizer: Authorizer<A>,
+}
+
+impl<A: Action> Allowed<A> {
+    /// Asks whether the caller may do `A` to anything.
+    ///
+    /// # Errors
+    /// 403 when it may not.
+    pub(super) fn of(caller: Arc<Caller>) -> Result<Self, ApiError> {
+        Ok(Self { authorizer: Authorizer::new(caller.into())? })
+    }
+}
+
+impl<A: On<Organisation>> Allowed<A> {
+    /// Decides about the caller's organisation.
+    ///
+    /// # Errors
+    /// 403 when the caller may not do `A` to it.
+    pub(super) fn organisation(self) -> Result<Permit<A, Organisation>, ApiError> {
+        let organisation = Organisation(self.authorizer.principal().organisation());
+        Ok(self.authorizer.permit(organisation)?)
+    }
+}
+
+impl<A: Action> FromRequestParts<Arc<Api>> for Allowed<A> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self, ApiError> {
+        Self::of(Arc::clone(caller_of(parts)?))
+    }
+}
+
+/// A caller who may do `A` to some object, in the warehouse that the path names or the organisation's default.
+pub(super) struct Scope<A> {
+    pub(super) authorizer: Authorizer<A>,
+    pub(super) warehouse: Arc<OpenWarehouse>,
+    /// Whether what is asked for may have been done before.
+    pub(super) once: Once,
+    learned: Option<Arc<Learned>>,
+    arrived: Option<Arrived>,
+}
+
+/// How a request came in, which its changes are told with.
+#[derive(Debug, Clone)]
+pub(super) struct Arrived {
+    pub(super) request_id: HeaderValue,
+    pub(super) from: Option<IpAddr>,
+}
+
+impl<A: Action> Scope<A> {
+    /// Returns what a change for this request carries.
+    pub(super) fn change(&self, api: &Api) -> Change {
+        let arrived = self.arrived.as_ref();
+        Change {
+            actor: self.authorizer.principal().actor(),
+            request_id: arrived.and_then(|arrived| arrived.request_id.to_str().ok()).map(Into::into),
+            client: arrived.and_then(|arrived| arrived.from).map(|from| from.to_canonical()),
+            at_ms: api.clock.now_ms(),
+            receipt: self.once.receipt(),
+        }
+    }
+
+    /// Opens the warehouse of that name or the organisation's default.
+    ///
+    /// # Errors
+    /// When there is no such warehouse, or it cannot be used.
+    pub(super) async fn of(
+        api: &Api,
+        Allowed { authorizer }: Allowed<A>,
+        warehouse: Option<&str>,
+        once: Once,
+    ) -> Result<Self, ApiError> {
+        let warehouse = api.catalog.warehouse(authorizer.principal().organisation(), warehouse).await?;
+        Ok(Self { authorizer, warehouse, once, learned: None, arrived: None })
+    }
+
+    /// Notes for the log which object a request is about that its path does not name.
+    pub(super) fn note_object(&self, object: impl fmt::Display) {
+        if let Some(learned) = &self.learned {
+            learned.object(&object);
+        }
+    }
+
+    /// Decides about the warehouse.
+    ///
+    /// # Errors
+    /// 403.
+    pub(super) fn warehouse(&self) -> Result<Permit<A, Warehouse>, ApiError>
+    where
+        A: On<Warehouse>,
+    {
+        Ok(self.authorizer.clone().permit(Warehouse(Arc::clone(&self.warehouse)))?)
+    }
+
+    /// Decides about a namespace of the warehouse.
+    ///
+    /// # Errors
+    /// 403.
+    pub(super) fn namespace(&self, ident: NamespaceIdent) -> Result<Permit<A, Namespace>, ApiError>
+    where
+        A: On<Namespace>,
+    {
+        let namespace = Namespace { warehouse: Arc::clone(&self.warehouse), ident };
+        Ok(self.authorizer.clone().permit(namespace)?)
+    }
+
+    /// Decides about another action on a namespace of the warehouse, which a body names.
+    ///
+    /// # Errors
+    /// 403.
+    pub(super) fn namespace_for<B: On<Namespace>>(
+        &self,
+        ident: NamespaceIdent,
+    ) -> Result<Permit<B, Namespace>, ApiError> {
+        let namespace = Namespace { warehouse: Arc::clone(&self.warehouse), ident };
+        Ok(self.authorizer.for_action::<B>()?.permit(namespace)?)
+    }
+
+    /// Finds a table and decides about it.
+    ///
+    /// # Errors
+    /// 404 when there is none; 403.
+    pub(super) async fn table(&self, api: &Api, ident: TableIdent) -> Result<Permit<A, Table>, ApiError>
+    where
+        A: On<Table>,
+    {
+        Ok(api.catalog.table_find(self.authorizer.clone(), Arc::clone(&self.warehouse), ident).await?)
+    }
+
+    /// Finds a view and decides about it.
+    ///
+    /// # Errors
+    /// 404 when there is none; 403.
+    pub(super) async fn view(&self, api: &Api, ident: TableIdent) -> Result<Permit<A, View>, ApiError>
+    where
+        A: On<View>,
+    {
+        Ok(api.catalog.view_find(self.authorizer.clone(), Arc::clone(&self.warehouse), ident).await?)
+    }
+
+    /// Finds a dropped table or view and decides about it.
+    ///
+    /// # Errors
+    /// 404 when there is none; 403.
+    pub(super) async fn dropped(&self, api: &Api, id: TableId) -> Result<Permit<A, DroppedObject>, ApiError>
+    where
+        A: On<DroppedObject>,
+    {
+        Ok(api.catalog.dropped_find(self.authorizer.clone(), Arc::clone(&self.warehouse), id).await?)
+    }
+
+    /// Decides about the table or view that an earlier answer was about, whatever its name is by now.
+    ///
+    /// # Errors
+    /// 403.
+    pub(super) fn answered(
+        &self,
+        ident: TableIdent,
+        kind: TableKind,
+        kept: &KeptDocument,
+    ) -> Result<Permit<A, Answered>, ApiError>
+    where
+        A: On<Answered>,
+    {
+        let answered = Answered { warehouse: Arc::clone(&self.warehouse), ident, kind, kept: kept.clone() };
+        Ok(self.authorizer.clone().permit(answered)?)
+    }
+}
+
+impl<A: Action> FromRequestParts<Arc<Api>> for Scope<A> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
+        let allowed = Allowed::<A>::from_request_parts(parts, api).await?;
+        let path = PathParameters::of(parts);
+        let prefix = path.get("prefix")?.or(path.get("warehouse")?);
+        let once = parts.extensions.get::<Once>().cloned().unwrap_or_default();
+        let scope = Self::of(api, allowed, prefix.as_deref(), once).await?;
+        let learned = request_log::learned(&parts.extensions).cloned();
+        Ok(Self { learned, arrived: parts.extensions.get().cloned(), ..scope })
+    }
+}
