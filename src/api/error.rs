@@ -335,6 +335,9 @@ impl From<AuthError> for ApiError {
         match error {
             AuthError::Unavailable(error) => Self::unavailable(&error),
             AuthError::NoEntropy(error) => Self::internal(&error),
+            error @ (AuthError::Suspended(_) | AuthError::Deleted(_) | AuthError::Operator) => {
+                Self::forbidden(error.to_string())
+            }
             error => Self::new(StatusCode::UNAUTHORIZED, "NotAuthorizedException", error.to_string()),
         }
     }

@@ -96,12 +96,7 @@ impl Catalog {
 
     /// An organisation with a default warehouse `main` and an admin's key.
     pub(crate) async fn tenant(&self, name: &str, tier: &str) -> Tenant {
-        let organisation = Organisation {
-            id: OrganisationId(fresh_uuid()),
-            name: name.to_owned(),
-            tier: tier.to_owned(),
-            created_ms: Clock::System.now_ms(),
-        };
+        let organisation = Organisation::new(OrganisationId(fresh_uuid()), name.to_owned(), tier.to_owned(), Clock::System.now_ms());
         self.app.store().organisation_create(&organisation, &Change::by_catalog(0)).await.expect("an organisation");
         self.warehouse(organisation.id, "main").await;
         Tenant { organisation: organisation.id, key: self.key(organisation.id, Role::Admin, None).await }
