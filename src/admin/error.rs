@@ -45,6 +45,15 @@ pub enum AdminError {
     Failed(Arc<str>),
 }
 
+impl AdminError {
+    /// Says that there is no organisation of that name or id.
+    #[must_use]
+    pub fn no_such_organisation(named: &str) -> Self {
+        let named: String = named.chars().take(100).collect();
+        Self::NotFound(format!("There is no organisation '{named}'"))
+    }
+}
+
 impl From<LabelError> for AdminError {
     fn from(error: LabelError) -> Self {
         Self::Invalid(error.to_string())

@@ -4,7 +4,7 @@ use tidewater_core::access::{Role, check_key_name};
 use tidewater_core::ids::KeyId;
 
 use super::limits::{KEYS, LATEST_MS, OVERLAP_S};
-use super::organisations::{millis, no_such_organisation};
+use super::organisations::millis;
 use super::{Admin, AdminError};
 use crate::auth::{NewKey, entropy, issue_key, new_key};
 use crate::secret::Secret;
@@ -168,20 +168,32 @@ impl Admin {
         Ok(IssuedKey { key, text })
     }
 
-    /// Revokes a key. It and its tokens are refused from then on.
+    /// Revokes the key of that id, or the only one of that name that is not revoked. It and its tokens are refused from then on.
+    /// One that is revoked already stays so.
     ///
     /// # Errors
-    /// `NotFound`.
+    /// `NotFound`; `Conflict` when several have the name.
     pub async fn key_revoke(
         &self,
         organisation: &Organisation,
-        key: &ApiKey,
+        named: &str,
         change: &Change,
     ) -> Result<(), AdminError> {
+        let keys = self.store.key_list(organisation.id).await?;
+        if are_revoked(&keys, named) {
+            return Ok(());
+        }
+        let key = choose(organisation, keys, named)?;
         let revoked = self.store.key_revoke(organisation.id, key.id, change).await;
         self.authenticator.forget();
         revoked.map_err(|error| about(organisation, &key.name, error))
     }
+}
+
+/// Whether there are keys of that name, and all of them are revoked.
+fn are_revoked(keys: &[ApiKey], name: &str) -> bool {
+    let mut of_name = keys.iter().filter(|key| key.name == name).peekable();
+    of_name.peek().is_some() && of_name.all(|key| key.revoked_ms.is_some())
 }
 
 /// Chooses the key of that id or name.
@@ -216,8 +228,7 @@ fn check_name_free(
     own: Option<KeyId>,
     now_ms: i64,
 ) -> Result<(), AdminError> {
-    let taken =
-        |key: &&ApiKey| key.name == name && Some(key.id) != own && key_state(key, now_ms) == KeyState::Active;
+    let taken = |key: &&ApiKey| key.name == name && Some(key.id) != own && key_state(key, now_ms) == KeyState::Active;
     match keys.iter().find(taken) {
         None => Ok(()),
         Some(found) => Err(AdminError::Exists(format!(
@@ -251,7 +262,7 @@ fn about(organisation: &Organisation, name: &str, error: StoreError) -> AdminErr
         StoreError::NotFound(Resource::Key) => {
             AdminError::NotFound(format!("Organisation '{}' has no key '{name}'", organisation.name))
         }
-        StoreError::NotFound(Resource::Organisation) => no_such_organisation(&organisation.name),
+        StoreError::NotFound(Resource::Organisation) => AdminError::no_such_organisation(&organisation.name),
         error => AdminError::Store(error),
     }
 }

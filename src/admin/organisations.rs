@@ -71,7 +71,7 @@ impl Admin {
             Ok(id) => self.store.organisation_get(OrganisationId(id)).await?,
             Err(_) => self.store.organisation_by_name(named).await?,
         };
-        found.ok_or_else(|| no_such_organisation(named))
+        found.ok_or_else(|| AdminError::no_such_organisation(named))
     }
 
     /// Returns what an organisation has.
@@ -189,14 +189,9 @@ fn check_name(name: &str) -> Result<(), AdminError> {
     Ok(())
 }
 
-pub(super) fn no_such_organisation(named: &str) -> AdminError {
-    let named: String = named.chars().take(100).collect();
-    AdminError::NotFound(format!("There is no organisation '{named}'"))
-}
-
 fn about(name: &str, error: StoreError) -> AdminError {
     match error {
-        StoreError::NotFound(Resource::Organisation) => no_such_organisation(name),
+        StoreError::NotFound(Resource::Organisation) => AdminError::no_such_organisation(name),
         StoreError::AlreadyExists(Resource::Organisation) => {
             AdminError::Exists(format!("Organisation '{name}' exists already"))
         }

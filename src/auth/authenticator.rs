@@ -126,7 +126,14 @@ impl Authenticator {
         settings: &AuthSettings,
     ) -> Self {
         let signing = Arc::new(SigningKeys::new(Arc::clone(&store)));
-        Self::over(remembered, store, tiers, clock, settings, Shared { signing, used_ms: Arc::default(), changes: Arc::default() })
+        Self::over(
+            remembered,
+            store,
+            tiers,
+            clock,
+            settings,
+            Shared { signing, used_ms: Arc::default(), changes: Arc::default() },
+        )
     }
 
     /// The same with other settings, which knows nobody yet: what was known of keys was known by the old tiers. Signing keys
@@ -260,9 +267,7 @@ impl Authenticator {
         let principal = match (&claims, caller) {
             (None, caller) => caller?,
             (Some(_), Err(AuthError::UnknownKey)) => return Err(TokenError::UnknownKey.into()),
-            (Some(claims), caller) => {
-                Principal::Key(within(claims.organisation, claims.role, caller?.into_caller()?)?)
-            }
+            (Some(claims), caller) => Principal::Key(within(claims.organisation, claims.role, caller?.into_caller()?)?),
         };
         self.note_use(&presented.key, &principal, now_ms);
         Ok(principal)

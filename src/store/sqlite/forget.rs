@@ -10,7 +10,8 @@ use super::organisations::organisation_get;
 use super::tenants::details;
 use super::{dropped, tables};
 use crate::store::{
-    Change, DropTerms, EventObject, Forgotten, ObjectKind, Operation, Organisation, Place, Result, StoreError, TableKind,
+    Change, DropTerms, EventObject, Forgotten, ObjectKind, Operation, Organisation, Place, Result, StoreError,
+    TableKind,
 };
 
 /// The tables with an organisation's rows and what a row is found by, in the order in which they are emptied.
@@ -147,10 +148,9 @@ fn remove(connection: &Connection, organisation: &Organisation, change: &Change)
             .prepare(&format!("DELETE FROM {table} WHERE organisation = ?1"))?
             .execute([organisation.id.0.as_bytes()])?;
     }
-    connection
-        .prepare_cached("DELETE FROM organisation WHERE id = ?1")?
-        .execute([organisation.id.0.as_bytes()])?;
+    connection.prepare_cached("DELETE FROM organisation WHERE id = ?1")?.execute([organisation.id.0.as_bytes()])?;
     let object = EventObject::new(ObjectKind::Organisation, Some(organisation.id.0), organisation.name.as_str());
-    let details = details([("tier", organisation.tier.as_str().into()), ("created-ms", organisation.created_ms.into())]);
+    let details =
+        details([("tier", organisation.tier.as_str().into()), ("created-ms", organisation.created_ms.into())]);
     event_add(connection, change, Scope::SERVER, Operation::ForgetOrganisation, &object, &details)
 }

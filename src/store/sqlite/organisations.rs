@@ -18,9 +18,8 @@ pub(super) fn organisation_get(connection: &Connection, id: OrganisationId) -> R
 
 pub(super) fn organisation_page(connection: &Connection, page: &PageRequest) -> Result<Page<Organisation>> {
     let limit = page.limit.map_or(i64::MAX, i64::from);
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {ORGANISATION} FROM organisation WHERE name > ?1 ORDER BY name LIMIT ?2"
-    ))?;
+    let mut statement = connection
+        .prepare_cached(&format!("SELECT {ORGANISATION} FROM organisation WHERE name > ?1 ORDER BY name LIMIT ?2"))?;
     let after = page.after.as_deref().unwrap_or_default();
     // One more than wanted tells whether there are more.
     let found = statement.query_and_then(params![after, limit.saturating_add(1)], |row| organisation_at(row, 0))?;

@@ -9,8 +9,8 @@ use super::convert::{Violation, id, profile, profile_text, purge_time, role, vio
 use super::events::{Scope, event_add};
 use crate::secret::Secret;
 use crate::store::{
-    ApiKey, Change, Deletion, EventDetails, EventObject, KeyDigest, ObjectKind, Operation, Organisation, Place, Resource,
-    Result, SigningKey, Standing, StoreError, Warehouse, WarehouseOptions, WarehouseStorage,
+    ApiKey, Change, Deletion, EventDetails, EventObject, KeyDigest, ObjectKind, Operation, Organisation, Place,
+    Resource, Result, SigningKey, Standing, StoreError, Warehouse, WarehouseOptions, WarehouseStorage,
 };
 
 pub(super) const ORGANISATION: &str = "organisation.id, organisation.name, organisation.tier, organisation.created_ms,

@@ -62,11 +62,11 @@ pub(super) fn usage_list(
     from: i64,
     to: i64,
 ) -> Result<Vec<(i64, u64)>> {
-    let mut statement = connection
-        .prepare_cached("SELECT day, taken FROM usage WHERE organisation = ?1 AND day BETWEEN ?2 AND ?3 ORDER BY day")?;
-    let found = statement.query_map(params![organisation.0.as_bytes(), from, to], |row| {
-        Ok((row.get(0)?, count(row.get(1)?)))
-    })?;
+    let mut statement = connection.prepare_cached(
+        "SELECT day, taken FROM usage WHERE organisation = ?1 AND day BETWEEN ?2 AND ?3 ORDER BY day",
+    )?;
+    let found = statement
+        .query_map(params![organisation.0.as_bytes(), from, to], |row| Ok((row.get(0)?, count(row.get(1)?))))?;
     Ok(found.collect::<rusqlite::Result<_>>()?)
 }
 
