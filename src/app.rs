@@ -108,6 +108,7 @@ impl App {
             authenticator: Arc::clone(&authenticator),
             catalog: Arc::clone(&catalog),
             access: access.clone(),
+            documents: Arc::new(Documents::with_reader(0, reader.clone())),
             clock: clock.clone(),
             config: Arc::new(config.clone()),
         }));
