@@ -6,3 +6,5 @@ mod keys;
 mod operators;
 mod organisations;
 mod server;
+mod usage;
+mod warehouses;
