@@ -1,5 +1,6 @@
 //! `/management/v1`, as the URLs are.
 
+mod documented;
 mod dropped;
 mod events;
 mod keys;
