@@ -147,7 +147,9 @@ async fn a_database_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_
          ALTER TABLE warehouse DROP COLUMN profile; ALTER TABLE warehouse DROP COLUMN sealed_credentials; \
          ALTER TABLE warehouse DROP COLUMN purge; ALTER TABLE warehouse DROP COLUMN no_delete; \
          ALTER TABLE api_key DROP COLUMN no_delete; \
-         DROP TABLE event; DELETE FROM refinery_schema_history WHERE version > 1";
+         DROP TABLE operator; DROP TABLE key_usage; DROP INDEX organisation_deleted;
+         ALTER TABLE organisation DROP COLUMN suspended_ms; ALTER TABLE organisation DROP COLUMN delete_after_ms;
+         ALTER TABLE organisation DROP COLUMN delete_purge; DROP TABLE event; DELETE FROM refinery_schema_history WHERE version > 1";
     stranger(folder.path()).execute_batch(first_version).unwrap();
     let store = opened(&folder);
     assert_eq!(store.table_get(place, &orders).await.unwrap().map(|record| record.id), Some(id));
@@ -246,7 +248,7 @@ async fn a_write_waits_for_the_transaction_of_another_process() {
     let store = opened(&folder);
     let other = stranger(folder.path());
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let insert = "INSERT INTO organisation VALUES (randomblob(16), 'acme', 'free', 0)";
+    let insert = "INSERT INTO organisation (id, name, tier, created_ms) VALUES (randomblob(16), 'acme', 'free', 0)";
     other.execute_batch(insert).unwrap();
     let new = organisation("acme");
     let change = Change::by_catalog(0);

@@ -25,7 +25,9 @@ const BACK_TO_VERSION_4: &str = "ALTER TABLE warehouse DROP COLUMN purge; ALTER 
     ALTER TABLE tabular DROP COLUMN others; ALTER TABLE dropped DROP COLUMN others;
     CREATE INDEX tabular_location ON tabular (organisation, warehouse, location);
     CREATE INDEX dropped_location ON dropped (organisation, warehouse, location);
-    DROP TABLE event; DELETE FROM refinery_schema_history WHERE version > 4";
+    DROP TABLE operator; DROP TABLE key_usage; DROP INDEX organisation_deleted;
+         ALTER TABLE organisation DROP COLUMN suspended_ms; ALTER TABLE organisation DROP COLUMN delete_after_ms;
+         ALTER TABLE organisation DROP COLUMN delete_purge; DROP TABLE event; DELETE FROM refinery_schema_history WHERE version > 4";
 
 impl SqliteStore {
     /// Forgets where all tables are, so that others can be put there, as older versions did with what properties name.
@@ -298,7 +300,9 @@ async fn upgrade_counts_the_bytes_of_reports_that_are_there() {
         ALTER TABLE api_key DROP COLUMN no_delete; DROP TABLE old_document;
         ALTER TABLE tabular DROP COLUMN origin; ALTER TABLE dropped DROP COLUMN origin;
         DROP TABLE master_key; DROP TRIGGER report_bytes_added; DROP TRIGGER report_bytes_removed;
-        DROP TABLE report_bytes; DROP TABLE event; DELETE FROM refinery_schema_history WHERE version > 7";
+        DROP TABLE report_bytes; DROP TABLE operator; DROP TABLE key_usage; DROP INDEX organisation_deleted;
+         ALTER TABLE organisation DROP COLUMN suspended_ms; ALTER TABLE organisation DROP COLUMN delete_after_ms;
+         ALTER TABLE organisation DROP COLUMN delete_purge; DROP TABLE event; DELETE FROM refinery_schema_history WHERE version > 7";
     stranger(folder.path()).execute_batch(back).unwrap();
     let store = opened(&folder);
     let limits = ReportLimits { bytes_per_organisation: 350, ..limits };
