@@ -11,6 +11,7 @@ use anyhow::Context;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::{Admin, AdminParts};
 use crate::api::{Api, ApiService, HeaderCase};
 use crate::auth::Authenticator;
 use crate::catalog::Catalog;
@@ -101,7 +102,17 @@ impl App {
         let auth = auth_settings(config);
         let authenticator = Arc::new(Authenticator::new(Arc::clone(&store), &config.tiers, clock.clone(), &auth));
         authenticator.prepare().await.context("cannot prepare the keys that sign tokens")?;
+        let admin = Arc::new(Admin::new(AdminParts {
+            store: Arc::clone(&store),
+            authenticator: Arc::clone(&authenticator),
+            catalog: Arc::clone(&catalog),
+            access: access.clone(),
+            documents: Arc::new(Documents::with_reader(0, reader.clone())),
+            clock: clock.clone(),
+            config: Arc::new(config.clone()),
+        }));
         let api = Arc::new(Api {
+            admin,
             catalog,
             authenticator,
             quota: Arc::new(Quota::new(Arc::clone(&store), clock.clone())),
@@ -153,6 +164,12 @@ impl App {
     #[must_use]
     pub fn max_connections(&self) -> usize {
         self.server.max_connections()
+    }
+
+    /// How it is administered, for use in this process.
+    #[must_use]
+    pub fn admin(&self) -> &Arc<Admin> {
+        &self.api.admin
     }
 
     /// What a catalog does, for use in this process.

@@ -3,6 +3,7 @@
 //! `ARCHITECTURE.md` tells the shape: who may use whom, and where a thing is handled.
 
 pub mod access;
+pub mod admin;
 pub mod api;
 pub mod app;
 pub mod auth;

@@ -8,12 +8,19 @@
 
 -- Tenants, and the secrets of the catalog itself
 
+-- `suspended_ms` tells since when it is suspended, `delete_after_ms` from when its rows are removed, and `delete_purge` whether
+-- the files of its tables are too.
 CREATE TABLE organisation (
-    id         BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
-    name       TEXT NOT NULL UNIQUE,
-    tier       TEXT NOT NULL,
-    created_ms INTEGER NOT NULL
+    id              BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    name            TEXT NOT NULL UNIQUE,
+    tier            TEXT NOT NULL,
+    created_ms      INTEGER NOT NULL,
+    suspended_ms    INTEGER,
+    delete_after_ms INTEGER,
+    delete_purge    INTEGER NOT NULL DEFAULT 0 CHECK (delete_purge IN (0, 1))
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX organisation_deleted ON organisation (delete_after_ms) WHERE delete_after_ms IS NOT NULL;
 
 -- `digest` is the SHA-256 of the key's text: the key itself is kept nowhere. A sign-in finds it without its organisation.
 -- `no_delete`: credentials that are vended to the key's holder remove no files.
@@ -30,6 +37,19 @@ CREATE TABLE api_key (
     no_delete    INTEGER NOT NULL DEFAULT 0 CHECK (no_delete IN (0, 1)),
     PRIMARY KEY (organisation, id)
 ) STRICT, WITHOUT ROWID;
+
+-- Operators: keys that manage all organisations, belong to none and reach no table.
+CREATE TABLE operator (
+    id           BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    name         TEXT NOT NULL,
+    digest       BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
+    created_ms   INTEGER NOT NULL,
+    last_used_ms INTEGER,
+    revoked_ms   INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- A name is free again once its operator is revoked.
+CREATE UNIQUE INDEX operator_name ON operator (name) WHERE revoked_ms IS NULL;
 
 -- The secrets that sign tokens. Because of them, only the owner of the database's file can read it.
 CREATE TABLE signing_key (
@@ -245,6 +265,15 @@ CREATE TABLE usage (
     PRIMARY KEY (organisation, day)
 ) STRICT, WITHOUT ROWID;
 
+-- How many requests each key sent on a day. `key` is of a row of `api_key`.
+CREATE TABLE key_usage (
+    organisation BLOB NOT NULL REFERENCES organisation (id),
+    day          INTEGER NOT NULL,
+    key          BLOB NOT NULL CHECK (length(key) = 16),
+    requests     INTEGER NOT NULL CHECK (requests >= 0),
+    PRIMARY KEY (organisation, day, key)
+) STRICT, WITHOUT ROWID;
+
 -- Reports of scans and commits, as clients sent them. `table_id` is of a row of `tabular` or `dropped`: a report goes when its
 -- table is gone for good.
 CREATE TABLE report (
@@ -291,7 +320,7 @@ CREATE TABLE event (
     organisation BLOB CHECK (length(organisation) = 16),
     warehouse    BLOB CHECK (length(warehouse) = 16),
     at_ms        INTEGER NOT NULL,
-    actor_kind   TEXT NOT NULL CHECK (actor_kind IN ('key', 'command-line', 'catalog')),
+    actor_kind   TEXT NOT NULL CHECK (actor_kind IN ('key', 'operator', 'command-line', 'catalog')),
     actor_id     BLOB CHECK (length(actor_id) = 16),
     actor_name   TEXT,
     operation    TEXT NOT NULL,

@@ -27,9 +27,10 @@ pub struct Authorizer<A> {
 /// ```
 /// use tidewater::access::action::Administer;
 /// use tidewater::access::{Authorizer, Denial, Organisation, Permit, Principal};
+/// # use tidewater::store::Actor;
 /// # use tidewater_core::ids::OrganisationId;
 /// # let (id, other) = (OrganisationId(uuid::Uuid::from_u128(1)), OrganisationId(uuid::Uuid::from_u128(2)));
-/// let authorizer = Authorizer::<Administer>::new(Principal::on_this_machine(id))?;
+/// let authorizer = Authorizer::<Administer>::new(Principal::administrator(id, Actor::Catalog, None))?;
 /// assert!(authorizer.clone().permit(Organisation(other)).is_err());
 /// let permit: Permit<Administer, Organisation> = authorizer.permit(Organisation(id))?;
 /// # Ok::<(), Denial>(())
@@ -40,10 +41,11 @@ pub struct Authorizer<A> {
 /// ```compile_fail,E0451
 /// use tidewater::access::action::Administer;
 /// use tidewater::access::{Organisation, Permit, Principal};
+/// # use tidewater::store::Actor;
 /// # use tidewater_core::ids::OrganisationId;
 /// # let id = OrganisationId(uuid::Uuid::from_u128(1));
 /// let forged: Permit<Administer, Organisation> = Permit {
-///     principal: Principal::on_this_machine(id),
+///     principal: Principal::administrator(id, Actor::Catalog, None),
 ///     object: Organisation(id),
 ///     action: std::marker::PhantomData,
 /// };
@@ -54,9 +56,10 @@ pub struct Authorizer<A> {
 /// ```compile_fail,E0277
 /// use tidewater::access::action::CommitTable;
 /// use tidewater::access::{Authorizer, Organisation, Principal};
+/// # use tidewater::store::Actor;
 /// # use tidewater_core::ids::OrganisationId;
 /// # let id = OrganisationId(uuid::Uuid::from_u128(1));
-/// let authorizer = Authorizer::<CommitTable>::new(Principal::on_this_machine(id)).unwrap();
+/// let authorizer = Authorizer::<CommitTable>::new(Principal::administrator(id, Actor::Catalog, None)).unwrap();
 /// let permit = authorizer.permit(Organisation(id));
 /// ```
 #[derive(Debug)]

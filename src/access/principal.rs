@@ -15,15 +15,24 @@ pub struct Principal(Kind);
 #[derive(Debug, Clone)]
 enum Kind {
     Caller(Arc<Caller>),
-    Machine(OrganisationId),
+    Administrator(Arc<Administrator>),
+}
+
+/// Somebody who administers an organisation and does not belong to it.
+#[derive(Debug)]
+struct Administrator {
+    organisation: OrganisationId,
+    actor: Actor,
+    max_tables: Option<u64>,
 }
 
 impl Principal {
-    /// Returns whoever runs a command on the machine itself, and so may do in an organisation what an admin may. It is for the
-    /// command line alone, which a test holds.
+    /// Returns a user of the machine itself, or an operator, who may do in an organisation what an admin may. `max_tables` is
+    /// how many tables and views the organisation may have. It is for the command line and for the management API, which finds
+    /// out who asks: a test holds that nobody else calls it.
     #[must_use]
-    pub const fn on_this_machine(organisation: OrganisationId) -> Self {
-        Self(Kind::Machine(organisation))
+    pub fn administrator(organisation: OrganisationId, actor: Actor, max_tables: Option<u64>) -> Self {
+        Self(Kind::Administrator(Arc::new(Administrator { organisation, actor, max_tables })))
     }
 
     /// Returns the organisation in which it asks.
@@ -31,7 +40,7 @@ impl Principal {
     pub fn organisation(&self) -> OrganisationId {
         match &self.0 {
             Kind::Caller(caller) => caller.organisation(),
-            Kind::Machine(organisation) => *organisation,
+            Kind::Administrator(administrator) => administrator.organisation,
         }
     }
 
@@ -40,7 +49,7 @@ impl Principal {
     pub fn max_tables(&self) -> Option<u64> {
         match &self.0 {
             Kind::Caller(caller) => caller.tier().max_tables,
-            Kind::Machine(_) => None,
+            Kind::Administrator(administrator) => administrator.max_tables,
         }
     }
 
@@ -49,7 +58,7 @@ impl Principal {
     pub fn actor(&self) -> Actor {
         match &self.0 {
             Kind::Caller(caller) => caller.actor(),
-            Kind::Machine(_) => Actor::CommandLine(None),
+            Kind::Administrator(administrator) => administrator.actor.clone(),
         }
     }
 
@@ -63,7 +72,7 @@ impl Principal {
     pub(super) fn no_delete(&self) -> bool {
         match &self.0 {
             Kind::Caller(caller) => caller.no_delete(),
-            Kind::Machine(_) => false,
+            Kind::Administrator(_) => false,
         }
     }
 
@@ -71,7 +80,7 @@ impl Principal {
     pub(super) fn facts(&self) -> Facts {
         match &self.0 {
             Kind::Caller(caller) => Facts { organisation: caller.organisation(), role: caller.role() },
-            Kind::Machine(organisation) => Facts { organisation: *organisation, role: Role::Admin },
+            Kind::Administrator(administrator) => Facts { organisation: administrator.organisation, role: Role::Admin },
         }
     }
 }

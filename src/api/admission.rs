@@ -18,7 +18,7 @@ use crate::tenancy::quota::{Budget, Quota, QuotaError};
 
 /// Lets a request through that is signed in and within its organisation's limits, and says in the answer what is left.
 pub(super) async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
-    let admitted = match admit(&api, request.headers(), note_route(&request)).await {
+    let admitted = match admit(&api, request.headers(), note_route(&request).map(AsRef::as_ref)).await {
         Ok(admitted) => admitted,
         Err(refusal) => return *refusal,
     };
@@ -32,7 +32,7 @@ pub(super) async fn authenticate(State(api): State<Arc<Api>>, mut request: Reque
 }
 
 /// Notes for the log which route a request takes. Returns where more is noted.
-fn note_route(request: &Request) -> Option<&Learned> {
+pub(super) fn note_route(request: &Request) -> Option<&Arc<Learned>> {
     let learned = request_log::learned(request.extensions())?;
     if let Some(route) = request.extensions().get::<MatchedPath>() {
         learned.matched(route);
@@ -70,12 +70,21 @@ pub(super) async fn admit(
     let refuse = |error: ApiError| Box::new(error.into_response());
     let authorization = authorization(headers).map_err(refuse)?;
     let caller = api.authenticator.authenticate(authorization).await.map_err(|error| refuse(error.into()))?;
-    let charged = api.quota.charge(&caller, api.clock.now_ms()).await;
+    let charged = charge(api, &caller).await;
     if let (Err(_), Some(learned)) = (&charged, learned) {
         learned.caller(Arc::clone(&caller));
     }
-    match charged {
-        Ok(budget) => Ok(Admitted { caller, left: Left::new(budget) }),
+    charged.map(|left| Admitted { caller, left })
+}
+
+/// Counts a request against the day of its sender's organisation.
+///
+/// # Errors
+/// What is answered to who has spent the day.
+pub(super) async fn charge(api: &Api, caller: &Caller) -> Result<Left, Box<Response>> {
+    let refuse = |error: ApiError| Box::new(error.into_response());
+    match api.quota.charge(caller, api.clock.now_ms()).await {
+        Ok(budget) => Ok(Left::new(budget)),
         Err(QuotaError::LimitExceeded(limit)) => {
             let spent = Budget { limit: Some(limit.limit), remaining: 0, reset_s: limit.retry_after_s };
             Err(Box::new(Left::new(spent).tell(*refuse(QuotaError::LimitExceeded(limit).into()))))

@@ -10,6 +10,7 @@ use serde::Serialize;
 use tidewater_core::storage::s3_request::Refused;
 
 use crate::access::Denial;
+use crate::admin::AdminError;
 use crate::auth::AuthError;
 use crate::catalog::CatalogError;
 use crate::heavy::HeavyError;
@@ -154,6 +155,12 @@ impl ApiError {
     fn not_made(message: &str, cause: &dyn std::fmt::Display) -> Self {
         let answer = Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::out_of_service(message) };
         answer.because("a part that the catalog needs is not available", cause)
+    }
+
+    /// Returns the body that it is answered with.
+    pub(super) fn body(&self) -> serde_json::Value {
+        let error = serde_json::json!({ "message": self.message, "type": self.kind, "code": self.status.as_u16() });
+        serde_json::json!({ "error": error })
     }
 
     /// Returns why it is, as far as the log may know.
@@ -339,6 +346,9 @@ impl From<AuthError> for ApiError {
         match error {
             AuthError::Unavailable(error) => Self::unavailable(&error),
             AuthError::NoEntropy(error) => Self::internal(&error),
+            error @ (AuthError::Suspended(_) | AuthError::Deleted(_) | AuthError::Operator) => {
+                Self::forbidden(error.to_string())
+            }
             error => Self::new(StatusCode::UNAUTHORIZED, "NotAuthorizedException", error.to_string()),
         }
     }
@@ -351,6 +361,28 @@ impl From<TakeError> for ApiError {
             TakeError::TooLarge => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLargeException", error.to_string())
             }
+        }
+    }
+}
+
+impl From<AdminError> for ApiError {
+    fn from(error: AdminError) -> Self {
+        let message = error.to_string();
+        match error {
+            AdminError::Invalid(_) => Self::bad_request(message),
+            AdminError::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "NotFoundException", message),
+            AdminError::NoSuchWarehouse(_) => Self::new(StatusCode::NOT_FOUND, "NoSuchWarehouseException", message),
+            AdminError::Exists(_) => Self::new(StatusCode::CONFLICT, "AlreadyExistsException", message),
+            AdminError::Conflict(_) => Self::new(StatusCode::CONFLICT, "ConflictException", message),
+            AdminError::Forbidden(_) | AdminError::TooMany(_) => Self::forbidden(message),
+            AdminError::Unsupported(_) => {
+                Self::new(StatusCode::NOT_IMPLEMENTED, "UnsupportedOperationException", message)
+            }
+            AdminError::NoEntropy(error) => Self::internal(&error),
+            AdminError::Auth(error) => error.into(),
+            AdminError::Catalog(error) => error.into(),
+            AdminError::Store(error) => error.into(),
+            AdminError::Failed(cause) => Self::internal(&cause),
         }
     }
 }

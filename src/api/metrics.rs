@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::Api;
 use super::body::{Body, Parameters};
 use super::error::ApiError;
+use super::management::scoped::Scoped;
 use super::namespaces::levels;
 use super::path::Named;
 use super::permission::Scope;
@@ -66,7 +67,7 @@ struct ReportEntry {
 /// What clients reported on the tables of a warehouse, the newest first.
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
-    scope: Scope<action::ListReports>,
+    Scoped(scope): Scoped<action::ListReports>,
     Parameters(paging): Parameters<TimedPaging>,
     Parameters(wanted): Parameters<Wanted>,
 ) -> Result<Json<ReportList>, ApiError> {

@@ -9,7 +9,6 @@ mod delegation;
 mod direct;
 mod entity_tag;
 mod error;
-mod events;
 mod functions;
 mod header_case;
 mod health;
@@ -46,6 +45,7 @@ use std::time::Duration;
 
 use tidewater_core::request_limits::RequestLimits;
 
+use crate::admin::Admin;
 use crate::auth::Authenticator;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
@@ -61,10 +61,13 @@ use crate::tenancy::Signatures;
 use crate::tenancy::quota::Quota;
 
 pub use header_case::HeaderCase;
+pub use management::administrator::Machine;
 pub use service::ApiService;
 
 /// What the handlers work with.
 pub struct Api {
+    /// How it is administered.
+    pub admin: Arc<Admin>,
     /// What a catalog does.
     pub catalog: Arc<Catalog>,
     /// Who is asking; turns keys into tokens.

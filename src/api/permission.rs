@@ -21,7 +21,7 @@ use super::request_log::{self, Learned};
 use crate::access::action::{Action, On};
 use crate::access::{Answered, Authorizer, DroppedObject, Namespace, Organisation, Permit, Table, View, Warehouse};
 use crate::auth::Caller;
-use crate::store::{Change, KeptDocument, TableKind};
+use crate::store::{Actor, Change, KeptDocument, TableKind};
 use crate::warehouse::OpenWarehouse;
 
 /// Returns the caller of a request that was admitted.
@@ -83,17 +83,32 @@ pub(super) struct Arrived {
     pub(super) from: Option<IpAddr>,
 }
 
+impl Arrived {
+    /// Returns what a change for the request carries.
+    pub(super) fn change(&self, actor: Actor, at_ms: i64) -> Change {
+        Change {
+            request_id: self.request_id.to_str().ok().map(Into::into),
+            client: self.from.map(|from| from.to_canonical()),
+            ..Change::by(actor, at_ms)
+        }
+    }
+}
+
 impl<A: Action> Scope<A> {
     /// Returns what a change for this request carries.
     pub(super) fn change(&self, api: &Api) -> Change {
-        let arrived = self.arrived.as_ref();
-        Change {
-            actor: self.authorizer.principal().actor(),
-            request_id: arrived.and_then(|arrived| arrived.request_id.to_str().ok()).map(Into::into),
-            client: arrived.and_then(|arrived| arrived.from).map(|from| from.to_canonical()),
-            at_ms: api.clock.now_ms(),
-            receipt: self.once.receipt(),
-        }
+        let (actor, now_ms) = (self.authorizer.principal().actor(), api.clock.now_ms());
+        let change = match &self.arrived {
+            Some(arrived) => arrived.change(actor, now_ms),
+            None => Change::by(actor, now_ms),
+        };
+        Change { receipt: self.once.receipt(), ..change }
+    }
+
+    /// Returns the scope of somebody who was asked about already, in a warehouse that was opened.
+    pub(super) fn in_warehouse(authorizer: Authorizer<A>, warehouse: Arc<OpenWarehouse>, parts: &Parts) -> Self {
+        let learned = request_log::learned(&parts.extensions).cloned();
+        Self { authorizer, warehouse, once: Once::default(), learned, arrived: parts.extensions.get().cloned() }
     }
 
     /// Opens the warehouse of that name or the organisation's default.

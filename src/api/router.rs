@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 
+use super::management::tables as contents;
+use super::management::{
+    administrator, backup, dropped, events, keys, operators, organisations, server, signing_keys, usage, warehouses,
+};
 use super::{
-    Api, admission, commit, config, error, events, functions, health, management, metrics, namespaces, oauth, openapi,
-    plus, register, sign, tables, transactions, views, welcome,
+    Api, admission, commit, config, error, functions, health, metrics, namespaces, oauth, openapi, plus, register,
+    sign, tables, transactions, views, welcome,
 };
 
 /// What the catalog can do, as `GET /v1/config` tells clients: they compare these texts exactly.
@@ -81,10 +85,9 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
             .route(&at("/views/rename"), post(views::rename));
     }
     guarded = guarded
-        .route("/management/v1/organisations/{organisation}/events", get(events::list))
-        .route("/management/v1/warehouses/{warehouse}/dropped", get(management::list))
-        .route("/management/v1/warehouses/{warehouse}/dropped/{id}", get(management::get).delete(management::remove))
-        .route("/management/v1/warehouses/{warehouse}/dropped/{id}/restore", post(management::restore))
+        .route("/management/v1/warehouses/{warehouse}/dropped", get(dropped::list))
+        .route("/management/v1/warehouses/{warehouse}/dropped/{id}", get(dropped::get).delete(dropped::remove))
+        .route("/management/v1/warehouses/{warehouse}/dropped/{id}/restore", post(dropped::restore))
         .route("/management/v1/warehouses/{warehouse}/metrics", get(metrics::list));
     guarded
         .route_layer(from_fn_with_state(Arc::clone(api), plus::resolve))
@@ -94,10 +97,69 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
                 .route_layer(from_fn_with_state(Arc::clone(api), plus::resolve))
                 .route_layer(from_fn_with_state(Arc::clone(api), admission::authenticate_uncounted)),
         )
+        .merge(management().route_layer(from_fn_with_state(Arc::clone(api), administrator::authenticate)))
         .route("/v1/oauth/tokens", post(oauth::token))
         .route("/health", get(health::health))
         .route("/openapi.json", get(openapi::get))
         .method_not_allowed_fallback(error::method_not_allowed)
         .fallback(welcome::page_or_no_route)
         .with_state(Arc::clone(api))
+}
+
+/// The routes of administration.
+fn management() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/management/v1/operators", get(operators::list).post(operators::create))
+        .route("/management/v1/operators/{operator}", delete(operators::revoke))
+        .route("/management/v1/events", get(events::list_all))
+        .route("/management/v1/status", get(server::status))
+        .route("/management/v1/tiers", get(server::tiers))
+        .route("/management/v1/settings", get(server::settings))
+        .route("/management/v1/reload", post(server::reload))
+        .route("/management/v1/backup", post(backup::create))
+        .route("/management/v1/reseal", post(warehouses::reseal))
+        .route(
+            "/management/v1/signing-keys",
+            get(signing_keys::list).post(signing_keys::rotate).delete(signing_keys::remove),
+        )
+        .route("/management/v1/organisations", get(organisations::list).post(organisations::create))
+        .route(
+            "/management/v1/organisations/{organisation}",
+            get(organisations::get).patch(organisations::update).delete(organisations::delete),
+        )
+        .route("/management/v1/organisations/{organisation}/restore", post(organisations::restore))
+        .route("/management/v1/organisations/{organisation}/events", get(events::list))
+        .route("/management/v1/organisations/{organisation}/keys", get(keys::list).post(keys::create))
+        .route(
+            "/management/v1/organisations/{organisation}/keys/{key}",
+            get(keys::get).patch(keys::update).delete(keys::revoke),
+        )
+        .route("/management/v1/organisations/{organisation}/keys/{key}/rotate", post(keys::rotate))
+        .route("/management/v1/organisations/{organisation}/usage", get(usage::get))
+        .route("/management/v1/organisations/{organisation}/warehouses", get(warehouses::list).post(warehouses::create))
+        .route(
+            "/management/v1/organisations/{organisation}/warehouses/{warehouse}",
+            get(warehouses::get).patch(warehouses::update).delete(warehouses::drop),
+        )
+        .route("/management/v1/organisations/{organisation}/warehouses/{warehouse}/check", post(warehouses::check))
+        .route(
+            "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces",
+            get(contents::namespaces),
+        )
+        .route(
+            "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}",
+            get(contents::namespace),
+        )
+        .route("/management/v1/organisations/{organisation}/warehouses/{warehouse}/tables", get(contents::tables))
+        .route("/management/v1/organisations/{organisation}/warehouses/{warehouse}/tables/check", post(contents::check))
+        .route("/management/v1/organisations/{organisation}/warehouses/{warehouse}/dropped", get(dropped::list))
+        .route(
+            "/management/v1/organisations/{organisation}/warehouses/{warehouse}/dropped/{id}",
+            get(dropped::get).delete(dropped::remove),
+        )
+        .route(
+            "/management/v1/organisations/{organisation}/warehouses/{warehouse}/dropped/{id}/restore",
+            post(dropped::restore),
+        )
+        .route("/management/v1/organisations/{organisation}/warehouses/{warehouse}/metrics", get(metrics::list))
 }

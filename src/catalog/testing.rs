@@ -11,13 +11,14 @@ use super::{Catalog, CatalogError, CreatedTable, LoadedTable, LoadedView, OpenWa
 use crate::access::action::{Action, On};
 use crate::access::{Answered, Authorizer, Namespace, Permit, Principal, action};
 use crate::metadata::Document;
-use crate::store::{Change, KeptDocument, Properties, TableKind, TableRecord};
+use crate::store::{Actor, Change, KeptDocument, Properties, TableKind, TableRecord};
 use crate::vending::ValidLocations;
 
 type Result<T> = std::result::Result<T, CatalogError>;
 
 pub(super) fn admin<A: Action>(warehouse: &OpenWarehouse) -> Authorizer<A> {
-    Authorizer::new(Principal::on_this_machine(warehouse.place.organisation)).expect("an admin may do everything")
+    Authorizer::new(Principal::administrator(warehouse.place.organisation, Actor::CommandLine(None), None))
+        .expect("an admin may do everything")
 }
 
 fn namespace<A: On<Namespace>>(warehouse: &Arc<OpenWarehouse>, ident: &NamespaceIdent) -> Permit<A, Namespace> {

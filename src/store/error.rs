@@ -14,6 +14,8 @@ pub enum Resource {
     Organisation,
     /// An API key.
     Key,
+    /// An operator.
+    Operator,
     /// A warehouse.
     Warehouse,
     /// A namespace.
@@ -29,6 +31,7 @@ impl fmt::Display for Resource {
         f.write_str(match self {
             Self::Organisation => "organisation",
             Self::Key => "API key",
+            Self::Operator => "operator",
             Self::Warehouse => "warehouse",
             Self::Namespace => "namespace",
             Self::Table => "table",

@@ -4,6 +4,7 @@
 //! resource first. Every method that concerns an organisation's things takes the organisation's id and can reach nothing
 //! of another's. What a table's metadata says is not here, only where its current document is.
 
+mod administration;
 mod change;
 mod dropped;
 mod error;
@@ -16,6 +17,7 @@ mod master_key;
 mod namespaces;
 mod old_documents;
 mod open;
+mod operators;
 mod organisations;
 mod pages;
 mod receipts;
@@ -31,6 +33,7 @@ mod warehouses;
 
 use async_trait::async_trait;
 
+pub use administration::*;
 pub use change::*;
 pub use dropped::*;
 pub use error::*;
@@ -41,6 +44,7 @@ pub use master_key::*;
 pub use namespaces::*;
 pub use old_documents::*;
 pub use open::*;
+pub use operators::*;
 pub use organisations::*;
 pub use pages::*;
 pub use receipts::*;
@@ -71,6 +75,8 @@ pub use warehouses::*;
 pub trait Store:
     OrganisationStore
     + KeyStore
+    + OperatorStore
+    + AdministrationStore
     + SigningKeyStore
     + MasterKeyStore
     + WarehouseStore

@@ -49,7 +49,7 @@ async fn ensure_organisation(store: &dyn Store, change: &Change) -> Result<Organ
         return Ok(found.id);
     }
     let id = OrganisationId(fresh_ordered_uuid());
-    let new = Organisation { id, name: NAME.to_owned(), tier: TIER.to_owned(), created_ms: change.at_ms };
+    let new = Organisation::new(id, NAME, TIER, change.at_ms);
     store.organisation_create(&new, change).await?;
     Ok(id)
 }
@@ -126,7 +126,7 @@ async fn ensure_key(
 
 /// The same steps that a client would take, through the same door.
 async fn ensure_sample(catalog: &Arc<Catalog>, warehouse: &Arc<OpenWarehouse>, change: &Change) -> Result<()> {
-    let machine = Principal::on_this_machine(warehouse.place.organisation);
+    let machine = Principal::administrator(warehouse.place.organisation, change.actor.clone(), None);
     let namespace = NamespaceIdent::new(&[sample::NAMESPACE])?;
     let object = Namespace { warehouse: Arc::clone(warehouse), ident: namespace.clone() };
     let new = Authorizer::<action::CreateNamespace>::new(machine.clone())?.permit(object.clone())?;

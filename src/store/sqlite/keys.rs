@@ -9,8 +9,8 @@ use super::convert::{id, not_inserted, role};
 use super::events::{details, event_add};
 use super::organisations::{ORGANISATION, organisation_at};
 use crate::store::{
-    ApiKey, Change, EventDetails, EventObject, KeyDigest, KeyStore, ObjectKind, Operation, Organisation, Resource,
-    Result, StoreError,
+    ApiKey, Change, EventDetails, EventObject, KeyDigest, KeyStore, KeyUpdate, ObjectKind, Operation, Organisation,
+    Resource, Result, StoreError,
 };
 
 const KEY: &str = "api_key.id, api_key.organisation, api_key.name, api_key.role, api_key.digest, \
@@ -33,6 +33,14 @@ fn key_at(row: &Row<'_>) -> Result<ApiKey> {
 }
 
 pub(super) fn key_create(connection: &Connection, new: &ApiKey, change: &Change) -> Result<()> {
+    key_insert(connection, new)?;
+    let object = EventObject::new(ObjectKind::Key, Some(new.id.0), new.name.as_str());
+    let details = details([("role", new.role.as_str().into()), ("expires-ms", new.expires_ms.into())]);
+    event_add(connection, change, new.organisation, Operation::CreateKey, &object, &details)
+}
+
+/// Adds a key, without an event.
+fn key_insert(connection: &Connection, new: &ApiKey) -> Result<()> {
     connection
         .prepare_cached(
             "INSERT INTO api_key (organisation, id, name, role, digest, created_ms, expires_ms, last_used_ms, revoked_ms,
@@ -52,9 +60,7 @@ pub(super) fn key_create(connection: &Connection, new: &ApiKey, change: &Change)
             new.no_delete,
         ])
         .map_err(|error| not_inserted(error, Resource::Key))?;
-    let object = EventObject::new(ObjectKind::Key, Some(new.id.0), new.name.as_str());
-    let details = details([("role", new.role.as_str().into()), ("expires-ms", new.expires_ms.into())]);
-    event_add(connection, change, new.organisation, Operation::CreateKey, &object, &details)
+    Ok(())
 }
 
 pub(super) fn key_list(connection: &Connection, organisation: OrganisationId) -> Result<Vec<ApiKey>> {
@@ -109,6 +115,86 @@ pub(super) fn key_touch(connection: &Connection, last_used_ms: &[(KeyId, i64)]) 
         statement.execute(params![id.0.as_bytes(), used_ms])?;
     }
     Ok(())
+}
+
+/// A key that is not revoked.
+fn usable(connection: &Connection, organisation: OrganisationId, id: KeyId) -> Result<ApiKey> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {KEY} FROM api_key WHERE organisation = ?1 AND id = ?2 AND revoked_ms IS NULL"
+    ))?;
+    let mut rows = statement.query(params![organisation.0.as_bytes(), id.0.as_bytes()])?;
+    rows.next()?.map(key_at).transpose()?.ok_or(StoreError::NotFound(Resource::Key))
+}
+
+fn object(key: &ApiKey) -> EventObject {
+    EventObject::new(ObjectKind::Key, Some(key.id.0), key.name.as_str())
+}
+
+fn key_set(connection: &Connection, key: &ApiKey) -> Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE api_key SET name = ?3, role = ?4, expires_ms = ?5, no_delete = ?6 WHERE organisation = ?1 AND id = ?2",
+        )?
+        .execute(params![
+            key.organisation.0.as_bytes(),
+            key.id.0.as_bytes(),
+            key.name,
+            key.role.as_str(),
+            key.expires_ms,
+            key.no_delete,
+        ])?;
+    Ok(())
+}
+
+pub(super) fn key_update(
+    connection: &Connection,
+    organisation: OrganisationId,
+    id: KeyId,
+    update: &KeyUpdate,
+    change: &Change,
+) -> Result<ApiKey> {
+    let before = usable(connection, organisation, id)?;
+    let after = ApiKey {
+        name: update.name.clone().unwrap_or_else(|| before.name.clone()),
+        role: update.role.unwrap_or(before.role),
+        expires_ms: update.expires_ms.unwrap_or(before.expires_ms),
+        no_delete: update.no_delete.unwrap_or(before.no_delete),
+        ..before.clone()
+    };
+    if after == before {
+        return Ok(after);
+    }
+    key_set(connection, &after)?;
+    let mut object = object(&before);
+    if after.name != before.name {
+        object = object.renamed(after.name.as_str());
+    }
+    let mut details = EventDetails::new();
+    let mut tell = |name: &str, before: serde_json::Value, after: serde_json::Value| {
+        if before != after {
+            details.insert(name.to_owned(), serde_json::json!({ "before": before, "after": after }));
+        }
+    };
+    tell("role", before.role.as_str().into(), after.role.as_str().into());
+    tell("expires-ms", before.expires_ms.into(), after.expires_ms.into());
+    tell("no-delete", before.no_delete.into(), after.no_delete.into());
+    event_add(connection, change, organisation, Operation::UpdateKey, &object, &details)?;
+    Ok(after)
+}
+
+pub(super) fn key_rotate(
+    connection: &Connection,
+    old: KeyId,
+    ends_ms: i64,
+    new: &ApiKey,
+    change: &Change,
+) -> Result<()> {
+    let before = usable(connection, new.organisation, old)?;
+    let expires_ms = Some(before.expires_ms.map_or(ends_ms, |expires_ms| expires_ms.min(ends_ms)));
+    key_set(connection, &ApiKey { expires_ms, ..before.clone() })?;
+    key_insert(connection, new)?;
+    let details = details([("new-key-id", new.id.to_string().into()), ("old-expires-ms", expires_ms.into())]);
+    event_add(connection, change, new.organisation, Operation::RotateKey, &object(&before), &details)
 }
 
 #[async_trait]

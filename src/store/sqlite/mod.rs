@@ -3,12 +3,14 @@
 //! Writes are durable when they are answered (`synchronous=FULL`) and share commits (`writer.rs`); reads run beside them
 //! (`readers.rs`). Other processes, such as the command line beside a server, may use the same file at the same time.
 
+mod administration;
 mod anchor;
 mod backup;
 mod convert;
 mod dropped;
 mod dropped_rows;
 mod events;
+mod forget;
 mod keys;
 mod location_rows;
 mod locations;
@@ -17,6 +19,7 @@ mod master_key;
 mod namespaces;
 mod old_documents;
 mod open;
+mod operators;
 mod organisations;
 mod pages;
 mod pointers;

@@ -45,7 +45,9 @@ fn filled(connection: &Connection, tables: usize) -> Place {
     let place = Place { organisation: OrganisationId(fresh_uuid()), warehouse: WarehouseId(fresh_uuid()) };
     let (organisation, warehouse) = (place.organisation.0.as_bytes(), place.warehouse.0.as_bytes());
     let ids = (organisation, warehouse);
-    connection.execute("INSERT INTO organisation VALUES (?1, 'acme', 'free', 0)", [organisation]).unwrap();
+    connection
+        .execute("INSERT INTO organisation (id, name, tier, created_ms) VALUES (?1, 'acme', 'free', 0)", [organisation])
+        .unwrap();
     connection
         .execute(
             "INSERT INTO warehouse (organisation, id, name, root, is_default, created_ms)

@@ -119,7 +119,7 @@ async fn a_damaged_file_is_called_corrupt() {
     drop(store);
     let path = folder.path().join("catalog.db");
     let mut bytes = std::fs::read(&path).unwrap();
-    let pages_with_schema = 40 * 4096;
+    let pages_with_schema = 60 * 4096;
     bytes[pages_with_schema..].fill(0xA5);
     std::fs::write(&path, bytes).unwrap();
     let store = opened(&folder);

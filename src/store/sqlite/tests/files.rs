@@ -247,7 +247,7 @@ async fn a_write_waits_for_the_transaction_of_another_process() {
     let store = opened(&folder);
     let other = stranger(folder.path());
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let insert = "INSERT INTO organisation VALUES (randomblob(16), 'acme', 'free', 0)";
+    let insert = "INSERT INTO organisation (id, name, tier, created_ms) VALUES (randomblob(16), 'acme', 'free', 0)";
     other.execute_batch(insert).unwrap();
     let new = organisation("acme");
     let change = Change::by_catalog(0);

@@ -13,20 +13,20 @@ use serde::{Deserialize, Serialize};
 use tidewater_core::ids::TableId;
 use tidewater_core::request_limits::RequestKind;
 
-use super::Api;
-use super::body::{Body, Parameters};
-use super::error::ApiError;
-use super::namespaces::levels;
-use super::path::PathParameters;
-use super::permission::Scope;
-use super::requests::{Identifier, PURGE_WAIT, Purge, namespace_parameter};
-use super::timed_paging::{TimedPaging, token_before};
+use super::scoped::Scoped;
 use crate::access::action;
+use crate::api::Api;
+use crate::api::body::{Body, Parameters};
+use crate::api::error::ApiError;
+use crate::api::namespaces::levels;
+use crate::api::path::PathParameters;
+use crate::api::requests::{Identifier, PURGE_WAIT, Purge, namespace_parameter};
+use crate::api::timed_paging::{TimedPaging, token_before};
 use crate::store::{Dropped, DroppedFilter, DroppedState, Moment, TableKind};
 
 /// Which of what was dropped is wanted.
 #[derive(Deserialize)]
-pub(super) struct Wanted {
+pub(in crate::api) struct Wanted {
     namespace: Option<String>,
     #[serde(rename = "type")]
     kind: Option<String>,
@@ -34,14 +34,14 @@ pub(super) struct Wanted {
 
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) struct DroppedList {
+pub(in crate::api) struct DroppedList {
     next_page_token: Option<String>,
     dropped: Vec<DroppedEntry>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) struct DroppedEntry {
+pub(in crate::api) struct DroppedEntry {
     id: TableId,
     identifier: Identifier,
     r#type: &'static str,
@@ -83,14 +83,14 @@ impl DroppedEntry {
 }
 
 #[derive(Default, Deserialize)]
-pub(super) struct Restore {
+pub(in crate::api) struct Restore {
     identifier: Option<Identifier>,
 }
 
 /// What was dropped and is not gone for good, the newest drop first.
-pub(super) async fn list(
+pub(in crate::api) async fn list(
     State(api): State<Arc<Api>>,
-    scope: Scope<action::ListDropped>,
+    Scoped(scope): Scoped<action::ListDropped>,
     Parameters(paging): Parameters<TimedPaging>,
     Parameters(wanted): Parameters<Wanted>,
 ) -> Result<Json<DroppedList>, ApiError> {
@@ -112,9 +112,9 @@ pub(super) async fn list(
 }
 
 /// One of them.
-pub(super) async fn get(
+pub(in crate::api) async fn get(
     State(api): State<Arc<Api>>,
-    scope: Scope<action::ShowDropped>,
+    Scoped(scope): Scoped<action::ShowDropped>,
     parts: Parts,
 ) -> Result<Json<DroppedEntry>, ApiError> {
     let dropped = api.catalog.dropped_find(scope.authorizer, scope.warehouse, id(&parts)?).await?;
@@ -122,9 +122,9 @@ pub(super) async fn get(
 }
 
 /// Restores one, under its old name or another.
-pub(super) async fn restore(
+pub(in crate::api) async fn restore(
     State(api): State<Arc<Api>>,
-    scope: Scope<action::RestoreDropped>,
+    Scoped(scope): Scoped<action::RestoreDropped>,
     parts: Parts,
     body: Body,
 ) -> Result<StatusCode, ApiError> {
@@ -140,9 +140,9 @@ pub(super) async fn restore(
 }
 
 /// Ends one for good, now.
-pub(super) async fn remove(
+pub(in crate::api) async fn remove(
     State(api): State<Arc<Api>>,
-    scope: Scope<action::RemoveDropped>,
+    Scoped(scope): Scoped<action::RemoveDropped>,
     parts: Parts,
     Parameters(purge): Parameters<Purge>,
 ) -> Result<StatusCode, ApiError> {
