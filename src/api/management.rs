@@ -3,6 +3,12 @@
 //! Lists, restores and removes dropped tables and views; the reports are in `metrics.rs`. Whoever may drop may list and
 //! restore; only an admin removes for good.
 
+pub(super) mod administrator;
+pub(super) mod backup;
+pub(super) mod process;
+pub(super) mod reload;
+pub(super) mod status;
+
 use std::sync::Arc;
 
 use axum::Json;

@@ -37,9 +37,11 @@ mod views;
 mod welcome;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidewater_core::limits::Tier;
 use tidewater_core::request_limits::RequestLimits;
 
 use crate::auth::Authenticator;
@@ -57,6 +59,8 @@ use crate::tenancy::Signatures;
 use crate::tenancy::quota::Quota;
 
 pub use header_case::HeaderCase;
+pub use management::administrator::Machine;
+pub use management::process::{Process, Reload, Reloaded};
 pub use service::ApiService;
 
 /// What the handlers work with.
@@ -81,6 +85,10 @@ pub struct Api {
     pub store: Arc<dyn Store>,
     /// Whether the master key is there, for `GET /health`.
     pub master_key: Arc<MasterKeyWatch>,
+    /// The process that serves.
+    pub process: Arc<Process>,
+    /// The tiers that are in force, by name.
+    pub tiers: Arc<BTreeMap<String, Tier>>,
     /// What time it is.
     pub clock: Clock,
     /// Where heavy work is done.

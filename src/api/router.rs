@@ -94,6 +94,9 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
                 .route_layer(from_fn_with_state(Arc::clone(api), plus::resolve))
                 .route_layer(from_fn_with_state(Arc::clone(api), caller::authenticate_uncounted)),
         )
+        .route("/management/v1/reload", post(management::reload::reload))
+        .route("/management/v1/status", get(management::status::status))
+        .route("/management/v1/backup", post(management::backup::create))
         .route("/v1/oauth/tokens", post(oauth::token))
         .route("/health", get(health::health))
         .route("/openapi.json", get(openapi::get))

@@ -72,6 +72,8 @@ fn with_settings(api: &Api, config: &Config) -> Api {
         events: Arc::clone(&api.events),
         store: Arc::clone(&api.store),
         master_key: Arc::clone(&api.master_key),
+        process: Arc::clone(&api.process),
+        tiers: Arc::new(config.tiers.clone()),
         clock: api.clock.clone(),
         heavy: Arc::clone(&api.heavy),
         bodies: Arc::clone(&api.bodies),

@@ -2,6 +2,7 @@
 
 mod backup;
 mod check;
+mod client;
 mod dropped;
 mod events;
 mod key;
@@ -33,6 +34,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
+use client::{Client, Database, RemoteArguments};
 use session::Session;
 use tidewater::config::{Config, ConfigError, Flags, data_dir_unless_set};
 
@@ -82,6 +84,9 @@ struct Settings {
     /// Keep the database in this folder
     #[arg(long, global = true, value_name = "FOLDER", help_heading = "Everywhere", help = data_dir_help())]
     data_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    remote: RemoteArguments,
 }
 
 #[derive(Debug, Subcommand)]
@@ -157,7 +162,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             let flags = arguments.flags();
             serve::run(Arc::new(move || settings.of_server(flags.clone()))).await
         }
-        Command::Reload(arguments) => reload::run(&settings.of_command()?, &arguments).await,
+        Command::Reload(arguments) => reload::run(&settings.server()?, &arguments).await,
         Command::Org(command) => org::run(&settings.session()?, &command).await,
         Command::Key(command) => key::run(&settings.session()?, &command).await,
         Command::Warehouse(command) => warehouse::run(&settings.session()?, &command).await,
@@ -166,7 +171,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::View(command) => view::run(&settings.session()?, &command).await,
         Command::SigningKey(command) => signing_key::run(&settings.session()?, &command).await,
         Command::Events(arguments) => events::run(&settings.session()?, &arguments).await,
-        Command::Backup(arguments) => backup::backup(&settings.of_command()?, &arguments).await,
+        Command::Backup(arguments) => backup::backup(&settings.client(Database::MustExist).await?, &arguments).await,
         Command::Restore(arguments) => backup::restore(&settings.of_command()?, &arguments).await,
         Command::Completions(arguments) => shell::completions(Cli::command(), &arguments),
         Command::Man(arguments) => shell::man(Cli::command(), &arguments),
@@ -214,6 +219,22 @@ impl Settings {
             ));
         }
         Ok(config)
+    }
+
+    /// The catalog that a command works on.
+    async fn client(&self, database: Database) -> anyhow::Result<Client> {
+        match &self.remote.uri {
+            Some(_) => Client::remote(&self.remote),
+            None => Client::local(self.of_command()?, database).await,
+        }
+    }
+
+    /// The server that a command works on.
+    fn server(&self) -> anyhow::Result<Client> {
+        match &self.remote.uri {
+            Some(_) => Client::remote(&self.remote),
+            None => Client::server(self.of_command()?),
+        }
     }
 
     fn session(&self) -> anyhow::Result<Session> {

@@ -9,10 +9,9 @@ use tidewater_core::name::TableIdent;
 
 use super::dropped::word;
 use super::{output, table_name};
-use tidewater::app::{open_store_beside_a_server, storage_access};
+use tidewater::app::{open_store, storage_access};
 use tidewater::clock::Clock;
 use tidewater::config::Config;
-use tidewater::control::{self, Reply, Request};
 use tidewater::data_folder::check_database_is_there;
 use tidewater::store::sqlite::SqliteStore;
 use tidewater::store::{Actor, Change, Organisation, Place, Store, TableKind, TableRecord, Warehouse};
@@ -120,17 +119,14 @@ impl Session {
         if !self.config.database().exists() {
             output::note(&format!("making a new catalog in {}", self.config.data_dir.display()));
         }
-        open_store_beside_a_server(&self.config)
+        tidewater::data_folder::prepare(&self.config.data_dir, &self.config.database())?;
+        let lock = tidewater::data_folder::FolderLock::take(&self.config.data_dir)?;
+        open_store(&self.config, &lock)
     }
 
     /// The tiers that are in force: those of the server that runs on the data folder or, without one, the configured ones.
     pub(crate) async fn tiers(&self) -> Result<Tiers> {
-        match control::ask(&self.config.data_dir, Request::Status).await? {
-            Some(Reply::Status { tiers, .. }) => Ok(Tiers { known: tiers, of_server: true }),
-            Some(Reply::Refused(why)) => bail!("the running server does not tell which tiers it knows: {why}"),
-            Some(Reply::Reloaded { .. }) => bail!("the running server gave another answer than was asked for"),
-            None => Ok(Tiers { known: self.config.tiers.clone(), of_server: false }),
-        }
+        Ok(Tiers { known: self.config.tiers.clone(), of_server: false })
     }
 }
 
