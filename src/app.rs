@@ -13,7 +13,8 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Api, ApiService, HeaderCase, Machine, Process, Reload};
+use crate::admin::{Admin, AdminParts, Reload};
+use crate::api::{Api, ApiService, HeaderCase, Machine};
 use crate::auth::Authenticator;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
@@ -133,7 +134,7 @@ impl App {
 
     /// Sets how `POST /management/v1/reload` reads the settings again.
     pub fn set_reload(&self, reload: Reload) {
-        self.api.process.set_reload(reload);
+        self.api.admin.set_reload(reload);
     }
 
     /// Its settings, which can be replaced while it runs.
@@ -154,6 +155,12 @@ impl App {
     #[must_use]
     pub fn max_connections(&self) -> usize {
         self.server.max_connections()
+    }
+
+    /// How it is administered, for use in this process.
+    #[must_use]
+    pub fn admin(&self) -> &Arc<Admin> {
+        &self.api.admin
     }
 
     /// What a catalog does, for use in this process.
@@ -256,7 +263,16 @@ fn api_over(config: &Config, store: Arc<dyn Store>, access: StorageAccess) -> Ar
     let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, access.clone(), clock.clone(), settings));
     let auth = auth_settings(config);
     let authenticator = Arc::new(Authenticator::new(Arc::clone(&store), &config.tiers, clock.clone(), &auth));
+    let admin = Arc::new(Admin::new(AdminParts {
+        store: Arc::clone(&store),
+        authenticator: Arc::clone(&authenticator),
+        catalog: Arc::clone(&catalog),
+        access: access.clone(),
+        clock: clock.clone(),
+        config: Arc::new(config.clone()),
+    }));
     Arc::new(Api {
+        admin,
         catalog,
         authenticator,
         quota: Arc::new(Quota::new(Arc::clone(&store), clock.clone())),
@@ -274,8 +290,6 @@ fn api_over(config: &Config, store: Arc<dyn Store>, access: StorageAccess) -> Ar
             config.events.retention(),
             config.events.per_organisation,
         )),
-        process: Arc::new(Process::new(config.database())),
-        tiers: Arc::new(config.tiers.clone()),
         store,
         master_key,
         clock,

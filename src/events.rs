@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::Serialize;
-use tidewater_core::ids::KeyId;
+use tidewater_core::ids::{KeyId, OrganisationId};
 use tokio::time::{MissedTickBehavior, interval};
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::store::{Actor, Event, EventDetails, Store, StoreError};
+use crate::store::{Event, EventDetails, Store, StoreError};
 
 /// How often such events are looked for, and how many go in one transaction, so that no commit waits long behind it.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
@@ -25,6 +25,8 @@ pub struct EventEntry {
     actor: String,
     actor_type: &'static str,
     actor_id: Option<KeyId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    organisation_id: Option<OrganisationId>,
     operation: &'static str,
     object: String,
     object_type: &'static str,
@@ -43,10 +45,8 @@ impl From<Event> for EventEntry {
             at_ms: event.at_ms,
             actor: event.actor.name().unwrap_or(event.actor.kind()).to_owned(),
             actor_type: event.actor.kind(),
-            actor_id: match event.actor {
-                Actor::Key { id, .. } => Some(id),
-                Actor::CommandLine(_) | Actor::Catalog => None,
-            },
+            actor_id: event.actor.id(),
+            organisation_id: event.organisation,
             operation: event.operation.as_str(),
             object: event.object.name,
             object_type: event.object.kind.as_str(),
@@ -124,8 +124,6 @@ impl EventRetention {
 mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
 
-    use tidewater_core::ids::OrganisationId;
-
     use super::*;
     use crate::clock::fresh_uuid;
     use crate::store::sqlite::SqliteStore;
@@ -136,7 +134,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("t.db")).unwrap());
         let id = OrganisationId(fresh_uuid());
-        let acme = Organisation { id, name: "acme".into(), tier: "free".into(), created_ms: 0 };
+        let acme = Organisation::new(id, "acme", "free", 0);
         store.organisation_create(&acme, &Change::by_catalog(0)).await.unwrap();
         for at_ms in 1..=5 {
             store.organisation_set_tier(id, "free", &Change::by_catalog(at_ms * 1_000)).await.unwrap();

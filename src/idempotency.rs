@@ -222,7 +222,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("t.db")).unwrap());
         let id = OrganisationId(fresh_uuid());
-        let acme = Organisation { id, name: "acme".into(), tier: "premium".into(), created_ms: 1 };
+        let acme = Organisation::new(id, "acme", "premium", 1);
         store.organisation_create(&acme, &Change::by_catalog(0)).await.unwrap();
         let now_ms = Arc::new(AtomicI64::new(1_000_000));
         let lifetime = Duration::from_secs(1_800);

@@ -2,6 +2,7 @@
 //!
 //! `ARCHITECTURE.md` tells the shape: who may use whom, and where a thing is handled.
 
+pub mod admin;
 pub mod api;
 pub mod app;
 pub mod auth;

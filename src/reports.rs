@@ -233,8 +233,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let store = FaultyStore::new(Arc::new(SqliteStore::open(&folder.path().join("t.db")).unwrap()));
             let place = Place { organisation: OrganisationId(fresh_uuid()), warehouse: WarehouseId(fresh_uuid()) };
-            let acme =
-                Organisation { id: place.organisation, name: "acme".into(), tier: "premium".into(), created_ms: 1 };
+            let acme = Organisation::new(place.organisation, "acme", "premium", 1);
             store.organisation_create(&acme, &Change::by_catalog(0)).await.unwrap();
             let lake = Warehouse {
                 id: place.warehouse,

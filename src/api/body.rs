@@ -41,6 +41,11 @@ pub(super) struct Body {
 pub(super) struct Reserved(#[expect(dead_code, reason = "it is held, not read")] Arc<Permit>);
 
 impl Body {
+    /// The same with another content.
+    pub(super) fn with_bytes(self, bytes: Bytes) -> Self {
+        Self { bytes, ..self }
+    }
+
     /// The memory that is held for it.
     pub(super) fn reserved(&self) -> Option<Reserved> {
         self.reserved.clone()
@@ -119,7 +124,7 @@ impl Body {
     /// # Errors
     /// 413 when it has more than `limit` bytes, as it is sent or unpacked; 408, 415 and 400 when it cannot be read; 503
     /// when there is no memory for it in time.
-    async fn receive(request: Request, api: &Api, limit: usize) -> Result<Self, ApiError> {
+    pub(super) async fn receive(request: Request, api: &Api, limit: usize) -> Result<Self, ApiError> {
         let caller = request.extensions().get::<Arc<Caller>>();
         let owner = caller.map_or(Uuid::nil(), |caller| caller.organisation().0);
         let declared =

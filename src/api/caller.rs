@@ -20,13 +20,13 @@ use super::idempotency::{self, Once};
 use super::path::PathParameters;
 use super::request_log::{self, Learned};
 use crate::auth::Caller;
-use crate::store::Change;
+use crate::store::{Actor, Change};
 use crate::tenancy::quota::{Budget, Quota, QuotaError};
 use crate::warehouse::OpenWarehouse;
 
 /// Lets a request through that is signed in and within its organisation's limits, and says in the answer what is left.
 pub(super) async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
-    let admitted = match admit(&api, request.headers(), note_route(&request)).await {
+    let admitted = match admit(&api, request.headers(), note_route(&request).map(AsRef::as_ref)).await {
         Ok(admitted) => admitted,
         Err(refusal) => return *refusal,
     };
@@ -40,7 +40,7 @@ pub(super) async fn authenticate(State(api): State<Arc<Api>>, mut request: Reque
 }
 
 /// Notes for the log which route a request takes. Returns where more is noted.
-fn note_route(request: &Request) -> Option<&Learned> {
+pub(super) fn note_route(request: &Request) -> Option<&Arc<Learned>> {
     let learned = request_log::learned(request.extensions())?;
     if let Some(route) = request.extensions().get::<MatchedPath>() {
         learned.matched(route);
@@ -89,12 +89,21 @@ pub(super) async fn admit(
     let refuse = |error: ApiError| Box::new(error.into_response());
     let authorization = authorization(headers).map_err(refuse)?;
     let caller = api.authenticator.authenticate(authorization).await.map_err(|error| refuse(error.into()))?;
-    let charged = api.quota.charge(&caller, api.clock.now_ms()).await;
+    let charged = charge(api, &caller).await;
     if let (Err(_), Some(learned)) = (&charged, learned) {
         learned.caller(Arc::clone(&caller));
     }
-    match charged {
-        Ok(budget) => Ok(Admitted { caller, left: Left(budget) }),
+    charged.map(|left| Admitted { caller, left })
+}
+
+/// Counts a request against the day of its sender's organisation.
+///
+/// # Errors
+/// What is answered to who has spent the day.
+pub(super) async fn charge(api: &Api, caller: &Caller) -> Result<Left, Box<Response>> {
+    let refuse = |error: ApiError| Box::new(error.into_response());
+    match api.quota.charge(caller, api.clock.now_ms()).await {
+        Ok(budget) => Ok(Left(budget)),
         Err(QuotaError::LimitExceeded(limit)) => {
             let spent = Budget { limit: Some(limit.limit), remaining: 0, reset_s: limit.retry_after_s };
             let mut response = refuse(QuotaError::LimitExceeded(limit).into());
@@ -236,17 +245,26 @@ pub(super) struct Arrived {
     pub(super) from: Option<IpAddr>,
 }
 
+impl Arrived {
+    /// What a change for the request carries.
+    pub(super) fn change(&self, actor: Actor, at_ms: i64) -> Change {
+        Change {
+            request_id: self.request_id.to_str().ok().map(Into::into),
+            client: self.from.map(|from| from.to_canonical()),
+            ..Change::by(actor, at_ms)
+        }
+    }
+}
+
 impl<P: Permission> Scope<P> {
     /// What a change for this request carries.
     pub(super) fn change(&self, api: &Api) -> Change {
-        let arrived = self.arrived.as_ref();
-        Change {
-            actor: self.caller.actor(),
-            request_id: arrived.and_then(|arrived| arrived.request_id.to_str().ok()).map(Into::into),
-            client: arrived.and_then(|arrived| arrived.from).map(|from| from.to_canonical()),
-            at_ms: api.clock.now_ms(),
-            receipt: self.once.receipt(),
-        }
+        let (actor, now_ms) = (self.caller.actor(), api.clock.now_ms());
+        let change = match &self.arrived {
+            Some(arrived) => arrived.change(actor, now_ms),
+            None => Change::by(actor, now_ms),
+        };
+        Change { receipt: self.once.receipt(), ..change }
     }
 
     /// Who is allowed, in the warehouse of that name or the organisation's default.

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tidewater_core::storage::s3_request::Refused;
 
+use crate::admin::AdminError;
 use crate::auth::AuthError;
 use crate::catalog::CatalogError;
 use crate::heavy::HeavyError;
@@ -335,6 +336,9 @@ impl From<AuthError> for ApiError {
         match error {
             AuthError::Unavailable(error) => Self::unavailable(&error),
             AuthError::NoEntropy(error) => Self::internal(&error),
+            error @ (AuthError::Suspended(_) | AuthError::Deleted(_) | AuthError::Operator) => {
+                Self::forbidden(error.to_string())
+            }
             error => Self::new(StatusCode::UNAUTHORIZED, "NotAuthorizedException", error.to_string()),
         }
     }
@@ -347,6 +351,27 @@ impl From<TakeError> for ApiError {
             TakeError::TooLarge => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLargeException", error.to_string())
             }
+        }
+    }
+}
+
+impl From<AdminError> for ApiError {
+    fn from(error: AdminError) -> Self {
+        let message = error.to_string();
+        match error {
+            AdminError::Invalid(_) => Self::bad_request(message),
+            AdminError::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "NotFoundException", message),
+            AdminError::NoSuchWarehouse(_) => Self::new(StatusCode::NOT_FOUND, "NoSuchWarehouseException", message),
+            AdminError::Exists(_) => Self::new(StatusCode::CONFLICT, "AlreadyExistsException", message),
+            AdminError::Conflict(_) => Self::new(StatusCode::CONFLICT, "ConflictException", message),
+            AdminError::TooMany(_) => Self::forbidden(message),
+            AdminError::Unsupported(_) => {
+                Self::new(StatusCode::NOT_IMPLEMENTED, "UnsupportedOperationException", message)
+            }
+            AdminError::NoEntropy(error) => Self::internal(&error),
+            AdminError::Auth(error) => error.into(),
+            AdminError::Store(error) => error.into(),
+            AdminError::Failed(cause) => Self::internal(&cause),
         }
     }
 }

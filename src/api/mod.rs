@@ -9,7 +9,6 @@ mod delegation;
 mod direct;
 mod entity_tag;
 mod error;
-mod events;
 mod functions;
 mod header_case;
 mod health;
@@ -37,13 +36,12 @@ mod views;
 mod welcome;
 mod wire;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidewater_core::limits::Tier;
 use tidewater_core::request_limits::RequestLimits;
 
+use crate::admin::Admin;
 use crate::auth::Authenticator;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
@@ -60,11 +58,12 @@ use crate::tenancy::quota::Quota;
 
 pub use header_case::HeaderCase;
 pub use management::administrator::Machine;
-pub use management::process::{Process, Reload, Reloaded};
 pub use service::ApiService;
 
 /// What the handlers work with.
 pub struct Api {
+    /// How it is administered.
+    pub admin: Arc<Admin>,
     /// What a catalog does.
     pub catalog: Arc<Catalog>,
     /// Who is asking; turns keys into tokens.
@@ -85,10 +84,6 @@ pub struct Api {
     pub store: Arc<dyn Store>,
     /// Whether the master key is there, for `GET /health`.
     pub master_key: Arc<MasterKeyWatch>,
-    /// The process that serves.
-    pub process: Arc<Process>,
-    /// The tiers that are in force, by name.
-    pub tiers: Arc<BTreeMap<String, Tier>>,
     /// What time it is.
     pub clock: Clock,
     /// Where heavy work is done.

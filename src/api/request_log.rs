@@ -20,7 +20,7 @@ use tracing::Level;
 
 use super::path::parameters;
 use super::refused_sign_ins::Refusals;
-use crate::auth::Caller;
+use crate::auth::{Caller, OperatorCaller};
 
 /// How much of a text that a client sent is logged, in characters.
 const MAX_PATH: usize = 512;
@@ -35,6 +35,7 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 #[derive(Debug, Default)]
 pub(super) struct Learned {
     caller: OnceLock<Arc<Caller>>,
+    operator: OnceLock<Arc<OperatorCaller>>,
     route: OnceLock<Route>,
     object: OnceLock<String>,
     refusals: OnceLock<Refusals>,
@@ -50,6 +51,11 @@ impl Learned {
     /// Notes who sends the request, and gives it back.
     pub(super) fn caller(&self, caller: Arc<Caller>) -> &Arc<Caller> {
         self.caller.get_or_init(|| caller)
+    }
+
+    /// Notes which operator sends the request.
+    pub(super) fn operator(&self, operator: Arc<OperatorCaller>) {
+        let _ = self.operator.set(operator);
     }
 
     /// Notes which route it took.
@@ -69,7 +75,7 @@ impl Learned {
 
     /// Whether nobody has signed in.
     pub(super) fn is_nobody(&self) -> bool {
-        self.caller.get().is_none()
+        self.caller.get().is_none() && self.operator.get().is_none()
     }
 
     fn route_text(&self) -> Option<&str> {
@@ -125,8 +131,10 @@ impl<'a> Asked<'a> {
 
     /// The line itself; without a status, the request was not answered.
     fn write(&self, level: Level, learned: &Learned, status: Option<StatusCode>) {
-        let caller = learned.caller.get();
-        let key_id = caller.map(|caller| caller.key().to_string());
+        let (caller, operator) = (learned.caller.get(), learned.operator.get());
+        let key_id = caller.map(|caller| caller.key()).or(operator.map(|operator| operator.id()));
+        let key_id = key_id.map(|id| id.to_string());
+        let key = caller.map(|caller| caller.key_name()).or(operator.map(|operator| operator.name()));
         let template = learned.route_text();
         let names = template.map(|template| Names::of(template, self.uri.path())).unwrap_or_default();
         let text = |value: Option<&HeaderValue>, max| {
@@ -146,7 +154,8 @@ impl<'a> Asked<'a> {
                     forwarded_for = text(self.forwarded_for, MAX_FORWARDED),
                     organisation = caller.map(|caller| caller.organisation_name()),
                     key_id,
-                    key = caller.map(|caller| shown(caller.key_name(), MAX_NAME)),
+                    key = key.map(|key| shown(key, MAX_NAME)),
+                    operator = operator.map(|_| true),
                     route = template,
                     warehouse = names.warehouse,
                     namespace = names.namespace,

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 
+use super::management::{administrator, dropped, events, keys, operators, organisations, server};
 use super::{
-    Api, caller, commit, config, error, events, functions, health, management, metrics, namespaces, oauth, openapi,
-    plus, register, sign, tables, transactions, views, welcome,
+    Api, caller, commit, config, error, functions, health, metrics, namespaces, oauth, openapi, plus, register, sign,
+    tables, transactions, views, welcome,
 };
 
 /// What the catalog can do, as `GET /v1/config` tells clients: they compare these texts exactly.
@@ -81,10 +82,9 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
             .route(&at("/views/rename"), post(views::rename));
     }
     guarded = guarded
-        .route("/management/v1/organisations/{organisation}/events", get(events::list))
-        .route("/management/v1/warehouses/{warehouse}/dropped", get(management::list))
-        .route("/management/v1/warehouses/{warehouse}/dropped/{id}", get(management::get).delete(management::remove))
-        .route("/management/v1/warehouses/{warehouse}/dropped/{id}/restore", post(management::restore))
+        .route("/management/v1/warehouses/{warehouse}/dropped", get(dropped::list))
+        .route("/management/v1/warehouses/{warehouse}/dropped/{id}", get(dropped::get).delete(dropped::remove))
+        .route("/management/v1/warehouses/{warehouse}/dropped/{id}/restore", post(dropped::restore))
         .route("/management/v1/warehouses/{warehouse}/metrics", get(metrics::list));
     guarded
         .route_layer(from_fn_with_state(Arc::clone(api), plus::resolve))
@@ -94,13 +94,32 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
                 .route_layer(from_fn_with_state(Arc::clone(api), plus::resolve))
                 .route_layer(from_fn_with_state(Arc::clone(api), caller::authenticate_uncounted)),
         )
-        .route("/management/v1/reload", post(management::reload::reload))
-        .route("/management/v1/status", get(management::status::status))
-        .route("/management/v1/backup", post(management::backup::create))
+        .merge(management().route_layer(from_fn_with_state(Arc::clone(api), administrator::authenticate)))
         .route("/v1/oauth/tokens", post(oauth::token))
         .route("/health", get(health::health))
         .route("/openapi.json", get(openapi::get))
         .method_not_allowed_fallback(error::method_not_allowed)
         .fallback(welcome::page_or_no_route)
         .with_state(Arc::clone(api))
+}
+
+/// The routes of administration.
+fn management() -> Router<Arc<Api>> {
+    let server = |path: &str| format!("/management/v1{path}");
+    let of = |path: &str| format!("/management/v1/organisations/{{organisation}}{path}");
+    Router::new()
+        .route(&server("/operators"), get(operators::list).post(operators::create))
+        .route(&server("/operators/{operator}"), delete(operators::revoke))
+        .route(&server("/events"), get(events::list_all))
+        .route(&server("/status"), get(server::status))
+        .route(&server("/tiers"), get(server::tiers))
+        .route(&server("/settings"), get(server::settings))
+        .route(&server("/reload"), post(server::reload))
+        .route(&server("/organisations"), get(organisations::list).post(organisations::create))
+        .route(&of(""), get(organisations::get).patch(organisations::update).delete(organisations::delete))
+        .route(&of("/restore"), post(organisations::restore))
+        .route(&of("/events"), get(events::list))
+        .route(&of("/keys"), get(keys::list).post(keys::create))
+        .route(&of("/keys/{key}"), get(keys::get).patch(keys::update).delete(keys::revoke))
+        .route(&of("/keys/{key}/rotate"), post(keys::rotate))
 }

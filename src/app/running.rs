@@ -61,9 +61,12 @@ impl Running {
 
 /// The same parts, by other settings.
 fn with_settings(api: &Api, config: &Config) -> Api {
+    let catalog = Arc::new(api.catalog.with_settings(catalog_settings(config)));
+    let authenticator = Arc::new(api.authenticator.with_settings(&config.tiers, &auth_settings(config)));
     Api {
-        catalog: Arc::new(api.catalog.with_settings(catalog_settings(config))),
-        authenticator: Arc::new(api.authenticator.with_settings(&config.tiers, &auth_settings(config))),
+        admin: Arc::new(api.admin.with_settings(&authenticator, &catalog, &Arc::new(config.clone()))),
+        catalog,
+        authenticator,
         quota: Arc::clone(&api.quota),
         signatures: api.signatures.with_pace(config.api.signatures_per_second),
         idempotency: Arc::new(api.idempotency.with_lifetime(config.api.idempotency_key_lifetime())),
@@ -72,8 +75,6 @@ fn with_settings(api: &Api, config: &Config) -> Api {
         events: Arc::clone(&api.events),
         store: Arc::clone(&api.store),
         master_key: Arc::clone(&api.master_key),
-        process: Arc::clone(&api.process),
-        tiers: Arc::new(config.tiers.clone()),
         clock: api.clock.clone(),
         heavy: Arc::clone(&api.heavy),
         bodies: Arc::clone(&api.bodies),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -16,7 +16,7 @@ use tidewater_core::limits::Tier;
 use crate::clock::Clock;
 use crate::store::{Change, KeyDigest, Store, StoreError};
 
-use super::caller::Caller;
+use super::caller::{Caller, Principal};
 use super::error::AuthError;
 use super::header::{self, HeaderError};
 use super::key;
@@ -66,7 +66,7 @@ pub struct Authenticator {
     /// The keys that tokens stand for.
     by_id: Cache<KeyId, Arc<Standing>>,
     /// When keys were last used, until it is written.
-    used_ms: Arc<Mutex<HashMap<KeyId, i64>>>,
+    used_ms: UsesMs,
 }
 
 /// A credential that was seen before.
@@ -82,6 +82,32 @@ struct SeenToken {
     claims: Claims,
     /// The list of signing keys that it was verified with.
     generation: u64,
+}
+
+/// What authenticators of the same server share, whatever their settings.
+struct Shared {
+    signing: Arc<SigningKeys>,
+    used_ms: UsesMs,
+    changes: Arc<AtomicU64>,
+}
+
+/// When keys and operators were last used.
+type UsesMs = Arc<Mutex<HashMap<UsedBy, i64>>>;
+
+/// Whose key was used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum UsedBy {
+    Key(KeyId),
+    Operator(KeyId),
+}
+
+impl From<&Principal> for UsedBy {
+    fn from(principal: &Principal) -> Self {
+        match principal {
+            Principal::Key(caller) => Self::Key(caller.key()),
+            Principal::Operator(operator) => Self::Operator(operator.id()),
+        }
+    }
 }
 
 impl Authenticator {
@@ -100,7 +126,14 @@ impl Authenticator {
         settings: &AuthSettings,
     ) -> Self {
         let signing = Arc::new(SigningKeys::new(Arc::clone(&store)));
-        Self::over(remembered, store, tiers, clock, settings, (signing, Arc::default()))
+        Self::over(
+            remembered,
+            store,
+            tiers,
+            clock,
+            settings,
+            Shared { signing, used_ms: Arc::default(), changes: Arc::default() },
+        )
     }
 
     /// The same with other settings, which knows nobody yet: what was known of keys was known by the old tiers. Signing keys
@@ -108,7 +141,11 @@ impl Authenticator {
     #[must_use]
     pub fn with_settings(&self, tiers: &BTreeMap<String, Tier>, settings: &AuthSettings) -> Self {
         let (store, clock) = (Arc::clone(&self.source.store), self.source.clock.clone());
-        let shared = (Arc::clone(&self.signing), Arc::clone(&self.used_ms));
+        let shared = Shared {
+            signing: Arc::clone(&self.signing),
+            used_ms: Arc::clone(&self.used_ms),
+            changes: Arc::clone(&self.source.changes),
+        };
         Self::over(REMEMBERED, store, tiers, clock, settings, shared)
     }
 
@@ -118,11 +155,11 @@ impl Authenticator {
         tiers: &BTreeMap<String, Tier>,
         clock: Clock,
         settings: &AuthSettings,
-        (signing, used_ms): (Arc<SigningKeys>, Arc<Mutex<HashMap<KeyId, i64>>>),
+        Shared { signing, used_ms, changes }: Shared,
     ) -> Self {
         let (tiers, believed_ms) = (tiers.clone(), millis(settings.cache));
         Self {
-            source: Arc::new(Source { store, tiers, told: Mutex::default(), clock, believed_ms }),
+            source: Arc::new(Source { store, tiers, told: Mutex::default(), clock, changes, believed_ms }),
             signing,
             token_lifetime_ms: millis(settings.token_lifetime).clamp(1_000, MAX_TOKEN_LIFETIME_MS),
             session_ms: millis(settings.session),
@@ -149,12 +186,30 @@ impl Authenticator {
     /// # Errors
     /// See [`AuthError`]: each says what to do.
     pub async fn authenticate(&self, authorization: Option<&[u8]>) -> Result<Arc<Caller>, AuthError> {
-        let credential = header::parse_bearer(authorization.ok_or(AuthError::Missing)?)?;
-        self.verify(credential).await
+        self.identify(authorization).await?.into_caller()
     }
 
-    /// Checks an API key or a token of ours.
+    /// Tells who sends a request with this `Authorization` header, as [`Self::authenticate`] does; it may be an operator.
+    ///
+    /// # Errors
+    /// See [`AuthError`]: each says what to do.
+    pub async fn identify(&self, authorization: Option<&[u8]>) -> Result<Principal, AuthError> {
+        let credential = header::parse_bearer(authorization.ok_or(AuthError::Missing)?)?;
+        self.verify_principal(credential).await
+    }
+
+    /// Has every key looked up anew, since one or its organisation was changed by this process: a revoked key is refused from
+    /// then on, also one that is being looked up at this moment.
+    pub fn forget(&self) {
+        self.source.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Checks an API key of an organisation or a token of ours.
     pub(super) async fn verify(&self, credential: &[u8]) -> Result<Arc<Caller>, AuthError> {
+        self.verify_principal(credential).await?.into_caller()
+    }
+
+    async fn verify_principal(&self, credential: &[u8]) -> Result<Principal, AuthError> {
         let now_ms = self.now_ms();
         let presented = match self.recall(credential) {
             (_, Some(presented)) => presented,
@@ -203,31 +258,31 @@ impl Authenticator {
         Ok(presented)
     }
 
-    async fn admit(&self, presented: &Presented, now_ms: i64) -> Result<Arc<Caller>, AuthError> {
+    async fn admit(&self, presented: &Presented, now_ms: i64) -> Result<Principal, AuthError> {
         let claims = presented.token.map(|token| token.claims);
         if let Some(claims) = &claims {
             claims.check_time(now_ms)?;
         }
         let caller = presented.key.caller(&self.source, now_ms).await;
-        let caller = match (&claims, caller) {
+        let principal = match (&claims, caller) {
             (None, caller) => caller?,
             (Some(_), Err(AuthError::UnknownKey)) => return Err(TokenError::UnknownKey.into()),
-            (Some(claims), caller) => within(claims.organisation, claims.role, caller?)?,
+            (Some(claims), caller) => Principal::Key(within(claims.organisation, claims.role, caller?.into_caller()?)?),
         };
-        self.note_use(&presented.key, caller.key(), now_ms);
-        Ok(caller)
+        self.note_use(&presented.key, &principal, now_ms);
+        Ok(principal)
     }
 
-    fn note_use(&self, standing: &Standing, key: KeyId, now_ms: i64) {
+    fn note_use(&self, standing: &Standing, principal: &Principal, now_ms: i64) {
         let noted_ms = standing.noted_ms.load(Ordering::Relaxed);
         if now_ms.saturating_sub(noted_ms) < NOTE_INTERVAL_MS {
             return;
         }
         standing.noted_ms.store(now_ms, Ordering::Relaxed);
-        self.note_all([(key, now_ms)]);
+        self.note_all([(principal.into(), now_ms)]);
     }
 
-    fn note_all(&self, uses: impl IntoIterator<Item = (KeyId, i64)>) {
+    fn note_all(&self, uses: impl IntoIterator<Item = (UsedBy, i64)>) {
         let mut used_ms = self.used_ms.lock();
         for (key, now_ms) in uses {
             let last = used_ms.entry(key).or_insert(now_ms);
@@ -244,7 +299,18 @@ impl Authenticator {
         if uses.is_empty() {
             return Ok(());
         }
-        let written = self.source.store.key_touch(&uses).await;
+        let (mut keys, mut operators) = (Vec::new(), Vec::new());
+        for (by, used_ms) in &uses {
+            match by {
+                UsedBy::Key(id) => keys.push((*id, *used_ms)),
+                UsedBy::Operator(id) => operators.push((*id, *used_ms)),
+            }
+        }
+        let store = &self.source.store;
+        let mut written = store.key_touch(&keys).await;
+        if written.is_ok() && !operators.is_empty() {
+            written = store.operator_touch(&operators).await;
+        }
         if written.is_err() {
             self.note_all(uses);
         }

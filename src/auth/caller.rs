@@ -6,6 +6,7 @@ use tidewater_core::access::{Action, Role};
 use tidewater_core::ids::{KeyId, OrganisationId};
 use tidewater_core::limits::Tier;
 
+use super::error::AuthError;
 use crate::store::Actor;
 
 /// Somebody who has proved who they are. Only [`super::Authenticator`] makes one, so that whoever holds one need not check.
@@ -81,5 +82,55 @@ impl Caller {
     #[must_use]
     pub fn tier_name(&self) -> &str {
         &self.tier_name
+    }
+}
+
+/// An operator who has proved who they are. Only [`super::Authenticator`] makes one. They manage organisations, and reach no
+/// table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorCaller {
+    pub(super) id: KeyId,
+    pub(super) name: Arc<str>,
+}
+
+impl OperatorCaller {
+    /// The operator's id.
+    #[must_use]
+    pub const fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// The operator's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Who they are, in the events of what they change.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        Actor::Operator { id: self.id, name: Arc::clone(&self.name) }
+    }
+}
+
+/// Who has proved who they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Principal {
+    /// The holder of a key of an organisation.
+    Key(Arc<Caller>),
+    /// An operator.
+    Operator(Arc<OperatorCaller>),
+}
+
+impl Principal {
+    /// The holder of a key of an organisation.
+    ///
+    /// # Errors
+    /// `Operator` when it is an operator.
+    pub(super) fn into_caller(self) -> Result<Arc<Caller>, AuthError> {
+        match self {
+            Self::Key(caller) => Ok(caller),
+            Self::Operator(_) => Err(AuthError::Operator),
+        }
     }
 }

@@ -29,6 +29,17 @@ pub enum AuthError {
     /// The API key was revoked.
     #[error("the API key is revoked: ask your administrator for a new one")]
     RevokedKey,
+    /// The key's organisation is suspended; answer 403.
+    #[error("organisation '{0}' is suspended: its keys and tokens are refused until an operator resumes it")]
+    Suspended(Arc<str>),
+    /// The key's organisation is to be deleted; answer 403.
+    #[error("organisation '{0}' is deleted: an operator can restore it while its grace time lasts")]
+    Deleted(Arc<str>),
+    /// The key is an operator's, where one of an organisation is needed; answer 403.
+    #[error(
+        "the key belongs to an operator, who manages organisations and reaches no namespace or table: use a key of an organisation"
+    )]
+    Operator,
     /// The token is not one of ours, or is not for now.
     #[error(transparent)]
     Token(#[from] TokenError),

@@ -129,11 +129,24 @@ pub async fn issue_key(
     change: &Change,
     entropy: &[u8; RANDOM_BYTES],
 ) -> Result<(ApiKey, Secret<String>), IssueError> {
-    let NewKey { name, role, no_delete, expires_ms } = *new;
-    check_key_name(name)?;
-    if expires_ms.is_some_and(|expires_ms| expires_ms <= change.at_ms) {
+    check_key_name(new.name)?;
+    if new.expires_ms.is_some_and(|expires_ms| expires_ms <= change.at_ms) {
         return Err(IssueError::ExpiresInThePast);
     }
+    let (key, text) = new_key(organisation, new, change.at_ms, entropy);
+    store.key_create(&key, change).await?;
+    Ok((key, text))
+}
+
+/// Makes a key that is not kept yet, with its text.
+#[must_use]
+pub fn new_key(
+    organisation: OrganisationId,
+    new: &NewKey<'_>,
+    created_ms: i64,
+    entropy: &[u8; RANDOM_BYTES],
+) -> (ApiKey, Secret<String>) {
+    let NewKey { name, role, no_delete, expires_ms } = *new;
     let text = key_text(entropy);
     let key = ApiKey {
         id: KeyId(fresh_ordered_uuid()),
@@ -142,13 +155,12 @@ pub async fn issue_key(
         role,
         no_delete,
         digest: digest(text.expose().as_bytes()),
-        created_ms: change.at_ms,
+        created_ms,
         expires_ms,
         last_used_ms: None,
         revoked_ms: None,
     };
-    store.key_create(&key, change).await?;
-    Ok((key, text))
+    (key, text)
 }
 
 #[cfg(test)]

@@ -19,8 +19,8 @@ mod tests;
 pub mod token;
 
 pub use authenticator::{AuthSettings, Authenticator};
-pub use caller::Caller;
+pub use caller::{Caller, OperatorCaller, Principal};
 pub use error::AuthError;
-pub use key::{IssueError, NewKey, entropy, issue_key};
+pub use key::{IssueError, NewKey, entropy, issue_key, new_key};
 pub use sign_in::{OAuthError, OAuthErrorKind, SignIn, TokenResponse};
 pub use signing::{ACTIVE_AFTER_MS, MAX_TOKEN_LIFETIME_MS, OlderKeys, active_signing_key};

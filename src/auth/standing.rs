@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use tidewater_core::ids::{KeyId, OrganisationId};
@@ -10,9 +10,9 @@ use tidewater_core::limits::{Tier, serving_tier};
 
 use crate::clock::Clock;
 use crate::flight::{Flight, Joined};
-use crate::store::{ApiKey, KeyDigest, Organisation, Store, StoreError};
+use crate::store::{ApiKey, KeyDigest, Operator, Organisation, Store, StoreError};
 
-use super::caller::Caller;
+use super::caller::{Caller, OperatorCaller, Principal};
 use super::error::AuthError;
 
 /// What is needed to ask the store about a key.
@@ -22,6 +22,8 @@ pub(super) struct Source {
     /// The organisations of whose unknown tier the log was told, with that tier.
     pub(super) told: Mutex<HashSet<(OrganisationId, String)>>,
     pub(super) clock: Clock,
+    /// Counts the changes of keys and organisations by this process: an answer from before one is not believed.
+    pub(super) changes: Arc<AtomicU64>,
     /// For how long an answer is believed, in milliseconds. From half of it on, a request asks anew in the background, so
     /// that a key in use is never waited for.
     pub(super) believed_ms: i64,
@@ -49,6 +51,8 @@ pub(super) struct Standing {
 #[derive(Clone)]
 struct Answer {
     asked_ms: i64,
+    /// How many changes there had been when it was asked for.
+    changes: u64,
     verdict: Verdict,
 }
 
@@ -56,7 +60,10 @@ struct Answer {
 enum Verdict {
     Unknown,
     Revoked,
+    Suspended(Arc<str>),
+    Deleted(Arc<str>),
     Good(Arc<Caller>),
+    Operator(Arc<OperatorCaller>),
 }
 
 impl Standing {
@@ -71,8 +78,8 @@ impl Standing {
     }
 
     /// The key's owner, if the key is good.
-    pub(super) async fn caller(self: &Arc<Self>, source: &Arc<Source>, now_ms: i64) -> Result<Arc<Caller>, AuthError> {
-        match self.answer_within(source.believed_ms, now_ms) {
+    pub(super) async fn caller(self: &Arc<Self>, source: &Arc<Source>, now_ms: i64) -> Result<Principal, AuthError> {
+        match self.answer_within(source, now_ms) {
             Some((age_ms, verdict)) => {
                 if age_ms >= source.believed_ms / 2 {
                     self.refresh_in_background(source);
@@ -84,17 +91,17 @@ impl Standing {
     }
 
     /// The last answer and its age, if it is still believed. An answer from the future is not: a clock was set back.
-    fn answer_within(&self, believed_ms: i64, now_ms: i64) -> Option<(i64, Verdict)> {
+    fn answer_within(&self, source: &Source, now_ms: i64) -> Option<(i64, Verdict)> {
         let answer = self.answer.read();
-        let answer = answer.as_ref()?;
+        let answer = answer.as_ref().filter(|answer| answer.changes == source.changes.load(Ordering::Acquire))?;
         let age_ms = now_ms.saturating_sub(answer.asked_ms);
-        (0..believed_ms).contains(&age_ms).then(|| (age_ms, answer.verdict.clone()))
+        (0..source.believed_ms).contains(&age_ms).then(|| (age_ms, answer.verdict.clone()))
     }
 
     async fn ask_or_wait(&self, source: &Source, arrived_ms: i64) -> Result<Verdict, AuthError> {
         let ready = || {
             let answer = self.answer.read();
-            let answer = answer.as_ref()?;
+            let answer = answer.as_ref().filter(|answer| answer.changes == source.changes.load(Ordering::Acquire))?;
             let asked_since = (arrived_ms..=source.clock.now_ms()).contains(&answer.asked_ms);
             asked_since.then(|| answer.verdict.clone())
         };
@@ -120,13 +127,20 @@ impl Standing {
 
     async fn ask(&self, source: &Source) -> Result<Verdict, StoreError> {
         // The time before asking, so that what happens meanwhile is not believed to be in the answer.
-        let asked_ms = source.clock.now_ms();
+        let (asked_ms, changes) = (source.clock.now_ms(), source.changes.load(Ordering::Acquire));
         let found = match &self.lookup {
             Lookup::Digest(digest) => source.store.key_by_digest(digest).await?,
             Lookup::Id(id) => source.store.key_by_id(*id).await?,
         };
-        let verdict = found.map_or(Verdict::Unknown, |(key, owner)| source.judge(&key, owner));
-        *self.answer.write() = Some(Answer { asked_ms, verdict: verdict.clone() });
+        let verdict = match (found, &self.lookup) {
+            (Some((key, owner)), _) => source.judge(&key, owner),
+            // Only a key that was presented can be an operator's: no token stands for one.
+            (None, Lookup::Digest(digest)) => {
+                source.store.operator_by_digest(digest).await?.map_or(Verdict::Unknown, judge_operator)
+            }
+            (None, Lookup::Id(_)) => Verdict::Unknown,
+        };
+        *self.answer.write() = Some(Answer { asked_ms, changes, verdict: verdict.clone() });
         Ok(verdict)
     }
 }
@@ -135,6 +149,12 @@ impl Source {
     fn judge(&self, key: &ApiKey, owner: Organisation) -> Verdict {
         if key.revoked_ms.is_some() {
             return Verdict::Revoked;
+        }
+        if owner.standing.deletion.is_some() {
+            return Verdict::Deleted(owner.name.into());
+        }
+        if owner.standing.suspended_ms.is_some() {
+            return Verdict::Suspended(owner.name.into());
         }
         let (tier_name, tier) = self.tier_of(&owner);
         Verdict::Good(Arc::new(Caller {
@@ -168,13 +188,23 @@ impl Source {
     }
 }
 
+fn judge_operator(operator: Operator) -> Verdict {
+    match operator.revoked_ms {
+        Some(_) => Verdict::Revoked,
+        None => Verdict::Operator(Arc::new(OperatorCaller { id: operator.id, name: operator.name.into() })),
+    }
+}
+
 impl Verdict {
-    fn admit(self, now_ms: i64) -> Result<Arc<Caller>, AuthError> {
+    fn admit(self, now_ms: i64) -> Result<Principal, AuthError> {
         match self {
             Self::Good(caller) if caller.key_expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms) => {
                 Err(AuthError::ExpiredKey)
             }
-            Self::Good(caller) => Ok(caller),
+            Self::Good(caller) => Ok(Principal::Key(caller)),
+            Self::Operator(operator) => Ok(Principal::Operator(operator)),
+            Self::Suspended(organisation) => Err(AuthError::Suspended(organisation)),
+            Self::Deleted(organisation) => Err(AuthError::Deleted(organisation)),
             Self::Unknown => Err(AuthError::UnknownKey),
             Self::Revoked => Err(AuthError::RevokedKey),
         }

@@ -85,7 +85,7 @@ impl World {
 }
 
 pub(crate) fn organisation(name: &str, tier: &str) -> Organisation {
-    Organisation { id: OrganisationId(fresh_uuid()), name: name.to_owned(), tier: tier.to_owned(), created_ms: NOON_MS }
+    Organisation::new(OrganisationId(fresh_uuid()), name, tier, NOON_MS)
 }
 
 pub(crate) fn bearer(credential: &str) -> String {

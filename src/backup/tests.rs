@@ -20,7 +20,7 @@ fn go_on(_: CopyProgress) -> Proceed {
 }
 
 fn organisation(name: String) -> Organisation {
-    Organisation { id: OrganisationId(fresh_uuid()), name, tier: "premium".to_owned(), created_ms: 0 }
+    Organisation::new(OrganisationId(fresh_uuid()), name, "premium", 0)
 }
 
 /// A data folder with a database that has `count` organisations, the folder for backups, and where the backup goes.

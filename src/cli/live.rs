@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::logs::Levels;
 use super::output;
-use tidewater::api::Reloaded;
+use tidewater::admin::Reloaded;
 use tidewater::app::{App, Running};
 use tidewater::config::{Config, Reload, SettingChange};
 
@@ -33,9 +33,9 @@ impl LiveSettings {
         let running = Arc::clone(app.running());
         let reloading = Arc::new(Reloading { read, levels, running, turn: tokio::sync::Mutex::new(()) });
         let by_command = Arc::clone(&reloading);
-        app.set_reload(Box::new(move |asked_by| {
+        app.set_reload(Arc::new(move || {
             let reloading = Arc::clone(&by_command);
-            Box::pin(async move { reloading.reload(asked_by).await })
+            Box::pin(async move { reloading.reload("tidewater reload").await })
         }));
         let watching = tokio::spawn(async move {
             while hang_up.recv().await.is_some() {

@@ -99,12 +99,12 @@ async fn create(
     };
     tiers.check(tier)?;
     let store = session.store_or_new()?;
-    let new = Organisation {
-        id: OrganisationId(fresh_ordered_uuid()),
-        name: name.to_owned(),
-        tier: tier.to_owned(),
-        created_ms: session.clock.now_ms(),
-    };
+    let new = Organisation::new(
+        OrganisationId(fresh_ordered_uuid()),
+        name.to_owned(),
+        tier.to_owned(),
+        session.clock.now_ms(),
+    );
     match store.organisation_create(&new, &session.change()).await {
         Ok(()) => {}
         Err(StoreError::AlreadyExists(Resource::Organisation)) => {

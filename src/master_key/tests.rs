@@ -38,7 +38,7 @@ impl Fixture {
 
     async fn add_warehouse(&self, seal: Vec<u8>) {
         let organisation = OrganisationId(fresh_uuid());
-        let acme = Organisation { id: organisation, name: "acme".into(), tier: "premium".into(), created_ms: 1 };
+        let acme = Organisation::new(organisation, "acme", "premium", 1);
         self.store.organisation_create(&acme, &Change::by_catalog(0)).await.unwrap();
         let warehouse = Warehouse {
             id: WarehouseId(fresh_uuid()),

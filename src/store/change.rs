@@ -34,6 +34,13 @@ pub enum Actor {
         /// The name that it has.
         name: Arc<str>,
     },
+    /// An operator, who manages organisations and belongs to none.
+    Operator {
+        /// The operator's id.
+        id: KeyId,
+        /// The name that it has.
+        name: Arc<str>,
+    },
     /// Whoever runs a command on the machine itself: the name of that user, if it is known.
     CommandLine(Option<Arc<str>>),
     /// The catalog itself, such as its background work.
@@ -46,8 +53,18 @@ impl Actor {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Key { .. } => "key",
+            Self::Operator { .. } => "operator",
             Self::CommandLine(_) => "command-line",
             Self::Catalog => "catalog",
+        }
+    }
+
+    /// The id of the key that the actor has, if it has one.
+    #[must_use]
+    pub const fn id(&self) -> Option<KeyId> {
+        match self {
+            Self::Key { id, .. } | Self::Operator { id, .. } => Some(*id),
+            Self::CommandLine(_) | Self::Catalog => None,
         }
     }
 
@@ -55,7 +72,7 @@ impl Actor {
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         match self {
-            Self::Key { name, .. } => Some(name),
+            Self::Key { name, .. } | Self::Operator { name, .. } => Some(name),
             Self::CommandLine(user) => user.as_deref(),
             Self::Catalog => None,
         }

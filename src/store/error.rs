@@ -11,6 +11,8 @@ pub enum Resource {
     Organisation,
     /// An API key.
     Key,
+    /// An operator.
+    Operator,
     /// A warehouse.
     Warehouse,
     /// A namespace.
@@ -26,6 +28,7 @@ impl fmt::Display for Resource {
         f.write_str(match self {
             Self::Organisation => "organisation",
             Self::Key => "API key",
+            Self::Operator => "operator",
             Self::Warehouse => "warehouse",
             Self::Namespace => "namespace",
             Self::Table => "table",

@@ -64,6 +64,26 @@ operations! {
     CreateOrganisation = "create-organisation",
     /// Moves an organisation to another tier.
     SetTier = "set-tier",
+    /// Gives an organisation another name.
+    RenameOrganisation = "rename-organisation",
+    /// Suspends an organisation.
+    SuspendOrganisation = "suspend-organisation",
+    /// Serves a suspended organisation again.
+    ResumeOrganisation = "resume-organisation",
+    /// Asks for an organisation to be deleted.
+    DeleteOrganisation = "delete-organisation",
+    /// Takes back that an organisation is to be deleted.
+    RestoreOrganisation = "restore-organisation",
+    /// Has removed the last of an organisation.
+    ForgetOrganisation = "forget-organisation",
+    /// Adds an operator.
+    CreateOperator = "create-operator",
+    /// Revokes an operator's key.
+    RevokeOperator = "revoke-operator",
+    /// Changes an API key's name, role or end.
+    UpdateKey = "update-key",
+    /// Replaces an API key by a new one.
+    RotateKey = "rotate-key",
     /// Adds an API key.
     CreateKey = "create-key",
     /// Revokes an API key.
@@ -163,6 +183,8 @@ pub enum ObjectKind {
     Organisation,
     /// An API key.
     Key,
+    /// An operator.
+    Operator,
     /// A key that signs tokens.
     SigningKey,
     /// A warehouse.
@@ -177,8 +199,16 @@ pub enum ObjectKind {
 
 impl ObjectKind {
     /// All kinds.
-    pub const ALL: [Self; 7] =
-        [Self::Organisation, Self::Key, Self::SigningKey, Self::Warehouse, Self::Namespace, Self::Table, Self::View];
+    pub const ALL: [Self; 8] = [
+        Self::Organisation,
+        Self::Key,
+        Self::Operator,
+        Self::SigningKey,
+        Self::Warehouse,
+        Self::Namespace,
+        Self::Table,
+        Self::View,
+    ];
 
     /// The kind's name, as stores and the API write it.
     #[must_use]
@@ -186,6 +216,7 @@ impl ObjectKind {
         match self {
             Self::Organisation => "organisation",
             Self::Key => "key",
+            Self::Operator => "operator",
             Self::SigningKey => "signing-key",
             Self::Warehouse => "warehouse",
             Self::Namespace => "namespace",
@@ -287,7 +318,7 @@ impl EventFilter {
     #[must_use]
     pub fn matches(&self, event: &Event) -> bool {
         let is_actor = |actor: &str| {
-            let is_key = matches!(&event.actor, Actor::Key { id, .. } if id.to_string() == actor);
+            let is_key = event.actor.id().is_some_and(|id| id.to_string() == actor);
             is_key || event.actor.name() == Some(actor) || event.actor.kind() == actor
         };
         let is_object = |name: &String| event.object.name == *name || event.object.new_name.as_ref() == Some(name);

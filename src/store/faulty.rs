@@ -147,10 +147,10 @@ fn lost() -> StoreError {
     StoreError::Unavailable("the answer was lost".into())
 }
 
-macro_rules! store_with_faults {
-    ($(fn $name:ident($($argument:ident: $kind:ty),*) -> $given:ty;)*) => {
+macro_rules! with_faults {
+    ($trait:ident: $(fn $name:ident($($argument:ident: $kind:ty),*) -> $given:ty;)*) => {
         #[async_trait]
-        impl Store for FaultyStore {
+        impl $trait for FaultyStore {
             $(async fn $name(&self, $($argument: $kind),*) -> Result<$given> {
                 self.perhaps(stringify!($name), self.inner.$name($($argument),*)).await
             })*
@@ -158,7 +158,33 @@ macro_rules! store_with_faults {
     };
 }
 
-store_with_faults! {
+with_faults! {
+    OperatorStore:
+    fn operator_create(new: &Operator, change: &Change) -> ();
+    fn operator_list() -> Vec<Operator>;
+    fn operator_by_digest(digest: &KeyDigest) -> Option<Operator>;
+    fn operator_revoke(id: KeyId, change: &Change) -> ();
+    fn operator_touch(last_used_ms: &[(KeyId, i64)]) -> ();
+}
+
+with_faults! {
+    AdministrationStore:
+    fn organisation_get(id: OrganisationId) -> Option<Organisation>;
+    fn organisation_page(page: &PageRequest) -> Page<Organisation>;
+    fn organisation_update(id: OrganisationId, update: &OrganisationUpdate, change: &Change) -> Organisation;
+    fn organisation_delete(id: OrganisationId, deletion: Deletion, change: &Change) -> ();
+    fn organisation_restore(id: OrganisationId, change: &Change) -> Organisation;
+    fn organisation_due(now_ms: i64, at_most: u32) -> Vec<Organisation>;
+    fn organisation_forget(id: OrganisationId, at_most: u32, change: &Change) -> Forgotten;
+    fn key_update(organisation: OrganisationId, id: KeyId, update: &KeyUpdate, change: &Change) -> ApiKey;
+    fn key_rotate(old: KeyId, ends_ms: i64, new: &ApiKey, change: &Change) -> ();
+    fn key_usage_add(usage: &[KeyUsage]) -> ();
+    fn key_usage_list(organisation: OrganisationId, from: i64, to: i64) -> Vec<KeyUsage>;
+    fn usage_list(organisation: OrganisationId, from: i64, to: i64) -> Vec<(i64, u64)>;
+}
+
+with_faults! {
+    Store:
     fn ping() -> ();
     fn organisation_create(new: &Organisation, change: &Change) -> ();
     fn organisation_list() -> Vec<Organisation>;

@@ -4,6 +4,7 @@
 //! resource first. Every method that concerns an organisation's things takes the organisation's id and can reach nothing
 //! of another's. What a table's metadata says is not here, only where its current document is.
 
+mod administration;
 mod change;
 mod dropped;
 mod error;
@@ -12,6 +13,7 @@ mod events;
 pub(crate) mod faulty;
 mod locations;
 mod old_documents;
+mod operators;
 mod records;
 mod reports;
 pub mod sqlite;
@@ -26,12 +28,14 @@ use tidewater_core::overlap::Locations;
 use tidewater_core::request_limits::RequestLimits;
 use uuid::Uuid;
 
+pub use administration::*;
 pub use change::{Actor, Change};
 pub use dropped::*;
 pub use error::{Resource, StoreError};
 pub use events::*;
 pub use locations::*;
 pub use old_documents::*;
+pub use operators::*;
 pub use records::*;
 pub use reports::*;
 pub use tidewater_core::properties::PropertyChanges;
@@ -55,7 +59,7 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 /// A change whose future is dropped may happen or not: it is handed over when the method is called first, and is never
 /// half done. A read whose future is dropped has no effect.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: OperatorStore + AdministrationStore {
     /// Whether the store answers. Serves `GET /health`.
     async fn ping(&self) -> Result<()>;
 

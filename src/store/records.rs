@@ -28,6 +28,34 @@ pub struct Organisation {
     pub tier: String,
     /// When it was made, in milliseconds since 1970.
     pub created_ms: i64,
+    /// Whether it is served.
+    pub standing: Standing,
+}
+
+impl Organisation {
+    /// An organisation that is served.
+    #[must_use]
+    pub fn new(id: OrganisationId, name: impl Into<String>, tier: impl Into<String>, created_ms: i64) -> Self {
+        Self { id, name: name.into(), tier: tier.into(), created_ms, standing: Standing::default() }
+    }
+}
+
+/// Whether an organisation is served. It is while neither is set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Since when it is suspended, in milliseconds since 1970.
+    pub suspended_ms: Option<i64>,
+    /// When it is deleted, if that was asked for.
+    pub deletion: Option<Deletion>,
+}
+
+/// How an organisation is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deletion {
+    /// From when its rows are removed, in milliseconds since 1970. Until then it can be restored.
+    pub after_ms: i64,
+    /// Whether the files of its tables are removed too.
+    pub purge: bool,
 }
 
 /// SHA-256 of an API key's text: all that is kept of it.

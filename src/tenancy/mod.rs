@@ -72,7 +72,7 @@ pub async fn organisation_create(
 ) -> Result<Organisation, TenancyError> {
     check_organisation_name(name)?;
     tier_of(tiers, tier)?;
-    let organisation = Organisation { id, name: name.to_owned(), tier: tier.to_owned(), created_ms: change.at_ms };
+    let organisation = Organisation::new(id, name, tier, change.at_ms);
     store.organisation_create(&organisation, change).await.map_err(|error| about(name, error))?;
     Ok(organisation)
 }

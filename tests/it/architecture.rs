@@ -54,11 +54,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("events", &["clock", "store"]),
     ("reports", &["clock", "store"]),
     ("maintenance", &["clock", "locations", "metadata", "storage", "store", "vending", "warehouse"]),
+    ("admin", &["auth", "catalog", "clock", "config", "secret", "store", "warehouse"]),
     ("sample", &[]),
     // Edges.
     (
         "api",
         &[
+            "admin",
             "auth",
             "catalog",
             "clock",
@@ -84,6 +86,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "app",
         &[
+            "admin",
             "api",
             "auth",
             "catalog",

@@ -1,11 +1,224 @@
-//! Who administers the catalog.
+//! Who administers: the machine itself, an operator, or an admin of an organisation.
 
 use std::sync::Arc;
 
-/// The machine itself: a command over the Unix socket in the data folder, or in this process. The socket adds it to a
-/// request's extensions; nothing that comes over TCP can have it.
-#[derive(Debug, Clone)]
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::admin::AdminError;
+use crate::api::Api;
+use crate::api::caller::{self, Administer, Allowed, Arrived};
+use crate::api::error::ApiError;
+use crate::api::path::PathParameters;
+use crate::auth::{Caller, OperatorCaller, Principal};
+use crate::store::{Actor, Change, Organisation};
+
+/// The machine itself, as a user of it: a request that came over the Unix socket in the data folder, or was made in this
+/// process. Whoever accepts such requests puts this value into the extensions of each; nothing that comes over TCP has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
-    /// The user who runs the command, as the system names them.
+    /// The user's name.
     pub user: Arc<str>,
+}
+
+/// Who sent a request to the management API, before it is known what they may do.
+#[derive(Debug, Clone)]
+enum Sender {
+    Machine(Machine),
+    Principal(Principal),
+}
+
+/// Lets a request through whose sender is known. Only those of organisations are counted.
+pub(in crate::api) async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
+    let learned = caller::note_route(&request).cloned();
+    let sender = match request.extensions().get::<Machine>() {
+        Some(machine) => Sender::Machine(machine.clone()),
+        None => {
+            let authorization = match caller::authorization(request.headers()) {
+                Ok(authorization) => authorization,
+                Err(error) => return error.into_response(),
+            };
+            match api.authenticator.identify(authorization).await {
+                Ok(principal) => Sender::Principal(principal),
+                Err(error) => return ApiError::from(error).into_response(),
+            }
+        }
+    };
+    let left = match &sender {
+        Sender::Principal(Principal::Key(caller)) => {
+            if let Some(learned) = &learned {
+                learned.caller(Arc::clone(caller));
+            }
+            match caller::charge(&api, caller).await {
+                Ok(left) => Some(left),
+                Err(refusal) => return *refusal,
+            }
+        }
+        Sender::Principal(Principal::Operator(operator)) => {
+            if let Some(learned) = &learned {
+                learned.operator(Arc::clone(operator));
+            }
+            None
+        }
+        Sender::Machine(_) => None,
+    };
+    request.extensions_mut().insert(sender);
+    let response = next.run(request).await;
+    match left {
+        Some(left) => left.tell(response),
+        None => response,
+    }
+}
+
+/// Somebody who administers something.
+#[derive(Debug, Clone)]
+pub(in crate::api) enum Administrator {
+    /// A user of the machine itself.
+    Machine(Machine),
+    /// An operator.
+    Operator(Arc<OperatorCaller>),
+    /// An admin of an organisation.
+    OrganisationAdmin(Arc<Caller>),
+}
+
+impl Administrator {
+    /// Who they are, in the events of what they change.
+    fn actor(&self) -> Actor {
+        match self {
+            Self::Machine(machine) => {
+                Actor::CommandLine(Some(Arc::clone(&machine.user)).filter(|user| !user.is_empty()))
+            }
+            Self::Operator(operator) => operator.actor(),
+            Self::OrganisationAdmin(caller) => caller.actor(),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for Administrator {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self, ApiError> {
+        match parts.extensions.get::<Sender>().cloned() {
+            Some(Sender::Machine(machine)) => Ok(Self::Machine(machine)),
+            Some(Sender::Principal(Principal::Operator(operator))) => Ok(Self::Operator(operator)),
+            Some(Sender::Principal(Principal::Key(caller))) => {
+                Allowed::<Administer>::of(caller).map(|allowed| Self::OrganisationAdmin(allowed.caller))
+            }
+            None => Err(ApiError::internal(&"a route is not behind authentication")),
+        }
+    }
+}
+
+/// An administrator, and how the request came in.
+#[derive(Debug, Clone)]
+pub(in crate::api) struct Asking {
+    administrator: Administrator,
+    arrived: Option<Arrived>,
+}
+
+impl Asking {
+    /// What a change for this request carries.
+    pub(in crate::api) fn change(&self, api: &Api) -> Change {
+        let actor = self.administrator.actor();
+        self.arrived.as_ref().map_or_else(
+            || Change::by(actor.clone(), api.clock.now_ms()),
+            |arrived| arrived.change(actor.clone(), api.clock.now_ms()),
+        )
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for Asking {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
+        let administrator = Administrator::from_request_parts(parts, api).await?;
+        Ok(Self { administrator, arrived: parts.extensions.get().cloned() })
+    }
+}
+
+/// A user of the machine, or an operator: who manages all organisations.
+pub(in crate::api) struct Manager(pub(in crate::api) Asking);
+
+impl FromRequestParts<Arc<Api>> for Manager {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
+        let asking = Asking::from_request_parts(parts, api).await?;
+        check_manager(&asking.administrator)?;
+        Ok(Self(asking))
+    }
+}
+
+fn check_manager(administrator: &Administrator) -> Result<(), ApiError> {
+    match administrator {
+        Administrator::Machine(_) | Administrator::Operator(_) => Ok(()),
+        Administrator::OrganisationAdmin(caller) => Err(ApiError::forbidden(format!(
+            "Only an operator does this: your key belongs to the organisation '{}'",
+            caller.organisation_name()
+        ))),
+    }
+}
+
+/// An administrator of the organisation that the path names. For an admin, others do not exist.
+pub(in crate::api) struct OfOrganisation {
+    pub(in crate::api) asking: Asking,
+    pub(in crate::api) organisation: Organisation,
+}
+
+impl OfOrganisation {
+    /// What a change for this request carries.
+    pub(in crate::api) fn change(&self, api: &Api) -> Change {
+        self.asking.change(api)
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for OfOrganisation {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
+        let asking = Asking::from_request_parts(parts, api).await?;
+        let named = PathParameters::of(parts).get("organisation")?.unwrap_or_default();
+        if let Administrator::OrganisationAdmin(caller) = &asking.administrator
+            && !is_own(caller, &named)
+        {
+            return Err(AdminError::no_such_organisation(&named).into());
+        }
+        let organisation = api.admin.organisation_find(&named).await?;
+        Ok(Self { asking, organisation })
+    }
+}
+
+fn is_own(caller: &Caller, named: &str) -> bool {
+    named == caller.organisation_name() || named.parse() == Ok(caller.organisation())
+}
+
+/// A user of the machine, or an operator, and the organisation that the path names.
+pub(in crate::api) struct ManagerOfOrganisation(pub(in crate::api) OfOrganisation);
+
+impl FromRequestParts<Arc<Api>> for ManagerOfOrganisation {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
+        let of = OfOrganisation::from_request_parts(parts, api).await?;
+        check_manager(&of.asking.administrator)?;
+        Ok(Self(of))
+    }
+}
+
+/// A user of the machine itself.
+pub(in crate::api) struct OnMachine;
+
+impl FromRequestParts<Arc<Api>> for OnMachine {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
+        match Administrator::from_request_parts(parts, api).await? {
+            Administrator::Machine(_) => Ok(Self),
+            Administrator::Operator(_) | Administrator::OrganisationAdmin(_) => Err(ApiError::forbidden(
+                "This works only on the server's machine itself: run the command there, as the server's user",
+            )),
+        }
+    }
 }

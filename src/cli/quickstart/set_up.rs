@@ -48,7 +48,7 @@ async fn ensure_organisation(store: &dyn Store, change: &Change) -> Result<Organ
         return Ok(found.id);
     }
     let id = OrganisationId(fresh_ordered_uuid());
-    let new = Organisation { id, name: NAME.to_owned(), tier: TIER.to_owned(), created_ms: change.at_ms };
+    let new = Organisation::new(id, NAME, TIER, change.at_ms);
     store.organisation_create(&new, change).await?;
     Ok(id)
 }

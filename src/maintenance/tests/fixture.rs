@@ -101,7 +101,7 @@ impl Fixture {
         let sqlite = Arc::new(SqliteStore::open(&folder.path().join("tidewater.db")).unwrap());
         let store = Arc::clone(&sqlite) as Arc<dyn Store>;
         let organisation = OrganisationId(fresh_uuid());
-        let acme = Organisation { id: organisation, name: "acme".into(), tier: "enterprise".into(), created_ms: 1 };
+        let acme = Organisation::new(organisation, "acme", "enterprise", 1);
         store.organisation_create(&acme, &Change::by_catalog(0)).await.unwrap();
         let warehouse = Warehouse {
             id: WarehouseId(fresh_uuid()),

@@ -50,10 +50,7 @@ pub(super) fn event_add(
     details: &EventDetails,
 ) -> Result<()> {
     let scope = scope.into();
-    let key = match &change.actor {
-        Actor::Key { id, .. } => Some(id.0.into_bytes()),
-        Actor::CommandLine(_) | Actor::Catalog => None,
-    };
+    let key = change.actor.id().map(|id| id.0.into_bytes());
     let details = serde_json::to_string(details).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
     connection
         .prepare_cached(
@@ -173,6 +170,7 @@ fn event_at(row: &Row<'_>) -> Result<Event> {
     let name: Option<String> = row.get(6)?;
     let actor = match (row.get::<_, String>(4)?.as_str(), uuid(5)?) {
         ("key", Some(id)) => Actor::Key { id: KeyId(id), name: name.unwrap_or_default().into() },
+        ("operator", Some(id)) => Actor::Operator { id: KeyId(id), name: name.unwrap_or_default().into() },
         ("command-line", _) => Actor::CommandLine(name.map(Into::into)),
         ("catalog", _) => Actor::Catalog,
         (kind, _) => return Err(corrupt(&format!("an actor of kind '{kind}'"))),

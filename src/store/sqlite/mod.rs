@@ -3,17 +3,22 @@
 //! Writes are durable when they are answered (`synchronous=FULL`) and share commits (`writer.rs`); reads run beside them
 //! (`readers.rs`). Other processes, such as the command line beside a server, may use the same file at the same time.
 
+mod administration;
 mod anchor;
 mod backup;
 mod convert;
 mod dropped;
 mod events;
+mod forget;
+mod keys;
 mod locations;
 mod log_check;
 mod methods;
 mod namespaces;
 mod old_documents;
 mod open;
+mod operators;
+mod organisations;
 mod readers;
 mod receipts;
 mod reports;

@@ -9,17 +9,18 @@ use super::convert::{Violation, id, profile, profile_text, purge_time, role, vio
 use super::events::{Scope, event_add};
 use crate::secret::Secret;
 use crate::store::{
-    ApiKey, Change, EventDetails, EventObject, KeyDigest, ObjectKind, Operation, Organisation, Place, Resource, Result,
-    SigningKey, StoreError, Warehouse, WarehouseOptions, WarehouseStorage,
+    ApiKey, Change, Deletion, EventDetails, EventObject, KeyDigest, ObjectKind, Operation, Organisation, Place,
+    Resource, Result, SigningKey, Standing, StoreError, Warehouse, WarehouseOptions, WarehouseStorage,
 };
 
-const ORGANISATION: &str = "organisation.id, organisation.name, organisation.tier, organisation.created_ms";
-const KEY: &str = "api_key.id, api_key.organisation, api_key.name, api_key.role, api_key.digest, \
+pub(super) const ORGANISATION: &str = "organisation.id, organisation.name, organisation.tier, organisation.created_ms,
+    organisation.suspended_ms, organisation.delete_after_ms, organisation.delete_purge";
+pub(super) const KEY: &str = "api_key.id, api_key.organisation, api_key.name, api_key.role, api_key.digest, \
                    api_key.created_ms, api_key.expires_ms, api_key.last_used_ms, api_key.revoked_ms, api_key.no_delete";
 const KEY_COLUMNS: usize = 10;
 
 /// The error of an insert whose key may be taken, and whose organisation may be missing.
-fn not_inserted(error: rusqlite::Error, what: Resource) -> StoreError {
+pub(super) fn not_inserted(error: rusqlite::Error, what: Resource) -> StoreError {
     match violation(&error) {
         Some(Violation::Unique) => StoreError::AlreadyExists(what),
         Some(Violation::ForeignKey) => StoreError::NotFound(Resource::Organisation),
@@ -27,12 +28,19 @@ fn not_inserted(error: rusqlite::Error, what: Resource) -> StoreError {
     }
 }
 
-fn organisation_at(row: &Row<'_>, first: usize) -> Result<Organisation> {
+pub(super) fn organisation_at(row: &Row<'_>, first: usize) -> Result<Organisation> {
     Ok(Organisation {
         id: id(OrganisationId, row.get(first)?),
         name: row.get(first + 1)?,
         tier: row.get(first + 2)?,
         created_ms: row.get(first + 3)?,
+        standing: Standing {
+            suspended_ms: row.get(first + 4)?,
+            deletion: match row.get(first + 5)? {
+                Some(after_ms) => Some(Deletion { after_ms, purge: row.get(first + 6)? }),
+                None => None,
+            },
+        },
     })
 }
 
@@ -78,11 +86,11 @@ pub(super) fn organisation_set_tier(
 }
 
 /// The details of an event from pairs.
-fn details<const N: usize>(pairs: [(&str, serde_json::Value); N]) -> EventDetails {
+pub(super) fn details<const N: usize>(pairs: [(&str, serde_json::Value); N]) -> EventDetails {
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-fn key_at(row: &Row<'_>) -> Result<ApiKey> {
+pub(super) fn key_at(row: &Row<'_>) -> Result<ApiKey> {
     Ok(ApiKey {
         id: id(KeyId, row.get(0)?),
         organisation: id(OrganisationId, row.get(1)?),
@@ -98,6 +106,14 @@ fn key_at(row: &Row<'_>) -> Result<ApiKey> {
 }
 
 pub(super) fn key_create(connection: &Connection, new: &ApiKey, change: &Change) -> Result<()> {
+    key_insert(connection, new)?;
+    let object = EventObject::new(ObjectKind::Key, Some(new.id.0), new.name.as_str());
+    let details = details([("role", new.role.as_str().into()), ("expires-ms", new.expires_ms.into())]);
+    event_add(connection, change, new.organisation, Operation::CreateKey, &object, &details)
+}
+
+/// Adds a key, without an event.
+pub(super) fn key_insert(connection: &Connection, new: &ApiKey) -> Result<()> {
     connection
         .prepare_cached(
             "INSERT INTO api_key (organisation, id, name, role, digest, created_ms, expires_ms, last_used_ms, revoked_ms,
@@ -117,9 +133,7 @@ pub(super) fn key_create(connection: &Connection, new: &ApiKey, change: &Change)
             new.no_delete,
         ])
         .map_err(|error| not_inserted(error, Resource::Key))?;
-    let object = EventObject::new(ObjectKind::Key, Some(new.id.0), new.name.as_str());
-    let details = details([("role", new.role.as_str().into()), ("expires-ms", new.expires_ms.into())]);
-    event_add(connection, change, new.organisation, Operation::CreateKey, &object, &details)
+    Ok(())
 }
 
 pub(super) fn key_list(connection: &Connection, organisation: OrganisationId) -> Result<Vec<ApiKey>> {

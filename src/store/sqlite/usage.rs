@@ -1,10 +1,10 @@
 //! How many requests an organisation took on a day.
 
 use rusqlite::{Connection, OptionalExtension, params};
-use tidewater_core::ids::OrganisationId;
+use tidewater_core::ids::{KeyId, OrganisationId};
 
-use super::convert::{Violation, bounded, count, violation};
-use crate::store::{Resource, Result, StoreError, UsageTaken};
+use super::convert::{Violation, bounded, count, id, violation};
+use crate::store::{KeyUsage, Resource, Result, StoreError, UsageTaken};
 
 pub(super) fn usage_take(
     connection: &Connection,
@@ -54,4 +54,47 @@ pub(super) fn usage_get(connection: &Connection, organisation: OrganisationId, d
         .query_row(params![organisation.0.as_bytes(), day], |row| row.get(0))
         .optional()?;
     Ok(taken.map_or(0, count))
+}
+
+pub(super) fn usage_list(
+    connection: &Connection,
+    organisation: OrganisationId,
+    from: i64,
+    to: i64,
+) -> Result<Vec<(i64, u64)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT day, taken FROM usage WHERE organisation = ?1 AND day BETWEEN ?2 AND ?3 ORDER BY day",
+    )?;
+    let found = statement
+        .query_map(params![organisation.0.as_bytes(), from, to], |row| Ok((row.get(0)?, count(row.get(1)?))))?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
+pub(super) fn key_usage_add(connection: &Connection, usage: &[KeyUsage]) -> Result<()> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO key_usage (organisation, day, key, requests)
+         SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM api_key WHERE organisation = ?1 AND id = ?3)
+         ON CONFLICT (organisation, day, key) DO UPDATE SET requests = requests + excluded.requests",
+    )?;
+    for one in usage {
+        let (organisation, key) = (one.organisation.0.as_bytes(), one.key.0.as_bytes());
+        statement.execute(params![organisation, one.day, key, bounded(one.requests)])?;
+    }
+    Ok(())
+}
+
+pub(super) fn key_usage_list(
+    connection: &Connection,
+    organisation: OrganisationId,
+    from: i64,
+    to: i64,
+) -> Result<Vec<KeyUsage>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT day, key, requests FROM key_usage WHERE organisation = ?1 AND day BETWEEN ?2 AND ?3 ORDER BY day, key",
+    )?;
+    let found = statement.query_map(params![organisation.0.as_bytes(), from, to], |row| {
+        let (day, key, requests) = (row.get(0)?, id(KeyId, row.get(1)?), count(row.get(2)?));
+        Ok(KeyUsage { organisation, day, key, requests })
+    })?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
 }

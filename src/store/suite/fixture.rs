@@ -40,12 +40,7 @@ pub(super) fn keyed(receipt: &Receipt) -> Change {
 
 /// An organisation of that name, not yet stored.
 pub(super) fn organisation(name: &str) -> Organisation {
-    Organisation {
-        id: OrganisationId(fresh_uuid()),
-        name: name.to_owned(),
-        tier: "professional".to_owned(),
-        created_ms: NOW_MS,
-    }
+    Organisation::new(OrganisationId(fresh_uuid()), name.to_owned(), "professional".to_owned(), NOW_MS)
 }
 
 /// A digest that belongs to that number.

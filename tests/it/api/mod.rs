@@ -6,7 +6,6 @@ mod commit;
 mod conditional_load;
 mod config;
 mod direct_load;
-mod events;
 mod functions;
 mod health;
 mod heavy;

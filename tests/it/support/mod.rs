@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tidewater::api::Machine;
 use tidewater::app::App;
 use tidewater::auth::key::{NewKey, entropy, issue_key};
 use tidewater::clock::{Clock, fresh_uuid};
@@ -97,12 +98,8 @@ impl Catalog {
 
     /// An organisation with a default warehouse `main` and an admin's key.
     pub(crate) async fn tenant(&self, name: &str, tier: &str) -> Tenant {
-        let organisation = Organisation {
-            id: OrganisationId(fresh_uuid()),
-            name: name.to_owned(),
-            tier: tier.to_owned(),
-            created_ms: Clock::System.now_ms(),
-        };
+        let organisation =
+            Organisation::new(OrganisationId(fresh_uuid()), name.to_owned(), tier.to_owned(), Clock::System.now_ms());
         self.app.store().organisation_create(&organisation, &Change::by_catalog(0)).await.expect("an organisation");
         self.warehouse(organisation.id, "main").await;
         Tenant { organisation: organisation.id, key: self.key(organisation.id, Role::Admin, None).await }
@@ -129,6 +126,20 @@ impl Catalog {
         let new = NewKey { name: "test", role, no_delete: false, expires_ms };
         let issued = issue_key(store.as_ref(), organisation, &new, &Change::by_catalog(now_ms), &random).await;
         issued.expect("a key").1.expose().clone()
+    }
+
+    /// Sends a request as a user of the machine itself.
+    pub(crate) async fn machine(&self, method: Method, path: &str, body: &Value) -> Answer {
+        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+        let mut request = Request::builder().method(method).uri(path).body(body).expect("a request");
+        request.extensions_mut().insert(Machine { user: "root".into() });
+        self.send(request).await
+    }
+
+    /// Makes an operator; gives its key.
+    pub(crate) async fn operator(&self) -> String {
+        let made = self.machine(Method::POST, "/management/v1/operators", &json!({ "name": "ops" })).await.ok(200);
+        made["api_key"].as_str().expect("a key").to_owned()
     }
 
     /// Sends any request.
@@ -168,6 +179,10 @@ impl Catalog {
 
     pub(crate) async fn post(&self, key: &str, path: &str, body: &Value) -> Answer {
         self.bytes(key, Method::POST, path, body.to_string()).await
+    }
+
+    pub(crate) async fn patch(&self, key: &str, path: &str, body: &Value) -> Answer {
+        self.bytes(key, Method::PATCH, path, body.to_string()).await
     }
 
     /// A namespace `ns` with a table `t` of two columns; gives the answer to its creation.

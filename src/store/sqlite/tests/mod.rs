@@ -47,12 +47,7 @@ fn stranger(folder: &Path) -> rusqlite::Connection {
 
 /// An organisation of that name, not yet stored.
 fn organisation(name: &str) -> Organisation {
-    Organisation {
-        id: OrganisationId(fresh_uuid()),
-        name: name.to_owned(),
-        tier: "professional".to_owned(),
-        created_ms: 0,
-    }
+    Organisation::new(OrganisationId(fresh_uuid()), name.to_owned(), "professional".to_owned(), 0)
 }
 
 /// The names of the organisations, by which the tests tell what was kept.

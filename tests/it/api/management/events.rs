@@ -127,10 +127,26 @@ async fn events_are_for_admins_of_the_organisation_alone() {
         let key = catalog.key(tenant.organisation, role, None).await;
         catalog.get(&key, EVENTS).await.error(403, "ForbiddenException");
     }
-    let refused = catalog.get(&other.key, EVENTS).await.error(403, "ForbiddenException");
-    let missing = catalog.get(&other.key, &EVENTS.replace("acme", "none")).await.error(403, "ForbiddenException");
-    assert_eq!(refused, missing, "an organisation that exists is told like one that does not");
+    let refused = catalog.get(&other.key, EVENTS).await.error(404, "NotFoundException");
+    let missing = catalog.get(&other.key, &EVENTS.replace("acme", "none")).await.error(404, "NotFoundException");
+    assert_eq!(refused, missing.replace("none", "acme"), "an organisation that exists is told like one that does not");
     let by_id = EVENTS.replace("acme", &tenant.organisation.to_string());
     let told = catalog.get(&tenant.key, &by_id).await.ok(200);
     assert!(told["events"].as_array().unwrap().iter().all(|event| event["object"] != "other"), "{told}");
+}
+
+#[tokio::test]
+async fn operator_reads_the_events_of_all_organisations_and_of_the_server() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    let operator = catalog.operator().await;
+    let all = "/management/v1/events";
+    let told = catalog.get(&operator, &format!("{all}?page-size=2")).await.ok(200);
+    let events = told["events"].as_array().unwrap();
+    assert_eq!(operations(events), ["create-operator", "create-key"]);
+    assert_eq!((&events[0]["actor"], &events[0]["actor-type"]), (&json!("root"), &json!("command-line")));
+    assert_eq!(events[1]["organisation-id"], tenant.organisation.to_string());
+    catalog.get(&operator, &format!("{all}?warehouse=main")).await.error(400, "BadRequestException");
+    catalog.get(&operator, EVENTS).await.ok(200);
+    catalog.get(&tenant.key, all).await.error(403, "ForbiddenException");
 }

@@ -3,12 +3,6 @@
 //! Lists, restores and removes dropped tables and views; the reports are in `metrics.rs`. Whoever may drop may list and
 //! restore; only an admin removes for good.
 
-pub(super) mod administrator;
-pub(super) mod backup;
-pub(super) mod process;
-pub(super) mod reload;
-pub(super) mod status;
-
 use std::sync::Arc;
 
 use axum::Json;
@@ -23,22 +17,22 @@ use tidewater_core::name::NamespaceIdent;
 use tidewater_core::request_limits::RequestKind;
 use uuid::Uuid;
 
-use super::Api;
-use super::body::{Body, Parameters};
-use super::caller::{Administer, Scope, Write};
-use super::error::ApiError;
-use super::namespaces::levels;
-use super::paging::MAX_PAGE_SIZE;
-use super::path::PathParameters;
-use super::tables::{Identifier, PURGE_WAIT, Purge};
+use crate::api::Api;
+use crate::api::body::{Body, Parameters};
+use crate::api::caller::{Administer, Scope, Write};
+use crate::api::error::ApiError;
+use crate::api::namespaces::levels;
+use crate::api::paging::MAX_PAGE_SIZE;
+use crate::api::path::PathParameters;
+use crate::api::tables::{Identifier, PURGE_WAIT, Purge};
 use crate::store::{Dropped, DroppedFilter, DroppedState, Moment, TableKind, TimedPage};
 
 /// The parameters of a list that begins with the newest. It always comes in pages.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct TimedPaging {
-    #[serde(rename = "pageToken")]
+pub(in crate::api) struct TimedPaging {
+    #[serde(rename = "pageToken", alias = "page-token")]
     token: Option<String>,
-    #[serde(rename = "pageSize")]
+    #[serde(rename = "pageSize", alias = "page-size")]
     size: Option<String>,
 }
 
@@ -47,7 +41,7 @@ impl TimedPaging {
     ///
     /// # Errors
     /// 400 for a token that we did not give, and for a size that is not a positive number.
-    pub(super) fn request(&self, default_size: u32) -> Result<TimedPage, ApiError> {
+    pub(in crate::api) fn request(&self, default_size: u32) -> Result<TimedPage, ApiError> {
         let size = match self.size.as_deref().map(str::parse::<u32>) {
             None => default_size,
             Some(Ok(size)) if size > 0 => size,
@@ -62,7 +56,7 @@ impl TimedPaging {
 }
 
 /// The token that leads to what is older than `last`.
-pub(super) fn token_before(last: Moment) -> String {
+pub(in crate::api) fn token_before(last: Moment) -> String {
     URL_SAFE_NO_PAD.encode(format!("{} {}", last.at_ms, last.id))
 }
 
@@ -78,13 +72,13 @@ fn read_token(token: &str) -> Result<Moment, ApiError> {
 }
 
 /// A namespace in a parameter, its levels joined by the unit separator, as in a path.
-pub(super) fn namespace_parameter(text: &str) -> Result<NamespaceIdent, ApiError> {
+pub(in crate::api) fn namespace_parameter(text: &str) -> Result<NamespaceIdent, ApiError> {
     NamespaceIdent::from_key(text).map_err(|error| ApiError::bad_request(error.to_string()))
 }
 
 /// Which of what was dropped is wanted.
 #[derive(Deserialize)]
-pub(super) struct Wanted {
+pub(in crate::api) struct Wanted {
     namespace: Option<String>,
     #[serde(rename = "type")]
     kind: Option<String>,
@@ -92,14 +86,14 @@ pub(super) struct Wanted {
 
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) struct DroppedList {
+pub(in crate::api) struct DroppedList {
     next_page_token: Option<String>,
     dropped: Vec<DroppedEntry>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) struct DroppedEntry {
+pub(in crate::api) struct DroppedEntry {
     id: TableId,
     identifier: Identifier,
     r#type: &'static str,
@@ -141,12 +135,12 @@ impl DroppedEntry {
 }
 
 #[derive(Default, Deserialize)]
-pub(super) struct Restore {
+pub(in crate::api) struct Restore {
     identifier: Option<Identifier>,
 }
 
 /// What was dropped and is not gone for good, the newest drop first.
-pub(super) async fn list(
+pub(in crate::api) async fn list(
     State(api): State<Arc<Api>>,
     scope: Scope<Write>,
     Parameters(paging): Parameters<TimedPaging>,
@@ -170,7 +164,7 @@ pub(super) async fn list(
 }
 
 /// One of them.
-pub(super) async fn get(
+pub(in crate::api) async fn get(
     State(api): State<Arc<Api>>,
     scope: Scope<Write>,
     parts: Parts,
@@ -180,7 +174,7 @@ pub(super) async fn get(
 }
 
 /// Restores one, under its old name or another.
-pub(super) async fn restore(
+pub(in crate::api) async fn restore(
     State(api): State<Arc<Api>>,
     scope: Scope<Write>,
     parts: Parts,
@@ -199,7 +193,7 @@ pub(super) async fn restore(
 }
 
 /// Ends one for good, now.
-pub(super) async fn remove(
+pub(in crate::api) async fn remove(
     State(api): State<Arc<Api>>,
     scope: Scope<Administer>,
     parts: Parts,

@@ -1,0 +1,305 @@
+//! API keys of an organisation: create, list, show, change, rotate and revoke.
+
+use tidewater_core::access::{Role, check_key_name};
+use tidewater_core::ids::KeyId;
+
+use super::limits::{KEYS, LATEST_MS, OVERLAP_S};
+use super::organisations::millis;
+use super::{Admin, AdminError};
+use crate::auth::{NewKey, entropy, issue_key, new_key};
+use crate::secret::Secret;
+use crate::store::{ApiKey, Change, KeyUpdate, Organisation, Resource, StoreError};
+
+/// How long a rotated key goes on if nothing else is asked for, in seconds: a day.
+const DEFAULT_OVERLAP_S: u64 = 86_400;
+
+/// What is asked of a new key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRequest {
+    /// Its name.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// Whether what is vended for it removes no files.
+    pub no_delete: bool,
+    /// From when it is refused, in milliseconds since 1970.
+    pub expires_ms: Option<i64>,
+}
+
+/// A key with its text, which is given out once.
+#[derive(Debug)]
+pub struct IssuedKey {
+    /// What is kept of it.
+    pub key: ApiKey,
+    /// Its text.
+    pub text: Secret<String>,
+}
+
+/// Whether a key can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyState {
+    /// It can.
+    Active,
+    /// Its time is over.
+    Expired,
+    /// It was revoked.
+    Revoked,
+}
+
+impl KeyState {
+    /// The state's name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// Returns whether a key can be used at `now_ms`.
+#[must_use]
+pub fn key_state(key: &ApiKey, now_ms: i64) -> KeyState {
+    if key.revoked_ms.is_some() {
+        KeyState::Revoked
+    } else if key.expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms) {
+        KeyState::Expired
+    } else {
+        KeyState::Active
+    }
+}
+
+impl Admin {
+    /// Makes a key of an organisation. Its text is given out here and never again.
+    ///
+    /// # Errors
+    /// `Invalid`; `NotFound`; `Exists` when a key that can be used has the name; `TooMany`.
+    pub async fn key_create(
+        &self,
+        organisation: &Organisation,
+        request: &KeyRequest,
+        change: &Change,
+    ) -> Result<IssuedKey, AdminError> {
+        check_expiry(request.expires_ms, change.at_ms)?;
+        let _turn = self.shared.names.lock().await;
+        let keys = self.store.key_list(organisation.id).await?;
+        check_name_free(organisation, &keys, &request.name, None, change.at_ms)?;
+        if keys.iter().filter(|key| key_state(key, change.at_ms) == KeyState::Active).count() >= KEYS {
+            return Err(AdminError::TooMany(format!(
+                "Organisation '{}' has {KEYS} keys, the most that it can have: revoke some first",
+                organisation.name
+            )));
+        }
+        let KeyRequest { name, role, no_delete, expires_ms } = request;
+        let new = NewKey { name, role: *role, no_delete: *no_delete, expires_ms: *expires_ms };
+        let (key, text) = issue_key(self.store.as_ref(), organisation.id, &new, change, &entropy()?).await?;
+        Ok(IssuedKey { key, text })
+    }
+
+    /// Lists all keys of an organisation, oldest first, the revoked included.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn key_list(&self, organisation: &Organisation) -> Result<Vec<ApiKey>, AdminError> {
+        Ok(self.store.key_list(organisation.id).await?)
+    }
+
+    /// Returns the key of that id, or the only one of that name that is not revoked.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` when several have the name.
+    pub async fn key_find(&self, organisation: &Organisation, named: &str) -> Result<ApiKey, AdminError> {
+        choose(organisation, self.store.key_list(organisation.id).await?, named)
+    }
+
+    /// Changes a key's name, role, end or options. The change holds from then on.
+    ///
+    /// # Errors
+    /// `Invalid`; `NotFound`; `Exists` when another key that can be used has the name; `Conflict` when it is revoked.
+    pub async fn key_update(
+        &self,
+        organisation: &Organisation,
+        key: &ApiKey,
+        update: &KeyUpdate,
+        change: &Change,
+    ) -> Result<ApiKey, AdminError> {
+        check_not_revoked(key)?;
+        check_expiry(update.expires_ms.flatten(), change.at_ms)?;
+        let _turn = self.shared.names.lock().await;
+        if let Some(name) = update.name.as_deref().filter(|name| *name != key.name) {
+            check_key_name(name)?;
+            let keys = self.store.key_list(organisation.id).await?;
+            check_name_free(organisation, &keys, name, Some(key.id), change.at_ms)?;
+        }
+        let updated = self.store.key_update(organisation.id, key.id, update, change).await;
+        self.authenticator.forget();
+        updated.map_err(|error| about(organisation, &key.name, error))
+    }
+
+    /// Makes a key with the same name, role, options and lifetime, and lets the old one end after `overlap_s` seconds.
+    ///
+    /// # Errors
+    /// `Invalid`; `NotFound`; `Conflict` when it is revoked or expired.
+    pub async fn key_rotate(
+        &self,
+        organisation: &Organisation,
+        old: &ApiKey,
+        overlap_s: Option<u64>,
+        change: &Change,
+    ) -> Result<IssuedKey, AdminError> {
+        let overlap_s = overlap_s.unwrap_or(DEFAULT_OVERLAP_S);
+        if overlap_s > OVERLAP_S {
+            return Err(AdminError::Invalid(format!("`overlap-s` must be at most {OVERLAP_S}")));
+        }
+        check_not_revoked(old)?;
+        if key_state(old, change.at_ms) == KeyState::Expired {
+            return Err(AdminError::Conflict(format!("Key '{}' is expired: create a new one", old.name)));
+        }
+        // A key that ends is followed by one that is good for as long as it was.
+        let lifetime_ms = old.expires_ms.map(|expires_ms| expires_ms.saturating_sub(old.created_ms).max(1));
+        let expires_ms = lifetime_ms.map(|lifetime_ms| change.at_ms.saturating_add(lifetime_ms).min(LATEST_MS));
+        let request = NewKey { name: &old.name, role: old.role, no_delete: old.no_delete, expires_ms };
+        let (key, text) = new_key(organisation.id, &request, change.at_ms, &entropy()?);
+        let ends_ms = change.at_ms.saturating_add(millis(overlap_s));
+        let rotated = self.store.key_rotate(old.id, ends_ms, &key, change).await;
+        self.authenticator.forget();
+        rotated.map_err(|error| about(organisation, &old.name, error))?;
+        Ok(IssuedKey { key, text })
+    }
+
+    /// Revokes the key of that id, or the only one of that name that is not revoked. It and its tokens are refused from then on.
+    /// One that is revoked already stays so.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` when several have the name.
+    pub async fn key_revoke(
+        &self,
+        organisation: &Organisation,
+        named: &str,
+        change: &Change,
+    ) -> Result<(), AdminError> {
+        let keys = self.store.key_list(organisation.id).await?;
+        if are_revoked(&keys, named) {
+            return Ok(());
+        }
+        let key = choose(organisation, keys, named)?;
+        let revoked = self.store.key_revoke(organisation.id, key.id, change).await;
+        self.authenticator.forget();
+        revoked.map_err(|error| about(organisation, &key.name, error))
+    }
+}
+
+/// Whether there are keys of that name, and all of them are revoked.
+fn are_revoked(keys: &[ApiKey], name: &str) -> bool {
+    let mut of_name = keys.iter().filter(|key| key.name == name).peekable();
+    of_name.peek().is_some() && of_name.all(|key| key.revoked_ms.is_some())
+}
+
+/// Chooses the key of that id or name.
+fn choose(organisation: &Organisation, keys: Vec<ApiKey>, named: &str) -> Result<ApiKey, AdminError> {
+    let id = named.parse().ok().map(KeyId);
+    if let Some(key) = keys.iter().find(|key| Some(key.id) == id) {
+        return Ok(key.clone());
+    }
+    let (owner, shown) = (&organisation.name, named.chars().take(100).collect::<String>());
+    let (usable, revoked): (Vec<ApiKey>, Vec<ApiKey>) =
+        keys.into_iter().filter(|key| key.name == named).partition(|key| key.revoked_ms.is_none());
+    match &usable[..] {
+        [only] => Ok(only.clone()),
+        [] if revoked.is_empty() => Err(AdminError::NotFound(format!("Organisation '{owner}' has no key '{shown}'"))),
+        [] => Err(AdminError::NotFound(format!(
+            "Organisation '{owner}' has no key '{shown}' that is not revoked already"
+        ))),
+        _ => {
+            let ids: Vec<String> = usable.iter().map(|key| key.id.to_string()).collect();
+            Err(AdminError::Conflict(format!(
+                "Organisation '{owner}' has several keys '{shown}': name one by its id, {}",
+                ids.join(" or ")
+            )))
+        }
+    }
+}
+
+fn check_name_free(
+    organisation: &Organisation,
+    keys: &[ApiKey],
+    name: &str,
+    own: Option<KeyId>,
+    now_ms: i64,
+) -> Result<(), AdminError> {
+    let taken = |key: &&ApiKey| key.name == name && Some(key.id) != own && key_state(key, now_ms) == KeyState::Active;
+    match keys.iter().find(taken) {
+        None => Ok(()),
+        Some(found) => Err(AdminError::Exists(format!(
+            "Organisation '{}' has a key '{name}' already (id {}): rotate or revoke it, or choose another name",
+            organisation.name, found.id
+        ))),
+    }
+}
+
+fn check_not_revoked(key: &ApiKey) -> Result<(), AdminError> {
+    match key.revoked_ms {
+        None => Ok(()),
+        Some(_) => Err(AdminError::Conflict(format!("Key '{}' is revoked: create a new one", key.name))),
+    }
+}
+
+fn check_expiry(expires_ms: Option<i64>, now_ms: i64) -> Result<(), AdminError> {
+    match expires_ms {
+        Some(expires_ms) if expires_ms <= now_ms => {
+            Err(AdminError::Invalid("The key would be expired already: give a time to come".to_owned()))
+        }
+        Some(expires_ms) if expires_ms > LATEST_MS => {
+            Err(AdminError::Invalid(format!("The key's end must be at most {LATEST_MS}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn about(organisation: &Organisation, name: &str, error: StoreError) -> AdminError {
+    match error {
+        StoreError::NotFound(Resource::Key) => {
+            AdminError::NotFound(format!("Organisation '{}' has no key '{name}'", organisation.name))
+        }
+        StoreError::NotFound(Resource::Organisation) => AdminError::no_such_organisation(&organisation.name),
+        error => AdminError::Store(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidewater_core::ids::OrganisationId;
+
+    use super::*;
+    use crate::clock::fresh_ordered_uuid;
+    use crate::store::KeyDigest;
+
+    fn key(name: &str, revoked_ms: Option<i64>) -> ApiKey {
+        ApiKey {
+            id: KeyId(fresh_ordered_uuid()),
+            organisation: OrganisationId(fresh_ordered_uuid()),
+            name: name.to_owned(),
+            role: Role::Reader,
+            no_delete: false,
+            digest: KeyDigest([0; 32]),
+            created_ms: 0,
+            expires_ms: None,
+            last_used_ms: None,
+            revoked_ms,
+        }
+    }
+
+    #[test]
+    fn key_is_found_by_its_id_or_by_a_name_that_only_it_has() {
+        let acme = Organisation::new(OrganisationId(fresh_ordered_uuid()), "acme", "free", 0);
+        let keys = [key("ci", Some(1)), key("ci", None), key("two", None), key("two", None), key("old", Some(1))];
+        let chosen = |named: &str| choose(&acme, keys.to_vec(), named).map(|key| key.id).map_err(|e| e.to_string());
+        assert_eq!(chosen("ci"), Ok(keys[1].id));
+        assert_eq!(chosen(&keys[0].id.to_string()), Ok(keys[0].id));
+        let several = chosen("two").unwrap_err();
+        assert!(several.contains(&keys[2].id.to_string()) && several.contains(&keys[3].id.to_string()), "{several}");
+        assert!(chosen("old").unwrap_err().contains("not revoked already"));
+        assert!(chosen("other").unwrap_err().contains("has no key 'other'"));
+    }
+}

@@ -1,0 +1,203 @@
+//! Organisations: create, show, list, change, suspend, delete and restore.
+
+use tidewater_core::access::check_organisation_name;
+use tidewater_core::ids::OrganisationId;
+use tidewater_core::limits::{serving_tier, smallest_tier};
+use uuid::Uuid;
+
+use super::limits::GRACE_S;
+use super::{Admin, AdminError};
+use crate::clock::fresh_ordered_uuid;
+use crate::store::{Change, Deletion, Organisation, OrganisationUpdate, Page, PageRequest, Resource, StoreError};
+
+/// How long a deleted organisation can be restored if nothing else is asked for, in seconds: 7 days.
+const DEFAULT_GRACE_S: u64 = 604_800;
+
+/// How an organisation is to be deleted. What is none is as an earlier request said, or the default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DeleteRequest {
+    /// For how long it can be restored, in seconds.
+    pub grace_s: Option<u64>,
+    /// Whether the files of its tables are removed.
+    pub purge: Option<bool>,
+}
+
+/// What an organisation has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrganisationDetails {
+    /// The names of its warehouses.
+    pub warehouses: Vec<String>,
+    /// How many of its keys are not revoked.
+    pub keys: usize,
+    /// How many tables and views it has.
+    pub tables: u64,
+}
+
+impl Admin {
+    /// Adds an organisation, in the smallest tier that includes the catalog if none is given.
+    ///
+    /// # Errors
+    /// `Invalid`; `Exists`.
+    pub async fn organisation_create(
+        &self,
+        name: &str,
+        tier: Option<&str>,
+        change: &Change,
+    ) -> Result<Organisation, AdminError> {
+        check_name(name)?;
+        let tier = tier.or_else(|| smallest_tier(&self.config.tiers)).ok_or_else(|| {
+            AdminError::Invalid("No configured tier includes the catalog: name one in `tier`".to_owned())
+        })?;
+        self.check_tier(tier)?;
+        let new = Organisation::new(OrganisationId(fresh_ordered_uuid()), name, tier, change.at_ms);
+        self.store.organisation_create(&new, change).await.map_err(|error| about(name, error))?;
+        Ok(new)
+    }
+
+    /// Lists organisations by name.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn organisation_list(&self, page: &PageRequest) -> Result<Page<Organisation>, AdminError> {
+        Ok(self.store.organisation_page(page).await?)
+    }
+
+    /// Returns the organisation of that id or name.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn organisation_find(&self, named: &str) -> Result<Organisation, AdminError> {
+        let found = match named.parse() {
+            Ok(id) => self.store.organisation_get(OrganisationId(id)).await?,
+            Err(_) => self.store.organisation_by_name(named).await?,
+        };
+        found.ok_or_else(|| AdminError::no_such_organisation(named))
+    }
+
+    /// Returns what an organisation has.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn organisation_details(&self, id: OrganisationId) -> Result<OrganisationDetails, AdminError> {
+        let warehouses = self.store.warehouse_list(id).await?;
+        let keys = self.store.key_list(id).await?;
+        Ok(OrganisationDetails {
+            warehouses: warehouses.into_iter().map(|warehouse| warehouse.name).collect(),
+            keys: keys.iter().filter(|key| key.revoked_ms.is_none()).count(),
+            tables: self.store.table_count(id).await?,
+        })
+    }
+
+    /// Returns the name of the tier that serves an organisation: another than its own where that is not configured; none when
+    /// no tier includes the catalog.
+    #[must_use]
+    pub fn serving_tier(&self, organisation: &Organisation) -> Option<&str> {
+        serving_tier(&self.config.tiers, &organisation.tier)
+    }
+
+    /// Changes an organisation's name or tier, suspends it or serves it again. A suspended one is refused from then on.
+    ///
+    /// # Errors
+    /// `Invalid`; `NotFound`; `Exists`.
+    pub async fn organisation_update(
+        &self,
+        id: OrganisationId,
+        update: &OrganisationUpdate,
+        change: &Change,
+    ) -> Result<Organisation, AdminError> {
+        update.name.as_deref().map_or(Ok(()), check_name)?;
+        update.tier.as_deref().map_or(Ok(()), |tier| self.check_tier(tier))?;
+        let named = update.name.clone().unwrap_or_else(|| id.to_string());
+        let updated = self.store.organisation_update(id, update, change).await;
+        self.authenticator.forget();
+        updated.map_err(|error| about(&named, error))
+    }
+
+    /// Marks an organisation to be deleted: its keys are refused from then on, and once the grace time is over its rows are
+    /// removed in the background. A second request that asks for nothing else changes nothing.
+    ///
+    /// # Errors
+    /// `Invalid`; `NotFound`; `Conflict` when its rows are being removed already.
+    pub async fn organisation_delete(
+        &self,
+        organisation: &Organisation,
+        request: DeleteRequest,
+        change: &Change,
+    ) -> Result<Deletion, AdminError> {
+        let known = organisation.standing.deletion;
+        if let Some(known) = known {
+            if request == DeleteRequest::default() {
+                return Ok(known);
+            }
+            if known.after_ms <= change.at_ms {
+                return Err(AdminError::Conflict(format!("Organisation '{}' is being removed", organisation.name)));
+            }
+        }
+        if request.grace_s.is_some_and(|grace_s| grace_s > GRACE_S) {
+            return Err(AdminError::Invalid(format!("`grace-s` must be at most {GRACE_S}")));
+        }
+        let after_ms = match (request.grace_s, known) {
+            (None, Some(known)) => known.after_ms,
+            (grace_s, _) => change.at_ms.saturating_add(millis(grace_s.unwrap_or(DEFAULT_GRACE_S))),
+        };
+        let purge = request.purge.unwrap_or(known.is_some_and(|known| known.purge));
+        let deletion = Deletion { after_ms, purge };
+        let marked = self.store.organisation_delete(organisation.id, deletion, change).await;
+        self.authenticator.forget();
+        marked.map_err(|error| about(&organisation.name, error))?;
+        Ok(deletion)
+    }
+
+    /// Takes back that an organisation is to be deleted.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` when the grace time is over.
+    pub async fn organisation_restore(
+        &self,
+        organisation: &Organisation,
+        change: &Change,
+    ) -> Result<Organisation, AdminError> {
+        let restored = self.store.organisation_restore(organisation.id, change).await;
+        self.authenticator.forget();
+        restored.map_err(|error| about(&organisation.name, error))
+    }
+
+    pub(super) fn check_tier(&self, tier: &str) -> Result<(), AdminError> {
+        if self.config.tiers.contains_key(tier) {
+            return Ok(());
+        }
+        let known: Vec<&str> = self.config.tiers.keys().map(String::as_str).collect();
+        let tier: String = tier.chars().take(64).collect();
+        Err(AdminError::Invalid(format!(
+            "There is no tier '{tier}': use one of {}, or define it in the server's configuration and reload that",
+            known.join(", ")
+        )))
+    }
+}
+
+/// Seconds as milliseconds.
+pub(super) fn millis(seconds: u64) -> i64 {
+    i64::try_from(seconds.saturating_mul(1_000)).unwrap_or(i64::MAX)
+}
+
+/// Checks an organisation's name. A UUID is none: an organisation is also found by its id.
+fn check_name(name: &str) -> Result<(), AdminError> {
+    check_organisation_name(name)?;
+    if name.parse::<Uuid>().is_ok() {
+        return Err(AdminError::Invalid(format!("'{name}' cannot be an organisation's name: it reads like an id")));
+    }
+    Ok(())
+}
+
+fn about(name: &str, error: StoreError) -> AdminError {
+    match error {
+        StoreError::NotFound(Resource::Organisation) => AdminError::no_such_organisation(name),
+        StoreError::AlreadyExists(Resource::Organisation) => {
+            AdminError::Exists(format!("Organisation '{name}' exists already"))
+        }
+        StoreError::NotRestorable(_) => AdminError::Conflict(format!(
+            "Organisation '{name}' can no longer be restored: its grace time is over and it is being removed"
+        )),
+        error => AdminError::Store(error),
+    }
+}

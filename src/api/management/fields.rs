@@ -1,0 +1,36 @@
+//! The body of a request to the management API: a small JSON object of known fields.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, Request};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use tidewater_core::request_limits::RequestKind;
+
+use crate::api::Api;
+use crate::api::body::Body;
+use crate::api::error::ApiError;
+
+/// The largest body that is read, in bytes. The longest credentials, a service account's key file, have about 2 KiB.
+const MAX_BYTES: usize = 64 << 10;
+
+/// The fields of a body. None at all is the same as an empty object.
+pub(in crate::api) struct Fields<T>(pub(in crate::api) T);
+
+impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<Api>> for Fields<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, api: &Arc<Api>) -> Result<Self, ApiError> {
+        let body = Body::receive(request, api, api.settings.max_body_bytes.min(MAX_BYTES)).await?;
+        let body = if body.bytes.trim_ascii().is_empty() { body.with_bytes("{}".into()) } else { body };
+        body.json(api, RequestKind::Other).await.map(Self)
+    }
+}
+
+/// Reads a field that may be null: absent is none, and null is some none.
+///
+/// # Errors
+/// When it is of another type.
+pub(super) fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(from).map(Some)
+}

@@ -1,0 +1,13 @@
+//! `/management/v1`: administration, no part of the Iceberg API. A file for each resource.
+
+pub(super) mod administrator;
+pub(super) mod dropped;
+pub(super) mod events;
+pub(super) mod fields;
+pub(super) mod keys;
+pub(super) mod operators;
+pub(super) mod organisations;
+pub(super) mod paging;
+pub(super) mod server;
+
+pub(super) use dropped::{TimedPaging, namespace_parameter, token_before};

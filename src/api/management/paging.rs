@@ -1,0 +1,76 @@
+//! Lists of the management API, which always come in pages.
+
+use serde::Deserialize;
+
+use crate::api::error::ApiError;
+use crate::api::paging::{MAX_PAGE_SIZE, read_token, token_after};
+use crate::store::PageRequest;
+
+/// The parameters of a list.
+#[derive(Debug, Default, Deserialize)]
+pub(in crate::api) struct ListPaging {
+    #[serde(rename = "page-token", alias = "pageToken")]
+    token: Option<String>,
+    #[serde(rename = "page-size", alias = "pageSize")]
+    size: Option<String>,
+}
+
+impl ListPaging {
+    /// Returns the part that is wanted.
+    ///
+    /// # Errors
+    /// 400 for a token that the catalog did not give, and for a size that is not a positive number.
+    pub(in crate::api) fn request(&self, default_size: u32) -> Result<PageRequest, ApiError> {
+        let size = match self.size.as_deref().map(str::parse::<u32>) {
+            None => default_size,
+            Some(Ok(size)) if size > 0 => size,
+            Some(_) => return Err(ApiError::bad_request("page-size must be a whole number above 0")),
+        };
+        let after = self.token.as_deref().filter(|token| !token.is_empty()).map(read_token).transpose()?;
+        Ok(PageRequest { after, limit: Some(size.min(MAX_PAGE_SIZE)) })
+    }
+
+    /// Returns the wanted part of a whole list, whose items are told apart by `name`, and the token of the next part.
+    ///
+    /// # Errors
+    /// As [`Self::request`].
+    pub(in crate::api) fn part<T>(
+        &self,
+        default_size: u32,
+        items: Vec<T>,
+        name: impl Fn(&T) -> String,
+    ) -> Result<(Vec<T>, Option<String>), ApiError> {
+        let page = self.request(default_size)?;
+        let start = match &page.after {
+            None => 0,
+            Some(after) => {
+                items.iter().position(|item| name(item) == *after).map(|found| found + 1).ok_or_else(|| {
+                    ApiError::bad_request("page-token leads to what is not there any more: start again without it")
+                })?
+            }
+        };
+        let limit = usize::try_from(page.limit.unwrap_or(default_size)).unwrap_or(usize::MAX);
+        let more = items.len() - start > limit;
+        let part: Vec<T> = items.into_iter().skip(start).take(limit).collect();
+        let next = part.last().filter(|_| more).map(|last| token_after(&name(last)));
+        Ok((part, next))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_hold_every_item_once() {
+        let part = |token: Option<String>, size: &str| {
+            let paging = ListPaging { token, size: Some(size.to_owned()) };
+            paging.part(100, vec!["a", "b", "c"], |item| (*item).to_owned())
+        };
+        let (first, token) = part(None, "2").unwrap();
+        assert_eq!(first, ["a", "b"]);
+        assert_eq!(part(token, "2").unwrap(), (vec!["c"], None));
+        assert_eq!(part(None, "3").unwrap(), (vec!["a", "b", "c"], None));
+        assert!(part(Some(token_after("x")), "2").is_err() && part(None, "0").is_err());
+    }
+}

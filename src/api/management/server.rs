@@ -1,0 +1,64 @@
+//! `/management/v1/status`, `tiers`, `settings` and `reload`: the server itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use serde_json::Value;
+use tidewater_core::limits::Tier;
+
+use super::administrator::{Administrator, Manager};
+use crate::admin::{Reloaded, ServerStatus};
+use crate::api::Api;
+use crate::api::error::ApiError;
+use crate::config::SettingChange;
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::api) struct Status {
+    process: u32,
+    version: &'static str,
+    uptime_s: u64,
+    tiers: BTreeMap<String, Tier>,
+}
+
+#[derive(Serialize)]
+pub(in crate::api) struct Tiers {
+    tiers: BTreeMap<String, Tier>,
+}
+
+#[derive(Serialize)]
+pub(in crate::api) struct Settings {
+    settings: BTreeMap<String, Value>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::api) struct ReloadAnswer {
+    taken: Vec<SettingChange>,
+    needs_restart: Vec<SettingChange>,
+}
+
+/// Tells how the server runs.
+pub(in crate::api) async fn status(State(api): State<Arc<Api>>, _: Manager) -> Json<Status> {
+    let ServerStatus { process, version, tiers, uptime_s } = api.admin.status();
+    Json(Status { process, version, uptime_s, tiers })
+}
+
+/// Lists the tiers in force.
+pub(in crate::api) async fn tiers(State(api): State<Arc<Api>>, _: Administrator) -> Json<Tiers> {
+    Json(Tiers { tiers: api.admin.tiers().clone() })
+}
+
+/// Lists the settings in force, without secrets.
+pub(in crate::api) async fn settings(State(api): State<Arc<Api>>, _: Manager) -> Result<Json<Settings>, ApiError> {
+    Ok(Json(Settings { settings: api.admin.settings()? }))
+}
+
+/// Reads the settings again.
+pub(in crate::api) async fn reload(State(api): State<Arc<Api>>, _: Manager) -> Result<Json<ReloadAnswer>, ApiError> {
+    let Reloaded { taken, needs_restart } = api.admin.reload().await?;
+    Ok(Json(ReloadAnswer { taken, needs_restart }))
+}

@@ -1,0 +1,156 @@
+//! The end of an organisation: its rows go in bounded steps, those that refer to others first.
+
+use rusqlite::{Connection, params};
+use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+
+use super::convert::id;
+use super::events::{Scope, event_add};
+use super::organisations::organisation_get;
+use super::tenants::details;
+use super::{dropped, tables};
+use crate::store::{
+    Change, DropTerms, EventObject, Forgotten, ObjectKind, Operation, Organisation, Place, Result, StoreError,
+    TableKind,
+};
+
+/// The tables with an organisation's rows and what a row is found by, in the order in which they are emptied.
+const TABLES: [(&str, &str); 13] = [
+    ("tabular", "warehouse, namespace, name"),
+    ("dropped", "id"),
+    ("location", "warehouse, location, tabular"),
+    ("location_unread", "tabular"),
+    ("old_document", "location"),
+    ("report", "id"),
+    // Those with others below them go in a later step.
+    ("namespace", "warehouse, key"),
+    ("receipt", "key"),
+    ("key_usage", "day, key"),
+    ("usage", "day"),
+    ("api_key", "id"),
+    ("warehouse", "id"),
+    ("event", "id"),
+];
+
+/// One row for each organisation.
+const COUNTS: [&str; 2] = ["tabular_count", "report_bytes"];
+
+pub(super) fn organisation_forget(
+    connection: &Connection,
+    id: OrganisationId,
+    at_most: u32,
+    change: &Change,
+) -> Result<Forgotten> {
+    let Some(organisation) = organisation_get(connection, id)? else { return Ok(Forgotten::All) };
+    let Some(deletion) = organisation.standing.deletion.filter(|deletion| deletion.after_ms <= change.at_ms) else {
+        return Ok(Forgotten::All);
+    };
+    if deletion.purge && drop_tables(connection, id, at_most, change)? > 0 {
+        return Ok(Forgotten::More);
+    }
+    if end_dropped(connection, id, deletion.purge, at_most, change)? > 0 {
+        return Ok(Forgotten::More);
+    }
+    if is_purging(connection, id, deletion.purge)? {
+        return Ok(Forgotten::Waiting);
+    }
+    for (table, key) in TABLES {
+        if empty(connection, id, (table, key), at_most)? > 0 {
+            return Ok(Forgotten::More);
+        }
+    }
+    remove(connection, &organisation, change)?;
+    Ok(Forgotten::All)
+}
+
+/// Drops tables with a purge that is due now, and forgets views. Returns how many.
+fn drop_tables(connection: &Connection, organisation: OrganisationId, at_most: u32, change: &Change) -> Result<usize> {
+    let mut statement = connection
+        .prepare_cached("SELECT warehouse, namespace, name, kind FROM tabular WHERE organisation = ?1 LIMIT ?2")?;
+    let found = statement.query_map(params![organisation.0.as_bytes(), at_most], |row| {
+        let warehouse = id(WarehouseId, row.get(0)?);
+        Ok((warehouse, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get::<_, String>(3)?))
+    })?;
+    let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
+    let corrupt = |error: &dyn std::fmt::Display| StoreError::Corrupt(error.to_string());
+    for (warehouse, namespace, name, kind) in &found {
+        let place = Place { organisation, warehouse: *warehouse };
+        let namespace = NamespaceIdent::from_key(namespace).map_err(|error| corrupt(&error))?;
+        let ident = TableIdent::new(namespace, name).map_err(|error| corrupt(&error))?;
+        let purge = DropTerms { restorable_until_ms: change.at_ms, purge: true };
+        let (kind, terms) = match kind.as_str() {
+            "view" => (TableKind::View, None),
+            _ => (TableKind::Table, Some(&purge)),
+        };
+        tables::table_drop(connection, place, &ident, kind, terms, change)?;
+    }
+    Ok(found.len())
+}
+
+/// Ends what was dropped and could still be restored: its files go if its drop, or this deletion, asked for that. Returns
+/// how many.
+fn end_dropped(
+    connection: &Connection,
+    organisation: OrganisationId,
+    purge: bool,
+    at_most: u32,
+    change: &Change,
+) -> Result<usize> {
+    let mut statement = connection
+        .prepare_cached("SELECT warehouse, id FROM dropped WHERE organisation = ?1 AND state = 'kept' LIMIT ?2")?;
+    let found = statement.query_map(params![organisation.0.as_bytes(), at_most], |row| {
+        Ok((id(WarehouseId, row.get(0)?), id(TableId, row.get(1)?)))
+    })?;
+    let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
+    for (warehouse, table) in &found {
+        let place = Place { organisation, warehouse: *warehouse };
+        dropped::dropped_remove(connection, place, *table, purge.then_some(true), change)?;
+    }
+    Ok(found.len())
+}
+
+/// Whether files are being removed, or were to be and could not: a person has to look at that if this deletion asked for it.
+fn is_purging(connection: &Connection, organisation: OrganisationId, purge: bool) -> Result<bool> {
+    let found = connection
+        .prepare_cached(
+            "SELECT 1 FROM dropped WHERE organisation = ?1
+             AND (state IN ('removing', 'finishing') OR (state = 'blocked' AND ?2)) LIMIT 1",
+        )?
+        .exists(params![organisation.0.as_bytes(), purge])?;
+    Ok(found)
+}
+
+fn empty(
+    connection: &Connection,
+    organisation: OrganisationId,
+    (table, key): (&str, &str),
+    at_most: u32,
+) -> Result<usize> {
+    let leaves = match table {
+        "namespace" => {
+            "AND NOT EXISTS (SELECT 1 FROM namespace AS child WHERE child.organisation = namespace.organisation
+                             AND child.warehouse = namespace.warehouse AND child.parent = namespace.key)"
+        }
+        _ => "",
+    };
+    let removed = connection
+        .prepare(&format!(
+            "DELETE FROM {table} WHERE organisation = ?1 AND ({key}) IN
+                 (SELECT {key} FROM {table} WHERE organisation = ?1 {leaves} LIMIT ?2)"
+        ))?
+        .execute(params![organisation.0.as_bytes(), at_most])?;
+    Ok(removed)
+}
+
+fn remove(connection: &Connection, organisation: &Organisation, change: &Change) -> Result<()> {
+    for table in COUNTS {
+        connection
+            .prepare(&format!("DELETE FROM {table} WHERE organisation = ?1"))?
+            .execute([organisation.id.0.as_bytes()])?;
+    }
+    connection.prepare_cached("DELETE FROM organisation WHERE id = ?1")?.execute([organisation.id.0.as_bytes()])?;
+    let object = EventObject::new(ObjectKind::Organisation, Some(organisation.id.0), organisation.name.as_str());
+    let details =
+        details([("tier", organisation.tier.as_str().into()), ("created-ms", organisation.created_ms.into())]);
+    event_add(connection, change, Scope::SERVER, Operation::ForgetOrganisation, &object, &details)
+}

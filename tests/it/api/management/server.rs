@@ -1,0 +1,64 @@
+//! `/management/v1/status`, `tiers`, `settings` and `reload`
+
+use std::sync::Arc;
+
+use axum::http::Method;
+use serde_json::{Value, json};
+use tidewater::admin::Reloaded;
+use tidewater::config::SettingChange;
+use tidewater::secret::Secret;
+use tidewater_core::access::Role;
+
+use crate::support::Catalog;
+
+#[tokio::test]
+async fn status_is_told_to_machine_and_operator() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    let operator = catalog.operator().await;
+    let told = catalog.machine(Method::GET, "/management/v1/status", &Value::Null).await.ok(200);
+    assert_eq!((&told["process"], &told["version"]), (&json!(std::process::id()), &json!(env!("CARGO_PKG_VERSION"))));
+    assert_eq!(told["tiers"]["tiny"]["requests_per_day"], 5);
+    assert!(told["uptime-s"].is_u64(), "{told}");
+    catalog.get(&operator, "/management/v1/status").await.ok(200);
+    catalog.get(&tenant.key, "/management/v1/status").await.error(403, "ForbiddenException");
+}
+
+#[tokio::test]
+async fn tiers_are_told_to_admins_too() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    let told = catalog.get(&tenant.key, "/management/v1/tiers").await.ok(200);
+    assert_eq!(told["tiers"]["tiny"]["max_tables"], 2);
+    let writer = catalog.key(tenant.organisation, Role::Writer, None).await;
+    catalog.get(&writer, "/management/v1/tiers").await.error(403, "ForbiddenException");
+}
+
+#[tokio::test]
+async fn settings_in_force_are_shown_without_secrets() {
+    let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let catalog = Catalog::with(|config| config.storage.master_key = Secret::new(key.to_owned())).await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    let operator = catalog.operator().await;
+    let told = catalog.get(&operator, "/management/v1/settings").await.ok(200);
+    assert_eq!(told["settings"]["storage.master_key"], "***");
+    assert_eq!(told["settings"]["listen"], "127.0.0.1:0");
+    assert!(!told.to_string().contains(key), "{told}");
+    catalog.get(&tenant.key, "/management/v1/settings").await.error(403, "ForbiddenException");
+}
+
+#[tokio::test]
+async fn reload_reads_the_settings_again_where_the_program_can() {
+    let catalog = Catalog::new().await;
+    let operator = catalog.operator().await;
+    let path = "/management/v1/reload";
+    catalog.post(&operator, path, &json!({})).await.error(501, "UnsupportedOperationException");
+    let change = SettingChange { setting: "log.level".into(), before: json!("info"), now: json!("debug") };
+    let reloaded = Reloaded { taken: vec![change.clone()], needs_restart: Vec::new() };
+    catalog.app.admin().set_reload(Arc::new(move || {
+        let reloaded = reloaded.clone();
+        Box::pin(async move { Ok(reloaded) })
+    }));
+    let told = catalog.post(&operator, path, &json!({})).await.ok(200);
+    assert_eq!(told, json!({ "taken": [change], "needs-restart": [] }));
+}
