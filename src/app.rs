@@ -268,6 +268,7 @@ fn api_over(config: &Config, store: Arc<dyn Store>, access: StorageAccess) -> Ar
         authenticator: Arc::clone(&authenticator),
         catalog: Arc::clone(&catalog),
         access: access.clone(),
+        documents: Arc::new(Documents::with_reader(0, reader.clone())),
         clock: clock.clone(),
         config: Arc::new(config.clone()),
     }));

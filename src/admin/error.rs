@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tidewater_core::access::LabelError;
 
 use crate::auth::{AuthError, IssueError};
+use crate::catalog::CatalogError;
 use crate::store::StoreError;
 
 /// Why a use case did nothing. The texts name the object and say what to do.
@@ -25,6 +26,9 @@ pub enum AdminError {
     /// The object is not in a state in which this can be done.
     #[error("{0}")]
     Conflict(String),
+    /// The administrator may not do that.
+    #[error("{0}")]
+    Forbidden(String),
     /// There are too many already.
     #[error("{0}")]
     TooMany(String),
@@ -37,6 +41,9 @@ pub enum AdminError {
     /// Keys that sign tokens cannot be changed.
     #[error(transparent)]
     Auth(#[from] AuthError),
+    /// The catalog has no such namespace, table or view, or cannot read it.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
     /// The store did not do it.
     #[error(transparent)]
     Store(#[from] StoreError),

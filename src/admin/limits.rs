@@ -6,6 +6,9 @@ pub(super) const OPERATORS: usize = 1_000;
 /// The most keys of an organisation that can be used.
 pub(super) const KEYS: usize = 10_000;
 
+/// The most warehouses of an organisation.
+pub(super) const WAREHOUSES: usize = 1_000;
+
 /// The longest grace time before an organisation is deleted, in seconds: ten years.
 pub(super) const GRACE_S: u64 = 315_360_000;
 

@@ -3,12 +3,18 @@
 //! The HTTP API calls these and has no rules of its own. Who may do what is decided before: these are told the organisation,
 //! and who makes the change ([`Change`](crate::store::Change)).
 
+mod backup;
 mod error;
 mod keys;
 mod limits;
 mod operators;
 mod organisations;
+mod reseal;
 mod server;
+mod signing_keys;
+mod tables;
+mod usage;
+mod warehouses;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,6 +25,7 @@ use crate::auth::Authenticator;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::metadata::Documents;
 use crate::store::Store;
 use crate::warehouse::StorageAccess;
 
@@ -26,7 +33,12 @@ pub use error::AdminError;
 pub use keys::{IssuedKey, KeyRequest, KeyState, key_state};
 pub use operators::IssuedOperator;
 pub use organisations::{DeleteRequest, OrganisationDetails};
+pub use reseal::Resealed;
 pub use server::{Reload, Reloaded, ServerStatus};
+pub use signing_keys::{SigningKeyInfo, SigningKeyState};
+pub use tables::{CheckedTable, Finding, ShownNamespace};
+pub use usage::{Days, UsageLimits};
+pub use warehouses::{OwnStorage, Trial, WarehouseRequest, WarehouseUpdate};
 
 /// What administration works with.
 pub struct AdminParts {
@@ -38,6 +50,8 @@ pub struct AdminParts {
     pub catalog: Arc<Catalog>,
     /// How storage is reached, and what credentials are sealed with.
     pub access: StorageAccess,
+    /// Reads metadata that nobody has asked for, and keeps none of it.
+    pub documents: Arc<Documents>,
     /// What tells the time.
     pub clock: Clock,
     /// The settings in force.
@@ -50,6 +64,7 @@ pub struct Admin {
     authenticator: Arc<Authenticator>,
     catalog: Arc<Catalog>,
     access: StorageAccess,
+    documents: Arc<Documents>,
     clock: Clock,
     config: Arc<Config>,
     shared: Arc<Shared>,
@@ -85,6 +100,7 @@ impl Admin {
             authenticator: Arc::clone(authenticator),
             catalog: Arc::clone(catalog),
             access: self.access.clone(),
+            documents: Arc::clone(&self.documents),
             clock: self.clock.clone(),
             config: Arc::clone(config),
         };
@@ -92,7 +108,7 @@ impl Admin {
     }
 
     fn over(parts: AdminParts, shared: Arc<Shared>) -> Self {
-        let AdminParts { store, authenticator, catalog, access, clock, config } = parts;
-        Self { store, authenticator, catalog, access, clock, config, shared }
+        let AdminParts { store, authenticator, catalog, access, documents, clock, config } = parts;
+        Self { store, authenticator, catalog, access, documents, clock, config, shared }
     }
 }

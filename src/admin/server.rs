@@ -97,10 +97,9 @@ fn settings(config: &Config) -> Result<BTreeMap<String, Value>, AdminError> {
     let value = serde_json::to_value(config).map_err(|error| AdminError::Failed(error.to_string().into()))?;
     let mut found = BTreeMap::new();
     flatten("", value, &mut found);
-    if let Some(key) = found.get_mut("storage.master_key")
-        && key.as_str().is_some_and(|key| !key.is_empty())
-    {
-        *key = "***".into();
+    // What is written of a configuration has no secret in it: whether there is one is said here.
+    if !config.storage.master_key.expose().is_empty() {
+        found.insert("storage.master_key".to_owned(), "***".into());
     }
     Ok(found)
 }

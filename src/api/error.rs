@@ -156,6 +156,12 @@ impl ApiError {
         answer.because("a part that the catalog needs is not available", cause)
     }
 
+    /// Returns the body that it is answered with.
+    pub(super) fn body(&self) -> serde_json::Value {
+        let error = serde_json::json!({ "message": self.message, "type": self.kind, "code": self.status.as_u16() });
+        serde_json::json!({ "error": error })
+    }
+
     /// Returns why it is, as far as the log may know.
     pub(super) fn cause(&self) -> &str {
         self.failure.as_ref().map_or(&self.message, |failure| &failure.cause)
@@ -364,12 +370,13 @@ impl From<AdminError> for ApiError {
             AdminError::NoSuchWarehouse(_) => Self::new(StatusCode::NOT_FOUND, "NoSuchWarehouseException", message),
             AdminError::Exists(_) => Self::new(StatusCode::CONFLICT, "AlreadyExistsException", message),
             AdminError::Conflict(_) => Self::new(StatusCode::CONFLICT, "ConflictException", message),
-            AdminError::TooMany(_) => Self::forbidden(message),
+            AdminError::Forbidden(_) | AdminError::TooMany(_) => Self::forbidden(message),
             AdminError::Unsupported(_) => {
                 Self::new(StatusCode::NOT_IMPLEMENTED, "UnsupportedOperationException", message)
             }
             AdminError::NoEntropy(error) => Self::internal(&error),
             AdminError::Auth(error) => error.into(),
+            AdminError::Catalog(error) => error.into(),
             AdminError::Store(error) => error.into(),
             AdminError::Failed(cause) => Self::internal(&cause),
         }

@@ -16,6 +16,7 @@ use super::Api;
 use super::body::{Body, Parameters};
 use super::caller::{Administer, Read, Scope};
 use super::error::ApiError;
+use super::management::scoped::Scoped;
 use super::management::{TimedPaging, namespace_parameter, token_before};
 use super::namespaces::levels;
 use super::path::Named;
@@ -65,7 +66,7 @@ struct ReportEntry {
 /// What clients reported on the tables of a warehouse, the newest first.
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
-    scope: Scope<Administer>,
+    scope: Scoped<Administer>,
     Parameters(paging): Parameters<TimedPaging>,
     Parameters(wanted): Parameters<Wanted>,
 ) -> Result<Json<ReportList>, ApiError> {
@@ -78,7 +79,7 @@ pub(super) async fn list(
     Ok(Json(ReportList { next_page_token, reports }))
 }
 
-async fn filter(api: &Api, scope: &Scope<Administer>, wanted: &Wanted) -> Result<ReportFilter, ApiError> {
+async fn filter(api: &Api, scope: &Scoped<Administer>, wanted: &Wanted) -> Result<ReportFilter, ApiError> {
     let table = match (&wanted.table_id, &wanted.namespace, &wanted.table) {
         (None, None, None) => None,
         (Some(id), None, None) => {

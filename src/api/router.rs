@@ -6,7 +6,10 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
 
-use super::management::{administrator, dropped, events, keys, operators, organisations, server};
+use super::management::tables as contents;
+use super::management::{
+    administrator, backup, dropped, events, keys, operators, organisations, server, signing_keys, usage, warehouses,
+};
 use super::{
     Api, caller, commit, config, error, functions, health, metrics, namespaces, oauth, openapi, plus, register, sign,
     tables, transactions, views, welcome,
@@ -115,6 +118,12 @@ fn management() -> Router<Arc<Api>> {
         .route(&server("/tiers"), get(server::tiers))
         .route(&server("/settings"), get(server::settings))
         .route(&server("/reload"), post(server::reload))
+        .route(&server("/backup"), post(backup::create))
+        .route(&server("/reseal"), post(warehouses::reseal))
+        .route(
+            &server("/signing-keys"),
+            get(signing_keys::list).post(signing_keys::rotate).delete(signing_keys::remove),
+        )
         .route(&server("/organisations"), get(organisations::list).post(organisations::create))
         .route(&of(""), get(organisations::get).patch(organisations::update).delete(organisations::delete))
         .route(&of("/restore"), post(organisations::restore))
@@ -122,4 +131,16 @@ fn management() -> Router<Arc<Api>> {
         .route(&of("/keys"), get(keys::list).post(keys::create))
         .route(&of("/keys/{key}"), get(keys::get).patch(keys::update).delete(keys::revoke))
         .route(&of("/keys/{key}/rotate"), post(keys::rotate))
+        .route(&of("/usage"), get(usage::get))
+        .route(&of("/warehouses"), get(warehouses::list).post(warehouses::create))
+        .route(&of("/warehouses/{warehouse}"), get(warehouses::get).patch(warehouses::update).delete(warehouses::drop))
+        .route(&of("/warehouses/{warehouse}/check"), post(warehouses::check))
+        .route(&of("/warehouses/{warehouse}/namespaces"), get(contents::namespaces))
+        .route(&of("/warehouses/{warehouse}/namespaces/{namespace}"), get(contents::namespace))
+        .route(&of("/warehouses/{warehouse}/tables"), get(contents::tables))
+        .route(&of("/warehouses/{warehouse}/tables/check"), post(contents::check))
+        .route(&of("/warehouses/{warehouse}/dropped"), get(dropped::list))
+        .route(&of("/warehouses/{warehouse}/dropped/{id}"), get(dropped::get).delete(dropped::remove))
+        .route(&of("/warehouses/{warehouse}/dropped/{id}/restore"), post(dropped::restore))
+        .route(&of("/warehouses/{warehouse}/metrics"), get(metrics::list))
 }

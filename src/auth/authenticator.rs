@@ -326,6 +326,14 @@ impl Authenticator {
         self.signing.rotate(older, change).await
     }
 
+    /// Reads the keys that sign tokens anew, since some were removed by this process.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn reload_signing_keys(&self) -> Result<(), StoreError> {
+        self.signing.reload().await
+    }
+
     /// What is to be done every minute: [`Self::flush`], reading the signing keys, removing those that are done.
     ///
     /// # Errors

@@ -104,6 +104,11 @@ impl Warehouses {
 }
 
 impl Catalog {
+    /// Has an organisation's warehouses read anew, since one was changed by this process.
+    pub fn forget_warehouses(&self, organisation: OrganisationId) {
+        self.warehouses.listed.remove(&organisation);
+    }
+
     /// The organisation's warehouse of that name, or its default.
     ///
     /// # Errors

@@ -62,6 +62,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "admin",
             "auth",
+            "backup",
             "catalog",
             "clock",
             "config",

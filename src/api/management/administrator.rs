@@ -7,13 +7,14 @@ use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::admin::AdminError;
+use crate::admin::{AdminError, OwnStorage};
 use crate::api::Api;
 use crate::api::caller::{self, Administer, Allowed, Arrived};
 use crate::api::error::ApiError;
 use crate::api::path::PathParameters;
-use crate::auth::{Caller, OperatorCaller, Principal};
+use crate::auth::{AuthError, Caller, OperatorCaller, Principal};
 use crate::store::{Actor, Change, Organisation};
+use crate::warehouse::OpenWarehouse;
 
 /// The machine itself, as a user of it: a request that came over the Unix socket in the data folder, or was made in this
 /// process. Whoever accepts such requests puts this value into the extensions of each; nothing that comes over TCP has it.
@@ -168,6 +169,14 @@ pub(in crate::api) struct OfOrganisation {
 }
 
 impl OfOrganisation {
+    /// Whether what is the server's own may be used for the organisation's warehouses.
+    pub(in crate::api) const fn own_storage(&self) -> OwnStorage {
+        match self.asking.administrator {
+            Administrator::Machine(_) | Administrator::Operator(_) => OwnStorage::Allowed,
+            Administrator::OrganisationAdmin(_) => OwnStorage::Refused,
+        }
+    }
+
     /// What a change for this request carries.
     pub(in crate::api) fn change(&self, api: &Api) -> Change {
         self.asking.change(api)
@@ -204,6 +213,40 @@ impl FromRequestParts<Arc<Api>> for ManagerOfOrganisation {
         let of = OfOrganisation::from_request_parts(parts, api).await?;
         check_manager(&of.asking.administrator)?;
         Ok(Self(of))
+    }
+}
+
+/// An administrator of the organisation that the path names, and one of its warehouses.
+pub(in crate::api) struct OfWarehouse {
+    pub(in crate::api) of: OfOrganisation,
+    pub(in crate::api) warehouse: Arc<OpenWarehouse>,
+}
+
+impl FromRequestParts<Arc<Api>> for OfWarehouse {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
+        let of = OfOrganisation::from_request_parts(parts, api).await?;
+        let named = PathParameters::of(parts).get("warehouse")?.unwrap_or_default();
+        let found = api.admin.warehouse_find(&of.organisation, &named).await?;
+        let warehouse = api.catalog.warehouse(of.organisation.id, Some(&found.name)).await?;
+        Ok(Self { of, warehouse })
+    }
+}
+
+/// Somebody who may look at what is in a warehouse: a user of the machine, or an admin of the organisation. Operators reach no
+/// namespace and no table.
+pub(in crate::api) struct WarehouseContents(pub(in crate::api) OfWarehouse);
+
+impl FromRequestParts<Arc<Api>> for WarehouseContents {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
+        let of = OfWarehouse::from_request_parts(parts, api).await?;
+        match of.of.asking.administrator {
+            Administrator::Operator(_) => Err(AuthError::Operator.into()),
+            Administrator::Machine(_) | Administrator::OrganisationAdmin(_) => Ok(Self(of)),
+        }
     }
 }
 

@@ -17,9 +17,10 @@ use tidewater_core::name::NamespaceIdent;
 use tidewater_core::request_limits::RequestKind;
 use uuid::Uuid;
 
+use super::scoped::Scoped;
 use crate::api::Api;
 use crate::api::body::{Body, Parameters};
-use crate::api::caller::{Administer, Scope, Write};
+use crate::api::caller::{Administer, Write};
 use crate::api::error::ApiError;
 use crate::api::namespaces::levels;
 use crate::api::paging::MAX_PAGE_SIZE;
@@ -142,7 +143,7 @@ pub(in crate::api) struct Restore {
 /// What was dropped and is not gone for good, the newest drop first.
 pub(in crate::api) async fn list(
     State(api): State<Arc<Api>>,
-    scope: Scope<Write>,
+    scope: Scoped<Write>,
     Parameters(paging): Parameters<TimedPaging>,
     Parameters(wanted): Parameters<Wanted>,
 ) -> Result<Json<DroppedList>, ApiError> {
@@ -166,7 +167,7 @@ pub(in crate::api) async fn list(
 /// One of them.
 pub(in crate::api) async fn get(
     State(api): State<Arc<Api>>,
-    scope: Scope<Write>,
+    scope: Scoped<Write>,
     parts: Parts,
 ) -> Result<Json<DroppedEntry>, ApiError> {
     let dropped = api.catalog.dropped_get(&scope.warehouse, id(&parts)?).await?;
@@ -176,7 +177,7 @@ pub(in crate::api) async fn get(
 /// Restores one, under its old name or another.
 pub(in crate::api) async fn restore(
     State(api): State<Arc<Api>>,
-    scope: Scope<Write>,
+    scope: Scoped<Write>,
     parts: Parts,
     body: Body,
 ) -> Result<StatusCode, ApiError> {
@@ -184,10 +185,8 @@ pub(in crate::api) async fn restore(
     let request: Restore =
         if body.bytes.is_empty() { Restore::default() } else { body.json(&api, RequestKind::Other).await? };
     let ident = request.identifier.as_ref().map(Identifier::ident).transpose()?;
-    let max_tables = scope.caller.tier().max_tables;
     if !scope.once.is_done() {
-        let change = scope.change(&api);
-        api.catalog.dropped_restore(&scope.warehouse, id, ident, max_tables, &change).await?;
+        api.catalog.dropped_restore(&scope.warehouse, id, ident, scope.max_tables, &scope.change).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -195,13 +194,13 @@ pub(in crate::api) async fn restore(
 /// Ends one for good, now.
 pub(in crate::api) async fn remove(
     State(api): State<Arc<Api>>,
-    scope: Scope<Administer>,
+    scope: Scoped<Administer>,
     parts: Parts,
     Parameters(purge): Parameters<Purge>,
 ) -> Result<StatusCode, ApiError> {
     let (id, purge) = (id(&parts)?, purge.requested()?);
     if !scope.once.is_done() {
-        let is_gone = api.catalog.dropped_remove(&scope.warehouse, id, purge, &scope.change(&api)).await?;
+        let is_gone = api.catalog.dropped_remove(&scope.warehouse, id, purge, &scope.change).await?;
         if !is_gone && purge == Some(false) {
             // Whoever is told that files stay looks at what is left.
             api.maintenance.wake_and_wait(scope.warehouse.place, id, PURGE_WAIT).await;

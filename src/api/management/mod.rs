@@ -1,6 +1,7 @@
 //! `/management/v1`: administration, no part of the Iceberg API. A file for each resource.
 
 pub(super) mod administrator;
+pub(super) mod backup;
 pub(super) mod dropped;
 pub(super) mod events;
 pub(super) mod fields;
@@ -8,6 +9,11 @@ pub(super) mod keys;
 pub(super) mod operators;
 pub(super) mod organisations;
 pub(super) mod paging;
+pub(super) mod scoped;
 pub(super) mod server;
+pub(super) mod signing_keys;
+pub(super) mod tables;
+pub(super) mod usage;
+pub(super) mod warehouses;
 
 pub(super) use dropped::{TimedPaging, namespace_parameter, token_before};

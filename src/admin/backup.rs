@@ -1,0 +1,40 @@
+//! A backup of the catalog's database, written by the server that owns it.
+
+use std::path::{Path, PathBuf};
+
+use super::{Admin, AdminError};
+use crate::backup::{self, BackupFileError, Done};
+use crate::store::sqlite::{CopyProgress, Proceed};
+
+impl Admin {
+    /// Writes a backup to `file`, an absolute path, and calls `progress` after every few MiB. The caller need not wait: it goes
+    /// on until `progress` stops it.
+    ///
+    /// # Errors
+    /// `Invalid` when the file cannot be written; `Exists` without `overwrite` when it is there.
+    pub async fn backup(
+        &self,
+        file: PathBuf,
+        overwrite: bool,
+        mut progress: impl FnMut(CopyProgress) -> Proceed + Send + 'static,
+    ) -> Result<Done, AdminError> {
+        check_path(&file)?;
+        let database = self.config.database();
+        let work = tokio::task::spawn_blocking(move || backup::create(&database, &file, overwrite, &mut progress));
+        let done = work.await.map_err(|error| AdminError::Failed(error.to_string().into()))?;
+        done.map_err(|error| match error {
+            BackupFileError::Exists(file) => AdminError::Exists(format!(
+                "{} exists already: choose another name, or send `overwrite` as true",
+                file.display()
+            )),
+            error => AdminError::Invalid(error.to_string()),
+        })
+    }
+}
+
+fn check_path(file: &Path) -> Result<(), AdminError> {
+    if file.is_absolute() {
+        return Ok(());
+    }
+    Err(AdminError::Invalid("`file` must be an absolute path on the server's machine".to_owned()))
+}

@@ -1,0 +1,56 @@
+//! Sealing all storage credentials anew, after a new master key was put first.
+
+use super::{Admin, AdminError};
+use crate::master_key;
+use crate::store::{Change, Place, WarehouseStorage};
+
+/// What was sealed anew.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Resealed {
+    /// How many warehouses' credentials were sealed anew.
+    pub sealed_anew: u64,
+    /// How many were sealed with the first master key already.
+    pub unchanged: u64,
+    /// Those that do not open: the warehouses with their organisations.
+    pub lost: Vec<String>,
+}
+
+impl Admin {
+    /// Seals all storage credentials anew with the first of the master keys. With `key_is_lost`, it goes on though the key
+    /// before is lost: credentials that do not open have to be given again.
+    ///
+    /// # Errors
+    /// `Invalid` when the master key is not the catalog's own, or credentials do not open.
+    pub async fn reseal(&self, key_is_lost: bool, change: &Change) -> Result<Resealed, AdminError> {
+        let invalid = |error: &dyn std::fmt::Display| AdminError::Invalid(error.to_string());
+        if !key_is_lost {
+            // Else a wrong key would be taken for a new one.
+            master_key::check(self.store.as_ref(), &self.access.keys).await.map_err(|error| invalid(&error))?;
+        }
+        let keys = self.access.keys.read().map_err(|error| invalid(&error))?;
+        let mut done = Resealed::default();
+        for organisation in self.store.organisation_list().await? {
+            for warehouse in self.store.warehouse_list(organisation.id).await? {
+                let Some(sealed) = &warehouse.storage.sealed_credentials else { continue };
+                let name = format!("'{}' of '{}'", warehouse.name, organisation.name);
+                if key_is_lost && !keys.made(sealed) {
+                    done.lost.push(name);
+                    continue;
+                }
+                let place = Place { organisation: organisation.id, warehouse: warehouse.id };
+                let resealed = self.access.reseal(place, sealed);
+                let resealed = resealed.map_err(|error| AdminError::Invalid(format!("Warehouse {name}: {error}")))?;
+                let Some(sealed) = resealed else {
+                    done.unchanged += 1;
+                    continue;
+                };
+                let storage = WarehouseStorage { sealed_credentials: Some(sealed), ..warehouse.storage };
+                self.store.warehouse_set_storage(organisation.id, &warehouse.name, &storage, change).await?;
+                done.sealed_anew += 1;
+            }
+            self.catalog.forget_warehouses(organisation.id);
+        }
+        master_key::adopt(self.store.as_ref(), &keys).await.map_err(|error| invalid(&error))?;
+        Ok(done)
+    }
+}

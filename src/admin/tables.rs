@@ -1,0 +1,259 @@
+//! Namespaces, tables and views, as an administrator looks at them, and the check of their metadata.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+
+use super::{Admin, AdminError};
+use crate::catalog::CatalogError;
+use crate::metadata::MetadataError;
+use crate::newer_documents::newest_beside;
+use crate::store::{Page, PageRequest, Place, Properties, Resource, StoreError, TableKind, TableRecord};
+use crate::warehouse::OpenWarehouse;
+
+/// How many tables are checked for one answer.
+const CHECKED_AT_ONCE: usize = 100;
+
+/// The most names of each kind that a namespace is shown with.
+const SHOWN: u32 = 10_000;
+
+/// Parts a namespace's key from a table's name; neither has it.
+const SEPARATOR: char = '\u{1e}';
+
+/// A namespace, and what it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownNamespace {
+    /// Its properties.
+    pub properties: Properties,
+    /// The namespaces directly below it.
+    pub namespaces: Vec<NamespaceIdent>,
+    /// The names of its tables.
+    pub tables: Vec<String>,
+    /// The names of its views.
+    pub views: Vec<String>,
+}
+
+/// A table or view whose metadata has problems, or that has a newer document than the one that it points at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Its name.
+    pub ident: TableIdent,
+    /// Where its metadata is.
+    pub metadata_location: String,
+    /// What breaks a rule of the specification.
+    pub problems: Vec<String>,
+    /// A newer document beside it, on local disk.
+    pub newer_document: Option<PathBuf>,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CheckedTable {
+    /// How many were checked.
+    pub checked: usize,
+    /// Those with something to tell.
+    pub findings: Vec<Finding>,
+    /// Where the next part begins, if there is one.
+    pub next: Option<String>,
+}
+
+impl Admin {
+    /// Lists the namespaces directly below `parent`, or at the top, by name.
+    ///
+    /// # Errors
+    /// `Catalog` when there is no such parent.
+    pub async fn namespace_list(
+        &self,
+        place: Place,
+        parent: Option<&NamespaceIdent>,
+        page: &PageRequest,
+    ) -> Result<Page<NamespaceIdent>, AdminError> {
+        self.store.namespace_list(place, parent, page).await.map_err(|error| missing(error, parent))
+    }
+
+    /// Returns a namespace's properties and what it holds.
+    ///
+    /// # Errors
+    /// `Catalog` when there is no such namespace.
+    pub async fn namespace_show(&self, place: Place, ident: &NamespaceIdent) -> Result<ShownNamespace, AdminError> {
+        let properties = self.store.namespace_get(place, ident).await?;
+        let properties = properties.ok_or_else(|| missing(StoreError::NotFound(Resource::Namespace), Some(ident)))?;
+        let first = PageRequest { after: None, limit: Some(SHOWN) };
+        let gone = |error| missing(error, Some(ident));
+        Ok(ShownNamespace {
+            properties,
+            namespaces: self.store.namespace_list(place, Some(ident), &first).await.map_err(gone)?.items,
+            tables: self.store.table_list(place, ident, TableKind::Table, &first).await.map_err(gone)?.items,
+            views: self.store.table_list(place, ident, TableKind::View, &first).await.map_err(gone)?.items,
+        })
+    }
+
+    /// Lists the tables or views of a namespace with their pointers, by name, and the name after which the next part begins.
+    ///
+    /// # Errors
+    /// `Catalog` when there is no such namespace.
+    pub async fn table_list(
+        &self,
+        place: Place,
+        namespace: &NamespaceIdent,
+        kind: TableKind,
+        page: &PageRequest,
+    ) -> Result<(Vec<(String, TableRecord)>, Option<String>), AdminError> {
+        let found = self.store.table_list(place, namespace, kind, page).await;
+        let found = found.map_err(|error| missing(error, Some(namespace)))?;
+        let next = found.items.last().filter(|_| found.more).cloned();
+        let idents: Vec<TableIdent> =
+            found.items.iter().filter_map(|name| TableIdent::new(namespace.clone(), name).ok()).collect();
+        let records = self.store.table_get_all(place, &idents).await?;
+        // One that was dropped meanwhile is not there any more.
+        Ok((found.items.into_iter().zip(records).filter_map(|(name, record)| Some((name, record?))).collect(), next))
+    }
+
+    /// Returns a table's or view's pointer and metadata.
+    ///
+    /// # Errors
+    /// `Catalog`.
+    pub async fn table_show(
+        &self,
+        warehouse: &OpenWarehouse,
+        ident: &TableIdent,
+        kind: TableKind,
+    ) -> Result<(TableRecord, Bytes), AdminError> {
+        let record = self.record(warehouse.place, ident, kind).await?;
+        let (storage, location) = (&warehouse.storage, &record.metadata_location);
+        let json = match kind {
+            TableKind::Table => self.documents.get(storage, location).await.map(|document| document.json.clone()),
+            TableKind::View => self.documents.get_view(storage, location).await.map(|document| document.json.clone()),
+        };
+        let json = json.map_err(|error| AdminError::Catalog(CatalogError::Metadata(error)))?;
+        Ok((record, json))
+    }
+
+    /// Checks a table's or view's metadata.
+    ///
+    /// # Errors
+    /// `Catalog` when there is none.
+    pub async fn table_check(
+        &self,
+        warehouse: &OpenWarehouse,
+        ident: &TableIdent,
+        kind: TableKind,
+    ) -> Result<CheckedTable, AdminError> {
+        let record = self.record(warehouse.place, ident, kind).await?;
+        let findings = self.check(warehouse, kind, ident, &record).await.into_iter().collect();
+        Ok(CheckedTable { checked: 1, findings, next: None })
+    }
+
+    /// Checks the metadata of the next tables, or views, of a warehouse, from where `after` leads.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn table_check_all(
+        &self,
+        warehouse: &OpenWarehouse,
+        kind: TableKind,
+        after: Option<&str>,
+    ) -> Result<CheckedTable, AdminError> {
+        let (first, mut name) = match after.and_then(|after| after.split_once(SEPARATOR)) {
+            Some((namespace, name)) => (namespace.to_owned(), Some(name.to_owned())),
+            None => (String::new(), None),
+        };
+        let mut done = CheckedTable::default();
+        for namespace in self.all_namespaces(warehouse.place).await? {
+            if namespace.as_key() < first.as_str() {
+                continue;
+            }
+            let after = name.take().filter(|_| namespace.as_key() == first);
+            let limit = u32::try_from(CHECKED_AT_ONCE - done.checked).unwrap_or(1);
+            let page = PageRequest { after, limit: Some(limit) };
+            let (found, more) = match self.table_list(warehouse.place, &namespace, kind, &page).await {
+                // A namespace that was dropped meanwhile holds none.
+                Err(AdminError::Catalog(CatalogError::NoSuchNamespace(_))) => continue,
+                found => found?,
+            };
+            for (name, record) in &found {
+                let Ok(ident) = TableIdent::new(namespace.clone(), name) else { continue };
+                done.checked += 1;
+                done.findings.extend(self.check(warehouse, kind, &ident, record).await);
+            }
+            if more.is_some() || done.checked >= CHECKED_AT_ONCE {
+                let last = more.or_else(|| found.last().map(|(name, _)| name.clone())).unwrap_or_default();
+                done.next = Some(format!("{}{SEPARATOR}{last}", namespace.as_key()));
+                return Ok(done);
+            }
+        }
+        Ok(done)
+    }
+
+    /// The namespaces of a warehouse on all levels, by their keys.
+    async fn all_namespaces(&self, place: Place) -> Result<Vec<NamespaceIdent>, AdminError> {
+        let mut found = self.store.namespace_list(place, None, &PageRequest::default()).await?.items;
+        let mut next = 0;
+        while let Some(parent) = found.get(next).cloned() {
+            let below = self.store.namespace_list(place, Some(&parent), &PageRequest::default()).await;
+            match below {
+                // One that was dropped meanwhile holds none.
+                Err(StoreError::NotFound(_)) => {}
+                below => found.extend(below?.items),
+            }
+            next += 1;
+        }
+        found.sort_by(|one, other| one.as_key().cmp(other.as_key()));
+        Ok(found)
+    }
+
+    async fn record(&self, place: Place, ident: &TableIdent, kind: TableKind) -> Result<TableRecord, AdminError> {
+        let found = self.store.table_get(place, ident).await?.filter(|record| record.kind == kind);
+        found.ok_or_else(|| {
+            AdminError::Catalog(match kind {
+                TableKind::Table => CatalogError::NoSuchTable(ident.clone()),
+                TableKind::View => CatalogError::NoSuchView(ident.clone()),
+            })
+        })
+    }
+
+    /// What there is to tell of one table or view, if anything.
+    async fn check(
+        &self,
+        warehouse: &OpenWarehouse,
+        kind: TableKind,
+        ident: &TableIdent,
+        record: &TableRecord,
+    ) -> Option<Finding> {
+        let problems = self.problems(warehouse, kind, &record.metadata_location).await;
+        let problems = problems.unwrap_or_else(|error| vec![error.to_string()]);
+        let newer_document = newest_beside(&record.metadata_location).await;
+        if problems.is_empty() && newer_document.is_none() {
+            return None;
+        }
+        let (ident, metadata_location) = (ident.clone(), record.metadata_location.clone());
+        Some(Finding { ident, metadata_location, problems, newer_document })
+    }
+
+    async fn problems(
+        &self,
+        warehouse: &OpenWarehouse,
+        kind: TableKind,
+        location: &str,
+    ) -> Result<Vec<String>, MetadataError> {
+        Ok(match kind {
+            TableKind::Table => {
+                let document = self.documents.get(&warehouse.storage, location).await?;
+                let mut problems = document.problems();
+                problems.extend(document.metadata.tolerated());
+                problems
+            }
+            TableKind::View => self.documents.get_view(&warehouse.storage, location).await?.problems(),
+        })
+    }
+}
+
+fn missing(error: StoreError, namespace: Option<&NamespaceIdent>) -> AdminError {
+    match (error, namespace) {
+        (StoreError::NotFound(Resource::Namespace), Some(namespace)) => {
+            AdminError::Catalog(CatalogError::NoSuchNamespace(namespace.clone()))
+        }
+        (error, _) => AdminError::Store(error),
+    }
+}

@@ -1,0 +1,92 @@
+//! What an organisation has used, day by day.
+
+use std::collections::BTreeMap;
+
+use tidewater_core::ids::KeyId;
+use tidewater_core::limits::{Tier, day_of};
+
+use super::{Admin, AdminError};
+use crate::store::{KeyUsage, Organisation};
+
+/// The most days of one answer: a year, or a month by key.
+const DAYS: i64 = 366;
+const DAYS_BY_KEY: i64 = 31;
+
+/// Over which days (UTC), counted from 1970-01-01, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Days {
+    /// The first.
+    pub from: i64,
+    /// The last.
+    pub to: i64,
+}
+
+impl Days {
+    fn check(self, at_most: i64) -> Result<Self, AdminError> {
+        if self.from > self.to {
+            return Err(AdminError::Invalid("`from` must not be after `to`".to_owned()));
+        }
+        if self.to.saturating_sub(self.from) >= at_most {
+            return Err(AdminError::Invalid(format!("Ask for at most {at_most} days at once")));
+        }
+        Ok(self)
+    }
+}
+
+/// What an organisation may use, and how many tables it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageLimits {
+    /// The tier that serves it, with its name; none when it is refused.
+    pub tier: Option<(String, Tier)>,
+    /// How many tables and views it has.
+    pub tables: u64,
+}
+
+impl Admin {
+    /// Returns today, as a day counted from 1970-01-01.
+    #[must_use]
+    pub fn today(&self) -> i64 {
+        day_of(self.clock.now_ms())
+    }
+
+    /// Returns how many tables and views an organisation may have, if there is a limit.
+    #[must_use]
+    pub fn max_tables(&self, organisation: &Organisation) -> Option<u64> {
+        self.config.tiers.get(self.serving_tier(organisation)?)?.max_tables
+    }
+
+    /// Returns what an organisation may use.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn usage_limits(&self, organisation: &Organisation) -> Result<UsageLimits, AdminError> {
+        let name = self.serving_tier(organisation);
+        let tier = name.and_then(|name| Some((name.to_owned(), self.config.tiers.get(name)?.clone())));
+        Ok(UsageLimits { tier, tables: self.store.table_count(organisation.id).await? })
+    }
+
+    /// Lists the days on which an organisation sent requests, with how many. A running server counts ahead by up to a hundredth
+    /// of the day's limit.
+    ///
+    /// # Errors
+    /// `Invalid`; `Store`.
+    pub async fn usage_by_day(&self, organisation: &Organisation, days: Days) -> Result<Vec<(i64, u64)>, AdminError> {
+        let Days { from, to } = days.check(DAYS)?;
+        Ok(self.store.usage_list(organisation.id, from, to).await?)
+    }
+
+    /// Lists how many requests each key sent, by day and key, with the keys' names.
+    ///
+    /// # Errors
+    /// `Invalid`; `Store`.
+    pub async fn usage_by_key(
+        &self,
+        organisation: &Organisation,
+        days: Days,
+    ) -> Result<(Vec<KeyUsage>, BTreeMap<KeyId, String>), AdminError> {
+        let Days { from, to } = days.check(DAYS_BY_KEY)?;
+        let usage = self.store.key_usage_list(organisation.id, from, to).await?;
+        let keys = self.store.key_list(organisation.id).await?;
+        Ok((usage, keys.into_iter().map(|key| (key.id, key.name)).collect()))
+    }
+}

@@ -1,0 +1,469 @@
+//! Warehouses: create, list, show, check, change and drop.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value;
+use tidewater_core::ids::WarehouseId;
+use tidewater_core::location::Location;
+use tidewater_core::name::check_warehouse_name;
+use tidewater_core::purge::PurgeTime;
+use tidewater_core::storage::{StorageProfile, overlap};
+
+use super::limits::WAREHOUSES;
+use super::{Admin, AdminError};
+use crate::catalog::{CheckStep, warehouse_check};
+use crate::clock::fresh_ordered_uuid;
+use crate::master_key::check_or_make;
+use crate::owner::Owner;
+use crate::storage::StorageCredentials;
+use crate::store::{
+    Change, EventFilter, Operation, Organisation, Place, Resource, StoreError, Warehouse, WarehouseOptions,
+    WarehouseStorage,
+};
+use crate::warehouse::{OpenWarehouse, seal_credentials};
+
+/// What is asked of a new warehouse.
+#[derive(Debug, Clone)]
+pub struct WarehouseRequest {
+    /// Its name.
+    pub name: String,
+    /// Where its tables are put.
+    pub root: String,
+    /// The settings of its storage, with the credentials among them; the local disk when there are none.
+    pub storage: Option<Value>,
+    /// What can be chosen of it.
+    pub options: WarehouseOptions,
+    /// Whether it becomes the default.
+    pub is_default: bool,
+    /// Whether its storage is tried out first.
+    pub check: bool,
+    /// Whether it is only tried out, and not created.
+    pub dry_run: bool,
+    /// Whether the server's own disk and cloud identity may be used.
+    pub own_storage: OwnStorage,
+}
+
+/// Whether a warehouse may be on what is the server's own: its disk, or what its cloud identity reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnStorage {
+    /// It may.
+    Allowed,
+    /// It may not: an organisation's admin has no say over the server's files.
+    Refused,
+}
+
+/// What is changed of a warehouse. What is none stays.
+#[derive(Debug, Clone, Default)]
+pub struct WarehouseUpdate {
+    /// The settings of its storage, with the credentials among them.
+    pub storage: Option<Value>,
+    /// Whether it becomes the default.
+    pub make_default: bool,
+    /// When the files of a table go that is dropped with a purge.
+    pub purge: Option<PurgeTime>,
+    /// Whether what is vended for its tables removes no files.
+    pub no_delete: Option<bool>,
+    /// Whether other storage settings are used though they were not tried out.
+    pub unchecked: bool,
+}
+
+/// What came of a trial of a warehouse's storage.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trial {
+    /// Each step, in order.
+    pub steps: Vec<CheckStep>,
+}
+
+impl Trial {
+    /// Whether all went well.
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        self.steps.iter().all(|step| step.outcome.is_ok())
+    }
+
+    fn check(self) -> Result<Self, AdminError> {
+        if self.is_ok() {
+            return Ok(self);
+        }
+        let failed =
+            self.steps.iter().filter_map(|step| Some(format!("{}: {}", step.what, step.outcome.as_ref().err()?)));
+        Err(AdminError::Invalid(format!(
+            "The storage does not work as it is set up. {}",
+            failed.collect::<Vec<_>>().join("; ")
+        )))
+    }
+}
+
+/// The storage of a warehouse, as it is asked for.
+#[derive(Debug)]
+struct Wanted {
+    profile: StorageProfile,
+    credentials: StorageCredentials,
+}
+
+impl Admin {
+    /// Adds a warehouse once its storage was tried out; an organisation's first becomes its default. Returns it, and what came of the
+    /// trial.
+    ///
+    /// # Errors
+    /// `Invalid`, also when the trial fails; `Forbidden`; `Exists`; `Conflict` when its root overlaps another's; `TooMany`.
+    pub async fn warehouse_create(
+        &self,
+        organisation: &Organisation,
+        request: WarehouseRequest,
+        change: &Change,
+    ) -> Result<(Warehouse, Trial), AdminError> {
+        check_warehouse_name(&request.name).map_err(|error| AdminError::Invalid(error.to_string()))?;
+        let root = Location::parse(&request.root).map_err(|error| AdminError::Invalid(error.to_string()))?;
+        let wanted = Wanted::read(request.storage, &root)?;
+        wanted.check_own(&root, request.own_storage)?;
+        check_options(request.options, &wanted.profile)?;
+        let mut new = Warehouse {
+            id: WarehouseId(fresh_ordered_uuid()),
+            organisation: organisation.id,
+            name: request.name,
+            root: root.to_string(),
+            storage: WarehouseStorage { profile: wanted.profile.clone(), sealed_credentials: None },
+            options: request.options,
+            is_default: request.is_default,
+            created_ms: change.at_ms,
+        };
+        // Before anything is written anywhere; once more in the transaction that makes it.
+        self.check_free(organisation, &new, &root).await?;
+        let owner = Owner::for_root(&self.config.data_dir).filter(|_| root.scheme() == "file");
+        if let Some(owner) = owner.filter(|_| !request.dry_run) {
+            // The trial would make it as root's.
+            let made = owner.make_folder(Path::new(root.path()));
+            made.map_err(|error| AdminError::Invalid(format!("Cannot make the folder {}: {error}", root.path())))?;
+        }
+        let trial = self.try_out(new.clone(), &wanted.credentials, request.check).await?.check()?;
+        if let Some(owner) = owner.filter(|_| request.check) {
+            check_owner_can_write(owner, Path::new(root.path()))?;
+        }
+        if request.dry_run {
+            return Ok((new, trial));
+        }
+        new.storage = self.seal(wanted, place(&new)).await?;
+        let created = self.store.warehouse_create(&new, change).await;
+        self.catalog.forget_warehouses(organisation.id);
+        created.map_err(|error| about(organisation, &new.name, error))?;
+        // Whether it became the default is the store's decision.
+        let all = self.store.warehouse_list(organisation.id).await?;
+        Ok((all.into_iter().find(|one| one.id == new.id).unwrap_or(new), trial))
+    }
+
+    /// Lists an organisation's warehouses by name.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn warehouse_list(&self, organisation: &Organisation) -> Result<Vec<Warehouse>, AdminError> {
+        Ok(self.store.warehouse_list(organisation.id).await?)
+    }
+
+    /// Returns the warehouse of that name or id.
+    ///
+    /// # Errors
+    /// `NoSuchWarehouse`.
+    pub async fn warehouse_find(&self, organisation: &Organisation, named: &str) -> Result<Warehouse, AdminError> {
+        let id = named.parse().ok().map(WarehouseId);
+        let all = self.store.warehouse_list(organisation.id).await?;
+        let found = all.iter().find(|one| one.name == named).or_else(|| all.iter().find(|one| Some(one.id) == id));
+        found.cloned().ok_or_else(|| no_such_warehouse(organisation, named))
+    }
+
+    /// Tries out a warehouse's storage as it is set up.
+    ///
+    /// # Errors
+    /// `Invalid` when it cannot be opened as it is set up.
+    pub async fn warehouse_check(&self, warehouse: Warehouse) -> Result<Trial, AdminError> {
+        let open = self.access.open(warehouse).map_err(|error| AdminError::Invalid(error.to_string()))?;
+        self.try_out_open(open).await
+    }
+
+    /// Changes a warehouse: its options, its storage once that was tried out, and whether it is the default.
+    ///
+    /// # Errors
+    /// `Invalid`, also when the trial fails; `Forbidden`; `NoSuchWarehouse`; `Conflict`.
+    pub async fn warehouse_update(
+        &self,
+        organisation: &Organisation,
+        warehouse: Warehouse,
+        update: WarehouseUpdate,
+        own_storage: OwnStorage,
+        change: &Change,
+    ) -> Result<Warehouse, AdminError> {
+        let root = Location::parse(&warehouse.root).map_err(|error| AdminError::Failed(error.to_string().into()))?;
+        let wanted = match update.storage {
+            None => None,
+            storage => {
+                let wanted = Wanted::read(storage, &root)?;
+                wanted.check_own(&root, own_storage)?;
+                Some(wanted)
+            }
+        };
+        let options = WarehouseOptions {
+            purge: update.purge.unwrap_or(warehouse.options.purge),
+            no_delete: update.no_delete.unwrap_or(warehouse.options.no_delete),
+        };
+        let profile = wanted.as_ref().map_or(&warehouse.storage.profile, |wanted| &wanted.profile);
+        check_options(options, profile)?;
+        let changed = async {
+            if let Some(wanted) = wanted {
+                let storage = WarehouseStorage { profile: wanted.profile.clone(), sealed_credentials: None };
+                let new = Warehouse { storage, options, ..warehouse.clone() };
+                self.try_out(new, &wanted.credentials, !update.unchecked).await?.check()?;
+                let storage = self.seal(wanted, place(&warehouse)).await?;
+                let set = self.store.warehouse_set_storage(organisation.id, &warehouse.name, &storage, change).await;
+                set.map_err(|error| about(organisation, &warehouse.name, error))?;
+            }
+            if options != warehouse.options {
+                let set = self.store.warehouse_set_options(organisation.id, &warehouse.name, &options, change).await;
+                set.map_err(|error| about(organisation, &warehouse.name, error))?;
+            }
+            if update.make_default && !warehouse.is_default {
+                let set = self.store.warehouse_set_default(organisation.id, &warehouse.name, change).await;
+                set.map_err(|error| about(organisation, &warehouse.name, error))?;
+            }
+            Ok::<_, AdminError>(())
+        };
+        let changed = changed.await;
+        self.catalog.forget_warehouses(organisation.id);
+        changed?;
+        self.warehouse_find(organisation, &warehouse.id.to_string()).await
+    }
+
+    /// Removes a warehouse that holds no namespace, and nothing dropped that is not gone for good. Its files stay. One that
+    /// was removed before stays so.
+    ///
+    /// # Errors
+    /// `NoSuchWarehouse`; `Conflict` when it is not empty.
+    pub async fn warehouse_drop(
+        &self,
+        organisation: &Organisation,
+        named: &str,
+        change: &Change,
+    ) -> Result<(), AdminError> {
+        let warehouse = match self.warehouse_find(organisation, named).await {
+            Err(error @ AdminError::NoSuchWarehouse(_)) => {
+                return if self.was_dropped(organisation, named).await? { Ok(()) } else { Err(error) };
+            }
+            found => found?,
+        };
+        let dropped = self.store.warehouse_drop(organisation.id, &warehouse.name, change).await;
+        self.catalog.forget_warehouses(organisation.id);
+        dropped.map_err(|error| about(organisation, &warehouse.name, error))
+    }
+
+    /// Whether an event tells that the organisation had a warehouse of that name.
+    async fn was_dropped(&self, organisation: &Organisation, name: &str) -> Result<bool, AdminError> {
+        let filter = EventFilter {
+            object: Some(name.to_owned()),
+            operation: Some(Operation::DropWarehouse),
+            ..EventFilter::default()
+        };
+        Ok(!self.store.event_list(Some(organisation.id), &filter, None, 1).await?.events.is_empty())
+    }
+
+    /// Checks that a warehouse of that name and at that place could be made.
+    async fn check_free(&self, of: &Organisation, new: &Warehouse, root: &Location) -> Result<(), AdminError> {
+        for organisation in self.store.organisation_list().await? {
+            let all = self.store.warehouse_list(organisation.id).await?;
+            if organisation.id == of.id && all.len() >= WAREHOUSES {
+                return Err(AdminError::TooMany(format!(
+                    "Organisation '{}' has {WAREHOUSES} warehouses, the most that it can have",
+                    of.name
+                )));
+            }
+            for other in all {
+                if other.organisation == new.organisation && other.name == new.name {
+                    return Err(about(of, &new.name, StoreError::AlreadyExists(Resource::Warehouse)));
+                }
+                let is_there = |at: Location| overlap((&new.storage.profile, root), (&other.storage.profile, &at));
+                if Location::parse(&other.root).is_ok_and(is_there) {
+                    return Err(about(of, &new.name, StoreError::LocationTaken(new.root.clone())));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens a warehouse with credentials that are not kept yet and, if `check` is set, tries it out.
+    async fn try_out(
+        &self,
+        warehouse: Warehouse,
+        credentials: &StorageCredentials,
+        check: bool,
+    ) -> Result<Trial, AdminError> {
+        let opened = self.access.open_with(warehouse, credentials);
+        let open = opened.map_err(|error| AdminError::Invalid(error.to_string()))?;
+        if check { self.try_out_open(open).await } else { Ok(Trial::default()) }
+    }
+
+    /// Tries out a warehouse in a task of its own: what it writes is removed though the client leaves.
+    async fn try_out_open(&self, open: OpenWarehouse) -> Result<Trial, AdminError> {
+        let clock = self.clock.clone();
+        let trial = tokio::spawn(async move {
+            let mut steps = Vec::new();
+            warehouse_check(&open, &clock, |step| steps.push(step.clone())).await;
+            Trial { steps }
+        });
+        trial.await.map_err(|error| AdminError::Failed(error.to_string().into()))
+    }
+
+    /// Seals credentials for the warehouse that they are for. The machine's own are not kept.
+    async fn seal(&self, wanted: Wanted, place: Place) -> Result<WarehouseStorage, AdminError> {
+        let sealed_credentials = match &wanted.credentials {
+            StorageCredentials::Ambient => None,
+            credentials => {
+                let failed = |error: &dyn std::fmt::Display| AdminError::Failed(error.to_string().into());
+                let keys =
+                    check_or_make(self.store.as_ref(), &self.access.keys).await.map_err(|error| failed(&error))?;
+                Some(seal_credentials(&keys, place, credentials).map_err(|error| failed(&error))?)
+            }
+        };
+        Ok(WarehouseStorage { profile: wanted.profile, sealed_credentials })
+    }
+}
+
+impl Wanted {
+    /// Reads the settings of a storage, and the credentials among them, for a warehouse at that place. No error repeats a
+    /// value of the credentials.
+    fn read(storage: Option<Value>, root: &Location) -> Result<Self, AdminError> {
+        let Some(storage) = storage else {
+            if root.scheme() == "file" {
+                return Ok(Self { profile: StorageProfile::File, credentials: StorageCredentials::Ambient });
+            }
+            return Err(AdminError::Invalid(format!(
+                "{root} is not on the server's disk: give the settings of its storage in `storage`"
+            )));
+        };
+        let Value::Object(mut fields) = storage else {
+            return Err(AdminError::Invalid("`storage` must be an object".to_owned()));
+        };
+        let credentials = match fields.remove("credentials") {
+            None | Some(Value::Null) => StorageCredentials::Ambient,
+            Some(section) => StorageCredentials::deserialize(section).map_err(|error| {
+                AdminError::Invalid(format!("`storage.credentials`: {}", without_values(&error.to_string())))
+            })?,
+        };
+        let profile = StorageProfile::deserialize(Value::Object(fields));
+        let profile = profile
+            .map_err(|error| AdminError::Invalid(format!("`storage`: {}", without_values(&error.to_string()))))?;
+        Ok(Self { profile, credentials })
+    }
+
+    /// Fails when the storage is the server's own and may not be used.
+    fn check_own(&self, root: &Location, own_storage: OwnStorage) -> Result<(), AdminError> {
+        if own_storage == OwnStorage::Allowed {
+            return Ok(());
+        }
+        if self.profile == StorageProfile::File {
+            return Err(AdminError::Forbidden(format!(
+                "{root} is on the server's own disk: only an operator creates warehouses there"
+            )));
+        }
+        if self.credentials == StorageCredentials::Ambient {
+            return Err(AdminError::Forbidden(
+                "Without `storage.credentials` the server's own identity would be used: only an operator may do that"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The message of a reader, unless it repeats a value, which may be a secret in the wrong field.
+fn without_values(message: &str) -> &str {
+    let names_a_field = ["missing field", "unknown field"].iter().any(|start| message.starts_with(start));
+    // The `type` or `kind` itself is no secret.
+    let names_a_kind = message.starts_with("unknown variant");
+    if names_a_field || names_a_kind { message } else { "a field has a value of the wrong type" }
+}
+
+/// Fails when an option promises what the storage cannot hold.
+fn check_options(options: WarehouseOptions, storage: &StorageProfile) -> Result<(), AdminError> {
+    if options.no_delete && *storage == StorageProfile::File {
+        return Err(AdminError::Invalid(
+            "`no-delete` cannot hold on the local disk: engines reach the files there as the system's users, and nothing is \
+             vended. Set the rights of the folder instead"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// Fails when the user that the server runs as, to whom the data folder belongs, may not write in a warehouse's root.
+fn check_owner_can_write(owner: Owner, root: &Path) -> Result<(), AdminError> {
+    if root.exists() && owner.can_write(root) == Some(false) {
+        return Err(AdminError::Invalid(format!(
+            "root may write in {root}, and {owner}, to whom the data folder belongs, may not: give the folder over with \
+             `chown -R`, or send `check` as false if the server runs as somebody else",
+            root = root.display(),
+            owner = owner.name()
+        )));
+    }
+    Ok(())
+}
+
+fn place(warehouse: &Warehouse) -> Place {
+    Place { organisation: warehouse.organisation, warehouse: warehouse.id }
+}
+
+fn no_such_warehouse(organisation: &Organisation, named: &str) -> AdminError {
+    let named: String = named.chars().take(100).collect();
+    AdminError::NoSuchWarehouse(format!("Organisation '{}' has no warehouse '{named}'", organisation.name))
+}
+
+fn about(organisation: &Organisation, name: &str, error: StoreError) -> AdminError {
+    match error {
+        StoreError::AlreadyExists(Resource::Warehouse) => {
+            AdminError::Exists(format!("Organisation '{}' has a warehouse '{name}' already", organisation.name))
+        }
+        StoreError::NotFound(Resource::Warehouse) => no_such_warehouse(organisation, name),
+        StoreError::NotFound(Resource::Organisation) => AdminError::no_such_organisation(&organisation.name),
+        StoreError::LocationTaken(root) => AdminError::Conflict(format!(
+            "Root {root} overlaps that of another warehouse: choose a folder that no other uses"
+        )),
+        StoreError::NotEmpty(_) => AdminError::Conflict(format!(
+            "Warehouse '{name}' still holds namespaces, or dropped tables or views that can be restored: drop those, and \
+             delete these for good"
+        )),
+        error => AdminError::Store(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(storage: Value) -> Result<Wanted, String> {
+        Wanted::read(Some(storage), &Location::parse("s3://b/lake").unwrap()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn storage_holds_settings_and_credentials() {
+        let credentials = json!({ "kind": "aws-key", "access-key-id": "AKIA", "secret-access-key": "hush" });
+        let wanted = read(json!({ "type": "s3", "region": "a", "credentials": credentials })).unwrap();
+        assert_eq!((wanted.profile.kind(), wanted.credentials.kind()), ("s3", "aws-key"));
+        assert_eq!(read(json!({ "type": "gcs" })).unwrap().credentials, StorageCredentials::Ambient);
+        assert!(Wanted::read(None, &Location::parse("s3://b/lake").unwrap()).is_err());
+    }
+
+    #[test]
+    fn error_names_the_field_and_no_secret() {
+        let with = |credentials: Value| json!({ "type": "s3", "region": "a", "credentials": credentials });
+        for (storage, says) in [
+            (json!({ "type": "s4" }), "s4"),
+            (json!({ "type": "s3", "region": "a", "rolearn": "x" }), "rolearn"),
+            (with(json!({ "kind": "aws-key", "secret-access-key": "hush" })), "access-key-id"),
+            (with(json!({ "kind": "aws-key", "access-key-id": ["hush"], "secret-access-key": "hush" })), "wrong type"),
+            (with(json!("hush")), "wrong type"),
+        ] {
+            let error = read(storage.clone()).unwrap_err();
+            assert!(error.contains(says) && !error.contains("hush"), "{storage}: {error}");
+        }
+    }
+}
