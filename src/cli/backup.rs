@@ -65,7 +65,7 @@ pub(crate) async fn backup(client: &Client, arguments: &BackupArguments) -> Resu
     let wanted = json!({ "file": file, "overwrite": arguments.overwrite });
     let (mut reported, mut outcome) = (Reported::default(), None);
     let writing = client.lines("/management/v1/backup", &wanted, |line| {
-        match (line["done-bytes"].as_u64(), line["total-bytes"].as_u64()) {
+        match (line["bytes-done"].as_u64(), line["bytes-total"].as_u64()) {
             (Some(done_bytes), Some(total_bytes)) => {
                 let next = reported.next(CopyProgress { done_bytes, total_bytes });
                 next.iter().for_each(|text| output::note(text));

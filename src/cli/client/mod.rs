@@ -114,7 +114,7 @@ impl Client {
     pub(crate) async fn find(&self, path: &str) -> Result<Option<Value>> {
         match self.get(path).await {
             Ok(found) => Ok(Some(found)),
-            Err(error) if refusal(&error).is_some_and(|refused| refused.status == StatusCode::NOT_FOUND) => Ok(None),
+            Err(error) if has_status(&error, StatusCode::NOT_FOUND) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -231,6 +231,11 @@ async fn refused(response: Response<Body>) -> anyhow::Error {
 /// The refusal that an error is, if it is one.
 pub(crate) fn refusal(error: &anyhow::Error) -> Option<&Refused> {
     error.downcast_ref()
+}
+
+/// Whether an error is a refusal with that status.
+pub(crate) fn has_status(error: &anyhow::Error, status: StatusCode) -> bool {
+    refusal(error).is_some_and(|refused| refused.status == status)
 }
 
 /// A name as a segment of a path or a parameter of a query.
