@@ -1,20 +1,28 @@
 //! What `tidewater table` and `tidewater view` do with what was dropped: list, restore, remove for good.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
-use http::Method;
+use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tidewater_core::ids::TableId;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
-use super::client::{Client, refusal};
+use super::client::{Client, has_status, refusal};
 use super::output::{self, Format};
 use super::scope::{Warehouse, WarehouseArgument, encoded_namespace};
 use super::table_name::{parse_namespace, parse_table, shown};
 use super::time;
 use tidewater::clock::Clock;
 use tidewater::store::TableKind;
+
+/// How long a removal of files that a killed server has begun may hold up its end.
+const LEASE_TIME: Duration = Duration::from_secs(45);
+
+/// How often to look whether it has ended.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Which dropped tables or views are listed.
 #[derive(Debug, Args)]
@@ -259,8 +267,18 @@ pub(crate) async fn remove(
     let purge = files.and_then(FilesArguments::purge);
     let path = warehouse.path(&format!("/dropped/{id}"));
     let query = purge.map_or_else(String::new, |purge| format!("?purgeRequested={purge}"));
-    client.send(Method::DELETE, &format!("{path}{query}"), None).await?;
-    let is_gone = client.find(&path).await?.is_none();
+    let remove = format!("{path}{query}");
+    client.send(Method::DELETE, &remove, None).await?;
+    let mut is_gone = client.find(&path).await?.is_none();
+    let until = Instant::now() + LEASE_TIME;
+    while !is_gone && purge == Some(false) && Instant::now() < until {
+        // A server that was killed has begun the removal: what it held ends soon.
+        tokio::time::sleep(LOOK_INTERVAL).await;
+        is_gone = match client.send(Method::DELETE, &remove, None).await {
+            Err(error) if has_status(&error, StatusCode::NOT_FOUND) => true,
+            removed => removed.map(|_| false)?,
+        };
+    }
     let name = dotted(&dropped.ident()?);
     let told =
         |sentence: &str, state: &str| output::done(arguments.format, sentence, &json!({ "id": id, "state": state }));

@@ -25,7 +25,7 @@ use crate::api::error::ApiError;
 use crate::api::namespaces::levels;
 use crate::api::paging::MAX_PAGE_SIZE;
 use crate::api::path::PathParameters;
-use crate::api::tables::{Identifier, PURGE_WAIT, Purge};
+use crate::api::tables::{Identifier, Purge};
 use crate::store::{Dropped, DroppedFilter, DroppedState, Moment, TableKind, TimedPage};
 
 /// The parameters of a list that begins with the newest. It always comes in pages.
@@ -203,7 +203,7 @@ pub(in crate::api) async fn remove(
         let is_gone = api.catalog.dropped_remove(&scope.warehouse, id, purge, &scope.change).await?;
         if !is_gone && purge == Some(false) {
             // Whoever is told that files stay looks at what is left.
-            api.maintenance.wake_and_wait(scope.warehouse.place, id, PURGE_WAIT).await;
+            api.maintenance.stop_purge(id).await;
         } else {
             api.maintenance.wake();
         }
