@@ -63,20 +63,6 @@ def test_a_second_server_on_the_folder_is_told_of_the_first(own: Server) -> None
     own.start()
 
 
-def test_a_newer_command_does_not_change_the_schema_under_a_running_server(own: Server) -> None:
-    """To a program that knows one migration more than the database has, the server is of an older version."""
-    newest = "(SELECT max(version) FROM refinery_schema_history)"
-    with closing(sqlite3.connect(own.data_dir / "tidewater.db")) as database:
-        row = database.execute(f"SELECT * FROM refinery_schema_history WHERE version = {newest}").fetchone()
-        with database:
-            database.execute(f"DELETE FROM refinery_schema_history WHERE version = {newest}")
-        text = refused(own.binary, "key", "list", "--data-dir", str(own.data_dir))
-        assert "newer than the database" in text and f"(process {own.pid}, at " in text
-        with database:
-            database.execute(f"INSERT INTO refinery_schema_history VALUES ({', '.join('?' * len(row))})", row)
-    assert "quickstart" in own.command("key", "list").stdout
-
-
 def test_a_port_that_is_taken_is_told_once_with_another(own: Server, tmp_path: Path) -> None:
     port = urlsplit(own.uri).port
     assert port is not None
