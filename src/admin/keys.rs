@@ -105,12 +105,12 @@ impl Admin {
         Ok(self.store.key_list(organisation.id).await?)
     }
 
-    /// Returns the key of that id, or the only one of that name that is not revoked.
+    /// Returns the key of that id, or the only one of that name that can be used or, if none can, that is not revoked.
     ///
     /// # Errors
     /// `NotFound`; `Conflict` when several have the name.
     pub async fn key_find(&self, organisation: &Organisation, named: &str) -> Result<ApiKey, AdminError> {
-        choose(organisation, self.store.key_list(organisation.id).await?, named)
+        choose(organisation, self.store.key_list(organisation.id).await?, named, self.clock.now_ms())
     }
 
     /// Changes a key's name, role, end or options. The change holds from then on.
@@ -183,7 +183,7 @@ impl Admin {
         if are_revoked(&keys, named) {
             return Ok(());
         }
-        let key = choose(organisation, keys, named)?;
+        let key = choose(organisation, keys, named, change.at_ms)?;
         let revoked = self.store.key_revoke(organisation.id, key.id, change).await;
         self.authenticator.forget();
         revoked.map_err(|error| about(organisation, &key.name, error))
@@ -197,7 +197,7 @@ fn are_revoked(keys: &[ApiKey], name: &str) -> bool {
 }
 
 /// Chooses the key of that id or name.
-fn choose(organisation: &Organisation, keys: Vec<ApiKey>, named: &str) -> Result<ApiKey, AdminError> {
+fn choose(organisation: &Organisation, keys: Vec<ApiKey>, named: &str, now_ms: i64) -> Result<ApiKey, AdminError> {
     let id = named.parse().ok().map(KeyId);
     if let Some(key) = keys.iter().find(|key| Some(key.id) == id) {
         return Ok(key.clone());
@@ -205,6 +205,11 @@ fn choose(organisation: &Organisation, keys: Vec<ApiKey>, named: &str) -> Result
     let (owner, shown) = (&organisation.name, named.chars().take(100).collect::<String>());
     let (usable, revoked): (Vec<ApiKey>, Vec<ApiKey>) =
         keys.into_iter().filter(|key| key.name == named).partition(|key| key.revoked_ms.is_none());
+    // One that was rotated and has ended is not meant.
+    let mut active = usable.iter().filter(|key| key_state(key, now_ms) == KeyState::Active);
+    if let (Some(only), None) = (active.next(), active.next()) {
+        return Ok(only.clone());
+    }
     match &usable[..] {
         [only] => Ok(only.clone()),
         [] if revoked.is_empty() => Err(AdminError::NotFound(format!("Organisation '{owner}' has no key '{shown}'"))),
@@ -294,9 +299,13 @@ mod tests {
     fn key_is_found_by_its_id_or_by_a_name_that_only_it_has() {
         let acme = Organisation::new(OrganisationId(fresh_ordered_uuid()), "acme", "free", 0);
         let keys = [key("ci", Some(1)), key("ci", None), key("two", None), key("two", None), key("old", Some(1))];
-        let chosen = |named: &str| choose(&acme, keys.to_vec(), named).map(|key| key.id).map_err(|e| e.to_string());
+        let chosen = |named: &str| choose(&acme, keys.to_vec(), named, 5).map(|key| key.id).map_err(|e| e.to_string());
         assert_eq!(chosen("ci"), Ok(keys[1].id));
         assert_eq!(chosen(&keys[0].id.to_string()), Ok(keys[0].id));
+        let mut ended = key("ci", None);
+        ended.expires_ms = Some(5);
+        let rotated = choose(&acme, vec![ended, keys[1].clone()], "ci", 5).unwrap();
+        assert_eq!(rotated.id, keys[1].id, "one that has ended gives way");
         let several = chosen("two").unwrap_err();
         assert!(several.contains(&keys[2].id.to_string()) && several.contains(&keys[3].id.to_string()), "{several}");
         assert!(chosen("old").unwrap_err().contains("not revoked already"));

@@ -17,7 +17,7 @@ use super::entity_tag::{EntityTag, KnownTags};
 use super::error::ApiError;
 
 /// The first is the document, to which the others add.
-const PARTS: [&str; 8] = [
+const PARTS: [&str; 9] = [
     include_str!("openapi/document.json"),
     include_str!("openapi/configuration.json"),
     include_str!("openapi/namespaces.json"),
@@ -26,12 +26,13 @@ const PARTS: [&str; 8] = [
     include_str!("openapi/metadata.json"),
     include_str!("openapi/views.json"),
     include_str!("openapi/management.json"),
+    include_str!("openapi/administration.json"),
 ];
 
 const EVERY_OPERATION: &str = include_str!("openapi/every_operation.json");
 
 /// The members of a path that are operations.
-const METHODS: [&str; 5] = ["get", "head", "post", "put", "delete"];
+const METHODS: [&str; 6] = ["get", "head", "post", "put", "patch", "delete"];
 
 /// The document as it is sent, and what its entity tag is made of. Both are constants that are computed once.
 static DOCUMENT: LazyLock<Result<(Bytes, String), String>> = LazyLock::new(|| {
@@ -83,10 +84,14 @@ fn document() -> Result<Value, String> {
 /// A mark, for us only, of an operation that counts against no limit and knows no `Idempotency-Key`.
 const UNCOUNTED: &str = "x-uncounted";
 
+/// A mark, for us only, of an operation that knows no `Idempotency-Key`.
+const UNKEYED: &str = "x-unkeyed";
+
 /// Adds what every operation has that needs a sign-in.
 fn complete(method: &str, operation: &mut Value, every: &Value) {
-    let counted = operation.as_object_mut().and_then(|members| members.remove(UNCOUNTED)).is_none();
-    if counted && matches!(method, "post" | "delete") {
+    let mut has_not = |mark| operation.as_object_mut().and_then(|members| members.remove(mark)).is_none();
+    let (counted, keyed) = (has_not(UNCOUNTED), has_not(UNKEYED));
+    if counted && keyed && matches!(method, "post" | "delete") {
         add_missing(&mut operation["responses"], &every["changes"]["responses"]);
         let more = every["changes"]["parameters"].as_array().into_iter().flatten().cloned();
         let mut parameters = operation["parameters"].as_array().cloned().unwrap_or_default();

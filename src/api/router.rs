@@ -108,39 +108,58 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
 
 /// The routes of administration.
 fn management() -> Router<Arc<Api>> {
-    let server = |path: &str| format!("/management/v1{path}");
-    let of = |path: &str| format!("/management/v1/organisations/{{organisation}}{path}");
     Router::new()
-        .route(&server("/operators"), get(operators::list).post(operators::create))
-        .route(&server("/operators/{operator}"), delete(operators::revoke))
-        .route(&server("/events"), get(events::list_all))
-        .route(&server("/status"), get(server::status))
-        .route(&server("/tiers"), get(server::tiers))
-        .route(&server("/settings"), get(server::settings))
-        .route(&server("/reload"), post(server::reload))
-        .route(&server("/backup"), post(backup::create))
-        .route(&server("/reseal"), post(warehouses::reseal))
+        .route("/management/v1/operators", get(operators::list).post(operators::create))
+        .route("/management/v1/operators/{operator}", delete(operators::revoke))
+        .route("/management/v1/events", get(events::list_all))
+        .route("/management/v1/status", get(server::status))
+        .route("/management/v1/tiers", get(server::tiers))
+        .route("/management/v1/settings", get(server::settings))
+        .route("/management/v1/reload", post(server::reload))
+        .route("/management/v1/backup", post(backup::create))
+        .route("/management/v1/reseal", post(warehouses::reseal))
         .route(
-            &server("/signing-keys"),
+            "/management/v1/signing-keys",
             get(signing_keys::list).post(signing_keys::rotate).delete(signing_keys::remove),
         )
-        .route(&server("/organisations"), get(organisations::list).post(organisations::create))
-        .route(&of(""), get(organisations::get).patch(organisations::update).delete(organisations::delete))
-        .route(&of("/restore"), post(organisations::restore))
-        .route(&of("/events"), get(events::list))
-        .route(&of("/keys"), get(keys::list).post(keys::create))
-        .route(&of("/keys/{key}"), get(keys::get).patch(keys::update).delete(keys::revoke))
-        .route(&of("/keys/{key}/rotate"), post(keys::rotate))
-        .route(&of("/usage"), get(usage::get))
-        .route(&of("/warehouses"), get(warehouses::list).post(warehouses::create))
-        .route(&of("/warehouses/{warehouse}"), get(warehouses::get).patch(warehouses::update).delete(warehouses::drop))
-        .route(&of("/warehouses/{warehouse}/check"), post(warehouses::check))
-        .route(&of("/warehouses/{warehouse}/namespaces"), get(contents::namespaces))
-        .route(&of("/warehouses/{warehouse}/namespaces/{namespace}"), get(contents::namespace))
-        .route(&of("/warehouses/{warehouse}/tables"), get(contents::tables))
-        .route(&of("/warehouses/{warehouse}/tables/check"), post(contents::check))
-        .route(&of("/warehouses/{warehouse}/dropped"), get(dropped::list))
-        .route(&of("/warehouses/{warehouse}/dropped/{id}"), get(dropped::get).delete(dropped::remove))
-        .route(&of("/warehouses/{warehouse}/dropped/{id}/restore"), post(dropped::restore))
-        .route(&of("/warehouses/{warehouse}/metrics"), get(metrics::list))
+        .route("/management/v1/organisations", get(organisations::list).post(organisations::create))
+        .route(
+            "/management/v1/organisations/{organisation}",
+            get(organisations::get).patch(organisations::update).delete(organisations::delete),
+        )
+        .route("/management/v1/organisations/{organisation}/restore", post(organisations::restore))
+        .route("/management/v1/organisations/{organisation}/events", get(events::list))
+        .route("/management/v1/organisations/{organisation}/keys", get(keys::list).post(keys::create))
+        .route(
+            "/management/v1/organisations/{organisation}/keys/{key}",
+            get(keys::get).patch(keys::update).delete(keys::revoke),
+        )
+        .route("/management/v1/organisations/{organisation}/keys/{key}/rotate", post(keys::rotate))
+        .route("/management/v1/organisations/{organisation}/usage", get(usage::get))
+        .route("/management/v1/organisations/{organisation}/warehouses", get(warehouses::list).post(warehouses::create))
+        .route(
+            "/management/v1/organisations/{organisation}/warehouses/{warehouse}",
+            get(warehouses::get).patch(warehouses::update).delete(warehouses::drop),
+        )
+        .route("/management/v1/organisations/{organisation}/warehouses/{warehouse}/check", post(warehouses::check))
+        .route(
+            "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces",
+            get(contents::namespaces),
+        )
+        .route(
+            "/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces/{namespace}",
+            get(contents::namespace),
+        )
+        .route("/management/v1/organisations/{organisation}/warehouses/{warehouse}/tables", get(contents::tables))
+        .route("/management/v1/organisations/{organisation}/warehouses/{warehouse}/tables/check", post(contents::check))
+        .route("/management/v1/organisations/{organisation}/warehouses/{warehouse}/dropped", get(dropped::list))
+        .route(
+            "/management/v1/organisations/{organisation}/warehouses/{warehouse}/dropped/{id}",
+            get(dropped::get).delete(dropped::remove),
+        )
+        .route(
+            "/management/v1/organisations/{organisation}/warehouses/{warehouse}/dropped/{id}/restore",
+            post(dropped::restore),
+        )
+        .route("/management/v1/organisations/{organisation}/warehouses/{warehouse}/metrics", get(metrics::list))
 }

@@ -9,6 +9,7 @@ mod avro;
 mod local;
 mod manifests;
 mod old_documents;
+mod organisations;
 mod purge;
 #[cfg(test)]
 mod tests;
@@ -117,7 +118,14 @@ impl Maintenance {
     /// own.
     pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
         let stopped = CancellationToken::new();
-        let mut work = pin!(async { tokio::join!(self.work(&stopped), self.clean(&stopped), self.learn(&stopped)) });
+        let mut work = pin!(async {
+            tokio::join!(
+                self.work(&stopped),
+                self.clean(&stopped),
+                self.learn(&stopped),
+                self.end_organisations(&stopped)
+            )
+        });
         tokio::select! {
             () = stop => {
                 stopped.cancel();
@@ -131,11 +139,12 @@ impl Maintenance {
     pub async fn sweep(&self) {
         self.forget().await;
         let never = CancellationToken::new();
+        self.remove_organisations(&never).await;
         self.remove_old_documents(&never).await;
         loop {
             let jobs = self.claim(TABLES_AT_ONCE).await;
             if jobs.is_empty() {
-                return;
+                return self.remove_organisations(&never).await;
             }
             futures_util::future::join_all(jobs.into_iter().map(|job| self.see_to(job, &never))).await;
         }

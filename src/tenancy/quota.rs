@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::flight::{Joined, Turn};
 use crate::store::{Store, StoreError};
 
+use super::key_counts::KeyCounts;
 use super::meter::{Exhausted, Lease, Meter};
 
 /// How often the requests of organisations without a limit are written.
@@ -78,13 +79,14 @@ pub struct Quota {
     clock: Clock,
     /// One for each organisation that has asked for something since the start; they are few and stay.
     meters: RwLock<HashMap<OrganisationId, Arc<Meter>>>,
+    keys: KeyCounts,
 }
 
 impl Quota {
     /// Has leased nothing yet.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Clock) -> Self {
-        Self { store, clock, meters: RwLock::default() }
+        Self { store, clock, meters: RwLock::default(), keys: KeyCounts::default() }
     }
 
     /// Takes one request from the budget of the caller's organisation, at `now_ms`.
@@ -102,6 +104,7 @@ impl Quota {
         let Some(limit) = tier.requests_per_day else {
             let_go_of_lease(&meter);
             meter.count(day);
+            self.keys.add(caller.organisation(), caller.key(), day_of(now_ms), 1);
             return Ok(Budget { limit: None, remaining: u64::MAX, reset_s });
         };
         if meter.left() > slice_of(limit) {
@@ -118,6 +121,7 @@ impl Quota {
                 }
             },
         };
+        self.keys.add(caller.organisation(), caller.key(), day_of(now_ms), 1);
         Ok(Budget { limit: Some(limit), remaining, reset_s })
     }
 
@@ -177,6 +181,9 @@ impl Quota {
             if let Err(error) = write_backlog(&*self.store, organisation, &meter).await {
                 tracing::warn!(%error, %organisation, "could not write how many requests were served: trying again");
             }
+        }
+        if let Err(error) = self.keys.write(&*self.store).await {
+            tracing::warn!(%error, "could not write how many requests each key sent: trying again");
         }
     }
 

@@ -54,7 +54,24 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("events", &["clock", "store"]),
     ("reports", &["clock", "store"]),
     ("maintenance", &["clock", "locations", "metadata", "storage", "store", "vending", "warehouse"]),
-    ("admin", &["auth", "catalog", "clock", "config", "secret", "store", "warehouse"]),
+    (
+        "admin",
+        &[
+            "auth",
+            "backup",
+            "catalog",
+            "clock",
+            "config",
+            "master_key",
+            "metadata",
+            "newer_documents",
+            "owner",
+            "secret",
+            "storage",
+            "store",
+            "warehouse",
+        ],
+    ),
     ("sample", &[]),
     // Edges.
     (

@@ -2,6 +2,7 @@
 
 mod fixture;
 mod old_documents;
+mod organisations;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;

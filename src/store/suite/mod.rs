@@ -2,6 +2,7 @@
 //!
 //! Each case takes a fresh, empty store. A backend runs them all with [`conformance!`].
 
+mod administration;
 mod concurrency;
 mod dropped;
 mod events;
@@ -19,6 +20,7 @@ mod tenants;
 mod transactions;
 mod usage;
 
+pub(super) use administration::*;
 pub(super) use concurrency::*;
 pub(super) use dropped::*;
 pub(super) use events::*;
@@ -62,6 +64,16 @@ macro_rules! conformance {
             a_warehouse_keeps_how_its_storage_is_reached,
             a_warehouse_goes_only_when_it_is_empty,
             options_of_a_warehouse_and_a_key_are_kept,
+            // Administration
+            operator_is_found_by_its_digest_until_and_after_its_revocation,
+            event_names_the_operator_who_made_the_change,
+            organisations_come_in_pages,
+            update_of_an_organisation_changes_what_it_names,
+            update_of_a_key_changes_what_it_names,
+            rotated_key_ends_and_the_new_one_is_there,
+            usage_is_listed_by_day_and_by_key,
+            deleted_organisation_is_restored_until_its_time_is_over,
+            organisation_is_forgotten_in_small_steps_and_no_other_with_it,
             // Events
             each_change_leaves_its_event,
             a_change_that_is_refused_leaves_no_event,

@@ -62,3 +62,44 @@ async fn reload_reads_the_settings_again_where_the_program_can() {
     let told = catalog.post(&operator, path, &json!({})).await.ok(200);
     assert_eq!(told, json!({ "taken": [change], "needs-restart": [] }));
 }
+
+#[tokio::test]
+async fn signing_keys_are_rotated_and_removed_by_operators() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    let operator = catalog.operator().await;
+    let path = "/management/v1/signing-keys";
+    let first = catalog.get(&operator, path).await.ok(200);
+    assert_eq!(first["signing-keys"][0]["state"], "active");
+    let rotated = catalog.post(&operator, path, &json!({})).await.ok(200);
+    assert_eq!(rotated["signing-keys"].as_array().unwrap().len(), 2);
+    assert_eq!(rotated["signing-keys"][0]["state"], "next");
+    catalog.post(&operator, path, &json!({ "older": true })).await.error(400, "BadRequestException");
+    let before = rotated["signing-keys"][0]["created-ms"].as_i64().unwrap();
+    catalog.delete(&operator, path).await.error(400, "BadRequestException");
+    catalog.delete(&operator, &format!("{path}?created-before-ms={before}")).await.ok(204);
+    assert_eq!(catalog.get(&operator, path).await.ok(200)["signing-keys"].as_array().unwrap().len(), 1);
+    catalog.get(&tenant.key, path).await.error(403, "ForbiddenException");
+}
+
+#[tokio::test]
+async fn backup_is_written_for_the_machine_alone() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    let operator = catalog.operator().await;
+    let (path, file) = ("/management/v1/backup", catalog.folder.path().join("backup.db"));
+    let body = json!({ "file": file });
+    for key in [&tenant.key, &operator] {
+        catalog.post(key, path, &body).await.error(403, "ForbiddenException");
+    }
+    let written = catalog.machine(Method::POST, path, &body).await;
+    let lines: Vec<Value> =
+        written.bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    let last = lines.last().unwrap();
+    assert_eq!((&last["done"], &last["size-bytes"]), (&json!(true), &json!(std::fs::metadata(&file).unwrap().len())));
+    assert!(lines[0]["pages-total"].as_u64().unwrap() > 0, "{lines:?}");
+    let again = catalog.machine(Method::POST, path, &body).await;
+    assert_eq!(again.json()["error"]["code"], 409);
+    let relative = catalog.machine(Method::POST, path, &json!({ "file": "backup.db" })).await;
+    assert_eq!(relative.json()["error"]["code"], 400);
+}

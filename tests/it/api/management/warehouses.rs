@@ -1,0 +1,157 @@
+//! `/management/v1/organisations/{organisation}/warehouses`
+
+use axum::http::Method;
+use serde_json::{Value, json};
+use tidewater_core::access::Role;
+
+use crate::support::{Catalog, Tenant, create_view};
+
+const WAREHOUSES: &str = "/management/v1/organisations/acme/warehouses";
+const MAIN: &str = "/management/v1/organisations/acme/warehouses/main";
+
+async fn acme() -> (Catalog, Tenant, String) {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    let operator = catalog.operator().await;
+    (catalog, tenant, operator)
+}
+
+fn root(catalog: &Catalog, name: &str) -> String {
+    format!("file://{}/roots/{name}", catalog.folder.path().display())
+}
+
+#[tokio::test]
+async fn warehouse_is_tried_out_created_and_used_at_once() {
+    let (catalog, tenant, operator) = acme().await;
+    catalog.get(&tenant.key, "/v1/config?warehouse=lake").await.error(404, "NoSuchWarehouseException");
+    let body = json!({ "name": "lake", "root": root(&catalog, "lake") });
+    let dry = json!({ "name": "lake", "root": root(&catalog, "lake"), "dry-run": true });
+    catalog.post(&operator, WAREHOUSES, &dry).await.ok(200);
+    let made = catalog.post(&operator, WAREHOUSES, &body).await.ok(200);
+    assert_eq!(
+        (&made["name"], &made["default"], &made["credentials"]),
+        (&json!("lake"), &json!(false), &json!("none"))
+    );
+    assert_eq!((&made["storage"], &made["check"]["ok"]), (&json!({ "type": "file" }), &json!(true)));
+    assert_eq!(made["check"]["steps"][0]["name"], "write an object");
+    catalog.get(&tenant.key, "/v1/config?warehouse=lake").await.ok(200);
+    let by_id = format!("{WAREHOUSES}/{}", made["id"].as_str().unwrap());
+    assert_eq!(catalog.get(&tenant.key, &by_id).await.ok(200)["name"], "lake");
+    assert_eq!(catalog.post(&tenant.key, &format!("{MAIN}/check"), &json!({})).await.ok(200)["ok"], true);
+    let first = catalog.get(&tenant.key, &format!("{WAREHOUSES}?page-size=1")).await.ok(200);
+    assert_eq!(first["warehouses"][0]["name"], "lake");
+    assert!(first["next-page-token"].is_string(), "{first}");
+    catalog.post(&operator, WAREHOUSES, &body).await.error(409, "AlreadyExistsException");
+    let inside = json!({ "name": "other", "root": root(&catalog, "lake/inner") });
+    let message = catalog.post(&operator, WAREHOUSES, &inside).await.error(409, "ConflictException");
+    assert!(message.contains("overlaps"), "{message}");
+}
+
+#[tokio::test]
+async fn admin_uses_neither_the_servers_disk_nor_its_identity() {
+    let (catalog, tenant, _) = acme().await;
+    let local = json!({ "name": "lake", "root": root(&catalog, "lake") });
+    let message = catalog.post(&tenant.key, WAREHOUSES, &local).await.error(403, "ForbiddenException");
+    assert!(message.contains("only an operator"), "{message}");
+    let ambient =
+        json!({ "name": "lake", "root": "s3://bucket/lake", "storage": { "type": "s3", "region": "eu-west-1" } });
+    let message = catalog.post(&tenant.key, WAREHOUSES, &ambient).await.error(403, "ForbiddenException");
+    assert!(message.contains("the server's own identity"), "{message}");
+    let with_key = json!({ "name": "lake", "root": "s3://bucket/lake", "check": false, "storage": { "type": "s3",
+        "region": "eu-west-1",
+        "credentials": { "kind": "aws-key", "access-key-id": "AKIA", "secret-access-key": "hush" } } });
+    let made = catalog.post(&tenant.key, WAREHOUSES, &with_key).await.ok(200);
+    assert_eq!((&made["credentials"], &made["check"]), (&json!("sealed"), &Value::Null));
+    assert!(!made.to_string().contains("hush"), "{made}");
+    let path = format!("{WAREHOUSES}/lake");
+    let ambient = json!({ "storage": { "type": "s3", "region": "eu-west-1" }, "check": false });
+    catalog.patch(&tenant.key, &path, &ambient).await.error(403, "ForbiddenException");
+    let stored = catalog.get(&tenant.key, &path).await.ok(200);
+    assert_eq!(stored["credentials"], "sealed");
+}
+
+#[tokio::test]
+async fn options_and_default_change_and_what_is_not_named_stays() {
+    let (catalog, tenant, operator) = acme().await;
+    catalog.post(&operator, WAREHOUSES, &json!({ "name": "b", "root": root(&catalog, "b") })).await.ok(200);
+    let changed = catalog.patch(&tenant.key, MAIN, &json!({ "options": { "purge": "at-once" } })).await.ok(200);
+    assert_eq!((&changed["options"]["purge"], &changed["default"]), (&json!("at-once"), &json!(true)));
+    catalog.patch(&tenant.key, &format!("{WAREHOUSES}/b"), &json!({ "default": true })).await.ok(200);
+    let main = catalog.get(&tenant.key, MAIN).await.ok(200);
+    assert_eq!((&main["options"]["purge"], &main["default"]), (&json!("at-once"), &json!(false)));
+    let told = catalog.get(&tenant.key, "/v1/config").await.ok(200);
+    assert_eq!(told["overrides"]["prefix"], "b", "the new default holds at once");
+    for (key, body) in [
+        (&tenant.key, json!({ "options": { "no-delete": true } })),
+        (&tenant.key, json!({ "options": { "purge": "later" } })),
+        (&tenant.key, json!({ "option": {} })),
+        (&operator, json!({ "storage": { "type": "s4" } })),
+    ] {
+        catalog.patch(key, MAIN, &body).await.error(400, "BadRequestException");
+    }
+}
+
+#[tokio::test]
+async fn warehouse_goes_when_it_is_empty_and_stays_gone() {
+    let (catalog, tenant, _) = acme().await;
+    catalog.with_table(&tenant).await;
+    let message = catalog.delete(&tenant.key, MAIN).await.error(409, "ConflictException");
+    assert!(message.contains("still holds namespaces"), "{message}");
+    catalog.delete(&tenant.key, "/v1/namespaces/ns/tables/t").await.ok(204);
+    let dropped = catalog.get(&tenant.key, &format!("{MAIN}/dropped")).await.ok(200);
+    let id = dropped["dropped"][0]["id"].as_str().unwrap().to_owned();
+    catalog.delete(&tenant.key, &format!("{MAIN}/dropped/{id}")).await.ok(204);
+    catalog.delete(&tenant.key, "/v1/namespaces/ns").await.ok(204);
+    catalog.delete(&tenant.key, MAIN).await.ok(204);
+    catalog.delete(&tenant.key, MAIN).await.ok(204);
+    catalog.get(&tenant.key, MAIN).await.error(404, "NoSuchWarehouseException");
+    catalog.delete(&tenant.key, &format!("{WAREHOUSES}/none")).await.error(404, "NoSuchWarehouseException");
+}
+
+#[tokio::test]
+async fn warehouses_are_reached_by_administrators_of_their_organisation_alone() {
+    let (catalog, tenant, _) = acme().await;
+    let other = catalog.tenant("other", "enterprise").await;
+    for role in [Role::Reader, Role::Writer] {
+        let key = catalog.key(tenant.organisation, role, None).await;
+        catalog.get(&key, WAREHOUSES).await.error(403, "ForbiddenException");
+        catalog.patch(&key, MAIN, &json!({})).await.error(403, "ForbiddenException");
+        catalog.get(&key, &format!("{MAIN}/dropped")).await.error(403, "ForbiddenException");
+    }
+    for path in
+        [WAREHOUSES, MAIN, &format!("{MAIN}/dropped"), &format!("{MAIN}/metrics"), &format!("{MAIN}/namespaces")]
+    {
+        catalog.get(&other.key, path).await.error(404, "NotFoundException");
+    }
+}
+
+#[tokio::test]
+async fn contents_are_shown_to_machine_and_admin_and_to_no_operator() {
+    let (catalog, tenant, operator) = acme().await;
+    let table = catalog.with_table(&tenant).await;
+    catalog.post(&tenant.key, "/v1/namespaces/ns/views", &create_view("v", "select 1")).await.ok(200);
+    let (namespaces, tables) = (format!("{MAIN}/namespaces"), format!("{MAIN}/tables?namespace=ns"));
+    let listed = catalog.get(&tenant.key, &namespaces).await.ok(200);
+    assert_eq!(listed["namespaces"], json!([["ns"]]));
+    let shown = catalog.get(&tenant.key, &format!("{namespaces}/ns")).await.ok(200);
+    assert_eq!((&shown["tables"], &shown["views"]), (&json!(["t"]), &json!(["v"])));
+    let listed = catalog.machine(Method::GET, &tables, &Value::Null).await.ok(200);
+    assert_eq!(listed["tables"][0]["metadata-location"], table["metadata-location"]);
+    let one = catalog.get(&tenant.key, &format!("{tables}&name=t")).await.ok(200);
+    assert_eq!(one["tables"][0]["metadata"], table["metadata"]);
+    let views = catalog.get(&tenant.key, &format!("{tables}&kind=view")).await.ok(200);
+    assert_eq!(views["tables"][0]["name"], "v");
+    catalog.get(&tenant.key, &format!("{tables}&name=none")).await.error(404, "NoSuchTableException");
+    catalog.get(&tenant.key, &format!("{MAIN}/tables?namespace=none")).await.error(404, "NoSuchNamespaceException");
+    let checked = catalog.post(&tenant.key, &format!("{MAIN}/tables/check"), &json!({})).await.ok(200);
+    assert_eq!(checked, json!({ "checked": 1, "next-page-token": null, "findings": [] }));
+    for path in [&namespaces, &tables] {
+        let message = catalog.get(&operator, path).await.error(403, "ForbiddenException");
+        assert!(message.contains("belongs to an operator"), "{message}");
+    }
+    catalog.delete(&tenant.key, "/v1/namespaces/ns/tables/t").await.ok(204);
+    let dropped = catalog.get(&operator, &format!("{MAIN}/dropped")).await.ok(200);
+    let id = dropped["dropped"][0]["id"].as_str().unwrap();
+    catalog.post(&operator, &format!("{MAIN}/dropped/{id}/restore"), &json!({})).await.ok(204);
+    catalog.get(&tenant.key, "/v1/namespaces/ns/tables/t").await.ok(200);
+}
