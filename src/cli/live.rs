@@ -32,10 +32,16 @@ impl LiveSettings {
         let Self { read, levels, mut hang_up } = self;
         let running = Arc::clone(app.running());
         let reloading = Arc::new(Reloading { read, levels, running, turn: tokio::sync::Mutex::new(()) });
-        let by_command = Arc::clone(&reloading);
+        // The server's parts keep this: a strong reference would keep them, and the database open, past the server's end.
+        let by_command = Arc::downgrade(&reloading);
         app.set_reload(Arc::new(move || {
-            let reloading = Arc::clone(&by_command);
-            Box::pin(async move { reloading.reload("tidewater reload").await })
+            let reloading = by_command.upgrade();
+            Box::pin(async move {
+                match reloading {
+                    Some(reloading) => reloading.reload("tidewater reload").await,
+                    None => Err("the server is stopping".to_owned()),
+                }
+            })
         }));
         let watching = tokio::spawn(async move {
             while hang_up.recv().await.is_some() {
