@@ -8,16 +8,19 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use axum::body::Body;
+use bytes::Bytes;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{Admin, AdminParts};
-use crate::api::{Api, ApiService, HeaderCase};
+use crate::admin::{Admin, AdminParts, Reload};
+use crate::api::{Api, ApiService, HeaderCase, Machine};
 use crate::auth::Authenticator;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::data_folder::{self, ServerLock};
+use crate::control::ControlSocket;
+use crate::data_folder::{self, FolderLock, ServerLock};
 use crate::events::EventRetention;
 use crate::heavy::{Heavy, HeavySettings};
 use crate::idempotency::Idempotency;
@@ -40,6 +43,30 @@ use running::{auth_settings, catalog_settings, report_limits};
 
 /// How long the tasks in the background may take at a stop to write down what they have in memory.
 const BACKGROUND_GRACE: Duration = Duration::from_secs(10);
+
+/// A catalog that answers requests of this process alone: it does not listen, and does nothing in the background.
+pub struct InProcess {
+    service: ApiService,
+    _lock: FolderLock,
+}
+
+impl InProcess {
+    /// Opens the catalog in the data folder that `lock` is of.
+    ///
+    /// # Errors
+    /// When the database cannot be used, or the database of a catalog that was here is gone; the text says what to do.
+    pub async fn open(config: &Config, lock: FolderLock) -> anyhow::Result<Self> {
+        let store = open_store(config, &lock)?;
+        // Commands that need the master key check it themselves: one mends a lost key.
+        let api = api_over(config, store, storage_access(config));
+        Ok(Self { service: service_over(&api).await?, _lock: lock })
+    }
+
+    /// Answers one request of the machine itself.
+    pub async fn handle(&self, machine: Machine, request: http::Request<Bytes>) -> http::Response<Body> {
+        self.service.handle_machine(machine, request.map(Body::from)).await
+    }
+}
 
 /// A catalog that is ready to serve.
 pub struct App {
@@ -72,9 +99,16 @@ impl App {
                  a server of that user cannot remove or replace them later"
             );
         }
-        let mut app = Self::over(&config, open_store(&config)?).await?;
+        let mut app = Self::over(&config, open_store(&config, lock.folder())?).await?;
         app.after_unclean_stop = has_log || lock.is_after_unclean_stop();
         lock.announce(app.local_addr()?);
+        match ControlSocket::bind(&config.data_dir) {
+            Ok(socket) => app.server = app.server.with_socket(socket),
+            Err(error) => {
+                let folder = config.data_dir.display().to_string();
+                tracing::warn!(folder, %error, "no control socket: commands on this machine cannot reach the server without --uri");
+            }
+        }
         app.lock = Some(lock);
         Ok(app)
     }
@@ -84,66 +118,22 @@ impl App {
     /// # Errors
     /// When the store does not answer, or the port cannot be had.
     pub async fn over(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Self> {
-        let clock = Clock::System;
         let access = storage_access(config);
         if let Some(keys) = master_key::check(store.as_ref(), &access.keys).await? {
             // It is the first to be there.
             let _ = access.passes.set(PassKeys::new(&keys));
         }
-        let master_key = Arc::new(MasterKeyWatch::new(Arc::clone(&store), access.keys.clone()));
-        // Half for bodies, which wait for work, and half for the work: whoever works never waits for a body.
-        let memory_bytes = config.heavy.memory_bytes / 2;
-        let heavy_settings = HeavySettings::new(config.heavy.workers, memory_bytes);
-        let heavy = Arc::new(Heavy::new(heavy_settings));
-        let reader = ObjectReader::new(Arc::clone(&heavy), config.limits.document_bytes);
-        let documents = Documents::with_reader(config.cache.metadata_bytes, reader.clone());
-        let settings = catalog_settings(config);
-        let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, access.clone(), clock.clone(), settings));
-        let auth = auth_settings(config);
-        let authenticator = Arc::new(Authenticator::new(Arc::clone(&store), &config.tiers, clock.clone(), &auth));
-        authenticator.prepare().await.context("cannot prepare the keys that sign tokens")?;
-        let admin = Arc::new(Admin::new(AdminParts {
-            store: Arc::clone(&store),
-            authenticator: Arc::clone(&authenticator),
-            catalog: Arc::clone(&catalog),
-            access: access.clone(),
-            documents: Arc::new(Documents::with_reader(0, reader.clone())),
-            clock: clock.clone(),
-            config: Arc::new(config.clone()),
-        }));
-        let api = Arc::new(Api {
-            admin,
-            catalog,
-            authenticator,
-            quota: Arc::new(Quota::new(Arc::clone(&store), clock.clone())),
-            signatures: Signatures::new(config.api.signatures_per_second, clock.clone()),
-            idempotency: Arc::new(Idempotency::new(
-                Arc::clone(&store),
-                clock.clone(),
-                config.api.idempotency_key_lifetime(),
-            )),
-            maintenance: Arc::new(Maintenance::new(Arc::clone(&store), access, reader, clock.clone())),
-            reports: Arc::new(reports(config, &store, &clock)),
-            events: Arc::new(EventRetention::new(
-                Arc::clone(&store),
-                clock.clone(),
-                config.events.retention(),
-                config.events.per_organisation,
-            )),
-            store,
-            master_key,
-            clock,
-            heavy,
-            bodies: Arc::new(Heavy::new(heavy_settings)),
-            limits: config.limits,
-            settings: config.api.clone(),
-            body_timeout: config.connections.body_timeout(),
-        });
-        let header_case = HeaderCase::learn().await.context("cannot prepare the spelling of headers")?;
-        let service = ApiService::new(&api, header_case);
+        let api = api_over(config, store, access);
+        api.authenticator.prepare().await.context("cannot prepare the keys that sign tokens")?;
+        let service = service_over(&api).await?;
         let server = Server::bind(&config.listen, &config.connections, service).await?;
         let running = Arc::new(Running::new(config.clone(), Arc::clone(&api), server.replacing()));
         Ok(Self { server, api, running, lock: None, after_unclean_stop: false })
+    }
+
+    /// Sets how `POST /management/v1/reload` reads the settings again.
+    pub fn set_reload(&self, reload: Reload) {
+        self.api.admin.set_reload(reload);
     }
 
     /// Its settings, which can be replaced while it runs.
@@ -256,6 +246,65 @@ impl App {
         }
         Ok(())
     }
+}
+
+/// Puts the parts together over a store.
+fn api_over(config: &Config, store: Arc<dyn Store>, access: StorageAccess) -> Arc<Api> {
+    let clock = Clock::System;
+    let master_key = Arc::new(MasterKeyWatch::new(Arc::clone(&store), access.keys.clone()));
+    // Half for bodies, which wait for work, and half for the work: whoever works never waits for a body.
+    let memory_bytes = config.heavy.memory_bytes / 2;
+    let heavy_settings = HeavySettings::new(config.heavy.workers, memory_bytes);
+    let heavy = Arc::new(Heavy::new(heavy_settings));
+    let reader = ObjectReader::new(Arc::clone(&heavy), config.limits.document_bytes);
+    let documents = Documents::with_reader(config.cache.metadata_bytes, reader.clone());
+    let settings = catalog_settings(config);
+    let catalog = Arc::new(Catalog::new(Arc::clone(&store), documents, access.clone(), clock.clone(), settings));
+    let auth = auth_settings(config);
+    let authenticator = Arc::new(Authenticator::new(Arc::clone(&store), &config.tiers, clock.clone(), &auth));
+    let admin = Arc::new(Admin::new(AdminParts {
+        store: Arc::clone(&store),
+        authenticator: Arc::clone(&authenticator),
+        catalog: Arc::clone(&catalog),
+        access: access.clone(),
+        documents: Arc::new(Documents::with_reader(0, reader.clone())),
+        clock: clock.clone(),
+        config: Arc::new(config.clone()),
+    }));
+    Arc::new(Api {
+        admin,
+        catalog,
+        authenticator,
+        quota: Arc::new(Quota::new(Arc::clone(&store), clock.clone())),
+        signatures: Signatures::new(config.api.signatures_per_second, clock.clone()),
+        idempotency: Arc::new(Idempotency::new(
+            Arc::clone(&store),
+            clock.clone(),
+            config.api.idempotency_key_lifetime(),
+        )),
+        maintenance: Arc::new(Maintenance::new(Arc::clone(&store), access, reader, clock.clone())),
+        reports: Arc::new(reports(config, &store, &clock)),
+        events: Arc::new(EventRetention::new(
+            Arc::clone(&store),
+            clock.clone(),
+            config.events.retention(),
+            config.events.per_organisation,
+        )),
+        store,
+        master_key,
+        clock,
+        heavy,
+        bodies: Arc::new(Heavy::new(heavy_settings)),
+        limits: config.limits,
+        settings: config.api.clone(),
+        body_timeout: config.connections.body_timeout(),
+    })
+}
+
+/// Returns the API over the parts as a function.
+async fn service_over(api: &Arc<Api>) -> anyhow::Result<ApiService> {
+    let header_case = HeaderCase::learn().await.context("cannot prepare the spelling of headers")?;
+    Ok(ApiService::new(api, header_case))
 }
 
 /// Says what is found in the log of a database that was not closed, before it is opened: what cannot be read of it is left
@@ -417,12 +466,12 @@ fn give_database(file: &Path, owner: Owner) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Opens the store that the configuration names.
+/// Opens the store that the configuration names, for the process that has the folder's lock: no other opens it meanwhile.
 ///
 /// # Errors
 /// When its folder cannot be made or used, the database of a catalog that was here is gone, or it is from a newer version; the
 /// text says what to do.
-pub fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+pub fn open_store(config: &Config, _alone: &FolderLock) -> anyhow::Result<Arc<dyn Store>> {
     let file = config.database();
     data_folder::prepare(&config.data_dir, &file)?;
     data_folder::check_database_is_there(&config.data_dir, &file)?;
@@ -433,22 +482,4 @@ pub fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
         give_database(&file, owner).with_context(|| format!("cannot give {} to {}", file.display(), owner.name()))?;
     }
     Ok(store)
-}
-
-/// The same for a command that works beside a server, which must not find another schema under it.
-///
-/// # Errors
-/// What [`open_store`] gives; and when a server runs that only knows the schema as it is.
-pub fn open_store_beside_a_server(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
-    let file = config.database();
-    data_folder::prepare(&config.data_dir, &file)?;
-    // Held until the schema is the new one.
-    let _alone = match store::is_older(&file)? {
-        true => Some(ServerLock::take(&config.data_dir).context(
-            "this program is newer than the database, and would change its schema under the server that runs: use the program \
-             of that version, or stop the server and start the newer one",
-        )?),
-        false => None,
-    };
-    open_store(config)
 }

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::owner::{give_to_owner_of, name_of};
 use rustix::fs::Access;
@@ -235,16 +236,21 @@ fn user(id: u32) -> String {
     name_of(&known, id).map_or_else(|| format!("the user with the id {id}"), |name| format!("the user '{name}'"))
 }
 
-/// Proof that this process is the only server on a data folder. The system lets go of it when the process ends, however
-/// it ends. The commands that look or administer take none: they work beside a server (docs/decisions/0004, 0012).
+/// How long to wait for a command that has the folder.
+const COMMAND_TIME: Duration = Duration::from_secs(10);
+
+/// How often to look whether it has ended.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Proof that no other process works on a data folder: the database is opened with it alone. The system releases it when the
+/// process ends, however it ends.
 #[derive(Debug)]
-pub struct ServerLock {
+pub struct FolderLock {
     file: File,
-    after_unclean_stop: bool,
 }
 
-impl ServerLock {
-    /// Takes it.
+impl FolderLock {
+    /// Takes the lock for a command, when no server has it. Waits for another command.
     ///
     /// # Errors
     /// `InUse`; `NoLocks`; what [`prepare`] would give.
@@ -254,21 +260,44 @@ impl ServerLock {
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let mut file = options.open(&path).map_err(|error| denied(&path, error))?;
         give_to_owner_of(folder, &file).map_err(|error| denied(&path, error))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                // Who it is only helps.
-                let _ = file.read_to_string(&mut text);
+        let until = Instant::now() + COMMAND_TIME;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self { file }),
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(source)) => return Err(FolderError::NoLocks { path, source }),
+            }
+            let mut text = String::new();
+            // Which process it is only helps.
+            let _ = file.rewind().and_then(|()| file.read_to_string(&mut text));
+            // Commands write nothing, so the text is that of the last server.
+            if process_of(&text).is_some() || Instant::now() >= until {
                 return Err(FolderError::InUse { path: folder.to_owned(), by: told_of(&text) });
             }
-            Err(TryLockError::Error(source)) => return Err(FolderError::NoLocks { path, source }),
+            std::thread::sleep(LOOK_INTERVAL);
         }
+    }
+}
+
+/// Proof that this process is the only server on a data folder.
+#[derive(Debug)]
+pub struct ServerLock {
+    folder: FolderLock,
+    after_unclean_stop: bool,
+}
+
+impl ServerLock {
+    /// Takes it.
+    ///
+    /// # Errors
+    /// `InUse`; `NoLocks`; what [`prepare`] would give.
+    pub fn take(folder: &Path) -> Result<Self, FolderError> {
+        let mut taken = FolderLock::take(folder)?;
         let mut text = String::new();
         // What is not text was not written by a server.
-        let _ = file.read_to_string(&mut text);
+        let _ = taken.file.rewind().and_then(|()| taken.file.read_to_string(&mut text));
         let after_unclean_stop = !text.is_empty() && text.lines().next() != Some(STOPPED);
-        let mut lock = Self { file, after_unclean_stop };
+        let mut lock = Self { folder: taken, after_unclean_stop };
         lock.write(&format!("{}\n", std::process::id())).map_err(|error| denied(folder, error))?;
         Ok(lock)
     }
@@ -290,17 +319,28 @@ impl ServerLock {
     }
 
     fn write(&mut self, text: &str) -> io::Result<()> {
-        self.file.set_len(0)?;
-        self.file.rewind()?;
-        self.file.write_all(text.as_bytes())
+        let file = &mut self.folder.file;
+        file.set_len(0)?;
+        file.rewind()?;
+        file.write_all(text.as_bytes())
+    }
+
+    /// Proof that no other process works on the folder.
+    #[must_use]
+    pub const fn folder(&self) -> &FolderLock {
+        &self.folder
     }
 }
 
 /// The process that has, or was about to have, the data folder; none when that has ended.
 #[must_use]
 pub fn process_of_server(folder: &Path) -> Option<i32> {
-    let text = fs::read_to_string(folder.join(LOCK_FILE)).ok()?;
     // To try the lock could keep a server from starting at that moment.
+    process_of(&fs::read_to_string(folder.join(LOCK_FILE)).ok()?)
+}
+
+/// The living process that the text of a lock names.
+fn process_of(text: &str) -> Option<i32> {
     let number = text.split_whitespace().next()?.parse().ok()?;
     let process = Pid::from_raw(number)?;
     (rustix::process::test_kill_process(process) != Err(Errno::SRCH)).then_some(number)
@@ -308,6 +348,9 @@ pub fn process_of_server(folder: &Path) -> Option<i32> {
 
 /// What a lock says of its server, for a message.
 fn told_of(text: &str) -> String {
+    if process_of(text).is_none() {
+        return String::new();
+    }
     let mut words = text.lines().next().unwrap_or_default().split_whitespace();
     match (words.next(), words.next()) {
         (Some(process), Some(address)) => format!(" (process {process}, at {address})"),

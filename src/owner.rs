@@ -103,6 +103,13 @@ pub fn give_to_owner_of(folder: &Path, file: &File) -> io::Result<()> {
     Owner::for_root(folder).map_or(Ok(()), |owner| owner.give(file))
 }
 
+/// Returns a user as the system names them: `tidewater`, or `uid 990`.
+#[must_use]
+pub fn user_name(id: u32) -> String {
+    let known = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    name_of(&known, id).map_or_else(|| format!("uid {id}"), str::to_owned)
+}
+
 /// Returns the name of a user in the lines of `/etc/passwd` (passwd(5)).
 pub(crate) fn name_of(known: &str, id: u32) -> Option<&str> {
     known.lines().find_map(|line| {

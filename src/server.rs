@@ -6,6 +6,7 @@ mod admission;
 mod answer;
 mod connection;
 mod descriptors;
+mod machine;
 mod throttle;
 mod watched;
 
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 
 use crate::api::ApiService;
 use crate::config::{ConnectionsConfig, ListenAddress};
+use crate::control::ControlSocket;
 use activity::{Stage, Timeouts};
 use admission::Admission;
 use connection::{Live, Serving};
@@ -104,6 +106,7 @@ pub struct Server {
     admission: Arc<Admission>,
     serving: Arc<Serving>,
     live: watch::Sender<Live>,
+    socket: Option<ControlSocket>,
 }
 
 /// Replaces what a server serves while it does.
@@ -157,7 +160,13 @@ impl Server {
         let admission = Arc::new(Admission::new(connections));
         let live = watch::Sender::new(Live { service, timeouts: Timeouts::from_config(connections) });
         let serving = Arc::new(Serving::new(live.subscribe()));
-        Ok(Self { listener, admission, serving, live })
+        Ok(Self { listener, admission, serving, live, socket: None })
+    }
+
+    /// Serves commands on this machine over `socket` too.
+    #[must_use]
+    pub fn with_socket(self, socket: ControlSocket) -> Self {
+        Self { socket: Some(socket), ..self }
     }
 
     /// Returns what replaces the service while it is served.
@@ -184,6 +193,10 @@ impl Server {
     /// their requests are answered, or after the time that `grace` then gives. Returns what was cut off.
     pub async fn serve(self, shutdown: impl Future<Output = ()>, grace: impl FnOnce() -> Duration) -> Option<CutOff> {
         let not_accepted = Throttle::default();
+        let machine = machine::admission();
+        let commands = self
+            .socket
+            .map(|socket| tokio::spawn(machine::accept(socket, Arc::clone(&machine), Arc::clone(&self.serving))));
         tokio::pin!(shutdown);
         loop {
             let (stream, peer) = tokio::select! {
@@ -201,21 +214,28 @@ impl Server {
             };
             match self.admission.admit(peer.ip()) {
                 Some(permit) => {
-                    tokio::spawn(Arc::clone(&self.serving).serve(stream, peer.ip(), permit));
+                    tokio::spawn(Arc::clone(&self.serving).serve_tcp(stream, peer.ip(), permit));
                 }
                 None => refuse(stream),
             }
         }
         drop(self.listener);
-        self.admission.all_go_on_to(Stage::Stopping);
-        if tokio::time::timeout(grace(), self.admission.all_ended()).await.is_ok() {
+        if let Some(commands) = commands {
+            // The socket goes before the data folder is another server's.
+            commands.abort();
+            let _ = commands.await;
+        }
+        let all = [&self.admission, &machine];
+        let all_ended = || async { tokio::join!(self.admission.all_ended(), machine.all_ended()) };
+        all.iter().for_each(|admission| admission.all_go_on_to(Stage::Stopping));
+        if tokio::time::timeout(grace(), all_ended()).await.is_ok() {
             return None;
         }
-        let (connections, requests) = self.admission.count();
-        self.admission.all_go_on_to(Stage::CutOff);
+        let [(tcp, tcp_requests), (commands, command_requests)] = all.map(|admission| admission.count());
+        all.iter().for_each(|admission| admission.all_go_on_to(Stage::CutOff));
         // Those that notice it too late end with the process.
-        let _ = tokio::time::timeout(CUT_OFF_TIME, self.admission.all_ended()).await;
-        Some(CutOff { connections, requests })
+        let _ = tokio::time::timeout(CUT_OFF_TIME, all_ended()).await;
+        Some(CutOff { connections: tcp + commands, requests: tcp_requests + command_requests })
     }
 }
 

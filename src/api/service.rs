@@ -25,7 +25,7 @@ use super::path::normalised;
 use super::permission::Arrived;
 use super::refused_sign_ins::{NO_ADDRESS, RefusedSignIns};
 use super::request_log::{Asked, Learned, OnItsWay};
-use super::{Api, cors, direct, router, wire};
+use super::{Api, Machine, cors, direct, router, wire};
 use crate::clock::fresh_uuid;
 use crate::deadline::{self, Deadline};
 
@@ -83,6 +83,12 @@ impl ApiService {
     /// Answers one request that came over a connection from that address.
     pub async fn handle_from(&self, address: IpAddr, request: Request<Body>) -> Response {
         self.handle_request(Some(address), request).await
+    }
+
+    /// Answers one request of the machine itself.
+    pub async fn handle_machine(&self, machine: Machine, mut request: Request<Body>) -> Response {
+        request.extensions_mut().insert(machine);
+        self.handle_request(None, request).await
     }
 
     async fn handle_request(&self, from: Option<IpAddr>, mut request: Request<Body>) -> Response {

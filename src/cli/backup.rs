@@ -1,18 +1,18 @@
 //! `tidewater backup` and `tidewater restore`.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use serde_json::json;
 
+use super::client::Client;
 use super::output::{self, Format};
 use super::serve::stop_signal;
 use tidewater::backup::{self, Done};
 use tidewater::config::Config;
-use tidewater::store::{CopyProgress, NotInside, Proceed};
+use tidewater::store::sqlite::{CopyProgress, NotInside};
 
 const MIB: u64 = 1 << 20;
 
@@ -58,29 +58,40 @@ pub(crate) struct RestoreArguments {
     format: Format,
 }
 
-/// Writes a backup. A signal ends it, and leaves no file.
-pub(crate) async fn backup(config: &Config, arguments: &BackupArguments) -> Result<()> {
+/// Has the catalog write a backup. A signal ends it, and leaves no file.
+pub(crate) async fn backup(client: &Client, arguments: &BackupArguments) -> Result<()> {
     let stop = stop_signal()?;
-    let stopped = Arc::new(AtomicBool::new(false));
-    let (database, file, overwrite) = (config.database(), arguments.file.clone(), arguments.overwrite);
-    let is_stopped = Arc::clone(&stopped);
-    let mut work = tokio::task::spawn_blocking(move || {
-        let mut reported = Reported::default();
-        backup::create(&database, &file, overwrite, &mut |progress| {
-            if let Some(text) = reported.next(progress) {
-                output::note(&text);
+    let file = std::path::absolute(&arguments.file).context("the file's folder is not known")?;
+    let wanted = json!({ "file": file, "overwrite": arguments.overwrite });
+    let (mut reported, mut outcome) = (Reported::default(), None);
+    let writing = client.lines("/management/v1/backup", &wanted, |line| {
+        match (line["bytes-done"].as_u64(), line["bytes-total"].as_u64()) {
+            (Some(done_bytes), Some(total_bytes)) => {
+                let next = reported.next(CopyProgress { done_bytes, total_bytes });
+                next.iter().for_each(|text| output::note(text));
             }
-            if is_stopped.load(Ordering::SeqCst) { Proceed::No } else { Proceed::Yes }
-        })
-    });
-    let done = tokio::select! {
-        done = &mut work => done,
-        () = stop => {
-            stopped.store(true, Ordering::SeqCst);
-            work.await
+            _ => outcome = Some(line),
         }
+        Ok(())
+    });
+    tokio::select! {
+        written = writing => written?,
+        // The catalog sees that nobody waits any more.
+        () = stop => bail!("the backup was stopped: no file is left"),
+    }
+    let outcome = outcome.context("the server stopped before the backup was complete: no file is left")?;
+    if let Some(message) = outcome["error"]["message"].as_str() {
+        bail!("{message}");
+    }
+    give_to_root(&file)?;
+    let done = Done {
+        size_bytes: outcome["size-bytes"].as_u64().unwrap_or(0),
+        not_inside: NotInside {
+            roots: serde_json::from_value(outcome["warehouse-roots"].clone())?,
+            sealed: serde_json::from_value(outcome["warehouses-with-sealed-credentials"].clone())?,
+        },
     };
-    let done = done.context("the backup has failed")??;
+    let Some(config) = client.config() else { bail!("a backup is written on the server's machine: run it there") };
     if arguments.format.json {
         return report_json(&done, config, arguments.file.display().to_string());
     }
@@ -91,6 +102,14 @@ pub(crate) async fn backup(config: &Config, arguments: &BackupArguments) -> Resu
         size(done.size_bytes)
     ))?;
     tell_needed(&done.not_inside, config);
+    Ok(())
+}
+
+/// Gives a backup that another user's server has written to root, who has asked for it.
+fn give_to_root(file: &Path) -> Result<()> {
+    if rustix::process::geteuid().is_root() {
+        chown(file, Some(0), Some(0)).with_context(|| format!("cannot take over {}", file.display()))?;
+    }
     Ok(())
 }
 

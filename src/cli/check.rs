@@ -4,17 +4,17 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use serde::Deserialize;
 use serde_json::json;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
+use super::client::{Client, encoded};
 use super::dropped::word;
 use super::output::{self, Format};
-use super::session::{Session, WarehouseArgument};
+use super::scope::WarehouseArgument;
+use super::table::explain;
 use super::table_name;
-use tidewater::metadata::{Documents, MetadataError};
-use tidewater::newer_documents::newest_beside;
-use tidewater::store::{PageRequest, Place, Store, TableKind, TableRecord};
-use tidewater::warehouse::OpenWarehouse;
+use tidewater::store::TableKind;
 
 /// What is checked.
 #[derive(Debug, Args)]
@@ -29,44 +29,67 @@ pub(crate) struct Arguments {
 }
 
 /// A table or view whose metadata has problems, or that has a newer document than the one that it points at.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
 struct Finding {
-    name: String,
+    identifier: Identifier,
     metadata_location: String,
     problems: Vec<String>,
     newer_document: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Identifier {
+    namespace: Vec<String>,
+    name: String,
+}
+
+impl Finding {
+    fn name(&self) -> Result<String> {
+        Ok(format!("{}.{}", table_name::shown(&NamespaceIdent::new(&self.identifier.namespace)?), self.identifier.name))
+    }
 }
 
 /// Checks one table or view, or all of them, and prints what is wrong.
 ///
 /// # Errors
 /// When metadata has problems, so that a script notices. A newer document alone is none.
-pub(crate) async fn run(session: &Session, kind: TableKind, arguments: &Arguments) -> Result<()> {
-    let store = session.store()?;
-    let (warehouse, checked, findings) = match &arguments.name {
-        Some(name) => {
-            let (warehouse, record) = session.tabular(&arguments.warehouse, name, kind).await?;
-            let findings: Vec<Finding> = check(&warehouse, kind, name, &record).await.into_iter().collect();
-            (warehouse, 1, findings)
+pub(crate) async fn run(client: &Client, kind: TableKind, arguments: &Arguments) -> Result<()> {
+    let warehouse = arguments.warehouse.find(client).await?;
+    let mut wanted = json!({ "kind": word(kind) });
+    if let Some(name) = &arguments.name {
+        let levels: Vec<&str> = name.namespace.levels().collect();
+        wanted["identifier"] = json!({ "namespace": levels, "name": name.name() });
+    }
+    let (mut checked, mut findings) = (0, Vec::new());
+    let path = warehouse.path("/tables/check");
+    let mut page = path.clone();
+    loop {
+        let answer = client.post(&page, &wanted).await;
+        let answer = answer.map_err(|error| match &arguments.name {
+            Some(name) => explain(error, kind, name),
+            None => error,
+        })?;
+        checked += usize::try_from(answer["checked"].as_u64().unwrap_or(0))?;
+        findings.extend(serde_json::from_value::<Vec<Finding>>(answer["findings"].clone())?);
+        match answer["next-page-token"].as_str() {
+            Some(token) => page = format!("{path}?page-token={}", encoded(token)),
+            None => break,
         }
-        None => {
-            let warehouse = session.open(arguments.warehouse.find(store.as_ref()).await?)?;
-            let (checked, findings) = check_all(store.as_ref(), &warehouse, kind).await?;
-            (warehouse, checked, findings)
-        }
-    };
+    }
     let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
     if arguments.format.json {
-        let found: Vec<_> = findings
+        let found = findings
             .iter()
             .map(|one| {
-                json!({"name": one.name, "metadata_location": one.metadata_location, "problems": one.problems,
-                    "newer_document": one.newer_document})
+                Ok(json!({"name": one.name()?, "metadata_location": one.metadata_location, "problems": one.problems,
+                    "newer_document": one.newer_document}))
             })
-            .collect();
+            .collect::<Result<Vec<_>>>()?;
         output::json(&json!({ "checked": checked, "findings": found }))?;
     } else {
         for one in &findings {
-            output::line(&format!("{} ({})", one.name, one.metadata_location))?;
+            output::line(&format!("{} ({})", one.name()?, one.metadata_location))?;
             one.problems
                 .iter()
                 .try_for_each(|problem| output::line(&format!("  {}", problem.replace('\n', "\n  "))))?;
@@ -85,59 +108,4 @@ pub(crate) async fn run(session: &Session, kind: TableKind, arguments: &Argument
         return Ok(());
     }
     bail!("{with_problems} of {} with problems", count(checked, word(kind)))
-}
-
-/// Checks all tables, or views, of a warehouse. Gives how many there are, and those with problems.
-async fn check_all(store: &dyn Store, warehouse: &OpenWarehouse, kind: TableKind) -> Result<(usize, Vec<Finding>)> {
-    let (mut checked, mut findings) = (0, Vec::new());
-    for namespace in all_namespaces(store, warehouse.place).await? {
-        for name in store.table_list(warehouse.place, &namespace, kind, &PageRequest::default()).await?.items {
-            let ident = TableIdent::new(namespace.clone(), &name)?;
-            // One that was dropped meanwhile is none to check.
-            let Some(record) = store.table_get(warehouse.place, &ident).await? else { continue };
-            checked += 1;
-            findings.extend(check(warehouse, kind, &ident, &record).await);
-        }
-    }
-    Ok((checked, findings))
-}
-
-/// The namespaces of a warehouse on all levels, each after the one that it is in.
-async fn all_namespaces(store: &dyn Store, place: Place) -> Result<Vec<NamespaceIdent>> {
-    let mut found = store.namespace_list(place, None, &PageRequest::default()).await?.items;
-    let mut next = 0;
-    while let Some(parent) = found.get(next).cloned() {
-        found.extend(store.namespace_list(place, Some(&parent), &PageRequest::default()).await?.items);
-        next += 1;
-    }
-    Ok(found)
-}
-
-/// What there is to say of one table or view, if anything.
-async fn check(
-    warehouse: &OpenWarehouse,
-    kind: TableKind,
-    ident: &TableIdent,
-    record: &TableRecord,
-) -> Option<Finding> {
-    let problems = problems(warehouse, kind, &record.metadata_location).await;
-    let problems = problems.unwrap_or_else(|error| vec![error.to_string()]);
-    let name = format!("{}.{}", table_name::shown(&ident.namespace), ident.name());
-    let newer_document = newest_beside(&record.metadata_location).await;
-    let is_worth_telling = !problems.is_empty() || newer_document.is_some();
-    let metadata_location = record.metadata_location.clone();
-    is_worth_telling.then_some(Finding { name, metadata_location, problems, newer_document })
-}
-
-async fn problems(warehouse: &OpenWarehouse, kind: TableKind, location: &str) -> Result<Vec<String>, MetadataError> {
-    let documents = Documents::new(0);
-    Ok(match kind {
-        TableKind::Table => {
-            let document = documents.get(&warehouse.storage, location).await?;
-            let mut problems = document.problems();
-            problems.extend(document.metadata.tolerated());
-            problems
-        }
-        TableKind::View => documents.get_view(&warehouse.storage, location).await?.problems(),
-    })
 }

@@ -1,23 +1,28 @@
 //! What `tidewater table` and `tidewater view` do with what was dropped: list, restore, remove for good.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::Args;
-use serde_json::json;
+use http::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
 use tidewater_core::ids::TableId;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
+use super::client::{Client, has_status, refusal};
 use super::output::{self, Format};
-use super::session::{Session, WarehouseArgument, place};
+use super::scope::{Warehouse, WarehouseArgument, encoded_namespace};
 use super::table_name::{parse_namespace, parse_table, shown};
 use super::time;
-use tidewater::catalog::missing_document;
-use tidewater::metadata::{Documents, MetadataError};
-use tidewater::store::{
-    Dropped, DroppedFilter, DroppedState, Place, Resource, Restore, Store, StoreError, TableKind, TimedPage,
-};
-use tidewater::warehouse::OpenWarehouse;
+use tidewater::clock::Clock;
+use tidewater::store::TableKind;
+
+/// How long a removal of files that a killed server has begun may hold up its end.
+const LEASE_TIME: Duration = Duration::from_secs(45);
+
+/// How often to look whether it has ended.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Which dropped tables or views are listed.
 #[derive(Debug, Args)]
@@ -85,67 +90,104 @@ pub(super) const fn word(kind: TableKind) -> &'static str {
     }
 }
 
+/// A dropped table or view, as the catalog tells of it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Dropped {
+    id: TableId,
+    identifier: Identifier,
+    metadata_location: String,
+    location: String,
+    dropped_ms: i64,
+    restorable_until_ms: i64,
+    restorable: bool,
+    purge_requested: bool,
+    state: String,
+    attempts: u32,
+    message: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Identifier {
+    namespace: Vec<String>,
+    name: String,
+}
+
+impl Dropped {
+    fn ident(&self) -> Result<TableIdent> {
+        Ok(TableIdent::new(NamespaceIdent::new(&self.identifier.namespace)?, &self.identifier.name)?)
+    }
+
+    /// From when on its files are removed; none when they stay.
+    fn files_go_ms(&self) -> Option<i64> {
+        let stay = !self.purge_requested || matches!(self.state.as_str(), "blocked" | "replaced");
+        (!stay).then_some(self.restorable_until_ms)
+    }
+
+    /// The same for a person.
+    fn files_go(&self, now_ms: i64) -> String {
+        match self.files_go_ms() {
+            Some(at_ms) if at_ms <= now_ms => "now".to_owned(),
+            Some(at_ms) => time::shown(at_ms),
+            None => "never".to_owned(),
+        }
+    }
+
+    fn as_json(&self) -> Value {
+        json!({
+            "id": self.id,
+            "namespace": self.identifier.namespace,
+            "name": self.identifier.name,
+            "metadata_location": self.metadata_location,
+            "location": self.location,
+            "dropped": time::shown(self.dropped_ms),
+            "restorable": self.restorable,
+            "restorable_until": time::shown(self.restorable_until_ms),
+            "purge": self.purge_requested,
+            "files_go": self.files_go_ms().map(time::shown),
+            "state": self.state,
+            "attempts": self.attempts,
+            "message": self.message,
+        })
+    }
+}
+
 /// Lists them, the newest drop first.
-pub(crate) async fn list(session: &Session, kind: TableKind, arguments: &ListArguments) -> Result<()> {
-    let store = session.store()?;
-    let place = place(&arguments.warehouse.find(store.as_ref()).await?);
-    let filter = DroppedFilter { namespace: arguments.namespace.clone(), name: None, kind: Some(kind) };
-    let all = store.dropped_list(place, &filter, &TimedPage::default()).await?.items;
-    let now_ms = session.clock.now_ms();
+pub(crate) async fn list(client: &Client, kind: TableKind, arguments: &ListArguments) -> Result<()> {
+    let warehouse = arguments.warehouse.find(client).await?;
+    let all = load(client, &warehouse, kind, arguments.namespace.as_ref()).await?;
+    let now_ms = Clock::System.now_ms();
     if arguments.format.json {
-        return output::json(&all.iter().map(|one| as_json(one, now_ms)).collect::<Vec<_>>());
+        return output::json(&all.iter().map(Dropped::as_json).collect::<Vec<_>>());
     }
     let row = |one: &Dropped| {
-        vec![
+        Ok(vec![
             one.id.to_string(),
-            dotted(&one.ident),
+            dotted(&one.ident()?),
             time::shown(one.dropped_ms),
-            if is_restorable(one, now_ms) { time::shown(one.restorable_until_ms) } else { "no".to_owned() },
-            files_go(one, now_ms),
-            one.state.as_str().to_owned(),
+            if one.restorable { time::shown(one.restorable_until_ms) } else { "no".to_owned() },
+            one.files_go(now_ms),
+            one.state.clone(),
             one.message.clone().unwrap_or_default(),
-        ]
+        ])
     };
-    let rows: Vec<_> = all.iter().map(row).collect();
+    let rows = all.iter().map(row).collect::<Result<Vec<_>>>()?;
     let headings = ["id", word(kind), "dropped", "restorable until", "files go", "state", "message"];
     output::table(&headings, &rows, &format!("no dropped {} is kept", word(kind)))
 }
 
-fn is_restorable(one: &Dropped, now_ms: i64) -> bool {
-    one.not_restorable(now_ms).is_none()
-}
-
-/// When its files are removed, for a person.
-fn files_go(one: &Dropped, now_ms: i64) -> String {
-    match files_go_ms(one) {
-        Some(at_ms) if at_ms <= now_ms => "now".to_owned(),
-        Some(at_ms) => time::shown(at_ms),
-        None => "never".to_owned(),
+async fn load(
+    client: &Client,
+    warehouse: &Warehouse,
+    kind: TableKind,
+    namespace: Option<&NamespaceIdent>,
+) -> Result<Vec<Dropped>> {
+    let mut path = warehouse.path(&format!("/dropped?type={}", word(kind)));
+    if let Some(namespace) = namespace {
+        path.push_str(&format!("&namespace={}", encoded_namespace(namespace)));
     }
-}
-
-/// From when on its files are removed; none when they stay.
-fn files_go_ms(one: &Dropped) -> Option<i64> {
-    let stay = !one.purge || matches!(one.state, DroppedState::Blocked | DroppedState::Replaced);
-    (!stay).then_some(one.restorable_until_ms)
-}
-
-fn as_json(one: &Dropped, now_ms: i64) -> serde_json::Value {
-    json!({
-        "id": one.id,
-        "namespace": one.ident.namespace.levels().collect::<Vec<_>>(),
-        "name": one.ident.name(),
-        "metadata_location": one.metadata_location,
-        "location": one.location,
-        "dropped": time::shown(one.dropped_ms),
-        "restorable": is_restorable(one, now_ms),
-        "restorable_until": time::shown(one.restorable_until_ms),
-        "purge": one.purge,
-        "files_go": files_go_ms(one).map(time::shown),
-        "state": one.state.as_str(),
-        "attempts": one.attempts,
-        "message": one.message,
-    })
+    let all = client.list(&path, "dropped").await?.into_iter();
+    all.map(|one| Ok(serde_json::from_value(one)?)).collect()
 }
 
 /// A name as [`parse_table`] reads it.
@@ -155,120 +197,110 @@ fn dotted(ident: &TableIdent) -> String {
 }
 
 /// Restores one.
-pub(crate) async fn restore(session: &Session, kind: TableKind, arguments: &RestoreArguments) -> Result<()> {
-    let store = session.store()?;
-    let warehouse = arguments.warehouse.find(store.as_ref()).await?;
-    let place = place(&warehouse);
-    let dropped = find(store.as_ref(), place, kind, arguments).await?;
-    let organisation = store.organisation_list().await?.into_iter().find(|one| one.id == warehouse.organisation);
-    let tier = organisation.and_then(|organisation| session.config.tiers.get(&organisation.tier).cloned());
-    let max_tables = tier.and_then(|tier| tier.max_tables);
-    let ident = arguments.new_name.as_ref().unwrap_or(&dropped.ident);
-    check_document(&session.open(warehouse)?, &dropped).await?;
-    // It keeps the locations that it is known to have.
-    let restore = Restore { id: dropped.id, ident, locations: None };
-    match store.dropped_restore(place, &restore, max_tables, &session.change()).await {
-        Ok(()) => output::done(
-            arguments.format,
-            &format!("Restored {} '{}'.", word(kind), dotted(ident)),
-            &json!({ "id": dropped.id, "namespace": ident.namespace.levels().collect::<Vec<_>>(), "name": ident.name() }),
-        ),
-        Err(StoreError::NotFound(Resource::Namespace)) => {
+pub(crate) async fn restore(client: &Client, kind: TableKind, arguments: &RestoreArguments) -> Result<()> {
+    let warehouse = arguments.warehouse.find(client).await?;
+    let dropped = find(client, &warehouse, kind, arguments).await?;
+    let old = dropped.ident()?;
+    let ident = arguments.new_name.as_ref().unwrap_or(&old);
+    let levels: Vec<&str> = ident.namespace.levels().collect();
+    let wanted = json!({ "identifier": { "namespace": levels, "name": ident.name() } });
+    let path = warehouse.path(&format!("/dropped/{}/restore", dropped.id));
+    client.post(&path, &wanted).await.map_err(|error| explain(error, kind, &old, ident))?;
+    output::done(
+        arguments.format,
+        &format!("Restored {} '{}'.", word(kind), dotted(ident)),
+        &json!({ "id": dropped.id, "namespace": levels, "name": ident.name() }),
+    )
+}
+
+/// Says what to do about a restore that was refused.
+fn explain(error: anyhow::Error, kind: TableKind, old: &TableIdent, ident: &TableIdent) -> anyhow::Error {
+    let Some(refused) = refusal(&error) else { return error };
+    match refused.kind.as_str() {
+        "NoSuchNamespaceException" => {
             let namespace = shown(&ident.namespace);
-            bail!("there is no namespace '{namespace}': create it, or restore under another name with --as")
+            anyhow!("there is no namespace '{namespace}': create it, or restore under another name with --as")
         }
-        Err(StoreError::AlreadyExists(taken_by)) => {
-            bail!("there is a {taken_by} '{}' by now: restore under another name with --as", dotted(ident))
-        }
-        Err(StoreError::NotRestorable(reason)) => {
-            bail!("{} '{}' can no longer be restored: {reason}", word(kind), dotted(&dropped.ident))
-        }
-        Err(StoreError::LimitReached { limit }) => {
-            bail!("the organisation's tier includes {limit} tables and views, and it has as many")
-        }
-        Err(other) => Err(other.into()),
+        "AlreadyExistsException" => anyhow!("{refused}: restore under another name with --as"),
+        _ => anyhow!("{} '{}' cannot be restored: {refused}", word(kind), dotted(old)),
     }
 }
 
-/// Fails when the metadata of what is to be restored is gone.
-async fn check_document(warehouse: &OpenWarehouse, dropped: &Dropped) -> Result<()> {
-    let (documents, location) = (Documents::new(0), &dropped.metadata_location);
-    let found = match dropped.kind {
-        TableKind::Table => documents.get(&warehouse.storage, location).await.map(drop),
-        TableKind::View => documents.get_view(&warehouse.storage, location).await.map(drop),
-    };
-    match found {
-        Ok(()) => Ok(()),
-        Err(MetadataError::Missing(file)) => {
-            let what = word(dropped.kind);
-            bail!("{what} '{}' cannot be restored: {}", dotted(&dropped.ident), missing_document(&file))
-        }
-        Err(error) => Err(error).context("the metadata of what is to be restored cannot be read"),
-    }
-}
-
-async fn find(store: &dyn Store, place: Place, kind: TableKind, arguments: &RestoreArguments) -> Result<Dropped> {
+async fn find(
+    client: &Client,
+    warehouse: &Warehouse,
+    kind: TableKind,
+    arguments: &RestoreArguments,
+) -> Result<Dropped> {
     let what = word(kind);
-    if let Some(id) = arguments.id {
-        let found = store.dropped_get(place, id).await?.filter(|dropped| dropped.kind == kind);
-        return found.ok_or_else(|| anyhow!("no dropped {what} has the id {id}: see `tidewater {what} dropped`"));
+    let namespace = arguments.name.as_ref().map(|name| &name.namespace);
+    let all = load(client, warehouse, kind, namespace).await?;
+    match (&arguments.name, arguments.id) {
+        (_, Some(id)) => all.into_iter().find(|one| one.id == id).ok_or_else(|| no_such(kind, id)),
+        (Some(name), None) => {
+            // The newest drop comes first.
+            let found = all.into_iter().find(|one| one.identifier.name == name.name());
+            found.ok_or_else(|| {
+                anyhow!("no dropped {what} was called '{}': see `tidewater {what} dropped`", dotted(name))
+            })
+        }
+        (None, None) => bail!("name what is to be restored"),
     }
-    let Some(name) = &arguments.name else { bail!("name what is to be restored") };
-    let filter =
-        DroppedFilter { namespace: Some(name.namespace.clone()), name: Some(name.name().to_owned()), kind: Some(kind) };
-    let newest = TimedPage { before: None, limit: Some(1) };
-    let found = store.dropped_list(place, &filter, &newest).await?.items.into_iter().next();
-    found.ok_or_else(|| anyhow!("no dropped {what} was called '{}': see `tidewater {what} dropped`", dotted(name)))
+}
+
+fn no_such(kind: TableKind, id: TableId) -> anyhow::Error {
+    let what = word(kind);
+    anyhow!("no dropped {what} has the id {id}: see `tidewater {what} dropped`")
 }
 
 /// Ends one for good.
 pub(crate) async fn remove(
-    session: &Session,
+    client: &Client,
     kind: TableKind,
     arguments: &RemoveArguments,
     files: Option<&FilesArguments>,
 ) -> Result<()> {
-    let store = session.store()?;
-    let place = place(&arguments.warehouse.find(store.as_ref()).await?);
+    let warehouse = arguments.warehouse.find(client).await?;
     let (what, id) = (word(kind), arguments.id);
-    let found = store.dropped_get(place, id).await?.filter(|dropped| dropped.kind == kind);
-    let dropped = found.ok_or_else(|| anyhow!("no dropped {what} has the id {id}: see `tidewater {what} dropped`"))?;
+    let all = load(client, &warehouse, kind, None).await?;
+    let dropped = all.into_iter().find(|one| one.id == id).ok_or_else(|| no_such(kind, id))?;
     let purge = files.and_then(FilesArguments::purge);
-    let is_gone = store.dropped_remove(place, id, purge, &session.change()).await?;
-    let name = dotted(&dropped.ident);
+    let path = warehouse.path(&format!("/dropped/{id}"));
+    let query = purge.map_or_else(String::new, |purge| format!("?purgeRequested={purge}"));
+    let remove = format!("{path}{query}");
+    client.send(Method::DELETE, &remove, None).await?;
+    let mut is_gone = client.find(&path).await?.is_none();
+    let until = Instant::now() + LEASE_TIME;
+    while !is_gone && purge == Some(false) && Instant::now() < until {
+        // A server that was killed has begun the removal: what it held ends soon.
+        tokio::time::sleep(LOOK_INTERVAL).await;
+        is_gone = match client.send(Method::DELETE, &remove, None).await {
+            Err(error) if has_status(&error, StatusCode::NOT_FOUND) => true,
+            removed => removed.map(|_| false)?,
+        };
+    }
+    let name = dotted(&dropped.ident()?);
     let told =
         |sentence: &str, state: &str| output::done(arguments.format, sentence, &json!({ "id": id, "state": state }));
-    if is_gone {
-        return told(&format!("Deleted {what} '{name}' for good; its files stay."), "gone");
-    }
-    if purge != Some(false) {
-        let sentence = format!("{what} '{name}' can no longer be restored; a running server removes its files.");
-        return told(&sentence, "removing");
-    }
-    output::note(&format!("a server is removing the files of {what} '{name}': waiting until it has stopped"));
-    if wait_until_gone(session, store.as_ref(), place, id).await? {
-        let sentence = format!(
-            "Deleted {what} '{name}' for good; the removal of its files had begun and has stopped, and those that are left stay."
-        );
-        told(&sentence, "gone")
-    } else {
+    if !is_gone && purge == Some(false) {
         bail!(
-            "{what} '{name}': the removal of its files has not stopped yet, and more of them may go: see `tidewater {what} dropped`"
-        )
+            "{what} '{name}': the removal of its files has not stopped yet, and more of them may go: see `tidewater {what} \
+             dropped`"
+        );
     }
-}
-
-/// Waits until a removal of files has stopped: at the latest that is when its lease is over, where its server has died.
-async fn wait_until_gone(session: &Session, store: &dyn Store, place: Place, id: TableId) -> Result<bool> {
-    const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-    const LOOKS: u32 = 450;
-    for _ in 0..LOOKS {
-        let Some(dropped) = store.dropped_get(place, id).await? else { return Ok(true) };
-        let now_ms = session.clock.now_ms();
-        if !dropped.is_leased(now_ms) {
-            return Ok(store.dropped_remove(place, id, Some(false), &session.change()).await?);
+    let files_go = purge.unwrap_or(dropped.purge_requested) && dropped.state != "replaced";
+    match (is_gone, files_go) {
+        (true, false) if dropped.state == "removing" => told(
+            &format!(
+                "Deleted {what} '{name}' for good; the removal of its files had begun and has stopped, and those that are left \
+                 stay."
+            ),
+            "gone",
+        ),
+        (true, false) => told(&format!("Deleted {what} '{name}' for good; its files stay."), "gone"),
+        _ => {
+            let sentence = format!("{what} '{name}' can no longer be restored; a running server removes its files.");
+            told(&sentence, "removing")
         }
-        tokio::time::sleep(LOOK_INTERVAL).await;
     }
-    Ok(false)
 }

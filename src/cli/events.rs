@@ -2,15 +2,14 @@
 
 use anyhow::{Result, bail};
 use clap::Args;
+use serde_json::Value;
 
+use super::client::{Client, encoded};
 use super::output::{self, Format};
-use super::session::{OrganisationArgument, Session};
+use super::scope::OrganisationArgument;
 use super::time;
-use tidewater::events::EventEntry;
-use tidewater::store::{Event, EventFilter, Operation};
-
-/// How many events a page of the store has.
-const PAGE: u32 = 1_000;
+use tidewater::clock::Clock;
+use tidewater::store::Operation;
 
 /// Which events are shown.
 #[derive(Debug, Args)]
@@ -47,51 +46,38 @@ pub(crate) struct Arguments {
 }
 
 /// Shows what was changed.
-pub(crate) async fn run(session: &Session, arguments: &Arguments) -> Result<()> {
-    let store = session.store()?;
-    let organisation = match arguments.all {
-        true => None,
-        false => Some(arguments.organisation.find(store.as_ref()).await?.id),
+pub(crate) async fn run(client: &Client, arguments: &Arguments) -> Result<()> {
+    let path = match arguments.all {
+        true => "/management/v1/events".to_owned(),
+        false => arguments.organisation.find(client).await?.path("/events"),
     };
     if arguments.limit == 0 {
         bail!("--limit must be above 0");
     }
-    let filter = EventFilter {
-        warehouse: None,
-        object: arguments.object.clone(),
-        actor: arguments.actor.clone(),
-        operation: arguments.operation,
-        since_ms: arguments.since.map(|ago_ms| session.clock.now_ms() - ago_ms),
-        until_ms: None,
-    };
-    let (mut events, mut before) = (Vec::new(), None);
-    while events.len() < arguments.limit {
-        let missing = u32::try_from(arguments.limit - events.len()).unwrap_or(PAGE).min(PAGE);
-        let page = store.event_list(organisation, &filter, before, missing).await?;
-        events.extend(page.events);
-        before = page.before;
-        if before.is_none() {
-            break;
-        }
-    }
+    let since_ms = arguments.since.map(|ago_ms| (Clock::System.now_ms() - ago_ms).to_string());
+    let parameters = [
+        ("object", arguments.object.clone()),
+        ("actor", arguments.actor.clone()),
+        ("operation", arguments.operation.map(|operation| operation.as_str().to_owned())),
+        ("since", since_ms),
+    ];
+    let given = parameters.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", encoded(&value?))));
+    let query = given.collect::<Vec<_>>().join("&");
+    let separator = if query.is_empty() { "" } else { "?" };
+    let events = client.list_at_most(&format!("{path}{separator}{query}"), "events", arguments.limit).await?;
     if arguments.format.json {
-        return output::json(&events.into_iter().map(EventEntry::from).collect::<Vec<_>>());
+        return output::json(&events);
     }
     let headings = ["time", "actor", "operation", "object", "address", "request"];
     output::table(&headings, &events.iter().map(row).collect::<Vec<_>>(), "no event fits")
 }
 
-fn row(event: &Event) -> Vec<String> {
-    let object = match &event.object.new_name {
-        Some(new_name) => format!("{} -> {new_name}", event.object.name),
-        None => event.object.name.clone(),
+fn row(event: &Value) -> Vec<String> {
+    let text = |field: &str| event[field].as_str().unwrap_or_default().to_owned();
+    let object = match event["new-name"].as_str() {
+        Some(new_name) => format!("{} -> {new_name}", text("object")),
+        None => text("object"),
     };
-    vec![
-        time::shown(event.at_ms),
-        event.actor.name().unwrap_or(event.actor.kind()).to_owned(),
-        event.operation.as_str().to_owned(),
-        object,
-        event.client.map(|client| client.to_string()).unwrap_or_default(),
-        event.request_id.as_deref().unwrap_or_default().to_owned(),
-    ]
+    let at_ms = event["at-ms"].as_i64().unwrap_or(0);
+    vec![time::shown(at_ms), text("actor"), text("operation"), object, text("address"), text("request-id")]
 }

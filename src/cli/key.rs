@@ -2,15 +2,15 @@
 
 use anyhow::{Result, anyhow};
 use clap::Subcommand;
-use serde_json::json;
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
 use tidewater_core::access::Role;
-use tidewater_core::ids::KeyId;
 
-use super::output::{self, Format};
-use super::session::{OrganisationArgument, Session};
+use super::client::{Client, encoded, has_status};
+use super::output::{self, Format, text};
+use super::scope::{Organisation, OrganisationArgument};
 use super::time;
-use tidewater::auth::{NewKey, entropy, issue_key};
-use tidewater::store::ApiKey;
+use tidewater::clock::Clock;
 
 /// What can be done with API keys.
 #[derive(Debug, Subcommand)]
@@ -61,7 +61,41 @@ Only the key is printed on standard output; what is kept of it is a hash.")]
         #[command(flatten)]
         format: Format,
     },
-    /// Refuse a key from now on; a running server does within seconds
+    /// Change a key's name, role or end
+    #[command(after_help = "Example:\n  tidewater key update ci --org acme --role reader --expires-in 30d")]
+    Update {
+        /// Its id, as `key list` shows it, or its name if no other key that is not revoked has the same
+        #[arg(value_name = "ID|NAME")]
+        key: String,
+        #[command(flatten)]
+        organisation: OrganisationArgument,
+        /// Its new name
+        #[arg(long)]
+        name: Option<String>,
+        /// What it may do: reader, writer or admin
+        #[arg(long)]
+        role: Option<Role>,
+        /// After how long from now it is refused, such as 90d or 12h
+        #[arg(long, value_name = "DURATION", value_parser = time::parse_duration_ms)]
+        expires_in: Option<i64>,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Replace a key by a new one of the same name and role; the old one works on for a time
+    #[command(after_help = "Example:\n  tidewater key rotate ci --org acme --overlap 2d")]
+    Rotate {
+        /// Its id, as `key list` shows it, or its name if no other key that is not revoked has the same
+        #[arg(value_name = "ID|NAME")]
+        key: String,
+        #[command(flatten)]
+        organisation: OrganisationArgument,
+        /// How long the old key works on, such as 12h [default: 1d]
+        #[arg(long, value_name = "DURATION", value_parser = time::parse_duration_ms)]
+        overlap: Option<i64>,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Refuse a key from now on
     #[command(after_help = "\
 Examples:
   tidewater key revoke ci --org acme
@@ -78,169 +112,146 @@ Examples:
 }
 
 /// Does one of them.
-pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
-    let store = session.store()?;
+pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
     match command {
         Command::Create { name, organisation, role, expires_in, no_delete, if_not_exists, format } => {
-            let organisation = organisation.find(store.as_ref()).await?;
-            let now_ms = session.clock.now_ms();
-            let is_usable = |key: &ApiKey| key.name == *name && state(key, now_ms) == "active";
-            if *if_not_exists && let Some(found) = store.key_list(organisation.id).await?.into_iter().find(is_usable) {
-                output::note(&format!("key '{name}' exists already (id {}), and is not shown again", found.id));
-                return if format.json { output::json(&as_json(&found, now_ms)) } else { Ok(()) };
+            let organisation = organisation.find(client).await?;
+            let is_usable = |key: &&Value| key["name"] == **name && key["state"] == "active";
+            let keys = organisation.path("/keys");
+            if *if_not_exists && let Some(found) = client.list(&keys, "keys").await?.iter().find(is_usable) {
+                output::note(&format!(
+                    "key '{name}' exists already (id {}), and is not shown again",
+                    text(found, "id")
+                ));
+                return if format.json { output::json(&as_json(found)) } else { Ok(()) };
             }
-            let expires_ms = expires_in.map(|expires_in_ms| now_ms + expires_in_ms);
-            let new = NewKey { name, role: *role, no_delete: *no_delete, expires_ms };
-            let change = session.change().at(now_ms);
-            let (key, text) = issue_key(store.as_ref(), organisation.id, &new, &change, &entropy()?).await?;
-            if format.json {
-                let mut shown = as_json(&key, now_ms);
-                shown["api_key"] = json!(text.expose());
-                return output::json(&shown);
+            let mut new = json!({ "name": name, "role": role.as_str(), "no-delete": no_delete });
+            if let Some(expires_in_ms) = expires_in {
+                new["expires-s"] = json!(expires_in_ms / 1_000);
             }
-            output::note(&format!(
-                "key '{name}' of organisation '{}', role {role}, expires {}, id {}; keep it, it is not shown again:",
-                organisation.name,
-                time::shown_or(expires_ms, "never"),
-                key.id
-            ));
-            output::line(text.expose())
+            let key = client.post(&keys, &new).await?;
+            print_new(&key, &organisation.name, *format)
         }
         Command::List { organisation, format } => {
-            let organisation = organisation.find(store.as_ref()).await?;
-            let keys = store.key_list(organisation.id).await?;
-            list(&keys, session.clock.now_ms(), *format)
+            let organisation = organisation.find(client).await?;
+            list(&client.list(&organisation.path("/keys"), "keys").await?, *format)
         }
         Command::Show { key, organisation, format } => {
-            let organisation = organisation.find(store.as_ref()).await?;
-            let keys = store.key_list(organisation.id).await?;
-            let key = meant(&keys, key).map_err(|wrong| anyhow!("organisation '{}' {wrong}", organisation.name))?;
-            show(key, &organisation.name, session.clock.now_ms(), *format)
+            let organisation = organisation.find(client).await?;
+            show(&load(client, &organisation, key).await?, &organisation.name, *format)
+        }
+        Command::Update { key, organisation, name, role, expires_in, format } => {
+            let organisation = organisation.find(client).await?;
+            let found = load(client, &organisation, key).await?;
+            let mut update = json!({});
+            if let Some(name) = name {
+                update["name"] = json!(name);
+            }
+            if let Some(role) = role {
+                update["role"] = json!(role.as_str());
+            }
+            if let Some(expires_in_ms) = expires_in {
+                update["expires-ms"] = json!(Clock::System.now_ms() + expires_in_ms);
+            }
+            let updated = client.send(Method::PATCH, &path(&organisation, &found), Some(&update)).await?;
+            output::done(*format, &format!("Updated key '{}'.", text(&updated, "name")), &as_json(&updated))
+        }
+        Command::Rotate { key, organisation, overlap, format } => {
+            let organisation = organisation.find(client).await?;
+            let found = load(client, &organisation, key).await?;
+            let overlap = overlap.map_or_else(|| json!({}), |overlap_ms| json!({ "overlap-s": overlap_ms / 1_000 }));
+            let key = client.post(&format!("{}/rotate", path(&organisation, &found)), &overlap).await?;
+            print_new(&key, &organisation.name, *format)
         }
         Command::Revoke { key, organisation, format } => {
-            let organisation = organisation.find(store.as_ref()).await?;
-            let keys = store.key_list(organisation.id).await?;
-            let key = meant(&keys, key).map_err(|wrong| anyhow!("organisation '{}' {wrong}", organisation.name))?;
-            let now_ms = session.clock.now_ms();
-            store.key_revoke(organisation.id, key.id, &session.change().at(now_ms)).await?;
-            let revoked = ApiKey { revoked_ms: key.revoked_ms.or(Some(now_ms)), ..key.clone() };
-            let sentence = format!("Revoked key '{}' (id {}).", key.name, key.id);
-            output::done(*format, &sentence, &as_json(&revoked, now_ms))
+            let organisation = organisation.find(client).await?;
+            let found = load(client, &organisation, key).await?;
+            client.send(Method::DELETE, &path(&organisation, &found), None).await?;
+            let revoked = client.get(&path(&organisation, &found)).await?;
+            let sentence = format!("Revoked key '{}' (id {}).", text(&revoked, "name"), text(&revoked, "id"));
+            output::done(*format, &sentence, &as_json(&revoked))
         }
     }
 }
 
-/// The key with that id, or the one with that name that can still be used.
-fn meant<'a>(keys: &'a [ApiKey], wanted: &str) -> Result<&'a ApiKey, String> {
-    let id = wanted.parse::<KeyId>().ok();
-    if let Some(key) = keys.iter().find(|key| Some(key.id) == id) {
-        return Ok(key);
-    }
-    let named: Vec<&ApiKey> = keys.iter().filter(|key| key.name == wanted).collect();
-    let usable: Vec<&ApiKey> = named.iter().copied().filter(|key| key.revoked_ms.is_none()).collect();
-    match usable[..] {
-        [only] => Ok(only),
-        [] if named.is_empty() => Err(format!("has no key '{wanted}': see `tidewater key list`")),
-        [] => Err(format!("has no key '{wanted}' that is not revoked already: see `tidewater key list`")),
-        _ => {
-            let ids: Vec<String> = usable.iter().map(|key| key.id.to_string()).collect();
-            Err(format!("has several keys '{wanted}': name one by its id, {}", ids.join(" or ")))
-        }
-    }
+fn path(organisation: &Organisation, key: &Value) -> String {
+    organisation.path(&format!("/keys/{}", text(key, "id")))
 }
 
-fn list(keys: &[ApiKey], now_ms: i64, format: Format) -> Result<()> {
+/// The key of that id, or the one of that name that can still be used.
+async fn load(client: &Client, organisation: &Organisation, key: &str) -> Result<Value> {
+    let found = client.get(&organisation.path(&format!("/keys/{}", encoded(key)))).await;
+    found.map_err(|error| match has_status(&error, StatusCode::NOT_FOUND) {
+        true => anyhow!("{error}: see `tidewater key list`"),
+        false => error,
+    })
+}
+
+/// Prints a new key: on standard output, its text alone.
+fn print_new(key: &Value, organisation: &str, format: Format) -> Result<()> {
     if format.json {
-        return output::json(&keys.iter().map(|key| as_json(key, now_ms)).collect::<Vec<_>>());
+        let mut shown = as_json(key);
+        shown["api_key"] = key["api_key"].clone();
+        return output::json(&shown);
     }
-    let row = |key: &ApiKey| {
+    output::note(&format!(
+        "key '{}' of organisation '{organisation}', role {}, expires {}, id {}; keep it, it is not shown again:",
+        text(key, "name"),
+        text(key, "role"),
+        time::shown_or(key["expires-ms"].as_i64(), "never"),
+        text(key, "id")
+    ));
+    output::line(&text(key, "api_key"))
+}
+
+fn list(keys: &[Value], format: Format) -> Result<()> {
+    if format.json {
+        return output::json(&keys.iter().map(as_json).collect::<Vec<_>>());
+    }
+    let row = |key: &Value| {
         vec![
-            key.id.to_string(),
-            key.name.clone(),
-            key.role.to_string(),
-            state(key, now_ms).to_owned(),
-            time::shown(key.created_ms),
-            time::shown_or(key.expires_ms, "never"),
-            time::shown_or(key.last_used_ms, "never"),
+            text(key, "id"),
+            text(key, "name"),
+            text(key, "role"),
+            text(key, "state"),
+            time::shown_or(key["created-ms"].as_i64(), ""),
+            time::shown_or(key["expires-ms"].as_i64(), "never"),
+            time::shown_or(key["last-used-ms"].as_i64(), "never"),
         ]
     };
     let headings = ["id", "name", "role", "state", "created", "expires", "last used"];
     output::table(&headings, &keys.iter().map(row).collect::<Vec<_>>(), "the organisation has no keys yet")
 }
 
-fn show(key: &ApiKey, organisation: &str, now_ms: i64, format: Format) -> Result<()> {
+fn show(key: &Value, organisation: &str, format: Format) -> Result<()> {
     if format.json {
-        return output::json(&as_json(key, now_ms));
+        return output::json(&as_json(key));
     }
     output::fields(&[
-        ("key", key.name.clone()),
-        ("id", key.id.to_string()),
+        ("key", text(key, "name")),
+        ("id", text(key, "id")),
         ("organisation", organisation.to_owned()),
-        ("role", key.role.to_string()),
-        ("removes files", if key.no_delete { "no" } else { "as its role allows" }.to_owned()),
-        ("state", state(key, now_ms).to_owned()),
-        ("created", time::shown(key.created_ms)),
-        ("expires", time::shown_or(key.expires_ms, "never")),
-        ("last used", time::shown_or(key.last_used_ms, "never")),
-        ("revoked", time::shown_or(key.revoked_ms, "no")),
+        ("role", text(key, "role")),
+        ("removes files", if key["no-delete"] == true { "no" } else { "as its role allows" }.to_owned()),
+        ("state", text(key, "state")),
+        ("created", time::shown_or(key["created-ms"].as_i64(), "")),
+        ("expires", time::shown_or(key["expires-ms"].as_i64(), "never")),
+        ("last used", time::shown_or(key["last-used-ms"].as_i64(), "never")),
+        ("revoked", time::shown_or(key["revoked-ms"].as_i64(), "no")),
     ])
 }
 
-fn state(key: &ApiKey, now_ms: i64) -> &'static str {
-    if key.revoked_ms.is_some() {
-        "revoked"
-    } else if key.expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms) {
-        "expired"
-    } else {
-        "active"
-    }
-}
-
-fn as_json(key: &ApiKey, now_ms: i64) -> serde_json::Value {
+fn as_json(key: &Value) -> Value {
+    let time = |field: &str| key[field].as_i64().map(time::shown);
     json!({
-        "id": key.id,
-        "name": key.name,
-        "role": key.role.as_str(),
-        "no_delete": key.no_delete,
-        "state": state(key, now_ms),
-        "created": time::shown(key.created_ms),
-        "expires": key.expires_ms.map(time::shown),
-        "last_used": key.last_used_ms.map(time::shown),
-        "revoked": key.revoked_ms.map(time::shown),
+        "id": key["id"],
+        "name": key["name"],
+        "role": key["role"],
+        "no_delete": key["no-delete"],
+        "state": key["state"],
+        "created": time("created-ms"),
+        "expires": time("expires-ms"),
+        "last_used": time("last-used-ms"),
+        "revoked": time("revoked-ms"),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use tidewater::clock::fresh_ordered_uuid;
-    use tidewater::store::KeyDigest;
-    use tidewater_core::ids::OrganisationId;
-
-    use super::*;
-
-    fn key(name: &str, revoked_ms: Option<i64>) -> ApiKey {
-        ApiKey {
-            id: KeyId(fresh_ordered_uuid()),
-            organisation: OrganisationId(fresh_ordered_uuid()),
-            name: name.to_owned(),
-            role: Role::Reader,
-            no_delete: false,
-            digest: KeyDigest([0; 32]),
-            created_ms: 0,
-            expires_ms: None,
-            last_used_ms: None,
-            revoked_ms,
-        }
-    }
-
-    #[test]
-    fn a_key_is_meant_by_its_id_or_by_a_name_that_only_it_has() {
-        let keys = [key("ci", Some(1)), key("ci", None), key("two", None), key("two", None), key("old", Some(1))];
-        assert_eq!(meant(&keys, "ci").unwrap().id, keys[1].id);
-        assert_eq!(meant(&keys, &keys[0].id.to_string()).unwrap().id, keys[0].id);
-        let several = meant(&keys, "two").unwrap_err();
-        assert!(several.contains(&keys[2].id.to_string()) && several.contains(&keys[3].id.to_string()), "{several}");
-        assert!(meant(&keys, "old").unwrap_err().contains("not revoked already"));
-        assert!(meant(&keys, "other").unwrap_err().contains("has no key 'other'"));
-    }
 }

@@ -1,20 +1,23 @@
-//! The command line: one file per command. Each parses, asks the store or the catalog, and prints; no rule is here.
+//! The command line: one file per command. Each parses, asks the management API, and prints; no rule is here.
 
 mod backup;
 mod check;
+mod client;
 mod dropped;
 mod events;
 mod key;
 mod live;
 mod logs;
 mod namespace;
+mod operator;
 mod org;
 mod output;
 mod quickstart;
 mod reload;
 mod reports;
+mod scope;
 mod serve;
-mod session;
+mod server;
 mod shell;
 mod signing_key;
 mod snippets;
@@ -33,7 +36,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
-use session::Session;
+use client::Database::{self, MayBeNew, MustExist};
+use client::{Client, RemoteArguments};
 use tidewater::config::{Config, ConfigError, Flags, data_dir_unless_set};
 
 /// The variable that names the data folder.
@@ -55,7 +59,7 @@ A catalog for others:
   tidewater key create ci --org acme --role writer
   tidewater serve --listen 0.0.0.0:8181
 
-Commands that look or administer work beside a running server: they open the same database.
+Commands ask the server that runs on the data folder, or a remote one (--uri). Without a server they work by themselves.
 Exit codes: 0 done, 1 it did not work, 2 the command line or the configuration is wrong.";
 
 /// How long work on threads of its own may go on once all else has ended.
@@ -82,6 +86,9 @@ struct Settings {
     /// Keep the database in this folder
     #[arg(long, global = true, value_name = "FOLDER", help_heading = "Everywhere", help = data_dir_help())]
     data_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    remote: RemoteArguments,
 }
 
 #[derive(Debug, Subcommand)]
@@ -92,6 +99,13 @@ enum Command {
     Serve(serve::Arguments),
     /// Have the running server read its settings again
     Reload(reload::Arguments),
+    /// Show the running server
+    Status(server::Arguments),
+    /// Show the settings in force
+    Settings(server::Arguments),
+    /// Operators: keys that manage all organisations
+    #[command(subcommand)]
+    Operator(operator::Command),
     /// Organisations: the tenants of the catalog
     #[command(subcommand)]
     Org(org::Command),
@@ -157,16 +171,25 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             let flags = arguments.flags();
             serve::run(Arc::new(move || settings.of_server(flags.clone()))).await
         }
-        Command::Reload(arguments) => reload::run(&settings.of_command()?, &arguments).await,
-        Command::Org(command) => org::run(&settings.session()?, &command).await,
-        Command::Key(command) => key::run(&settings.session()?, &command).await,
-        Command::Warehouse(command) => warehouse::run(&settings.session()?, &command).await,
-        Command::Namespace(command) => namespace::run(&settings.session()?, &command).await,
-        Command::Table(command) => table::run(&settings.session()?, &command).await,
-        Command::View(command) => view::run(&settings.session()?, &command).await,
-        Command::SigningKey(command) => signing_key::run(&settings.session()?, &command).await,
-        Command::Events(arguments) => events::run(&settings.session()?, &arguments).await,
-        Command::Backup(arguments) => backup::backup(&settings.of_command()?, &arguments).await,
+        Command::Reload(arguments) => reload::run(&settings.server()?, &arguments).await,
+        Command::Status(arguments) => server::status(&settings.server()?, &arguments).await,
+        Command::Settings(arguments) => server::settings(&settings.client(MustExist).await?, &arguments).await,
+        Command::Operator(command) => {
+            let database = if matches!(command, operator::Command::Create { .. }) { MayBeNew } else { MustExist };
+            operator::run(&settings.client(database).await?, &command).await
+        }
+        Command::Org(command) => {
+            let database = if matches!(command, org::Command::Create { .. }) { MayBeNew } else { MustExist };
+            org::run(&settings.client(database).await?, &command).await
+        }
+        Command::Key(command) => key::run(&settings.client(MustExist).await?, &command).await,
+        Command::Warehouse(command) => warehouse::run(&settings.client(MustExist).await?, &command).await,
+        Command::Namespace(command) => namespace::run(&settings.client(MustExist).await?, &command).await,
+        Command::Table(command) => table::run(&settings.client(MustExist).await?, &command).await,
+        Command::View(command) => view::run(&settings.client(MustExist).await?, &command).await,
+        Command::SigningKey(command) => signing_key::run(&settings.client(MustExist).await?, &command).await,
+        Command::Events(arguments) => events::run(&settings.client(MustExist).await?, &arguments).await,
+        Command::Backup(arguments) => backup::backup(&settings.client(MustExist).await?, &arguments).await,
         Command::Restore(arguments) => backup::restore(&settings.of_command()?, &arguments).await,
         Command::Completions(arguments) => shell::completions(Cli::command(), &arguments),
         Command::Man(arguments) => shell::man(Cli::command(), &arguments),
@@ -216,8 +239,20 @@ impl Settings {
         Ok(config)
     }
 
-    fn session(&self) -> anyhow::Result<Session> {
-        self.of_command().map(Session::new)
+    /// The catalog that a command works on.
+    async fn client(&self, database: Database) -> anyhow::Result<Client> {
+        match &self.remote.uri {
+            Some(_) => Client::remote(&self.remote),
+            None => Client::local(self.of_command()?, database).await,
+        }
+    }
+
+    /// The server that a command works on.
+    fn server(&self) -> anyhow::Result<Client> {
+        match &self.remote.uri {
+            Some(_) => Client::remote(&self.remote),
+            None => Client::server(self.of_command()?),
+        }
     }
 }
 
@@ -315,15 +350,17 @@ mod tests {
 
     #[test]
     fn each_idea_has_one_verb() {
-        const VERBS: [&str; 17] = [
+        const VERBS: [&str; 21] = [
             "check",
             "create",
             "delete",
             "dropped",
             "list",
             "metrics",
+            "rename",
             "reseal",
             "restore",
+            "resume",
             "revoke",
             "rotate",
             "set-default",
@@ -331,6 +368,8 @@ mod tests {
             "set-storage",
             "set-tier",
             "show",
+            "suspend",
+            "update",
             "usage",
             "version",
         ];

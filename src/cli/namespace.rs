@@ -1,14 +1,18 @@
 //! `tidewater namespace`.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Result, anyhow};
 use clap::Subcommand;
 use serde_json::json;
 use tidewater_core::name::NamespaceIdent;
 
+use super::client::{Client, refusal};
+use super::dropped::word;
 use super::output::{self, Format};
-use super::session::{Session, WarehouseArgument, place};
+use super::scope::{Warehouse, WarehouseArgument, encoded_namespace};
 use super::table_name;
-use tidewater::store::{PageRequest, Resource, StoreError, TableKind};
+use tidewater::store::TableKind;
 
 /// How namespaces can be looked at.
 #[derive(Debug, Subcommand)]
@@ -38,14 +42,12 @@ pub(crate) enum Command {
 }
 
 /// Does one of them.
-pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
-    let store = session.store()?;
+pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
     match command {
         Command::List { warehouse, parent, format } => {
-            let place = place(&warehouse.find(store.as_ref()).await?);
-            let listed = store.namespace_list(place, parent.as_ref(), &PageRequest::default()).await;
-            let listed = listed.map_err(|error| explain(error, parent.as_ref()))?;
-            let names: Vec<String> = listed.items.iter().map(table_name::shown).collect();
+            let warehouse = warehouse.find(client).await?;
+            let names: Vec<String> =
+                below(client, &warehouse, parent.as_ref()).await?.iter().map(table_name::shown).collect();
             if format.json {
                 return output::json(&names);
             }
@@ -53,15 +55,14 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
             output::table(&["namespace"], &rows, "there is no namespace here")
         }
         Command::Show { namespace, warehouse, format } => {
-            let place = place(&warehouse.find(store.as_ref()).await?);
-            let properties = store.namespace_get(place, namespace).await?;
-            let properties =
-                properties.ok_or_else(|| explain(StoreError::NotFound(Resource::Namespace), Some(namespace)))?;
-            let all = PageRequest::default();
-            let below = store.namespace_list(place, Some(namespace), &all).await?.items;
+            let warehouse = warehouse.find(client).await?;
+            let at = warehouse.path(&format!("/namespaces/{}", encoded_namespace(namespace)));
+            let found = client.get(&at).await.map_err(|error| explain(error, namespace))?;
+            let properties: BTreeMap<String, String> = serde_json::from_value(found["properties"].clone())?;
+            let below = below(client, &warehouse, Some(namespace)).await?;
             let below: Vec<String> = below.iter().map(table_name::shown).collect();
-            let tables = store.table_list(place, namespace, TableKind::Table, &all).await?.items;
-            let views = store.table_list(place, namespace, TableKind::View, &all).await?.items;
+            let tables = names_in(client, &warehouse, namespace, TableKind::Table).await?;
+            let views = names_in(client, &warehouse, namespace, TableKind::View).await?;
             if format.json {
                 return output::json(&json!({
                     "namespace": namespace.levels().collect::<Vec<_>>(),
@@ -84,11 +85,39 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
     }
 }
 
-fn explain(error: StoreError, namespace: Option<&NamespaceIdent>) -> anyhow::Error {
-    match (error, namespace) {
-        (StoreError::NotFound(Resource::Namespace), Some(namespace)) => {
+/// Lists the namespaces at the top of a warehouse, or directly below one.
+async fn below(client: &Client, warehouse: &Warehouse, parent: Option<&NamespaceIdent>) -> Result<Vec<NamespaceIdent>> {
+    let path = match parent {
+        Some(parent) => format!("/namespaces?parent={}", encoded_namespace(parent)),
+        None => "/namespaces".to_owned(),
+    };
+    let listed = client.list(&warehouse.path(&path), "namespaces").await;
+    let listed = match parent {
+        Some(parent) => listed.map_err(|error| explain(error, parent)),
+        None => listed,
+    };
+    let levels = listed?.into_iter().map(serde_json::from_value::<Vec<String>>);
+    levels.map(|levels| Ok(NamespaceIdent::new(&levels?)?)).collect()
+}
+
+/// Lists the names of the tables or views in a namespace.
+pub(super) async fn names_in(
+    client: &Client,
+    warehouse: &Warehouse,
+    namespace: &NamespaceIdent,
+    kind: TableKind,
+) -> Result<Vec<String>> {
+    let path = format!("/tables?namespace={}&kind={}", encoded_namespace(namespace), word(kind));
+    let listed = client.list(&warehouse.path(&path), "tables").await;
+    let listed = listed.map_err(|error| explain(error, namespace))?;
+    Ok(listed.iter().filter_map(|one| one["name"].as_str()).map(str::to_owned).collect())
+}
+
+fn explain(error: anyhow::Error, namespace: &NamespaceIdent) -> anyhow::Error {
+    match refusal(&error) {
+        Some(refused) if refused.kind == "NoSuchNamespaceException" => {
             anyhow!("there is no namespace '{}': see `tidewater namespace list`", table_name::shown(namespace))
         }
-        (other, _) => other.into(),
+        _ => error,
     }
 }

@@ -1,17 +1,19 @@
 //! `tidewater org`.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clap::Subcommand;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tidewater_core::access::check_organisation_name;
-use tidewater_core::ids::OrganisationId;
-use tidewater_core::limits::{day_of, serving_tier, smallest_tier};
+use tidewater_core::limits::smallest_tier;
 
-use super::output::{self, Format};
-use super::session::{IfNotExists, OrganisationArgument, Session};
+use super::client::{Client, encoded, has_status};
+use super::output::{self, Format, text};
+use super::scope::{IfNotExists, Organisation, OrganisationArgument, Tiers};
 use super::time;
-use tidewater::clock::fresh_ordered_uuid;
-use tidewater::store::{Organisation, Resource, StoreError};
+
+/// The resource in the management API.
+const PATH: &str = "/management/v1/organisations";
 
 /// What can be done with organisations.
 #[derive(Debug, Subcommand)]
@@ -45,7 +47,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: Format,
     },
-    /// Move an organisation to another tier; a running server sees it within seconds
+    /// Move an organisation to another tier
     #[command(after_help = "Example:\n  tidewater org set-tier acme premium", allow_missing_positional = true)]
     SetTier {
         /// Its name; not needed when there is only one
@@ -56,74 +58,141 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: Format,
     },
-    /// Show what an organisation has used today, of what its tier includes
+    /// Give an organisation another name
+    Rename {
+        /// Its name
+        name: String,
+        /// Its new name
+        new_name: String,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Refuse an organisation's keys until it is resumed
+    Suspend {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Serve a suspended organisation again
+    Resume {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Delete an organisation after a grace time; its keys are refused at once
+    #[command(after_help = "Example:\n  tidewater org delete acme --grace 30d")]
+    Delete {
+        /// Its name
+        name: String,
+        /// How long it can be restored, such as 30d [default: 7d]
+        #[arg(long, value_name = "DURATION", value_parser = time::parse_duration_ms)]
+        grace: Option<i64>,
+        /// Remove the files of its tables too
+        #[arg(long)]
+        purge: bool,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Take back the deletion of an organisation, while its grace time lasts
+    Restore {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Show what an organisation has used, today unless other days are named
+    #[command(after_help = "Examples:\n  tidewater org usage acme\n  \
+                            tidewater org usage acme --from 2026-08-01 --to 2026-08-31 --by key")]
     Usage {
         /// Its name; not needed when there is only one
         name: Option<String>,
         /// The same, where no name is given
         #[arg(long, value_name = "NAME", env = "TIDEWATER_ORG")]
         org: Option<String>,
+        /// From this day on, such as 2026-08-01 [default: the last day]
+        #[arg(long, value_name = "DAY")]
+        from: Option<String>,
+        /// To this day [default: today]
+        #[arg(long, value_name = "DAY")]
+        to: Option<String>,
+        /// Count by day or by key
+        #[arg(long, value_name = "day|key")]
+        by: Option<String>,
         #[command(flatten)]
         format: Format,
     },
 }
 
 /// Does one of them.
-pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
+pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
     match command {
         Command::Create { name, tier, if_not_exists, format } => {
-            create(session, name, tier.as_deref(), *if_not_exists, *format).await
+            create(client, name, tier.as_deref(), *if_not_exists, *format).await
         }
-        Command::List { format } => list(session, *format).await,
-        Command::Show { name, format } => show(session, name.clone(), *format).await,
-        Command::SetTier { name, tier, format } => set_tier(session, name.clone(), tier, *format).await,
-        Command::Usage { name, org, format } => {
-            let org = name.clone().or_else(|| org.clone());
-            usage(session, &OrganisationArgument { org }, *format).await
+        Command::List { format } => list(client, *format).await,
+        Command::Show { name, format } => show(client, name.clone(), *format).await,
+        Command::SetTier { name, tier, format } => set_tier(client, name.clone(), tier, *format).await,
+        Command::Rename { name, new_name, format } => {
+            let sentence = format!("Renamed organisation '{name}' to '{new_name}'.");
+            update(client, name, &json!({ "name": new_name }), &sentence, *format).await
+        }
+        Command::Suspend { name, format } => {
+            let sentence = format!("Suspended organisation '{name}': its keys are refused.");
+            update(client, name, &json!({ "suspended": true }), &sentence, *format).await
+        }
+        Command::Resume { name, format } => {
+            let sentence = format!("Organisation '{name}' is served again.");
+            update(client, name, &json!({ "suspended": false }), &sentence, *format).await
+        }
+        Command::Delete { name, grace, purge, format } => delete(client, name, *grace, *purge, *format).await,
+        Command::Restore { name, format } => {
+            let found = find(client, Some(name.clone())).await?;
+            let restored = client.post(&found.path("/restore"), &json!({})).await?;
+            output::done(*format, &format!("Organisation '{name}' is not deleted."), &as_json(&restored))
+        }
+        Command::Usage { name, org, from, to, by, format } => {
+            let found = find(client, name.clone().or_else(|| org.clone())).await?;
+            if from.is_none() && to.is_none() && by.is_none() {
+                return usage_today(client, &found, *format).await;
+            }
+            let given = [("from", from.as_deref()), ("to", to.as_deref()), ("by", by.as_deref())];
+            usage_of_days(client, &found, given, *format).await
         }
     }
 }
 
+async fn find(client: &Client, org: Option<String>) -> Result<Organisation> {
+    OrganisationArgument { org }.find(client).await
+}
+
 async fn create(
-    session: &Session,
+    client: &Client,
     name: &str,
     tier: Option<&str>,
     if_not_exists: IfNotExists,
     format: Format,
 ) -> Result<()> {
     check_organisation_name(name)?;
-    let tiers = session.tiers().await?;
+    let tiers = Tiers::load(client).await?;
     let tier = match tier.or_else(|| smallest_tier(&tiers.known)) {
         Some(tier) => tier,
         None => bail!("no configured tier includes the catalog: choose one with --tier"),
     };
     tiers.check(tier)?;
-    let store = session.store_or_new()?;
-    let new = Organisation::new(
-        OrganisationId(fresh_ordered_uuid()),
-        name.to_owned(),
-        tier.to_owned(),
-        session.clock.now_ms(),
-    );
-    match store.organisation_create(&new, &session.change()).await {
-        Ok(()) => {}
-        Err(StoreError::AlreadyExists(Resource::Organisation)) => {
+    let created = match client.post(PATH, &json!({ "name": name, "tier": tier })).await {
+        Err(error) if has_status(&error, StatusCode::CONFLICT) => {
             if_not_exists.allow(&format!("organisation '{name}'"))?;
-            let found = OrganisationArgument { org: Some(name.to_owned()) }.find(store.as_ref()).await?;
-            return output::done(
-                format,
-                &format!("Organisation '{name}' exists already, in tier '{}'.", found.tier),
-                &as_json(&found),
-            );
+            let found = find(client, Some(name.to_owned())).await?.shown;
+            let sentence = format!("Organisation '{name}' exists already, in tier '{}'.", text(&found, "tier"));
+            return output::done(format, &sentence, &as_json(&found));
         }
-        Err(other) => return Err(other.into()),
-    }
-    let folder = session.config.data_dir.display();
-    output::done(
-        format,
-        &format!("Created organisation '{name}' in tier '{tier}' (data folder {folder})."),
-        &as_json(&new),
-    )?;
+        created => created?,
+    };
+    let catalog = client.catalog();
+    let sentence = format!("Created organisation '{name}' in tier '{tier}' ({catalog}).");
+    output::done(format, &sentence, &as_json(&created))?;
     output::note(&format!(
         "next: tidewater warehouse create lake --org {name} --root file:///some/folder\n      \
          tidewater key create first --org {name} --role admin"
@@ -131,45 +200,62 @@ async fn create(
     Ok(())
 }
 
-fn as_json(org: &Organisation) -> Value {
-    json!({ "id": org.id, "name": org.name, "tier": org.tier, "created": time::shown(org.created_ms) })
+fn as_json(org: &Value) -> Value {
+    json!({
+        "id": org["id"],
+        "name": org["name"],
+        "tier": org["tier"],
+        "created": created(org),
+        "suspended": org["suspended"] == true,
+        "deleted_after": org["delete-after-ms"].as_i64().map(time::shown),
+    })
 }
 
-async fn list(session: &Session, format: Format) -> Result<()> {
-    let all = session.store()?.organisation_list().await?;
+fn created(org: &Value) -> String {
+    time::shown_or(org["created-ms"].as_i64(), "")
+}
+
+async fn list(client: &Client, format: Format) -> Result<()> {
+    let all = client.list(PATH, "organisations").await?;
     if format.json {
         return output::json(&all.iter().map(as_json).collect::<Vec<_>>());
     }
-    let rows: Vec<_> = all.into_iter().map(|org| vec![org.name, org.tier, time::shown(org.created_ms)]).collect();
+    let rows: Vec<_> = all.iter().map(|org| vec![text(org, "name"), text(org, "tier"), created(org)]).collect();
     output::table(&["name", "tier", "created"], &rows, "there is no organisation yet")
 }
 
-async fn show(session: &Session, name: Option<String>, format: Format) -> Result<()> {
-    let store = session.store()?;
-    let found = OrganisationArgument { org: name }.find(store.as_ref()).await?;
-    let tiers = session.tiers().await?;
-    let served_by = serving_tier(&tiers.known, &found.tier);
-    let warehouses = store.warehouse_list(found.id).await?;
-    let names: Vec<&str> = warehouses.iter().map(|warehouse| warehouse.name.as_str()).collect();
-    let keys = store.key_list(found.id).await?.iter().filter(|key| key.revoked_ms.is_none()).count();
-    let tables = store.table_count(found.id).await?;
+async fn show(client: &Client, name: Option<String>, format: Format) -> Result<()> {
+    let found = find(client, name).await?;
+    let shown = client.get(&found.path("")).await?;
     if format.json {
-        let mut shown = as_json(&found);
-        shown["served_by_tier"] = json!(served_by);
-        shown["warehouses"] = json!(names);
-        shown["keys"] = json!(keys);
-        shown["tables"] = json!(tables);
-        return output::json(&shown);
+        let mut json = as_json(&shown);
+        for (field, value) in [
+            ("served_by_tier", &shown["served-by-tier"]),
+            ("warehouses", &shown["warehouses"]),
+            ("keys", &shown["keys"]),
+            ("tables", &shown["tables"]),
+        ] {
+            json[field] = value.clone();
+        }
+        return output::json(&json);
     }
-    output::fields(&[
-        ("organisation", found.name.clone()),
-        ("id", found.id.to_string()),
-        ("tier", tier_with_stand_in(&found.tier, served_by)),
-        ("created", time::shown(found.created_ms)),
-        ("warehouses", names.join(", ")),
-        ("keys", keys.to_string()),
-        ("tables", tables.to_string()),
-    ])
+    let warehouses: Vec<String> = serde_json::from_value(shown["warehouses"].clone())?;
+    let mut fields = vec![
+        ("organisation", text(&shown, "name")),
+        ("id", text(&shown, "id")),
+        ("tier", tier_with_stand_in(&text(&shown, "tier"), shown["served-by-tier"].as_str())),
+        ("created", created(&shown)),
+        ("warehouses", warehouses.join(", ")),
+        ("keys", shown["keys"].to_string()),
+        ("tables", shown["tables"].to_string()),
+    ];
+    if let Some(suspended_ms) = shown["suspended-ms"].as_i64() {
+        fields.push(("suspended", time::shown(suspended_ms)));
+    }
+    if let Some(delete_after_ms) = shown["delete-after-ms"].as_i64() {
+        fields.push(("deleted after", time::shown(delete_after_ms)));
+    }
+    output::fields(&fields)
 }
 
 /// The tier's name and, where it is not configured, which serves in its place.
@@ -181,50 +267,85 @@ fn tier_with_stand_in(tier: &str, served_by: Option<&str>) -> String {
     }
 }
 
-async fn set_tier(session: &Session, name: Option<String>, tier: &str, format: Format) -> Result<()> {
-    session.tiers().await?.check(tier)?;
-    let store = session.store()?;
-    let before = OrganisationArgument { org: name }.find(store.as_ref()).await?;
-    store.organisation_set_tier(before.id, tier, &session.change()).await?;
-    let now = Organisation { tier: tier.to_owned(), ..before.clone() };
-    output::done(
-        format,
-        &format!("Moved organisation '{}' to tier '{tier}' (it was in '{}').", before.name, before.tier),
-        &as_json(&now),
-    )
+async fn set_tier(client: &Client, name: Option<String>, tier: &str, format: Format) -> Result<()> {
+    Tiers::load(client).await?.check(tier)?;
+    let before = find(client, name).await?;
+    let now = client.send(Method::PATCH, &before.path(""), Some(&json!({ "tier": tier }))).await?;
+    let was = text(&before.shown, "tier");
+    let sentence = format!("Moved organisation '{}' to tier '{tier}' (it was in '{was}').", before.name);
+    output::done(format, &sentence, &as_json(&now))
 }
 
-async fn usage(session: &Session, organisation: &OrganisationArgument, format: Format) -> Result<()> {
-    let store = session.store()?;
-    let organisation = organisation.find(store.as_ref()).await?;
-    let tiers = session.tiers().await?.known;
-    let served_by = serving_tier(&tiers, &organisation.tier);
-    let tier = served_by.and_then(|name| tiers.get(name)).with_context(|| {
-        format!("organisation '{}' is in tier '{}', which is not configured", organisation.name, organisation.tier)
-    })?;
-    let requests = store.usage_get(organisation.id, day_of(session.clock.now_ms())).await?;
-    let tables = store.table_count(organisation.id).await?;
+async fn update(client: &Client, name: &str, change: &Value, sentence: &str, format: Format) -> Result<()> {
+    let found = find(client, Some(name.to_owned())).await?;
+    let updated = client.send(Method::PATCH, &found.path(""), Some(change)).await?;
+    output::done(format, sentence, &as_json(&updated))
+}
+
+async fn delete(client: &Client, name: &str, grace_ms: Option<i64>, purge: bool, format: Format) -> Result<()> {
+    let found = find(client, Some(name.to_owned())).await?;
+    let mut path = found.path(&format!("?purge={purge}"));
+    if let Some(grace_ms) = grace_ms {
+        path.push_str(&format!("&grace-s={}", grace_ms / 1_000));
+    }
+    let deleted = client.send(Method::DELETE, &path, None).await?;
+    let after = time::shown_or(deleted["delete-after-ms"].as_i64(), "");
+    let sentence = format!(
+        "Organisation '{name}' is refused from now on, and deleted after {after}. Until then `tidewater org restore {name}` \
+         takes that back."
+    );
+    output::done(format, &sentence, &json!({ "name": name, "deleted_after": after, "purge": purge }))
+}
+
+async fn usage_today(client: &Client, organisation: &Organisation, format: Format) -> Result<()> {
+    let usage = client.get(&organisation.path("/usage")).await?;
+    let (tier, served_by) = (text(&usage, "tier"), usage["served-by-tier"].as_str());
+    if served_by.is_none() {
+        bail!("organisation '{}' is in tier '{tier}', which is not configured", organisation.name);
+    }
+    let requests = usage["usage"].as_array().into_iter().flatten().filter_map(|day| day["requests"].as_u64());
+    let requests: u64 = requests.sum();
     if format.json {
         return output::json(&json!({
             "organisation": organisation.name,
-            "tier": organisation.tier,
+            "tier": tier,
             "served_by_tier": served_by,
             "requests_today": requests,
-            "requests_per_day": tier.requests_per_day,
-            "tables": tables,
-            "max_tables": tier.max_tables,
+            "requests_per_day": usage["limit"],
+            "tables": usage["tables"],
+            "max_tables": usage["max-tables"],
         }));
     }
-    let of = |limit: Option<u64>| limit.map_or_else(|| "without limit".to_owned(), |limit| format!("of {limit}"));
+    let of = |limit: &Value| limit.as_u64().map_or_else(|| "without limit".to_owned(), |limit| format!("of {limit}"));
     output::fields(&[
-        ("organisation", organisation.name),
-        ("tier", tier_with_stand_in(&organisation.tier, served_by)),
-        ("requests today", format!("{requests} {}", of(tier.requests_per_day))),
-        ("tables", format!("{tables} {}", of(tier.max_tables))),
+        ("organisation", organisation.name.clone()),
+        ("tier", tier_with_stand_in(&tier, served_by)),
+        ("requests today", format!("{requests} {}", of(&usage["limit"]))),
+        ("tables", format!("{} {}", usage["tables"], of(&usage["max-tables"]))),
     ])?;
-    if tier.requests_per_day.is_some() {
+    if usage["limit"].is_u64() {
         // A server takes requests from the day's budget in slices, and gives back what it has not spent when it stops.
         output::note("a running server counts in slices: up to a hundredth of the limit may be counted ahead");
     }
     Ok(())
+}
+
+async fn usage_of_days(
+    client: &Client,
+    organisation: &Organisation,
+    given: [(&str, Option<&str>); 3],
+    format: Format,
+) -> Result<()> {
+    let parameters = given.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", encoded(value?))));
+    let path = organisation.path(&format!("/usage?{}", parameters.collect::<Vec<_>>().join("&")));
+    let usage = client.get(&path).await?;
+    if format.json {
+        return output::json(&usage["usage"]);
+    }
+    let rows = usage["usage"].as_array().into_iter().flatten();
+    let row = |one: &Value| {
+        let key = one["key"].as_str().or(one["key-id"].as_str()).unwrap_or_default().to_owned();
+        vec![text(one, "day"), one["requests"].to_string(), key]
+    };
+    output::table(&["day", "requests", "key"], &rows.map(row).collect::<Vec<_>>(), "no request was counted")
 }

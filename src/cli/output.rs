@@ -41,6 +41,11 @@ pub(crate) fn with_causes(error: &anyhow::Error) -> String {
     })
 }
 
+/// The text in a field of an answer; nothing where there is none.
+pub(crate) fn text(object: &serde_json::Value, field: &str) -> String {
+    object[field].as_str().unwrap_or_default().to_owned()
+}
+
 /// Prints a result for a script.
 pub(crate) fn json(value: &impl Serialize) -> Result<()> {
     line(&serde_json::to_string_pretty(value)?)

@@ -1,13 +1,12 @@
 //! `tidewater reload`.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow};
 use clap::Args;
 use serde_json::json;
 
+use super::client::{Client, refusal};
 use super::output::{self, Format};
-use tidewater::config::Config;
-use tidewater::control::{self, Reply, Request};
-use tidewater::data_folder::process_of_server;
+use tidewater::config::SettingChange;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,17 +25,13 @@ pub(crate) struct Arguments {
 }
 
 /// Has the server on the data folder read its settings again, and tells what came of it.
-pub(crate) async fn run(config: &Config, arguments: &Arguments) -> Result<()> {
-    let folder = config.data_dir.display();
-    let (taken, needs_restart) = match control::ask(&config.data_dir, Request::Reload).await? {
-        Some(Reply::Reloaded { taken, needs_restart }) => (taken, needs_restart),
-        Some(Reply::Refused(why)) => bail!("the server on {folder} keeps its settings: {why}"),
-        Some(Reply::Status { .. }) => bail!("the server on {folder} gave another answer than was asked for"),
-        None => match process_of_server(&config.data_dir) {
-            Some(process) => bail!("the server on {folder} (process {process}) is starting or stopping: try again"),
-            None => bail!("no server runs on the data folder {folder}: name another with --data-dir or --config"),
-        },
-    };
+pub(crate) async fn run(client: &Client, arguments: &Arguments) -> Result<()> {
+    let answer = client.post("/management/v1/reload", &json!({})).await.map_err(|error| match refusal(&error) {
+        Some(refused) => anyhow!("the server ({}) keeps its settings: {}", client.catalog(), refused.message),
+        None => error,
+    })?;
+    let changes = |field: &str| serde_json::from_value::<Vec<SettingChange>>(answer[field].clone());
+    let (taken, needs_restart) = (changes("taken")?, changes("needs-restart")?);
     if arguments.format.json {
         return output::json(&json!({ "changed": taken, "needs_restart": needs_restart }));
     }

@@ -1,15 +1,18 @@
 //! `tidewater table metrics`.
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
 use tidewater_core::metrics::ReportKind;
 use tidewater_core::name::TableIdent;
 
+use super::client::{Client, encoded};
 use super::output::{self, Format};
-use super::session::{Session, WarehouseArgument, place};
+use super::scope::{WarehouseArgument, encoded_namespace};
+use super::table::explain;
 use super::{table_name, time};
-use tidewater::store::{Report, ReportFilter, TableKind, TimedPage};
+use tidewater::clock::Clock;
+use tidewater::store::TableKind;
 
 /// Which reports are shown.
 #[derive(Debug, Args)]
@@ -33,26 +36,29 @@ pub(crate) struct Arguments {
 }
 
 /// Shows what clients reported on a table.
-pub(crate) async fn run(session: &Session, arguments: &Arguments) -> Result<()> {
-    let store = session.store()?;
-    let place = place(&arguments.warehouse.find(store.as_ref()).await?);
-    let (table, namespace) = (&arguments.table, table_name::shown(&arguments.table.namespace));
-    let found = store.table_get(place, table).await?.filter(|record| record.kind == TableKind::Table);
-    let record = found.ok_or_else(|| {
-        anyhow!("there is no table '{}' in '{namespace}': see `tidewater table list {namespace}`", table.name())
-    })?;
-    let since_ms = arguments.since.map(|ago_ms| session.clock.now_ms() - ago_ms);
-    let filter = ReportFilter { table: Some(record.id), kind: arguments.kind, since_ms };
-    let page = TimedPage { before: None, limit: Some(arguments.limit) };
-    let reports = store.report_list(place, &filter, &page).await?.items.into_iter().map(|kept| kept.report);
-    let reports = reports.map(|report| Ok((serde_json::from_str(&report.body)?, report)));
-    let reports = reports.collect::<Result<Vec<(Value, Report)>>>()?;
+pub(crate) async fn run(client: &Client, arguments: &Arguments) -> Result<()> {
+    let warehouse = arguments.warehouse.find(client).await?;
+    let table = &arguments.table;
+    let (namespace, name) = (encoded_namespace(&table.namespace), encoded(table.name()));
+    let mut path = format!("/metrics?namespace={namespace}&table={name}");
+    if let Some(kind) = arguments.kind {
+        path.push_str(&format!("&report-type={kind}"));
+    }
+    if let Some(ago_ms) = arguments.since {
+        path.push_str(&format!("&since={}", Clock::System.now_ms() - ago_ms));
+    }
+    let at_most = usize::try_from(arguments.limit)?;
+    let reports = client.list_at_most(&warehouse.path(&path), "reports", at_most).await;
+    let reports = reports.map_err(|error| explain(error, TableKind::Table, table))?;
+    let received = |one: &Value| time::shown(one["received-ms"].as_i64().unwrap_or(0));
     if arguments.format.json {
-        let shown = |(body, report): &(Value, Report)| json!({ "id": report.id, "received": time::shown(report.at_ms), "report": body });
+        let shown = |one: &Value| json!({ "id": one["id"], "received": received(one), "report": one["report"] });
         return output::json(&reports.iter().map(shown).collect::<Vec<_>>());
     }
-    let row = |(body, report): &(Value, Report)| {
-        vec![time::shown(report.at_ms), report.kind.to_string(), body["snapshot-id"].to_string(), metrics(body)]
+    let row = |one: &Value| {
+        let body = &one["report"];
+        let kind = body["report-type"].as_str().unwrap_or_default().to_owned();
+        vec![received(one), kind, body["snapshot-id"].to_string(), metrics(body)]
     };
     let rows: Vec<_> = reports.iter().map(row).collect();
     output::table(&["received", "type", "snapshot", "metrics"], &rows, "no report on the table is kept")

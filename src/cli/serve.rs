@@ -73,7 +73,7 @@ pub(crate) async fn run(read: ReadSettings) -> Result<()> {
     let stop = stop_signal()?;
     let descriptors = raise_descriptor_limit();
     let app = App::start(config).await?;
-    let live = LiveSettings { read, levels, hang_up }.with_socket(&app);
+    let live = LiveSettings { read, levels, hang_up };
     if app.store().organisation_list().await?.is_empty() {
         tracing::warn!("there is no organisation yet, so nobody can sign in: see `tidewater org create --help`");
     }

@@ -1,17 +1,15 @@
 //! `tidewater signing-key`.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use anyhow::{Result, anyhow};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::output::{self, Format};
-use super::session::Session;
+use super::client::Client;
+use super::output::{self, Format, text};
 use super::time;
-use tidewater::auth::{ACTIVE_AFTER_MS, AuthSettings, Authenticator, OlderKeys, active_signing_key};
-use tidewater::store::SigningKey;
+
+/// The resource in the management API.
+const PATH: &str = "/management/v1/signing-keys";
 
 /// What can be done with the keys that sign tokens.
 #[derive(Debug, Subcommand)]
@@ -42,116 +40,56 @@ refused, and every client signs in again: for when a signing key may have been s
 }
 
 /// Does one of them.
-pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
-    let store = session.store()?;
+pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
     match command {
         Command::Rotate { remove_older, format } => {
-            let older = if *remove_older { OlderKeys::Remove } else { OlderKeys::Retire };
-            // Nobody signs in here, so neither tiers nor lifetimes matter.
-            let settings = AuthSettings::default();
-            let authenticator =
-                Authenticator::new(Arc::clone(&store), &BTreeMap::new(), session.clock.clone(), &settings);
-            authenticator.rotate_signing_key(older, &session.change()).await?;
-            let keys = store.signing_key_list().await?;
-            let states = states(&keys, session.clock.now_ms());
-            let shown: Vec<_> = keys.iter().zip(&states).map(as_json).collect();
+            let mut answer = client.post(PATH, &json!({ "remove-older": remove_older })).await?;
+            let keys: Vec<Value> = serde_json::from_value(answer["signing-keys"].take())?;
+            let shown: Vec<_> = keys.iter().map(as_json).collect();
             output::done(*format, "Created a signing key: see `tidewater signing-key list`.", &shown)
         }
         Command::Show { id, format } => {
-            let keys = store.signing_key_list().await?;
-            let states = states(&keys, session.clock.now_ms());
-            let found = keys.iter().zip(&states).find(|(key, _)| key.id == *id);
-            let (key, state) =
-                found.ok_or_else(|| anyhow!("there is no signing key '{id}': see `tidewater signing-key list`"))?;
+            let keys = client.list(PATH, "signing-keys").await?;
+            let key = keys.iter().find(|key| key["id"] == **id);
+            let key = key.ok_or_else(|| anyhow!("there is no signing key '{id}': see `tidewater signing-key list`"))?;
             if format.json {
-                return output::json(&as_json((key, state)));
+                return output::json(&as_json(key));
             }
             output::fields(&[
-                ("signing key", key.id.clone()),
-                ("state", state.word().to_owned()),
-                ("created", time::shown(key.created_ms)),
-                ("meaning", state.meaning(key)),
+                ("signing key", text(key, "id")),
+                ("state", text(key, "state")),
+                ("created", created(key)),
+                ("meaning", meaning(key)),
             ])
         }
         Command::List { format } => {
-            let keys = store.signing_key_list().await?;
-            let states = states(&keys, session.clock.now_ms());
+            let keys = client.list(PATH, "signing-keys").await?;
             if format.json {
-                return output::json(&keys.iter().zip(&states).map(as_json).collect::<Vec<_>>());
+                return output::json(&keys.iter().map(as_json).collect::<Vec<_>>());
             }
-            let row = |(key, state): (&SigningKey, &State)| {
-                vec![key.id.clone(), state.word().to_owned(), time::shown(key.created_ms), state.meaning(key)]
-            };
+            let row = |key: &Value| vec![text(key, "id"), text(key, "state"), created(key), meaning(key)];
             output::table(
                 &["id", "state", "created", ""],
-                &keys.iter().zip(&states).map(row).collect::<Vec<_>>(),
+                &keys.iter().map(row).collect::<Vec<_>>(),
                 "there is no signing key yet: the first start of a server makes one",
             )
         }
     }
 }
 
-fn as_json((key, state): (&SigningKey, &State)) -> Value {
-    json!({ "id": key.id, "created": time::shown(key.created_ms), "state": state.word() })
+fn as_json(key: &Value) -> Value {
+    json!({ "id": key["id"], "created": created(key), "state": key["state"] })
 }
 
-/// What a key does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// It verifies, and is about to sign.
-    Next,
-    /// It signs.
-    Active,
-    /// It has signed, and verifies as long as that may matter.
-    Retired,
+fn created(key: &Value) -> String {
+    time::shown_or(key["created-ms"].as_i64(), "")
 }
 
-impl State {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Next => "next",
-            Self::Active => "active",
-            Self::Retired => "retired",
-        }
-    }
-
-    fn meaning(self, key: &SigningKey) -> String {
-        match self {
-            Self::Next => format!("signs from {} on", time::shown(key.created_ms.saturating_add(ACTIVE_AFTER_MS))),
-            Self::Active => "signs new tokens".to_owned(),
-            Self::Retired => "its tokens are good until they expire".to_owned(),
-        }
-    }
-}
-
-/// What each of the keys does, which are newest first.
-fn states(keys: &[SigningKey], now_ms: i64) -> Vec<State> {
-    let active = active_signing_key(keys, now_ms).map(|key| &key.id);
-    let mut state = State::Next;
-    let each = keys.iter().map(|key| {
-        if Some(&key.id) == active {
-            state = State::Retired;
-            return State::Active;
-        }
-        state
-    });
-    each.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use tidewater::secret::Secret;
-
-    use super::*;
-
-    #[test]
-    fn one_key_signs_those_after_it_will_and_those_before_it_have() {
-        let key = |created_ms| SigningKey { id: format!("k{created_ms}"), secret: Secret::new([0; 32]), created_ms };
-        let keys = [key(ACTIVE_AFTER_MS * 3), key(ACTIVE_AFTER_MS), key(0)];
-        let at = |now_ms| states(&keys, now_ms);
-        assert_eq!(at(ACTIVE_AFTER_MS * 3), [State::Next, State::Active, State::Retired]);
-        assert_eq!(at(ACTIVE_AFTER_MS * 4), [State::Active, State::Retired, State::Retired]);
-        assert_eq!(at(0), [State::Next, State::Next, State::Active], "the only one that can");
-        assert_eq!(states(&[], 0), []);
+/// What a key does, for a person.
+fn meaning(key: &Value) -> String {
+    match key["state"].as_str() {
+        Some("next") => format!("signs from {} on", time::shown_or(key["signs-from-ms"].as_i64(), "")),
+        Some("active") => "signs new tokens".to_owned(),
+        _ => "its tokens are good until they expire".to_owned(),
     }
 }

@@ -1,17 +1,18 @@
 //! `tidewater table`.
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Result, anyhow};
 use clap::Subcommand;
+use http::StatusCode;
 use serde_json::{Value, json};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
+use super::client::{Client, encoded, has_status};
 use super::dropped::word;
+use super::namespace::names_in;
 use super::output::{self, Format};
-use super::session::{Session, WarehouseArgument, place};
+use super::scope::{WarehouseArgument, encoded_namespace};
 use super::{check, dropped, reports, table_name, time};
-use tidewater::metadata::Documents;
-use tidewater::store::{PageRequest, Resource, Store, StoreError, TableKind, TableRecord};
-use tidewater::warehouse::OpenWarehouse;
+use tidewater::store::TableKind;
 
 /// How tables can be looked at.
 #[derive(Debug, Subcommand)]
@@ -73,79 +74,70 @@ Examples:
 }
 
 /// Does one of them.
-pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
+pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
     match command {
-        Command::Check(arguments) => check::run(session, TableKind::Table, arguments).await,
-        Command::Metrics(arguments) => reports::run(session, arguments).await,
-        Command::Dropped(arguments) => dropped::list(session, TableKind::Table, arguments).await,
-        Command::Restore(arguments) => dropped::restore(session, TableKind::Table, arguments).await,
-        Command::Delete { table, files } => dropped::remove(session, TableKind::Table, table, Some(files)).await,
+        Command::Check(arguments) => check::run(client, TableKind::Table, arguments).await,
+        Command::Metrics(arguments) => reports::run(client, arguments).await,
+        Command::Dropped(arguments) => dropped::list(client, TableKind::Table, arguments).await,
+        Command::Restore(arguments) => dropped::restore(client, TableKind::Table, arguments).await,
+        Command::Delete { table, files } => dropped::remove(client, TableKind::Table, table, Some(files)).await,
         Command::List { namespace, warehouse, format } => {
-            list(session.store()?.as_ref(), namespace, warehouse, *format).await
+            list(client, TableKind::Table, namespace, warehouse, *format).await
         }
         Command::Show { table, warehouse, snapshots, format } => {
-            show(session, table, warehouse, *snapshots, *format).await
+            let summary = |metadata: &Value| summary(metadata, *snapshots);
+            show(client, TableKind::Table, table, warehouse, *format, summary).await
         }
     }
 }
 
-async fn list(
-    store: &dyn Store,
+/// Lists the tables or views of a namespace.
+pub(super) async fn list(
+    client: &Client,
+    kind: TableKind,
     namespace: &NamespaceIdent,
     warehouse: &WarehouseArgument,
     format: Format,
 ) -> Result<()> {
-    let place = place(&warehouse.find(store).await?);
-    let listed = store.table_list(place, namespace, TableKind::Table, &PageRequest::default()).await;
-    let names = listed.map_err(|error| explain(error, namespace))?.items;
+    let names = names_in(client, &warehouse.find(client).await?, namespace, kind).await?;
     if format.json {
         return output::json(&names);
     }
     let rows: Vec<_> = names.into_iter().map(|name| vec![name]).collect();
-    output::table(&["table"], &rows, "the namespace has no tables")
-}
-
-async fn show(
-    session: &Session,
-    table: &TableIdent,
-    warehouse: &WarehouseArgument,
-    snapshots: usize,
-    format: Format,
-) -> Result<()> {
-    let shown = session.tabular(warehouse, table, TableKind::Table).await?;
-    print(TableKind::Table, table, &shown, format, |metadata| summary(metadata, snapshots)).await
+    output::table(&[word(kind)], &rows, &format!("the namespace has no {}s", word(kind)))
 }
 
 /// Prints where a table's or view's metadata is, and `summary` of it; with `--json`, all of it.
-pub(super) async fn print(
+pub(super) async fn show(
+    client: &Client,
     kind: TableKind,
     ident: &TableIdent,
-    (warehouse, record): &(OpenWarehouse, TableRecord),
+    warehouse: &WarehouseArgument,
     format: Format,
     summary: impl FnOnce(&Value) -> Vec<String>,
 ) -> Result<()> {
-    let (documents, location) = (Documents::new(0), &record.metadata_location);
-    let json = match kind {
-        TableKind::Table => documents.get(&warehouse.storage, location).await?.json.clone(),
-        TableKind::View => documents.get_view(&warehouse.storage, location).await?.json.clone(),
-    };
-    let metadata: Value =
-        serde_json::from_slice(&json).with_context(|| format!("the {}'s metadata is not JSON", word(kind)))?;
+    let warehouse = warehouse.find(client).await?;
+    let word = word(kind);
+    let (namespace, name) = (encoded_namespace(&ident.namespace), encoded(ident.name()));
+    let path = warehouse.path(&format!("/tables?namespace={namespace}&name={name}&kind={word}"));
+    let mut found = client.get(&path).await.map_err(|error| explain(error, kind, ident))?;
+    let shown = found["tables"][0].take();
+    let (id, location, metadata) = (text(&shown["id"]), text(&shown["metadata-location"]), &shown["metadata"]);
     if format.json {
-        return output::json(&json!({"id": record.id, "metadata_location": location, "metadata": metadata}));
+        return output::json(&json!({"id": id, "metadata_location": location, "metadata": metadata}));
     }
-    let head = [(word(kind), ident.to_string()), ("id", record.id.to_string()), ("metadata", location.clone())];
+    let head = [(word, ident.to_string()), ("id", id), ("metadata", location)];
     let head = head.map(|(label, value)| field(label, &value));
-    head.into_iter().chain(summary(&metadata)).try_for_each(|line| output::line(&line))
+    head.into_iter().chain(summary(metadata)).try_for_each(|line| output::line(&line))
 }
 
-pub(super) fn explain(error: StoreError, namespace: &NamespaceIdent) -> anyhow::Error {
-    match error {
-        StoreError::NotFound(Resource::Namespace) => {
-            anyhow!("there is no namespace '{}': see `tidewater namespace list`", table_name::shown(namespace))
-        }
-        other => other.into(),
+/// Says where to look, when there is no such table or view.
+pub(super) fn explain(error: anyhow::Error, kind: TableKind, ident: &TableIdent) -> anyhow::Error {
+    if !has_status(&error, StatusCode::NOT_FOUND) {
+        return error;
     }
+    let (word, name, namespace) = (word(kind), ident.name(), table_name::shown(&ident.namespace));
+    anyhow!("there is no {word} '{name}' in '{namespace}': see `tidewater {word} list {namespace}`")
 }
 
 pub(super) fn field(label: &str, value: &str) -> String {

@@ -5,11 +5,12 @@ use clap::Subcommand;
 use serde_json::Value;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
-use super::output::{self, Format};
-use super::session::{Session, WarehouseArgument, place};
-use super::table::{explain, field, items, moment, print, text, type_name};
+use super::client::Client;
+use super::output::Format;
+use super::scope::WarehouseArgument;
+use super::table::{field, items, list, moment, show, text, type_name};
 use super::{check, dropped, table_name};
-use tidewater::store::{PageRequest, Store, TableKind};
+use tidewater::store::TableKind;
 
 /// How views can be looked at.
 #[derive(Debug, Subcommand)]
@@ -56,38 +57,19 @@ Examples:
 }
 
 /// Does one of them.
-pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
+pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
     match command {
-        Command::Check(arguments) => check::run(session, TableKind::View, arguments).await,
-        Command::Dropped(arguments) => dropped::list(session, TableKind::View, arguments).await,
-        Command::Restore(arguments) => dropped::restore(session, TableKind::View, arguments).await,
-        Command::Delete(arguments) => dropped::remove(session, TableKind::View, arguments, None).await,
+        Command::Check(arguments) => check::run(client, TableKind::View, arguments).await,
+        Command::Dropped(arguments) => dropped::list(client, TableKind::View, arguments).await,
+        Command::Restore(arguments) => dropped::restore(client, TableKind::View, arguments).await,
+        Command::Delete(arguments) => dropped::remove(client, TableKind::View, arguments, None).await,
         Command::List { namespace, warehouse, format } => {
-            list(session.store()?.as_ref(), namespace, warehouse, *format).await
+            list(client, TableKind::View, namespace, warehouse, *format).await
         }
-        Command::Show { view, warehouse, format } => show(session, view, warehouse, *format).await,
+        Command::Show { view, warehouse, format } => {
+            show(client, TableKind::View, view, warehouse, *format, summary).await
+        }
     }
-}
-
-async fn list(
-    store: &dyn Store,
-    namespace: &NamespaceIdent,
-    warehouse: &WarehouseArgument,
-    format: Format,
-) -> Result<()> {
-    let place = place(&warehouse.find(store).await?);
-    let listed = store.table_list(place, namespace, TableKind::View, &PageRequest::default()).await;
-    let names = listed.map_err(|error| explain(error, namespace))?.items;
-    if format.json {
-        return output::json(&names);
-    }
-    let rows: Vec<_> = names.into_iter().map(|name| vec![name]).collect();
-    output::table(&["view"], &rows, "the namespace has no views")
-}
-
-async fn show(session: &Session, view: &TableIdent, warehouse: &WarehouseArgument, format: Format) -> Result<()> {
-    let shown = session.tabular(warehouse, view, TableKind::View).await?;
-    print(TableKind::View, view, &shown, format, summary).await
 }
 
 /// What a metadata document says, a line for each thing; a query of several lines takes as many.

@@ -21,9 +21,13 @@ const PREFIX: &str = "TIDEWATER_";
 
 /// Variables with our prefix that are not settings: where the file is, what the options of commands are, and which binary
 /// the tests run.
-const NOT_SETTINGS: [&str; 4] = ["TIDEWATER_CONFIG", "TIDEWATER_ORG", "TIDEWATER_WAREHOUSE", "TIDEWATER_BIN"];
+const NOT_SETTINGS: [&str; 7] =
+    ["TIDEWATER_CONFIG", "TIDEWATER_ORG", "TIDEWATER_WAREHOUSE", "TIDEWATER_BIN", URI, "TIDEWATER_CA_FILE", API_KEY];
 
-/// A variable that people expect to be read: the key of a client.
+/// The address of a remote server that commands work on.
+const URI: &str = "TIDEWATER_URI";
+
+/// The key for it.
 const API_KEY: &str = "TIDEWATER_API_KEY";
 
 /// What the variables of the benchmark begin with, which may stand in the same environment.
@@ -71,10 +75,10 @@ impl Config {
         flags: &Flags,
     ) -> Result<Self, ConfigError> {
         let environment: BTreeMap<String, String> = environment.into_iter().collect();
-        if environment.contains_key(API_KEY) {
+        if environment.contains_key(API_KEY) && !environment.contains_key(URI) {
             return Err(ConfigError(vec![format!(
-                "{API_KEY} is set, and nothing reads it: commands work on the data folder and need no key, clients take their key \
-                 from their own settings. Unset it, or give it another name"
+                "{API_KEY} is set, and nothing reads it without {URI}: commands on the data folder need no key, and clients of \
+                 the catalog take theirs from their own settings. Set {URI} too, or unset {API_KEY}"
             )]));
         }
         let mut figment = Figment::new();

@@ -13,12 +13,14 @@ mod purge;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use parking_lot::Mutex;
 use tidewater_core::ids::TableId;
 use tidewater_core::purge::retry_after_ms;
 use tokio::sync::Notify;
@@ -54,6 +56,17 @@ pub struct Maintenance {
     clock: Clock,
     wake: Notify,
     ended: Notify,
+    /// The purges that run in this process.
+    running: Mutex<HashMap<TableId, Running>>,
+}
+
+/// A handle of a purge that runs.
+#[derive(Debug, Clone, Default)]
+struct Running {
+    /// Tells it to leave the files that are left.
+    keep_files: CancellationToken,
+    /// Cancelled when it has ended, and what came of it is noted.
+    ended: CancellationToken,
 }
 
 impl Maintenance {
@@ -62,7 +75,8 @@ impl Maintenance {
     pub fn new(store: Arc<dyn Store>, access: StorageAccess, reader: ObjectReader, clock: Clock) -> Self {
         // Documents of dropped tables are read once.
         let documents = Documents::with_reader(0, reader);
-        Self { store, access, documents, clock, wake: Notify::new(), ended: Notify::new() }
+        let (wake, ended, running) = (Notify::new(), Notify::new(), Mutex::default());
+        Self { store, access, documents, clock, wake, ended, running }
     }
 
     /// Lets it look at once, since something has become due.
@@ -86,6 +100,16 @@ impl Maintenance {
         };
         // That it takes longer is no error: it goes on.
         let _ = tokio::time::timeout(at_most, waiting).await;
+    }
+
+    /// Tells the purge of a table to leave the files that are left, and waits until it has ended. Returns at once where none
+    /// runs in this process. The store must say before that the files stay.
+    pub async fn stop_purge(&self, id: TableId) {
+        let running = self.running.lock().get(&id).cloned();
+        if let Some(running) = running {
+            running.keep_files.cancel();
+            running.ended.cancelled().await;
+        }
     }
 
     /// Does what is due until `stop`. Then it lets go of what it has begun, for whoever comes next. Runs as a task of its
@@ -192,18 +216,27 @@ impl Maintenance {
 
     /// Removes a table's files, as long as the lease is held, and notes what came of it.
     async fn see_to(&self, job: Dropped, stopped: &CancellationToken) {
+        let running = Running::default();
+        self.running.lock().insert(job.id, running.clone());
+        self.attempt(&job, stopped, &running.keep_files).await;
+        self.running.lock().remove(&job.id);
+        running.ended.cancel();
+    }
+
+    /// Removes the files in one attempt.
+    async fn attempt(&self, job: &Dropped, stopped: &CancellationToken, keep_files: &CancellationToken) {
         let warehouse = match self.open(job.place).await {
             Ok(warehouse) => warehouse,
-            Err(message) => return self.conclude(&job, Err(Stopped::Later(message)), None).await,
+            Err(message) => return self.conclude(job, Err(Stopped::Later(message)), None).await,
         };
-        let purge = Purge::new(self.store.as_ref(), &warehouse, &self.documents, &self.clock, &job);
+        let purge = Purge::new(self.store.as_ref(), &warehouse, &self.documents, &self.clock, job, keep_files);
         let outcome = tokio::select! {
             outcome = purge.run() => outcome,
             // It sees itself that the lease is lost, and ends what it has begun first.
-            never = self.hold(&job, &purge) => match never {},
+            never = self.hold(job, &purge) => match never {},
             () = stopped.cancelled() => Err(Stopped::Told),
         };
-        self.conclude(&job, outcome, Some(purge.counts())).await;
+        self.conclude(job, outcome, Some(purge.counts())).await;
     }
 
     /// The warehouse that a table is in, or why it cannot be worked in.

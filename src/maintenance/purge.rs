@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use tidewater_core::location::Location;
 use tidewater_core::purge::{NamedFiles, allows_removal, inside, is_document_name, is_of_same_table};
+use tokio_util::sync::CancellationToken;
 
 use super::local::Folders;
 use super::manifests::{UnreadableError, files_of_manifest, manifests_of_list};
@@ -69,6 +70,8 @@ pub(super) struct Purge<'a> {
     documents: &'a Documents,
     clock: &'a Clock,
     job: &'a Dropped,
+    /// Cancelled when the files that are left are to stay.
+    keep_files: &'a CancellationToken,
     finishing: AtomicBool,
     removed: AtomicU64,
     elsewhere: AtomicU64,
@@ -93,6 +96,7 @@ impl<'a> Purge<'a> {
         documents: &'a Documents,
         clock: &'a Clock,
         job: &'a Dropped,
+        keep_files: &'a CancellationToken,
     ) -> Self {
         Self {
             store,
@@ -100,6 +104,7 @@ impl<'a> Purge<'a> {
             documents,
             clock,
             job,
+            keep_files,
             finishing: AtomicBool::new(job.state == DroppedState::Finishing),
             removed: AtomicU64::new(0),
             elsewhere: AtomicU64::new(0),
@@ -242,6 +247,9 @@ impl<'a> Purge<'a> {
 
     /// Whether this attempt still has the lease, and is to go on.
     async fn check_lease(&self) -> Result<(), Stopped> {
+        if self.keep_files.is_cancelled() {
+            return Err(Stopped::Lost);
+        }
         let found = self.store.dropped_get(self.job.place, self.job.id).await.map_err(|error| later(&error))?;
         let is_removed = |state| matches!(state, DroppedState::Removing | DroppedState::Finishing);
         let goes_on = |found: Dropped| found.purge && found.attempts == self.job.attempts && is_removed(found.state);
@@ -324,6 +332,9 @@ impl<'a> Purge<'a> {
         while files.peek().is_some() {
             self.check_lease().await?;
             self.remove_at_once(places, files.by_ref().take(FILES_A_LOOK).collect()).await;
+            if self.keep_files.is_cancelled() {
+                return Err(Stopped::Lost);
+            }
         }
         Ok(())
     }
@@ -334,7 +345,7 @@ impl<'a> Purge<'a> {
                 self.elsewhere.fetch_add(1, Ordering::Relaxed);
                 return;
             };
-            if self.failures.load(Ordering::Relaxed) >= FAILURES {
+            if self.failures.load(Ordering::Relaxed) >= FAILURES || self.keep_files.is_cancelled() {
                 return;
             }
             match self.warehouse.storage.remove(&location).await {

@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulConnection;
 use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -25,7 +26,7 @@ use super::admission::{Connection, Permit};
 use super::answer::AnswerBody;
 use super::throttle::Throttle;
 use super::watched::Watched;
-use crate::api::ApiService;
+use crate::api::{ApiService, Machine};
 
 /// How long a client may take over HTTP/2 to close a connection after it was told that it ends.
 const LINGER: Duration = Duration::from_secs(1);
@@ -70,6 +71,15 @@ impl Current {
     }
 }
 
+/// Where a connection comes from.
+#[derive(Clone)]
+pub(super) enum Origin {
+    /// A client over TCP, at that address.
+    Address(IpAddr),
+    /// A command on this machine, over the Unix socket.
+    Machine(Machine),
+}
+
 /// How a connection ended.
 enum End<E> {
     /// By itself.
@@ -101,17 +111,27 @@ impl Serving {
         Self { live, builder, silent: Throttle::default() }
     }
 
-    /// Serves a connection to its end.
-    pub(super) async fn serve(self: Arc<Self>, stream: TcpStream, peer: IpAddr, permit: Permit) {
+    /// Serves a connection over TCP to its end.
+    pub(super) async fn serve_tcp(self: Arc<Self>, stream: TcpStream, peer: IpAddr, permit: Permit) {
         // Answers are written whole, so waiting to fill a packet only delays them.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection keeps its delay");
         }
+        self.serve(stream, Origin::Address(peer), permit).await;
+    }
+
+    /// Serves a connection to its end.
+    pub(super) async fn serve<S>(self: Arc<Self>, stream: S, origin: Origin, permit: Permit)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let connection = &permit.connection;
         let current = Mutex::new(Current::new(self.live.clone()));
         let activity = Arc::clone(&connection.activity);
+        let from = origin.clone();
         let answer = service_fn(move |request: Request<Incoming>| {
             let (service, activity) = (current.lock().service(), Arc::clone(&activity));
+            let from = from.clone();
             async move {
                 if !activity.take_turn() {
                     // Requests that were sent at once line up with those of other connections.
@@ -120,26 +140,34 @@ impl Serving {
                 }
                 let version = request.version();
                 let _under_way = activity.begin_request(version);
-                let response = service.handle_from(peer, request.map(boxed)).await;
+                let request = request.map(boxed);
+                let response = match from {
+                    Origin::Address(peer) => service.handle_from(peer, request).await,
+                    Origin::Machine(machine) => service.handle_machine(machine, request).await,
+                };
                 Ok::<_, Infallible>(AnswerBody::watch(response, version, &activity))
             }
         });
         let stream = TokioIo::new(Watched::new(stream, Arc::clone(&connection.activity)));
         match drive(self.builder.serve_connection(stream, answer), connection, &self.live).await {
             End::Itself(Err(error)) => tracing::debug!(error, "a connection ended early"),
-            End::Overdue(why) => self.tell(why, peer),
+            End::Overdue(why) => self.tell(why, &origin),
             End::Itself(Ok(())) | End::Stopped => {}
         }
     }
 
-    fn tell(&self, why: Overdue, peer: IpAddr) {
+    fn tell(&self, why: Overdue, origin: &Origin) {
         let why = match why {
             Overdue::Idle => return,
             Overdue::Head => "no request came within `connections.head_timeout_s`",
             Overdue::Unread => "an answer was not read within `connections.write_timeout_s`",
         };
         if let Some(count) = self.silent.count() {
-            tracing::info!(count, last_address = peer.to_string(), last_reason = why, "silent connections were closed");
+            let last_address = match origin {
+                Origin::Address(peer) => peer.to_string(),
+                Origin::Machine(machine) => format!("the control socket, {}", machine.user),
+            };
+            tracing::info!(count, last_address, last_reason = why, "silent connections were closed");
         }
     }
 }

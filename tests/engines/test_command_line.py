@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import requests
 
 from support.server import Server, clean_environment
 
@@ -121,18 +124,60 @@ def test_a_tier_that_the_running_server_does_not_know_is_refused(
 
 
 def test_events_tell_who_made_what(binary: Path, home: dict[str, str], tmp_path: Path) -> None:
-    run(binary, "org", "create", "acme", USER="ada", **home)
-    run(binary, "warehouse", "create", "lake", "--root", f"file://{tmp_path}/lake", USER="ada", **home)
-    run(binary, "key", "create", "ci", USER="bob", **home)
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    run(binary, "org", "create", "acme", USER="somebody", **home)
+    run(binary, "warehouse", "create", "lake", "--root", f"file://{tmp_path}/lake", **home)
+    run(binary, "key", "create", "ci", **home)
     told = json.loads(run(binary, "events", "--json", **home).stdout)
     made = [(event["actor"], event["operation"], event["object"]) for event in told]
     assert made == [
-        ("bob", "create-key", "ci"),
-        ("ada", "create-warehouse", "lake"),
-        ("ada", "create-organisation", "acme"),
+        (me, "create-key", "ci"),
+        (me, "create-warehouse", "lake"),
+        (me, "create-organisation", "acme"),
     ]
-    table = run(binary, "events", "--actor", "bob", **home).stdout
+    table = run(binary, "events", "--actor", me, "--operation", "create-key", **home).stdout
     assert "create-key" in table and "create-warehouse" not in table, table
     assert run(binary, "events", "--object", "no.table", **home).stdout == ""
     refused = run(binary, "events", "--operation", "no", check=False, **home)
     assert refused.returncode == 2 and "drop-table" in refused.stderr, refused
+
+
+def test_command_without_the_control_socket_fails_and_does_not_open_the_database(
+    make_server: Callable[..., Server],
+) -> None:
+    server = make_server("no_socket")
+    server.start()
+    (server.data_dir / "control.sock").unlink()
+    refused = server.command("org", "create", "new", check=False)
+    assert refused.returncode == 1 and "does not answer on the control socket" in refused.stderr, refused.stderr
+    assert f"process {server.pid}" in refused.stderr and "--uri" in refused.stderr
+    assert server.stop() == 0
+    assert "new" not in server.command("org", "list").stdout
+
+
+def test_change_by_a_command_is_seen_on_the_next_request(make_server: Callable[..., Server]) -> None:
+    server = make_server("at_once")
+    server.start()
+    key = json.loads(server.command("key", "create", "ci", "--json").stdout)
+    config = f"{server.uri}/v1/config"
+    headers = {"Authorization": f"Bearer {key['api_key']}"}
+    answer = requests.get(config, headers=headers, timeout=10)
+    assert answer.status_code == 200 and "RateLimit-Limit" not in answer.headers
+    server.command("org", "set-tier", "quickstart", "premium")
+    limited = requests.get(config, headers=headers, timeout=10)
+    assert limited.status_code == 200 and "RateLimit-Limit" in limited.headers, limited.headers
+    server.command("key", "revoke", "ci")
+    assert requests.get(config, headers=headers, timeout=10).status_code == 401
+
+
+def test_operator_administers_a_remote_server(make_server: Callable[..., Server], binary: Path) -> None:
+    server = make_server("remote")
+    server.start()
+    made = json.loads(server.command("operator", "create", "terraform", "--json").stdout)
+    assert set(made) == {"id", "name", "api_key"}
+    remote = {"TIDEWATER_URI": server.uri, "TIDEWATER_API_KEY": made["api_key"]}
+    run(binary, "org", "create", "acme", **remote)
+    assert "acme" in run(binary, "org", "list", **remote).stdout
+    server.command("operator", "revoke", "terraform")
+    refused = run(binary, "org", "list", check=False, **remote)
+    assert refused.returncode == 1 and "revoked" in refused.stderr, refused.stderr

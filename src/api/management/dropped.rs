@@ -20,7 +20,7 @@ use crate::api::body::{Body, Parameters};
 use crate::api::error::ApiError;
 use crate::api::namespaces::levels;
 use crate::api::path::PathParameters;
-use crate::api::requests::{Identifier, PURGE_WAIT, Purge, namespace_parameter};
+use crate::api::requests::{Identifier, Purge, namespace_parameter};
 use crate::api::timed_paging::{TimedPaging, token_before};
 use crate::store::{Dropped, DroppedFilter, DroppedState, Moment, TableKind};
 
@@ -152,7 +152,7 @@ pub(in crate::api) async fn remove(
         let is_gone = api.catalog.dropped_remove(&dropped, purge, &scope.change(&api)).await?;
         if !is_gone && purge == Some(false) {
             // Whoever is told that files stay looks at what is left.
-            api.maintenance.wake_and_wait(scope.warehouse.place, id, PURGE_WAIT).await;
+            api.maintenance.stop_purge(id).await;
         } else {
             api.maintenance.wake();
         }

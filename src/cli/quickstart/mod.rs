@@ -67,7 +67,7 @@ pub(crate) async fn run(read: ReadSettings, arguments: &Arguments) -> Result<()>
     raise_descriptor_limit();
     let data_dir = config.data_dir.clone();
     let app = App::start(config).await?;
-    let live = LiveSettings { read, levels, hang_up }.with_socket(&app);
+    let live = LiveSettings { read, levels, hang_up };
     let listening = app.local_addr()?;
     let api_key = set_up::complete(app.store().as_ref(), app.catalog(), &data_dir).await?;
     let welcome = Welcome {

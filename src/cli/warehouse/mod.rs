@@ -2,29 +2,19 @@
 
 pub(crate) mod storage_file;
 
-use std::path::Path;
-
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, ensure};
 use clap::{Args, Subcommand};
+use http::Method;
 use serde_json::{Value, json};
-use tidewater_core::ids::WarehouseId;
 use tidewater_core::location::Location;
 use tidewater_core::name::check_warehouse_name;
 use tidewater_core::purge::PurgeTime;
-use tidewater_core::storage::{StorageProfile, overlap};
 
-use super::output::{self, Format};
-use super::session::{IfNotExists, OrganisationArgument, Session, place};
+use super::client::{Client, encoded};
+use super::output::{self, Format, text};
+use super::scope::{IfNotExists, Organisation, OrganisationArgument};
 use super::time;
 use storage_file::StorageArgument;
-use tidewater::app::storage_access;
-use tidewater::catalog::{CheckStep, warehouse_check};
-use tidewater::clock::fresh_ordered_uuid;
-use tidewater::master_key;
-use tidewater::owner::Owner;
-use tidewater::storage::StorageCredentials;
-use tidewater::store::{Resource, Store, StoreError, Warehouse, WarehouseOptions, WarehouseStorage};
-use tidewater::warehouse::OpenWarehouse;
 
 /// What can be done with warehouses.
 #[derive(Debug, Subcommand)]
@@ -164,49 +154,53 @@ pub(crate) struct OptionArguments {
 }
 
 /// Does one of them.
-pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
-    let store = session.store()?;
+pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
     match command {
-        Command::Create(arguments) => create(session, store.as_ref(), arguments).await,
+        Command::Create(arguments) => create(client, arguments).await,
         Command::Check { name, organisation, format } => {
-            let warehouse = find(store.as_ref(), organisation, name).await?;
-            try_out_open(session, &session.open(warehouse.clone())?).await?;
+            let (path, warehouse) = load(client, organisation, name).await?;
+            output::note(&format!("trying out {}", text(&warehouse, "root")));
+            let check = client.post(&format!("{path}/check"), &json!({})).await?;
+            tell_steps(&check);
+            ensure!(check["ok"] == true, "the storage does not work as it is set up");
             output::done(*format, &format!("Warehouse '{name}' works."), &as_json(&warehouse))
         }
-        Command::Show { name, organisation, format } => show(&find(store.as_ref(), organisation, name).await?, *format),
+        Command::Show { name, organisation, format } => show(&load(client, organisation, name).await?.1, *format),
         Command::SetStorage { name, organisation, storage, unchecked, format } => {
-            let warehouse = find(store.as_ref(), organisation, name).await?;
-            let file = storage.read_for(&Location::parse(&warehouse.root)?)?;
-            let profile = WarehouseStorage { profile: file.profile.clone(), sealed_credentials: None };
-            try_out(session, Warehouse { storage: profile, ..warehouse.clone() }, &file.credentials, *unchecked)
-                .await?;
-            let storage = file.seal(session, store.as_ref(), place(&warehouse)).await?;
-            let set = store.warehouse_set_storage(warehouse.organisation, name, &storage, &session.change()).await;
-            set.map_err(|error| explain(error, "", name))?;
-            let sentence =
-                format!("Changed the storage settings of warehouse '{name}'. Servers see them within seconds.");
-            output::done(*format, &sentence, &as_json(&Warehouse { storage, ..warehouse }))
+            let (path, warehouse) = load(client, organisation, name).await?;
+            let storage = storage.read_for(&Location::parse(&text(&warehouse, "root"))?)?;
+            let sentence = format!("Changed the storage settings of warehouse '{name}'.");
+            if !unchecked {
+                output::note(&format!("trying out {}", text(&warehouse, "root")));
+            }
+            update(client, &path, &json!({ "storage": storage, "check": !unchecked }), &sentence, *format).await
         }
         Command::SetOptions { name, organisation, options, format } => {
-            set_options(session, store.as_ref(), &find(store.as_ref(), organisation, name).await?, options, *format)
+            let (path, _) = load(client, organisation, name).await?;
+            let mut changed = json!({});
+            if let Some(purge) = options.purge {
+                changed["purge"] = json!(purge.as_str());
+            }
+            if options.no_delete || options.allow_delete {
+                changed["no-delete"] = json!(options.no_delete);
+            }
+            update(client, &path, &json!({ "options": changed }), &format!("Changed warehouse '{name}'."), *format)
                 .await
         }
-        Command::Reseal { key_is_lost, format } => reseal(session, store.as_ref(), *key_is_lost, *format).await,
+        Command::Reseal { key_is_lost, format } => reseal(client, *key_is_lost, *format).await,
         Command::List { organisation, format } => {
-            let organisation = organisation.find(store.as_ref()).await?;
-            list(&store.warehouse_list(organisation.id).await?, *format)
+            let organisation = organisation.find(client).await?;
+            list(&client.list(&organisation.path("/warehouses"), "warehouses").await?, *format)
         }
         Command::SetDefault { name, organisation, format } => {
-            let organisation = organisation.find(store.as_ref()).await?;
-            let set = store.warehouse_set_default(organisation.id, name, &session.change()).await;
-            set.map_err(|error| explain(error, &organisation.name, name))?;
+            let organisation = organisation.find(client).await?;
+            client.send(Method::PATCH, &path(&organisation, name), Some(&json!({ "default": true }))).await?;
             let sentence = format!("'{name}' is the default warehouse of organisation '{}'.", organisation.name);
             output::done(*format, &sentence, &json!({ "name": name, "default": true }))
         }
         Command::Delete { name, organisation, format } => {
-            let organisation = organisation.find(store.as_ref()).await?;
-            let dropped = store.warehouse_drop(organisation.id, name, &session.change()).await;
-            dropped.map_err(|error| explain(error, &organisation.name, name))?;
+            let organisation = organisation.find(client).await?;
+            client.send(Method::DELETE, &path(&organisation, name), None).await?;
             let sentence =
                 format!("Deleted warehouse '{name}' of organisation '{}'. Its files stay.", organisation.name);
             output::done(*format, &sentence, &json!({ "name": name }))
@@ -214,230 +208,146 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
     }
 }
 
-async fn create(session: &Session, store: &dyn Store, arguments: &CreateArguments) -> Result<()> {
-    let CreateArguments { name, organisation, root, storage, dry_run, unchecked, if_not_exists, format, .. } =
-        arguments;
-    let options = WarehouseOptions { purge: arguments.purge, no_delete: arguments.no_delete };
+async fn create(client: &Client, arguments: &CreateArguments) -> Result<()> {
+    let CreateArguments {
+        name,
+        organisation,
+        root,
+        storage,
+        purge,
+        no_delete,
+        dry_run,
+        unchecked,
+        if_not_exists,
+        format,
+    } = arguments;
     check_warehouse_name(name)?;
-    let organisation = organisation.find(store).await?;
-    if let Some(found) = store.warehouse_list(organisation.id).await?.iter().find(|found| found.name == *name) {
+    let organisation = organisation.find(client).await?;
+    let storage = storage.read_for(root)?;
+    let found = client.find(&path(&organisation, name)).await?;
+    if let Some(found) = found {
         if_not_exists.allow(&format!("warehouse '{name}' of organisation '{}'", organisation.name))?;
+        let there = text(&found, "root");
         ensure!(
-            found.root == root.to_string(),
-            "warehouse '{name}' of organisation '{}' exists already, with another root: {}",
-            organisation.name,
-            found.root
+            there == root.to_string(),
+            "warehouse '{name}' of organisation '{}' exists already, with another root: {there}",
+            organisation.name
         );
-        let sentence = format!("Warehouse '{name}' exists already, at {root}.");
-        return output::done(*format, &sentence, &as_json(found));
+        return output::done(*format, &format!("Warehouse '{name}' exists already, at {there}."), &as_json(&found));
     }
-    let file = storage.read_for(root)?;
-    check_options(options, &file.profile)?;
-    let mut new = Warehouse {
-        id: WarehouseId(fresh_ordered_uuid()),
-        organisation: organisation.id,
-        name: name.clone(),
-        root: root.to_string(),
-        storage: WarehouseStorage { profile: file.profile.clone(), sealed_credentials: None },
-        options,
-        is_default: false,
-        created_ms: session.clock.now_ms(),
-    };
-    // Before anything is written anywhere; once more in the transaction that makes it.
-    is_free(store, &new).await.map_err(|error| explain(error, &organisation.name, name))?;
-    let owner = Owner::for_root(&session.config.data_dir).filter(|_| root.scheme() == "file");
-    if let Some(owner) = owner.filter(|_| !*dry_run) {
-        // The trial would make it as root's.
-        owner.make_folder(Path::new(root.path())).with_context(|| format!("cannot make the folder {}", root.path()))?;
+    let mut new = json!({
+        "name": name,
+        "root": root.to_string(),
+        "storage": storage,
+        "options": { "purge": purge.as_str(), "no-delete": no_delete },
+        "check": !unchecked,
+        "dry-run": dry_run,
+    });
+    if storage.is_none() {
+        // The local disk needs no settings.
+        new.as_object_mut().map(|new| new.remove("storage"));
     }
-    try_out(session, new.clone(), &file.credentials, *unchecked).await?;
-    if let Some(owner) = owner.filter(|_| !*unchecked) {
-        check_owner_can_write(owner, Path::new(root.path()))?;
+    if !unchecked {
+        output::note(&format!("trying out {root}"));
     }
+    let created = client.post(&organisation.path("/warehouses"), &new).await?;
+    tell_steps(&created["check"]);
     if *dry_run {
         let sentence = format!("Warehouse '{name}' would work. It was not created.");
         return output::done(*format, &sentence, &json!({ "name": name, "root": root.to_string(), "created": null }));
     }
-    new.storage = file.seal(session, store, place(&new)).await?;
-    store.warehouse_create(&new, &session.change()).await.map_err(|error| explain(error, &organisation.name, name))?;
     let sentence = format!("Created warehouse '{name}' of organisation '{}', at {root}.", organisation.name);
-    // Whether it became the default is the store's decision.
-    let created = store.warehouse_list(organisation.id).await?.into_iter().find(|one| one.id == new.id);
-    output::done(*format, &sentence, &as_json(&created.unwrap_or(new)))
+    output::done(*format, &sentence, &as_json(&created))
 }
 
-/// Fails when the user that the server runs as, to whom the data folder belongs, may not write in a warehouse's root.
-fn check_owner_can_write(owner: Owner, root: &Path) -> Result<()> {
-    if !root.exists() {
-        return Ok(());
+fn path(organisation: &Organisation, name: &str) -> String {
+    organisation.path(&format!("/warehouses/{}", encoded(name)))
+}
+
+/// Finds a warehouse, and its path in the management API.
+async fn load(client: &Client, organisation: &OrganisationArgument, name: &str) -> Result<(String, Value)> {
+    let organisation = organisation.find(client).await?;
+    let path = path(&organisation, name);
+    let found = client.find(&path).await?.ok_or_else(|| {
+        anyhow!("organisation '{}' has no warehouse '{name}': see `tidewater warehouse list`", organisation.name)
+    })?;
+    Ok((path, found))
+}
+
+async fn update(client: &Client, path: &str, change: &Value, sentence: &str, format: Format) -> Result<()> {
+    let updated = client.send(Method::PATCH, path, Some(change)).await?;
+    output::done(format, sentence, &as_json(&updated))
+}
+
+/// Tells what came of each step of a trial.
+fn tell_steps(check: &Value) {
+    for step in check["steps"].as_array().into_iter().flatten() {
+        let (name, detail) = (text(step, "name"), text(step, "detail"));
+        let outcome = if step["ok"] == true { "ok    " } else { "FAILED" };
+        let separator = if detail.is_empty() { "" } else { ": " };
+        output::note(&format!("  {outcome}  {name}{separator}{detail}"));
     }
-    let can_write = owner.can_write(root);
-    let (root, owner_name) = (root.display(), owner.name());
-    match can_write {
-        Some(true) => Ok(()),
-        Some(false) => bail!(
-            "root may write in {root}, and {owner_name}, to whom the data folder belongs, may not: give the folder over with \
-             `chown -R`, or pass --unchecked if the server runs as somebody else"
-        ),
-        None => {
-            output::note(&format!(
-                "whether {owner_name}, to whom the data folder belongs, may write in {root} is not known"
-            ));
-            Ok(())
-        }
-    }
 }
 
-/// Changes a warehouse's options.
-async fn set_options(
-    session: &Session,
-    store: &dyn Store,
-    warehouse: &Warehouse,
-    changed: &OptionArguments,
-    format: Format,
-) -> Result<()> {
-    let known = warehouse.options;
-    let no_delete = changed.no_delete || (known.no_delete && !changed.allow_delete);
-    let options = WarehouseOptions { purge: changed.purge.unwrap_or(known.purge), no_delete };
-    check_options(options, &warehouse.storage.profile)?;
-    let set = store.warehouse_set_options(warehouse.organisation, &warehouse.name, &options, &session.change()).await;
-    set.map_err(|error| explain(error, "", &warehouse.name))?;
-    let sentence = format!("Changed warehouse '{}'. Servers see it within seconds.", warehouse.name);
-    output::done(format, &sentence, &as_json(&Warehouse { options, ..warehouse.clone() }))
-}
-
-/// Fails when an option promises what the storage cannot hold.
-fn check_options(options: WarehouseOptions, storage: &StorageProfile) -> Result<()> {
-    ensure!(
-        !(options.no_delete && *storage == StorageProfile::File),
-        "--no-delete cannot hold on the local disk: engines reach the files there as the system's users, and nothing is vended. \
-         Set the rights of the folder instead"
+async fn reseal(client: &Client, key_is_lost: bool, format: Format) -> Result<()> {
+    let done = client.post("/management/v1/reseal", &json!({ "key-is-lost": key_is_lost })).await?;
+    let lost: Vec<String> = serde_json::from_value(done["lost"].clone())?;
+    let mut sentence = format!(
+        "Sealed {} anew; {} were sealed with the first master key already.",
+        done["sealed-anew"], done["unchanged"]
     );
-    Ok(())
-}
-
-/// Whether a warehouse of that name and at that place could be made.
-async fn is_free(store: &dyn Store, new: &Warehouse) -> Result<(), StoreError> {
-    let root = Location::parse(&new.root).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-    for organisation in store.organisation_list().await? {
-        for other in store.warehouse_list(organisation.id).await? {
-            if other.organisation == new.organisation && other.name == new.name {
-                return Err(StoreError::AlreadyExists(Resource::Warehouse));
-            }
-            let is_there = |at: Location| overlap((&new.storage.profile, &root), (&other.storage.profile, &at));
-            if Location::parse(&other.root).is_ok_and(is_there) {
-                return Err(StoreError::LocationTaken(new.root.clone()));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Fails when something does not work, after each step was told. Nothing of the credentials is kept.
-async fn try_out(
-    session: &Session,
-    warehouse: Warehouse,
-    credentials: &StorageCredentials,
-    unchecked: bool,
-) -> Result<()> {
-    let warehouse = storage_access(&session.config).open_with(warehouse, credentials)?;
-    if unchecked { Ok(()) } else { try_out_open(session, &warehouse).await }
-}
-
-async fn try_out_open(session: &Session, warehouse: &OpenWarehouse) -> Result<()> {
-    let tell = |step: &CheckStep| match &step.outcome {
-        Ok(remark) if remark.is_empty() => output::note(&format!("  ok      {}", step.what)),
-        Ok(remark) => output::note(&format!("  ok      {}: {remark}", step.what)),
-        Err(wrong) => output::note(&format!("  FAILED  {}: {wrong}", step.what)),
-    };
-    output::note(&format!("trying out {}", warehouse.root));
-    ensure!(warehouse_check(warehouse, &session.clock, tell).await, "the storage does not work as it is set up");
-    Ok(())
-}
-
-async fn find(store: &dyn Store, organisation: &OrganisationArgument, name: &str) -> Result<Warehouse> {
-    let organisation = organisation.find(store).await?;
-    let all = store.warehouse_list(organisation.id).await?;
-    let found = all.into_iter().find(|warehouse| warehouse.name == name);
-    found.ok_or_else(|| explain(StoreError::NotFound(Resource::Warehouse), &organisation.name, name))
-}
-
-async fn reseal(session: &Session, store: &dyn Store, key_is_lost: bool, format: Format) -> Result<()> {
-    let access = storage_access(&session.config);
-    if !key_is_lost {
-        // Else a wrong key would be taken for a new one.
-        master_key::check(store, &access.keys).await?;
-    }
-    let keys = access.keys.read()?;
-    let (mut anew, mut kept, mut lost) = (0, 0, Vec::new());
-    for organisation in store.organisation_list().await? {
-        for warehouse in store.warehouse_list(organisation.id).await? {
-            let Some(sealed) = &warehouse.storage.sealed_credentials else { continue };
-            if key_is_lost && !keys.made(sealed) {
-                lost.push(format!("'{}' of '{}'", warehouse.name, organisation.name));
-                continue;
-            }
-            let resealed = access.reseal(place(&warehouse), sealed);
-            let resealed =
-                resealed.with_context(|| format!("warehouse '{}' of '{}'", warehouse.name, organisation.name))?;
-            let Some(sealed) = resealed else {
-                kept += 1;
-                continue;
-            };
-            let storage = WarehouseStorage { sealed_credentials: Some(sealed), ..warehouse.storage };
-            store.warehouse_set_storage(organisation.id, &warehouse.name, &storage, &session.change()).await?;
-            anew += 1;
-        }
-    }
-    master_key::adopt(store, &keys).await?;
-    let mut sentence = format!("Sealed {anew} anew; {kept} were sealed with the first master key already.");
     if !lost.is_empty() {
         let names = lost.join(", ");
         sentence.push_str(&format!(
             " These do not open: give them credentials again with `warehouse set-storage`: {names}."
         ));
     }
-    output::done(format, &sentence, &json!({ "sealed_anew": anew, "unchanged": kept, "lost": lost }))
+    let json = json!({ "sealed_anew": done["sealed-anew"], "unchanged": done["unchanged"], "lost": lost });
+    output::done(format, &sentence, &json)
 }
 
-fn as_json(one: &Warehouse) -> Value {
+fn as_json(one: &Value) -> Value {
     json!({
-        "id": one.id,
-        "name": one.name,
-        "root": one.root,
-        "storage": one.storage.profile,
-        "purge": one.options.purge.as_str(),
-        "no_delete": one.options.no_delete,
-        "default": one.is_default,
-        "created": time::shown(one.created_ms),
+        "id": one["id"],
+        "name": one["name"],
+        "root": one["root"],
+        "storage": one["storage"],
+        "purge": one["options"]["purge"],
+        "no_delete": one["options"]["no-delete"],
+        "default": one["default"],
+        "created": created(one),
     })
 }
 
-fn show(one: &Warehouse, format: Format) -> Result<()> {
+fn created(one: &Value) -> String {
+    time::shown_or(one["created-ms"].as_i64(), "")
+}
+
+fn show(one: &Value, format: Format) -> Result<()> {
     if format.json {
         return output::json(&as_json(one));
     }
-    let credentials = if one.storage.sealed_credentials.is_some() { "sealed" } else { "none, or the server's own" };
+    let credentials = if one["credentials"] == "sealed" { "sealed" } else { "none, or the server's own" };
     output::fields(&[
-        ("warehouse", one.name.clone()),
-        ("id", one.id.to_string()),
-        ("default", if one.is_default { "yes" } else { "no" }.to_owned()),
-        ("root", one.root.clone()),
-        ("storage", serde_json::to_string(&one.storage.profile)?),
+        ("warehouse", text(one, "name")),
+        ("id", text(one, "id")),
+        ("default", if one["default"] == true { "yes" } else { "no" }.to_owned()),
+        ("root", text(one, "root")),
+        ("storage", one["storage"].to_string()),
         ("credentials", credentials.to_owned()),
-        ("purge", one.options.purge.as_str().to_owned()),
-        ("clients remove files", if one.options.no_delete { "no" } else { "yes" }.to_owned()),
-        ("created", time::shown(one.created_ms)),
+        ("purge", text(&one["options"], "purge")),
+        ("clients remove files", if one["options"]["no-delete"] == true { "no" } else { "yes" }.to_owned()),
+        ("created", created(one)),
     ])
 }
 
-fn list(all: &[Warehouse], format: Format) -> Result<()> {
+fn list(all: &[Value], format: Format) -> Result<()> {
     if format.json {
         return output::json(&all.iter().map(as_json).collect::<Vec<_>>());
     }
-    let row = |one: &Warehouse| {
-        let default = if one.is_default { "yes" } else { "" };
-        vec![one.name.clone(), default.to_owned(), one.root.clone(), time::shown(one.created_ms)]
+    let row = |one: &Value| {
+        let default = if one["default"] == true { "yes" } else { "" };
+        vec![text(one, "name"), default.to_owned(), text(one, "root"), created(one)]
     };
     let rows: Vec<_> = all.iter().map(row).collect();
     output::table(&["name", "default", "root", "created"], &rows, "the organisation has no warehouse yet")
@@ -445,25 +355,4 @@ fn list(all: &[Warehouse], format: Format) -> Result<()> {
 
 fn parse_root(text: &str) -> Result<Location, String> {
     Location::parse(text).map_err(|error| error.to_string())
-}
-
-fn explain(error: StoreError, organisation: &str, name: &str) -> anyhow::Error {
-    match error {
-        StoreError::AlreadyExists(Resource::Warehouse) => {
-            anyhow!("organisation '{organisation}' has a warehouse '{name}' already")
-        }
-        StoreError::NotFound(Resource::Warehouse) => {
-            anyhow!("organisation '{organisation}' has no warehouse '{name}': see `tidewater warehouse list`")
-        }
-        StoreError::LocationTaken(_) => {
-            anyhow!("its root is that of another warehouse, or inside or around it: choose a folder that no other uses")
-        }
-        StoreError::NotEmpty(_) => {
-            anyhow!(
-                "warehouse '{name}' still holds namespaces, or dropped tables or views that can be restored: drop those, and \
-                 delete these (see `tidewater table dropped` and `tidewater view dropped`)"
-            )
-        }
-        other => other.into(),
-    }
 }

@@ -6,15 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use serde::Deserialize;
-use tidewater::app::storage_access;
-use tidewater::master_key::check_or_make;
+use serde_json::Value;
 use tidewater::storage::StorageCredentials;
-use tidewater::store::{Place, Store, WarehouseStorage};
-use tidewater::warehouse::seal_credentials;
 use tidewater_core::location::Location;
 use tidewater_core::storage::StorageProfile;
-
-use crate::cli::session::Session;
 
 /// How the storage is reached.
 #[derive(Debug, Clone, Args)]
@@ -33,19 +28,23 @@ pub(super) struct StorageFile {
 }
 
 impl StorageArgument {
-    /// What the file says, for a warehouse at that place; the local disk when there is none.
-    pub(super) fn read_for(&self, root: &Location) -> Result<StorageFile> {
+    /// Reads the file, for a warehouse at that place. Returns its settings as the management API takes them; nothing for the
+    /// local disk.
+    pub(super) fn read_for(&self, root: &Location) -> Result<Option<Value>> {
         let Some(path) = &self.storage else {
             ensure!(
                 root.scheme() == "file",
                 "{root} is not on this machine's disk: give its settings with --storage FILE (docs/storage tells what stands \
                  in it, cloud by cloud)"
             );
-            return Ok(StorageFile { profile: StorageProfile::File, credentials: StorageCredentials::Ambient });
+            return Ok(None);
         };
         let text = read_text(path).with_context(|| format!("{} cannot be read", path.display()))?;
         // What is wrong is told without the text around it: that may be a secret.
-        parse(&text).map_err(|error| error.context(format!("{} is not a storage profile", path.display())))
+        let explain = |error: anyhow::Error| error.context(format!("{} is not a storage profile", path.display()));
+        parse(&text).map_err(explain)?;
+        let table: toml::Table = text.parse()?;
+        Ok(Some(serde_json::to_value(table)?))
     }
 }
 
@@ -66,21 +65,6 @@ fn parse(text: &str) -> Result<StorageFile> {
         None => StorageCredentials::Ambient,
     };
     Ok(StorageFile { profile: StorageProfile::deserialize(table).map_err(reason)?, credentials })
-}
-
-impl StorageFile {
-    /// The same as it is kept: the credentials sealed, for that warehouse.
-    pub(super) async fn seal(self, session: &Session, store: &dyn Store, place: Place) -> Result<WarehouseStorage> {
-        let sealed_credentials = match &self.credentials {
-            // There is nothing to seal where the machine's own are used.
-            StorageCredentials::Ambient => None,
-            credentials => {
-                let keys = check_or_make(store, &storage_access(&session.config).keys).await?;
-                Some(seal_credentials(&keys, place, credentials)?)
-            }
-        };
-        Ok(WarehouseStorage { profile: self.profile, sealed_credentials })
-    }
 }
 
 #[cfg(test)]

@@ -372,3 +372,25 @@ async fn who_asks_for_a_purge_can_wait_for_it_and_not_for_ever() {
     assert_eq!(files(&table.location), rest());
     assert_eq!(fixture.dropped(&broken).await.unwrap().state, DroppedState::Blocked);
 }
+
+#[tokio::test]
+async fn purge_that_is_told_to_keep_files_removes_none_after_that() {
+    let fixture = Fixture::new(Duration::ZERO).await;
+    let table = fixture.table("t", json!({}), &[]).await;
+    fixture.drop(&table, true).await;
+    let maintenance = &fixture.maintenance;
+    let [job] = maintenance.claim(9).await.try_into().unwrap();
+    let (never, id, place) = (CancellationToken::new(), job.id, job.place);
+    let mut purge = Box::pin(maintenance.see_to(job, &never));
+    // It runs from its first poll on.
+    assert!(futures_util::poll!(&mut purge).is_pending());
+    let change = Change::by_catalog(fixture.now_ms.load(Ordering::SeqCst));
+    assert!(!fixture.store.dropped_remove(place, id, Some(false), &change).await.unwrap());
+    tokio::join!(maintenance.stop_purge(id), purge);
+    assert_eq!(fixture.all_dropped().await, 0);
+    let left = files(&table.location);
+    assert_ne!(left, rest());
+    maintenance.sweep().await;
+    assert_eq!(files(&table.location), left);
+    maintenance.stop_purge(id).await;
+}

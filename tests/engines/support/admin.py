@@ -45,7 +45,8 @@ class Admin:
 
     def key(self, organisation: str, role: str, *more: str) -> Key:
         """Makes a key; it is shown this once."""
-        arguments = ("key", "create", f"a {role}", "--org", organisation, "--role", role, "--json", *more)
+        name = f"a {role} {uuid.uuid4().hex[:6]}"
+        arguments = ("key", "create", name, "--org", organisation, "--role", role, "--json", *more)
         shown = json.loads(self.server.command(*arguments).stdout)
         return Key(text=shown["api_key"], id=shown["id"])
 

@@ -7,10 +7,11 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tidewater::api::Machine;
-use tidewater::app::{App, open_store};
+use tidewater::app::App;
 use tidewater::auth::key::{NewKey, entropy, issue_key};
 use tidewater::clock::{Clock, fresh_uuid};
 use tidewater::config::Config;
+use tidewater::store;
 use tidewater::store::{Change, Organisation, Warehouse, WarehouseOptions, WarehouseStorage};
 use tidewater_core::access::Role;
 use tidewater_core::ids::{OrganisationId, WarehouseId};
@@ -84,7 +85,7 @@ impl Catalog {
     /// Another server of the same catalog, as if it were another process before the same database.
     pub(crate) async fn second_server(&self) -> Self {
         let config = config_in(&self.folder, |_| ());
-        let store = open_store(&config).expect("a store");
+        let store = store::open(&config.database()).expect("a store");
         let app = App::over(&config, store).await.expect("a catalog");
         Self { app, folder: Arc::clone(&self.folder) }
     }

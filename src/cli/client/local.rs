@@ -1,0 +1,147 @@
+//! The catalog of a data folder on this machine.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use bytes::Bytes;
+use http::header::HOST;
+use http::{HeaderValue, Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+
+use super::Body;
+use crate::cli::output;
+use tidewater::api::Machine;
+use tidewater::app::InProcess;
+use tidewater::config::Config;
+use tidewater::control;
+use tidewater::data_folder::{FolderError, FolderLock, check_database_is_there, prepare, process_of_server};
+use tidewater::owner::user_name;
+
+/// How long to wait for a server that starts or stops.
+const SERVER_TIME: Duration = Duration::from_secs(5);
+
+/// How often to look for it.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Whether a catalog must be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Database {
+    /// The command works on one.
+    MustExist,
+    /// The command may be the first.
+    MayBeNew,
+}
+
+/// The catalog of a data folder.
+pub(super) struct Local {
+    config: Config,
+    way: Way,
+}
+
+enum Way {
+    /// The server that runs there.
+    Socket,
+    /// This process.
+    InProcess(InProcess, Machine),
+}
+
+impl Local {
+    /// Reaches the server that runs on the data folder, or takes the folder for this process.
+    ///
+    /// # Errors
+    /// When there is no catalog, or a server has it and cannot be reached.
+    pub(super) async fn open(config: Config, database: Database) -> Result<Self> {
+        let until = Instant::now() + SERVER_TIME;
+        loop {
+            if control::connect(&config.data_dir)?.is_some() {
+                return Ok(Self { config, way: Way::Socket });
+            }
+            check_catalog(&config, database)?;
+            prepare(&config.data_dir, &config.database())?;
+            match FolderLock::take(&config.data_dir) {
+                Ok(lock) => {
+                    let process = InProcess::open(&config, lock).await?;
+                    let user = user_name(rustix::process::geteuid().as_raw()).into();
+                    return Ok(Self { config, way: Way::InProcess(process, Machine { user }) });
+                }
+                Err(error @ FolderError::InUse { .. }) if Instant::now() >= until => {
+                    return Err(anyhow::Error::new(error).context(format!(
+                        "the server does not answer on the control socket in {}: it is starting or stopping, or the socket was \
+                         removed. Try again, restart the server, or name its address with --uri",
+                        config.data_dir.display()
+                    )));
+                }
+                Err(FolderError::InUse { .. }) => tokio::time::sleep(LOOK_INTERVAL).await,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Reaches the server that runs on the data folder.
+    ///
+    /// # Errors
+    /// When none does, or it cannot be reached.
+    pub(super) fn server(config: Config) -> Result<Self> {
+        let folder = config.data_dir.display();
+        if control::connect(&config.data_dir)?.is_none() {
+            match process_of_server(&config.data_dir) {
+                Some(process) => bail!(
+                    "the server on {folder} (process {process}) does not answer: it is starting or stopping, or its control \
+                     socket was removed. Try again, or restart it"
+                ),
+                None => bail!("no server runs on the data folder {folder}: name another with --data-dir or --config"),
+            }
+        }
+        Ok(Self { config, way: Way::Socket })
+    }
+
+    pub(super) const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(super) const fn is_in_process(&self) -> bool {
+        matches!(self.way, Way::InProcess(..))
+    }
+
+    pub(super) async fn send(&self, request: Request<Bytes>) -> Result<Response<Body>> {
+        match &self.way {
+            Way::Socket => {
+                let stream = control::connect(&self.config.data_dir)?;
+                let stream = stream.context("the server has stopped")?;
+                let answer = exchange(stream, request).await;
+                answer.with_context(|| format!("the server on {} does not answer", self.config.data_dir.display()))
+            }
+            Way::InProcess(process, machine) => {
+                let response = process.handle(machine.clone(), request).await;
+                Ok(response.map(|body| body.map_err(anyhow::Error::from).boxed_unsync()))
+            }
+        }
+    }
+}
+
+/// Fails when a command needs a catalog that is not there, and tells when it makes one.
+fn check_catalog(config: &Config, database: Database) -> Result<()> {
+    let (folder, file) = (&config.data_dir, config.database());
+    check_database_is_there(folder, &file)?;
+    let folder = folder.display();
+    ensure!(
+        database == Database::MayBeNew || file.exists(),
+        "there is no catalog in {folder}: name its folder with --data-dir, or begin one with `tidewater org create`"
+    );
+    if !file.exists() {
+        output::note(&format!("making a new catalog in {folder}"));
+    }
+    Ok(())
+}
+
+/// Sends one request over a connection of its own.
+async fn exchange(stream: UnixStream, request: Request<Bytes>) -> Result<Response<Body>> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let mut request = request.map(Full::new);
+    request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
+    let response = sender.send_request(request).await?;
+    Ok(response.map(|body| body.map_err(anyhow::Error::from).boxed_unsync()))
+}

@@ -1,0 +1,244 @@
+//! The client of the management API that every command is: a request, over one of three ways to the catalog.
+//!
+//! A server that runs on the data folder is reached over its Unix socket, a remote one over HTTP with a key. Where no server
+//! runs, the same routes answer in this process, which has the data folder's lock meanwhile.
+
+mod local;
+mod remote;
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use bytes::{Bytes, BytesMut};
+use http::header::CONTENT_TYPE;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use http_body_util::combinators::UnsyncBoxBody;
+use serde_json::Value;
+
+pub(crate) use local::Database;
+use local::Local;
+use remote::Remote;
+pub(crate) use remote::RemoteArguments;
+use tidewater::config::Config;
+
+/// The most that is read of one answer, or of one line of a streamed answer, in bytes.
+const MAX_ANSWER_BYTES: usize = 64 << 20;
+
+/// How many objects are asked for at once.
+const PAGE_SIZE: u32 = 1_000;
+
+/// The body of an answer.
+type Body = UnsyncBoxBody<Bytes, anyhow::Error>;
+
+/// The server's refusal of a request.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Refused {
+    /// The status of the answer.
+    pub(crate) status: StatusCode,
+    /// The error's type, such as `NoSuchWarehouseException`.
+    pub(crate) kind: String,
+    /// What went wrong, for people.
+    pub(crate) message: String,
+}
+
+/// A client of one catalog.
+pub(crate) struct Client {
+    way: Way,
+}
+
+enum Way {
+    /// On this machine.
+    Local(Box<Local>),
+    /// Over HTTP.
+    Remote(Box<Remote>),
+}
+
+impl Client {
+    /// Returns the client of a remote catalog.
+    ///
+    /// # Errors
+    /// When the address or the key is missing, or a certificate cannot be read.
+    pub(crate) fn remote(arguments: &RemoteArguments) -> Result<Self> {
+        Ok(Self { way: Way::Remote(Box::new(Remote::new(arguments)?)) })
+    }
+
+    /// Returns the client of the catalog in a data folder: of the server that runs there, else in this process.
+    ///
+    /// # Errors
+    /// When there is no catalog, or a server has it and cannot be reached.
+    pub(crate) async fn local(config: Config, database: Database) -> Result<Self> {
+        Ok(Self { way: Way::Local(Box::new(Local::open(config, database).await?)) })
+    }
+
+    /// Returns the client of the server that runs on a data folder.
+    ///
+    /// # Errors
+    /// When none does, or it cannot be reached.
+    pub(crate) fn server(config: Config) -> Result<Self> {
+        Ok(Self { way: Way::Local(Box::new(Local::server(config)?)) })
+    }
+
+    /// The catalog, for messages: `data folder /srv/tide`, or its address.
+    pub(crate) fn catalog(&self) -> String {
+        match &self.way {
+            Way::Local(local) => format!("data folder {}", local.config().data_dir.display()),
+            Way::Remote(remote) => remote.uri().to_owned(),
+        }
+    }
+
+    /// The settings of a catalog on this machine.
+    pub(crate) fn config(&self) -> Option<&Config> {
+        match &self.way {
+            Way::Local(local) => Some(local.config()),
+            Way::Remote(_) => None,
+        }
+    }
+
+    /// Whether requests are answered in this process.
+    pub(crate) fn is_in_process(&self) -> bool {
+        matches!(&self.way, Way::Local(local) if local.is_in_process())
+    }
+
+    /// Answers a GET.
+    ///
+    /// # Errors
+    /// [`Refused`]; when the catalog cannot be reached.
+    pub(crate) async fn get(&self, path: &str) -> Result<Value> {
+        self.send(Method::GET, path, None).await
+    }
+
+    /// Answers a GET; nothing when there is no such object.
+    ///
+    /// # Errors
+    /// [`Refused`] with another status than 404; when the catalog cannot be reached.
+    pub(crate) async fn find(&self, path: &str) -> Result<Option<Value>> {
+        match self.get(path).await {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if has_status(&error, StatusCode::NOT_FOUND) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Answers a POST with a JSON object.
+    ///
+    /// # Errors
+    /// Those of [`Self::get`].
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        self.send(Method::POST, path, Some(body)).await
+    }
+
+    /// Sends a request. Returns the JSON of its answer, or null for an empty one.
+    ///
+    /// # Errors
+    /// Those of [`Self::get`].
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+        let body = self.answer(method, path, body).await?.into_body();
+        let limited = http_body_util::Limited::new(body, MAX_ANSWER_BYTES);
+        let bytes = limited.collect().await.map_err(|error| anyhow!("the answer broke off: {error}"))?.to_bytes();
+        if bytes.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&bytes).context("the answer is not JSON: is this a Tidewater server?")
+    }
+
+    /// Returns all objects of a list that comes in pages, which are in `field` of each.
+    ///
+    /// # Errors
+    /// Those of [`Self::get`].
+    pub(crate) async fn list(&self, path: &str, field: &str) -> Result<Vec<Value>> {
+        self.list_at_most(path, field, usize::MAX).await
+    }
+
+    /// The same, up to a number of objects.
+    ///
+    /// # Errors
+    /// Those of [`Self::get`].
+    pub(crate) async fn list_at_most(&self, path: &str, field: &str, at_most: usize) -> Result<Vec<Value>> {
+        let mut all = Vec::new();
+        let mut token: Option<String> = None;
+        let separator = if path.contains('?') { '&' } else { '?' };
+        loop {
+            let size = u32::try_from(at_most - all.len()).unwrap_or(PAGE_SIZE).min(PAGE_SIZE);
+            let mut page = format!("{path}{separator}pageSize={size}");
+            if let Some(token) = &token {
+                page.push_str(&format!("&pageToken={}", encoded(token)));
+            }
+            let mut answer = self.get(&page).await?;
+            if let Value::Array(items) = answer[field].take() {
+                all.extend(items);
+            }
+            token = answer["next-page-token"].as_str().map(str::to_owned);
+            if token.is_none() || all.len() >= at_most {
+                all.truncate(at_most);
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Sends a POST, and gives each line of its streamed answer to `take`.
+    ///
+    /// # Errors
+    /// Those of [`Self::get`]; what `take` gives.
+    pub(crate) async fn lines(
+        &self,
+        path: &str,
+        body: &Value,
+        mut take: impl FnMut(Value) -> Result<()>,
+    ) -> Result<()> {
+        let mut body = self.answer(Method::POST, path, Some(body)).await?.into_body();
+        let mut rest = BytesMut::new();
+        loop {
+            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                let line = rest.split_to(end + 1);
+                if !line.trim_ascii().is_empty() {
+                    take(serde_json::from_slice(&line).context("a line of the answer is not JSON")?)?;
+                }
+            }
+            ensure!(rest.len() <= MAX_ANSWER_BYTES, "a line of the answer is too long");
+            match body.frame().await.transpose().context("the answer broke off")? {
+                Some(frame) => rest.extend_from_slice(frame.data_ref().map_or(&[][..], |data| &data[..])),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn answer(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Response<Body>> {
+        let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        let mut request = Request::builder().method(method).uri(path);
+        if body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let request = request.body(bytes).context("a name has characters that no address can have")?;
+        let response = match &self.way {
+            Way::Local(local) => local.send(request).await?,
+            Way::Remote(remote) => remote.send(request).await?,
+        };
+        if response.status().is_success() { Ok(response) } else { Err(refused(response).await) }
+    }
+}
+
+/// Reads an error in Iceberg's shape.
+async fn refused(response: Response<Body>) -> anyhow::Error {
+    let status = response.status();
+    let body = http_body_util::Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
+    let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let error: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let text = |field: &str| error["error"][field].as_str().map(str::to_owned);
+    let message = text("message").unwrap_or_else(|| format!("the catalog answered {status}"));
+    Refused { status, kind: text("type").unwrap_or_default(), message }.into()
+}
+
+/// The refusal that an error is, if it is one.
+pub(crate) fn refusal(error: &anyhow::Error) -> Option<&Refused> {
+    error.downcast_ref()
+}
+
+/// Whether an error is a refusal with that status.
+pub(crate) fn has_status(error: &anyhow::Error, status: StatusCode) -> bool {
+    refusal(error).is_some_and(|refused| refused.status == status)
+}
+
+/// A name as a segment of a path or a parameter of a query.
+pub(crate) fn encoded(name: &str) -> String {
+    percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
