@@ -31,7 +31,7 @@ pub use crate::server::raise_descriptor_limit;
 use crate::server::{CutOff, Server};
 use crate::storage::Budget;
 use crate::store::Store;
-use crate::store::sqlite::{LogFound, SqliteStore};
+use crate::store::sqlite::{LogFound, OpenError, SqliteStore};
 use crate::tenancy::Signatures;
 use crate::tenancy::quota::Quota;
 use crate::warehouse::StorageAccess;
@@ -72,7 +72,7 @@ impl App {
                  a server of that user cannot remove or replace them later"
             );
         }
-        let mut app = Self::over(&config, Arc::new(open_store(&config)?)).await?;
+        let mut app = Self::over(&config, Arc::new(open_store_alone(&config, &lock)?)).await?;
         app.after_unclean_stop = has_log || lock.is_after_unclean_stop();
         lock.announce(app.local_addr()?);
         app.lock = Some(lock);
@@ -407,11 +407,26 @@ fn give_database(file: &Path, owner: Owner) -> std::io::Result<()> {
 /// When its folder cannot be made or used, the database of a catalog that was here is gone, or it is from a newer version; the
 /// text says what to do.
 pub fn open_store(config: &Config) -> anyhow::Result<SqliteStore> {
+    open_store_with(config, SqliteStore::open)
+}
+
+/// Opens the store for the only server on the data folder, which keeps in memory what it read of it lately.
+///
+/// # Errors
+/// What [`open_store`] gives.
+fn open_store_alone(config: &Config, _lock: &ServerLock) -> anyhow::Result<SqliteStore> {
+    open_store_with(config, |file| SqliteStore::open_alone(file, config.cache.pointer_bytes))
+}
+
+fn open_store_with(
+    config: &Config,
+    open: impl FnOnce(&Path) -> Result<SqliteStore, OpenError>,
+) -> anyhow::Result<SqliteStore> {
     let file = config.database();
     data_folder::prepare(&config.data_dir, &file)?;
     data_folder::check_database_is_there(&config.data_dir, &file)?;
     let is_new = !file.exists();
-    let store = SqliteStore::open(&file)?;
+    let store = open(&file)?;
     // SQLite itself gives the log to the database's owner.
     if is_new && let Some(owner) = Owner::for_root(&config.data_dir) {
         give_database(&file, owner).with_context(|| format!("cannot give {} to {}", file.display(), owner.name()))?;

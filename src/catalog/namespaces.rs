@@ -1,5 +1,7 @@
 //! Namespaces.
 
+use std::sync::Arc;
+
 use tidewater_core::name::NamespaceIdent;
 
 use super::error::of_namespace;
@@ -66,7 +68,7 @@ impl Catalog {
         warehouse: &OpenWarehouse,
         parent: Option<&NamespaceIdent>,
         page: &PageRequest,
-    ) -> Result<Page<NamespaceIdent>, CatalogError> {
+    ) -> Result<Arc<Page<NamespaceIdent>>, CatalogError> {
         let listed = self.store.namespace_list(warehouse.place, parent, page).await;
         listed.map_err(|error| match parent {
             Some(parent) => of_namespace(parent)(error),

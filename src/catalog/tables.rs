@@ -93,7 +93,7 @@ impl Catalog {
         warehouse: &OpenWarehouse,
         namespace: &NamespaceIdent,
         page: &PageRequest,
-    ) -> Result<Page<String>, CatalogError> {
+    ) -> Result<Arc<Page<String>>, CatalogError> {
         let listed = self.store.table_list(warehouse.place, namespace, TableKind::Table, page).await;
         listed.map_err(super::error::of_namespace(namespace))
     }

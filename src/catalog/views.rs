@@ -69,7 +69,7 @@ impl Catalog {
         warehouse: &OpenWarehouse,
         namespace: &NamespaceIdent,
         page: &PageRequest,
-    ) -> Result<Page<String>, CatalogError> {
+    ) -> Result<Arc<Page<String>>, CatalogError> {
         let listed = self.store.table_list(warehouse.place, namespace, TableKind::View, page).await;
         listed.map_err(of_namespace(namespace))
     }

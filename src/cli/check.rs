@@ -91,7 +91,7 @@ pub(crate) async fn run(session: &Session, kind: TableKind, arguments: &Argument
 async fn check_all(store: &dyn Store, warehouse: &OpenWarehouse, kind: TableKind) -> Result<(usize, Vec<Finding>)> {
     let (mut checked, mut findings) = (0, Vec::new());
     for namespace in all_namespaces(store, warehouse.place).await? {
-        for name in store.table_list(warehouse.place, &namespace, kind, &PageRequest::default()).await?.items {
+        for name in store.table_list(warehouse.place, &namespace, kind, &PageRequest::default()).await?.items.clone() {
             let ident = TableIdent::new(namespace.clone(), &name)?;
             // One that was dropped meanwhile is none to check.
             let Some(record) = store.table_get(warehouse.place, &ident).await? else { continue };
@@ -104,10 +104,10 @@ async fn check_all(store: &dyn Store, warehouse: &OpenWarehouse, kind: TableKind
 
 /// The namespaces of a warehouse on all levels, each after the one that it is in.
 async fn all_namespaces(store: &dyn Store, place: Place) -> Result<Vec<NamespaceIdent>> {
-    let mut found = store.namespace_list(place, None, &PageRequest::default()).await?.items;
+    let mut found = store.namespace_list(place, None, &PageRequest::default()).await?.items.clone();
     let mut next = 0;
     while let Some(parent) = found.get(next).cloned() {
-        found.extend(store.namespace_list(place, Some(&parent), &PageRequest::default()).await?.items);
+        found.extend(store.namespace_list(place, Some(&parent), &PageRequest::default()).await?.items.clone());
         next += 1;
     }
     Ok(found)

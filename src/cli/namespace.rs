@@ -58,10 +58,10 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<()> {
             let properties =
                 properties.ok_or_else(|| explain(StoreError::NotFound(Resource::Namespace), Some(namespace)))?;
             let all = PageRequest::default();
-            let below = store.namespace_list(place, Some(namespace), &all).await?.items;
+            let below = store.namespace_list(place, Some(namespace), &all).await?.items.clone();
             let below: Vec<String> = below.iter().map(table_name::shown).collect();
-            let tables = store.table_list(place, namespace, TableKind::Table, &all).await?.items;
-            let views = store.table_list(place, namespace, TableKind::View, &all).await?.items;
+            let tables = store.table_list(place, namespace, TableKind::Table, &all).await?.items.clone();
+            let views = store.table_list(place, namespace, TableKind::View, &all).await?.items.clone();
             if format.json {
                 return output::json(&json!({
                     "namespace": namespace.levels().collect::<Vec<_>>(),

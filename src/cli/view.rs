@@ -75,7 +75,7 @@ async fn list(
 ) -> Result<()> {
     let place = place(&warehouse.find(store).await?);
     let listed = store.table_list(place, namespace, TableKind::View, &PageRequest::default()).await;
-    let names = listed.map_err(|error| explain(error, namespace))?.items;
+    let names = listed.map_err(|error| explain(error, namespace))?.items.clone();
     if format.json {
         return output::json(&names);
     }

@@ -18,6 +18,8 @@ pub mod sqlite;
 #[cfg(test)]
 mod suite;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use tidewater_core::ids::{KeyId, OrganisationId, TableId};
 use tidewater_core::location::Location;
@@ -192,7 +194,7 @@ pub trait Store: Send + Sync + 'static {
         place: Place,
         parent: Option<&NamespaceIdent>,
         page: &PageRequest,
-    ) -> Result<Page<NamespaceIdent>>;
+    ) -> Result<Arc<Page<NamespaceIdent>>>;
 
     /// Sets and removes properties; what is in neither stays. (What is in both is removed, then set.)
     ///
@@ -250,7 +252,7 @@ pub trait Store: Send + Sync + 'static {
         namespace: &NamespaceIdent,
         kind: TableKind,
         page: &PageRequest,
-    ) -> Result<Page<String>>;
+    ) -> Result<Arc<Page<String>>>;
 
     /// Moves a table's pointer from the document at `swap.expected` to the one at `swap.new`: in one atomic statement, where
     /// its locations stay as they are. Otherwise those have to be free that it did not reach before.

@@ -1,5 +1,7 @@
 //! The store's methods: each takes what it needs along to where the database is.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use rusqlite::Connection;
 use tidewater_core::ids::{KeyId, OrganisationId, TableId};
@@ -12,8 +14,8 @@ use uuid::Uuid;
 use super::convert::unavailable;
 use super::namespaces::PropertyChange;
 use super::{
-    SqliteStore, dropped, events, locations, namespaces, old_documents, receipts, reports, tables, tenants, transact,
-    usage,
+    Found, SqliteStore, dropped, events, locations, namespaces, old_documents, receipts, reports, tables, tenants,
+    transact, usage,
 };
 use crate::store::{
     Answer, ApiKey, Change, DropTerms, Dropped, DroppedFilter, EndedDocument, EventFilter, EventPage, KeptAnswer,
@@ -167,7 +169,16 @@ impl Store for SqliteStore {
     }
 
     async fn namespace_get(&self, place: Place, namespace: &NamespaceIdent) -> Result<Option<Properties>> {
-        self.read(|connection| namespaces::namespace_get(connection, place, namespace))
+        let read = || self.read(|connection| namespaces::namespace_get(connection, place, namespace));
+        let Some(memory) = &self.memory else { return read() };
+        match memory.namespace(place, namespace) {
+            Found::Kept(properties) => Ok(properties),
+            Found::Missing(stamp) => {
+                let properties = read()?;
+                memory.keep_namespace(place, namespace, stamp, properties.as_ref());
+                Ok(properties)
+            }
+        }
     }
 
     async fn namespace_list(
@@ -175,9 +186,20 @@ impl Store for SqliteStore {
         place: Place,
         parent: Option<&NamespaceIdent>,
         page: &PageRequest,
-    ) -> Result<Page<NamespaceIdent>> {
-        let (parent, page) = (parent.cloned(), page.clone());
-        self.read_many(move |connection| namespaces::namespace_list(connection, place, parent.as_ref(), &page)).await
+    ) -> Result<Arc<Page<NamespaceIdent>>> {
+        let stamp = match self.memory.as_ref().map(|memory| memory.children(place, parent, page)) {
+            Some(Found::Kept(page)) => return Ok(page),
+            Some(Found::Missing(stamp)) => stamp,
+            None => None,
+        };
+        let (below, request) = (parent.cloned(), page.clone());
+        let list =
+            move |connection: &Connection| namespaces::namespace_list(connection, place, below.as_ref(), &request);
+        let found = Arc::new(self.read_many(list).await?);
+        if let Some(memory) = &self.memory {
+            memory.keep_children(place, parent, page.clone(), stamp, Arc::clone(&found));
+        }
+        Ok(found)
     }
 
     async fn namespace_update_properties(
@@ -242,7 +264,16 @@ impl Store for SqliteStore {
     }
 
     async fn table_get(&self, place: Place, ident: &TableIdent) -> Result<Option<TableRecord>> {
-        self.read(|connection| tables::table_get(connection, place, ident))
+        let read = || self.read(|connection| tables::table_get(connection, place, ident));
+        let Some(memory) = &self.memory else { return read() };
+        match memory.table(place, ident) {
+            Found::Kept(record) => Ok(record),
+            Found::Missing(stamp) => {
+                let record = read()?;
+                memory.keep_table(place, ident, stamp, record.as_ref());
+                Ok(record)
+            }
+        }
     }
 
     async fn table_by_id(&self, place: Place, id: TableId) -> Result<Option<TableRecord>> {
@@ -263,9 +294,19 @@ impl Store for SqliteStore {
         namespace: &NamespaceIdent,
         kind: TableKind,
         page: &PageRequest,
-    ) -> Result<Page<String>> {
-        let (namespace, page) = (namespace.clone(), page.clone());
-        self.read_many(move |connection| tables::table_list(connection, place, &namespace, kind, &page)).await
+    ) -> Result<Arc<Page<String>>> {
+        let stamp = match self.memory.as_ref().map(|memory| memory.tables(place, namespace, kind, page)) {
+            Some(Found::Kept(page)) => return Ok(page),
+            Some(Found::Missing(stamp)) => stamp,
+            None => None,
+        };
+        let (of, request) = (namespace.clone(), page.clone());
+        let list = move |connection: &Connection| tables::table_list(connection, place, &of, kind, &request);
+        let found = Arc::new(self.read_many(list).await?);
+        if let Some(memory) = &self.memory {
+            memory.keep_tables(place, namespace, kind, page.clone(), stamp, Arc::clone(&found));
+        }
+        Ok(found)
     }
 
     async fn table_swap(&self, place: Place, swap: &Swap<'_>, change: &Change) -> Result<()> {

@@ -46,7 +46,7 @@ pub(super) const fn resource(kind: TableKind) -> Resource {
     }
 }
 
-fn record_at(row: &Row<'_>) -> Result<TableRecord> {
+pub(super) fn record_at(row: &Row<'_>) -> Result<TableRecord> {
     Ok(TableRecord {
         id: id(TableId, row.get(0)?),
         kind: kind(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?,
