@@ -15,6 +15,7 @@ mod header_case;
 mod health;
 mod idempotency;
 mod leftover;
+mod list_body;
 mod load_result;
 mod management;
 mod metrics;

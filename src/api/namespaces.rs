@@ -13,7 +13,8 @@ use super::Api;
 use super::body::{Body, Parameters};
 use super::caller::{Read, Scope, Write};
 use super::error::ApiError;
-use super::paging::{Paging, token_after};
+use super::list_body::ListBody;
+use super::paging::Paging;
 use super::path::Named;
 use crate::store::Properties;
 
@@ -21,13 +22,6 @@ use crate::store::Properties;
 pub(super) struct Namespace {
     namespace: Vec<String>,
     properties: Properties,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) struct NamespaceList {
-    next_page_token: Option<String>,
-    namespaces: Vec<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -67,15 +61,14 @@ pub(super) async fn list(
     scope: Scope<Read>,
     Parameters(parameters): Parameters<ListParameters>,
     Parameters(paging): Parameters<Paging>,
-) -> Result<Json<NamespaceList>, ApiError> {
+) -> Result<ListBody, ApiError> {
     let parent = match parameters.parent.as_deref() {
         None | Some("") => None,
         Some(key) => Some(NamespaceIdent::from_key(key).map_err(|error| ApiError::bad_request(error.to_string()))?),
     };
     let page = paging.request(api.settings.default_page_size)?;
     let page = api.catalog.namespace_list(&scope.warehouse, parent.as_ref(), &page).await?;
-    let next_page_token = page.items.last().filter(|_| page.more).map(|last| token_after(last.as_key()));
-    Ok(Json(NamespaceList { next_page_token, namespaces: page.items.iter().map(levels).collect() }))
+    Ok(ListBody::of_namespaces(&page))
 }
 
 pub(super) async fn create(

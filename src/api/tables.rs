@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -19,12 +18,11 @@ use super::caller::{Read, Scope, Write};
 use super::delegation::{self, Delegated};
 use super::entity_tag::{EntityTag, KnownTags, Snapshots};
 use super::error::ApiError;
+use super::list_body::ListBody;
 use super::load_result;
-use super::namespaces::levels;
-use super::paging::{Paging, token_after};
+use super::paging::Paging;
 use super::path::Named;
 use crate::catalog::{CatalogError, CreatedTable};
-use crate::store::Page;
 
 /// A table's or view's name in a body.
 #[derive(Serialize, Deserialize)]
@@ -42,23 +40,6 @@ impl Identifier {
         let namespace = NamespaceIdent::new(&self.namespace);
         let ident = namespace.and_then(|namespace| TableIdent::new(namespace, &self.name));
         ident.map_err(|error| ApiError::bad_request(error.to_string()))
-    }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) struct TableList {
-    next_page_token: Option<String>,
-    identifiers: Vec<Identifier>,
-}
-
-impl TableList {
-    /// A page of the names in a namespace.
-    pub(super) fn of(namespace: &NamespaceIdent, page: Page<String>) -> Self {
-        let next_page_token = page.items.last().filter(|_| page.more).map(|last| token_after(last));
-        let levels = levels(namespace);
-        let identifiers = page.items.into_iter().map(|name| Identifier { namespace: levels.clone(), name }).collect();
-        Self { next_page_token, identifiers }
     }
 }
 
@@ -109,10 +90,10 @@ pub(super) async fn list(
     scope: Scope<Read>,
     Named(namespace): Named<NamespaceIdent>,
     Parameters(paging): Parameters<Paging>,
-) -> Result<Json<TableList>, ApiError> {
+) -> Result<ListBody, ApiError> {
     let page = paging.request(api.settings.default_page_size)?;
     let page = api.catalog.table_list(&scope.warehouse, &namespace, &page).await?;
-    Ok(Json(TableList::of(&namespace, page)))
+    Ok(ListBody::of_tables(&namespace, &page))
 }
 
 pub(super) async fn create(

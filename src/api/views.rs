@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -14,20 +13,21 @@ use super::Api;
 use super::body::{Body, Parameters};
 use super::caller::{Read, Scope, Write};
 use super::error::ApiError;
+use super::list_body::ListBody;
 use super::load_result;
 use super::paging::Paging;
 use super::path::Named;
-use super::tables::{Rename, TableList};
+use super::tables::Rename;
 
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     scope: Scope<Read>,
     Named(namespace): Named<NamespaceIdent>,
     Parameters(paging): Parameters<Paging>,
-) -> Result<Json<TableList>, ApiError> {
+) -> Result<ListBody, ApiError> {
     let page = paging.request(api.settings.default_page_size)?;
     let page = api.catalog.view_list(&scope.warehouse, &namespace, &page).await?;
-    Ok(Json(TableList::of(&namespace, page)))
+    Ok(ListBody::of_tables(&namespace, &page))
 }
 
 pub(super) async fn create(

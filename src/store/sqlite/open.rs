@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
 mod embedded {
@@ -140,6 +141,8 @@ pub(super) fn wait_at_most(connection: &Connection, timeout: Duration) -> rusqli
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     wait_at_most(connection, BUSY_TIMEOUT)?;
+    // Otherwise SQLite plans a statement anew whenever the number behind its LIMIT was bound, which takes longer than a page.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "cache_size", -CACHE_KIB)
 }
