@@ -100,6 +100,11 @@ impl Changes {
         Ok(Self { kept: Some(Kept { memory, changed, unsettled, is_all_unsettled, data_version }) })
     }
 
+    /// Whether there is a memory.
+    pub(in crate::store::sqlite) const fn has_memory(&self) -> bool {
+        self.kept.is_some()
+    }
+
     /// Checks, in a transaction that has just begun, that nobody else has written since the last one.
     ///
     /// The lock of the data folder keeps other processes out. Should one have written all the same, all of the memory is
