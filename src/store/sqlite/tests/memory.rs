@@ -244,7 +244,7 @@ async fn everything(store: &SqliteStore) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     /// The second memory is so small that entries come and go all the time.
     #[test]
