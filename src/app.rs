@@ -476,7 +476,7 @@ pub fn open_store(config: &Config, _alone: &FolderLock) -> anyhow::Result<Arc<dy
     data_folder::prepare(&config.data_dir, &file)?;
     data_folder::check_database_is_there(&config.data_dir, &file)?;
     let is_new = !file.exists();
-    let store = store::open(&file)?;
+    let store = store::open_alone(&file, config.cache.pointer_bytes)?;
     // The database itself gives its log to the database's owner.
     if is_new && let Some(owner) = Owner::for_root(&config.data_dir) {
         give_database(&file, owner).with_context(|| format!("cannot give {} to {}", file.display(), owner.name()))?;

@@ -77,16 +77,16 @@ pub async fn find_behind(
 /// Returns the names of a warehouse's tables and views: one more than wanted, when there are more.
 async fn idents(store: &dyn Store, place: Place, wanted: usize) -> Result<Vec<TableIdent>, StoreError> {
     let all = PageRequest::default();
-    let mut namespaces = store.namespace_list(place, None, &all).await?.items;
+    let mut namespaces = store.namespace_list(place, None, &all).await?.items.clone();
     let (mut next, mut found) = (0, Vec::new());
     while let Some(namespace) = namespaces.get(next).cloned() {
         next += 1;
-        namespaces.extend(store.namespace_list(place, Some(&namespace), &all).await?.items);
+        namespaces.extend(store.namespace_list(place, Some(&namespace), &all).await?.items.iter().cloned());
         for kind in [TableKind::Table, TableKind::View] {
             let limit = u32::try_from(wanted + 1 - found.len()).unwrap_or(u32::MAX);
             let page = PageRequest { after: None, limit: Some(limit) };
-            let names = store.table_list(place, &namespace, kind, &page).await?.items;
-            found.extend(names.iter().filter_map(|name| TableIdent::new(namespace.clone(), name).ok()));
+            let page = store.table_list(place, &namespace, kind, &page).await?;
+            found.extend(page.items.iter().filter_map(|name| TableIdent::new(namespace.clone(), name).ok()));
             if found.len() > wanted {
                 return Ok(found);
             }

@@ -8,7 +8,6 @@ use tidewater_core::access::{self, Action as Kind, Denial, Visibility};
 use super::action::{Action, On};
 use super::object::{InWarehouse, Object};
 use super::principal::Principal;
-use crate::store::Page;
 use crate::vending::Access;
 
 /// A principal that may do `A` to some object, perhaps not to all of them. It gives the permits.
@@ -147,15 +146,15 @@ impl<A: Action, O: Object> Permit<A, O> {
         self.object
     }
 
-    /// Leaves the entries of a page of the object's list that the principal sees. For a role that is all of them: nothing is
+    /// Leaves the entries of the object's list, or of a page of it, that the principal sees. For a role that is all of them: nothing is
     /// looked at.
     ///
     /// # Errors
     /// What is missing.
     #[inline]
-    pub fn filter<T>(&self, page: Page<T>) -> Result<Page<T>, Denial> {
+    pub fn filter<L>(&self, list: L) -> Result<L, Denial> {
         match access::visibility(&self.principal.facts(), A::ACTION, &self.object.as_decided())? {
-            Visibility::All => Ok(page),
+            Visibility::All => Ok(list),
         }
     }
 }

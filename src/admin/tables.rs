@@ -1,6 +1,7 @@
 //! Namespaces, tables and views, as an administrator looks at them, and the check of their metadata.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
@@ -68,7 +69,7 @@ impl Admin {
         place: Place,
         parent: Option<&NamespaceIdent>,
         page: &PageRequest,
-    ) -> Result<Page<NamespaceIdent>, AdminError> {
+    ) -> Result<Arc<Page<NamespaceIdent>>, AdminError> {
         self.store.namespace_list(place, parent, page).await.map_err(|error| missing(error, parent))
     }
 
@@ -83,9 +84,9 @@ impl Admin {
         let gone = |error| missing(error, Some(ident));
         Ok(ShownNamespace {
             properties,
-            namespaces: self.store.namespace_list(place, Some(ident), &first).await.map_err(gone)?.items,
-            tables: self.store.table_list(place, ident, TableKind::Table, &first).await.map_err(gone)?.items,
-            views: self.store.table_list(place, ident, TableKind::View, &first).await.map_err(gone)?.items,
+            namespaces: self.store.namespace_list(place, Some(ident), &first).await.map_err(gone)?.items.clone(),
+            tables: self.store.table_list(place, ident, TableKind::Table, &first).await.map_err(gone)?.items.clone(),
+            views: self.store.table_list(place, ident, TableKind::View, &first).await.map_err(gone)?.items.clone(),
         })
     }
 
@@ -107,7 +108,8 @@ impl Admin {
             found.items.iter().filter_map(|name| TableIdent::new(namespace.clone(), name).ok()).collect();
         let records = self.store.table_get_all(place, &idents).await?;
         // One that was dropped meanwhile is not there any more.
-        Ok((found.items.into_iter().zip(records).filter_map(|(name, record)| Some((name, record?))).collect(), next))
+        let named = found.items.iter().cloned().zip(records);
+        Ok((named.filter_map(|(name, record)| Some((name, record?))).collect(), next))
     }
 
     /// Returns a table's or view's pointer and metadata.
@@ -188,14 +190,14 @@ impl Admin {
 
     /// The namespaces of a warehouse on all levels, by their keys.
     async fn all_namespaces(&self, place: Place) -> Result<Vec<NamespaceIdent>, AdminError> {
-        let mut found = self.store.namespace_list(place, None, &PageRequest::default()).await?.items;
+        let mut found = self.store.namespace_list(place, None, &PageRequest::default()).await?.items.clone();
         let mut next = 0;
         while let Some(parent) = found.get(next).cloned() {
             let below = self.store.namespace_list(place, Some(&parent), &PageRequest::default()).await;
             match below {
                 // One that was dropped meanwhile holds none.
                 Err(StoreError::NotFound(_)) => {}
-                below => found.extend(below?.items),
+                below => found.extend(below?.items.iter().cloned()),
             }
             next += 1;
         }

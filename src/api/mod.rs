@@ -15,6 +15,7 @@ mod health;
 mod idempotency;
 mod leftover;
 mod limit_headers;
+mod list_body;
 mod load_result;
 mod management;
 mod metrics;

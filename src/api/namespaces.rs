@@ -12,7 +12,8 @@ use tidewater_core::request_limits::RequestKind;
 use super::Api;
 use super::body::{Body, Parameters};
 use super::error::ApiError;
-use super::paging::{Paging, token_after};
+use super::list_body::ListBody;
+use super::paging::Paging;
 use super::path::Named;
 use super::permission::Scope;
 use crate::access::{NamespaceParent, action};
@@ -22,13 +23,6 @@ use crate::store::Properties;
 pub(super) struct Namespace {
     namespace: Vec<String>,
     properties: Properties,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) struct NamespaceList {
-    next_page_token: Option<String>,
-    namespaces: Vec<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -68,7 +62,7 @@ pub(super) async fn list(
     scope: Scope<action::ListNamespaces>,
     Parameters(parameters): Parameters<ListParameters>,
     Parameters(paging): Parameters<Paging>,
-) -> Result<Json<NamespaceList>, ApiError> {
+) -> Result<ListBody, ApiError> {
     let parent = match parameters.parent.as_deref() {
         None | Some("") => None,
         Some(key) => Some(NamespaceIdent::from_key(key).map_err(|error| ApiError::bad_request(error.to_string()))?),
@@ -76,8 +70,7 @@ pub(super) async fn list(
     let page = paging.request(api.settings.default_page_size)?;
     let parent = scope.authorizer.permit(NamespaceParent { warehouse: scope.warehouse, ident: parent })?;
     let page = api.catalog.namespace_list(&parent, &page).await?;
-    let next_page_token = page.items.last().filter(|_| page.more).map(|last| token_after(last.as_key()));
-    Ok(Json(NamespaceList { next_page_token, namespaces: page.items.iter().map(levels).collect() }))
+    Ok(ListBody::of_namespaces(&page))
 }
 
 pub(super) async fn create(

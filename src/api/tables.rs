@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tidewater_core::commit::CreateTable;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::request_limits::RequestKind;
@@ -17,32 +16,15 @@ use super::body::{Body, Parameters};
 use super::delegation::{self, Delegated};
 use super::entity_tag::{EntityTag, KnownTags, Snapshots};
 use super::error::ApiError;
+use super::list_body::ListBody;
 use super::load_result;
-use super::namespaces::levels;
-use super::paging::{Paging, token_after};
+use super::paging::Paging;
 use super::path::Named;
 use super::permission::Scope;
-use super::requests::{Identifier, PURGE_WAIT, Purge, Rename};
+use super::requests::{PURGE_WAIT, Purge, Rename};
 use crate::access::action;
 use crate::catalog::{CatalogError, CreatedTable};
-use crate::store::{Page, TableKind};
-
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) struct TableList {
-    next_page_token: Option<String>,
-    identifiers: Vec<Identifier>,
-}
-
-impl TableList {
-    /// A page of the names in a namespace.
-    pub(super) fn of(namespace: &NamespaceIdent, page: Page<String>) -> Self {
-        let next_page_token = page.items.last().filter(|_| page.more).map(|last| token_after(last));
-        let levels = levels(namespace);
-        let identifiers = page.items.into_iter().map(|name| Identifier::new(levels.clone(), name)).collect();
-        Self { next_page_token, identifiers }
-    }
-}
+use crate::store::TableKind;
 
 #[derive(Deserialize)]
 pub(super) struct Wanted {
@@ -54,11 +36,11 @@ pub(super) async fn list(
     scope: Scope<action::ListTables>,
     Named(namespace): Named<NamespaceIdent>,
     Parameters(paging): Parameters<Paging>,
-) -> Result<Json<TableList>, ApiError> {
+) -> Result<ListBody, ApiError> {
     let page = paging.request(api.settings.default_page_size)?;
     let namespace = scope.namespace(namespace)?;
     let page = api.catalog.table_list(&namespace, &page).await?;
-    Ok(Json(TableList::of(&namespace.ident, page)))
+    Ok(ListBody::of_tables(&namespace.ident, &page))
 }
 
 pub(super) async fn create(

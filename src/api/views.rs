@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -13,12 +12,12 @@ use tidewater_core::view::{CreateView, RegisterView, ViewCommit};
 use super::Api;
 use super::body::{Body, Parameters};
 use super::error::ApiError;
+use super::list_body::ListBody;
 use super::load_result;
 use super::paging::Paging;
 use super::path::Named;
 use super::permission::Scope;
 use super::requests::Rename;
-use super::tables::TableList;
 use crate::access::action::On;
 use crate::access::{Answered, Permit, action};
 use crate::catalog::CatalogError;
@@ -29,11 +28,11 @@ pub(super) async fn list(
     scope: Scope<action::ListViews>,
     Named(namespace): Named<NamespaceIdent>,
     Parameters(paging): Parameters<Paging>,
-) -> Result<Json<TableList>, ApiError> {
+) -> Result<ListBody, ApiError> {
     let page = paging.request(api.settings.default_page_size)?;
     let namespace = scope.namespace(namespace)?;
     let page = api.catalog.view_list(&namespace, &page).await?;
-    Ok(Json(TableList::of(&namespace.ident, page)))
+    Ok(ListBody::of_tables(&namespace.ident, &page))
 }
 
 pub(super) async fn create(

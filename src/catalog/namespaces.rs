@@ -1,5 +1,7 @@
 //! Namespaces.
 
+use std::sync::Arc;
+
 use tidewater_core::name::NamespaceIdent;
 
 use super::error::of_namespace;
@@ -72,7 +74,7 @@ impl Catalog {
         &self,
         parent: &Permit<action::ListNamespaces, NamespaceParent>,
         page: &PageRequest,
-    ) -> Result<Page<NamespaceIdent>, CatalogError> {
+    ) -> Result<Arc<Page<NamespaceIdent>>, CatalogError> {
         let listed = self.store.namespace_list(parent.warehouse.place, parent.ident.as_ref(), page).await;
         let listed = listed.map_err(|error| match &parent.ident {
             Some(ident) => of_namespace(ident)(error),

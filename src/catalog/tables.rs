@@ -77,7 +77,7 @@ impl Catalog {
         &self,
         namespace: &Permit<action::ListTables, Namespace>,
         page: &PageRequest,
-    ) -> Result<Page<String>, CatalogError> {
+    ) -> Result<Arc<Page<String>>, CatalogError> {
         let place = namespace.warehouse.place;
         let listed = self.store.table_list(place, &namespace.ident, TableKind::Table, page).await;
         Ok(namespace.filter(listed.map_err(super::error::of_namespace(&namespace.ident))?)?)

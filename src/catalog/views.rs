@@ -53,7 +53,7 @@ impl Catalog {
         &self,
         namespace: &Permit<action::ListViews, Namespace>,
         page: &PageRequest,
-    ) -> Result<Page<String>, CatalogError> {
+    ) -> Result<Arc<Page<String>>, CatalogError> {
         let place = namespace.warehouse.place;
         let listed = self.store.table_list(place, &namespace.ident, TableKind::View, page).await;
         Ok(namespace.filter(listed.map_err(of_namespace(&namespace.ident))?)?)

@@ -127,6 +127,8 @@ pub struct ConnectionsConfig {
 pub struct CacheConfig {
     /// The most bytes of metadata documents that are kept; 0 keeps none.
     pub metadata_bytes: u64,
+    /// The most bytes of pointers, namespaces and lists that are kept; 0 keeps none.
+    pub pointer_bytes: u64,
 }
 
 /// Keys and tokens.
@@ -296,7 +298,7 @@ impl Default for ConnectionsConfig {
 
 impl Default for CacheConfig {
     fn default() -> Self {
-        Self { metadata_bytes: 256 << 20 }
+        Self { metadata_bytes: 256 << 20, pointer_bytes: 32 << 20 }
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Config, LogConfig};
+use super::{CacheConfig, Config, LogConfig};
 
 /// A setting whose value is another than before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,14 +40,15 @@ pub struct Reload {
 impl Config {
     /// Returns what a server that runs with these settings takes of new ones.
     ///
-    /// Where it listens, its data folder, the form of its log, how storage is reached, and its workers stay as they were
-    /// at the start: sockets, files, connections and threads exist by them.
+    /// Where it listens, its data folder, the form of its log, the size of the database's memory, how storage is reached, and
+    /// its workers stay as they were at the start: sockets, files, connections and threads exist by them.
     #[must_use]
     pub fn reload(&self, new: Self) -> Reload {
         let config = Self {
             listen: self.listen.clone(),
             data_dir: self.data_dir.clone(),
             log: LogConfig { format: self.log.format, level: new.log.level.clone() },
+            cache: CacheConfig { pointer_bytes: self.cache.pointer_bytes, ..new.cache.clone() },
             storage: self.storage.clone(),
             heavy: self.heavy,
             ..new.clone()

@@ -81,6 +81,11 @@ fn other_cloud(setup: &Setup<'_>) -> OpenError {
 }
 
 fn s3(setup: &Setup<'_>, profile: &S3Profile) -> Result<Backend, OpenError> {
+    let store = Arc::new(s3_builder(setup, profile)?.build()?);
+    Ok(Backend::S3 { store, conditional: profile.conditional_writes })
+}
+
+fn s3_builder(setup: &Setup<'_>, profile: &S3Profile) -> Result<AmazonS3Builder, OpenError> {
     let mut builder = match setup.credentials {
         StorageCredentials::Ambient => AmazonS3Builder::from_env(),
         StorageCredentials::AwsKey { access_key_id, secret_access_key, session_token } => {
@@ -102,6 +107,10 @@ fn s3(setup: &Setup<'_>, profile: &S3Profile) -> Result<Backend, OpenError> {
         .with_conditional_put(S3ConditionalPut::ETagMatch)
         // Not all stores have it, and some check it against the bucket and not the object.
         .with_disable_bulk_delete(true);
+    if profile.unsigned_payload {
+        // The profile's check has seen to it that TLS protects the content.
+        builder = builder.with_unsigned_payload(true);
+    }
     if let Some(key) = &profile.kms_key_arn {
         builder = builder.with_sse_kms_encryption(key);
     }
@@ -116,8 +125,7 @@ fn s3(setup: &Setup<'_>, profile: &S3Profile) -> Result<Backend, OpenError> {
         })?;
         builder = builder.with_endpoint(endpoint);
     }
-    builder = builder.with_client_options(client(setup.budget, profile.endpoint.as_deref()));
-    Ok(Backend::S3 { store: Arc::new(builder.build()?), conditional: profile.conditional_writes })
+    Ok(builder.with_client_options(client(setup.budget, profile.endpoint.as_deref())))
 }
 
 /// The clients of the stores take for granted that an address can be read, and panic on one such as `http://host:99999`.
@@ -254,6 +262,22 @@ mod tests {
         }
         let adls = serde_json::json!({ "type": "adls" });
         open("abfss://c@account.dfs.core.windows.net/lake", adls, &key).unwrap();
+    }
+
+    #[test]
+    fn unsigned_payload_reaches_the_client() {
+        for unsigned in [true, false] {
+            let (root, mut profile) =
+                (Location::parse("s3://bucket/lake").unwrap(), serde_json::json!({ "type": "s3", "region": "a" }));
+            profile["unsigned-payload"] = unsigned.into();
+            let profile = serde_json::from_value(profile).unwrap();
+            let StorageProfile::S3(s3) = &profile else { panic!("{profile:?}") };
+            let (credentials, budget) = (&StorageCredentials::Ambient, Budget::default());
+            let setup = Setup { id: Uuid::nil(), root: &root, profile: &profile, credentials, budget };
+            let builder = s3_builder(&setup, s3).unwrap();
+            let set = builder.get_config_value(&object_store::aws::AmazonS3ConfigKey::UnsignedPayload);
+            assert_eq!(set.as_deref(), Some(if unsigned { "true" } else { "false" }));
+        }
     }
 
     #[test]

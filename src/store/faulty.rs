@@ -242,7 +242,7 @@ stores_with_faults! {
     NamespaceStore {
         fn namespace_create(place: Place, namespace: &NamespaceIdent, properties: &Properties, change: &Change) -> ();
         fn namespace_get(place: Place, namespace: &NamespaceIdent) -> Option<Properties>;
-        fn namespace_list(place: Place, parent: Option<&NamespaceIdent>, page: &PageRequest) -> Page<NamespaceIdent>;
+        fn namespace_list(place: Place, parent: Option<&NamespaceIdent>, page: &PageRequest) -> Arc<Page<NamespaceIdent>>;
         fn namespace_update_properties(place: Place, namespace: &NamespaceIdent, updates: &Properties, removals: &[String], limits: &RequestLimits, change: &Change) -> PropertyChanges;
         fn namespace_drop(place: Place, namespace: &NamespaceIdent, change: &Change) -> ();
     }
@@ -254,7 +254,7 @@ stores_with_faults! {
         fn table_swap(place: Place, swap: &Swap<'_>, change: &Change) -> ();
         fn table_undo(place: Place, undo: &Undo<'_>, change: &Change) -> ();
         fn table_transact(place: Place, changes: Vec<TableChange>, max_tables: Option<u64>, change: &Change) -> ();
-        fn table_list(place: Place, namespace: &NamespaceIdent, kind: TableKind, page: &PageRequest) -> Page<String>;
+        fn table_list(place: Place, namespace: &NamespaceIdent, kind: TableKind, page: &PageRequest) -> Arc<Page<String>>;
         fn table_drop(place: Place, ident: &TableIdent, kind: TableKind, terms: Option<&DropTerms>, change: &Change) -> TableRecord;
         fn table_rename(place: Place, from: &TableIdent, to: &TableIdent, kind: TableKind, change: &Change) -> ();
         fn table_count(organisation: OrganisationId) -> u64;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use tidewater_core::name::NamespaceIdent;
 use tidewater_core::properties::PropertyChanges;
@@ -44,7 +46,7 @@ pub trait NamespaceStore: Send + Sync + 'static {
         place: Place,
         parent: Option<&NamespaceIdent>,
         page: &PageRequest,
-    ) -> Result<Page<NamespaceIdent>>;
+    ) -> Result<Arc<Page<NamespaceIdent>>>;
 
     /// Sets and removes properties; what is in neither stays. (What is in both is removed, then set.)
     ///

@@ -18,12 +18,13 @@ pub fn open(database: &Path) -> Result<Arc<dyn Store>, OpenError> {
     Ok(Arc::new(SqliteStore::open(database)?))
 }
 
-/// Returns whether [`open`] would bring a database that is at `database` to another schema.
+/// Opens the store as [`open`] does, for the process that holds the lock of the data folder: it keeps up to `memory_bytes` of
+/// pointers, namespaces and lists in memory, since nobody else can change them.
 ///
 /// # Errors
-/// When the file cannot be read, or is not a database.
-pub fn is_older(database: &Path) -> Result<bool, OpenError> {
-    SqliteStore::is_older(database)
+/// As for [`open`].
+pub fn open_alone(database: &Path, memory_bytes: u64) -> Result<Arc<dyn Store>, OpenError> {
+    Ok(Arc::new(SqliteStore::open_alone(database, memory_bytes)?))
 }
 
 /// Reads the log of the database as an unclean stop left it. Nobody may have the database open, this process above all.

@@ -1,5 +1,7 @@
 //! Tables and views: names and pointers.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use tidewater_core::ids::{OrganisationId, TableId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
@@ -173,7 +175,7 @@ pub trait TableStore: Send + Sync + 'static {
         namespace: &NamespaceIdent,
         kind: TableKind,
         page: &PageRequest,
-    ) -> Result<Page<String>>;
+    ) -> Result<Arc<Page<String>>>;
 
     /// Moves a table's pointer from the document at `swap.expected` to the one at `swap.new`: in one atomic statement, where
     /// its locations stay as they are. Otherwise those have to be free that it did not reach before.

@@ -1,7 +1,7 @@
 //! The embedded store: one SQLite file, nothing else to install.
 //!
 //! Writes are durable when they are answered (`synchronous=FULL`) and share commits (`writer.rs`); reads run beside them
-//! (`readers.rs`). Other processes, such as the command line beside a server, may use the same file at the same time.
+//! (`readers.rs`). A server keeps what was read lately in memory (`memory/`).
 
 mod administration;
 mod anchor;
@@ -16,6 +16,7 @@ mod location_rows;
 mod locations;
 mod log_check;
 mod master_key;
+mod memory;
 mod namespaces;
 mod old_documents;
 mod open;
@@ -44,6 +45,7 @@ use rusqlite::Connection;
 
 use self::anchor::Anchor;
 use self::convert::unavailable;
+use self::memory::{Changes, Found, Memory};
 use self::readers::Readers;
 use self::writer::{MOST_WAITING, Writer};
 use super::{Result, Store, StoreError};
@@ -63,6 +65,8 @@ pub struct SqliteStore {
     writer: Arc<Writer>,
     point_readers: Arc<Readers>,
     list_readers: Arc<Readers>,
+    /// What was read lately, where this process is the only one that writes.
+    memory: Option<Arc<Memory>>,
 }
 
 impl SqliteStore {
@@ -73,23 +77,31 @@ impl SqliteStore {
     /// # Errors
     /// When the file cannot be used, is not a database, or was written by a newer version of the program.
     pub fn open(path: &Path) -> std::result::Result<Self, OpenError> {
+        Self::open_with(path, None)
+    }
+
+    /// Opens the database as [`Self::open`] does, and keeps up to `memory_bytes` of pointers, namespaces and lists in
+    /// memory. The caller holds the lock of the data folder, so that no other process writes the database meanwhile.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn open_alone(path: &Path, memory_bytes: u64) -> std::result::Result<Self, OpenError> {
+        Self::open_with(path, (memory_bytes > 0).then(|| Arc::new(Memory::new(memory_bytes))))
+    }
+
+    fn open_with(path: &Path, memory: Option<Arc<Memory>>) -> std::result::Result<Self, OpenError> {
         let connection = open::open_writer(path)?;
-        let writer = Writer::start(connection, Anchor::new(path), MOST_WAITING)
+        let changes = Changes::follow(&connection, memory.clone())
+            .map_err(|source| OpenError::Database { path: path.to_owned(), source })?;
+        let writer = Writer::start(connection, Anchor::new(path), changes, MOST_WAITING)
             .map_err(|source| OpenError::File { path: path.to_owned(), source })?;
         let cores = available_parallelism().map_or(2, std::num::NonZero::get);
         Ok(Self {
             writer: Arc::new(writer),
             point_readers: Arc::new(Readers::new(path.to_owned(), cores)),
             list_readers: Arc::new(Readers::new(path.to_owned(), LIST_READERS)),
+            memory,
         })
-    }
-
-    /// Whether [`Self::open`] would bring a database that is at `path` to another schema.
-    ///
-    /// # Errors
-    /// When the file cannot be read, or is not a database.
-    pub fn is_older(path: &Path) -> std::result::Result<bool, OpenError> {
-        open::is_older(path)
     }
 
     /// Reads the log of the database at `path` as an unclean stop left it. Nobody may have the database open, this process
@@ -127,6 +139,9 @@ impl SqliteStore {
     /// Ends the store: all writes that were asked for are done and answered, then the log is folded back into the file.
     /// Later calls give [`StoreError::Unavailable`], changes [`StoreError::NotMade`].
     pub async fn close(&self) {
+        if let Some(memory) = &self.memory {
+            memory.close();
+        }
         let (writer, point_readers, list_readers) =
             (Arc::clone(&self.writer), Arc::clone(&self.point_readers), Arc::clone(&self.list_readers));
         let closing = tokio::task::spawn_blocking(move || close(&writer, &point_readers, &list_readers));

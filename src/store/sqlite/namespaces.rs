@@ -1,16 +1,18 @@
 //! Namespaces and their properties.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 use tidewater_core::name::NamespaceIdent;
 use tidewater_core::properties::change_properties;
 use tidewater_core::request_limits::RequestLimits;
 
-use super::SqliteStore;
 use super::convert::{Violation, namespace as namespace_of, properties, properties_text, violation};
 use super::events::event_add;
 use super::pages::{one_more, page_of};
 use super::warehouses::warehouse_exists;
+use super::{Found, SqliteStore};
 use crate::store::{
     Answer, Change, EventDetails, EventObject, NamespaceStore, ObjectKind, Operation, Page, PageRequest, Place,
     Properties, PropertyChanges, Resource, Result, StoreError,
@@ -244,7 +246,16 @@ impl NamespaceStore for SqliteStore {
     }
 
     async fn namespace_get(&self, place: Place, namespace: &NamespaceIdent) -> Result<Option<Properties>> {
-        self.read(|connection| namespace_get(connection, place, namespace))
+        let read = || self.read(|connection| namespace_get(connection, place, namespace));
+        let Some(memory) = &self.memory else { return read() };
+        match memory.namespace(place, namespace) {
+            Found::Kept(properties) => Ok(properties),
+            Found::Missing(stamp) => {
+                let properties = read()?;
+                memory.keep_namespace(place, namespace, stamp, properties.as_ref());
+                Ok(properties)
+            }
+        }
     }
 
     async fn namespace_list(
@@ -252,9 +263,19 @@ impl NamespaceStore for SqliteStore {
         place: Place,
         parent: Option<&NamespaceIdent>,
         page: &PageRequest,
-    ) -> Result<Page<NamespaceIdent>> {
-        let (parent, page) = (parent.cloned(), page.clone());
-        self.read_many(move |connection| namespace_list(connection, place, parent.as_ref(), &page)).await
+    ) -> Result<Arc<Page<NamespaceIdent>>> {
+        let stamp = match self.memory.as_ref().map(|memory| memory.children(place, parent, page)) {
+            Some(Found::Kept(page)) => return Ok(page),
+            Some(Found::Missing(stamp)) => stamp,
+            None => None,
+        };
+        let (below, request) = (parent.cloned(), page.clone());
+        let list = move |connection: &Connection| namespace_list(connection, place, below.as_ref(), &request);
+        let found = Arc::new(self.read_many(list).await?);
+        if let Some(memory) = &self.memory {
+            memory.keep_children(place, parent, page.clone(), stamp, Arc::clone(&found));
+        }
+        Ok(found)
     }
 
     async fn namespace_update_properties(

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
 mod embedded {
@@ -132,16 +133,6 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// Whether there is a database at `path` whose schema this program would change.
-pub(super) fn is_older(path: &Path) -> Result<bool, OpenError> {
-    if !path.exists() {
-        return Ok(false);
-    }
-    let in_database = |source| OpenError::Database { path: path.to_owned(), source };
-    let found = version(&open_reader(path).map_err(in_database)?).map_err(in_database)?;
-    Ok(found.is_some_and(|found| found < newest()))
-}
-
 /// The newest version of the schema that this program knows.
 pub(super) fn newest() -> i32 {
     embedded::migrations::runner().get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0)
@@ -162,6 +153,8 @@ pub(super) fn wait_at_most(connection: &Connection, timeout: Duration) -> rusqli
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     wait_at_most(connection, BUSY_TIMEOUT)?;
+    // Otherwise SQLite plans a statement anew whenever the number behind its LIMIT was bound, which takes longer than a page.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "cache_size", -CACHE_KIB)
 }

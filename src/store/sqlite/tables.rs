@@ -1,5 +1,7 @@
 //! Tables and views: names and pointers.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
 use tidewater_core::ids::{OrganisationId, TableId};
@@ -17,7 +19,7 @@ use super::pointers::{
     record_at, resource, table_count, table_get,
 };
 use super::reports::report_forget;
-use super::{SqliteStore, receipts, transact};
+use super::{Found, SqliteStore, receipts, transact};
 use crate::store::{
     Answer, Change, DropTerms, EventDetails, EventObject, NewTable, Operation, Origin, Page, PageRequest, Past, Place,
     Resource, Result, StoreError, Swap, TableChange, TableKind, TableRecord, TableStore, Undo,
@@ -260,7 +262,16 @@ impl TableStore for SqliteStore {
     }
 
     async fn table_get(&self, place: Place, ident: &TableIdent) -> Result<Option<TableRecord>> {
-        self.read(|connection| table_get(connection, place, ident))
+        let read = || self.read(|connection| table_get(connection, place, ident));
+        let Some(memory) = &self.memory else { return read() };
+        match memory.table(place, ident) {
+            Found::Kept(record) => Ok(record),
+            Found::Missing(stamp) => {
+                let record = read()?;
+                memory.keep_table(place, ident, stamp, record.as_ref());
+                Ok(record)
+            }
+        }
     }
 
     async fn table_by_id(&self, place: Place, id: TableId) -> Result<Option<TableRecord>> {
@@ -281,9 +292,19 @@ impl TableStore for SqliteStore {
         namespace: &NamespaceIdent,
         kind: TableKind,
         page: &PageRequest,
-    ) -> Result<Page<String>> {
-        let (namespace, page) = (namespace.clone(), page.clone());
-        self.read_many(move |connection| table_list(connection, place, &namespace, kind, &page)).await
+    ) -> Result<Arc<Page<String>>> {
+        let stamp = match self.memory.as_ref().map(|memory| memory.tables(place, namespace, kind, page)) {
+            Some(Found::Kept(page)) => return Ok(page),
+            Some(Found::Missing(stamp)) => stamp,
+            None => None,
+        };
+        let (of, request) = (namespace.clone(), page.clone());
+        let list = move |connection: &Connection| table_list(connection, place, &of, kind, &request);
+        let found = Arc::new(self.read_many(list).await?);
+        if let Some(memory) = &self.memory {
+            memory.keep_tables(place, namespace, kind, page.clone(), stamp, Arc::clone(&found));
+        }
+        Ok(found)
     }
 
     async fn table_swap(&self, place: Place, swap: &Swap<'_>, change: &Change) -> Result<()> {

@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 
 use super::anchor::Anchor;
 use super::convert::{commit_failed, not_made, unavailable, undone};
+use super::memory::Changes;
 use super::open::wait_at_most;
 use crate::store::{Result, StoreError};
 
@@ -38,6 +39,10 @@ const LAST_CHECKPOINT_WAIT: Duration = Duration::from_millis(100);
 /// For how long after a write the anchor is held. A server that is asked for anything writes every few seconds, if only how
 /// much it was asked; one that is not needs no quick reads, and must not keep the log from others that write.
 const ANCHORED_FOR: Duration = Duration::from_secs(60);
+
+/// For how long nothing has to be written before the anchor is taken, where most reads are served from memory. The anchor
+/// costs each commit several calls of the system, and few reads need it.
+const QUIET_WITH_MEMORY: Duration = Duration::from_millis(20);
 
 /// How much was written since the store was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,12 +111,19 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread, which owns the connection from now on, and holds the anchor while there is nothing to write.
-    pub(super) fn start(connection: Connection, anchor: Anchor, most_waiting: Waiting) -> io::Result<Self> {
+    /// `changes` follows what it writes.
+    pub(super) fn start(
+        connection: Connection,
+        anchor: Anchor,
+        changes: Changes,
+        most_waiting: Waiting,
+    ) -> io::Result<Self> {
         let (queue, requests) = channel();
         let (counters, line) = (Arc::new(Counters::default()), Arc::new(Mutex::new(Line::default())));
         let (thread_counters, thread_line) = (Arc::clone(&counters), Arc::clone(&line));
         let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
-            serve(&connection, anchor, &Requests { queue: requests, line: thread_line }, &thread_counters)
+            let mut transactions = Transactions { connection, changes, counters: thread_counters };
+            serve(&mut transactions, anchor, &Requests { queue: requests, line: thread_line });
         })?;
         Ok(Self { queue: Mutex::new(Some(queue)), line, most_waiting, thread: Mutex::new(Some(thread)), counters })
     }
@@ -250,16 +262,27 @@ struct Requests {
 }
 
 impl Requests {
+    /// The first request, before which nothing is anchored.
+    fn first(&self) -> Option<Box<dyn Job>> {
+        self.queue.recv().ok().map(|queued| self.take(queued))
+    }
+
     /// The next request; none when the queue is closed and empty.
-    fn next(&self, anchor: &mut Anchor) -> Option<Box<dyn Job>> {
-        let next = match self.queue.recv_timeout(ANCHORED_FOR) {
-            Err(RecvTimeoutError::Timeout) => {
-                anchor.let_go();
-                self.queue.recv().ok()
-            }
-            received => received.ok(),
-        };
-        next.map(|queued| self.take(queued))
+    fn next(&self, anchor: &mut Anchor, quiet: Duration) -> Option<Box<dyn Job>> {
+        let next = self
+            .within(quiet, || anchor.hold())
+            .or_else(|_| self.within(ANCHORED_FOR, || anchor.let_go()))
+            .or_else(|_| self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected));
+        next.ok().map(|queued| self.take(queued))
+    }
+
+    /// What comes within that time. If nothing does, does something else.
+    fn within(&self, time: Duration, otherwise: impl FnOnce()) -> std::result::Result<Queued, RecvTimeoutError> {
+        let received = if time.is_zero() { Err(RecvTimeoutError::Timeout) } else { self.queue.recv_timeout(time) };
+        if matches!(received, Err(RecvTimeoutError::Timeout)) {
+            otherwise();
+        }
+        received
     }
 
     /// Those that wait behind it, up to so many.
@@ -274,36 +297,74 @@ impl Requests {
 }
 
 /// The thread's life: until the queue is closed and empty.
-fn serve(connection: &Connection, mut anchor: Anchor, requests: &Requests, counters: &Counters) {
+fn serve(transactions: &mut Transactions, mut anchor: Anchor, requests: &Requests) {
     let mut batch = Vec::with_capacity(MAX_BATCH);
-    while let Some(first) = requests.next(&mut anchor) {
+    let quiet = if transactions.changes.has_memory() { QUIET_WITH_MEMORY } else { Duration::ZERO };
+    let mut next = requests.first();
+    while let Some(first) = next {
         anchor.let_go();
         batch.push(first);
         batch.extend(requests.more(MAX_BATCH - 1));
-        run_batch(connection, &mut batch, counters);
+        transactions.run_batch(&mut batch);
         batch.drain(..).for_each(Job::answer);
-        anchor.hold();
+        next = requests.next(&mut anchor, quiet);
     }
     drop(anchor);
+    let connection = &transactions.connection;
     let _ = wait_at_most(connection, LAST_CHECKPOINT_WAIT);
     // Best effort: the log is as durable as the database that it is folded into.
     let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
 }
 
-/// Gives every request of the batch its outcome.
-fn run_batch(connection: &Connection, batch: &mut [Box<dyn Job>], counters: &Counters) {
-    match transact(connection, batch, counters) {
-        Ok(()) => {}
-        Err(Undone::Midway(_)) if batch.len() > 1 => {
-            // SQLite drops a whole transaction on some errors (a full disk, for one). That is no reason for the others to
-            // fail: each gets a transaction of its own.
-            for job in batch {
-                run_batch(connection, slice::from_mut(job), counters);
+/// The connection that writes, and who follows what it does.
+struct Transactions {
+    connection: Connection,
+    changes: Changes,
+    counters: Arc<Counters>,
+}
+
+impl Transactions {
+    /// Gives every request of the batch its outcome.
+    fn run_batch(&mut self, batch: &mut [Box<dyn Job>]) {
+        match self.transact(batch) {
+            Ok(()) => {}
+            Err(Undone::Midway(_)) if batch.len() > 1 => {
+                // SQLite drops a whole transaction on some errors (a full disk, for one). That is no reason for the others to
+                // fail: each gets a transaction of its own.
+                for job in batch {
+                    self.run_batch(slice::from_mut(job));
+                }
+            }
+            Err(Undone::Midway(None)) => {}
+            Err(Undone::Midway(Some(error)) | Undone::NotBegun(error)) => fail_all(batch, error, not_made),
+            Err(Undone::Commit(error)) => fail_all(batch, error, commit_failed),
+        }
+    }
+
+    /// Runs all requests in one transaction, each in its own savepoint, and commits it.
+    fn transact(&mut self, batch: &mut [Box<dyn Job>]) -> std::result::Result<(), Undone> {
+        let connection = &self.connection;
+        roll_back(connection);
+        // It takes the write lock at once, so that another process is waited for here and nowhere else.
+        run(connection, "BEGIN IMMEDIATE").map_err(Undone::NotBegun)?;
+        self.changes.begin(connection).map_err(Undone::NotBegun)?;
+        for job in &mut *batch {
+            if let Err(undone) = run_in_savepoint(connection, job.as_mut()) {
+                roll_back(connection);
+                return Err(undone);
             }
         }
-        Err(Undone::Midway(None)) => {}
-        Err(Undone::Midway(Some(error)) | Undone::NotBegun(error)) => fail_all(batch, error, not_made),
-        Err(Undone::Commit(error)) => fail_all(batch, error, commit_failed),
+        let leaves = self.changes.prepare(connection);
+        if let Err(error) = run(connection, "COMMIT") {
+            roll_back(connection);
+            self.changes.not_committed(leaves);
+            return Err(Undone::Commit(error));
+        }
+        self.changes.committed(leaves);
+        let succeeded = batch.iter().filter(|job| job.has_succeeded()).count();
+        self.counters.requests.fetch_add(succeeded as u64, Ordering::Relaxed);
+        self.counters.commits.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 }
 
@@ -312,31 +373,6 @@ fn fail_all(batch: &mut [Box<dyn Job>], error: Error, told: fn(&Arc<Error>) -> S
     for job in batch {
         job.fail(told(&error));
     }
-}
-
-/// Runs all requests in one transaction, each in its own savepoint, and commits it.
-fn transact(
-    connection: &Connection,
-    batch: &mut [Box<dyn Job>],
-    counters: &Counters,
-) -> std::result::Result<(), Undone> {
-    roll_back(connection);
-    // It takes the write lock at once, so that another process is waited for here and nowhere else.
-    run(connection, "BEGIN IMMEDIATE").map_err(Undone::NotBegun)?;
-    for job in &mut *batch {
-        if let Err(undone) = run_in_savepoint(connection, job.as_mut()) {
-            roll_back(connection);
-            return Err(undone);
-        }
-    }
-    if let Err(error) = run(connection, "COMMIT") {
-        roll_back(connection);
-        return Err(Undone::Commit(error));
-    }
-    let succeeded = batch.iter().filter(|job| job.has_succeeded()).count();
-    counters.requests.fetch_add(succeeded as u64, Ordering::Relaxed);
-    counters.commits.fetch_add(1, Ordering::Relaxed);
-    Ok(())
 }
 
 /// Runs one request so that its failure undoes only itself.

@@ -13,7 +13,7 @@ use crate::store::{PageRequest, Place, PropertyChanges, Resource, StoreError, Ta
 async fn listed(store: &Subject, place: Place, parent: Option<&NamespaceIdent>) -> Vec<NamespaceIdent> {
     let page = store.namespace_list(place, parent, &PageRequest::default()).await.unwrap();
     assert!(!page.more);
-    page.items
+    page.items.clone()
 }
 
 pub(in crate::store) async fn a_namespace_keeps_its_properties(store: Subject) {

@@ -16,7 +16,7 @@ async fn page(
     limit: Option<u32>,
 ) -> Page<String> {
     let request = PageRequest { after: after.map(str::to_owned), limit };
-    store.table_list(place, namespace, TableKind::Table, &request).await.unwrap()
+    store.table_list(place, namespace, TableKind::Table, &request).await.unwrap().as_ref().clone()
 }
 
 /// All names, read in pages of `limit`, each of which must be full unless it is the last.
@@ -89,7 +89,7 @@ pub(in crate::store) async fn namespaces_come_in_pages_too(store: Subject) {
         loop {
             let after = found.last().map(|last| last.as_key().to_owned());
             let page = store.namespace_list(place, parent, &PageRequest { after, limit: Some(3) }).await.unwrap();
-            found.extend(page.items);
+            found.extend(page.items.iter().cloned());
             if !page.more {
                 break;
             }

@@ -238,8 +238,9 @@ pub(in crate::store) async fn views_are_listed_apart_from_tables(store: Subject)
     {
         create(&store, place, &ident(&sales, name), kind, None).await.unwrap();
     }
-    let list =
-        async |namespace, kind| store.table_list(place, namespace, kind, &PageRequest::default()).await.unwrap().items;
+    let list = async |namespace, kind| {
+        store.table_list(place, namespace, kind, &PageRequest::default()).await.unwrap().items.clone()
+    };
     assert_eq!(list(&sales, TableKind::Table).await, ["b", "d"]);
     assert_eq!(list(&sales, TableKind::View).await, ["a", "c"]);
     assert_eq!(list(&other, TableKind::Table).await, [""; 0]);

@@ -61,6 +61,10 @@ pub struct S3Profile {
     /// random names of metadata files do.
     #[serde(default = "yes")]
     pub conditional_writes: bool,
+    /// Whether the catalog leaves the SHA-256 of what it writes out of its signatures. TLS protects the content then, so the
+    /// store's address must be `https://`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsigned_payload: bool,
 }
 
 /// Azure Data Lake Storage Gen2, or Azure Blob Storage. Account and container stand in the warehouse's root.
@@ -214,6 +218,11 @@ impl S3Profile {
         check_endpoint("endpoint", self.endpoint.as_deref())?;
         check_endpoint("client-endpoint", self.client_endpoint.as_deref())?;
         check_endpoint("sts-endpoint", self.sts_endpoint.as_deref())?;
+        if self.unsigned_payload && self.endpoint.as_deref().is_some_and(|endpoint| !endpoint.starts_with("https://")) {
+            return Err(ProfileError::new(
+                "`unsigned-payload` needs an `endpoint` with https://: nothing else protects the content",
+            ));
+        }
         check_arn("role-arn", "iam", "arn:aws:iam::123456789012:role/name", self.role_arn.as_deref())?;
         check_arn("kms-key-arn", "kms", "arn:aws:kms:region:123456789012:key/id", self.kms_key_arn.as_deref())?;
         if self.role_arn.is_none() && (self.external_id.is_some() || !self.session_tags.is_empty()) {
@@ -312,6 +321,18 @@ mod tests {
         assert!(s3("session-duration-s", json!(60)).contains("from 900 to 43200"));
         assert!(s3("external-id", json!("x")).contains("`role-arn`"));
         assert!(s3("region", json!("")).contains("`region`"));
+    }
+
+    #[test]
+    fn unsigned_payload_needs_tls() {
+        let s3 = |endpoint: Option<&str>| {
+            let profile =
+                json!({ "type": "s3", "region": "eu-west-1", "endpoint": endpoint, "unsigned-payload": true });
+            wrong(profile, "s3://bucket")
+        };
+        assert_eq!(s3(None), "");
+        assert_eq!(s3(Some("https://minio.example.com")), "");
+        assert!(s3(Some("http://minio.example.com")).contains("`unsigned-payload` needs"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod faults;
 mod files;
 mod grouping;
 mod logs;
+mod memory;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,6 +31,23 @@ mod conforms {
     }
 
     conformance!(fresh);
+}
+
+mod conforms_with_memory {
+    use super::{Arc, Store, TempDir, opened_alone};
+    use crate::store::suite::conformance;
+
+    async fn fresh() -> (Arc<dyn Store>, TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        (Arc::new(opened_alone(&folder)), folder)
+    }
+
+    conformance!(fresh);
+}
+
+/// The store in a folder, with a memory.
+fn opened_alone(folder: &TempDir) -> SqliteStore {
+    SqliteStore::open_alone(&folder.path().join("catalog.db"), 1 << 20).unwrap()
 }
 
 /// The store in a folder.

@@ -1,0 +1,245 @@
+//! Which entries of the memory a transaction changes.
+//!
+//! Triggers of the writer's connection tell, so that no statement can be forgotten: they belong to the connection, not to the
+//! database (`TEMP`), and call a function of this process for each row. SQLite fires them for foreign keys' actions too. They
+//! would not fire for rows that `REPLACE` removes: no statement of the store replaces rows.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rusqlite::functions::{Context, FunctionFlags};
+use rusqlite::{Connection, OptionalExtension, params};
+use tidewater_core::ids::{OrganisationId, WarehouseId};
+use uuid::Uuid;
+
+use super::key::{Key, Subject};
+use super::{Memory, Value};
+use crate::store::Place;
+use crate::store::sqlite::convert::properties;
+use crate::store::sqlite::pointers::{GET, record_at};
+
+/// Beyond so many changed entries a transaction drops all of the memory.
+const MOST_CHANGED: usize = 10_000;
+
+/// Beyond so many changed entries a transaction drops them instead of reading what they become.
+const MOST_READ: usize = 1_000;
+
+const TRIGGERS: &str = "
+    CREATE TEMP TRIGGER tabular_inserted AFTER INSERT ON main.tabular BEGIN
+        SELECT tabular_changed(new.organisation, new.warehouse, new.namespace, new.name, 1);
+    END;
+    CREATE TEMP TRIGGER tabular_deleted AFTER DELETE ON main.tabular BEGIN
+        SELECT tabular_changed(old.organisation, old.warehouse, old.namespace, old.name, 1);
+    END;
+    CREATE TEMP TRIGGER tabular_updated AFTER UPDATE ON main.tabular BEGIN
+        SELECT tabular_changed(new.organisation, new.warehouse, new.namespace, new.name, 0);
+    END;
+    CREATE TEMP TRIGGER tabular_renamed AFTER UPDATE OF organisation, warehouse, namespace, name, kind ON main.tabular BEGIN
+        SELECT tabular_changed(old.organisation, old.warehouse, old.namespace, old.name, 1),
+               tabular_changed(new.organisation, new.warehouse, new.namespace, new.name, 1);
+    END;
+    CREATE TEMP TRIGGER namespace_inserted AFTER INSERT ON main.namespace BEGIN
+        SELECT namespace_changed(new.organisation, new.warehouse, new.key, coalesce(new.parent, ''), 1);
+    END;
+    CREATE TEMP TRIGGER namespace_deleted AFTER DELETE ON main.namespace BEGIN
+        SELECT namespace_changed(old.organisation, old.warehouse, old.key, coalesce(old.parent, ''), 1);
+    END;
+    CREATE TEMP TRIGGER namespace_updated AFTER UPDATE ON main.namespace BEGIN
+        SELECT namespace_changed(new.organisation, new.warehouse, new.key, coalesce(new.parent, ''), 0);
+    END;
+    CREATE TEMP TRIGGER namespace_renamed AFTER UPDATE OF organisation, warehouse, key, parent ON main.namespace BEGIN
+        SELECT namespace_changed(old.organisation, old.warehouse, old.key, coalesce(old.parent, ''), 1),
+               namespace_changed(new.organisation, new.warehouse, new.key, coalesce(new.parent, ''), 1);
+    END;";
+
+/// Follows the transactions of the writer. Without a memory it does nothing.
+pub(in crate::store::sqlite) struct Changes {
+    kept: Option<Kept>,
+}
+
+struct Kept {
+    memory: Arc<Memory>,
+    /// What the transaction that is open has changed; more than it has where a part of it was undone.
+    changed: Arc<Mutex<HashSet<Key>>>,
+    /// What a transaction changed of which it is not known whether it was made. It stays marked until one is made after it,
+    /// which settles that.
+    unsettled: Vec<Key>,
+    /// Whether all is changed.
+    is_all_unsettled: bool,
+    data_version: i64,
+}
+
+/// What a transaction that is about to be committed leaves.
+pub(in crate::store::sqlite) struct Leaves(Left);
+
+enum Left {
+    Nothing,
+    Entries(Vec<(Key, Option<Value>)>),
+    All,
+}
+
+impl Changes {
+    /// Follows the transactions of `connection` for `memory`, which must be empty.
+    pub(in crate::store::sqlite) fn follow(
+        connection: &Connection,
+        memory: Option<Arc<Memory>>,
+    ) -> rusqlite::Result<Self> {
+        let Some(memory) = memory else { return Ok(Self { kept: None }) };
+        let changed = Arc::new(Mutex::new(HashSet::new()));
+        for (name, note) in [("tabular_changed", note_tabular as Note), ("namespace_changed", note_namespace)] {
+            let changed = Arc::clone(&changed);
+            connection.create_scalar_function(name, 5, FunctionFlags::SQLITE_UTF8, move |context| {
+                note(context, &mut changed.lock())
+            })?;
+        }
+        connection.pragma_update(None, "temp_store", "memory")?;
+        connection.execute_batch(TRIGGERS)?;
+        let data_version = data_version(connection)?;
+        let (unsettled, is_all_unsettled) = (Vec::new(), false);
+        Ok(Self { kept: Some(Kept { memory, changed, unsettled, is_all_unsettled, data_version }) })
+    }
+
+    /// Whether there is a memory.
+    pub(in crate::store::sqlite) const fn has_memory(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Checks, in a transaction that has just begun, that nobody else has written since the last one.
+    ///
+    /// The lock of the data folder keeps other processes out. Should one have written all the same, all of the memory is
+    /// dropped: what it holds may be old.
+    pub(in crate::store::sqlite) fn begin(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let Some(kept) = &mut self.kept else { return Ok(()) };
+        kept.changed.lock().clear();
+        let found = data_version(connection)?;
+        if found != kept.data_version {
+            kept.data_version = found;
+            tracing::error!(
+                "Another process wrote the database while this server runs. Answers may have been out of date. Stop that \
+                 process: commands have to talk to the server."
+            );
+            kept.memory.begin_change_of_all();
+            if !kept.is_all_unsettled {
+                kept.memory.end_change_of_all();
+            }
+            // What was marked went too.
+            kept.unsettled.iter().for_each(|key| kept.memory.begin_change(key));
+        }
+        Ok(())
+    }
+
+    /// Marks what the transaction has changed, right before its commit. Gives what it leaves, for [`Self::committed`].
+    pub(in crate::store::sqlite) fn prepare(&mut self, connection: &Connection) -> Leaves {
+        let Some(kept) = &mut self.kept else { return Leaves(Left::Nothing) };
+        let changed = std::mem::take(&mut *kept.changed.lock());
+        if changed.len() > MOST_CHANGED {
+            kept.memory.begin_change_of_all();
+            return Leaves(Left::All);
+        }
+        let reads = changed.len() <= MOST_READ;
+        let read = |key: Key| {
+            kept.memory.begin_change(&key);
+            let value = if reads { read(connection, &key) } else { None };
+            (key, value)
+        };
+        Leaves(Left::Entries(changed.into_iter().map(read).collect()))
+    }
+
+    /// Replaces what was marked by what the commit has made.
+    pub(in crate::store::sqlite) fn committed(&mut self, leaves: Leaves) {
+        let Some(kept) = &mut self.kept else { return };
+        kept.unsettled.drain(..).for_each(|key| kept.memory.end_change(&key, None));
+        match leaves.0 {
+            Left::Nothing => {}
+            Left::Entries(entries) => {
+                entries.into_iter().for_each(|(key, value)| kept.memory.end_change(&key, value));
+            }
+            Left::All => kept.is_all_unsettled = true,
+        }
+        if std::mem::take(&mut kept.is_all_unsettled) {
+            kept.memory.end_change_of_all();
+        }
+    }
+
+    /// Leaves what was marked as it is, so that it is read from the database: the commit has failed, or seems to have.
+    pub(in crate::store::sqlite) fn not_committed(&mut self, leaves: Leaves) {
+        let Some(kept) = &mut self.kept else { return };
+        match leaves.0 {
+            Left::Nothing => {}
+            Left::Entries(entries) => kept.unsettled.extend(entries.into_iter().map(|(key, _)| key)),
+            Left::All => kept.is_all_unsettled = true,
+        }
+        if kept.unsettled.len() > MOST_CHANGED {
+            kept.unsettled.clear();
+            kept.is_all_unsettled = true;
+            kept.memory.begin_change_of_all();
+        }
+    }
+}
+
+/// The value of a key as the open transaction has it; none where it is to be dropped.
+fn read(connection: &Connection, key: &Key) -> Option<Value> {
+    match key.parts() {
+        (Subject::Table, place, namespace, name) => {
+            let mut statement = connection.prepare_cached(GET).ok()?;
+            let mut rows = statement
+                .query(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), namespace, name])
+                .ok()?;
+            Some(Value::Table(rows.next().ok()?.map(record_at).transpose().ok()?))
+        }
+        (Subject::Namespace, place, namespace, _) => {
+            let text: Option<String> = connection
+                .prepare_cached(
+                    "SELECT properties FROM namespace WHERE organisation = ?1 AND warehouse = ?2 AND key = ?3",
+                )
+                .ok()?
+                .query_row(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), namespace], |row| {
+                    row.get(0)
+                })
+                .optional()
+                .ok()?;
+            Some(Value::Namespace(text.map(|text| properties(&text)).transpose().ok()?))
+        }
+        (Subject::Tables | Subject::Children, ..) => None,
+    }
+}
+
+/// Changes with each commit of another connection, and with none of this one (SQLite, `PRAGMA data_version`).
+fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
+}
+
+type Note = fn(&Context<'_>, &mut HashSet<Key>) -> rusqlite::Result<bool>;
+
+/// A row of `tabular`: place, namespace, name, and whether lists change.
+fn note_tabular(row: &Context<'_>, changed: &mut HashSet<Key>) -> rusqlite::Result<bool> {
+    let (place, namespace) = (place_at(row)?, text_at(row, 2)?);
+    changed.insert(Key::table(place, namespace, text_at(row, 3)?));
+    if row.get(4)? {
+        changed.insert(Key::of_namespace(place, Subject::Tables, namespace));
+    }
+    Ok(true)
+}
+
+/// A row of `namespace`: place, key, parent's key, and whether lists change.
+fn note_namespace(row: &Context<'_>, changed: &mut HashSet<Key>) -> rusqlite::Result<bool> {
+    let (place, namespace) = (place_at(row)?, text_at(row, 2)?);
+    changed.insert(Key::of_namespace(place, Subject::Namespace, namespace));
+    if row.get(4)? {
+        changed.insert(Key::of_namespace(place, Subject::Children, text_at(row, 3)?));
+        // The empty lists of a namespace go with it.
+        changed.insert(Key::of_namespace(place, Subject::Tables, namespace));
+        changed.insert(Key::of_namespace(place, Subject::Children, namespace));
+    }
+    Ok(true)
+}
+
+fn place_at(row: &Context<'_>) -> rusqlite::Result<Place> {
+    let id = |column: usize| row.get::<[u8; 16]>(column).map(Uuid::from_bytes);
+    Ok(Place { organisation: OrganisationId(id(0)?), warehouse: WarehouseId(id(1)?) })
+}
+
+fn text_at<'a>(row: &'a Context<'_>, column: usize) -> rusqlite::Result<&'a str> {
+    Ok(row.get_raw(column).as_str()?)
+}

@@ -1,0 +1,278 @@
+//! Pointers, namespaces and lists that were read lately, kept in memory.
+//!
+//! What is in memory equals what the database holds, for as long as this process is the only one that writes it. The server
+//! holds the lock of its data folder (`ServerLock`), and only who holds it opens a store with a memory. The writer checks at
+//! each transaction that nobody else has written (`changes.rs`).
+//!
+//! The order of events keeps a read from seeing an older value than one before it:
+//!
+//! 1. Triggers on the writer's connection name every entry that a statement changes (`changes.rs`), whichever statement it is.
+//! 2. Before `COMMIT` the writer marks these entries as changing. Reads of them go to the database from then on.
+//! 3. After `COMMIT`, and before it answers, the writer replaces them by what the transaction left, or drops them.
+//! 4. A read that misses gets the stamp of its entry. What it reads is kept only if the entry has that stamp still: a change
+//!    meanwhile has marked, replaced or dropped it.
+
+mod changes;
+mod key;
+mod shard;
+#[cfg(test)]
+mod tests;
+
+use std::hash::{BuildHasher, RandomState};
+use std::mem::size_of;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use tidewater_core::name::{NamespaceIdent, TableIdent};
+
+use self::key::{Key, KeyRef};
+use self::shard::Shard;
+use crate::store::{Page, PageRequest, Place, Properties, TableKind, TableRecord};
+
+pub(super) use self::changes::Changes;
+
+/// Enough that two threads seldom want the same one, few enough that each can keep a long list.
+const SHARDS: usize = 8;
+
+/// The most pages that are kept of one list.
+const MOST_PAGES: usize = 16;
+
+/// What is kept under a key.
+#[derive(Debug)]
+enum Value {
+    /// It is being read for the first time.
+    Unread,
+    /// The table or view of a name; `None` when the name is free.
+    Table(Option<TableRecord>),
+    /// The properties of a namespace; `None` when there is no such namespace.
+    Namespace(Option<Properties>),
+    /// Pages of the tables and views in a namespace.
+    Tables(Vec<KeptPage<String>>),
+    /// Pages of the namespaces below another, or at the top.
+    Children(Vec<KeptPage<NamespaceIdent>>),
+}
+
+#[derive(Debug)]
+struct KeptPage<T> {
+    /// Of a list of tables or views, which.
+    kind: Option<TableKind>,
+    request: PageRequest,
+    page: Arc<Page<T>>,
+}
+
+impl Value {
+    /// The memory that it takes, about.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Unread | Self::Table(None) | Self::Namespace(None) => 0,
+            Self::Table(Some(record)) => record.metadata_location.len(),
+            Self::Namespace(Some(properties)) => {
+                properties.iter().map(|(key, value)| 2 * size_of::<String>() + key.len() + value.len()).sum()
+            }
+            Self::Tables(pages) => pages.iter().map(|page| page.bytes(String::len)).sum(),
+            Self::Children(pages) => pages.iter().map(|page| page.bytes(|name| name.as_key().len())).sum(),
+        }
+    }
+}
+
+impl<T> KeptPage<T> {
+    fn bytes(&self, length: impl Fn(&T) -> usize) -> usize {
+        let items = self.page.items.iter().map(|item| size_of::<T>() + length(item)).sum::<usize>();
+        size_of::<Self>() + items + self.request.after.as_ref().map_or(0, String::len)
+    }
+}
+
+/// What a look at the memory gave.
+pub(super) enum Found<T> {
+    /// It is there.
+    Kept(T),
+    /// It is to be read from the database, and may be kept with this stamp, if there is one.
+    Missing(Option<u64>),
+}
+
+/// The memory of one store.
+pub(super) struct Memory {
+    shards: Box<[Mutex<Shard>]>,
+    hasher: RandomState,
+    next_stamp: AtomicU64,
+    is_closed: AtomicBool,
+}
+
+impl Memory {
+    /// Keeps up to `most_bytes`.
+    pub(super) fn new(most_bytes: u64) -> Self {
+        let most_bytes = usize::try_from(most_bytes).unwrap_or(usize::MAX) / SHARDS;
+        let shards = (0..SHARDS).map(|_| Mutex::new(Shard::new(most_bytes))).collect();
+        Self { shards, hasher: RandomState::new(), next_stamp: AtomicU64::new(1), is_closed: AtomicBool::new(false) }
+    }
+
+    /// Looks for a table or view.
+    pub(super) fn table(&self, place: Place, ident: &TableIdent) -> Found<Option<TableRecord>> {
+        self.look(KeyRef::table(place, ident), |value| match value {
+            Value::Table(record) => Some(record.clone()),
+            _ => None,
+        })
+    }
+
+    /// Keeps what was read of a table or view, unless it was changed since the stamp was given.
+    pub(super) fn keep_table(&self, place: Place, ident: &TableIdent, stamp: Option<u64>, read: Option<&TableRecord>) {
+        self.keep(KeyRef::table(place, ident), stamp, |value| *value = Value::Table(read.cloned()));
+    }
+
+    /// Looks for a namespace.
+    pub(super) fn namespace(&self, place: Place, namespace: &NamespaceIdent) -> Found<Option<Properties>> {
+        self.look(KeyRef::namespace(place, namespace), |value| match value {
+            Value::Namespace(properties) => Some(properties.clone()),
+            _ => None,
+        })
+    }
+
+    /// Keeps what was read of a namespace, likewise.
+    pub(super) fn keep_namespace(
+        &self,
+        place: Place,
+        namespace: &NamespaceIdent,
+        stamp: Option<u64>,
+        read: Option<&Properties>,
+    ) {
+        self.keep(KeyRef::namespace(place, namespace), stamp, |value| *value = Value::Namespace(read.cloned()));
+    }
+
+    /// Looks for a page of tables or views.
+    pub(super) fn tables(
+        &self,
+        place: Place,
+        namespace: &NamespaceIdent,
+        kind: TableKind,
+        request: &PageRequest,
+    ) -> Found<Arc<Page<String>>> {
+        self.look(KeyRef::tables(place, namespace), |value| match value {
+            Value::Tables(pages) => page(pages, Some(kind), request),
+            _ => None,
+        })
+    }
+
+    /// Keeps a page of tables or views, likewise.
+    pub(super) fn keep_tables(
+        &self,
+        place: Place,
+        namespace: &NamespaceIdent,
+        kind: TableKind,
+        request: PageRequest,
+        stamp: Option<u64>,
+        page: Arc<Page<String>>,
+    ) {
+        let kept = KeptPage { kind: Some(kind), request, page };
+        self.keep(KeyRef::tables(place, namespace), stamp, |value| match value {
+            Value::Tables(pages) => add(pages, kept),
+            _ => *value = Value::Tables(vec![kept]),
+        });
+    }
+
+    /// Looks for a page of namespaces.
+    pub(super) fn children(
+        &self,
+        place: Place,
+        parent: Option<&NamespaceIdent>,
+        request: &PageRequest,
+    ) -> Found<Arc<Page<NamespaceIdent>>> {
+        self.look(KeyRef::children(place, parent), |value| match value {
+            Value::Children(pages) => page(pages, None, request),
+            _ => None,
+        })
+    }
+
+    /// Keeps a page of namespaces, likewise.
+    pub(super) fn keep_children(
+        &self,
+        place: Place,
+        parent: Option<&NamespaceIdent>,
+        request: PageRequest,
+        stamp: Option<u64>,
+        page: Arc<Page<NamespaceIdent>>,
+    ) {
+        let kept = KeptPage { kind: None, request, page };
+        self.keep(KeyRef::children(place, parent), stamp, |value| match value {
+            Value::Children(pages) => add(pages, kept),
+            _ => *value = Value::Children(vec![kept]),
+        });
+    }
+
+    fn look<T>(&self, key: KeyRef<'_>, read: impl FnOnce(&Value) -> Option<T>) -> Found<T> {
+        let hash = self.hasher.hash_one(key);
+        let mut shard = self.shard(hash).lock();
+        match shard.get(hash, key) {
+            Some(entry) if entry.is_changing => Found::Missing(None),
+            Some(entry) => {
+                entry.was_used = true;
+                read(&entry.value).map_or(Found::Missing(Some(entry.stamp)), Found::Kept)
+            }
+            None => {
+                let stamp = self.next_stamp.fetch_add(1, Ordering::Relaxed);
+                Found::Missing(shard.insert_unread(hash, key, stamp).then_some(stamp))
+            }
+        }
+    }
+
+    fn keep(&self, key: KeyRef<'_>, stamp: Option<u64>, set: impl FnOnce(&mut Value)) {
+        let Some(stamp) = stamp else { return };
+        let hash = self.hasher.hash_one(key);
+        self.shard(hash).lock().set(hash, key, stamp, set);
+    }
+
+    /// Drops all entries, and keeps none from now on: the store is being closed.
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::SeqCst);
+        self.begin_change_of_all();
+    }
+
+    /// Has reads of an entry go to the database until [`Self::end_change`].
+    fn begin_change(&self, key: &Key) {
+        let hash = self.hasher.hash_one(key.borrowed());
+        self.shard(hash).lock().mark(hash, key);
+    }
+
+    /// Replaces an entry that was changing; without a value it is dropped.
+    fn end_change(&self, key: &Key, value: Option<Value>) {
+        let hash = self.hasher.hash_one(key.borrowed());
+        let stamp = self.next_stamp.fetch_add(1, Ordering::Relaxed);
+        self.shard(hash).lock().replace(hash, key, stamp, value);
+    }
+
+    /// Drops all entries, and keeps none until [`Self::end_change_of_all`].
+    fn begin_change_of_all(&self) {
+        self.shards.iter().for_each(|shard| shard.lock().close());
+    }
+
+    fn end_change_of_all(&self) {
+        if self.is_closed.load(Ordering::SeqCst) {
+            return;
+        }
+        self.shards.iter().for_each(|shard| shard.lock().open());
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
+    fn shard(&self, hash: u64) -> &Mutex<Shard> {
+        // Not the lowest nor the highest bits: the table within the shard uses those.
+        &self.shards[(hash >> 32) as usize % SHARDS]
+    }
+
+    /// How many bytes are kept.
+    #[cfg(test)]
+    fn bytes(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().bytes()).sum()
+    }
+}
+
+fn page<T>(pages: &[KeptPage<T>], kind: Option<TableKind>, request: &PageRequest) -> Option<Arc<Page<T>>> {
+    pages.iter().find(|kept| kept.kind == kind && kept.request == *request).map(|kept| Arc::clone(&kept.page))
+}
+
+fn add<T>(pages: &mut Vec<KeptPage<T>>, new: KeptPage<T>) {
+    pages.retain(|kept| kept.kind != new.kind || kept.request != new.request);
+    if pages.len() == MOST_PAGES {
+        pages.remove(0);
+    }
+    pages.push(new);
+}
