@@ -19,14 +19,17 @@ use super::error::ApiError;
 use super::idempotency::{self, Once};
 use super::path::PathParameters;
 use super::request_log::{self, Learned};
-use crate::auth::Caller;
+use crate::auth::{Caller, LastCredential};
+use crate::config::LimitHeaders;
 use crate::store::Change;
 use crate::tenancy::quota::{Budget, Quota, QuotaError};
 use crate::warehouse::OpenWarehouse;
 
 /// Lets a request through that is signed in and within its organisation's limits, and says in the answer what is left.
 pub(super) async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
-    let admitted = match admit(&api, request.headers(), note_route(&request)).await {
+    let arrived = request.extensions().get::<Arrived>();
+    let (last, now_ms) = (arrived.and_then(|arrived| arrived.last.clone()), api.clock.now_ms());
+    let admitted = match admit(&api, request.headers(), note_route(&request), last.as_deref(), now_ms).await {
         Ok(admitted) => admitted,
         Err(refusal) => return *refusal,
     };
@@ -67,17 +70,18 @@ pub(super) struct Admitted {
 }
 
 /// What is left of their day.
-pub(super) struct Left(Budget);
+pub(super) struct Left(Budget, LimitHeaders);
 
 impl Left {
     /// Says it in what they are answered.
     pub(super) fn tell(&self, mut response: Response) -> Response {
-        say_what_is_left(response.headers_mut(), &self.0);
+        say_what_is_left(response.headers_mut(), &self.0, self.1);
         response
     }
 }
 
-/// Finds out who sends a request, and counts it. Of one that is refused, who sent it is noted in `learned`.
+/// Finds out who sends a request, at `now_ms` and over a connection whose last credential is known, and counts it. Of one that
+/// is refused, who sent it is noted in `learned`.
 ///
 /// # Errors
 /// What is answered to who is not signed in, or has spent the day.
@@ -85,20 +89,23 @@ pub(super) async fn admit(
     api: &Api,
     headers: &HeaderMap,
     learned: Option<&Learned>,
+    last: Option<&LastCredential>,
+    now_ms: i64,
 ) -> Result<Admitted, Box<Response>> {
     let refuse = |error: ApiError| Box::new(error.into_response());
     let authorization = authorization(headers).map_err(refuse)?;
-    let caller = api.authenticator.authenticate(authorization).await.map_err(|error| refuse(error.into()))?;
-    let charged = api.quota.charge(&caller, api.clock.now_ms()).await;
+    let caller = api.authenticator.authenticate_again(authorization, last, now_ms).await;
+    let caller = caller.map_err(|error| refuse(error.into()))?;
+    let charged = api.quota.charge(&caller, now_ms).await;
     if let (Err(_), Some(learned)) = (&charged, learned) {
         learned.caller(Arc::clone(&caller));
     }
     match charged {
-        Ok(budget) => Ok(Admitted { caller, left: Left(budget) }),
+        Ok(budget) => Ok(Admitted { caller, left: Left(budget, api.settings.limit_headers) }),
         Err(QuotaError::LimitExceeded(limit)) => {
             let spent = Budget { limit: Some(limit.limit), remaining: 0, reset_s: limit.retry_after_s };
             let mut response = refuse(QuotaError::LimitExceeded(limit).into());
-            say_what_is_left(response.headers_mut(), &spent);
+            say_what_is_left(response.headers_mut(), &spent, api.settings.limit_headers);
             Err(response)
         }
         Err(error) => Err(refuse(error.into())),
@@ -136,26 +143,33 @@ const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const STATE: HeaderName = HeaderName::from_static("ratelimit");
 
-/// Both forms in use: the three headers of the older drafts, and the two structured fields of
-/// draft-ietf-httpapi-ratelimit-headers.
-fn say_what_is_left(headers: &mut HeaderMap, budget: &Budget) {
+/// Adds the headers that `api.limit_headers` asks for: the two structured fields of
+/// draft-ietf-httpapi-ratelimit-headers, the three fields of its older versions, or both.
+fn say_what_is_left(headers: &mut HeaderMap, budget: &Budget, form: LimitHeaders) {
     let Some(limit) = budget.limit else { return };
     let mut buffers = [itoa::Buffer::new(); 3];
     let [for_limit, for_remaining, for_reset] = &mut buffers;
     let (limit, remaining) = (for_limit.format(limit), for_remaining.format(budget.remaining));
     let reset = for_reset.format(budget.reset_s);
-    // This is on the way of every request: one text, of which all five values are pieces.
+    // This is on the way of every request: one text, of which all values are pieces.
     let [policy_start, policy_end, state_start, state_middle] = ["\"day\";q=", ";w=86400", "\"day\";r=", ";t="];
     let text = Bytes::from([policy_start, limit, policy_end, state_start, remaining, state_middle, reset].concat());
-    let policy = 0..policy_start.len() + limit.len() + policy_end.len();
-    let state = policy.end..text.len();
-    let limit = policy_start.len()..policy_start.len() + limit.len();
-    let remaining = state.start + state_start.len()..state.start + state_start.len() + remaining.len();
-    let reset = state.end - reset.len()..state.end;
-    for (name, piece) in [(POLICY, policy), (STATE, state), (LIMIT, limit), (REMAINING, remaining), (RESET, reset)] {
+    let mut say = |name, piece| {
         if let Ok(value) = HeaderValue::from_maybe_shared(text.slice(piece)) {
             headers.insert(name, value);
         }
+    };
+    let policy = 0..policy_start.len() + limit.len() + policy_end.len();
+    let state = policy.end..text.len();
+    if form != LimitHeaders::Structured {
+        let remaining_start = state.start + state_start.len();
+        say(LIMIT, policy_start.len()..policy_start.len() + limit.len());
+        say(REMAINING, remaining_start..remaining_start + remaining.len());
+        say(RESET, state.end - reset.len()..state.end);
+    }
+    if form != LimitHeaders::Separate {
+        say(POLICY, policy);
+        say(STATE, state);
     }
 }
 
@@ -234,6 +248,8 @@ pub(super) struct Scope<P> {
 pub(super) struct Arrived {
     pub(super) request_id: HeaderValue,
     pub(super) from: Option<IpAddr>,
+    /// What was shown last on its connection.
+    pub(super) last: Option<Arc<LastCredential>>,
 }
 
 impl<P: Permission> Scope<P> {
@@ -289,23 +305,30 @@ impl<P: Permission> FromRequestParts<Arc<Api>> for Scope<P> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn both_forms_of_limits_say_the_same() {
+    fn said(form: LimitHeaders) -> Vec<(String, String)> {
         let mut headers = HeaderMap::new();
-        say_what_is_left(&mut headers, &Budget { limit: Some(250_000), remaining: 7, reset_s: 86_399 });
-        let said = |name: &str| headers[name].to_str().unwrap();
-        assert_eq!(
-            [said("ratelimit-limit"), said("ratelimit-remaining"), said("ratelimit-reset")],
-            ["250000", "7", "86399"]
-        );
-        assert_eq!(said("ratelimit-policy"), "\"day\";q=250000;w=86400");
-        assert_eq!(said("ratelimit"), "\"day\";r=7;t=86399");
+        say_what_is_left(&mut headers, &Budget { limit: Some(250_000), remaining: 7, reset_s: 86_399 }, form);
+        headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect()
+    }
+
+    fn texts(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
     #[test]
-    fn without_a_limit_nothing_is_said_of_it() {
+    fn limits_are_told_in_the_form_that_is_set() {
+        let separate = [("ratelimit-limit", "250000"), ("ratelimit-remaining", "7"), ("ratelimit-reset", "86399")];
+        let structured = [("ratelimit-policy", "\"day\";q=250000;w=86400"), ("ratelimit", "\"day\";r=7;t=86399")];
+        assert_eq!(said(LimitHeaders::Structured), texts(&structured));
+        assert_eq!(said(LimitHeaders::Separate), texts(&separate));
+        assert_eq!(said(LimitHeaders::Both), [texts(&separate), texts(&structured)].concat());
+    }
+
+    #[test]
+    fn without_a_limit_no_header_tells_of_it() {
         let mut headers = HeaderMap::new();
-        say_what_is_left(&mut headers, &Budget { limit: None, remaining: u64::MAX, reset_s: 1 });
+        let unlimited = Budget { limit: None, remaining: u64::MAX, reset_s: 1 };
+        say_what_is_left(&mut headers, &unlimited, LimitHeaders::Both);
         assert!(headers.is_empty());
     }
 }

@@ -6,8 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use tidewater_core::commit::CreateTable;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
@@ -25,6 +24,7 @@ use super::paging::{Paging, token_after};
 use super::path::Named;
 use crate::catalog::{CatalogError, CreatedTable};
 use crate::store::Page;
+use crate::vending::Vended;
 
 /// A table's or view's name in a body.
 #[derive(Serialize, Deserialize)]
@@ -156,18 +156,20 @@ pub(super) async fn load(
     let table = api.catalog.table_load(&scope.warehouse, &ident).await?;
     let tag = EntityTag::of(&table.document, snapshots);
     if known.hold(&tag) {
-        return Ok(tag.put(StatusCode::NOT_MODIFIED.into_response()));
+        return Ok(tag.put(load_result::not_modified()));
     }
-    let vended = delegation::of_table(&api, &scope, delegated, &ident, &table).await?;
-    let named = match snapshots {
-        Snapshots::All => None,
-        Snapshots::Refs => {
-            let (document, owner) = (Arc::clone(&table.document), scope.caller.organisation().0);
-            let named = move || document.metadata.to_json_of_refs().map(Bytes::from);
-            api.heavy.run(owner, table.document.json.len() as u64, named).await?
-        }
+    // What few loads need is boxed: the future of the others is moved several times, whole.
+    let vended = match scope.warehouse.vendor.is_none() {
+        true => Vended::default(),
+        false => Box::pin(delegation::of_table(&api, &scope, delegated, &ident, &table)).await?,
     };
-    Ok(load_result::loaded(&table, named, &vended, tag))
+    match snapshots {
+        Snapshots::All => Ok(load_result::loaded(&table.document.load_result, &vended, tag)),
+        Snapshots::Refs => {
+            let refs = Box::pin(api.catalog.load_result_of_refs(&scope.warehouse, &table)).await?;
+            Ok(load_result::loaded(&refs, &vended, tag))
+        }
+    }
 }
 
 /// Credentials alone, for clients whose own are about to expire.

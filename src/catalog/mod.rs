@@ -40,7 +40,7 @@ pub use warehouse_check::{CheckStep, warehouse_check};
 use crate::clock::Clock;
 use crate::deadline;
 use crate::heavy::Heavy;
-use crate::metadata::{Document, Documents};
+use crate::metadata::{Document, Documents, LoadResult};
 use crate::store::Store;
 use crate::turns::{Turn, Turns};
 use crate::vending::{Ask, ValidLocations, Vended, Vending};
@@ -151,6 +151,18 @@ impl Catalog {
     #[must_use]
     pub fn cached_bytes(&self) -> u64 {
         self.documents.cached_bytes()
+    }
+
+    /// Returns the answer to a load of a table that asks only for the snapshots that a branch or tag leads to.
+    ///
+    /// # Errors
+    /// `Heavy`.
+    pub async fn load_result_of_refs(
+        &self,
+        warehouse: &OpenWarehouse,
+        table: &LoadedTable,
+    ) -> Result<LoadResult, CatalogError> {
+        Ok(self.documents.load_result_of_refs(&warehouse.storage, &table.document).await?)
     }
 
     /// What a client is given to reach a table's files with.

@@ -26,6 +26,7 @@ use super::answer::AnswerBody;
 use super::throttle::Throttle;
 use super::watched::Watched;
 use crate::api::ApiService;
+use crate::auth::LastCredential;
 
 /// How long a client may take over HTTP/2 to close a connection after it was told that it ends.
 const LINGER: Duration = Duration::from_secs(1);
@@ -109,10 +110,12 @@ impl Serving {
         }
         let connection = &permit.connection;
         let current = Mutex::new(Current::new(self.live.clone()));
-        let activity = Arc::clone(&connection.activity);
+        let (activity, last) = (Arc::clone(&connection.activity), Arc::<LastCredential>::default());
         let answer = service_fn(move |request: Request<Incoming>| {
             let (service, activity) = (current.lock().service(), Arc::clone(&activity));
-            async move {
+            let last = Arc::clone(&last);
+            // Boxed, since hyper moves the future several times, and it holds all that a request needs.
+            Box::pin(async move {
                 if !activity.take_turn() {
                     // Requests that were sent at once line up with those of other connections.
                     tokio::task::yield_now().await;
@@ -120,9 +123,9 @@ impl Serving {
                 }
                 let version = request.version();
                 let _under_way = activity.begin_request(version);
-                let response = service.handle_from(peer, request.map(boxed)).await;
+                let response = service.handle_from(peer, &last, request.map(boxed)).await;
                 Ok::<_, Infallible>(AnswerBody::watch(response, version, &activity))
-            }
+            })
         });
         let stream = TokioIo::new(Watched::new(stream, Arc::clone(&connection.activity)));
         match drive(self.builder.serve_connection(stream, answer), connection, &self.live).await {
