@@ -10,7 +10,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::http::header::{CACHE_CONTROL, ETAG, USER_AGENT};
-use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request};
+use axum::http::{Extensions, HeaderMap, Request};
 use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -18,11 +18,10 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::io::AsyncWriteExt;
 
+use super::client_version::ClientVersion;
+
 /// With no other name in it, so that little is kept. HTTP/1.0 ends the connection after it.
 const SPELLED: &[u8] = b"GET / HTTP/1.0\r\nETag: x\r\nCache-Control: x\r\n\r\n";
-
-/// Where Iceberg's Java client says which version it is.
-const CLIENT_VERSION: HeaderName = HeaderName::from_static("x-client-version");
 
 /// How a client can read names of headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,12 +58,12 @@ impl HeaderCase {
 
     /// Returns whether the client that sends these headers may look for names letter by letter.
     ///
-    /// Iceberg's Java client says which version it is: `X-Client-Version: Apache Iceberg 1.9.2 (commit ...)`. One that says
-    /// anything else there, or nothing on Java, may be an old one too.
+    /// One whose version is not understood, or that says nothing but that it runs on Java, may be an old one too.
     pub(super) fn wanted_by(headers: &HeaderMap) -> Spelling {
-        let is_old = match headers.get(CLIENT_VERSION).map(HeaderValue::as_bytes) {
-            Some(version) => may_be_old_java(version),
-            None => headers.get(USER_AGENT).is_some_and(|agent| contains(agent.as_bytes(), b"Java")),
+        let is_old = match ClientVersion::of(headers) {
+            ClientVersion::OldJava | ClientVersion::Unknown => true,
+            ClientVersion::Java | ClientVersion::Number => false,
+            ClientVersion::Unsaid => headers.get(USER_AGENT).is_some_and(|agent| contains(agent.as_bytes(), b"Java")),
         };
         if is_old { Spelling::Capitals } else { Spelling::Any }
     }
@@ -78,21 +77,6 @@ impl HeaderCase {
     }
 }
 
-/// Returns whether a client of this version may be Iceberg's Java client before 1.12.
-fn may_be_old_java(version: &[u8]) -> bool {
-    const FIRST_WITHOUT_CASE: (u32, u32) = (1, 12);
-    let Some(number) = version.strip_prefix(b"Apache Iceberg ") else {
-        // PyIceberg and others send a bare number.
-        return !version.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
-    };
-    let mut parts =
-        number.split(|byte| !byte.is_ascii_digit()).map(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
-    match (parts.next().flatten(), parts.next().flatten()) {
-        (Some(major), Some(minor)) => (major, minor) < FIRST_WITHOUT_CASE,
-        _ => true,
-    }
-}
-
 fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
@@ -100,6 +84,7 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
+    use axum::http::{HeaderName, HeaderValue};
     use tokio::io::AsyncReadExt;
 
     use super::*;

@@ -2,6 +2,7 @@
 
 mod body;
 mod caller;
+mod client_version;
 mod commit;
 mod config;
 mod cors;

@@ -153,7 +153,8 @@ impl ApiService {
         }
         if let Some(direct) = direct {
             let (learned, last) = (Learned::default(), arrival.last.map(Arc::as_ref));
-            let answer = direct::answer(&self.api, &direct, &parts, &learned, last);
+            // Boxed at once: what is around it is moved several times, whole.
+            let answer = Box::pin(direct::answer(&self.api, &direct, &parts, &learned, last));
             let response = self.bounded(arrival.started, answer).await;
             self.count_refusal(arrival, &learned, response.status());
             asked.answered_on(&learned, response.status(), || Some(direct.route()));

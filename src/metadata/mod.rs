@@ -449,12 +449,12 @@ impl Documents {
         let lookup = Lookup::new(storage, location);
         let kept = match self.cache.get(&lookup) {
             Some(kept) => kept,
-            None => self.read_once::<M>(storage, lookup.key()).await?,
+            None => Box::pin(self.read_once::<M>(storage, lookup.key())).await?,
         };
         match M::kept(kept) {
             Some(document) => Ok(document),
             // It is of the other kind: reading it as this one tells what is wrong with it.
-            None => self.reader.document(storage, location).await,
+            None => Box::pin(self.reader.document(storage, location)).await,
         }
     }
 

@@ -114,8 +114,7 @@ impl Serving {
         let answer = service_fn(move |request: Request<Incoming>| {
             let (service, activity) = (current.lock().service(), Arc::clone(&activity));
             let last = Arc::clone(&last);
-            // Boxed, since hyper moves the future several times, and it holds all that a request needs.
-            Box::pin(async move {
+            async move {
                 if !activity.take_turn() {
                     // Requests that were sent at once line up with those of other connections.
                     tokio::task::yield_now().await;
@@ -125,7 +124,7 @@ impl Serving {
                 let _under_way = activity.begin_request(version);
                 let response = service.handle_from(peer, &last, request.map(boxed)).await;
                 Ok::<_, Infallible>(AnswerBody::watch(response, version, &activity))
-            })
+            }
         });
         let stream = TokioIo::new(Watched::new(stream, Arc::clone(&connection.activity)));
         match drive(self.builder.serve_connection(stream, answer), connection, &self.live).await {
