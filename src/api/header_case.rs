@@ -68,10 +68,11 @@ impl HeaderCase {
         if is_old { Spelling::Capitals } else { Spelling::Any }
     }
 
-    /// Has an answer spell them so, if it has one of them and the client wants it.
+    /// Has an answer spell them so, if it has one of them. `ETag` alone is spelled so only for a client that wants it: it stands in
+    /// every load.
     pub(super) fn apply(&self, spelling: Spelling, response: &mut Response) {
         let has = |name| response.headers().contains_key(name);
-        if spelling == Spelling::Capitals && (has(ETAG) || has(CACHE_CONTROL)) {
+        if has(CACHE_CONTROL) || (spelling == Spelling::Capitals && has(ETAG)) {
             response.extensions_mut().extend(self.0.clone());
         }
     }
