@@ -20,9 +20,15 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
+    /// The time of a request that began then.
+    pub(crate) const fn new(begun: Instant, until: Instant) -> Self {
+        Self { begun, until }
+    }
+
     /// The time of a request that begins now.
+    #[cfg(test)]
     pub(crate) fn at(until: Instant) -> Self {
-        Self { begun: Instant::now(), until }
+        Self::new(Instant::now(), until)
     }
 
     /// When the request began.

@@ -12,13 +12,16 @@ use super::Api;
 use super::error::ApiError;
 use super::idempotency;
 use super::limit_headers::Left;
+use super::permission::Arrived;
 use super::request_log::{self, Learned};
-use crate::auth::Caller;
+use crate::auth::{Caller, LastCredential};
 use crate::tenancy::quota::{Budget, Quota, QuotaError};
 
 /// Lets a request through that is signed in and within its organisation's limits, and says in the answer what is left.
 pub(super) async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
-    let admitted = match admit(&api, request.headers(), note_route(&request).map(AsRef::as_ref)).await {
+    let last = request.extensions().get::<Arrived>().and_then(|arrived| arrived.last.clone());
+    let (learned, now_ms) = (note_route(&request).map(AsRef::as_ref), api.clock.now_ms());
+    let admitted = match admit(&api, request.headers(), learned, last.as_deref(), now_ms).await {
         Ok(admitted) => admitted,
         Err(refusal) => return *refusal,
     };
@@ -58,7 +61,7 @@ pub(super) struct Admitted {
     pub(super) left: Left,
 }
 
-/// Finds out who sends a request, and counts it. Of one that is refused, who sent it is noted in `learned`.
+/// Finds out who sends a request, at `now_ms` and over a connection whose last credential is known, and counts it. Of one that is refused, who sent it is noted in `learned`.
 ///
 /// # Errors
 /// What is answered to who is not signed in, or has spent the day.
@@ -66,28 +69,32 @@ pub(super) async fn admit(
     api: &Api,
     headers: &HeaderMap,
     learned: Option<&Learned>,
+    last: Option<&LastCredential>,
+    now_ms: i64,
 ) -> Result<Admitted, Box<Response>> {
     let refuse = |error: ApiError| Box::new(error.into_response());
     let authorization = authorization(headers).map_err(refuse)?;
-    let caller = api.authenticator.authenticate(authorization).await.map_err(|error| refuse(error.into()))?;
-    let charged = charge(api, &caller).await;
+    let caller = api.authenticator.authenticate_again(authorization, last, now_ms).await;
+    let caller = caller.map_err(|error| refuse(error.into()))?;
+    let charged = charge(api, &caller, now_ms).await;
     if let (Err(_), Some(learned)) = (&charged, learned) {
         learned.caller(Arc::clone(&caller));
     }
     charged.map(|left| Admitted { caller, left })
 }
 
-/// Counts a request against the day of its sender's organisation.
+/// Counts a request at `now_ms` against the day of its sender's organisation.
 ///
 /// # Errors
 /// What is answered to who has spent the day.
-pub(super) async fn charge(api: &Api, caller: &Caller) -> Result<Left, Box<Response>> {
+pub(super) async fn charge(api: &Api, caller: &Caller, now_ms: i64) -> Result<Left, Box<Response>> {
+    let form = api.settings.limit_headers;
     let refuse = |error: ApiError| Box::new(error.into_response());
-    match api.quota.charge(caller, api.clock.now_ms()).await {
-        Ok(budget) => Ok(Left::new(budget)),
+    match api.quota.charge(caller, now_ms).await {
+        Ok(budget) => Ok(Left::new(budget, form)),
         Err(QuotaError::LimitExceeded(limit)) => {
             let spent = Budget { limit: Some(limit.limit), remaining: 0, reset_s: limit.retry_after_s };
-            Err(Box::new(Left::new(spent).tell(*refuse(QuotaError::LimitExceeded(limit).into()))))
+            Err(Box::new(Left::new(spent, form).tell(*refuse(QuotaError::LimitExceeded(limit).into()))))
         }
         Err(error) => Err(refuse(error.into())),
     }

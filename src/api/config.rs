@@ -1,16 +1,18 @@
 //! `GET /v1/config`: what a client asks first.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use axum::Json;
+use axum::body::Body;
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::json;
 
 use super::Api;
 use super::body::Parameters;
 use super::error::ApiError;
+use super::load_result;
 use super::permission::Allowed;
 use super::router::ENDPOINTS;
 use crate::access::{Warehouse, action};
@@ -20,30 +22,37 @@ pub(super) struct Wanted {
     warehouse: Option<String>,
 }
 
-#[derive(Serialize)]
-pub(super) struct CatalogConfig {
-    defaults: BTreeMap<&'static str, String>,
-    overrides: BTreeMap<&'static str, String>,
-    endpoints: [&'static str; ENDPOINTS.len()],
-    #[serde(rename = "idempotency-key-lifetime")]
-    idempotency_key_lifetime: String,
-}
+/// The endpoints as JSON.
+static ENDPOINTS_JSON: LazyLock<String> = LazyLock::new(|| json!(ENDPOINTS).to_string());
 
 /// The warehouse that was asked for, or the default one, and the prefix of its paths.
 pub(super) async fn get(
     State(api): State<Arc<Api>>,
     Allowed { authorizer }: Allowed<action::ReadConfig>,
     Parameters(wanted): Parameters<Wanted>,
-) -> Result<Json<CatalogConfig>, ApiError> {
+) -> Result<Response, ApiError> {
     let name = wanted.warehouse.as_deref().filter(|name| !name.is_empty());
     let warehouse = api.catalog.warehouse(authorizer.principal().organisation(), name).await?;
     let warehouse = authorizer.permit(Warehouse(warehouse))?.into_object().0;
-    Ok(Json(CatalogConfig {
-        defaults: BTreeMap::from([("warehouse", warehouse.name.clone())]),
-        overrides: BTreeMap::from([("prefix", warehouse.name.clone())]),
-        endpoints: ENDPOINTS,
-        idempotency_key_lifetime: iso_duration(api.idempotency.lifetime()),
-    }))
+    Ok(load_result::json_response(Body::from(text(&warehouse.name, api.idempotency.lifetime()))))
+}
+
+/// `CatalogConfig` of the REST specification.
+fn text(warehouse: &str, idempotency_key_lifetime: Duration) -> String {
+    let (name, endpoints, lifetime) =
+        (json!(warehouse).to_string(), ENDPOINTS_JSON.as_str(), iso_duration(idempotency_key_lifetime));
+    [
+        "{\"defaults\":{\"warehouse\":",
+        &name,
+        "},\"overrides\":{\"prefix\":",
+        &name,
+        "},\"endpoints\":",
+        endpoints,
+        ",\"idempotency-key-lifetime\":\"",
+        &lifetime,
+        "\"}",
+    ]
+    .concat()
 }
 
 /// A duration of whole seconds as ISO 8601 has it: `PT30M`.
@@ -57,6 +66,18 @@ fn iso_duration(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn configuration_is_the_json_of_its_parts() {
+        for name in ["lake", "a\"b\\c", "größe"] {
+            let expected = json!({
+                "defaults": { "warehouse": name }, "overrides": { "prefix": name }, "endpoints": ENDPOINTS,
+                "idempotency-key-lifetime": "PT30M",
+            });
+            let parsed: serde_json::Value = serde_json::from_str(&text(name, Duration::from_secs(1_800))).unwrap();
+            assert_eq!(parsed, expected);
+        }
+    }
 
     #[test]
     fn a_duration_is_written_as_clients_read_it() {

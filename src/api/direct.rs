@@ -1,15 +1,16 @@
-//! The load of a table, straight to its handler.
+//! The load of a table and the configuration, straight to their handlers.
 //!
-//! Most requests are this one, and there is little else to it than a look into memory. To find its route among all, to box
+//! Most requests are loads, and there is little else to them than a look into memory. To find its route among all, to box
 //! what stands between, and to take its path apart again for each thing that is read from it takes as many instructions
 //! as that. Here it is taken apart once. Whatever is not plainly such a request goes the way of all others
-//! (`router.rs`), which has the same handler.
+//! (`router.rs`), which has the same handlers.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::Method;
 use axum::http::request::Parts;
-use axum::http::{Method, Uri};
 use axum::response::{IntoResponse, Response};
 use tidewater_core::name::TableIdent;
 
@@ -23,21 +24,59 @@ use super::idempotency::Once;
 use super::path::{Named, decode};
 use super::permission::{Allowed, Scope};
 use super::request_log::Learned;
-use super::tables;
+use super::{config, tables};
 use crate::access::action;
-use crate::auth::Caller;
+use crate::auth::{Caller, LastCredential};
 
-/// Whether it is a load of a table.
-pub(super) fn is_load(method: &Method, uri: &Uri) -> bool {
-    method == Method::GET && Names::of(uri.path()).is_some()
+/// A request that needs no router.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Direct {
+    /// `GET /v1/config`.
+    Config,
+    /// A load of a table.
+    Load(Load),
 }
 
-/// Answers a load of a table as its route would.
-pub(super) async fn load(api: &Arc<Api>, request: &Parts, learned: &Learned) -> Response {
-    match admission::admit(api, &request.headers, Some(learned)).await {
+impl Direct {
+    /// Recognises such a request.
+    pub(super) fn recognise(method: &Method, path: &str) -> Option<Self> {
+        if method != Method::GET {
+            return None;
+        }
+        if path == CONFIG { Some(Self::Config) } else { Load::recognise(path).map(Self::Load) }
+    }
+
+    /// Returns the route that it would take.
+    pub(super) const fn route(&self) -> &'static str {
+        match self {
+            Self::Config => CONFIG,
+            Self::Load(load) => load.route(),
+        }
+    }
+}
+
+const CONFIG: &str = "/v1/config";
+
+/// A request that is a load of a table, with the places in its path where the names stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Load {
+    prefix: Option<Range<usize>>,
+    namespace: Range<usize>,
+    table: Range<usize>,
+}
+
+/// Answers a request as its route would.
+pub(super) async fn answer(
+    api: &Arc<Api>,
+    direct: &Direct,
+    request: &Parts,
+    learned: &Learned,
+    last: Option<&LastCredential>,
+) -> Response {
+    match admission::admit(api, &request.headers, Some(learned), last, api.clock.now_ms()).await {
         Ok(Admitted { caller, left }) => {
             let caller = learned.caller(caller);
-            left.tell(handled(api, caller, request).await.into_response())
+            left.tell(handled(api, direct, caller, request).await.into_response())
         }
         Err(refusal) => *refusal,
     }
@@ -46,53 +85,60 @@ pub(super) async fn load(api: &Arc<Api>, request: &Parts, learned: &Learned) -> 
 /// What is looked at, in the order of the route's handler.
 async fn handled(
     api: &Arc<Api>,
+    direct: &Direct,
     caller: &Arc<Caller>,
     Parts { uri, headers, .. }: &Parts,
 ) -> Result<Response, ApiError> {
-    let names = Names::of(uri.path()).ok_or_else(|| ApiError::internal(&"a request that is no load came to be one"))?;
+    let load = match direct {
+        Direct::Config => {
+            let allowed = Allowed::<action::ReadConfig>::of(Arc::clone(caller))?;
+            return config::get(State(Arc::clone(api)), allowed, Parameters::of(uri)?).await;
+        }
+        Direct::Load(load) => load,
+    };
     let allowed = Allowed::<action::LoadTable>::of(Arc::clone(caller))?;
-    let prefix = names.prefix.map(decode).transpose()?;
+    let path = uri.path().as_bytes();
+    let prefix = load.prefix.clone().map(|prefix| decode(&path[prefix])).transpose()?;
     let scope = Scope::of(api, allowed, prefix.as_deref(), Once::Unkeyed).await?;
-    let ident = Named::<TableIdent>::of(names.namespace, names.table)?;
+    let ident = Named::<TableIdent>::of(&path[load.namespace.clone()], &path[load.table.clone()])?;
     let (known, delegated) = (KnownTags::of(headers), Delegated::of(headers));
     tables::load(State(Arc::clone(api)), scope, ident, known, delegated, Parameters::of(uri)?).await
 }
 
-/// The route that a load would take.
-pub(super) fn route_of(uri: &Uri) -> Option<&'static str> {
-    Names::of(uri.path()).map(|names| match names.prefix {
-        None => "/v1/namespaces/{namespace}/tables/{table}",
-        Some(_) => "/v1/{prefix}/namespaces/{namespace}/tables/{table}",
-    })
-}
-
-/// What a load names, as it stands in the path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Names<'a> {
-    prefix: Option<&'a [u8]>,
-    namespace: &'a [u8],
-    table: &'a [u8],
-}
-
-impl<'a> Names<'a> {
-    /// Reads `/v1/namespaces/{namespace}/tables/{table}`, with or without a prefix. Bytes are compared, since segments are
-    /// short and a search made ready for texts takes longer than to look at all of them.
-    fn of(path: &'a str) -> Option<Self> {
-        let mut segments = path.as_bytes().strip_prefix(b"/v1/")?.split(|byte| *byte == b'/');
-        let mut next = || segments.next().filter(|segment| !segment.is_empty());
+impl Load {
+    /// Recognises `GET /v1/namespaces/{namespace}/tables/{table}`, with or without a prefix. Bytes are compared, since
+    /// segments are short and a search made ready for texts takes longer than to look at all of them.
+    fn recognise(path: &str) -> Option<Self> {
+        let path = path.as_bytes();
+        let mut from = path.starts_with(b"/v1/").then_some(4)?;
+        let mut next = || {
+            let rest = path.get(from..)?;
+            let len = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
+            let segment = from..from + len;
+            from = segment.end + 1;
+            (len > 0).then_some(segment)
+        };
         let first = next()?;
-        let prefix = if first == b"namespaces" { None } else { Some(first) };
-        if prefix.is_some() && next()? != b"namespaces" {
+        let prefix = if &path[first.clone()] == b"namespaces" { None } else { Some(first) };
+        if prefix.is_some() && &path[next()?] != b"namespaces" {
             return None;
         }
         let namespace = next()?;
-        if next()? != b"tables" {
+        if &path[next()?] != b"tables" {
             return None;
         }
         let table = next()?;
-        // What a plus stands for is found out on the way of all others.
-        let has_plus = namespace.contains(&b'+') || table.contains(&b'+');
-        (segments.next().is_none() && !has_plus).then_some(Self { prefix, namespace, table })
+        // The way of all other requests finds out what a plus stands for.
+        let has_plus = path[namespace.start..table.end].contains(&b'+');
+        (table.end == path.len() && !has_plus).then_some(Self { prefix, namespace, table })
+    }
+
+    /// Returns the route that a load would take.
+    const fn route(&self) -> &'static str {
+        match self.prefix {
+            None => "/v1/namespaces/{namespace}/tables/{table}",
+            Some(_) => "/v1/{prefix}/namespaces/{namespace}/tables/{table}",
+        }
     }
 }
 
@@ -102,7 +148,13 @@ mod tests {
 
     #[test]
     fn a_load_is_known_by_its_path() {
-        let names = |path| Names::of(path).map(|names| (names.prefix, names.namespace, names.table));
+        let recognised = |path: &'static str| Load::recognise(path);
+        let names = |path: &'static str| {
+            let load = recognised(path)?;
+            let text = |range: Range<usize>| &path.as_bytes()[range];
+            Some((load.prefix.map(text), text(load.namespace), text(load.table)))
+        };
+        assert_eq!(Direct::recognise(&Method::HEAD, "/v1/namespaces/n/tables/t"), None);
         assert_eq!(names("/v1/namespaces/n/tables/t"), Some((None, &b"n"[..], &b"t"[..])));
         assert_eq!(names("/v1/w/namespaces/n%1Fm/tables/t%2B"), Some((Some(&b"w"[..]), &b"n%1Fm"[..], &b"t%2B"[..])));
         assert_eq!(names("/v1/namespaces/namespaces/tables/tables"), Some((None, &b"namespaces"[..], &b"tables"[..])));
@@ -121,7 +173,7 @@ mod tests {
             "/v1/namespaces",
             "/",
         ] {
-            assert_eq!(names(other), None, "{other}");
+            assert_eq!(recognised(other), None, "{other}");
         }
     }
 }

@@ -7,6 +7,7 @@ use axum::http::header::{ETAG, IF_NONE_MATCH};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
+use bytes::Bytes;
 
 use super::error::ApiError;
 use crate::metadata::Document;
@@ -36,24 +37,24 @@ impl Snapshots {
 
 /// The tag of a document, in one of its two forms. It is weak, since what stands around the document may differ from one
 /// caller to the next.
-pub(super) struct EntityTag(String);
+pub(super) struct EntityTag(Bytes);
 
 impl EntityTag {
     pub(super) fn of<M>(document: &Document<M>, snapshots: Snapshots) -> Self {
         match snapshots {
-            Snapshots::All => Self::of_fingerprint(&document.fingerprint),
+            Snapshots::All => Self(document.entity_tag.clone()),
             Snapshots::Refs => Self::of_fingerprint(&format!("{}-refs", document.fingerprint)),
         }
     }
 
     /// The tag of what has this fingerprint.
     pub(super) fn of_fingerprint(fingerprint: &str) -> Self {
-        Self(["W/\"", fingerprint, "\""].concat())
+        Self(["W/\"", fingerprint, "\""].concat().into())
     }
 
     /// Says it in an answer.
     pub(super) fn put(self, mut response: Response) -> Response {
-        if let Ok(value) = HeaderValue::try_from(self.0) {
+        if let Ok(value) = HeaderValue::from_maybe_shared(self.0) {
             response.headers_mut().insert(ETAG, value);
         }
         response
@@ -72,17 +73,15 @@ impl KnownTags {
     /// Whether the client has just this.
     pub(super) fn hold(&self, tag: &EntityTag) -> bool {
         let opaque = opaque(&tag.0);
-        let values = self.0.iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).map(str::trim).any(|known| {
-            // The weak comparison: whether either is weak does not matter.
-            known == "*" || self::opaque(known) == opaque
-        })
+        let known = self.0.iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+        // The weak comparison: whether either is weak does not matter.
+        known.map(<[u8]>::trim_ascii).any(|known| known == b"*" || self::opaque(known) == opaque)
     }
 }
 
 /// A tag without the mark of a weak one.
-fn opaque(tag: &str) -> &str {
-    tag.strip_prefix("W/").unwrap_or(tag)
+fn opaque(tag: &[u8]) -> &[u8] {
+    tag.strip_prefix(b"W/").unwrap_or(tag)
 }
 
 impl<S: Sync> FromRequestParts<S> for KnownTags {
@@ -102,7 +101,7 @@ mod tests {
         for value in values {
             headers.append(IF_NONE_MATCH, HeaderValue::from_str(value).unwrap());
         }
-        KnownTags::of(&headers).hold(&EntityTag("W/\"a\"".to_owned()))
+        KnownTags::of(&headers).hold(&EntityTag(Bytes::from_static(b"W/\"a\"")))
     }
 
     #[test]

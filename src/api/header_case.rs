@@ -1,15 +1,16 @@
 //! `ETag` and `Cache-Control`, spelled so on the wire.
 //!
-//! Names of headers have no case, but the Java client looks for these letter by letter: where they are spelled otherwise, it
-//! never asks again with `If-None-Match`, and never uses a signature twice. hyper writes names in lower case; it spells them differently only in an answer
+//! Names of headers have no case, but Iceberg's Java client before 1.12 looks for these letter by letter: where they are spelled
+//! otherwise, it never asks again with `If-None-Match`, and never uses a signature twice. To spell one name takes hyper as long
+//! as all else of a small answer, so it is done only for clients that may be such. hyper writes names in lower case; it spells them differently only in an answer
 //! that carries how a request spelled them, a type of its own that nobody else can make. So one request that spells it as
 //! we want is read in memory at start, and what hyper made of it is kept.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::http::header::{CACHE_CONTROL, ETAG};
-use axum::http::{Extensions, Request};
+use axum::http::header::{CACHE_CONTROL, ETAG, USER_AGENT};
+use axum::http::{Extensions, HeaderMap, Request};
 use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -17,8 +18,19 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::io::AsyncWriteExt;
 
+use super::client_version::ClientVersion;
+
 /// With no other name in it, so that little is kept. HTTP/1.0 ends the connection after it.
 const SPELLED: &[u8] = b"GET / HTTP/1.0\r\nETag: x\r\nCache-Control: x\r\n\r\n";
+
+/// How a client can read names of headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spelling {
+    /// However they are spelled.
+    Any,
+    /// In capitals, as they stand in their specifications.
+    Capitals,
+}
 
 /// How names of headers are spelled.
 #[derive(Clone)]
@@ -44,20 +56,71 @@ impl HeaderCase {
         Ok(Self(learned))
     }
 
-    /// Has an answer spell them so, if it has one of them.
-    pub(super) fn apply(&self, response: &mut Response) {
-        if [ETAG, CACHE_CONTROL].iter().any(|name| response.headers().contains_key(name)) {
+    /// Returns whether the client that sends these headers may look for names letter by letter.
+    ///
+    /// One whose version is not understood, or that says nothing but that it runs on Java, may be an old one too.
+    pub(super) fn wanted_by(headers: &HeaderMap) -> Spelling {
+        let is_old = match ClientVersion::of(headers) {
+            ClientVersion::OldJava | ClientVersion::Unknown => true,
+            ClientVersion::Java | ClientVersion::Number => false,
+            ClientVersion::Unsaid => headers.get(USER_AGENT).is_some_and(|agent| contains(agent.as_bytes(), b"Java")),
+        };
+        if is_old { Spelling::Capitals } else { Spelling::Any }
+    }
+
+    /// Has an answer spell them so, if it has one of them. `ETag` alone is spelled so only for a client that wants it: it stands in
+    /// every load.
+    pub(super) fn apply(&self, spelling: Spelling, response: &mut Response) {
+        let has = |name| response.headers().contains_key(name);
+        if has(CACHE_CONTROL) || (spelling == Spelling::Capitals && has(ETAG)) {
             response.extensions_mut().extend(self.0.clone());
         }
     }
 }
 
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
+    use axum::http::{HeaderName, HeaderValue};
     use tokio::io::AsyncReadExt;
 
     use super::*;
+
+    fn wanted(headers: &[(&'static str, &'static str)]) -> bool {
+        let headers =
+            headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        HeaderCase::wanted_by(&headers.collect()) == Spelling::Capitals
+    }
+
+    #[test]
+    fn client_that_may_be_java_before_1_12_gets_capitals() {
+        for version in [
+            "Apache Iceberg 1.9.2 (commit 07c088f)",
+            "Apache Iceberg 1.11.0 (commit 1)",
+            "Apache Iceberg 0.14.1",
+            "Apache Iceberg unspecified (commit unknown)",
+            "Apache Iceberg ",
+            "some fork",
+            "1.9.2-vendor",
+        ] {
+            assert!(wanted(&[("x-client-version", version)]), "{version}");
+        }
+        assert!(wanted(&[("user-agent", "Apache-HttpClient/5.4.1 (Java/17.0.9)")]));
+    }
+
+    #[test]
+    fn other_client_gets_lower_case() {
+        for version in
+            ["Apache Iceberg 1.12.0 (commit 1)", "Apache Iceberg 1.13.0-SNAPSHOT", "Apache Iceberg 2.0.0", "0.10.0"]
+        {
+            assert!(!wanted(&[("x-client-version", version), ("user-agent", "Java")]), "{version}");
+        }
+        assert!(!wanted(&[]) && !wanted(&[("user-agent", "PyIceberg/0.10.0")]));
+    }
 
     #[tokio::test]
     async fn an_entity_tag_is_spelled_as_java_looks_for_it() {
@@ -67,7 +130,7 @@ mod tests {
         let answer = service_fn(move |_: Request<Incoming>| {
             let mut response =
                 Response::builder().header("etag", "\"a\"").header("x-other", "b").body(Body::empty()).unwrap();
-            case.apply(&mut response);
+            case.apply(Spelling::Capitals, &mut response);
             async { Ok::<_, Infallible>(response) }
         });
         hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(server), answer).await.unwrap();

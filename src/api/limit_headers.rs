@@ -4,20 +4,24 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 use bytes::Bytes;
 
+use crate::config::LimitHeaders;
 use crate::tenancy::quota::Budget;
 
 /// What is left of an organisation's day.
-pub(super) struct Left(Budget);
+pub(super) struct Left {
+    budget: Budget,
+    form: LimitHeaders,
+}
 
 impl Left {
-    /// Of a request that was counted, or refused since the day is spent.
-    pub(super) const fn new(budget: Budget) -> Self {
-        Self(budget)
+    /// Of a request that was counted, or refused since the day is spent. `form` is how it is told.
+    pub(super) const fn new(budget: Budget, form: LimitHeaders) -> Self {
+        Self { budget, form }
     }
 
     /// Says it in an answer.
     pub(super) fn tell(&self, mut response: Response) -> Response {
-        say_what_is_left(response.headers_mut(), &self.0);
+        say_what_is_left(response.headers_mut(), &self.budget, self.form);
         response
     }
 }
@@ -28,26 +32,33 @@ const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const STATE: HeaderName = HeaderName::from_static("ratelimit");
 
-/// Both forms in use: the three headers of the older drafts, and the two structured fields of
-/// draft-ietf-httpapi-ratelimit-headers.
-fn say_what_is_left(headers: &mut HeaderMap, budget: &Budget) {
+/// Adds the headers that `api.limit_headers` asks for: the two structured fields of
+/// draft-ietf-httpapi-ratelimit-headers, the three fields of its older versions, or both.
+fn say_what_is_left(headers: &mut HeaderMap, budget: &Budget, form: LimitHeaders) {
     let Some(limit) = budget.limit else { return };
     let mut buffers = [itoa::Buffer::new(); 3];
     let [for_limit, for_remaining, for_reset] = &mut buffers;
     let (limit, remaining) = (for_limit.format(limit), for_remaining.format(budget.remaining));
     let reset = for_reset.format(budget.reset_s);
-    // This is on the way of every request: one text, of which all five values are pieces.
+    // This is on the way of every request: one text, of which all values are pieces.
     let [policy_start, policy_end, state_start, state_middle] = ["\"day\";q=", ";w=86400", "\"day\";r=", ";t="];
     let text = Bytes::from([policy_start, limit, policy_end, state_start, remaining, state_middle, reset].concat());
-    let policy = 0..policy_start.len() + limit.len() + policy_end.len();
-    let state = policy.end..text.len();
-    let limit = policy_start.len()..policy_start.len() + limit.len();
-    let remaining = state.start + state_start.len()..state.start + state_start.len() + remaining.len();
-    let reset = state.end - reset.len()..state.end;
-    for (name, piece) in [(POLICY, policy), (STATE, state), (LIMIT, limit), (REMAINING, remaining), (RESET, reset)] {
+    let mut say = |name, piece| {
         if let Ok(value) = HeaderValue::from_maybe_shared(text.slice(piece)) {
             headers.insert(name, value);
         }
+    };
+    let policy = 0..policy_start.len() + limit.len() + policy_end.len();
+    let state = policy.end..text.len();
+    if form != LimitHeaders::Structured {
+        let remaining_start = state.start + state_start.len();
+        say(LIMIT, policy_start.len()..policy_start.len() + limit.len());
+        say(REMAINING, remaining_start..remaining_start + remaining.len());
+        say(RESET, state.end - reset.len()..state.end);
+    }
+    if form != LimitHeaders::Separate {
+        say(POLICY, policy);
+        say(STATE, state);
     }
 }
 
@@ -55,23 +66,30 @@ fn say_what_is_left(headers: &mut HeaderMap, budget: &Budget) {
 mod tests {
     use super::*;
 
-    #[test]
-    fn both_forms_of_limits_say_the_same() {
+    fn said(form: LimitHeaders) -> Vec<(String, String)> {
         let mut headers = HeaderMap::new();
-        say_what_is_left(&mut headers, &Budget { limit: Some(250_000), remaining: 7, reset_s: 86_399 });
-        let said = |name: &str| headers[name].to_str().unwrap();
-        assert_eq!(
-            [said("ratelimit-limit"), said("ratelimit-remaining"), said("ratelimit-reset")],
-            ["250000", "7", "86399"]
-        );
-        assert_eq!(said("ratelimit-policy"), "\"day\";q=250000;w=86400");
-        assert_eq!(said("ratelimit"), "\"day\";r=7;t=86399");
+        say_what_is_left(&mut headers, &Budget { limit: Some(250_000), remaining: 7, reset_s: 86_399 }, form);
+        headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect()
+    }
+
+    fn texts(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
     #[test]
-    fn without_a_limit_nothing_is_said_of_it() {
+    fn limits_are_told_in_the_form_that_is_set() {
+        let separate = [("ratelimit-limit", "250000"), ("ratelimit-remaining", "7"), ("ratelimit-reset", "86399")];
+        let structured = [("ratelimit-policy", "\"day\";q=250000;w=86400"), ("ratelimit", "\"day\";r=7;t=86399")];
+        assert_eq!(said(LimitHeaders::Structured), texts(&structured));
+        assert_eq!(said(LimitHeaders::Separate), texts(&separate));
+        assert_eq!(said(LimitHeaders::Both), [texts(&separate), texts(&structured)].concat());
+    }
+
+    #[test]
+    fn without_a_limit_no_header_tells_of_it() {
         let mut headers = HeaderMap::new();
-        say_what_is_left(&mut headers, &Budget { limit: None, remaining: u64::MAX, reset_s: 1 });
+        let unlimited = Budget { limit: None, remaining: u64::MAX, reset_s: 1 };
+        say_what_is_left(&mut headers, &unlimited, LimitHeaders::Both);
         assert!(headers.is_empty());
     }
 }

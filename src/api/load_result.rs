@@ -1,14 +1,12 @@
 //! A table's or view's metadata on its way to a client: a few bytes before it, the document as it is kept, a few bytes after it.
 
-use std::borrow::Cow;
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::Full;
@@ -18,27 +16,32 @@ use tidewater_core::document::TableMetadata;
 
 use super::entity_tag::{EntityTag, Snapshots};
 use crate::catalog::{LoadedTable, LoadedView};
-use crate::metadata::Document;
+use crate::metadata::{Document, LoadResult};
 use crate::vending::Vended;
 
-/// Up to this size a document is copied into one piece with what surrounds it, since one write costs less than three.
-const COPIED_BYTES: usize = 32 * 1024;
-
-/// How many headers an answer has: type, tag, five of limits, request id.
+/// How many headers an answer has: type, tag, two or five of limits, request id.
 const HEADERS: usize = 8;
-
-/// What follows a document when nothing is vended.
-const NO_CONFIG: &str = ",\"config\":{}}";
 
 /// `LoadTableResult` of a table that was created or registered: all of it, to write to.
 pub(super) fn created(table: &LoadedTable, vended: &Vended) -> Response {
-    loaded(table, None, vended, EntityTag::of(&table.document, Snapshots::All))
+    loaded(&table.document.load_result, vended, EntityTag::of(&table.document, Snapshots::All))
 }
 
-/// `LoadTableResult` of a table, under the tag of what it holds: of its document, or of the JSON that stands for that.
-pub(super) fn loaded(table: &LoadedTable, named: Option<Bytes>, vended: &Vended, tag: EntityTag) -> Response {
-    let document = &table.document;
-    tag.put(around_json(&document.location_json, named.as_ref().unwrap_or(&document.json), &after(vended)))
+/// `LoadTableResult` of a table, under the tag of what it holds.
+pub(super) fn loaded(result: &LoadResult, vended: &Vended, tag: EntityTag) -> Response {
+    let pieces = match after(vended) {
+        None => result.without_config(),
+        Some(after) => result.followed_by(after.into()),
+    };
+    tag.put(json_response(body(pieces)))
+}
+
+/// The answer to a client that has the current metadata.
+pub(super) fn not_modified() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    response.headers_mut().reserve(HEADERS);
+    response
 }
 
 /// `LoadCredentialsResponse`.
@@ -46,10 +49,10 @@ pub(super) fn credentials(vended: &Vended) -> Response {
     json_response(Body::from(json!({ "storage-credentials": vended.credentials }).to_string()))
 }
 
-/// What follows a document: the same settings for older clients, which read `config`, and newer ones.
-fn after(vended: &Vended) -> Cow<'static, str> {
+/// What follows a document where anything is vended: the same settings for older clients, which read `config`, and newer ones.
+fn after(vended: &Vended) -> Option<String> {
     if vended.config.is_empty() {
-        return NO_CONFIG.into();
+        return None;
     }
     let mut after = format!(",\"config\":{}", json!(vended.config));
     if !vended.credentials.is_empty() {
@@ -60,14 +63,14 @@ fn after(vended: &Vended) -> Cow<'static, str> {
         after.extend([",\"remote-signing-config\":", &config.to_string()]);
     }
     after.push('}');
-    after.into()
+    Some(after)
 }
 
 /// `LoadTableResult` of a table that does not exist yet: it has no `metadata-location`.
 pub(super) fn staged(table: &TableMetadata, vended: &Vended) -> Response {
     let mut body = b"{\"metadata-location\":null,\"metadata\":".to_vec();
     body.extend_from_slice(&table.to_json());
-    body.extend_from_slice(after(vended).as_bytes());
+    body.extend_from_slice(after(vended).as_deref().unwrap_or(",\"config\":{}}").as_bytes());
     json_response(Body::new(Full::new(Bytes::from(body))))
 }
 
@@ -78,33 +81,27 @@ pub(super) fn committed(table: &LoadedTable) -> Response {
 
 /// `UnregisterTableResponse`: the table as it was.
 pub(super) fn unregistered(document: &Document) -> Response {
-    around_json(&document.location_json, &document.json, "}")
+    json_response(body(document.load_result.followed_by(Bytes::from_static(b"}"))))
 }
 
 /// `LoadViewResult`. Nothing is vended for a view, since engines read no files of it.
 pub(super) fn view(view: &LoadedView) -> Response {
-    around_json(&view.location_json, &view.json, NO_CONFIG)
+    json_response(body(view.load_result.without_config()))
 }
 
-fn around_json(location_json: &str, document: &Bytes, after: &str) -> Response {
-    const OPENING: &[u8] = b"{\"metadata-location\":";
-    const BETWEEN: &[u8] = b",\"metadata\":";
-    let around = OPENING.len() + location_json.len() + BETWEEN.len() + after.len();
-    let is_copied = around + document.len() <= COPIED_BYTES;
-    let mut before = Vec::with_capacity(if is_copied { around + document.len() } else { around });
-    before.extend_from_slice(OPENING);
-    before.extend_from_slice(location_json.as_bytes());
-    before.extend_from_slice(BETWEEN);
-    if is_copied {
-        before.extend_from_slice(document);
-        before.extend_from_slice(after.as_bytes());
-        return json_response(Body::from(before));
+/// A body in one piece, or in several that are not copied.
+fn body(mut pieces: Vec<Bytes>) -> Body {
+    match (pieces.pop(), pieces.is_empty()) {
+        (Some(only), true) => Body::from(only),
+        (last, _) => {
+            pieces.extend(last);
+            Body::new(Pieces(pieces.into_iter()))
+        }
     }
-    let pieces = [Bytes::from(before), document.clone(), Bytes::copy_from_slice(after.as_bytes())];
-    json_response(Body::new(Pieces(pieces.into())))
 }
 
-fn json_response(body: Body) -> Response {
+/// An answer in JSON, with room for the headers that are still to come.
+pub(super) fn json_response(body: Body) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     // Room for all that are still to come, so that the map need not grow on its way out.
@@ -114,21 +111,21 @@ fn json_response(body: Body) -> Response {
 }
 
 /// A body in pieces that are not copied, with a length that is known.
-struct Pieces(VecDeque<Bytes>);
+struct Pieces(std::vec::IntoIter<Bytes>);
 
 impl hyper::body::Body for Pieces {
     type Data = Bytes;
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
+        Poll::Ready(self.0.next().map(|piece| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_empty()
+        self.0.as_slice().is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0.iter().map(|piece| piece.len() as u64).sum())
+        SizeHint::with_exact(self.0.as_slice().iter().map(|piece| piece.len() as u64).sum())
     }
 }

@@ -2,6 +2,7 @@
 
 mod admission;
 mod body;
+mod client_version;
 mod commit;
 mod config;
 mod cors;

@@ -20,7 +20,7 @@ use super::path::PathParameters;
 use super::request_log::{self, Learned};
 use crate::access::action::{Action, On};
 use crate::access::{Answered, Authorizer, DroppedObject, Namespace, Organisation, Permit, Table, View, Warehouse};
-use crate::auth::Caller;
+use crate::auth::{Caller, LastCredential};
 use crate::store::{Actor, Change, KeptDocument, TableKind};
 use crate::warehouse::OpenWarehouse;
 
@@ -81,6 +81,8 @@ pub(super) struct Scope<A> {
 pub(super) struct Arrived {
     pub(super) request_id: HeaderValue,
     pub(super) from: Option<IpAddr>,
+    /// What was shown last on its connection.
+    pub(super) last: Option<Arc<LastCredential>>,
 }
 
 impl Arrived {

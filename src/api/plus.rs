@@ -13,16 +13,11 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::Api;
+use super::client_version::ClientVersion;
 use super::error::ApiError;
 use super::path::{self, PathParameters};
 use crate::access::Principal;
 use crate::auth::Caller;
-
-/// The header by which Iceberg's Java client says which it is: `Apache Iceberg 1.12.0 (commit ...)`.
-const CLIENT_VERSION: &str = "x-client-version";
-
-/// The first release of Java's client that writes a space as `%20`.
-const FIRST_OF_RFC_3986: (u32, u32) = (1, 12);
 
 /// What a `+` stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +66,7 @@ async fn read(
     headers: &HeaderMap,
     uri: &Uri,
 ) -> Result<Uri, ApiError> {
-    if writes_spaces_as_plus(headers) {
+    if ClientVersion::of(headers) == ClientVersion::OldJava {
         return rewritten(uri, |_, segment| Reading::Space.of(segment));
     }
     let caller = caller.ok_or_else(|| ApiError::internal(&"a route is not behind authentication"))?;
@@ -124,17 +119,6 @@ fn choose((plus, space): (bool, bool), is_change: bool, segment: &str) -> Result
     }
 }
 
-/// Whether the client is Iceberg's own in Java, of a release that writes a space as `+` (and a plus as `%2B`).
-fn writes_spaces_as_plus(headers: &HeaderMap) -> bool {
-    let version = headers.get(CLIENT_VERSION).and_then(|value| value.to_str().ok());
-    let Some(version) = version.and_then(|version| version.strip_prefix("Apache Iceberg ")) else { return false };
-    let mut numbers = version.split(['.', ' ', '-']).map(str::parse::<u32>);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < FIRST_OF_RFC_3986,
-        _ => false,
-    }
-}
-
 /// The address with each segment of its path given anew.
 fn rewritten(uri: &Uri, segment: impl Fn(usize, &str) -> String) -> Result<Uri, ApiError> {
     let path: Vec<String> = uri.path().split('/').enumerate().map(|(position, raw)| segment(position, raw)).collect();
@@ -151,22 +135,6 @@ fn rewritten(uri: &Uri, segment: impl Fn(usize, &str) -> String) -> Result<Uri, 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_old_java_clients_write_spaces_as_plus() {
-        for (version, expected) in [
-            ("Apache Iceberg 1.11.0 (commit 1234)", true),
-            ("Apache Iceberg 1.4.3 (commit 1234)", true),
-            ("Apache Iceberg 1.12.0 (commit 1234)", false),
-            ("Apache Iceberg 2.0.0", false),
-            ("Apache Iceberg unspecified (commit 1234)", false),
-            ("0.12.0", false),
-        ] {
-            let headers = HeaderMap::from_iter([(CLIENT_VERSION.parse().unwrap(), version.parse().unwrap())]);
-            assert_eq!(writes_spaces_as_plus(&headers), expected, "{version}");
-        }
-        assert!(!writes_spaces_as_plus(&HeaderMap::new()));
-    }
 
     #[test]
     fn what_exists_decides_and_a_change_of_either_is_refused() {

@@ -14,7 +14,7 @@ use std::time::Instant;
 use axum::extract::MatchedPath;
 use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
-use axum::http::{Extensions, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use percent_encoding::percent_decode;
 use tracing::Level;
 
@@ -94,15 +94,40 @@ pub(super) struct Asked<'a> {
     pub(super) started: Instant,
     pub(super) method: &'a Method,
     pub(super) uri: &'a Uri,
-    pub(super) agent: Option<&'a HeaderValue>,
-    pub(super) forwarded_for: Option<&'a HeaderValue>,
+    said: Said<'a>,
+}
+
+/// What a client says of itself.
+#[derive(Debug, Clone, Copy)]
+enum Said<'a> {
+    /// Looked for only if it is logged.
+    Headers(&'a HeaderMap),
+    Found {
+        agent: Option<&'a HeaderValue>,
+        forwarded_for: Option<&'a HeaderValue>,
+    },
+}
+
+impl<'a> Said<'a> {
+    fn agent(self) -> Option<&'a HeaderValue> {
+        match self {
+            Self::Headers(headers) => headers.get(USER_AGENT),
+            Self::Found { agent, .. } => agent,
+        }
+    }
+
+    fn forwarded_for(self) -> Option<&'a HeaderValue> {
+        match self {
+            Self::Headers(headers) => headers.get(FORWARDED_FOR),
+            Self::Found { forwarded_for, .. } => forwarded_for,
+        }
+    }
 }
 
 impl<'a> Asked<'a> {
     pub(super) fn new(parts: &'a Parts, id: &'a HeaderValue, from: Option<IpAddr>, started: Instant) -> Self {
         let Parts { method, uri, headers, .. } = parts;
-        let (agent, forwarded_for) = (headers.get(USER_AGENT), headers.get(FORWARDED_FOR));
-        Self { id, from, started, method, uri, agent, forwarded_for }
+        Self { id, from, started, method, uri, said: Said::Headers(headers) }
     }
 
     /// Logs that the request was answered.
@@ -151,7 +176,7 @@ impl<'a> Asked<'a> {
                     duration_ms,
                     request_id = self.id.to_str().unwrap_or_default(),
                     address = self.from.map(|from| from.to_canonical().to_string()),
-                    forwarded_for = text(self.forwarded_for, MAX_FORWARDED),
+                    forwarded_for = text(self.said.forwarded_for(), MAX_FORWARDED),
                     organisation = caller.map(|caller| caller.organisation_name()),
                     key_id,
                     key = key.map(|key| shown(key, MAX_NAME)),
@@ -162,7 +187,7 @@ impl<'a> Asked<'a> {
                     object = names.object.as_deref().or(learned.object.get().map(String::as_str)),
                     referenced_by = referenced_by(self.uri),
                     refused_more = learned.refusals.get().and_then(Refusals::unsaid),
-                    agent = text(self.agent, MAX_AGENT).unwrap_or_default(),
+                    agent = text(self.said.agent(), MAX_AGENT).unwrap_or_default(),
                     $message
                 )
             };
@@ -198,8 +223,8 @@ impl OnItsWay {
             started: asked.started,
             method: asked.method.clone(),
             uri: asked.uri.clone(),
-            agent: asked.agent.cloned(),
-            forwarded_for: asked.forwarded_for.cloned(),
+            agent: asked.said.agent().cloned(),
+            forwarded_for: asked.said.forwarded_for().cloned(),
             answered: false,
         }
     }
@@ -211,8 +236,7 @@ impl OnItsWay {
             started: self.started,
             method: &self.method,
             uri: &self.uri,
-            agent: self.agent.as_ref(),
-            forwarded_for: self.forwarded_for.as_ref(),
+            said: Said::Found { agent: self.agent.as_ref(), forwarded_for: self.forwarded_for.as_ref() },
         }
     }
 

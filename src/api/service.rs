@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -14,10 +14,12 @@ use axum::http::{HeaderName, HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use hyper::body::Body as _;
+use tokio::time::Instant;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::CorsLayer;
 use tracing::Instrument;
 
+use super::direct::Direct;
 use super::error::{ApiError, Failure};
 use super::header_case::HeaderCase;
 use super::leftover::Leftover;
@@ -26,6 +28,7 @@ use super::permission::Arrived;
 use super::refused_sign_ins::{NO_ADDRESS, RefusedSignIns};
 use super::request_log::{Asked, Learned, OnItsWay};
 use super::{Api, Machine, cors, direct, router, wire};
+use crate::auth::LastCredential;
 use crate::clock::fresh_uuid;
 use crate::deadline::{self, Deadline};
 
@@ -77,21 +80,26 @@ impl ApiService {
 
     /// Answers one request of this process's own. Every answer has an `x-request-id`, the request's own if that is usable.
     pub async fn handle(&self, request: Request<Body>) -> Response {
-        self.handle_request(None, request).await
+        self.handle_request(None, None, request).await
     }
 
-    /// Answers one request that came over a connection from that address.
-    pub async fn handle_from(&self, address: IpAddr, request: Request<Body>) -> Response {
-        self.handle_request(Some(address), request).await
+    /// Answers one request that came over a connection from that address, on which that credential was shown last.
+    pub async fn handle_from(&self, address: IpAddr, last: &Arc<LastCredential>, request: Request<Body>) -> Response {
+        self.handle_request(Some(address), Some(last), request).await
     }
 
     /// Answers one request of the machine itself.
     pub async fn handle_machine(&self, machine: Machine, mut request: Request<Body>) -> Response {
         request.extensions_mut().insert(machine);
-        self.handle_request(None, request).await
+        self.handle_request(None, None, request).await
     }
 
-    async fn handle_request(&self, from: Option<IpAddr>, mut request: Request<Body>) -> Response {
+    async fn handle_request(
+        &self,
+        from: Option<IpAddr>,
+        last: Option<&Arc<LastCredential>>,
+        mut request: Request<Body>,
+    ) -> Response {
         let started = Instant::now();
         if let Some(uri) = normalised(request.uri()) {
             *request.uri_mut() = uri;
@@ -99,11 +107,13 @@ impl ApiService {
         let id = self.request_id(&request);
         let (request, leftover) = Leftover::watch(request);
         let span = tracing::debug_span!("request", id = id.to_str().unwrap_or_default());
-        let arrival = Arrival { id: &id, from, started };
+        let arrival = Arrival { id: &id, from, last, started };
+        let spelling = HeaderCase::wanted_by(request.headers());
+        // What few requests need is boxed: the future of the others is moved several times, whole.
         let mut response = match &self.cors {
             Some(cors) if request.headers().contains_key(ORIGIN) => {
                 let answer = service_fn(|request| async { Ok::<_, Infallible>(self.answer(arrival, request).await) });
-                match cors.layer(answer).oneshot(request).instrument(span).await {
+                match Box::pin(cors.layer(answer).oneshot(request).instrument(span)).await {
                     Ok(response) => response,
                     Err(never) => match never {},
                 }
@@ -114,9 +124,9 @@ impl ApiService {
             tracing::error!(request_id = id.to_str().unwrap_or_default(), %cause, "{what}");
         }
         if let Some(leftover) = leftover {
-            leftover.settle(&mut response).await;
+            Box::pin(leftover.settle(&mut response)).await;
         }
-        self.header_case.apply(&mut response);
+        self.header_case.apply(spelling, &mut response);
         response.headers_mut().insert(REQUEST_ID, id);
         response
     }
@@ -138,26 +148,30 @@ impl ApiService {
 
     /// Answers a request, and logs that.
     async fn answer(&self, arrival: Arrival<'_>, request: Request<Body>) -> Response {
-        let is_load = request.body().is_end_stream() && direct::is_load(request.method(), request.uri());
+        let has_body = !request.body().is_end_stream();
+        let direct = if has_body { None } else { Direct::recognise(request.method(), request.uri().path()) };
         let (parts, body) = request.into_parts();
-        let asked = Asked::new(&parts, arrival.id, arrival.from, arrival.started);
+        let asked = Asked::new(&parts, arrival.id, arrival.from, arrival.started.into_std());
         // What came over a connection; a request of this process's own needs no host.
         if let Some(Err(refusal)) = arrival.from.map(|_| wire::check(parts.version, &parts.uri, &parts.headers)) {
             asked.answered(&Learned::default(), refusal.status());
             return *refusal;
         }
-        if is_load {
-            let learned = Learned::default();
-            let response = self.bounded(direct::load(&self.api, &parts, &learned)).await;
+        if let Some(direct) = direct {
+            let (learned, last) = (Learned::default(), arrival.last.map(Arc::as_ref));
+            // Boxed at once: what is around it is moved several times, whole.
+            let answer = Box::pin(direct::answer(&self.api, &direct, &parts, &learned, last));
+            let response = self.bounded(arrival.started, answer).await;
             self.count_refusal(arrival, &learned, response.status());
-            asked.answered_on(&learned, response.status(), || direct::route_of(&parts.uri));
+            asked.answered_on(&learned, response.status(), || Some(direct.route()));
             return response;
         }
         let on_its_way = OnItsWay::new(&asked);
         let mut request = Request::from_parts(parts, body);
         request.extensions_mut().insert(Arc::clone(&on_its_way.learned));
-        request.extensions_mut().insert(Arrived { request_id: arrival.id.clone(), from: arrival.from });
-        let response = self.bounded(self.route(request)).await;
+        let (request_id, from, last) = (arrival.id.clone(), arrival.from, arrival.last.cloned());
+        request.extensions_mut().insert(Arrived { request_id, from, last });
+        let response = Box::pin(self.bounded(arrival.started, self.route(request))).await;
         self.count_refusal(arrival, &on_its_way.learned, response.status());
         on_its_way.answered(response.status());
         response
@@ -171,10 +185,11 @@ impl ApiService {
     }
 
     /// Answers in time, and whatever happens.
-    async fn bounded(&self, answer: impl Future<Output = Response>) -> Response {
-        let until = Deadline::at(Instant::now() + self.request_timeout);
-        let answer = deadline::scope(Some(until), AssertUnwindSafe(answer).catch_unwind());
-        match tokio::time::timeout(self.request_timeout, answer).await {
+    async fn bounded(&self, started: Instant, answer: impl Future<Output = Response>) -> Response {
+        let until = started + self.request_timeout;
+        let deadline = Deadline::new(started.into_std(), until.into_std());
+        let answer = deadline::scope(Some(deadline), AssertUnwindSafe(answer).catch_unwind());
+        match tokio::time::timeout_at(until, answer).await {
             Ok(Ok(response)) => response,
             Ok(Err(panic)) => ApiError::internal(&panic_text(panic.as_ref())).into_response(),
             Err(_elapsed) => ApiError::timed_out(self.request_timeout).into_response(),
@@ -195,6 +210,8 @@ struct Arrival<'a> {
     id: &'a HeaderValue,
     /// Nothing for a request of this process's own.
     from: Option<IpAddr>,
+    /// What was shown last on its connection.
+    last: Option<&'a Arc<LastCredential>>,
     started: Instant,
 }
 

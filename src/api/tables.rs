@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
+use axum::response::Response;
 use serde::Deserialize;
 use tidewater_core::commit::CreateTable;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
@@ -25,6 +24,7 @@ use super::requests::{PURGE_WAIT, Purge, Rename};
 use crate::access::action;
 use crate::catalog::{CatalogError, CreatedTable};
 use crate::store::TableKind;
+use crate::vending::Vended;
 
 #[derive(Deserialize)]
 pub(super) struct Wanted {
@@ -87,18 +87,20 @@ pub(super) async fn load(
     let table = api.catalog.table_load(&permit).await?;
     let tag = EntityTag::of(&table.document, snapshots);
     if known.hold(&tag) {
-        return Ok(tag.put(StatusCode::NOT_MODIFIED.into_response()));
+        return Ok(tag.put(load_result::not_modified()));
     }
-    let vended = delegation::of_table(&api, &permit, delegated, &permit.ident, &table).await?;
-    let named = match snapshots {
-        Snapshots::All => None,
-        Snapshots::Refs => {
-            let (document, owner) = (Arc::clone(&table.document), permit.principal().organisation().0);
-            let named = move || document.metadata.to_json_of_refs().map(Bytes::from);
-            api.heavy.run(owner, table.document.json.len() as u64, named).await?
-        }
+    // What few loads need is boxed: the future of the others is moved several times, whole.
+    let vended = match permit.warehouse.vendor.is_none() {
+        true => Vended::default(),
+        false => Box::pin(delegation::of_table(&api, &permit, delegated, &permit.ident, &table)).await?,
     };
-    Ok(load_result::loaded(&table, named, &vended, tag))
+    match snapshots {
+        Snapshots::All => Ok(load_result::loaded(&table.document.load_result, &vended, tag)),
+        Snapshots::Refs => {
+            let refs = Box::pin(api.catalog.load_result_of_refs(&permit.warehouse, &table)).await?;
+            Ok(load_result::loaded(&refs, &vended, tag))
+        }
+    }
 }
 
 /// Credentials alone, for clients whose own are about to expire.

@@ -49,8 +49,9 @@ fn malformed(version: Version, uri: &Uri, headers: &HeaderMap) -> Option<&'stati
 
 /// Whether these bytes can be a host and a port (RFC 3986, section 3.2.2); empty is one.
 fn is_host(bytes: &[u8]) -> bool {
-    let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]%".contains(byte);
-    bytes.iter().all(in_name)
+    bytes.iter().all(|byte| matches!(byte,
+        b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*'
+            | b'+' | b',' | b';' | b'=' | b':' | b'[' | b']' | b'%'))
 }
 
 #[cfg(test)]

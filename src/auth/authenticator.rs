@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
+use std::fmt;
 use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -65,8 +67,28 @@ pub struct Authenticator {
     presented: Cache<KeyDigest, Presented>,
     /// The keys that tokens stand for.
     by_id: Cache<KeyId, Arc<Standing>>,
+    /// Marks what connections show, under a random key: nobody else can make the same mark.
+    marks: RandomState,
     /// When keys were last used, until it is written.
     used_ms: UsesMs,
+}
+
+/// The credential that was last shown on a connection, under a keyed hash of the header that it came in. The credential itself is
+/// not kept, nor whether it is good: that is looked up for each request.
+#[derive(Default)]
+pub struct LastCredential(Mutex<Option<(Mark, Presented)>>);
+
+impl fmt::Debug for LastCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LastCredential(***)")
+    }
+}
+
+/// A header's length and its hash, by a key that only one [`Authenticator`] knows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Mark {
+    len: usize,
+    hash: u64,
 }
 
 /// A credential that was seen before.
@@ -165,6 +187,7 @@ impl Authenticator {
             session_ms: millis(settings.session),
             presented: Cache::new(remembered),
             by_id: Cache::new(remembered),
+            marks: RandomState::new(),
             used_ms,
         }
     }
@@ -189,6 +212,31 @@ impl Authenticator {
         self.identify(authorization).await?.into_caller()
     }
 
+    /// Does the same for a request over a connection whose last credential is known, at `now_ms`. A connection that shows the
+    /// same header again is spared reading and hashing it; whether its key is good is looked up as always.
+    ///
+    /// # Errors
+    /// As [`Self::authenticate`].
+    pub async fn authenticate_again(
+        &self,
+        authorization: Option<&[u8]>,
+        last: Option<&LastCredential>,
+        now_ms: i64,
+    ) -> Result<Arc<Caller>, AuthError> {
+        let (header, Some(last)) = (authorization.ok_or(AuthError::Missing)?, last) else {
+            return self.authenticate(authorization).await;
+        };
+        let mark = Mark { len: header.len(), hash: self.marks.hash_one(header) };
+        let same = last.0.lock().as_ref().filter(|(known, _)| *known == mark).map(|(_, presented)| presented.clone());
+        if let Some(presented) = same.filter(|seen| self.is_current(seen)) {
+            return self.admit(&presented, now_ms).await?.into_caller();
+        }
+        let presented = self.present(header::parse_bearer(header)?, now_ms).await?;
+        let caller = self.admit(&presented, now_ms).await?.into_caller()?;
+        *last.0.lock() = Some((mark, presented));
+        Ok(caller)
+    }
+
     /// Tells who sends a request with this `Authorization` header, as [`Self::authenticate`] does; it may be an operator.
     ///
     /// # Errors
@@ -211,11 +259,16 @@ impl Authenticator {
 
     async fn verify_principal(&self, credential: &[u8]) -> Result<Identity, AuthError> {
         let now_ms = self.now_ms();
-        let presented = match self.recall(credential) {
-            (_, Some(presented)) => presented,
-            (digest, None) => self.examine(credential, digest, now_ms).await?,
-        };
+        let presented = self.present(credential, now_ms).await?;
         self.admit(&presented, now_ms).await
+    }
+
+    /// Finds a credential among those that were seen before, or looks at it for the first time.
+    async fn present(&self, credential: &[u8], now_ms: i64) -> Result<Presented, AuthError> {
+        match self.recall(credential) {
+            (_, Some(presented)) => Ok(presented),
+            (digest, None) => Box::pin(self.examine(credential, digest, now_ms)).await,
+        }
     }
 
     /// What a genuine token says, though it may be expired.
@@ -235,8 +288,12 @@ impl Authenticator {
 
     fn recall(&self, credential: &[u8]) -> (KeyDigest, Option<Presented>) {
         let digest = key::digest(credential);
-        let current = |seen: &Presented| seen.token.is_none_or(|token| token.generation == self.signing.generation());
-        (digest, self.presented.get(&digest).filter(current))
+        (digest, self.presented.get(&digest).filter(|seen| self.is_current(seen)))
+    }
+
+    /// Returns whether a token was verified with the signing keys of now; keys do not depend on them.
+    fn is_current(&self, seen: &Presented) -> bool {
+        seen.token.is_none_or(|token| token.generation == self.signing.generation())
     }
 
     /// Looks at a credential for the first time. Only a genuine token is remembered, and what could be a key.

@@ -18,7 +18,7 @@ pub(crate) mod testing;
 mod tests;
 pub mod token;
 
-pub use authenticator::{AuthSettings, Authenticator};
+pub use authenticator::{AuthSettings, Authenticator, LastCredential};
 pub use caller::{Caller, Identity, OperatorCaller};
 pub use error::AuthError;
 pub use key::{IssueError, NewKey, entropy, issue_key, new_key};

@@ -86,7 +86,7 @@ impl Standing {
                 }
                 verdict.admit(now_ms)
             }
-            None => self.ask_or_wait(source, now_ms).await?.admit(now_ms),
+            None => Box::pin(self.ask_or_wait(source, now_ms)).await?.admit(now_ms),
         }
     }
 

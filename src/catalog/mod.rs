@@ -48,7 +48,7 @@ use crate::access::{InWarehouse, Permit};
 use crate::clock::Clock;
 use crate::deadline;
 use crate::heavy::Heavy;
-use crate::metadata::{Document, Documents};
+use crate::metadata::{Document, Documents, LoadResult};
 use crate::store::Store;
 use crate::turns::{Turn, Turns};
 use crate::vending::{Ask, ValidLocations, Vended, Vending};
@@ -156,6 +156,18 @@ impl Catalog {
     #[must_use]
     pub fn cached_bytes(&self) -> u64 {
         self.documents.cached_bytes()
+    }
+
+    /// Returns the answer to a load of a table that asks only for the snapshots that a branch or tag leads to.
+    ///
+    /// # Errors
+    /// `Heavy`.
+    pub async fn load_result_of_refs(
+        &self,
+        warehouse: &OpenWarehouse,
+        table: &LoadedTable,
+    ) -> Result<LoadResult, CatalogError> {
+        Ok(self.documents.load_result_of_refs(&warehouse.storage, &table.document).await?)
     }
 
     /// What a client is given to reach a table's files with: what the permit allows it to do with them, and nothing where it

@@ -50,9 +50,7 @@ impl Catalog {
         // Where nothing is ever vended, nobody asks for the proof, and to find it takes longer than all else here.
         let locations = match warehouse.vendor.is_none() {
             true => None,
-            false => ValidLocations::of(&document.metadata, &warehouse.root)
-                .inspect_err(|refused| tracing::warn!(location, %refused, "nothing is vended for a table"))
-                .ok(),
+            false => document.locations_below(&warehouse.root),
         };
         Ok(LoadedTable { document, locations })
     }

@@ -101,6 +101,20 @@ pub struct ApiConfig {
     /// The origins whose pages may call the API from a browser: `https://app.example.com`, or `*` for every page.
     #[serde(deserialize_with = "origins::deserialize")]
     pub cors_origins: Vec<String>,
+    /// Which headers tell what is left of an organisation's requests of the day.
+    pub limit_headers: LimitHeaders,
+}
+
+/// Which headers tell what is left of an organisation's requests of the day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LimitHeaders {
+    /// `RateLimit-Policy` and `RateLimit`, the structured fields of draft-ietf-httpapi-ratelimit-headers.
+    Structured,
+    /// `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset`, the fields of its older versions.
+    Separate,
+    /// All five.
+    Both,
 }
 
 /// Connections of clients.
@@ -277,6 +291,7 @@ impl Default for ApiConfig {
             signatures_per_second: 1_000,
             shutdown_grace_s: 30,
             cors_origins: Vec::new(),
+            limit_headers: LimitHeaders::Structured,
         }
     }
 }

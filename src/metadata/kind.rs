@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tidewater_core::document::{DocumentError, Properties, TableMetadata};
 use tidewater_core::view::ViewMetadata;
 
-use super::Document;
+use super::{Document, LoadResult};
 
 /// What a document says: a table's metadata or a view's.
 pub trait Metadata: Sized + Send + Sync + 'static {
@@ -50,19 +50,20 @@ pub enum Kept {
     Table(Arc<Document<TableMetadata>>),
     /// A view's.
     View(Arc<Document<ViewMetadata>>),
+    /// The answer to a load of a table that asks for fewer snapshots; nothing where these are all.
+    Refs(Option<LoadResult>),
 }
 
 impl Kept {
     pub(super) fn size_bytes(&self) -> usize {
         fn of<M: Metadata>(document: &Document<M>) -> usize {
-            document.location.len()
-                + document.location_json.len()
-                + document.json.len()
-                + document.metadata.size_bytes()
+            // The location is there a second time, in the proof of it.
+            2 * document.location.len() + document.load_result.size_bytes() + document.metadata.size_bytes()
         }
         match self {
             Self::Table(document) => of(document),
             Self::View(document) => of(document),
+            Self::Refs(made) => made.as_ref().map_or(0, LoadResult::size_bytes),
         }
     }
 }

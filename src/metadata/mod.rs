@@ -4,6 +4,7 @@ mod failures;
 mod file_name;
 mod gzip;
 mod kind;
+mod prepared;
 mod reader;
 
 use std::fmt::Write;
@@ -23,14 +24,17 @@ use uuid::Uuid;
 
 pub use file_name::{Compression, metadata_folder, next_file_name, version_of};
 pub use kind::Metadata;
+pub use prepared::LoadResult;
 pub use reader::{DEFAULT_LIMIT_BYTES, ObjectReader, ReadError, ReadObject};
 
 use crate::deadline;
 use crate::flight::Flights;
 use crate::heavy::{HeavyError, Large};
 use crate::storage::{Storage, StorageError};
+use crate::vending::ValidLocations;
 use failures::SlowFailures;
 use kind::Kept;
+use prepared::{Looks, Proof};
 
 /// One metadata document, of a table or a view, as it stands at its location for ever.
 #[derive(Debug)]
@@ -43,10 +47,14 @@ pub struct Document<M = TableMetadata> {
     pub metadata: Large<M>,
     /// The same place, in its canonical form.
     place: Location,
-    /// Its location as a JSON string, as it stands in every answer.
-    pub location_json: String,
-    /// Stands for the document and no other, in 32 hexadecimal digits: for entity tags.
+    /// The answer to a load of it.
+    pub load_result: LoadResult,
+    /// Stands for the document and no other, in 32 hexadecimal digits.
     pub fingerprint: String,
+    /// The entity tag of the answer: the fingerprint, as a weak tag.
+    pub entity_tag: Bytes,
+    looks: Looks,
+    proof: Proof,
 }
 
 impl<M> Document<M> {
@@ -58,14 +66,24 @@ impl<M> Document<M> {
             let _ = write!(text, "{byte:02x}");
             text
         });
-        let location_json = serde_json::Value::from(location.as_str()).to_string();
-        Self { location, json, metadata, place, location_json, fingerprint }
+        let load_result = LoadResult::new(&location, json);
+        let (json, entity_tag) = (load_result.json().clone(), Bytes::from(format!("W/\"{fingerprint}\"")));
+        let (looks, proof) = (Looks::new(), Proof::default());
+        Self { location, json, metadata, place, load_result, fingerprint, entity_tag, looks, proof }
     }
 
     /// Returns whether a location, in whichever spelling, is the document's.
     #[must_use]
     pub fn is_at(&self, location: &str) -> bool {
         self.location == location || Location::parse(location).is_ok_and(|place| place == self.place)
+    }
+}
+
+impl Document {
+    /// Returns the proof that the table's locations are below `root`, if they are. It is found once.
+    #[must_use]
+    pub fn locations_below(&self, root: &Location) -> Option<ValidLocations> {
+        self.proof.below(root, &self.metadata, &self.location)
     }
 }
 
@@ -163,11 +181,21 @@ impl From<std::io::Error> for UnreadableError {
     }
 }
 
-/// Where a document is: in two storages, one location may be two objects.
+/// Where a document is, and in which form it is kept: in two storages, one location may be two objects.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     storage: Uuid,
     location: String,
+    form: Form,
+}
+
+/// What is kept of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Form {
+    /// All of it.
+    Whole,
+    /// The answer to a load that asks only for the snapshots that a branch or tag leads to.
+    Refs,
 }
 
 /// A key that is only looked for.
@@ -175,21 +203,26 @@ struct Key {
 struct Lookup<'a> {
     storage: Uuid,
     location: &'a str,
+    form: Form,
 }
 
 impl Equivalent<Key> for Lookup<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        self.storage == key.storage && self.location == key.location
+        self.form == key.form && self.storage == key.storage && self.location == key.location
     }
 }
 
 impl<'a> Lookup<'a> {
     const fn new(storage: &Storage, location: &'a str) -> Self {
-        Self { storage: storage.id(), location }
+        Self { storage: storage.id(), location, form: Form::Whole }
+    }
+
+    const fn refs(storage: &Storage, location: &'a str) -> Self {
+        Self { storage: storage.id(), location, form: Form::Refs }
     }
 
     fn key(&self) -> Key {
-        Key { storage: self.storage, location: self.location.to_owned() }
+        Key { storage: self.storage, location: self.location.to_owned(), form: self.form }
     }
 }
 
@@ -271,13 +304,41 @@ impl Documents {
         self.find_anew(storage, location).await
     }
 
+    /// Returns the answer to a load of a document that asks only for the snapshots that a branch or tag leads to. It is made
+    /// once, and kept beside the document.
+    ///
+    /// # Errors
+    /// When there is no worker or no memory for it in time.
+    pub async fn load_result_of_refs(
+        &self,
+        storage: &Storage,
+        document: &Arc<Document>,
+    ) -> Result<LoadResult, HeavyError> {
+        let lookup = Lookup::refs(storage, &document.location);
+        let made = match self.cache.get(&lookup) {
+            Some(Kept::Refs(made)) => made,
+            _ => {
+                let (source, bytes) = (Arc::clone(document), document.json.len() as u64);
+                let make = move || {
+                    let json = source.metadata.to_json_of_refs()?;
+                    Some(LoadResult::new(&source.location, json.into()))
+                };
+                let made = self.reader.heavy().run(storage.owner(), bytes, make).await?;
+                self.cache.insert(lookup.key(), Kept::Refs(made.clone()));
+                made
+            }
+        };
+        Ok(made.unwrap_or_else(|| document.load_result.clone()))
+    }
+
     /// Fails when a document's file has been taken away since it was read: engines are given its location, and somebody
-    /// who puts the file back expects the catalog to see that too. Only the local disk is asked.
+    /// who puts the file back expects the catalog to see that too. Only the local disk is asked, a few times in a second:
+    /// of a document that is loaded more often, a missing file is noticed within a second.
     ///
     /// # Errors
     /// `Missing`.
     pub fn check_still_there<M>(&self, storage: &Storage, document: &Document<M>) -> Result<(), MetadataError> {
-        if storage.was_taken_away(&document.place) {
+        if document.looks.take() && storage.was_taken_away(&document.place) {
             self.forget(storage, document);
             return Err(MetadataError::Missing(document.location.clone()));
         }
@@ -327,6 +388,7 @@ impl Documents {
     /// Gives up the memory of a document that no pointer leads to any more. Whoever is about to read it still can.
     pub fn forget<M>(&self, storage: &Storage, document: &Document<M>) {
         self.cache.remove(&Lookup::new(storage, &document.location));
+        self.cache.remove(&Lookup::refs(storage, &document.location));
     }
 
     /// Removes a document that no pointer ever led to, so that a lost race leaves nothing behind. That it cannot be
@@ -399,12 +461,12 @@ impl Documents {
         let lookup = Lookup::new(storage, location);
         let kept = match self.cache.get(&lookup) {
             Some(kept) => kept,
-            None => self.read_once::<M>(storage, lookup.key()).await?,
+            None => Box::pin(self.read_once::<M>(storage, lookup.key())).await?,
         };
         match M::kept(kept) {
             Some(document) => Ok(document),
             // It is of the other kind: reading it as this one tells what is wrong with it.
-            None => self.reader.document(storage, location).await,
+            None => Box::pin(self.reader.document(storage, location)).await,
         }
     }
 

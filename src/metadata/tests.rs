@@ -1,6 +1,8 @@
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use proptest::prelude::*;
 use tidewater_core::storage::StorageProfile;
 use tokio::net::TcpListener;
 
@@ -15,7 +17,7 @@ const DOCUMENT: &str = r#"{"format-version":2,"table-uuid":"9c12d441-03fe-4693-9
     "default-spec-id":0,"partition-specs":[{"spec-id":0,"fields":[]}],"last-partition-id":999,
     "default-sort-order-id":0,"sort-orders":[{"order-id":0,"fields":[]}],"properties":{}}"#;
 
-fn table() -> TableMetadata {
+pub(super) fn table() -> TableMetadata {
     TableMetadata::parse(DOCUMENT.as_bytes()).unwrap()
 }
 
@@ -53,6 +55,22 @@ async fn a_document_whose_file_was_taken_away_is_missing_until_it_is_put_back() 
     assert_eq!(documents.cached_bytes(), 0);
     std::fs::rename(&aside, &file).unwrap();
     documents.check_still_there(&Storage::local(), &documents.get(&Storage::local(), &at).await.unwrap()).unwrap();
+}
+
+#[tokio::test]
+async fn answer_of_refs_is_kept_within_the_cache_and_given_up_with_its_document() {
+    let folder = tempfile::tempdir().unwrap();
+    let documents = documents(1 << 20);
+    let storage = Storage::local();
+    let at = location(&folder, "t.metadata.json");
+    let document = documents.create(&storage, at, table(), Compression::None).await.unwrap();
+    let alone = documents.cached_bytes();
+    let first = documents.load_result_of_refs(&storage, &document).await.unwrap();
+    assert!(documents.cached_bytes() > alone);
+    let again = documents.load_result_of_refs(&storage, &document).await.unwrap();
+    assert_eq!(first.json().as_ptr(), again.json().as_ptr());
+    documents.forget(&storage, &document);
+    assert_eq!(documents.cached_bytes(), 0);
 }
 
 #[tokio::test]
@@ -269,4 +287,18 @@ async fn document_over_the_limit_is_neither_read_nor_written() {
     assert!(!folder.path().join("u.json").exists());
     let enough = Documents::with_reader(1 << 20, reader(size_bytes));
     enough.get(&Storage::local(), &at).await.unwrap();
+}
+
+proptest! {
+    #[test]
+    fn kept_answer_is_found_only_for_its_storage_its_location_and_its_form(
+        one in (0..3_u128, "[ab]{1,2}", any::<bool>()), other in (0..3_u128, "[ab]{1,2}", any::<bool>()),
+    ) {
+        let form = |refs| if refs { Form::Refs } else { Form::Whole };
+        let lookup = Lookup { storage: Uuid::from_u128(one.0), location: &one.1, form: form(one.2) };
+        let key = Key { storage: Uuid::from_u128(other.0), location: other.1.clone(), form: form(other.2) };
+        prop_assert_eq!(lookup.equivalent(&key), one == other);
+        let hashes = RandomState::new();
+        prop_assert!(one != other || hashes.hash_one(&lookup) == hashes.hash_one(&key));
+    }
 }

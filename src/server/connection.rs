@@ -27,6 +27,7 @@ use super::answer::AnswerBody;
 use super::throttle::Throttle;
 use super::watched::Watched;
 use crate::api::{ApiService, Machine};
+use crate::auth::LastCredential;
 
 /// How long a client may take over HTTP/2 to close a connection after it was told that it ends.
 const LINGER: Duration = Duration::from_secs(1);
@@ -127,11 +128,11 @@ impl Serving {
     {
         let connection = &permit.connection;
         let current = Mutex::new(Current::new(self.live.clone()));
-        let activity = Arc::clone(&connection.activity);
+        let (activity, last) = (Arc::clone(&connection.activity), Arc::<LastCredential>::default());
         let from = origin.clone();
         let answer = service_fn(move |request: Request<Incoming>| {
             let (service, activity) = (current.lock().service(), Arc::clone(&activity));
-            let from = from.clone();
+            let (from, last) = (from.clone(), Arc::clone(&last));
             async move {
                 if !activity.take_turn() {
                     // Requests that were sent at once line up with those of other connections.
@@ -142,7 +143,7 @@ impl Serving {
                 let _under_way = activity.begin_request(version);
                 let request = request.map(boxed);
                 let response = match from {
-                    Origin::Address(peer) => service.handle_from(peer, request).await,
+                    Origin::Address(peer) => service.handle_from(peer, &last, request).await,
                     Origin::Machine(machine) => service.handle_machine(machine, request).await,
                 };
                 Ok::<_, Infallible>(AnswerBody::watch(response, version, &activity))

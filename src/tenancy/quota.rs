@@ -108,7 +108,7 @@ impl Quota {
             return Ok(Budget { limit: None, remaining: u64::MAX, reset_s });
         };
         if meter.left() > slice_of(limit) {
-            self.trim(caller.organisation(), &meter, slice_of(limit)).await;
+            Box::pin(self.trim(caller.organisation(), &meter, slice_of(limit))).await;
         }
         let remaining = match meter.spend(day, limit) {
             Some(remaining) => remaining,
@@ -116,7 +116,7 @@ impl Quota {
                 Joined::Ready(remaining) => remaining,
                 Joined::Ask(turn) => {
                     let lease = LeaseRequest { organisation: caller.organisation(), day, limit, now_ms };
-                    let refilled = self.refill(Arc::clone(&meter), lease, turn).await;
+                    let refilled = Box::pin(self.refill(Arc::clone(&meter), lease, turn)).await;
                     refilled.inspect_err(|error| tell_whoever_runs_it(error, caller, &meter, day))?
                 }
             },

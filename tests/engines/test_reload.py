@@ -52,7 +52,8 @@ def wait_for_log(server: Server, text: str, count: int = 1) -> None:
 
 
 def limit(rest: Rest) -> str:
-    return answer_headers(rest)["RateLimit-Limit"]
+    policy = answer_headers(rest)["RateLimit-Policy"]
+    return re.fullmatch(r'"day";q=(\d+);w=86400', policy)[1]
 
 
 def answer_headers(rest: Rest) -> requests.structures.CaseInsensitiveDict:

@@ -24,7 +24,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("backup", &["data_folder", "owner", "store"]),
     ("storage", &["secret"]),
     ("vending", &["clock", "flight", "secret", "storage"]),
-    ("metadata", &["deadline", "flight", "heavy", "storage"]),
+    // A document keeps the proof of where its files are.
+    ("metadata", &["deadline", "flight", "heavy", "storage", "vending"]),
     // A warehouse is all of these together.
     ("warehouse", &["sealing", "secret", "storage", "store", "vending"]),
     ("newer_documents", &["metadata", "store"]),
@@ -100,7 +101,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "warehouse",
         ],
     ),
-    ("server", &["api", "config", "control"]),
+    ("server", &["api", "auth", "config", "control"]),
     // The one that knows them all, and the command line, which starts it.
     (
         "app",

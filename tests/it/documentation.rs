@@ -97,6 +97,7 @@ fn is_taken_by_a_reload(key: &str) -> bool {
     *value = match (key, &*value) {
         ("listen", _) => "127.0.0.1:9".into(),
         ("log.format", _) => "json".into(),
+        ("api.limit_headers", _) => "both".into(),
         (_, Value::Number(number)) => (number.as_u64().unwrap() + 1).into(),
         (_, Value::Array(_)) => vec!["https://app.example.com"].into(),
         _ => "other".into(),

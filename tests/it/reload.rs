@@ -54,7 +54,7 @@ async fn requests_after_a_reload_have_the_new_settings() {
     let asked =
         catalog.with_headers(&tenant.key, Method::GET, "/v1/config", &[("origin", "https://app.example.com")]).await;
     assert_eq!(asked.header("access-control-allow-origin"), "https://app.example.com");
-    assert_eq!(asked.header("ratelimit-limit"), "7");
+    assert_eq!(asked.header("ratelimit-policy"), "\"day\";q=7;w=86400");
     assert_eq!(asked.ok(200)["idempotency-key-lifetime"], "PT2M");
 }
 

@@ -55,7 +55,7 @@ pub(in crate::api) async fn authenticate(State(api): State<Arc<Api>>, mut reques
             if let Some(learned) = &learned {
                 learned.caller(Arc::clone(caller));
             }
-            match charge(&api, caller).await {
+            match charge(&api, caller, api.clock.now_ms()).await {
                 Ok(left) => Some(left),
                 Err(refusal) => return *refusal,
             }

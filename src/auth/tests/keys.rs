@@ -8,7 +8,9 @@ use tidewater_core::ids::OrganisationId;
 
 use crate::auth::key::key_text;
 use crate::auth::testing::{Mode, World, bearer};
-use crate::auth::{AuthError, AuthSettings, Authenticator, Caller, IssueError, NewKey, entropy, issue_key};
+use crate::auth::{
+    AuthError, AuthSettings, Authenticator, Caller, IssueError, LastCredential, NewKey, entropy, issue_key,
+};
 use crate::clock::fresh_uuid;
 use crate::store::{Change, Resource, Store, StoreError};
 
@@ -333,4 +335,48 @@ fn no_header_makes_the_authenticator_panic_or_lets_anybody_in() {
         let refused = runtime.block_on(server.authenticate(Some(&header)));
         prop_assert!(refused.is_err_and(|error| is_callers(&error)));
     });
+}
+
+#[tokio::test]
+async fn connection_that_shows_another_key_is_that_keys_caller() {
+    let world = World::new("premium", &[]).await;
+    let (one, one_text) = world.key(Role::Reader, None).await;
+    let (other, other_text) = world.key(Role::Writer, None).await;
+    let (server, last) = (world.server(), LastCredential::default());
+    let again =
+        async |text: &str| server.authenticate_again(Some(bearer(text).as_bytes()), Some(&last), world.now_ms()).await;
+    for (text, key) in [(&one_text, one.id), (&one_text, one.id), (&other_text, other.id), (&one_text, one.id)] {
+        assert_eq!(again(text).await.unwrap().key(), key);
+    }
+    assert!(matches!(again("flx_rubbish").await, Err(AuthError::KeyFormat(_))));
+    assert_eq!(again(&one_text).await.unwrap().key(), one.id);
+    let missing = server.authenticate_again(None, Some(&last), world.now_ms()).await;
+    assert!(matches!(missing, Err(AuthError::Missing)));
+}
+
+#[tokio::test]
+async fn revoked_key_is_refused_on_a_connection_that_has_shown_it() {
+    let world = World::new("premium", &[]).await;
+    let (key, text) = world.key(Role::Reader, None).await;
+    let (server, last) = (world.server(), LastCredential::default());
+    let again = async || server.authenticate_again(Some(bearer(&text).as_bytes()), Some(&last), world.now_ms()).await;
+    again().await.unwrap();
+    again().await.unwrap();
+    world.store.key_revoke(world.organisation.id, key.id, &Change::by_catalog(world.now_ms())).await.unwrap();
+    world.advance(2_000);
+    assert!(matches!(again().await, Err(AuthError::RevokedKey)));
+}
+
+#[tokio::test]
+async fn server_with_other_settings_does_not_take_over_what_a_connection_has_shown() {
+    let world = World::new("premium", &[]).await;
+    let (key, text) = world.key(Role::Reader, None).await;
+    let (server, last) = (world.server(), LastCredential::default());
+    let header = bearer(&text);
+    server.authenticate_again(Some(header.as_bytes()), Some(&last), world.now_ms()).await.unwrap();
+    let other = world.server();
+    let asked = world.store.asked_at_all();
+    let caller = other.authenticate_again(Some(header.as_bytes()), Some(&last), world.now_ms()).await.unwrap();
+    assert_eq!(caller.key(), key.id);
+    assert!(world.store.asked_at_all() > asked, "it asks the store itself");
 }

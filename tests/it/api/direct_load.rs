@@ -1,7 +1,9 @@
-//! A load takes a way of its own to its handler, unless it brings a body. Both ways have to answer alike.
+//! A load and a question for the configuration take a way of their own to their handlers, unless they bring a body. Both ways
+//! have to answer alike.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Request};
+use tidewater::config::LimitHeaders;
 use tidewater_core::access::Role;
 
 use crate::support::{Answer, Catalog};
@@ -49,6 +51,11 @@ async fn a_load_is_answered_as_its_route_answers() {
         "/v1/main/namespaces/n%00s/tables/t",
         "/v1/none/namespaces/ns/tables/t",
         "/v1/%ff/namespaces/ns/tables/t",
+        "/v1/config",
+        "/v1/config?warehouse=main",
+        "/v1/config?warehouse=none",
+        "/v1/config?warehouse=%ff",
+        "/v1/config?warehouse=main&warehouse=none",
     ];
     for path in paths {
         for caller in [Some(&owner), Some(&reader), Some(&other), None] {
@@ -68,7 +75,7 @@ async fn a_load_is_answered_as_its_route_answers() {
 
 #[tokio::test]
 async fn a_load_counts_as_one_request_either_way() {
-    let catalog = Catalog::new().await;
+    let catalog = Catalog::with(|config| config.api.limit_headers = LimitHeaders::Separate).await;
     let tenant = catalog.tenant("acme", "professional").await;
     catalog.with_table(&tenant).await;
     let key = format!("Bearer {}", tenant.key);

@@ -1,6 +1,7 @@
 //! What a tier includes: requests a day, tables, and the API at all.
 
 use serde_json::json;
+use tidewater::config::LimitHeaders;
 
 use crate::support::{Catalog, create_table};
 
@@ -11,15 +12,14 @@ async fn the_day_s_requests_are_counted_and_then_refused_until_midnight() {
     for remaining in (0..5).rev() {
         let answer = catalog.get(&tenant.key, "/v1/namespaces").await;
         assert_eq!(answer.status, 200);
-        assert_eq!(answer.header("ratelimit-limit"), "5");
-        assert_eq!(answer.header("ratelimit-remaining"), remaining.to_string());
+        assert_eq!(answer.header("ratelimit-policy"), "\"day\";q=5;w=86400");
         assert!(answer.header("ratelimit").starts_with(&format!("\"day\";r={remaining};t=")));
     }
     let refused = catalog.get(&tenant.key, "/v1/namespaces").await;
     refused.error(429, "TooManyRequestsException");
     let retry_after_s: u64 = refused.header("retry-after").parse().unwrap();
     assert!((1..=86_400).contains(&retry_after_s), "{retry_after_s}");
-    assert_eq!(refused.header("ratelimit-remaining"), "0");
+    assert!(refused.header("ratelimit").starts_with("\"day\";r=0;t="), "{refused:?}");
 
     let other = catalog.tenant("other", "tiny").await;
     catalog.get(&other.key, "/v1/namespaces").await.ok(200);
@@ -52,7 +52,24 @@ async fn an_unlimited_tier_is_not_told_of_limits() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let answer = catalog.get(&tenant.key, "/v1/namespaces").await;
-    assert!(!answer.headers.contains_key("ratelimit-limit"), "{:?}", answer.headers);
+    assert!(!answer.headers.contains_key("ratelimit"), "{:?}", answer.headers);
+}
+
+#[tokio::test]
+async fn limits_are_told_in_the_headers_that_are_set() {
+    for (form, has_structured, has_separate) in [
+        (LimitHeaders::Structured, true, false),
+        (LimitHeaders::Separate, false, true),
+        (LimitHeaders::Both, true, true),
+    ] {
+        let catalog = Catalog::with(|config| config.api.limit_headers = form).await;
+        let tenant = catalog.tenant("acme", "tiny").await;
+        let headers = catalog.get(&tenant.key, "/v1/namespaces").await.headers;
+        let has = |names: &[&str]| names.iter().map(|name| headers.contains_key(*name)).collect::<Vec<_>>();
+        assert_eq!(has(&["ratelimit", "ratelimit-policy"]), [has_structured; 2], "{form:?}");
+        let separate = ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"];
+        assert_eq!(has(&separate), [has_separate; 3], "{form:?}");
+    }
 }
 
 #[tokio::test]

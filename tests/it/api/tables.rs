@@ -203,6 +203,26 @@ async fn a_table_whose_metadata_was_removed_says_which_file_is_missing() {
 }
 
 #[tokio::test]
+async fn missing_file_of_a_busy_table_is_noticed_within_a_second() {
+    let catalog = Catalog::new().await;
+    let tenant = catalog.tenant("acme", "enterprise").await;
+    let location = catalog.with_table(&tenant).await["metadata-location"].as_str().unwrap().to_owned();
+    let load = async || catalog.get(&tenant.key, "/v1/namespaces/ns/tables/t").await;
+    for _ in 0..100 {
+        load().await.ok(200);
+    }
+    std::fs::remove_file(location.strip_prefix("file://").unwrap()).unwrap();
+    let removed = std::time::Instant::now();
+    while load().await.status == 200 {
+        assert!(
+            removed.elapsed() < std::time::Duration::from_secs(3),
+            "it is told within a second, and what a busy machine adds"
+        );
+    }
+    load().await.error(404, "NotFoundException");
+}
+
+#[tokio::test]
 async fn location_below_a_file_gets_400_for_a_new_table_and_503_under_an_existing_one() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
