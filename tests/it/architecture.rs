@@ -171,7 +171,7 @@ const BELONGS_TO: &[(&str, &[&str])] = &[
     ("aws_lc_rs", &["sealing", "vending"]),
     ("tower", &["api", "server"]),
     ("tower_http", &["api", "server"]),
-    ("jsonwebtoken", &["auth"]),
+    ("jsonwebtoken", &["auth", "vending"]),
     ("apache_avro", &["sample"]),
     ("snap", &["maintenance"]),
     ("zstd", &["maintenance"]),
