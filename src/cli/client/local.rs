@@ -44,7 +44,7 @@ enum Way {
     /// The server that runs there.
     Socket,
     /// This process.
-    InProcess(InProcess, Machine),
+    InProcess(Box<InProcess>, Machine),
 }
 
 impl Local {
@@ -64,7 +64,7 @@ impl Local {
                 Ok(lock) => {
                     let process = InProcess::open(&config, lock).await?;
                     let user = user_name(rustix::process::geteuid().as_raw()).into();
-                    return Ok(Self { config, way: Way::InProcess(process, Machine { user }) });
+                    return Ok(Self { config, way: Way::InProcess(Box::new(process), Machine { user }) });
                 }
                 Err(error @ FolderError::InUse { .. }) if Instant::now() >= until => {
                     return Err(anyhow::Error::new(error).context(format!(

@@ -142,6 +142,49 @@ fn kind(is_view: bool) -> TableKind {
     KINDS[usize::from(is_view)]
 }
 
+/// Moves the pointer of one table, if there is one, and adds another, in one transaction with other changes.
+async fn transact(
+    store: &SqliteStore,
+    (id, document): (TableId, String),
+    swapped: usize,
+    new: usize,
+    others: Vec<TableChange>,
+) -> String {
+    let mut changes = Vec::new();
+    if let Some(record) = store.table_get(place(), &ident(swapped)).await.unwrap() {
+        changes.push(TableChange::Swap {
+            id: record.id,
+            expected: record.metadata_location,
+            new: document.clone(),
+            locations: locations(record.id),
+            past: Past::Kept,
+            details: EventDetails::new(),
+        });
+    }
+    changes.push(TableChange::Create {
+        id,
+        ident: ident(new),
+        metadata_location: document,
+        locations: locations(id),
+        details: EventDetails::new(),
+    });
+    changes.extend(others);
+    format!("{:?}", store.table_transact(place(), changes, None, &change()).await)
+}
+
+/// Renames a namespace there and back, and a foreign key its tables with it.
+async fn rename_namespace(store: &SqliteStore, at: usize) -> String {
+    let (from, to) = (namespace(at).as_key().to_owned(), format!("{}x", namespace(at + 1).as_key()));
+    let renamed = store.writer.write(move |connection| {
+        for (from, to) in [(&from, &to), (&to, &from)] {
+            connection.execute("UPDATE namespace SET key = ?2 WHERE key = ?1", [from, to]).unwrap();
+        }
+        connection.execute("UPDATE tabular SET metadata_location = metadata_location || '+'", []).unwrap();
+        Ok(())
+    });
+    format!("{:?}", renamed.await)
+}
+
 /// Does a step and tells what came of it. `number` makes its ids and documents.
 async fn perform(store: &SqliteStore, number: usize, step: &Step) -> String {
     let (place, id, document) = (place(), TableId(Uuid::from_u128(100 + number as u128)), format!("document {number}"));
@@ -169,27 +212,10 @@ async fn perform(store: &SqliteStore, number: usize, step: &Step) -> String {
             let undo = Undo { id, made: &pointer, before: None };
             format!("{made:?} {:?}", store.table_undo(place, &undo, &change()).await)
         }
-        Step::Transact(swapped, new) | Step::FailedTransact(swapped, new) => {
-            let found = store.table_get(place, &ident(swapped)).await.unwrap();
-            let mut changes = vec![TableChange::Create {
-                id,
-                ident: ident(new),
-                metadata_location: document.clone(),
-                locations: locations(id),
-                details: EventDetails::new(),
-            }];
-            if let Some(record) = found {
-                let past = Past::Kept;
-                let (expected, new, details) = (record.metadata_location, document, EventDetails::new());
-                changes.insert(
-                    0,
-                    TableChange::Swap { id: record.id, expected, new, locations: locations(record.id), past, details },
-                );
-            }
-            if matches!(step, Step::FailedTransact(..)) {
-                changes.push(TableChange::Keep { id: TableId(Uuid::nil()), expected: String::new() });
-            }
-            format!("{:?}", store.table_transact(place, changes, None, &change()).await)
+        Step::Transact(swapped, new) => transact(store, (id, document), swapped, new, Vec::new()).await,
+        Step::FailedTransact(swapped, new) => {
+            let missing = TableChange::Keep { id: TableId(Uuid::nil()), expected: String::new() };
+            transact(store, (id, document), swapped, new, vec![missing]).await
         }
         Step::Drop(at, view, kept) => {
             let terms = DropTerms { restorable_until_ms: 2_000, purge: false };
@@ -211,18 +237,8 @@ async fn perform(store: &SqliteStore, number: usize, step: &Step) -> String {
             None => "none".to_owned(),
         },
         Step::ForgetDropped => format!("{:?}", store.dropped_forget_due(1, &Change::by_catalog(3_000)).await),
-        // A statement that no method of the store makes: it renames a namespace, and a foreign key its tables with it.
-        Step::ForeignKeyAction(at) => {
-            let (from, to) = (namespace(at).as_key().to_owned(), format!("{}x", namespace(at + 1).as_key()));
-            let renamed = store.writer.write(move |connection| {
-                for (from, to) in [(&from, &to), (&to, &from)] {
-                    connection.execute("UPDATE namespace SET key = ?2 WHERE key = ?1", [from, to]).unwrap();
-                }
-                connection.execute("UPDATE tabular SET metadata_location = metadata_location || '+'", []).unwrap();
-                Ok(())
-            });
-            format!("{:?}", renamed.await)
-        }
+        // A statement that no method of the store makes.
+        Step::ForeignKeyAction(at) => rename_namespace(store, at).await,
         Step::Read(at) => format!(
             "{:?} {:?} {:?}",
             store.table_get(place, &ident(at)).await,
