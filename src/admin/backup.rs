@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Admin, AdminError};
 use crate::backup::{self, BackupFileError, Done};
-use crate::store::sqlite::{CopyProgress, Proceed};
+use crate::store::{CopyProgress, Proceed};
 
 impl Admin {
     /// Writes a backup to `file`, an absolute path, and calls `progress` after every few MiB. The caller need not wait: it goes
@@ -24,7 +24,7 @@ impl Admin {
         let done = work.await.map_err(|error| AdminError::Failed(error.to_string().into()))?;
         done.map_err(|error| match error {
             BackupFileError::Exists(file) => AdminError::Exists(format!(
-                "{} exists already: choose another name, or send `overwrite` as true",
+                "{} exists already: choose another name, or allow it to be overwritten (`--overwrite`, or `overwrite` in the request)",
                 file.display()
             )),
             error => AdminError::Invalid(error.to_string()),

@@ -12,7 +12,7 @@ use super::output::{self, Format};
 use super::serve::stop_signal;
 use tidewater::backup::{self, Done};
 use tidewater::config::Config;
-use tidewater::store::sqlite::{CopyProgress, NotInside};
+use tidewater::store::{CopyProgress, NotInside};
 
 const MIB: u64 = 1 << 20;
 

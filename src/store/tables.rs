@@ -146,7 +146,7 @@ pub trait TableStore: Send + Sync + 'static {
     /// share one name space), or of what has the id; and, when nothing else is wrong, `LimitReached` when the organisation
     /// has `max_tables` already (what is dropped does not count); `LocationTaken`, `LocationHeld` when a location of it is at,
     /// inside or around one of another table, live or dropped, or view. What was dropped at exactly its own
-    /// location gives way (it is [`DroppedState::Replaced`] from then on), unless its files are being removed or are due to be.
+    /// location gives way (it is [`DroppedState::Replaced`](super::DroppedState::Replaced) from then on), unless its files are being removed or are due to be.
     /// `BeingRemoved` when the document of a registered table is being removed as an old one of another.
     async fn table_create(
         &self,

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -14,16 +15,20 @@ use futures_util::stream;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::administrator::OnMachine;
 use super::fields::Fields;
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::backup::Done;
-use crate::store::sqlite::{CopyProgress, Proceed};
+use crate::store::{CopyProgress, Proceed};
 
 /// How many lines wait for a client that reads slowly. What it does not take meanwhile is left out.
 const LINES: usize = 64;
+
+/// After so long without progress an empty line is sent: a connection that is silent for long is closed.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// The size of a page of the database, in bytes, which progress is counted in.
 const PAGE_BYTES: u64 = 4_096;
@@ -64,8 +69,11 @@ pub(in crate::api) async fn create(
         let _ = ended.send(last).await;
     });
     let lines = stream::unfold(received, |mut received| async move {
-        let line = received.recv().await?;
-        Some((Ok::<_, Infallible>(Bytes::from(format!("{line}\n"))), received))
+        let line = match timeout(SILENCE, received.recv()).await {
+            Ok(line) => format!("{}\n", line?),
+            Err(_) => "\n".to_owned(),
+        };
+        Some((Ok::<_, Infallible>(Bytes::from(line)), received))
     });
     let mut response = Response::new(Body::from_stream(lines));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
