@@ -11,10 +11,10 @@ use serde_json::json;
 
 use super::Api;
 use super::body::Parameters;
+use super::endpoints::ENDPOINTS;
 use super::error::ApiError;
 use super::load_result;
 use super::permission::Allowed;
-use super::router::ENDPOINTS;
 use crate::access::{Warehouse, action};
 
 #[derive(Deserialize)]

@@ -8,6 +8,7 @@ mod config;
 mod cors;
 mod delegation;
 mod direct;
+mod endpoints;
 mod entity_tag;
 mod error;
 mod functions;

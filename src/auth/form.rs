@@ -2,7 +2,7 @@
 
 use crate::secret::Secret;
 
-use super::sign_in::{OAuthError, OAuthErrorKind};
+use super::oauth_error::{OAuthError, OAuthErrorKind};
 
 /// The largest form that is read, in bytes.
 pub(super) const MAX_FORM_BYTES: usize = 32 << 10;

@@ -17,6 +17,7 @@ use super::error::AuthError;
 use super::form::{Form, is_in_query};
 use super::header::{self, Authorization, HeaderError};
 use super::key;
+use super::oauth_error::{OAuthError, OAuthErrorKind};
 use super::token::{Claims, TokenError};
 
 const CLIENT_CREDENTIALS: &str = "client_credentials";
@@ -65,67 +66,6 @@ pub struct TokenResponse {
 
 fn exposed<S: Serializer>(secret: &Secret<String>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(secret.expose())
-}
-
-/// What kind of refusal it is: the `error` of RFC 6749, section 5.2.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OAuthErrorKind {
-    /// The request is not well formed.
-    InvalidRequest,
-    /// No key, or not a good one. The only one that is answered 401.
-    InvalidClient,
-    /// The token to be exchanged is not good.
-    InvalidGrant,
-    /// This way to get a token is not offered.
-    UnsupportedGrantType,
-    /// The scope cannot be read.
-    InvalidScope,
-    /// The server cannot tell now; answer 503.
-    TemporarilyUnavailable,
-    /// The server has failed; answer 500.
-    ServerError,
-}
-
-impl OAuthErrorKind {
-    /// As it is written in an answer.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidRequest => "invalid_request",
-            Self::InvalidClient => "invalid_client",
-            Self::InvalidGrant => "invalid_grant",
-            Self::UnsupportedGrantType => "unsupported_grant_type",
-            Self::InvalidScope => "invalid_scope",
-            Self::TemporarilyUnavailable => "temporarily_unavailable",
-            Self::ServerError => "server_error",
-        }
-    }
-}
-
-/// Why no token is given.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{description}")]
-pub struct OAuthError {
-    /// The `error`.
-    pub kind: OAuthErrorKind,
-    /// The `error_description`: what to do. It never repeats a credential.
-    pub description: String,
-}
-
-impl OAuthError {
-    fn new(kind: OAuthErrorKind, description: impl Into<String>) -> Self {
-        Self { kind, description: description.into() }
-    }
-
-    /// A refusal of the one who asks (`InvalidClient`) or of what they hand in (`InvalidGrant`).
-    fn refused(kind: OAuthErrorKind, error: &AuthError) -> Self {
-        let kind = match error {
-            AuthError::Unavailable(_) => OAuthErrorKind::TemporarilyUnavailable,
-            AuthError::NoEntropy(_) => OAuthErrorKind::ServerError,
-            _ => kind,
-        };
-        Self::new(kind, error.to_string())
-    }
 }
 
 /// Who is given a token.

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidewater_core::document::TableMetadata;
-use tidewater_core::ids::TableId;
+use tidewater_core::ids::{OrganisationId, TableId};
 use tidewater_core::request_limits::RequestLimits;
 use tidewater_core::storage::Wanted;
 use tidewater_core::view::ViewMetadata;
@@ -156,6 +156,24 @@ impl Catalog {
     #[must_use]
     pub fn cached_bytes(&self) -> u64 {
         self.documents.cached_bytes()
+    }
+
+    /// Has an organisation's warehouses read anew, since one was changed by this process.
+    pub fn forget_warehouses(&self, organisation: OrganisationId) {
+        self.warehouses.forget(organisation);
+    }
+
+    /// The organisation's warehouse of that name, or its default.
+    ///
+    /// # Errors
+    /// `NoSuchWarehouse`, the same for another organisation's as for none; `NoDefaultWarehouse`; `WarehouseUnusable`;
+    /// `Store`.
+    pub async fn warehouse(
+        &self,
+        organisation: OrganisationId,
+        name: Option<&str>,
+    ) -> Result<Arc<OpenWarehouse>, CatalogError> {
+        self.warehouses.find(self.store.as_ref(), &self.clock, organisation, name).await
     }
 
     /// Returns the answer to a load of a table that asks only for the snapshots that a branch or tag leads to.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use quick_cache::sync::Cache;
 use tidewater_core::ids::OrganisationId;
 
-use super::{Catalog, CatalogError};
+use super::CatalogError;
 use crate::clock::Clock;
 use crate::store::{Store, Warehouse};
 use crate::warehouse::{OpenWarehouse, StorageAccess};
@@ -101,26 +101,22 @@ impl Warehouses {
             }
         }
     }
-}
 
-impl Catalog {
-    /// Has an organisation's warehouses read anew, since one was changed by this process.
-    pub fn forget_warehouses(&self, organisation: OrganisationId) {
-        self.warehouses.listed.remove(&organisation);
+    /// Has an organisation's warehouses read anew.
+    pub(super) fn forget(&self, organisation: OrganisationId) {
+        self.listed.remove(&organisation);
     }
 
-    /// The organisation's warehouse of that name, or its default.
-    ///
-    /// # Errors
-    /// `NoSuchWarehouse`, the same for another organisation's as for none; `NoDefaultWarehouse`; `WarehouseUnusable`;
-    /// `Store`.
-    pub async fn warehouse(
+    /// Finds an organisation's warehouse by its name, or its default.
+    pub(super) async fn find(
         &self,
+        store: &dyn Store,
+        clock: &Clock,
         organisation: OrganisationId,
         name: Option<&str>,
     ) -> Result<Arc<OpenWarehouse>, CatalogError> {
         for fresh in [false, true] {
-            let list = self.warehouses.list(self.store.as_ref(), &self.clock, organisation, fresh).await?;
+            let list = self.list(store, clock, organisation, fresh).await?;
             let wanted = |listed: &&Listed| match name {
                 Some(name) => listed.record.name == name,
                 None => listed.record.is_default,

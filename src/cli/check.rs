@@ -10,9 +10,9 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::client::{Client, encoded};
 use super::dropped::word;
+use super::not_found::explain;
 use super::output::{self, Format};
 use super::scope::WarehouseArgument;
-use super::table::explain;
 use super::table_name;
 use tidewater::store::TableKind;
 

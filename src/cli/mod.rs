@@ -9,6 +9,7 @@ mod key;
 mod live;
 mod logs;
 mod namespace;
+mod not_found;
 mod operator;
 mod org;
 mod output;

@@ -7,9 +7,9 @@ use tidewater_core::metrics::ReportKind;
 use tidewater_core::name::TableIdent;
 
 use super::client::{Client, encoded};
+use super::not_found::explain;
 use super::output::{self, Format};
 use super::scope::{WarehouseArgument, encoded_namespace};
-use super::table::explain;
 use super::{table_name, time};
 use tidewater::clock::Clock;
 use tidewater::store::TableKind;

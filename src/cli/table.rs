@@ -1,14 +1,14 @@
 //! `tidewater table`.
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use clap::Subcommand;
-use http::StatusCode;
 use serde_json::{Value, json};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
-use super::client::{Client, encoded, has_status};
+use super::client::{Client, encoded};
 use super::dropped::word;
 use super::namespace::names_in;
+use super::not_found::explain;
 use super::output::{self, Format};
 use super::scope::{WarehouseArgument, encoded_namespace};
 use super::{check, dropped, reports, table_name, time};
@@ -129,15 +129,6 @@ pub(super) async fn show(
     let head = [(word, ident.to_string()), ("id", id), ("metadata", location)];
     let head = head.map(|(label, value)| field(label, &value));
     head.into_iter().chain(summary(metadata)).try_for_each(|line| output::line(&line))
-}
-
-/// Says where to look, when there is no such table or view.
-pub(super) fn explain(error: anyhow::Error, kind: TableKind, ident: &TableIdent) -> anyhow::Error {
-    if !has_status(&error, StatusCode::NOT_FOUND) {
-        return error;
-    }
-    let (word, name, namespace) = (word(kind), ident.name(), table_name::shown(&ident.namespace));
-    anyhow!("there is no {word} '{name}' in '{namespace}': see `tidewater {word} list {namespace}`")
 }
 
 pub(super) fn field(label: &str, value: &str) -> String {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tidewater_core::document::{DocumentError, Properties, TableMetadata};
 use tidewater_core::view::ViewMetadata;
 
-use super::{Document, LoadResult};
+use super::document::Document;
+use super::prepared::LoadResult;
 
 /// What a document says: a table's metadata or a view's.
 pub trait Metadata: Sized + Send + Sync + 'static {
@@ -41,6 +42,14 @@ pub trait Metadata: Sized + Send + Sync + 'static {
 
     /// What the cache holds, if it is of this kind.
     fn kept(kept: Kept) -> Option<Arc<Document<Self>>>;
+}
+
+impl<M: Metadata> Document<M> {
+    /// Why readers refuse the document, or may: a sentence for each thing that breaks a rule of the specification.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        self.metadata.problems(&self.json)
+    }
 }
 
 /// A document as the cache holds it.

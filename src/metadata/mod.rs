@@ -1,5 +1,6 @@
 //! Metadata documents: immutable, so read once, kept as bytes ready to send and in parsed form ready to commit.
 
+mod document;
 mod failures;
 mod file_name;
 mod gzip;
@@ -7,7 +8,6 @@ mod kind;
 mod prepared;
 mod reader;
 
-use std::fmt::Write;
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -15,13 +15,13 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
-use sha2::{Digest, Sha256};
-use tidewater_core::document::{DocumentError, TableMetadata};
+use tidewater_core::document::DocumentError;
 use tidewater_core::location::{Location, LocationError};
 use tidewater_core::view::ViewMetadata;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+pub use document::Document;
 pub use file_name::{Compression, metadata_folder, next_file_name, version_of};
 pub use kind::Metadata;
 pub use prepared::LoadResult;
@@ -29,71 +29,10 @@ pub use reader::{DEFAULT_LIMIT_BYTES, ObjectReader, ReadError, ReadObject};
 
 use crate::deadline;
 use crate::flight::Flights;
-use crate::heavy::{HeavyError, Large};
+use crate::heavy::HeavyError;
 use crate::storage::{Storage, StorageError};
-use crate::vending::ValidLocations;
 use failures::SlowFailures;
 use kind::Kept;
-use prepared::{Looks, Proof};
-
-/// One metadata document, of a table or a view, as it stands at its location for ever.
-#[derive(Debug)]
-pub struct Document<M = TableMetadata> {
-    /// Where it is, as pointers and clients spell it.
-    pub location: String,
-    /// Its JSON, uncompressed.
-    pub json: Bytes,
-    /// What it says.
-    pub metadata: Large<M>,
-    /// The same place, in its canonical form.
-    place: Location,
-    /// The answer to a load of it.
-    pub load_result: LoadResult,
-    /// Stands for the document and no other, in 32 hexadecimal digits.
-    pub fingerprint: String,
-    /// The entity tag of the answer: the fingerprint, as a weak tag.
-    pub entity_tag: Bytes,
-    looks: Looks,
-    proof: Proof,
-}
-
-impl<M> Document<M> {
-    fn new(location: String, place: Location, json: Bytes, metadata: Large<M>) -> Self {
-        // The location names the content for ever.
-        let digest = Sha256::digest(location.as_bytes());
-        let fingerprint = digest.iter().take(16).fold(String::with_capacity(32), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
-        let load_result = LoadResult::new(&location, json);
-        let (json, entity_tag) = (load_result.json().clone(), Bytes::from(format!("W/\"{fingerprint}\"")));
-        let (looks, proof) = (Looks::new(), Proof::default());
-        Self { location, json, metadata, place, load_result, fingerprint, entity_tag, looks, proof }
-    }
-
-    /// Returns whether a location, in whichever spelling, is the document's.
-    #[must_use]
-    pub fn is_at(&self, location: &str) -> bool {
-        self.location == location || Location::parse(location).is_ok_and(|place| place == self.place)
-    }
-}
-
-impl Document {
-    /// Returns the proof that the table's locations are below `root`, if they are. It is found once.
-    #[must_use]
-    pub fn locations_below(&self, root: &Location) -> Option<ValidLocations> {
-        self.proof.below(root, &self.metadata, &self.location)
-    }
-}
-
-impl<M: Metadata> Document<M> {
-    /// Why readers refuse the document, or may: a sentence for each thing that breaks a rule of the specification.
-    #[must_use]
-    pub fn problems(&self) -> Vec<String> {
-        self.metadata.problems(&self.json)
-    }
-}
 
 /// Why a document cannot be had.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use tidewater_core::document::TableMetadata;
 use tidewater_core::storage::StorageProfile;
 use tokio::net::TcpListener;
 

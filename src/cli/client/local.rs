@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use http::header::HOST;
-use http::{HeaderValue, Request, Response};
-use http_body_util::{BodyExt as _, Full};
+use http::{HeaderValue, Request};
+use http_body_util::Full;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
-use super::Body;
+use super::answer::{Answer, answer};
 use crate::cli::output;
 use tidewater::api::Machine;
 use tidewater::app::InProcess;
@@ -105,7 +105,7 @@ impl Local {
         matches!(self.way, Way::InProcess(..))
     }
 
-    pub(super) async fn send(&self, request: Request<Bytes>) -> Result<Response<Body>> {
+    pub(super) async fn send(&self, request: Request<Bytes>) -> Result<Answer> {
         match &self.way {
             Way::Socket => {
                 let stream = control::connect(&self.config.data_dir)?;
@@ -115,7 +115,7 @@ impl Local {
             }
             Way::InProcess(process, machine) => {
                 let response = process.handle(machine.clone(), request).await;
-                Ok(response.map(|body| body.map_err(anyhow::Error::from).boxed_unsync()))
+                Ok(answer(response))
             }
         }
     }
@@ -137,11 +137,11 @@ fn check_catalog(config: &Config, database: Database) -> Result<()> {
 }
 
 /// Sends one request over a connection of its own.
-async fn exchange(stream: UnixStream, request: Request<Bytes>) -> Result<Response<Body>> {
+async fn exchange(stream: UnixStream, request: Request<Bytes>) -> Result<Answer> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     let mut request = request.map(Full::new);
     request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
     let response = sender.send_request(request).await?;
-    Ok(response.map(|body| body.map_err(anyhow::Error::from).boxed_unsync()))
+    Ok(answer(response))
 }

@@ -3,17 +3,18 @@
 //! A server that runs on the data folder is reached over its Unix socket, a remote one over HTTP with a key. Where no server
 //! runs, the same routes answer in this process, which has the data folder's lock meanwhile.
 
+mod answer;
 mod local;
 mod remote;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
-use http_body_util::combinators::UnsyncBoxBody;
 use serde_json::Value;
 
+use answer::Answer;
 pub(crate) use local::Database;
 use local::Local;
 use remote::Remote;
@@ -25,9 +26,6 @@ const MAX_ANSWER_BYTES: usize = 64 << 20;
 
 /// How many objects are asked for at once.
 const PAGE_SIZE: u32 = 1_000;
-
-/// The body of an answer.
-type Body = UnsyncBoxBody<Bytes, anyhow::Error>;
 
 /// The server's refusal of a request.
 #[derive(Debug, thiserror::Error)]
@@ -202,7 +200,7 @@ impl Client {
         }
     }
 
-    async fn answer(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Response<Body>> {
+    async fn answer(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
         let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
         let mut request = Request::builder().method(method).uri(path);
         if body.is_some() {
@@ -218,7 +216,7 @@ impl Client {
 }
 
 /// Reads an error in Iceberg's shape.
-async fn refused(response: Response<Body>) -> anyhow::Error {
+async fn refused(response: Answer) -> anyhow::Error {
     let status = response.status();
     let body = http_body_util::Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
     let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();

@@ -7,12 +7,11 @@ use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use clap::Args;
 use http::header::AUTHORIZATION;
-use http::{HeaderValue, Request, Response, Uri};
-use http_body_util::BodyExt as _;
+use http::{HeaderValue, Request, Uri};
 use object_store::client::{HttpClient, HttpConnector as _, ReqwestConnector};
 use object_store::{Certificate, ClientOptions};
 
-use super::Body;
+use super::answer::{Answer, answer};
 
 /// How long to wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -76,13 +75,13 @@ impl Remote {
         &self.uri
     }
 
-    pub(super) async fn send(&self, request: Request<Bytes>) -> Result<Response<Body>> {
+    pub(super) async fn send(&self, request: Request<Bytes>) -> Result<Answer> {
         let (mut parts, body) = request.into_parts();
         let address = format!("{}{}", self.uri, parts.uri);
         parts.uri = address.parse().with_context(|| format!("'{address}' is no address"))?;
         parts.headers.insert(AUTHORIZATION, self.authorization.clone());
         let response = self.client.execute(Request::from_parts(parts, body.into())).await;
         let response = response.with_context(|| format!("{} does not answer", self.uri))?;
-        Ok(response.map(|body| body.map_err(anyhow::Error::from).boxed_unsync()))
+        Ok(answer(response))
     }
 }

@@ -3,12 +3,14 @@
 mod memory;
 mod place;
 mod set_up;
+mod welcome;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use anyhow::Result;
 use clap::Args;
-use serde::Serialize;
+
+pub(crate) use welcome::Welcome;
 
 use super::live::{LiveSettings, ReadSettings, hang_up_signal};
 use super::output::{self, Format};
@@ -40,21 +42,6 @@ impl Arguments {
     pub(crate) fn flags(&self) -> Flags {
         self.server.flags()
     }
-}
-
-/// What a client needs to know. With `--json`, scripts read it, so its fields stay.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Welcome {
-    /// Where the catalog answers.
-    pub(crate) uri: String,
-    /// The warehouse.
-    pub(crate) warehouse: &'static str,
-    /// An administrator's key, in the clear: this catalog is one person's, on one machine.
-    pub(crate) api_key: String,
-    /// The namespace of the sample table.
-    pub(crate) namespace: &'static str,
-    /// The sample table.
-    pub(crate) table: &'static str,
 }
 
 /// Starts the catalog, fills it if that is not done yet, tells how to query it, and serves until the process is told to

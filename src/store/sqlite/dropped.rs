@@ -10,8 +10,9 @@ use super::convert::{Violation, id, kind, kind_text, namespace, violation};
 use super::events::event_add;
 use super::location_rows::{check_free, hold_instead, location_forget, reserved};
 use super::pages::{before, one_more_before, page_of};
-use super::pointers::{check_limit, move_pointer, resource, table_get};
+use super::pointers::{check_limit, move_pointer, resource};
 use super::reports::report_forget;
+use super::table_rows::table_get;
 use crate::store::{
     Answer, Change, Dropped, DroppedFilter, DroppedState, DroppedStore, EventDetails, EventObject, Operation, Origin,
     Page, PageRequest, Past, Place, Progress, Resource, Restore, Result, StoreError, Swap, TableKind, TimedPage,

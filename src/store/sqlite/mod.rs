@@ -28,6 +28,7 @@ mod readers;
 mod receipts;
 mod reports;
 mod signing_keys;
+mod table_rows;
 mod tables;
 #[cfg(test)]
 mod tests;

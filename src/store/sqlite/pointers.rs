@@ -3,19 +3,15 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tidewater_core::ids::{OrganisationId, TableId};
 use tidewater_core::location::Location;
-use tidewater_core::name::TableIdent;
 
-use super::convert::{Violation, count, id, kind, kind_text, namespace, violation};
+use super::convert::{Violation, count, kind, kind_text, namespace, violation};
 use super::events::event_add;
 use super::location_rows::{hold, hold_instead, others_text, reserved};
 use super::old_documents::{adopt, note_past};
+use super::table_rows::table_get;
 use crate::store::{
-    Change, EventObject, NewTable, Operation, Origin, Place, Resource, Result, StoreError, Swap, TableKind, TableRecord,
+    Change, EventObject, NewTable, Operation, Origin, Place, Resource, Result, StoreError, Swap, TableKind,
 };
-
-/// The hot path of a load.
-pub(super) const GET: &str = "SELECT id, kind, metadata_location FROM tabular
-    WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND name = ?4";
 
 /// The whole of nearly every commit.
 pub(super) const SWAP_IN_PLACE: &str = "UPDATE tabular SET metadata_location = ?5, updated_ms = ?8
@@ -40,14 +36,6 @@ pub(super) const fn resource(kind: TableKind) -> Resource {
         TableKind::Table => Resource::Table,
         TableKind::View => Resource::View,
     }
-}
-
-pub(super) fn record_at(row: &Row<'_>) -> Result<TableRecord> {
-    Ok(TableRecord {
-        id: id(TableId, row.get(0)?),
-        kind: kind(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?,
-        metadata_location: row.get(2)?,
-    })
 }
 
 /// Adds a table, wherever its files are and however many there are.
@@ -101,17 +89,6 @@ pub(super) fn check_limit(connection: &Connection, organisation: OrganisationId,
         Some(limit) if table_count(connection, organisation)? > limit => Err(StoreError::LimitReached { limit }),
         _ => Ok(()),
     }
-}
-
-pub(super) fn table_get(connection: &Connection, place: Place, ident: &TableIdent) -> Result<Option<TableRecord>> {
-    let mut statement = connection.prepare_cached(GET)?;
-    let mut rows = statement.query(params![
-        place.organisation.0.as_bytes(),
-        place.warehouse.0.as_bytes(),
-        ident.namespace.as_key(),
-        ident.name(),
-    ])?;
-    rows.next()?.map(record_at).transpose()
 }
 
 /// Moves a pointer as [`move_pointer`] does, and writes the event of it.

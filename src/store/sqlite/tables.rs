@@ -16,9 +16,10 @@ use super::namespaces::namespace_exists;
 use super::pages::{one_more, page_of};
 use super::pointers::{
     POINTER_AFTER, POINTER_BEFORE, check_limit, check_pointer, insert, move_pointer, move_pointer_and_tell, name_at,
-    record_at, resource, table_count, table_get,
+    resource, table_count,
 };
 use super::reports::report_forget;
+use super::table_rows::{record_at, table_get};
 use super::{Found, SqliteStore, receipts, transact};
 use crate::store::{
     Answer, Change, DropTerms, EventDetails, EventObject, NewTable, Operation, Origin, Page, PageRequest, Past, Place,

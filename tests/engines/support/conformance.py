@@ -17,7 +17,7 @@ from support.locking import locked
 REPOSITORY = Path(__file__).resolve().parents[3]
 RECORDS = REPOSITORY / "docs/conformance.json"
 PAGE = REPOSITORY / "docs/conformance.md"
-ROUTER = REPOSITORY / "src/api/router.rs"
+ENDPOINTS = REPOSITORY / "src/api/endpoints.rs"
 
 NAMESPACE = "/v1/{prefix}/namespaces/{namespace}"
 TABLE = NAMESPACE + "/tables/{table}"
@@ -165,8 +165,8 @@ def read() -> dict[str, Record]:
 
 
 def advertised() -> list[str]:
-    """What the router tells clients that the catalog can do."""
-    return re.findall(r'^    "((?:GET|POST|HEAD|DELETE) /v1/[^"]*)",$', ROUTER.read_text(), re.MULTILINE)
+    """What the configuration tells clients that the catalog can do."""
+    return re.findall(r'^    "((?:GET|POST|HEAD|DELETE) /v1/[^"]*)",$', ENDPOINTS.read_text(), re.MULTILINE)
 
 
 # ---- the page ----

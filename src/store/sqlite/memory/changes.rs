@@ -13,11 +13,12 @@ use rusqlite::{Connection, OptionalExtension, params};
 use tidewater_core::ids::{OrganisationId, WarehouseId};
 use uuid::Uuid;
 
+use super::Memory;
 use super::key::{Key, Subject};
-use super::{Memory, Value};
+use super::value::Value;
 use crate::store::Place;
 use crate::store::sqlite::convert::properties;
-use crate::store::sqlite::pointers::{GET, record_at};
+use crate::store::sqlite::table_rows::{GET, record_at};
 
 /// Beyond so many changed entries a transaction drops all of the memory.
 const MOST_CHANGED: usize = 10_000;

@@ -17,9 +17,9 @@ mod key;
 mod shard;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use std::hash::{BuildHasher, RandomState};
-use std::mem::size_of;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -28,6 +28,7 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use self::key::{Key, KeyRef};
 use self::shard::Shard;
+use self::value::{KeptPage, Value};
 use crate::store::{Page, PageRequest, Place, Properties, TableKind, TableRecord};
 
 pub(super) use self::changes::Changes;
@@ -37,51 +38,6 @@ const SHARDS: usize = 8;
 
 /// The most pages that are kept of one list.
 const MOST_PAGES: usize = 16;
-
-/// What is kept under a key.
-#[derive(Debug)]
-enum Value {
-    /// It is being read for the first time.
-    Unread,
-    /// The table or view of a name; `None` when the name is free.
-    Table(Option<TableRecord>),
-    /// The properties of a namespace; `None` when there is no such namespace.
-    Namespace(Option<Properties>),
-    /// Pages of the tables and views in a namespace.
-    Tables(Vec<KeptPage<String>>),
-    /// Pages of the namespaces below another, or at the top.
-    Children(Vec<KeptPage<NamespaceIdent>>),
-}
-
-#[derive(Debug)]
-struct KeptPage<T> {
-    /// Of a list of tables or views, which.
-    kind: Option<TableKind>,
-    request: PageRequest,
-    page: Arc<Page<T>>,
-}
-
-impl Value {
-    /// The memory that it takes, about.
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Unread | Self::Table(None) | Self::Namespace(None) => 0,
-            Self::Table(Some(record)) => record.metadata_location.len(),
-            Self::Namespace(Some(properties)) => {
-                properties.iter().map(|(key, value)| 2 * size_of::<String>() + key.len() + value.len()).sum()
-            }
-            Self::Tables(pages) => pages.iter().map(|page| page.bytes(String::len)).sum(),
-            Self::Children(pages) => pages.iter().map(|page| page.bytes(|name| name.as_key().len())).sum(),
-        }
-    }
-}
-
-impl<T> KeptPage<T> {
-    fn bytes(&self, length: impl Fn(&T) -> usize) -> usize {
-        let items = self.page.items.iter().map(|item| size_of::<T>() + length(item)).sum::<usize>();
-        size_of::<Self>() + items + self.request.after.as_ref().map_or(0, String::len)
-    }
-}
 
 /// What a look at the memory gave.
 pub(super) enum Found<T> {

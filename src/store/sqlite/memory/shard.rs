@@ -7,8 +7,8 @@ use std::mem::size_of;
 
 use hashbrown::HashTable;
 
-use super::Value;
 use super::key::{Key, KeyRef};
+use super::value::Value;
 
 /// What an entry takes besides its texts, about: its slot, its place in the index, and what the allocator adds.
 const ENTRY_BYTES: usize = size_of::<Option<Entry>>() + 64;

@@ -12,7 +12,7 @@ use tidewater_core::overlap::Locations;
 use super::{names, opened, organisation, stranger};
 use crate::clock::fresh_uuid;
 use crate::secret::Secret;
-use crate::store::sqlite::{OpenError, SqliteStore, location_rows, namespaces, pointers, receipts, tables};
+use crate::store::sqlite::{OpenError, SqliteStore, location_rows, namespaces, pointers, receipts, table_rows, tables};
 use crate::store::{
     Change, EventDetails, NamespaceStore, NewTable, OrganisationStore, Origin, Past, Place, Properties, Resource,
     SigningKey, SigningKeyStore, StoreError, Swap, TableKind, TableStore, Warehouse, WarehouseOptions,
@@ -342,7 +342,10 @@ fn the_reads_that_must_be_quick_are_one_search_of_one_index() {
     for (sql, expected) in [
         (pointers::COUNT, "SEARCH tabular_count USING PRIMARY KEY (organisation=?)"),
         (receipts::GET, "SEARCH receipt USING PRIMARY KEY (organisation=? AND key=?)"),
-        (pointers::GET, "SEARCH tabular USING PRIMARY KEY (organisation=? AND warehouse=? AND namespace=? AND name=?)"),
+        (
+            table_rows::GET,
+            "SEARCH tabular USING PRIMARY KEY (organisation=? AND warehouse=? AND namespace=? AND name=?)",
+        ),
         (
             tables::LIST,
             "SEARCH tabular USING COVERING INDEX tabular_listed \

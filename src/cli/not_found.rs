@@ -1,0 +1,19 @@
+//! The error for a table or view that does not exist.
+
+use anyhow::anyhow;
+use http::StatusCode;
+use tidewater_core::name::TableIdent;
+
+use super::client::has_status;
+use super::dropped::word;
+use super::table_name;
+use tidewater::store::TableKind;
+
+/// Says where to look, when there is no such table or view.
+pub(super) fn explain(error: anyhow::Error, kind: TableKind, ident: &TableIdent) -> anyhow::Error {
+    if !has_status(&error, StatusCode::NOT_FOUND) {
+        return error;
+    }
+    let (word, name, namespace) = (word(kind), ident.name(), table_name::shown(&ident.namespace));
+    anyhow!("there is no {word} '{name}' in '{namespace}': see `tidewater {word} list {namespace}`")
+}

@@ -1,0 +1,31 @@
+//! Rows of tables and views: how one is read by its name.
+
+use rusqlite::{Connection, Row, params};
+use tidewater_core::ids::TableId;
+use tidewater_core::name::TableIdent;
+
+use super::convert::{id, kind};
+use crate::store::{Place, Result, TableRecord};
+
+/// The hot path of a load.
+pub(super) const GET: &str = "SELECT id, kind, metadata_location FROM tabular
+    WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND name = ?4";
+
+pub(super) fn record_at(row: &Row<'_>) -> Result<TableRecord> {
+    Ok(TableRecord {
+        id: id(TableId, row.get(0)?),
+        kind: kind(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?,
+        metadata_location: row.get(2)?,
+    })
+}
+
+pub(super) fn table_get(connection: &Connection, place: Place, ident: &TableIdent) -> Result<Option<TableRecord>> {
+    let mut statement = connection.prepare_cached(GET)?;
+    let mut rows = statement.query(params![
+        place.organisation.0.as_bytes(),
+        place.warehouse.0.as_bytes(),
+        ident.namespace.as_key(),
+        ident.name(),
+    ])?;
+    rows.next()?.map(record_at).transpose()
+}
