@@ -25,6 +25,7 @@ impl Organisation {
     }
 }
 
+/// What a route is about.
 pub(super) struct Objects {
     pub(super) organisation: Arc<Organisation>,
     /// A namespace with the table `t` and the view `v`.
@@ -46,7 +47,7 @@ pub(super) struct Objects {
 }
 
 impl Objects {
-    /// Makes what a route is about, in an organisation. The number is in all names.
+    /// Makes the objects of a route in an organisation. The number is in their names.
     pub(super) async fn new(catalog: &Catalog, organisation: Arc<Organisation>, number: usize, route: &str) -> Self {
         let mut objects = Self {
             organisation,
@@ -126,7 +127,8 @@ impl Objects {
 
     /// Everything that a request could have changed, as a user of the machine sees it.
     pub(super) async fn seen(&self, catalog: &Catalog) -> Vec<Value> {
-        let mut paths: Vec<_> = ["", "/events?page-size=1", "/keys", "/warehouses"].map(|below| self.managed(below)).into();
+        let mut paths: Vec<_> =
+            ["", "/events?page-size=1", "/keys", "/warehouses"].map(|below| self.managed(below)).into();
         let namespace = &self.namespace;
         paths.extend(
             [
@@ -144,7 +146,7 @@ impl Objects {
         let mut seen = vec![json!(self.new_file.exists())];
         for path in paths {
             let mut answer = catalog.machine(Method::GET, &path, &Value::Null).await.ok(200);
-            remove_last_uses(&mut answer);
+            remove_what_time_changes(&mut answer);
             seen.push(answer);
         }
         let new = format!("/management/v1/organisations/{}", self.new_name);
@@ -153,11 +155,12 @@ impl Objects {
     }
 }
 
-/// Removes when keys were used last, which is written in the background.
-fn remove_last_uses(answer: &mut Value) {
-    for list in ["keys", "operators"] {
-        for one in answer[list].as_array_mut().into_iter().flatten() {
-            one["last-used-ms"].take();
+/// Removes what becomes different without a request: keys' last uses are written in the background, and a signing key signs
+/// only after a while.
+fn remove_what_time_changes(answer: &mut Value) {
+    for (list, field) in [("keys", "last-used-ms"), ("operators", "last-used-ms"), ("signing-keys", "state")] {
+        for one in answer.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+            one[field].take();
         }
     }
 }
