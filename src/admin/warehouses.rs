@@ -14,7 +14,7 @@ use super::limits::WAREHOUSES;
 use super::{Admin, AdminError};
 use crate::catalog::{CheckStep, warehouse_check};
 use crate::clock::fresh_ordered_uuid;
-use crate::master_key::check_or_make;
+use crate::master_key::{MasterKeyError, check_or_make};
 use crate::owner::Owner;
 use crate::storage::StorageCredentials;
 use crate::store::{
@@ -144,7 +144,7 @@ impl Admin {
         if request.dry_run {
             return Ok((new, trial));
         }
-        new.storage = self.seal(wanted, place(&new)).await?;
+        new.storage = self.seal(wanted, place(&new), request.own_storage).await?;
         let created = self.store.warehouse_create(&new, change).await;
         self.catalog.forget_warehouses(organisation.id);
         created.map_err(|error| about(organisation, &new.name, error))?;
@@ -213,7 +213,7 @@ impl Admin {
                 let storage = WarehouseStorage { profile: wanted.profile.clone(), sealed_credentials: None };
                 let new = Warehouse { storage, options, ..warehouse.clone() };
                 self.try_out(new, &wanted.credentials, !update.unchecked).await?.check()?;
-                let storage = self.seal(wanted, place(&warehouse)).await?;
+                let storage = self.seal(wanted, place(&warehouse), own_storage).await?;
                 let set = self.store.warehouse_set_storage(organisation.id, &warehouse.name, &storage, change).await;
                 set.map_err(|error| about(organisation, &warehouse.name, error))?;
             }
@@ -311,14 +311,27 @@ impl Admin {
         trial.await.map_err(|error| AdminError::Failed(error.to_string().into()))
     }
 
-    /// Seals credentials for the warehouse that they are for. The machine's own are not kept.
-    async fn seal(&self, wanted: Wanted, place: Place) -> Result<WarehouseStorage, AdminError> {
+    /// Seals credentials for the warehouse that they are for. The machine's own are not kept. Who may use what is the server's
+    /// own is told what is wrong with its master key.
+    async fn seal(
+        &self,
+        wanted: Wanted,
+        place: Place,
+        own_storage: OwnStorage,
+    ) -> Result<WarehouseStorage, AdminError> {
         let sealed_credentials = match &wanted.credentials {
             StorageCredentials::Ambient => None,
             credentials => {
                 let failed = |error: &dyn std::fmt::Display| AdminError::Failed(error.to_string().into());
                 let keys =
-                    check_or_make(self.store.as_ref(), &self.access.keys).await.map_err(|error| failed(&error))?;
+                    check_or_make(self.store.as_ref(), &self.access.keys).await.map_err(|error| match error {
+                        MasterKeyError::Missing { .. } | MasterKeyError::Other { .. }
+                            if own_storage == OwnStorage::Allowed =>
+                        {
+                            AdminError::Conflict(error.to_string())
+                        }
+                        error => failed(&error),
+                    })?;
                 Some(seal_credentials(&keys, place, credentials).map_err(|error| failed(&error))?)
             }
         };
@@ -427,7 +440,7 @@ fn about(organisation: &Organisation, name: &str, error: StoreError) -> AdminErr
         )),
         StoreError::NotEmpty(_) => AdminError::Conflict(format!(
             "Warehouse '{name}' still holds namespaces, or dropped tables or views that can be restored: drop those, and \
-             delete these for good"
+             delete these for good (`tidewater table dropped` and `tidewater view dropped` list them)"
         )),
         error => AdminError::Store(error),
     }
