@@ -21,6 +21,11 @@ pub enum BackupFileError {
     /// A file of that name is there.
     #[error("{} exists already: choose another name, or replace it with --overwrite", .0.display())]
     Exists(PathBuf),
+    /// The file would be in the data folder, among the catalog's own files.
+    #[error(
+        "{} is in the data folder of the catalog: choose a folder outside of it, best on another disk, for backups", .0.display()
+    )]
+    InDataFolder(PathBuf),
     /// There is nothing to copy.
     #[error("there is no catalog in {}: name its folder with --data-dir", .0.display())]
     NoCatalog(PathBuf),
@@ -84,7 +89,7 @@ impl Drop for Partial {
 /// under its name when it is complete, checked and synced; only its owner can read it.
 ///
 /// # Errors
-/// `Exists` without `overwrite`; `NoCatalog`; `File`; `Database`. Then no file is left.
+/// `InDataFolder`; `Exists` without `overwrite`; `NoCatalog`; `File`; `Database`. Then no file is left.
 pub fn create(
     database: &Path,
     file: &Path,
@@ -95,6 +100,7 @@ pub fn create(
         let folder = database.parent().unwrap_or(database);
         return Err(BackupFileError::NoCatalog(folder.to_owned()));
     }
+    check_outside(database, file)?;
     if !overwrite && file.symlink_metadata().is_ok() {
         return Err(BackupFileError::Exists(file.to_owned()));
     }
@@ -103,6 +109,21 @@ pub fn create(
     let not_inside = store::backup(database, &partial.path, progress)?;
     let size_bytes = finish(&partial.path, file)?;
     Ok(Done { size_bytes, not_inside })
+}
+
+/// Fails if `file` is in the data folder, by whatever path: it could replace the database or a key.
+fn check_outside(database: &Path, file: &Path) -> Result<(), BackupFileError> {
+    let inside = database.parent().unwrap_or(database);
+    let inside = inside.canonicalize().map_err(cannot("look at", inside))?;
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // A folder that is not there holds nothing to replace: to create the file says so.
+    let folder = folder.canonicalize().ok();
+    // What a link leads to is another name for it.
+    let target = file.canonicalize().ok();
+    if folder.into_iter().chain(target).any(|path| path.starts_with(&inside)) {
+        return Err(BackupFileError::InDataFolder(file.to_owned()));
+    }
+    Ok(())
 }
 
 /// Restores the backup `file` into the data folder `folder`, as the database `database` in it. The backup is copied and the

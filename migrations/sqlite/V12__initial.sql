@@ -23,7 +23,8 @@ CREATE TABLE organisation (
 CREATE INDEX organisation_deleted ON organisation (delete_after_ms) WHERE delete_after_ms IS NOT NULL;
 
 -- `digest` is the SHA-256 of the key's text: the key itself is kept nowhere. A sign-in finds it without its organisation.
--- `no_delete`: credentials that are vended to the key's holder remove no files.
+-- `no_delete`: credentials that are vended to the key's holder remove no files. `successor` is the key that a rotation gave in its
+-- place.
 CREATE TABLE api_key (
     organisation BLOB NOT NULL REFERENCES organisation (id),
     id           BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
@@ -35,6 +36,7 @@ CREATE TABLE api_key (
     last_used_ms INTEGER,
     revoked_ms   INTEGER,
     no_delete    INTEGER NOT NULL DEFAULT 0 CHECK (no_delete IN (0, 1)),
+    successor    BLOB CHECK (length(successor) = 16),
     PRIMARY KEY (organisation, id)
 ) STRICT, WITHOUT ROWID;
 

@@ -164,7 +164,13 @@ impl Admin {
         let ends_ms = change.at_ms.saturating_add(millis(overlap_s));
         let rotated = self.store.key_rotate(old.id, ends_ms, &key, change).await;
         self.authenticator.forget();
-        rotated.map_err(|error| about(organisation, &old.name, error))?;
+        rotated.map_err(|error| match error {
+            StoreError::AlreadyExists(Resource::Key) => AdminError::Conflict(format!(
+                "Key '{}' ({}) was rotated already: rotate the key that followed it, or revoke that if its text was lost",
+                old.name, old.id
+            )),
+            error => about(organisation, &old.name, error),
+        })?;
         Ok(IssuedKey { key, text })
     }
 

@@ -23,6 +23,9 @@ use crate::store::{
 };
 use crate::warehouse::{OpenWarehouse, seal_credentials};
 
+/// The address that gives tokens to Google's service accounts.
+const GOOGLE_TOKENS: &str = "https://oauth2.googleapis.com/token";
+
 /// What is asked of a new warehouse.
 #[derive(Debug, Clone)]
 pub struct WarehouseRequest {
@@ -382,8 +385,39 @@ impl Wanted {
                     .to_owned(),
             ));
         }
-        Ok(())
+        match self.named_address() {
+            None => Ok(()),
+            Some(field) => Err(AdminError::Forbidden(format!(
+                "`storage.{field}` names an address that the server would send requests to: only an operator may do that. Without \
+                 it, the cloud's own address is used"
+            ))),
+        }
     }
+
+    /// The first field that names an address to send requests to, in place of the cloud's own.
+    fn named_address(&self) -> Option<&'static str> {
+        let (endpoint, sts_endpoint) = match &self.profile {
+            StorageProfile::File => (None, None),
+            StorageProfile::S3(profile) => (profile.endpoint.as_ref(), profile.sts_endpoint.as_ref()),
+            StorageProfile::Adls(profile) => (profile.endpoint.as_ref(), None),
+            StorageProfile::Gcs(profile) => (profile.endpoint.as_ref(), profile.sts_endpoint.as_ref()),
+        };
+        let in_credentials = match &self.credentials {
+            StorageCredentials::AzureServicePrincipal { authority_host: Some(_), .. } => {
+                Some("credentials.authority-host")
+            }
+            StorageCredentials::GcsServiceAccount { key } if !asks_google(key.expose()) => Some("credentials.key"),
+            _ => None,
+        };
+        endpoint.map(|_| "endpoint").or(sts_endpoint.map(|_| "sts-endpoint")).or(in_credentials)
+    }
+}
+
+/// Whether a service account's key file names no other addresses than Google's.
+fn asks_google(key: &str) -> bool {
+    serde_json::from_str::<Value>(key).is_ok_and(|key| {
+        key.get("gcs_base_url").is_none() && key.get("token_uri").is_none_or(|address| address == GOOGLE_TOKENS)
+    })
 }
 
 /// The message of a reader, unless it repeats a value, which may be a secret in the wrong field.

@@ -143,6 +143,29 @@ async fn existing_file_is_replaced_only_with_overwrite() {
 }
 
 #[tokio::test]
+async fn backup_into_the_data_folder_is_refused_by_whatever_path() {
+    let (folder, _store, _) = catalog(1).await;
+    let (database, data) = (database(&folder), folder.path().join("data"));
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::create_dir(data.join("below")).unwrap();
+    std::os::unix::fs::symlink(&data, elsewhere.path().join("folder")).unwrap();
+    std::os::unix::fs::symlink(&database, elsewhere.path().join("file")).unwrap();
+    let before = fs::read(&database).unwrap();
+    for file in [
+        database.clone(),
+        data.join("master.key"),
+        data.join("below/backup.db"),
+        data.join("below/../backup.db"),
+        elsewhere.path().join("folder/backup.db"),
+        elsewhere.path().join("file"),
+    ] {
+        let refused = create(&database, &file, true, &mut go_on);
+        assert!(matches!(refused, Err(BackupFileError::InDataFolder(_))), "{}: {refused:?}", file.display());
+    }
+    assert_eq!(fs::read(&database).unwrap(), before);
+}
+
+#[tokio::test]
 async fn backup_of_a_folder_without_catalog_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let refused = create(&folder.path().join("tidewater.db"), &folder.path().join("b"), false, &mut go_on).unwrap_err();
@@ -237,7 +260,8 @@ async fn backup_of_a_development_version_is_neither_made_nor_restored() {
     connection.execute_batch(include_str!("../store/sqlite/tests/development.sql")).unwrap();
     connection.close().unwrap();
     let before = fs::read(&file).unwrap();
-    let copied = create(&file, &folder.path().join("copy.db"), false, &mut go_on);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let copied = create(&file, &elsewhere.path().join("copy.db"), false, &mut go_on);
     let restored = restore_to(&folder, &file, "restored").map(drop);
     for refused in [copied.map(drop), restored] {
         let refused = refused.unwrap_err();

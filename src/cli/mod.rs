@@ -242,18 +242,33 @@ impl Settings {
 
     /// The catalog that a command works on.
     async fn client(&self, database: Database) -> anyhow::Result<Client> {
-        match &self.remote.uri {
-            Some(_) => Client::remote(&self.remote),
-            None => Client::local(self.of_command()?, database).await,
+        match self.is_remote()? {
+            true => Client::remote(&self.remote),
+            false => Client::local(self.of_command()?, database).await,
         }
     }
 
     /// The server that a command works on.
     fn server(&self) -> anyhow::Result<Client> {
-        match &self.remote.uri {
-            Some(_) => Client::remote(&self.remote),
-            None => Client::server(self.of_command()?),
+        match self.is_remote()? {
+            true => Client::remote(&self.remote),
+            false => Client::server(self.of_command()?),
         }
+    }
+
+    /// Whether a command works on a remote server. A data folder that the command line names has precedence over an address
+    /// that only the environment names.
+    ///
+    /// # Errors
+    /// When the command line names both.
+    fn is_remote(&self) -> anyhow::Result<bool> {
+        let Some(uri) = &self.remote.uri else { return Ok(false) };
+        if self.data_dir.is_none() {
+            return Ok(true);
+        }
+        let is_from_environment = environment().any(|(name, value)| name == "TIDEWATER_URI" && value == *uri);
+        ensure!(is_from_environment, "--uri and --data-dir name two catalogs: give one of them");
+        Ok(false)
     }
 }
 

@@ -220,8 +220,18 @@ async fn list(client: &Client, format: Format) -> Result<()> {
     if format.json {
         return output::json(&all.iter().map(as_json).collect::<Vec<_>>());
     }
-    let rows: Vec<_> = all.iter().map(|org| vec![text(org, "name"), text(org, "tier"), created(org)]).collect();
-    output::table(&["name", "tier", "created"], &rows, "there is no organisation yet")
+    let rows: Vec<_> =
+        all.iter().map(|org| vec![text(org, "name"), text(org, "tier"), created(org), state(org)]).collect();
+    output::table(&["name", "tier", "created", "state"], &rows, "there is no organisation yet")
+}
+
+/// Whether an organisation is served.
+fn state(org: &Value) -> String {
+    match (org["delete-after-ms"].as_i64(), org["suspended"] == true) {
+        (Some(after_ms), _) => format!("deleted, gone after {}", time::shown(after_ms)),
+        (None, true) => "suspended".to_owned(),
+        (None, false) => "active".to_owned(),
+    }
 }
 
 async fn show(client: &Client, name: Option<String>, format: Format) -> Result<()> {

@@ -98,7 +98,8 @@ pub trait AdministrationStore: Send + Sync + 'static {
     /// Adds a key in the place of another, which ends at `ends_ms` unless it ends before.
     ///
     /// # Errors
-    /// `NotFound` when the organisation has no such key, or it is revoked; `AlreadyExists` as for a key that is created.
+    /// `NotFound` when the organisation has no such key, or it is revoked; `AlreadyExists` when it was rotated before, and as for a
+    /// key that is created.
     async fn key_rotate(&self, old: KeyId, ends_ms: i64, new: &ApiKey, change: &Change) -> Result<()>;
 
     /// Adds to how many requests keys sent. Keys that do not exist any more are passed over.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import signal
 import stat
 import subprocess
 from collections.abc import Callable
@@ -181,3 +182,28 @@ def test_operator_administers_a_remote_server(make_server: Callable[..., Server]
     server.command("operator", "revoke", "terraform")
     refused = run(binary, "org", "list", check=False, **remote)
     assert refused.returncode == 1 and "revoked" in refused.stderr, refused.stderr
+
+
+def test_named_data_folder_has_precedence_over_an_address_in_the_environment(
+    binary: Path, home: dict[str, str], tmp_path: Path
+) -> None:
+    remote = {"TIDEWATER_URI": "http://127.0.0.1:9", "TIDEWATER_API_KEY": "flx_none"}
+    folder = ("--data-dir", str(tmp_path / "here"))
+    run(binary, "org", "create", "acme", *folder, **remote, **home)
+    assert "acme" in run(binary, "org", "list", *folder, **remote, **home).stdout
+    refused = run(binary, "org", "list", *folder, "--uri", "http://127.0.0.1:8", check=False, **home)
+    assert refused.returncode == 1 and "name two catalogs" in refused.stderr, refused
+
+
+def test_command_says_that_it_waits_for_a_server_that_does_not_answer(server: Server) -> None:
+    process = int(json.loads(server.command("status", "--json").stdout)["process"])
+    os.kill(process, signal.SIGSTOP)
+    try:
+        asking = subprocess.Popen(
+            [str(server.binary), "status", "--data-dir", str(server.data_dir)],
+            stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=clean_environment({}),
+        )
+        assert "waiting for it" in asking.stderr.readline()
+    finally:
+        os.kill(process, signal.SIGCONT)
+    assert asking.wait(timeout=60) == 0

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from pyiceberg.catalog.rest import RestCatalog
+from pyiceberg.utils.concurrent import ExecutorFactory
 
 from support.admin import Admin
 from support.cloud_lake import CloudLake
@@ -107,7 +108,12 @@ def test_a_table_in_hadoops_spelling_is_registered_read_changed_and_purged(
     assert each_cloud.objects(f"{folder}-beside"), "its neighbour's are there"
 
 
-def test_requests_for_a_table_in_hadoops_spelling_are_signed(signing_lake: Lake, unique: str) -> None:
+def test_requests_for_a_table_in_hadoops_spelling_are_signed(
+    signing_lake: Lake, unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As test_pyiceberg_signing.py says: threads take each other's signer off the client that they share.
+    monkeypatch.setenv("PYICEBERG_MAX_WORKERS", "1")
+    monkeypatch.setattr(ExecutorFactory, "_instance", None)
     rest, catalog = signing_lake.rest(), signing_lake.catalog(**FSSPEC)
     namespace = rest.create_namespace(unique)
     folder = f"s3://{signing_lake.bucket}/lake/{unique}"

@@ -11,7 +11,7 @@ use crate::access::Principal;
 use crate::access::action::Administer;
 use crate::admin::{AdminError, OwnStorage};
 use crate::api::Api;
-use crate::api::admission::{authorization, charge, note_route};
+use crate::api::admission::{authorization, note_route};
 use crate::api::error::ApiError;
 use crate::api::path::PathParameters;
 use crate::api::permission::{Allowed, Arrived};
@@ -34,7 +34,7 @@ enum Sender {
     Identity(Identity),
 }
 
-/// Lets a request through whose sender is known. Only those of organisations are counted.
+/// Lets a request through whose sender is known. None is counted: an admin can revoke a key that has spent the day.
 pub(in crate::api) async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
     let learned = note_route(&request).cloned();
     let sender = match request.extensions().get::<Machine>() {
@@ -50,30 +50,17 @@ pub(in crate::api) async fn authenticate(State(api): State<Arc<Api>>, mut reques
             }
         }
     };
-    let left = match &sender {
-        Sender::Identity(Identity::Key(caller)) => {
-            if let Some(learned) = &learned {
+    if let Some(learned) = &learned {
+        match &sender {
+            Sender::Identity(Identity::Key(caller)) => {
                 learned.caller(Arc::clone(caller));
             }
-            match charge(&api, caller, api.clock.now_ms()).await {
-                Ok(left) => Some(left),
-                Err(refusal) => return *refusal,
-            }
+            Sender::Identity(Identity::Operator(operator)) => learned.operator(Arc::clone(operator)),
+            Sender::Machine(_) => {}
         }
-        Sender::Identity(Identity::Operator(operator)) => {
-            if let Some(learned) = &learned {
-                learned.operator(Arc::clone(operator));
-            }
-            None
-        }
-        Sender::Machine(_) => None,
-    };
-    request.extensions_mut().insert(sender);
-    let response = next.run(request).await;
-    match left {
-        Some(left) => left.tell(response),
-        None => response,
     }
+    request.extensions_mut().insert(sender);
+    next.run(request).await
 }
 
 /// Somebody who administers something.

@@ -1,5 +1,6 @@
 //! The catalog of a data folder on this machine.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -9,6 +10,7 @@ use http::{HeaderValue, Request};
 use http_body_util::Full;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
+use tokio::time::timeout;
 
 use super::answer::{Answer, answer};
 use crate::cli::output;
@@ -21,6 +23,12 @@ use tidewater::owner::user_name;
 
 /// How long to wait for a server that starts or stops.
 const SERVER_TIME: Duration = Duration::from_secs(5);
+
+/// How long to wait for the begin of an answer: longer than the server works on any request.
+const ANSWER_TIME: Duration = Duration::from_secs(120);
+
+/// How long to wait for it in silence.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often to look for it.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
@@ -110,7 +118,7 @@ impl Local {
             Way::Socket => {
                 let stream = control::connect(&self.config.data_dir)?;
                 let stream = stream.context("the server has stopped")?;
-                let answer = exchange(stream, request).await;
+                let answer = within(ANSWER_TIME, exchange(stream, request)).await;
                 answer.with_context(|| format!("the server on {} does not answer", self.config.data_dir.display()))
             }
             Way::InProcess(process, machine) => {
@@ -134,6 +142,19 @@ fn check_catalog(config: &Config, database: Database) -> Result<()> {
         output::note(&format!("making a new catalog in {folder}"));
     }
     Ok(())
+}
+
+/// Waits so long for an answer, and says so when it takes long: the server may be stopped or busy.
+async fn within(time: Duration, answer: impl Future<Output = Result<Answer>>) -> Result<Answer> {
+    let mut answer = pin!(answer);
+    if let Ok(answer) = timeout(PATIENCE, &mut answer).await {
+        return answer;
+    }
+    output::note("the server has not answered yet: waiting for it");
+    match timeout(time - PATIENCE, answer).await {
+        Ok(answer) => answer,
+        Err(_) => bail!("no answer came within {} s: whether it was done is not known", time.as_secs()),
+    }
 }
 
 /// Sends one request over a connection of its own.

@@ -52,6 +52,7 @@ pub(super) fn organisation_forget(
     if is_purging(connection, id, deletion.purge)? {
         return Ok(Forgotten::Waiting);
     }
+    keep_own_events(connection, id)?;
     for (table, key) in TABLES {
         if empty(connection, id, (table, key), at_most)? > 0 {
             return Ok(Forgotten::More);
@@ -116,6 +117,16 @@ fn is_purging(connection: &Connection, organisation: OrganisationId, purge: bool
         )?
         .exists(params![organisation.0.as_bytes(), purge])?;
     Ok(found)
+}
+
+/// Makes the events about the organisation itself the server's: who deleted it is told when it is gone.
+fn keep_own_events(connection: &Connection, organisation: OrganisationId) -> Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE event SET organisation = NULL WHERE organisation = ?1 AND object_kind = 'organisation'",
+        )?
+        .execute([organisation.0.as_bytes()])?;
+    Ok(())
 }
 
 fn empty(

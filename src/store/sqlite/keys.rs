@@ -190,6 +190,12 @@ pub(super) fn key_rotate(
     change: &Change,
 ) -> Result<()> {
     let before = usable(connection, new.organisation, old)?;
+    let succeeded = connection
+        .prepare_cached("UPDATE api_key SET successor = ?3 WHERE organisation = ?1 AND id = ?2 AND successor IS NULL")?
+        .execute(params![new.organisation.0.as_bytes(), old.0.as_bytes(), new.id.0.as_bytes()])?;
+    if succeeded == 0 {
+        return Err(StoreError::AlreadyExists(Resource::Key));
+    }
     let expires_ms = Some(before.expires_ms.map_or(ends_ms, |expires_ms| expires_ms.min(ends_ms)));
     key_set(connection, &ApiKey { expires_ms, ..before.clone() })?;
     key_insert(connection, new)?;

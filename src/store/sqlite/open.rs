@@ -60,6 +60,14 @@ pub enum OpenError {
         /// Its version.
         found: i32,
     },
+    /// It is a database of something else.
+    #[error(
+        "{} is a database, but not of tidewater, and is left as it is: choose another folder with --data-dir", path.display()
+    )]
+    Foreign {
+        /// The database.
+        path: PathBuf,
+    },
     /// The file or its folder cannot be used.
     #[error("cannot open {}: {source}", path.display())]
     File {
@@ -93,6 +101,7 @@ impl OpenError {
         match self {
             Self::Newer { found, known, .. } => Self::Newer { path, found, known },
             Self::Development { found, .. } => Self::Development { path, found },
+            Self::Foreign { .. } => Self::Foreign { path },
             Self::File { source, .. } => Self::File { path, source },
             Self::Database { source, .. } => Self::Database { path, source },
             Self::Migration { source, .. } => Self::Migration { path, source },
@@ -125,6 +134,9 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     .map_err(in_database)?;
     configure(&connection).map_err(in_database)?;
     // Before anything is changed.
+    if is_foreign(&connection).map_err(in_database)? {
+        return Err(OpenError::Foreign { path: path.to_owned() });
+    }
     if let Some(found) = version(&connection).map_err(in_database)? {
         check_version(path, found)?;
     }
@@ -235,6 +247,16 @@ pub(super) fn check_version(path: &Path, found: i32) -> Result<(), OpenError> {
         found if found < FIRST => Err(OpenError::Development { path, found }),
         _ => Ok(()),
     }
+}
+
+/// Whether a database holds something, and not the history that a catalog's schema begins with.
+fn is_foreign(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM sqlite_schema)
+                AND NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'refinery_schema_history')",
+        [],
+        |row| row.get(0),
+    )
 }
 
 /// The version of a database's schema; none where it is no catalog's.

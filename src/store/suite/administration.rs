@@ -120,16 +120,21 @@ pub(in crate::store) async fn rotated_key_ends_and_the_new_one_is_there(store: S
     old.expires_ms = Some(NOW_MS + 10);
     store.key_create(&old, &change()).await.unwrap();
     let (first, second) = (key(acme.id, "ci"), key(acme.id, "ci"));
-    store.key_rotate(old.id, NOW_MS + 5, &first, &change()).await.unwrap();
-    store.key_rotate(old.id, NOW_MS + 50, &second, &change()).await.unwrap();
+    store.key_rotate(old.id, NOW_MS + 50, &first, &change()).await.unwrap();
     let ends = async |id| store.key_by_id(id).await.unwrap().unwrap().0.expires_ms;
-    assert_eq!(ends(old.id).await, Some(NOW_MS + 5), "its end never moves away");
-    assert_eq!((ends(first.id).await, ends(second.id).await), (None, None));
+    assert_eq!((ends(old.id).await, ends(first.id).await), (Some(NOW_MS + 10), None), "its end never moves away");
+    let again = store.key_rotate(old.id, NOW_MS + 5, &second, &change()).await;
+    assert_refused!(again, StoreError::AlreadyExists(Resource::Key));
+    assert_eq!(ends(old.id).await, Some(NOW_MS + 10), "a key is rotated once");
+    store.key_rotate(first.id, NOW_MS + 5, &second, &change()).await.unwrap();
+    assert_eq!(ends(first.id).await, Some(NOW_MS + 5));
     let mut taken = key(acme.id, "ci");
     taken.digest = first.digest;
-    let refused = store.key_rotate(first.id, NOW_MS, &taken, &change()).await;
+    let refused = store.key_rotate(second.id, NOW_MS, &taken, &change()).await;
     assert_refused!(refused, StoreError::AlreadyExists(Resource::Key));
-    assert_eq!(ends(first.id).await, None, "what is refused changes nothing");
+    assert_eq!(ends(second.id).await, None, "what is refused changes nothing");
+    let third = key(acme.id, "ci");
+    store.key_rotate(second.id, NOW_MS, &third, &change()).await.unwrap();
 }
 
 pub(in crate::store) async fn usage_is_listed_by_day_and_by_key(store: Subject) {
@@ -195,6 +200,11 @@ pub(in crate::store) async fn organisation_is_forgotten_in_small_steps_and_no_ot
     let last = store.event_list(None, &EventFilter::default(), None, 1).await.unwrap().events.remove(0);
     assert_eq!((last.operation.as_str(), last.organisation), ("forget-organisation", None));
     assert_eq!((last.object.name.as_str(), last.object.id), ("acme", Some(acme.id.0)));
+    // Who deleted it is still told, by the server.
+    let own = EventFilter { object: Some("acme".to_owned()), ..EventFilter::default() };
+    let told = store.event_list(None, &own, None, 10).await.unwrap().events;
+    let told: Vec<_> = told.iter().map(|event| event.operation.as_str()).collect();
+    assert_eq!(told, ["forget-organisation", "delete-organisation", "create-organisation"]);
     assert_eq!((store.table_count(other.id).await.unwrap(), store.key_list(other.id).await.unwrap().len()), (3, 1));
     // Its name and its places are free.
     let again = organisation("acme");

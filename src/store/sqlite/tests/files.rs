@@ -151,6 +151,17 @@ fn error_of(path: &Path) -> OpenError {
 }
 
 #[test]
+fn database_of_another_program_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    stranger(folder.path()).execute_batch("CREATE TABLE foo (a)").unwrap();
+    let error = error_of(&folder.path().join("catalog.db"));
+    assert!(matches!(error, OpenError::Foreign { .. }), "{error:?}");
+    let tables: i64 =
+        stranger(folder.path()).query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
+    assert_eq!(tables, 1);
+}
+
+#[test]
 fn a_database_of_a_newer_version_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     drop(opened(&folder));

@@ -183,3 +183,27 @@ async fn rotation_gives_a_new_key_and_ends_the_old_one_after_the_overlap() {
     let long = json!({ "overlap-s": 99_999_999_999_u64 });
     catalog.post(&tenant.key, &format!("{old_path}/rotate"), &long).await.error(400, "BadRequestException");
 }
+
+#[tokio::test]
+async fn key_is_rotated_once_however_often_it_is_asked_for() {
+    let (catalog, tenant) = acme().await;
+    let old = catalog.post(&tenant.key, KEYS, &json!({ "name": "ci", "role": "writer" })).await.ok(200);
+    let rotate = format!("{KEYS}/{}/rotate", text(&old["id"]));
+    let new = catalog.post(&tenant.key, &rotate, &json!({ "overlap-s": 60 })).await.ok(200);
+    let message = catalog.post(&tenant.key, &rotate, &json!({ "overlap-s": 60 })).await.error(409, "ConflictException");
+    assert!(message.contains("was rotated already"), "{message}");
+    let next = format!("{KEYS}/{}/rotate", text(&new["id"]));
+    catalog.post(&tenant.key, &next, &json!({})).await.ok(200);
+}
+
+#[tokio::test]
+async fn admin_revokes_a_key_though_the_day_is_spent_or_the_tier_has_no_catalog() {
+    for tier in ["tiny", "free"] {
+        let catalog = Catalog::new().await;
+        let tenant = catalog.tenant("acme", tier).await;
+        let leaked = catalog.post(&tenant.key, KEYS, &json!({ "name": "leaked", "role": "writer" })).await.ok(200);
+        while catalog.get(text(&leaked["api_key"]), "/v1/namespaces").await.status == 200 {}
+        catalog.delete(&tenant.key, &format!("{KEYS}/leaked")).await.ok(204);
+        catalog.get(text(&leaked["api_key"]), "/v1/namespaces").await.error(401, "NotAuthorizedException");
+    }
+}

@@ -71,6 +71,28 @@ async fn admin_uses_neither_the_servers_disk_nor_its_identity() {
 }
 
 #[tokio::test]
+async fn admin_names_no_address_that_the_server_would_ask() {
+    let (catalog, tenant, _) = acme().await;
+    let aws = json!({ "kind": "aws-key", "access-key-id": "a", "secret-access-key": "b" });
+    let azure = json!({ "kind": "azure-service-principal", "tenant-id": "t", "client-id": "c", "client-secret": "s",
+        "authority-host": "http://127.0.0.1:9" });
+    let key = json!({ "client_email": "a@b", "private_key": "k", "token_uri": "http://127.0.0.1:9" });
+    let google = json!({ "kind": "gcs-service-account", "key": key.to_string() });
+    for (root, storage) in [
+        ("s3://b/x", json!({ "type": "s3", "region": "r", "endpoint": "http://127.0.0.1:9", "credentials": aws })),
+        ("s3://b/x", json!({ "type": "s3", "region": "r", "sts-endpoint": "http://127.0.0.1:9", "credentials": aws })),
+        ("abfss://c@a.dfs.core.windows.net/x", json!({ "type": "adls", "credentials": azure })),
+        ("gs://b/x", json!({ "type": "gcs", "credentials": google })),
+    ] {
+        let body = json!({ "name": "inner", "root": root, "storage": storage, "check": false });
+        let message = catalog.post(&tenant.key, WAREHOUSES, &body).await.error(403, "ForbiddenException");
+        assert!(message.contains("names an address"), "{message}");
+        let change = catalog.patch(&tenant.key, MAIN, &json!({ "storage": body["storage"] })).await;
+        assert_ne!(change.status, 200, "{body}");
+    }
+}
+
+#[tokio::test]
 async fn options_and_default_change_and_what_is_not_named_stays() {
     let (catalog, tenant, operator) = acme().await;
     catalog.post(&operator, WAREHOUSES, &json!({ "name": "b", "root": root(&catalog, "b") })).await.ok(200);
