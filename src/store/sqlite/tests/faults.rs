@@ -97,7 +97,8 @@ async fn what_cannot_be_understood_is_called_corrupt() {
     let store = opened(&folder);
     let acme = organisation("acme");
     store.organisation_create(&acme, &Change::by_catalog(0)).await.unwrap();
-    let insert = "INSERT INTO api_key SELECT id, zeroblob(16), 'key', 'emperor', zeroblob(32), 0, NULL, NULL, NULL, 0
+    let insert =
+        "INSERT INTO api_key SELECT id, zeroblob(16), 'key', 'emperor', zeroblob(32), 0, NULL, NULL, NULL, 0, NULL
                   FROM organisation";
     stranger(folder.path()).execute_batch(insert).unwrap();
     let Err(StoreError::Corrupt(text)) = store.key_list(acme.id).await else { panic!("it was read") };
