@@ -146,8 +146,8 @@ impl<A: Action, O: Object> Permit<A, O> {
         self.object
     }
 
-    /// Leaves the entries of the object's list, or of a page of it, that the principal sees. For a role that is all of them: nothing is
-    /// looked at.
+    /// Leaves the entries of the object's list, or of a page of it, that the principal sees. For a role that is all of them:
+    /// nothing is looked at.
     ///
     /// # Errors
     /// What is missing.

@@ -1,4 +1,4 @@
-//! Who may do what: a decision over facts about the caller, an action and the object that it is done to.
+//! Decides whether a caller may do an action to an object, from facts about all three.
 
 mod action;
 mod decision;

@@ -82,7 +82,7 @@ pub fn decide(facts: &Facts, action: Action, object: &Object<'_>) -> Result<Rule
 }
 
 /// Decides whether a caller may do an action to any object at all, before a request's body is read or an object is loaded.
-/// A caller whom this refuses is refused by [`decide`], whatever the object.
+/// [`decide`] refuses every caller that this refuses, for every object.
 ///
 /// # Errors
 /// What is missing.
@@ -97,7 +97,7 @@ pub fn may_change(facts: &Facts) -> bool {
     Action::ALL.iter().any(|action| action.changes() && decide_early(facts, *action).is_ok())
 }
 
-/// Returns which entries of a list a caller sees who may do the listing action `list` to `container`.
+/// Returns which entries of `container`'s list a caller sees. `list` is the action that lists them.
 ///
 /// # Errors
 /// As [`decide`].
