@@ -23,10 +23,7 @@ impl Admin {
         let work = tokio::task::spawn_blocking(move || backup::create(&database, &file, overwrite, &mut progress));
         let done = work.await.map_err(|error| AdminError::Failed(error.to_string().into()))?;
         done.map_err(|error| match error {
-            BackupFileError::Exists(file) => AdminError::Exists(format!(
-                "{} exists already: choose another name, or allow it to be overwritten (`--overwrite`, or `overwrite` in the request)",
-                file.display()
-            )),
+            BackupFileError::Exists(_) => AdminError::Exists(error.to_string()),
             error => AdminError::Invalid(error.to_string()),
         })
     }

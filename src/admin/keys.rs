@@ -85,12 +85,7 @@ impl Admin {
         let _turn = self.shared.names.lock().await;
         let keys = self.store.key_list(organisation.id).await?;
         check_name_free(organisation, &keys, &request.name, None, change.at_ms)?;
-        if keys.iter().filter(|key| key_state(key, change.at_ms) == KeyState::Active).count() >= KEYS {
-            return Err(AdminError::TooMany(format!(
-                "Organisation '{}' has {KEYS} keys, the most that it can have: revoke some first",
-                organisation.name
-            )));
-        }
+        check_room(organisation, &keys, change.at_ms)?;
         let KeyRequest { name, role, no_delete, expires_ms } = request;
         let new = NewKey { name, role: *role, no_delete: *no_delete, expires_ms: *expires_ms };
         let (key, text) = issue_key(self.store.as_ref(), organisation.id, &new, change, &entropy()?).await?;
@@ -140,7 +135,7 @@ impl Admin {
     /// Makes a key with the same name, role, options and lifetime, and lets the old one end after `overlap_s` seconds.
     ///
     /// # Errors
-    /// `Invalid`; `NotFound`; `Conflict` when it is revoked or expired.
+    /// `Invalid`; `NotFound`; `Conflict` when it is revoked or expired, or was rotated before; `TooMany`.
     pub async fn key_rotate(
         &self,
         organisation: &Organisation,
@@ -156,6 +151,8 @@ impl Admin {
         if key_state(old, change.at_ms) == KeyState::Expired {
             return Err(AdminError::Conflict(format!("Key '{}' is expired: create a new one", old.name)));
         }
+        let _turn = self.shared.names.lock().await;
+        check_room(organisation, &self.store.key_list(organisation.id).await?, change.at_ms)?;
         // A key that ends is followed by one that is good for as long as it was.
         let lifetime_ms = old.expires_ms.map(|expires_ms| expires_ms.saturating_sub(old.created_ms).max(1));
         let expires_ms = lifetime_ms.map(|lifetime_ms| change.at_ms.saturating_add(lifetime_ms).min(LATEST_MS));
@@ -230,6 +227,17 @@ fn choose(organisation: &Organisation, keys: Vec<ApiKey>, named: &str, now_ms: i
             )))
         }
     }
+}
+
+/// Fails when an organisation has as many keys that can be used as it can have.
+fn check_room(organisation: &Organisation, keys: &[ApiKey], now_ms: i64) -> Result<(), AdminError> {
+    if keys.iter().filter(|key| key_state(key, now_ms) == KeyState::Active).count() < KEYS {
+        return Ok(());
+    }
+    Err(AdminError::TooMany(format!(
+        "Organisation '{}' has {KEYS} keys, the most that it can have: revoke some first",
+        organisation.name
+    )))
 }
 
 fn check_name_free(

@@ -108,8 +108,8 @@ impl Admin {
             found.items.iter().filter_map(|name| TableIdent::new(namespace.clone(), name).ok()).collect();
         let records = self.store.table_get_all(place, &idents).await?;
         // One that was dropped meanwhile is not there any more.
-        let named = found.items.iter().cloned().zip(records);
-        Ok((named.filter_map(|(name, record)| Some((name, record?))).collect(), next))
+        let named = idents.iter().zip(records);
+        Ok((named.filter_map(|(ident, record)| Some((ident.name().to_owned(), record?))).collect(), next))
     }
 
     /// Returns a table's or view's pointer and metadata.

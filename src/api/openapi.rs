@@ -84,10 +84,14 @@ fn document() -> Result<Value, String> {
 /// A mark, for us only, of an operation that counts against no limit and knows no `Idempotency-Key`.
 const UNCOUNTED: &str = "x-uncounted";
 
+/// A mark, for us only, of an operation that knows no `Idempotency-Key`.
+const UNKEYED: &str = "x-unkeyed";
+
 /// Adds what every operation has that needs a sign-in.
 fn complete(method: &str, operation: &mut Value, every: &Value) {
-    let counted = operation.as_object_mut().and_then(|members| members.remove(UNCOUNTED)).is_none();
-    if counted && matches!(method, "post" | "delete") {
+    let mut has_not = |mark| operation.as_object_mut().and_then(|members| members.remove(mark)).is_none();
+    let (counted, keyed) = (has_not(UNCOUNTED), has_not(UNKEYED));
+    if counted && keyed && matches!(method, "post" | "delete") {
         add_missing(&mut operation["responses"], &every["changes"]["responses"]);
         let more = every["changes"]["parameters"].as_array().into_iter().flatten().cloned();
         let mut parameters = operation["parameters"].as_array().cloned().unwrap_or_default();

@@ -63,7 +63,13 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
                 .route_layer(from_fn_with_state(Arc::clone(api), plus::resolve))
                 .route_layer(from_fn_with_state(Arc::clone(api), admission::authenticate_uncounted)),
         )
-        .merge(management().route_layer(from_fn_with_state(Arc::clone(api), administrator::authenticate)))
+        .merge(
+            management()
+                .merge(
+                    organisations_warehouses().route_layer(from_fn_with_state(Arc::clone(api), administrator::count)),
+                )
+                .route_layer(from_fn_with_state(Arc::clone(api), administrator::authenticate)),
+        )
         .route("/v1/oauth/tokens", post(oauth::token))
         .route("/health", get(health::health))
         .route("/openapi.json", get(openapi::get))
@@ -102,6 +108,11 @@ fn management() -> Router<Arc<Api>> {
         )
         .route("/management/v1/organisations/{organisation}/keys/{key}/rotate", post(keys::rotate))
         .route("/management/v1/organisations/{organisation}/usage", get(usage::get))
+}
+
+/// The routes about an organisation's warehouses and what is in them. They read much, or ask storage.
+fn organisations_warehouses() -> Router<Arc<Api>> {
+    Router::new()
         .route("/management/v1/organisations/{organisation}/warehouses", get(warehouses::list).post(warehouses::create))
         .route(
             "/management/v1/organisations/{organisation}/warehouses/{warehouse}",

@@ -11,7 +11,7 @@ use crate::access::Principal;
 use crate::access::action::Administer;
 use crate::admin::{AdminError, OwnStorage};
 use crate::api::Api;
-use crate::api::admission::{authorization, note_route};
+use crate::api::admission::{authorization, charge, note_route};
 use crate::api::error::ApiError;
 use crate::api::path::PathParameters;
 use crate::api::permission::{Allowed, Arrived};
@@ -34,7 +34,7 @@ enum Sender {
     Identity(Identity),
 }
 
-/// Lets a request through whose sender is known. None is counted: an admin can revoke a key that has spent the day.
+/// Lets a request through whose sender is known. It is not counted: an admin can revoke a key that has spent the day.
 pub(in crate::api) async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
     let learned = note_route(&request).cloned();
     let sender = match request.extensions().get::<Machine>() {
@@ -61,6 +61,17 @@ pub(in crate::api) async fn authenticate(State(api): State<Arc<Api>>, mut reques
     }
     request.extensions_mut().insert(sender);
     next.run(request).await
+}
+
+/// Counts a request that was let through against the day of its sender's organisation, if it has one.
+pub(in crate::api) async fn count(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let Some(Sender::Identity(Identity::Key(caller))) = request.extensions().get::<Sender>().cloned() else {
+        return next.run(request).await;
+    };
+    match charge(&api, &caller, api.clock.now_ms()).await {
+        Ok(left) => left.tell(next.run(request).await),
+        Err(refusal) => *refusal,
+    }
 }
 
 /// Somebody who administers something.

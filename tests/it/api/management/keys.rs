@@ -205,5 +205,8 @@ async fn admin_revokes_a_key_though_the_day_is_spent_or_the_tier_has_no_catalog(
         while catalog.get(text(&leaked["api_key"]), "/v1/namespaces").await.status == 200 {}
         catalog.delete(&tenant.key, &format!("{KEYS}/leaked")).await.ok(204);
         catalog.get(text(&leaked["api_key"]), "/v1/namespaces").await.error(401, "NotAuthorizedException");
+        // What reads much counts all the same.
+        let contents = catalog.get(&tenant.key, "/management/v1/organisations/acme/warehouses/main/namespaces").await;
+        assert_eq!(contents.status, if tier == "tiny" { 429 } else { 403 });
     }
 }
