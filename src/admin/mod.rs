@@ -22,8 +22,8 @@ use std::time::Instant;
 use tokio::sync::Mutex;
 
 use crate::auth::Authenticator;
+use crate::base::clock::Clock;
 use crate::catalog::Catalog;
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::metadata::Documents;
 use crate::store::Store;

@@ -107,7 +107,7 @@ fn settings(config: &Config) -> Result<BTreeMap<String, Value>, AdminError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::Secret;
+    use crate::base::secret::Secret;
 
     #[test]
     fn settings_are_named_in_full_and_show_no_secret() {

@@ -12,16 +12,15 @@ use tidewater_core::storage::{StorageProfile, overlap};
 
 use super::limits::WAREHOUSES;
 use super::{Admin, AdminError};
-use crate::catalog::{CheckStep, warehouse_check};
-use crate::clock::fresh_ordered_uuid;
-use crate::master_key::{MasterKeyError, check_or_make};
-use crate::owner::Owner;
+use crate::base::clock::fresh_ordered_uuid;
+use crate::data_folder::owner::Owner;
+use crate::sealing::master_key::{MasterKeyError, check_or_make};
 use crate::storage::StorageCredentials;
 use crate::store::{
     Change, EventFilter, Operation, Organisation, Place, Resource, StoreError, Warehouse, WarehouseOptions,
     WarehouseStorage,
 };
-use crate::warehouse::{OpenWarehouse, seal_credentials};
+use crate::warehouse::{CheckStep, OpenWarehouse, seal_credentials, warehouse_check};
 
 /// The address that gives tokens to Google's service accounts.
 const GOOGLE_TOKENS: &str = "https://oauth2.googleapis.com/token";

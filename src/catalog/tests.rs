@@ -16,8 +16,8 @@ use tidewater_core::ids::{OrganisationId, WarehouseId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::*;
-use crate::clock::fresh_uuid;
-use crate::deadline::Deadline;
+use crate::base::clock::fresh_uuid;
+use crate::base::deadline::Deadline;
 use crate::store::faulty::{Fault, FaultyStore};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Change, Organisation, Receipt, StoreError, Warehouse, WarehouseOptions, WarehouseStorage};

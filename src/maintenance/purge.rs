@@ -16,8 +16,8 @@ use tidewater_core::purge::{NamedFiles, allows_removal, inside, is_document_name
 use tokio_util::sync::CancellationToken;
 
 use super::local::Folders;
-use super::manifests::{UnreadableError, files_of_manifest, manifests_of_list};
-use crate::clock::Clock;
+use crate::base::clock::Clock;
+use crate::manifests::{UnreadableError, files_of_manifest, manifests_of_list};
 use crate::metadata::{Document, Documents, MetadataError, ReadError, metadata_folder};
 use crate::storage::StorageError;
 use crate::store::{Change, Dropped, DroppedState, Progress, Store, StoreError};

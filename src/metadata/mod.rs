@@ -27,8 +27,8 @@ pub use kind::Metadata;
 pub use prepared::LoadResult;
 pub use reader::{DEFAULT_LIMIT_BYTES, ObjectReader, ReadError, ReadObject};
 
-use crate::deadline;
-use crate::flight::Flights;
+use crate::base::deadline;
+use crate::base::flight::Flights;
 use crate::heavy::HeavyError;
 use crate::storage::{Storage, StorageError};
 use failures::SlowFailures;

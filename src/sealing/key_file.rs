@@ -8,8 +8,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{KEY_BYTES, KeyRing, SealError};
-use crate::owner::give_to_owner_of;
-use crate::secret::Secret;
+use crate::base::secret::Secret;
+use crate::data_folder::owner::give_to_owner_of;
 
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]

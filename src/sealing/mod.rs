@@ -5,6 +5,7 @@
 //! while a server runs: put the new one first, reseal, take the old one away.
 
 mod key_file;
+pub mod master_key;
 mod passes;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -12,7 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-use crate::secret::Secret;
+use crate::base::secret::Secret;
 
 pub use key_file::{KeyFileError, KeySource, fresh_key};
 pub use passes::{Fingerprint, PassKeys};

@@ -7,7 +7,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKe
 use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
 
 use super::{KEY_BYTES, KeyRing, SealError};
-use crate::secret::Secret;
+use crate::base::secret::Secret;
 
 const VERSION: u8 = 2;
 const SALT_BYTES: usize = 24;

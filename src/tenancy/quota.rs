@@ -18,8 +18,8 @@ use tidewater_core::ids::OrganisationId;
 use tidewater_core::limits::{day_of, seconds_left_of_day, slice_of};
 
 use crate::auth::Caller;
-use crate::clock::Clock;
-use crate::flight::{Joined, Turn};
+use crate::base::clock::Clock;
+use crate::base::flight::{Joined, Turn};
 use crate::store::{Store, StoreError};
 
 use super::key_counts::KeyCounts;

@@ -19,8 +19,8 @@ use tidewater_core::storage::{Access, AdlsProfile, AzureContainer};
 
 use super::service::Service;
 use super::{Issued, Settings, ValidLocations, VendingError, s3};
-use crate::flight::{Flight, Joined};
-use crate::secret::Secret;
+use crate::base::flight::{Flight, Joined};
+use crate::base::secret::Secret;
 use crate::storage::{Budget, OpenError, Storage, StorageCredentials};
 
 const BLOB_SERVICE: &str = "Azure's blob service";

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::circuit::Circuit;
 use super::{Issued, Prefixed, ValidLocations, Vended, VendingError, Vendor};
-use crate::clock::Clock;
+use crate::base::clock::Clock;
 
 /// How many credentials are remembered, of all warehouses.
 const REMEMBERED: usize = 10_000;
@@ -205,7 +205,7 @@ mod tests {
     use tidewater_core::storage::StorageProfile;
 
     use super::*;
-    use crate::secret::Secret;
+    use crate::base::secret::Secret;
     use crate::storage::{Budget, Setup, Storage, StorageCredentials};
 
     #[test]

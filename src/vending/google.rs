@@ -16,8 +16,8 @@ use tidewater_core::storage::{Access, GcsProfile};
 use super::google_key::ServiceAccountKey;
 use super::service::Service;
 use super::{Issued, Settings, ValidLocations, VendingError};
-use crate::flight::{Flight, Joined};
-use crate::secret::Secret;
+use crate::base::flight::{Flight, Joined};
+use crate::base::secret::Secret;
 use crate::storage::{Budget, OpenError, Storage, StorageCredentials};
 
 const STS: &str = "Google's token service";

@@ -14,7 +14,7 @@ use tidewater_core::storage::{Access, S3Profile};
 
 use super::service::Service;
 use super::{Issued, Settings, ValidLocations, VendingError};
-use crate::secret::Secret;
+use crate::base::secret::Secret;
 use crate::storage::{Budget, OpenError, StorageCredentials, check_address, hints};
 
 const STS: &str = "The security token service";

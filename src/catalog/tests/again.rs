@@ -1,7 +1,7 @@
 //! What is answered to a request that comes again, and for which locations its answer is a proof.
 
 use super::*;
-use crate::clock::fresh_ordered_uuid;
+use crate::base::clock::fresh_ordered_uuid;
 use crate::storage::{Budget, Setup, Storage, StorageCredentials};
 use crate::store::{Answer, KeptDocument, Receipt, RequestDigest};
 use crate::vending::Vendor;
@@ -13,7 +13,7 @@ impl Fixture {
         let profile = serde_json::from_value(json!({ "type": "s3", "region": "a", "endpoint": "http://127.0.0.1:1",
             "path-style": true }));
         let (profile, budget) = (profile.unwrap(), Budget::default());
-        let (secret_access_key, session_token) = (crate::secret::Secret::new("s".to_owned()), None);
+        let (secret_access_key, session_token) = (crate::base::secret::Secret::new("s".to_owned()), None);
         let credentials =
             &StorageCredentials::AwsKey { access_key_id: "k".to_owned(), secret_access_key, session_token };
         let setup = Setup { id: fresh_uuid(), root: &root, profile: &profile, credentials, budget };

@@ -16,8 +16,8 @@ use super::place;
 use tidewater::access::{Authorizer, Namespace, Principal, action};
 use tidewater::auth::entropy;
 use tidewater::auth::key::{digest, key_text};
+use tidewater::base::clock::{Clock, fresh_ordered_uuid};
 use tidewater::catalog::{Catalog, CatalogError};
-use tidewater::clock::{Clock, fresh_ordered_uuid};
 use tidewater::sample;
 use tidewater::store::{
     Actor, ApiKey, Change, Organisation, Properties, Store, Warehouse, WarehouseOptions, WarehouseStorage,

@@ -14,8 +14,8 @@ use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::request_limits::RequestLimits;
 
+use crate::base::clock::{Clock, fresh_uuid};
 use crate::catalog::{Catalog, CatalogSettings, CreatedTable};
-use crate::clock::{Clock, fresh_uuid};
 use crate::maintenance::Maintenance;
 use crate::metadata::{Documents, ObjectReader};
 use crate::store::sqlite::SqliteStore;

@@ -8,7 +8,7 @@ use super::fixture::{
     NOW_MS, Subject, assert_refused, change, change_at, digest, key, namespace, organisation, place, place_of,
     properties, signing_key, warehouse,
 };
-use crate::clock::fresh_uuid;
+use crate::base::clock::fresh_uuid;
 use crate::store::{ApiKey, Organisation, Resource, StoreError, Warehouse, WarehouseOptions, WarehouseStorage};
 
 pub(in crate::store) async fn a_fresh_store_answers_and_is_empty(store: Subject) {

@@ -5,7 +5,7 @@ use tidewater_core::location::Location;
 use tidewater_core::storage::{Access, Wanted};
 
 use super::OpenWarehouse;
-use crate::clock::{Clock, fresh_uuid};
+use crate::base::clock::{Clock, fresh_uuid};
 use crate::storage::{Budget, OpenError, Setup, Storage, StorageCredentials, StorageError};
 use crate::vending::{Ask, SigningTrial, ValidLocations, Vending};
 

@@ -6,8 +6,8 @@ use sha2::{Digest, Sha256};
 use tidewater_core::location::{Location, LocationError};
 use uuid::Uuid;
 
+use crate::base::secret::Secret;
 use crate::sealing::{KeyFileError, KeyRing, KeySource, PassKeys, SealError};
-use crate::secret::Secret;
 use crate::storage::{Budget, OpenError, Setup, Storage, StorageCredentials};
 use crate::store::{Place, Warehouse, WarehouseOptions};
 use crate::vending::Vendor;
