@@ -8,7 +8,7 @@ use tidewater_core::ids::WarehouseId;
 use tidewater_core::location::Location;
 use tidewater_core::name::check_warehouse_name;
 use tidewater_core::purge::PurgeTime;
-use tidewater_core::storage::{StorageProfile, overlap};
+use tidewater_core::storage::{StorageProfile, roots_overlap};
 
 use super::limits::WAREHOUSES;
 use super::{Admin, AdminError};
@@ -281,7 +281,8 @@ impl Admin {
                 if other.organisation == new.organisation && other.name == new.name {
                     return Err(about(of, &new.name, StoreError::AlreadyExists(Resource::Warehouse)));
                 }
-                let is_there = |at: Location| overlap((&new.storage.profile, root), (&other.storage.profile, &at));
+                let is_there =
+                    |at: Location| roots_overlap((&new.storage.profile, root), (&other.storage.profile, &at));
                 if Location::parse(&other.root).is_ok_and(is_there) {
                     return Err(about(of, &new.name, StoreError::LocationTaken(new.root.clone())));
                 }

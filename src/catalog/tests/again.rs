@@ -4,7 +4,7 @@ use super::*;
 use crate::base::clock::fresh_ordered_uuid;
 use crate::storage::{Budget, Setup, Storage, StorageCredentials};
 use crate::store::{Answer, KeptDocument, Receipt, RequestDigest};
-use crate::vending::Vendor;
+use crate::vending::open_vendor;
 
 impl Fixture {
     /// The same warehouse, as if something could be vended for it.
@@ -17,7 +17,7 @@ impl Fixture {
         let credentials =
             &StorageCredentials::AwsKey { access_key_id: "k".to_owned(), secret_access_key, session_token };
         let setup = Setup { id: fresh_uuid(), root: &root, profile: &profile, credentials, budget };
-        let vendor = Arc::new(Vendor::open(&profile, &Storage::open(&setup).unwrap(), budget).unwrap());
+        let vendor = open_vendor(&profile, &Storage::open(&setup).unwrap(), budget).unwrap();
         let OpenWarehouse { place, ref name, ref root, is_default, options, ref storage, .. } = *self.warehouse;
         let (name, root, storage) = (name.clone(), root.clone(), storage.clone());
         Arc::new(OpenWarehouse { place, name, root, is_default, options, storage, vendor })
