@@ -14,7 +14,7 @@ use tidewater_core::ids::OrganisationId;
 use uuid::{Uuid, Variant};
 
 use crate::base::clock::Clock;
-use crate::base::keyed_lock::{Turn, Turns};
+use crate::base::keyed_lock::{KeyGuard, KeyedLock};
 use crate::store::{Answer, KeptAnswer, Receipt, RequestDigest, Store, StoreError};
 
 /// How much longer than promised an answer is kept: what is on its way at the last moment arrives later.
@@ -76,7 +76,7 @@ pub struct Idempotency {
     store: Arc<dyn Store>,
     clock: Clock,
     lifetime: Duration,
-    turns: Arc<Turns<(OrganisationId, IdempotencyKey)>>,
+    turns: Arc<KeyedLock<(OrganisationId, IdempotencyKey)>>,
 }
 
 impl Idempotency {
@@ -103,7 +103,7 @@ impl Idempotency {
         &self,
         organisation: OrganisationId,
         key: IdempotencyKey,
-    ) -> Turn<'_, (OrganisationId, IdempotencyKey)> {
+    ) -> KeyGuard<'_, (OrganisationId, IdempotencyKey)> {
         self.turns.enter((organisation, key)).await
     }
 

@@ -46,7 +46,7 @@ use crate::access::action::Action;
 use crate::access::{InWarehouse, Permit};
 use crate::base::clock::Clock;
 use crate::base::deadline;
-use crate::base::keyed_lock::{Turn, Turns};
+use crate::base::keyed_lock::{KeyGuard, KeyedLock};
 use crate::heavy::Heavy;
 use crate::metadata::{Document, Documents, LoadResult};
 use crate::store::Store;
@@ -60,7 +60,7 @@ pub struct Catalog {
     clock: Clock,
     warehouses: Arc<Warehouses>,
     vending: Arc<Vending>,
-    queues: Arc<Turns<TableId>>,
+    queues: Arc<KeyedLock<TableId>>,
     /// Where rules are applied to large documents.
     heavy: Arc<Heavy>,
     running: TaskTracker,
@@ -219,7 +219,7 @@ impl Catalog {
     ///
     /// # Errors
     /// `Heavy` when the request's time is over first.
-    async fn turn(&self, id: TableId) -> Result<Turn<'_, TableId>, CatalogError> {
+    async fn turn(&self, id: TableId) -> Result<KeyGuard<'_, TableId>, CatalogError> {
         Ok(deadline::within(self.queues.enter(id)).await?)
     }
 

@@ -1,48 +1,17 @@
-//! Secrets at rest: sealed with a master key that the database does not hold.
-//!
-//! AES-256-GCM with a random nonce (NIST SP 800-38D). What a secret belongs to goes into the seal, so that one that was
-//! moved to another row does not open. The first key of the ring seals; all of them open, so that keys can be changed
-//! while a server runs: put the new one first, reseal, take the old one away.
-
-mod key_file;
-pub mod master_key;
-mod passes;
+//! The master keys: a secret is sealed with the first, and opened with whichever sealed it.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
+use super::derive::{Fingerprint, KEY_BYTES, fingerprint};
+use super::error::SealError;
 use crate::base::secret::Secret;
-
-pub use key_file::{KeyFileError, KeySource, fresh_key};
-pub use passes::{Fingerprint, PassKeys};
-
-/// How many bytes a master key has.
-pub const KEY_BYTES: usize = 32;
 
 /// Says how a seal is made, so that another way can come.
 const VERSION: u8 = 1;
 const KEY_ID_BYTES: usize = 8;
-
-/// Why a secret was not sealed or opened.
-#[derive(Debug, thiserror::Error)]
-pub enum SealError {
-    /// The text of the keys is not what it should be.
-    #[error(
-        "a master key is 32 bytes in base64, such as `openssl rand -base64 32` prints; several stand on a line each"
-    )]
-    NoKey,
-    /// None of the keys that this process has made the seal.
-    #[error("it was sealed with master key {0}, which is not among those that this process has")]
-    UnknownKey(String),
-    /// It was changed, or belongs to something else.
-    #[error("it does not open: it was changed, or moved here from somewhere else")]
-    Broken,
-    /// The system gave no random bytes.
-    #[error("the system gives no random bytes: {0}")]
-    NoEntropy(getrandom::Error),
-}
 
 /// The master keys.
 #[derive(Debug, Clone)]
@@ -122,12 +91,17 @@ impl KeyRing {
         Ok(Secret::new(text))
     }
 
+    /// Returns the bytes of each key, in their order.
+    pub(super) fn master_keys(&self) -> impl Iterator<Item = &[u8; KEY_BYTES]> {
+        self.keys.iter().map(|key| key.bytes.expose())
+    }
+
     /// Returns what stands for each key, in their order.
     ///
     /// # Errors
     /// `NoKey` when a key cannot be worked with.
     pub fn fingerprints(&self) -> Result<Vec<Fingerprint>, SealError> {
-        self.keys.iter().map(|key| passes::fingerprint(key.bytes.expose())).collect()
+        self.keys.iter().map(|key| fingerprint(key.bytes.expose())).collect()
     }
 
     /// Returns which of the keys made this seal, by its name.
