@@ -123,8 +123,8 @@ fn defines(text: &str, name: &str) -> bool {
 fn mentions(text: &str, name: &str) -> bool {
     let mut is_declaration = false;
     text.lines().any(|line| {
-        is_declaration |=
-            ["use ", "pub use ", "pub(crate) use ", "mod ", "pub mod "].iter().any(|start| line.starts_with(start));
+        let item = line.strip_prefix("pub").map_or(line, |rest| rest.split_once(' ').map_or(rest, |(_, item)| item));
+        is_declaration |= item.starts_with("use ") || item.starts_with("mod ");
         let was_declaration = is_declaration;
         is_declaration &= !line.ends_with(';');
         !was_declaration && words(line).any(|word| word == name)
@@ -214,7 +214,7 @@ fn files_depend_on_each_other_in_no_circle() {
 
 #[test]
 fn name_of_a_facade_is_a_dependency_where_the_facade_uses_it() {
-    let text = "pub use reader::{\n    Reader,\n    Writer,\n};\n\npub struct Shelf {\n    reader: Reader,\n}\n// \"x\"\nconst A: &str = \"Writer\";\n";
+    let text = "pub(super) use reader::{\n    Reader,\n    Writer,\n};\n\npub struct Shelf {\n    reader: Reader,\n}\n// \"x\"\nconst A: &str = \"Writer\";\n";
     assert!(mentions(text, "Reader"));
     assert!(!mentions(text, "Writer"));
 }
