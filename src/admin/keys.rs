@@ -7,7 +7,7 @@ use super::limits::{KEYS, LATEST_MS, OVERLAP_S};
 use super::organisations::millis;
 use super::{Admin, AdminError};
 use crate::auth::{NewKey, entropy, issue_key, new_key};
-use crate::secret::Secret;
+use crate::base::secret::Secret;
 use crate::store::{ApiKey, Change, KeyUpdate, Organisation, Resource, StoreError};
 
 /// How long a rotated key goes on if nothing else is asked for, in seconds: a day.
@@ -291,7 +291,7 @@ mod tests {
     use tidewater_core::ids::OrganisationId;
 
     use super::*;
-    use crate::clock::fresh_ordered_uuid;
+    use crate::base::clock::fresh_ordered_uuid;
     use crate::store::KeyDigest;
 
     fn key(name: &str, revoked_ms: Option<i64>) -> ApiKey {

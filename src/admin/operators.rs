@@ -7,8 +7,8 @@ use super::limits::OPERATORS;
 use super::{Admin, AdminError};
 use crate::auth::entropy;
 use crate::auth::key::{digest, key_text};
-use crate::clock::fresh_ordered_uuid;
-use crate::secret::Secret;
+use crate::base::clock::fresh_ordered_uuid;
+use crate::base::secret::Secret;
 use crate::store::{Change, Operator, Resource, StoreError};
 
 /// An operator with the text of its key, which is given out once.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::limits::GRACE_S;
 use super::{Admin, AdminError};
-use crate::clock::fresh_ordered_uuid;
+use crate::base::clock::fresh_ordered_uuid;
 use crate::store::{Change, Deletion, Organisation, OrganisationUpdate, Page, PageRequest, Resource, StoreError};
 
 /// How long a deleted organisation can be restored if nothing else is asked for, in seconds: 7 days.

@@ -1,7 +1,7 @@
 //! Sealing all storage credentials anew, after a new master key was put first.
 
 use super::{Admin, AdminError};
-use crate::master_key;
+use crate::sealing::master_key;
 use crate::store::{Change, Place, WarehouseStorage};
 
 /// What was sealed anew.

@@ -1,27 +1,12 @@
 //! The server itself: its status, tiers and settings.
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
 
 use serde_json::Value;
 use tidewater_core::limits::Tier;
 
-use super::{Admin, AdminError};
-use crate::config::{Config, SettingChange};
-
-/// What reading the settings again came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reloaded {
-    /// What is different from now on.
-    pub taken: Vec<SettingChange>,
-    /// What holds only after a restart.
-    pub needs_restart: Vec<SettingChange>,
-}
-
-/// Reads the settings again, or says why they cannot be used.
-pub type Reload = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Reloaded, String>> + Send>> + Send + Sync>;
+use super::{Admin, AdminError, Reload, Reloaded};
+use crate::config::Config;
 
 /// How the server runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +92,7 @@ fn settings(config: &Config) -> Result<BTreeMap<String, Value>, AdminError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::Secret;
+    use crate::base::secret::Secret;
 
     #[test]
     fn settings_are_named_in_full_and_show_no_secret() {

@@ -95,7 +95,7 @@ fn describe(keys: &[SigningKey], now_ms: i64) -> Vec<SigningKeyInfo> {
 mod tests {
     use super::SigningKeyState::{Active, Next, Retired};
     use super::*;
-    use crate::secret::Secret;
+    use crate::base::secret::Secret;
 
     #[test]
     fn one_key_signs_later_ones_will_and_earlier_ones_have() {

@@ -8,8 +8,8 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::{Admin, AdminError};
 use crate::catalog::CatalogError;
+use crate::catalog::newer_documents::newest_beside;
 use crate::metadata::MetadataError;
-use crate::newer_documents::newest_beside;
 use crate::store::{Page, PageRequest, Place, Properties, Resource, StoreError, TableKind, TableRecord};
 use crate::warehouse::OpenWarehouse;
 

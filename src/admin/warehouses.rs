@@ -8,20 +8,19 @@ use tidewater_core::ids::WarehouseId;
 use tidewater_core::location::Location;
 use tidewater_core::name::check_warehouse_name;
 use tidewater_core::purge::PurgeTime;
-use tidewater_core::storage::{StorageProfile, overlap};
+use tidewater_core::storage::{StorageProfile, roots_overlap};
 
 use super::limits::WAREHOUSES;
 use super::{Admin, AdminError};
-use crate::catalog::{CheckStep, warehouse_check};
-use crate::clock::fresh_ordered_uuid;
-use crate::master_key::{MasterKeyError, check_or_make};
-use crate::owner::Owner;
+use crate::base::clock::fresh_ordered_uuid;
+use crate::data_folder::owner::Owner;
+use crate::sealing::master_key::{MasterKeyError, check_or_make};
 use crate::storage::StorageCredentials;
 use crate::store::{
     Change, EventFilter, Operation, Organisation, Place, Resource, StoreError, Warehouse, WarehouseOptions,
     WarehouseStorage,
 };
-use crate::warehouse::{OpenWarehouse, seal_credentials};
+use crate::warehouse::{CheckStep, OpenWarehouse, seal_credentials, warehouse_check};
 
 /// The address that gives tokens to Google's service accounts.
 const GOOGLE_TOKENS: &str = "https://oauth2.googleapis.com/token";
@@ -282,7 +281,8 @@ impl Admin {
                 if other.organisation == new.organisation && other.name == new.name {
                     return Err(about(of, &new.name, StoreError::AlreadyExists(Resource::Warehouse)));
                 }
-                let is_there = |at: Location| overlap((&new.storage.profile, root), (&other.storage.profile, &at));
+                let is_there =
+                    |at: Location| roots_overlap((&new.storage.profile, root), (&other.storage.profile, &at));
                 if Location::parse(&other.root).is_ok_and(is_there) {
                     return Err(about(of, &new.name, StoreError::LocationTaken(new.root.clone())));
                 }

@@ -15,7 +15,7 @@ use super::load_result;
 use super::path::Named;
 use super::permission::Scope;
 use crate::access::action;
-use crate::deadline::STOP;
+use crate::base::deadline::STOP;
 use crate::store::TableKind;
 
 /// Applies a commit. The path says to which table, whatever the body's `identifier` says.

@@ -23,8 +23,8 @@ use super::body::{Body, Reserved};
 use super::error::{ApiError, Repeated};
 use crate::access::Principal;
 use crate::auth::Caller;
-use crate::deadline;
-use crate::idempotency::{IdempotencyKey, request_digest};
+use crate::base::deadline;
+use crate::catalog::idempotency::{IdempotencyKey, request_digest};
 use crate::store::{Answer, KeptDocument, PropertyChanges, Receipt, RequestDigest};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -182,7 +182,7 @@ fn key_of(headers: &HeaderMap) -> Result<IdempotencyKey, ApiError> {
         return Err(ApiError::bad_request("A request can have one Idempotency-Key, not several"));
     };
     let key = value.to_str().unwrap_or_default().parse();
-    key.map_err(|error: crate::idempotency::InvalidKey| ApiError::bad_request(error.to_string()))
+    key.map_err(|error: crate::catalog::idempotency::InvalidKey| ApiError::bad_request(error.to_string()))
 }
 
 /// Whether an answer that changed nothing would be the same another time, for everyone who may ask.

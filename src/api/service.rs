@@ -29,8 +29,8 @@ use super::refused_sign_ins::{NO_ADDRESS, RefusedSignIns};
 use super::request_log::{Asked, Learned, OnItsWay};
 use super::{Api, Machine, cors, direct, router, wire};
 use crate::auth::LastCredential;
-use crate::clock::fresh_uuid;
-use crate::deadline::{self, Deadline};
+use crate::base::clock::fresh_uuid;
+use crate::base::deadline::{self, Deadline};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 

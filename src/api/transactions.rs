@@ -13,7 +13,7 @@ use super::body::Body;
 use super::error::ApiError;
 use super::permission::Scope;
 use crate::access::action;
-use crate::deadline::STOP;
+use crate::base::deadline::STOP;
 
 /// How many of a transaction's tables are named in the log.
 const NAMED: usize = 5;

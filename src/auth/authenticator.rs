@@ -15,7 +15,7 @@ use tidewater_core::access::Role;
 use tidewater_core::ids::{KeyId, OrganisationId};
 use tidewater_core::limits::Tier;
 
-use crate::clock::Clock;
+use crate::base::clock::Clock;
 use crate::store::{Change, KeyDigest, Store, StoreError};
 
 use super::caller::{Caller, Identity};

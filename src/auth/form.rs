@@ -1,6 +1,6 @@
 //! The form that a token request sends (RFC 6749, section 3.2).
 
-use crate::secret::Secret;
+use crate::base::secret::Secret;
 
 use super::oauth_error::{OAuthError, OAuthErrorKind};
 

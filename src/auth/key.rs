@@ -10,8 +10,8 @@ use sha2::{Digest as _, Sha256};
 use tidewater_core::access::{LabelError, Role, check_key_name};
 use tidewater_core::ids::{KeyId, OrganisationId};
 
-use crate::clock::fresh_ordered_uuid;
-use crate::secret::Secret;
+use crate::base::clock::fresh_ordered_uuid;
+use crate::base::secret::Secret;
 use crate::store::{ApiKey, Change, KeyDigest, Store, StoreError};
 
 /// What every key begins with.

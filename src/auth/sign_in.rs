@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use tidewater_core::ids::OrganisationId;
 
-use crate::secret::Secret;
+use crate::base::secret::Secret;
 
 use super::authenticator::Authenticator;
 use super::caller::Caller;

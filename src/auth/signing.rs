@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
-use crate::clock::fresh_uuid;
-use crate::flight::{Flight, Joined};
-use crate::secret::Secret;
+use crate::base::clock::fresh_uuid;
+use crate::base::flight::{Flight, Joined};
+use crate::base::secret::Secret;
 use crate::store::{Change, SigningKey, Store, StoreError};
 
 use super::error::AuthError;

@@ -8,8 +8,8 @@ use parking_lot::{Mutex, RwLock};
 use tidewater_core::ids::{KeyId, OrganisationId};
 use tidewater_core::limits::{Tier, serving_tier};
 
-use crate::clock::Clock;
-use crate::flight::{Flight, Joined};
+use crate::base::clock::Clock;
+use crate::base::flight::{Flight, Joined};
 use crate::store::{ApiKey, KeyDigest, Operator, Organisation, Store, StoreError};
 
 use super::caller::{Caller, Identity, OperatorCaller};

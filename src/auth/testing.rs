@@ -9,7 +9,7 @@ use tidewater_core::access::Role;
 use tidewater_core::ids::OrganisationId;
 use tidewater_core::limits::{Tier, default_tiers};
 
-use crate::clock::{Clock, fresh_uuid};
+use crate::base::clock::{Clock, fresh_uuid};
 use crate::store::faulty::FaultyStore;
 pub(crate) use crate::store::faulty::Mode;
 use crate::store::{ApiKey, Change, Organisation, Store};

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tidewater_core::access::Role;
 use tidewater_core::ids::{KeyId, OrganisationId};
 
-use crate::secret::Secret;
+use crate::base::secret::Secret;
 use crate::store::SigningKey;
 
 /// Who signs our tokens: the `iss` of every one.

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tidewater_core::ids::OrganisationId;
 
 use super::*;
-use crate::clock::fresh_uuid;
+use crate::base::clock::fresh_uuid;
 use crate::store::{Change, OpenError, Organisation, Store};
 
 fn go_on(_: CopyProgress) -> Proceed {

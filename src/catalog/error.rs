@@ -6,11 +6,12 @@ use tidewater_core::name::{NameError, NamespaceIdent, TableIdent};
 use tidewater_core::request_limits::LimitExceeded;
 
 use crate::access::Denial;
-use crate::deadline::TimeIsOver;
+use crate::base::deadline::TimeIsOver;
 use crate::heavy::HeavyError;
 use crate::metadata::MetadataError;
 use crate::store::{Resource, StoreError, TableKind};
 use crate::vending::{LocationRefused, VendingError};
+use crate::warehouse::FindWarehouseError;
 
 /// Why the catalog did not do what it was asked. Unless it says otherwise, nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -173,6 +174,18 @@ pub enum CatalogError {
     /// A task of ours ended early.
     #[error("the server stopped in the middle of this request: {0}")]
     Stopped(String),
+}
+
+impl CatalogError {
+    /// Converts the reason why the warehouse of a request, `name` or the default, was not found.
+    pub(super) fn from_find_warehouse(error: FindWarehouseError, name: Option<&str>) -> Self {
+        match error {
+            FindWarehouseError::NotFound => Self::NoSuchWarehouse(name.unwrap_or_default().chars().take(100).collect()),
+            FindWarehouseError::NoDefault => Self::NoDefaultWarehouse,
+            FindWarehouseError::Unusable(name) => Self::WarehouseUnusable(name),
+            FindWarehouseError::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 impl From<NameError> for CatalogError {

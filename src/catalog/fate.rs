@@ -4,7 +4,7 @@ use tidewater_core::ids::TableId;
 use tidewater_core::name::TableIdent;
 
 use super::{Catalog, OpenWarehouse};
-use crate::deadline;
+use crate::base::deadline;
 use crate::store::{TableKind, TableRecord};
 
 /// What became of a change. Its document stays in any case, since it may be live.

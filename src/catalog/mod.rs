@@ -9,7 +9,9 @@ mod dropped;
 mod error;
 mod fate;
 mod find;
+pub mod idempotency;
 mod namespaces;
+pub mod newer_documents;
 mod old_documents;
 mod publish;
 mod register;
@@ -23,8 +25,6 @@ mod tests;
 mod transaction;
 mod view_commit;
 mod views;
-mod warehouse_check;
-mod warehouses;
 mod weight;
 
 use std::sync::Arc;
@@ -37,22 +37,20 @@ use tidewater_core::storage::Wanted;
 use tidewater_core::view::ViewMetadata;
 use tokio_util::task::TaskTracker;
 
-use crate::warehouse::{OpenWarehouse, StorageAccess};
+use crate::warehouse::{OpenWarehouse, StorageAccess, Warehouses};
 pub use dropped::missing_document;
 pub use error::CatalogError;
 pub use find::CommitTarget;
-pub use warehouse_check::{CheckStep, warehouse_check};
 
 use crate::access::action::Action;
 use crate::access::{InWarehouse, Permit};
-use crate::clock::Clock;
-use crate::deadline;
+use crate::base::clock::Clock;
+use crate::base::deadline;
+use crate::base::keyed_lock::{KeyGuard, KeyedLock};
 use crate::heavy::Heavy;
 use crate::metadata::{Document, Documents, LoadResult};
 use crate::store::Store;
-use crate::turns::{Turn, Turns};
 use crate::vending::{Ask, ValidLocations, Vended, Vending};
-use warehouses::Warehouses;
 
 /// The catalog of all organisations.
 #[derive(Clone)]
@@ -62,7 +60,7 @@ pub struct Catalog {
     clock: Clock,
     warehouses: Arc<Warehouses>,
     vending: Arc<Vending>,
-    queues: Arc<Turns<TableId>>,
+    queues: Arc<KeyedLock<TableId>>,
     /// Where rules are applied to large documents.
     heavy: Arc<Heavy>,
     running: TaskTracker,
@@ -173,7 +171,8 @@ impl Catalog {
         organisation: OrganisationId,
         name: Option<&str>,
     ) -> Result<Arc<OpenWarehouse>, CatalogError> {
-        self.warehouses.find(self.store.as_ref(), &self.clock, organisation, name).await
+        let found = self.warehouses.find(self.store.as_ref(), &self.clock, organisation, name).await;
+        found.map_err(|error| CatalogError::from_find_warehouse(error, name))
     }
 
     /// Returns the answer to a load of a table that asks only for the snapshots that a branch or tag leads to.
@@ -220,7 +219,7 @@ impl Catalog {
     ///
     /// # Errors
     /// `Heavy` when the request's time is over first.
-    async fn turn(&self, id: TableId) -> Result<Turn<'_, TableId>, CatalogError> {
+    async fn turn(&self, id: TableId) -> Result<KeyGuard<'_, TableId>, CatalogError> {
         Ok(deadline::within(self.queues.enter(id)).await?)
     }
 

@@ -22,7 +22,7 @@ use super::error::{kind_of, of_kind};
 use super::fate::Fate;
 use super::tabular::Tabular;
 use super::{Catalog, CatalogError, Loaded, OpenWarehouse};
-use crate::clock::fresh_uuid;
+use crate::base::clock::fresh_uuid;
 use crate::metadata::{Compression, Document, MetadataError, metadata_folder, next_file_name};
 use crate::storage::StorageError;
 use crate::store::{

@@ -12,9 +12,9 @@ use tidewater_core::storage::s3_request::{Refused, S3Request};
 use super::{Catalog, CatalogError, LoadedTable, OpenWarehouse};
 use crate::access::action::Action;
 use crate::access::{Authorizer, InWarehouse, Namespace, Permit, Table, action};
-use crate::master_key::{MasterKeyError, check_or_make};
 use crate::metadata::Document;
 use crate::sealing::PassKeys;
+use crate::sealing::master_key::{MasterKeyError, check_or_make};
 use crate::vending::{Signed, ValidLocations, VendingError};
 use crate::warehouse::{open_pass, seal_pass};
 

@@ -16,18 +16,19 @@ use tidewater_core::ids::{OrganisationId, WarehouseId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::*;
-use crate::clock::fresh_uuid;
-use crate::deadline::Deadline;
+use crate::base::clock::fresh_uuid;
+use crate::base::deadline::Deadline;
 use crate::store::faulty::{Fault, FaultyStore};
-use crate::store::sqlite::SqliteStore;
-use crate::store::{Change, Organisation, Receipt, StoreError, Warehouse, WarehouseOptions, WarehouseStorage};
+use crate::store::{
+    Breaker, Change, Organisation, Receipt, StoreError, Warehouse, WarehouseOptions, WarehouseStorage, open_to_break,
+};
 
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
 struct Fixture {
     catalog: Arc<Catalog>,
     store: Arc<FaultyStore>,
-    sqlite: Arc<SqliteStore>,
+    breaker: Breaker,
     warehouse: Arc<OpenWarehouse>,
     folder: tempfile::TempDir,
 }
@@ -67,8 +68,8 @@ impl Fixture {
     /// A catalog with one organisation, one warehouse, the namespace `ns` and the table `ns.t`.
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let sqlite = Arc::new(SqliteStore::open(&folder.path().join("tidewater.db")).unwrap());
-        let store = Arc::new(FaultyStore::new(Arc::clone(&sqlite) as Arc<dyn Store>));
+        let (store, breaker) = open_to_break(&folder.path().join("tidewater.db"));
+        let store = Arc::new(FaultyStore::new(store));
         let organisation = OrganisationId(fresh_uuid());
         let acme = Organisation::new(organisation, "acme", "enterprise", 1);
         store.organisation_create(&acme, &Change::by_catalog(0)).await.unwrap();
@@ -103,7 +104,7 @@ impl Fixture {
             .table_create_as_admin(&warehouse, &namespace(), create_request("t"), &Change::by_catalog(0))
             .await
             .unwrap();
-        Self { catalog, store, sqlite, warehouse, folder }
+        Self { catalog, store, breaker, warehouse, folder }
     }
 
     async fn commit(&self, key: &str) -> Result<LoadedTable, CatalogError> {

@@ -15,7 +15,7 @@ use super::publish::{AT_ONCE, NotPublished, Publication, Unchanged};
 use super::weight::commits_bytes;
 use super::{Catalog, CatalogError, CommitTarget, OpenWarehouse};
 use crate::access::{Authorizer, action};
-use crate::deadline;
+use crate::base::deadline;
 use crate::store::Change;
 
 /// What a transaction asks of one table.

@@ -7,7 +7,7 @@ use tidewater_core::view::{ViewCommit, ViewMetadata, apply_view_updates, check_v
 use super::commit::Commit;
 use super::{Catalog, CatalogError, LoadedView};
 use crate::access::{Permit, View, action};
-use crate::deadline::STOP;
+use crate::base::deadline::STOP;
 use crate::metadata::Document;
 use crate::store::{Change, EventDetails};
 

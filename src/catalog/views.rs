@@ -11,7 +11,7 @@ use super::publish::Publication;
 use super::register::Registration;
 use super::{Catalog, CatalogError, LoadedView, OpenWarehouse};
 use crate::access::{Namespace, Permit, View, action};
-use crate::clock::{fresh_ordered_uuid, fresh_uuid};
+use crate::base::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::store::{Change, EventDetails, Page, PageRequest, TableKind, TableRecord};
 
 impl Catalog {

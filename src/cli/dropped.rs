@@ -15,7 +15,7 @@ use super::output::{self, Format};
 use super::scope::{Warehouse, WarehouseArgument, encoded_namespace};
 use super::table_name::{parse_namespace, parse_table, shown};
 use super::time;
-use tidewater::clock::Clock;
+use tidewater::base::clock::Clock;
 use tidewater::store::TableKind;
 
 /// How long a removal of files that a killed server has begun may hold up its end.

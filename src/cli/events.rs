@@ -8,7 +8,7 @@ use super::client::{Client, encoded};
 use super::output::{self, Format};
 use super::scope::OrganisationArgument;
 use super::time;
-use tidewater::clock::Clock;
+use tidewater::base::clock::Clock;
 use tidewater::store::Operation;
 
 /// Which events are shown.

@@ -10,7 +10,7 @@ use super::client::{Client, encoded, has_status};
 use super::output::{self, Format, text};
 use super::scope::{Organisation, OrganisationArgument};
 use super::time;
-use tidewater::clock::Clock;
+use tidewater::base::clock::Clock;
 
 /// What can be done with API keys.
 #[derive(Debug, Subcommand)]

@@ -11,7 +11,7 @@ use super::not_found::explain;
 use super::output::{self, Format};
 use super::scope::{WarehouseArgument, encoded_namespace};
 use super::{table_name, time};
-use tidewater::clock::Clock;
+use tidewater::base::clock::Clock;
 use tidewater::store::TableKind;
 
 /// Which reports are shown.

@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use tidewater_core::limits::{Tier, default_tiers};
 use tidewater_core::request_limits::RequestLimits;
 
+use crate::base::secret::Secret;
 use crate::data_folder::MASTER_KEY_FILE;
-use crate::secret::Secret;
 
 pub use listen::{ListenAddress, NotAnAddress};
 pub use load::{ConfigError, Flags, LogFlags, data_dir_unless_set};

@@ -106,7 +106,7 @@ fn flat(config: &Config) -> BTreeMap<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::Secret;
+    use crate::base::secret::Secret;
     use tidewater_core::limits::Tier;
 
     fn names(changes: &[SettingChange]) -> Vec<&str> {

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::deadline::{self, TimeIsOver};
+use crate::base::deadline::{self, TimeIsOver};
 pub use large::Large;
 use queue::{Capacity, FairQueue, Need};
 use workers::Workers;
@@ -254,7 +254,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::deadline::Deadline;
+    use crate::base::deadline::Deadline;
 
     const A: Uuid = Uuid::from_u128(1);
     const B: Uuid = Uuid::from_u128(2);

@@ -4,9 +4,7 @@
 //! All that is to be done stands in the store, written in the transaction of the drop or commit. So it does not matter who does it,
 //! how often it is begun, or when a process dies. Whoever removes files has a lease and renews it as long as he lives.
 
-mod avro;
 mod local;
-mod manifests;
 mod old_documents;
 mod organisations;
 mod purge;
@@ -27,7 +25,7 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
+use crate::base::clock::Clock;
 use crate::metadata::{Documents, ObjectReader};
 use crate::store::{Change, Dropped, Place, Progress, Store, StoreError};
 use crate::warehouse::{OpenWarehouse, StorageAccess};

@@ -16,8 +16,8 @@ use tidewater_core::purge::{NamedFiles, allows_removal, inside, is_document_name
 use tokio_util::sync::CancellationToken;
 
 use super::local::Folders;
-use super::manifests::{UnreadableError, files_of_manifest, manifests_of_list};
-use crate::clock::Clock;
+use crate::base::clock::Clock;
+use crate::manifests::{UnreadableError, files_of_manifest, manifests_of_list};
 use crate::metadata::{Document, Documents, MetadataError, ReadError, metadata_folder};
 use crate::storage::StorageError;
 use crate::store::{Change, Dropped, DroppedState, Progress, Store, StoreError};
@@ -84,7 +84,7 @@ pub(super) struct Purge<'a> {
 type NamesIn = fn(&[u8], u64) -> Result<Vec<String>, UnreadableError>;
 
 /// Where this table's files may be.
-struct Places {
+struct OwnFiles {
     locations: Vec<Location>,
     folders: Folders,
 }
@@ -147,14 +147,14 @@ impl<'a> Purge<'a> {
         let named = named.map_err(|error| Stopped::Later(error.to_string()))?;
         let named = named.map_err(|error| Stopped::Never(error.to_string()))?;
         let locations = self.locations(&document).await?;
-        let places = Places { folders: Folders::of(&locations).await, locations };
+        let own = OwnFiles { folders: Folders::of(&locations).await, locations };
         if !self.is_finishing() {
-            self.remove_what_it_leads_to(&places, &document, named).await?;
-            self.remove_earlier_documents(&places, &document).await?;
+            self.remove_what_it_leads_to(&own, &document, named).await?;
+            self.remove_earlier_documents(&own, &document).await?;
             self.finish().await?;
         }
-        self.remove(&places, [document.location.clone()]).await?;
-        places.folders.remove_empty().await;
+        self.remove(&own, [document.location.clone()]).await?;
+        own.folders.remove_empty().await;
         match self.elsewhere.load(Ordering::Relaxed) {
             0 => {}
             count => tracing::warn!(
@@ -167,7 +167,7 @@ impl<'a> Purge<'a> {
 
     async fn remove_what_it_leads_to(
         &self,
-        places: &Places,
+        own: &OwnFiles,
         document: &Document,
         named: NamedFiles,
     ) -> Result<(), Stopped> {
@@ -175,31 +175,31 @@ impl<'a> Purge<'a> {
         // It goes last, however the log spells it.
         older_documents.retain(|file| !document.is_at(file));
         for list in &manifest_lists {
-            manifests.extend(self.read(places, list, manifests_of_list).await?.into_iter().flatten());
+            manifests.extend(self.read(own, list, manifests_of_list).await?.into_iter().flatten());
         }
         // All are read before the first file goes: what cannot be read is no half-removed table.
         for manifest in &manifests {
-            self.read(places, manifest, files_of_manifest).await?;
+            self.read(own, manifest, files_of_manifest).await?;
         }
         self.missing.store(0, Ordering::Relaxed);
         self.elsewhere.store(0, Ordering::Relaxed);
-        self.remove_files_of(places, &manifests).await?;
-        self.remove(places, statistics).await?;
-        self.remove(places, manifests).await?;
-        self.remove(places, manifest_lists).await?;
-        self.remove(places, older_documents).await
+        self.remove_files_of(own, &manifests).await?;
+        self.remove(own, statistics).await?;
+        self.remove(own, manifests).await?;
+        self.remove(own, manifest_lists).await?;
+        self.remove(own, older_documents).await
     }
 
     /// Removes the data and delete files that manifests name.
-    async fn remove_files_of(&self, places: &Places, manifests: &BTreeSet<String>) -> Result<(), Stopped> {
+    async fn remove_files_of(&self, own: &OwnFiles, manifests: &BTreeSet<String>) -> Result<(), Stopped> {
         let mut remembered = HashSet::new();
         for manifest in manifests {
-            let Some(mut files) = self.read(places, manifest, files_of_manifest).await? else { continue };
+            let Some(mut files) = self.read(own, manifest, files_of_manifest).await? else { continue };
             if remembered.len() > REMEMBERED {
                 remembered.clear();
             }
             files.retain(|file| remembered.insert(fingerprint(file)));
-            self.remove_some(places, files).await?;
+            self.remove_some(own, files).await?;
         }
         self.check_failures()
     }
@@ -257,9 +257,9 @@ impl<'a> Purge<'a> {
     }
 
     /// What a manifest or a list names; none when it is elsewhere, or is not there any more.
-    async fn read(&self, places: &Places, text: &str, names: NamesIn) -> Result<Option<Vec<String>>, Stopped> {
+    async fn read(&self, own: &OwnFiles, text: &str, names: NamesIn) -> Result<Option<Vec<String>>, Stopped> {
         self.check_lease().await?;
-        let Some(location) = places.find(text).await else { return Ok(None) };
+        let Some(location) = own.find(text).await else { return Ok(None) };
         let (reader, storage) = (self.documents.reader(), &self.warehouse.storage);
         let object = match reader.read(storage, &location).await {
             Ok(object) => object,
@@ -278,9 +278,9 @@ impl<'a> Purge<'a> {
 
     /// Removes documents of the table that its log does not name any more: of those in its folder for metadata that are named as
     /// catalogs name them, the ones that say that they are this table's.
-    async fn remove_earlier_documents(&self, places: &Places, current: &Document) -> Result<(), Stopped> {
+    async fn remove_earlier_documents(&self, own: &OwnFiles, current: &Document) -> Result<(), Stopped> {
         let Ok(folder) = Location::parse(&metadata_folder(&*current.metadata)) else { return Ok(()) };
-        if !places.locations.iter().any(|place| place.contains(&folder)) {
+        if !own.locations.iter().any(|place| place.contains(&folder)) {
             return Ok(());
         }
         let storage = &self.warehouse.storage;
@@ -305,7 +305,7 @@ impl<'a> Purge<'a> {
             let of_this_table = stream::iter(batch).map(|location| self.is_of_this_table(location, current));
             let of_this_table: Vec<Option<String>> =
                 of_this_table.buffer_unordered(DOCUMENTS_AT_ONCE).try_collect().await?;
-            self.remove_some(places, of_this_table.into_iter().flatten()).await?;
+            self.remove_some(own, of_this_table.into_iter().flatten()).await?;
         }
     }
 
@@ -321,17 +321,17 @@ impl<'a> Purge<'a> {
     }
 
     /// Removes files, and fails when one of this attempt's could not be.
-    async fn remove(&self, places: &Places, files: impl IntoIterator<Item = String>) -> Result<(), Stopped> {
-        self.remove_some(places, files).await?;
+    async fn remove(&self, own: &OwnFiles, files: impl IntoIterator<Item = String>) -> Result<(), Stopped> {
+        self.remove_some(own, files).await?;
         self.check_failures()
     }
 
     /// Removes files, a few at a time, as long as the lease is held.
-    async fn remove_some(&self, places: &Places, files: impl IntoIterator<Item = String>) -> Result<(), Stopped> {
+    async fn remove_some(&self, own: &OwnFiles, files: impl IntoIterator<Item = String>) -> Result<(), Stopped> {
         let mut files = files.into_iter().peekable();
         while files.peek().is_some() {
             self.check_lease().await?;
-            self.remove_at_once(places, files.by_ref().take(FILES_A_LOOK).collect()).await;
+            self.remove_at_once(own, files.by_ref().take(FILES_A_LOOK).collect()).await;
             if self.keep_files.is_cancelled() {
                 return Err(Stopped::Lost);
             }
@@ -339,9 +339,9 @@ impl<'a> Purge<'a> {
         Ok(())
     }
 
-    async fn remove_at_once(&self, places: &Places, files: Vec<String>) {
+    async fn remove_at_once(&self, own: &OwnFiles, files: Vec<String>) {
         let removals = stream::iter(files).for_each_concurrent(FILES_AT_ONCE, |file| async move {
-            let Some(location) = places.find(&file).await else {
+            let Some(location) = own.find(&file).await else {
                 self.elsewhere.fetch_add(1, Ordering::Relaxed);
                 return;
             };
@@ -372,7 +372,7 @@ impl<'a> Purge<'a> {
     }
 }
 
-impl Places {
+impl OwnFiles {
     /// The file of that name, if it is this table's.
     async fn find(&self, text: &str) -> Option<Location> {
         let location = inside(text, &self.locations)?;

@@ -1,6 +1,7 @@
 //! Metadata documents: immutable, so read once, kept as bytes ready to send and in parsed form ready to commit.
 
 mod document;
+mod error;
 mod failures;
 mod file_name;
 mod gzip;
@@ -15,94 +16,24 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
-use tidewater_core::document::DocumentError;
-use tidewater_core::location::{Location, LocationError};
+use tidewater_core::location::Location;
 use tidewater_core::view::ViewMetadata;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 pub use document::Document;
+pub use error::{MetadataError, UnreadableError};
 pub use file_name::{Compression, metadata_folder, next_file_name, version_of};
 pub use kind::Metadata;
 pub use prepared::LoadResult;
 pub use reader::{DEFAULT_LIMIT_BYTES, ObjectReader, ReadError, ReadObject};
 
-use crate::deadline;
-use crate::flight::Flights;
+use crate::base::deadline;
+use crate::base::flight::Flights;
 use crate::heavy::HeavyError;
 use crate::storage::{Storage, StorageError};
 use failures::SlowFailures;
 use kind::Kept;
-
-/// Why a document cannot be had.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum MetadataError {
-    /// The pointer leads to nothing: somebody removed the file.
-    #[error("Failed to open input stream for file: {0}")]
-    Missing(String),
-    /// What is there is not metadata of the kind that was looked for.
-    #[error("Cannot read metadata file {location}: {source}")]
-    Unreadable {
-        /// Where it is.
-        location: String,
-        /// What is wrong with it.
-        source: UnreadableError,
-    },
-    /// Its location is not one.
-    #[error(transparent)]
-    Location(#[from] LocationError),
-    /// It could not be compressed.
-    #[error("cannot compress a metadata file: {0}")]
-    Compress(Arc<std::io::Error>),
-    /// It is larger than is read.
-    #[error("Metadata file {location} has {size_bytes} bytes, of {limit_bytes} allowed. {RAISE_LIMIT}")]
-    TooLarge {
-        /// Where it is.
-        location: String,
-        /// How large it is.
-        size_bytes: u64,
-        /// How large it may be.
-        limit_bytes: u64,
-    },
-    /// Unpacked, it is larger than is read.
-    #[error("Metadata file {location} unpacks to more than {limit_bytes} bytes, the most that is read. {RAISE_LIMIT}")]
-    UnpacksTooLarge {
-        /// Where it is.
-        location: String,
-        /// How large it may be.
-        limit_bytes: u64,
-    },
-    /// It would be larger than is read again. Nothing was written.
-    #[error(
-        "The metadata would have {size_bytes} bytes, of {limit_bytes} allowed: expire snapshots, or remove properties or schemas. {RAISE_LIMIT}"
-    )]
-    TooLargeToWrite {
-        /// How large it would be.
-        size_bytes: u64,
-        /// How large it may be.
-        limit_bytes: u64,
-    },
-    /// There was no worker or no memory for it in time. Nothing was written.
-    #[error(transparent)]
-    Heavy(#[from] HeavyError),
-    /// Storage did not do it.
-    #[error(transparent)]
-    Storage(StorageError),
-}
-
-/// What to do about a document that is too large.
-const RAISE_LIMIT: &str = "An administrator can raise the limit with the setting 'limits.document_bytes'";
-
-/// What is wrong with a document.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum UnreadableError {
-    /// It is not valid gzip.
-    #[error(transparent)]
-    Gzip(Arc<std::io::Error>),
-    /// It is not valid metadata.
-    #[error(transparent)]
-    Document(#[from] DocumentError),
-}
 
 /// Reads, writes and keeps documents. The memory it takes is bounded by the bytes it was given.
 #[derive(Debug)]
@@ -112,12 +43,6 @@ pub struct Documents {
     /// The documents that are being read, by what they are taken for.
     reads: Flights<(Key, &'static str), Result<Kept, MetadataError>>,
     slow_failures: Arc<SlowFailures<Key, MetadataError>>,
-}
-
-impl From<std::io::Error> for UnreadableError {
-    fn from(error: std::io::Error) -> Self {
-        Self::Gzip(Arc::new(error))
-    }
 }
 
 /// Where a document is, and in which form it is kept: in two storages, one location may be two objects.
@@ -443,19 +368,6 @@ impl Documents {
 /// When the request began that asks, if it is one.
 fn request_begun() -> Option<Instant> {
     deadline::current().map(|deadline| deadline.begun().into())
-}
-
-/// Tells the operator of a document that some readers refuse: it was written before such documents were refused here, or by
-/// another catalog.
-fn log_problems(location: &str, problems: &[String]) {
-    if let Some(first) = problems.first() {
-        tracing::warn!(
-            location,
-            problems = problems.len(),
-            first,
-            "metadata breaks rules of the specification: `tidewater table check` lists them"
-        );
-    }
 }
 
 #[cfg(test)]

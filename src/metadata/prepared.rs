@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tidewater_core::document::TableMetadata;
 use tidewater_core::location::Location;
 
-use crate::deadline;
+use crate::base::deadline;
 use crate::vending::ValidLocations;
 
 /// Up to this size a document is copied into one piece with what surrounds it. A larger one is sent in three pieces.

@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use tidewater_core::location::Location;
 
-use super::{Document, Metadata, MetadataError, UnreadableError, gzip, log_problems};
+use super::document::Document;
+use super::error::{MetadataError, UnreadableError};
+use super::gzip;
+use super::kind::Metadata;
 use crate::heavy::{Heavy, INLINE_BYTES, Permit};
 use crate::storage::{Storage, StorageError};
 
@@ -235,5 +238,18 @@ fn failure(location: &str, error: ReadError) -> MetadataError {
         ReadError::Storage(StorageError::NotFound(_)) => MetadataError::Missing(location),
         ReadError::Storage(error) => MetadataError::Storage(error),
         ReadError::Heavy(error) => MetadataError::Heavy(error),
+    }
+}
+
+/// Tells the operator of a document that some readers refuse: it was written before such documents were refused here, or by
+/// another catalog.
+fn log_problems(location: &str, problems: &[String]) {
+    if let Some(first) = problems.first() {
+        tracing::warn!(
+            location,
+            problems = problems.len(),
+            first,
+            "metadata breaks rules of the specification: `tidewater table check` lists them"
+        );
     }
 }

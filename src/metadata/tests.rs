@@ -8,8 +8,8 @@ use tidewater_core::storage::StorageProfile;
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::deadline::Deadline;
-use crate::secret::Secret;
+use crate::base::deadline::Deadline;
+use crate::base::secret::Secret;
 use crate::storage::{Budget, Setup, StorageCredentials};
 
 const DOCUMENT: &str = r#"{"format-version":2,"table-uuid":"9c12d441-03fe-4693-9a96-a0705ddf69c1","location":"file:///t",

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{KEY_BYTES, KeyRing, SealError};
-use crate::owner::give_to_owner_of;
-use crate::secret::Secret;
+use super::derive::KEY_BYTES;
+use super::error::SealError;
+use super::ring::KeyRing;
+use crate::base::secret::Secret;
+use crate::data_folder::owner::give_to_owner_of;
 
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]

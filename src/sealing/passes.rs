@@ -4,47 +4,26 @@
 //! protects credentials seals nothing else, and no number of passes wears out a nonce (NIST SP 800-38D, section 8.3).
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
+use aws_lc_rs::hkdf::Prk;
 
-use super::{KEY_BYTES, KeyRing, SealError};
-use crate::secret::Secret;
+use super::derive::{derive, expand};
+use super::error::SealError;
+use super::ring::KeyRing;
+use crate::base::secret::Secret;
 
 const VERSION: u8 = 2;
 const SALT_BYTES: usize = 24;
 const PASS: &[u8] = b"tidewater pass 2";
-const FINGERPRINT: &[u8] = b"tidewater master key fingerprint 1";
-
-/// Stands for a master key, and tells nothing of it.
-pub type Fingerprint = [u8; 16];
 
 /// The keys that passes are sealed with: the first seals, all open.
 #[derive(Debug, Clone)]
 pub struct PassKeys(Vec<Secret<Prk>>);
 
-/// Makes the source of the keys that are derived from a master key.
-fn derive(master: &[u8; KEY_BYTES]) -> Prk {
-    Salt::new(HKDF_SHA256, &[]).extract(master)
-}
-
-fn expand(from: &Prk, info: &[&[u8]]) -> Result<[u8; KEY_BYTES], SealError> {
-    let mut key = [0; KEY_BYTES];
-    let expanded = from.expand(info, HKDF_SHA256).and_then(|okm| okm.fill(&mut key));
-    expanded.map(|()| key).map_err(|_| SealError::NoKey)
-}
-
-/// Returns what stands for a master key.
-pub(super) fn fingerprint(master: &[u8; KEY_BYTES]) -> Result<Fingerprint, SealError> {
-    let key = expand(&derive(master), &[FINGERPRINT])?;
-    let mut fingerprint = Fingerprint::default();
-    fingerprint.copy_from_slice(&key[..16]);
-    Ok(fingerprint)
-}
-
 impl PassKeys {
     /// Derives the keys from the master keys.
     #[must_use]
     pub fn new(ring: &KeyRing) -> Self {
-        Self(ring.keys.iter().map(|key| Secret::new(derive(key.bytes.expose()))).collect())
+        Self(ring.master_keys().map(|key| Secret::new(derive(key))).collect())
     }
 
     /// Seals `pass` for what `owner` names.
@@ -97,6 +76,8 @@ mod tests {
     use base64::engine::general_purpose::STANDARD;
 
     use super::*;
+    use crate::sealing::KEY_BYTES;
+    use crate::sealing::derive::fingerprint;
 
     fn ring(numbers: &[u8]) -> KeyRing {
         let keys: Vec<_> = numbers.iter().map(|number| STANDARD.encode([*number; KEY_BYTES])).collect();

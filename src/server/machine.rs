@@ -12,7 +12,7 @@ use super::admission::Admission;
 use super::connection::{Origin, Serving};
 use crate::api::Machine;
 use crate::config::ConnectionsConfig;
-use crate::control::ControlSocket;
+use crate::data_folder::control::ControlSocket;
 
 /// How many connections there may be at the same time. Later ones wait.
 const CONNECTIONS: usize = 32;

@@ -6,14 +6,14 @@ use tidewater_core::location::Location;
 
 /// Where credentials of one cloud are looked for, in this order, by `object_store`; what it asks last, when there is nothing
 /// else; and what people take to be looked at and is not.
-struct Places {
+struct Searched {
     schemes: &'static [&'static str],
     last_asked: &'static str,
     told: &'static str,
 }
 
-const PLACES: [Places; 3] = [
-    Places {
+const SEARCHED: [Searched; 3] = [
+    Searched {
         schemes: &["s3"],
         // Amazon EC2 User Guide, "Use the Instance Metadata Service": the session that comes before any question.
         last_asked: "/latest/api/token",
@@ -21,14 +21,14 @@ const PLACES: [Places; 3] = [
                AWS_ROLE_ARN), a container's (AWS_CONTAINER_CREDENTIALS_FULL_URI), the machine's (EC2's metadata service); \
                ~/.aws is not read",
     },
-    Places {
+    Searched {
         schemes: &["gs"],
         last_asked: "/computeMetadata/v1/",
         told: "the file that GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_SERVICE_ACCOUNT names, what `gcloud auth \
                application-default login` leaves below ~/.config/gcloud, the machine's service account (Google's metadata \
                service)",
     },
-    Places {
+    Searched {
         schemes: &["abfss", "wasbs"],
         last_asked: "/metadata/identity/oauth2/token",
         told: "the environment (AZURE_STORAGE_ACCOUNT_KEY; AZURE_CLIENT_ID, AZURE_CLIENT_SECRET and AZURE_TENANT_ID), a \
@@ -39,7 +39,7 @@ const PLACES: [Places; 3] = [
 /// Where credentials for that location were looked for in vain, if that is what an error of its store tells: the last place
 /// is asked only when there is nothing in those before it.
 pub(super) fn none_found(location: &Location, error: &object_store::Error) -> Option<&'static str> {
-    let places = PLACES.iter().find(|places| places.schemes.contains(&location.scheme()))?;
+    let places = SEARCHED.iter().find(|places| places.schemes.contains(&location.scheme()))?;
     let mut cause: Option<&dyn Error> = Some(error);
     while let Some(error) = cause {
         if error.to_string().contains(places.last_asked) {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::secret::Secret;
+use crate::base::secret::Secret;
 
 /// The catalog's own credentials for a warehouse's storage.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -29,7 +29,7 @@ pub use budget::Budget;
 pub use credentials::StorageCredentials;
 pub use open::{OpenError, Setup, check_address};
 
-use crate::secret::Secret;
+use crate::base::secret::Secret;
 
 /// Why storage did not give or take an object.
 #[derive(Debug, Clone, thiserror::Error)]

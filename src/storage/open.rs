@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::azure_delete::SingleDelete;
 use super::budget::Budget;
 use super::{Backend, Storage, StorageCredentials};
-use crate::secret::Secret;
+use crate::base::secret::Secret;
 
 /// Why a warehouse's storage cannot be used as it is set up.
 #[derive(Debug, thiserror::Error)]

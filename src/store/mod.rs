@@ -23,7 +23,7 @@ mod pages;
 mod receipts;
 mod reports;
 mod signing_keys;
-pub mod sqlite;
+mod sqlite;
 #[cfg(test)]
 mod suite;
 mod table_kind;

@@ -57,3 +57,32 @@ pub fn backup(
 pub fn check_backup(path: &Path) -> Result<NotInside, BackupError> {
     SqliteStore::check_backup(path)
 }
+
+/// The store at `database`, and what tests break in it from behind.
+#[cfg(test)]
+pub(crate) fn open_to_break(database: &Path) -> (Arc<dyn Store>, Breaker) {
+    let store = Arc::new(SqliteStore::open(database).unwrap());
+    (Arc::clone(&store) as _, Breaker(store))
+}
+
+/// Breaks a store from behind.
+#[cfg(test)]
+pub(crate) struct Breaker(Arc<SqliteStore>);
+
+#[cfg(test)]
+impl Breaker {
+    /// Lets the database grow no further than `spare_pages` beyond what it has.
+    pub(crate) async fn leave_room(&self, spare_pages: i64) {
+        self.0.leave_room(spare_pages).await;
+    }
+
+    /// Removes the locations of all tables, so that others can be created there.
+    pub(crate) async fn remove_locations(&self) {
+        self.0.remove_locations().await;
+    }
+
+    /// Adds the locations of all tables again, whether or not they overlap.
+    pub(crate) async fn restore_locations(&self) {
+        self.0.restore_locations().await;
+    }
+}

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::change::Change;
 use super::error::Result;
-use crate::secret::Secret;
+use crate::base::secret::Secret;
 
 /// A key that signs tokens.
 #[derive(Debug, Clone)]

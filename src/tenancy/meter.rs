@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::flight::Flight;
+use crate::base::flight::Flight;
 use crate::store::StoreError;
 
 const LEASE_BITS: u32 = 12;

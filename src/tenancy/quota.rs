@@ -18,8 +18,8 @@ use tidewater_core::ids::OrganisationId;
 use tidewater_core::limits::{day_of, seconds_left_of_day, slice_of};
 
 use crate::auth::Caller;
-use crate::clock::Clock;
-use crate::flight::{Joined, Turn};
+use crate::base::clock::Clock;
+use crate::base::flight::{AskGuard, Joined};
 use crate::store::{Store, StoreError};
 
 use super::key_counts::KeyCounts;
@@ -140,7 +140,7 @@ impl Quota {
     }
 
     /// Leases a slice and spends one of it. Gives what is left of the day.
-    async fn refill(&self, meter: Arc<Meter>, wanted: LeaseRequest, turn: Turn) -> Result<u64, QuotaError> {
+    async fn refill(&self, meter: Arc<Meter>, wanted: LeaseRequest, turn: AskGuard) -> Result<u64, QuotaError> {
         if meter.is_exhausted(wanted.day, wanted.limit, wanted.now_ms) {
             return Err(wanted.exceeded().into());
         }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tidewater_core::ids::KeyId;
 use tidewater_core::pace::{Pace, is_forgotten};
 
-use crate::clock::Clock;
+use crate::base::clock::Clock;
 
 /// How long a request may wait for its turn: longer than the gaps of a scan's own rhythm, and far less than a client waits.
 const MAX_WAIT_US: u32 = 2_000_000;
@@ -89,7 +89,7 @@ mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
 
     use super::*;
-    use crate::clock::fresh_uuid;
+    use crate::base::clock::fresh_uuid;
 
     #[test]
     fn each_key_has_its_own_pace() {

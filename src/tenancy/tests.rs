@@ -13,7 +13,7 @@ use tidewater_core::limits::{Tier, day_of, default_tiers, slice_of};
 use super::{Quota, QuotaError, TenancyError};
 use crate::auth::Caller;
 use crate::auth::testing::{Mode, World, limited};
-use crate::clock::fresh_uuid;
+use crate::base::clock::fresh_uuid;
 use crate::store::{Change, Store};
 
 const DAY_MS: i64 = 86_400_000;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -15,12 +16,13 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use tidewater_core::location::Location;
 use tidewater_core::storage::azure_sas::{DelegationKeyName, SAS_VERSION, SasTerms, directory_sas};
-use tidewater_core::storage::{Access, AdlsProfile, AzureContainer};
+use tidewater_core::storage::{Access, AdlsProfile, AzureContainer, StorageProfile};
 
 use super::service::Service;
+use super::vendor::{Advice, Vendor};
 use super::{Issued, Settings, ValidLocations, VendingError, s3};
-use crate::flight::{Flight, Joined};
-use crate::secret::Secret;
+use crate::base::flight::{Flight, Joined};
+use crate::base::secret::Secret;
 use crate::storage::{Budget, OpenError, Storage, StorageCredentials};
 
 const BLOB_SERVICE: &str = "Azure's blob service";
@@ -31,7 +33,7 @@ const KEY_SIGNS_MS: i64 = 24 * 3_600_000;
 
 /// Gives signatures for the folders of a container.
 #[derive(Debug)]
-pub struct AzureVendor {
+pub(super) struct AzureVendor {
     profile: AdlsProfile,
     container: AzureContainer,
     /// What the catalog itself signs in with.
@@ -72,11 +74,7 @@ impl AzureVendor {
         }))
     }
 
-    pub(super) const fn has_credentials(&self) -> bool {
-        self.profile.vended_credentials && self.profile.hierarchical_namespace
-    }
-
-    pub(super) const fn why_none(&self) -> &'static str {
+    const fn why_none(&self) -> &'static str {
         if self.profile.hierarchical_namespace {
             "`vended-credentials` is off: clients use credentials of their own"
         } else {
@@ -85,61 +83,9 @@ impl AzureVendor {
         }
     }
 
-    pub(super) const fn profile(&self) -> &AdlsProfile {
-        &self.profile
-    }
-
-    /// Where the account is.
-    pub(super) fn settings(&self) -> Settings {
-        let mut settings = Settings::from([
-            ("adls.account-name".to_owned(), self.container.account().to_owned()),
-            // PyIceberg 0.12 takes Arrow for a staged table, which takes `container@account` for the container's name.
-            ("py-io-impl".to_owned(), "pyiceberg.io.fsspec.FsspecFileIO".to_owned()),
-        ]);
-        let mut put = |name: &str, value: String| settings.insert(name.to_owned(), value);
-        if let Some(endpoint) = self.client_endpoint() {
-            // Java takes it for the service's address.
-            put(&format!("adls.connection-string.{}", self.container.dfs_host()), endpoint.to_owned());
-            if let Some((scheme, authority)) = emulator(endpoint, self.container.account()) {
-                // PyArrow.
-                for service in ["blob", "dfs"] {
-                    put(&format!("adls.{service}-storage-scheme"), scheme.to_owned());
-                    put(&format!("adls.{service}-storage-authority"), authority.to_owned());
-                }
-            }
-        } else if let Some((blob, dfs)) = self.container.unusual_authorities() {
-            // fsspec reads the first, PyArrow the others.
-            put("adls.account-host", self.container.blob_host());
-            put("adls.blob-storage-authority", blob);
-            put("adls.dfs-storage-authority", dfs);
-        }
-        settings
-    }
-
     fn client_endpoint(&self) -> Option<&str> {
         let endpoint = self.profile.client_endpoint.as_deref().or(self.profile.endpoint.as_deref());
         endpoint.map(|endpoint| endpoint.trim_end_matches('/'))
-    }
-
-    /// A signature for each of these locations.
-    ///
-    /// # Errors
-    /// All of [`VendingError`].
-    pub(super) async fn issue(
-        &self,
-        locations: &ValidLocations,
-        access: Access,
-        now_ms: i64,
-    ) -> Result<Issued, VendingError> {
-        let mut expires_ms = now_ms + i64::from(self.profile.session_duration_s) * 1_000;
-        let by_location = if let Some(key) = &self.account_key {
-            self.sign_all(locations, access, now_ms, expires_ms, None, key)?
-        } else {
-            let key = self.delegation_key(now_ms).await?;
-            expires_ms = expires_ms.min(key.expires_ms);
-            self.sign_all(locations, access, now_ms, expires_ms, Some(&key.name), &key.value)?
-        };
-        Ok(Issued { settings: BTreeMap::new(), by_location, issued_ms: now_ms, expires_ms })
     }
 
     fn sign_all(
@@ -182,20 +128,6 @@ impl AzureVendor {
             // fsspec knows no other way to another address.
             let text = format!("BlobEndpoint={endpoint};SharedAccessSignature={sas}");
             settings.insert("adls.connection-string".to_owned(), text);
-        }
-        settings
-    }
-
-    /// Adds what is named after the host of the service `dfs` under that of `blob`, which is the one that the locations of
-    /// `wasb` name: Java looks for the host of the location.
-    pub(super) fn with_host_of(&self, spelling: &Location, mut settings: Settings) -> Settings {
-        if matches!(spelling.scheme(), "wasb" | "wasbs") {
-            let (dfs, blob) = (self.container.dfs_host(), self.container.blob_host());
-            let of_dfs = |(name, value): (&String, &String)| {
-                Some((format!("{}{blob}", name.strip_suffix(dfs.as_str())?), value.clone()))
-            };
-            let of_blob: Vec<_> = settings.iter().filter_map(of_dfs).collect();
-            settings.extend(of_blob);
         }
         settings
     }
@@ -244,8 +176,100 @@ impl AzureVendor {
     }
 }
 
+#[async_trait]
+impl Vendor for AzureVendor {
+    fn has_credentials(&self) -> bool {
+        self.profile.vended_credentials && self.profile.hierarchical_namespace
+    }
+
+    /// Where the account is.
+    fn settings(&self) -> Settings {
+        let mut settings = Settings::from([
+            ("adls.account-name".to_owned(), self.container.account().to_owned()),
+            // PyIceberg 0.12 takes Arrow for a staged table, which takes `container@account` for the container's name.
+            ("py-io-impl".to_owned(), "pyiceberg.io.fsspec.FsspecFileIO".to_owned()),
+        ]);
+        let mut put = |name: &str, value: String| settings.insert(name.to_owned(), value);
+        if let Some(endpoint) = self.client_endpoint() {
+            // Java takes it for the service's address.
+            put(&format!("adls.connection-string.{}", self.container.dfs_host()), endpoint.to_owned());
+            if let Some((scheme, authority)) = emulator(endpoint, self.container.account()) {
+                // PyArrow.
+                for service in ["blob", "dfs"] {
+                    put(&format!("adls.{service}-storage-scheme"), scheme.to_owned());
+                    put(&format!("adls.{service}-storage-authority"), authority.to_owned());
+                }
+            }
+        } else if let Some((blob, dfs)) = self.container.unusual_authorities() {
+            // fsspec reads the first, PyArrow the others.
+            put("adls.account-host", self.container.blob_host());
+            put("adls.blob-storage-authority", blob);
+            put("adls.dfs-storage-authority", dfs);
+        }
+        settings
+    }
+
+    /// A signature for each of these locations.
+    ///
+    /// # Errors
+    /// All of [`VendingError`].
+    async fn issue(&self, locations: &ValidLocations, access: Access, now_ms: i64) -> Result<Issued, VendingError> {
+        let mut expires_ms = now_ms + i64::from(self.profile.session_duration_s) * 1_000;
+        let by_location = if let Some(key) = &self.account_key {
+            self.sign_all(locations, access, now_ms, expires_ms, None, key)?
+        } else {
+            let key = self.delegation_key(now_ms).await?;
+            expires_ms = expires_ms.min(key.expires_ms);
+            self.sign_all(locations, access, now_ms, expires_ms, Some(&key.name), &key.value)?
+        };
+        Ok(Issued { settings: BTreeMap::new(), by_location, issued_ms: now_ms, expires_ms })
+    }
+
+    /// Adds what is named after the host of the service `dfs` under that of `blob`, which is the one that the locations of
+    /// `wasb` name: Java looks for the host of the location.
+    fn with_host_of(&self, spelling: &Location, mut settings: Settings) -> Settings {
+        if matches!(spelling.scheme(), "wasb" | "wasbs") {
+            let (dfs, blob) = (self.container.dfs_host(), self.container.blob_host());
+            let of_dfs = |(name, value): (&String, &String)| {
+                Some((format!("{}{blob}", name.strip_suffix(dfs.as_str())?), value.clone()))
+            };
+            let of_blob: Vec<_> = settings.iter().filter_map(of_dfs).collect();
+            settings.extend(of_blob);
+        }
+        settings
+    }
+
+    fn profile(&self) -> Option<StorageProfile> {
+        Some(StorageProfile::Adls(self.profile.clone()))
+    }
+
+    fn as_credentials(&self, settings: &BTreeMap<String, String>) -> Option<StorageCredentials> {
+        credentials(settings)
+    }
+
+    fn advice(&self) -> Advice {
+        Advice {
+            why_none: self.why_none(),
+            when_too_wide: "the store does not keep signatures to their folder: set `vended-credentials = false`",
+            when_refused: "check the account's name in the root and `account-key`, or that the identity has the role 'Storage Blob \
+                           Data Contributor' on the container",
+            when_not_found: "check the container's name, which stands before the '@' of the root: it must be there already",
+            when_unavailable: "check the account's name in the root, `endpoint` and the section [credentials], and that this \
+                               machine reaches it",
+            when_vended_is_refused: "if the account has no hierarchical namespace (Data Lake Storage Gen2), set \
+                                     `hierarchical-namespace = false`: it then keeps no signature to one table, and none is given",
+            when_overwritten: "it does not keep to the conditions that requests have, as emulators do not, and is not fit for \
+                               metadata",
+        }
+    }
+
+    fn refresh_setting(&self) -> Option<&'static str> {
+        Some("adls.refresh-credentials-endpoint")
+    }
+}
+
 /// The signature among settings that were vended.
-pub(super) fn credentials(settings: &BTreeMap<String, String>) -> Option<StorageCredentials> {
+fn credentials(settings: &BTreeMap<String, String>) -> Option<StorageCredentials> {
     settings.get("adls.sas-token").map(|sas| StorageCredentials::AzureSas { sas_token: Secret::new(sas.clone()) })
 }
 

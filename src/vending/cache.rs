@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::circuit::Circuit;
 use super::{Issued, Prefixed, ValidLocations, Vended, VendingError, Vendor};
-use crate::clock::Clock;
+use crate::base::clock::Clock;
 
 /// How many credentials are remembered, of all warehouses.
 const REMEMBERED: usize = 10_000;
@@ -79,7 +79,7 @@ impl Vending {
     ///
     /// # Errors
     /// All of [`VendingError`].
-    pub async fn vend(&self, vendor: &Arc<Vendor>, storage: Uuid, ask: &Ask<'_>) -> Result<Vended, VendingError> {
+    pub async fn vend(&self, vendor: &Arc<dyn Vendor>, storage: Uuid, ask: &Ask<'_>) -> Result<Vended, VendingError> {
         let mut config = vendor.settings();
         match vendor.delegation(ask.wanted) {
             Delegation::None => Ok(Vended { config, ..Vended::default() }),
@@ -109,7 +109,7 @@ impl Vending {
         }
     }
 
-    async fn issued(&self, vendor: &Arc<Vendor>, storage: Uuid, ask: &Ask<'_>) -> Outcome {
+    async fn issued(&self, vendor: &Arc<dyn Vendor>, storage: Uuid, ask: &Ask<'_>) -> Outcome {
         let mut locations: Vec<String> =
             ask.locations.as_slice().iter().map(|location| location.as_str().to_owned()).collect();
         locations.sort_unstable();
@@ -130,7 +130,7 @@ impl Vending {
 
 impl Shared {
     /// Asks the cloud, or waits with who has asked for the same.
-    async fn ask(self: &Arc<Self>, vendor: &Arc<Vendor>, scope: Scope, locations: &ValidLocations) -> Outcome {
+    async fn ask(self: &Arc<Self>, vendor: &Arc<dyn Vendor>, scope: Scope, locations: &ValidLocations) -> Outcome {
         let mut told = {
             let mut under_way = self.under_way.lock();
             match under_way.get(&scope) {
@@ -157,7 +157,7 @@ impl Shared {
 
     async fn ask_now(
         &self,
-        vendor: Arc<Vendor>,
+        vendor: Arc<dyn Vendor>,
         scope: Scope,
         locations: ValidLocations,
         now_ms: i64,
@@ -205,8 +205,9 @@ mod tests {
     use tidewater_core::storage::StorageProfile;
 
     use super::*;
-    use crate::secret::Secret;
+    use crate::base::secret::Secret;
     use crate::storage::{Budget, Setup, Storage, StorageCredentials};
+    use crate::vending::open_vendor;
 
     #[test]
     fn credentials_are_handed_out_while_half_of_their_life_is_to_come() {
@@ -240,7 +241,7 @@ mod tests {
         let own = StorageCredentials::AwsKey { access_key_id: "k".to_owned(), secret_access_key, session_token };
         let (id, budget) = (Uuid::from_u128(1), Budget::default());
         let setup = Setup { id, root: &root, profile: &profile, credentials: &own, budget };
-        let vendor = Arc::new(Vendor::open(&profile, &Storage::open(&setup).unwrap(), budget).unwrap());
+        let vendor = open_vendor(&profile, &Storage::open(&setup).unwrap(), budget).unwrap();
         let locations = ValidLocations::of_folder(&root.join("t").unwrap(), &root).unwrap();
         let wanted = Wanted::Said { vended_credentials: true, remote_signing: false };
         let ask = Ask { locations: &locations, access: Access::Read, wanted, path: "", pass: None };

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use form_urlencoded::Serializer;
 use http::header::CONTENT_TYPE;
 use object_store::client::{HttpRequest, HttpRequestBody};
@@ -11,13 +12,14 @@ use object_store::gcp::GcpCredentialProvider;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use tidewater_core::storage::gcs_boundary::access_boundary;
-use tidewater_core::storage::{Access, GcsProfile};
+use tidewater_core::storage::{Access, GcsProfile, StorageProfile};
 
 use super::google_key::ServiceAccountKey;
 use super::service::Service;
+use super::vendor::{Advice, Vendor};
 use super::{Issued, Settings, ValidLocations, VendingError};
-use crate::flight::{Flight, Joined};
-use crate::secret::Secret;
+use crate::base::flight::{Flight, Joined};
+use crate::base::secret::Secret;
 use crate::storage::{Budget, OpenError, Storage, StorageCredentials};
 
 const STS: &str = "Google's token service";
@@ -28,7 +30,7 @@ const LEAST_LIFE_MS: i64 = 4 * 60_000;
 
 /// Gives tokens for the folders of a bucket.
 #[derive(Debug)]
-pub struct GoogleVendor {
+pub(super) struct GoogleVendor {
     profile: GcsProfile,
     /// What the catalog itself signs in with.
     own: GcpCredentialProvider,
@@ -76,52 +78,6 @@ impl GoogleVendor {
         Ok(Some(Self { profile, own: Arc::clone(own), account, sts, sts_endpoint }))
     }
 
-    pub(super) const fn has_credentials(&self) -> bool {
-        self.profile.vended_credentials
-    }
-
-    pub(super) const fn profile(&self) -> &GcsProfile {
-        &self.profile
-    }
-
-    /// Where the store is.
-    pub(super) fn settings(&self) -> Settings {
-        let mut settings = Settings::new();
-        if let Some(endpoint) = self.profile.client_endpoint.as_ref().or(self.profile.endpoint.as_ref()) {
-            settings.insert("gcs.service.host".to_owned(), endpoint.trim_end_matches('/').to_owned());
-        }
-        if let Some(project) = &self.profile.project_id {
-            settings.insert("gcs.project-id".to_owned(), project.clone());
-        }
-        settings
-    }
-
-    /// A token that reaches exactly these locations.
-    ///
-    /// # Errors
-    /// All of [`VendingError`].
-    pub(super) async fn issue(
-        &self,
-        locations: &ValidLocations,
-        access: Access,
-        now_ms: i64,
-    ) -> Result<Issued, VendingError> {
-        let boundary = access_boundary(locations.as_slice(), access)?;
-        let own = self.own_token(now_ms).await?;
-        let form = exchange(own.token.expose(), &boundary);
-        let answer = self.sts.ask(|| post(&self.sts, &self.sts_endpoint, &form), explain).await?;
-        let narrow = read_token(&answer, now_ms).ok_or_else(|| self.sts.unavailable("its answer cannot be read"))?;
-        // It never outlives the one that it was made from.
-        let lives = [narrow.expires_ms, own.expires_ms].into_iter().flatten().min();
-        let expires_ms = lives.unwrap_or(now_ms + LEAST_LIFE_MS);
-        let settings = BTreeMap::from([
-            ("gcs.oauth2.token".to_owned(), narrow.token.expose().clone()),
-            ("gcs.oauth2.token-expires-at".to_owned(), expires_ms.to_string()),
-            ("expiration-time".to_owned(), expires_ms.to_string()),
-        ]);
-        Ok(Issued { settings, by_location: BTreeMap::new(), issued_ms: now_ms, expires_ms })
-    }
-
     /// The catalog's own token, with at least half of its life before it.
     async fn own_token(&self, now_ms: i64) -> Result<Arc<Token>, VendingError> {
         let Some(account) = &self.account else {
@@ -159,6 +115,71 @@ impl GoogleVendor {
     }
 }
 
+#[async_trait]
+impl Vendor for GoogleVendor {
+    fn has_credentials(&self) -> bool {
+        self.profile.vended_credentials
+    }
+
+    /// Where the store is.
+    fn settings(&self) -> Settings {
+        let mut settings = Settings::new();
+        if let Some(endpoint) = self.profile.client_endpoint.as_ref().or(self.profile.endpoint.as_ref()) {
+            settings.insert("gcs.service.host".to_owned(), endpoint.trim_end_matches('/').to_owned());
+        }
+        if let Some(project) = &self.profile.project_id {
+            settings.insert("gcs.project-id".to_owned(), project.clone());
+        }
+        settings
+    }
+
+    /// A token that reaches exactly these locations.
+    ///
+    /// # Errors
+    /// All of [`VendingError`].
+    async fn issue(&self, locations: &ValidLocations, access: Access, now_ms: i64) -> Result<Issued, VendingError> {
+        let boundary = access_boundary(locations.as_slice(), access)?;
+        let own = self.own_token(now_ms).await?;
+        let form = exchange(own.token.expose(), &boundary);
+        let answer = self.sts.ask(|| post(&self.sts, &self.sts_endpoint, &form), explain).await?;
+        let narrow = read_token(&answer, now_ms).ok_or_else(|| self.sts.unavailable("its answer cannot be read"))?;
+        // It never outlives the one that it was made from.
+        let lives = [narrow.expires_ms, own.expires_ms].into_iter().flatten().min();
+        let expires_ms = lives.unwrap_or(now_ms + LEAST_LIFE_MS);
+        let settings = BTreeMap::from([
+            ("gcs.oauth2.token".to_owned(), narrow.token.expose().clone()),
+            ("gcs.oauth2.token-expires-at".to_owned(), expires_ms.to_string()),
+            ("expiration-time".to_owned(), expires_ms.to_string()),
+        ]);
+        Ok(Issued { settings, by_location: BTreeMap::new(), issued_ms: now_ms, expires_ms })
+    }
+
+    fn profile(&self) -> Option<StorageProfile> {
+        Some(StorageProfile::Gcs(self.profile.clone()))
+    }
+
+    fn as_credentials(&self, settings: &BTreeMap<String, String>) -> Option<StorageCredentials> {
+        credentials(settings)
+    }
+
+    fn advice(&self) -> Advice {
+        Advice {
+            why_none: "`vended-credentials` is off: clients use credentials of their own",
+            when_too_wide: "the store does not enforce access boundaries: set `vended-credentials = false`",
+            when_refused: "check the credentials, and that the service account has the role 'Storage Object User' on the bucket",
+            when_not_found: "check the bucket's name: it must be there already",
+            when_unavailable: "check `endpoint` and the section [credentials], and that this machine reaches it",
+            when_vended_is_refused: "check that the bucket has uniform bucket-level access: access boundaries need it",
+            when_overwritten: "it does not keep to the conditions that requests have, as emulators do not, and is not fit for \
+                               metadata",
+        }
+    }
+
+    fn refresh_setting(&self) -> Option<&'static str> {
+        Some("gcs.oauth2.refresh-credentials-endpoint")
+    }
+}
+
 impl Token {
     fn is_fresh(&self, now_ms: i64) -> bool {
         self.expires_ms.is_some_and(|expires_ms| expires_ms - now_ms >= (expires_ms - self.issued_ms) / 2)
@@ -166,7 +187,7 @@ impl Token {
 }
 
 /// The token among settings that were vended.
-pub(super) fn credentials(settings: &BTreeMap<String, String>) -> Option<StorageCredentials> {
+fn credentials(settings: &BTreeMap<String, String>) -> Option<StorageCredentials> {
     settings.get("gcs.oauth2.token").map(|token| StorageCredentials::GcsToken { token: Secret::new(token.clone()) })
 }
 

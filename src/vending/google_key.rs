@@ -4,7 +4,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::secret::Secret;
+use crate::base::secret::Secret;
 
 const TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
 /// Only a token with it can be narrowed by an access boundary.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use chrono::DateTime;
 use form_urlencoded::Serializer;
 use http::header::CONTENT_TYPE;
@@ -10,11 +11,15 @@ use object_store::client::{HttpRequest, HttpRequestBody};
 use serde::Deserialize;
 use tidewater_core::location::Location;
 use tidewater_core::storage::s3_policy::session_policy;
-use tidewater_core::storage::{Access, S3Profile};
+use tidewater_core::storage::s3_request::S3Request;
+use tidewater_core::storage::{Access, S3Profile, StorageProfile};
 
+use super::s3_signing::{self, S3Signer};
+use super::s3_trial::SigningTrial;
 use super::service::Service;
-use super::{Issued, Settings, ValidLocations, VendingError};
-use crate::secret::Secret;
+use super::vendor::{Advice, Vendor};
+use super::{Issued, Settings, Signed, ValidLocations, VendingError};
+use crate::base::secret::Secret;
 use crate::storage::{Budget, OpenError, StorageCredentials, check_address, hints};
 
 const STS: &str = "The security token service";
@@ -25,10 +30,10 @@ const MAX_SESSION_NAME: usize = 64;
 
 /// Gives sessions of a warehouse's role.
 #[derive(Debug)]
-pub struct S3Vendor {
-    pub(super) profile: S3Profile,
+pub(super) struct S3Vendor {
+    profile: S3Profile,
     /// What the catalog itself signs in with.
-    pub(super) own: AwsCredentialProvider,
+    own: AwsCredentialProvider,
     sts: Service,
     sts_endpoint: String,
 }
@@ -43,67 +48,6 @@ impl S3Vendor {
         check_address(&sts_endpoint)?;
         let sts = Service::new(STS, &sts_endpoint, budget)?;
         Ok(Self { profile, own, sts, sts_endpoint })
-    }
-
-    pub(super) const fn has_credentials(&self) -> bool {
-        self.profile.role_arn.is_some()
-    }
-
-    pub(super) fn signs(&self) -> bool {
-        self.profile.signs()
-    }
-
-    pub(super) const fn profile(&self) -> &S3Profile {
-        &self.profile
-    }
-
-    /// Where the store is.
-    pub(super) fn settings(&self) -> Settings {
-        let S3Profile { region, endpoint, client_endpoint, path_style, .. } = &self.profile;
-        let mut settings = Settings::from([
-            // Java and DuckDB read the one, PyIceberg the other.
-            ("client.region".to_owned(), region.clone()),
-            ("s3.region".to_owned(), region.clone()),
-        ]);
-        if let Some(endpoint) = client_endpoint.as_ref().or(endpoint.as_ref()) {
-            settings.insert("s3.endpoint".to_owned(), endpoint_for_clients(endpoint));
-        }
-        if *path_style {
-            settings.insert("s3.path-style-access".to_owned(), "true".to_owned());
-            // PyIceberg's name for the opposite.
-            settings.insert("s3.force-virtual-addressing".to_owned(), "false".to_owned());
-        }
-        settings
-    }
-
-    /// Credentials that reach exactly these locations.
-    ///
-    /// # Errors
-    /// All of [`VendingError`].
-    pub(super) async fn issue(
-        &self,
-        locations: &ValidLocations,
-        access: Access,
-        now_ms: i64,
-    ) -> Result<Issued, VendingError> {
-        let policy = session_policy(
-            locations.as_slice(),
-            access,
-            self.profile.partition(),
-            self.profile.kms_key_arn.as_deref(),
-        )?;
-        let form = self.assume_role(&policy, &session_name(locations.table(), access));
-        let answer = self.sts.ask(|| self.signed(&form), explain_session).await?;
-        let session = read_session(&answer).ok_or_else(|| self.sts.unavailable("its answer cannot be read"))?;
-        let settings = BTreeMap::from([
-            ("s3.access-key-id".to_owned(), session.access_key_id),
-            ("s3.secret-access-key".to_owned(), session.secret_access_key),
-            ("s3.session-token".to_owned(), session.session_token),
-            ("s3.session-token-expires-at-ms".to_owned(), session.expires_ms.to_string()),
-            // What older clients read.
-            ("expiration-time".to_owned(), session.expires_ms.to_string()),
-        ]);
-        Ok(Issued { settings, by_location: BTreeMap::new(), issued_ms: now_ms, expires_ms: session.expires_ms })
     }
 
     fn assume_role(&self, policy: &str, session_name: &str) -> String {
@@ -135,6 +79,118 @@ impl S3Vendor {
         sign(&own, "sts", &self.profile.region, &mut request).map_err(|error| self.sts.refused(error))?;
         Ok(request)
     }
+
+    fn signer(&self) -> S3Signer<'_> {
+        S3Signer { profile: &self.profile, own: &self.own }
+    }
+}
+
+#[async_trait]
+impl Vendor for S3Vendor {
+    fn has_credentials(&self) -> bool {
+        self.profile.role_arn.is_some()
+    }
+
+    /// Where the store is.
+    fn settings(&self) -> Settings {
+        let S3Profile { region, endpoint, client_endpoint, path_style, .. } = &self.profile;
+        let mut settings = Settings::from([
+            // Java and DuckDB read the one, PyIceberg the other.
+            ("client.region".to_owned(), region.clone()),
+            ("s3.region".to_owned(), region.clone()),
+        ]);
+        if let Some(endpoint) = client_endpoint.as_ref().or(endpoint.as_ref()) {
+            settings.insert("s3.endpoint".to_owned(), endpoint_for_clients(endpoint));
+        }
+        if *path_style {
+            settings.insert("s3.path-style-access".to_owned(), "true".to_owned());
+            // PyIceberg's name for the opposite.
+            settings.insert("s3.force-virtual-addressing".to_owned(), "false".to_owned());
+        }
+        settings
+    }
+
+    /// Credentials that reach exactly these locations.
+    ///
+    /// # Errors
+    /// All of [`VendingError`].
+    async fn issue(&self, locations: &ValidLocations, access: Access, now_ms: i64) -> Result<Issued, VendingError> {
+        let policy = session_policy(
+            locations.as_slice(),
+            access,
+            self.profile.partition(),
+            self.profile.kms_key_arn.as_deref(),
+        )?;
+        let form = self.assume_role(&policy, &session_name(locations.table(), access));
+        let answer = self.sts.ask(|| self.signed(&form), explain_session).await?;
+        let session = read_session(&answer).ok_or_else(|| self.sts.unavailable("its answer cannot be read"))?;
+        let settings = BTreeMap::from([
+            ("s3.access-key-id".to_owned(), session.access_key_id),
+            ("s3.secret-access-key".to_owned(), session.secret_access_key),
+            ("s3.session-token".to_owned(), session.session_token),
+            ("s3.session-token-expires-at-ms".to_owned(), session.expires_ms.to_string()),
+            // What older clients read.
+            ("expiration-time".to_owned(), session.expires_ms.to_string()),
+        ]);
+        Ok(Issued { settings, by_location: BTreeMap::new(), issued_ms: now_ms, expires_ms: session.expires_ms })
+    }
+
+    fn signs(&self) -> bool {
+        self.profile.signs()
+    }
+
+    fn profile(&self) -> Option<StorageProfile> {
+        Some(StorageProfile::S3(self.profile.clone()))
+    }
+
+    fn as_credentials(&self, settings: &BTreeMap<String, String>) -> Option<StorageCredentials> {
+        credentials(settings)
+    }
+
+    fn advice(&self) -> Advice {
+        Advice {
+            why_none: "there is no `role-arn` to vend a session of",
+            when_too_wide: "the store does not enforce session policies, so set no `role-arn`, and let the catalog sign requests \
+                            instead",
+            when_refused: "check `access-key-id` and `secret-access-key` in the section [credentials], and that the policy of that \
+                           key allows reading, writing, listing and removing objects below the root",
+            when_not_found: "check the bucket's name in the root, `region` and `endpoint`; most stores but Amazon's need \
+                             `path-style = true`",
+            when_unavailable: "check `endpoint`, `region` and the bucket's name in the root, and that this machine reaches the \
+                               store; most stores but Amazon's need `path-style = true`",
+            when_vended_is_refused: "check the policy of the role in `role-arn`",
+            when_overwritten: "it does not keep `If-None-Match: *`. Set `conditional-writes = false` if you want to use it all the \
+                               same; metadata files have random names",
+        }
+    }
+
+    fn refresh_setting(&self) -> Option<&'static str> {
+        Some("client.refresh-credentials-endpoint")
+    }
+
+    fn signing_settings(&self, endpoint: &str) -> Settings {
+        s3_signing::settings(endpoint)
+    }
+
+    async fn sign(
+        &self,
+        locations: &ValidLocations,
+        access: Access,
+        request: &S3Request<'_>,
+        now_ms: i64,
+    ) -> Result<Signed, VendingError> {
+        if !self.signs() {
+            return Err(VendingError::NoSigning);
+        }
+        self.signer().sign(locations, access, request, now_ms).await
+    }
+
+    async fn try_signing(&self, trial: &SigningTrial<'_>, budget: Budget, now_ms: i64) -> Option<Result<(), String>> {
+        if !self.signs() {
+            return None;
+        }
+        Some(self.signer().try_signing(trial, budget, now_ms).await)
+    }
 }
 
 fn sign(own: &AwsCredential, service: &str, region: &str, request: &mut HttpRequest) -> Result<(), String> {
@@ -142,7 +198,7 @@ fn sign(own: &AwsCredential, service: &str, region: &str, request: &mut HttpRequ
 }
 
 /// The credentials among settings that were vended.
-pub(super) fn credentials(settings: &BTreeMap<String, String>) -> Option<StorageCredentials> {
+fn credentials(settings: &BTreeMap<String, String>) -> Option<StorageCredentials> {
     Some(StorageCredentials::AwsKey {
         access_key_id: settings.get("s3.access-key-id")?.clone(),
         secret_access_key: Secret::new(settings.get("s3.secret-access-key")?.clone()),

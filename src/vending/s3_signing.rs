@@ -10,10 +10,10 @@ use aws_sigv4::http_request::{
     sign,
 };
 use aws_sigv4::sign::v4;
-use tidewater_core::storage::Access;
+use object_store::aws::AwsCredentialProvider;
 use tidewater_core::storage::s3_request::{Approved, Payload, S3Request, approve};
+use tidewater_core::storage::{Access, S3Profile};
 
-use super::s3::S3Vendor;
 use super::{Settings, Signed, ValidLocations, VendingError};
 
 const SIGNING: &str = "The catalog's own key";
@@ -33,7 +33,15 @@ pub(super) fn settings(endpoint: &str) -> Settings {
     settings.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
-impl S3Vendor {
+/// Signs requests to the storage of one warehouse.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct S3Signer<'a> {
+    pub(super) profile: &'a S3Profile,
+    /// What the catalog itself signs in with.
+    pub(super) own: &'a AwsCredentialProvider,
+}
+
+impl S3Signer<'_> {
     /// Signs a request with the catalog's own key for the warehouse, if it is about the files in these locations.
     ///
     /// The region is the warehouse's, whatever the client says: the store takes no other.
@@ -47,7 +55,7 @@ impl S3Vendor {
         request: &S3Request<'_>,
         now_ms: i64,
     ) -> Result<Signed, VendingError> {
-        let approved = approve(&self.profile, locations.as_slice(), access, request)?;
+        let approved = approve(self.profile, locations.as_slice(), access, request)?;
         let unavailable =
             |error: &dyn std::fmt::Display| VendingError::Unavailable { service: SIGNING, message: error.to_string() };
         let own = self.own.get_credential().await.map_err(|error| unavailable(&error))?;

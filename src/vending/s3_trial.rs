@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tidewater_core::location::Location;
 use tidewater_core::storage::s3_request::S3Request;
 
-use super::s3::S3Vendor;
+use super::s3_signing::S3Signer;
 use super::service::Service;
 use super::{Access, ValidLocations};
 use crate::storage::Budget;
@@ -27,7 +27,7 @@ pub struct SigningTrial<'a> {
     pub other: &'a Location,
 }
 
-impl S3Vendor {
+impl S3Signer<'_> {
     /// Sends a client's requests with signatures: to read, to write, and a write that was made a copy of another table's
     /// file after it was signed.
     ///

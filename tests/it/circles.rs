@@ -44,13 +44,18 @@ impl Modules {
         Self { files: sources.map(|file| (module_of(&file.path), SourceFile::new(&file))).collect() }
     }
 
-    /// Returns the files that a file depends on. A `pub use` of what lies below a module is a facade, and no dependency.
+    /// Returns the files that a file depends on. A `pub use` of what lies below a module is a facade, and no dependency,
+    /// unless the module itself uses the name.
     fn used_by(&self, module: &Segments) -> BTreeSet<&str> {
         let mut used = BTreeSet::new();
         for (path, is_public) in &self.files[module].imports {
             let absolute = self.absolute(module, path);
             let is_facade = *is_public && absolute.len() > module.len() && absolute.starts_with(module);
-            if let (false, Some(target)) = (is_facade, self.defining(&absolute, 0)) {
+            let uses_name = || absolute.last().is_some_and(|name| mentions(&self.files[module].code, name));
+            if is_facade && !uses_name() {
+                continue;
+            }
+            if let Some(target) = self.defining(&absolute, 0) {
                 used.insert(self.files[&target].path.as_str());
             }
         }
@@ -112,6 +117,23 @@ fn defines(text: &str, name: &str) -> bool {
             !next.is_some_and(|next| next.is_alphanumeric() || next == '_')
         })
     })
+}
+
+/// Returns whether a text mentions a name outside of its `use` and `mod` declarations and its strings.
+fn mentions(text: &str, name: &str) -> bool {
+    let mut is_declaration = false;
+    text.lines().any(|line| {
+        let item = line.strip_prefix("pub").map_or(line, |rest| rest.split_once(' ').map_or(rest, |(_, item)| item));
+        is_declaration |= item.starts_with("use ") || item.starts_with("mod ");
+        let was_declaration = is_declaration;
+        is_declaration &= !line.ends_with(';');
+        !was_declaration && words(line).any(|word| word == name)
+    })
+}
+
+/// Splits a line of code into its words, without those in strings.
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    line.split('"').step_by(2).flat_map(|code| code.split(|c: char| !(c.is_alphanumeric() || c == '_')))
 }
 
 /// Returns the paths of all `use` declarations outside of functions, with groups spelled out, and whether they are `pub`.
@@ -188,6 +210,13 @@ fn files_depend_on_each_other_in_no_circle() {
         .collect();
     assert!(groups.is_empty(), "these files depend on each other: {groups:#?}");
     assert!(edges["src/store/sqlite/tables.rs"].contains("src/store/sqlite/convert.rs"), "imports were not found");
+}
+
+#[test]
+fn name_of_a_facade_is_a_dependency_where_the_facade_uses_it() {
+    let text = "pub(super) use reader::{\n    Reader,\n    Writer,\n};\n\npub struct Shelf {\n    reader: Reader,\n}\n// \"x\"\nconst A: &str = \"Writer\";\n";
+    assert!(mentions(text, "Reader"));
+    assert!(!mentions(text, "Writer"));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::api::Api;
 use crate::api::body::Parameters;
 use crate::api::error::ApiError;
 use crate::api::paging::MAX_PAGE_SIZE;
-use crate::events::EventEntry;
+use crate::history::events::EventEntry;
 use crate::store::{EventFilter, Operation, Organisation, UnknownOperation};
 
 /// Which events are wanted, and which part of them.

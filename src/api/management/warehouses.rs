@@ -20,8 +20,8 @@ use crate::api::Api;
 use crate::api::body::Parameters;
 use crate::api::error::ApiError;
 use crate::api::path::PathParameters;
-use crate::catalog::CheckStep;
 use crate::store::{Warehouse, WarehouseOptions};
+use crate::warehouse::CheckStep;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

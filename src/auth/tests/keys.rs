@@ -11,7 +11,7 @@ use crate::auth::testing::{Mode, World, bearer};
 use crate::auth::{
     AuthError, AuthSettings, Authenticator, Caller, IssueError, LastCredential, NewKey, entropy, issue_key,
 };
-use crate::clock::fresh_uuid;
+use crate::base::clock::fresh_uuid;
 use crate::store::{Change, Resource, Store, StoreError};
 
 async fn try_key(server: &Authenticator, text: &str) -> Result<Arc<Caller>, AuthError> {

@@ -12,7 +12,7 @@ use tidewater_core::access::Role;
 use crate::auth::testing::{World, bearer, organisation};
 use crate::auth::token::{AUDIENCE, Claims, ISSUER, LEEWAY_MS, MAX_TOKEN_BYTES, TokenError};
 use crate::auth::{ACTIVE_AFTER_MS, AuthError, Authenticator, Caller, MAX_TOKEN_LIFETIME_MS, OlderKeys};
-use crate::secret::Secret;
+use crate::base::secret::Secret;
 use crate::store::{ApiKey, Change, SigningKey};
 
 const HOUR_MS: i64 = 3_600_000;
@@ -164,7 +164,7 @@ async fn each_claim_is_required_and_checked() {
         ("iat", json!(i64::MAX), TokenError::NotYet),
         ("nbf", json!(now_s + 11), TokenError::NotYet),
         ("sub", json!("admin"), TokenError::Malformed),
-        ("sub", json!(crate::clock::fresh_uuid()), TokenError::UnknownKey),
+        ("sub", json!(crate::base::clock::fresh_uuid()), TokenError::UnknownKey),
         ("org", json!(other.id), TokenError::UnknownKey),
     ];
     for (name, value, expected) in spoilt {

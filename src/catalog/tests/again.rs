@@ -1,10 +1,10 @@
 //! What is answered to a request that comes again, and for which locations its answer is a proof.
 
 use super::*;
-use crate::clock::fresh_ordered_uuid;
+use crate::base::clock::fresh_ordered_uuid;
 use crate::storage::{Budget, Setup, Storage, StorageCredentials};
 use crate::store::{Answer, KeptDocument, Receipt, RequestDigest};
-use crate::vending::Vendor;
+use crate::vending::open_vendor;
 
 impl Fixture {
     /// The same warehouse, as if something could be vended for it.
@@ -13,11 +13,11 @@ impl Fixture {
         let profile = serde_json::from_value(json!({ "type": "s3", "region": "a", "endpoint": "http://127.0.0.1:1",
             "path-style": true }));
         let (profile, budget) = (profile.unwrap(), Budget::default());
-        let (secret_access_key, session_token) = (crate::secret::Secret::new("s".to_owned()), None);
+        let (secret_access_key, session_token) = (crate::base::secret::Secret::new("s".to_owned()), None);
         let credentials =
             &StorageCredentials::AwsKey { access_key_id: "k".to_owned(), secret_access_key, session_token };
         let setup = Setup { id: fresh_uuid(), root: &root, profile: &profile, credentials, budget };
-        let vendor = Arc::new(Vendor::open(&profile, &Storage::open(&setup).unwrap(), budget).unwrap());
+        let vendor = open_vendor(&profile, &Storage::open(&setup).unwrap(), budget).unwrap();
         let OpenWarehouse { place, ref name, ref root, is_default, options, ref storage, .. } = *self.warehouse;
         let (name, root, storage) = (name.clone(), root.clone(), storage.clone());
         Arc::new(OpenWarehouse { place, name, root, is_default, options, storage, vendor })

@@ -46,7 +46,7 @@ async fn view_that_a_full_database_refuses_leaves_no_document() {
 #[tokio::test]
 async fn creations_beyond_the_size_of_the_database_leave_no_document() {
     let fixture = Fixture::new().await;
-    fixture.sqlite.leave_room(1).await;
+    fixture.breaker.leave_room(1).await;
     let before = fixture.metadata_files();
     let (mut created, mut refused) = (0, 0);
     for number in 0..200 {
@@ -63,6 +63,6 @@ async fn creations_beyond_the_size_of_the_database_leave_no_document() {
     }
     assert_eq!(refused, 3, "it was never full");
     assert_eq!(fixture.metadata_files(), before + created);
-    fixture.sqlite.leave_room(1_000).await;
+    fixture.breaker.leave_room(1_000).await;
     fixture.create("room again", None, None).await.unwrap();
 }

@@ -1,7 +1,7 @@
 //! Changes that are asked for again with the same key, after answers that were lost.
 
 use super::*;
-use crate::clock::fresh_ordered_uuid;
+use crate::base::clock::fresh_ordered_uuid;
 use crate::store::{Answer, RequestDigest};
 
 fn receipt() -> Receipt {

@@ -3,7 +3,7 @@
 use tidewater_core::commit::RegisterTable;
 
 use super::*;
-use crate::clock::fresh_ordered_uuid;
+use crate::base::clock::fresh_ordered_uuid;
 use crate::metadata::MetadataError;
 use crate::store::faulty::Mode;
 use crate::store::{Answer, Receipt, RequestDigest, TableRecord};

@@ -17,9 +17,9 @@ use crate::cli::output;
 use tidewater::api::Machine;
 use tidewater::app::InProcess;
 use tidewater::config::Config;
-use tidewater::control;
+use tidewater::data_folder::control;
+use tidewater::data_folder::owner::user_name;
 use tidewater::data_folder::{FolderError, FolderLock, check_database_is_there, prepare, process_of_server};
-use tidewater::owner::user_name;
 
 /// How long to wait for a server that starts or stops.
 const SERVER_TIME: Duration = Duration::from_secs(5);

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use tidewater::auth::key::check_format;
-use tidewater::owner::give_to_owner_of;
+use tidewater::data_folder::owner::give_to_owner_of;
 
 const FILE: &str = "quickstart.json";
 const TEMPORARY: &str = "quickstart.json.new";

@@ -1,7 +1,7 @@
 //! `tidewater quickstart`: a catalog that a newcomer can query a minute later.
 
 mod memory;
-mod place;
+mod moved;
 mod set_up;
 mod welcome;
 

@@ -12,12 +12,12 @@ use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::memory::Memory;
-use super::place;
+use super::moved;
 use tidewater::access::{Authorizer, Namespace, Principal, action};
 use tidewater::auth::entropy;
 use tidewater::auth::key::{digest, key_text};
+use tidewater::base::clock::{Clock, fresh_ordered_uuid};
 use tidewater::catalog::{Catalog, CatalogError};
-use tidewater::clock::{Clock, fresh_ordered_uuid};
 use tidewater::sample;
 use tidewater::store::{
     Actor, ApiKey, Change, Organisation, Properties, Store, Warehouse, WarehouseOptions, WarehouseStorage,
@@ -61,9 +61,9 @@ async fn ensure_warehouse(
     change: &Change,
 ) -> Result<()> {
     if let Some(found) = store.warehouse_list(organisation).await?.iter().find(|warehouse| warehouse.name == NAME) {
-        return Ok(place::check(&found.root, data_dir)?);
+        return Ok(moved::check(&found.root, data_dir)?);
     }
-    let folder = data_dir.join(place::WAREHOUSE);
+    let folder = data_dir.join(moved::WAREHOUSE);
     let folder = folder.to_str().ok_or_else(|| anyhow!("the data folder's name is not Unicode: choose another"))?;
     let root =
         Location::parse(folder).context("tables cannot be put into the data folder: choose another --data-dir")?;

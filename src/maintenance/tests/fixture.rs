@@ -14,13 +14,13 @@ use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::request_limits::RequestLimits;
 
+use crate::base::clock::{Clock, fresh_uuid};
 use crate::catalog::{Catalog, CatalogSettings, CreatedTable};
-use crate::clock::{Clock, fresh_uuid};
 use crate::maintenance::Maintenance;
 use crate::metadata::{Documents, ObjectReader};
-use crate::store::sqlite::SqliteStore;
 use crate::store::{
-    Change, Dropped, DroppedFilter, Organisation, Store, TimedPage, Warehouse, WarehouseOptions, WarehouseStorage,
+    Breaker, Change, Dropped, DroppedFilter, Organisation, Store, TimedPage, Warehouse, WarehouseOptions,
+    WarehouseStorage, open_to_break,
 };
 use crate::warehouse::OpenWarehouse;
 
@@ -28,7 +28,7 @@ pub(super) struct Fixture {
     pub(super) catalog: Arc<Catalog>,
     pub(super) maintenance: Maintenance,
     pub(super) store: Arc<dyn Store>,
-    pub(super) sqlite: Arc<SqliteStore>,
+    pub(super) breaker: Breaker,
     pub(super) warehouse: Arc<OpenWarehouse>,
     pub(super) now_ms: Arc<AtomicI64>,
     pub(super) folder: tempfile::TempDir,
@@ -98,8 +98,7 @@ pub(super) fn touch(path: &Path) -> String {
 impl Fixture {
     pub(super) async fn new(retention: Duration) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let sqlite = Arc::new(SqliteStore::open(&folder.path().join("tidewater.db")).unwrap());
-        let store = Arc::clone(&sqlite) as Arc<dyn Store>;
+        let (store, breaker) = open_to_break(&folder.path().join("tidewater.db"));
         let organisation = OrganisationId(fresh_uuid());
         let acme = Organisation::new(organisation, "acme", "enterprise", 1);
         store.organisation_create(&acme, &Change::by_catalog(0)).await.unwrap();
@@ -133,7 +132,7 @@ impl Fixture {
             .await
             .unwrap();
         let maintenance = Maintenance::new(Arc::clone(&store), access, ObjectReader::default(), clock);
-        Self { catalog, maintenance, store, sqlite, warehouse, now_ms, folder }
+        Self { catalog, maintenance, store, breaker, warehouse, now_ms, folder }
     }
 
     pub(super) fn root(&self) -> PathBuf {

@@ -293,16 +293,16 @@ async fn files_at_a_second_location_go_only_if_no_other_table_is_there() {
         let properties = json!({ "write.data.path": format!("file://{path}") });
         let table = fixture.table(name, properties, std::slice::from_ref(&file)).await;
         // The store gives no location twice: only a damaged database has tables that share one.
-        fixture.sqlite.remove_locations().await;
+        fixture.breaker.remove_locations().await;
         (table, file)
     };
     let (alone, alone_file) = table("alone", &data("alone")).await;
     let (first, first_file) = table("first", &data("shared")).await;
     let (second, second_file) = table("second", &data("shared/below")).await;
     let neighbour = fixture.table("n", json!({}), &[]).await;
-    fixture.sqlite.remove_locations().await;
+    fixture.breaker.remove_locations().await;
     let (thief, _) = table("thief", neighbour.location.to_str().unwrap()).await;
-    fixture.sqlite.restore_locations().await;
+    fixture.breaker.restore_locations().await;
     for dropped in [&alone, &first, &thief] {
         fixture.drop(dropped, true).await;
     }

@@ -54,7 +54,8 @@ use super::{Result, Store, StoreError};
 pub use self::backup::{BackupError, CopyProgress, NotInside, Proceed};
 pub use self::log_check::LogFound;
 pub use self::open::OpenError;
-pub use self::writer::WriteCounts;
+#[cfg(test)]
+pub(crate) use self::writer::WriteCounts;
 
 /// Connections for lists, which may be long and are read on threads that may wait.
 const LIST_READERS: usize = 4;
@@ -62,7 +63,7 @@ const LIST_READERS: usize = 4;
 /// The store in one SQLite file.
 ///
 /// Dropping it does what [`SqliteStore::close`] does.
-pub struct SqliteStore {
+pub(crate) struct SqliteStore {
     writer: Arc<Writer>,
     point_readers: Arc<Readers>,
     list_readers: Arc<Readers>,
@@ -77,7 +78,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// When the file cannot be used, is not a database, or was written by a newer version of the program.
-    pub fn open(path: &Path) -> std::result::Result<Self, OpenError> {
+    pub(crate) fn open(path: &Path) -> std::result::Result<Self, OpenError> {
         Self::open_with(path, None)
     }
 
@@ -86,7 +87,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// As for [`Self::open`].
-    pub fn open_alone(path: &Path, memory_bytes: u64) -> std::result::Result<Self, OpenError> {
+    pub(crate) fn open_alone(path: &Path, memory_bytes: u64) -> std::result::Result<Self, OpenError> {
         Self::open_with(path, (memory_bytes > 0).then(|| Arc::new(Memory::new(memory_bytes))))
     }
 
@@ -110,7 +111,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// When the log is there and cannot be read.
-    pub fn inspect_log(path: &Path) -> std::io::Result<LogFound> {
+    pub(crate) fn inspect_log(path: &Path) -> std::io::Result<LogFound> {
         log_check::inspect(path)
     }
 
@@ -120,7 +121,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// When a file cannot be read or written, the database is damaged, or `progress` stopped it.
-    pub fn backup(
+    pub(crate) fn backup(
         from: &Path,
         to: &Path,
         progress: &mut dyn FnMut(CopyProgress) -> Proceed,
@@ -133,13 +134,14 @@ impl SqliteStore {
     ///
     /// # Errors
     /// `Damaged`, `NotACatalog`, `Open`.
-    pub fn check_backup(path: &Path) -> std::result::Result<NotInside, BackupError> {
+    pub(crate) fn check_backup(path: &Path) -> std::result::Result<NotInside, BackupError> {
         backup::check(path)
     }
 
     /// Ends the store: all writes that were asked for are done and answered, then the log is folded back into the file.
     /// Later calls give [`StoreError::Unavailable`], changes [`StoreError::NotMade`].
-    pub async fn close(&self) {
+    #[cfg(test)]
+    pub(crate) async fn close(&self) {
         if let Some(memory) = &self.memory {
             memory.close();
         }
@@ -162,8 +164,8 @@ impl SqliteStore {
     }
 
     /// How much was written, in how many commits, since it was opened.
-    #[must_use]
-    pub fn write_counts(&self) -> WriteCounts {
+    #[cfg(test)]
+    pub(crate) fn write_counts(&self) -> WriteCounts {
         self.writer.counts()
     }
 

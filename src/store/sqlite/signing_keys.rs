@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use super::SqliteStore;
 use super::convert::not_inserted;
 use super::events::{Scope, event_add};
-use crate::secret::Secret;
+use crate::base::secret::Secret;
 use crate::store::{
     Change, EventDetails, EventObject, ObjectKind, Operation, Resource, Result, SigningKey, SigningKeyStore,
 };

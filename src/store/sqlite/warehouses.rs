@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 use tidewater_core::ids::{OrganisationId, WarehouseId};
 use tidewater_core::location::Location;
-use tidewater_core::storage::{StorageProfile, overlap};
+use tidewater_core::storage::{StorageProfile, roots_overlap};
 
 use super::SqliteStore;
 use super::convert::{Violation, id, not_inserted, profile, profile_text, purge_time, violation};
@@ -142,7 +142,7 @@ fn root_is_free(connection: &Connection, own: WarehouseId, root: &str, storage: 
     while let Some(row) = rows.next()? {
         let other_root = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
         let other = profile(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
-        if Location::parse(other_root).is_ok_and(|other_root| overlap((storage, &root), (&other, &other_root))) {
+        if Location::parse(other_root).is_ok_and(|other_root| roots_overlap((storage, &root), (&other, &other_root))) {
             return Err(StoreError::LocationTaken(root.to_string()));
         }
     }

@@ -45,12 +45,13 @@ const ANCHORED_FOR: Duration = Duration::from_secs(60);
 const QUIET_WITH_MEMORY: Duration = Duration::from_millis(20);
 
 /// How much was written since the store was opened.
+#[cfg(test)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WriteCounts {
+pub(crate) struct WriteCounts {
     /// Requests that were committed.
-    pub requests: u64,
+    pub(crate) requests: u64,
     /// Commits that it took; the fewer, the more requests shared one.
-    pub commits: u64,
+    pub(crate) commits: u64,
 }
 
 #[derive(Default)]
@@ -106,6 +107,7 @@ pub(super) struct Writer {
     line: Arc<Mutex<Line>>,
     most_waiting: Waiting,
     thread: Mutex<Option<JoinHandle<()>>>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests read how many commits it took"))]
     counters: Arc<Counters>,
 }
 
@@ -173,6 +175,7 @@ impl Writer {
     }
 
     /// How much was written until now.
+    #[cfg(test)]
     pub(super) fn counts(&self) -> WriteCounts {
         WriteCounts {
             requests: self.counters.requests.load(Ordering::Relaxed),

@@ -7,7 +7,7 @@ use super::fixture::{
     NOW_MS, Subject, assert_refused, change, change_at, create, digest, ident, key, organisation, place_of,
     stored_namespace, stored_table, warehouse,
 };
-use crate::clock::fresh_uuid;
+use crate::base::clock::fresh_uuid;
 use crate::store::{
     Actor, Change, Deletion, DropTerms, EventFilter, Forgotten, KeyUpdate, KeyUsage, Operator, OrganisationUpdate,
     PageRequest, Resource, StoreError, TableKind,

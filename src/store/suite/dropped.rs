@@ -7,7 +7,7 @@ use super::fixture::{
     NOW_MS, Subject, assert_refused, at, change, change_at, create, document, ident, keyed, location, namespace,
     organisation, place, place_of, pointer, stored_namespace, stored_table, swap,
 };
-use crate::clock::{fresh_ordered_uuid, fresh_uuid};
+use crate::base::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::store::{
     Answer, DropTerms, DroppedFilter, DroppedState, EventDetails, Moment, NewTable, Origin, Past, Place, Progress,
     Receipt, RequestDigest, Resource, Restore, Result, StoreError, Swap, TableChange, TableKind, TableRecord,

@@ -10,7 +10,7 @@ use super::fixture::{
     NOW_MS, Subject, assert_refused, at, change, change_at, document, ident, key, location, namespace, organisation,
     place, place_of, properties, signing_key, stored_namespace, stored_table, swap,
 };
-use crate::clock::fresh_uuid;
+use crate::base::clock::fresh_uuid;
 use crate::store::{
     Actor, Change, DropTerms, Event, EventDetails, EventFilter, Operation, Origin, Past, Place, Progress, Restore,
     StoreError, Swap, TableChange, TableKind, WarehouseStorage,

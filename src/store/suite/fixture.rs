@@ -10,8 +10,8 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::overlap::Locations;
 use uuid::Uuid;
 
-use crate::clock::fresh_uuid;
-use crate::secret::Secret;
+use crate::base::clock::fresh_uuid;
+use crate::base::secret::Secret;
 use crate::store::{
     ApiKey, Change, EventDetails, KeyDigest, NewTable, Organisation, Origin, Past, Place, Properties, Receipt, Result,
     SigningKey, Store, Swap, TableKind, Warehouse, WarehouseOptions, WarehouseStorage,

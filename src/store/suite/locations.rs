@@ -13,7 +13,7 @@ use super::fixture::{
     NOW_MS, Subject, assert_refused, at, change, change_at, document, ident, organisation, place, place_of, pointer,
     spread, stored_namespace,
 };
-use crate::clock::fresh_uuid;
+use crate::base::clock::fresh_uuid;
 use crate::store::{
     DropTerms, DroppedState, EventDetails, NewTable, Origin, Past, Place, Progress, Restore, Result, StoreError, Swap,
     TableChange, TableKind,

@@ -8,34 +8,40 @@ mod dropped;
 mod events;
 mod fixture;
 mod isolation;
+mod keys;
 mod locations;
 mod namespaces;
 mod old_documents;
+mod organisations;
 mod paging;
 mod receipts;
 mod replaced;
 mod reports;
+mod signing_keys;
 mod tables;
-mod tenants;
 mod transactions;
 mod usage;
+mod warehouses;
 
 pub(super) use administration::*;
 pub(super) use concurrency::*;
 pub(super) use dropped::*;
 pub(super) use events::*;
 pub(super) use isolation::*;
+pub(super) use keys::*;
 pub(super) use locations::*;
 pub(super) use namespaces::*;
 pub(super) use old_documents::*;
+pub(super) use organisations::*;
 pub(super) use paging::*;
 pub(super) use receipts::*;
 pub(super) use replaced::*;
 pub(super) use reports::*;
+pub(super) use signing_keys::*;
 pub(super) use tables::*;
-pub(super) use tenants::*;
 pub(super) use transactions::*;
 pub(super) use usage::*;
+pub(super) use warehouses::*;
 
 /// Makes a test of each case. `$fresh` is an async function that gives an empty `Arc<dyn Store>`, and whatever has to live
 /// as long as it.

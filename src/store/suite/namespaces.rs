@@ -7,7 +7,7 @@ use tidewater_core::name::NamespaceIdent;
 use tidewater_core::request_limits::RequestLimits;
 
 use super::fixture::{Subject, assert_refused, change, create, ident, namespace, place, properties, stored_namespace};
-use crate::clock::fresh_uuid;
+use crate::base::clock::fresh_uuid;
 use crate::store::{PageRequest, Place, PropertyChanges, Resource, StoreError, TableKind};
 
 async fn listed(store: &Subject, place: Place, parent: Option<&NamespaceIdent>) -> Vec<NamespaceIdent> {

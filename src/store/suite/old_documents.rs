@@ -8,7 +8,7 @@ use super::fixture::{
     NOW_MS, Subject, assert_refused, at, change, document, ident, location, place, place_of, stored_namespace,
     stored_table, swap,
 };
-use crate::clock::fresh_uuid;
+use crate::base::clock::fresh_uuid;
 use crate::store::{
     DropTerms, EndedDocument, EventDetails, NewTable, OldDocument, Origin, Past, Place, Result, StoreError, Swap,
     TableChange, TableKind,

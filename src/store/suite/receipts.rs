@@ -11,7 +11,7 @@ use super::fixture::{
     NOW_MS, Subject, assert_refused, at, document, ident, keyed, location, namespace, place, pointer, properties,
     stored_namespace, stored_table,
 };
-use crate::clock::fresh_uuid;
+use crate::base::clock::fresh_uuid;
 use crate::store::{
     Answer, Change, EventDetails, KeptAnswer, NewTable, Origin, Past, Place, PropertyChanges, Receipt, RequestDigest,
     Resource, Result, StoreError, Swap, TableChange, TableKind, Undo,

@@ -10,7 +10,7 @@ use tidewater_core::overlap::Locations;
 use super::fixture::{
     NOW_MS, Subject, assert_refused, at, change, change_at, document, ident, place, spread, stored_namespace,
 };
-use crate::clock::fresh_uuid;
+use crate::base::clock::fresh_uuid;
 use crate::store::{
     DropTerms, Dropped, DroppedState, EventDetails, NewTable, Origin, Past, Place, Progress, Restore, Result,
     StoreError, Swap, TableChange, TableKind,

@@ -6,7 +6,7 @@ use tidewater_core::metrics::ReportKind;
 use super::fixture::{
     NOW_MS, Subject, change, change_at, ident, organisation, place, place_of, stored_namespace, stored_table,
 };
-use crate::clock::{fresh_ordered_uuid, fresh_uuid};
+use crate::base::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::store::{
     DropTerms, KeptReport, Moment, Place, Report, ReportFilter, ReportLimits, Restore, TableKind, TimedPage,
 };

@@ -6,7 +6,7 @@ use super::fixture::{
     Subject, assert_refused, at, change, create, document, ident, namespace, place, place_of, pointer, properties,
     stored_namespace, stored_table, swap,
 };
-use crate::clock::fresh_uuid;
+use crate::base::clock::fresh_uuid;
 use crate::store::{
     EventDetails, NewTable, Origin, PageRequest, Past, Resource, StoreError, Swap, TableKind, TableRecord,
 };

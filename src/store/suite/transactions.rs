@@ -10,7 +10,7 @@ use super::fixture::{
     Subject, assert_refused, at, change, create, document, ident, location, namespace, place, place_of, pointer,
     stored_namespace, stored_table, swap,
 };
-use crate::clock::fresh_uuid;
+use crate::base::clock::fresh_uuid;
 use crate::store::{EventDetails, Past, Place, Resource, Result, StoreError, TableChange, TableKind};
 
 fn creation(ident: &TableIdent) -> TableChange {

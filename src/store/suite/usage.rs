@@ -3,7 +3,7 @@
 use tidewater_core::ids::OrganisationId;
 
 use super::fixture::{Subject, assert_refused, place};
-use crate::clock::fresh_uuid;
+use crate::base::clock::fresh_uuid;
 use crate::store::{Resource, StoreError, UsageTaken};
 
 const DAY: i64 = 20_780;

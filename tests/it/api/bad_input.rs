@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::{Method, Request};
 use proptest::prelude::*;
 use serde_json::json;
-use tidewater::clock::Clock;
+use tidewater::base::clock::Clock;
 use tidewater_core::access::Role;
 
 use crate::support::{Catalog, create_table, create_view};

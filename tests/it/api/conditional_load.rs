@@ -2,7 +2,7 @@
 
 use axum::http::Method;
 use serde_json::{Value, json};
-use tidewater::clock::Clock;
+use tidewater::base::clock::Clock;
 
 use crate::support::{Answer, Catalog, Tenant};
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
-use tidewater::clock::fresh_ordered_uuid;
+use tidewater::base::clock::fresh_ordered_uuid;
 
 use crate::support::{Catalog, Tenant, create_table};
 

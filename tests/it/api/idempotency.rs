@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::{Method, Request};
 use serde_json::{Value, json};
-use tidewater::clock::fresh_ordered_uuid;
+use tidewater::base::clock::fresh_ordered_uuid;
 use tidewater_core::access::Role;
 use tidewater_core::limits::Tier;
 

@@ -7,7 +7,7 @@ use axum::http::Request;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
-use tidewater::clock::fresh_ordered_uuid;
+use tidewater::base::clock::fresh_ordered_uuid;
 
 use crate::support::{Answer, Catalog};
 

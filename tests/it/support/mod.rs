@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tidewater::api::Machine;
 use tidewater::app::App;
 use tidewater::auth::key::{NewKey, entropy, issue_key};
-use tidewater::clock::{Clock, fresh_uuid};
+use tidewater::base::clock::{Clock, fresh_uuid};
 use tidewater::config::Config;
 use tidewater::store;
 use tidewater::store::{Change, Organisation, Warehouse, WarehouseOptions, WarehouseStorage};

@@ -5,13 +5,13 @@ mod azure;
 pub mod azure_sas;
 mod delegation;
 pub mod gcs_boundary;
-mod overlap;
 mod profile;
+mod roots;
 pub mod s3_policy;
 pub mod s3_request;
 
 pub use access::Access;
 pub use azure::{AzureContainer, AzureNameError, spelling_below};
 pub use delegation::{Delegation, Wanted, choose};
-pub use overlap::overlap;
 pub use profile::{AdlsProfile, GcsProfile, ProfileError, S3Profile, StorageProfile};
+pub use roots::roots_overlap;

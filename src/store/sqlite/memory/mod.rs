@@ -178,6 +178,7 @@ impl Memory {
     }
 
     /// Drops all entries, and keeps none from now on: the store is being closed.
+    #[cfg(test)]
     pub(super) fn close(&self) {
         self.is_closed.store(true, Ordering::SeqCst);
         self.begin_change_of_all();

@@ -10,7 +10,7 @@ use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::overlap::Locations;
 
-use crate::clock::fresh_uuid;
+use crate::base::clock::fresh_uuid;
 use crate::store::sqlite::open::open_writer;
 use crate::store::sqlite::tables;
 use crate::store::{Change, EventDetails, NewTable, Origin, Past, Place, Swap, TableKind};

@@ -10,8 +10,8 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::overlap::Locations;
 
 use super::{names, opened, organisation, stranger};
-use crate::clock::fresh_uuid;
-use crate::secret::Secret;
+use crate::base::clock::fresh_uuid;
+use crate::base::secret::Secret;
 use crate::store::sqlite::{OpenError, SqliteStore, location_rows, namespaces, pointers, receipts, table_rows, tables};
 use crate::store::{
     Change, EventDetails, NamespaceStore, NewTable, OrganisationStore, Origin, Past, Place, Properties, Resource,

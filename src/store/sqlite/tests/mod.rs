@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::convert::{id, kind};
 use super::{SqliteStore, location_rows};
-use crate::clock::fresh_uuid;
+use crate::base::clock::fresh_uuid;
 use crate::store::{Organisation, OrganisationStore, Place, Result, Store};
 use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
 

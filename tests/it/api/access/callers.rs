@@ -5,7 +5,7 @@ use axum::http::{Method, Request};
 use serde_json::json;
 use tidewater::api::Machine;
 use tidewater::auth::key::digest;
-use tidewater::clock::Clock;
+use tidewater::base::clock::Clock;
 use tidewater::store::Change;
 use tidewater_core::access::Role;
 use tidewater_core::ids::OrganisationId;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::http::Method;
 use serde_json::{Value, json};
 use tidewater::admin::Reloaded;
+use tidewater::base::secret::Secret;
 use tidewater::config::SettingChange;
-use tidewater::secret::Secret;
 use tidewater_core::access::Role;
 
 use crate::support::Catalog;

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use quick_cache::sync::Cache;
 use tidewater_core::ids::OrganisationId;
 
-use super::CatalogError;
-use crate::clock::Clock;
-use crate::store::{Store, Warehouse};
-use crate::warehouse::{OpenWarehouse, StorageAccess};
+use super::{OpenWarehouse, StorageAccess};
+use crate::base::clock::Clock;
+use crate::store::{Store, StoreError, Warehouse};
 
 /// For how long a list of warehouses is believed: a new default, or another storage, is seen within this time.
 const BELIEVED_MS: i64 = 2_000;
@@ -16,6 +15,23 @@ const BELIEVED_MS: i64 = 2_000;
 /// How often in a second an organisation's list is read anew for a name that is not on it. Beyond that the list is believed:
 /// a new warehouse is then seen within [`BELIEVED_MS`].
 const RELOADS_PER_SECOND: u32 = 10;
+
+/// Why a request is about no warehouse.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FindWarehouseError {
+    /// The organisation has none of that name.
+    #[error("the organisation has no warehouse of that name")]
+    NotFound,
+    /// No name was given, and the organisation has no default.
+    #[error("the organisation has no default warehouse")]
+    NoDefault,
+    /// Its storage cannot be reached as it is set up.
+    #[error("warehouse '{0}' cannot be used as it is set up")]
+    Unusable(String),
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
 /// A warehouse of a list.
 struct Listed {
@@ -38,19 +54,19 @@ struct Reloads {
 }
 
 /// The warehouses of organisations that were asked for lately.
-pub(super) struct Warehouses {
+pub(crate) struct Warehouses {
     access: StorageAccess,
     listed: Cache<OrganisationId, Arc<List>>,
     reloads: Cache<OrganisationId, Reloads>,
 }
 
 impl Warehouses {
-    pub(super) fn new(access: StorageAccess) -> Self {
+    pub(crate) fn new(access: StorageAccess) -> Self {
         const ORGANISATIONS: usize = 10_000;
         Self { access, listed: Cache::new(ORGANISATIONS), reloads: Cache::new(ORGANISATIONS) }
     }
 
-    pub(super) const fn access(&self) -> &StorageAccess {
+    pub(crate) const fn access(&self) -> &StorageAccess {
         &self.access
     }
 
@@ -60,7 +76,7 @@ impl Warehouses {
         clock: &Clock,
         organisation: OrganisationId,
         fresh: bool,
-    ) -> Result<Arc<List>, CatalogError> {
+    ) -> Result<Arc<List>, StoreError> {
         let now_ms = clock.now_ms();
         let known = self.listed.get(&organisation);
         if let Some(known) = &known
@@ -69,7 +85,7 @@ impl Warehouses {
         {
             return Ok(Arc::clone(known));
         }
-        let records = store.warehouse_list(organisation).await.map_err(CatalogError::Store)?;
+        let records = store.warehouse_list(organisation).await?;
         let warehouses = records.into_iter().map(|record| self.opened(record, known.as_deref())).collect();
         let list = Arc::new(List { at_ms: now_ms, warehouses });
         self.listed.insert(organisation, Arc::clone(&list));
@@ -103,18 +119,18 @@ impl Warehouses {
     }
 
     /// Has an organisation's warehouses read anew.
-    pub(super) fn forget(&self, organisation: OrganisationId) {
+    pub(crate) fn forget(&self, organisation: OrganisationId) {
         self.listed.remove(&organisation);
     }
 
     /// Finds an organisation's warehouse by its name, or its default.
-    pub(super) async fn find(
+    pub(crate) async fn find(
         &self,
         store: &dyn Store,
         clock: &Clock,
         organisation: OrganisationId,
         name: Option<&str>,
-    ) -> Result<Arc<OpenWarehouse>, CatalogError> {
+    ) -> Result<Arc<OpenWarehouse>, FindWarehouseError> {
         for fresh in [false, true] {
             let list = self.list(store, clock, organisation, fresh).await?;
             let wanted = |listed: &&Listed| match name {
@@ -123,11 +139,9 @@ impl Warehouses {
             };
             if let Some(found) = list.warehouses.iter().find(wanted) {
                 let open = found.open.clone();
-                return open.ok_or_else(|| CatalogError::WarehouseUnusable(found.record.name.clone()));
+                return open.ok_or_else(|| FindWarehouseError::Unusable(found.record.name.clone()));
             }
         }
-        Err(name.map_or(CatalogError::NoDefaultWarehouse, |name| {
-            CatalogError::NoSuchWarehouse(name.chars().take(100).collect())
-        }))
+        Err(if name.is_some() { FindWarehouseError::NotFound } else { FindWarehouseError::NoDefault })
     }
 }

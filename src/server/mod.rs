@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 use crate::api::ApiService;
 use crate::config::{ConnectionsConfig, ListenAddress};
-use crate::control::ControlSocket;
+use crate::data_folder::control::ControlSocket;
 use activity::{Stage, Timeouts};
 use admission::Admission;
 use connection::{Live, Serving};

@@ -13,7 +13,7 @@ use tidewater_core::metrics::{ReportError, check_report};
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::clock::{Clock, fresh_ordered_uuid};
+use crate::base::clock::{Clock, fresh_ordered_uuid};
 use crate::store::{Place, Report, ReportLimits, Store, StoreError};
 
 /// The largest report that is taken. A filter of some ten thousand values fits.
@@ -210,7 +210,7 @@ mod tests {
     use tidewater_core::overlap::Locations;
 
     use super::*;
-    use crate::clock::fresh_uuid;
+    use crate::base::clock::fresh_uuid;
     use crate::store::faulty::{FaultyStore, Mode};
     use crate::store::{
         Change, EventDetails, NewTable, Organisation, Origin, ReportFilter, TableKind, TimedPage, Warehouse,

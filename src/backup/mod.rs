@@ -5,8 +5,8 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::data_folder::owner::Owner;
 use crate::data_folder::{self, FolderError, ServerLock};
-use crate::owner::Owner;
 use crate::store::{self, BackupError, CopyProgress, NotInside, Proceed};
 
 /// What a data folder may hold before a restore: what comes from elsewhere, and what no catalog is lost with.

@@ -1,5 +1,8 @@
 //! The data folder: made and looked at before anything is opened in it, and served by one server at a time.
 
+pub mod control;
+pub mod owner;
+
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
 use std::net::SocketAddr;
@@ -7,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::owner::{give_to_owner_of, name_of};
+use crate::data_folder::owner::{give_to_owner_of, name_of};
 use rustix::fs::Access;
 use rustix::io::Errno;
 use rustix::process::Pid;

@@ -9,7 +9,7 @@ use tidewater_core::ids::{KeyId, OrganisationId};
 use tokio::time::{MissedTickBehavior, interval};
 use uuid::Uuid;
 
-use crate::clock::Clock;
+use crate::base::clock::Clock;
 use crate::store::{Event, EventDetails, Store, StoreError};
 
 /// How often such events are looked for, and how many go in one transaction, so that no commit waits long behind it.
@@ -125,7 +125,7 @@ mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
 
     use super::*;
-    use crate::clock::fresh_uuid;
+    use crate::base::clock::fresh_uuid;
     use crate::store::{Change, EventFilter, Organisation};
 
     #[tokio::test]

@@ -6,11 +6,11 @@ use sha2::{Digest, Sha256};
 use tidewater_core::location::{Location, LocationError};
 use uuid::Uuid;
 
+use crate::base::secret::Secret;
 use crate::sealing::{KeyFileError, KeyRing, KeySource, PassKeys, SealError};
-use crate::secret::Secret;
 use crate::storage::{Budget, OpenError, Setup, Storage, StorageCredentials};
 use crate::store::{Place, Warehouse, WarehouseOptions};
-use crate::vending::Vendor;
+use crate::vending::{Vendor, open_vendor};
 
 /// A warehouse that a request may use, because its organisation owns it.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub struct OpenWarehouse {
     /// Its objects.
     pub storage: Storage,
     /// What of them can be given away.
-    pub vendor: Arc<Vendor>,
+    pub vendor: Arc<dyn Vendor>,
     /// What can be chosen of it.
     pub options: WarehouseOptions,
 }
@@ -90,7 +90,7 @@ impl StorageAccess {
         let (profile, budget) = (&record.storage.profile, self.budget);
         let setup = Setup { id: fingerprint(&record), root: &root, profile, credentials, budget };
         let storage = Storage::open(&setup)?.owned_by(record.organisation.0);
-        let vendor = Arc::new(Vendor::open(profile, &storage, budget)?);
+        let vendor = open_vendor(profile, &storage, budget)?;
         Ok(OpenWarehouse {
             place,
             name: record.name,

@@ -5,7 +5,7 @@ use super::avro::{AvroError, texts};
 
 /// Why a file does not tell what it names.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum UnreadableError {
+pub(crate) enum UnreadableError {
     /// It cannot be read.
     #[error(transparent)]
     Avro(#[from] AvroError),
@@ -15,12 +15,12 @@ pub(super) enum UnreadableError {
 }
 
 /// The manifests that a manifest list names. `limit_bytes` is the most that it may unpack to.
-pub(super) fn manifests_of_list(bytes: &[u8], limit_bytes: u64) -> Result<Vec<String>, UnreadableError> {
+pub(crate) fn manifests_of_list(bytes: &[u8], limit_bytes: u64) -> Result<Vec<String>, UnreadableError> {
     all(bytes, &["manifest_path"], limit_bytes)
 }
 
 /// The data and delete files that a manifest names, those that it says are deleted included: they too were the table's.
-pub(super) fn files_of_manifest(bytes: &[u8], limit_bytes: u64) -> Result<Vec<String>, UnreadableError> {
+pub(crate) fn files_of_manifest(bytes: &[u8], limit_bytes: u64) -> Result<Vec<String>, UnreadableError> {
     all(bytes, &["data_file", "file_path"], limit_bytes)
 }
 

@@ -1,9 +1,9 @@
 use std::path::Path;
 
 use super::*;
-use crate::clock::fresh_uuid;
+use crate::base::clock::fresh_uuid;
+use crate::base::secret::Secret;
 use crate::sealing::fresh_key;
-use crate::secret::Secret;
 use crate::store::{Change, Organisation, Store, Warehouse, WarehouseOptions, WarehouseStorage};
 use tidewater_core::ids::{OrganisationId, WarehouseId};
 

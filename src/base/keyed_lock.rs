@@ -9,31 +9,31 @@ use parking_lot::Mutex;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 /// A queue for each thing that is in use.
-pub(crate) struct Turns<K> {
+pub(crate) struct KeyedLock<K> {
     queues: Mutex<HashMap<K, Arc<AsyncMutex<()>>>>,
 }
 
 /// A turn; it ends when this is dropped.
-pub(crate) struct Turn<'a, K: Eq + Hash> {
-    turns: &'a Turns<K>,
+pub(crate) struct KeyGuard<'a, K: Eq + Hash> {
+    lock: &'a KeyedLock<K>,
     key: K,
     guard: Option<OwnedMutexGuard<()>>,
     /// Whether another went first, so that what was read before is out of date.
     pub(crate) waited: bool,
 }
 
-impl<K> Default for Turns<K> {
+impl<K> Default for KeyedLock<K> {
     fn default() -> Self {
         Self { queues: Mutex::default() }
     }
 }
 
-impl<K: Copy + Eq + Hash> Turns<K> {
+impl<K: Copy + Eq + Hash> KeyedLock<K> {
     /// Waits for a turn. Whoever holds one already must not wait for another: see [`Self::enter_all`].
-    pub(crate) async fn enter(&self, key: K) -> Turn<'_, K> {
+    pub(crate) async fn enter(&self, key: K) -> KeyGuard<'_, K> {
         let queue = Arc::clone(self.queues.lock().entry(key).or_default());
         // Exists before the wait, so that giving up the wait removes a queue that nobody else uses.
-        let mut turn = Turn { turns: self, key, guard: None, waited: false };
+        let mut turn = KeyGuard { lock: self, key, guard: None, waited: false };
         match Arc::clone(&queue).try_lock_owned() {
             Ok(guard) => turn.guard = Some(guard),
             Err(_) => {
@@ -46,7 +46,7 @@ impl<K: Copy + Eq + Hash> Turns<K> {
 
     /// Waits for the turns of several keys, each of which is taken once, however often it is named. All holders take them in
     /// one order, so that no two wait for each other.
-    pub(crate) async fn enter_all(&self, keys: impl IntoIterator<Item = K>) -> Vec<Turn<'_, K>>
+    pub(crate) async fn enter_all(&self, keys: impl IntoIterator<Item = K>) -> Vec<KeyGuard<'_, K>>
     where
         K: Ord,
     {
@@ -59,9 +59,9 @@ impl<K: Copy + Eq + Hash> Turns<K> {
     }
 }
 
-impl<K: Eq + Hash> Drop for Turn<'_, K> {
+impl<K: Eq + Hash> Drop for KeyGuard<'_, K> {
     fn drop(&mut self) {
-        let mut queues = self.turns.queues.lock();
+        let mut queues = self.lock.queues.lock();
         self.guard = None;
         // Whoever waits holds a reference, and can take one only under the lock that is held here.
         if queues.get(&self.key).is_some_and(|queue| Arc::strong_count(queue) == 1) {
@@ -80,7 +80,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn one_at_a_time_and_nothing_is_left_behind() {
-        let queues = Arc::new(Turns::default());
+        let queues = Arc::new(KeyedLock::default());
         let inside = Arc::new(AtomicU32::new(0));
         let commits = (0..200u128).map(|n| {
             let (queues, inside) = (Arc::clone(&queues), Arc::clone(&inside));
@@ -101,7 +101,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_commit_knows_whether_another_went_first() {
-        let queues = Turns::default();
+        let queues = KeyedLock::default();
         let table = 1;
         let first = queues.enter(table).await;
         assert!(!first.waited);
@@ -114,7 +114,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_key_that_is_named_twice_is_taken_once() {
-        let queues = Turns::default();
+        let queues = KeyedLock::default();
         let all = queues.enter_all([3, 1, 3, 1]);
         tokio::pin!(all);
         let Poll::Ready(turns) = futures_util::poll!(&mut all) else { panic!("it waits for itself") };
@@ -125,7 +125,7 @@ mod tests {
 
     #[tokio::test]
     async fn holders_of_several_keys_in_any_order_do_not_wait_for_each_other() {
-        let queues = Turns::default();
+        let queues = KeyedLock::default();
         let first = queues.enter_all([1, 2]).await;
         let others = async {
             tokio::join!(
@@ -142,7 +142,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_wait_that_is_given_up_leaves_no_queue_behind() {
-        let queues = Turns::default();
+        let queues = KeyedLock::default();
         let first = queues.enter(1).await;
         let mut second = Box::pin(queues.enter(1));
         assert!(futures_util::poll!(&mut second).is_pending());

@@ -8,7 +8,7 @@ use crate::location::Location;
 ///
 /// Two addresses of one store cannot be told for the same: whoever sets warehouses up has to spell it in one way.
 #[must_use]
-pub fn overlap(one: (&StorageProfile, &Location), other: (&StorageProfile, &Location)) -> bool {
+pub fn roots_overlap(one: (&StorageProfile, &Location), other: (&StorageProfile, &Location)) -> bool {
     site(one) == site(other) && (one.1.contains(other.1) || other.1.contains(one.1))
 }
 
@@ -54,8 +54,8 @@ mod tests {
             (None, "file:///bucket/lake", false),
         ] {
             let other = at(endpoint, root);
-            assert_eq!(overlap((&lake.0, &lake.1), (&other.0, &other.1)), overlaps, "{endpoint:?} {root}");
-            assert_eq!(overlap((&other.0, &other.1), (&lake.0, &lake.1)), overlaps, "{endpoint:?} {root}");
+            assert_eq!(roots_overlap((&lake.0, &lake.1), (&other.0, &other.1)), overlaps, "{endpoint:?} {root}");
+            assert_eq!(roots_overlap((&other.0, &other.1), (&lake.0, &lake.1)), overlaps, "{endpoint:?} {root}");
         }
     }
 
@@ -75,8 +75,8 @@ mod tests {
             (Some("http://127.0.0.1:10000/a"), "abfss://c@a.dfs.core.windows.net/lake", false),
         ] {
             let other = on_azure(endpoint, root);
-            assert_eq!(overlap((&lake.0, &lake.1), (&other.0, &other.1)), overlaps, "{endpoint:?} {root}");
-            assert_eq!(overlap((&other.0, &other.1), (&lake.0, &lake.1)), overlaps, "{endpoint:?} {root}");
+            assert_eq!(roots_overlap((&lake.0, &lake.1), (&other.0, &other.1)), overlaps, "{endpoint:?} {root}");
+            assert_eq!(roots_overlap((&other.0, &other.1), (&lake.0, &lake.1)), overlaps, "{endpoint:?} {root}");
         }
     }
 }

@@ -26,7 +26,7 @@ impl<E> Default for Flight<E> {
 
 /// The right to ask. The next in the queue has its turn when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Turn(#[expect(dead_code, reason = "it is held, not read")] tokio::sync::OwnedMutexGuard<()>);
+pub(crate) struct AskGuard(#[expect(dead_code, reason = "it is held, not read")] tokio::sync::OwnedMutexGuard<()>);
 
 impl<E: Clone> Flight<E> {
     /// Waits for a turn. `ready` is looked at once it has come, because the one before may have brought what was wanted.
@@ -44,7 +44,7 @@ impl<E: Clone> Flight<E> {
         {
             return Err(error);
         }
-        Ok(Joined::Ask(Turn(turn)))
+        Ok(Joined::Ask(AskGuard(turn)))
     }
 
     /// Tells those who wait that asking failed, and gives the error back. Call it before the turn is dropped.
@@ -61,7 +61,7 @@ pub(crate) enum Joined<T> {
     /// Somebody else has brought it.
     Ready(T),
     /// Ask.
-    Ask(Turn),
+    Ask(AskGuard),
 }
 
 /// Questions that are being asked, each once for all who want its answer, success or failure. A question that nobody waits for

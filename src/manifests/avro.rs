@@ -24,7 +24,7 @@ const CHECKSUM_BYTES: usize = 4;
 
 /// Why a file cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum AvroError {
+pub(crate) enum AvroError {
     /// It is not a file of Avro records, or is cut off.
     #[error("it is not a whole file of Avro records: {0}")]
     Malformed(&'static str),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use tokio::net::{UnixListener, UnixStream};
 
-use crate::owner::user_name;
+use crate::data_folder::owner::user_name;
 
 /// The socket's name in the data folder.
 const SOCKET: &str = "control.sock";

@@ -13,9 +13,9 @@ use sha2::{Digest, Sha256};
 use tidewater_core::ids::OrganisationId;
 use uuid::{Uuid, Variant};
 
-use crate::clock::Clock;
+use crate::base::clock::Clock;
+use crate::base::keyed_lock::{KeyGuard, KeyedLock};
 use crate::store::{Answer, KeptAnswer, Receipt, RequestDigest, Store, StoreError};
-use crate::turns::{Turn, Turns};
 
 /// How much longer than promised an answer is kept: what is on its way at the last moment arrives later.
 const GRACE: Duration = Duration::from_secs(60);
@@ -76,7 +76,7 @@ pub struct Idempotency {
     store: Arc<dyn Store>,
     clock: Clock,
     lifetime: Duration,
-    turns: Arc<Turns<(OrganisationId, IdempotencyKey)>>,
+    turns: Arc<KeyedLock<(OrganisationId, IdempotencyKey)>>,
 }
 
 impl Idempotency {
@@ -103,7 +103,7 @@ impl Idempotency {
         &self,
         organisation: OrganisationId,
         key: IdempotencyKey,
-    ) -> Turn<'_, (OrganisationId, IdempotencyKey)> {
+    ) -> KeyGuard<'_, (OrganisationId, IdempotencyKey)> {
         self.turns.enter((organisation, key)).await
     }
 
@@ -182,7 +182,7 @@ mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
 
     use super::*;
-    use crate::clock::{fresh_ordered_uuid, fresh_uuid};
+    use crate::base::clock::{fresh_ordered_uuid, fresh_uuid};
     use crate::store::{Change, Organisation};
 
     #[test]

@@ -5,7 +5,7 @@ use tidewater_core::location::Location;
 use tidewater_core::storage::{Access, Wanted};
 
 use super::OpenWarehouse;
-use crate::clock::{Clock, fresh_uuid};
+use crate::base::clock::{Clock, fresh_uuid};
 use crate::storage::{Budget, OpenError, Setup, Storage, StorageCredentials, StorageError};
 use crate::vending::{Ask, SigningTrial, ValidLocations, Vending};
 
@@ -65,9 +65,9 @@ impl Trial<'_> {
     /// What a person can do about it.
     fn advice(&self, error: &StorageError) -> String {
         let general = match error {
-            StorageError::Refused { .. } => self.warehouse.vendor.when_refused(),
-            StorageError::NotFound(_) => self.warehouse.vendor.when_not_found(),
-            StorageError::Unavailable { .. } => self.warehouse.vendor.when_unavailable(),
+            StorageError::Refused { .. } => self.warehouse.vendor.advice().when_refused,
+            StorageError::NotFound(_) => self.warehouse.vendor.advice().when_not_found,
+            StorageError::Unavailable { .. } => self.warehouse.vendor.advice().when_unavailable,
             StorageError::NoCredentials { .. } => return with_causes(error),
             StorageError::NoSpace { .. } => "free some space there",
             StorageError::AlreadyExists(_)
@@ -102,7 +102,7 @@ impl Trial<'_> {
             Ok(()) if !self.warehouse.storage.is_conditional() => {
                 Ok("the store was not asked to: `conditional-writes` is off".to_owned())
             }
-            Ok(()) => Err(format!("the store wrote over it: {}", self.warehouse.vendor.when_overwritten())),
+            Ok(()) => Err(format!("the store wrote over it: {}", self.warehouse.vendor.advice().when_overwritten)),
         }
     }
 
@@ -138,12 +138,12 @@ impl Trial<'_> {
         let vended = vended.map_err(|error| error.to_string())?;
         let Some(credentials) = vended.credentials.first().and_then(|given| vendor.as_credentials(&given.config))
         else {
-            return Ok(format!("there are none to vend: {}", vendor.why_none()));
+            return Ok(format!("there are none to vend: {}", vendor.advice().why_none));
         };
         let client = self.as_client(&credentials).map_err(|error| error.to_string())?;
         client.read(&object(&self.own)?).await.map_err(|error| match error {
             StorageError::Refused { .. } => {
-                format!("they do not read their table: {error}; {}", vendor.when_vended_is_refused())
+                format!("they do not read their table: {error}; {}", vendor.advice().when_vended_is_refused)
             }
             _ => format!("they do not read their table: {error}"),
         })?;
@@ -166,7 +166,7 @@ impl Trial<'_> {
         match client.read(&object(&self.sibling)?).await {
             Err(StorageError::Refused { .. }) => Ok("they reach their table and no other".to_owned()),
             Err(error) => Err(format!("whether they reach another table cannot be told: {error}")),
-            Ok(_) => Err(format!("they reach other tables too: {}", vendor.when_too_wide())),
+            Ok(_) => Err(format!("they reach other tables too: {}", vendor.advice().when_too_wide)),
         }
     }
 
