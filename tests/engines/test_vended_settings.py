@@ -44,12 +44,12 @@ GOOD = {
 
 
 @pytest.mark.parametrize("good", GOOD.values(), ids=GOOD)
-def test_a_good_load_has_nothing_wrong(good: dict[str, Any]) -> None:
+def test_complete_load_has_no_faults(good: dict[str, Any]) -> None:
     assert complaints(good, NOW_MS) == []
 
 
 @pytest.mark.parametrize("storage", ["s3", "adls", "gcs"])
-def test_every_key_is_missed(storage: str) -> None:
+def test_every_missing_key_is_reported(storage: str) -> None:
     location, config = GOOD[storage]["metadata"]["location"], GOOD[storage]["config"]
     for key in config:
         without = {other: value for other, value in config.items() if other != key}
@@ -74,5 +74,5 @@ BAD = {
 
 
 @pytest.mark.parametrize("bad, said", BAD.values(), ids=BAD)
-def test_what_is_wrong_is_named(bad: dict[str, Any], said: str) -> None:
+def test_wrong_value_is_reported(bad: dict[str, Any], said: str) -> None:
     assert any(said in complaint for complaint in complaints(bad, NOW_MS)), complaints(bad, NOW_MS)

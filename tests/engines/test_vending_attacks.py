@@ -124,7 +124,7 @@ def looks_right(scene: Scene, response: requests.Response) -> None:
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_no_spelling_of_a_location_leads_to_another_organisations_files(
+def test_no_form_of_a_location_gives_access_to_another_organisations_files(
     scene: Scene, namespace: str, spelling: str
 ) -> None:
     location = SPELLINGS[spelling](scene, scene.target, scene.own.root)
@@ -162,7 +162,7 @@ def forged(scene: Scene, location: str, **changed: object) -> dict:
     return {**copy.deepcopy(scene.prize["metadata"]), "location": location, "table-uuid": str(uuid.uuid4()), **changed}
 
 
-def test_a_registered_file_that_names_others_files_opens_and_removes_none(scene: Scene, namespace: str) -> None:
+def test_registered_file_gives_no_access_to_other_organisations_files(scene: Scene, namespace: str) -> None:
     """Snapshots, statistics and older documents may lie anywhere: nothing is vended for them, and a purge passes them by."""
     rest = scene.own.rest()
     folder = f"{scene.own.root}/{namespace}/forged"
@@ -194,7 +194,7 @@ def test_a_registered_file_that_names_others_files_opens_and_removes_none(scene:
     assert scene.is_untouched()
 
 
-def test_manifests_of_ones_own_that_name_others_files_remove_none(scene: Scene, namespace: str) -> None:
+def test_purge_with_forged_manifests_removes_no_files_of_others(scene: Scene, namespace: str) -> None:
     """The victim's manifest list and manifests, copied: what they name is the victim's, and stays."""
     rest = scene.own.rest()
     folder = f"{scene.own.root}/{namespace}/copied"
@@ -212,7 +212,7 @@ def test_manifests_of_ones_own_that_name_others_files_remove_none(scene: Scene, 
     assert scene.is_untouched()
 
 
-def test_a_registered_file_at_anothers_place_is_refused(scene: Scene, namespace: str) -> None:
+def test_registered_file_at_another_tables_location_is_refused(scene: Scene, namespace: str) -> None:
     for number, (location, properties) in enumerate(
         [
             (scene.target, {}),
@@ -229,7 +229,7 @@ def test_a_registered_file_at_anothers_place_is_refused(scene: Scene, namespace:
     assert scene.is_untouched()
 
 
-def test_a_readers_key_of_the_victim_reads_and_changes_nothing(scene: Scene) -> None:
+def test_readers_key_cannot_make_changes(scene: Scene) -> None:
     rest = scene.victim.rest(scene.victim.reader)
     given = rest.load("ns", "prize")
     for credentials in given["storage-credentials"]:
@@ -249,7 +249,7 @@ def test_a_readers_key_of_the_victim_reads_and_changes_nothing(scene: Scene) -> 
     assert scene.is_untouched()
 
 
-def test_the_victims_names_are_none_to_the_attacker(scene: Scene) -> None:
+def test_other_organisations_names_are_404(scene: Scene) -> None:
     """Whatever they say that they are."""
     writer = scene.own.writer.text
     pretences: list[dict[str, str]] = [

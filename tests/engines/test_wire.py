@@ -70,7 +70,7 @@ def listing(request: pytest.FixtureRequest, rest: Rest, namespace: str) -> Listi
     return Listing(rest, namespace, request.param)
 
 
-def test_an_absent_token_asks_for_everything_and_an_empty_one_for_the_first_page(listing: Listing) -> None:
+def test_missing_page_token_lists_everything_and_an_empty_one_the_first_page(listing: Listing) -> None:
     names = [f"n{number}" for number in range(2 * PAGE)]
     for name in names:
         listing.add(name)
@@ -83,7 +83,7 @@ def test_an_absent_token_asks_for_everything_and_an_empty_one_for_the_first_page
     assert listing.page(pageToken="", pageSize=2 * PAGE) == (names, None)
 
 
-def test_functions_are_listed_like_the_rest(rest: Rest, namespace: str) -> None:
+def test_functions_are_listed_in_pages(rest: Rest, namespace: str) -> None:
     path = f"/namespaces/{namespace}/functions"
     for params in ({}, {"pageToken": ""}, {"pageToken": "", "pageSize": "1"}, {"pageSize": "1"}):
         assert answer(rest.get(path, params=params)) == {"next-page-token": None, "identifiers": []}
@@ -91,13 +91,13 @@ def test_functions_are_listed_like_the_rest(rest: Rest, namespace: str) -> None:
     refused(rest.get("/namespaces/none/functions", params={"pageToken": ""}), 404, "NoSuchNamespaceException")
 
 
-def test_an_empty_parent_is_no_parent(rest: Rest, namespace: str) -> None:
+def test_empty_parent_is_ignored(rest: Rest, namespace: str) -> None:
     at_the_top = answer(rest.get("/namespaces", params={"parent": ""}))
     assert [namespace] in at_the_top["namespaces"]
     assert at_the_top == answer(rest.get("/namespaces"))
 
 
-def test_pages_stay_right_while_what_they_list_changes(listing: Listing) -> None:
+def test_pages_stay_correct_while_the_list_changes(listing: Listing) -> None:
     """Between two pages the last name of the first is dropped, and names come before and behind it."""
     stay = [f"n{number}" for number in range(3 * PAGE)]
     for name in stay:
@@ -133,7 +133,7 @@ SEGMENTS = {
 
 
 @pytest.mark.parametrize("name", SEGMENTS)
-def test_each_spelling_of_a_segment_leads_to_its_name(server: Server, rest: Rest, namespace: str, name: str) -> None:
+def test_every_encoding_of_a_segment_finds_its_name(server: Server, rest: Rest, namespace: str, name: str) -> None:
     nested = rest.create_namespace(namespace, name)
     rest.create_table(nested, documents.table(name))
     answer(rest.post(f"/namespaces/{nested}/views", json=documents.view(f"{name} v")))
@@ -149,7 +149,7 @@ def test_each_spelling_of_a_segment_leads_to_its_name(server: Server, rest: Rest
 
 
 @pytest.mark.parametrize("segment", ["a%1Fb", "%1F", "a%1F", "%1Fa", "a%1F%1Fb", "%00", "%", "%2", "%GG", "%FF"])
-def test_a_segment_that_is_no_name_is_refused(server: Server, namespace: str, segment: str) -> None:
+def test_invalid_segment_is_refused(server: Server, namespace: str, segment: str) -> None:
     for kind in ("tables", "views"):
         refused(wire(server, "GET", f"/v1/namespaces/{namespace}/{kind}/{segment}"), {400, 404})
     refused(wire(server, "GET", f"/v1/namespaces/none%1F{segment}"), {400, 404})
@@ -174,7 +174,7 @@ TAKES_A_BODY = {
 
 
 @pytest.mark.parametrize("where", TAKES_A_BODY)
-def test_a_body_in_latin_1_is_told_to_be_no_utf_8(server: Server, rest: Rest, namespace: str, where: str) -> None:
+def test_latin_1_body_is_refused_as_invalid_utf_8(server: Server, rest: Rest, namespace: str, where: str) -> None:
     """Java's HTTP client may encode a text so when it is not told otherwise."""
     rest.create_table(namespace, documents.table("t"))
     answer(rest.post(f"/namespaces/{namespace}/views", json=documents.view("v")))
@@ -185,7 +185,7 @@ def test_a_body_in_latin_1_is_told_to_be_no_utf_8(server: Server, rest: Rest, na
 
 
 @pytest.mark.parametrize("key", ["", "1", "550e8400-e29b-41d4-a716-446655440000", "{%s}", "urn:uuid:%s", "%s,%s"])
-def test_a_key_that_is_no_uuid_of_version_seven_stops_every_change(
+def test_idempotency_key_that_is_not_a_uuid_7_is_refused(
     server: Server, rest: Rest, namespace: str, key: str
 ) -> None:
     rest.create_table(namespace, documents.table("t"))
@@ -208,7 +208,7 @@ def spelled(response: WireResponse) -> list[str]:
     return [name for name in response.headers.keys() if name.lower() == "etag"]
 
 
-def test_every_entity_tag_is_spelled_as_java_looks_for_it(server: Server, rest: Rest, namespace: str) -> None:
+def test_etag_header_has_javas_capitals(server: Server, rest: Rest, namespace: str) -> None:
     def java(method: str, target: str, body: bytes = b"", **headers: str) -> WireResponse:
         version = "Apache Iceberg 1.11.0 (commit 1)"
         return wire(server, method, target, body, X_Client_Version=version, **headers)
@@ -236,7 +236,7 @@ def test_every_entity_tag_is_spelled_as_java_looks_for_it(server: Server, rest: 
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_head_is_answered_like_a_get_without_a_body(
+def test_head_answers_equal_get_answers_without_a_body(
     server: Server, rest: Rest, namespace: str, there: bool
 ) -> None:
     rest.create_table(namespace, documents.table("t"))
@@ -255,7 +255,7 @@ def test_a_head_is_answered_like_a_get_without_a_body(
     assert (anonymous.status_code, anonymous.content) == (401, b"")
 
 
-def test_nothing_succeeds_in_a_way_that_java_takes_for_an_error(server: Server) -> None:
+def test_every_success_has_a_status_that_java_accepts(server: Server) -> None:
     """To the Java client 201 is one. That answers are as documented is shown by test_openapi.py."""
     document = answer(requests.get(f"{server.uri}/openapi.json", timeout=60))
     for path, members in document["paths"].items():
