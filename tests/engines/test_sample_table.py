@@ -1,4 +1,4 @@
-"""The table that a quickstart brings along."""
+"""The quickstart's sample table."""
 
 from __future__ import annotations
 

@@ -22,12 +22,12 @@ def rest(request: pytest.FixtureRequest, server: Server) -> Iterator[Rest]:
         yield Rest(server.uri + request.param, server.key)
 
 
-#: What tells a Java client that looks for names of headers letter by letter.
+#: The User-Agent of a Java client that compares header names case-sensitively.
 OLD_JAVA = {"X-Client-Version": "Apache Iceberg 1.10.0 (commit 1)"}
 
 
 def entity_tag(response: requests.Response) -> str:
-    """The tag of a load, spelled as the Java client looks for it, letter by letter."""
+    """Returns the entity tag of a load, from the header name that the Java client expects."""
     answer(response)
     assert "ETag" in list(response.raw.headers), list(response.raw.headers)
     return response.headers["ETag"]
@@ -402,7 +402,7 @@ def test_invalid_page_parameters_are_refused(rest: Rest, namespace: str) -> None
 
 
 def test_plus_in_a_path_matches_the_existing_name(rest: Rest, unique: str) -> None:
-    """Java up to 1.11 writes a space so (URLEncoder), all others a plus."""
+    """Java up to 1.11 encodes a space as `+` (URLEncoder). For all other clients it is a plus."""
     rest.create_namespace(f"{unique} a")
     assert answer(rest.get(f"/namespaces/{unique}+a"))["namespace"] == [f"{unique} a"]
     rest.create_namespace(f"{unique}+a")

@@ -170,7 +170,7 @@ def test_configuration_names_the_warehouse_and_the_endpoints(server: Server, res
 
 
 def test_every_advertised_endpoint_exists(rest: Rest) -> None:
-    """None of them is answered as if the path or the method were unknown."""
+    """No advertised endpoint answers that the path or the method is unknown."""
     unknown = refused(rest.get("/no/such/path/at/all"), 404)["type"]
     for endpoint in rest.config()["endpoints"]:
         method, path = endpoint.split(" ")

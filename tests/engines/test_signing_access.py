@@ -1,4 +1,4 @@
-"""What signed requests reach, asked of the storage server itself: their own table, and nothing else."""
+"""Signed requests give access to their own table only. The storage server itself answers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECRET = b"of the other table"
 
 
 class Neighbours:
-    """Two tables beside each other, with an object in each, and who signs for the first."""
+    """Two neighbouring tables with an object in each, and signers for the first."""
 
     def __init__(self, lake: Lake, namespace: str, folders: tuple[str, str]):
         own, other = make_tables(lake, namespace, folders)
@@ -58,7 +58,7 @@ def good(response: requests.Response) -> requests.Response:
     return response
 
 
-# For what needs a token service, which only one of the servers has.
+# For tests that need a token service, which only one of the servers has.
 with_sessions = pytest.mark.parametrize("signing_lake", ["ceph"], indirect=True)
 
 
@@ -199,7 +199,7 @@ def test_cache_headers_of_signatures_have_javas_form(pair: Neighbours) -> None:
     kept = {}
     for method in ("GET", "HEAD", "PUT", "DELETE"):
         response = signer.ask(method, signer.url(pair.own))
-        # The Java client looks for this very spelling.
+        # The Java client expects exactly these capitals.
         kept[method] = dict(response.raw.headers.items())["Cache-Control"]
     assert kept == {"GET": "private", "HEAD": "private", "PUT": "no-cache", "DELETE": "no-cache"}
 
@@ -256,7 +256,7 @@ def test_pass_works_after_a_drop_and_for_no_other_table(signing_lake: Lake, uniq
     keyed.path += "?" + made["config"]["s3.signer.endpoint"].split("?")[1]
     good(signer.send("PUT", signer.url(key), data=b"x"))
     empty(rest.delete(f"/namespaces/{namespace}/tables/t"))
-    # Who drops a table with its files removes them after it is gone.
+    # A client that drops a table with its files removes the files after the drop.
     assert signer.ask("GET", signer.url(key)).status_code == 404
     assert good(keyed.send("GET", signer.url(key))).content == b"x"
     other = rest.create_table(namespace, create_body("t"))

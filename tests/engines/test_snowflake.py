@@ -1,4 +1,4 @@
-"""Snowflake's documented requests, replayed in their order: it cannot be run here."""
+"""Replays Snowflake's documented requests in their order, because Snowflake cannot run here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PAGE = 5
 
 @pytest.fixture(scope="module")
 def server(make_server: Callable[..., Server]) -> Server:
-    """A server whose lists come in small pages: Snowflake asks for pages and names no size."""
+    """A server with small pages, because Snowflake requests pages without a size."""
     server = make_server("snowflake", env={"TIDEWATER_API__DEFAULT_PAGE_SIZE": str(PAGE)})
     server.start()
     return server
@@ -74,7 +74,7 @@ def test_invalid_integration_gets_the_reason(server: Server, rest: Rest) -> None
 
 
 def grow(rest: Rest, top: str, namespaces: int, tables: int) -> set[tuple[tuple[str, ...], str]]:
-    """A tree of namespaces, on two levels, with tables in every one; gives them all."""
+    """Creates a tree of namespaces on two levels, with tables in each. Returns all tables."""
     made = set()
     rest.create_namespace(top)
     for number in range(namespaces):
@@ -89,7 +89,7 @@ def grow(rest: Rest, top: str, namespaces: int, tables: int) -> set[tuple[tuple[
 
 
 def discover(snowflake: Integration, top: str, kind: str = "tables") -> list[tuple[tuple[str, ...], str]]:
-    """What a linked database with ALLOWED_NAMESPACES = (top) finds."""
+    """Returns the tables that a linked database with ALLOWED_NAMESPACES = (top) finds."""
     return [(levels, name) for levels in snowflake.namespaces((top,)) for name in snowflake.names(levels, kind)]
 
 
@@ -147,7 +147,7 @@ def test_linked_database_lists_every_table_while_others_are_created_and_dropped(
 
 @pytest.mark.parametrize("form", ["oauth", "bearer"])
 def test_a_table_is_refreshed_with_the_credentials_that_its_files_need(server: Server, form: str) -> None:
-    """On local disk there are none: nothing is given, and nothing that Snowflake would misread."""
+    """Local disk needs no credentials: the answer has none, and nothing that Snowflake would misread."""
     assert server.printed is not None
     snowflake = Integration(server.uri, server.printed.warehouse, AUTHENTICATION[form](server))
     loaded = snowflake.load(("demo",), "tides")

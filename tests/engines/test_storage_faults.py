@@ -1,5 +1,5 @@
-"""An object store that is down, slow, failing or lying: nothing is lost, and no pointer leads to what is not there. On each
-cloud."""
+"""An object store that is down, slow, failing or wrong. No change is lost, and every pointer has its document. Runs
+on each cloud."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.makes_unavailable
 
 
 def is_metadata(method: str) -> Callable[[Request], bool]:
-    """Requests for metadata documents, and no others."""
+    """Matches only requests for metadata documents."""
     return lambda request: request.method == method and is_document(request)
 
 
@@ -36,7 +36,7 @@ FAULTS = {
 
 @dataclass
 class Setting:
-    """A catalog whose warehouse is behind a proxy that spoils on demand."""
+    """A catalog with a warehouse behind a proxy that injects faults."""
 
     cloud: Cloud
     server: Server
@@ -44,7 +44,7 @@ class Setting:
     rest: Rest
 
     def restart(self) -> None:
-        """Forgets what is in memory, so that the next load has to read."""
+        """Restarts the server, so that the next load reads from storage."""
         self.server.stop()
         self.server.start()
 
@@ -79,7 +79,7 @@ def _healed(setting: Setting) -> Iterator[None]:
 
 
 def unavailable(response: requests.Response) -> None:
-    """The right words for a storage that does not do its work: 503, and that nothing was changed."""
+    """Checks the answer for failing storage: 503, and the statement that nothing was changed."""
     error = answer(response, 503)["error"]
     assert (error["type"], error["code"]) == ("ServiceUnavailableException", 503)
     assert "nothing was changed" in error["message"] and "Retry-After" in response.headers
@@ -123,7 +123,8 @@ def test_load_succeeds_after_a_short_storage_fault(setting: Setting, unique: str
 
 
 def test_write_with_a_lost_answer_is_recognised_as_the_catalogs_own(setting: Setting, unique: str) -> None:
-    """The store has the document, the catalog was not told: sent again, it is refused, and found to be the same."""
+    """The store has the document, but its answer was lost. The repeated write is refused, and the catalog finds the
+    same document."""
     setting.rest.create_table("ns", create_body(unique))
     setting.proxy.spoil(Fault("lose-answer", is_metadata("PUT"), times=1))
     first = setting.set_property(unique, "a")
@@ -146,7 +147,7 @@ def test_table_without_a_written_document_does_not_exist(setting: Setting, uniqu
 
 
 def test_table_is_created_when_the_answer_to_its_document_is_lost(setting: Setting, unique: str) -> None:
-    """The store has it and the catalog was not told; the second request finds it, reads it, and knows it for its own."""
+    """The store has the document, but its answer was lost. The second request finds and reads it, and recognises it."""
     setting.proxy.spoil(Fault("lose-answer", is_metadata("PUT"), times=1))
     made = setting.rest.create_table("ns", create_body(unique))
     assert setting.proxy.spoilt == 1, "the fault was met"
@@ -158,7 +159,7 @@ def test_table_is_created_when_the_answer_to_its_document_is_lost(setting: Setti
 
 
 def test_a_staged_table_needs_the_storage_only_when_it_is_committed(setting: Setting, unique: str) -> None:
-    # So that what credentials are made of is there.
+    # A first load creates the cached session.
     setting.rest.create_table("ns", create_body(f"{unique}_before"))
     setting.proxy.spoil(Fault("down", is_document))
     staged = setting.rest.create_table("ns", create_body(unique, **{"stage-create": True}))
@@ -184,7 +185,7 @@ def test_a_staged_table_needs_the_storage_only_when_it_is_committed(setting: Set
 
 
 def test_every_pointer_has_its_document_after_many_faults(setting: Setting, unique: str) -> None:
-    """Many commits while every third request for a document meets a fault, and another fault each time."""
+    """Runs many commits while every third request for a document meets a different fault."""
     made = setting.rest.create_table("ns", create_body(unique))
     numbers = iter(range(10_000))
     done = set()
@@ -210,7 +211,7 @@ def test_every_pointer_has_its_document_after_many_faults(setting: Setting, uniq
 
 
 def given_again(setting: Setting, table: str) -> dict:
-    """What is vended once the token service is asked again: after a failure it is left alone for a second."""
+    """Returns the vended settings after a token service's failure, which delays new requests for a second."""
     deadline = time.monotonic() + 30
     while True:
         response = setting.rest.get(f"/namespaces/ns/tables/{table}")
@@ -221,7 +222,7 @@ def given_again(setting: Setting, table: str) -> dict:
 
 
 def test_failing_token_service_makes_loads_fail(setting: Setting, unique: str) -> None:
-    """An engine that got a table without credentials would look for some elsewhere: better none than half an answer."""
+    """A load without credentials would make the engine look for others, so the load fails."""
     setting.rest.create_table("ns", create_body(unique))
     setting.restart()
     setting.proxy.spoil(Fault("answer", setting.cloud.is_session))
@@ -246,7 +247,7 @@ TRIES = 3
 
 @pytest.mark.parametrize("kind", ["silence", "answer"])
 def test_concurrent_loads_share_one_failed_session_request(setting: Setting, unique: str, kind: str) -> None:
-    """Nobody begins anew what the one before has waited for in vain, so all are answered when that is."""
+    """No load repeats the request that failed for another load, so all fail together."""
     setting.rest.create_table("ns", create_body(unique))
     setting.restart()
     setting.proxy.spoil(Fault(kind, setting.cloud.is_session))

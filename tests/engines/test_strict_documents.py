@@ -1,4 +1,4 @@
-"""Small inputs that made tables which clients could not load: each is refused, or stored so that PyIceberg reads it."""
+"""Inputs that once made tables unloadable for clients. Each is refused, or stored in a form that PyIceberg reads."""
 
 from __future__ import annotations
 

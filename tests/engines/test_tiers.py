@@ -1,4 +1,4 @@
-"""Tiers: what each includes, how many requests a day, and what is said when they are used up."""
+"""Tiers: their contents, their daily limits, and the answers when a limit is used up."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ TIERS = {
 
 @pytest.fixture(scope="module")
 def own(make_server: Callable[..., Server]) -> Server:
-    """A server with tiers that are soon used up."""
+    """A server with small daily limits."""
     server = make_server("tiers", env=TIERS)
     server.start()
     return server
 
 
 def spend(rest: Rest, at_most: int) -> int:
-    """Asks until it is refused; gives how many were served."""
+    """Sends requests until one is refused. Returns the number of served ones."""
     for served in range(at_most):
         response = rest.get("/namespaces")
         if response.status_code == 429:
@@ -41,7 +41,7 @@ def spend(rest: Rest, at_most: int) -> int:
 
 
 def check_limited(response: requests.Response, limit: int) -> None:
-    """A 429 says when to come back, and what the limit is."""
+    """Checks that a 429 has the waiting time and the limit."""
     refused(response, 429, "TooManyRequestsException")
     until_midnight = 86_400 - (datetime.now(UTC).hour * 3600 + datetime.now(UTC).minute * 60 + datetime.now(UTC).second)
     assert abs(int(response.headers["Retry-After"]) - until_midnight) <= 5

@@ -1,4 +1,4 @@
-"""The check of what a load says about access to files finds what is wrong, and nothing where nothing is."""
+"""The check of a load's access settings finds every fault, and no fault in correct settings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GCS = {"gcs.oauth2.token": "a", "gcs.oauth2.token-expires-at": SOON, "expiration
 
 
 def load(location: str, config: dict[str, Any] | None = None, **properties: str) -> dict[str, Any]:
-    """A load whose credential is good for the table's location, and stands in `config` too."""
+    """Returns a load with a credential for the table's location, also in `config`."""
     entries = [{"prefix": location, "config": config}] if config else []
     metadata = {"location": location, "properties": properties}
     return {"metadata": metadata, "config": config or {}, "storage-credentials": entries}

@@ -1,4 +1,4 @@
-"""Views: PyIceberg's functions, what it has no function for in plain HTTP, and the command line."""
+"""Views: with PyIceberg, with plain HTTP where PyIceberg has no function, and with the command line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def version(sql: str, *dialects: str) -> ViewVersion:
 
 
 def replacement(sql: str, dialect: str = "spark", **more: object) -> dict:
-    """A commit of a new version, as an engine makes it from a view that it has loaded."""
+    """Returns a commit of a new version, as an engine sends it after a load."""
     new = {
         "version-id": 2,
         "timestamp-ms": 1_800_000_000_000,
@@ -82,7 +82,7 @@ def test_a_view_is_registered_from_its_metadata(catalog: Catalog, rest: Rest, na
 
 @pytest.mark.parametrize("name", AWKWARD)
 def test_unusual_name_works_for_a_view(catalog: Catalog, rest: Rest, namespace: str, name: str) -> None:
-    # PyIceberg 0.12 sends a new view's name escaped as in an address, so it is not asked to make these.
+    # PyIceberg 0.12 sends a new view's name percent-encoded, so plain HTTP creates these views.
     (added, _) = replacement("select 1")["updates"]
     body = {
         "name": name,

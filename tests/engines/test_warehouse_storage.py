@@ -1,4 +1,4 @@
-"""Setting up a warehouse's storage: it is tried out first, and what is wrong is said in words that help."""
+"""Creating a warehouse: its storage is tested first, and faults are reported with advice."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def organisation(server: Server, s3: S3Server) -> str:
 
 
 def create(server: Server, organisation: str, name: str, profile: Path, *more: str) -> tuple[int, str]:
-    """Tries to make a warehouse; gives the exit code and what was said."""
+    """Tries to create a warehouse. Returns the exit code and the output."""
     root = f"s3://storage/{name}"
     arguments = ("warehouse", "create", name, "--org", organisation, "--root", root, "--storage", str(profile), *more)
     done = server.command(*arguments, check=False)

@@ -1,4 +1,5 @@
-"""What clients look at letter by letter, and servers often get wrong: pages, segments, headers, statuses; byte by byte."""
+"""Details of the protocol that clients compare exactly and servers often get wrong: pages, segments, headers,
+statuses."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ def server(make_server: Callable[..., Server]) -> Server:
 
 
 def wire(server: Server, method: str, target: str, body: bytes = b"", **headers: str) -> WireResponse:
-    """Sends a target as it stands, with the server's key."""
+    """Sends a target unchanged, with the server's key."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     signed_in = {"Host": "localhost", "Authorization": f"Bearer {server.key}", "Content-Type": "application/json"}
     return on_the_wire(server.uri, method, target, {**signed_in, **named}, body)
@@ -57,7 +58,7 @@ class Listing:
         empty(self.rest.delete(path))
 
     def page(self, **params: Any) -> tuple[list[str], str | None]:
-        """The names on a page, and what leads to the next. The token is always told, be it as null."""
+        """Returns the names on a page, and the token of the next. The answer always has the token, even if null."""
         listed = answer(self.rest.get(self.path, params={**self.parent, **params}))
         token = listed["next-page-token"]
         if self.kind == "namespaces":
@@ -78,7 +79,7 @@ def test_missing_page_token_lists_everything_and_an_empty_one_the_first_page(lis
     assert listing.page(pageSize=2) == (names, None)
     first, token = listing.page(pageToken="")
     assert first == names[:PAGE] and token
-    # The last page says that it is the last, though it is full.
+    # The last page has no token, although it is full.
     assert listing.page(pageToken=token) == (names[PAGE:], None)
     assert listing.page(pageToken="", pageSize=2 * PAGE) == (names, None)
 
@@ -98,7 +99,7 @@ def test_empty_parent_is_ignored(rest: Rest, namespace: str) -> None:
 
 
 def test_pages_stay_correct_while_the_list_changes(listing: Listing) -> None:
-    """Between two pages the last name of the first is dropped, and names come before and behind it."""
+    """Between two pages, the last name of the first page is dropped, and names are added before and after it."""
     stay = [f"n{number}" for number in range(3 * PAGE)]
     for name in stay:
         listing.add(name)
@@ -121,7 +122,7 @@ def test_pages_stay_correct_while_the_list_changes(listing: Listing) -> None:
 
 # ---- segments ----
 
-# A name, and how Java's URLEncoder, JavaScript's encodeURIComponent and others write it in a path.
+# A name, and its encodings by Java's URLEncoder, JavaScript's encodeURIComponent and others.
 SEGMENTS = {
     "a b": ["a+b", "a%20b"],
     "a+b": ["a%2Bb", "a%2bb"],
@@ -175,7 +176,7 @@ TAKES_A_BODY = {
 
 @pytest.mark.parametrize("where", TAKES_A_BODY)
 def test_latin_1_body_is_refused_as_invalid_utf_8(server: Server, rest: Rest, namespace: str, where: str) -> None:
-    """Java's HTTP client may encode a text so when it is not told otherwise."""
+    """Java's HTTP client may use this encoding by default."""
     rest.create_table(namespace, documents.table("t"))
     answer(rest.post(f"/namespaces/{namespace}/views", json=documents.view("v")))
     body = '{"name": "größe", "namespace": ["größe"], "report-type": "größe"}'.encode("latin-1")
@@ -204,7 +205,7 @@ def test_idempotency_key_that_is_not_a_uuid_7_is_refused(
 
 
 def spelled(response: WireResponse) -> list[str]:
-    """How the answer spells its entity tag's name."""
+    """Returns the capitals of the entity tag's header name."""
     return [name for name in response.headers.keys() if name.lower() == "etag"]
 
 
@@ -224,9 +225,9 @@ def test_etag_header_has_javas_capitals(server: Server, rest: Rest, namespace: s
     tags = {response.headers["ETag"] for response in (created, loaded, every, default, committed, known)}
     assert len(tags) == 1 and refs.headers["ETag"] not in tags
     assert (known.status_code, known.content) == (304, b"")
-    # Newer clients ask for the header in any spelling.
+    # Newer clients compare the header name without case.
     assert spelled(wire(server, "GET", table)) == ["etag"]
-    # What is known in one form is not what is asked for in the other.
+    # An entity tag of one form does not match the other form.
     assert java("GET", table, If_None_Match=refs.headers["ETag"]).status_code == 200
     assert java("GET", f"{table}?snapshots=refs", If_None_Match=loaded.headers["ETag"]).status_code == 200
     location = rest.load(namespace, "t")["metadata-location"]
@@ -256,7 +257,7 @@ def test_head_answers_equal_get_answers_without_a_body(
 
 
 def test_every_success_has_a_status_that_java_accepts(server: Server) -> None:
-    """To the Java client 201 is one. That answers are as documented is shown by test_openapi.py."""
+    """The Java client takes 201 for an error. test_openapi.py shows that answers match the document."""
     document = answer(requests.get(f"{server.uri}/openapi.json", timeout=60))
     for path, members in document["paths"].items():
         for method, operation in members.items():

@@ -1,4 +1,4 @@
-"""The suite itself, divided between worker processes."""
+"""Tests of the suite's division between worker processes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_records_of_all_workers_are_merged(monkeypatch: pytest.MonkeyPatch) -> N
     recording = Recording({}, {})
     for endpoints in (["GET /v1/config", "HEAD /a"], ["GET /v1/config", "GET /b"]):
         recording.pytest_testnodedown(SimpleNamespace(workeroutput={TOLD: {"duckdb": endpoints}}))
-    # One that has crashed.
+    # A worker that has crashed.
     recording.pytest_testnodedown(SimpleNamespace())
     option = SimpleNamespace(keyword="", markexpr="", collectonly=False)
     config = SimpleNamespace(option=option, args=["tests/engines"])
