@@ -1,9 +1,9 @@
-# Runs lists of steps side by side: to be sourced by bash. A list ("lane") is a function that calls `step` for each command.
-#   step COMMAND...        runs it with its output in a file, and prints the whole output when it has ended
-#   run_lanes LANE...      runs the lanes side by side; ends the shell with the first failure, and all that still runs with it
+# Runs lists of steps side by side. Source it in bash. A list ("lane") is a function that calls `step` for each command.
+#   step COMMAND...        runs the command with its output in a file, and prints the whole output when it has ended
+#   run_lanes LANE...      runs the lanes side by side; on the first failure, stops all lanes and ends the shell
 # `LANE_LOGS` is the folder for the outputs.
 
-# Prints what is read, whole: no other step's output comes in between.
+# Prints standard input without output of other steps in between.
 print_whole() {
     flock "$LANE_LOGS/lock" cat
 }
@@ -20,7 +20,7 @@ step() {
     return "$code"
 }
 
-# Ends the lanes that still run, with everything that they have started; then, as the last line, names the step that failed.
+# Stops the running lanes and their child processes. Then, as the last line, names the failed step.
 end_lanes() {
     stop_lanes
     [ ! -e "$LANE_LOGS/failed" ] || echo "ci: $(cat "$LANE_LOGS/failed"); its output is above"
@@ -55,7 +55,7 @@ run_lanes() {
     trap end_lanes EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM
-    # Each lane is a process group of its own, so that it can be ended with all its children.
+    # Each lane is a separate process group, so that it can be stopped with all its children.
     set -m
     for lane in "$@"; do
         (set -e +m; "$lane") &

@@ -80,7 +80,7 @@ class Writers:
             self._stop.wait(0.01)
 
 
-def test_backups_under_writes_end_and_a_restored_catalog_has_every_acknowledged_commit(
+def test_backup_during_writes_restores_every_acknowledged_commit(
     own: Server, make_server: Callable[..., Server], tmp_path: Path
 ) -> None:
     rest = Rest(own.uri, own.key)
@@ -130,7 +130,7 @@ def test_a_restore_into_a_used_folder_is_refused(own: Server, tmp_path: Path) ->
     Rest(own.uri, own.key).config()
 
 
-def test_a_backup_of_nothing_is_refused(binary: Path, tmp_path: Path) -> None:
+def test_backup_of_an_empty_folder_is_refused(binary: Path, tmp_path: Path) -> None:
     done = run(binary, "backup", str(tmp_path / "b.db"), "--data-dir", str(tmp_path / "none"))
     assert done.returncode == 1 and f"there is no catalog in {tmp_path / 'none'}" in done.stderr
     assert list(tmp_path.iterdir()) == []

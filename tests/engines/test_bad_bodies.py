@@ -68,7 +68,7 @@ def table(rest: Rest, namespace: str) -> dict:
 
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("path", PATHS)
-def test_a_body_that_is_none_is_refused(rest: Rest, namespace: str, table: dict, path: str, body: str) -> None:
+def test_invalid_body_is_refused(rest: Rest, namespace: str, table: dict, path: str, body: str) -> None:
     headers = {"Content-Type": "application/json"}
     response = rest.post(PATHS[path].format(namespace=namespace), data=BODIES[body], headers=headers)
     refused(response, 400, "BadRequestException")
@@ -99,7 +99,7 @@ NAMESPACES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("body", NAMESPACES.values(), ids=NAMESPACES.keys())
-def test_a_namespace_that_cannot_be_is_refused(rest: Rest, body: dict) -> None:
+def test_invalid_namespace_is_refused(rest: Rest, body: dict) -> None:
     refused(rest.post("/namespaces", json=body), 400, "BadRequestException")
     assert ["never_made"] not in answer(rest.get("/namespaces"))["namespaces"]
 
@@ -115,7 +115,7 @@ PROPERTIES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("body", PROPERTIES.values(), ids=PROPERTIES.keys())
-def test_properties_that_cannot_be_are_refused(rest: Rest, namespace: str, body: dict) -> None:
+def test_invalid_properties_are_refused(rest: Rest, namespace: str, body: dict) -> None:
     before = answer(rest.get(f"/namespaces/{namespace}"))
     refused(rest.post(f"/namespaces/{namespace}/properties", json=body), 400, "BadRequestException")
     assert answer(rest.get(f"/namespaces/{namespace}")) == before
@@ -223,7 +223,7 @@ TABLES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("change", TABLES.values(), ids=TABLES.keys())
-def test_a_table_that_cannot_be_is_refused(rest: Rest, namespace: str, change: dict) -> None:
+def test_invalid_table_is_refused(rest: Rest, namespace: str, change: dict) -> None:
     body = {**documents.table("never_made"), **change}
     if isinstance(body.get("location"), str):
         near = rest.create_table(namespace, documents.table("near"))["metadata"]["location"]
@@ -234,7 +234,7 @@ def test_a_table_that_cannot_be_is_refused(rest: Rest, namespace: str, change: d
     assert answer(rest.get(f"/namespaces/{namespace}/tables"))["identifiers"] == []
 
 
-def test_a_table_inside_anothers_location_is_refused(rest: Rest, namespace: str) -> None:
+def test_table_inside_another_tables_location_is_refused(rest: Rest, namespace: str) -> None:
     location = rest.create_table(namespace, documents.table("t"))["metadata"]["location"]
     for inside in (location, f"{location}/", f"{location}/inner", f"{location}//inner", f"{location}/./inner"):
         refused(
@@ -331,7 +331,7 @@ UPDATES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("update", UPDATES.values(), ids=UPDATES.keys())
-def test_an_update_that_cannot_be_is_refused_and_nothing_beside_it_is_done(
+def test_invalid_update_is_refused_and_the_whole_commit_with_it(
     rest: Rest, namespace: str, table: dict, update: Any
 ) -> None:
     response = rest.commit(namespace, "t", [documents.set_properties(beside="it"), update])
@@ -356,7 +356,7 @@ REQUIREMENTS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("requirement", REQUIREMENTS.values(), ids=REQUIREMENTS.keys())
-def test_a_requirement_that_cannot_be_is_refused(rest: Rest, namespace: str, table: dict, requirement: Any) -> None:
+def test_invalid_requirement_is_refused(rest: Rest, namespace: str, table: dict, requirement: Any) -> None:
     refused(rest.commit(namespace, "t", [documents.set_properties(a="1")], [requirement]), 400, "BadRequestException")
     assert rest.load(namespace, "t")["metadata-location"] == table["metadata-location"]
 
@@ -369,12 +369,12 @@ COMMITS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("body", COMMITS.values(), ids=COMMITS.keys())
-def test_a_commit_that_is_none_is_refused(rest: Rest, namespace: str, table: dict, body: Any) -> None:
+def test_invalid_commit_is_refused(rest: Rest, namespace: str, table: dict, body: Any) -> None:
     refused(rest.post(f"/namespaces/{namespace}/tables/t", json=body), 400, "BadRequestException")
     assert rest.load(namespace, "t")["metadata-location"] == table["metadata-location"]
 
 
-def test_a_commit_names_the_table_of_its_address(rest: Rest, namespace: str, table: dict) -> None:
+def test_commit_changes_only_the_table_of_its_path(rest: Rest, namespace: str, table: dict) -> None:
     """Authorised on one name and acted on another: a parameter swap."""
     rest.create_table(namespace, documents.table("other"))
     body = {
@@ -412,7 +412,7 @@ RENAMES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("body", RENAMES.values(), ids=RENAMES.keys())
-def test_a_rename_that_cannot_be_is_refused(rest: Rest, namespace: str, table: dict, body: Any) -> None:
+def test_invalid_rename_is_refused(rest: Rest, namespace: str, table: dict, body: Any) -> None:
     text = json.dumps(body).replace("NAMESPACE", namespace)
     response = rest.post("/tables/rename", data=text, headers={"Content-Type": "application/json"})
     refused(response, 400, "BadRequestException")

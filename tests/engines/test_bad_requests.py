@@ -53,13 +53,13 @@ TARGETS = {
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 @pytest.mark.parametrize("target", TARGETS)
-def test_an_address_that_names_nothing_is_refused(server: Server, target: str, method: str) -> None:
+def test_unknown_address_is_refused(server: Server, target: str, method: str) -> None:
     headers = {"Host": "localhost", "Authorization": f"Bearer {server.key}", "Content-Type": "application/json"}
     response = on_the_wire(server.uri, method, TARGETS[target], headers, b"{}" if method == "POST" else b"")
     refused(response, {400, 404, 405, 406, 409, 414, 415, 422})
 
 
-def test_a_head_request_to_nothing_has_no_body(rest: Rest) -> None:
+def test_head_request_to_an_unknown_address_has_no_body(rest: Rest) -> None:
     for path in ("/namespaces/%FF", "/namespaces/none", "/namespaces/none/tables/none"):
         response = rest.head(path)
         assert response.status_code in (400, 404) and response.content == b""
@@ -81,7 +81,7 @@ METHODS = {
 @pytest.mark.parametrize(
     ("path", "method"), [(path, method) for path, methods in METHODS.items() for method in methods]
 )
-def test_a_method_that_a_path_does_not_have_is_refused(rest: Rest, path: str, method: str) -> None:
+def test_unsupported_method_is_refused(rest: Rest, path: str, method: str) -> None:
     response = rest.request(method, rest.uri + path)
     refused(response, 405)
     assert response.headers["Allow"]
@@ -90,7 +90,7 @@ def test_a_method_that_a_path_does_not_have_is_refused(rest: Rest, path: str, me
 # ---- sizes and types ----
 
 
-def test_a_body_that_is_too_large_is_refused_before_it_is_read(server: Server) -> None:
+def test_oversized_body_is_refused_before_it_is_read(server: Server) -> None:
     headers = {
         "Host": "localhost",
         "Authorization": f"Bearer {server.key}",
@@ -101,7 +101,7 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(server: Server) -
     refused(response, 413)
 
 
-def test_a_commit_of_fifty_thousand_snapshot_removals_fits(rest: Rest, namespace: str, table: dict) -> None:
+def test_commit_of_50000_snapshot_removals_is_accepted(rest: Rest, namespace: str, table: dict) -> None:
     numbers = list(range(10**18, 10**18 + 50_000))
     response = rest.commit(namespace, "t", [{"action": "remove-snapshots", "snapshot-ids": numbers}])
     assert response.status_code in (200, 400), response.text[:500]
@@ -121,7 +121,7 @@ def test_a_body_of_another_type_is_refused_or_read_as_json(rest: Rest, unique: s
     refused(rest.post("/namespaces", data=body, headers=headers), {400, 415})
 
 
-def test_a_token_request_that_is_no_form_is_refused(rest: Rest) -> None:
+def test_token_request_without_a_form_is_refused(rest: Rest) -> None:
     for body, kind in (
         (b'{"grant_type": "client_credentials"}', "application/json"),
         (b"\xff\xfe=%FF", "application/x-www-form-urlencoded"),
@@ -133,7 +133,7 @@ def test_a_token_request_that_is_no_form_is_refused(rest: Rest) -> None:
 
 
 @pytest.mark.parametrize("who", ["nobody", "the owner"])
-def test_a_refusal_leaves_the_connection_usable_or_says_that_it_ends(server: Server, who: str) -> None:
+def test_connection_after_a_refusal_works_or_announces_its_end(server: Server, who: str) -> None:
     """Clients send head and body apart, and use the connection again unless they are told not to."""
     where = urlsplit(server.uri)
     body = b'{"namespace": ["never_made"]}'
@@ -175,7 +175,7 @@ CREDENTIALS: dict[str, str | bytes] = {
 
 
 @pytest.mark.parametrize("credential", CREDENTIALS.values(), ids=CREDENTIALS.keys())
-def test_a_credential_that_is_none_is_refused(server: Server, credential: str | bytes) -> None:
+def test_invalid_credential_is_refused(server: Server, credential: str | bytes) -> None:
     headers = {"Host": "localhost", "Authorization": credential}
     for target in ("/v1/config", "/v1/namespaces", "/v1/namespaces/a/tables/t"):
         response = on_the_wire(server.uri, "GET", target, headers)
@@ -186,7 +186,7 @@ def test_a_credential_that_is_none_is_refused(server: Server, credential: str | 
         )
 
 
-def test_nothing_is_said_to_who_has_no_key(server: Server, namespace: str) -> None:
+def test_answer_without_a_key_reveals_nothing(server: Server, namespace: str) -> None:
     """What exists and what does not are answered alike."""
     nobody = Rest(server.uri, None)
     answers = [
@@ -212,7 +212,7 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)
-def test_what_is_no_request_disturbs_nobody(server: Server, rest: Rest, garbage: str) -> None:
+def test_invalid_http_disturbs_no_other_client(server: Server, rest: Rest, garbage: str) -> None:
     where = urlsplit(server.uri)
     with socket.create_connection((where.hostname, where.port), timeout=10) as connection:
         received = b""

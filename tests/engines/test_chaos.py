@@ -203,7 +203,7 @@ def peak_rss_bytes(server: Server) -> int:
 
 @pytest.mark.makes_unavailable
 @pytest.mark.timeout(240)
-def test_64_connections_with_everything_bad_change_nothing_of_others(
+def test_64_attacking_connections_change_nothing_of_other_organisations(
     make_server: Callable[..., Server], processes: ExitStack
 ) -> None:
     # Smaller than the default, so that the debug build has read all of them within the test's time.

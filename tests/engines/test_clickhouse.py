@@ -55,7 +55,7 @@ def test_it_reads_the_sample_table(server: Server, catalog: Catalog, sign_in: st
     assert int(rows[0]["n"]) == catalog.load_table(name).scan().to_arrow().num_rows
 
 
-def test_it_reads_what_pyiceberg_wrote(server: Server, catalog: Catalog, namespace: str) -> None:
+def test_table_written_by_pyiceberg_is_read(server: Server, catalog: Catalog, namespace: str) -> None:
     schema = Schema(
         NestedField(1, "id", LongType()), NestedField(2, "city", StringType()), NestedField(3, "size", DoubleType())
     )
@@ -81,7 +81,7 @@ def test_each_address_and_sign_in_opens_the_catalog(server: Server, sign_in: str
 
 
 @pytest.mark.parametrize("sign_in", SIGN_IN)
-def test_it_inserts_and_pyiceberg_reads(server: Server, catalog: Catalog, namespace: str, sign_in: str) -> None:
+def test_pyiceberg_reads_inserted_rows(server: Server, catalog: Catalog, namespace: str, sign_in: str) -> None:
     catalog.create_table((namespace, "t"), SIGHTINGS).append(sightings((1, "Oslo", 1.5)))
     insert = f"INSERT INTO ic.`{namespace}.t` VALUES (2, 'Bergen', 2.5), (3, 'Voss', 3.5)"
     clickhouse.run([*attach(server, sign_in), insert, insert.replace("(2", "(4").replace("(3", "(5")], server.data_dir)
@@ -115,7 +115,7 @@ def test_it_creates_alters_and_changes_a_table(server: Server, catalog: Catalog,
     assert in_order(catalog.load_table((namespace, "t")).scan().to_arrow()) == expected
 
 
-def test_a_drop_takes_the_table_though_clickhouse_says_that_it_failed(
+def test_drop_removes_the_table_although_clickhouse_reports_an_error(
     server: Server, rest: Rest, namespace: str
 ) -> None:
     """This version takes the 204 that the specification wants for no success, drops again, and reports what came of that."""
@@ -126,7 +126,7 @@ def test_a_drop_takes_the_table_though_clickhouse_says_that_it_failed(
     refused(rest.get(f"/namespaces/{namespace}/tables/t"), 404, "NoSuchTableException")
 
 
-def test_a_drop_goes_to_the_default_warehouse_whatever_is_attached(make_server: Callable[..., Server]) -> None:
+def test_drop_goes_to_the_default_warehouse_even_if_another_is_attached(make_server: Callable[..., Server]) -> None:
     """It leaves the prefix out of the address of this one request: what docs/engines/clickhouse.md warns of."""
     server = make_server("clickhouse-two-warehouses")
     server.start()
@@ -149,7 +149,7 @@ def test_a_drop_goes_to_the_default_warehouse_whatever_is_attached(make_server: 
     assert other.load("ns", "t")["metadata"]["table-uuid"]
 
 
-def test_a_key_that_is_none_is_refused(server: Server) -> None:
+def test_invalid_key_is_refused(server: Server) -> None:
     statements = [statement.replace(server.key, "flx_none") for statement in attach(server, "header")]
     with pytest.raises(RuntimeError, match="NotAuthorized|401|Unauthorized"):
         clickhouse.run([*statements, "SHOW TABLES FROM ic"], server.data_dir)

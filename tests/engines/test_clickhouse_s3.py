@@ -16,7 +16,7 @@ def attach(lake: Lake, key: str) -> list[str]:
     ]
 
 
-def test_it_reads_what_pyiceberg_wrote_and_inserts(lake: Lake, unique: str) -> None:
+def test_table_written_by_pyiceberg_is_read_and_inserted_into(lake: Lake, unique: str) -> None:
     lake.rest().create_namespace(unique)
     table = lake.catalog().create_table((unique, "t"), SIGHTINGS)
     table.append(sightings((1, "Oslo", 1.5)))

@@ -31,7 +31,7 @@ def home(tmp_path: Path) -> dict[str, str]:
     return {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "share")}
 
 
-def test_a_command_without_a_named_folder_tells_which_it_uses(binary: Path, home: dict[str, str], tmp_path: Path) -> None:
+def test_command_without_a_named_folder_prints_the_folder_it_uses(binary: Path, home: dict[str, str], tmp_path: Path) -> None:
     folder = tmp_path / "share/tidewater"
     made = run(binary, "org", "create", "acme", **home)
     assert f"data folder: {folder}" in made.stderr and f"making a new catalog in {folder}" in made.stderr, made.stderr
@@ -44,7 +44,7 @@ def test_a_command_without_a_named_folder_tells_which_it_uses(binary: Path, home
     assert run(binary, "org", "list", TIDEWATER_DATA_DIR=str(folder)).stderr == ""
 
 
-def test_the_data_folder_is_its_owners_alone(binary: Path, home: dict[str, str], tmp_path: Path) -> None:
+def test_data_folder_is_accessible_to_its_owner_only(binary: Path, home: dict[str, str], tmp_path: Path) -> None:
     run(binary, "org", "create", "acme", **home)
     folder = tmp_path / "share/tidewater"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -52,7 +52,7 @@ def test_the_data_folder_is_its_owners_alone(binary: Path, home: dict[str, str],
     assert modes and set(modes.values()) == {0o600}, modes
 
 
-def test_what_exists_is_no_failure_where_that_is_said(binary: Path, home: dict[str, str], tmp_path: Path) -> None:
+def test_if_not_exists_accepts_an_existing_object(binary: Path, home: dict[str, str], tmp_path: Path) -> None:
     root = ("--root", f"file://{tmp_path}/lake")
     for command in (("org", "create", "acme"), ("warehouse", "create", "lake", *root), ("key", "create", "ci")):
         run(binary, *command, **home)
@@ -67,7 +67,7 @@ def test_what_exists_is_no_failure_where_that_is_said(binary: Path, home: dict[s
     assert len(json.loads(run(binary, "key", "list", "--json", **home).stdout)) == 1
 
 
-def test_variable_names_the_organisation_wherever_one_is_named(
+def test_organisation_variable_applies_where_none_is_named(
     binary: Path, home: dict[str, str], tmp_path: Path
 ) -> None:
     for name in ("a", "b"):
@@ -86,13 +86,13 @@ def test_variable_names_the_organisation_wherever_one_is_named(
     assert [one["name"] for one in json.loads(run(binary, "org", "list", "--json", **home).stdout)] == ["a", "b", "c"]
 
 
-def test_key_of_a_client_in_the_environment_is_refused_with_what_to_do(binary: Path, home: dict[str, str]) -> None:
+def test_api_key_without_an_address_is_refused_with_advice(binary: Path, home: dict[str, str]) -> None:
     done = run(binary, "org", "list", check=False, **home, TIDEWATER_API_KEY="flx_x")
     assert done.returncode == 2 and "TIDEWATER_API_KEY is set, and nothing reads it" in done.stderr, done.stderr
     assert "flx_x" not in done.stderr
 
 
-def test_every_noun_shows_one_thing(binary: Path, home: dict[str, str], tmp_path: Path) -> None:
+def test_every_noun_has_a_show_command(binary: Path, home: dict[str, str], tmp_path: Path) -> None:
     run(binary, "org", "create", "acme", **home)
     run(binary, "warehouse", "create", "lake", "--root", f"file://{tmp_path}/lake", **home)
     run(binary, "key", "create", "ci", **home)
@@ -124,7 +124,7 @@ def test_a_tier_that_the_running_server_does_not_know_is_refused(
     server.command("org", "set-tier", "quickstart", "enterprise")
 
 
-def test_events_tell_who_made_what(binary: Path, home: dict[str, str], tmp_path: Path) -> None:
+def test_events_name_actor_and_object(binary: Path, home: dict[str, str], tmp_path: Path) -> None:
     me = pwd.getpwuid(os.geteuid()).pw_name
     run(binary, "org", "create", "acme", USER="somebody", **home)
     run(binary, "warehouse", "create", "lake", "--root", f"file://{tmp_path}/lake", **home)
@@ -195,7 +195,7 @@ def test_named_data_folder_has_precedence_over_an_address_in_the_environment(
     assert refused.returncode == 1 and "name two catalogs" in refused.stderr, refused
 
 
-def test_command_says_that_it_waits_for_a_server_that_does_not_answer(server: Server) -> None:
+def test_command_reports_that_it_waits_for_a_silent_server(server: Server) -> None:
     process = int(json.loads(server.command("status", "--json").stdout)["process"])
     os.kill(process, signal.SIGSTOP)
     try:

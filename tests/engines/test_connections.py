@@ -74,7 +74,7 @@ def test_second_signal_ends_the_server_at_once(make: Callable[..., Server], seco
         assert server.wait(5) == 128 + second
 
 
-def test_request_that_outlasts_the_grace_is_cut_off_and_named(make: Callable[..., Server]) -> None:
+def test_request_longer_than_the_grace_time_is_cut_off_and_logged(make: Callable[..., Server]) -> None:
     server = make(api__shutdown_grace_s=1, connections__body_timeout_s=600)
     with begin_request(server):
         server.signal(signal.SIGTERM)
@@ -84,7 +84,7 @@ def test_request_that_outlasts_the_grace_is_cut_off_and_named(make: Callable[...
     assert re.search(r' INFO .*not answered.* method="POST" path="/v1/namespaces" .*organisation="', log), log
 
 
-def test_change_that_outlasts_the_grace_is_cut_off_though_its_client_has_gone(make: Callable[..., Server]) -> None:
+def test_change_longer_than_the_grace_time_is_cut_off_after_its_client_left(make: Callable[..., Server]) -> None:
     server = make(api__shutdown_grace_s=1)
     rest = Rest(server.uri, server.key)
     namespace = rest.create_namespace("cut")
@@ -112,7 +112,7 @@ def test_change_that_outlasts_the_grace_is_cut_off_though_its_client_has_gone(ma
     assert re.search(r"ERROR .*stopped before all had ended.* requests=0 changes=1", log), log
 
 
-def test_idle_server_stops_at_once_with_zero(make: Callable[..., Server]) -> None:
+def test_idle_server_stops_at_once_with_exit_code_0(make: Callable[..., Server]) -> None:
     server = make(api__shutdown_grace_s=600)
     answer(Rest(server.uri, server.key).get("/namespaces"))
     server.signal(signal.SIGTERM)
@@ -120,14 +120,14 @@ def test_idle_server_stops_at_once_with_zero(make: Callable[..., Server]) -> Non
     assert " ERROR " not in plain_log(server)
 
 
-def test_descriptors_are_raised_to_what_the_system_allows(make: Callable[..., Server]) -> None:
+def test_descriptor_limit_is_raised_to_the_system_maximum(make: Callable[..., Server]) -> None:
     server = make(descriptors=(128, 512))
     limits = Path(f"/proc/{server.pid}/limits").read_text()
     assert re.search(r"^Max open files +512 +512 ", limits, re.MULTILINE), limits
 
 
 @pytest.mark.parametrize("protocol", ["nothing", "half a preface"])
-def test_four_hundred_silent_connections_stop_nobody(make: Callable[..., Server], protocol: str) -> None:
+def test_four_hundred_silent_connections_do_not_block_other_clients(make: Callable[..., Server], protocol: str) -> None:
     server = make(descriptors=(256, 256), connections__head_timeout_s=600)
     rest = Rest(server.uri, server.key)
     namespace = rest.create_namespace("busy")

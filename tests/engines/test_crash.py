@@ -194,7 +194,7 @@ def check_transactions(server: Server, writers: list[Transactor]) -> None:
         json.loads(path_of(rest.load(NAMESPACE, name)["metadata-location"]).read_bytes())
 
 
-def test_a_transaction_survives_a_kill_whole_or_not_at_all(make_server: Callable[..., Server]) -> None:
+def test_transaction_after_a_kill_is_complete_or_not_made(make_server: Callable[..., Server]) -> None:
     server = make_server("crash-transactions")
     server.start()
     rest = Rest(server.uri, server.key)
@@ -264,7 +264,7 @@ def repeat(server: Server, writer: Repeater, stream: Stream) -> None:
         return
 
 
-def test_a_change_that_is_sent_again_after_a_kill_is_made_once(make_server: Callable[..., Server]) -> None:
+def test_change_repeated_after_a_kill_is_made_once(make_server: Callable[..., Server]) -> None:
     server = make_server("crash-retries")
     server.start()
     rest = Rest(server.uri, server.key)
@@ -303,7 +303,7 @@ def test_a_change_that_is_sent_again_after_a_kill_is_made_once(make_server: Call
     server.stop()
 
 
-def test_rows_that_pyiceberg_appended_survive_a_kill(make_server: Callable[..., Server]) -> None:
+def test_rows_appended_by_pyiceberg_survive_a_kill(make_server: Callable[..., Server]) -> None:
     server = make_server("crash-rows")
     server.start()
     catalog = RestCatalog("crash", uri=server.uri, token=server.key)

@@ -105,12 +105,12 @@ def on_s3(s3: S3Server, *lines: str, role: bool = False) -> list[str]:
     return [*settings, *([f'role-arn = "{ROLE}"'] if role else []), *lines]
 
 
-def test_a_key_of_s3(trial: Trial, s3: S3Server, unique: str) -> None:
+def test_s3_key_works(trial: Trial, s3: S3Server, unique: str) -> None:
     own = ["[credentials]", 'kind = "aws-key"', f'access-key-id = "{ACCESS_KEY}"', f'secret-access-key = "{SECRET_KEY}"']
     assert "they reach their table" in trial(f"s3://{PLACE}/{unique}", on_s3(s3, *own, role=True))
 
 
-def test_a_temporary_key_of_s3(trial: Trial, s3: S3Server, unique: str) -> None:
+def test_temporary_s3_key_works(trial: Trial, s3: S3Server, unique: str) -> None:
     s3.make_bucket(PLACE)
     given = s3.client("sts").assume_role(RoleArn=ROLE, RoleSessionName="temporary", DurationSeconds=900)["Credentials"]
     own = ["[credentials]", 'kind = "aws-key"', f'access-key-id = "{given["AccessKeyId"]}"']
@@ -119,12 +119,12 @@ def test_a_temporary_key_of_s3(trial: Trial, s3: S3Server, unique: str) -> None:
 
 
 @pytest.mark.parametrize("section", [[], ["[credentials]", 'kind = "ambient"']], ids=["no section", "ambient"])
-def test_keys_of_the_environment_on_s3(trial: Trial, s3: S3Server, unique: str, section: list[str]) -> None:
+def test_s3_keys_from_the_environment_work(trial: Trial, s3: S3Server, unique: str, section: list[str]) -> None:
     env = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
     trial(f"s3://{PLACE}/{unique}", on_s3(s3, *section, role=True), env)
 
 
-def test_the_role_of_an_instance_on_s3(
+def test_s3_instance_role_works(
     trial: Trial, s3: S3Server, machine: Callable[..., Machine], unique: str
 ) -> None:
     lines = on_s3(s3)
@@ -133,7 +133,7 @@ def test_the_role_of_an_instance_on_s3(
     assert instance.served.count("instance") >= 3, "a token, the role's name, and its keys"
 
 
-def test_the_role_of_a_container_on_s3(
+def test_s3_container_role_works(
     trial: Trial, s3: S3Server, machine: Callable[..., Machine], token_file: Path, unique: str
 ) -> None:
     lines = on_s3(s3)
@@ -143,7 +143,7 @@ def test_the_role_of_a_container_on_s3(
     assert "container" in container.served
 
 
-def test_a_web_identity_on_s3(
+def test_s3_web_identity_works(
     trial: Trial, s3: S3Server, machine: Callable[..., Machine], token_file: Path, tmp_path: Path, unique: str
 ) -> None:
     """What a cluster's service account has (IRSA). It is asked for over https only."""
@@ -165,29 +165,29 @@ def azure_root(unique: str) -> str:
     return f"abfss://{PLACE}@{HOST}/{unique}"
 
 
-def test_the_key_of_an_azure_account(trial: Trial, account: Account, unique: str) -> None:
+def test_azure_account_key_works(trial: Trial, account: Account, unique: str) -> None:
     own = ["[credentials]", 'kind = "azure-account-key"', f'account-key = "{azure.KEY}"']
     trial(azure_root(unique), on_azure(account, *own))
 
 
-def test_an_azure_application(trial: Trial, account: Account, unique: str) -> None:
+def test_azure_application_works(trial: Trial, account: Account, unique: str) -> None:
     own = ["[credentials]", 'kind = "azure-service-principal"', f'tenant-id = "{TENANT}"', f'client-id = "{CLIENT}"']
     own += [f'client-secret = "{azure.SECRET}"', f'authority-host = "{account.uri}"']
     trial(azure_root(unique), on_azure(account, *own))
 
 
-def test_the_key_of_an_azure_account_in_the_environment(trial: Trial, account: Account, unique: str) -> None:
+def test_azure_account_key_from_the_environment_works(trial: Trial, account: Account, unique: str) -> None:
     env = {"AZURE_STORAGE_ACCOUNT_KEY": azure.KEY}
     trial(azure_root(unique), on_azure(account, "[credentials]", 'kind = "ambient"'), env)
 
 
-def test_an_azure_application_in_the_environment(trial: Trial, account: Account, unique: str) -> None:
+def test_azure_application_from_the_environment_works(trial: Trial, account: Account, unique: str) -> None:
     env = {"AZURE_TENANT_ID": TENANT, "AZURE_CLIENT_ID": CLIENT, "AZURE_CLIENT_SECRET": azure.SECRET}
     trial(azure_root(unique), on_azure(account), {**env, "AZURE_AUTHORITY_HOST": account.uri})
 
 
 @pytest.mark.parametrize("variable", ["AZURE_MSI_ENDPOINT", "IDENTITY_ENDPOINT"])
-def test_the_managed_identity_of_an_azure_machine(
+def test_azure_managed_identity_works(
     trial: Trial, account: Account, machine: Callable[..., Machine], unique: str, variable: str
 ) -> None:
     own = machine(identity=azure_identity(account.token))
@@ -195,7 +195,7 @@ def test_the_managed_identity_of_an_azure_machine(
     assert "identity" in own.served
 
 
-def test_the_workload_identity_of_an_azure_cluster(
+def test_azure_workload_identity_works(
     trial: Trial, account: Account, machine: Callable[..., Machine], token_file: Path, unique: str
 ) -> None:
     directory = machine(workload=azure_workload(TENANT, CLIENT, account.token))
@@ -211,12 +211,12 @@ def on_google(cloud: Google, *lines: str) -> list[str]:
     return ['type = "gcs"', f'endpoint = "{cloud.uri}"', f'sts-endpoint = "{cloud.uri}"', *lines]
 
 
-def test_the_key_of_a_google_service_account(trial: Trial, cloud: Google, unique: str) -> None:
+def test_google_service_account_key_works(trial: Trial, cloud: Google, unique: str) -> None:
     own = ["[credentials]", 'kind = "gcs-service-account"', f"key = '''{cloud.key()}'''"]
     trial(f"gs://{PLACE}/{unique}", on_google(cloud, *own))
 
 
-def test_the_key_file_that_the_environment_names_on_google(
+def test_google_key_file_from_the_environment_works(
     trial: Trial, cloud: Google, tmp_path: Path, unique: str
 ) -> None:
     key = tmp_path / "key.json"
@@ -224,7 +224,7 @@ def test_the_key_file_that_the_environment_names_on_google(
     trial(f"gs://{PLACE}/{unique}", on_google(cloud), {"GOOGLE_APPLICATION_CREDENTIALS": str(key)})
 
 
-def test_the_service_account_of_a_google_machine(
+def test_google_machine_service_account_works(
     trial: Trial, cloud: Google, machine: Callable[..., Machine], unique: str
 ) -> None:
     own = machine(token=google_machine(cloud.own_token))
@@ -237,7 +237,7 @@ def test_the_service_account_of_a_google_machine(
 # ---- all of them ----
 
 
-def test_each_kind_that_the_documentation_names_is_tried_here() -> None:
+def test_every_documented_credential_kind_has_a_test() -> None:
     """In this file's profiles, by name."""
     named = set()
     for page in ("s3", "azure", "google", "remote-signing"):

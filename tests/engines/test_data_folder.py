@@ -51,7 +51,7 @@ def own(make_server: Callable[..., Server]) -> Server:
     return server
 
 
-def test_a_second_server_on_the_folder_is_told_of_the_first(own: Server) -> None:
+def test_second_server_on_a_folder_is_refused_and_names_the_first(own: Server) -> None:
     text = refused(own.binary, *start(own.data_dir))
     address = urlsplit(own.uri).netloc
     assert f"(process {own.pid}, at {address})" in text and "stop it first" in text
@@ -61,7 +61,7 @@ def test_a_second_server_on_the_folder_is_told_of_the_first(own: Server) -> None
     own.start()
 
 
-def test_a_port_that_is_taken_is_told_once_with_another(own: Server, tmp_path: Path) -> None:
+def test_taken_port_is_reported_once_with_another_port(own: Server, tmp_path: Path) -> None:
     port = urlsplit(own.uri).port
     assert port is not None
     text = refused(own.binary, *start(tmp_path / "data", port))
@@ -69,7 +69,7 @@ def test_a_port_that_is_taken_is_told_once_with_another(own: Server, tmp_path: P
     assert text.count(f":{port}") == 1 and "--listen 127.0.0.1:" in text
 
 
-def test_a_name_is_listened_on_and_an_unknown_one_refused(make_server: Callable[..., Server], tmp_path: Path) -> None:
+def test_listen_accepts_a_host_name_and_refuses_an_unknown_one(make_server: Callable[..., Server], tmp_path: Path) -> None:
     server = make_server("named", args=("--listen", "localhost:0"), listen=None)
     printed = server.start()
     assert re.fullmatch(r"http://(127\.0\.0\.1|\[::1\]):\d+", printed.uri)
@@ -78,7 +78,7 @@ def test_a_name_is_listened_on_and_an_unknown_one_refused(make_server: Callable[
     assert "no address is known" in refused(server.binary, "serve", "--listen", "nowhere.invalid:0", *folder)
 
 
-def test_a_folder_that_was_moved_or_copied_is_refused_until_its_old_path_leads_to_it(own: Server) -> None:
+def test_moved_or_copied_folder_is_refused_until_its_old_path_links_to_it(own: Server) -> None:
     old = own.data_dir
     copy, moved = old.with_name("copy"), old.with_name("moved")
     assert own.stop() == 0
@@ -97,7 +97,7 @@ def test_a_folder_that_was_moved_or_copied_is_refused_until_its_old_path_leads_t
     assert Rest(own.uri, own.key).load(printed.namespace, printed.table)["metadata"]["snapshots"]
 
 
-def test_a_server_warns_of_a_warehouse_whose_folder_is_gone(own: Server, tmp_path: Path) -> None:
+def test_server_warns_about_a_missing_warehouse_folder(own: Server, tmp_path: Path) -> None:
     assert own.stop() == 0
     (own.data_dir / "warehouse").rename(tmp_path / "elsewhere")
     command = [str(own.binary), "serve", "--data-dir", str(own.data_dir), "--listen", "127.0.0.1:0"]
@@ -112,7 +112,7 @@ def test_a_server_warns_of_a_warehouse_whose_folder_is_gone(own: Server, tmp_pat
     assert re.search(rf'WARN .*folder is not there.*folder="{re.escape(str(own.data_dir))}/warehouse"', said), said
 
 
-def test_what_is_no_folder_is_refused_with_advice(binary: Path, tmp_path: Path) -> None:
+def test_data_dir_that_is_not_a_folder_is_refused_with_advice(binary: Path, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     for path in (file, file / "below"):
@@ -120,7 +120,7 @@ def test_what_is_no_folder_is_refused_with_advice(binary: Path, tmp_path: Path) 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may run a program as somebody else")
-def test_a_folder_of_another_user_is_refused_with_whose_it_is(binary: Path) -> None:
+def test_folder_of_another_user_is_refused_and_names_its_owner(binary: Path) -> None:
     # Not in the folders of the other tests, where nobody else may go.
     with tempfile.TemporaryDirectory(prefix="tidewater-users-") as root:
         Path(root).chmod(0o755)
@@ -136,7 +136,7 @@ def test_a_folder_of_another_user_is_refused_with_whose_it_is(binary: Path) -> N
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may work in the folder of another user")
-def test_commands_of_root_lock_the_server_of_another_user_out_of_nothing(binary: Path) -> None:
+def test_root_commands_keep_the_folder_accessible_to_its_owner(binary: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="tidewater-root-") as root:
         Path(root).chmod(0o755)
         program, data, lakes = (Path(root) / name for name in ("tidewater", "data", "lakes"))

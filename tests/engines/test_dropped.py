@@ -141,7 +141,7 @@ def manifest_names(table: Table) -> set[str]:
     return {entry.content.name for snapshot in table.snapshots() for entry in snapshot.manifests(table.io)}
 
 
-def test_a_dropped_table_is_restored_and_read_as_it_was(server: Server, unique: str) -> None:
+def test_dropped_table_is_restored_and_read_unchanged(server: Server, unique: str) -> None:
     table = furnished(server, unique, "t")
     rows = in_order(table.scan().to_arrow())
     location, before = path_of(table.location()), files(path_of(table.location()))
@@ -168,7 +168,7 @@ def test_a_dropped_table_is_restored_and_read_as_it_was(server: Server, unique: 
     assert in_order(catalog.load_table((unique, "t")).scan().to_arrow()) == [(7, "new", None)]
 
 
-def test_a_table_that_was_dropped_with_a_purge_is_restored_too(server: Server, unique: str) -> None:
+def test_table_dropped_with_a_purge_can_be_restored(server: Server, unique: str) -> None:
     table = furnished(server, unique, "t")
     rows = in_order(table.scan().to_arrow())
     client(server).purge_table((unique, "t"))
@@ -180,7 +180,7 @@ def test_a_table_that_was_dropped_with_a_purge_is_restored_too(server: Server, u
 
 
 @pytest.mark.parametrize("purge", [False, True])
-def test_a_table_created_where_one_was_dropped_is_read_and_written_and_never_purged(
+def test_table_at_a_dropped_tables_location_works_and_is_not_purged(
     few_seconds: Server, unique: str, purge: bool
 ) -> None:
     """The old table's purge would become due while the new one is written."""
@@ -204,7 +204,7 @@ def test_a_table_created_where_one_was_dropped_is_read_and_written_and_never_pur
         assert engine.execute(f"SELECT count(*) FROM ic.{unique}.t").fetchall() == [(3,)]
 
 
-def test_what_the_command_line_ends_is_gone(server: Server, unique: str) -> None:
+def test_dropped_table_deleted_by_the_command_line_is_gone(server: Server, unique: str) -> None:
     keep, purge = furnished(server, unique, "keep"), furnished(server, unique, "purge")
     kept = files(path_of(keep.location()))
     for name in ("keep", "purge"):
@@ -244,7 +244,7 @@ def test_a_dropped_view_is_restored(server: Server, unique: str) -> None:
 
 
 @pytest.mark.parametrize("version", ["2", "3"])
-def test_a_purge_removes_all_files_of_a_table_and_none_of_its_neighbours(
+def test_purge_removes_all_files_of_its_table_only(
     hasty: Server, unique: str, version: str
 ) -> None:
     table, neighbour = furnished(hasty, unique, "t", version), furnished(hasty, unique, "n", version)
@@ -264,7 +264,7 @@ def test_a_purge_removes_all_files_of_a_table_and_none_of_its_neighbours(
         assert engine.execute(f"SELECT * FROM ic.{unique}.n ORDER BY id").fetchall() == rows
 
 
-def test_a_purged_table_whose_files_are_shared_keeps_them(hasty: Server, unique: str) -> None:
+def test_purge_of_a_table_with_shared_files_removes_nothing(hasty: Server, unique: str) -> None:
     table = furnished(hasty, unique, "t", **{"gc.enabled": "false"})
     before = files(path_of(table.location()))
     client(hasty).purge_table((unique, "t"))
@@ -282,7 +282,7 @@ def test_a_drop_without_a_purge_is_final_and_leaves_the_files(hasty: Server, uni
     assert in_order(again.scan().to_arrow()) == in_order(table.scan().to_arrow())
 
 
-def test_a_purge_after_a_rename_spares_the_table_of_the_first_name(hasty: Server, unique: str) -> None:
+def test_purge_after_a_rename_leaves_the_new_table_of_the_old_name(hasty: Server, unique: str) -> None:
     catalog = client(hasty)
     furnished(hasty, unique, "a")
     catalog.rename_table((unique, "a"), (unique, "b"))
@@ -294,7 +294,7 @@ def test_a_purge_after_a_rename_spares_the_table_of_the_first_name(hasty: Server
     assert in_order(catalog.load_table((unique, "a")).scan().to_arrow()) == rows
 
 
-def test_a_second_data_folder_is_purged_and_then_free(hasty: Server, unique: str) -> None:
+def test_second_data_location_is_purged_and_then_free(hasty: Server, unique: str) -> None:
     catalog = client(hasty)
     other = furnished(hasty, unique, "other")
     data = other.location() + "-data"
@@ -313,7 +313,7 @@ def test_a_second_data_folder_is_purged_and_then_free(hasty: Server, unique: str
     assert before.items() <= files(path_of(other.location())).items()
 
 
-def test_files_of_others_that_a_table_names_are_not_removed(hasty: Server, unique: str) -> None:
+def test_purge_removes_no_files_outside_of_the_tables_locations(hasty: Server, unique: str) -> None:
     victim = furnished(hasty, unique, "victim")
     before = files(path_of(victim.location()))
     catalog = client(hasty)
@@ -329,7 +329,7 @@ def test_files_of_others_that_a_table_names_are_not_removed(hasty: Server, uniqu
     assert "lie outside of its own locations" in hasty.stderr()
 
 
-def test_a_short_retention_ends_by_itself(make_server: Callable[..., Server], unique: str) -> None:
+def test_retention_ends_without_a_command(make_server: Callable[..., Server], unique: str) -> None:
     server = make_server("short", env={"TIDEWATER_DROP__RETENTION_S": "2"})
     server.start()
     purged, kept = furnished(server, unique, "purged"), furnished(server, unique, "kept")
@@ -384,7 +384,7 @@ def kill_in_the_middle_of_a_purge(server: Server, namespace: str) -> Table:
     raise AssertionError("every purge had ended before it was killed")
 
 
-def test_a_purge_that_is_killed_in_the_middle_ends_after_the_next_start(brief: Server, unique: str) -> None:
+def test_purge_interrupted_by_a_kill_ends_after_the_next_start(brief: Server, unique: str) -> None:
     client(brief).create_namespace(unique)
     neighbour = furnished(brief, unique, "n")
     others, rows = files(path_of(neighbour.location())), in_order(neighbour.scan().to_arrow())
@@ -397,7 +397,7 @@ def test_a_purge_that_is_killed_in_the_middle_ends_after_the_next_start(brief: S
     assert in_order(client(brief).load_table((unique, "n")).scan().to_arrow()) == rows
 
 
-def test_a_purge_that_is_told_to_keep_files_removes_none_after_the_answer(brief: Server, unique: str) -> None:
+def test_keep_files_stops_a_running_purge_before_its_answer(brief: Server, unique: str) -> None:
     client(brief).create_namespace(unique)
     for attempt in range(10):
         data = purge_until_it_has_begun(brief, large(brief, unique, f"large-{attempt}"))
@@ -416,7 +416,7 @@ def test_a_purge_that_is_told_to_keep_files_removes_none_after_the_answer(brief:
     brief.start()
 
 
-def test_each_engine_asks_for_a_purge_where_the_documentation_says_so(server: Server, unique: str) -> None:
+def test_engines_request_a_purge_as_documented(server: Server, unique: str) -> None:
     catalog = client(server)
     catalog.create_namespace(unique)
     for name in ("duckdb", "sail", "sail_purge", "pyiceberg", "pyiceberg_purge"):
@@ -432,7 +432,7 @@ def test_each_engine_asks_for_a_purge_where_the_documentation_says_so(server: Se
     assert asked == {name: name.endswith("_purge") for name in asked} and len(asked) == 5
 
 
-def test_a_table_whose_files_an_engine_has_removed_is_not_restored(server: Server, unique: str) -> None:
+def test_table_with_files_removed_by_an_engine_cannot_be_restored(server: Server, unique: str) -> None:
     """Spark's DROP TABLE ... PURGE sends a plain drop and removes the files itself."""
     table = furnished(server, unique, "t")
     catalog = client(server)
@@ -447,7 +447,7 @@ def test_a_table_whose_files_an_engine_has_removed_is_not_restored(server: Serve
     assert not catalog.table_exists((unique, "t"))
 
 
-def test_a_stop_in_the_middle_of_a_purge_is_quick_and_it_goes_on_at_once(brief: Server, unique: str) -> None:
+def test_stop_during_a_purge_is_quick_and_the_purge_continues_at_once(brief: Server, unique: str) -> None:
     client(brief).create_namespace(unique)
     table = large(brief, unique, "large")
     data = purge_until_it_has_begun(brief, table)
@@ -506,7 +506,7 @@ def test_reports_are_kept_and_shown(server: Server, unique: str) -> None:
     assert [one["report"] for one in found] == [commit, scan]
 
 
-def test_a_warehouse_with_dropped_tables_is_not_dropped(make_server: Callable[..., Server]) -> None:
+def test_warehouse_with_dropped_tables_cannot_be_deleted(make_server: Callable[..., Server]) -> None:
     server = make_server("dropped-warehouse")
     server.start()
     admin = Admin(server)

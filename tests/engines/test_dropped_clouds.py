@@ -110,7 +110,7 @@ def is_removal(request: Request) -> bool:
     return request.method == "DELETE" or "comp=batch" in request.path
 
 
-def test_a_dropped_table_comes_back_and_a_purged_one_takes_its_objects_along(place: Place, namespace: str) -> None:
+def test_dropped_table_is_restored_and_purge_removes_its_objects(place: Place, namespace: str) -> None:
     names = ("kept", "gone", "beside")
     tables = {name: place.table(namespace, name) for name in names}
     for table in tables.values():
@@ -136,7 +136,7 @@ def test_a_dropped_table_comes_back_and_a_purged_one_takes_its_objects_along(pla
     assert tables["kept"].rows() == [(0, "Oslo", 1.5), (2, "Oslo", 1.5), (3, "Voss", None)]
 
 
-def test_a_purge_that_is_killed_in_the_middle_ends_after_the_next_start(place: Place, namespace: str) -> None:
+def test_purge_interrupted_by_a_kill_ends_after_the_next_start(place: Place, namespace: str) -> None:
     table, neighbour = place.table(namespace, "large"), place.table(namespace, "beside")
     table.fill(6)
     neighbour.fill(2)
@@ -165,7 +165,7 @@ def test_a_purge_that_is_killed_in_the_middle_ends_after_the_next_start(place: P
     assert len(neighbour.rows()) == 3
 
 
-def test_removals_that_fail_for_a_while_are_made_up_for(place: Place, namespace: str) -> None:
+def test_purge_retries_removals_after_a_storage_fault(place: Place, namespace: str) -> None:
     table = place.table(namespace, "t")
     table.fill(2)
     location = table.location()

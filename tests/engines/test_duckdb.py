@@ -98,7 +98,7 @@ def test_each_delegation_mode_reads_local_files(server: Server, attach: Connect,
 
 
 @pytest.mark.parametrize("sign_in", ["TOKEN 'flx_none'", "CLIENT_ID 'laptop', CLIENT_SECRET 'flx_none'"])
-def test_a_key_that_is_none_is_refused(
+def test_invalid_key_is_refused(
     server: Server, attach: Connect, monkeypatch: pytest.MonkeyPatch, sign_in: str
 ) -> None:
     assert server.printed is not None
@@ -119,7 +119,7 @@ def test_the_sample_table_is_read_at_each_of_its_snapshots(
 
 
 @pytest.mark.parametrize("version", ["1", "2"])
-def test_it_reads_what_pyiceberg_wrote(
+def test_table_written_by_pyiceberg_is_read(
     catalog: Catalog, namespace: str, duck: duckdb.DuckDBPyConnection, version: str
 ) -> None:
     schema = Schema(
@@ -151,7 +151,7 @@ def test_tables_are_shown(catalog: Catalog, namespace: str, duck: duckdb.DuckDBP
 # ---- write ----
 
 
-def test_schema_and_table_are_made_and_dropped(
+def test_schema_and_table_are_created_and_dropped(
     rest: Rest, catalog: Catalog, unique: str, duck: duckdb.DuckDBPyConnection
 ) -> None:
     duck.execute(f"CREATE SCHEMA ic.{unique}")
@@ -209,14 +209,14 @@ def test_a_table_of_version_three_is_written_and_read(
     assert [snapshot["first-row-id"] for snapshot in metadata["snapshots"]][:2] == [0, 2]
 
 
-def test_a_table_is_made_from_a_query(catalog: Catalog, namespace: str, duck: duckdb.DuckDBPyConnection) -> None:
+def test_table_is_created_from_a_query(catalog: Catalog, namespace: str, duck: duckdb.DuckDBPyConnection) -> None:
     duck.execute(f"CREATE TABLE ic.{namespace}.t AS SELECT range AS id, 'city ' || range % 3 AS city FROM range(1000)")
     table = catalog.load_table((namespace, "t"))
     assert table.scan().to_arrow().num_rows == 1000
     assert table.scan(row_filter="city == 'city 1'").to_arrow().num_rows == 333
 
 
-def test_it_appends_to_what_pyiceberg_made_and_the_other_way_round(
+def test_duckdb_and_pyiceberg_append_to_each_others_tables(
     catalog: Catalog, namespace: str, duck: duckdb.DuckDBPyConnection
 ) -> None:
     table = catalog.create_table((namespace, "t"), SIGHTINGS)
@@ -244,7 +244,7 @@ def test_columns_are_added_renamed_and_dropped(
     assert in_order(table.scan().to_arrow()) == [(1, "Oslo", None), (2, "Bergen", "wet")]
 
 
-def test_older_states_are_read(catalog: Catalog, namespace: str, duck: duckdb.DuckDBPyConnection) -> None:
+def test_earlier_snapshots_are_read(catalog: Catalog, namespace: str, duck: duckdb.DuckDBPyConnection) -> None:
     name = f"ic.{namespace}.t"
     duck.execute(f"CREATE TABLE {name} (id BIGINT)")
     for number in (1, 2, 3):
@@ -258,7 +258,7 @@ def test_older_states_are_read(catalog: Catalog, namespace: str, duck: duckdb.Du
 # ---- transactions ----
 
 
-def test_a_transaction_over_one_table_is_seen_whole_or_not_at_all(
+def test_transaction_over_one_table_is_visible_completely_or_not_at_all(
     catalog: Catalog, namespace: str, duck: duckdb.DuckDBPyConnection
 ) -> None:
     name = f"ic.{namespace}.t"
@@ -276,7 +276,7 @@ def test_a_transaction_over_one_table_is_seen_whole_or_not_at_all(
     assert in_order(catalog.load_table((namespace, "t")).scan().to_arrow()) == [(1,), (2,)]
 
 
-def test_a_transaction_over_two_tables_lands(catalog: Catalog, namespace: str, duck: duckdb.DuckDBPyConnection) -> None:
+def test_transaction_over_two_tables_succeeds(catalog: Catalog, namespace: str, duck: duckdb.DuckDBPyConnection) -> None:
     for table in ("a", "b"):
         duck.execute(f"CREATE TABLE ic.{namespace}.{table} (id BIGINT)")
     duck.execute("BEGIN")
@@ -287,7 +287,7 @@ def test_a_transaction_over_two_tables_lands(catalog: Catalog, namespace: str, d
         assert in_order(catalog.load_table((namespace, table)).scan().to_arrow()) == [(1,)]
 
 
-def test_a_transaction_over_several_tables_is_seen_whole_or_not_at_all(
+def test_transaction_over_several_tables_is_visible_completely_or_not_at_all(
     server: Server, rest: Rest, catalog: Catalog, namespace: str, duck: duckdb.DuckDBPyConnection
 ) -> None:
     tables = ("a", "b")
@@ -317,7 +317,7 @@ def test_a_transaction_over_several_tables_is_seen_whole_or_not_at_all(
     assert "/transactions/commit" in server.stderr(), "it commits in another way, and these tests show nothing"
 
 
-def test_of_two_transactions_over_the_same_tables_one_is_undone_whole(
+def test_one_of_two_transactions_over_the_same_tables_fails_completely(
     attach: Connect, catalog: Catalog, namespace: str
 ) -> None:
     first, second = attach(), attach()
@@ -336,7 +336,7 @@ def test_of_two_transactions_over_the_same_tables_one_is_undone_whole(
     assert seen == {"a": [(1,)], "b": [(1,)], "c": [(0,)]}, "both tables of the first, none of the second"
 
 
-def test_of_two_writers_from_the_same_state_nothing_is_lost(attach: Connect, catalog: Catalog, namespace: str) -> None:
+def test_two_writers_from_the_same_state_lose_no_rows(attach: Connect, catalog: Catalog, namespace: str) -> None:
     first, second = attach(), attach()
     name = f"ic.{namespace}.t"
     first.execute(f"CREATE TABLE {name} (id BIGINT)")
@@ -353,7 +353,7 @@ def test_of_two_writers_from_the_same_state_nothing_is_lost(attach: Connect, cat
     assert in_order(catalog.load_table((namespace, "t")).scan().to_arrow()) == landed
 
 
-def test_a_view_beside_a_table_is_no_hindrance(
+def test_view_beside_a_table_does_not_disturb_it(
     rest: Rest, catalog: Catalog, namespace: str, duck: duckdb.DuckDBPyConnection
 ) -> None:
     """DuckDB 1.5 knows no views of a catalog: it must find the tables all the same."""

@@ -137,7 +137,7 @@ def test_a_reader_cannot_write(named: Named, namespace: str) -> None:
 
 # Not on Azure: there ClickHouse takes no proxy, and no other address than the account's name.
 @pytest.mark.parametrize("named", ["google"], indirect=True)
-def test_clickhouse_reads_it(named: Named, namespace: str) -> None:
+def test_clickhouse_reads_the_table(named: Named, namespace: str) -> None:
     named.duckdb(named.lake.writer, f"CREATE TABLE ic.{namespace}.t AS SELECT 1 AS id, 'Oslo' AS city")
     attach = (
         f"CREATE DATABASE ic ENGINE = DataLakeCatalog('{named.lake.server.uri}/v1') SETTINGS catalog_type='rest', "

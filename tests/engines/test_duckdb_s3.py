@@ -32,7 +32,7 @@ def reader(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def test_it_reads_what_pyiceberg_wrote(lake: Lake, reader: duckdb.DuckDBPyConnection, unique: str) -> None:
+def test_table_written_by_pyiceberg_is_read(lake: Lake, reader: duckdb.DuckDBPyConnection, unique: str) -> None:
     lake.rest().create_namespace(unique)
     lake.catalog().create_table((unique, "t"), SIGHTINGS).append(sightings((1, "Oslo", 1.5), (2, "Bergen", 2.5)))
     rows = reader.execute(f"SELECT * FROM ic.{unique}.t ORDER BY id").fetchall()

@@ -24,7 +24,7 @@ def metadata_files(location: str) -> set[str]:
 
 
 @pytest.mark.makes_unavailable
-def test_a_document_without_room_is_refused_and_leaves_nothing(
+def test_document_on_a_full_disk_is_refused_and_leaves_no_file(
     make_server: Callable[..., Server], unique: str
 ) -> None:
     server = make_server("full_disk", largest_file_bytes=LARGEST_FILE_BYTES)
@@ -69,7 +69,7 @@ def fill(disk: Path) -> Path:
 
 
 @pytest.mark.makes_unavailable
-def test_commits_that_a_full_database_disk_refuses_leave_no_documents(
+def test_commits_refused_by_a_full_database_disk_leave_no_documents(
     make_server: Callable[..., Server], small_disk: Path, tmp_path: Path
 ) -> None:
     server = make_server("full_database", loses_storage=True)

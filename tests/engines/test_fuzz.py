@@ -274,7 +274,7 @@ def encode(random_: random.Random, document: Any) -> bytes:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_spoilt_commits(rest: Rest, namespace: str, seed: int) -> None:
+def test_mutated_commits_leave_a_complete_table(rest: Rest, namespace: str, seed: int) -> None:
     random_ = random.Random(seed)
     statuses: dict[int, int] = {}
     loaded = rest.create_table(namespace, {**a_create(random_, "t"), "stage-create": False})
@@ -313,7 +313,7 @@ def check_whole(metadata: dict[str, Any], about: str) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_spoilt_creates(rest: Rest, namespace: str, seed: int) -> None:
+def test_mutated_creates_leave_complete_tables(rest: Rest, namespace: str, seed: int) -> None:
     random_ = random.Random(seed)
     statuses: dict[int, int] = {}
     for case in range(CASES // 2):
@@ -327,7 +327,7 @@ def test_spoilt_creates(rest: Rest, namespace: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_spoilt_other_requests(rest: Rest, namespace: str, unique: str, seed: int) -> None:
+def test_other_mutated_requests_get_no_server_error(rest: Rest, namespace: str, unique: str, seed: int) -> None:
     random_ = random.Random(seed)
     rest.create_table(namespace, documents.table("t"))
     requests = {

@@ -38,7 +38,7 @@ def test_each_base_url_leads_to_the_catalog(server: Server, base: str, warehouse
 
 
 @pytest.mark.parametrize("form", ["bearer", "header"])
-def test_each_sign_in_is_accepted_and_a_wrong_one_refused(server: Server, form: str) -> None:
+def test_every_sign_in_is_accepted_and_a_wrong_key_refused(server: Server, form: str) -> None:
     def auth(key: str) -> dict[str, str]:
         header = {"type": "header", "name": "Authorization", "value": f"Bearer {key}"}
         return {"type": "bearer", "token": key} if form == "bearer" else header
@@ -53,7 +53,7 @@ def test_each_sign_in_is_accepted_and_a_wrong_one_refused(server: Server, form: 
         assert (caught.value.error["type"], caught.value.error["code"]) == ("NotAuthorizedException", 401)
 
 
-def test_the_configuration_names_the_prefix_and_what_is_served(client: IcebergJs, server: Server) -> None:
+def test_configuration_names_the_prefix_and_the_endpoints(client: IcebergJs, server: Server) -> None:
     assert server.printed is not None
     config = client.call("loadConfig")
     assert config["overrides"]["prefix"] == server.printed.warehouse
@@ -61,7 +61,7 @@ def test_the_configuration_names_the_prefix_and_what_is_served(client: IcebergJs
     assert config["idempotency-key-lifetime"].startswith("P")
 
 
-def test_namespaces_live_from_their_creation_to_their_drop(client: IcebergJs, unique: str) -> None:
+def test_namespace_is_created_used_and_dropped(client: IcebergJs, unique: str) -> None:
     name, nested = {"namespace": [unique]}, {"namespace": [unique, "in side"]}
     made, again, exists, missing, inner, below, metadata, changed, after, full, dropped, gone = client.outcomes(
         ("createNamespace", name, {"properties": {"owner": "ana", "old": "1"}}),
@@ -113,7 +113,7 @@ def test_namespaces_and_tables_are_listed_in_pages(client: IcebergJs, rest: Rest
 
 
 @pytest.mark.parametrize("name", ["t", "a b", "é+%2F", "a/b", "数据"])
-def test_a_table_lives_from_its_creation_to_its_drop(client: IcebergJs, namespace: str, name: str) -> None:
+def test_table_is_created_used_and_dropped(client: IcebergJs, namespace: str, name: str) -> None:
     table = ident(namespace, name)
     body = documents.table(
         name,
@@ -142,7 +142,7 @@ def test_a_table_lives_from_its_creation_to_its_drop(client: IcebergJs, namespac
     assert (missing["error"]["type"], missing["error"]["status"]) == ("NoSuchTableException", 404)
 
 
-def test_commits_land_and_stale_ones_do_not(client: IcebergJs, rest: Rest, namespace: str) -> None:
+def test_commits_succeed_and_stale_commits_are_refused(client: IcebergJs, rest: Rest, namespace: str) -> None:
     metadata = rest.create_table(namespace, documents.table("t"))["metadata"]
     wider = {**documents.SCHEMA, "fields": [*documents.SCHEMA["fields"], {**FIELD, "id": 4, "name": "size"}]}
     change = {
@@ -168,7 +168,7 @@ def test_commits_land_and_stale_ones_do_not(client: IcebergJs, rest: Rest, names
 FIELD = {"required": False, "type": "double"}
 
 
-def test_what_is_known_is_not_sent_again(client: IcebergJs, catalog: Catalog, namespace: str) -> None:
+def test_unchanged_table_is_not_sent_again(client: IcebergJs, catalog: Catalog, namespace: str) -> None:
     table = catalog.create_table((namespace, "t"), SIGHTINGS)
     table.append(sightings((1, "Oslo", 1.5)))
     table.overwrite(sightings((2, "Bergen", 2.5)))
@@ -188,7 +188,7 @@ def test_what_is_known_is_not_sent_again(client: IcebergJs, catalog: Catalog, na
     assert other["value"]["etag"] == tag
 
 
-def test_a_table_is_renamed_unhitched_and_registered_again(client: IcebergJs, rest: Rest, namespace: str) -> None:
+def test_table_is_renamed_unregistered_and_registered_again(client: IcebergJs, rest: Rest, namespace: str) -> None:
     made = rest.create_table(namespace, documents.table("t"))
     other = f"{namespace}_other"
     rest.create_namespace(other)
@@ -206,7 +206,7 @@ def test_a_table_is_renamed_unhitched_and_registered_again(client: IcebergJs, re
     assert over["value"]["metadata-location"] == made["metadata-location"] and over["value"]["etag"]
 
 
-def test_delegation_is_asked_for_and_local_files_need_none(server: Server, namespace: str) -> None:
+def test_access_delegation_is_requested_and_local_files_need_no_credentials(server: Server, namespace: str) -> None:
     client = IcebergJs(server, accessDelegation=["vended-credentials", "remote-signing"])
     made, loaded = client.outcomes(
         ("createTableResult", {"namespace": [namespace]}, documents.table("t")),
@@ -216,7 +216,7 @@ def test_delegation_is_asked_for_and_local_files_need_none(server: Server, names
         assert result["config"] == {} and not result.get("storage-credentials")
 
 
-def test_a_request_that_is_wrong_is_told_why(client: IcebergJs, rest: Rest, namespace: str) -> None:
+def test_invalid_request_gets_the_reason(client: IcebergJs, rest: Rest, namespace: str) -> None:
     rest.create_table(namespace, documents.table("t"))
     unknown, nameless = client.outcomes(
         ("commitTable", ident(namespace, "t"), {"requirements": [], "updates": [{"action": "paint", "colour": "blue"}]}),

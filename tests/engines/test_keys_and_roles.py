@@ -58,7 +58,7 @@ def test_a_reader_reads_and_changes_nothing(admin: Admin, organisation: str, uni
     assert reader.post(f"/namespaces/{unique}/tables/t/metrics", json=report).status_code in (204, 400)
 
 
-def test_a_reader_stays_one_behind_a_token(admin: Admin, organisation: str, unique: str) -> None:
+def test_token_of_a_readers_key_has_only_the_readers_role(admin: Admin, organisation: str, unique: str) -> None:
     key = admin.key(organisation, "reader")
     form = {"grant_type": "client_credentials", "client_id": key.text, "scope": "PRINCIPAL_ROLE:ALL admin"}
     token = answer(Rest(admin.server.uri, None).post("/oauth/tokens", data=form))["access_token"]
@@ -66,7 +66,7 @@ def test_a_reader_stays_one_behind_a_token(admin: Admin, organisation: str, uniq
 
 
 @pytest.mark.parametrize("role", ["writer", "admin"])
-def test_writers_and_admins_change_what_they_like(admin: Admin, organisation: str, unique: str, role: str) -> None:
+def test_writers_and_admins_can_make_changes(admin: Admin, organisation: str, unique: str, role: str) -> None:
     rest = admin.rest(admin.key(organisation, role))
     for name in (unique, f"{unique}_empty"):
         rest.create_namespace(name)
@@ -98,7 +98,7 @@ def test_a_revoked_key_is_refused_within_seconds_and_its_tokens_with_it(admin: A
     answer(admin.rest(other).get("/namespaces"))
 
 
-def test_a_key_is_shown_once_and_kept_nowhere(admin: Admin, organisation: str) -> None:
+def test_key_is_printed_once_and_never_stored(admin: Admin, organisation: str) -> None:
     keys = [admin.key(organisation, role) for role in ("reader", "writer", "admin")]
     for key in keys:
         answer(admin.rest(key).get("/namespaces"))
@@ -111,7 +111,7 @@ def test_a_key_is_shown_once_and_kept_nowhere(admin: Admin, organisation: str) -
         assert key.text not in admin.server.stderr()
 
 
-def test_nobody_sees_or_changes_another_organisations_catalog(
+def test_key_cannot_see_or_change_another_organisations_catalog(
     admin: Admin, server: Server, rest: Rest, unique: str
 ) -> None:
     assert server.printed is not None
@@ -160,7 +160,7 @@ def test_each_warehouse_of_an_organisation_is_its_own_catalog(admin: Admin, orga
     assert {**config["defaults"], **config["overrides"]}["prefix"] == "second"
 
 
-def test_keys_are_made_only_for_roles_and_organisations_that_are(
+def test_key_needs_an_existing_role_and_organisation(
     admin: Admin, server: Server, organisation: str
 ) -> None:
     for arguments in (

@@ -75,7 +75,7 @@ def refused_start(server: Server) -> str:
     return done.stderr
 
 
-def test_kill_with_a_whole_log_is_told_and_loses_nothing(server: Server) -> None:
+def test_kill_with_an_intact_log_is_reported_and_loses_nothing(server: Server) -> None:
     rest = filled(server)
     server.kill()
     server.start()
@@ -89,7 +89,7 @@ def test_kill_with_a_whole_log_is_told_and_loses_nothing(server: Server) -> None
 
 
 @pytest.mark.parametrize("damage", ["cut off", "one byte", "removed"])
-def test_damaged_log_is_told_with_the_tables_that_lost_changes(server: Server, damage: str) -> None:
+def test_damaged_log_is_reported_with_the_affected_tables(server: Server, damage: str) -> None:
     rest = filled(server)
     server.kill()
     log = server.data_dir / "tidewater.db-wal"
@@ -133,7 +133,7 @@ def run_until_told(server: Server) -> str:
     return text
 
 
-def test_database_that_is_gone_is_not_begun_anew(server: Server, tmp_path: Path) -> None:
+def test_missing_database_is_not_replaced_by_an_empty_one(server: Server, tmp_path: Path) -> None:
     rest = filled(server)
     backup = tmp_path / "backup.db"
     server.command("backup", str(backup))
@@ -165,7 +165,7 @@ def with_sealed_warehouse(server: Server, tmp_path: Path) -> None:
     server.command("warehouse", "create", "sealed", *root)
 
 
-def test_lost_master_key_is_refused_and_told_while_a_server_runs(server: Server, tmp_path: Path) -> None:
+def test_missing_master_key_stops_the_start_and_degrades_a_running_server(server: Server, tmp_path: Path) -> None:
     server.start()
     with_sealed_warehouse(server, tmp_path)
     key, away = server.data_dir / "master.key", tmp_path / "away.key"

@@ -25,7 +25,7 @@ def run(script: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_the_documented_script_takes_every_table_along_and_may_be_run_again(
+def test_documented_script_moves_every_table_and_can_be_repeated(
     make_server: Callable[..., Server], tmp_path: Path
 ) -> None:
     lake = tmp_path / "lake"

@@ -50,7 +50,7 @@ def test_key_without_delete_writes_and_removes_nothing(each_cloud: Cloud, lake: 
     assert shown["no_delete"] is True
 
 
-def test_warehouse_without_delete_binds_all_keys_and_is_changed_back(each_cloud: Cloud, lake: CloudLake, unique: str) -> None:
+def test_warehouse_without_delete_applies_to_all_keys_and_can_be_changed(each_cloud: Cloud, lake: CloudLake, unique: str) -> None:
     namespace = lake.rest().create_namespace(unique)
     lake.rest().create_table(namespace, create_body("t"))
     set_options = ("warehouse", "set-options", "lake", "--org", lake.organisation)
@@ -74,7 +74,7 @@ def test_warehouse_without_delete_binds_all_keys_and_is_changed_back(each_cloud:
     until(lambda: allowed(each_cloud, lake, namespace) == {"read", "list", "write", "remove"})
 
 
-def test_warehouse_is_created_without_delete_and_its_trial_sees_to_it(
+def test_warehouse_created_without_delete_passes_its_check(
     each_cloud: Cloud, lake: CloudLake, unique: str, tmp_path: Path
 ) -> None:
     profile = str(each_cloud.profile(tmp_path))
@@ -116,7 +116,7 @@ def test_option_is_refused_on_the_local_disk(make_server: Callable[..., Server],
         assert "cannot hold on the local disk" in refusal.stderr
 
 
-def test_warehouse_that_purges_at_once_says_so_and_does(make_server: Callable[..., Server]) -> None:
+def test_warehouse_with_purge_at_once_shows_the_option_and_purges_at_once(make_server: Callable[..., Server]) -> None:
     server = make_server("purge-at-once")
     server.start()
     admin = Admin(server)

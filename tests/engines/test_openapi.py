@@ -147,7 +147,7 @@ def documented(server: Server) -> set[str]:
     }
 
 
-def test_what_is_documented_is_what_the_specification_has(server: Server) -> None:
+def test_documented_operations_match_the_specification(server: Server) -> None:
     left_out = {operation for operation in SPECIFICATION if NOT_SERVED.search(operation)}
     assert documented(server) - set(SPECIFICATION) == OWN
     assert set(SPECIFICATION) - documented(server) == left_out
@@ -258,7 +258,7 @@ def test_every_operation_answers_as_the_document_says(server: Server, world: Wor
     assert seen == documented(server)
 
 
-def test_a_signature_is_as_the_document_says(signed: World) -> None:
+def test_signing_answers_match_the_document(signed: World) -> None:
     signed.restore()
     for method, may_be_kept in (("GET", "private"), ("PUT", "no-cache")):
         body = {**signed.body(SIGN), "method": method}
@@ -268,12 +268,12 @@ def test_a_signature_is_as_the_document_says(signed: World) -> None:
 
 # It takes a minute; a machine that does much else at once is given time.
 @pytest.mark.timeout(920)
-def test_whatever_is_asked_the_answer_is_what_the_document_says(world: World, tmp_path: Path) -> None:
+def test_answers_to_generated_requests_match_the_document(world: World, tmp_path: Path) -> None:
     check_reach(fuzz(world, tmp_path))
 
 
 @pytest.mark.timeout(920)
-def test_whatever_is_to_be_signed_the_answer_is_what_the_document_says(signed: World, tmp_path: Path) -> None:
+def test_answers_to_generated_signing_requests_match_the_document(signed: World, tmp_path: Path) -> None:
     counts = fuzz(signed, tmp_path, "--include-path-regex", "/sign$", examples=10 * EXAMPLES)
     assert all(counts[f"{SIGN} {status}"] >= EXAMPLES for status in (200, 400)), counts
 

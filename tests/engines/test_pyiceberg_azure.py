@@ -115,7 +115,7 @@ def test_a_reader_cannot_write_files(lake: CloudLake, namespace: str) -> None:
     assert in_order(table.refresh().scan().to_arrow()) == [(1, "Oslo", 1.5)]
 
 
-def test_each_client_finds_what_it_looks_for(lake: CloudLake, namespace: str) -> None:
+def test_vended_settings_have_the_names_that_each_client_reads(lake: CloudLake, namespace: str) -> None:
     loaded = lake.rest().create_table(namespace, create_body("t"))
     (given,) = loaded["storage-credentials"]
     assert given["prefix"] == loaded["metadata"]["location"] + "/"
@@ -127,7 +127,7 @@ def test_each_client_finds_what_it_looks_for(lake: CloudLake, namespace: str) ->
     assert answer(again)["storage-credentials"] == [given]
 
 
-def test_a_signature_reaches_its_own_table_and_no_other(lake: CloudLake, account: Account, namespace: str) -> None:
+def test_signature_gives_access_to_its_own_table_only(lake: CloudLake, account: Account, namespace: str) -> None:
     base = f"{lake.root}/{namespace}"
     for name, folder in (("own", "t 1"), ("longer", "t 12"), ("shorter", "t"), ("below", "inner/t 1")):
         lake.rest().create_table(namespace, create_body(name, location=f"{base}/{folder}"))
@@ -147,7 +147,7 @@ def test_a_signature_reaches_its_own_table_and_no_other(lake: CloudLake, account
     refused(lambda: list(storage.list_blobs()))
 
 
-def test_a_signature_says_no_more_than_it_was_signed_for(lake: CloudLake, account: Account, namespace: str) -> None:
+def test_readers_signature_cannot_be_widened(lake: CloudLake, account: Account, namespace: str) -> None:
     lake.rest().create_table(namespace, create_body("t"))
     location = lake.rest().load(namespace, "t")["metadata"]["location"].split("/", 3)[3]
     config = lake.given(namespace, "t", lake.reader)
@@ -161,7 +161,7 @@ def test_a_signature_says_no_more_than_it_was_signed_for(lake: CloudLake, accoun
         refused(lambda forged=forged: list(container(account, forged).list_blobs(f"{location}/")))
 
 
-def test_a_signature_ends(lake: CloudLake, account: Account, namespace: str) -> None:
+def test_expired_signature_is_refused(lake: CloudLake, account: Account, namespace: str) -> None:
     lake.rest().create_table(namespace, create_body("t"))
     location = lake.rest().load(namespace, "t")["metadata"]["location"].split("/", 3)[3]
     storage = container(account, lake.given(namespace, "t"))
@@ -173,7 +173,7 @@ def test_a_signature_ends(lake: CloudLake, account: Account, namespace: str) -> 
         account.ahead_s = 0
 
 
-def test_files_in_two_places_have_a_signature_each(lake: CloudLake, account: Account, namespace: str) -> None:
+def test_table_with_two_locations_gets_a_signature_for_each(lake: CloudLake, account: Account, namespace: str) -> None:
     data = f"{lake.root}/{namespace}/data of t"
     loaded = lake.rest().create_table(namespace, create_body("t", properties={"write.data.path": data}))
     own, elsewhere = loaded["storage-credentials"]
@@ -184,7 +184,7 @@ def test_files_in_two_places_have_a_signature_each(lake: CloudLake, account: Acc
     refused(lambda: container(account, own["config"]).download_blob(f"{path}/x").readall())
 
 
-def test_a_new_table_has_the_spelling_of_its_warehouse_and_mixed_ones_are_refused(
+def test_new_table_has_the_scheme_of_its_warehouse_and_mixed_schemes_are_refused(
     lake: CloudLake, namespace: str
 ) -> None:
     alias = lake.root.replace("abfss://", "wasbs://")
@@ -195,7 +195,7 @@ def test_a_new_table_has_the_spelling_of_its_warehouse_and_mixed_ones_are_refuse
     assert lake.rest().create_table(namespace, body)["metadata"]["location"] == f"{lake.root}/{namespace}/t"
 
 
-def test_java_finds_what_is_vended_under_the_host_that_a_location_names(lake: CloudLake, namespace: str) -> None:
+def test_java_finds_credentials_under_the_host_of_a_location(lake: CloudLake, namespace: str) -> None:
     blob = HOST.replace(".dfs.", ".blob.")
     spelled = lake.root.replace("abfss://", "wasbs://").replace(HOST, blob) + f"/{namespace}/t"
     rest = lake.rest()
@@ -235,7 +235,7 @@ def judges(azure_server: Server) -> None:
 
 
 @pytest.mark.parametrize("by", ["account key", "identity"])
-def test_the_check_shows_that_signatures_keep_to_their_table(
+def test_check_shows_that_signatures_are_limited_to_their_table(
     azure_server: Server, account: Account, tmp_path: Path, unique: str, by: str
 ) -> None:
     profile = azure.profile(tmp_path, account.endpoint, identity=account if by == "identity" else None)
@@ -244,7 +244,7 @@ def test_the_check_shows_that_signatures_keep_to_their_table(
     assert "refuse to overwrite it" in said and "FAILED" not in said, said
 
 
-def test_the_check_tells_of_an_account_without_a_hierarchical_namespace(
+def test_check_reports_an_account_without_a_hierarchical_namespace(
     azure_server: Server, azurite: Azurite, account: Account, tmp_path: Path, unique: str
 ) -> None:
     """Azurite itself is one: it refuses a signature for a folder."""
@@ -264,7 +264,7 @@ def test_the_check_tells_of_an_account_without_a_hierarchical_namespace(
         flat.close()
 
 
-def test_the_check_says_what_is_wrong(azure_server: Server, account: Account, tmp_path: Path, unique: str) -> None:
+def test_check_reports_the_fault(azure_server: Server, account: Account, tmp_path: Path, unique: str) -> None:
     by_key = azure.profile(tmp_path, account.endpoint)
     by_identity = azure.profile(tmp_path, account.endpoint, identity=account)
 
@@ -290,7 +290,7 @@ def test_the_check_says_what_is_wrong(azure_server: Server, account: Account, tm
 
 
 @pytest.mark.makes_unavailable
-def test_without_the_delegators_role_nothing_is_given_and_the_check_says_so(
+def test_account_without_the_delegator_role_vends_nothing_and_check_reports_it(
     azure_server: Server, account: Account, tmp_path: Path, unique: str
 ) -> None:
     account.may_delegate = False
@@ -305,7 +305,7 @@ def test_without_the_delegators_role_nothing_is_given_and_the_check_says_so(
 
 
 @pytest.mark.parametrize("by", ["account key", "identity"])
-def test_over_tls_the_certificate_must_be_trusted(
+def test_untrusted_tls_certificate_is_refused(
     make_server: Callable[..., Server], azurite: Azurite, tmp_path: Path, unique: str, by: str
 ) -> None:
     """A signature is then for https alone, and so is the directory."""
@@ -324,7 +324,7 @@ def test_over_tls_the_certificate_must_be_trusted(
 # ---- clients with credentials of their own ----
 
 
-def test_without_a_hierarchical_namespace_clients_use_their_own(
+def test_account_without_a_hierarchical_namespace_vends_nothing(
     azure_server: Server, account: Account, tmp_path: Path, unique: str
 ) -> None:
     """Azurite as it is: nothing is vended, and PyIceberg signs in with the account's key."""

@@ -69,7 +69,7 @@ def test_processes_append_to_one_table(server: Server, connect: Callable[..., Re
     assert len(acknowledged) == 3 * APPENDS_EACH
 
 
-def test_a_stale_append_is_refused_when_it_may_not_retry(catalog: Catalog, namespace: str) -> None:
+def test_stale_append_without_retries_is_refused(catalog: Catalog, namespace: str) -> None:
     table = catalog.create_table((namespace, "t"), SIGHTINGS, properties={"commit.retry.num-retries": "0"})
     stale = catalog.load_table(table.name())
     table.append(sightings((1, "Oslo", None)))
@@ -78,7 +78,7 @@ def test_a_stale_append_is_refused_when_it_may_not_retry(catalog: Catalog, names
     check_history(catalog, table.name(), [1])
 
 
-def test_of_many_creates_of_one_name_one_wins(connect: Callable[..., RestCatalog], namespace: str) -> None:
+def test_one_of_many_creates_of_the_same_name_succeeds(connect: Callable[..., RestCatalog], namespace: str) -> None:
     def create(writer: int) -> str | None:
         catalog = connect()
         with suppress(NamespaceAlreadyExistsError):
@@ -99,7 +99,7 @@ def test_of_many_creates_of_one_name_one_wins(connect: Callable[..., RestCatalog
     assert str(connect().load_table((namespace, "child", "t")).metadata.table_uuid) == winners[0]
 
 
-def test_of_many_renames_to_one_name_one_wins(connect: Callable[..., RestCatalog], namespace: str) -> None:
+def test_one_of_many_renames_to_the_same_name_succeeds(connect: Callable[..., RestCatalog], namespace: str) -> None:
     for writer in range(WRITERS):
         connect().create_table((namespace, f"t{writer}"), SIGHTINGS)
 

@@ -38,7 +38,7 @@ def read(catalog: Catalog, table: Table, **scan: object) -> list[tuple]:
     return in_order(catalog.load_table(table.name()).scan(**scan).to_arrow())  # type: ignore[arg-type]
 
 
-def test_what_was_appended_is_read_with_and_without_filters(catalog: Catalog, table: Table) -> None:
+def test_appended_rows_are_read_with_and_without_filters(catalog: Catalog, table: Table) -> None:
     table.append(sightings(*ROWS[:7]))
     table.append(sightings(*ROWS[7:]))
     assert read(catalog, table) == ROWS
@@ -51,7 +51,7 @@ def test_what_was_appended_is_read_with_and_without_filters(catalog: Catalog, ta
     assert read(catalog, table, limit=0) == []
 
 
-def test_overwrite_replaces_all_or_what_a_filter_names(catalog: Catalog, table: Table) -> None:
+def test_overwrite_replaces_all_rows_or_those_of_a_filter(catalog: Catalog, table: Table) -> None:
     table.append(sightings(*ROWS))
     table.overwrite(sightings((100, "Oslo", 0.0)), overwrite_filter="city == 'Oslo'")
     assert read(catalog, table) == [row for row in ROWS if row[1] != "Oslo"] + [(100, "Oslo", 0.0)]
@@ -59,7 +59,7 @@ def test_overwrite_replaces_all_or_what_a_filter_names(catalog: Catalog, table: 
     assert read(catalog, table) == [(1, "Tromsø", 1.0)]
 
 
-def test_delete_removes_what_a_filter_names(catalog: Catalog, table: Table) -> None:
+def test_delete_removes_the_rows_of_a_filter(catalog: Catalog, table: Table) -> None:
     table.append(sightings(*ROWS))
     table.delete("id < 3")
     assert read(catalog, table) == ROWS[3:]
@@ -83,7 +83,7 @@ def test_dynamic_partition_overwrite_replaces_whole_partitions(catalog: Catalog,
     assert read(catalog, table) == [row for row in ROWS if row[1] != "Oslo"] + [(70, "Oslo", 7.0)]
 
 
-def test_several_changes_in_one_transaction_land_together(catalog: Catalog, table: Table) -> None:
+def test_several_changes_in_one_transaction_are_made_together(catalog: Catalog, table: Table) -> None:
     table.append(sightings(*ROWS))
     with table.transaction() as transaction:
         transaction.delete("id >= 6")

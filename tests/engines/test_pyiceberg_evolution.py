@@ -45,7 +45,7 @@ def test_columns_are_added_renamed_dropped_and_moved_over_old_rows(catalog: Cata
     assert loaded.scan(row_filter="town == 'Oslo'").to_arrow().to_pylist() == [{"town": "Oslo", "note": None, "id": 1}]
 
 
-def test_a_dropped_name_that_comes_back_is_another_column(catalog: Catalog, table: Table) -> None:
+def test_column_with_a_dropped_columns_name_is_a_new_column(catalog: Catalog, table: Table) -> None:
     old_id = table.schema().find_field("size").field_id
     with table.update_schema() as update:
         update.delete_column("size")
@@ -118,7 +118,7 @@ def test_a_default_value_of_a_new_column_is_kept(catalog: Catalog, namespace: st
     assert (field.initial_default, field.write_default) == (5, 5)
 
 
-def test_a_schema_that_was_there_before_is_used_again(catalog: Catalog, table: Table) -> None:
+def test_earlier_schema_is_used_again(catalog: Catalog, table: Table) -> None:
     first = table.schema().schema_id
     with table.update_schema() as update:
         update.rename_column("city", "town")
@@ -129,7 +129,7 @@ def test_a_schema_that_was_there_before_is_used_again(catalog: Catalog, table: T
     assert len(loaded.schemas()) == 2
 
 
-def test_of_two_schema_changes_from_the_same_state_one_is_refused(catalog: Catalog, table: Table) -> None:
+def test_one_of_two_schema_changes_from_the_same_state_is_refused(catalog: Catalog, table: Table) -> None:
     stale = catalog.load_table(table.name())
     with table.update_schema() as update:
         update.add_column("a", StringType())

@@ -103,7 +103,7 @@ def test_a_reader_cannot_write_files(lake: CloudLake, namespace: str) -> None:
     assert table.rows() == [(1, "Oslo", 1.5)]
 
 
-def test_each_client_finds_what_it_looks_for(lake: CloudLake, cloud: Google, namespace: str) -> None:
+def test_vended_settings_have_the_names_that_each_client_reads(lake: CloudLake, cloud: Google, namespace: str) -> None:
     loaded = lake.rest().create_table(namespace, create_body("t"))
     (given,) = loaded["storage-credentials"]
     assert given["prefix"] == loaded["metadata"]["location"] + "/"
@@ -119,7 +119,7 @@ def test_each_client_finds_what_it_looks_for(lake: CloudLake, cloud: Google, nam
     assert config == {}
 
 
-def test_the_boundary_that_is_sent_is_the_documented_one(lake: CloudLake, cloud: Google, namespace: str) -> None:
+def test_sent_access_boundary_is_the_documented_one(lake: CloudLake, cloud: Google, namespace: str) -> None:
     lake.rest().create_table(namespace, create_body("t"))
     name = name_of(lake.rest().load(namespace, "t")["metadata"]["location"])
     read = (
@@ -138,7 +138,7 @@ def test_the_boundary_that_is_sent_is_the_documented_one(lake: CloudLake, cloud:
     assert cloud.boundaries[-1] == f'{{"accessBoundary":{{"accessBoundaryRules":[{read}]}}}}'
 
 
-def test_a_token_reaches_its_own_table_and_no_other(lake: CloudLake, cloud: Google, namespace: str) -> None:
+def test_token_gives_access_to_its_own_table_only(lake: CloudLake, cloud: Google, namespace: str) -> None:
     base = f"{lake.root}/{namespace}"
     for name, folder in (("own", "t 1"), ("longer", "t 12"), ("shorter", "t"), ("below", "inner/t 1")):
         lake.rest().create_table(namespace, create_body(name, location=f"{base}/{folder}"))
@@ -159,7 +159,7 @@ HOSTILE = ("') || true || ('", "'", 'a" b', "x') || ('' == '", "a`b", "\u00fc\u2
 
 
 @pytest.mark.parametrize("folder", HOSTILE)
-def test_a_name_cannot_widen_a_boundary(lake: CloudLake, cloud: Google, namespace: str, folder: str) -> None:
+def test_table_name_cannot_widen_an_access_boundary(lake: CloudLake, cloud: Google, namespace: str, folder: str) -> None:
     """CVE-2026-42811 elsewhere: a quote in a location ended the text of a condition. Here another implementation of the
     language than ours reads what was sent."""
     location = f"{lake.root}/{namespace}/{folder}/t"
@@ -175,7 +175,7 @@ def test_a_name_cannot_widen_a_boundary(lake: CloudLake, cloud: Google, namespac
     assert not google.allows(boundary, Asked("get", "other", f"{own}/x"))
 
 
-def test_a_token_ends(lake: CloudLake, cloud: Google, namespace: str) -> None:
+def test_expired_token_is_refused(lake: CloudLake, cloud: Google, namespace: str) -> None:
     lake.rest().create_table(namespace, create_body("t"))
     config = lake.given(namespace, "t")
     storage = Storage(cloud, config["gcs.oauth2.token"])
@@ -188,7 +188,7 @@ def test_a_token_ends(lake: CloudLake, cloud: Google, namespace: str) -> None:
         cloud.ahead_s = 0
 
 
-def test_one_token_of_its_own_serves_all_tables(lake: CloudLake, cloud: Google, namespace: str) -> None:
+def test_one_service_account_token_serves_all_tables(lake: CloudLake, cloud: Google, namespace: str) -> None:
     lake.rest().create_table(namespace, create_body("first"))
     before, narrowed = cloud.own_tokens_given, len(cloud.boundaries)
     for number in range(3):
@@ -196,7 +196,7 @@ def test_one_token_of_its_own_serves_all_tables(lake: CloudLake, cloud: Google, 
     assert (cloud.own_tokens_given, len(cloud.boundaries)) == (before, narrowed + 3)
 
 
-def test_files_in_two_places_have_one_token(lake: CloudLake, cloud: Google, namespace: str) -> None:
+def test_table_with_two_locations_gets_one_token(lake: CloudLake, cloud: Google, namespace: str) -> None:
     data = f"{lake.root}/{namespace}/data of t"
     loaded = lake.rest().create_table(namespace, create_body("t", properties={"write.data.path": data}))
     own, elsewhere = loaded["storage-credentials"]
@@ -216,7 +216,7 @@ def check(server: Server, where: str, profile: Path) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def test_the_check_shows_that_tokens_keep_to_their_table(
+def test_check_shows_that_tokens_are_limited_to_their_table(
     google_server: Server, cloud: Google, tmp_path: Path, unique: str
 ) -> None:
     code, said = check(google_server, f"gs://{BUCKET}/{unique}", google.profile(tmp_path, cloud))
@@ -229,7 +229,7 @@ def test_the_check_shows_that_tokens_keep_to_their_table(
     assert code != 0 and "the store does not enforce access boundaries" in said, said
 
 
-def test_the_check_says_what_is_wrong(google_server: Server, cloud: Google, tmp_path: Path, unique: str) -> None:
+def test_check_reports_the_fault(google_server: Server, cloud: Google, tmp_path: Path, unique: str) -> None:
     root = f"gs://{BUCKET}/{unique}"
     for where, profile, says in (
         (f"gs://none-such/{unique}", google.profile(tmp_path, cloud), "check the bucket's name"),

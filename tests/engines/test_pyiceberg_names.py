@@ -39,7 +39,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES.keys())
-def test_a_name_names_a_namespace_and_a_table(catalog: Catalog, namespace: str, name: str) -> None:
+def test_unusual_name_works_for_a_namespace_and_a_table(catalog: Catalog, namespace: str, name: str) -> None:
     inner = (namespace, name)
     catalog.create_namespace(inner, {"said": name})
     assert catalog.list_namespaces(namespace) == [inner]
@@ -75,7 +75,7 @@ def test_a_level_with_a_dot_is_not_two_levels(catalog: Catalog, namespace: str) 
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "n" * 256, "null\x00byte", "line\nbreak", "a\x1fb", "\x7f"], ids=repr)
-def test_a_name_that_cannot_be_is_refused(catalog: Catalog, namespace: str, name: str) -> None:
+def test_invalid_name_is_refused(catalog: Catalog, namespace: str, name: str) -> None:
     with pytest.raises((BadRequestError, RESTError)):
         catalog.create_namespace((namespace, name))
     with pytest.raises((BadRequestError, RESTError)):

@@ -23,14 +23,14 @@ def test_create_list_and_drop(catalog: Catalog, unique: str) -> None:
     assert not catalog.namespace_exists(unique)
 
 
-def test_one_that_exists_cannot_be_created(catalog: Catalog, unique: str) -> None:
+def test_existing_object_cannot_be_created_again(catalog: Catalog, unique: str) -> None:
     catalog.create_namespace(unique)
     with pytest.raises(NamespaceAlreadyExistsError, match="already exists"):
         catalog.create_namespace(unique)
     catalog.create_namespace_if_not_exists(unique)
 
 
-def test_one_that_is_not_there_is_said_to_be_missing(catalog: Catalog, unique: str) -> None:
+def test_missing_namespace_is_reported(catalog: Catalog, unique: str) -> None:
     for attempt in (
         lambda: catalog.load_namespace_properties(unique),
         lambda: catalog.drop_namespace(unique),
@@ -91,7 +91,7 @@ def test_properties_are_set_changed_and_removed(catalog: Catalog, unique: str) -
     assert "retention" not in properties
 
 
-def test_properties_of_a_nested_namespace_are_its_own(catalog: Catalog, unique: str) -> None:
+def test_nested_namespace_has_separate_properties(catalog: Catalog, unique: str) -> None:
     catalog.create_namespace(unique, {"level": "1"})
     catalog.create_namespace((unique, "child"), {"level": "2"})
     assert catalog.load_namespace_properties(unique)["level"] == "1"
@@ -99,7 +99,7 @@ def test_properties_of_a_nested_namespace_are_its_own(catalog: Catalog, unique: 
 
 
 @pytest.mark.parametrize("page_size", ["1", "3", "7", "100"])
-def test_lists_are_whole_in_pages_of_any_size(connect: Callable[..., RestCatalog], unique: str, page_size: str) -> None:
+def test_lists_are_complete_in_pages_of_any_size(connect: Callable[..., RestCatalog], unique: str, page_size: str) -> None:
     catalog = connect(**{"rest-page-size": page_size})
     catalog.create_namespace(unique)
     names = [f"n{number:02}" for number in range(7)]

@@ -66,22 +66,22 @@ def test_each_form_opens_the_catalog(server: Server, form: str, ending: str, wit
 
 
 @pytest.mark.parametrize("token", ["", "flx_nothing", "x" * 5000, "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0."])
-def test_a_token_that_is_none_is_refused(server: Server, token: str) -> None:
+def test_invalid_token_is_refused(server: Server, token: str) -> None:
     with pytest.raises(UnauthorizedError):
         RestCatalog("tidewater", uri=server.uri, token=token)
 
 
-def test_no_credentials_at_all_are_refused(server: Server) -> None:
+def test_missing_credentials_are_refused(server: Server) -> None:
     with pytest.raises(UnauthorizedError):
         RestCatalog("tidewater", uri=server.uri)
 
 
 @pytest.mark.parametrize("credential", ["flx_nothing", "laptop:flx_nothing", "flx_nothing:", ":"])
-def test_a_credential_that_is_none_is_refused(server: Server, credential: str) -> None:
+def test_invalid_credential_is_refused(server: Server, credential: str) -> None:
     with pytest.raises(OAuthError):
         RestCatalog("tidewater", uri=server.uri, credential=credential)
 
 
-def test_another_warehouse_name_is_refused_with_its_name(server: Server) -> None:
+def test_unknown_warehouse_is_refused_with_its_name(server: Server) -> None:
     with pytest.raises(Exception, match="no-such-warehouse"):
         RestCatalog("tidewater", uri=server.uri, token=server.key, warehouse="no-such-warehouse")

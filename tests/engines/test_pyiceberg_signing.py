@@ -67,7 +67,7 @@ def test_a_large_file_goes_up_in_parts(signing_lake: Lake, namespace: str) -> No
         assert stream.read() == b"xxx"
 
 
-def test_removing_files_is_refused_since_nobody_says_which(signing_lake: Lake, namespace: str) -> None:
+def test_removal_without_named_files_is_refused(signing_lake: Lake, namespace: str) -> None:
     """s3fs removes even one file with a list of names in the body, and PyIceberg does not show bodies to the signer."""
     table = signing_lake.catalog().create_table((namespace, "t"), SIGHTINGS)
     path = f"{table.location()}/data/x"
@@ -92,7 +92,7 @@ def test_a_staged_create_writes_before_the_table_exists(signing_lake: Lake, name
     assert in_order(catalog.load_table((namespace, "t")).scan().to_arrow()) == [(1, "Oslo", 1.5)]
 
 
-def test_names_of_any_look_are_signed_for(signing_lake: Lake, unique: str) -> None:
+def test_unusual_file_names_are_signed(signing_lake: Lake, unique: str) -> None:
     catalog = signing_lake.catalog()
     catalog.create_namespace((unique,))
     catalog.create_namespace((unique, "a b"))
@@ -102,14 +102,14 @@ def test_names_of_any_look_are_signed_for(signing_lake: Lake, unique: str) -> No
         assert in_order(catalog.load_table((unique, "a b", name)).scan().to_arrow()) == [(1, "Oslo", 1.5)]
 
 
-def test_a_catalogs_address_of_any_form_leads_to_the_signer(signing_lake: Lake, namespace: str) -> None:
+def test_signer_is_found_from_every_form_of_the_catalogs_address(signing_lake: Lake, namespace: str) -> None:
     signing_lake.catalog().create_table((namespace, "t"), SIGHTINGS).append(sightings((1, "Oslo", 1.5)))
     for suffix in ("/", "/v1", "/catalog"):
         catalog = signing_lake.catalog(uri=signing_lake.server.uri + suffix)
         assert in_order(catalog.load_table((namespace, "t")).scan().to_arrow()) == [(1, "Oslo", 1.5)]
 
 
-def test_a_scan_that_asks_too_fast_is_slowed_down_and_does_not_fail(
+def test_fast_scan_is_slowed_down_and_succeeds(
     make_server: Callable[..., Server], s3: S3Server, tmp_path: Path, unique: str
 ) -> None:
     """PyIceberg takes a 429 for the end, so it is made to wait instead."""
@@ -126,7 +126,7 @@ def test_a_scan_that_asks_too_fast_is_slowed_down_and_does_not_fail(
     assert set(statuses) == {"200"}
 
 
-def test_one_key_that_floods_is_refused_in_the_end_and_another_is_not(
+def test_flooding_key_is_refused_and_another_key_is_not(
     make_server: Callable[..., Server], s3: S3Server, tmp_path: Path, unique: str
 ) -> None:
     server = make_server("flooded", env={"TIDEWATER_API__SIGNATURES_PER_SECOND": "4"})

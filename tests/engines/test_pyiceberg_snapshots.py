@@ -26,7 +26,7 @@ def ids(table: Table, **scan: object) -> list[int]:
     return [row[0] for row in in_order(table.scan(**scan).to_arrow())]  # type: ignore[arg-type]
 
 
-def test_branches_and_tags_are_made_read_and_removed(catalog: Catalog, table: Table) -> None:
+def test_branches_and_tags_are_created_read_and_removed(catalog: Catalog, table: Table) -> None:
     first, second, _ = (snapshot.snapshot_id for snapshot in table.snapshots())
     with table.manage_snapshots() as manage:
         manage.create_tag(first, "one", max_ref_age_ms=86_400_000)
@@ -47,7 +47,7 @@ def test_branches_and_tags_are_made_read_and_removed(catalog: Catalog, table: Ta
     assert set(catalog.load_table(table.name()).refs()) == {"main"}
 
 
-def test_a_branch_takes_its_own_commits(catalog: Catalog, table: Table) -> None:
+def test_branch_has_separate_commits(catalog: Catalog, table: Table) -> None:
     with table.manage_snapshots() as manage:
         manage.create_branch(table.snapshots()[0].snapshot_id, "audit")
     table.append(sightings((50, "Voss", None)), branch="audit")
@@ -57,7 +57,7 @@ def test_a_branch_takes_its_own_commits(catalog: Catalog, table: Table) -> None:
     assert [row[0] for row in in_order(loaded.scan().use_ref("audit").to_arrow())] == [1, 50]
 
 
-def test_a_ref_that_moved_on_is_not_overwritten(catalog: Catalog, table: Table) -> None:
+def test_moved_ref_is_not_overwritten(catalog: Catalog, table: Table) -> None:
     stale = catalog.load_table(table.name())
     with table.manage_snapshots() as manage:
         manage.create_tag(table.snapshots()[0].snapshot_id, "release")
@@ -89,7 +89,7 @@ def test_the_current_snapshot_is_set_from_a_tag(catalog: Catalog, table: Table) 
     assert ids(catalog.load_table(table.name())) == [1, 2]
 
 
-def test_snapshots_expire_but_not_those_that_a_ref_holds(catalog: Catalog, table: Table) -> None:
+def test_snapshots_expire_except_those_of_a_ref(catalog: Catalog, table: Table) -> None:
     first, second, third = (snapshot.snapshot_id for snapshot in table.snapshots())
     with table.manage_snapshots() as manage:
         manage.create_tag(first, "keep")
@@ -130,7 +130,7 @@ def test_statistics_are_set_and_removed(catalog: Catalog, table: Table) -> None:
     assert catalog.load_table(table.name()).metadata.statistics == []
 
 
-def test_a_table_with_hundreds_of_snapshots(catalog: Catalog, namespace: str) -> None:
+def test_table_with_hundreds_of_snapshots_works(catalog: Catalog, namespace: str) -> None:
     table = catalog.create_table((namespace, "many"), SIGHTINGS)
     for batch in range(5):
         with table.transaction() as transaction:

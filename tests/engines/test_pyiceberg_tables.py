@@ -148,14 +148,14 @@ def test_a_table_is_upgraded_and_keeps_its_rows(
     assert in_order(loaded.scan().to_arrow()) == [(1, "Oslo", 1.5)]
 
 
-def test_one_that_exists_cannot_be_created(catalog: Catalog, namespace: str) -> None:
+def test_existing_object_cannot_be_created_again(catalog: Catalog, namespace: str) -> None:
     catalog.create_table((namespace, "t"), SIGHTINGS)
     with pytest.raises(TableAlreadyExistsError, match="already exists"):
         catalog.create_table((namespace, "t"), SIGHTINGS)
     assert catalog.create_table_if_not_exists((namespace, "t"), SIGHTINGS).name() == (namespace, "t")
 
 
-def test_none_is_created_in_a_namespace_that_is_not_there(catalog: Catalog, unique: str) -> None:
+def test_table_in_a_missing_namespace_is_refused(catalog: Catalog, unique: str) -> None:
     with pytest.raises(NoSuchNamespaceError, match="does not exist"):
         catalog.create_table((unique, "t"), SIGHTINGS)
 
@@ -172,7 +172,7 @@ def test_exists_and_drop(catalog: Catalog, namespace: str) -> None:
         catalog.drop_table((namespace, "t"))
 
 
-def test_a_name_is_free_again_after_a_drop_and_the_new_table_is_another(catalog: Catalog, namespace: str) -> None:
+def test_name_is_free_after_a_drop_and_the_new_table_is_independent(catalog: Catalog, namespace: str) -> None:
     first = catalog.create_table((namespace, "t"), SIGHTINGS)
     first.append(sightings((1, "Oslo", 1.5)))
     catalog.drop_table((namespace, "t"))
@@ -217,7 +217,7 @@ def test_rename_within_and_across_namespaces_keeps_the_table(catalog: Catalog, n
     assert catalog.list_tables(namespace) == []
 
 
-def test_a_rename_that_cannot_be_is_refused(catalog: Catalog, namespace: str) -> None:
+def test_invalid_rename_is_refused(catalog: Catalog, namespace: str) -> None:
     catalog.create_table((namespace, "a"), SIGHTINGS)
     catalog.create_table((namespace, "b"), SIGHTINGS)
     with pytest.raises(TableAlreadyExistsError, match="already exists"):
@@ -229,7 +229,7 @@ def test_a_rename_that_cannot_be_is_refused(catalog: Catalog, namespace: str) ->
     assert sorted(catalog.list_tables(namespace)) == [(namespace, "a"), (namespace, "b")]
 
 
-def test_a_purge_after_a_rename_spares_the_table_that_took_the_first_name(catalog: Catalog, namespace: str) -> None:
+def test_purge_after_a_rename_leaves_the_table_with_the_old_name(catalog: Catalog, namespace: str) -> None:
     first = catalog.create_table((namespace, "a"), SIGHTINGS)
     first.append(sightings((1, "Oslo", 1.5)))
     catalog.rename_table((namespace, "a"), (namespace, "b"))
@@ -249,7 +249,7 @@ def test_properties_are_set_and_removed(catalog: Catalog, namespace: str) -> Non
     assert "keep" not in properties
 
 
-def test_a_staged_create_is_nothing_until_it_is_committed(catalog: Catalog, namespace: str) -> None:
+def test_staged_table_does_not_exist_before_its_commit(catalog: Catalog, namespace: str) -> None:
     rows = sightings((1, "Oslo", 1.5), (2, "Bergen", 2.5))
     spec = PartitionSpec(PartitionField(source_id=2, field_id=1000, transform=IdentityTransform(), name="city"))
     schema = Schema(
@@ -279,7 +279,7 @@ def test_a_staged_create_keeps_its_format_version(catalog: Catalog, namespace: s
     assert table.scan().to_arrow().num_rows == 1
 
 
-def test_of_two_staged_creates_of_one_name_one_wins(catalog: Catalog, namespace: str) -> None:
+def test_one_of_two_staged_creates_of_the_same_name_succeeds(catalog: Catalog, namespace: str) -> None:
     first = catalog.create_table_transaction((namespace, "t"), SIGHTINGS)
     second = catalog.create_table_transaction((namespace, "t"), SIGHTINGS)
     first.commit_transaction()
@@ -289,7 +289,7 @@ def test_of_two_staged_creates_of_one_name_one_wins(catalog: Catalog, namespace:
         catalog.create_table_transaction((namespace, "t"), SIGHTINGS)
 
 
-def test_register_brings_a_dropped_table_back(catalog: Catalog, namespace: str) -> None:
+def test_register_restores_a_dropped_table(catalog: Catalog, namespace: str) -> None:
     table = catalog.create_table((namespace, "t"), SIGHTINGS)
     table.append(sightings((1, "Oslo", 1.5)))
     location = catalog.load_table((namespace, "t")).metadata_location
@@ -321,7 +321,7 @@ def test_compressed_metadata_is_written_and_read(catalog: Catalog, namespace: st
     assert in_order(loaded.scan().to_arrow()) == [(1, "Oslo", 1.5)]
 
 
-def test_a_table_of_a_thousand_columns_and_properties(catalog: Catalog, namespace: str) -> None:
+def test_table_with_1000_columns_and_properties_works(catalog: Catalog, namespace: str) -> None:
     wide = pa.schema([pa.field(f"column_{number}", pa.int64()) for number in range(1000)])
     properties = {f"property.{number}": "x" * 200 for number in range(2000)}
     table = catalog.create_table((namespace, "wide"), wide, properties=properties)

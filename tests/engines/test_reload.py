@@ -62,7 +62,7 @@ def answer_headers(rest: Rest) -> requests.structures.CaseInsensitiveDict:
     return response.headers
 
 
-def test_command_takes_changed_settings_and_names_those_that_need_a_restart(own: Server, config: Path) -> None:
+def test_reload_applies_changed_settings_and_names_those_that_need_a_restart(own: Server, config: Path) -> None:
     admin = Admin(own)
     rest = admin.rest(admin.key(admin.organisation("ours"), "writer"))
     assert limit(rest) == "1000"
@@ -76,7 +76,7 @@ def test_command_takes_changed_settings_and_names_those_that_need_a_restart(own:
     assert "settings were read again" in log(own)
 
 
-def test_file_that_cannot_be_used_changes_nothing_and_says_why(own: Server, config: Path) -> None:
+def test_reload_with_an_invalid_file_changes_nothing_and_reports_the_reason(own: Server, config: Path) -> None:
     admin = Admin(own)
     rest = admin.rest(admin.key(admin.organisation("ours"), "writer"))
     for text, why in (
@@ -99,7 +99,7 @@ def test_file_that_cannot_be_used_changes_nothing_and_says_why(own: Server, conf
     assert limit(rest) == "10000"
 
 
-def test_hang_up_reads_the_settings_and_never_ends_the_server(own: Server, config: Path) -> None:
+def test_sighup_reloads_the_settings_and_never_ends_the_server(own: Server, config: Path) -> None:
     admin = Admin(own)
     rest = admin.rest(admin.key(admin.organisation("ours"), "writer"))
     config.write_text("[tiers.ours]\nrequests_per_day = 3000\n[log]\nlevel = 'debug'\n")
@@ -113,7 +113,7 @@ def test_hang_up_reads_the_settings_and_never_ends_the_server(own: Server, confi
     assert own.stop() == 0
 
 
-def test_hang_up_during_start_and_stop_does_not_end_the_server(own: Server) -> None:
+def test_sighup_during_start_and_stop_does_not_end_the_server(own: Server) -> None:
     assert own.stop() == 0
     environment = clean_environment({"TIDEWATER_DATA_DIR": str(own.data_dir)})
     command = [str(own.binary), "serve", "--listen", "127.0.0.1:0"]
@@ -146,7 +146,7 @@ def wait_until_caught(pid: int) -> None:
         time.sleep(0.001)
 
 
-def test_levels_of_the_log_change_while_it_is_written(own: Server, config: Path) -> None:
+def test_log_level_changes_while_the_log_is_written(own: Server, config: Path) -> None:
     # The variable of the tests' servers wins over the file.
     assert own.stop() == 0
     own._env.pop("TIDEWATER_LOG__LEVEL")
@@ -160,7 +160,7 @@ def test_levels_of_the_log_change_while_it_is_written(own: Server, config: Path)
     wait_for_log(own, "/namespaces")
 
 
-def test_requests_under_way_lose_nothing_while_settings_are_read_again_and_again(own: Server, config: Path) -> None:
+def test_running_requests_succeed_during_repeated_reloads(own: Server, config: Path) -> None:
     admin = Admin(own)
     key = admin.key(admin.organisation("enterprise"), "writer")
 
@@ -181,7 +181,7 @@ def test_requests_under_way_lose_nothing_while_settings_are_read_again_and_again
         assert sum(one.result() for one in running) == 160 and reloads > 0
 
 
-def test_socket_is_the_owners_and_goes_with_the_server(own: Server) -> None:
+def test_control_socket_is_owner_only_and_ends_with_the_server(own: Server) -> None:
     socket = own.data_dir / "control.sock"
     assert stat.S_IMODE(socket.stat().st_mode) == 0o600
     assert own.stop() == 0
@@ -197,7 +197,7 @@ def test_socket_is_the_owners_and_goes_with_the_server(own: Server) -> None:
     assert "No setting has changed" in reload(own).stdout
 
 
-def test_commands_know_the_tiers_that_the_server_has_after_a_reload(own: Server, config: Path) -> None:
+def test_commands_accept_the_servers_tiers_after_a_reload(own: Server, config: Path) -> None:
     refused_command = own.command("org", "create", "new", "--tier", "gold", check=False)
     assert refused_command.returncode == 1 and "tidewater reload" in refused_command.stderr, refused_command.stderr
     config.write_text("[tiers.gold]\nrequests_per_day = 9\n")
@@ -209,7 +209,7 @@ def test_commands_know_the_tiers_that_the_server_has_after_a_reload(own: Server,
     assert "of 9" in own.command("org", "usage", "new").stdout
 
 
-def test_organisation_of_a_tier_that_is_gone_is_served_and_shown(own: Server, config: Path) -> None:
+def test_organisation_with_a_removed_tier_is_served_and_shown(own: Server, config: Path) -> None:
     admin = Admin(own)
     organisation = admin.organisation("ours")
     rest = admin.rest(admin.key(organisation, "writer"))
@@ -224,7 +224,7 @@ def test_organisation_of_a_tier_that_is_gone_is_served_and_shown(own: Server, co
     assert len(told) == 1 and f'organisation="{organisation}"' in told[0] and 'served_by="professional"' in told[0]
 
 
-def test_change_of_tier_is_in_force_within_seconds_and_leaves_usage_exact(own: Server, config: Path) -> None:
+def test_tier_change_applies_within_seconds_and_keeps_usage_exact(own: Server, config: Path) -> None:
     config.write_text("[tiers.ours]\nrequests_per_day = 3\n[tiers.large]\nrequests_per_day = 50000\n")
     reload(own)
     admin = Admin(own)

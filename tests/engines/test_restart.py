@@ -23,7 +23,7 @@ def own(make_server: Callable[..., Server]) -> Server:
     return server
 
 
-def test_it_prints_one_line_of_json(own: Server) -> None:
+def test_quickstart_prints_one_line_of_json(own: Server) -> None:
     assert own.printed is not None
     assert own.stdout_text.count("\n") == 1
     assert set(json.loads(own.stdout_text)) == {"uri", "warehouse", "api_key", "namespace", "table"}
@@ -31,7 +31,7 @@ def test_it_prints_one_line_of_json(own: Server) -> None:
     assert own.printed.api_key.startswith("flx_")
 
 
-def test_it_ends_when_it_is_asked_and_starts_as_it_was(own: Server, unique: str) -> None:
+def test_quickstart_stops_on_a_signal_and_starts_again_unchanged(own: Server, unique: str) -> None:
     rest = Rest(own.uri, own.key)
     rest.create_namespace(unique, properties={"a": "b"})
     created = rest.create_table(unique, documents.table("t"))
@@ -44,7 +44,7 @@ def test_it_ends_when_it_is_asked_and_starts_as_it_was(own: Server, unique: str)
     assert again.load(unique, "t") == created
 
 
-def test_a_token_of_before_a_restart_is_good_after_it(own: Server) -> None:
+def test_token_stays_valid_after_a_restart(own: Server) -> None:
     form = {"grant_type": "client_credentials", "client_id": own.key}
     token = answer(Rest(own.uri, None).post("/oauth/tokens", data=form))["access_token"]
     own.stop()
@@ -52,7 +52,7 @@ def test_a_token_of_before_a_restart_is_good_after_it(own: Server) -> None:
     answer(Rest(own.uri, token).get("/namespaces"))
 
 
-def test_a_stop_finishes_the_commits_that_were_begun(own: Server, unique: str) -> None:
+def test_stop_finishes_running_commits(own: Server, unique: str) -> None:
     """Whoever sent a commit before the stop has either an answer, and then it holds, or a closed connection."""
     rest = Rest(own.uri, own.key)
     rest.create_namespace(unique)
@@ -95,6 +95,6 @@ def test_the_key_is_in_one_file_that_only_its_owner_reads(own: Server) -> None:
     assert own.key not in own.stderr()
 
 
-def test_nobody_else_reads_the_database(own: Server) -> None:
+def test_database_is_readable_by_its_owner_only(own: Server) -> None:
     for path in own.data_dir.glob("*.db*"):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path

@@ -37,7 +37,7 @@ def lost(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return sent
 
 
-def test_pyiceberg_works_as_if_no_answer_had_been_lost(catalog: Catalog, unique: str, lost: list[str]) -> None:
+def test_pyiceberg_works_when_answers_are_lost(catalog: Catalog, unique: str, lost: list[str]) -> None:
     catalog.create_namespace(unique, {"a": "1"})
     with pytest.raises(NamespaceAlreadyExistsError):
         catalog.create_namespace(unique)
@@ -87,7 +87,7 @@ def test_a_transaction_is_made_once(rest: Rest, namespace: str) -> None:
     refused(rest.post("/transactions/commit", json=other, headers=key), 422, "UnprocessableEntityException")
 
 
-def test_a_key_that_is_none_is_refused(rest: Rest, unique: str) -> None:
+def test_invalid_key_is_refused(rest: Rest, unique: str) -> None:
     body = {"namespace": [unique]}
     for bad in ("1", "550e8400-e29b-41d4-a716-446655440000"):
         error = refused(rest.post("/namespaces", json=body, headers={"Idempotency-Key": bad}), 400)

@@ -69,13 +69,13 @@ def refused(attempt: Callable[[], Any]) -> None:
     assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403, error.value
 
 
-def test_a_writer_reaches_its_own_table(lake: Lake, namespace: str, neighbours: Neighbours) -> None:
+def test_writers_credentials_work_for_their_own_table(lake: Lake, namespace: str, neighbours: Neighbours) -> None:
     s3 = lake.s3.client(**lake.credentials(namespace, "own"))
     for operation in (*READS.values(), *WRITES.values()):
         operation(s3, neighbours, neighbours.own_key)
 
 
-def test_a_writer_reaches_no_other_table(lake: Lake, namespace: str, neighbours: Neighbours) -> None:
+def test_writers_credentials_are_refused_for_other_tables(lake: Lake, namespace: str, neighbours: Neighbours) -> None:
     s3 = lake.s3.client(**lake.credentials(namespace, "own"))
     for operation in (*READS.values(), *WRITES.values()):
         refused(lambda operation=operation: operation(s3, neighbours, neighbours.other_key))
@@ -84,7 +84,7 @@ def test_a_writer_reaches_no_other_table(lake: Lake, namespace: str, neighbours:
 
 
 @pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
-def test_a_name_with_a_meaning_opens_no_other_table(lake: Lake, namespace: str, names: tuple[str, str]) -> None:
+def test_table_name_with_wildcards_gives_no_access_to_other_tables(lake: Lake, namespace: str, names: tuple[str, str]) -> None:
     """CVE-2026-42810 elsewhere: a `*` in a table's name became a wildcard of the policy."""
     own, other = (lake.rest().create_table(namespace, create_body(name))["metadata"]["location"] for name in names)
     s3 = lake.s3.client(**lake.credentials(namespace, names[0]))
@@ -93,7 +93,7 @@ def test_a_name_with_a_meaning_opens_no_other_table(lake: Lake, namespace: str, 
     refused(lambda: s3.list_objects_v2(Bucket=lake.bucket, Prefix=key_of(other, "")))
 
 
-def test_a_location_with_a_meaning_is_refused(lake: Lake, namespace: str) -> None:
+def test_location_with_wildcards_is_refused(lake: Lake, namespace: str) -> None:
     for folder in ("t*", "*", "${aws:username}", "t$"):
         body = create_body("t", location=f"s3://{lake.bucket}/lake/{namespace}/{folder}")
         error = answer(lake.rest().post(f"/namespaces/{namespace}/tables", json=body), 400)["error"]
@@ -129,7 +129,7 @@ def test_a_reader_reads_its_table_and_changes_nothing(lake: Lake, namespace: str
         refused(lambda operation=operation: operation(s3, neighbours, neighbours.own_key))
 
 
-def test_the_bucket_and_the_folder_above_are_not_listed(lake: Lake, namespace: str) -> None:
+def test_bucket_and_parent_folder_cannot_be_listed(lake: Lake, namespace: str) -> None:
     neighbours = Neighbours(lake, namespace, ("a", "b"))
     s3 = lake.s3.client(**lake.credentials(namespace, "own"))
     for prefix in ("", "lake", "lake/", f"lake/{namespace}/", f"lake/{namespace}/a"):
@@ -141,7 +141,7 @@ def test_the_bucket_and_the_folder_above_are_not_listed(lake: Lake, namespace: s
             assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 403, error
 
 
-def test_a_staged_tables_credentials_reach_where_it_will_be(lake: Lake, namespace: str) -> None:
+def test_staged_tables_credentials_work_for_its_future_location(lake: Lake, namespace: str) -> None:
     """CVE-2026-42809 elsewhere: credentials for whatever location the caller named."""
     rest = lake.rest()
     path = f"/namespaces/{namespace}/tables"
@@ -160,7 +160,7 @@ def test_a_staged_tables_credentials_reach_where_it_will_be(lake: Lake, namespac
     refused(lambda: s3.put_object(Bucket=lake.bucket, Key="lake/elsewhere", Body=b"x"))
 
 
-def test_a_commit_that_leads_files_elsewhere_is_refused(lake: Lake, namespace: str) -> None:
+def test_commit_with_a_location_outside_is_refused(lake: Lake, namespace: str) -> None:
     """CVE-2026-42812 elsewhere: only some of the properties were checked, and only when they changed."""
     rest = lake.rest()
     rest.create_table(namespace, create_body("t"))
@@ -171,7 +171,7 @@ def test_a_commit_that_leads_files_elsewhere_is_refused(lake: Lake, namespace: s
     assert answer(moved, 400)["error"]["type"] == "BadRequestException"
 
 
-def test_a_registered_file_leads_to_no_other_table(lake: Lake, namespace: str) -> None:
+def test_registered_file_gives_no_access_to_another_table(lake: Lake, namespace: str) -> None:
     """Unity elsewhere: the location inside a registered file was trusted. What is read is checked, before it is vended."""
     rest, s3 = lake.rest(), lake.s3.client()
     other = rest.create_table(namespace, create_body("other"))["metadata"]
@@ -195,7 +195,7 @@ def test_a_registered_file_leads_to_no_other_table(lake: Lake, namespace: str) -
         assert refused_body["error"]["type"] == "BadRequestException", how
 
 
-def test_what_lies_outside_of_the_warehouse_is_not_read(lake: Lake, namespace: str) -> None:
+def test_files_outside_of_the_warehouse_are_not_read(lake: Lake, namespace: str) -> None:
     """Elsewhere register told by its answer whether a file was there. The place is checked before anything is read."""
     key = "outside/1.metadata.json"
     lake.s3.client().put_object(Bucket=lake.bucket, Key=key, Body=b"{}")
@@ -207,7 +207,7 @@ def test_what_lies_outside_of_the_warehouse_is_not_read(lake: Lake, namespace: s
     assert len(answers) == 1, answers
 
 
-def test_a_second_data_folder_is_vended_with_the_first(lake: Lake, namespace: str) -> None:
+def test_credentials_cover_both_data_locations(lake: Lake, namespace: str) -> None:
     data = f"s3://{lake.bucket}/lake/{namespace}-data"
     created = lake.rest().create_table(namespace, create_body("t", properties={"write.data.path": data}))
     prefixes = {given["prefix"] for given in created["storage-credentials"]}
@@ -217,7 +217,7 @@ def test_a_second_data_folder_is_vended_with_the_first(lake: Lake, namespace: st
     refused(lambda: s3.put_object(Bucket=lake.bucket, Key=key_of(data + "2", "x.parquet"), Body=b"x"))
 
 
-def test_no_two_tables_are_given_one_place(lake: Lake, namespace: str) -> None:
+def test_two_tables_cannot_have_the_same_location(lake: Lake, namespace: str) -> None:
     """Whatever names it, as long as a table lives or can be restored: what is vended would reach the other's files."""
     rest, path = lake.rest(), f"/namespaces/{namespace}/tables"
     data = f"s3://{lake.bucket}/lake/{namespace}-data"
@@ -246,7 +246,7 @@ def test_no_two_tables_are_given_one_place(lake: Lake, namespace: str) -> None:
     refused(lambda: s3.put_object(Bucket=lake.bucket, Key=key_of(data, "x.parquet"), Body=b"x"))
 
 
-def test_credentials_say_until_when_they_are_good_and_where_new_ones_are(lake: Lake, namespace: str) -> None:
+def test_credentials_have_an_expiry_and_a_refresh_endpoint(lake: Lake, namespace: str) -> None:
     rest = lake.rest()
     created = rest.create_table(namespace, create_body("t"))
     config = created["config"]
@@ -258,7 +258,7 @@ def test_credentials_say_until_when_they_are_good_and_where_new_ones_are(lake: L
     assert refreshed["storage-credentials"] == created["storage-credentials"], "they are remembered"
 
 
-def test_clients_of_every_age_find_what_they_need(lake: Lake, namespace: str) -> None:
+def test_old_and_new_clients_find_their_settings(lake: Lake, namespace: str) -> None:
     """As Snowflake asks: signed in either way, with a table of one data folder or two, staged or not."""
     rest = lake.rest()
     data = f"s3://{lake.bucket}/lake/{namespace}-apart"
@@ -278,7 +278,7 @@ def test_clients_of_every_age_find_what_they_need(lake: Lake, namespace: str) ->
             assert complaints(loaded, time.time_ns() // 1_000_000) == []
 
 
-def test_who_wants_nothing_is_given_nothing_secret(lake: Lake, namespace: str) -> None:
+def test_client_without_delegation_gets_no_secret(lake: Lake, namespace: str) -> None:
     rest = lake.rest()
     rest.create_table(namespace, create_body("t"))
     for wanted, gets in (("vended-credentials", True), ("remote-signing,vended-credentials", True), ("none", False)):
@@ -289,7 +289,7 @@ def test_who_wants_nothing_is_given_nothing_secret(lake: Lake, namespace: str) -
         assert loaded["config"]["s3.endpoint"], "where the store is, is no secret"
 
 
-def test_no_secret_is_in_the_log_nor_in_what_the_command_line_shows(lake: Lake, namespace: str) -> None:
+def test_log_and_command_line_show_no_secret(lake: Lake, namespace: str) -> None:
     lake.rest().create_table(namespace, create_body("t"))
     vended = lake.credentials(namespace, "t")
     shown = lake.server.stderr() + lake.server.command("warehouse", "list", "--org", lake.organisation, "--json").stdout

@@ -46,7 +46,7 @@ def test_it_reads_the_sample_table(server: Server, catalog: Catalog, sign_in: st
     ]
 
 
-def test_a_database_lives_from_its_creation_to_its_drop(server: Server, rest: Rest, unique: str) -> None:
+def test_database_is_created_used_and_dropped(server: Server, rest: Rest, unique: str) -> None:
     sail.run(server, [f"CREATE DATABASE {unique} COMMENT 'of a test'"])
     assert answer(rest.get(f"/namespaces/{unique}"))["properties"]["comment"] == "of a test"
     *_, left = sail.run(server, [f"DROP DATABASE {unique}", "SHOW DATABASES"])
@@ -54,7 +54,7 @@ def test_a_database_lives_from_its_creation_to_its_drop(server: Server, rest: Re
     refused(rest.get(f"/namespaces/{unique}"), 404, "NoSuchNamespaceException")
 
 
-def test_a_table_lives_from_its_creation_to_its_drop(
+def test_table_is_created_used_and_dropped(
     server: Server, rest: Rest, catalog: Catalog, namespace: str
 ) -> None:
     """Sail asks for a relative location; the table lies in the warehouse all the same."""
@@ -82,7 +82,7 @@ def test_a_table_lives_from_its_creation_to_its_drop(
     refused(rest.get(f"/namespaces/{namespace}/tables/t"), 404, "NoSuchTableException")
 
 
-def test_a_table_made_from_a_query_where_the_database_has_a_location(
+def test_table_from_a_query_works_if_the_database_has_a_location(
     server: Server, catalog: Catalog, unique: str
 ) -> None:
     location = f"{catalog.load_table('demo.tides').location().rsplit('/', 1)[0]}/{unique}"
@@ -129,7 +129,7 @@ def test_rows_are_updated_deleted_merged_and_overwritten(server: Server, catalog
     assert len(table.snapshots()) > before, "earlier states stay readable"
 
 
-def test_it_sees_what_pyiceberg_altered(server: Server, catalog: Catalog, namespace: str) -> None:
+def test_table_altered_by_pyiceberg_is_read(server: Server, catalog: Catalog, namespace: str) -> None:
     name = f"{namespace}.t"
     table = catalog.create_table(name, SIGHTINGS)
     table.append(sightings((1, "Oslo", 1.5)))
@@ -139,7 +139,7 @@ def test_it_sees_what_pyiceberg_altered(server: Server, catalog: Catalog, namesp
     assert rows == [{"id": 1, "town": "Oslo", "size": 1.5, "depth": None}]
 
 
-def test_a_view_is_made_queried_listed_and_dropped(
+def test_view_is_created_queried_listed_and_dropped(
     server: Server, rest: Rest, catalog: RestCatalog, namespace: str
 ) -> None:
     catalog.create_table((namespace, "t"), SIGHTINGS).append(sightings((1, "Oslo", 1.5), (2, "Bergen", 2.5)))
@@ -159,6 +159,6 @@ def test_a_view_is_made_queried_listed_and_dropped(
     refused(rest.get(f"/namespaces/{namespace}/views/v"), 404, "NoSuchViewException")
 
 
-def test_a_key_that_is_none_is_refused(server: Server) -> None:
+def test_invalid_key_is_refused(server: Server) -> None:
     with pytest.raises(RuntimeError, match="401"):
         sail.run(server, ["SELECT * FROM demo.tides"], bearer_access_token="flx_none")

@@ -1,4 +1,4 @@
-"""The table that a quickstart brings along."""
+"""The quickstart's sample table."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def sample(server: Server, catalog: Catalog) -> Table:
     return catalog.load_table((server.printed.namespace, server.printed.table))
 
 
-def test_it_is_listed(server: Server, catalog: Catalog) -> None:
+def test_sample_table_is_listed(server: Server, catalog: Catalog) -> None:
     assert server.printed is not None
     assert (server.printed.namespace, server.printed.table) in catalog.list_tables(server.printed.namespace)
 
 
-def test_its_rows_are_as_many_as_its_snapshots_say(sample: Table) -> None:
+def test_sample_table_row_counts_match_its_snapshots(sample: Table) -> None:
     assert len(sample.snapshots()) >= 2
     for snapshot in sample.snapshots():
         assert snapshot.summary is not None
@@ -33,13 +33,13 @@ def test_its_rows_are_as_many_as_its_snapshots_say(sample: Table) -> None:
     assert sample.scan().count() == sample.scan().to_arrow().num_rows
 
 
-def test_its_columns_hold_values(sample: Table) -> None:
+def test_sample_table_columns_have_values(sample: Table) -> None:
     rows = sample.scan().to_arrow()
     assert rows.column_names == [field.name for field in sample.schema().fields]
     assert all(rows[name].null_count < rows.num_rows for name in rows.column_names)
 
 
-def test_its_partitions_prune(sample: Table) -> None:
+def test_sample_table_partitions_prune(sample: Table) -> None:
     fields = [field for field in sample.spec().fields if not isinstance(field.transform, VoidTransform)]
     assert fields
     files = list(sample.scan().plan_files())
@@ -57,7 +57,7 @@ def test_its_partitions_prune(sample: Table) -> None:
     assert pruned.to_arrow().num_rows == rows[source.name].to_pylist().count(value)
 
 
-def test_its_statistics_file_is_there(sample: Table) -> None:
+def test_sample_table_statistics_file_exists(sample: Table) -> None:
     assert sample.metadata.statistics
     for statistics in sample.metadata.statistics:
         content = path_of(statistics.statistics_path).read_bytes()
@@ -67,7 +67,7 @@ def test_its_statistics_file_is_there(sample: Table) -> None:
         assert statistics.blob_metadata
 
 
-def test_its_files_are_where_the_metadata_says(sample: Table) -> None:
+def test_sample_table_files_are_at_their_metadata_paths(sample: Table) -> None:
     for task in sample.scan().plan_files():
         assert path_of(task.file.file_path).stat().st_size == task.file.file_size_in_bytes
         assert task.file.lower_bounds and task.file.upper_bounds and task.file.value_counts

@@ -22,12 +22,12 @@ def rest(request: pytest.FixtureRequest, server: Server) -> Iterator[Rest]:
         yield Rest(server.uri + request.param, server.key)
 
 
-#: What tells a Java client that looks for names of headers letter by letter.
+#: The User-Agent of a Java client that compares header names case-sensitively.
 OLD_JAVA = {"X-Client-Version": "Apache Iceberg 1.10.0 (commit 1)"}
 
 
 def entity_tag(response: requests.Response) -> str:
-    """The tag of a load, spelled as the Java client looks for it, letter by letter."""
+    """Returns the entity tag of a load, from the header name that the Java client expects."""
     answer(response)
     assert "ETag" in list(response.raw.headers), list(response.raw.headers)
     return response.headers["ETag"]
@@ -79,7 +79,7 @@ def test_a_namespace_needs_no_properties(rest: Rest, unique: str) -> None:
     refused(rest.post("/namespaces", json={"namespace": [unique]}), 409, "AlreadyExistsException", unique)
 
 
-def test_a_nested_namespace_needs_its_parent(rest: Rest, namespace: str) -> None:
+def test_nested_namespace_needs_an_existing_parent(rest: Rest, namespace: str) -> None:
     answer(rest.post("/namespaces", json={"namespace": [namespace, "child"]}))
     loaded = answer(rest.get(f"/namespaces/{namespace_path(namespace, 'child')}"))
     assert loaded["namespace"] == [namespace, "child"]
@@ -118,7 +118,7 @@ def test_tables_are_listed(rest: Rest, namespace: str) -> None:
     refused(rest.get("/namespaces/no_such/tables"), 404, "NoSuchNamespaceException", "no_such")
 
 
-def test_a_table_is_created_with_what_it_is_given(rest: Rest, namespace: str) -> None:
+def test_table_is_created_with_the_requested_metadata(rest: Rest, namespace: str) -> None:
     body = documents.table(
         "t",
         **{
@@ -149,7 +149,7 @@ def test_a_table_is_created_with_what_it_is_given(rest: Rest, namespace: str) ->
     refused(rest.post("/namespaces/no_such/tables", json=body), 404, "NoSuchNamespaceException", "no_such")
 
 
-def test_a_table_is_put_where_it_is_told(rest: Rest, namespace: str) -> None:
+def test_table_is_created_at_the_requested_location(rest: Rest, namespace: str) -> None:
     beside = rest.create_table(namespace, documents.table("first"))["metadata"]["location"]
     wanted = f"{beside.rsplit('/', 1)[0]}/chosen-{namespace}"
     created = rest.create_table(namespace, documents.table("second", location=wanted))
@@ -157,7 +157,7 @@ def test_a_table_is_put_where_it_is_told(rest: Rest, namespace: str) -> None:
     assert created["metadata-location"].startswith(f"{wanted}/metadata/")
 
 
-def test_a_load_is_not_repeated_for_who_has_it(rest: Rest, namespace: str) -> None:
+def test_load_with_a_current_etag_is_answered_304(rest: Rest, namespace: str) -> None:
     rest.create_table(namespace, documents.table("t"))
     path = f"/namespaces/{namespace}/tables/t"
     tag = entity_tag(rest.get(path, headers=OLD_JAVA))
@@ -168,7 +168,7 @@ def test_a_load_is_not_repeated_for_who_has_it(rest: Rest, namespace: str) -> No
     assert changed.status_code == 200 and changed.headers["ETag"] != tag
 
 
-def test_a_load_gives_all_snapshots_or_those_with_a_name(rest: Rest, namespace: str) -> None:
+def test_load_returns_all_snapshots_or_only_referenced_ones(rest: Rest, namespace: str) -> None:
     metadata = rest.create_table(namespace, documents.table("t"))["metadata"]
     first = documents.snapshot(metadata["location"], 1)
     second = documents.snapshot(metadata["location"], 2, parent=first["snapshot-id"])
@@ -187,7 +187,7 @@ def test_a_load_gives_all_snapshots_or_those_with_a_name(rest: Rest, namespace: 
     refused(rest.get(path, params={"snapshots": "some"}), 400, "BadRequestException")
 
 
-def test_a_commit_checks_what_it_requires_and_does_what_it_says(rest: Rest, namespace: str) -> None:
+def test_commit_checks_requirements_and_applies_updates(rest: Rest, namespace: str) -> None:
     created = rest.create_table(namespace, documents.table("t"))
     metadata = created["metadata"]
     snapshot = documents.snapshot(metadata["location"], 1)
@@ -206,7 +206,7 @@ def test_a_commit_checks_what_it_requires_and_does_what_it_says(rest: Rest, name
     assert rest.load(namespace, "t")["metadata-location"] == body["metadata-location"]
 
 
-def test_a_commit_of_several_schema_steps(rest: Rest, namespace: str) -> None:
+def test_commit_with_several_schema_updates_is_applied(rest: Rest, namespace: str) -> None:
     rest.create_table(namespace, documents.table("t"))
     wider = {
         **documents.SCHEMA,
@@ -248,7 +248,7 @@ REQUIREMENTS = {
 
 
 @pytest.mark.parametrize("requirement", REQUIREMENTS)
-def test_a_requirement_that_does_not_hold_is_a_conflict_and_changes_nothing(
+def test_failed_requirement_is_a_conflict_and_changes_nothing(
     rest: Rest, namespace: str, requirement: str
 ) -> None:
     created = rest.create_table(namespace, documents.table("t"))
@@ -265,14 +265,14 @@ def test_a_stale_sequence_number_is_a_conflict(rest: Rest, namespace: str) -> No
     refused(rest.commit(namespace, "t", documents.append(stale)), 409, "CommitFailedException")
 
 
-def test_a_commit_to_what_is_not_there(rest: Rest, namespace: str) -> None:
+def test_commit_to_a_missing_table_is_404(rest: Rest, namespace: str) -> None:
     refused(
         rest.commit(namespace, "t", [documents.set_properties(a="1")]), 404, "NoSuchTableException", f"{namespace}.t"
     )
     refused(rest.commit("no_such", "t", [documents.set_properties(a="1")]), 404)
 
 
-def test_a_staged_table_exists_from_its_commit_on(rest: Rest, namespace: str) -> None:
+def test_staged_table_exists_after_its_commit(rest: Rest, namespace: str) -> None:
     staged = rest.create_table(namespace, documents.table("t", **{"stage-create": True}))
     assert staged.get("metadata-location") is None
     refused(rest.get(f"/namespaces/{namespace}/tables/t"), 404, "NoSuchTableException")
@@ -352,7 +352,7 @@ COMMIT_REPORT = {
 
 
 @pytest.mark.parametrize("report", [SCAN_REPORT, COMMIT_REPORT], ids=["scan", "commit"])
-def test_metrics_are_taken(rest: Rest, namespace: str, report: dict) -> None:
+def test_metrics_report_is_accepted(rest: Rest, namespace: str, report: dict) -> None:
     rest.create_table(namespace, documents.table("t"))
     empty(rest.post(f"/namespaces/{namespace}/tables/t/metrics", json=report))
     refused(rest.post(f"/namespaces/{namespace}/tables/none/metrics", json=report), 404, "NoSuchTableException")
@@ -363,7 +363,7 @@ def test_metrics_are_taken(rest: Rest, namespace: str, report: dict) -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 5, 100])
 @pytest.mark.parametrize("what", ["namespaces", "tables"])
-def test_a_list_in_pages_is_the_whole_list_once(rest: Rest, namespace: str, what: str, size: int) -> None:
+def test_paged_list_has_every_item_once(rest: Rest, namespace: str, what: str, size: int) -> None:
     expected = [f"n{number}" for number in range(5)]
     for name in expected:
         if what == "namespaces":
@@ -386,7 +386,7 @@ def test_a_list_in_pages_is_the_whole_list_once(rest: Rest, namespace: str, what
     assert seen == expected
 
 
-def test_a_page_that_cannot_be_is_refused(rest: Rest, namespace: str) -> None:
+def test_invalid_page_parameters_are_refused(rest: Rest, namespace: str) -> None:
     for path in ("/namespaces", f"/namespaces/{namespace}/tables"):
         for params in (
             {"pageSize": "0"},
@@ -401,8 +401,8 @@ def test_a_page_that_cannot_be_is_refused(rest: Rest, namespace: str) -> None:
 # ---- addresses ----
 
 
-def test_plus_in_a_path_means_the_name_that_exists(rest: Rest, unique: str) -> None:
-    """Java up to 1.11 writes a space so (URLEncoder), all others a plus."""
+def test_plus_in_a_path_matches_the_existing_name(rest: Rest, unique: str) -> None:
+    """Java up to 1.11 encodes a space as `+` (URLEncoder). For all other clients it is a plus."""
     rest.create_namespace(f"{unique} a")
     assert answer(rest.get(f"/namespaces/{unique}+a"))["namespace"] == [f"{unique} a"]
     rest.create_namespace(f"{unique}+a")
@@ -416,7 +416,7 @@ def test_a_table_of_metadata_tables_is_not_found(rest: Rest, namespace: str) -> 
     refused(rest.get(f"/namespaces/{namespace_path(namespace, 't')}/tables/files"), 404)
 
 
-def test_what_is_written_on_one_address_is_read_on_the_others(server: Server, unique: str) -> None:
+def test_change_through_one_address_is_visible_through_the_others(server: Server, unique: str) -> None:
     assert server.printed is not None
     plain = Rest(server.uri, server.key)
     plain.create_namespace(unique)

@@ -117,7 +117,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_is_no_key_is_refused_as_oauth_says(rest: Rest, case: str) -> None:
+def test_invalid_key_gets_an_oauth_error(rest: Rest, case: str) -> None:
     fields, headers, status, error = REFUSED[case]
     fields = {name: rest.key if value == "KEY" else value for name, value in fields.items()}
     response = token_form(rest, fields, headers)
@@ -128,7 +128,7 @@ def test_what_is_no_key_is_refused_as_oauth_says(rest: Rest, case: str) -> None:
     assert rest.key not in response.text
 
 
-def test_a_token_that_was_changed_is_refused(rest: Rest) -> None:
+def test_tampered_token_is_refused(rest: Rest) -> None:
     token = answer(token_form(rest, {"grant_type": "client_credentials", "client_id": rest.key}))["access_token"]
     header, payload, signature = token.split(".")
     other = base64.urlsafe_b64encode(json.dumps({**claims(token), "role": "admin", "exp": 9_999_999_999}).encode())
@@ -144,7 +144,7 @@ def test_a_token_that_was_changed_is_refused(rest: Rest) -> None:
         refused(Rest(rest.uri, forged).get("/namespaces"), 401, "NotAuthorizedException")
 
 
-def test_the_configuration_names_the_warehouse_and_what_works(server: Server, rest: Rest) -> None:
+def test_configuration_names_the_warehouse_and_the_endpoints(server: Server, rest: Rest) -> None:
     assert server.printed is not None
     body = rest.config()
     assert {"defaults", "overrides"} <= set(body) <= {"defaults", "overrides", "endpoints", "idempotency-key-lifetime"}
@@ -169,8 +169,8 @@ def test_the_configuration_names_the_warehouse_and_what_works(server: Server, re
     } <= set(body["endpoints"])
 
 
-def test_every_endpoint_that_is_said_to_work_is_there(rest: Rest) -> None:
-    """None of them is answered as if the path or the method were unknown."""
+def test_every_advertised_endpoint_exists(rest: Rest) -> None:
+    """No advertised endpoint answers that the path or the method is unknown."""
     unknown = refused(rest.get("/no/such/path/at/all"), 404)["type"]
     for endpoint in rest.config()["endpoints"]:
         method, path = endpoint.split(" ")
@@ -187,7 +187,7 @@ def test_every_endpoint_that_is_said_to_work_is_there(rest: Rest) -> None:
 
 
 @pytest.mark.parametrize("base", ["/v1/config", "/v1/v1/config"])
-def test_the_configuration_is_given_for_a_named_warehouse(server: Server, rest: Rest, base: str) -> None:
+def test_configuration_is_returned_for_a_named_warehouse(server: Server, rest: Rest, base: str) -> None:
     assert server.printed is not None
     for params in ({}, {"warehouse": ""}, {"warehouse": server.printed.warehouse}):
         answer(rest.get(rest.uri + base, params=params))
@@ -200,5 +200,5 @@ def test_the_configuration_needs_a_key(rest: Rest) -> None:
     assert response.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-def test_health_needs_none(rest: Rest) -> None:
+def test_health_needs_no_key(rest: Rest) -> None:
     assert Rest(rest.uri, None).get(f"{rest.uri}/health").status_code == 200

@@ -1,4 +1,4 @@
-"""What signed requests reach, asked of the storage server itself: their own table, and nothing else."""
+"""Signed requests give access to their own table only. The storage server itself answers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECRET = b"of the other table"
 
 
 class Neighbours:
-    """Two tables beside each other, with an object in each, and who signs for the first."""
+    """Two neighbouring tables with an object in each, and signers for the first."""
 
     def __init__(self, lake: Lake, namespace: str, folders: tuple[str, str]):
         own, other = make_tables(lake, namespace, folders)
@@ -58,7 +58,7 @@ def good(response: requests.Response) -> requests.Response:
     return response
 
 
-# For what needs a token service, which only one of the servers has.
+# For tests that need a token service, which only one of the servers has.
 with_sessions = pytest.mark.parametrize("signing_lake", ["ceph"], indirect=True)
 
 
@@ -67,7 +67,7 @@ def removal(*keys: str) -> bytes:
     return f'<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{objects}</Delete>'.encode()
 
 
-def test_a_writer_does_all_that_engines_do_with_its_own_files(neighbours: Neighbours) -> None:
+def test_writer_gets_signatures_for_its_own_files(neighbours: Neighbours) -> None:
     signer, own = neighbours.writer, neighbours.own
     assert good(signer.send("GET", signer.url(own))).content == b"mine"
     assert good(signer.send("GET", signer.url(own), {"Range": "bytes=1-2"})).content == b"in"
@@ -97,7 +97,7 @@ def test_a_writer_does_all_that_engines_do_with_its_own_files(neighbours: Neighb
     assert not gone & set(neighbours.keys())
 
 
-def test_no_signature_reaches_another_table(neighbours: Neighbours) -> None:
+def test_signature_for_another_table_is_refused(neighbours: Neighbours) -> None:
     signer, other, own = neighbours.writer, neighbours.other, neighbours.own
     before = sorted(neighbours.keys())
     for method, query in (
@@ -115,7 +115,7 @@ def test_no_signature_reaches_another_table(neighbours: Neighbours) -> None:
     assert neighbours.body_of(other) == SECRET and sorted(neighbours.keys()) == before
 
 
-def test_a_reader_reads_and_writes_nothing(pair: Neighbours) -> None:
+def test_reader_gets_no_signatures_for_writes(pair: Neighbours) -> None:
     signer, own = pair.reader, pair.own
     assert good(signer.send("GET", signer.url(own))).content == b"mine"
     good(signer.send("HEAD", signer.url(own)))
@@ -140,14 +140,14 @@ STOLEN: dict[str, Callable[[Signer, Neighbours, dict[str, str]], requests.Respon
 
 
 @pytest.mark.parametrize("use", STOLEN.values(), ids=STOLEN)
-def test_a_signature_is_good_for_what_was_signed(pair: Neighbours, use: Callable) -> None:
+def test_signature_is_valid_only_for_the_signed_request(pair: Neighbours, use: Callable) -> None:
     signed = answer(pair.writer.ask("GET", pair.writer.url(pair.own)))["headers"]
     refused = use(pair.writer, pair, {name: ", ".join(values) for name, values in signed.items()})
     assert refused.status_code == 403, (refused.status_code, refused.text)
     assert pair.body_of(pair.own) == b"mine"
 
 
-def test_a_write_that_was_signed_is_no_copy_of_another_tables_file(pair: Neighbours) -> None:
+def test_signed_write_cannot_become_a_copy_of_another_tables_file(pair: Neighbours) -> None:
     """The gateway heeds `x-amz-copy-source` without a signature, which Amazon does not."""
     signer = pair.writer
     source = {"x-amz-copy-source": f"/{pair.bucket}/{pair.other}"}
@@ -163,14 +163,14 @@ def test_a_write_that_was_signed_is_no_copy_of_another_tables_file(pair: Neighbo
     assert "<PartNumber>1<" not in good(signer.send("GET", signer.url(f"{pair.own}3", f"?uploadId={upload}"))).text
 
 
-def test_the_body_of_a_removal_is_the_one_that_was_looked_at(pair: Neighbours) -> None:
+def test_batch_removal_with_another_body_is_refused(pair: Neighbours) -> None:
     signer = pair.writer
     swapped = signer.send("POST", signer.url("", "?delete"), data=removal(pair.other), body=removal(pair.own).decode())
     assert swapped.status_code >= 400, swapped.text
     assert pair.body_of(pair.other) == SECRET
 
 
-def test_nothing_is_signed_for_another_host_or_bucket(pair: Neighbours) -> None:
+def test_signature_for_another_host_or_bucket_is_refused(pair: Neighbours) -> None:
     signer = pair.writer
     key = pair.own
     for url in (
@@ -185,7 +185,7 @@ def test_nothing_is_signed_for_another_host_or_bucket(pair: Neighbours) -> None:
         signer.refused("GET", url)
 
 
-def test_another_organisations_table_is_none(pair: Neighbours) -> None:
+def test_signature_for_another_organisations_table_is_404(pair: Neighbours) -> None:
     admin = Admin(pair.writer.lake.server)
     stranger = admin.key(admin.organisation("enterprise"), "admin")
     pair.writer.rest = admin.rest(stranger)
@@ -194,23 +194,23 @@ def test_another_organisations_table_is_none(pair: Neighbours) -> None:
         assert pair.writer.ask("GET", pair.writer.url(pair.own)).status_code == 404
 
 
-def test_what_may_be_kept_is_said_as_java_reads_it(pair: Neighbours) -> None:
+def test_cache_headers_of_signatures_have_javas_form(pair: Neighbours) -> None:
     signer = pair.writer
     kept = {}
     for method in ("GET", "HEAD", "PUT", "DELETE"):
         response = signer.ask(method, signer.url(pair.own))
-        # The Java client looks for this very spelling.
+        # The Java client expects exactly these capitals.
         kept[method] = dict(response.raw.headers.items())["Cache-Control"]
     assert kept == {"GET": "private", "HEAD": "private", "PUT": "no-cache", "DELETE": "no-cache"}
 
 
-def test_the_region_is_the_warehouses_whatever_the_client_says(pair: Neighbours) -> None:
+def test_signature_uses_the_warehouses_region(pair: Neighbours) -> None:
     signer = pair.writer
     signed = answer(signer.ask("GET", signer.url(pair.own), region="mars-north-1"))["headers"]
     assert "/us-east-1/s3/aws4_request" in signed["Authorization"][0]
 
 
-def test_bad_requests_are_told_what_is_wrong(pair: Neighbours) -> None:
+def test_invalid_requests_get_the_reason(pair: Neighbours) -> None:
     signer = pair.writer
     for body in ({}, [], {"uri": 1}, {"uri": "x", "method": "GET", "headers": {"a": "b"}}, "x"):
         assert signer.rest.post(signer.path, json=body).status_code == 400, body
@@ -219,7 +219,7 @@ def test_bad_requests_are_told_what_is_wrong(pair: Neighbours) -> None:
     assert missing.status_code == 404, missing.text
 
 
-def test_a_pass_for_a_staged_table_opens_that_table_only(signing_lake: Lake, unique: str) -> None:
+def test_pass_for_a_staged_table_works_for_that_table_only(signing_lake: Lake, unique: str) -> None:
     namespace = signing_lake.rest().create_namespace(unique)
     rest = signing_lake.rest()
     staged = rest.create_table(namespace, {**create_body("new"), "stage-create": True})
@@ -247,7 +247,7 @@ def test_a_pass_for_a_staged_table_opens_that_table_only(signing_lake: Lake, uni
     reader.refused("PUT", signer.url(key))
 
 
-def test_a_pass_outlives_the_tables_name_and_opens_no_other_table(signing_lake: Lake, unique: str) -> None:
+def test_pass_works_after_a_drop_and_for_no_other_table(signing_lake: Lake, unique: str) -> None:
     rest = signing_lake.rest()
     namespace = rest.create_namespace(unique)
     made = rest.create_table(namespace, create_body("t"))
@@ -256,7 +256,7 @@ def test_a_pass_outlives_the_tables_name_and_opens_no_other_table(signing_lake: 
     keyed.path += "?" + made["config"]["s3.signer.endpoint"].split("?")[1]
     good(signer.send("PUT", signer.url(key), data=b"x"))
     empty(rest.delete(f"/namespaces/{namespace}/tables/t"))
-    # Who drops a table with its files removes them after it is gone.
+    # A client that drops a table with its files removes the files after the drop.
     assert signer.ask("GET", signer.url(key)).status_code == 404
     assert good(keyed.send("GET", signer.url(key))).content == b"x"
     other = rest.create_table(namespace, create_body("t"))
@@ -268,7 +268,7 @@ def test_a_pass_outlives_the_tables_name_and_opens_no_other_table(signing_lake: 
 
 
 @with_sessions
-def test_a_warehouse_with_a_role_signs_for_those_that_ask_for_it_alone(
+def test_warehouse_with_a_role_signs_only_for_clients_that_request_signing(
     signing_lake: Lake, unique: str, tmp_path: Path
 ) -> None:
     bucket = unique.replace("_", "-")[:60]
@@ -287,7 +287,7 @@ def test_a_warehouse_with_a_role_signs_for_those_that_ask_for_it_alone(
 
 
 @with_sessions
-def test_a_temporary_key_of_the_catalogs_own_signs_with_its_token(
+def test_signature_with_a_temporary_key_contains_its_token(
     signing_lake: Lake, unique: str, tmp_path: Path
 ) -> None:
     bucket = unique.replace("_", "-")[:60]

@@ -1,4 +1,4 @@
-"""Snowflake's documented requests, replayed in their order: it cannot be run here."""
+"""Replays Snowflake's documented requests in their order, because Snowflake cannot run here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PAGE = 5
 
 @pytest.fixture(scope="module")
 def server(make_server: Callable[..., Server]) -> Server:
-    """A server whose lists come in small pages: Snowflake asks for pages and names no size."""
+    """A server with small pages, because Snowflake requests pages without a size."""
     server = make_server("snowflake", env={"TIDEWATER_API__DEFAULT_PAGE_SIZE": str(PAGE)})
     server.start()
     return server
@@ -50,7 +50,7 @@ def snowflake(server: Server) -> Integration:
 
 @pytest.mark.parametrize("form", AUTHENTICATION)
 @pytest.mark.parametrize("ending", ["", "/", "/v1", "/v1/", "/catalog"])
-def test_an_integration_verifies(server: Server, form: str, ending: str) -> None:
+def test_catalog_integration_is_verified(server: Server, form: str, ending: str) -> None:
     """What SYSTEM$VERIFY_CATALOG_INTEGRATION does: sign in, ask for the configuration, list."""
     assert server.printed is not None
     snowflake = Integration(server.uri + ending, server.printed.warehouse, AUTHENTICATION[form](server))
@@ -64,7 +64,7 @@ def test_without_a_catalog_name_the_default_warehouse_is_used(server: Server) ->
     assert ("demo",) in set(Integration(server.uri, None, oauth(server)).namespaces())
 
 
-def test_what_is_wrong_with_an_integration_is_told(server: Server, rest: Rest) -> None:
+def test_invalid_integration_gets_the_reason(server: Server, rest: Rest) -> None:
     form = {"grant_type": "client_credentials", "client_id": "snowflake", "scope": "catalog"}
     wrong = {**form, "client_secret": f"{server.key[:-4]}AAAA"}
     refused_oauth(Rest(server.uri, None).post("/oauth/tokens", data=wrong), 401, "invalid_client")
@@ -74,7 +74,7 @@ def test_what_is_wrong_with_an_integration_is_told(server: Server, rest: Rest) -
 
 
 def grow(rest: Rest, top: str, namespaces: int, tables: int) -> set[tuple[tuple[str, ...], str]]:
-    """A tree of namespaces, on two levels, with tables in every one; gives them all."""
+    """Creates a tree of namespaces on two levels, with tables in each. Returns all tables."""
     made = set()
     rest.create_namespace(top)
     for number in range(namespaces):
@@ -89,7 +89,7 @@ def grow(rest: Rest, top: str, namespaces: int, tables: int) -> set[tuple[tuple[
 
 
 def discover(snowflake: Integration, top: str, kind: str = "tables") -> list[tuple[tuple[str, ...], str]]:
-    """What a linked database with ALLOWED_NAMESPACES = (top) finds."""
+    """Returns the tables that a linked database with ALLOWED_NAMESPACES = (top) finds."""
     return [(levels, name) for levels in snowflake.namespaces((top,)) for name in snowflake.names(levels, kind)]
 
 
@@ -106,7 +106,7 @@ def test_a_linked_database_finds_every_namespace_and_table_once(
     assert sizes == [PAGE, PAGE, 1]
 
 
-def test_a_linked_database_loses_nothing_while_tables_come_and_go(
+def test_linked_database_lists_every_table_while_others_are_created_and_dropped(
     server: Server, snowflake: Integration, rest: Rest, unique: str
 ) -> None:
     made = grow(rest, unique, namespaces=4, tables=3 * PAGE)
@@ -147,7 +147,7 @@ def test_a_linked_database_loses_nothing_while_tables_come_and_go(
 
 @pytest.mark.parametrize("form", ["oauth", "bearer"])
 def test_a_table_is_refreshed_with_the_credentials_that_its_files_need(server: Server, form: str) -> None:
-    """On local disk there are none: nothing is given, and nothing that Snowflake would misread."""
+    """Local disk needs no credentials: the answer has none, and nothing that Snowflake would misread."""
     assert server.printed is not None
     snowflake = Integration(server.uri, server.printed.warehouse, AUTHENTICATION[form](server))
     loaded = snowflake.load(("demo",), "tides")
@@ -157,7 +157,7 @@ def test_a_table_is_refreshed_with_the_credentials_that_its_files_need(server: S
     assert answer(alone) == {"storage-credentials": []}
 
 
-def test_a_refresh_that_finds_nothing_new_costs_a_few_bytes(snowflake: Integration, rest: Rest, unique: str) -> None:
+def test_refresh_without_changes_transfers_few_bytes(snowflake: Integration, rest: Rest, unique: str) -> None:
     rest.create_namespace(unique)
     rest.create_table(unique, documents.table("t"))
     path = snowflake.at((unique,), "tables", "t")
@@ -169,7 +169,7 @@ def test_a_refresh_that_finds_nothing_new_costs_a_few_bytes(snowflake: Integrati
     assert answer(snowflake.send("GET", path, headers=known))["metadata"]["properties"]["a"] == "b"
 
 
-def test_it_writes_as_a_linked_database_does(snowflake: Integration, unique: str) -> None:
+def test_linked_database_writes(snowflake: Integration, unique: str) -> None:
     """CREATE SCHEMA, CREATE ICEBERG TABLE (staged, then committed), INSERT, ALTER, DROP."""
     namespace = (unique,)
     answer(snowflake.send("POST", "/namespaces", {"namespace": [unique], "properties": {}}))
@@ -225,7 +225,7 @@ def test_views_are_listed_in_pages_and_read(snowflake: Integration, rest: Rest, 
     assert loaded["metadata"]["versions"][0]["representations"][0]["sql"] == "select 1"
 
 
-def test_what_exists_is_known_without_a_body(snowflake: Integration, rest: Rest, unique: str) -> None:
+def test_head_requests_report_existing_objects(snowflake: Integration, rest: Rest, unique: str) -> None:
     levels = (unique, "a + b")
     rest.create_namespace(unique)
     segment = rest.create_namespace(*levels)
@@ -241,7 +241,7 @@ def test_what_exists_is_known_without_a_body(snowflake: Integration, rest: Rest,
         assert (response.status_code, response.content) == (status, b""), path
 
 
-def test_the_guide_tells_what_each_tier_allows() -> None:
+def test_guide_lists_the_limits_of_each_tier() -> None:
     """The figures follow from the tiers, from the default interval of 30 seconds, and from 500,000 tables in an hour."""
     tiers = (REPOSITORY / "docs/configuration.md").read_text()
     guide = (REPOSITORY / "docs/engines/snowflake.md").read_text()

@@ -1,5 +1,5 @@
-"""An object store that is down, slow, failing or lying: nothing is lost, and no pointer leads to what is not there. On each
-cloud."""
+"""An object store that is down, slow, failing or wrong. No change is lost, and every pointer has its document. Runs
+on each cloud."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.makes_unavailable
 
 
 def is_metadata(method: str) -> Callable[[Request], bool]:
-    """Requests for metadata documents, and no others."""
+    """Matches only requests for metadata documents."""
     return lambda request: request.method == method and is_document(request)
 
 
@@ -36,7 +36,7 @@ FAULTS = {
 
 @dataclass
 class Setting:
-    """A catalog whose warehouse is behind a proxy that spoils on demand."""
+    """A catalog with a warehouse behind a proxy that injects faults."""
 
     cloud: Cloud
     server: Server
@@ -44,7 +44,7 @@ class Setting:
     rest: Rest
 
     def restart(self) -> None:
-        """Forgets what is in memory, so that the next load has to read."""
+        """Restarts the server, so that the next load reads from storage."""
         self.server.stop()
         self.server.start()
 
@@ -79,14 +79,14 @@ def _healed(setting: Setting) -> Iterator[None]:
 
 
 def unavailable(response: requests.Response) -> None:
-    """The right words for a storage that does not do its work: 503, and that nothing was changed."""
+    """Checks the answer for failing storage: 503, and the statement that nothing was changed."""
     error = answer(response, 503)["error"]
     assert (error["type"], error["code"]) == ("ServiceUnavailableException", 503)
     assert "nothing was changed" in error["message"] and "Retry-After" in response.headers
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_commit_whose_document_cannot_be_written_changes_nothing(setting: Setting, unique: str, fault: str) -> None:
+def test_commit_without_a_written_document_changes_nothing(setting: Setting, unique: str, fault: str) -> None:
     setting.rest.create_table("ns", create_body(unique))
     before = setting.rest.load("ns", unique)
     kind, more = FAULTS[fault]
@@ -102,7 +102,7 @@ def test_a_commit_whose_document_cannot_be_written_changes_nothing(setting: Sett
 
 
 @pytest.mark.parametrize("fault", [*FAULTS, "cut in the middle of a read"])
-def test_a_load_whose_document_cannot_be_read_says_so_and_works_later(setting: Setting, unique: str, fault: str) -> None:
+def test_load_of_an_unreadable_document_fails_and_succeeds_later(setting: Setting, unique: str, fault: str) -> None:
     expected = setting.rest.create_table("ns", create_body(unique))
     setting.restart()
     kind, more = FAULTS.get(fault, ("cut-answer", {}))
@@ -113,7 +113,7 @@ def test_a_load_whose_document_cannot_be_read_says_so_and_works_later(setting: S
 
 
 @pytest.mark.parametrize("fault", [*FAULTS, "cut in the middle of a read"])
-def test_a_fault_that_passes_is_not_noticed_by_a_load(setting: Setting, unique: str, fault: str) -> None:
+def test_load_succeeds_after_a_short_storage_fault(setting: Setting, unique: str, fault: str) -> None:
     expected = setting.rest.create_table("ns", create_body(unique))
     setting.restart()
     kind, more = FAULTS.get(fault, ("cut-answer", {}))
@@ -122,8 +122,9 @@ def test_a_fault_that_passes_is_not_noticed_by_a_load(setting: Setting, unique: 
     assert setting.proxy.spoilt == 1
 
 
-def test_a_write_whose_answer_was_lost_is_known_for_the_catalogs_own(setting: Setting, unique: str) -> None:
-    """The store has the document, the catalog was not told: sent again, it is refused, and found to be the same."""
+def test_write_with_a_lost_answer_is_recognised_as_the_catalogs_own(setting: Setting, unique: str) -> None:
+    """The store has the document, but its answer was lost. The repeated write is refused, and the catalog finds the
+    same document."""
     setting.rest.create_table("ns", create_body(unique))
     setting.proxy.spoil(Fault("lose-answer", is_metadata("PUT"), times=1))
     first = setting.set_property(unique, "a")
@@ -136,7 +137,7 @@ def test_a_write_whose_answer_was_lost_is_known_for_the_catalogs_own(setting: Se
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_table_whose_first_document_cannot_be_written_is_not_there(setting: Setting, unique: str, fault: str) -> None:
+def test_table_without_a_written_document_does_not_exist(setting: Setting, unique: str, fault: str) -> None:
     kind, more = FAULTS[fault]
     setting.proxy.spoil(Fault(kind, is_metadata("PUT"), **more))
     unavailable(setting.rest.post("/namespaces/ns/tables", json=create_body(unique)))
@@ -145,8 +146,8 @@ def test_a_table_whose_first_document_cannot_be_written_is_not_there(setting: Se
     setting.rest.create_table("ns", create_body(unique))
 
 
-def test_a_table_whose_first_document_was_written_unheard_is_made_all_the_same(setting: Setting, unique: str) -> None:
-    """The store has it and the catalog was not told; the second request finds it, reads it, and knows it for its own."""
+def test_table_is_created_when_the_answer_to_its_document_is_lost(setting: Setting, unique: str) -> None:
+    """The store has the document, but its answer was lost. The second request finds and reads it, and recognises it."""
     setting.proxy.spoil(Fault("lose-answer", is_metadata("PUT"), times=1))
     made = setting.rest.create_table("ns", create_body(unique))
     assert setting.proxy.spoilt == 1, "the fault was met"
@@ -158,7 +159,7 @@ def test_a_table_whose_first_document_was_written_unheard_is_made_all_the_same(s
 
 
 def test_a_staged_table_needs_the_storage_only_when_it_is_committed(setting: Setting, unique: str) -> None:
-    # So that what credentials are made of is there.
+    # A first load creates the cached session.
     setting.rest.create_table("ns", create_body(f"{unique}_before"))
     setting.proxy.spoil(Fault("down", is_document))
     staged = setting.rest.create_table("ns", create_body(unique, **{"stage-create": True}))
@@ -183,8 +184,8 @@ def test_a_staged_table_needs_the_storage_only_when_it_is_committed(setting: Set
     assert setting.rest.load("ns", unique)["metadata"]["table-uuid"] == metadata["table-uuid"]
 
 
-def test_what_a_pointer_leads_to_is_there_after_a_storm(setting: Setting, unique: str) -> None:
-    """Many commits while every third request for a document meets a fault, and another fault each time."""
+def test_every_pointer_has_its_document_after_many_faults(setting: Setting, unique: str) -> None:
+    """Runs many commits while every third request for a document meets a different fault."""
     made = setting.rest.create_table("ns", create_body(unique))
     numbers = iter(range(10_000))
     done = set()
@@ -210,7 +211,7 @@ def test_what_a_pointer_leads_to_is_there_after_a_storm(setting: Setting, unique
 
 
 def given_again(setting: Setting, table: str) -> dict:
-    """What is vended once the token service is asked again: after a failure it is left alone for a second."""
+    """Returns the vended settings after a token service's failure, which delays new requests for a second."""
     deadline = time.monotonic() + 30
     while True:
         response = setting.rest.get(f"/namespaces/ns/tables/{table}")
@@ -220,8 +221,8 @@ def given_again(setting: Setting, table: str) -> dict:
         assert time.monotonic() < deadline, "it is never asked again"
 
 
-def test_a_token_service_that_fails_is_no_table_without_credentials(setting: Setting, unique: str) -> None:
-    """An engine that got a table without credentials would look for some elsewhere: better none than half an answer."""
+def test_failing_token_service_makes_loads_fail(setting: Setting, unique: str) -> None:
+    """A load without credentials would make the engine look for others, so the load fails."""
     setting.rest.create_table("ns", create_body(unique))
     setting.restart()
     setting.proxy.spoil(Fault("answer", setting.cloud.is_session))
@@ -230,7 +231,7 @@ def test_a_token_service_that_fails_is_no_table_without_credentials(setting: Set
     assert given_again(setting, unique)["storage-credentials"]
 
 
-def test_many_who_ask_at_once_are_given_one_session(setting: Setting, unique: str) -> None:
+def test_concurrent_loads_share_one_session(setting: Setting, unique: str) -> None:
     setting.rest.create_table("ns", create_body(unique))
     setting.restart()
     setting.proxy.spoil(Fault("none", setting.cloud.is_session))
@@ -245,8 +246,8 @@ TRIES = 3
 
 
 @pytest.mark.parametrize("kind", ["silence", "answer"])
-def test_many_who_ask_a_dead_token_service_wait_for_one_question(setting: Setting, unique: str, kind: str) -> None:
-    """Nobody begins anew what the one before has waited for in vain, so all are answered when that is."""
+def test_concurrent_loads_share_one_failed_session_request(setting: Setting, unique: str, kind: str) -> None:
+    """No load repeats the request that failed for another load, so all fail together."""
     setting.rest.create_table("ns", create_body(unique))
     setting.restart()
     setting.proxy.spoil(Fault(kind, setting.cloud.is_session))
@@ -259,7 +260,7 @@ def test_many_who_ask_a_dead_token_service_wait_for_one_question(setting: Settin
     assert given_again(setting, unique)["storage-credentials"]
 
 
-def test_a_dead_token_service_keeps_nobody_from_what_needs_no_credentials(setting: Setting, unique: str) -> None:
+def test_dead_token_service_does_not_affect_loads_without_credentials(setting: Setting, unique: str) -> None:
     setting.rest.create_table("ns", create_body(unique))
     setting.restart()
     setting.proxy.spoil(Fault("answer", setting.cloud.is_session))
@@ -274,7 +275,7 @@ def test_a_dead_token_service_keeps_nobody_from_what_needs_no_credentials(settin
     assert "kept" in answer(setting.rest.get(path, headers=without))["metadata"]["properties"]
 
 
-def test_other_warehouses_do_not_suffer(setting: Setting, unique: str) -> None:
+def test_storage_fault_does_not_affect_other_warehouses(setting: Setting, unique: str) -> None:
     setting.proxy.spoil(Fault("down"))
     quickstart = Rest(setting.server.uri, setting.server.key)
     namespace = quickstart.create_namespace(unique)

@@ -1,4 +1,4 @@
-"""Small inputs that made tables which clients could not load: each is refused, or stored so that PyIceberg reads it."""
+"""Inputs that once made tables unloadable for clients. Each is refused, or stored in a form that PyIceberg reads."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def found(metadata: dict[str, Any], place: str) -> Any:
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_update_that_no_reader_could_load_is_refused(rest: Rest, catalog: RestCatalog, namespace: str, case: str) -> None:
+def test_update_that_engines_cannot_read_is_refused(rest: Rest, catalog: RestCatalog, namespace: str, case: str) -> None:
     version, update = REFUSED[case]
     created = rest.create_table(namespace, table("t", version))
     refused(rest.commit(namespace, "t", [update]), 400, "BadRequestException")
@@ -110,7 +110,7 @@ def test_update_that_no_reader_could_load_is_refused(rest: Rest, catalog: RestCa
 
 
 @pytest.mark.parametrize("case", STORED)
-def test_update_in_another_spelling_is_stored_in_the_specifications(
+def test_update_in_another_case_is_stored_in_the_specifications_case(
     rest: Rest, catalog: RestCatalog, namespace: str, case: str
 ) -> None:
     version, update, place, expected = STORED[case]
@@ -120,7 +120,7 @@ def test_update_in_another_spelling_is_stored_in_the_specifications(
     catalog.load_table((namespace, "t"))
 
 
-def test_table_check_lists_what_is_wrong_and_the_table_stays_loadable(make_server: Callable[..., Server]) -> None:
+def test_table_check_lists_faults_and_the_table_stays_loadable(make_server: Callable[..., Server]) -> None:
     server = make_server("check")
     printed = server.start()
     rest = Rest(server.uri, printed.api_key)

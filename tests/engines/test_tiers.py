@@ -1,4 +1,4 @@
-"""Tiers: what each includes, how many requests a day, and what is said when they are used up."""
+"""Tiers: their contents, their daily limits, and the answers when a limit is used up."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ TIERS = {
 
 @pytest.fixture(scope="module")
 def own(make_server: Callable[..., Server]) -> Server:
-    """A server with tiers that are soon used up."""
+    """A server with small daily limits."""
     server = make_server("tiers", env=TIERS)
     server.start()
     return server
 
 
 def spend(rest: Rest, at_most: int) -> int:
-    """Asks until it is refused; gives how many were served."""
+    """Sends requests until one is refused. Returns the number of served ones."""
     for served in range(at_most):
         response = rest.get("/namespaces")
         if response.status_code == 429:
@@ -41,7 +41,7 @@ def spend(rest: Rest, at_most: int) -> int:
 
 
 def check_limited(response: requests.Response, limit: int) -> None:
-    """A 429 says when to come back, and what the limit is."""
+    """Checks that a 429 has the waiting time and the limit."""
     refused(response, 429, "TooManyRequestsException")
     until_midnight = 86_400 - (datetime.now(UTC).hour * 3600 + datetime.now(UTC).minute * 60 + datetime.now(UTC).second)
     assert abs(int(response.headers["Retry-After"]) - until_midnight) <= 5
@@ -49,7 +49,7 @@ def check_limited(response: requests.Response, limit: int) -> None:
     assert "RateLimit" in response.headers or "RateLimit-Remaining" in response.headers
 
 
-def test_a_free_organisation_is_refused_everything(own: Server) -> None:
+def test_free_organisation_is_refused_every_request(own: Server) -> None:
     admin = Admin(own)
     key = admin.key(admin.organisation("free"), "admin")
     rest = admin.rest(key)
@@ -62,7 +62,7 @@ def test_a_free_organisation_is_refused_everything(own: Server) -> None:
         refused(response, 403, "ForbiddenException", "tier")
 
 
-def test_the_request_after_the_last_is_429(own: Server) -> None:
+def test_request_over_the_daily_limit_gets_429(own: Server) -> None:
     admin = Admin(own)
     organisation = admin.organisation("tiny")
     rest = admin.rest(admin.key(organisation, "writer"))
@@ -76,7 +76,7 @@ def test_the_request_after_the_last_is_429(own: Server) -> None:
     check_limited(other_key.get("/namespaces"), 2)
 
 
-def test_what_is_left_is_told_on_every_answer(own: Server) -> None:
+def test_every_answer_has_the_remaining_requests(own: Server) -> None:
     admin = Admin(own)
     rest = admin.rest(admin.key(admin.organisation("small"), "writer"))
     response = rest.get("/namespaces")
@@ -86,7 +86,7 @@ def test_what_is_left_is_told_on_every_answer(own: Server) -> None:
     )
 
 
-def test_the_limit_is_exact_when_many_ask_at_once(own: Server) -> None:
+def test_daily_limit_is_exact_for_concurrent_requests(own: Server) -> None:
     admin = Admin(own)
     key = admin.key(admin.organisation("small"), "writer")
     with ThreadPoolExecutor(6) as pool:
@@ -94,7 +94,7 @@ def test_the_limit_is_exact_when_many_ask_at_once(own: Server) -> None:
     assert served == SMALL
 
 
-def test_organisations_do_not_spend_each_others_requests(own: Server) -> None:
+def test_organisations_have_separate_daily_limits(own: Server) -> None:
     admin = Admin(own)
     one, two = (admin.rest(admin.key(admin.organisation("small"), "writer")) for _ in range(2))
     assert spend(one, SMALL + 5) == SMALL
@@ -102,7 +102,7 @@ def test_organisations_do_not_spend_each_others_requests(own: Server) -> None:
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-def test_what_was_spent_stays_spent_over_a_restart(own: Server, end: str) -> None:
+def test_usage_is_kept_over_a_restart(own: Server, end: str) -> None:
     admin = Admin(own)
     rest = admin.rest(admin.key(admin.organisation("small"), "writer"))
     assert spend(rest, 10) == 10
@@ -118,7 +118,7 @@ def test_the_enterprise_tier_has_no_limit(own: Server) -> None:
     assert spend(rest, 200) == 200
 
 
-def test_the_seeds_tiers_are_the_default(own: Server) -> None:
+def test_default_tiers_match_the_seed(own: Server) -> None:
     admin = Admin(own)
     for tier, limit in (("professional", 10_000), ("premium", 100_000)):
         response = admin.rest(admin.key(admin.organisation(tier), "writer")).get("/namespaces")
@@ -127,7 +127,7 @@ def test_the_seeds_tiers_are_the_default(own: Server) -> None:
         assert str(limit) in told, told
 
 
-def test_a_spent_day_is_in_the_log_once_for_who_runs_the_server(own: Server) -> None:
+def test_spent_day_is_logged_once(own: Server) -> None:
     admin = Admin(own)
     organisation = admin.organisation("tiny")
     rest = admin.rest(admin.key(organisation, "reader"))

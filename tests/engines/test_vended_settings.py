@@ -1,4 +1,4 @@
-"""The check of what a load says about access to files finds what is wrong, and nothing where nothing is."""
+"""The check of a load's access settings finds every fault, and no fault in correct settings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GCS = {"gcs.oauth2.token": "a", "gcs.oauth2.token-expires-at": SOON, "expiration
 
 
 def load(location: str, config: dict[str, Any] | None = None, **properties: str) -> dict[str, Any]:
-    """A load whose credential is good for the table's location, and stands in `config` too."""
+    """Returns a load with a credential for the table's location, also in `config`."""
     entries = [{"prefix": location, "config": config}] if config else []
     metadata = {"location": location, "properties": properties}
     return {"metadata": metadata, "config": config or {}, "storage-credentials": entries}
@@ -44,12 +44,12 @@ GOOD = {
 
 
 @pytest.mark.parametrize("good", GOOD.values(), ids=GOOD)
-def test_a_good_load_has_nothing_wrong(good: dict[str, Any]) -> None:
+def test_complete_load_has_no_faults(good: dict[str, Any]) -> None:
     assert complaints(good, NOW_MS) == []
 
 
 @pytest.mark.parametrize("storage", ["s3", "adls", "gcs"])
-def test_every_key_is_missed(storage: str) -> None:
+def test_every_missing_key_is_reported(storage: str) -> None:
     location, config = GOOD[storage]["metadata"]["location"], GOOD[storage]["config"]
     for key in config:
         without = {other: value for other, value in config.items() if other != key}
@@ -74,5 +74,5 @@ BAD = {
 
 
 @pytest.mark.parametrize("bad, said", BAD.values(), ids=BAD)
-def test_what_is_wrong_is_named(bad: dict[str, Any], said: str) -> None:
+def test_wrong_value_is_reported(bad: dict[str, Any], said: str) -> None:
     assert any(said in complaint for complaint in complaints(bad, NOW_MS)), complaints(bad, NOW_MS)

@@ -1,8 +1,8 @@
-"""Somebody with a writer's key in one organisation and a reader's key in another, whose warehouses are in one bucket: what
-they try, on each cloud, and that the storage itself lets them have none of it.
+"""An attacker has a writer's key in one organisation and a reader's key in another, and both have warehouses in one
+bucket. On each cloud, the storage itself refuses all attacks.
 
-Who may write in a warehouse may write all of its tables; that is no attack. What must not be reached is the other
-organisation's: its files, its names, and that they are there.
+A writer may write all tables of its own warehouse; that is no attack. The other organisation's files, names and their
+existence must stay hidden.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ class Scene:
 
     @property
     def target(self) -> str:
-        """Where the victim's files are."""
+        """Returns the location of the victim's files."""
         return self.prize["metadata"]["location"]
 
     def is_untouched(self) -> bool:
         return self.cloud.objects(self.target) == self.before
 
     def reaches_nothing(self, given: dict) -> None:
-        """Tries what was vended on the victim's files."""
+        """Checks that the vended credentials give no access to the victim's files."""
         for credentials in given.get("storage-credentials", []):
             assert self.cloud.can(credentials["config"], self.prize["metadata-location"]) == set(), credentials["prefix"]
             assert credentials["prefix"].startswith(f"{self.own.root}/"), credentials["prefix"]
@@ -64,7 +64,7 @@ def scene(make_server: Callable[..., Server], each_cloud: Cloud, tmp_path_factor
     server = make_server("attacked", env={"TIDEWATER_DROP__RETENTION_S": "0"})
     server.start()
     own = make_lake_on(each_cloud, server, tmp_path_factory.mktemp("mallory"))
-    # Its root begins as the attacker's does.
+    # The attacker's root is a prefix of its name.
     victim = make_lake_on(each_cloud, server, tmp_path_factory.mktemp(f"{own.root.rsplit('/', 1)[1]}-victim"))
     victim.rest().create_namespace("ns")
     write_rows(each_cloud, victim, "ns", "prize")
@@ -77,7 +77,7 @@ def namespace(scene: Scene, unique: str) -> str:
     return scene.own.rest().create_namespace(unique)
 
 
-# What stands for the victim's folder, or could be taken for it by somebody on the way.
+# Texts for the victim's folder, or that a server on the way could take for it.
 SPELLINGS: dict[str, Callable[[Scene, str, str], str]] = {
     "plain": lambda s, victim, own: victim,
     "dots": lambda s, victim, own: f"{own}/../{victim.rsplit('/', 2)[1]}/{victim.rsplit('/', 1)[1]}",
@@ -116,7 +116,7 @@ PROPERTIES = ("write.data.path", "write.metadata.path", "write.object-storage.pa
 
 
 def looks_right(scene: Scene, response: requests.Response) -> None:
-    """Either it is refused as a bad request, or what is given reaches nothing of the victim's."""
+    """Checks that the request is refused as a bad one, or that its credentials give no access to the victim's files."""
     if response.status_code == 200:
         scene.reaches_nothing(response.json())
     else:
@@ -124,7 +124,7 @@ def looks_right(scene: Scene, response: requests.Response) -> None:
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_no_spelling_of_a_location_leads_to_another_organisations_files(
+def test_no_form_of_a_location_gives_access_to_another_organisations_files(
     scene: Scene, namespace: str, spelling: str
 ) -> None:
     location = SPELLINGS[spelling](scene, scene.target, scene.own.root)
@@ -158,12 +158,13 @@ def test_no_spelling_of_a_location_leads_to_another_organisations_files(
 
 
 def forged(scene: Scene, location: str, **changed: object) -> dict:
-    """The victim's metadata, as the attacker would like to have it: at a place of theirs."""
+    """Returns the victim's metadata with the attacker's location."""
     return {**copy.deepcopy(scene.prize["metadata"]), "location": location, "table-uuid": str(uuid.uuid4()), **changed}
 
 
-def test_a_registered_file_that_names_others_files_opens_and_removes_none(scene: Scene, namespace: str) -> None:
-    """Snapshots, statistics and older documents may lie anywhere: nothing is vended for them, and a purge passes them by."""
+def test_registered_file_gives_no_access_to_other_organisations_files(scene: Scene, namespace: str) -> None:
+    """Snapshots, statistics and older documents may lie anywhere. Nothing is vended for them, and a purge ignores
+    them."""
     rest = scene.own.rest()
     folder = f"{scene.own.root}/{namespace}/forged"
     statistics = {
@@ -194,8 +195,8 @@ def test_a_registered_file_that_names_others_files_opens_and_removes_none(scene:
     assert scene.is_untouched()
 
 
-def test_manifests_of_ones_own_that_name_others_files_remove_none(scene: Scene, namespace: str) -> None:
-    """The victim's manifest list and manifests, copied: what they name is the victim's, and stays."""
+def test_purge_with_forged_manifests_removes_no_files_of_others(scene: Scene, namespace: str) -> None:
+    """Copies the victim's manifest list and manifests. The files that they name belong to the victim, and stay."""
     rest = scene.own.rest()
     folder = f"{scene.own.root}/{namespace}/copied"
     metadata = forged(scene, folder)
@@ -212,7 +213,7 @@ def test_manifests_of_ones_own_that_name_others_files_remove_none(scene: Scene, 
     assert scene.is_untouched()
 
 
-def test_a_registered_file_at_anothers_place_is_refused(scene: Scene, namespace: str) -> None:
+def test_registered_file_at_another_tables_location_is_refused(scene: Scene, namespace: str) -> None:
     for number, (location, properties) in enumerate(
         [
             (scene.target, {}),
@@ -229,7 +230,7 @@ def test_a_registered_file_at_anothers_place_is_refused(scene: Scene, namespace:
     assert scene.is_untouched()
 
 
-def test_a_readers_key_of_the_victim_reads_and_changes_nothing(scene: Scene) -> None:
+def test_readers_key_cannot_make_changes(scene: Scene) -> None:
     rest = scene.victim.rest(scene.victim.reader)
     given = rest.load("ns", "prize")
     for credentials in given["storage-credentials"]:
@@ -249,8 +250,8 @@ def test_a_readers_key_of_the_victim_reads_and_changes_nothing(scene: Scene) -> 
     assert scene.is_untouched()
 
 
-def test_the_victims_names_are_none_to_the_attacker(scene: Scene) -> None:
-    """Whatever they say that they are."""
+def test_other_organisations_names_are_404(scene: Scene) -> None:
+    """No header changes this."""
     writer = scene.own.writer.text
     pretences: list[dict[str, str]] = [
         {},

@@ -1,4 +1,4 @@
-"""Views: PyIceberg's functions, what it has no function for in plain HTTP, and the command line."""
+"""Views: with PyIceberg, with plain HTTP where PyIceberg has no function, and with the command line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def version(sql: str, *dialects: str) -> ViewVersion:
 
 
 def replacement(sql: str, dialect: str = "spark", **more: object) -> dict:
-    """A commit of a new version, as an engine makes it from a view that it has loaded."""
+    """Returns a commit of a new version, as an engine sends it after a load."""
     new = {
         "version-id": 2,
         "timestamp-ms": 1_800_000_000_000,
@@ -44,7 +44,7 @@ def replacement(sql: str, dialect: str = "spark", **more: object) -> dict:
     }
 
 
-def test_a_view_lives_from_its_creation_to_its_drop(catalog: Catalog, namespace: str) -> None:
+def test_view_is_created_used_and_dropped(catalog: Catalog, namespace: str) -> None:
     identifier = (namespace, "cities")
     made = catalog.create_view(
         identifier, SIGHTINGS, version("select * from t", "spark", "trino"), properties={"comment": "all of them"}
@@ -81,8 +81,8 @@ def test_a_view_is_registered_from_its_metadata(catalog: Catalog, rest: Rest, na
 
 
 @pytest.mark.parametrize("name", AWKWARD)
-def test_a_name_names_a_view(catalog: Catalog, rest: Rest, namespace: str, name: str) -> None:
-    # PyIceberg 0.12 sends a new view's name escaped as in an address, so it is not asked to make these.
+def test_unusual_name_works_for_a_view(catalog: Catalog, rest: Rest, namespace: str, name: str) -> None:
+    # PyIceberg 0.12 sends a new view's name percent-encoded, so plain HTTP creates these views.
     (added, _) = replacement("select 1")["updates"]
     body = {
         "name": name,
@@ -114,7 +114,7 @@ def test_a_view_is_replaced_renamed_and_found_by_its_new_name(catalog: Catalog, 
     assert [entry.version_id for entry in loaded.history()] == [1, 2]
 
 
-def test_tables_and_views_do_not_take_each_other_s_names(catalog: Catalog, rest: Rest, namespace: str) -> None:
+def test_table_and_view_cannot_share_a_name(catalog: Catalog, rest: Rest, namespace: str) -> None:
     catalog.create_table((namespace, "table"), SIGHTINGS)
     catalog.create_view((namespace, "view"), SIGHTINGS, version("select 1", "spark"))
     with pytest.raises(ViewAlreadyExistsError, match="Table with same name already exists"):
@@ -131,7 +131,7 @@ def test_tables_and_views_do_not_take_each_other_s_names(catalog: Catalog, rest:
     refused(rest.delete(f"/namespaces/{namespace}"), 409, "NamespaceNotEmptyException")
 
 
-def test_engines_that_replace_a_view_at_once_line_up(catalog: Catalog, rest: Rest, namespace: str) -> None:
+def test_concurrent_replacements_of_a_view_all_succeed(catalog: Catalog, rest: Rest, namespace: str) -> None:
     made = catalog.create_view((namespace, "v"), SIGHTINGS, version("select 0", "spark"))
 
     def replace(n: int) -> dict:
@@ -147,7 +147,7 @@ def test_engines_that_replace_a_view_at_once_line_up(catalog: Catalog, rest: Res
     assert [entry.version_id for entry in loaded.history()] == list(range(22, 32))
 
 
-def test_what_is_not_known_is_kept(catalog: Catalog, rest: Rest, namespace: str) -> None:
+def test_unknown_fields_are_kept(catalog: Catalog, rest: Rest, namespace: str) -> None:
     catalog.create_view((namespace, "v"), SIGHTINGS, version("select 1", "spark"))
     representations = [{"type": "sql", "sql": "select 1", "dialect": "spark", "x-hint": [1, {"a": None}]}]
     body = replacement("", representations=representations, **{"x-lineage": {"from": ["t"]}})
@@ -159,7 +159,7 @@ def test_what_is_not_known_is_kept(catalog: Catalog, rest: Rest, namespace: str)
     assert current["x-lineage"] == {"from": ["t"]}
 
 
-def test_bad_requests_are_told_what_is_wrong(rest: Rest, catalog: Catalog, namespace: str) -> None:
+def test_invalid_requests_get_the_reason(rest: Rest, catalog: Catalog, namespace: str) -> None:
     catalog.create_view((namespace, "v"), SIGHTINGS, version("select 1", "spark"))
     view = f"/namespaces/{namespace}/views/v"
     before = answer(rest.get(view))

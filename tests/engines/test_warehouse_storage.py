@@ -1,4 +1,4 @@
-"""Setting up a warehouse's storage: it is tried out first, and what is wrong is said in words that help."""
+"""Creating a warehouse: its storage is tested first, and faults are reported with advice."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def organisation(server: Server, s3: S3Server) -> str:
 
 
 def create(server: Server, organisation: str, name: str, profile: Path, *more: str) -> tuple[int, str]:
-    """Tries to make a warehouse; gives the exit code and what was said."""
+    """Tries to create a warehouse. Returns the exit code and the output."""
     root = f"s3://storage/{name}"
     arguments = ("warehouse", "create", name, "--org", organisation, "--root", root, "--storage", str(profile), *more)
     done = server.command(*arguments, check=False)
@@ -41,7 +41,7 @@ def objects(s3: S3Server, prefix: str) -> list[str]:
     return [found["Key"] for found in s3.client().list_objects_v2(Bucket="storage", Prefix=prefix).get("Contents", [])]
 
 
-def test_signing_is_tried_out_where_there_is_no_role(
+def test_check_without_a_role_tests_signing(
     server: Server, organisation: str, s3: S3Server, tmp_path: Path, unique: str
 ) -> None:
     code, said = create(server, organisation, unique, s3.profile(tmp_path, role=None), "--dry-run")
@@ -50,7 +50,7 @@ def test_signing_is_tried_out_where_there_is_no_role(
     assert objects(s3, unique) == [], "nothing of the trial stays"
 
 
-def test_a_dry_run_says_what_works_and_makes_nothing(
+def test_dry_run_reports_results_and_creates_nothing(
     server: Server, organisation: str, s3: S3Server, tmp_path: Path, unique: str
 ) -> None:
     code, said = create(server, organisation, unique, s3.profile(tmp_path), "--dry-run")
@@ -80,7 +80,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_what_is_wrong_is_said_and_no_warehouse_is_made(
+def test_failed_check_is_reported_and_creates_no_warehouse(
     server: Server, organisation: str, s3: S3Server, tmp_path: Path, unique: str, what: str
 ) -> None:
     profile = s3.profile(tmp_path)
@@ -96,7 +96,7 @@ def test_what_is_wrong_is_said_and_no_warehouse_is_made(
     assert unique not in server.command("warehouse", "list", "--org", organisation).stdout
 
 
-def test_wrong_settings_are_named_by_what_another_store_says(
+def test_error_of_another_store_names_the_wrong_setting(
     server: Server, organisation: str, tmp_path: Path, unique: str
 ) -> None:
     gateway = VersityServer(tmp_path)
@@ -117,13 +117,13 @@ def test_wrong_settings_are_named_by_what_another_store_says(
         gateway.stop()
 
 
-def test_a_bucket_that_is_not_there_is_said(server: Server, organisation: str, s3: S3Server, tmp_path: Path) -> None:
+def test_missing_bucket_is_reported(server: Server, organisation: str, s3: S3Server, tmp_path: Path) -> None:
     arguments = ("--org", organisation, "--root", "s3://none/lake", "--storage", str(s3.profile(tmp_path)))
     done = server.command("warehouse", "create", "none", *arguments, check=False)
     assert done.returncode == 1 and "check the bucket's name" in done.stderr, done.stderr
 
 
-def test_a_place_that_another_organisation_has_is_refused(
+def test_root_of_another_organisation_is_refused(
     server: Server, organisation: str, s3: S3Server, tmp_path: Path, unique: str
 ) -> None:
     assert create(server, organisation, unique, s3.profile(tmp_path))[0] == 0
@@ -191,7 +191,7 @@ def test_the_master_key_is_changed_while_a_server_runs(
     assert refused.returncode == 1 and "not among those" in refused.stderr
 
 
-def test_a_machine_without_credentials_is_told_where_they_were_looked_for(
+def test_missing_ambient_credentials_are_reported_with_the_searched_sources(
     make_server: Callable[..., Server], tmp_path: Path
 ) -> None:
     nowhere = {"AWS_METADATA_ENDPOINT": "http://127.0.0.1:9", "TIDEWATER_STORAGE__RETRY_TIMEOUT_S": "1"}

@@ -1,4 +1,5 @@
-"""What clients look at letter by letter, and servers often get wrong: pages, segments, headers, statuses; byte by byte."""
+"""Details of the protocol that clients compare exactly and servers often get wrong: pages, segments, headers,
+statuses."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ def server(make_server: Callable[..., Server]) -> Server:
 
 
 def wire(server: Server, method: str, target: str, body: bytes = b"", **headers: str) -> WireResponse:
-    """Sends a target as it stands, with the server's key."""
+    """Sends a target unchanged, with the server's key."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     signed_in = {"Host": "localhost", "Authorization": f"Bearer {server.key}", "Content-Type": "application/json"}
     return on_the_wire(server.uri, method, target, {**signed_in, **named}, body)
@@ -57,7 +58,7 @@ class Listing:
         empty(self.rest.delete(path))
 
     def page(self, **params: Any) -> tuple[list[str], str | None]:
-        """The names on a page, and what leads to the next. The token is always told, be it as null."""
+        """Returns the names on a page, and the token of the next. The answer always has the token, even if null."""
         listed = answer(self.rest.get(self.path, params={**self.parent, **params}))
         token = listed["next-page-token"]
         if self.kind == "namespaces":
@@ -70,7 +71,7 @@ def listing(request: pytest.FixtureRequest, rest: Rest, namespace: str) -> Listi
     return Listing(rest, namespace, request.param)
 
 
-def test_an_absent_token_asks_for_everything_and_an_empty_one_for_the_first_page(listing: Listing) -> None:
+def test_missing_page_token_lists_everything_and_an_empty_one_the_first_page(listing: Listing) -> None:
     names = [f"n{number}" for number in range(2 * PAGE)]
     for name in names:
         listing.add(name)
@@ -78,12 +79,12 @@ def test_an_absent_token_asks_for_everything_and_an_empty_one_for_the_first_page
     assert listing.page(pageSize=2) == (names, None)
     first, token = listing.page(pageToken="")
     assert first == names[:PAGE] and token
-    # The last page says that it is the last, though it is full.
+    # The last page has no token, although it is full.
     assert listing.page(pageToken=token) == (names[PAGE:], None)
     assert listing.page(pageToken="", pageSize=2 * PAGE) == (names, None)
 
 
-def test_functions_are_listed_like_the_rest(rest: Rest, namespace: str) -> None:
+def test_functions_are_listed_in_pages(rest: Rest, namespace: str) -> None:
     path = f"/namespaces/{namespace}/functions"
     for params in ({}, {"pageToken": ""}, {"pageToken": "", "pageSize": "1"}, {"pageSize": "1"}):
         assert answer(rest.get(path, params=params)) == {"next-page-token": None, "identifiers": []}
@@ -91,14 +92,14 @@ def test_functions_are_listed_like_the_rest(rest: Rest, namespace: str) -> None:
     refused(rest.get("/namespaces/none/functions", params={"pageToken": ""}), 404, "NoSuchNamespaceException")
 
 
-def test_an_empty_parent_is_no_parent(rest: Rest, namespace: str) -> None:
+def test_empty_parent_is_ignored(rest: Rest, namespace: str) -> None:
     at_the_top = answer(rest.get("/namespaces", params={"parent": ""}))
     assert [namespace] in at_the_top["namespaces"]
     assert at_the_top == answer(rest.get("/namespaces"))
 
 
-def test_pages_stay_right_while_what_they_list_changes(listing: Listing) -> None:
-    """Between two pages the last name of the first is dropped, and names come before and behind it."""
+def test_pages_stay_correct_while_the_list_changes(listing: Listing) -> None:
+    """Between two pages, the last name of the first page is dropped, and names are added before and after it."""
     stay = [f"n{number}" for number in range(3 * PAGE)]
     for name in stay:
         listing.add(name)
@@ -121,7 +122,7 @@ def test_pages_stay_right_while_what_they_list_changes(listing: Listing) -> None
 
 # ---- segments ----
 
-# A name, and how Java's URLEncoder, JavaScript's encodeURIComponent and others write it in a path.
+# A name, and its encodings by Java's URLEncoder, JavaScript's encodeURIComponent and others.
 SEGMENTS = {
     "a b": ["a+b", "a%20b"],
     "a+b": ["a%2Bb", "a%2bb"],
@@ -133,7 +134,7 @@ SEGMENTS = {
 
 
 @pytest.mark.parametrize("name", SEGMENTS)
-def test_each_spelling_of_a_segment_leads_to_its_name(server: Server, rest: Rest, namespace: str, name: str) -> None:
+def test_every_encoding_of_a_segment_finds_its_name(server: Server, rest: Rest, namespace: str, name: str) -> None:
     nested = rest.create_namespace(namespace, name)
     rest.create_table(nested, documents.table(name))
     answer(rest.post(f"/namespaces/{nested}/views", json=documents.view(f"{name} v")))
@@ -149,7 +150,7 @@ def test_each_spelling_of_a_segment_leads_to_its_name(server: Server, rest: Rest
 
 
 @pytest.mark.parametrize("segment", ["a%1Fb", "%1F", "a%1F", "%1Fa", "a%1F%1Fb", "%00", "%", "%2", "%GG", "%FF"])
-def test_a_segment_that_is_no_name_is_refused(server: Server, namespace: str, segment: str) -> None:
+def test_invalid_segment_is_refused(server: Server, namespace: str, segment: str) -> None:
     for kind in ("tables", "views"):
         refused(wire(server, "GET", f"/v1/namespaces/{namespace}/{kind}/{segment}"), {400, 404})
     refused(wire(server, "GET", f"/v1/namespaces/none%1F{segment}"), {400, 404})
@@ -174,8 +175,8 @@ TAKES_A_BODY = {
 
 
 @pytest.mark.parametrize("where", TAKES_A_BODY)
-def test_a_body_in_latin_1_is_told_to_be_no_utf_8(server: Server, rest: Rest, namespace: str, where: str) -> None:
-    """Java's HTTP client may encode a text so when it is not told otherwise."""
+def test_latin_1_body_is_refused_as_invalid_utf_8(server: Server, rest: Rest, namespace: str, where: str) -> None:
+    """Java's HTTP client may use this encoding by default."""
     rest.create_table(namespace, documents.table("t"))
     answer(rest.post(f"/namespaces/{namespace}/views", json=documents.view("v")))
     body = '{"name": "größe", "namespace": ["größe"], "report-type": "größe"}'.encode("latin-1")
@@ -185,7 +186,7 @@ def test_a_body_in_latin_1_is_told_to_be_no_utf_8(server: Server, rest: Rest, na
 
 
 @pytest.mark.parametrize("key", ["", "1", "550e8400-e29b-41d4-a716-446655440000", "{%s}", "urn:uuid:%s", "%s,%s"])
-def test_a_key_that_is_no_uuid_of_version_seven_stops_every_change(
+def test_idempotency_key_that_is_not_a_uuid_7_is_refused(
     server: Server, rest: Rest, namespace: str, key: str
 ) -> None:
     rest.create_table(namespace, documents.table("t"))
@@ -204,11 +205,11 @@ def test_a_key_that_is_no_uuid_of_version_seven_stops_every_change(
 
 
 def spelled(response: WireResponse) -> list[str]:
-    """How the answer spells its entity tag's name."""
+    """Returns the capitals of the entity tag's header name."""
     return [name for name in response.headers.keys() if name.lower() == "etag"]
 
 
-def test_every_entity_tag_is_spelled_as_java_looks_for_it(server: Server, rest: Rest, namespace: str) -> None:
+def test_etag_header_has_javas_capitals(server: Server, rest: Rest, namespace: str) -> None:
     def java(method: str, target: str, body: bytes = b"", **headers: str) -> WireResponse:
         version = "Apache Iceberg 1.11.0 (commit 1)"
         return wire(server, method, target, body, X_Client_Version=version, **headers)
@@ -224,9 +225,9 @@ def test_every_entity_tag_is_spelled_as_java_looks_for_it(server: Server, rest: 
     tags = {response.headers["ETag"] for response in (created, loaded, every, default, committed, known)}
     assert len(tags) == 1 and refs.headers["ETag"] not in tags
     assert (known.status_code, known.content) == (304, b"")
-    # Newer clients ask for the header in any spelling.
+    # Newer clients compare the header name without case.
     assert spelled(wire(server, "GET", table)) == ["etag"]
-    # What is known in one form is not what is asked for in the other.
+    # An entity tag of one form does not match the other form.
     assert java("GET", table, If_None_Match=refs.headers["ETag"]).status_code == 200
     assert java("GET", f"{table}?snapshots=refs", If_None_Match=loaded.headers["ETag"]).status_code == 200
     location = rest.load(namespace, "t")["metadata-location"]
@@ -236,7 +237,7 @@ def test_every_entity_tag_is_spelled_as_java_looks_for_it(server: Server, rest: 
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_head_is_answered_like_a_get_without_a_body(
+def test_head_answers_equal_get_answers_without_a_body(
     server: Server, rest: Rest, namespace: str, there: bool
 ) -> None:
     rest.create_table(namespace, documents.table("t"))
@@ -255,8 +256,8 @@ def test_a_head_is_answered_like_a_get_without_a_body(
     assert (anonymous.status_code, anonymous.content) == (401, b"")
 
 
-def test_nothing_succeeds_in_a_way_that_java_takes_for_an_error(server: Server) -> None:
-    """To the Java client 201 is one. That answers are as documented is shown by test_openapi.py."""
+def test_every_success_has_a_status_that_java_accepts(server: Server) -> None:
+    """The Java client takes 201 for an error. test_openapi.py shows that answers match the document."""
     document = answer(requests.get(f"{server.uri}/openapi.json", timeout=60))
     for path, members in document["paths"].items():
         for method, operation in members.items():

@@ -1,4 +1,4 @@
-"""The suite itself, divided between worker processes."""
+"""Tests of the suite's division between worker processes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_divisible_module_has_a_unit_for_each_test_and_others_have_one() -> No
     assert unit_of("tests/engines/test_a.py::test_a[x]") == unit_of("tests/engines/test_a.py::test_b")
 
 
-def test_long_modules_begin_before_the_others_and_each_of_them_exists() -> None:
+def test_long_modules_start_first_and_all_exist() -> None:
     starts = [start_of(f"tests/engines/{module}::test_a") for module in (*LONG, "test_workers.py")]
     assert starts == sorted(set(starts))
     here = Path(__file__).parent
@@ -41,13 +41,13 @@ def test_free_ports_are_different_and_outside_of_the_systems_own() -> None:
     assert len(set(ports)) == 20 and max(ports) < lowest
 
 
-def test_what_the_workers_tell_is_recorded_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_records_of_all_workers_are_merged(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[dict[str, conformance.Record]] = []
     monkeypatch.setattr(conformance, "write", written.append)
     recording = Recording({}, {})
     for endpoints in (["GET /v1/config", "HEAD /a"], ["GET /v1/config", "GET /b"]):
         recording.pytest_testnodedown(SimpleNamespace(workeroutput={TOLD: {"duckdb": endpoints}}))
-    # One that has crashed.
+    # A worker that has crashed.
     recording.pytest_testnodedown(SimpleNamespace())
     option = SimpleNamespace(keyword="", markexpr="", collectonly=False)
     config = SimpleNamespace(option=option, args=["tests/engines"])
@@ -56,7 +56,7 @@ def test_what_the_workers_tell_is_recorded_together(monkeypatch: pytest.MonkeyPa
     assert records["duckdb"].endpoints == ["GET /b", "GET /v1/config", "HEAD /a"]
 
 
-def test_a_worker_tells_what_its_servers_logged_and_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_reports_its_servers_logs_and_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conformance, "write", lambda _: pytest.fail("a worker writes the page"))
     recording = Recording({}, {})
     recording.saw_log(' answered method="GET" path="/v1/config" status=200 agent="pyiceberg/0.12.0"')

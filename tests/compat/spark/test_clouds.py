@@ -61,7 +61,7 @@ def test_old_snapshots_are_expired_with_their_files(on_cloud: OnCloud, sql: Sql)
     assert sql(f"SELECT * FROM {table}") == [(2,)]
 
 
-def test_a_table_is_made_of_a_query(on_cloud: OnCloud, sql: Sql) -> None:
+def test_table_is_created_from_a_query(on_cloud: OnCloud, sql: Sql) -> None:
     """A staged create: its files are written before there is a table."""
     table = f"{on_cloud.writer}.ns.made"
     sql(f"CREATE TABLE {table} USING iceberg AS SELECT id FROM range(100)")

@@ -105,7 +105,7 @@ def test_a_table_is_registered_from_its_metadata(server: Server, sql: Sql, table
         sql(f"CALL tw.system.register_table(table => '{space}.again', metadata_file => '{file}')")
 
 
-def test_the_ancestors_of_a_snapshot_and_the_changes_since_are_told(sql: Sql, table: str) -> None:
+def test_ancestors_of_a_snapshot_and_changes_are_shown(sql: Sql, table: str) -> None:
     sql(f"INSERT INTO tw.{table} VALUES (3, 'Rome', 3.5, 30)")
     (first, second) = snapshots(sql, table)
     assert [row[0] for row in sql(f"CALL tw.system.ancestors_of('{table}')")] == [second, first]

@@ -52,7 +52,7 @@ def test_a_writer_creates_changes_and_tidies_up(on_s3: OnS3, sql: Sql) -> None:
     assert sorted(sql(f"SELECT * FROM {on_s3.reader}.ns.changed")) == [(1, "Oslo"), (2, "Flam")]
 
 
-def test_a_table_is_made_of_a_query(on_s3: OnS3, sql: Sql) -> None:
+def test_table_is_created_from_a_query(on_s3: OnS3, sql: Sql) -> None:
     """A staged create: its files are written before there is a table."""
     table = f"{on_s3.writer}.ns.made"
     sql(f"CREATE TABLE {table} USING iceberg AS SELECT id FROM range(100)")

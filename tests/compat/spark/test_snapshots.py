@@ -15,7 +15,7 @@ METADATA_TABLES = (
 )  # fmt: skip
 
 
-def test_a_table_is_read_as_it_was_at_a_snapshot_and_at_a_time(server: Server, sql: Sql, table: str) -> None:
+def test_earlier_state_is_read_by_snapshot_and_by_time(server: Server, sql: Sql, table: str) -> None:
     sql(f"INSERT INTO tw.{table} VALUES (3, 'Rome', 3.5, 30)")
     (first, began), (second, _) = sql(f"SELECT snapshot_id, committed_at FROM tw.{table}.snapshots ORDER BY committed_at")
     assert sql(f"SELECT count(*) FROM tw.{table} VERSION AS OF {first}") == [(2,)]
@@ -42,7 +42,7 @@ def test_a_branch_is_written_read_and_published(server: Server, sql: Sql, table:
     assert sql(f"SELECT name FROM tw.{table}.refs") == [("main",)]
 
 
-def test_a_change_that_waits_for_its_audit_is_published(sql: Sql, table: str) -> None:
+def test_staged_change_is_published_after_its_audit(sql: Sql, table: str) -> None:
     sql(f"ALTER TABLE tw.{table} SET TBLPROPERTIES ('write.wap.enabled'='true')")
     try:
         sql("SET spark.wap.id = audit-1")
@@ -54,7 +54,7 @@ def test_a_change_that_waits_for_its_audit_is_published(sql: Sql, table: str) ->
     assert sql(f"SELECT count(*) FROM tw.{table}") == [(3,)]
 
 
-def test_a_tag_is_made_moved_read_and_dropped(sql: Sql, table: str) -> None:
+def test_tag_is_created_moved_read_and_dropped(sql: Sql, table: str) -> None:
     sql(f"ALTER TABLE tw.{table} CREATE TAG release")
     sql(f"INSERT INTO tw.{table} VALUES (3, 'Rome', 3.5, 30)")
     assert sql(f"SELECT count(*) FROM tw.{table}.tag_release") == [(2,)]

@@ -63,7 +63,7 @@ def test_columns_are_added_moved_renamed_retyped_and_dropped(server: Server, sql
     assert pyiceberg_rows(server, table) == expected
 
 
-def test_identifier_fields_and_orders_of_writing_are_kept(server: Server, sql: Sql, table: str) -> None:
+def test_identifier_fields_and_write_orders_are_kept(server: Server, sql: Sql, table: str) -> None:
     sql(f"ALTER TABLE tw.{table} SET IDENTIFIER FIELDS id")
     sql(f"ALTER TABLE tw.{table} WRITE DISTRIBUTED BY PARTITION LOCALLY ORDERED BY city DESC NULLS LAST, bucket(8, id)")
     loaded = pyiceberg(server).load_table(table)
@@ -98,7 +98,7 @@ def test_properties_are_set_and_unset(server: Server, sql: Sql, table: str) -> N
     assert properties["c"] == "d" and properties["comment"] == "seen" and "a" not in properties
 
 
-def test_a_table_is_made_of_a_query_and_replaced(server: Server, sql: Sql, table: str, space: str) -> None:
+def test_table_is_created_from_a_query_and_replaced(server: Server, sql: Sql, table: str, space: str) -> None:
     name = f"{space}.made"
     sql(f"CREATE TABLE tw.{name} USING iceberg PARTITIONED BY (city) AS SELECT id, city FROM tw.{table}")
     assert pyiceberg_rows(server, name) == [(1, "Oslo"), (2, "Bergen")]
@@ -117,13 +117,13 @@ def test_a_table_is_made_of_a_query_and_replaced(server: Server, sql: Sql, table
         sql(f"REPLACE TABLE tw.{space}.none USING iceberg AS SELECT 1 AS x")
 
 
-def test_a_query_that_fails_makes_no_table(sql: Sql, space: str) -> None:
+def test_failed_query_creates_no_table(sql: Sql, space: str) -> None:
     with pytest.raises(Exception, match="(?i)no such thing"):
         sql(f"CREATE TABLE tw.{space}.never USING iceberg AS SELECT CAST(raise_error('no such thing') AS INT) AS x")
     assert sql(f"SHOW TABLES IN tw.{space}") == []
 
 
-def test_a_table_is_renamed_also_into_another_namespace(server: Server, sql: Sql, table: str, space: str) -> None:
+def test_table_is_renamed_within_and_across_namespaces(server: Server, sql: Sql, table: str, space: str) -> None:
     sql(f"CREATE NAMESPACE tw.{space}.other")
     sql(f"ALTER TABLE tw.{table} RENAME TO {space}.other.renamed")
     assert sql(f"SHOW TABLES IN tw.{space}") == []
@@ -143,7 +143,7 @@ def test_a_table_is_dropped(server: Server, sql: Sql, table: str, space: str, pu
     assert sql(f"SELECT x FROM tw.{table}") == [(7,)]
 
 
-def test_names_with_dots_spaces_and_letters_of_others_are_kept(sql: Sql, space: str) -> None:
+def test_names_with_dots_spaces_and_foreign_letters_are_kept(sql: Sql, space: str) -> None:
     for name in ("a.b", "two words", "größe", "冰山", "UPPER", "100%", "it's"):
         sql(f"CREATE TABLE tw.{space}.`{name}` USING iceberg AS SELECT '{name.replace(chr(39), chr(92) + chr(39))}' AS n")
         assert sql(f"SELECT n FROM tw.{space}.`{name}`") == [(name,)]

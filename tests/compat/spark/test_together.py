@@ -12,7 +12,7 @@ from support.server import Server
 EACH = 6
 
 
-def test_two_sessions_that_commit_at_once_lose_nothing(server: Server, spark: SparkSession, sql: Sql, table: str) -> None:
+def test_concurrent_commits_of_two_sessions_lose_nothing(server: Server, spark: SparkSession, sql: Sql, table: str) -> None:
     sql(f"ALTER TABLE tw.{table} SET TBLPROPERTIES ('commit.retry.num-retries'='20', 'commit.retry.min-wait-ms'='10')")
 
     def insert(writer: int) -> None:
@@ -28,7 +28,7 @@ def test_two_sessions_that_commit_at_once_lose_nothing(server: Server, spark: Sp
     assert len(pyiceberg(server).load_table(table).metadata.snapshots) == 1 + 2 * EACH
 
 
-def test_of_two_merges_of_the_same_rows_none_is_lost_in_silence(
+def test_two_merges_of_the_same_rows_lose_no_change_silently(
     server: Server, spark: SparkSession, sql: Sql, table: str
 ) -> None:
     """Under serialisable isolation the later one is refused, and what it wanted is not there; or both ran in turn."""

@@ -8,7 +8,7 @@ from support.readers import pyiceberg
 from support.server import Server
 
 
-def test_a_view_lives_from_its_creation_to_its_drop(server: Server, sql: Sql, table: str, space: str) -> None:
+def test_view_is_created_used_and_dropped(server: Server, sql: Sql, table: str, space: str) -> None:
     view = f"tw.{space}.cities"
     sql(f"CREATE VIEW {view} (name COMMENT 'of the city') COMMENT 'all' TBLPROPERTIES ('a'='b') AS SELECT city FROM tw.{table}")
     assert sql(f"SELECT name FROM {view} ORDER BY name") == [("Bergen",), ("Oslo",)]
@@ -34,13 +34,13 @@ def test_a_view_lives_from_its_creation_to_its_drop(server: Server, sql: Sql, ta
     assert sql(f"SHOW VIEWS IN tw.{space}") == []
 
 
-def test_a_view_of_a_view_is_read_from_where_it_was_made(sql: Sql, table: str, space: str) -> None:
+def test_view_of_a_view_uses_the_namespace_of_its_creation(sql: Sql, table: str, space: str) -> None:
     sql(f"CREATE VIEW tw.{space}.inner AS SELECT id, city FROM tw.{table}")
     sql(f"CREATE VIEW tw.{space}.outer AS WITH big AS (SELECT * FROM tw.{space}.inner WHERE id > 1) SELECT city FROM big")
     assert sql(f"SELECT * FROM tw.{space}.outer") == [("Bergen",)]
 
 
-def test_a_table_and_a_view_do_not_share_a_name(sql: Sql, table: str, space: str) -> None:
+def test_table_and_view_cannot_share_a_name(sql: Sql, table: str, space: str) -> None:
     with pytest.raises(Exception, match="(?i)already exists"):
         sql(f"CREATE VIEW tw.{table} AS SELECT 1 AS x")
     sql(f"CREATE VIEW tw.{space}.v AS SELECT 1 AS x")

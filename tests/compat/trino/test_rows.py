@@ -47,7 +47,7 @@ def test_rows_of_another_engine_are_read(server: Server, sql: Sql, table: str) -
     assert sql(f"SELECT id, city FROM tw.{table} ORDER BY id") == [(1, "Oslo"), (2, "Bergen"), (3, "Rome")]
 
 
-def test_every_type_comes_back_as_it_went(server: Server, sql: Sql, space: str) -> None:
+def test_every_type_is_read_as_written(server: Server, sql: Sql, space: str) -> None:
     name = f"{space}.types"
     sql(
         f"CREATE TABLE tw.{name} AS SELECT true b, 1 i, BIGINT '2' l, REAL '1.5' f, 2.5e0 d, DECIMAL '12345678901234567.125' n, "

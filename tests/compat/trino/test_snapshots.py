@@ -39,7 +39,7 @@ def worn(sql: Sql, table: str) -> str:
     return table
 
 
-def test_a_table_is_read_as_it_was_at_a_snapshot_and_at_a_time(server: Server, sql: Sql, table: str) -> None:
+def test_earlier_state_is_read_by_snapshot_and_by_time(server: Server, sql: Sql, table: str) -> None:
     sql(f"INSERT INTO tw.{table} VALUES (3, 'Rome', 3.5, 30)")
     rows = sql(f"SELECT snapshot_id, CAST(committed_at AS VARCHAR) FROM {hidden(table, 'snapshots')} ORDER BY committed_at")
     (_, (first, began), (second, _)) = rows
@@ -51,7 +51,7 @@ def test_a_table_is_read_as_it_was_at_a_snapshot_and_at_a_time(server: Server, s
     assert len(pyiceberg_rows(server, table, first)) == 2
 
 
-def test_branches_and_tags_of_others_are_read(server: Server, sql: Sql, table: str) -> None:
+def test_branches_and_tags_of_other_engines_are_read(server: Server, sql: Sql, table: str) -> None:
     loaded = pyiceberg(server).load_table(table)
     newest = loaded.current_snapshot().snapshot_id
     loaded.manage_snapshots().create_branch(newest, "audit").create_tag(newest, "release").commit()
@@ -73,13 +73,13 @@ def test_every_table_of_the_catalog_is_listed(sql: Sql, table: str) -> None:
     assert sql(f"SELECT table_name FROM tw.system.iceberg_tables WHERE table_schema = '{space}'") == [(name,)]
 
 
-def test_small_files_are_put_together(server: Server, sql: Sql, worn: str) -> None:
+def test_small_files_are_compacted(server: Server, sql: Sql, worn: str) -> None:
     sql(f"ALTER TABLE tw.{worn} EXECUTE optimize(file_size_threshold => '10MB')")
     assert sql(f"SELECT count(*) FROM {hidden(worn, 'files')}") == [(1,)]
     assert [row[0] for row in pyiceberg_rows(server, worn)] == REMAINING, "no deletes are left that it could not read"
 
 
-def test_manifests_are_put_together(server: Server, sql: Sql, worn: str) -> None:
+def test_manifests_are_compacted(server: Server, sql: Sql, worn: str) -> None:
     before = len(sql(f"SELECT path FROM {hidden(worn, 'manifests')}"))
     sql(f"ALTER TABLE tw.{worn} EXECUTE optimize_manifests")
     assert len(sql(f"SELECT path FROM {hidden(worn, 'manifests')}")) < before
@@ -116,7 +116,7 @@ def test_a_table_goes_back_to_a_snapshot(server: Server, sql: Sql, worn: str) ->
     assert [row[0] for row in pyiceberg_rows(server, worn)] == [1, 2, 3]
 
 
-def test_the_changes_between_snapshots_are_told(sql: Sql, worn: str) -> None:
+def test_changes_between_snapshots_are_shown(sql: Sql, worn: str) -> None:
     space, name = worn.split(".")
     of_all = snapshots(sql, worn)
     changes = sql(

@@ -18,7 +18,7 @@ def names(rows: list[tuple]) -> set[str]:
     return {row[0] for row in rows}
 
 
-def test_schemas_are_made_shown_and_dropped(sql: Sql, space: str) -> None:
+def test_schemas_are_created_shown_and_dropped(sql: Sql, space: str) -> None:
     assert {space, "demo"} <= names(sql("SHOW SCHEMAS FROM tw"))
     assert sql(f"SHOW SCHEMAS FROM tw LIKE '{space}'") == [(space,)]
     sql(f"CREATE SCHEMA IF NOT EXISTS tw.{space}")
@@ -47,7 +47,7 @@ def test_schemas_nest(server: Server, sql: Sql, space: str) -> None:
     sql(f'DROP SCHEMA tw."{space}.inner"')
 
 
-def test_the_information_schema_tells_of_tables_views_and_columns(sql: Sql, table: str, space: str) -> None:
+def test_information_schema_lists_tables_views_and_columns(sql: Sql, table: str, space: str) -> None:
     sql(f"CREATE VIEW tw.{space}.v AS SELECT id FROM tw.{table}")
     where = f"WHERE table_schema = '{space}' ORDER BY table_name"
     told = sql(f"SELECT table_name, table_type FROM tw.information_schema.tables {where}")
@@ -111,7 +111,7 @@ def test_properties_are_set(server: Server, sql: Sql, table: str) -> None:
     assert len(pyiceberg_rows(server, table)) == 3
 
 
-def test_a_table_is_made_of_a_query_and_replaced(server: Server, sql: Sql, table: str, space: str) -> None:
+def test_table_is_created_from_a_query_and_replaced(server: Server, sql: Sql, table: str, space: str) -> None:
     name = f"{space}.made"
     sql(f"CREATE TABLE tw.{name} WITH (partitioning = ARRAY['city']) AS SELECT id, city FROM tw.{table}")
     assert pyiceberg_rows(server, name) == [(1, "Oslo"), (2, "Bergen")]
@@ -126,7 +126,7 @@ def test_a_table_is_made_of_a_query_and_replaced(server: Server, sql: Sql, table
         sql(f"CREATE TABLE tw.{name} AS SELECT 1 AS x")
 
 
-def test_a_table_of_a_query_is_made_at_a_location_of_one_s_own(server: Server, sql: Sql, table: str, space: str) -> None:
+def test_table_from_a_query_is_created_at_a_given_location(server: Server, sql: Sql, table: str, space: str) -> None:
     """With a location Trino stages the table, and makes it when the query has ended."""
     location = f"{server.data_dir.as_uri()}/warehouse/{space}-own"
     sql(f"CREATE TABLE tw.{space}.own WITH (location = '{location}') AS SELECT id FROM tw.{table}")
@@ -138,7 +138,7 @@ def test_a_table_of_a_query_is_made_at_a_location_of_one_s_own(server: Server, s
     assert not pyiceberg(server).table_exists(f"{space}.never")
 
 
-def test_a_query_that_fails_leaves_the_empty_table_that_trino_has_made_for_it(sql: Sql, space: str) -> None:
+def test_failed_query_leaves_trinos_empty_table(sql: Sql, space: str) -> None:
     """Without a location Trino makes the table first, wherever the catalog puts it."""
     with pytest.raises(client.exceptions.TrinoUserError, match="no such thing"):
         sql(f"CREATE TABLE tw.{space}.remains AS {FAILS}")
@@ -147,7 +147,7 @@ def test_a_query_that_fails_leaves_the_empty_table_that_trino_has_made_for_it(sq
     assert sql(f"SHOW TABLES FROM tw.{space}") == []
 
 
-def test_a_table_is_renamed_also_into_another_schema(server: Server, sql: Sql, table: str, space: str) -> None:
+def test_table_is_renamed_within_and_across_schemas(server: Server, sql: Sql, table: str, space: str) -> None:
     sql(f"CREATE SCHEMA tw.{space}other")
     sql(f"ALTER TABLE tw.{table} RENAME TO tw.{space}other.renamed")
     assert sql(f"SHOW TABLES FROM tw.{space}") == []
@@ -164,7 +164,7 @@ def test_a_table_is_dropped(server: Server, sql: Sql, table: str, space: str) ->
     assert sql(f"SELECT x FROM tw.{table}") == [(7,)]
 
 
-def test_a_name_in_another_case_is_found_where_that_is_asked_for(server: Server, sql: Sql, space: str) -> None:
+def test_name_in_another_case_is_found_with_case_insensitive_matching(server: Server, sql: Sql, space: str) -> None:
     mixed = pyiceberg(server).create_table((space, "MixedCase"), pyiceberg(server).load_table("demo.tides").schema())
     assert mixed.name() == (space, "MixedCase")
     assert sql(f"SHOW TABLES FROM any_case.{space}") == [("mixedcase",)]
@@ -175,7 +175,7 @@ def test_a_name_in_another_case_is_found_where_that_is_asked_for(server: Server,
         sql(f'SELECT count(*) FROM tw.{space}."MixedCase"')
 
 
-def test_two_sessions_that_insert_at_once_lose_nothing(server: Server, sql: Sql, table: str) -> None:
+def test_concurrent_inserts_of_two_sessions_lose_nothing(server: Server, sql: Sql, table: str) -> None:
     def insert(writer: int) -> None:
         for step in range(5):
             sql(f"INSERT INTO tw.{table} VALUES ({100 * writer + step}, 'Rome', 3.5, {writer})")

@@ -9,7 +9,7 @@ from support.readers import pyiceberg
 from support.server import Server
 
 
-def test_a_view_lives_from_its_creation_to_its_drop(server: Server, sql: Sql, table: str, space: str) -> None:
+def test_view_is_created_used_and_dropped(server: Server, sql: Sql, table: str, space: str) -> None:
     view = f"tw.{space}.cities"
     sql(f"CREATE VIEW {view} COMMENT 'all' AS SELECT city FROM tw.{table}")
     assert sql(f"SELECT * FROM {view} ORDER BY city") == [("Bergen",), ("Oslo",)]
@@ -31,7 +31,7 @@ def test_a_view_lives_from_its_creation_to_its_drop(server: Server, sql: Sql, ta
     assert sql(f"SHOW TABLES FROM tw.{space}") == [("sightings",)]
 
 
-def test_a_table_and_a_view_do_not_share_a_name(sql: Sql, table: str, space: str) -> None:
+def test_table_and_view_cannot_share_a_name(sql: Sql, table: str, space: str) -> None:
     with pytest.raises(client.exceptions.TrinoUserError, match="(?i)already exists"):
         sql(f"CREATE VIEW tw.{table} AS SELECT 1 AS x")
     sql(f"CREATE VIEW tw.{space}.v AS SELECT 1 AS x")

@@ -1,1 +1,1 @@
-"""What the tests share: a server to talk to, a raw client, and documents to send."""
+"""Shared parts of the tests: servers, a raw HTTP client, and request bodies."""

@@ -1,4 +1,4 @@
-"""Organisations, keys and warehouses, made with the command line beside a running server."""
+"""Creates organisations, keys and warehouses with the command line while a server runs."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ SEEN_WITHIN_S = 30.0
 
 @dataclass(frozen=True)
 class Key:
-    """A key, and the id that it is administered by."""
+    """A key and its id."""
 
     text: str
     id: str
 
 
 class Admin:
-    """The command line on the folder of one server."""
+    """The command line, on one server's data folder."""
 
     def __init__(self, server: Server):
         self.server = server
 
     def organisation(self, tier: str, warehouse: str | None = "main") -> str:
-        """Makes one, with a warehouse to work in; gives its name."""
+        """Creates an organisation with a warehouse. Returns its name."""
         name = f"org-{uuid.uuid4().hex[:10]}"
         self.server.command("org", "create", name, "--tier", tier)
         if warehouse is not None:
@@ -38,20 +38,20 @@ class Admin:
         return name
 
     def warehouse(self, organisation: str, name: str) -> None:
-        """Makes a warehouse on local disk, in a folder of its own beside the server's."""
+        """Creates a warehouse on local disk, in a separate folder beside the server's."""
         folder = self.server.data_dir.parent / "warehouses" / organisation / name
         folder.mkdir(parents=True)
         self.server.command("warehouse", "create", name, "--org", organisation, "--root", folder.as_uri())
 
     def key(self, organisation: str, role: str, *more: str) -> Key:
-        """Makes a key; it is shown this once."""
+        """Creates a key. Its text is shown only once."""
         name = f"a {role} {uuid.uuid4().hex[:6]}"
         arguments = ("key", "create", name, "--org", organisation, "--role", role, "--json", *more)
         shown = json.loads(self.server.command(*arguments).stdout)
         return Key(text=shown["api_key"], id=shown["id"])
 
     def list_keys(self, organisation: str) -> str:
-        """What is shown of its keys."""
+        """Returns the organisation's keys as `key list` shows them."""
         return self.server.command("key", "list", "--org", organisation).stdout
 
     def revoke(self, organisation: str, key: Key) -> None:
@@ -63,7 +63,7 @@ class Admin:
 
 
 def eventually(rest: Rest, path: str, status: int) -> requests.Response:
-    """Asks until the answer has this status: what another process changed is seen within seconds."""
+    """Repeats a request until the answer has this status. Changes of another process are visible within seconds."""
     deadline = time.monotonic() + SEEN_WITHIN_S
     while True:
         response = rest.get(path)

@@ -1,6 +1,6 @@
-"""PyIceberg in a process of its own.
+"""PyIceberg in a separate process.
 
-Arrow's client for Google Cloud holds Python's lock while it reads, so that a server in the same process cannot answer it.
+Arrow's client for Google Cloud holds Python's lock while it reads, so a server in the same process could not answer.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DEADLINE_S = 200
 
 @functools.cache
 def _pool() -> ProcessPoolExecutor:
-    """The process, which all uses share: to start it and load PyIceberg takes seconds."""
+    """Returns the shared process. Starting it and loading PyIceberg takes seconds."""
     return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
 
@@ -29,7 +29,7 @@ def _in_process(work: object, *arguments: object) -> object:
     try:
         return _pool().submit(work, *arguments).result(timeout=DEADLINE_S)  # type: ignore[arg-type]
     except (BrokenProcessPool, TookTooLong):
-        # The next use gets a new one; nothing waits for this one any more.
+        # The next caller starts a new process. Nothing waits for this one.
         for process in multiprocessing.active_children():
             process.kill()
         _pool.cache_clear()
@@ -68,7 +68,7 @@ def _scan(settings: dict[str, str], name: tuple[str, str]) -> list[tuple]:
 
 
 class Apart:
-    """One table, as somebody with that key sees it."""
+    """One table, accessed with one key."""
 
     def __init__(self, lake: CloudLake, key: str, name: tuple[str, str], **properties: str):
         self._settings = {"uri": lake.server.uri, "token": key, **properties}
@@ -79,11 +79,11 @@ class Apart:
         assert wrong is None, wrong
 
     def create_staged_with(self, *rows: Row) -> None:
-        """Writes the rows before there is a table."""
+        """Creates a staged table with these rows: writes the files before the table exists."""
         _in_process(_create_staged, self._settings, self._name, list(rows))
 
     def append(self, *rows: Row) -> str | None:
-        """Gives what went wrong, if something did."""
+        """Appends a row. Returns the error, or None."""
         return _in_process(_append_more, self._settings, self._name, list(rows))  # type: ignore[return-value]
 
     def delete(self, which: str) -> None:

@@ -1,4 +1,4 @@
-"""A writer in a process of its own: `python -m support.appender URI KEY NAMESPACE TABLE FIRST COUNT`.
+"""A writer in a separate process: `python -m support.appender URI KEY NAMESPACE TABLE FIRST COUNT`.
 
 Appends COUNT rows with ids from FIRST, one commit each, and prints every id once its commit was acknowledged.
 """
@@ -14,7 +14,7 @@ from support.rows import sightings
 
 
 def append_until_acknowledged(catalog: RestCatalog, name: tuple[str, ...], number: int) -> None:
-    """Appends one row; what another writer got in before is no reason to give up."""
+    """Appends one row. Retries after conflicts with other writers."""
     while True:
         table = catalog.load_table(name)
         try:

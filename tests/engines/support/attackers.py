@@ -1,7 +1,7 @@
-"""Those who make trouble, in a process of their own: `python -m support.attackers`.
+"""Attackers in a separate process: `python -m support.attackers`.
 
-Each kind runs until its process is told to end. What it is answered is counted; an answer that blames the server, other than
-"not now, try again then", is reported.
+Each kind runs until its process gets the signal to end. It counts the answers, and reports each server error other
+than 503 with `Retry-After`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PAUSE_AFTER_LOSS_S = 0.05
 
 
 class Seen:
-    """What all threads of one process were answered."""
+    """The answers to all threads of one process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -73,7 +73,7 @@ def columns(count: int, seed: int) -> dict[str, Any]:
 
 
 def heavy_bodies(seed: int) -> list[bytes]:
-    """Commits that take as long as the limits let them."""
+    """Returns commits that take the longest time within the limits."""
     location = "file:///nowhere"
     return [
         commit_body([{"action": "add-schema", "schema": columns(40_000, seed)}]),
@@ -84,12 +84,12 @@ def heavy_bodies(seed: int) -> list[bytes]:
 
 
 def heavy(task: dict[str, Any], ended: threading.Event, seen: Seen, number: int) -> None:
-    """Large commits to a table of its own, each after the other."""
+    """Sends large commits to a separate table, one after the other."""
     client = PlainClient(task["uri"], task["key"])
     bodies = [heavy_bodies(number)[kind] for kind in task.get("bodies", range(4))]
     tables, name = f"/v1/namespaces/{task['namespace']}/tables", f"heavy_{number}"
     while not ended.is_set():
-        # Anew each time, so that the documents do not grow beyond what is allowed.
+        # A new table each time, so that the documents stay below the size limit.
         send(seen, client, "drop", "DELETE", f"{tables}/{name}?purgeRequested=true")
         send(seen, client, "create", "POST", tables, json.dumps(documents.table(name)).encode())
         for body in bodies:
@@ -98,7 +98,7 @@ def heavy(task: dict[str, Any], ended: threading.Event, seen: Seen, number: int)
 
 
 def stormy(task: dict[str, Any], ended: threading.Event, seen: Seen, number: int) -> None:
-    """Loads and commits in a warehouse whose storage fails."""
+    """Loads and commits in a warehouse with failing storage."""
     client = PlainClient(task["uri"], task["key"])
     chance = random.Random(task["seed"] * 1_000 + number)
     path = f"/v1/namespaces/{task['namespace']}/tables/{task['table']}"
@@ -112,7 +112,8 @@ def stormy(task: dict[str, Any], ended: threading.Event, seen: Seen, number: int
 
 
 def silent_sockets(task: dict[str, Any], ended: threading.Event, seen: Seen, number: int) -> None:
-    """Connections that send nothing, half a preface, a head byte by byte, or do not read; closed ones are opened again."""
+    """Opens connections that send nothing, half a preface, or a head byte by byte, or that do not read. Reopens
+    closed ones."""
     where = urlsplit(task["uri"])
     head = f"GET /v1/namespaces HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {task['key']}\r\nX-Slow: ".encode()
     greedy = f"GET /v1/config HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {task['key']}\r\n\r\n".encode() * 200
@@ -122,7 +123,7 @@ def silent_sockets(task: dict[str, Any], ended: threading.Event, seen: Seen, num
         while not ended.is_set():
             if len(opened) < task["sockets"]:
                 try:
-                    # Of another address than the quiet ones.
+                    # A different client address from that of the quiet organisation.
                     one = socket.create_connection(
                         (where.hostname, where.port), timeout=5, source_address=("127.0.0.3", 0)
                     )
@@ -139,7 +140,7 @@ def silent_sockets(task: dict[str, Any], ended: threading.Event, seen: Seen, num
             for key, _ in selector.select(0.2):
                 closed = key.fileobj
                 assert isinstance(closed, socket.socket)
-                # Only a peek: what is there to read stays unread.
+                # Peeks, so that the data stays unread.
                 try:
                     is_closed = closed.recv(1, socket.MSG_PEEK) == b""
                 except BlockingIOError:
@@ -162,7 +163,7 @@ def silent_sockets(task: dict[str, Any], ended: threading.Event, seen: Seen, num
 
 
 def mixed(task: dict[str, Any], ended: threading.Event, seen: Seen, number: int) -> None:
-    """All that is bad at once, each time something else."""
+    """Sends all kinds of bad requests, another kind each time."""
     chance = random.Random(task["seed"] * 1_000 + number)
     client = PlainClient(task["uri"], task["key"])
     for _ in range(task["requests"]):
@@ -178,7 +179,7 @@ def mixed(task: dict[str, Any], ended: threading.Event, seen: Seen, number: int)
 
 
 def on_the_wire(uri: str, sent: bytes, seen: Seen, what: str) -> None:
-    """Sends bytes, and reads as much of the answer as shows its status."""
+    """Sends bytes, and reads the answer up to its status."""
     where = urlsplit(uri)
     try:
         with socket.create_connection((where.hostname, where.port), timeout=3) as connection:

@@ -1,12 +1,12 @@
-"""Azure for tests: the emulator Azurite, and a gateway before it for what Azurite does not have.
+"""Azure for tests: the emulator Azurite, and a gateway in front of it for features that Azurite lacks.
 
-Azurite knows no hierarchical namespace: it refuses every signature for a folder (`sr=d`). So the gateway takes them instead.
-It computes the signature with Microsoft's own library, keeps to what the signature says (folder, time, permissions), and
-asks Azurite with a signature for the account. What this cannot show is that Azure itself takes them: for that the text that
-is signed is compared with the documentation in the unit tests, and here with the library.
+Azurite has no hierarchical namespace: it refuses every signature for a folder (`sr=d`), so the gateway accepts these.
+It computes the signature with Microsoft's library, enforces folder, time and permissions, and asks Azurite with a
+signature for the account. This does not prove that Azure accepts the signatures. The unit tests compare the signed
+text with the documentation, and these tests compare it with the library.
 
-There is no directory service either: the gateway gives tokens to one application with one secret. Azurite checks them for
-everything but who signed them.
+Azurite has no directory service either: the gateway issues tokens to one application with one secret. Azurite checks
+the tokens except for their signer.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from support.ports import free_ports, wait_until_open
 from support.server import REPOSITORY
 
 ACCOUNT = "devstoreaccount1"
-# Azurite's own, the same everywhere.
+# Azurite's built-in key, the same in every installation.
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 HOST = f"{ACCOUNT}.dfs.core.windows.net"
 TENANT, CLIENT, SECRET = str(uuid.uuid4()), str(uuid.uuid4()), "the application's secret"
@@ -52,7 +52,7 @@ SAS_PARAMETERS = {"sv", "st", "se", "sr", "sdd", "sp", "spr", "sig", "skoid", "s
 
 
 class Certificate(NamedTuple):
-    """Files: who signed it, the certificate, and its private key."""
+    """Files: the issuer's certificate, the certificate, and its private key."""
 
     issuer: Path
     certificate: Path
@@ -60,7 +60,7 @@ class Certificate(NamedTuple):
 
 
 def certificate(folder: Path, *hosts: str) -> Certificate:
-    """A certificate for 127.0.0.1 and these hosts that only who trusts its issuer trusts."""
+    """Creates a certificate for 127.0.0.1 and these hosts, signed by a private issuer."""
     now = datetime.datetime.now(datetime.UTC)
     loopback = x509.SubjectAlternativeName(
         [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), *(x509.DNSName(host) for host in hosts)]
@@ -86,14 +86,14 @@ def certificate(folder: Path, *hosts: str) -> Certificate:
 
 
 class Azurite:
-    """The emulator, over https: it takes tokens over nothing else."""
+    """The emulator over https, because it accepts tokens only over https."""
 
     def __init__(self, folder: Path):
         modules = Path(os.environ.get("TIDEWATER_NODE_MODULES", REPOSITORY / "target/node/node_modules"))
         script = modules / "azurite/dist/src/blob/main.js"
         node = shutil.which("node")
         if node is None or not script.exists():
-            # A run that proves nothing of Azure must not pass for one that does.
+            # A run without Azure must not look like a complete run.
             (pytest.fail if os.environ.get("CI") else pytest.skip)(LEFT_OUT)
         self.certificate = certificate(folder)
         (port,) = free_ports(1)
@@ -110,7 +110,7 @@ class Azurite:
         return f"{self.uri}/{ACCOUNT}"
 
     def client(self) -> BlobServiceClient:
-        """Azurite itself, with the account's key; it asks once."""
+        """Returns a client of Azurite with the account's key and without retries."""
         return BlobServiceClient(self.endpoint, credential=KEY, connection_verify=False, retry_total=0)
 
     def stop(self) -> None:
@@ -125,7 +125,8 @@ def refusal(code: str, why: str, status: int = 403) -> Response:
 
 
 class Account(Gateway):
-    """An account with a hierarchical namespace, as far as signatures go, and the directory that its tokens are from."""
+    """An account with signatures for folders, as with a hierarchical namespace, and the directory that issues its
+    tokens."""
 
     def __init__(self, azurite: Azurite, secure: Certificate | None = None):
         super().__init__(azurite.uri, secure[1:] if secure else None)
@@ -134,7 +135,7 @@ class Account(Gateway):
         self.keys_given = 0
         # Whether the application has the role 'Storage Blob Delegator'.
         self.may_delegate = True
-        # How many seconds the account's clock is ahead.
+        # The seconds by which the account's clock is ahead.
         self.ahead_s = 0
 
     @property
@@ -164,7 +165,7 @@ class Account(Gateway):
 
     @staticmethod
     def token() -> dict:
-        """A token of the directory, for the application."""
+        """Issues a token of the directory for the application."""
         now = int(time.time())
         claims = {"aud": "https://storage.azure.com", "iss": f"https://sts.windows.net/{TENANT}/", "tid": TENANT}
         claims |= {"oid": CLIENT, "iat": now, "nbf": now, "exp": now + 3600}
@@ -206,7 +207,7 @@ class Account(Gateway):
         return self._as_account(request)
 
     def signature(self, container: str, folder: list[str], query: dict[str, str]) -> str | None:
-        """What Microsoft's library makes of the folder and what else the signature says."""
+        """Computes the signature with Microsoft's library, from the folder and the other parameters."""
         credential: object = KEY
         if "skoid" in query:
             credential = self.keys.get((query["skoid"], query["sktid"], query["skt"], query["ske"]))
@@ -223,7 +224,7 @@ class Account(Gateway):
             protocol=query["spr"],
         )
         parameters = dict(parse_qsl(made))
-        # All that the library would send, and nothing more.
+        # Exactly the parameters that the library would send.
         sent = {name: value for name, value in query.items() if name in SAS_PARAMETERS}
         return parameters["sig"] if parameters.keys() == sent.keys() and parameters["sv"] == query["sv"] else None
 
@@ -251,7 +252,7 @@ BLOB_HOST = f"{ACCOUNT}.blob.core.windows.net"
 
 
 class NamedAccount(Account):
-    """The same as it is known to clients: by its hosts' names, and with the interface for files, by which some write."""
+    """The same account under its public host names, and with the file interface that some clients use for writes."""
 
     def __init__(self, azurite: Azurite, secure: Certificate):
         super().__init__(azurite, secure)
@@ -266,7 +267,8 @@ class NamedAccount(Account):
         return as_blob if isinstance(as_blob, Response) else super().answer(as_blob)
 
     def _as_blob(self, request: Request) -> Request | Response:
-        """What creates, appends to and flushes a file, as what writes a blob in blocks (Data Lake Storage, "Path")."""
+        """Translates requests of the file interface (create, append, flush) into block blob requests (Data Lake
+        Storage, "Path")."""
         query = request.query
         if request.method == "PUT" and query.get("resource") == "file":
             self._appended[request.path] = []
@@ -287,13 +289,13 @@ class NamedAccount(Account):
 
     def _signed(self, request: Request) -> Response:
         answer = super()._signed(request)
-        # What an append and a flush are answered.
+        # The status codes of an append and a flush.
         status = {"block": 202, "blocklist": 200}.get(request.query.get("comp", ""), answer.status)
         return Response(status, answer.headers, answer.body) if answer.status == 201 else answer
 
 
 def changed(request: Request, method: str, query: dict[str, str], headers: dict[str, str], body: bytes) -> Request:
-    """The request with another method and body, and of its parameters only those of its signature and these."""
+    """Returns the request with another method and body, and only with its signature's parameters and these."""
     parts = urlsplit(request.target)
     kept = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name in SAS_PARAMETERS]
     target = f"{parts.path}?{urlencode([*kept, *query.items()], quote_via=quote)}"
@@ -303,7 +305,7 @@ def changed(request: Request, method: str, query: dict[str, str], headers: dict[
 
 
 def profile(folder: Path, endpoint: str, *lines: str, identity: Account | None = None) -> Path:
-    """A storage profile that signs in with the account's key, or as the application that `identity` knows."""
+    """Returns a storage profile with the account's key, or with the application of `identity`."""
     settings = ['type = "adls"', f'endpoint = "{endpoint}"', *lines, "[credentials]"]
     if identity:
         settings += ['kind = "azure-service-principal"', f'tenant-id = "{TENANT}"', f'client-id = "{CLIENT}"']
@@ -316,5 +318,5 @@ def profile(folder: Path, endpoint: str, *lines: str, identity: Account | None =
 
 
 def wrong_key() -> str:
-    """A key of the right form that is nobody's."""
+    """Returns a key of valid form that no account has."""
     return base64.b64encode(bytes(64)).decode()

@@ -1,5 +1,5 @@
-"""Processes that run beside a test: they are told what to do as JSON on their standard input, end when it is closed, and print
-one line of JSON then."""
+"""Processes that run beside a test. They read their task as JSON from standard input, end when it is closed, and then
+print one line of JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 ENGINES = Path(__file__).resolve().parents[1]
 
-# What makes trouble gives way to what is measured.
+# Attackers have a lower priority than the measured client.
 NICENESS = 10
 
 END_DEADLINE_S = 180
@@ -22,7 +22,7 @@ BEGUN = "begun"
 
 
 class Beside:
-    """A module of `support` in a process of its own."""
+    """A module of `support` in a separate process."""
 
     def __init__(self, module: str, task: dict[str, Any], *, gives_way: bool = False):
         self._process = subprocess.Popen(
@@ -38,7 +38,7 @@ class Beside:
         self._process.stdin.flush()
 
     def wait_until_begun(self) -> None:
-        """Waits for the line that says that it does what it was told: an interpreter takes its time to start."""
+        """Waits for the line that announces the first action, because an interpreter starts slowly."""
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == BEGUN + "\n", "it ended before it had begun"
 
@@ -46,7 +46,7 @@ class Beside:
         return self._process.poll() is None
 
     def end(self) -> dict[str, Any]:
-        """Tells it to end, if it has not by itself, and gives what it has seen."""
+        """Ends the process, if it still runs, and returns its report."""
         try:
             printed, _ = self._process.communicate(timeout=END_DEADLINE_S)
         except subprocess.TimeoutExpired:
@@ -62,7 +62,7 @@ class Beside:
 
 
 def read_task() -> tuple[dict[str, Any], threading.Event]:
-    """What this process is to do, and what tells it to end."""
+    """Reads this process's task, and returns it with the event that ends it."""
     task, ended = json.loads(sys.stdin.readline()), threading.Event()
 
     def wait() -> None:
@@ -74,10 +74,10 @@ def read_task() -> tuple[dict[str, Any], threading.Event]:
 
 
 def say_begun() -> None:
-    """Says that the first thing was done."""
+    """Announces the first action."""
     print(BEGUN, flush=True)
 
 
 def report(seen: dict[str, Any]) -> None:
-    """Prints what was seen; the last thing that a process does."""
+    """Prints the report, as the last action of a process."""
     print(json.dumps(seen), flush=True)

@@ -1,6 +1,7 @@
-"""ClickHouse in a process of its own: `python -m support.clickhouse` reads statements as JSON, writes results as JSON.
+"""ClickHouse in a separate process: `python -m support.clickhouse` reads statements as JSON, writes results as JSON.
 
-Its library brings its own allocator and Arrow; alone in its process it can disturb nobody, and a crash is a failed test.
+Its library has its own allocator and Arrow. In a separate process it cannot disturb other tests, and a crash is only
+a failed test.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ QUERY_DEADLINE_S = 200
 
 
 def run(statements: list[str], folder: Path, env: dict[str, str] | None = None) -> list[list[dict]]:
-    """Runs the statements in one session; gives the rows of each. Raises RuntimeError with ClickHouse's words.
+    """Runs the statements in one session. Returns the rows of each. Raises RuntimeError with ClickHouse's message.
 
-    ClickHouse reads local files only below its working folder, so it is given the one that the tables are in.
+    ClickHouse reads local files only below its working folder, so the caller names the folder of the tables.
     """
     done = subprocess.run(
         [sys.executable, "-m", "support.clickhouse"],

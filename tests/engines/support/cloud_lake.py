@@ -23,21 +23,21 @@ class CloudLake:
     reader: Key
 
     def rest(self, key: Key | None = None) -> Rest:
-        """The API, signed in with that key, or as a writer."""
+        """Returns the API, signed in with this key, or as a writer."""
         return Admin(self.server).rest(key or self.writer)
 
     def catalog(self, key: Key | None = None, **properties: str) -> RestCatalog:
-        """PyIceberg, signed in with that key, or as a writer."""
+        """Returns PyIceberg, signed in with this key, or as a writer."""
         return RestCatalog("lake", uri=self.server.uri, token=(key or self.writer).text, **properties)
 
     def given(self, namespace: str, table: str, key: Key | None = None) -> dict[str, str]:
-        """What is vended for a table, where all its files are in one place."""
+        """Returns the vended settings for a table with one location."""
         (given,) = self.rest(key).load(namespace, table)["storage-credentials"]
         return given["config"]
 
 
 def make_cloud_lake(server: Server, root: str, profile: Path) -> CloudLake:
-    """Makes an organisation with its warehouse, and the keys."""
+    """Creates an organisation with its warehouse and keys."""
     admin = Admin(server)
     organisation = admin.organisation("enterprise", warehouse=None)
     server.command("warehouse", "create", "lake", "--org", organisation, "--root", root, "--storage", str(profile))

@@ -1,4 +1,4 @@
-"""What the tests that run on each cloud need of it: a warehouse's place there, the way to it, and what lies in it."""
+"""The interface of a cloud for tests: a warehouse's location, the access to it, and its objects."""
 
 from __future__ import annotations
 
@@ -27,37 +27,37 @@ PLACE = "clouds"
 
 
 class Cloud(Protocol):
-    """One of them. All warehouses are in one bucket or container."""
+    """One cloud. All warehouses are in one bucket or container."""
 
-    # Where its server listens, for a proxy before it.
+    # The address of its server, for a proxy in front of it.
     uri: str
-    # Whether its server takes part in the writing of one process only, so that clients must be in another.
+    # Whether its server runs in this process and clients must be in another one.
     wants_clients_apart: bool
 
     def root(self, folder: str) -> str:
-        """The location of a folder."""
+        """Returns the location of a folder."""
 
     def profile(self, folder: Path, *lines: str, through: str | None = None) -> Path:
-        """A storage profile, written to `folder`; through a proxy at this address, if there is one."""
+        """Writes a storage profile to `folder`, with the address of a proxy if given. Returns its path."""
 
     def names(self, location: str) -> set[str]:
-        """The names of all objects below a location, from there on."""
+        """Returns the names of all objects below a location, relative to it."""
 
     def objects(self, location: str) -> dict[str, bytes]:
-        """All objects below a location: their names from there on, and what is in them."""
+        """Returns all objects below a location: their relative names and contents."""
 
     def put(self, location: str, content: bytes) -> None:
-        """Puts an object there, as the owner of it all."""
+        """Writes an object with the owner's credentials."""
 
     def can(self, config: dict[str, str], location: str) -> set[str]:
-        """What of reading, listing, writing and removing the object there is allowed to who has these vended settings."""
+        """Returns which of read, list, write and remove these vended settings allow on the object."""
 
     def is_session(self, request: Request) -> bool:
-        """Whether that asks for what temporary credentials are made of."""
+        """Whether the request is for a session or a token."""
 
 
 def allowed(attempts: dict[str, Callable[[], object]], refused: type[Exception]) -> set[str]:
-    """Which of these are not refused."""
+    """Returns the actions that are not refused."""
     done = set()
     for name, attempt in attempts.items():
         try:
@@ -78,7 +78,7 @@ def folder_of(location: str) -> str:
 
 
 class OnS3:
-    """Ceph's gateway."""
+    """S3, with Ceph's gateway."""
 
     wants_clients_apart = False
 
@@ -123,7 +123,7 @@ class OnS3:
 
 
 class OnAzure:
-    """Azurite, and the gateway before it. The catalog signs in as an application."""
+    """Azurite, and the gateway in front of it. The catalog signs in as an application."""
 
     wants_clients_apart = False
 
@@ -168,7 +168,7 @@ class OnAzure:
 
 
 class OnGoogle:
-    """The emulator, and the gateway before it. The catalog signs in with a service account's key."""
+    """The emulator, and the gateway in front of it. The catalog signs in with a service account's key."""
 
     # Arrow's client holds Python's lock while it reads, and the gateway is in this process.
     wants_clients_apart = True
@@ -255,7 +255,7 @@ CLOUDS: dict[str, Callable[[pytest.FixtureRequest, Path], Iterator[Cloud]]] = {
 
 
 def make_lake_on(cloud: Cloud, server: Server, folder: Path, *lines: str, through: str | None = None) -> CloudLake:
-    """A warehouse on that cloud, in a folder of its own."""
+    """Creates a warehouse on this cloud, in a separate folder."""
     profile = cloud.profile(folder, *lines, through=through)
     return make_cloud_lake(server, cloud.root(folder.name), profile)
 

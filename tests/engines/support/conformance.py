@@ -1,7 +1,7 @@
-"""What each client showed, and the page that tells it: `docs/conformance.md`, from the records in `docs/conformance.json`.
+"""Writes the page `docs/conformance.md` from each client's records in `docs/conformance.json`.
 
-A complete run of a client's tests replaces that client's record and writes the page anew; nobody writes it by hand.
-`python -m support.conformance` writes the page alone, from what is recorded and from the endpoints in the router.
+A complete run of a client's tests replaces the client's record and writes the page again. Do not edit the page.
+`python -m support.conformance` only writes the page, from the records and the endpoints in the router.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ SPECIFICATION = (
     f"POST {NAMESPACE}/register-view",
 )
 
-# The clients, in the order of the page: how each is called there.
+# The clients in the order of the page, with their names there.
 CLIENTS = {
     "rck": "REST Compatibility Kit",
     "rck-1.11": "REST Compatibility Kit, Iceberg 1.11",
@@ -78,16 +78,16 @@ CLIENTS = {
     "http": "plain HTTP",
 }
 
-# The same clients with an older release of Iceberg: they have a row, and the newer one says the rest.
+# The same clients with an older release of Iceberg. They have only a row, because the newer release has the details.
 OLDER = ("rck-1.11", "spark-1.11")
 
-# Who sends which User-Agent. A Java client is known by the server that was started for it.
+# The client of each User-Agent. A Java client is identified by its server.
 AGENTS = {
     "pyiceberg/": "pyiceberg",
     "duckdb": "duckdb",
     "clickhouse": "clickhouse",
     "sail/": "sail",
-    # What Node's own fetch says.
+    # The User-Agent of Node's fetch.
     "node": "iceberg-js",
     "snowflake": "snowflake",
     "python-requests/": "http",
@@ -100,7 +100,7 @@ ANSWERED = re.compile(
 
 @dataclass
 class Record:
-    """What one client showed in its last complete run."""
+    """The results of a client's last complete run."""
 
     version: str
     works: list[str] = field(default_factory=list)
@@ -110,13 +110,13 @@ class Record:
 
 
 def with_iceberg(client: str, version: str) -> str:
-    """The record of a client that runs with this release of Iceberg."""
+    """Returns the name of the record of a client with this release of Iceberg."""
     older = f"{client}-{version.rpartition('.')[0]}"
     return older if older in OLDER else client
 
 
 def endpoint_of(method: str, path: str) -> str | None:
-    """The operation that a request is one of; the prefix may be missing."""
+    """Returns the operation of a request. The prefix may be missing."""
     for endpoint in SPECIFICATION:
         verb, template = endpoint.split(" ")
         pattern = re.escape(template).replace(r"/\{prefix\}", "(/[^/]+)?")
@@ -126,13 +126,13 @@ def endpoint_of(method: str, path: str) -> str | None:
 
 
 def client_of(agent: str) -> str | None:
-    """The client that names itself so, if it is one that is known by its name."""
+    """Returns the client of a User-Agent, if it is known."""
     return next((client for start, client in AGENTS.items() if agent.lower().startswith(start)), None)
 
 
 def used_endpoints(log: str, only_client: str | None = None) -> dict[str, set[str]]:
-    """From a server's log: which client was answered with success by which operation. Whoever is not known by its name
-    is `only_client`."""
+    """Returns the operations that each client used successfully, from a server's log. Unknown User-Agents are
+    `only_client`."""
     used: dict[str, set[str]] = {}
     for line in set(ANSWERED.findall(re.sub(r"\x1b\[[0-9;]*m", "", log))):
         method, path, status, agent = line
@@ -143,7 +143,7 @@ def used_endpoints(log: str, only_client: str | None = None) -> dict[str, set[st
 
 
 def write(records: dict[str, Record]) -> None:
-    """Replaces the records of these clients, and writes the page. Another run may do so at the same time."""
+    """Replaces the records of these clients, and writes the page. Locks both against a concurrent run."""
     with locked(PAGE):
         kept = read() | {client: _ordered(record) for client, record in records.items()}
         in_order = {client: asdict(kept[client]) for client in CLIENTS if client in kept}
@@ -152,7 +152,7 @@ def write(records: dict[str, Record]) -> None:
 
 
 def _ordered(record: Record) -> Record:
-    """The same in one order, so that two runs which show the same write the same."""
+    """Returns the record in a fixed order, so that runs with the same results write the same file."""
     endpoints = [endpoint for endpoint in SPECIFICATION if endpoint in record.endpoints]
     return Record(record.version, sorted(record.works), sorted(record.fails), sorted(record.left_out), endpoints)
 
@@ -165,7 +165,7 @@ def read() -> dict[str, Record]:
 
 
 def advertised() -> list[str]:
-    """What the configuration tells clients that the catalog can do."""
+    """Returns the operations that the configuration advertises."""
     return re.findall(r'^    "((?:GET|POST|HEAD|DELETE) /v1/[^"]*)",$', ENDPOINTS.read_text(), re.MULTILINE)
 
 
@@ -202,7 +202,7 @@ is no operation of a catalog, so it is never in that list). The last column says
 
 
 def _listed(records: dict[str, Record]) -> list[tuple[str, Record]]:
-    """The records with clients that are not merely the tests' own HTTP."""
+    """Returns the records of real clients, without the tests' own HTTP client."""
     return [(client, records[client]) for client in CLIENTS if client in records and client != "http"]
 
 
@@ -225,7 +225,7 @@ def _endpoints(records: dict[str, Record], advertised: set[str]) -> list[str]:
 
 def _details(client: str, record: Record) -> list[str]:
     lines = [f"## {CLIENTS[client]} {record.version}", ""]
-    # What the kit's many tests are is told by the kit, and what an older release does by the newer one.
+    # The kit's own documentation lists its many tests, and the newer release has the details of an older one.
     works = [] if client == "rck" or client in OLDER else _counted(record.works)
     for title, tests in (("Fails", record.fails), ("Left out", record.left_out), ("Works", works)):
         if tests:
@@ -234,7 +234,7 @@ def _details(client: str, record: Record) -> list[str]:
 
 
 def _counted(tests: list[str]) -> list[str]:
-    """Each test once, with how often it ran on something else."""
+    """Returns each test once, with the number of its parameters."""
     names = [test.partition(" (")[0] for test in tests]
     counts = {name: names.count(name) for name in names}
     return [name if count == 1 else f"{name} ({count} times)" for name, count in counts.items()]

@@ -1,7 +1,7 @@
-"""What a load may say about access to a table's files: a check of the answer alone, for every kind of storage.
+"""Checks the access settings in the answer to a load, for every kind of storage.
 
-Clients find out when to ask again from keys that each storage has its own of (`S3FileIO`, `ADLSFileIO`, `GCSFileIO`) and, older
-ones, from `expiration-time`. They take credentials from `storage-credentials`, older ones from `config`.
+Clients read the expiry from a key of each storage (`S3FileIO`, `ADLSFileIO`, `GCSFileIO`), and older ones from
+`expiration-time`. They take credentials from `storage-credentials`, and older ones from `config`.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-# The longest that any storage lets a temporary credential live: 36 hours.
+# The longest lifetime of a temporary credential in any storage: 36 hours.
 LONGEST_MS = 36 * 3_600_000
 
-# For each kind of storage: its schemes, what is secret, and the key that says until when.
+# For each kind of storage: its schemes, its secret keys, and the key with the expiry.
 STORAGES = {
     "s3": (
         ("s3", "s3a", "s3n"),
@@ -31,7 +31,7 @@ LOCATIONS = ("write.data.path", "write.metadata.path", "write.object-storage.pat
 
 
 def complaints(load: dict[str, Any], now_ms: int) -> list[str]:
-    """What is wrong with the credentials of a `LoadTableResult`; nothing for one of local files that has none."""
+    """Returns the faults in the credentials of a `LoadTableResult`. Local files need no credentials."""
     metadata, config = load["metadata"], load.get("config") or {}
     locations = [metadata["location"], *(metadata["properties"][key] for key in LOCATIONS if key in metadata["properties"])]
     entries = load.get("storage-credentials") or []
@@ -64,19 +64,19 @@ def _secrets(scheme: str) -> tuple[str, ...]:
 
 
 def _has(config: dict[str, str], key: str) -> bool:
-    """Whether the key is there; one of Azure is followed by the account that it is for."""
+    """Whether the key exists. Azure's keys are followed by an account."""
     return any(found == key or found.startswith(f"{key}.") for found in config)
 
 
 def _settings(where: str, config: dict[str, str], now_ms: int) -> list[str]:
-    """What is wrong with one set of settings, whatever it is for."""
+    """Returns the faults in one set of settings."""
     found = [f"{where}: {key} is no text" for key, value in config.items() if not isinstance(value, str)]
     for _, secrets, expiry in STORAGES.values():
         given = [secret for secret in secrets if _has(config, secret)]
         if not given:
             continue
         found += [f"{where}: {secret} is missing beside {given[0]}" for secret in secrets if secret not in given]
-        # `expiration-time` is what older clients read, and the plain key of Azure what Snowflake does.
+        # Older clients read `expiration-time`, and Snowflake reads Azure's plain key.
         found += [f"{where}: {key} is missing" for key in (expiry, "expiration-time") if key not in config]
         accounts = [key.removeprefix(f"{secrets[0]}.") for key in config if key.startswith(f"{secrets[0]}.")]
         found += [f"{where}: {expiry}.{account} is missing" for account in accounts if f"{expiry}.{account}" not in config]

@@ -1,4 +1,4 @@
-"""Bodies to send: tables, and changes to them."""
+"""Request bodies: tables, and changes to them."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ SORT_BY_ID = {
 
 
 def table(name: str, **more: Any) -> dict[str, Any]:
-    """What creates a table."""
+    """Returns the body that creates a table."""
     return {"name": name, "schema": SCHEMA, **more}
 
 
 def view(name: str) -> dict[str, Any]:
-    """What creates a view of one query."""
+    """Returns the body that creates a view of one query."""
     representations = [{"type": "sql", "sql": "select 1", "dialect": "spark"}]
     version = {
         "version-id": 1,
@@ -56,7 +56,7 @@ _snapshot_numbers = itertools.count(1)
 def snapshot(
     location: str, sequence_number: int, *, parent: int | None = None, schema_id: int = 0, **more: Any
 ) -> dict[str, Any]:
-    """A snapshot. Its manifest list does not exist: a catalog does not look into it."""
+    """Returns a snapshot. Its manifest list does not exist, because a catalog does not read it."""
     number = 3_000_000_000_000_000_000 + next(_snapshot_numbers)
     made = {
         "snapshot-id": number,
@@ -73,19 +73,19 @@ def snapshot(
 
 
 def append(made: dict[str, Any], branch: str = "main") -> list[dict[str, Any]]:
-    """The updates that make a snapshot the newest of a branch."""
+    """Returns the updates that add a snapshot to a branch."""
     reference = {"action": "set-snapshot-ref", "ref-name": branch, "type": "branch", "snapshot-id": made["snapshot-id"]}
     return [{"action": "add-snapshot", "snapshot": made}, reference]
 
 
 def table_change(namespace: str, table: str, updates: list, requirements: list | None = None) -> dict[str, Any]:
-    """A table's part of a transaction."""
+    """Returns a table's part of a transaction."""
     identifier = {"namespace": [namespace], "name": table}
     return {"identifier": identifier, "requirements": requirements or [], "updates": updates}
 
 
 def creation(namespace: str, table: str) -> dict[str, Any]:
-    """The part of a transaction that creates a table, as the last step of a staged create does."""
+    """Returns the part of a transaction that creates a table, like the commit of a staged create."""
     updates = [
         {"action": "upgrade-format-version", "format-version": 2},
         {"action": "add-schema", "schema": SCHEMA},

@@ -1,4 +1,4 @@
-"""Stands between the catalog and a storage server, and spoils what passes, as networks and servers do."""
+"""A proxy between the catalog and a storage server that injects faults of networks and servers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Fault:
-    """What is done to a request, and to which."""
+    """A fault, and the requests that it applies to."""
 
     kind: str  # down, answer, silence, cut-request, lose-answer, cut-answer; or none: it is only counted
     applies: Callable[[Request], bool] = lambda request: True
@@ -32,7 +32,7 @@ SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request ra
 
 
 class FaultyProxy:
-    """Listens on a port of its own; passes everything on until it is given a fault."""
+    """Listens on a free port. Forwards everything until a fault is set."""
 
     def __init__(self, upstream: str):
         self._upstream = (urlsplit(upstream).hostname, urlsplit(upstream).port)
@@ -46,7 +46,7 @@ class FaultyProxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def spoil(self, fault: Fault | None) -> None:
-        """From now on this fault; none for none."""
+        """Sets the fault from now on, or removes it."""
         with self._lock:
             self._fault, self.spoilt = fault, 0
             self._left = fault.times if fault and fault.times is not None else -1
@@ -89,7 +89,7 @@ class FaultyProxy:
             return fault
 
     def _one(self, client: socket.socket) -> bool:
-        """Passes one request on; gives whether another may follow."""
+        """Forwards one request. Returns whether another may follow."""
         head, rest = read_head(client)
         if not head:
             return False
@@ -107,7 +107,7 @@ class FaultyProxy:
             client.sendall(answer.encode() + SLOW_DOWN)
             return True
         if kind == "silence":
-            # Until the other side gives up, or this one is closed.
+            # Waits until the other side gives up, or the proxy is closed.
             client.recv(1)
             return False
         answer = self._ask(head, body)
@@ -134,7 +134,7 @@ class FaultyProxy:
 
 
 def read_head(client: socket.socket) -> tuple[bytes, bytes]:
-    """The head of a request without the empty line, and what came after it; nothing when there is no more."""
+    """Returns the head of a request without the empty line, and the bytes after it, or None at the end."""
     data = b""
     while b"\r\n\r\n" not in data:
         chunk = client.recv(65536)

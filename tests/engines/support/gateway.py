@@ -1,4 +1,4 @@
-"""A small HTTP server that stands before a storage emulator and does what the emulator does not: it looks at who asks."""
+"""A small HTTP server in front of a storage emulator that checks permissions, which the emulator does not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "expect", "conten
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked, as it was sent."""
+    """A request, as it was sent."""
 
     method: str
     target: str
@@ -24,12 +24,12 @@ class Request:
 
     @property
     def path(self) -> str:
-        """The path, decoded."""
+        """Returns the decoded path."""
         return unquote(urlsplit(self.target).path)
 
     @property
     def query(self) -> dict[str, str]:
-        """The parameters, decoded; of one that stands twice, the first."""
+        """Returns the decoded parameters. Of a repeated one, the first counts."""
         found = parse_qs(urlsplit(self.target).query, keep_blank_values=True)
         return {name: values[0] for name, values in found.items()}
 
@@ -39,7 +39,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """What is answered."""
+    """An answer."""
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Response:
 
 
 class Gateway:
-    """Listens on a port of its own from the start, until it is closed. `answer` is for those that are made of it."""
+    """Listens on a free port until it is closed. Subclasses define `answer`."""
 
     def __init__(self, upstream: str, certificate: tuple[Path, Path] | None = None):
         self.upstream = urlsplit(upstream)
@@ -105,7 +105,7 @@ class Gateway:
     def forward(
         self, method: str, target: str, headers: dict[str, str] | None = None, body: bytes = b""
     ) -> Response:
-        """Asks the emulator, whose certificate is nobody's."""
+        """Forwards a request to the emulator, without a check of its certificate."""
         assert self.upstream.hostname is not None
         if self.upstream.scheme == "https":
             context = ssl._create_unverified_context()  # noqa: S323: on loopback

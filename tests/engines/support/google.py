@@ -1,10 +1,10 @@
-"""Google Cloud for tests: the emulator fake-gcs-server, and a gateway before it for what it does not have.
+"""Google Cloud for tests: the emulator fake-gcs-server, and a gateway in front of it for features that it lacks.
 
-The emulator takes any token, and knows the store's JSON interface; the catalog speaks the XML one, as its library does. So the
-gateway translates, keeps to the preconditions that are sent, gives tokens for a service account's key, narrows them, and
-refuses what a narrowed token may not do. It evaluates the condition of an access boundary with an implementation of the
-Common Expression Language that is not ours. What this cannot show is that Google Cloud itself takes the boundary: for that
-its text is compared byte by byte with what the documentation asks for.
+The emulator accepts any token, and has only the store's JSON interface. The catalog's library uses the XML interface.
+So the gateway translates, enforces preconditions, issues tokens for a service account's key, narrows them, and
+refuses requests that a narrowed token does not allow. It evaluates the condition of an access boundary with an
+independent implementation of the Common Expression Language. This does not prove that Google Cloud accepts the
+boundary, so the tests compare its text byte by byte with the documentation.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 LEFT_OUT = "LEFT OUT: the tests with an emulator of Google Cloud Storage: it is only to be had for Linux on x86-64"
 
-# Google Cloud IAM, "Roles for Cloud Storage": of each, what is asked for here.
+# Google Cloud IAM, "Roles for Cloud Storage": the permissions of each role that the tests need.
 ROLES = {
     "inRole:roles/storage.objectViewer": {"get", "list"},
     "inRole:roles/storage.objectCreator": {"create"},
@@ -55,7 +55,7 @@ class Emulator:
 
             program = _get_binary_path()
         except (ImportError, RuntimeError):
-            # A run that proves nothing of Google Cloud must not pass for one that does.
+            # A run without Google Cloud must not look like a complete run.
             (pytest.fail if os.environ.get("CI") else pytest.skip)(LEFT_OUT)
         program.chmod(0o755)
         (port,) = free_ports(1)
@@ -90,7 +90,7 @@ class Asked:
 
 
 def allows(boundary: dict, asked: Asked) -> bool:
-    """Whether one of the rules allows it."""
+    """Whether one of the rules allows the request."""
     return any(_allows(rule, asked) for rule in boundary["accessBoundary"]["accessBoundaryRules"])
 
 
@@ -131,10 +131,10 @@ class Google(Gateway):
         super().__init__(emulator.uri, secure)
         self._private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.tokens: dict[str, Token] = {}
-        # The boundaries that were asked for, as they were sent.
+        # The requested boundaries, as they were sent.
         self.boundaries: list[str] = []
         self.own_tokens_given = 0
-        # How many seconds the store's clock is ahead.
+        # The seconds by which the store's clock is ahead.
         self.ahead_s = 0
         self.enforces = True
         self._writing = threading.Lock()
@@ -163,7 +163,7 @@ class Google(Gateway):
         return self._with_upload(request, answer)
 
     def _batch(self, request: Request) -> Response:
-        """Each request in it by itself, with the token that it has of its own or that of the batch."""
+        """Answers each request of a batch separately, with its own token or the batch's."""
         own = {name: value for name, value in request.headers.items() if name.lower() == "authorization"}
         body = b""
         for number, one in in_batch(request):
@@ -188,7 +188,7 @@ class Google(Gateway):
         return self._give("own", 3600)
 
     def own_token(self) -> dict:
-        """A token of the service account, as a machine that it belongs to is given one."""
+        """Issues a token of the service account, like a machine's metadata server."""
         return json.loads(self._give("own", 3600).body)
 
     def _narrow(self, request: Request) -> Response:
@@ -203,7 +203,7 @@ class Google(Gateway):
         if own not in self.tokens or self.tokens[own].boundary is not None:
             return Response(400, {}, b'{"error":"invalid_grant","error_description":"Invalid subject token."}')
         self.boundaries.append(options)
-        # It ends with the one that it is made from.
+        # It expires with the token that it is made from.
         left_s = int(self.tokens[own].expires_s - time.time())
         return self._give("narrow", left_s, json.loads(options))
 
@@ -218,7 +218,7 @@ class Google(Gateway):
         text = headers.get("authorization", "").removeprefix("Bearer ")
         token = self.tokens.get(text)
         if token is None:
-            # The catalog's library signs for the store by itself.
+            # The catalog's library signs its requests to the store itself.
             try:
                 jwt.decode(text, self._private.public_key(), algorithms=["RS256"], options={"verify_aud": False})
             except jwt.PyJWTError:
@@ -232,7 +232,7 @@ class Google(Gateway):
             return None
         if asked is None or not allows(token.boundary, asked):
             return refusal(403, f"the token may not: {asked}")
-        # Cloud Storage, "IAM permissions for JSON methods": to overwrite an object is to remove it too.
+        # Cloud Storage, "IAM permissions for JSON methods": overwriting an object needs the permission to remove it.
         removal = Asked("delete", asked.bucket, asked.name)
         if asked.permission == "create" and not allows(token.boundary, removal) and self._is_there(asked):
             return refusal(403, f"the token may not: {removal}")
@@ -245,7 +245,7 @@ class Google(Gateway):
     # ---- the store ----
 
     def _with_upload(self, request: Request, answer: Response) -> Response:
-        """An upload in parts goes on here, and belongs to who began it."""
+        """Continues a multipart upload, which belongs to the client that started it."""
         location = next((value for name, value in answer.headers.items() if name.lower() == "location"), None)
         if location is None:
             return answer
@@ -272,7 +272,7 @@ class Google(Gateway):
             headers = {name.lower(): value for name, value in request.headers.items()}
             query = urlencode({"uploadType": "media", "name": asked.name})
             kind = {"Content-Type": "application/octet-stream"}
-            # The emulator does not look at the precondition.
+            # The emulator ignores the precondition.
             with self._writing:
                 if headers.get("x-goog-if-generation-match") == "0" and self.forward("GET", one).status == 200:
                     return refusal(412, "there is such an object")
@@ -285,7 +285,7 @@ class Google(Gateway):
         about = described(json.loads(found.body))
         headers = {name.lower(): value for name, value in request.headers.items()}
         if asked_for := re.fullmatch(r"bytes=(\d+)-(\d*)", headers.get("range", "")):
-            # The library asks for the rest of what was cut off.
+            # The library requests the rest of a truncated answer.
             first, last = int(asked_for[1]), int(asked_for[2] or len(content) - 1)
             part = content[first : last + 1]
             about["Content-Range"] = f"bytes {first}-{first + len(part) - 1}/{len(content)}"
@@ -294,7 +294,7 @@ class Google(Gateway):
 
 
 def question(request: Request) -> Asked | None:
-    """What a request asks for, in either interface; nothing for what only who may do everything asks for."""
+    """Returns the permission that a request needs, in either interface, or None if only the owner may send it."""
     path, query = urlsplit(request.target).path, request.query
     kinds = {"GET": "get", "HEAD": "get", "DELETE": "delete", "PUT": "create", "POST": "create", "PATCH": "update"}
     if match := re.fullmatch(r"/(?:download/)?storage/v1/b/([^/]+)/o(?:/(.+))?", path):
@@ -316,7 +316,7 @@ def question(request: Request) -> Asked | None:
 
 
 def in_batch(request: Request) -> Iterator[tuple[str, Request]]:
-    """The requests in a batch, each with the id that it has there."""
+    """Yields the requests in a batch, each with its id."""
     boundary = request.headers.get("Content-Type", "").partition("boundary=")[2].strip('"').encode()
     for part in request.body.split(b"--" + boundary)[1:-1]:
         about, _, inner = part.lstrip(b"\r\n").partition(b"\r\n\r\n")
@@ -330,7 +330,7 @@ def in_batch(request: Request) -> Iterator[tuple[str, Request]]:
 
 
 def described(resource: dict) -> dict[str, str]:
-    """What the XML interface says of an object in headers."""
+    """Returns the XML interface's headers for an object."""
     at = time.strptime(resource["updated"][:19], "%Y-%m-%dT%H:%M:%S")
     return {
         "ETag": f'"{resource["etag"].strip(chr(34))}"',
@@ -349,7 +349,7 @@ def as_xml(found: dict) -> bytes:
 
 
 def profile(folder: Path, google: Google, *lines: str, key: str | None = None, endpoint: str | None = None) -> Path:
-    """A storage profile that signs in with the service account's key; through `endpoint`, if it is another way there."""
+    """Returns a storage profile with the service account's key, and with `endpoint` if given."""
     text, uri = key or google.key(), endpoint or google.uri
     settings = ['type = "gcs"', f'endpoint = "{uri}"', f'sts-endpoint = "{uri}"', *lines, "[credentials]"]
     settings += ['kind = "gcs-service-account"', f"key = '''{text}'''"]

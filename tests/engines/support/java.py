@@ -1,4 +1,4 @@
-"""The Java that this machine has."""
+"""Finds Java on this machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def java(oldest: int) -> str:
-    """The program, checked to be recent enough; ends the process with what to do if there is none."""
+    """Returns the program if it is recent enough. Otherwise ends the process with advice."""
     needed = f"Java {oldest} or newer is needed (Debian: apt-get install openjdk-17-jre-headless)"
     home = os.environ.get("JAVA_HOME")
     program = str(Path(home) / "bin/java") if home else shutil.which("java")
@@ -22,8 +22,8 @@ def java(oldest: int) -> str:
 
 
 def java_with(oldest: int, modules: set[str]) -> str:
-    """The first one with these modules, of JAVA_HOME, the path, and where Debian's packages put theirs; ends the process
-    if there is none."""
+    """Returns the first Java with these modules in JAVA_HOME, the path and Debian's folders. Otherwise ends the
+    process."""
     home = os.environ.get("JAVA_HOME")
     candidates = [str(Path(home) / "bin/java")] if home else []
     candidates += [found] if (found := shutil.which("java")) else []

@@ -26,11 +26,11 @@ class Lake:
     reader: Key
 
     def rest(self, key: Key | None = None) -> Rest:
-        """The API, signed in with that key, or as a writer."""
+        """Returns the API, signed in with this key, or as a writer."""
         return Admin(self.server).rest(key or self.writer)
 
     def catalog(self, key: Key | None = None, **properties: str) -> RestCatalog:
-        """PyIceberg, signed in with that key, or as a writer."""
+        """Returns PyIceberg, signed in with this key, or as a writer."""
         own = {"uri": self.server.uri, "token": (key or self.writer).text}
         return RestCatalog("lake", **{**own, **properties})
 
