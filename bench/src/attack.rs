@@ -1,4 +1,4 @@
-//! What an organisation can do to a catalog that others use too.
+//! Attacks of one organisation on a catalog that it shares with others.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,15 +34,15 @@ pub enum Attack {
     Updates,
     /// Two hundred connections send nothing
     Silent,
-    /// Eight connections send bodies that cannot be read, and unknown keys, as fast as they are refused
+    /// Eight connections send malformed bodies and unknown keys, as fast as the server refuses them
     Rubbish,
 }
 
 impl Attack {
-    /// All of them.
+    /// All attacks.
     pub const ALL: [Self; 4] = [Self::Columns, Self::Updates, Self::Silent, Self::Rubbish];
 
-    /// What it is called.
+    /// Returns its name on the command line and in reports.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -62,17 +62,17 @@ impl Attack {
     }
 }
 
-/// How often the attackers were answered with each status; `closed` and `lost` are connections.
+/// The number of responses to the attackers by status; `closed` and `lost` count connections.
 pub type Answers = Arc<Mutex<BTreeMap<String, u64>>>;
 
 fn count(answers: &Answers, what: &str) {
     *answers.lock().unwrap_or_else(PoisonError::into_inner).entry(what.to_owned()).or_default() += 1;
 }
 
-/// Attacks until it is told to stop, and waits for the answers that are still to come.
+/// Runs an attack until `stop` is requested, and waits for the last responses.
 ///
 /// # Errors
-/// When a request cannot be made.
+/// If a request cannot be built.
 pub async fn run(attack: Attack, target: Target, namespace: String, stop: Stop, answers: Answers) -> Result<()> {
     let mut attackers = JoinSet::new();
     for number in 0..attack.connections() {
@@ -111,7 +111,7 @@ fn updates() -> Bytes {
     commit(&(0..20_000).map(update).collect::<Vec<_>>())
 }
 
-/// Creates a table, commits to it and drops it, again and again: the table stays small.
+/// Creates a table, commits to it and drops it, repeatedly, so that the table stays small.
 async fn heavy(target: &Target, table: &TableName, body: Bytes, stop: &Stop, answers: &Answers) -> Result<()> {
     let create = Bytes::from(bodies::create_table(&table.name).to_string());
     let steps = [
@@ -134,7 +134,7 @@ async fn rubbish(target: &Target, stop: &Stop, answers: &Answers) -> Result<()> 
     repeat(target, &steps, stop, answers, 1).await
 }
 
-/// Sends requests in turn until it is time to stop, and then as many as it takes to end with a whole `turn` of them.
+/// Sends the steps in turn until the stop, then the rest of the present `turn`.
 async fn repeat(target: &Target, steps: &[Outgoing], stop: &Stop, answers: &Answers, turn: usize) -> Result<()> {
     let mut connection: Option<Connection> = None;
     for number in 0.. {
@@ -166,7 +166,7 @@ async fn repeat(target: &Target, steps: &[Outgoing], stop: &Stop, answers: &Answ
     Ok(())
 }
 
-/// Holds a connection that sends nothing, and opens another one when it is closed.
+/// Holds a connection that sends nothing. Opens another one when the server closes it.
 async fn silent(target: &Target, stop: &Stop, answers: &Answers) {
     while !stop.requested() {
         match TcpStream::connect(target.addr).await {
@@ -189,18 +189,18 @@ async fn silent(target: &Target, stop: &Stop, answers: &Answers) {
     }
 }
 
-/// Makes what attackers need.
+/// Creates the attackers' namespace.
 ///
 /// # Errors
-/// When the catalog refuses.
+/// If the catalog refuses.
 pub async fn prepare(target: &Target, namespace: &str) -> Result<()> {
     Catalog::open(target).await?.namespace_create(namespace).await
 }
 
-/// Removes what attackers made. Their tables are gone by now.
+/// Drops the attackers' namespace. Their tables are gone by then.
 ///
 /// # Errors
-/// When the catalog refuses.
+/// If the catalog refuses.
 pub async fn clean_up(target: &Target, namespace: &str) -> Result<()> {
     Catalog::open(target).await?.namespace_drop(namespace).await
 }
@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn attacks_are_named_alike_on_the_command_line_and_in_reports() {
+    fn attack_has_the_same_name_on_the_command_line_and_in_reports() {
         for attack in Attack::ALL {
             assert_eq!(attack.to_possible_value().unwrap().get_name(), attack.name());
             assert_eq!(serde_json::to_value(attack).unwrap(), attack.name());
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn heavy_bodies_are_as_large_as_they_say() {
+    fn heavy_bodies_have_the_documented_size() {
         let parsed: Value = serde_json::from_slice(&columns()).unwrap();
         assert_eq!(parsed["updates"][0]["schema"]["fields"].as_array().unwrap().len(), 40_000);
         let parsed: Value = serde_json::from_slice(&updates()).unwrap();

@@ -1,5 +1,5 @@
-//! A quiet organisation beside an attack: how long its loads take alone, and while another organisation makes trouble. Each
-//! attack is measured in turns with nothing, in one run, and what counts is the ratio.
+//! The latency of a quiet organisation's loads, alone and during another organisation's attack. Rounds with and without
+//! the attack alternate in one run, and the result is their ratio.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -26,13 +26,13 @@ use crate::targets::{SignIn, Target};
 /// The quiet organisation's pause after each load.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// How long an attack runs before it counts, and how long the server is left alone afterwards.
+/// How long an attack runs before its round is measured, and how long the server rests afterwards.
 const SETTLE: Duration = Duration::from_secs(1);
 
 /// The version of the report's JSON.
 const SCHEMA: &str = "tidewater-bench-beside/1";
 
-/// What one run found.
+/// The results of a run.
 #[derive(Debug, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct BesideReport {
@@ -42,33 +42,33 @@ pub struct BesideReport {
     pub seconds: f64,
     pub rounds: usize,
     pub attacks: Vec<BesideAttack>,
-    /// Loads that were not answered 200.
+    /// Loads with a status other than 200.
     pub failures: BTreeMap<String, u64>,
-    /// Whether it ran to its end.
+    /// Whether the run finished.
     pub complete: bool,
 }
 
-/// The quiet organisation beside one attack.
+/// The quiet organisation's figures for one attack.
 #[derive(Debug, Serialize)]
 pub struct BesideAttack {
-    /// Which.
+    /// The attack.
     pub attack: Attack,
-    /// All rounds without it.
+    /// All rounds without the attack.
     pub alone: Figures,
-    /// All rounds with it.
+    /// All rounds during the attack.
     pub beside: Figures,
-    /// How many times as long the median takes; over the rounds.
+    /// The median during the attack as a multiple of the median without it; over the rounds.
     pub p50: Option<Spread>,
-    /// How many times as long the slowest of a hundred takes; over the rounds.
+    /// The same for the 99th percentile.
     pub p99: Option<Spread>,
-    /// What the attackers were answered.
+    /// The responses to the attackers.
     pub attackers: BTreeMap<String, u64>,
 }
 
-/// Measures.
+/// Runs the measurement. Calls `tell` with a line of progress for each round.
 ///
 /// # Errors
-/// When the catalog does not answer, or refuses what has to be made.
+/// If the catalog does not answer, or refuses to create the tables.
 pub fn run(args: &BesideArgs, clock: Clock, stop: &Stop, tell: &dyn Fn(&str)) -> Result<BesideReport> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let namespace = format!("tidewater_bench_{}", clock.now_ms() / 1000);
@@ -91,7 +91,7 @@ pub fn run(args: &BesideArgs, clock: Clock, stop: &Stop, tell: &dyn Fn(&str)) ->
         attack::clean_up(&attacker, &format!("{namespace}_attack")).await
     });
     let (attacks, failures) = measured?;
-    cleaned.context("cannot remove what was made")?;
+    cleaned.context("cannot remove the benchmark's tables")?;
     Ok(BesideReport {
         schema: SCHEMA,
         version: env!("CARGO_PKG_VERSION"),
@@ -106,7 +106,7 @@ pub fn run(args: &BesideArgs, clock: Clock, stop: &Stop, tell: &dyn Fn(&str)) ->
 
 type Measured = (Vec<BesideAttack>, BTreeMap<String, u64>);
 
-#[expect(clippy::too_many_arguments, reason = "all that one run has, passed on once")]
+#[expect(clippy::too_many_arguments, reason = "the parts of one run, passed once")]
 fn measure(
     args: &BesideArgs,
     runtime: &Runtime,
@@ -176,7 +176,7 @@ fn summarise(
     })
 }
 
-/// Loads a table for some time, with a pause after each.
+/// Loads a table for some time, with a pause after each load.
 async fn loads(target: &Target, load: &Outgoing, time: Duration) -> Result<Tally> {
     let mut tally = Tally::new()?;
     let mut connection = Connection::open(target.addr).await?;
@@ -211,7 +211,7 @@ async fn loads(target: &Target, load: &Outgoing, time: Duration) -> Result<Tally
     Ok(tally)
 }
 
-/// An attack on a thread of its own.
+/// An attack on its own thread.
 struct Under {
     stop: Stop,
     thread: std::thread::JoinHandle<Result<()>>,
@@ -230,22 +230,22 @@ impl Under {
         Ok(Self { stop, thread })
     }
 
-    /// Ends it, and waits for the answers that are still to come.
+    /// Stops the attack, and waits for the last responses.
     fn end(self) -> Result<()> {
         self.stop.request();
         self.thread.join().map_err(|_| anyhow::anyhow!("the attackers panicked"))?
     }
 }
 
-/// Gives the calling thread the lowest priority: attackers come from other machines, so that what their own programs compute
-/// must not slow the server and the quiet organisation on this one. On Linux the priority is a thread's own.
+/// Gives the calling thread the lowest priority. Real attackers come from other machines, so the attack's own programs
+/// must not slow down the server on this one. On Linux each thread has its own priority.
 fn stand_back() {
     #[cfg(target_os = "linux")]
-    // Without it the figures are only less favourable.
+    // If this fails, the figures are only less favourable.
     let _ = rustix::process::setpriority_process(None, 19);
 }
 
-/// The report for a person.
+/// Returns the report as text.
 #[must_use]
 pub fn render(report: &BesideReport) -> String {
     let (machine, rounds, seconds) = (&report.machine, report.rounds, report.seconds);
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn ratio_is_that_of_rounds_beside_each_other() {
+    fn ratio_compares_neighbouring_rounds() {
         let row = summarise(Attack::Columns, &[round(1), round(10)], &[round(2), round(20)], BTreeMap::new()).unwrap();
         let p99 = row.p99.unwrap();
         assert!((p99.min - 2.0).abs() < 0.01 && (p99.max - 2.0).abs() < 0.01, "{p99:?}");

@@ -1,7 +1,7 @@
-//! The documents that are sent: tables, snapshots and commits as an engine would write them.
+//! The request bodies: tables, snapshots and commits as an engine would write them.
 //!
-//! No data stands behind the snapshots: their manifest lists are names beneath the table's location that nobody reads. Sizes
-//! are those of real tables: a table with one snapshot has about 2.4 KB of metadata, one with 1,000 about 770 KB.
+//! The snapshots have no data: their manifest lists are names below the table's location that nobody reads. Sizes are those
+//! of real tables: a table with one snapshot has about 2.4 KB of metadata, a table with 1,000 about 770 KB.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -10,22 +10,22 @@ use serde_json::{Value, json};
 const FIRST_SNAPSHOT_ID: u64 = 3_051_729_675_574_597_004;
 const SNAPSHOT_ID_STEP: u64 = 7_919;
 
-/// What a commit has to know of the table it goes to.
+/// The facts about a table that its commits need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableFacts {
     /// The table's UUID.
     pub uuid: String,
-    /// The table's location, without a slash at its end.
+    /// The table's location, without a trailing slash.
     pub location: String,
 }
 
-/// The id of the snapshot with this sequence number.
+/// Returns the id of the snapshot with this sequence number.
 #[must_use]
 pub fn snapshot_id(sequence_number: u64) -> u64 {
     FIRST_SNAPSHOT_ID + sequence_number * SNAPSHOT_ID_STEP
 }
 
-/// A request that creates a partitioned table of eight columns, format version 2.
+/// Returns a request that creates a partitioned table of eight columns, format version 2.
 #[must_use]
 pub fn create_table(name: &str) -> Value {
     let columns = [
@@ -60,7 +60,7 @@ pub fn create_table(name: &str) -> Value {
     })
 }
 
-/// The snapshot that an engine's append would add.
+/// Returns the snapshot of an engine's append.
 #[must_use]
 pub fn snapshot(table: &TableFacts, sequence_number: u64, timestamp_ms: u64) -> Value {
     let id = snapshot_id(sequence_number);
@@ -112,8 +112,8 @@ fn assert_uuid(table: &TableFacts) -> Value {
     json!({"type": "assert-table-uuid", "uuid": table.uuid})
 }
 
-/// One commit that adds the snapshots `first..=last` and makes the last one current. Their times end at `now_ms`, one
-/// millisecond apart.
+/// Returns one commit that adds the snapshots `first..=last` and makes the last one current. The last snapshot has the time
+/// `now_ms`; each earlier one is one millisecond older.
 #[must_use]
 pub fn add_snapshots(table: &TableFacts, first: u64, last: u64, now_ms: u64) -> Value {
     let mut updates: Vec<Value> =
@@ -122,8 +122,8 @@ pub fn add_snapshots(table: &TableFacts, first: u64, last: u64, now_ms: u64) -> 
     json!({"requirements": [assert_uuid(table)], "updates": updates})
 }
 
-/// The commit of an append to a table that keeps its last `kept` snapshots: the oldest one leaves, so that the table's size
-/// stays as it is. `sequence_number` is the new snapshot's.
+/// Returns the commit of an append to a table that keeps its last `kept` snapshots. It removes the oldest snapshot, so that
+/// the table's size stays constant. `sequence_number` is that of the new snapshot.
 #[must_use]
 pub fn append(table: &TableFacts, sequence_number: u64, kept: u64, now_ms: u64) -> Bytes {
     let mut updates = vec![add_snapshot(table, sequence_number, now_ms), set_main(sequence_number)];
@@ -141,7 +141,7 @@ pub fn append(table: &TableFacts, sequence_number: u64, kept: u64, now_ms: u64) 
     Bytes::from(body.to_string())
 }
 
-/// Commits that set one property, with everything but its value made beforehand.
+/// Commits that set one property. All of the body except the value is built once.
 #[derive(Clone, Debug)]
 pub struct SetProperty {
     before: String,
@@ -150,7 +150,7 @@ pub struct SetProperty {
 const AFTER_VALUE: &str = "\"}}]}";
 
 impl SetProperty {
-    /// Commits to this table.
+    /// Creates commits to this table.
     #[must_use]
     pub fn new(table: &TableFacts) -> Self {
         let requirements = json!([assert_uuid(table)]);
@@ -160,7 +160,7 @@ impl SetProperty {
         Self { before }
     }
 
-    /// The commit that sets the property to `value`, which must need no escape in JSON.
+    /// Returns the commit that sets the property to `value`, which must need no escapes in JSON.
     #[must_use]
     pub fn body(&self, value: &str) -> Bytes {
         let mut body = String::with_capacity(self.before.len() + value.len() + AFTER_VALUE.len());
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_adds_consecutive_snapshots_and_points_main_at_the_last() {
+    fn batch_adds_consecutive_snapshots_and_sets_main_to_the_last() {
         let commit = add_snapshots(&table(), 251, 500, NOW_MS);
         let updates = commit["updates"].as_array().unwrap();
         assert_eq!(updates.len(), 251);
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_snapshot_has_no_parent_and_manifest_lists_lie_beneath_the_table() {
+    fn first_snapshot_has_no_parent_and_its_manifest_list_is_below_the_table() {
         let first = snapshot(&table(), 1, NOW_MS);
         assert!(first.get("parent-snapshot-id").is_none());
         let list = first["manifest-list"].as_str().unwrap();
@@ -211,13 +211,13 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_snapshots_weigh_what_a_real_table_weighs() {
+    fn thousand_snapshots_have_the_size_of_a_real_table() {
         let bytes: usize = (1..=1000).map(|number| snapshot(&table(), number, NOW_MS).to_string().len() + 1).sum();
         assert!((680_000..=800_000).contains(&bytes), "{bytes} bytes");
     }
 
     #[test]
-    fn an_append_asserts_its_parent_and_drops_the_oldest_snapshot() {
+    fn append_asserts_its_parent_and_removes_the_oldest_snapshot() {
         let commit: Value = serde_json::from_slice(&append(&table(), 101, 100, NOW_MS)).unwrap();
         assert_eq!(commit["requirements"][1]["snapshot-id"], snapshot_id(100));
         let actions: Vec<_> = commit["updates"].as_array().unwrap().iter().map(|u| u["action"].clone()).collect();
@@ -226,14 +226,14 @@ mod tests {
     }
 
     #[test]
-    fn the_first_append_asserts_that_main_does_not_exist() {
+    fn first_append_asserts_that_main_does_not_exist() {
         let commit: Value = serde_json::from_slice(&append(&table(), 1, 100, NOW_MS)).unwrap();
         assert_eq!(commit["requirements"][1]["snapshot-id"], Value::Null);
         assert_eq!(commit["updates"].as_array().unwrap().len(), 2);
     }
 
     #[test]
-    fn a_property_commit_is_well_formed() {
+    fn property_commit_is_well_formed() {
         let commit: Value = serde_json::from_slice(&SetProperty::new(&table()).body("r1-c2-n3")).unwrap();
         assert_eq!(
             commit,
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_created_table_numbers_its_columns_from_one() {
+    fn created_table_numbers_its_columns_from_one() {
         let create = create_table("load_1");
         let ids: Vec<_> = create["schema"]["fields"].as_array().unwrap().iter().map(|f| f["id"].clone()).collect();
         assert_eq!(ids, [1, 2, 3, 4, 5, 6, 7, 8]);

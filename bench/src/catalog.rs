@@ -1,4 +1,4 @@
-//! What has to be done to a catalog before and after a load: making tables, and removing them.
+//! Creates the tables of a load before it starts, and removes them afterwards.
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
@@ -14,43 +14,43 @@ use crate::client::{self, Connection, Outgoing};
 use crate::stop::Stop;
 use crate::targets::Target;
 
-/// Connections that create and drop tables side by side.
+/// The number of connections that create and drop tables in parallel.
 const HANDS: usize = 4;
-/// Snapshots that one commit adds while a table is made: about 200 KB, which every catalog accepts.
+/// The number of snapshots that one commit adds to a new table: about 200 KB, which every catalog accepts.
 const SNAPSHOTS_PER_COMMIT: u64 = 250;
 
 /// A table by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableName {
-    /// Its namespace, of one level.
+    /// Its namespace, which has one level.
     pub namespace: String,
-    /// Its own name.
+    /// Its name.
     pub name: String,
 }
 
 impl TableName {
-    /// The table's path beneath the prefix.
+    /// Returns the table's path below the prefix.
     #[must_use]
     pub fn path(&self) -> String {
         format!("namespaces/{}/tables/{}", self.namespace, self.name)
     }
 }
 
-/// A table that was made.
+/// A created table.
 #[derive(Clone, Debug)]
 pub struct Table {
-    /// How it is called.
+    /// Its name.
     pub name: TableName,
-    /// What commits to it have to say.
+    /// The facts that commits to it need.
     pub facts: TableFacts,
 }
 
-/// What a load of a table tells.
+/// The facts in the response to a load.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// The answer's `ETag`.
+    /// The response's `ETag`.
     pub etag: Option<String>,
-    /// Size of the metadata document within the answer.
+    /// The size of the metadata document in the response.
     pub document_bytes: u64,
     /// The table's `last-sequence-number`.
     pub last_sequence_number: u64,
@@ -73,12 +73,12 @@ struct MetadataFacts {
 
 fn read_load_answer(body: &[u8]) -> Result<(MetadataFacts, u64)> {
     let answer: LoadAnswer<'_> = serde_json::from_slice(body)
-        .with_context(|| format!("a table's answer cannot be read: {}", client::shorten(body)))?;
+        .with_context(|| format!("cannot read the response to a load: {}", client::shorten(body)))?;
     let document = answer.metadata.get();
     Ok((serde_json::from_str(document)?, document.len() as u64))
 }
 
-/// A connection that makes and removes things.
+/// A connection that creates and drops objects.
 #[derive(Debug)]
 pub struct Catalog {
     target: Target,
@@ -89,15 +89,15 @@ impl Catalog {
     /// Connects.
     ///
     /// # Errors
-    /// When nothing answers.
+    /// If nothing listens.
     pub async fn open(target: &Target) -> Result<Self> {
         Ok(Self { connection: Connection::open(target.addr).await?, target: target.clone() })
     }
 
-    /// Sends a request and keeps the whole answer.
+    /// Sends a request and returns the whole response.
     ///
     /// # Errors
-    /// When the connection breaks or the answer is none of `accepted`.
+    /// If the connection breaks or the status is not in `accepted`.
     pub async fn call(&mut self, outgoing: &Outgoing, accepted: &[StatusCode]) -> Result<(HeaderMap, Bytes)> {
         let response = self.connection.send(outgoing).await?;
         let (status, headers) = (response.status(), response.headers().clone());
@@ -113,19 +113,19 @@ impl Catalog {
         Ok(self.call(&outgoing, &[StatusCode::OK]).await?.1)
     }
 
-    /// Makes a namespace.
+    /// Creates a namespace.
     ///
     /// # Errors
-    /// When the catalog refuses.
+    /// If the catalog refuses.
     pub async fn namespace_create(&mut self, name: &str) -> Result<()> {
         self.post("namespaces", &json!({"namespace": [name], "properties": {}})).await?;
         Ok(())
     }
 
-    /// Makes a table with this many snapshots. `now_ms` is the time of the last one, in milliseconds since 1970.
+    /// Creates a table with this many snapshots. `now_ms` is the time of the last one, in milliseconds since 1970.
     ///
     /// # Errors
-    /// When the catalog refuses.
+    /// If the catalog refuses.
     pub async fn table_create(&mut self, name: TableName, snapshots: u64, now_ms: u64) -> Result<Table> {
         let path = format!("namespaces/{}/tables", name.namespace);
         let answer = self.post(&path, &bodies::create_table(&name.name)).await?;
@@ -145,7 +145,7 @@ impl Catalog {
     /// Loads a table.
     ///
     /// # Errors
-    /// When the catalog refuses or answers nonsense.
+    /// If the catalog refuses or its response is malformed.
     pub async fn table_load(&mut self, name: &TableName) -> Result<Loaded> {
         let outgoing = self.target.at_prefix(Method::GET, &name.path(), Bytes::new())?;
         let (headers, body) = self.call(&outgoing, &[StatusCode::OK]).await?;
@@ -163,10 +163,10 @@ impl Catalog {
         Ok(())
     }
 
-    /// Drops a table; one that is not there is dropped already.
+    /// Drops a table. Succeeds for a table that does not exist.
     ///
     /// # Errors
-    /// When the catalog refuses.
+    /// If the catalog refuses.
     pub async fn table_drop(&mut self, name: &TableName) -> Result<()> {
         self.delete(&name.path()).await
     }
@@ -174,13 +174,13 @@ impl Catalog {
     /// Drops an empty namespace.
     ///
     /// # Errors
-    /// When the catalog refuses.
+    /// If the catalog refuses.
     pub async fn namespace_drop(&mut self, name: &str) -> Result<()> {
         self.delete(&format!("namespaces/{name}")).await
     }
 }
 
-/// Shares work out among a few hands.
+/// Divides items evenly among the connections.
 fn shares<T>(items: Vec<T>) -> Vec<Vec<(usize, T)>> {
     let mut shares: Vec<Vec<(usize, T)>> = (0..HANDS).map(|_| Vec::new()).collect();
     for (number, item) in items.into_iter().enumerate() {
@@ -190,10 +190,10 @@ fn shares<T>(items: Vec<T>) -> Vec<Vec<(usize, T)>> {
     shares
 }
 
-/// Makes many tables without snapshots, in the order of their names.
+/// Creates many tables without snapshots, in the order of their names.
 ///
 /// # Errors
-/// When the catalog refuses one, or somebody asked to stop.
+/// If the catalog refuses one, or a stop was requested.
 pub async fn tables_create(target: &Target, names: Vec<TableName>, stop: &Stop) -> Result<Vec<Table>> {
     let mut hands = JoinSet::new();
     for share in shares(names) {
@@ -203,7 +203,7 @@ pub async fn tables_create(target: &Target, names: Vec<TableName>, stop: &Stop) 
             let mut made = Vec::with_capacity(share.len());
             for (number, name) in share {
                 if stop.requested() {
-                    bail!("stopped while tables were made");
+                    bail!("stopped while creating tables");
                 }
                 made.push((number, catalog.table_create(name, 0, 0).await?));
             }
@@ -211,7 +211,7 @@ pub async fn tables_create(target: &Target, names: Vec<TableName>, stop: &Stop) 
         });
     }
     let mut made = Vec::new();
-    // All hands finish, even when one failed: nothing may be made after the cleaning up began.
+    // All connections finish, even if one failed: nothing may be created after the clean-up began.
     let mut failure = None;
     while let Some(share) = hands.join_next().await {
         match share? {
@@ -229,7 +229,7 @@ pub async fn tables_create(target: &Target, names: Vec<TableName>, stop: &Stop) 
 /// Drops many tables.
 ///
 /// # Errors
-/// When the catalog refuses one; the others are tried all the same.
+/// If the catalog refuses one; still tries the others.
 pub async fn tables_drop(target: &Target, names: Vec<TableName>) -> Result<()> {
     let mut hands = JoinSet::new();
     for share in shares(names) {
@@ -258,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_document_is_measured_as_it_stands_in_the_answer() {
+    fn document_size_is_its_length_in_the_response() {
         let document = r#"{"table-uuid": "u",  "location": "s3://b/t", "last-sequence-number": 7}"#;
         let body = format!(r#"{{"metadata-location":"x","metadata":{document},"config":{{}}}}"#);
         let (facts, bytes) = read_load_answer(body.as_bytes()).unwrap();
@@ -267,13 +267,13 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_no_table_is_shown() {
+    fn malformed_response_is_shown_in_the_error() {
         let error = read_load_answer(b"<html>oops</html>").err().unwrap();
         assert!(error.to_string().contains("<html>oops</html>"));
     }
 
     #[test]
-    fn work_is_shared_out_without_loss() {
+    fn every_item_is_in_exactly_one_share() {
         let shared = shares((0..10).collect());
         assert_eq!(shared.len(), HANDS);
         let mut all: Vec<_> = shared.into_iter().flatten().collect();

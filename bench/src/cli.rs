@@ -14,8 +14,8 @@ use crate::workload::{Sizes, Workload};
 
 /// Measures how fast an Apache Iceberg REST catalog answers.
 ///
-/// It keeps a number of connections busy, each of which sends its next request when the last answer has arrived, and reports
-/// requests per second and percentiles of their latency. The catalog may be any that speaks the Iceberg REST protocol.
+/// It keeps a number of connections busy: each sends its next request when the last response has arrived. It reports requests
+/// per second and percentiles of their latency. It works with every catalog that speaks the Iceberg REST protocol.
 #[derive(Debug, Parser)]
 #[command(name = "tidewater-bench", version)]
 pub struct Cli {
@@ -27,45 +27,45 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Measure a catalog, or two in turns
+    /// Measure one catalog, or two in alternating rounds
     ///
-    /// Tables are made in a namespace of their own and removed at the end, after Ctrl-C too. The catalog should allow any
-    /// number of requests: one that answers 429 is not measured but its limit.
+    /// Creates tables in its own namespace and removes them at the end, also after Ctrl-C. Switch off the catalog's request
+    /// limits: with responses of status 429 you measure the limit, not the catalog.
     Run(Box<RunArgs>),
-    /// Measure the loads of one organisation, alone and while another one attacks
+    /// Measure the loads of one organisation, alone and during an attack by another organisation
     ///
-    /// The two sign in with a token each, and share nothing but the server. Each attack is measured in turns with nothing. What
-    /// was made is removed at the end. Do this to a server of your own only.
+    /// Each organisation signs in with its own token; they share only the server. Rounds with and without the attack alternate.
+    /// Removes its tables at the end. Run this only against your own server.
     Beside(BesideArgs),
-    /// Measure what this machine can do without any catalog: answer with bytes, and make bytes durable
+    /// Measure the machine without a catalog: sending bytes, and writing bytes durably
     Floor(FloorArgs),
-    /// Serve the same bytes to every request until it is ended; `floor` and `run --with-floor` start it by themselves
+    /// Serve the same bytes to every request; `floor` and `run --with-floor` start this themselves
     BareServer(BareServerArgs),
 }
 
 /// Options of `run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The catalog's URI, as other clients are given it (with or without /v1)
+    /// The catalog's URI, as for other clients (with or without /v1)
     #[arg(long)]
     pub uri: String,
-    /// Sign in with this token, such as an API key
+    /// Token for signing in, such as an API key
     #[arg(long, env = "TIDEWATER_BENCH_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
-    /// Sign in at the token endpoint with this client id and secret (id:secret, or a secret alone)
+    /// Client id and secret for the token endpoint (id:secret, or a secret alone)
     #[arg(long, env = "TIDEWATER_BENCH_CREDENTIAL", hide_env_values = true, conflicts_with = "token")]
     pub credential: Option<String>,
-    /// The warehouse, where the catalog has several
+    /// The warehouse, if the catalog has several
     #[arg(long)]
     pub warehouse: Option<String>,
 
-    /// A second catalog, measured in turns with the first
+    /// A second catalog, measured in alternating rounds with the first
     #[arg(long)]
     pub versus_uri: Option<String>,
-    /// Its token
+    /// Token for the second catalog
     #[arg(long, env = "TIDEWATER_BENCH_VERSUS_TOKEN", hide_env_values = true, requires = "versus_uri")]
     pub versus_token: Option<String>,
-    /// Its client id and secret
+    /// Client id and secret for the second catalog
     #[arg(
         long,
         env = "TIDEWATER_BENCH_VERSUS_CREDENTIAL",
@@ -74,40 +74,40 @@ pub struct RunArgs {
         conflicts_with = "versus_token"
     )]
     pub versus_credential: Option<String>,
-    /// Its warehouse
+    /// Warehouse of the second catalog
     #[arg(long, requires = "versus_uri")]
     pub versus_warehouse: Option<String>,
 
-    /// What to measure; everything if not given
+    /// The workloads to measure; default: all
     #[arg(long, value_delimiter = ',')]
     pub workload: Vec<Workload>,
-    /// Numbers of snapshots of the tables of load, load-304, commit-sequential and commit-append
+    /// Numbers of snapshots in the tables of load, load-304, commit-sequential and commit-append
     #[arg(long, value_delimiter = ',', default_value = "1,100,1000", value_parser = clap::value_parser!(u64).range(1..))]
     pub snapshots: Vec<u64>,
-    /// Tables of commit-many (at least one for each connection is made)
+    /// Number of tables of commit-many (at least one for each connection)
     #[arg(long, default_value_t = 200, value_parser = positive)]
     pub tables: usize,
-    /// Tables in the namespace of list
+    /// Number of tables in the namespace of list
     #[arg(long, default_value_t = 1000, value_parser = positive)]
     pub list_tables: usize,
-    /// The namespace to make, by default tidewater_bench_ and the time; a second one with _list behind it is made for list
+    /// The namespace to create; default: tidewater_bench_ and the time; list uses a second one with the suffix _list
     #[arg(long)]
     pub namespace: Option<String>,
-    /// Leave the tables on the catalog
+    /// Keep the tables on the catalog
     #[arg(long)]
     pub keep: bool,
 
-    /// Measure beside each load what this machine could do at best, and print the ratio
+    /// Also measure the machine's own limit for each load, and print the ratio
     #[arg(long)]
     pub with_floor: bool,
-    /// With --with-floor: where durable writes are measured; it should be on the disk that the catalog writes to
+    /// With --with-floor: the folder for durable writes; use the disk that the catalog writes to
     #[arg(long, default_value = ".", value_name = "FOLDER")]
     pub floor_folder: PathBuf,
 
-    /// How long and how hard
+    /// Duration and load
     #[command(flatten)]
     pub load: LoadArgs,
-    /// Where the figures go
+    /// The output of the report
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -115,31 +115,31 @@ pub struct RunArgs {
 /// Options of `beside`.
 #[derive(Debug, Args)]
 pub struct BesideArgs {
-    /// The catalog's URI, as other clients are given it (with or without /v1)
+    /// The catalog's URI, as for other clients (with or without /v1)
     #[arg(long)]
     pub uri: String,
-    /// The token of the quiet organisation, such as an API key that may write
+    /// Token of the quiet organisation, such as the API key of a writer
     #[arg(long, env = "TIDEWATER_BENCH_TOKEN", hide_env_values = true)]
     pub token: String,
-    /// The token of the organisation that attacks, which may write too
+    /// Token of the attacking organisation, also a writer's
     #[arg(long, env = "TIDEWATER_BENCH_ATTACKER_TOKEN", hide_env_values = true)]
     pub attacker_token: String,
-    /// The attacks; all if not given
+    /// The attacks; default: all
     #[arg(long, value_delimiter = ',')]
     pub attack: Vec<Attack>,
-    /// Seconds that are measured alone, and then beside the attack
+    /// Seconds of each measurement: alone, then during the attack
     #[arg(long, default_value = "10", value_parser = seconds)]
     pub seconds: Duration,
-    /// Rounds of each attack
+    /// Number of rounds for each attack
     #[arg(long, default_value_t = 3, value_parser = positive)]
     pub rounds: usize,
-    /// Where the figures go
+    /// The output of the report
     #[command(flatten)]
     pub output: OutputArgs,
 }
 
 impl BesideArgs {
-    /// The attacks in the order in which they are measured, each once.
+    /// Returns the attacks in the order of measurement, each once.
     #[must_use]
     pub fn attacks(&self) -> Vec<Attack> {
         let asked = |attack: &Attack| self.attack.is_empty() || self.attack.contains(attack);
@@ -150,51 +150,51 @@ impl BesideArgs {
 /// Options of `floor`.
 #[derive(Debug, Args)]
 pub struct FloorArgs {
-    /// Measure the bare server only
+    /// Measure only the bare server
     #[arg(long)]
     pub bare: bool,
-    /// Measure durable writes only
+    /// Measure only durable writes
     #[arg(long)]
     pub durable: bool,
-    /// Sizes of the bare server's answers
+    /// Sizes of the bare server's responses, in bytes
     #[arg(long, value_delimiter = ',', default_value = "2400,94000,772000")]
     pub bytes: Vec<u64>,
-    /// Sizes of the documents that are made durable
+    /// Sizes of the durable documents, in bytes
     #[arg(long, value_delimiter = ',', default_value = "2400")]
     pub document_bytes: Vec<u64>,
-    /// Tables that durable writes go round
+    /// Number of tables that durable writes alternate between
     #[arg(long, default_value_t = 200, value_parser = positive)]
     pub tables: usize,
-    /// Where durable writes are measured
+    /// The folder for durable writes
     #[arg(long, default_value = ".", value_name = "FOLDER")]
     pub folder: PathBuf,
-    /// How long and how hard
+    /// Duration and load
     #[command(flatten)]
     pub load: LoadArgs,
-    /// Where the figures go
+    /// The output of the report
     #[command(flatten)]
     pub output: OutputArgs,
 }
 
-/// Options that every load has.
+/// The options of every load.
 #[derive(Clone, Debug, Args)]
 pub struct LoadArgs {
     /// Numbers of connections
     #[arg(long, value_delimiter = ',', default_value = "1,8,64", value_parser = positive)]
     pub connections: Vec<usize>,
-    /// Seconds that each load is measured
+    /// Seconds of each measurement
     #[arg(long, default_value = "10", value_parser = seconds)]
     pub seconds: Duration,
-    /// Seconds before, which are not measured
+    /// Seconds of load before the measurement
     #[arg(long, default_value = "3", value_parser = seconds)]
     pub warm_up: Duration,
-    /// Rounds of each load [default: 3 where something is compared, else 1]
+    /// Number of rounds of each load [default: 3 for comparisons, else 1]
     #[arg(long, value_parser = positive)]
     pub rounds: Option<usize>,
-    /// Threads of the client [default: one for every four cores]
+    /// Number of client threads [default: one for every four cores]
     #[arg(long, value_parser = positive)]
     pub threads: Option<usize>,
-    /// Seconds after which a request has failed
+    /// Seconds until a request counts as failed
     #[arg(long, default_value = "60", value_parser = seconds)]
     pub timeout: Duration,
 }
@@ -202,13 +202,13 @@ pub struct LoadArgs {
 /// Options of the output.
 #[derive(Clone, Debug, Args)]
 pub struct OutputArgs {
-    /// The form of the report
+    /// Format of the report
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
     /// Write the report to a file instead of standard output
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Say nothing while it runs
+    /// Print no progress
     #[arg(long)]
     pub quiet: bool,
 }
@@ -216,13 +216,13 @@ pub struct OutputArgs {
 /// Options of `bare-server`.
 #[derive(Debug, Args)]
 pub struct BareServerArgs {
-    /// Size of the answer
+    /// Size of the response, in bytes
     #[arg(long, default_value_t = 2400)]
     pub bytes: usize,
-    /// Status of the answer
+    /// Status of the response
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(100..1000))]
     pub status: u16,
-    /// Where to listen; port 0 takes a free one, which is printed
+    /// Address to listen on; port 0 takes a free port and prints it
     #[arg(long, default_value = "127.0.0.1:0")]
     pub listen: std::net::SocketAddr,
     /// End when standard input ends
@@ -230,16 +230,16 @@ pub struct BareServerArgs {
     pub end_with_input: bool,
 }
 
-/// The forms of a report.
+/// The formats of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Tables for a person
+    /// Tables, for people
     Text,
     /// JSON, as docs/benchmark.md describes it
     Json,
 }
 
-/// One catalog to be measured.
+/// One catalog to measure.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct TargetArgs {
@@ -249,10 +249,10 @@ pub struct TargetArgs {
 }
 
 impl RunArgs {
-    /// The catalogs, the first one first.
+    /// Returns the catalogs, the main one first.
     ///
     /// # Errors
-    /// When a catalog is given two ways of signing in.
+    /// If a catalog has two ways of signing in.
     pub fn targets(&self) -> Result<Vec<TargetArgs>> {
         let mut targets = vec![TargetArgs {
             uri: self.uri.clone(),
@@ -269,14 +269,14 @@ impl RunArgs {
         Ok(targets)
     }
 
-    /// The workloads in the order in which they are measured, each once.
+    /// Returns the workloads in the order of measurement, each once.
     #[must_use]
     pub fn workloads(&self) -> Vec<Workload> {
         let asked = |workload: &Workload| self.workload.is_empty() || self.workload.contains(workload);
         Workload::ALL.into_iter().filter(asked).collect()
     }
 
-    /// How much is made on the catalogs.
+    /// Returns the sizes of the objects to create.
     #[must_use]
     pub fn sizes(&self) -> Sizes {
         let mut snapshots = self.snapshots.clone();
@@ -285,17 +285,17 @@ impl RunArgs {
         Sizes { snapshots, tables: self.tables, list_tables: self.list_tables }
     }
 
-    /// How many rounds there are.
+    /// Returns the number of rounds.
     #[must_use]
     pub fn rounds(&self) -> usize {
         let compares = self.with_floor || self.versus_uri.is_some();
         self.load.rounds.unwrap_or(if compares { 3 } else { 1 })
     }
 
-    /// The namespace to make; names may hold letters, digits and underscores, which every catalog takes.
+    /// Returns the namespace to create. Names of letters, digits and underscores work on every catalog.
     ///
     /// # Errors
-    /// When it holds anything else.
+    /// If the name contains any other character.
     pub fn namespace(&self, now_ms: u64) -> Result<String> {
         let Some(name) = &self.namespace else { return Ok(format!("tidewater_bench_{}", now_ms / 1000)) };
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
@@ -306,7 +306,7 @@ impl RunArgs {
 }
 
 impl LoadArgs {
-    /// The pace of each load.
+    /// Returns the pace of each load.
     #[must_use]
     pub fn pace(&self, stop: Stop) -> Pace {
         let cores = std::thread::available_parallelism().map_or(1, Into::into);
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn command_line_definition_is_valid() {
         Cli::command().debug_assert();
     }
 
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_measured_once_if_nothing_is_said() {
+    fn defaults_measure_every_workload_once() {
         let args = run(&[]).unwrap();
         assert_eq!(args.workloads(), Workload::ALL);
         assert_eq!((args.rounds(), args.load.seconds), (1, Duration::from_secs(10)));
@@ -370,14 +370,14 @@ mod tests {
     }
 
     #[test]
-    fn comparisons_take_three_rounds_unless_told_otherwise() {
+    fn comparisons_default_to_three_rounds() {
         assert_eq!(run(&["--with-floor"]).unwrap().rounds(), 3);
         assert_eq!(run(&["--versus-uri", "http://b"]).unwrap().rounds(), 3);
         assert_eq!(run(&["--versus-uri", "http://b", "--rounds", "7"]).unwrap().rounds(), 7);
     }
 
     #[test]
-    fn contradictions_and_zeros_are_refused() {
+    fn contradictory_options_and_zeros_are_refused() {
         for wrong in [
             &["--token", "a", "--credential", "b:c"][..],
             &["--versus-warehouse", "w"],
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn the_namespace_is_named_by_the_time_or_by_hand() {
+    fn namespace_name_comes_from_the_time_or_the_option() {
         assert_eq!(run(&[]).unwrap().namespace(1_790_000_000_123).unwrap(), "tidewater_bench_1790000000");
         assert_eq!(run(&["--namespace", "mine_2"]).unwrap().namespace(0).unwrap(), "mine_2");
         assert!(run(&["--namespace", "a/b"]).unwrap().namespace(0).is_err());

@@ -1,5 +1,5 @@
-//! One keep-alive HTTP/1.1 connection, with as little between the caller and the wire as hyper allows: no pool, no
-//! redirects, no decompression, no parsing of bodies.
+//! A keep-alive HTTP/1.1 connection with little overhead: hyper without a pool, redirects, decompression or parsing of
+//! bodies.
 
 use std::net::SocketAddr;
 
@@ -13,46 +13,46 @@ use hyper::{HeaderMap, Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// How much of an unexpected answer's body is kept to be shown.
+/// How much of an unexpected response's body is kept for messages.
 const SAMPLE_BYTES: usize = 400;
 
-/// A request that is ready to be sent any number of times. The `Host` header is part of `headers`.
+/// A request that can be sent repeatedly. `headers` includes `Host`.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
     /// The HTTP method.
     pub method: Method,
-    /// Path and query only.
+    /// The path and query only.
     pub uri: Uri,
-    /// All headers except `Content-Length`, which the body decides.
+    /// All headers except `Content-Length`, which follows from the body.
     pub headers: HeaderMap,
-    /// The body, empty for a GET.
+    /// The body; empty for a GET.
     pub body: Bytes,
 }
 
-/// An open connection. It is used by one task, one request at a time.
+/// An open connection, for one task and one request at a time.
 #[derive(Debug)]
 pub struct Connection {
     sender: SendRequest<Full<Bytes>>,
 }
 
 impl Connection {
-    /// Connects without TLS. The connection's own task runs on the current runtime until either side closes.
+    /// Connects without TLS. The connection's task runs on the current runtime until either side closes.
     ///
     /// # Errors
-    /// When nothing listens at the address.
+    /// If nothing listens at the address.
     pub async fn open(addr: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(addr).await.with_context(|| format!("cannot connect to {addr}"))?;
         stream.set_nodelay(true)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // An error of the connection reaches the caller through the request that it breaks.
+        // Errors of the connection reach the caller through the failed request.
         tokio::spawn(async move { drop(connection.await) });
         Ok(Self { sender })
     }
 
-    /// Sends a request and returns when the answer's headers have arrived.
+    /// Sends a request and returns when the response's headers have arrived.
     ///
     /// # Errors
-    /// When the connection broke or the server does not speak HTTP. The connection is of no more use then.
+    /// If the connection breaks or the server does not speak HTTP. The connection is unusable then.
     pub async fn send(&mut self, outgoing: &Outgoing) -> Result<Response<Incoming>> {
         let mut request = Request::new(Full::new(outgoing.body.clone()));
         *request.method_mut() = outgoing.method.clone();
@@ -63,16 +63,16 @@ impl Connection {
     }
 }
 
-/// Whether the server closes the connection after this answer, as proxies do now and then.
+/// Returns whether the server closes the connection after this response.
 #[must_use]
 pub fn is_last(response: &Response<Incoming>) -> bool {
     response.headers().get(CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"))
 }
 
-/// Reads a body to its end and counts its bytes. A body that is shorter than its `Content-Length` is an error (hyper sees to it).
+/// Reads a body to its end and returns its length. hyper fails for a body shorter than its `Content-Length`.
 ///
 /// # Errors
-/// When the connection broke.
+/// If the connection breaks.
 pub async fn drain(mut body: Incoming) -> Result<u64> {
     let mut bytes = 0;
     while let Some(frame) = body.frame().await {
@@ -83,23 +83,23 @@ pub async fn drain(mut body: Incoming) -> Result<u64> {
     Ok(bytes)
 }
 
-/// Reads a body to its end and keeps its beginning, as text that can be shown on one line.
+/// Reads a body to its end and returns its beginning as one line of text.
 ///
 /// # Errors
-/// When the connection broke.
+/// If the connection breaks.
 pub async fn sample(body: Incoming) -> Result<String> {
     Ok(shorten(&collect(body).await?))
 }
 
-/// Reads a body to its end and keeps it.
+/// Reads a body to its end and returns it.
 ///
 /// # Errors
-/// When the connection broke.
+/// If the connection breaks.
 pub async fn collect(body: Incoming) -> Result<Bytes> {
     Ok(body.collect().await?.to_bytes())
 }
 
-/// The beginning of a body on one line.
+/// Returns the beginning of a body as one line.
 #[must_use]
 pub fn shorten(body: &[u8]) -> String {
     let start = body.get(..SAMPLE_BYTES).unwrap_or(body);
@@ -108,10 +108,10 @@ pub fn shorten(body: &[u8]) -> String {
     format!("{}{more}", text.join(" "))
 }
 
-/// The first address of `host:port` that accepts a connection. `localhost` often has two, of which a server listens on one.
+/// Returns the first address of `host:port` that accepts a connection. `localhost` often has two; a server may use only one.
 ///
 /// # Errors
-/// When no address answers.
+/// If no address answers.
 pub async fn resolve(host: &str, port: u16) -> Result<SocketAddr> {
     let addresses: Vec<_> =
         tokio::net::lookup_host((host, port)).await.with_context(|| format!("unknown host {host}"))?.collect();
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_body_is_shortened_to_one_line() {
+    fn long_body_is_shortened_to_one_line() {
         let body = format!("{{\n  \"error\": \"{}\"\n}}", "x".repeat(1000));
         let shown = shorten(body.as_bytes());
         assert!(shown.starts_with("{ \"error\": \"xxx"));
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_body_and_invalid_text_are_shown_as_they_are() {
+    fn short_body_and_invalid_text_are_shown_unchanged() {
         assert_eq!(shorten(b"gone"), "gone");
         assert_eq!(shorten(b"\xff!"), "\u{fffd}!");
     }

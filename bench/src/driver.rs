@@ -1,4 +1,4 @@
-//! The closed loop: each connection sends its next request when the last answer has arrived in full.
+//! The closed loop: each connection sends its next request when the last response has arrived in full.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Barrier};
@@ -13,26 +13,26 @@ use crate::client::{self, Connection, Outgoing};
 use crate::stop::Stop;
 use crate::tally::Tally;
 
-/// A server that refuses connections is asked again after this pause, so that the client does not spin.
+/// The pause before a new connection after a refused one, so that the client does not spin.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Where one connection's requests come from.
+/// The source of a connection's requests.
 pub trait Source: Send {
-    /// The next request. It is asked for again only after the last one was answered as expected.
+    /// Returns the next request. Called again only after the expected response to the last one.
     fn next(&mut self) -> Outgoing;
 }
 
-/// What one connection does.
+/// The work of one connection.
 pub struct Script {
     /// Its requests.
     pub source: Box<dyn Source>,
     /// The one status that counts as success.
     pub expected: StatusCode,
-    /// Whether a 409 is part of the game: it is counted apart and the same request is sent again.
+    /// Whether to expect 409: conflicts are counted separately, and the same request is sent again.
     pub retry_conflicts: bool,
 }
 
-/// How long and with what force.
+/// Duration and concurrency of a load.
 #[derive(Clone, Debug)]
 pub struct Pace {
     /// Threads of the client.
@@ -41,13 +41,13 @@ pub struct Pace {
     pub warm_up: Duration,
     /// Time of the measurement.
     pub measure: Duration,
-    /// A request that takes longer is a failure, and its connection is given up.
+    /// The time after which a request fails and its connection is closed.
     pub timeout: Duration,
     /// Ends the load early.
     pub stop: Stop,
 }
 
-/// The measured stretch of time. Requests count when they end within it.
+/// The measured period. A request counts if it ends within it.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
     /// When the warm-up is over.
@@ -57,30 +57,30 @@ pub struct Window {
 }
 
 impl Window {
-    /// The window of a load that starts now.
+    /// Returns the window of a load that starts at `start`.
     #[must_use]
     pub fn starting_at(start: Instant, pace: &Pace) -> Self {
         let begin = start + pace.warm_up;
         Self { begin, end: begin + pace.measure }
     }
 
-    /// Whether something that ended at `at` counts.
+    /// Returns whether a request that ended at `at` counts.
     #[must_use]
     pub fn holds(&self, at: Instant) -> bool {
         at >= self.begin && at < self.end
     }
 
-    /// The part of the window that lies before `now`.
+    /// Returns how much of the window lies before `now`.
     #[must_use]
     pub fn passed(&self, now: Instant) -> Duration {
         now.min(self.end).saturating_duration_since(self.begin)
     }
 }
 
-/// Runs one connection per script until the time is over, and returns what all of them counted.
+/// Runs one connection per script until the time is over, and returns the sum of their counts.
 ///
 /// # Errors
-/// When a connection cannot be opened at the start, or a thread cannot be started.
+/// If a first connection cannot be opened, or a thread cannot be started.
 pub fn drive(addr: SocketAddr, scripts: Vec<Script>, pace: &Pace) -> Result<Tally> {
     let threads = pace.threads.clamp(1, scripts.len().max(1));
     let mut shares: Vec<Vec<Script>> = (0..threads).map(|_| Vec::new()).collect();
@@ -115,7 +115,7 @@ fn drive_thread(addr: SocketAddr, scripts: Vec<Script>, pace: &Pace, barrier: &B
         }
         anyhow::Ok(connections)
     });
-    // The barrier is passed even after an error: the other threads wait for it.
+    // Threads with an error must reach the barrier too, since the others wait for them.
     barrier.wait();
     let connected = connected?;
     let window = Window::starting_at(Instant::now(), pace);
@@ -134,7 +134,7 @@ fn drive_thread(addr: SocketAddr, scripts: Vec<Script>, pace: &Pace, barrier: &B
     })
 }
 
-/// One connection and its script.
+/// A connection and its script.
 struct Loop {
     addr: SocketAddr,
     connection: Option<Connection>,
@@ -143,7 +143,7 @@ struct Loop {
     pace: Pace,
 }
 
-/// How an exchange ended.
+/// The result of an exchange.
 enum Answer {
     Expected { body_bytes: u64 },
     Conflict,
@@ -164,7 +164,7 @@ impl Loop {
         Instant::now() >= self.window.end || self.pace.stop.requested()
     }
 
-    /// Sends one request until it is answered as expected or the time is over.
+    /// Sends one request until the expected response arrives or the time is over.
     async fn until_answered(&mut self, outgoing: &Outgoing, tally: &mut Tally) {
         let started = Instant::now();
         loop {
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_ends_within_the_window_counts() {
+    fn only_requests_that_end_within_the_window_count() {
         let start = Instant::now();
         let window = Window::starting_at(start, &pace(3, 10));
         let after = |seconds| start + Duration::from_secs(seconds);
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_that_was_cut_short_is_measured_as_far_as_it_went() {
+    fn shortened_window_is_measured_up_to_its_end() {
         let start = Instant::now();
         let window = Window::starting_at(start, &pace(3, 10));
         assert_eq!(window.passed(start), Duration::ZERO);

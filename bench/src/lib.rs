@@ -1,7 +1,7 @@
 //! A closed-loop load generator for any Iceberg REST catalog.
 //!
-//! [`run`] measures one catalog, or two in turns; [`floor`] measures what the machine itself can do, so that a figure can be
-//! read as a share of it. `docs/benchmark.md` explains how to use it and how to read what it prints.
+//! [`run`] measures one catalog, or two in alternating rounds. [`floor`] measures the machine itself, so that a figure can
+//! be read as a share of the machine's limit. `docs/benchmark.md` explains the usage and the output.
 
 pub mod attack;
 pub mod beside;

@@ -1,11 +1,11 @@
-//! Facts of the machine that a figure means nothing without.
+//! The facts of the machine that a reader of the figures needs.
 
 use std::fs;
 use std::path::Path;
 
 use serde::Serialize;
 
-/// The machine. What cannot be found out is `None`.
+/// The machine. Unknown facts are `None`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Machine {
     /// Cores that this process may use.
@@ -14,16 +14,16 @@ pub struct Machine {
     pub processor: Option<String>,
     /// Memory in bytes.
     pub memory_bytes: Option<u64>,
-    /// Operating system and release of its kernel.
+    /// Operating system and kernel release.
     pub kernel: String,
-    /// Type of the file system where durable writes were measured.
+    /// Type of the file system of the durable writes.
     pub file_system: Option<String>,
-    /// Version of the SQLite of the durable writes.
+    /// Version of the SQLite library of the durable writes.
     pub sqlite: String,
 }
 
 impl Machine {
-    /// This machine, and the file system of a folder.
+    /// Returns the facts of this machine and of a folder's file system.
     #[must_use]
     pub fn look(folder: Option<&Path>) -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
@@ -39,7 +39,7 @@ impl Machine {
         }
     }
 
-    /// Whether the folder lies in memory, where nothing is durable.
+    /// Returns whether the folder is in memory, where nothing is durable.
     #[must_use]
     pub fn folder_is_in_memory(&self) -> bool {
         matches!(self.file_system.as_deref(), Some("tmpfs" | "ramfs"))
@@ -56,7 +56,7 @@ fn memory_bytes(meminfo: &str) -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
-/// The type of the innermost mount that holds the folder. Of two mounts at one place the later one is seen.
+/// Returns the file system type of the innermost mount with the folder. Of two mounts at one path, the later one counts.
 fn file_system(mountinfo: &str, folder: &Path) -> Option<String> {
     mountinfo
         .lines()
@@ -78,7 +78,7 @@ mod tests {
         31 22 8:1 / /tmp/disk rw - xfs /dev/sda1 rw\n";
 
     #[test]
-    fn the_innermost_mount_tells_the_file_system() {
+    fn file_system_is_that_of_the_innermost_mount() {
         let of = |folder: &str| file_system(MOUNTS, Path::new(folder)).unwrap();
         assert_eq!(of("/home/u"), "ext4");
         assert_eq!(of("/tmp/x"), "tmpfs");
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_told_in_bytes() {
+    fn memory_is_parsed_to_bytes() {
         assert_eq!(memory_bytes("MemTotal:       24609000 kB\nMemFree: 1 kB\n"), Some(24_609_000 * 1024));
         assert_eq!(memory_bytes(""), None);
     }

@@ -19,11 +19,11 @@ use tidewater_bench::run;
 use tidewater_bench::stop::Stop;
 use tokio::net::TcpListener;
 
-/// Some answers were not what they should be.
+/// The exit code if some responses were unexpected.
 const UNCLEAN: u8 = 1;
-/// Nothing could be measured.
+/// The exit code if nothing could be measured.
 const FAILED: u8 = 2;
-/// The usual code of a program that was interrupted.
+/// The usual exit code of an interrupted program.
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
@@ -66,13 +66,13 @@ fn start(cli: Cli) -> Result<u8> {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is where the time comes in; from here on it is an argument")]
+#[expect(clippy::disallowed_methods, reason = "reads the system's time once; all other code takes it as an argument")]
 fn clock() -> Result<Clock> {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("the clock is before 1970")?;
     Ok(Clock::starting_at(u64::try_from(since_1970.as_millis())?))
 }
 
-/// The first Ctrl-C ends the loads and cleans up; the second ends the program.
+/// Installs the handler of Ctrl-C. The first one ends the loads and cleans up; the second one ends the program.
 fn stop_on_ctrl_c() -> Result<Stop> {
     let stop = Stop::default();
     let seen = stop.clone();
@@ -83,7 +83,7 @@ fn stop_on_ctrl_c() -> Result<Stop> {
                 if seen.requested() {
                     std::process::exit(i32::from(INTERRUPTED));
                 }
-                tell("stopping and cleaning up; press Ctrl-C again to leave everything as it is");
+                tell("stopping and cleaning up; press Ctrl-C again to exit without cleaning up");
                 seen.request();
             }
         });
@@ -103,7 +103,7 @@ fn floor(args: &FloorArgs) -> Result<Report> {
     let machine = Machine::look(Some(&args.folder));
     let mut notes = Vec::new();
     if machine.folder_is_in_memory() {
-        notes.push("--folder lies in memory: what is written there is not durable.".to_owned());
+        notes.push("--folder is in memory: its writes are not durable.".to_owned());
     }
     let mut floors = Floors::new(args.folder.clone(), args.tables);
     let rows = measure::run(&plan, &mut floors, &pace, teller(&args.output))?;
@@ -173,6 +173,6 @@ fn teller(output: &OutputArgs) -> &'static dyn Fn(&str) {
 }
 
 fn tell(line: &str) {
-    // Nobody may be listening.
+    // Standard error may be closed.
     drop(writeln!(io::stderr(), "{line}"));
 }

@@ -1,4 +1,4 @@
-//! A run: every workload on every catalog, in turns with the floor, and everything cleaned up behind it.
+//! A run: measures each workload on each catalog and on the floor, in alternating rounds, and cleans up.
 
 use std::future::Future;
 
@@ -18,10 +18,10 @@ use crate::targets::Target;
 use crate::workload::site::{Site, Subject};
 use crate::workload::{Variant, Workload};
 
-/// Measures the catalogs of `args`. `tell` is called with a line for each load, for somebody who watches.
+/// Measures the catalogs in `args`. Calls `tell` with a line of progress for each load.
 ///
 /// # Errors
-/// When a catalog cannot be reached or signed in to. What goes wrong later is part of the report.
+/// If a catalog cannot be reached or refuses the sign-in. The report contains all later problems.
 pub fn run(args: &RunArgs, clock: Clock, stop: &Stop, tell: &dyn Fn(&str)) -> Result<Report> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let namespace = args.namespace(clock.now_ms())?;
@@ -36,15 +36,14 @@ pub fn run(args: &RunArgs, clock: Clock, stop: &Stop, tell: &dyn Fn(&str)) -> Re
             prefix: target.prefix.clone(),
             server: target.server.clone(),
         });
-        // Both may be the same catalog, to see the noise: their namespaces must differ.
+        // Both may be the same catalog, to measure the noise, so their namespaces must differ.
         let namespace = if who == Who::Target { namespace.clone() } else { format!("{namespace}_versus") };
         sites.push((who, Site::new(target, args.sizes(), namespace, clock, stop.clone())));
     }
     let machine = Machine::look(args.with_floor.then_some(args.floor_folder.as_path()));
-    let mut notes = vec!["The client shares the machine's cores with whatever it measures there.".to_owned()];
+    let mut notes = vec!["The client shares the machine's cores with everything that it measures there.".to_owned()];
     if machine.folder_is_in_memory() {
-        notes
-            .push("--floor-folder lies in memory: its writes are not durable, and ratios to them mean nothing.".into());
+        notes.push("--floor-folder is in memory: its writes are not durable, and ratios to them mean nothing.".into());
     }
     let pace = args.load.pace(stop.clone());
     let settings = Settings {
@@ -95,10 +94,10 @@ struct Runner<'a> {
     problems: Vec<String>,
 }
 
-/// One row while it is measured.
+/// One row during its measurement.
 struct Cell {
     row: Row,
-    /// For each site, what it does here; `None` where it cannot.
+    /// The subject on each site; `None` if the site does not support it.
     subjects: Vec<Option<Subject>>,
     measured: Vec<Measured>,
 }
@@ -124,7 +123,7 @@ impl Runner<'_> {
         }
     }
 
-    // One that comes of being stopped is none.
+    // Problems after a stop request come from the stop.
     fn problem(&mut self, problem: String) {
         if !self.pace.stop.requested() {
             (self.tell)(&problem);
@@ -152,7 +151,7 @@ impl Runner<'_> {
         outcome
     }
 
-    /// Makes what the workload needs on every site, and the rows that it will fill.
+    /// Creates the objects of the workload on every site, and returns the rows to measure.
     fn prepare(&mut self, workload: Workload) -> Result<Vec<Cell>> {
         let connections = if workload.is_sequential() { vec![1] } else { self.args.load.connections.clone() };
         let most = connections.iter().copied().max().unwrap_or(1);
@@ -216,7 +215,7 @@ impl Runner<'_> {
         row
     }
 
-    /// One round of one row: each site, then the floor.
+    /// Measures one round of one row: each site, then the floor.
     fn measure_cell(&mut self, cell: &mut Cell, round: usize) -> Result<()> {
         let mut document_bytes = 0;
         let subjects = cell.subjects.clone();
@@ -227,7 +226,7 @@ impl Runner<'_> {
             if self.pace.stop.requested() {
                 return Ok(());
             }
-            // A document grows while it is committed to (its log of earlier ones): the floor writes the middle.
+            // A document grows with each commit (its log of earlier ones), so the floor writes the mean size.
             if number == 0 {
                 document_bytes = u64::midpoint(before, self.document_bytes(number, subject)?);
             }
@@ -249,7 +248,7 @@ impl Runner<'_> {
 
     fn measure_site(&mut self, number: usize, subject: &Subject, connections: usize, round: usize) -> Result<Tally> {
         let (_, site) = self.sites.get_mut(number).context("no such site")?;
-        // The time makes values unlike those of other rows and rounds.
+        // The time makes the values differ from those of other rows and rounds.
         let salt = format!("{}-r{round}", self.clock.now_ms());
         let scripts = block_on(&self.runtime, async {
             site.target.renew_sign_in().await?;
@@ -303,7 +302,7 @@ impl Runner<'_> {
         (self.tell)("cleaning up");
         for (who, site) in &mut self.sites {
             if let Err(error) = block_on(&self.runtime, site.clean_up()) {
-                self.problems.push(format!("{}: something was left behind: {error:#}", who.name()));
+                self.problems.push(format!("{}: cleaning up was incomplete: {error:#}", who.name()));
             }
         }
     }

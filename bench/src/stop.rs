@@ -1,19 +1,19 @@
-//! A flag that ends a run early, so that Ctrl-C still leaves the catalog as it was found.
+//! A flag that ends a run early, so that the clean-up still happens after Ctrl-C.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Shared by everything that runs for a while. Clones see the same flag.
+/// A flag shared by all long-running tasks. Clones share the flag.
 #[derive(Clone, Debug, Default)]
 pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    /// Asks everything to end soon.
+    /// Requests the stop.
     pub fn request(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether somebody asked.
+    /// Returns whether a stop was requested.
     #[must_use]
     pub fn requested(&self) -> bool {
         self.0.load(Ordering::Relaxed)

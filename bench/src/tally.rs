@@ -1,4 +1,4 @@
-//! What was counted while a load ran, and the few figures that a reader wants of it.
+//! The counts of a load, and the reported figures.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,41 +7,41 @@ use anyhow::Result;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// Latencies are kept in nanoseconds from 100 ns to 10 minutes, to three significant digits.
+/// The range of latencies in nanoseconds: 100 ns to 10 minutes, to three significant digits.
 const LOWEST_NS: u64 = 100;
 const HIGHEST_NS: u64 = 600_000_000_000;
 const SIGNIFICANT_DIGITS: u8 = 3;
 
-/// Answers of one unexpected kind.
+/// The unexpected responses of one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Failures {
-    /// How many there were, warm-up included.
+    /// Their number, including the warm-up.
     pub count: u64,
-    /// The beginning of the first one's body, or the error of the connection.
+    /// The beginning of the first response's body, or the error of the connection.
     pub sample: String,
 }
 
-/// Counts of one load. Tallies of several connections or rounds add up with [`Tally::merge`].
+/// The counts of one load. [`Tally::merge`] adds those of several connections, [`Tally::append`] those of several rounds.
 #[derive(Clone, Debug)]
 pub struct Tally {
     latencies_ns: Histogram<u64>,
-    /// Requests that ended as they should within the measured time.
+    /// Requests with the expected response within the measured time.
     pub completed: u64,
-    /// Bytes of their bodies.
+    /// The total size of their bodies, in bytes.
     pub body_bytes: u64,
-    /// Commits that were refused with 409 and sent again, within the measured time.
+    /// Commits with a 409 that were sent again, within the measured time.
     pub conflicts: u64,
-    /// By status, or `connection`. The warm-up counts too: a wrong answer is wrong at any time.
+    /// By status, or `connection`. Includes the warm-up, since a wrong response is wrong at any time.
     pub failures: BTreeMap<String, Failures>,
     /// The measured time.
     pub measured: Duration,
 }
 
 impl Tally {
-    /// An empty tally.
+    /// Creates an empty tally.
     ///
     /// # Errors
-    /// Never with the bounds above; the histogram's constructor says it may.
+    /// Never with the bounds above; the histogram's constructor can fail for others.
     pub fn new() -> Result<Self> {
         Ok(Self {
             latencies_ns: Histogram::new_with_bounds(LOWEST_NS, HIGHEST_NS, SIGNIFICANT_DIGITS)?,
@@ -53,22 +53,22 @@ impl Tally {
         })
     }
 
-    /// Counts a request that ended as it should.
+    /// Counts a request with the expected response.
     pub fn complete(&mut self, latency: Duration, body_bytes: u64) {
         self.latencies_ns.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(HIGHEST_NS));
         self.completed += 1;
         self.body_bytes += body_bytes;
     }
 
-    /// Counts an answer that should not have come. Only the first sample of a kind is kept.
+    /// Counts an unexpected response. Keeps only the first sample of each kind.
     pub fn fail(&mut self, kind: String, sample: impl FnOnce() -> String) {
         self.failures.entry(kind).or_insert_with(|| Failures { count: 0, sample: sample() }).count += 1;
     }
 
-    /// Adds what other connections counted in the same time.
+    /// Adds the counts of other connections during the same time.
     ///
     /// # Errors
-    /// Never between tallies that [`Tally::new`] made.
+    /// Never for tallies from [`Tally::new`].
     pub fn merge(&mut self, other: &Self) -> Result<()> {
         self.latencies_ns.add(&other.latencies_ns)?;
         self.completed += other.completed;
@@ -83,16 +83,16 @@ impl Tally {
         Ok(())
     }
 
-    /// Adds what was counted at another time: the measured times add up too.
+    /// Adds the counts of another period, including its measured time.
     ///
     /// # Errors
-    /// As [`Tally::merge`].
+    /// Same as [`Tally::merge`].
     pub fn append(&mut self, other: &Self) -> Result<()> {
         self.measured += other.measured;
         self.merge(other)
     }
 
-    /// The figures that are reported.
+    /// Returns the reported figures.
     #[must_use]
     pub fn figures(&self) -> Figures {
         let seconds = self.measured.as_secs_f64();
@@ -119,7 +119,7 @@ impl Tally {
     }
 }
 
-/// Percentiles in milliseconds; zeros when nothing was measured.
+/// Percentiles in milliseconds; zeros if nothing was measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[expect(missing_docs, reason = "the percentiles name themselves")]
 pub struct LatencyMs {
@@ -133,15 +133,15 @@ pub struct LatencyMs {
 /// The figures of one load.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Figures {
-    /// Requests that ended as they should.
+    /// Requests with the expected response.
     pub requests: u64,
-    /// The same, per second of measured time.
+    /// Requests per second of measured time.
     pub requests_per_s: f64,
     /// Megabytes (10^6) of bodies per second.
     pub megabytes_per_s: f64,
-    /// From the first byte sent to the last byte received; a commit that met conflicts counts from its first attempt.
+    /// From the first byte sent to the last byte received. A commit with conflicts counts from its first attempt.
     pub latency_ms: LatencyMs,
-    /// Answers 409 that were followed by another attempt.
+    /// 409 responses that were followed by another attempt.
     pub conflicts: u64,
 }
 
@@ -175,14 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_tally_has_zeros_not_nonsense() {
+    fn empty_tally_has_zeros() {
         let figures = Tally::new().unwrap().figures();
         assert_eq!(figures.requests_per_s, 0.0);
         assert_eq!(figures.latency_ms, LatencyMs::default());
     }
 
     #[test]
-    fn connections_share_the_time_and_rounds_add_it() {
+    fn merge_keeps_the_time_and_append_adds_it() {
         let mut all = of_milliseconds([1; 10], 5);
         all.merge(&of_milliseconds([3; 10], 5)).unwrap();
         assert!(close(all.figures().requests_per_s, 4.0));
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_sample_of_each_kind_of_failure_is_kept() {
+    fn first_sample_of_each_kind_of_failure_is_kept() {
         let mut all = Tally::new().unwrap();
         all.fail("503".into(), || "first".into());
         all.fail("503".into(), || "second".into());

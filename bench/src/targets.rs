@@ -1,4 +1,4 @@
-//! A catalog that is measured: where it is, how to sign in, and how its paths begin.
+//! A catalog to measure: its address, its sign-in and the prefix of its paths.
 
 use std::net::SocketAddr;
 
@@ -13,14 +13,14 @@ use crate::client::{self, Connection, Outgoing};
 /// The client's name in the server's logs.
 const AGENT: &str = concat!("tidewater-bench/", env!("CARGO_PKG_VERSION"));
 
-/// How requests prove who sends them.
+/// How requests authenticate.
 #[derive(Clone, PartialEq, Eq)]
 pub enum SignIn {
-    /// They do not.
+    /// Without credentials.
     Nothing,
-    /// With a token, as it is.
+    /// With this token.
     Token(String),
-    /// With a token that the token endpoint gives for a client id and secret.
+    /// With a token from the token endpoint, for a client id and secret.
     Credential {
         /// The client id; empty for a secret alone.
         id: String,
@@ -41,10 +41,10 @@ impl std::fmt::Debug for SignIn {
 }
 
 impl SignIn {
-    /// From what the command line gives. A credential is `id:secret`; without a colon it is a secret alone, as in other clients.
+    /// Reads the options. A credential is `id:secret`, or a secret alone if it has no colon, as in other clients.
     ///
     /// # Errors
-    /// When both are given.
+    /// If both are given.
     pub fn from_options(token: Option<String>, credential: Option<String>) -> Result<Self> {
         match (token, credential) {
             (Some(_), Some(_)) => bail!("give a token or a credential, not both"),
@@ -58,26 +58,26 @@ impl SignIn {
     }
 }
 
-/// The parts of a catalog's URI. Clients are given URIs with and without `/v1` at the end; both mean the same.
+/// The parts of a catalog's URI. `/v1` at its end is optional.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Base {
     /// Host name or address.
     pub host: String,
     /// Port.
     pub port: u16,
-    /// What comes before `/v1`, without a slash at its end.
+    /// The path before `/v1`, without a trailing slash.
     pub path: String,
 }
 
 impl Base {
-    /// Takes a URI apart.
+    /// Parses a URI.
     ///
     /// # Errors
-    /// When it is no `http` URI.
+    /// If it is not an `http` URI.
     pub fn parse(uri: &str) -> Result<Self> {
         let parsed: Uri = uri.parse().with_context(|| format!("{uri:?} is no URI"))?;
         if parsed.scheme_str() != Some("http") {
-            bail!("{uri:?}: the URI must begin with http:// (TLS would be measured, not the catalog)");
+            bail!("{uri:?}: the URI must begin with http:// (with https:// you would measure TLS)");
         }
         let host = parsed.host().with_context(|| format!("{uri:?} names no host"))?;
         let path = parsed.path().trim_end_matches('/');
@@ -90,7 +90,7 @@ impl Base {
     }
 }
 
-/// Encodes one path segment, query value or form value: everything but unreserved characters is escaped.
+/// Percent-encodes a path segment, query value or form value: all but unreserved characters.
 #[must_use]
 pub fn percent_encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
@@ -104,16 +104,16 @@ pub fn percent_encode(text: &str) -> String {
     encoded
 }
 
-/// A catalog that has answered: signed in, its configuration read.
+/// A connected catalog: signed in, its configuration read.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// The URI as it was given.
+    /// The URI as given on the command line.
     pub uri: String,
-    /// Where to connect.
+    /// Its network address.
     pub addr: SocketAddr,
-    /// The prefix that the catalog's configuration asks for.
+    /// The prefix from the catalog's configuration.
     pub prefix: Option<String>,
-    /// The `Server` header of its answers.
+    /// The `Server` header of its responses.
     pub server: Option<String>,
     base: Base,
     warehouse: Option<String>,
@@ -125,7 +125,7 @@ impl Target {
     /// Connects, signs in and reads the configuration.
     ///
     /// # Errors
-    /// When the catalog cannot be reached, refuses the sign-in, or answers nonsense.
+    /// If the catalog cannot be reached, refuses the sign-in, or sends a malformed response.
     pub async fn connect(uri: &str, warehouse: Option<String>, sign_in: SignIn) -> Result<Self> {
         let base = Base::parse(uri)?;
         let addr = client::resolve(&base.host, base.port).await?;
@@ -141,10 +141,10 @@ impl Target {
         Ok(target)
     }
 
-    /// Signs in again, since tokens from the token endpoint expire. Other ways of signing in stay as they are.
+    /// Signs in again, since tokens from the token endpoint expire. Does nothing for other ways of signing in.
     ///
     /// # Errors
-    /// When the catalog refuses.
+    /// If the catalog refuses.
     pub async fn renew_sign_in(&mut self) -> Result<()> {
         let token = match &self.sign_in {
             SignIn::Nothing => return Ok(()),
@@ -179,7 +179,7 @@ impl Target {
         Ok(())
     }
 
-    /// The path of the configuration, beneath `/v1/`.
+    /// Returns the path of the configuration, below `/v1/`.
     #[must_use]
     pub fn config_path(&self) -> String {
         match &self.warehouse {
@@ -196,14 +196,14 @@ impl Target {
             bail!("{} answered {status}: {}", outgoing.uri, client::shorten(&body));
         }
         let value = serde_json::from_slice(&body)
-            .with_context(|| format!("{} answered what is no JSON: {}", outgoing.uri, client::shorten(&body)))?;
+            .with_context(|| format!("the response of {} is not JSON: {}", outgoing.uri, client::shorten(&body)))?;
         Ok((headers, value))
     }
 
-    /// A request beneath `/v1/`, without the prefix.
+    /// Builds a request below `/v1/`, without the prefix.
     ///
     /// # Errors
-    /// When the path cannot be part of a URI.
+    /// If the path is not valid in a URI.
     pub fn at_root(&self, method: Method, path: &str, body: Bytes) -> Result<Outgoing> {
         let uri = format!("{}/v1/{path}", self.base.path);
         let uri = uri.parse().with_context(|| format!("{uri:?} is no path"))?;
@@ -214,10 +214,10 @@ impl Target {
         Ok(Outgoing { method, uri, headers, body })
     }
 
-    /// A request beneath `/v1/{prefix}/`, or `/v1/` where the catalog has no prefix.
+    /// Builds a request below `/v1/{prefix}/`, or `/v1/` if the catalog has no prefix.
     ///
     /// # Errors
-    /// As [`Self::at_root`].
+    /// Same as [`Self::at_root`].
     pub fn at_prefix(&self, method: Method, path: &str, body: Bytes) -> Result<Outgoing> {
         match &self.prefix {
             Some(prefix) => self.at_root(method, &format!("{prefix}/{path}"), body),
@@ -225,10 +225,10 @@ impl Target {
         }
     }
 
-    /// As [`Self::at_prefix`], with one more header.
+    /// Builds the same request as [`Self::at_prefix`], with one more header.
     ///
     /// # Errors
-    /// As [`Self::at_root`], and when the value cannot be a header's.
+    /// Same as [`Self::at_root`], and if the value is not valid in a header.
     pub fn at_prefix_with(&self, method: Method, path: &str, header: HeaderName, value: &str) -> Result<Outgoing> {
         let mut outgoing = self.at_prefix(method, path, Bytes::new())?;
         outgoing.headers.insert(header, HeaderValue::from_str(value)?);
@@ -236,7 +236,7 @@ impl Target {
     }
 }
 
-/// Overrides win over defaults, as in the specification.
+/// Returns the prefix. Overrides win over defaults, as in the specification.
 fn prefix_of(config: &Value) -> Option<String> {
     ["overrides", "defaults"]
         .iter()
@@ -252,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_uri_means_the_same_with_and_without_v1_and_slashes() {
+    fn uri_with_and_without_v1_and_slashes_has_the_same_parts() {
         for uri in
             ["http://h:8181/catalog", "http://h:8181/catalog/", "http://h:8181/catalog/v1", "http://h:8181/catalog/v1/"]
         {
@@ -262,13 +262,13 @@ mod tests {
     }
 
     #[test]
-    fn other_schemes_are_refused_with_a_reason() {
+    fn uri_with_another_scheme_is_refused_with_a_reason() {
         assert!(Base::parse("https://h/").unwrap_err().to_string().contains("must begin with http://"));
         assert!(Base::parse("not a uri").is_err());
     }
 
     #[test]
-    fn a_credential_is_an_id_and_a_secret_or_a_secret_alone() {
+    fn credential_is_an_id_and_a_secret_or_a_secret_alone() {
         let credential = |text: &str| SignIn::from_options(None, Some(text.to_owned())).unwrap();
         assert_eq!(credential("a:b:c"), SignIn::Credential { id: "a".into(), secret: "b:c".into() });
         assert_eq!(credential("abc"), SignIn::Credential { id: String::new(), secret: "abc".into() });
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn the_prefix_of_the_overrides_wins_and_an_empty_one_is_none() {
+    fn prefix_of_the_overrides_wins_and_an_empty_one_is_none() {
         let both = json!({"defaults": {"prefix": "d"}, "overrides": {"prefix": "o"}});
         assert_eq!(prefix_of(&both).as_deref(), Some("o"));
         assert_eq!(prefix_of(&json!({"defaults": {"prefix": "d"}, "overrides": {}})).as_deref(), Some("d"));

@@ -1,4 +1,4 @@
-//! Short loads against servers in this very process. What is counted is asserted, never how fast it was.
+//! Short loads against servers in this process. Checks the counts, never the speed.
 
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
@@ -27,7 +27,7 @@ fn pace(threads: usize) -> Pace {
     }
 }
 
-/// A server on a port of its own, which ends with the runtime.
+/// Starts a server on a free port. It ends with the runtime.
 fn serve(router: Router) -> std::io::Result<(Runtime, SocketAddr)> {
     let runtime = Runtime::new()?;
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
@@ -37,7 +37,7 @@ fn serve(router: Router) -> std::io::Result<(Runtime, SocketAddr)> {
 }
 
 #[test]
-fn every_answer_of_the_bare_server_is_counted_with_its_bytes() {
+fn responses_of_the_bare_server_are_counted_with_their_bytes() {
     let runtime = Runtime::new().unwrap();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let addr = listener.local_addr().unwrap();
@@ -51,7 +51,7 @@ fn every_answer_of_the_bare_server_is_counted_with_its_bytes() {
 }
 
 #[test]
-fn unexpected_answers_are_counted_by_status_with_the_first_body() {
+fn unexpected_responses_are_counted_by_status_with_the_first_body() {
     let failing = get(async || (StatusCode::SERVICE_UNAVAILABLE, "too busy"));
     let (_runtime, addr) = serve(Router::new().route("/", failing)).unwrap();
     let tally = driver::drive(addr, get_scripts(2), &pace(1)).unwrap();
@@ -62,8 +62,8 @@ fn unexpected_answers_are_counted_by_status_with_the_first_body() {
 }
 
 #[test]
-fn a_conflict_is_sent_again_and_counted_apart() {
-    // Every second request is refused, so that each success had one conflict before it.
+fn conflict_is_retried_and_counted_separately() {
+    // The server refuses every second request, so each success follows one conflict.
     let asked = Arc::new(AtomicU64::new(0));
     let flaky = get(move || {
         let number = asked.fetch_add(1, Ordering::Relaxed);
@@ -78,7 +78,7 @@ fn a_conflict_is_sent_again_and_counted_apart() {
 }
 
 #[test]
-fn a_connection_that_the_server_closes_politely_is_opened_again() {
+fn connection_closed_by_the_server_is_reopened_without_a_failure() {
     let closing = get(async || ([("connection", "close")], "bye"));
     let (_runtime, addr) = serve(Router::new().route("/", closing)).unwrap();
     let tally = driver::drive(addr, get_scripts(1), &pace(1)).unwrap();
@@ -87,7 +87,7 @@ fn a_connection_that_the_server_closes_politely_is_opened_again() {
 }
 
 #[test]
-fn a_connection_that_breaks_in_the_middle_of_a_body_is_a_failure() {
+fn connection_that_breaks_within_a_body_is_a_failure() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -104,7 +104,7 @@ fn a_connection_that_breaks_in_the_middle_of_a_body_is_a_failure() {
 }
 
 #[test]
-fn a_load_that_is_stopped_ends_at_once() {
+fn stopped_load_ends_at_once() {
     let (_runtime, addr) = serve(Router::new().route("/", get(async || "ok"))).unwrap();
     let pace = Pace { measure: Duration::from_secs(3600), ..pace(1) };
     pace.stop.request();
@@ -114,7 +114,7 @@ fn a_load_that_is_stopped_ends_at_once() {
 }
 
 #[test]
-fn nobody_listening_is_an_error_and_not_a_hang() {
+fn address_without_a_listener_is_an_error() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     drop(listener);
@@ -122,7 +122,7 @@ fn nobody_listening_is_an_error_and_not_a_hang() {
 }
 
 #[test]
-fn durable_writes_are_counted_and_leave_nothing_behind() {
+fn durable_writes_are_counted_and_leave_no_files() {
     let folder = tempfile::tempdir().unwrap();
     for steps in [Steps::FileAndRow, Steps::File, Steps::Row] {
         let writes = Writes { folder: folder.path().to_owned(), threads: 3, bytes: 100, tables: 2, steps };

@@ -1,28 +1,28 @@
-//! The rules of ARCHITECTURE.md that a compiler does not hold: who may import whom, and how long a file may be.
+//! Checks the rules of ARCHITECTURE.md that the compiler cannot check: imports between modules, and the length of files.
 
 use std::collections::BTreeSet;
 
 use crate::project::{ProjectFile, files, root};
 
-/// Every module, from the inside out, with the modules that it may import. A module that is not here is a new part of the
-/// architecture: give it its place.
+/// Every module, from the inside out, with the modules that it may import. Add each new module here, at its place in the
+/// architecture.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("data_folder", &[]),
-    // Workers and memory that requests share.
+    // Shared workers and memory.
     ("heavy", &["base"]),
     ("config", &["base", "data_folder"]),
-    // Each one concern of the outside world.
+    // One concern of the outside world each.
     ("store", &["base"]),
     ("backup", &["data_folder", "store"]),
-    // Whether the master key is the catalog's own stands in the store.
+    // The store has the master key's fingerprint.
     ("sealing", &["base", "data_folder", "store"]),
     ("storage", &["base"]),
     ("vending", &["base", "storage"]),
-    // A document keeps the proof of where its files are.
+    // A document carries the proof of its files' locations.
     ("metadata", &["base", "heavy", "storage", "vending"]),
     ("manifests", &["metadata", "storage"]),
-    // A warehouse is all of these together.
+    // Combines the modules above.
     ("warehouse", &["base", "data_folder", "sealing", "storage", "store", "vending"]),
     // Use cases.
     ("auth", &["base", "store"]),
@@ -72,7 +72,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("server", &["api", "auth", "config", "data_folder"]),
-    // The one that knows them all, and the command line, which starts it.
+    // The module that knows all others, and the command line that starts it.
     (
         "app",
         &[
@@ -119,7 +119,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("lib", &[]),
 ];
 
-/// Crates that belong to one concern, with the modules that may use them.
+/// Crates for one concern, with the modules that may use them.
 const BELONGS_TO: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
     ("refinery", &["store"]),
@@ -140,10 +140,10 @@ const BELONGS_TO: &[(&str, &[&str])] = &[
     ("clap", &["cli", "config"]),
 ];
 
-/// What `core` may depend on: values in, values out.
+/// The crates that `core` may depend on.
 const CORE_DEPENDENCIES: [&str; 6] = ["base64", "bytes", "serde", "serde_json", "thiserror", "uuid"];
 
-/// Beyond this, a file is more than one idea. Tests do not count.
+/// The maximum length of a file, without its tests.
 const MAX_LINES: usize = 600;
 
 fn module(file: &ProjectFile) -> &str {
@@ -157,7 +157,7 @@ fn sources() -> Vec<ProjectFile> {
     all
 }
 
-/// The names that follow `prefix::` in a text, in groups too: `crate::{a, b::c}` gives `a` and `b`.
+/// Returns the names after `prefix::` in a text, also in groups: `crate::{a, b::c}` gives `a` and `b`.
 fn imported(text: &str, prefix: &str) -> BTreeSet<String> {
     let path = format!("{prefix}::");
     let mut found = BTreeSet::new();
@@ -193,7 +193,7 @@ fn imported(text: &str, prefix: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn modules_import_only_what_lies_further_in() {
+fn module_imports_only_allowed_modules() {
     let mut broken = Vec::new();
     for file in sources().iter().filter(|file| !file.is_test()) {
         let module = module(file);
@@ -203,7 +203,7 @@ fn modules_import_only_what_lies_further_in() {
         };
         let code: Vec<&str> = file.code().map(|(_, line)| line).collect();
         let code = code.join("\n");
-        // The command line is a crate of its own, which sees the others as `tidewater`.
+        // The command line is a separate crate, which imports the others as `tidewater`.
         let prefix = if matches!(module, "cli" | "main") { "tidewater" } else { "crate" };
         for name in imported(&code, prefix).iter().filter(|name| MAY_IMPORT.iter().any(|(known, _)| known == *name)) {
             if name != module && !allowed.contains(&name.as_str()) {
@@ -215,7 +215,7 @@ fn modules_import_only_what_lies_further_in() {
 }
 
 #[test]
-fn no_module_is_above_another_and_below_it_at_once() {
+fn allowed_imports_come_before_the_importing_module() {
     for (position, (module, allowed)) in MAY_IMPORT.iter().enumerate() {
         for name in *allowed {
             let other = MAY_IMPORT.iter().position(|(known, _)| known == name);
@@ -228,7 +228,7 @@ fn no_module_is_above_another_and_below_it_at_once() {
 }
 
 #[test]
-fn a_crate_of_one_concern_is_used_there_only() {
+fn crate_of_one_concern_is_used_only_there() {
     let mut broken = Vec::new();
     for file in sources().iter().filter(|file| !file.is_test()) {
         for (number, line) in file.code() {
@@ -243,7 +243,7 @@ fn a_crate_of_one_concern_is_used_there_only() {
 }
 
 #[test]
-fn only_the_command_line_and_the_management_api_ask_for_permits_without_a_caller() {
+fn permits_without_a_caller_are_requested_only_by_command_line_and_management() {
     const MAY: [&str; 2] = ["src/cli/", "src/api/management/administrator.rs"];
     let made = "Principal::administrator(";
     let found: BTreeSet<String> = sources()
@@ -260,7 +260,7 @@ fn only_the_command_line_and_the_management_api_ask_for_permits_without_a_caller
 }
 
 #[test]
-fn core_depends_on_nothing_of_the_outside_world() {
+fn core_depends_only_on_allowed_crates() {
     let manifest = std::fs::read_to_string(root().join("crates/core/Cargo.toml")).unwrap();
     let dependencies = manifest.lines().skip_while(|line| *line != "[dependencies]").skip(1);
     let dependencies: Vec<&str> = dependencies
@@ -274,20 +274,20 @@ fn core_depends_on_nothing_of_the_outside_world() {
 }
 
 #[test]
-fn a_file_is_one_idea() {
+fn file_longer_than_the_maximum_fails() {
     let long: Vec<String> = files(&[".rs"])
         .iter()
         .filter(|file| !file.is_test())
         .map(|file| (file.code().map(|(number, _)| number).max().unwrap_or(0), &file.path))
         .filter(|(lines, _)| *lines > MAX_LINES)
-        .map(|(lines, path)| format!("{path} has {lines} lines without its tests, of {MAX_LINES}"))
+        .map(|(lines, path)| format!("{path} has {lines} lines without its tests, of {MAX_LINES} allowed"))
         .collect();
     assert!(long.is_empty(), "{}", long.join("\n"));
 }
 
 #[test]
-fn what_is_left_to_do_has_an_issue() {
-    // In two parts, so that this file does not find itself.
+fn every_to_do_names_an_issue() {
+    // Split in two, so that this file does not match.
     let mark = concat!("TO", "DO");
     let mut broken = Vec::new();
     for file in files(&[".rs", ".md", ".py", ".toml", ".sql", ".sh"]) {
@@ -305,7 +305,7 @@ fn what_is_left_to_do_has_an_issue() {
 }
 
 #[test]
-fn the_rules_see_what_they_look_for() {
+fn imported_names_are_found_in_groups_and_lines() {
     let names = |text: &str, prefix: &str| imported(text, prefix).into_iter().collect::<Vec<_>>().join(" ");
     assert_eq!(names("use crate::store::{Store, sqlite::Sqlite};", "crate"), "store");
     assert_eq!(names("use crate::{api, store::{a, b},\n    app};", "crate"), "api app store");

@@ -1,18 +1,18 @@
-//! No file of the program may depend on itself by way of others: one can then be read, and changed, after those that it uses.
+//! Checks that no two files of the program depend on each other, so that each can be read after the files that it uses.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::project::{ProjectFile, files};
 
-/// A path of modules, and the item behind them.
+/// The path of a module or item, segment by segment.
 type Segments = Vec<String>;
 
 /// A file of the program.
 struct SourceFile {
     path: String,
-    /// Without its tests and comments.
+    /// The text without tests and comments.
     code: String,
-    /// What it imports, and whether it passes that on.
+    /// Its imports, and whether each is a `pub use`.
     imports: Vec<(Segments, bool)>,
 }
 
@@ -28,7 +28,7 @@ impl SourceFile {
     }
 }
 
-/// Returns the module that a file is.
+/// Returns the path of a file's module.
 fn module_of(path: &str) -> Segments {
     let path = path.trim_start_matches("src/").trim_end_matches(".rs");
     let path = path.trim_end_matches("/mod");
@@ -44,8 +44,8 @@ impl Modules {
         Self { files: sources.map(|file| (module_of(&file.path), SourceFile::new(&file))).collect() }
     }
 
-    /// Returns the files that a file depends on. A `pub use` of what lies below a module is a facade, and no dependency,
-    /// unless the module itself uses the name.
+    /// Returns the files that a file depends on. A `pub use` of a child module is a facade, not a dependency, unless the
+    /// module itself uses the name.
     fn used_by(&self, module: &Segments) -> BTreeSet<&str> {
         let mut used = BTreeSet::new();
         for (path, is_public) in &self.files[module].imports {
@@ -63,7 +63,7 @@ impl Modules {
         used
     }
 
-    /// Returns a path as it is from the root of the program.
+    /// Returns a path relative to the root of the program.
     fn absolute(&self, module: &Segments, path: &[String]) -> Segments {
         let mut base = module.clone();
         let mut rest = path;
@@ -85,7 +85,7 @@ impl Modules {
         base
     }
 
-    /// Returns the module whose file defines what a path leads to; none for what is not the program's.
+    /// Returns the module whose file defines the item of a path, or `None` for an item of another crate.
     fn defining(&self, path: &[String], depth: usize) -> Option<Segments> {
         let known = (0..=path.len()).rev().find(|length| self.files.contains_key(&path[..*length]))?;
         let module = path[..known].to_vec();
@@ -103,13 +103,13 @@ impl Modules {
                 _ => {}
             }
         }
-        // Behind a name that this module neither has nor passes on is another crate.
+        // A name that this module neither has nor re-exports belongs to another crate.
         let is_own = known > 0 || defines(&self.files[&module].code, item);
         is_own.then_some(module)
     }
 }
 
-/// Returns whether a text has the definition of something that others can see.
+/// Returns whether a text defines an item of this name that other modules can see.
 fn defines(text: &str, name: &str) -> bool {
     ["struct", "enum", "trait", "type", "fn", "const", "static", "mod"].iter().any(|kind| {
         text.match_indices(&format!("{kind} {name}")).any(|(at, found)| {
@@ -119,7 +119,7 @@ fn defines(text: &str, name: &str) -> bool {
     })
 }
 
-/// Returns whether a text mentions a name outside of its `use` and `mod` declarations and its strings.
+/// Returns whether a text mentions a name outside its `use` and `mod` declarations and its strings.
 fn mentions(text: &str, name: &str) -> bool {
     let mut is_declaration = false;
     text.lines().any(|line| {
@@ -136,7 +136,7 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
     line.split('"').step_by(2).flat_map(|code| code.split(|c: char| !(c.is_alphanumeric() || c == '_')))
 }
 
-/// Returns the paths of all `use` declarations outside of functions, with groups spelled out, and whether they are `pub`.
+/// Returns the paths of all `use` declarations outside functions, with expanded groups, and whether they are `pub`.
 fn imports(text: &str) -> Vec<(Segments, bool)> {
     let mut found = Vec::new();
     let mut rest = text;
@@ -153,13 +153,13 @@ fn imports(text: &str) -> Vec<(Segments, bool)> {
     found
 }
 
-/// Spells out a tree of paths: `a::{b, c::d as e}` gives `a::b` and `a::c::d`.
+/// Expands a tree of paths: `a::{b, c::d as e}` gives `a::b` and `a::c::d`.
 fn spell_out(tree: &str, before: &[String], found: &mut Vec<Segments>) {
     let tree = tree.trim();
     let (head, group) = tree.split_once('{').map_or((tree, None), |(head, group)| (head, Some(group)));
     let name = |segment: &str| segment.split(" as ").next().unwrap_or_default().trim().to_owned();
     let mut path = before.to_vec();
-    // In a group, `self` is the module before it.
+    // In a group, `self` stands for the module before it.
     let is_segment = |segment: &String| !segment.is_empty() && (before.is_empty() || segment != "self");
     path.extend(head.split("::").map(name).filter(is_segment));
     let Some(group) = group else {
@@ -183,7 +183,7 @@ fn spell_out(tree: &str, before: &[String], found: &mut Vec<Segments>) {
     }
 }
 
-/// Returns all that is reached from a file.
+/// Returns all files that can be reached from a file.
 fn reached<'a>(from: &'a str, edges: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> BTreeSet<&'a str> {
     let mut reached = BTreeSet::new();
     let mut next: Vec<&str> = edges.get(from).into_iter().flatten().copied().collect();
@@ -196,7 +196,7 @@ fn reached<'a>(from: &'a str, edges: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> B
 }
 
 #[test]
-fn files_depend_on_each_other_in_no_circle() {
+fn files_have_no_circular_dependencies() {
     let modules = Modules::read();
     let edges: BTreeMap<&str, BTreeSet<&str>> =
         modules.files.iter().map(|(module, file)| (file.path.as_str(), modules.used_by(module))).collect();
@@ -220,7 +220,7 @@ fn name_of_a_facade_is_a_dependency_where_the_facade_uses_it() {
 }
 
 #[test]
-fn imports_are_spelled_out() {
+fn groups_of_imports_are_expanded() {
     let text = "use super::{a, b::{self, C as D}};\npub(crate) use self::e::*;\n    use inner::F;\n";
     let found: Vec<String> =
         imports(text).into_iter().map(|(path, is_public)| format!("{}:{is_public}", path.join("::"))).collect();

@@ -1,4 +1,4 @@
-//! Connections: silent ones end, there is room for others, what is malformed is refused, and a stop waits for what it must.
+//! Tests of connections: timeouts, limits, malformed requests and the stop of the server.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -19,10 +19,10 @@ use tokio::time::{Instant, timeout};
 
 use crate::support::{Catalog, Tenant, create_table};
 
-/// Far more than anything here may take: who waits so long waits in vain.
+/// The limit for every wait in these tests: far more than any of them needs.
 const AT_MOST: Duration = Duration::from_secs(20);
 
-/// A catalog that listens.
+/// A listening server.
 struct Listening {
     address: SocketAddr,
     tenant: Tenant,
@@ -32,7 +32,7 @@ struct Listening {
 }
 
 impl Listening {
-    /// Starts one with a table whose documents have some megabytes, with short timeouts.
+    /// Starts a server with short timeouts, and with a table whose documents have some megabytes.
     async fn start(change: impl FnOnce(&mut Config)) -> Self {
         let catalog = Catalog::with(|config| {
             config.connections.head_timeout_s = 1;
@@ -61,12 +61,12 @@ impl Listening {
         TcpStream::connect(self.address).await.unwrap()
     }
 
-    /// A request as it is sent, without a body and its length.
+    /// Returns the head of a request without a body.
     fn head(&self, method: &str, path: &str, more: &str) -> String {
         format!("{method} {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n{more}\r\n", self.tenant.key)
     }
 
-    /// Tells it to stop. Returns how it ended, and after which time.
+    /// Stops the server. Returns its result and how long the stop took.
     async fn stop(self) -> (anyhow::Result<()>, Duration) {
         let begun = Instant::now();
         self.stop.send(()).unwrap();
@@ -75,7 +75,7 @@ impl Listening {
     }
 }
 
-/// Reads until the server closes the connection. Returns what came.
+/// Reads until the server closes the connection. Returns the bytes.
 async fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
     let mut read = Vec::new();
     match timeout(AT_MOST, stream.read_to_end(&mut read)).await.expect("the server closes the connection") {
@@ -85,7 +85,7 @@ async fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
     }
 }
 
-/// Reads one answer; gives its status and its body.
+/// Reads one response and returns its status and body.
 async fn answer(stream: &mut TcpStream) -> (u16, Value) {
     let mut read = Vec::new();
     loop {
@@ -109,7 +109,7 @@ async fn exchange(stream: &mut TcpStream, request: &str) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn connection_that_brings_no_whole_request_is_closed() {
+async fn connection_without_a_complete_request_is_closed() {
     let server = Listening::start(|config| config.connections.idle_timeout_s = 600).await;
     let preface_and_settings = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
     for sent in [&b""[..], b"PRI * HT", b"GET /health HTTP/1.1\r\nHo", preface_and_settings] {
@@ -117,12 +117,12 @@ async fn connection_that_brings_no_whole_request_is_closed() {
         stream.write_all(sent).await.unwrap();
         read_to_end(&mut stream).await;
     }
-    // A request before does not help.
+    // The same after a complete request.
     let mut stream = server.connect().await;
     assert_eq!(exchange(&mut stream, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n").await.0, 200);
     stream.write_all(b"GET /health HT").await.unwrap();
     read_to_end(&mut stream).await;
-    // Nor does it to send a byte now and then.
+    // The same for a client that sends single bytes, slowly.
     let (mut reader, mut writer) = server.connect().await.into_split();
     let dripping = tokio::spawn(async move {
         while writer.write_all(b"G").await.is_ok() {
@@ -152,7 +152,7 @@ async fn idle_connection_is_closed_over_http_1_and_http_2() {
 }
 
 #[tokio::test]
-async fn client_that_does_not_read_its_answer_is_let_go_over_http_1() {
+async fn connection_of_a_client_that_does_not_read_is_closed_over_http_1() {
     let server = Listening::start(|config| config.connections.idle_timeout_s = 600).await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -161,13 +161,13 @@ async fn client_that_does_not_read_its_answer_is_let_go_over_http_1() {
     for _ in 0..8 {
         stream.write_all(load.as_bytes()).await.unwrap();
     }
-    // A client that reads nothing for so long gets what the system has taken, and no more.
+    // By then the server has closed the connection, and the client gets only the bytes in the system's buffers.
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert!(read_to_end(&mut stream).await.len() < 8 * (6 << 20));
 }
 
 #[tokio::test]
-async fn client_that_does_not_read_its_answer_is_let_go_over_http_2() {
+async fn connection_of_a_client_that_does_not_read_is_closed_over_http_2() {
     let server = Listening::start(|config| config.connections.idle_timeout_s = 600).await;
     let stream = TokioIo::new(server.connect().await);
     let (mut sender, connection) = http2::Builder::new(TokioExecutor::new())
@@ -185,7 +185,7 @@ async fn client_that_does_not_read_its_answer_is_let_go_over_http_2() {
 }
 
 #[tokio::test]
-async fn slow_reader_gets_its_whole_answer_over_http_1_and_http_2() {
+async fn slow_reader_gets_its_complete_response_over_http_1_and_http_2() {
     let server = Listening::start(|_| ()).await;
     let load = server.head("GET", "/v1/namespaces/ns/tables/t", "Connection: close\r\n");
     let socket = TcpSocket::new_v4().unwrap();
@@ -229,7 +229,7 @@ async fn body_that_pauses_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn head_that_is_longer_than_any_is_refused() {
+async fn head_over_the_limit_is_refused() {
     let server = Listening::start(|config| config.connections.head_timeout_s = 600).await;
     let head = |bytes| format!("GET /health HTTP/1.1\r\nHost: a\r\nX-Long: {}", "x".repeat(bytes));
     assert_eq!(exchange(&mut server.connect().await, &format!("{}\r\n\r\n", head(60_000))).await.0, 200);
@@ -237,7 +237,7 @@ async fn head_that_is_longer_than_any_is_refused() {
 }
 
 #[tokio::test]
-async fn connection_that_there_is_no_room_for_is_refused_at_once_and_the_others_go_on() {
+async fn connection_over_the_limit_is_refused_at_once_and_others_continue() {
     let server = Listening::start(|config| {
         config.connections.max = 4;
         config.connections.max_per_address = 0;
@@ -246,13 +246,13 @@ async fn connection_that_there_is_no_room_for_is_refused_at_once_and_the_others_
     .await;
     let mut working = server.connect().await;
     let silent = [server.connect().await, server.connect().await, server.connect().await];
-    // The answer to this shows that all of those were accepted before.
+    // This response shows that the server has accepted the connections before it.
     assert_eq!(exchange(&mut working, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n").await.0, 200);
     for _ in 0..10 {
         let mut refused = server.connect().await;
         let said = read_to_end(&mut refused).await;
         assert!(said.is_empty() || said.starts_with(b"HTTP/1.1 503 "), "{}", String::from_utf8_lossy(&said));
-        // So that it is not idle for long, and makes no room.
+        // Keeps the connection from being idle, so that the server does not close it to make room.
         assert_eq!(exchange(&mut working, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n").await.0, 200);
     }
     let commit = r#"{"requirements":[],"updates":[{"action":"set-properties","updates":{"a":"b"}}]}"#;
@@ -269,7 +269,7 @@ async fn connection_that_there_is_no_room_for_is_refused_at_once_and_the_others_
     timeout(AT_MOST, room_again).await.expect("there is room again");
 }
 
-/// The status of a request on a new connection, if there is room for one.
+/// Returns the status of a request on a new connection, or `None` if the server refuses the connection.
 async fn exchange_or_none(server: &Listening) -> Option<u16> {
     let mut stream = server.connect().await;
     stream.write_all(b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.ok()?;
@@ -278,7 +278,7 @@ async fn exchange_or_none(server: &Listening) -> Option<u16> {
 }
 
 #[tokio::test]
-async fn requests_that_one_client_sends_at_once_do_not_go_before_those_of_others() {
+async fn pipelined_requests_of_one_client_do_not_delay_another_client() {
     const CONNECTIONS: usize = 5;
     let server = Listening::start(|_| ()).await;
     let mut other = server.connect().await;
@@ -302,7 +302,7 @@ async fn requests_that_one_client_sends_at_once_do_not_go_before_those_of_others
 }
 
 #[tokio::test]
-async fn one_address_cannot_take_the_room_of_another() {
+async fn one_address_cannot_use_all_connections() {
     let server = Listening::start(|config| {
         config.connections.max_per_address = 2;
         config.connections.head_timeout_s = 600;
@@ -359,7 +359,7 @@ async fn malformed_request_is_refused_with_400() {
 }
 
 #[tokio::test]
-async fn stop_waits_for_no_connection_without_a_request() {
+async fn stop_does_not_wait_for_connections_without_a_request() {
     let server = Listening::start(|config| {
         (config.connections.head_timeout_s, config.connections.idle_timeout_s) = (600, 600);
         config.api.shutdown_grace_s = 15;
@@ -385,7 +385,7 @@ async fn stop_waits_for_no_connection_without_a_request() {
 }
 
 #[tokio::test]
-async fn stop_ends_the_request_that_was_begun_over_http_2() {
+async fn stop_finishes_a_running_request_over_http_2() {
     let server = Listening::start(|config| config.api.shutdown_grace_s = 15).await;
     let stream = TokioIo::new(server.connect().await);
     let (mut sender, connection) = http2::handshake::<_, _, Body>(TokioExecutor::new(), stream).await.unwrap();
@@ -398,7 +398,7 @@ async fn stop_ends_the_request_that_was_begun_over_http_2() {
         .unwrap();
     body.send(Ok(Bytes::from_static(b"{"))).await.unwrap();
     let response = tokio::spawn(sender.send_request(request));
-    // An answer on the same connection shows that the request before has come.
+    // A response on the same connection shows that the request before it has arrived.
     let health = hyper::Request::get("http://a/health").body(Body::empty()).unwrap();
     assert_eq!(sender.send_request(health).await.unwrap().status(), 200);
     let stopped = tokio::spawn(server.stop());
@@ -414,7 +414,7 @@ async fn stop_ends_the_request_that_was_begun_over_http_2() {
 }
 
 #[tokio::test]
-async fn stop_ends_the_request_that_was_begun_and_cuts_off_after_its_grace() {
+async fn stop_finishes_a_running_request_and_aborts_after_the_grace_time() {
     let change = |grace_s| {
         move |config: &mut Config| {
             config.connections.body_timeout_s = 600;
@@ -426,7 +426,7 @@ async fn stop_ends_the_request_that_was_begun_and_cuts_off_after_its_grace() {
         let length = format!("Content-Length: {}\r\nExpect: 100-continue\r\n", body.len());
         server.head("POST", "/v1/namespaces", &length)
     };
-    // That the server asks for the body shows that the request has begun.
+    // The request runs once the server asks for its body.
     let asked = async |stream: &mut TcpStream, head: String| {
         stream.write_all(head.as_bytes()).await.unwrap();
         let mut asked = [0; 25];

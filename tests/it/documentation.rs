@@ -1,4 +1,4 @@
-//! The documentation says what is, and its links lead somewhere.
+//! Checks the documentation: its links, its lists of settings, tiers and error types.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
@@ -8,7 +8,7 @@ use tidewater::config::Config;
 
 use crate::project::{ProjectFile, files, root};
 
-/// The targets of a page's links within the project, as paths from its root.
+/// Returns the targets of a page's links within the project, as paths from its root.
 fn links(page: &ProjectFile) -> Vec<String> {
     let folder = Path::new(&page.path).parent().unwrap();
     let targets = page.text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
@@ -29,7 +29,7 @@ fn normal(path: &Path) -> String {
 }
 
 #[test]
-fn every_link_leads_somewhere() {
+fn every_link_has_a_target() {
     let mut broken = Vec::new();
     for page in files(&[".md"]) {
         for target in links(&page).iter().filter(|target| !root().join(target).exists()) {
@@ -40,7 +40,7 @@ fn every_link_leads_somewhere() {
 }
 
 #[test]
-fn every_page_is_found_from_the_readme() {
+fn every_page_can_be_reached_from_the_readme() {
     let pages = files(&[".md"]);
     let mut reached = BTreeSet::new();
     let mut next = vec!["README.md".to_owned()];
@@ -59,9 +59,9 @@ fn every_page_is_found_from_the_readme() {
     assert!(lost.is_empty(), "no link leads to {lost:?}");
 }
 
-/// Who looks for a page looks through the table in the README, not through a chain of other pages.
+/// Readers find pages in the README's table, not through a chain of other pages.
 #[test]
-fn the_readme_itself_leads_to_every_page_but_the_single_decisions() {
+fn readme_table_lists_every_page_except_single_decisions() {
     let pages = files(&[".md"]);
     let readme = pages.iter().find(|page| page.path == "README.md").unwrap();
     let (_, table) = readme.text.split_once("## Read on").unwrap();
@@ -73,10 +73,10 @@ fn the_readme_itself_leads_to_every_page_but_the_single_decisions() {
     assert!(missing.is_empty(), "the README's table does not list {missing:?}");
 }
 
-/// Every setting and its default, as `docs/configuration.md` writes them.
+/// Collects every setting and its default, in the form of `docs/configuration.md`.
 fn settings(prefix: &str, value: &Value, found: &mut Vec<(String, String)>) {
     match value {
-        // A person's tiers have names of their own; the page shows the table instead.
+        // Operators name their own tiers; the page has a table of the defaults.
         Value::Object(_) if prefix == "tiers" => {}
         Value::Object(fields) => {
             for (key, value) in fields {
@@ -89,7 +89,7 @@ fn settings(prefix: &str, value: &Value, found: &mut Vec<(String, String)>) {
     }
 }
 
-/// Whether a running server takes another value of a setting.
+/// Returns whether a reload takes a new value of a setting.
 fn is_taken_by_a_reload(key: &str) -> bool {
     let old = Config::default();
     let mut other = serde_json::to_value(&old).unwrap();
@@ -107,7 +107,7 @@ fn is_taken_by_a_reload(key: &str) -> bool {
         changes.iter().map(|change| change.setting.clone()).collect()
     };
     let (taken, needs_restart) = (names(&reload.taken), names(&reload.needs_restart));
-    assert_eq!([&taken[..], &needs_restart[..]].concat(), [key], "each change is told once");
+    assert_eq!([&taken[..], &needs_restart[..]].concat(), [key], "each change is reported once");
     !taken.is_empty()
 }
 
@@ -133,7 +133,7 @@ fn every_setting_is_documented_with_its_variable_its_default_and_whether_a_reloa
 }
 
 #[test]
-fn the_documented_tiers_are_the_defaults() {
+fn documented_tiers_are_the_defaults() {
     let page = std::fs::read_to_string(root().join("docs/configuration.md")).unwrap();
     for (name, tier) in Config::default().tiers {
         let or_none = |limit: Option<u64>| limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string());
@@ -160,6 +160,6 @@ fn every_error_type_is_documented() {
     }
     assert!(types.contains("CommitFailedException"), "{types:?}");
     for name in &types {
-        assert!(page.contains(&format!("`{name}`")), "docs/errors.md does not tell of {name}");
+        assert!(page.contains(&format!("`{name}`")), "docs/errors.md does not list {name}");
     }
 }

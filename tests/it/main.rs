@@ -1,4 +1,4 @@
-//! Tests of the whole, in one binary so that they are linked once.
+//! Integration tests in one binary, which links once.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 

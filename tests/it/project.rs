@@ -1,13 +1,13 @@
-//! The project's own files, as its tests about itself read them.
+//! Reads the project's own files, for tests about them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A file of the project.
 pub(crate) struct ProjectFile {
-    /// From the root, with `/`.
+    /// The path from the root, with `/`.
     pub(crate) path: String,
-    /// All of it.
+    /// The whole text.
     pub(crate) text: String,
 }
 
@@ -15,7 +15,7 @@ pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// All files with one of these endings, in the order of their paths.
+/// Returns all files with one of these endings, sorted by path.
 pub(crate) fn files(endings: &[&str]) -> Vec<ProjectFile> {
     let mut found = Vec::new();
     walk(&root(), endings, &mut found);
@@ -39,13 +39,13 @@ fn walk(folder: &Path, endings: &[&str], found: &mut Vec<ProjectFile>) {
 }
 
 impl ProjectFile {
-    /// Whether it holds nothing but tests.
+    /// Returns whether the file contains only tests.
     pub(crate) fn is_test(&self) -> bool {
         let test_folder = self.path.split('/').any(|part| matches!(part, "tests" | "suite"));
         test_folder || ["/tests.rs", "/testing.rs", "/suite.rs"].iter().any(|name| self.path.ends_with(name))
     }
 
-    /// Its lines up to its tests, each with its number, without comments.
+    /// Returns the lines before its tests, with line numbers, without comments.
     pub(crate) fn code(&self) -> impl Iterator<Item = (usize, &str)> {
         let tests = self.text.find("#[cfg(test)]\nmod tests {").unwrap_or(self.text.len());
         let lines = self.text[..tests].lines().enumerate().map(|(index, line)| (index + 1, line));

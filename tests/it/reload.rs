@@ -1,4 +1,4 @@
-//! Settings that are replaced while a server runs.
+//! Tests of a reload: settings that change while a server runs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,11 +15,11 @@ use tokio::time::timeout;
 
 use crate::support::{Catalog, Tenant};
 
-/// Far more than anything here may take.
+/// The limit for every wait in these tests: far more than any of them needs.
 const AT_MOST: Duration = Duration::from_secs(20);
 
 impl Catalog {
-    /// Replaces settings as a reload does. Gives the names of those that need a restart.
+    /// Replaces settings as a reload does. Returns the names of those that need a restart.
     fn reload(&self, change: impl FnOnce(&mut Config)) -> Vec<String> {
         let running = self.app.running();
         let mut config = running.config();
@@ -71,15 +71,15 @@ async fn setting_that_cannot_change_is_named_and_stays() {
     assert_eq!(needs_restart, ["heavy.workers", "listen", "storage.hedge_after_ms"]);
     let now = catalog.app.running().config();
     assert_eq!((now.drop.retention_s, &now.listen, now.heavy), (5, &before.listen, before.heavy));
-    // Named again until the restart.
+    // Reported again until the restart.
     assert_eq!(catalog.reload(|config| config.heavy.workers = 3), ["heavy.workers"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn request_has_its_settings_from_before_the_reload_or_from_after_it_and_no_mixture() {
+async fn request_during_a_reload_sees_either_old_or_new_settings() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
-    // Either: one property is allowed and the key lives for a minute; or ten and two minutes.
+    // Two sets of settings: one property and a key lifetime of one minute, or ten properties and two minutes.
     let set = |config: &mut Config, many: bool| {
         config.api.default_page_size = if many { 10 } else { 1 };
         config.api.idempotency_key_lifetime_s = if many { 120 } else { 60 };
@@ -109,7 +109,7 @@ async fn request_has_its_settings_from_before_the_reload_or_from_after_it_and_no
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn repeats_of_a_request_before_and_after_a_reload_are_one() {
+async fn idempotency_key_is_known_after_a_reload() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let ask = async || {
@@ -125,10 +125,10 @@ async fn repeats_of_a_request_before_and_after_a_reload_are_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn open_connection_sees_a_reload_with_its_next_request_and_new_limits_of_connections_hold() {
+async fn open_connection_uses_reloaded_settings_and_connection_limits() {
     let catalog = Catalog::with(|config| {
         config.connections.max_per_address = 100;
-        // A connection looks at its times at least this often.
+        // A connection checks its timeouts at least this often.
         config.connections.head_timeout_s = 5;
     })
     .await;
@@ -158,7 +158,7 @@ async fn open_connection_sees_a_reload_with_its_next_request_and_new_limits_of_c
     config.connections.max = 2;
     config.connections.max_per_address = 1;
     running.reload(config);
-    assert!(ask().await.contains("PT1M"), "on the connection that was open");
+    assert!(ask().await.contains("PT1M"), "on the open connection");
 
     let mut second = TcpStream::connect(address).await.unwrap();
     let mut refusal = Vec::new();

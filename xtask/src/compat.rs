@@ -1,6 +1,5 @@
-//! The judges that come from elsewhere: Iceberg's compatibility kit, its own classes, Spark, Trino; and the long chaos test. What
-//! they need comes from Maven Central and is kept in `target/compat/`; Spark itself and Trino's client come with a Python
-//! environment each.
+//! The external judges: Iceberg's compatibility kit, its own classes, Spark, Trino; and the long chaos test. Their jars come
+//! from Maven Central and stay in `target/compat/`; Spark and Trino's client each come with a Python environment.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,36 +11,36 @@ use crate::{engines, oracle, step};
 
 const FOLDER: &str = "tests/compat";
 
-/// Puts all that a pom names into one folder.
+/// The Maven goal that copies all dependencies of a pom into one folder.
 const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.9.0:copy-dependencies";
 
-/// The releases of Iceberg's Java library that clients are run with, the newest first.
+/// The releases of Iceberg's Java library to test with, newest first.
 const ICEBERG: [&str; 2] = ["1.12.0", "1.11.0"];
 
-/// How many cases the oracle is asked about when all judges are.
+/// The number of cases for the oracle when all judges run.
 const CASES_OF_ALL: u64 = 200_000;
 
-/// One of the judges.
+/// An external judge.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub(crate) enum Judge {
     /// Iceberg's REST Compatibility Kit
     Rck,
     /// Iceberg's own classes, which judge documents and commits without a server
     Oracle,
-    /// Apache Spark, in a process of the tests
+    /// Apache Spark, in the test process
     Spark,
     /// A Trino server
     Trino,
-    /// Attacks, failing storage and kill -9 together, beside an organisation that keeps its latency and loses nothing
+    /// Attacks, failing storage and kill -9 at once, while another organisation must keep its latency and lose no data
     Chaos,
-    /// Each of them, the kit and Spark with each release of Iceberg, and the oracle with more cases
+    /// All judges: the kit and Spark with each release of Iceberg, and the oracle with more cases
     All,
 }
 
-/// Which of them, in this order.
+/// Options of `compat`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Whose judgement
+    /// The judges to run, in this order
     #[arg(value_enum, required = true)]
     judges: Vec<Judge>,
 
@@ -57,7 +56,7 @@ pub(crate) struct Options {
     oracle: oracle::Amount,
 }
 
-/// Asks each judge; ends at the first that is not content.
+/// Runs the judges in order; stops at the first failure.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     for judge in &options.judges {
         match judge {
@@ -74,7 +73,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 
 fn all(workspace: &Workspace, options: &Options) -> Result<()> {
     oracle::run(workspace, oracle::Amount { cases: options.oracle.cases.max(CASES_OF_ALL), ..options.oracle })?;
-    // The newest last: its run is the one that the conformance page tells of.
+    // The newest release runs last, since the conformance page reports the last run.
     for iceberg in ICEBERG.iter().rev() {
         kit(workspace, iceberg)?;
         spark(workspace, iceberg)?;
@@ -93,8 +92,8 @@ fn chaos(workspace: &Workspace, rounds: u32, seed: u64) -> Result<()> {
     step::run(pytest.env("TIDEWATER_BIN", binary))
 }
 
-/// Fetches what these judges need, so that they can begin at once: the kit's for each release of Iceberg, Spark's for the
-/// newest.
+/// Fetches the files of these judges, so that they can start at once: the kit's for each release of Iceberg, Spark's for
+/// the newest.
 pub(crate) fn fetch(workspace: &Workspace, judges: &[Judge]) -> Result<()> {
     for judge in judges {
         match judge {
@@ -143,7 +142,7 @@ fn trino(workspace: &Workspace) -> Result<()> {
     engine(workspace, "trino", &[])
 }
 
-/// Runs the tests of an engine, with an environment of its own.
+/// Runs the tests of an engine in its own environment.
 fn engine(workspace: &Workspace, name: &str, settings: &[(&str, &Path)]) -> Result<()> {
     let binary = engines::build(workspace, false)?;
     let tests = format!("{FOLDER}/{name}");
@@ -153,21 +152,21 @@ fn engine(workspace: &Workspace, name: &str, settings: &[(&str, &Path)]) -> Resu
     step::run(pytest.env("TIDEWATER_BIN", binary).env("CARGO_TARGET_DIR", &workspace.target))
 }
 
-/// The folder with what `tests/compat/NAME/pom.xml` names, with this release of Iceberg in place of its own; fetched again
-/// when it names something else.
+/// Returns the folder with the dependencies of `tests/compat/NAME/pom.xml`. `iceberg` replaces the pom's release of
+/// Iceberg. Fetches the files again after a change.
 pub(crate) fn artifacts(workspace: &Workspace, name: &str, iceberg: Option<&str>) -> Result<PathBuf> {
     let pom = workspace.root.join(FOLDER).join(name).join("pom.xml");
-    let wanted = fs::read_to_string(&pom).with_context(|| format!("{} cannot be read", pom.display()))?;
+    let wanted = fs::read_to_string(&pom).with_context(|| format!("cannot read {}", pom.display()))?;
     let made = iceberg.map_or_else(|| name.to_owned(), |version| format!("{name}-{version}"));
     let plain_name = made.replace('/', "-");
     let _one_at_a_time = workspace.lock(&plain_name)?;
     let folder = workspace.target.join("compat").join(made);
-    // Written last, so that what was fetched by half is fetched again.
+    // Written last, so that an incomplete fetch is repeated.
     let made_for = folder.join("made-for.xml");
     if fs::read_to_string(&made_for).is_ok_and(|made| made == wanted) {
         return Ok(folder);
     }
-    step::say(&format!("fetching what {name} needs from Maven Central, once"));
+    step::say(&format!("fetching the jars of {name} from Maven Central, once"));
     remove(&folder)?;
     let repository = workspace.target.join("compat/maven").join(plain_name);
     let mut maven = step::command(&workspace.root, "mvn", &["--batch-mode", "--quiet", "--file"]);
@@ -177,19 +176,19 @@ pub(crate) fn artifacts(workspace: &Workspace, name: &str, iceberg: Option<&str>
     if let Some(version) = iceberg {
         maven.arg(format!("-Diceberg.version={version}"));
     }
-    // Not what a pom says that something else provides.
+    // Omits dependencies with the scope `provided`.
     maven.arg("-DincludeScope=runtime");
     step::run(&mut maven)
         .context("Maven and a Java 17 or newer are needed (Debian: apt-get install maven openjdk-17-jre-headless)")?;
-    // All of it is in the folder now, and some of it is large.
+    // The folder has a copy of everything in the repository, which is large.
     remove(&repository)?;
-    fs::write(&made_for, wanted).with_context(|| format!("{} cannot be written", made_for.display()))?;
+    fs::write(&made_for, wanted).with_context(|| format!("cannot write {}", made_for.display()))?;
     Ok(folder)
 }
 
 fn remove(folder: &Path) -> Result<()> {
     if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("{} cannot be removed", folder.display()))?;
+        fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
     }
     Ok(())
 }

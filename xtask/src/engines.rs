@@ -1,4 +1,4 @@
-//! The tests with real engines: their environments, and the binary that they talk to.
+//! Runs the tests with real engines: prepares their environments and the binary under test.
 
 use std::fs;
 use std::num::NonZero;
@@ -11,8 +11,8 @@ use crate::{go, node, step};
 
 pub(crate) const FOLDER: &str = "tests/engines";
 
-/// Builds the binary, prepares the environments, runs the tests: those that match `expression`, if there is one, in so many
-/// processes.
+/// Builds the binary, prepares the environments and runs the tests. `expression` selects tests; `processes` is the number
+/// of test processes.
 pub(crate) fn run(
     workspace: &Workspace,
     release: bool,
@@ -33,8 +33,8 @@ pub(crate) fn run(
     step::run(pytest.env("TIDEWATER_BIN", binary))
 }
 
-/// Installs what the tests need beside the binary. Returns the path of Python, and the folder of Node's modules if there is
-/// Node.
+/// Installs the packages that the tests need. Returns the path of Python, and the folder of Node's modules if Node is
+/// installed.
 pub(crate) fn prepare(workspace: &Workspace) -> Result<(PathBuf, Option<PathBuf>)> {
     let python = environment(workspace, FOLDER)?;
     let modules = node::modules(workspace)?;
@@ -42,12 +42,12 @@ pub(crate) fn prepare(workspace: &Workspace) -> Result<(PathBuf, Option<PathBuf>
     Ok((python, modules))
 }
 
-/// Returns how many processes run the whole suite. Its tests wait more than they work, so there are two for each processor.
+/// Returns the number of processes for the whole suite: two per processor, since the tests mostly wait.
 fn processes_for_all() -> usize {
     2 * std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-/// Builds the binary; gives its path.
+/// Builds the binary and returns its path.
 pub(crate) fn build(workspace: &Workspace, release: bool) -> Result<PathBuf> {
     let mut build = vec!["build", "--locked", "--bin", "tidewater"];
     build.extend(if release { &["--package", "tidewater", "--release"][..] } else { &step::AS_FOR_TESTS });
@@ -55,8 +55,8 @@ pub(crate) fn build(workspace: &Workspace, release: bool) -> Result<PathBuf> {
     Ok(workspace.target.join(if release { "release" } else { "debug" }).join("tidewater"))
 }
 
-/// The Python of a virtual environment that holds exactly what the tests in `tests` ask for. It is made again when they
-/// ask for something else. Gives the path of its interpreter.
+/// Prepares a virtual environment with exactly the packages that `tests` requires; replaces it after a change. Returns the
+/// path of its Python.
 pub(crate) fn environment(workspace: &Workspace, tests: &str) -> Result<PathBuf> {
     let name = Path::new(tests).file_name().map_or_else(String::new, |name| name.display().to_string());
     let folder_name = if tests == FOLDER { "venv".into() } else { format!("venv-{name}") };
@@ -64,8 +64,8 @@ pub(crate) fn environment(workspace: &Workspace, tests: &str) -> Result<PathBuf>
     let folder = workspace.target.join(folder_name);
     let python = folder.join("bin/python");
     let asked = workspace.root.join(tests).join("requirements.txt");
-    let wanted = fs::read_to_string(&asked).with_context(|| format!("{} cannot be read", asked.display()))?;
-    // Written last, so that an environment that was left half made is made again.
+    let wanted = fs::read_to_string(&asked).with_context(|| format!("cannot read {}", asked.display()))?;
+    // Written last, so that an incomplete environment is created again.
     let made_for = folder.join("made-for.txt");
     if python.exists() && fs::read_to_string(&made_for).is_ok_and(|made| made == wanted) {
         return Ok(python);
@@ -75,6 +75,6 @@ pub(crate) fn environment(workspace: &Workspace, tests: &str) -> Result<PathBuf>
         .context("a Python 3 with venv is needed (Debian: apt-get install python3 python3-venv)")?;
     let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
     step::run(step::command(&workspace.root, &python, &install).arg(&asked))?;
-    fs::write(&made_for, wanted).with_context(|| format!("{} cannot be written", made_for.display()))?;
+    fs::write(&made_for, wanted).with_context(|| format!("cannot write {}", made_for.display()))?;
     Ok(python)
 }

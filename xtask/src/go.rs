@@ -1,4 +1,4 @@
-//! What the engine tests need in Go: a second S3 server, built once from its source.
+//! The Go program for the engine tests: a second S3 server, built once from source.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -8,16 +8,16 @@ use anyhow::{Context, Result, bail};
 use crate::step;
 use crate::workspace::Workspace;
 
-/// Of one version, which the tests were made with.
+/// The version that the tests were written for.
 const VERSITY: &str = "github.com/versity/versitygw/cmd/versitygw@v1.8.0";
 
-const LEFT_OUT: &str = "Go is missing, so the tests with a second S3 server (the Versity gateway) are LEFT OUT; to run them \
+const LEFT_OUT: &str = "Go is missing: SKIPPING the tests with a second S3 server (the Versity gateway); to run them \
                         install Go 1.25 or newer";
 
-/// Builds the programs below `target/go/bin`, where there is Go.
+/// Builds the program into `target/go/bin`, if Go is installed.
 ///
 /// # Errors
-/// When they cannot be built, and in CI when there is no Go.
+/// If the build fails, or if Go is missing in CI.
 pub(crate) fn programs(workspace: &Workspace) -> Result<()> {
     if !answers() {
         if std::env::var("CI").is_ok_and(|ci| ci == "true") {
@@ -29,12 +29,12 @@ pub(crate) fn programs(workspace: &Workspace) -> Result<()> {
     let _one_at_a_time = workspace.lock("go")?;
     let home = workspace.target.join("go");
     let folder = home.join("bin");
-    // Written last, so that what was left half made is made again.
+    // Written last, so that an incomplete build is repeated.
     let made_for = folder.join("made-for.txt");
     if fs::read_to_string(&made_for).is_ok_and(|made| made == VERSITY) {
         return Ok(());
     }
-    fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     step::say("building a second S3 server, once: it takes some minutes");
     let go = |arguments: &[&str]| {
         let mut command = step::command(&folder, "go", arguments);
@@ -42,9 +42,9 @@ pub(crate) fn programs(workspace: &Workspace) -> Result<()> {
         step::run(&mut command)
     };
     go(&["install", VERSITY])?;
-    // Its sources are large, and not needed any more.
+    // The sources are large, and no longer needed.
     go(&["clean", "-modcache", "-cache"])?;
-    fs::write(&made_for, VERSITY).with_context(|| format!("{} cannot be written", made_for.display()))
+    fs::write(&made_for, VERSITY).with_context(|| format!("cannot write {}", made_for.display()))
 }
 
 fn answers() -> bool {

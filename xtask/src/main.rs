@@ -1,4 +1,4 @@
-//! The project's own commands: tests, judges from elsewhere, lints. Each does its own set-up, inside `target/`.
+//! The project's own commands: tests, external judges, lints. Each prepares its tools inside `target/`.
 
 mod compat;
 mod engines;
@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand};
 
 use workspace::Workspace;
 
-/// Tests and checks of Tidewater. What they need beside Rust, Python and Node is put into `target/`; nothing is installed
+/// Tests and checks of Tidewater. Needs Rust, Python and Node; puts all other tools into `target/` and installs nothing
 /// elsewhere.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
@@ -27,13 +27,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run all tests: Rust's, then real engines against the binary
+    /// Run all tests: the Rust tests, then real engines against the binary
     Test(test::Options),
-    /// Ask judges that come from elsewhere: the compatibility kit, Iceberg's own classes, Spark, Trino
+    /// Run the external judges: the compatibility kit, Iceberg's own classes, Spark, Trino
     Compat(compat::Options),
-    /// Fetch what the tests with real engines need, and what these judges need, without running anything
+    /// Fetch the files of the engine tests and of the given judges, without running anything
     Fetch {
-        /// For which judges
+        /// The judges whose files to fetch
         #[arg(value_enum)]
         judges: Vec<compat::Judge>,
     },

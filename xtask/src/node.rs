@@ -1,4 +1,4 @@
-//! What the engine tests need in JavaScript: a client that they drive, a server that they start, and Node to run them.
+//! The JavaScript packages for the engine tests: a client, a server, and Node to run them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,13 +11,13 @@ use crate::workspace::Workspace;
 
 const ASKED: &str = "tests/engines/node/package.json";
 
-const LEFT_OUT: &str = "Node or npm is missing, so the tests with iceberg-js and those with Azure are LEFT OUT; to \
+const LEFT_OUT: &str = "Node or npm is missing: SKIPPING the tests with iceberg-js and with Azure; to \
                         run them install Node 22 (20 does too) with npm (Debian: apt-get install nodejs npm)";
 
-/// Installs the packages below `target/`; gives their folder, or nothing where there is no Node.
+/// Installs the packages below `target/` and returns their folder, or `None` without Node.
 ///
 /// # Errors
-/// When they cannot be installed, and in CI when there is no Node.
+/// If the installation fails, or if Node is missing in CI.
 pub(crate) fn modules(workspace: &Workspace) -> Result<Option<PathBuf>> {
     if !(answers("node") && answers("npm")) {
         if std::env::var("CI").is_ok_and(|ci| ci == "true") {
@@ -29,15 +29,15 @@ pub(crate) fn modules(workspace: &Workspace) -> Result<Option<PathBuf>> {
     let _one_at_a_time = workspace.lock("node")?;
     let folder = workspace.target.join("node");
     let asked = workspace.root.join(ASKED);
-    let wanted = fs::read_to_string(&asked).with_context(|| format!("{} cannot be read", asked.display()))?;
-    // Written last, so that what was left half made is made again.
+    let wanted = fs::read_to_string(&asked).with_context(|| format!("cannot read {}", asked.display()))?;
+    // Written last, so that an incomplete installation is repeated.
     let made_for = folder.join("made-for.json");
     if !fs::read_to_string(&made_for).is_ok_and(|made| made == wanted) {
-        fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         fs::write(folder.join("package.json"), &wanted)?;
         let install = ["install", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"];
         step::run(&mut step::command(&folder, "npm", &install))?;
-        fs::write(&made_for, wanted).with_context(|| format!("{} cannot be written", made_for.display()))?;
+        fs::write(&made_for, wanted).with_context(|| format!("cannot write {}", made_for.display()))?;
     }
     Ok(Some(folder.join("node_modules")))
 }

@@ -1,4 +1,4 @@
-//! Iceberg's own classes as an oracle for `core`: a Java process that a test of `core` asks.
+//! Iceberg's own classes as an oracle for `core`: a Java process that a test of `core` queries.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -10,22 +10,22 @@ use crate::{compat, engines, step};
 
 const FOLDER: &str = "tests/compat/oracle";
 
-/// The compiler that comes as a jar: there may be a Java to run programs, but none to develop with.
+/// The main class of a Java compiler in a jar, for machines with a Java runtime only.
 const COMPILER: &str = "org.eclipse.jdt.internal.compiler.batch.Main";
 
-/// How much is asked.
+/// The number and choice of cases.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Amount {
-    /// How many mutated documents and requests the oracle is asked about
+    /// Number of mutated documents and requests for the oracle
     #[arg(long, default_value_t = 20_000, value_name = "N")]
     pub(crate) cases: u64,
 
-    /// Which ones: the same seed asks about the same (and has the chaos test do the same)
+    /// Seed of the cases: the same seed repeats the same cases (and the same chaos test)
     #[arg(long, default_value_t = 1, value_name = "S")]
     pub(crate) seed: u64,
 }
 
-/// Prepares Java and PyIceberg, and runs the test that asks them.
+/// Prepares Java and PyIceberg, and runs the test that queries them.
 pub(crate) fn run(workspace: &Workspace, amount: Amount) -> Result<()> {
     let jars = compat::artifacts(workspace, "oracle", None)?;
     let java = java();
@@ -34,7 +34,7 @@ pub(crate) fn run(workspace: &Workspace, amount: Amount) -> Result<()> {
     let test = [
         "test",
         "--locked",
-        // One package would take other features of its dependencies, and build them again.
+        // With one package, cargo would select other features of dependencies and build them again.
         "--workspace",
         "--test",
         "it",
@@ -45,7 +45,7 @@ pub(crate) fn run(workspace: &Workspace, amount: Amount) -> Result<()> {
     ];
     let mut test = step::cargo(&workspace.root, &test);
     let class_path =
-        env::join_paths([classes, jars.join("*")]).context("a path of the target folder holds a separator")?;
+        env::join_paths([classes, jars.join("*")]).context("the path of the target folder contains a separator")?;
     test.env("TIDEWATER_ORACLE_JAVA", java)
         .env("TIDEWATER_ORACLE_CLASSPATH", class_path)
         .env("TIDEWATER_ORACLE_PYTHON", python)
@@ -59,13 +59,13 @@ pub(crate) fn run(workspace: &Workspace, amount: Amount) -> Result<()> {
 fn compile(workspace: &Workspace, java: &Path, jars: &Path) -> Result<PathBuf> {
     let classes = workspace.target.join("compat/oracle-classes");
     let mut compiler = step::command(&workspace.root, java, &["-cp"]);
-    // What it compiles against is its own class path.
+    // The compiler's class path also serves as the class path of the sources.
     compiler.arg(jars.join("*")).args([COMPILER, "-17", "-warn:none", "-d"]).arg(&classes);
     step::run(compiler.arg(workspace.root.join(FOLDER).join("Oracle.java")))?;
     Ok(classes)
 }
 
-/// The Java of the other judges.
+/// Returns the Java of the other judges.
 fn java() -> PathBuf {
     env::var_os("JAVA_HOME").map_or_else(|| "java".into(), |home| Path::new(&home).join("bin/java"))
 }

@@ -1,4 +1,4 @@
-//! One command at a time, shown before it runs.
+//! Runs commands one at a time, and shows each before it runs.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -7,26 +7,26 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-/// A command, ready to run in `folder`.
+/// Returns a command that runs in `folder`.
 pub(crate) fn command(folder: &Path, program: impl AsRef<OsStr>, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.current_dir(folder).args(arguments).stdin(Stdio::null());
     command
 }
 
-/// Cargo, of the toolchain that runs this: rustup passes its choice on.
+/// Returns a cargo command with the current toolchain, which rustup passes on.
 pub(crate) fn cargo(folder: &Path, arguments: &[&str]) -> Command {
     command(folder, "cargo", arguments)
 }
 
-/// Makes cargo select the features of dependencies that it selects for the tests of the workspace, so that it builds none of
-/// them twice. There are no examples; to ask for them is what takes the tests' own dependencies into account.
+/// Makes cargo select the same features of dependencies as for the tests of the workspace, so that it builds each only once.
+/// There are no examples, but `--examples` includes the dependencies of tests.
 pub(crate) const AS_FOR_TESTS: [&str; 2] = ["--workspace", "--examples"];
 
-/// Shows a command, runs it, and says how long it took.
+/// Shows a command, runs it, and prints how long it took.
 ///
 /// # Errors
-/// When it cannot start or fails; the message holds the whole command, so that it can be run again by hand.
+/// If it cannot start or fails. The message contains the whole command, for a repetition by hand.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let shown = shown(command);
     say(&shown);
@@ -57,7 +57,7 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// Tells the person how far it is.
+/// Prints progress for the person at the terminal.
 #[expect(clippy::print_stderr, reason = "progress for the person at the terminal, in the one place that shows it")]
 pub(crate) fn say(line: &str) {
     eprintln!("xtask: {line}");
@@ -68,14 +68,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shown_command_can_be_pasted_into_a_shell() {
+    fn shown_command_is_quoted_for_a_shell() {
         let mut command = command(Path::new("."), "pytest", &["-k", "a and not b's"]);
         command.env("X", "1 2");
         assert_eq!(shown(&command), r"X='1 2' pytest -k 'a and not b'\''s'");
     }
 
     #[test]
-    fn a_failed_command_is_named() {
+    fn failed_command_is_named_in_the_error() {
         let error = run(&mut command(Path::new("."), "sh", &["-c", "exit 3"])).unwrap_err().to_string();
         assert!(error.contains("sh -c 'exit 3'") && error.contains('3'), "{error}");
     }

@@ -1,35 +1,35 @@
-//! All tests, in the order in which they fail fastest.
+//! Runs all tests, the quickest to fail first.
 
 use anyhow::Result;
 
 use crate::workspace::Workspace;
 use crate::{engines, step};
 
-/// Which tests.
+/// Options of `test`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only the tests in Rust
+    /// Run only the Rust tests
     #[arg(long, conflicts_with_all = ["engines", "expression", "release"])]
     rust: bool,
 
-    /// Only the tests with real engines
+    /// Run only the tests with real engines
     #[arg(long)]
     engines: bool,
 
-    /// Only the engine tests that match, as pytest's -k does
+    /// Run only the engine tests that match, as pytest's -k does
     #[arg(short = 'k', value_name = "EXPRESSION")]
     expression: Option<String>,
 
-    /// In how many processes the engine tests run; by default two for each processor, and with -k in one
+    /// Number of processes of the engine tests; default: two per processor, and one with -k
     #[arg(short = 'n', long, value_name = "N", conflicts_with = "rust")]
     processes: Option<usize>,
 
-    /// Only the engine tests, against the release binary
+    /// Run only the engine tests, against the release binary
     #[arg(long)]
     release: bool,
 }
 
-/// Runs them; ends at the first command that fails.
+/// Runs the tests; stops at the first failure.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let only_engines = options.engines || options.release || options.expression.is_some();
     if !only_engines {

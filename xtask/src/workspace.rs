@@ -1,4 +1,4 @@
-//! Where things are.
+//! The folders of the project.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -9,19 +9,19 @@ use crate::step;
 
 /// The folders of the project.
 pub(crate) struct Workspace {
-    /// The repository.
+    /// The repository's root folder.
     pub(crate) root: PathBuf,
-    /// Where cargo builds.
+    /// Cargo's target folder.
     pub(crate) target: PathBuf,
 }
 
 impl Workspace {
-    /// Asks cargo, which knows every way to set them.
+    /// Asks cargo for both folders, since they have several settings.
     pub(crate) fn find() -> Result<Self> {
         let here = std::env::current_dir().context("there is no current folder")?;
         let output = step::cargo(&here, &["metadata", "--format-version", "1", "--no-deps", "--locked"])
             .output()
-            .context("cargo cannot be started")?;
+            .context("cannot start cargo")?;
         ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr).trim());
         let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
         let folder = |key: &str| {
@@ -30,10 +30,10 @@ impl Workspace {
         Ok(Self { root: folder("workspace_root")?, target: folder("target_directory")? })
     }
 
-    /// Waits until no other run prepares `name` inside the target folder. The lock ends with the returned file.
+    /// Waits until no other process prepares `name` inside the target folder. The lock ends with the returned file.
     ///
     /// # Errors
-    /// When the lock's file cannot be made or locked.
+    /// If the lock file cannot be created or locked.
     pub(crate) fn lock(&self, name: &str) -> Result<File> {
         let folder = self.target.join("locks");
         let path = folder.join(name);
@@ -43,6 +43,6 @@ impl Workspace {
             file.lock()?;
             Ok::<_, std::io::Error>(file)
         };
-        locked().with_context(|| format!("{} cannot be locked", path.display()))
+        locked().with_context(|| format!("cannot lock {}", path.display()))
     }
 }

@@ -1,4 +1,4 @@
-//! `.ci/lanes.sh`, which runs the steps of CI side by side.
+//! Tests `.ci/lanes.sh`, which runs the steps of CI in parallel.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -11,7 +11,7 @@ fn library() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../.ci/lanes.sh")
 }
 
-/// Runs these lanes in a shell. `$FOLDER` is a folder of this run's own.
+/// Runs these lanes in a shell. `$FOLDER` is a temporary folder of this run.
 fn run(name: &str, lanes: &str) -> (PathBuf, Output) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("lanes-{name}"));
     let script = format!(
@@ -29,7 +29,7 @@ fn text(output: &Output) -> String {
 }
 
 #[test]
-fn lanes_run_side_by_side_and_each_output_is_whole() {
+fn lanes_run_in_parallel_and_outputs_do_not_mix() {
     // Each lane waits for the other's file between its two lines.
     let lanes = r#"
         meet() { touch "$FOLDER/$1"; until [ -e "$FOLDER/$2" ]; do sleep 0.01; done; }
@@ -75,7 +75,7 @@ fn stopped_run_ends_its_lanes_and_their_children() {
     assert!(has_ended(child.trim()), "process {child} still runs");
 }
 
-/// Whether a process has ended: it may be a moment until the system has taken it away.
+/// Returns whether a process has ended. The system may need a moment to remove it.
 fn has_ended(id: &str) -> bool {
     let until = Instant::now() + Duration::from_secs(10);
     let process = Path::new("/proc").join(id);

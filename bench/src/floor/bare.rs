@@ -1,4 +1,4 @@
-//! A server that sends the same bytes to whoever asks for whatever: the most that any catalog on this machine could do.
+//! A server that sends the same bytes for every request: the limit for any catalog on this machine.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
@@ -13,10 +13,10 @@ use axum::serve::ListenerExt as _;
 use bytes::Bytes;
 use tokio::net::TcpListener;
 
-/// What a bare server says before its address on standard output.
+/// The text before a bare server's address on standard output.
 pub const LISTENING: &str = "listening on ";
 
-/// What it answers.
+/// The response of a bare server.
 #[derive(Clone, Debug)]
 pub struct BareAnswer {
     status: StatusCode,
@@ -24,14 +24,14 @@ pub struct BareAnswer {
 }
 
 impl BareAnswer {
-    /// An answer of this size.
+    /// Creates a response with a body of this size.
     #[must_use]
     pub fn new(status: StatusCode, bytes: usize) -> Self {
         Self { status, body: Bytes::from(filler(bytes)) }
     }
 }
 
-/// A JSON string of exactly so many bytes, where they are enough for its quotes.
+/// Returns a JSON string of exactly this many bytes, if they suffice for its quotes.
 fn filler(bytes: usize) -> Vec<u8> {
     let mut body = vec![b'x'; bytes];
     if let [first, .., last] = body.as_mut_slice() {
@@ -48,39 +48,39 @@ async fn answer(State(answer): State<BareAnswer>) -> Response {
 /// Serves until the task is dropped.
 ///
 /// # Errors
-/// When the listener breaks.
+/// If the listener fails.
 pub async fn serve(listener: TcpListener, what: BareAnswer) -> Result<()> {
     let listener = listener.tap_io(|stream| {
-        // Where it cannot be set the server is only slower.
+        // Without this option the server is only slower.
         drop(stream.set_nodelay(true));
     });
     axum::serve(listener, Router::new().fallback(answer).with_state(what)).await?;
     Ok(())
 }
 
-/// A bare server in a process of its own, ended when it is dropped.
+/// A bare server in its own process, which ends when this is dropped.
 #[derive(Debug)]
 pub struct BareProcess {
     child: Child,
-    /// Where it listens.
+    /// The address that it listens on.
     pub addr: SocketAddr,
 }
 
 impl BareProcess {
-    /// Starts this very program as a bare server and waits until it listens.
+    /// Starts this program as a bare server and waits until it listens.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// If it cannot be started.
     pub fn start(status: u16, bytes: u64) -> Result<Self> {
         let program = std::env::current_exe().context("cannot find this program")?;
         let mut command = Command::new(program);
         command
             .args(["bare-server", "--listen", "127.0.0.1:0", "--end-with-input"])
             .args(["--bytes", &bytes.to_string(), "--status", &status.to_string()])
-            // It ends when this pipe closes, so that nothing is left behind however this process ends.
+            // The server ends when this pipe closes, however this process ends.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
-        // Ctrl-C is ours to handle: it must not end the server in the middle of a measurement.
+        // This process handles Ctrl-C. It must not end the server during a measurement.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.spawn().context("cannot start the bare server")?;
@@ -101,7 +101,7 @@ impl BareProcess {
 
 impl Drop for BareProcess {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended already.
         drop(self.child.kill());
         drop(self.child.wait());
     }
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_filler_is_json_of_the_size_that_was_asked_for() {
+    fn filler_is_json_of_the_requested_size() {
         assert!(filler(0).is_empty());
         assert_eq!(filler(1).len(), 1);
         let body = filler(2400);

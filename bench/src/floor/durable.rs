@@ -1,5 +1,5 @@
-//! Durable writes with nothing around them: a new file and its folder synchronised to disk, then one row of SQLite in a
-//! transaction with full durability. Waiting rows share a transaction, as in any store that means to be fast.
+//! Durable writes without a catalog: a new file and its folder synchronised to disk, then one SQLite row in a transaction
+//! with full durability. Waiting rows share a transaction, as in every fast store.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -14,49 +14,49 @@ use rusqlite::Connection;
 use crate::driver::{Pace, Window};
 use crate::tally::Tally;
 
-/// Rows that share one transaction at most.
+/// The most rows in one transaction.
 const GROUP: usize = 256;
 
-/// Which steps a write has.
+/// The steps of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Steps {
-    /// The file, then the row: what a commit to a catalog cannot do without.
+    /// The file, then the row: the minimum of a commit to a catalog.
     FileAndRow,
-    /// The file alone.
+    /// Only the file.
     File,
-    /// The row alone.
+    /// Only the row.
     Row,
 }
 
-/// How much is written, and where.
+/// The size and place of the writes.
 #[derive(Clone, Debug)]
 pub struct Writes {
-    /// A folder on the disk that is asked about. Everything is made in a new folder within it, and removed.
+    /// A folder on the disk to measure. All files are created in a new folder below it, which is removed.
     pub folder: PathBuf,
-    /// Threads, each of which waits for one write at a time.
+    /// The number of threads, each with one write at a time.
     pub threads: usize,
-    /// Size of a file.
+    /// The size of a file.
     pub bytes: u64,
-    /// Rows, and folders for files, that writes go round: as many as a catalog would have tables.
+    /// The number of rows, and of folders for files, that writes alternate between: the tables of a catalog.
     pub tables: usize,
     /// The steps of one write.
     pub steps: Steps,
 }
 
-/// A row to be updated.
+/// An update of a row.
 struct Swap {
     row: i64,
     location: String,
     done: Sender<bool>,
 }
 
-/// Writes until the time is over.
+/// Runs writes until the time is over.
 ///
 /// # Errors
-/// When the folder or the database cannot be written.
+/// If the folder or the database cannot be written.
 pub fn measure(writes: &Writes, pace: &Pace) -> Result<Tally> {
     let folder = tempfile::Builder::new().prefix("tidewater-bench-").tempdir_in(&writes.folder);
-    let folder = folder.with_context(|| format!("cannot make a folder in {}", writes.folder.display()))?;
+    let folder = folder.with_context(|| format!("cannot create a folder in {}", writes.folder.display()))?;
     let tables = writes.tables.max(writes.threads).max(1);
     for table in 0..tables {
         fs::create_dir(folder.path().join(table.to_string()))?;
@@ -134,7 +134,7 @@ impl OneThread<'_> {
     }
 }
 
-/// A new file, on disk when this returns, and so is its name.
+/// Creates a file; its content and its name are on disk when this returns.
 fn write_file(path: &Path, content: &[u8]) -> Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
     file.write_all(content)?;
@@ -158,7 +158,7 @@ fn open_database(path: &Path, rows: usize) -> Result<Connection> {
     Ok(database)
 }
 
-/// Commits whatever waits together, until nobody can send any more.
+/// Commits all waiting rows together, until all senders are gone.
 fn write_rows(mut database: Connection, rows: &Receiver<Swap>) -> Result<()> {
     while let Ok(first) = rows.recv() {
         let mut group = vec![first];
@@ -173,7 +173,7 @@ fn write_rows(mut database: Connection, rows: &Receiver<Swap>) -> Result<()> {
         }
         transaction.commit()?;
         for (swap, changed) in group.into_iter().zip(changed) {
-            // A thread that has given up does not want to know.
+            // A thread that has given up ignores the result.
             let _ = swap.done.send(changed);
         }
     }
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_written_in_order_and_unknown_ones_are_reported() {
+    fn rows_are_written_in_order_and_unknown_rows_are_reported() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pointers.db");
         let database = open_database(&path, 2).unwrap();
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_created_once_only() {
+    fn existing_file_is_not_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("1.json");
         write_file(&path, b"one").unwrap();

@@ -1,4 +1,4 @@
-//! The floors as loads: beside a catalog's rounds, or by themselves.
+//! Measures the floors: in alternating rounds with a catalog, or alone.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -16,7 +16,7 @@ use crate::driver::{self, Pace, Script, Source};
 use crate::report::{Measured, Row, Who};
 use crate::tally::Tally;
 
-/// Everything that the floors need. Bare servers are started when they are asked for first, and idle between rounds.
+/// The floors. Bare servers start when first needed, and are idle between rounds.
 #[derive(Debug)]
 pub struct Floors {
     folder: PathBuf,
@@ -25,16 +25,16 @@ pub struct Floors {
 }
 
 impl Floors {
-    /// `folder` is where durable writes go, `tables` the number of rows that they go round.
+    /// Creates the floors. `folder`: for durable writes. `tables`: the number of rows that they alternate between.
     #[must_use]
     pub fn new(folder: PathBuf, tables: usize) -> Self {
         Self { folder, tables, bare: BTreeMap::new() }
     }
 
-    /// A bare server that sends as many bytes, under the same load as a catalog.
+    /// Measures a bare server that sends `bytes` bytes, under the same load as a catalog.
     ///
     /// # Errors
-    /// When the server cannot be started or reached.
+    /// If the server cannot be started or reached.
     pub fn bare(&mut self, bytes: u64, scripts: Vec<Script>, pace: &Pace) -> Result<Tally> {
         let status = scripts.first().map_or(StatusCode::OK, |script| script.expected).as_u16();
         let server = match self.bare.entry((status, bytes)) {
@@ -44,26 +44,26 @@ impl Floors {
         driver::drive(server.addr, scripts, pace)
     }
 
-    /// Durable writes of a document of this size.
+    /// Measures durable writes of a document of this size.
     ///
     /// # Errors
-    /// When the folder cannot be written.
+    /// If the folder cannot be written.
     pub fn durable(&self, bytes: u64, threads: usize, steps: Steps, pace: &Pace) -> Result<Tally> {
         let writes = Writes { folder: self.folder.clone(), threads, bytes, tables: self.tables, steps };
         durable::measure(&writes, pace)
     }
 }
 
-/// What `floor` measures by itself.
+/// The measurements of the command `floor`.
 #[derive(Clone, Debug)]
 pub struct FloorPlan {
-    /// Sizes of the bare server's answers; none if it is not measured.
+    /// Sizes of the bare server's responses in bytes; empty to skip it.
     pub bare_bytes: Vec<u64>,
-    /// Sizes of the durable documents; none if they are not measured.
+    /// Sizes of the durable documents in bytes; empty to skip them.
     pub durable_bytes: Vec<u64>,
-    /// Connections, or threads that write.
+    /// Numbers of connections, or of writing threads.
     pub connections: Vec<usize>,
-    /// Rounds of each.
+    /// The number of rounds of each.
     pub rounds: usize,
 }
 
@@ -75,7 +75,7 @@ impl Source for Get {
     }
 }
 
-/// Scripts that ask a bare server.
+/// Returns scripts that send GET requests to a bare server.
 #[must_use]
 pub fn get_scripts(connections: usize) -> Vec<Script> {
     let mut headers = HeaderMap::new();
@@ -87,17 +87,17 @@ pub fn get_scripts(connections: usize) -> Vec<Script> {
 }
 
 impl FloorPlan {
-    /// How many rounds there are in all.
+    /// Returns the total number of rounds.
     #[must_use]
     pub fn loads(&self) -> usize {
         (self.bare_bytes.len() + self.durable_bytes.len() * 3) * self.connections.len() * self.rounds
     }
 }
 
-/// Measures the floors by themselves.
+/// Measures the floors alone.
 ///
 /// # Errors
-/// When one of them cannot be measured at all.
+/// If a measurement fails.
 pub fn run(plan: &FloorPlan, floors: &mut Floors, pace: &Pace, tell: &dyn Fn(&str)) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     let row = |name: &str, bytes: u64, connections: usize, tallies: Vec<Tally>| {

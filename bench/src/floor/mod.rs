@@ -1,4 +1,4 @@
-//! What the machine can do by itself: answering with bytes and nothing else, and making bytes durable and nothing else.
+//! The limits of the machine itself: sending bytes, and writing bytes durably.
 
 pub mod bare;
 pub mod durable;

@@ -1,4 +1,4 @@
-//! What a run found, in the shape of the JSON that it writes. `docs/benchmark.md` documents it.
+//! The results of a run, in the shape of its JSON. `docs/benchmark.md` documents it.
 
 pub mod ratio;
 pub mod text;
@@ -12,10 +12,10 @@ use crate::machine::Machine;
 use crate::tally::{Failures, Figures, Tally};
 use ratio::{Growth, Ratio};
 
-/// Version of the JSON; it changes when a reader of the old one would be misled.
+/// The version of the JSON. It changes when the JSON would mislead a reader of the old version.
 pub const SCHEMA: u32 = 1;
 
-/// Who was measured.
+/// The subject of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Who {
@@ -23,12 +23,12 @@ pub enum Who {
     Target,
     /// The catalog at `--versus-uri`.
     Versus,
-    /// The machine.
+    /// The machine without a catalog.
     Floor,
 }
 
 impl Who {
-    /// The name in tables.
+    /// Returns its name in tables.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -39,41 +39,41 @@ impl Who {
     }
 }
 
-/// The rounds of one contestant.
+/// The rounds of one subject.
 #[derive(Debug)]
 pub struct Measured {
-    /// Who it was.
+    /// The subject.
     pub who: Who,
-    /// In the order in which they ran.
+    /// The rounds, in order.
     pub rounds: Vec<Tally>,
 }
 
-/// Everything that a run found.
+/// The results of a run.
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// See [`SCHEMA`].
     pub schema: u32,
-    /// Version of this program.
+    /// The version of this program.
     pub version: &'static str,
-    /// The machine that everything ran on, this program included.
+    /// The machine of the run. The client and the servers share it.
     pub machine: Machine,
-    /// How long each load was.
+    /// The settings of the loads.
     pub settings: Settings,
     /// The catalogs.
     pub targets: Vec<TargetFacts>,
     /// The figures.
     pub rows: Vec<Row>,
-    /// What more snapshots cost.
+    /// The cost of more snapshots.
     pub growth: Vec<Growth>,
-    /// What a reader has to know besides.
+    /// Notes for the reader.
     pub notes: Vec<String>,
-    /// What could not be measured, or not be cleaned up.
+    /// Failed measurements and clean-ups.
     pub problems: Vec<String>,
-    /// Whether the run came to its end.
+    /// Whether the run finished.
     pub complete: bool,
 }
 
-/// How the loads ran.
+/// The settings of the loads.
 #[derive(Clone, Debug, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Settings {
@@ -83,14 +83,14 @@ pub struct Settings {
     pub client_threads: usize,
 }
 
-/// A catalog that was measured.
+/// A measured catalog.
 #[derive(Clone, Debug, Serialize)]
 pub struct TargetFacts {
-    /// Which one.
+    /// Which one of the two.
     pub who: Who,
-    /// As it was given.
+    /// Its URI as given on the command line.
     pub uri: String,
-    /// What its configuration asked for.
+    /// The prefix from its configuration.
     pub prefix: Option<String>,
     /// Its `Server` header.
     pub server: Option<String>,
@@ -99,40 +99,40 @@ pub struct TargetFacts {
 /// One load: a workload, a size and a number of connections.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// What was asked for, such as `load` or `list-tables`.
+    /// The name of the load, such as `load` or `list-tables`.
     pub workload: String,
-    /// Snapshots of the table, where that matters.
+    /// The number of snapshots of the table, if it matters.
     pub snapshots: Option<u64>,
-    /// Connections (threads, for durable writes).
+    /// The number of connections (or threads, for durable writes).
     pub connections: usize,
-    /// Size of the first target's answer.
+    /// The size of the first target's response, in bytes.
     pub answer_bytes: Option<u64>,
-    /// Size of the document that the floor wrote or sent.
+    /// The size of the floor's document, in bytes.
     pub document_bytes: Option<u64>,
-    /// What the floor did.
+    /// A description of the floor's work.
     pub floor: Option<String>,
-    /// One for each contestant.
+    /// One outcome for each subject.
     pub results: Vec<Outcome>,
-    /// Of each pair of them.
+    /// The ratios of each pair of subjects.
     pub ratios: Vec<Ratio>,
 }
 
-/// The figures of one contestant.
+/// The figures of one subject.
 #[derive(Clone, Debug, Serialize)]
 pub struct Outcome {
-    /// Who it was.
+    /// The subject.
     pub who: Who,
-    /// All rounds together.
+    /// The sum of all rounds.
     #[serde(flatten)]
     pub figures: Figures,
-    /// Each round by itself.
+    /// Each round separately.
     pub rounds: Vec<Figures>,
-    /// By status, or `connection`.
+    /// Unexpected responses by status, or `connection`.
     pub failures: BTreeMap<String, Failures>,
 }
 
 impl Row {
-    /// A row without figures.
+    /// Creates a row without figures.
     #[must_use]
     pub fn new(workload: &str, connections: usize) -> Self {
         Self {
@@ -147,10 +147,10 @@ impl Row {
         }
     }
 
-    /// Puts the figures in. Contestants without a round are left out.
+    /// Adds the figures. Omits subjects without a round.
     ///
     /// # Errors
-    /// Never with tallies that this program made.
+    /// Never for this program's own tallies.
     pub fn finish(mut self, measured: Vec<Measured>) -> Result<Self> {
         for Measured { who, rounds } in measured {
             if rounds.is_empty() {
@@ -174,7 +174,7 @@ impl Row {
 }
 
 impl Report {
-    /// Whether every answer was the one that was hoped for, every row has some, and nothing else went wrong.
+    /// Returns whether all responses were expected, every row has requests, and there were no problems.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         let mut outcomes = self.rows.iter().flat_map(|row| &row.results);
@@ -188,7 +188,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A second in which `requests` were answered, each after `latency_ms`.
+    /// Returns a second with `requests` responses, each after `latency_ms`.
     pub(crate) fn round(requests: u64, latency_ms: u64) -> Tally {
         let mut tally = Tally::new().unwrap();
         for _ in 0..requests {
@@ -221,7 +221,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn rounds_add_up_and_are_kept_apart_too() {
+    fn outcome_has_the_sum_and_each_round() {
         let measured = vec![
             Measured { who: Who::Target, rounds: vec![round(100, 2), round(300, 2)] },
             Measured { who: Who::Versus, rounds: Vec::new() },
@@ -234,7 +234,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_failure_or_a_row_without_requests_is_not_clean() {
+    fn report_with_a_failure_or_an_empty_row_is_not_clean() {
         let row = |tally| Row::new("load", 8).finish(vec![Measured { who: Who::Target, rounds: vec![tally] }]).unwrap();
         assert!(report(vec![row(round(1, 1))]).is_clean());
         assert!(!report(vec![row(round(1, 1)), row(round(0, 1))]).is_clean());

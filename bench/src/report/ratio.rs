@@ -1,12 +1,12 @@
-//! Ratios between contestants that were measured in turns. Each round is compared with the round beside it, so that a
-//! machine that slows down during a run slows both sides of a ratio.
+//! Ratios between subjects measured in alternating rounds. Each round is compared with its neighbour, so a slowdown of the
+//! machine affects both sides of a ratio.
 
 use serde::Serialize;
 
 use super::{Outcome, Row, Who};
 use crate::tally::Figures;
 
-/// A ratio of several rounds.
+/// The median, minimum and maximum of a ratio over several rounds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Spread {
@@ -16,7 +16,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// The spread of some values; `None` if there are none that are finite.
+    /// Returns the spread of the finite values, or `None` if there are none.
     #[must_use]
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
@@ -29,31 +29,31 @@ impl Spread {
     }
 }
 
-/// How one contestant compares with another in the same row.
+/// The comparison of two subjects in the same row.
 #[derive(Clone, Debug, Serialize)]
 pub struct Ratio {
-    /// The one above the line.
+    /// The numerator.
     pub of: Who,
-    /// The one below it.
+    /// The denominator.
     pub to: Who,
-    /// Above 1: `of` answers more.
+    /// Above 1: `of` handles more requests.
     pub requests_per_s: Option<Spread>,
     /// Above 1: `of` takes longer.
     pub p50: Option<Spread>,
-    /// As `p50`.
+    /// Same as `p50`.
     pub p90: Option<Spread>,
-    /// As `p50`.
+    /// Same as `p50`.
     pub p99: Option<Spread>,
 }
 
-/// The ratios of a row: of each contestant to each that comes after it.
+/// Returns the ratios of a row: each subject to each later one.
 #[must_use]
 pub fn pairs(outcomes: &[Outcome]) -> Vec<Ratio> {
     let mut ratios = Vec::new();
     for (number, of) in outcomes.iter().enumerate() {
         for to in outcomes.iter().skip(number + 1) {
             let by_round = |figure: fn(&Figures) -> f64| {
-                // A round without requests has no percentiles, and a ratio to it says nothing.
+                // A round without requests has no percentiles, so it has no ratio.
                 let comparable = of.rounds.iter().zip(&to.rounds).filter(|(a, b)| a.requests > 0 && b.requests > 0);
                 Spread::of(comparable.map(|(a, b)| figure(a) / figure(b)))
             };
@@ -70,24 +70,24 @@ pub fn pairs(outcomes: &[Outcome]) -> Vec<Ratio> {
     ratios
 }
 
-/// What a table with many snapshots costs, compared with the smallest of the same workload and connections.
+/// The cost of many snapshots, compared with the smallest table of the same workload and connections.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Growth {
     /// The workload.
     pub workload: String,
-    /// Connections.
+    /// The number of connections.
     pub connections: usize,
-    /// Who was measured.
+    /// The subject.
     pub who: Who,
-    /// Snapshots of the smaller table.
+    /// The number of snapshots of the smaller table.
     pub from_snapshots: u64,
-    /// Snapshots of the larger table.
+    /// The number of snapshots of the larger table.
     pub to_snapshots: u64,
-    /// The larger one's p50 as a multiple of the smaller one's.
+    /// The larger table's p50 divided by the smaller one's.
     pub p50_ratio: f64,
 }
 
-/// The growth of every workload that was measured with several numbers of snapshots.
+/// Returns the growth for each workload with several numbers of snapshots.
 #[must_use]
 pub fn growth(rows: &[Row]) -> Vec<Growth> {
     let mut all = Vec::new();
@@ -121,15 +121,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_of_an_even_number_lies_between_the_middle_two() {
+    fn median_of_an_even_number_is_between_the_middle_two() {
         assert_eq!(Spread::of([4.0, 1.0, 3.0, 2.0]), Some(Spread { median: 2.5, min: 1.0, max: 4.0 }));
         assert_eq!(Spread::of([3.0, 1.0, 2.0]).unwrap().median, 2.0);
         assert_eq!(Spread::of([f64::NAN, f64::INFINITY]), None);
     }
 
     #[test]
-    fn rounds_are_compared_with_the_round_beside_them() {
-        // The machine is half as fast in the second round: the ratio does not notice.
+    fn each_round_is_compared_with_its_neighbour() {
+        // The machine is half as fast in the second round; the ratio stays the same.
         let target = Measured { who: Who::Target, rounds: vec![round(800, 2), round(400, 4)] };
         let floor = Measured { who: Who::Floor, rounds: vec![round(1000, 1), round(500, 2)] };
         let row = Row::new("load", 8).finish(vec![target, floor]).unwrap();
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn three_contestants_make_three_pairs_and_an_empty_round_makes_none() {
+    fn three_subjects_make_three_pairs_and_an_empty_round_none() {
         let measured = |who, requests| Measured { who, rounds: vec![round(requests, 1)] };
         let all = vec![measured(Who::Target, 10), measured(Who::Versus, 5), measured(Who::Floor, 0)];
         let row = Row::new("load", 8).finish(all).unwrap();

@@ -1,4 +1,4 @@
-//! A report as tables for a person.
+//! Renders a report as text tables.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use super::ratio::{Ratio, Spread};
 use super::{Outcome, Report, Row, Who};
 use crate::tally::Figures;
 
-/// The whole report.
+/// Returns the whole report as text.
 #[must_use]
 pub fn render(report: &Report) -> String {
     let mut out = String::new();
@@ -112,11 +112,11 @@ fn figures(connections: usize, outcome: &Outcome) -> String {
     text
 }
 
-/// The medians beneath the figures that they compare; how far the rounds lie apart stands behind.
+/// Returns the line of a ratio: the medians below the compared figures, then the range over the rounds.
 fn ratio_line(ratio: &Ratio) -> String {
     let names = format!("{}/{}", ratio.of.name(), ratio.to.name());
     let Some(rate) = ratio.requests_per_s else { return format!("  {names:14}  nothing to compare") };
-    // A share of what is possible is told in percent, a comparison of two catalogs as a factor.
+    // A share of the floor is shown in percent, a comparison of two catalogs as a factor.
     let (factor, unit) = if ratio.to == Who::Floor { (100.0, "%") } else { (1.0, "x") };
     let mut text = format!("  {names:14}{:>7} {unit}", three_digits(rate.median * factor));
     for spread in [ratio.p50, ratio.p90, ratio.p99] {
@@ -181,7 +181,7 @@ fn failures(out: &mut String, report: &Report) {
     }
 }
 
-/// A whole number with separators; below 100 with one decimal, unless it is whole.
+/// Formats a number with separators of thousands; below 100 with one decimal place, unless it is whole.
 fn thousands(value: f64) -> String {
     if value < 100.0 && value.fract() != 0.0 {
         return format!("{value:.1}");
@@ -197,7 +197,7 @@ fn thousands(value: f64) -> String {
     text
 }
 
-/// Three significant digits, as far as they lie behind the point.
+/// Formats a number with three significant digits, omitting only decimal places.
 fn three_digits(value: f64) -> String {
     match value {
         v if v < 0.0005 => "0".to_owned(),
@@ -223,14 +223,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_read_well() {
+    fn numbers_have_separators_and_three_significant_digits() {
         assert_eq!([0.0, 7.0, 12.34, 999.6, 1234567.0].map(thousands), ["0", "7", "12.3", "1,000", "1,234,567"]);
         assert_eq!([0.0, 0.0421, 1.234, 45.67, 1234.5].map(three_digits), ["0", "0.042", "1.23", "45.7", "1,235"]);
         assert_eq!([12, 2_412, 771_900, 2_500_000].map(size), ["12 B", "2.41 KB", "772 KB", "2.50 MB"]);
     }
 
     #[test]
-    fn a_report_shows_figures_ratios_and_failures() {
+    fn report_shows_figures_ratios_and_failures() {
         let mut row = Row::new("load", 8);
         row.snapshots = Some(1000);
         row.answer_bytes = Some(772_000);
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_stand_beneath_their_names() {
+    fn columns_are_aligned_with_their_names() {
         let row = Row::new("load", 64).finish(vec![Measured { who: Who::Target, rounds: vec![round(10, 1)] }]).unwrap();
         let shown = figures(64, &row.results[0]);
         assert_eq!(shown.find("target"), COLUMNS.find("who"));

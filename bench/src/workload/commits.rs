@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::driver::{Script, Source};
 use crate::targets::Target;
 
-/// Tables and what is done to them.
+/// Tables, and the commits to them.
 #[derive(Clone, Debug)]
 pub struct Writing {
     tables: Arc<Vec<Table>>,
@@ -22,49 +22,49 @@ pub struct Writing {
 
 #[derive(Clone, Copy, Debug)]
 enum What {
-    /// Connections write to the same table.
+    /// All connections commit to the same table.
     SameTable,
-    /// Each connection has tables of its own.
+    /// Each connection commits to its own tables.
     OwnTables,
     /// One connection appends snapshots; the table keeps this many.
     Append { kept: u64 },
 }
 
-/// Properties of one table.
+/// Returns commits that set properties of one table.
 #[must_use]
 pub fn one_table(table: Table) -> Writing {
     Writing { tables: Arc::new(vec![table]), what: What::SameTable }
 }
 
-/// Properties of many tables, each of which belongs to one connection.
+/// Returns commits that set properties of many tables, divided among the connections.
 #[must_use]
 pub fn many_tables(tables: Vec<Table>) -> Writing {
     Writing { tables: Arc::new(tables), what: What::OwnTables }
 }
 
-/// Appends to one table.
+/// Returns appends to one table.
 #[must_use]
 pub fn appends(table: Table, kept: u64) -> Writing {
     Writing { tables: Arc::new(vec![table]), what: What::Append { kept } }
 }
 
 impl Writing {
-    /// Whether connections write to different tables, so that nothing forces them into a line.
+    /// Returns whether connections commit to different tables, so that nothing serialises them.
     #[must_use]
     pub fn is_parallel(&self) -> bool {
         matches!(self.what, What::OwnTables)
     }
 
-    /// How many tables are written to.
+    /// Returns the number of tables.
     #[must_use]
     pub fn tables(&self) -> usize {
         self.tables.len()
     }
 
-    /// The size of the document that a commit has to write, as it is now, taken from the first table.
+    /// Returns the present size of the first table's document, in bytes.
     ///
     /// # Errors
-    /// When the catalog does not answer.
+    /// If the catalog does not answer.
     pub async fn document_bytes(&self, target: &Target) -> Result<u64> {
         match self.tables.first() {
             Some(table) => Ok(Catalog::open(target).await?.table_load(&table.name).await?.document_bytes),
@@ -72,10 +72,10 @@ impl Writing {
         }
     }
 
-    /// One script for each connection; see [`super::site::Subject::scripts`].
+    /// Returns one script for each connection; see [`super::site::Subject::scripts`].
     ///
     /// # Errors
-    /// When the catalog does not answer.
+    /// If the catalog does not answer.
     pub async fn scripts(&self, target: &Target, connections: usize, salt: &str, clock: Clock) -> Result<Vec<Script>> {
         let script = |source| Script { source, expected: StatusCode::OK, retry_conflicts: true };
         if let (What::Append { kept }, Some(table)) = (self.what, self.tables.first()) {
@@ -106,7 +106,7 @@ impl Writing {
     }
 }
 
-/// Sets a property of one table after the other. Its value is never the same twice: a catalog may see that nothing changes.
+/// Sets a property of each table in turn. Each value is new, since a catalog may skip a change without effect.
 struct Properties {
     tables: Vec<(Outgoing, SetProperty)>,
     salt: String,
@@ -122,7 +122,7 @@ impl Source for Properties {
     }
 }
 
-/// Appends one snapshot after the other.
+/// Appends snapshots one after the other.
 struct Appends {
     outgoing: Outgoing,
     facts: TableFacts,
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn each_table_of_many_belongs_to_one_connection() {
+    fn each_table_belongs_to_one_connection() {
         let writing = many_tables((0..10).map(table).collect());
         let mut seen: Vec<_> = (0..3).flat_map(|c| writing.share(c, 3)).map(|table| table.name.name.clone()).collect();
         seen.sort();
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn all_connections_share_the_one_table() {
+    fn all_connections_share_a_single_table() {
         let writing = one_table(table(0));
         assert_eq!(writing.share(0, 8).len(), 1);
         assert_eq!(writing.share(7, 8).len(), 1);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_goes_round_its_tables_with_a_new_value_each_time() {
+    fn connection_cycles_through_its_tables_with_new_values() {
         let tables = (0..2).map(|n| (outgoing(), SetProperty::new(&table(n).facts))).collect();
         let mut source = Properties { tables, salt: "r0-c0".into(), count: 0 };
         let bodies: Vec<Value> = (0..3).map(|_| serde_json::from_slice(&source.next().body).unwrap()).collect();
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn appends_follow_one_another() {
+    fn each_append_follows_the_last() {
         let clock = Clock::starting_at(5);
         let mut source = Appends { outgoing: outgoing(), facts: table(0).facts, last: 10, kept: 10, clock, last_ms: 0 };
         let numbers: Vec<_> = (0..2)

@@ -1,4 +1,4 @@
-//! The kinds of load, and what each needs on a catalog.
+//! The kinds of load, and the objects that each needs on a catalog.
 
 pub mod commits;
 pub mod reads;
@@ -19,7 +19,7 @@ pub enum Workload {
     #[value(name = "load-304")]
     #[serde(rename = "load-304")]
     Load304,
-    /// List a namespace of --list-tables tables in one page; list the namespaces
+    /// List a namespace of --list-tables tables in one page, and list the namespaces
     List,
     /// All connections set properties of the same table
     CommitOne,
@@ -32,7 +32,7 @@ pub enum Workload {
 }
 
 impl Workload {
-    /// All of them, in the order in which they are measured.
+    /// All workloads, in the order of measurement.
     pub const ALL: [Self; 8] = [
         Self::Config,
         Self::Load,
@@ -44,7 +44,7 @@ impl Workload {
         Self::CommitAppend,
     ];
 
-    /// What it is called on the command line and in reports.
+    /// Returns its name on the command line and in reports.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -59,13 +59,13 @@ impl Workload {
         }
     }
 
-    /// Whether it asks what one commit costs: such a load has one connection whatever the command line says.
+    /// Returns whether it measures single commits, and so uses one connection whatever the command line says.
     #[must_use]
     pub fn is_sequential(self) -> bool {
         matches!(self, Self::CommitSequential | Self::CommitAppend)
     }
 
-    /// What of it is measured apart.
+    /// Returns its variants, which are measured separately.
     #[must_use]
     pub fn variants(self, sizes: &Sizes) -> Vec<Variant> {
         match self {
@@ -78,7 +78,7 @@ impl Workload {
     }
 }
 
-/// Part of a workload that has figures of its own.
+/// A part of a workload with its own figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variant {
     /// The workload has no parts.
@@ -91,14 +91,14 @@ pub enum Variant {
     Snapshots(u64),
 }
 
-/// How much there is on the catalog.
+/// The sizes of the objects on the catalog.
 #[derive(Clone, Debug)]
 pub struct Sizes {
-    /// Numbers of snapshots of the tables that are loaded and committed to.
+    /// Numbers of snapshots of the tables.
     pub snapshots: Vec<u64>,
-    /// Tables of `commit-many`.
+    /// The number of tables of `commit-many`.
     pub tables: usize,
-    /// Tables of `list`.
+    /// The number of tables of `list`.
     pub list_tables: usize,
 }
 
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_the_same_on_the_command_line_and_in_reports() {
+    fn workload_has_the_same_name_on_the_command_line_and_in_reports() {
         for workload in Workload::ALL {
             assert_eq!(workload.to_possible_value().unwrap().get_name(), workload.name());
             assert_eq!(serde_json::to_value(workload).unwrap(), workload.name());

@@ -1,4 +1,4 @@
-//! Loads that ask for the same thing again and again: config, tables, lists.
+//! Loads that repeat the same request: config, tables, lists.
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -11,15 +11,15 @@ use crate::client::Outgoing;
 use crate::driver::{Script, Source};
 use crate::targets::Target;
 
-/// Something that can be asked for any number of times.
+/// A repeatable request.
 #[derive(Clone, Debug)]
 pub struct Reading {
     what: What,
-    /// The status of its answer.
+    /// The expected status.
     pub expected: StatusCode,
-    /// The size of its answer's body.
+    /// The size of the response's body, in bytes.
     pub body_bytes: u64,
-    /// A word on what the answer holds, where it is not what was asked for.
+    /// A remark if the response does not contain everything that was requested.
     pub remark: Option<String>,
 }
 
@@ -31,7 +31,7 @@ enum What {
 }
 
 impl What {
-    // Made anew for each round: the token may have changed.
+    // Built for each round, since the token may have changed.
     fn outgoing(&self, target: &Target) -> Result<Outgoing> {
         match self {
             Self::Config => target.at_root(Method::GET, &target.config_path(), Bytes::new()),
@@ -50,10 +50,10 @@ impl Source for Again {
 }
 
 impl Reading {
-    /// One script for each connection, all alike.
+    /// Returns one script for each connection, all alike.
     ///
     /// # Errors
-    /// When a path cannot be part of a URI.
+    /// If a path is not valid in a URI.
     pub fn scripts(&self, target: &Target, connections: usize) -> Result<Vec<Script>> {
         let outgoing = self.what.outgoing(target)?;
         Ok((0..connections)
@@ -66,33 +66,33 @@ impl Reading {
     }
 }
 
-/// Asks once, so that mistakes show before the load begins.
+/// Sends the request once, so that mistakes show before the load begins.
 async fn try_out(target: &Target, what: What) -> Result<(Reading, Bytes)> {
     let (_, body) = Catalog::open(target).await?.call(&what.outgoing(target)?, &[StatusCode::OK]).await?;
     let reading = Reading { what, expected: StatusCode::OK, body_bytes: body.len() as u64, remark: None };
     Ok((reading, body))
 }
 
-/// The catalog's configuration.
+/// Returns requests for the catalog's configuration.
 ///
 /// # Errors
-/// When the catalog does not answer 200.
+/// If the status is not 200.
 pub async fn config(target: &Target) -> Result<Reading> {
     Ok(try_out(target, What::Config).await?.0)
 }
 
-/// A table.
+/// Returns loads of a table.
 ///
 /// # Errors
-/// When the catalog does not answer 200.
+/// If the status is not 200.
 pub async fn load(target: &Target, table: &Table) -> Result<Reading> {
     Ok(try_out(target, What::Path(table.name.path())).await?.0)
 }
 
-/// A table that has not changed. The inner error says why the catalog cannot be asked so.
+/// Returns loads of an unchanged table with `If-None-Match`. The inner error says why the catalog does not support them.
 ///
 /// # Errors
-/// When the catalog does not answer 200 to the request without a condition.
+/// If the status without the condition is not 200.
 pub async fn load_not_modified(target: &Target, table: &Table) -> Result<Result<Reading, String>> {
     let mut catalog = Catalog::open(target).await?;
     let Some(etag) = catalog.table_load(&table.name).await?.etag else {
@@ -111,10 +111,10 @@ struct ListAnswer {
     identifiers: Vec<serde::de::IgnoredAny>,
 }
 
-/// All tables of a namespace in one page, if the catalog makes pages that large.
+/// Returns lists of all tables of a namespace in one page, if the catalog has pages of that size.
 ///
 /// # Errors
-/// When the catalog does not answer 200, or with what is no list.
+/// If the status is not 200, or the response is not a list.
 pub async fn list_tables(target: &Target, namespace: &str, count: usize) -> Result<Reading> {
     let path = format!("namespaces/{namespace}/tables?pageToken=&pageSize={count}");
     let (mut reading, body) = try_out(target, What::Path(path)).await?;
@@ -125,10 +125,10 @@ pub async fn list_tables(target: &Target, namespace: &str, count: usize) -> Resu
     Ok(reading)
 }
 
-/// The namespaces at the root.
+/// Returns lists of the top-level namespaces.
 ///
 /// # Errors
-/// When the catalog does not answer 200.
+/// If the status is not 200.
 pub async fn list_namespaces(target: &Target) -> Result<Reading> {
     Ok(try_out(target, What::Path("namespaces".to_owned())).await?.0)
 }

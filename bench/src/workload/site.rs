@@ -1,4 +1,4 @@
-//! A catalog with what was made on it for the benchmark: namespaces and tables of our own, removed at the end.
+//! A catalog with the benchmark's own namespaces and tables, which it removes at the end.
 
 use std::collections::BTreeMap;
 
@@ -13,21 +13,21 @@ use crate::driver::Script;
 use crate::stop::Stop;
 use crate::targets::Target;
 
-/// What one variant of a workload does on one catalog.
+/// The load of one variant of a workload on one catalog.
 #[derive(Clone, Debug)]
 pub enum Subject {
-    /// It asks for the same thing again and again.
+    /// Repeats a request.
     Reading(Reading),
-    /// It commits.
+    /// Commits.
     Writing(Writing),
 }
 
 impl Subject {
-    /// One script for each connection. `salt` makes the written values of a round unlike those of others, and the
-    /// clock gives the snapshots that are added their times.
+    /// Returns one script for each connection. `salt` makes the written values of each round different. `clock` provides the
+    /// times of added snapshots.
     ///
     /// # Errors
-    /// When the catalog does not answer.
+    /// If the catalog does not answer.
     pub async fn scripts(&self, target: &Target, connections: usize, salt: &str, clock: Clock) -> Result<Vec<Script>> {
         match self {
             Self::Reading(reading) => reading.scripts(target, connections),
@@ -51,7 +51,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// Nothing is made yet. `namespace` is where everything will be.
+    /// Creates a site without objects. All objects will be in `namespace`.
     #[must_use]
     pub fn new(target: Target, sizes: Sizes, namespace: String, clock: Clock, stop: Stop) -> Self {
         Self {
@@ -66,11 +66,11 @@ impl Site {
         }
     }
 
-    /// Makes what a workload needs, at most `connections` at a time. One entry for each of its variants: a subject, or the
-    /// reason why the catalog cannot be measured so.
+    /// Creates the objects of a workload for at most `connections` connections. Returns one entry for each of its variants: a
+    /// subject, or the reason why the catalog does not support it.
     ///
     /// # Errors
-    /// When the catalog refuses to make something.
+    /// If the catalog refuses to create an object.
     pub async fn prepare(&mut self, workload: Workload, connections: usize) -> Result<Vec<Result<Subject, String>>> {
         let mut subjects = Vec::new();
         for variant in workload.variants(&self.sizes) {
@@ -128,7 +128,7 @@ impl Site {
 
     async fn namespace_ensure(&mut self, name: &str) -> Result<()> {
         if !self.namespaces_made.iter().any(|made| made == name) {
-            // One that exists already is refused by the catalog, and is not ours to remove.
+            // The catalog refuses to create an existing namespace, which this run must not remove.
             Catalog::open(&self.target).await?.namespace_create(name).await?;
             self.namespaces_made.push(name.to_owned());
         }
@@ -140,7 +140,7 @@ impl Site {
         let names: Vec<_> = (0..count)
             .map(|number| TableName { namespace: namespace.to_owned(), name: format!("{stem}_{number:05}") })
             .collect();
-        // Remembered before they are made: a creation that fails half-way is cleaned up too.
+        // Recorded before their creation, so that the clean-up also covers a partial creation.
         self.tables_made.extend(names.iter().cloned());
         catalog::tables_create(&self.target, names, &self.stop).await
     }
@@ -158,10 +158,10 @@ impl Site {
         Ok(table)
     }
 
-    /// Removes everything that was made.
+    /// Removes all created objects.
     ///
     /// # Errors
-    /// When the catalog refuses; what could be removed is removed.
+    /// If the catalog refuses; still tries the others.
     pub async fn clean_up(&mut self) -> Result<()> {
         self.target.renew_sign_in().await?;
         let tables = catalog::tables_drop(&self.target, std::mem::take(&mut self.tables_made)).await;

@@ -9,19 +9,19 @@ use std::str::FromStr;
 pub use action::Action;
 pub use decision::{Denial, Facts, Object, Rule, Target, Visibility, decide, decide_early, may_change, visibility};
 
-/// What a key may do. Each role may do all that the one before it may.
+/// The role of a key. Each role allows everything that the role before it allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
-    /// List and load.
+    /// Allows listing and loading.
     Reader,
-    /// And create, change, commit, rename and drop.
+    /// Also allows creating, changing, committing, renaming and dropping.
     Writer,
-    /// And administer the organisation: keys, warehouses, usage.
+    /// Also allows administering the organisation: keys, warehouses, usage.
     Admin,
 }
 
 impl Role {
-    /// The role's name, as the command line, tokens and the store write it.
+    /// Returns the role's name, as the command line, tokens and the store write it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -38,7 +38,7 @@ impl fmt::Display for Role {
     }
 }
 
-/// There is no such role.
+/// The error for a text that is no role's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is not a role: use reader, writer or admin")]
 pub struct UnknownRole(String);
@@ -59,25 +59,25 @@ impl FromStr for Role {
 /// The longest name of an organisation or a key, in characters.
 pub const MAX_LABEL_CHARS: usize = 64;
 
-/// A name for an organisation or a key that cannot be used.
+/// Why a name is refused for an organisation or a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LabelError {
-    /// An organisation's name, which is typed on command lines.
+    /// The name is not valid for an organisation. People type these names on command lines.
     #[error(
         "'{0}' cannot be an organisation's name: use 1 to {MAX_LABEL_CHARS} of a-z, A-Z, 0-9, '-', '_' and '.', starting with a letter or digit"
     )]
     Organisation(String),
-    /// A key's name, which is for people.
+    /// The name is not valid for a key.
     #[error(
-        "{0:?} cannot be a key's name: use 1 to {MAX_LABEL_CHARS} characters, none of them a control character, and no space at its ends"
+        "{0:?} cannot be a key's name: use 1 to {MAX_LABEL_CHARS} characters without control characters, and without spaces at the ends"
     )]
     Key(String),
 }
 
-/// Whether an organisation can have that name.
+/// Checks an organisation's name.
 ///
 /// # Errors
-/// When it cannot; the text says what can.
+/// [`LabelError::Organisation`], which says what is allowed.
 pub fn check_organisation_name(name: &str) -> Result<(), LabelError> {
     let starts_well = name.starts_with(|first: char| first.is_ascii_alphanumeric());
     let reads_well = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
@@ -87,10 +87,10 @@ pub fn check_organisation_name(name: &str) -> Result<(), LabelError> {
     Err(LabelError::Organisation(shortened(name)))
 }
 
-/// Whether a key can have that name.
+/// Checks a key's name.
 ///
 /// # Errors
-/// When it cannot; the text says what can.
+/// [`LabelError::Key`], which says what is allowed.
 pub fn check_key_name(name: &str) -> Result<(), LabelError> {
     let fits = !name.is_empty() && name.chars().count() <= MAX_LABEL_CHARS;
     if fits && name.trim() == name && !name.chars().any(char::is_control) {
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_role_survives_its_name() {
+    fn role_parsed_from_its_name_is_the_same_role() {
         for role in [Role::Reader, Role::Writer, Role::Admin] {
             assert_eq!(role.as_str().parse(), Ok(role));
         }
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn an_organisations_name_can_be_typed_anywhere() {
+    fn organisation_name_outside_plain_ascii_is_refused() {
         for good in ["acme", "Acme-2.eu_west", "7", &"a".repeat(64)] {
             assert_eq!(check_organisation_name(good), Ok(()));
         }
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_keys_name_is_one_line_that_a_person_can_read() {
+    fn key_name_that_is_not_one_readable_line_is_refused() {
         for good in ["ci", "Spark on Kubernetes", "Zoë's laptop", &"é".repeat(64)] {
             assert_eq!(check_key_name(good), Ok(()));
         }

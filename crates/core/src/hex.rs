@@ -1,6 +1,6 @@
-//! Hexadecimal digits, as percent-encoding has them (RFC 3986, section 2.1).
+//! Reads hexadecimal digits, as percent-encoding uses them (RFC 3986, section 2.1).
 
-/// The value of a digit, in either case; none where it is no digit.
+/// Returns the value of a hexadecimal digit in either case, or `None` for any other byte.
 pub(crate) const fn hex(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),

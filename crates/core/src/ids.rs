@@ -1,4 +1,4 @@
-//! Opaque identifiers, one type for each kind of thing, so that none can stand where another is meant.
+//! Opaque identifiers. Each kind of object has its own type, so that the compiler finds a mix-up.
 
 use std::fmt;
 
@@ -33,7 +33,7 @@ id!(
     OrganisationId
 );
 id!(
-    /// An API key, which is public; the key's secret text is not.
+    /// An API key. The id is public; the key's text is secret.
     KeyId
 );
 id!(
@@ -41,7 +41,7 @@ id!(
     WarehouseId
 );
 id!(
-    /// The catalog's own id of a table or view. It stays when the table is renamed; it is not the `table-uuid` of the
-    /// metadata document, which a client may choose.
+    /// The catalog's own id of a table or view. A rename keeps it. It is not the `table-uuid` of the metadata document, which
+    /// a client may choose.
     TableId
 );

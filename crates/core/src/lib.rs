@@ -1,7 +1,7 @@
 //! The rules of an Iceberg catalog: values in, values out.
 //!
-//! Nothing here knows HTTP, SQL, an object store, the time or a source of randomness: what a rule needs, it is given.
-//! A check in `tests/it/architecture.rs` holds that.
+//! Nothing here knows HTTP, SQL, an object store, the time or a source of randomness. Rules take them as arguments.
+//! `tests/it/architecture.rs` checks this.
 
 pub mod access;
 pub mod commit;

@@ -1,4 +1,4 @@
-//! Storage locations in one canonical form, so that two spellings of a place compare as equal and none hides another.
+//! Storage locations in one canonical form, so that all spellings of a location compare as equal.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -14,31 +14,31 @@ pub struct LocationError {
     reason: &'static str,
 }
 
-/// A place in storage, canonical: `scheme://authority/path`, scheme and authority in lower case, no trailing slash, no
+/// A location in storage, canonical: `scheme://authority/path`, scheme and authority in lower case, no trailing slash, no
 /// empty, `.` or `..` segment, no query or fragment. A local path is `file:///path`.
 ///
-/// What could be read in two ways (`//`, `..`, `%2e`, a backslash) is refused rather than repaired: storage servers
-/// repair it differently, and a location that means one place here and another there is how one table reaches another.
+/// A text that could mean two locations (`//`, `..`, `%2e`, a backslash) is refused, not repaired. Storage servers repair
+/// such texts differently, and a table could then reach the files of another.
 ///
-/// Hadoop's drivers have several schemes for one store: `s3a` and `s3n` are `s3`, and `abfs`, `abfss`, `wasb` and `wasbs`
-/// lead to one container, by the account's host of the service `dfs` or `blob`. Locations that differ in nothing else are
-/// equal, and contain each other; the text stays as it was spelled.
+/// Hadoop's drivers have several schemes for one store. `s3a` and `s3n` mean `s3`; `abfs`, `abfss`, `wasb` and `wasbs`
+/// mean one container, through the account's host of the service `dfs` or `blob`. Locations that differ only in this are
+/// equal, and contain each other. The text keeps its spelling.
 #[derive(Debug, Clone)]
 pub struct Location {
     text: String,
     scheme_len: usize,
     path_start: usize,
-    /// Scheme and authority in the spelling that stands for all of one bucket or container; none where the text has it.
+    /// Scheme and authority in the canonical spelling of the bucket or container. `None` if the text already has it.
     site: Option<Box<str>>,
 }
 
 const SCHEMES: [&str; 9] = ["file", "s3", "s3a", "s3n", "gs", "abfs", "abfss", "wasb", "wasbs"];
 
 impl Location {
-    /// Reads a location: `s3://bucket/key`, `file:///path`, `file:/path` or a plain absolute path.
+    /// Parses a location: `s3://bucket/key`, `file:///path`, `file:/path` or a plain absolute path.
     ///
     /// # Errors
-    /// When the scheme is unknown or the text could be read in more than one way; the message says which.
+    /// If the scheme is unknown or the text could mean two locations. The message says which.
     pub fn parse(text: &str) -> Result<Self, LocationError> {
         let refuse = |reason| LocationError { location: text.chars().take(200).collect(), reason };
         let (scheme, rest) = match text.split_once(':') {
@@ -65,7 +65,7 @@ impl Location {
         if authority.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, '?' | '#' | '\\' | '%')) {
             return Err(refuse("its bucket or container has characters that are not allowed there"));
         }
-        // Hadoop takes what stands before it for a key, and what follows for the bucket; others take all for the bucket.
+        // In `a@b`, Hadoop reads `a` as a key and `b` as the bucket; other clients read all of it as the bucket.
         if scheme.starts_with("s3") && authority.contains('@') {
             return Err(refuse("its bucket has an '@'"));
         }
@@ -77,38 +77,38 @@ impl Location {
         Ok(Self { text, scheme_len, path_start, site })
     }
 
-    /// The whole location.
+    /// Returns the whole location.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Its scheme, in lower case.
+    /// Returns the scheme, in lower case.
     #[must_use]
     pub fn scheme(&self) -> &str {
         &self.text[..self.scheme_len]
     }
 
-    /// The bucket or container, in lower case; empty on the local disk.
+    /// Returns the bucket or container, in lower case. Empty on the local disk.
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.text[self.scheme_len + "://".len()..self.path_start]
     }
 
-    /// The path: empty, or starting with `/`.
+    /// Returns the path: empty, or starting with `/`.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.text[self.path_start..]
     }
 
-    /// Whether `other` is this place or lies below it, however it is spelled. `orders` does not contain `orders2`.
+    /// Returns whether `other` is this location or lies below it, in any spelling. `orders` does not contain `orders2`.
     #[must_use]
     pub fn contains(&self, other: &Self) -> bool {
         let is_below = |rest: &str| rest.is_empty() || rest.starts_with('/');
         self.site() == other.site() && other.path().strip_prefix(self.path()).is_some_and(is_below)
     }
 
-    /// Returns the same place as `root` spells it, if it lies in `root` and is spelled otherwise.
+    /// Returns this location in the spelling of `root`, if it lies in `root` and has another spelling.
     #[must_use]
     pub fn respelled_below(&self, root: &Self) -> Option<Self> {
         if !root.contains(self) || self.text[..self.path_start] == root.text[..root.path_start] {
@@ -118,22 +118,22 @@ impl Location {
         Some(Self { text, scheme_len: root.scheme_len, path_start: root.path_start, site: root.site.clone() })
     }
 
-    /// Scheme and authority in the one spelling that stands for all of a bucket or container.
+    /// Returns scheme and authority in the canonical spelling of the bucket or container.
     fn site(&self) -> &str {
         self.site.as_deref().unwrap_or(&self.text[..self.path_start])
     }
 
-    /// Whether `text` says a place only relative to another: it has neither a scheme nor a leading `/`. Then
-    /// [`Location::join`] says which.
+    /// Returns whether `text` is relative: it has neither a scheme nor a leading `/`. [`Location::join`] resolves a relative
+    /// text.
     #[must_use]
     pub fn is_relative(text: &str) -> bool {
         !text.is_empty() && !text.starts_with('/') && !text.contains(':')
     }
 
-    /// The place `segments` below this one.
+    /// Returns the location `segments` below this one.
     ///
     /// # Errors
-    /// When `segments` would leave it or could be read in two ways.
+    /// If `segments` leads out of this location or could mean two locations.
     pub fn join(&self, segments: &str) -> Result<Self, LocationError> {
         Self::parse(&format!("{}/{segments}", self.text))
     }
@@ -166,13 +166,13 @@ impl Ord for Location {
     }
 }
 
-/// The spelling of a bucket or container that stands for all: `s3`, and `abfss` with the host of the service `dfs`. None where
-/// it is the one given, and for an authority that only its own spelling is sure to mean.
+/// Returns the canonical spelling of a bucket or container: `s3`, or `abfss` with the host of the service `dfs`. `None` if
+/// the given spelling is canonical, or if no other spelling surely means the same container.
 fn site(scheme: &str, authority: &str) -> Option<Box<str>> {
     let site = match scheme {
         "s3a" | "s3n" => format!("s3://{authority}"),
         "abfs" | "wasb" | "wasbs" => {
-            // The name of one service within the name of the other's host would be two places in one spelling.
+            // With the labels of both services in one host, two containers would get the same canonical spelling.
             if authority.matches(".dfs.").count() + authority.matches(".blob.").count() != 1 {
                 return None;
             }
@@ -185,7 +185,7 @@ fn site(scheme: &str, authority: &str) -> Option<Box<str>> {
 }
 
 fn check_path(path: &str) -> Result<(), &'static str> {
-    // Nearly every path is of plain bytes, and this is on the way of every load: one look at each tells so.
+    // Every load checks a path, and nearly all paths are plain ASCII: one pass over the bytes decides that.
     let is_plain = path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'?' | b'#' | b'%'));
     if !is_plain && path.chars().any(char::is_control) {
         return Err("it contains control characters");
@@ -230,7 +230,7 @@ mod tests {
 
     use super::*;
 
-    /// A site and the name of one of its spellings.
+    /// The spellings of each of five sites.
     const SITES: [&[&str]; 5] = [
         &["s3://b", "s3a://b", "s3n://b", "S3A://B"],
         &["s3://b2", "s3a://b2", "s3n://b2"],
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_read_in_two_ways_is_refused() {
+    fn ambiguous_text_is_refused() {
         for text in [
             "",
             "relative",
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn spellings_of_other_places_stay_apart() {
+    fn locations_in_other_buckets_hosts_or_paths_are_not_equal() {
         let places = [
             "s3://bucket/w/t",
             "s3a://bucket2/w/t",
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn place_is_respelled_only_below_a_root_that_is_spelled_otherwise() {
+    fn location_is_respelled_only_below_a_root_of_another_spelling() {
         let at = |text: &str| Location::parse(text).unwrap();
         let respelled = |text: &str, root: &str| at(text).respelled_below(&at(root)).map(|place| place.to_string());
         assert_eq!(respelled("s3a://b/w/t%20/x", "s3://b/w").as_deref(), Some("s3://b/w/t%20/x"));
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sibling_with_the_same_prefix_is_not_inside() {
+    fn sibling_with_the_same_name_prefix_is_not_contained() {
         let orders = Location::parse("s3://b/orders").unwrap();
         assert!(orders.contains(&Location::parse("s3://b/orders/data").unwrap()));
         assert!(orders.contains(&orders));
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_neither_scheme_nor_leading_slash_is_relative() {
+    fn text_without_scheme_and_leading_slash_is_relative() {
         for text in ["t", "spark-warehouse/t-1/", "..", "a b"] {
             assert!(Location::is_relative(text), "{text}");
         }
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_relative_leads_upwards_or_can_be_read_in_two_ways() {
+    fn relative_text_that_leads_upwards_or_is_ambiguous_is_refused() {
         let root = Location::parse("s3://b/w").unwrap();
         assert_eq!(root.join("spark-warehouse/t-1/").unwrap().as_str(), "s3://b/w/spark-warehouse/t-1");
         for text in [".", "..", "../t", "./t", "a/../../t", "%2e%2e/t", "a//t", "a\\t", "a?t", "a%2Ft"] {
@@ -386,7 +386,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_relative_leaves(text in "[^:]{1,20}") {
+        fn joined_location_lies_below_its_base(text in "[^:]{1,20}") {
             let root = Location::parse("s3://b/w").unwrap();
             prop_assume!(Location::is_relative(&text));
             if let Ok(location) = root.join(&text) {
@@ -395,7 +395,7 @@ mod tests {
         }
 
         #[test]
-        fn locations_are_equal_and_contain_each_other_as_their_sites_and_paths_do(
+        fn equality_and_containment_follow_site_and_path(
             (one_site, one_spelling, one_path) in (0..SITES.len(), 0..4_usize, "(/[ab%2.]{1,3}){0,3}"),
             (other_site, other_spelling, other_path) in (0..SITES.len(), 0..4_usize, "(/[ab%2.]{1,3}){0,3}"),
         ) {
@@ -405,7 +405,7 @@ mod tests {
             };
             let one = spelled(one_site, one_spelling, &one_path);
             let other = spelled(other_site, other_spelling, &other_path);
-            // Whether a text is a location depends on nothing that spellings differ in.
+            // All spellings of a text parse, or none does.
             prop_assert_eq!(one.is_ok(), spelled(one_site, other_spelling, &one_path).is_ok());
             let (Ok(one), Ok(other)) = (one, other) else { return Ok(()) };
             let same = one_site == other_site && one.path() == other.path();
@@ -422,7 +422,7 @@ mod tests {
         }
 
         #[test]
-        fn canonical_is_a_fixed_point(text in "(s3://b|file://|abfss://c@a\\.net|)(/[a-zA-Z0-9 ._%*$-]{1,8}){1,4}/?") {
+        fn parsing_a_canonical_location_changes_nothing(text in "(s3://b|file://|abfss://c@a\\.net|)(/[a-zA-Z0-9 ._%*$-]{1,8}){1,4}/?") {
             if let Ok(location) = Location::parse(&text) {
                 prop_assert_eq!(Location::parse(location.as_str()).unwrap(), location);
             }

@@ -1,7 +1,7 @@
-//! Reports of what a scan or a commit cost a client (REST specification, `ReportMetricsRequest`).
+//! Checks the metrics reports of scans and commits (REST specification, `ReportMetricsRequest`).
 //!
-//! What the specification requires must be there and be of its type. All else is kept as it came: fields that are not
-//! known, and metrics of any name.
+//! The fields that the specification requires must be present and of the right type. Unknown fields, and metrics of any
+//! name, pass.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-/// What a report is about.
+/// The subject of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ReportKind {
     /// A scan of a table.
@@ -20,7 +20,7 @@ pub enum ReportKind {
 }
 
 impl ReportKind {
-    /// The kind, as `report-type` writes it.
+    /// Returns the kind, as `report-type` writes it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -51,7 +51,7 @@ impl FromStr for ReportKind {
     }
 }
 
-/// Why something is not a report.
+/// Why a report is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ReportError(String);
@@ -64,7 +64,7 @@ struct Envelope<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[expect(dead_code, reason = "that they can be read is all that is asked of them")]
+#[expect(dead_code, reason = "the reader checks only that the fields parse")]
 struct Scan<'a> {
     table_name: String,
     snapshot_id: i64,
@@ -79,7 +79,7 @@ struct Scan<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[expect(dead_code, reason = "that they can be read is all that is asked of them")]
+#[expect(dead_code, reason = "the reader checks only that the fields parse")]
 struct Commit {
     table_name: String,
     snapshot_id: i64,
@@ -89,14 +89,14 @@ struct Commit {
     metadata: Option<Map<String, Value>>,
 }
 
-/// Checks a report. Gives what it is about.
+/// Checks a report and returns its kind.
 ///
 /// # Errors
-/// When it is not a JSON object, is of no known kind, lacks something that its kind requires, or has it in another type;
-/// or when a metric is neither a counter nor a timer.
+/// If the report is not a JSON object, is of no known kind, or lacks a required field, has one of another type, or has a
+/// metric that is neither a counter nor a timer.
 pub fn check_report(json: &[u8]) -> Result<ReportKind, ReportError> {
     let malformed = |error: serde_json::Error| ReportError(format!("Invalid metrics report: {error}"));
-    // A derived reader also takes an array, field by field.
+    // A derived reader would also accept an array, field by field.
     if json.trim_ascii_start().first() != Some(&b'{') {
         return Err(ReportError("Invalid metrics report: it must be a JSON object".to_owned()));
     }
@@ -115,7 +115,7 @@ pub fn check_report(json: &[u8]) -> Result<ReportKind, ReportError> {
     Ok(kind)
 }
 
-/// A counter has a `unit` and a `value`; a timer has a `time-unit`, a `count` and a `total-duration`.
+/// Checks a metric. A counter has a `unit` and a `value`; a timer has a `time-unit`, a `count` and a `total-duration`.
 fn check_metric(name: &str, metric: &Value) -> Result<(), ReportError> {
     let text = |field: &str| metric[field].is_string();
     let number = |field: &str| metric[field].is_i64() || metric[field].is_u64();
@@ -163,13 +163,13 @@ mod tests {
     }
 
     #[test]
-    fn reports_are_told_apart_and_may_hold_more_than_is_known() {
+    fn report_with_unknown_fields_passes_and_its_kind_is_returned() {
         assert_eq!(check(&scan()), Ok(ReportKind::Scan));
         assert_eq!(check(&commit()), Ok(ReportKind::Commit));
     }
 
     #[test]
-    fn every_field_that_a_report_requires_is_missed() {
+    fn report_without_a_required_field_is_refused_by_name() {
         for report in [scan(), commit()] {
             let optional = ["metadata", "of-tomorrow"];
             for field in report.as_object().unwrap().keys().filter(|field| !optional.contains(&field.as_str())) {
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_report_is_refused() {
+    fn malformed_report_is_refused_with_its_reason() {
         for (text, told) in [
             ("[]", "must be a JSON object"),
             ("", "must be a JSON object"),
@@ -206,7 +206,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in any::<String>()) {
+        fn arbitrary_text_does_not_panic(text in any::<String>()) {
             let _ = check_report(text.as_bytes());
         }
     }

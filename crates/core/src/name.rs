@@ -1,18 +1,18 @@
-//! Names of namespaces, tables and warehouses: what is allowed, and how they are written.
+//! The rules for names of namespaces, tables and warehouses.
 
 use std::fmt;
 
-/// What separates the levels of a namespace in a URL unless a client was told otherwise (REST specification, `namespace`
-/// path parameter), and what joins them in the store. No name may contain it.
+/// Separates the levels of a namespace in the store and, unless a client asks for another separator, in URLs (REST
+/// specification, path parameter `namespace`). No name may contain it.
 pub const LEVEL_SEPARATOR: char = '\u{1F}';
 
-/// The longest name, or level of a namespace, in bytes of UTF-8.
+/// The maximum length of a name, or of one level of a namespace, in bytes of UTF-8.
 pub const MAX_NAME_BYTES: usize = 255;
 
-/// The most levels a namespace can have.
+/// The maximum number of levels of a namespace.
 pub const MAX_NAMESPACE_LEVELS: usize = 16;
 
-/// Warehouse names that would be read as a part of the API's own paths.
+/// Warehouse names that are refused because the API's own paths use them.
 pub const RESERVED_WAREHOUSE_NAMES: [&str; 10] =
     ["admin", "catalog", "config", "health", "namespaces", "oauth", "tables", "transactions", "v1", "views"];
 
@@ -22,39 +22,39 @@ pub enum NameError {
     /// The name has no characters.
     #[error("{what} must not be empty")]
     Empty {
-        /// What was being named.
+        /// The kind of the name, for the message.
         what: &'static str,
     },
     /// The name is longer than [`MAX_NAME_BYTES`].
     #[error("{what} is too long: {len_bytes} bytes, of {MAX_NAME_BYTES} allowed")]
     TooLong {
-        /// What was being named.
+        /// The kind of the name, for the message.
         what: &'static str,
-        /// Its length.
+        /// The length of the name.
         len_bytes: usize,
     },
-    /// The name holds a control character.
+    /// The name contains a control character.
     #[error("{what} must not contain control characters")]
     ControlCharacter {
-        /// What was being named.
+        /// The kind of the name, for the message.
         what: &'static str,
     },
-    /// The name is `.` or `..`, which URL libraries take out of a path: no client could reach what bears it.
+    /// The name is `.` or `..`. URL libraries remove these from a path, so no client could reach the object.
     #[error("{what} must not be '.' or '..'")]
     Dots {
-        /// What was being named.
+        /// The kind of the name, for the message.
         what: &'static str,
     },
-    /// A namespace with more than [`MAX_NAMESPACE_LEVELS`] levels.
+    /// The namespace has more than [`MAX_NAMESPACE_LEVELS`] levels.
     #[error("Namespace has too many levels: {levels}, of {MAX_NAMESPACE_LEVELS} allowed")]
     TooManyLevels {
-        /// How many it has.
+        /// The number of levels.
         levels: usize,
     },
-    /// A warehouse name that cannot stand in a URL, or that the API's own paths use.
+    /// The warehouse name is not valid in a URL, or the API's own paths use it.
     #[error("Invalid warehouse name '{name}': use 1 to 64 of a-z, A-Z, 0-9, '-', '_' and '.', starting with a letter or digit, and none of the API's own words ({})", RESERVED_WAREHOUSE_NAMES.join(", "))]
     Warehouse {
-        /// The name.
+        /// The name, shortened to 80 characters.
         name: String,
     },
 }
@@ -83,10 +83,10 @@ pub struct NamespaceIdent {
 }
 
 impl NamespaceIdent {
-    /// A namespace from its levels, outermost first.
+    /// Creates a namespace from its levels, outermost first.
     ///
     /// # Errors
-    /// When there is no level, there are too many, or one is not a valid name.
+    /// If there is no level, there are too many, or a level is not a valid name.
     pub fn new<S: AsRef<str>>(levels: &[S]) -> Result<Self, NameError> {
         if levels.is_empty() {
             return Err(NameError::Empty { what: "Namespace" });
@@ -105,10 +105,10 @@ impl NamespaceIdent {
         Ok(Self { key })
     }
 
-    /// A namespace from the form that [`NamespaceIdent::as_key`] gives, and that stands in URLs once decoded.
+    /// Parses the form that [`NamespaceIdent::as_key`] returns. Decoded URLs have this form too.
     ///
     /// # Errors
-    /// As for [`NamespaceIdent::new`].
+    /// Same as [`NamespaceIdent::new`].
     pub fn from_key(key: &str) -> Result<Self, NameError> {
         if key.is_empty() {
             return Err(NameError::Empty { what: "Namespace" });
@@ -123,18 +123,18 @@ impl NamespaceIdent {
         Ok(Self { key: key.to_owned() })
     }
 
-    /// The levels joined by [`LEVEL_SEPARATOR`]: the key under which a store keeps it.
+    /// Returns the levels joined by [`LEVEL_SEPARATOR`], which is the store's key of the namespace.
     #[must_use]
     pub fn as_key(&self) -> &str {
         &self.key
     }
 
-    /// The levels, outermost first.
+    /// Returns the levels, outermost first.
     pub fn levels(&self) -> impl Iterator<Item = &str> {
         self.key.split(LEVEL_SEPARATOR)
     }
 
-    /// The namespace that holds this one, if it is not at the top.
+    /// Returns the namespace one level up, or `None` for a top-level namespace.
     #[must_use]
     pub fn parent(&self) -> Option<Self> {
         self.key.rsplit_once(LEVEL_SEPARATOR).map(|(parent, _)| Self { key: parent.to_owned() })
@@ -142,7 +142,7 @@ impl NamespaceIdent {
 }
 
 impl fmt::Display for NamespaceIdent {
-    /// The levels joined by dots, as messages show them.
+    /// Writes the levels joined by dots, for messages.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, level) in self.levels().enumerate() {
             if position > 0 {
@@ -163,23 +163,23 @@ impl fmt::Debug for NamespaceIdent {
 /// A table or view: a namespace and a name in it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TableIdent {
-    /// Where it is.
+    /// The namespace that holds it.
     pub namespace: NamespaceIdent,
-    /// Its name there; valid by construction.
+    /// The name in the namespace; valid by construction.
     name: String,
 }
 
 impl TableIdent {
-    /// A table's identifier.
+    /// Creates the identifier of a table or view.
     ///
     /// # Errors
-    /// When `name` is empty, too long or holds control characters.
+    /// If `name` is empty, `.` or `..`, too long, or contains control characters.
     pub fn new(namespace: NamespaceIdent, name: &str) -> Result<Self, NameError> {
         checked("Table name", name)?;
         Ok(Self { namespace, name: name.to_owned() })
     }
 
-    /// Its name inside the namespace.
+    /// Returns the name inside the namespace.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -192,7 +192,7 @@ impl fmt::Display for TableIdent {
     }
 }
 
-/// Whether `name` may name a warehouse: it stands unescaped in URLs as the `prefix`.
+/// Checks a warehouse name. URLs contain it unescaped as the `prefix`.
 ///
 /// # Errors
 /// [`NameError::Warehouse`], which says what is allowed.
@@ -214,7 +214,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_namespace_survives_its_key(levels in prop::collection::vec("[^\\p{Cc}]{1,20}", 1..5)) {
+        fn namespace_parsed_from_its_key_is_the_same(levels in prop::collection::vec("[^\\p{Cc}]{1,20}", 1..5)) {
             prop_assume!(levels.iter().all(|level| level != "." && level != ".."));
             let namespace = NamespaceIdent::new(&levels).unwrap();
             prop_assert_eq!(NamespaceIdent::from_key(namespace.as_key()).unwrap(), namespace.clone());
@@ -222,14 +222,14 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_the_parser_panic(text in any::<String>()) {
+        fn arbitrary_text_does_not_panic(text in any::<String>()) {
             let _ = NamespaceIdent::from_key(&text);
             let _ = check_warehouse_name(&text);
         }
     }
 
     #[test]
-    fn names_that_would_be_ambiguous_or_unbounded_are_refused() {
+    fn ambiguous_or_too_long_name_is_refused() {
         assert_eq!(NamespaceIdent::from_key("a\u{1F}"), Err(NameError::Empty { what: "Namespace level" }));
         assert!(NamespaceIdent::new(&["a\u{1F}b"]).is_err());
         assert!(NamespaceIdent::new(&["x".repeat(256)]).is_err());
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parent_is_one_level_up() {
+    fn parent_is_one_level_up() {
         let nested = NamespaceIdent::new(&["a", "b.c", "d"]).unwrap();
         assert_eq!(nested.parent().unwrap().levels().collect::<Vec<_>>(), ["a", "b.c"]);
         assert_eq!(NamespaceIdent::new(&["a"]).unwrap().parent(), None);
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_warehouse_may_not_be_named_like_a_path_of_the_api() {
+    fn warehouse_name_that_the_api_uses_or_a_url_escapes_is_refused() {
         assert!(check_warehouse_name("sales-2026").is_ok());
         for name in ["", "v1", "namespaces", "a/b", "a b", ".hidden", &"x".repeat(65)] {
             assert!(check_warehouse_name(name).is_err(), "{name}");

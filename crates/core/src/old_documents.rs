@@ -1,19 +1,19 @@
-//! Which metadata documents a commit takes out of a table's log for good (Iceberg table properties,
+//! Decides which metadata documents leave a table's log for good with a commit (Iceberg table property
 //! `write.metadata.delete-after-commit.enabled`; `CatalogUtil.deleteRemovedMetadataFiles` in the reference implementation).
 
 use crate::document::TableMetadata;
 
-/// The property that asks for it. Without it all documents stay.
+/// The property that asks for the removal. Without it all documents stay.
 const DELETE_AFTER_COMMIT: &str = "write.metadata.delete-after-commit.enabled";
 
-/// How many documents one commit may remove. When the log is shortened by more, the others stay until the table is purged.
+/// The most documents that one commit may remove. Further documents stay until the table is purged.
 pub const MAX_REMOVED_BY_COMMIT: usize = 1_000;
 
-/// Returns the documents that left the log with the commit from `base`, which is at `base_location`, to `next`: the oldest
-/// first, and none unless the properties of `next` ask for their removal.
+/// Returns the documents that left the log with the commit from `base` (at `base_location`) to `next`, oldest first.
+/// Empty unless the properties of `next` ask for their removal.
 ///
-/// `origin` is the last document that the catalog did not write for this table. Neither it nor what came before it is among
-/// them: another table, or another catalog, may refer to these.
+/// `origin` is the last document of the table that another catalog wrote. The result contains neither it nor older
+/// documents, since another table or catalog may refer to them.
 #[must_use]
 pub fn removed_by_commit(
     base: &TableMetadata,
@@ -25,7 +25,7 @@ pub fn removed_by_commit(
         return Vec::new();
     }
     let (before, after) = (base.metadata_log(), next.metadata_log());
-    // A commit adds the document that it replaces, and cuts the log at its beginning.
+    // A commit adds the replaced document to the log, and cuts the log at its beginning.
     let cut = (before.len() + 1).saturating_sub(after.len());
     let first_kept = before.iter().nth(cut);
     let first_kept = first_kept.as_ref().map_or(base_location, |entry| &entry.metadata_file);

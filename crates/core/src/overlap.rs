@@ -1,28 +1,28 @@
-//! All the locations of a table or view, and whether two of them would share a place.
+//! The locations of a table or view, and the keys that find overlapping locations.
 //!
-//! What is vended for one table reaches all below its locations, and a purge removes files there. So no location of one may
-//! be at, inside or around any of another's (docs/decisions/0020). A table may overlap itself: its data usually lies
-//! below its own location.
+//! A table's vended credentials reach everything below its locations, and a purge removes files there. So no location of
+//! a table may equal, contain or lie in a location of another (docs/decisions/0020). Locations of the same table may
+//! overlap: its data usually lies below its own location.
 
 use std::borrow::Cow;
 
 use crate::hex::hex;
 use crate::location::Location;
 
-/// The folder of a table's or view's metadata documents, below its own location, unless a property names another.
+/// The default folder of metadata documents, below the table's or view's own location. A property may name another.
 const DOCUMENTS: &str = "metadata";
 
-/// All the locations of a table or view: its own, and others that its properties name.
+/// All locations of a table or view: its own, and those that its properties name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Locations {
-    /// The first is its own.
+    /// The own location comes first.
     all: Vec<Location>,
-    /// The folder of a view's documents, which is all that it reserves; none for a table.
+    /// The folder of a view's documents, the only location that a view reserves. `None` for a table.
     documents: Option<Location>,
 }
 
 impl Locations {
-    /// Its own location and others. What lies inside one that came before is not kept: it adds nothing.
+    /// Creates the locations of a table: its own and others. Leaves out a location that lies in an earlier one.
     #[must_use]
     pub fn new(own: Location, others: impl IntoIterator<Item = Location>) -> Self {
         let mut all = vec![own];
@@ -34,8 +34,8 @@ impl Locations {
         Self { all, documents: None }
     }
 
-    /// Those of a view: its own location and the folder that `write.metadata.path` names, if it does. A view has no data
-    /// files, so it reserves the folder of its documents and nothing else below its location.
+    /// Creates the locations of a view: its own, and the folder from `write.metadata.path` if it is set. A view has no data
+    /// files, so it reserves only the folder of its documents.
     #[must_use]
     pub fn of_view(own: Location, metadata_path: Option<Location>) -> Self {
         let usual = own.join(DOCUMENTS).unwrap_or_else(|_| own.clone());
@@ -44,56 +44,56 @@ impl Locations {
         Self { all: std::iter::once(own).chain(named).collect(), documents: Some(documents) }
     }
 
-    /// The table's or view's own location.
+    /// Returns the table's or view's own location.
     #[must_use]
     pub fn own(&self) -> &Location {
         &self.all[0]
     }
 
-    /// Those that its properties name. Of a table, only those that are not inside its own.
+    /// Returns the locations from properties. For a table, without those that lie in another.
     #[must_use]
     pub fn others(&self) -> &[Location] {
         &self.all[1..]
     }
 
-    /// All of them, its own first.
+    /// Returns all locations, the own one first.
     #[must_use]
     pub fn as_slice(&self) -> &[Location] {
         &self.all
     }
 
-    /// Those that no other table or view may be at, inside or around: all of a table's, and the folder of a view's documents.
+    /// Returns the reserved locations, which no other table or view may overlap: all of a table, the document folder of a view.
     #[must_use]
     pub fn reserved(&self) -> &[Location] {
         self.documents.as_ref().map_or(&self.all, std::slice::from_ref)
     }
 
-    /// What a table that had reserved `before` reserves with these in addition: only this has to be free. So who
-    /// overlaps another already can still commit, and move away.
+    /// Returns the reserved locations that the locations in `before` do not contain. Only these must be free, so that a table
+    /// that overlaps another already can still commit, or move away.
     #[must_use]
     pub fn beyond(&self, before: &[Location]) -> Vec<&Location> {
         self.reserved().iter().filter(|one| !before.iter().any(|known| known.contains(one))).collect()
     }
 }
 
-/// A location as it is held against others, in the order of its bytes: what is below it is one range.
+/// A location as a key for comparison. In byte order, all keys below a location are one range.
 ///
-/// Keys are compared as texts, so both locations have to be spelled alike: as their warehouse's root is.
+/// Keys are compared as texts, so both locations must be in the spelling of their warehouse's root.
 ///
-/// Percent-encoding is undone, as often as there is any. The catalog and what it vends take a `%` for itself, but not
-/// every client of a store does: to one that decodes names, `t%31` is the folder of `t1`. Two tables must not lie where it
-/// depends on the reader whether that is one place.
+/// The key has no percent-encoding, however often the text was encoded. The catalog and its credentials treat `%` as a
+/// plain character, but some clients decode names: for them `t%31` is the folder of `t1`. Two tables must not share a
+/// folder for any client.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LocationKey(Vec<u8>);
 
 impl LocationKey {
-    /// The key of a location.
+    /// Creates the key of a location.
     #[must_use]
     pub fn of(location: &Location) -> Self {
         Self(decoded(location.as_str().as_bytes()).into_owned())
     }
 
-    /// Its bytes, as an index keeps them.
+    /// Returns the bytes of the key, as an index stores them.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -107,14 +107,14 @@ impl LocationKey {
         OverlappingKeys { around, below: self.below() }
     }
 
-    /// The bounds of all that lies below it: more than the first, less than the second.
+    /// Returns the bounds of the keys below this one, both exclusive.
     #[must_use]
     pub fn below(&self) -> (Vec<u8>, Vec<u8>) {
-        // '0' is what follows '/'.
+        // '0' is the byte after '/'.
         ([&self.0, &b"/"[..]].concat(), [&self.0, &b"0"[..]].concat())
     }
 
-    /// Whether a name on its way is one that leads elsewhere (`.`, `..`, an empty one) or could end the path.
+    /// Returns whether a decoded path segment is empty, `.` or `..`, or whether the key contains a byte that could end a path.
     #[must_use]
     pub fn leads_elsewhere(&self) -> bool {
         let path = self.0.windows(3).position(|part| part == b"://").map_or(0, |scheme| scheme + 3);
@@ -124,17 +124,17 @@ impl LocationKey {
     }
 }
 
-/// The keys that overlap a location, as values that one statement of a database can bind: an index of keys finds them with an
-/// equality for each of `around` and one range.
+/// The keys that overlap a location, as values that one database statement can bind: an equality for each of `around`,
+/// and one range.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OverlappingKeys {
-    /// The location itself and all that it lies in, the outermost first.
+    /// The location itself and all locations that contain it, outermost first.
     pub around: Vec<Vec<u8>>,
-    /// The bounds of all that lies below it: more than the first, less than the second.
+    /// The bounds of the keys below it, both exclusive.
     pub below: (Vec<u8>, Vec<u8>),
 }
 
-/// Undoes percent-encoding until there is none left, in one pass: a byte that is decoded may be part of another escape.
+/// Removes percent-encoding until none is left, in one pass: a decoded byte may be part of another escape.
 fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
     if !text.contains(&b'%') {
         return Cow::Borrowed(text);
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_at_inside_or_around_another_overlaps_it() {
+    fn equal_inner_or_outer_location_overlaps() {
         let taken = kept(&["s3://b/w/t1", "s3://b/w/ns/t/data", "s3://b/w/a b"]);
         for text in [
             "s3://b/w/t1",
@@ -219,13 +219,13 @@ mod tests {
     }
 
     #[test]
-    fn keys_around_a_location_are_its_levels_and_itself() {
+    fn keys_around_a_location_are_the_location_and_its_ancestors() {
         let around = |text: &str| key(text).overlapping().around.into_iter().map(|key| String::from_utf8(key).unwrap());
         assert!(around("s3://b/w/t%31").eq(["s3:", "s3:/", "s3://b", "s3://b/w", "s3://b/w/t1"]));
     }
 
     #[test]
-    fn names_that_lead_elsewhere_however_often_encoded_are_seen() {
+    fn dots_and_separators_are_found_however_often_encoded() {
         for text in
             ["s3://b/w/%252e%252e/t", "s3://b/w/a%255cb", "s3://b/w/t%252f%252fu", "s3://b/w/t%00", "s3://b/%3f"]
         {
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_inside_adds_nothing() {
+    fn location_inside_another_is_left_out() {
         let own = at("s3://b/w/t");
         let locations = Locations::new(own.clone(), [at("s3://b/w/t/data"), at("s3://b/w/d"), at("s3://b/w/d/m")]);
         assert_eq!(locations.as_slice(), [own.clone(), at("s3://b/w/d")]);
@@ -260,16 +260,16 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_new_has_to_be_free() {
+    fn only_new_locations_must_be_free() {
         let now = Locations::new(at("s3://b/w/t"), [at("s3://b/w/d"), at("s3://b/w/e/f")]);
         assert_eq!(now.beyond(now.as_slice()), Vec::<&Location>::new());
         assert_eq!(now.beyond(&[at("s3://b/w/t"), at("s3://b/w/e")]), [&at("s3://b/w/d")]);
-        // To reach more around what it has is new.
+        // A location around the earlier one reserves more than before.
         assert_eq!(now.beyond(&[at("s3://b/w/t/x"), at("s3://b/w/d"), at("s3://b/w/e/f")]), [&at("s3://b/w/t")]);
         assert_eq!(now.beyond(&[]).len(), 3);
     }
 
-    /// The rule as one would write it who looks at every table.
+    /// The rule in its simplest form, as the oracle for the index.
     fn overlap(one: &LocationKey, other: &[u8]) -> bool {
         let holds = |outer: &[u8], inner: &[u8]| {
             inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
@@ -291,7 +291,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_index_finds_what_looking_at_every_table_finds(
+        fn index_finds_the_same_overlaps_as_a_full_scan(
             texts in proptest::collection::vec("(/(a|b|ab|a!|a-|%61|a0|\u{fc}|~)){0,4}", 0..12),
             new in "(/(a|b|ab|a!|a-|%61|a0|\u{fc}|~)){0,5}",
         ) {
@@ -301,7 +301,7 @@ mod tests {
         }
 
         #[test]
-        fn keys_agree_with_locations_where_nothing_is_encoded(
+        fn overlap_of_keys_equals_overlap_of_locations_without_escapes(
             one in "(/[a-c!.-]{1,2}){0,4}", other in "(/[a-c!.-]{1,2}){0,4}",
         ) {
             let (Ok(one), Ok(other)) = (Location::parse(&format!("s3://b{one}")), Location::parse(&format!("s3://b{other}")))
@@ -311,12 +311,12 @@ mod tests {
         }
 
         #[test]
-        fn decoding_once_through_is_decoding_again_and_again(text in "[%2-6a-fx]{0,24}") {
+        fn one_pass_decodes_as_much_as_repeated_decoding(text in "[%2-6a-fx]{0,24}") {
             prop_assert_eq!(decoded(text.as_bytes()).into_owned(), decoded_again_and_again(&text));
         }
 
         #[test]
-        fn however_often_it_is_encoded_it_is_one_place(name in "[a-z ]{1,6}", times in 0..4usize) {
+        fn key_does_not_depend_on_the_number_of_encodings(name in "[a-z ]{1,6}", times in 0..4usize) {
             let encode = |text: String| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
             let encoded = (0..times).fold(name.clone(), |text, _| encode(text));
             prop_assert_eq!(key(&format!("s3://b/{encoded}")), key(&format!("s3://b/{name}")));

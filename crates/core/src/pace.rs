@@ -1,47 +1,47 @@
-//! How often somebody may do something: so many times a second on average, some at once, and who comes too soon waits.
+//! Limits the rate of an action: an average per second, a burst, and a bounded wait for requests that come too soon.
 
-/// So many a second (the generic cell rate algorithm, ITU-T I.371). As many as in one second may come at once.
+/// A rate (generic cell rate algorithm, ITU-T I.371). The burst is the number of actions of one second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
-    /// Between two of them, in microseconds.
+    /// The interval between two actions, in microseconds.
     interval_us: i64,
-    /// How long who comes too soon may be made to wait, in microseconds.
+    /// The longest wait of an action that comes too soon, in microseconds.
     max_wait_us: i64,
 }
 
-/// A turn that was taken.
+/// Permission for one action, possibly after a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PaceTurn {
-    /// How long to wait for it, in microseconds.
+    /// How long to wait, in microseconds.
     pub wait_us: u64,
-    /// What to remember of the one whose turn it is, for the next; as `last_us` of [`Pace::turn`].
+    /// The state to pass as `last_us` to the next [`Pace::turn`] of the same key.
     pub last_us: i64,
 }
 
 const SECOND_US: i64 = 1_000_000;
 
 impl Pace {
-    /// `per_second` of them, 1 at least and a million at most, where none waits longer than `max_wait_us`.
+    /// Creates a rate of `per_second` actions (1 to 1,000,000), with a wait of at most `max_wait_us` microseconds.
     #[must_use]
     pub fn new(per_second: u32, max_wait_us: u32) -> Self {
         Self { interval_us: SECOND_US / i64::from(per_second.clamp(1, 1_000_000)), max_wait_us: i64::from(max_wait_us) }
     }
 
-    /// The next turn of one who was remembered as `last_us` (0 where nothing is remembered), at `now_us`, in microseconds
-    /// since 1970; nothing, where it would come too late. No turn is taken then.
+    /// Returns the next turn after the state `last_us` (0 if there is none) at `now_us`, both in microseconds since 1970.
+    /// Returns `None` if the wait would be too long. A refused action does not use up a turn.
     #[must_use]
     pub fn turn(&self, last_us: i64, now_us: i64) -> Option<PaceTurn> {
-        // No turn is further ahead than this: where one seems to be, the clock was set back, and nobody waits for it.
+        // No valid state is further ahead than this. If one is, the clock was set back, and the state is ignored.
         let is_from_ahead = last_us.saturating_sub(now_us) > SECOND_US + self.max_wait_us;
         let begin_us = if is_from_ahead { now_us } else { last_us.max(now_us) };
-        // A second's worth at once.
+        // The burst of one second needs no wait.
         let wait_us = begin_us.saturating_sub(now_us).saturating_sub(SECOND_US - self.interval_us).max(0);
         let last_us = begin_us.saturating_add(self.interval_us);
         (wait_us <= self.max_wait_us).then_some(PaceTurn { wait_us: wait_us.unsigned_abs(), last_us })
     }
 }
 
-/// Whether nothing need be remembered of one any more: as if they had never come.
+/// Returns whether a state equals no state, so that it can be removed from memory.
 #[must_use]
 pub const fn is_forgotten(last_us: i64, now_us: i64) -> bool {
     last_us <= now_us
@@ -53,7 +53,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_seconds_worth_comes_at_once_then_each_waits_then_none_may_come() {
+    fn burst_needs_no_wait_then_actions_wait_then_they_are_refused() {
         let pace = Pace::new(10, 200_000);
         let mut last_us = 0;
         let mut waits = Vec::new();
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_stops_nobody() {
+    fn clock_that_is_set_back_does_not_refuse_an_action() {
         let pace = Pace::new(10, 200_000);
         let hour_us = 3_600_000_000;
         let last_us = pace.turn(0, 2 * hour_us).unwrap().last_us;
@@ -76,9 +76,9 @@ mod tests {
     }
 
     proptest! {
-        /// In no stretch of time does more begin than the pace allows, and what was a second's worth at its start.
+        /// In every period, the number of started actions is at most one burst plus the average rate.
         #[test]
-        fn nobody_is_faster_than_the_pace(
+        fn started_actions_never_exceed_the_rate(
             per_second in 1u32..5_000,
             gaps_us in prop::collection::vec(0i64..20_000, 1..400),
         ) {
@@ -99,7 +99,7 @@ mod tests {
         }
 
         #[test]
-        fn it_never_panics(per_second in any::<u32>(), wait in any::<u32>(), last in any::<i64>(), now in any::<i64>()) {
+        fn extreme_values_do_not_panic(per_second in any::<u32>(), wait in any::<u32>(), last in any::<i64>(), now in any::<i64>()) {
             if let Some(turn) = Pace::new(per_second, wait).turn(last, now) {
                 prop_assert!(turn.wait_us <= u64::from(wait));
                 prop_assert!(turn.last_us >= now);

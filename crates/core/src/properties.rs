@@ -1,19 +1,19 @@
-//! Changes of a namespace's properties.
+//! Changes the properties of a namespace.
 
 use std::collections::{BTreeMap, HashSet};
 
-/// What a change did, each key once and in the order of the request.
+/// The result of a change: each key once, in the order of the request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PropertyChanges {
-    /// Keys that were set.
+    /// The keys that were set.
     pub updated: Vec<String>,
-    /// Keys that were removed.
+    /// The keys that were removed.
     pub removed: Vec<String>,
-    /// Keys that were to be removed and were not there.
+    /// The keys to remove that did not exist.
     pub missing: Vec<String>,
 }
 
-/// Removes properties, then sets others. Takes time in proportion to what it is given, up to a logarithm.
+/// Removes properties, then sets others. Takes time in proportion to the size of its arguments, up to a logarithm.
 pub fn change_properties(
     properties: &mut BTreeMap<String, String>,
     updates: &BTreeMap<String, String>,
@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn removals_that_are_named_twice_count_once() {
+    fn repeated_removal_counts_once() {
         let mut properties = map(&[("a", "1"), ("b", "2"), ("c", "3")]);
         let removals = ["x", "b", "b", "x", "a"].map(str::to_owned);
         let changes = change_properties(&mut properties, &map(&[("a", "9"), ("d", "4")]), &removals);
@@ -50,9 +50,9 @@ mod tests {
         assert_eq!(properties, map(&[("a", "9"), ("c", "3"), ("d", "4")]));
     }
 
-    /// A rule that looked through what it had found so far would take some 10^11 steps for this.
+    /// A quadratic rule would take about 10^11 steps for this.
     #[test]
-    fn a_million_removals_are_made_in_one_pass() {
+    fn million_removals_take_linear_time() {
         let removals: Vec<String> = (0..1_000_000).map(|number| format!("k{number}")).collect();
         let changes = change_properties(&mut BTreeMap::new(), &BTreeMap::new(), &removals);
         assert_eq!(changes.missing.len(), removals.len());

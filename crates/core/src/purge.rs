@@ -1,4 +1,4 @@
-//! Which files a dropped table's document leads to, which of them may be removed, and when to try again.
+//! Decides which files a dropped table's document names, which of them a purge may remove, and when to try again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::document::TableMetadata;
 use crate::location::Location;
 
-/// The files that a metadata document names. Data and delete files are named by manifests, which only lists name.
+/// The files that a metadata document names. Only manifests name data and delete files, and only lists name manifests.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NamedFiles {
     /// The manifest list of each snapshot.
@@ -19,11 +19,11 @@ pub struct NamedFiles {
     pub manifests: BTreeSet<String>,
     /// Statistics files, of tables and of partitions.
     pub statistics: BTreeSet<String>,
-    /// The metadata documents before this one, as far as its log goes.
+    /// The earlier metadata documents in its log.
     pub older_documents: BTreeSet<String>,
 }
 
-/// The document does not tell which files it has.
+/// The files of a document cannot be read from its JSON.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot read which files the table has: {0}")]
 pub struct NamedFilesError(String);
@@ -57,10 +57,10 @@ struct LogView {
 }
 
 impl NamedFiles {
-    /// The files that a document in JSON names, beside itself.
+    /// Reads the names of files from a document in JSON. The document itself is not among them.
     ///
     /// # Errors
-    /// When it has a snapshot, statistics or a log in a form that is not known: then it may name more than can be told.
+    /// If a snapshot, a statistics entry or the log has an unknown form: the document may then name further files.
     pub fn of(json: &[u8]) -> Result<Self, NamedFilesError> {
         let view: View = serde_json::from_slice(json).map_err(|error| NamedFilesError(error.to_string()))?;
         let mut named = Self::default();
@@ -78,14 +78,14 @@ impl NamedFiles {
     }
 }
 
-/// Whether a table's files may be removed at all: `gc.enabled` is not set, or is `true`. Other tables may share the files
-/// of one where it is anything else (Iceberg table properties).
+/// Returns whether a purge may remove a table's files: `gc.enabled` is not set, or is `true`. With any other value,
+/// other tables may share the files (Iceberg table properties).
 #[must_use]
 pub fn allows_removal(properties: &BTreeMap<String, String>) -> bool {
     properties.get("gc.enabled").is_none_or(|value| value.eq_ignore_ascii_case("true"))
 }
 
-/// The place of a file that lies below one of `places`, and is none of them; none for any other text.
+/// Returns the location of a file that lies below one of `places` and equals none of them; `None` for any other text.
 #[must_use]
 pub fn inside(text: &str, places: &[Location]) -> Option<Location> {
     let location = Location::parse(text).ok()?;
@@ -93,8 +93,8 @@ pub fn inside(text: &str, places: &[Location]) -> Option<Location> {
     places.iter().any(below).then_some(location)
 }
 
-/// Returns whether a file is named as catalogs name metadata documents: `00042-<uuid>.metadata.json`, with `.gz` before or behind
-/// that where it is compressed.
+/// Returns whether a file name is a name that catalogs give to metadata documents: `00042-<uuid>.metadata.json`, with `.gz`
+/// before or after `.metadata.json` if the document is compressed.
 #[must_use]
 pub fn is_document_name(name: &str) -> bool {
     let name = name.strip_suffix(".metadata.json.gz").or_else(|| name.strip_suffix(".metadata.json"));
@@ -107,8 +107,8 @@ pub fn is_document_name(name: &str) -> bool {
     })
 }
 
-/// Returns whether `found` is an earlier or a never used document of the table that `dropped` is the last of: it has the table's
-/// id and its location. A table without an id has none.
+/// Returns whether `found` is an earlier or an unused document of the table whose last document is `dropped`: both have
+/// the same id and location. `false` if a document has no id.
 #[must_use]
 pub fn is_of_same_table(found: &TableMetadata, dropped: &TableMetadata) -> bool {
     let same_id = match (found.uuid(), dropped.uuid()) {
@@ -119,13 +119,13 @@ pub fn is_of_same_table(found: &TableMetadata, dropped: &TableMetadata) -> bool 
     same_id && place(dropped).is_some_and(|at| place(found) == Some(at))
 }
 
-/// When the files of a table go that is dropped with a purge.
+/// When a purge removes the files of a dropped table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum PurgeTime {
-    /// When the table can no longer be restored.
+    /// Once the table can no longer be restored.
     #[default]
     AfterRetention,
-    /// At once: such a table cannot be restored.
+    /// At once. The table cannot be restored.
     AtOnce,
 }
 
@@ -140,9 +140,9 @@ impl PurgeTime {
     }
 }
 
-/// It is neither of both.
+/// The text names neither of the two times.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not a time of a purge: use at-once or after-retention")]
+#[error("'{0}' is not a purge time: use at-once or after-retention")]
 pub struct UnknownPurgeTime(String);
 
 impl FromStr for PurgeTime {
@@ -154,11 +154,11 @@ impl FromStr for PurgeTime {
     }
 }
 
-/// After how many attempts nobody tries again by himself.
+/// The number of attempts after which a purge is not repeated automatically.
 const ATTEMPTS: u32 = 30;
 
-/// How long to wait before an attempt after `attempts` of them, in milliseconds: half a minute, doubled each time up to an
-/// hour. None when there is to be no other.
+/// Returns how long to wait after `attempts` failed attempts, in milliseconds: 30 seconds, doubled each time, up to an
+/// hour. `None` after the last attempt.
 #[must_use]
 pub fn retry_after_ms(attempts: u32) -> Option<i64> {
     const FIRST_MS: i64 = 30_000;
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_names_its_files_once_each() {
+    fn document_names_each_of_its_files_once() {
         let json = r#"{"snapshots":[{"snapshot-id":1,"manifest-list":"l1"},{"manifest-list":"l2"},{"manifest-list":"l1"},
             {"manifests":["m1","m2"]}],"statistics":[{"snapshot-id":1,"statistics-path":"s1"}],
             "partition-statistics":[{"statistics-path":"p1"}],"metadata-log":[{"metadata-file":"d1","timestamp-ms":1}],
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_that_names_files_in_an_unknown_way_names_none() {
+    fn document_with_files_in_an_unknown_form_is_refused() {
         for json in [
             r#"{"snapshots":[{"snapshot-id":1}]}"#,
             r#"{"snapshots":[{"manifest-list":7}]}"#,
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_shared_unless_it_is_said_that_they_are_not() {
+    fn removal_is_refused_unless_gc_is_enabled() {
         let with = |value: &str| BTreeMap::from([("gc.enabled".to_owned(), value.to_owned())]);
         assert!(allows_removal(&BTreeMap::new()) && allows_removal(&with("true")) && allows_removal(&with("TRUE")));
         for value in ["false", "False", "", "no", "0", "yes"] {
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_lies_inside_may_go() {
+    fn only_files_below_the_locations_may_be_removed() {
         let places = [Location::parse("s3://b/w/t").unwrap(), Location::parse("file:///w/t").unwrap()];
         for text in
             ["s3://b/w/t/data/x.parquet", "s3a://b/w/t/x", "s3n://B/w/t/x", "/w/t/x", "file:/w/t/x", "file:///w/t/a/b"]
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn only_names_that_catalogs_give_are_names_of_documents() {
+    fn file_name_of_another_form_is_not_a_document_name() {
         let id = "0198c9c2-6f5e-7d3e-9a5e-5a0f6f1b2c3d";
         for name in ["00000", "00042", "123456"] {
             for end in ["metadata.json", "gz.metadata.json", "metadata.json.gz"] {
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn document_of_another_id_or_place_is_another_tables() {
+    fn document_with_another_id_or_location_is_of_another_table() {
         let table = |id: &str, location: &str| {
             let text = format!(
                 r#"{{"format-version":1,{id}"location":"{location}","last-updated-ms":1,"last-column-id":1,
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn attempts_are_further_and_further_apart_and_end() {
+    fn wait_between_attempts_grows_and_the_last_attempt_has_none() {
         assert_eq!(retry_after_ms(1), Some(30_000));
         assert_eq!(retry_after_ms(3), Some(120_000));
         assert_eq!(retry_after_ms(29), Some(3_600_000));
@@ -302,7 +302,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_outside_is_ever_inside(text in "(s3:/|file:|)(/{1,2}[wtb.%2e]{0,4}){0,6}") {
+        fn location_inside_a_table_never_leaves_it(text in "(s3:/|file:|)(/{1,2}[wtb.%2e]{0,4}){0,6}") {
             let places = [Location::parse("file:///w/t").unwrap()];
             if let Some(location) = inside(&text, &places) {
                 prop_assert!(location.as_str().starts_with("file:///w/t/"));
@@ -311,7 +311,7 @@ mod tests {
         }
 
         #[test]
-        fn no_document_makes_it_panic(text in any::<String>()) {
+        fn arbitrary_document_does_not_panic(text in any::<String>()) {
             let _ = NamedFiles::of(text.as_bytes());
         }
     }

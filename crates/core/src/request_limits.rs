@@ -1,4 +1,4 @@
-//! What one request may hold. A body is counted in one pass that keeps nothing, before it is read for what it says.
+//! Limits on the contents of one request. One pass without allocation counts a body before it is parsed.
 
 mod shape;
 
@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use shape::{Counts, Role, count};
 
-/// The most that one request may hold. Each is a setting of the same name below `limits`.
+/// The limits of one request. Each is a setting of the same name below `limits`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RequestLimits {
-    /// Properties that one request sets or removes, and that a namespace has.
+    /// Properties that one request sets or removes, and properties of a namespace.
     pub properties: usize,
     /// Bytes of a property's key.
     pub property_key_bytes: usize,
@@ -18,9 +18,9 @@ pub struct RequestLimits {
     pub property_value_bytes: usize,
     /// Bytes of all keys and values of a namespace's properties.
     pub namespace_properties_bytes: usize,
-    /// Requirements of a commit; of all commits in a transaction.
+    /// Requirements of a commit, or of all commits in a transaction.
     pub requirements: usize,
-    /// Updates of a commit; of all commits in a transaction.
+    /// Updates of a commit, or of all commits in a transaction.
     pub updates: usize,
     /// Columns and nested fields in all schemas of a request, with the fields of its partition specs and sort orders.
     pub columns: usize,
@@ -28,7 +28,7 @@ pub struct RequestLimits {
     pub transaction_parts: usize,
     /// Bytes of the name of a column, branch or tag.
     pub name_bytes: usize,
-    /// Bytes, unpacked, of a metadata document or manifest that is read or written for a request.
+    /// Bytes, uncompressed, of a metadata document or manifest that a request reads or writes.
     pub document_bytes: u64,
 }
 
@@ -49,23 +49,23 @@ impl Default for RequestLimits {
     }
 }
 
-/// A request that holds more than a limit allows. The text names the limit, what was sent, and the setting.
+/// A request exceeds a limit. The text names the limit, the count in the request, and the setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "Too much in one request: {what}: {sent}, of {limit} allowed. An administrator can raise the limit with the setting '{setting}'"
 )]
 pub struct LimitExceeded {
-    /// What there is too much of, with its unit.
+    /// The counted items, with their unit.
     pub what: &'static str,
-    /// How much was sent.
+    /// The count in the request.
     pub sent: usize,
-    /// How much is allowed.
+    /// The maximum.
     pub limit: usize,
     /// The setting that raises the limit.
     pub setting: &'static str,
 }
 
-/// What a body is, which decides what its fields mean.
+/// The kind of a request body, which decides what its fields mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestKind {
     /// A commit to a table or view.
@@ -76,16 +76,15 @@ pub enum RequestKind {
     Create,
     /// A change of a namespace's properties.
     NamespaceProperties,
-    /// Any other: nothing in it is counted.
+    /// Any other request. Nothing in it is counted.
     Other,
 }
 
 impl RequestLimits {
-    /// Checks a body against the limits. A body that is not JSON passes as far as it could be read: whoever reads it
-    /// says what is wrong with it.
+    /// Checks a body against the limits. A body that is not JSON is checked up to its syntax error, which its parser reports.
     ///
     /// # Errors
-    /// [`LimitExceeded`] for the first limit that it exceeds.
+    /// [`LimitExceeded`] for the first exceeded limit.
     pub fn check(&self, kind: RequestKind, body: &[u8]) -> Result<(), LimitExceeded> {
         let role = match kind {
             RequestKind::Commit => Role::Commit,
@@ -97,7 +96,7 @@ impl RequestLimits {
         self.check_counts(&count(role, body))
     }
 
-    /// The settings with their values.
+    /// Returns the settings with their values.
     #[must_use]
     pub const fn settings(&self) -> [(&'static str, u64); 10] {
         [
@@ -138,10 +137,10 @@ impl RequestLimits {
         Ok(())
     }
 
-    /// Checks what a namespace's properties would be.
+    /// Checks the complete properties of a namespace before they are stored.
     ///
     /// # Errors
-    /// [`LimitExceeded`] when there are too many, or they take too many bytes.
+    /// [`LimitExceeded`] if there are too many, or they take too many bytes.
     pub fn check_namespace<'a>(
         &self,
         properties: impl ExactSizeIterator<Item = (&'a String, &'a String)>,
@@ -240,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_hold_a_commit_that_removes_50_000_snapshots_one_by_one() {
+    fn default_limits_allow_50_000_updates_that_remove_a_snapshot_each() {
         let updates: Vec<String> =
             (0..50_000).map(|id| format!(r#"{{"action":"remove-snapshots","snapshot-ids":[{id}]}}"#)).collect();
         let body = format!(r#"{{"requirements":[],"updates":[{}]}}"#, updates.join(","));
@@ -260,7 +259,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_body_makes_the_count_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn arbitrary_body_does_not_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
             for kind in [RequestKind::Commit, RequestKind::Transaction, RequestKind::Create] {
                 let _ = SMALL.check(kind, &body);
             }

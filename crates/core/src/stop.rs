@@ -1,27 +1,27 @@
-//! Stops long work before its end. The rules have no clock: the caller decides when to stop.
+//! Stops long work early. The rules have no clock: the caller decides when to stop.
 
 use std::fmt;
 
-/// Asks between the steps of long work whether it is still wanted.
+/// A check that long work makes between its steps: whether to go on.
 #[derive(Clone, Copy)]
 pub struct Stop<'a>(&'a (dyn Fn() -> bool + 'a));
 
-/// The work was no longer wanted, and has changed nothing.
+/// The work was stopped, and has changed nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the work was stopped before its end")]
 pub struct Stopped;
 
 impl<'a> Stop<'a> {
-    /// Lets work run to its end.
+    /// Never stops work.
     pub const NEVER: Stop<'static> = Stop(&|| false);
 
-    /// Stops work once `is_over` says so. It is asked often, and has to be quick.
+    /// Stops work once `is_over` returns `true`. Work calls it often, so it must be fast.
     #[must_use]
     pub const fn when(is_over: &'a (dyn Fn() -> bool + 'a)) -> Self {
         Self(is_over)
     }
 
-    /// Fails once the work is no longer wanted.
+    /// Fails once the work must stop.
     ///
     /// # Errors
     /// [`Stopped`].

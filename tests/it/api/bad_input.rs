@@ -1,4 +1,4 @@
-//! Whatever is sent, the answer is a clear error in the right shape, and nothing breaks.
+//! Tests of malformed requests: each gets a clear error in the specification's shape.
 
 use axum::body::Body;
 use axum::http::{Method, Request};
@@ -14,7 +14,7 @@ const TABLE: &str = "/v1/namespaces/ns/tables/t";
 const VIEW: &str = "/v1/namespaces/ns/views/v";
 
 #[tokio::test]
-async fn a_body_that_is_not_what_it_should_be_is_told_so() {
+async fn malformed_body_gets_400_with_the_reason() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.with_table(&tenant).await;
@@ -72,7 +72,7 @@ async fn a_body_that_is_not_what_it_should_be_is_told_so() {
 }
 
 #[tokio::test]
-async fn text_that_is_not_utf8_is_told_so_even_where_nobody_reads_it() {
+async fn body_that_is_not_utf8_gets_400_even_if_unused() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.with_table(&tenant).await;
@@ -89,7 +89,7 @@ async fn text_that_is_not_utf8_is_told_so_even_where_nobody_reads_it() {
 }
 
 #[tokio::test]
-async fn a_path_that_is_not_utf8_or_names_too_much_is_told_so() {
+async fn malformed_or_too_long_path_gets_400() {
     let catalog = Catalog::new().await;
     let key = catalog.tenant("acme", "enterprise").await.key;
     for path in [
@@ -107,7 +107,7 @@ async fn a_path_that_is_not_utf8_or_names_too_much_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_refused_whether_or_not_it_says_how_long_it_is() {
+async fn body_over_the_limit_is_refused_with_and_without_a_length() {
     let catalog = Catalog::with(|config| config.api.max_body_bytes = 1_000).await;
     let key = catalog.tenant("acme", "enterprise").await.key;
     let large = "x".repeat(1_001);
@@ -119,7 +119,7 @@ async fn a_body_over_the_limit_is_refused_whether_or_not_it_says_how_long_it_is(
 }
 
 #[tokio::test]
-async fn nobody_gets_in_without_a_good_credential() {
+async fn request_without_a_valid_credential_gets_401() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let expired = catalog.key(tenant.organisation, Role::Admin, Some(Clock::System.now_ms() - 1_000)).await;
@@ -144,7 +144,7 @@ async fn nobody_gets_in_without_a_good_credential() {
 }
 
 #[tokio::test]
-async fn a_revoked_key_is_refused_once_the_cache_has_forgotten_it() {
+async fn revoked_key_is_refused_after_its_cache_time() {
     let catalog = Catalog::with(|config| config.auth.cache_s = 0).await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.get(&tenant.key, "/v1/namespaces").await.ok(200);
@@ -155,7 +155,7 @@ async fn a_revoked_key_is_refused_once_the_cache_has_forgotten_it() {
     assert!(refused.error(401, "NotAuthorizedException").contains("revoked"));
 }
 
-/// A commit or creation with one value of it replaced by another of any type, and where it goes.
+/// Generates a commit or creation with one value replaced by another of any type, and its path.
 fn mutated() -> impl Strategy<Value = (&'static str, serde_json::Value)> {
     let of_tables = [
         json!({ "requirements": [{ "type": "assert-current-schema-id", "current-schema-id": 0 }],
@@ -226,7 +226,7 @@ fn pointers(value: &serde_json::Value, at: &mut String, found: &mut Vec<String>)
 }
 
 #[test]
-fn no_mutation_of_a_valid_request_is_answered_with_a_failure_of_the_server() {
+fn mutated_request_never_gets_a_5xx() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (catalog, tenant) = runtime.block_on(async {
         let catalog = Catalog::new().await;

@@ -1,4 +1,4 @@
-//! What browsers are given: the page at the root, and calls from pages of other origins.
+//! Tests of browsers: the page at the root, and calls from pages of other origins.
 
 use axum::body::Body;
 use axum::http::{Method, Request};
@@ -46,7 +46,7 @@ async fn page_of_an_allowed_origin_may_call_and_asks_without_a_key() {
     assert!(loaded.header("vary").contains("origin"));
     let foreign = send(&catalog, Method::GET, "/v1/namespaces/ns/tables/t", &from("https://evil.example")).await;
     assert!(foreign.headers.get("access-control-allow-origin").is_none());
-    // A refusal can be read by the page, too.
+    // Pages can read error responses, too.
     let refused = send(&catalog, Method::GET, "/v1/namespaces/ns/tables/t", &[("origin", APP)]).await;
     assert_eq!((refused.status.as_u16(), refused.header("access-control-allow-origin")), (401, APP));
 }
@@ -60,14 +60,14 @@ async fn page_of_another_origin_may_not_call_by_default() {
 }
 
 #[tokio::test]
-async fn every_origin_may_call_where_that_is_set() {
+async fn every_origin_may_call_if_the_setting_allows_it() {
     let catalog = Catalog::with(|config| config.api.cors_origins = vec!["*".to_owned()]).await;
     let asked = send(&catalog, Method::OPTIONS, "/v1/namespaces", &preflight("https://any.example")).await;
     assert_eq!((asked.status.as_u16(), asked.header("access-control-allow-origin")), (200, "*"));
 }
 
 #[tokio::test]
-async fn browser_is_shown_a_page_and_a_client_is_answered_as_before() {
+async fn root_shows_browsers_a_page_and_other_clients_an_error() {
     let catalog = Catalog::new().await;
     let browser = [("accept", "text/html,application/xhtml+xml,*/*;q=0.8"), ("host", "lake.example:8181")];
     let page = send(&catalog, Method::GET, "/", &browser).await;
@@ -79,7 +79,7 @@ async fn browser_is_shown_a_page_and_a_client_is_answered_as_before() {
     assert!(
         text.contains("Apache Iceberg") && text.contains("http://lake.example:8181") && text.contains("openapi.json")
     );
-    assert!(!text.contains("{address}") && !text.contains("{script}"), "nothing is left to be put in");
+    assert!(!text.contains("{address}") && !text.contains("{script}"), "every placeholder is filled");
 
     let forged = send(&catalog, Method::GET, "/", &[browser[0], ("host", "a\"><script>alert(1)</script>")]).await;
     assert!(!String::from_utf8(forged.bytes).unwrap().contains("<script>alert"));

@@ -18,7 +18,7 @@ fn metadata_files(location: &str) -> usize {
 }
 
 #[tokio::test]
-async fn a_commit_writes_the_next_document_and_moves_the_pointer() {
+async fn commit_writes_the_next_document_and_moves_the_pointer() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let created = catalog.with_table(&tenant).await;
@@ -41,7 +41,7 @@ async fn a_commit_writes_the_next_document_and_moves_the_pointer() {
 }
 
 #[tokio::test]
-async fn a_snapshot_is_added_and_becomes_current() {
+async fn added_snapshot_becomes_current() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let created = catalog.with_table(&tenant).await;
@@ -60,7 +60,7 @@ async fn a_snapshot_is_added_and_becomes_current() {
 }
 
 #[tokio::test]
-async fn a_requirement_that_does_not_hold_changes_nothing() {
+async fn commit_with_a_failed_requirement_changes_nothing() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let created = catalog.with_table(&tenant).await;
@@ -83,7 +83,7 @@ async fn a_requirement_that_does_not_hold_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_commit_that_changes_nothing_writes_nothing() {
+async fn commit_without_a_change_writes_no_document() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let created = catalog.with_table(&tenant).await;
@@ -92,7 +92,7 @@ async fn a_commit_that_changes_nothing_writes_nothing() {
 }
 
 #[tokio::test]
-async fn a_commit_to_no_table_is_not_a_creation() {
+async fn commit_to_a_missing_table_gets_404() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.with_table(&tenant).await;
@@ -102,7 +102,7 @@ async fn a_commit_to_no_table_is_not_a_creation() {
 }
 
 #[tokio::test]
-async fn a_commit_cannot_lead_files_out_of_the_warehouse() {
+async fn commit_with_a_location_outside_the_warehouse_is_refused() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let created = catalog.with_table(&tenant).await;
@@ -121,7 +121,7 @@ async fn a_commit_cannot_lead_files_out_of_the_warehouse() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn commits_that_do_not_contradict_each_other_all_succeed() {
+async fn concurrent_commits_without_a_conflict_all_succeed() {
     let catalog = Arc::new(Catalog::new().await);
     let tenant = catalog.tenant("acme", "enterprise").await;
     let created = catalog.with_table(&tenant).await;
@@ -137,12 +137,12 @@ async fn commits_that_do_not_contradict_each_other_all_succeed() {
     let loaded = catalog.get(&tenant.key, TABLE).await.ok(200);
     let properties = loaded["metadata"]["properties"].as_object().unwrap();
     assert_eq!(properties.keys().filter(|key| key.starts_with('k')).count(), 40);
-    assert!(loaded["metadata-location"].as_str().unwrap().contains("/00040-"), "no document was written in vain");
+    assert!(loaded["metadata-location"].as_str().unwrap().contains("/00040-"), "each commit wrote one document");
     assert_eq!(metadata_files(loaded["metadata-location"].as_str().unwrap()), 41);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_commits_that_contradict_each_other_one_succeeds() {
+async fn one_of_concurrent_conflicting_commits_succeeds() {
     let catalog = Arc::new(Catalog::new().await);
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.with_table(&tenant).await;
@@ -163,7 +163,7 @@ async fn of_commits_that_contradict_each_other_one_succeeds() {
 }
 
 #[tokio::test]
-async fn a_snapshot_that_was_made_from_an_older_table_is_a_conflict() {
+async fn snapshot_based_on_an_older_table_is_a_conflict() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.post(&tenant.key, "/v1/namespaces", &json!({ "namespace": ["ns"] })).await.ok(200);
@@ -188,7 +188,7 @@ async fn a_snapshot_that_was_made_from_an_older_table_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn commit_without_requirements_or_updates_is_read_as_one_with_empty_lists() {
+async fn absent_or_null_requirements_and_updates_mean_empty_lists() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let created = catalog.with_table(&tenant).await;
@@ -202,7 +202,7 @@ async fn commit_without_requirements_or_updates_is_read_as_one_with_empty_lists(
 }
 
 #[tokio::test]
-async fn a_body_with_fifty_thousand_removals_is_read() {
+async fn body_with_fifty_thousand_removals_is_accepted() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.with_table(&tenant).await;

@@ -27,7 +27,7 @@ async fn load_unless(catalog: &Catalog, tenant: &Tenant, path: &str, known: &str
 }
 
 #[tokio::test]
-async fn who_has_the_current_metadata_is_not_sent_it_again() {
+async fn load_with_the_current_etag_gets_304() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.with_table(&tenant).await;
@@ -46,7 +46,7 @@ async fn who_has_the_current_metadata_is_not_sent_it_again() {
 }
 
 #[tokio::test]
-async fn only_named_snapshots_are_sent_to_who_asks_for_them() {
+async fn load_with_snapshots_refs_returns_only_referenced_snapshots() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.with_table(&tenant).await;
@@ -60,14 +60,14 @@ async fn only_named_snapshots_are_sent_to_who_asks_for_them() {
     let refs = catalog.get(&tenant.key, &format!("{TABLE}?snapshots=refs")).await;
     assert_ne!(all.header("etag"), refs.header("etag"));
     let both = load_unless(&catalog, &tenant, TABLE, refs.header("etag")).await;
-    assert_eq!(both.status, 200, "the tag of one form does not stand for the other");
+    assert_eq!(both.status, 200, "the ETag of one form does not match the other form");
     let named = load_unless(&catalog, &tenant, &format!("{TABLE}?snapshots=refs"), refs.header("etag")).await;
     assert_eq!(named.status, 304);
 
     let (mut all, refs) = (all.ok(200), refs.ok(200));
     assert_eq!((ids(&all), ids(&refs)), (vec![1, 2], vec![2]));
     all["metadata"]["snapshots"].as_array_mut().unwrap().remove(0);
-    assert_eq!(all, refs, "all else is the same, the log of snapshots too");
+    assert_eq!(all, refs, "everything else is equal, including the snapshot log");
     let wrong = catalog.get(&tenant.key, &format!("{TABLE}?snapshots=some")).await;
     assert!(wrong.error(400, "BadRequestException").contains("'all' or 'refs'"));
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::support::Catalog;
 
 #[tokio::test]
-async fn it_names_the_default_warehouse_and_the_prefix_of_its_paths() {
+async fn config_names_the_default_warehouse_and_its_prefix() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let config = catalog.get(&tenant.key, "/v1/config").await.ok(200);
@@ -29,7 +29,7 @@ async fn another_warehouse_is_reached_by_its_prefix() {
 }
 
 #[tokio::test]
-async fn every_endpoint_that_is_advertised_is_served_and_no_other_of_the_specification() {
+async fn advertised_endpoints_are_exactly_those_served() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let config = catalog.get(&tenant.key, "/v1/config").await.ok(200);
@@ -51,7 +51,7 @@ async fn every_endpoint_that_is_advertised_is_served_and_no_other_of_the_specifi
 }
 
 #[tokio::test]
-async fn every_form_of_the_base_uri_is_served() {
+async fn every_form_of_the_base_uri_works() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     for path in

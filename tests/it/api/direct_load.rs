@@ -1,5 +1,5 @@
-//! A load and a question for the configuration take a way of their own to their handlers, unless they bring a body. Both ways
-//! have to answer alike.
+//! Loads and configuration requests without a body take a direct path to their handlers. Their responses must equal those
+//! of the routes.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Request};
@@ -8,7 +8,7 @@ use tidewater_core::access::Role;
 
 use crate::support::{Answer, Catalog};
 
-/// What differs from one request to the next, and what a connection adds where it is not there.
+/// Headers that differ between requests, or that the connection adds.
 const OF_ONE_REQUEST: [&str; 5] =
     ["x-request-id", "ratelimit", "ratelimit-remaining", "ratelimit-reset", "content-length"];
 
@@ -28,7 +28,7 @@ fn compared(mut headers: HeaderMap) -> HeaderMap {
 }
 
 #[tokio::test]
-async fn a_load_is_answered_as_its_route_answers() {
+async fn direct_load_gets_the_same_response_as_its_route() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "professional").await;
     let other = catalog.tenant("other", "free").await;
@@ -74,7 +74,7 @@ async fn a_load_is_answered_as_its_route_answers() {
 }
 
 #[tokio::test]
-async fn a_load_counts_as_one_request_either_way() {
+async fn load_counts_as_one_request_on_both_paths() {
     let catalog = Catalog::with(|config| config.api.limit_headers = LimitHeaders::Separate).await;
     let tenant = catalog.tenant("acme", "professional").await;
     catalog.with_table(&tenant).await;

@@ -1,11 +1,11 @@
-//! `/v1/namespaces/{namespace}/functions` and `.../tables/{table}/credentials`: what is there, and what is not
+//! `/v1/namespaces/{namespace}/functions` and `.../tables/{table}/credentials`
 
 use serde_json::json;
 
 use crate::support::Catalog;
 
 #[tokio::test]
-async fn a_namespace_has_no_functions_and_says_so() {
+async fn namespace_has_an_empty_list_of_functions() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.with_table(&tenant).await;
@@ -20,7 +20,7 @@ async fn a_namespace_has_no_functions_and_says_so() {
 }
 
 #[tokio::test]
-async fn the_local_disk_has_no_credentials() {
+async fn table_on_the_local_disk_has_no_credentials() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.with_table(&tenant).await;

@@ -1,4 +1,4 @@
-//! `GET /health`, and what every answer has.
+//! `GET /health`, and the headers of every response.
 
 use axum::body::Body;
 use axum::http::Request;
@@ -7,14 +7,14 @@ use serde_json::json;
 use crate::support::Catalog;
 
 #[tokio::test]
-async fn it_needs_no_key() {
+async fn health_needs_no_key() {
     let catalog = Catalog::new().await;
     let answer = catalog.send(Request::get("/health").body(Body::empty()).unwrap()).await;
     assert_eq!(answer.ok(200), json!({ "status": "ok" }));
 }
 
 #[tokio::test]
-async fn every_answer_has_a_request_id_the_clients_own_if_it_can_be_used() {
+async fn response_has_the_clients_request_id_if_valid_or_a_new_one() {
     let catalog = Catalog::new().await;
     let with = |id: &'static str| Request::get("/nowhere").header("x-request-id", id).body(Body::empty()).unwrap();
     assert_eq!(catalog.send(with("abc-1")).await.header("x-request-id"), "abc-1");

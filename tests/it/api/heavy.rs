@@ -1,4 +1,4 @@
-//! Large requests and documents: what they may be, and that others are served meanwhile.
+//! Tests of large requests and documents: their limits, and requests of others in the meantime.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ fn commit(updates: &Value) -> Value {
     json!({ "requirements": [], "updates": updates })
 }
 
-/// Updates that each set another property.
+/// Returns updates that each set another property.
 fn set_properties(count: usize) -> Value {
     let update = |number| json!({ "action": "set-properties", "updates": { format!("k{number}"): "v" } });
     Value::Array((0..count).map(update).collect())
@@ -87,7 +87,10 @@ async fn request_over_a_limit_gets_400_with_the_setting_that_raises_it() {
     catalog.post(&tenant.key, PROPERTIES, &json!({ "updates": { "a": "1", "b": "2" } })).await.ok(200);
     catalog.post(&tenant.key, PROPERTIES, &json!({ "updates": { "c": "3" } })).await.ok(200);
     let grown = catalog.post(&tenant.key, PROPERTIES, &json!({ "updates": { "d": "4" } })).await;
-    assert!(grown.error(400, "BadRequestException").contains("'limits.properties'"), "of the namespace as a whole");
+    assert!(
+        grown.error(400, "BadRequestException").contains("'limits.properties'"),
+        "the limit is on all properties of the namespace"
+    );
 }
 
 #[tokio::test]
@@ -106,7 +109,7 @@ async fn namespace_properties_are_removed_in_one_pass() {
     assert_eq!(answer["missing"].as_array().unwrap().len(), 60_000);
 }
 
-/// What is not sparse about it would fill the memory.
+/// The file is sparse, so that it has a large size without using the disk.
 #[tokio::test]
 async fn register_of_a_file_over_the_limit_gets_400_and_reads_nothing() {
     let (catalog, tenant) = with(|_| ()).await;
@@ -130,7 +133,7 @@ async fn register_of_a_packed_file_that_unpacks_beyond_the_limit_gets_400() {
         encoder.finish().unwrap()
     };
     let bomb = packed(&vec![b' '; 64 << 20]);
-    // Of several, only the last one's size stands at the end of the file.
+    // The gzip trailer has only the size of the last member.
     let disguised = [bomb.clone(), packed(b"{}")].concat();
     for (name, bytes) in [("bomb", bomb), ("disguised", disguised)] {
         assert!(bytes.len() < 1 << 20);
@@ -153,7 +156,7 @@ async fn commit_that_would_make_the_document_too_large_gets_400_and_changes_noth
 }
 
 #[tokio::test]
-async fn small_requests_of_others_are_served_while_a_large_one_is_worked_on() {
+async fn small_requests_are_served_during_a_large_request_of_another_organisation() {
     let (catalog, tenant) = with(|_| ()).await;
     let other = catalog.tenant("other", "enterprise").await;
     catalog.with_table(&other).await;
@@ -161,7 +164,7 @@ async fn small_requests_of_others_are_served_while_a_large_one_is_worked_on() {
     let body = commit(&set_properties(20_000));
     let mut heavy = Box::pin(catalog.post(&tenant.key, TABLE, &body));
     let (begun, mut last, mut longest, mut served) = (Instant::now(), Instant::now(), Duration::ZERO, 0);
-    // All on one thread: whatever held it would hold up all others.
+    // All requests share one thread, so work on that thread would delay all of them.
     let answer = loop {
         tokio::select! {
             biased;
@@ -179,7 +182,7 @@ async fn small_requests_of_others_are_served_while_a_large_one_is_worked_on() {
 }
 
 #[tokio::test]
-async fn long_text_of_a_client_is_neither_answered_nor_kept_whole() {
+async fn long_text_of_a_client_is_shortened_in_messages_and_store() {
     let (catalog, tenant) = with(|config| config.limits.name_bytes = 16 << 20).await;
     let name = "r".repeat(8 << 20);
     let body = json!({ "requirements": [{ "type": "assert-ref-snapshot-id", "ref": name, "snapshot-id": 1 }],
@@ -199,7 +202,7 @@ async fn long_text_of_a_client_is_neither_answered_nor_kept_whole() {
     }
 }
 
-/// A body that comes in pieces, of a length that nobody says.
+/// Builds a request with a body in chunks, without a length.
 fn in_pieces(tenant: &Tenant, path: &str, text: &str) -> Request<Body> {
     let pieces: Vec<Result<Bytes, std::io::Error>> =
         text.as_bytes().chunks(10_000).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
@@ -212,7 +215,7 @@ fn in_pieces(tenant: &Tenant, path: &str, text: &str) -> Request<Body> {
 }
 
 #[tokio::test]
-async fn body_without_a_length_is_read_whole_and_bounded() {
+async fn body_without_a_length_is_read_up_to_the_limit() {
     let (catalog, tenant) = with(|config| config.api.max_body_bytes = 300_000).await;
     for (bytes, status) in [(10, 200), (200_000, 200), (299_000, 200), (310_000, 413)] {
         let body = commit(&json!([{ "action": "set-properties", "updates": { "a": "x".repeat(bytes) } }]));
@@ -222,7 +225,7 @@ async fn body_without_a_length_is_read_whole_and_bounded() {
 }
 
 #[tokio::test]
-async fn body_of_a_caller_who_is_not_known_is_small() {
+async fn unauthenticated_body_over_the_small_limit_is_refused() {
     let catalog = Catalog::new().await;
     let request = Request::builder()
         .method(Method::POST)
@@ -232,7 +235,7 @@ async fn body_of_a_caller_who_is_not_known_is_small() {
     assert_eq!(catalog.send(request.unwrap()).await.status, 413);
 }
 
-/// The tables of a transaction are looked up at once, on a thread that may wait.
+/// One lookup finds all tables of a transaction, on a blocking thread.
 #[tokio::test]
 async fn transaction_over_missing_tables_names_the_first() {
     let (catalog, tenant) = with(|_| ()).await;
@@ -246,7 +249,7 @@ async fn transaction_over_missing_tables_names_the_first() {
 }
 
 #[tokio::test]
-async fn many_large_requests_of_one_organisation_all_end() {
+async fn many_large_requests_of_one_organisation_all_finish() {
     let (catalog, tenant) = with(|config| config.heavy.memory_bytes = 4 << 20).await;
     for number in 0..4 {
         catalog.post(&tenant.key, TABLES, &create_table(&format!("u{number}"))).await.ok(200);
@@ -258,5 +261,5 @@ async fn many_large_requests_of_one_organisation_all_end() {
         async move { catalog.post(&tenant.key, &path, body).await.ok(200) }
     });
     let all = futures_util::future::join_all(commits);
-    tokio::time::timeout(Duration::from_secs(120), all).await.expect("none waits for another for ever");
+    tokio::time::timeout(Duration::from_secs(120), all).await.expect("no request waits for ever");
 }

@@ -68,7 +68,7 @@ fn files(catalog: &Catalog, tenant: &Tenant) -> usize {
 }
 
 #[tokio::test]
-async fn the_configuration_says_for_how_long_a_key_is_good() {
+async fn config_has_the_lifetime_of_idempotency_keys() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     assert_eq!(catalog.get(&tenant.key, "/v1/config").await.ok(200)["idempotency-key-lifetime"], "PT30M");
@@ -77,8 +77,8 @@ async fn the_configuration_says_for_how_long_a_key_is_good() {
     assert_eq!(catalog.get(&tenant.key, "/v1/config").await.ok(200)["idempotency-key-lifetime"], "PT24H");
 }
 
-/// One request for every endpoint that changes something, in an order in which each can be done once. Done again, each
-/// would fail or answer differently.
+/// Returns one request for every endpoint that changes something, in an order in which each succeeds. A repetition without
+/// the key would fail or get another response.
 fn changes(files: &[Value; 2]) -> Vec<(&'static str, String, Value)> {
     let [table_file, view_file] = files;
     let view = json!({ "requirements": [], "updates": [
@@ -115,10 +115,10 @@ fn changes(files: &[Value; 2]) -> Vec<(&'static str, String, Value)> {
 }
 
 #[tokio::test]
-async fn every_change_is_made_once_and_answered_the_same_again() {
+async fn repeated_change_gets_the_same_response_and_happens_once() {
     let (catalog, tenant) = start().await;
     let key = &tenant.key;
-    // Metadata to register, of a table and a view that are no longer in the catalog.
+    // Metadata documents to register, of a dropped table and view.
     let table = catalog.post(key, TABLES, &create_table("old")).await.ok(200)["metadata-location"].clone();
     catalog.delete(key, "/v1/namespaces/ns/tables/old").await.ok(204);
     let views = "/v1/namespaces/ns/views";
@@ -131,7 +131,7 @@ async fn every_change_is_made_once_and_answered_the_same_again() {
         let mut path = template.replace("{prefix}", "main").replace("{namespace}", "x");
         path = path.replace("{table}", "t").replace("{view}", "v");
         if path.ends_with("/namespaces/x") {
-            // The last one: what stands in its way goes first.
+            // The last request. Removes the objects that block it.
             for rest in ["tables/u", "tables/new", "views/w"] {
                 catalog.delete(key, &format!("/v1/namespaces/x/{rest}")).await.ok(204);
             }
@@ -156,7 +156,7 @@ async fn every_change_is_made_once_and_answered_the_same_again() {
             );
         }
     }
-    // What changes nothing that lasts takes no key.
+    // Requests without a lasting change take no key.
     for path in ["metrics", "sign"] {
         tried.insert(format!("POST /v1/{{prefix}}/namespaces/{{namespace}}/tables/{{table}}/{path}"));
     }
@@ -168,7 +168,7 @@ async fn every_change_is_made_once_and_answered_the_same_again() {
 }
 
 #[tokio::test]
-async fn a_repeated_commit_is_answered_with_its_own_document_though_others_came_after() {
+async fn repeated_commit_gets_its_own_document_after_later_commits() {
     let (catalog, tenant) = start().await;
     let key = fresh_key();
     let first = keyed(&catalog, &tenant, &key, TABLE, &set("a")).await.ok(200);
@@ -178,7 +178,7 @@ async fn a_repeated_commit_is_answered_with_its_own_document_though_others_came_
 }
 
 #[tokio::test]
-async fn a_commit_that_changes_nothing_is_remembered_too() {
+async fn commit_without_a_change_is_recorded() {
     let (catalog, tenant) = start().await;
     let (key, nothing) = (fresh_key(), json!({ "requirements": [], "updates": [] }));
     let first = keyed(&catalog, &tenant, &key, TABLE, &nothing).await.ok(200);
@@ -188,7 +188,7 @@ async fn a_commit_that_changes_nothing_is_remembered_too() {
 }
 
 #[tokio::test]
-async fn a_staged_create_keeps_no_key_since_nothing_is_changed() {
+async fn staged_create_records_no_key() {
     let (catalog, tenant) = start().await;
     let mut staged = create_table("staged");
     staged["stage-create"] = json!(true);
@@ -199,7 +199,7 @@ async fn a_staged_create_keeps_no_key_since_nothing_is_changed() {
 }
 
 #[tokio::test]
-async fn what_is_no_key_is_refused_and_nothing_is_done() {
+async fn invalid_key_gets_400_and_changes_nothing() {
     let (catalog, tenant) = start().await;
     for bad in ["", "none", "550e8400-e29b-41d4-a716-446655440000", "017f22e279b07cc398c4dc0c0c07398f", "\u{e4}"] {
         let refused = keyed(&catalog, &tenant, bad, TABLE, &set("a")).await;
@@ -213,7 +213,7 @@ async fn what_is_no_key_is_refused_and_nothing_is_done() {
 }
 
 #[tokio::test]
-async fn a_key_belongs_to_one_request() {
+async fn key_used_for_another_request_gets_422() {
     let (catalog, tenant) = start().await;
     let key = fresh_key();
     keyed(&catalog, &tenant, &key, TABLE, &set("a")).await.ok(200);
@@ -228,13 +228,13 @@ async fn a_key_belongs_to_one_request() {
         assert!(refused.error(422, "UnprocessableEntityException").contains("used for another request"));
     }
     assert_eq!(catalog.get(&tenant.key, TABLE).await.ok(200), before);
-    // The same one in another organisation is another key.
+    // Each organisation has its own keys.
     let other = catalog.tenant("other", "enterprise").await;
     keyed(&catalog, &other, &key, "/v1/namespaces", &json!({ "namespace": ["own"] })).await.ok(200);
 }
 
 #[tokio::test]
-async fn a_refusal_is_repeated_though_its_cause_is_gone() {
+async fn repeated_request_gets_the_same_refusal_after_its_cause_is_gone() {
     let (catalog, tenant) = start().await;
     let (conflict, missing, malformed) = (fresh_key(), fresh_key(), fresh_key());
     let stale = add_column(3);
@@ -252,13 +252,13 @@ async fn a_refusal_is_repeated_though_its_cause_is_gone() {
     keyed(&catalog, &tenant, &missing, nowhere, &create_table("t")).await.error(404, "NoSuchNamespaceException");
     keyed(&catalog, &tenant, &malformed, TABLE, &json!({ "updates": 1 })).await.error(400, "BadRequestException");
     keyed(&catalog, &tenant, &malformed, TABLE, &set("a")).await.error(422, "UnprocessableEntityException");
-    // A new attempt has a new key, as the Java client makes one.
+    // A new attempt has a new key, as in the Java client.
     keyed(&catalog, &tenant, &fresh_key(), TABLE, &stale).await.ok(200);
     keyed(&catalog, &tenant, &fresh_key(), nowhere, &create_table("t")).await.ok(200);
 }
 
 #[tokio::test]
-async fn who_may_not_change_anything_learns_nothing_from_a_key() {
+async fn caller_without_write_permission_gets_403_for_a_recorded_key() {
     let (catalog, tenant) = start().await;
     let reader = catalog.key(tenant.organisation, Role::Reader, None).await;
     let key = fresh_key();
@@ -272,7 +272,7 @@ async fn who_may_not_change_anything_learns_nothing_from_a_key() {
 }
 
 #[tokio::test]
-async fn a_limit_is_not_remembered_and_comes_before_a_key() {
+async fn limit_is_checked_before_the_key_and_not_recorded() {
     let catalog = Catalog::with(|config| {
         config.auth.cache_s = 0;
         let none = Tier { catalog: true, requests_per_day: None, max_tables: Some(0) };
@@ -296,12 +296,12 @@ async fn a_limit_is_not_remembered_and_comes_before_a_key() {
 }
 
 #[tokio::test]
-async fn a_failure_of_ours_leaves_the_key_free() {
+async fn internal_error_does_not_use_up_the_key() {
     let (catalog, tenant) = start().await;
     let location = catalog.get(&tenant.key, TABLE).await.ok(200)["metadata-location"].as_str().unwrap().to_owned();
     let folder = Path::new(location.strip_prefix("file://").unwrap()).parent().unwrap().to_owned();
     let aside = folder.with_file_name("aside");
-    // A file where the folder was: no document can be written.
+    // A file in place of the folder: no document can be written.
     std::fs::rename(&folder, &aside).unwrap();
     std::fs::write(&folder, "").unwrap();
     let key = fresh_key();
@@ -314,7 +314,7 @@ async fn a_failure_of_ours_leaves_the_key_free() {
 }
 
 #[tokio::test]
-async fn a_key_is_known_after_a_restart() {
+async fn key_is_known_after_a_restart() {
     let (catalog, tenant) = start().await;
     let key = fresh_key();
     let done = keyed(&catalog, &tenant, &key, TABLE, &add_column(2)).await.ok(200);
@@ -323,7 +323,7 @@ async fn a_key_is_known_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn duplicates_at_once_are_served_once_in_one_process_and_in_two() {
+async fn concurrent_duplicates_change_once_in_one_process_and_in_two() {
     let (first, tenant) = start().await;
     let second = first.second_server().await;
     let processes = [Arc::new(first), Arc::new(second)];
@@ -340,12 +340,12 @@ async fn duplicates_at_once_are_served_once_in_one_process_and_in_two() {
             answers.push(duplicate.await.unwrap());
         }
         assert!(answers.iter().all(|answer| *answer == answers[0]));
-        assert_eq!(files(&processes[0], &tenant), before + 1, "and nothing is left of the others");
+        assert_eq!(files(&processes[0], &tenant), before + 1, "the duplicates left no files");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_client_that_left_hears_at_its_return_what_became_of_its_request() {
+async fn client_that_disconnected_gets_the_result_on_its_retry() {
     let (catalog, tenant) = start().await;
     for n in 0..20 {
         let (key, body) = (fresh_key(), add_column(2 + n));
@@ -357,7 +357,7 @@ async fn a_client_that_left_hears_at_its_return_what_became_of_its_request() {
                 () = std::future::ready(()) => {}
             }
         }
-        // Not 409, as if somebody else had been faster.
+        // Not 409, which would mean that another commit came first.
         keyed(&catalog, &tenant, &key, TABLE, &body).await.ok(200);
     }
     let loaded = catalog.get(&tenant.key, TABLE).await.ok(200);
@@ -370,22 +370,22 @@ fn path_of(location: &Value) -> std::path::PathBuf {
 }
 
 #[tokio::test]
-async fn repeated_commit_whose_document_is_gone_is_answered_with_the_table_as_it_stands() {
+async fn repeated_commit_without_its_document_gets_the_current_table() {
     let (catalog, tenant) = start().await;
     let key = fresh_key();
     let first = keyed(&catalog, &tenant, &key, TABLE, &set("a")).await.ok(200);
     let later = catalog.post(&tenant.key, TABLE, &set("b")).await.ok(200);
-    // As when it has left the log.
+    // As after the document has left the log.
     std::fs::remove_file(path_of(&first["metadata-location"])).unwrap();
     assert_eq!(keyed(&catalog, &tenant, &key, TABLE, &set("a")).await.ok(200), later);
-    // It is the same table under another name.
+    // The table has another name now.
     catalog.post(&tenant.key, "/v1/tables/rename", &names("ns", "t", "renamed")).await.ok(204);
     catalog.post(&tenant.key, TABLES, &create_table("t")).await.ok(200);
     assert_eq!(keyed(&catalog, &tenant, &key, TABLE, &set("a")).await.ok(200), later);
 }
 
 #[tokio::test]
-async fn repeated_create_of_a_table_that_is_gone_with_its_document_says_that_it_was_made() {
+async fn repeated_create_of_a_purged_table_says_that_it_was_created() {
     let (catalog, tenant) = start().await;
     let views = "/v1/namespaces/ns/views";
     let view = create_view("v", "select 1");
@@ -395,7 +395,7 @@ async fn repeated_create_of_a_table_that_is_gone_with_its_document_says_that_it_
         let name = body["name"].as_str().unwrap();
         catalog.delete(&tenant.key, &format!("{path}/{name}")).await.ok(204);
         let file = path_of(&made["metadata-location"]);
-        // Whoever dropped it has its files still, and so what was answered.
+        // A dropped table still has its files, so the response can be repeated.
         assert_eq!(keyed(&catalog, &tenant, &key, path, &body).await.ok(200), made);
         std::fs::remove_file(file).unwrap();
         catalog.post(&tenant.key, path, &body).await.ok(200);
@@ -406,7 +406,7 @@ async fn repeated_create_of_a_table_that_is_gone_with_its_document_says_that_it_
 }
 
 #[tokio::test]
-async fn repeated_register_of_a_file_that_is_gone_is_answered_as_the_table_stands() {
+async fn repeated_register_without_its_file_gets_the_current_table() {
     let (catalog, tenant) = start().await;
     let gone = catalog.post(&tenant.key, &format!("{TABLE}/unregister"), &json!({})).await.ok(200);
     let (key, path) = (fresh_key(), "/v1/namespaces/ns/register");

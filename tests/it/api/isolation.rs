@@ -1,4 +1,4 @@
-//! Organisations see nothing of each other.
+//! Tests that organisations cannot see or reach each other's objects.
 
 use axum::http::Method;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::support::{Catalog, create_table, create_view};
 
 #[tokio::test]
-async fn another_organisation_s_names_are_as_good_as_none() {
+async fn objects_of_another_organisation_look_missing() {
     let catalog = Catalog::new().await;
     let (ann, bob) = (catalog.tenant("ann", "enterprise").await, catalog.tenant("bob", "enterprise").await);
     catalog.warehouse(ann.organisation, "anns").await;
@@ -61,7 +61,7 @@ async fn another_organisation_s_names_are_as_good_as_none() {
 }
 
 #[tokio::test]
-async fn a_table_cannot_be_put_into_another_organisation_s_warehouse() {
+async fn table_location_in_another_organisations_warehouse_is_refused() {
     let catalog = Catalog::new().await;
     let (ann, bob) = (catalog.tenant("ann", "enterprise").await, catalog.tenant("bob", "enterprise").await);
     let location = catalog.with_table(&ann).await["metadata"]["location"].clone();

@@ -1,4 +1,4 @@
-//! What a tier includes: requests a day, tables, and the API at all.
+//! Tests of a tier's limits: requests per day, tables, and access to the API.
 
 use serde_json::json;
 use tidewater::config::LimitHeaders;
@@ -6,7 +6,7 @@ use tidewater::config::LimitHeaders;
 use crate::support::{Catalog, create_table};
 
 #[tokio::test]
-async fn the_day_s_requests_are_counted_and_then_refused_until_midnight() {
+async fn requests_over_the_daily_limit_get_429_until_midnight() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "tiny").await;
     for remaining in (0..5).rev() {
@@ -26,7 +26,7 @@ async fn the_day_s_requests_are_counted_and_then_refused_until_midnight() {
 }
 
 #[tokio::test]
-async fn the_count_survives_a_restart_and_is_shared_by_all_keys() {
+async fn request_count_survives_a_restart_and_includes_all_keys() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "tiny").await;
     for _ in 0..3 {
@@ -40,7 +40,7 @@ async fn the_count_survives_a_restart_and_is_shared_by_all_keys() {
 }
 
 #[tokio::test]
-async fn a_tier_without_the_catalog_is_told_so() {
+async fn tier_without_the_catalog_gets_403() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "free").await;
     let refused = catalog.get(&tenant.key, "/v1/namespaces").await;
@@ -48,7 +48,7 @@ async fn a_tier_without_the_catalog_is_told_so() {
 }
 
 #[tokio::test]
-async fn an_unlimited_tier_is_not_told_of_limits() {
+async fn unlimited_tier_gets_no_limit_headers() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let answer = catalog.get(&tenant.key, "/v1/namespaces").await;
@@ -56,7 +56,7 @@ async fn an_unlimited_tier_is_not_told_of_limits() {
 }
 
 #[tokio::test]
-async fn limits_are_told_in_the_headers_that_are_set() {
+async fn limit_headers_follow_the_setting() {
     for (form, has_structured, has_separate) in [
         (LimitHeaders::Structured, true, false),
         (LimitHeaders::Separate, false, true),
@@ -73,7 +73,7 @@ async fn limits_are_told_in_the_headers_that_are_set() {
 }
 
 #[tokio::test]
-async fn a_tier_s_tables_are_counted_over_all_warehouses() {
+async fn tables_are_counted_over_all_warehouses() {
     let tables = |config: &mut tidewater::config::Config| {
         config.tiers.get_mut("tiny").unwrap().requests_per_day = None;
     };

@@ -1,4 +1,4 @@
-//! Where tables' and views' files are: no two have a place in common, whichever request names it.
+//! Tests of the locations of tables and views: no two overlap, whichever request names them.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ struct Site {
 }
 
 impl Site {
-    /// The namespace `ns` with the table `t`, and `secret` at `ROOT/secret` with its data at `ROOT/secret-data`.
+    /// Creates the namespace `ns` with the table `t`, and `secret` at `ROOT/secret` with its data at `ROOT/secret-data`.
     async fn new() -> Self {
         let catalog = Catalog::new().await;
         let tenant = catalog.tenant("acme", "enterprise").await;
@@ -45,7 +45,7 @@ impl Site {
         self.post(TABLES, &self.table(name, location, paths)).await
     }
 
-    /// A commit that sets a property of a table to a place.
+    /// Commits a property of a table with a location as its value.
     async fn set(&self, table: &str, key: &str, name: &str) -> Answer {
         let update = json!({ "action": "set-properties", "updates": { key: self.place(name) } });
         self.post(&format!("{TABLES}/{table}"), &json!({ "requirements": [], "updates": [update] })).await
@@ -64,7 +64,7 @@ impl Site {
         self.catalog.get(&self.tenant.key, &format!("{TABLES}/{table}")).await.ok(200)
     }
 
-    /// Asserts that a place is refused since another has it, in words that name the place and not who has it.
+    /// Asserts that a location is refused because it overlaps. The message names the location, but not the other table.
     #[track_caller]
     fn assert_taken(&self, answer: &Answer, name: &str) {
         let message = answer.error(400, "BadRequestException");
@@ -75,7 +75,7 @@ impl Site {
 }
 
 #[tokio::test]
-async fn no_request_gives_a_table_a_place_of_anothers() {
+async fn every_request_with_another_tables_location_is_refused() {
     let site = Site::new().await;
     for taken in ["secret", "secret/inner", "secret-data", "secret-data/in/side"] {
         site.assert_taken(&site.create("u", Some(taken), &[]).await, taken);
@@ -103,11 +103,11 @@ async fn no_request_gives_a_table_a_place_of_anothers() {
         site.assert_taken(&site.post("/v1/namespaces/ns/views", &view).await, taken);
     }
     let loaded = site.load("t").await;
-    assert_eq!(loaded["metadata"]["metadata-log"], json!([]), "nothing was changed");
+    assert_eq!(loaded["metadata"]["metadata-log"], json!([]), "the table is unchanged");
 }
 
 #[tokio::test]
-async fn a_place_is_the_same_however_it_is_spelt() {
+async fn location_overlaps_in_every_spelling() {
     let site = Site::new().await;
     for spelling in ["secret-data/", "secret%2Ddata", "secret%2ddata/x", "%73ecret-data", "secret%252Ddata"] {
         let answer = site.set("t", "write.data.path", spelling).await;
@@ -123,21 +123,21 @@ async fn a_place_is_the_same_however_it_is_spelt() {
 }
 
 #[tokio::test]
-async fn a_place_is_free_again_when_a_table_leaves_it() {
+async fn location_is_free_after_its_table_moves_away() {
     let site = Site::new().await;
     site.assert_taken(&site.set("t", "write.data.path", "secret-data").await, "secret-data");
     site.set("secret", "some", "property").await.ok(200);
     site.unset("secret", "write.data.path").await.ok(200);
     site.set("t", "write.data.path", "secret-data").await.ok(200);
     site.assert_taken(&site.create("u", None, &[(PATHS[0], "secret-data/x")]).await, "secret-data/x");
-    // Its own folder is no other's.
+    // The table keeps its own folder.
     let own = site.load("t").await["metadata"]["location"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
     site.set("t", "write.metadata.path", &format!("{own}/metadata-here")).await.ok(200);
     site.set("t", "write.object-storage.path", "secret-data/objects").await.ok(200);
 }
 
 #[tokio::test]
-async fn places_are_exchanged_by_one_transaction() {
+async fn one_transaction_can_swap_the_locations_of_two_tables() {
     let site = Site::new().await;
     site.set("t", "write.data.path", "t-data").await.ok(200);
     let part = |table: &str, name: &str| {
@@ -154,7 +154,7 @@ async fn places_are_exchanged_by_one_transaction() {
 }
 
 #[tokio::test]
-async fn a_dropped_table_keeps_all_its_places_until_it_is_gone_for_good() {
+async fn dropped_table_keeps_its_locations_until_it_is_removed() {
     let site = Site::new().await;
     let metadata = site.load("secret").await["metadata-location"].clone();
     site.drop("secret").await;
@@ -166,12 +166,12 @@ async fn a_dropped_table_keeps_all_its_places_until_it_is_gone_for_good() {
     site.post(&format!("{dropped}/{id}/restore"), &json!({})).await.ok(204);
     site.assert_taken(&site.set("t", "write.data.path", "secret-data").await, "secret-data");
 
-    // What is registered again takes all its places over.
+    // Registering the metadata takes over all its locations.
     site.drop("secret").await;
     let register = json!({ "name": "again", "metadata-location": metadata });
     site.post("/v1/namespaces/ns/register", &register).await.ok(200);
     site.assert_taken(&site.set("t", "write.data.path", "secret-data").await, "secret-data");
-    // Let go of, it has none, and may find them taken.
+    // An unregistered table has no locations; another may take them.
     site.post(&format!("{TABLES}/again/unregister"), &json!(null)).await.ok(200);
     site.set("t", "write.data.path", "secret-data").await.ok(200);
     let taken = site.post("/v1/namespaces/ns/register", &register).await.error(400, "BadRequestException");
@@ -185,7 +185,7 @@ async fn a_dropped_table_keeps_all_its_places_until_it_is_gone_for_good() {
 }
 
 #[tokio::test]
-async fn another_organisations_places_are_as_any_outside() {
+async fn location_of_another_organisation_gets_the_same_error_as_any_outside() {
     let site = Site::new().await;
     let other = site.catalog.tenant("other", "enterprise").await;
     site.catalog.with_table(&other).await;
@@ -196,11 +196,11 @@ async fn another_organisations_places_are_as_any_outside() {
         let refused = site.catalog.post(&other.key, &format!("{TABLES}/t"), &commit).await;
         messages.push(refused.error(400, "BadRequestException").replace(name, "NAME"));
     }
-    assert_eq!(messages[0], messages[1], "whether somebody has it is not told");
+    assert_eq!(messages[0], messages[1], "the message does not tell whether the location is in use");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_requests_for_one_place_one_is_done() {
+async fn one_of_concurrent_requests_for_a_location_succeeds() {
     let site = Arc::new(Site::new().await);
     for number in 0..8 {
         site.create(&format!("t{number}"), None, &[]).await.ok(200);
@@ -225,12 +225,12 @@ async fn of_many_requests_for_one_place_one_is_done() {
             assert!(answer.error(400, "BadRequestException").contains("overlaps"));
         }
     }
-    // Who is inside leaves no room around it, and none inside what is inside: there is one winner, whoever it is.
+    // Inner and outer locations exclude each other, so exactly one request succeeds.
     assert_eq!(done, 1);
 }
 
 #[tokio::test]
-async fn a_staged_table_finds_its_place_taken_by_who_was_faster() {
+async fn staged_create_is_refused_if_its_location_was_taken_since() {
     let site = Site::new().await;
     let mut staged = site.table("u", Some("free"), &[]);
     staged["stage-create"] = json!(true);

@@ -27,7 +27,7 @@ async fn listed(catalog: &Catalog, tenant: &Tenant, query: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_report_on_a_table_is_accepted_even_from_a_reader_and_read_by_an_admin() {
+async fn report_is_accepted_from_a_reader_and_listed_for_an_admin() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.with_table(&tenant).await;
@@ -43,7 +43,7 @@ async fn a_report_on_a_table_is_accepted_even_from_a_reader_and_read_by_an_admin
 }
 
 #[tokio::test]
-async fn what_is_no_report_is_refused_and_not_kept() {
+async fn malformed_report_is_refused_and_not_stored() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.with_table(&tenant).await;
@@ -71,7 +71,7 @@ async fn what_is_no_report_is_refused_and_not_kept() {
 }
 
 #[tokio::test]
-async fn reports_are_found_by_table_type_and_time_in_pages() {
+async fn reports_are_filtered_by_table_type_and_time_in_pages() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.with_table(&tenant).await;
@@ -111,7 +111,7 @@ async fn reports_are_found_by_table_type_and_time_in_pages() {
 }
 
 #[tokio::test]
-async fn reports_outlive_a_stop_and_a_drop_and_go_when_the_table_is_gone_for_good() {
+async fn reports_survive_a_restart_and_a_drop_and_end_with_the_table() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.with_table(&tenant).await;
@@ -128,7 +128,7 @@ async fn reports_outlive_a_stop_and_a_drop_and_go_when_the_table_is_gone_for_goo
 }
 
 #[tokio::test]
-async fn an_organisation_sees_only_its_own_reports() {
+async fn organisation_sees_only_its_own_reports() {
     let catalog = Catalog::new().await;
     let (ann, bob) = (catalog.tenant("ann", "enterprise").await, catalog.tenant("bob", "enterprise").await);
     catalog.with_table(&ann).await;

@@ -1,4 +1,4 @@
-//! The API, resource by resource, as the URLs are.
+//! Tests of the API, one file per resource.
 
 mod access;
 mod bad_input;

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::support::Catalog;
 
 #[tokio::test]
-async fn a_namespace_lives_from_its_creation_to_its_drop() {
+async fn namespace_is_created_loaded_and_dropped() {
     let catalog = Catalog::new().await;
     let key = catalog.tenant("acme", "enterprise").await.key;
     let body = json!({ "namespace": ["sales"], "properties": { "owner": "ann" } });
@@ -43,7 +43,7 @@ async fn namespaces_nest_and_are_listed_level_by_level() {
 }
 
 #[tokio::test]
-async fn properties_are_set_and_removed_and_it_is_said_which() {
+async fn property_changes_list_updated_removed_and_missing_keys() {
     let catalog = Catalog::new().await;
     let key = catalog.tenant("acme", "enterprise").await.key;
     let body = json!({ "namespace": ["n"], "properties": { "a": "1", "b": "2" } });
@@ -58,7 +58,7 @@ async fn properties_are_set_and_removed_and_it_is_said_which() {
 }
 
 #[tokio::test]
-async fn a_namespace_that_holds_a_table_is_not_dropped() {
+async fn drop_of_a_namespace_with_a_table_gets_409() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.with_table(&tenant).await;
@@ -69,7 +69,7 @@ async fn a_namespace_that_holds_a_table_is_not_dropped() {
 }
 
 #[tokio::test]
-async fn a_long_list_comes_in_pages_only_if_it_is_asked_for_so() {
+async fn list_is_paged_only_on_request() {
     let catalog = Catalog::new().await;
     let key = catalog.tenant("acme", "enterprise").await.key;
     for n in 0..7 {
@@ -93,7 +93,7 @@ async fn a_long_list_comes_in_pages_only_if_it_is_asked_for_so() {
 }
 
 #[tokio::test]
-async fn names_are_any_text_and_survive_the_url() {
+async fn names_with_any_characters_work_in_urls() {
     let catalog = Catalog::new().await;
     let key = catalog.tenant("acme", "enterprise").await.key;
     for (name, in_url) in [("a b", "a%20b"), ("a+b", "a%2Bb"), ("ü/é", "%C3%BC%2F%C3%A9"), ("x.y'\"%", "x.y%27%22%25")]

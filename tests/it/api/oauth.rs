@@ -21,7 +21,7 @@ fn basic(user: &str, password: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_key_is_accepted_wherever_a_client_puts_it() {
+async fn key_is_accepted_in_every_field_of_a_token_request() {
     let catalog = Catalog::new().await;
     let key = catalog.tenant("acme", "enterprise").await.key;
     let requests = [
@@ -42,7 +42,7 @@ async fn a_key_is_accepted_wherever_a_client_puts_it() {
 }
 
 #[tokio::test]
-async fn a_token_is_exchanged_for_the_next() {
+async fn token_can_be_exchanged_for_a_new_one() {
     let catalog = Catalog::new().await;
     let key = catalog.tenant("acme", "enterprise").await.key;
     let first = ask(&catalog, None, &format!("grant_type=client_credentials&client_id={key}")).await.ok(200);
@@ -57,7 +57,7 @@ async fn a_token_is_exchanged_for_the_next() {
 }
 
 #[tokio::test]
-async fn refusals_have_the_shape_of_oauth() {
+async fn refusals_have_the_oauth_shape() {
     let catalog = Catalog::new().await;
     let key = catalog.tenant("acme", "enterprise").await.key;
     for (form, status, error) in [
@@ -75,7 +75,7 @@ async fn refusals_have_the_shape_of_oauth() {
 }
 
 #[tokio::test]
-async fn a_token_of_another_deployment_is_refused() {
+async fn token_of_another_deployment_is_refused() {
     let (ours, theirs) = (Catalog::new().await, Catalog::new().await);
     let key = theirs.tenant("acme", "enterprise").await.key;
     ours.tenant("acme", "enterprise").await;
@@ -85,7 +85,7 @@ async fn a_token_of_another_deployment_is_refused() {
 }
 
 #[tokio::test]
-async fn form_that_is_longer_than_any_is_not_read() {
+async fn form_over_the_limit_is_refused() {
     let catalog = Catalog::new().await;
     let key = catalog.tenant("acme", "enterprise").await.key;
     let form = |padding: usize| format!("grant_type=client_credentials&client_id={key}&x={}", "x".repeat(padding));

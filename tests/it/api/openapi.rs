@@ -1,4 +1,4 @@
-//! `GET /openapi.json`: what it says is served is served, and the other way round.
+//! `GET /openapi.json`: compares the document with the router and the specification.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::project::root;
 use crate::support::{Answer, Catalog};
 
-/// The operations of the Iceberg REST specification (its main branch, August 2026), and why some are not served.
+/// The operations of the Iceberg REST specification (its main branch, August 2026), with the reason if one is not served.
 const SPECIFICATION: [(&str, Option<&str>); 35] = [
     ("GET /v1/config", None),
     ("POST /v1/oauth/tokens", None),
@@ -59,7 +59,7 @@ async fn document(catalog: &Catalog) -> Value {
     get(catalog, None).await.ok(200)
 }
 
-/// Every operation of the document, as `VERB path`.
+/// Returns every operation of the document, as `VERB path`.
 pub(super) fn operations(document: &Value) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (path, members) in document["paths"].as_object().unwrap() {
@@ -69,7 +69,7 @@ pub(super) fn operations(document: &Value) -> BTreeSet<String> {
     found
 }
 
-/// The paths that the router has, without the forms that lack a prefix.
+/// Returns the paths of the router, without the forms that lack a prefix.
 fn routed_paths() -> BTreeSet<String> {
     let text = std::fs::read_to_string(root().join("src/api/router.rs")).unwrap();
     let mut paths = BTreeSet::new();
@@ -83,7 +83,7 @@ fn routed_paths() -> BTreeSet<String> {
     paths
 }
 
-/// The path with a value for each parameter.
+/// Returns the path with a value for each parameter.
 fn filled(template: &str) -> String {
     let segments = template.split('/').map(|segment| match segment {
         "{prefix}" => "main",
@@ -94,7 +94,7 @@ fn filled(template: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_document_is_what_the_router_serves_and_the_other_way_round() {
+async fn document_has_exactly_the_operations_of_the_router() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let documented = operations(&document(&catalog).await);
@@ -103,7 +103,7 @@ async fn the_document_is_what_the_router_serves_and_the_other_way_round() {
     for path in &paths {
         for method in METHODS {
             let operation = format!("{method} {path}");
-            // Whatever answers GET answers HEAD, by HTTP's rules.
+            // HTTP: every route with GET also answers HEAD.
             if method == Method::HEAD && documented.contains(&format!("GET {path}")) && !documented.contains(&operation)
             {
                 continue;
@@ -117,7 +117,7 @@ async fn the_document_is_what_the_router_serves_and_the_other_way_round() {
 }
 
 #[tokio::test]
-async fn the_specification_is_served_but_for_what_is_named_here() {
+async fn every_operation_of_the_specification_is_served_or_listed_as_left_out() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let documented = operations(&document(&catalog).await);
@@ -126,7 +126,7 @@ async fn the_specification_is_served_but_for_what_is_named_here() {
         config["endpoints"].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect();
     for (operation, left_out) in SPECIFICATION {
         assert_eq!(documented.contains(operation), left_out.is_none(), "{operation}: {left_out:?}");
-        // How to get a token is known before the configuration can be asked for.
+        // Clients need the token endpoint before they can read the configuration, so it is not advertised.
         let expected = left_out.is_none() && !operation.ends_with("/oauth/tokens");
         assert_eq!(advertised.contains(operation), expected, "{operation}");
     }
@@ -136,7 +136,7 @@ async fn the_specification_is_served_but_for_what_is_named_here() {
 }
 
 #[tokio::test]
-async fn every_operation_has_an_id_of_its_own_and_every_reference_leads_somewhere() {
+async fn operation_ids_are_unique_and_references_have_targets() {
     let document = document(&Catalog::new().await).await;
     assert_eq!(
         (&document["openapi"], &document["info"]["version"]),
@@ -162,7 +162,7 @@ async fn every_operation_has_an_id_of_its_own_and_every_reference_leads_somewher
 }
 
 #[tokio::test]
-async fn every_operation_behind_a_sign_in_says_how_it_refuses() {
+async fn every_operation_with_sign_in_documents_its_errors() {
     let document = document(&Catalog::new().await).await;
     for status in ["400", "401", "403", "404", "413", "429", "500", "503"] {
         let responses = &document["paths"]["/v1/{prefix}/namespaces"]["post"]["responses"];
@@ -173,7 +173,7 @@ async fn every_operation_behind_a_sign_in_says_how_it_refuses() {
 }
 
 #[tokio::test]
-async fn what_takes_an_idempotency_key_says_so_and_what_a_wrong_one_is_answered() {
+async fn operations_with_an_idempotency_key_document_it_and_its_errors() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let document = document(&catalog).await;
@@ -201,7 +201,7 @@ async fn what_takes_an_idempotency_key_says_so_and_what_a_wrong_one_is_answered(
 }
 
 #[tokio::test]
-async fn what_counts_against_the_day_says_so_and_what_is_answered_when_it_is_spent() {
+async fn counted_operations_document_the_daily_limit() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "tiny").await;
     let document = document(&catalog).await;
@@ -213,7 +213,7 @@ async fn what_counts_against_the_day_says_so_and_what_is_answered_when_it_is_spe
         let answer = catalog.bytes(&tenant.key, method, &filled(path), "{}").await;
         let counts = responses["429"]["$ref"] == "#/components/responses/TooManyRequests";
         assert_eq!(counts, answer.status == 429, "{operation}: {answer:?}");
-        // A success says what is left, where it is counted.
+        // Counted operations have limit headers in their successful responses.
         for (status, response) in responses.as_object().unwrap().iter().filter(|(status, _)| status.starts_with('2')) {
             let left = response["headers"]["RateLimit"].is_object();
             assert_eq!(left, answer.status == 429, "{operation} {status}: {response}");
@@ -222,7 +222,7 @@ async fn what_counts_against_the_day_says_so_and_what_is_answered_when_it_is_spe
 }
 
 #[tokio::test]
-async fn who_has_the_document_is_told_so() {
+async fn request_with_the_documents_etag_gets_304() {
     let catalog = Catalog::new().await;
     let first = get(&catalog, None).await;
     assert_eq!(first.header("content-type"), "application/json");

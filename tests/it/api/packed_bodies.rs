@@ -1,4 +1,4 @@
-//! Bodies that are compressed: gzip is read within the same bound, and nothing else is.
+//! Tests of compressed bodies: gzip is read up to the same limit, and other encodings are refused.
 
 use std::io::Write as _;
 
@@ -41,7 +41,7 @@ async fn body_in_gzip_is_read_with_and_without_an_idempotency_key() {
 }
 
 #[tokio::test]
-async fn body_that_unpacks_to_too_much_is_refused() {
+async fn body_over_the_limit_after_decompression_is_refused() {
     let limit = 100_000;
     let catalog = Catalog::with(|config| config.api.max_body_bytes = limit).await;
     let tenant = catalog.tenant("acme", "enterprise").await;
@@ -61,7 +61,7 @@ async fn body_that_unpacks_to_too_much_is_refused() {
 }
 
 #[tokio::test]
-async fn body_packed_otherwise_or_not_as_it_says_is_refused() {
+async fn body_with_another_encoding_or_invalid_gzip_is_refused() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let body = gzip(json!({ "namespace": ["ns"] }).to_string().as_bytes());

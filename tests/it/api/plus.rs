@@ -33,7 +33,7 @@ async fn plus_means_the_namespace_that_exists() {
 }
 
 #[tokio::test]
-async fn plus_that_could_mean_two_names_reads_the_literal_one_and_changes_neither() {
+async fn ambiguous_plus_reads_the_literal_name_and_refuses_changes() {
     let (catalog, tenant) = with_namespaces(&["ns", "a b", "a+b"]).await;
     let found = catalog.get(&tenant.key, "/v1/namespaces/a+b").await.ok(200);
     assert_eq!(found["namespace"], json!(["a+b"]));
@@ -57,7 +57,7 @@ async fn plus_of_an_old_java_client_is_a_space() {
 }
 
 #[tokio::test]
-async fn plus_in_the_name_of_nothing_is_a_plus() {
+async fn plus_in_the_name_of_a_missing_table_is_literal() {
     let (catalog, tenant) = with_namespaces(&["ns"]).await;
     let missing = catalog.get(&tenant.key, "/v1/namespaces/ns/tables/a+b").await;
     assert_eq!(missing.error(404, "NoSuchTableException"), "Table does not exist: ns.a+b");

@@ -19,7 +19,7 @@ async fn with_dropped_table() -> (Catalog, Tenant, Value) {
 }
 
 #[tokio::test]
-async fn a_table_comes_back_under_any_name_with_the_metadata_that_it_had() {
+async fn dropped_table_is_registered_under_any_name_with_its_metadata() {
     let (catalog, tenant, created) = with_dropped_table().await;
     let back = catalog.post(&tenant.key, &format!("{NAMESPACE}/register"), &register("back", &created)).await;
     let tag = back.header("etag").to_owned();
@@ -33,7 +33,7 @@ async fn a_table_comes_back_under_any_name_with_the_metadata_that_it_had() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_taken_is_refused_unless_it_is_to_be_overwritten() {
+async fn existing_name_is_refused_without_overwrite() {
     let (catalog, tenant, first) = with_dropped_table().await;
     let path = format!("{NAMESPACE}/register");
     let second = catalog.post(&tenant.key, &format!("{NAMESPACE}/tables"), &create_table("t")).await.ok(200);
@@ -48,7 +48,7 @@ async fn a_name_that_is_taken_is_refused_unless_it_is_to_be_overwritten() {
     body["overwrite"] = json!(true);
     assert_eq!(catalog.post(&tenant.key, &path, &body).await.ok(200), first);
     assert_eq!(catalog.get(&tenant.key, &format!("{NAMESPACE}/tables/t")).await.ok(200), first);
-    assert_eq!(catalog.post(&tenant.key, &path, &body).await.ok(200), first, "again is no other");
+    assert_eq!(catalog.post(&tenant.key, &path, &body).await.ok(200), first, "the same file again");
 
     let mut onto_view = register("v", &second);
     onto_view["overwrite"] = json!(true);
@@ -56,11 +56,11 @@ async fn a_name_that_is_taken_is_refused_unless_it_is_to_be_overwritten() {
     assert_eq!(refused.error(409, "AlreadyExistsException"), "View with same name already exists: ns.v");
     let mut fresh = register("fresh", &second);
     fresh["overwrite"] = json!(true);
-    assert_eq!(catalog.post(&tenant.key, &path, &fresh).await.ok(200), second, "nothing needs to be there");
+    assert_eq!(catalog.post(&tenant.key, &path, &fresh).await.ok(200), second, "overwrite also works for a new name");
 }
 
 #[tokio::test]
-async fn files_are_no_two_tables_files() {
+async fn register_of_another_tables_files_is_refused() {
     let (catalog, tenant, created) = with_dropped_table().await;
     let path = format!("{NAMESPACE}/register");
     catalog.post(&tenant.key, &path, &register("one", &created)).await.ok(200);
@@ -69,7 +69,7 @@ async fn files_are_no_two_tables_files() {
 }
 
 #[tokio::test]
-async fn only_a_tables_metadata_below_the_warehouse_is_registered() {
+async fn register_of_a_file_that_is_no_table_metadata_in_the_warehouse_is_refused() {
     let (catalog, tenant, created) = with_dropped_table().await;
     let path = format!("{NAMESPACE}/register");
     let other = catalog.tenant("other", "enterprise").await;
@@ -96,7 +96,7 @@ async fn only_a_tables_metadata_below_the_warehouse_is_registered() {
 }
 
 #[tokio::test]
-async fn a_table_that_is_unregistered_keeps_its_files() {
+async fn unregistered_table_keeps_its_files() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let created = catalog.with_table(&tenant).await;
@@ -110,7 +110,7 @@ async fn a_table_that_is_unregistered_keeps_its_files() {
     assert_eq!(back.ok(200), created);
 }
 
-/// Puts a changed copy of a table's metadata beside it, and gives its location.
+/// Writes a changed copy of a table's metadata next to it, and returns its location.
 fn changed_copy(created: &Value, name: &str, change: impl FnOnce(&mut Value)) -> (String, std::path::PathBuf) {
     let location = created["metadata-location"].as_str().unwrap();
     let (folder, _) = location.rsplit_once('/').unwrap();
@@ -122,11 +122,11 @@ fn changed_copy(created: &Value, name: &str, change: impl FnOnce(&mut Value)) ->
     (copy, path)
 }
 
-/// What is done to a good document.
+/// A change to a valid document.
 type Change = fn(&mut Value);
 
 #[tokio::test]
-async fn document_that_breaks_a_rule_is_not_registered_and_stays() {
+async fn register_of_an_invalid_document_is_refused_and_keeps_the_file() {
     let (catalog, tenant, created) = with_dropped_table().await;
     let cases: [(&str, Change, &str); 5] = [
         ("type", |m| m["schemas"][0]["fields"][0]["type"] = json!("lng"), "the specification has no type lng"),
@@ -153,11 +153,11 @@ async fn document_that_breaks_a_rule_is_not_registered_and_stays() {
     let (location, _) = changed_copy(&created, "good", |metadata| metadata["future"] = json!({ "kept": null }));
     let body = json!({ "name": "good", "metadata-location": location });
     let registered = catalog.post(&tenant.key, &format!("{NAMESPACE}/register"), &body).await.ok(200);
-    assert_eq!(registered["metadata"]["future"], json!({ "kept": null }), "what is not known is kept");
+    assert_eq!(registered["metadata"]["future"], json!({ "kept": null }), "unknown fields stay");
 }
 
 #[tokio::test]
-async fn table_whose_document_was_accepted_before_stays_loadable_and_is_mended_by_a_commit() {
+async fn table_with_an_old_invalid_document_is_loadable_and_a_commit_corrects_it() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let created = catalog.with_table(&tenant).await;
@@ -168,10 +168,10 @@ async fn table_whose_document_was_accepted_before_stays_loadable_and_is_mended_b
     old["statistics"] = json!(null);
     std::fs::write(location.strip_prefix("file://").unwrap(), old.to_string()).unwrap();
 
-    // A second server reads the file; the first has it in memory.
+    // The first server has the document in memory. The second one reads the file.
     let catalog = catalog.second_server().await;
     let path = format!("{NAMESPACE}/tables/t");
-    assert_eq!(catalog.get(&tenant.key, &path).await.ok(200)["metadata"], old, "a document is sent as it is");
+    assert_eq!(catalog.get(&tenant.key, &path).await.ok(200)["metadata"], old, "a load returns the document unchanged");
     let set = json!({ "requirements": [], "updates": [{ "action": "set-properties", "updates": { "a": "b" } }] });
     let mended = catalog.post(&tenant.key, &path, &set).await.ok(200);
     assert_eq!(mended["metadata"]["schemas"][0]["fields"][0]["type"], "long");
@@ -180,7 +180,7 @@ async fn table_whose_document_was_accepted_before_stays_loadable_and_is_mended_b
 }
 
 #[tokio::test]
-async fn document_whose_snapshot_has_no_operation_is_registered_as_it_is() {
+async fn document_with_a_snapshot_without_operation_is_registered_unchanged() {
     let (catalog, tenant, created) = with_dropped_table().await;
     let snapshots = json!([{ "snapshot-id": 1, "sequence-number": 1, "timestamp-ms": created["metadata"]["last-updated-ms"],
         "manifest-list": "file:///none.avro", "summary": { "added-records": "1" }, "schema-id": 0 }]);

@@ -1,4 +1,4 @@
-//! Who did what: the line that each request has in the log.
+//! Tests of the log line of each request.
 
 use std::io;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::support::{Catalog, create_table, create_view};
 
-/// What is logged in this thread from now on.
+/// The log of this thread since the start.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -43,7 +43,7 @@ impl Log {
         (log, guard)
     }
 
-    /// The lines about requests since the last look.
+    /// Returns the lines about requests since the last call.
     fn requests(&self) -> Vec<Value> {
         let text = String::from_utf8(std::mem::take(&mut *self.0.lock())).unwrap();
         let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -52,7 +52,7 @@ impl Log {
 }
 
 #[tokio::test]
-async fn change_has_one_line_that_says_who_did_what_with_which_outcome() {
+async fn change_has_one_line_with_caller_object_and_status() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.with_table(&tenant).await;
@@ -72,7 +72,7 @@ async fn change_has_one_line_that_says_who_did_what_with_which_outcome() {
 }
 
 #[tokio::test]
-async fn object_that_only_the_body_names_is_told() {
+async fn log_line_names_an_object_from_the_body() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.with_table(&tenant).await;
@@ -133,7 +133,7 @@ async fn reads_are_logged_at_debug_with_the_views_that_refer_to_a_table() {
 }
 
 #[tokio::test]
-async fn text_of_a_client_is_cut_and_forges_nothing() {
+async fn client_text_in_a_log_line_is_shortened_and_escaped() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let (log, _guard) = Log::start("info,tidewater::api=debug");
@@ -149,7 +149,7 @@ async fn text_of_a_client_is_cut_and_forges_nothing() {
 }
 
 #[tokio::test]
-async fn request_whose_client_has_gone_is_logged_as_not_answered() {
+async fn request_of_a_disconnected_client_is_logged_as_not_answered() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let (log, _guard) = Log::start("info");
@@ -167,7 +167,7 @@ async fn request_whose_client_has_gone_is_logged_as_not_answered() {
 }
 
 #[tokio::test]
-async fn refused_sign_ins_of_an_address_have_a_few_lines_and_no_more() {
+async fn log_lines_for_refused_sign_ins_of_an_address_are_limited() {
     let catalog = Catalog::new().await;
     let (log, _guard) = Log::start("info");
     for number in 0..40 {

@@ -1,4 +1,4 @@
-//! `POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/sign`, as far as it needs no S3 server: `tests/engines` has that.
+//! `POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/sign` without an S3 server; `tests/engines` tests it with one.
 
 use serde_json::json;
 
@@ -11,7 +11,7 @@ fn request() -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn a_warehouse_on_disk_says_that_nothing_is_signed_for_it() {
+async fn sign_request_for_a_warehouse_on_disk_gets_400() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.with_table(&tenant).await;
@@ -24,7 +24,7 @@ async fn a_warehouse_on_disk_says_that_nothing_is_signed_for_it() {
 }
 
 #[tokio::test]
-async fn a_request_to_sign_counts_against_no_limit() {
+async fn sign_request_does_not_count_against_the_daily_limit() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "tiny").await;
     catalog.with_table(&tenant).await;
@@ -37,12 +37,12 @@ async fn a_request_to_sign_counts_against_no_limit() {
         }
         last = catalog.get(&tenant.key, "/v1/config").await.status.as_u16();
     }
-    // A scan that is under way ends, even if the day is spent meanwhile.
+    // A running scan continues after the daily limit is reached.
     assert_eq!(catalog.post(&tenant.key, PATH, &request()).await.status, 400);
 }
 
 #[tokio::test]
-async fn who_may_not_use_the_catalog_has_nothing_signed() {
+async fn sign_request_without_access_to_the_catalog_is_refused() {
     let catalog = Catalog::new().await;
     let free = catalog.tenant("acme", "free").await;
     catalog.post(&free.key, PATH, &request()).await.error(403, "ForbiddenException");
@@ -50,14 +50,14 @@ async fn who_may_not_use_the_catalog_has_nothing_signed() {
 }
 
 #[tokio::test]
-async fn who_asks_much_too_fast_is_told_when_to_ask_again_and_others_are_not() {
+async fn sign_requests_over_the_rate_get_retry_after_and_other_keys_do_not() {
     let catalog = Catalog::with(|config| config.api.signatures_per_second = 1).await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let other = catalog.tenant("umbra", "enterprise").await;
     catalog.with_table(&tenant).await;
     let body = request();
     let ask = || catalog.post(&tenant.key, PATH, &body);
-    // The first at once, two after a second each, and the others would have to wait for too long.
+    // One request passes at once and two wait a second each. The others would wait too long.
     let answers = futures_util::future::join_all((0..8).map(|_| ask())).await;
     let (late, served): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 429);
     assert!(served.iter().all(|answer| answer.status == 400), "{served:?}");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{Catalog, create_table, create_view};
 
 #[tokio::test]
-async fn a_table_lives_from_its_creation_to_its_drop() {
+async fn table_is_created_loaded_and_dropped() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let created = catalog.with_table(&tenant).await;
@@ -35,7 +35,7 @@ async fn a_table_lives_from_its_creation_to_its_drop() {
 }
 
 #[tokio::test]
-async fn a_renamed_table_keeps_its_metadata_and_frees_its_name() {
+async fn renamed_table_keeps_its_metadata_and_frees_its_name() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let created = catalog.with_table(&tenant).await;
@@ -51,7 +51,10 @@ async fn a_renamed_table_keeps_its_metadata_and_frees_its_name() {
     catalog.get(&tenant.key, "/v1/namespaces/ns/tables/t").await.error(404, "NoSuchTableException");
 
     let fresh = catalog.post(&tenant.key, "/v1/namespaces/ns/tables", &create_table("t")).await.ok(200);
-    assert_ne!(fresh["metadata"]["location"], created["metadata"]["location"], "the old files are another table's");
+    assert_ne!(
+        fresh["metadata"]["location"], created["metadata"]["location"],
+        "the files at the old location belong to the renamed table"
+    );
     let onto = rename(json!([["ns"], "t"]), json!([["other"], "u"])).await;
     assert_eq!(onto.error(409, "AlreadyExistsException"), "Cannot rename ns.t to other.u. Table already exists");
     rename(json!([["ns"], "x"]), json!([["ns"], "y"])).await.error(404, "NoSuchTableException");
@@ -59,7 +62,7 @@ async fn a_renamed_table_keeps_its_metadata_and_frees_its_name() {
 }
 
 #[tokio::test]
-async fn location_with_a_name_that_no_disk_takes_is_refused_for_good() {
+async fn location_with_a_name_too_long_for_the_disk_gets_400() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.with_table(&tenant).await;
@@ -75,7 +78,7 @@ async fn location_with_a_name_that_no_disk_takes_is_refused_for_good() {
 }
 
 #[tokio::test]
-async fn a_custom_location_is_kept_if_it_lies_in_the_warehouse() {
+async fn custom_location_is_accepted_only_inside_the_warehouse() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.with_table(&tenant).await;
@@ -102,7 +105,7 @@ async fn a_custom_location_is_kept_if_it_lies_in_the_warehouse() {
 }
 
 #[tokio::test]
-async fn a_relative_location_lies_below_the_namespace_s_or_the_warehouse() {
+async fn relative_location_is_resolved_below_the_namespace_or_the_warehouse() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.with_table(&tenant).await;
@@ -135,7 +138,7 @@ async fn a_relative_location_lies_below_the_namespace_s_or_the_warehouse() {
 }
 
 #[tokio::test]
-async fn a_staged_create_leaves_nothing_until_it_is_committed() {
+async fn staged_create_creates_nothing_before_its_commit() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.with_table(&tenant).await;
@@ -166,7 +169,7 @@ async fn a_staged_create_leaves_nothing_until_it_is_committed() {
 }
 
 #[tokio::test]
-async fn metadata_is_compressed_if_the_table_says_so_and_read_either_way() {
+async fn metadata_is_compressed_if_the_property_is_set_and_read_in_both_forms() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.with_table(&tenant).await;
@@ -191,7 +194,7 @@ async fn metadata_is_compressed_if_the_table_says_so_and_read_either_way() {
 }
 
 #[tokio::test]
-async fn a_table_whose_metadata_was_removed_says_which_file_is_missing() {
+async fn load_without_the_metadata_file_names_the_missing_file() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let location = catalog.with_table(&tenant).await["metadata-location"].as_str().unwrap().to_owned();
@@ -216,7 +219,7 @@ async fn missing_file_of_a_busy_table_is_noticed_within_a_second() {
     while load().await.status == 200 {
         assert!(
             removed.elapsed() < std::time::Duration::from_secs(3),
-            "it is told within a second, and what a busy machine adds"
+            "the missing file is reported within a second, plus delays of a busy machine"
         );
     }
     load().await.error(404, "NotFoundException");
@@ -241,7 +244,7 @@ async fn location_below_a_file_gets_400_for_a_new_table_and_503_under_an_existin
     let mut view = create_view("w", "select 1");
     view["location"] = json!(format!("{root}/file/w"));
     catalog.post(&tenant.key, "/v1/namespaces/ns/views", &view).await.error(400, "BadRequestException");
-    // A file in the place of a table's own folder is a fault of the storage, which may pass.
+    // A file in place of an existing table's folder is a storage error, which may be temporary.
     let folder = std::path::PathBuf::from(table.strip_prefix("file://").unwrap());
     std::fs::rename(folder.join("metadata"), folder.join("moved")).unwrap();
     std::fs::write(folder.join("metadata"), "").unwrap();

@@ -18,7 +18,7 @@ fn change(table: &str, requirements: &Value, updates: &Value) -> Value {
     json!({ "identifier": identifier, "requirements": requirements, "updates": updates })
 }
 
-/// The changes that create a table, as the last step of a staged create.
+/// Returns the commit that creates a table, as the last step of a staged create.
 fn creation(table: &str, location: Option<&Value>) -> Value {
     let mut updates = vec![
         json!({ "action": "assign-uuid", "uuid": "9c12d441-03fe-4693-9a96-a0705ddf69c1" }),
@@ -36,7 +36,7 @@ struct Site {
 }
 
 impl Site {
-    /// The tables `a` and `b`, and the view `v`, in the namespace `ns`.
+    /// Creates the tables `a` and `b`, and the view `v`, in the namespace `ns`.
     async fn new(tier: &str) -> Self {
         let catalog = Arc::new(Catalog::new().await);
         let tenant = catalog.tenant("acme", tier).await;
@@ -64,7 +64,7 @@ impl Site {
         self.load(table).await.ok(200)["metadata"]["properties"][key].clone()
     }
 
-    /// How many files the catalog has written.
+    /// Returns the number of files that the catalog has written.
     fn files(&self) -> usize {
         fn count(folder: &Path) -> usize {
             let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -75,7 +75,7 @@ impl Site {
 }
 
 #[tokio::test]
-async fn all_tables_are_changed_and_created_with_one_request() {
+async fn transaction_changes_and_creates_all_its_tables() {
     let site = Site::new("enterprise").await;
     let before = site.load("a").await.ok(200);
     let requirements = json!([{ "type": "assert-table-uuid", "uuid": before["metadata"]["table-uuid"] }]);
@@ -96,14 +96,14 @@ async fn all_tables_are_changed_and_created_with_one_request() {
     assert_eq!(created["metadata"]["metadata-log"], json!([]));
     let after = site.load("a").await.ok(200);
     assert_eq!(after["metadata"]["metadata-log"][0]["metadata-file"], before["metadata-location"]);
-    // The path with a prefix is the same.
+    // The path with a prefix works, too.
     let body = json!({ "table-changes": [change("a", &json!([]), &json!([set("k", "again")]))] });
     site.post("/v1/main/transactions/commit", &body).await.ok(204);
     assert_eq!(site.property("a", "k").await, "again");
 }
 
 #[tokio::test]
-async fn one_requirement_that_does_not_hold_undoes_all_and_is_named() {
+async fn transaction_with_one_failed_requirement_changes_nothing_and_names_it() {
     let site = Site::new("enterprise").await;
     site.post("/v1/namespaces/ns/views", &create_view("v", "select 1")).await.ok(200);
     let before = (site.load("a").await.ok(200), site.load("b").await.ok(200), site.files());
@@ -114,7 +114,7 @@ async fn one_requirement_that_does_not_hold_undoes_all_and_is_named() {
         "summary": { "operation": "append" } } }]);
     let cases = [
         (change("b", &schema, &json!([set("k", "v")])), 409, "CommitFailedException", "current schema changed"),
-        // Only required of, not changed.
+        // The transaction only requires this table, without changing it.
         (change("b", &schema, &json!([])), 409, "CommitFailedException", "current schema changed"),
         (change("b", &json!([]), &stale), 409, "CommitFailedException", "sequence number"),
         (creation("b", None), 409, "CommitFailedException", "table already exists"),
@@ -146,7 +146,7 @@ async fn one_requirement_that_does_not_hold_undoes_all_and_is_named() {
 }
 
 #[tokio::test]
-async fn changes_of_one_table_are_applied_in_order() {
+async fn changes_to_one_table_are_applied_in_order() {
     let site = Site::new("enterprise").await;
     let add_column = |id: i32| {
         json!([{ "action": "add-schema", "schema": { "type": "struct", "schema-id": id, "fields": [
@@ -167,10 +167,10 @@ async fn changes_of_one_table_are_applied_in_order() {
     .ok(204);
     let metadata = site.load("a").await.ok(200)["metadata"].clone();
     assert_eq!(metadata["current-schema-id"], 2);
-    assert_eq!(metadata["metadata-log"].as_array().unwrap().len(), 1, "one document was replaced by one");
+    assert_eq!(metadata["metadata-log"].as_array().unwrap().len(), 1, "the transaction wrote one document");
     assert_eq!(site.property("c", "k").await, "v");
     assert_eq!(site.files(), files + 3);
-    // What the second requires is looked for in what the first makes.
+    // The second commit's requirements are checked against the result of the first.
     let refused =
         site.transact(&[change("a", &current(2), &add_column(3)), change("a", &current(2), &json!([]))]).await;
     assert!(refused.error(409, "CommitFailedException").contains("current schema changed: expected id 2 != 3"));
@@ -195,8 +195,8 @@ async fn tables_that_one_transaction_creates_do_not_overlap() {
 }
 
 #[tokio::test]
-async fn all_tables_that_are_created_count_towards_the_tier() {
-    // A tier of at most two tables.
+async fn created_tables_count_towards_the_tiers_limit() {
+    // The tier allows two tables.
     let site = Site::new("tiny").await;
     let files = site.files();
     let refused = site.transact(&[change("a", &json!([]), &json!([set("k", "v")])), creation("c", None)]).await;
@@ -205,7 +205,7 @@ async fn all_tables_that_are_created_count_towards_the_tier() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_cannot_be_read_is_refused() {
+async fn malformed_transaction_is_refused() {
     let site = Site::new("enterprise").await;
     for body in [
         json!({}),
@@ -219,14 +219,14 @@ async fn a_transaction_that_cannot_be_read_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn transactions_and_commits_at_once_all_succeed_and_none_waits_for_ever() {
+async fn concurrent_transactions_and_commits_succeed_without_deadlock() {
     let site = Arc::new(Site::new("enterprise").await);
     let commits = (0..40).map(|n: usize| {
         let site = Arc::clone(&site);
         tokio::spawn(async move {
             let one = |table: &str| change(table, &json!([]), &json!([set(&format!("k{n}"), "v")]));
             match n % 4 {
-                // Named in either order: the turns are taken in the same.
+                // The request may name the tables in any order; the catalog locks them in a fixed one.
                 0 => site.transact(&[one("a"), one("b")]).await.ok(204),
                 1 => site.transact(&[one("b"), one("a")]).await.ok(204),
                 2 => site.post("/v1/namespaces/ns/tables/a", &one("a")).await.ok(200),
@@ -242,12 +242,12 @@ async fn transactions_and_commits_at_once_all_succeed_and_none_waits_for_ever() 
         let properties = loaded["metadata"]["properties"].as_object().unwrap();
         assert_eq!(properties.keys().filter(|key| key.starts_with('k')).count(), 30);
         let location = loaded["metadata-location"].as_str().unwrap();
-        assert!(location.contains("/00030-"), "no document was written in vain: {location}");
+        assert!(location.contains("/00030-"), "each commit wrote one document: {location}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn whoever_reads_sees_the_tables_before_or_after_a_transaction() {
+async fn reader_sees_the_tables_before_or_after_a_transaction() {
     let site = Arc::new(Site::new("enterprise").await);
     let writer = {
         let site = Arc::clone(&site);
@@ -260,7 +260,7 @@ async fn whoever_reads_sees_the_tables_before_or_after_a_transaction() {
     };
     let number = |value: Value| value.as_str().map_or(-1, |text| text.parse::<i64>().unwrap());
     while !writer.is_finished() {
-        // `b` is read after `a`, so it can be ahead, and never behind.
+        // The test reads `b` after `a`, so `b` can be ahead, but never behind.
         let (a, b) = (number(site.property("a", "n").await), number(site.property("b", "n").await));
         assert!(a <= b, "{a} {b}");
     }
@@ -268,7 +268,7 @@ async fn whoever_reads_sees_the_tables_before_or_after_a_transaction() {
 }
 
 #[tokio::test]
-async fn creation_where_a_view_has_the_name_fails_as_a_commit() {
+async fn creation_with_the_name_of_a_view_gets_409() {
     let site = Site::new("enterprise").await;
     site.post("/v1/namespaces/ns/views", &create_view("v", "select 1")).await.ok(200);
     let mut commit = creation("v", None);

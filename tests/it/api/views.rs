@@ -31,7 +31,7 @@ fn names(list: &Value) -> Vec<&str> {
     list["identifiers"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect()
 }
 
-/// A catalog with a tenant and the namespace `ns`.
+/// Creates a catalog with a tenant and the namespace `ns`.
 async fn start() -> (Catalog, Tenant) {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
@@ -46,7 +46,7 @@ async fn rename(catalog: &Catalog, key: &str, kind: &str, from: &str, to: (&str,
 }
 
 #[tokio::test]
-async fn a_view_lives_from_its_creation_to_its_drop() {
+async fn view_is_created_loaded_and_dropped() {
     let (catalog, tenant) = start().await;
     let key = &tenant.key;
     let created = catalog.post(key, VIEWS, &create_view("v", "select 1")).await.ok(200);
@@ -84,7 +84,7 @@ async fn a_view_lives_from_its_creation_to_its_drop() {
 }
 
 #[tokio::test]
-async fn tables_and_views_share_one_name_space() {
+async fn view_cannot_have_the_name_of_a_table_and_the_reverse() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let key = &tenant.key;
@@ -98,7 +98,7 @@ async fn tables_and_views_share_one_name_space() {
     let create = json!({ "requirements": [{ "type": "assert-create" }], "updates": [
         { "action": "add-schema", "schema": create_table("v")["schema"] },
         { "action": "set-current-schema", "schema-id": -1 }] });
-    // By a commit, which asserts that there is none.
+    // The last step of a staged create, with `assert-create`.
     let by_commit = catalog.post(key, "/v1/namespaces/ns/tables/v", &create).await;
     assert_eq!(by_commit.error(409, "CommitFailedException"), "View with same name already exists: ns.v");
 
@@ -114,7 +114,7 @@ async fn tables_and_views_share_one_name_space() {
 }
 
 #[tokio::test]
-async fn a_renamed_view_keeps_its_metadata_and_no_name_is_taken_from_another() {
+async fn renamed_view_keeps_its_metadata_and_existing_names_are_refused() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let key = &tenant.key;
@@ -144,7 +144,7 @@ async fn a_renamed_view_keeps_its_metadata_and_no_name_is_taken_from_another() {
 }
 
 #[tokio::test]
-async fn a_replacement_writes_the_next_document() {
+async fn replacement_writes_the_next_document() {
     let (catalog, tenant) = start().await;
     let created = catalog.post(&tenant.key, VIEWS, &create_view("v", "select 1")).await.ok(200);
     let mut commit = replace("select 2");
@@ -152,17 +152,17 @@ async fn a_replacement_writes_the_next_document() {
     let replaced = catalog.post(&tenant.key, VIEW, &commit).await.ok(200);
     assert_eq!(replaced["metadata"]["current-version-id"], 2);
     assert!(replaced["metadata-location"].as_str().unwrap().contains("/metadata/00001-"), "{replaced}");
-    assert!(path(&created["metadata-location"]).exists(), "what was there stays");
+    assert!(path(&created["metadata-location"]).exists(), "the earlier document stays");
     assert_eq!(catalog.get(&tenant.key, VIEW).await.ok(200), replaced);
     let again = catalog.post(&tenant.key, VIEW, &commit).await.ok(200);
-    assert_eq!(again, replaced, "what changes nothing writes nothing");
+    assert_eq!(again, replaced, "a commit without a change writes no document");
 
     let catalog = Catalog::reopen(catalog.stop().await, |_| ()).await;
     assert_eq!(catalog.get(&tenant.key, VIEW).await.ok(200), replaced);
 }
 
 #[tokio::test]
-async fn a_requirement_or_rule_that_does_not_hold_changes_nothing() {
+async fn commit_that_breaks_a_requirement_or_rule_changes_nothing() {
     let (catalog, tenant) = start().await;
     let created = catalog.post(&tenant.key, VIEWS, &create_view("v", "select 1")).await.ok(200);
     let files = || std::fs::read_dir(path(&created["metadata-location"]).parent().unwrap()).unwrap().count();
@@ -199,7 +199,7 @@ async fn a_requirement_or_rule_that_does_not_hold_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replacements_at_once_line_up() {
+async fn concurrent_replacements_all_succeed() {
     let (catalog, tenant) = start().await;
     let catalog = Arc::new(catalog);
     let mut request = create_view("v", "select 0");
@@ -220,11 +220,11 @@ async fn replacements_at_once_line_up() {
     let ids: Vec<i64> = versions.iter().map(|version| version["version-id"].as_i64().unwrap()).collect();
     assert_eq!(ids, (1..=21).collect::<Vec<_>>());
     assert_eq!(loaded["metadata"]["current-version-id"], 21);
-    assert!(loaded["metadata-location"].as_str().unwrap().contains("/00020-"), "no document was written in vain");
+    assert!(loaded["metadata-location"].as_str().unwrap().contains("/00020-"), "each commit wrote one document");
 }
 
 #[tokio::test]
-async fn metadata_goes_where_the_view_says_inside_the_warehouse() {
+async fn view_metadata_path_is_accepted_only_inside_the_warehouse() {
     let (catalog, tenant) = start().await;
     let key = &tenant.key;
     let root = format!("file://{}/{}/main", catalog.folder.path().display(), tenant.organisation);
@@ -250,7 +250,7 @@ async fn metadata_goes_where_the_view_says_inside_the_warehouse() {
     table["location"] = json!(format!("{root}/my/view/t"));
     catalog.post(key, "/v1/namespaces/ns/tables", &table).await.ok(200);
     for outside in ["file:///etc", "s3://bucket/v", &format!("{root}2/v"), &format!("{root}/../x"), &root, "relative"] {
-        // Only who creates a view may name a place below the warehouse's root without saying where that is.
+        // A relative path is only allowed in a creation, where it is resolved below the warehouse's root.
         inside["location"] = json!(if outside == "relative" { "../relative" } else { outside });
         catalog.post(key, VIEWS, &inside).await.error(400, "BadRequestException");
         let moved = json!({ "updates": [{ "action": "set-location", "location": outside }] });
@@ -265,7 +265,7 @@ async fn metadata_goes_where_the_view_says_inside_the_warehouse() {
 }
 
 #[tokio::test]
-async fn a_view_is_registered_from_the_metadata_that_it_left() {
+async fn dropped_view_is_registered_from_its_metadata() {
     let (catalog, tenant) = start().await;
     let key = &tenant.key;
     let created = catalog.post(key, VIEWS, &create_view("v", "select 1")).await.ok(200);
@@ -300,7 +300,7 @@ async fn a_view_is_registered_from_the_metadata_that_it_left() {
 }
 
 #[tokio::test]
-async fn only_metadata_below_the_warehouse_can_be_registered() {
+async fn register_of_view_metadata_outside_the_warehouse_is_refused() {
     let (catalog, tenant) = start().await;
     let other = catalog.tenant("other", "enterprise").await;
     catalog.post(&other.key, "/v1/namespaces", &json!({ "namespace": ["ns"] })).await.ok(200);
@@ -313,7 +313,7 @@ async fn only_metadata_below_the_warehouse_can_be_registered() {
         let refused = catalog.post(&tenant.key, "/v1/namespaces/ns/register-view", &body).await;
         refused.error(400, "BadRequestException");
     }
-    // Below the warehouse, but it says that the view is elsewhere.
+    // The file is in the warehouse, but the view's location in it is not.
     let copy = format!("{root}/copy.metadata.json");
     std::fs::create_dir_all(path(&json!(root))).unwrap();
     std::fs::copy(path(&theirs["metadata-location"]), path(&json!(copy))).unwrap();
@@ -324,7 +324,7 @@ async fn only_metadata_below_the_warehouse_can_be_registered() {
 }
 
 #[tokio::test]
-async fn a_list_of_views_comes_in_pages() {
+async fn views_are_listed_in_pages() {
     let (catalog, tenant) = start().await;
     for n in 0..5 {
         catalog.post(&tenant.key, VIEWS, &create_view(&format!("v{n}"), "select 1")).await.ok(200);
@@ -344,7 +344,7 @@ async fn a_list_of_views_comes_in_pages() {
 }
 
 #[tokio::test]
-async fn views_count_towards_the_tier() {
+async fn views_count_towards_the_tiers_limit() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "tiny").await;
     catalog.post(&tenant.key, "/v1/namespaces", &json!({ "namespace": ["ns"] })).await.ok(200);

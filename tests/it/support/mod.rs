@@ -1,4 +1,4 @@
-//! A catalog in this process, and requests to it.
+//! A catalog in this process, and helpers that send requests to it.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use tidewater_core::access::Role;
 use tidewater_core::ids::{OrganisationId, WarehouseId};
 use tidewater_core::limits::Tier;
 
-/// A catalog with a folder of its own. It serves without a port: requests are given to it as values.
+/// A catalog with its own folder. It has no port: tests pass requests as values.
 pub(crate) struct Catalog {
     pub(crate) app: App,
     pub(crate) folder: Arc<tempfile::TempDir>,
@@ -30,7 +30,7 @@ pub(crate) struct Tenant {
     pub(crate) key: String,
 }
 
-/// An answer, read whole.
+/// A complete response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -39,20 +39,20 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The body, which must be JSON.
+    /// Returns the body as JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.bytes)
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.bytes)))
     }
 
-    /// Asserts success with that status, and gives the body (null when there is none).
+    /// Asserts success with that status, and returns the body (null if there is none).
     #[track_caller]
     pub(crate) fn ok(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.bytes));
         if self.bytes.is_empty() { Value::Null } else { self.json() }
     }
 
-    /// Asserts an error in the specification's shape, with that status and type; gives its message.
+    /// Asserts an error of that status and type in the specification's shape. Returns its message.
     #[track_caller]
     pub(crate) fn error(&self, status: u16, kind: &str) -> String {
         let body = self.json();
@@ -76,13 +76,13 @@ impl Catalog {
         Self::reopen(Arc::new(tempfile::tempdir().expect("a folder")), change).await
     }
 
-    /// A catalog over what another left in a folder.
+    /// Opens a catalog over an existing folder.
     pub(crate) async fn reopen(folder: Arc<tempfile::TempDir>, change: impl FnOnce(&mut Config)) -> Self {
         let config = config_in(&folder, change);
         Self { app: App::start(config).await.expect("a catalog"), folder }
     }
 
-    /// Another server of the same catalog, as if it were another process before the same database.
+    /// Starts a second server over the same database, as another process would.
     pub(crate) async fn second_server(&self) -> Self {
         let config = config_in(&self.folder, |_| ());
         let store = store::open(&config.database()).expect("a store");
@@ -90,20 +90,20 @@ impl Catalog {
         Self { app, folder: Arc::clone(&self.folder) }
     }
 
-    /// Ends it as a signal would: what is in memory is written down.
+    /// Stops the server as a signal would: it writes its memory to the database.
     pub(crate) async fn stop(self) -> Arc<tempfile::TempDir> {
         self.app.run_until(async {}).await.expect("an orderly end");
         self.folder
     }
 
-    /// An organisation with a default warehouse `main` and an admin's key.
+    /// Creates an organisation with a default warehouse `main` and an admin's key.
     pub(crate) async fn tenant(&self, name: &str, tier: &str) -> Tenant {
         let organisation = self.organisation(name, tier).await;
         self.warehouse(organisation, "main").await;
         Tenant { organisation, key: self.key(organisation, Role::Admin, None).await }
     }
 
-    /// An organisation without a warehouse or a key.
+    /// Creates an organisation without a warehouse or a key.
     pub(crate) async fn organisation(&self, name: &str, tier: &str) -> OrganisationId {
         let organisation = Organisation::new(OrganisationId(fresh_uuid()), name, tier, Clock::System.now_ms());
         self.app.store().organisation_create(&organisation, &Change::by_catalog(0)).await.expect("an organisation");
@@ -133,7 +133,7 @@ impl Catalog {
         issued.expect("a key").1.expose().clone()
     }
 
-    /// Sends a request as a user of the machine itself.
+    /// Sends a request as a local user, over the control socket.
     pub(crate) async fn machine(&self, method: Method, path: &str, body: &Value) -> Answer {
         let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
         let mut request = Request::builder().method(method).uri(path).body(body).expect("a request");
@@ -141,7 +141,7 @@ impl Catalog {
         self.send(request).await
     }
 
-    /// Makes an operator; gives its key.
+    /// Creates an operator and returns its key.
     pub(crate) async fn operator(&self) -> String {
         let made = self.machine(Method::POST, "/management/v1/operators", &json!({ "name": "ops" })).await.ok(200);
         made["api_key"].as_str().expect("a key").to_owned()
@@ -190,14 +190,14 @@ impl Catalog {
         self.bytes(key, Method::PATCH, path, body.to_string()).await
     }
 
-    /// A namespace `ns` with a table `t` of two columns; gives the answer to its creation.
+    /// Creates a namespace `ns` with a table `t` of two columns. Returns the response to its creation.
     pub(crate) async fn with_table(&self, tenant: &Tenant) -> Value {
         self.post(&tenant.key, "/v1/namespaces", &json!({ "namespace": ["ns"] })).await.ok(200);
         self.post(&tenant.key, "/v1/namespaces/ns/tables", &create_table("t")).await.ok(200)
     }
 }
 
-/// The settings of a catalog in a folder, on any port, with a tier that is soon spent.
+/// Returns the settings of a catalog in a folder, on any port, with a tier of small limits.
 fn config_in(folder: &tempfile::TempDir, change: impl FnOnce(&mut Config)) -> Config {
     let mut config = Config {
         listen: "127.0.0.1:0".parse().expect("an address"),
@@ -209,7 +209,7 @@ fn config_in(folder: &tempfile::TempDir, change: impl FnOnce(&mut Config)) -> Co
     config
 }
 
-/// A request for a table of two columns.
+/// Returns a request for a table of two columns.
 pub(crate) fn create_table(name: &str) -> Value {
     json!({ "name": name, "schema": { "type": "struct", "fields": [
         { "id": 1, "name": "id", "required": true, "type": "long" },
@@ -217,7 +217,7 @@ pub(crate) fn create_table(name: &str) -> Value {
     ] } })
 }
 
-/// A request for a view of one column, with one query in Spark's dialect.
+/// Returns a request for a view of one column, with one query in Spark's dialect.
 pub(crate) fn create_view(name: &str, sql: &str) -> Value {
     json!({ "name": name, "properties": {},
         "schema": { "type": "struct", "fields": [{ "id": 1, "name": "id", "required": false, "type": "int" }] },

@@ -1,4 +1,4 @@
-//! The actions that the door decides about.
+//! The actions that need a permit.
 
 use super::Role;
 
@@ -7,11 +7,11 @@ use super::Role;
 pub enum Action {
     /// Manage an organisation: its keys, warehouses, usage and events.
     Administer,
-    /// Read the configuration of a warehouse's clients, and which warehouse serves a request.
+    /// Read the configuration for clients of a warehouse, and which warehouse serves a request.
     ReadConfig,
     /// Read the metrics reports of a warehouse's tables.
     ListReports,
-    /// List what was dropped in a warehouse.
+    /// List the dropped tables and views of a warehouse.
     ListDropped,
     /// List the namespaces of a warehouse or below a namespace.
     ListNamespaces,
@@ -147,7 +147,7 @@ impl Action {
     pub(super) const fn lowest_role(self) -> Role {
         match self {
             Self::Administer | Self::ListReports | Self::RemoveDropped => Role::Admin,
-            // Who drops a table sees what was dropped, to restore it.
+            // Writers drop tables, so they may see dropped tables to restore them.
             Self::ListDropped | Self::ShowDropped => Role::Writer,
             changing if changing.changes() => Role::Writer,
             _ => Role::Reader,

@@ -1,10 +1,10 @@
-//! The decision: facts about the caller, an action and an object in; the rule that allows it, or what is missing, out.
+//! The decision about an action: takes facts about the caller, the action and the object; returns the rule or the denial.
 
 use super::{Action, Role};
 use crate::ids::{OrganisationId, TableId, WarehouseId};
 use crate::name::{NamespaceIdent, TableIdent};
 
-/// What is known of a caller.
+/// The facts about a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facts {
     /// The organisation that the caller belongs to.
@@ -13,7 +13,7 @@ pub struct Facts {
     pub role: Role,
 }
 
-/// An object that an action is done to.
+/// An object of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Object<'a> {
     /// The organisation that owns it.
@@ -22,18 +22,18 @@ pub struct Object<'a> {
     pub target: Target<'a>,
 }
 
-/// An object within its organisation, with all that a rule may depend on.
+/// An object within its organisation, with all facts that rules use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target<'a> {
     /// The organisation itself.
     Organisation,
     /// A warehouse.
     Warehouse(WarehouseId),
-    /// A namespace, which may not exist. It has no id: its name stands for it, and never changes.
+    /// A namespace, which may not exist. It has no id; its name identifies it and never changes.
     Namespace(WarehouseId, &'a NamespaceIdent),
-    /// A table that was loaded: its id, and the name that it had then.
+    /// A loaded table: its id, and its name when it was loaded.
     Table(WarehouseId, TableId, &'a TableIdent),
-    /// A view that was loaded.
+    /// A loaded view.
     View(WarehouseId, TableId, &'a TableIdent),
     /// A dropped table or view, with its last name.
     Dropped(WarehouseId, TableId, &'a TableIdent),
@@ -46,10 +46,10 @@ pub enum Rule {
     Role(Role),
 }
 
-/// What is missing for an action.
+/// Why an action is denied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denial {
-    /// The object belongs to another organisation. No rule leads there.
+    /// The object belongs to another organisation. No rule allows this.
     #[error("Your key belongs to another organisation")]
     OtherOrganisation,
     /// The role of the caller's key does not allow it.
@@ -62,17 +62,17 @@ pub enum Denial {
     },
 }
 
-/// Which entries of a list a caller sees.
+/// Which entries of a list a caller may see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Visibility {
-    /// All of them. The list need not be looked at.
+    /// All entries. No entry needs a check.
     All,
 }
 
-/// Decides whether a caller may do an action to an object.
+/// Decides whether a caller may perform an action on an object.
 ///
 /// # Errors
-/// What is missing.
+/// [`Denial`], which says what is missing.
 #[inline]
 pub fn decide(facts: &Facts, action: Action, object: &Object<'_>) -> Result<Rule, Denial> {
     if facts.organisation != object.organisation {
@@ -81,11 +81,11 @@ pub fn decide(facts: &Facts, action: Action, object: &Object<'_>) -> Result<Rule
     decide_by_role(facts.role, action)
 }
 
-/// Decides whether a caller may do an action to any object at all, before a request's body is read or an object is loaded.
-/// [`decide`] refuses every caller that this refuses, for every object.
+/// Decides whether a caller may perform an action on any object at all, before the body is read or an object is loaded.
+/// If this refuses a caller, [`decide`] refuses it for every object.
 ///
 /// # Errors
-/// What is missing.
+/// [`Denial`], which says what is missing.
 #[inline]
 pub fn decide_early(facts: &Facts, action: Action) -> Result<Rule, Denial> {
     decide_by_role(facts.role, action)
@@ -97,13 +97,13 @@ pub fn may_change(facts: &Facts) -> bool {
     Action::ALL.iter().any(|action| action.changes() && decide_early(facts, *action).is_ok())
 }
 
-/// Returns which entries of `container`'s list a caller sees. `list` is the action that lists them.
+/// Returns which entries of `container`'s list a caller may see. `list` is the list action.
 ///
 /// # Errors
-/// As [`decide`].
+/// Same as [`decide`].
 #[inline]
 pub fn visibility(facts: &Facts, list: Action, container: &Object<'_>) -> Result<Visibility, Denial> {
-    // A role means all objects of the organisation alike.
+    // A role applies to all objects of the organisation alike.
     decide(facts, list, container).map(|Rule::Role(_)| Visibility::All)
 }
 
@@ -112,7 +112,7 @@ const fn decide_by_role(role: Role, action: Action) -> Result<Rule, Denial> {
     if role as u8 >= lowest as u8 { Ok(Rule::Role(role)) } else { Err(Denial::Role { role, lowest }) }
 }
 
-/// The roles from the lowest on, for a message.
+/// Returns the names of the roles that allow an action, for a message.
 const fn enough(lowest: Role) -> &'static str {
     match lowest {
         Role::Reader => "'reader', 'writer' or 'admin'",
@@ -142,7 +142,7 @@ mod tests {
         prop::sample::select(Action::ALL.to_vec())
     }
 
-    /// What an object is made of: organisation, kind, ids and names.
+    /// The parts of an object: organisation, kind, ids and names.
     fn any_parts() -> impl Strategy<Value = (u128, usize, u128, Vec<String>, String)> {
         (0..3_u128, 0..6_usize, any::<u128>(), prop::collection::vec("[a-z]{1,3}", 1..4), "[a-z]{1,3}")
     }
@@ -165,19 +165,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn reader_is_never_allowed_what_changes(action in any_action(), parts in any_parts()) {
+        fn reader_is_never_allowed_an_action_that_changes(action in any_action(), parts in any_parts()) {
             let allowed = with_object(&parts, |object| decide(&facts(parts.0, Role::Reader), action, &object).is_ok());
             prop_assert!(!(allowed && action.changes()), "{action:?}");
         }
 
         #[test]
-        fn higher_role_is_allowed_all_that_a_lower_one_is(
+        fn higher_role_is_allowed_every_action_of_a_lower_role(
             action in any_action(), parts in any_parts(), organisation in 0..3_u128
         ) {
             let allowed = |role| with_object(&parts, |object| decide(&facts(organisation, role), action, &object).is_ok());
             let [reader, writer, admin] = ROLES.map(allowed);
             prop_assert!(reader <= writer && writer <= admin, "{action:?}");
-            prop_assert_eq!(admin, organisation == parts.0, "an admin may do everything, at home only");
+            prop_assert_eq!(admin, organisation == parts.0, "an admin may do everything in its own organisation only");
         }
 
         #[test]
@@ -203,7 +203,7 @@ mod tests {
         }
 
         #[test]
-        fn decision_names_the_role_that_allows_and_the_lowest_that_would(
+        fn decision_names_the_allowing_role_or_the_lowest_sufficient_one(
             action in any_action(), parts in any_parts(), role in any_role()
         ) {
             match with_object(&parts, |object| decide(&facts(parts.0, role), action, &object)) {
@@ -223,7 +223,7 @@ mod tests {
     fn every_action_is_listed_once() {
         let mut seen = std::collections::HashSet::new();
         assert!(Action::ALL.iter().all(|action| seen.insert(*action)));
-        // The last one of the enumeration: one that is added behind it is not forgotten.
+        // Compares with the last variant, so that a variant added after it fails this test.
         assert_eq!(Action::ALL.len(), Action::RemoveDropped as usize + 1);
     }
 

@@ -1,4 +1,4 @@
-//! Applying the updates of a commit to a document.
+//! Applies the updates of a commit to a document.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -14,28 +14,28 @@ use crate::document::{
 };
 use crate::stop::Stop;
 
-/// The property that says how many earlier documents the metadata log names, and its default.
+/// The property that sets the number of earlier documents in the metadata log, and its default.
 const PREVIOUS_VERSIONS_MAX: (&str, usize) = ("write.metadata.previous-versions-max", 100);
 
-/// What a commit makes of a document.
+/// The result of a commit.
 #[derive(Debug)]
 pub enum Outcome {
-    /// Nothing was changed: the commit succeeds, and no new document is written.
+    /// No change: the commit succeeds and writes no new document.
     Unchanged,
     /// The new document.
     Changed(Box<TableMetadata>),
 }
 
-/// A document while updates are applied to it.
+/// A document during the application of updates.
 pub(super) struct Draft {
     pub(super) document: TableMetadata,
     pub(super) now_ms: i64,
     /// Whether the table is new, so that its id may be set.
     pub(super) creating: bool,
-    /// Whether anything was done that makes a new document, as the reference implementation counts it: setting a property
-    /// to the value that it has does, adding a schema that is there does not.
+    /// Whether a new document is needed. Follows the reference implementation: setting a property to its present value
+    /// counts, adding an existing schema does not.
     pub(super) changed: bool,
-    /// Whether schemas, specs or orders, or which is current, were changed, so that they must be checked together.
+    /// Whether a schema, spec or order changed, or which one is current, so that they must be checked together.
     pub(super) columns_changed: bool,
     pub(super) last_added_schema: Option<i32>,
     pub(super) last_added_spec: Option<i32>,
@@ -45,7 +45,7 @@ pub(super) struct Draft {
     pub(super) partition_statistics: KeyedEdits<i64, PartitionStatistics>,
     pub(super) encryption_keys: KeyedEdits<Box<str>, EncryptionKey>,
     pub(super) definitions: Definitions,
-    /// How many branches and tags are at each snapshot.
+    /// The number of branches and tags at each snapshot.
     pub(super) refs_at: HashMap<i64, usize>,
     pub(super) added_snapshots: HashSet<i64>,
     /// The added snapshots that `main` was set to.
@@ -54,17 +54,17 @@ pub(super) struct Draft {
     pub(super) snapshots_removed: bool,
 }
 
-/// The document that `updates` make of `base`. A commit that fails leaves nothing behind.
+/// Applies `updates` to `base` and returns the result. `base` stays unchanged.
 ///
 /// # Errors
-/// [`CommitError::BadRequest`] when an update breaks a rule; [`CommitError::Conflict`] when a snapshot's sequence number
-/// or first row id is behind the table's; [`CommitError::Stopped`].
+/// [`CommitError::BadRequest`] if an update breaks a rule; [`CommitError::Conflict`] if a snapshot's sequence number or
+/// first row id is behind the table's; [`CommitError::Stopped`].
 pub fn apply_updates(
     base: &TableMetadata,
     updates: &[TableUpdate],
     context: &Context<'_>,
 ) -> Result<Outcome, CommitError> {
-    // A clock that is behind the one that wrote the last document must not make time run backwards.
+    // The clock may be behind the clock of the last writer. Time must not run backwards.
     let now_ms = context.now_ms.max(base.last_updated_ms);
     let mut draft = Draft::new(base.clone(), now_ms, false);
     for update in updates {
@@ -83,11 +83,11 @@ pub fn apply_updates(
     draft.finish(Some(base), context.stop).map(Box::new).map(Outcome::Changed)
 }
 
-/// The first document of a table that is made of updates alone: the commit of a staged create. A table without a spec or an
-/// order is unpartitioned and unsorted (the reference implementation would fail).
+/// Creates the first document of a table from updates alone: the commit of a staged create. Without a spec or an order,
+/// the table is unpartitioned and unsorted (the reference implementation would fail).
 ///
 /// # Errors
-/// As [`apply_updates`], and when no schema is added.
+/// Same as [`apply_updates`], and if no update adds a schema.
 pub fn create_from_updates(
     updates: &[TableUpdate],
     default_location: &str,
@@ -118,14 +118,14 @@ pub fn create_from_updates(
     draft.finish(None, context.stop)
 }
 
-/// A format version that can be written.
+/// Returns the format version if this catalog can write it.
 pub(super) fn check_format_version(version: i32) -> Result<u8, CommitError> {
     u8::try_from(version).ok().filter(|version| (1..=MAX_FORMAT_VERSION).contains(version)).ok_or_else(|| {
         CommitError::bad(format!("Unsupported format version: v{version} (supported: v{MAX_FORMAT_VERSION})"))
     })
 }
 
-/// A document with nothing in it, to which a table is made.
+/// Returns an empty document, the start of a new table.
 pub(super) fn empty(format_version: u8, location: &str, context: &Context<'_>) -> TableMetadata {
     TableMetadata {
         format_version,
@@ -237,10 +237,10 @@ impl Draft {
         Ok(())
     }
 
-    /// Puts the document that is replaced into the metadata log, which keeps as many as a property says.
+    /// Adds the replaced document to the metadata log. A property limits the length of the log.
     fn log_previous(&mut self, timestamp_ms: i64, location: &str) {
         let (property, default) = PREVIOUS_VERSIONS_MAX;
-        // A value that is no number must not block every commit, the one that would correct it included.
+        // A value that is not a number must not block every commit, since one of them may correct it.
         let max = self.document.properties.get(property).and_then(|value| value.parse::<i64>().ok());
         let max = max.map_or(default, |max| usize::try_from(max.max(1)).unwrap_or(usize::MAX));
         let log = &mut self.document.metadata_log;
@@ -255,11 +255,11 @@ impl Draft {
         log.push(entry, &json);
     }
 
-    /// Checks the document as a whole, and writes the fields that every commit writes. `base` is the replaced document: the
-    /// problems that it has already do not fail the commit.
+    /// Checks the document as a whole, and writes the fields that every commit writes. `base` is the replaced document: its
+    /// own problems do not fail the commit.
     pub(super) fn finish(mut self, base: Option<&TableMetadata>, stop: Stop<'_>) -> Result<TableMetadata, CommitError> {
         stop.check()?;
-        // Some readers need the ids of partition fields in every version, and all from v2 on.
+        // From v2 on, all readers need the ids of partition fields; some readers need them in v1.
         for spec in self.document.partition_specs.iter_mut().filter(|spec| spec.ids_missing()) {
             *spec = Arc::new(spec.with_ids_written()?);
         }
@@ -286,8 +286,8 @@ impl Draft {
         Ok(document.measured())
     }
 
-    /// The current schema, the default spec and the default order must be there and fit together, and readers must be able
-    /// to read all the others. Ids that were given are never given again, whatever an older document says of the last one.
+    /// Checks that the current schema, the default spec and the default order exist and fit together, and that readers can
+    /// read all others. Raises the last assigned ids to the highest id in use, so that no id is assigned twice.
     fn check_columns(&mut self, base: Option<&TableMetadata>) -> Result<(), CommitError> {
         let document = &mut self.document;
         let highest = document.schemas.iter().map(|schema| schema.highest_field_id()).max();

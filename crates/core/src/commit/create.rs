@@ -1,4 +1,4 @@
-//! Creating a table.
+//! Creates a table.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use super::{CommitError, Context, utf8};
 use crate::document::json::{Object, excerpt};
 use crate::document::{DEFAULT_FORMAT_VERSION, FreshIds, PartitionSpec, Properties, Schema, SortOrder, TableMetadata};
 
-/// Properties that speak to the catalog, and are not kept (reference implementation, `TableProperties`).
+/// Properties that instruct the catalog and are not stored (reference implementation, `TableProperties`).
 const RESERVED: [&str; 9] = [
     "format-version",
     "uuid",
@@ -20,12 +20,12 @@ const RESERVED: [&str; 9] = [
     "default-sort-order",
 ];
 
-/// What a new table's files are compressed with unless it says otherwise. Engines take an absent value for the older gzip.
+/// The default compression of a new table's Parquet files. Without the property, engines use the older gzip.
 const PARQUET_COMPRESSION: (&str, &str) = ("write.parquet.compression-codec", "zstd");
 
 const ENCRYPTION: [&str; 2] = ["encryption.key-id", "encryption.data-key-length"];
 
-/// What the properties begin with that say how the metrics of a column are kept.
+/// The prefix of properties that set the metrics mode of a column.
 const METRICS_OF_COLUMN: &str = "write.metadata.metrics.column.";
 
 const COMMIT_NUMBERS: [&str; 4] = [
@@ -35,22 +35,22 @@ const COMMIT_NUMBERS: [&str; 4] = [
     "commit.retry.total-timeout-ms",
 ];
 
-/// A request to add a table whose metadata exists.
+/// A request to register a table from an existing metadata document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegisterTable {
     /// Its name.
     pub name: String,
-    /// Where its metadata is.
+    /// The location of its metadata document.
     pub metadata_location: String,
-    /// Whether a table of that name is to be replaced.
+    /// Whether to replace a table of that name.
     pub overwrite: bool,
 }
 
 impl RegisterTable {
-    /// Reads the body of a request (REST specification, `RegisterTableRequest`).
+    /// Parses the body of a request (REST specification, `RegisterTableRequest`).
     ///
     /// # Errors
-    /// [`CommitError::BadRequest`] when it is malformed, or lacks the name or the location.
+    /// [`CommitError::BadRequest`] if it is malformed, or lacks the name or the location.
     pub fn parse(body: &[u8]) -> Result<Self, CommitError> {
         let object = Object::parse("register table request", utf8(body)?)?;
         Ok(Self {
@@ -66,27 +66,27 @@ impl RegisterTable {
 pub struct CreateTable {
     /// Its name.
     pub name: String,
-    /// Its columns; their ids are given anew.
+    /// Its columns. They get new ids.
     pub schema: Schema,
-    /// How it is partitioned; its sources are ids of `schema`.
+    /// Its partitioning. The sources are ids of `schema`.
     pub partition_spec: Option<PartitionSpec>,
-    /// How it is sorted; its sources are ids of `schema`.
+    /// Its sort order. The sources are ids of `schema`.
     pub write_order: Option<SortOrder>,
-    /// Where it is to be put.
+    /// The wanted location.
     pub location: Option<String>,
-    /// Whether the document is only to be shown, and created by a later commit.
+    /// Whether to return the document only; a later commit creates the table.
     pub stage_create: bool,
     /// Its properties.
     pub properties: Properties,
-    /// How long the body of the request was, in bytes.
+    /// The length of the request body, in bytes.
     pub body_bytes: u64,
 }
 
 impl CreateTable {
-    /// Reads the body of a request.
+    /// Parses the body of a request.
     ///
     /// # Errors
-    /// [`CommitError::BadRequest`] when it is malformed, or has no name or schema.
+    /// [`CommitError::BadRequest`] if it is malformed, or has no name or schema.
     pub fn parse(body: &[u8]) -> Result<Self, CommitError> {
         let object = Object::parse("create table request", utf8(body)?)?;
         Ok(Self {
@@ -102,11 +102,11 @@ impl CreateTable {
     }
 }
 
-/// The first document of a table: field ids from 1, partition field ids from 1000, schema and spec 0, sort order 1 (0 when
-/// it does not sort). The format version is that of the property `format-version`, else 2.
+/// Returns the first document of a table: field ids from 1, partition field ids from 1000, schema 0 and spec 0, sort order
+/// 1 (0 if it does not sort). The property `format-version` sets the format version, which is 2 by default.
 ///
 /// # Errors
-/// [`CommitError::BadRequest`] when the schema, spec, order or properties break a rule; [`CommitError::Stopped`].
+/// [`CommitError::BadRequest`] if the schema, spec, order or properties break a rule; [`CommitError::Stopped`].
 pub fn create_table(
     request: &CreateTable,
     location: &str,
@@ -151,7 +151,7 @@ pub fn create_table(
     draft.finish(None, context.stop)
 }
 
-/// Properties that say how the metrics of one column are kept name a column of the table.
+/// Fails if a property sets the metrics mode of a column that the table does not have.
 fn check_metrics_columns(properties: &Properties, schema: &Schema) -> Result<(), CommitError> {
     let columns = schema.index()?;
     let mut named = properties.keys().filter_map(|key| Some((key, key.strip_prefix(METRICS_OF_COLUMN)?)));

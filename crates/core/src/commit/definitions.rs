@@ -1,4 +1,4 @@
-//! Finding a schema, spec or sort order among those that a table has, by what it says.
+//! Finds an equal schema, spec or sort order among those of a table.
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
@@ -8,11 +8,11 @@ use std::sync::Arc;
 use super::CommitError;
 use crate::document::{PartitionSpec, Schema, SortOrder};
 
-/// The most schemas, partition specs and sort orders that one commit may add. Engines add one of each; each is compared with
-/// the schema, so that many of them among many columns would take minutes.
+/// The most schemas, partition specs and sort orders that one commit may add. Engines add one of each. Each is compared
+/// with the schema, so without a limit many of them on many columns would take minutes.
 pub const MAX_ADDED_DEFINITIONS: usize = 1_000;
 
-/// Indexes of the schemas, specs and orders of a document, made when a commit first asks for one.
+/// Indexes of the schemas, specs and orders of a document, built when a commit first needs them.
 #[derive(Debug, Default)]
 pub(super) struct Definitions {
     schemas: Index,
@@ -25,7 +25,7 @@ impl Definitions {
     /// Counts a definition that a commit adds.
     ///
     /// # Errors
-    /// When there are more than [`MAX_ADDED_DEFINITIONS`].
+    /// If there are more than [`MAX_ADDED_DEFINITIONS`].
     pub(super) fn count_one(&mut self) -> Result<(), CommitError> {
         self.added += 1;
         if self.added <= MAX_ADDED_DEFINITIONS {
@@ -36,31 +36,31 @@ impl Definitions {
         )))
     }
 
-    /// The id of the schema with the same columns, whatever its own id.
+    /// Returns the id of the schema with the same columns, whatever its own id.
     pub(super) fn find_schema(&mut self, known: &[Arc<Schema>], wanted: &Schema) -> Option<i32> {
         let position = self.schemas.find(known, wanted, Schema::hash_columns, Schema::same_columns)?;
         Some(known[position].id())
     }
 
-    /// The id of the spec that partitions alike.
+    /// Returns the id of the spec with the same partitioning.
     pub(super) fn find_spec(&mut self, known: &[Arc<PartitionSpec>], wanted: &PartitionSpec) -> Option<i32> {
         let position = self.specs.find(known, wanted, PartitionSpec::hash_fields, PartitionSpec::compatible_with)?;
         Some(known[position].id())
     }
 
-    /// The id of the order that sorts alike.
+    /// Returns the id of the order with the same sorting.
     pub(super) fn find_order(&mut self, known: &[Arc<SortOrder>], wanted: &SortOrder) -> Option<i32> {
         let position = self.orders.find(known, wanted, SortOrder::hash_fields, SortOrder::same_order)?;
         Some(known[position].id())
     }
 
-    /// Forgets the positions of elements, since some were removed.
+    /// Clears the indexes after a removal, since positions have changed.
     pub(super) fn forget(&mut self) {
         *self = Self { added: self.added, ..Self::default() };
     }
 }
 
-/// The positions of elements by a hash of what they say.
+/// The positions of elements, by a hash of their contents.
 #[derive(Debug, Default)]
 struct Index {
     by_hash: HashMap<u64, Vec<usize>>,

@@ -1,35 +1,35 @@
-//! Changes of a list by the ids of its elements, collected and made at once: a commit of many updates takes time in proportion
-//! to the updates and the list together, not to one times the other.
+//! Collects changes to a list by the ids of its elements, and applies them at once. A commit with many updates takes time
+//! in proportion to the sum of updates and list, not to their product.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
 use crate::document::List;
 
-/// How many ids are looked up by going through the list, before an index of it is made.
+/// How many lookups scan the list before an index is built.
 const SCANS: u32 = 4;
 
-/// The changes that one commit makes to a list of elements with ids.
+/// The changes of one commit to a list of elements with ids.
 #[derive(Debug)]
 pub(super) struct KeyedEdits<K, T> {
     key: fn(&T) -> K,
     scans: u32,
-    /// The elements of the list by their ids, once an index is worth it.
+    /// The elements of the list by id, built after [`SCANS`] lookups.
     index: Option<HashMap<K, T>>,
-    /// The ids of the elements that are removed from the list.
+    /// The ids of the removed elements of the list.
     removed: HashSet<K>,
-    /// What is added behind the list; `None` where it was removed again.
+    /// The elements to append. `None` after a removal.
     added: Vec<Option<(T, String)>>,
     added_at: HashMap<K, usize>,
 }
 
 impl<K: Hash + Eq + Clone, T: Clone> KeyedEdits<K, T> {
-    /// No changes. `key` gives the id of an element.
+    /// Starts without changes. `key` returns the id of an element.
     pub(super) fn new(key: fn(&T) -> K) -> Self {
         Self { key, scans: 0, index: None, removed: HashSet::new(), added: Vec::new(), added_at: HashMap::new() }
     }
 
-    /// The element of this id, as the list will be.
+    /// Returns the element with this id after the changes so far.
     pub(super) fn get(&mut self, list: &List<T>, id: &K) -> Option<T> {
         match self.added_at.get(id) {
             Some(position) => self.added[*position].as_ref().map(|(value, _)| value.clone()),
@@ -45,20 +45,20 @@ impl<K: Hash + Eq + Clone, T: Clone> KeyedEdits<K, T> {
         }
         if self.scans < SCANS {
             self.scans += 1;
-            // The newest are asked for most.
+            // Lookups mostly ask for the newest elements.
             return list.iter().rev().find(|element| key(element.value) == *id).map(|element| element.value.clone());
         }
         let index = self.index.insert(list.iter().map(|element| (key(element.value), element.value.clone())).collect());
         index.get(id).cloned()
     }
 
-    /// Adds an element behind all others.
+    /// Appends an element.
     pub(super) fn add(&mut self, value: T, json: &str) {
         self.added_at.insert((self.key)(&value), self.added.len());
         self.added.push(Some((value, json.to_owned())));
     }
 
-    /// Removes all elements of this id. Gives whether there was one.
+    /// Removes all elements with this id. Returns whether there was one.
     pub(super) fn remove(&mut self, list: &List<T>, id: &K) -> bool {
         let was_added = self.added_at.remove(id).is_some_and(|position| self.added[position].take().is_some());
         let is_in_list = !self.removed.contains(id) && self.get_from_list(list, id).is_some();
@@ -68,7 +68,7 @@ impl<K: Hash + Eq + Clone, T: Clone> KeyedEdits<K, T> {
         was_added || is_in_list
     }
 
-    /// Makes the changes.
+    /// Applies the changes to the list.
     pub(super) fn apply(self, list: &mut List<T>) {
         let key = self.key;
         if !self.removed.is_empty() {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn many_edits_look_at_each_element_a_few_times() {
+    fn many_edits_read_each_element_only_a_few_times() {
         const COUNT: i64 = 2_000;
         let texts: Vec<String> = (0..COUNT).map(|id| id.to_string()).collect();
         let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
@@ -120,7 +120,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn edits_made_at_once_do_what_one_after_the_other_does(
+        fn edits_applied_at_once_equal_edits_applied_in_order(
             start in 0_i64..30,
             steps in prop::collection::vec((0..3_u8, 0_i64..40), 0..80),
         ) {

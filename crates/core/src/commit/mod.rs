@@ -1,8 +1,8 @@
-//! Commits to a table: what a client requires, what it changes, and what becomes of the document.
+//! Commits to a table: requirements, updates, and the new document.
 //!
-//! The rules are those of the REST specification's `TableRequirement` and `TableUpdate`; where it leaves something open,
-//! those of the reference implementation (Java). Where we differ from it, the function says so, and a test of that name
-//! holds it.
+//! The rules are those of the REST specification's `TableRequirement` and `TableUpdate`. Where it leaves a question open,
+//! the rule of the reference implementation (Java) applies. Each function documents its differences, and a test covers
+//! them.
 
 mod apply;
 mod create;
@@ -33,17 +33,17 @@ use crate::document::DocumentError;
 use crate::document::json::Object;
 use crate::stop::{Stop, Stopped};
 
-/// Why a commit is refused. The text is the `error.message` that the client reads.
+/// Why a commit is refused. The text is the `error.message` of the response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommitError {
-    /// The request is malformed or breaks a rule: repeating it cannot help. HTTP 400, `BadRequestException`.
+    /// The request is malformed or breaks a rule. A retry does not help. HTTP 400, `BadRequestException`.
     #[error("{0}")]
     BadRequest(String),
-    /// The request can be read, but what it asks for breaks a rule of views. The Java client gives it to its caller as the
-    /// same exception as its own checks. HTTP 400, `IllegalArgumentException`.
+    /// The request is well-formed but breaks a rule of views. The Java client throws the same exception as its own checks do.
+    /// HTTP 400, `IllegalArgumentException`.
     #[error("{0}")]
     IllegalArgument(String),
-    /// The table is not as the client believes: it must load it again. HTTP 409, `CommitFailedException`.
+    /// The table differs from the client's copy, which must load it again. HTTP 409, `CommitFailedException`.
     #[error("{0}")]
     Conflict(String),
     /// The caller stopped the work.
@@ -56,7 +56,7 @@ impl CommitError {
         Self::BadRequest(message.into())
     }
 
-    /// The values in the request are older than the table, as the reference implementation words it.
+    /// Creates the error for values older than the table's, in the words of the reference implementation.
     pub(crate) fn stale(message: &str) -> Self {
         Self::Conflict(format!("Validation failed, please retry: {message}"))
     }
@@ -68,20 +68,20 @@ impl From<DocumentError> for CommitError {
     }
 }
 
-/// What a commit needs besides the request and the document.
+/// The facts that a commit needs besides the request and the document.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
     /// The time, in milliseconds since 1970.
     pub now_ms: i64,
-    /// The id of a new table, or of an old one that has none.
+    /// The id of a new table, or of an existing table without one.
     pub table_uuid: Uuid,
-    /// Where the document is that the commit replaces; it enters the metadata log.
+    /// The location of the replaced document, which enters the metadata log.
     pub previous_metadata_location: Option<&'a str>,
-    /// Whether the commit is still wanted.
+    /// Stops the commit early.
     pub stop: Stop<'a>,
 }
 
-/// The table that a commit in a transaction is meant for, as the client wrote it.
+/// The table of a commit in a transaction, as the client wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 pub struct CommitIdentifier {
     /// The levels of its namespace.
@@ -93,47 +93,47 @@ pub struct CommitIdentifier {
 /// A request to commit to one table.
 #[derive(Debug, Clone)]
 pub struct TableCommit {
-    /// What must hold of the table.
+    /// The conditions on the table.
     pub requirements: Vec<TableRequirement>,
-    /// What is to change, in order.
+    /// The changes, in order.
     pub updates: Vec<TableUpdate>,
-    /// The table, which in a transaction only the request names.
+    /// The table. Only the parts of a transaction name it; otherwise the path does.
     pub identifier: Option<CommitIdentifier>,
-    /// How long the JSON was that it was read from, in bytes.
+    /// The length of the commit's JSON, in bytes.
     pub body_bytes: u64,
-    /// What it holds, counted where it was read: that looks at each update.
+    /// The counts of its updates and requirements, for the summary.
     pub(crate) counts: Counts,
 }
 
 impl TableCommit {
-    /// Reads the body of a commit to one table.
+    /// Parses the body of a commit to one table.
     ///
     /// # Errors
-    /// [`CommitError::BadRequest`] when it is malformed, or holds an unknown requirement or update.
+    /// [`CommitError::BadRequest`] if it is malformed, or contains an unknown requirement or update.
     pub fn parse(body: &[u8]) -> Result<Self, CommitError> {
         Self::parse_until(body, Stop::NEVER)
     }
 
-    /// Reads the body of a commit to one table, as long as that is wanted.
+    /// Parses the body of a commit to one table, until `stop` ends the work.
     ///
     /// # Errors
-    /// As [`TableCommit::parse`]; [`CommitError::Stopped`].
+    /// Same as [`TableCommit::parse`]; [`CommitError::Stopped`].
     pub fn parse_until(body: &[u8], stop: Stop<'_>) -> Result<Self, CommitError> {
         Self::read(utf8(body)?, stop)
     }
 
-    /// Reads the body of a transaction: commits to several tables, each with its identifier.
+    /// Parses the body of a transaction: commits to several tables, each with its identifier.
     ///
     /// # Errors
-    /// As [`TableCommit::parse`], and when there is no commit, or one does not name its table.
+    /// Same as [`TableCommit::parse`], and if there is no commit, or a commit does not name its table.
     pub fn parse_transaction(body: &[u8]) -> Result<Vec<Self>, CommitError> {
         Self::parse_transaction_until(body, Stop::NEVER)
     }
 
-    /// Reads the body of a transaction, as long as that is wanted.
+    /// Parses the body of a transaction, until `stop` ends the work.
     ///
     /// # Errors
-    /// As [`TableCommit::parse_transaction`]; [`CommitError::Stopped`].
+    /// Same as [`TableCommit::parse_transaction`]; [`CommitError::Stopped`].
     pub fn parse_transaction_until(body: &[u8], stop: Stop<'_>) -> Result<Vec<Self>, CommitError> {
         let object = Object::parse("transaction", utf8(body)?)?;
         let changes = object.array("table-changes")?.into_iter();
@@ -147,7 +147,7 @@ impl TableCommit {
         Ok(commits)
     }
 
-    /// Whether it creates the table, which must not exist (the last step of a staged create).
+    /// Returns whether the commit creates the table (the last step of a staged create).
     #[must_use]
     pub fn is_create(&self) -> bool {
         self.requirements.contains(&TableRequirement::TableDoesNotExist)
@@ -155,7 +155,7 @@ impl TableCommit {
 
     fn read(text: &str, stop: Stop<'_>) -> Result<Self, CommitError> {
         let object = Object::parse("commit", text)?;
-        // Absent or null counts as empty, as in the reference implementation.
+        // Absent and null mean empty, as in the reference implementation.
         let parts = |key: &str| object.optional_array(key).map(Option::unwrap_or_default);
         let requirements =
             parts("requirements")?.into_iter().map(TableRequirement::parse).collect::<Result<Vec<_>, _>>()?;
@@ -169,7 +169,7 @@ impl TableCommit {
         let commit = Self { requirements, updates, identifier, body_bytes, counts };
         if commit.is_create() && commit.requirements.iter().any(|one| *one != TableRequirement::TableDoesNotExist) {
             return Err(CommitError::bad(
-                "Invalid create requirements: assert-create cannot stand with another requirement",
+                "Invalid create requirements: assert-create cannot be combined with another requirement",
             ));
         }
         Ok(commit)

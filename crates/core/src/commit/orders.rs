@@ -1,4 +1,4 @@
-//! Updates of sort orders.
+//! Updates to sort orders.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use super::schemas::{next_id, resolve};
 use crate::document::{SortOrder, UNSORTED_ORDER_ID};
 
 impl Draft {
-    /// Adds an order under the next id, unless there is the same already; either counts as the one added last, as for
-    /// schemas. The order that does not sort is always 0.
+    /// Adds an order under the next id, unless an equal one exists. Both count as the last added order. The order that does
+    /// not sort always has id 0.
     pub(super) fn add_sort_order(&mut self, order: &SortOrder) -> Result<(), CommitError> {
         self.definitions.count_one()?;
         let document = &mut self.document;

@@ -1,4 +1,4 @@
-//! Updates of the table's own values: its id, format version, location and properties.
+//! Updates to the table's own values: its id, format version, location and properties.
 
 use std::sync::Arc;
 
@@ -9,9 +9,8 @@ use super::apply::{Draft, check_format_version};
 use crate::document::{Properties, Snapshot, strip_trailing_slash};
 
 impl Draft {
-    /// Sets the id of a new table, or of one that has none. Another id for a table that has one is refused: the
-    /// specification calls it unsafe, since every client that holds the table would take it for another. (The reference
-    /// implementation allows it.)
+    /// Sets the id of a new table, or of a table without one. Refuses to replace an id: the specification calls that unsafe,
+    /// since every client that has loaded the table would see another table. (The reference implementation allows it.)
     pub(super) fn assign_uuid(&mut self, uuid: Uuid) -> Result<(), CommitError> {
         let text = uuid.to_string();
         match self.document.uuid() {

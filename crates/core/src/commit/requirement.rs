@@ -1,21 +1,21 @@
-//! What a client requires of a table before it changes.
+//! The requirements of a commit: conditions that must hold before a table changes.
 
 use super::CommitError;
 use crate::document::TableMetadata;
 use crate::document::json::{Object, excerpt};
 
-/// A condition on the table. The texts of what fails are those that clients look for.
+/// A condition on the table. Clients match the texts of its errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TableRequirement {
     /// `assert-create`
     TableDoesNotExist,
     /// `assert-table-uuid`
     TableUuid(String),
-    /// `assert-ref-snapshot-id`; `None`: the ref must not exist.
+    /// `assert-ref-snapshot-id`; `None` means that the ref must not exist.
     RefSnapshotId {
         /// The branch or tag.
         name: String,
-        /// Where it must be.
+        /// The snapshot that the ref must point to.
         snapshot_id: Option<i64>,
     },
     /// `assert-last-assigned-field-id`
@@ -31,7 +31,7 @@ pub enum TableRequirement {
 }
 
 impl TableRequirement {
-    /// The requirement's `type`.
+    /// Returns the requirement's `type`.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -94,10 +94,10 @@ impl TableRequirement {
     }
 }
 
-/// Whether all requirements hold of the table, or of there being none.
+/// Checks all requirements against the table, or against `None` for a table that does not exist.
 ///
 /// # Errors
-/// [`CommitError::Conflict`] for the first that does not.
+/// [`CommitError::Conflict`] for the first one that fails.
 pub fn check_requirements(requirements: &[TableRequirement], base: Option<&TableMetadata>) -> Result<(), CommitError> {
     for requirement in requirements {
         let checked = match (base, requirement) {

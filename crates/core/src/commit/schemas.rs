@@ -1,4 +1,4 @@
-//! Updates of schemas.
+//! Updates to schemas.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use super::CommitError;
 use super::apply::Draft;
 use crate::document::Schema;
 
-/// In place of an id: the schema, spec or order added last.
+/// Stands for the schema, spec or order added last, in place of an id.
 pub(super) const LAST_ADDED: i32 = -1;
 
 impl Draft {
-    /// Adds a schema under the next id, unless there is one of the same columns already.
+    /// Adds a schema under the next id, unless a schema with the same columns exists.
     ///
-    /// Either counts as the one added last. (The reference implementation counts only a new one, and refuses -1 otherwise;
+    /// Both count as the last added schema. (The reference implementation counts only a new schema, and refuses -1 otherwise;
     /// its clients never send that.)
     pub(super) fn add_schema(&mut self, schema: &Schema) -> Result<(), CommitError> {
         self.definitions.count_one()?;
@@ -65,7 +65,7 @@ impl Draft {
     }
 }
 
-/// The id after the highest, or the first.
+/// Returns the id after the highest, but at least `first`.
 pub(super) fn next_id(highest: Option<i32>, first: i32, what: &str) -> Result<i32, CommitError> {
     match highest {
         None => Ok(first),
@@ -76,7 +76,7 @@ pub(super) fn next_id(highest: Option<i32>, first: i32, what: &str) -> Result<i3
     }
 }
 
-/// The id that an update means.
+/// Returns the id that an update refers to.
 pub(super) fn resolve(id: i32, last_added: Option<i32>, what: &str) -> Result<i32, CommitError> {
     if id != LAST_ADDED {
         return Ok(id);

@@ -1,4 +1,4 @@
-//! Updates of snapshots, branches and tags, and the snapshot log that follows from them.
+//! Updates to snapshots, branches and tags, and the resulting snapshot log.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,17 +8,17 @@ use super::apply::Draft;
 use super::keyed::KeyedEdits;
 use crate::document::{MAIN_BRANCH, RefKind, Snapshot, SnapshotLogEntry, SnapshotRef, TableMetadata};
 
-/// What snapshots are told apart by.
+/// The key of a snapshot: its id.
 pub(super) const SNAPSHOT_ID: fn(&Snapshot) -> i64 = |snapshot| snapshot.id;
 
 impl Draft {
-    /// Makes the changes of the list of snapshots that were collected so far.
+    /// Applies the collected changes to the list of snapshots.
     pub(super) fn apply_snapshots(&mut self) {
         std::mem::replace(&mut self.snapshots, KeyedEdits::new(SNAPSHOT_ID)).apply(&mut self.document.snapshots);
     }
 
-    /// Adds a snapshot. One whose sequence number or first row id is behind the table's was made from an older document:
-    /// that is a conflict, which the client resolves by trying again.
+    /// Adds a snapshot. A sequence number or first row id behind the table's means that the client used an older document:
+    /// that is a conflict, which a retry resolves.
     pub(super) fn add_snapshot(&mut self, snapshot: &Snapshot, json: &str) -> Result<(), CommitError> {
         let document = &self.document;
         let before = [
@@ -38,7 +38,7 @@ impl Draft {
         self.check_sequence_number(snapshot)?;
         let next_row_id = self.next_row_id(snapshot)?;
         let document = &mut self.document;
-        // A snapshot without a parent may be older than the last; the number must not fall with it. (The reference
+        // A snapshot without a parent may be older than the last one, but the number must not fall. (The reference
         // implementation lets it fall, and then refuses the document if an older snapshot is left.)
         document.last_sequence_number = document.last_sequence_number.max(snapshot.sequence_number);
         document.next_row_id = next_row_id;
@@ -67,7 +67,7 @@ impl Draft {
         Ok(())
     }
 
-    /// The table's next row id once the snapshot is added (v3).
+    /// Returns the table's next row id after the snapshot (v3).
     fn next_row_id(&self, snapshot: &Snapshot) -> Result<i64, CommitError> {
         let next = self.document.next_row_id;
         if self.document.format_version < 3 {
@@ -81,8 +81,8 @@ impl Draft {
                 "Cannot add a snapshot, first-row-id is behind table next-row-id: {first} < {next}"
             )));
         }
-        // Rows are counted from the snapshot's own first id, so that ids that a client skipped are never given twice.
-        // (The reference implementation adds to the table's, which is the same unless some were skipped.)
+        // Counts from the snapshot's own first row id, so that row ids that a client skipped are never assigned again.
+        // (The reference implementation counts from the table's; both are equal unless a client skipped some.)
         first
             .checked_add(snapshot.added_rows.unwrap_or(0))
             .ok_or_else(|| CommitError::bad("Cannot add a snapshot: no row ids are left"))
@@ -100,7 +100,7 @@ impl Draft {
             if reference.kind != RefKind::Branch {
                 return Err(CommitError::bad(format!("Cannot set {MAIN_BRANCH} to a tag, it must be a branch")));
             }
-            // A rollback happens now, a new snapshot when it was made.
+            // A rollback gets the present time, a new snapshot its own.
             let added = self.added_snapshots.contains(&id);
             let timestamp_ms = if added { snapshot.timestamp_ms } else { self.now_ms };
             let entry = SnapshotLogEntry { timestamp_ms, snapshot_id: id };
@@ -136,7 +136,7 @@ impl Draft {
         self.changed = true;
     }
 
-    /// Removes snapshots with their statistics, and the refs that point at them.
+    /// Removes snapshots, their statistics, and the refs that point to them.
     pub(super) fn remove_snapshots(&mut self, ids: &[i64]) {
         let document = &self.document;
         let mut gone = HashSet::new();
@@ -164,8 +164,8 @@ impl Draft {
     }
 }
 
-/// Takes from the snapshot log what must not stay: snapshots that were current only within this commit, and all
-/// history up to a snapshot that is gone, since a gap would let another seem current in its time.
+/// Removes entries from the snapshot log: snapshots that were current only within this commit, and all entries up to a
+/// removed snapshot. Across a gap, readers would see a wrong snapshot as current.
 pub(super) fn correct_snapshot_log(
     document: &mut TableMetadata,
     main_was: &HashSet<i64>,

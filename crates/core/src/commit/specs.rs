@@ -1,4 +1,4 @@
-//! Updates of partition specs.
+//! Updates to partition specs.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,8 +9,7 @@ use super::schemas::{next_id, resolve};
 use crate::document::{FIRST_PARTITION_FIELD_ID, PartitionSpec, Transform};
 
 impl Draft {
-    /// Adds a spec under the next id, unless there is one that partitions alike already; either counts as the one added
-    /// last, as for schemas.
+    /// Adds a spec under the next id, unless a spec with the same partitioning exists. Both count as the last added spec.
     pub(super) fn add_spec(&mut self, spec: &PartitionSpec) -> Result<(), CommitError> {
         self.definitions.count_one()?;
         let document = &self.document;
@@ -38,8 +37,8 @@ impl Draft {
         Ok(())
     }
 
-    /// The ids of a new spec's fields: those that the client gave; else, from v2 on, those of equal fields of older specs,
-    /// and new ones; in v1 they count from 1000.
+    /// Returns the ids of a new spec's fields. The client's ids stay. Fields without ids count from 1000 in v1; from v2 on
+    /// they get the ids of equal fields of older specs, or new ids.
     fn field_ids(&self, spec: &PartitionSpec) -> Result<Vec<i32>, CommitError> {
         if !spec.ids_missing() || self.document.format_version == 1 {
             return Ok(spec.fields().iter().map(|field| field.field_id).collect());
@@ -62,7 +61,7 @@ impl Draft {
         Ok(ids)
     }
 
-    /// The highest id that a field of any spec has for each value that is partitioned by.
+    /// Returns the highest field id in any spec, for each pair of source columns and transform.
     fn known_field_ids(&self) -> HashMap<(&[i32], &Transform), i32> {
         let mut ids = HashMap::new();
         for field in self.document.partition_specs.iter().flat_map(|spec| spec.fields()) {

@@ -1,11 +1,11 @@
-//! Updates of statistics files and encryption keys.
+//! Updates to statistics files and encryption keys.
 
 use super::CommitError;
 use super::apply::Draft;
 use crate::document::{EncryptionKey, PartitionStatistics, Statistics};
 
 impl Draft {
-    /// Sets the statistics of a snapshot, in place of those that it had.
+    /// Sets the statistics of a snapshot, and removes its earlier ones.
     pub(super) fn set_statistics(&mut self, statistics: Statistics, json: &str) -> Result<(), CommitError> {
         if let Some(problem) = Statistics::problem(json) {
             return Err(CommitError::bad(problem));
@@ -20,7 +20,7 @@ impl Draft {
         self.changed |= self.statistics.remove(&self.document.statistics, &snapshot_id);
     }
 
-    /// Sets the partition statistics of a snapshot, in place of those that it had.
+    /// Sets the partition statistics of a snapshot, and removes its earlier ones.
     pub(super) fn set_partition_statistics(&mut self, statistics: PartitionStatistics, json: &str) {
         self.remove_partition_statistics(statistics.snapshot_id);
         self.partition_statistics.add(statistics, json);
@@ -31,7 +31,7 @@ impl Draft {
         self.changed |= self.partition_statistics.remove(&self.document.partition_statistics, &snapshot_id);
     }
 
-    /// Adds a key, unless its id is there. Keys are of v3. (The reference implementation leaves that to its clients.)
+    /// Adds a key, unless its id exists. Keys need v3. (The reference implementation leaves this check to its clients.)
     pub(super) fn add_encryption_key(&mut self, key: &EncryptionKey, json: &str) -> Result<(), CommitError> {
         let version = self.document.format_version;
         if version < 3 {

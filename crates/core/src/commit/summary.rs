@@ -1,4 +1,4 @@
-//! Summarises a commit for the event that tells of it later.
+//! Summarises a commit for its event.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 
 use super::{TableCommit, TableRequirement, TableUpdate};
 
-/// How many snapshot ids a summary names at most.
+/// The most snapshot ids that a summary lists.
 const MAX_SNAPSHOTS: usize = 20;
 
-/// How many updates and requirements of each kind a commit has, and the first snapshots that it adds.
+/// The number of updates and requirements of each kind in a commit, and the first added snapshots.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Counts {
     updates: ByKind,
@@ -54,8 +54,8 @@ impl Counts {
     }
 }
 
-/// The summary of the commits to one table: how many updates and requirements it has of each kind, by the names of the REST
-/// specification, and which snapshots it adds. Its size and its time have a bound, whatever the commits hold.
+/// Returns the summary of the commits to one table: the number of updates and requirements of each kind, by their names in
+/// the REST specification, and the added snapshots. Its size and the time it takes are bounded.
 #[must_use]
 pub fn summary(commits: &[TableCommit]) -> Map<String, Value> {
     let mut sum = Counts::default();

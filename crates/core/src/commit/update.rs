@@ -1,4 +1,4 @@
-//! What a client changes of a table.
+//! The changes that a commit makes to a table.
 
 use uuid::Uuid;
 
@@ -8,37 +8,37 @@ use crate::document::{
     EncryptionKey, PartitionSpec, PartitionStatistics, Properties, Schema, Snapshot, SnapshotRef, SortOrder, Statistics,
 };
 
-/// One change of a table. What carries `json` is kept as text, in the specification's spelling.
+/// One change to a table. `json` fields hold the object as text, in the specification's spelling.
 #[derive(Debug, Clone)]
 pub enum TableUpdate {
     /// `assign-uuid`
     AssignUuid(Uuid),
     /// `upgrade-format-version`
     UpgradeFormatVersion(i32),
-    /// `add-schema`; its `last-column-id` is deprecated, and computed instead.
+    /// `add-schema`. Its deprecated `last-column-id` is ignored and computed.
     AddSchema(Box<Schema>),
-    /// `set-current-schema`; -1: the one added last.
+    /// `set-current-schema`; -1 means the schema added last.
     SetCurrentSchema(i32),
     /// `add-spec`
     AddSpec(PartitionSpec),
-    /// `set-default-spec`; -1: the one added last.
+    /// `set-default-spec`; -1 means the spec added last.
     SetDefaultSpec(i32),
     /// `add-sort-order`
     AddSortOrder(SortOrder),
-    /// `set-default-sort-order`; -1: the one added last.
+    /// `set-default-sort-order`; -1 means the order added last.
     SetDefaultSortOrder(i32),
     /// `add-snapshot`
     AddSnapshot {
-        /// What rules need of it.
+        /// The fields that rules need.
         snapshot: Box<Snapshot>,
-        /// All of it.
+        /// The complete object.
         json: String,
     },
     /// `set-snapshot-ref`
     SetSnapshotRef {
         /// The branch or tag.
         name: String,
-        /// What it becomes.
+        /// Its new value.
         reference: Box<SnapshotRef>,
     },
     /// `remove-snapshots`
@@ -53,21 +53,21 @@ pub enum TableUpdate {
     RemoveProperties(Vec<String>),
     /// `set-statistics`
     SetStatistics {
-        /// What rules need of it.
+        /// The fields that rules need.
         statistics: Statistics,
-        /// All of it.
+        /// The complete object.
         json: String,
     },
-    /// `remove-statistics`, by snapshot.
+    /// `remove-statistics`, by snapshot id.
     RemoveStatistics(i64),
     /// `set-partition-statistics`
     SetPartitionStatistics {
-        /// What rules need of it.
+        /// The fields that rules need.
         statistics: PartitionStatistics,
-        /// All of it.
+        /// The complete object.
         json: String,
     },
-    /// `remove-partition-statistics`, by snapshot.
+    /// `remove-partition-statistics`, by snapshot id.
     RemovePartitionStatistics(i64),
     /// `remove-partition-specs`
     RemovePartitionSpecs(Vec<i32>),
@@ -75,9 +75,9 @@ pub enum TableUpdate {
     RemoveSchemas(Vec<i32>),
     /// `add-encryption-key`
     AddEncryptionKey {
-        /// What rules need of it.
+        /// The fields that rules need.
         key: EncryptionKey,
-        /// All of it.
+        /// The complete object.
         json: String,
     },
     /// `remove-encryption-key`
@@ -85,7 +85,7 @@ pub enum TableUpdate {
 }
 
 impl TableUpdate {
-    /// The update's `action`.
+    /// Returns the update's `action`.
     #[must_use]
     pub const fn action(&self) -> &'static str {
         match self {
@@ -177,19 +177,19 @@ impl TableUpdate {
     }
 }
 
-/// What `assign-uuid` assigns.
+/// Reads the UUID of `assign-uuid`.
 pub(crate) fn uuid_to_assign(object: &Object<'_>) -> Result<Uuid, CommitError> {
     let uuid = object.string("uuid")?;
     Uuid::parse_str(&uuid).map_err(|_| CommitError::bad(format!("Invalid UUID: {}", excerpt(&uuid))))
 }
 
-/// What `set-properties` sets; the second name is that of clients before 1.0 of the specification.
+/// Reads the properties of `set-properties`. Clients before 1.0 of the specification call the field `updated`.
 pub(crate) fn properties_to_set(object: &Object<'_>) -> Result<Properties, CommitError> {
     let legacy = object.raw("updates").is_none() && object.raw("updated").is_some();
     Ok(object.read(if legacy { "updated" } else { "updates" }, "a map of strings")?)
 }
 
-/// What `remove-properties` removes, under its old name too.
+/// Reads the keys of `remove-properties`. Clients before 1.0 of the specification call the field `removed`.
 pub(crate) fn properties_to_remove(object: &Object<'_>) -> Result<Vec<String>, CommitError> {
     let legacy = object.raw("removals").is_none() && object.raw("removed").is_some();
     Ok(object.read(if legacy { "removed" } else { "removals" }, "an array of strings")?)

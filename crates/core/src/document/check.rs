@@ -1,8 +1,8 @@
-//! What the specification asks of a whole document, beyond what it takes to read it.
+//! The rules of the specification for a whole document, beyond those that parsing needs.
 //!
-//! Reading is lenient, so that an existing table stays readable. Documents that enter the catalog are checked:
-//! a registered document by [`TableMetadata::problems`], the parts that a commit adds by the same functions as they are added,
-//! and what the parts have to do with each other by [`TableMetadata::column_problems`] and `check` before it is written.
+//! Parsing is lenient, so that existing tables stay readable. Documents that enter the catalog are checked strictly.
+//! [`TableMetadata::problems`] checks a registered document. The same functions check each part that a commit adds, and
+//! [`TableMetadata::column_problems`] and `check` check how the parts fit together before the document is written.
 
 use uuid::Uuid;
 
@@ -13,7 +13,7 @@ use super::{
 };
 
 impl TableMetadata {
-    /// Why readers refuse the document that was read from `text`, or may: a sentence for each thing that breaks a rule of the
+    /// Returns why readers refuse the document in `text`, or may refuse it: a sentence for each broken rule of the
     /// specification. Empty for every document that this catalog wrote.
     #[must_use]
     pub fn problems_of_text(&self, text: &[u8]) -> Vec<String> {
@@ -22,7 +22,7 @@ impl TableMetadata {
         problems
     }
 
-    /// The problems of what the document says, however it is written.
+    /// Returns the problems of the document's values, whatever its spelling.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         let mut problems = self.known_problems();
@@ -33,14 +33,13 @@ impl TableMetadata {
         problems
     }
 
-    /// Returns what breaks a rule of the specification and does not keep a document out, since the reference clients read it: a
-    /// sentence for each.
+    /// Returns the broken rules that do not keep a document out, since the reference clients accept them: a sentence for each.
     #[must_use]
     pub fn tolerated(&self) -> Vec<String> {
         self.snapshots.iter().filter_map(|one| Snapshot::tolerated(one.json)).collect()
     }
 
-    /// The problems that are found without parsing the text of snapshots, statistics and keys once more.
+    /// Returns the problems that are known without parsing snapshots, statistics and keys again.
     #[must_use]
     pub fn known_problems(&self) -> Vec<String> {
         let mut problems: Vec<String> = self.faults.to_vec();
@@ -51,7 +50,7 @@ impl TableMetadata {
         problems
     }
 
-    /// Problems of the document's own fields.
+    /// Returns the problems of the document's own fields.
     fn value_problems(&self) -> impl Iterator<Item = String> {
         let uuid = self.uuid.as_deref().filter(|uuid| Uuid::parse_str(uuid).is_err());
         let negative = [("last-sequence-number", self.last_sequence_number), ("next-row-id", self.next_row_id)];
@@ -71,8 +70,8 @@ impl TableMetadata {
         )
     }
 
-    /// Problems of fields that a commit writes anew: of those that hold the current schema and the default spec for readers of
-    /// the first format version, some of which take only these; and nulls in place of nothing.
+    /// Returns the problems of fields that a commit rewrites: the current schema and the default spec in their v1 fields, which
+    /// some readers use alone, and nulls for absent fields.
     fn legacy_problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         for (key, text) in self.legacy.iter() {
@@ -93,7 +92,7 @@ impl TableMetadata {
                 }),
                 _ => continue,
             };
-            // The only schema of a table needs no id.
+            // A single schema needs no id.
             let corrections = checked.iter().flatten().filter(|correction| *correction != "/schema-id is missing");
             problems.extend(corrections.map(|correction| format!("{key}: {correction}")));
             problems.extend(checked.err().map(|error| format!("{key}: {error}")));
@@ -101,7 +100,7 @@ impl TableMetadata {
         problems
     }
 
-    /// Problems of schemas, each for itself.
+    /// Returns the problems of each schema by itself.
     fn schema_problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         for schema in self.schemas() {
@@ -113,10 +112,10 @@ impl TableMetadata {
         problems
     }
 
-    /// Problems of specs and sort orders, and of how they fit the current schema.
+    /// Returns the problems of specs and sort orders, and of how they fit the current schema.
     ///
-    /// Only the default spec and order need their columns; older ones stay as a history, but readers bind the names of all
-    /// specs to the current schema.
+    /// Only the default spec and order need their columns. Older ones are history, but readers bind the names of all specs to
+    /// the current schema.
     pub(crate) fn column_problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if let Err(error) = self.check_current() {
@@ -125,13 +124,13 @@ impl TableMetadata {
         match self.schema(self.current_schema_id).map(Schema::index) {
             Some(Ok(current)) => self.extend_with_problems_of(&current, &mut problems),
             Some(Err(error)) => problems.push(error.to_string()),
-            // Told by `check_current`.
+            // `check_current` reports it.
             None => {}
         }
         problems
     }
 
-    /// The current schema, the default spec and the default sort order must be there.
+    /// Checks that the current schema, the default spec and the default sort order exist.
     fn check_current(&self) -> Result<(), DocumentError> {
         let missing = |what: &str, id: i32| DocumentError::invalid(format!("Cannot find {what} with id {id}"));
         let (schema, spec, order) = (self.current_schema_id, self.default_spec_id, self.default_sort_order_id);

@@ -6,12 +6,12 @@ use super::json::{excerpt, integer};
 use super::type_name;
 use super::types::{Primitive, Type};
 
-/// The most digits behind the point of a second, in values of microseconds and of nanoseconds.
+/// The most digits after the decimal point of a second, for microseconds and nanoseconds.
 const MICROS: usize = 6;
 const NANOS: usize = 9;
 
-/// The text of a default in the specification's spelling: a `float` or `double` has a point or an exponent, since the
-/// reference implementation takes no other for one, and a `uuid` is in lower case. Any other text stays.
+/// Returns a default in the specification's spelling. A `float` or `double` gets a decimal point or an exponent, since the
+/// reference implementation requires it. A `uuid` becomes lower case. Any other text stays.
 pub(super) fn spelled(kind: &Type, json: &str) -> String {
     match kind {
         Type::Primitive(Primitive::Float | Primitive::Double, _) if json.parse::<i64>().is_ok() => format!("{json}.0"),
@@ -20,13 +20,13 @@ pub(super) fn spelled(kind: &Type, json: &str) -> String {
     }
 }
 
-/// Why `json` cannot be the default of a field of this type, if it cannot.
+/// Returns why `json` cannot be the default of a field of this type, or `None` if it can.
 pub(super) fn problem(kind: &Type, json: &str) -> Option<String> {
     use Primitive as P;
     let expected = |what: &str| Some(format!("the default {} is not {what}", excerpt(json)));
     let (primitive, name) = match kind {
         Type::Primitive(primitive, name) => (*primitive, name.as_str()),
-        // The specification also has {} for a struct; the reference implementation cannot read it.
+        // The specification also allows {} for a struct, but the reference implementation cannot read it.
         Type::Struct(_) | Type::List(_) | Type::Map(_) | Type::Opaque(_) => {
             return expected("null, the only default of such a type that all readers know");
         }
@@ -64,13 +64,13 @@ pub(super) fn problem(kind: &Type, json: &str) -> Option<String> {
         ),
         P::Binary => (is_text(is_hex), "a string of hexadecimal digits, two for each byte"),
         P::Unknown | P::Variant | P::Geometry | P::Geography => (false, "null, the only default of such a type"),
-        // The type itself is refused.
+        // Another check refuses the type itself.
         P::Other => (true, ""),
     };
     if valid { None } else { expected(what) }
 }
 
-/// Whether a text is a decimal with at most `all` digits, of which `behind` stand behind the point.
+/// Returns whether a text is a decimal with at most `all` digits, `behind` of them after the decimal point.
 fn is_decimal(text: &str, (all, behind): (usize, usize)) -> bool {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
@@ -91,7 +91,7 @@ fn is_hex(text: &str) -> bool {
     text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// `YYYY-MM-DD`, of a day that there is.
+/// Returns whether a text is `YYYY-MM-DD` with a valid day.
 fn is_date(text: &str) -> bool {
     let mut parts = text.splitn(3, '-');
     let mut number = |length: usize| {
@@ -109,7 +109,7 @@ fn is_date(text: &str) -> bool {
     (1..=days).contains(&day)
 }
 
-/// `HH:MM:SS`, with or without a fraction of at most so many digits.
+/// Returns whether a text is `HH:MM:SS`, with an optional fraction of at most `most_digits` digits.
 fn is_time(text: &str, most_digits: usize) -> bool {
     let (clock, fraction) = match text.split_once('.') {
         Some((clock, fraction)) => (clock, Some(fraction)),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_of_its_type_is_accepted() {
+    fn default_of_the_field_type_is_accepted() {
         for (name, json) in [
             ("boolean", "true"),
             ("int", "-34"),
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_of_another_type_is_refused() {
+    fn default_of_another_type_is_refused() {
         for (name, json) in [
             ("boolean", r#""true""#),
             ("int", "2147483648"),
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_number_as_the_default_of_a_double_is_written_with_a_point() {
+    fn whole_number_default_of_a_double_gets_a_decimal_point() {
         assert_eq!(spelled(&kind("double"), "3"), "3.0");
         assert_eq!(spelled(&kind("double"), "3.5"), "3.5");
         assert_eq!(spelled(&kind("long"), "3"), "3");

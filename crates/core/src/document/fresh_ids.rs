@@ -1,4 +1,4 @@
-//! New field ids for the schema of a new table.
+//! Assigns new field ids for the schema of a new table.
 
 use std::collections::HashMap;
 
@@ -6,11 +6,11 @@ use super::DocumentError;
 use super::json::{Object, array, join};
 use super::types::{StructType, Type};
 
-/// Gives ids from 1, and remembers which id each old one became.
+/// Assigns ids from 1, and remembers the new id of each old one.
 ///
-/// The order is that of the reference implementation, so that a table has the same ids whoever creates it: all fields of a
-/// struct first, then what is nested in each; a list's element, then what is in it; a map's key and value, then what is in
-/// them.
+/// The order is that of the reference implementation, so that a table has the same ids whoever creates it. A struct's
+/// fields come first, then the fields nested in each. A list's element comes before its nested fields; a map's key and
+/// value come before theirs.
 #[derive(Debug, Default)]
 pub(crate) struct FreshIds {
     last: i32,
@@ -18,12 +18,12 @@ pub(crate) struct FreshIds {
 }
 
 impl FreshIds {
-    /// The last id given.
+    /// Returns the last assigned id.
     pub(crate) fn last(&self) -> i32 {
         self.last
     }
 
-    /// What an id of the old schema became.
+    /// Returns the new id of an old one.
     pub(crate) fn new_id(&self, old: i32) -> Option<i32> {
         self.new_ids.get(&old).copied()
     }
@@ -34,7 +34,7 @@ impl FreshIds {
         Ok(self.last.to_string())
     }
 
-    /// The `fields` array of a struct, rewritten.
+    /// Returns the `fields` array of a struct with new ids.
     pub(super) fn rewrite_fields(&mut self, object: &Object<'_>, fields: &StructType) -> Result<String, DocumentError> {
         let ids = fields.fields.iter().map(|field| self.assign(field.id)).collect::<Result<Vec<_>, _>>()?;
         let mut texts = Vec::with_capacity(ids.len());

@@ -1,4 +1,4 @@
-//! Objects and arrays of JSON as slices of their text: looked into, edited key by key, never re-encoded.
+//! Objects and arrays of JSON as slices of their text. Edits replace single keys and never re-encode the rest.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::DocumentError;
 
-/// The fields of one JSON object, in their order, each with the text of its value.
+/// The fields of one JSON object in order, each with the text of its value.
 #[derive(Debug)]
 pub(crate) struct Object<'a> {
     what: &'static str,
@@ -40,8 +40,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// The fields of the object `text`; `what` names it in messages. A key that stands twice is refused: readers disagree
-    /// on which one counts.
+    /// Parses the object `text`; `what` names it in messages. Refuses a repeated key, since readers disagree on which
+    /// occurrence counts.
     pub(crate) fn parse(what: &'static str, text: &'a str) -> Result<Self, DocumentError> {
         let Fields(fields) = serde_json::from_str(text).map_err(|error| syntax(what, &error))?;
         let mut keys: Vec<&str> = fields.iter().map(|(key, _)| key.as_str()).collect();
@@ -56,12 +56,12 @@ impl<'a> Object<'a> {
         self.fields.iter().map(|(key, value)| (key.as_str(), *value))
     }
 
-    /// The text of a value; `null` counts as absent.
+    /// Returns the text of a value; `None` for an absent or `null` value.
     pub(crate) fn get(&self, key: &str) -> Option<&'a str> {
         self.raw(key).filter(|value| *value != "null")
     }
 
-    /// The text of a value, `null` included.
+    /// Returns the text of a value, including `null`.
     pub(crate) fn raw(&self, key: &str) -> Option<&'a str> {
         self.fields.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
     }
@@ -103,7 +103,7 @@ impl<'a> Object<'a> {
         serde_json::from_str(value).map_err(|_| self.not_a(key, "a string", value))
     }
 
-    /// The texts of the elements of an array.
+    /// Returns the texts of the elements of an array.
     pub(crate) fn optional_array(&self, key: &str) -> Result<Option<Vec<&'a str>>, DocumentError> {
         self.get(key).map(|value| array(value).map_err(|_| self.not_a(key, "an array", value))).transpose()
     }
@@ -126,7 +126,7 @@ impl<'a> Object<'a> {
         serde_json::from_str(value).map_err(|_| self.not_a(key, expected, value))
     }
 
-    /// The keys that are not in `known`, sorted, with the compact text of their values: what is compared of the unknown.
+    /// Returns the keys that are not in `known`, sorted, with the compact text of their values, for comparisons.
     pub(crate) fn others(&self, known: &[&str]) -> Vec<(String, String)> {
         let mut others: Vec<_> = self
             .fields
@@ -138,7 +138,7 @@ impl<'a> Object<'a> {
         others
     }
 
-    /// The text of the object with some values replaced, added (at the end) or, by `None`, removed.
+    /// Returns the object's text with some values replaced, added (at the end) or, for `None`, removed.
     pub(crate) fn rewrite(&self, changes: &[(&str, Option<&str>)]) -> String {
         let mut text = String::from("{");
         let mut put = |key: &str, value: &str| {
@@ -175,12 +175,12 @@ pub(crate) fn integer<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.parse().ok().filter(|_| text != "-0")
 }
 
-/// Changes of an object's text that bring it to the specification's spelling. Without any the text stays as it came.
+/// Edits to an object's text that bring it to the specification's spelling. Without edits the text stays unchanged.
 #[derive(Debug, Default)]
 pub(crate) struct Edits<'k>(Vec<(&'k str, Option<String>)>);
 
 impl<'k> Edits<'k> {
-    /// Removes those of `keys` whose value is null.
+    /// Removes the fields in `keys` whose value is null.
     pub(crate) fn drop_nulls(&mut self, object: &Object<'_>, keys: &[&'k str]) {
         self.0.extend(keys.iter().filter(|key| object.raw(key) == Some("null")).map(|key| (*key, None)));
     }
@@ -190,26 +190,26 @@ impl<'k> Edits<'k> {
         self.0.push((key, None));
     }
 
-    /// Gives a field the text `value`.
+    /// Sets the text of a field's value.
     pub(crate) fn set(&mut self, key: &'k str, value: String) {
         self.0.push((key, Some(value)));
     }
 
-    /// Gives a field the text `value`, unless that is the text that it has.
+    /// Sets the text of a field's value, unless it is the same already.
     pub(crate) fn correct(&mut self, object: &Object<'_>, key: &'k str, value: Cow<'_, str>) {
         if object.raw(key) != Some(&*value) {
             self.set(key, value.into_owned());
         }
     }
 
-    /// Gives a field the string `value`, unless its text says that already, however it is escaped.
+    /// Sets a field to the string `value`, unless `found` is equal. Escapes do not matter.
     pub(crate) fn correct_string(&mut self, key: &'k str, found: &str, value: &str) {
         if found != value {
             self.set(key, quote(value));
         }
     }
 
-    /// The text of `object`, which is `text`, after the changes.
+    /// Returns the text of `object` after the edits; `text` is its present text.
     pub(crate) fn apply<'t>(&self, object: &Object<'_>, text: &'t str) -> Cow<'t, str> {
         if self.0.is_empty() {
             return Cow::Borrowed(text);
@@ -219,7 +219,7 @@ impl<'k> Edits<'k> {
     }
 }
 
-/// The text of an object without those of `keys` whose value is null. Only a text that holds a null is parsed.
+/// Returns an object's text without the fields in `keys` whose value is null. Parses only a text that contains a null.
 pub(crate) fn without_nulls<'t>(
     what: &'static str,
     text: &'t str,
@@ -234,18 +234,18 @@ pub(crate) fn without_nulls<'t>(
     Ok(edits.apply(&object, text))
 }
 
-/// An array of the texts, or `None` when each is as it came.
+/// Returns an array of the texts, or `None` if none of them changed.
 pub(crate) fn join_if_changed(elements: &[Cow<'_, str>]) -> Option<String> {
     elements.iter().any(|element| matches!(element, Cow::Owned(_))).then(|| join(elements))
 }
 
-/// The texts of the elements of the array `text`.
+/// Returns the texts of the elements of the array `text`.
 pub(crate) fn array(text: &str) -> Result<Vec<&str>, DocumentError> {
     let elements: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| syntax("array", &error))?;
     Ok(elements.into_iter().map(RawValue::get).collect())
 }
 
-/// A value of an object of which only some fields are read. Serde would take an array for a struct, so that is refused here.
+/// Reads some fields of an object. Serde would accept an array for a struct, so arrays are refused here.
 pub(crate) fn view<'a, T: Deserialize<'a>>(what: &'static str, text: &'a str) -> Result<T, DocumentError> {
     if !text.starts_with('{') {
         return Err(DocumentError::invalid(format!("Invalid {what}: expected an object, got {}", excerpt(text))));
@@ -261,12 +261,12 @@ pub(crate) fn syntax(what: &str, error: &serde_json::Error) -> DocumentError {
     }
 }
 
-/// `text` as a JSON string.
+/// Returns `text` as a JSON string.
 pub(crate) fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// The elements as a JSON array.
+/// Returns the elements as a JSON array.
 pub(crate) fn join<S: AsRef<str>>(elements: &[S]) -> String {
     let mut text = String::from("[");
     for (position, element) in elements.iter().enumerate() {
@@ -279,7 +279,7 @@ pub(crate) fn join<S: AsRef<str>>(elements: &[S]) -> String {
     text
 }
 
-/// Valid JSON without the whitespace between its tokens, so that texts of equal values mostly compare as equal.
+/// Removes the whitespace between the tokens of valid JSON, so that equal values mostly have equal texts.
 pub(crate) fn compact(text: &str) -> String {
     let (mut inside, mut escaped) = (false, false);
     text.chars()
@@ -295,7 +295,7 @@ pub(crate) fn compact(text: &str) -> String {
         .collect()
 }
 
-/// The start of a text, as much as a message should show.
+/// Returns the start of a text, short enough for a message.
 pub(crate) fn excerpt(text: &str) -> String {
     const SHOWN: usize = 80;
     let mut shown: String = text.chars().take(SHOWN).collect();
@@ -310,20 +310,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rewriting_touches_only_the_keys_that_change() {
+    fn rewrite_changes_only_the_given_keys() {
         let object = Object::parse("thing", r#"{ "a" : 1.10, "b\n": {"x": [1 ,2]}, "gone": null }"#).unwrap();
         let text = object.rewrite(&[("a", Some("2")), ("gone", None), ("new", Some("\"v\""))]);
         assert_eq!(text, r#"{"a":2,"b\n":{"x": [1 ,2]},"new":"v"}"#);
     }
 
     #[test]
-    fn a_key_that_stands_twice_is_refused_however_it_is_escaped() {
+    fn repeated_key_is_refused_in_any_escaping() {
         let error = Object::parse("thing", r#"{"a":1,"\u0061":2}"#).unwrap_err();
         assert_eq!(error.to_string(), "Invalid thing: field 'a' appears twice");
     }
 
     #[test]
-    fn compact_leaves_strings_alone() {
+    fn compact_keeps_whitespace_in_strings() {
         assert_eq!(compact(r#"{ "a b" : "c \" d\\" , "e" : [ 1 ] }"#), r#"{"a b":"c \" d\\","e":[1]}"#);
     }
 }

@@ -1,4 +1,4 @@
-//! Lists of JSON objects that are kept as text, each with a small typed view.
+//! Lists of JSON objects, each kept as text with a small typed view.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use super::DocumentError;
 
-/// How many elements share one text. Adding one element copies at most this many; cloning a list costs one pointer for
-/// as many; writing it is one copy for as many.
+/// The number of elements in one chunk of text. Appending copies at most one chunk; cloning a list copies one pointer per
+/// chunk; writing it copies each chunk once.
 const CHUNK_LEN: usize = 64;
 
-/// A list of JSON objects, cheap to clone, to append to and to write. Clones share the elements that they have in common.
+/// A list of JSON objects. Cloning, appending and writing are cheap. Clones share their common elements.
 #[derive(Clone)]
 pub struct List<T> {
     chunks: Vec<Arc<Chunk<T>>>,
@@ -20,7 +20,7 @@ pub struct List<T> {
 
 #[derive(Clone)]
 struct Chunk<T> {
-    /// The elements' texts with a comma between them.
+    /// The texts of the elements, separated by commas.
     text: String,
     entries: Vec<Entry<T>>,
 }
@@ -50,9 +50,9 @@ impl<T> Chunk<T> {
 /// One element of a [`List`]: its typed view (which it dereferences to) and its text.
 #[derive(Debug)]
 pub struct Element<'a, T> {
-    /// What rules need of it.
+    /// The fields that rules need.
     pub value: &'a T,
-    /// Its JSON, as it came.
+    /// Its JSON, unchanged.
     pub json: &'a str,
 }
 
@@ -85,30 +85,30 @@ impl<T: fmt::Debug> fmt::Debug for List<T> {
 }
 
 impl<T> List<T> {
-    /// How many elements there are.
+    /// Returns the number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
+    /// Returns whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The elements in their order.
+    /// Returns the elements in order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = Element<'_, T>> {
         self.chunks.iter().flat_map(|chunk| chunk.elements())
     }
 
-    /// The last element.
+    /// Returns the last element.
     #[must_use]
     pub fn last(&self) -> Option<Element<'_, T>> {
         self.iter().next_back()
     }
 
-    /// An estimate of the heap that the list holds, in bytes, as if nothing were shared.
+    /// Returns an estimate of the list's heap memory, in bytes, as if it shared nothing.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
         let chunk = |chunk: &Arc<Chunk<T>>| {
@@ -117,12 +117,12 @@ impl<T> List<T> {
         self.chunks.iter().map(|one| chunk(one) + size_of::<usize>() * 3).sum()
     }
 
-    /// The length of the list's JSON, in bytes.
+    /// Returns the length of the list's JSON, in bytes.
     pub(crate) fn json_len(&self) -> usize {
         self.chunks.iter().map(|chunk| chunk.text.len() + 1).sum::<usize>() + 2
     }
 
-    /// Appends the list as a JSON array.
+    /// Appends the list to `out` as a JSON array.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         out.push(b'[');
         for (position, chunk) in self.chunks.iter().enumerate() {
@@ -136,7 +136,7 @@ impl<T> List<T> {
 }
 
 impl<T: Clone> List<T> {
-    /// A list of the elements with these texts. `read` gives an element's view, and its text in the spelling to keep.
+    /// Creates a list from the texts of its elements. `read` returns an element's view, and the text to keep.
     pub(crate) fn parse<'t, F>(texts: &[&'t str], mut read: F) -> Result<Self, DocumentError>
     where
         F: FnMut(&'t str) -> Result<(T, Cow<'t, str>), DocumentError>,
@@ -154,7 +154,7 @@ impl<T: Clone> List<T> {
         Ok(list)
     }
 
-    /// Adds an element at the end.
+    /// Appends an element.
     pub(crate) fn push(&mut self, value: T, json: &str) {
         match self.chunks.last_mut() {
             Some(last) if last.entries.len() < CHUNK_LEN => Arc::make_mut(last).push(value, json),
@@ -167,7 +167,7 @@ impl<T: Clone> List<T> {
         self.len += 1;
     }
 
-    /// Gives elements another text where `change` has one for them.
+    /// Replaces the texts of the elements for which `change` returns one.
     pub(crate) fn rewrite<F>(&mut self, mut change: F) -> Result<(), DocumentError>
     where
         F: FnMut(&str) -> Result<Option<String>, DocumentError>,
@@ -180,7 +180,7 @@ impl<T: Clone> List<T> {
         Ok(())
     }
 
-    /// Keeps the elements that `keep` holds for, called once for each in order. Gives whether any went.
+    /// Keeps the elements for which `keep` returns `true`; calls it once for each, in order. Returns whether any was removed.
     pub(crate) fn retain<F: FnMut(&T) -> bool>(&mut self, mut keep: F) -> bool {
         let before = self.len;
         let old = std::mem::take(self);
@@ -202,7 +202,7 @@ impl<T: Clone> List<T> {
                 self.chunks.push(Arc::new(rest));
             }
         }
-        // Many removals leave many short chunks: put them together before they cost more than they save.
+        // Many removals leave many short chunks. Merges them before they cost more than they save.
         if self.chunks.len() > 2 + 4 * self.len / CHUNK_LEN {
             let sparse = std::mem::take(self);
             for element in sparse.iter() {
@@ -227,7 +227,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn behaves_as_a_plain_vector_and_leaves_its_clones_alone(
+        fn list_behaves_like_a_vector_and_does_not_change_its_clones(
             start in 0_i64..300,
             steps in prop::collection::vec((any::<bool>(), 2_i64..7), 0..60),
         ) {

@@ -1,4 +1,4 @@
-//! The two histories that a document keeps: of its current snapshots, and of the documents before it.
+//! The two logs of a document: its current snapshots, and its earlier documents.
 
 use std::borrow::Cow;
 
@@ -7,13 +7,13 @@ use serde::Deserialize;
 use super::DocumentError;
 use super::json::{quote, view};
 
-/// When a snapshot became the current one.
+/// An entry of the snapshot log: when a snapshot became current.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct SnapshotLogEntry {
-    /// When, in milliseconds since 1970.
+    /// The time, in milliseconds since 1970.
     pub timestamp_ms: i64,
-    /// Which.
+    /// The id of the snapshot.
     pub snapshot_id: i64,
 }
 
@@ -27,13 +27,13 @@ impl SnapshotLogEntry {
     }
 }
 
-/// An earlier document of the table.
+/// An entry of the metadata log: an earlier document of the table.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct MetadataLogEntry {
-    /// When it was written, in milliseconds since 1970.
+    /// The time when it was written, in milliseconds since 1970.
     pub timestamp_ms: i64,
-    /// Where it is.
+    /// Its location.
     pub metadata_file: Box<str>,
 }
 

@@ -1,8 +1,8 @@
-//! The table metadata document (table specification, format v1 to v3), kept whole.
+//! The table metadata document (table specification, format v1 to v3). Keeps all of its contents.
 //!
-//! A typed view stands beside the JSON text that it was read from: rules look at the view, the writer copies the text. What
-//! no rule needs (unknown fields, column types, transforms, the contents of a snapshot) is never taken apart, so it cannot
-//! be lost or changed. Where a rule changes a nested object it replaces single keys of its text.
+//! A typed view accompanies the JSON text: rules read the view, the writer copies the text. Parts that no rule needs
+//! (unknown fields, column types, transforms, the contents of a snapshot) are never parsed, so they cannot be lost or
+//! changed. A rule that changes a nested object replaces single keys of its text.
 
 mod check;
 mod default_value;
@@ -41,13 +41,13 @@ pub use transform::Transform;
 pub use types::{Field, ListType, MapType, Primitive, StructType, Type};
 pub(crate) use write::Writer;
 
-/// The newest format version that can be read and written.
+/// The newest supported format version.
 pub const MAX_FORMAT_VERSION: u8 = 3;
 
-/// The format version of a new table that asks for none.
+/// The format version of a new table that does not ask for one.
 pub const DEFAULT_FORMAT_VERSION: u8 = 2;
 
-/// Why a text is not a valid document, or part of one. The message is meant for the person who wrote it.
+/// Why a text is not a valid document, or part of one. The message is for the author of the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
     /// The text is not JSON.

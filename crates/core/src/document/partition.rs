@@ -11,10 +11,10 @@ use super::transform::Transform;
 use super::types::Type;
 use super::{DocumentError, FreshIds};
 
-/// The first id of a partition field (table specification, "Partition Specs"); those of manifests' own fields are below it.
+/// The first id of a partition field (table specification, "Partition Specs"). The manifests' own fields have lower ids.
 pub(crate) const FIRST_PARTITION_FIELD_ID: i32 = 1000;
 
-/// A partition spec, with the JSON it was read from.
+/// A partition spec, with its JSON text.
 #[derive(Debug, Clone)]
 pub struct PartitionSpec {
     id: i32,
@@ -26,38 +26,38 @@ pub struct PartitionSpec {
 /// One field of a partition spec.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionField {
-    /// The columns that it is computed from: one, or several for a transform with several arguments (v3).
+    /// The source columns: one, or several for a transform with several arguments (v3).
     pub source_ids: Vec<i32>,
     /// Its own id.
     pub field_id: i32,
     /// Its name.
     pub name: String,
-    /// How it is computed.
+    /// The function of the source columns.
     pub transform: Transform,
-    /// Its `source-id`, which stands beside `source-ids` in some documents.
+    /// Its `source-id`, which some documents have besides `source-ids`.
     named_source: Option<i32>,
     others: Vec<(String, String)>,
 }
 
 impl PartitionField {
-    /// Whether both are the same function of the same columns.
+    /// Returns whether both are the same function of the same columns.
     #[must_use]
     pub fn same_value(&self, other: &Self) -> bool {
         self.value() == other.value()
     }
 
-    /// The columns and what is computed from them.
+    /// Returns the source columns and the transform.
     pub(crate) fn value(&self) -> (&[i32], &Transform) {
         (&self.source_ids, &self.transform)
     }
 }
 
 impl PartitionSpec {
-    /// Reads a spec: an object with `fields`, and `spec-id` unless it is new. Its JSON is kept in the specification's
-    /// spelling: known transforms in lower case, `source-id` for one source, no optional field that is null.
+    /// Parses a spec: an object with `fields`, and `spec-id` unless it is new. Keeps its JSON in the specification's spelling:
+    /// known transforms in lower case, `source-id` for a single source, no optional field that is null.
     ///
     /// # Errors
-    /// When a field lacks a name, transform or source, or some fields have ids and others none.
+    /// If a field lacks a name, transform or source, or only some fields have ids.
     pub fn parse(text: &str) -> Result<Self, DocumentError> {
         let object = Object::parse("partition spec", text)?;
         let id = object.optional_i32("spec-id")?.unwrap_or(0);
@@ -69,52 +69,52 @@ impl PartitionSpec {
         Ok(Self { id, fields, ids_missing, json: edits.apply(&object, text).into() })
     }
 
-    /// The only spec of a v1 document that has no list of specs, from its array of fields.
+    /// Parses the only spec of a v1 document without a list of specs, from its array of fields.
     pub(super) fn from_fields(fields: &str) -> Result<Self, DocumentError> {
         Self::parse(&format!(r#"{{"spec-id":0,"fields":{fields}}}"#))
     }
 
-    /// The spec that does not partition.
+    /// Returns the spec of an unpartitioned table.
     pub(crate) fn unpartitioned() -> Result<Self, DocumentError> {
         Self::from_fields("[]")
     }
 
-    /// Its id.
+    /// Returns its id.
     #[must_use]
     pub fn id(&self) -> i32 {
         self.id
     }
 
-    /// Its fields. Where the JSON gave no ids they count from 1000.
+    /// Returns its fields. Fields without ids in the JSON count from 1000.
     #[must_use]
     pub fn fields(&self) -> &[PartitionField] {
         &self.fields
     }
 
-    /// Whether the JSON gives its fields no ids.
+    /// Returns whether the JSON has no ids for its fields.
     #[must_use]
     pub fn ids_missing(&self) -> bool {
         self.ids_missing && !self.fields.is_empty()
     }
 
-    /// Its JSON.
+    /// Returns its JSON.
     #[must_use]
     pub fn json(&self) -> &str {
         &self.json
     }
 
-    /// The JSON of its fields alone, as v1 keeps the default spec in `partition-spec`.
+    /// Returns the JSON of its fields alone, as v1 has it in `partition-spec`.
     pub(super) fn fields_json(&self) -> Result<String, DocumentError> {
         Object::parse("partition spec", &self.json)?.required("fields").map(str::to_owned)
     }
 
-    /// The highest id of its fields; 999 when there is none.
+    /// Returns the highest id of its fields; 999 if it has none.
     #[must_use]
     pub fn highest_field_id(&self) -> i32 {
         self.fields.iter().map(|field| field.field_id).max().unwrap_or(0).max(FIRST_PARTITION_FIELD_ID - 1)
     }
 
-    /// Whether both partition alike: ids do not count, names do.
+    /// Returns whether both have the same partitioning. Compares names, but not ids.
     #[must_use]
     pub fn compatible_with(&self, other: &Self) -> bool {
         self.fields.len() == other.fields.len()
@@ -125,33 +125,33 @@ impl PartitionSpec {
                 .all(|(one, two)| one.same_value(two) && one.name == two.name && one.others == two.others)
     }
 
-    /// Hashes what [`PartitionSpec::compatible_with`] compares.
+    /// Hashes the values that [`PartitionSpec::compatible_with`] compares.
     pub(crate) fn hash_fields(&self, hasher: &mut DefaultHasher) {
         for field in &self.fields {
             (field.value(), &field.name, &field.others).hash(hasher);
         }
     }
 
-    /// Whether the field ids are 1000, 1001 and so on, as v1 requires, whose manifests do not tell them.
+    /// Returns whether the field ids are 1000, 1001 and so on. v1 requires that, since its manifests have no field ids.
     #[must_use]
     pub fn has_sequential_ids(&self) -> bool {
         self.fields.iter().zip(FIRST_PARTITION_FIELD_ID..).all(|(field, id)| field.field_id == id)
     }
 
-    /// Whether the spec may be added to a table of this format version with this current schema.
+    /// Checks whether the spec may be added to a table of this format version with this current schema.
     ///
     /// # Errors
-    /// As [`PartitionSpec::check_fields`], [`PartitionSpec::check_names`] and [`PartitionSpec::check_sources`].
+    /// Same as [`PartitionSpec::check_fields`], [`PartitionSpec::check_names`] and [`PartitionSpec::check_sources`].
     pub fn check_new(&self, schema: &SchemaIndex<'_>, format_version: u8) -> Result<(), DocumentError> {
         self.check_names(schema)?;
         self.check_fields(format_version)?;
         self.check_sources(schema)
     }
 
-    /// Whether a table of this format version may have the spec, whatever its schema.
+    /// Checks whether a table of this format version may have the spec, whatever its schema.
     ///
     /// # Errors
-    /// When its fields have no ids from v2 on, or one is used twice; when a transform is malformed, or takes several columns
+    /// If its fields have no ids from v2 on, or an id is used twice; if a transform is malformed, or takes several columns
     /// before v3.
     pub fn check_fields(&self, format_version: u8) -> Result<(), DocumentError> {
         if format_version > 1 && self.ids_missing() {
@@ -175,11 +175,11 @@ impl PartitionSpec {
         Ok(())
     }
 
-    /// Whether readers can bind the names of the spec's fields to this current schema: the reference implementation checks
-    /// them for all specs of a table, not only the default one, whenever it reads the table.
+    /// Checks that readers can bind the names of the spec's fields to this current schema. When it reads a table, the
+    /// reference implementation checks them for all specs, not only for the default one.
     ///
     /// # Errors
-    /// When a name is empty, used twice, or the name of another column while the field's own source is there.
+    /// If a name is empty, used twice, or the name of another column while the field's own source exists.
     pub fn check_names(&self, schema: &SchemaIndex<'_>) -> Result<(), DocumentError> {
         let mut names = HashSet::new();
         for field in &self.fields {
@@ -202,11 +202,11 @@ impl PartitionSpec {
         Ok(())
     }
 
-    /// Whether each field's source is there, and of a type that its transform takes. A dropped (`void`) field may have lost
-    /// its source.
+    /// Checks that each field's source exists, and has a type that its transform accepts. A dropped (`void`) field needs no
+    /// source.
     ///
     /// # Errors
-    /// When a source is missing, or as [`PartitionSpec::check_types`].
+    /// If a source is missing; otherwise same as [`PartitionSpec::check_types`].
     pub fn check_sources(&self, schema: &SchemaIndex<'_>) -> Result<(), DocumentError> {
         for field in self.fields.iter().filter(|field| field.transform != Transform::Void) {
             if let Some(id) = field.source_ids.iter().find(|id| schema.column(**id).is_none()) {
@@ -219,11 +219,11 @@ impl PartitionSpec {
         self.check_types(schema)
     }
 
-    /// Whether the sources that are in the schema are of types that the transforms take: readers bind older specs, too, as
-    /// far as their columns are there.
+    /// Checks that the sources that the schema has are of types that the transforms accept. Readers bind older specs, too, as
+    /// far as their columns exist.
     ///
     /// # Errors
-    /// When a source has structure, is nested in a list or map, or has another type.
+    /// If a source is a struct, list or map, is nested in a list or map, or has another type.
     pub fn check_types(&self, schema: &SchemaIndex<'_>) -> Result<(), DocumentError> {
         for field in self.fields.iter().filter(|field| field.transform != Transform::Void) {
             for source in field.source_ids.iter().filter_map(|id| schema.column(*id)) {
@@ -252,18 +252,18 @@ impl PartitionSpec {
         Ok(())
     }
 
-    /// The same spec with the ids of its fields in its JSON.
+    /// Returns the spec with the ids of its fields in its JSON.
     pub(crate) fn with_ids_written(&self) -> Result<Self, DocumentError> {
         let ids: Vec<i32> = self.fields.iter().map(|field| field.field_id).collect();
         self.with_ids(self.id, &ids)
     }
 
-    /// The same spec with another id and these ids for its fields.
+    /// Returns the spec with another id and these field ids.
     pub(crate) fn with_ids(&self, id: i32, field_ids: &[i32]) -> Result<Self, DocumentError> {
         self.rewritten(id, |position| field_ids.get(position).copied(), Some)
     }
 
-    /// The same spec for a new table: id 0, field ids from 1000, sources as the new schema numbers them.
+    /// Returns the spec for a new table: id 0, field ids from 1000, sources with the ids of the new schema.
     pub(crate) fn with_fresh_ids(&self, ids: &FreshIds) -> Result<Self, DocumentError> {
         let field_id = |position: usize| {
             i32::try_from(position).ok().and_then(|position| FIRST_PARTITION_FIELD_ID.checked_add(position))
@@ -328,7 +328,7 @@ fn parse_fields(texts: &[&str], edits: &mut Edits<'_>) -> Result<(Vec<PartitionF
     Ok((fields, missing != 0))
 }
 
-/// The transform of a partition or sort field; one that is known enters `edits` in its spelling.
+/// Reads the transform of a partition or sort field. Adds its spelling to `edits` if it is known.
 pub(super) fn transform(object: &Object<'_>, edits: &mut Edits<'_>) -> Result<Transform, DocumentError> {
     let written = object.string("transform")?;
     let transform = Transform::parse(&written);
@@ -336,8 +336,8 @@ pub(super) fn transform(object: &Object<'_>, edits: &mut Edits<'_>) -> Result<Tr
     Ok(transform)
 }
 
-/// The sources of a partition or sort field: `source-ids` for several arguments (v3), else `source-id`, which is what
-/// enters `edits` for a single one.
+/// Reads the sources of a partition or sort field: `source-ids` for several arguments (v3), else `source-id`. Adds
+/// `source-id` to `edits` for a single source.
 pub(super) fn source_ids(object: &Object<'_>, edits: &mut Edits<'_>) -> Result<Vec<i32>, DocumentError> {
     edits.drop_nulls(object, &["source-id", "source-ids"]);
     let Some(ids) = object.optional_read::<Vec<i32>>("source-ids", "an array of field ids")? else {
@@ -362,8 +362,8 @@ pub(super) fn source_ids(object: &Object<'_>, edits: &mut Edits<'_>) -> Result<V
     }
 }
 
-/// Why a table of this format version cannot have a partition or sort field of these sources, of which `source-id` names
-/// one.
+/// Returns why a table of this format version cannot have a partition or sort field with these sources. `named` is its
+/// `source-id`.
 pub(super) fn sources_problem(source_ids: &[i32], named: Option<i32>, format_version: u8) -> Option<String> {
     match (source_ids, named) {
         ([first, ..], Some(named)) if *first != named => {
@@ -376,7 +376,7 @@ pub(super) fn sources_problem(source_ids: &[i32], named: Option<i32>, format_ver
     }
 }
 
-/// What `source-id` and `source-ids` of a partition or sort field become when columns get new ids.
+/// Returns the changes of `source-id` and `source-ids` of a partition or sort field when columns get new ids.
 pub(super) fn rewrite_sources(
     object: &Object<'_>,
     kind: &str,

@@ -1,4 +1,4 @@
-//! Reading a table metadata document, and what must hold of it.
+//! Parses a table metadata document, and checks that it is consistent.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -12,7 +12,7 @@ use super::{
     Statistics, TableMetadata, UNSORTED_ORDER_ID,
 };
 
-/// How far the clocks of writers may differ: times that should rise may fall by this much, in milliseconds.
+/// How far the clocks of writers may differ, in milliseconds: increasing times may fall by this much.
 const CLOCK_TOLERANCE_MS: i64 = 60_000;
 
 const KNOWN: [&str; 25] = [
@@ -44,12 +44,12 @@ const KNOWN: [&str; 25] = [
 ];
 
 impl TableMetadata {
-    /// Reads a document of format v1, v2 or v3.
+    /// Parses a document of format v1, v2 or v3.
     ///
     /// # Errors
-    /// When it is not JSON in UTF-8, of another version, lacks what its version requires, or contradicts itself: an id
-    /// that names nothing, or twice the same, a branch or log that does not fit the snapshots. What is wrong otherwise is
-    /// left to [`TableMetadata::problems`], so that a table that exists stays readable.
+    /// If it is not JSON in UTF-8, is of another version, lacks a field that its version requires, or contradicts itself: an
+    /// id without an object, or used twice, or a branch or log that does not fit the snapshots. [`TableMetadata::problems`]
+    /// reports all other problems, so that existing tables stay readable.
     pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
         let text = std::str::from_utf8(bytes)
             .map_err(|error| DocumentError::Syntax(format!("table metadata is not UTF-8: {error}")))?;
@@ -66,9 +66,9 @@ impl TableMetadata {
         Ok(document.measured())
     }
 
-    /// Takes branches and tags for absent whose snapshot is not there, and lets a current snapshot or `main` branch that is
-    /// not there follow the other. Such documents were written by catalogs that did not check, this one's first versions
-    /// among them, and must stay readable. [`TableMetadata::problems`] tells of them.
+    /// Ignores branches and tags whose snapshot is missing. If only one of the current snapshot and the `main` branch is
+    /// missing, takes the other for it. Catalogs that did not check wrote such documents, among them early versions of this
+    /// one, and they must stay readable. [`TableMetadata::problems`] reports them.
     fn let_go_of_missing_snapshots(&mut self) -> Result<(), DocumentError> {
         let ids: HashSet<i64> = self.snapshots.iter().map(|snapshot| snapshot.id).collect();
         let current = self.current_snapshot_id.filter(|id| !ids.contains(id));
@@ -82,7 +82,7 @@ impl TableMetadata {
         let refs = Arc::make_mut(&mut self.refs);
         for (name, snapshot_id) in missing {
             refs.remove(&name);
-            // A `main` at the current snapshot need not stand in the document.
+            // The document may omit a `main` branch at the current snapshot.
             if name != MAIN_BRANCH || current != Some(snapshot_id) {
                 faults.push(format!("Snapshot for reference {name} is not among the snapshots: {snapshot_id}"));
             }
@@ -96,7 +96,7 @@ impl TableMetadata {
         Ok(())
     }
 
-    /// What must hold between the parts of a document, so that it can be read again.
+    /// Checks the rules between the parts of a document that it needs to be read again.
     pub(crate) fn check(&self) -> Result<(), DocumentError> {
         let mut ids = HashSet::with_capacity(self.snapshots.len());
         for snapshot in self.snapshots.iter() {
@@ -140,7 +140,7 @@ impl TableMetadata {
     }
 }
 
-/// Whether the times of a log rise, and end before the document's own; clocks may differ by a minute.
+/// Checks that the times of a log increase, and end before the document's own. Clocks may differ by a minute.
 fn check_times(what: &str, times: impl Iterator<Item = i64>, last_updated_ms: i64) -> Result<(), DocumentError> {
     let mut last = None;
     for time in times {
@@ -157,13 +157,13 @@ fn check_times(what: &str, times: impl Iterator<Item = i64>, last_updated_ms: i6
     }
 }
 
-/// Whether a time lies before another by more than clocks may differ; or so far behind it that the distance is no number,
-/// which readers take for the same.
+/// Returns whether a time lies before another by more than clocks may differ. Also true if the distance overflows, since
+/// readers then compute a negative one.
 fn is_before(time: i64, other: i64) -> bool {
     time.checked_sub(other).is_none_or(|distance| distance < -CLOCK_TOLERANCE_MS)
 }
 
-/// Reads an element of a list: its view, and its text in the spelling to keep.
+/// Parses an element of a list: returns its view, and the text to keep.
 type ReadElement<T> = for<'t> fn(&'t str) -> Result<(T, Cow<'t, str>), DocumentError>;
 
 struct Reader<'a> {
@@ -280,8 +280,8 @@ impl Reader<'_> {
         Ok((orders, default))
     }
 
-    /// Branches and tags. The current snapshot is that of the `main` branch, whether the document names the branch or not
-    /// (specification, "Snapshot References").
+    /// Returns branches and tags. The current snapshot is that of the `main` branch, even if the document does not list the
+    /// branch (specification, "Snapshot References").
     fn refs(&self, current_snapshot_id: Option<i64>) -> Result<BTreeMap<String, SnapshotRef>, DocumentError> {
         let mut refs = BTreeMap::new();
         if let Some(text) = self.object.get("refs") {
@@ -312,7 +312,7 @@ impl Reader<'_> {
             "schema" | "partition-spec" => true,
             "last-sequence-number" => self.format_version == 1,
             "next-row-id" => self.format_version < 3,
-            // Its null is kept in `Present`.
+            // `Present` keeps its null.
             "current-snapshot-id" => false,
             _ => self.object.raw(key) == Some("null"),
         };

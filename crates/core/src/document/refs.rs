@@ -8,34 +8,34 @@ use super::json::{Edits, Object, excerpt, quote};
 /// The branch whose snapshot is the table's current one.
 pub const MAIN_BRANCH: &str = "main";
 
-/// A branch or tag: a name for a snapshot, with how long it is kept.
+/// A branch or tag: a name for a snapshot, with its retention.
 #[derive(Debug, Clone)]
 pub struct SnapshotRef {
     /// The snapshot.
     pub snapshot_id: i64,
-    /// What it is.
+    /// Branch or tag.
     pub kind: RefKind,
-    /// How many snapshots expiry leaves on the branch.
+    /// The minimum number of snapshots that expiry keeps on the branch.
     pub min_snapshots_to_keep: Option<i32>,
-    /// How old a snapshot expiry leaves on the branch, in milliseconds.
+    /// The maximum age of snapshots that expiry keeps on the branch, in milliseconds.
     pub max_snapshot_age_ms: Option<i64>,
-    /// How old the ref itself may become, in milliseconds.
+    /// The maximum age of the ref itself, in milliseconds.
     pub max_ref_age_ms: Option<i64>,
     others: Vec<(String, String)>,
     json: Arc<str>,
 }
 
-/// What a ref is.
+/// The kind of a ref.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefKind {
-    /// Moves with commits.
+    /// Commits move it.
     Branch,
-    /// Stays.
+    /// It does not move.
     Tag,
 }
 
 impl PartialEq for SnapshotRef {
-    /// Whether both say the same; how their JSON is written does not count.
+    /// Compares the values, not the spelling of the JSON.
     fn eq(&self, other: &Self) -> bool {
         self.snapshot_id == other.snapshot_id
             && self.kind == other.kind
@@ -47,21 +47,21 @@ impl PartialEq for SnapshotRef {
 }
 
 impl SnapshotRef {
-    /// Reads a ref. Its JSON is kept in the specification's spelling.
+    /// Parses a ref. Keeps its JSON in the specification's spelling.
     ///
     /// # Errors
-    /// When it lacks its snapshot or type, or asks for a retention that is not positive, or that a tag cannot have.
+    /// If it lacks its snapshot or type, or has a retention that is not positive or that a tag cannot have.
     pub fn parse(text: &str) -> Result<Self, DocumentError> {
         Self::read(&Object::parse("snapshot reference", text)?, text)
     }
 
-    /// The ref of an update, whose object also names it.
+    /// Reads the ref of an update, whose object also contains its name.
     pub(crate) fn from_update(update: &Object<'_>) -> Result<Self, DocumentError> {
         let text = update.rewrite(&[("action", None), ("ref-name", None)]);
         Self::parse(&text)
     }
 
-    /// The branch at this snapshot, without retention.
+    /// Returns a branch at this snapshot, without retention.
     pub(crate) fn branch(snapshot_id: i64) -> Result<Self, DocumentError> {
         Self::parse(&format!(r#"{{"snapshot-id":{snapshot_id},"type":{}}}"#, quote("branch")))
     }
@@ -111,7 +111,7 @@ impl SnapshotRef {
         })
     }
 
-    /// Its JSON.
+    /// Returns its JSON.
     #[must_use]
     pub fn json(&self) -> &str {
         &self.json

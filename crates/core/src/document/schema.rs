@@ -1,4 +1,4 @@
-//! Schemas: what a table's columns are, and the checks that a schema must pass.
+//! Schemas: the columns of a table, and the checks of a schema.
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
@@ -9,14 +9,14 @@ use super::json::{Edits, Object, excerpt, join};
 use super::types::{Field, Primitive, StructType, Type};
 use super::{DocumentError, FreshIds, default_value};
 
-/// The highest id of a column; those above belong to metadata columns (specification, "Reserved Field IDs").
+/// The highest id of a column. Higher ids belong to metadata columns (specification, "Reserved Field IDs").
 const MAX_FIELD_ID: i32 = 2_147_483_447;
 
-/// The most bytes that the full names of one schema's columns may take together: a bound, since a long name above many
-/// fields is repeated in each.
+/// The maximum total length of the full names of a schema's columns, in bytes. Nested fields repeat the names above them,
+/// so the total needs a limit.
 const MAX_NAMES_BYTES: usize = 32 << 20;
 
-/// A schema, with the JSON it was read from.
+/// A schema, with its JSON text.
 #[derive(Debug, Clone)]
 pub struct Schema {
     id: i32,
@@ -35,7 +35,7 @@ pub struct Column<'a> {
     pub required: bool,
     /// Its type.
     pub column_type: &'a Type,
-    /// The field that it is nested in.
+    /// The id of the field that it is nested in.
     pub parent: Option<i32>,
 }
 
@@ -49,11 +49,11 @@ pub struct SchemaIndex<'a> {
 }
 
 impl Schema {
-    /// Reads a schema. One without `schema-id` has id 0. Its JSON is kept in the specification's spelling: types in lower
-    /// case, and without optional fields that are null.
+    /// Parses a schema. Without `schema-id`, its id is 0. Keeps its JSON in the specification's spelling: types in lower case,
+    /// no optional fields that are null.
     ///
     /// # Errors
-    /// When it is not a struct, two fields share an id or a name, or an identifier field is not a required, plain column.
+    /// If it is not a struct, two fields share an id or a name, or an identifier field is not a required primitive column.
     pub fn parse(text: &str) -> Result<Self, DocumentError> {
         let object = Object::parse("schema", text)?;
         let kind = object.string("type")?;
@@ -85,43 +85,43 @@ impl Schema {
         Ok(Self { id, fields, identifier_field_ids: identifiers, highest_field_id, json })
     }
 
-    /// Its id.
+    /// Returns its id.
     #[must_use]
     pub fn id(&self) -> i32 {
         self.id
     }
 
-    /// Its columns.
+    /// Returns its columns.
     #[must_use]
     pub fn fields(&self) -> &[Field] {
         &self.fields.fields
     }
 
-    /// The columns that identify a row, sorted.
+    /// Returns the ids of the columns that identify a row, sorted.
     #[must_use]
     pub fn identifier_field_ids(&self) -> &[i32] {
         &self.identifier_field_ids
     }
 
-    /// The highest id of any column or nested field; 0 when there is none.
+    /// Returns the highest id of a column or nested field; 0 if there is none.
     #[must_use]
     pub fn highest_field_id(&self) -> i32 {
         self.highest_field_id
     }
 
-    /// Its JSON.
+    /// Returns its JSON.
     #[must_use]
     pub fn json(&self) -> &str {
         &self.json
     }
 
-    /// Whether both describe the same columns; their own ids do not count.
+    /// Returns whether both have the same columns. Ignores the schemas' own ids.
     #[must_use]
     pub fn same_columns(&self, other: &Self) -> bool {
         self.fields == other.fields && self.identifier_field_ids == other.identifier_field_ids
     }
 
-    /// Hashes some of what [`Schema::same_columns`] compares: the columns' ids and names.
+    /// Hashes a part of the values that [`Schema::same_columns`] compares: the columns' ids and names.
     pub(crate) fn hash_columns(&self, hasher: &mut DefaultHasher) {
         self.highest_field_id.hash(hasher);
         for field in &self.fields.fields {
@@ -129,21 +129,21 @@ impl Schema {
         }
     }
 
-    /// Its columns and nested fields by id and by name.
+    /// Returns its columns and nested fields by id and by name.
     ///
     /// # Errors
-    /// Never for a schema that was read: its names were checked then.
+    /// Never for a parsed schema, whose names were checked.
     pub fn index(&self) -> Result<SchemaIndex<'_>, DocumentError> {
         SchemaIndex::new(&self.fields)
     }
 
-    /// The same schema with another id.
+    /// Returns the schema with another id.
     pub(crate) fn with_id(&self, id: i32) -> Result<Self, DocumentError> {
         let json = Object::parse("schema", &self.json)?.rewrite(&[("schema-id", Some(&id.to_string()))]);
         Ok(Self { id, json: json.into(), ..self.clone() })
     }
 
-    /// The same schema with id 0 and new field ids, in the order in which the reference implementation gives them.
+    /// Returns the schema with id 0 and new field ids, in the order of the reference implementation.
     pub(crate) fn with_fresh_ids(&self, ids: &mut FreshIds) -> Result<Self, DocumentError> {
         let object = Object::parse("schema", &self.json)?;
         let fields = ids.rewrite_fields(&object, &self.fields)?;
@@ -158,10 +158,10 @@ impl Schema {
         Self::parse(&json)
     }
 
-    /// Whether a table of this format version may have the schema.
+    /// Checks whether a table of this format version may have the schema.
     ///
     /// # Errors
-    /// When there are [`Schema::problems`]; the message names each.
+    /// If there are [`Schema::problems`]; the message lists them.
     pub fn check_format_version(&self, format_version: u8) -> Result<(), DocumentError> {
         let problems = self.problems(format_version)?;
         if problems.is_empty() {
@@ -170,11 +170,11 @@ impl Schema {
         Err(DocumentError::invalid(format!("Invalid schema for v{format_version}:\n- {}", problems.join("\n- "))))
     }
 
-    /// Why readers of tables of this format version would refuse the schema, a sentence for each column: a type that is not
-    /// known, malformed or of a newer version, a default that is not of the column's type, a reserved id.
+    /// Returns why readers of this format version would refuse the schema, a sentence for each column: an unknown, malformed
+    /// or too new type, a default that does not fit the type, a reserved id.
     ///
     /// # Errors
-    /// As [`Schema::index`].
+    /// Same as [`Schema::index`].
     pub fn problems(&self, format_version: u8) -> Result<Vec<String>, DocumentError> {
         let index = self.index()?;
         let mut problems = std::collections::BTreeMap::new();
@@ -193,7 +193,7 @@ impl Schema {
     }
 
     pub(crate) fn size_bytes(&self) -> usize {
-        // The typed view takes about as much as the text; measured, it is between one and three times.
+        // Measured: the typed view takes one to three times the length of the text.
         self.json.len() * 3 + size_of::<Self>()
     }
 }
@@ -202,7 +202,7 @@ fn strings(ids: &[i32]) -> Vec<String> {
     ids.iter().map(i32::to_string).collect()
 }
 
-/// Which default of a field cannot be stored in a table of this format version, and why.
+/// Returns which default of a field a table of this format version cannot have, and why.
 fn default_problem(field: &Field, format_version: u8) -> Option<(&'static str, String)> {
     if let (Some(value), true) = (&field.initial_default, format_version < 3) {
         return Some(("initial", format!("non-null default ({}) is not supported until v3", excerpt(value))));
@@ -213,7 +213,7 @@ fn default_problem(field: &Field, format_version: u8) -> Option<(&'static str, S
     })
 }
 
-/// Calls `see` for each field of the struct and of all structs within it.
+/// Calls `see` for each field of the struct and of all nested structs.
 fn each_field(fields: &StructType, see: &mut impl FnMut(&Field)) {
     for field in &fields.fields {
         see(field);
@@ -234,7 +234,7 @@ fn each_field_within(within: &Type, see: &mut impl FnMut(&Field)) {
 }
 
 impl Column<'_> {
-    /// Why no table of this format version can have the column under this id.
+    /// Returns why a table of this format version cannot have the column with this id.
     fn problem(&self, id: i32, format_version: u8) -> Option<String> {
         let kind = self.column_type;
         let needed = kind.min_format_version();
@@ -263,19 +263,19 @@ impl<'a> SchemaIndex<'a> {
         Ok(index)
     }
 
-    /// The column or nested field with this id.
+    /// Returns the column or nested field with this id.
     #[must_use]
     pub fn column(&self, id: i32) -> Option<Column<'a>> {
         self.columns.get(&id).copied()
     }
 
-    /// The id of the field with this full name (`a.b`, `list.element.c`), or short name (`list.c`).
+    /// Returns the id of the field with this full name (`a.b`, `list.element.c`) or short name (`list.c`).
     #[must_use]
     pub fn id_of(&self, name: &str) -> Option<i32> {
         self.ids.get(name).or_else(|| self.short_ids.get(name)).copied()
     }
 
-    /// The names from the top, joined by dots.
+    /// Returns the names from the top level down, joined by dots.
     fn full_name(&self, id: i32) -> String {
         let mut names = Vec::new();
         let mut next = Some(id);
@@ -301,7 +301,7 @@ impl<'a> SchemaIndex<'a> {
         Ok(())
     }
 
-    /// Adds a column and what is nested in it. Short names leave out `element` and `value` above a struct.
+    /// Adds a column and its nested fields. Short names omit `element` and `value` above a struct.
     fn add(
         &mut self,
         id: i32,

@@ -1,4 +1,4 @@
-//! Snapshots: what rules need of them, and what the specification asks of new ones. The rest is never read.
+//! Snapshots: the fields that rules need, and the specification's rules for new ones. The rest is never parsed.
 
 use std::borrow::Cow;
 
@@ -8,10 +8,10 @@ use serde_json::value::RawValue;
 use super::json::{Edits, Object, view, without_nulls};
 use super::{DocumentError, Properties};
 
-/// What a snapshot did (specification, "Snapshots", `operation`). Some readers take no other, and refuse the whole table.
+/// The operations of a snapshot (specification, "Snapshots"). Some readers refuse the whole table for any other.
 const OPERATIONS: [&str; 4] = ["append", "replace", "overwrite", "delete"];
 
-/// The fields that a snapshot may lack.
+/// The optional fields of a snapshot.
 const OPTIONAL: [&str; 9] = [
     "parent-snapshot-id",
     "sequence-number",
@@ -24,25 +24,25 @@ const OPTIONAL: [&str; 9] = [
     "key-id",
 ];
 
-/// What older writers give as the current snapshot's id where there is none; no snapshot's own.
+/// The id that older writers use for "no current snapshot". No snapshot has it.
 pub const NO_SNAPSHOT_ID: i64 = -1;
 
-/// What rules need of a snapshot.
+/// The fields of a snapshot that rules need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     /// Its id.
     pub id: i64,
-    /// The snapshot that it was made from.
+    /// The id of the snapshot before it.
     pub parent_id: Option<i64>,
-    /// Its place in the order of the table's changes; 0 in format v1.
+    /// Its position in the order of the table's changes; 0 in format v1.
     pub sequence_number: i64,
-    /// When it was made, in milliseconds since 1970.
+    /// The time of its creation, in milliseconds since 1970.
     pub timestamp_ms: i64,
-    /// The schema that was current then.
+    /// The id of the schema that was current then.
     pub schema_id: Option<i32>,
     /// The row id of its first added row (v3).
     pub first_row_id: Option<i64>,
-    /// How many rows it assigns ids to (v3).
+    /// The number of rows to which it assigns ids (v3).
     pub added_rows: Option<i64>,
 }
 
@@ -65,10 +65,10 @@ struct View<'a> {
 }
 
 impl Snapshot {
-    /// Reads a snapshot. Its text loses optional fields that are null, which the reference implementation cannot read.
+    /// Parses a snapshot. Removes optional fields that are null, which the reference implementation cannot read.
     ///
     /// # Errors
-    /// When it lacks its id, time or manifests, or a number is negative that cannot be.
+    /// If it lacks its id, time or manifests, or has a negative number where none is allowed.
     pub(crate) fn parse(text: &str) -> Result<(Self, Cow<'_, str>), DocumentError> {
         let view: View<'_> = view("snapshot", text)?;
         let id = view.snapshot_id;
@@ -102,7 +102,7 @@ impl Snapshot {
         Ok((snapshot, without_nulls("snapshot", text, &OPTIONAL)?))
     }
 
-    /// The JSON of a new snapshot as it is kept: without nulls, and a known operation in lower case.
+    /// Returns the JSON of a new snapshot to store: without nulls, and with a known operation in lower case.
     pub(crate) fn json_to_keep(text: &str) -> Result<String, DocumentError> {
         let object = Object::parse("snapshot", text)?;
         let mut edits = Edits::default();
@@ -123,11 +123,11 @@ impl Snapshot {
         Ok(edits.apply(&object, text).into_owned())
     }
 
-    /// The text of a snapshot of a v1 table as v2 and later need it, if that is another: with a sequence number, which is 0,
-    /// and a summary, whose operation readers take for `overwrite` where none is given.
+    /// Returns the text of a v1 snapshot for v2 and later, if it must change. Adds the sequence number 0 and a summary;
+    /// readers assume the operation `overwrite` if there is none.
     ///
     /// # Errors
-    /// When it names its manifests itself, which only v1 allows.
+    /// If it lists its manifests itself, which only v1 allows.
     pub(crate) fn upgraded(text: &str) -> Result<Option<String>, DocumentError> {
         let object = Object::parse("snapshot", text)?;
         if object.get("manifest-list").is_none() {
@@ -149,9 +149,9 @@ impl Snapshot {
         })
     }
 
-    /// Why a table of this format version cannot have the snapshot of this text (specification, "Snapshots").
+    /// Returns why a table of this format version cannot have the snapshot in `text` (specification, "Snapshots").
     ///
-    /// A snapshot from before an upgrade may lack what only later versions require; `is_new` tells that it is none.
+    /// A snapshot from before an upgrade may lack fields that only later versions require; for these, `is_new` is `false`.
     pub(crate) fn problem(text: &str, format_version: u8, is_new: bool) -> Option<String> {
         Self::check(text, format_version, is_new).err().map(|error| error.to_string())
     }
@@ -194,13 +194,13 @@ impl Snapshot {
                 OPERATIONS.join(", ")
             )),
             None if is_new => refuse("its summary has no operation"),
-            // Told by `tolerated`.
+            // `tolerated` reports it.
             None => Ok(()),
         }
     }
 
-    /// Returns what breaks a rule in the snapshot of this text and is read on purpose by Java, PyIceberg and Go: old writers
-    /// left the operation out.
+    /// Returns the broken rule of the snapshot in `text` that Java, PyIceberg and Go accept on purpose: old writers omitted
+    /// the operation.
     pub(crate) fn tolerated(text: &str) -> Option<String> {
         let object = Object::parse("snapshot", text).ok()?;
         let summary = Object::parse("snapshot summary", object.get("summary")?).ok()?;

@@ -11,10 +11,10 @@ use super::schema::SchemaIndex;
 use super::transform::Transform;
 use super::{DocumentError, FreshIds};
 
-/// The id of the order that does not sort; no other may have it.
+/// The id of the order that does not sort. No other order may have it.
 pub const UNSORTED_ORDER_ID: i32 = 0;
 
-/// A sort order, with the JSON it was read from.
+/// A sort order, with its JSON text.
 #[derive(Debug, Clone)]
 pub struct SortOrder {
     id: i32,
@@ -25,20 +25,20 @@ pub struct SortOrder {
 /// One field of a sort order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SortField {
-    /// The columns that it is computed from: one, or several for a transform with several arguments (v3).
+    /// The source columns: one, or several for a transform with several arguments (v3).
     pub source_ids: Vec<i32>,
-    /// How it is computed.
+    /// The function of the source columns.
     pub transform: Transform,
-    /// Which way it sorts.
+    /// The direction of sorting.
     pub direction: Direction,
-    /// Where nulls go.
+    /// The position of nulls.
     pub null_order: NullOrder,
-    /// Its `source-id`, which stands beside `source-ids` in some documents.
+    /// Its `source-id`, which some documents have besides `source-ids`.
     named_source: Option<i32>,
     others: Vec<(String, String)>,
 }
 
-/// Which way a field sorts.
+/// The direction of sorting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// `asc`
@@ -47,7 +47,7 @@ pub enum Direction {
     Descending,
 }
 
-/// Where nulls go.
+/// The position of nulls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NullOrder {
     /// `nulls-first`
@@ -57,11 +57,11 @@ pub enum NullOrder {
 }
 
 impl SortOrder {
-    /// Reads a sort order: an object with `fields`, and `order-id` unless it is new. Its JSON is kept in the
-    /// specification's spelling.
+    /// Parses a sort order: an object with `fields`, and `order-id` unless it is new. Keeps its JSON in the specification's
+    /// spelling.
     ///
     /// # Errors
-    /// When a field lacks something, or the order's id is 0 and it sorts, or another and it does not.
+    /// If a field lacks a value, or the id is 0 for an order that sorts, or not 0 for one that does not.
     pub fn parse(text: &str) -> Result<Self, DocumentError> {
         let object = Object::parse("sort order", text)?;
         let texts = object.array("fields")?;
@@ -89,30 +89,30 @@ impl SortOrder {
         Ok(Self { id, fields, json: edits.apply(&object, text).into() })
     }
 
-    /// The order that does not sort.
+    /// Returns the order that does not sort.
     pub(crate) fn unsorted() -> Result<Self, DocumentError> {
         Self::parse(r#"{"order-id":0,"fields":[]}"#)
     }
 
-    /// Its id.
+    /// Returns its id.
     #[must_use]
     pub fn id(&self) -> i32 {
         self.id
     }
 
-    /// Its fields.
+    /// Returns its fields.
     #[must_use]
     pub fn fields(&self) -> &[SortField] {
         &self.fields
     }
 
-    /// Its JSON.
+    /// Returns its JSON.
     #[must_use]
     pub fn json(&self) -> &str {
         &self.json
     }
 
-    /// Whether both sort alike.
+    /// Returns whether both sort alike.
     #[must_use]
     pub fn same_order(&self, other: &Self) -> bool {
         self.fields.len() == other.fields.len()
@@ -124,26 +124,26 @@ impl SortOrder {
             })
     }
 
-    /// Hashes what [`SortOrder::same_order`] compares, but for directions.
+    /// Hashes the values that [`SortOrder::same_order`] compares, except directions.
     pub(crate) fn hash_fields(&self, hasher: &mut DefaultHasher) {
         for field in &self.fields {
             (&field.source_ids, &field.transform, &field.others).hash(hasher);
         }
     }
 
-    /// Whether the order may be added to a table of this format version with this current schema.
+    /// Checks whether the order may be added to a table of this format version with this current schema.
     ///
     /// # Errors
-    /// As [`SortOrder::check_fields`] and [`SortOrder::check_sources`].
+    /// Same as [`SortOrder::check_fields`] and [`SortOrder::check_sources`].
     pub fn check_new(&self, schema: &SchemaIndex<'_>, format_version: u8) -> Result<(), DocumentError> {
         self.check_fields(format_version)?;
         self.check_sources(schema)
     }
 
-    /// Whether a table of this format version may have the order, whatever its schema.
+    /// Checks whether a table of this format version may have the order, whatever its schema.
     ///
     /// # Errors
-    /// When a transform is malformed, or takes several columns before v3.
+    /// If a transform is malformed, or takes several columns before v3.
     pub fn check_fields(&self, format_version: u8) -> Result<(), DocumentError> {
         for field in &self.fields {
             if field.transform.is_malformed() {
@@ -156,10 +156,10 @@ impl SortOrder {
         Ok(())
     }
 
-    /// Whether each field's source is there, and of a type that its transform takes.
+    /// Checks that each field's source exists, and has a type that its transform accepts.
     ///
     /// # Errors
-    /// When a source is missing, has structure, or has another type.
+    /// If a source is missing, is a struct, list or map, or has another type.
     pub fn check_sources(&self, schema: &SchemaIndex<'_>) -> Result<(), DocumentError> {
         for field in &self.fields {
             let transform = &field.transform;
@@ -183,12 +183,12 @@ impl SortOrder {
         Ok(())
     }
 
-    /// The same order with another id.
+    /// Returns the order with another id.
     pub(crate) fn with_id(&self, id: i32) -> Result<Self, DocumentError> {
         Self::parse(&Object::parse("sort order", &self.json)?.rewrite(&[("order-id", Some(&id.to_string()))]))
     }
 
-    /// The same order for a new table: id 1 (0 when it does not sort), sources as the new schema numbers them.
+    /// Returns the order for a new table: id 1 (0 if it does not sort), sources with the ids of the new schema.
     pub(crate) fn with_fresh_ids(&self, ids: &FreshIds) -> Result<Self, DocumentError> {
         if self.fields.is_empty() {
             return Self::unsorted();

@@ -1,4 +1,4 @@
-//! Where a document that was read differs from how it is written.
+//! Compares a document as it was read with its form in the specification's spelling.
 
 use serde_json::Value;
 
@@ -16,16 +16,16 @@ pub(super) const MAY_BE_NULL: [&str; 10] = [
     "max-ref-age-ms",
 ];
 
-/// Places that are judged otherwise: a current snapshot or branch that points nowhere by what it means; the ids of a current
-/// schema, spec or order, and the oldest fields, because v1 documents may have them or not beside the lists.
+/// Fields that other checks cover: a current snapshot or branch without a snapshot; the ids of the current schema, spec and
+/// order; and the oldest fields, which v1 documents may have besides the lists.
 const JUDGED_OTHERWISE: [&str; 5] =
     ["/current-snapshot-id", "/current-schema-id", "/default-spec-id", "/default-sort-order-id", "/partition-spec"];
 
-/// What of a document's text readers may refuse although it says the same as `written`: a known word in other letters, a
-/// null in place of nothing, a field that is missing. A sentence for each.
+/// Returns the parts of a document's text that readers may refuse although they mean the same as `written`: a known word in
+/// other case, a null for an absent field, a missing field. A sentence for each.
 ///
-/// Such a document can be read leniently and is mended by the next commit; one that is registered stays as it is, so it has
-/// to be right.
+/// Such a document can be parsed, and the next commit corrects it. A registered document stays as it is, so it must be
+/// correct.
 pub(crate) fn corrections(text: &[u8], written: &[u8]) -> Vec<String> {
     let (Ok(text), Ok(written)) = (serde_json::from_slice::<Value>(text), serde_json::from_slice::<Value>(written))
     else {
@@ -52,7 +52,7 @@ fn compare(place: &str, text: &Value, written: &Value, found: &mut Vec<String>) 
                 }
             }
             for key in after.keys().filter(|key| !before.contains_key(*key)) {
-                // A `main` branch follows from the current snapshot.
+                // The current snapshot implies a `main` branch.
                 let place_of_key = format!("{place}/{key}");
                 if place != "/refs" && !JUDGED_OTHERWISE.contains(&place_of_key.as_str()) {
                     found.push(format!("{place_of_key} is missing"));
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn differences_are_told_by_their_place() {
+    fn differences_are_reported_with_their_path() {
         let found = corrections(
             br#"{"refs":{},"a":[{"type":"LONG","doc":null,"x":null,"same":1}],"current-snapshot-id":null}"#,
             br#"{"refs":{"main":{}},"a":[{"type":"long","same":1}],"current-snapshot-id":null}"#,

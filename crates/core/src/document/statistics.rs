@@ -1,4 +1,4 @@
-//! Statistics files and encryption keys: what rules need of them, and what the specification asks of new ones.
+//! Statistics files and encryption keys: the fields that rules need, and the specification's rules for new ones.
 
 use std::borrow::Cow;
 
@@ -8,21 +8,21 @@ use serde::de::IgnoredAny;
 use super::json::{Edits, Object, join_if_changed, quote, view, without_nulls};
 use super::{DocumentError, Properties};
 
-/// A statistics file, by its snapshot.
+/// A statistics file, identified by its snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Statistics {
     /// The snapshot that it describes.
     pub snapshot_id: i64,
 }
 
-/// A partition statistics file, by its snapshot.
+/// A partition statistics file, identified by its snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartitionStatistics {
     /// The snapshot that it describes.
     pub snapshot_id: i64,
 }
 
-/// An encryption key (v3), by its id. The key itself is encrypted, and not looked at.
+/// An encryption key (v3), identified by its id. The key itself is encrypted, and never read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncryptionKey {
     /// Its id.
@@ -61,7 +61,7 @@ struct EncryptionKeyView {
 }
 
 impl Statistics {
-    /// Reads a statistics file. Its text loses optional fields that are null, those of its blobs included.
+    /// Parses a statistics file. Removes optional fields that are null, also in its blobs.
     pub(crate) fn parse(text: &str) -> Result<(Self, Cow<'_, str>), DocumentError> {
         let view: StatisticsView = view("statistics file", text)?;
         Ok((Self { snapshot_id: view.snapshot_id }, Self::spelled(text)?))
@@ -75,7 +75,7 @@ impl Statistics {
         let mut edits = Edits::default();
         edits.drop_nulls(&object, &["key-metadata"]);
         let blobs = object.array("blob-metadata")?;
-        // A blob that is no object is for `problem` to tell.
+        // `problem` reports a blob that is not an object.
         let spelled = |blob| without_nulls("blob metadata", blob, &["properties"]).unwrap_or(Cow::Borrowed(blob));
         let blobs: Vec<Cow<'_, str>> = blobs.into_iter().map(spelled).collect();
         if let Some(blobs) = join_if_changed(&blobs) {
@@ -84,7 +84,7 @@ impl Statistics {
         Ok(edits.apply(&object, text))
     }
 
-    /// Why the specification does not allow the statistics file of this text ("Table Statistics").
+    /// Returns which rule the statistics file in `text` breaks (specification, "Table Statistics").
     pub(crate) fn problem(text: &str) -> Option<String> {
         Self::check(text).err().map(|error| error.to_string())
     }
@@ -112,7 +112,7 @@ impl PartitionStatistics {
 }
 
 impl EncryptionKey {
-    /// Reads a key. Its text loses optional fields that are null, and its Base64 gets the padding that some readers need.
+    /// Parses a key. Removes optional fields that are null, and adds the Base64 padding that some readers need.
     pub(crate) fn parse(text: &str) -> Result<(Self, Cow<'_, str>), DocumentError> {
         let view: EncryptionKeyView = view("encryption key", text)?;
         let key = Self { id: view.key_id };
@@ -127,7 +127,7 @@ impl EncryptionKey {
         Ok((key, edits.apply(&object, text)))
     }
 
-    /// Why the specification does not allow the key of this text ("Encryption Keys").
+    /// Returns which rule the key in `text` breaks (specification, "Encryption Keys").
     pub(crate) fn problem(text: &str) -> Option<String> {
         Self::check(text).err().map(|error| error.to_string())
     }
@@ -147,7 +147,7 @@ impl EncryptionKey {
     }
 }
 
-/// `text` with the `=` that are missing at the end of Base64.
+/// Returns `text` with the missing `=` at the end of Base64.
 fn padded(text: &str) -> Cow<'_, str> {
     match text.len() % 4 {
         2 if !text.contains('=') => Cow::Owned(format!("{text}==")),
@@ -156,7 +156,7 @@ fn padded(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a text is Base64 with padding (RFC 4648, section 4), in the one form that each sequence of bytes has.
+/// Returns whether a text is Base64 with padding (RFC 4648, section 4), in the canonical form.
 fn is_base64(text: &str) -> bool {
     let digits = text.trim_end_matches('=');
     let padding = text.len() - digits.len();
@@ -168,7 +168,7 @@ fn is_base64(text: &str) -> bool {
         b'/' => Some(63),
         _ => None,
     };
-    // The bits of the last digit that are no part of a byte are zero.
+    // In the canonical form, the unused bits of the last digit are zero.
     let unused_bits = match padding {
         0 => 0,
         1 => 0b11,
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_base64_passes_as_base64() {
+    fn text_that_is_not_canonical_base64_is_refused() {
         for text in ["", "AQID", "AQI=", "AQ==", "+/+/"] {
             assert!(is_base64(text), "{text}");
         }
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn blobs_lose_their_nulls_and_need_their_fields() {
+    fn blob_nulls_are_removed_and_missing_blob_fields_refused() {
         let file = |blob: &str| {
             format!(
                 r#"{{"snapshot-id":1,"statistics-path":"s3://b/s","file-size-in-bytes":1,"file-footer-size-in-bytes":1,"blob-metadata":[{blob}]}}"#

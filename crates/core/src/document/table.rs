@@ -1,4 +1,4 @@
-//! A table's metadata.
+//! The metadata of a table.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use super::{
 /// A table's properties.
 pub type Properties = BTreeMap<String, String>;
 
-/// One table metadata document. Cloning shares what is large; a document derived by a commit shares with its base all that
-/// the commit did not touch.
+/// A table metadata document. Clones share their large parts, and a commit's document shares all unchanged parts with its
+/// base.
 #[derive(Debug, Clone)]
 pub struct TableMetadata {
     pub(crate) format_version: u8,
@@ -38,19 +38,19 @@ pub struct TableMetadata {
     pub(crate) partition_statistics: List<PartitionStatistics>,
     pub(crate) encryption_keys: List<EncryptionKey>,
     pub(crate) next_row_id: i64,
-    /// Fields that are not known, as they came.
+    /// Unknown fields, unchanged.
     pub(crate) others: Arc<Vec<(String, Box<str>)>>,
-    /// Fields that this format version does not use, or that repeat others, as they came; a commit writes them anew.
+    /// Fields that this format version does not use, or that repeat others, unchanged. A commit rewrites them.
     pub(crate) legacy: Arc<Vec<(&'static str, Box<str>)>>,
     pub(crate) present: Present,
-    /// What was wrong with the document as it was read, and is not part of it any more.
+    /// Faults of the text that parsing removed.
     pub(crate) faults: Arc<[String]>,
-    /// What [`TableMetadata::size_bytes`] gives: measured once, where the document is made, since that looks at all of it.
+    /// The result of [`TableMetadata::size_bytes`], measured once when the document is made, since that reads all of it.
     pub(crate) size_bytes: usize,
 }
 
-/// Which optional fields stand in the JSON, so that a document that was read is written as it came. A commit writes them
-/// all, as the reference implementation does.
+/// Which optional fields the JSON has, so that an unchanged document is written as it was read. A commit writes all of
+/// them, as the reference implementation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Present {
     pub(crate) schemas: bool,
@@ -68,7 +68,7 @@ pub(crate) struct Present {
     pub(crate) encryption_keys: bool,
 }
 
-/// How `current-snapshot-id` says that there is none. The specification allows each.
+/// The value of `current-snapshot-id` without a current snapshot. The specification allows each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoSnapshot {
     Absent,
@@ -77,7 +77,7 @@ pub(crate) enum NoSnapshot {
 }
 
 impl Present {
-    /// The form of a document that a commit makes.
+    /// Returns the form of a document after a commit.
     pub(crate) fn committed(format_version: u8) -> Self {
         Self {
             schemas: true,
@@ -97,7 +97,7 @@ impl Present {
     }
 }
 
-/// `location` without slashes at its end, unless they are all of it that follows the scheme.
+/// Removes trailing slashes from `location`, unless the scheme is followed only by slashes.
 pub(crate) fn strip_trailing_slash(location: &str) -> &str {
     let mut rest = location;
     while let Some(shorter) = rest.strip_suffix('/') {
@@ -110,185 +110,185 @@ pub(crate) fn strip_trailing_slash(location: &str) -> &str {
 }
 
 impl TableMetadata {
-    /// The format version: 1, 2 or 3.
+    /// Returns the format version: 1, 2 or 3.
     #[must_use]
     pub fn format_version(&self) -> u8 {
         self.format_version
     }
 
-    /// The table's own id; old v1 documents have none.
+    /// Returns the table's UUID. Old v1 documents have none.
     #[must_use]
     pub fn uuid(&self) -> Option<&str> {
         self.uuid.as_deref()
     }
 
-    /// Where the table's files are put, without a slash at its end.
+    /// Returns the location of the table's files, without a trailing slash.
     #[must_use]
     pub fn location(&self) -> &str {
         strip_trailing_slash(&self.location)
     }
 
-    /// The highest sequence number of any snapshot there ever was.
+    /// Returns the highest sequence number of all snapshots, including removed ones.
     #[must_use]
     pub fn last_sequence_number(&self) -> i64 {
         self.last_sequence_number
     }
 
-    /// When the document was made, in milliseconds since 1970.
+    /// Returns the time of the document, in milliseconds since 1970.
     #[must_use]
     pub fn last_updated_ms(&self) -> i64 {
         self.last_updated_ms
     }
 
-    /// The highest id that any column ever had.
+    /// Returns the highest id of all columns, including removed ones.
     #[must_use]
     pub fn last_column_id(&self) -> i32 {
         self.last_column_id
     }
 
-    /// All schemas.
+    /// Returns all schemas.
     pub fn schemas(&self) -> impl ExactSizeIterator<Item = &Schema> {
         self.schemas.iter().map(AsRef::as_ref)
     }
 
-    /// The id of the current schema.
+    /// Returns the id of the current schema.
     #[must_use]
     pub fn current_schema_id(&self) -> i32 {
         self.current_schema_id
     }
 
-    /// The schema with this id.
+    /// Returns the schema with this id.
     #[must_use]
     pub fn schema(&self, id: i32) -> Option<&Schema> {
         self.schemas().find(|schema| schema.id() == id)
     }
 
-    /// All partition specs.
+    /// Returns all partition specs.
     pub fn partition_specs(&self) -> impl ExactSizeIterator<Item = &PartitionSpec> {
         self.partition_specs.iter().map(AsRef::as_ref)
     }
 
-    /// The id of the spec that writers use.
+    /// Returns the id of the default spec, which writers use.
     #[must_use]
     pub fn default_spec_id(&self) -> i32 {
         self.default_spec_id
     }
 
-    /// The partition spec with this id.
+    /// Returns the partition spec with this id.
     #[must_use]
     pub fn partition_spec(&self, id: i32) -> Option<&PartitionSpec> {
         self.partition_specs().find(|spec| spec.id() == id)
     }
 
-    /// The highest id that any partition field ever had; 999 when there was none.
+    /// Returns the highest id of all partition fields, including removed ones; 999 if there was none.
     #[must_use]
     pub fn last_partition_id(&self) -> i32 {
         self.last_partition_id
     }
 
-    /// All sort orders.
+    /// Returns all sort orders.
     pub fn sort_orders(&self) -> impl ExactSizeIterator<Item = &SortOrder> {
         self.sort_orders.iter().map(AsRef::as_ref)
     }
 
-    /// The id of the order that writers use.
+    /// Returns the id of the default order, which writers use.
     #[must_use]
     pub fn default_sort_order_id(&self) -> i32 {
         self.default_sort_order_id
     }
 
-    /// The sort order with this id.
+    /// Returns the sort order with this id.
     #[must_use]
     pub fn sort_order(&self, id: i32) -> Option<&SortOrder> {
         self.sort_orders().find(|order| order.id() == id)
     }
 
-    /// The table's properties.
+    /// Returns the table's properties.
     #[must_use]
     pub fn properties(&self) -> &Properties {
         &self.properties
     }
 
-    /// The current snapshot's id.
+    /// Returns the current snapshot's id.
     #[must_use]
     pub fn current_snapshot_id(&self) -> Option<i64> {
         self.current_snapshot_id
     }
 
-    /// The current snapshot: its view and its JSON.
+    /// Returns the current snapshot: its view and its JSON.
     #[must_use]
     pub fn current_snapshot(&self) -> Option<super::Element<'_, Snapshot>> {
         self.current_snapshot_id.and_then(|id| self.snapshot(id))
     }
 
-    /// The snapshots, in the order in which they were added.
+    /// Returns the snapshots, in the order in which they were added.
     #[must_use]
     pub fn snapshots(&self) -> &List<Snapshot> {
         &self.snapshots
     }
 
-    /// The snapshot with this id. Nothing is parsed; ids are compared.
+    /// Returns the snapshot with this id. Compares ids only, and parses nothing.
     #[must_use]
     pub fn snapshot(&self, id: i64) -> Option<super::Element<'_, Snapshot>> {
-        // The newest are asked for most.
+        // Lookups mostly ask for the newest snapshots.
         self.snapshots.iter().rev().find(|snapshot| snapshot.id == id)
     }
 
-    /// Branches and tags by name.
+    /// Returns branches and tags by name.
     #[must_use]
     pub fn refs(&self) -> &BTreeMap<String, SnapshotRef> {
         &self.refs
     }
 
-    /// The `main` branch.
+    /// Returns the `main` branch.
     #[must_use]
     pub fn main_branch(&self) -> Option<&SnapshotRef> {
         self.refs.get(MAIN_BRANCH)
     }
 
-    /// Which snapshot was current when, oldest first.
+    /// Returns the log of current snapshots, oldest first.
     #[must_use]
     pub fn snapshot_log(&self) -> &List<SnapshotLogEntry> {
         &self.snapshot_log
     }
 
-    /// The documents before this one, oldest first.
+    /// Returns the log of earlier documents, oldest first.
     #[must_use]
     pub fn metadata_log(&self) -> &List<MetadataLogEntry> {
         &self.metadata_log
     }
 
-    /// Statistics files.
+    /// Returns the statistics files.
     #[must_use]
     pub fn statistics(&self) -> &List<Statistics> {
         &self.statistics
     }
 
-    /// Partition statistics files.
+    /// Returns the partition statistics files.
     #[must_use]
     pub fn partition_statistics(&self) -> &List<PartitionStatistics> {
         &self.partition_statistics
     }
 
-    /// Encryption keys (v3).
+    /// Returns the encryption keys (v3).
     #[must_use]
     pub fn encryption_keys(&self) -> &List<EncryptionKey> {
         &self.encryption_keys
     }
 
-    /// The row id that the next snapshot starts from (v3; 0 before).
+    /// Returns the first row id of the next snapshot (v3; 0 before).
     #[must_use]
     pub fn next_row_id(&self) -> i64 {
         self.next_row_id
     }
 
-    /// An estimate of the memory that the document takes, in bytes, as if it shared nothing with others.
+    /// Returns an estimate of the document's memory, in bytes, as if it shared nothing.
     #[must_use]
     pub const fn size_bytes(&self) -> usize {
         self.size_bytes
     }
 
-    /// The document with its size.
+    /// Returns the document with its measured size.
     pub(crate) fn measured(mut self) -> Self {
         self.size_bytes = self.measure();
         self

@@ -4,14 +4,14 @@ use std::fmt;
 
 use super::types::{Primitive, Type};
 
-/// A function of a column's value. One that is not known is kept by its name, and taken to apply to any type.
+/// A function of a column's value. An unknown function is kept by its name, and accepts any type.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Transform {
     /// The value itself.
     Identity,
-    /// A hash in this many buckets.
+    /// A hash into this many buckets.
     Bucket(u32),
-    /// The value cut to this width.
+    /// The value truncated to this width.
     Truncate(u32),
     /// Years since 1970.
     Year,
@@ -21,14 +21,14 @@ pub enum Transform {
     Day,
     /// Hours since 1970.
     Hour,
-    /// Always null: a field that was dropped.
+    /// Always null: a dropped field.
     Void,
-    /// Anything else, as it came.
+    /// Any other function, unchanged.
     Unknown(String),
 }
 
 impl Transform {
-    /// Reads a transform; case and spaces around it do not count for those that are known.
+    /// Parses a transform. For known transforms, ignores case and surrounding spaces.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let lower = text.trim().to_ascii_lowercase();
@@ -51,7 +51,7 @@ impl Transform {
         }
     }
 
-    /// Whether it can be applied to values of this type, which [`Type::is_primitive`].
+    /// Returns whether it accepts values of this type, which [`Type::is_primitive`].
     #[must_use]
     pub fn applies_to(&self, source: &Type) -> bool {
         use Primitive as P;
@@ -80,8 +80,8 @@ impl Transform {
         }
     }
 
-    /// Whether it is a known function with a width that it cannot have, such as `bucket[0]`, or without one: some readers
-    /// take every text that begins so for that function.
+    /// Returns whether it is a known function with an invalid width, such as `bucket[0]`, or without one. Some readers take
+    /// every text with this beginning for the function.
     #[must_use]
     pub fn is_malformed(&self) -> bool {
         let Self::Unknown(text) = self else { return false };

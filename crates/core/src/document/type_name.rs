@@ -1,17 +1,18 @@
-//! The names of primitive types: how they may be written, and the one spelling that they are compared by.
+//! The names of primitive types: the accepted spellings, and the canonical spelling for comparison.
 
 use super::types::Primitive;
 
-/// The algorithms for edges of a `geography` (specification, "Primitive types").
+/// The edge algorithms of a `geography` (specification, "Primitive types").
 const EDGE_ALGORITHMS: [&str; 5] = ["spherical", "vincenty", "thomas", "andoyer", "karney"];
 
-/// The most digits of a decimal.
+/// The maximum precision of a decimal.
 const MAX_PRECISION: u8 = 38;
 
-/// Reads the name of a type as leniently as engines write it: case does not count, nor do spaces around it and between its
+/// Parses the name of a type as leniently as engines write it. Ignores case, and spaces around the name and between its
 /// parameters.
 ///
-/// Gives what it is and its one spelling, without spaces but one behind the comma of a geography. A name that is not known
+/// Returns the type and its canonical spelling, which has a space only after the comma of a geography. Keeps unknown names
+/// and unreadable parameters unchanged.
 /// stays as it came, and so do parameters that cannot be read.
 pub(super) fn parse(name: &str) -> (Primitive, String) {
     let trimmed = name.trim();
@@ -30,7 +31,7 @@ pub(super) fn parse(name: &str) -> (Primitive, String) {
             .and_then(|(all, behind)| Some((all.trim().parse::<u32>().ok()?, behind.trim().parse::<u32>().ok()?)));
         return (Primitive::Decimal, digits.map_or_else(kept, |(all, behind)| format!("decimal({all},{behind})")));
     }
-    // The name of a coordinate system depends on case.
+    // The name of a coordinate system is case-sensitive.
     if parameters(&lower, "geometry", '(', ')').is_some() {
         let crs = parameters_as_written(trimmed).trim();
         return (Primitive::Geometry, format!("geometry({crs})"));
@@ -47,12 +48,12 @@ pub(super) fn parse(name: &str) -> (Primitive, String) {
     (Primitive::Other, kept())
 }
 
-/// Whether `name`, as it was written, is one of the spellings that the specification and its clients use for `spelling`.
+/// Returns whether the specification and its clients use `name`, as written, for the canonical `spelling`.
 pub(super) fn is_spelled_alike(name: &str, spelling: &str) -> bool {
     name == spelling || (spelling.starts_with("decimal(") && name == spelling.replacen(',', ", ", 1))
 }
 
-/// Whether the parameters in a type's one spelling are some that it can have.
+/// Returns whether the parameters in a canonical spelling are valid for the type.
 pub(super) fn has_valid_parameters(primitive: Primitive, spelling: &str) -> bool {
     match primitive {
         Primitive::Fixed => parameters(spelling, "fixed", '[', ']')
@@ -73,13 +74,13 @@ pub(super) fn has_valid_parameters(primitive: Primitive, spelling: &str) -> bool
     }
 }
 
-/// The digits of a decimal, all and behind the point, from its one spelling.
+/// Returns precision and scale of a decimal, from its canonical spelling.
 pub(super) fn decimal_digits(spelling: &str) -> Option<(usize, usize)> {
     let (all, behind) = parameters(spelling, "decimal", '(', ')')?.split_once(',')?;
     Some((all.parse().ok()?, behind.parse().ok()?))
 }
 
-/// The length of a fixed, in bytes, from its one spelling.
+/// Returns the length of a fixed in bytes, from its canonical spelling.
 pub(super) fn fixed_length(spelling: &str) -> Option<usize> {
     parameters(spelling, "fixed", '[', ']')?.parse().ok()
 }
@@ -106,17 +107,17 @@ fn without_parameters(lower: &str) -> Option<Primitive> {
     })
 }
 
-/// What stands between the brackets of a type of that name.
+/// Returns the text between the brackets of a type of that name.
 fn parameters<'a>(text: &'a str, name: &str, open: char, close: char) -> Option<&'a str> {
     text.strip_prefix(name)?.trim_start().strip_prefix(open)?.strip_suffix(close)
 }
 
-/// What stands between the first `(` and the `)` at the end.
+/// Returns the text between the first `(` and the `)` at the end.
 fn parameters_as_written(text: &str) -> &str {
     text.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or_default()
 }
 
-/// Whether a text can name a coordinate reference system: anything but nothing, as long as it does not end the parameters.
+/// Returns whether a text can name a coordinate reference system: it is not empty, and does not end the parameters.
 fn is_crs(text: &str) -> bool {
     !text.trim().is_empty() && !text.contains([',', '(', ')'])
 }
@@ -126,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_type_in_any_case_and_spacing_has_one_spelling() {
+    fn type_in_any_case_and_spacing_has_one_spelling() {
         for (written, expected) in [
             ("LONG", "long"),
             ("timestamp ", "timestamp"),
@@ -145,14 +146,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_not_in_the_specification_is_unknown() {
+    fn name_outside_the_specification_is_unknown() {
         for name in ["strng", "lo ng", "", "decimal", "fixed", "timestamp_tz", "varchar(10)", "int32"] {
             assert_eq!(parse(name), (Primitive::Other, name.to_owned()));
         }
     }
 
     #[test]
-    fn parameters_that_a_type_cannot_have_are_told() {
+    fn invalid_parameters_are_reported() {
         for name in [
             "decimal(0,0)",
             "decimal(39,1)",

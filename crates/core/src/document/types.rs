@@ -1,17 +1,17 @@
-//! Column types. A type that the specification does not name can be read and kept, but not added.
+//! Column types. A type outside the specification can be read and kept, but not added.
 
 use std::borrow::Cow;
 
 use super::json::{Edits, Object, compact, excerpt, join_if_changed, quote};
 use super::{DocumentError, default_value, type_name};
 
-/// How deep types may be nested: deeper than any real table, shallow enough that no schema exhausts a stack.
+/// The maximum nesting of types: more than any real table has, few enough not to exhaust the stack.
 const MAX_DEPTH: usize = 64;
 
 /// A column's type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Type {
-    /// A type written as a string, in one spelling for each: `decimal(9,2)`, however it came.
+    /// A type written as a string, in its canonical spelling such as `decimal(9,2)`.
     Primitive(Primitive, String),
     /// Fields with names.
     Struct(StructType),
@@ -19,11 +19,11 @@ pub enum Type {
     List(Box<ListType>),
     /// A map.
     Map(Box<MapType>),
-    /// An object that is none of these: its compact JSON.
+    /// Any other object: its compact JSON.
     Opaque(String),
 }
 
-/// What a primitive type is, as far as rules tell them apart.
+/// The kind of a primitive type, as far as rules distinguish kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Primitive {
     /// `boolean`
@@ -62,11 +62,11 @@ pub enum Primitive {
     Geometry,
     /// `geography` (v3)
     Geography,
-    /// A name that the specification does not know.
+    /// A name outside the specification.
     Other,
 }
 
-/// A struct, which is also what a schema is.
+/// A struct. A schema is one, too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StructType {
     /// Its fields in order.
@@ -89,12 +89,12 @@ pub struct Field {
     pub doc: Option<String>,
     /// The value of rows written before the field existed (v3), as compact JSON.
     pub initial_default: Option<String>,
-    /// The value that writers put where none is given (v3), as compact JSON.
+    /// The value that writers use if none is given (v3), as compact JSON.
     pub write_default: Option<String>,
     others: Vec<(String, String)>,
 }
 
-/// A list and its element.
+/// A list type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListType {
     /// The element's field id.
@@ -106,7 +106,7 @@ pub struct ListType {
     others: Vec<(String, String)>,
 }
 
-/// A map, its key and its value.
+/// A map type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MapType {
     /// The key's field id.
@@ -123,7 +123,7 @@ pub struct MapType {
 }
 
 impl Type {
-    /// Reads a type; gives its text in the specification's spelling, too.
+    /// Parses a type. Also returns its text in the specification's spelling.
     fn parse(text: &str, depth: usize) -> Result<(Self, Cow<'_, str>), DocumentError> {
         if depth > MAX_DEPTH {
             return Err(DocumentError::invalid(format!("Invalid schema: types are nested deeper than {MAX_DEPTH}")));
@@ -151,7 +151,7 @@ impl Type {
         }
     }
 
-    /// The first format version that knows the type.
+    /// Returns the first format version with the type.
     #[must_use]
     pub fn min_format_version(&self) -> u8 {
         use Primitive as P;
@@ -161,15 +161,15 @@ impl Type {
         }
     }
 
-    /// Whether the specification names no such type: a typing error, or a type from after format version 3. Readers refuse
-    /// the whole table for it.
+    /// Returns whether the specification has no such type: a typing error, or a type from after format version 3. Readers
+    /// refuse the whole table for it.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
         matches!(self, Self::Primitive(Primitive::Other, _) | Self::Opaque(_))
     }
 
-    /// Whether it is a known type with parameters that it cannot have (specification, "Primitive types"), such as
-    /// `decimal(40,2)`, `fixed[]` or `geography(OGC:CRS84, foo)`.
+    /// Returns whether it is a known type with invalid parameters (specification, "Primitive types"), such as `decimal(40,2)`,
+    /// `fixed[]` or `geography(OGC:CRS84, foo)`.
     #[must_use]
     pub fn is_malformed(&self) -> bool {
         match self {
@@ -178,7 +178,7 @@ impl Type {
         }
     }
 
-    /// Whether it is a value without structure, as the source of a partition or sort field must be. A variant is none.
+    /// Returns whether it is a primitive type, as the source of a partition or sort field must be. A variant is not.
     #[must_use]
     pub fn is_primitive(&self) -> bool {
         matches!(self, Self::Primitive(primitive, _) if *primitive != Primitive::Variant)
@@ -232,8 +232,8 @@ impl MapType {
 }
 
 impl StructType {
-    /// The struct that `object` describes; keys in `known` belong to the struct, any other is kept for comparison. What has
-    /// to be spelled otherwise enters `edits`.
+    /// Parses a struct. The keys in `known` belong to the struct; others are kept for comparison. Adds corrections of the
+    /// spelling to `edits`.
     pub(super) fn parse(
         object: &Object<'_>,
         known: &[&str],

@@ -1,4 +1,4 @@
-//! A table metadata document as JSON.
+//! Writes a table metadata document as JSON.
 
 use std::collections::BTreeSet;
 
@@ -8,15 +8,15 @@ use super::table::NoSnapshot;
 use super::{NO_SNAPSHOT_ID, Properties, Snapshot, TableMetadata};
 
 impl TableMetadata {
-    /// The document as JSON. What was read and not changed is written as it came, but for whitespace and the order of its
+    /// Returns the document as JSON. Unchanged parts keep their text, except for whitespace and the order of the document's
     /// fields.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         self.write(&self.snapshots)
     }
 
-    /// The document with only those snapshots that a branch or tag leads to, and all else as it is (REST specification,
-    /// `loadTable`, `snapshots=refs`). None if that is all of them.
+    /// Returns the document with only the snapshots that branches and tags point to (REST specification, `loadTable`,
+    /// `snapshots=refs`). `None` if these are all snapshots.
     #[must_use]
     pub fn to_json_of_refs(&self) -> Option<Vec<u8>> {
         let named: BTreeSet<i64> = self.refs.values().map(|one| one.snapshot_id).collect();
@@ -68,7 +68,7 @@ impl TableMetadata {
     }
 
     fn write_schemas_and_specs(&self, out: &mut Writer) {
-        // Readers that know only v1 take the current schema and the default spec from their old fields.
+        // Readers that know only v1 read the current schema and the default spec from their old fields.
         let old_fields = |key: &str, current: Option<String>| {
             let kept = self.legacy.iter().find(|(name, _)| *name == key).map(|(_, value)| value.to_string());
             kept.or_else(|| current.filter(|_| self.format_version == 1))
@@ -123,7 +123,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// An object without fields yet; `capacity_bytes` is about how long it will be.
+    /// Starts an object without fields; `capacity_bytes` is its approximate length.
     pub(crate) fn object(capacity_bytes: usize) -> Self {
         let mut out = Vec::with_capacity(capacity_bytes);
         out.push(b'{');

@@ -1,28 +1,28 @@
-//! Counts what a body holds, in one pass over its text.
+//! Counts the contents of a request body, in one pass over its text.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// How much of each kind a body holds.
+/// The counts of a body.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) parts: usize,
     pub(super) requirements: usize,
     pub(super) updates: usize,
-    /// In all schemas, specs and orders together.
+    /// In all schemas, partition specs and sort orders together.
     pub(super) columns: usize,
-    /// Set and removed, in all updates together.
+    /// Set or removed, in all updates together.
     pub(super) properties: usize,
-    /// Of the longest key.
+    /// The length of the longest property key.
     pub(super) key_bytes: usize,
-    /// Of the longest value.
+    /// The length of the longest property value.
     pub(super) value_bytes: usize,
-    /// Of the longest name.
+    /// The length of the longest name.
     pub(super) name_bytes: usize,
 }
 
-/// What a value stands for.
+/// The meaning of a JSON value in a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Transaction,
@@ -33,7 +33,7 @@ pub(super) enum Role {
     Updates,
     Update,
     Create,
-    /// A schema, or the type of a field: what may have fields somewhere in it.
+    /// A schema, or the type of a field: fields may be nested in it.
     Type,
     Fields,
     Field,
@@ -46,7 +46,7 @@ pub(super) enum Role {
 }
 
 impl Role {
-    /// What the value of a field stands for.
+    /// Returns the meaning of the value of the field `key`.
     fn of_field(self, key: &str) -> Self {
         match (self, key) {
             (Self::Transaction, "table-changes") => Self::Parts,
@@ -64,7 +64,7 @@ impl Role {
         }
     }
 
-    /// What the elements of an array stand for.
+    /// Returns the meaning of the elements of an array.
     const fn of_element(self) -> Self {
         match self {
             Self::Parts => Self::Commit,
@@ -77,15 +77,15 @@ impl Role {
     }
 }
 
-/// Counts what a body holds; of one that is not JSON, what stands before the mistake.
+/// Counts the contents of a body. If it is not JSON, counts up to the syntax error.
 pub(super) fn count(role: Role, body: &[u8]) -> Counts {
     let mut counts = Counts::default();
-    // The reader of the body says what is wrong with it.
+    // The parser of the body reports syntax errors.
     let _ = Shape { role, counts: &mut counts }.deserialize(&mut serde_json::Deserializer::from_slice(body));
     counts
 }
 
-/// One value on the way through a body.
+/// One JSON value during the pass.
 struct Shape<'c> {
     role: Role,
     counts: &'c mut Counts,
@@ -163,7 +163,7 @@ impl<'de> Visitor<'de> for Shape<'_> {
     }
 }
 
-/// The key of a field, which says what its value stands for.
+/// The key of a field, which decides the meaning of its value.
 struct Key<'c> {
     role: Role,
     counts: &'c mut Counts,

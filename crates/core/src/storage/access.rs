@@ -1,19 +1,19 @@
-//! What a credential may do.
+//! The rights of a credential.
 
-/// What a credential may do with the files of a table.
+/// The rights of a credential on the files of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Access {
     /// Read files.
     Read,
-    /// Read and write files, and remove none.
+    /// Read and write files, but not remove them.
     ReadWriteNoDelete,
     /// Read, write and remove files.
     ReadWrite,
 }
 
 impl Access {
-    /// Returns what a caller may do: `writes` says whether its role allows it to write, `no_delete` whether its key or its
-    /// warehouse keeps clients from removing files.
+    /// Returns the rights of a caller. `writes`: its role allows writing. `no_delete`: its key or the warehouse does not allow
+    /// clients to remove files.
     #[must_use]
     pub const fn new(writes: bool, no_delete: bool) -> Self {
         match (writes, no_delete) {
@@ -23,7 +23,7 @@ impl Access {
         }
     }
 
-    /// Returns whether files may be written.
+    /// Returns whether writing is allowed.
     #[must_use]
     pub const fn writes(self) -> bool {
         !matches!(self, Self::Read)
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_writers_that_nothing_keeps_from_it_may_remove_files() {
+    fn only_writer_without_no_delete_may_remove_files() {
         assert_eq!(Access::new(true, false), Access::ReadWrite);
         assert_eq!(Access::new(true, true), Access::ReadWriteNoDelete);
         assert_eq!((Access::new(false, false), Access::new(false, true)), (Access::Read, Access::Read));

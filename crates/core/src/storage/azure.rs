@@ -1,8 +1,8 @@
-//! What a location on Azure names: a container of a storage account, at a host of one of Azure's clouds.
+//! Azure names: the container, the storage account and the host of a location.
 
 use crate::location::Location;
 
-/// Why a location names no container of a storage account.
+/// Why a location is not in a container of a storage account.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{location} names no container of a storage account: it must be \
@@ -18,19 +18,19 @@ pub struct AzureNameError {
 pub struct AzureContainer {
     container: String,
     account: String,
-    /// The account's host before and after the name of the service: `account.` and `.core.windows.net`.
+    /// The account's host before and after the service label, such as `account.` and `.core.windows.net`.
     before_service: String,
     after_service: String,
 }
 
 impl AzureContainer {
-    /// The one that a location lies in.
+    /// Reads the container of a location.
     ///
-    /// A location has one spelling: `abfs` and `abfss` go with the host of the service `dfs`, `wasb` and `wasbs` with
-    /// that of the service `blob`, as the drivers that made these names have it.
+    /// Accepts one spelling: `abfs` and `abfss` with the host of the service `dfs`, `wasb` and `wasbs` with the host of the
+    /// service `blob`, as the drivers define these names.
     ///
     /// # Errors
-    /// When it is spelt otherwise.
+    /// If the location has another spelling.
     pub fn of(location: &Location) -> Result<Self, AzureNameError> {
         let refused = || AzureNameError { location: location.as_str().chars().take(200).collect() };
         Self::read(location.scheme(), location.authority()).ok_or_else(refused)
@@ -49,7 +49,7 @@ impl AzureContainer {
         let at = host.find(service)?;
         let before_service = &host[..=at];
         let after_service = &host[at + service.len() - 1..];
-        // `account.`, or with a zone of the name service `account.z01.`.
+        // `account.`, or `account.z01.` with a DNS zone.
         let mut labels = before_service.trim_end_matches('.').split('.');
         let account = labels.next().filter(|account| is_name(account))?;
         let is_host = labels.all(is_name)
@@ -64,32 +64,32 @@ impl AzureContainer {
         })
     }
 
-    /// The container's name.
+    /// Returns the container's name.
     #[must_use]
     pub fn container(&self) -> &str {
         &self.container
     }
 
-    /// The account's name.
+    /// Returns the account's name.
     #[must_use]
     pub fn account(&self) -> &str {
         &self.account
     }
 
-    /// The host of the account's service `dfs`, which Data Lake clients ask: `account.dfs.core.windows.net`.
+    /// Returns the host of the account's service `dfs`, for Data Lake clients: `account.dfs.core.windows.net`.
     #[must_use]
     pub fn dfs_host(&self) -> String {
         format!("{}dfs{}", self.before_service, self.after_service)
     }
 
-    /// The host of its service `blob`: `account.blob.core.windows.net`.
+    /// Returns the host of the account's service `blob`: `account.blob.core.windows.net`.
     #[must_use]
     pub fn blob_host(&self) -> String {
         format!("{}blob{}", self.before_service, self.after_service)
     }
 
-    /// What stands behind the account's name in these hosts, where it is not what clients take for granted: of
-    /// `blob` and of `dfs`, as `.blob.core.chinacloudapi.cn`.
+    /// Returns the parts of these hosts after the account's name, for `blob` and `dfs`, such as
+    /// `.blob.core.chinacloudapi.cn`. `None` if they are the ones that clients assume.
     #[must_use]
     pub fn unusual_authorities(&self) -> Option<(String, String)> {
         let behind = |host: String| host[self.account.len()..].to_owned();
@@ -98,14 +98,14 @@ impl AzureContainer {
     }
 }
 
-/// How `location` would have to be spelled below `root`, if it is spelled otherwise and means a place there: also where the
-/// scheme of one of Azure's services stands before the host of the other.
+/// Returns the spelling of `location` with the scheme and host of `root`, if it lies below `root` in another spelling.
+/// Also accepts a scheme of one Azure service with the host of the other.
 #[must_use]
 pub fn spelling_below(location: &Location, root: &Location) -> Option<String> {
     if !matches!(location.scheme(), "abfs" | "abfss" | "wasb" | "wasbs") {
         return None;
     }
-    // Whatever its scheme is, its host tells the service.
+    // The host decides which service is meant, whatever the scheme.
     let scheme = if location.authority().contains(".dfs.") { "abfss" } else { "wasbs" };
     let respelt = Location::parse(&format!("{scheme}://{}{}", location.authority(), location.path())).ok()?;
     if AzureContainer::of(&respelt) != AzureContainer::of(root) {
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_location_names_account_and_container_in_every_cloud() {
+    fn account_and_container_are_read_in_every_cloud() {
         for (location, account, blob, dfs) in [
             ("abfss://c@a.dfs.core.windows.net/x", "a", "a.blob.core.windows.net", "a.dfs.core.windows.net"),
             ("abfs://c@a.dfs.core.windows.net", "a", "a.blob.core.windows.net", "a.dfs.core.windows.net"),
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_clients_cannot_guess_of_a_host_is_told() {
+    fn hosts_outside_the_public_cloud_are_returned() {
         let unusual = |location: &str| AzureContainer::of(&at(location)).unwrap().unusual_authorities();
         assert_eq!(unusual("abfss://c@a.dfs.core.windows.net/x"), None);
         assert_eq!(
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alias_of_a_place_in_a_warehouse_is_told_from_another_place() {
+    fn alias_below_the_root_is_respelled_and_another_location_is_not() {
         let root = at("abfss://c@a.dfs.core.windows.net/lake");
         for alias in [
             "abfs://c@a.dfs.core.windows.net/lake/t",

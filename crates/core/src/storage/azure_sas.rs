@@ -1,76 +1,76 @@
-//! The signature that opens one folder of a storage account (Azure Storage, "Create a user delegation SAS" and "Create a
-//! service SAS"): what is signed, and what a client is given.
+//! The signature that gives access to one folder of a storage account (Azure Storage, "Create a user delegation SAS" and
+//! "Create a service SAS"): the text to sign, and the token for clients.
 
 use super::{Access, AzureContainer};
 use crate::location::Location;
 
-/// The version that signatures are made for: in all of Azure's clouds, and old enough for every client.
+/// The service version of vended signatures: all Azure clouds have it, and every client supports it.
 pub const SAS_VERSION: &str = "2023-11-03";
 
-/// Signatures for a folder came with this version.
+/// The first version with signatures for folders.
 const FIRST_VERSION: &str = "2020-02-10";
 
-/// Why no signature can be made.
+/// Why no signature is possible.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SasError {
-    /// A signature for a folder that is the whole container would open it all.
-    #[error("a table at the root of a container cannot be given away by itself: put it into a folder")]
+    /// The folder is the whole container, so the signature would give access to all tables.
+    #[error("cannot vend credentials for a table at the root of a container: put the table into a folder")]
     WholeContainer,
-    /// What Azure takes for another name.
+    /// Azure reads the folder's name as another name.
     #[error(
-        "{0} cannot be given away by itself: Azure takes a folder's name that ends with '.' for the one without; choose \
+        "cannot vend credentials for {0}: Azure ignores a '.' at the end of a folder's name; choose \
          another location"
     )]
     EndsWithDot(Location),
-    /// Before there were signatures for folders.
-    #[error("version {0} has no signatures for folders: use {FIRST_VERSION} or a later one")]
+    /// The service version is older than signatures for folders.
+    #[error("version {0} has no signatures for folders: use {FIRST_VERSION} or later")]
     TooOld(String),
 }
 
-/// A user delegation key: it signs in the name of who asked for it, and is good until it expires or is revoked.
+/// The public part of a user delegation key. The key signs in the name of its requester until it expires or is revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DelegationKeyName {
-    /// Who asked for it, in the directory (`SignedOid`).
+    /// The requester's id in the directory (`SignedOid`).
     pub object_id: String,
-    /// The directory (`SignedTid`).
+    /// The id of the directory (`SignedTid`).
     pub tenant_id: String,
-    /// From when it is good, as Azure wrote it (`SignedStart`).
+    /// The start of its validity, as Azure wrote it (`SignedStart`).
     pub start: String,
-    /// Until when (`SignedExpiry`).
+    /// The end of its validity (`SignedExpiry`).
     pub expiry: String,
-    /// For which service (`SignedService`).
+    /// The service that it is for (`SignedService`).
     pub service: String,
-    /// Its version (`SignedVersion`).
+    /// The service version (`SignedVersion`).
     pub version: String,
 }
 
-/// What a signature allows.
+/// The terms of a signature.
 #[derive(Debug, Clone, Copy)]
 pub struct SasTerms<'a> {
-    /// What may be done with the files.
+    /// The allowed access to files.
     pub access: Access,
-    /// From when, such as `2026-11-24T09:55:00Z`.
+    /// The start of its validity, such as `2026-11-24T09:55:00Z`.
     pub start: &'a str,
-    /// Until when.
+    /// The end of its validity, in the same form.
     pub expiry: &'a str,
-    /// Whether it may be sent without TLS, as to an emulator.
+    /// Whether requests may use HTTP without TLS, for an emulator.
     pub allow_http: bool,
-    /// The version that it is made for ([`SAS_VERSION`] for clients).
+    /// The service version ([`SAS_VERSION`] for clients).
     pub version: &'a str,
-    /// The key that signs; without one it is the account's.
+    /// The delegation key that signs. `None` for the account's key.
     pub key: Option<&'a DelegationKeyName>,
 }
 
-/// A signature's text that is still to be signed.
+/// A signature before it is signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnsignedSas {
-    /// What is signed: HMAC-SHA256 of it with the key, in base64, is the signature.
+    /// The text to sign: the signature is its HMAC-SHA256 with the key, in base64.
     pub string_to_sign: String,
     query: Vec<(&'static str, String)>,
 }
 
 impl UnsignedSas {
-    /// What a client appends to the address of a file.
+    /// Returns the query string that a client appends to the address of a file.
     #[must_use]
     pub fn signed(&self, signature: &str) -> String {
         let pairs = self.query.iter().map(|(name, value)| (*name, value.as_str())).chain([("sig", signature)]);
@@ -78,10 +78,10 @@ impl UnsignedSas {
     }
 }
 
-/// The signature that opens `folder` and all below it, and nothing else, for an account with a hierarchical namespace.
+/// Builds the signature for `folder` and everything below it, for an account with a hierarchical namespace.
 ///
 /// # Errors
-/// All of [`SasError`].
+/// See [`SasError`].
 pub fn directory_sas(
     container: &AzureContainer,
     folder: &Location,
@@ -98,7 +98,7 @@ pub fn directory_sas(
         return Err(SasError::EndsWithDot(folder.clone()));
     }
     let depth = path.split('/').skip(1).count();
-    // Only what Iceberg's clients do: files are not renamed, and nobody's rights are changed.
+    // Only the rights that Iceberg's clients need: no renames, no changes of rights.
     let permissions = match terms.access {
         Access::Read => "rl",
         Access::ReadWriteNoDelete => "racwl",
@@ -117,7 +117,7 @@ pub fn directory_sas(
     ];
     let mut fields = vec![permissions, terms.start, terms.expiry, &resource];
     match terms.key {
-        // The identifier of a stored policy.
+        // signedIdentifier: a stored access policy.
         None => fields.push(""),
         Some(key) => {
             let named = [
@@ -130,32 +130,32 @@ pub fn directory_sas(
             ];
             fields.extend(named.iter().map(|(_, value)| value.as_str()));
             query.extend(named.map(|(name, value)| (name, value.clone())));
-            // Who acts for the key's owner, whose rights are not asked for, and the number for the log.
+            // signedAuthorizedUserObjectId, signedUnauthorizedUserObjectId, signedCorrelationId.
             fields.extend(["", "", ""]);
             if terms.version >= "2025-07-05" {
-                // The directory and the name of the user that alone may use it.
+                // signedKeyDelegatedUserTenantId, signedDelegatedUserObjectId.
                 fields.extend(["", ""]);
             }
         }
     }
-    // The address that alone may use it.
+    // signedIP comes first: any client address.
     fields.extend(["", protocol, terms.version, "d"]);
-    // The snapshot.
+    // signedSnapshotTime.
     fields.push("");
     if terms.version >= "2020-12-06" {
-        // The encryption scope.
+        // signedEncryptionScope.
         fields.push("");
     }
     if terms.key.is_some() && terms.version >= "2026-04-06" {
-        // Headers and parameters that requests must have.
+        // Required request headers and query parameters.
         fields.extend(["", ""]);
     }
-    // The headers of answers: Cache-Control and Content-Disposition, -Encoding, -Language and -Type.
+    // Response headers: Cache-Control, and Content-Disposition, -Encoding, -Language and -Type.
     fields.extend([""; 5]);
     Ok(UnsignedSas { string_to_sign: fields.join("\n"), query })
 }
 
-/// Percent-encoded, but for what never needs it (RFC 3986, 2.3).
+/// Percent-encodes all but unreserved characters (RFC 3986, section 2.3).
 fn encoded(value: &str) -> String {
     let mut encoded = String::with_capacity(value.len());
     for byte in value.bytes() {
@@ -198,9 +198,9 @@ mod tests {
         directory_sas(&container, &folder, &terms)
     }
 
-    /// Field by field as the documentation lists them, newest version last.
+    /// Checks each field in the documented order, newest version last.
     #[test]
-    fn what_a_delegation_key_signs_is_as_documented_for_each_version() {
+    fn text_signed_by_a_delegation_key_is_as_documented_for_each_version() {
         let head = "racwdl\n2026-11-24T09:55:00Z\n2026-11-24T11:00:00Z\n/blob/acct/lake/wh/t1\n\
                     oid\ntid\n2026-11-24T09:50:00Z\n2026-11-25T09:55:00Z\nb\n2023-11-03\n";
         for (version, agents, after_resource) in [
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_account_key_signs_is_as_documented_for_each_version() {
+    fn text_signed_by_an_account_key_is_as_documented_for_each_version() {
         let head = "rl\n2026-11-24T09:55:00Z\n2026-11-24T11:00:00Z\n/blob/acct/lake/wh/t1\n";
         for (version, after_resource) in
             [("2020-02-10", "\n\n\n\n\n"), ("2020-12-06", "\n\n\n\n\n\n"), ("2026-10-06", "\n\n\n\n\n\n")]
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_is_given_the_folder_and_its_depth() {
+    fn token_has_the_folder_and_its_depth() {
         let signed = sas("/wh/t1/x", SAS_VERSION, Access::Read, None).unwrap().signed("a+b/c=");
         assert_eq!(
             signed,
@@ -246,20 +246,20 @@ mod tests {
     }
 
     #[test]
-    fn signature_without_delete_rights_lacks_only_these() {
+    fn signature_without_delete_rights_has_all_other_rights() {
         let signed = sas("/t", SAS_VERSION, Access::ReadWriteNoDelete, None).unwrap();
         assert!(signed.string_to_sign.starts_with("racwl\n"), "{}", signed.string_to_sign);
         assert!(signed.signed("s").contains("&sp=racwl&"));
     }
 
     #[test]
-    fn a_name_is_signed_as_it_is_and_not_as_an_address_writes_it() {
+    fn name_is_signed_without_percent_encoding() {
         let signed = sas("/wh/a b%20ü", SAS_VERSION, Access::Read, None).unwrap();
         assert!(signed.string_to_sign.contains("\n/blob/acct/lake/wh/a b%20ü\n"), "{}", signed.string_to_sign);
     }
 
     #[test]
-    fn what_would_open_more_than_the_folder_is_refused() {
+    fn signature_for_more_than_the_folder_is_refused() {
         assert_eq!(sas("", SAS_VERSION, Access::Read, None), Err(SasError::WholeContainer));
         assert!(matches!(sas("/wh/t.", SAS_VERSION, Access::Read, None), Err(SasError::EndsWithDot(_))));
         assert!(matches!(sas("/wh./t", SAS_VERSION, Access::Read, None), Err(SasError::EndsWithDot(_))));
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_emulator_may_be_asked_without_tls() {
+    fn only_terms_that_allow_http_permit_requests_without_tls() {
         let folder = Location::parse("abfss://lake@acct.dfs.core.windows.net/t").unwrap();
         let container = AzureContainer::of(&folder).unwrap();
         let terms = SasTerms {

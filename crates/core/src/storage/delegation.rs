@@ -1,11 +1,11 @@
-//! How a client reaches a table's files: with credentials of its own, with vended ones, or by asking for each signature.
+//! How a client reaches a table's files: with its own credentials, with vended ones, or with a signature per request.
 
-/// What a client said it can use (header `X-Iceberg-Access-Delegation` of the REST specification).
+/// The kinds of access that a client asks for (header `X-Iceberg-Access-Delegation` of the REST specification).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
-    /// It did not say.
+    /// The request has no such header.
     Unsaid,
-    /// It said which; with both `false`, it named none that we know, and wants none.
+    /// The header is present. If both are `false`, it names no known kind, and the client wants none.
     Said {
         /// `vended-credentials`
         vended_credentials: bool,
@@ -14,20 +14,19 @@ pub enum Wanted {
     },
 }
 
-/// How a client is to reach the files.
+/// How a client gets access to the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Delegation {
-    /// With what it has.
+    /// With its own credentials.
     None,
     /// With temporary credentials from the catalog.
     VendedCredentials,
-    /// With signatures from the catalog, one a request.
+    /// With a signature from the catalog for each request.
     RemoteSigning,
 }
 
 impl Wanted {
-    /// Reads the header, a list of names separated by commas, in any case and with blanks; a name that is not known says
-    /// nothing.
+    /// Parses the header: names separated by commas, in any case, with optional spaces. Ignores unknown names.
     #[must_use]
     pub fn parse(header: Option<&str>) -> Self {
         let Some(header) = header else { return Self::Unsaid };
@@ -36,12 +35,12 @@ impl Wanted {
     }
 }
 
-/// What a client gets of what there is.
+/// Chooses a kind of access from the client's wish and the available kinds.
 ///
-/// Who says nothing gets credentials where there are some, since a load is promised to have them, else signatures. Who
-/// says what it wants gets the first of these that it wants; where there is none of them, it gets what there is, since
-/// clients name what they prefer and can often do the other too (PyIceberg asks for credentials alone, and signs if it is
-/// told to). Only who names nothing that we know gets nothing.
+/// A client without the header gets credentials if available, otherwise signatures, since a load should always return
+/// access. A client with the header gets the first kind that it names and that is available; if none is, it gets the other
+/// kind. The header states a preference, and most clients can use both (PyIceberg asks only for credentials, but signs if
+/// its configuration says so). A client that names no known kind gets nothing.
 #[must_use]
 pub fn choose(wanted: Wanted, has_credentials: bool, has_signing: bool) -> Delegation {
     let (first, second) = match wanted {
@@ -68,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_is_a_list_of_names_in_any_case() {
+    fn header_is_parsed_as_a_list_in_any_case() {
         assert_eq!(Wanted::parse(None), Wanted::Unsaid);
         assert_eq!(Wanted::parse(Some("vended-credentials")), said(true, false));
         assert_eq!(Wanted::parse(Some(" Remote-Signing , VENDED-CREDENTIALS")), said(true, true));
@@ -77,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_gets_what_it_wants_or_what_there_is() {
+    fn client_gets_the_wanted_kind_or_the_available_one() {
         use Delegation::{None, RemoteSigning, VendedCredentials};
         for (wanted, credentials, signing, gets) in [
             (Wanted::Unsaid, true, true, VendedCredentials),

@@ -1,4 +1,4 @@
-//! The boundary that narrows a token of Google Cloud to one table's locations (Google Cloud IAM, "Credential Access
+//! The boundary that limits a Google Cloud token to one table's locations (Google Cloud IAM, "Credential Access
 //! Boundaries").
 
 use serde_json::{Value, json};
@@ -6,37 +6,36 @@ use serde_json::{Value, json};
 use super::Access;
 use crate::location::Location;
 
-/// What a boundary may hold (Google Cloud IAM, "Components of a Credential Access Boundary").
+/// The most rules in a boundary (Google Cloud IAM, "Components of a Credential Access Boundary").
 pub const MAX_RULES: usize = 10;
 
-/// Why no boundary can be made.
+/// Why no boundary is possible.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BoundaryError {
-    /// The locations need more rules than there may be.
+    /// The locations need more rules than [`MAX_RULES`].
     #[error(
         "an access boundary for the table's locations has {rules} rules, and Google Cloud takes {MAX_RULES}: use fewer \
          locations"
     )]
     TooMany {
-        /// How many it would have.
+        /// The number of needed rules.
         rules: usize,
     },
-    /// There is nothing to allow.
-    #[error("no location to make an access boundary for")]
+    /// There is no location.
+    #[error("cannot make an access boundary without a location")]
     NoLocation,
-    /// What would be allowed is all of the bucket.
-    #[error("a table at the root of a bucket cannot be given away by itself: put it into a folder")]
+    /// The boundary would allow the whole bucket.
+    #[error("cannot vend credentials for a table at the root of a bucket: put the table into a folder")]
     WholeBucket,
 }
 
-/// The boundary, as compact JSON, that leaves `access` to all below `locations` and nothing else.
+/// Builds the boundary, as compact JSON, that allows `access` to everything below `locations` and nothing else.
 ///
-/// Names have a `/` behind them, so that `orders` opens nothing of `orders2`. Reading and listing is one rule: an object is
-/// named by the request's resource, a list by the prefix that is asked for. Writing is another, for which only the resource
-/// counts.
+/// Each name ends with `/`, so that `orders` does not allow `orders2`. Reading and listing share one rule: the request's
+/// resource names an object, the requested prefix names a list. Writing has its own rule, which checks only the resource.
 ///
 /// # Errors
-/// All of [`BoundaryError`].
+/// See [`BoundaryError`].
 pub fn access_boundary(locations: &[Location], access: Access) -> Result<String, BoundaryError> {
     if locations.is_empty() {
         return Err(BoundaryError::NoLocation);
@@ -54,7 +53,7 @@ pub fn access_boundary(locations: &[Location], access: Access) -> Result<String,
         rules.push(rule("roles/storage.objectViewer", bucket, &format!("{objects} || {list}")));
         match access {
             Access::Read => {}
-            // Who may not remove an object may not overwrite one either.
+            // Without the right to remove objects, overwriting them is not possible either.
             Access::ReadWriteNoDelete => rules.push(rule("roles/storage.objectCreator", bucket, &objects)),
             Access::ReadWrite => rules.push(rule("roles/storage.objectUser", bucket, &objects)),
         }
@@ -77,8 +76,8 @@ fn starts_with(what: &str, text: &str) -> String {
     format!("{what}.startsWith({})", literal(text))
 }
 
-/// A text as the expression language writes it (Common Expression Language, "String and Bytes Values"): nothing in it can
-/// end it or mean anything else.
+/// Quotes a text for the expression language (Common Expression Language, "String and Bytes Values"), so that no
+/// character in it ends the string or has another meaning.
 fn literal(text: &str) -> String {
     let mut literal = String::with_capacity(text.len() + 2);
     literal.push('\'');
@@ -104,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_of_one_table_may_read_and_list_it() {
+    fn reader_may_read_and_list_the_table() {
         assert_eq!(
             access_boundary(&[at("gs://bucket/lake/t1")], Access::Read).unwrap(),
             r#"{"accessBoundary":{"accessBoundaryRules":[{"availablePermissions":["inRole:roles/storage.objectViewer"],"availableResource":"//storage.googleapis.com/projects/_/buckets/bucket","availabilityCondition":{"expression":"resource.name.startsWith('projects/_/buckets/bucket/objects/lake/t1/') || api.getAttribute('storage.googleapis.com/objectListPrefix', '').startsWith('lake/t1/')"}}]}}"#
@@ -112,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_may_also_write_and_remove_its_objects() {
+    fn writer_may_also_write_and_remove_objects() {
         assert_eq!(
             access_boundary(&[at("gs://bucket/t")], Access::ReadWrite).unwrap(),
             r#"{"accessBoundary":{"accessBoundaryRules":[{"availablePermissions":["inRole:roles/storage.objectViewer"],"availableResource":"//storage.googleapis.com/projects/_/buckets/bucket","availabilityCondition":{"expression":"resource.name.startsWith('projects/_/buckets/bucket/objects/t/') || api.getAttribute('storage.googleapis.com/objectListPrefix', '').startsWith('t/')"}},{"availablePermissions":["inRole:roles/storage.objectUser"],"availableResource":"//storage.googleapis.com/projects/_/buckets/bucket","availabilityCondition":{"expression":"resource.name.startsWith('projects/_/buckets/bucket/objects/t/')"}}]}}"#
@@ -120,15 +119,15 @@ mod tests {
     }
 
     #[test]
-    fn writer_without_delete_rights_has_the_role_that_only_creates() {
+    fn writer_without_delete_rights_gets_the_creator_role() {
         let both = |access| access_boundary(&[at("gs://bucket/t")], access).unwrap();
         let creating = both(Access::ReadWrite).replace("roles/storage.objectUser", "roles/storage.objectCreator");
         assert_eq!(both(Access::ReadWriteNoDelete), creating);
     }
 
-    /// The attack of CVE-2026-42811: a name that ends the text and goes on as an expression.
+    /// The attack of CVE-2026-42811: a name that ends the string and continues as an expression.
     #[test]
-    fn a_name_cannot_leave_its_text() {
+    fn name_cannot_end_its_string() {
         let boundary = access_boundary(&[at("gs://bucket/x') || true || ('")], Access::Read).unwrap();
         assert!(
             boundary.contains(
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_google_cloud_does_not_take_is_refused_before_it_is_sent() {
+    fn boundary_that_google_cloud_refuses_is_refused_before_it_is_sent() {
         let many: Vec<Location> = (0..6).map(|n| at(&format!("gs://bucket/t{n}"))).collect();
         assert_eq!(access_boundary(&many, Access::ReadWrite), Err(BoundaryError::TooMany { rules: 12 }));
         assert!(access_boundary(&many, Access::Read).is_ok() && access_boundary(&many[..5], Access::ReadWrite).is_ok());
@@ -148,14 +147,14 @@ mod tests {
         assert_eq!(access_boundary(&[at("gs://bucket")], Access::Read), Err(BoundaryError::WholeBucket));
     }
 
-    /// A request as the expression sees it.
+    /// The facts of a request that an expression reads.
     struct Request {
         resource: String,
         list_prefix: Option<String>,
     }
 
-    /// Reads a condition as the language's grammar has it, as far as it is used here: terms between `||`, each of a value,
-    /// `.startsWith(`, a text and `)`. Anything else is an error, and so is anything behind the end.
+    /// Evaluates a condition with the part of the language's grammar that is used here: terms between `||`, each of a value,
+    /// `.startsWith(`, a string and `)`. Fails for anything else, and for text after the end.
     fn allows(expression: &str, request: &Request) -> Result<bool, String> {
         let mut rest = expression;
         let mut allowed = false;
@@ -182,7 +181,7 @@ mod tests {
         }
     }
 
-    /// A text in quotes at the beginning, and what follows it.
+    /// Reads a quoted string at the start; returns it and the rest.
     fn text(expression: &str) -> Result<(String, &str), String> {
         let mut rest = expression.strip_prefix('\'').ok_or_else(|| format!("no text: {expression}"))?.chars();
         let mut text = String::new();
@@ -212,7 +211,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_boundary_covers_what_lies_below_its_location_and_no_other(
+        fn boundary_allows_exactly_the_objects_below_its_location(
             own in "[ab'\"`() |]{1,4}(/[ab'\"|]{1,3}){0,2}",
             other in "[ab'\"`() |]{1,4}(/[ab'\"|]{1,3}){0,3}",
         ) {
@@ -234,7 +233,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_read_back_as_itself(any in any::<String>()) {
+        fn quoted_text_parses_to_itself(any in any::<String>()) {
             let written = literal(&any);
             prop_assert_eq!(text(&written).unwrap(), (any, ""));
         }

@@ -1,4 +1,4 @@
-//! How a warehouse's storage is reached, and what of it a client is given: rules over values, without secrets.
+//! The rules for a warehouse's storage: its settings, and the access that clients get. Values without secrets.
 
 mod access;
 mod azure;

@@ -1,4 +1,4 @@
-//! The settings of a warehouse's storage, in the words of its cloud. What is secret is not among them.
+//! The settings of a warehouse's storage, in the terms of its cloud, without secrets.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::AzureContainer;
 use crate::location::Location;
 
-/// How a warehouse's storage is reached. It is kept as JSON, and written by people as TOML.
+/// The settings of a warehouse's storage. Stored as JSON; people write them as TOML.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum StorageProfile {
     /// The local disk.
     File,
-    /// Amazon S3, or a store that speaks its protocol.
+    /// Amazon S3, or a store with the same protocol.
     S3(S3Profile),
     /// Azure Data Lake Storage Gen2, or Azure Blob Storage.
     Adls(AdlsProfile),
@@ -21,71 +21,71 @@ pub enum StorageProfile {
     Gcs(GcsProfile),
 }
 
-/// Amazon S3, or a store that speaks its protocol.
+/// Amazon S3, or a store with the same protocol.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct S3Profile {
-    /// The bucket's region, such as `eu-central-1`; stores without regions take any.
+    /// The bucket's region, such as `eu-central-1`. Stores without regions accept any.
     pub region: String,
-    /// The address of the store; without one, Amazon's.
+    /// The address of the store. Default: Amazon's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
-    /// The address that clients are given, where they reach the store by another one.
+    /// The address of the store for clients, if they reach it by another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_endpoint: Option<String>,
-    /// Whether the bucket stands in the path of a URL and not in its host name: most stores but Amazon's want it.
+    /// Whether URLs have the bucket in the path instead of the host name. Most stores other than Amazon's need this.
     #[serde(default)]
     pub path_style: bool,
-    /// The role whose rights, narrowed to one table, are vended (`AssumeRole`). Without one, nothing is vended.
+    /// The role whose rights are vended, limited to one table (`AssumeRole`). Without a role, nothing is vended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role_arn: Option<String>,
-    /// What the role's trust policy may ask for, so that nobody else's catalog can be led to assume it.
+    /// The id that the role's trust policy can require, so that only this catalog can assume the role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
-    /// The address of the security token service; without one, the store's own endpoint, or Amazon's in the region.
+    /// The address of the security token service. Default: the store's own endpoint, or Amazon's in the region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sts_endpoint: Option<String>,
-    /// For how many seconds vended credentials are good.
+    /// The lifetime of vended credentials, in seconds.
     #[serde(default = "an_hour")]
     pub session_duration_s: u32,
-    /// Tags of the session, for the account's own policies and its log.
+    /// Tags of the session, for the account's own policies and logs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub session_tags: BTreeMap<String, String>,
-    /// The key that the bucket's objects are encrypted with, if it is one of the account's own.
+    /// The customer-managed key that encrypts the bucket's objects, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kms_key_arn: Option<String>,
-    /// Whether the catalog signs clients' requests one by one; by default it does where it has no role to vend.
+    /// Whether the catalog signs single requests of clients. Default: yes if it has no role to vend.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_signing: Option<bool>,
-    /// Whether the store keeps `If-None-Match: *`, which makes sure that nothing is overwritten. Without it only the
-    /// random names of metadata files do.
+    /// Whether the store honours `If-None-Match: *`, which prevents overwriting. Without it, only the random names of
+    /// metadata files do.
     #[serde(default = "yes")]
     pub conditional_writes: bool,
-    /// Whether the catalog leaves the SHA-256 of what it writes out of its signatures. TLS protects the content then, so the
+    /// Whether the catalog's signatures leave out the SHA-256 of written content. Then TLS protects the content, so the
     /// store's address must be `https://`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unsigned_payload: bool,
 }
 
-/// Azure Data Lake Storage Gen2, or Azure Blob Storage. Account and container stand in the warehouse's root.
+/// Azure Data Lake Storage Gen2, or Azure Blob Storage. The warehouse's root names the account and the container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct AdlsProfile {
-    /// The address of the account's blob service, for an emulator (`http://127.0.0.1:10000/devstoreaccount1`); without
-    /// one, that of the cloud that the root's host is in.
+    /// The address of the account's blob service, for an emulator (`http://127.0.0.1:10000/devstoreaccount1`). Default: the
+    /// service in the cloud of the root's host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
-    /// The address that clients are given, where they reach the service by another one.
+    /// The address of the service for clients, if they reach it by another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_endpoint: Option<String>,
-    /// Whether the account has a hierarchical namespace (Data Lake Storage Gen2). Without one a signature opens a file or
-    /// the whole container and nothing between, so nothing is vended.
+    /// Whether the account has a hierarchical namespace (Data Lake Storage Gen2). Without one, a signature covers a single
+    /// file or the whole container, so nothing is vended.
     #[serde(default = "yes")]
     pub hierarchical_namespace: bool,
-    /// Whether clients are given signatures for their tables.
+    /// Whether clients get signatures for their tables.
     #[serde(default = "yes")]
     pub vended_credentials: bool,
-    /// For how many seconds vended signatures are good.
+    /// The lifetime of vended signatures, in seconds.
     #[serde(default = "an_hour")]
     pub session_duration_s: u32,
 }
@@ -94,19 +94,19 @@ pub struct AdlsProfile {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct GcsProfile {
-    /// The address of the store, for an emulator; without one, Google's.
+    /// The address of the store, for an emulator. Default: Google's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
-    /// The address that clients are given, where they reach the store by another one.
+    /// The address of the store for clients, if they reach it by another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_endpoint: Option<String>,
-    /// The address that exchanges a token for a narrower one; without one, Google's.
+    /// The address that exchanges a token for a limited one. Default: Google's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sts_endpoint: Option<String>,
-    /// The project that clients are told of; few need one.
+    /// The project for clients; few need one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project_id: Option<String>,
-    /// Whether clients are given tokens for their tables.
+    /// Whether clients get tokens for their tables.
     #[serde(default = "yes")]
     pub vended_credentials: bool,
 }
@@ -119,13 +119,13 @@ const fn yes() -> bool {
     true
 }
 
-/// What is wrong with a profile, in words that a person can act on.
+/// Why a profile is refused, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ProfileError(String);
 
 impl ProfileError {
-    /// What is wrong, and what to do about it.
+    /// Creates an error from a text that says what is wrong and what to do.
     #[must_use]
     pub fn new(what: impl Into<String>) -> Self {
         Self(what.into())
@@ -133,7 +133,7 @@ impl ProfileError {
 }
 
 impl StorageProfile {
-    /// What a profile's `type` is.
+    /// Returns the profile's `type`.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -144,10 +144,10 @@ impl StorageProfile {
         }
     }
 
-    /// Checks what can be checked without asking anybody, for a warehouse at `root`.
+    /// Checks the profile for a warehouse at `root`, without any request.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first problem.
     pub fn check(&self, root: &Location) -> Result<(), ProfileError> {
         let schemes: &[&str] = match self {
             Self::File => &["file"],
@@ -164,14 +164,14 @@ impl StorageProfile {
         }
         match self {
             Self::File if root.path().is_empty() => {
-                Err(ProfileError::new("the whole disk is no warehouse: name a folder"))
+                Err(ProfileError::new("a warehouse cannot be the whole disk: name a folder"))
             }
             Self::S3(profile) => profile.check(),
             Self::Adls(profile) => {
                 AzureContainer::of(root).map_err(|error| ProfileError::new(error.to_string()))?;
                 check_endpoint("endpoint", profile.endpoint.as_deref())?;
                 check_endpoint("client-endpoint", profile.client_endpoint.as_deref())?;
-                // A delegation key lasts seven days, and signs for a day before it is renewed.
+                // A delegation key lasts seven days, and is renewed after it has signed for a day.
                 check_duration(profile.session_duration_s, 300, 6 * 86_400)
             }
             Self::Gcs(profile) => {
@@ -194,7 +194,7 @@ impl StorageProfile {
 }
 
 impl AdlsProfile {
-    /// The address of the blob service of a container's account, without a slash at its end.
+    /// Returns the address of the blob service of a container's account, without a trailing slash.
     #[must_use]
     pub fn blob_endpoint(&self, container: &AzureContainer) -> String {
         match &self.endpoint {
@@ -205,7 +205,7 @@ impl AdlsProfile {
 }
 
 impl S3Profile {
-    /// Whether the catalog signs clients' requests.
+    /// Returns whether the catalog signs clients' requests.
     #[must_use]
     pub fn signs(&self) -> bool {
         self.remote_signing.unwrap_or(self.role_arn.is_none())
@@ -232,7 +232,7 @@ impl S3Profile {
         check_duration(self.session_duration_s, 900, 43_200)
     }
 
-    /// The partition that names of the account are in: `aws`, `aws-cn`, `aws-us-gov`.
+    /// Returns the partition in the account's resource names: `aws`, `aws-cn`, `aws-us-gov`.
     #[must_use]
     pub fn partition(&self) -> &str {
         let arn = self.role_arn.as_deref().or(self.kms_key_arn.as_deref());
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_fits_its_root() {
+    fn profile_of_another_type_than_its_root_is_refused() {
         assert_eq!(wrong(json!({ "type": "file" }), "file:///srv/lake"), "");
         assert_eq!(wrong(json!({ "type": "s3", "region": "eu-west-1" }), "s3://bucket/lake"), "");
         assert_eq!(wrong(json!({ "type": "adls" }), "abfss://c@a.dfs.core.windows.net/lake"), "");
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn error_names_the_wrong_setting() {
         let s3 = |field: &str, value: serde_json::Value| {
             let mut profile = json!({ "type": "s3", "region": "eu-west-1" });
             profile[field] = value;
@@ -310,7 +310,7 @@ mod tests {
         for endpoint in ["minio", "ftp://x", "https://", "https://user@x", "https://x y"] {
             assert!(s3("endpoint", json!(endpoint)).contains("`endpoint`"), "{endpoint}");
         }
-        // A store of one's own has no account number in its names.
+        // Private stores have no account number in their resource names.
         for role in ["arn:aws:iam:::role/tidewater", "arn:aws-cn:iam::123456789012:role/a/b"] {
             assert_eq!(s3("role-arn", json!(role)), "", "{role}");
         }
@@ -336,13 +336,13 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_that_does_not_exist_is_refused() {
+    fn unknown_setting_is_refused() {
         let misspelt = json!({ "type": "s3", "region": "eu-west-1", "rolearn": "x" });
         assert!(serde_json::from_value::<StorageProfile>(misspelt).is_err());
     }
 
     #[test]
-    fn signing_is_for_stores_that_have_no_role_unless_it_is_said() {
+    fn signing_defaults_to_stores_without_a_role() {
         let profile = |text: serde_json::Value| match serde_json::from_value(text).unwrap() {
             StorageProfile::S3(profile) => profile,
             other => panic!("{other:?}"),

@@ -1,18 +1,18 @@
-//! Whether two warehouses would put tables over each other.
+//! Finds out whether the roots of two warehouses overlap.
 
 use super::{AzureContainer, StorageProfile};
 use crate::location::Location;
 
-/// Whether the roots of two warehouses are in one storage and one is, or holds, the other. A table's credentials reach all
-/// below its location, so that no two warehouses, of whichever organisations, may share a place.
+/// Returns whether the roots of two warehouses are in the same storage and one equals or contains the other. A table's
+/// credentials reach everything below its location, so no two warehouses, of any organisations, may overlap.
 ///
-/// Two addresses of one store cannot be told for the same: whoever sets warehouses up has to spell it in one way.
+/// Two addresses of the same store are not recognised as equal. Operators must use the same address for all warehouses.
 #[must_use]
 pub fn roots_overlap(one: (&StorageProfile, &Location), other: (&StorageProfile, &Location)) -> bool {
     site(one) == site(other) && (one.1.contains(other.1) || other.1.contains(one.1))
 }
 
-/// In which storage a profile's locations are: its type, and its address where it is not the cloud's own.
+/// Returns the type of the storage, and its address unless it is the cloud's default.
 fn site((profile, root): (&StorageProfile, &Location)) -> (&'static str, String) {
     let endpoint = match profile {
         StorageProfile::File => None,
@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_one_warehouses() {
+    fn equal_inner_and_outer_roots_overlap() {
         let lake = at(Some("https://S3.example.com/"), "s3://bucket/lake");
         for (endpoint, root, overlaps) in [
             (Some("https://s3.example.com"), "s3://bucket/lake", true),
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn two_spellings_of_a_container_are_one_place() {
+    fn two_spellings_of_a_container_overlap() {
         let on_azure = |endpoint: Option<&str>, root: &str| {
             let profile = serde_json::json!({ "type": "adls", "endpoint": endpoint });
             (serde_json::from_value::<StorageProfile>(profile).unwrap(), Location::parse(root).unwrap())

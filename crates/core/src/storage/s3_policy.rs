@@ -1,35 +1,34 @@
-//! The session policy that narrows a role's rights to one table's locations (AWS IAM, "Session policies").
+//! The session policy that limits a role's rights to one table's locations (AWS IAM, "Session policies").
 
 use serde_json::{Value, json};
 
 use super::Access;
 use crate::location::Location;
 
-/// What AWS takes of a policy given with `AssumeRole` (AWS STS, `Policy`: 2,048 characters, without white space).
+/// The maximum size of a policy for `AssumeRole` (AWS STS, `Policy`: 2,048 characters, without white space).
 pub const MAX_POLICY_CHARS: usize = 2_048;
 
-/// Why no policy can be made.
+/// Why no policy is possible.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
-    /// The locations need more text than the service takes.
+    /// The locations need more characters than [`MAX_POLICY_CHARS`].
     #[error(
         "a session policy for the table's locations has {chars} characters, and the service takes {MAX_POLICY_CHARS}: \
          use shorter locations, or fewer of them"
     )]
     TooLong {
-        /// How many it would have.
+        /// The number of needed characters.
         chars: usize,
     },
-    /// There is nothing to allow.
-    #[error("no location to make a policy for")]
+    /// There is no location.
+    #[error("cannot make a session policy without a location")]
     NoLocation,
 }
 
-/// The policy, as compact JSON, that allows `access` to all below `locations` and nothing else.
+/// Builds the policy, as compact JSON, that allows `access` to everything below `locations` and nothing else.
 ///
-/// Objects below a location have a `/` behind it, so that `orders` opens nothing of `orders2`. What a policy would take
-/// for a wildcard or a variable is escaped. `partition` is the part of the cloud (`aws`, `aws-cn`, ...), `kms_key_arn`
-/// the key that objects are encrypted with, if it is the account's own.
+/// Each location ends with `/`, so that `orders` does not allow `orders2`. Wildcards and variables are escaped.
+/// `partition` is the AWS partition (`aws`, `aws-cn`, ...), `kms_key_arn` the customer-managed key that encrypts objects.
 ///
 /// # Errors
 /// `TooLong`; `NoLocation`.
@@ -50,7 +49,7 @@ pub fn session_policy(
     let resources: Vec<Value> = locations.iter().map(objects).collect();
     let object_actions: &[&str] = match access {
         Access::Read => &["s3:GetObject", "s3:GetObjectVersion"],
-        // To end an upload is no removal: nothing is there before its end.
+        // Aborting an upload removes no object, since none exists before its end.
         Access::ReadWriteNoDelete => &[
             "s3:GetObject",
             "s3:GetObjectVersion",
@@ -81,7 +80,7 @@ pub fn session_policy(
     if chars > MAX_POLICY_CHARS { Err(PolicyError::TooLong { chars }) } else { Ok(policy) }
 }
 
-/// Listing is asked of a bucket, and narrowed by the prefix that is asked for.
+/// Builds the statement for lists. The bucket is the resource of a list; its prefix is a condition.
 fn listing(bucket: &str, locations: &[Location], partition: &str) -> Value {
     let here = locations.iter().filter(|location| location.authority() == bucket);
     let prefixes: Vec<String> = here
@@ -105,8 +104,8 @@ fn buckets(locations: &[Location]) -> Vec<&str> {
     buckets
 }
 
-/// Writes what stands for more than itself in a policy (`$` begins a variable; `*` and `?` are wildcards) as itself
-/// (AWS IAM, "Policy variables": "Special characters").
+/// Escapes the special characters of a policy: `$` begins a variable; `*` and `?` are wildcards (AWS IAM, "Policy
+/// variables": "Special characters").
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -129,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_of_one_table_may_read_and_list_it() {
+    fn reader_may_read_and_list_the_table() {
         let policy = session_policy(&[at("s3://bucket/lake/t1")], Access::Read, "aws", None).unwrap();
         assert_eq!(
             policy,
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_may_write_and_remove_and_use_the_key_of_the_bucket() {
+    fn writer_may_write_remove_and_use_the_kms_key() {
         let key = "arn:aws:kms:eu-west-1:1:key/k";
         let policy = session_policy(&[at("s3://bucket/t")], Access::ReadWrite, "aws-cn", Some(key)).unwrap();
         assert_eq!(
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn policy_without_delete_rights_lacks_only_these() {
+    fn policy_without_delete_rights_has_all_other_rights() {
         let policy =
             |access| session_policy(&[at("s3://bucket/t")], access, "aws", Some("arn:aws:kms:a:1:key/k")).unwrap();
         let all = policy(Access::ReadWrite);
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_policy_would_take_for_a_wildcard_is_a_character() {
+    fn wildcards_in_a_location_match_only_themselves() {
         assert_eq!(escape("a*b$c?d"), "a${*}b${$}c${?}d");
         assert_eq!(escape("${aws:username}"), "${$}{aws:username}");
         let policy = session_policy(&[at("s3://bucket/*")], Access::Read, "aws", None).unwrap();
@@ -165,14 +164,14 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_that_is_too_long_is_refused_before_it_is_sent() {
+    fn too_long_policy_is_refused_before_it_is_sent() {
         let long = at(&format!("s3://bucket/{}", "a".repeat(1_000)));
         let refused = session_policy(&[long], Access::ReadWrite, "aws", None);
         assert!(matches!(refused, Err(PolicyError::TooLong { .. })), "{refused:?}");
         assert_eq!(session_policy(&[], Access::Read, "aws", None), Err(PolicyError::NoLocation));
     }
 
-    /// Whether a policy's pattern covers a text: as IAM matches, `*` for any characters, escapes for one.
+    /// Returns whether a policy's pattern matches a text, with IAM's rules: `*` matches any characters, an escape one.
     fn covers(pattern: &str, text: &str) -> bool {
         fn matches(pattern: &[char], text: &[char]) -> bool {
             match pattern {
@@ -198,7 +197,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_policy_covers_what_lies_below_its_location_and_no_other(
+        fn policy_allows_exactly_the_objects_below_its_location(
             own in "[a-c*?$ {}]{1,4}(/[a-c*?$]{1,3}){0,2}",
             other in "[a-c*?$ {}]{1,4}(/[a-c*?$]{1,3}){0,3}",
             access in 0_usize..3,

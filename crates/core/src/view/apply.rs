@@ -1,4 +1,4 @@
-//! Applying the updates of a commit to a view.
+//! Applies the updates of a commit to a view.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -11,21 +11,20 @@ use crate::commit::{CommitError, MAX_ADDED_DEFINITIONS};
 use crate::document::Schema;
 use crate::stop::Stop;
 
-/// In place of an id: the schema or version added last.
+/// Stands for the schema or version added last, in place of an id.
 pub(super) const LAST_ADDED: i32 = -1;
 
-/// The property that says how many versions are kept, and its default (view specification, note 1 on its fields).
+/// The property that sets the number of kept versions, and its default (view specification, note 1 on its fields).
 const HISTORY_SIZE: (&str, usize) = ("version.history.num-entries", 10);
 
-/// The property that lets a new version have no query in a dialect of the one before (reference implementation,
+/// The property that allows a new version to drop a dialect of the previous one (reference implementation,
 /// `ViewProperties`).
 const DROP_DIALECT_ALLOWED: &str = "replace.drop-dialect.allowed";
 
-/// The document that `updates` make of `base`, or `None` when they change nothing. A commit that fails leaves nothing
-/// behind.
+/// Applies `updates` to `base` and returns the new document, or `None` if they change nothing. `base` stays unchanged.
 ///
 /// # Errors
-/// [`CommitError::IllegalArgument`] when an update, or what all of them make, breaks a rule; [`CommitError::Stopped`].
+/// [`CommitError::IllegalArgument`] if an update, or the new document, breaks a rule; [`CommitError::Stopped`].
 pub fn apply_view_updates(
     base: &ViewMetadata,
     updates: &[ViewUpdate],
@@ -40,17 +39,17 @@ pub fn apply_view_updates(
     if draft.changed { draft.finish(base.current_version()).map(Some) } else { Ok(None) }
 }
 
-/// A document while updates are applied to it.
+/// A document during the application of updates.
 pub(super) struct Draft {
     document: ViewMetadata,
     now_ms: i64,
     changed: bool,
     last_added_schema: Option<i32>,
     last_added_version: Option<i32>,
-    /// How many schemas and versions the commit adds.
+    /// The number of schemas and versions that the commit adds.
     definitions: usize,
     added_versions: HashSet<i32>,
-    /// What the commit adds to the version log: only what is current in the end.
+    /// The new entry of the version log. A commit adds one at most: its last current version.
     log_entry: Option<VersionLogEntry>,
 }
 
@@ -113,10 +112,10 @@ impl Draft {
         Ok(())
     }
 
-    /// Adds a schema under the next id, unless there is one of the same columns already.
+    /// Adds a schema under the next id, unless a schema with the same columns exists.
     ///
-    /// Either counts as the one added last. (The reference implementation counts only a new one, and refuses -1 otherwise;
-    /// two clients that replace a view by the same columns at once then fail for no reason.)
+    /// Both count as the last added schema. (The reference implementation counts only a new schema, and refuses -1 otherwise.
+    /// Of two clients that replace a view with the same columns at once, one would then fail without need.)
     pub(super) fn add_schema(&mut self, schema: &Schema) -> Result<(), CommitError> {
         self.count_definition()?;
         check_view_schema(schema).map_err(|error| refused(error.to_string()))?;
@@ -142,9 +141,9 @@ impl Draft {
         )))
     }
 
-    /// Adds a version, unless there is one of the same definition already; under the id that it has or, when that is not
-    /// above all others, the next one: a replacement that was made from an older document takes its place behind what was
-    /// added since. Either counts as the one added last, as for schemas.
+    /// Adds a version, unless a version with the same definition exists. It keeps its id if that is higher than all others;
+    /// otherwise it gets the next id. So a replacement made from an older document follows the versions added since. Both
+    /// the new and the existing version count as the last added one.
     pub(super) fn add_version(&mut self, version: &ViewVersion) -> Result<(), CommitError> {
         self.count_definition()?;
         let schema_id = resolve(version.schema_id(), self.last_added_schema, "schema")?;
@@ -172,7 +171,7 @@ impl Draft {
         }
         let found = self.document.versions().find(|version| version.id() == id);
         let version = found.ok_or_else(|| refused(format!("Cannot set current version to unknown version: {id}")))?;
-        // A version that was there before became current just now, whenever it was made.
+        // An existing version becomes current now, whenever it was made.
         let timestamp_ms = if self.added_versions.contains(&id) { version.timestamp_ms() } else { self.now_ms };
         self.log_entry = Some(VersionLogEntry { timestamp_ms, version_id: id });
         self.document.current_version_id = id;
@@ -180,8 +179,7 @@ impl Draft {
         Ok(())
     }
 
-    /// What must hold of the document as a whole, and what is kept of its history. `before` is the version that was
-    /// current.
+    /// Checks the document as a whole and trims its history. `before` is the previously current version.
     pub(super) fn finish(mut self, before: Option<&ViewVersion>) -> Result<ViewMetadata, CommitError> {
         if let Some(entry) = self.log_entry {
             self.document.version_log.push(entry, &entry.json());
@@ -193,8 +191,8 @@ impl Draft {
         Ok(self.document.measured())
     }
 
-    /// An engine whose dialect was there must find it still: a replacement by another engine would otherwise take the view
-    /// away from it.
+    /// Fails if a dialect of the previous version is missing. Otherwise a replacement by one engine would take the view away
+    /// from another engine.
     fn check_dialects(&self, before: &ViewVersion, now: &ViewVersion) -> Result<(), CommitError> {
         let allowed = self.document.properties.get(DROP_DIALECT_ALLOWED);
         if allowed.is_some_and(|allowed| allowed.eq_ignore_ascii_case("true")) {
@@ -212,10 +210,10 @@ impl Draft {
         )))
     }
 
-    /// Keeps the newest versions, and in any case what the commit added and what is current. The log keeps no entry before
-    /// one whose version is gone, since it would tell of a history with gaps.
+    /// Keeps the newest versions, the versions that the commit added, and the current one. Removes all log entries up to the
+    /// last one whose version is gone, so that the log has no gaps.
     ///
-    /// (The reference implementation also reorders the versions when it trims them; we leave their order.)
+    /// (The reference implementation also reorders the versions when it trims them; this keeps their order.)
     fn trim_history(&mut self) -> Result<(), CommitError> {
         let document = &mut self.document;
         let (property, default) = HISTORY_SIZE;
@@ -264,7 +262,7 @@ fn dialects(version: &ViewVersion) -> BTreeSet<String> {
     version.queries().map(|(dialect, _)| dialect.to_lowercase()).collect()
 }
 
-/// `wanted`, or what follows the highest id.
+/// Returns `wanted` if it is above all ids, otherwise the id after the highest.
 fn next_id(ids: impl Iterator<Item = i32>, wanted: i32, what: &str) -> Result<i32, CommitError> {
     match ids.max() {
         Some(highest) if highest >= wanted => {
@@ -274,7 +272,7 @@ fn next_id(ids: impl Iterator<Item = i32>, wanted: i32, what: &str) -> Result<i3
     }
 }
 
-/// The id that an update means.
+/// Returns the id that an update refers to.
 fn resolve(id: i32, last_added: Option<i32>, what: &str) -> Result<i32, CommitError> {
     if id != LAST_ADDED {
         return Ok(id);

@@ -1,4 +1,4 @@
-//! Requests about views that exist, or whose metadata does.
+//! Requests that commit to a view or register an existing metadata document.
 
 use super::{ViewMetadata, ViewUpdate};
 use crate::commit::{CommitError, Counts, utf8};
@@ -25,28 +25,28 @@ impl ViewRequirement {
 /// A request to change a view.
 #[derive(Debug, Clone)]
 pub struct ViewCommit {
-    /// What must hold of the view.
+    /// The conditions on the view.
     pub requirements: Vec<ViewRequirement>,
-    /// What is to change, in order.
+    /// The changes, in order.
     pub updates: Vec<ViewUpdate>,
-    /// How long the body of the request was, in bytes.
+    /// The length of the request body, in bytes.
     pub body_bytes: u64,
-    /// What it holds, counted where it was read.
+    /// The counts of its updates and requirements, for the summary.
     counts: Counts,
 }
 
 impl ViewCommit {
-    /// What the commit asks for, in a few words, as [`crate::commit::summary`] gives it for tables.
+    /// Returns a short summary of the commit, like [`crate::commit::summary`] for tables.
     #[must_use]
     pub fn summary(&self) -> serde_json::Map<String, serde_json::Value> {
         self.counts.as_json()
     }
 
-    /// Reads the body of a request (REST specification, `CommitViewRequest`). Its `identifier` is not read: the path says
-    /// which view is meant.
+    /// Parses the body of a request (REST specification, `CommitViewRequest`). Ignores its `identifier`: the path names the
+    /// view.
     ///
     /// # Errors
-    /// [`CommitError::BadRequest`] when it is malformed, or holds an unknown requirement or update.
+    /// [`CommitError::BadRequest`] if it is malformed, or contains an unknown requirement or update.
     pub fn parse(body: &[u8]) -> Result<Self, CommitError> {
         let object = Object::parse("commit", utf8(body)?)?;
         let parts = |key: &str| Ok::<_, CommitError>(object.get(key).map(array).transpose()?.unwrap_or_default());
@@ -59,10 +59,10 @@ impl ViewCommit {
     }
 }
 
-/// Whether all requirements hold of the view.
+/// Checks all requirements against the view.
 ///
 /// # Errors
-/// [`CommitError::Conflict`] for the first that does not.
+/// [`CommitError::Conflict`] for the first one that fails.
 pub fn check_view_requirements(requirements: &[ViewRequirement], base: &ViewMetadata) -> Result<(), CommitError> {
     for ViewRequirement::ViewUuid(uuid) in requirements {
         if !base.uuid().eq_ignore_ascii_case(uuid) {
@@ -76,20 +76,20 @@ pub fn check_view_requirements(requirements: &[ViewRequirement], base: &ViewMeta
     Ok(())
 }
 
-/// A request to add a view whose metadata exists.
+/// A request to register a view from an existing metadata document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegisterView {
     /// Its name.
     pub name: String,
-    /// Where its metadata is.
+    /// The location of its metadata document.
     pub metadata_location: String,
 }
 
 impl RegisterView {
-    /// Reads the body of a request (REST specification, `RegisterViewRequest`).
+    /// Parses the body of a request (REST specification, `RegisterViewRequest`).
     ///
     /// # Errors
-    /// [`CommitError::BadRequest`] when it is malformed, or lacks one of the two.
+    /// [`CommitError::BadRequest`] if it is malformed, or lacks the name or the location.
     pub fn parse(body: &[u8]) -> Result<Self, CommitError> {
         let object = Object::parse("register view request", utf8(body)?)?;
         Ok(Self { name: object.string("name")?, metadata_location: object.string("metadata-location")? })

@@ -1,4 +1,4 @@
-//! Creating a view.
+//! Creates a view.
 
 use std::sync::Arc;
 
@@ -18,24 +18,24 @@ const FIRST_VERSION_ID: i32 = 1;
 pub struct CreateView {
     /// Its name.
     pub name: String,
-    /// The columns of its rows; their ids are kept.
+    /// The columns of its rows. Their ids are kept.
     pub schema: Schema,
-    /// What it is; its ids do not count.
+    /// Its first version. The ids of the version and its schema are ignored.
     pub version: ViewVersion,
-    /// Where it is to be put.
+    /// The wanted location.
     pub location: Option<String>,
     /// Its properties.
     pub properties: Properties,
-    /// How long the body of the request was, in bytes.
+    /// The length of the request body, in bytes.
     pub body_bytes: u64,
 }
 
 impl CreateView {
-    /// Reads the body of a request (REST specification, `CreateViewRequest`). The specification requires `properties`;
-    /// the reference implementation leaves them out when there are none, so they may be absent.
+    /// Parses the body of a request (REST specification, `CreateViewRequest`). The specification requires `properties`, but
+    /// the reference implementation omits an empty map, so they may be absent.
     ///
     /// # Errors
-    /// [`CommitError::BadRequest`] when it is malformed, or has no name, schema or version.
+    /// [`CommitError::BadRequest`] if it is malformed, or has no name, schema or version.
     pub fn parse(body: &[u8]) -> Result<Self, CommitError> {
         let object = Object::parse("create view request", utf8(body)?)?;
         Ok(Self {
@@ -49,11 +49,11 @@ impl CreateView {
     }
 }
 
-/// The first document of a view: schema 0, version 1. Time and summary of the version stay as the client gave them (the
-/// reference implementation's server puts its own, and so loses which engine made the view).
+/// Returns the first document of a view: schema 0, version 1. The version keeps the client's time and summary. (The
+/// reference implementation's server writes its own, and so loses the name of the engine.)
 ///
 /// # Errors
-/// [`CommitError::IllegalArgument`] when the version, the location or the properties break a rule.
+/// [`CommitError::IllegalArgument`] if the version, the location or the properties break a rule.
 pub fn create_view(request: &CreateView, location: &str, uuid: Uuid) -> Result<ViewMetadata, CommitError> {
     if location.is_empty() {
         return Err(CommitError::IllegalArgument("View location must not be empty".to_owned()));
@@ -70,7 +70,7 @@ pub fn create_view(request: &CreateView, location: &str, uuid: Uuid) -> Result<V
         others: Arc::default(),
         size_bytes: 0,
     };
-    // The only time that would be needed is that of going back to an earlier version.
+    // Only a return to an earlier version uses the draft's time, and a new view has none.
     let mut draft = Draft::new(empty, request.version.timestamp_ms());
     draft.add_schema(&request.schema)?;
     draft.add_version(&request.version.with_ids(FIRST_VERSION_ID, LAST_ADDED)?)?;

@@ -1,4 +1,4 @@
-//! A view's metadata: read, looked at, written.
+//! A view's metadata document: reads, checks and writes it.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -22,7 +22,7 @@ const KNOWN: [&str; 8] = [
     "version-log",
 ];
 
-/// One view metadata document. Cloning shares what is large.
+/// A view metadata document. Clones share their large parts.
 #[derive(Debug, Clone)]
 pub struct ViewMetadata {
     pub(super) uuid: Arc<str>,
@@ -32,21 +32,21 @@ pub struct ViewMetadata {
     pub(super) versions: Vec<Arc<ViewVersion>>,
     pub(super) version_log: List<VersionLogEntry>,
     pub(super) properties: Arc<Properties>,
-    /// Whether `properties` stands in the JSON though there are none.
+    /// Whether the JSON has `properties` although there are none.
     pub(super) has_properties: bool,
-    /// Fields that are not known, as they came.
+    /// Unknown fields, unchanged.
     pub(super) others: Arc<Vec<(String, Box<str>)>>,
-    /// What [`ViewMetadata::size_bytes`] gives: measured once, where the document is made.
+    /// The result of [`ViewMetadata::size_bytes`], measured once when the document is made.
     pub(super) size_bytes: usize,
 }
 
-/// When a version became the current one.
+/// An entry of the version log: when a version became current.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct VersionLogEntry {
-    /// When, in milliseconds since 1970.
+    /// The time, in milliseconds since 1970.
     pub timestamp_ms: i64,
-    /// Which.
+    /// The id of the version.
     pub version_id: i32,
 }
 
@@ -61,11 +61,11 @@ impl VersionLogEntry {
 }
 
 impl ViewMetadata {
-    /// Reads a document of format v1.
+    /// Parses a document of format v1.
     ///
     /// # Errors
-    /// When it is not JSON in UTF-8, of another version, lacks a required field, or contradicts itself: two schemas or
-    /// versions share an id, or the current version or its schema is not there.
+    /// If it is not JSON in UTF-8, is of another version, lacks a required field, or contradicts itself: two schemas or
+    /// versions share an id, or the current version or its schema is missing.
     pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
         let text = std::str::from_utf8(bytes)
             .map_err(|error| DocumentError::Syntax(format!("view metadata is not UTF-8: {error}")))?;
@@ -115,7 +115,7 @@ impl ViewMetadata {
         Ok(())
     }
 
-    /// Why readers refuse the document that was read from `text`, or may: a sentence for each thing that breaks a rule of the
+    /// Returns why readers refuse the document in `text`, or may refuse it: a sentence for each broken rule of the
     /// specifications. Empty for every document that this catalog wrote.
     #[must_use]
     pub fn problems_of_text(&self, text: &[u8]) -> Vec<String> {
@@ -124,7 +124,7 @@ impl ViewMetadata {
         problems
     }
 
-    /// The problems of what the document says, however it is written.
+    /// Returns the problems of the document's values, whatever its spelling.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
@@ -150,71 +150,71 @@ impl ViewMetadata {
         problems
     }
 
-    /// The problems that are found without parsing more than reading did: all of them.
+    /// Returns the problems that are known without further parsing. For a view these are all problems of its values.
     #[must_use]
     pub fn known_problems(&self) -> Vec<String> {
         self.problems()
     }
 
-    /// The view's own id.
+    /// Returns the view's UUID.
     #[must_use]
     pub fn uuid(&self) -> &str {
         &self.uuid
     }
 
-    /// Where its files are.
+    /// Returns the location of its files.
     #[must_use]
     pub fn location(&self) -> &str {
         &self.location
     }
 
-    /// Its properties.
+    /// Returns its properties.
     #[must_use]
     pub fn properties(&self) -> &Properties {
         &self.properties
     }
 
-    /// All schemas that its versions have or had.
+    /// Returns all schemas of the document.
     pub fn schemas(&self) -> impl Iterator<Item = &Schema> {
         self.schemas.iter().map(AsRef::as_ref)
     }
 
-    /// The schema with this id.
+    /// Returns the schema with this id.
     #[must_use]
     pub fn schema(&self, id: i32) -> Option<&Schema> {
         self.schemas().find(|schema| schema.id() == id)
     }
 
-    /// The versions that are kept, in the order in which they were added.
+    /// Returns the kept versions, in the order in which they were added.
     pub fn versions(&self) -> impl Iterator<Item = &ViewVersion> {
         self.versions.iter().map(AsRef::as_ref)
     }
 
-    /// The id of the version that engines use.
+    /// Returns the id of the current version.
     #[must_use]
     pub fn current_version_id(&self) -> i32 {
         self.current_version_id
     }
 
-    /// The version that engines use; there is one in every document that was read or made.
+    /// Returns the current version. Every parsed or created document has one.
     #[must_use]
     pub fn current_version(&self) -> Option<&ViewVersion> {
         self.versions().find(|version| version.id() == self.current_version_id)
     }
 
-    /// Which version became the current one when, oldest first.
+    /// Returns the log of current versions, oldest first.
     #[must_use]
     pub fn version_log(&self) -> &List<VersionLogEntry> {
         &self.version_log
     }
 
-    /// An estimate of the heap that the document takes, in bytes.
+    /// Returns an estimate of the document's heap memory, in bytes.
     #[must_use]
     pub const fn size_bytes(&self) -> usize {
         self.size_bytes
     }
 
-    /// The document with its size.
+    /// Returns the document with its measured size.
     pub(super) fn measured(mut self) -> Self {
         self.size_bytes = self.measure();
         self
@@ -233,7 +233,7 @@ impl ViewMetadata {
             + others
     }
 
-    /// The document as JSON. What was read and not changed is written as it came, but for whitespace and the order of its
+    /// Returns the document as JSON. Unchanged parts keep their text, except for whitespace and the order of the document's
     /// fields.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
@@ -264,10 +264,10 @@ impl ViewMetadata {
     }
 }
 
-/// Whether a view may have the schema: views have no format version that limits types, so the newest one of tables counts.
+/// Checks a schema for a view. Views have no format version that limits types, so the newest one of tables applies.
 ///
 /// # Errors
-/// As [`Schema::check_format_version`].
+/// Same as [`Schema::check_format_version`].
 pub(super) fn check_view_schema(schema: &Schema) -> Result<(), DocumentError> {
     schema.check_format_version(MAX_FORMAT_VERSION)
 }

@@ -1,7 +1,7 @@
-//! Views: their metadata document (view specification, format v1), kept whole as a table's is, and commits to it.
+//! Views: their metadata document (view specification, format v1), which keeps unknown fields, and commits to it.
 //!
-//! The rules are those of the REST specification's `ViewRequirement` and `ViewUpdate`; where it leaves something open, those
-//! of the reference implementation (Java). Where we differ from it, the function says so, and a test holds it.
+//! The rules are those of the REST specification's `ViewRequirement` and `ViewUpdate`. Where it leaves a question open, the
+//! rule of the reference implementation (Java) applies. Each function documents its differences, and a test covers them.
 
 mod apply;
 mod commit;

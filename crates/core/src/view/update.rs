@@ -1,4 +1,4 @@
-//! What a client changes of a view.
+//! The changes that a commit makes to a view.
 
 use uuid::Uuid;
 
@@ -7,14 +7,14 @@ use crate::commit::{CommitError, properties_to_remove, properties_to_set, uuid_t
 use crate::document::json::{Object, excerpt};
 use crate::document::{Properties, Schema};
 
-/// One change of a view.
+/// One change to a view.
 #[derive(Debug, Clone)]
 pub enum ViewUpdate {
     /// `assign-uuid`
     AssignUuid(Uuid),
     /// `upgrade-format-version`
     UpgradeFormatVersion(i32),
-    /// `add-schema`; its own id does not count.
+    /// `add-schema`; its own id is ignored.
     AddSchema(Box<Schema>),
     /// `set-location`
     SetLocation(String),
@@ -22,14 +22,14 @@ pub enum ViewUpdate {
     SetProperties(Properties),
     /// `remove-properties`
     RemoveProperties(Vec<String>),
-    /// `add-view-version`; schema -1: the one added last.
+    /// `add-view-version`; schema -1 means the schema added last.
     AddViewVersion(Box<ViewVersion>),
-    /// `set-current-view-version`; -1: the one added last.
+    /// `set-current-view-version`; -1 means the version added last.
     SetCurrentViewVersion(i32),
 }
 
 impl ViewUpdate {
-    /// The update's `action`.
+    /// Returns the update's `action`.
     #[must_use]
     pub const fn action(&self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! The versions of a view: what its query is, in each dialect.
+//! The versions of a view: the queries, one for each dialect.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -10,7 +10,7 @@ use crate::document::{DocumentError, Properties};
 const KNOWN: [&str; 7] =
     ["version-id", "timestamp-ms", "schema-id", "summary", "representations", "default-catalog", "default-namespace"];
 
-/// One version of a view, with the JSON that it was read from.
+/// One version of a view, with its JSON text.
 #[derive(Debug, Clone)]
 pub struct ViewVersion {
     id: i32,
@@ -20,7 +20,7 @@ pub struct ViewVersion {
     json: Arc<str>,
 }
 
-/// What makes two versions behave alike.
+/// The fields that decide how a version behaves.
 #[derive(Debug, PartialEq, Eq)]
 struct Definition {
     summary: Properties,
@@ -37,7 +37,7 @@ enum Representation {
         dialect: String,
         others: Vec<(String, String)>,
     },
-    /// Of a type that is not known, as compact JSON.
+    /// A representation of an unknown type, as compact JSON.
     Other(String),
 }
 
@@ -60,7 +60,7 @@ impl Representation {
 }
 
 impl ViewVersion {
-    /// Reads a version. Its JSON is kept in the specification's spelling.
+    /// Parses a version. Keeps its JSON in the specification's spelling.
     pub(super) fn parse(text: &str) -> Result<Self, DocumentError> {
         let object = Object::parse("view version", text)?;
         let mut edits = Edits::default();
@@ -86,25 +86,25 @@ impl ViewVersion {
         })
     }
 
-    /// Its id.
+    /// Returns its id.
     #[must_use]
     pub fn id(&self) -> i32 {
         self.id
     }
 
-    /// When it was made, in milliseconds since 1970.
+    /// Returns the time of its creation, in milliseconds since 1970.
     #[must_use]
     pub fn timestamp_ms(&self) -> i64 {
         self.timestamp_ms
     }
 
-    /// The schema of its rows.
+    /// Returns the id of the schema of its rows.
     #[must_use]
     pub fn schema_id(&self) -> i32 {
         self.schema_id
     }
 
-    /// The dialects that it has a query in, and the queries.
+    /// Returns pairs of a dialect and its query.
     pub fn queries(&self) -> impl Iterator<Item = (&str, &str)> {
         self.definition.representations.iter().filter_map(|one| match one {
             Representation::Sql { sql, dialect, .. } => Some((dialect.as_str(), sql.as_str())),
@@ -112,17 +112,17 @@ impl ViewVersion {
         })
     }
 
-    /// Its JSON.
+    /// Returns its JSON.
     #[must_use]
     pub fn json(&self) -> &str {
         &self.json
     }
 
-    /// Whether the version says what the view is, once for each dialect.
+    /// Checks that the version has a query, and at most one for each dialect.
     ///
     /// # Errors
-    /// When it has no representations, one of another type than `sql`, which is the only one that the specification knows, or
-    /// two queries in one dialect; when a namespace holds a null character, which readers refuse.
+    /// If it has no representation, a representation of a type other than `sql` (the only one in the specification), or two
+    /// queries for one dialect; or if a namespace contains a null character, which readers refuse.
     pub(super) fn check_representations(&self) -> Result<(), DocumentError> {
         if self.definition.representations.is_empty() {
             return Err(DocumentError::invalid(
@@ -154,12 +154,12 @@ impl ViewVersion {
         Ok(())
     }
 
-    /// Whether both behave alike: their ids and times do not count.
+    /// Returns whether both versions behave alike. Ignores their ids and times.
     pub(super) fn same_definition(&self, other: &Self) -> bool {
         self.schema_id == other.schema_id && self.definition == other.definition
     }
 
-    /// The same version with another id and schema.
+    /// Returns the version with another id and schema.
     pub(super) fn with_ids(&self, id: i32, schema_id: i32) -> Result<Self, DocumentError> {
         if (id, schema_id) == (self.id, self.schema_id) {
             return Ok(self.clone());
@@ -170,7 +170,7 @@ impl ViewVersion {
     }
 
     pub(super) fn size_bytes(&self) -> usize {
-        // The typed part holds the texts once more.
+        // The typed fields hold a second copy of the texts.
         self.json.len() * 2 + size_of::<Self>() + size_of::<Definition>()
     }
 }

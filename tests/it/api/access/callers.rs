@@ -1,4 +1,4 @@
-//! The callers of the table, each with what proves who it is.
+//! The callers of the table, each with its credential.
 
 use axum::body::Body;
 use axum::http::{Method, Request};
@@ -13,22 +13,22 @@ use tidewater_core::ids::OrganisationId;
 use super::requests::Content;
 use crate::support::{Answer, Catalog};
 
-/// The columns of the table, from whom may do nothing to whom may do most.
+/// The columns of the table, from the caller with the fewest rights to the one with the most.
 pub(super) const COLUMNS: [&str; 10] =
     ["nobody", "garbage", "expired", "revoked", "other", "reader", "writer", "admin", "operator", "machine"];
 
-/// What a request shows of its sender.
+/// The credential of a request.
 #[derive(Clone, Copy)]
 pub(super) enum Proof<'a> {
     Nothing,
     Key(&'a str),
-    /// It comes from a user of the machine itself, and has no key.
+    /// A local user over the control socket, without a key.
     Machine,
 }
 
-/// Callers that are not of the organisation that the requests are about.
+/// Callers outside the organisation of the requests.
 pub(super) struct Strangers {
-    /// An admin's key of another organisation, which has a warehouse and a namespace of its own.
+    /// An admin's key of another organisation, which has its own warehouse and namespace.
     other: String,
     operator: String,
 }
@@ -43,9 +43,9 @@ impl Strangers {
 
 /// The keys of an organisation.
 pub(super) struct Keys {
-    /// An admin's key whose time is over.
+    /// An admin's key that has expired.
     expired: String,
-    /// An admin's key.
+    /// An admin's key that was revoked.
     revoked: String,
     reader: String,
     writer: String,
@@ -69,7 +69,7 @@ impl Keys {
     }
 }
 
-/// What the caller of a column shows.
+/// Returns the credential of a column's caller.
 pub(super) fn proof<'a>(column: &str, strangers: &'a Strangers, keys: &'a Keys) -> Proof<'a> {
     Proof::Key(match column {
         "nobody" => return Proof::Nothing,
@@ -87,7 +87,7 @@ pub(super) fn proof<'a>(column: &str, strangers: &'a Strangers, keys: &'a Keys) 
 }
 
 impl Proof<'_> {
-    /// Its text, for bodies that carry it; empty when it has none.
+    /// Returns its text, for bodies that contain it; empty if it has none.
     pub(super) const fn text(&self) -> &str {
         match self {
             Self::Key(key) => key,

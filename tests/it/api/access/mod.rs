@@ -1,5 +1,5 @@
-//! Who may do what, route by route: every route of the OpenAPI document, which another test compares with the router, is asked
-//! by every kind of caller. `table.txt` has the answers.
+//! The authorisation test. Sends every route of the OpenAPI document (which another test compares with the router) as every
+//! kind of caller, and compares the statuses with `table.txt`.
 //!
 //! For a new route, add its line to `table.txt` and its request to `requests.rs`. For a new kind of caller, add its column and
 //! its proof to `callers.rs`.
@@ -36,14 +36,14 @@ fn rows() -> BTreeMap<String, Vec<&'static str>> {
     rows
 }
 
-/// Every route: the operations of the OpenAPI document, and those with a prefix also without it.
+/// Returns every route: the operations of the OpenAPI document, and those with a prefix also without it.
 async fn routes(catalog: &Catalog) -> BTreeSet<String> {
     let document = catalog.get("", "/openapi.json").await.ok(200);
     let documented = super::openapi::operations(&document).into_iter();
     documented.flat_map(|route| [route.replacen("/{prefix}", "", 1), route]).collect()
 }
 
-/// Whether an answer is what the door says to whoever does not pass, in the shape of the specification.
+/// Checks that a response is the refusal for callers without permission, in the shape of the specification.
 #[track_caller]
 fn check_refusal(route: &str, column: &str, answer: &Answer) {
     if route == "POST /v1/oauth/tokens" && answer.status == 401 {
@@ -53,7 +53,7 @@ fn check_refusal(route: &str, column: &str, answer: &Answer) {
     let kind = match answer.status.as_u16() {
         401 => "NotAuthorizedException",
         403 => "ForbiddenException",
-        // Not what is in the organisation is missing, but the organisation.
+        // The organisation itself is hidden, not the object in it.
         404 if column == "other" && route.contains("{organisation}") => "NotFoundException",
         _ => return,
     };
@@ -62,12 +62,12 @@ fn check_refusal(route: &str, column: &str, answer: &Answer) {
     }
 }
 
-/// A catalog, and what all rows share.
+/// A catalog, and the objects that all rows share.
 struct World {
     catalog: Catalog,
     strangers: Strangers,
     acme: Arc<Organisation>,
-    /// How often objects were made.
+    /// The number of created sets of objects.
     made: usize,
 }
 
@@ -79,8 +79,8 @@ impl World {
         Self { catalog, strangers, acme, made: 0 }
     }
 
-    /// Makes the objects of a route: in an organisation of their own when the organisation itself, its keys or its warehouses
-    /// may be changed.
+    /// Creates the objects of a route. If the route may change the organisation, its keys or its warehouses, they get their own
+    /// organisation.
     async fn objects(&mut self, route: &str) -> Objects {
         self.made += 1;
         let organisation = if changes(route) && route.contains(" /management/") {
@@ -91,9 +91,9 @@ impl World {
         Objects::new(&self.catalog, organisation, self.made, route).await
     }
 
-    /// Asks a route as every caller. Returns the statuses of the answers by column.
+    /// Sends a route as every caller. Returns the statuses by column.
     ///
-    /// After a change the objects are made anew. A caller that is refused must have changed nothing.
+    /// Creates the objects again after a change. A refused request must change nothing.
     async fn ask(&mut self, route: &str) -> Vec<String> {
         let (method, _) = route.split_once(' ').unwrap();
         let method = Method::from_bytes(method.as_bytes()).unwrap();
@@ -101,7 +101,7 @@ impl World {
         let mut before = objects.seen(&self.catalog).await;
         let mut found = Vec::new();
         for column in COLUMNS {
-            // While it is deleted, no key of the organisation gets as far as the question whether it may restore it.
+            // While an organisation is deleted, all its keys are refused, so that only these columns reach the decision.
             if route.ends_with("/{organisation}/restore") && ["operator", "machine"].contains(&column) {
                 objects.delete_organisation(&self.catalog).await;
             }
@@ -118,7 +118,7 @@ impl World {
                 before = objects.seen(&self.catalog).await;
             } else {
                 let after = objects.seen(&self.catalog).await;
-                assert_eq!(after, before, "{route} is refused to '{column}' and changed something");
+                assert_eq!(after, before, "{route} was refused for '{column}' but changed something");
             }
         }
         found
@@ -130,7 +130,7 @@ fn changes(route: &str) -> bool {
 }
 
 #[tokio::test]
-async fn every_route_answers_every_caller_as_the_table_says() {
+async fn every_route_answers_every_caller_with_the_status_in_the_table() {
     let mut world = World::new().await;
     let (rows, routes) = (rows(), routes(&world.catalog).await);
     let named: BTreeSet<String> = rows.keys().cloned().collect();
@@ -143,7 +143,7 @@ async fn every_route_answers_every_caller_as_the_table_says() {
     for (route, expected) in &rows {
         let found = world.ask(route).await;
         if found != *expected {
-            writeln!(wrong, "{route} is answered {}, not {}", found.join(" "), expected.join(" ")).unwrap();
+            writeln!(wrong, "{route} returned {}, expected {}", found.join(" "), expected.join(" ")).unwrap();
         }
     }
     assert!(wrong.is_empty(), "{wrong}");

@@ -1,4 +1,4 @@
-//! What requests are about, new for each route and after each change.
+//! The objects of the requests, created for each route and again after each change.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,29 +25,29 @@ impl Organisation {
     }
 }
 
-/// What a route is about.
+/// The objects of a route.
 pub(super) struct Objects {
     pub(super) organisation: Arc<Organisation>,
     /// A namespace with the table `t` and the view `v`.
     pub(super) namespace: String,
-    /// A namespace with nothing in it.
+    /// An empty namespace.
     pub(super) empty: String,
     /// The id of a dropped table.
     pub(super) dropped: String,
-    /// The name of a key, and of an operator, that nobody uses.
+    /// The name of an unused key and an unused operator.
     pub(super) spare: String,
-    /// The metadata of a table that was removed from the catalog.
+    /// The metadata location of an unregistered table.
     pub(super) table_metadata: Value,
-    /// The metadata of a view that was dropped.
+    /// The metadata location of a dropped view.
     pub(super) view_metadata: Value,
-    /// A name that nothing has yet.
+    /// An unused name.
     pub(super) new_name: String,
-    /// A file that is not there yet.
+    /// A path without a file.
     pub(super) new_file: PathBuf,
 }
 
 impl Objects {
-    /// Makes the objects of a route in an organisation. The number is in their names.
+    /// Creates the objects of a route in an organisation. Their names contain the number.
     pub(super) async fn new(catalog: &Catalog, organisation: Arc<Organisation>, number: usize, route: &str) -> Self {
         let mut objects = Self {
             organisation,
@@ -91,12 +91,12 @@ impl Objects {
         &self.organisation.keys.admin
     }
 
-    /// A path below the namespace with a table and a view.
+    /// Returns a path below the namespace with a table and a view.
     fn in_namespace(&self, below: &str) -> String {
         format!("/v1/namespaces/{}{below}", self.namespace)
     }
 
-    /// A path below the organisation, for administrators.
+    /// Returns a path below the organisation in the management API.
     fn managed(&self, below: &str) -> String {
         format!("/management/v1/organisations/{}{below}", self.organisation.name)
     }
@@ -120,12 +120,12 @@ impl Objects {
         self.dropped = all["dropped"][0]["id"].as_str().unwrap().to_owned();
     }
 
-    /// Marks the organisation to be deleted. Its own keys are refused from then on.
+    /// Deletes the organisation. Its own keys are refused from then on.
     pub(super) async fn delete_organisation(&self, catalog: &Catalog) {
         catalog.machine(Method::DELETE, &self.managed(""), &Value::Null).await.ok(200);
     }
 
-    /// Everything that a request could have changed, as a user of the machine sees it.
+    /// Returns everything that a request could have changed, as a local user sees it.
     pub(super) async fn seen(&self, catalog: &Catalog) -> Vec<Value> {
         let mut paths: Vec<_> =
             ["", "/events?page-size=1", "/keys", "/warehouses"].map(|below| self.managed(below)).into();
@@ -155,8 +155,8 @@ impl Objects {
     }
 }
 
-/// Removes what becomes different without a request: keys' last uses are written in the background, and a signing key signs
-/// only after a while.
+/// Removes fields that change without a request: the background writes the last uses of keys, and a signing key becomes
+/// active after a while.
 fn remove_what_time_changes(answer: &mut Value) {
     for (list, field) in [("keys", "last-used-ms"), ("operators", "last-used-ms"), ("signing-keys", "state")] {
         for one in answer.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! A good request for each route, about objects that exist.
+//! A valid request for each route, with existing objects.
 
 use serde_json::{Value, json};
 
@@ -6,16 +6,16 @@ use super::callers::Proof;
 use super::objects::Objects;
 use crate::support::{create_table, create_view};
 
-/// What a request has beside its path.
+/// The content of a request besides its path.
 pub(super) enum Content {
     Nothing,
     Json(Value),
     Form(String),
 }
 
-/// The path and the content of a request. Bodies that carry a credential have that of the caller.
+/// Returns the path and the content of a request. Bodies with a credential contain that of the caller.
 ///
-/// A new route needs a line here if it has a body, or parameters in its query that it cannot do without.
+/// Add a line here for a new route with a body or with required query parameters.
 pub(super) fn request(route: &str, objects: &Objects, proof: Proof<'_>) -> (String, Content) {
     let (method, template) = route.split_once(' ').unwrap();
     let route = &*route.replacen("/{prefix}", "", 1);
@@ -58,7 +58,7 @@ fn path(template: &str, route: &str, objects: &Objects) -> String {
     }
 }
 
-/// A body for a route of the Iceberg API.
+/// Returns a body for a route of the Iceberg API.
 fn catalog_body(route: &str, objects: &Objects) -> Value {
     let ident = |name: &str| json!({ "namespace": [objects.namespace], "name": name });
     let rename = |from: &str, to: &str| json!({ "source": ident(from), "destination": ident(to) });
@@ -93,7 +93,7 @@ fn catalog_body(route: &str, objects: &Objects) -> Value {
     }
 }
 
-/// A body for a route of the management API.
+/// Returns a body for a route of the management API.
 fn management_body(route: &str, objects: &Objects) -> Value {
     const ORGANISATION: &str = "/management/v1/organisations/{organisation}";
     let (method, path) = route.split_once(' ').unwrap();
@@ -116,7 +116,7 @@ fn management_body(route: &str, objects: &Objects) -> Value {
     }
 }
 
-/// A body for a route of the management API that is about the server, or about all organisations.
+/// Returns a body for a route of the management API about the server or about all organisations.
 fn server_body(route: &str, objects: &Objects) -> Value {
     match route {
         "POST /management/v1/operators" | "POST /management/v1/organisations" => json!({ "name": objects.new_name }),

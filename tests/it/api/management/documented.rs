@@ -1,4 +1,4 @@
-//! The examples of `docs/management-api.md`, one after the other.
+//! Runs the examples of `docs/management-api.md`, in order.
 
 use axum::body::Body;
 use axum::http::Request;
@@ -6,7 +6,7 @@ use axum::http::Request;
 use crate::project::root;
 use crate::support::Catalog;
 
-/// A request as the page writes it: method, path with its query, and body.
+/// Returns method, path with query, and body of a request in the page's form.
 fn parse(line: &str) -> (&str, &str, &str) {
     let rest = line.strip_prefix("curl -X ").unwrap_or_else(|| panic!("another form than the others: {line}"));
     let (method, rest) = rest.split_once(" -H \"$AUTH\" \"$URI").unwrap();

@@ -23,7 +23,7 @@ fn path_of(location: &Value) -> &Path {
 }
 
 #[tokio::test]
-async fn a_dropped_table_and_view_are_listed_and_restored() {
+async fn dropped_table_and_view_are_listed_and_restored() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let table = catalog.with_table(&tenant).await;
@@ -51,7 +51,7 @@ async fn a_dropped_table_and_view_are_listed_and_restored() {
 }
 
 #[tokio::test]
-async fn a_restore_says_what_to_do_about_what_is_in_its_way() {
+async fn restore_that_is_blocked_says_what_to_do() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.with_table(&tenant).await;
@@ -80,7 +80,7 @@ async fn a_restore_says_what_to_do_about_what_is_in_its_way() {
 }
 
 #[tokio::test]
-async fn a_restored_table_counts_and_a_dropped_one_does_not() {
+async fn restored_table_counts_towards_the_limit_and_dropped_one_does_not() {
     let catalog = Catalog::with(|config| {
         let tiny = config.tiers.get_mut("tiny").unwrap();
         tiny.requests_per_day = None;
@@ -98,7 +98,7 @@ async fn a_restored_table_counts_and_a_dropped_one_does_not() {
 }
 
 #[tokio::test]
-async fn table_created_where_one_was_dropped_takes_its_place_for_good() {
+async fn table_created_at_a_dropped_tables_location_takes_it_over() {
     let catalog = Catalog::new().await;
     for (name, purge) in [("a", "false"), ("b", "true")] {
         let tenant = catalog.tenant(name, "enterprise").await;
@@ -120,7 +120,7 @@ async fn table_created_where_one_was_dropped_takes_its_place_for_good() {
         let refused = catalog.post(&writer, &at(&entry, "/restore"), &json!({})).await;
         let why = refused.error(409, "NotRestorableException");
         assert!(why.contains(&format!("given to table ns.{name}")), "{why}");
-        // Not even an order to purge it removes what the new one has written.
+        // A purge does not remove the files of the new table, either.
         catalog.delete(&tenant.key, &at(&entry, "?purgeRequested=true")).await.ok(204);
         catalog.app.maintenance().sweep().await;
         for document in [&old, &new] {
@@ -140,7 +140,7 @@ async fn table_created_where_one_was_dropped_takes_its_place_for_good() {
 }
 
 #[tokio::test]
-async fn table_staged_where_one_was_dropped_takes_its_place_with_its_first_commit() {
+async fn staged_table_takes_over_a_dropped_tables_location_with_its_first_commit() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let old = catalog.with_table(&tenant).await;
@@ -150,7 +150,7 @@ async fn table_staged_where_one_was_dropped_takes_its_place_with_its_first_commi
     request["stage-create"] = json!(true);
     let staged = catalog.post(&tenant.key, "/v1/namespaces/ns/tables", &request).await.ok(200);
     let [entry] = dropped(&catalog, &tenant).await.try_into().unwrap();
-    assert_eq!(entry["restorable"], true, "to stage takes nothing");
+    assert_eq!(entry["restorable"], true, "a staged create takes over no location");
     let metadata = &staged["metadata"];
     let updates = json!([
         { "action": "assign-uuid", "uuid": metadata["table-uuid"] },
@@ -176,12 +176,15 @@ async fn view_is_dropped_and_created_again_at_its_location() {
         let mut request = create_view("v", "select 1");
         let table = catalog.get(&tenant.key, "/v1/namespaces/ns/tables/t").await.ok(200);
         let folder = table["metadata"]["location"].as_str().unwrap().rsplit_once('/').unwrap().0.to_owned();
-        // Around a table: a view has no data files.
+        // The location contains a table. That is allowed, since a view has no data files.
         request["location"] = json!(folder);
         catalog.post(&tenant.key, "/v1/namespaces/ns/views", &request).await
     };
     let root = create().await;
-    assert!(root.error(400, "BadRequestException").contains("outside of its warehouse"), "the root is nobody's");
+    assert!(
+        root.error(400, "BadRequestException").contains("outside of its warehouse"),
+        "no view may be at the warehouse's root"
+    );
     for _ in 0..2 {
         let mut request = create_view("v", "select 1");
         request["location"] = json!("views");
@@ -195,7 +198,7 @@ async fn view_is_dropped_and_created_again_at_its_location() {
 }
 
 #[tokio::test]
-async fn nothing_is_put_inside_what_can_be_restored() {
+async fn location_inside_a_restorable_table_is_refused() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let table = catalog.with_table(&tenant).await;
@@ -212,7 +215,7 @@ async fn nothing_is_put_inside_what_can_be_restored() {
 }
 
 #[tokio::test]
-async fn an_unregistered_table_is_forgotten_at_once() {
+async fn unregistered_table_is_not_listed_as_dropped() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let table = catalog.with_table(&tenant).await;
@@ -222,7 +225,7 @@ async fn an_unregistered_table_is_forgotten_at_once() {
 }
 
 #[tokio::test]
-async fn a_purge_is_asked_for_in_any_case_and_nothing_else_is_taken_for_one() {
+async fn purge_requested_accepts_true_and_false_in_any_case_only() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.post(&tenant.key, "/v1/namespaces", &json!({ "namespace": ["ns"] })).await.ok(200);
@@ -247,7 +250,7 @@ async fn a_purge_is_asked_for_in_any_case_and_nothing_else_is_taken_for_one() {
 }
 
 #[tokio::test]
-async fn a_purged_table_can_be_restored_until_its_time_is_over_or_an_admin_ends_it() {
+async fn purged_table_is_restorable_until_its_retention_ends_or_an_admin_removes_it() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let table = catalog.with_table(&tenant).await;
@@ -268,7 +271,7 @@ async fn a_purged_table_can_be_restored_until_its_time_is_over_or_an_admin_ends_
     assert!(!file.exists());
     catalog.delete(&tenant.key, &at(&entry, "")).await.error(404, "NoSuchTableException");
 
-    // An admin's word counts for more than the drop's.
+    // The admin's request overrides the request of the drop.
     let kept = catalog.post(&tenant.key, "/v1/namespaces/ns/tables", &create_table("t")).await.ok(200);
     purge().await;
     let [entry] = dropped(&catalog, &tenant).await.try_into().unwrap();
@@ -279,7 +282,7 @@ async fn a_purged_table_can_be_restored_until_its_time_is_over_or_an_admin_ends_
 }
 
 #[tokio::test]
-async fn without_a_retention_a_drop_is_final() {
+async fn drop_without_a_retention_is_final() {
     let catalog = Catalog::with(|config| config.drop.retention_s = 0).await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let table = catalog.with_table(&tenant).await;
@@ -301,7 +304,7 @@ async fn without_a_retention_a_drop_is_final() {
 }
 
 #[tokio::test]
-async fn what_was_dropped_comes_in_pages_by_namespace_and_type() {
+async fn dropped_objects_are_listed_in_pages_by_namespace_and_type() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.with_table(&tenant).await;
@@ -337,7 +340,7 @@ async fn what_was_dropped_comes_in_pages_by_namespace_and_type() {
 }
 
 #[tokio::test]
-async fn writer_restores_what_only_an_admin_removes_and_no_client_is_told_of_it() {
+async fn writer_may_restore_but_only_an_admin_may_remove_dropped_tables() {
     let catalog = Catalog::new().await;
     let (ann, bob) = (catalog.tenant("ann", "enterprise").await, catalog.tenant("bob", "enterprise").await);
     catalog.warehouse(ann.organisation, "anns").await;
@@ -363,14 +366,14 @@ async fn writer_restores_what_only_an_admin_removes_and_no_client_is_told_of_it(
             assert!(message.ends_with(&format!("use a key with the role {enough}")), "{path}: {message}");
         }
     }
-    // Whoever may drop a table may restore it.
+    // A caller who may drop a table may restore it.
     let writer = catalog.key(ann.organisation, Role::Writer, None).await;
     catalog.get(&writer, DROPPED).await.ok(200);
     assert_eq!(catalog.get(&writer, &at(&entry, "")).await.ok(200), entry);
     catalog.bytes(&writer, Method::POST, &at(&entry, "/restore"), "").await.ok(204);
     catalog.delete(&writer, "/v1/namespaces/ns/tables/t").await.ok(204);
     let [entry] = dropped(&catalog, &ann).await.try_into().unwrap();
-    // Another organisation's, even in a warehouse of the same name.
+    // Objects of another organisation stay hidden, even in a warehouse of the same name.
     assert_eq!(dropped(&catalog, &bob).await, [] as [Value; 0]);
     for (method, path) in &routes[1..4] {
         catalog.bytes(&bob.key, method.clone(), path, "").await.error(404, "NoSuchTableException");
@@ -384,7 +387,7 @@ async fn writer_restores_what_only_an_admin_removes_and_no_client_is_told_of_it(
 }
 
 #[tokio::test]
-async fn keyed_drops_and_restores_are_answered_as_they_were() {
+async fn repeated_drops_and_restores_with_a_key_get_the_same_response() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.with_table(&tenant).await;

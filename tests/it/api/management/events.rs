@@ -18,7 +18,7 @@ fn operations(events: &[Value]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn who_dropped_a_table_is_told_with_the_request() {
+async fn event_of_a_drop_has_the_actor_and_the_request() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let table = catalog.with_table(&tenant).await;
@@ -43,7 +43,7 @@ async fn who_dropped_a_table_is_told_with_the_request() {
 }
 
 #[tokio::test]
-async fn each_way_to_change_something_leaves_an_event_and_a_refusal_none() {
+async fn every_change_leaves_an_event_and_a_refusal_leaves_none() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let table = catalog.with_table(&tenant).await;
@@ -119,7 +119,7 @@ async fn events_are_paged_and_filtered() {
 }
 
 #[tokio::test]
-async fn events_are_for_admins_of_the_organisation_alone() {
+async fn events_are_visible_only_to_admins_of_the_organisation() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let other = catalog.tenant("other", "enterprise").await;
@@ -129,7 +129,11 @@ async fn events_are_for_admins_of_the_organisation_alone() {
     }
     let refused = catalog.get(&other.key, EVENTS).await.error(404, "NotFoundException");
     let missing = catalog.get(&other.key, &EVENTS.replace("acme", "none")).await.error(404, "NotFoundException");
-    assert_eq!(refused, missing.replace("none", "acme"), "an organisation that exists is told like one that does not");
+    assert_eq!(
+        refused,
+        missing.replace("none", "acme"),
+        "an existing organisation gets the same error as a missing one"
+    );
     let by_id = EVENTS.replace("acme", &tenant.organisation.to_string());
     let told = catalog.get(&tenant.key, &by_id).await.ok(200);
     assert!(told["events"].as_array().unwrap().iter().all(|event| event["object"] != "other"), "{told}");

@@ -20,7 +20,7 @@ fn text(value: &Value) -> &str {
 }
 
 #[tokio::test]
-async fn key_is_made_by_machine_operator_and_own_admin_and_works_at_once() {
+async fn key_created_by_local_user_operator_or_admin_works_at_once() {
     let (catalog, tenant) = acme().await;
     let operator = catalog.operator().await;
     let body = |name: &str| json!({ "name": name, "role": "writer" });
@@ -47,7 +47,7 @@ async fn key_is_made_by_machine_operator_and_own_admin_and_works_at_once() {
 }
 
 #[tokio::test]
-async fn only_administrators_reach_keys_and_only_those_of_their_organisation() {
+async fn keys_are_managed_only_by_administrators_of_their_organisation() {
     let (catalog, tenant) = acme().await;
     let other = catalog.tenant("other", "enterprise").await;
     let body = json!({ "name": "a", "role": "reader" });
@@ -71,7 +71,7 @@ async fn only_administrators_reach_keys_and_only_those_of_their_organisation() {
 }
 
 #[tokio::test]
-async fn name_of_a_key_is_taken_once_while_the_key_can_be_used() {
+async fn key_name_is_unique_among_usable_keys() {
     let (catalog, tenant) = acme().await;
     let ci = json!({ "name": "ci", "role": "reader" });
     catalog.post(&tenant.key, KEYS, &ci).await.ok(200);
@@ -117,7 +117,7 @@ async fn keys_are_listed_in_pages() {
 }
 
 #[tokio::test]
-async fn changes_of_a_key_hold_at_once_and_leave_one_event() {
+async fn change_to_a_key_takes_effect_at_once_and_leaves_one_event() {
     let (catalog, tenant) = acme().await;
     let made = catalog.post(&tenant.key, KEYS, &json!({ "name": "etl", "role": "reader" })).await.ok(200);
     let (key, path) = (text(&made["api_key"]), format!("{KEYS}/{}", text(&made["id"])));
@@ -133,7 +133,7 @@ async fn changes_of_a_key_hold_at_once_and_leave_one_event() {
     catalog.post(key, "/v1/namespaces", &create).await.ok(200);
     let never = catalog.patch(&tenant.key, &path, &json!({ "expires-ms": null })).await.ok(200);
     assert_eq!(never["expires-ms"], Value::Null);
-    assert_eq!(catalog.patch(&tenant.key, &path, &json!({})).await.ok(200), never, "what is not named stays");
+    assert_eq!(catalog.patch(&tenant.key, &path, &json!({})).await.ok(200), never, "absent fields stay unchanged");
     catalog.patch(&tenant.key, &path, &json!({ "name": "test" })).await.error(409, "AlreadyExistsException");
     catalog.patch(&tenant.key, &path, &json!({ "secret": "x" })).await.error(400, "BadRequestException");
     let events = catalog.get(&tenant.key, &KEYS.replace("keys", "events?operation=update-key")).await.ok(200);
@@ -144,7 +144,7 @@ async fn changes_of_a_key_hold_at_once_and_leave_one_event() {
 }
 
 #[tokio::test]
-async fn revoked_key_is_refused_at_once_and_stays_so() {
+async fn revoked_key_is_refused_at_once_and_for_ever() {
     let (catalog, tenant) = acme().await;
     let made = catalog.post(&tenant.key, KEYS, &json!({ "name": "ci", "role": "writer" })).await.ok(200);
     let (key, path) = (text(&made["api_key"]), format!("{KEYS}/{}", text(&made["id"])));
@@ -185,7 +185,7 @@ async fn rotation_gives_a_new_key_and_ends_the_old_one_after_the_overlap() {
 }
 
 #[tokio::test]
-async fn key_is_rotated_once_however_often_it_is_asked_for() {
+async fn second_rotation_of_a_key_is_refused() {
     let (catalog, tenant) = acme().await;
     let old = catalog.post(&tenant.key, KEYS, &json!({ "name": "ci", "role": "writer" })).await.ok(200);
     let rotate = format!("{KEYS}/{}/rotate", text(&old["id"]));
@@ -197,7 +197,7 @@ async fn key_is_rotated_once_however_often_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn admin_revokes_a_key_though_the_day_is_spent_or_the_tier_has_no_catalog() {
+async fn admin_may_revoke_a_key_over_the_daily_limit_and_without_the_catalog() {
     for tier in ["tiny", "free"] {
         let catalog = Catalog::new().await;
         let tenant = catalog.tenant("acme", tier).await;
@@ -205,7 +205,7 @@ async fn admin_revokes_a_key_though_the_day_is_spent_or_the_tier_has_no_catalog(
         while catalog.get(text(&leaked["api_key"]), "/v1/namespaces").await.status == 200 {}
         catalog.delete(&tenant.key, &format!("{KEYS}/leaked")).await.ok(204);
         catalog.get(text(&leaked["api_key"]), "/v1/namespaces").await.error(401, "NotAuthorizedException");
-        // What reads much counts all the same.
+        // Requests that read a lot still count against the limit.
         let contents = catalog.get(&tenant.key, "/management/v1/organisations/acme/warehouses/main/namespaces").await;
         assert_eq!(contents.status, if tier == "tiny" { 429 } else { 403 });
     }

@@ -1,4 +1,4 @@
-//! `/management/v1`, as the URLs are.
+//! Tests of `/management/v1`, one file per resource.
 
 mod documented;
 mod dropped;

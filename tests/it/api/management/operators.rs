@@ -9,7 +9,7 @@ use crate::support::Catalog;
 const OPERATORS: &str = "/management/v1/operators";
 
 #[tokio::test]
-async fn machine_makes_the_first_operator_who_makes_the_next() {
+async fn local_user_creates_the_first_operator_which_creates_the_next() {
     let catalog = Catalog::new().await;
     let first = catalog.machine(Method::POST, OPERATORS, &json!({ "name": "first" })).await.ok(200);
     assert_eq!((&first["name"], &first["role"]), (&json!("first"), &json!("operator")));
@@ -23,7 +23,7 @@ async fn machine_makes_the_first_operator_who_makes_the_next() {
 }
 
 #[tokio::test]
-async fn name_of_an_operator_is_taken_once_and_free_again_after_its_revocation() {
+async fn operator_name_is_unique_until_its_revocation() {
     let catalog = Catalog::new().await;
     let key = catalog.operator().await;
     let message = catalog.post(&key, OPERATORS, &json!({ "name": "ops" })).await.error(409, "AlreadyExistsException");
@@ -39,7 +39,7 @@ async fn name_of_an_operator_is_taken_once_and_free_again_after_its_revocation()
 }
 
 #[tokio::test]
-async fn operator_reaches_no_table_and_is_told_why() {
+async fn operator_gets_403_with_the_reason_for_tables() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.with_table(&tenant).await;

@@ -68,7 +68,7 @@ async fn bad_organisations_are_refused() {
 }
 
 #[tokio::test]
-async fn admin_sees_its_own_organisation_and_changes_nothing_of_it() {
+async fn admin_may_show_but_not_change_its_organisation() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     catalog.tenant("other", "enterprise").await;
@@ -94,7 +94,7 @@ async fn admin_sees_its_own_organisation_and_changes_nothing_of_it() {
 }
 
 #[tokio::test]
-async fn rename_and_another_tier_hold_at_once_and_leave_events() {
+async fn rename_and_tier_change_take_effect_at_once_and_leave_events() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let key = catalog.operator().await;
@@ -110,7 +110,7 @@ async fn rename_and_another_tier_hold_at_once_and_leave_events() {
     catalog.patch(&key, &apex, &json!({ "colour": 1 })).await.error(400, "BadRequestException");
     let events = catalog.get(&tenant.key, &format!("{apex}/events?actor=ops")).await.ok(200);
     let told: Vec<_> = events["events"].as_array().unwrap().iter().map(|event| &event["operation"]).collect();
-    assert_eq!(told, ["set-tier", "rename-organisation", "set-tier"], "what stays the same leaves none: {events}");
+    assert_eq!(told, ["set-tier", "rename-organisation", "set-tier"], "an unchanged value leaves no event: {events}");
     let last = &events["events"][0];
     assert_eq!((&last["actor"], &last["actor-type"]), (&json!("ops"), &json!("operator")));
     catalog.post(&key, ORGANISATIONS, &json!({ "name": "beta" })).await.ok(200);
@@ -119,7 +119,7 @@ async fn rename_and_another_tier_hold_at_once_and_leave_events() {
 }
 
 #[tokio::test]
-async fn suspended_organisation_is_refused_at_once_with_keys_and_tokens_and_served_again() {
+async fn suspended_organisation_is_refused_until_it_is_resumed() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let operator = catalog.operator().await;
@@ -160,7 +160,7 @@ async fn deleted_organisation_is_refused_at_once_and_restored_within_its_grace_t
     late.error(409, "ConflictException");
 }
 
-/// A token for a key.
+/// Returns a token for a key.
 async fn token(catalog: &Catalog, key: &str) -> String {
     let request = Request::post("/v1/oauth/tokens")
         .header("content-type", "application/x-www-form-urlencoded")

@@ -12,7 +12,7 @@ use tidewater_core::access::Role;
 use crate::support::Catalog;
 
 #[tokio::test]
-async fn status_is_told_to_machine_and_operator() {
+async fn status_is_shown_to_local_user_and_operator() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let operator = catalog.operator().await;
@@ -25,7 +25,7 @@ async fn status_is_told_to_machine_and_operator() {
 }
 
 #[tokio::test]
-async fn tiers_are_told_to_admins_too() {
+async fn tiers_are_shown_to_admins_too() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let told = catalog.get(&tenant.key, "/management/v1/tiers").await.ok(200);
@@ -48,7 +48,7 @@ async fn settings_in_force_are_shown_without_secrets() {
 }
 
 #[tokio::test]
-async fn reload_reads_the_settings_again_where_the_program_can() {
+async fn reload_reads_the_settings_again_if_the_program_supports_it() {
     let catalog = Catalog::new().await;
     let operator = catalog.operator().await;
     let path = "/management/v1/reload";
@@ -83,7 +83,7 @@ async fn signing_keys_are_rotated_and_removed_by_operators() {
 }
 
 #[tokio::test]
-async fn backup_is_written_for_the_machine_alone() {
+async fn backup_is_written_only_for_a_local_user() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     let operator = catalog.operator().await;

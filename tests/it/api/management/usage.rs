@@ -8,7 +8,7 @@ use crate::support::Catalog;
 const USAGE: &str = "/management/v1/organisations/acme/usage";
 
 #[tokio::test]
-async fn usage_is_told_by_day_and_by_key_and_kept_over_a_restart() {
+async fn usage_is_listed_by_day_and_key_and_survives_a_restart() {
     let catalog = Catalog::new().await;
     let tenant = catalog.tenant("acme", "enterprise").await;
     for _ in 0..3 {

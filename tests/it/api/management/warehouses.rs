@@ -21,7 +21,7 @@ fn root(catalog: &Catalog, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn warehouse_is_tried_out_created_and_used_at_once() {
+async fn warehouse_is_checked_created_and_usable_at_once() {
     let (catalog, tenant, operator) = acme().await;
     catalog.get(&tenant.key, "/v1/config?warehouse=lake").await.error(404, "NoSuchWarehouseException");
     let body = json!({ "name": "lake", "root": root(&catalog, "lake") });
@@ -48,7 +48,7 @@ async fn warehouse_is_tried_out_created_and_used_at_once() {
 }
 
 #[tokio::test]
-async fn admin_uses_neither_the_servers_disk_nor_its_identity() {
+async fn admin_may_not_use_the_servers_disk_or_identity() {
     let (catalog, tenant, _) = acme().await;
     let local = json!({ "name": "lake", "root": root(&catalog, "lake") });
     let message = catalog.post(&tenant.key, WAREHOUSES, &local).await.error(403, "ForbiddenException");
@@ -71,7 +71,7 @@ async fn admin_uses_neither_the_servers_disk_nor_its_identity() {
 }
 
 #[tokio::test]
-async fn admin_names_no_address_that_the_server_would_ask() {
+async fn admin_may_not_set_an_endpoint() {
     let (catalog, tenant, _) = acme().await;
     let aws = json!({ "kind": "aws-key", "access-key-id": "a", "secret-access-key": "b" });
     let azure = json!({ "kind": "azure-service-principal", "tenant-id": "t", "client-id": "c", "client-secret": "s",
@@ -93,7 +93,7 @@ async fn admin_names_no_address_that_the_server_would_ask() {
 }
 
 #[tokio::test]
-async fn options_and_default_change_and_what_is_not_named_stays() {
+async fn options_and_default_change_and_absent_fields_stay() {
     let (catalog, tenant, operator) = acme().await;
     catalog.post(&operator, WAREHOUSES, &json!({ "name": "b", "root": root(&catalog, "b") })).await.ok(200);
     let changed = catalog.patch(&tenant.key, MAIN, &json!({ "options": { "purge": "at-once" } })).await.ok(200);
@@ -102,7 +102,7 @@ async fn options_and_default_change_and_what_is_not_named_stays() {
     let main = catalog.get(&tenant.key, MAIN).await.ok(200);
     assert_eq!((&main["options"]["purge"], &main["default"]), (&json!("at-once"), &json!(false)));
     let told = catalog.get(&tenant.key, "/v1/config").await.ok(200);
-    assert_eq!(told["overrides"]["prefix"], "b", "the new default holds at once");
+    assert_eq!(told["overrides"]["prefix"], "b", "the new default takes effect at once");
     for (key, body) in [
         (&tenant.key, json!({ "options": { "no-delete": true } })),
         (&tenant.key, json!({ "options": { "purge": "later" } })),
@@ -114,7 +114,7 @@ async fn options_and_default_change_and_what_is_not_named_stays() {
 }
 
 #[tokio::test]
-async fn warehouse_goes_when_it_is_empty_and_stays_gone() {
+async fn warehouse_is_dropped_only_when_empty() {
     let (catalog, tenant, _) = acme().await;
     catalog.with_table(&tenant).await;
     let message = catalog.delete(&tenant.key, MAIN).await.error(409, "ConflictException");
@@ -131,7 +131,7 @@ async fn warehouse_goes_when_it_is_empty_and_stays_gone() {
 }
 
 #[tokio::test]
-async fn warehouses_are_reached_by_administrators_of_their_organisation_alone() {
+async fn warehouses_are_managed_only_by_administrators_of_their_organisation() {
     let (catalog, tenant, _) = acme().await;
     let other = catalog.tenant("other", "enterprise").await;
     for role in [Role::Reader, Role::Writer] {
@@ -148,7 +148,7 @@ async fn warehouses_are_reached_by_administrators_of_their_organisation_alone() 
 }
 
 #[tokio::test]
-async fn contents_are_shown_to_machine_and_admin_and_to_no_operator() {
+async fn contents_are_shown_to_local_user_and_admin_but_not_to_an_operator() {
     let (catalog, tenant, operator) = acme().await;
     let table = catalog.with_table(&tenant).await;
     catalog.post(&tenant.key, "/v1/namespaces/ns/views", &create_view("v", "select 1")).await.ok(200);

@@ -1,33 +1,32 @@
-//! Which bucket and object a URL is about, at the addresses that a warehouse's store has.
+//! Reads the bucket and object of a URL, at the addresses of a warehouse's store.
 
 use super::Refused;
 use super::encoding::decode;
 use crate::storage::S3Profile;
 
-/// What a URL names.
+/// The parts of a URL.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Address<'a> {
-    /// The object, decoded; empty for the bucket itself.
+    /// The object's name, decoded. Empty for the bucket itself.
     pub(super) key: String,
-    /// What stands behind the `?`, as it came.
+    /// The query string, unchanged.
     pub(super) query: &'a str,
-    /// Whether the store is Amazon's own.
+    /// Whether the store is Amazon S3.
     pub(super) is_amazon: bool,
 }
 
 /// An address of the store.
 struct Endpoint {
     scheme: String,
-    /// With the port, if it is not the scheme's own.
+    /// The host, with the port unless it is the scheme's default.
     authority: String,
-    /// Empty, or with a `/` before it and none behind it.
+    /// The path before the bucket: empty, or with a leading `/` and no trailing one.
     base: String,
 }
 
 impl<'a> Address<'a> {
-    /// Reads a URL, which must be of `bucket` at one of the store's addresses, with the bucket in the path or, unless the
-    /// profile says that it stands in the path, in the host: a store that does not look at the host would take the first part
-    /// of the path for a bucket, which may be another's.
+    /// Parses a URL. It must name `bucket` at an address of the store: in the path or, unless the profile sets `path-style`,
+    /// in the host. A store that ignores the host would read the first path segment as a bucket, possibly another tenant's.
     pub(super) fn parse(uri: &'a str, profile: &S3Profile, bucket: &str) -> Result<Self, Refused> {
         if !uri.bytes().all(|byte| byte.is_ascii_graphic()) || uri.contains(['#', '\\']) {
             return Err(Refused::malformed("the URI", "it has a character that a URI cannot have"));
@@ -71,13 +70,13 @@ impl<'a> Address<'a> {
     }
 }
 
-/// `host:443` of https is `host`.
+/// Removes the default port: `host:443` of https becomes `host`.
 fn without_own_port(scheme: &str, authority: &str) -> String {
     let own = if scheme == "https" { ":443" } else { ":80" };
     authority.strip_suffix(own).unwrap_or(authority).to_owned()
 }
 
-/// Where clients may ask for the bucket: where the profile says, and for Amazon's own store the names that its region has.
+/// Returns the addresses of the bucket for clients: those of the profile or, for Amazon S3, those of the region.
 fn endpoints(profile: &S3Profile) -> Vec<Endpoint> {
     let named: Vec<&str> =
         [&profile.client_endpoint, &profile.endpoint].into_iter().flatten().map(String::as_str).collect();
@@ -93,7 +92,7 @@ fn endpoints(profile: &S3Profile) -> Vec<Endpoint> {
     named.into_iter().filter_map(read).collect()
 }
 
-/// Amazon S3, "Endpoints and quotas": the region's own names, and the one without a region that clients use in us-east-1.
+/// Returns the addresses of a region, and in us-east-1 the global one (Amazon S3, "Endpoints and quotas").
 fn amazon(region: &str) -> Vec<Endpoint> {
     let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
     let mut names = vec![

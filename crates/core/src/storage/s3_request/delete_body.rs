@@ -1,14 +1,13 @@
-//! The body of `DeleteObjects`: which objects it names.
+//! Reads the names of the objects in the body of `DeleteObjects`.
 //!
-//! Only the XML that clients of S3 write is read (Amazon S3 API, `DeleteObjects`). Comments, sections of character data,
-//! declared entities and other names for the namespace are refused: a store could read them otherwise, and remove what was
-//! not seen here.
+//! Accepts only the XML that S3 clients write (Amazon S3 API, `DeleteObjects`). Refuses comments, CDATA sections, declared
+//! entities and namespace prefixes: a store could read them in another way, and remove objects that were not checked here.
 
 const NAMESPACE: &str = " xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"";
-/// What the store takes at once (Amazon S3 API, `DeleteObjects`).
+/// The most objects in one request (Amazon S3 API, `DeleteObjects`).
 const MOST_OBJECTS: usize = 1_000;
 
-/// The names of the objects.
+/// Returns the names of the objects.
 pub(super) fn keys(body: &str) -> Result<Vec<String>, &'static str> {
     let mut xml = Reader(body.trim());
     if let Some(declared) = xml.0.strip_prefix("<?xml ") {
@@ -46,7 +45,7 @@ pub(super) fn keys(body: &str) -> Result<Vec<String>, &'static str> {
         }
     }
     match (xml.0.is_empty(), keys.len()) {
-        (false, _) => Err("something stands behind its Delete element"),
+        (false, _) => Err("something follows its Delete element"),
         (true, 0) => Err("it names no object"),
         (true, 1..=MOST_OBJECTS) => Ok(keys),
         (true, _) => Err("it names more than 1,000 objects"),
@@ -110,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_clients_write_is_read() {
+    fn bodies_of_known_clients_are_read() {
         let botocore = r#"<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Object><Key>a/b</Key></Object><Quiet>true</Quiet></Delete>"#;
         assert_eq!(keys(botocore).unwrap(), ["a/b"]);
         let java = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_read_otherwise_is_refused() {
+    fn ambiguous_xml_is_refused() {
         let object = "<Object><Key>a</Key></Object>";
         for body in [
             String::new(),
@@ -147,7 +146,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in "(<|>|/|Delete|Object|Key|&|;|#|x|a|\\?|xml| ){0,30}") {
+        fn arbitrary_text_does_not_panic(text in "(<|>|/|Delete|Object|Key|&|;|#|x|a|\\?|xml| ){0,30}") {
             let _ = keys(&text);
         }
     }

@@ -1,9 +1,9 @@
-//! Percent-encoding, read so that nobody can read it otherwise.
+//! Strict percent-decoding, for texts that every store must read in the same way.
 
 use crate::hex::hex;
 
-/// Decodes `text` once. It takes what clients of S3 write: letters, digits, `-._~`, `/`, and two hexadecimal digits after
-/// a `%` for all else. A `+`, which some read as a space, is not among them.
+/// Decodes `text` once. Accepts letters, digits, `-._~`, `/`, and `%` with two hexadecimal digits, as S3 clients write
+/// them. Refuses `+`, which some readers decode as a space.
 pub(super) fn decode(text: &str) -> Result<String, &'static str> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
@@ -21,12 +21,12 @@ pub(super) fn decode(text: &str) -> Result<String, &'static str> {
     String::from_utf8(decoded).map_err(|_| "it is not UTF-8")
 }
 
-/// Checks the name of an object, or the beginning of one, for what a store could take for another name.
+/// Checks an object's name, or a prefix of names, for parts that a store could read as another name.
 ///
-/// A `%` in a name is one: partition values are escaped in the names of files (`day=2026%2F11`). But a store, or something
-/// before it, that decodes once too often must not find its way out, so no decoding may show a `..`.
+/// A `%` in a name is allowed: file names contain escaped partition values (`day=2026%2F11`). But a store, or a proxy
+/// before it, may decode once too often, so no number of decodings may produce a `..`.
 pub(super) fn check_name(name: &str) -> Result<(), &'static str> {
-    /// Who encodes more often than this means no file.
+    /// More levels of encoding than any real file name has.
     const MOST_DECODINGS: usize = 8;
     if name.chars().any(char::is_control) || name.contains(['\\', '?', '#']) {
         return Err("it has a control character, a backslash, '?' or '#'");
@@ -48,7 +48,7 @@ pub(super) fn check_name(name: &str) -> Result<(), &'static str> {
     Err("it is encoded too many times")
 }
 
-/// Decodes what can be decoded and leaves the rest.
+/// Decodes valid escapes and leaves the rest.
 fn decode_leniently(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_decoded_once() {
+    fn name_is_decoded_once() {
         assert_eq!(decode("a/b%20c%2Bd%252F").unwrap(), "a/b c+d%2F");
         for text in ["%", "%2", "%zz", "a b", "a+b", "a=b", "ü", "%ff"] {
             assert!(decode(text).is_err(), "{text}");
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn no_decoding_of_a_name_leads_out() {
+    fn name_that_decodes_to_dots_is_refused() {
         for name in ["a/b", "a/day=x%2Fy", "a/..b", "a/b..", "a/100%", "a/%zz", "a/", "a b/ü"] {
             assert_eq!(check_name(name), Ok(()), "{name}");
         }
@@ -112,13 +112,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_encoded_is_decoded(name in "\\PC{0,12}") {
+        fn encoded_name_decodes_to_itself(name in "\\PC{0,12}") {
             let encoded: String = name.bytes().map(|byte| format!("%{byte:02X}")).collect();
             prop_assert_eq!(decode(&encoded).unwrap(), name);
         }
 
         #[test]
-        fn no_text_makes_them_panic(text in any::<String>()) {
+        fn arbitrary_text_does_not_panic(text in any::<String>()) {
             let _ = (decode(&text), check_name(&text));
         }
     }

@@ -1,26 +1,26 @@
-//! Which headers of a request to S3 are signed, and which must not be there.
+//! Decides which headers of an S3 request are signed, and which are refused.
 
 use super::{Payload, Refused};
 
-/// A request's headers as the rules need them.
+/// The facts about a request's headers that the rules need.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Headers {
-    /// What is signed of them, by name in lower case.
+    /// The headers to sign, by name in lower case.
     pub(super) signed: Vec<(String, String)>,
-    /// What is copied, if it is a copy.
+    /// The source, if the request is a copy.
     pub(super) copy_source: Option<String>,
-    /// What is known of the body.
+    /// How the signature covers the body.
     pub(super) payload: Payload,
 }
 
-/// Names that signing sets; what a client says of them counts for nothing.
+/// Headers that signing sets. The client's values are ignored.
 const OURS: [&str; 4] = ["authorization", "host", "x-amz-date", "x-amz-security-token"];
 
-/// Other names than Amazon's that are signed. All others may differ between the request that is shown here and the one
-/// that is sent: HTTP libraries add some, and a signature for a file is good for any range of it.
+/// Headers outside Amazon's own that are signed. All others may differ between the request shown here and the request
+/// sent: HTTP libraries add some, and a signature for a file is valid for any range of it.
 const SIGNED: [&str; 2] = ["content-type", "content-md5"];
 
-/// Amazon's own names that change nothing outside of the object that the request names.
+/// Amazon's own headers that affect only the object in the request.
 const HARMLESS: [&str; 13] = [
     "x-amz-decoded-content-length",
     "x-amz-expected-bucket-owner",
@@ -32,7 +32,7 @@ const HARMLESS: [&str; 13] = [
     "x-amz-server-side-encryption-bucket-key-enabled",
     "x-amz-server-side-encryption-context",
     "x-amz-storage-class",
-    // Java asks so for a checksum behind what it reads.
+    // Java asks for a checksum after the content.
     "x-amz-te",
     "x-amz-trailer",
     "x-amz-user-agent",
@@ -44,7 +44,7 @@ const COPY_SOURCE: &str = "x-amz-copy-source";
 const HASH: &str = "x-amz-content-sha256";
 
 impl Headers {
-    /// Reads them.
+    /// Parses the headers.
     pub(super) fn parse<'a>(
         headers: impl Iterator<Item = (&'a str, &'a [String])>,
         kms_key: Option<&str>,
@@ -86,13 +86,13 @@ impl Headers {
 
 fn is_harmless(name: &str, value: &str, kms_key: Option<&str>) -> bool {
     match name {
-        // Who owns an object, never who else may read it.
+        // Only ACLs that set the owner, never ACLs that let others read.
         "x-amz-acl" => matches!(value, "private" | "bucket-owner-full-control"),
         KMS_KEY => kms_key == Some(value),
         _ => {
             HARMLESS.contains(&name)
                 || HARMLESS_BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
-                // They only narrow a copy whose source is looked at.
+                // These only restrict a copy whose source is checked.
                 || name.starts_with("x-amz-copy-source-")
                 || name == "x-amz-source-expected-bucket-owner"
         }
@@ -115,7 +115,7 @@ fn payload(hash: Option<String>, has_trailer: bool) -> Result<Payload, Refused> 
     const UNSIGNED_TRAILER: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
     let is_hash = |text: &str| text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     match hash {
-        // Clients whose own signing is switched off leave it to the signer to say that checksums follow the body.
+        // With client-side signing switched off, clients leave the announcement of trailing checksums to the signer.
         None if has_trailer => Ok(Payload::UnsignedTrailer),
         None => Ok(Payload::Unsigned),
         Some(text) if text == "UNSIGNED-PAYLOAD" => Ok(Payload::Unsigned),

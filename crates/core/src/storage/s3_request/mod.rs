@@ -1,7 +1,7 @@
-//! Whether a client's request to S3 may be signed for one table: what engines do with the table's own files, and nothing else.
+//! Decides whether to sign a client's S3 request for one table. Allows the requests of engines on the table's own files.
 //!
-//! A signature is as good as the catalog's own key for that one request. So everything is refused that is not known, and all
-//! that could be read in two ways: a store must not understand a request otherwise than it was understood here.
+//! A signature has the full rights of the catalog's key for that one request. So unknown and ambiguous requests are
+//! refused: a store must not read a request in another way than this module does.
 
 mod address;
 mod delete_body;
@@ -19,58 +19,58 @@ use operation::Operation;
 use super::{Access, S3Profile};
 use crate::location::Location;
 
-/// A request that a client wants to have signed (REST specification, `RemoteSignRequest`).
+/// A request to sign (REST specification, `RemoteSignRequest`).
 #[derive(Debug, Clone, Copy)]
 pub struct S3Request<'a> {
     /// `GET`, `PUT`, ...
     pub method: &'a str,
     /// The whole URL.
     pub uri: &'a str,
-    /// Names, in any case, with their values.
+    /// The header names, in any case, with their values.
     pub headers: &'a [(String, Vec<String>)],
-    /// The body, where it says what the request is about: for `DeleteObjects`.
+    /// The body, if the decision depends on it: for `DeleteObjects`.
     pub body: Option<&'a str>,
 }
 
 /// A request that may be signed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Approved {
-    /// The headers that are to be signed, by name in lower case, beside those that a signature brings itself. Some may be
-    /// new to the client, which has to send them.
+    /// The headers to sign, by name in lower case, besides those of the signature itself. Some may be new to the client,
+    /// which must send them.
     pub headers: Vec<(String, String)>,
-    /// What is signed of the body.
+    /// How the signature covers the body.
     pub payload: Payload,
-    /// Whether the same client may use the signature again for the same method and URL while it is good.
+    /// Whether the same client may reuse the signature for the same method and URL while it is valid.
     pub may_be_reused: bool,
 }
 
-/// What a signature says of a body.
+/// How a signature covers a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Payload {
-    /// Nothing.
+    /// Not at all.
     Unsigned,
-    /// Nothing, and that checksums follow it.
+    /// Not at all, but announces trailing checksums.
     UnsignedTrailer,
-    /// That it has this SHA-256 digest, in lower-case hexadecimal.
+    /// By this SHA-256 digest, in lower-case hexadecimal.
     Sha256(String),
-    /// That it is exactly the body of the request for a signature.
+    /// By the digest of the body in the sign request.
     TheBody,
 }
 
 /// Why a request is not signed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// It cannot be read, or could be read in two ways.
+    /// The request is malformed or ambiguous.
     #[error("The request cannot be signed: {0}")]
     Malformed(String),
-    /// It is none of the table's, or more than the caller may do.
+    /// The request is outside the table, or exceeds the caller's rights.
     #[error("The request is not signed: {0}")]
     Forbidden(String),
 }
 
 impl Refused {
     fn malformed(what: &str, why: &str) -> Self {
-        Self::Malformed(format!("{what} is not as it must be: {why}"))
+        Self::Malformed(format!("{what} is not valid: {why}"))
     }
 
     fn forbidden(why: impl Into<String>) -> Self {
@@ -78,7 +78,7 @@ impl Refused {
     }
 }
 
-/// Decides whether a caller with `access` to the table whose files are in `locations` may send `request`.
+/// Decides whether a caller with `access` to a table with files in `locations` may send `request`.
 ///
 /// # Errors
 /// See [`Refused`].
@@ -98,7 +98,7 @@ pub fn approve(
     }
     if access == Access::ReadWriteNoDelete && operation.removes() {
         return Err(Refused::forbidden(
-            "your key or the warehouse is set up so that clients remove no files: the catalog does, at a purge",
+            "your key or the warehouse does not let clients remove files: the catalog removes them, at a purge",
         ));
     }
     let headers = request.headers.iter().map(|(name, values)| (name.as_str(), values.as_slice()));
@@ -132,31 +132,31 @@ pub fn approve(
     Ok(Approved { headers: signed, payload, may_be_reused: matches!(operation, Operation::Get) })
 }
 
-/// Makes a signature for a write worthless for a copy.
+/// Adds headers that make a signature for a write useless for a copy.
 ///
-/// Amazon refuses a request with a header of its own that is not signed. Others do not (Ceph 16 and MinIO are known): a
-/// client could have a write signed and send it with `x-amz-copy-source`, and so read what is another table's. Conditions
-/// that no copy fulfils make that fail, and mean nothing to a write.
+/// Amazon refuses a request with unsigned Amazon headers. Others do not (Ceph 16 and MinIO are known): a client could get
+/// a signature for a write, send it with `x-amz-copy-source`, and so read another table's files. Conditions that no copy
+/// fulfils make such a copy fail, and do not affect a write.
 fn forbid_copy(signed: &mut Vec<(String, String)>) {
     const NEVER: [(&str, &str); 3] = [
         ("x-amz-copy-source-if-match", "none"),
         // Ceph's name for it.
         ("x-amz-copy-if-match", "none"),
-        // Ceph heeds no condition for a part, but the range.
+        // For a part, Ceph ignores all conditions except the range.
         ("x-amz-copy-source-range", "bytes=9223372036854775806-9223372036854775807"),
     ];
     signed.retain(|(name, _)| !name.starts_with("x-amz-copy-"));
     signed.extend(NEVER.map(|(name, value)| (name.to_owned(), value.to_owned())));
 }
 
-/// Where a table's files are.
+/// The locations of a table's files.
 struct Table<'a> {
     bucket: &'a str,
     locations: &'a [Location],
 }
 
 impl Table<'_> {
-    /// Checks that an object, or all that begin with a prefix, are the table's.
+    /// Checks that an object, or all objects with a prefix, belong to the table.
     fn check(&self, key: &str, is_prefix: bool) -> Result<(), Refused> {
         let what = if is_prefix { "the prefix" } else { "the object's name" };
         check_name(key).map_err(|why| Refused::malformed(what, why))?;
@@ -175,7 +175,7 @@ impl Table<'_> {
         Err(Refused::forbidden(format!("'{shown}' is not among the table's files{end}")))
     }
 
-    /// Checks what is copied: `bucket/key`, with or without a `/` before it, encoded.
+    /// Checks the source of a copy: `bucket/key`, percent-encoded, with an optional leading `/`.
     fn check_copied(&self, source: &str) -> Result<(), Refused> {
         let wrong = |why| Refused::malformed("the header 'x-amz-copy-source'", why);
         let source = decode(source).map_err(wrong)?;
@@ -185,7 +185,7 @@ impl Table<'_> {
             .split_once('/')
             .ok_or_else(|| wrong("it must name a bucket and an object"))?;
         if bucket != self.bucket {
-            return Err(Refused::forbidden("what is copied is in another bucket"));
+            return Err(Refused::forbidden("the source of the copy is in another bucket"));
         }
         self.check(key, false)
     }

@@ -1,9 +1,9 @@
-//! What a request to S3 asks for (Amazon S3 API reference): the operations that engines use, and no other.
+//! Recognises the operation of an S3 request (Amazon S3 API reference). Knows only the operations that engines use.
 
 use super::Refused;
 use super::encoding::decode;
 
-/// What a request does, and with what. Names are decoded, and not yet checked.
+/// The operation of a request. Its names are decoded, but not yet checked.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Operation {
     /// `GetObject`, `HeadObject`.
@@ -16,17 +16,17 @@ pub(super) enum Operation {
     Multipart,
     /// `DeleteObject`.
     Delete,
-    /// `DeleteObjects`: its body says which.
+    /// `DeleteObjects`. Its body names the objects.
     DeleteMany,
-    /// `ListObjects`, `ListObjectsV2` of what begins with this.
+    /// `ListObjects` or `ListObjectsV2` of names with this prefix.
     List(String),
 }
 
 impl Operation {
-    /// Reads method and query. `names_object` is whether the path names more than the bucket.
+    /// Parses method and query. `names_object`: the path names an object, not only the bucket.
     pub(super) fn parse(method: &str, names_object: bool, query: &str) -> Result<Self, Refused> {
         let mut query = Query::parse(query)?;
-        // What some clients add to say which operation it is; it means nothing to the store.
+        // Some clients add the operation's name here. The store ignores it.
         query.take("x-id");
         let operation = match (method, names_object) {
             ("GET", true) if query.has("uploadId") => {
@@ -59,12 +59,12 @@ impl Operation {
         }
     }
 
-    /// Returns whether it removes objects. To end an upload without one is no removal.
+    /// Returns whether it removes objects. Aborting an upload does not.
     pub(super) const fn removes(&self) -> bool {
         matches!(self, Self::Delete | Self::DeleteMany)
     }
 
-    /// Whether it changes nothing and tells nothing that only a writer needs.
+    /// Returns whether it changes nothing and returns nothing that only writers need.
     pub(super) const fn is_read(&self) -> bool {
         matches!(self, Self::Get | Self::List(_))
     }
@@ -86,7 +86,7 @@ fn unknown(method: &str, names_object: bool) -> Refused {
     Refused::forbidden(format!("a {method} request of this kind to {what} is not signed: engines need none"))
 }
 
-/// The parameters, decoded; no name twice.
+/// The decoded query parameters. No name appears twice.
 struct Query(Vec<(String, String)>);
 
 impl Query {

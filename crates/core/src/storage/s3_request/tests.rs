@@ -16,7 +16,7 @@ fn own_store() -> S3Profile {
     profile(json!({ "endpoint": STORE, "path-style": true }))
 }
 
-/// A request of a table at `s3://bucket/lake/t1`, with its data also at `s3://bucket/data/t1`.
+/// A request for a table at `s3://bucket/lake/t1`, with its data also at `s3://bucket/data/t1`.
 struct Asked {
     profile: S3Profile,
     access: Access,
@@ -53,7 +53,7 @@ impl Asked {
     }
 }
 
-/// What engines do, with what a reader may do of it.
+/// The requests of engines, and whether a reader may send each.
 const ENGINES: [(&str, &str, bool); 16] = [
     ("GET", "/bucket/lake/t1/data/a.parquet", true),
     ("GET", "/bucket/lake/t1/data/a.parquet?x-id=GetObject", true),
@@ -74,7 +74,7 @@ const ENGINES: [(&str, &str, bool); 16] = [
 ];
 
 #[test]
-fn a_writer_may_do_all_that_engines_do_and_a_reader_only_read() {
+fn writer_may_send_all_requests_of_engines_and_reader_only_reads() {
     for (method, path, is_read) in ENGINES {
         let uri = format!("{STORE}{path}");
         assert!(writer().may(method, &uri), "{method} {path}: {:?}", writer().asks(method, &uri));
@@ -83,19 +83,19 @@ fn a_writer_may_do_all_that_engines_do_and_a_reader_only_read() {
 }
 
 #[test]
-fn another_tables_files_are_refused_whatever_is_asked_of_them() {
+fn every_request_for_another_tables_files_is_refused() {
     for other in ["lake/t10", "lake/t2", "lake", "lake/T1", "data/t10", "t1", "xlake/t1"] {
         for (method, path, _) in ENGINES {
             let path = path.replace("lake/t1", other).replace("data/t1", other).replace("lake%2Ft1", other);
             let uri = format!("{STORE}{path}");
-            // A table's folder is no object, and only what begins with it and a '/' is its own.
+            // A table's folder is not an object. Its objects begin with the folder and a '/'.
             assert!(!writer().may(method, &uri), "{method} {path}");
         }
     }
 }
 
 #[test]
-fn the_folder_itself_is_no_object_and_no_prefix() {
+fn folder_without_slash_is_refused_as_object_and_prefix() {
     for (method, uri) in [
         ("GET", T1.to_owned()),
         ("GET", format!("{T1}/")),
@@ -112,7 +112,7 @@ fn the_folder_itself_is_no_object_and_no_prefix() {
 }
 
 #[test]
-fn a_path_that_leads_out_is_refused() {
+fn path_that_leaves_the_table_is_refused() {
     for path in [
         "lake/t1/../t2/a",
         "lake/t1/./a",
@@ -146,14 +146,14 @@ fn a_path_that_leads_out_is_refused() {
         for method in ["GET", "PUT", "DELETE"] {
             assert!(!writer().may(method, &format!("{STORE}/bucket/{path}")), "{method} {path}");
         }
-        // An encoded slash in a parameter is a slash.
+        // An encoded slash in a parameter decodes to a slash.
         let prefix = path.replace("%2F", "%252F").replace("%2f", "%252f");
         assert!(!writer().may("GET", &format!("{STORE}/bucket?list-type=2&prefix={prefix}")), "prefix {prefix}");
     }
 }
 
 #[test]
-fn a_name_that_looks_like_a_pattern_is_a_name() {
+fn name_with_wildcards_matches_only_itself() {
     for (own, inside, outside) in [
         ("s3://bucket/lake/*", "lake/%2A/a", ["lake/t1/a", "lake/%252A/a", "lake/*/a"]),
         (
@@ -172,7 +172,7 @@ fn a_name_that_looks_like_a_pattern_is_a_name() {
 }
 
 #[test]
-fn nothing_is_signed_for_another_host_or_bucket() {
+fn request_to_another_host_or_bucket_is_refused() {
     for uri in [
         "https://evil.example.com/bucket/lake/t1/a",
         "https://store.example.com/bucket/lake/t1/a",
@@ -200,19 +200,19 @@ fn nothing_is_signed_for_another_host_or_bucket() {
 }
 
 #[test]
-fn bucket_may_stand_in_the_host_unless_the_store_wants_it_in_the_path() {
+fn bucket_in_the_host_is_accepted_unless_the_profile_has_path_style() {
     let by_host = Asked { profile: profile(json!({ "endpoint": STORE })), ..writer() };
     assert!(by_host.may("GET", "https://bucket.store.example.com:9000/lake/t1/a"));
     assert!(by_host.may("GET", "https://BUCKET.Store.example.com:9000/lake/t1/a"));
     assert!(by_host.may("GET", "https://bucket.store.example.com:9000?list-type=2&prefix=lake/t1/"));
     assert!(!by_host.may("GET", "https://bucket.store.example.com:9000/bucket/lake/t1/a"));
-    // A store that ignores the host would read bucket `lake` here.
+    // A store that ignores the host would read `lake` as the bucket.
     assert!(!writer().may("GET", "https://bucket.store.example.com:9000/lake/t1/a"));
     assert!(writer().may("GET", "https://store.example.com:9000/bucket/lake/t1/a"));
 }
 
 #[test]
-fn every_address_of_the_store_that_the_profile_names_is_its_own() {
+fn every_address_in_the_profile_is_accepted() {
     let mut asked = writer();
     asked.profile = profile(
         json!({ "endpoint": "http://10.0.0.1:80/", "client-endpoint": "https://s3.example.com/storage/v1/s3" }),
@@ -234,7 +234,7 @@ fn every_address_of_the_store_that_the_profile_names_is_its_own() {
 }
 
 #[test]
-fn amazons_own_names_are_those_of_the_region() {
+fn amazon_addresses_outside_the_region_are_refused() {
     let mut asked = writer();
     asked.profile = profile(json!({}));
     for host in [
@@ -261,7 +261,7 @@ fn amazons_own_names_are_those_of_the_region() {
 }
 
 #[test]
-fn what_no_engine_needs_is_refused() {
+fn operation_that_no_engine_needs_is_refused() {
     for (method, path) in [
         ("GET", "/"),
         ("HEAD", "/bucket"),
@@ -314,7 +314,7 @@ fn what_no_engine_needs_is_refused() {
 }
 
 #[test]
-fn parameters_that_could_be_read_in_two_ways_are_refused() {
+fn ambiguous_parameters_are_refused() {
     for query in [
         "list-type=2&prefix=lake/t1/&prefix=lake/t2/",
         "list-type=2&prefix=lake/t1/&Prefix=lake/t2/",
@@ -335,7 +335,7 @@ fn removing(body: &str) -> Asked {
 }
 
 #[test]
-fn several_objects_are_removed_if_all_are_the_tables_and_only_with_that_body() {
+fn removal_of_several_objects_needs_a_body_with_only_the_tables_files() {
     let delete = |keys: &[&str]| {
         let objects: String = keys.iter().map(|key| format!("<Object><Key>{key}</Key></Object>")).collect();
         removing(&format!("<Delete>{objects}</Delete>"))
@@ -343,7 +343,7 @@ fn several_objects_are_removed_if_all_are_the_tables_and_only_with_that_body() {
     let uri = format!("{STORE}/bucket?delete");
     let approved = delete(&["lake/t1/a", "data/t1/b"]).asks("POST", &uri).unwrap();
     assert_eq!((approved.payload, approved.may_be_reused), (Payload::TheBody, false));
-    // What the client says of the body counts for nothing.
+    // The client's statement about the body is ignored.
     let said = delete(&["lake/t1/a"]).with("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD").asks("POST", &uri).unwrap();
     assert_eq!(said.payload, Payload::TheBody);
     assert!(!said.headers.iter().any(|(name, _)| name == "x-amz-content-sha256"));
@@ -363,7 +363,7 @@ fn several_objects_are_removed_if_all_are_the_tables_and_only_with_that_body() {
 }
 
 #[test]
-fn removal_is_refused_to_a_writer_without_delete_rights_and_nothing_else_is() {
+fn writer_without_delete_rights_is_refused_only_removals() {
     let keeper = || Asked { access: Access::ReadWriteNoDelete, ..writer() };
     let uri = |rest: &str| format!("{T1}/{rest}");
     for (method, rest) in [
@@ -385,7 +385,7 @@ fn removal_is_refused_to_a_writer_without_delete_rights_and_nothing_else_is() {
 }
 
 #[test]
-fn a_copy_comes_from_the_tables_own_files() {
+fn copy_from_outside_the_table_is_refused() {
     let copies = |source: &str| writer().with("x-amz-copy-source", source);
     for path in ["a", "a?partNumber=1&uploadId=x"] {
         let uri = format!("{T1}/{path}");
@@ -422,7 +422,7 @@ fn a_copy_comes_from_the_tables_own_files() {
 }
 
 #[test]
-fn a_signature_for_a_write_is_worthless_for_a_copy() {
+fn signature_for_a_write_has_conditions_that_no_copy_fulfils() {
     let names = |asked: &Asked, uri: &str| -> Vec<String> {
         asked.asks("PUT", uri).unwrap().headers.into_iter().map(|(name, _)| name).collect()
     };
@@ -436,13 +436,13 @@ fn a_signature_for_a_write_is_worthless_for_a_copy() {
     }
     let own = writer().with("x-amz-copy-source-if-match", "*").asks("PUT", &format!("{T1}/a")).unwrap();
     assert!(own.headers.contains(&("x-amz-copy-source-if-match".to_owned(), "none".to_owned())), "{own:?}");
-    // Amazon sees to it itself.
+    // Amazon refuses unsigned headers of its own.
     let amazon = Asked { profile: profile(json!({})), ..writer() };
     assert!(names(&amazon, "https://bucket.s3.eu-west-1.amazonaws.com/lake/t1/a").is_empty());
 }
 
 #[test]
-fn headers_that_reach_further_than_the_object_are_refused() {
+fn headers_that_affect_more_than_the_object_are_refused() {
     let uri = format!("{T1}/a");
     for (name, value) in [
         ("x-amz-acl", "public-read"),
@@ -467,7 +467,7 @@ fn headers_that_reach_further_than_the_object_are_refused() {
 }
 
 #[test]
-fn what_may_differ_when_it_is_sent_is_not_signed() {
+fn headers_that_may_differ_when_sent_are_not_signed() {
     let asked = writer()
         .with("Range", "bytes=0-7")
         .with("User-Agent", "x")
@@ -485,7 +485,7 @@ fn what_may_differ_when_it_is_sent_is_not_signed() {
 }
 
 #[test]
-fn what_the_client_knows_of_the_body_is_signed() {
+fn known_digest_of_the_body_is_signed() {
     let put = |asked: Asked| asked.asks("PUT", &format!("{T1}/a")).unwrap().payload;
     assert_eq!(put(writer()), Payload::Unsigned);
     assert_eq!(put(writer().with("x-amz-trailer", "x-amz-checksum-crc32")), Payload::UnsignedTrailer);
@@ -496,7 +496,7 @@ fn what_the_client_knows_of_the_body_is_signed() {
 }
 
 #[test]
-fn a_table_without_a_location_or_at_the_root_of_a_bucket_gets_nothing() {
+fn table_without_a_location_or_at_the_root_of_a_bucket_is_refused() {
     assert!(writer().at(&[], "GET", &format!("{T1}/a")).is_err());
     assert!(writer().at(&["s3://bucket"], "GET", &format!("{T1}/a")).is_err());
 }
@@ -510,20 +510,20 @@ fn encoded(name: &str) -> String {
 
 proptest! {
     #[test]
-    fn exactly_what_lies_below_the_location_is_signed(
+    fn exactly_the_objects_below_the_location_are_signed(
         own in "[ab*$ %]{1,2}(/[ab*$]{1,2}){0,2}",
         key in "[ab*$ %.]{1,2}(/[ab*$.]{1,2}){0,3}/?",
     ) {
         let Ok(location) = Location::parse(&format!("s3://bucket/{own}")) else { return Ok(()) };
         let asked = writer().at(&[location.as_str()], "GET", &format!("{STORE}/bucket/{}", encoded(&key)));
-        // The object's own location says where it lies, and whether its name is one.
+        // The object's own location decides where it lies, and whether its name is valid.
         let place = Location::parse(&format!("s3://bucket/{key}"));
         let is_below = place.is_ok_and(|place| location.contains(&place) && place != location);
         prop_assert_eq!(asked.is_ok(), is_below, "{} {}: {:?}", own, key, asked);
     }
 
     #[test]
-    fn a_list_shows_only_what_lies_below_the_location(own in "[ab]{1,2}/[ab]{1,2}", prefix in "[ab/]{0,6}", key in "[ab/]{1,8}") {
+    fn list_is_signed_only_below_the_location(own in "[ab]{1,2}/[ab]{1,2}", prefix in "[ab/]{0,6}", key in "[ab/]{1,8}") {
         let location = format!("s3://bucket/{own}");
         let asked = writer().at(&[&location], "GET", &format!("{STORE}/bucket?list-type=2&prefix={prefix}"));
         if asked.is_ok() && key.starts_with(&prefix) {
@@ -533,7 +533,7 @@ proptest! {
     }
 
     #[test]
-    fn no_request_makes_it_panic(method in "(GET|PUT|POST|DELETE|HEAD)", rest in "(/|bucket|lake|t1|\\?|&|=|%|2F|prefix|delete|uploads|uploadId|\\.|\\PC){0,20}", body in "\\PC{0,20}") {
+    fn arbitrary_request_does_not_panic(method in "(GET|PUT|POST|DELETE|HEAD)", rest in "(/|bucket|lake|t1|\\?|&|=|%|2F|prefix|delete|uploads|uploadId|\\.|\\PC){0,20}", body in "\\PC{0,20}") {
         let _ = removing(&body).asks(&method, &format!("{STORE}{rest}"));
         let _ = removing(&body).asks(&method, &rest);
     }
