@@ -1,20 +1,20 @@
-//! What a person can do where a warehouse's storage does not work as it is set up, cloud by cloud.
+//! Advice for a warehouse whose storage does not work with its settings, for each cloud.
 
 use super::Vendor;
 
 impl Vendor {
-    /// Why there are no credentials to vend, where that is so by the settings.
+    /// Returns why the settings allow no vended credentials.
     #[must_use]
     pub const fn why_none(&self) -> &'static str {
         match self {
             Self::None => "the local disk has none",
-            Self::S3(_) => "there is no `role-arn` to vend a session of",
+            Self::S3(_) => "no `role-arn` is set, so there is no role whose sessions could be vended",
             Self::Azure(vendor) => vendor.why_none(),
             Self::Google(_) => "`vended-credentials` is off: clients use credentials of their own",
         }
     }
 
-    /// What to do where vended credentials turn out to reach more than they should.
+    /// Returns the advice for vended credentials that reach too much.
     #[must_use]
     pub const fn when_too_wide(&self) -> &'static str {
         match self {
@@ -26,7 +26,7 @@ impl Vendor {
         }
     }
 
-    /// What to do where the store refuses the catalog itself.
+    /// Returns the advice for a store that refuses the catalog itself.
     #[must_use]
     pub const fn when_refused(&self) -> &'static str {
         match self {
@@ -45,7 +45,7 @@ impl Vendor {
         }
     }
 
-    /// What to do where there is nothing at the place that the settings name.
+    /// Returns the advice for a bucket, container or folder that does not exist.
     #[must_use]
     pub const fn when_not_found(&self) -> &'static str {
         match self {
@@ -60,7 +60,7 @@ impl Vendor {
         }
     }
 
-    /// What to do where the store does not answer.
+    /// Returns the advice for a store that does not answer.
     #[must_use]
     pub const fn when_unavailable(&self) -> &'static str {
         match self {
@@ -76,7 +76,7 @@ impl Vendor {
         }
     }
 
-    /// What to do where the store refuses what was vended.
+    /// Returns the advice for a store that refuses vended credentials.
     #[must_use]
     pub const fn when_vended_is_refused(&self) -> &'static str {
         match self {
@@ -89,7 +89,7 @@ impl Vendor {
         }
     }
 
-    /// What to do where the store writes over an object that it was told not to.
+    /// Returns the advice for a store that overwrites an object in spite of `If-None-Match`.
     #[must_use]
     pub const fn when_overwritten(&self) -> &'static str {
         match self {

@@ -1,5 +1,5 @@
-//! What a client is given to reach a table's files with: settings and short-lived credentials, for exactly the table's
-//! own locations. One file a cloud.
+//! Vending: the settings and short-lived credentials with which a client reaches a table's files, for exactly the table's own
+//! locations. Each cloud has a file.
 
 mod advice;
 mod azure;
@@ -30,53 +30,53 @@ use crate::storage::{Budget, OpenError, Storage, StorageCredentials};
 /// Settings for a client's file access, by the names that clients read (`LoadTableResult`, `config`).
 pub type Settings = BTreeMap<String, String>;
 
-/// Credentials that a cloud gave for some locations.
+/// Credentials from a cloud for some locations.
 #[derive(Clone)]
 pub struct Issued {
-    /// As clients read them.
+    /// The settings, by the names that clients read.
     settings: BTreeMap<String, String>,
-    /// What is good for one of the locations only, where the cloud gives credentials for one at a time.
+    /// Settings for one location each, where the cloud gives credentials for one location at a time.
     by_location: BTreeMap<Location, BTreeMap<String, String>>,
-    /// When they were given, in milliseconds since 1970.
+    /// When they were issued, in milliseconds since 1970.
     issued_ms: i64,
-    /// Until when they are good.
+    /// When they expire, in milliseconds since 1970.
     expires_ms: i64,
 }
 
-/// What a client is given. What stands in it may be secret: it goes into an answer, and nowhere else.
+/// The answer to a request for access. It may contain secrets, so it goes into the HTTP answer and nowhere else.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Vended {
     /// `config` of a load or create (REST specification, `LoadTableResult`).
     pub config: BTreeMap<String, String>,
-    /// `storage-credentials`: for each location, as a prefix, what to use below it. Clients compare texts, so a location that
-    /// the table's document spells otherwise than its warehouse's root stands there in both spellings.
+    /// `storage-credentials`: the settings for each location, as a prefix. Clients compare texts, so a location that the
+    /// table's document spells differently from the warehouse's root appears in both spellings.
     pub credentials: Vec<Prefixed>,
-    /// What a client is to say with every request that it wants signed (`remote-signing-config`, `properties`).
+    /// Properties that a client sends with every request to sign (`remote-signing-config`, `properties`).
     pub signing_properties: BTreeMap<String, String>,
 }
 
 /// A request with the catalog's signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signed {
-    /// The headers to send: the client's own, and those that make the signature.
+    /// The headers to send: the client's own and those of the signature.
     pub headers: BTreeMap<String, Vec<String>>,
-    /// Whether the same client may use it again for the same method and URL.
+    /// Whether the client may reuse it for the same method and URL.
     pub may_be_reused: bool,
 }
 
-/// Settings for what begins with a prefix (REST specification, `StorageCredential`).
+/// Settings for the locations below a prefix (REST specification, `StorageCredential`).
 #[derive(Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Prefixed {
-    /// Ends in `/`, so that a table's credentials are never taken for those of one whose name begins alike.
+    /// The prefix. It ends in `/`, so that it does not match a table whose name only begins with the same text.
     pub prefix: String,
     /// The settings.
     pub config: BTreeMap<String, String>,
 }
 
-/// Why nothing could be vended.
+/// Why access could not be vended.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum VendingError {
-    /// The cloud does not let the catalog give these.
+    /// The cloud refused the credentials.
     #[error("{service} refuses credentials for the table: {message}")]
     Refused {
         /// Who.
@@ -92,42 +92,42 @@ pub enum VendingError {
         /// What happened.
         message: String,
     },
-    /// The request is not signed.
+    /// The request must not be signed.
     #[error(transparent)]
     NotSigned(#[from] Refused),
-    /// The warehouse's storage is not one that requests are signed for, or it is set up otherwise.
+    /// The warehouse's storage or settings do not allow signed requests.
     #[error("requests to the storage of this warehouse are not signed: use credentials, vended or your own")]
     NoSigning,
     /// The table's locations are too many or too long for the cloud.
     #[error(transparent)]
     Policy(#[from] tidewater_core::storage::s3_policy::PolicyError),
-    /// One of them cannot be given away by itself on Azure.
+    /// One of the locations cannot have credentials of its own on Azure.
     #[error(transparent)]
     Sas(#[from] tidewater_core::storage::azure_sas::SasError),
-    /// One of them cannot be given away by itself on Google Cloud, or they are too many.
+    /// One of the locations cannot have credentials of its own on Google Cloud, or they are too many.
     #[error(transparent)]
     Boundary(#[from] tidewater_core::storage::gcs_boundary::BoundaryError),
 }
 
-/// What of a warehouse's storage can be given away, and how.
+/// How access to a warehouse's storage is vended.
 #[derive(Debug)]
 pub enum Vendor {
-    /// Nothing: the local disk needs no credentials and knows none. An engine on the same machine reads the files as the
-    /// user that it runs as, so nothing is given, and nothing is said that an engine could misunderstand.
+    /// Not at all: the local disk has no credentials. An engine on the same machine reads the files as its own user, and gets no
+    /// settings that it could misunderstand.
     None,
     /// Sessions of a role, and signatures.
     S3(Box<s3::S3Vendor>),
     /// Signatures for folders.
     Azure(Box<azure::AzureVendor>),
-    /// Tokens that are narrowed to folders.
+    /// Tokens restricted to folders.
     Google(Box<google::GoogleVendor>),
 }
 
 impl Vendor {
-    /// What a warehouse with this storage can give.
+    /// Creates the vendor of a warehouse with this storage.
     ///
     /// # Errors
-    /// When its client cannot be made.
+    /// Fails if its HTTP client cannot be created.
     pub fn open(profile: &StorageProfile, storage: &Storage, budget: Budget) -> Result<Self, OpenError> {
         match (profile, storage.aws_credentials()) {
             (StorageProfile::S3(profile), Some(own)) => {
@@ -145,13 +145,13 @@ impl Vendor {
         }
     }
 
-    /// Whether there is nothing to give, nor to say.
+    /// Returns whether it vends neither credentials nor settings.
     #[must_use]
     pub const fn is_none(&self) -> bool {
         matches!(self, Self::None)
     }
 
-    /// How a client reaches the storage, if what it is given is enough for that.
+    /// Opens the storage with vended credentials, as a client does; none when they are not enough for that.
     #[must_use]
     pub fn profile(&self) -> Option<StorageProfile> {
         match self {
@@ -162,7 +162,7 @@ impl Vendor {
         }
     }
 
-    /// The credentials among settings that were vended.
+    /// Returns the credentials in vended settings.
     #[must_use]
     pub fn as_credentials(&self, settings: &BTreeMap<String, String>) -> Option<StorageCredentials> {
         match self {
@@ -173,7 +173,7 @@ impl Vendor {
         }
     }
 
-    /// How a client that wants this is to reach the files.
+    /// Returns how a client with this wish is to access the files.
     #[must_use]
     pub fn delegation(&self, wanted: Wanted) -> Delegation {
         choose(wanted, self.has_credentials(), self.signs())
@@ -182,7 +182,7 @@ impl Vendor {
     /// Signs a client's request to the storage, if it is about the files in these locations and within `access`.
     ///
     /// # Errors
-    /// `NoSigning`, `NotSigned`; `Unavailable` when the catalog's own credentials are not to be had.
+    /// `NoSigning`, `NotSigned`; `Unavailable` when the catalog's own credentials cannot be obtained.
     pub async fn sign(
         &self,
         locations: &ValidLocations,
@@ -196,11 +196,11 @@ impl Vendor {
         }
     }
 
-    /// Tries out on the store itself whether signed requests work, and do no more than they were signed for; nothing where
-    /// none are signed. The object `new` of the trial may be there then.
+    /// Tests on the store whether signed requests work and do no more than was signed; none where no requests are signed. The
+    /// object `new` of the trial may exist afterwards.
     ///
     /// # Errors
-    /// What does not work, and what can be done about it.
+    /// The fault and its remedy, as text.
     pub async fn try_signing(
         &self,
         trial: &SigningTrial<'_>,
@@ -226,7 +226,7 @@ impl Vendor {
         }
     }
 
-    /// What a client needs to know besides credentials: where the store is.
+    /// Returns the settings besides credentials, which name the store.
     fn settings(&self) -> Settings {
         match self {
             Self::None => Settings::new(),
@@ -236,7 +236,7 @@ impl Vendor {
         }
     }
 
-    /// Adds settings under the host that a spelling of a location names, where clients look for them under that.
+    /// Adds settings under the host in a location's spelling, for clients that look them up by host.
     fn with_host_of(&self, spelling: &Location, settings: Settings) -> Settings {
         match self {
             Self::Azure(vendor) => vendor.with_host_of(spelling, settings),
@@ -244,7 +244,7 @@ impl Vendor {
         }
     }
 
-    /// Under which setting a client finds where it gets new credentials.
+    /// Returns the setting in which a client finds the endpoint for new credentials.
     const fn refresh_setting(&self) -> Option<&'static str> {
         match self {
             Self::None => None,
@@ -254,7 +254,7 @@ impl Vendor {
         }
     }
 
-    /// What tells a client to have its requests signed at `endpoint`, a path below the catalog's address.
+    /// Returns the settings that make a client have its requests signed at `endpoint`, a path below the catalog's address.
     fn signing_settings(&self, endpoint: &str) -> Settings {
         match self {
             Self::S3(_) => s3_signing::settings(endpoint),
