@@ -1,7 +1,7 @@
-//! Answers to requests that were served before, and come again with the same idempotency key.
+//! Answers to requests that are repeated with the same idempotency key.
 //!
-//! What was kept is where a document is, and which table's or view's. The document may be gone by now, and its locations may
-//! be another table's: nothing is answered that does not hold any more.
+//! A receipt has the location of a document and the id of its table or view. The document may have been removed since, and
+//! its locations may belong to another table. The answer contains only facts that still hold.
 
 use super::{Catalog, CatalogError, LoadedTable, LoadedView, OpenWarehouse};
 use crate::access::action::Action;
@@ -11,11 +11,11 @@ use crate::store::{KeptDocument, TableKind};
 use crate::vending::ValidLocations;
 
 impl Catalog {
-    /// Returns the table as it was answered; where that document is gone, as it stands now, since what was asked for was done
-    /// and is part of that. It has the proof of its locations only while they are its own still.
+    /// Returns the table of the first answer, or the present table if that document was removed: the present table includes the
+    /// requested change. The result has the proof of its locations only while they are still the table's own.
     ///
     /// # Errors
-    /// `AnswerGone` when both are gone; `AnswerUnavailable`.
+    /// `AnswerGone` when the document and the table are gone; `AnswerUnavailable`.
     pub async fn table_again<A: Action>(&self, answered: &Permit<A, Answered>) -> Result<LoadedTable, CatalogError> {
         let Answered { warehouse, kept, .. } = &**answered;
         let answered = match self.table_at(warehouse, &kept.location).await {
@@ -23,7 +23,7 @@ impl Catalog {
             Err(error) => absent(kept, error)?,
         };
         let current = match &answered {
-            // Nothing was vended, and nothing will be.
+            // This warehouse vends nothing.
             Some(LoadedTable { locations: None, .. }) => None,
             _ => self.current_table(warehouse, kept).await?,
         };
@@ -39,7 +39,7 @@ impl Catalog {
         }
     }
 
-    /// Returns the view as it was answered; where that document is gone, as it stands now.
+    /// Returns the view of the first answer, or the present view if that document was removed.
     ///
     /// # Errors
     /// As [`Catalog::table_again`].
@@ -56,7 +56,7 @@ impl Catalog {
         current.ok_or_else(|| CatalogError::AnswerGone(kept.location.clone()))
     }
 
-    /// The table of the answer as it stands, unless it or its document is gone.
+    /// Returns the present state of the answer's table, unless the table or its document is gone.
     async fn current_table(
         &self,
         warehouse: &OpenWarehouse,
@@ -66,7 +66,7 @@ impl Catalog {
         self.table_at(warehouse, &pointer).await.map(Some).or_else(|error| absent(kept, error))
     }
 
-    /// The pointer of the table or view of the answer, whatever its name is by now.
+    /// Returns the pointer of the answer's table or view, whatever its present name is.
     async fn current_pointer(
         &self,
         warehouse: &OpenWarehouse,
@@ -78,10 +78,10 @@ impl Catalog {
     }
 }
 
-/// None for a document that is gone.
+/// Returns none for a missing document.
 ///
 /// # Errors
-/// `AnswerUnavailable` for one that cannot be read at the moment: other errors would say that nothing was changed.
+/// `AnswerUnavailable` for a document that cannot be read at the moment. Other errors would say that nothing was changed.
 fn absent<T>(kept: &KeptDocument, error: CatalogError) -> Result<Option<T>, CatalogError> {
     match error {
         CatalogError::Metadata(MetadataError::Missing(_)) => Ok(None),

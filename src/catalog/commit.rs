@@ -1,4 +1,4 @@
-//! Commits to one table, and what commits to tables and views have in common.
+//! Commits to one table, and the code that commits to tables and views share.
 
 use std::slice;
 use std::sync::Arc;
@@ -23,21 +23,21 @@ use crate::heavy::Large;
 use crate::metadata::Document;
 use crate::store::{Answer, Change, EventDetails, TableRecord};
 
-/// How often a commit is applied anew when other processes move the pointer first, as long as its requirements hold.
+/// How often a commit is applied when other processes keep moving the pointer first, as long as its requirements hold.
 pub(super) const ATTEMPTS: usize = 10;
 
-/// What a request asks of one table or view, in a form that a worker can hold on to.
+/// The commits of a request to one table or view, in a form that can move to a worker.
 pub(super) trait Commit: Clone + Send + Sync + 'static {
     /// The metadata of a table or view.
     type Metadata: Tabular;
 
-    /// Returns how much work it is, as bytes of JSON.
+    /// Returns its size in bytes of JSON.
     fn bytes(&self) -> u64;
 
-    /// Checks its requirements and applies its updates; none when they change nothing.
+    /// Checks the requirements and applies the updates. Returns none when they change nothing.
     fn apply(&self, base: &Document<Self::Metadata>, now_ms: i64) -> Result<Option<Self::Metadata>, CatalogError>;
 
-    /// Returns what it asks for, for the event.
+    /// Returns the details for the event.
     fn details(&self) -> EventDetails;
 }
 
@@ -57,15 +57,15 @@ impl Commit for Arc<[TableCommit]> {
     }
 }
 
-/// What a commit makes of a table or view as it was read.
+/// The result of applying a commit.
 pub(super) enum Planned<'a, M> {
-    /// This is to be published.
+    /// A new document to publish.
     Changed(Box<Publication<'a, M>>),
-    /// It stays as it is.
+    /// No change.
     Unchanged(TableRecord, Arc<Document<M>>),
 }
 
-/// One table or view, what is asked of it, and by whom.
+/// A table or view with the commits to it and the change that they belong to.
 struct Asked<'a, C> {
     warehouse: &'a OpenWarehouse,
     ident: &'a TableIdent,
@@ -74,8 +74,8 @@ struct Asked<'a, C> {
 }
 
 impl Catalog {
-    /// Applies a commit to a table, or creates the table if there is none, which the commit asserts. It runs to its end
-    /// even if the caller goes away. A commit that changes nothing succeeds without a new document.
+    /// Applies a commit to a table, or creates the table if the commit asserts that it does not exist. It runs to its end even if
+    /// the caller disconnects. A commit that changes nothing succeeds without a new document.
     ///
     /// # Errors
     /// `NoSuchTable`; `CommitFailed` when a requirement does not hold; `CommitStateUnknown`; `BadRequest`; `Metadata`;
@@ -102,7 +102,7 @@ impl Catalog {
         .await
     }
 
-    /// Applies a commit to a table or view, in turn with others and again while its requirements hold.
+    /// Applies a commit to a table or view, after earlier commits, and again after a conflict while its requirements hold.
     pub(super) async fn commit_in_turn<C: Commit, A: On<O>, O: Found>(
         &self,
         mut permit: Permit<A, O>,
@@ -124,7 +124,7 @@ impl Catalog {
         Err(CatalogError::CommitFailed(format!("Cannot commit to {ident}: other commits were faster {ATTEMPTS} times")))
     }
 
-    /// Applies a commit to a table or view as it was read; none when another commit was faster.
+    /// Applies a commit once. Returns none when another commit was faster.
     async fn commit_attempt<C: Commit>(
         &self,
         asked: &Asked<'_, C>,
@@ -173,7 +173,7 @@ impl Catalog {
         Ok(Planned::Changed(Box::new(publication)))
     }
 
-    /// Makes the table that commits create, the first of which asserts that there is none.
+    /// Builds the table that commits create; the first of them asserts that the table does not exist.
     pub(super) async fn plan_creation<'a>(
         &self,
         warehouse: &OpenWarehouse,
@@ -187,7 +187,7 @@ impl Catalog {
         Ok(Publication::first(ident, id, table, &warehouse.root, summary(commits))?)
     }
 
-    /// Answers a commit that changes nothing: the table or view as it is.
+    /// Answers a commit that changes nothing with the present table or view.
     async fn unchanged<C: Commit>(
         &self,
         asked: &Asked<'_, C>,
@@ -217,7 +217,7 @@ impl Catalog {
     }
 }
 
-/// What commits make of a table, each applied to what the one before it left; nothing when they change nothing.
+/// Applies commits to a table, each to the result of the one before. Returns none when they change nothing.
 pub(super) fn apply_in_order(
     base: &Document,
     commits: &[TableCommit],
@@ -226,7 +226,7 @@ pub(super) fn apply_in_order(
     let mut changed = None;
     for commit in commits {
         deadline::check()?;
-        // Only the first to change something replaces a document.
+        // Only the first commit that changes the table replaces a document.
         let previous = changed.is_none().then_some(base.location.as_str());
         if let Some(table) = apply(changed.as_ref().unwrap_or(&base.metadata), commit, previous, now_ms)? {
             changed = Some(table);
@@ -235,7 +235,7 @@ pub(super) fn apply_in_order(
     Ok(changed)
 }
 
-/// The table that commits make, the first of which asserts that there is none.
+/// Builds the metadata of the table that commits create; the first of them asserts that the table does not exist.
 fn create_in_order(commits: &[TableCommit], location: &str, now_ms: i64) -> Result<TableMetadata, CatalogError> {
     let Some((first, others)) = commits.split_first() else {
         return Err(CatalogError::BadRequest("a table is created by a commit".into()));

@@ -1,4 +1,4 @@
-//! What was dropped: kept for a time, restored, or ended for good.
+//! Dropped tables and views: lists, restores and final removal.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::store::{Change, DropTerms, Dropped, DroppedFilter, Page, Restore, Tab
 use crate::vending::ValidLocations;
 
 impl Catalog {
-    /// What a drop at `now_ms` means: nothing is kept when nothing can be restored and no file is to be removed.
+    /// Returns the terms of a drop at `now_ms`; none when the object cannot be restored and no files are to be removed.
     pub(super) fn drop_terms(&self, warehouse: &OpenWarehouse, purge: bool, now_ms: i64) -> Option<DropTerms> {
         let retention =
             if purge && self.purges_at_once(warehouse) { Duration::ZERO } else { self.settings.drop_retention };
@@ -23,13 +23,13 @@ impl Catalog {
         Some(terms).filter(|terms| purge || terms.restorable_until_ms > now_ms)
     }
 
-    /// Returns whether the files of a table that is dropped with a purge from now on go at once.
+    /// Returns whether a drop with a purge removes a table's files at once from now on.
     #[must_use]
     pub fn purges_at_once(&self, warehouse: &OpenWarehouse) -> bool {
         warehouse.options.purge == PurgeTime::AtOnce || self.settings.drop_retention.is_zero()
     }
 
-    /// What was dropped in a warehouse and is not gone for good, the newest drop first.
+    /// Lists a warehouse's dropped tables and views, the newest drop first.
     ///
     /// # Errors
     /// `Store`.
@@ -43,7 +43,7 @@ impl Catalog {
         Ok(warehouse.filter(listed)?)
     }
 
-    /// Restores a table or view as it was, under its old name or another. That takes a permit to create it there, too.
+    /// Restores a table or view unchanged, under its former name or another. This also needs a permit to create it there.
     ///
     /// # Errors
     /// `Denied`; `NotRestorable`; `RestoreTaken`; `RestoreWithoutNamespace`; `TableLimit`; `LocationTaken`,
@@ -64,7 +64,7 @@ impl Catalog {
         if let Some(reason) = dropped.not_restorable(self.clock.now_ms()) {
             return Err(CatalogError::NotRestorable(id, reason));
         }
-        // Clients may have removed its files, as Spark does, while its document is in memory here.
+        // Clients may have removed its files, as Spark does, while its document is still in memory.
         let (storage, root, location) = (&warehouse.storage, &warehouse.root, &dropped.metadata_location);
         let gone = |error| match error {
             MetadataError::Missing(file) => CatalogError::NotRestorable(id, missing_document(&file)),
@@ -80,7 +80,7 @@ impl Catalog {
                 ValidLocations::of_view(&document.metadata, root)
             }
         };
-        // Where they are not allowed any more, nothing is vended for them: that is no reason to lose it.
+        // Locations that are not allowed any more get no credentials. The table is restored all the same.
         let locations = locations.as_ref().ok().map(ValidLocations::all);
         let restore = Restore { id, ident: &ident, locations };
         let change = &change.at(self.clock.now_ms());
@@ -88,8 +88,9 @@ impl Catalog {
         restored.map_err(of_restore(id, &ident))
     }
 
-    /// Ends what was dropped now; `purge` says whether a table's files go, in place of what its drop said. Gives whether it is
-    /// gone: otherwise its files are to be removed, or somebody who removes them is to stop first.
+    /// Ends the restore time of a dropped table or view now. `purge` says whether a table's files are removed, in place of the
+    /// terms of its drop. Returns whether it is forgotten; otherwise its files are to be removed, or a running removal has to
+    /// stop first.
     ///
     /// # Errors
     /// `NoSuchDropped`.
@@ -107,7 +108,7 @@ impl Catalog {
     }
 }
 
-/// Why a table or view without its document is not restored.
+/// Returns the error of a restore whose document is missing.
 #[must_use]
 pub fn missing_document(file: &str) -> String {
     format!(

@@ -1,4 +1,4 @@
-//! What can go wrong in a catalog. Each kind says what happened; `api/error.rs` says what that is in HTTP.
+//! Errors of a catalog. `api/error.rs` turns them into HTTP answers.
 
 use tidewater_core::commit::CommitError;
 use tidewater_core::ids::TableId;
@@ -13,42 +13,42 @@ use crate::store::{Resource, StoreError, TableKind};
 use crate::vending::{LocationRefused, VendingError};
 use crate::warehouse::FindWarehouseError;
 
-/// Why the catalog did not do what it was asked. Unless it says otherwise, nothing was changed.
+/// Why the catalog did not fulfil a request. Nothing was changed, unless a kind says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
-    /// The organisation has no such warehouse.
+    /// The organisation has no warehouse with the name.
     #[error("Warehouse does not exist: {0}")]
     NoSuchWarehouse(String),
     /// The request names no warehouse, and the organisation has no default.
     #[error("No default warehouse: name one, or have an administrator create one")]
     NoDefaultWarehouse,
-    /// Its storage cannot be reached as it is set up.
+    /// The warehouse's settings do not give access to its storage.
     #[error(
         "Warehouse {0} cannot be used as it is set up: an administrator must look at it (`tidewater warehouse check`)"
     )]
     WarehouseUnusable(String),
-    /// There is no such namespace.
+    /// The namespace does not exist.
     #[error("Namespace does not exist: {0}")]
     NoSuchNamespace(NamespaceIdent),
-    /// There is one already.
+    /// The namespace exists already.
     #[error("Namespace already exists: {0}")]
     NamespaceExists(NamespaceIdent),
-    /// It holds namespaces, tables or views.
+    /// The namespace contains namespaces, tables or views.
     #[error("Namespace {0} is not empty")]
     NamespaceNotEmpty(NamespaceIdent),
-    /// There is no such table.
+    /// The table does not exist.
     #[error("Table does not exist: {0}")]
     NoSuchTable(TableIdent),
-    /// There is a table of that name.
+    /// A table has the name already.
     #[error("Table already exists: {0}")]
     TableExists(TableIdent),
-    /// There is no such view.
+    /// The view does not exist.
     #[error("View does not exist: {0}")]
     NoSuchView(TableIdent),
-    /// There is a view of that name.
+    /// A view has the name already.
     #[error("View already exists: {0}")]
     ViewExists(TableIdent),
-    /// A table was to be made where a view has the name, or the other way round.
+    /// A view has the name of the table to be created, or the other way round.
     #[error("{} with same name already exists: {ident}", title(*taken_by))]
     NameTaken {
         /// The name.
@@ -56,17 +56,17 @@ pub enum CatalogError {
         /// What has it.
         taken_by: TableKind,
     },
-    /// A table or view was to be given a name that is taken.
+    /// The new name of a table or view is taken.
     #[error("Cannot rename {from} to {to}. {} already exists", title(*taken_by))]
     RenameTaken {
-        /// The name that it has, and keeps.
+        /// Its present name, which it keeps.
         from: TableIdent,
-        /// The name that it was to be given.
+        /// The requested name.
         to: TableIdent,
-        /// What has that.
+        /// The kind of object that has the requested name.
         taken_by: TableKind,
     },
-    /// A location of it would be at, inside or around one of another's.
+    /// A location would overlap one of another table or view.
     #[error("Location '{location}' of {ident} overlaps that of another table or view: choose another, or none")]
     LocationTaken {
         /// The one that was asked for.
@@ -74,7 +74,7 @@ pub enum CatalogError {
         /// What was to have it.
         ident: TableIdent,
     },
-    /// A location of it would be inside or around one of a dropped table, or at one whose files are being removed.
+    /// A location would overlap one of a dropped table, or is one whose files are being removed.
     #[error(
         "Location '{location}' of {ident} overlaps that of a dropped table, whose files are kept or being removed: choose \
          another location, or none; or have an administrator remove the dropped table for good; or, where its files are \
@@ -86,13 +86,13 @@ pub enum CatalogError {
         /// What was to have it.
         ident: TableIdent,
     },
-    /// Nothing was dropped under that id, or it is gone for good.
-    #[error("Nothing that was dropped has the id {0}, or it is gone for good: list what was dropped")]
+    /// No dropped table or view has the id.
+    #[error("No dropped table or view has the id {0}: list the dropped tables and views to see their ids")]
     NoSuchDropped(TableId),
-    /// Its time is over, its files are being removed, or its place is taken.
-    #[error("What was dropped under the id {0} can no longer be restored: {1}")]
+    /// Its restore time is over, a purge has begun, or another table has its location.
+    #[error("The dropped table or view with the id {0} can no longer be restored: {1}")]
     NotRestorable(TableId, String),
-    /// What was dropped is to have a name that is taken.
+    /// The name under which it is to be restored is taken.
     #[error("Cannot restore {ident}: {} with same name already exists. Restore it under another name", title(*taken_by))]
     RestoreTaken {
         /// The name.
@@ -100,7 +100,7 @@ pub enum CatalogError {
         /// What has it.
         taken_by: TableKind,
     },
-    /// What was dropped is to be in a namespace that is not there.
+    /// The namespace to restore it in does not exist.
     #[error(
         "Cannot restore {0}: Namespace does not exist: {ns}. Create it, or restore under a name in another namespace",
         ns = .0.namespace
@@ -109,70 +109,69 @@ pub enum CatalogError {
     /// The tier allows no more tables and views.
     #[error("Your tier includes {0} tables and views, and you have as many: drop one, or move to a higher tier")]
     TableLimit(u64),
-    /// The same key is to be set and removed.
+    /// The request sets and removes the same property.
     #[error("Properties cannot be both updated and removed: {}", .0.join(", "))]
     PropertyConflict(Vec<String>),
     /// The request cannot be fulfilled by any catalog.
     #[error("{0}")]
     BadRequest(String),
-    /// What the request asks for breaks a rule of views.
+    /// The request breaks a rule of views.
     #[error("{0}")]
     IllegalArgument(String),
-    /// The table's state does not allow it to anybody.
+    /// The table's state does not allow the request, whoever the caller is.
     #[error("{0}")]
     Forbidden(String),
-    /// The caller may not do it.
+    /// The caller lacks the permission.
     #[error(transparent)]
     Denied(#[from] Denial),
-    /// A requirement does not hold, or somebody else's commit was faster.
+    /// A requirement does not hold, or another commit was faster.
     #[error("{0}")]
     CommitFailed(String),
     /// It is not known whether the commit happened: load the table to see.
     #[error("It is not known whether the commit to {0} happened: load the table to see. {1}")]
     CommitStateUnknown(String, String),
-    /// A table was registered, and what it was registered from was removed meanwhile; whether that could be taken back is not
-    /// known.
+    /// A table was registered, but its metadata file was removed meanwhile. Whether the registration could be undone is not known.
     #[error(
-        "{ident} was registered, but its metadata file {location} is gone by now, and the registration could not be taken \
-         back: {cause}. Load the table to see; if it is there, drop it or register it again"
+        "{ident} was registered, but its metadata file {location} was removed since, and the registration could not be \
+         undone: {cause}. Load the table: if it exists, drop it or register it again"
     )]
     RegisteredWithoutFile {
         /// Its name.
         ident: TableIdent,
         /// The file that was removed.
         location: String,
-        /// Why it could not be taken back.
+        /// Why it could not be undone.
         cause: String,
     },
-    /// A request came again with its idempotency key, and what it was answered cannot be told any more.
+    /// A request was repeated with its idempotency key, and its first answer no longer exists.
     #[error(
-        "This request was served before under its Idempotency-Key, and what it asked for was done. Its answer is no longer at \
-         hand: the metadata file {0} is gone, and so is the table or view. Nothing was changed now"
+        "A request with this Idempotency-Key succeeded before.  Its answer no longer \
+         exists: the metadata file {0} and the table or view are gone. This request changed nothing"
     )]
     AnswerGone(String),
-    /// A request came again with its idempotency key, and what it was answered cannot be read at the moment.
+    /// A request was repeated with its idempotency key, and its first answer cannot be read at the moment.
     #[error(
-        "This request was served before under its Idempotency-Key, and what it asked for was done. Its answer cannot be read \
+        "A request with this Idempotency-Key succeeded before.  Its answer cannot be read \
          at the moment: try again, with the same key"
     )]
     AnswerUnavailable(String, String),
-    /// A request with the same idempotency key was answered before, or meanwhile: what it was told is kept.
+    /// A request with the same idempotency key was answered before, or meanwhile. The receipt has the answer.
     #[error("The idempotency key was used before")]
     Repeated,
-    /// A document is not to be had.
+    /// A document cannot be read or written.
     #[error(transparent)]
     Metadata(#[from] MetadataError),
-    /// Credentials are not to be had.
+    /// Credentials cannot be obtained.
     #[error(transparent)]
     Vending(#[from] VendingError),
-    /// There was no worker or no memory for it in time, or its time was over. Nothing was changed.
+    /// No worker or memory was free in time, or the request's time ended. Nothing was changed.
     #[error(transparent)]
     Heavy(#[from] HeavyError),
-    /// The store failed; not one of the errors that have a meaning above.
+    /// The store failed with an error that has no kind above.
     #[error(transparent)]
     Store(StoreError),
-    /// A task of ours ended early.
-    #[error("the server stopped in the middle of this request: {0}")]
+    /// An internal task ended early.
+    #[error("the server stopped while it worked on this request: {0}")]
     Stopped(String),
 }
 
@@ -223,7 +222,7 @@ impl From<CommitError> for CatalogError {
     }
 }
 
-/// The object of a request to the store, which gives the store's errors their meaning.
+/// The object of a request to the store. With it a store error becomes a catalog error.
 #[derive(Clone, Copy)]
 enum Subject<'a> {
     Namespace(&'a NamespaceIdent),
@@ -233,7 +232,7 @@ enum Subject<'a> {
     Restore(TableId, &'a TableIdent),
 }
 
-/// Translates the errors of the store, for all requests of the catalog. What has no meaning for the subject stays as it is.
+/// Translates the errors of the store, for all requests of the catalog. Other errors become [`CatalogError::Store`].
 fn translate(subject: Subject<'_>, error: StoreError) -> CatalogError {
     use Subject::{Dropped, Namespace, Rename, Restore, Table};
     match (error, subject) {
@@ -311,7 +310,7 @@ pub(super) fn of_restore(id: TableId, ident: &TableIdent) -> impl Fn(StoreError)
     move |error| translate(Subject::Restore(id, ident), error)
 }
 
-/// What a commit that creates a table is told when something has the name: it asserted that nothing has.
+/// Returns the error of a commit with `assert-create` when the name is taken.
 pub(super) fn creation_refused(error: CatalogError) -> CatalogError {
     match error {
         CatalogError::TableExists(_) => CatalogError::CommitFailed("Requirement failed: table already exists".into()),
@@ -320,7 +319,7 @@ pub(super) fn creation_refused(error: CatalogError) -> CatalogError {
     }
 }
 
-/// What a request to make a table or view is told when something has the name.
+/// Returns the error of a request to create a table or view when the name is taken.
 pub(super) fn taken(kind: TableKind, taken_by: TableKind, ident: &TableIdent) -> CatalogError {
     let ident = ident.clone();
     match (kind, taken_by) {
@@ -330,7 +329,7 @@ pub(super) fn taken(kind: TableKind, taken_by: TableKind, ident: &TableIdent) ->
     }
 }
 
-/// What a request about a table or view is told when there is none of that name.
+/// Returns the error of a request about a table or view that does not exist.
 pub(super) fn no_such(kind: TableKind, ident: &TableIdent) -> CatalogError {
     match kind {
         TableKind::Table => CatalogError::NoSuchTable(ident.clone()),

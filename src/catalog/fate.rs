@@ -1,4 +1,4 @@
-//! What became of a change whose answer was lost: the pointer tells, or the history that a later document holds.
+//! The outcome of a change whose answer was lost, from the pointer or the history in a later document.
 
 use tidewater_core::ids::TableId;
 use tidewater_core::name::TableIdent;
@@ -7,23 +7,23 @@ use super::{Catalog, OpenWarehouse};
 use crate::base::deadline;
 use crate::store::{TableKind, TableRecord};
 
-/// What became of a change. Its document stays in any case, since it may be live.
+/// The outcome of a change. Its document stays in any case, since it may be live.
 ///
-/// Of a transaction each table tells its part; the greatest counts.
+/// In a transaction each table has an outcome; the greatest counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fate {
-    /// It is not done, nor is anything that would stand in its way.
+    /// The change was not made, and no other change conflicts with it.
     NotYet,
-    /// Another change took its place.
+    /// Another change was made instead.
     Overtaken,
-    /// Nothing that could tell can be had.
+    /// The outcome cannot be found out.
     Unknown,
-    /// It is done.
+    /// The change was made.
     Happened,
 }
 
 impl Catalog {
-    /// Returns whether a table's or view's pointer was moved from where `before` saw it to `new`.
+    /// Finds out whether a table's or view's pointer was moved from `before` to `new`.
     pub(super) async fn fate_of_swap(&self, warehouse: &OpenWarehouse, before: &TableRecord, new: &str) -> Fate {
         // By its id: it may have been renamed since.
         let Ok(Some(now)) = self.store.table_by_id(warehouse.place, before.id).await else { return Fate::Unknown };
@@ -34,11 +34,11 @@ impl Catalog {
         if now == before.metadata_location {
             return Fate::NotYet;
         }
-        // Others have committed since then, perhaps to what this one had made. A view's document does not tell.
+        // There are later commits, perhaps on top of this one. A view's document has no history to tell.
         if before.kind == TableKind::View {
             return Fate::Unknown;
         }
-        // Whether the request still has time does not count: what became of its change has to be known.
+        // Ignores the request's deadline: the outcome of its change has to be known.
         let current = deadline::scope(None, self.documents.get(&warehouse.storage, &now)).await;
         let Ok(current) = current else { return Fate::Unknown };
         let has =
@@ -46,12 +46,12 @@ impl Catalog {
         match (has(new), has(&before.metadata_location)) {
             (true, _) => Fate::Happened,
             (false, true) => Fate::Overtaken,
-            // The history is too short to tell.
+            // The history does not reach back far enough.
             (false, false) => Fate::Unknown,
         }
     }
 
-    /// Returns whether a table or view was created under that id.
+    /// Finds out whether a table or view was created under the id.
     pub(super) async fn fate_of_creation(&self, warehouse: &OpenWarehouse, ident: &TableIdent, id: TableId) -> Fate {
         // By its id: it may have been renamed since.
         match self.store.table_by_id(warehouse.place, id).await {

@@ -1,4 +1,4 @@
-//! Names and ids looked up, and the decision about the object that was found.
+//! Looks up objects by name or id, and decides about the permission for the object found.
 
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ use crate::access::action::{CommitTable, CreateTable, LoadNamespace, LoadTable, 
 use crate::access::{Authorizer, DroppedObject, Found, Namespace, Permit, Principal, Table, View};
 use crate::store::{TableKind, TableRecord};
 
-/// The permit of a commit: for the table that has the name, or to create one where none has it.
+/// The permit of a commit: for the existing table, or to create one.
 #[derive(Debug)]
 pub enum CommitTarget {
     /// The table exists.
     Table(Permit<CommitTable, Table>),
-    /// There is no table of that name, and the commit asserts that there is none.
+    /// The table does not exist, and the commit asserts that.
     New(Permit<CreateTable, Namespace>, TableIdent),
 }
 
 impl Catalog {
-    /// Finds a table and decides about it.
+    /// Finds a table by its name and decides about the permission.
     ///
     /// # Errors
     /// `NoSuchTable`; `Denied`.
@@ -36,7 +36,7 @@ impl Catalog {
         Ok(authorizer.permit(Table { warehouse, ident, record })?)
     }
 
-    /// Finds the table or view of a permit again by its name, which may be another's by now, and decides about that.
+    /// Finds the table or view of a permit again by its name, which another object may have now, and decides again.
     ///
     /// # Errors
     /// `NoSuchTable`, `NoSuchView`; `Denied`.
@@ -48,7 +48,7 @@ impl Catalog {
         Ok(permit.renew(permit.found_again(record))?)
     }
 
-    /// Finds a view and decides about it.
+    /// Finds a view by its name and decides about the permission.
     ///
     /// # Errors
     /// `NoSuchView`; `Denied`.
@@ -62,10 +62,10 @@ impl Catalog {
         Ok(authorizer.permit(View { warehouse, ident, record })?)
     }
 
-    /// Finds a dropped table or view by its id and decides about it.
+    /// Finds a dropped table or view by its id and decides about the permission.
     ///
     /// # Errors
-    /// `NoSuchDropped`, also when it is gone for good; `Denied`.
+    /// `NoSuchDropped`, also when the store no longer keeps it; `Denied`.
     pub async fn dropped_find<A: On<DroppedObject>>(
         &self,
         authorizer: Authorizer<A>,
@@ -77,7 +77,7 @@ impl Catalog {
         Ok(authorizer.permit(DroppedObject { warehouse, dropped })?)
     }
 
-    /// Finds the table that a commit is for. `is_create` says whether the commit asserts that there is none.
+    /// Finds the table of a commit. `is_create` says whether the commit asserts that the table does not exist.
     ///
     /// # Errors
     /// `NoSuchTable`; `Denied`.
@@ -92,7 +92,7 @@ impl Catalog {
         commit_target(&authorizer, &warehouse, ident, found, is_create)
     }
 
-    /// Returns whether there is a table or view of that name that the principal sees.
+    /// Returns whether a table or view with the name exists that the principal may see.
     ///
     /// # Errors
     /// `Store`.
@@ -116,7 +116,7 @@ impl Catalog {
         })
     }
 
-    /// Returns whether there is a namespace of that name that the principal sees.
+    /// Returns whether a namespace with the name exists that the principal may see.
     ///
     /// # Errors
     /// `Store`.
@@ -137,7 +137,7 @@ impl Catalog {
     }
 }
 
-/// Decides about what a commit's name leads to.
+/// Decides about the table that a commit names.
 ///
 /// # Errors
 /// `NoSuchTable`; `Denied`.

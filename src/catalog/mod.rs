@@ -1,7 +1,7 @@
-//! What a catalog does, in terms of its own: no HTTP, no SQL.
+//! The operations of a catalog, without HTTP and SQL.
 //!
-//! A change of a table or view is always: read the pointer, apply the rules of `core`, write the new document, move the pointer
-//! in one atomic statement. No connection of the store is held while storage is waited for.
+//! Every change of a table or view reads the pointer, applies the rules of `core`, writes the new document and moves the
+//! pointer in one atomic statement. No change holds a connection of the store while it waits for storage.
 
 mod again;
 mod commit;
@@ -61,50 +61,50 @@ pub struct Catalog {
     warehouses: Arc<Warehouses>,
     vending: Arc<Vending>,
     queues: Arc<KeyedLock<TableId>>,
-    /// Where rules are applied to large documents.
+    /// The workers that apply rules to large documents.
     heavy: Arc<Heavy>,
     running: TaskTracker,
     settings: CatalogSettings,
 }
 
-/// What can be set of a catalog.
+/// Settings of a catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CatalogSettings {
-    /// For how long what is dropped can be restored.
+    /// How long a dropped table or view can be restored.
     pub drop_retention: Duration,
-    /// How long a metadata file that left its table's log stays.
+    /// How long a metadata file stays after it has left its table's log.
     pub removal_delay: Duration,
-    /// What a namespace may have of properties.
+    /// Limits for the properties of a namespace.
     pub limits: RequestLimits,
 }
 
-/// A table as it stands.
+/// A loaded table.
 pub type LoadedTable = Loaded<TableMetadata>;
 
-/// A table or view as it stands: its document, and where its files may be, if that is allowed still.
+/// A loaded table or view: its document and, if they are still allowed, its checked locations.
 #[derive(Debug, Clone)]
 pub struct Loaded<M> {
     /// Its current document.
     pub document: Arc<Document<M>>,
-    /// The proof that vending takes; none when its locations are outside of the warehouse by now. A load has none either
-    /// in a warehouse that vends nothing.
+    /// The proof that vending needs; none when the locations are outside of the warehouse now. A load has no proof either in a
+    /// warehouse that vends nothing.
     pub locations: Option<ValidLocations>,
 }
 
-/// A view as it stands.
+/// A loaded view.
 pub type LoadedView = Arc<Document<ViewMetadata>>;
 
-/// What creating a table gives.
+/// The result of creating a table.
 #[derive(Debug)]
 pub enum CreatedTable {
-    /// It exists.
+    /// The table exists.
     Created(LoadedTable),
-    /// Nothing exists yet (`stage-create`): this is what a later commit with `assert-create` will make.
+    /// Nothing exists yet (`stage-create`). A later commit with `assert-create` will create this table.
     Staged(Box<TableMetadata>, ValidLocations),
 }
 
 impl Catalog {
-    /// A catalog that remembers in `store` and keeps its documents in `documents`, on whose workers it does heavy work.
+    /// Creates a catalog on `store` and `documents`. It does heavy work on the workers of `documents`.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
@@ -126,19 +126,19 @@ impl Catalog {
         }
     }
 
-    /// The same catalog with other settings: what is in memory and under way is shared.
+    /// Returns the same catalog with other settings. Both share memory and running changes.
     #[must_use]
     pub fn with_settings(&self, settings: CatalogSettings) -> Self {
         Self { settings, ..self.clone() }
     }
 
-    /// Sets how much memory documents may take, and how large one may be that is read or written.
+    /// Sets how much memory documents may use, and the largest document that is read or written.
     pub fn set_document_bytes(&self, cached_bytes: u64, limit_bytes: u64) {
         self.documents.set_capacity(cached_bytes);
         self.documents.reader().set_limit_bytes(limit_bytes);
     }
 
-    /// Waits until every change that has begun has ended. It has no bound of its own; see [`Self::running_changes`].
+    /// Waits until every running change has ended. The wait is unbounded; see [`Self::running_changes`].
     pub async fn finish(&self) {
         self.running.close();
         self.running.wait().await;
@@ -150,21 +150,21 @@ impl Catalog {
         self.running.len()
     }
 
-    /// How many bytes the documents in memory take.
+    /// Returns how many bytes the documents in memory use.
     #[must_use]
     pub fn cached_bytes(&self) -> u64 {
         self.documents.cached_bytes()
     }
 
-    /// Has an organisation's warehouses read anew, since one was changed by this process.
+    /// Discards the cached list of an organisation's warehouses, after this process has changed one.
     pub fn forget_warehouses(&self, organisation: OrganisationId) {
         self.warehouses.forget(organisation);
     }
 
-    /// The organisation's warehouse of that name, or its default.
+    /// Returns the organisation's warehouse with the name, or its default.
     ///
     /// # Errors
-    /// `NoSuchWarehouse`, the same for another organisation's as for none; `NoDefaultWarehouse`; `WarehouseUnusable`;
+    /// `NoSuchWarehouse`, also for a warehouse of another organisation; `NoDefaultWarehouse`; `WarehouseUnusable`;
     /// `Store`.
     pub async fn warehouse(
         &self,
@@ -175,7 +175,7 @@ impl Catalog {
         found.map_err(|error| CatalogError::from_find_warehouse(error, name))
     }
 
-    /// Returns the answer to a load of a table that asks only for the snapshots that a branch or tag leads to.
+    /// Returns the answer to a load of a table with `snapshots=refs`: only snapshots that a branch or tag leads to.
     ///
     /// # Errors
     /// `Heavy`.
@@ -187,8 +187,8 @@ impl Catalog {
         Ok(self.documents.load_result_of_refs(&warehouse.storage, &table.document).await?)
     }
 
-    /// What a client is given to reach a table's files with: what the permit allows it to do with them, and nothing where it
-    /// allows neither to read nor to write.
+    /// Returns the settings with which a client reaches a table's files, limited to the access that the permit allows. They are
+    /// empty when it allows neither to read nor to write.
     ///
     /// # Errors
     /// `Vending`.
@@ -205,7 +205,7 @@ impl Catalog {
         Ok(self.vending.vend(&warehouse.vendor, warehouse.storage.id(), &ask).await?)
     }
 
-    /// Applies rules to `bytes` bytes of JSON: in place when that is little, else on a worker in the organisation's turn.
+    /// Applies rules to `bytes` bytes of JSON: a few on this thread, many on a worker in the organisation's turn.
     async fn work<T: Send + 'static>(
         &self,
         warehouse: &OpenWarehouse,
@@ -218,14 +218,13 @@ impl Catalog {
     /// Waits for the turn of a table or view.
     ///
     /// # Errors
-    /// `Heavy` when the request's time is over first.
+    /// `Heavy` when the request's time ends first.
     async fn turn(&self, id: TableId) -> Result<KeyGuard<'_, TableId>, CatalogError> {
         Ok(deadline::within(self.queues.enter(id)).await?)
     }
 
-    /// Runs a change to its end in a task of its own: a client that hangs up does not stop it half-way. A change that still
-    /// waits for its turn, or for documents, or works on them, when the request's time is over ends there and leaves the
-    /// table to others.
+    /// Runs a change to its end in a separate task, so that a client that disconnects does not stop it half-way. If the request's
+    /// time ends while the change still waits for its turn, or reads or works on documents, the change ends and frees the table.
     async fn to_its_end<T: Send + 'static>(
         &self,
         change: impl Future<Output = Result<T, CatalogError>> + Send + 'static,

@@ -11,7 +11,7 @@ use crate::store::{Change, Page, PageRequest, Properties, PropertyChanges};
 use crate::vending::LocationRefused;
 use tidewater_core::location::Location;
 
-/// The property that says where a namespace's tables are put, unless they say otherwise.
+/// The property with the location for a namespace's tables that do not set their own.
 pub(super) const LOCATION_PROPERTY: &str = "location";
 
 impl Catalog {
@@ -35,7 +35,7 @@ impl Catalog {
         })
     }
 
-    /// A namespace's properties.
+    /// Returns a namespace's properties.
     ///
     /// # Errors
     /// `NoSuchNamespace`.
@@ -46,7 +46,7 @@ impl Catalog {
         self.namespace_properties(&namespace.warehouse, &namespace.ident).await
     }
 
-    /// The functions of a namespace: there are none.
+    /// Lists the functions of a namespace, which has none.
     ///
     /// # Errors
     /// `NoSuchNamespace`.
@@ -66,7 +66,7 @@ impl Catalog {
         found.ok_or_else(|| CatalogError::NoSuchNamespace(namespace.clone()))
     }
 
-    /// The namespaces directly below a parent.
+    /// Lists the namespaces directly below a parent.
     ///
     /// # Errors
     /// `NoSuchNamespace` for the parent.

@@ -1,4 +1,4 @@
-//! What a commit leaves of the table's older metadata documents.
+//! Which of a table's older metadata documents a commit schedules for removal.
 
 use tidewater_core::ids::TableId;
 use tidewater_core::location::Location;
@@ -9,8 +9,8 @@ use crate::metadata::Document;
 use crate::store::Past;
 
 impl Catalog {
-    /// Returns what becomes of a table's older documents when `next` replaces `base`. Where that cannot be told, all stay: no
-    /// commit fails for it.
+    /// Returns what happens to a table's older documents when `next` replaces `base`. If that cannot be found out, all stay and
+    /// the commit succeeds.
     pub(super) async fn past<M: Tabular>(
         &self,
         warehouse: &OpenWarehouse,

@@ -1,12 +1,12 @@
 //! Publishing: how a metadata document becomes the current one of a table or view.
 //!
-//! 1. Write the document. One that is registered exists already.
+//! 1. Write the document, unless it is registered and exists already.
 //! 2. Ask the store to add the table or view, to move its pointer, or to make all changes of a transaction.
-//! 3. When the outcome is unknown, learn it from the pointer and the history (`fate.rs`).
-//! 4. When the change was surely not made, remove the document that was written. In any other case it stays: it may be live.
+//! 3. If the outcome is unknown, find it out from the pointer and the history (`fate.rs`).
+//! 4. If the change was certainly not made, remove the new document. Otherwise keep it: it may be live.
 //! 5. Drop the replaced document from memory.
 //!
-//! Callers apply the rules before, in a task of their own, and vend afterwards.
+//! Callers apply the rules before, in a separate task, and vend credentials afterwards.
 
 use std::error::Error;
 use std::slice;
@@ -30,7 +30,7 @@ use crate::store::{
 };
 use crate::vending::{LocationRefused, ValidLocations};
 
-/// How many documents are read, or written, at the same time.
+/// The most documents that are read, or written, at the same time.
 pub(super) const AT_ONCE: usize = 16;
 
 /// A document that is to become the current one of a table or view.
@@ -39,32 +39,32 @@ pub(super) struct Publication<'a, M = TableMetadata, N = Next<M>> {
     pub(super) ident: &'a TableIdent,
     /// Its id.
     pub(super) id: TableId,
-    /// What the document replaces; none for a table or view that is added.
+    /// The version that the document replaces; none for a new table or view.
     pub(super) replaced: Option<Replaced<M>>,
     /// The document.
     pub(super) next: N,
-    /// Where the files are with it.
+    /// The locations of the files with this document.
     pub(super) locations: ValidLocations,
-    /// The details of the event.
+    /// Details for the event.
     pub(super) details: EventDetails,
 }
 
 /// A table or view as it was read.
 pub(super) struct Replaced<M = TableMetadata> {
     pub(super) record: TableRecord,
-    /// Its document, if the next one was made from it.
+    /// Its document, if the new one was derived from it.
     pub(super) document: Option<Arc<Document<M>>>,
 }
 
-/// What is published.
+/// The content to publish.
 pub(super) enum Next<M> {
     /// Metadata for a new document.
     Metadata(M),
-    /// A document that exists, and is registered.
+    /// An existing document to register.
     Registered(Arc<Document<M>>),
 }
 
-/// A document that exists. No pointer leads to it yet.
+/// An existing document. No pointer leads to it yet.
 struct Written<M> {
     document: Arc<Document<M>>,
     origin: Origin,
@@ -74,18 +74,18 @@ struct Written<M> {
 /// A publication whose document exists.
 type Ready<'a, M> = Publication<'a, M, Written<M>>;
 
-/// A table that a transaction leaves as it was read, and that must still be so.
+/// A table that a transaction does not change, and whose pointer must not have moved since it was read.
 pub(super) struct Unchanged<'a> {
     pub(super) ident: &'a TableIdent,
     pub(super) record: TableRecord,
 }
 
-/// Why a document was not published, or why it is not known whether it was.
+/// Why a document was not published, or why the outcome is unknown.
 pub(super) struct NotPublished<'a> {
-    /// The table or view that the error is about; none in a transaction without any.
+    /// The table or view of the error; none in an empty transaction.
     pub(super) ident: Option<&'a TableIdent>,
     pub(super) error: CatalogError,
-    /// Whether another change was faster, so that this one may be made again to what there is now.
+    /// Whether another change was faster, so that this one may be applied again to the present state.
     pub(super) overtaken: bool,
 }
 
@@ -102,10 +102,10 @@ impl From<NotPublished<'_>> for CatalogError {
 }
 
 impl<'a, M: Tabular> Publication<'a, M> {
-    /// Returns the first document of a table or view that is created.
+    /// Creates the publication of the first document of a new table or view.
     ///
     /// # Errors
-    /// When its files are not to be where the metadata says.
+    /// Fails if the metadata names locations that are not allowed.
     pub(super) fn first(
         ident: &'a TableIdent,
         id: TableId,
@@ -134,7 +134,7 @@ impl Catalog {
         Ok(Loaded { document: ready.next.document, locations: Some(ready.locations) })
     }
 
-    /// Publishes the documents of several tables as one: all of them, or none.
+    /// Publishes the documents of several tables as one transaction: all or none.
     pub(super) async fn publish_all<'a>(
         &self,
         warehouse: &OpenWarehouse,
@@ -150,7 +150,7 @@ impl Catalog {
         self.conclude(warehouse, &ready, unchanged, asked).await
     }
 
-    /// Does what follows from the store's answer to a change: learns an unknown outcome, removes what was not made current.
+    /// Handles the store's answer to a change: resolves an unknown outcome, and removes documents that did not become current.
     async fn conclude<'a, M: Tabular>(
         &self,
         warehouse: &OpenWarehouse,
@@ -199,7 +199,7 @@ impl Catalog {
         }
     }
 
-    /// Learns whether a change happened whose answer was lost. The documents stay: they may be live, or become so.
+    /// Resolves the outcome of a change whose answer was lost. The documents stay: they may be live, or become live.
     async fn resolve_unknown_outcome<'a, M: Tabular>(
         &self,
         warehouse: &OpenWarehouse,
@@ -207,7 +207,7 @@ impl Catalog {
         unchanged: &[Unchanged<'a>],
         error: StoreError,
     ) -> Result<(), NotPublished<'a>> {
-        // What one part tells holds for all.
+        // All parts have the same outcome, so one known part decides.
         let mut fate = Fate::NotYet;
         for part in ready {
             fate = fate.max(self.fate_of(warehouse, part).await);
@@ -229,13 +229,13 @@ impl Catalog {
             return self.fate_of_creation(warehouse, part.ident, part.id).await;
         };
         match self.fate_of_swap(warehouse, &replaced.record, &part.next.document.location).await {
-            // A registered document does not follow the one that it replaces, so their histories do not tell the order.
+            // A registered document is no successor of the one that it replaces, so the histories do not show the order.
             Fate::Overtaken if part.next.origin == Origin::Foreign => Fate::Unknown,
             fate => fate,
         }
     }
 
-    /// Writes the documents of a transaction. When one cannot be written, none stays.
+    /// Writes the documents of a transaction. If one fails, removes the others.
     async fn write_all<'a, M: Tabular>(
         &self,
         warehouse: &OpenWarehouse,
@@ -303,7 +303,7 @@ impl Catalog {
         created.map_err(|error| if previous.is_none() { cannot_create(error) } else { error.into() })
     }
 
-    /// Removes documents that no pointer ever led to. What is registered is not the catalog's to remove.
+    /// Removes documents that no pointer ever led to, except registered ones, which the catalog did not write.
     async fn discard_all<M>(&self, warehouse: &OpenWarehouse, ready: &[Ready<'_, M>]) {
         for part in ready.iter().filter(|part| part.next.origin == Origin::Catalog) {
             self.documents.discard(&warehouse.storage, &part.next.document).await;
@@ -330,7 +330,7 @@ impl Unchanged<'_> {
     }
 }
 
-/// What to tell of a change that the store surely did not make.
+/// Returns the error for a change that the store certainly did not make.
 fn refused<'a, M: Tabular>(ready: &[Ready<'a, M>], unchanged: &[Unchanged<'a>], error: StoreError) -> NotPublished<'a> {
     let (at, error) = match error {
         StoreError::InTransaction { at, error } => (at, *error),
@@ -344,14 +344,14 @@ fn refused<'a, M: Tabular>(ready: &[Ready<'a, M>], unchanged: &[Unchanged<'a>], 
         (StoreError::AlreadyExists(taken_by), Some(part)) => {
             part.replaced.is_none() && kind_of(*taken_by) == M::TABLE_KIND
         }
-        // A registration is for the name; a commit is for the table that it read.
+        // A registration is about a name; a commit is about the table that it read.
         (StoreError::NotFound(Resource::Table | Resource::View), Some(part)) => part.next.origin == Origin::Foreign,
         _ => false,
     };
     NotPublished { ident: Some(ident), error: of_kind(M::TABLE_KIND, ident)(error), overtaken }
 }
 
-/// The tables of a transaction, in the order in which the store sees them.
+/// Returns the tables of a transaction, in the order in which they are passed to the store.
 fn idents<'a, 'p, M>(
     ready: &'p [Ready<'a, M>],
     unchanged: &'p [Unchanged<'a>],
@@ -359,7 +359,7 @@ fn idents<'a, 'p, M>(
     ready.iter().map(|part| part.ident).chain(unchanged.iter().map(|part| part.ident))
 }
 
-/// The tables of a transaction, for a person: some of them, when there are many.
+/// Lists the tables of a transaction for a message; only the first ones when there are many.
 fn names<M>(ready: &[Ready<'_, M>], unchanged: &[Unchanged<'_>]) -> String {
     const SHOWN: usize = 10;
     let mut names: Vec<String> = idents(ready, unchanged).take(SHOWN).map(ToString::to_string).collect();
@@ -370,8 +370,8 @@ fn names<M>(ready: &[Ready<'_, M>], unchanged: &[Unchanged<'_>]) -> String {
     names.join(", ")
 }
 
-/// What to answer when the first document of a table or view cannot be written: a location below a file is the request's
-/// fault, and may be chosen otherwise.
+/// Returns the error for a first document that cannot be written. A location below a file is a fault of the request, which
+/// can choose another.
 pub(super) fn cannot_create(error: MetadataError) -> CatalogError {
     match error {
         MetadataError::Storage(error @ StorageError::BelowFile { .. }) => {

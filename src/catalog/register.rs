@@ -1,4 +1,4 @@
-//! Tables and views whose metadata exists: registered, or let go of.
+//! Registers tables and views with existing metadata, and unregisters tables.
 
 use std::sync::Arc;
 
@@ -20,24 +20,24 @@ use crate::metadata::{Document, Metadata, MetadataError};
 use crate::store::{Change, EventDetails, StoreError, TableKind, TableRecord, Undo};
 use crate::vending::{LocationRefused, ValidLocations};
 
-/// Where a document is to be registered, and for whom.
+/// The target of a registration.
 pub(super) struct Registration<'a> {
     pub(super) warehouse: &'a Arc<OpenWarehouse>,
     pub(super) ident: &'a TableIdent,
-    /// Decides whether it may take the place of the table that has the name, if that is wanted.
+    /// Decides whether the registration may replace the table that has the name.
     pub(super) overwrite: Option<&'a Authorizer<action::CommitTable>>,
     pub(super) max_tables: Option<u64>,
     pub(super) change: &'a Change,
 }
 
 impl Catalog {
-    /// Adds a table whose metadata exists, below the warehouse's root; with `overwrite`, in the place of the table that has
-    /// the name. No file is written or removed, whatever becomes of the request.
+    /// Registers a table from existing metadata below the warehouse's root. With `overwrite`, replaces the table that has the
+    /// name. Never writes or removes a file.
     ///
     /// # Errors
     /// `NoSuchNamespace`; `TableExists` without `overwrite`, `NameTaken`; `TableLimit`; `LocationTaken`; `BadRequest` when
-    /// the file is elsewhere, is not a table's or breaks a rule of the specification; `Metadata` when it is missing;
-    /// `CommitFailed`; `CommitStateUnknown`, `RegisteredWithoutFile`. With any other nothing is changed.
+    /// the file is outside of the warehouse, is not a table's or breaks a rule of the specification; `Metadata` when it is
+    /// missing; `CommitFailed`; `CommitStateUnknown`, `RegisteredWithoutFile`. With all but the last two nothing was changed.
     pub async fn table_register(
         self: &Arc<Self>,
         namespace: &Permit<action::RegisterTable, Namespace>,
@@ -59,11 +59,11 @@ impl Catalog {
         .await
     }
 
-    /// Lets go of a table: it leaves the catalog, and its files stay as they are, for another catalog to register.
-    /// Gives it as it stood.
+    /// Unregisters a table: removes it from the catalog and keeps its files, so that another catalog can register it. Returns its
+    /// last state.
     ///
     /// # Errors
-    /// `NoSuchTable`; `Metadata` when its document cannot be read, and then it stays.
+    /// `NoSuchTable`; `Metadata` when its document cannot be read; the table then stays.
     pub async fn table_unregister(
         self: &Arc<Self>,
         table: Permit<action::UnregisterTable, Table>,
@@ -86,7 +86,7 @@ impl Catalog {
         .await
     }
 
-    /// Registers the document at a location for a table or view. No file is written or removed.
+    /// Registers the document at a location for a table or view. Never writes or removes a file.
     ///
     /// # Errors
     /// As [`Catalog::table_register`].
@@ -105,14 +105,14 @@ impl Catalog {
         let document = self.document_to_register::<M>(warehouse, location).await?;
         let locations = document.metadata.locations(&warehouse.root)?;
         let before = self.publish_registered(registration, id, &document, &locations).await?;
-        // A purge that ended between the read and the change has removed the files. From the change on, none begins.
+        // A purge that ended between the read and the change has removed the files. After the change no purge begins.
         if self.was_removed_meanwhile(warehouse, &document).await {
             self.undo_register::<M>(registration, id, location, before.as_ref()).await?;
         }
         Ok(Loaded { document, locations: Some(locations) })
     }
 
-    /// Reads what is to be registered, from storage, and checks that every reader will be able to read it.
+    /// Reads the document from storage, and checks that every reader will accept it.
     async fn document_to_register<M: Tabular>(
         &self,
         warehouse: &OpenWarehouse,
@@ -123,7 +123,7 @@ impl Catalog {
             return Err(LocationRefused::outside(location, &warehouse.root).into());
         }
         let document = match self.documents.find_anew::<M>(&warehouse.storage, location).await {
-            // That it is no metadata is the request's fault.
+            // A file that is not metadata is a fault of the request.
             Err(error @ MetadataError::Unreadable { .. }) => return Err(CatalogError::BadRequest(error.to_string())),
             found => found?,
         };
@@ -144,7 +144,7 @@ impl Catalog {
         Ok(document)
     }
 
-    /// Finds the table that has the name, if there is one, and decides whether it may be replaced.
+    /// Finds the table that has the name, and decides whether it may be replaced.
     async fn find_to_overwrite<M: Tabular>(
         &self,
         authorizer: &Authorizer<action::CommitTable>,
@@ -156,8 +156,8 @@ impl Catalog {
         Ok(Some(authorizer.clone().permit(table)?.into_object().record))
     }
 
-    /// Adds the table or view, or points the one that has the name at the document. Each is one transaction of the store.
-    /// Gives what that was, if there was one.
+    /// Adds the table or view, or moves the existing one's pointer to the document, in one transaction of the store. Returns the
+    /// replaced version, if there was one.
     async fn publish_registered<M: Tabular>(
         &self,
         registration: &Registration<'_>,
@@ -185,7 +185,7 @@ impl Catalog {
             };
             match self.publish(warehouse, publication, max_tables, change).await {
                 Ok(_) => return Ok(before),
-                // Made, committed to, dropped or renamed since it was looked for.
+                // The table was created, changed, dropped or renamed since the lookup.
                 Err(refused) if refused.overtaken && overwrite.is_some() => {}
                 Err(refused) => return Err(refused.into()),
             }
@@ -194,11 +194,11 @@ impl Catalog {
         Err(CatalogError::CommitFailed(message))
     }
 
-    /// Returns whether a registered document's file is gone. A storage that does not answer is believed to have it, as it
-    /// had a moment ago.
+    /// Returns whether a registered document's file is missing. If storage does not answer, the file counts as present, as it was
+    /// a moment ago.
     async fn was_removed_meanwhile<M: Tabular>(&self, warehouse: &OpenWarehouse, registered: &Document<M>) -> bool {
         let location = &registered.location;
-        // It is registered by now: whether the request still has time does not count.
+        // The document is registered now, so this ignores the request's deadline.
         match deadline::scope(None, self.documents.find_anew::<M>(&warehouse.storage, location)).await {
             Err(MetadataError::Missing(_)) => true,
             Ok(_) => false,
@@ -209,11 +209,11 @@ impl Catalog {
         }
     }
 
-    /// Takes back a registration whose file is gone, with its change, in one transaction of the store. What others have made
-    /// of the table since counts, and then the registration does, too.
+    /// Undoes a registration whose file is missing, in one transaction of the store. If the table was changed since, the
+    /// registration stays.
     ///
     /// # Errors
-    /// `Metadata` when it is taken back, and nothing is changed; `RegisteredWithoutFile` when that is not certain.
+    /// `Metadata` when the registration was undone, so that nothing is changed; `RegisteredWithoutFile` when that is not certain.
     async fn undo_register<M: Tabular>(
         &self,
         registration: &Registration<'_>,
@@ -249,7 +249,7 @@ impl Catalog {
         }
     }
 
-    /// Returns where a table's or view's files are, whether or not its request still has time.
+    /// Returns a table's or view's locations, without regard to the request's deadline.
     async fn locations_of<M: Tabular>(
         &self,
         warehouse: &OpenWarehouse,
@@ -261,10 +261,10 @@ impl Catalog {
     }
 }
 
-/// How many problems of a document are told to a client that registers it.
+/// The most problems of a document that the answer lists.
 const MAX_PROBLEMS_TOLD: usize = 10;
 
-/// Whether every reader will be able to read a document that enters the catalog.
+/// Checks that every reader will accept a document that enters the catalog.
 ///
 /// # Errors
 /// `BadRequest` with the document's problems.

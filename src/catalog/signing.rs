@@ -1,5 +1,5 @@
-//! Signing clients' requests for a table's files, also while the table has no name: when it is staged, and when it was
-//! dropped or renamed under a client that still works with it.
+//! Signs clients' requests for a table's files, also while the table has no name: before a staged table exists, and after a
+//! drop or rename while a client still uses it.
 
 use std::sync::Arc;
 
@@ -18,12 +18,12 @@ use crate::sealing::master_key::{MasterKeyError, check_or_make};
 use crate::vending::{Signed, ValidLocations, VendingError};
 use crate::warehouse::{open_pass, seal_pass};
 
-/// For how long a pass for a table is good that exists: as vended credentials are, by default.
+/// How long a pass for an existing table is valid: as long as vended credentials by default.
 const PASS_FOR_MS: i64 = 3_600 * 1_000;
-/// For a staged table: longer than a query that fills it takes.
+/// How long a pass for a staged table is valid: longer than the query that fills it.
 const STAGED_PASS_FOR_MS: i64 = 24 * 3_600 * 1_000;
 
-/// Where a table's files are, as it is sealed into what a client brings back: nothing is remembered here.
+/// The content of a pass: a table's locations. The client keeps the sealed pass, so the server stores nothing.
 #[derive(Debug, Serialize, Deserialize)]
 struct Pass {
     namespace: String,
@@ -33,10 +33,10 @@ struct Pass {
 }
 
 impl Catalog {
-    /// Signs a client's request to the storage, if it is about the files of a table and within what the caller may do with them.
+    /// Signs a client's request to the storage, if it is about the table's files and the permit allows it.
     ///
-    /// The table is the one that has the name now. Where there is none, or the request is not about its files, it can be the
-    /// one that had the name when the client was given its pass.
+    /// The table is the one that has the name now. If there is none, or the request is not about its files, it may be the table
+    /// that had the name when the client got its pass.
     ///
     /// # Errors
     /// `NoSuchTable`; `Metadata`; `Vending`.
@@ -63,7 +63,7 @@ impl Catalog {
         );
         match pass.filter(|_| is_of_another).and_then(|pass| self.locations_of_pass(warehouse, ident, pass, now_ms)) {
             Some(locations) => {
-                // The table may be gone: what its namespace allows counts.
+                // The table may not exist, so the permission on its namespace decides.
                 let namespace = Namespace { warehouse: Arc::clone(warehouse), ident: ident.namespace.clone() };
                 let permit = authorizer.clone().permit(namespace)?;
                 let access = permit.storage_access().ok_or(refused)?;
@@ -73,7 +73,7 @@ impl Catalog {
         }
     }
 
-    /// Signs a request for the files of a table as it stands.
+    /// Signs a request for the files of an existing table.
     async fn sign_for_table(
         &self,
         table: &Permit<action::ReadTableData, Table>,
@@ -87,10 +87,10 @@ impl Catalog {
         Ok(warehouse.vendor.sign(&locations, access, request, now_ms).await?)
     }
 
-    /// What a client brings along to have requests for a table's files signed, whatever becomes of its name.
+    /// Creates the pass with which a client has requests for a table's files signed, even after the table's name has changed.
     ///
     /// # Errors
-    /// `WarehouseUnusable` when there is no key to seal it with.
+    /// `WarehouseUnusable` when there is no key to seal the pass.
     pub async fn signing_pass<A: Action, O: InWarehouse>(
         &self,
         permit: &Permit<A, O>,
@@ -115,7 +115,7 @@ impl Catalog {
         Ok(URL_SAFE_NO_PAD.encode(sealed))
     }
 
-    /// The keys that passes are sealed with: from memory, but for the first pass of a catalog that had no master key.
+    /// Returns the keys that seal passes. They are in memory, except for the first pass of a catalog without a master key.
     async fn pass_keys(&self) -> Result<&PassKeys, MasterKeyError> {
         let access = self.warehouses.access();
         if let Some(known) = access.passes.get() {
@@ -133,7 +133,7 @@ impl Catalog {
         now_ms: i64,
     ) -> Option<ValidLocations> {
         let sealed = URL_SAFE_NO_PAD.decode(pass).ok()?;
-        // Who has no keys has sealed none.
+        // Without keys no pass can have been sealed.
         let text = open_pass(self.warehouses.access().passes.get()?, warehouse.place, &sealed).ok()?;
         let pass: Pass = serde_json::from_slice(text.expose()).ok()?;
         let is_good =
@@ -150,7 +150,8 @@ fn outside(ident: &TableIdent) -> CatalogError {
     ))
 }
 
-/// Where a warehouse vends nothing, a load has no proof of its own, and who asks all the same is told that nothing is signed.
+/// In a warehouse that vends nothing a load has no proof of locations, and a request to sign gets the answer that nothing is
+/// signed.
 fn proof(warehouse: &OpenWarehouse, document: &Document) -> Option<ValidLocations> {
     ValidLocations::of(&document.metadata, &warehouse.root).ok()
 }

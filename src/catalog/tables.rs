@@ -20,7 +20,7 @@ use crate::store::{Change, EventDetails, Page, PageRequest, TableKind, TableReco
 use crate::vending::{LocationRefused, ValidLocations};
 
 impl Catalog {
-    /// The table as it stands: its document, from memory when it was used lately.
+    /// Loads a table: its document, from memory when it was used lately.
     ///
     /// # Errors
     /// `Metadata`.
@@ -28,7 +28,7 @@ impl Catalog {
         self.table_at(&table.warehouse, &table.record.metadata_location).await
     }
 
-    /// The same for whoever may reach the table's files.
+    /// Loads a table for a caller who may access its files.
     ///
     /// # Errors
     /// `Metadata`.
@@ -36,7 +36,7 @@ impl Catalog {
         self.table_at(&table.warehouse, &table.record.metadata_location).await
     }
 
-    /// The table as the document at that location has it, which is, or was, a table's of this warehouse.
+    /// Loads the document at a location, which is or was a table's of this warehouse.
     ///
     /// # Errors
     /// `Metadata`.
@@ -47,7 +47,7 @@ impl Catalog {
     ) -> Result<LoadedTable, CatalogError> {
         let document = self.documents.get(&warehouse.storage, location).await?;
         self.documents.check_still_there(&warehouse.storage, &document)?;
-        // Where nothing is ever vended, nobody asks for the proof, and to find it takes longer than all else here.
+        // A warehouse that vends nothing needs no proof, and computing it is the slowest step here.
         let locations = match warehouse.vendor.is_none() {
             true => None,
             false => document.locations_below(&warehouse.root),
@@ -55,7 +55,7 @@ impl Catalog {
         Ok(LoadedTable { document, locations })
     }
 
-    /// What the store knows of the table, if there is one.
+    /// Returns the store's record of the table.
     ///
     /// # Errors
     /// `NoSuchTable`.
@@ -67,7 +67,7 @@ impl Catalog {
         self.record::<TableMetadata>(warehouse, ident).await
     }
 
-    /// The tables of a namespace, by name.
+    /// Lists the tables of a namespace, by name.
     ///
     /// # Errors
     /// `NoSuchNamespace`.
@@ -81,7 +81,7 @@ impl Catalog {
         Ok(namespace.filter(listed.map_err(super::error::of_namespace(&namespace.ident))?)?)
     }
 
-    /// Creates a table, or with `stage_create` says what would be created.
+    /// Creates a table. With `stage_create`, returns the table without creating it.
     ///
     /// # Errors
     /// `NoSuchNamespace`; `TableExists`, `NameTaken`; `TableLimit`; `BadRequest`; `Metadata` when it cannot be written.
@@ -106,7 +106,7 @@ impl Catalog {
             let table = catalog.work(&warehouse, bytes, create).await?;
             if stage_create {
                 let locations = ValidLocations::of(&table, &warehouse.root)?;
-                // Credentials for them are about to be given. Who commits first has them.
+                // The answer has credentials for these locations. The first commit takes them.
                 let free = catalog.store.location_check(warehouse.place, id, locations.all()).await;
                 free.map_err(of_table(&ident))?;
                 let prepared = catalog.documents.prepare(&warehouse.storage, &metadata_folder(&table)).await;
@@ -119,7 +119,7 @@ impl Catalog {
         .await
     }
 
-    /// Gives a table another name, in this namespace or another of the same warehouse.
+    /// Renames a table, within its namespace or to another one of the same warehouse.
     ///
     /// # Errors
     /// `NoSuchTable`; `NoSuchNamespace` for the target; `RenameTaken`.
@@ -134,8 +134,8 @@ impl Catalog {
         renamed.map_err(of_rename(TableKind::Table, from, to))
     }
 
-    /// Drops a table: its name is free. It can be restored for a time; after that its files go if `purge` is set, and
-    /// stay otherwise. Gives the catalog's id of it.
+    /// Drops a table and frees its name. It can be restored for a time. After that its files are removed if `purge` is set, and
+    /// stay otherwise. Returns its id.
     ///
     /// # Errors
     /// `NoSuchTable`.
@@ -152,7 +152,7 @@ impl Catalog {
         dropped.map(|dropped| dropped.id).map_err(of_table(ident))
     }
 
-    /// Where a new table's files go, as [`Catalog::new_location`] says.
+    /// Returns the location of a new table, as [`Catalog::new_location`] does.
     pub(super) async fn new_table_location(
         &self,
         warehouse: &OpenWarehouse,
@@ -163,9 +163,9 @@ impl Catalog {
         self.new_location(TableKind::Table, warehouse, ident, id, wanted).await
     }
 
-    /// Where the files of a new table or view go, if the name is free: where its creator says, else under an id (a name
-    /// could come back, or mean something to a storage server) below its namespace's location or the warehouse's root.
-    /// A creator who names no scheme means below that, too. Whatever names the place, it is spelled as the warehouse's root.
+    /// Returns the location of a new table or view, if the name is free: the location `wanted`, or else a folder named by an id
+    /// below its namespace's location or the warehouse's root. (A name could be reused, or have a meaning for a storage server.)
+    /// A wanted location without a scheme is relative to the same folder. The result is spelled like the warehouse's root.
     pub(super) async fn new_location(
         &self,
         kind: TableKind,

@@ -1,4 +1,4 @@
-//! What the catalog does alike with tables and views, and where the two differ.
+//! The common interface of tables and views, and their differences.
 
 use tidewater_core::document::TableMetadata;
 use tidewater_core::location::Location;
@@ -17,13 +17,13 @@ pub(super) trait Tabular: Metadata {
     /// Table or view.
     const TABLE_KIND: TableKind;
 
-    /// Checks where its files are, and that this is below `root`.
+    /// Checks that its locations are valid and below `root`.
     fn locations(&self, root: &Location) -> Result<ValidLocations, LocationRefused>;
 
-    /// Returns the documents that leave the log for good when `next` replaces `base`. A view has no log.
+    /// Returns the documents that are in the log of `base` and not of `next`. A view has no log.
     fn removed_documents(base: &Document<Self>, next: &Self, origin: Option<&str>) -> Vec<String>;
 
-    /// Returns what breaks the specification and is accepted all the same, a sentence each.
+    /// Returns the violations of the specification that are accepted, one sentence each.
     fn tolerated(&self) -> Vec<String>;
 }
 
@@ -60,7 +60,7 @@ impl Tabular for ViewMetadata {
 }
 
 impl Catalog {
-    /// Returns what the store knows of the table or view of that kind and name, if there is one.
+    /// Returns the store's record of the table or view with the kind and name, if it exists.
     pub(super) async fn find_record<M: Tabular>(
         &self,
         warehouse: &OpenWarehouse,
@@ -71,7 +71,7 @@ impl Catalog {
         Ok(found.filter(|record| record.kind == kind))
     }
 
-    /// Returns what the store knows of the table or view of that kind and name.
+    /// Returns the store's record of the table or view with the kind and name.
     ///
     /// # Errors
     /// `NoSuchTable`, `NoSuchView`.

@@ -1,4 +1,4 @@
-//! For tests: the catalog's methods by names and ids, for whoever may do everything in the warehouse's organisation.
+//! For tests: the catalog's methods by names and ids, called as an admin of the warehouse's organisation.
 
 use std::sync::Arc;
 

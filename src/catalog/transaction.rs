@@ -1,4 +1,4 @@
-//! Commits to several tables as one: all of them happen, or none.
+//! Commits to several tables in one transaction: all or none.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,17 +18,17 @@ use crate::access::{Authorizer, action};
 use crate::base::deadline;
 use crate::store::Change;
 
-/// What a transaction asks of one table.
+/// The commits of a transaction to one table.
 struct Part {
     ident: TableIdent,
-    /// In the order of the request.
+    /// The commits in the order of the request.
     commits: Arc<[TableCommit]>,
 }
 
 impl Catalog {
-    /// Applies commits to several tables, or creates tables that they assert not to exist: all of it or nothing, for
-    /// whoever reads. It runs to its end even if the caller goes away. Commits to the same table are applied in their
-    /// order, each to what the one before it left.
+    /// Applies commits to several tables in one transaction, and creates the tables that commits assert not to exist. Readers see
+    /// all changes or none. It runs to its end even if the caller disconnects. Commits to the same table are applied in order,
+    /// each to the result of the one before.
     ///
     /// # Errors
     /// `NoSuchTable`; `CommitFailed` with the table and its requirement that does not hold; `CommitStateUnknown`;
@@ -72,8 +72,8 @@ impl Catalog {
         .await
     }
 
-    /// Finds the tables that the parts name as they stand, and decides about each. Fails for the first part whose table does
-    /// not exist and is not to be created, before any document is read.
+    /// Finds the tables of the parts and decides about each. Fails, before any document is read, for the first part whose table
+    /// does not exist and is not to be created.
     async fn targets(
         &self,
         authorizer: &Authorizer<action::CommitTable>,
@@ -90,7 +90,7 @@ impl Catalog {
         targets.collect()
     }
 
-    /// Reads all documents and applies the rules. Gives what is published, and the tables that stay as they are.
+    /// Reads all documents and applies the rules. Returns the publications, and the tables that do not change.
     async fn plan<'a>(
         &self,
         warehouse: &OpenWarehouse,
@@ -126,7 +126,7 @@ impl Catalog {
     }
 }
 
-/// The commits by the table that they name, in the order of the tables' names.
+/// Groups the commits by table, in the order of the tables' names.
 fn by_table(commits: Vec<TableCommit>) -> Result<Vec<Part>, CatalogError> {
     let mut parts: BTreeMap<TableIdent, Vec<TableCommit>> = BTreeMap::new();
     for commit in commits {
@@ -139,7 +139,7 @@ fn by_table(commits: Vec<TableCommit>) -> Result<Vec<Part>, CatalogError> {
     Ok(parts.into_iter().map(|(ident, commits)| Part { ident, commits: commits.into() }).collect())
 }
 
-/// Says which table of the transaction an error is about.
+/// Adds the table of the transaction to an error.
 fn named(ident: &TableIdent, error: CatalogError) -> CatalogError {
     match creation_refused(error) {
         CatalogError::CommitFailed(message) => CatalogError::CommitFailed(format!("{message} (table {ident})")),

@@ -29,8 +29,8 @@ impl Commit for Arc<ViewCommit> {
 }
 
 impl Catalog {
-    /// Applies a commit to a view, in turn with others and again while its requirements hold. It runs to its end even if
-    /// the caller goes away. A commit that changes nothing succeeds without a new document.
+    /// Applies a commit to a view, after earlier commits, and again after a conflict while its requirements hold. It runs to its
+    /// end even if the caller disconnects. A commit that changes nothing succeeds without a new document.
     ///
     /// # Errors
     /// `NoSuchView`; `CommitFailed` when a requirement does not hold; `CommitStateUnknown`; `BadRequest`,

@@ -15,7 +15,7 @@ use crate::base::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::store::{Change, EventDetails, Page, PageRequest, TableKind, TableRecord};
 
 impl Catalog {
-    /// The view as it stands: its document, from memory when it was used lately.
+    /// Loads a view: its document, from memory when it was used lately.
     ///
     /// # Errors
     /// `Metadata`.
@@ -23,7 +23,7 @@ impl Catalog {
         self.view_at(&view.warehouse, &view.record.metadata_location).await
     }
 
-    /// The view as the document at that location has it, which is, or was, a view's.
+    /// Loads the document at a location, which is or was a view's.
     ///
     /// # Errors
     /// `Metadata`.
@@ -33,7 +33,7 @@ impl Catalog {
         Ok(document)
     }
 
-    /// What the store knows of the view, if there is one.
+    /// Returns the store's record of the view.
     ///
     /// # Errors
     /// `NoSuchView`.
@@ -45,7 +45,7 @@ impl Catalog {
         self.record::<ViewMetadata>(warehouse, ident).await
     }
 
-    /// The views of a namespace, by name.
+    /// Lists the views of a namespace, by name.
     ///
     /// # Errors
     /// `NoSuchNamespace`.
@@ -87,8 +87,7 @@ impl Catalog {
         .await
     }
 
-    /// Adds a view whose metadata exists, below the warehouse's root. The file stays where it is, whatever becomes of the
-    /// request.
+    /// Registers a view from existing metadata below the warehouse's root. Never moves or removes the file.
     ///
     /// # Errors
     /// As [`Catalog::view_create`]; `BadRequest` when the file is elsewhere, is not a view's or breaks a rule of the
@@ -110,7 +109,7 @@ impl Catalog {
         .await
     }
 
-    /// Gives a view another name, in this namespace or another of the same warehouse.
+    /// Renames a view, within its namespace or to another one of the same warehouse.
     ///
     /// # Errors
     /// `NoSuchView`; `NoSuchNamespace` for the target; `RenameTaken`.
@@ -125,7 +124,7 @@ impl Catalog {
         renamed.map_err(of_rename(TableKind::View, from, to))
     }
 
-    /// Drops a view: its name is free. It can be restored for a time. Its files stay.
+    /// Drops a view and frees its name. It can be restored for a time. Its files stay.
     ///
     /// # Errors
     /// `NoSuchView`.

@@ -1,8 +1,8 @@
-//! How much work commits ask for, as bytes of the JSON that they came as: enough to tell heavy requests from small ones.
+//! The size of commits, as bytes of their JSON. It tells heavy requests from small ones.
 
 use tidewater_core::commit::TableCommit;
 
-/// The bytes of commits.
+/// Returns the size of commits in bytes.
 pub(super) fn commits_bytes(commits: &[TableCommit]) -> u64 {
     commits.iter().map(|commit| commit.body_bytes).sum()
 }

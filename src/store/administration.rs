@@ -1,4 +1,4 @@
-//! What administration asks of a store beside the basics: changes of organisations and keys, their end, and usage over days.
+//! Administration: changes of organisations and keys, their deletion, and usage by day.
 
 use async_trait::async_trait;
 use tidewater_core::access::Role;
@@ -6,7 +6,7 @@ use tidewater_core::ids::{KeyId, OrganisationId};
 
 use super::{ApiKey, Change, Deletion, Organisation, Page, PageRequest, Result};
 
-/// What is changed of an organisation. What is none stays.
+/// Changes of an organisation. Fields that are `None` stay as they are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OrganisationUpdate {
     /// Its new name.
@@ -17,20 +17,20 @@ pub struct OrganisationUpdate {
     pub suspended: Option<bool>,
 }
 
-/// What is changed of an API key. What is none stays.
+/// Changes of an API key. Fields that are `None` stay as they are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyUpdate {
     /// Its new name.
     pub name: Option<String>,
     /// Its new role.
     pub role: Option<Role>,
-    /// From when it is refused, in milliseconds since 1970, or that it never is.
+    /// Its new expiry, in milliseconds since 1970; `Some(None)` for a key that never expires.
     pub expires_ms: Option<Option<i64>>,
-    /// Whether what is vended for it removes no files.
+    /// Whether credentials vended for it cannot delete files.
     pub no_delete: Option<bool>,
 }
 
-/// How many requests a key sent on a day.
+/// The number of requests that a key sent on a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyUsage {
     /// The key's organisation.
@@ -39,20 +39,20 @@ pub struct KeyUsage {
     pub day: i64,
     /// The key.
     pub key: KeyId,
-    /// How many requests.
+    /// The number of requests.
     pub requests: u64,
 }
 
-/// Organisations and keys over their life, and usage over days.
+/// Updates, deletes and restores organisations, updates and rotates keys, and counts their usage by day.
 #[async_trait]
 pub trait AdministrationStore: Send + Sync + 'static {
-    /// Returns the organisation of that id.
+    /// Returns the organisation with the id.
     async fn organisation_get(&self, id: OrganisationId) -> Result<Option<Organisation>>;
 
     /// Lists organisations by name.
     async fn organisation_page(&self, page: &PageRequest) -> Result<Page<Organisation>>;
 
-    /// Changes an organisation, and writes an event for each thing that becomes different. Returns it as it is then.
+    /// Changes an organisation, and writes an event for each field that differs afterwards. Returns the changed organisation.
     ///
     /// # Errors
     /// `NotFound`; `AlreadyExists` when the name is taken.
@@ -63,30 +63,30 @@ pub trait AdministrationStore: Send + Sync + 'static {
         change: &Change,
     ) -> Result<Organisation>;
 
-    /// Marks an organisation to be deleted, in place of an earlier mark.
+    /// Schedules the deletion of an organisation, in place of an earlier schedule.
     ///
     /// # Errors
     /// `NotFound`.
     async fn organisation_delete(&self, id: OrganisationId, deletion: Deletion, change: &Change) -> Result<()>;
 
-    /// Takes back that an organisation is to be deleted. Returns it as it is then.
+    /// Cancels the deletion of an organisation. Returns the organisation after the change.
     ///
     /// # Errors
-    /// `NotFound`; `NotRestorable` when its time is over at the time of the change.
+    /// `NotFound`; `NotRestorable` when its grace time has ended at the time of the change.
     async fn organisation_restore(&self, id: OrganisationId, change: &Change) -> Result<Organisation>;
 
-    /// Lists organisations whose rows are to be removed at `now_ms`, those that wait longest first.
+    /// Lists organisations whose grace time has ended at `now_ms`, the longest overdue first.
     async fn organisation_due(&self, now_ms: i64, at_most: u32) -> Result<Vec<Organisation>>;
 
-    /// Removes up to `at_most` rows of an organisation that is due at the time of the change, or with the last of them the
-    /// organisation itself, and then writes the event of it, which belongs to the server. If its files are to be purged,
-    /// tables are dropped with a purge first, and nothing else is removed until that has ended. Returns how far it came.
+    /// Removes up to `at_most` rows of an organisation whose grace time has ended at the time of the change. When no rows are
+    /// left, removes the organisation itself and writes the event, which belongs to the server. If its files are to be purged,
+    /// drops its tables with a purge first, and removes nothing else until the purges have ended. Returns how far it came.
     async fn organisation_forget(&self, id: OrganisationId, at_most: u32, change: &Change) -> Result<Forgotten>;
 
-    /// Changes a key. Returns it as it is then.
+    /// Changes a key. Returns the changed key.
     ///
     /// # Errors
-    /// `NotFound` when the organisation has no such key, or it is revoked.
+    /// `NotFound` when the organisation has no key with the id, or the key is revoked.
     async fn key_update(
         &self,
         organisation: OrganisationId,
@@ -95,30 +95,30 @@ pub trait AdministrationStore: Send + Sync + 'static {
         change: &Change,
     ) -> Result<ApiKey>;
 
-    /// Adds a key in the place of another, which ends at `ends_ms` unless it ends before.
+    /// Adds a key as the successor of `old`, which expires at `ends_ms` unless it expires earlier.
     ///
     /// # Errors
-    /// `NotFound` when the organisation has no such key, or it is revoked; `AlreadyExists` when it was rotated before, and as for a
-    /// key that is created.
+    /// `NotFound` when the organisation has no key with the id, or the key is revoked; `AlreadyExists` when it was rotated before,
+    /// and as for [`KeyStore::key_create`](super::KeyStore::key_create).
     async fn key_rotate(&self, old: KeyId, ends_ms: i64, new: &ApiKey, change: &Change) -> Result<()>;
 
-    /// Adds to how many requests keys sent. Keys that do not exist any more are passed over.
+    /// Adds to the counts of requests that keys sent. Ignores keys that no longer exist.
     async fn key_usage_add(&self, usage: &[KeyUsage]) -> Result<()>;
 
-    /// Lists how many requests an organisation's keys sent on the days from `from` to `to`, both included, by day and key.
+    /// Lists the requests that an organisation's keys sent from day `from` to day `to`, both included, by day and key.
     async fn key_usage_list(&self, organisation: OrganisationId, from: i64, to: i64) -> Result<Vec<KeyUsage>>;
 
-    /// Lists the days from `from` to `to`, both included, on which an organisation took requests, with how many.
+    /// Lists the days from `from` to `to`, both included, on which an organisation sent requests, with the number of requests.
     async fn usage_list(&self, organisation: OrganisationId, from: i64, to: i64) -> Result<Vec<(i64, u64)>>;
 }
 
 /// How far the removal of an organisation came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forgotten {
-    /// There is more to remove now.
+    /// There are more rows to remove.
     More,
-    /// The files of its tables are being purged first.
+    /// The purges of its tables have to end first.
     Waiting,
-    /// It is gone, or is not to be deleted any more.
+    /// The organisation is removed, or its deletion was cancelled.
     All,
 }

@@ -1,4 +1,4 @@
-//! What every change of the store carries: who makes it, when and from where, and which receipt is kept with it.
+//! What every change of the store carries: actor, request, client address, time and receipt.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,18 +9,18 @@ use super::receipts::Receipt;
 
 /// Who makes a change, when, from where and for which request.
 ///
-/// The store writes an event of it in the transaction of the change ([`super::Event`]).
+/// The store writes an event ([`super::Event`]) in the transaction of the change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// Who makes it.
     pub actor: Actor,
-    /// The id of the request that it belongs to, as the `x-request-id` of the answer has it.
+    /// The id of its request, as in the answer's `x-request-id`.
     pub request_id: Option<Arc<str>>,
-    /// The address that the request came from.
+    /// The client's address.
     pub client: Option<IpAddr>,
-    /// When it is made, in milliseconds since 1970.
+    /// The time of the change, in milliseconds since 1970.
     pub at_ms: i64,
-    /// What is kept with it, so that the request can be repeated without changing anything again.
+    /// The receipt to store with the change, so that a repeated request changes nothing again.
     pub receipt: Option<Arc<Receipt>>,
 }
 
@@ -31,24 +31,24 @@ pub enum Actor {
     Key {
         /// The key's id.
         id: KeyId,
-        /// The name that it has.
+        /// Its name.
         name: Arc<str>,
     },
     /// An operator, who manages organisations and belongs to none.
     Operator {
         /// The operator's id.
         id: KeyId,
-        /// The name that it has.
+        /// Its name.
         name: Arc<str>,
     },
-    /// Whoever runs a command on the machine itself: the name of that user, if it is known.
+    /// A user who runs a command on the server's machine: the user's name, if it is known.
     CommandLine(Option<Arc<str>>),
-    /// The catalog itself, such as its background work.
+    /// The catalog itself, for example its background work.
     Catalog,
 }
 
 impl Actor {
-    /// The kind of actor, as stores and the API write it.
+    /// Returns the kind of actor, as stores and the API write it.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -59,7 +59,7 @@ impl Actor {
         }
     }
 
-    /// The id of the key that the actor has, if it has one.
+    /// Returns the id of the actor's key, if the actor has one.
     #[must_use]
     pub const fn id(&self) -> Option<KeyId> {
         match self {
@@ -68,7 +68,7 @@ impl Actor {
         }
     }
 
-    /// The actor's name, for people: of a key, the name that it had.
+    /// Returns the actor's name at the time of the change, for people.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         match self {
@@ -80,13 +80,13 @@ impl Actor {
 }
 
 impl Change {
-    /// A change that the catalog makes by itself.
+    /// Creates a change that the catalog makes by itself.
     #[must_use]
     pub const fn by_catalog(at_ms: i64) -> Self {
         Self::by(Actor::Catalog, at_ms)
     }
 
-    /// A change by somebody, without a request.
+    /// Creates a change by an actor, without a request.
     #[must_use]
     pub const fn by(actor: Actor, at_ms: i64) -> Self {
         Self { actor, request_id: None, client: None, at_ms, receipt: None }
@@ -98,7 +98,7 @@ impl Change {
         Self { at_ms, ..self.clone() }
     }
 
-    /// Returns the same change, of which nothing is kept for a repeated request.
+    /// Returns the same change without its receipt.
     #[must_use]
     pub fn without_receipt(&self) -> Self {
         Self { receipt: None, ..self.clone() }

@@ -1,4 +1,4 @@
-//! Dropped tables and views that are not gone for good.
+//! Dropped tables and views that the store still keeps.
 
 use async_trait::async_trait;
 use tidewater_core::ids::{OrganisationId, TableId};
@@ -11,23 +11,23 @@ use super::pages::{Page, TimedPage};
 use super::table_kind::TableKind;
 use super::warehouses::Place;
 
-/// How far the end of something dropped has come.
+/// The state of a dropped table or view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DroppedState {
-    /// All of it is there.
+    /// Its files are complete.
     Kept,
-    /// Its files are being removed.
+    /// A purge is removing its files.
     Removing,
-    /// Its files are gone but for its current document.
+    /// A purge has removed all files except the current document.
     Finishing,
-    /// Its files cannot be removed: a person has to look.
+    /// Its files cannot be removed; a person has to look.
     Blocked,
-    /// Another table or view has taken its place: it cannot be restored, and its files stay.
+    /// Another table or view has its location: it cannot be restored, and its files stay.
     Replaced,
 }
 
 impl DroppedState {
-    /// The state's name, as stores and the API write it.
+    /// Returns the state's name, as stores and the API write it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -40,44 +40,44 @@ impl DroppedState {
     }
 }
 
-/// A table or view that was dropped.
+/// A dropped table or view.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dropped {
-    /// Where it was, and is restored to.
+    /// The warehouse that it was in. A restore puts it back there.
     pub place: Place,
-    /// The catalog's own id of it, which it keeps.
+    /// Its id, which a restore keeps.
     pub id: TableId,
-    /// The name that it had. Something else may have it by now.
+    /// Its former name. Another table or view may have this name now.
     pub ident: TableIdent,
     /// Table or view.
     pub kind: TableKind,
-    /// Where its last document is.
+    /// The location of its last document.
     pub metadata_location: String,
-    /// Where its files are, canonical. No other table's can be there, unless it was replaced.
+    /// The canonical location of its files. No other table has files there, unless it was replaced.
     pub location: String,
     /// When it was dropped.
     pub dropped_ms: i64,
-    /// Until when it can be restored.
+    /// When its restore time ends.
     pub restorable_until_ms: i64,
-    /// Whether its files are removed after that. False while they are being removed: that is to stop.
+    /// Whether its files are removed after that. False during a removal means that the removal has to stop.
     pub purge: bool,
-    /// How far that has come.
+    /// Its state.
     pub state: DroppedState,
-    /// How often it was begun; the number of the present lease.
+    /// How often the removal was begun; the number of the present lease.
     pub attempts: u32,
-    /// When it is seen to next; none when nobody does by himself.
+    /// When background work handles it next; none when it waits for a person.
     pub due_ms: Option<i64>,
-    /// What went wrong last, or who has taken its place.
+    /// The last error, or the table or view that has its location.
     pub message: Option<String>,
 }
 
 impl Dropped {
-    /// Why it cannot be restored at `now_ms`; none when it can.
+    /// Returns why it cannot be restored at `now_ms`; none when it can be.
     #[must_use]
     pub fn not_restorable(&self, now_ms: i64) -> Option<String> {
         match self.state {
             DroppedState::Kept if now_ms < self.restorable_until_ms => None,
-            DroppedState::Kept => Some("Its time is over".to_owned()),
+            DroppedState::Kept => Some("Its restore time is over".to_owned()),
             DroppedState::Removing | DroppedState::Finishing | DroppedState::Blocked => {
                 Some("The removal of its files has begun".to_owned())
             }
@@ -87,7 +87,7 @@ impl Dropped {
         }
     }
 
-    /// Whether somebody is removing its files at `now_ms`.
+    /// Returns whether a server holds the lease to remove its files at `now_ms`.
     #[must_use]
     pub fn is_leased(&self, now_ms: i64) -> bool {
         let is_removed = matches!(self.state, DroppedState::Removing | DroppedState::Finishing);
@@ -95,76 +95,76 @@ impl Dropped {
     }
 }
 
-/// Which dropped tables and views are wanted.
+/// Selects dropped tables and views. Unset fields select all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DroppedFilter {
-    /// Only those that were in this namespace itself.
+    /// Only those directly in this namespace.
     pub namespace: Option<NamespaceIdent>,
-    /// Only those of that name.
+    /// Only those with this name.
     pub name: Option<String>,
     /// Only of this kind.
     pub kind: Option<TableKind>,
 }
 
-/// What to note of the removal of files, by who has its lease.
+/// What the holder of a lease reports about the removal of files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
-    /// It goes on: the lease is good until then.
+    /// The removal continues; this renews the lease.
     Continue {
         /// The lease's new end.
         until_ms: i64,
-        /// Whether only the current document is left.
+        /// Whether only the current document remains.
         finishing: bool,
     },
-    /// It is to be tried again.
+    /// The removal is to be tried again.
     Retry {
-        /// When.
+        /// When, in milliseconds since 1970.
         at_ms: i64,
         /// Why; none when nothing went wrong.
         message: Option<String>,
     },
-    /// It cannot be done.
+    /// The removal is impossible.
     Blocked {
         /// Why.
         message: String,
     },
-    /// It has stopped, since it was told to keep the files that are left: the row goes.
+    /// The removal has stopped, since an administrator asked to keep the remaining files. The row goes.
     Stopped,
-    /// It is done: the row goes, and with it the reports on the table.
+    /// All files are removed. The row goes, with the reports on the table.
     Gone,
 }
 
-/// What is to be restored, and how.
+/// A restore of a dropped table or view.
 #[derive(Debug, Clone)]
 pub struct Restore<'a> {
-    /// The catalog's own id of it.
+    /// The id of the dropped table or view.
     pub id: TableId,
-    /// The name that it is given.
+    /// The name that the restore gives it.
     pub ident: &'a TableIdent,
-    /// Where its files are, as its document says; none when it was not read, or they are not allowed any more: then they
-    /// stay as they are known.
+    /// The locations that its document names. With none, the stored locations stay: the document was not read, or names
+    /// locations that are not allowed any more.
     pub locations: Option<&'a Locations>,
 }
 
-/// Keeps dropped tables and views that are not gone for good.
+/// Stores dropped tables and views.
 ///
 /// A change whose future is dropped may happen or not, but never in part. A read whose future is dropped has no effect.
 /// A claim whose future is dropped may have leased tables: they are claimed again when the lease ends.
 #[async_trait]
 pub trait DroppedStore: Send + Sync + 'static {
-    /// What was dropped in a warehouse and is not gone for good, the newest drop first.
+    /// Lists a warehouse's dropped tables and views, the newest drop first.
     async fn dropped_list(&self, place: Place, filter: &DroppedFilter, page: &TimedPage) -> Result<Page<Dropped>>;
 
-    /// What was dropped under that id, unless it is gone for good.
+    /// Returns the dropped table or view with the id, if the store still keeps it.
     async fn dropped_get(&self, place: Place, id: TableId) -> Result<Option<Dropped>>;
 
-    /// Gives what was dropped its name back, or another. It is as it was, with its id and its reports, and a table's
-    /// locations are its own still; what of them was not known before, and a view's, has to be free.
+    /// Restores a dropped table or view under its former name or another, with its id and its reports. A table still has its
+    /// reserved locations. Locations that the store did not know before, and those of a view, have to be free.
     ///
     /// # Errors
-    /// `NotFound` of a table when nothing was dropped under the id, of a namespace when that does not exist;
-    /// `NotRestorable` when its time is over, its files are being removed, or its place is taken; `AlreadyExists` with the kind of what has the
-    /// name; `LimitReached`, `LocationTaken`, `LocationHeld` as for a table that is created.
+    /// `NotFound` (of a table) when no dropped table or view has the id, (of a namespace) when the namespace does not exist;
+    /// `NotRestorable` when its restore time is over, a purge has begun, or it was replaced; `AlreadyExists` with the kind of the
+    /// object that has the name; `LimitReached`, `LocationTaken`, `LocationHeld` as for a table that is created.
     async fn dropped_restore(
         &self,
         place: Place,
@@ -173,24 +173,24 @@ pub trait DroppedStore: Send + Sync + 'static {
         change: &Change,
     ) -> Result<()>;
 
-    /// Ends what was dropped now. `purge` says whether a table's files are to be removed, in place of what its drop said.
-    /// If so, that is due from now on, unless it was replaced; otherwise it is forgotten at once, or, where somebody is
-    /// removing its files, once that has stopped. Gives whether it is forgotten.
+    /// Ends the restore time of a dropped table or view now. `purge` says whether its files are to be removed, in place of the
+    /// terms of its drop. With a purge, the removal of a table's files is due from now on, unless the table was replaced.
+    /// Otherwise the row is forgotten at once, or when a removal in progress has stopped. Returns whether the row is forgotten.
     ///
     /// # Errors
-    /// `NotFound` when nothing was dropped under the id.
+    /// `NotFound` when no dropped table or view has the id.
     async fn dropped_remove(&self, place: Place, id: TableId, purge: Option<bool>, change: &Change) -> Result<bool>;
 
-    /// Forgets what can no longer be restored at the time of the change and whose files stay, of all organisations, with the reports on
-    /// it. Gives how many went.
+    /// Forgets up to `at_most` dropped tables and views, of all organisations, whose restore time has ended at the time of the
+    /// change and whose files stay, with their reports. Returns the number forgotten.
     async fn dropped_forget_due(&self, at_most: u32, change: &Change) -> Result<u64>;
 
-    /// Leases to the caller, until `until_ms`, tables whose files are to be removed, of all organisations: those whose time
-    /// has come at `now_ms` and that nobody else has a lease of. From then on they cannot be restored.
+    /// Leases to the caller, until `until_ms`, up to `at_most` tables of all organisations whose files are due for removal at
+    /// `now_ms` and that no other server has leased. From then on they cannot be restored.
     async fn dropped_claim(&self, now_ms: i64, until_ms: i64, at_most: u32) -> Result<Vec<Dropped>>;
 
-    /// Notes how far the holder of a lease has come; `attempt` is the lease's number. Gives false, and does nothing, when
-    /// another has the lease by now, or the table is gone.
+    /// Records the progress of the holder of a lease; `attempt` is the lease's number. Returns false, and does nothing, when
+    /// another server has the lease now, or the row is gone.
     async fn dropped_progress(
         &self,
         organisation: OrganisationId,

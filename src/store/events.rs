@@ -1,4 +1,4 @@
-//! Records of what was changed, by whom and when.
+//! Events: records of changes, with actor, time and object.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -14,7 +14,7 @@ use super::change::Actor;
 use super::error::Result;
 use super::table_kind::TableKind;
 
-/// The name is not that of an operation.
+/// No operation has the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnknownOperation;
 
@@ -29,7 +29,7 @@ impl std::error::Error for UnknownOperation {}
 
 macro_rules! operations {
     ($($(#[$doc:meta])* $name:ident = $text:literal),* $(,)?) => {
-        /// What a change does. Iceberg's names where it has one.
+        /// What a change does, with Iceberg's name where there is one.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Operation {
             $($(#[$doc])* $name),*
@@ -39,7 +39,7 @@ macro_rules! operations {
             /// All operations.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
-            /// The operation's name, as stores and the API write it.
+            /// Returns the operation's name, as stores and the API write it.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
@@ -71,19 +71,19 @@ operations! {
     RenameOrganisation = "rename-organisation",
     /// Suspends an organisation.
     SuspendOrganisation = "suspend-organisation",
-    /// Serves a suspended organisation again.
+    /// Ends the suspension of an organisation.
     ResumeOrganisation = "resume-organisation",
-    /// Asks for an organisation to be deleted.
+    /// Schedules the deletion of an organisation.
     DeleteOrganisation = "delete-organisation",
-    /// Takes back that an organisation is to be deleted.
+    /// Cancels the deletion of an organisation.
     RestoreOrganisation = "restore-organisation",
-    /// Has removed the last of an organisation.
+    /// Removes the last row of an organisation, at the end of its deletion.
     ForgetOrganisation = "forget-organisation",
     /// Adds an operator.
     CreateOperator = "create-operator",
     /// Revokes an operator's key.
     RevokeOperator = "revoke-operator",
-    /// Changes an API key's name, role or end.
+    /// Changes an API key's name, role or expiry.
     UpdateKey = "update-key",
     /// Replaces an API key by a new one.
     RotateKey = "rotate-key",
@@ -97,7 +97,7 @@ operations! {
     RemoveSigningKeys = "remove-signing-keys",
     /// Adds a warehouse.
     CreateWarehouse = "create-warehouse",
-    /// Gives a warehouse another way to its storage.
+    /// Changes how a warehouse's storage is reached.
     SetWarehouseStorage = "set-warehouse-storage",
     /// Changes a warehouse's options.
     SetWarehouseOptions = "set-warehouse-options",
@@ -115,7 +115,7 @@ operations! {
     CreateTable = "create-table",
     /// Brings a table's existing metadata into the catalog.
     RegisterTable = "register-table",
-    /// Takes the registration of a table back, since its metadata had gone.
+    /// Undoes the registration of a table whose metadata document has disappeared.
     UndoRegisterTable = "undo-register-table",
     /// Commits to a table.
     UpdateTable = "update-table",
@@ -127,7 +127,7 @@ operations! {
     RestoreTable = "restore-table",
     /// Asks for the removal of a dropped table's files now.
     RequestPurge = "request-purge",
-    /// Has removed the last file of a dropped table.
+    /// Removes the last file of a dropped table.
     PurgeTable = "purge-table",
     /// Forgets a dropped table, whose files stay.
     ForgetTable = "forget-table",
@@ -135,7 +135,7 @@ operations! {
     CreateView = "create-view",
     /// Brings a view's existing metadata into the catalog.
     RegisterView = "register-view",
-    /// Takes the registration of a view back, since its metadata had gone.
+    /// Undoes the registration of a view whose metadata document has disappeared.
     UndoRegisterView = "undo-register-view",
     /// Commits to a view.
     UpdateView = "update-view",
@@ -165,25 +165,25 @@ macro_rules! of_kind {
 }
 
 of_kind! {
-    /// Adding a table or view.
+    /// Returns the operation that adds a table or view.
     create = CreateTable | CreateView,
-    /// Registering a table or view.
+    /// Returns the operation that registers a table or view.
     register = RegisterTable | RegisterView,
-    /// Taking a registration of a table or view back.
+    /// Returns the operation that undoes the registration of a table or view.
     undo_register = UndoRegisterTable | UndoRegisterView,
-    /// A commit to a table or view.
+    /// Returns the operation that commits to a table or view.
     update = UpdateTable | UpdateView,
-    /// A rename of a table or view.
+    /// Returns the operation that renames a table or view.
     rename = RenameTable | RenameView,
-    /// A drop of a table or view.
+    /// Returns the operation that drops a table or view.
     drop = DropTable | DropView,
-    /// A restore of a table or view.
+    /// Returns the operation that restores a table or view.
     restore = RestoreTable | RestoreView,
-    /// The end of a dropped table or view whose files stay.
+    /// Returns the operation that forgets a dropped table or view and keeps its files.
     forget = ForgetTable | ForgetView,
 }
 
-/// A kind of object that changes are about.
+/// The kind of an event's object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ObjectKind {
     /// An organisation.
@@ -217,7 +217,7 @@ impl ObjectKind {
         Self::View,
     ];
 
-    /// The kind's name, as stores and the API write it.
+    /// Returns the kind's name, as stores and the API write it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -232,7 +232,7 @@ impl ObjectKind {
         }
     }
 
-    /// The kind of that name.
+    /// Returns the kind with the name.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
@@ -248,80 +248,80 @@ impl From<TableKind> for ObjectKind {
     }
 }
 
-/// What a change is about.
+/// The object of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventObject {
-    /// Which kind of thing.
+    /// Its kind.
     pub kind: ObjectKind,
-    /// The catalog's id of it, if it has one.
+    /// Its id, if it has one.
     pub id: Option<Uuid>,
-    /// Its name: of what is in a namespace with that before it, the levels joined by dots. Before a rename, the old one.
+    /// Its name. For a table, view or namespace: all levels, joined by dots. For a rename: the old name.
     pub name: String,
-    /// The name that a rename or a restore gives it.
+    /// The new name, after a rename or a restore.
     pub new_name: Option<String>,
 }
 
 impl EventObject {
-    /// An object of that kind and name.
+    /// Creates an object with the kind, id and name.
     #[must_use]
     pub fn new(kind: impl Into<ObjectKind>, id: Option<Uuid>, name: impl Into<String>) -> Self {
         Self { kind: kind.into(), id, name: name.into(), new_name: None }
     }
 
-    /// The same, which is given another name.
+    /// Returns the same object with a new name.
     #[must_use]
     pub fn renamed(self, new_name: impl Into<String>) -> Self {
         Self { new_name: Some(new_name.into()), ..self }
     }
 }
 
-/// What else there is to say of a change, as JSON: each kind of change has its own fields.
+/// Further details of a change, as JSON. Each operation has its own fields.
 pub type EventDetails = Map<String, Value>;
 
-/// A change that was made.
+/// A record of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Its number. A later event has a higher one.
+    /// Its number. Later events have higher numbers.
     pub id: i64,
-    /// Whose things were changed; none where it concerns the server itself.
+    /// The organisation of the object; none for a change of the server itself.
     pub organisation: Option<OrganisationId>,
-    /// In which warehouse.
+    /// The warehouse of the object, if it is in one.
     pub warehouse: Option<WarehouseId>,
-    /// When, in milliseconds since 1970.
+    /// The time of the change, in milliseconds since 1970.
     pub at_ms: i64,
-    /// Who made it.
+    /// The actor who made it.
     pub actor: Actor,
-    /// What it did.
+    /// The operation.
     pub operation: Operation,
-    /// To what.
+    /// The object.
     pub object: EventObject,
-    /// The id of the request that asked for it.
+    /// The id of its request.
     pub request_id: Option<Arc<str>>,
-    /// The address that the request came from.
+    /// The client's address.
     pub client: Option<IpAddr>,
-    /// What else there is to say.
+    /// Further details.
     pub details: EventDetails,
 }
 
-/// Which events are wanted. An event has to fit all that is said.
+/// Selects events. An event has to match every field that is set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EventFilter {
-    /// Only of this warehouse.
+    /// Only events in this warehouse.
     pub warehouse: Option<WarehouseId>,
-    /// Only about what has this name, or was given it.
+    /// Only events whose object has this name, before or after the change.
     pub object: Option<String>,
-    /// Only by an actor whose name, or key id, is this.
+    /// Only events by the actor with this name, key id or kind.
     pub actor: Option<String>,
-    /// Only of this operation.
+    /// Only events of this operation.
     pub operation: Option<Operation>,
-    /// Only at this time or later, in milliseconds since 1970.
+    /// Only events at this time or later, in milliseconds since 1970.
     pub since_ms: Option<i64>,
-    /// Only before this time.
+    /// Only events before this time, in milliseconds since 1970.
     pub until_ms: Option<i64>,
 }
 
 impl EventFilter {
-    /// Whether an event is wanted.
+    /// Returns whether an event matches the filter.
     #[must_use]
     pub fn matches(&self, event: &Event) -> bool {
         let is_actor = |actor: &str| {
@@ -338,23 +338,23 @@ impl EventFilter {
     }
 }
 
-/// Some of the events that are wanted, the newest first.
+/// A page of the events that a filter selects, newest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventPage {
-    /// The events. There may be none of them although older ones follow: only so many are looked at for one page.
+    /// The events. The list may be empty although older events follow, since the store reads a bounded number for one page.
     pub events: Vec<Event>,
-    /// Where the next page begins: before the event of that number. None when there is no more.
+    /// The `before` of the next page; none when no more events follow.
     pub before: Option<i64>,
 }
 
-/// Keeps events of changes.
+/// Lists and removes events.
 ///
 /// A change whose future is dropped may happen or not, but never in part. A read whose future is dropped has no effect.
-/// A removal whose future is dropped is repeated by the next one.
+/// The next removal completes a removal whose future is dropped.
 #[async_trait]
 pub trait EventStore: Send + Sync + 'static {
-    /// The events of an organisation, or of all and of the server itself, that fit a filter: the newest first, those before
-    /// the event `before` if that is given.
+    /// Lists events that match a filter, newest first: those of an organisation, or of all organisations and the server. With
+    /// `before`, only events with a lower number.
     async fn event_list(
         &self,
         organisation: Option<OrganisationId>,
@@ -363,12 +363,12 @@ pub trait EventStore: Send + Sync + 'static {
         limit: u32,
     ) -> Result<EventPage>;
 
-    /// Removes up to `at_most` events, the oldest first, that are from before `before_ms`. Gives how many went.
+    /// Removes up to `at_most` events from before `before_ms`, oldest first. Returns the number removed.
     async fn event_remove_before(&self, before_ms: i64, at_most: u32) -> Result<u64>;
 
-    /// The organisations that have more than `most` events, with the number of the newest event that is one too many.
+    /// Lists the organisations with more than `most` events, each with the number of its newest surplus event.
     async fn event_surplus(&self, most: u32) -> Result<Vec<(OrganisationId, i64)>>;
 
-    /// Removes up to `at_most` events of an organisation, the oldest first, up to the event `last`. Gives how many went.
+    /// Removes up to `at_most` events of an organisation up to event number `last`, oldest first. Returns the number removed.
     async fn event_remove_up_to(&self, organisation: OrganisationId, last: i64, at_most: u32) -> Result<u64>;
 }

@@ -1,5 +1,4 @@
-//! A store that is watched, and whose answers can be lost: what a network or a full disk does to any store, at a chosen
-//! moment.
+//! A store for tests that counts calls and fails on demand, as a network or a full disk would make it fail.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -20,35 +19,35 @@ use super::*;
 /// How the store behaves from now on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// As it should.
+    /// It works.
     Up,
-    /// It does nothing and fails.
+    /// Every call fails and changes nothing.
     Down,
-    /// It does what it is asked, and its answer is lost.
+    /// Every call is executed, and its answer is lost.
     Unheard,
 }
 
 /// What happens to the next change of a table's pointer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// It does not happen, and the answer is lost.
+    /// The change is not made, and the answer is lost.
     NotDone,
-    /// It happens, and the answer is lost.
+    /// The change is made, and the answer is lost.
     DoneUnheard,
-    /// It does not happen, the answer is lost, and so is the next read of a pointer.
+    /// The change is not made, its answer is lost, and so is the answer of the next read of a pointer.
     NotDoneAndDeaf,
-    /// It happens, the answer is lost, and so is the next read of a pointer.
+    /// The change is made, its answer is lost, and so is the answer of the next read of a pointer.
     DoneAndDeaf,
     /// Another process moves the pointer first.
     Overtaken,
     /// The database has no space left, and says so.
     Full,
-    /// It happens, and what the database answers cannot be read.
+    /// The change is made, and the database's answer cannot be read.
     DoneUnreadable,
 }
 
-/// A store that works as another does until it is told otherwise, and counts what it is asked. It lets others run before
-/// it answers, as a network would.
+/// Passes calls on to `inner`, except for the faults that a test sets, and counts them. Yields to other tasks before each call,
+/// as a network would.
 pub(crate) struct FaultyStore {
     inner: Arc<dyn Store>,
     mode: Mutex<Mode>,
@@ -82,32 +81,32 @@ impl FaultyStore {
         *self.next.lock() = Some(fault);
     }
 
-    /// Has something happen right before the next change of a table's pointer.
+    /// Runs `happens` right before the next change of a table's pointer.
     pub(crate) fn meanwhile(&self, happens: impl FnOnce() + Send + 'static) {
         *self.meanwhile.lock() = Some(Box::new(happens));
     }
 
-    /// Has something happen right after the next read of a pointer.
+    /// Runs `happens` right after the next read of a pointer.
     pub(crate) fn after_next_table_get(&self, happens: impl Future<Output = ()> + Send + 'static) {
         *self.after_get.lock() = Some(Box::pin(happens));
     }
 
-    /// Has something happen right after the next change of a table's pointer, before its answer arrives.
+    /// Runs `happens` right after the next change of a table's pointer, before its answer arrives.
     pub(crate) fn after_next_change(&self, happens: impl Future<Output = ()> + Send + 'static) {
         *self.after_change.lock() = Some(Box::pin(happens));
     }
 
-    /// How often a method was called.
+    /// Returns how often a method was called.
     pub(crate) fn asked(&self, method: &str) -> usize {
         self.asked.lock().get(method).copied().unwrap_or(0)
     }
 
-    /// How often any was.
+    /// Returns how often any method was called.
     pub(crate) fn asked_at_all(&self) -> usize {
         self.asked.lock().values().sum()
     }
 
-    /// Does what was asked, unless it is told otherwise.
+    /// Runs a call with the faults that are set for it.
     async fn perhaps<T>(&self, method: &'static str, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
         *self.asked.lock().entry(method).or_default() += 1;
         tokio::task::yield_now().await;
@@ -149,7 +148,7 @@ impl FaultyStore {
     }
 }
 
-/// Lets tests call the store's methods without importing the trait of each resource.
+/// So that tests can call the store's methods without importing the trait of each resource.
 impl Deref for FaultyStore {
     type Target = dyn Store;
 
@@ -158,7 +157,7 @@ impl Deref for FaultyStore {
     }
 }
 
-/// What a change of a pointer is told when another was faster; none for other methods.
+/// Returns the error of a change of a pointer that came too late; none for other methods.
 fn overtaken(method: &str) -> Option<StoreError> {
     match method {
         "table_create" => Some(StoreError::AlreadyExists(Resource::Table)),

@@ -8,7 +8,7 @@ use super::change::Change;
 use super::error::Result;
 use super::organisations::Organisation;
 
-/// SHA-256 of an API key's text: all that is kept of it.
+/// SHA-256 of an API key's text. The store does not keep the text itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyDigest(pub [u8; 32]);
 
@@ -17,53 +17,53 @@ pub struct KeyDigest(pub [u8; 32]);
 pub struct ApiKey {
     /// Its public id.
     pub id: KeyId,
-    /// Whose it is.
+    /// The organisation that it belongs to.
     pub organisation: OrganisationId,
-    /// What its owner calls it.
+    /// Its name.
     pub name: String,
-    /// What it may do.
+    /// Its role.
     pub role: Role,
-    /// Whether what is vended for it removes no files, whatever its role.
+    /// Whether credentials vended for it cannot delete files, whatever its role.
     pub no_delete: bool,
-    /// How a presented key is recognised.
+    /// The digest of its text.
     pub digest: KeyDigest,
-    /// When it was made, in milliseconds since 1970; as all times here.
+    /// When it was created. All times here are in milliseconds since 1970.
     pub created_ms: i64,
-    /// From when it is refused, if it ends.
+    /// When it expires, if it does.
     pub expires_ms: Option<i64>,
     /// When it was last used, to within a minute.
     pub last_used_ms: Option<i64>,
-    /// Since when it is revoked, if it is.
+    /// When it was revoked, if it was.
     pub revoked_ms: Option<i64>,
 }
 
-/// Keeps API keys.
+/// Stores API keys.
 ///
 /// A change whose future is dropped may happen or not, but never in part. A read whose future is dropped has no effect.
-/// [`Self::key_touch`] may note the use of some keys and not of others: the next one notes the rest.
+/// [`Self::key_touch`] may record the use of some keys and not of others: the next call records the rest.
 #[async_trait]
 pub trait KeyStore: Send + Sync + 'static {
     /// Adds a key.
     ///
     /// # Errors
-    /// `NotFound` when the organisation does not exist; `AlreadyExists` when its id or its digest is taken.
+    /// `NotFound` when the organisation does not exist; `AlreadyExists` when the key's id or digest is taken.
     async fn key_create(&self, new: &ApiKey, change: &Change) -> Result<()>;
 
-    /// All keys of an organisation, oldest first, the revoked included.
+    /// Lists all keys of an organisation, revoked ones included, oldest first.
     async fn key_list(&self, organisation: OrganisationId) -> Result<Vec<ApiKey>>;
 
-    /// The key with that digest, revoked or not, with its organisation: one read serves a sign-in.
+    /// Returns the key with the digest, revoked or not, and its organisation: one read serves a sign-in.
     async fn key_by_digest(&self, digest: &KeyDigest) -> Result<Option<(ApiKey, Organisation)>>;
 
-    /// The key with that id, revoked or not, with its organisation: one read serves a token.
+    /// Returns the key with the id, revoked or not, and its organisation: one read serves a token.
     async fn key_by_id(&self, id: KeyId) -> Result<Option<(ApiKey, Organisation)>>;
 
-    /// Revokes a key; a key that is revoked already keeps its first time.
+    /// Revokes a key. A second revocation does not change the time of the first.
     ///
     /// # Errors
-    /// `NotFound` when the organisation has no such key.
+    /// `NotFound` when the organisation has no key with the id.
     async fn key_revoke(&self, organisation: OrganisationId, id: KeyId, change: &Change) -> Result<()>;
 
-    /// Notes when keys were last used; a time never goes back, unknown keys are passed over.
+    /// Records when keys were last used. A time never moves back; unknown keys are ignored.
     async fn key_touch(&self, last_used_ms: &[(KeyId, i64)]) -> Result<()>;
 }

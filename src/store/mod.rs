@@ -1,8 +1,8 @@
-//! Where the catalog remembers: organisations, keys, warehouses, namespaces, the pointer of every table, and usage.
+//! The catalog's database: organisations, keys, warehouses, namespaces, the pointer of every table, and usage.
 //!
-//! One method is one transaction: it happens whole or not at all, and no caller ever holds a connection. Names put the
-//! resource first. Every method that concerns an organisation's things takes the organisation's id and can reach nothing
-//! of another's. What a table's metadata says is not here, only where its current document is.
+//! Each method is one transaction: it happens completely or not at all, and no caller ever holds a connection. Names put
+//! the resource first. Every method about an organisation's objects takes the organisation's id and reaches no object of
+//! another organisation. The store holds the location of a table's current metadata document, not its content.
 
 mod administration;
 mod change;
@@ -56,21 +56,22 @@ pub use tidewater_core::properties::PropertyChanges;
 pub use usage::*;
 pub use warehouses::*;
 
-/// Everything that the catalog keeps: the sum of what the traits of the resources keep. Every implementation passes the same
-/// suite (`store/suite/`).
+/// All that the catalog stores: the sum of the traits of the resources. Every implementation passes the same suite
+/// (`store/suite/`).
 ///
-/// Errors that any method may give: [`StoreError::Unavailable`] when the database cannot be reached (for a write whose
-/// answer was lost, it is unknown whether it happened), [`StoreError::Corrupt`] when what it holds cannot be read. Others are
-/// named at each method.
+/// Any method may return [`StoreError::Unavailable`] when the database cannot be reached (a write may have happened if its
+/// answer was lost), and [`StoreError::Corrupt`] when a value in the database cannot be read. Each method names its other
+/// errors.
 ///
-/// A change may also give [`StoreError::Full`] or [`StoreError::NotMade`] when the database surely did not make it, and one of
-/// an organisation's things [`StoreError::Busy`] when too many wait; nothing was changed then.
+/// A change may also return [`StoreError::Full`] or [`StoreError::NotMade`] when the database surely did not make it. A change
+/// of an organisation's objects may return [`StoreError::Busy`] when too many changes wait. In all three cases nothing was
+/// changed.
 ///
-/// A method that takes a [`Change`] writes an [`Event`] of it in its own transaction, unless nothing was changed. When the
-/// change has a receipt, that is kept in the same transaction, with what is answered. When the receipt's key was used before,
-/// and has not expired, it gives [`StoreError::Repeated`] whatever else is wrong, and changes nothing.
+/// A method that takes a [`Change`] writes an [`Event`] in its own transaction, unless nothing was changed. If the change has
+/// a receipt, the same transaction stores it with the answer. If the receipt's key was used before and has not expired, the
+/// method returns [`StoreError::Repeated`], whatever else is wrong, and changes nothing.
 ///
-/// What a dropped future means is said at each trait.
+/// Each trait documents what happens when a future is dropped.
 #[async_trait]
 pub trait Store:
     OrganisationStore
@@ -90,6 +91,6 @@ pub trait Store:
     + EventStore
     + UsageStore
 {
-    /// Whether the store answers. Serves `GET /health`.
+    /// Returns `Ok` if the store answers. Serves `GET /health`.
     async fn ping(&self) -> Result<()>;
 }

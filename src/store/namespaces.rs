@@ -17,7 +17,7 @@ use super::warehouses::Place;
 /// Properties of a namespace.
 pub type Properties = BTreeMap<String, String>;
 
-/// Keeps namespaces and their properties.
+/// Stores namespaces and their properties.
 ///
 /// A change whose future is dropped may happen or not, but never in part. A read whose future is dropped has no effect.
 #[async_trait]
@@ -25,7 +25,8 @@ pub trait NamespaceStore: Send + Sync + 'static {
     /// Adds a namespace.
     ///
     /// # Errors
-    /// `AlreadyExists`; `NotFound` (of a namespace) when its parent does not exist, or (of a warehouse) when that is gone.
+    /// `AlreadyExists`; `NotFound` (of a namespace) when its parent does not exist, or (of a warehouse) when its warehouse does
+    /// not exist.
     async fn namespace_create(
         &self,
         place: Place,
@@ -34,10 +35,10 @@ pub trait NamespaceStore: Send + Sync + 'static {
         change: &Change,
     ) -> Result<()>;
 
-    /// A namespace's properties, if there is such a namespace.
+    /// Returns a namespace's properties, if the namespace exists.
     async fn namespace_get(&self, place: Place, namespace: &NamespaceIdent) -> Result<Option<Properties>>;
 
-    /// The namespaces directly below `parent`, or at the top, by name.
+    /// Lists the namespaces directly below `parent`, or without it at the top, by name.
     ///
     /// # Errors
     /// `NotFound` when `parent` does not exist.
@@ -48,10 +49,10 @@ pub trait NamespaceStore: Send + Sync + 'static {
         page: &PageRequest,
     ) -> Result<Arc<Page<NamespaceIdent>>>;
 
-    /// Sets and removes properties; what is in neither stays. (What is in both is removed, then set.)
+    /// Sets and removes properties. Other properties stay. A property in both lists is removed, then set.
     ///
     /// # Errors
-    /// `NotFound`; `LimitExceeded` when the namespace would have more properties than it may.
+    /// `NotFound`; `LimitExceeded` when the namespace would have more properties than `limits` allow.
     async fn namespace_update_properties(
         &self,
         place: Place,
@@ -62,7 +63,7 @@ pub trait NamespaceStore: Send + Sync + 'static {
         change: &Change,
     ) -> Result<PropertyChanges>;
 
-    /// Removes a namespace that holds no namespace, table or view. What was dropped in it does not count.
+    /// Removes a namespace without namespaces, tables or views. Dropped tables and views do not count.
     ///
     /// # Errors
     /// `NotFound`; `NotEmpty`.

@@ -1,5 +1,4 @@
-//! Opens the store, and works on the file of its database while it is closed or in use: the only part of the catalog that knows
-//! which database it has.
+//! Opens the store, and inspects and copies its database file. No other part of the catalog knows which database it has.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,17 +8,17 @@ use super::sqlite::SqliteStore;
 
 pub use super::sqlite::{BackupError, CopyProgress, LogFound, NotInside, OpenError, Proceed};
 
-/// Opens the store whose database is the file at `database`, and creates it if there is none. Only its owner can read the file.
-/// The folder must exist, on a disk of this machine. Dropping the store writes down all that was asked for and closes it.
+/// Opens the store whose database is the file at `database`, and creates the file if it is missing. Only the file's owner can
+/// read it. The folder must exist, on a local disk. Dropping the store completes all pending writes and closes it.
 ///
 /// # Errors
-/// When the file cannot be used, is not a database, or was written by a newer program or a development version.
+/// Fails if the file cannot be used, is not a database, or was written by a newer program or a development version.
 pub fn open(database: &Path) -> Result<Arc<dyn Store>, OpenError> {
     Ok(Arc::new(SqliteStore::open(database)?))
 }
 
-/// Opens the store as [`open`] does, for the process that holds the lock of the data folder: it keeps up to `memory_bytes` of
-/// pointers, namespaces and lists in memory, since nobody else can change them.
+/// Opens the store as [`open`] does, for the process that holds the lock of the data folder. Since no other process can change
+/// the database, the store keeps up to `memory_bytes` of pointers, namespaces and lists in memory.
 ///
 /// # Errors
 /// As for [`open`].
@@ -27,20 +26,20 @@ pub fn open_alone(database: &Path, memory_bytes: u64) -> Result<Arc<dyn Store>, 
     Ok(Arc::new(SqliteStore::open_alone(database, memory_bytes)?))
 }
 
-/// Reads the log of the database as an unclean stop left it. Nobody may have the database open, this process above all.
+/// Reads the log of the database after an unclean stop. No process may have the database open, this one above all.
 ///
 /// # Errors
-/// When the log is there and cannot be read.
+/// Fails if the log exists and cannot be read.
 pub fn inspect_log(database: &Path) -> std::io::Result<LogFound> {
     SqliteStore::inspect_log(database)
 }
 
-/// Copies the database `from`, which a server may be using, into the empty file `to`. The copy holds all that was acknowledged
-/// before the call, of one moment. Calls `progress` after every few MiB. The caller syncs the file. Returns what a restore needs
-/// beside it.
+/// Copies the database `from`, which a server may be using, into the empty file `to`. The copy is a snapshot that includes
+/// every change acknowledged before the call. Calls `progress` after every few MiB. The caller syncs the file. Returns what a
+/// restore needs besides the copy.
 ///
 /// # Errors
-/// When a file cannot be read or written, the database is damaged, or `progress` stopped it.
+/// Fails if a file cannot be read or written, the database is damaged, or `progress` stopped the copy.
 pub fn backup(
     from: &Path,
     to: &Path,
@@ -49,8 +48,8 @@ pub fn backup(
     SqliteStore::backup(from, to, progress)
 }
 
-/// Checks that the file at `path`, which nobody else may use, is a whole catalog of a version that this program knows. Returns
-/// what a restore needs beside it.
+/// Checks that the file at `path` is a complete catalog of a version that this program can read. No other process may use the
+/// file. Returns what a restore needs besides the copy.
 ///
 /// # Errors
 /// `Damaged`, `NotACatalog`, `Open`.

@@ -1,4 +1,4 @@
-//! Operators: their records, and what a store does with them.
+//! Operators: their records and their store.
 
 use async_trait::async_trait;
 use tidewater_core::ids::KeyId;
@@ -10,15 +10,15 @@ use super::{Change, KeyDigest, Result};
 pub struct Operator {
     /// Its id.
     pub id: KeyId,
-    /// Its name, unique among those that are not revoked.
+    /// Its name, unique among operators that are not revoked.
     pub name: String,
-    /// How its key is recognised.
+    /// The digest of its key.
     pub digest: KeyDigest,
-    /// When it was made, in milliseconds since 1970; as all times here.
+    /// When it was created. All times here are in milliseconds since 1970.
     pub created_ms: i64,
     /// When its key was last used, to within a minute.
     pub last_used_ms: Option<i64>,
-    /// Since when it is revoked, if it is.
+    /// When it was revoked, if it was.
     pub revoked_ms: Option<i64>,
 }
 
@@ -28,21 +28,21 @@ pub trait OperatorStore: Send + Sync + 'static {
     /// Adds an operator.
     ///
     /// # Errors
-    /// `AlreadyExists` when another that is not revoked has the name, or when its id or its digest is taken.
+    /// `AlreadyExists` when an operator that is not revoked has the name, or when the id or the digest is taken.
     async fn operator_create(&self, new: &Operator, change: &Change) -> Result<()>;
 
-    /// Lists all operators, oldest first, the revoked included.
+    /// Lists all operators, revoked ones included, oldest first.
     async fn operator_list(&self) -> Result<Vec<Operator>>;
 
-    /// Returns the operator whose key has that digest, revoked or not.
+    /// Returns the operator whose key has the digest, revoked or not.
     async fn operator_by_digest(&self, digest: &KeyDigest) -> Result<Option<Operator>>;
 
-    /// Revokes an operator; one that is revoked already keeps its first time.
+    /// Revokes an operator. A second revocation does not change the time of the first.
     ///
     /// # Errors
     /// `NotFound`.
     async fn operator_revoke(&self, id: KeyId, change: &Change) -> Result<()>;
 
-    /// Notes when operators' keys were last used; a time never goes back, unknown ids are passed over.
+    /// Records when operators' keys were last used. A time never moves back; unknown ids are ignored.
     async fn operator_touch(&self, last_used_ms: &[(KeyId, i64)]) -> Result<()>;
 }

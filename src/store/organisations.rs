@@ -15,39 +15,39 @@ pub struct Organisation {
     pub name: String,
     /// The name of its tier, as the configuration defines it.
     pub tier: String,
-    /// When it was made, in milliseconds since 1970.
+    /// When it was created, in milliseconds since 1970.
     pub created_ms: i64,
-    /// Whether it is served.
+    /// Whether requests of it are served.
     pub standing: Standing,
 }
 
 impl Organisation {
-    /// An organisation that is served.
+    /// Creates an organisation that is neither suspended nor deleted.
     #[must_use]
     pub fn new(id: OrganisationId, name: impl Into<String>, tier: impl Into<String>, created_ms: i64) -> Self {
         Self { id, name: name.into(), tier: tier.into(), created_ms, standing: Standing::default() }
     }
 }
 
-/// Whether an organisation is served. It is while neither is set.
+/// Whether an organisation is suspended or deleted. It is served while neither field is set.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// Since when it is suspended, in milliseconds since 1970.
+    /// When it was suspended, in milliseconds since 1970, if it is.
     pub suspended_ms: Option<i64>,
-    /// When it is deleted, if that was asked for.
+    /// Its scheduled deletion, if there is one.
     pub deletion: Option<Deletion>,
 }
 
-/// How an organisation is deleted.
+/// A scheduled deletion of an organisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deletion {
-    /// From when its rows are removed, in milliseconds since 1970. Until then it can be restored.
+    /// When its grace time ends, in milliseconds since 1970. Until then it can be restored; then its rows are removed.
     pub after_ms: i64,
     /// Whether the files of its tables are removed too.
     pub purge: bool,
 }
 
-/// Keeps organisations.
+/// Stores organisations.
 ///
 /// A change whose future is dropped may happen or not, but never in part. A read whose future is dropped has no effect.
 #[async_trait]
@@ -58,10 +58,10 @@ pub trait OrganisationStore: Send + Sync + 'static {
     /// `AlreadyExists` when its name, or its id, is taken.
     async fn organisation_create(&self, new: &Organisation, change: &Change) -> Result<()>;
 
-    /// All organisations, by name.
+    /// Lists all organisations, by name.
     async fn organisation_list(&self) -> Result<Vec<Organisation>>;
 
-    /// The organisation of that name.
+    /// Returns the organisation with the name.
     async fn organisation_by_name(&self, name: &str) -> Result<Option<Organisation>>;
 
     /// Moves an organisation to another tier.

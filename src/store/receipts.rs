@@ -1,4 +1,4 @@
-//! Answers that are kept with the idempotency keys of their requests.
+//! Receipts: answers stored under the idempotency keys of their requests.
 
 use async_trait::async_trait;
 use tidewater_core::ids::{OrganisationId, TableId};
@@ -7,35 +7,35 @@ use uuid::Uuid;
 
 use super::error::Result;
 
-/// SHA-256 of a request: what a repeated one must be like.
+/// SHA-256 of a request. A repeated request must have the same digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestDigest(pub [u8; 32]);
 
-/// What is to be kept with a change, so that the request for it can be repeated without changing anything again.
+/// What the store keeps with a change, so that a repeated request changes nothing again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
     /// The client's key.
     pub key: Uuid,
-    /// What it asked for.
+    /// The digest of the request.
     pub request: RequestDigest,
-    /// Until when, in milliseconds since 1970, a repeated request is told the same.
+    /// When it expires, in milliseconds since 1970. Until then a repeated request gets the same answer.
     pub expires_ms: i64,
 }
 
-/// What was answered, as it is kept for a repeated request.
+/// The answer to a request, as it is stored for a repeated request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// It was done; there is no more to say.
+    /// Success, without further content.
     Done,
-    /// It was done, and this is the table's or view's document.
+    /// Success, with the document of the table or view.
     Document(KeptDocument),
-    /// What a change of properties did.
+    /// The result of a change of properties.
     Properties(PropertyChanges),
-    /// It was not done.
+    /// A refusal, with status and body as they were sent.
     Said {
         /// The status.
         status: u16,
-        /// All of the body.
+        /// The complete body.
         body: String,
     },
 }
@@ -43,43 +43,42 @@ pub enum Answer {
 /// The document of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptDocument {
-    /// Where it is.
+    /// The document's location.
     pub location: String,
-    /// Which table's or view's it is.
+    /// The id of the table or view.
     pub id: TableId,
 }
 
 impl Answer {
-    /// That it was done, with the document of the table or view of that id.
+    /// Creates the answer of a success with a document of the table or view `id`.
     #[must_use]
     pub fn document(location: impl Into<String>, id: TableId) -> Self {
         Self::Document(KeptDocument { location: location.into(), id })
     }
 }
 
-/// An answer with the request that it was given to.
+/// A stored answer with the digest of its request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptAnswer {
-    /// What was asked for.
+    /// The digest of the request.
     pub request: RequestDigest,
-    /// What was answered.
+    /// The answer.
     pub answer: Answer,
 }
 
-/// Keeps answers that are kept for repeated requests.
+/// Stores answers for repeated requests.
 ///
 /// A change whose future is dropped may happen or not, but never in part. A read whose future is dropped has no effect.
-/// [`Self::receipt_get`] tells whether an answer was kept.
+/// [`Self::receipt_get`] tells whether an answer was stored.
 #[async_trait]
 pub trait ReceiptStore: Send + Sync + 'static {
-    /// The answer that is kept under an organisation's key, with the request that it was given to, unless it has expired
-    /// at `now_ms`.
+    /// Returns the answer that is stored under an organisation's idempotency key, unless it has expired at `now_ms`.
     async fn receipt_get(&self, organisation: OrganisationId, key: Uuid, now_ms: i64) -> Result<Option<KeptAnswer>>;
 
-    /// Keeps an answer that belongs to no change. `now_ms` tells whether an earlier one has expired.
+    /// Stores an answer that belongs to no change. Replaces an earlier answer that has expired at `now_ms`.
     ///
     /// # Errors
-    /// `Repeated` when one is kept already; `NotFound` when there is no such organisation.
+    /// `Repeated` when the key has an answer already; `NotFound` when the organisation does not exist.
     async fn receipt_add(
         &self,
         organisation: OrganisationId,
@@ -88,6 +87,6 @@ pub trait ReceiptStore: Send + Sync + 'static {
         now_ms: i64,
     ) -> Result<()>;
 
-    /// Removes up to `at_most` receipts, of any organisation, that have expired at `now_ms`. Gives how many went.
+    /// Removes up to `at_most` receipts of any organisation that have expired at `now_ms`. Returns the number removed.
     async fn receipt_remove_expired(&self, now_ms: i64, at_most: u32) -> Result<u64>;
 }

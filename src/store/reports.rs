@@ -1,4 +1,4 @@
-//! What clients reported.
+//! Clients' metrics reports.
 
 use async_trait::async_trait;
 use tidewater_core::ids::TableId;
@@ -19,58 +19,59 @@ pub struct Report {
     pub table: TableId,
     /// The report's own id.
     pub id: Uuid,
-    /// What it is about.
+    /// Scan or commit.
     pub kind: ReportKind,
-    /// When it came, in milliseconds since 1970.
+    /// When it arrived, in milliseconds since 1970.
     pub at_ms: i64,
     /// The report, as JSON.
     pub body: String,
 }
 
-/// A report that was kept.
+/// A stored report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptReport {
     /// The report.
     pub report: Report,
-    /// The table's name by now; none when it is dropped.
+    /// The table's present name; none when the table is dropped.
     pub ident: Option<TableIdent>,
 }
 
-/// How many reports are kept: of more, the oldest go.
+/// How many reports the store keeps. Beyond a limit it removes the oldest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReportLimits {
-    /// Bytes of all reports of each organisation.
+    /// The most bytes of reports per organisation.
     pub bytes_per_organisation: u64,
-    /// Of each table.
+    /// The most reports per table.
     pub per_table: u32,
-    /// Of each organisation.
+    /// The most reports per organisation.
     pub per_organisation: u32,
 }
 
-/// Which reports are wanted.
+/// Selects reports. Unset fields select all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReportFilter {
-    /// Only on this table.
+    /// Only reports on this table.
     pub table: Option<TableId>,
-    /// Only of this kind.
+    /// Only reports of this kind.
     pub kind: Option<ReportKind>,
-    /// Only those that came at this time or later, in milliseconds since 1970.
+    /// Only reports that arrived at this time or later, in milliseconds since 1970.
     pub since_ms: Option<i64>,
 }
 
-/// Keeps reports of clients on tables.
+/// Stores clients' reports on tables.
 ///
-/// A change whose future is dropped may happen or not, but never in part. Nothing tells which: a report that is added again
-/// is kept twice.
+/// A change whose future is dropped may happen or not, but never in part. The caller cannot find out which: a report that is
+/// added again is stored twice.
 #[async_trait]
 pub trait ReportStore: Send + Sync + 'static {
-    /// Adds reports, but for those on tables that are gone for good. Where there are more than the limits allow after
-    /// that, the oldest go.
+    /// Adds reports, except on tables that no longer exist, not even as dropped. Then removes the oldest reports beyond the
+    /// limits.
     async fn report_add(&self, reports: &[Report], limits: ReportLimits) -> Result<()>;
 
-    /// A warehouse's reports, the newest first.
+    /// Lists a warehouse's reports, newest first.
     async fn report_list(&self, place: Place, filter: &ReportFilter, page: &TimedPage) -> Result<Page<KeptReport>>;
 
-    /// Removes reports that came before `before_ms`, of all organisations. Gives how many went.
+    /// Removes up to `at_most` reports of all organisations that arrived before `before_ms`, in milliseconds since 1970. Returns
+    /// the number removed.
     async fn report_remove_before(&self, before_ms: i64, at_most: u32) -> Result<u64>;
 }

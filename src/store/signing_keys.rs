@@ -1,4 +1,4 @@
-//! The keys that sign tokens.
+//! Keys that sign tokens.
 
 use async_trait::async_trait;
 
@@ -13,26 +13,26 @@ pub struct SigningKey {
     pub id: String,
     /// 32 random bytes.
     pub secret: Secret<[u8; 32]>,
-    /// When it was made, in milliseconds since 1970.
+    /// When it was created, in milliseconds since 1970.
     pub created_ms: i64,
 }
 
-/// Keeps the keys that sign tokens.
+/// Stores the keys that sign tokens.
 ///
 /// A change whose future is dropped may happen or not, but never in part. A read whose future is dropped has no effect.
 /// Call [`Self::signing_key_list`] to see whether a key was added.
 #[async_trait]
 pub trait SigningKeyStore: Send + Sync + 'static {
-    /// All keys that sign tokens, newest first.
+    /// Lists all keys that sign tokens, newest first.
     async fn signing_key_list(&self) -> Result<Vec<SigningKey>>;
 
-    /// Adds a signing key unless there is one already and `only_if_none` is set, so that two processes that start
-    /// together agree on one. Gives all, newest first.
+    /// Adds a signing key. With `only_if_none`, adds it only if there is no key yet, so that two processes that start together
+    /// agree on one. Returns all keys, newest first.
     ///
     /// # Errors
     /// `AlreadyExists` (of a key) when its id is taken.
     async fn signing_key_add(&self, new: &SigningKey, only_if_none: bool, change: &Change) -> Result<Vec<SigningKey>>;
 
-    /// Removes the signing keys made before `created_before_ms`, but never the newest. Gives how many went.
+    /// Removes the signing keys created before `created_before_ms`, but never the newest. Returns the number removed.
     async fn signing_key_remove_before(&self, created_before_ms: i64, change: &Change) -> Result<u64>;
 }

@@ -15,125 +15,125 @@ use super::pages::{Page, PageRequest};
 use super::table_kind::TableKind;
 use super::warehouses::Place;
 
-/// Who wrote a document that a table's or view's pointer is to lead to.
+/// Who wrote the document that a pointer is to lead to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// The catalog, for this table or view.
     Catalog,
-    /// Somebody else: the document is registered. Neither it nor what came before it is ever removed by a commit.
+    /// Another catalog or tool: the document is registered. A commit never removes it, nor documents from before it.
     Foreign,
 }
 
 /// A table or view to be added.
 #[derive(Debug, Clone)]
 pub struct NewTable<'a> {
-    /// The catalog's own id for it.
+    /// Its id.
     pub id: TableId,
     /// Its name.
     pub ident: &'a TableIdent,
     /// Table or view.
     pub kind: TableKind,
-    /// Where its first document is.
+    /// The location of its first document.
     pub metadata_location: &'a str,
-    /// Where its files are.
+    /// The locations of its files.
     pub locations: &'a Locations,
     /// Who wrote its document.
     pub origin: Origin,
-    /// What was asked for, for the event.
+    /// Details for the event.
     pub details: &'a EventDetails,
 }
 
-/// What a store knows of a table or view.
+/// A table or view, without its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableRecord {
-    /// The catalog's own id of it.
+    /// Its id.
     pub id: TableId,
     /// Table or view.
     pub kind: TableKind,
-    /// Where its current document is: the pointer.
+    /// The pointer: the location of its current document.
     pub metadata_location: String,
 }
 
 /// A move of a table's pointer.
 #[derive(Debug, Clone)]
 pub struct Swap<'a> {
-    /// Which table.
+    /// The table.
     pub id: TableId,
-    /// Where the pointer must be.
+    /// The pointer that the store must have.
     pub expected: &'a str,
-    /// Where it goes.
+    /// The new pointer.
     pub new: &'a str,
-    /// Where the table's files are from now on.
+    /// The locations of the table's files after the move.
     pub locations: &'a Locations,
-    /// Who wrote the document there.
+    /// Who wrote the new document.
     pub origin: Origin,
-    /// What becomes of the documents before it.
+    /// What happens to the documents before the new one.
     pub past: &'a Past,
-    /// What was asked for, for the event.
+    /// Details for the event.
     pub details: &'a EventDetails,
 }
 
-/// One of the changes of a transaction, each of another table.
+/// One change of a transaction. Each change is about a different table.
 #[derive(Debug, Clone)]
 pub enum TableChange {
     /// Adds a table, as a [`NewTable`] says.
     Create {
-        /// The catalog's own id for it.
+        /// Its id.
         id: TableId,
         /// Its name.
         ident: TableIdent,
-        /// Where its first document is.
+        /// The location of its first document.
         metadata_location: String,
-        /// Where its files are.
+        /// The locations of its files.
         locations: Locations,
-        /// What was asked for, for the event.
+        /// Details for the event.
         details: EventDetails,
     },
     /// Moves a table's pointer, as a [`Swap`] says.
     Swap {
-        /// Which table.
+        /// The table.
         id: TableId,
-        /// Where the pointer must be.
+        /// The pointer that the store must have.
         expected: String,
-        /// Where it goes.
+        /// The new pointer.
         new: String,
-        /// Where the table's files are from now on.
+        /// The locations of the table's files after the move.
         locations: Locations,
-        /// What becomes of the documents before it.
+        /// What happens to the documents before the new one.
         past: Past,
-        /// What was asked for, for the event.
+        /// Details for the event.
         details: EventDetails,
     },
-    /// Changes nothing, and holds the transaction to what it read of the table.
+    /// Changes nothing, but fails the transaction if the pointer has moved since the caller read it.
     Keep {
-        /// Which table.
+        /// The table.
         id: TableId,
-        /// Where its pointer must be.
+        /// The pointer that the store must have.
         expected: String,
     },
 }
 
-/// What a caller did to a table a moment ago and takes back.
+/// An undo of a change that the caller has just made to a table.
 #[derive(Debug, Clone)]
 pub struct Undo<'a> {
-    /// Which table.
+    /// The table.
     pub id: TableId,
-    /// Where its pointer must be still: where the caller put it.
+    /// The pointer that the caller's change made, and that the store must still have.
     pub made: &'a str,
-    /// Where the pointer was before, and the table's files; none for a table that the caller added.
+    /// The pointer and the locations before the change; none for a table that the change created.
     pub before: Option<(&'a str, &'a Locations)>,
 }
 
-/// What becomes of a table or view that is dropped.
+/// The terms of a drop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DropTerms {
-    /// Until when, in milliseconds since 1970, it can be restored; never, when this is not after the change.
+    /// When the restore time ends, in milliseconds since 1970. It cannot be restored at all if this is not after the change.
     pub restorable_until_ms: i64,
     /// Whether its files are to be removed after that.
     pub purge: bool,
 }
 
-/// Keeps tables and views: names and pointers.
+/// Stores tables and views: names and pointers.
 ///
 /// A change whose future is dropped may happen or not, but never in part. A read whose future is dropped has no effect.
 /// The pointer tells whether a change happened: [`Self::table_by_id`] reads it.
@@ -142,12 +142,12 @@ pub trait TableStore: Send + Sync + 'static {
     /// Adds a table or view that points at its first document.
     ///
     /// # Errors
-    /// `NotFound` when the namespace does not exist; `AlreadyExists` with the kind of what has the name (tables and views
-    /// share one name space), or of what has the id; and, when nothing else is wrong, `LimitReached` when the organisation
-    /// has `max_tables` already (what is dropped does not count); `LocationTaken`, `LocationHeld` when a location of it is at,
-    /// inside or around one of another table, live or dropped, or view. What was dropped at exactly its own
-    /// location gives way (it is [`DroppedState::Replaced`](super::DroppedState::Replaced) from then on), unless its files are being removed or are due to be.
-    /// `BeingRemoved` when the document of a registered table is being removed as an old one of another.
+    /// `NotFound` when the namespace does not exist; `AlreadyExists` with the kind of the object that has the name (tables and
+    /// views share one name space) or the id; `BeingRemoved` when a server is removing the registered document as an old
+    /// document of another table. When nothing else is wrong: `LimitReached` when the organisation has `max_tables` already
+    /// (dropped ones do not count); `LocationTaken`, `LocationHeld` when a location of the new table overlaps one of another
+    /// table, live or dropped, or of a view. A dropped table at exactly the new table's location gives way: it is
+    /// [`DroppedState::Replaced`](super::DroppedState::Replaced) from then on, unless a purge is removing its files or is due.
     async fn table_create(
         &self,
         place: Place,
@@ -156,16 +156,17 @@ pub trait TableStore: Send + Sync + 'static {
         change: &Change,
     ) -> Result<()>;
 
-    /// The table or view of that name, with its pointer: one indexed read.
+    /// Returns the table or view with the name, in one indexed read.
     async fn table_get(&self, place: Place, ident: &TableIdent) -> Result<Option<TableRecord>>;
 
-    /// The table or view of that id, whatever its name is by now.
+    /// Returns the table or view with the id, whatever its present name is.
     async fn table_by_id(&self, place: Place, id: TableId) -> Result<Option<TableRecord>>;
 
-    /// The tables or views of these names, in their order: an indexed read each, and no thread of the runtime waits for many.
+    /// Returns the tables or views with these names, in the same order: one indexed read each. Long lists do not block a thread of
+    /// the runtime.
     async fn table_get_all(&self, place: Place, idents: &[TableIdent]) -> Result<Vec<Option<TableRecord>>>;
 
-    /// The tables, or the views, of a namespace, by name.
+    /// Lists the tables, or the views, of a namespace, by name.
     ///
     /// # Errors
     /// `NotFound` when the namespace does not exist.
@@ -177,28 +178,28 @@ pub trait TableStore: Send + Sync + 'static {
         page: &PageRequest,
     ) -> Result<Arc<Page<String>>>;
 
-    /// Moves a table's pointer from the document at `swap.expected` to the one at `swap.new`: in one atomic statement, where
-    /// its locations stay as they are. Otherwise those have to be free that it did not reach before.
+    /// Moves a table's pointer from `swap.expected` to `swap.new`, in one atomic statement if its locations stay the same.
+    /// Otherwise its additional locations have to be free.
     ///
     /// # Errors
-    /// `PointerMoved` when it points elsewhere by now; `NotFound` (of a table, whichever it was) when it is gone;
+    /// `PointerMoved` when the pointer is another now; `NotFound` (of a table, also for a view) when there is no such id;
     /// `LocationTaken`, `LocationHeld`, `BeingRemoved` as for [`Self::table_create`].
     async fn table_swap(&self, place: Place, swap: &Swap<'_>, change: &Change) -> Result<()>;
 
-    /// Takes back what [`Self::table_create`] or [`Self::table_swap`] did a moment ago, unless somebody has moved the pointer
-    /// since: a table that was added is forgotten, another points where it pointed before. The answer that was kept with the
-    /// change, under the key of the receipt, is forgotten in the same transaction.
+    /// Undoes a [`Self::table_create`] or [`Self::table_swap`] that the caller has just made, unless the pointer has moved since. A
+    /// created table is forgotten; a moved pointer returns to its former document. The same transaction forgets the answer that
+    /// was stored under the key of the change's receipt.
     ///
     /// # Errors
-    /// `PointerMoved`, `NotFound` (of a table) when others have changed or dropped it since; `LocationTaken`, `LocationHeld`
-    /// when it cannot have its former locations again.
+    /// `PointerMoved`, `NotFound` (of a table) when the table was changed or dropped since; `LocationTaken`, `LocationHeld` when
+    /// its former locations are not free any more.
     async fn table_undo(&self, place: Place, undo: &Undo<'_>, change: &Change) -> Result<()>;
 
-    /// Makes all of these changes at once, or none: whoever reads sees the catalog before them, or after. A location
-    /// may pass from one table of the transaction to another.
+    /// Makes all of these changes, or none: a reader sees the catalog before or after all of them. A location may pass from one
+    /// table of the transaction to another.
     ///
     /// # Errors
-    /// `InTransaction` with what [`Self::table_create`] or [`Self::table_swap`] would give for that one change;
+    /// `InTransaction` with the error that [`Self::table_create`] or [`Self::table_swap`] would return for the one change;
     /// `LimitReached` when the organisation would have more than `max_tables` after all of them.
     async fn table_transact(
         &self,
@@ -208,11 +209,11 @@ pub trait TableStore: Send + Sync + 'static {
         change: &Change,
     ) -> Result<()>;
 
-    /// Takes a table or view out of its namespace: its name is free. With terms, it is kept as dropped, and a table's
-    /// locations stay taken; without, it is forgotten, and the reports on it too. Gives what it was.
+    /// Drops a table or view and frees its name. With terms, the store keeps it as dropped, and a table's locations stay
+    /// reserved. Without terms, the store forgets it, with the reports on it. Returns its last state.
     ///
     /// # Errors
-    /// `NotFound` when nothing of that kind has the name.
+    /// `NotFound` when no table or view of this kind has the name.
     async fn table_drop(
         &self,
         place: Place,
@@ -222,11 +223,11 @@ pub trait TableStore: Send + Sync + 'static {
         change: &Change,
     ) -> Result<TableRecord>;
 
-    /// Gives a table or view another name, in the same namespace or another of the warehouse.
+    /// Renames a table or view, within its namespace or to another namespace of the warehouse.
     ///
     /// # Errors
-    /// `NotFound` (of a table or view: the source; of a namespace: the target's); `AlreadyExists` with the kind of what
-    /// has the target's name, be it the source itself.
+    /// `NotFound` (of a table or view) when the source, (of a namespace) when the target's namespace does not exist;
+    /// `AlreadyExists` with the kind of the object that has the target's name, also when that is the source itself.
     async fn table_rename(
         &self,
         place: Place,
@@ -236,6 +237,6 @@ pub trait TableStore: Send + Sync + 'static {
         change: &Change,
     ) -> Result<()>;
 
-    /// How many tables and views an organisation has.
+    /// Returns the number of an organisation's tables and views, without dropped ones.
     async fn table_count(&self, organisation: OrganisationId) -> Result<u64>;
 }

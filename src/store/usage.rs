@@ -1,31 +1,31 @@
-//! How many requests an organisation took on a day.
+//! Requests that an organisation used of its daily budget.
 
 use async_trait::async_trait;
 use tidewater_core::ids::OrganisationId;
 
 use super::error::Result;
 
-/// What was taken of a day's budget.
+/// Requests taken from a day's budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UsageTaken {
-    /// How many requests may be served for it.
+    /// The number of requests granted, at most the number wanted.
     pub granted: u64,
-    /// The day's total with these.
+    /// The day's total, these included.
     pub total: u64,
 }
 
-/// Counts the requests that an organisation takes of its day's budget.
+/// Counts the requests that an organisation takes from its daily budget.
 ///
-/// A take or a return whose future is dropped may happen or not, and nothing tells which: requests that were taken then stay
-/// counted. A read whose future is dropped has no effect.
+/// A take or a return whose future is dropped may happen or not, and the caller cannot find out which. Requests that were
+/// taken stay counted. A read whose future is dropped has no effect.
 #[async_trait]
 pub trait UsageStore: Send + Sync + 'static {
-    /// Takes up to `wanted` requests from what `limit` leaves of an organisation's day, in one atomic statement.
-    /// `day` counts from 1970-01-01 (UTC). Without a limit, all that is wanted is given, and counted. Gives how many were
-    /// taken, which is less than `wanted`, down to none, when the day's budget ends, and the day's total after it.
+    /// Takes up to `wanted` requests from the rest of an organisation's budget of `limit` requests a day, in one atomic
+    /// statement. `day` counts from 1970-01-01 (UTC). Without a limit, all `wanted` requests are granted and counted. Returns
+    /// the number granted, which may be less than `wanted` or 0 at the end of the budget, and the day's total afterwards.
     ///
     /// # Errors
-    /// `NotFound` when there is no such organisation.
+    /// `NotFound` when the organisation does not exist.
     async fn usage_take(
         &self,
         organisation: OrganisationId,
@@ -34,9 +34,9 @@ pub trait UsageStore: Send + Sync + 'static {
         limit: Option<u64>,
     ) -> Result<UsageTaken>;
 
-    /// Gives back requests that were taken and not spent; the total never goes below none.
+    /// Returns unspent requests to the budget. The day's total never falls below 0.
     async fn usage_give_back(&self, organisation: OrganisationId, day: i64, unspent: u64) -> Result<()>;
 
-    /// How many requests were taken on a day.
+    /// Returns the number of requests taken on a day.
     async fn usage_get(&self, organisation: OrganisationId, day: i64) -> Result<u64>;
 }

@@ -13,28 +13,28 @@ use super::error::Result;
 pub struct Warehouse {
     /// Its id.
     pub id: WarehouseId,
-    /// Whose it is.
+    /// The organisation that it belongs to.
     pub organisation: OrganisationId,
     /// Its name, unique in the organisation: the `warehouse` and the `prefix` of the API.
     pub name: String,
-    /// Where its tables are put, as a canonical location.
+    /// The canonical location below which it puts its tables.
     pub root: String,
     /// How its storage is reached.
     pub storage: WarehouseStorage,
-    /// What can be chosen of it besides.
+    /// Its options.
     pub options: WarehouseOptions,
-    /// Whether requests without a prefix go to it.
+    /// Whether it serves requests without a prefix.
     pub is_default: bool,
-    /// When it was made, in milliseconds since 1970.
+    /// When it was created, in milliseconds since 1970.
     pub created_ms: i64,
 }
 
-/// What can be chosen of a warehouse.
+/// Options of a warehouse.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WarehouseOptions {
-    /// When the files of a table go that is dropped with a purge.
+    /// When the files of a purged table are removed.
     pub purge: PurgeTime,
-    /// Whether what is vended for its tables removes no files.
+    /// Whether credentials vended for its tables cannot delete files.
     pub no_delete: bool,
 }
 
@@ -43,19 +43,19 @@ pub struct WarehouseOptions {
 pub struct WarehouseStorage {
     /// Its settings.
     pub profile: StorageProfile,
-    /// What the catalog signs in with, sealed; none where it takes what the machine has.
+    /// The catalog's sealed credentials; none where it uses those of the machine.
     pub sealed_credentials: Option<Vec<u8>>,
 }
 
 impl WarehouseStorage {
-    /// The local disk.
+    /// Creates the storage of a warehouse on the local disk.
     #[must_use]
     pub const fn local() -> Self {
         Self { profile: StorageProfile::File, sealed_credentials: None }
     }
 }
 
-/// A warehouse of an organisation: what every row of a catalog is under.
+/// A warehouse of an organisation. Every row of a catalog belongs to one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Place {
     /// The organisation, from the verified key or token.
@@ -64,23 +64,23 @@ pub struct Place {
     pub warehouse: WarehouseId,
 }
 
-/// Keeps warehouses.
+/// Stores warehouses.
 ///
 /// A change whose future is dropped may happen or not, but never in part. A read whose future is dropped has no effect.
 #[async_trait]
 pub trait WarehouseStore: Send + Sync + 'static {
-    /// Adds a warehouse. It becomes its organisation's default if it is the first, or if it asks to, in place of the one
-    /// that was.
+    /// Adds a warehouse. It becomes its organisation's default if it is the first, or, with `is_default`, in place of the former
+    /// default.
     ///
     /// # Errors
-    /// `AlreadyExists` when the organisation has one of that name or id, `NotFound` when there is no such organisation,
-    /// `LocationTaken` when its root overlaps that of another, of whichever organisation.
+    /// `AlreadyExists` when the organisation has a warehouse with the name or id; `NotFound` when the organisation does not exist;
+    /// `LocationTaken` when its root overlaps the root of another warehouse, of any organisation.
     async fn warehouse_create(&self, new: &Warehouse, change: &Change) -> Result<()>;
 
-    /// All warehouses of an organisation, by name.
+    /// Lists all warehouses of an organisation, by name.
     async fn warehouse_list(&self, organisation: OrganisationId) -> Result<Vec<Warehouse>>;
 
-    /// Gives the warehouse of that name another way to its storage.
+    /// Changes how a warehouse's storage is reached.
     ///
     /// # Errors
     /// `NotFound`; `LocationTaken` as for [`Self::warehouse_create`].
@@ -92,7 +92,7 @@ pub trait WarehouseStore: Send + Sync + 'static {
         change: &Change,
     ) -> Result<()>;
 
-    /// Gives the warehouse of that name other options.
+    /// Changes a warehouse's options.
     ///
     /// # Errors
     /// `NotFound`.
@@ -104,14 +104,14 @@ pub trait WarehouseStore: Send + Sync + 'static {
         change: &Change,
     ) -> Result<()>;
 
-    /// Makes the warehouse of that name its organisation's default.
+    /// Makes a warehouse its organisation's default.
     ///
     /// # Errors
     /// `NotFound`.
     async fn warehouse_set_default(&self, organisation: OrganisationId, name: &str, change: &Change) -> Result<()>;
 
-    /// Removes a warehouse that holds no namespace, and nothing dropped that is not gone for good. Removing the default
-    /// leaves the organisation without one.
+    /// Removes a warehouse that has no namespaces and no dropped tables or views. If it is the default, the organisation has no
+    /// default afterwards.
     ///
     /// # Errors
     /// `NotFound`; `NotEmpty`.

@@ -1,5 +1,5 @@
-//! Azure: signatures that open one folder each (user delegation SAS, or service SAS where the catalog has the account's
-//! key), for accounts with a hierarchical namespace.
+//! Azure: signatures for one folder each, for accounts with a hierarchical namespace (user delegation SAS, or service SAS if the
+//! catalog has the account's key).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,24 +26,24 @@ use crate::base::secret::Secret;
 use crate::storage::{Budget, OpenError, Storage, StorageCredentials};
 
 const BLOB_SERVICE: &str = "Azure's blob service";
-/// Signatures are good from a little in the past on: clocks differ.
+/// Signatures are valid from this long before now, because clocks differ.
 const SKEW_MS: i64 = 5 * 60_000;
-/// For how long a delegation key signs before a new one is asked for.
+/// How long a delegation key is used before a new one is requested.
 const KEY_SIGNS_MS: i64 = 24 * 3_600_000;
 
-/// Gives signatures for the folders of a container.
+/// Vends signatures for the folders of a container.
 #[derive(Debug)]
 pub(super) struct AzureVendor {
     profile: AdlsProfile,
     container: AzureContainer,
-    /// What the catalog itself signs in with.
+    /// The catalog's own credentials.
     own: AzureCredentialProvider,
-    /// The account's key, where it signs in with that.
+    /// The account's key, if the catalog signs in with it.
     account_key: Option<Secret<String>>,
     blob: Service,
-    /// One for all tables: who asks while it is being fetched waits for the same one.
+    /// The delegation key for all tables.
     delegation_key: Mutex<Option<Arc<DelegationKey>>>,
-    /// Tables that need a key at the same time wait for one.
+    /// So that concurrent requests for a key share one fetch.
     flight: Flight<VendingError>,
 }
 
@@ -55,10 +55,10 @@ struct DelegationKey {
 }
 
 impl AzureVendor {
-    /// One for a warehouse with this profile, which signs in as `storage` does; nothing when that is not on Azure.
+    /// Creates the vendor of a warehouse with this profile, with the credentials of `storage`; none when that is not on Azure.
     ///
     /// # Errors
-    /// When its client cannot be made.
+    /// Fails if its HTTP client cannot be created.
     pub(super) fn new(profile: AdlsProfile, storage: &Storage, budget: Budget) -> Result<Option<Self>, OpenError> {
         let (Some(own), Some(root)) = (storage.azure_credentials(), storage.root()) else { return Ok(None) };
         let Ok(container) = AzureContainer::of(root) else { return Ok(None) };
@@ -109,7 +109,7 @@ impl AzureVendor {
         locations.as_slice().iter().map(sign).collect()
     }
 
-    /// A signature as clients read it.
+    /// Returns the settings with a signature, by the names that clients read.
     fn for_clients(&self, sas: &str, expires_ms: i64) -> BTreeMap<String, String> {
         let (account, host) = (self.container.account(), self.container.dfs_host());
         let expires = expires_ms.to_string();
@@ -158,7 +158,7 @@ impl AzureVendor {
         read_key(&answer).ok_or_else(|| self.blob.unavailable("its answer cannot be read"))
     }
 
-    /// Azure Storage, "Get User Delegation Key".
+    /// Requests a delegation key (Azure Storage, "Get User Delegation Key").
     async fn key_request(&self, body: &str) -> Result<HttpRequest, VendingError> {
         let own = self.own.get_credential().await.map_err(|error| self.blob.unavailable(error.to_string()))?;
         if !matches!(*own, AzureCredential::BearerToken(_)) {
@@ -273,19 +273,19 @@ fn credentials(settings: &BTreeMap<String, String>) -> Option<StorageCredentials
     settings.get("adls.sas-token").map(|sas| StorageCredentials::AzureSas { sas_token: Secret::new(sas.clone()) })
 }
 
-/// Scheme and authority of an endpoint that has the account in its path, as emulators do.
+/// Returns scheme and authority of an endpoint that has the account in its path, as emulators do.
 fn emulator<'a>(endpoint: &'a str, account: &str) -> Option<(&'a str, &'a str)> {
     let (scheme, rest) = endpoint.split_once("://")?;
     let (authority, path) = rest.split_once('/')?;
     (path == account).then_some((scheme, authority))
 }
 
-/// A time in whole seconds, as signatures have it.
+/// Formats a time in whole seconds, as signatures need it.
 fn timestamp(ms: i64) -> String {
     DateTime::from_timestamp_millis(ms).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// HMAC-SHA256 with a key in base64; nothing when it is not that.
+/// Computes HMAC-SHA256 with a key in base64; none when the key is not base64.
 fn signature(string_to_sign: &str, key: &str) -> Option<String> {
     let key = BASE64_STANDARD.decode(key).ok()?;
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), string_to_sign.as_bytes());
@@ -317,10 +317,10 @@ fn read_key(answer: &[u8]) -> Option<DelegationKey> {
     Some(DelegationKey { name, value: Secret::new(answer.value), expires_ms })
 }
 
-/// What an error of the service says, and what it takes to be allowed to ask for a key.
+/// Returns the message of an error of the service, with the role that a request for a key needs.
 fn explain(answer: &[u8]) -> Option<String> {
     let text = s3::explain(without_mark(answer))?;
-    // What follows are the request's number and the time.
+    // The rest is the request's id and the time.
     let first = text.lines().next().unwrap_or_default();
     let advice = if first.starts_with("Authorization") {
         "; its identity needs the role 'Storage Blob Delegator' on the storage account, besides 'Storage Blob Data \

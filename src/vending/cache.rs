@@ -1,4 +1,4 @@
-//! Vends, and remembers what was vended for as long as it is worth handing out.
+//! Vends credentials, and caches them as long as they are useful.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -14,45 +14,45 @@ use super::circuit::Circuit;
 use super::{Issued, Prefixed, ValidLocations, Vended, VendingError, Vendor};
 use crate::base::clock::Clock;
 
-/// How many credentials are remembered, of all warehouses.
+/// The most credentials in the cache, of all warehouses.
 const REMEMBERED: usize = 10_000;
 
-/// What must be left of credentials that are handed out because there are no newer ones to be had, in milliseconds: enough
-/// for a client to begin with, which asks again when they run out.
+/// The least remaining lifetime, in milliseconds, of cached credentials that are vended because the service gives no new ones.
+/// A client can begin with them and asks again when they expire.
 const LEAST_LEFT_MS: i64 = 5 * 60_000;
 
-/// Under which name a client brings its pass: as a parameter of the path that it was given, and as a property of the request
-/// (REST specification, `RemoteSigningConfig`), whichever it knows.
+/// The name under which a client sends its pass: a parameter of the endpoint's path, or a property of the request (REST
+/// specification, `RemoteSigningConfig`), whichever the client supports.
 pub const PASS: &str = "pass";
 
-/// What credentials are for. Two callers get the same ones only where all of it is the same.
+/// The scope of credentials. Two callers share credentials only if their scopes are equal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Scope {
-    /// The warehouse's storage as it is set up now: another set-up is another storage.
+    /// The id of the warehouse's storage with its present settings. Other settings have another id.
     storage: Uuid,
     locations: Vec<String>,
     access: Access,
 }
 
-/// What a client asks for.
+/// A request for access to a table's files.
 #[derive(Debug, Clone, Copy)]
 pub struct Ask<'a> {
-    /// Where the table's files are.
+    /// The table's locations.
     pub locations: &'a ValidLocations,
-    /// What it may do with them.
+    /// The permitted access.
     pub access: Access,
-    /// How it can reach them.
+    /// How the client can access the files.
     pub wanted: Wanted,
     /// The table's path in the API, without a `/` before it: `v1/lake/namespaces/ns/tables/t`.
     pub path: &'a str,
-    /// What a client is to bring along when it wants requests signed.
+    /// The pass that the client sends to have requests signed.
     pub pass: Option<&'a str>,
 }
 
-/// What comes of asking a cloud for credentials.
+/// The outcome of a request for credentials to a cloud.
 type Outcome = Result<Arc<Issued>, VendingError>;
 
-/// Gives clients what they need to reach a table's files.
+/// Vends access to tables' files.
 pub struct Vending {
     shared: Arc<Shared>,
 }
@@ -60,22 +60,22 @@ pub struct Vending {
 struct Shared {
     clock: Clock,
     issued: Cache<Scope, Arc<Issued>>,
-    /// What is being asked for, and where its outcome will be told.
+    /// The requests to clouds that are running, with the channel of their outcome.
     under_way: Mutex<HashMap<Scope, watch::Receiver<Option<Outcome>>>>,
     circuit: Circuit,
 }
 
 impl Vending {
-    /// One that remembers nothing yet.
+    /// Creates an empty cache.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         let (issued, under_way, circuit) = (Cache::new(REMEMBERED), Mutex::default(), Circuit::default());
         Self { shared: Arc::new(Shared { clock, issued, under_way, circuit }) }
     }
 
-    /// What a client is given for a table. Credentials that it gets have at least half of their life before them, or
-    /// minutes while there are no newer ones to be had. Who asks while others wait for the same ones waits with them, and
-    /// has the same outcome; a service that does not answer is left alone for a moment then.
+    /// Returns the settings and credentials for a table. The credentials have at least half of their lifetime left, or some
+    /// minutes while the service gives no new ones. Concurrent requests for the same scope share one request to the cloud and its
+    /// outcome. A service that does not answer gets no requests for a moment.
     ///
     /// # Errors
     /// All of [`VendingError`].
@@ -129,14 +129,14 @@ impl Vending {
 }
 
 impl Shared {
-    /// Asks the cloud, or waits with who has asked for the same.
+    /// Asks the cloud, or waits for a running request with the same scope.
     async fn ask(self: &Arc<Self>, vendor: &Arc<dyn Vendor>, scope: Scope, locations: &ValidLocations) -> Outcome {
         let mut told = {
             let mut under_way = self.under_way.lock();
             match under_way.get(&scope) {
                 Some(told) => told.clone(),
                 None => {
-                    // Somebody may have brought them since they were looked for.
+                    // Another task may have cached them since the lookup.
                     let now_ms = self.clock.now_ms();
                     if let Some(fresh) = self.issued.get(&scope).filter(|known| known.is_fresh(now_ms)) {
                         return Ok(fresh);
@@ -144,7 +144,7 @@ impl Shared {
                     self.circuit.admit(scope.storage, now_ms)?;
                     let (tell, told) = watch::channel(None);
                     under_way.insert(scope.clone(), told.clone());
-                    // In tasks of their own: those who wait have the outcome also when the first of them leaves.
+                    // In a separate task, so that the others get the outcome even if the first caller disconnects.
                     let (shared, vendor, locations) = (Arc::clone(self), Arc::clone(vendor), locations.clone());
                     tokio::spawn(async move { shared.ask_now(vendor, scope, locations, now_ms, tell).await });
                     told
@@ -171,7 +171,7 @@ impl Shared {
             self.issued.insert(scope.clone(), Arc::clone(issued));
         }
         self.under_way.lock().remove(&scope);
-        // Nobody waits any more where this fails.
+        // This fails only when nobody waits any more.
         let _ = tell.send(Some(outcome));
     }
 }
@@ -181,18 +181,18 @@ fn stopped() -> VendingError {
 }
 
 impl Issued {
-    /// Settings, with those that are good for this location only.
+    /// Returns the settings for a location: the common ones and its own.
     fn with_those_of(&self, location: &Location, mut settings: BTreeMap<String, String>) -> BTreeMap<String, String> {
         settings.extend(self.by_location.get(location).cloned().unwrap_or_default());
         settings
     }
 
-    /// Whether half of their life is still to come.
+    /// Returns whether at least half of their lifetime is left.
     const fn is_fresh(&self, now_ms: i64) -> bool {
         self.expires_ms - now_ms >= (self.expires_ms - self.issued_ms) / 2
     }
 
-    /// Whether they are worth handing out where there are no newer ones.
+    /// Returns whether they are still useful if the service gives no new ones.
     const fn is_usable(&self, now_ms: i64) -> bool {
         self.expires_ms - now_ms >= LEAST_LEFT_MS
     }
@@ -210,7 +210,7 @@ mod tests {
     use crate::vending::open_vendor;
 
     #[test]
-    fn credentials_are_handed_out_while_half_of_their_life_is_to_come() {
+    fn credentials_with_half_of_their_lifetime_left_are_fresh() {
         let issued =
             Issued { settings: BTreeMap::new(), by_location: BTreeMap::new(), issued_ms: 1_000, expires_ms: 3_000 };
         assert!(issued.is_fresh(1_000) && issued.is_fresh(2_000));
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_of_use_until_some_minutes_before_their_end() {
+    fn credentials_are_usable_until_minutes_before_their_expiry() {
         let hour_ms = 3_600_000;
         let issued =
             Issued { settings: BTreeMap::new(), by_location: BTreeMap::new(), issued_ms: 0, expires_ms: hour_ms };
@@ -226,9 +226,9 @@ mod tests {
         assert!(issued.is_usable(hour_ms - LEAST_LEFT_MS) && !issued.is_usable(hour_ms - LEAST_LEFT_MS + 1));
     }
 
-    /// A table's session that is past half of its life, and a token service that nobody answers for.
+    /// A session past half of its lifetime, and a token service that does not answer.
     #[tokio::test]
-    async fn known_credentials_serve_while_there_are_no_newer_ones_and_not_longer() {
+    async fn cached_credentials_serve_while_the_service_is_dead_until_they_expire() {
         let now_ms = Arc::new(AtomicI64::new(0));
         let vending = Vending::new(Clock::Manual(Arc::clone(&now_ms)));
         let root = Location::parse("s3://bucket/lake").unwrap();

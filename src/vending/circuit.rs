@@ -1,4 +1,4 @@
-//! A token service that does not answer is left alone for a moment, and then asked by one, not by all.
+//! A circuit breaker: a token service that does not answer gets no requests for a moment, and then a single one.
 
 use std::collections::HashMap;
 
@@ -7,10 +7,10 @@ use uuid::Uuid;
 
 use super::VendingError;
 
-/// How long it is left alone. Less than the `Retry-After` that clients are told, so that who keeps to that asks anew.
+/// How long it gets no requests. Less than the `Retry-After` of the answer, so that a client that obeys it gets a new try.
 const PAUSE_MS: i64 = 1_000;
 
-/// The token services that did not answer, each as the storage that it is for.
+/// The token services that did not answer, by the storage that they serve.
 #[derive(Debug, Default)]
 pub(super) struct Circuit {
     broken: Mutex<HashMap<Uuid, Broken>>,
@@ -20,17 +20,17 @@ pub(super) struct Circuit {
 struct Broken {
     error: VendingError,
     until_ms: i64,
-    /// Whether somebody tries whether it answers again.
+    /// Whether a request is testing the service.
     is_tried: bool,
 }
 
 impl Circuit {
-    /// Whether its service may be asked. Who may must say with [`Circuit::settle`] what came of it.
+    /// Decides whether its service may be asked. If so, the caller must report the outcome with [`Circuit::settle`].
     ///
     /// # Errors
-    /// What it came to the last time, while the service is left alone and while another tries it.
+    /// The last failure, during the pause and while another request tests the service.
     pub(super) fn admit(&self, storage: Uuid, now_ms: i64) -> Result<(), VendingError> {
-        // What is further ahead than a pause was said by a clock that was set back since.
+        // A time further ahead than a pause comes from a clock that was set back since.
         let is_left_alone = |broken: &Broken| (1..=PAUSE_MS).contains(&broken.until_ms.saturating_sub(now_ms));
         match self.broken.lock().get_mut(&storage) {
             Some(broken) if broken.is_tried || is_left_alone(broken) => Err(broken.error.clone()),
@@ -42,7 +42,7 @@ impl Circuit {
         }
     }
 
-    /// What came of asking. A refusal is an answer.
+    /// Records the outcome of a request. A refusal counts as an answer.
     pub(super) fn settle<T>(&self, storage: Uuid, outcome: &Result<T, VendingError>, now_ms: i64) {
         let mut broken = self.broken.lock();
         match outcome {
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_service_is_left_alone_and_then_tried_by_one() {
+    fn dead_service_gets_no_requests_and_then_a_single_one() {
         let circuit = Circuit::default();
         circuit.admit(STORAGE, 0).unwrap();
         circuit.settle(STORAGE, &dead(), 0);
@@ -83,14 +83,14 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_keeps_nobody_away() {
+    fn clock_that_is_set_back_does_not_prolong_the_pause() {
         let circuit = Circuit::default();
         circuit.settle(STORAGE, &dead(), 3_600_000);
         circuit.admit(STORAGE, 1_000).unwrap();
     }
 
     #[test]
-    fn a_refusal_is_an_answer() {
+    fn refusal_does_not_start_a_pause() {
         let circuit = Circuit::default();
         circuit.settle(STORAGE, &dead(), 0);
         circuit.admit(STORAGE, PAUSE_MS).unwrap();

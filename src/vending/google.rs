@@ -1,5 +1,4 @@
-//! Google Cloud: tokens that are narrowed to a table's locations by an access boundary (Security Token Service, token
-//! exchange).
+//! Google Cloud: tokens restricted to a table's locations by an access boundary (Security Token Service, token exchange).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,14 +24,14 @@ use crate::storage::{Budget, OpenError, Storage, StorageCredentials};
 const STS: &str = "Google's token service";
 const STS_ENDPOINT: &str = "https://sts.googleapis.com/v1/token";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
-/// What is taken for a token's life when nobody says how long it is: so long a token of the machine's is good at least.
+/// The assumed lifetime of a token without one: the least of a token of the machine.
 const LEAST_LIFE_MS: i64 = 4 * 60_000;
 
-/// Gives tokens for the folders of a bucket.
+/// Vends tokens for the folders of a bucket.
 #[derive(Debug)]
 pub(super) struct GoogleVendor {
     profile: GcsProfile,
-    /// What the catalog itself signs in with.
+    /// The catalog's own credentials.
     own: GcpCredentialProvider,
     /// Where it signs in with a service account's key: that signs for the store by itself, and only what a token is
     /// given for can be narrowed.
@@ -46,24 +45,24 @@ struct Account {
     key: ServiceAccountKey,
     service: Service,
     token: Mutex<Option<Arc<Token>>>,
-    /// Tables that need it at the same time wait for one.
+    /// So that concurrent requests for a token share one fetch.
     flight: Flight<VendingError>,
 }
 
-/// A token, and for how long it is good.
+/// A token and its lifetime.
 #[derive(Debug)]
 struct Token {
     token: Secret<String>,
     issued_ms: i64,
-    /// Nothing where nobody said.
+    /// None if the service did not say.
     expires_ms: Option<i64>,
 }
 
 impl GoogleVendor {
-    /// One for a warehouse with this profile, which signs in as `storage` does; nothing when that is not on Google Cloud.
+    /// Creates the vendor of a warehouse with this profile, with the credentials of `storage`; none when that is not on Google Cloud.
     ///
     /// # Errors
-    /// When its client cannot be made.
+    /// Fails if its HTTP client cannot be created.
     pub(super) fn new(profile: GcsProfile, storage: &Storage, budget: Budget) -> Result<Option<Self>, OpenError> {
         let Some(own) = storage.gcp_credentials() else { return Ok(None) };
         let sts_endpoint = sts_endpoint(profile.sts_endpoint.as_deref());
@@ -101,7 +100,7 @@ impl GoogleVendor {
         Ok(token)
     }
 
-    /// A token for the service account's key.
+    /// Exchanges the service account's key for a token.
     async fn new_token(&self, account: &Account, now_ms: i64) -> Result<Token, VendingError> {
         let assertion = account.key.assertion(now_ms);
         let assertion = assertion.ok_or_else(|| self.sts.refused("the service account's private key cannot sign"))?;
@@ -186,12 +185,12 @@ impl Token {
     }
 }
 
-/// The token among settings that were vended.
+/// Returns the token in vended settings.
 fn credentials(settings: &BTreeMap<String, String>) -> Option<StorageCredentials> {
     settings.get("gcs.oauth2.token").map(|token| StorageCredentials::GcsToken { token: Secret::new(token.clone()) })
 }
 
-/// The address that exchanges tokens; of a service that is named without a path, its usual one.
+/// Returns the address that exchanges tokens. An endpoint without a path gets the usual path.
 fn sts_endpoint(named: Option<&str>) -> String {
     match named.map(|named| named.trim_end_matches('/')) {
         None => STS_ENDPOINT.to_owned(),
@@ -229,7 +228,7 @@ fn read_token(answer: &[u8], now_ms: i64) -> Option<Token> {
     Some(Token { token: Secret::new(answer.access_token), issued_ms: now_ms, expires_ms })
 }
 
-/// What an error of the service says: `invalid_grant: Invalid JWT Signature.`
+/// Returns the message of an error of the service, such as `invalid_grant: Invalid JWT Signature.`
 fn explain(answer: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Answer {
@@ -258,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_told_in_the_services_words() {
+    fn refusal_keeps_the_services_message() {
         let answer = br#"{"error":"invalid_grant","error_description":"Invalid JWT Signature."}"#;
         assert_eq!(explain(answer).as_deref(), Some("invalid_grant: Invalid JWT Signature."));
         assert_eq!(explain(br#"{"error":"invalid_request"}"#).as_deref(), Some("invalid_request"));
@@ -266,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_is_an_exchange() {
+    fn request_is_a_token_exchange() {
         assert_eq!(
             exchange("ya29.own", r#"{"a":"b c"}"#),
             "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&options=%7B%22a%22%3A%22b+c%22%7D\

@@ -1,4 +1,4 @@
-//! A service account's key file, and what it signs to be given a token (RFC 7523, as Google Cloud has it).
+//! A service account's key file, and the assertion that it signs to get a token (RFC 7523, as Google Cloud uses it).
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Deserialize;
@@ -7,11 +7,11 @@ use serde_json::json;
 use crate::base::secret::Secret;
 
 const TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
-/// Only a token with it can be narrowed by an access boundary.
+/// The scope that a token needs to be restricted by an access boundary.
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 const LIFE_S: i64 = 3_600;
 
-/// What stands in a key file that is needed here.
+/// The needed fields of a key file.
 #[derive(Debug, Deserialize)]
 pub(super) struct ServiceAccountKey {
     client_email: String,
@@ -20,7 +20,7 @@ pub(super) struct ServiceAccountKey {
     private_key: Secret<String>,
     #[serde(default = "google")]
     token_uri: String,
-    /// Set in files that are made for emulators: there is no token to be had with them.
+    /// Set in key files for emulators, which give no tokens.
     #[serde(default)]
     disable_oauth: bool,
 }
@@ -30,17 +30,17 @@ fn google() -> String {
 }
 
 impl ServiceAccountKey {
-    /// The key in a file's text; nothing when no token can be had with it.
+    /// Parses a key file; none when it cannot be used to get tokens.
     pub(super) fn read(text: &Secret<String>) -> Option<Self> {
         serde_json::from_str(text.expose()).ok().filter(|key: &Self| !key.disable_oauth)
     }
 
-    /// The address that gives tokens.
+    /// Returns the address that issues tokens.
     pub(super) fn token_uri(&self) -> &str {
         &self.token_uri
     }
 
-    /// What a token is given for; nothing when the private key is none.
+    /// Signs the assertion that is exchanged for a token; none when the private key is not valid.
     pub(super) fn assertion(&self, now_ms: i64) -> Option<String> {
         let now_s = now_ms / 1_000;
         let header = Header { kid: Some(self.private_key_id.clone()), ..Header::new(Algorithm::RS256) };

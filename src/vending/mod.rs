@@ -1,5 +1,5 @@
-//! What a client is given to reach a table's files with: settings and short-lived credentials, for exactly the table's
-//! own locations. Each cloud has a file, which implements [`Vendor`].
+//! Vending: the settings and short-lived credentials with which a client reaches a table's files, for exactly the table's own
+//! locations. Each cloud has a file.
 
 mod azure;
 mod cache;
@@ -30,53 +30,53 @@ pub use vendor::{Advice, Vendor};
 /// Settings for a client's file access, by the names that clients read (`LoadTableResult`, `config`).
 pub type Settings = BTreeMap<String, String>;
 
-/// Credentials that a cloud gave for some locations.
+/// Credentials from a cloud for some locations.
 #[derive(Clone)]
 pub struct Issued {
-    /// As clients read them.
+    /// The settings, by the names that clients read.
     settings: BTreeMap<String, String>,
-    /// What is good for one of the locations only, where the cloud gives credentials for one at a time.
+    /// Settings for one location each, where the cloud gives credentials for one location at a time.
     by_location: BTreeMap<Location, BTreeMap<String, String>>,
-    /// When they were given, in milliseconds since 1970.
+    /// When they were issued, in milliseconds since 1970.
     issued_ms: i64,
-    /// Until when they are good.
+    /// When they expire, in milliseconds since 1970.
     expires_ms: i64,
 }
 
-/// What a client is given. What stands in it may be secret: it goes into an answer, and nowhere else.
+/// The answer to a request for access. It may contain secrets, so it goes into the HTTP answer and nowhere else.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Vended {
     /// `config` of a load or create (REST specification, `LoadTableResult`).
     pub config: BTreeMap<String, String>,
-    /// `storage-credentials`: for each location, as a prefix, what to use below it. Clients compare texts, so a location that
-    /// the table's document spells otherwise than its warehouse's root stands there in both spellings.
+    /// `storage-credentials`: the settings for each location, as a prefix. Clients compare texts, so a location that the
+    /// table's document spells differently from the warehouse's root appears in both spellings.
     pub credentials: Vec<Prefixed>,
-    /// What a client is to say with every request that it wants signed (`remote-signing-config`, `properties`).
+    /// Properties that a client sends with every request to sign (`remote-signing-config`, `properties`).
     pub signing_properties: BTreeMap<String, String>,
 }
 
 /// A request with the catalog's signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signed {
-    /// The headers to send: the client's own, and those that make the signature.
+    /// The headers to send: the client's own and those of the signature.
     pub headers: BTreeMap<String, Vec<String>>,
-    /// Whether the same client may use it again for the same method and URL.
+    /// Whether the client may reuse it for the same method and URL.
     pub may_be_reused: bool,
 }
 
-/// Settings for what begins with a prefix (REST specification, `StorageCredential`).
+/// Settings for the locations below a prefix (REST specification, `StorageCredential`).
 #[derive(Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Prefixed {
-    /// Ends in `/`, so that a table's credentials are never taken for those of one whose name begins alike.
+    /// The prefix. It ends in `/`, so that it does not match a table whose name only begins with the same text.
     pub prefix: String,
     /// The settings.
     pub config: BTreeMap<String, String>,
 }
 
-/// Why nothing could be vended.
+/// Why access could not be vended.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum VendingError {
-    /// The cloud does not let the catalog give these.
+    /// The cloud refused the credentials.
     #[error("{service} refuses credentials for the table: {message}")]
     Refused {
         /// Who.
@@ -92,19 +92,19 @@ pub enum VendingError {
         /// What happened.
         message: String,
     },
-    /// The request is not signed.
+    /// The request must not be signed.
     #[error(transparent)]
     NotSigned(#[from] Refused),
-    /// The warehouse's storage is not one that requests are signed for, or it is set up otherwise.
+    /// The warehouse's storage or settings do not allow signed requests.
     #[error("requests to the storage of this warehouse are not signed: use credentials, vended or your own")]
     NoSigning,
     /// The table's locations are too many or too long for the cloud.
     #[error(transparent)]
     Policy(#[from] tidewater_core::storage::s3_policy::PolicyError),
-    /// One of them cannot be given away by itself on Azure.
+    /// One of the locations cannot have credentials of its own on Azure.
     #[error(transparent)]
     Sas(#[from] tidewater_core::storage::azure_sas::SasError),
-    /// One of them cannot be given away by itself on Google Cloud, or they are too many.
+    /// One of the locations cannot have credentials of its own on Google Cloud, or they are too many.
     #[error(transparent)]
     Boundary(#[from] tidewater_core::storage::gcs_boundary::BoundaryError),
 }

@@ -1,4 +1,4 @@
-//! S3: sessions of a role, narrowed to a table's locations (AWS STS, `AssumeRole`).
+//! S3: sessions of a role, restricted to a table's locations (AWS STS, `AssumeRole`).
 
 use std::collections::BTreeMap;
 
@@ -23,26 +23,26 @@ use crate::base::secret::Secret;
 use crate::storage::{Budget, OpenError, StorageCredentials, check_address, hints};
 
 const STS: &str = "The security token service";
-/// The only version of the service's interface.
+/// The version of the service's interface; there is only one.
 const STS_VERSION: &str = "2011-06-15";
 /// A session's name has 2 to 64 characters (AWS STS, `RoleSessionName`).
 const MAX_SESSION_NAME: usize = 64;
 
-/// Gives sessions of a warehouse's role.
+/// Vends sessions of a warehouse's role.
 #[derive(Debug)]
 pub(super) struct S3Vendor {
     profile: S3Profile,
-    /// What the catalog itself signs in with.
+    /// The catalog's own credentials.
     own: AwsCredentialProvider,
     sts: Service,
     sts_endpoint: String,
 }
 
 impl S3Vendor {
-    /// One for a warehouse with this profile, which signs in with `own`.
+    /// Creates the vendor of a warehouse with this profile and the catalog's credentials `own`.
     ///
     /// # Errors
-    /// When its client cannot be made.
+    /// Fails if its HTTP client cannot be created.
     pub(super) fn new(profile: S3Profile, own: AwsCredentialProvider, budget: Budget) -> Result<Self, OpenError> {
         let sts_endpoint = sts_endpoint(&profile);
         check_address(&sts_endpoint)?;
@@ -65,11 +65,11 @@ impl S3Vendor {
             form.append_pair(&format!("Tags.member.{number}.Key"), key);
             form.append_pair(&format!("Tags.member.{number}.Value"), value);
         }
-        // A space is `+` in a form, which not every store reads as one; `%20` is one everywhere.
+        // A form encodes a space as `+`, which not every store decodes. All decode `%20`.
         form.finish().replace('+', "%20")
     }
 
-    /// The request, signed with the catalog's own credentials and the time of now.
+    /// Builds the request, signed with the catalog's own credentials at the present time.
     async fn signed(&self, form: &str) -> Result<HttpRequest, VendingError> {
         let own = self.own.get_credential().await.map_err(|error| self.sts.unavailable(error.to_string()))?;
         let request = http::Request::post(&self.sts_endpoint)
@@ -197,7 +197,7 @@ fn sign(own: &AwsCredential, service: &str, region: &str, request: &mut HttpRequ
     AwsAuthorizer::new(own, service, region).try_authorize(request, None).map_err(|error| error.to_string())
 }
 
-/// The credentials among settings that were vended.
+/// Returns the credentials in vended settings.
 fn credentials(settings: &BTreeMap<String, String>) -> Option<StorageCredentials> {
     Some(StorageCredentials::AwsKey {
         access_key_id: settings.get("s3.access-key-id")?.clone(),
@@ -206,7 +206,7 @@ fn credentials(settings: &BTreeMap<String, String>) -> Option<StorageCredentials
     })
 }
 
-/// A store of one's own answers for its token service too, as those that have one do.
+/// Returns the address of the token service: a self-hosted store's own address, or Amazon's in the region.
 fn sts_endpoint(profile: &S3Profile) -> String {
     let named = profile.sts_endpoint.as_ref().or(profile.endpoint.as_ref());
     named.map_or_else(
@@ -218,12 +218,12 @@ fn sts_endpoint(profile: &S3Profile) -> String {
     )
 }
 
-/// ClickHouse joins a path to it and needs the slash; the others do not mind.
+/// Returns the endpoint for clients. ClickHouse appends a path and needs the slash; others accept it.
 fn endpoint_for_clients(endpoint: &str) -> String {
     format!("{}/", endpoint.trim_end_matches('/'))
 }
 
-/// Tells, in the account's own log, whose session it is: the last part of the table's location, which holds its id.
+/// Returns the session's name for the account's log. It contains the last part of the table's location, which has its id.
 fn session_name(table: &Location, access: Access) -> String {
     let kind = match access {
         Access::Read => "read",
@@ -269,14 +269,14 @@ fn read_session(answer: &[u8]) -> Option<Session> {
     Some(Session { access_key_id, secret_access_key, session_token, expires_ms })
 }
 
-/// What an error of the token service says, and which setting to change.
+/// Returns the message of an error of the token service, with the setting to change.
 fn explain_session(answer: &[u8]) -> Option<String> {
     let said = explain(answer)?;
     let hint = hints::for_token_service(&said);
     Some(hints::with_hint(said, hint))
 }
 
-/// What an error of the service says: `AccessDenied: User ... is not authorized to perform: sts:AssumeRole`.
+/// Returns the message of an error of the service: `AccessDenied: User ... is not authorized to perform: sts:AssumeRole`.
 pub(super) fn explain(answer: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_told_in_the_services_words() {
+    fn refusal_keeps_the_services_message() {
         let aws = b"<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>";
         assert_eq!(explain(aws).as_deref(), Some("AccessDenied: no"));
         assert_eq!(explain(b"<Error><Code>MalformedPolicy</Code></Error>").as_deref(), Some("MalformedPolicy"));
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sessions_name_is_one_that_the_service_takes() {
+    fn session_name_has_only_characters_that_the_service_accepts() {
         let name = |table: &str| session_name(&Location::parse(table).unwrap(), Access::Read);
         assert_eq!(name("s3://b/lake/0199-ab"), "tidewater-read-0199-ab");
         assert_eq!(name("s3://b/lake/a b*\u{fc}"), "tidewater-read-ab");

@@ -1,4 +1,4 @@
-//! S3: signatures for single requests, with the catalog's own key (AWS Signature Version 4).
+//! S3: signs single requests with the catalog's own key (AWS Signature Version 4).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -18,8 +18,8 @@ use super::{Settings, Signed, ValidLocations, VendingError};
 
 const SIGNING: &str = "The catalog's own key";
 
-/// What tells a client to have its requests signed at `endpoint`. No address is among it: clients then use the one that
-/// they reach the catalog at, whatever stands between.
+/// Returns the settings that make a client have its requests signed at `endpoint`. They have no host: clients use the address at
+/// which they reach the catalog, also through proxies.
 pub(super) fn settings(endpoint: &str) -> Settings {
     let settings = [
         ("s3.remote-signing-enabled", "true".to_owned()),
@@ -44,10 +44,10 @@ pub(super) struct S3Signer<'a> {
 impl S3Signer<'_> {
     /// Signs a request with the catalog's own key for the warehouse, if it is about the files in these locations.
     ///
-    /// The region is the warehouse's, whatever the client says: the store takes no other.
+    /// The region is the warehouse's, whatever the client sends: the store accepts no other.
     ///
     /// # Errors
-    /// `NotSigned`; `Unavailable` when the key is not to be had.
+    /// `NotSigned`; `Unavailable` when the key cannot be obtained.
     pub(super) async fn sign(
         &self,
         locations: &ValidLocations,
@@ -67,7 +67,7 @@ impl S3Signer<'_> {
     }
 }
 
-/// The headers that make the signature.
+/// Returns the headers of the signature.
 fn signature(
     own: Credentials,
     region: &str,
@@ -101,13 +101,14 @@ fn signature(
     Ok(made.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
-/// What the client is to send: some add the headers of the answer to their own, others send these alone.
+/// Returns all headers that the client has to send: some clients add the headers of the answer to their own, others send only
+/// these.
 fn all_headers(
     request: &S3Request<'_>,
     signed: Vec<(String, String)>,
     made: Vec<(String, String)>,
 ) -> BTreeMap<String, Vec<String>> {
-    /// As most spell it; names have no case, but not every client knows.
+    /// Returns a header's name in its usual spelling, since not every client ignores case.
     const AUTHORIZATION: &str = "Authorization";
     let is = |name: &str, other: &str| name.eq_ignore_ascii_case(other);
     let own = |name: &&(String, Vec<String>)| {

@@ -1,4 +1,4 @@
-//! Tries out, on the store itself, whether signed requests work and do no more than they were signed for.
+//! Tests on the store whether signed requests work and do no more than was signed.
 
 use http::StatusCode;
 use object_store::client::{HttpRequest, HttpRequestBody};
@@ -11,28 +11,28 @@ use super::service::Service;
 use super::{Access, ValidLocations};
 use crate::storage::Budget;
 
-/// As clients of S3 encode names.
+/// The characters that clients of S3 encode in names.
 const IN_NAMES: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What is tried with: objects whose folder stands for a table, and one that is another table's.
+/// The objects of the test: a folder in place of a table, and an object of another table.
 #[derive(Debug, Clone, Copy)]
 pub struct SigningTrial<'a> {
     /// The folder.
     pub locations: &'a ValidLocations,
     /// An object in it.
     pub there: &'a Location,
-    /// One that is not there, and can be left there.
+    /// An object that does not exist. The test may leave it behind.
     pub new: &'a Location,
-    /// Another table's.
+    /// An object of another table.
     pub other: &'a Location,
 }
 
 impl S3Signer<'_> {
-    /// Sends a client's requests with signatures: to read, to write, and a write that was made a copy of another table's
-    /// file after it was signed.
+    /// Sends signed requests as a client does: a read, a write, and a write that was changed to a copy of another table's file
+    /// after it was signed.
     ///
     /// # Errors
-    /// What does not work, and what can be done about it.
+    /// The fault and its remedy, as text.
     pub(super) async fn try_signing(
         &self,
         trial: &SigningTrial<'_>,
@@ -89,7 +89,7 @@ impl S3Signer<'_> {
         request.body(HttpRequestBody::from(body.to_owned())).map_err(|error| error.to_string())
     }
 
-    /// The URL of an object, as the catalog reaches it.
+    /// Returns the URL of an object.
     fn address(&self, at: &Location) -> String {
         let (bucket, key) = (at.authority(), utf8_percent_encode(at.path(), IN_NAMES));
         let region = &self.profile.region;

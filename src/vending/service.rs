@@ -1,4 +1,4 @@
-//! Asks a cloud's service something, and asks again while that is worth it.
+//! Sends requests to a cloud's service, and repeats them while that can help.
 
 use std::time::{Duration, Instant};
 
@@ -11,23 +11,23 @@ use object_store::client::{HttpClient, HttpConnector, HttpRequest, ReqwestConnec
 use super::VendingError;
 use crate::storage::Budget;
 
-/// How often a request is sent in all.
+/// The most attempts for a request.
 const TRIES: u32 = 3;
 
-/// A cloud's service that gives credentials.
+/// A cloud's service that issues credentials.
 #[derive(Debug, Clone)]
 pub(super) struct Service {
     name: &'static str,
     client: HttpClient,
-    /// From the first request on: after it no other is begun.
+    /// The time after the first attempt in which further attempts may begin.
     retry_timeout: Duration,
 }
 
 impl Service {
-    /// The one at `endpoint`, called `name` in messages.
+    /// Creates a client of the service at `endpoint`, called `name` in messages.
     ///
     /// # Errors
-    /// When a client cannot be made, as without any root certificate.
+    /// Fails if an HTTP client cannot be created, for example without root certificates.
     pub(super) fn new(name: &'static str, endpoint: &str, budget: Budget) -> Result<Self, object_store::Error> {
         let options = ClientOptions::new()
             .with_connect_timeout(budget.connect_timeout)
@@ -36,11 +36,12 @@ impl Service {
         Ok(Self { name, client: ReqwestConnector::default().connect(&options)?, retry_timeout: budget.retry_timeout })
     }
 
-    /// The body of the answer to a request that can be repeated. It is made anew for each try, since a signature has a time.
+    /// Returns the body of the answer to a repeatable request. The request is built again for each attempt, since a signature has
+    /// a time.
     ///
     /// # Errors
-    /// `Unavailable` when there was no answer or the service failed, time and again; `Refused` with what `explain` finds in
-    /// the answer, for any other that is no success.
+    /// `Unavailable` when every attempt had no answer or failed in the service; `Refused` for any other failure, with the message
+    /// that `explain` finds in the answer.
     pub(super) async fn ask<F>(
         &self,
         make: impl Fn() -> F,
@@ -72,10 +73,10 @@ impl Service {
         }
     }
 
-    /// The answer to a request, whatever it is, and its body.
+    /// Returns the answer to a request, of any status, with its body.
     ///
     /// # Errors
-    /// `Unavailable` when there was none.
+    /// `Unavailable` when there was no answer.
     pub(super) async fn send(&self, request: HttpRequest) -> Result<(StatusCode, Bytes), VendingError> {
         let failed = |error: &dyn std::error::Error| self.unavailable(chain(error));
         let response = self.client.execute(request).await.map_err(|error| failed(&error))?;
@@ -84,18 +85,18 @@ impl Service {
         Ok((parts.status, body.to_bytes()))
     }
 
-    /// What the service's refusal is called.
+    /// Creates the error of a refusal by the service.
     pub(super) fn refused(&self, message: impl Into<String>) -> VendingError {
         VendingError::Refused { service: self.name, message: message.into() }
     }
 
-    /// What it is called when the service does not do its work.
+    /// Creates the error of a failure of the service.
     pub(super) fn unavailable(&self, message: impl Into<String>) -> VendingError {
         VendingError::Unavailable { service: self.name, message: message.into() }
     }
 }
 
-/// An error with what caused it, which is what helps.
+/// Returns an error's message with its causes, which are the helpful part.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

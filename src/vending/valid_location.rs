@@ -1,4 +1,4 @@
-//! The proof that a table's or view's locations were checked. Writing and vending take nothing else.
+//! The proof that a table's or view's locations were checked. Writing and vending accept nothing else.
 
 use tidewater_core::document::TableMetadata;
 use tidewater_core::location::{Location, LocationError};
@@ -6,33 +6,33 @@ use tidewater_core::overlap::{LocationKey, Locations};
 use tidewater_core::storage::spelling_below;
 use tidewater_core::view::ViewMetadata;
 
-/// Properties of a table that lead its files elsewhere (Iceberg table properties, "Write properties").
+/// Properties of a table that set further locations for its files (Iceberg table properties, "Write properties").
 const PATH_PROPERTIES: [&str; 4] =
     ["write.data.path", "write.metadata.path", "write.object-storage.path", "write.folder-storage.path"];
 
-/// The property that leads a view's files elsewhere: it has only metadata (reference implementation, `ViewProperties`).
+/// The property of a view that sets another location for its metadata (reference implementation, `ViewProperties`).
 const VIEW_PATH_PROPERTY: &str = "write.metadata.path";
 
-/// Why a table or view may not have its files there.
+/// Why a table or view may not have a location.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LocationRefused {
-    /// It is not a location.
+    /// The text is not a location.
     #[error(transparent)]
     Invalid(#[from] LocationError),
-    /// A policy could take it for more than one place.
+    /// A storage policy could match more than this location.
     #[error(
         "Location '{0}' has a '*', '?' or '$', which the policies of object stores give a meaning: use another, or none"
     )]
     Ambiguous(String),
-    /// Who decodes it once more than others finds another place.
+    /// Decoding it once more would lead to another location.
     #[error(
         "Location '{0}' has an encoded '..', slash or other character that could lead elsewhere: use another, or none"
     )]
     Encoded(String),
-    /// It is outside of what the warehouse may use.
+    /// The location is outside of the warehouse's root.
     #[error("Location '{location}' is outside of its warehouse: use a location below '{root}', or none")]
     Outside {
-        /// The location, as it was given.
+        /// The location, as in the request.
         location: String,
         /// The warehouse's root.
         root: Location,
@@ -42,15 +42,15 @@ pub enum LocationRefused {
         "Location '{location}' has the scheme of one of Azure's services and the host of the other: use '{spelling}', or none"
     )]
     MixedServices {
-        /// The location, as it was given.
+        /// The location, as in the request.
         location: String,
-        /// The place in the warehouse that was probably meant, as its root spells it.
+        /// The probably intended location in the warehouse, spelled like its root.
         spelling: String,
     },
 }
 
 impl LocationRefused {
-    /// What is said of a location, `text` as it was given, that is not below the warehouse's root.
+    /// Creates the error for a location that is not below the warehouse's root; `text` is its original spelling.
     #[must_use]
     pub fn outside(text: &str, root: &Location) -> Self {
         let location = text.chars().take(200).collect();
@@ -62,20 +62,20 @@ impl LocationRefused {
     }
 }
 
-/// All the locations that a table's or view's files can be in, each inside its warehouse. The first is its own.
+/// All locations of a table's or view's files, each inside its warehouse. The first is its own location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ValidLocations {
-    /// As the warehouse's root spells them, whatever the document does.
+    /// The locations, spelled like the warehouse's root.
     places: Locations,
-    /// Those that the document spells otherwise, as it spells them.
+    /// The document's spelling of locations that it spells differently.
     respelled: Vec<Location>,
 }
 
 impl ValidLocations {
-    /// Checks the metadata that *results* from a change, never the change: a location counts wherever it came from.
+    /// Checks the metadata that *results* from a change, not the change itself: every location has to be valid, whatever set it.
     ///
     /// # Errors
-    /// When one of them is not a location, or is not below `root`.
+    /// Fails if a location is not valid or not below `root`.
     pub fn of(table: &TableMetadata, root: &Location) -> Result<Self, LocationRefused> {
         let own = inside(table.location(), root)?;
         let named = PATH_PROPERTIES.iter().filter_map(|key| table.properties().get(*key));
@@ -83,18 +83,18 @@ impl ValidLocations {
         Ok(Self::of_table(own, others))
     }
 
-    /// Checks a view's metadata likewise.
+    /// Checks a view's metadata as [`ValidLocations::of`] checks a table's.
     ///
     /// # Errors
     /// As [`ValidLocations::of`].
     pub fn of_view(view: &ViewMetadata, root: &Location) -> Result<Self, LocationRefused> {
         let own = inside(view.location(), root)?;
         let named = view.properties().get(VIEW_PATH_PROPERTY).map(|path| inside(path, root)).transpose()?;
-        // Nothing is vended for a view.
+        // No credentials are vended for a view.
         Ok(Self { places: Locations::of_view(own.place, named.map(|named| named.place)), respelled: Vec::new() })
     }
 
-    /// The proof for a folder that stands for a table, to try a warehouse's storage out.
+    /// Creates the proof for a folder in place of a table, to test a warehouse's storage.
     ///
     /// # Errors
     /// As [`ValidLocations::of`].
@@ -102,7 +102,7 @@ impl ValidLocations {
         Ok(Self::of_table(inside(folder.as_str(), root)?, Vec::new()))
     }
 
-    /// The proof for locations that were checked before, and kept as text: they are checked again.
+    /// Creates the proof for locations that were checked before and stored as text. Checks them again.
     ///
     /// # Errors
     /// As [`ValidLocations::of`].
@@ -122,20 +122,20 @@ impl ValidLocations {
         Self { places: Locations::new(own.place, others.into_iter().map(|other| other.place)), respelled }
     }
 
-    /// The table's or view's own location.
+    /// Returns the table's or view's own location.
     #[must_use]
     pub fn table(&self) -> &Location {
         self.places.own()
     }
 
-    /// All of them, its own first, as the warehouse's root spells them.
+    /// Returns all locations, its own first, spelled like the warehouse's root.
     #[must_use]
     pub fn as_slice(&self) -> &[Location] {
         self.places.as_slice()
     }
 
-    /// Returns the beginnings of what clients ask for: each of the locations as the warehouse's root spells it, and those that
-    /// the document spells otherwise as it does. With each the location that it lies in, of [`Self::as_slice`].
+    /// Returns the prefixes under which clients look up credentials: each location spelled like the warehouse's root, and in the
+    /// document's spelling if that differs. Each comes with its location from [`Self::as_slice`].
     pub fn spellings(&self) -> impl Iterator<Item = (&Location, &Location)> {
         let places = self.places.as_slice();
         let holder = |spelling| places.iter().find(|place| place.contains(spelling));
@@ -143,7 +143,7 @@ impl ValidLocations {
         places.iter().map(|place| (place, place)).chain(respelled)
     }
 
-    /// All of them, as they are held against other tables'.
+    /// Returns the locations for the check of overlaps with other tables.
     #[must_use]
     pub const fn all(&self) -> &Locations {
         &self.places
@@ -152,13 +152,13 @@ impl ValidLocations {
 
 /// A location in a warehouse.
 struct Inside {
-    /// As the warehouse's root spells it.
+    /// Spelled like the warehouse's root.
     place: Location,
-    /// As the document does, where that is otherwise.
+    /// The document's spelling, if it differs.
     spelled: Option<Location>,
 }
 
-/// Reads `text`, which must lie below `root` and not be it: a table at the root would hold all others.
+/// Parses `text`, which must be below `root` and not the root itself: a table at the root would contain all others.
 fn inside(text: &str, root: &Location) -> Result<Inside, LocationRefused> {
     let location = Location::parse(text)?;
     // Amazon's policies can escape them, and those of other stores cannot. The local disk has no policies.
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_policy_gives_a_meaning_is_no_location_of_a_table() {
+    fn location_with_a_wildcard_of_policies_is_refused() {
         for name in ["*", "t*", "t$", "${aws:username}"] {
             assert!(refused(&format!("s3://bucket/warehouse/{name}"), ""), "{name}");
             assert!(refused(
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_elsewhere_once_decoded_is_no_location_of_a_table() {
+    fn location_that_leads_elsewhere_when_decoded_is_refused() {
         for name in ["%252e%252e/t", "a%252f%252fb", "a%255cb", "t%00"] {
             assert!(refused(&format!("s3://bucket/warehouse/{name}"), ""), "{name}");
         }
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_spelled_as_the_root_and_clients_are_told_the_documents_spelling_too() {
+    fn locations_are_spelled_like_the_root_and_prefixes_include_the_documents_spelling() {
         for (root, location, path, texts) in [
             ("s3://b/w", "s3a://b/w/t", "s3n://b/w/t/data", ["s3://b/w/t", "s3a://b/w/t", "s3n://b/w/t/data"]),
             ("s3://b/w", "S3A://B/w/t/", "s3://b/w/t/data", ["s3://b/w/t", "s3a://b/w/t", ""]),

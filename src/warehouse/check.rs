@@ -1,4 +1,4 @@
-//! Tries out a warehouse's storage as the catalog and its clients will use it, and says of each step what came of it.
+//! Tests a warehouse's storage as the catalog and its clients use it, and reports the outcome of each step.
 
 use bytes::Bytes;
 use tidewater_core::location::Location;
@@ -9,28 +9,28 @@ use crate::base::clock::{Clock, fresh_uuid};
 use crate::storage::{Budget, OpenError, Setup, Storage, StorageCredentials, StorageError};
 use crate::vending::{Ask, SigningTrial, ValidLocations, Vending};
 
-/// One thing that was tried.
+/// A step of the test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckStep {
-    /// What, as a person would say it.
+    /// Its name, for people.
     pub what: &'static str,
-    /// What came of it: fine, with what there is to say, or what is wrong and what can be done about it.
+    /// Its outcome: success with a remark, or the fault and its remedy.
     pub outcome: Result<String, String>,
 }
 
-/// What is tried with.
+/// The objects of the test.
 struct Trial<'a> {
     warehouse: &'a OpenWarehouse,
-    /// Stands for a table.
+    /// A folder in place of a table.
     own: Location,
-    /// Stands for a table whose name begins like the other's.
+    /// A folder in place of another table, whose name has the first one's as its beginning.
     sibling: Location,
 }
 
-/// Writes, reads, lists and removes objects in a folder of its own below the warehouse's root, then does the same with
-/// vended credentials, which must reach that folder and no other. `tell` is given each step as it ends. Nothing stays.
+/// Writes, reads, lists and removes objects in a new folder below the warehouse's root. Then does the same with vended
+/// credentials, which must reach that folder and no other. Passes each step to `tell` as it ends. Leaves no objects behind.
 ///
-/// Gives whether all went well.
+/// Returns whether all steps succeeded.
 pub async fn warehouse_check(warehouse: &OpenWarehouse, clock: &Clock, mut tell: impl FnMut(&CheckStep)) -> bool {
     let name = format!("tidewater-check-{}", fresh_uuid());
     let (Ok(own), Ok(sibling)) = (warehouse.root.join(&name), warehouse.root.join(&format!("{name}-2"))) else {
@@ -62,7 +62,7 @@ impl Trial<'_> {
         &self.warehouse.storage
     }
 
-    /// What a person can do about it.
+    /// Returns the remedy for an error.
     fn advice(&self, error: &StorageError) -> String {
         let general = match error {
             StorageError::Refused { .. } => self.warehouse.vendor.advice().when_refused,
@@ -77,11 +77,11 @@ impl Trial<'_> {
             | StorageError::TooLarge { .. } => return error.to_string(),
         };
         let said = with_causes(error);
-        // Of what a store answers, its own word is what helps; the rest is its request's ids.
+        // The store's own error code helps most; the rest of its answer is request ids.
         match (code_in(&said), error.hint()) {
             (Some(code), Some(hint)) => format!("the store says {code}: {hint}"),
             (Some(code), None) => format!("the store says {code}: {general}"),
-            // It is in what is said.
+            // The message has the hint already.
             (None, Some(_)) => said,
             (None, None) => format!("{said}; {general}"),
         }
@@ -170,7 +170,7 @@ impl Trial<'_> {
         }
     }
 
-    /// Nothing where no requests are signed.
+    /// Tests signed requests; none where the warehouse signs no requests.
     async fn sign(&self, clock: &Clock) -> Option<Result<String, String>> {
         let there = object(&self.own).ok()?;
         let new = self.own.join("signed").ok()?;
@@ -182,7 +182,7 @@ impl Trial<'_> {
         Some(outcome.and(removed).map(|()| "they reach their table, and no write can be made a copy".to_owned()))
     }
 
-    /// The storage as a client with these credentials sees it.
+    /// Opens the storage with vended credentials, as a client does.
     fn as_client(&self, credentials: &StorageCredentials) -> Result<Storage, OpenError> {
         let Some(profile) = self.warehouse.vendor.profile() else { return Ok(self.storage().clone()) };
         Storage::open(&Setup {
@@ -195,7 +195,7 @@ impl Trial<'_> {
     }
 }
 
-/// The code in a store's XML, such as `NoSuchBucket`.
+/// Returns the error code in a store's XML, such as `NoSuchBucket`.
 fn code_in(answer: &str) -> Option<&str> {
     let (_, rest) = answer.split_once("<Code>")?;
     rest.split_once("</Code>").map(|(code, _)| code)
@@ -205,7 +205,7 @@ fn object(folder: &Location) -> Result<Location, String> {
     folder.join("first").map_err(|error| error.to_string())
 }
 
-/// An error with what caused it, as far as it does not say so itself.
+/// Returns an error's message with the causes that it does not contain already.
 fn with_causes(error: &StorageError) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);

@@ -1,4 +1,4 @@
-//! Which warehouse a request is about.
+//! Finds the warehouse of a request, from a cached list.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use super::{OpenWarehouse, StorageAccess};
 use crate::base::clock::Clock;
 use crate::store::{Store, StoreError, Warehouse};
 
-/// For how long a list of warehouses is believed: a new default, or another storage, is seen within this time.
+/// How long a list of warehouses is cached. A new default or storage setting takes effect within this time.
 const BELIEVED_MS: i64 = 2_000;
 
-/// How often in a second an organisation's list is read anew for a name that is not on it. Beyond that the list is believed:
-/// a new warehouse is then seen within [`BELIEVED_MS`].
+/// How often in a second an organisation's list is read again for an unknown name. Beyond that the cached list counts, and a
+/// new warehouse is found within [`BELIEVED_MS`].
 const RELOADS_PER_SECOND: u32 = 10;
 
 /// Why a request is about no warehouse.
@@ -35,9 +35,9 @@ pub(crate) enum FindWarehouseError {
 
 /// A warehouse of a list.
 struct Listed {
-    /// As the store has it.
+    /// The record from the store.
     record: Warehouse,
-    /// Nothing when its storage cannot be reached as it is set up.
+    /// The open warehouse; none when its settings do not give access to its storage.
     open: Option<Arc<OpenWarehouse>>,
 }
 
@@ -46,14 +46,14 @@ struct List {
     warehouses: Vec<Listed>,
 }
 
-/// The reloads of a second.
+/// The number of reloads in a second.
 #[derive(Clone, Copy)]
 struct Reloads {
     since_ms: i64,
     count: u32,
 }
 
-/// The warehouses of organisations that were asked for lately.
+/// The cached warehouses of organisations.
 pub(crate) struct Warehouses {
     access: StorageAccess,
     listed: Cache<OrganisationId, Arc<List>>,
@@ -103,7 +103,8 @@ impl Warehouses {
         true
     }
 
-    /// A warehouse that has not changed keeps its connections. One that cannot be opened harms no other.
+    /// Opens the warehouses of a list. An unchanged warehouse keeps its connections. A warehouse that cannot be opened does not
+    /// affect the others.
     fn opened(&self, record: Warehouse, known: Option<&List>) -> Listed {
         let same = known.and_then(|known| known.warehouses.iter().find(|listed| listed.record == record));
         if let Some(Listed { open: Some(open), .. }) = same {
@@ -118,7 +119,7 @@ impl Warehouses {
         }
     }
 
-    /// Has an organisation's warehouses read anew.
+    /// Discards the cached list of an organisation.
     pub(crate) fn forget(&self, organisation: OrganisationId) {
         self.listed.remove(&organisation);
     }

@@ -1,11 +1,12 @@
-//! A read that stays open while nothing is written, so that other reads need not ask the operating system for a lock.
+//! A read transaction that stays open while nothing is written, so that other reads need no lock from the operating system.
 //!
-//! Every read takes a shared lock on the log (SQLite, "WAL-mode File Format", `WAL_READ_LOCK`). SQLite asks the system for it
-//! only when no other connection of the process has it, and asks under a mutex of the whole process: two threads that
-//! read at once then put each other to sleep, which costs more than the read. With this lock held, a read only counts.
+//! Every read takes a shared lock on the log (SQLite, "WAL-mode File Format", `WAL_READ_LOCK`). SQLite asks the operating
+//! system for it only when no other connection of the process has it, and asks under a process-wide mutex. Two threads that
+//! read at once then block each other, which costs more than the read. While this lock is held, a read only increments a
+//! counter.
 //!
-//! What is read does not change: every read still begins at the newest commit, of this process or another. But a lock that
-//! is held keeps the log from being folded back, so it is let go before each commit, which is when SQLite does that.
+//! Results do not change: every read still begins at the newest commit, of this process or another. But a held lock prevents
+//! a checkpoint of the log, so the anchor is released before each commit, which is when SQLite checkpoints.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use rusqlite::Connection;
 
 use super::open::{LOG_LIMIT_BYTES, open_reader};
 
-/// The connection that holds the lock, once it was needed.
+/// The connection that holds the lock, opened when it is first needed.
 pub(super) struct Anchor {
     path: PathBuf,
     log: PathBuf,
@@ -22,17 +23,17 @@ pub(super) struct Anchor {
 }
 
 impl Anchor {
-    /// For the database at `path`; nothing is held yet.
+    /// Creates an anchor for the database at `path`. It holds no lock yet.
     pub(super) fn new(path: &Path) -> Self {
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");
         Self { path: path.to_owned(), log: log.into(), connection: None }
     }
 
-    /// Takes the lock. It is taken for speed alone, so that it was not to be had is no error: the next commit tries again.
+    /// Takes the lock, if possible. The lock is only an optimisation, so a failure is no error: the next commit tries again.
     ///
-    /// Not while the log is larger than it ever is after it was folded back: then another process writes too, and two
-    /// anchors by turns would never let it be.
+    /// Does nothing while the log is larger than a checkpoint leaves it. Another process writes then too, and two anchors in
+    /// turn would prevent every checkpoint.
     pub(super) fn hold(&mut self) {
         if fs::metadata(&self.log).is_ok_and(|log| log.len() > LOG_LIMIT_BYTES.unsigned_abs()) {
             return;
@@ -44,14 +45,14 @@ impl Anchor {
         self.connection = connection.and_then(|connection| begin(&connection).map(|()| connection)).ok();
     }
 
-    /// Gives it back.
+    /// Releases the lock.
     pub(super) fn let_go(&mut self) {
-        // A connection that cannot end its transaction gives its locks back by being closed.
+        // A connection that cannot end its transaction is closed, which releases its locks.
         self.connection = self.connection.take().filter(|connection| run(connection, "COMMIT").is_ok());
     }
 }
 
-/// A transaction takes its lock with the first read in it.
+/// Begins a transaction. It takes its lock with the first read.
 fn begin(connection: &Connection) -> rusqlite::Result<()> {
     run(connection, "BEGIN")?;
     connection.prepare_cached("SELECT 1 FROM organisation LIMIT 1")?.exists([]).map(drop)

@@ -1,7 +1,7 @@
-//! The embedded store: one SQLite file, nothing else to install.
+//! The embedded store: one SQLite file, without other services.
 //!
-//! Writes are durable when they are answered (`synchronous=FULL`) and share commits (`writer.rs`); reads run beside them
-//! (`readers.rs`). A server keeps what was read lately in memory (`memory/`).
+//! Writes are durable when they are answered (`synchronous=FULL`) and share commits (`writer.rs`). Reads run concurrently
+//! (`readers.rs`). A server caches pointers, namespaces and lists in memory (`memory/`).
 
 mod administration;
 mod anchor;
@@ -57,7 +57,7 @@ pub use self::open::OpenError;
 #[cfg(test)]
 pub(crate) use self::writer::WriteCounts;
 
-/// Connections for lists, which may be long and are read on threads that may wait.
+/// Connections for long reads, such as lists, which run on blocking threads.
 const LIST_READERS: usize = 4;
 
 /// The store in one SQLite file.
@@ -67,23 +67,22 @@ pub(crate) struct SqliteStore {
     writer: Arc<Writer>,
     point_readers: Arc<Readers>,
     list_readers: Arc<Readers>,
-    /// What was read lately, where this process is the only one that writes.
+    /// The cache of recent reads, where this process is the only one that writes.
     memory: Option<Arc<Memory>>,
 }
 
 impl SqliteStore {
-    /// Opens the database at `path`, making it if there is none, and brings it to this version's schema. Only its owner
-    /// can read the file. The folder must exist, on a disk of this machine: SQLite's locks and shared memory do not hold
-    /// over a network.
+    /// Opens the database at `path`, creates it if it is missing, and migrates it to this version's schema. Only the file's owner
+    /// can read it. The folder must exist, on a local disk: SQLite's locks and shared memory do not work over a network.
     ///
     /// # Errors
-    /// When the file cannot be used, is not a database, or was written by a newer version of the program.
+    /// Fails if the file cannot be used, is not a database, or was written by a newer program or a development version.
     pub(crate) fn open(path: &Path) -> std::result::Result<Self, OpenError> {
         Self::open_with(path, None)
     }
 
-    /// Opens the database as [`Self::open`] does, and keeps up to `memory_bytes` of pointers, namespaces and lists in
-    /// memory. The caller holds the lock of the data folder, so that no other process writes the database meanwhile.
+    /// Opens the database as [`Self::open`] does, and caches up to `memory_bytes` of pointers, namespaces and lists in memory. The
+    /// caller must hold the lock of the data folder, so that no other process writes the database.
     ///
     /// # Errors
     /// As for [`Self::open`].
@@ -106,21 +105,21 @@ impl SqliteStore {
         })
     }
 
-    /// Reads the log of the database at `path` as an unclean stop left it. Nobody may have the database open, this process
-    /// above all: to close a file of a database drops the locks that the process has on it.
+    /// Reads the log of the database at `path` after an unclean stop. No process may have the database open, this one above all:
+    /// closing a database's file drops all locks that the process has on it.
     ///
     /// # Errors
-    /// When the log is there and cannot be read.
+    /// Fails if the log exists and cannot be read.
     pub(crate) fn inspect_log(path: &Path) -> std::io::Result<LogFound> {
         log_check::inspect(path)
     }
 
-    /// Copies the database at `from`, which a server may be using, into the empty file at `to`. The copy holds all that was
-    /// acknowledged before the call, of one moment, and the work ends however much is written meanwhile. `progress` is
-    /// called after every few MiB. The caller syncs the file. Gives what a restore needs beside it.
+    /// Copies the database at `from`, which a server may be using, into the empty file at `to`. The copy is a snapshot that
+    /// includes every change acknowledged before the call. Concurrent writes do not delay it. Calls `progress` after every few
+    /// MiB. The caller syncs the file. Returns what a restore needs besides the copy.
     ///
     /// # Errors
-    /// When a file cannot be read or written, the database is damaged, or `progress` stopped it.
+    /// Fails if a file cannot be read or written, the database is damaged, or `progress` stopped the copy.
     pub(crate) fn backup(
         from: &Path,
         to: &Path,
@@ -129,8 +128,8 @@ impl SqliteStore {
         backup::copy(from, to, progress)
     }
 
-    /// Checks that the file at `path`, which nobody else may use, is a whole catalog of a version that this program knows.
-    /// Gives what a restore needs beside it.
+    /// Checks that the file at `path` is a complete catalog of a version that this program can read. No other process may use
+    /// the file. Returns what a restore needs besides the copy.
     ///
     /// # Errors
     /// `Damaged`, `NotACatalog`, `Open`.
@@ -138,8 +137,8 @@ impl SqliteStore {
         backup::check(path)
     }
 
-    /// Ends the store: all writes that were asked for are done and answered, then the log is folded back into the file.
-    /// Later calls give [`StoreError::Unavailable`], changes [`StoreError::NotMade`].
+    /// Closes the store: completes and answers all pending writes, then moves the log's content into the database file. Later
+    /// reads return [`StoreError::Unavailable`], later changes [`StoreError::NotMade`].
     #[cfg(test)]
     pub(crate) async fn close(&self) {
         if let Some(memory) = &self.memory {
@@ -148,11 +147,11 @@ impl SqliteStore {
         let (writer, point_readers, list_readers) =
             (Arc::clone(&self.writer), Arc::clone(&self.point_readers), Arc::clone(&self.list_readers));
         let closing = tokio::task::spawn_blocking(move || close(&writer, &point_readers, &list_readers));
-        // It fails only if the runtime is ending; then dropping the store does the work.
+        // It fails only if the runtime is shutting down. Dropping the store then closes it.
         let _ = closing.await;
     }
 
-    /// Lets the database grow no further than `spare` pages beyond what it has: a full disk, as far as SQLite can tell.
+    /// Limits the database's growth to `spare` more pages. SQLite then behaves as on a full disk.
     #[cfg(test)]
     pub(crate) async fn leave_room(&self, spare: i64) {
         let limit = move |connection: &Connection| {
@@ -163,7 +162,7 @@ impl SqliteStore {
         self.writer.write(limit).await.unwrap();
     }
 
-    /// How much was written, in how many commits, since it was opened.
+    /// Returns the numbers of requests and commits since the store was opened.
     #[cfg(test)]
     pub(crate) fn write_counts(&self) -> WriteCounts {
         self.writer.counts()
@@ -177,12 +176,12 @@ impl SqliteStore {
         self.writer.write(work).await
     }
 
-    /// A read of a few microseconds, where it was asked for.
+    /// Runs a read of a few microseconds on the caller's thread.
     fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         self.point_readers.with(read)
     }
 
-    /// A read that may be long, on a thread that may wait.
+    /// Runs a read that may take long on a blocking thread.
     async fn read_many<T, F>(&self, read: F) -> Result<T>
     where
         T: Send + 'static,
@@ -213,7 +212,7 @@ impl Drop for SqliteStore {
     }
 }
 
-/// Readers first: the last connection to close folds the log back, and only the writer's can.
+/// Closes the readers first: the last connection to close checkpoints the log, and only the writer's is able to.
 fn close(writer: &Writer, point_readers: &Readers, list_readers: &Readers) {
     point_readers.close();
     list_readers.close();

@@ -1,4 +1,4 @@
-//! Opening the database file: who may read it, how it is written, and which version it is of.
+//! Opens the database file: permissions, SQLite's settings, and the version of the schema.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,23 +14,23 @@ mod embedded {
 /// How long a statement waits for another process (the command line beside the server) to finish its transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Pages that a connection keeps, in KiB. Few, because the operating system keeps the file's pages for all of them. The
-/// file is not mapped: that made no read measurably quicker, and a failing disk would end the process, not the request.
+/// A connection's page cache, in KiB. It is small because the operating system caches the file for all connections. The file
+/// is not memory-mapped: that made no read measurably faster, and a failing disk would end the process, not the request.
 const CACHE_KIB: i64 = 4096;
 
-/// The log is folded back into the database once it has so many pages (16 MiB), by the commit that gets there.
+/// The commit that brings the log to this many pages (16 MiB) checkpoints it.
 const CHECKPOINT_PAGES: i64 = 4096;
 
-/// What is left of the log's file after it was folded back, when a long reader had made it larger.
+/// The size to which a checkpoint truncates the log's file, when a long read has let it grow.
 pub(super) const LOG_LIMIT_BYTES: i64 = 64 << 20;
 
-/// More than all statements of the store, so that each is compiled once per connection.
+/// The most compiled statements per connection: more than the store has, so that each is compiled once.
 const STATEMENTS: usize = 96;
 
-/// The first version of the schema that a released program has. Those before were of development versions.
+/// The first version of the schema in a released program. Earlier ones were of development versions.
 const FIRST: i32 = 12;
 
-/// Why the database cannot be opened. Only a person reads it, at start-up.
+/// Why the database cannot be opened. The message is for a person, at start-up.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The database was last opened by a newer program, whose tables this one does not know.
@@ -44,10 +44,10 @@ pub enum OpenError {
         path: PathBuf,
         /// Its version.
         found: i32,
-        /// The newest that this program knows.
+        /// The newest version that this program knows.
         known: i32,
     },
-    /// The database is one of a development version, whose schema this program does not bring up to date.
+    /// A development version wrote the database, and this program does not migrate its schema.
     #[error(
         "{} was written by a development version of tidewater (its schema is version {found}; this program reads versions \
          from {FIRST} on), and is left as it is. Choose another data folder with --data-dir and create the catalog again; a \
@@ -60,7 +60,7 @@ pub enum OpenError {
         /// Its version.
         found: i32,
     },
-    /// It is a database of something else.
+    /// The database belongs to another program.
     #[error(
         "{} is a database, but not of tidewater, and is left as it is: choose another folder with --data-dir", path.display()
     )]
@@ -84,8 +84,8 @@ pub enum OpenError {
         /// Why.
         source: rusqlite::Error,
     },
-    /// A migration failed, and was undone.
-    #[error("cannot bring {} to this version's schema: {source}", path.display())]
+    /// A migration failed and was rolled back.
+    #[error("cannot migrate {} to this version's schema: {source}", path.display())]
     Migration {
         /// The database.
         path: PathBuf,
@@ -95,7 +95,7 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// The same of another path: that of the file which a person named.
+    /// Returns the same error with the path that the user named.
     #[must_use]
     pub fn with_path(self, path: PathBuf) -> Self {
         match self {
@@ -109,7 +109,7 @@ impl OpenError {
     }
 }
 
-/// What can be done about it, to be said after the error.
+/// Returns advice to append to an error.
 fn advice(error: &rusqlite::Error) -> &'static str {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => "; free some space on its disk",
@@ -117,13 +117,13 @@ fn advice(error: &rusqlite::Error) -> &'static str {
             "; put a backup in its place (without its -wal and -shm), or choose another folder with --data-dir"
         }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            "; another program holds it: end that, or try again when it is done"
+            "; another program has locked it: stop that program, or try again later"
         }
         _ => "",
     }
 }
 
-/// Opens the connection that writes, making the file if there is none and bringing it to this version.
+/// Opens the connection that writes. Creates the file if it is missing, and migrates it to this version's schema.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     make_private(path).map_err(|source| OpenError::File { path: path.to_owned(), source })?;
     let in_database = |source| OpenError::Database { path: path.to_owned(), source };
@@ -145,7 +145,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// The newest version of the schema that this program knows.
+/// Returns the newest version of the schema that this program knows.
 pub(super) fn newest() -> i32 {
     embedded::migrations::runner().get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0)
 }
@@ -158,14 +158,14 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Waits for a lock no longer than this.
+/// Limits how long a statement waits for a lock.
 pub(super) fn wait_at_most(connection: &Connection, timeout: Duration) -> rusqlite::Result<()> {
     connection.busy_timeout(timeout)
 }
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     wait_at_most(connection, BUSY_TIMEOUT)?;
-    // Otherwise SQLite plans a statement anew whenever the number behind its LIMIT was bound, which takes longer than a page.
+    // Otherwise SQLite plans a statement again whenever its LIMIT is bound, which takes longer than reading a page.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "cache_size", -CACHE_KIB)
@@ -179,8 +179,8 @@ fn configure_writer(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_size_limit", LOG_LIMIT_BYTES)
 }
 
-/// Sees to it that only the file's owner can read it: it holds the keys that sign tokens. SQLite gives its log and its
-/// shared memory the mode of the database, so a new file must have it before SQLite writes.
+/// Makes the file readable only by its owner, because it holds the keys that sign tokens. SQLite gives its log and shared
+/// memory the mode of the database, so a new file must have the mode before SQLite writes.
 fn make_private(path: &Path) -> io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -193,7 +193,7 @@ fn make_private(path: &Path) -> io::Result<()> {
     }
 }
 
-/// By path: to open and close a database's file would drop the locks that this process holds on it.
+/// Works by path: opening and closing a database's file would drop the locks that this process has on it.
 #[cfg(unix)]
 fn tighten(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -218,7 +218,7 @@ fn tighten(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Runs the migrations that are missing, all in one transaction: a crash in between leaves the version before.
+/// Runs the missing migrations in one transaction: after a crash the database has its former version.
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
     let (runner, known) = (embedded::migrations::runner().set_grouped(true), newest());
     if is_current(connection, path, known)? {
@@ -226,20 +226,20 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
     }
     match runner.run(connection) {
         Ok(_) => Ok(()),
-        // Another process that started at the same time may have been quicker.
+        // Another process that started at the same time may have migrated it.
         Err(_) if is_current(connection, path, known)? => Ok(()),
         Err(source) => Err(OpenError::Migration { path: path.to_owned(), source: Box::new(source) }),
     }
 }
 
-/// Whether the database is of the version that this program knows.
+/// Returns whether the database has the newest version of the schema.
 fn is_current(connection: &Connection, path: &Path, known: i32) -> Result<bool, OpenError> {
     let found = version(connection).map_err(|source| OpenError::Database { path: path.to_owned(), source })?;
     found.map_or(Ok(()), |found| check_version(path, found))?;
     Ok(found == Some(known))
 }
 
-/// Fails if this program cannot use a database whose schema is of the version `found`.
+/// Fails if this program cannot use a database whose schema has the version `found`.
 pub(super) fn check_version(path: &Path, found: i32) -> Result<(), OpenError> {
     let (path, known) = (path.to_owned(), newest());
     match found {
@@ -249,7 +249,7 @@ pub(super) fn check_version(path: &Path, found: i32) -> Result<(), OpenError> {
     }
 }
 
-/// Whether a database holds something, and not the history that a catalog's schema begins with.
+/// Returns whether a database has tables but not the migration history of a catalog.
 fn is_foreign(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row(
         "SELECT EXISTS (SELECT 1 FROM sqlite_schema)
@@ -259,7 +259,7 @@ fn is_foreign(connection: &Connection) -> rusqlite::Result<bool> {
     )
 }
 
-/// The version of a database's schema; none where it is no catalog's.
+/// Returns the version of a database's schema; none if it is not a catalog's.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<Option<i32>> {
     let has_history = connection
         .query_row("SELECT 1 FROM sqlite_schema WHERE name = 'refinery_schema_history'", [], |_| Ok(()))

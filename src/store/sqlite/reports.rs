@@ -1,4 +1,4 @@
-//! What clients reported of scans and commits.
+//! Clients' reports on scans and commits.
 
 use async_trait::async_trait;
 use std::collections::BTreeSet;
@@ -54,11 +54,11 @@ pub(super) fn report_add(connection: &Connection, reports: &[Report], limits: Re
     Ok(())
 }
 
-/// The most reports that one addition removes because of their bytes: more than it adds, so that what is above the limit
-/// after an upgrade, or after the limit was lowered, goes little by little and holds up no other change.
+/// The most reports that one addition removes because of their bytes. This is more than one addition adds, so an excess (after
+/// an upgrade or a lowered limit) shrinks step by step and does not delay other changes.
 const MOST_TRIMMED: u32 = 1_000;
 
-/// Removes an organisation's oldest reports until the others have at most `limit` bytes.
+/// Removes an organisation's oldest reports until the rest has at most `limit` bytes.
 fn trim_bytes(connection: &Connection, organisation: OrganisationId, limit: u64) -> Result<()> {
     let organisation = organisation.0.as_bytes();
     let kept: Option<i64> = connection
@@ -95,7 +95,7 @@ pub(super) fn report_list(
     filter: &ReportFilter,
     page: &TimedPage,
 ) -> Result<Page<KeptReport>> {
-    // One index for a table, another for a warehouse; each gives them in order.
+    // A table and a warehouse have an index each, in the order of the list.
     let by_table = if filter.table.is_some() { "AND report.table_id = ?5" } else { "AND ?5 IS NULL" };
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM report

@@ -1,4 +1,4 @@
-//! Rows of tables and views: how one is read by its name.
+//! Reads a table or view by its name.
 
 use rusqlite::{Connection, Row, params};
 use tidewater_core::ids::TableId;
@@ -7,7 +7,7 @@ use tidewater_core::name::TableIdent;
 use super::convert::{id, kind};
 use crate::store::{Place, Result, TableRecord};
 
-/// The hot path of a load.
+/// The statement of every load, so it has to stay fast.
 pub(super) const GET: &str = "SELECT id, kind, metadata_location FROM tabular
     WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND name = ?4";
 

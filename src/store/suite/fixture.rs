@@ -1,4 +1,4 @@
-//! Makes what the cases need.
+//! Makes the objects that the cases need.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::store::{
     SigningKey, Store, Swap, TableKind, Warehouse, WarehouseOptions, WarehouseStorage,
 };
 
-/// The store that a case is given.
+/// The store under test.
 pub(super) type Subject = Arc<dyn Store>;
 
-/// A time like any other.
+/// The present time of most cases.
 pub(super) const NOW_MS: i64 = 1_790_000_000_000;
 
 /// A change at [`NOW_MS`].
@@ -43,7 +43,7 @@ pub(super) fn organisation(name: &str) -> Organisation {
     Organisation::new(OrganisationId(fresh_uuid()), name.to_owned(), "professional".to_owned(), NOW_MS)
 }
 
-/// A digest that belongs to that number.
+/// A digest made from a number.
 pub(super) fn digest(number: u128) -> KeyDigest {
     let mut bytes = [7; 32];
     bytes[..16].copy_from_slice(&number.to_be_bytes());
@@ -122,22 +122,22 @@ pub(super) async fn stored_namespace(store: &Subject, place: Place, name: &str) 
     namespace
 }
 
-/// Where the document of that number is, of any table.
+/// The location of a document by its number, for any table.
 pub(super) fn document(number: usize) -> String {
     format!("s3://bucket/lake/t/metadata/{number:05}-{}.metadata.json", Uuid::from_u128(number as u128))
 }
 
-/// Where the files of a table are.
+/// The location of a table's files.
 pub(super) fn location(id: TableId) -> String {
     format!("s3://bucket/lake/{id}")
 }
 
-/// The locations of a table that has only its own.
+/// The locations of a table with a single location.
 pub(super) fn at(own: &str) -> Locations {
     spread(own, &[])
 }
 
-/// The locations of a table whose properties name others.
+/// The locations of a table whose properties name further ones.
 pub(super) fn spread(own: &str, others: &[&str]) -> Locations {
     let parse = |text: &str| Location::parse(text).unwrap();
     Locations::new(parse(own), others.iter().map(|other| parse(other)))

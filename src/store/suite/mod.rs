@@ -1,4 +1,4 @@
-//! What every store promises, as tests that know nothing of any one of them.
+//! Tests of what every store promises, independent of its database.
 //!
 //! Each case takes a fresh, empty store. A backend runs them all with [`conformance!`].
 
@@ -43,8 +43,8 @@ pub(super) use transactions::*;
 pub(super) use usage::*;
 pub(super) use warehouses::*;
 
-/// Makes a test of each case. `$fresh` is an async function that gives an empty `Arc<dyn Store>`, and whatever has to live
-/// as long as it.
+/// Makes a test of each case. `$fresh` is an async function that returns an empty `Arc<dyn Store>` and a guard that lives as
+/// long as the store is used.
 macro_rules! conformance {
     ($fresh:path) => {
         conformance! { @each $fresh,
