@@ -109,7 +109,7 @@ def test_a_server_warns_of_a_warehouse_whose_folder_is_gone(own: Server, tmp_pat
             if " serving " in line:
                 break
         process.terminate()
-    assert re.search(rf'WARN .*folder is not there.*folder="{re.escape(str(own.data_dir))}/warehouse"', said), said
+    assert re.search(rf'WARN .*folder is missing.*folder="{re.escape(str(own.data_dir))}/warehouse"', said), said
 
 
 def test_what_is_no_folder_is_refused_with_advice(binary: Path, tmp_path: Path) -> None:
