@@ -34,7 +34,7 @@ actions! {
     ReadConfig: Warehouse;
     /// Reads the metrics reports of a warehouse's tables.
     ListReports: Warehouse, Table;
-    /// Lists what was dropped in a warehouse.
+    /// Lists the dropped tables and views of a warehouse.
     ListDropped: Warehouse;
     /// Lists the namespaces of a warehouse or below a namespace.
     ListNamespaces: NamespaceParent;
@@ -56,7 +56,7 @@ actions! {
     RegisterTable: Namespace, Answered;
     /// Loads a table's metadata.
     LoadTable: Table;
-    /// Reads a table's data files. A client that signs with a sealed pass names a table that may not exist any more.
+    /// Reads a table's data files. A client that signs with a sealed pass may name a table that no longer exists.
     ReadTableData: Table, Namespace;
     /// Commits to a table.
     CommitTable: Table, Answered;

@@ -1,8 +1,8 @@
-//! The one door: an action on an object needs a [`Permit`], and a permit exists only after the decision about that object.
+//! Access checks: an action on an object needs a [`Permit`], which exists only after the decision about that object.
 //!
-//! `core::access` decides. This module tells it who asks ([`Principal`]), for which action ([`action`]), and about which object,
-//! as it was loaded ([`Table`] and others). What a permit allows is part of its type, so that the catalog's methods
-//! take permits instead of callers and ids, and a missing check does not compile.
+//! `core::access` decides. This module passes it the principal ([`Principal`]), the action ([`action`]) and the loaded object
+//! ([`Table`] and others). The action is part of a permit's type. The catalog's methods take permits instead of callers and
+//! ids, so a missing check does not compile.
 
 pub mod action;
 mod object;

@@ -1,4 +1,4 @@
-//! The objects that actions are done to, as they were loaded.
+//! Loaded objects of actions.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 use crate::store::{Dropped, KeptDocument, TableKind, TableRecord};
 use crate::warehouse::OpenWarehouse;
 
-/// An object that an action needs a permit for.
+/// The object of an action.
 pub trait Object {
     /// Returns the object as the decision sees it.
     fn as_decided(&self) -> access::Object<'_>;
@@ -26,7 +26,7 @@ pub trait Found: InWarehouse + Sized {
     /// Returns the name.
     fn ident(&self) -> &TableIdent;
 
-    /// Returns what the store has.
+    /// Returns the store's record.
     fn record(&self) -> &TableRecord;
 
     /// Returns the object that has the same name now.
@@ -42,7 +42,7 @@ pub struct Organisation(pub OrganisationId);
 #[derive(Debug, Clone)]
 pub struct Warehouse(pub Arc<OpenWarehouse>);
 
-/// A namespace by its name, which never changes and which is all that it is known by. It may not exist.
+/// A namespace by its name, which is its only identity and never changes. It may not exist.
 #[derive(Debug, Clone)]
 pub struct Namespace {
     /// The warehouse that it is in.
@@ -51,12 +51,12 @@ pub struct Namespace {
     pub ident: NamespaceIdent,
 }
 
-/// Where namespaces are listed: in a namespace, or at the top of a warehouse.
+/// The parent of listed namespaces: a namespace, or the top of a warehouse.
 #[derive(Debug, Clone)]
 pub struct NamespaceParent {
     /// The warehouse.
     pub warehouse: Arc<OpenWarehouse>,
-    /// The namespace; none for the top.
+    /// The namespace; `None` for the top.
     pub ident: Option<NamespaceIdent>,
 }
 
@@ -82,16 +82,16 @@ pub struct View {
     pub record: TableRecord,
 }
 
-/// A table or view that an earlier answer was about, whose request is repeated. It may have another name by now, or be gone.
+/// The table or view of an earlier answer, for a repeated request. It may have been renamed or dropped since.
 #[derive(Debug, Clone)]
 pub struct Answered {
     /// The warehouse that it was in.
     pub warehouse: Arc<OpenWarehouse>,
-    /// The name that the request has for it.
+    /// Its name in the request.
     pub ident: TableIdent,
     /// Table or view.
     pub kind: TableKind,
-    /// The document that was answered, and whose it was.
+    /// The document of the answer, and the id of its object.
     pub kept: KeptDocument,
 }
 
@@ -100,7 +100,7 @@ pub struct Answered {
 pub struct DroppedObject {
     /// The warehouse that it was in.
     pub warehouse: Arc<OpenWarehouse>,
-    /// What the store knows of it.
+    /// The store's record.
     pub dropped: Dropped,
 }
 

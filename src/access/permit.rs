@@ -1,4 +1,4 @@
-//! Decisions as values: who may ask, and the permit that comes of it.
+//! Decisions as values: the authorizer of an action, and the permits that it gives.
 
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -10,16 +10,17 @@ use super::object::{InWarehouse, Object};
 use super::principal::Principal;
 use crate::vending::Access;
 
-/// A principal that may do `A` to some object, perhaps not to all of them. It gives the permits.
+/// A principal that may do `A` to some objects, perhaps not to all. It gives permits.
 ///
-/// Nothing is loaded yet, so that whoever may do `A` to nothing is refused before a body is read or a name is looked up.
+/// It exists before anything is loaded: a principal that may not do `A` to any object is refused before a body is read or a
+/// name is looked up.
 #[derive(Debug)]
 pub struct Authorizer<A> {
     principal: Principal,
     action: PhantomData<A>,
 }
 
-/// The proof that a principal may do `A` to an object, which was loaded before the decision.
+/// The proof that a principal may do `A` to a loaded object.
 ///
 /// Only [`Authorizer::permit`] makes one:
 ///
@@ -50,7 +51,7 @@ pub struct Authorizer<A> {
 /// };
 /// ```
 ///
-/// Nor is a permit for one action good for another, nor an action for an object of another kind:
+/// An action cannot be done to an object of another kind:
 ///
 /// ```compile_fail,E0277
 /// use tidewater::access::action::CommitTable;
@@ -69,10 +70,10 @@ pub struct Permit<A, O> {
 }
 
 impl<A: Action> Authorizer<A> {
-    /// Asks whether the principal may do `A` to any object at all.
+    /// Checks that the principal may do `A` to some object.
     ///
     /// # Errors
-    /// What is missing.
+    /// The missing permission.
     #[inline]
     pub fn new(principal: Principal) -> Result<Self, Denial> {
         access::decide_early(&principal.facts(), A::ACTION)?;
@@ -82,7 +83,7 @@ impl<A: Action> Authorizer<A> {
     /// Decides whether the principal may do `A` to `object`.
     ///
     /// # Errors
-    /// What is missing.
+    /// The missing permission.
     #[inline]
     pub fn permit<O: Object>(self, object: O) -> Result<Permit<A, O>, Denial>
     where
@@ -92,24 +93,24 @@ impl<A: Action> Authorizer<A> {
         Ok(Permit { principal: self.principal, object, action: PhantomData })
     }
 
-    /// Asks for another action, for the same principal.
+    /// Returns the authorizer of another action, for the same principal.
     ///
     /// # Errors
-    /// What is missing.
+    /// The missing permission.
     pub fn for_action<B: Action>(&self) -> Result<Authorizer<B>, Denial> {
         Authorizer::new(self.principal.clone())
     }
 }
 
 impl<A> Authorizer<A> {
-    /// Returns who asks.
+    /// Returns the principal.
     #[must_use]
     pub const fn principal(&self) -> &Principal {
         &self.principal
     }
 }
 
-// By hand, since the type of an action need not be `Clone`.
+// Not derived, because the type of an action need not be `Clone`.
 impl<A> Clone for Authorizer<A> {
     fn clone(&self) -> Self {
         Self { principal: self.principal.clone(), action: PhantomData }
@@ -117,10 +118,10 @@ impl<A> Clone for Authorizer<A> {
 }
 
 impl<A: Action, O: Object> Permit<A, O> {
-    /// Decides again, about an object that was loaded since: a name that is looked up again may be another object's.
+    /// Decides about an object that was loaded again: the same name may now belong to another object.
     ///
     /// # Errors
-    /// What is missing.
+    /// The missing permission.
     pub fn renew<P: Object>(&self, object: P) -> Result<Permit<A, P>, Denial>
     where
         A: On<P>,
@@ -128,13 +129,13 @@ impl<A: Action, O: Object> Permit<A, O> {
         self.authorizer().permit(object)
     }
 
-    /// Returns what permits for other objects come from.
+    /// Returns the authorizer of the same action.
     #[must_use]
     pub fn authorizer(&self) -> Authorizer<A> {
         Authorizer { principal: self.principal.clone(), action: PhantomData }
     }
 
-    /// Returns who has the permit.
+    /// Returns the principal.
     #[must_use]
     pub const fn principal(&self) -> &Principal {
         &self.principal
@@ -146,11 +147,10 @@ impl<A: Action, O: Object> Permit<A, O> {
         self.object
     }
 
-    /// Leaves the entries of the object's list, or of a page of it, that the principal sees. For a role that is all of them:
-    /// nothing is looked at.
+    /// Filters a list of the object's contents by what the principal may see. Today a role sees all entries.
     ///
     /// # Errors
-    /// What is missing.
+    /// The missing permission.
     #[inline]
     pub fn filter<L>(&self, list: L) -> Result<L, Denial> {
         match access::visibility(&self.principal.facts(), A::ACTION, &self.object.as_decided())? {
@@ -160,8 +160,8 @@ impl<A: Action, O: Object> Permit<A, O> {
 }
 
 impl<A: Action, O: InWarehouse> Permit<A, O> {
-    /// Returns what the principal's credentials may do with the files of the object: nothing, read, or read and write with or
-    /// without removing. Whether they may remove is also the warehouse's to say.
+    /// Returns the storage access for the object's files: none, read, or read and write with or without removing. The
+    /// warehouse may also forbid removing.
     #[must_use]
     pub fn storage_access(&self) -> Option<Access> {
         let (facts, object) = (self.principal.facts(), self.object.as_decided());
@@ -171,7 +171,7 @@ impl<A: Action, O: InWarehouse> Permit<A, O> {
     }
 }
 
-/// The object can be read through its permit, and not changed: the decision was about this one.
+/// Gives read access to the object. It cannot be replaced, because the decision was about this object.
 impl<A, O> Deref for Permit<A, O> {
     type Target = O;
 

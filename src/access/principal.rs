@@ -1,4 +1,4 @@
-//! Who asks.
+//! Principals: callers and administrators.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use tidewater_core::ids::OrganisationId;
 use crate::auth::Caller;
 use crate::store::Actor;
 
-/// Somebody who asks for a permit.
+/// The caller or administrator that needs a permit.
 #[derive(Debug, Clone)]
 pub struct Principal(Kind);
 
@@ -18,7 +18,7 @@ enum Kind {
     Administrator(Arc<Administrator>),
 }
 
-/// Somebody who administers an organisation and does not belong to it.
+/// An administrator of an organisation who does not belong to it.
 #[derive(Debug)]
 struct Administrator {
     organisation: OrganisationId,
@@ -27,15 +27,15 @@ struct Administrator {
 }
 
 impl Principal {
-    /// Returns a user of the machine itself, or an operator, who may do in an organisation what an admin may. `max_tables` is
-    /// how many tables and views the organisation may have. It is for the command line and for the management API, which finds
-    /// out who asks: a test holds that nobody else calls it.
+    /// Returns the principal of a machine's user or an operator, with an admin's rights in an organisation. `max_tables` is the
+    /// maximum number of the organisation's tables and views. Only the command line and the management API may call this,
+    /// after authentication; a test checks the callers.
     #[must_use]
     pub fn administrator(organisation: OrganisationId, actor: Actor, max_tables: Option<u64>) -> Self {
         Self(Kind::Administrator(Arc::new(Administrator { organisation, actor, max_tables })))
     }
 
-    /// Returns the organisation in which it asks.
+    /// Returns the organisation in which it acts.
     #[must_use]
     pub fn organisation(&self) -> OrganisationId {
         match &self.0 {
@@ -44,7 +44,7 @@ impl Principal {
         }
     }
 
-    /// Returns how many tables and views the tier of its organisation includes, if there is a limit.
+    /// Returns the maximum number of tables and views of its organisation's tier, if there is a limit.
     #[must_use]
     pub fn max_tables(&self) -> Option<u64> {
         match &self.0 {
@@ -53,7 +53,7 @@ impl Principal {
         }
     }
 
-    /// Returns who it is, in the events of its changes.
+    /// Returns the actor in the events of its changes.
     #[must_use]
     pub fn actor(&self) -> Actor {
         match &self.0 {
@@ -68,7 +68,7 @@ impl Principal {
         may_change(&self.facts())
     }
 
-    /// Returns whether its credentials remove no files.
+    /// Returns whether its vended credentials cannot remove files.
     pub(super) fn no_delete(&self) -> bool {
         match &self.0 {
             Kind::Caller(caller) => caller.no_delete(),
@@ -76,7 +76,7 @@ impl Principal {
         }
     }
 
-    /// Returns what decisions about it depend on.
+    /// Returns the facts on which decisions depend.
     pub(super) fn facts(&self) -> Facts {
         match &self.0 {
             Kind::Caller(caller) => Facts { organisation: caller.organisation(), role: caller.role() },

@@ -1,4 +1,4 @@
-//! A backup of the catalog's database, written by the server that owns it.
+//! Backups of the catalog's database. The server that owns the database writes them.
 
 use std::path::{Path, PathBuf};
 
@@ -7,11 +7,11 @@ use crate::backup::{self, BackupFileError, Done};
 use crate::store::{CopyProgress, Proceed};
 
 impl Admin {
-    /// Writes a backup to `file`, an absolute path, and calls `progress` after every few MiB. The caller need not wait: it goes
-    /// on until `progress` stops it.
+    /// Writes a backup to `file`, an absolute path, and calls `progress` after every few MiB. The work continues if this future
+    /// is dropped, until `progress` stops it.
     ///
     /// # Errors
-    /// `Invalid` when the file cannot be written; `Exists` without `overwrite` when it is there.
+    /// `Invalid` if the file cannot be written; `Exists` if it exists and `overwrite` is false.
     pub async fn backup(
         &self,
         file: PathBuf,

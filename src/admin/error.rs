@@ -1,4 +1,4 @@
-//! Why something was not administered.
+//! Errors of administration.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use crate::auth::{AuthError, IssueError};
 use crate::catalog::CatalogError;
 use crate::store::StoreError;
 
-/// Why a use case did nothing. The texts name the object and say what to do.
+/// Why a use case changed nothing. The texts name the object and say what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
-    /// The request cannot be carried out as it stands.
+    /// The request is invalid.
     #[error("{0}")]
     Invalid(String),
     /// There is no such object.
@@ -23,20 +23,20 @@ pub enum AdminError {
     /// The name is taken.
     #[error("{0}")]
     Exists(String),
-    /// The object is not in a state in which this can be done.
+    /// The object's state does not allow the action.
     #[error("{0}")]
     Conflict(String),
-    /// The administrator may not do that.
+    /// The administrator has no permission.
     #[error("{0}")]
     Forbidden(String),
-    /// There are too many already.
+    /// The limit of objects is reached.
     #[error("{0}")]
     TooMany(String),
-    /// The server cannot do it as it is set up.
+    /// The server's setup does not support the action.
     #[error("{0}")]
     Unsupported(String),
-    /// The system gave no random bytes.
-    #[error("cannot make a key: {0}")]
+    /// The system returned no random bytes.
+    #[error("cannot create a key: {0}")]
     NoEntropy(getrandom::Error),
     /// Keys that sign tokens cannot be changed.
     #[error(transparent)]
@@ -44,16 +44,16 @@ pub enum AdminError {
     /// The catalog has no such namespace, table or view, or cannot read it.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
-    /// The store did not do it.
+    /// The store failed or refused the change.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Another part has failed; the text is for the log.
+    /// Another part failed. The text is for the log.
     #[error("{0}")]
     Failed(Arc<str>),
 }
 
 impl AdminError {
-    /// Says that there is no organisation of that name or id.
+    /// Returns the error for an organisation that does not exist. `named` is its name or id.
     #[must_use]
     pub fn no_such_organisation(named: &str) -> Self {
         let named: String = named.chars().take(100).collect();

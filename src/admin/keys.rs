@@ -10,26 +10,26 @@ use crate::auth::{NewKey, entropy, issue_key, new_key};
 use crate::base::secret::Secret;
 use crate::store::{ApiKey, Change, KeyUpdate, Organisation, Resource, StoreError};
 
-/// How long a rotated key goes on if nothing else is asked for, in seconds: a day.
+/// The default time for which a rotated key still works, in seconds: a day.
 const DEFAULT_OVERLAP_S: u64 = 86_400;
 
-/// What is asked of a new key.
+/// The options of a new key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRequest {
     /// Its name.
     pub name: String,
-    /// What it may do.
+    /// Its role.
     pub role: Role,
-    /// Whether what is vended for it removes no files.
+    /// Whether its vended credentials cannot remove files.
     pub no_delete: bool,
-    /// From when it is refused, in milliseconds since 1970.
+    /// When it expires, in milliseconds since 1970.
     pub expires_ms: Option<i64>,
 }
 
-/// A key with its text, which is given out once.
+/// A new key with its text, which is shown only once.
 #[derive(Debug)]
 pub struct IssuedKey {
-    /// What is kept of it.
+    /// The stored key.
     pub key: ApiKey,
     /// Its text.
     pub text: Secret<String>,
@@ -38,9 +38,9 @@ pub struct IssuedKey {
 /// Whether a key can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyState {
-    /// It can.
+    /// It can be used.
     Active,
-    /// Its time is over.
+    /// It expired.
     Expired,
     /// It was revoked.
     Revoked,
@@ -71,10 +71,10 @@ pub fn key_state(key: &ApiKey, now_ms: i64) -> KeyState {
 }
 
 impl Admin {
-    /// Makes a key of an organisation. Its text is given out here and never again.
+    /// Creates a key of an organisation. Its text cannot be shown again.
     ///
     /// # Errors
-    /// `Invalid`; `NotFound`; `Exists` when a key that can be used has the name; `TooMany`.
+    /// `Invalid`; `NotFound`; `Exists` if a usable key has the name; `TooMany`.
     pub async fn key_create(
         &self,
         organisation: &Organisation,
@@ -92,7 +92,7 @@ impl Admin {
         Ok(IssuedKey { key, text })
     }
 
-    /// Lists all keys of an organisation, oldest first, the revoked included.
+    /// Lists all keys of an organisation, revoked ones included, oldest first.
     ///
     /// # Errors
     /// `Store`.
@@ -100,18 +100,19 @@ impl Admin {
         Ok(self.store.key_list(organisation.id).await?)
     }
 
-    /// Returns the key of that id, or the only one of that name that can be used or, if none can, that is not revoked.
+    /// Returns the key of that id, or the only usable key of that name. If no key of that name is usable, returns the only one
+    /// that is not revoked.
     ///
     /// # Errors
-    /// `NotFound`; `Conflict` when several have the name.
+    /// `NotFound`; `Conflict` if several have the name.
     pub async fn key_find(&self, organisation: &Organisation, named: &str) -> Result<ApiKey, AdminError> {
         choose(organisation, self.store.key_list(organisation.id).await?, named, self.clock.now_ms())
     }
 
-    /// Changes a key's name, role, end or options. The change holds from then on.
+    /// Changes a key's name, role, expiry or options. The change takes effect at once.
     ///
     /// # Errors
-    /// `Invalid`; `NotFound`; `Exists` when another key that can be used has the name; `Conflict` when it is revoked.
+    /// `Invalid`; `NotFound`; `Exists` if another usable key has the name; `Conflict` if it is revoked.
     pub async fn key_update(
         &self,
         organisation: &Organisation,
@@ -132,10 +133,10 @@ impl Admin {
         updated.map_err(|error| about(organisation, &key.name, error))
     }
 
-    /// Makes a key with the same name, role, options and lifetime, and lets the old one end after `overlap_s` seconds.
+    /// Creates a key with the same name, role, options and lifetime. The old key expires after `overlap_s` seconds.
     ///
     /// # Errors
-    /// `Invalid`; `NotFound`; `Conflict` when it is revoked or expired, or was rotated before; `TooMany`.
+    /// `Invalid`; `NotFound`; `Conflict` if it is revoked or expired, or was rotated before; `TooMany`.
     pub async fn key_rotate(
         &self,
         organisation: &Organisation,
@@ -153,7 +154,7 @@ impl Admin {
         }
         let _turn = self.shared.names.lock().await;
         check_room(organisation, &self.store.key_list(organisation.id).await?, change.at_ms)?;
-        // A key that ends is followed by one that is good for as long as it was.
+        // The new key has the same lifetime as the old one.
         let lifetime_ms = old.expires_ms.map(|expires_ms| expires_ms.saturating_sub(old.created_ms).max(1));
         let expires_ms = lifetime_ms.map(|lifetime_ms| change.at_ms.saturating_add(lifetime_ms).min(LATEST_MS));
         let request = NewKey { name: &old.name, role: old.role, no_delete: old.no_delete, expires_ms };
@@ -163,7 +164,7 @@ impl Admin {
         self.authenticator.forget();
         rotated.map_err(|error| match error {
             StoreError::AlreadyExists(Resource::Key) => AdminError::Conflict(format!(
-                "Key '{}' ({}) was rotated already: rotate the key that followed it, or revoke that if its text was lost",
+                "Key '{}' ({}) was rotated already: rotate its successor, or revoke the successor if its text was lost",
                 old.name, old.id
             )),
             error => about(organisation, &old.name, error),
@@ -171,11 +172,11 @@ impl Admin {
         Ok(IssuedKey { key, text })
     }
 
-    /// Revokes the key of that id, or the only one of that name that is not revoked. It and its tokens are refused from then on.
-    /// One that is revoked already stays so.
+    /// Revokes the key of that id, or the only one of that name that is not revoked. The key and its tokens are refused from
+    /// then on. Has no effect on a revoked key.
     ///
     /// # Errors
-    /// `NotFound`; `Conflict` when several have the name.
+    /// `NotFound`; `Conflict` if several have the name.
     pub async fn key_revoke(
         &self,
         organisation: &Organisation,
@@ -193,7 +194,7 @@ impl Admin {
     }
 }
 
-/// Whether there are keys of that name, and all of them are revoked.
+/// Returns whether keys of that name exist and all of them are revoked.
 fn are_revoked(keys: &[ApiKey], name: &str) -> bool {
     let mut of_name = keys.iter().filter(|key| key.name == name).peekable();
     of_name.peek().is_some() && of_name.all(|key| key.revoked_ms.is_some())
@@ -208,7 +209,7 @@ fn choose(organisation: &Organisation, keys: Vec<ApiKey>, named: &str, now_ms: i
     let (owner, shown) = (&organisation.name, named.chars().take(100).collect::<String>());
     let (usable, revoked): (Vec<ApiKey>, Vec<ApiKey>) =
         keys.into_iter().filter(|key| key.name == named).partition(|key| key.revoked_ms.is_none());
-    // One that was rotated and has ended is not meant.
+    // Skip keys that were rotated and have expired.
     let mut active = usable.iter().filter(|key| key_state(key, now_ms) == KeyState::Active);
     if let (Some(only), None) = (active.next(), active.next()) {
         return Ok(only.clone());
@@ -216,26 +217,24 @@ fn choose(organisation: &Organisation, keys: Vec<ApiKey>, named: &str, now_ms: i
     match &usable[..] {
         [only] => Ok(only.clone()),
         [] if revoked.is_empty() => Err(AdminError::NotFound(format!("Organisation '{owner}' has no key '{shown}'"))),
-        [] => Err(AdminError::NotFound(format!(
-            "Organisation '{owner}' has no key '{shown}' that is not revoked already"
-        ))),
+        [] => Err(AdminError::NotFound(format!("All keys '{shown}' of organisation '{owner}' are revoked already"))),
         _ => {
             let ids: Vec<String> = usable.iter().map(|key| key.id.to_string()).collect();
             Err(AdminError::Conflict(format!(
-                "Organisation '{owner}' has several keys '{shown}': name one by its id, {}",
+                "Organisation '{owner}' has several keys '{shown}': choose one by its id, {}",
                 ids.join(" or ")
             )))
         }
     }
 }
 
-/// Fails when an organisation has as many keys that can be used as it can have.
+/// Fails if an organisation has the maximum number of usable keys.
 fn check_room(organisation: &Organisation, keys: &[ApiKey], now_ms: i64) -> Result<(), AdminError> {
     if keys.iter().filter(|key| key_state(key, now_ms) == KeyState::Active).count() < KEYS {
         return Ok(());
     }
     Err(AdminError::TooMany(format!(
-        "Organisation '{}' has {KEYS} keys, the most that it can have: revoke some first",
+        "Organisation '{}' has {KEYS} keys, the maximum: revoke some first",
         organisation.name
     )))
 }
@@ -267,10 +266,10 @@ fn check_not_revoked(key: &ApiKey) -> Result<(), AdminError> {
 fn check_expiry(expires_ms: Option<i64>, now_ms: i64) -> Result<(), AdminError> {
     match expires_ms {
         Some(expires_ms) if expires_ms <= now_ms => {
-            Err(AdminError::Invalid("The key would be expired already: give a time to come".to_owned()))
+            Err(AdminError::Invalid("The key would be expired already: give a time in the future".to_owned()))
         }
         Some(expires_ms) if expires_ms > LATEST_MS => {
-            Err(AdminError::Invalid(format!("The key's end must be at most {LATEST_MS}")))
+            Err(AdminError::Invalid(format!("The key's expiry must be at most {LATEST_MS}")))
         }
         _ => Ok(()),
     }
@@ -310,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn key_is_found_by_its_id_or_by_a_name_that_only_it_has() {
+    fn key_is_found_by_its_id_or_by_its_unique_name() {
         let acme = Organisation::new(OrganisationId(fresh_ordered_uuid()), "acme", "free", 0);
         let keys = [key("ci", Some(1)), key("ci", None), key("two", None), key("two", None), key("old", Some(1))];
         let chosen = |named: &str| choose(&acme, keys.to_vec(), named, 5).map(|key| key.id).map_err(|e| e.to_string());
@@ -319,10 +318,10 @@ mod tests {
         let mut ended = key("ci", None);
         ended.expires_ms = Some(5);
         let rotated = choose(&acme, vec![ended, keys[1].clone()], "ci", 5).unwrap();
-        assert_eq!(rotated.id, keys[1].id, "one that has ended gives way");
+        assert_eq!(rotated.id, keys[1].id, "an expired key is skipped");
         let several = chosen("two").unwrap_err();
         assert!(several.contains(&keys[2].id.to_string()) && several.contains(&keys[3].id.to_string()), "{several}");
-        assert!(chosen("old").unwrap_err().contains("not revoked already"));
+        assert!(chosen("old").unwrap_err().contains("are revoked already"));
         assert!(chosen("other").unwrap_err().contains("has no key 'other'"));
     }
 }

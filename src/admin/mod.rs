@@ -1,7 +1,7 @@
 //! Administration: organisations, operators, keys, warehouses, usage and the server itself, as use cases.
 //!
-//! The HTTP API calls these and has no rules of its own. Who may do what is decided before: these are told the organisation,
-//! and who makes the change ([`Change`](crate::store::Change)).
+//! The HTTP API calls these use cases and has no rules itself. It checks permissions first, and passes the organisation and
+//! the author of the change ([`Change`](crate::store::Change)).
 
 mod backup;
 mod error;
@@ -42,19 +42,19 @@ pub use tables::{CheckedTable, Finding, ShownNamespace};
 pub use usage::{Days, UsageLimits};
 pub use warehouses::{OwnStorage, Trial, WarehouseRequest, WarehouseUpdate};
 
-/// What administration works with.
+/// The parts that administration uses.
 pub struct AdminParts {
-    /// What the catalog remembers in.
+    /// The store of the catalog.
     pub store: Arc<dyn Store>,
-    /// Who is told that keys have changed.
+    /// The authenticator, which is notified of changed keys.
     pub authenticator: Arc<Authenticator>,
-    /// Who is told that warehouses have changed.
+    /// The catalog, which is notified of changed warehouses.
     pub catalog: Arc<Catalog>,
-    /// How storage is reached, and what credentials are sealed with.
+    /// Access to storage, and the keys that seal credentials.
     pub access: StorageAccess,
-    /// Reads metadata that nobody has asked for, and keeps none of it.
+    /// Reads metadata for checks, without a cache.
     pub documents: Arc<Documents>,
-    /// What tells the time.
+    /// The source of the current time.
     pub clock: Clock,
     /// The settings in force.
     pub config: Arc<Config>,
@@ -72,24 +72,24 @@ pub struct Admin {
     shared: Arc<Shared>,
 }
 
-/// What stays when the settings change.
+/// The state that is kept when the settings change.
 struct Shared {
     started: Instant,
     /// Reads the settings again, if the program can.
     reload: std::sync::OnceLock<Reload>,
-    /// Whoever checks that a name is free, and takes it, has this.
+    /// Held while a name is checked and taken.
     names: Mutex<()>,
 }
 
 impl Admin {
-    /// Administers the catalog of these parts.
+    /// Creates the administration from its parts.
     #[must_use]
     pub fn new(parts: AdminParts) -> Self {
         let shared = Shared { started: Instant::now(), reload: std::sync::OnceLock::new(), names: Mutex::default() };
         Self::over(parts, Arc::new(shared))
     }
 
-    /// Returns the same with other settings.
+    /// Returns the same administration with other settings.
     #[must_use]
     pub fn with_settings(
         &self,

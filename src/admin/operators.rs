@@ -11,10 +11,10 @@ use crate::base::clock::fresh_ordered_uuid;
 use crate::base::secret::Secret;
 use crate::store::{Change, Operator, Resource, StoreError};
 
-/// An operator with the text of its key, which is given out once.
+/// A new operator with the text of its key, which is shown only once.
 #[derive(Debug)]
 pub struct IssuedOperator {
-    /// What is kept of it.
+    /// The stored operator.
     pub operator: Operator,
     /// The key's text.
     pub text: Secret<String>,
@@ -24,13 +24,13 @@ impl Admin {
     /// Adds an operator.
     ///
     /// # Errors
-    /// `Invalid`; `Exists` when another that is not revoked has the name; `TooMany`.
+    /// `Invalid`; `Exists` if another operator that is not revoked has the name; `TooMany`.
     pub async fn operator_create(&self, name: &str, change: &Change) -> Result<IssuedOperator, AdminError> {
         check_key_name(name)?;
         let known = self.store.operator_list().await?;
         if known.iter().filter(|operator| operator.revoked_ms.is_none()).count() >= OPERATORS {
             return Err(AdminError::TooMany(format!(
-                "There are {OPERATORS} operators, the most that there can be: revoke some first"
+                "There are {OPERATORS} operators, the maximum: revoke some first"
             )));
         }
         let text = key_text(&entropy()?);
@@ -51,7 +51,7 @@ impl Admin {
         Ok(IssuedOperator { operator, text })
     }
 
-    /// Lists all operators, oldest first, the revoked included.
+    /// Lists all operators, revoked ones included, oldest first.
     ///
     /// # Errors
     /// `Store`.
@@ -59,8 +59,8 @@ impl Admin {
         Ok(self.store.operator_list().await?)
     }
 
-    /// Revokes the operator of that id, or the one of that name that is not revoked; its key is refused from then on. One that
-    /// is revoked already stays so.
+    /// Revokes the operator of that id, or the one of that name that is not revoked. Its key is refused from then on. Has no
+    /// effect on a revoked operator.
     ///
     /// # Errors
     /// `NotFound`.
@@ -68,7 +68,7 @@ impl Admin {
         let id = named.parse().ok().map(KeyId);
         let known = self.store.operator_list().await?;
         let of_id = known.iter().find(|operator| Some(operator.id) == id);
-        // Of those with the name, the one that is in force, or else the last.
+        // Prefer the operator that is not revoked, or else the last.
         let mut of_name: Vec<&Operator> = known.iter().filter(|operator| operator.name == named).collect();
         of_name.sort_by_key(|operator| operator.revoked_ms.is_none());
         let Some(operator) = of_id.or(of_name.last().copied()) else {

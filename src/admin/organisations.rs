@@ -10,10 +10,10 @@ use super::{Admin, AdminError};
 use crate::base::clock::fresh_ordered_uuid;
 use crate::store::{Change, Deletion, Organisation, OrganisationUpdate, Page, PageRequest, Resource, StoreError};
 
-/// How long a deleted organisation can be restored if nothing else is asked for, in seconds: 7 days.
+/// The default time for which a deleted organisation can be restored, in seconds: 7 days.
 const DEFAULT_GRACE_S: u64 = 604_800;
 
-/// How an organisation is to be deleted. What is none is as an earlier request said, or the default.
+/// Options of a deletion. A field that is `None` keeps the value of an earlier request, or else the default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DeleteRequest {
     /// For how long it can be restored, in seconds.
@@ -22,19 +22,19 @@ pub struct DeleteRequest {
     pub purge: Option<bool>,
 }
 
-/// What an organisation has.
+/// The contents of an organisation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrganisationDetails {
     /// The names of its warehouses.
     pub warehouses: Vec<String>,
-    /// How many of its keys are not revoked.
+    /// The number of its keys that are not revoked.
     pub keys: usize,
-    /// How many tables and views it has.
+    /// The number of its tables and views.
     pub tables: u64,
 }
 
 impl Admin {
-    /// Adds an organisation, in the smallest tier that includes the catalog if none is given.
+    /// Creates an organisation. Without a tier, chooses the smallest one that includes the catalog.
     ///
     /// # Errors
     /// `Invalid`; `Exists`.
@@ -74,7 +74,7 @@ impl Admin {
         found.ok_or_else(|| AdminError::no_such_organisation(named))
     }
 
-    /// Returns what an organisation has.
+    /// Returns the contents of an organisation.
     ///
     /// # Errors
     /// `Store`.
@@ -88,14 +88,14 @@ impl Admin {
         })
     }
 
-    /// Returns the name of the tier that serves an organisation: another than its own where that is not configured; none when
-    /// no tier includes the catalog.
+    /// Returns the name of the tier that serves an organisation. It is another tier if its own is not configured, and `None`
+    /// if no tier includes the catalog.
     #[must_use]
     pub fn serving_tier(&self, organisation: &Organisation) -> Option<&str> {
         serving_tier(&self.config.tiers, &organisation.tier)
     }
 
-    /// Changes an organisation's name or tier, suspends it or serves it again. A suspended one is refused from then on.
+    /// Changes an organisation's name or tier, or suspends or resumes it. The keys of a suspended organisation are refused.
     ///
     /// # Errors
     /// `Invalid`; `NotFound`; `Exists`.
@@ -113,11 +113,11 @@ impl Admin {
         updated.map_err(|error| about(&named, error))
     }
 
-    /// Marks an organisation to be deleted: its keys are refused from then on, and once the grace time is over its rows are
-    /// removed in the background. A second request that asks for nothing else changes nothing.
+    /// Marks an organisation as deleted. Its keys are refused from then on. After the grace time, a background task removes its
+    /// rows. A second request with the same options changes nothing.
     ///
     /// # Errors
-    /// `Invalid`; `NotFound`; `Conflict` when its rows are being removed already.
+    /// `Invalid`; `NotFound`; `Conflict` if its rows are being removed already.
     pub async fn organisation_delete(
         &self,
         organisation: &Organisation,
@@ -148,10 +148,10 @@ impl Admin {
         Ok(deletion)
     }
 
-    /// Takes back that an organisation is to be deleted.
+    /// Restores an organisation that is marked as deleted.
     ///
     /// # Errors
-    /// `NotFound`; `Conflict` when the grace time is over.
+    /// `NotFound`; `Conflict` if the grace time is over.
     pub async fn organisation_restore(
         &self,
         organisation: &Organisation,
@@ -175,16 +175,16 @@ impl Admin {
     }
 }
 
-/// Seconds as milliseconds.
+/// Converts seconds to milliseconds.
 pub(super) fn millis(seconds: u64) -> i64 {
     i64::try_from(seconds.saturating_mul(1_000)).unwrap_or(i64::MAX)
 }
 
-/// Checks an organisation's name. A UUID is none: an organisation is also found by its id.
+/// Checks an organisation's name. Refuses a UUID, because organisations are also found by their id.
 fn check_name(name: &str) -> Result<(), AdminError> {
     check_organisation_name(name)?;
     if name.parse::<Uuid>().is_ok() {
-        return Err(AdminError::Invalid(format!("'{name}' cannot be an organisation's name: it reads like an id")));
+        return Err(AdminError::Invalid(format!("'{name}' cannot be an organisation's name: it looks like an id")));
     }
     Ok(())
 }

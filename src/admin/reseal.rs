@@ -1,30 +1,30 @@
-//! Sealing all storage credentials anew, after a new master key was put first.
+//! Reseals all storage credentials after a new master key was put first.
 
 use super::{Admin, AdminError};
 use crate::sealing::master_key;
 use crate::store::{Change, Place, WarehouseStorage};
 
-/// What was sealed anew.
+/// The outcome of a reseal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resealed {
-    /// How many warehouses' credentials were sealed anew.
+    /// The number of warehouses whose credentials were resealed.
     pub sealed_anew: u64,
-    /// How many were sealed with the first master key already.
+    /// The number of warehouses whose credentials were sealed with the first master key already.
     pub unchanged: u64,
-    /// Those that do not open: the warehouses with their organisations.
+    /// The warehouses whose credentials could not be opened, with their organisations.
     pub lost: Vec<String>,
 }
 
 impl Admin {
-    /// Seals all storage credentials anew with the first of the master keys. With `key_is_lost`, it goes on though the key
-    /// before is lost: credentials that do not open have to be given again.
+    /// Reseals all storage credentials with the first master key. With `key_is_lost`, continues although the previous key is
+    /// lost: credentials that cannot be opened must be set again.
     ///
     /// # Errors
-    /// `Invalid` when the master key is not the catalog's own, or credentials do not open.
+    /// `Invalid` if the master key is not the catalog's, or credentials cannot be opened.
     pub async fn reseal(&self, key_is_lost: bool, change: &Change) -> Result<Resealed, AdminError> {
         let invalid = |error: &dyn std::fmt::Display| AdminError::Invalid(error.to_string());
         if !key_is_lost {
-            // Else a wrong key would be taken for a new one.
+            // Otherwise a wrong key would be accepted as a new one.
             master_key::check(self.store.as_ref(), &self.access.keys).await.map_err(|error| invalid(&error))?;
         }
         let keys = self.access.keys.read().map_err(|error| invalid(&error))?;

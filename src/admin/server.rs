@@ -8,21 +8,21 @@ use tidewater_core::limits::Tier;
 use super::{Admin, AdminError, Reload, Reloaded};
 use crate::config::Config;
 
-/// How the server runs.
+/// The status of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerStatus {
-    /// Its process.
+    /// Its process id.
     pub process: u32,
     /// Its version.
     pub version: &'static str,
-    /// The tiers that it knows.
+    /// The configured tiers.
     pub tiers: BTreeMap<String, Tier>,
-    /// For how long it has run, in seconds.
+    /// The time since its start, in seconds.
     pub uptime_s: u64,
 }
 
 impl Admin {
-    /// Returns how the server runs.
+    /// Returns the server's status.
     #[must_use]
     pub fn status(&self) -> ServerStatus {
         ServerStatus {
@@ -33,29 +33,29 @@ impl Admin {
         }
     }
 
-    /// Returns the tiers that are in force.
+    /// Returns the configured tiers.
     #[must_use]
     pub fn tiers(&self) -> &BTreeMap<String, Tier> {
         &self.config.tiers
     }
 
-    /// Returns the settings in force, by their full names, with `***` for what is secret.
+    /// Returns the settings in force by their full names, with `***` for secrets.
     ///
     /// # Errors
-    /// `Failed` when a setting has no form as JSON.
+    /// `Failed` if a setting cannot be written as JSON.
     pub fn settings(&self) -> Result<BTreeMap<String, Value>, AdminError> {
         settings(&self.config)
     }
 
-    /// Has `reload` read the settings again when that is asked for. Only the first call has an effect.
+    /// Sets the function that reads the settings again. Only the first call has an effect.
     pub fn set_reload(&self, reload: Reload) {
         let _ = self.shared.reload.set(reload);
     }
 
-    /// Reads the settings again, and takes what can change while the server runs.
+    /// Reads the settings again, and applies those that can change while the server runs.
     ///
     /// # Errors
-    /// `Unsupported` when this program cannot; `Invalid` when they cannot be used: nothing was changed then.
+    /// `Unsupported` if this program cannot reload; `Invalid` if a setting is invalid. Nothing is changed then.
     pub async fn reload(&self) -> Result<Reloaded, AdminError> {
         let reload = self.shared.reload.get().ok_or_else(|| {
             AdminError::Unsupported("This server cannot read its settings again: restart it instead".to_owned())
@@ -64,7 +64,7 @@ impl Admin {
     }
 }
 
-/// The settings of a configuration, each by its full name.
+/// Returns the settings of a configuration by their full names.
 fn settings(config: &Config) -> Result<BTreeMap<String, Value>, AdminError> {
     fn flatten(prefix: &str, value: Value, found: &mut BTreeMap<String, Value>) {
         match value {
@@ -82,7 +82,7 @@ fn settings(config: &Config) -> Result<BTreeMap<String, Value>, AdminError> {
     let value = serde_json::to_value(config).map_err(|error| AdminError::Failed(error.to_string().into()))?;
     let mut found = BTreeMap::new();
     flatten("", value, &mut found);
-    // What is written of a configuration has no secret in it: whether there is one is said here.
+    // A serialized configuration has no secrets. This adds whether there is one.
     if !config.storage.master_key.expose().is_empty() {
         found.insert("storage.master_key".to_owned(), "***".into());
     }
@@ -95,7 +95,7 @@ mod tests {
     use crate::base::secret::Secret;
 
     #[test]
-    fn settings_are_named_in_full_and_show_no_secret() {
+    fn settings_have_full_names_and_no_secrets() {
         let mut config = Config::default();
         config.storage.master_key = Secret::new("hush".to_owned());
         let shown = settings(&config).unwrap();

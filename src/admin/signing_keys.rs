@@ -4,14 +4,14 @@ use super::{Admin, AdminError};
 use crate::auth::{ACTIVE_AFTER_MS, OlderKeys, active_signing_key};
 use crate::store::{Change, SigningKey};
 
-/// What a signing key does.
+/// The state of a signing key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SigningKeyState {
-    /// It verifies, and is about to sign.
+    /// It verifies tokens, and will sign soon.
     Next,
-    /// It signs.
+    /// It signs new tokens.
     Active,
-    /// It has signed, and verifies as long as that may matter.
+    /// It no longer signs. It verifies its tokens until they expire.
     Retired,
 }
 
@@ -32,11 +32,11 @@ impl SigningKeyState {
 pub struct SigningKeyInfo {
     /// Its id.
     pub id: String,
-    /// When it was made, in milliseconds since 1970.
+    /// When it was created, in milliseconds since 1970.
     pub created_ms: i64,
-    /// What it does.
+    /// Its state.
     pub state: SigningKeyState,
-    /// From when it signs, in milliseconds since 1970.
+    /// When it starts to sign, in milliseconds since 1970.
     pub signs_from_ms: i64,
 }
 
@@ -49,8 +49,8 @@ impl Admin {
         Ok(describe(&self.store.signing_key_list().await?, self.clock.now_ms()))
     }
 
-    /// Adds a signing key, which signs from two minutes on, when every server knows it. With `remove_older`, the others are
-    /// removed now, and every client signs in again. Returns all keys, newest first.
+    /// Adds a signing key. It starts to sign after two minutes, when every server knows it. With `remove_older`, removes the
+    /// other keys now, so that every client must sign in again. Returns all keys, newest first.
     ///
     /// # Errors
     /// `Auth`; `Store`.
@@ -64,8 +64,8 @@ impl Admin {
         self.signing_key_list().await
     }
 
-    /// Removes the signing keys made before `created_before_ms`, but never the newest. Tokens that they signed are refused
-    /// from then on.
+    /// Removes the signing keys created before `created_before_ms`, but never the newest. Their tokens are refused from then
+    /// on. Returns the number of removed keys.
     ///
     /// # Errors
     /// `Store`.
@@ -76,7 +76,7 @@ impl Admin {
     }
 }
 
-/// What each of the keys does, which are newest first.
+/// Returns the state of each key. `keys` must be sorted, newest first.
 fn describe(keys: &[SigningKey], now_ms: i64) -> Vec<SigningKeyInfo> {
     let active = active_signing_key(keys, now_ms).map(|key| &key.id);
     let mut later = SigningKeyState::Next;
@@ -98,7 +98,7 @@ mod tests {
     use crate::base::secret::Secret;
 
     #[test]
-    fn one_key_signs_later_ones_will_and_earlier_ones_have() {
+    fn one_key_is_active_at_any_time() {
         let key = |created_ms| SigningKey { id: format!("k{created_ms}"), secret: Secret::new([0; 32]), created_ms };
         let keys = [key(ACTIVE_AFTER_MS * 3), key(ACTIVE_AFTER_MS), key(0)];
         let at = |now_ms| describe(&keys, now_ms).iter().map(|key| key.state).collect::<Vec<_>>();

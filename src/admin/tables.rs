@@ -1,4 +1,4 @@
-//! Namespaces, tables and views, as an administrator looks at them, and the check of their metadata.
+//! Namespaces, tables and views for administrators, and the check of their metadata.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,16 +13,16 @@ use crate::metadata::MetadataError;
 use crate::store::{Page, PageRequest, Place, Properties, Resource, StoreError, TableKind, TableRecord};
 use crate::warehouse::OpenWarehouse;
 
-/// How many tables are checked for one answer.
+/// The number of tables that one answer checks.
 const CHECKED_AT_ONCE: usize = 100;
 
 /// The most names of each kind that a namespace is shown with.
 const SHOWN: u32 = 10_000;
 
-/// Parts a namespace's key from a table's name; neither has it.
+/// Separates a namespace's key from a table's name. Neither can contain it.
 const SEPARATOR: char = '\u{1e}';
 
-/// A namespace, and what it holds.
+/// A namespace and its contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShownNamespace {
     /// Its properties.
@@ -35,35 +35,35 @@ pub struct ShownNamespace {
     pub views: Vec<String>,
 }
 
-/// A table or view whose metadata has problems, or that has a newer document than the one that it points at.
+/// A table or view whose metadata has problems, or whose pointer is behind its newest metadata document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// Its name.
     pub ident: TableIdent,
-    /// Where its metadata is.
+    /// The location of its metadata document.
     pub metadata_location: String,
-    /// What breaks a rule of the specification.
+    /// The violations of the specification.
     pub problems: Vec<String>,
     /// A newer document beside it, on local disk.
     pub newer_document: Option<PathBuf>,
 }
 
-/// What a check found.
+/// The outcome of a check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CheckedTable {
-    /// How many were checked.
+    /// The number of checked tables or views.
     pub checked: usize,
-    /// Those with something to tell.
+    /// The tables or views with findings.
     pub findings: Vec<Finding>,
-    /// Where the next part begins, if there is one.
+    /// The position of the next page, if there is one.
     pub next: Option<String>,
 }
 
 impl Admin {
-    /// Lists the namespaces directly below `parent`, or at the top, by name.
+    /// Lists the namespaces directly below `parent`, or the top-level namespaces, by name.
     ///
     /// # Errors
-    /// `Catalog` when there is no such parent.
+    /// `Catalog` if the parent does not exist.
     pub async fn namespace_list(
         &self,
         place: Place,
@@ -73,10 +73,10 @@ impl Admin {
         self.store.namespace_list(place, parent, page).await.map_err(|error| missing(error, parent))
     }
 
-    /// Returns a namespace's properties and what it holds.
+    /// Returns a namespace's properties and contents.
     ///
     /// # Errors
-    /// `Catalog` when there is no such namespace.
+    /// `Catalog` if the namespace does not exist.
     pub async fn namespace_show(&self, place: Place, ident: &NamespaceIdent) -> Result<ShownNamespace, AdminError> {
         let properties = self.store.namespace_get(place, ident).await?;
         let properties = properties.ok_or_else(|| missing(StoreError::NotFound(Resource::Namespace), Some(ident)))?;
@@ -90,10 +90,11 @@ impl Admin {
         })
     }
 
-    /// Lists the tables or views of a namespace with their pointers, by name, and the name after which the next part begins.
+    /// Lists the tables or views of a namespace with their pointers, by name. Also returns the name after which the next page
+    /// begins.
     ///
     /// # Errors
-    /// `Catalog` when there is no such namespace.
+    /// `Catalog` if the namespace does not exist.
     pub async fn table_list(
         &self,
         place: Place,
@@ -107,7 +108,7 @@ impl Admin {
         let idents: Vec<TableIdent> =
             found.items.iter().filter_map(|name| TableIdent::new(namespace.clone(), name).ok()).collect();
         let records = self.store.table_get_all(place, &idents).await?;
-        // One that was dropped meanwhile is not there any more.
+        // Skip tables that were dropped meanwhile.
         let named = idents.iter().zip(records);
         Ok((named.filter_map(|(ident, record)| Some((ident.name().to_owned(), record?))).collect(), next))
     }
@@ -135,7 +136,7 @@ impl Admin {
     /// Checks a table's or view's metadata.
     ///
     /// # Errors
-    /// `Catalog` when there is none.
+    /// `Catalog` if it does not exist.
     pub async fn table_check(
         &self,
         warehouse: &OpenWarehouse,
@@ -147,7 +148,7 @@ impl Admin {
         Ok(CheckedTable { checked: 1, findings, next: None })
     }
 
-    /// Checks the metadata of the next tables, or views, of a warehouse, from where `after` leads.
+    /// Checks the metadata of a page of a warehouse's tables or views, from the position `after`.
     ///
     /// # Errors
     /// `Store`.
@@ -170,7 +171,7 @@ impl Admin {
             let limit = u32::try_from(CHECKED_AT_ONCE - done.checked).unwrap_or(1);
             let page = PageRequest { after, limit: Some(limit) };
             let (found, more) = match self.table_list(warehouse.place, &namespace, kind, &page).await {
-                // A namespace that was dropped meanwhile holds none.
+                // The namespace was dropped meanwhile.
                 Err(AdminError::Catalog(CatalogError::NoSuchNamespace(_))) => continue,
                 found => found?,
             };
@@ -188,14 +189,14 @@ impl Admin {
         Ok(done)
     }
 
-    /// The namespaces of a warehouse on all levels, by their keys.
+    /// Lists the namespaces of a warehouse on all levels, sorted by key.
     async fn all_namespaces(&self, place: Place) -> Result<Vec<NamespaceIdent>, AdminError> {
         let mut found = self.store.namespace_list(place, None, &PageRequest::default()).await?.items.clone();
         let mut next = 0;
         while let Some(parent) = found.get(next).cloned() {
             let below = self.store.namespace_list(place, Some(&parent), &PageRequest::default()).await;
             match below {
-                // One that was dropped meanwhile holds none.
+                // The namespace was dropped meanwhile.
                 Err(StoreError::NotFound(_)) => {}
                 below => found.extend(below?.items.iter().cloned()),
             }
@@ -215,7 +216,7 @@ impl Admin {
         })
     }
 
-    /// What there is to tell of one table or view, if anything.
+    /// Returns the findings of one table or view, if there are any.
     async fn check(
         &self,
         warehouse: &OpenWarehouse,

@@ -1,4 +1,4 @@
-//! What an organisation has used, day by day.
+//! An organisation's usage by day.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::store::{KeyUsage, Organisation};
 const DAYS: i64 = 366;
 const DAYS_BY_KEY: i64 = 31;
 
-/// Over which days (UTC), counted from 1970-01-01, both included.
+/// A range of days (UTC), counted from 1970-01-01, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Days {
     /// The first.
@@ -33,12 +33,12 @@ impl Days {
     }
 }
 
-/// What an organisation may use, and how many tables it has.
+/// An organisation's limits, and its number of tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageLimits {
-    /// The tier that serves it, with its name; none when it is refused.
+    /// The tier that serves it, with its name. `None` if its keys are refused.
     pub tier: Option<(String, Tier)>,
-    /// How many tables and views it has.
+    /// The number of its tables and views.
     pub tables: u64,
 }
 
@@ -49,13 +49,13 @@ impl Admin {
         day_of(self.clock.now_ms())
     }
 
-    /// Returns how many tables and views an organisation may have, if there is a limit.
+    /// Returns the maximum number of an organisation's tables and views, if there is a limit.
     #[must_use]
     pub fn max_tables(&self, organisation: &Organisation) -> Option<u64> {
         self.config.tiers.get(self.serving_tier(organisation)?)?.max_tables
     }
 
-    /// Returns what an organisation may use.
+    /// Returns an organisation's limits.
     ///
     /// # Errors
     /// `Store`.
@@ -65,8 +65,8 @@ impl Admin {
         Ok(UsageLimits { tier, tables: self.store.table_count(organisation.id).await? })
     }
 
-    /// Lists the days on which an organisation sent requests, with how many. A running server counts ahead by up to a hundredth
-    /// of the day's limit.
+    /// Lists the days on which an organisation sent requests, with their number. The number may be up to 1 % of the daily limit
+    /// too high, because a running server reserves requests in advance.
     ///
     /// # Errors
     /// `Invalid`; `Store`.
@@ -75,7 +75,7 @@ impl Admin {
         Ok(self.store.usage_list(organisation.id, from, to).await?)
     }
 
-    /// Lists how many requests each key sent, by day and key, with the keys' names.
+    /// Lists the number of requests by day and key, with the keys' names.
     ///
     /// # Errors
     /// `Invalid`; `Store`.

@@ -22,55 +22,55 @@ use crate::store::{
 };
 use crate::warehouse::{CheckStep, OpenWarehouse, seal_credentials, warehouse_check};
 
-/// The address that gives tokens to Google's service accounts.
+/// The address that issues tokens to Google's service accounts.
 const GOOGLE_TOKENS: &str = "https://oauth2.googleapis.com/token";
 
-/// What is asked of a new warehouse.
+/// The options of a new warehouse.
 #[derive(Debug, Clone)]
 pub struct WarehouseRequest {
     /// Its name.
     pub name: String,
-    /// Where its tables are put.
+    /// Its root: the location of its tables.
     pub root: String,
-    /// The settings of its storage, with the credentials among them; the local disk when there are none.
+    /// The settings of its storage, credentials included. `None` for the local disk.
     pub storage: Option<Value>,
-    /// What can be chosen of it.
+    /// Its options.
     pub options: WarehouseOptions,
     /// Whether it becomes the default.
     pub is_default: bool,
-    /// Whether its storage is tried out first.
+    /// Whether its storage is tested first.
     pub check: bool,
-    /// Whether it is only tried out, and not created.
+    /// Whether its storage is only tested, and the warehouse not created.
     pub dry_run: bool,
     /// Whether the server's own disk and cloud identity may be used.
     pub own_storage: OwnStorage,
 }
 
-/// Whether a warehouse may be on what is the server's own: its disk, or what its cloud identity reaches.
+/// Whether a warehouse may use the server's own disk and cloud identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OwnStorage {
-    /// It may.
+    /// It may use them.
     Allowed,
-    /// It may not: an organisation's admin has no say over the server's files.
+    /// It may not use them: an organisation's admin has no rights to the server's files.
     Refused,
 }
 
-/// What is changed of a warehouse. What is none stays.
+/// The changes to a warehouse. A field that is `None` stays.
 #[derive(Debug, Clone, Default)]
 pub struct WarehouseUpdate {
-    /// The settings of its storage, with the credentials among them.
+    /// The settings of its storage, credentials included.
     pub storage: Option<Value>,
     /// Whether it becomes the default.
     pub make_default: bool,
-    /// When the files of a table go that is dropped with a purge.
+    /// When a drop with a purge removes the table's files.
     pub purge: Option<PurgeTime>,
-    /// Whether what is vended for its tables removes no files.
+    /// Whether vended credentials for its tables cannot remove files.
     pub no_delete: Option<bool>,
-    /// Whether other storage settings are used though they were not tried out.
+    /// Whether new storage settings are used without a test.
     pub unchecked: bool,
 }
 
-/// What came of a trial of a warehouse's storage.
+/// The outcome of a test of a warehouse's storage.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trial {
     /// Each step, in order.
@@ -78,7 +78,7 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// Whether all went well.
+    /// Returns whether all steps succeeded.
     #[must_use]
     pub fn is_ok(&self) -> bool {
         self.steps.iter().all(|step| step.outcome.is_ok())
@@ -90,14 +90,11 @@ impl Trial {
         }
         let failed =
             self.steps.iter().filter_map(|step| Some(format!("{}: {}", step.what, step.outcome.as_ref().err()?)));
-        Err(AdminError::Invalid(format!(
-            "The storage does not work as it is set up. {}",
-            failed.collect::<Vec<_>>().join("; ")
-        )))
+        Err(AdminError::Invalid(format!("The storage test failed. {}", failed.collect::<Vec<_>>().join("; "))))
     }
 }
 
-/// The storage of a warehouse, as it is asked for.
+/// The requested storage of a warehouse.
 #[derive(Debug)]
 struct Wanted {
     profile: StorageProfile,
@@ -105,11 +102,11 @@ struct Wanted {
 }
 
 impl Admin {
-    /// Adds a warehouse once its storage was tried out; an organisation's first becomes its default. Returns it, and what came of the
-    /// trial.
+    /// Creates a warehouse after testing its storage. An organisation's first warehouse becomes its default. Returns the
+    /// warehouse and the outcome of the test.
     ///
     /// # Errors
-    /// `Invalid`, also when the trial fails; `Forbidden`; `Exists`; `Conflict` when its root overlaps another's; `TooMany`.
+    /// `Invalid`, also if the test fails; `Forbidden`; `Exists`; `Conflict` if its root overlaps another's; `TooMany`.
     pub async fn warehouse_create(
         &self,
         organisation: &Organisation,
@@ -131,13 +128,13 @@ impl Admin {
             is_default: request.is_default,
             created_ms: change.at_ms,
         };
-        // Before anything is written anywhere; once more in the transaction that makes it.
+        // Checked before anything is written, and again in the transaction that creates the warehouse.
         self.check_free(organisation, &new, &root).await?;
         let owner = Owner::for_root(&self.config.data_dir).filter(|_| root.scheme() == "file");
         if let Some(owner) = owner.filter(|_| !request.dry_run) {
-            // The trial would make it as root's.
+            // The test would create the folder as root's.
             let made = owner.make_folder(Path::new(root.path()));
-            made.map_err(|error| AdminError::Invalid(format!("Cannot make the folder {}: {error}", root.path())))?;
+            made.map_err(|error| AdminError::Invalid(format!("Cannot create the folder {}: {error}", root.path())))?;
         }
         let trial = self.try_out(new.clone(), &wanted.credentials, request.check).await?.check()?;
         if let Some(owner) = owner.filter(|_| request.check) {
@@ -150,7 +147,7 @@ impl Admin {
         let created = self.store.warehouse_create(&new, change).await;
         self.catalog.forget_warehouses(organisation.id);
         created.map_err(|error| about(organisation, &new.name, error))?;
-        // Whether it became the default is the store's decision.
+        // The store decides whether it became the default.
         let all = self.store.warehouse_list(organisation.id).await?;
         Ok((all.into_iter().find(|one| one.id == new.id).unwrap_or(new), trial))
     }
@@ -174,19 +171,19 @@ impl Admin {
         found.cloned().ok_or_else(|| no_such_warehouse(organisation, named))
     }
 
-    /// Tries out a warehouse's storage as it is set up.
+    /// Tests a warehouse's storage.
     ///
     /// # Errors
-    /// `Invalid` when it cannot be opened as it is set up.
+    /// `Invalid` if the storage cannot be opened with its settings.
     pub async fn warehouse_check(&self, warehouse: Warehouse) -> Result<Trial, AdminError> {
         let open = self.access.open(warehouse).map_err(|error| AdminError::Invalid(error.to_string()))?;
         self.try_out_open(open).await
     }
 
-    /// Changes a warehouse: its options, its storage once that was tried out, and whether it is the default.
+    /// Changes a warehouse's options, its storage after a test, or whether it is the default.
     ///
     /// # Errors
-    /// `Invalid`, also when the trial fails; `Forbidden`; `NoSuchWarehouse`; `Conflict`.
+    /// `Invalid`, also if the test fails; `Forbidden`; `NoSuchWarehouse`; `Conflict`.
     pub async fn warehouse_update(
         &self,
         organisation: &Organisation,
@@ -235,11 +232,10 @@ impl Admin {
         self.warehouse_find(organisation, &warehouse.id.to_string()).await
     }
 
-    /// Removes a warehouse that holds no namespace, and nothing dropped that is not gone for good. Its files stay. One that
-    /// was removed before stays so.
+    /// Deletes a warehouse without namespaces and without dropped tables. Its files stay. Has no effect on a deleted warehouse.
     ///
     /// # Errors
-    /// `NoSuchWarehouse`; `Conflict` when it is not empty.
+    /// `NoSuchWarehouse`; `Conflict` if it is not empty.
     pub async fn warehouse_drop(
         &self,
         organisation: &Organisation,
@@ -257,7 +253,7 @@ impl Admin {
         dropped.map_err(|error| about(organisation, &warehouse.name, error))
     }
 
-    /// Whether an event tells that the organisation had a warehouse of that name.
+    /// Returns whether the events show that the organisation had a warehouse of that name.
     async fn was_dropped(&self, organisation: &Organisation, name: &str) -> Result<bool, AdminError> {
         let filter = EventFilter {
             object: Some(name.to_owned()),
@@ -267,13 +263,13 @@ impl Admin {
         Ok(!self.store.event_list(Some(organisation.id), &filter, None, 1).await?.events.is_empty())
     }
 
-    /// Checks that a warehouse of that name and at that place could be made.
+    /// Checks that the name and root of a new warehouse are free.
     async fn check_free(&self, of: &Organisation, new: &Warehouse, root: &Location) -> Result<(), AdminError> {
         for organisation in self.store.organisation_list().await? {
             let all = self.store.warehouse_list(organisation.id).await?;
             if organisation.id == of.id && all.len() >= WAREHOUSES {
                 return Err(AdminError::TooMany(format!(
-                    "Organisation '{}' has {WAREHOUSES} warehouses, the most that it can have",
+                    "Organisation '{}' has {WAREHOUSES} warehouses, the maximum",
                     of.name
                 )));
             }
@@ -291,7 +287,7 @@ impl Admin {
         Ok(())
     }
 
-    /// Opens a warehouse with credentials that are not kept yet and, if `check` is set, tries it out.
+    /// Opens a warehouse with credentials that are not stored yet. Tests it if `check` is set.
     async fn try_out(
         &self,
         warehouse: Warehouse,
@@ -303,7 +299,7 @@ impl Admin {
         if check { self.try_out_open(open).await } else { Ok(Trial::default()) }
     }
 
-    /// Tries out a warehouse in a task of its own: what it writes is removed though the client leaves.
+    /// Tests a warehouse in a separate task, so that its test objects are removed even if the client disconnects.
     async fn try_out_open(&self, open: OpenWarehouse) -> Result<Trial, AdminError> {
         let clock = self.clock.clone();
         let trial = tokio::spawn(async move {
@@ -314,8 +310,8 @@ impl Admin {
         trial.await.map_err(|error| AdminError::Failed(error.to_string().into()))
     }
 
-    /// Seals credentials for the warehouse that they are for. The machine's own are not kept. Who may use what is the server's
-    /// own is told what is wrong with its master key.
+    /// Seals credentials for their warehouse. Does not store the machine's own credentials. Details of an error of the master
+    /// key are only for a caller who may use the server's own storage.
     async fn seal(
         &self,
         wanted: Wanted,
@@ -343,15 +339,15 @@ impl Admin {
 }
 
 impl Wanted {
-    /// Reads the settings of a storage, and the credentials among them, for a warehouse at that place. No error repeats a
-    /// value of the credentials.
+    /// Parses the settings of a storage, credentials included, for a warehouse at `root`. No error repeats a value of the
+    /// credentials.
     fn read(storage: Option<Value>, root: &Location) -> Result<Self, AdminError> {
         let Some(storage) = storage else {
             if root.scheme() == "file" {
                 return Ok(Self { profile: StorageProfile::File, credentials: StorageCredentials::Ambient });
             }
             return Err(AdminError::Invalid(format!(
-                "{root} is not on the server's disk: give the settings of its storage in `storage`"
+                "{root} is not on the server's disk: pass the settings of its storage in `storage`"
             )));
         };
         let Value::Object(mut fields) = storage else {
@@ -369,7 +365,7 @@ impl Wanted {
         Ok(Self { profile, credentials })
     }
 
-    /// Fails when the storage is the server's own and may not be used.
+    /// Fails if the storage is the server's own and may not be used.
     fn check_own(&self, root: &Location, own_storage: OwnStorage) -> Result<(), AdminError> {
         if own_storage == OwnStorage::Allowed {
             return Ok(());
@@ -394,7 +390,7 @@ impl Wanted {
         }
     }
 
-    /// The first field that names an address to send requests to, in place of the cloud's own.
+    /// Returns the first field with an address that replaces the cloud's own.
     fn named_address(&self) -> Option<&'static str> {
         let (endpoint, sts_endpoint) = match &self.profile {
             StorageProfile::File => (None, None),
@@ -413,14 +409,14 @@ impl Wanted {
     }
 }
 
-/// Whether a service account's key file names no other addresses than Google's.
+/// Returns whether a service account's key file has only Google's addresses.
 fn asks_google(key: &str) -> bool {
     serde_json::from_str::<Value>(key).is_ok_and(|key| {
         key.get("gcs_base_url").is_none() && key.get("token_uri").is_none_or(|address| address == GOOGLE_TOKENS)
     })
 }
 
-/// The message of a reader, unless it repeats a value, which may be a secret in the wrong field.
+/// Returns a parser's message, or a general one if it repeats a value: that may be a secret in the wrong field.
 fn without_values(message: &str) -> &str {
     let names_a_field = ["missing field", "unknown field"].iter().any(|start| message.starts_with(start));
     // The `type` or `kind` itself is no secret.
@@ -428,7 +424,7 @@ fn without_values(message: &str) -> &str {
     if names_a_field || names_a_kind { message } else { "a field has a value of the wrong type" }
 }
 
-/// Fails when an option promises what the storage cannot hold.
+/// Fails if the storage cannot enforce an option.
 fn check_options(options: WarehouseOptions, storage: &StorageProfile) -> Result<(), AdminError> {
     if options.no_delete && *storage == StorageProfile::File {
         return Err(AdminError::Invalid(
@@ -440,7 +436,7 @@ fn check_options(options: WarehouseOptions, storage: &StorageProfile) -> Result<
     Ok(())
 }
 
-/// Fails when the user that the server runs as, to whom the data folder belongs, may not write in a warehouse's root.
+/// Fails if the server's user, who owns the data folder, may not write to a warehouse's root.
 fn check_owner_can_write(owner: Owner, root: &Path) -> Result<(), AdminError> {
     if root.exists() && owner.can_write(root) == Some(false) {
         return Err(AdminError::Invalid(format!(

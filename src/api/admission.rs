@@ -1,4 +1,4 @@
-//! Admission: who calls, and whether another request of theirs is within their limits. No handler runs before.
+//! Admission: authenticates the caller and counts the request against its limits, before any handler runs.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::request_log::{self, Learned};
 use crate::auth::{Caller, LastCredential};
 use crate::tenancy::quota::{Budget, Quota, QuotaError};
 
-/// Lets a request through that is signed in and within its organisation's limits, and says in the answer what is left.
+/// Passes on an authenticated request within its organisation's limits. Adds the remaining budget to the answer.
 pub(super) async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
     let last = request.extensions().get::<Arrived>().and_then(|arrived| arrived.last.clone());
     let (learned, now_ms) = (note_route(&request).map(AsRef::as_ref), api.clock.now_ms());
@@ -34,7 +34,7 @@ pub(super) async fn authenticate(State(api): State<Arc<Api>>, mut request: Reque
     left.tell(response)
 }
 
-/// Notes for the log which route a request takes. Returns where more is noted.
+/// Records a request's route for the log. Returns the record for more facts.
 pub(super) fn note_route(request: &Request) -> Option<&Arc<Learned>> {
     let learned = request_log::learned(request.extensions())?;
     if let Some(route) = request.extensions().get::<MatchedPath>() {
@@ -43,10 +43,10 @@ pub(super) fn note_route(request: &Request) -> Option<&Arc<Learned>> {
     Some(learned)
 }
 
-/// The one `Authorization` header of a request, if it has one.
+/// Returns a request's `Authorization` header, if it has one.
 ///
 /// # Errors
-/// 400 when there are several: which of them others read cannot be known.
+/// 400 if there are several: a proxy may have checked another one.
 pub(super) fn authorization(headers: &HeaderMap) -> Result<Option<&[u8]>, ApiError> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     match (values.next(), values.next()) {
@@ -55,16 +55,17 @@ pub(super) fn authorization(headers: &HeaderMap) -> Result<Option<&[u8]>, ApiErr
     }
 }
 
-/// Somebody whose request is counted and may be served.
+/// The caller of a request that was counted and may be served.
 pub(super) struct Admitted {
     pub(super) caller: Arc<Caller>,
     pub(super) left: Left,
 }
 
-/// Finds out who sends a request, at `now_ms` and over a connection whose last credential is known, and counts it. Of one that is refused, who sent it is noted in `learned`.
+/// Authenticates a request and counts it. `last` is the credential of the connection's previous request, `now_ms` the time.
+/// If the request exceeds a limit, records its caller in `learned`.
 ///
 /// # Errors
-/// What is answered to who is not signed in, or has spent the day.
+/// The answer to a request without valid credentials, or beyond its organisation's limits.
 pub(super) async fn admit(
     api: &Api,
     headers: &HeaderMap,
@@ -83,10 +84,10 @@ pub(super) async fn admit(
     charged.map(|left| Admitted { caller, left })
 }
 
-/// Counts a request at `now_ms` against the day of its sender's organisation.
+/// Counts a request at `now_ms` against the daily limit of its caller's organisation.
 ///
 /// # Errors
-/// What is answered to who has spent the day.
+/// The answer to a request beyond the limits.
 pub(super) async fn charge(api: &Api, caller: &Caller, now_ms: i64) -> Result<Left, Box<Response>> {
     let form = api.settings.limit_headers;
     let refuse = |error: ApiError| Box::new(error.into_response());
@@ -100,8 +101,7 @@ pub(super) async fn charge(api: &Api, caller: &Caller, now_ms: i64) -> Result<Le
     }
 }
 
-/// Lets a request through that is signed in, and counts it against no day: it stands for one of the storage's. Each key has
-/// its turns.
+/// Passes on an authenticated request without counting it: it replaces a request to storage. Limits the rate of each key.
 pub(super) async fn authenticate_uncounted(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
     let learned = note_route(&request);
     let authorization = match authorization(request.headers()) {

@@ -1,4 +1,4 @@
-//! What a request carries beside its path: a body, bounded and read as JSON, and the parameters behind the `?`.
+//! Reads request bodies, with a limit on their size, and query parameters.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -29,38 +29,37 @@ use crate::heavy::{Heavy, INLINE_BYTES, Permit};
 /// A whole request body of at most the configured size, unpacked.
 pub(super) struct Body {
     pub(super) bytes: Bytes,
-    /// Whose work on it is.
+    /// The organisation that its work counts for.
     owner: Uuid,
-    /// The memory that it takes, where that is much.
+    /// Its reserved memory, if it is large.
     reserved: Option<Reserved>,
 }
 
-/// Memory for a body that is held until the request was answered. A request within another, which has the same body, finds it
-/// among its extensions.
+/// Memory that is reserved for a body until its request is answered. A request with an idempotency key passes it to its
+/// handler in the extensions.
 #[derive(Clone)]
 pub(super) struct Reserved(#[expect(dead_code, reason = "it is held, not read")] Arc<Permit>);
 
 impl Body {
-    /// The same with another content.
+    /// Replaces the bytes.
     pub(super) fn with_bytes(self, bytes: Bytes) -> Self {
         Self { bytes, ..self }
     }
 
-    /// The memory that is held for it.
+    /// Returns the memory that is reserved for it.
     pub(super) fn reserved(&self) -> Option<Reserved> {
         self.reserved.clone()
     }
 
-    /// Whose work on it is.
+    /// Returns the organisation that its work counts for.
     pub(super) const fn owner(&self) -> Uuid {
         self.owner
     }
 
-    /// The body as `parse` reads it, once it was found to hold no more than is allowed. That of a large one is done on a
-    /// worker.
+    /// Checks the body against the limits of its kind, then parses it with `parse`. Uses a worker for a large body.
     ///
     /// # Errors
-    /// 400 when it holds more than a limit allows, or cannot be read; 503 when its time is over first.
+    /// 400 if the body exceeds a limit or cannot be parsed; 503 if no worker finishes in time.
     pub(super) async fn parse<T: Send + 'static>(
         &self,
         api: &Api,
@@ -70,10 +69,10 @@ impl Body {
         self.read(api, kind, |bytes| parse(bytes).map_err(|error| CatalogError::from(error).into())).await
     }
 
-    /// The body as a JSON object of that form.
+    /// Parses the body as a JSON object.
     ///
     /// # Errors
-    /// 400, with the place where it is not; also for text that is not UTF-8 in a field that is passed over.
+    /// 400 with the position of the error. Text that is not UTF-8 is refused even in unknown fields.
     pub(super) async fn json<T: DeserializeOwned + Send + 'static>(
         &self,
         api: &Api,
@@ -96,17 +95,17 @@ impl Body {
         api.heavy.run(self.owner, self.bytes.len() as u64, read).await?
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     ///
     /// # Errors
-    /// 400 when it is not UTF-8, with the place where it is not.
+    /// 400 with the position of the error, if it is not UTF-8.
     pub(super) fn text(&self) -> Result<&str, ApiError> {
         text(&self.bytes)
     }
 }
 
 fn json_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    // A derived reader also takes an array, field by field; the specification knows no such body.
+    // Derived deserializers also accept an array with the fields in order. The specification has no body of that form.
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(ApiError::bad_request("Invalid request body: it must be a JSON object, not an array"));
     }
@@ -119,11 +118,11 @@ fn text(bytes: &[u8]) -> Result<&str, ApiError> {
 }
 
 impl Body {
-    /// Receives a request's body. What grows large waits for memory first, and is not received meanwhile.
+    /// Receives a request's body. Waits for memory before it receives the rest of a large body.
     ///
     /// # Errors
-    /// 413 when it has more than `limit` bytes, as it is sent or unpacked; 408, 415 and 400 when it cannot be read; 503
-    /// when there is no memory for it in time.
+    /// 413 if it has more than `limit` bytes, packed or unpacked; 408, 415 or 400 if it cannot be read; 503 if no memory is
+    /// free in time.
     pub(super) async fn receive(request: Request, api: &Api, limit: usize) -> Result<Self, ApiError> {
         let caller = request.extensions().get::<Arc<Caller>>();
         let owner = caller.map_or(Uuid::nil(), |caller| caller.organisation().0);
@@ -139,7 +138,7 @@ impl Body {
         let bytes = match packing {
             Packing::Plain => received,
             Packing::Gzip => {
-                // What it says that it unpacks to (RFC 1952, ISIZE), which need not be true.
+                // The unpacked size that the body declares (RFC 1952, ISIZE). It may be wrong.
                 let said = received.last_chunk().map_or(0, |size| u32::from_le_bytes(*size)) as usize;
                 let size = said.clamp(received.len().min(limit), limit);
                 room.reserve(size).await?;
@@ -163,10 +162,10 @@ impl FromRequest<Arc<Api>> for Body {
     }
 }
 
-/// The longest form that is read, in bytes: one with two tokens has less than two KiB, and anybody can send one.
+/// The longest accepted form, in bytes. A form with two tokens has less than 2 KiB, and anybody can send one.
 const MAX_FORM_BYTES: usize = 64 << 10;
 
-/// A body from somebody who need not be signed in.
+/// A body of a request without authentication.
 pub(super) struct Form(pub(super) Bytes);
 
 impl FromRequest<Arc<Api>> for Form {
@@ -178,7 +177,7 @@ impl FromRequest<Arc<Api>> for Form {
     }
 }
 
-/// The memory that a body takes while it is received.
+/// Reserves memory for a body while it is received.
 struct Room<'a> {
     bodies: &'a Heavy,
     owner: Uuid,
@@ -188,7 +187,7 @@ struct Room<'a> {
 }
 
 impl Room<'_> {
-    /// Reserves memory for a body of that size, where it is large and nothing was reserved.
+    /// Reserves memory for a body of `size` bytes if it is large and nothing is reserved yet.
     async fn reserve(&mut self, size: usize) -> Result<(), ApiError> {
         if size as u64 >= INLINE_BYTES && self.reserved.is_none() {
             let permit = self.bodies.reserve(self.owner, size as u64).await?;
@@ -197,15 +196,15 @@ impl Room<'_> {
         Ok(())
     }
 
-    /// Reserves memory for a body that is larger than it said. What was reserved for it is given back first, so that two
-    /// bodies never wait for each other.
+    /// Reserves memory for a body that is larger than it declared. Releases its reserved memory first, so that two bodies
+    /// never wait for each other.
     async fn reserve_instead(&mut self, size: usize) -> Result<(), ApiError> {
         self.reserved = None;
         self.reserve(size).await
     }
 }
 
-/// Reads a body whole, as long as it never pauses for longer than `pause`.
+/// Reads a whole body. Fails if it pauses for longer than `pause`.
 async fn collect(body: HttpBody, pause: Duration, room: &mut Room<'_>) -> Result<Bytes, ApiError> {
     let mut body = Steady { body, pause, paused: None };
     let mut received = BytesMut::new();
@@ -216,7 +215,7 @@ async fn collect(body: HttpBody, pause: Duration, room: &mut Room<'_>) -> Result
         })?;
         let Ok(data) = frame.into_data() else { continue };
         if received.is_empty() && room.declared == Some(data.len()) {
-            // All of it, and nothing to copy.
+            // The whole body in one frame: no copy needed.
             return Ok(data);
         }
         let size = received.len() + data.len();
@@ -224,7 +223,7 @@ async fn collect(body: HttpBody, pause: Duration, room: &mut Room<'_>) -> Result
             return Err(ApiError::too_large(room.limit));
         }
         if size as u64 >= INLINE_BYTES && room.reserved.is_none() {
-            // Of what has no length it is not known how large it gets.
+            // A body without a declared length may grow up to the limit.
             room.reserve(room.declared.unwrap_or(room.limit)).await?;
             received.reserve(room.declared.unwrap_or(size).saturating_sub(received.len()));
         }
@@ -233,11 +232,11 @@ async fn collect(body: HttpBody, pause: Duration, room: &mut Room<'_>) -> Result
     Ok(received.freeze())
 }
 
-/// A body that fails when nothing of it comes for some time.
+/// A body that fails if no data arrives for the time `pause`.
 struct Steady {
     body: HttpBody,
     pause: Duration,
-    /// There while it is waited for.
+    /// The timer of the current pause.
     paused: Option<Pin<Box<Sleep>>>,
 }
 
@@ -271,7 +270,7 @@ impl hyper::body::Body for Steady {
     }
 }
 
-/// The parameters behind the `?` of a URL.
+/// The query parameters of a URL.
 pub(super) struct Parameters<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Parameters<T> {
@@ -283,10 +282,10 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Parameters<T> {
 }
 
 impl<T: DeserializeOwned> Parameters<T> {
-    /// Those of a URL.
+    /// Parses the query parameters of a URL.
     ///
     /// # Errors
-    /// 400 when they cannot be read.
+    /// 400 if they cannot be parsed.
     pub(super) fn of(uri: &Uri) -> Result<Self, ApiError> {
         let read = Query::try_from_uri(uri);
         read.map(|Query(parameters)| Self(parameters)).map_err(|error| ApiError::bad_request(error.body_text()))
@@ -301,7 +300,7 @@ mod tests {
 
     const PAUSE: Duration = Duration::from_secs(10);
 
-    /// A body whose pieces come after so many seconds each.
+    /// Returns a body whose pieces arrive after these numbers of seconds each.
     fn slow(after_s: &'static [u64]) -> HttpBody {
         HttpBody::from_stream(stream::unfold(after_s, |left| async move {
             let (first, rest) = left.split_first()?;
@@ -311,7 +310,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn slow_body_is_read_and_one_that_pauses_is_refused() {
+    async fn slow_body_is_accepted_and_paused_body_is_refused() {
         let bodies = Heavy::default();
         let mut room = Room { bodies: &bodies, owner: Uuid::nil(), limit: 100, declared: None, reserved: None };
         assert_eq!(collect(slow(&[9; 20]), PAUSE, &mut room).await.unwrap(), "x".repeat(20));

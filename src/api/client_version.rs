@@ -1,19 +1,19 @@
-//! Which version of Iceberg's Java client sends a request.
+//! Detects the version of Iceberg's Java client from a request.
 //!
-//! Every such client says so: `X-Client-Version: Apache Iceberg 1.12.0 (commit ...)` (Iceberg, `HTTPClient.Builder.build`).
-//! PyIceberg sends a bare number there.
+//! Java clients send `X-Client-Version: Apache Iceberg 1.12.0 (commit ...)` (Iceberg, `HTTPClient.Builder.build`). PyIceberg
+//! sends a bare number.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 const CLIENT_VERSION: HeaderName = HeaderName::from_static("x-client-version");
 
-/// The first release of the Java client that writes a space as `%20`, and reads names of headers in any case.
+/// The first release of the Java client that encodes a space as `%20` and ignores the case of header names.
 const FIRST_OF_THE_STANDARDS: (u32, u32) = (1, 12);
 
-/// What a client says of its version.
+/// The version that a client sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ClientVersion {
-    /// Nothing.
+    /// No version.
     Unsaid,
     /// A bare number.
     Number,
@@ -21,12 +21,12 @@ pub(super) enum ClientVersion {
     OldJava,
     /// A Java client from 1.12 on.
     Java,
-    /// Anything else, such as a Java client that was built without a version.
+    /// An unknown form, such as that of a Java client that was built without a version.
     Unknown,
 }
 
 impl ClientVersion {
-    /// Reads it from a request's headers.
+    /// Reads the version from a request's headers.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         headers.get(CLIENT_VERSION).map_or(Self::Unsaid, |version| Self::parse(HeaderValue::as_bytes(version)))
     }
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_told_apart() {
+    fn client_versions_are_parsed() {
         for (text, version) in [
             ("Apache Iceberg 1.9.2 (commit 07c088f)", ClientVersion::OldJava),
             ("Apache Iceberg 1.11.0 (commit 1)", ClientVersion::OldJava),

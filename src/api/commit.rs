@@ -18,7 +18,7 @@ use crate::access::action;
 use crate::base::deadline::STOP;
 use crate::store::TableKind;
 
-/// Applies a commit. The path says to which table, whatever the body's `identifier` says.
+/// Applies a commit to the path's table. Ignores the body's `identifier`.
 pub(super) async fn commit(
     State(api): State<Arc<Api>>,
     scope: Scope<action::CommitTable>,

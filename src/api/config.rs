@@ -1,4 +1,4 @@
-//! `GET /v1/config`: what a client asks first.
+//! `GET /v1/config`: the first request of a client.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub(super) struct Wanted {
 /// The endpoints as JSON.
 static ENDPOINTS_JSON: LazyLock<String> = LazyLock::new(|| json!(ENDPOINTS).to_string());
 
-/// The warehouse that was asked for, or the default one, and the prefix of its paths.
+/// Returns the configuration of the requested or default warehouse, with the prefix of its paths.
 pub(super) async fn get(
     State(api): State<Arc<Api>>,
     Allowed { authorizer }: Allowed<action::ReadConfig>,
@@ -37,7 +37,7 @@ pub(super) async fn get(
     Ok(load_result::json_response(Body::from(text(&warehouse.name, api.idempotency.lifetime()))))
 }
 
-/// `CatalogConfig` of the REST specification.
+/// Returns the `CatalogConfig` of the REST specification.
 fn text(warehouse: &str, idempotency_key_lifetime: Duration) -> String {
     let (name, endpoints, lifetime) =
         (json!(warehouse).to_string(), ENDPOINTS_JSON.as_str(), iso_duration(idempotency_key_lifetime));
@@ -55,7 +55,7 @@ fn text(warehouse: &str, idempotency_key_lifetime: Duration) -> String {
     .concat()
 }
 
-/// A duration of whole seconds as ISO 8601 has it: `PT30M`.
+/// Formats a duration of whole seconds in ISO 8601: `PT30M`.
 fn iso_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let parts = [(seconds / 3_600, 'H'), (seconds / 60 % 60, 'M'), (seconds % 60, 'S')];
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_is_written_as_clients_read_it() {
+    fn duration_is_formatted_in_iso_8601() {
         for (seconds, text) in
             [(1_800, "PT30M"), (1, "PT1S"), (5_400, "PT1H30M"), (86_400, "PT24H"), (3_661, "PT1H1M1S")]
         {

@@ -1,15 +1,15 @@
-//! Calls from web pages (CORS, in the Fetch standard): which pages may make them is a setting. Keys travel in the header
-//! `Authorization`, never in cookies, so a page reads nothing but what the key in its hand is given.
+//! Calls from web pages (CORS, in the Fetch standard). A setting lists the allowed origins. Keys travel in the header
+//! `Authorization`, never in cookies, so a page can only use a key that it has.
 
 use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue, Method};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
-/// How long a browser need not ask again.
+/// How long a browser may cache the answer to a preflight request.
 const MAX_AGE: Duration = Duration::from_secs(600);
 
-/// What a page may read of an answer, beside its body.
+/// The headers of an answer that a page may read.
 const EXPOSED: [&str; 9] = [
     "etag",
     "idempotency-key",
@@ -22,7 +22,7 @@ const EXPOSED: [&str; 9] = [
     "x-request-id",
 ];
 
-/// Returns what lets pages of these origins call the API; nothing where no page may.
+/// Returns the layer that allows pages of these origins to call the API, or `None` if there are no origins.
 pub(super) fn layer(origins: &[String]) -> Option<CorsLayer> {
     if origins.is_empty() {
         return None;

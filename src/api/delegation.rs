@@ -1,4 +1,4 @@
-//! What of a table's storage a client is given with an answer (header `X-Iceberg-Access-Delegation`).
+//! Vends access to a table's storage with an answer (header `X-Iceberg-Access-Delegation`).
 
 use std::convert::Infallible;
 
@@ -18,7 +18,7 @@ use crate::vending::{ValidLocations, Vended};
 
 const HEADER: HeaderName = HeaderName::from_static("x-iceberg-access-delegation");
 
-/// How a client said that it can reach files.
+/// The ways of access to files that a client supports.
 #[derive(Clone, Copy)]
 pub(super) struct Delegated(Wanted);
 
@@ -31,18 +31,18 @@ impl<S: Sync> FromRequestParts<S> for Delegated {
 }
 
 impl Delegated {
-    /// What a request's headers say of it.
+    /// Reads them from a request's headers.
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        // A header that is no text names nothing that we know.
+        // A header that is not text names no known way.
         let header = headers.get(HEADER).map(|value| value.to_str().unwrap_or_default());
         Self(Wanted::parse(header))
     }
 }
 
-/// What a client is given for a table; nothing when its locations are outside of the warehouse by now.
+/// Vends access to a table's locations. Vends nothing if they are outside of the warehouse.
 ///
 /// # Errors
-/// When credentials are wanted and not to be had.
+/// If the client wants credentials and the catalog cannot get them.
 pub(super) async fn of_table<A: Action, O: InWarehouse>(
     api: &Api,
     permit: &Permit<A, O>,
@@ -56,8 +56,8 @@ pub(super) async fn of_table<A: Action, O: InWarehouse>(
     }
 }
 
-/// What a client is given with the answer to a change that has happened. When there are no credentials to be had it is told
-/// of the change all the same, and gets them with the next load: an error would say that nothing was done.
+/// Vends access after a completed change. Vends nothing if the catalog cannot get credentials: an error would mean that the
+/// change was not made. The client gets credentials with its next load.
 pub(super) async fn after_change<A: Action, O: InWarehouse>(
     api: &Api,
     permit: &Permit<A, O>,
@@ -66,15 +66,15 @@ pub(super) async fn after_change<A: Action, O: InWarehouse>(
     table: &LoadedTable,
 ) -> Vended {
     of_table(api, permit, delegated, ident, table).await.unwrap_or_else(|error| {
-        tracing::warn!(table = %ident, cause = error.cause(), "a table that was made is answered without credentials");
+        tracing::warn!(table = %ident, cause = error.cause(), "the table was created, but the answer has no credentials");
         Vended::default()
     })
 }
 
-/// What a client is given for a table that is only staged.
+/// Vends access to the locations of a staged table.
 ///
 /// # Errors
-/// When credentials are wanted and not to be had.
+/// If the client wants credentials and the catalog cannot get them.
 pub(super) async fn of_staged<A: Action, O: InWarehouse>(
     api: &Api,
     permit: &Permit<A, O>,
@@ -85,7 +85,7 @@ pub(super) async fn of_staged<A: Action, O: InWarehouse>(
     of(api, permit, delegated, ident, (locations, true)).await
 }
 
-/// What a client is given for a table's locations, within what the permit allows.
+/// Vends access to a table's locations, within the permit.
 async fn of<A: Action, O: InWarehouse>(
     api: &Api,
     permit: &Permit<A, O>,
@@ -106,7 +106,7 @@ async fn of<A: Action, O: InWarehouse>(
     Ok(api.catalog.vend(permit, locations, delegated.0, (&path, pass.as_deref())).await?)
 }
 
-/// A table's path below the catalog's address.
+/// Returns a table's path below the catalog's address.
 fn path_of(warehouse: &str, ident: &TableIdent) -> String {
     let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     format!(
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_holds_names_of_any_look() {
+    fn path_with_special_characters_in_names_is_encoded() {
         let ident = TableIdent::new(NamespaceIdent::new(&["a b", "c"]).unwrap(), "t+/%").unwrap();
         assert_eq!(path_of("lake", &ident), "v1/lake/namespaces/a%20b%1Fc/tables/t%2B%2F%25");
     }

@@ -1,9 +1,8 @@
-//! The load of a table and the configuration, straight to their handlers.
+//! A fast path past the router for loads of tables and the configuration.
 //!
-//! Most requests are loads, and there is little else to them than a look into memory. To find its route among all, to box
-//! what stands between, and to take its path apart again for each thing that is read from it takes as many instructions
-//! as that. Here it is taken apart once. Whatever is not plainly such a request goes the way of all others
-//! (`router.rs`), which has the same handlers.
+//! Most requests are loads that are answered from memory. Routing, boxed middleware and repeated parsing of the path would
+//! take as many instructions as the load itself. This module parses the path once. All other requests go through
+//! `router.rs`, which has the same handlers.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -38,7 +37,7 @@ pub(super) enum Direct {
 }
 
 impl Direct {
-    /// Recognises such a request.
+    /// Returns the request if it is a load or asks for the configuration.
     pub(super) fn recognise(method: &Method, path: &str) -> Option<Self> {
         if method != Method::GET {
             return None;
@@ -46,7 +45,7 @@ impl Direct {
         if path == CONFIG { Some(Self::Config) } else { Load::recognise(path).map(Self::Load) }
     }
 
-    /// Returns the route that it would take.
+    /// Returns the request's route in the router.
     pub(super) const fn route(&self) -> &'static str {
         match self {
             Self::Config => CONFIG,
@@ -57,7 +56,7 @@ impl Direct {
 
 const CONFIG: &str = "/v1/config";
 
-/// A request that is a load of a table, with the places in its path where the names stand.
+/// A load of a table: the byte ranges of the names in its path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Load {
     prefix: Option<Range<usize>>,
@@ -65,7 +64,7 @@ pub(super) struct Load {
     table: Range<usize>,
 }
 
-/// Answers a request as its route would.
+/// Answers a request as the router would.
 pub(super) async fn answer(
     api: &Arc<Api>,
     direct: &Direct,
@@ -82,7 +81,7 @@ pub(super) async fn answer(
     }
 }
 
-/// What is looked at, in the order of the route's handler.
+/// Runs the request's handler. Checks the request in the same order as the router's extractors.
 async fn handled(
     api: &Arc<Api>,
     direct: &Direct,
@@ -106,8 +105,8 @@ async fn handled(
 }
 
 impl Load {
-    /// Recognises `GET /v1/namespaces/{namespace}/tables/{table}`, with or without a prefix. Bytes are compared, since
-    /// segments are short and a search made ready for texts takes longer than to look at all of them.
+    /// Recognises the path `/v1/namespaces/{namespace}/tables/{table}`, with or without a prefix. Compares bytes: segments
+    /// are short, and the setup of a text search takes longer.
     fn recognise(path: &str) -> Option<Self> {
         let path = path.as_bytes();
         let mut from = path.starts_with(b"/v1/").then_some(4)?;
@@ -128,12 +127,12 @@ impl Load {
             return None;
         }
         let table = next()?;
-        // The way of all other requests finds out what a plus stands for.
+        // The router resolves the meaning of a plus (`plus.rs`).
         let has_plus = path[namespace.start..table.end].contains(&b'+');
         (table.end == path.len() && !has_plus).then_some(Self { prefix, namespace, table })
     }
 
-    /// Returns the route that a load would take.
+    /// Returns a load's route in the router.
     const fn route(&self) -> &'static str {
         match self.prefix {
             None => "/v1/namespaces/{namespace}/tables/{table}",
@@ -147,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_load_is_known_by_its_path() {
+    fn only_paths_of_loads_are_recognised() {
         let recognised = |path: &'static str| Load::recognise(path);
         let names = |path: &'static str| {
             let load = recognised(path)?;

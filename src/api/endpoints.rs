@@ -1,6 +1,6 @@
 //! The endpoints that the catalog offers.
 
-/// What the catalog can do, as `GET /v1/config` tells clients: they compare these texts exactly.
+/// The endpoints that `GET /v1/config` lists. Clients compare these texts exactly.
 pub(super) const ENDPOINTS: [&str; 30] = [
     "GET /v1/{prefix}/namespaces",
     "POST /v1/{prefix}/namespaces",

@@ -1,4 +1,4 @@
-//! Entity tags of tables (RFC 9110, 8.8.3): a client that has the current metadata is told so in a few bytes.
+//! Entity tags of tables (RFC 9110, 8.8.3): a client that has the current metadata gets a short answer without it.
 
 use std::convert::Infallible;
 
@@ -12,20 +12,20 @@ use bytes::Bytes;
 use super::error::ApiError;
 use crate::metadata::Document;
 
-/// Which snapshots an answer holds (REST specification, `loadTable`, `snapshots`).
+/// The snapshots in an answer (REST specification, `loadTable`, `snapshots`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Snapshots {
-    /// All.
+    /// All snapshots.
     All,
-    /// Those that a branch or tag leads to.
+    /// The snapshots that branches and tags refer to.
     Refs,
 }
 
 impl Snapshots {
-    /// Reads the parameter's value.
+    /// Parses the parameter's value.
     ///
     /// # Errors
-    /// 400 for another value.
+    /// 400 for an unknown value.
     pub(super) fn parse(value: Option<&str>) -> Result<Self, ApiError> {
         match value {
             None | Some("" | "all") => Ok(Self::All),
@@ -35,8 +35,7 @@ impl Snapshots {
     }
 }
 
-/// The tag of a document, in one of its two forms. It is weak, since what stands around the document may differ from one
-/// caller to the next.
+/// The tag of a document with all or some snapshots. It is weak, because the rest of the answer may differ between callers.
 pub(super) struct EntityTag(Bytes);
 
 impl EntityTag {
@@ -47,12 +46,12 @@ impl EntityTag {
         }
     }
 
-    /// The tag of what has this fingerprint.
+    /// Returns the tag of a document with this fingerprint.
     pub(super) fn of_fingerprint(fingerprint: &str) -> Self {
         Self(["W/\"", fingerprint, "\""].concat().into())
     }
 
-    /// Says it in an answer.
+    /// Adds the tag to an answer.
     pub(super) fn put(self, mut response: Response) -> Response {
         if let Ok(value) = HeaderValue::from_maybe_shared(self.0) {
             response.headers_mut().insert(ETAG, value);
@@ -61,25 +60,25 @@ impl EntityTag {
     }
 }
 
-/// The values of `If-None-Match`: what the client says that it has.
+/// The values of `If-None-Match`: the tags of documents that the client has.
 pub(super) struct KnownTags(Vec<HeaderValue>);
 
 impl KnownTags {
-    /// Those of a request.
+    /// Reads the tags from a request's headers.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         Self(headers.get_all(IF_NONE_MATCH).iter().cloned().collect())
     }
 
-    /// Whether the client has just this.
+    /// Returns whether the client has the document of this tag.
     pub(super) fn hold(&self, tag: &EntityTag) -> bool {
         let opaque = opaque(&tag.0);
         let known = self.0.iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-        // The weak comparison: whether either is weak does not matter.
+        // Weak comparison (RFC 9110, 8.8.3.2): it ignores whether the tags are weak.
         known.map(<[u8]>::trim_ascii).any(|known| known == b"*" || self::opaque(known) == opaque)
     }
 }
 
-/// A tag without the mark of a weak one.
+/// Returns a tag without the prefix of weak tags.
 fn opaque(tag: &[u8]) -> &[u8] {
     tag.strip_prefix(b"W/").unwrap_or(tag)
 }
@@ -105,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_is_found_among_others_weak_or_not() {
+    fn known_tag_is_found_in_any_if_none_match_list() {
         for known in [&["W/\"a\""][..], &["\"a\""], &["\"b\", W/\"a\""], &["\"b\"", "\"a\""], &["*"]] {
             assert!(is_known(known), "{known:?}");
         }

@@ -23,10 +23,10 @@ use crate::tenancy::TooManySignatures;
 use crate::tenancy::quota::QuotaError;
 use crate::vending::VendingError;
 
-/// When to try again what changed nothing, since something does not answer at the moment.
+/// When to retry a request that changed nothing because a part of the catalog was unavailable.
 const RETRY_AFTER_S: u64 = 2;
 
-/// An error as the specification wants it: clients go by the `type` and `code` in the body, so they match the status.
+/// An error in the specification's shape. Clients read `type` and `code` in the body, so both match the status.
 #[derive(Debug)]
 pub(super) struct ApiError {
     status: StatusCode,
@@ -37,21 +37,21 @@ pub(super) struct ApiError {
     failure: Option<Failure>,
 }
 
-/// Why an answer says that something is wrong here. It goes along with the answer, out of the client's sight, to where the
-/// answer's request id is known, and into the log.
+/// The cause of a server error. It travels in the answer's extensions to the place that knows the request id, which logs it.
+/// The client never sees it.
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
     pub(super) what: &'static str,
     pub(super) cause: String,
 }
 
-/// The longest message, cause or path that is answered, logged or kept, in bytes: what a client sent may be as long as a body.
+/// The longest message, cause or path in an answer or the log, in bytes. A client's text may be as long as a body.
 const MAX_TEXT_BYTES: usize = 4_096;
 
-/// How much of the end of a longer text stays: messages often end with what to do.
+/// How much of the end of a longer text is kept, in bytes: messages often end with what to do.
 const KEPT_END_BYTES: usize = 1_024;
 
-/// A text as it is when it is not too long, else without its middle.
+/// Returns the text, without its middle if it is too long.
 pub(super) fn cut(text: &str) -> String {
     if text.len() <= MAX_TEXT_BYTES {
         return text.to_owned();
@@ -61,7 +61,7 @@ pub(super) fn cut(text: &str) -> String {
     format!("{} [{} bytes left out] {}", &text[..start], end - start, &text[end..])
 }
 
-/// Marks the answer to a request whose idempotency key was used meanwhile: it is not for the client.
+/// Marks the answer to a request whose idempotency key was used meanwhile. The client does not get this answer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Repeated;
 
@@ -100,11 +100,12 @@ impl ApiError {
     }
 
     pub(super) fn unsupported_encoding() -> Self {
-        let message = "The only Content-Encoding that is read is 'gzip', once: send the body so, or as it is";
+        let message =
+            "The only accepted Content-Encoding is 'gzip', once: compress the body with gzip, or send it plain";
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaTypeException", message)
     }
 
-    /// The body stopped coming, so nothing was begun.
+    /// Returns 408 for a body that paused too long. Nothing was begun.
     pub(super) fn body_paused(longer_than: Duration) -> Self {
         let message = format!(
             "The request body paused for longer than {} s: nothing was changed, try again",
@@ -113,25 +114,26 @@ impl ApiError {
         Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeoutException", message)
     }
 
-    /// Something is not as it should be here: the cause goes to the log, and only that it happened to the client.
+    /// Returns 500. The cause goes to the log, and not to the client.
     pub(super) fn internal(cause: &dyn std::fmt::Display) -> Self {
         let message = "Something went wrong in the catalog; its log says more under this answer's x-request-id";
         let answer = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message);
-        answer.because("a request failed for a reason of ours", cause)
+        answer.because("internal error: a request failed", cause)
     }
 
-    /// A commit that has begun still runs to its end, so a client must look before it tries again.
+    /// Returns 503 for a request that took too long. A commit that has begun still runs to its end, so the client must check
+    /// the outcome before it tries again.
     pub(super) fn timed_out(after: Duration) -> Self {
         let message = format!("The request took longer than {} s; whether it happened is not known", after.as_secs());
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException", message)
     }
 
-    /// What only an administrator can mend.
+    /// Returns 503 without a time to retry: only an administrator can repair the cause.
     fn out_of_service(message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException", message)
     }
 
-    /// Nothing was changed, so the request may be sent again.
+    /// Returns 503 with a time to retry: nothing was changed.
     fn storage_unavailable(cause: &dyn std::fmt::Display) -> Self {
         let answer = Self::out_of_service(
             "The warehouse's storage does not answer at the moment: nothing was changed, try again",
@@ -151,19 +153,19 @@ impl ApiError {
         answer.because("a part that the catalog needs is not available", cause)
     }
 
-    /// The database refused a change, so the request may be sent again.
+    /// Returns 503 with a time to retry: the database refused the change.
     fn not_made(message: &str, cause: &dyn std::fmt::Display) -> Self {
         let answer = Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::out_of_service(message) };
         answer.because("a part that the catalog needs is not available", cause)
     }
 
-    /// Returns the body that it is answered with.
+    /// Returns the answer's body.
     pub(super) fn body(&self) -> serde_json::Value {
         let error = serde_json::json!({ "message": self.message, "type": self.kind, "code": self.status.as_u16() });
         serde_json::json!({ "error": error })
     }
 
-    /// Returns why it is, as far as the log may know.
+    /// Returns the cause for the log, or the message if there is no other cause.
     pub(super) fn cause(&self) -> &str {
         self.failure.as_ref().map_or(&self.message, |failure| &failure.cause)
     }
@@ -229,7 +231,7 @@ impl From<CatalogError> for ApiError {
             CatalogError::CommitStateUnknown(..) | CatalogError::RegisteredWithoutFile { .. } => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "CommitStateUnknownException")
             }
-            // Not 404 nor 409: engines take these for a change that was not made, and remove what they wrote for it.
+            // Neither 404 nor 409: engines conclude from these that the change was not made, and remove their new files.
             CatalogError::AnswerGone(_) => (StatusCode::GONE, "AnswerGoneException"),
             CatalogError::AnswerUnavailable(_, cause) => {
                 let answer = Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::out_of_service(message) };
@@ -283,11 +285,11 @@ impl From<MetadataError> for ApiError {
             MetadataError::Missing(_) => Self::new(StatusCode::NOT_FOUND, "NotFoundException", error.to_string()),
             MetadataError::Location(error) => Self::bad_request(error.to_string()),
             MetadataError::Storage(error @ StorageError::Impossible(_)) => Self::bad_request(error.to_string()),
-            // The service that gives a machine its credentials may be there again in a moment.
+            // The service that provides the machine's credentials may be back in a moment.
             MetadataError::Storage(error @ (StorageError::Unavailable { .. } | StorageError::NoCredentials { .. })) => {
                 Self::storage_unavailable(&error)
             }
-            // What is in the way of a new table is told by the catalog; below a table that exists it is a fault of the storage.
+            // The catalog reports a file in the way of a new table itself. Below an existing table it is a fault of the storage.
             MetadataError::Storage(error @ StorageError::BelowFile { .. }) => Self::storage_unavailable(&error),
             MetadataError::Storage(error @ StorageError::NoSpace { .. }) => {
                 let message =
@@ -421,13 +423,13 @@ impl From<TooManySignatures> for ApiError {
     }
 }
 
-/// Answers a path that is not one of the API's.
+/// Answers a path that is not a route.
 pub(super) async fn no_such_route(method: Method, uri: Uri) -> ApiError {
     let path: String = uri.path().chars().take(200).collect();
     ApiError::new(StatusCode::NOT_FOUND, "NotFoundException", format!("No such route: {method} {path}"))
 }
 
-/// Answers a method that a path does not have.
+/// Answers a method that a route does not have.
 pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
     let path: String = uri.path().chars().take(200).collect();
     let message = format!("{method} is not allowed on {path}");
@@ -439,7 +441,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_text_loses_its_middle_and_short_text_nothing() {
+    fn long_text_loses_its_middle_and_short_text_is_unchanged() {
         assert_eq!(cut("ref 'main' is missing"), "ref 'main' is missing");
         let long = format!("ref '{}' is missing: try again", "ü".repeat(4 << 20));
         let short = cut(&long);

@@ -1,5 +1,5 @@
-//! Functions of a namespace. The specification lets clients look for them and gives no way to make one, so a namespace that
-//! exists has none.
+//! Functions of a namespace. The specification has routes to list and load functions, but none to create one. So every
+//! namespace has an empty list.
 
 use std::sync::Arc;
 

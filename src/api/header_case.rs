@@ -1,10 +1,11 @@
-//! `ETag` and `Cache-Control`, spelled so on the wire.
+//! Sends the header names `ETag` and `Cache-Control` with capitals to clients that need them.
 //!
-//! Names of headers have no case, but Iceberg's Java client before 1.12 looks for these letter by letter: where they are spelled
-//! otherwise, it never asks again with `If-None-Match`, and never uses a signature twice. To spell one name takes hyper as long
-//! as all else of a small answer, so it is done only for clients that may be such. hyper writes names in lower case; it spells them differently only in an answer
-//! that carries how a request spelled them, a type of its own that nobody else can make. So one request that spells it as
-//! we want is read in memory at start, and what hyper made of it is kept.
+//! Header names have no case, but Iceberg's Java client before 1.12 compares these exactly. With another spelling, it never
+//! sends `If-None-Match` and never reuses a signature. The spelling costs hyper as much as the rest of a small answer, so only
+//! clients that may need it get it.
+//!
+//! hyper writes names in lower case, unless the answer carries a private extension with the spelling of a request. So a
+//! request with the wanted spelling is parsed in memory at start, and its extension is kept.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,27 +21,27 @@ use tokio::io::AsyncWriteExt;
 
 use super::client_version::ClientVersion;
 
-/// With no other name in it, so that little is kept. HTTP/1.0 ends the connection after it.
+/// The request that is parsed at start. It has no other headers, so that the extension is small. HTTP/1.0 ends the connection.
 const SPELLED: &[u8] = b"GET / HTTP/1.0\r\nETag: x\r\nCache-Control: x\r\n\r\n";
 
-/// How a client can read names of headers.
+/// The spelling of header names that a client needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Spelling {
-    /// However they are spelled.
+    /// Any case.
     Any,
-    /// In capitals, as they stand in their specifications.
+    /// With capitals, as in the specifications.
     Capitals,
 }
 
-/// How names of headers are spelled.
+/// hyper's extension with the spelling of header names.
 #[derive(Clone)]
 pub struct HeaderCase(Extensions);
 
 impl HeaderCase {
-    /// Learns it from hyper.
+    /// Gets the extension from hyper.
     ///
     /// # Errors
-    /// When hyper does not read the request.
+    /// If hyper does not parse the request.
     pub async fn learn() -> anyhow::Result<Self> {
         let seen = Arc::new(Mutex::new(Extensions::new()));
         let keep = Arc::clone(&seen);
@@ -56,9 +57,9 @@ impl HeaderCase {
         Ok(Self(learned))
     }
 
-    /// Returns whether the client that sends these headers may look for names letter by letter.
+    /// Returns the spelling that the sender of these headers needs.
     ///
-    /// One whose version is not understood, or that says nothing but that it runs on Java, may be an old one too.
+    /// A client with an unknown version, or with Java in its agent and no version, may be an old Java client too.
     pub(super) fn wanted_by(headers: &HeaderMap) -> Spelling {
         let is_old = match ClientVersion::of(headers) {
             ClientVersion::OldJava | ClientVersion::Unknown => true,
@@ -68,8 +69,8 @@ impl HeaderCase {
         if is_old { Spelling::Capitals } else { Spelling::Any }
     }
 
-    /// Has an answer spell them so, if it has one of them. `ETag` alone is spelled so only for a client that wants it: it stands in
-    /// every load.
+    /// Sets the spelling of an answer that has one of the headers. `ETag` alone gets it only for clients that need it, because
+    /// every load has that header.
     pub(super) fn apply(&self, spelling: Spelling, response: &mut Response) {
         let has = |name| response.headers().contains_key(name);
         if has(CACHE_CONTROL) || (spelling == Spelling::Capitals && has(ETAG)) {
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_entity_tag_is_spelled_as_java_looks_for_it() {
+    async fn entity_tag_has_capitals_on_the_wire() {
         let case = HeaderCase::learn().await.unwrap();
         let (mut client, server) = tokio::io::duplex(1024);
         client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();

@@ -1,4 +1,4 @@
-//! `GET /health`: for load balancers and people; needs no key and tells next to nothing.
+//! `GET /health`: for load balancers and people. It needs no key and reveals only the state.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::Api;
 use super::error::ApiError;
 
-/// 200 when the store answers, else 503. Without the master key a server still serves the warehouses that it has open, so
-/// that is told and refuses nothing.
+/// Returns 200 if the store answers, else 503. A missing master key gives 200 with `degraded`: warehouses that are open are
+/// still served.
 pub(super) async fn health(State(api): State<Arc<Api>>) -> Result<Json<Value>, ApiError> {
     api.store.ping().await?;
     if !api.master_key.is_well().await {

@@ -1,8 +1,8 @@
-//! `Idempotency-Key`: a request that is sent again with the same key changes nothing more, and is answered as it was.
+//! `Idempotency-Key`: a repeated request with the same key changes nothing and gets the first answer again.
 //!
-//! Authentication and limits come before this, whatever the key. A success is kept by the store in the transaction of the
-//! change, and answered anew from what was kept; a refusal is kept as it was said. What may go better another time (5xx, 429)
-//! or depends on who asks (401, 403) is not kept, and leaves the key free.
+//! Authentication and limits are checked first. The store records a success in the transaction of the change, and the answer
+//! is built again from that record. A refusal is recorded as it was sent. Answers that may differ next time (5xx, 429) or
+//! depend on the caller (401, 403) are not recorded; their key can be used again.
 
 use std::sync::Arc;
 
@@ -29,23 +29,23 @@ use crate::store::{Answer, KeptDocument, PropertyChanges, Receipt, RequestDigest
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// How often a request looks again for what another process answered to it.
+/// How often a request looks for an answer that another process recorded.
 const ROUNDS: usize = 3;
 
-/// What a handler that changes something is to know of its request's key.
+/// The state of a request's idempotency key, for its handler.
 #[derive(Debug, Clone, Default)]
 pub(super) enum Once {
-    /// It has none.
+    /// The request has no key.
     #[default]
     Unkeyed,
-    /// It comes for the first time: this is to be kept with the change.
+    /// The key is new. The change must record this receipt.
     First(Arc<Receipt>),
-    /// It was done before, and nothing is to be done again.
+    /// The request was done before, with this answer. The handler must change nothing.
     Again(Arc<Answer>),
 }
 
 impl Once {
-    /// What the change is to keep.
+    /// Returns the receipt that the change must record.
     pub(super) fn receipt(&self) -> Option<Arc<Receipt>> {
         match self {
             Self::First(receipt) => Some(Arc::clone(receipt)),
@@ -53,12 +53,12 @@ impl Once {
         }
     }
 
-    /// Whether it was done before.
+    /// Returns whether the request was done before.
     pub(super) const fn is_done(&self) -> bool {
         matches!(self, Self::Again(_))
     }
 
-    /// The document that it made, if it was done before.
+    /// Returns the document that the earlier request wrote, if it was done before.
     pub(super) fn document(&self) -> Option<&KeptDocument> {
         match self {
             Self::Again(answer) => match &**answer {
@@ -69,7 +69,7 @@ impl Once {
         }
     }
 
-    /// What it did to properties, if it was done before.
+    /// Returns the changes of properties that the earlier request made, if it was done before.
     pub(super) fn properties(&self) -> Option<&PropertyChanges> {
         match self {
             Self::Again(answer) => match &**answer {
@@ -91,13 +91,13 @@ struct Keyed {
     reserved: Option<Reserved>,
 }
 
-/// Lets a request with a key be served once. Others pass.
+/// Serves a request with a key once. Passes on requests without a key.
 pub(super) async fn once(api: &Arc<Api>, caller: &Arc<Caller>, request: Request, next: Next) -> Response {
     let changes = matches!(*request.method(), Method::POST | Method::DELETE);
     if !changes || !request.headers().contains_key(KEY) {
         return next.run(request).await;
     }
-    // Who may change nothing is told so by the handler, and is told nothing of what others did.
+    // The handler refuses a caller without permission to change anything. That caller must not see others' answers.
     if !Principal::from(Arc::clone(caller)).may_change() {
         return next.run(request).await;
     }
@@ -105,7 +105,7 @@ pub(super) async fn once(api: &Arc<Api>, caller: &Arc<Caller>, request: Request,
         Ok(keyed) => keyed,
         Err(error) => return error.into_response(),
     };
-    // In a task of its own: a client that leaves and comes again waits for what it began.
+    // In a separate task: if the client disconnects and repeats the request, the repetition waits for this one.
     let api = Arc::clone(api);
     let served = async move { keyed.serve(&api, next).await }.in_current_span();
     let served = tokio::spawn(deadline::scope(deadline::current(), served));
@@ -147,7 +147,7 @@ impl Keyed {
         Err(ApiError::internal(&"an answer that is kept was not found"))
     }
 
-    /// Serves the request, and sees to it that its answer is kept; nothing when another process was faster.
+    /// Serves the request and records its answer. Returns `None` if another process was faster.
     async fn serve_first(&self, api: &Api, next: Next) -> Result<Option<Response>, ApiError> {
         let receipt = Arc::new(api.idempotency.receipt(self.key, self.digest));
         let response = next.run(self.request(Once::First(Arc::clone(&receipt)))).await;
@@ -160,7 +160,7 @@ impl Keyed {
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.map_err(|error| ApiError::internal(&error))?.to_bytes();
         let text = String::from_utf8(body.to_vec()).map_err(|error| ApiError::internal(&error))?;
-        // Not said before it is kept: an earlier attempt, of which nobody has heard, may be what made this one fail.
+        // Record the refusal before it is sent: an earlier attempt with an unknown outcome may be the reason for it.
         let kept = api.idempotency.keep(self.organisation, &receipt, &Answer::Said { status, body: text }).await?;
         Ok(kept.then(|| said(status, body)))
     }
@@ -175,7 +175,7 @@ impl Keyed {
     }
 }
 
-/// The one key in the headers.
+/// Returns the key in the headers. Fails if there are several.
 fn key_of(headers: &HeaderMap) -> Result<IdempotencyKey, ApiError> {
     let mut values = headers.get_all(KEY).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
@@ -185,7 +185,7 @@ fn key_of(headers: &HeaderMap) -> Result<IdempotencyKey, ApiError> {
     key.map_err(|error: crate::catalog::idempotency::InvalidKey| ApiError::bad_request(error.to_string()))
 }
 
-/// Whether an answer that changed nothing would be the same another time, for everyone who may ask.
+/// Returns whether a refusal is recorded: it would be the same next time, for every caller.
 fn is_kept(status: StatusCode) -> bool {
     let may_change = matches!(
         status,

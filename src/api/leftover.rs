@@ -1,8 +1,7 @@
-//! What is left of a request's body once it is answered.
+//! Handles the unread rest of a request's body after the answer.
 //!
-//! A refusal often comes before the body was read. HTTP/1.1 then has two honest ways: read the rest, so that the connection
-//! can serve the next request, or say that the connection ends. To close it without a word fails a client's next request,
-//! which did nothing wrong.
+//! A refusal is often decided before the body is read. The server can then read the rest, so that the connection can serve
+//! the next request, or announce the end of the connection. An unannounced end would fail the client's next request.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,18 +17,18 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use parking_lot::Mutex;
 
-/// How much of an unread body is read for the connection's sake, in bytes.
+/// How much of an unread body is read to keep the connection, in bytes.
 const READ_ON_BYTES: usize = 256 * 1024;
 
-/// For how long: a client that waits for the answer before it sends its body gets it after this time.
+/// How long an unread body is read. A client that waits for the answer before it sends the body gets it after this time.
 const READ_ON_FOR: Duration = Duration::from_millis(250);
 
-/// Where a body that was not read to its end comes back to.
+/// Receives the body of a request that was not read to its end.
 #[derive(Clone, Default)]
 pub(super) struct Leftover(Arc<Mutex<Option<Body>>>);
 
 impl Leftover {
-    /// Watches a request's body; one that is empty needs no watching.
+    /// Watches a request's body. Returns `None` for an empty body.
     pub(super) fn watch(request: Request<Body>) -> (Request<Body>, Option<Self>) {
         if request.body().is_end_stream() {
             return (request, None);
@@ -39,7 +38,7 @@ impl Leftover {
         (watched, Some(leftover))
     }
 
-    /// Reads on what is left, or says in the answer that the connection ends.
+    /// Reads the rest of the body, or announces in the answer that the connection ends.
     pub(super) async fn settle(self, response: &mut Response) {
         let left = self.0.lock().take();
         let Some(body) = left else { return };
@@ -49,7 +48,7 @@ impl Leftover {
     }
 }
 
-/// Whether the body ends within what is read on.
+/// Reads a body. Returns whether it ends within [`READ_ON_BYTES`].
 async fn ends_soon(mut body: Body) -> bool {
     let mut read_bytes = 0;
     while let Some(frame) = body.frame().await {
@@ -63,7 +62,7 @@ async fn ends_soon(mut body: Body) -> bool {
 }
 
 struct Watched {
-    /// There until this is dropped.
+    /// The body. Only a drop takes it.
     body: Option<Body>,
     leftover: Leftover,
 }

@@ -1,4 +1,4 @@
-//! What is left of the day, as headers of an answer.
+//! Rate-limit headers: the organisation's remaining requests of the day.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
@@ -7,19 +7,19 @@ use bytes::Bytes;
 use crate::config::LimitHeaders;
 use crate::tenancy::quota::Budget;
 
-/// What is left of an organisation's day.
+/// An organisation's remaining requests of the day.
 pub(super) struct Left {
     budget: Budget,
     form: LimitHeaders,
 }
 
 impl Left {
-    /// Of a request that was counted, or refused since the day is spent. `form` is how it is told.
+    /// Creates the headers of a request that was counted, or refused because the budget is spent. `form` selects the headers.
     pub(super) const fn new(budget: Budget, form: LimitHeaders) -> Self {
         Self { budget, form }
     }
 
-    /// Says it in an answer.
+    /// Adds the headers to an answer.
     pub(super) fn tell(&self, mut response: Response) -> Response {
         say_what_is_left(response.headers_mut(), &self.budget, self.form);
         response
@@ -40,7 +40,7 @@ fn say_what_is_left(headers: &mut HeaderMap, budget: &Budget, form: LimitHeaders
     let [for_limit, for_remaining, for_reset] = &mut buffers;
     let (limit, remaining) = (for_limit.format(limit), for_remaining.format(budget.remaining));
     let reset = for_reset.format(budget.reset_s);
-    // This is on the way of every request: one text, of which all values are pieces.
+    // Every request takes this path: one allocation holds all values.
     let [policy_start, policy_end, state_start, state_middle] = ["\"day\";q=", ";w=86400", "\"day\";r=", ";t="];
     let text = Bytes::from([policy_start, limit, policy_end, state_start, remaining, state_middle, reset].concat());
     let mut say = |name, piece| {
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_limit_no_header_tells_of_it() {
+    fn answer_without_a_limit_has_no_limit_headers() {
         let mut headers = HeaderMap::new();
         let unlimited = Budget { limit: None, remaining: u64::MAX, reset_s: 1 };
         say_what_is_left(&mut headers, &unlimited, LimitHeaders::Both);

@@ -1,4 +1,4 @@
-//! The body of a list of tables, views or namespaces, spelled straight into one buffer.
+//! Writes the JSON of a list of tables, views or namespaces directly into one buffer.
 
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
@@ -12,7 +12,7 @@ use crate::store::Page;
 pub(super) struct ListBody(Vec<u8>);
 
 impl ListBody {
-    /// Spells a page of the tables or views in a namespace.
+    /// Writes a page of the tables or views in a namespace.
     pub(super) fn of_tables(namespace: &NamespaceIdent, page: &Page<String>) -> Self {
         let next = page.items.last().filter(|_| page.more).map(|last| token_after(last));
         let mut start = b"{\"namespace\":".to_vec();
@@ -26,7 +26,7 @@ impl ListBody {
         })
     }
 
-    /// Spells a page of namespaces.
+    /// Writes a page of namespaces.
     pub(super) fn of_namespaces(page: &Page<NamespaceIdent>) -> Self {
         let next = page.items.last().filter(|_| page.more).map(|last| token_after(last.as_key()));
         let bytes = page.items.iter().map(|namespace| namespace.as_key().len() + 8).sum();
@@ -72,7 +72,7 @@ fn push_levels(body: &mut Vec<u8>, namespace: &NamespaceIdent) {
     body.push(b']');
 }
 
-/// Writes a text as a JSON string. Most names need no escapes and are copied at once.
+/// Writes a text as a JSON string. Most names need no escapes and are copied whole.
 fn push_text(body: &mut Vec<u8>, text: &str) {
     if text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
         body.push(b'"');
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_page_has_no_items_and_no_token() {
+    fn empty_page_has_no_items_and_no_token() {
         let page = Page { items: Vec::new(), more: false };
         let body = ListBody::of_tables(&NamespaceIdent::new(&["sales"]).unwrap(), &page);
         assert_eq!(body.0, br#"{"next-page-token":null,"identifiers":[]}"#);
@@ -103,7 +103,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_list_of_tables_reads_as_the_same_names(names in prop::collection::vec(".*", 0..4), more: bool) {
+        fn list_of_tables_parses_to_the_same_names(names in prop::collection::vec(".*", 0..4), more: bool) {
             let levels = ["a\"b", "c\\d"];
             let body = ListBody::of_tables(&NamespaceIdent::new(&levels).unwrap(), &Page { items: names.clone(), more });
             let token = names.last().filter(|_| more).map(|last| token_after(last));
@@ -112,7 +112,7 @@ mod tests {
         }
 
         #[test]
-        fn a_list_of_namespaces_reads_as_the_same_levels(names in prop::collection::vec("[^\u{1f}\u{0}]+", 0..4)) {
+        fn list_of_namespaces_parses_to_the_same_levels(names in prop::collection::vec("[^\u{1f}\u{0}]+", 0..4)) {
             let valid: Vec<_> = names.iter().filter_map(|name| NamespaceIdent::new(&["top", name]).ok()).collect();
             let body = ListBody::of_namespaces(&Page { items: valid.clone(), more: false });
             let all: Vec<Vec<_>> = valid.iter().map(|name| name.levels().collect()).collect();

@@ -22,12 +22,12 @@ use crate::vending::Vended;
 /// How many headers an answer has: type, tag, two or five of limits, request id.
 const HEADERS: usize = 8;
 
-/// `LoadTableResult` of a table that was created or registered: all of it, to write to.
+/// Returns the `LoadTableResult` of a created or registered table, with all snapshots.
 pub(super) fn created(table: &LoadedTable, vended: &Vended) -> Response {
     loaded(&table.document.load_result, vended, EntityTag::of(&table.document, Snapshots::All))
 }
 
-/// `LoadTableResult` of a table, under the tag of what it holds.
+/// Returns the `LoadTableResult` of a table, with its entity tag.
 pub(super) fn loaded(result: &LoadResult, vended: &Vended, tag: EntityTag) -> Response {
     let pieces = match after(vended) {
         None => result.without_config(),
@@ -36,7 +36,7 @@ pub(super) fn loaded(result: &LoadResult, vended: &Vended, tag: EntityTag) -> Re
     tag.put(json_response(body(pieces)))
 }
 
-/// The answer to a client that has the current metadata.
+/// Returns status 304, for a client that has the current metadata.
 pub(super) fn not_modified() -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -44,12 +44,13 @@ pub(super) fn not_modified() -> Response {
     response
 }
 
-/// `LoadCredentialsResponse`.
+/// Returns the `LoadCredentialsResponse`.
 pub(super) fn credentials(vended: &Vended) -> Response {
     json_response(Body::from(json!({ "storage-credentials": vended.credentials }).to_string()))
 }
 
-/// What follows a document where anything is vended: the same settings for older clients, which read `config`, and newer ones.
+/// Returns the JSON after the document if anything is vended. Older clients read the settings in `config`, newer ones in
+/// `storage-credentials`.
 fn after(vended: &Vended) -> Option<String> {
     if vended.config.is_empty() {
         return None;
@@ -66,7 +67,7 @@ fn after(vended: &Vended) -> Option<String> {
     Some(after)
 }
 
-/// `LoadTableResult` of a table that does not exist yet: it has no `metadata-location`.
+/// Returns the `LoadTableResult` of a staged table. It has no `metadata-location`.
 pub(super) fn staged(table: &TableMetadata, vended: &Vended) -> Response {
     let mut body = b"{\"metadata-location\":null,\"metadata\":".to_vec();
     body.extend_from_slice(&table.to_json());
@@ -74,17 +75,17 @@ pub(super) fn staged(table: &TableMetadata, vended: &Vended) -> Response {
     json_response(Body::new(Full::new(Bytes::from(body))))
 }
 
-/// `CommitTableResponse`.
+/// Returns the `CommitTableResponse`.
 pub(super) fn committed(table: &LoadedTable) -> Response {
     EntityTag::of(&table.document, Snapshots::All).put(unregistered(&table.document))
 }
 
-/// `UnregisterTableResponse`: the table as it was.
+/// Returns the `UnregisterTableResponse`: the last state of the table.
 pub(super) fn unregistered(document: &Document) -> Response {
     json_response(body(document.load_result.followed_by(Bytes::from_static(b"}"))))
 }
 
-/// `LoadViewResult`. Nothing is vended for a view, since engines read no files of it.
+/// Returns the `LoadViewResult`. It has no credentials: a view has no data files.
 pub(super) fn view(view: &LoadedView) -> Response {
     json_response(body(view.load_result.without_config()))
 }

@@ -1,4 +1,4 @@
-//! `POST .../tables/{table}/metrics`: clients report what a scan or commit cost them; and what they reported, for an admin.
+//! `POST .../tables/{table}/metrics`: clients report metrics of scans and commits. Administrators list the reports.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use super::timed_paging::{TimedPaging, token_before};
 use crate::access::action;
 use crate::store::{KeptReport, Moment, ReportFilter, StoreError};
 
-/// Takes a report on a table that exists.
+/// Accepts a report on an existing table.
 pub(super) async fn report(
     State(api): State<Arc<Api>>,
     scope: Scope<action::ReportMetrics>,
@@ -36,7 +36,7 @@ pub(super) async fn report(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Which reports are wanted.
+/// The filters of a list of reports.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Wanted {
@@ -64,7 +64,7 @@ struct ReportEntry {
     report: Box<RawValue>,
 }
 
-/// What clients reported on the tables of a warehouse, the newest first.
+/// Lists clients' reports on the tables of a warehouse, newest first.
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     Scoped(scope): Scoped<action::ListReports>,

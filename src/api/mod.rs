@@ -1,4 +1,4 @@
-//! The REST API: HTTP in, use cases called, HTTP out. `router.rs` shows every route on one page.
+//! The REST API: parses HTTP requests, calls use cases and builds HTTP answers. `router.rs` has every route on one page.
 
 mod admission;
 mod body;
@@ -67,40 +67,40 @@ pub use header_case::HeaderCase;
 pub use management::administrator::Machine;
 pub use service::ApiService;
 
-/// What the handlers work with.
+/// The parts that the handlers use.
 pub struct Api {
-    /// How it is administered.
+    /// Use cases of administration.
     pub admin: Arc<Admin>,
-    /// What a catalog does.
+    /// Use cases of the catalog.
     pub catalog: Arc<Catalog>,
-    /// Who is asking; turns keys into tokens.
+    /// Authenticates callers, and exchanges keys for tokens.
     pub authenticator: Arc<Authenticator>,
-    /// How much they may ask.
+    /// Counts requests against the organisations' limits.
     pub quota: Arc<Quota>,
-    /// How fast they may have requests to storage signed.
+    /// Limits each key's rate of signatures for requests to storage.
     pub signatures: Signatures,
-    /// What was answered to requests that may be repeated.
+    /// Answers of earlier requests with an idempotency key.
     pub idempotency: Arc<Idempotency>,
-    /// What is done in the background.
+    /// Background work, such as purges.
     pub maintenance: Arc<Maintenance>,
-    /// What clients report of scans and commits.
+    /// Clients' metrics reports.
     pub reports: Arc<Reports>,
-    /// How long events are kept.
+    /// The retention of events.
     pub events: Arc<EventRetention>,
-    /// For `GET /health`, and what was reported.
+    /// The store, for `GET /health` and lists of metrics reports.
     pub store: Arc<dyn Store>,
-    /// Whether the master key is there, for `GET /health`.
+    /// Checks that the master key exists, for `GET /health`.
     pub master_key: Arc<MasterKeyWatch>,
-    /// What time it is.
+    /// The source of the current time.
     pub clock: Clock,
-    /// Where heavy work is done.
+    /// Workers for heavy work.
     pub heavy: Arc<Heavy>,
-    /// The memory that large bodies take, from when they arrive until their requests were answered.
+    /// Memory for large bodies, reserved from their arrival until their requests are answered.
     pub bodies: Arc<Heavy>,
-    /// What one request may hold.
+    /// Limits on the content of one request.
     pub limits: RequestLimits,
-    /// Limits of the API itself.
+    /// The settings of the API.
     pub settings: ApiConfig,
-    /// For how long a request's body may pause.
+    /// The longest pause in a request's body.
     pub body_timeout: Duration,
 }

@@ -1,4 +1,4 @@
-//! Namespaces.
+//! Namespaces: list, create, load, drop, update properties.
 
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ pub(super) struct ListParameters {
     parent: Option<String>,
 }
 
-/// Levels of a namespace, as bodies spell them.
+/// Returns the levels of a namespace, for bodies.
 pub(super) fn levels(namespace: &NamespaceIdent) -> Vec<String> {
     namespace.levels().map(str::to_owned).collect()
 }

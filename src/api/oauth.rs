@@ -1,4 +1,4 @@
-//! `POST /v1/oauth/tokens`: turns an API key into a token. Errors have the shape of OAuth (RFC 6749, 5.2), not Iceberg's.
+//! `POST /v1/oauth/tokens`: exchanges an API key for a token. Errors have OAuth's shape (RFC 6749, 5.2), not Iceberg's.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::error::{ApiError, cut};
 use super::request_log::Learned;
 use crate::auth::{OAuthError, OAuthErrorKind, SignIn};
 
-/// Gives a token for a key, or a new token for an old one.
+/// Issues a token for a key, or a new token for an old one.
 pub(super) async fn token(
     State(api): State<Arc<Api>>,
     RawQuery(query): RawQuery,

@@ -1,7 +1,7 @@
-//! `GET /openapi.json`: what this server serves, as an OpenAPI 3.1 document.
+//! `GET /openapi.json`: the OpenAPI 3.1 document of this server.
 //!
-//! It is written by hand, in the files of the folder `openapi`, one for each resource. What every operation has beside its
-//! own stands once, in `every_operation.json`, and is put in here. Tests hold it against the router and against answers.
+//! The document is written by hand, a file for each resource in the folder `openapi`. This module adds the parts that every
+//! operation has, from `every_operation.json`. Tests compare the document with the router and with real answers.
 
 use std::sync::LazyLock;
 
@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use super::entity_tag::{EntityTag, KnownTags};
 use super::error::ApiError;
 
-/// The first is the document, to which the others add.
+/// The parts of the document. The first is its frame; the others are added to it.
 const PARTS: [&str; 9] = [
     include_str!("openapi/document.json"),
     include_str!("openapi/configuration.json"),
@@ -34,7 +34,7 @@ const EVERY_OPERATION: &str = include_str!("openapi/every_operation.json");
 /// The members of a path that are operations.
 const METHODS: [&str; 6] = ["get", "head", "post", "put", "patch", "delete"];
 
-/// The document as it is sent, and what its entity tag is made of. Both are constants that are computed once.
+/// The document's bytes, and the fingerprint for its entity tag. Both are computed once.
 static DOCUMENT: LazyLock<Result<(Bytes, String), String>> = LazyLock::new(|| {
     let bytes = Bytes::from(document()?.to_string());
     let digest = Sha256::digest(&bytes);
@@ -42,7 +42,7 @@ static DOCUMENT: LazyLock<Result<(Bytes, String), String>> = LazyLock::new(|| {
     Ok((bytes, fingerprint))
 });
 
-/// Gives the document to anybody: it tells nothing of what the catalog holds.
+/// Returns the document. It needs no sign-in: it reveals nothing about the catalog's content.
 pub(super) async fn get(known: KnownTags) -> Result<Response, ApiError> {
     let (document, fingerprint) = DOCUMENT.as_ref().map_err(|error| ApiError::internal(error))?;
     let tag = EntityTag::of_fingerprint(fingerprint);
@@ -57,7 +57,7 @@ pub(super) async fn get(known: KnownTags) -> Result<Response, ApiError> {
     Ok(tag.put(response))
 }
 
-/// Puts the parts together.
+/// Merges the parts into the document.
 fn document() -> Result<Value, String> {
     let [document, parts @ ..] = PARTS;
     let mut document = read(document)?;
@@ -71,7 +71,7 @@ fn document() -> Result<Value, String> {
     }
     for path in members(&mut document["paths"]) {
         for method in METHODS {
-            // An operation with a security of its own needs no sign-in, and tells all that it answers.
+            // An operation with its own `security` needs no sign-in, and lists all its answers itself.
             if let Some(operation) = path.get_mut(method).filter(|found| found.get("security").is_none()) {
                 complete(method, operation, &every);
             }
@@ -81,13 +81,13 @@ fn document() -> Result<Value, String> {
     Ok(document)
 }
 
-/// A mark, for us only, of an operation that counts against no limit and knows no `Idempotency-Key`.
+/// An internal mark of an operation that counts against no limit and ignores `Idempotency-Key`.
 const UNCOUNTED: &str = "x-uncounted";
 
-/// A mark, for us only, of an operation that knows no `Idempotency-Key`.
+/// An internal mark of an operation that ignores `Idempotency-Key`.
 const UNKEYED: &str = "x-unkeyed";
 
-/// Adds what every operation has that needs a sign-in.
+/// Adds the common parts of operations that need a sign-in.
 fn complete(method: &str, operation: &mut Value, every: &Value) {
     let mut has_not = |mark| operation.as_object_mut().and_then(|members| members.remove(mark)).is_none();
     let (counted, keyed) = (has_not(UNCOUNTED), has_not(UNKEYED));
@@ -123,10 +123,10 @@ fn members(object: &mut Value) -> impl Iterator<Item = &mut Value> {
     object.as_object_mut().into_iter().flat_map(Map::values_mut)
 }
 
-/// Adds the members of one object to another, down to where they differ in kind.
+/// Merges the members of one object into another, recursively. Fails if both have the same member and it is not an object.
 fn add(to: &mut Value, from: Value) -> Result<(), String> {
     let (Value::Object(to), Value::Object(from)) = (to, from) else {
-        return Err("two parts of the OpenAPI document say the same, or not alike".to_owned());
+        return Err("two parts of the OpenAPI document define the same member".to_owned());
     };
     for (key, value) in from {
         match to.get_mut(&key) {

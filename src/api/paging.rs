@@ -1,5 +1,5 @@
-//! Lists in parts (REST specification, `pageToken` and `pageSize`): without a token all is given; an empty token starts
-//! a list in parts.
+//! Paged lists (REST specification, `pageToken` and `pageSize`). Without a token, the answer has the whole list. An empty
+//! token starts a paged list.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::error::ApiError;
 use crate::store::PageRequest;
 
-/// The largest page that is given, whatever is asked for.
+/// The largest page. A larger `pageSize` is reduced to this.
 pub(super) const MAX_PAGE_SIZE: u32 = 10_000;
 
 /// The parameters of a list.
@@ -21,10 +21,10 @@ pub(super) struct Paging {
 }
 
 impl Paging {
-    /// The part that is wanted.
+    /// Returns the requested page.
     ///
     /// # Errors
-    /// 400 for a token that we did not give, and for a size that is not a positive number.
+    /// 400 for a token that is not the catalog's, and for a size that is not a positive number.
     pub(super) fn request(&self, default_size: u32) -> Result<PageRequest, ApiError> {
         let size = match self.size.as_deref().map(str::parse::<u32>) {
             None => default_size,
@@ -40,7 +40,7 @@ impl Paging {
     }
 }
 
-/// The token that leads to what comes after `last`.
+/// Returns the token of the page after the item `last`.
 pub(super) fn token_after(last: &str) -> String {
     URL_SAFE_NO_PAD.encode(last)
 }
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_token_starts_a_list_in_parts() {
+    fn list_without_a_token_is_not_paged() {
         assert_eq!(request(None, None).unwrap(), PageRequest { after: None, limit: None });
         assert_eq!(request(None, Some("5")).unwrap(), PageRequest { after: None, limit: None });
         assert_eq!(request(Some(""), None).unwrap(), PageRequest { after: None, limit: Some(100) });
@@ -69,13 +69,13 @@ mod tests {
     }
 
     #[test]
-    fn a_token_survives_its_way_to_the_client_and_back() {
+    fn token_decodes_to_the_same_item() {
         let after = "a\u{1F}ü+/";
         assert_eq!(request(Some(&token_after(after)), None).unwrap().after.as_deref(), Some(after));
     }
 
     #[test]
-    fn what_we_did_not_give_is_refused() {
+    fn invalid_token_or_size_is_refused() {
         for (token, size) in
             [(Some("%"), None), (Some("_w"), None), (None, Some("0")), (None, Some("-1")), (None, Some("x"))]
         {

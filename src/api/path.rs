@@ -1,5 +1,5 @@
-//! What stands in a URL's path, read from its raw form: once decoded, a separator inside a name can no longer be told from one
-//! between names.
+//! Reads names from a URL's raw path. A decoded path would be ambiguous: a separator inside a name looks like one between
+//! names.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,35 +14,35 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 use super::Api;
 use super::error::ApiError;
 
-/// What a path names: a namespace, or a table or view in one.
+/// The object in a path: a namespace, table or view.
 ///
 /// # Errors
-/// 400 when it is not UTF-8, or not a valid name.
+/// 400 if it is not UTF-8, or not a valid name.
 pub(super) struct Named<T>(pub(super) T);
 
 impl Named<TableIdent> {
-    /// From the two segments of a path that name a table.
+    /// Parses the two raw segments of a table's name.
     ///
     /// # Errors
-    /// 400 when one is not UTF-8, or not a valid name.
+    /// 400 if one is not UTF-8, or not a valid name.
     pub(super) fn of(namespace: &[u8], table: &[u8]) -> Result<Self, ApiError> {
         let name = decode(table)?;
         table_ident(namespace_ident(&decode(namespace)?)?, &name).map(Self)
     }
 }
 
-/// The namespace of a raw segment.
+/// Parses a raw segment as a namespace.
 ///
 /// # Errors
-/// 400 when it is not UTF-8, or not a valid namespace.
+/// 400 if it is not UTF-8, or not a valid namespace.
 pub(super) fn namespace_of(raw: &str) -> Result<NamespaceIdent, ApiError> {
     namespace_ident(&decode(raw.as_bytes())?)
 }
 
-/// The table or view of a raw segment.
+/// Parses a raw segment as the name of a table or view.
 ///
 /// # Errors
-/// 400 when it is not UTF-8, or not a valid name.
+/// 400 if it is not UTF-8, or not a valid name.
 pub(super) fn table_of(namespace: NamespaceIdent, raw: &str) -> Result<TableIdent, ApiError> {
     table_ident(namespace, &decode(raw.as_bytes())?)
 }
@@ -71,7 +71,7 @@ impl FromRequestParts<Arc<Api>> for Named<TableIdent> {
     }
 }
 
-/// The parameters of a path, decoded when they are asked for.
+/// The parameters of a path. They are decoded when they are read.
 pub(super) struct PathParameters<'a> {
     template: &'a str,
     raw: &'a str,
@@ -83,20 +83,20 @@ impl<'a> PathParameters<'a> {
         Self { template, raw: parts.uri.path() }
     }
 
-    /// The parameter of that name, if the route has it.
+    /// Returns a parameter's decoded value, if the route has the parameter.
     ///
     /// # Errors
-    /// 400 when it is not UTF-8.
+    /// 400 if it is not UTF-8.
     pub(super) fn get(&self, name: &str) -> Result<Option<String>, ApiError> {
         self.raw(name).map(|raw| decode(raw.as_bytes()).map(Cow::into_owned)).transpose()
     }
 
-    /// The raw segment of the parameter of that name, if the route has it.
+    /// Returns a parameter's raw segment, if the route has the parameter.
     pub(super) fn raw(&self, name: &str) -> Option<&'a str> {
         self.position(name).and_then(|position| self.raw.split('/').nth(position))
     }
 
-    /// Which segment of the path the parameter of that name is, if the route has it.
+    /// Returns the position of a parameter among the segments, if the route has the parameter.
     pub(super) fn position(&self, name: &str) -> Option<usize> {
         let is_it = |template: &[u8]| {
             let parameter = template.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"));
@@ -105,10 +105,10 @@ impl<'a> PathParameters<'a> {
         segments(self.template).position(is_it)
     }
 
-    /// The namespace that the path names.
+    /// Returns the path's namespace.
     ///
     /// # Errors
-    /// 400 when it is not UTF-8, or not a valid namespace.
+    /// 400 if it is not UTF-8, or not a valid namespace.
     pub(super) fn namespace(&self) -> Result<NamespaceIdent, ApiError> {
         namespace_ident(&self.get("namespace")?.unwrap_or_default())
     }
@@ -122,7 +122,7 @@ impl<'a> PathParameters<'a> {
     }
 }
 
-/// The parameters of a route's template, each with what a path has in its place.
+/// Returns the parameters of a route's template, each with its raw segment in the path.
 pub(super) fn parameters<'a>(template: &'a str, path: &'a str) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
     segments(template).zip(segments(path)).filter_map(|(template, raw)| {
         let parameter = template.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"))?;
@@ -130,14 +130,14 @@ pub(super) fn parameters<'a>(template: &'a str, path: &'a str) -> impl Iterator<
     })
 }
 
-/// What stands between the slashes of a path. They are short, and this is on the way of every request: bytes are compared.
+/// Returns the segments of a path, as bytes: this is faster, and every request takes this path.
 fn segments(path: &str) -> impl Iterator<Item = &[u8]> {
     path.as_bytes().split(|byte| *byte == b'/')
 }
 
-/// Decodes one segment (RFC 3986). A `+` is a plus; that some clients mean a space by it is for `plus.rs`.
+/// Decodes one segment (RFC 3986). A `+` is a plus; `plus.rs` handles clients that mean a space.
 pub(super) fn decode(raw: &[u8]) -> Result<Cow<'_, str>, ApiError> {
-    // Most are plain, and this is on the way of every request.
+    // Most segments have no escapes, and every request takes this path.
     let decoded = if raw.contains(&b'%') {
         percent_decode(raw).decode_utf8().map(|text| Cow::Owned(text.into_owned()))
     } else {
@@ -150,10 +150,10 @@ pub(super) fn decode(raw: &[u8]) -> Result<Cow<'_, str>, ApiError> {
     })
 }
 
-/// The forms of a base URI that people configure, all served: `https://host`, `https://host/v1` (clients then ask for
+/// Normalises a path for the base URIs that people configure: `https://host`, `https://host/v1` (clients then send
 /// `/v1/v1/...`) and `https://host/catalog`.
 ///
-/// Gives the path to serve, if it is not the one that was asked for.
+/// Returns `None` if the path needs no change.
 pub(super) fn normalised(uri: &Uri) -> Option<Uri> {
     let asked = uri.path_and_query()?.as_str();
     let below = asked.strip_prefix("/catalog").filter(|rest| rest.starts_with("/v1/")).unwrap_or(asked);
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_of_a_base_uri_is_served() {
+    fn path_below_every_form_of_base_uri_is_normalised() {
         let served = |asked: &'static str| normalised(&Uri::from_static(asked)).map(|uri| uri.to_string());
         assert_eq!(served("/v1/config?warehouse=w"), None);
         assert_eq!(served("/v1/v1/config?warehouse=w").as_deref(), Some("/v1/config?warehouse=w"));
@@ -191,7 +191,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_path_makes_the_decoder_panic(raw in any::<String>()) {
+        fn decoding_any_path_does_not_panic(raw in any::<String>()) {
             let _ = decode(raw.as_bytes());
         }
     }

@@ -1,7 +1,8 @@
-//! Permission: whether a caller may do what a route is for, and to which objects.
+//! Permission: decides whether a caller may do a route's action, and to which objects.
 //!
-//! A handler takes [`Scope`] (or [`Allowed`], where no warehouse is named) for its action. Both refuse whoever may do it to
-//! nothing, before a body is read. The handler then asks the scope for a permit for each object, and gives that to the catalog.
+//! A handler takes [`Scope`] (or [`Allowed`], if its path has no warehouse) for its action. Before the body is read, both
+//! refuse a caller who may not do the action to any object. The handler then asks the scope for a permit for each object,
+//! and passes the permit to the catalog.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -24,24 +25,24 @@ use crate::auth::{Caller, LastCredential};
 use crate::store::{Actor, Change, KeptDocument, TableKind};
 use crate::warehouse::OpenWarehouse;
 
-/// Returns the caller of a request that was admitted.
+/// Returns the caller of an admitted request.
 ///
 /// # Errors
-/// 500 when the route is not behind authentication.
+/// 500 if the route is not behind authentication.
 pub(super) fn caller_of(parts: &Parts) -> Result<&Arc<Caller>, ApiError> {
     parts.extensions.get::<Arc<Caller>>().ok_or_else(|| ApiError::internal(&"a route is not behind authentication"))
 }
 
-/// A caller who may do `A` to some object of its organisation. It exists for no other.
+/// Proof that the caller may do `A` to some object of its organisation.
 pub(super) struct Allowed<A> {
     pub(super) authorizer: Authorizer<A>,
 }
 
 impl<A: Action> Allowed<A> {
-    /// Asks whether the caller may do `A` to anything.
+    /// Checks that the caller may do `A` to some object.
     ///
     /// # Errors
-    /// 403 when it may not.
+    /// 403 if it may not.
     pub(super) fn of(caller: Arc<Caller>) -> Result<Self, ApiError> {
         Ok(Self { authorizer: Authorizer::new(caller.into())? })
     }
@@ -51,7 +52,7 @@ impl<A: On<Organisation>> Allowed<A> {
     /// Decides about the caller's organisation.
     ///
     /// # Errors
-    /// 403 when the caller may not do `A` to it.
+    /// 403 if the caller may not do `A` to it.
     pub(super) fn organisation(self) -> Result<Permit<A, Organisation>, ApiError> {
         let organisation = Organisation(self.authorizer.principal().organisation());
         Ok(self.authorizer.permit(organisation)?)
@@ -66,27 +67,27 @@ impl<A: Action> FromRequestParts<Arc<Api>> for Allowed<A> {
     }
 }
 
-/// A caller who may do `A` to some object, in the warehouse that the path names or the organisation's default.
+/// Proof that the caller may do `A` to some object, with the warehouse of the path or the organisation's default.
 pub(super) struct Scope<A> {
     pub(super) authorizer: Authorizer<A>,
     pub(super) warehouse: Arc<OpenWarehouse>,
-    /// Whether what is asked for may have been done before.
+    /// Whether the request was done before, with the same idempotency key.
     pub(super) once: Once,
     learned: Option<Arc<Learned>>,
     arrived: Option<Arrived>,
 }
 
-/// How a request came in, which its changes are told with.
+/// How a request arrived. Its changes record this.
 #[derive(Debug, Clone)]
 pub(super) struct Arrived {
     pub(super) request_id: HeaderValue,
     pub(super) from: Option<IpAddr>,
-    /// What was shown last on its connection.
+    /// The credential of the connection's previous request.
     pub(super) last: Option<Arc<LastCredential>>,
 }
 
 impl Arrived {
-    /// Returns what a change for the request carries.
+    /// Returns the record of a change that the request makes.
     pub(super) fn change(&self, actor: Actor, at_ms: i64) -> Change {
         Change {
             request_id: self.request_id.to_str().ok().map(Into::into),
@@ -97,7 +98,7 @@ impl Arrived {
 }
 
 impl<A: Action> Scope<A> {
-    /// Returns what a change for this request carries.
+    /// Returns the record of a change that this request makes, with its receipt.
     pub(super) fn change(&self, api: &Api) -> Change {
         let (actor, now_ms) = (self.authorizer.principal().actor(), api.clock.now_ms());
         let change = match &self.arrived {
@@ -107,7 +108,7 @@ impl<A: Action> Scope<A> {
         Change { receipt: self.once.receipt(), ..change }
     }
 
-    /// Returns the scope of somebody who was asked about already, in a warehouse that was opened.
+    /// Returns the scope of a caller that was checked already, in an open warehouse.
     pub(super) fn in_warehouse(authorizer: Authorizer<A>, warehouse: Arc<OpenWarehouse>, parts: &Parts) -> Self {
         let learned = request_log::learned(&parts.extensions).cloned();
         Self { authorizer, warehouse, once: Once::default(), learned, arrived: parts.extensions.get().cloned() }
@@ -116,7 +117,7 @@ impl<A: Action> Scope<A> {
     /// Opens the warehouse of that name or the organisation's default.
     ///
     /// # Errors
-    /// When there is no such warehouse, or it cannot be used.
+    /// If there is no such warehouse, or it cannot be used.
     pub(super) async fn of(
         api: &Api,
         Allowed { authorizer }: Allowed<A>,
@@ -127,7 +128,7 @@ impl<A: Action> Scope<A> {
         Ok(Self { authorizer, warehouse, once, learned: None, arrived: None })
     }
 
-    /// Notes for the log which object a request is about that its path does not name.
+    /// Records for the log the object that a request names in its body.
     pub(super) fn note_object(&self, object: impl fmt::Display) {
         if let Some(learned) = &self.learned {
             learned.object(&object);
@@ -172,7 +173,7 @@ impl<A: Action> Scope<A> {
     /// Finds a table and decides about it.
     ///
     /// # Errors
-    /// 404 when there is none; 403.
+    /// 404 if it does not exist; 403.
     pub(super) async fn table(&self, api: &Api, ident: TableIdent) -> Result<Permit<A, Table>, ApiError>
     where
         A: On<Table>,
@@ -183,7 +184,7 @@ impl<A: Action> Scope<A> {
     /// Finds a view and decides about it.
     ///
     /// # Errors
-    /// 404 when there is none; 403.
+    /// 404 if it does not exist; 403.
     pub(super) async fn view(&self, api: &Api, ident: TableIdent) -> Result<Permit<A, View>, ApiError>
     where
         A: On<View>,
@@ -194,7 +195,7 @@ impl<A: Action> Scope<A> {
     /// Finds a dropped table or view and decides about it.
     ///
     /// # Errors
-    /// 404 when there is none; 403.
+    /// 404 if it does not exist; 403.
     pub(super) async fn dropped(&self, api: &Api, id: TableId) -> Result<Permit<A, DroppedObject>, ApiError>
     where
         A: On<DroppedObject>,
@@ -202,7 +203,7 @@ impl<A: Action> Scope<A> {
         Ok(api.catalog.dropped_find(self.authorizer.clone(), Arc::clone(&self.warehouse), id).await?)
     }
 
-    /// Decides about the table or view that an earlier answer was about, whatever its name is by now.
+    /// Decides about the table or view of an earlier answer, even if it was renamed since.
     ///
     /// # Errors
     /// 403.

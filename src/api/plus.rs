@@ -1,8 +1,8 @@
-//! A bare `+` in the path of a namespace, table or view, which clients mean differently.
+//! Resolves a bare `+` in the path of a namespace, table or view, which has two meanings.
 //!
-//! Iceberg's Java client up to 1.11 writes a space as `+`. Everybody else, Java from 1.12 on included, follows RFC 3986,
-//! where it is a plus. Java says its version; of others, that which exists decides, the plus first. The path then goes on
-//! with `%2B` or `%20`, which nobody reads in two ways.
+//! Iceberg's Java client up to 1.11 encodes a space as `+`. All other clients, Java from 1.12 on included, follow RFC 3986,
+//! where `+` is a plus. Java sends its version. For other clients, the existing object decides; if both exist, it is a plus.
+//! The `+` in the path is then replaced by `%2B` or `%20`.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use super::path::{self, PathParameters};
 use crate::access::Principal;
 use crate::auth::Caller;
 
-/// What a `+` stands for.
+/// The meaning of a `+`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reading {
     Plus,
@@ -38,7 +38,7 @@ impl Reading {
     }
 }
 
-/// Finds out what each `+` of the path stands for, before a handler reads it.
+/// Replaces each `+` in the path by its unambiguous form, before a handler reads the path.
 pub(super) async fn resolve(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     if !request.uri().path().contains('+') {
         return next.run(request).await;
@@ -104,10 +104,10 @@ async fn read(
     })
 }
 
-/// Which reading counts, of which it is known whether there is such a thing.
+/// Chooses a meaning. `plus` and `space` are whether an object of that name exists.
 ///
 /// # Errors
-/// 400 when there is one of each, and one of them is to be changed.
+/// 400 if both exist and the request is a change.
 fn choose((plus, space): (bool, bool), is_change: bool, segment: &str) -> Result<Reading, ApiError> {
     match (plus, space) {
         (true, true) if is_change => Err(ApiError::bad_request(format!(
@@ -119,7 +119,7 @@ fn choose((plus, space): (bool, bool), is_change: bool, segment: &str) -> Result
     }
 }
 
-/// The address with each segment of its path given anew.
+/// Returns the address with each segment of its path replaced by the result of `segment`.
 fn rewritten(uri: &Uri, segment: impl Fn(usize, &str) -> String) -> Result<Uri, ApiError> {
     let path: Vec<String> = uri.path().split('/').enumerate().map(|(position, raw)| segment(position, raw)).collect();
     let mut text = path.join("/");
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_exists_decides_and_a_change_of_either_is_refused() {
+    fn existing_name_decides_and_an_ambiguous_change_is_refused() {
         assert_eq!(choose((true, false), true, "a+b").unwrap(), Reading::Plus);
         assert_eq!(choose((false, true), true, "a+b").unwrap(), Reading::Space);
         assert_eq!(choose((false, false), true, "a+b").unwrap(), Reading::Plus);
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_keeps_its_query_and_all_that_has_no_plus() {
+    fn rewriting_keeps_the_query_and_other_escapes() {
         let uri = Uri::from_static("/v1/w/namespaces/a+b/tables/c+d%2F?x=1+2");
         let position =
             |position: usize, raw: &str| if position == 4 { Reading::Space.of(raw) } else { Reading::Plus.of(raw) };

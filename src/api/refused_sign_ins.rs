@@ -1,5 +1,5 @@
-//! Sign-ins that are refused: anybody can send them without end, so that only some of an address have a line in the log. The
-//! others are counted.
+//! Limits the log lines of refused sign-ins. Anybody can send any number of them, so each address gets a few lines per minute.
+//! The others are counted.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -8,29 +8,29 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// What stands for requests of this process's own, and for the addresses beyond those that are told apart.
+/// The address for requests that this process made, and for all addresses beyond [`ADDRESSES`].
 pub(super) const NO_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
-/// How many lines an address has in each period.
+/// The lines of an address in each period.
 const LINES: u64 = 10;
 
-/// The period.
+/// The period after which the lines of an address are counted anew.
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// How many addresses are told apart.
+/// The number of addresses that are counted separately.
 const ADDRESSES: usize = 1_000;
 
-/// How many sign-ins were refused to an address lately.
+/// The number of sign-ins that were refused to an address in this period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusals {
-    /// Few enough for a line each. So many of an earlier period had none.
+    /// Few enough for a line each. `unsaid` refusals of an earlier period had no line.
     Few { unsaid: u64 },
-    /// More than are logged.
+    /// Too many for a line each.
     TooMany,
 }
 
 impl Refusals {
-    /// How many are told of by this line besides its own.
+    /// Returns the number of unlogged refusals that this line reports in addition to its own, if any.
     pub(super) fn unsaid(&self) -> Option<u64> {
         match self {
             Self::Few { unsaid } if *unsaid > 0 => Some(*unsaid),
@@ -39,7 +39,7 @@ impl Refusals {
     }
 }
 
-/// What was refused to which address.
+/// Counts refused sign-ins by address.
 #[derive(Debug, Default)]
 pub(super) struct RefusedSignIns {
     of: Mutex<HashMap<IpAddr, Period>>,
@@ -52,7 +52,7 @@ struct Period {
 }
 
 impl RefusedSignIns {
-    /// Counts one.
+    /// Counts a refused sign-in.
     pub(super) fn count(&self, address: IpAddr) -> Refusals {
         let now = Instant::now();
         let mut of = self.of.lock();
@@ -61,7 +61,7 @@ impl RefusedSignIns {
             of.retain(|address, period| {
                 let is_over = now.duration_since(period.begun) >= PERIOD;
                 if is_over {
-                    tell_rest(*address, period);
+                    log_rest(*address, period);
                 }
                 !is_over
             });
@@ -79,11 +79,11 @@ impl RefusedSignIns {
     }
 }
 
-/// Tells what no line told, where no other line will.
-fn tell_rest(address: IpAddr, period: &Period) {
+/// Logs the refusals of an ended period that had no line, when the address is removed.
+fn log_rest(address: IpAddr, period: &Period) {
     let count = period.count.saturating_sub(LINES);
     if count > 0 {
-        tracing::info!(address = address.to_string(), count, "more sign-ins were refused than have a line each");
+        tracing::info!(address = address.to_string(), count, "more sign-ins were refused than were logged");
     }
 }
 
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn addresses_beyond_the_limit_share_their_lines_until_others_are_forgotten() {
+    async fn addresses_beyond_the_limit_share_lines_until_others_are_removed() {
         let refused = RefusedSignIns::default();
         for number in 1..=u32::try_from(ADDRESSES).unwrap() {
             refused.count(address(number));

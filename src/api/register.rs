@@ -1,4 +1,4 @@
-//! `POST .../register` and `POST .../tables/{table}/unregister`: tables whose metadata exists.
+//! `POST .../register` and `POST .../tables/{table}/unregister`: adds an existing table to the catalog, or removes it.
 
 use std::sync::Arc;
 

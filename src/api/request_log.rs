@@ -1,9 +1,9 @@
-//! One line in the log for each request: who did what, to which object, from where, and how it ended.
+//! Writes one log line for each request: caller, action, object, address and outcome.
 //!
-//! Changes, administration, signing in and refusals are logged at `info`; what only reads, and succeeds or finds nothing,
-//! at `debug`. A load that is not logged costs two looks at the clock, and nothing is formatted.
+//! Changes, administration, sign-ins and refusals are logged at `info`. Reads that succeed or find nothing are logged at
+//! `debug`. A load that is not logged reads the clock twice and formats nothing.
 //!
-//! What a client has sent is cut, and without control characters: it can neither fill the log nor forge a line in it.
+//! Texts from clients are shortened and stripped of control characters: they can neither fill the log nor forge a line.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,16 +22,16 @@ use super::path::parameters;
 use super::refused_sign_ins::Refusals;
 use crate::auth::{Caller, OperatorCaller};
 
-/// How much of a text that a client sent is logged, in characters.
+/// The most that is logged of a client's text, in characters.
 const MAX_PATH: usize = 512;
 const MAX_NAME: usize = 256;
 const MAX_AGENT: usize = 80;
 const MAX_FORWARDED: usize = 100;
 
-/// What a reverse proxy says of where a request came from. It is logged as it is said: anybody can send it.
+/// The header in which a reverse proxy names the client's address. It is logged but not trusted: any client can send it.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// What is learned of a request while it is answered.
+/// Facts about a request that become known while it is answered.
 #[derive(Debug, Default)]
 pub(super) struct Learned {
     caller: OnceLock<Arc<Caller>>,
@@ -48,32 +48,32 @@ enum Route {
 }
 
 impl Learned {
-    /// Notes who sends the request, and gives it back.
+    /// Records the caller. Returns the recorded caller.
     pub(super) fn caller(&self, caller: Arc<Caller>) -> &Arc<Caller> {
         self.caller.get_or_init(|| caller)
     }
 
-    /// Notes which operator sends the request.
+    /// Records the operator that sends the request.
     pub(super) fn operator(&self, operator: Arc<OperatorCaller>) {
         let _ = self.operator.set(operator);
     }
 
-    /// Notes which route it took.
+    /// Records the matched route.
     pub(super) fn matched(&self, route: &MatchedPath) {
         let _ = self.route.set(Route::Matched(route.clone()));
     }
 
-    /// Notes which object it is about, where the body names it.
+    /// Records the object, for requests that name it in the body.
     pub(super) fn object(&self, object: &dyn fmt::Display) {
         let _ = self.object.set(shown(&object.to_string(), MAX_NAME));
     }
 
-    /// Notes how many sign-ins were refused to its sender lately, itself one of them.
+    /// Records how many sign-ins from the address were refused lately, including this one.
     pub(super) fn refused(&self, refusals: Refusals) {
         let _ = self.refusals.set(refusals);
     }
 
-    /// Whether nobody has signed in.
+    /// Returns whether the request has no authenticated caller or operator.
     pub(super) fn is_nobody(&self) -> bool {
         self.caller.get().is_none() && self.operator.get().is_none()
     }
@@ -86,7 +86,7 @@ impl Learned {
     }
 }
 
-/// What is known of a request from its beginning.
+/// The facts that are known when a request arrives.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked<'a> {
     pub(super) id: &'a HeaderValue,
@@ -97,10 +97,10 @@ pub(super) struct Asked<'a> {
     said: Said<'a>,
 }
 
-/// What a client says of itself.
+/// The headers in which a client describes itself.
 #[derive(Debug, Clone, Copy)]
 enum Said<'a> {
-    /// Looked for only if it is logged.
+    /// All headers. They are searched only if the request is logged.
     Headers(&'a HeaderMap),
     Found {
         agent: Option<&'a HeaderValue>,
@@ -135,7 +135,7 @@ impl<'a> Asked<'a> {
         self.answered_on(learned, status, || None);
     }
 
-    /// The same, with a route that is looked for only if it is logged.
+    /// Logs that the request was answered. Calls `route` only if the request is logged.
     pub(super) fn answered_on(
         &self,
         learned: &Learned,
@@ -154,7 +154,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// The line itself; without a status, the request was not answered.
+    /// Writes the line. A request without a status was not answered.
     fn write(&self, level: Level, learned: &Learned, status: Option<StatusCode>) {
         let (caller, operator) = (learned.caller.get(), learned.operator.get());
         let key_id = caller.map(|caller| caller.key()).or(operator.map(|operator| operator.id()));
@@ -194,14 +194,14 @@ impl<'a> Asked<'a> {
         }
         match (level, status) {
             (Level::INFO, Some(_)) => line!(Level::INFO, "answered"),
-            (Level::INFO, None) => line!(Level::INFO, "not answered: the client has gone, or the server stops"),
+            (Level::INFO, None) => line!(Level::INFO, "not answered: the client disconnected, or the server stops"),
             (_, Some(_)) => line!(Level::DEBUG, "answered"),
-            (_, None) => line!(Level::DEBUG, "not answered: the client has gone, or the server stops"),
+            (_, None) => line!(Level::DEBUG, "not answered: the client disconnected, or the server stops"),
         }
     }
 }
 
-/// A request on its way through the routes. Unless it is answered, its line says that it was not.
+/// A request while its handler runs. If it is dropped without an answer, its log line says so.
 pub(super) struct OnItsWay {
     pub(super) learned: Arc<Learned>,
     id: HeaderValue,
@@ -265,20 +265,20 @@ fn is_logged(level: Level) -> bool {
 
 fn level_of(method: &Method, path: &str, status: StatusCode) -> Level {
     let is_refusal = status.is_client_error() || status.is_server_error();
-    // Clients look whether something is there all the time.
+    // Clients often check whether an object exists.
     let finds_nothing = status == StatusCode::NOT_FOUND;
     if is_read(method, path) && (!is_refusal || finds_nothing) { Level::DEBUG } else { Level::INFO }
 }
 
-/// Whether a request changes nothing and administers nothing. Signatures stand for reads and writes of files, and reports
-/// come after each of them: both are as frequent as loads.
+/// Returns whether a request is logged as a read. Signatures and metrics reports count as reads: they are as frequent as
+/// loads.
 fn is_read(method: &Method, path: &str) -> bool {
     let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
     let as_frequent = path.ends_with("/sign") || path.ends_with("/metrics");
     (reads && !path.starts_with("/management/")) || (*method == Method::POST && as_frequent)
 }
 
-/// What a path names.
+/// The names in a path.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Names {
     warehouse: Option<String>,
@@ -302,7 +302,7 @@ impl Names {
     }
 }
 
-/// The views through which a table is read, as the client names them.
+/// Returns the views through which a table is read, from the parameter `referenced-by`.
 fn referenced_by(uri: &Uri) -> Option<String> {
     let query = uri.query()?;
     if !query.contains("referenced-by") {
@@ -314,8 +314,7 @@ fn referenced_by(uri: &Uri) -> Option<String> {
         .map(|(_, value)| shown(&value.replace('\u{1f}', "."), MAX_NAME))
 }
 
-/// A client's text as it may stand in the log: of at most so many characters, without control characters, and with API keys
-/// blotted out that somebody put in the wrong place.
+/// Returns a client's text for the log: at most `max` characters, without control characters and without API keys.
 fn shown(text: &str, max: usize) -> String {
     let text = without_keys(text);
     let mut characters = text.chars().map(|character| if is_plain(character) { character } else { '\u{fffd}' });
@@ -326,7 +325,7 @@ fn shown(text: &str, max: usize) -> String {
     shown
 }
 
-/// Whether a character is shown as one, where it stands: neither ends the line nor turns its direction.
+/// Returns whether a character can neither end a line nor change the direction of the text.
 const fn is_plain(character: char) -> bool {
     !matches!(character,
         '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -347,7 +346,7 @@ fn without_keys(text: &str) -> Cow<'_, str> {
     Cow::Owned(blotted)
 }
 
-/// Returns what the middlewares of the routes note things in; nothing for requests that are not logged.
+/// Returns the record in which middlewares note facts for the log, or `None` for requests that are not logged.
 pub(super) fn learned(extensions: &Extensions) -> Option<&Arc<Learned>> {
     extensions.get::<Arc<Learned>>()
 }
@@ -387,19 +386,19 @@ mod tests {
     }
 
     #[test]
-    fn client_text_is_cut_and_ends_no_line() {
+    fn client_text_is_shortened_and_loses_control_characters() {
         assert_eq!(shown("a\r\nb\u{2028}c\u{202e}d\u{1b}[1m", 100), "a��b�c�d�[1m");
         assert_eq!(shown(&"x".repeat(9_000), 3), "xxx…");
         assert_eq!(shown("größe", 5), "größe");
     }
 
     #[test]
-    fn api_key_in_the_wrong_place_is_blotted_out() {
+    fn api_key_in_a_path_is_masked() {
         assert_eq!(shown("/v1/flx_abcDEF12_9/tables/flx_x?y", 100), "/v1/flx_***/tables/flx_***?y");
     }
 
     #[test]
-    fn names_are_told_from_path_and_route() {
+    fn names_are_taken_from_path_and_route() {
         let template = "/v1/{prefix}/namespaces/{namespace}/tables/{table}";
         let names = Names::of(template, "/v1/w/namespaces/a%1Fb%20c/tables/t%0At");
         let some = |text: &str| Some(text.to_owned());
@@ -408,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn views_that_refer_to_a_table_are_told() {
+    fn referenced_by_returns_the_views_of_the_query() {
         let uri: Uri = "/v1/namespaces/n/tables/t?snapshots=refs&referenced-by=db%1Fv1%2Cdb%1Fv2".parse().unwrap();
         assert_eq!(referenced_by(&uri).as_deref(), Some("db.v1,db.v2"));
         assert_eq!(referenced_by(&Uri::from_static("/v1/namespaces/n/tables/t?snapshots=refs")), None);

@@ -1,4 +1,4 @@
-//! What several handlers read from requests: names, renames, purges.
+//! Parts of requests that several handlers use: names, renames, purges.
 
 use std::time::Duration;
 
@@ -26,16 +26,16 @@ impl Identifier {
     }
 }
 
-/// A namespace in a parameter, its levels joined by the unit separator, as in a path.
+/// Parses a namespace in a parameter. As in a path, the unit separator joins its levels.
 pub(super) fn namespace_parameter(text: &str) -> Result<NamespaceIdent, ApiError> {
     NamespaceIdent::from_key(text).map_err(|error| ApiError::bad_request(error.to_string()))
 }
 
-/// How long the answer to a purge waits for files that go at once: clients of other catalogs expect them to be gone, and
-/// their place to be free. Those of most tables are by then.
+/// How long the answer to a purge at once waits for the removal of the files. Clients expect the files to be removed and the
+/// location to be free. For most tables, this time is enough.
 pub(super) const PURGE_WAIT: Duration = Duration::from_secs(2);
 
-/// Whether files are to be removed.
+/// The parameter that asks for the removal of files.
 #[derive(Deserialize)]
 pub(super) struct Purge {
     #[serde(rename = "purgeRequested")]
@@ -43,10 +43,10 @@ pub(super) struct Purge {
 }
 
 impl Purge {
-    /// What is asked for, if anything is. Clients send it in any case: PyIceberg `False`, others `false`.
+    /// Returns the parameter's value, or `None` if it is missing. Accepts any case: PyIceberg sends `False`.
     ///
     /// # Errors
-    /// 400 when it is neither true nor false.
+    /// 400 if it is neither true nor false.
     pub(super) fn requested(&self) -> Result<Option<bool>, ApiError> {
         match self.requested.as_deref() {
             None => Ok(None),
@@ -56,7 +56,7 @@ impl Purge {
         }
     }
 
-    /// Whether they are; not, unless it is said.
+    /// Returns the parameter's value, or `false` if it is missing.
     pub(super) fn is_requested(&self) -> Result<bool, ApiError> {
         self.requested().map(|requested| requested.unwrap_or(false))
     }

@@ -15,7 +15,7 @@ use super::{
     sign, tables, transactions, views, welcome,
 };
 
-/// All routes. Paths without a prefix are about the organisation's default warehouse.
+/// Returns all routes. Paths without a prefix refer to the organisation's default warehouse.
 pub(super) fn router(api: &Arc<Api>) -> Router {
     let mut guarded = Router::new().route("/v1/config", get(config::get));
     let mut uncounted = Router::new();
@@ -78,7 +78,7 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
         .with_state(Arc::clone(api))
 }
 
-/// The routes of administration.
+/// Returns the routes of administration that are not counted.
 fn management() -> Router<Arc<Api>> {
     Router::new()
         .route("/management/v1/operators", get(operators::list).post(operators::create))
@@ -110,7 +110,7 @@ fn management() -> Router<Arc<Api>> {
         .route("/management/v1/organisations/{organisation}/usage", get(usage::get))
 }
 
-/// The routes about an organisation's warehouses and what is in them. They read much, or ask storage.
+/// Returns the routes for an organisation's warehouses and their contents. They are counted: they read much data or storage.
 fn organisations_warehouses() -> Router<Arc<Api>> {
     Router::new()
         .route("/management/v1/organisations/{organisation}/warehouses", get(warehouses::list).post(warehouses::create))

@@ -1,4 +1,4 @@
-//! What surrounds every request: its id, its line in the log, and the promise that no panic leaves without an answer.
+//! Wraps every request: gives it an id, logs it, limits its time, and turns a panic into an answer.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -34,7 +34,7 @@ use crate::base::deadline::{self, Deadline};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The longest request id that is taken over from a client, in bytes.
+/// The longest request id that is accepted from a client, in bytes.
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
 /// The whole API as a function from request to response.
@@ -44,16 +44,16 @@ pub struct ApiService {
     router: Router,
     request_timeout: Duration,
     header_case: HeaderCase,
-    /// Lets web pages call the API, if any may.
+    /// Allows calls from web pages, if the settings allow any.
     cors: Option<CorsLayer>,
-    /// What every request id of ours begins with.
+    /// The prefix of generated request ids: a random id of this start.
     started_as: Arc<str>,
     requests: Arc<AtomicU64>,
     refused: Arc<RefusedSignIns>,
 }
 
 impl ApiService {
-    /// The API over these parts.
+    /// Creates the API from its parts.
     #[must_use]
     pub fn new(api: &Arc<Api>, header_case: HeaderCase) -> Self {
         Self {
@@ -68,7 +68,7 @@ impl ApiService {
         }
     }
 
-    /// The same over other parts. It goes on numbering requests.
+    /// Returns the same API with other parts. Continues the numbering of requests.
     #[must_use]
     pub fn with_api(&self, api: &Arc<Api>) -> Self {
         Self {
@@ -78,17 +78,17 @@ impl ApiService {
         }
     }
 
-    /// Answers one request of this process's own. Every answer has an `x-request-id`, the request's own if that is usable.
+    /// Answers a request that this process made. Every answer has an `x-request-id`: the request's, if valid, or a new one.
     pub async fn handle(&self, request: Request<Body>) -> Response {
         self.handle_request(None, None, request).await
     }
 
-    /// Answers one request that came over a connection from that address, on which that credential was shown last.
+    /// Answers a request that arrived from `address`. `last` is the credential of the connection's previous request.
     pub async fn handle_from(&self, address: IpAddr, last: &Arc<LastCredential>, request: Request<Body>) -> Response {
         self.handle_request(Some(address), Some(last), request).await
     }
 
-    /// Answers one request of the machine itself.
+    /// Answers a request from the control socket or from this process, with the rights of the machine's user.
     pub async fn handle_machine(&self, machine: Machine, mut request: Request<Body>) -> Response {
         request.extensions_mut().insert(machine);
         self.handle_request(None, None, request).await
@@ -109,7 +109,7 @@ impl ApiService {
         let span = tracing::debug_span!("request", id = id.to_str().unwrap_or_default());
         let arrival = Arrival { id: &id, from, last, started };
         let spelling = HeaderCase::wanted_by(request.headers());
-        // What few requests need is boxed: the future of the others is moved several times, whole.
+        // Boxed because few requests need it: it would enlarge the future of all others, which is moved several times.
         let mut response = match &self.cors {
             Some(cors) if request.headers().contains_key(ORIGIN) => {
                 let answer = service_fn(|request| async { Ok::<_, Infallible>(self.answer(arrival, request).await) });
@@ -131,7 +131,7 @@ impl ApiService {
         response
     }
 
-    /// The client's own id, or one that no other request to any server has: that of this start, and a number.
+    /// Returns the client's request id, or a globally unique one: the id of this start and a number.
     fn request_id(&self, request: &Request<Body>) -> HeaderValue {
         let usable = |value: &&HeaderValue| {
             value.len() <= MAX_REQUEST_ID_BYTES
@@ -146,20 +146,20 @@ impl ApiService {
         })
     }
 
-    /// Answers a request, and logs that.
+    /// Answers a request and logs it.
     async fn answer(&self, arrival: Arrival<'_>, request: Request<Body>) -> Response {
         let has_body = !request.body().is_end_stream();
         let direct = if has_body { None } else { Direct::recognise(request.method(), request.uri().path()) };
         let (parts, body) = request.into_parts();
         let asked = Asked::new(&parts, arrival.id, arrival.from, arrival.started.into_std());
-        // What came over a connection; a request of this process's own needs no host.
+        // Only for requests over a connection: a request that this process made needs no host.
         if let Some(Err(refusal)) = arrival.from.map(|_| wire::check(parts.version, &parts.uri, &parts.headers)) {
             asked.answered(&Learned::default(), refusal.status());
             return *refusal;
         }
         if let Some(direct) = direct {
             let (learned, last) = (Learned::default(), arrival.last.map(Arc::as_ref));
-            // Boxed at once: what is around it is moved several times, whole.
+            // Boxed because the surrounding future is moved several times.
             let answer = Box::pin(direct::answer(&self.api, &direct, &parts, &learned, last));
             let response = self.bounded(arrival.started, answer).await;
             self.count_refusal(arrival, &learned, response.status());
@@ -177,14 +177,14 @@ impl ApiService {
         response
     }
 
-    /// Counts the sign-ins that are refused to one address: their lines in the log must not be without end.
+    /// Counts refused sign-ins by address, to limit their lines in the log.
     fn count_refusal(&self, arrival: Arrival<'_>, learned: &Learned, status: StatusCode) {
         if status == StatusCode::UNAUTHORIZED && learned.is_nobody() {
             learned.refused(self.refused.count(arrival.from.unwrap_or(NO_ADDRESS)));
         }
     }
 
-    /// Answers in time, and whatever happens.
+    /// Answers within the request timeout. Turns a panic into status 500.
     async fn bounded(&self, started: Instant, answer: impl Future<Output = Response>) -> Response {
         let until = started + self.request_timeout;
         let deadline = Deadline::new(started.into_std(), until.into_std());
@@ -204,13 +204,13 @@ impl ApiService {
     }
 }
 
-/// What a request has beside itself.
+/// How a request arrived.
 #[derive(Clone, Copy)]
 struct Arrival<'a> {
     id: &'a HeaderValue,
-    /// Nothing for a request of this process's own.
+    /// The client's address. `None` for a request that this process made.
     from: Option<IpAddr>,
-    /// What was shown last on its connection.
+    /// The credential of the connection's previous request.
     last: Option<&'a Arc<LastCredential>>,
     started: Instant,
 }

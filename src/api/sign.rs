@@ -21,13 +21,13 @@ use super::permission::Scope;
 use crate::access::action;
 use crate::vending::PASS;
 
-/// What stands behind the `?` of the path that a client was given.
+/// The query of the signing path that a client was given.
 #[derive(Deserialize)]
 pub(super) struct Query {
     pass: Option<String>,
 }
 
-/// `RemoteSignRequest`. The region is not read: the warehouse's is the only one that the store takes.
+/// `RemoteSignRequest`. The region is ignored: only the warehouse's region works.
 #[derive(Deserialize)]
 struct RemoteSignRequest {
     uri: String,
@@ -45,7 +45,7 @@ struct RemoteSignResult {
     headers: BTreeMap<String, Vec<String>>,
 }
 
-/// Signs what the caller's role allows it to do.
+/// Signs a request that the caller's role allows.
 pub(super) async fn sign(
     State(api): State<Arc<Api>>,
     scope: Scope<action::ReadTableData>,
@@ -56,14 +56,14 @@ pub(super) async fn sign(
     let request: RemoteSignRequest = body.json(&api, RequestKind::Other).await?;
     let RemoteSignRequest { uri, method, headers, body, provider, properties } = request;
     if provider.as_deref().is_some_and(|provider| !provider.eq_ignore_ascii_case("s3")) {
-        return Err(ApiError::bad_request("Only requests to storage of the provider 's3' are signed"));
+        return Err(ApiError::bad_request("Only requests to the provider 's3' can be signed"));
     }
     let headers: Vec<(String, Vec<String>)> = headers.into_iter().collect();
     let request = S3Request { method: &method, uri: &uri, headers: &headers, body: body.as_deref() };
     let pass = properties.as_ref().and_then(|properties| properties.get(PASS)).or(query.pass.as_ref());
     let pass = pass.map(String::as_str);
     let signed = api.catalog.table_sign(&scope.authorizer, &scope.warehouse, &ident, pass, &request).await?;
-    // Clients read a file in many pieces, and need one signature for all of them; only the very word `private` tells Java.
+    // Clients read a file in many pieces and reuse one signature. Java caches it only if the header is exactly `private`.
     let may_be_kept = if signed.may_be_reused { "private" } else { "no-cache" };
     let mut response = Json(RemoteSignResult { uri, headers: signed.headers }).into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(may_be_kept));

@@ -82,14 +82,14 @@ pub(super) async fn load(
     Parameters(wanted): Parameters<Wanted>,
 ) -> Result<Response, ApiError> {
     let snapshots = Snapshots::parse(wanted.snapshots.as_deref())?;
-    // This is on the way of most requests: the parts of the scope are moved, not cloned.
+    // Most requests take this path: the parts of the scope are moved, not cloned.
     let permit = api.catalog.table_find(scope.authorizer, scope.warehouse, ident).await?;
     let table = api.catalog.table_load(&permit).await?;
     let tag = EntityTag::of(&table.document, snapshots);
     if known.hold(&tag) {
         return Ok(tag.put(load_result::not_modified()));
     }
-    // What few loads need is boxed: the future of the others is moved several times, whole.
+    // Boxed because few loads need it: it would enlarge the future of all others, which is moved several times.
     let vended = match permit.warehouse.vendor.is_none() {
         true => Vended::default(),
         false => Box::pin(delegation::of_table(&api, &permit, delegated, &permit.ident, &table)).await?,
@@ -103,7 +103,7 @@ pub(super) async fn load(
     }
 }
 
-/// Credentials alone, for clients whose own are about to expire.
+/// Returns only credentials, for clients whose credentials are about to expire.
 pub(super) async fn credentials(
     State(api): State<Arc<Api>>,
     scope: Scope<action::ReadTableData>,
@@ -142,7 +142,7 @@ pub(super) async fn drop(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Renames a table. The caller must be allowed to create one in the namespace of the new name, too.
+/// Renames a table. The caller must also be allowed to create tables in the new name's namespace.
 pub(super) async fn rename(
     State(api): State<Arc<Api>>,
     scope: Scope<action::RenameTable>,

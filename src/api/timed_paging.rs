@@ -1,4 +1,4 @@
-//! Lists that begin with the newest, in parts.
+//! Paged lists with the newest item first.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,7 +9,7 @@ use super::error::ApiError;
 use super::paging::MAX_PAGE_SIZE;
 use crate::store::{Moment, TimedPage};
 
-/// The parameters of a list that begins with the newest. It always comes in pages.
+/// The parameters of a list with the newest item first. The list is always paged.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct TimedPaging {
     #[serde(rename = "pageToken")]
@@ -19,10 +19,10 @@ pub(super) struct TimedPaging {
 }
 
 impl TimedPaging {
-    /// The part that is wanted.
+    /// Returns the requested page.
     ///
     /// # Errors
-    /// 400 for a token that we did not give, and for a size that is not a positive number.
+    /// 400 for a token that is not the catalog's, and for a size that is not a positive number.
     pub(super) fn request(&self, default_size: u32) -> Result<TimedPage, ApiError> {
         let size = match self.size.as_deref().map(str::parse::<u32>) {
             None => default_size,
@@ -37,7 +37,7 @@ impl TimedPaging {
     }
 }
 
-/// The token that leads to what is older than `last`.
+/// Returns the token of the page of items older than `last`.
 pub(super) fn token_before(last: Moment) -> String {
     URL_SAFE_NO_PAD.encode(format!("{} {}", last.at_ms, last.id))
 }
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_survives_its_way_to_the_client_and_back() {
+    fn token_decodes_to_the_same_moment() {
         for at_ms in [i64::MIN, -1, 0, 1_790_000_000_000, i64::MAX] {
             let moment = Moment { at_ms, id: Uuid::from_u128(7) };
             assert_eq!(read_token(&token_before(moment)).unwrap(), moment);
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_we_did_not_give_is_refused() {
+    fn invalid_token_is_refused() {
         let encoded = |text: &str| URL_SAFE_NO_PAD.encode(text);
         for token in ["%".to_owned(), encoded("x"), encoded("1 x"), encoded("x 1"), encoded("1")] {
             assert!(read_token(&token).is_err(), "{token}");
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_always_comes_in_pages() {
+    fn list_without_a_size_has_the_default_page_size() {
         let request = |size: Option<&str>| TimedPaging { token: None, size: size.map(str::to_owned) }.request(100);
         assert_eq!(request(None).unwrap().limit, Some(100));
         assert_eq!(request(Some("7")).unwrap().limit, Some(7));

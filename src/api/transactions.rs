@@ -15,7 +15,7 @@ use super::permission::Scope;
 use crate::access::action;
 use crate::base::deadline::STOP;
 
-/// How many of a transaction's tables are named in the log.
+/// The most tables of a transaction that the log names.
 const NAMED: usize = 5;
 
 /// The tables of a transaction, for the log.

@@ -1,4 +1,4 @@
-//! Request bodies that are compressed (`Content-Encoding`): gzip is read, within the bound that holds for bodies.
+//! Unpacks gzip request bodies (`Content-Encoding`), up to the limit for bodies.
 
 use std::io::{self, Read};
 
@@ -11,13 +11,13 @@ use uuid::Uuid;
 use super::error::ApiError;
 use crate::heavy::{Heavy, INLINE_BYTES};
 
-/// How much is unpacked at a time.
+/// The buffer of one read, in bytes.
 const STEP_BYTES: usize = 64 << 10;
 
-/// To how many bytes one packed byte unpacks at most (zlib's technical details, "Maximum Compression Factor").
+/// The most bytes that one packed byte can unpack to (zlib's technical details, "Maximum Compression Factor").
 const MOST_UNPACKED_PER_BYTE: usize = 1_032;
 
-/// How a body is packed.
+/// A body's content coding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Packing {
     Plain,
@@ -25,10 +25,10 @@ pub(super) enum Packing {
 }
 
 impl Packing {
-    /// Reads it from a request's headers.
+    /// Reads the coding from a request's headers.
     ///
     /// # Errors
-    /// 415 when the body is packed in another way, or several times.
+    /// 415 if the body has another coding, or several.
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
         let mut packing = Self::Plain;
         for value in headers.get_all(CONTENT_ENCODING) {
@@ -47,11 +47,11 @@ impl Packing {
     }
 }
 
-/// Unpacks a body, on a worker unless it can only be small. Returns nothing when it unpacks to more than `most` bytes; at no
-/// time does the result take more memory than that.
+/// Unpacks a body, on a worker unless it must be small. Returns `None` if it unpacks to more than `most` bytes. Never uses
+/// more memory than that for the result.
 ///
 /// # Errors
-/// 400 when it is not gzip; 503 when there is no worker for it in time.
+/// 400 if the body is not gzip; 503 if no worker is free in time.
 pub(super) async fn gunzip(heavy: &Heavy, owner: Uuid, packed: Bytes, most: usize) -> Result<Option<Bytes>, ApiError> {
     let largest = packed.len().saturating_mul(MOST_UNPACKED_PER_BYTE);
     let work_bytes = if (largest as u64) < INLINE_BYTES { 0 } else { INLINE_BYTES.max(most as u64) };
@@ -64,7 +64,7 @@ pub(super) async fn gunzip(heavy: &Heavy, owner: Uuid, packed: Bytes, most: usiz
     }
 }
 
-/// Reads to the end, or gives nothing when there is more than `limit`.
+/// Reads to the end. Returns `None` if there are more than `limit` bytes.
 fn read_bounded(mut from: impl Read, limit: usize) -> io::Result<Option<Vec<u8>>> {
     let mut step = vec![0; STEP_BYTES];
     let mut read = Vec::new();
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn unpacking_stops_at_the_limit_and_reserves_no_more() {
+    fn unpacking_stops_at_the_limit_and_allocates_no_more() {
         let bomb = gzip(&vec![b' '; 16 << 20]);
         assert!(bomb.len() < 32 << 10);
         for limit in [0, 1, 1_000, STEP_BYTES, 1 << 20, (16 << 20) - 1] {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn packing_is_gzip_once_or_none() {
+    fn coding_other_than_one_gzip_is_refused() {
         let of = |value: &'static str| {
             Packing::of(&HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static(value))])).ok()
         };

@@ -94,7 +94,7 @@ pub(super) async fn exists(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Applies a commit. The path says to which view, whatever the body's `identifier` says.
+/// Applies a commit to the path's view. Ignores the body's `identifier`.
 pub(super) async fn replace(
     State(api): State<Arc<Api>>,
     scope: Scope<action::ReplaceView>,
@@ -120,7 +120,7 @@ pub(super) async fn drop(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Renames a view. The caller must be allowed to create one in the namespace of the new name, too.
+/// Renames a view. The caller must also be allowed to create views in the new name's namespace.
 pub(super) async fn rename(
     State(api): State<Arc<Api>>,
     scope: Scope<action::RenameView>,

@@ -1,5 +1,4 @@
-//! What a person sees who opens the catalog's address in a browser. Everybody else is told that there is no such route, as of
-//! any other path.
+//! The page for people who open the catalog's address in a browser. Other clients get 404, as for any path without a route.
 
 use std::sync::LazyLock;
 
@@ -16,10 +15,10 @@ use super::error;
 
 const PAGE: &str = include_str!("welcome.html");
 
-/// The page's own script, which puts in the address as the browser knows it: behind a reverse proxy, only the browser does.
+/// The page's script. It inserts the address: behind a reverse proxy, only the browser knows it.
 const SCRIPT: &str = include_str!("welcome.js");
 
-/// Nothing runs in the page but its own script, and nothing is loaded.
+/// The page's content security policy: it allows the page's own script and no other source.
 static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
     let digest = STANDARD.encode(Sha256::digest(SCRIPT));
     let policy = format!(
@@ -28,7 +27,7 @@ static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
     HeaderValue::from_str(&policy).ok()
 });
 
-/// Answers a path that is not one of the API's: the root to a browser, and all else as no route.
+/// Answers a path that is not a route: with the page for a browser at the root, else with 404.
 pub(super) async fn page_or_no_route(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     if uri.path() == "/" && matches!(method, Method::GET | Method::HEAD) && wants_page(&headers) {
         return page(&headers);
@@ -40,7 +39,7 @@ pub(super) async fn page_or_no_route(method: Method, uri: Uri, headers: HeaderMa
     response
 }
 
-/// Browsers name HTML; clients of the API do not.
+/// Returns whether the request accepts HTML. Browsers do; clients of the API do not.
 fn wants_page(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     accepted.flat_map(|value| value.split(',')).any(|range| {
@@ -88,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_names_html_is_shown_the_page() {
+    fn only_a_request_that_accepts_html_gets_the_page() {
         assert!(wants_page(&accepting("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")));
         assert!(wants_page(&accepting("application/xml, Text/HTML;q=0.5")));
         for other in ["*/*", "application/json", "text/*", "application/json, text/plain, */*", ""] {
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn host_in_the_page_is_text() {
+    fn host_in_the_page_is_escaped() {
         assert_eq!(escape("a\"><script>'&"), "a&quot;&gt;&lt;script&gt;&#39;&amp;");
     }
 }

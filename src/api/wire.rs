@@ -1,5 +1,4 @@
-//! What a request must be like on the wire, beyond what hyper asks of it. Where two servers in a row could read it in two ways,
-//! neither should.
+//! Checks requests beyond hyper's own checks. Refuses requests that a proxy and this server could parse differently.
 
 use axum::http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, HeaderValue, Uri, Version};
@@ -7,10 +6,10 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
 
-/// Checks a request that came over a connection.
+/// Checks a request from a connection.
 ///
 /// # Errors
-/// The answer 400 to one that is malformed. The connection ends with it.
+/// Answer 400 if it is malformed. The answer closes the connection.
 pub(super) fn check(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Box<Response>> {
     let Some(wrong) = malformed(version, uri, headers) else { return Ok(()) };
     let mut response = ApiError::bad_request(wrong).into_response();
@@ -47,7 +46,7 @@ fn malformed(version: Version, uri: &Uri, headers: &HeaderMap) -> Option<&'stati
     }
 }
 
-/// Whether these bytes can be a host and a port (RFC 3986, section 3.2.2); empty is one.
+/// Returns whether these bytes can be a host and a port (RFC 3986, section 3.2.2). Accepts an empty host.
 fn is_host(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| matches!(byte,
         b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*'
@@ -67,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn host_is_one_and_a_name() {
+    fn missing_repeated_or_invalid_host_is_refused() {
         for host in ["localhost", "a.example:8181", "[::1]:80", ""] {
             assert!(!wrong(Version::HTTP_11, "/v1/config", &[("host", host)]), "{host}");
         }
@@ -82,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn body_is_chunked_or_has_a_length() {
+    fn transfer_encoding_other_than_chunked_is_refused() {
         let with = |coding| wrong(Version::HTTP_11, "/", &[("host", "a"), ("transfer-encoding", coding)]);
         assert!(!with("chunked") && !with(" Chunked"));
         assert!(with("gzip, chunked") && with("chunked, chunked") && with("identity") && with(""));
@@ -91,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn absolute_target_is_of_http() {
+    fn absolute_target_with_another_scheme_is_refused() {
         let at = |uri| wrong(Version::HTTP_11, uri, &[("host", "a")]);
         assert!(!at("http://a/v1/config") && !at("HTTPS://a/v1/config"));
         assert!(at("ftp://a/v1/config") && at("file://a/etc/passwd"));

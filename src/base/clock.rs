@@ -1,4 +1,4 @@
-//! The only place where the time and fresh ids come from. All else is given them.
+//! The only source of the time and of new ids. Other code takes them as arguments.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -6,20 +6,20 @@ use std::time::SystemTime;
 
 use uuid::Uuid;
 
-/// What tells the time: the system, or a test.
+/// A clock: the system's, or a test's.
 #[derive(Debug, Clone, Default)]
 pub enum Clock {
     /// The time of the machine.
     #[default]
     System,
-    /// A time that a test moves.
+    /// A time that a test sets.
     Manual(Arc<AtomicI64>),
 }
 
 impl Clock {
-    /// Milliseconds since 1970-01-01 UTC.
+    /// Returns the time in milliseconds since 1970-01-01 UTC.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the place that the others are sent to")]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that may call it")]
     pub fn now_ms(&self) -> i64 {
         match self {
             Self::System => {
@@ -31,16 +31,16 @@ impl Clock {
     }
 }
 
-/// A fresh random id.
+/// Returns a new random id.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "this is the place that the others are sent to")]
+#[expect(clippy::disallowed_methods, reason = "this is the one place that may call it")]
 pub fn fresh_uuid() -> Uuid {
     Uuid::new_v4()
 }
 
-/// A fresh id that sorts by the time it was made, for keys of a store.
+/// Returns a new id that sorts by its time of creation, for keys of a store.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "this is the place that the others are sent to")]
+#[expect(clippy::disallowed_methods, reason = "this is the one place that may call it")]
 pub fn fresh_ordered_uuid() -> Uuid {
     Uuid::now_v7()
 }

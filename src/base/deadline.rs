@@ -1,7 +1,7 @@
-//! Until when a request is worth working on.
+//! Deadlines of requests.
 //!
-//! The time is set where a request arrives, and goes along with its task, so that whatever waits or works for it deep inside can
-//! look. What has no deadline (background work, tests, the command line) waits as long as it takes.
+//! The deadline is set when a request arrives and is part of its task, so that all code that works for the request can check
+//! it. Work without a deadline (background work, tests, the command line) may take any time.
 
 use std::future::Future;
 use std::time::Instant;
@@ -12,7 +12,7 @@ tokio::task_local! {
     static DEADLINE: Option<Deadline>;
 }
 
-/// The time that a request has.
+/// The deadline of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Deadline {
     begun: Instant,
@@ -20,18 +20,18 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
-    /// The time of a request that began then.
+    /// Creates the deadline of a request that began at `begun`.
     pub(crate) const fn new(begun: Instant, until: Instant) -> Self {
         Self { begun, until }
     }
 
-    /// The time of a request that begins now.
+    /// Creates the deadline of a request that begins now.
     #[cfg(test)]
     pub(crate) fn at(until: Instant) -> Self {
         Self::new(Instant::now(), until)
     }
 
-    /// When the request began.
+    /// Returns when the request began.
     pub(crate) const fn begun(self) -> Instant {
         self.begun
     }
@@ -42,25 +42,25 @@ impl Deadline {
 #[error("the request's time is over")]
 pub struct TimeIsOver;
 
-/// Returns the deadline of the task that asks.
+/// Returns the deadline of the current task.
 pub(crate) fn current() -> Option<Deadline> {
     DEADLINE.try_with(|deadline| *deadline).ok().flatten()
 }
 
-/// Runs a future under a deadline, or under none.
+/// Runs a future with a deadline, or without one.
 pub(crate) fn scope<F: Future>(deadline: Option<Deadline>, work: F) -> impl Future<Output = F::Output> {
     DEADLINE.scope(deadline, work)
 }
 
-/// Runs work on a thread of its own under a deadline, or under none.
+/// Runs blocking work with a deadline, or without one.
 pub(crate) fn sync_scope<T>(deadline: Option<Deadline>, work: impl FnOnce() -> T) -> T {
     DEADLINE.sync_scope(deadline, work)
 }
 
-/// Waits for what may take longer than the request has.
+/// Waits for a future until the deadline.
 ///
 /// # Errors
-/// When the deadline comes first; the wait is given up then.
+/// If the deadline comes first. The future is dropped then.
 pub(crate) async fn within<F: Future>(wait: F) -> Result<F::Output, TimeIsOver> {
     match current() {
         None => Ok(wait.await),
@@ -68,10 +68,10 @@ pub(crate) async fn within<F: Future>(wait: F) -> Result<F::Output, TimeIsOver> 
     }
 }
 
-/// Checks between the steps of long work that its request still has time.
+/// Checks between the steps of long work that the deadline has not passed.
 ///
 /// # Errors
-/// When it has none.
+/// If it has passed.
 pub(crate) fn check() -> Result<(), TimeIsOver> {
     match current() {
         Some(deadline) if Instant::now() >= deadline.until => Err(TimeIsOver),
@@ -79,7 +79,7 @@ pub(crate) fn check() -> Result<(), TimeIsOver> {
     }
 }
 
-/// Stops the rules of `core` when the request that they work for has no time left.
+/// Stops long work in `core` after the request's deadline.
 pub(crate) const STOP: Stop<'static> = Stop::when(&|| check().is_err());
 
 #[cfg(test)]

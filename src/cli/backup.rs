@@ -16,7 +16,7 @@ use tidewater::store::{CopyProgress, NotInside};
 
 const MIB: u64 = 1 << 20;
 
-/// Progress of smaller backups is not reported: they take a second.
+/// Progress is reported at most once per this many bytes. A smaller backup takes about a second.
 const REPORT_BYTES: u64 = 64 * MIB;
 
 const BACKUP_EXAMPLES: &str = "\
@@ -24,44 +24,44 @@ Examples:
   tidewater backup /backup/tidewater-$(date +%F).db
   tidewater backup /backup/tidewater.db --overwrite
 
-It works while a server runs, however busy it is: the backup holds all changes that were acknowledged before it began. The
-file appears under its name when it is complete. It holds the database alone: organisations, keys, pointers. Back up the
-warehouses' files after it, and the master key apart from it.";
+It works while a server runs, however busy it is. The backup contains all changes that were acknowledged before it began.
+The file appears under its name when it is complete. It contains only the database: organisations, keys, pointers. Back up
+the warehouses' files after it. Keep a copy of the master key in another place.";
 
 const RESTORE_EXAMPLES: &str = "\
 Example:
   tidewater restore /backup/tidewater.db --data-dir /var/lib/tidewater
 
-The data folder must be empty, but for a master.key and a quickstart's warehouse folder. The backup is checked before it
-becomes the database.";
+The data folder must be empty, except for master.key and a quickstart's warehouse folder. The command checks the backup
+before the backup becomes the database.";
 
-/// What `backup` takes.
+/// Arguments of `backup`.
 #[derive(Debug, Args)]
 #[command(after_help = BACKUP_EXAMPLES)]
 pub(crate) struct BackupArguments {
     /// The file to write
     file: PathBuf,
-    /// Replace the file if there is one, once the new backup is complete
+    /// Replace an existing file once the new backup is complete
     #[arg(long)]
     overwrite: bool,
     #[command(flatten)]
     format: Format,
 }
 
-/// What `restore` takes.
+/// Arguments of `restore`.
 #[derive(Debug, Args)]
 #[command(after_help = RESTORE_EXAMPLES)]
 pub(crate) struct RestoreArguments {
-    /// A file that `tidewater backup` has written
+    /// A file that `tidewater backup` wrote
     file: PathBuf,
     #[command(flatten)]
     format: Format,
 }
 
-/// Has the catalog write a backup. A signal ends it, and leaves no file.
+/// Makes the catalog write a backup. A signal stops it; no file is left then.
 pub(crate) async fn backup(client: &Client, arguments: &BackupArguments) -> Result<()> {
     let stop = stop_signal()?;
-    let file = std::path::absolute(&arguments.file).context("the file's folder is not known")?;
+    let file = std::path::absolute(&arguments.file).context("cannot find the current folder: give an absolute path")?;
     let wanted = json!({ "file": file, "overwrite": arguments.overwrite });
     let (mut reported, mut outcome) = (Reported::default(), None);
     let writing = client.lines("/management/v1/backup", &wanted, |line| {
@@ -76,7 +76,7 @@ pub(crate) async fn backup(client: &Client, arguments: &BackupArguments) -> Resu
     });
     tokio::select! {
         written = writing => written?,
-        // The catalog sees that nobody waits any more.
+        // The catalog notices the closed connection and stops.
         () = stop => bail!("the backup was stopped: no file is left"),
     }
     let outcome = outcome.context("the server stopped before the backup was complete: no file is left")?;
@@ -91,7 +91,9 @@ pub(crate) async fn backup(client: &Client, arguments: &BackupArguments) -> Resu
             sealed: serde_json::from_value(outcome["warehouses-with-sealed-credentials"].clone())?,
         },
     };
-    let Some(config) = client.config() else { bail!("a backup is written on the server's machine: run it there") };
+    let Some(config) = client.config() else {
+        bail!("a backup is written on the server's machine: run the command there")
+    };
     if arguments.format.json {
         return report_json(&done, config, arguments.file.display().to_string());
     }
@@ -101,11 +103,11 @@ pub(crate) async fn backup(client: &Client, arguments: &BackupArguments) -> Resu
         arguments.file.display(),
         size(done.size_bytes)
     ))?;
-    tell_needed(&done.not_inside, config);
+    print_missing(&done.not_inside, config);
     Ok(())
 }
 
-/// Gives a backup that another user's server has written to root, who has asked for it.
+/// Makes root the owner of a backup that root asked for and another user's server wrote.
 fn give_to_root(file: &Path) -> Result<()> {
     if rustix::process::geteuid().is_root() {
         chown(file, Some(0), Some(0)).with_context(|| format!("cannot take over {}", file.display()))?;
@@ -117,7 +119,7 @@ fn give_to_root(file: &Path) -> Result<()> {
 pub(crate) async fn restore(config: &Config, arguments: &RestoreArguments) -> Result<()> {
     let (folder, database, file) = (config.data_dir.clone(), config.database(), arguments.file.clone());
     let work = tokio::task::spawn_blocking(move || backup::restore(&file, &folder, &database));
-    let done = work.await.context("the restore has failed")??;
+    let done = work.await.context("the restore failed")??;
     if arguments.format.json {
         return report_json(&done, config, arguments.file.display().to_string());
     }
@@ -127,7 +129,7 @@ pub(crate) async fn restore(config: &Config, arguments: &RestoreArguments) -> Re
         config.data_dir.display(),
         size(done.size_bytes)
     ))?;
-    tell_needed(&done.not_inside, config);
+    print_missing(&done.not_inside, config);
     Ok(())
 }
 
@@ -141,8 +143,8 @@ fn report_json(done: &Done, config: &Config, file: String) -> Result<()> {
     }))
 }
 
-/// Says what a restored catalog needs that the backup does not hold.
-fn tell_needed(not_inside: &NotInside, config: &Config) {
+/// Prints what a restored catalog needs that the backup does not contain.
+fn print_missing(not_inside: &NotInside, config: &Config) {
     if !not_inside.roots.is_empty() {
         output::note(&format!("Not in the backup: the files of tables, in {}.", not_inside.roots.join(", ")));
     }
@@ -159,14 +161,14 @@ fn tell_needed(not_inside: &NotInside, config: &Config) {
     }
 }
 
-/// What was last said of the progress.
+/// The last reported progress.
 #[derive(Debug, Default)]
 struct Reported {
     bytes: u64,
 }
 
 impl Reported {
-    /// The next line, after each tenth of a large backup.
+    /// Returns the next line, after each tenth of a large backup.
     fn next(&mut self, progress: CopyProgress) -> Option<String> {
         let CopyProgress { done_bytes, total_bytes } = progress;
         if done_bytes - self.bytes < (total_bytes / 10).max(REPORT_BYTES) {

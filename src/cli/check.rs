@@ -1,4 +1,4 @@
-//! `tidewater table check` and `tidewater view check`: whether every engine can read the metadata.
+//! `tidewater table check` and `tidewater view check`: checks that every engine can read the metadata.
 
 use std::path::PathBuf;
 
@@ -16,10 +16,10 @@ use super::scope::WarehouseArgument;
 use super::table_name;
 use tidewater::store::TableKind;
 
-/// What is checked.
+/// Arguments of `table check` and `view check`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Namespace and name, joined by dots (a dot in a name as \.). Without it, all of the warehouse are checked
+    /// Namespace and name, joined by dots (a dot in a name as \.) [default: all of the warehouse]
     #[arg(value_parser = table_name::parse_table, value_name = "NAME")]
     name: Option<TableIdent>,
     #[command(flatten)]
@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     format: Format,
 }
 
-/// A table or view whose metadata has problems, or that has a newer document than the one that it points at.
+/// A table or view whose metadata has problems, or whose pointer is behind its newest metadata document.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Finding {
@@ -50,10 +50,10 @@ impl Finding {
     }
 }
 
-/// Checks one table or view, or all of them, and prints what is wrong.
+/// Checks one or all tables or views, and prints their problems.
 ///
 /// # Errors
-/// When metadata has problems, so that a script notices. A newer document alone is none.
+/// If metadata has problems, so that a script notices. A newer document alone is not a problem.
 pub(crate) async fn run(client: &Client, kind: TableKind, arguments: &Arguments) -> Result<()> {
     let warehouse = arguments.warehouse.find(client).await?;
     let mut wanted = json!({ "kind": word(kind) });
@@ -95,8 +95,8 @@ pub(crate) async fn run(client: &Client, kind: TableKind, arguments: &Arguments)
                 .try_for_each(|problem| output::line(&format!("  {}", problem.replace('\n', "\n  "))))?;
             if let Some(newer) = &one.newer_document {
                 output::line(&format!(
-                    "  note: there is a newer document, {}: a last change that was lost or never acknowledged. If it is \
-                     wanted, register it with `overwrite`",
+                    "  note: there is a newer document, {}: the last change was lost or never acknowledged. To use the \
+                     document, register it with `overwrite`",
                     newer.display()
                 ))?;
             }
@@ -107,5 +107,5 @@ pub(crate) async fn run(client: &Client, kind: TableKind, arguments: &Arguments)
         output::note(&format!("Checked {} of warehouse '{}': no problems", count(checked, word(kind)), warehouse.name));
         return Ok(());
     }
-    bail!("{with_problems} of {} with problems", count(checked, word(kind)))
+    bail!("{with_problems} of {} checked in warehouse '{}' have problems", count(checked, word(kind)), warehouse.name)
 }

@@ -1,4 +1,4 @@
-//! What `tidewater table` and `tidewater view` do with what was dropped: list, restore, remove for good.
+//! Dropped tables and views in `tidewater table` and `tidewater view`: list, restore, delete for good.
 
 use std::time::{Duration, Instant};
 
@@ -18,16 +18,16 @@ use super::time;
 use tidewater::base::clock::Clock;
 use tidewater::store::TableKind;
 
-/// How long a removal of files that a killed server has begun may hold up its end.
+/// How long to wait for the lease of a removal of files that a killed server began.
 const LEASE_TIME: Duration = Duration::from_secs(45);
 
-/// How often to look whether it has ended.
+/// How often to check whether that lease has ended.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Which dropped tables or views are listed.
+/// Arguments of `table dropped` and `view dropped`.
 #[derive(Debug, Args)]
 pub(crate) struct ListArguments {
-    /// Only those of this namespace (levels joined by dots)
+    /// Only list this namespace (levels joined by dots)
     #[arg(value_parser = parse_namespace)]
     namespace: Option<NamespaceIdent>,
     #[command(flatten)]
@@ -36,16 +36,16 @@ pub(crate) struct ListArguments {
     format: Format,
 }
 
-/// Which one is restored.
+/// Arguments of `table restore` and `view restore`.
 #[derive(Debug, Args)]
 pub(crate) struct RestoreArguments {
-    /// The name that it had: namespace and name, joined by dots. Of several, the one that was dropped last
+    /// Its name before the drop: namespace and name, joined by dots. If several had the name, the last dropped is restored
     #[arg(value_parser = parse_table, required_unless_present = "id")]
     name: Option<TableIdent>,
-    /// The one with this id, as it is listed
+    /// Its id, as in the list of dropped objects
     #[arg(long, conflicts_with = "name", value_name = "ID")]
     id: Option<TableId>,
-    /// Restore it under this name instead
+    /// Restore it under this name
     #[arg(long = "as", value_name = "NAME", value_parser = parse_table)]
     new_name: Option<TableIdent>,
     #[command(flatten)]
@@ -54,10 +54,10 @@ pub(crate) struct RestoreArguments {
     format: Format,
 }
 
-/// Which one is removed.
+/// Arguments of `table delete` and `view delete`.
 #[derive(Debug, Args)]
 pub(crate) struct RemoveArguments {
-    /// Its id, as it is listed
+    /// Its id, as in the list of dropped objects
     id: TableId,
     #[command(flatten)]
     warehouse: WarehouseArgument,
@@ -65,13 +65,13 @@ pub(crate) struct RemoveArguments {
     format: Format,
 }
 
-/// What becomes of the files.
+/// Options of `table delete` that override the drop's choice about files.
 #[derive(Debug, Args)]
 pub(crate) struct FilesArguments {
-    /// Remove its files too, whatever its drop said; a running server does so
+    /// Remove its files too, even if it was dropped without a purge. A running server removes them
     #[arg(long, conflicts_with = "keep_files")]
     purge: bool,
-    /// Leave its files where they are, whatever its drop said
+    /// Keep its files, even if it was dropped with a purge
     #[arg(long)]
     keep_files: bool,
 }
@@ -82,7 +82,7 @@ impl FilesArguments {
     }
 }
 
-/// What a person calls it.
+/// Returns the word for a kind in messages and in the management API.
 pub(super) const fn word(kind: TableKind) -> &'static str {
     match kind {
         TableKind::Table => "table",
@@ -90,7 +90,7 @@ pub(super) const fn word(kind: TableKind) -> &'static str {
     }
 }
 
-/// A dropped table or view, as the catalog tells of it.
+/// A dropped table or view, as the management API returns it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Dropped {
@@ -118,13 +118,13 @@ impl Dropped {
         Ok(TableIdent::new(NamespaceIdent::new(&self.identifier.namespace)?, &self.identifier.name)?)
     }
 
-    /// From when on its files are removed; none when they stay.
+    /// Returns when the removal of its files may begin, or `None` if they stay.
     fn files_go_ms(&self) -> Option<i64> {
         let stay = !self.purge_requested || matches!(self.state.as_str(), "blocked" | "replaced");
         (!stay).then_some(self.restorable_until_ms)
     }
 
-    /// The same for a person.
+    /// Returns the text of [`Self::files_go_ms`] for people.
     fn files_go(&self, now_ms: i64) -> String {
         match self.files_go_ms() {
             Some(at_ms) if at_ms <= now_ms => "now".to_owned(),
@@ -152,7 +152,7 @@ impl Dropped {
     }
 }
 
-/// Lists them, the newest drop first.
+/// Lists dropped tables or views, newest drop first.
 pub(crate) async fn list(client: &Client, kind: TableKind, arguments: &ListArguments) -> Result<()> {
     let warehouse = arguments.warehouse.find(client).await?;
     let all = load(client, &warehouse, kind, arguments.namespace.as_ref()).await?;
@@ -173,7 +173,7 @@ pub(crate) async fn list(client: &Client, kind: TableKind, arguments: &ListArgum
     };
     let rows = all.iter().map(row).collect::<Result<Vec<_>>>()?;
     let headings = ["id", word(kind), "dropped", "restorable until", "files go", "state", "message"];
-    output::table(&headings, &rows, &format!("no dropped {} is kept", word(kind)))
+    output::table(&headings, &rows, &format!("there is no dropped {}", word(kind)))
 }
 
 async fn load(
@@ -190,13 +190,13 @@ async fn load(
     all.map(|one| Ok(serde_json::from_value(one)?)).collect()
 }
 
-/// A name as [`parse_table`] reads it.
+/// Formats a name so that [`parse_table`] reads it.
 fn dotted(ident: &TableIdent) -> String {
     let name = ident.name().replace('\\', r"\\").replace('.', r"\.");
     format!("{}.{name}", shown(&ident.namespace))
 }
 
-/// Restores one.
+/// Restores a dropped table or view.
 pub(crate) async fn restore(client: &Client, kind: TableKind, arguments: &RestoreArguments) -> Result<()> {
     let warehouse = arguments.warehouse.find(client).await?;
     let dropped = find(client, &warehouse, kind, arguments).await?;
@@ -213,7 +213,7 @@ pub(crate) async fn restore(client: &Client, kind: TableKind, arguments: &Restor
     )
 }
 
-/// Says what to do about a restore that was refused.
+/// Adds what to do to the error of a refused restore.
 fn explain(error: anyhow::Error, kind: TableKind, old: &TableIdent, ident: &TableIdent) -> anyhow::Error {
     let Some(refused) = refusal(&error) else { return error };
     match refused.kind.as_str() {
@@ -244,7 +244,7 @@ async fn find(
                 anyhow!("no dropped {what} was called '{}': see `tidewater {what} dropped`", dotted(name))
             })
         }
-        (None, None) => bail!("name what is to be restored"),
+        (None, None) => bail!("give the {what}'s name or its id (--id)"),
     }
 }
 
@@ -253,7 +253,7 @@ fn no_such(kind: TableKind, id: TableId) -> anyhow::Error {
     anyhow!("no dropped {what} has the id {id}: see `tidewater {what} dropped`")
 }
 
-/// Ends one for good.
+/// Deletes a dropped table or view for good.
 pub(crate) async fn remove(
     client: &Client,
     kind: TableKind,
@@ -272,7 +272,7 @@ pub(crate) async fn remove(
     let mut is_gone = client.find(&path).await?.is_none();
     let until = Instant::now() + LEASE_TIME;
     while !is_gone && purge == Some(false) && Instant::now() < until {
-        // A server that was killed has begun the removal: what it held ends soon.
+        // A killed server began the removal. Its lease ends soon.
         tokio::time::sleep(LOOK_INTERVAL).await;
         is_gone = match client.send(Method::DELETE, &remove, None).await {
             Err(error) if has_status(&error, StatusCode::NOT_FOUND) => true,
@@ -280,27 +280,27 @@ pub(crate) async fn remove(
         };
     }
     let name = dotted(&dropped.ident()?);
-    let told =
+    let report =
         |sentence: &str, state: &str| output::done(arguments.format, sentence, &json!({ "id": id, "state": state }));
     if !is_gone && purge == Some(false) {
         bail!(
-            "{what} '{name}': the removal of its files has not stopped yet, and more of them may go: see `tidewater {what} \
-             dropped`"
+            "the removal of the files of {what} '{name}' has not stopped yet, and more files may be removed: see \
+             `tidewater {what} dropped`, and try again"
         );
     }
     let files_go = purge.unwrap_or(dropped.purge_requested) && dropped.state != "replaced";
     match (is_gone, files_go) {
-        (true, false) if dropped.state == "removing" => told(
+        (true, false) if dropped.state == "removing" => report(
             &format!(
-                "Deleted {what} '{name}' for good; the removal of its files had begun and has stopped, and those that are left \
+                "Deleted {what} '{name}' for good; the removal of its files had begun and was stopped: those that are left \
                  stay."
             ),
             "gone",
         ),
-        (true, false) => told(&format!("Deleted {what} '{name}' for good; its files stay."), "gone"),
+        (true, false) => report(&format!("Deleted {what} '{name}' for good; its files stay."), "gone"),
         _ => {
             let sentence = format!("{what} '{name}' can no longer be restored; a running server removes its files.");
-            told(&sentence, "removing")
+            report(&sentence, "removing")
         }
     }
 }

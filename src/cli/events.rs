@@ -11,7 +11,7 @@ use super::time;
 use tidewater::base::clock::Clock;
 use tidewater::store::Operation;
 
-/// Which events are shown.
+/// Arguments of `events`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -19,33 +19,33 @@ Examples:
   tidewater events --operation drop-table --since 7d
   tidewater events --actor ci --limit 20 --json
 
-The newest come first. A table's name has its namespace before it, joined by dots.")]
+The newest come first. Write a table's name with its namespace, joined by dots.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     organisation: OrganisationArgument,
-    /// Of all organisations, and of the server itself
+    /// Show the events of all organisations and of the server itself
     #[arg(long, conflicts_with = "org")]
     all: bool,
-    /// Only about what has this name, or was given it
+    /// Only show events about objects of this name, before or after a rename
     #[arg(long, value_name = "NAME")]
     object: Option<String>,
-    /// Only by the key of this name or id, by this user of the machine, or by the catalog
+    /// Only show changes by the key of this name or id, by this user of the machine, or by the catalog
     #[arg(long, value_name = "NAME|ID")]
     actor: Option<String>,
-    /// Only of this operation, such as drop-table
+    /// Only show this operation, such as drop-table
     #[arg(long, value_name = "OPERATION")]
     operation: Option<Operation>,
-    /// Only those of so long ago or less, such as 12h
+    /// Only show events of this long ago or less, such as 12h
     #[arg(long, value_name = "DURATION", value_parser = time::parse_duration_ms)]
     since: Option<i64>,
-    /// At most so many
+    /// Show at most this many
     #[arg(long, default_value_t = 50, value_name = "NUMBER")]
     limit: usize,
     #[command(flatten)]
     format: Format,
 }
 
-/// Shows what was changed.
+/// Shows events.
 pub(crate) async fn run(client: &Client, arguments: &Arguments) -> Result<()> {
     let path = match arguments.all {
         true => "/management/v1/events".to_owned(),
@@ -69,7 +69,7 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments) -> Result<()> {
         return output::json(&events);
     }
     let headings = ["time", "actor", "operation", "object", "address", "request"];
-    output::table(&headings, &events.iter().map(row).collect::<Vec<_>>(), "no event fits")
+    output::table(&headings, &events.iter().map(row).collect::<Vec<_>>(), "no event matches")
 }
 
 fn row(event: &Value) -> Vec<String> {

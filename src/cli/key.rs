@@ -12,32 +12,32 @@ use super::scope::{Organisation, OrganisationArgument};
 use super::time;
 use tidewater::base::clock::Clock;
 
-/// What can be done with API keys.
+/// Commands for API keys.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make a key; it is shown once and cannot be shown again
+    /// Create a key, and print it once: it cannot be shown again
     #[command(after_help = "\
 Examples:
   tidewater key create ci --org acme --role writer --expires-in 90d
   KEY=$(tidewater key create notebook --role reader)
 
 Roles: a reader lists and loads, a writer also creates and commits, an admin also administers the organisation.
-Only the key is printed on standard output; what is kept of it is a hash.")]
+Standard output has only the key. The catalog stores a hash of it.")]
     Create {
-        /// What it is for
+        /// Its name: what it is for
         name: String,
         #[command(flatten)]
         organisation: OrganisationArgument,
-        /// What it may do: reader, writer or admin
+        /// Its role: reader, writer or admin
         #[arg(long, default_value = "writer")]
         role: Role,
-        /// After how long it is refused, such as 90d or 12h [default: never]
+        /// When it expires, from now, such as 90d or 12h [default: never]
         #[arg(long, value_name = "DURATION", value_parser = time::parse_duration_ms)]
         expires_in: Option<i64>,
-        /// What is vended for it removes no files: neither a purge by an engine nor its clean-up does
+        /// Vend it credentials that cannot remove files: purges and clean-ups by engines fail
         #[arg(long)]
         no_delete: bool,
-        /// Succeed, and print no key, when the organisation has one of that name that can be used
+        /// Succeed without printing a key if the organisation has a usable key of that name
         #[arg(long)]
         if_not_exists: bool,
         #[command(flatten)]
@@ -53,7 +53,7 @@ Only the key is printed on standard output; what is kept of it is a hash.")]
     /// Show a key, without its secret
     #[command(after_help = "Example:\n  tidewater key show ci --org acme")]
     Show {
-        /// Its id, as `key list` shows it, or its name if no other key that is not revoked has the same
+        /// Its id, as in `key list`, or its name if only one key of that name is not revoked
         #[arg(value_name = "ID|NAME")]
         key: String,
         #[command(flatten)]
@@ -61,10 +61,10 @@ Only the key is printed on standard output; what is kept of it is a hash.")]
         #[command(flatten)]
         format: Format,
     },
-    /// Change a key's name, role or end
+    /// Change a key's name, role or expiry
     #[command(after_help = "Example:\n  tidewater key update ci --org acme --role reader --expires-in 30d")]
     Update {
-        /// Its id, as `key list` shows it, or its name if no other key that is not revoked has the same
+        /// Its id, as in `key list`, or its name if only one key of that name is not revoked
         #[arg(value_name = "ID|NAME")]
         key: String,
         #[command(flatten)]
@@ -72,36 +72,36 @@ Only the key is printed on standard output; what is kept of it is a hash.")]
         /// Its new name
         #[arg(long)]
         name: Option<String>,
-        /// What it may do: reader, writer or admin
+        /// Its new role: reader, writer or admin
         #[arg(long)]
         role: Option<Role>,
-        /// After how long from now it is refused, such as 90d or 12h
+        /// When it expires, from now, such as 90d or 12h
         #[arg(long, value_name = "DURATION", value_parser = time::parse_duration_ms)]
         expires_in: Option<i64>,
         #[command(flatten)]
         format: Format,
     },
-    /// Replace a key by a new one of the same name and role; the old one works on for a time
+    /// Replace a key with a new one of the same name and role; the old key works for some more time
     #[command(after_help = "Example:\n  tidewater key rotate ci --org acme --overlap 2d")]
     Rotate {
-        /// Its id, as `key list` shows it, or its name if no other key that is not revoked has the same
+        /// Its id, as in `key list`, or its name if only one key of that name is not revoked
         #[arg(value_name = "ID|NAME")]
         key: String,
         #[command(flatten)]
         organisation: OrganisationArgument,
-        /// How long the old key works on, such as 12h [default: 1d]
+        /// How long the old key still works, such as 12h [default: 1d]
         #[arg(long, value_name = "DURATION", value_parser = time::parse_duration_ms)]
         overlap: Option<i64>,
         #[command(flatten)]
         format: Format,
     },
-    /// Refuse a key from now on
+    /// Revoke a key: it is refused from now on
     #[command(after_help = "\
 Examples:
   tidewater key revoke ci --org acme
   tidewater key revoke 0198c2a4-5e1f-7a60-9d1b-2f6f0c1d2e3a --org acme")]
     Revoke {
-        /// Its id, as `key list` shows it, or its name if no other key that is not revoked has the same
+        /// Its id, as in `key list`, or its name if only one key of that name is not revoked
         #[arg(value_name = "ID|NAME")]
         key: String,
         #[command(flatten)]
@@ -111,7 +111,7 @@ Examples:
     },
 }
 
-/// Does one of them.
+/// Runs a command.
 pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
     match command {
         Command::Create { name, organisation, role, expires_in, no_delete, if_not_exists, format } => {
@@ -120,7 +120,7 @@ pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
             let keys = organisation.path("/keys");
             if *if_not_exists && let Some(found) = client.list(&keys, "keys").await?.iter().find(is_usable) {
                 output::note(&format!(
-                    "key '{name}' exists already (id {}), and is not shown again",
+                    "key '{name}' exists already (id {}); its text cannot be shown again",
                     text(found, "id")
                 ));
                 return if format.json { output::json(&as_json(found)) } else { Ok(()) };
@@ -178,7 +178,7 @@ fn path(organisation: &Organisation, key: &Value) -> String {
     organisation.path(&format!("/keys/{}", text(key, "id")))
 }
 
-/// The key of that id, or the one of that name that can still be used.
+/// Loads the key of that id, or the usable key of that name.
 async fn load(client: &Client, organisation: &Organisation, key: &str) -> Result<Value> {
     let found = client.get(&organisation.path(&format!("/keys/{}", encoded(key)))).await;
     found.map_err(|error| match has_status(&error, StatusCode::NOT_FOUND) {
@@ -187,7 +187,7 @@ async fn load(client: &Client, organisation: &Organisation, key: &str) -> Result
     })
 }
 
-/// Prints a new key: on standard output, its text alone.
+/// Prints a new key. Standard output gets only its text, standard error the rest.
 fn print_new(key: &Value, organisation: &str, format: Format) -> Result<()> {
     if format.json {
         let mut shown = as_json(key);
@@ -195,7 +195,7 @@ fn print_new(key: &Value, organisation: &str, format: Format) -> Result<()> {
         return output::json(&shown);
     }
     output::note(&format!(
-        "key '{}' of organisation '{organisation}', role {}, expires {}, id {}; keep it, it is not shown again:",
+        "key '{}' of organisation '{organisation}', role {}, expires {}, id {}; store it now, it cannot be shown again:",
         text(key, "name"),
         text(key, "role"),
         time::shown_or(key["expires-ms"].as_i64(), "never"),

@@ -1,4 +1,4 @@
-//! Settings that are read again while a server runs: on SIGHUP, and when `tidewater reload` asks for it.
+//! Reloads settings while a server runs: on SIGHUP, and on `tidewater reload`.
 
 use std::sync::Arc;
 
@@ -11,15 +11,15 @@ use tidewater::admin::Reloaded;
 use tidewater::app::{App, Running};
 use tidewater::config::{Config, Reload, SettingChange};
 
-/// Reads the settings from where they were read at the start.
+/// Reads the settings again from the same sources as at the start.
 pub(crate) type ReadSettings = Arc<dyn Fn() -> Result<Config> + Send + Sync>;
 
-/// Waits for SIGHUP. From the call on, that signal ends the process no longer.
+/// Registers for SIGHUP. From this call on, the signal no longer ends the process.
 pub(crate) fn hang_up_signal() -> Result<Signal> {
     signal(SignalKind::hangup()).context("cannot wait for SIGHUP")
 }
 
-/// The settings of a server, and how they are read again.
+/// What a server needs to reload its settings.
 pub(crate) struct LiveSettings {
     pub(crate) read: ReadSettings,
     pub(crate) levels: Levels,
@@ -27,12 +27,12 @@ pub(crate) struct LiveSettings {
 }
 
 impl LiveSettings {
-    /// Serves until `stop`, and takes other settings meanwhile.
+    /// Serves until `stop` ends, and reloads settings meanwhile.
     pub(crate) async fn serve_until(self, app: App, stop: impl Future<Output = ()>) -> Result<()> {
         let Self { read, levels, mut hang_up } = self;
         let running = Arc::clone(app.running());
         let reloading = Arc::new(Reloading { read, levels, running, turn: tokio::sync::Mutex::new(()) });
-        // The server's parts keep this: a strong reference would keep them, and the database open, past the server's end.
+        // The server keeps this closure. A strong reference would be a circle that keeps the database open for ever.
         let by_command = Arc::downgrade(&reloading);
         app.set_reload(Arc::new(move || {
             let reloading = by_command.upgrade();
@@ -45,13 +45,13 @@ impl LiveSettings {
         }));
         let watching = tokio::spawn(async move {
             while hang_up.recv().await.is_some() {
-                // The log tells the outcome.
+                // The outcome is in the log.
                 let _ = reloading.reload("SIGHUP").await;
             }
         });
         app.run_until(async move {
             stop.await;
-            // Later signals are caught and passed over.
+            // Later signals are caught and ignored.
             watching.abort();
             let _ = watching.await;
         })
@@ -63,12 +63,12 @@ struct Reloading {
     read: ReadSettings,
     levels: Levels,
     running: Arc<Running>,
-    /// One reload at a time.
+    /// Held during a reload, so that there is one at a time.
     turn: tokio::sync::Mutex<()>,
 }
 
 impl Reloading {
-    /// Takes the settings as they are now, or says in the log why not.
+    /// Applies the present settings. Logs the outcome.
     async fn reload(&self, asked_by: &'static str) -> Result<Reloaded, String> {
         let _turn = self.turn.lock().await;
         match self.take().await {
@@ -77,13 +77,17 @@ impl Reloading {
                     |changes: &[SettingChange]| changes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
                 tracing::info!(asked_by, changed = shown(&taken), "settings were read again");
                 if !needs_restart.is_empty() {
-                    tracing::warn!(asked_by, settings = shown(&needs_restart), "settings need a restart to be taken");
+                    tracing::warn!(
+                        asked_by,
+                        settings = shown(&needs_restart),
+                        "settings take effect only after a restart"
+                    );
                 }
                 Ok(Reloaded { taken, needs_restart })
             }
             Err(error) => {
                 let error = output::with_causes(&error);
-                tracing::warn!(asked_by, error, "settings were read again and cannot be used: nothing was changed");
+                tracing::warn!(asked_by, error, "settings were read again and are invalid: nothing was changed");
                 Err(error)
             }
         }
@@ -91,8 +95,8 @@ impl Reloading {
 
     async fn take(&self) -> Result<Reload> {
         let read = Arc::clone(&self.read);
-        // A file may be on a disk that is slow.
-        let config = tokio::task::spawn_blocking(move || read()).await.context("reading the settings has failed")??;
+        // The disk may be slow.
+        let config = tokio::task::spawn_blocking(move || read()).await.context("reading the settings failed")??;
         self.levels.set(&config.log.level)?;
         Ok(self.running.reload(config))
     }

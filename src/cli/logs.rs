@@ -1,4 +1,4 @@
-//! Where the log goes: standard error, so that standard output holds results alone.
+//! Sets up the log. It goes to standard error, so that standard output has only results.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
@@ -10,24 +10,24 @@ use tracing_subscriber::{EnvFilter, reload};
 
 use tidewater::config::{LogConfig, LogFormat};
 
-/// Changes the levels of the log while it is written.
+/// Changes the levels of the log while the process runs.
 #[derive(Clone)]
 pub(crate) struct Levels(Arc<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>);
 
 impl Levels {
-    /// Logs from these levels on, as `log.level` has them.
+    /// Sets the levels, in the syntax of `log.level`.
     ///
     /// # Errors
-    /// When they cannot be read.
+    /// If the levels cannot be parsed.
     pub(crate) fn set(&self, levels: &str) -> Result<()> {
         (self.0)(EnvFilter::try_new(levels)?).context("cannot change the levels of the log")
     }
 }
 
-/// Begins to log as configured. Returns what changes the levels later.
+/// Starts the log as configured. Returns a handle that changes the levels.
 ///
 /// # Errors
-/// When the levels cannot be read, or the process logs already.
+/// If the levels cannot be parsed, or the process has a log already.
 pub(crate) fn start(config: &LogConfig) -> Result<Levels> {
     let filter = EnvFilter::try_new(&config.level)?;
     let colours = io::stderr().is_terminal();
@@ -50,11 +50,10 @@ pub(crate) fn start(config: &LogConfig) -> Result<Levels> {
     Ok(levels)
 }
 
-/// Keeps each event on one line, whatever texts of others are in it: nothing that a client or a storage service sends looks
-/// like a line of its own.
+/// Writes each event on one line. So no text from a client or a storage service can forge a log line.
 #[derive(Clone, Copy)]
 struct OneLine {
-    /// Whether events have colours, whose codes begin with a control character.
+    /// Whether events have colours. Colour codes begin with a control character.
     colours: bool,
 }
 
@@ -67,7 +66,7 @@ impl<'a> MakeWriter<'a> for OneLine {
 }
 
 impl Write for OneLine {
-    /// Writes an event, which comes whole.
+    /// Writes one whole event: the subscriber calls this once per event.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         io::stderr().write_all(&one_line(event, self.colours))?;
         Ok(event.len())
@@ -78,7 +77,7 @@ impl Write for OneLine {
     }
 }
 
-/// Replaces the control characters of an event, but for the one that ends it.
+/// Escapes the control characters of an event, except the final line break.
 fn one_line(event: &[u8], colours: bool) -> Cow<'_, [u8]> {
     let line = event.strip_suffix(b"\n").unwrap_or(event);
     let is_plain = |byte: &u8| !byte.is_ascii_control() || (colours && *byte == b'\x1b');
@@ -102,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn event_is_one_line_whatever_is_in_it() {
+    fn event_with_control_characters_stays_one_line() {
         let forged = "INFO it\r\n2026-01-01 INFO forged\u{1b}[31m größe\n".as_bytes();
         assert_eq!(&*one_line(forged, false), "INFO it\\r\\n2026-01-01 INFO forged\\x1b[31m größe\n".as_bytes());
         assert_eq!(&*one_line(b"\x1b[32m INFO\x1b[0m a\n", true), b"\x1b[32m INFO\x1b[0m a\n");

@@ -1,4 +1,5 @@
-//! The command line: one file per command. Each parses, asks the management API, and prints; no rule is here.
+//! The command line, one file per command. A command parses its arguments, calls the management API and prints the answer.
+//! It contains no rules.
 
 mod backup;
 mod check;
@@ -41,13 +42,13 @@ use client::Database::{self, MayBeNew, MustExist};
 use client::{Client, RemoteArguments};
 use tidewater::config::{Config, ConfigError, Flags, data_dir_unless_set};
 
-/// The variable that names the data folder.
+/// The environment variable for the data folder.
 const DATA_DIR: &str = "TIDEWATER_DATA_DIR";
 
-/// Where docs/deployment.md has the configuration of a service, and another usual place.
+/// Paths of a service's configuration file: the one in docs/deployment.md, and another common one.
 const USUAL_CONFIGS: [&str; 2] = ["/etc/tidewater.toml", "/etc/tidewater/tidewater.toml"];
 
-/// Where docs/deployment.md has the data of a service.
+/// The data folder of a service in docs/deployment.md.
 const USUAL_DATA: &str = "/var/lib/tidewater";
 
 const EXAMPLES: &str = "\
@@ -60,10 +61,11 @@ A catalog for others:
   tidewater key create ci --org acme --role writer
   tidewater serve --listen 0.0.0.0:8181
 
-Commands ask the server that runs on the data folder, or a remote one (--uri). Without a server they work by themselves.
-Exit codes: 0 done, 1 it did not work, 2 the command line or the configuration is wrong.";
+Commands call the server that runs on the data folder, or a remote server (--uri). If no server runs, they open the data
+folder themselves.
+Exit codes: 0 success, 1 failure, 2 invalid command line or configuration.";
 
-/// How long work on threads of its own may go on once all else has ended.
+/// How long the process waits at its end for threads with blocking work.
 const LAST_WORK_TIME: Duration = Duration::from_secs(2);
 
 /// An Apache Iceberg REST catalog in one binary.
@@ -77,7 +79,7 @@ struct Cli {
     command: Command,
 }
 
-/// Where the settings and the data are; every command takes these.
+/// Options of every command: the settings file, the data folder and the remote server.
 #[derive(Debug, Args)]
 struct Settings {
     /// Read settings from this file (TOML)
@@ -98,7 +100,7 @@ enum Command {
     Quickstart(quickstart::Arguments),
     /// Serve the catalog
     Serve(serve::Arguments),
-    /// Have the running server read its settings again
+    /// Make the running server read its settings again
     Reload(reload::Arguments),
     /// Show the running server
     Status(server::Arguments),
@@ -113,24 +115,24 @@ enum Command {
     /// API keys: how clients sign in
     #[command(subcommand)]
     Key(key::Command),
-    /// Warehouses: the places that tables are put in
+    /// Warehouses: storage locations for tables
     #[command(subcommand)]
     Warehouse(warehouse::Command),
-    /// Look at namespaces
+    /// List and show namespaces
     #[command(subcommand)]
     Namespace(namespace::Command),
-    /// Look at tables, and restore dropped ones
+    /// List, show and check tables, and restore dropped ones
     #[command(subcommand)]
     Table(table::Command),
-    /// Look at views, and restore dropped ones
+    /// List, show and check views, and restore dropped ones
     #[command(subcommand)]
     View(view::Command),
-    /// The keys that sign tokens
+    /// Signing keys: how the server signs tokens
     #[command(subcommand)]
     SigningKey(signing_key::Command),
     /// Show who changed what
     Events(events::Arguments),
-    /// Copy the catalog's database to a file, also while a server runs
+    /// Copy the catalog's database to a file, even while a server runs
     Backup(backup::BackupArguments),
     /// Restore a backup into an empty data folder
     Restore(backup::RestoreArguments),
@@ -142,13 +144,13 @@ enum Command {
     Version(version::Arguments),
 }
 
-/// Runs the command line of this process, and says how it ended.
+/// Runs the command line of this process. Returns its exit code.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let done = runtime.context("cannot start the threads that the server runs on").and_then(|runtime| {
         let done = runtime.block_on(run(cli));
-        // Work that cannot be stopped, such as a read of a disk that hangs, must not hold up the end.
+        // Blocking work, such as a read from a hanging disk, cannot be cancelled and must not delay the exit.
         runtime.shutdown_timeout(LAST_WORK_TIME);
         done
     });
@@ -198,12 +200,12 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-/// This process's variables. One that is not Unicode is none of ours.
+/// Returns the environment variables of this process. Skips variables that are not Unicode: no setting is.
 fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
-/// With the folder that it is here, since that depends on who asks.
+/// Returns the help of `--data-dir` with the default folder, which depends on the user.
 fn data_dir_help() -> String {
     format!("Keep the database in this folder [default: {}]", data_dir_unless_set(environment()).display())
 }
@@ -213,12 +215,12 @@ impl Settings {
         Config::load(self.config.as_deref(), environment(), &Flags { data_dir: self.data_dir.clone(), ..flags })
     }
 
-    /// Whether somebody has said which data folder is meant.
+    /// Returns whether an option or a variable names the data folder or the configuration file.
     fn is_named(&self) -> bool {
         self.config.is_some() || self.data_dir.is_some() || std::env::var_os(DATA_DIR).is_some()
     }
 
-    /// The settings of a server. A configuration that is there and was not named is not passed by.
+    /// Loads the settings of a server. Fails if the data folder was not named and a service's catalog seems to be meant.
     fn of_server(&self, flags: Flags) -> anyhow::Result<Config> {
         let config = self.load(flags)?;
         if !self.is_named() {
@@ -228,7 +230,7 @@ impl Settings {
         Ok(config)
     }
 
-    /// The settings of a command that works on a catalog's data folder. Where nobody has said which folder that is, it is told.
+    /// Loads the settings of a command that works on a data folder. Prints the folder if it was not named.
     fn of_command(&self) -> anyhow::Result<Config> {
         let config = self.of_server(Flags::default())?;
         if !self.is_named() {
@@ -240,7 +242,7 @@ impl Settings {
         Ok(config)
     }
 
-    /// The catalog that a command works on.
+    /// Returns a client of the catalog that a command works on.
     async fn client(&self, database: Database) -> anyhow::Result<Client> {
         match self.is_remote()? {
             true => Client::remote(&self.remote),
@@ -248,7 +250,7 @@ impl Settings {
         }
     }
 
-    /// The server that a command works on.
+    /// Returns a client of the running server that a command works on.
     fn server(&self) -> anyhow::Result<Client> {
         match self.is_remote()? {
             true => Client::remote(&self.remote),
@@ -256,11 +258,10 @@ impl Settings {
         }
     }
 
-    /// Whether a command works on a remote server. A data folder that the command line names has precedence over an address
-    /// that only the environment names.
+    /// Returns whether a command works on a remote server. `--data-dir` takes precedence over TIDEWATER_URI.
     ///
     /// # Errors
-    /// When the command line names both.
+    /// If the command line has both `--data-dir` and `--uri`.
     fn is_remote(&self) -> anyhow::Result<bool> {
         let Some(uri) = &self.remote.uri else { return Ok(false) };
         if self.data_dir.is_none() {
@@ -272,8 +273,7 @@ impl Settings {
     }
 }
 
-/// Fails where there is no catalog in the folder that nobody named, and a configuration file or a service's data folder is
-/// there, which others use.
+/// Fails if the default `folder` has no catalog, but a service's configuration file or data folder exists on this machine.
 fn check_no_other_catalog(folder: &Path, database: &Path, configs: &[&Path], data: &Path) -> anyhow::Result<()> {
     if database.exists() || folder == data {
         return Ok(());
@@ -282,13 +282,13 @@ fn check_no_other_catalog(folder: &Path, database: &Path, configs: &[&Path], dat
     if let Some(config) = configs.iter().find(|config| config.exists()) {
         let config = config.display();
         bail!(
-            "there is no catalog in {folder}, and {config} configures one: name that with `--config {config}`, or a folder \
+            "there is no catalog in {folder}, but {config} configures one: pass `--config {config}`, or choose a folder \
              with --data-dir"
         );
     }
     ensure!(
         !data.exists(),
-        "there is no catalog in {folder}, and {data} is a service's data folder: name that with `--data-dir {data}`, or another",
+        "there is no catalog in {folder}, but {data} is a service's data folder: pass `--data-dir {data}`, or another folder",
         data = data.display()
     );
     Ok(())
@@ -304,14 +304,14 @@ mod tests {
     }
 
     #[test]
-    fn the_help_tells_where_the_data_is_here() {
+    fn help_shows_the_default_data_folder() {
         let help = Cli::command().render_long_help().to_string();
         let here = data_dir_unless_set(environment());
         assert!(help.contains(&format!("[default: {}]", here.display())), "{help}");
     }
 
     #[test]
-    fn every_command_explains_itself() {
+    fn every_command_and_argument_has_help() {
         fn check(command: &clap::Command) {
             for sub in command.get_subcommands() {
                 assert!(sub.get_about().is_some(), "{} has no help", sub.get_name());
@@ -323,7 +323,7 @@ mod tests {
         check(&Cli::command());
     }
 
-    /// Every command that does something, with its words.
+    /// Returns every command without subcommands, with its full name.
     fn leaves() -> Vec<(String, clap::Command)> {
         fn collect(command: &clap::Command, words: &str, found: &mut Vec<(String, clap::Command)>) {
             if command.get_subcommands().next().is_none() {
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn every_command_but_those_for_shells_and_the_server_prints_json() {
+    fn every_command_takes_json_except_serve_completions_and_man() {
         let without: Vec<_> =
             leaves().into_iter().filter(|(_, command)| !has(command, "json")).map(|(words, _)| words).collect();
         assert_eq!(without, ["tidewater serve", "tidewater completions", "tidewater man"]);
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn each_idea_has_one_verb() {
+    fn every_subcommand_is_a_known_verb() {
         const VERBS: [&str; 21] = [
             "check",
             "create",
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn completions_and_man_pages_know_every_command() {
+    fn completions_and_man_pages_contain_every_command() {
         let mut text = Vec::new();
         clap_complete::generate(clap_complete::Shell::Bash, &mut Cli::command(), "tidewater", &mut text);
         let text = String::from_utf8(text).unwrap();
@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn catalog_that_another_file_configures_is_not_passed_by() {
+    fn default_folder_without_catalog_is_refused_when_a_service_exists() {
         let folder = tempfile::tempdir().unwrap();
         let [database, config, data] = ["tidewater.db", "tidewater.toml", "data"].map(|name| folder.path().join(name));
         let check = || check_no_other_catalog(folder.path(), &database, &[&folder.path().join("none"), &config], &data);
@@ -429,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn the_examples_of_the_help_are_commands() {
+    fn examples_in_the_help_parse() {
         for line in EXAMPLES.lines().filter(|line| line.starts_with("  tidewater ")) {
             let words = line.split("    ").next().unwrap_or(line).split_whitespace();
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");

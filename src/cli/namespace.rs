@@ -14,21 +14,21 @@ use super::scope::{Warehouse, WarehouseArgument, encoded_namespace};
 use super::table_name;
 use tidewater::store::TableKind;
 
-/// How namespaces can be looked at.
+/// Commands for namespaces.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// List the namespaces at the top, or below one
+    /// List the top-level namespaces, or those below a namespace
     #[command(after_help = "Example:\n  tidewater namespace list --parent sales")]
     List {
         #[command(flatten)]
         warehouse: WarehouseArgument,
-        /// Those directly below this one, such as sales.eu
+        /// List the namespaces directly below this one, such as sales.eu
         #[arg(long, value_name = "NAMESPACE", value_parser = table_name::parse_namespace)]
         parent: Option<NamespaceIdent>,
         #[command(flatten)]
         format: Format,
     },
-    /// Show a namespace's properties, and what it holds
+    /// Show a namespace's properties, child namespaces, tables and views
     #[command(after_help = "Example:\n  tidewater namespace show sales.eu")]
     Show {
         /// Its name, levels joined by dots (a dot in a name as \.)
@@ -41,7 +41,7 @@ pub(crate) enum Command {
     },
 }
 
-/// Does one of them.
+/// Runs a command.
 pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
     match command {
         Command::List { warehouse, parent, format } => {
@@ -85,7 +85,7 @@ pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
     }
 }
 
-/// Lists the namespaces at the top of a warehouse, or directly below one.
+/// Lists the top-level namespaces of a warehouse, or those directly below `parent`.
 async fn below(client: &Client, warehouse: &Warehouse, parent: Option<&NamespaceIdent>) -> Result<Vec<NamespaceIdent>> {
     let path = match parent {
         Some(parent) => format!("/namespaces?parent={}", encoded_namespace(parent)),

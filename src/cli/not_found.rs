@@ -9,7 +9,7 @@ use super::dropped::word;
 use super::table_name;
 use tidewater::store::TableKind;
 
-/// Says where to look, when there is no such table or view.
+/// Replaces a 404 error with a message that names the table or view and the command that lists the existing ones.
 pub(super) fn explain(error: anyhow::Error, kind: TableKind, ident: &TableIdent) -> anyhow::Error {
     if !has_status(&error, StatusCode::NOT_FOUND) {
         return error;

@@ -12,20 +12,20 @@ use super::time;
 /// The resource in the management API.
 const PATH: &str = "/management/v1/operators";
 
-/// What can be done with operators.
+/// Commands for operators.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make an operator, and print its key; it is shown once and cannot be shown again
+    /// Create an operator, and print its key once: it cannot be shown again
     #[command(after_help = "\
 Examples:
   tidewater operator create terraform
   tidewater operator create terraform --json
 
-An operator manages all organisations, and reaches no table.")]
+An operator manages all organisations. It has no access to tables.")]
     Create {
-        /// What it is for
+        /// Its name: what it is for
         name: String,
-        /// Succeed, and print no key, when there is one of that name that is not revoked
+        /// Succeed without printing a key if an operator of that name exists and is not revoked
         #[arg(long)]
         if_not_exists: bool,
         #[command(flatten)]
@@ -44,7 +44,7 @@ An operator manages all organisations, and reaches no table.")]
         #[command(flatten)]
         format: Format,
     },
-    /// Refuse an operator's key from now on
+    /// Revoke an operator's key: it is refused from now on
     #[command(after_help = "Example:\n  tidewater operator revoke terraform")]
     Revoke {
         /// Its id, or its name
@@ -55,7 +55,7 @@ An operator manages all organisations, and reaches no table.")]
     },
 }
 
-/// Does one of them.
+/// Runs a command.
 pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
     match command {
         Command::Create { name, if_not_exists, format } => {
@@ -72,7 +72,7 @@ pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
                 return output::json(&json!({ "id": id, "name": name, "api_key": key }));
             }
             output::note(&format!(
-                "key of operator '{name}', id {}; keep it, it is not shown again:",
+                "key of operator '{name}', id {}; store it now, it cannot be shown again:",
                 text(&created, "id")
             ));
             output::line(&text(&created, "api_key"))
@@ -121,7 +121,7 @@ pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
     }
 }
 
-/// The operator of that id, or the one of that name; of several, the one that is not revoked.
+/// Finds the operator of that id or name. Prefers the one that is not revoked if several have the name.
 async fn find(client: &Client, name: &str) -> Result<Value> {
     let all = client.list(PATH, "operators").await?;
     let named: Vec<&Value> = all.iter().filter(|one| one["id"] == *name || one["name"] == *name).collect();

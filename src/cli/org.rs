@@ -15,7 +15,7 @@ use super::time;
 /// The resource in the management API.
 const PATH: &str = "/management/v1/organisations";
 
-/// What can be done with organisations.
+/// Commands for organisations.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Create an organisation
@@ -24,8 +24,8 @@ pub(crate) enum Command {
         /// Its name
         #[arg(env = "TIDEWATER_ORG")]
         name: String,
-        /// What it gets: a tier of the configuration, which has free, professional, premium and enterprise unless changed
-        /// [default: the smallest that includes the catalog]
+        /// Its tier: one of the configured tiers (free, professional, premium and enterprise, unless the configuration
+        /// changes them) [default: the smallest tier that includes the catalog]
         #[arg(long)]
         tier: Option<String>,
         #[command(flatten)]
@@ -74,7 +74,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: Format,
     },
-    /// Serve a suspended organisation again
+    /// Accept the keys of a suspended organisation again
     Resume {
         /// Its name
         name: String,
@@ -86,7 +86,7 @@ pub(crate) enum Command {
     Delete {
         /// Its name
         name: String,
-        /// How long it can be restored, such as 30d [default: 7d]
+        /// For how long it can be restored, such as 30d [default: 7d]
         #[arg(long, value_name = "DURATION", value_parser = time::parse_duration_ms)]
         grace: Option<i64>,
         /// Remove the files of its tables too
@@ -95,26 +95,26 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: Format,
     },
-    /// Take back the deletion of an organisation, while its grace time lasts
+    /// Undo the deletion of an organisation during its grace time
     Restore {
         /// Its name
         name: String,
         #[command(flatten)]
         format: Format,
     },
-    /// Show what an organisation has used, today unless other days are named
+    /// Show an organisation's usage of today, or of a range of days
     #[command(after_help = "Examples:\n  tidewater org usage acme\n  \
                             tidewater org usage acme --from 2026-08-01 --to 2026-08-31 --by key")]
     Usage {
         /// Its name; not needed when there is only one
         name: Option<String>,
-        /// The same, where no name is given
+        /// The organisation, if NAME is not given
         #[arg(long, value_name = "NAME", env = "TIDEWATER_ORG")]
         org: Option<String>,
-        /// From this day on, such as 2026-08-01 [default: the last day]
+        /// The first day, such as 2026-08-01 [default: the last day]
         #[arg(long, value_name = "DAY")]
         from: Option<String>,
-        /// To this day [default: today]
+        /// The last day [default: today]
         #[arg(long, value_name = "DAY")]
         to: Option<String>,
         /// Count by day or by key
@@ -125,7 +125,7 @@ pub(crate) enum Command {
     },
 }
 
-/// Does one of them.
+/// Runs a command.
 pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
     match command {
         Command::Create { name, tier, if_not_exists, format } => {
@@ -139,18 +139,19 @@ pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
             update(client, name, &json!({ "name": new_name }), &sentence, *format).await
         }
         Command::Suspend { name, format } => {
-            let sentence = format!("Suspended organisation '{name}': its keys are refused.");
+            let sentence =
+                format!("Suspended organisation '{name}'. Its keys are refused until `tidewater org resume {name}`.");
             update(client, name, &json!({ "suspended": true }), &sentence, *format).await
         }
         Command::Resume { name, format } => {
-            let sentence = format!("Organisation '{name}' is served again.");
+            let sentence = format!("Resumed organisation '{name}'. Its keys are accepted again.");
             update(client, name, &json!({ "suspended": false }), &sentence, *format).await
         }
         Command::Delete { name, grace, purge, format } => delete(client, name, *grace, *purge, *format).await,
         Command::Restore { name, format } => {
             let found = find(client, Some(name.clone())).await?;
             let restored = client.post(&found.path("/restore"), &json!({})).await?;
-            output::done(*format, &format!("Organisation '{name}' is not deleted."), &as_json(&restored))
+            output::done(*format, &format!("Restored organisation '{name}'."), &as_json(&restored))
         }
         Command::Usage { name, org, from, to, by, format } => {
             let found = find(client, name.clone().or_else(|| org.clone())).await?;
@@ -225,10 +226,10 @@ async fn list(client: &Client, format: Format) -> Result<()> {
     output::table(&["name", "tier", "created", "state"], &rows, "there is no organisation yet")
 }
 
-/// Whether an organisation is served.
+/// Returns an organisation's state for people: active, suspended or deleted.
 fn state(org: &Value) -> String {
     match (org["delete-after-ms"].as_i64(), org["suspended"] == true) {
-        (Some(after_ms), _) => format!("deleted, gone after {}", time::shown(after_ms)),
+        (Some(after_ms), _) => format!("deleted, restorable until {}", time::shown(after_ms)),
         (None, true) => "suspended".to_owned(),
         (None, false) => "active".to_owned(),
     }
@@ -268,12 +269,12 @@ async fn show(client: &Client, name: Option<String>, format: Format) -> Result<(
     output::fields(&fields)
 }
 
-/// The tier's name and, where it is not configured, which serves in its place.
+/// Returns the tier's name. If it is not configured, adds the tier that replaces it.
 fn tier_with_stand_in(tier: &str, served_by: Option<&str>) -> String {
     match served_by {
         Some(serving) if serving == tier => tier.to_owned(),
         Some(serving) => format!("{tier} (not configured: served by '{serving}')"),
-        None => format!("{tier} (not configured, nor any other with the catalog: refused)"),
+        None => format!("{tier} (not configured, and no configured tier includes the catalog: its keys are refused)"),
     }
 }
 
@@ -301,8 +302,8 @@ async fn delete(client: &Client, name: &str, grace_ms: Option<i64>, purge: bool,
     let deleted = client.send(Method::DELETE, &path, None).await?;
     let after = time::shown_or(deleted["delete-after-ms"].as_i64(), "");
     let sentence = format!(
-        "Organisation '{name}' is refused from now on, and deleted after {after}. Until then `tidewater org restore {name}` \
-         takes that back."
+        "Deleted organisation '{name}': its keys are refused from now on, and its data is removed after {after}. Until then, \
+         `tidewater org restore {name}` restores it."
     );
     output::done(format, &sentence, &json!({ "name": name, "deleted_after": after, "purge": purge }))
 }
@@ -334,8 +335,10 @@ async fn usage_today(client: &Client, organisation: &Organisation, format: Forma
         ("tables", format!("{} {}", usage["tables"], of(&usage["max-tables"]))),
     ])?;
     if usage["limit"].is_u64() {
-        // A server takes requests from the day's budget in slices, and gives back what it has not spent when it stops.
-        output::note("a running server counts in slices: up to a hundredth of the limit may be counted ahead");
+        // A server takes requests from the day's budget in slices. It returns the unspent rest when it stops.
+        output::note(
+            "a running server reserves requests in advance: the number may be up to 1 % of the limit too high",
+        );
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What a command prints: results on standard output, everything else on standard error.
+//! Output of commands: results on standard output, everything else on standard error.
 
 use std::io::{ErrorKind, Write, stderr, stdout};
 
@@ -14,10 +14,10 @@ pub(crate) struct Format {
     pub(crate) json: bool,
 }
 
-/// Prints a line of a result. A reader that has seen enough (`| head`) is no error.
+/// Prints a line of a result. A closed pipe (`| head`) is not an error.
 ///
 /// # Errors
-/// When standard output cannot be written, such as to a full disk.
+/// If standard output cannot be written, for example because the disk is full.
 pub(crate) fn line(text: &str) -> Result<()> {
     let mut out = stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
@@ -26,22 +26,22 @@ pub(crate) fn line(text: &str) -> Result<()> {
     }
 }
 
-/// Tells the person something that is not the result.
+/// Prints a line on standard error. For anything that is not the result.
 pub(crate) fn note(text: &str) {
-    // There is nobody left to tell when this fails.
+    // An error here cannot be reported anywhere else.
     let _ = writeln!(stderr().lock(), "{text}");
 }
 
-/// An error with what caused it, as far as it does not say so itself.
+/// Returns an error's message followed by its causes. Leaves out causes that the message contains already.
 pub(crate) fn with_causes(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match () {
-        () if told.is_empty() => cause,
-        () if told.contains(&cause) => told,
-        () => format!("{told}: {cause}"),
+    error.chain().map(ToString::to_string).fold(String::new(), |message, cause| match () {
+        () if message.is_empty() => cause,
+        () if message.contains(&cause) => message,
+        () => format!("{message}: {cause}"),
     })
 }
 
-/// The text in a field of an answer; nothing where there is none.
+/// Returns the text in a field of an answer, or an empty text if the field is missing.
 pub(crate) fn text(object: &serde_json::Value, field: &str) -> String {
     object[field].as_str().unwrap_or_default().to_owned()
 }
@@ -51,18 +51,18 @@ pub(crate) fn json(value: &impl Serialize) -> Result<()> {
     line(&serde_json::to_string_pretty(value)?)
 }
 
-/// Prints what a command has done: a sentence for a person, or JSON for a script.
+/// Prints the result of a command: a sentence for people, or JSON for scripts.
 pub(crate) fn done(format: Format, sentence: &str, value: &impl Serialize) -> Result<()> {
     if format.json { json(value) } else { line(sentence) }
 }
 
-/// Prints the fields of one thing, a line each, as `label  value`.
+/// Prints the fields of one object, a line each, as `label  value`.
 pub(crate) fn fields(fields: &[(&str, String)]) -> Result<()> {
     let width = fields.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
     fields.iter().try_for_each(|(label, value)| line(format!("{label:width$}  {value}").trim_end()))
 }
 
-/// Prints rows in columns as wide as they must be, or `none` where there are none.
+/// Prints rows in aligned columns below `headings`. Prints `none` on standard error if there are no rows.
 pub(crate) fn table(headings: &[&str], rows: &[Vec<String>], none: &str) -> Result<()> {
     if rows.is_empty() {
         note(none);
@@ -88,13 +88,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cause_that_an_error_names_itself_is_not_said_twice() {
+    fn cause_that_a_message_contains_is_not_repeated() {
         let root = anyhow::anyhow!("no room").context("cannot open a.db: no room; free some").context("cannot start");
         assert_eq!(with_causes(&root), "cannot start: cannot open a.db: no room; free some");
     }
 
     #[test]
-    fn columns_line_up_by_characters_not_bytes() {
+    fn columns_are_aligned_by_characters_not_bytes() {
         let rows = vec![vec!["é".into(), "1".into()], vec!["abcde".into(), String::new()]];
         assert_eq!(columns(&["name", "n"], &rows), ["NAME   N", "é      1", "abcde"]);
     }

@@ -13,10 +13,10 @@ Examples:
   tidewater reload --config /etc/tidewater.toml
   systemctl reload tidewater
 
-The server reads its own file and environment again: --config and --data-dir say only which server is meant. When a setting
-is wrong, nothing changes, and the command says why. The same happens on SIGHUP, with the outcome in the log.";
+The server reads its own file and environment again: --config and --data-dir only select the server. If a setting is
+invalid, nothing changes, and the command says why. SIGHUP does the same, with the outcome in the log.";
 
-/// What `reload` takes.
+/// Arguments of `reload`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     format: Format,
 }
 
-/// Has the server on the data folder read its settings again, and tells what came of it.
+/// Makes the server read its settings again, and prints the outcome.
 pub(crate) async fn run(client: &Client, arguments: &Arguments) -> Result<()> {
     let answer = client.post("/management/v1/reload", &json!({})).await.map_err(|error| match refusal(&error) {
         Some(refused) => anyhow!("the server ({}) keeps its settings: {}", client.catalog(), refused.message),
@@ -41,7 +41,7 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments) -> Result<()> {
         output::line(&format!("  {change}"))?;
     }
     if !needs_restart.is_empty() {
-        output::line("Not taken, restart the server to take it:")?;
+        output::line("Needs a restart of the server to take effect:")?;
         for change in &needs_restart {
             output::line(&format!("  {change}"))?;
         }

@@ -14,7 +14,7 @@ use super::{table_name, time};
 use tidewater::base::clock::Clock;
 use tidewater::store::TableKind;
 
-/// Which reports are shown.
+/// Arguments of `table metrics`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Namespace and table, joined by dots (a dot in a name as \.)
@@ -22,20 +22,20 @@ pub(crate) struct Arguments {
     table: TableIdent,
     #[command(flatten)]
     warehouse: WarehouseArgument,
-    /// Only these: scan-report or commit-report
+    /// Only show this type: scan-report or commit-report
     #[arg(long = "type", value_name = "TYPE")]
     kind: Option<ReportKind>,
-    /// Only those of so long ago or less, such as 12h
+    /// Only show reports of this long ago or less, such as 12h
     #[arg(long, value_name = "DURATION", value_parser = time::parse_duration_ms)]
     since: Option<i64>,
-    /// At most so many, the newest first
+    /// Show at most this many, newest first
     #[arg(long, default_value_t = 50, value_name = "NUMBER")]
     limit: u32,
     #[command(flatten)]
     format: Format,
 }
 
-/// Shows what clients reported on a table.
+/// Shows the metrics reports of a table.
 pub(crate) async fn run(client: &Client, arguments: &Arguments) -> Result<()> {
     let warehouse = arguments.warehouse.find(client).await?;
     let table = &arguments.table;
@@ -61,10 +61,10 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments) -> Result<()> {
         vec![received(one), kind, body["snapshot-id"].to_string(), metrics(body)]
     };
     let rows: Vec<_> = reports.iter().map(row).collect();
-    output::table(&["received", "type", "snapshot", "metrics"], &rows, "no report on the table is kept")
+    output::table(&["received", "type", "snapshot", "metrics"], &rows, "there is no metrics report on the table")
 }
 
-/// The metrics of a report in a line.
+/// Formats the metrics of a report as one line.
 fn metrics(report: &Value) -> String {
     let all = report["metrics"].as_object().into_iter().flatten();
     let shown = all.map(|(name, metric)| match metric["value"].as_i64() {
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counters_and_timers_are_shown_in_a_line() {
+    fn counters_and_timers_are_shown_in_one_line() {
         let report = json!({ "metrics": { "files": { "unit": "count", "value": 7 },
             "planning": { "count": 2, "time-unit": "nanoseconds", "total-duration": 9 } } });
         assert_eq!(metrics(&report), "files=7 planning=9 nanoseconds in 2");

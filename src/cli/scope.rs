@@ -1,4 +1,4 @@
-//! What most commands name: the organisation and the warehouse that they are about.
+//! Arguments of most commands: the organisation and the warehouse.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use tidewater_core::name::NamespaceIdent;
 use super::client::{Client, encoded, has_status};
 use super::output::text;
 
-/// The name or id of the organisation.
+/// The option for the organisation.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct OrganisationArgument {
     /// The organisation; not needed when there is only one
@@ -20,7 +20,7 @@ pub(crate) struct OrganisationArgument {
     pub(crate) org: Option<String>,
 }
 
-/// The warehouse, and its organisation.
+/// The options for the warehouse and its organisation.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct WarehouseArgument {
     #[command(flatten)]
@@ -31,16 +31,16 @@ pub(crate) struct WarehouseArgument {
     warehouse: Option<String>,
 }
 
-/// Whether it is fine that an object exists already.
+/// The option that accepts an existing object.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct IfNotExists {
-    /// Succeed, and change nothing, when there is one of that name
+    /// Succeed without a change if the name exists already
     #[arg(long)]
     if_not_exists: bool,
 }
 
 impl IfNotExists {
-    /// Fails unless it is.
+    /// Fails unless the option is set. `what` is the existing object.
     pub(crate) fn allow(self, what: &str) -> Result<()> {
         ensure!(self.if_not_exists, "{what} exists already: choose another name, or pass --if-not-exists");
         Ok(())
@@ -52,12 +52,12 @@ impl IfNotExists {
 pub(crate) struct Organisation {
     /// Its name.
     pub(crate) name: String,
-    /// All that the catalog says of it.
+    /// The organisation as the management API returns it.
     pub(crate) shown: Value,
 }
 
 impl Organisation {
-    /// The path of the organisation in the management API, with `rest` below it.
+    /// Returns the path of the organisation in the management API, followed by `rest`.
     pub(crate) fn path(&self, rest: &str) -> String {
         format!("/management/v1/organisations/{}{rest}", encoded(&self.name))
     }
@@ -72,13 +72,13 @@ pub(crate) struct Warehouse {
 }
 
 impl Warehouse {
-    /// The path of the warehouse in the management API, with `rest` below it.
+    /// Returns the path of the warehouse in the management API, followed by `rest`.
     pub(crate) fn path(&self, rest: &str) -> String {
         format!("{}{rest}", self.path)
     }
 }
 
-/// A namespace as a segment of a path, or as a parameter.
+/// Encodes a namespace for a path segment or a query parameter.
 pub(crate) fn encoded_namespace(namespace: &NamespaceIdent) -> String {
     namespace.levels().map(encoded).collect::<Vec<_>>().join("%1F")
 }
@@ -93,12 +93,12 @@ impl OrganisationArgument {
         }
         let all = client.list("/management/v1/organisations", "organisations").await;
         let mut all = all.map_err(|error| match has_status(&error, StatusCode::FORBIDDEN) {
-            true => anyhow!("name the organisation of your key with --org"),
+            true => anyhow!("your key cannot list organisations: give its organisation with --org"),
             false => error,
         })?;
         match (all.pop(), all.is_empty()) {
             (Some(only), true) => Ok(organisation(only)),
-            (None, _) => bail!("there is no organisation yet: make one with `tidewater org create`"),
+            (None, _) => bail!("there is no organisation yet: create one with `tidewater org create`"),
             (Some(_), false) => {
                 bail!("there are several organisations: choose one with --org (see `tidewater org list`)")
             }
@@ -134,28 +134,28 @@ impl WarehouseArgument {
     }
 }
 
-/// The tiers that are in force.
+/// The configured tiers.
 pub(crate) struct Tiers {
-    /// By name.
+    /// The tiers by name.
     pub(crate) known: BTreeMap<String, Tier>,
-    /// Whether a running server has said so.
+    /// Whether they come from a running server.
     of_server: bool,
 }
 
 impl Tiers {
-    /// Asks for the tiers.
+    /// Loads the tiers from the catalog.
     pub(crate) async fn load(client: &Client) -> Result<Self> {
         let mut answer = client.get("/management/v1/tiers").await?;
         Ok(Self { known: serde_json::from_value(answer["tiers"].take())?, of_server: !client.is_in_process() })
     }
 
-    /// Fails when there is no tier of that name.
+    /// Fails if there is no tier of that name.
     pub(crate) fn check(&self, tier: &str) -> Result<()> {
         let known = self.known.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         ensure!(
             self.known.contains_key(tier) || !self.of_server,
-            "the running server does not know the tier '{tier}': it knows {known}. Use one of these, or put '{tier}' into the \
-             server's configuration and run `tidewater reload` first"
+            "the running server does not know the tier '{tier}': use one of {known}, or add '{tier}' to the server's \
+             configuration and run `tidewater reload` first"
         );
         ensure!(self.known.contains_key(tier), "there is no tier '{tier}': use one of {known}");
         Ok(())

@@ -1,4 +1,4 @@
-//! `tidewater serve`: the production form.
+//! `tidewater serve`: runs a server.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,24 +16,24 @@ use tidewater::app::{App, raise_descriptor_limit};
 use tidewater::config::{Flags, ListenAddress, LogFlags, LogFormat};
 use tidewater::store::Store;
 
-/// What a server takes.
+/// Arguments of commands that run a server.
 #[derive(Debug, Args)]
 pub(crate) struct ServerArguments {
-    /// Listen on this address, or the address of this name, and this port [default: 127.0.0.1:8181]
+    /// Listen on this IP address or host name, and this port [default: 127.0.0.1:8181]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<ListenAddress>,
 
-    /// Log lines for people or JSON for machines [default: text]
+    /// Format of the log: text, or JSON for machines [default: text]
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
 
-    /// Log from this level on [default: info]
+    /// Lowest level in the log [default: info]
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
 }
 
 impl ServerArguments {
-    /// What these set.
+    /// Returns the settings that these arguments set.
     pub(crate) fn flags(&self) -> Flags {
         let log = LogFlags { format: self.log_format, level: self.log_level.clone() };
         Flags { listen: self.listen.clone(), data_dir: None, log }
@@ -45,11 +45,11 @@ Examples:
   tidewater serve --listen 0.0.0.0:8181 --data-dir /var/lib/tidewater
   tidewater serve --config /etc/tidewater.toml --log-format json
 
-It stops on SIGINT or SIGTERM, once the requests that have begun are answered; a second signal ends it at once. On SIGHUP, and
-when `tidewater reload` asks for it, it reads its settings again. Before it goes where others can reach it,
-put TLS in front of it: API keys travel in headers.";
+On SIGINT or SIGTERM it answers the requests that have begun, then stops. A second signal ends it at once. On SIGHUP, and on
+`tidewater reload`, it reads its settings again. Put TLS in front of it before other machines can reach it: clients send
+API keys in headers.";
 
-/// What `serve` takes.
+/// Arguments of `serve`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -58,15 +58,15 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// What these set.
+    /// Returns the settings that these arguments set.
     pub(crate) fn flags(&self) -> Flags {
         self.server.flags()
     }
 }
 
-/// Serves until the process is told to stop, by the settings that `read` gives.
+/// Runs a server with the settings from `read`, until a signal stops it.
 pub(crate) async fn run(read: ReadSettings) -> Result<()> {
-    // Before anything else: the signal must not end a server that is starting.
+    // First of all, so that the signal cannot kill a server that is starting.
     let hang_up = hang_up_signal()?;
     let config = read()?;
     let levels = logs::start(&config.log)?;
@@ -77,15 +77,15 @@ pub(crate) async fn run(read: ReadSettings) -> Result<()> {
     if app.store().organisation_list().await?.is_empty() {
         tracing::warn!("there is no organisation yet, so nobody can sign in: see `tidewater org create --help`");
     }
-    tell_of_missing_folders(app.store().as_ref()).await?;
+    warn_of_missing_folders(app.store().as_ref()).await?;
     let (address, max_connections) = (app.local_addr()?.to_string(), app.max_connections());
     tracing::info!(address, version = env!("CARGO_PKG_VERSION"), max_connections, descriptors, "serving");
     live.serve_until(app, stop).await
 }
 
-/// Warns of warehouses on local disk whose folder is not there, as after a move, or where a disk is not mounted. One that
-/// holds nothing yet need not have one.
-async fn tell_of_missing_folders(store: &dyn Store) -> Result<()> {
+/// Warns of warehouses on local disk whose folder is missing, for example because a disk is not mounted. A folder may be
+/// missing as long as the organisation has no tables.
+async fn warn_of_missing_folders(store: &dyn Store) -> Result<()> {
     for organisation in store.organisation_list().await? {
         for warehouse in store.warehouse_list(organisation.id).await? {
             let Some(folder) = warehouse.root.strip_prefix("file://").filter(|folder| !Path::new(folder).is_dir())
@@ -97,7 +97,7 @@ async fn tell_of_missing_folders(store: &dyn Store) -> Result<()> {
                     organisation = organisation.name,
                     warehouse = warehouse.name,
                     folder,
-                    "a warehouse's folder is not there, so its tables cannot be read: was it moved, or is its disk not mounted?"
+                    "a warehouse's folder is missing, so its tables cannot be read: was it moved, or is its disk not mounted?"
                 );
             }
         }
@@ -105,15 +105,15 @@ async fn tell_of_missing_folders(store: &dyn Store) -> Result<()> {
     Ok(())
 }
 
-/// Ends when the process is told to stop. From the call on, the first of these signals no longer kills it; the second ends
-/// it at once, whatever its threads do.
+/// Returns a future that ends on SIGINT or SIGTERM. From this call on, the first signal no longer kills the process, and the
+/// second one ends it at once, whatever its threads do.
 pub(crate) fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static> {
-    let told = Arc::new(AtomicBool::new(false));
+    let signalled = Arc::new(AtomicBool::new(false));
     for (number, name) in [(SIGINT, "SIGINT"), (SIGTERM, "SIGTERM")] {
-        // In this order: what a signal finds is what an earlier one has set. 128 and the signal is what a shell gives a
-        // process that a signal has killed.
-        flag::register_conditional_shutdown(number, 128 + number, Arc::clone(&told))
-            .and_then(|_| flag::register(number, Arc::clone(&told)))
+        // The order matters: a signal must find the flag of an earlier one, not its own. Shells report 128 + the signal's
+        // number for a process that a signal killed.
+        flag::register_conditional_shutdown(number, 128 + number, Arc::clone(&signalled))
+            .and_then(|_| flag::register(number, Arc::clone(&signalled)))
             .with_context(|| format!("cannot wait for {name}"))?;
     }
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;

@@ -7,14 +7,14 @@ use serde_json::Value;
 use super::client::Client;
 use super::output::{self, Format, text};
 
-/// What `status` and `settings` take.
+/// Arguments of `status` and `settings`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     format: Format,
 }
 
-/// Shows the server that runs.
+/// Shows the running server.
 pub(crate) async fn status(client: &Client, arguments: &Arguments) -> Result<()> {
     let status = client.get("/management/v1/status").await?;
     if arguments.format.json {

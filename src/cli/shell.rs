@@ -1,4 +1,4 @@
-//! `tidewater completions` and `tidewater man`: what shells and `man` are told of the command line, from its own description.
+//! `tidewater completions` and `tidewater man`: shell completions and man pages, generated from the command line's definition.
 
 use std::fs;
 use std::io;
@@ -10,7 +10,7 @@ use clap_complete::Shell;
 
 use super::output;
 
-/// What `completions` takes.
+/// Arguments of `completions`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -22,14 +22,14 @@ pub(crate) struct CompletionsArguments {
     shell: Shell,
 }
 
-/// What `man` takes.
+/// Arguments of `man`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   tidewater man /usr/local/share/man/man1
   tidewater man . && man ./tidewater-warehouse-create.1")]
 pub(crate) struct ManArguments {
-    /// The folder that the pages are written to
+    /// Write the pages to this folder
     folder: PathBuf,
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn man(cli: Command, arguments: &ManArguments) -> Result<()> {
     output::line(&format!("Wrote {count} man pages to {}.", arguments.folder.display()))
 }
 
-/// Writes the page of a command and those of its subcommands. Gives how many there are.
+/// Writes the pages of a command and its subcommands. Returns the number of pages.
 fn write_pages(command: &Command, name: &str, folder: &Path) -> io::Result<usize> {
     let mut text = Vec::new();
     clap_mangen::Man::new(command.clone()).render(&mut text)?;

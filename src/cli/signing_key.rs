@@ -11,13 +11,13 @@ use super::time;
 /// The resource in the management API.
 const PATH: &str = "/management/v1/signing-keys";
 
-/// What can be done with the keys that sign tokens.
+/// Commands for the keys that sign tokens.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Sign new tokens with a new key, from two minutes on, when every server knows it
+    /// Create a signing key; new tokens use it after two minutes, when every server knows it
     #[command(after_help = "\
-Tokens that were signed with an older key stay good until they expire, so nobody notices. With --remove-older they are
-refused, and every client signs in again: for when a signing key may have been seen by others.")]
+Tokens that an older key signed stay valid until they expire, so clients notice nothing. With --remove-older these tokens
+are refused, and every client must sign in again. Use it if others may have seen a signing key.")]
     Rotate {
         /// Remove the older keys now
         #[arg(long)]
@@ -27,7 +27,7 @@ refused, and every client signs in again: for when a signing key may have been s
     },
     /// Show a key, without its secret
     Show {
-        /// Its id, as `signing-key list` shows it
+        /// Its id, as in `signing-key list`
         id: String,
         #[command(flatten)]
         format: Format,
@@ -39,7 +39,7 @@ refused, and every client signs in again: for when a signing key may have been s
     },
 }
 
-/// Does one of them.
+/// Runs a command.
 pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
     match command {
         Command::Rotate { remove_older, format } => {
@@ -71,7 +71,7 @@ pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
             output::table(
                 &["id", "state", "created", ""],
                 &keys.iter().map(row).collect::<Vec<_>>(),
-                "there is no signing key yet: the first start of a server makes one",
+                "there is no signing key yet: a server creates one when it first starts",
             )
         }
     }
@@ -85,11 +85,11 @@ fn created(key: &Value) -> String {
     time::shown_or(key["created-ms"].as_i64(), "")
 }
 
-/// What a key does, for a person.
+/// Returns what a key is used for, for people.
 fn meaning(key: &Value) -> String {
     match key["state"].as_str() {
         Some("next") => format!("signs from {} on", time::shown_or(key["signs-from-ms"].as_i64(), "")),
         Some("active") => "signs new tokens".to_owned(),
-        _ => "its tokens are good until they expire".to_owned(),
+        _ => "its tokens are valid until they expire".to_owned(),
     }
 }

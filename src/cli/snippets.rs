@@ -1,10 +1,10 @@
-//! What to type to query the sample table, engine by engine. `docs/engines/` says more about each.
+//! Commands that query the sample table, for each engine. `docs/engines/` has more about each.
 
 use std::path::Path;
 
 use super::quickstart::Welcome;
 
-/// All that a newcomer needs, to be printed when the catalog answers.
+/// Returns the text that a quickstart prints: connection details and snippets for each engine.
 pub(crate) fn banner(welcome: &Welcome, data_dir: &Path) -> String {
     let Welcome { uri, warehouse, api_key, namespace, table } = welcome;
     let head = format!(
@@ -16,7 +16,7 @@ Tidewater answers at {uri}
   sample table  {namespace}.{table}
   kept in       {}
 
-The key administers this catalog. It is kept in quickstart.json in that folder, which only you can read.",
+The key administers this catalog. It is stored in quickstart.json in that folder; only you can read the file.",
         data_dir.display()
     );
     let sections = [
@@ -31,10 +31,10 @@ The key administers this catalog. It is kept in quickstart.json in that folder, 
         ("curl", curl(welcome)),
     ];
     let sections = sections.map(|(title, snippet)| format!("--- {title}\n{snippet}"));
-    format!("{head}\n\n{}\n\nCtrl-C stops it; the next start finds everything as it is now.", sections.join("\n\n"))
+    format!("{head}\n\n{}\n\nCtrl-C stops the server. The next start keeps all data.", sections.join("\n\n"))
 }
 
-/// For DuckDB's shell.
+/// Returns the snippet for DuckDB's shell.
 fn duckdb(welcome: &Welcome) -> String {
     let Welcome { uri, warehouse, api_key, namespace, table } = welcome;
     format!(
@@ -45,7 +45,7 @@ SELECT station, count(*) AS readings, max(level_m) AS highest FROM tidewater.{na
     )
 }
 
-/// For Python.
+/// Returns the snippet for Python.
 fn pyiceberg(welcome: &Welcome) -> String {
     let Welcome { uri, warehouse, api_key, namespace, table } = welcome;
     format!(
@@ -56,7 +56,7 @@ print(catalog.load_table('{namespace}.{table}').scan(limit=10).to_arrow())"
     )
 }
 
-/// For a shell that has Spark 4.1.
+/// Returns the snippet for a shell with Spark 4.1.
 fn spark(welcome: &Welcome) -> String {
     let Welcome { uri, warehouse, api_key, namespace, table } = welcome;
     format!(
@@ -74,7 +74,7 @@ spark-sql --packages org.apache.iceberg:iceberg-spark-runtime-4.1_2.13:1.12.0 \\
     )
 }
 
-/// The file of a Trino catalog; the query stands in it as a comment, so that all of it can be taken over as it is.
+/// Returns the file of a Trino catalog. The query is a comment in it, so the whole snippet can be pasted into the file.
 fn trino(welcome: &Welcome) -> String {
     let Welcome { uri, warehouse, api_key, namespace, table } = welcome;
     format!(
@@ -88,12 +88,12 @@ iceberg.rest-catalog.security=OAUTH2
 iceberg.rest-catalog.oauth2.credential={api_key}
 fs.local.enabled=true
 local.location=/
-# then, once Trino was started anew, in its shell:
+# then restart Trino, and in its shell:
 # SELECT station, count(*) AS readings, max(level_m) AS highest FROM tidewater.{namespace}.{table} GROUP BY station;"
     )
 }
 
-/// For a Snowflake worksheet. What it needs and a quickstart has not is in capitals between angle brackets.
+/// Returns the snippet for a Snowflake worksheet. Values that a quickstart does not have are placeholders in angle brackets.
 fn snowflake(welcome: &Welcome) -> String {
     let Welcome { warehouse, namespace, .. } = welcome;
     format!(
@@ -110,7 +110,7 @@ SELECT SYSTEM$VERIFY_CATALOG_INTEGRATION('tidewater');"
     )
 }
 
-/// For any shell.
+/// Returns the snippet for any shell.
 fn curl(welcome: &Welcome) -> String {
     let Welcome { uri, api_key, namespace, table, .. } = welcome;
     format!("curl -H 'Authorization: Bearer {api_key}' {uri}/v1/namespaces/{namespace}/tables/{table}")
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn every_snippet_that_queries_names_the_table() {
+    fn every_snippet_with_a_query_names_the_table() {
         for snippet in [duckdb, pyiceberg, spark, trino] {
             assert!(snippet(&welcome()).contains("space.things"));
         }
@@ -147,18 +147,18 @@ mod tests {
     }
 
     #[test]
-    fn a_local_address_or_an_admins_key_is_not_given_to_a_service_elsewhere() {
+    fn snippet_for_a_remote_service_has_no_local_address_and_no_key() {
         let text = snowflake(&welcome());
         assert!(!text.contains("127.0.0.1") && !text.contains("flx_"), "{text}");
     }
 
-    /// Without what a page and a terminal differ in: white space, the kind of quotes, and the backslashes of broken lines.
+    /// Removes the differences between a page and a terminal: white space, the kind of quotes, backslashes at line ends.
     fn plain(text: &str) -> String {
         text.replace('"', "'").chars().filter(|c| !c.is_whitespace() && *c != '\\').collect()
     }
 
     #[test]
-    fn the_documentation_says_the_same() {
+    fn snippets_are_the_same_in_the_documentation() {
         let documented = Welcome {
             uri: "http://127.0.0.1:8181".into(),
             warehouse: "quickstart",
@@ -178,15 +178,15 @@ mod tests {
             let text = snippet(&documented)
                 .replace("<A PUBLIC ADDRESS, WITH https://>", "https://catalog.example.com")
                 .replace("<AN API KEY>", "flx_...");
-            // Comments that hold no query are for the terminal alone.
+            // Comments without a query are only for the terminal.
             let mut parts = text.lines().filter(|line| !line.starts_with("# ") || line.starts_with("# SELECT"));
             let missing = parts.find(|line| !plain(page).contains(&plain(line.trim_start_matches("# "))));
-            assert_eq!(missing, None, "the page has it otherwise");
+            assert_eq!(missing, None, "the page has another text");
         }
     }
 
     #[test]
-    fn the_banner_holds_every_snippet() {
+    fn banner_contains_every_snippet() {
         let banner = banner(&welcome(), Path::new("/data"));
         for part in [duckdb, pyiceberg, spark, trino, snowflake, curl] {
             assert!(banner.contains(&part(&welcome())));

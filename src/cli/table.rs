@@ -14,7 +14,7 @@ use super::scope::{WarehouseArgument, encoded_namespace};
 use super::{check, dropped, reports, table_name, time};
 use tidewater::store::TableKind;
 
-/// How tables can be looked at.
+/// Commands for tables.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List the tables of a namespace
@@ -28,7 +28,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: Format,
     },
-    /// Show where a table's metadata is, and what it says
+    /// Show the location and a summary of a table's metadata
     #[command(after_help = "\
 Examples:
   tidewater table show demo.tides
@@ -39,25 +39,25 @@ Examples:
         table: TableIdent,
         #[command(flatten)]
         warehouse: WarehouseArgument,
-        /// How many of the newest snapshots are shown
+        /// Show this many of the newest snapshots
         #[arg(long, default_value_t = 10, value_name = "NUMBER")]
         snapshots: usize,
         #[command(flatten)]
         format: Format,
     },
-    /// Check that every engine can read a table's metadata, or that of all tables
+    /// Check that every engine can read the metadata of a table, or of all tables
     ///
-    /// Lists what breaks a rule of the Iceberg specification, and fails if anything does. Tables from before such metadata
-    /// was refused, or that another catalog wrote, may have problems; most are mended by the next commit to the table.
+    /// Lists violations of the Iceberg specification, and fails if there are any. Tables that another catalog or an older
+    /// version wrote may have some. The next commit to a table repairs most of them.
     #[command(after_help = "Examples:\n  tidewater table check\n  tidewater table check demo.tides --json")]
     Check(check::Arguments),
-    /// Show what clients reported of their scans and commits
+    /// Show the metrics reports that clients sent about their scans and commits
     #[command(after_help = "Example:\n  tidewater table metrics demo.tides --type scan-report --since 1d")]
     Metrics(reports::Arguments),
-    /// List dropped tables that are not gone for good
+    /// List dropped tables that are not yet deleted for good
     #[command(after_help = "Example:\n  tidewater table dropped demo")]
     Dropped(dropped::ListArguments),
-    /// Restore a dropped table as it was
+    /// Restore a dropped table
     #[command(after_help = "\
 Examples:
   tidewater table restore demo.tides
@@ -73,7 +73,7 @@ Examples:
     },
 }
 
-/// Does one of them.
+/// Runs a command.
 pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
     match command {
         Command::Check(arguments) => check::run(client, TableKind::Table, arguments).await,
@@ -107,7 +107,7 @@ pub(super) async fn list(
     output::table(&[word(kind)], &rows, &format!("the namespace has no {}s", word(kind)))
 }
 
-/// Prints where a table's or view's metadata is, and `summary` of it; with `--json`, all of it.
+/// Prints the location of a table's or view's metadata and its `summary`. With `--json`, prints the whole metadata.
 pub(super) async fn show(
     client: &Client,
     kind: TableKind,
@@ -135,7 +135,7 @@ pub(super) fn field(label: &str, value: &str) -> String {
     format!("{label:<13} {value}")
 }
 
-/// What a metadata document says, a line for each thing; the newest `snapshots` of them, newest last.
+/// Returns a summary of a metadata document, as lines. Lists at most `snapshots` snapshots: the newest, newest last.
 fn summary(metadata: &Value, snapshots: usize) -> Vec<String> {
     let mut lines = vec![
         field("format", &format!("version {}", metadata["format-version"])),
@@ -177,7 +177,7 @@ fn summary(metadata: &Value, snapshots: usize) -> Vec<String> {
 }
 
 fn snapshot_line(snapshot: &Value, current: bool) -> String {
-    let told = |key: &str, label: &str| {
+    let labelled = |key: &str, label: &str| {
         let value = snapshot["summary"][key].as_str()?;
         Some(format!("  {label} {value}"))
     };
@@ -187,8 +187,8 @@ fn snapshot_line(snapshot: &Value, current: bool) -> String {
         snapshot["snapshot-id"],
         moment(&snapshot["timestamp-ms"]),
         snapshot["summary"]["operation"].as_str().map_or_else(String::new, |operation| format!("  {operation}")),
-        told("added-records", "added").unwrap_or_default(),
-        told("total-records", "rows").unwrap_or_default(),
+        labelled("added-records", "added").unwrap_or_default(),
+        labelled("total-records", "rows").unwrap_or_default(),
     )
 }
 
@@ -204,7 +204,7 @@ pub(super) fn moment(ms: &Value) -> String {
     ms.as_i64().map_or_else(|| "never".to_owned(), time::shown)
 }
 
-/// A column's type, as SQL would write it.
+/// Returns a column's type in SQL notation.
 pub(super) fn type_name(kind: &Value) -> String {
     match kind["type"].as_str() {
         Some("struct") => {
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_is_summed_up_from_its_metadata() {
+    fn summary_of_a_table_shows_current_schema_and_newest_snapshots() {
         let metadata = json!({
             "format-version": 2, "table-uuid": "u", "location": "file:///w/t", "last-updated-ms": 0,
             "current-schema-id": 1,
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_that_says_little_is_summed_up_too() {
+    fn summary_of_an_empty_document_does_not_fail() {
         assert!(summary(&json!({}), 10).contains(&"snapshots     0".to_owned()));
     }
 }

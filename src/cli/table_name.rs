@@ -1,11 +1,11 @@
-//! Names of namespaces and tables as they are typed: levels joined by dots, a dot inside of one written `\.`.
+//! Names of namespaces and tables as people type them: levels joined by dots, a dot inside a level written `\.`.
 
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 /// Reads a namespace, such as `sales.eu`.
 ///
 /// # Errors
-/// When it is not one; the text says why.
+/// If the text is not a valid name. The error says why.
 pub(crate) fn parse_namespace(text: &str) -> Result<NamespaceIdent, String> {
     NamespaceIdent::new(&levels(text)).map_err(|error| error.to_string())
 }
@@ -13,7 +13,7 @@ pub(crate) fn parse_namespace(text: &str) -> Result<NamespaceIdent, String> {
 /// Reads a table, such as `sales.eu.orders`.
 ///
 /// # Errors
-/// When it is not one; the text says why.
+/// If the text is not a valid name. The error says why.
 pub(crate) fn parse_table(text: &str) -> Result<TableIdent, String> {
     let levels = levels(text);
     match levels.split_last() {
@@ -21,11 +21,11 @@ pub(crate) fn parse_table(text: &str) -> Result<TableIdent, String> {
             let namespace = NamespaceIdent::new(namespace).map_err(|error| error.to_string())?;
             TableIdent::new(namespace, name).map_err(|error| error.to_string())
         }
-        _ => Err("write the namespace, a dot and the table, such as demo.tides".to_owned()),
+        _ => Err("write the namespace, a dot and the name, such as demo.tides".to_owned()),
     }
 }
 
-/// A namespace as [`parse_namespace`] reads it.
+/// Formats a namespace so that [`parse_namespace`] reads it.
 pub(crate) fn shown(namespace: &NamespaceIdent) -> String {
     let escaped = namespace.levels().map(|level| level.replace('\\', r"\\").replace('.', r"\."));
     escaped.collect::<Vec<_>>().join(".")
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_has_a_namespace() {
+    fn table_name_without_namespace_is_refused() {
         let ident = parse_table("a.b.c").unwrap();
         assert_eq!((ident.namespace.levels().count(), ident.name()), (2, "c"));
         for wrong in ["", "c", ".c", "a.", "a..c"] {
@@ -67,7 +67,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_shown_namespace_is_read_as_itself(levels in prop::collection::vec("[ab.\\\\é ]{1,6}", 1..4)) {
+        fn shown_namespace_parses_to_itself(levels in prop::collection::vec("[ab.\\\\é ]{1,6}", 1..4)) {
             prop_assume!(levels.iter().all(|level| level != "." && level != ".."));
             let namespace = NamespaceIdent::new(&levels).unwrap();
             prop_assert_eq!(parse_namespace(&shown(&namespace)).unwrap(), namespace);

@@ -2,21 +2,21 @@
 
 use chrono::{DateTime, SecondsFormat};
 
-/// A time in milliseconds since 1970 as `2026-11-23T01:02:03Z`. One that no calendar has is shown as the number.
+/// Formats a time in milliseconds since 1970 as `2026-11-23T01:02:03Z`. Shows a time outside the calendar as the number.
 pub(crate) fn shown(ms: i64) -> String {
     let time = DateTime::from_timestamp_millis(ms);
     time.map_or_else(|| ms.to_string(), |time| time.to_rfc3339_opts(SecondsFormat::Secs, true))
 }
 
-/// A time that need not be.
+/// Formats a time, or returns `none` if there is no time.
 pub(crate) fn shown_or(ms: Option<i64>, none: &str) -> String {
     ms.map_or_else(|| none.to_owned(), shown)
 }
 
-/// Reads `90d`, `12h`, `30m` or `45s`. Gives milliseconds.
+/// Parses a duration such as `90d`, `12h`, `30m` or `45s`. Returns milliseconds.
 ///
 /// # Errors
-/// When it is none of these; the text says what is.
+/// If the text has another form. The error shows the right form.
 pub(crate) fn parse_duration_ms(text: &str) -> Result<i64, String> {
     let wrong = || format!("'{text}' is not a duration: write a number and d, h, m or s, such as 90d");
     let unit = text.chars().last().ok_or_else(wrong)?;
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_times_are_shown_right() {
+    fn times_are_formatted_in_utc() {
         assert_eq!(shown(0), "1970-01-01T00:00:00Z");
         assert_eq!(shown(-1), "1969-12-31T23:59:59Z");
         assert_eq!(shown(951_782_400_000), "2000-02-29T00:00:00Z");
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_have_a_unit() {
+    fn duration_without_number_or_unit_is_refused() {
         assert_eq!(parse_duration_ms("90d"), Ok(90 * 86_400_000));
         assert_eq!(parse_duration_ms("1s"), Ok(1_000));
         for wrong in ["", "d", "90", "-1d", "0h", "1w", "1é", "99999999999d"] {

@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::output::{self, Format};
 
-/// What `version` takes.
+/// Arguments of `version`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]

@@ -12,7 +12,7 @@ use super::table::{field, items, list, moment, show, text, type_name};
 use super::{check, dropped, table_name};
 use tidewater::store::TableKind;
 
-/// How views can be looked at.
+/// Commands for views.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List the views of a namespace
@@ -40,15 +40,15 @@ Examples:
         #[command(flatten)]
         format: Format,
     },
-    /// Check that every engine can read a view's metadata, or that of all views
+    /// Check that every engine can read the metadata of a view, or of all views
     ///
-    /// Lists what breaks a rule of the Iceberg specification, and fails if anything does.
+    /// Lists violations of the Iceberg specification, and fails if there are any.
     #[command(after_help = "Examples:\n  tidewater view check\n  tidewater view check demo.high_tides")]
     Check(check::Arguments),
-    /// List dropped views that are not gone for good
+    /// List dropped views that are not yet deleted for good
     #[command(after_help = "Example:\n  tidewater view dropped demo")]
     Dropped(dropped::ListArguments),
-    /// Restore a dropped view as it was
+    /// Restore a dropped view
     #[command(after_help = "Example:\n  tidewater view restore demo.high_tides")]
     Restore(dropped::RestoreArguments),
     /// Delete a dropped view for good, now; its files stay
@@ -56,7 +56,7 @@ Examples:
     Delete(dropped::RemoveArguments),
 }
 
-/// Does one of them.
+/// Runs a command.
 pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
     match command {
         Command::Check(arguments) => check::run(client, TableKind::View, arguments).await,
@@ -72,7 +72,7 @@ pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
     }
 }
 
-/// What a metadata document says, a line for each thing; a query of several lines takes as many.
+/// Returns a summary of a metadata document, as lines. A query keeps its line breaks.
 fn summary(metadata: &Value) -> Vec<String> {
     let mut lines = vec![
         field("uuid", metadata["view-uuid"].as_str().unwrap_or("none")),
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_view_is_summed_up_from_its_metadata() {
+    fn summary_of_a_view_shows_its_current_version() {
         let metadata = json!({
             "view-uuid": "u", "location": "file:///w/v", "current-version-id": 2,
             "schemas": [

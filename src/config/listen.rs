@@ -1,4 +1,4 @@
-//! Where a server listens, as people write it.
+//! The address on which a server listens, as people write it.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -7,10 +7,10 @@ use std::str::FromStr;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The port that Iceberg's REST catalogs usually have.
+/// The usual port of Iceberg REST catalogs.
 const USUAL_PORT: u16 = 8181;
 
-/// A host and a port: `127.0.0.1:8181`, `[::1]:8181`, `localhost:8181`. A name is looked up when the server starts.
+/// A host and a port: `127.0.0.1:8181`, `[::1]:8181`, `localhost:8181`. A name is resolved when the server starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenAddress {
     host: String,
@@ -18,19 +18,19 @@ pub struct ListenAddress {
 }
 
 impl ListenAddress {
-    /// An address or a name; an address of IPv6 without its brackets.
+    /// Returns the IP address or name. An IPv6 address has no brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port; 0 is any that is free.
+    /// Returns the port. 0 means any free port.
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// The same host with another port.
+    /// Returns the same host with another port.
     #[must_use]
     pub fn with_port(&self, port: u16) -> Self {
         Self { host: self.host.clone(), port }
@@ -38,7 +38,7 @@ impl ListenAddress {
 }
 
 impl Default for ListenAddress {
-    /// This machine alone.
+    /// Listens on the loopback address.
     fn default() -> Self {
         SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), USUAL_PORT).into()
     }
@@ -60,7 +60,7 @@ impl fmt::Display for ListenAddress {
     }
 }
 
-/// Why a text is no address to listen on.
+/// Why a text is not an address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{text}' is not a host and a port{why}")]
 pub struct NotAnAddress {
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_or_a_name_with_a_port_is_read_as_it_is_shown() {
+    fn valid_listen_address_parses_and_formats_to_the_same_text() {
         for text in ["127.0.0.1:8181", "[::1]:80", "0.0.0.0:0", "localhost:8181", "my-host.example.com:1", "a_b:65535"]
         {
             assert_eq!(text.parse::<ListenAddress>().unwrap().to_string(), text);
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_what_to_write() {
+    fn invalid_listen_address_is_refused_with_advice() {
         for (text, advice) in [
             ("localhost", "write localhost:8181"),
             ("9000", "write 127.0.0.1:9000"),

@@ -1,4 +1,4 @@
-//! Reads the settings from where they can stand, and says exactly what is wrong with them, and where.
+//! Loads the settings from all sources. An error names the setting and its source.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,13 +14,12 @@ use serde::de::DeserializeOwned;
 use super::{Config, ListenAddress, LogFormat};
 use tidewater_core::limits::default_tiers;
 
-/// The data folder where there is no home folder to put it in.
+/// The data folder if there is no home folder.
 pub(super) const FALLBACK_DATA_DIR: &str = "tidewater-data";
 
 const PREFIX: &str = "TIDEWATER_";
 
-/// Variables with our prefix that are not settings: where the file is, what the options of commands are, and which binary
-/// the tests run.
+/// Variables with the prefix that are not settings: the file's path, options of commands, and the binary for tests.
 const NOT_SETTINGS: [&str; 7] =
     ["TIDEWATER_CONFIG", "TIDEWATER_ORG", "TIDEWATER_WAREHOUSE", "TIDEWATER_BIN", URI, "TIDEWATER_CA_FILE", API_KEY];
 
@@ -30,10 +29,10 @@ const URI: &str = "TIDEWATER_URI";
 /// The key for it.
 const API_KEY: &str = "TIDEWATER_API_KEY";
 
-/// What the variables of the benchmark begin with, which may stand in the same environment.
+/// The prefix of the benchmark's variables, which may be in the same environment.
 const OF_THE_BENCHMARK: &str = "TIDEWATER_BENCH_";
 
-/// What the command line sets.
+/// The settings from the command line.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Flags {
     /// [`Config::listen`].
@@ -46,7 +45,7 @@ pub struct Flags {
     pub log: LogFlags,
 }
 
-/// What the command line sets of [`super::LogConfig`].
+/// The settings from the command line for [`super::LogConfig`].
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct LogFlags {
     /// [`super::LogConfig::format`].
@@ -57,18 +56,18 @@ pub struct LogFlags {
     pub level: Option<String>,
 }
 
-/// Why the settings cannot be used, for a person: one line for each thing that is wrong.
+/// Why the settings are invalid, for people: a line for each error.
 #[derive(Debug, thiserror::Error)]
 #[error("the configuration cannot be used:\n{}", .0.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n"))]
 pub struct ConfigError(Vec<String>);
 
 impl Config {
-    /// The settings from `file`, if there is one, then `environment` (names and values), then `flags`; what comes later
-    /// wins.
+    /// Loads the settings from `file`, if there is one, then `environment` (names and values), then `flags`. Later sources
+    /// override earlier ones.
     ///
     /// # Errors
-    /// When the file cannot be read, a setting is unknown, or one has a value that it cannot have. The message names the
-    /// setting, where it was set, and what it can be.
+    /// If the file cannot be read, a setting is unknown, or a value is invalid. The message has the setting, its source, and
+    /// the valid values.
     pub fn load(
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (String, String)>,
@@ -108,7 +107,7 @@ impl Config {
         Ok(config)
     }
 
-    /// Refuses values that have the right type and would still not work.
+    /// Refuses values that have the right type but do not work.
     fn check(&self) -> Result<(), ConfigError> {
         let mut wrong = Vec::new();
         let mut at_least_one = |key: &str, value: u64| {
@@ -154,8 +153,8 @@ impl Config {
     }
 }
 
-/// Whether a text is levels of the log. A word alone would be read as the name of a part, of which all is logged and of nothing
-/// else anything: a mistyped level would silence the server.
+/// Returns whether a text is a valid list of log levels. A single unknown word is refused: the filter would take it for the
+/// name of a module and log nothing else, so that a mistyped level would silence the server.
 fn is_log_level(text: &str) -> bool {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     let is_known =
@@ -173,7 +172,7 @@ fn readable(file: &Path) -> Result<(), ConfigError> {
     }
 }
 
-/// A relative path in the file is meant from the file's folder: whoever runs a command elsewhere means the same one.
+/// Resolves a relative path in the file against the file's folder, so that it does not depend on the current folder.
 fn beside_file(figment: &Figment, setting: &str, path: PathBuf) -> PathBuf {
     let source = figment.find_metadata(setting).and_then(|metadata| metadata.source.clone());
     match source.as_ref().and_then(figment::Source::file_path).and_then(Path::parent) {
@@ -182,7 +181,7 @@ fn beside_file(figment: &Figment, setting: &str, path: PathBuf) -> PathBuf {
     }
 }
 
-/// `~/` is what people write in a file, where no shell replaces it.
+/// Replaces `~/` by the home folder: no shell does this in a file.
 fn below_home(path: &Path, home: Option<&Path>) -> PathBuf {
     match (path.strip_prefix("~"), home) {
         (Ok(rest), Some(home)) => home.join(rest),
@@ -194,7 +193,7 @@ fn home(environment: &BTreeMap<String, String>) -> Option<&Path> {
     environment.get("HOME").filter(|home| !home.is_empty()).map(Path::new)
 }
 
-/// The data folder in this environment where neither a flag nor a file names one, for the help of the command line.
+/// Returns the default data folder in this environment, for the help of the command line.
 pub fn data_dir_unless_set(environment: impl IntoIterator<Item = (String, String)>) -> PathBuf {
     let environment: BTreeMap<String, String> = environment.into_iter().collect();
     match environment.get("TIDEWATER_DATA_DIR") {
@@ -203,10 +202,10 @@ pub fn data_dir_unless_set(environment: impl IntoIterator<Item = (String, String
     }
 }
 
-/// One place for each user, whatever the current folder is: `tidewater key create` must find the database of the server
-/// that was started elsewhere.
+/// Returns the user's default data folder. It does not depend on the current folder: `tidewater key create` must find the
+/// database of a server that was started in another folder.
 fn default_data_dir(xdg_data_home: Option<&str>, home: Option<&Path>) -> PathBuf {
-    // The base directory specification says that a relative path is to be ignored.
+    // The base directory specification requires that a relative path is ignored.
     let xdg = xdg_data_home.map(PathBuf::from).filter(|path| path.is_absolute());
     match xdg.or_else(|| home.map(|home| home.join(".local/share"))) {
         Some(share) => share.join("tidewater"),
@@ -214,7 +213,7 @@ fn default_data_dir(xdg_data_home: Option<&str>, home: Option<&Path>) -> PathBuf
     }
 }
 
-/// The format of the file. Figment's own reader of TOML is of another version than the one that reads storage profiles.
+/// The format of the file. Figment's own TOML parser has another version than the parser of storage profiles.
 struct Toml;
 
 impl Format for Toml {
@@ -227,7 +226,7 @@ impl Format for Toml {
     }
 }
 
-/// The variables that set something: `TIDEWATER_LISTEN`, `TIDEWATER_CACHE__METADATA_BYTES`.
+/// The environment variables with settings: `TIDEWATER_LISTEN`, `TIDEWATER_CACHE__METADATA_BYTES`.
 struct Environment(Vec<(String, String)>);
 
 impl Environment {
@@ -240,7 +239,7 @@ impl Environment {
     }
 }
 
-/// Kubernetes tells every pod of a service named `tidewater` about it in variables with our prefix.
+/// Returns whether a variable comes from Kubernetes, which describes a service named `tidewater` in variables with the prefix.
 fn from_kubernetes(name: &str) -> bool {
     ["SERVICE_HOST", "SERVICE_PORT", "PORT"].iter().any(|word| {
         name.strip_prefix(PREFIX)
@@ -258,7 +257,7 @@ impl Provider for Environment {
         let mut all = Dict::new();
         for (name, text) in &self.0 {
             let path: Vec<String> = name[PREFIX.len()..].to_lowercase().split("__").map(str::to_owned).collect();
-            // Numbers and truth values are read as such; everything else is text.
+            // Numbers and booleans are parsed as such; everything else is text.
             let value = match (text.parse::<u64>(), text.parse::<bool>()) {
                 (Ok(number), _) => Value::from(number),
                 (_, Ok(truth)) => Value::from(truth),
@@ -288,7 +287,7 @@ fn insert(dict: &mut Dict, path: &[String], value: Value) {
     }
 }
 
-/// What is wrong, with what, and where that stands.
+/// Describes an error: the setting, its source, and the reason.
 fn explain(error: &figment::Error) -> String {
     let mut path = error.path.clone();
     let what = match &error.kind {
@@ -307,7 +306,7 @@ fn explain(error: &figment::Error) -> String {
     format!("`{}`{}: {what}", path.join("."), Source(error.metadata.as_ref(), &path))
 }
 
-/// Where a value was set, as a person would look for it.
+/// The source of a value, for people.
 struct Source<'a>(Option<&'a Metadata>, &'a [String]);
 
 impl fmt::Display for Source<'_> {

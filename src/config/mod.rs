@@ -1,7 +1,6 @@
-//! What can be set, and what it is when nobody sets it. `docs/configuration.md` is the list for people; a test compares
-//! the two.
+//! All settings with their defaults. `docs/configuration.md` describes them for people; a test compares the two.
 //!
-//! A setting comes from the flags of the command line, else the environment, else the file, else its default.
+//! The value of a setting comes from the command line, else the environment, else the file, else its default.
 
 mod listen;
 mod load;
@@ -25,83 +24,82 @@ pub use listen::{ListenAddress, NotAnAddress};
 pub use load::{ConfigError, Flags, LogFlags, data_dir_unless_set};
 pub use reload::{Reload, SettingChange};
 
-/// All settings of a server, and of the commands that work beside one.
+/// All settings of a server and of commands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where the server listens. Port 0 takes any that is free.
+    /// The address on which the server listens. Port 0 means any free port.
     pub listen: ListenAddress,
-    /// The folder of the database; absolute once loaded. The quickstart keeps its warehouse in it too.
+    /// The folder of the database. The path is absolute after loading. It also has the quickstart's warehouse.
     pub data_dir: PathBuf,
-    /// What is logged.
+    /// The log.
     pub log: LogConfig,
-    /// How requests are served.
+    /// Requests to the API.
     pub api: ApiConfig,
-    /// How many connections there may be, and for how long.
+    /// Connections of clients.
     pub connections: ConnectionsConfig,
-    /// What is kept in memory.
+    /// Caches in memory.
     pub cache: CacheConfig,
     /// Keys and tokens.
     pub auth: AuthConfig,
-    /// How warehouses' storage is reached.
+    /// Access to warehouses' storage.
     pub storage: StorageConfig,
-    /// What becomes of what is dropped.
+    /// Dropped tables and views.
     pub drop: DropConfig,
-    /// What becomes of old metadata files.
+    /// Old metadata files.
     pub metadata: MetadataConfig,
-    /// Which reports of clients are kept.
+    /// Clients' metrics reports.
     pub metrics: MetricsConfig,
-    /// For how long it is told what was changed.
+    /// Events of changes.
     pub events: EventsConfig,
-    /// What one request may hold, and how large a document may be.
+    /// Limits on the content of one request, and on the size of a metadata document.
     pub limits: RequestLimits,
-    /// How much heavy work is done at once.
+    /// Workers and memory for heavy work.
     pub heavy: HeavyConfig,
-    /// What each tier includes. One that is configured replaces the default of its name as a whole, so that leaving a
-    /// limit out means without limit.
+    /// The tiers. A configured tier replaces the default tier of its name as a whole: a limit that is left out is unlimited.
     pub tiers: BTreeMap<String, Tier>,
 }
 
-/// What is logged, on standard error.
+/// Settings of the log, which goes to standard error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogConfig {
-    /// Lines for a person, or JSON for a collector.
+    /// Text for people, or JSON for a collector.
     pub format: LogFormat,
     /// A level (`error`, `warn`, `info`, `debug`, `trace`), or levels by part: `info,tidewater::api=debug`.
     pub level: String,
 }
 
-/// How a log line is written.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// Lines for a person.
+    /// Text for people.
     Text,
     /// One JSON object a line.
     Json,
 }
 
-/// How requests are served.
+/// Settings of requests to the API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ApiConfig {
-    /// The largest request body that is read. The default holds a commit that removes 50,000 snapshots.
+    /// The largest accepted request body, in bytes. The default is enough for a commit that removes 50,000 snapshots.
     pub max_body_bytes: usize,
-    /// How many items a page of a list has when the client asks for pages and names no size.
+    /// The number of items of a page if the client gives no size.
     pub default_page_size: u32,
     /// After how many seconds a request is answered 503. A commit that has begun still runs to its end.
     pub request_timeout_s: u64,
     /// For how many seconds a request can be repeated with its idempotency key.
     pub idempotency_key_lifetime_s: u64,
-    /// How many signatures for requests to storage a key is given in a second, by each server; 0: without limit.
+    /// The most signatures for requests to storage per second, for each key and server; 0: without limit.
     pub signatures_per_second: u32,
-    /// For how many seconds a server that was told to stop waits for the requests and changes that have begun.
+    /// For how many seconds a stopping server waits for the requests and changes that have begun.
     pub shutdown_grace_s: u64,
     /// The origins whose pages may call the API from a browser: `https://app.example.com`, or `*` for every page.
     #[serde(deserialize_with = "origins::deserialize")]
     pub cors_origins: Vec<String>,
-    /// Which headers tell what is left of an organisation's requests of the day.
+    /// The headers with an organisation's remaining requests of the day.
     pub limit_headers: LimitHeaders,
 }
 
@@ -117,68 +115,67 @@ pub enum LimitHeaders {
     Both,
 }
 
-/// Connections of clients.
+/// Settings of clients' connections.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConnectionsConfig {
-    /// The most connections that are open at the same time; 0: as many as the limit of file descriptors allows.
+    /// The most open connections; 0: as many as the limit of file descriptors allows.
     pub max: usize,
-    /// The most connections of one client address, which has never more than half of all; 0: without limit.
+    /// The most connections of one client address, but never more than half of all; 0: without limit.
     pub max_per_address: usize,
     /// For how many seconds a client may take to send the head of its first request, or the rest of a later one.
     pub head_timeout_s: u64,
     /// For how many seconds a client may pause while it sends a request's body.
     pub body_timeout_s: u64,
-    /// For how many seconds a client may leave an answer that waits for it unread.
+    /// For how many seconds a client may leave an answer unread.
     pub write_timeout_s: u64,
     /// After how many seconds without a request a connection is closed.
     pub idle_timeout_s: u64,
 }
 
-/// What is kept in memory.
+/// Settings of caches in memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CacheConfig {
-    /// The most bytes of metadata documents that are kept; 0 keeps none.
+    /// The most bytes of cached metadata documents; 0 caches none.
     pub metadata_bytes: u64,
-    /// The most bytes of pointers, namespaces and lists that are kept; 0 keeps none.
+    /// The most bytes of cached pointers, namespaces and lists; 0 caches none.
     pub pointer_bytes: u64,
 }
 
-/// Keys and tokens.
+/// Settings of keys and tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuthConfig {
-    /// How many seconds a token is good for.
+    /// For how many seconds a token is valid.
     pub token_lifetime_s: u64,
-    /// For how many seconds after an API key was shown its tokens can be exchanged for newer ones.
+    /// For how many seconds after a sign-in with an API key its tokens can be exchanged for newer ones.
     pub session_s: u64,
-    /// For how many seconds a key's standing is believed before the database is asked again: so long can a revoked key
-    /// still be used.
+    /// For how many seconds a key check is cached. A revoked key may keep working for this long.
     pub cache_s: u64,
 }
 
-/// How warehouses' storage is reached.
+/// Settings of access to warehouses' storage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StorageConfig {
-    /// The file of the master keys that storage credentials are sealed with: 32 bytes in base64, one key a line; the first
-    /// seals, all open. Empty: `master.key` in the data folder, which is made when it is first needed.
+    /// The file of the master keys that seal storage credentials: 32 bytes in base64, one key per line. The first key seals;
+    /// all keys open. Empty: `master.key` in the data folder, which is created when it is first needed.
     pub master_key_file: PathBuf,
-    /// The master keys themselves, instead of a file; for the environment.
+    /// The master keys themselves instead of a file, for use in the environment.
     #[serde(serialize_with = "unsaid")]
     pub master_key: Secret<String>,
-    /// For how many seconds a connection to a store may take to be there.
+    /// The time-out for connecting to a storage service, in seconds.
     pub connect_timeout_s: u64,
-    /// For how many seconds one request to a store may take.
+    /// The time-out for one request to a storage service, in seconds.
     pub request_timeout_s: u64,
-    /// For how many seconds a request that failed is sent again.
+    /// For how many seconds a failed request is retried.
     pub retry_timeout_s: u64,
-    /// After how many milliseconds a read that has not ended is asked for a second time.
+    /// After how many milliseconds a second request is sent for a slow read.
     pub hedge_after_ms: u64,
 }
 
-/// A secret has no place in what is written; its default is empty.
+/// Serializes a secret as its default, an empty text.
 fn unsaid<S: serde::Serializer>(_: &Secret<String>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str("")
 }
@@ -196,7 +193,7 @@ impl Default for StorageConfig {
     }
 }
 
-/// What becomes of what is dropped.
+/// Settings of dropped tables and views.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DropConfig {
@@ -204,46 +201,46 @@ pub struct DropConfig {
     pub retention_s: u64,
 }
 
-/// What becomes of old metadata files.
+/// Settings of old metadata files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MetadataConfig {
-    /// For how many seconds a metadata file stays after it left its table's log, where the table has such files removed:
-    /// loads and repeated requests that began before may still read it.
+    /// For how many seconds a metadata file stays after it left its table's log, if the table asks for the removal of such
+    /// files. Loads and repeated requests that began before may still read it.
     pub removal_delay_s: u64,
 }
 
-/// Which reports of clients, on what their scans and commits cost, are kept.
+/// Settings of clients' metrics reports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MetricsConfig {
     /// For how many seconds a report is kept; 0 keeps none.
     pub retention_s: u64,
-    /// The most reports that are kept of a table.
+    /// The most reports of a table.
     pub reports_per_table: u32,
-    /// The most reports that are kept of an organisation.
+    /// The most reports of an organisation.
     pub reports_per_organisation: u32,
-    /// The most bytes that the reports of an organisation take.
+    /// The most bytes of an organisation's reports.
     pub bytes_per_organisation: u64,
 }
 
-/// For how long it is told what was changed, by whom and when.
+/// Settings of events, the records of changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EventsConfig {
     /// For how many seconds an event is kept.
     pub retention_s: u64,
-    /// The most events that are kept of an organisation.
+    /// The most events of an organisation.
     pub per_organisation: u32,
 }
 
-/// How much heavy work is done at once: reading, changing and writing large requests and documents.
+/// Settings of heavy work: reading, changing and writing large requests and documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HeavyConfig {
-    /// How many threads do heavy work; 0: as many as there are cores, at least two.
+    /// The number of threads for heavy work; 0: as many as there are cores, at least two.
     pub workers: usize,
-    /// How many bytes of memory large requests and documents may take, as estimated; half of it is for request bodies.
+    /// The most memory for large requests and documents, in bytes, by estimate. Half of it is for request bodies.
     pub memory_bytes: u64,
 }
 
@@ -304,8 +301,8 @@ impl Default for ConnectionsConfig {
             head_timeout_s: 30,
             body_timeout_s: 30,
             write_timeout_s: 60,
-            // Longer than a reverse proxy keeps its own (nginx 60 s, Caddy 120 s), so that a proxy never sends a request on
-            // a connection that is closed at that moment.
+            // Longer than the idle time-outs of reverse proxies (nginx 60 s, Caddy 120 s), so that a proxy never sends a
+            // request on a connection that the server is closing.
             idle_timeout_s: 180,
         }
     }

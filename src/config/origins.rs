@@ -1,4 +1,4 @@
-//! The origins of web pages that may call the API.
+//! The setting with the origins of web pages that may call the API.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::Deserializer;
 use serde::de::{SeqAccess, Visitor};
 use url::Url;
 
-/// Reads a list, or a text with commas, which is all that an environment variable can hold.
+/// Deserializes a list, or a text with commas from an environment variable.
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     struct Origins;
 
@@ -37,7 +37,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 /// Checks that a text is an origin as browsers send it, or `*`.
 ///
 /// # Errors
-/// What to write instead.
+/// The text to write instead.
 pub(super) fn check(text: &str) -> Result<(), String> {
     if text == "*" {
         return Ok(());
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn origin_is_accepted_only_as_browsers_send_it() {
+    fn origin_in_another_form_than_browsers_send_is_refused() {
         for origin in ["*", "https://app.example.com", "http://localhost:5173", "http://[::1]:80"] {
             let expected = if origin.ends_with(":80") {
                 Err("which no browser sends: write http://[::1]".to_owned())

@@ -1,4 +1,4 @@
-//! Which settings a running server takes when it reads them again, and which need a restart.
+//! Reloads: which settings a running server can change, and which need a restart.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use super::{CacheConfig, Config, LogConfig};
 
-/// A setting whose value is another than before.
+/// A changed setting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SettingChange {
     /// Its name, such as `tiers.premium.requests_per_day`.
     pub setting: String,
-    /// What it was; null when it was not there.
+    /// Its old value; null if it was not set.
     pub before: Value,
-    /// What it is now; null when it is there no longer.
+    /// Its new value; null if it is no longer set.
     pub now: Value,
 }
 
@@ -26,22 +26,22 @@ impl fmt::Display for SettingChange {
     }
 }
 
-/// What reading the settings again comes to.
+/// The outcome of a reload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reload {
-    /// The settings that are in force from now on.
+    /// The settings in force after the reload.
     pub config: Config,
-    /// What is different in them.
+    /// The changes in them.
     pub taken: Vec<SettingChange>,
-    /// What was read and holds only after a restart.
+    /// The changes that take effect only after a restart.
     pub needs_restart: Vec<SettingChange>,
 }
 
 impl Config {
-    /// Returns what a server that runs with these settings takes of new ones.
+    /// Returns the settings after a reload of `new`.
     ///
-    /// Where it listens, its data folder, the form of its log, the size of the database's memory, how storage is reached, and
-    /// its workers stay as they were at the start: sockets, files, connections and threads exist by them.
+    /// The listen address, the data folder, the log format, the size of the database's cache, the access to storage and the
+    /// workers need a restart: sockets, files, connections and threads were created with them.
     #[must_use]
     pub fn reload(&self, new: Self) -> Reload {
         let config = Self {
@@ -54,7 +54,7 @@ impl Config {
             ..new.clone()
         };
         let (taken, mut needs_restart) = (changes(self, &config), changes(&config, &new));
-        // It is not in what is written of settings.
+        // Serialized settings do not have it.
         if self.storage.master_key != new.storage.master_key {
             let secret = || Value::from("***");
             needs_restart.push(SettingChange {
@@ -67,7 +67,7 @@ impl Config {
     }
 }
 
-/// The settings that are not the same in both, by name.
+/// Returns the differences between two configurations, sorted by name.
 fn changes(before: &Config, now: &Config) -> Vec<SettingChange> {
     let (before, mut now) = (flat(before), flat(now));
     let mut changes = Vec::new();
@@ -82,7 +82,7 @@ fn changes(before: &Config, now: &Config) -> Vec<SettingChange> {
     changes
 }
 
-/// Every setting under its whole name.
+/// Returns all settings by their full names.
 fn flat(config: &Config) -> BTreeMap<String, Value> {
     fn collect(name: &str, value: Value, all: &mut BTreeMap<String, Value>) {
         match value {
@@ -98,7 +98,7 @@ fn flat(config: &Config) -> BTreeMap<String, Value> {
         }
     }
     let mut all = BTreeMap::new();
-    // Settings are plain values, which always have a form in JSON.
+    // Settings are plain values, which always serialize to JSON.
     collect("", serde_json::to_value(config).unwrap_or_default(), &mut all);
     all
 }
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn reload_takes_what_it_can_and_names_what_needs_a_restart() {
+    fn reload_applies_live_settings_and_lists_those_that_need_a_restart() {
         let old = Config::default();
         let mut new = old.clone();
         new.listen = "127.0.0.1:9".parse().unwrap();

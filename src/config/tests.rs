@@ -1,4 +1,4 @@
-//! What the settings are, where they come from, and what a person reads when one is wrong.
+//! Tests of defaults, sources and error messages of settings.
 
 use super::*;
 
@@ -20,13 +20,13 @@ fn refused(file: Option<&str>, environment: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn without_any_setting_there_are_the_defaults() {
+fn empty_sources_give_the_defaults() {
     let config = load(None, &[("HOME", "/home/a"), ("PATH", "/bin")], &Flags::default()).unwrap();
     assert_eq!(config, Config { data_dir: "/home/a/.local/share/tidewater".into(), ..Config::default() });
 }
 
 #[test]
-fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+fn flag_overrides_environment_and_environment_overrides_file() {
     let file = "listen = '127.0.0.1:1'\n[log]\nlevel = 'warn'\nformat = 'json'\n[cache]\nmetadata_bytes = 5";
     let environment =
         [("TIDEWATER_LISTEN", "127.0.0.1:2"), ("TIDEWATER_LOG__LEVEL", "debug"), ("TIDEWATER_DATA_DIR", "/env")];
@@ -42,7 +42,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
 }
 
 #[test]
-fn the_data_folder_is_one_place_whatever_the_current_folder_is() {
+fn default_data_folder_does_not_depend_on_the_current_folder() {
     let data_dir = |environment: &[(&str, &str)]| load(None, environment, &Flags::default()).unwrap().data_dir;
     assert_eq!(data_dir(&[("HOME", "/h"), ("XDG_DATA_HOME", "/x")]), PathBuf::from("/x/tidewater"));
     assert_eq!(data_dir(&[("HOME", "/h"), ("XDG_DATA_HOME", "x")]), PathBuf::from("/h/.local/share/tidewater"));
@@ -56,7 +56,7 @@ fn the_data_folder_is_one_place_whatever_the_current_folder_is() {
 }
 
 #[test]
-fn relative_path_in_the_file_is_meant_from_the_files_folder() {
+fn relative_path_in_the_file_is_resolved_against_the_files_folder() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tidewater.toml");
     std::fs::write(&file, "data_dir = 'data'\n[storage]\nmaster_key_file = 'keys/master.key'").unwrap();
@@ -69,13 +69,13 @@ fn relative_path_in_the_file_is_meant_from_the_files_folder() {
 }
 
 #[test]
-fn api_key_in_the_environment_is_refused_with_what_to_do() {
+fn api_key_without_uri_in_the_environment_is_refused_with_advice() {
     let text = refused(None, &[("TIDEWATER_API_KEY", "flx_secret")]);
     assert!(text.contains("TIDEWATER_API_KEY is set, and nothing reads it") && !text.contains("flx_secret"), "{text}");
 }
 
 #[test]
-fn an_unknown_setting_is_named_with_its_place_and_what_could_stand_there() {
+fn unknown_setting_is_refused_with_its_source_and_the_known_settings() {
     let text = refused(Some("lisen = '127.0.0.1:1'"), &[]);
     assert!(text.contains("`lisen` in /") && text.contains("tidewater.toml: is not a setting"), "{text}");
     let settings = "here can be: listen, data_dir, log, api, connections, cache, auth, storage, drop, metadata, metrics, events, limits, \
@@ -94,7 +94,7 @@ fn an_unknown_setting_is_named_with_its_place_and_what_could_stand_there() {
 }
 
 #[test]
-fn a_wrong_value_is_named_with_its_place() {
+fn invalid_value_is_refused_with_its_source() {
     let text = refused(Some("[auth]\ntoken_lifetime_s = 'long'"), &[]);
     assert!(text.contains("`auth.token_lifetime_s` in /") && text.contains("\"long\""), "{text}");
     let text = refused(None, &[("TIDEWATER_LISTEN", "localhost")]);
@@ -137,7 +137,7 @@ fn cors_origins_are_a_list_in_the_file_and_a_text_with_commas_in_the_environment
 }
 
 #[test]
-fn a_file_that_is_not_there_or_not_toml_says_so() {
+fn missing_or_malformed_file_is_refused() {
     let absent = Config::load(Some("/absent/t.toml".as_ref()), [], &Flags::default()).unwrap_err().to_string();
     assert!(absent.contains("/absent/t.toml cannot be read"), "{absent}");
     let text = refused(Some("listen = "), &[]);
@@ -145,7 +145,7 @@ fn a_file_that_is_not_there_or_not_toml_says_so() {
 }
 
 #[test]
-fn a_configured_tier_replaces_its_default_and_leaves_the_others() {
+fn configured_tier_replaces_its_default_and_keeps_the_others() {
     let config = load(Some("[tiers.premium]\nmax_tables = 7\n[tiers.gold]"), &[], &Flags::default()).unwrap();
     assert_eq!(config.tiers["premium"], Tier { catalog: true, requests_per_day: None, max_tables: Some(7) });
     assert_eq!(config.tiers["gold"], Tier { catalog: true, requests_per_day: None, max_tables: None });
@@ -155,7 +155,7 @@ fn a_configured_tier_replaces_its_default_and_leaves_the_others() {
 }
 
 #[test]
-fn what_kubernetes_tells_a_service_of_our_name_is_not_a_setting() {
+fn kubernetes_variables_of_a_service_named_tidewater_are_ignored() {
     let environment = [
         ("TIDEWATER_SERVICE_HOST", "10.0.0.1"),
         ("TIDEWATER_SERVICE_PORT_HTTP", "80"),

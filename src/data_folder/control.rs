@@ -1,7 +1,7 @@
-//! The Unix socket in the data folder: how commands on the same machine reach the server that runs there.
+//! The control socket: a Unix socket in the data folder, over which commands on the same machine reach the server.
 //!
-//! The server speaks HTTP over it, by the same routes as over TCP (`server/machine.rs`). Only the server's user and root can
-//! use it. The lock of the folder says whether a server runs; the socket is only how to talk to it.
+//! The server speaks HTTP over it, with the same routes as over TCP (`server/machine.rs`). Only the server's user and root can
+//! use it. The folder's lock, not the socket, shows whether a server runs.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -17,24 +17,24 @@ use crate::data_folder::owner::user_name;
 /// The socket's name in the data folder.
 const SOCKET: &str = "control.sock";
 
-/// The longest path that every system takes for a socket, in bytes.
+/// The longest path of a socket that every system accepts, in bytes.
 const MAX_PATH_BYTES: usize = 100;
 
 /// Why a server cannot be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
-    /// The socket is not this user's.
+    /// This user may not use the socket.
     #[error("may not use {}: run the command as the server's user", path.display())]
     NotAllowed {
         /// The socket.
         path: PathBuf,
     },
-    /// It does not accept connections.
+    /// The socket does not accept connections.
     #[error("the server behind {} does not answer: {source}", path.display())]
     NoAnswer {
         /// The socket.
         path: PathBuf,
-        /// What went wrong.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -47,10 +47,10 @@ pub struct ControlSocket {
 }
 
 impl ControlSocket {
-    /// Makes the socket in the data folder. The caller has the folder's lock, so a socket that is there is a dead server's.
+    /// Creates the socket in the data folder. The caller must have the folder's lock: an existing socket is a dead server's.
     ///
     /// # Errors
-    /// When the system does not let it be made.
+    /// If the system cannot create it.
     pub fn bind(folder: &Path) -> io::Result<Self> {
         let path = folder.join(SOCKET);
         match fs::remove_file(&path) {
@@ -59,7 +59,7 @@ impl ControlSocket {
         }
         let listener = with_short_path(folder, |path| UnixListener::bind(path))?;
         let socket = Self { listener, path };
-        // A client that connects before that is asked for its user all the same.
+        // `accept` checks the user of a client that connects before this call.
         fs::set_permissions(&socket.path, Permissions::from_mode(0o600))?;
         Ok(socket)
     }
@@ -67,7 +67,7 @@ impl ControlSocket {
     /// Accepts a connection. Returns it with the name of the user at its other end.
     ///
     /// # Errors
-    /// When none can be accepted; `PermissionDenied` for a user who is neither the server's nor root.
+    /// If none can be accepted; `PermissionDenied` for a user who is neither the server's nor root.
     pub async fn accept(&self) -> io::Result<(UnixStream, Arc<str>)> {
         let (stream, _) = self.listener.accept().await?;
         let user = stream.peer_cred()?.uid();
@@ -83,12 +83,12 @@ impl ControlSocket {
 
 impl Drop for ControlSocket {
     fn drop(&mut self) {
-        // One that stays is replaced by the next server.
+        // The next server replaces a socket that stays.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// Connects to the server that runs on a data folder. Returns nothing when none accepts connections there.
+/// Connects to the server that runs on a data folder. Returns `None` if no server accepts connections there.
 ///
 /// # Errors
 /// All of [`ControlError`].
@@ -100,7 +100,7 @@ pub fn connect(folder: &Path) -> Result<Option<UnixStream>, ControlError> {
     });
     match connected {
         Ok(stream) => Ok(Some(stream)),
-        // There is none, or a server that was killed has left its own.
+        // There is no socket, or a killed server left it.
         Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             Err(ControlError::NotAllowed { path: folder.join(SOCKET) })
@@ -109,7 +109,8 @@ pub fn connect(folder: &Path) -> Result<Option<UnixStream>, ControlError> {
     }
 }
 
-/// Gives the socket's path in a folder, or one through a descriptor of the folder where the path is too long for a socket.
+/// Calls `work` with the socket's path in a folder. If that is too long for a socket, uses a path through a descriptor of the
+/// folder.
 fn with_short_path<T>(folder: &Path, work: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
     let path = folder.join(SOCKET);
     if path.as_os_str().len() <= MAX_PATH_BYTES || !cfg!(target_os = "linux") {
@@ -124,7 +125,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn connection_has_the_name_of_its_user_and_ends_with_the_socket() {
+    async fn connection_has_its_users_name_and_dropped_socket_is_gone() {
         let folder = tempfile::tempdir().unwrap();
         assert!(connect(folder.path()).unwrap().is_none());
         let socket = ControlSocket::bind(folder.path()).unwrap();
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn socket_of_a_killed_server_is_none_and_is_replaced() {
+    async fn socket_of_a_killed_server_is_ignored_and_replaced() {
         let folder = tempfile::tempdir().unwrap();
         drop(std::os::unix::net::UnixListener::bind(folder.path().join(SOCKET)).unwrap());
         assert!(connect(folder.path()).unwrap().is_none());
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn data_folder_with_a_long_path_has_a_socket_too() {
+    async fn socket_in_a_folder_with_a_long_path_works() {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("a".repeat(120));
         fs::create_dir(&folder).unwrap();

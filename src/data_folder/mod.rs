@@ -1,4 +1,4 @@
-//! The data folder: made and looked at before anything is opened in it, and served by one server at a time.
+//! The data folder: created and checked before anything in it is opened, and locked by one server at a time.
 
 pub mod control;
 pub mod owner;
@@ -15,39 +15,39 @@ use rustix::fs::Access;
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-/// The file that a server keeps locked as long as it lives. It stays when the server ends: to remove it would let a second
-/// one lock a new file of that name beside one that holds the old.
+/// The file that a server locks while it runs. It is never removed: a second server could then lock a new file of that name
+/// while the first still has the old one.
 const LOCK_FILE: &str = "server.lock";
 
-/// What stands in the lock file after a server has ended as it should.
+/// The content of the lock file after a clean stop.
 const STOPPED: &str = "stopped";
 
-/// The file of the master keys, where no other is set.
+/// The default file of the master keys.
 pub const MASTER_KEY_FILE: &str = "master.key";
 
-/// How another folder is named, in every message that ends with that advice.
+/// The advice to choose another folder, for messages.
 const ANOTHER: &str = "choose another folder with --data-dir or TIDEWATER_DATA_DIR";
 
-/// Why a data folder cannot be used, with what to do.
+/// Why a data folder cannot be used, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// Something else is there.
+    /// The path is not a folder.
     #[error("{} is not a folder, so no data can be kept in it: {ANOTHER}", path.display())]
     NotAFolder {
-        /// What was named.
+        /// The path.
         path: PathBuf,
     },
-    /// It is not there and cannot be made.
-    #[error("cannot make the data folder {}: {source}; make it for {me}, who runs tidewater, or {ANOTHER}", path.display())]
+    /// The folder does not exist and cannot be created.
+    #[error("cannot make the data folder {}: {source}; create it for {me}, who runs tidewater, or {ANOTHER}", path.display())]
     CannotMake {
         /// The folder.
         path: PathBuf,
-        /// Who this process is.
+        /// The user of this process.
         me: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// It, or the database in it, is another user's.
+    /// The folder, or the database in it, belongs to another user.
     #[error(
         "{} belongs to {owner}, and tidewater runs as {me}, who may not write it: run it as {owner}, give the data folder over \
          with `chown -R`, or {ANOTHER}",
@@ -56,12 +56,12 @@ pub enum FolderError {
     SomeoneElses {
         /// The folder, or the file in it.
         path: PathBuf,
-        /// Whose it is.
+        /// Its owner.
         owner: String,
-        /// Who this process is.
+        /// The user of this process.
         me: String,
     },
-    /// It is ours, and may not be written.
+    /// The folder belongs to this user, but is not writable.
     #[error(
         "{} may not be written by {me}, whose it is (its mode is {mode:o}): run `chmod u+rwX` on it, or {ANOTHER}",
         path.display()
@@ -69,24 +69,24 @@ pub enum FolderError {
     Closed {
         /// The folder, or the file in it.
         path: PathBuf,
-        /// Who this process is.
+        /// The user of this process.
         me: String,
         /// The permission bits.
         mode: u32,
     },
-    /// Its file system cannot be written.
+    /// Its file system is read-only.
     #[error("{} is on a file system that can only be read: mount it for writing, or {ANOTHER}", path.display())]
     ReadOnly {
         /// The folder.
         path: PathBuf,
     },
-    /// There is no room.
+    /// The disk is full.
     #[error("there is no space left where the data folder {} is: free some, or {ANOTHER}", path.display())]
     NoSpace {
         /// The folder.
         path: PathBuf,
     },
-    /// Another server has it.
+    /// Another server uses it.
     #[error(
         "a server of tidewater runs on the data folder {} already{by}: use that one, stop it first, or {ANOTHER}",
         path.display()
@@ -94,18 +94,18 @@ pub enum FolderError {
     InUse {
         /// The folder.
         path: PathBuf,
-        /// Which server, as far as it is known: empty, or in brackets.
+        /// The server, in brackets, or empty if unknown.
         by: String,
     },
-    /// The file system has no locks, which the database needs too.
+    /// The file system has no locks. The database needs them too.
     #[error("cannot lock {}: {source}; the data folder must be on a disk with file locks, such as a local one", path.display())]
     NoLocks {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The database of a catalog that was here is not.
+    /// The database of an earlier catalog is missing or empty.
     #[error(
         "the database {} is {state}, and its folder has what a catalog leaves: {found}. An empty catalog is not begun in its \
          place. Put the database back, or restore a backup with `tidewater restore FILE --data-dir {}`; to begin anew, move \
@@ -115,31 +115,32 @@ pub enum FolderError {
     DatabaseLost {
         /// The database.
         database: PathBuf,
-        /// How it is: missing or empty.
+        /// Its state: missing or empty.
         state: &'static str,
-        /// The names of the files that tell of a catalog.
+        /// The names of the files that an earlier catalog left.
         found: String,
     },
-    /// Anything else.
+    /// Another error.
     #[error("cannot use the data folder {}: {source}", path.display())]
     Other {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// Makes the folder, for its owner only, if it is not there. Sees to it that the folder is there and that it, and the database `file` in it if there is one, can be written.
+/// Creates the folder if it does not exist, accessible only to its owner. Checks that the folder, and the database `file` in
+/// it if there is one, can be written.
 ///
 /// # Errors
-/// All of [`FolderError`] but `InUse`, `NoLocks` and `DatabaseLost`.
+/// All of [`FolderError`] except `InUse`, `NoLocks` and `DatabaseLost`.
 pub fn prepare(folder: &Path, file: &Path) -> Result<(), FolderError> {
     match fs::metadata(folder) {
         Ok(found) if !found.is_dir() => return Err(FolderError::NotAFolder { path: folder.to_owned() }),
         Ok(_) => {}
         Err(_) => {
-            // It holds the secrets of signing keys: nobody else's, unless somebody opens it on purpose.
+            // It contains secrets of signing keys. An owner may still open it to others.
             let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
             made.map_err(|source| not_made(folder, source))?;
         }
@@ -153,8 +154,8 @@ pub fn prepare(folder: &Path, file: &Path) -> Result<(), FolderError> {
     Ok(())
 }
 
-/// Fails where there is no database `file` in `folder`, or an empty one, though there was a catalog: what it would be opened
-/// for would be done to an empty catalog in its place.
+/// Fails if the database `file` in `folder` is missing or empty although there was a catalog. Opening it would start an empty
+/// catalog in its place.
 ///
 /// # Errors
 /// `DatabaseLost`.
@@ -185,7 +186,7 @@ pub fn check_database_is_there(folder: &Path, file: &Path) -> Result<(), FolderE
     Err(FolderError::DatabaseLost { database: file.to_owned(), state, found: found.join(", ") })
 }
 
-/// Whether a lock file tells of a server that had opened its database.
+/// Returns whether a lock file was written by a server that had opened its database.
 fn has_served(text: &str) -> bool {
     let first = text.lines().next().unwrap_or_default();
     first == STOPPED || first.split_whitespace().nth(1).is_some()
@@ -202,7 +203,7 @@ fn not_made(folder: &Path, source: io::Error) -> FolderError {
     }
 }
 
-/// What is not there needs no permission.
+/// Checks access to a path. Accepts a path that does not exist.
 fn check(path: &Path, wanted: Access) -> Result<(), FolderError> {
     let Err(error) = rustix::fs::access(path, wanted) else { return Ok(()) };
     let error = io::Error::from(error);
@@ -233,30 +234,30 @@ fn me() -> String {
     user(my_id())
 }
 
-/// A user as a person calls them.
+/// Returns a user's name for messages, or its id if it has no name.
 fn user(id: u32) -> String {
     let known = fs::read_to_string("/etc/passwd").unwrap_or_default();
     name_of(&known, id).map_or_else(|| format!("the user with the id {id}"), |name| format!("the user '{name}'"))
 }
 
-/// How long to wait for a command that has the folder.
+/// How long to wait for a command that has the lock.
 const COMMAND_TIME: Duration = Duration::from_secs(10);
 
-/// How often to look whether it has ended.
+/// How often to try the lock again.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Proof that no other process works on a data folder: the database is opened with it alone. The system releases it when the
-/// process ends, however it ends.
+/// Proof that no other process works on a data folder. Opening the database needs it. The system releases the lock when the
+/// process ends, even if it is killed.
 #[derive(Debug)]
 pub struct FolderLock {
     file: File,
 }
 
 impl FolderLock {
-    /// Takes the lock for a command, when no server has it. Waits for another command.
+    /// Takes the lock for a command. Waits for another command, but not for a server.
     ///
     /// # Errors
-    /// `InUse`; `NoLocks`; what [`prepare`] would give.
+    /// `InUse`; `NoLocks`; those of [`prepare`].
     pub fn take(folder: &Path) -> Result<Self, FolderError> {
         let path = folder.join(LOCK_FILE);
         let mut options = OpenOptions::new();
@@ -271,9 +272,9 @@ impl FolderLock {
                 Err(TryLockError::Error(source)) => return Err(FolderError::NoLocks { path, source }),
             }
             let mut text = String::new();
-            // Which process it is only helps.
+            // The process id is only for the message.
             let _ = file.rewind().and_then(|()| file.read_to_string(&mut text));
-            // Commands write nothing, so the text is that of the last server.
+            // Commands do not write to the file, so the text is the last server's.
             if process_of(&text).is_some() || Instant::now() >= until {
                 return Err(FolderError::InUse { path: folder.to_owned(), by: told_of(&text) });
             }
@@ -290,14 +291,14 @@ pub struct ServerLock {
 }
 
 impl ServerLock {
-    /// Takes it.
+    /// Takes the lock for a server.
     ///
     /// # Errors
-    /// `InUse`; `NoLocks`; what [`prepare`] would give.
+    /// `InUse`; `NoLocks`; those of [`prepare`].
     pub fn take(folder: &Path) -> Result<Self, FolderError> {
         let mut taken = FolderLock::take(folder)?;
         let mut text = String::new();
-        // What is not text was not written by a server.
+        // A server writes only text.
         let _ = taken.file.rewind().and_then(|()| taken.file.read_to_string(&mut text));
         let after_unclean_stop = !text.is_empty() && text.lines().next() != Some(STOPPED);
         let mut lock = Self { folder: taken, after_unclean_stop };
@@ -305,18 +306,18 @@ impl ServerLock {
         Ok(lock)
     }
 
-    /// Writes where this server is, for a second server and for commands. Best effort.
+    /// Writes this server's address into the lock file, for the messages of other processes. Ignores errors.
     pub fn announce(&mut self, address: SocketAddr) {
         let _ = self.write(&format!("{} {address}\n", std::process::id()));
     }
 
-    /// Whether the server before this one was ended in the middle of its work.
+    /// Returns whether the previous server did not stop cleanly.
     #[must_use]
     pub const fn is_after_unclean_stop(&self) -> bool {
         self.after_unclean_stop
     }
 
-    /// Gives the lock back after all is written. Best effort: else the next server takes this one for killed.
+    /// Records a clean stop and releases the lock. Ignores errors: the next server then assumes that this one was killed.
     pub fn stopped(mut self) {
         let _ = self.write(&format!("{STOPPED}\n"));
     }
@@ -328,28 +329,28 @@ impl ServerLock {
         file.write_all(text.as_bytes())
     }
 
-    /// Proof that no other process works on the folder.
+    /// Returns the proof that no other process works on the folder.
     #[must_use]
     pub const fn folder(&self) -> &FolderLock {
         &self.folder
     }
 }
 
-/// The process that has, or was about to have, the data folder; none when that has ended.
+/// Returns the id of the process in the folder's lock file, or `None` if that process has ended.
 #[must_use]
 pub fn process_of_server(folder: &Path) -> Option<i32> {
-    // To try the lock could keep a server from starting at that moment.
+    // This does not try the lock: that could keep a server from starting at that moment.
     process_of(&fs::read_to_string(folder.join(LOCK_FILE)).ok()?)
 }
 
-/// The living process that the text of a lock names.
+/// Returns the id of the running process in the text of a lock file.
 fn process_of(text: &str) -> Option<i32> {
     let number = text.split_whitespace().next()?.parse().ok()?;
     let process = Pid::from_raw(number)?;
     (rustix::process::test_kill_process(process) != Err(Errno::SRCH)).then_some(number)
 }
 
-/// What a lock says of its server, for a message.
+/// Describes the server in the text of a lock file, for a message.
 fn told_of(text: &str) -> String {
     if process_of(text).is_none() {
         return String::new();
@@ -371,19 +372,19 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_made_with_those_above_it() {
+    fn missing_folder_is_created_with_its_parents_for_its_owner_only() {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("a/b");
         prepare(&folder, &folder.join("tidewater.db")).unwrap();
         assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o777, 0o700, "others cannot look into it");
-        // One that is there keeps the mode that its owner gave it.
+        // An existing folder keeps its mode.
         fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o750)).unwrap();
         prepare(&folder, &folder.join("tidewater.db")).unwrap();
         assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o777, 0o750);
     }
 
     #[test]
-    fn a_file_is_no_folder_and_nothing_can_be_made_below_it() {
+    fn file_instead_of_a_folder_is_refused() {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("file");
         fs::write(&file, "").unwrap();
@@ -394,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn who_may_not_write_is_told_whose_it_is() {
+    fn folder_that_cannot_be_written_is_refused_with_the_reason() {
         let root = tempfile::tempdir().unwrap();
         let (path, denial) = (root.path(), || io::Error::from(ErrorKind::PermissionDenied));
         let mine = denied(path, denial());
@@ -407,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_server_is_told_of_the_first_and_let_in_when_that_is_gone() {
+    fn second_server_is_refused_until_the_first_has_ended() {
         let folder = tempfile::tempdir().unwrap();
         let mut first = ServerLock::take(folder.path()).unwrap();
         let text = ServerLock::take(folder.path()).unwrap_err().to_string();
@@ -417,7 +418,7 @@ mod tests {
         let text = ServerLock::take(folder.path()).unwrap_err().to_string();
         assert!(text.contains(", at 127.0.0.1:8181): use that one, stop it first"), "{text}");
         drop(first);
-        // The number of a process that cannot be.
+        // No process can have this id.
         fs::write(folder.path().join(LOCK_FILE), format!("{} 127.0.0.1:8181\n", i32::MAX)).unwrap();
         assert_eq!(process_of_server(folder.path()), None, "no server runs there");
         ServerLock::take(folder.path()).unwrap();
@@ -452,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn lock_tells_a_clean_stop_from_an_unclean_one() {
+    fn lock_file_shows_whether_the_last_stop_was_clean() {
         let folder = tempfile::tempdir().unwrap();
         let take = || ServerLock::take(folder.path()).unwrap();
         let first = take();

@@ -1,4 +1,4 @@
-//! Events of what was changed: how they are shown, and that they end after as long as a setting says.
+//! Events of changes: their form for clients, and their removal after the retention.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use uuid::Uuid;
 use crate::base::clock::Clock;
 use crate::store::{Event, EventDetails, Store, StoreError};
 
-/// How often such events are looked for, and how many go in one transaction, so that no commit waits long behind it.
+/// How often old events are removed, and how many in one transaction. The limit keeps commits from waiting long.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 const SWEEP_BATCH: u32 = 500;
 
-/// An event, as the API and the command line show it.
+/// An event as the API and the command line show it.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct EventEntry {
@@ -60,14 +60,14 @@ impl From<Event> for EventEntry {
     }
 }
 
-/// Removes events whose time is over, and those that are too many.
+/// Removes events that are too old or too many.
 pub struct EventRetention {
     store: Arc<dyn Store>,
     clock: Clock,
     kept: Mutex<Kept>,
 }
 
-/// Which events are kept.
+/// The retention of events.
 #[derive(Debug, Clone, Copy)]
 struct Kept {
     retention: Duration,
@@ -75,21 +75,21 @@ struct Kept {
 }
 
 impl EventRetention {
-    /// Keeps the events in `store` for `retention`, and of each organisation the newest `per_organisation`.
+    /// Creates the task that keeps events for `retention`, and at most the newest `per_organisation` of each organisation.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Clock, retention: Duration, per_organisation: u32) -> Self {
         Self { store, clock, kept: Mutex::new(Kept { retention, per_organisation }) }
     }
 
-    /// Sets for how long events are kept, and how many of each organisation.
+    /// Changes the retention and the number of events of each organisation.
     pub fn keep(&self, retention: Duration, per_organisation: u32) {
         *self.kept.lock() = Kept { retention, per_organisation };
     }
 
-    /// Removes what is too old or too much, batch by batch.
+    /// Removes events that are too old or too many, in batches.
     ///
     /// # Errors
-    /// When the store does not answer.
+    /// If the store does not answer.
     pub async fn sweep(&self) -> Result<(), StoreError> {
         let Kept { retention, per_organisation } = *self.kept.lock();
         let retention_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
@@ -97,13 +97,13 @@ impl EventRetention {
         let batch = u64::from(SWEEP_BATCH);
         while self.store.event_remove_before(before_ms, SWEEP_BATCH).await? >= batch {}
         for (organisation, last) in self.store.event_surplus(per_organisation).await? {
-            tracing::warn!(%organisation, per_organisation, "an organisation has more events than are kept: the oldest go");
+            tracing::warn!(%organisation, per_organisation, "an organisation has more events than the limit: the oldest are removed");
             while self.store.event_remove_up_to(organisation, last, SWEEP_BATCH).await? >= batch {}
         }
         Ok(())
     }
 
-    /// Does [`Self::sweep`] every ten minutes until `stop`. Runs as a task of its own.
+    /// Calls [`Self::sweep`] every ten minutes until `stop` ends.
     pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
         let mut stop = std::pin::pin!(stop);
         let mut sweeps = interval(SWEEP_INTERVAL);
@@ -129,7 +129,7 @@ mod tests {
     use crate::store::{Change, EventFilter, Organisation};
 
     #[tokio::test]
-    async fn sweep_removes_what_is_too_old_and_what_is_too_much() {
+    async fn sweep_removes_events_that_are_too_old_or_too_many() {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = crate::store::open(&folder.path().join("t.db")).unwrap();
         let id = OrganisationId(fresh_uuid());

@@ -109,7 +109,7 @@ def test_server_warns_about_a_missing_warehouse_folder(own: Server, tmp_path: Pa
             if " serving " in line:
                 break
         process.terminate()
-    assert re.search(rf'WARN .*folder is not there.*folder="{re.escape(str(own.data_dir))}/warehouse"', said), said
+    assert re.search(rf'WARN .*folder is missing.*folder="{re.escape(str(own.data_dir))}/warehouse"', said), said
 
 
 def test_data_dir_that_is_not_a_folder_is_refused_with_advice(binary: Path, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_reload_applies_changed_settings_and_names_those_that_need_a_restart(own
     config.write_text("[tiers.ours]\nrequests_per_day = 2000\n[heavy]\nworkers = 3\n")
     said = reload(own).stdout
     assert "tiers.ours.requests_per_day: 1000 -> 2000" in said, said
-    assert re.search(r"restart the server to take it:\n +heavy.workers: 0 -> 3", said), said
+    assert re.search(r"restart of the server to take effect:\n +heavy.workers: 0 -> 3", said), said
     assert limit(rest) == "2000"
     again = json.loads(reload(own, "--json").stdout)
     assert again["changed"] == [] and [one["setting"] for one in again["needs_restart"]] == ["heavy.workers"]

@@ -1,4 +1,4 @@
-//! Who administers: the machine itself, an operator, or an admin of an organisation.
+//! The administrators: a user of the machine, an operator, or an admin of an organisation.
 
 use std::sync::Arc;
 
@@ -19,22 +19,22 @@ use crate::auth::{AuthError, Caller, Identity, OperatorCaller};
 use crate::store::{Actor, Change, Organisation};
 use crate::warehouse::OpenWarehouse;
 
-/// The machine itself, as a user of it: a request that came over the Unix socket in the data folder, or was made in this
-/// process. Whoever accepts such requests puts this value into the extensions of each; nothing that comes over TCP has it.
+/// Marks a request of a user of the server's machine: it arrived over the Unix socket in the data folder, or this process
+/// made it. The socket's server adds this value to the request's extensions. Requests over TCP never have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
     /// The user's name.
     pub user: Arc<str>,
 }
 
-/// Who sent a request to the management API, before it is known what they may do.
+/// The authenticated sender of a request to the management API, before its permissions are checked.
 #[derive(Debug, Clone)]
 enum Sender {
     Machine(Machine),
     Identity(Identity),
 }
 
-/// Lets a request through whose sender is known. It is not counted: an admin can revoke a key that has spent the day.
+/// Passes on an authenticated request. Does not count it, so that an admin can revoke a key that has spent the daily limit.
 pub(in crate::api) async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
     let learned = note_route(&request).cloned();
     let sender = match request.extensions().get::<Machine>() {
@@ -63,7 +63,7 @@ pub(in crate::api) async fn authenticate(State(api): State<Arc<Api>>, mut reques
     next.run(request).await
 }
 
-/// Counts a request that was let through against the day of its sender's organisation, if it has one.
+/// Counts an authenticated request against the daily limit of its sender's organisation, if it has one.
 pub(in crate::api) async fn count(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let Some(Sender::Identity(Identity::Key(caller))) = request.extensions().get::<Sender>().cloned() else {
         return next.run(request).await;
@@ -74,7 +74,7 @@ pub(in crate::api) async fn count(State(api): State<Arc<Api>>, request: Request,
     }
 }
 
-/// Somebody who administers something.
+/// An administrator.
 #[derive(Debug, Clone)]
 pub(in crate::api) enum Administrator {
     /// A user of the machine itself.
@@ -86,7 +86,7 @@ pub(in crate::api) enum Administrator {
 }
 
 impl Administrator {
-    /// Who asks for permits in an organisation that may have so many tables.
+    /// Returns the principal for permits in `organisation`, which may have at most `max_tables` tables.
     fn principal(&self, organisation: &Organisation, max_tables: Option<u64>) -> Principal {
         match self {
             Self::Machine(_) | Self::Operator(_) => Principal::administrator(organisation.id, self.actor(), max_tables),
@@ -94,7 +94,7 @@ impl Administrator {
         }
     }
 
-    /// Who they are, in the events of what they change.
+    /// Returns the actor in the events of their changes.
     fn actor(&self) -> Actor {
         match self {
             Self::Machine(machine) => {
@@ -122,7 +122,7 @@ impl FromRequestParts<Arc<Api>> for Administrator {
     }
 }
 
-/// An administrator, and how the request came in.
+/// An administrator, and how its request arrived.
 #[derive(Debug, Clone)]
 pub(in crate::api) struct Asking {
     administrator: Administrator,
@@ -130,7 +130,7 @@ pub(in crate::api) struct Asking {
 }
 
 impl Asking {
-    /// What a change for this request carries.
+    /// Returns the record of a change that this request makes.
     pub(in crate::api) fn change(&self, api: &Api) -> Change {
         let actor = self.administrator.actor();
         self.arrived.as_ref().map_or_else(
@@ -149,7 +149,7 @@ impl FromRequestParts<Arc<Api>> for Asking {
     }
 }
 
-/// A user of the machine, or an operator: who manages all organisations.
+/// A manager of all organisations: a user of the machine, or an operator.
 pub(in crate::api) struct Manager(pub(in crate::api) Asking);
 
 impl FromRequestParts<Arc<Api>> for Manager {
@@ -166,20 +166,20 @@ fn check_manager(administrator: &Administrator) -> Result<(), ApiError> {
     match administrator {
         Administrator::Machine(_) | Administrator::Operator(_) => Ok(()),
         Administrator::OrganisationAdmin(caller) => Err(ApiError::forbidden(format!(
-            "Only an operator does this: your key belongs to the organisation '{}'",
+            "Only an operator may do this: your key belongs to the organisation '{}'",
             caller.organisation_name()
         ))),
     }
 }
 
-/// An administrator of the organisation that the path names. For an admin, others do not exist.
+/// An administrator of the path's organisation. An admin gets 404 for other organisations.
 pub(in crate::api) struct OfOrganisation {
     pub(in crate::api) asking: Asking,
     pub(in crate::api) organisation: Organisation,
 }
 
 impl OfOrganisation {
-    /// Whether what is the server's own may be used for the organisation's warehouses.
+    /// Returns whether the organisation's warehouses may use the server's own disk and cloud identity.
     pub(in crate::api) const fn own_storage(&self) -> OwnStorage {
         match self.asking.administrator {
             Administrator::Machine(_) | Administrator::Operator(_) => OwnStorage::Allowed,
@@ -187,12 +187,12 @@ impl OfOrganisation {
         }
     }
 
-    /// What a change for this request carries.
+    /// Returns the record of a change that this request makes.
     pub(in crate::api) fn change(&self, api: &Api) -> Change {
         self.asking.change(api)
     }
 
-    /// Who asks for permits in the organisation.
+    /// Returns the principal for permits in the organisation.
     pub(in crate::api) fn principal(&self, api: &Api) -> Principal {
         self.asking.administrator.principal(&self.organisation, api.admin.max_tables(&self.organisation))
     }
@@ -218,7 +218,7 @@ fn is_own(caller: &Caller, named: &str) -> bool {
     named == caller.organisation_name() || named.parse() == Ok(caller.organisation())
 }
 
-/// A user of the machine, or an operator, and the organisation that the path names.
+/// A user of the machine, or an operator, with the path's organisation.
 pub(in crate::api) struct ManagerOfOrganisation(pub(in crate::api) OfOrganisation);
 
 impl FromRequestParts<Arc<Api>> for ManagerOfOrganisation {
@@ -231,7 +231,7 @@ impl FromRequestParts<Arc<Api>> for ManagerOfOrganisation {
     }
 }
 
-/// An administrator of the organisation that the path names, and one of its warehouses.
+/// An administrator of the path's organisation, with the path's warehouse.
 pub(in crate::api) struct OfWarehouse {
     pub(in crate::api) of: OfOrganisation,
     pub(in crate::api) warehouse: Arc<OpenWarehouse>,
@@ -249,8 +249,8 @@ impl FromRequestParts<Arc<Api>> for OfWarehouse {
     }
 }
 
-/// Somebody who may look at what is in a warehouse: a user of the machine, or an admin of the organisation. Operators reach no
-/// namespace and no table.
+/// An administrator who may see a warehouse's contents: a user of the machine, or an admin of the organisation. Operators
+/// have no access to namespaces and tables.
 pub(in crate::api) struct WarehouseContents(pub(in crate::api) OfWarehouse);
 
 impl FromRequestParts<Arc<Api>> for WarehouseContents {
@@ -275,7 +275,7 @@ impl FromRequestParts<Arc<Api>> for OnMachine {
         match Administrator::from_request_parts(parts, api).await? {
             Administrator::Machine(_) => Ok(Self),
             Administrator::Operator(_) | Administrator::OrganisationAdmin(_) => Err(ApiError::forbidden(
-                "This works only on the server's machine itself: run the command there, as the server's user",
+                "This works only on the server's machine: run the command there, as the server's user",
             )),
         }
     }

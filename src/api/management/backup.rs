@@ -1,4 +1,4 @@
-//! `POST /management/v1/backup`: the answer is a line of JSON for each step, the last of which tells how it ended.
+//! `POST /management/v1/backup`: the answer has a line of JSON for each step. The last line has the outcome.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -24,13 +24,13 @@ use crate::api::error::ApiError;
 use crate::backup::Done;
 use crate::store::{CopyProgress, Proceed};
 
-/// How many lines wait for a client that reads slowly. What it does not take meanwhile is left out.
+/// The number of lines that wait for a slow client. Further progress lines are left out.
 const LINES: usize = 64;
 
-/// After so long without progress an empty line is sent: a connection that is silent for long is closed.
+/// How long without progress until an empty line is sent. Proxies close a connection that is silent for long.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// The size of a page of the database, in bytes, which progress is counted in.
+/// The size of a page of the database, in bytes. Progress is counted in pages.
 const PAGE_BYTES: u64 = 4_096;
 
 #[derive(Deserialize)]
@@ -41,7 +41,7 @@ pub(in crate::api) struct Backup {
     overwrite: bool,
 }
 
-/// Writes a backup of the database to a file of the server's machine. It stops when the client leaves.
+/// Writes a backup of the database to a file on the server's machine. Stops if the client disconnects.
 pub(in crate::api) async fn create(
     State(api): State<Arc<Api>>,
     _: OnMachine,
@@ -65,7 +65,7 @@ pub(in crate::api) async fn create(
             Ok(done) => finished(&done, &shown),
             Err(error) => ApiError::from(error).body(),
         };
-        // Nobody hears of it when the client has gone.
+        // Fails only if the client has disconnected.
         let _ = ended.send(last).await;
     });
     let lines = stream::unfold(received, |mut received| async move {

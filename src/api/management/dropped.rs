@@ -1,7 +1,7 @@
-//! `/management/v1/warehouses/{warehouse}`: no part of the Iceberg API.
+//! `/management/v1/warehouses/{warehouse}`: not a part of the Iceberg API.
 //!
-//! Lists, restores and removes dropped tables and views; the reports are in `metrics.rs`. Whoever may drop may list and
-//! restore; only an admin removes for good.
+//! Lists, restores and removes dropped tables and views; the reports are in `metrics.rs`. A caller who may drop may also list
+//! and restore. Only an admin may remove them for good.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::api::requests::{Identifier, Purge, namespace_parameter};
 use crate::api::timed_paging::{TimedPaging, token_before};
 use crate::store::{Dropped, DroppedFilter, DroppedState, Moment, TableKind};
 
-/// Which of what was dropped is wanted.
+/// The filters of a list of dropped tables and views.
 #[derive(Deserialize)]
 pub(in crate::api) struct Wanted {
     namespace: Option<String>,
@@ -87,7 +87,7 @@ pub(in crate::api) struct Restore {
     identifier: Option<Identifier>,
 }
 
-/// What was dropped and is not gone for good, the newest drop first.
+/// Lists dropped tables and views that are not yet deleted for good, newest drop first.
 pub(in crate::api) async fn list(
     State(api): State<Arc<Api>>,
     Scoped(scope): Scoped<action::ListDropped>,
@@ -111,7 +111,7 @@ pub(in crate::api) async fn list(
     Ok(Json(DroppedList { next_page_token, dropped }))
 }
 
-/// One of them.
+/// Returns a dropped table or view.
 pub(in crate::api) async fn get(
     State(api): State<Arc<Api>>,
     Scoped(scope): Scoped<action::ShowDropped>,
@@ -121,7 +121,7 @@ pub(in crate::api) async fn get(
     Ok(Json(DroppedEntry::of(dropped.into_object().dropped, api.clock.now_ms())))
 }
 
-/// Restores one, under its old name or another.
+/// Restores a dropped table or view, under its old name or another.
 pub(in crate::api) async fn restore(
     State(api): State<Arc<Api>>,
     Scoped(scope): Scoped<action::RestoreDropped>,
@@ -139,7 +139,7 @@ pub(in crate::api) async fn restore(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Ends one for good, now.
+/// Deletes a dropped table or view for good, now.
 pub(in crate::api) async fn remove(
     State(api): State<Arc<Api>>,
     Scoped(scope): Scoped<action::RemoveDropped>,
@@ -151,7 +151,7 @@ pub(in crate::api) async fn remove(
         let dropped = scope.dropped(&api, id).await?;
         let is_gone = api.catalog.dropped_remove(&dropped, purge, &scope.change(&api)).await?;
         if !is_gone && purge == Some(false) {
-            // Whoever is told that files stay looks at what is left.
+            // An answer that files stay must be true: stop a removal that has begun first.
             api.maintenance.stop_purge(id).await;
         } else {
             api.maintenance.wake();
@@ -162,5 +162,7 @@ pub(in crate::api) async fn remove(
 
 fn id(parts: &Parts) -> Result<TableId, ApiError> {
     let text = PathParameters::of(parts).get("id")?.unwrap_or_default();
-    text.parse().map_err(|_| ApiError::bad_request("The id of what was dropped must be a UUID: list what was dropped"))
+    text.parse().map_err(|_| {
+        ApiError::bad_request("The id of a dropped table or view must be a UUID: see the list of dropped objects")
+    })
 }

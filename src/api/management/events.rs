@@ -1,5 +1,5 @@
-//! `GET /management/v1/organisations/{organisation}/events`: who changed what. `GET /management/v1/events`: of all
-//! organisations, and of the server itself.
+//! `GET /management/v1/organisations/{organisation}/events`: an organisation's events. `GET /management/v1/events`: the
+//! events of all organisations and of the server itself.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::api::paging::MAX_PAGE_SIZE;
 use crate::history::events::EventEntry;
 use crate::store::{EventFilter, Operation, Organisation, UnknownOperation};
 
-/// Which events are wanted, and which part of them.
+/// The filters and the page of a list of events.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::api) struct Wanted {
@@ -38,7 +38,7 @@ pub(in crate::api) struct EventList {
     events: Vec<EventEntry>,
 }
 
-/// Lists the events of an organisation that fit, the newest first.
+/// Lists an organisation's events that match the filters, newest first.
 pub(in crate::api) async fn list(
     State(api): State<Arc<Api>>,
     of: OfOrganisation,
@@ -47,7 +47,7 @@ pub(in crate::api) async fn list(
     page(&api, Some(&of.organisation), wanted).await
 }
 
-/// Lists the events of all organisations, and of the server itself, that fit, the newest first.
+/// Lists the events of all organisations and of the server that match the filters, newest first.
 pub(in crate::api) async fn list_all(
     State(api): State<Arc<Api>>,
     _: Manager,
@@ -61,7 +61,9 @@ async fn page(api: &Api, of: Option<&Organisation>, wanted: Wanted) -> Result<Js
         (None, _) => None,
         (Some(name), Some(of)) => Some(api.catalog.warehouse(of.id, Some(name)).await?.place.warehouse),
         (Some(_), None) => {
-            return Err(ApiError::bad_request("A warehouse belongs to an organisation: ask for the events of that"));
+            return Err(ApiError::bad_request(
+                "A warehouse belongs to an organisation: list the organisation's events instead",
+            ));
         }
     };
     let filter = EventFilter {

@@ -11,10 +11,10 @@ use crate::api::Api;
 use crate::api::body::Body;
 use crate::api::error::ApiError;
 
-/// The largest body that is read, in bytes. The longest credentials, a service account's key file, have about 2 KiB.
+/// The largest accepted body, in bytes. The longest credentials, a service account's key file, have about 2 KiB.
 const MAX_BYTES: usize = 64 << 10;
 
-/// The fields of a body. None at all is the same as an empty object.
+/// The fields of a body. An empty body is the same as an empty object.
 pub(in crate::api) struct Fields<T>(pub(in crate::api) T);
 
 impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<Api>> for Fields<T> {
@@ -27,10 +27,10 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<Api>> for Fields<T> {
     }
 }
 
-/// Reads a field that may be null: absent is none, and null is some none.
+/// Deserializes a field that may be null: `None` if it is absent, `Some(None)` if it is null.
 ///
 /// # Errors
-/// When it is of another type.
+/// If it has another type.
 pub(super) fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(from).map(Some)
 }

@@ -92,7 +92,7 @@ pub(in crate::api) struct KeyList {
     keys: Vec<KeyEntry>,
 }
 
-/// Makes a key.
+/// Creates a key.
 pub(in crate::api) async fn create(
     State(api): State<Arc<Api>>,
     of: OfOrganisation,
@@ -112,7 +112,7 @@ pub(in crate::api) async fn create(
     Ok(Json(KeyEntry::issued(issued, change.at_ms)))
 }
 
-/// Lists an organisation's keys, oldest first, the revoked included.
+/// Lists an organisation's keys, revoked ones included, oldest first.
 pub(in crate::api) async fn list(
     State(api): State<Arc<Api>>,
     of: OfOrganisation,
@@ -148,7 +148,7 @@ pub(in crate::api) async fn update(
     Ok(Json(KeyEntry::new(updated, change.at_ms)))
 }
 
-/// Replaces a key by a new one.
+/// Replaces a key with a new one.
 pub(in crate::api) async fn rotate(
     State(api): State<Arc<Api>>,
     of: OfOrganisation,
@@ -161,7 +161,7 @@ pub(in crate::api) async fn rotate(
     Ok(Json(KeyEntry::issued(issued, change.at_ms)))
 }
 
-/// Revokes a key. One that is revoked already stays so.
+/// Revokes a key. Has no effect on a revoked key.
 pub(in crate::api) async fn revoke(
     State(api): State<Arc<Api>>,
     of: OfOrganisation,
@@ -171,7 +171,7 @@ pub(in crate::api) async fn revoke(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The id or name of the key in the path.
+/// Returns the id or name of the key in the path.
 fn named(parts: &Parts) -> Result<String, ApiError> {
     Ok(PathParameters::of(parts).get("key")?.unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! `/management/v1`: administration, no part of the Iceberg API. A file for each resource.
+//! `/management/v1`: administration, which is not a part of the Iceberg API. One file for each resource.
 
 pub(super) mod administrator;
 pub(super) mod backup;

@@ -70,7 +70,7 @@ pub(in crate::api) async fn create(
     Ok(Json(OperatorEntry { text, ..issued.operator.into() }))
 }
 
-/// Lists operators, oldest first, the revoked included.
+/// Lists operators, revoked ones included, oldest first.
 pub(in crate::api) async fn list(
     State(api): State<Arc<Api>>,
     _: Manager,
@@ -81,7 +81,7 @@ pub(in crate::api) async fn list(
     Ok(Json(OperatorList { next_page_token, operators: part.into_iter().map(OperatorEntry::from).collect() }))
 }
 
-/// Revokes an operator. One that is revoked already stays so.
+/// Revokes an operator. Has no effect on a revoked operator.
 pub(in crate::api) async fn revoke(
     State(api): State<Arc<Api>>,
     Manager(asking): Manager,

@@ -116,7 +116,7 @@ pub(in crate::api) async fn list(
     Ok(Json(OrganisationList { next_page_token, organisations }))
 }
 
-/// Shows an organisation, with what it has.
+/// Shows an organisation, with its warehouses and its numbers of keys and tables.
 pub(in crate::api) async fn get(
     State(api): State<Arc<Api>>,
     of: OfOrganisation,
@@ -130,7 +130,7 @@ pub(in crate::api) async fn get(
     }))
 }
 
-/// Changes an organisation's name or tier, suspends it or serves it again.
+/// Changes an organisation's name or tier, or suspends or resumes it.
 pub(in crate::api) async fn update(
     State(api): State<Arc<Api>>,
     ManagerOfOrganisation(of): ManagerOfOrganisation,
@@ -141,7 +141,7 @@ pub(in crate::api) async fn update(
     Ok(Json(OrganisationEntry::new(&api.admin, updated)))
 }
 
-/// Marks an organisation to be deleted.
+/// Deletes an organisation after its grace time.
 pub(in crate::api) async fn delete(
     State(api): State<Arc<Api>>,
     ManagerOfOrganisation(of): ManagerOfOrganisation,
@@ -153,7 +153,7 @@ pub(in crate::api) async fn delete(
     Ok(Json(Deleted { delete_after_ms: deletion.after_ms, purge: deletion.purge }))
 }
 
-/// Takes back that an organisation is to be deleted.
+/// Restores a deleted organisation during its grace time.
 pub(in crate::api) async fn restore(
     State(api): State<Arc<Api>>,
     ManagerOfOrganisation(of): ManagerOfOrganisation,

@@ -1,4 +1,4 @@
-//! Lists of the management API, which always come in pages.
+//! Paging of the management API, whose lists are always paged.
 
 use serde::Deserialize;
 
@@ -16,10 +16,10 @@ pub(in crate::api) struct ListPaging {
 }
 
 impl ListPaging {
-    /// Returns the part that is wanted.
+    /// Returns the requested page.
     ///
     /// # Errors
-    /// 400 for a token that the catalog did not give, and for a size that is not a positive number.
+    /// 400 for a token that is not the catalog's, and for a size that is not a positive number.
     pub(in crate::api) fn request(&self, default_size: u32) -> Result<PageRequest, ApiError> {
         let size = match self.size.as_deref().map(str::parse::<u32>) {
             None => default_size,
@@ -30,10 +30,10 @@ impl ListPaging {
         Ok(PageRequest { after, limit: Some(size.min(MAX_PAGE_SIZE)) })
     }
 
-    /// Returns the wanted part of a whole list, whose items are told apart by `name`, and the token of the next part.
+    /// Returns the requested page of a whole list and the token of the next page. `name` must be unique among the items.
     ///
     /// # Errors
-    /// As [`Self::request`].
+    /// Those of [`Self::request`].
     pub(in crate::api) fn part<T>(
         &self,
         default_size: u32,
@@ -45,7 +45,9 @@ impl ListPaging {
             None => 0,
             Some(after) => {
                 items.iter().position(|item| name(item) == *after).map(|found| found + 1).ok_or_else(|| {
-                    ApiError::bad_request("page-token leads to what is not there any more: start again without it")
+                    ApiError::bad_request(
+                        "page-token refers to an object that no longer exists: start again without it",
+                    )
                 })?
             }
         };
@@ -62,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_hold_every_item_once() {
+    fn pages_contain_every_item_once() {
         let part = |token: Option<String>, size: &str| {
             let paging = ListPaging { token, size: Some(size.to_owned()) };
             paging.part(100, vec!["a", "b", "c"], |item| (*item).to_owned())

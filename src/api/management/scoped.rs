@@ -1,5 +1,5 @@
-//! A warehouse that is reached in two ways: by a key of its organisation, below `/management/v1/warehouses`, and by an
-//! administrator, below `/management/v1/organisations/{organisation}/warehouses`.
+//! Warehouses have two paths: `/management/v1/warehouses` for keys of the organisation, and
+//! `/management/v1/organisations/{organisation}/warehouses` for administrators.
 
 use std::sync::Arc;
 

@@ -41,13 +41,13 @@ pub(in crate::api) struct ReloadAnswer {
     needs_restart: Vec<SettingChange>,
 }
 
-/// Tells how the server runs.
+/// Returns the server's status.
 pub(in crate::api) async fn status(State(api): State<Arc<Api>>, _: Manager) -> Json<Status> {
     let ServerStatus { process, version, tiers, uptime_s } = api.admin.status();
     Json(Status { process, version, uptime_s, tiers })
 }
 
-/// Lists the tiers in force.
+/// Lists the configured tiers.
 pub(in crate::api) async fn tiers(State(api): State<Arc<Api>>, _: Administrator) -> Json<Tiers> {
     Json(Tiers { tiers: api.admin.tiers().clone() })
 }

@@ -1,4 +1,4 @@
-//! Namespaces, tables and views as an administrator of their organisation looks at them:
+//! Namespaces, tables and views for administrators of their organisation:
 //! `/management/v1/organisations/{organisation}/warehouses/{warehouse}/namespaces` and `tables`.
 
 use std::sync::Arc;
@@ -104,7 +104,7 @@ pub(in crate::api) struct Checked {
     findings: Vec<FindingEntry>,
 }
 
-/// Lists the namespaces at the top, or directly below one.
+/// Lists the top-level namespaces, or those directly below a namespace.
 pub(in crate::api) async fn namespaces(
     State(api): State<Arc<Api>>,
     WarehouseContents(of): WarehouseContents,
@@ -118,7 +118,7 @@ pub(in crate::api) async fn namespaces(
     Ok(Json(NamespaceList { next_page_token, namespaces: found.items.iter().map(levels).collect() }))
 }
 
-/// Shows a namespace's properties, and the first page of what it holds.
+/// Shows a namespace's properties, and the first page of its child namespaces, tables and views.
 pub(in crate::api) async fn namespace(
     State(api): State<Arc<Api>>,
     WarehouseContents(of): WarehouseContents,
@@ -135,7 +135,7 @@ pub(in crate::api) async fn namespace(
     }))
 }
 
-/// Lists the tables or views of a namespace; with a name, only that one, with its metadata.
+/// Lists the tables or views of a namespace. With a name, returns only that table or view, with its metadata.
 pub(in crate::api) async fn tables(
     State(api): State<Arc<Api>>,
     WarehouseContents(of): WarehouseContents,
@@ -164,7 +164,7 @@ pub(in crate::api) async fn tables(
     Ok(Json(TableList { next_page_token, tables: found.into_iter().map(entry).collect() }))
 }
 
-/// Checks that every engine can read the metadata of a table or view, or of a page of all of the warehouse.
+/// Checks that every engine can read the metadata of a table or view, or of a page of the warehouse's tables or views.
 pub(in crate::api) async fn check(
     State(api): State<Arc<Api>>,
     WarehouseContents(of): WarehouseContents,

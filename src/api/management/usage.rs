@@ -15,7 +15,7 @@ use crate::api::body::Parameters;
 use crate::api::error::ApiError;
 use crate::store::KeyUsage;
 
-/// Which days, and how they are told apart.
+/// The days and the grouping of usage.
 #[derive(Deserialize)]
 pub(in crate::api) struct Wanted {
     from: Option<String>,
@@ -45,7 +45,7 @@ pub(in crate::api) struct Usage {
     usage: Vec<Row>,
 }
 
-/// Tells what an organisation used, today unless other days are named.
+/// Returns an organisation's usage of a range of days, or of today.
 pub(in crate::api) async fn get(
     State(api): State<Arc<Api>>,
     of: OfOrganisation,
@@ -89,7 +89,7 @@ fn parse_day(parameter: &str, text: &str) -> Result<i64, ApiError> {
     days.ok_or_else(|| ApiError::bad_request(format!("{parameter} must be a day, such as 2026-08-01")))
 }
 
-/// A day counted from 1970-01-01, which is chrono's default.
+/// Formats a day that is counted from 1970-01-01, which is chrono's default date.
 fn day_text(day: i64) -> String {
     let date = TimeDelta::try_days(day).and_then(|days| NaiveDate::default().checked_add_signed(days));
     date.unwrap_or_default().to_string()
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_are_read_and_written_as_dates() {
+    fn days_are_parsed_and_formatted_as_dates() {
         for (text, day) in [("1970-01-01", 0), ("2026-08-01", 20_666), ("2024-02-29", 19_782), ("1969-12-31", -1)] {
             assert_eq!((parse_day("from", text).unwrap(), day_text(day).as_str()), (day, text));
         }

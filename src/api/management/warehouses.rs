@@ -1,4 +1,4 @@
-//! `/management/v1/organisations/{organisation}/warehouses`, and the sealing of their credentials.
+//! `/management/v1/organisations/{organisation}/warehouses` and `/management/v1/reseal`.
 
 use std::sync::Arc;
 
@@ -152,7 +152,7 @@ pub(in crate::api) struct Resealed {
     lost: Vec<String>,
 }
 
-/// Adds a warehouse, once its storage was tried out.
+/// Creates a warehouse after testing its storage.
 pub(in crate::api) async fn create(
     State(api): State<Arc<Api>>,
     of: OfOrganisation,
@@ -206,7 +206,7 @@ pub(in crate::api) async fn update(
     let warehouse = api.admin.warehouse_find(&of.organisation, &named(&parts)?).await?;
     let make_default = match update.default {
         Some(false) if warehouse.is_default => {
-            return Err(ApiError::bad_request("Make another warehouse the default instead: an organisation has one"));
+            return Err(ApiError::bad_request("`default` cannot be false: make another warehouse the default instead"));
         }
         default => default.unwrap_or_default(),
     };
@@ -222,7 +222,7 @@ pub(in crate::api) async fn update(
     Ok(Json(updated.into()))
 }
 
-/// Removes a warehouse that is empty.
+/// Deletes an empty warehouse.
 pub(in crate::api) async fn drop(
     State(api): State<Arc<Api>>,
     of: OfOrganisation,
@@ -232,7 +232,7 @@ pub(in crate::api) async fn drop(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Tries out a warehouse's storage.
+/// Tests a warehouse's storage.
 pub(in crate::api) async fn check(
     State(api): State<Arc<Api>>,
     of: OfOrganisation,
@@ -242,7 +242,7 @@ pub(in crate::api) async fn check(
     Ok(Json(api.admin.warehouse_check(warehouse).await?.into()))
 }
 
-/// Seals all storage credentials anew with the first of the master keys.
+/// Reseals all storage credentials with the first master key.
 pub(in crate::api) async fn reseal(
     State(api): State<Arc<Api>>,
     Manager(asking): Manager,
@@ -252,7 +252,7 @@ pub(in crate::api) async fn reseal(
     Ok(Json(Resealed { sealed_anew: done.sealed_anew, unchanged: done.unchanged, lost: done.lost }))
 }
 
-/// The id or name of the warehouse in the path.
+/// Returns the id or name of the warehouse in the path.
 pub(super) fn named(parts: &Parts) -> Result<String, ApiError> {
     Ok(PathParameters::of(parts).get("warehouse")?.unwrap_or_default())
 }

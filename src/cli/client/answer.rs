@@ -1,4 +1,4 @@
-//! Answers of the catalog, in one type for all ways to it.
+//! Answers of the catalog, in one type for all transports.
 
 use bytes::Bytes;
 use http::Response;
@@ -9,7 +9,7 @@ use hyper::body::Body;
 /// An answer of the catalog.
 pub(super) type Answer = Response<UnsyncBoxBody<Bytes, anyhow::Error>>;
 
-/// Makes an answer of a response.
+/// Converts a response into an [`Answer`].
 pub(super) fn answer<B>(response: Response<B>) -> Answer
 where
     B: Body<Data = Bytes> + Send + 'static,

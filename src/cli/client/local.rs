@@ -24,42 +24,42 @@ use tidewater::data_folder::{FolderError, FolderLock, check_database_is_there, p
 /// How long to wait for a server that starts or stops.
 const SERVER_TIME: Duration = Duration::from_secs(5);
 
-/// How long to wait for the begin of an answer: longer than the server works on any request.
+/// How long to wait for the first byte of an answer. Longer than any request may take on the server.
 const ANSWER_TIME: Duration = Duration::from_secs(120);
 
-/// How long to wait for it in silence.
+/// How long to wait for it before a note is printed.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often to look for it.
+/// How often to try the socket and the lock again.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Whether a catalog must be there.
+/// Whether the database must exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Database {
-    /// The command works on one.
+    /// The command needs an existing catalog.
     MustExist,
-    /// The command may be the first.
+    /// The command may create the catalog.
     MayBeNew,
 }
 
-/// The catalog of a data folder.
+/// A client of the catalog in a data folder.
 pub(super) struct Local {
     config: Config,
     way: Way,
 }
 
 enum Way {
-    /// The server that runs there.
+    /// Requests go to the server on the data folder, over its socket.
     Socket,
-    /// This process.
+    /// Requests are answered in this process.
     InProcess(Box<InProcess>, Machine),
 }
 
 impl Local {
-    /// Reaches the server that runs on the data folder, or takes the folder for this process.
+    /// Connects to the server on the data folder, or locks the folder for this process.
     ///
     /// # Errors
-    /// When there is no catalog, or a server has it and cannot be reached.
+    /// If there is no catalog, or a server has the lock and cannot be reached.
     pub(super) async fn open(config: Config, database: Database) -> Result<Self> {
         let until = Instant::now() + SERVER_TIME;
         loop {
@@ -77,7 +77,7 @@ impl Local {
                 Err(error @ FolderError::InUse { .. }) if Instant::now() >= until => {
                     return Err(anyhow::Error::new(error).context(format!(
                         "the server does not answer on the control socket in {}: it is starting or stopping, or the socket was \
-                         removed. Try again, restart the server, or name its address with --uri",
+                         removed. Try again, restart the server, or pass its address with --uri",
                         config.data_dir.display()
                     )));
                 }
@@ -87,10 +87,10 @@ impl Local {
         }
     }
 
-    /// Reaches the server that runs on the data folder.
+    /// Connects to the server on the data folder.
     ///
     /// # Errors
-    /// When none does, or it cannot be reached.
+    /// If no server runs, or it cannot be reached.
     pub(super) fn server(config: Config) -> Result<Self> {
         let folder = config.data_dir.display();
         if control::connect(&config.data_dir)?.is_none() {
@@ -99,7 +99,7 @@ impl Local {
                     "the server on {folder} (process {process}) does not answer: it is starting or stopping, or its control \
                      socket was removed. Try again, or restart it"
                 ),
-                None => bail!("no server runs on the data folder {folder}: name another with --data-dir or --config"),
+                None => bail!("no server runs on the data folder {folder}: choose another with --data-dir or --config"),
             }
         }
         Ok(Self { config, way: Way::Socket })
@@ -129,14 +129,14 @@ impl Local {
     }
 }
 
-/// Fails when a command needs a catalog that is not there, and tells when it makes one.
+/// Fails if the command needs an existing catalog and there is none. Prints a note if it creates one.
 fn check_catalog(config: &Config, database: Database) -> Result<()> {
     let (folder, file) = (&config.data_dir, config.database());
     check_database_is_there(folder, &file)?;
     let folder = folder.display();
     ensure!(
         database == Database::MayBeNew || file.exists(),
-        "there is no catalog in {folder}: name its folder with --data-dir, or begin one with `tidewater org create`"
+        "there is no catalog in {folder}: choose another folder with --data-dir, or create a catalog with `tidewater org create`"
     );
     if !file.exists() {
         output::note(&format!("making a new catalog in {folder}"));
@@ -144,7 +144,7 @@ fn check_catalog(config: &Config, database: Database) -> Result<()> {
     Ok(())
 }
 
-/// Waits so long for an answer, and says so when it takes long: the server may be stopped or busy.
+/// Waits up to `time` for an answer. Prints a note if it takes long: the server may be stopped or busy.
 async fn within(time: Duration, answer: impl Future<Output = Result<Answer>>) -> Result<Answer> {
     let mut answer = pin!(answer);
     if let Ok(answer) = timeout(PATIENCE, &mut answer).await {
@@ -153,11 +153,14 @@ async fn within(time: Duration, answer: impl Future<Output = Result<Answer>>) ->
     output::note("the server has not answered yet: waiting for it");
     match timeout(time - PATIENCE, answer).await {
         Ok(answer) => answer,
-        Err(_) => bail!("no answer came within {} s: whether it was done is not known", time.as_secs()),
+        Err(_) => bail!(
+            "no answer came within {} s: the server may have done it or not. Check, then try again",
+            time.as_secs()
+        ),
     }
 }
 
-/// Sends one request over a connection of its own.
+/// Sends one request over a new connection.
 async fn exchange(stream: UnixStream, request: Request<Bytes>) -> Result<Answer> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);

@@ -1,7 +1,7 @@
-//! The client of the management API that every command is: a request, over one of three ways to the catalog.
+//! The commands' client of the management API, with three transports.
 //!
-//! A server that runs on the data folder is reached over its Unix socket, a remote one over HTTP with a key. Where no server
-//! runs, the same routes answer in this process, which has the data folder's lock meanwhile.
+//! It reaches a server on the data folder over its Unix socket, and a remote server over HTTP with a key. If no server runs,
+//! it locks the data folder, and the same routes answer in this process.
 
 mod answer;
 mod local;
@@ -21,10 +21,10 @@ use remote::Remote;
 pub(crate) use remote::RemoteArguments;
 use tidewater::config::Config;
 
-/// The most that is read of one answer, or of one line of a streamed answer, in bytes.
+/// The maximum size of one answer, or of one line of a streamed answer, in bytes.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 
-/// How many objects are asked for at once.
+/// The number of objects per page.
 const PAGE_SIZE: u32 = 1_000;
 
 /// The server's refusal of a request.
@@ -35,7 +35,7 @@ pub(crate) struct Refused {
     pub(crate) status: StatusCode,
     /// The error's type, such as `NoSuchWarehouseException`.
     pub(crate) kind: String,
-    /// What went wrong, for people.
+    /// The error's message, for people.
     pub(crate) message: String,
 }
 
@@ -45,9 +45,9 @@ pub(crate) struct Client {
 }
 
 enum Way {
-    /// On this machine.
+    /// The catalog of a data folder on this machine.
     Local(Box<Local>),
-    /// Over HTTP.
+    /// A remote server over HTTP.
     Remote(Box<Remote>),
 }
 
@@ -55,15 +55,15 @@ impl Client {
     /// Returns the client of a remote catalog.
     ///
     /// # Errors
-    /// When the address or the key is missing, or a certificate cannot be read.
+    /// If the address or the key is missing, or a certificate cannot be read.
     pub(crate) fn remote(arguments: &RemoteArguments) -> Result<Self> {
         Ok(Self { way: Way::Remote(Box::new(Remote::new(arguments)?)) })
     }
 
-    /// Returns the client of the catalog in a data folder: of the server that runs there, else in this process.
+    /// Returns the client of the catalog in a data folder. Uses the server that runs there, or else answers in this process.
     ///
     /// # Errors
-    /// When there is no catalog, or a server has it and cannot be reached.
+    /// If there is no catalog, or a server has the lock and cannot be reached.
     pub(crate) async fn local(config: Config, database: Database) -> Result<Self> {
         Ok(Self { way: Way::Local(Box::new(Local::open(config, database).await?)) })
     }
@@ -71,12 +71,12 @@ impl Client {
     /// Returns the client of the server that runs on a data folder.
     ///
     /// # Errors
-    /// When none does, or it cannot be reached.
+    /// If no server runs, or it cannot be reached.
     pub(crate) fn server(config: Config) -> Result<Self> {
         Ok(Self { way: Way::Local(Box::new(Local::server(config)?)) })
     }
 
-    /// The catalog, for messages: `data folder /srv/tide`, or its address.
+    /// Returns the catalog's name for messages: `data folder /srv/tide`, or its address.
     pub(crate) fn catalog(&self) -> String {
         match &self.way {
             Way::Local(local) => format!("data folder {}", local.config().data_dir.display()),
@@ -84,7 +84,7 @@ impl Client {
         }
     }
 
-    /// The settings of a catalog on this machine.
+    /// Returns the settings of a catalog on this machine, or `None` for a remote one.
     pub(crate) fn config(&self) -> Option<&Config> {
         match &self.way {
             Way::Local(local) => Some(local.config()),
@@ -92,23 +92,23 @@ impl Client {
         }
     }
 
-    /// Whether requests are answered in this process.
+    /// Returns whether requests are answered in this process.
     pub(crate) fn is_in_process(&self) -> bool {
         matches!(&self.way, Way::Local(local) if local.is_in_process())
     }
 
-    /// Answers a GET.
+    /// Sends a GET. Returns the JSON of its answer.
     ///
     /// # Errors
-    /// [`Refused`]; when the catalog cannot be reached.
+    /// [`Refused`], or if the catalog cannot be reached.
     pub(crate) async fn get(&self, path: &str) -> Result<Value> {
         self.send(Method::GET, path, None).await
     }
 
-    /// Answers a GET; nothing when there is no such object.
+    /// Sends a GET. Returns the JSON of its answer, or `None` for status 404.
     ///
     /// # Errors
-    /// [`Refused`] with another status than 404; when the catalog cannot be reached.
+    /// [`Refused`] for other statuses, or if the catalog cannot be reached.
     pub(crate) async fn find(&self, path: &str) -> Result<Option<Value>> {
         match self.get(path).await {
             Ok(found) => Ok(Some(found)),
@@ -117,7 +117,7 @@ impl Client {
         }
     }
 
-    /// Answers a POST with a JSON object.
+    /// Sends a POST with a JSON body. Returns the JSON of its answer.
     ///
     /// # Errors
     /// Those of [`Self::get`].
@@ -136,10 +136,10 @@ impl Client {
         if bytes.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_slice(&bytes).context("the answer is not JSON: is this a Tidewater server?")
+        serde_json::from_slice(&bytes).context("the answer is not JSON: check that the address is a Tidewater server")
     }
 
-    /// Returns all objects of a list that comes in pages, which are in `field` of each.
+    /// Returns all objects of a paged list. `field` is the field of the list in each page.
     ///
     /// # Errors
     /// Those of [`Self::get`].
@@ -147,7 +147,7 @@ impl Client {
         self.list_at_most(path, field, usize::MAX).await
     }
 
-    /// The same, up to a number of objects.
+    /// Returns the first `at_most` objects of a paged list. See [`Self::list`].
     ///
     /// # Errors
     /// Those of [`Self::get`].
@@ -173,10 +173,10 @@ impl Client {
         }
     }
 
-    /// Sends a POST, and gives each line of its streamed answer to `take`.
+    /// Sends a POST, and calls `take` with each line of its streamed answer.
     ///
     /// # Errors
-    /// Those of [`Self::get`]; what `take` gives.
+    /// Those of [`Self::get`] and of `take`.
     pub(crate) async fn lines(
         &self,
         path: &str,
@@ -206,7 +206,7 @@ impl Client {
         if body.is_some() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
-        let request = request.body(bytes).context("a name has characters that no address can have")?;
+        let request = request.body(bytes).context("a name has characters that are not allowed in an address")?;
         let response = match &self.way {
             Way::Local(local) => local.send(request).await?,
             Way::Remote(remote) => remote.send(request).await?,
@@ -226,17 +226,17 @@ async fn refused(response: Answer) -> anyhow::Error {
     Refused { status, kind: text("type").unwrap_or_default(), message }.into()
 }
 
-/// The refusal that an error is, if it is one.
+/// Returns the refusal in an error, if it is one.
 pub(crate) fn refusal(error: &anyhow::Error) -> Option<&Refused> {
     error.downcast_ref()
 }
 
-/// Whether an error is a refusal with that status.
+/// Returns whether an error is a refusal with that status.
 pub(crate) fn has_status(error: &anyhow::Error, status: StatusCode) -> bool {
     refusal(error).is_some_and(|refused| refused.status == status)
 }
 
-/// A name as a segment of a path or a parameter of a query.
+/// Percent-encodes a name for a path segment or a query parameter.
 pub(crate) fn encoded(name: &str) -> String {
     percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string()
 }

@@ -1,4 +1,4 @@
-//! A server on another machine, or another user's.
+//! A server on another machine, or of another user.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,17 +19,17 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// The variable with the key. A key is no argument: others on the machine can see those.
+/// The environment variable with the key. There is no option for it: other users can see a process's arguments.
 const API_KEY: &str = "TIDEWATER_API_KEY";
 
-/// Which remote server commands work on.
+/// Options for a remote server.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct RemoteArguments {
     /// Work on the server at this address, with the key in TIDEWATER_API_KEY
     #[arg(long, global = true, env = "TIDEWATER_URI", value_name = "URI", help_heading = "Everywhere")]
     pub(crate) uri: Option<String>,
 
-    /// Trust the certificates in this file too (PEM), for a server behind TLS
+    /// Also trust the certificates in this file (PEM), for a server behind TLS
     #[arg(long, global = true, env = "TIDEWATER_CA_FILE", value_name = "FILE", help_heading = "Everywhere")]
     pub(crate) ca_file: Option<PathBuf>,
 }
@@ -46,14 +46,15 @@ impl Remote {
         let uri = arguments.uri.as_deref().unwrap_or_default().trim_end_matches('/').to_owned();
         let scheme = uri.parse::<Uri>().ok().and_then(|uri| uri.scheme_str().map(str::to_owned));
         if !matches!(scheme.as_deref(), Some("http" | "https")) {
-            bail!("'{uri}' is no address of a server: write it as https://catalog.example.com");
+            bail!("'{uri}' is not the address of a server: write it as https://catalog.example.com");
         }
         let key = std::env::var(API_KEY).unwrap_or_default();
         if key.is_empty() {
-            bail!("a remote server needs a key: set {API_KEY} to an operator's key, or to one with the role admin");
+            bail!("a remote server needs a key: set {API_KEY} to an operator's key or to a key with the role admin");
         }
-        let mut authorization =
-            HeaderValue::try_from(format!("Bearer {key}")).ok().with_context(|| format!("{API_KEY} is not a key"))?;
+        let mut authorization = HeaderValue::try_from(format!("Bearer {key}"))
+            .ok()
+            .with_context(|| format!("{API_KEY} is not an API key"))?;
         authorization.set_sensitive(true);
         let mut options = ClientOptions::new()
             .with_connect_timeout(CONNECT_TIMEOUT)
@@ -78,7 +79,7 @@ impl Remote {
     pub(super) async fn send(&self, request: Request<Bytes>) -> Result<Answer> {
         let (mut parts, body) = request.into_parts();
         let address = format!("{}{}", self.uri, parts.uri);
-        parts.uri = address.parse().with_context(|| format!("'{address}' is no address"))?;
+        parts.uri = address.parse().with_context(|| format!("'{address}' is not a valid address"))?;
         parts.headers.insert(AUTHORIZATION, self.authorization.clone());
         let response = self.client.execute(Request::from_parts(parts, body.into())).await;
         let response = response.with_context(|| format!("{} does not answer", self.uri))?;

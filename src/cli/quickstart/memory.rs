@@ -1,4 +1,4 @@
-//! What a quickstart remembers beside its database: its key in the clear, in a file that only its owner can read.
+//! The quickstart's own file beside the database: the API key in the clear, readable only by its owner.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
@@ -20,15 +20,15 @@ const OWNER_ONLY: u32 = 0o600;
 pub(super) struct Memory {
     /// The key's text.
     pub(super) api_key: String,
-    /// Whether the sample table was finished once: from then on it is its owner's, to change or drop.
+    /// Whether the sample table was completed once. After that, no start creates or changes it again.
     pub(super) sample_complete: bool,
 }
 
 impl Memory {
-    /// What an earlier quickstart in this folder left, if there was one.
+    /// Reads the file of an earlier quickstart in this folder, if there was one.
     ///
     /// # Errors
-    /// When the file cannot be read, others can read it, or it holds no key.
+    /// If the file cannot be read, others can read it, or it has no key.
     pub(super) fn read(data_dir: &Path) -> Result<Option<Self>> {
         let path = data_dir.join(FILE);
         let text = match fs::read_to_string(&path) {
@@ -38,20 +38,20 @@ impl Memory {
         let mode = fs::metadata(&path)?.permissions().mode() & 0o777;
         ensure!(
             mode & 0o077 == 0,
-            "others may read the API key in {0} (its mode is {mode:o}): run `chmod 600 {0}`, and if it may have been \
-             read, remove the file instead, so that the next start makes a new key and revokes this one",
+            "others may read the API key in {0} (its mode is {mode:o}): run `chmod 600 {0}`. If somebody may have read it, \
+             remove the file instead: the next start creates a new key and revokes this one",
             path.display()
         );
-        let unreadable = || format!("{} is not what a quickstart wrote: remove it to get a new key", path.display());
+        let unreadable = || format!("{} is not a quickstart's file: remove it to get a new key", path.display());
         let memory: Self = serde_json::from_str(&text).with_context(unreadable)?;
         check_format(memory.api_key.as_bytes()).with_context(unreadable)?;
         Ok(Some(memory))
     }
 
-    /// Writes the file as a whole or not at all. At no moment can others read it.
+    /// Writes the file atomically. Others cannot read it at any moment.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub(super) fn write(&self, data_dir: &Path) -> Result<()> {
         let temporary = data_dir.join(TEMPORARY);
         self.write_to(&temporary, &data_dir.join(FILE))
@@ -59,7 +59,7 @@ impl Memory {
     }
 
     fn write_to(&self, temporary: &PathBuf, path: &Path) -> Result<()> {
-        // What a killed start left could have another mode, and `mode` is for new files only.
+        // A file that a killed start left may have another mode, and `mode` only applies to new files.
         match fs::remove_file(temporary) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
             _ => {}
@@ -70,7 +70,7 @@ impl Memory {
         file.write_all(b"\n")?;
         file.sync_all()?;
         fs::rename(temporary, path)?;
-        // The rename itself is durable once the folder is.
+        // The rename is durable only after the folder is synced.
         if let Some(folder) = path.parent() {
             File::open(folder)?.sync_all()?;
         }
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_owner_can_read_what_is_remembered() {
+    fn written_file_is_readable_only_by_its_owner() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(Memory::read(folder.path()).unwrap(), None);
         memory().write(folder.path()).unwrap();
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_start_left_is_replaced_with_the_right_mode() {
+    fn file_of_a_killed_start_is_replaced_with_the_right_mode() {
         let folder = tempfile::tempdir().unwrap();
         let temporary = folder.path().join(TEMPORARY);
         fs::write(&temporary, "half").unwrap();
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_others_can_read_is_not_used() {
+    fn file_that_others_can_read_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         memory().write(folder.path()).unwrap();
         fs::set_permissions(folder.path().join(FILE), fs::Permissions::from_mode(0o640)).unwrap();
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_a_key_says_what_to_do() {
+    fn file_without_a_key_is_refused_with_advice() {
         let folder = tempfile::tempdir().unwrap();
         for text in ["", "{}", r#"{"api_key":"flx_x","sample_complete":true}"#] {
             let path = folder.path().join(FILE);

@@ -1,4 +1,4 @@
-//! `tidewater quickstart`: a catalog that a newcomer can query a minute later.
+//! `tidewater quickstart`: starts a catalog with a sample table that a newcomer can query at once.
 
 mod memory;
 mod moved;
@@ -24,10 +24,10 @@ Examples:
   tidewater quickstart
   tidewater quickstart --data-dir /tmp/tide --listen 127.0.0.1:9000
 
-With --json, one line of JSON is printed as soon as the catalog answers: uri, warehouse, api_key, namespace and table.
-Started again on the same folder it prints the same, and everything is as it was.";
+With --json, it prints one line of JSON as soon as the catalog answers: uri, warehouse, api_key, namespace and table.
+A second start on the same folder prints the same values and keeps all data.";
 
-/// What `quickstart` takes.
+/// Arguments of `quickstart`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -38,14 +38,13 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// What these set.
+    /// Returns the settings that these arguments set.
     pub(crate) fn flags(&self) -> Flags {
         self.server.flags()
     }
 }
 
-/// Starts the catalog, fills it if that is not done yet, tells how to query it, and serves until the process is told to
-/// stop.
+/// Starts the catalog, creates the missing sample objects, prints how to query them, and serves until a signal stops it.
 pub(crate) async fn run(read: ReadSettings, arguments: &Arguments) -> Result<()> {
     let hang_up = hang_up_signal()?;
     let config = read()?;
@@ -69,11 +68,11 @@ pub(crate) async fn run(read: ReadSettings, arguments: &Arguments) -> Result<()>
     } else {
         output::line(&snippets::banner(&welcome, &data_dir))?;
     }
-    // The port is open since `start`: who connects from now on is answered as soon as the next line runs.
+    // The port is open since `start`: clients that connect now are answered once the next line runs.
     live.serve_until(app, stop).await
 }
 
-/// Where a client on this machine reaches a server that listens there.
+/// Returns the address at which clients on this machine reach a server that listens on `listening`.
 fn uri(listening: SocketAddr) -> String {
     let host = match listening.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -88,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_is_given_an_address_that_it_can_connect_to() {
+    fn uri_of_an_unspecified_address_is_loopback() {
         for (listening, expected) in [
             ("127.0.0.1:8181", "http://127.0.0.1:8181"),
             ("0.0.0.0:80", "http://127.0.0.1:80"),
@@ -100,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn scripts_find_the_fields_that_they_were_promised() {
+    fn welcome_as_json_has_the_documented_fields() {
         let welcome = Welcome { uri: "u".into(), warehouse: "w", api_key: "k".into(), namespace: "n", table: "t" };
         assert_eq!(
             serde_json::to_string(&welcome).unwrap(),

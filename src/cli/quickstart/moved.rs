@@ -1,5 +1,5 @@
-//! Whether a quickstart's folder is still where it was made. Its tables' files name their absolute paths, in metadata and in
-//! manifests, so nothing in a folder that was moved or copied leads to what came along.
+//! Detects a quickstart's data folder that was moved or copied. Metadata and manifests contain absolute paths, so they still
+//! point to the files in the old folder.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -10,46 +10,46 @@ use tidewater_core::location::Location;
 /// The warehouse's folder, in the data folder.
 pub(super) const WAREHOUSE: &str = "warehouse";
 
-/// Why a quickstart is not started from this folder, with what to do.
+/// Why a quickstart does not start from this folder, and what to do.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NotHere {
     /// The folder was moved.
     #[error(
-        "this quickstart was made in {old}, and its tables' files name that path, so from {new} they cannot be read: move it \
-         back (`mv '{new}' '{old}'`), or let the old path lead here (`ln -s '{new}' '{old}'`); to begin anew instead, name an \
-         empty folder with --data-dir",
+        "this quickstart was made in {old}. Its tables' files contain that path, so they cannot be read from {new}. Move the \
+         folder back (`mv '{new}' '{old}'`), link the old path to it (`ln -s '{new}' '{old}'`), or start a new quickstart in \
+         an empty folder with --data-dir",
         old = old.display(), new = new.display()
     )]
     Moved {
-        /// Where it was made.
+        /// The folder in which it was made.
         old: PathBuf,
-        /// Where it is.
+        /// The folder in which it is.
         new: PathBuf,
     },
     /// The folder is a copy.
     #[error(
-        "this is a copy of the quickstart in {old}: its tables' files name that path, so both catalogs would change and remove \
-         the same files: start the first (--data-dir '{old}'), or begin anew in an empty folder",
+        "this is a copy of the quickstart in {old}. Its tables' files contain that path, so both catalogs would change and \
+         remove the same files. Start the original (--data-dir '{old}'), or a new quickstart in an empty folder",
         old = old.display()
     )]
     Copied {
-        /// Where the first is.
+        /// The folder of the original.
         old: PathBuf,
     },
 }
 
-/// Checks that the warehouse whose root is `root` is the one in `data_dir`.
+/// Checks that the warehouse with the root `root` is in `data_dir`.
 ///
 /// # Errors
-/// When it is the one of the folder from which `data_dir` was moved or copied. A warehouse that somebody put elsewhere on
-/// purpose is fine.
+/// If it is in the folder from which `data_dir` was moved or copied. A warehouse that was created outside the data folder is
+/// accepted.
 pub(super) fn check(root: &str, data_dir: &Path) -> Result<(), NotHere> {
     let Ok(root) = Location::parse(root) else { return Ok(()) };
     let (there, here) = (Path::new(root.path()), data_dir.join(WAREHOUSE));
     let (true, Some(old)) = (root.scheme() == "file" && there.ends_with(WAREHOUSE), there.parent()) else {
         return Ok(());
     };
-    // Another path may lead to the same folder, over a link; and without a folder here, no tables have come along.
+    // A link may lead to the same folder. Without a folder here, no tables were copied.
     if there == here || !here.is_dir() || is_same(there, &here) {
         return Ok(());
     }
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_was_moved_is_told_from_one_that_was_copied() {
+    fn moved_folder_and_copied_folder_get_different_errors() {
         let parent = tempfile::tempdir().unwrap();
         let (old, new) = (parent.path().join("old"), parent.path().join("new"));
         let root = made(&old);
@@ -87,13 +87,13 @@ mod tests {
     }
 
     #[test]
-    fn a_warehouse_that_is_elsewhere_on_purpose_is_fine() {
+    fn warehouse_outside_the_data_folder_is_accepted() {
         let folder = tempfile::tempdir().unwrap();
         made(folder.path());
         for root in ["s3://bucket/warehouse", "file:///srv/lake", "abfss://c@a.dfs.core.windows.net/warehouse"] {
             assert_eq!(check(root, folder.path()), Ok(()), "{root}");
         }
         let empty = tempfile::tempdir().unwrap();
-        assert_eq!(check("file:///elsewhere/warehouse", empty.path()), Ok(()), "nothing has come along");
+        assert_eq!(check("file:///elsewhere/warehouse", empty.path()), Ok(()), "no tables were copied");
     }
 }

@@ -1,5 +1,5 @@
-//! Fills a new catalog, step by step. Each step looks whether it is done, so that a start which was killed in the middle
-//! is completed by the next one.
+//! Creates the quickstart's organisation, warehouse, key and sample table. Each step first checks whether it is done, so a
+//! start completes the work of a start that was killed.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,12 +24,12 @@ use tidewater::store::{
 };
 use tidewater::warehouse::OpenWarehouse;
 
-/// What the organisation, the warehouse and the key are called.
+/// The name of the organisation, the warehouse and the key.
 pub(super) const NAME: &str = "quickstart";
 
 const TIER: &str = "enterprise";
 
-/// Makes sure that everything is there. Gives the key's text.
+/// Creates all missing objects. Returns the key's text.
 pub(super) async fn complete(store: &dyn Store, catalog: &Arc<Catalog>, data_dir: &Path) -> Result<String> {
     let change = Change::by(Actor::CommandLine(None), Clock::System.now_ms());
     let organisation = ensure_organisation(store, &change).await?;
@@ -37,7 +37,7 @@ pub(super) async fn complete(store: &dyn Store, catalog: &Arc<Catalog>, data_dir
     let mut memory = ensure_key(store, organisation, data_dir, &change).await?;
     if !memory.sample_complete {
         let warehouse = catalog.warehouse(organisation, Some(NAME)).await?;
-        ensure_sample(catalog, &warehouse, &change).await.context("cannot make the sample table")?;
+        ensure_sample(catalog, &warehouse, &change).await.context("cannot create the sample table")?;
         memory.sample_complete = true;
         memory.write(data_dir)?;
     }
@@ -80,7 +80,8 @@ async fn ensure_warehouse(
     Ok(store.warehouse_create(&new, change).await?)
 }
 
-/// The key is written to its file before the store knows it: killed in between, the next start lets the store know it.
+/// Creates the key, or returns the existing one. Writes the file before the store: if the process is killed in between, the
+/// next start adds the key to the store.
 async fn ensure_key(
     store: &dyn Store,
     organisation: OrganisationId,
@@ -102,7 +103,7 @@ async fn ensure_key(
             memory
         }
     };
-    // A key of ours whose text is in no file any more would be good for ever, and nobody's.
+    // A quickstart key whose text is lost would stay valid for ever, and nobody could use it.
     for lost in store.key_list(organisation).await? {
         if lost.name == NAME && lost.revoked_ms.is_none() {
             store.key_revoke(organisation, lost.id, change).await?;
@@ -124,7 +125,7 @@ async fn ensure_key(
     Ok(memory)
 }
 
-/// The same steps that a client would take, through the same door.
+/// Creates and fills the sample table with a client's requests, which pass the same checks of access.
 async fn ensure_sample(catalog: &Arc<Catalog>, warehouse: &Arc<OpenWarehouse>, change: &Change) -> Result<()> {
     let machine = Principal::administrator(warehouse.place.organisation, change.actor.clone(), None);
     let namespace = NamespaceIdent::new(&[sample::NAMESPACE])?;
@@ -161,7 +162,7 @@ async fn ensure_sample(catalog: &Arc<Catalog>, warehouse: &Arc<OpenWarehouse>, c
     }
 }
 
-/// Each batch is a snapshot, so their number tells how far the table is.
+/// Counts the snapshots in a metadata document. Each batch of the sample is one snapshot.
 fn snapshot_count(metadata_json: &[u8]) -> Result<usize> {
     let metadata: serde_json::Value = serde_json::from_slice(metadata_json)?;
     Ok(metadata["snapshots"].as_array().map_or(0, Vec::len))

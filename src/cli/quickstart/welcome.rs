@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 
-/// What a client needs to know. With `--json`, scripts read it, so its fields stay.
+/// The connection details of a client. Scripts read them with `--json`, so the fields must not change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Welcome {
-    /// Where the catalog answers.
+    /// The catalog's address.
     pub(crate) uri: String,
     /// The warehouse.
     pub(crate) warehouse: &'static str,
-    /// An administrator's key, in the clear: this catalog is one person's, on one machine.
+    /// An administrator's key, in the clear: the catalog belongs to one person on one machine.
     pub(crate) api_key: String,
     /// The namespace of the sample table.
     pub(crate) namespace: &'static str,

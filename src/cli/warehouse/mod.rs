@@ -16,14 +16,14 @@ use super::scope::{IfNotExists, Organisation, OrganisationArgument};
 use super::time;
 use storage_file::StorageArgument;
 
-/// What can be done with warehouses.
+/// Commands for warehouses.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Add a warehouse, once its storage was tried out; an organisation's first becomes its default
+    /// Create a warehouse after testing its storage; an organisation's first warehouse becomes its default
     #[command(after_help = "Examples:\n  tidewater warehouse create lake --org acme --root file:///srv/lake\n  \
                             tidewater warehouse create lake --org acme --root s3://bucket/lake --storage s3.toml --dry-run")]
     Create(CreateArguments),
-    /// Try a warehouse's storage out as it is set up, and say what is wrong
+    /// Test a warehouse's storage
     Check {
         /// Its name
         name: String,
@@ -42,7 +42,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: Format,
     },
-    /// Give a warehouse other settings or credentials for its storage, once they were tried out
+    /// Change a warehouse's storage settings or credentials after testing them
     SetStorage {
         /// Its name
         name: String,
@@ -50,13 +50,13 @@ pub(crate) enum Command {
         organisation: OrganisationArgument,
         #[command(flatten)]
         storage: StorageArgument,
-        /// Do not try the storage out, as when this machine does not reach it
+        /// Do not test the storage, for example because this machine cannot reach it
         #[arg(long)]
         unchecked: bool,
         #[command(flatten)]
         format: Format,
     },
-    /// Change when purges remove files, and whether clients may
+    /// Change when purges remove files, and whether clients may remove files
     #[command(after_help = "Examples:\n  tidewater warehouse set-options lake --purge at-once\n  \
                             tidewater warehouse set-options lake --no-delete\n  \
                             tidewater warehouse set-options lake --purge after-retention --allow-delete")]
@@ -70,10 +70,10 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: Format,
     },
-    /// Seal all storage credentials anew with the first of the master keys, after a new one was put there
+    /// Reseal all storage credentials with the first master key, after you put a new key first
     Reseal {
-        /// Go on with this master key though the one before is lost: credentials that do not open are named, and have to be
-        /// given again with set-storage
+        /// Continue although the previous master key is lost. The command lists the warehouses whose credentials cannot be
+        /// opened; set these again with set-storage
         #[arg(long)]
         key_is_lost: bool,
         #[command(flatten)]
@@ -86,7 +86,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: Format,
     },
-    /// Choose the warehouse that serves clients which name none
+    /// Choose the warehouse for clients that do not name one
     SetDefault {
         /// Its name
         name: String,
@@ -95,7 +95,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: Format,
     },
-    /// Delete a warehouse that holds no namespace and nothing dropped; its files stay
+    /// Delete a warehouse without namespaces and dropped tables; its files stay
     #[command(alias = "drop")]
     Delete {
         /// Its name
@@ -107,29 +107,30 @@ pub(crate) enum Command {
     },
 }
 
-/// Which warehouse is created, and how.
+/// Arguments of `warehouse create`.
 #[derive(Debug, Args)]
 pub(crate) struct CreateArguments {
-    /// Its name: clients name it as `warehouse`
+    /// Its name, which clients pass as `warehouse`
     name: String,
     #[command(flatten)]
     organisation: OrganisationArgument,
-    /// Where its tables are put: file:///folder, s3://bucket/folder, gs://bucket/folder or
+    /// The location of its tables: file:///folder, s3://bucket/folder, gs://bucket/folder or
     /// abfss://container@account.dfs.core.windows.net/folder
     #[arg(long, value_name = "LOCATION", value_parser = parse_root)]
     root: Location,
     #[command(flatten)]
     storage: StorageArgument,
-    /// When the files of a table go that is dropped with a purge: after-retention or at-once. At once, it cannot be restored
+    /// When a drop with a purge removes the table's files: after-retention or at-once. With at-once, it cannot be restored
     #[arg(long, value_name = "TIME", default_value = "after-retention")]
     purge: PurgeTime,
-    /// What is vended removes no files: the catalog alone does. Not for a warehouse on the local disk, which vends nothing
+    /// Vend credentials that cannot remove files: only the catalog removes files. Not for the local disk, which vends no
+    /// credentials
     #[arg(long)]
     no_delete: bool,
-    /// Only try the storage out, and say what is wrong
+    /// Only test the storage
     #[arg(long)]
     dry_run: bool,
-    /// Do not try the storage out, as when this machine does not reach it
+    /// Do not test the storage, for example because this machine cannot reach it
     #[arg(long, conflicts_with = "dry_run")]
     unchecked: bool,
     #[command(flatten)]
@@ -138,31 +139,31 @@ pub(crate) struct CreateArguments {
     format: Format,
 }
 
-/// What is changed of a warehouse.
+/// The options that `warehouse set-options` changes.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
 pub(crate) struct OptionArguments {
-    /// When the files of a table go that is dropped with a purge from now on: after-retention or at-once
+    /// When later drops with a purge remove the table's files: after-retention or at-once
     #[arg(long, value_name = "TIME")]
     purge: Option<PurgeTime>,
-    /// What is vended from now on removes no files: the catalog alone does
+    /// From now on, vend credentials that cannot remove files: only the catalog removes files
     #[arg(long, conflicts_with = "allow_delete")]
     no_delete: bool,
-    /// What is vended to writers from now on removes files too
+    /// From now on, vend writers credentials that can remove files
     #[arg(long)]
     allow_delete: bool,
 }
 
-/// Does one of them.
+/// Runs a command.
 pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
     match command {
         Command::Create(arguments) => create(client, arguments).await,
         Command::Check { name, organisation, format } => {
             let (path, warehouse) = load(client, organisation, name).await?;
-            output::note(&format!("trying out {}", text(&warehouse, "root")));
+            output::note(&format!("testing {}", text(&warehouse, "root")));
             let check = client.post(&format!("{path}/check"), &json!({})).await?;
-            tell_steps(&check);
-            ensure!(check["ok"] == true, "the storage does not work as it is set up");
+            print_steps(&check);
+            ensure!(check["ok"] == true, "the storage test failed: see the steps above");
             output::done(*format, &format!("Warehouse '{name}' works."), &as_json(&warehouse))
         }
         Command::Show { name, organisation, format } => show(&load(client, organisation, name).await?.1, *format),
@@ -171,7 +172,7 @@ pub(crate) async fn run(client: &Client, command: &Command) -> Result<()> {
             let storage = storage.read_for(&Location::parse(&text(&warehouse, "root"))?)?;
             let sentence = format!("Changed the storage settings of warehouse '{name}'.");
             if !unchecked {
-                output::note(&format!("trying out {}", text(&warehouse, "root")));
+                output::note(&format!("testing {}", text(&warehouse, "root")));
             }
             update(client, &path, &json!({ "storage": storage, "check": !unchecked }), &sentence, *format).await
         }
@@ -248,15 +249,15 @@ async fn create(client: &Client, arguments: &CreateArguments) -> Result<()> {
         new.as_object_mut().map(|new| new.remove("storage"));
     }
     if !unchecked {
-        output::note(&format!("trying out {root}"));
+        output::note(&format!("testing {root}"));
     }
     let created = client.post(&organisation.path("/warehouses"), &new).await?;
-    tell_steps(&created["check"]);
+    print_steps(&created["check"]);
     if *dry_run {
-        let sentence = format!("Warehouse '{name}' would work. It was not created.");
+        let sentence = format!("The storage of warehouse '{name}' works. The warehouse was not created (--dry-run).");
         return output::done(*format, &sentence, &json!({ "name": name, "root": root.to_string(), "created": null }));
     }
-    let sentence = format!("Created warehouse '{name}' of organisation '{}', at {root}.", organisation.name);
+    let sentence = format!("Created warehouse '{name}' of organisation '{}' at {root}.", organisation.name);
     output::done(*format, &sentence, &as_json(&created))
 }
 
@@ -264,7 +265,7 @@ fn path(organisation: &Organisation, name: &str) -> String {
     organisation.path(&format!("/warehouses/{}", encoded(name)))
 }
 
-/// Finds a warehouse, and its path in the management API.
+/// Loads a warehouse. Returns it with its path in the management API.
 async fn load(client: &Client, organisation: &OrganisationArgument, name: &str) -> Result<(String, Value)> {
     let organisation = organisation.find(client).await?;
     let path = path(&organisation, name);
@@ -279,8 +280,8 @@ async fn update(client: &Client, path: &str, change: &Value, sentence: &str, for
     output::done(format, sentence, &as_json(&updated))
 }
 
-/// Tells what came of each step of a trial.
-fn tell_steps(check: &Value) {
+/// Prints the outcome of each step of a storage test.
+fn print_steps(check: &Value) {
     for step in check["steps"].as_array().into_iter().flatten() {
         let (name, detail) = (text(step, "name"), text(step, "detail"));
         let outcome = if step["ok"] == true { "ok    " } else { "FAILED" };
@@ -299,7 +300,7 @@ async fn reseal(client: &Client, key_is_lost: bool, format: Format) -> Result<()
     if !lost.is_empty() {
         let names = lost.join(", ");
         sentence.push_str(&format!(
-            " These do not open: give them credentials again with `warehouse set-storage`: {names}."
+            " These could not be opened: {names}. Set their credentials again with `warehouse set-storage`."
         ));
     }
     let json = json!({ "sealed_anew": done["sealed-anew"], "unchanged": done["unchanged"], "lost": lost });

@@ -1,4 +1,4 @@
-//! A storage profile as people write it: TOML, with the credentials in it or beside it.
+//! Storage profiles as people write them: TOML, optionally with credentials.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -11,16 +11,16 @@ use tidewater::storage::StorageCredentials;
 use tidewater_core::location::Location;
 use tidewater_core::storage::StorageProfile;
 
-/// How the storage is reached.
+/// The option for a storage profile.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct StorageArgument {
     /// A TOML file with the storage's settings and credentials, or - for standard input; not needed for a folder on
-    /// this machine's disk. docs/storage tells what stands in it, cloud by cloud
+    /// this machine's disk. docs/storage describes the file for each cloud
     #[arg(long, value_name = "FILE")]
     storage: Option<PathBuf>,
 }
 
-/// What stands in the file: the settings, and a section `[credentials]`.
+/// The content of the file: the settings, and a section `[credentials]`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct StorageFile {
     pub(super) profile: StorageProfile,
@@ -28,19 +28,19 @@ pub(super) struct StorageFile {
 }
 
 impl StorageArgument {
-    /// Reads the file, for a warehouse at that place. Returns its settings as the management API takes them; nothing for the
+    /// Reads the file, for a warehouse at `root`. Returns its settings as the management API takes them, or `None` for the
     /// local disk.
     pub(super) fn read_for(&self, root: &Location) -> Result<Option<Value>> {
         let Some(path) = &self.storage else {
             ensure!(
                 root.scheme() == "file",
-                "{root} is not on this machine's disk: give its settings with --storage FILE (docs/storage tells what stands \
-                 in it, cloud by cloud)"
+                "{root} is not on this machine's disk: pass its settings with --storage FILE (docs/storage describes the file \
+                 for each cloud)"
             );
             return Ok(None);
         };
         let text = read_text(path).with_context(|| format!("{} cannot be read", path.display()))?;
-        // What is wrong is told without the text around it: that may be a secret.
+        // The error does not quote the file: the quoted text may be a secret.
         let explain = |error: anyhow::Error| error.context(format!("{} is not a storage profile", path.display()));
         parse(&text).map_err(explain)?;
         let table: toml::Table = text.parse()?;
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_holds_settings_and_credentials() {
+    fn file_with_settings_and_credentials_is_parsed() {
         let file = parse(
             "type = 's3'\nregion = 'eu-west-1'\npath-style = true\n\
              [credentials]\nkind = 'aws-key'\naccess-key-id = 'AKIA'\nsecret-access-key = 'hush'",
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_and_no_secret_with_it() {
+    fn error_names_the_mistake_and_shows_no_secret() {
         for (text, says) in [
             ("type = 's4'", "s4"),
             ("type = 's3'\nregion = 'a'\nrolearn = 'x'", "rolearn"),
