@@ -1,4 +1,4 @@
-//! Updates of schemas, partition specs and sort orders.
+//! Updates to schemas, partition specs and sort orders.
 
 use serde_json::{Value, json};
 
@@ -34,32 +34,32 @@ fn three() -> Vec<Value> {
 }
 
 #[test]
-fn a_new_schema_gets_the_next_id_and_raises_the_last_column_id() {
+fn new_schema_gets_the_next_id_and_raises_the_last_column_id() {
     let after = commit(&table(2), &json!([add_schema(&three()), set_schema(-1)]));
     assert_eq!((after.current_schema_id(), after.last_column_id(), after.schemas().len()), (1, 3, 2));
     let dropped = commit(&after, &json!([add_schema(&three()[..1]), set_schema(-1)]));
     assert_eq!(
         (dropped.current_schema_id(), dropped.last_column_id()),
         (2, 3),
-        "the id of a dropped column stays taken"
+        "the id of a dropped column is not reused"
     );
 }
 
 #[test]
-fn a_schema_that_is_there_is_used_again() {
+fn equal_schema_is_reused() {
     let after = commit(&table(2), &json!([add_schema(&three()), set_schema(-1)]));
     let spelt = json!([{"action": "add-schema", "last-column-id": 99,
         "schema": {"fields": schema(&three())["fields"], "schema-id": 5, "type": "struct"}}]);
-    assert!(try_commit(&after, &spelt).unwrap().is_none(), "nothing changes");
+    assert!(try_commit(&after, &spelt).unwrap().is_none(), "the commit changes nothing");
     let back = commit(&after, &json!([add_schema(&three()[..2]), set_schema(-1)]));
     assert_eq!((back.current_schema_id(), back.schemas().len()), (0, 2));
 }
 
 #[test]
-fn minus_one_means_what_was_added_last_even_if_it_was_there() {
-    // The reference implementation refuses -1 after an addition that it recognised; its clients never send that.
+fn minus_one_means_the_last_added_object_even_if_it_existed() {
+    // The reference implementation refuses -1 after the addition of an existing schema; its clients never send that.
     let after = commit(&table(2), &json!([add_schema(&three())]));
-    assert_eq!(after.current_schema_id(), 0, "added, not set");
+    assert_eq!(after.current_schema_id(), 0, "the schema is added, but not current");
     assert_eq!(commit(&after, &json!([add_schema(&three()), set_schema(-1)])).current_schema_id(), 1);
     for (update, what) in [
         (set_schema(-1), "schema"),
@@ -72,7 +72,7 @@ fn minus_one_means_what_was_added_last_even_if_it_was_there() {
 }
 
 #[test]
-fn schemas_differ_by_any_field_that_is_known_or_not() {
+fn schemas_with_any_different_field_are_not_equal() {
     for change in [
         json!({"doc": "text"}),
         json!({"required": true}),
@@ -90,11 +90,11 @@ fn schemas_differ_by_any_field_that_is_known_or_not() {
     let mut same = column(1, "x", "LONG");
     same["doc"] = json!(null);
     let again = json!([add_schema(&[same, column(2, "y", "string")])]);
-    assert!(try_commit(&table(2), &again).unwrap().is_none(), "case and null do not count");
+    assert!(try_commit(&table(2), &again).unwrap().is_none(), "case and null do not matter");
 }
 
 #[test]
-fn what_is_current_cannot_be_removed_or_be_missing() {
+fn current_schema_spec_and_order_cannot_be_removed_or_unknown() {
     let base = commit(&table(2), &json!([add_schema(&three()), set_schema(-1)]));
     assert_eq!(
         refused(&base, &json!([{"action": "remove-schemas", "schema-ids": [1]}])),
@@ -116,7 +116,7 @@ fn what_is_current_cannot_be_removed_or_be_missing() {
 }
 
 #[test]
-fn a_schema_may_not_leave_the_default_spec_or_order_without_its_column() {
+fn schema_without_a_column_of_the_default_spec_or_order_is_refused() {
     let base = commit(&table(2), &json!([add_spec(json!([partition("y", "identity", 2)])), set_spec(-1)]));
     let without_y = json!([add_schema(&[column(1, "x", "long")]), set_schema(-1)]);
     assert!(refused(&base, &without_y).contains("Cannot find source column for partition field: y"));
@@ -126,7 +126,7 @@ fn a_schema_may_not_leave_the_default_spec_or_order_without_its_column() {
 }
 
 #[test]
-fn partition_fields_get_the_next_ids_and_equal_ones_keep_theirs() {
+fn new_partition_fields_get_the_next_ids_and_equal_ones_keep_theirs() {
     let first = commit(&table(2), &json!([add_spec(json!([partition("y", "identity", 2)])), set_spec(-1)]));
     assert_eq!((first.default_spec_id(), first.last_partition_id()), (1, 1000));
     let both = json!([partition("x_bucket", "bucket[8]", 1), partition("y_renamed", "identity", 2)]);
@@ -139,7 +139,7 @@ fn partition_fields_get_the_next_ids_and_equal_ones_keep_theirs() {
 }
 
 #[test]
-fn a_spec_that_partitions_alike_is_used_again_whatever_its_ids() {
+fn spec_with_the_same_partitioning_is_reused() {
     let base = commit(&table(2), &json!([add_spec(json!([partition("y", "identity", 2)])), set_spec(-1)]));
     let again = json!([
         add_spec(json!([{"name": "y", "transform": "IDENTITY", "source-id": 2, "field-id": 1777}])),
@@ -151,7 +151,7 @@ fn a_spec_that_partitions_alike_is_used_again_whatever_its_ids() {
 }
 
 #[test]
-fn v1_needs_sequential_partition_ids_and_keeps_dropped_fields_as_void() {
+fn v1_requires_sequential_partition_ids_with_void_for_dropped_fields() {
     let base = commit(&table(1), &json!([add_spec(json!([partition("y", "identity", 2)])), set_spec(-1)]));
     let skipping = json!([{"name": "x", "transform": "identity", "source-id": 1, "field-id": 1001}]);
     assert_eq!(
@@ -166,7 +166,7 @@ fn v1_needs_sequential_partition_ids_and_keeps_dropped_fields_as_void() {
 }
 
 #[test]
-fn partition_specs_that_no_engine_could_use_are_refused() {
+fn invalid_partition_spec_is_refused() {
     let base = create(&json!({"name": "t", "properties": {"format-version": "3"}, "schema": schema(&[
         column(1, "x", "long"), column(2, "y", "string"), column(3, "v", "variant"), column(4, "g", "geometry"),
         json!({"id": 5, "name": "l", "required": false, "type": {"type": "list", "element-id": 6,
@@ -196,7 +196,7 @@ fn partition_specs_that_no_engine_could_use_are_refused() {
 }
 
 #[test]
-fn sort_orders_count_from_one_and_are_used_again() {
+fn sort_orders_count_from_one_and_equal_ones_are_reused() {
     let default = |id: i32| json!({"action": "set-default-sort-order", "sort-order-id": id});
     let one = commit(&table(2), &json!([add_order(1, "asc"), default(-1)]));
     let two = commit(&one, &json!([add_order(1, "desc"), default(-1)]));
@@ -207,13 +207,13 @@ fn sort_orders_count_from_one_and_are_used_again() {
     assert_eq!(commit(&back, &unsorted).default_sort_order_id(), 0);
     let wrong = json!([{"action": "add-sort-order", "sort-order": {"order-id": 5, "fields": []}}]);
     assert_eq!(refused(&back, &wrong), "Unsorted order ID must be 0");
-    // A table may lack the order that does not sort until it is asked for.
+    // A table may lack the unsorted order until an update adds it.
     let after = commit(&document("v2"), &unsorted);
     assert_eq!((after.default_sort_order_id(), after.sort_orders().len()), (0, 2));
 }
 
 #[test]
-fn newer_types_and_defaults_need_the_newest_format() {
+fn types_and_defaults_of_v3_are_refused_before_v3() {
     for kind in ["timestamp_ns", "timestamptz_ns", "unknown", "variant", "geometry", "geography(srid:4326)"] {
         let change = json!([add_schema(&[column(1, "x", "long"), column(2, "y", "string"), column(3, "n", kind)])]);
         let message = refused(&table(2), &change);
@@ -228,7 +228,7 @@ fn newer_types_and_defaults_need_the_newest_format() {
     assert!(refused(&table(2), &change).contains("Invalid initial default for s.in"));
     assert!(try_commit(&table(3), &change).is_ok());
     let upgraded = json!([{"action": "upgrade-format-version", "format-version": 3}, change[0]]);
-    assert_eq!(commit(&table(2), &upgraded).format_version(), 3, "updates apply in order");
+    assert_eq!(commit(&table(2), &upgraded).format_version(), 3, "updates are applied in order");
     let required = json!([add_schema(&[json!({"id": 3, "name": "n", "required": true, "type": "unknown"})])]);
     assert!(
         refused(&table(3), &required).contains("Invalid type for n: Cannot create required field with unknown type")
@@ -236,7 +236,7 @@ fn newer_types_and_defaults_need_the_newest_format() {
 }
 
 #[test]
-fn ids_at_their_end_are_an_error_and_no_panic() {
+fn addition_without_a_free_id_is_refused() {
     let mut text = value(&table(2));
     text["schemas"][0]["schema-id"] = i32::MAX.into();
     text["current-schema-id"] = i32::MAX.into();

@@ -1,4 +1,4 @@
-//! Creating tables, at once and in two steps.
+//! Creation of tables, in one step and staged.
 
 use serde_json::{Value, json};
 use tidewater_core::commit::{CommitError, create_from_updates};
@@ -15,7 +15,7 @@ fn refused(request: &Value) -> String {
 }
 
 #[test]
-fn ids_are_given_level_by_level_and_everything_that_names_them_follows() {
+fn new_table_gets_ids_level_by_level_and_references_follow() {
     let request = json!({
         "name": "t",
         "schema": {"type": "struct", "schema-id": 7, "identifier-field-ids": [40], "fields": [
@@ -64,7 +64,7 @@ fn ids_are_given_level_by_level_and_everything_that_names_them_follows() {
 }
 
 #[test]
-fn each_format_version_is_written_in_its_own_form() {
+fn new_table_is_written_in_the_form_of_its_format_version() {
     for (version, no_snapshot) in [(1, json!(-1)), (2, json!(-1)), (3, json!(null))] {
         let table = value(&create(&json!({"name": "t", "schema": schema(&[column(1, "x", "long")]),
             "properties": {"format-version": version.to_string()}})));
@@ -80,7 +80,7 @@ fn each_format_version_is_written_in_its_own_form() {
 }
 
 #[test]
-fn a_table_that_breaks_a_rule_is_not_created() {
+fn creation_that_breaks_a_rule_is_refused() {
     let plain = || schema(&[column(1, "x", "long"), column(2, "s", "string")]);
     let with = |key: &str, value: Value| {
         let mut request = json!({"name": "t", "schema": plain()});
@@ -142,7 +142,7 @@ fn a_table_that_breaks_a_rule_is_not_created() {
 }
 
 #[test]
-fn unknown_transform_of_several_columns_is_kept_in_the_newest_format() {
+fn unknown_transform_of_several_columns_is_kept_in_v3() {
     let table = value(&create(&json!({
         "name": "t",
         "schema": schema(&[column(3, "v", "variant"), column(4, "lat", "double"), column(5, "lon", "double")]),
@@ -171,7 +171,7 @@ fn staged() -> Value {
 }
 
 #[test]
-fn a_staged_create_is_made_of_its_updates_alone() {
+fn staged_create_is_built_from_its_updates_alone() {
     let made = create_from_updates(&updates(&staged()).updates, "s3://b/default", &context()).unwrap();
     let table = value(&made);
     assert_eq!(table["table-uuid"], "11111111-2222-7333-8444-555555555555");
@@ -185,7 +185,7 @@ fn a_staged_create_is_made_of_its_updates_alone() {
 }
 
 #[test]
-fn a_staged_create_may_bring_its_first_snapshot() {
+fn staged_create_may_include_its_first_snapshot() {
     let mut changes = staged();
     let mut first = add_snapshot(1, None, 1);
     first["snapshot"]["first-row-id"] = 0.into();
@@ -197,7 +197,7 @@ fn a_staged_create_may_bring_its_first_snapshot() {
 }
 
 #[test]
-fn a_staged_create_without_spec_and_order_is_unpartitioned_and_unsorted() {
+fn staged_create_without_spec_and_order_is_unpartitioned_and_unsorted() {
     let changes = json!([{"action": "add-schema", "schema": schema(&[column(1, "x", "long")])}]);
     let table = value(&create_from_updates(&updates(&changes).updates, "s3://b/default", &context()).unwrap());
     assert_eq!(table["location"], "s3://b/default");
@@ -209,9 +209,9 @@ fn a_staged_create_without_spec_and_order_is_unpartitioned_and_unsorted() {
     assert_eq!(nothing, CommitError::BadRequest("Cannot create table: no schema was added".to_owned()));
 }
 
-/// What was made is what is read: nothing depends on having made it.
+/// Parsing returns the created document, so nothing depends on its origin.
 #[test]
-fn a_new_table_can_be_read_back() {
+fn new_table_parses_to_itself() {
     let made = create(&json!({"name": "t", "schema": schema(&[column(1, "x", "long")])}));
     let read = tidewater_core::document::TableMetadata::parse(&made.to_json()).unwrap();
     assert_eq!(read.to_json(), made.to_json());

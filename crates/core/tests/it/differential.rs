@@ -1,4 +1,4 @@
-//! The same commits applied by the `iceberg` crate, as an oracle. Where it differs, a test in `disagreements` says who is right.
+//! Applies the same commits with the `iceberg` crate as an oracle. Tests in `disagreements` explain the known differences.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ use tidewater_core::document::TableMetadata;
 use crate::generated::{Step, THEN_MS, changes, start, step};
 use crate::support::{context, try_commit_in};
 
-/// What the oracle makes of the document, or why not.
+/// Returns the oracle's document, or the reason of its refusal.
 pub(crate) fn oracle(base: &TableMetadata, updates: &[Value]) -> Result<Value, String> {
     let base: Oracle = serde_json::from_slice(&base.to_json()).map_err(|error| format!("base: {error}"))?;
     let mut builder = base.into_builder(None);
@@ -29,13 +29,13 @@ pub(crate) fn ours(base: &TableMetadata, updates: &[Value]) -> Result<Option<Tab
     try_commit_in(base, &json!(updates), &then).map_err(|error| error.to_string())
 }
 
-/// Our document in the oracle's words.
+/// Returns our document in the oracle's form.
 fn in_oracles_words(document: &TableMetadata) -> Value {
     let read: Oracle = serde_json::from_slice(&document.to_json()).unwrap();
     serde_json::to_value(read).unwrap()
 }
 
-/// Without times (the oracle takes its own), in one order, without statistics of the snapshots that were removed.
+/// Removes times (the oracle reads the clock) and statistics of removed snapshots, and sorts the lists.
 fn comparable(mut document: Value, removed: &HashSet<i64>) -> Value {
     let fields = document.as_object_mut().unwrap();
     fields.remove("last-updated-ms");
@@ -68,7 +68,7 @@ fn removed(step: &Step) -> HashSet<i64> {
     }
 }
 
-/// Steps of which a test in `disagreements` says how the oracle errs.
+/// Returns whether a step shows a known difference, for which `disagreements` has a test.
 fn is_known_difference(step: &Step, table: &TableMetadata) -> bool {
     match step {
         Step::RemoveSnapshots { ids } => table.current_snapshot_id().is_some_and(|current| ids.contains(&current)),
@@ -82,7 +82,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_commit_ends_as_the_oracles_does(version in 1..4_u8, steps in prop::collection::vec(step(), 1..16)) {
+    fn every_commit_equals_the_oracles(version in 1..4_u8, steps in prop::collection::vec(step(), 1..16)) {
         let mut table = start(version);
         for step in steps {
             let updates = changes(&step, &table);

@@ -1,5 +1,5 @@
-//! Where the oracle and this crate differ: each test shows both, and says who is right and why. "Java" is the reference
-//! implementation, which decides where the specification leaves a thing open.
+//! Differences between the oracle and this crate. Each test shows both results, and says which one is right and why. "Java"
+//! is the reference implementation, whose rule applies where the specification leaves a question open.
 
 use serde_json::{Value, json};
 use tidewater_core::document::TableMetadata;
@@ -18,20 +18,20 @@ fn after(base: &TableMetadata, updates: &[Value]) -> TableMetadata {
     ours(base, updates).unwrap().expect("the commit changes something")
 }
 
-/// What both make of the updates, of which only ours accepts them; gives ours and the oracle's reason.
+/// Applies updates that only our side accepts. Returns our document and the oracle's reason.
 fn only_we_accept(base: &TableMetadata, updates: &[Value]) -> (TableMetadata, String) {
     (after(base, updates), oracle(base, updates).unwrap_err())
 }
 
-/// What both make of the updates, of which only the oracle accepts them; gives our reason.
+/// Applies updates that only the oracle accepts. Returns our reason.
 fn only_the_oracle_accepts(base: &TableMetadata, updates: &[Value]) -> String {
     oracle(base, updates).unwrap();
     ours(base, updates).unwrap_err()
 }
 
 #[test]
-fn the_current_snapshot_can_be_removed() {
-    // As in Java: the main branch goes with it. The oracle compares the log with a branch that is gone.
+fn current_snapshot_can_be_removed() {
+    // As in Java, this removes the main branch. The oracle compares the log with the removed branch.
     let base = after(&start(2), &[snapshot(1, None, 1), set_main(1)]);
     let (table, reason) = only_we_accept(&base, &[json!({"action": "remove-snapshots", "snapshot-ids": [1]})]);
     assert_eq!((table.current_snapshot_id(), table.refs().len(), table.snapshot_log().len()), (None, 0, 0));
@@ -39,8 +39,8 @@ fn the_current_snapshot_can_be_removed() {
 }
 
 #[test]
-fn the_statistics_of_a_removed_snapshot_go_with_it() {
-    // As in Java: nobody could find what they describe.
+fn removed_snapshot_loses_its_statistics() {
+    // As in Java: without the snapshot nobody could use them.
     let statistics = json!({"action": "set-statistics", "statistics": {"snapshot-id": 1, "statistics-path": "s3://b/s",
         "file-size-in-bytes": 1, "file-footer-size-in-bytes": 1, "blob-metadata": []}});
     let base = after(&start(2), &[snapshot(1, None, 1), statistics]);
@@ -50,9 +50,9 @@ fn the_statistics_of_a_removed_snapshot_go_with_it() {
 }
 
 #[test]
-fn the_last_sequence_number_does_not_fall_with_a_snapshot_that_has_no_parent() {
-    // Specification: it is the highest ever assigned. Java and the oracle take the number of the last snapshot,
-    // and then refuse the document for the one before.
+fn snapshot_without_a_parent_does_not_lower_the_last_sequence_number() {
+    // Specification: it is the highest number ever assigned. Java and the oracle use the last snapshot's number, and then
+    // refuse the document because of the snapshot before it.
     let base = after(&start(2), &[snapshot(1, None, 7)]);
     let orphan = [snapshot(2, None, 3)];
     let (table, reason) = only_we_accept(&base, &orphan);
@@ -61,9 +61,9 @@ fn the_last_sequence_number_does_not_fall_with_a_snapshot_that_has_no_parent() {
 }
 
 #[test]
-fn row_ids_that_a_snapshot_took_are_not_given_again() {
-    // Specification: the next row id is higher than all assigned. Java and the oracle add to the table's number, which is
-    // too low when the snapshot starts above it.
+fn row_ids_are_not_assigned_twice() {
+    // Specification: the next row id is higher than all assigned ones. Java and the oracle add to the table's number, which
+    // is too low if the snapshot starts above it.
     let mut update = snapshot(1, None, 1);
     update["snapshot"]["first-row-id"] = 100.into();
     update["snapshot"]["added-rows"] = 10.into();
@@ -72,22 +72,22 @@ fn row_ids_that_a_snapshot_took_are_not_given_again() {
 }
 
 #[test]
-fn a_table_keeps_its_uuid() {
-    // Specification: not safe to assign again. Java and the oracle do, and every client that holds the table then fails.
+fn uuid_of_a_table_cannot_be_replaced() {
+    // Specification: replacing it is unsafe. Java and the oracle allow it; clients that have loaded the table then fail.
     let other = [json!({"action": "assign-uuid", "uuid": "11111111-2222-7333-8444-555555555555"})];
     assert!(only_the_oracle_accepts(&start(2), &other).contains("Cannot reassign table UUID"));
 }
 
 #[test]
-fn the_main_branch_is_no_tag() {
-    // As in Java; commits could not move it.
+fn main_branch_cannot_be_a_tag() {
+    // As in Java: commits could not move a tag.
     let tag = [snapshot(1, None, 1), set_ref("main", "tag", 1)];
     assert!(only_the_oracle_accepts(&start(2), &tag).contains("it must be a branch"));
 }
 
 #[test]
-fn a_branch_keeps_at_least_one_snapshot() {
-    // As in Java, and in the specification: a positive number.
+fn branch_that_keeps_no_snapshots_is_refused() {
+    // As in Java. Specification: a positive number.
     let mut branch = set_ref("b", "branch", 1);
     branch["min-snapshots-to-keep"] = 0.into();
     let reason = only_the_oracle_accepts(&start(2), &[snapshot(1, None, 1), branch]);
@@ -95,8 +95,8 @@ fn a_branch_keeps_at_least_one_snapshot() {
 }
 
 #[test]
-fn branches_of_v1_are_kept() {
-    // As in Java, which writes refs in every version; the oracle loses all but main.
+fn branches_are_kept_in_v1() {
+    // As in Java, which writes refs in every version. The oracle keeps only main.
     let branch = [snapshot(1, None, 0), set_ref("b", "branch", 1)];
     let table = after(&start(1), &branch);
     assert!(table.refs().contains_key("b"));
@@ -104,9 +104,9 @@ fn branches_of_v1_are_kept() {
 }
 
 #[test]
-fn what_a_branch_of_v1_keeps_is_kept() {
-    // As in Java. The oracle makes the main branch of v1 anew from the current snapshot each time it reads a document, and so
-    // takes one that keeps less for no change: it has one entry in the log where there are two.
+fn retention_of_a_branch_is_kept_in_v1() {
+    // As in Java. In v1, the oracle derives the main branch from the current snapshot whenever it reads a document. So it
+    // sees no change in a branch without retention, and writes one log entry instead of two.
     let mut keeping = set_main(1);
     keeping["min-snapshots-to-keep"] = 3.into();
     let base = after(&start(1), &[snapshot(1, None, 0), keeping]);
@@ -124,8 +124,8 @@ fn spec(fields: &Value) -> [Value; 2] {
 }
 
 #[test]
-fn a_dropped_partition_field_may_outlive_its_column() {
-    // As in Java: void is always null, of whatever it was.
+fn dropped_partition_field_may_outlive_its_column() {
+    // As in Java: void is always null, whatever its source.
     let void = json!([{"name": "a_void", "transform": "void", "source-id": 1, "field-id": 1000}]);
     let base = after(&start(2), &spec(&void));
     let without = [
@@ -139,7 +139,7 @@ fn a_dropped_partition_field_may_outlive_its_column() {
 
 #[test]
 fn partition_fields_of_v1_without_ids_count_from_1000() {
-    // As in Java; the oracle goes on counting, and then refuses the ids that it gave.
+    // As in Java. The oracle continues counting, and then refuses its own ids.
     let field = |name: &str, source: i32| json!([{"name": name, "transform": "identity", "source-id": source}]);
     let base = after(&start(1), &spec(&field("a", 1)));
     let (table, reason) = only_we_accept(&base, &spec(&field("b", 2)));
@@ -148,8 +148,8 @@ fn partition_fields_of_v1_without_ids_count_from_1000() {
 }
 
 #[test]
-fn one_column_may_be_partitioned_by_two_times() {
-    // As in Java, which discourages it only in the builder that engines use; the oracle cannot bind such a spec again.
+fn column_may_have_two_time_partitions() {
+    // As in Java, where only the builder of engines refuses it. The oracle cannot bind such a spec again.
     let fields = json!([{"name": "day", "transform": "day", "source-id": 3}, {"name": "year", "transform": "year", "source-id": 3}]);
     let (table, reason) = only_we_accept(&start(2), &spec(&fields));
     assert_eq!(table.partition_spec(1).unwrap().fields().len(), 2);
@@ -158,7 +158,7 @@ fn one_column_may_be_partitioned_by_two_times() {
 
 #[test]
 fn schema_that_is_not_current_may_have_a_column_named_like_a_partition_field() {
-    // As in Java: specs are compared with the current schema only, and this one is not current yet.
+    // As in Java: only the current schema is compared with specs, and this one is not current yet.
     let base = after(&start(2), &spec(&json!([{"name": "shard", "transform": "bucket[4]", "source-id": 1}])));
     let columns = [column(1, "a", "long"), column(7, "shard", "int")];
     let mut fields = schema(&columns);
@@ -169,8 +169,8 @@ fn schema_that_is_not_current_may_have_a_column_named_like_a_partition_field() {
 }
 
 #[test]
-fn what_the_oracle_cannot_read_is_kept() {
-    // Specification v3: geometry, variant, transforms of several columns; and whatever comes after it.
+fn document_that_the_oracle_cannot_read_is_kept() {
+    // Specification v3: geometry, variant, transforms of several columns; and anything after v3.
     let (_, text) = DOCUMENTS.iter().find(|(name, _)| *name == "v3").unwrap();
     assert!(serde_json::from_str::<iceberg::spec::TableMetadata>(text).is_err());
     let table = TableMetadata::parse(text.as_bytes()).unwrap();

@@ -1,4 +1,4 @@
-//! Reading and writing whole documents.
+//! Parsing and writing of whole documents.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ fn broken(name: &str, change: impl FnOnce(&mut Value)) -> String {
     TableMetadata::parse(value.to_string().as_bytes()).unwrap_err().to_string()
 }
 
-/// The text of every value, numbers as they are written, objects sorted by key.
+/// Returns every value as text, with numbers as written and objects sorted by key.
 fn canonical(text: &str) -> String {
     let raw: &serde_json::value::RawValue = serde_json::from_str(text).unwrap();
     match raw.get().as_bytes()[0] {
@@ -36,7 +36,7 @@ fn canonical(text: &str) -> String {
 }
 
 #[test]
-fn a_document_that_nothing_changed_is_written_as_it_came_to_the_last_digit() {
+fn unchanged_document_is_written_with_the_same_values() {
     for (name, text) in DOCUMENTS {
         let document = TableMetadata::parse(text.as_bytes()).unwrap();
         let written = String::from_utf8(document.to_json()).unwrap();
@@ -45,7 +45,7 @@ fn a_document_that_nothing_changed_is_written_as_it_came_to_the_last_digit() {
 }
 
 #[test]
-fn a_commit_keeps_what_it_does_not_know() {
+fn commit_keeps_unknown_fields() {
     for name in ["v2", "v3"] {
         let base = document(name);
         let after = commit(&base, &json!([{"action": "set-properties", "updates": {"a": "b"}}]));
@@ -66,7 +66,7 @@ fn a_commit_keeps_what_it_does_not_know() {
 }
 
 #[test]
-fn a_v1_document_of_old_gets_its_lists_when_it_is_committed_to() {
+fn commit_to_an_old_v1_document_writes_its_lists() {
     let old = document("v1-legacy");
     assert_eq!(old.refs()["main"].snapshot_id, 638_933_773_299_822_130);
     assert_eq!((old.current_schema_id(), old.default_spec_id(), old.last_partition_id()), (0, 0, 1001));
@@ -75,12 +75,12 @@ fn a_v1_document_of_old_gets_its_lists_when_it_is_committed_to() {
     assert_eq!(new["partition-spec"], new["partition-specs"][0]["fields"]);
     assert_eq!(new["sort-orders"], json!([{"order-id": 0, "fields": []}]));
     assert_eq!(new["refs"]["main"]["snapshot-id"], 638_933_773_299_822_130_i64);
-    assert!(new["table-uuid"].is_string(), "an id is given");
+    assert!(new["table-uuid"].is_string(), "the table gets an id");
     assert!(new.get("last-sequence-number").is_none());
 }
 
 #[test]
-fn what_a_version_requires_must_be_there() {
+fn document_without_a_required_field_of_its_version_is_refused() {
     for (name, keys) in [
         ("v1", &["format-version", "location", "last-updated-ms", "last-column-id", "current-schema-id"][..]),
         (
@@ -107,11 +107,11 @@ fn what_a_version_requires_must_be_there() {
     }
 }
 
-/// What is done to a good document.
+/// A change to a valid document.
 type Change = fn(&mut Value);
 
 #[test]
-fn a_document_that_contradicts_itself_is_refused() {
+fn inconsistent_document_is_refused() {
     let cases: [(&str, Change, &str); 10] = [
         ("v2", |v| v["format-version"] = 4.into(), "Cannot read unsupported version 4"),
         ("v2", |v| v["format-version"] = 0.into(), "Cannot read unsupported version 0"),
@@ -131,7 +131,7 @@ fn a_document_that_contradicts_itself_is_refused() {
 }
 
 #[test]
-fn schemas_that_no_engine_could_read_are_refused() {
+fn invalid_schema_is_refused() {
     let cases: [(Change, &str); 6] = [
         (|v| v["fields"][1]["id"] = 1.into(), "multiple fields for id 1"),
         (|v| v["fields"][1]["name"] = "x".into(), "multiple fields for name x"),
@@ -147,7 +147,7 @@ fn schemas_that_no_engine_could_read_are_refused() {
 }
 
 #[test]
-fn types_nested_without_end_are_refused_and_do_not_exhaust_the_stack() {
+fn deeply_nested_types_are_refused_without_exhausting_the_stack() {
     for depth in [10_usize, 60, 100, 50_000] {
         let open = r#"{"type":"list","element-id":1,"element-required":false,"element":"#;
         let nested = format!("{}\"long\"{}", open.repeat(depth), "}".repeat(depth));
@@ -159,7 +159,7 @@ fn types_nested_without_end_are_refused_and_do_not_exhaust_the_stack() {
 }
 
 #[test]
-fn names_that_multiply_are_refused_before_they_fill_the_memory() {
+fn schema_with_too_long_full_names_is_refused() {
     let mut fields: Vec<String> =
         (2..2000).map(|id| format!(r#"{{"id":{id},"name":"c{id}","required":false,"type":"long"}}"#)).collect();
     let name = "n".repeat(50_000);
@@ -173,7 +173,7 @@ fn names_that_multiply_are_refused_before_they_fill_the_memory() {
 }
 
 #[test]
-fn a_size_is_at_least_that_of_the_text_kept() {
+fn size_is_at_least_that_of_the_kept_text() {
     for (name, _) in DOCUMENTS {
         let document = document(name);
         assert!(document.size_bytes() > document.snapshots().iter().map(|snapshot| snapshot.json.len()).sum());
@@ -183,13 +183,13 @@ fn a_size_is_at_least_that_of_the_text_kept() {
 
 proptest! {
     #[test]
-    fn no_bytes_make_the_parser_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = TableMetadata::parse(&bytes);
     }
 
-    /// Real documents with a few bytes, or a value, replaced: what is still read is written and read again alike.
+    /// Replaces a few bytes, or a value, of real documents. If one still parses, it is written and parsed again unchanged.
     #[test]
-    fn a_damaged_document_is_refused_or_read_and_written_alike(
+    fn damaged_document_is_refused_or_written_unchanged(
         which in 0..DOCUMENTS.len(),
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         token in prop::sample::select(vec!["null", "-1", "9223372036854775807", "\"\"", "[]", "{}", "true", "1.5"]),

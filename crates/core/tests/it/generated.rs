@@ -1,4 +1,4 @@
-//! Sequences of commits, generated: each step is a few updates that fit, or nearly fit, the table as it is.
+//! Generates sequences of commits. Each step has a few updates that fit, or nearly fit, the present table.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -6,10 +6,10 @@ use tidewater_core::document::TableMetadata;
 
 use crate::support::{create, schema, set_ref};
 
-/// The time of generated commits: before that of any machine that runs the tests, since the oracle takes its own.
+/// The time of generated commits: in the past of every test machine, since the oracle reads the clock.
 pub(crate) const THEN_MS: i64 = 1_600_000_000_000;
 
-/// Columns by id: the same id always has the same name and type, as in a table that evolves.
+/// Columns by id. An id always has the same name and type, as in a table that evolves.
 const COLUMNS: [(&str, &str); 6] =
     [("a", "long"), ("b", "string"), ("c", "timestamptz"), ("d", "decimal(9,2)"), ("e", "int"), ("f", "date")];
 
@@ -62,7 +62,7 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A table of all columns, made at the time of generated commits.
+/// Returns a table with all columns, created at the time of generated commits.
 pub(crate) fn start(format_version: u8) -> TableMetadata {
     let columns: Vec<Value> = (0..COLUMNS.len()).map(|position| column(position, false)).collect();
     let made = create(&json!({"name": "t", "schema": schema(&columns),
@@ -81,7 +81,7 @@ fn column(position: usize, documented: bool) -> Value {
     column
 }
 
-/// The updates of a step.
+/// Returns the updates of a step.
 pub(crate) fn changes(step: &Step, base: &TableMetadata) -> Vec<Value> {
     match step {
         Step::Schema { columns, documented, current } => {
@@ -97,7 +97,7 @@ pub(crate) fn changes(step: &Step, base: &TableMetadata) -> Vec<Value> {
             ]
         }
         Step::Spec { fields, default } => {
-            // One field a column: the oracle refuses two that tell the time.
+            // One partition field per column: the oracle refuses two time transforms of one column.
             let once = |position: usize| fields[..position].iter().all(|(column, _)| *column != fields[position].0);
             let fields: Vec<Value> = (0..fields.len())
                 .filter(|position| once(*position))
@@ -155,7 +155,7 @@ pub(crate) fn changes(step: &Step, base: &TableMetadata) -> Vec<Value> {
     }
 }
 
-/// `main` is always a branch here, and the only ref of v1: the oracle lets it be a tag, and loses the others in v1.
+/// Returns an update of a ref. `main` is always a branch, and the only ref of v1, because of known faults of the oracle.
 fn reference(base: &TableMetadata, name: usize, tag: bool, id: i64) -> Value {
     let name = if base.format_version() == 1 { 0 } else { name };
     set_ref(REFS[name], if tag && name > 0 { "tag" } else { "branch" }, id)
@@ -182,7 +182,7 @@ fn snapshot_changes(step: &Step, base: &TableMetadata) -> Vec<Value> {
         }
         Step::Ref { name, tag, id, keep } => {
             let mut update = reference(base, *name, *tag, *id);
-            // The oracle loses what a branch of v1 keeps.
+            // The oracle loses the retention of branches in v1.
             let is_branch = update["type"] == "branch" && base.format_version() > 1;
             if let (Some(keep), true) = (keep, is_branch) {
                 update["min-snapshots-to-keep"] = (*keep).into();

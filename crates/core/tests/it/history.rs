@@ -1,4 +1,4 @@
-//! Updates of snapshots, refs, statistics and keys, and the logs that follow from them.
+//! Updates to snapshots, refs, statistics and keys, and the resulting logs.
 
 use serde_json::{Value, json};
 use tidewater_core::commit::{Context, Outcome, apply_updates};
@@ -17,7 +17,7 @@ fn remove(ids: &[i64]) -> Value {
     json!({"action": "remove-snapshots", "snapshot-ids": ids})
 }
 
-/// A v2 table whose `main` went through the snapshots 1, 2 and 3.
+/// Returns a v2 table whose `main` pointed to the snapshots 1, 2 and 3 in turn.
 fn three_snapshots() -> TableMetadata {
     let one = commit(&table(2), &json!([add_snapshot(1, None, 1), set_main(1)]));
     let two = commit(&one, &json!([add_snapshot(2, Some(1), 2), set_main(2)]));
@@ -25,7 +25,7 @@ fn three_snapshots() -> TableMetadata {
 }
 
 #[test]
-fn a_snapshot_becomes_current_through_the_main_branch() {
+fn snapshot_of_the_main_branch_is_current() {
     let added = commit(&table(2), &json!([add_snapshot(1, None, 1)]));
     assert_eq!((added.current_snapshot_id(), added.last_sequence_number(), log(&added).len()), (None, 1, 0));
     let table = three_snapshots();
@@ -35,7 +35,7 @@ fn a_snapshot_becomes_current_through_the_main_branch() {
 }
 
 #[test]
-fn a_snapshot_made_from_an_older_document_is_a_conflict() {
+fn snapshot_based_on_an_older_document_is_a_conflict() {
     let base = three_snapshots();
     let message = conflict(&base, &json!([add_snapshot(9, Some(2), 3)]));
     assert_eq!(
@@ -47,8 +47,8 @@ fn a_snapshot_made_from_an_older_document_is_a_conflict() {
 }
 
 #[test]
-fn a_snapshot_has_no_id_that_stands_for_none() {
-    // As `main`'s, it would be read back as "there is no current snapshot", and the document refused.
+fn snapshot_with_the_id_for_no_snapshot_is_refused() {
+    // With this id, `main` would be read back as "no current snapshot", and the document would be refused.
     for (version, number) in [(1, 0), (2, 1)] {
         let message = refused(&table(version), &json!([add_snapshot(-1, None, number), set_main(-1)]));
         assert_eq!(message, "Invalid snapshot -1: this id stands for no snapshot");
@@ -56,22 +56,22 @@ fn a_snapshot_has_no_id_that_stands_for_none() {
 }
 
 #[test]
-fn the_last_sequence_number_never_falls() {
-    // The reference implementation takes the number of a snapshot without a parent as it is.
+fn last_sequence_number_never_falls() {
+    // The reference implementation uses the number of a snapshot without a parent unchanged.
     let base = three_snapshots();
     let after = commit(&base, &json!([add_snapshot(9, None, 1)]));
     assert_eq!(after.last_sequence_number(), 3);
 }
 
 #[test]
-fn v1_has_no_sequence_numbers() {
+fn sequence_number_in_v1_is_refused() {
     assert!(refused(&table(1), &json!([add_snapshot(1, None, 1)])).contains("must be 0 in v1"));
     let after = commit(&table(1), &json!([add_snapshot(1, None, 0), set_main(1)]));
     assert_eq!((after.current_snapshot_id(), after.last_sequence_number()), (Some(1), 0));
 }
 
 #[test]
-fn a_new_snapshot_is_kept_as_it_came_but_for_a_parent_of_null() {
+fn new_snapshot_is_kept_unchanged_except_a_null_parent() {
     let mut update = add_snapshot(1, None, 1);
     update["snapshot"]["parent-snapshot-id"] = json!(null);
     update["snapshot"]["x-vendor"] = json!({"a": [1.50]});
@@ -81,7 +81,7 @@ fn a_new_snapshot_is_kept_as_it_came_but_for_a_parent_of_null() {
 }
 
 #[test]
-fn a_snapshot_without_its_parts_is_refused() {
+fn snapshot_without_a_required_field_is_refused() {
     for (key, expected) in
         [("snapshot-id", "snapshot-id"), ("timestamp-ms", "timestamp-ms"), ("manifest-list", "manifest-list")]
     {
@@ -95,7 +95,7 @@ fn a_snapshot_without_its_parts_is_refused() {
 }
 
 #[test]
-fn row_ids_advance_and_are_never_given_twice() {
+fn row_ids_advance_and_are_never_assigned_twice() {
     let rows = |id: i64, sequence: i64, first: Option<i64>, added: Option<i64>| {
         let mut update = add_snapshot(id, (id > 1).then_some(id - 1), sequence);
         update["snapshot"]["first-row-id"] = json!(first);
@@ -112,14 +112,14 @@ fn row_ids_advance_and_are_never_given_twice() {
     assert!(refused(&one, &rows(2, 2, Some(100), None)).contains("required when first-row-id is set"));
     assert!(refused(&one, &rows(2, 2, Some(100), Some(-1))).contains("cannot be negative"));
     assert!(refused(&one, &rows(2, 2, Some(i64::MAX), Some(1))).contains("no row ids are left"));
-    // The reference implementation would say 105 here, and give 120 to 124 again.
+    // The reference implementation would return 105 here, and assign 120 to 124 again.
     assert_eq!(commit(&one, &rows(2, 2, Some(120), Some(5))).next_row_id(), 125);
     let ignored = commit(&table(2), &rows(1, 1, Some(7), Some(1)));
-    assert_eq!(ignored.next_row_id(), 0, "before v3 there are no row ids");
+    assert_eq!(ignored.next_row_id(), 0, "there are no row ids before v3");
 }
 
 #[test]
-fn snapshots_that_were_current_only_within_a_commit_leave_no_trace_in_the_log() {
+fn snapshots_that_were_current_only_within_a_commit_are_not_logged() {
     let base = three_snapshots();
     let both = json!([add_snapshot(4, Some(3), 4), set_main(4), add_snapshot(5, Some(4), 5), set_main(5)]);
     assert_eq!(log(&commit(&base, &both)), [1, 2, 3, 5]);
@@ -129,15 +129,15 @@ fn snapshots_that_were_current_only_within_a_commit_leave_no_trace_in_the_log() 
 }
 
 #[test]
-fn a_rollback_is_logged_at_the_time_of_the_commit() {
+fn rollback_is_logged_at_the_time_of_the_commit() {
     let after = commit(&three_snapshots(), &json!([set_main(1)]));
     let last = after.snapshot_log().last().map(|entry| *entry.value).unwrap();
     assert_eq!((last.snapshot_id, last.timestamp_ms), (1, NOW_MS));
-    assert!(try_commit(&after, &json!([set_main(1)])).unwrap().is_none(), "it is there already");
+    assert!(try_commit(&after, &json!([set_main(1)])).unwrap().is_none(), "main points there already");
 }
 
 #[test]
-fn history_before_a_removed_snapshot_is_forgotten() {
+fn log_entries_before_a_removed_snapshot_are_removed() {
     let base = three_snapshots();
     let after = commit(&base, &json!([remove(&[2, 77])]));
     assert_eq!(log(&after), [3]);
@@ -168,11 +168,11 @@ fn fifty_thousand_snapshots_are_removed_in_one_commit() {
     let ids: Vec<i64> = (1..=50_000).collect();
     let after = commit(&base, &json!([remove(&ids)]));
     assert_eq!(after.snapshots().iter().map(|one| one.id).collect::<Vec<_>>(), [50_001]);
-    assert!(after.size_bytes() < 20_000, "what is gone takes no memory");
+    assert!(after.size_bytes() < 20_000, "removed snapshots take no memory");
 }
 
 #[test]
-fn branches_and_tags_keep_their_rules() {
+fn invalid_branch_or_tag_is_refused() {
     let base = three_snapshots();
     let with = |mut update: Value, key: &str, value: i64| {
         update[key] = value.into();
@@ -201,7 +201,7 @@ fn branches_and_tags_keep_their_rules() {
 }
 
 #[test]
-fn clocks_may_differ_by_a_minute_and_no_more() {
+fn clocks_may_differ_by_at_most_a_minute() {
     let at = |timestamp: i64| {
         let mut update = add_snapshot(9, Some(3), 9);
         update["snapshot"]["timestamp-ms"] = timestamp.into();
@@ -215,7 +215,7 @@ fn clocks_may_differ_by_a_minute_and_no_more() {
 }
 
 #[test]
-fn time_does_not_run_backwards_when_the_clock_does() {
+fn document_time_does_not_fall_when_the_clock_is_behind() {
     let base = three_snapshots();
     let early = Context { now_ms: 5, ..context() };
     let change = updates(&json!([{"action": "set-properties", "updates": {"a": "b"}}]));
@@ -224,7 +224,7 @@ fn time_does_not_run_backwards_when_the_clock_does() {
 }
 
 #[test]
-fn the_metadata_log_names_the_documents_before_and_keeps_as_many_as_asked() {
+fn metadata_log_has_the_earlier_documents_up_to_the_maximum() {
     let mut table = table(2);
     for version in 0..5 {
         let location = format!("s3://b/{version}.json");
@@ -253,7 +253,7 @@ fn the_metadata_log_names_the_documents_before_and_keeps_as_many_as_asked() {
 }
 
 #[test]
-fn statistics_are_one_for_each_snapshot() {
+fn snapshot_has_at_most_one_statistics_file() {
     let set = |path: &str| {
         json!([{"action": "set-statistics", "snapshot-id": 1, "statistics": {"snapshot-id": 1, "statistics-path": path,
             "file-size-in-bytes": 1, "file-footer-size-in-bytes": 1, "blob-metadata": [], "x": 1.50}},
@@ -270,7 +270,7 @@ fn statistics_are_one_for_each_snapshot() {
 }
 
 #[test]
-fn encryption_keys_are_of_v3_and_added_once() {
+fn encryption_key_needs_v3_and_is_added_once() {
     let add = json!([{"action": "add-encryption-key", "encryption-key": {"key-id": "k", "encrypted-key-metadata": "YQ==", "x": 1}}]);
     assert!(refused(&table(2), &add).contains("not supported in v2"));
     let after = commit(&table(3), &add);
@@ -281,10 +281,10 @@ fn encryption_keys_are_of_v3_and_added_once() {
 }
 
 #[test]
-fn a_table_keeps_its_id_its_version_and_its_place_unless_told() {
+fn uuid_cannot_change_and_version_and_location_change_only_by_an_update() {
     let base = table(2);
     let other = json!([{"action": "assign-uuid", "uuid": "11111111-2222-7333-8444-555555555555"}]);
-    // The reference implementation gives the table another id, which the specification calls unsafe.
+    // The reference implementation replaces the table's id, which the specification calls unsafe.
     assert!(refused(&base, &other).contains("Cannot reassign table UUID"));
     assert!(commit(&document("v1-legacy"), &other).uuid().unwrap().starts_with("11111111"));
     let same = json!([{"action": "assign-uuid", "uuid": base.uuid().unwrap().to_uppercase()},
@@ -298,7 +298,7 @@ fn a_table_keeps_its_id_its_version_and_its_place_unless_told() {
 }
 
 #[test]
-fn a_v1_table_that_is_upgraded_writes_all_that_v2_requires() {
+fn upgraded_v1_table_has_all_required_fields_of_v2() {
     let upgrade = json!([{"action": "upgrade-format-version", "format-version": 2}]);
     let message = refused(&document("v1-legacy"), &upgrade);
     assert!(message.contains("names its manifests itself, which only v1 allows"), "{message}");
@@ -317,7 +317,7 @@ fn a_v1_table_that_is_upgraded_writes_all_that_v2_requires() {
 }
 
 #[test]
-fn properties_are_set_and_removed_under_both_of_their_names() {
+fn properties_are_set_and_removed_with_both_field_names() {
     let base = table(2);
     for (set, removed) in [("updates", "removals"), ("updated", "removed")] {
         let mut change = json!({"action": "set-properties"});
@@ -331,10 +331,10 @@ fn properties_are_set_and_removed_under_both_of_their_names() {
 }
 
 #[test]
-fn a_new_document_is_made_when_the_reference_implementation_would_make_one() {
+fn commit_makes_a_new_document_if_the_reference_implementation_would() {
     let base = commit(&table(2), &json!([{"action": "set-properties", "updates": {"a": "1"}}]));
     let same_value = json!([{"action": "set-properties", "updates": {"a": "1"}}]);
-    assert!(try_commit(&base, &same_value).unwrap().is_some(), "setting counts, even to the same");
+    assert!(try_commit(&base, &same_value).unwrap().is_some(), "setting the same value counts");
     for nothing in [
         json!([]),
         json!([{"action": "set-properties", "updates": {}}, {"action": "remove-properties", "removals": []}]),

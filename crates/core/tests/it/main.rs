@@ -1,4 +1,4 @@
-//! Tests of the rules from outside: what a catalog that uses them sees.
+//! Tests of the rules through the crate's public interface.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 

@@ -1,4 +1,4 @@
-//! Documents that a commit takes out of a table's log for good.
+//! Documents that leave a table's log for good with a commit.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ fn table(documents: usize, properties: &Value) -> TableMetadata {
     TableMetadata::parse(table.to_string().as_bytes()).unwrap()
 }
 
-/// The table after a commit to the document `base` of that number.
+/// Returns the table after a commit to the document `base` of that number.
 fn commit(base: &TableMetadata, number: usize, changes: &Value) -> TableMetadata {
     let location = at(number);
     let context = Context { previous_metadata_location: Some(&location), ..context() };
@@ -58,7 +58,7 @@ fn documents_beyond_the_log_are_removed_only_when_the_table_asks_for_it() {
 }
 
 #[test]
-fn properties_of_the_new_document_count() {
+fn properties_of_the_new_document_apply() {
     let base = table(5, &json!({}));
     let next = commit(&base, 5, &keeping("3"));
     assert_eq!(removed_by_commit(&base, &at(5), &next, None), numbers(0..3));
@@ -68,7 +68,7 @@ fn properties_of_the_new_document_count() {
 }
 
 #[test]
-fn default_log_names_100_documents() {
+fn default_log_has_100_documents() {
     let base = table(100, &json!({ "write.metadata.delete-after-commit.enabled": "true" }));
     let next = commit(&base, 100, &json!({ "k": "v" }));
     assert_eq!(removed_by_commit(&base, &at(100), &next, None), numbers(0..1));
@@ -94,7 +94,7 @@ fn one_commit_removes_no_more_than_the_limit() {
 proptest! {
     /// `CatalogUtil.deleteRemovedMetadataFiles` removes the difference of both logs.
     #[test]
-    fn what_is_removed_is_the_difference_of_both_logs_behind_the_origin(
+    fn removed_documents_are_the_difference_of_both_logs_after_the_origin(
         documents in 0_usize..12,
         max in -1_i64..14,
         origin in proptest::option::of(0_usize..14),

@@ -1,4 +1,4 @@
-//! What holds of every sequence of commits, and of every request.
+//! Properties of every sequence of commits, and of every request.
 
 use std::collections::HashSet;
 
@@ -41,10 +41,10 @@ fn invariants(before: &TableMetadata, after: &TableMetadata) {
 }
 
 proptest! {
-    /// A document that a sequence of commits made holds together, is read back as it was, and is left alone by whatever
-    /// is made of it, be it accepted or refused half-way.
+    /// The document after any sequence of commits is consistent and parses to itself. No later commit changes it, accepted or
+    /// refused.
     #[test]
-    fn every_commit_leaves_a_sound_document_and_its_base_as_it_was(
+    fn every_commit_makes_a_valid_document_and_keeps_its_base(
         version in 1..4_u8,
         steps in prop::collection::vec(prop::collection::vec(step(), 1..4), 1..12),
     ) {
@@ -63,10 +63,9 @@ proptest! {
         }
     }
 
-    /// Updates that were applied are, repeated in a new commit, either a change again or nothing, never corruption; and
-    /// a schema, spec or order is never there twice.
+    /// Repeated updates change the table or not, but never corrupt it. No schema, spec or order appears twice.
     #[test]
-    fn nothing_is_there_twice(version in 1..4_u8, steps in prop::collection::vec(step(), 1..20)) {
+    fn repeated_updates_make_no_duplicates(version in 1..4_u8, steps in prop::collection::vec(step(), 1..20)) {
         let mut table = start(version);
         for step in steps {
             if let Ok(Some(after)) = apply(&table, &changes(&step, &table)) {
@@ -84,9 +83,9 @@ proptest! {
         }
     }
 
-    /// One requirement that fails, wherever it stands, fails them all; and then nothing else is looked at.
+    /// One failed requirement in any position fails the commit, and no update is applied.
     #[test]
-    fn one_requirement_that_fails_is_enough(
+    fn one_failed_requirement_fails_the_commit(
         version in 1..4_u8,
         good in prop::collection::vec(0..6_usize, 0..5),
         at in any::<prop::sample::Index>(),
@@ -115,15 +114,15 @@ proptest! {
     }
 
     #[test]
-    fn no_request_makes_the_parsers_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn arbitrary_request_does_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = TableCommit::parse(&bytes);
         let _ = TableCommit::parse_transaction(&bytes);
         let _ = CreateTable::parse(&bytes);
     }
 
-    /// Requests with some value replaced by another: refused in words, or applied; never a panic.
+    /// A request with one value replaced by another is refused with an error, or applied.
     #[test]
-    fn no_damaged_request_makes_a_rule_panic(
+    fn damaged_request_does_not_panic(
         version in 1..4_u8,
         steps in prop::collection::vec(step(), 1..6),
         at in prop::collection::vec(any::<prop::sample::Index>(), 1..4),
@@ -146,9 +145,9 @@ proptest! {
         }
     }
 
-    /// The schema of any document can be that of a new table, and a table that was made can be read.
+    /// A new table may have the schema of any document, and its own document parses.
     #[test]
-    fn a_table_made_like_another_can_be_read(which in 2..DOCUMENTS.len(), version in 1..4_u8) {
+    fn table_created_with_the_schema_of_another_can_be_parsed(which in 2..DOCUMENTS.len(), version in 1..4_u8) {
         let like = TableMetadata::parse(DOCUMENTS[which].1.as_bytes()).unwrap();
         let schema: &serde_json::value::RawValue =
             serde_json::from_str(like.schema(like.current_schema_id()).unwrap().json()).unwrap();

@@ -1,4 +1,4 @@
-//! The eight requirements, each with the words that clients look for when it fails.
+//! The eight requirements, with the error texts that clients match.
 
 use serde_json::{Value, json};
 use tidewater_core::commit::{CommitError, TableCommit};
@@ -6,7 +6,7 @@ use tidewater_core::commit::{CommitError, TableCommit};
 use crate::support::{document, requirement};
 
 #[test]
-fn each_requirement_holds_or_fails_with_the_words_that_clients_know() {
+fn failed_requirement_has_the_text_that_clients_match() {
     let cases: [(Value, Value, &str); 7] = [
         (
             json!({"type": "assert-table-uuid", "uuid": "9C12D441-03fe-4693-9a96-a0705ddf69c1"}),
@@ -54,14 +54,14 @@ fn each_requirement_holds_or_fails_with_the_words_that_clients_know() {
 }
 
 #[test]
-fn a_table_that_must_not_exist_must_not_exist() {
+fn assert_create_fails_for_an_existing_table() {
     let create = json!({"type": "assert-create"});
     assert_eq!(requirement(None, &create), Ok(()));
     assert_eq!(requirement(Some(&document("v1")), &create).unwrap_err(), "Requirement failed: table already exists");
 }
 
 #[test]
-fn a_ref_that_must_not_exist_is_said_by_null_or_by_nothing() {
+fn null_or_absent_snapshot_id_requires_a_missing_ref() {
     let table = document("v2");
     for absent in [
         json!({"type": "assert-ref-snapshot-id", "ref": "new", "snapshot-id": null}),
@@ -79,7 +79,7 @@ fn a_ref_that_must_not_exist_is_said_by_null_or_by_nothing() {
 }
 
 #[test]
-fn what_is_unknown_or_malformed_is_a_bad_request_that_says_what() {
+fn unknown_or_malformed_part_is_a_bad_request_that_names_it() {
     let cases = [
         ("{", "Malformed JSON"),
         ("[]", "Invalid commit"),
@@ -131,7 +131,7 @@ fn what_is_unknown_or_malformed_is_a_bad_request_that_says_what() {
 }
 
 #[test]
-fn a_transaction_names_the_table_of_each_commit() {
+fn transaction_commit_without_its_table_is_refused() {
     let body = json!({"table-changes": [
         {"identifier": {"namespace": ["a", "b"], "name": "t"}, "requirements": [], "updates": []},
         {"identifier": {"namespace": ["c"], "name": "u"}, "requirements": [], "updates": [{"action": "remove-snapshots", "snapshot-ids": []}]},
@@ -150,7 +150,7 @@ fn a_transaction_names_the_table_of_each_commit() {
 }
 
 #[test]
-fn absent_or_null_requirements_and_updates_are_empty_lists() {
+fn absent_or_null_requirements_and_updates_are_empty() {
     for body in [r#"{"requirements": null, "updates": null}"#, r#"{"updates": []}"#, r#"{"requirements": []}"#, "{}"] {
         let commit = TableCommit::parse(body.as_bytes()).unwrap();
         assert!(commit.requirements.is_empty() && commit.updates.is_empty(), "{body}");

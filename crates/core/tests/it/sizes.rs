@@ -1,4 +1,4 @@
-//! Commits of many updates.
+//! Commits with many updates.
 
 use serde_json::{Value, json};
 use tidewater_core::commit::MAX_ADDED_DEFINITIONS;
@@ -7,7 +7,7 @@ use crate::support::{add_snapshot, commit, refused, set_main, table};
 
 #[test]
 fn one_commit_can_remove_fifty_thousand_snapshots_one_by_one() {
-    // What Java before 1.8 sends to expire them. A rule that goes through all snapshots for each would not end here.
+    // Java before 1.8 sends this to expire snapshots. A rule that scans all snapshots for each update would take too long.
     let mut updates: Vec<Value> = (1..=50_000).map(|id| add_snapshot(id, None, id)).collect();
     updates.push(set_main(50_000));
     let full = commit(&table(2), &json!(updates));

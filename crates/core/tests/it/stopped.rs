@@ -1,4 +1,4 @@
-//! Commits that are no longer wanted.
+//! Commits that are stopped early.
 
 use std::cell::Cell;
 
@@ -9,7 +9,7 @@ use tidewater_core::view::{ViewCommit, apply_view_updates};
 
 use crate::support::{context, document};
 
-/// After how many steps the work is told to stop, and how many there are at the least.
+/// The number of steps before the stop, and the number of all steps.
 const WANTED: usize = 5;
 const UPDATES: usize = 1_000;
 
@@ -18,7 +18,7 @@ fn body() -> String {
     json!({ "requirements": [], "updates": (0..UPDATES).map(update).collect::<Vec<Value>>() }).to_string()
 }
 
-/// Runs work that is wanted for a few steps; checks that it stopped then.
+/// Runs work and stops it after a few steps. Checks that it ended then.
 fn check_stops<T: std::fmt::Debug>(work: impl FnOnce(Stop<'_>) -> Result<T, CommitError>) {
     let steps = Cell::new(0);
     let is_over = || {
@@ -30,7 +30,7 @@ fn check_stops<T: std::fmt::Debug>(work: impl FnOnce(Stop<'_>) -> Result<T, Comm
 }
 
 #[test]
-fn commit_that_is_no_longer_wanted_stops_between_updates() {
+fn stopped_commit_ends_between_updates() {
     let body = body();
     check_stops(|stop| TableCommit::parse_until(body.as_bytes(), stop));
     let updates = TableCommit::parse(body.as_bytes()).unwrap().updates;

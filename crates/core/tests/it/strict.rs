@@ -1,5 +1,5 @@
-//! What the specification knows is checked, and written in its spelling: nothing that is accepted makes a table or view that
-//! a reader refuses.
+//! Known fields are checked, and written in the specification's spelling. No accepted request makes a table or view that a
+//! reader refuses.
 
 use serde_json::{Value, json};
 use tidewater_core::commit::CommitError;
@@ -11,7 +11,7 @@ use crate::support::{
     try_create, value,
 };
 
-/// A table `id long, ts timestamptz, s string` of this format version.
+/// Returns a table `id long, ts timestamptz, s string` of this format version.
 fn base(format_version: u8) -> TableMetadata {
     create(&json!({
         "name": "t",
@@ -32,7 +32,7 @@ fn parse(document: &Value) -> TableMetadata {
     TableMetadata::parse(document.to_string().as_bytes()).unwrap()
 }
 
-/// The problems of a document, which stays readable.
+/// Returns the problems of a document that can be parsed.
 fn problems(document: &Value) -> String {
     parse(document).problems().join("\n")
 }
@@ -182,10 +182,10 @@ fn default_that_is_not_of_its_type_is_refused() {
     let stored = value(&commit(&base(3), &with_default("double", json!(3))));
     assert_eq!(stored["schemas"][1]["fields"][3]["initial-default"], json!(3.0));
     let stored = value(&commit(&base(2), &with_default("int", Value::Null)));
-    assert!(stored["schemas"][1]["fields"][3].get("initial-default").is_none(), "null is no default");
+    assert!(stored["schemas"][1]["fields"][3].get("initial-default").is_none(), "null means no default");
 }
 
-/// What is done to a good snapshot.
+/// A change to a valid snapshot.
 type Change = fn(&mut Value);
 
 #[test]
@@ -215,14 +215,14 @@ fn snapshot_that_breaks_a_rule_is_refused() {
 }
 
 #[test]
-fn registered_snapshot_without_an_operation_is_tolerated_and_told() {
+fn registered_snapshot_without_an_operation_is_tolerated_and_reported() {
     let mut document = value(&commit(&base(2), &json!([add_snapshot(1, None, 1)])));
     for summary in [json!({}), json!({"spark.app.id": "x"})] {
         document["snapshots"][0]["summary"] = summary.clone();
         assert_eq!(problems(&document), "", "{summary}");
         let tolerated = parse(&document).tolerated();
         assert_eq!(tolerated, ["Snapshot 1: its summary has no operation, for which readers take 'overwrite'"]);
-        // It stays as it is, whatever is committed.
+        // The snapshot stays unchanged in later commits.
         let set = json!([{"action": "set-properties", "updates": {"a": "b"}}]);
         assert_eq!(value(&commit(&parse(&document), &set))["snapshots"][0]["summary"], summary);
     }
@@ -240,7 +240,7 @@ fn registered_snapshot_without_an_operation_is_tolerated_and_told() {
 
 #[test]
 fn column_with_the_name_of_another_columns_partition_field_is_refused() {
-    // Readers bind every spec to the current schema, and refuse the table.
+    // Readers bind every spec to the current schema, and would refuse the table.
     let spec = json!([{"action": "add-spec", "spec": {"fields": [{"name": "shard", "transform": "bucket[4]", "source-id": 1}]}}]);
     let partitioned = commit(&base(2), &spec);
     let message = refused(&partitioned, &with_column(column(4, "shard", "int")));
@@ -248,7 +248,7 @@ fn column_with_the_name_of_another_columns_partition_field_is_refused() {
 }
 
 #[test]
-fn registered_document_with_problems_names_each() {
+fn problems_of_a_registered_document_are_all_reported() {
     let good = value(&base(2));
     let mut wrong_type = good.clone();
     wrong_type["schemas"][0]["fields"][0]["type"] = "lng".into();
@@ -264,7 +264,7 @@ fn registered_document_with_problems_names_each() {
 }
 
 #[test]
-fn documents_that_commits_make_have_no_problems() {
+fn document_after_a_commit_has_no_problems() {
     for name in ["v1", "v2", "v3"] {
         let after = commit(&document(name), &json!([{"action": "set-properties", "updates": {"a": "b"}}]));
         assert_eq!(after.problems(), Vec::<String>::new(), "{name}");
@@ -285,7 +285,7 @@ fn current_snapshot_without_a_main_branch_can_be_removed() {
 }
 
 #[test]
-fn document_with_dangling_snapshots_is_read_reported_and_mended_by_a_commit() {
+fn document_with_missing_snapshots_is_parsed_reported_and_corrected_by_a_commit() {
     let mut dangling =
         value(&commit(&base(2), &json!([add_snapshot(1, None, 1), set_main(1), set_ref("v1", "tag", 1)])));
     dangling["snapshots"] = json!([]);
@@ -299,7 +299,7 @@ fn document_with_dangling_snapshots_is_read_reported_and_mended_by_a_commit() {
 }
 
 #[test]
-fn document_of_an_older_version_is_read_and_mended_by_a_commit_but_for_what_would_be_lost() {
+fn document_of_an_older_version_is_parsed_and_corrected_by_a_commit_without_loss() {
     let old = TableMetadata::parse(LENIENT.as_bytes()).unwrap();
     let problems = old.problems().join("\n");
     assert!(
@@ -314,7 +314,7 @@ fn document_of_an_older_version_is_read_and_mended_by_a_commit_but_for_what_woul
     assert_eq!(after["refs"]["main"]["type"], "branch");
     assert_eq!(after["sort-orders"][1]["fields"][0]["direction"], "asc");
     assert!(after["snapshots"][0].get("parent-snapshot-id").is_none());
-    // What is wrong with a column does not stand in the way of another one, but no such column is added.
+    // A wrong column does not prevent adding another one, but no new wrong column is accepted.
     let mut columns: Vec<Value> = columns.as_array().unwrap().clone();
     columns.push(column(13, "more", "long"));
     let more = json!([{"action": "add-schema", "schema": schema(&columns)}]);
@@ -322,7 +322,7 @@ fn document_of_an_older_version_is_read_and_mended_by_a_commit_but_for_what_woul
 }
 
 #[test]
-fn v1_document_may_name_what_is_current_without_the_lists() {
+fn v1_document_may_have_current_ids_without_the_lists() {
     let (_, text) = crate::support::DOCUMENTS[0];
     let mut old: Value = serde_json::from_str(text).unwrap();
     old["default-spec-id"] = 0.into();
@@ -345,7 +345,7 @@ fn nulls_that_some_readers_refuse_are_problems_of_a_registered_document() {
 }
 
 #[test]
-fn partition_field_without_an_id_is_a_problem_from_v2_on_and_gets_one_by_a_commit() {
+fn partition_field_without_an_id_is_a_problem_from_v2_on_and_a_commit_adds_it() {
     let field = json!([{"name": "p", "transform": "identity", "source-id": 1}]);
     for version in [1, 2, 3] {
         let mut document = value(&base(version));
@@ -419,7 +419,7 @@ fn view_with_a_column_of_an_unknown_type_is_refused() {
 }
 
 #[test]
-fn unknown_fields_and_transforms_stay_as_they_came() {
+fn unknown_fields_and_transforms_stay_unchanged() {
     let mut changes =
         with_column(json!({"id": 4, "name": "x", "required": false, "type": "long", "future": {"a": [1]}}));
     changes.as_array_mut().unwrap().push(json!({"action": "add-spec", "spec": {"fields":

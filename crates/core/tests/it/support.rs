@@ -1,4 +1,4 @@
-//! What several tests need.
+//! Helpers of several tests.
 
 use serde_json::{Value, json};
 use tidewater_core::commit::{
@@ -8,7 +8,7 @@ use tidewater_core::document::TableMetadata;
 use tidewater_core::stop::Stop;
 use uuid::Uuid;
 
-/// The time of commits in tests: after that of every document.
+/// The time of commits in tests, later than every document.
 pub(crate) const NOW_MS: i64 = 1_800_000_000_000;
 
 pub(crate) const UUID: Uuid = Uuid::from_u128(0x0198_c9c2_6f5e_7d3e_9a5e_5a0f_6f1b_2c3d);
@@ -21,7 +21,7 @@ pub(crate) const DOCUMENTS: [(&str, &str); 5] = [
     ("v3", include_str!("../documents/v3.json")),
 ];
 
-/// A v3 document as this catalog's first versions took it: types that are not in the specification, other spellings, nulls.
+/// A v3 document that early versions of this catalog accepted: unknown types, other spellings, nulls.
 pub(crate) const LENIENT: &str = include_str!("../documents/v3-lenient.json");
 
 pub(crate) fn context() -> Context<'static> {
@@ -46,7 +46,7 @@ pub(crate) fn updates(updates: &Value) -> TableCommit {
     TableCommit::parse(json!({ "requirements": [], "updates": updates }).to_string().as_bytes()).unwrap()
 }
 
-/// The document after a commit of these updates, or `None` when nothing changed.
+/// Returns the document after a commit of these updates, or `None` if nothing changed.
 pub(crate) fn try_commit(base: &TableMetadata, changes: &Value) -> Result<Option<TableMetadata>, CommitError> {
     try_commit_in(base, changes, &context())
 }
@@ -104,7 +104,7 @@ pub(crate) fn schema(columns: &[Value]) -> Value {
     json!({"type": "struct", "fields": columns})
 }
 
-/// A table `x long, y string`, unpartitioned, of this format version.
+/// Returns a table `x long, y string`, unpartitioned, of this format version.
 pub(crate) fn table(format_version: u8) -> TableMetadata {
     create(&json!({
         "name": "t",
@@ -113,7 +113,7 @@ pub(crate) fn table(format_version: u8) -> TableMetadata {
     }))
 }
 
-/// An `add-snapshot` of format v2.
+/// Returns an `add-snapshot` of format v2.
 pub(crate) fn add_snapshot(id: i64, parent: Option<i64>, sequence_number: i64) -> Value {
     let mut snapshot = json!({"snapshot-id": id, "sequence-number": sequence_number, "timestamp-ms": NOW_MS,
         "manifest-list": format!("s3://b/t/metadata/snap-{id}.avro"), "summary": {"operation": "append"}, "schema-id": 0});

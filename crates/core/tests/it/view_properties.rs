@@ -1,4 +1,4 @@
-//! What holds of every view document, and of every sequence of commits to a view.
+//! Properties of every view document, and of every sequence of commits to a view.
 
 use std::collections::HashSet;
 
@@ -54,7 +54,7 @@ fn invariants(after: &ViewMetadata) {
     }
 }
 
-/// Any JSON, as what a later version of the specification may add.
+/// Generates any JSON, as a later version of the specification may add it.
 fn anything() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -71,10 +71,10 @@ fn anything() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    /// A document that a sequence of commits made holds together, is read back as it was, and is left alone by whatever
-    /// is made of it, be it accepted or refused half-way.
+    /// The view after any sequence of commits is consistent and parses to itself. No later commit changes it, accepted or
+    /// refused.
     #[test]
-    fn every_commit_leaves_a_sound_view_and_its_base_as_it_was(
+    fn every_commit_makes_a_valid_view_and_keeps_its_base(
         commits in prop::collection::vec(prop::collection::vec(update(), 1..4), 1..15),
     ) {
         let mut view = start();
@@ -91,9 +91,9 @@ proptest! {
         }
     }
 
-    /// A requirement that fails is a conflict before anything is looked at.
+    /// A failed requirement is a conflict, and no update is applied.
     #[test]
-    fn a_requirement_for_another_view_fails(bytes in any::<[u8; 16]>(), good in 0..3_usize) {
+    fn requirement_for_another_view_is_a_conflict(bytes in any::<[u8; 16]>(), good in 0..3_usize) {
         let view = start();
         let other = uuid::Uuid::from_bytes(bytes);
         prop_assume!(other != UUID);
@@ -103,7 +103,7 @@ proptest! {
         prop_assert!(check_view_requirements(&commit.requirements, &view).is_err());
     }
 
-    /// What is not known, wherever it stands, comes back as it was, and stays through a commit.
+    /// Unknown fields in any position are written unchanged, also after a commit.
     #[test]
     fn unknown_fields_are_kept(
         values in prop::collection::vec(anything(), 5),
@@ -121,16 +121,16 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_the_parsers_of_views_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn arbitrary_text_does_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = ViewMetadata::parse(&bytes);
         let _ = ViewCommit::parse(&bytes);
         let _ = CreateView::parse(&bytes);
         let _ = RegisterView::parse(&bytes);
     }
 
-    /// Documents and requests with some value replaced by another: refused in words, or taken; never a panic.
+    /// A document or request with one value replaced by another is refused with an error, or accepted.
     #[test]
-    fn no_damage_makes_a_rule_of_views_panic(
+    fn damaged_document_or_request_does_not_panic(
         updates in prop::collection::vec(update(), 1..5),
         at in prop::collection::vec(any::<prop::sample::Index>(), 1..4),
         token in prop::sample::select(vec!["null", "-1", "0", "2147483647", "9223372036854775807", "\"\"", "[]", "{}", "1.5"]),

@@ -1,4 +1,4 @@
-//! Views: their documents, their creation, each update and each refusal.
+//! Views: their documents, their creation, and each update and refusal.
 
 use serde_json::{Value, json};
 use tidewater_core::commit::CommitError;
@@ -9,7 +9,7 @@ use tidewater_core::view::{
 
 use crate::support::{NOW_MS, UUID, column, schema};
 
-/// When the versions of the tests were made.
+/// The creation time of the versions in these tests.
 const THEN_MS: i64 = 1_700_000_000_000;
 
 fn version(schema_id: i32, queries: &[(&str, &str)]) -> Value {
@@ -31,7 +31,7 @@ fn try_create(request: &Value) -> Result<ViewMetadata, CommitError> {
     create_view(&CreateView::parse(request.to_string().as_bytes())?, "s3://b/v", UUID)
 }
 
-/// A view of one version, `select 1` for Spark.
+/// Returns a view of one version, `select 1` for Spark.
 pub(crate) fn view() -> ViewMetadata {
     try_create(&request(&spark("select 1"), &json!({}))).unwrap()
 }
@@ -49,7 +49,7 @@ fn commit(base: &ViewMetadata, updates: &Value) -> ViewMetadata {
     try_commit(base, updates).unwrap().expect("the commit changes something")
 }
 
-/// The message of a commit that breaks a rule, and leaves its base as it was.
+/// Returns the message of a commit that breaks a rule. Checks that its base stays unchanged.
 #[track_caller]
 fn refused(base: &ViewMetadata, updates: &Value) -> String {
     let before = base.to_json();
@@ -86,7 +86,7 @@ fn log(document: &ViewMetadata) -> Vec<(i64, i32)> {
 }
 
 #[test]
-fn a_new_view_has_schema_0_and_version_1_whatever_ids_were_asked_for() {
+fn new_view_has_schema_0_and_version_1_whatever_the_requested_ids() {
     let mut asked = version(7, &[("spark", "select 1"), ("trino", "select 1")]);
     asked["version-id"] = json!(9);
     asked["default-catalog"] = json!("lake");
@@ -106,7 +106,7 @@ fn a_new_view_has_schema_0_and_version_1_whatever_ids_were_asked_for() {
 }
 
 #[test]
-fn a_view_without_a_query_or_with_two_in_one_dialect_is_not_made() {
+fn view_without_a_query_or_with_two_in_one_dialect_is_refused() {
     let refusal = |asked: &Value| match try_create(&request(asked, &json!({}))) {
         Err(CommitError::IllegalArgument(message)) => message,
         other => panic!("{other:?}"),
@@ -136,7 +136,7 @@ fn representation_of_an_unknown_type_is_kept_but_not_added() {
 }
 
 #[test]
-fn what_is_required_of_a_version_must_be_there() {
+fn version_without_a_required_field_is_refused() {
     for missing in ["version-id", "timestamp-ms", "schema-id", "summary", "representations", "default-namespace"] {
         let mut asked = spark("select 1");
         asked.as_object_mut().unwrap().remove(missing);
@@ -160,7 +160,7 @@ fn what_is_required_of_a_version_must_be_there() {
 }
 
 #[test]
-fn a_replacement_becomes_the_next_version_and_the_log_says_when() {
+fn replacement_becomes_the_next_version_and_is_logged() {
     let mut second = version(-1, &[("spark", "select count(*)")]);
     second["timestamp-ms"] = json!(THEN_MS + 5);
     let other = schema(&[column(1, "n", "long")]);
@@ -176,9 +176,9 @@ fn a_replacement_becomes_the_next_version_and_the_log_says_when() {
     assert_eq!(log(&back), [(THEN_MS, 1), (THEN_MS + 5, 2), (NOW_MS, 1)]);
 }
 
-/// What the compatibility kit does: both replacements were made from the first version, so both call themselves 2.
+/// The case of the compatibility kit: both replacements are based on the first version, so both have the id 2.
 #[test]
-fn of_two_replacements_that_call_themselves_2_the_later_becomes_3() {
+fn second_of_two_replacements_with_id_2_becomes_3() {
     let base = try_create(&request(&version(5, &[("trino", "a")]), &json!({"replace.drop-dialect.allowed": "true"})));
     let mut first = version(-1, &[("spark", "b")]);
     let mut second = version(0, &[("trino", "c")]);
@@ -193,7 +193,7 @@ fn of_two_replacements_that_call_themselves_2_the_later_becomes_3() {
 }
 
 #[test]
-fn a_version_or_schema_that_is_there_already_is_used_again() {
+fn equal_version_or_schema_is_reused() {
     let base = view();
     let mut same = version(-1, &[("spark", "select 1")]);
     same["version-id"] = json!(8);
@@ -211,7 +211,7 @@ fn a_version_or_schema_that_is_there_already_is_used_again() {
 }
 
 #[test]
-fn an_id_that_names_nothing_is_refused() {
+fn unknown_id_is_refused() {
     let base = view();
     assert_eq!(refused(&base, &json!([set_current(5)])), "Cannot set current version to unknown version: 5");
     assert!(refused(&base, &json!([set_current(-1)])).contains("no view version has been added"));
@@ -225,18 +225,18 @@ fn an_id_that_names_nothing_is_refused() {
 }
 
 #[test]
-fn a_dialect_is_not_lost_unless_that_is_allowed() {
+fn replacement_that_drops_a_dialect_is_refused_unless_allowed() {
     let both = try_create(&request(&version(0, &[("Spark", "a"), ("trino", "a")]), &json!({}))).unwrap();
     let one = spark("b");
     assert!(refused(&both, &json!([add(&one), set_current(-1)])).contains("no query for trino"));
-    assert!(try_commit(&both, &json!([add(&one)])).unwrap().is_some(), "it is not current");
+    assert!(try_commit(&both, &json!([add(&one)])).unwrap().is_some(), "the version is not current");
     let allowed = commit(&both, &json!([set("replace.drop-dialect.allowed", "TRUE"), add(&one), set_current(-1)]));
     assert_eq!(allowed.current_version_id(), 2);
     assert_eq!(replace(&both, &version(0, &[("TRINO", "b"), ("spark", "b")])).current_version_id(), 2);
 }
 
 #[test]
-fn the_newest_versions_are_kept_and_the_log_has_no_gaps() {
+fn newest_versions_are_kept_and_the_log_has_no_gaps() {
     let mut grown = view();
     for n in 2..=12 {
         grown = replace(&grown, &spark(&format!("select {n}")));
@@ -246,11 +246,11 @@ fn the_newest_versions_are_kept_and_the_log_has_no_gaps() {
 
     let old = commit(&grown, &json!([set_current(3)]));
     let fewer = commit(&old, &json!([set("version.history.num-entries", "2")]));
-    assert_eq!(versions(&fewer), [3, 12], "the current one stays, in its place");
-    assert_eq!(log(&fewer), [(THEN_MS, 12), (NOW_MS, 3)], "nothing before a version that is gone");
+    assert_eq!(versions(&fewer), [3, 12], "the current version stays, in its position");
+    assert_eq!(log(&fewer), [(THEN_MS, 12), (NOW_MS, 3)], "no entry up to a removed version");
 
     let many = commit(&fewer, &json!([add(&spark("x")), add(&spark("y")), add(&spark("z"))]));
-    assert_eq!(versions(&many), [3, 13, 14, 15], "what a commit adds stays");
+    assert_eq!(versions(&many), [3, 13, 14, 15], "the versions of the commit stay");
     for wrong in ["0", "-1", "many", "99999999999"] {
         let message = refused(&grown, &json!([set("version.history.num-entries", wrong)]));
         assert!(message.contains("version.history.num-entries must be a positive number"), "{message}");
@@ -281,7 +281,7 @@ fn properties_and_location_change_without_a_new_version() {
 }
 
 #[test]
-fn a_view_keeps_its_id_and_its_format() {
+fn uuid_and_format_of_a_view_cannot_change() {
     let base = view();
     let other = json!([{"action": "assign-uuid", "uuid": "9c12d441-03fe-4693-9a96-a0705ddf69c1"}]);
     assert!(refused(&base, &other).starts_with("Cannot reassign view UUID"));
@@ -292,7 +292,7 @@ fn a_view_keeps_its_id_and_its_format() {
 }
 
 #[test]
-fn a_requirement_holds_of_the_view_it_names() {
+fn requirement_holds_only_for_the_named_view() {
     let check = |requirement: Value| {
         let body = json!({"requirements": [requirement], "updates": []}).to_string();
         ViewCommit::parse(body.as_bytes()).and_then(|commit| check_view_requirements(&commit.requirements, &view()))
@@ -308,7 +308,7 @@ fn a_requirement_holds_of_the_view_it_names() {
 }
 
 #[test]
-fn what_is_no_request_about_a_view_is_told_so() {
+fn malformed_view_request_is_refused() {
     for body in [
         "",
         "[]",
@@ -328,7 +328,7 @@ fn what_is_no_request_about_a_view_is_told_so() {
 }
 
 #[test]
-fn a_document_that_contradicts_itself_is_not_read() {
+fn inconsistent_document_is_refused() {
     let sound = value(&replace(&view(), &spark("select 2")));
     assert!(ViewMetadata::parse(sound.to_string().as_bytes()).is_ok());
     for (place, value, says) in [

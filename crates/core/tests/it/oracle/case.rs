@@ -1,4 +1,4 @@
-//! One question for both sides, and where it comes from.
+//! A case: one question for both sides, with its source and changes.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use super::corpus::Source;
 use super::mutation::Mutation;
 use super::text::to_text;
 
-/// What is asked.
+/// The kind of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Operation {
-    /// A table's document, as it is registered.
+    /// A table's document to register.
     Table,
     /// A commit to a table.
     Commit,
@@ -19,7 +19,7 @@ pub(crate) enum Operation {
     CreateCommit,
     /// A request to create a table.
     Create,
-    /// A view's document, as it is registered.
+    /// A view's document to register.
     View,
     /// A commit to a view.
     ViewCommit,
@@ -28,7 +28,7 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    /// Its name in questions to the oracle, and in reports.
+    /// Returns its name in questions to the oracle, and in reports.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Table => "table",
@@ -41,26 +41,26 @@ impl Operation {
         }
     }
 
-    /// Whether it is about a view.
+    /// Returns whether it is about a view.
     pub(crate) fn is_of_view(self) -> bool {
         matches!(self, Self::View | Self::ViewCommit | Self::CreateView)
     }
 
-    /// What reads the document that it makes.
+    /// Returns the operation that parses its document.
     pub(crate) fn reading(self) -> Self {
         if self.is_of_view() { Self::View } else { Self::Table }
     }
 
-    /// Whether the document that it makes has an id of its own each time.
+    /// Returns whether its document has a new id each time.
     pub(crate) fn makes_an_id(self) -> bool {
         matches!(self, Self::Create | Self::CreateView | Self::CreateCommit)
     }
 }
 
-/// In place of a place: the source as it is.
+/// Stands for the place of a change in a case without changes.
 pub(crate) const UNCHANGED: &str = "unchanged";
 
-/// A source with one or two changes, or as it is.
+/// A source with up to two changes.
 #[derive(Debug, Clone)]
 pub(crate) struct Case<'a> {
     pub(crate) source: &'a Source,
@@ -68,7 +68,7 @@ pub(crate) struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// The mutated text; none if the changes do not fit together.
+    /// Returns the changed text, or `None` if the changes do not fit together.
     pub(crate) fn input(&self) -> Option<String> {
         let mut value: Value = self.source.input.clone();
         for mutation in &self.mutations {
@@ -77,7 +77,7 @@ impl Case<'_> {
         Some(to_text(&value))
     }
 
-    /// The place of each change, with `*` for positions in arrays; [`UNCHANGED`] where there is none.
+    /// Returns the place of each change, with `*` for positions in arrays; [`UNCHANGED`] if there is none.
     pub(crate) fn places(&self) -> Vec<String> {
         if self.mutations.is_empty() {
             return vec![UNCHANGED.to_owned()];

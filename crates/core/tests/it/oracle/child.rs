@@ -1,4 +1,4 @@
-//! A process that answers one line of JSON for each line of JSON.
+//! A child process that answers each line of JSON with one line of JSON.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -6,7 +6,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-/// A running process, ended when this is dropped.
+/// A running process. Dropping this ends it.
 pub(crate) struct Oracle {
     process: Child,
     requests: ChildStdin,
@@ -21,11 +21,11 @@ impl Oracle {
         Self { process, requests, answers }
     }
 
-    /// The answers to all requests, in their order: a document, or why there is none.
+    /// Returns the answers to all requests, in order: a document, or the reason why there is none.
     pub(crate) fn ask(&mut self, requests: &[Value]) -> Vec<Result<String, String>> {
         let (input, output) = (&mut self.requests, &mut self.answers);
         thread::scope(|scope| {
-            // Beside reading: a pipe that is full would otherwise stop both.
+            // Writes on another thread while this one reads. Otherwise full pipes would block both processes.
             scope.spawn(move || {
                 for request in requests {
                     writeln!(input, "{request}").expect("the oracle reads");
@@ -49,13 +49,13 @@ fn read(answers: &mut BufReader<ChildStdout>, request: &Value) -> Result<String,
 
 impl Drop for Oracle {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// A question.
+/// Returns a question.
 pub(crate) fn request(operation: &str, base: Option<&str>, input: &str, location: &str) -> Value {
     json!({ "op": operation, "base": base, "input": input, "location": location })
 }

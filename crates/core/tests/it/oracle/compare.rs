@@ -1,16 +1,16 @@
-//! Whether two documents say the same, and whether ours is spelled as the specification does.
+//! Compares two documents, and checks that ours has the specification's spelling.
 
 use serde_json::Value;
 
 use super::case::Operation;
 
-/// Times from then on are those of the test: both sides take their own.
+/// Later times come from the test run: each side reads the clock.
 const NOW_SINCE_MS: i64 = 1_760_000_000_000;
 
-/// Where two documents of the reference implementation differ: the first place, and both values.
+/// Returns the first difference between two documents of the reference implementation: its place, and both values.
 pub(crate) fn difference(operation: Operation, ours: &str, theirs: &str) -> Option<String> {
     let [mut ours, mut theirs] = [ours, theirs].map(|text| serde_json::from_str::<Value>(text).unwrap());
-    // A commit gives a table of format v1 that has no id one; Java does not.
+    // Our commit gives a v1 table without an id a new one; Java does not.
     if operation.makes_an_id() || (operation == Operation::Commit && theirs["table-uuid"].is_null()) {
         for document in [&mut ours, &mut theirs] {
             document.as_object_mut().unwrap().retain(|key, _| key != "table-uuid" && key != "view-uuid");
@@ -19,14 +19,14 @@ pub(crate) fn difference(operation: Operation, ours: &str, theirs: &str) -> Opti
     first_difference("", &comparable(operation, ours), &comparable(operation, theirs))
 }
 
-/// A document without what every writer gives anew, and in one order.
+/// Removes values that every writer generates, and sorts the lists.
 fn comparable(operation: Operation, mut document: Value) -> Value {
     let fields = document.as_object_mut().unwrap();
     if operation != Operation::Table && operation != Operation::View {
         fields.remove("last-updated-ms");
         fields.remove("metadata-log");
     }
-    // Java keeps them in a map that has no order.
+    // Java keeps them in an unordered map.
     for files in ["statistics", "partition-statistics"] {
         if let Some(files) = fields.get_mut(files).and_then(Value::as_array_mut) {
             files.sort_by_key(|file| file["snapshot-id"].as_i64());
@@ -59,8 +59,8 @@ fn first_difference(place: &str, ours: &Value, theirs: &Value) -> Option<String>
     }
 }
 
-/// Where a document that we wrote is not as Java writes it: a value in another spelling, or an optional null. What Java
-/// does not know it does not write, so that does not count.
+/// Returns where our document differs from Java's: a value in another spelling, or an optional null. Ignores fields that
+/// Java does not know, since it does not write them.
 pub(crate) fn spelling(written: &str, by_java: &str) -> Option<String> {
     let written: Value = match serde_json::from_str(written) {
         Ok(written) => written,

@@ -1,4 +1,4 @@
-//! Valid documents and requests, from which every case starts.
+//! The valid documents and requests from which all cases are derived.
 
 use serde_json::{Value, json};
 
@@ -16,19 +16,19 @@ const TABLES: [(&str, &str); 7] = [
 
 const VIEW: (&str, &str) = ("view", include_str!("corpus/view.json"));
 
-/// Something valid that is mutated: a document, or a request.
+/// A valid document or request.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
     pub(crate) operation: Operation,
-    /// What it is called in reports.
+    /// Its name in reports.
     pub(crate) name: String,
-    /// The document that the request is about, where there is one.
+    /// The document of a commit's table or view, if there is one.
     pub(crate) base: Option<String>,
-    /// What is mutated.
+    /// The document or request to change.
     pub(crate) input: Value,
 }
 
-/// Everything that cases are made of.
+/// Returns all sources.
 pub(crate) fn sources() -> Vec<Source> {
     let mut sources: Vec<Source> =
         TABLES.iter().map(|(name, text)| source(Operation::Table, name, None, parse(text))).collect();

@@ -1,15 +1,15 @@
-//! The cases of a run.
+//! Generates the cases of a run.
 
 use super::case::Case;
 use super::corpus::Source;
 use super::mutation::{self, Mutation};
 use super::random::Random;
 
-/// Every so many cases has two changes.
+/// How often a case has two changes: one in this many.
 const PAIR_EVERY: usize = 5;
 
-/// Gives the cases of a seed: each source in turn with its next change, so that small requests are tried out completely before
-/// large documents are.
+/// Generates the cases of a seed. Takes the sources in turn, each with its next change, so that small requests are covered
+/// completely before large documents are.
 pub(crate) struct Generator<'a> {
     sources: Vec<(&'a Source, Vec<Mutation>)>,
     random: Random,
@@ -32,12 +32,12 @@ impl<'a> Generator<'a> {
         Self { sources, random, turn: 0, round: 0, given: 0 }
     }
 
-    /// How many single changes there are.
+    /// Returns the number of single changes.
     pub(crate) fn singles(&self) -> usize {
         self.sources.iter().map(|(_, mutations)| mutations.len()).sum()
     }
 
-    /// Whether each of them was given.
+    /// Returns whether all single changes were generated.
     pub(crate) fn has_given_all_singles(&self) -> bool {
         self.sources.iter().all(|(_, mutations)| mutations.len() <= self.round)
     }
@@ -69,7 +69,7 @@ impl<'a> Generator<'a> {
 impl<'a> Iterator for Generator<'a> {
     type Item = Case<'a>;
 
-    /// Never ends: when all single changes are given, pairs of them follow.
+    /// Never ends: after all single changes, pairs follow.
     fn next(&mut self) -> Option<Case<'a>> {
         self.given += 1;
         if self.given.is_multiple_of(PAIR_EVERY) {

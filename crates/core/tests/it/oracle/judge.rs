@@ -1,4 +1,4 @@
-//! Asks all sides about cases, many at a time.
+//! Asks all sides about many cases at a time.
 
 use std::collections::HashMap;
 use std::process::Command;
@@ -12,15 +12,15 @@ use super::compare;
 use super::ours;
 use super::verdict::{Difference, Kind, Verdict};
 
-/// Our side and the processes of the others.
+/// Our side, and the processes of the other sides.
 pub(crate) struct Judge {
     java: Oracle,
     python: Option<Oracle>,
-    /// The readers that cannot read what is made of a valid source: what they make of a changed one tells nothing.
+    /// The readers that cannot read the document of an unchanged source. Their answers for changed sources are ignored.
     left_out: HashMap<(Operation, String), Vec<Kind>>,
 }
 
-/// A case under way.
+/// A case whose verdict is not complete.
 struct Open {
     operation: Operation,
     ours: Result<String, String>,
@@ -32,14 +32,14 @@ impl Judge {
         Self { java: Oracle::start(java), python: python.map(Oracle::start), left_out: HashMap::new() }
     }
 
-    /// Does not ask the readers about changes of a valid case that cannot read it as it is.
+    /// Excludes the readers that cannot read a valid case from its changed cases.
     pub(crate) fn leave_out(&mut self, valid: &Case<'_>, verdict: &Verdict) {
         let readers = [Kind::UnreadableByPython, Kind::UnreadableByRust];
         let cannot = verdict.differences.iter().map(|one| one.kind).filter(|kind| readers.contains(kind));
         self.left_out.insert((valid.source.operation, valid.source.name.clone()), cannot.collect());
     }
 
-    /// The verdict on each case; none where its changes do not fit together.
+    /// Returns the verdict on each case; `None` if its changes do not fit together.
     pub(crate) fn ask(&mut self, cases: &[Case<'_>]) -> Vec<Option<Verdict>> {
         let inputs: Vec<Option<String>> = cases.iter().map(Case::input).collect();
         let asked: Vec<(&Case<'_>, &str)> =
@@ -122,7 +122,7 @@ fn accepted(
     let mut differences = Vec::new();
     let mut add = |kind: Kind, message: String| differences.push(Difference { kind, message });
     match ours::written_again(one.operation, ours) {
-        // A registered document is not written by us.
+        // `core` does not write registered documents.
         Ok(again) if again == ours || one.operation == one.operation.reading() => {}
         Ok(_) => add(Kind::UnreadableByUs, "written again, it is another document".to_owned()),
         Err(reason) => add(Kind::UnreadableByUs, reason),
@@ -141,7 +141,7 @@ fn accepted(
             }
         }
     }
-    // What Java cannot read is a difference already, whatever the others make of it.
+    // A document that Java cannot read is a difference already, so the other readers do not matter.
     if !java_reads {
         return Verdict { we_accept: true, java_accepts: one.theirs.is_ok(), differences };
     }

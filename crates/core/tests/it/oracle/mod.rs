@@ -1,7 +1,7 @@
-//! The reference implementation as an oracle: mutated documents and requests are given to `core` and to Iceberg's own classes,
-//! and what `core` stores is read back by Java, PyIceberg and iceberg-rust.
+//! The reference implementation as an oracle. Passes mutated documents and requests to `core` and to Iceberg's own classes,
+//! and lets Java, PyIceberg and iceberg-rust read the documents that `core` stores.
 //!
-//! `cargo xtask compat oracle` prepares the others and starts this.
+//! `cargo xtask compat oracle` prepares the other sides and runs this.
 
 mod case;
 mod child;
@@ -30,7 +30,7 @@ use mutation::Mutation;
 use report::{Report, explanation};
 use verdict::{Kind, Verdict};
 
-/// How many cases are asked about at once.
+/// The number of cases in one batch.
 const BATCH: usize = 500;
 
 #[test]
@@ -62,14 +62,14 @@ fn mutated_input_gets_the_verdict_and_result_of_iceberg_java() {
 fn every_source_is_accepted_by_core() {
     for source in corpus::sources() {
         let answer = ours::answer(source.operation, source.base.as_deref(), &text::to_text(&source.input));
-        // Format version 2 has no manifests in snapshots, which Java does not mind.
+        // Manifests within snapshots are invalid in format version 2, but Java accepts them.
         let refused_on_purpose = source.name == "upgrade-old of v1-legacy";
         assert_eq!(answer.is_err(), refused_on_purpose, "{} {}: {answer:?}", source.operation.name(), source.name);
     }
 }
 
 #[test]
-fn mutations_of_a_seed_are_the_same_each_time() {
+fn same_seed_generates_the_same_mutations() {
     let mut sources = corpus::sources();
     sources.retain(|source| source.name == "location of v2-empty");
     let cases = |seed| Generator::new(&sources, seed).take(50).map(|case| case.to_string()).collect::<Vec<_>>();
@@ -115,7 +115,7 @@ fn say(line: &str) {
     println!("{line}");
 }
 
-/// A case of two changes as that of one of them, when it alone makes a difference of the same kind.
+/// Reduces a case of two changes to one of them, if that one alone makes a difference of the same kind.
 fn reduced<'a>(judge: &mut Judge, case: &Case<'a>, verdict: Verdict) -> (Case<'a>, Verdict) {
     let differences = verdict.differences.iter().filter(|difference| explanation(case, difference).is_none());
     let unexplained: Vec<Kind> = differences.map(|difference| difference.kind).collect();

@@ -1,4 +1,4 @@
-//! Changes of a JSON value: one at a place, each likely to matter to a reader.
+//! Changes of a JSON value, each at one place, chosen to matter to readers.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::values;
 /// One change at one place.
 #[derive(Debug, Clone)]
 pub(crate) struct Mutation {
-    /// Where, from the outermost: keys and positions.
+    /// The keys and positions from the outermost value to the changed one.
     path: Vec<String>,
     edit: Edit,
 }
@@ -28,7 +28,7 @@ enum Edit {
 }
 
 impl Mutation {
-    /// Changes the value; none if the place is not there any more.
+    /// Changes the value. Returns `None` if the place does not exist any more.
     pub(crate) fn apply(&self, value: &mut Value) -> Option<()> {
         let (Some(last), path) = (self.path.last(), &self.path[..self.path.len().saturating_sub(1)]) else {
             return self.apply_here(value);
@@ -75,7 +75,7 @@ impl Mutation {
         Some(())
     }
 
-    /// The place with `*` for positions, and in updates `[action]` for those of the list: `/updates/[add-schema]/schema`.
+    /// Returns the place, with `*` for positions, and `[action]` for positions of updates: `/updates/[add-schema]/schema`.
     pub(crate) fn place(&self, input: &Value) -> String {
         let mut place = String::new();
         let mut here = Some(input);
@@ -112,8 +112,8 @@ impl fmt::Display for Mutation {
     }
 }
 
-/// Every single change that is tried of this value. Of a commit only its updates are changed: what stands around them is the
-/// same for all.
+/// Returns every single change of this value. Of a commit, changes only the updates, since the rest is the same for all
+/// commits.
 pub(crate) fn all(input: &Value) -> Vec<Mutation> {
     let known = values::Known::of(input);
     let mut found = Vec::new();

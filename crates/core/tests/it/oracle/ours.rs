@@ -1,4 +1,4 @@
-//! What `core` makes of a case.
+//! The answers of `core`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -12,13 +12,13 @@ use tidewater_core::view::{CreateView, ViewCommit, ViewMetadata, apply_view_upda
 use super::case::Operation;
 use crate::support::{NOW_MS, UUID};
 
-/// Where a new table or view is put that names no location.
+/// The default location of a new table or view.
 pub(crate) const LOCATION: &str = "s3://b/default";
 
-/// The document that is stored, or why the request is refused.
+/// Returns the stored document, or the reason of the refusal.
 ///
 /// # Panics
-/// Never: a panic of `core` is the message `PANIC`.
+/// Never: returns the message `PANIC` if `core` panics.
 pub(crate) fn answer(operation: Operation, base: Option<&str>, input: &str) -> Result<String, String> {
     let answer =
         catch_unwind(AssertUnwindSafe(|| stored(operation, base.unwrap_or_default().as_bytes(), input.as_bytes())));
@@ -31,7 +31,7 @@ fn stored(operation: Operation, base: &[u8], input: &[u8]) -> Result<Vec<u8>, St
         Operation::Table => {
             let table = TableMetadata::parse(input).map_err(text)?;
             registrable(&table.problems_of_text(input))?;
-            // The file stays as it came.
+            // Registering does not change the file.
             Ok(input.to_vec())
         }
         Operation::View => {
@@ -70,12 +70,12 @@ fn stored(operation: Operation, base: &[u8], input: &[u8]) -> Result<Vec<u8>, St
     }
 }
 
-/// A document enters the catalog when it has no problems.
+/// Returns an error for a document with problems, which the catalog refuses to register.
 fn registrable(problems: &[String]) -> Result<(), String> {
     if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
 }
 
-/// What `core` writes of a document that it wrote, or why it would not take it.
+/// Parses and writes a document of `core` again. Returns the result, or the reason of the refusal.
 pub(crate) fn written_again(operation: Operation, document: &str) -> Result<String, String> {
     answer(operation.reading(), None, document)?;
     let again = match operation.reading() {
@@ -89,7 +89,7 @@ fn text(error: impl ToString) -> String {
     error.to_string()
 }
 
-/// Why `iceberg`, the crate, cannot read a document, if it cannot.
+/// Returns why the crate `iceberg` cannot read a document, or `Ok`.
 pub(crate) fn read_by_iceberg_rust(operation: Operation, document: &str) -> Result<(), String> {
     let read = catch_unwind(|| {
         if operation.is_of_view() {

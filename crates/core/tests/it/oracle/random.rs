@@ -1,4 +1,4 @@
-//! A small seeded generator: the same seed gives the same cases on every machine.
+//! A small seeded generator. A seed gives the same cases on every machine.
 
 /// SplitMix64 (Steele, Lea and Flood, 2014).
 #[derive(Debug, Clone)]
@@ -17,13 +17,13 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `bound`, which is not 0.
+    /// Returns a number below `bound`, which must not be 0.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         let bound = u64::try_from(bound).expect("a usize has at most 64 bits");
         usize::try_from(self.next() % bound).expect("it is below a usize")
     }
 
-    /// Puts the elements into a random order.
+    /// Shuffles the elements.
     pub(crate) fn shuffle<T>(&mut self, elements: &mut [T]) {
         for last in (1..elements.len()).rev() {
             let other = self.below(last + 1);

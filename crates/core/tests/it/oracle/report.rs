@@ -1,4 +1,4 @@
-//! The figures of a run, and its differences, the most frequent first.
+//! The figures of a run and its differences, most frequent first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -7,13 +7,13 @@ use super::case::{Case, Operation};
 use super::differences::explained;
 use super::verdict::{Difference, Kind, Verdict};
 
-/// How many examples of a kind are shown, each with another message or operation.
+/// The maximum number of examples of a kind, each with another message or operation.
 const EXAMPLES: usize = 6;
 
-/// What a run found.
+/// The results of a run.
 #[derive(Default)]
 pub(crate) struct Report {
-    /// Whether every single change was tried, so that a row which no case hit is stale.
+    /// Whether every single change was tested. Then a row without a case is obsolete.
     pub(crate) complete: bool,
     cases: usize,
     both_accept: usize,
@@ -22,7 +22,7 @@ pub(crate) struct Report {
     explained: usize,
     unexplained: usize,
     hits: Vec<usize>,
-    /// By what differs, and the field that was changed.
+    /// The groups by kind of difference and changed field.
     groups: BTreeMap<(Kind, String), Group>,
 }
 
@@ -33,7 +33,7 @@ struct Group {
     examples: BTreeMap<(Operation, String), (usize, String)>,
 }
 
-/// The row that explains a difference.
+/// Returns the row that explains a difference.
 pub(crate) fn explanation(case: &Case<'_>, difference: &Difference) -> Option<usize> {
     explained().position(|row| row.matches(case, difference))
 }
@@ -64,7 +64,7 @@ impl Report {
         self.unexplained += usize::from(open > 0);
     }
 
-    /// Whether something differs that no row explains.
+    /// Returns whether there is an unexplained difference.
     pub(crate) fn is_bad(&self) -> bool {
         !self.groups.is_empty()
     }
@@ -82,7 +82,7 @@ impl Report {
         )
     }
 
-    /// The rows that nothing hit in a complete run. One that only two changes together hit may be among them by chance.
+    /// Returns the rows without a case in a complete run. A row that needs two changes may be among them by chance.
     pub(crate) fn stale(&self) -> Vec<String> {
         if !self.complete {
             return Vec::new();
@@ -91,7 +91,7 @@ impl Report {
         hits.filter(|(hits, _)| **hits == 0).map(|(_, row)| row.to_string()).collect()
     }
 
-    /// All of it as a page.
+    /// Returns the report as a page.
     pub(crate) fn page(&self) -> String {
         let mut page = format!("# Differences between core and Iceberg's own classes\n\n{}\n", self.figures());
         for row in self.stale() {
@@ -118,12 +118,12 @@ impl Report {
     }
 }
 
-/// The last name in a place: `+doc` of `/schemas/*/fields/*/+doc`.
+/// Returns the last name in a place: `+doc` for `/schemas/*/fields/*/+doc`.
 fn field(place: &str) -> &str {
     place.rsplit('/').find(|step| *step != "*" && !step.is_empty()).unwrap_or("(all of it)")
 }
 
-/// A message without what is different in each case: values and numbers.
+/// Returns a message without values and numbers, which differ in each case.
 fn shape(message: &str) -> String {
     let line = message.lines().next().unwrap_or_default();
     let without_values = line.split(['{', '"', '[', '`']).next().unwrap_or_default();

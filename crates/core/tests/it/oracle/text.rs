@@ -1,24 +1,24 @@
-//! Values as JSON text, with what a `Value` cannot hold: numbers in any spelling, and keys that stand twice.
+//! Values as JSON text, including text that a `Value` cannot hold: numbers in any spelling, and repeated keys.
 
 use serde_json::{Map, Value};
 
-/// Stands before text that is written as it is.
+/// The prefix of text to write unchanged.
 const AS_IS: char = '\u{E000}';
 
-/// Stands behind a key that is there already.
+/// The suffix of a repeated key.
 const AGAIN: char = '\u{E001}';
 
-/// A value that is written as `text`.
+/// Returns a value that is written as `text`.
 pub(crate) fn as_is(text: &str) -> Value {
     Value::String(format!("{AS_IS}{text}"))
 }
 
-/// A key that is written as `key`, beside one of the same name.
+/// Returns a key that is written as `key`, next to an equal one.
 pub(crate) fn again(key: &str) -> String {
     format!("{key}{AGAIN}")
 }
 
-/// The JSON text of a value.
+/// Returns the JSON text of a value.
 pub(crate) fn to_text(value: &Value) -> String {
     let mut out = String::new();
     write(value, &mut out);

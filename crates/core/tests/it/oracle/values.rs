@@ -1,4 +1,4 @@
-//! What is put in place of a value, and which fields are added to an object.
+//! The replacements of values, and the fields that are added to objects.
 
 use std::collections::BTreeMap;
 
@@ -111,11 +111,11 @@ const UUIDS: [&str; 6] = [
     "00000000-0000-0000-0000-000000000000",
 ];
 
-/// What else stands in the document or request: values that may collide.
+/// The other values in the document or request, for collisions.
 pub(crate) struct Known {
-    /// The values of each key.
+    /// The values by key.
     by_key: BTreeMap<String, Vec<Value>>,
-    /// All numbers that are ids.
+    /// All ids.
     ids: Vec<i64>,
     /// All names.
     names: Vec<String>,
@@ -168,7 +168,7 @@ fn is_name(key: &str) -> bool {
     ["name", "ref-name", "key-id"].contains(&key)
 }
 
-/// What is put in place of a value under this key.
+/// Returns the replacements of a value under this key.
 pub(crate) fn replacements(key: &str, value: &Value, known: &Known) -> Vec<Value> {
     let mut new = vec![Value::Null];
     match value {
@@ -280,14 +280,14 @@ fn types_with_fields() -> Vec<Value> {
     ]
 }
 
-/// Lists in lists.
+/// Returns nested lists.
 fn nested_lists(depth: usize) -> Value {
     (0..depth).fold(json!("int"), |element, level| {
         json!({"type": "list", "element-id": 1000 + level, "element-required": false, "element": element})
     })
 }
 
-/// A kind of object: the fields that tell it, and the optional ones that it may have.
+/// A kind of object: the fields that identify it, and its optional fields.
 type Kind = (&'static [&'static str], &'static [&'static str]);
 
 const KINDS: [Kind; 12] = [
@@ -328,7 +328,7 @@ const KINDS: [Kind; 12] = [
     (&["name", "schema"], &["location", "partition-spec", "write-order", "stage-create", "properties"]),
 ];
 
-/// The fields that are added to the object under `key`: optional ones that it lacks, and two that no specification knows.
+/// Returns the fields to add to the object under `key`: the optional ones that it lacks, and two unknown ones.
 pub(crate) fn additions(key: &str, fields: &Map<String, Value>) -> Vec<(&'static str, Value)> {
     let mut added = vec![("x-unknown", json!({"kept": [1, null]})), ("x-null", Value::Null)];
     let is_blob = key == "blob-metadata";

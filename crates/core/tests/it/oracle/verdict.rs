@@ -1,8 +1,8 @@
-//! What came of one case: on what both sides differ.
+//! The verdict on a case: the differences between the sides.
 
 use std::fmt;
 
-/// In what way the sides differ.
+/// The kind of a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     /// `core` panicked.
@@ -41,15 +41,15 @@ impl fmt::Display for Kind {
     }
 }
 
-/// One way in which the sides differ in a case.
+/// A difference in a case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Difference {
     pub(crate) kind: Kind,
-    /// What the side says that refuses, or where the documents differ.
+    /// The message of the refusing side, or the place where the documents differ.
     pub(crate) message: String,
 }
 
-/// What came of one case.
+/// The verdict on a case.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Verdict {
     pub(crate) we_accept: bool,

@@ -1,4 +1,4 @@
-//! What Java accepts and we refuse.
+//! Cases that Java accepts and we refuse.
 
 use super::{Explained, Operation, REGISTERED};
 use crate::oracle::verdict::Kind;
@@ -7,23 +7,23 @@ const fn row(message: &'static str, reason: &'static str) -> Explained {
     Explained::new(Kind::OnlyJavaAccepts, message, reason)
 }
 
-const TWICE: &str = "a key that stands twice is refused: readers disagree on which one counts, and Java takes the last";
+const TWICE: &str = "a repeated key is refused: readers disagree on which one counts, and Java uses the last";
 const SOURCE_IDS: &str =
     "Java lags behind: it does not know the specification's source-ids, and so does not check them";
 const V4: &str = "format version 4 is not adopted yet";
 const VERSIONS: &str = "the specification's format versions start at 1; Java checks only that they are not too new";
-const PARAMETER: &str =
-    "a known transform with a wrong parameter is a mistake; Java keeps it as one that it does not know";
-const DECIMAL: &str = "specification: a decimal has 1 to 38 digits, not more of them behind the point";
-const LATER: &str = "Java reads the document, and fails when what is missing or doubled is needed";
-const COERCED: &str = "Java's JSON library makes a text or a flag of any number, and drops a property that is null";
-const NO_LIST: &str = "Java takes what is no list for an empty one";
-const ROW_IDS: &str = "Java does not look at the row ids of a snapshot whose manifests stand in it";
+const PARAMETER: &str = "a known transform with a wrong parameter is a mistake; Java keeps it as an unknown transform";
+const DECIMAL: &str = "specification: a decimal has 1 to 38 digits, and no larger scale";
+const LATER: &str = "Java reads the document, and fails when it needs the missing or repeated part";
+const COERCED: &str = "Java's JSON library converts any number to a text or a flag, and drops a property that is null";
+const NO_LIST: &str = "Java reads any value other than a list as an empty list";
+const ROW_IDS: &str = "Java ignores the row ids of a snapshot that lists its manifests itself";
 const OVERFLOW: &str = "the sum does not fit a 64-bit integer; Java's overflows";
-const IN_ORDER: &str = "an update is applied to what those before it made; Java looks at ids only in the end";
+const IN_ORDER: &str = "each update is applied to the result of those before it; Java checks ids only at the end";
 const MINUS_ZERO: &str = "-0 is refused for an integer: iceberg-rust cannot read it";
-const UUID: &str = "specification: it is a UUID, for which Java takes any text; PyIceberg cannot read others";
-const AS_IT_CAME: &str = "a registered file stays as it came, and readers other than Java know no other spelling";
+const UUID: &str = "specification: it is a UUID; Java accepts any text; PyIceberg cannot read others";
+const AS_IT_CAME: &str =
+    "a registered file stays unchanged, and readers other than Java know only the specification's spelling";
 const RESERVED: &str = "specification: field ids above 2147483447 are reserved";
 const OPERATION: &str =
     "specification: a summary has one of four operations; PyIceberg and iceberg-rust cannot read others";
@@ -36,10 +36,11 @@ const KEY_METADATA: &str = "specification: a text; Java does not read it";
 const UNTIL_V3: &str = "specification: of format version 3; Java checks it only when a schema is added";
 const MANIFESTS: &str =
     "specification: only format version 1 has manifests in a snapshot; other readers cannot read them in newer ones";
-const NEGATIVE: &str = "specification: it counts from 0; Java checks no lower end";
-const EMPTY: &str = "an empty value leads nowhere; Java notices when it is used";
-const OWN_PARENT: &str = "a snapshot that is its own parent makes a history without an end";
-const SPACED: &str = "spaces around a transform are taken off, and then it does not fit its column; Java keeps it as one that it does not know";
+const NEGATIVE: &str = "specification: it counts from 0; Java does not check the lower bound";
+const EMPTY: &str = "an empty value is useless; Java fails when it uses the value";
+const OWN_PARENT: &str = "a snapshot that is its own parent makes an endless history";
+const SPACED: &str =
+    "spaces around a transform are removed, and then it does not fit its column; Java keeps it as an unknown transform";
 
 pub(super) const ROWS: &[Explained] = &[
     row("", "half of a surrogate pair is no text: PyIceberg and iceberg-rust cannot read it").case(r"\ud800"),

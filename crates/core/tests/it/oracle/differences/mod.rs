@@ -1,4 +1,4 @@
-//! The differences that are meant, each with its reason. A fault of `core` has no row here.
+//! The intended differences, each with its reason. A fault of `core` has no row here.
 
 mod java_accepts;
 mod readers;
@@ -9,16 +9,16 @@ use std::fmt;
 use super::case::{Case, Operation};
 use super::verdict::{Difference, Kind};
 
-/// A set of differences that have one reason.
+/// A set of differences with the same reason.
 pub(crate) struct Explained {
     kind: Kind,
-    /// The operations; empty: all.
+    /// The operations; empty means all.
     operations: &'static [Operation],
-    /// What the place of a change ends with; empty: any.
+    /// The end of the place of a change; empty means any.
     place: &'static str,
-    /// What the case holds, as reports show it; empty: any.
+    /// A part of the case, as reports show it; empty means any.
     case: &'static str,
-    /// What the message holds.
+    /// A part of the message.
     message: &'static str,
     reason: &'static str,
 }
@@ -56,10 +56,10 @@ impl fmt::Display for Explained {
     }
 }
 
-/// Documents that are registered: they stay as they came.
+/// The operations that register documents, which stay unchanged.
 const REGISTERED: &[Operation] = &[Operation::Table, Operation::View];
 
-/// All of them, in one order.
+/// Returns all rows, in a fixed order.
 pub(crate) fn explained() -> impl Iterator<Item = &'static Explained> {
     [java_accepts::ROWS, we_accept::ROWS, readers::ROWS].into_iter().flatten()
 }

@@ -1,4 +1,4 @@
-//! What PyIceberg and iceberg-rust cannot read of what we accept, and Java reads.
+//! Documents that we accept and Java reads, but PyIceberg or iceberg-rust cannot read.
 
 use super::{Explained, Operation};
 use crate::oracle::case::UNCHANGED;
@@ -14,20 +14,19 @@ const fn rust(message: &'static str, reason: &'static str) -> Explained {
 
 const PYTHON_TYPES: &str = "PyIceberg lags behind: it does not know all types of format version 3, nor their parameters as the \
                             specification writes them";
-const PYTHON_OLD: &str = "PyIceberg lags behind: it does not read what only the oldest tables have";
+const PYTHON_OLD: &str = "PyIceberg lags behind: it does not read fields that only the oldest tables have";
 const PYTHON_BLOBS: &str = "PyIceberg lags behind: it knows only the types of blobs that it writes, where the specification lets \
                             anyone define one";
 const RUST_V3: &str = "iceberg-rust lags behind: it does not know all types of format version 3";
-const RUST_OLD: &str = "iceberg-rust lags behind: it does not read what only the oldest tables have";
+const RUST_OLD: &str = "iceberg-rust lags behind: it does not read fields that only the oldest tables have";
 const RUST_VOID: &str = "specification: a dropped partition field (void) may outlive its column; iceberg-rust needs it";
-const RUST_TRANSFORM: &str = "iceberg-rust lags behind: it fails on a transform that it does not know, where the specification asks \
+const RUST_TRANSFORM: &str = "iceberg-rust lags behind: it fails on an unknown transform, where the specification asks \
                               readers to ignore it";
 
 const RUST_OPERATION: &str =
     "iceberg-rust lags behind: Java, PyIceberg and Go take a summary without an operation for one of `overwrite`";
 
-const RANGE: &str =
-    "a field that is not known stays as it came, also a number beyond 64 bits, which iceberg-rust cannot hold";
+const RANGE: &str = "an unknown field stays unchanged, also a number beyond 64 bits, which iceberg-rust cannot hold";
 
 pub(super) const ROWS: &[Explained] = &[
     python("'>' not supported", PYTHON_OLD).case("v1-legacy"),

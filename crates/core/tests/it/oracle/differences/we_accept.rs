@@ -1,4 +1,4 @@
-//! What we accept and Java refuses, and where both accept and the results differ.
+//! Cases that we accept and Java refuses, and cases that both accept with different results.
 
 use super::{Explained, Operation, REGISTERED};
 use crate::oracle::verdict::Kind;
@@ -15,14 +15,15 @@ const fn spelling(message: &'static str, reason: &'static str) -> Explained {
     Explained::new(Kind::Spelling, message, reason)
 }
 
-const NULL: &str = "an optional field or a property that is null counts as absent, and is not stored; Java refuses it";
-const ID_IS_GIVEN: &str = "REST specification: the id is read-only, and given by the server whatever the client sends";
+const NULL: &str = "an optional field or a property that is null means absent, and is not stored; Java refuses it";
+const ID_IS_GIVEN: &str =
+    "REST specification: the id is read-only, and the server assigns it whatever the client sends";
 const SIZE: &str = "Java fails to reserve a list when more snapshots are named than there are";
-const LAST_ADDED: &str = "an equal spec that is there already counts as the one added last; Java refuses -1 then";
+const LAST_ADDED: &str = "an equal existing spec counts as the one added last; Java refuses -1 then";
 const STAGED: &str = "a table without a spec or an order is unpartitioned and unsorted; Java fails";
 const UUID_SPELLING: &str = "a UUID is compared and written as RFC 9562 says; Java takes it for text";
 const BOUND: &str = "Java binds the transform of a loaded spec to the type that its source had";
-const SPACES: &str = "spaces around a known word are taken off: it is stored as the specification writes it";
+const SPACES: &str = "spaces around a known word are removed: it is stored in the specification's spelling";
 const NEXT_ROW: &str =
     "specification: the next row id is above all that were assigned; Java adds to the table's number";
 const SAME_VERSION: &str = "the same version added twice is one version; Java adds it twice";
@@ -30,9 +31,9 @@ const SAME_VERSION: &str = "the same version added twice is one version; Java ad
 const DECIMAL: &str = "the specification writes decimal(P,S) without a space, Java with one; every reader takes both";
 const DEFAULTS: &str = "Java writes the defaults of geometry and geography out; the specification leaves them out";
 const HEXADECIMAL: &str = "hexadecimal digits of either case are the same bytes";
-const LISTS: &str = "what stands beside the lists is for readers before them; Java writes it anew";
-const NULL_STAYS: &str = "a registered file stays as it came, and an optional null is absent for every reader";
-const SLASH: &str = "Java takes slashes off the end of a location when it reads it; a registered file stays as it came";
+const LISTS: &str = "the fields besides the lists are for older readers; Java rewrites them";
+const NULL_STAYS: &str = "a registered file stays unchanged, and every reader treats an optional null as absent";
+const SLASH: &str = "Java removes trailing slashes of a location when it reads it; a registered file stays unchanged";
 
 pub(super) const ROWS: &[Explained] = &[
     row("Cannot parse missing int: spec-id", ID_IS_GIVEN),
