@@ -1,4 +1,4 @@
-//! Metadata documents: immutable, so read once, kept as bytes ready to send and in parsed form ready to commit.
+//! Metadata documents. They are immutable, so they are read once and cached as bytes to send and in parsed form to commit.
 
 mod document;
 mod failures;
@@ -34,13 +34,13 @@ use crate::storage::{Storage, StorageError};
 use failures::SlowFailures;
 use kind::Kept;
 
-/// Why a document cannot be had.
+/// Why a document cannot be read or written.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum MetadataError {
-    /// The pointer leads to nothing: somebody removed the file.
+    /// The file of the pointer is missing.
     #[error("Failed to open input stream for file: {0}")]
     Missing(String),
-    /// What is there is not metadata of the kind that was looked for.
+    /// The file is not metadata of the expected kind.
     #[error("Cannot read metadata file {location}: {source}")]
     Unreadable {
         /// Where it is.
@@ -54,7 +54,7 @@ pub enum MetadataError {
     /// It could not be compressed.
     #[error("cannot compress a metadata file: {0}")]
     Compress(Arc<std::io::Error>),
-    /// It is larger than is read.
+    /// The file is larger than the limit.
     #[error("Metadata file {location} has {size_bytes} bytes, of {limit_bytes} allowed. {RAISE_LIMIT}")]
     TooLarge {
         /// Where it is.
@@ -64,7 +64,7 @@ pub enum MetadataError {
         /// How large it may be.
         limit_bytes: u64,
     },
-    /// Unpacked, it is larger than is read.
+    /// The unpacked document is larger than the limit.
     #[error("Metadata file {location} unpacks to more than {limit_bytes} bytes, the most that is read. {RAISE_LIMIT}")]
     UnpacksTooLarge {
         /// Where it is.
@@ -72,7 +72,7 @@ pub enum MetadataError {
         /// How large it may be.
         limit_bytes: u64,
     },
-    /// It would be larger than is read again. Nothing was written.
+    /// The new document would be larger than the limit. Nothing was written.
     #[error(
         "The metadata would have {size_bytes} bytes, of {limit_bytes} allowed: expire snapshots, or remove properties or schemas. {RAISE_LIMIT}"
     )]
@@ -82,10 +82,10 @@ pub enum MetadataError {
         /// How large it may be.
         limit_bytes: u64,
     },
-    /// There was no worker or no memory for it in time. Nothing was written.
+    /// No worker or memory was free in time. Nothing was written.
     #[error(transparent)]
     Heavy(#[from] HeavyError),
-    /// Storage did not do it.
+    /// Storage failed.
     #[error(transparent)]
     Storage(StorageError),
 }
@@ -104,7 +104,7 @@ pub enum UnreadableError {
     Document(#[from] DocumentError),
 }
 
-/// Reads, writes and keeps documents. The memory it takes is bounded by the bytes it was given.
+/// Reads, writes and caches documents. Its memory is bounded by its capacity in bytes.
 #[derive(Debug)]
 pub struct Documents {
     cache: Arc<Cache<Key, Kept, ByWeight>>,
@@ -203,7 +203,7 @@ impl Documents {
         &self.reader
     }
 
-    /// The table's document at `location`, from memory or, once for all who wait for it, from storage.
+    /// Returns the table's document at `location`, from memory or from storage. Concurrent requests share one read.
     ///
     /// # Errors
     /// All of [`MetadataError`].
@@ -211,7 +211,7 @@ impl Documents {
         self.find(storage, location).await
     }
 
-    /// The view's document at `location`, as [`Documents::get`] gives a table's.
+    /// Returns the view's document at `location`, as [`Documents::get`] returns a table's.
     ///
     /// # Errors
     /// All of [`MetadataError`].
@@ -316,7 +316,7 @@ impl Documents {
         Ok(document)
     }
 
-    /// Makes ready the folder of a table's metadata, for a client that writes there before the table exists.
+    /// Creates the folder of a table's metadata, for a client that writes there before the table exists.
     ///
     /// # Errors
     /// `Storage`; `Location`.
@@ -324,22 +324,22 @@ impl Documents {
         storage.prepare(&Location::parse(folder)?).await.map_err(MetadataError::Storage)
     }
 
-    /// Gives up the memory of a document that no pointer leads to any more. Whoever is about to read it still can.
+    /// Drops a document that no pointer leads to any more from memory. It can still be read.
     pub fn forget<M>(&self, storage: &Storage, document: &Document<M>) {
         self.cache.remove(&Lookup::new(storage, &document.location));
         self.cache.remove(&Lookup::refs(storage, &document.location));
     }
 
-    /// Removes a document that no pointer ever led to, so that a lost race leaves nothing behind. That it cannot be
-    /// removed harms nobody, so it is only logged.
+    /// Removes a document that no pointer ever led to, so that a lost race leaves no file behind. Only logs a failure, since the
+    /// file is harmless.
     pub async fn discard<M>(&self, storage: &Storage, document: &Document<M>) {
         self.forget(storage, document);
         if let Err(error) = storage.remove(&document.place).await {
-            tracing::warn!(%error, "a metadata file that nothing points to stays behind");
+            tracing::warn!(%error, "could not remove a metadata file that no pointer leads to");
         }
     }
 
-    /// How many bytes the documents in memory take.
+    /// Returns how many bytes the documents in memory use.
     #[must_use]
     pub fn cached_bytes(&self) -> u64 {
         self.cache.weight()
@@ -445,8 +445,7 @@ fn request_begun() -> Option<Instant> {
     deadline::current().map(|deadline| deadline.begun().into())
 }
 
-/// Tells the operator of a document that some readers refuse: it was written before such documents were refused here, or by
-/// another catalog.
+/// Logs that some readers refuse a document. An older version of this catalog or another catalog wrote it.
 fn log_problems(location: &str, problems: &[String]) {
     if let Some(first) = problems.first() {
         tracing::warn!(

@@ -1,8 +1,8 @@
-//! Secrets at rest: sealed with a master key that the database does not hold.
+//! Secrets at rest, sealed with a master key that is not in the database.
 //!
-//! AES-256-GCM with a random nonce (NIST SP 800-38D). What a secret belongs to goes into the seal, so that one that was
-//! moved to another row does not open. The first key of the ring seals; all of them open, so that keys can be changed
-//! while a server runs: put the new one first, reseal, take the old one away.
+//! AES-256-GCM with a random nonce (NIST SP 800-38D). The owner's name is part of the seal, so that a secret that was moved to
+//! another row does not open. The first key of the ring seals, and all of them open. So keys can be changed while a server
+//! runs: put the new key first, reseal, and remove the old one.
 
 mod key_file;
 mod passes;
@@ -17,25 +17,25 @@ use crate::secret::Secret;
 pub use key_file::{KeyFileError, KeySource, fresh_key};
 pub use passes::{Fingerprint, PassKeys};
 
-/// How many bytes a master key has.
+/// The length of a master key in bytes.
 pub const KEY_BYTES: usize = 32;
 
-/// Says how a seal is made, so that another way can come.
+/// The version of the seal's format.
 const VERSION: u8 = 1;
 const KEY_ID_BYTES: usize = 8;
 
 /// Why a secret was not sealed or opened.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
-    /// The text of the keys is not what it should be.
+    /// The text is not a list of keys.
     #[error(
         "a master key is 32 bytes in base64, such as `openssl rand -base64 32` prints; several stand on a line each"
     )]
     NoKey,
-    /// None of the keys that this process has made the seal.
+    /// The seal was made with a key that this process does not have.
     #[error("it was sealed with master key {0}, which is not among those that this process has")]
     UnknownKey(String),
-    /// It was changed, or belongs to something else.
+    /// The seal was changed, or belongs to another owner.
     #[error("it does not open: it was changed, or moved here from somewhere else")]
     Broken,
     /// The system gave no random bytes.
@@ -69,10 +69,10 @@ impl MasterKey {
 }
 
 impl KeyRing {
-    /// Reads keys in base64, one a line; the first seals.
+    /// Parses keys in base64, one per line. The first one seals.
     ///
     /// # Errors
-    /// `NoKey` when there is none, or one is not right.
+    /// `NoKey` when there is no key, or one is not valid.
     pub fn parse(text: &str) -> Result<Self, SealError> {
         let lines = text.split([',', '\n']).map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let key = |line: &str| {
@@ -83,7 +83,7 @@ impl KeyRing {
         if keys.is_empty() { Err(SealError::NoKey) } else { Ok(Self { keys }) }
     }
 
-    /// The name of the key that seals: it tells nothing of the key.
+    /// Returns the name of the key that seals. It reveals nothing of the key.
     #[must_use]
     pub fn key_id(&self) -> String {
         self.keys.first().map(|key| hex(&key.id)).unwrap_or_default()
@@ -136,13 +136,13 @@ impl KeyRing {
         self.keys.iter().position(|key| key.id == id)
     }
 
-    /// Whether one of the keys made this seal, by its name.
+    /// Returns whether one of the keys made this seal, by its name.
     #[must_use]
     pub fn made(&self, sealed: &[u8]) -> bool {
         self.position(sealed).is_some()
     }
 
-    /// Whether the first key made this seal: otherwise it is to be made again.
+    /// Returns whether the first key made this seal. Otherwise the secret has to be resealed.
     #[must_use]
     pub fn is_current(&self, sealed: &[u8]) -> bool {
         self.position(sealed) == Some(0)

@@ -1,4 +1,4 @@
-//! What clients carry and bring back: sealed under a key of its own, which is derived from a master key and stays in memory.
+//! Passes, which clients store and send back. They are sealed with a key that is derived from a master key and stays in memory.
 //!
 //! HKDF with SHA-256 (RFC 5869) makes the key of each seal from the master key and a random salt, so that the key that
 //! protects credentials seals nothing else, and no number of passes wears out a nonce (NIST SP 800-38D, section 8.3).
@@ -14,10 +14,10 @@ const SALT_BYTES: usize = 24;
 const PASS: &[u8] = b"tidewater pass 2";
 const FINGERPRINT: &[u8] = b"tidewater master key fingerprint 1";
 
-/// Stands for a master key, and tells nothing of it.
+/// The fingerprint of a master key, which reveals nothing of it.
 pub type Fingerprint = [u8; 16];
 
-/// The keys that passes are sealed with: the first seals, all open.
+/// The keys of passes: the first seals, all open.
 #[derive(Debug, Clone)]
 pub struct PassKeys(Vec<Secret<Prk>>);
 
@@ -32,7 +32,7 @@ fn expand(from: &Prk, info: &[&[u8]]) -> Result<[u8; KEY_BYTES], SealError> {
     expanded.map(|()| key).map_err(|_| SealError::NoKey)
 }
 
-/// Returns what stands for a master key.
+/// Returns the fingerprint of a master key.
 pub(super) fn fingerprint(master: &[u8; KEY_BYTES]) -> Result<Fingerprint, SealError> {
     let key = expand(&derive(master), &[FINGERPRINT])?;
     let mut fingerprint = Fingerprint::default();
