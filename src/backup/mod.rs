@@ -26,7 +26,7 @@ pub enum BackupFileError {
         "{} is in the data folder of the catalog: choose a folder outside of it, best on another disk, for backups", .0.display()
     )]
     InDataFolder(PathBuf),
-    /// There is nothing to copy.
+    /// The folder has no catalog.
     #[error("there is no catalog in {}: name its folder with --data-dir", .0.display())]
     NoCatalog(PathBuf),
     /// The data folder is in use by a catalog, or by something else.
@@ -64,7 +64,7 @@ pub enum BackupFileError {
     Database(#[from] BackupError),
 }
 
-/// What was written or restored.
+/// The result of a backup or a restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Done {
     /// The size of the backup.
@@ -73,7 +73,7 @@ pub struct Done {
     pub not_inside: NotInside,
 }
 
-/// A file that is removed again unless it is kept.
+/// A file that is removed when dropped, unless it is kept.
 struct Partial {
     path: PathBuf,
 }

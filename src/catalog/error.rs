@@ -145,13 +145,13 @@ pub enum CatalogError {
     },
     /// A request was repeated with its idempotency key, and its first answer no longer exists.
     #[error(
-        "A request with this Idempotency-Key succeeded before.  Its answer no longer \
+        "A request with this Idempotency-Key succeeded before. Its answer no longer \
          exists: the metadata file {0} and the table or view are gone. This request changed nothing"
     )]
     AnswerGone(String),
     /// A request was repeated with its idempotency key, and its first answer cannot be read at the moment.
     #[error(
-        "A request with this Idempotency-Key succeeded before.  Its answer cannot be read \
+        "A request with this Idempotency-Key succeeded before. Its answer cannot be read \
          at the moment: try again, with the same key"
     )]
     AnswerUnavailable(String, String),

@@ -25,7 +25,7 @@ impl Catalog {
         let origin = match self.store.table_origin(warehouse.place, id).await {
             Ok(origin) => origin,
             Err(error) => {
-                tracing::warn!(table = %id, %error, "metadata files that leave a table's log stay: which are its own is not known");
+                tracing::warn!(table = %id, %error, "could not find out which old metadata files are the table's own: all of them stay");
                 return Past::Kept;
             }
         };

@@ -190,7 +190,7 @@ impl Catalog {
                 Err(refused) => return Err(refused.into()),
             }
         }
-        let message = format!("Cannot register {ident}: changes of others were faster {ATTEMPTS} times");
+        let message = format!("Cannot register {ident}: other changes were faster {ATTEMPTS} times");
         Err(CatalogError::CommitFailed(message))
     }
 
@@ -203,7 +203,7 @@ impl Catalog {
             Err(MetadataError::Missing(_)) => true,
             Ok(_) => false,
             Err(error) => {
-                tracing::warn!(location, %error, "whether a registered table's metadata is there still is not known");
+                tracing::warn!(location, %error, "could not check whether a registered table's metadata file still exists");
                 false
             }
         }
@@ -242,7 +242,7 @@ impl Catalog {
             Ok(()) => Err(MetadataError::Missing(location).into()),
             Err(CatalogError::Store(StoreError::PointerMoved | StoreError::NotFound(_))) => Ok(()),
             Err(error) => {
-                tracing::error!(%ident, %error, "a registered table whose metadata is gone could not be taken back");
+                tracing::error!(%ident, %error, "could not undo the registration of a table whose metadata file is missing");
                 let (ident, cause) = (ident.clone(), error.to_string());
                 Err(CatalogError::RegisteredWithoutFile { ident, location, cause })
             }

@@ -1,8 +1,8 @@
-//! What is done in the background: dropped tables and views are forgotten when their time is over, and the files of those
-//! that were dropped with a purge are removed; and metadata files that left a table's log are removed.
+//! Background work: forgets dropped tables and views when their restore time is over, removes the files of tables that were
+//! dropped with a purge, and removes metadata files that are no longer in their table's log.
 //!
-//! All that is to be done stands in the store, written in the transaction of the drop or commit. So it does not matter who does it,
-//! how often it is begun, or when a process dies. Whoever removes files has a lease and renews it as long as he lives.
+//! The store has a row for each piece of work, written in the transaction of the drop or commit. So any server may do it, repeat
+//! it, or be killed during it. A server that removes files has a lease and renews it while it works.
 
 mod local;
 mod old_documents;
@@ -31,10 +31,10 @@ use crate::store::{Change, Dropped, Place, Progress, Store, StoreError};
 use crate::warehouse::{OpenWarehouse, StorageAccess};
 use purge::{Counts, Purge, Stopped};
 
-/// How often what is due is looked for.
+/// How often the server looks for due work.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How long nobody else takes over a table from someone who has fallen silent, in milliseconds.
+/// The duration of a lease, in milliseconds. After that another server takes over.
 const LEASE_MS: i64 = 30_000;
 
 /// How often a lease is renewed.
@@ -43,7 +43,7 @@ const RENEWAL_INTERVAL: Duration = Duration::from_secs(10);
 /// How many tables' files are removed at the same time.
 const TABLES_AT_ONCE: usize = 4;
 
-/// How many are forgotten in one transaction, so that no commit waits long behind it.
+/// The most dropped tables and views forgotten in one transaction, so that commits do not wait long.
 const FORGET_BATCH: u32 = 200;
 
 /// The background work of a catalog.
@@ -77,7 +77,7 @@ impl Maintenance {
         Self { store, access, documents, clock, wake, ended, running }
     }
 
-    /// Lets it look at once, since something has become due.
+    /// Wakes the background work, since something has become due.
     pub fn wake(&self) {
         self.wake.notify_one();
     }
@@ -96,12 +96,12 @@ impl Maintenance {
                 }
             }
         };
-        // That it takes longer is no error: it goes on.
+        // A timeout is no error: the work continues.
         let _ = tokio::time::timeout(at_most, waiting).await;
     }
 
-    /// Tells the purge of a table to leave the files that are left, and waits until it has ended. Returns at once where none
-    /// runs in this process. The store must say before that the files stay.
+    /// Stops the purge of a table, keeps the remaining files, and waits until the purge has ended. Returns at once if none runs in
+    /// this process. The caller must have told the store before that the files stay.
     pub async fn stop_purge(&self, id: TableId) {
         let running = self.running.lock().get(&id).cloned();
         if let Some(running) = running {
@@ -110,8 +110,7 @@ impl Maintenance {
         }
     }
 
-    /// Does what is due until `stop`. Then it lets go of what it has begun, for whoever comes next. Runs as a task of its
-    /// own.
+    /// Does due work until `stop`, then releases its leases for other servers. Runs as a separate task.
     pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
         let stopped = CancellationToken::new();
         let mut work =
@@ -190,13 +189,16 @@ impl Maintenance {
             match self.store.dropped_forget_due(FORGET_BATCH, &change).await {
                 Ok(0) => return,
                 Ok(count) => {
-                    tracing::info!(count, "dropped tables and views are gone for good; their files stay");
+                    tracing::info!(
+                        count,
+                        "forgot dropped tables and views whose restore time is over; their files stay"
+                    );
                     if count < u64::from(FORGET_BATCH) {
                         return;
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "could not forget what was dropped: trying again");
+                    tracing::warn!(%error, "could not forget dropped tables and views: trying again");
                     return;
                 }
             }
@@ -212,7 +214,7 @@ impl Maintenance {
         })
     }
 
-    /// Removes a table's files, as long as the lease is held, and notes what came of it.
+    /// Removes a table's files while the lease is held, and records the outcome.
     async fn see_to(&self, job: Dropped, stopped: &CancellationToken) {
         let running = Running::default();
         self.running.lock().insert(job.id, running.clone());
@@ -277,7 +279,7 @@ impl Maintenance {
         };
         if let Err(error) = self.note(job, &progress).await {
             // The lease ends, and the next who takes it finds what there is.
-            tracing::warn!(%table, %error, "what came of removing a dropped table's files could not be noted");
+            tracing::warn!(%table, %error, "could not record the outcome of removing a dropped table's files");
         }
         self.ended.notify_waiters();
     }
@@ -294,7 +296,9 @@ impl Maintenance {
                 // Lost is lost: a renewal changes nothing then.
                 Ok(_) => {}
                 // It may be renewed next time, or taken over: then that is seen next time.
-                Err(error) => tracing::warn!(table = %job.id, %error, "a lease could not be renewed"),
+                Err(error) => {
+                    tracing::warn!(table = %job.id, %error, "could not renew the lease to remove a dropped table's files")
+                }
             }
         }
     }

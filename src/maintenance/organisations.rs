@@ -1,5 +1,4 @@
-//! The end of organisations: once the grace time is over, their rows are removed in small steps, which a stop or a kill only
-//! delays.
+//! Removes organisations: after the grace time their rows are removed in small steps. A stop or a kill only delays that.
 
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -14,7 +13,7 @@ const ORGANISATIONS: u32 = 16;
 const ROWS: u32 = 200;
 
 impl Maintenance {
-    /// Removes organisations that are due, whenever there are some.
+    /// Waits for organisations that are due and removes them.
     pub(super) async fn end_organisations(&self, stopped: &CancellationToken) {
         let mut ticks = interval(LOOK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -26,7 +25,7 @@ impl Maintenance {
         }
     }
 
-    /// Removes organisations that are due, as far as that can be done now.
+    /// Removes organisations that are due, as far as possible now.
     pub(super) async fn remove_organisations(&self, stopped: &CancellationToken) {
         let due = match self.store.organisation_due(self.clock.now_ms(), ORGANISATIONS).await {
             Ok(due) => due,

@@ -1,4 +1,4 @@
-//! Removing the files of one dropped table: those that its document leads to, below its own locations, and no others.
+//! Removes the files of one dropped table: files that its document leads to, below its own locations, and no others.
 //!
 //! What leads to files goes after them: data and delete files first, then statistics, manifests, manifest lists and older
 //! documents, those that the log does not name any more among them, and the current document last. So whoever begins again after a crash finds all that is left to do, and
@@ -33,33 +33,33 @@ const DOCUMENTS_AT_ONCE: usize = 4;
 /// How many files are removed between two looks at whether they are to be removed still.
 const FILES_A_LOOK: usize = 64;
 
-/// After so many files that could not be removed, the others of this attempt are left alone: the storage does not answer.
+/// The number of failed removals that ends an attempt: the storage does not answer.
 const FAILURES: u64 = 100;
 
 /// How many files are remembered as removed, for those that several manifests name (16 bytes each, and the set's own).
 const REMEMBERED: usize = 2_000_000;
 
-/// Why it did not come to its end.
+/// Why a removal stopped.
 #[derive(Debug)]
 pub(super) enum Stopped {
-    /// It may go better another time.
+    /// A later attempt may succeed.
     Later(String),
-    /// It never will, unless a person does something.
+    /// It cannot succeed until a person acts.
     Never(String),
-    /// Somebody else has the lease, or the files that are left are to stay.
+    /// Another server has the lease, or the remaining files are to stay.
     Lost,
-    /// The process ends.
+    /// The server is stopping.
     Told,
 }
 
-/// What was done in this attempt.
+/// The result of an attempt.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     /// Files that were removed, or were not there any more.
     pub(super) removed: u64,
     /// Files that are named but lie elsewhere, and stay.
     pub(super) elsewhere: u64,
-    /// Manifests and lists that are missing.
+    /// Missing manifests and manifest lists.
     pub(super) missing: u64,
 }
 
@@ -245,7 +245,7 @@ impl<'a> Purge<'a> {
         }
     }
 
-    /// Whether this attempt still has the lease, and is to go on.
+    /// Checks that this attempt still has the lease and has to go on.
     async fn check_lease(&self) -> Result<(), Stopped> {
         if self.keep_files.is_cancelled() {
             return Err(Stopped::Lost);

@@ -1,9 +1,9 @@
-//! What manifest lists and manifests name. Nothing but paths is read, so that no column, type or field of a later version
-//! of the format is in the way (Iceberg specification, "Manifests" and "Manifest Lists").
+//! Reads the paths in manifest lists and manifests (Iceberg specification, "Manifests" and "Manifest Lists"). It reads only
+//! paths, so that columns, types and fields of later versions of the format do no harm.
 
 use super::avro::{AvroError, texts};
 
-/// Why a file does not tell what it names.
+/// Why the paths of a file cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UnreadableError {
     /// It cannot be read.
@@ -14,12 +14,12 @@ pub(crate) enum UnreadableError {
     Field(&'static str),
 }
 
-/// The manifests that a manifest list names. `limit_bytes` is the most that it may unpack to.
+/// Returns the manifests in a manifest list. `limit_bytes` bounds the unpacked size.
 pub(crate) fn manifests_of_list(bytes: &[u8], limit_bytes: u64) -> Result<Vec<String>, UnreadableError> {
     all(bytes, &["manifest_path"], limit_bytes)
 }
 
-/// The data and delete files that a manifest names, those that it says are deleted included: they too were the table's.
+/// Returns the data and delete files in a manifest, including entries marked as deleted, which were the table's too.
 pub(crate) fn files_of_manifest(bytes: &[u8], limit_bytes: u64) -> Result<Vec<String>, UnreadableError> {
     all(bytes, &["data_file", "file_path"], limit_bytes)
 }

@@ -1,5 +1,5 @@
-//! Failures that took long. They answer the requests that began before them and ask the same after them, so that those who wait
-//! in a row for what does not answer do not each wait as long. Who comes later asks anew.
+//! Remembers slow failures. A slow failure also answers requests for the same document that began before it, so that requests in
+//! a row do not each wait for a storage that does not answer. Later requests read again.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -8,13 +8,13 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// A failure that came sooner costs nobody much.
+/// The least duration of a failure that is remembered.
 const SLOW: Duration = Duration::from_secs(1);
 
 /// For how long a failure is remembered. Few requests may take longer than this.
 const REMEMBERED: Duration = Duration::from_secs(120);
 
-/// How many are remembered.
+/// The most failures that are remembered.
 const MOST: usize = 1_000;
 
 /// The failures of the last minutes.
@@ -30,7 +30,7 @@ impl<K, E> Default for SlowFailures<K, E> {
 }
 
 impl<K: Eq + Hash, E: Clone> SlowFailures<K, E> {
-    /// The failure of who asked the same since a request began, if that is known.
+    /// Returns the failure of the same read since a request began, if one is remembered.
     pub(super) fn since(&self, begun: Option<Instant>, key: &K) -> Option<E> {
         let begun = begun?;
         let failed = self.failed.lock();

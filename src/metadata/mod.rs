@@ -1,4 +1,4 @@
-//! Metadata documents: immutable, so read once, kept as bytes ready to send and in parsed form ready to commit.
+//! Metadata documents. They are immutable, so they are read once and cached as bytes to send and in parsed form to commit.
 
 mod document;
 mod error;
@@ -128,7 +128,7 @@ impl Documents {
         &self.reader
     }
 
-    /// The table's document at `location`, from memory or, once for all who wait for it, from storage.
+    /// Returns the table's document at `location`, from memory or from storage. Concurrent requests share one read.
     ///
     /// # Errors
     /// All of [`MetadataError`].
@@ -136,7 +136,7 @@ impl Documents {
         self.find(storage, location).await
     }
 
-    /// The view's document at `location`, as [`Documents::get`] gives a table's.
+    /// Returns the view's document at `location`, as [`Documents::get`] returns a table's.
     ///
     /// # Errors
     /// All of [`MetadataError`].
@@ -241,7 +241,7 @@ impl Documents {
         Ok(document)
     }
 
-    /// Makes ready the folder of a table's metadata, for a client that writes there before the table exists.
+    /// Creates the folder of a table's metadata, for a client that writes there before the table exists.
     ///
     /// # Errors
     /// `Storage`; `Location`.
@@ -249,22 +249,22 @@ impl Documents {
         storage.prepare(&Location::parse(folder)?).await.map_err(MetadataError::Storage)
     }
 
-    /// Gives up the memory of a document that no pointer leads to any more. Whoever is about to read it still can.
+    /// Drops a document that no pointer leads to any more from memory. It can still be read.
     pub fn forget<M>(&self, storage: &Storage, document: &Document<M>) {
         self.cache.remove(&Lookup::new(storage, &document.location));
         self.cache.remove(&Lookup::refs(storage, &document.location));
     }
 
-    /// Removes a document that no pointer ever led to, so that a lost race leaves nothing behind. That it cannot be
-    /// removed harms nobody, so it is only logged.
+    /// Removes a document that no pointer ever led to, so that a lost race leaves no file behind. Only logs a failure, since the
+    /// file is harmless.
     pub async fn discard<M>(&self, storage: &Storage, document: &Document<M>) {
         self.forget(storage, document);
         if let Err(error) = storage.remove(&document.place).await {
-            tracing::warn!(%error, "a metadata file that nothing points to stays behind");
+            tracing::warn!(%error, "could not remove a metadata file that no pointer leads to");
         }
     }
 
-    /// How many bytes the documents in memory take.
+    /// Returns how many bytes the documents in memory use.
     #[must_use]
     pub fn cached_bytes(&self) -> u64 {
         self.cache.weight()

@@ -13,7 +13,7 @@ use super::ring::KeyRing;
 use crate::base::secret::Secret;
 use crate::data_folder::owner::give_to_owner_of;
 
-/// Why the file cannot be used.
+/// Why the master keys cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
     /// It cannot be read or written.
@@ -24,7 +24,7 @@ pub enum KeyFileError {
         /// What the system says.
         source: io::Error,
     },
-    /// What it holds is no key.
+    /// The file has no valid key.
     #[error("the master key file {} cannot be used: {source}", .path.display())]
     Content {
         /// Which.
@@ -32,10 +32,10 @@ pub enum KeyFileError {
         /// What is wrong.
         source: SealError,
     },
-    /// The keys that were given are none.
+    /// The configured keys are not valid.
     #[error("the master key that was set cannot be used: {0}")]
     Text(SealError),
-    /// There are no random bytes to make one.
+    /// The system gives no random bytes to create a key.
     #[error(transparent)]
     Fresh(SealError),
 }
@@ -48,17 +48,17 @@ impl KeyFileError {
     }
 }
 
-/// Where the master keys are.
+/// The source of the master keys.
 #[derive(Debug, Clone)]
 pub enum KeySource {
     /// In a file, which is read whenever keys are needed, so that they can be changed while a server runs.
     File {
         /// Which.
         path: PathBuf,
-        /// Whether it is made when there is something to seal and it is not there.
+        /// Whether a missing file is created when there is a secret to seal.
         make: bool,
     },
-    /// Here, as they would stand in a file.
+    /// The keys as text, as in a file.
     Text(Secret<String>),
 }
 
@@ -79,7 +79,7 @@ impl KeySource {
         self.ring(true)
     }
 
-    /// Says where they are, for a message.
+    /// Returns the source of the keys, for a message.
     #[must_use]
     pub fn place(&self) -> String {
         match self {
@@ -96,7 +96,7 @@ impl KeySource {
     }
 }
 
-/// A fresh master key, as it stands in a file.
+/// Creates a new master key, as text for a file.
 ///
 /// # Errors
 /// `NoEntropy`.
@@ -121,7 +121,7 @@ fn read_or_make(path: &Path, make: bool) -> Result<KeyRing, KeyFileError> {
     KeyRing::parse(&text).map_err(|source| KeyFileError::Content { path: path.to_owned(), source })
 }
 
-/// Whole or not at all, so that a second process never reads half a key.
+/// Writes the file completely or not at all, so that a second process never reads half a key.
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let draft = folder.join(format!(".{}.{}", path.file_name().unwrap_or_default().display(), std::process::id()));
@@ -129,7 +129,7 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
         _ => fs::File::open(folder)?.sync_all(),
     });
-    // Best effort: it holds a key that nothing was sealed with.
+    // Best effort: no secret was sealed with its key.
     let _ = fs::remove_file(&draft);
     written
 }

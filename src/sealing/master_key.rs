@@ -1,5 +1,5 @@
-//! Whether the master key is the catalog's own: the database knows it by its fingerprint, so that a lost key is never
-//! replaced without a word, nor a wrong one used.
+//! Checks that the master key is the catalog's own. The database has its fingerprint, so a lost key is never replaced silently,
+//! and a wrong one is never used.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use crate::store::{Store, StoreError};
 /// How many warehouses a message names.
 const NAMED: usize = 5;
 
-/// For how long a look at the key is believed.
+/// How long a check of the key is cached.
 const BELIEVED_FOR: Duration = Duration::from_secs(5);
 
-/// What can be done when the key is gone, said after what is wrong.
+/// The advice for a missing key, appended to the message.
 const ADVICE: &str = "Put the right key back, from its backup. If it is lost for good: make a new one (`openssl rand -base64 32`), \
                       run `tidewater warehouse reseal --key-is-lost`, and give each of these warehouses its credentials again \
                       (`tidewater warehouse set-storage`)";
@@ -50,8 +50,8 @@ pub enum MasterKeyError {
     Store(#[from] StoreError),
 }
 
-/// Checks that the master key is the catalog's own, and remembers it where the catalog knows none yet. Gives the keys, if
-/// there are any: a catalog that seals nothing needs none.
+/// Checks that the master key is the catalog's own, and stores its fingerprint if the catalog has none yet. Returns the keys, if
+/// there are any: a catalog without secrets needs none.
 ///
 /// # Errors
 /// `Missing`, `Other` when the catalog has another; `Keys` when the keys cannot be read; `Store`.
@@ -84,7 +84,7 @@ pub async fn check(store: &dyn Store, source: &KeySource) -> Result<Option<KeyRi
     Ok(Some(ring))
 }
 
-/// Gives the catalog's master keys, which are made where it has none yet and none were set.
+/// Returns the catalog's master keys. Creates a key if the catalog has none and the settings allow that.
 ///
 /// # Errors
 /// As [`check`]; `Keys` when there are none and they are somebody's to make.
@@ -100,7 +100,7 @@ pub async fn check_or_make(store: &dyn Store, source: &KeySource) -> Result<KeyR
     }
 }
 
-/// Takes the first of the keys as the catalog's own from now on.
+/// Makes the first of the keys the catalog's own.
 ///
 /// # Errors
 /// `Seal`; `Store`.
@@ -140,7 +140,7 @@ async fn sealed(store: &dyn Store) -> Result<Vec<Sealed>, StoreError> {
     Ok(found)
 }
 
-/// Says which warehouses' credentials no key of the ring opens.
+/// Names the warehouses whose credentials no key of the ring opens.
 async fn needed_for(store: &dyn Store, ring: Option<&KeyRing>) -> Result<String, StoreError> {
     let mut names: Vec<String> = sealed(store)
         .await?
@@ -159,7 +159,7 @@ async fn needed_for(store: &dyn Store, ring: Option<&KeyRing>) -> Result<String,
     Ok(format!("The credentials of these warehouses are sealed with it: {}", names.join(", ")))
 }
 
-/// Looks at the master key while a server runs, for `GET /health`.
+/// Checks the master key while a server runs, for `GET /health`.
 pub struct MasterKeyWatch {
     store: Arc<dyn Store>,
     source: KeySource,

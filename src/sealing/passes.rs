@@ -1,4 +1,4 @@
-//! What clients carry and bring back: sealed under a key of its own, which is derived from a master key and stays in memory.
+//! Passes, which clients store and send back. They are sealed with a key that is derived from a master key and stays in memory.
 //!
 //! HKDF with SHA-256 (RFC 5869) makes the key of each seal from the master key and a random salt, so that the key that
 //! protects credentials seals nothing else, and no number of passes wears out a nonce (NIST SP 800-38D, section 8.3).
@@ -15,7 +15,7 @@ const VERSION: u8 = 2;
 const SALT_BYTES: usize = 24;
 const PASS: &[u8] = b"tidewater pass 2";
 
-/// The keys that passes are sealed with: the first seals, all open.
+/// The keys of passes: the first seals, all open.
 #[derive(Debug, Clone)]
 pub struct PassKeys(Vec<Secret<Prk>>);
 

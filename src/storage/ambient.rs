@@ -1,4 +1,4 @@
-//! What to say where a machine was to have credentials for a store, and has none.
+//! The message for a machine without the credentials that a store needs.
 
 use std::error::Error;
 
@@ -36,8 +36,8 @@ const SEARCHED: [Searched; 3] = [
     },
 ];
 
-/// Where credentials for that location were looked for in vain, if that is what an error of its store tells: the last place
-/// is asked only when there is nothing in those before it.
+/// Returns where credentials for a location were looked for, if the error comes from the last of these places. It is asked only
+/// when the others have no credentials.
 pub(super) fn none_found(location: &Location, error: &object_store::Error) -> Option<&'static str> {
     let places = SEARCHED.iter().find(|places| places.schemes.contains(&location.scheme()))?;
     let mut cause: Option<&dyn Error> = Some(error);

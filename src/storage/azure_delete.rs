@@ -1,7 +1,6 @@
-//! Removes an object on Azure by a request of its own. The library removes in batches, even one object alone: a batch is
-//! asked of the container, so that what may reach one folder only may not ask for it; it is counted and paid for beside each
-//! removal in it; and Microsoft says of no version of the service that accounts with a hierarchical namespace take it (at
-//! first they did not).
+//! Removes single objects on Azure. The library removes even one object by a batch. A batch is a request to the container, so
+//! credentials for one folder do not allow it. It is billed in addition to each removal in it. And Microsoft documents no version
+//! of the service in which accounts with a hierarchical namespace accept batches (at first they did not).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +14,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Budget;
 
-/// How long is waited before a removal is asked for a second time; each time after that, twice as long.
+/// The pause before the second attempt of a removal. It doubles before each further attempt.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Removes objects of one container, one at a time.
@@ -29,10 +28,10 @@ pub(super) struct SingleDelete {
 }
 
 impl SingleDelete {
-    /// For the container `container` of `account`, whose blob service is at `endpoint`.
+    /// Creates a remover for the container `container` of `account`, whose blob service is at `endpoint`.
     ///
     /// # Errors
-    /// When a client cannot be made.
+    /// Fails if an HTTP client cannot be created.
     pub(super) fn new(
         endpoint: &str,
         account: &str,
@@ -44,15 +43,15 @@ impl SingleDelete {
         Ok(Self { client, container: format!("{endpoint}/{container}").into(), account: account.into(), budget })
     }
 
-    /// Removes an object, signed in as `store` is; it is no error when there is none.
+    /// Removes an object with the credentials of `store`. A missing object is no error.
     ///
     /// # Errors
-    /// `PermissionDenied`; `Generic` when there was no answer or the service failed, time and again.
+    /// `PermissionDenied`; `Generic` when every attempt had no answer or failed in the service.
     pub(super) async fn delete(&self, store: &MicrosoftAzure, path: &Path) -> object_store::Result<()> {
         let begun = Instant::now();
         let (mut tries_left, mut pause) = (Budget::RETRIES, PAUSE);
         loop {
-            // Made anew each time: its signature has a time, and a token may have run out meanwhile.
+            // Built again for each attempt: its signature has a time, and a token may have expired meanwhile.
             let asked = self.request(store, path).await?;
             let said = match self.client.execute(asked).await {
                 Ok(answer) => match answer.status() {

@@ -1,22 +1,22 @@
-//! How long storage may take before the catalog answers without it.
+//! Time limits for calls of storage.
 
 use std::time::Duration;
 
-/// How long calls of an object store may take. The local disk has no such limits.
+/// Time limits for calls of an object store. The local disk has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
-    /// For a connection to be there.
+    /// For establishing a connection.
     pub connect_timeout: Duration,
     /// For one request, with its answer.
     pub request_timeout: Duration,
-    /// From the first request of a call on: after it no other is begun.
+    /// The time after the first attempt of a call in which further attempts may begin.
     pub retry_timeout: Duration,
-    /// After which a read that has not ended is asked for a second time; the first of both answers counts.
+    /// The time after which an unfinished read is requested a second time. The first answer counts.
     pub hedge_after: Duration,
 }
 
 impl Budget {
-    /// How often a request is sent again.
+    /// The most repetitions of a request.
     pub(crate) const RETRIES: usize = 3;
 }
 

@@ -1,4 +1,4 @@
-//! What the catalog itself signs in to a storage with. It is kept sealed, and shown to nobody.
+//! The catalog's own credentials for a storage. They are stored sealed and never shown.
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -8,17 +8,17 @@ use crate::base::secret::Secret;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
 pub enum StorageCredentials {
-    /// What the machine has: its environment, its cloud's identity for it, or, on the local disk, its user.
+    /// The machine's credentials: its environment, its identity in the cloud, or, on the local disk, its user.
     #[default]
     Ambient,
-    /// A key of an AWS account, or of a store that speaks S3.
+    /// A key of an AWS account, or of another S3 store.
     AwsKey {
         /// Its public half.
         access_key_id: String,
         /// Its secret half.
         #[serde(serialize_with = "exposed")]
         secret_access_key: Secret<String>,
-        /// What a temporary key comes with.
+        /// The session token of a temporary key.
         #[serde(default, serialize_with = "exposed_if_any", skip_serializing_if = "Option::is_none")]
         session_token: Option<Secret<String>>,
     },
@@ -47,13 +47,13 @@ pub enum StorageCredentials {
         #[serde(serialize_with = "exposed")]
         key: Secret<String>,
     },
-    /// A signature that was vended, to try it out as a client would; nobody writes one down.
+    /// A vended signature, to test it as a client would. It cannot be configured.
     #[serde(skip)]
     AzureSas {
         /// Its parameters, as in an address.
         sas_token: Secret<String>,
     },
-    /// A token that was vended, likewise.
+    /// A vended token, to test it as a client would. It cannot be configured.
     #[serde(skip)]
     GcsToken {
         /// What goes into the header.
@@ -77,7 +77,7 @@ impl StorageCredentials {
     }
 }
 
-/// Only into what is sealed at once.
+/// For content that is sealed at once.
 fn exposed<S: Serializer>(secret: &Secret<String>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(secret.expose())
 }

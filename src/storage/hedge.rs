@@ -1,9 +1,9 @@
-//! A slow answer is asked for twice: of two requests, one that a busy server holds up seldom meets another.
+//! Sends a second request when an answer is slow, since a busy server rarely delays both.
 
 use std::time::Duration;
 
-/// The outcome of `call`; when it has not ended `after` that time it is begun once more, and the first that succeeds
-/// counts. When both fail, it is the failure of the one that ended last.
+/// Returns the outcome of `call`. If it has not ended `after` that time, begins it once more and returns the first success. If
+/// both fail, returns the failure of the one that ended last.
 pub(super) async fn first_of_two<T, E, F>(after: Duration, call: impl Fn() -> F) -> Result<T, E>
 where
     F: Future<Output = Result<T, E>>,
@@ -44,13 +44,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_quick_is_asked_for_once() {
+    async fn quick_call_is_made_once() {
         assert_eq!(run(&[(0, Ok(1))]).await, (Ok(1), 1));
         assert_eq!(run(&[(0, Err(1))]).await, (Err(1), 1));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_success_of_two_counts() {
+    async fn first_success_of_two_calls_is_returned() {
         assert_eq!(run(&[(9, Ok(1)), (1, Ok(2))]).await, (Ok(2), 2));
         assert_eq!(run(&[(2, Ok(1)), (9, Ok(2))]).await, (Ok(1), 2));
         assert_eq!(run(&[(9, Ok(1)), (1, Err(2))]).await, (Ok(1), 2));

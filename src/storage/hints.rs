@@ -1,10 +1,10 @@
-//! Which setting to change where a store fails, by what the store or the network says.
+//! Hints which setting to change, from the error of a store or the network.
 //!
 //! The texts are the stores' own codes, which their documentation lists: S3's and STS' error responses, Azure's common REST
 //! error codes and Entra's AADSTS codes, and the errors of Google's OAuth2 and JSON API. A code is looked for as it stands in an
 //! answer, since an error also has the address of the object, with names that anybody may have chosen.
 
-/// Words that an error has, all of them, and what to do then.
+/// Texts that an error must all contain, with the advice for it.
 struct Hint {
     words: &'static [&'static str],
     advice: &'static str,
@@ -105,7 +105,7 @@ const GOOGLE: &[Hint] = &[
 const NAME_UNKNOWN: [&str; 4] =
     ["dns error", "failed to lookup address", "Name or service not known", "nodename nor servname"];
 
-/// Returns what to change for a warehouse with that root, after its store or the network said this.
+/// Returns the advice for an error of a warehouse's store or the network.
 #[must_use]
 pub fn for_store(scheme: &str, bucket: &str, said: &str) -> Option<&'static str> {
     let unknown_name = NAME_UNKNOWN.iter().any(|words| said.contains(words));
@@ -130,7 +130,7 @@ pub fn for_store(scheme: &str, bucket: &str, said: &str) -> Option<&'static str>
     }
 }
 
-/// Returns what to change where the token service of an S3 store said this.
+/// Returns the advice for an error of the token service of an S3 store.
 #[must_use]
 pub fn for_token_service(said: &str) -> Option<&'static str> {
     first(STS, said)
@@ -149,7 +149,7 @@ fn first(hints: &[Hint], said: &str) -> Option<&'static str> {
     hints.iter().find(|hint| hint.words.iter().all(|words| said.contains(words))).map(|hint| hint.advice)
 }
 
-/// The host of the first URL in a text.
+/// Returns the host of the first URL in a text.
 fn host_of(said: &str) -> Option<&str> {
     let (_, rest) = said.split_once("://")?;
     rest.split(['/', ':', '?', ')', ' ', '"']).next()

@@ -1,4 +1,4 @@
-//! Writing on the local disk: a new file, its content and its name durable, with nothing between.
+//! Writes new files on the local disk, with durable content and name and no intermediate file.
 //!
 //! `object_store` writes beside, links the name and removes what it wrote first: two more changes of a folder, each of
 //! which the file system's journal waits for. A document needs none of that. Its name holds a fresh id and nothing leads
@@ -36,7 +36,7 @@ pub(super) fn create(path: &Path, content: &[u8]) -> io::Result<()> {
 /// longer than writing it (docs/decisions/0015).
 const NOT_KEPT_BYTES: usize = 64 * 1024;
 
-/// Best effort, and only where there is a call for it.
+/// Best effort, on systems with a call for it.
 #[cfg(target_os = "linux")]
 fn give_up_memory(file: &File) {
     let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
@@ -49,7 +49,7 @@ fn open_new(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
 }
 
-/// Makes the folders above `path`, each durable in the one above it.
+/// Creates the folders above `path`, each durable in its parent.
 fn create_folders(path: &Path) -> io::Result<()> {
     let Some(folder) = path.parent() else { return Ok(()) };
     if folder.is_dir() {

@@ -1,4 +1,4 @@
-//! Object storage behind one door: a warehouse's objects are read and written by their location, whatever holds them.
+//! Object storage: reads and writes a warehouse's objects by their location, on the local disk or any cloud.
 
 mod ambient;
 mod azure_delete;
@@ -31,22 +31,22 @@ pub use open::{OpenError, Setup, check_address};
 
 use crate::base::secret::Secret;
 
-/// Why storage did not give or take an object.
+/// Why storage did not read, write or remove an object.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StorageError {
-    /// There is no object at that location.
+    /// No object exists at the location.
     #[error("no object at {0}")]
     NotFound(Location),
-    /// Something is there already, and nothing is ever overwritten.
+    /// An object exists already. The catalog never overwrites one.
     #[error("an object is at {0} already")]
     AlreadyExists(Location),
-    /// It lies in a storage that is not this one.
+    /// The location is not in this storage.
     #[error("{0} does not lie in this storage")]
     Elsewhere(Location),
-    /// No file can be there, now or later.
+    /// No file with this name can exist on the disk.
     #[error("no file can be written at {0}: a name in it is longer than the disk allows. Choose another location")]
     Impossible(Location),
-    /// A part of the path is a file, so nothing can be below it.
+    /// A folder of the path is a file.
     #[error("no file can be written at {location}: {} is a file, not a folder", .file.display())]
     BelowFile {
         /// What was to be written.
@@ -54,7 +54,7 @@ pub enum StorageError {
         /// The file.
         file: PathBuf,
     },
-    /// There is no space left, or none that the catalog may use.
+    /// The storage is full, or the catalog's quota is.
     #[error("storage has no space left for {location}: {source}")]
     NoSpace {
         /// What was to be written.
@@ -62,7 +62,7 @@ pub enum StorageError {
         /// What the system says.
         source: Arc<object_store::Error>,
     },
-    /// It is larger than the reader takes; nothing of it was read.
+    /// The object is larger than the limit. Nothing was read.
     #[error("the object at {location} has {size_bytes} bytes, more than {limit_bytes}")]
     TooLarge {
         /// What was to be read.
@@ -72,7 +72,7 @@ pub enum StorageError {
         /// How large it may be.
         limit_bytes: u64,
     },
-    /// The store does not accept the catalog's own credentials, or they do not allow this.
+    /// The store refuses the catalog's own credentials, or they do not allow the request.
     #[error("storage refuses the catalog at {location}: {source}{}", and_hint(location, source))]
     Refused {
         /// What was to be read or written.
@@ -80,7 +80,7 @@ pub enum StorageError {
         /// What it said.
         source: Arc<object_store::Error>,
     },
-    /// The machine was to have credentials, and has none, or the service that gives them does not answer.
+    /// The settings name the machine's own credentials, and it has none, or the service that issues them does not answer.
     #[error(
         "no credentials were found on this machine for {location}, though the warehouse's are to be the machine's own \
          (`kind = \"ambient\"`, or no section [credentials]). Looked at, in this order: {looked_at}. Give the server one of \
@@ -106,7 +106,7 @@ pub enum StorageError {
 }
 
 impl StorageError {
-    /// Returns what to change in the warehouse's settings, where what the store or the network said tells that.
+    /// Returns which setting of the warehouse to change, if the error of the store or the network tells.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -120,7 +120,7 @@ fn hint_of(location: &Location, source: &object_store::Error) -> Option<&'static
     hints::for_store(location.scheme(), location.authority(), &all_said(source))
 }
 
-/// An error with all that caused it.
+/// Returns an error's message with all of its causes.
 fn all_said(source: &object_store::Error) -> String {
     let mut said = source.to_string();
     let mut cause = std::error::Error::source(source);
@@ -131,18 +131,18 @@ fn all_said(source: &object_store::Error) -> String {
     said
 }
 
-/// The hint as it ends a message, if there is one.
+/// Returns the hint to append to a message, if there is one.
 fn and_hint(location: &Location, source: &object_store::Error) -> String {
     hints::with_hint(String::new(), hint_of(location, source))
 }
 
-/// A warehouse's storage, and nothing outside of it.
+/// A handle on a warehouse's storage. It reaches nothing outside of it.
 #[derive(Debug, Clone)]
 pub struct Storage {
     id: Uuid,
-    /// Whose it is: what work on its objects is counted against.
+    /// The organisation that the work on its objects is counted for.
     owner: Uuid,
-    /// What it reaches; the whole of the local disk where none is named.
+    /// The only location that it reaches; with none, the whole local disk.
     root: Option<Arc<Location>>,
     backend: Backend,
     budget: Budget,
@@ -153,7 +153,7 @@ enum Backend {
     Local(Arc<LocalFileSystem>),
     S3 {
         store: Arc<AmazonS3>,
-        /// Whether it can be told to write only what is not there.
+        /// Whether the store supports conditional writes.
         conditional: bool,
     },
     Azure {
@@ -185,7 +185,7 @@ impl Backend {
 }
 
 impl Storage {
-    /// The local disk, all of it.
+    /// Creates a handle on the whole local disk.
     #[must_use]
     pub fn local() -> Self {
         Self { id: Uuid::nil(), owner: Uuid::nil(), root: None, backend: Backend::local(), budget: Budget::default() }
@@ -197,26 +197,26 @@ impl Storage {
         self.id
     }
 
-    /// Whose it is: what work on its objects is counted against.
+    /// The organisation that the work on its objects is counted for.
     #[must_use]
     pub const fn owner(&self) -> Uuid {
         self.owner
     }
 
-    /// The same storage, as an organisation's.
+    /// Returns the same storage for an organisation.
     #[must_use]
     pub fn owned_by(self, owner: Uuid) -> Self {
         Self { owner, ..self }
     }
 
-    /// The only place that it reaches, where there is one.
+    /// Returns the only location that it reaches, if there is one.
     #[must_use]
     pub fn root(&self) -> Option<&Location> {
         self.root.as_deref()
     }
 
-    /// The whole object at `location`, however large it is. For what the catalog wrote itself: see
-    /// [`Self::read_at_most`].
+    /// Reads the object at `location`, of any size. Only for objects that the catalog wrote itself; see
+    /// [`Self::read_at_most`] for others.
     ///
     /// # Errors
     /// `NotFound`, `Elsewhere`, `Refused`, `Unavailable`.
@@ -224,8 +224,7 @@ impl Storage {
         self.read_at_most(location, u64::MAX).await
     }
 
-    /// The whole object at `location`, if it has at most `limit_bytes` bytes. Its size is known before its content is
-    /// asked for.
+    /// Reads the object at `location`, if it has at most `limit_bytes` bytes. Checks the size before it reads the content.
     ///
     /// # Errors
     /// `TooLarge`, `NotFound`, `Elsewhere`, `Refused`, `Unavailable`.
@@ -244,7 +243,7 @@ impl Storage {
         }
     }
 
-    /// Writes a new object; it is durable when this returns: a pointer must never outlive its document in a power cut.
+    /// Writes a new object. It is durable when this returns, so that a pointer never outlives its document in a power cut.
     ///
     /// # Errors
     /// `AlreadyExists` when there is another (which then is untouched), `Elsewhere`, `Impossible`, `BelowFile`, `NoSpace`,
@@ -278,7 +277,7 @@ impl Storage {
         }
     }
 
-    /// Removes an object; it is no error when there is none.
+    /// Removes an object. A missing object is no error.
     ///
     /// # Errors
     /// `Elsewhere`, `Refused`, `Unavailable`.
@@ -294,8 +293,7 @@ impl Storage {
         }
     }
 
-    /// Removes a folder that holds nothing: on the local disk, since elsewhere there are no folders. That it cannot be
-    /// removed harms nobody.
+    /// Removes an empty folder on the local disk; elsewhere there are no folders. Ignores a failure.
     pub async fn remove_empty(&self, folder: &Location) {
         if !matches!(self.backend, Backend::Local(_)) || self.resolve(folder).is_err() {
             return;
@@ -304,7 +302,7 @@ impl Storage {
         let _ = tokio::fs::remove_dir(folder.path()).await;
     }
 
-    /// Up to `at_most` objects below `folder`, as locations, in no order that is promised.
+    /// Lists up to `at_most` objects below `folder`, as locations, in any order.
     ///
     /// # Errors
     /// `Elsewhere`, `Refused`, `Unavailable`.
@@ -312,7 +310,7 @@ impl Storage {
         self.list_all(folder)?.take(at_most).try_collect().await
     }
 
-    /// All objects below `folder`, as locations, in no order that is promised, a page at a time.
+    /// Lists all objects below `folder`, as locations, in any order, page by page.
     ///
     /// # Errors
     /// `Elsewhere`; each item `Refused`, `Unavailable`.
@@ -355,31 +353,31 @@ impl Storage {
         }
     }
 
-    /// Whether it writes only what is not there, by the store's own doing.
+    /// Returns whether the store itself refuses to overwrite an object.
     #[must_use]
     pub const fn is_conditional(&self) -> bool {
         !matches!(self.backend, Backend::S3 { conditional: false, .. })
     }
 
-    /// What the catalog itself signs in to S3 with.
+    /// Returns the catalog's own credentials for S3.
     #[must_use]
     pub fn aws_credentials(&self) -> Option<&AwsCredentialProvider> {
         if let Backend::S3 { store, .. } = &self.backend { Some(store.credentials()) } else { None }
     }
 
-    /// What the catalog itself signs in to Azure with.
+    /// Returns the catalog's own credentials for Azure.
     #[must_use]
     pub fn azure_credentials(&self) -> Option<&AzureCredentialProvider> {
         if let Backend::Azure { store, .. } = &self.backend { Some(store.credentials()) } else { None }
     }
 
-    /// The key of the storage account on Azure, where the catalog has it.
+    /// Returns the key of the storage account on Azure, if the catalog has it.
     #[must_use]
     pub fn azure_account_key(&self) -> Option<&Secret<String>> {
         if let Backend::Azure { account_key, .. } = &self.backend { account_key.as_ref() } else { None }
     }
 
-    /// What the catalog itself signs in to Google Cloud with.
+    /// Returns the catalog's own credentials for Google Cloud.
     #[must_use]
     pub fn gcp_credentials(&self) -> Option<&GcpCredentialProvider> {
         if let Backend::Gcs { store, .. } = &self.backend { Some(store.credentials()) } else { None }
@@ -472,7 +470,7 @@ enum Whole {
     TooLarge { size_bytes: u64 },
 }
 
-/// A store that gives less than it promised must not pass for one that has less.
+/// Fails if a store sent fewer bytes than it announced.
 async fn read_whole(store: &dyn ObjectStore, path: &Path, limit_bytes: u64) -> object_store::Result<Whole> {
     let got = store.get(path).await?;
     let promised = got.meta.size;
@@ -563,7 +561,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_there_is_told_from_what_cannot_be_reached() {
+    async fn missing_object_and_unreachable_storage_are_different_errors() {
         let folder = tempfile::tempdir().unwrap();
         let storage = Storage::local();
         assert!(matches!(storage.read(&place(&folder, "none")).await, Err(StorageError::NotFound(_))));

@@ -1,4 +1,4 @@
-//! From a warehouse's settings to a handle on its storage.
+//! Opens a warehouse's storage from its settings.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::budget::Budget;
 use super::{Backend, Storage, StorageCredentials};
 use crate::base::secret::Secret;
 
-/// Why a warehouse's storage cannot be used as it is set up.
+/// Why a warehouse's storage cannot be used with its settings.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Its settings do not fit.
@@ -35,23 +35,23 @@ pub enum OpenError {
     Client(#[from] object_store::Error),
 }
 
-/// What a handle is made from.
+/// The arguments of [`Storage::open`].
 #[derive(Debug, Clone, Copy)]
 pub struct Setup<'a> {
     /// Whose it is: documents in memory are kept apart by it.
     pub id: Uuid,
     /// The only place that it reaches.
     pub root: &'a Location,
-    /// How it is reached.
+    /// The storage's settings.
     pub profile: &'a StorageProfile,
-    /// What the catalog signs in with.
+    /// The catalog's credentials.
     pub credentials: &'a StorageCredentials,
-    /// How long it may take.
+    /// The time limits of calls.
     pub budget: Budget,
 }
 
 impl Storage {
-    /// A handle on a warehouse's storage. Nothing is asked of the store yet.
+    /// Opens a handle on a warehouse's storage. Sends no request to the store.
     ///
     /// # Errors
     /// All of [`OpenError`].

@@ -1,4 +1,4 @@
-//! The methods of administration: each takes what it needs along to where the database is.
+//! The methods of administration: each clones its arguments and runs on a connection.
 
 use async_trait::async_trait;
 use tidewater_core::ids::{KeyId, OrganisationId};

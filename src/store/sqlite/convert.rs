@@ -1,4 +1,4 @@
-//! Between SQLite's values and errors, and the store's.
+//! Conversions between SQLite's values and errors and the store's.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -13,15 +13,15 @@ use uuid::Uuid;
 
 use crate::store::{Properties, Resource, Result, StoreError, TableKind};
 
-/// An error that no method gives a meaning of its own: the database is damaged, or it is not available (locked for too
-/// long by another process, full, read-only, failing).
+/// Converts an error without a more specific meaning: the database is damaged, or not available (locked for too long by another
+/// process, full, read-only, failing).
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
         if is_damage(&error) { Self::Corrupt(error.to_string()) } else { Self::Unavailable(Box::new(error)) }
     }
 }
 
-/// Returns what a change is told that was surely not made, because of `error`. Several changes may be told the same.
+/// Returns the error of a change that was certainly not made because of `error`. Several changes may share the error.
 pub(super) fn not_made(error: &Arc<Error>) -> StoreError {
     let cause = Box::new(Arc::clone(error));
     match error.sqlite_error_code() {
@@ -31,7 +31,7 @@ pub(super) fn not_made(error: &Arc<Error>) -> StoreError {
     }
 }
 
-/// Returns what a change is told whose commit failed with `error`.
+/// Returns the error of a change whose commit failed with `error`.
 ///
 /// A full disk, a lock, a file that can only be read and a constraint stop a commit before its last frame is written to the
 /// log, and SQLite then undoes it. After a failed write, sync or growth of the shared memory the whole of it may be in the log
@@ -50,7 +50,7 @@ pub(super) fn commit_failed(error: &Arc<Error>) -> StoreError {
     }
 }
 
-/// Returns what a change is told whose own statements failed with `error`, and were undone.
+/// Returns the error of a change whose own statements failed with `error` and were undone.
 pub(super) fn undone(error: StoreError) -> StoreError {
     match error {
         StoreError::Unavailable(cause) => match cause.downcast::<Error>() {
@@ -74,12 +74,12 @@ fn is_damage(error: &Error) -> bool {
     }
 }
 
-/// What of the schema a statement would have broken.
+/// A violated constraint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Violation {
     /// A key is taken.
     Unique,
-    /// What a row points to is not there, or a row that is to go is pointed to.
+    /// The target of a reference is missing, or a row to be deleted is the target of a reference.
     ForeignKey,
 }
 
@@ -108,7 +108,7 @@ pub(super) fn count(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 
-/// A count for its column; what is beyond its range is as good as the end of it.
+/// Converts a count for its column. Larger counts become the column's maximum.
 pub(super) fn bounded(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! What was dropped and is not gone for good yet.
+//! Dropped tables and views.
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -167,13 +167,13 @@ pub(super) fn dropped_remove(
     let dropped = dropped_get(connection, place, id)?.ok_or(NOT_FOUND)?;
     let has_files = dropped.kind == TableKind::Table && dropped.state != DroppedState::Replaced;
     if !(purge.unwrap_or(dropped.purge) && has_files) {
-        // Whoever asked for the files to stay while they were being removed has had the event written.
+        // A request to keep the files during their removal has written the event already.
         let is_told = matches!(dropped.state, DroppedState::Removing | DroppedState::Finishing) && !dropped.purge;
         if !is_told {
             forgotten(connection, &dropped, change)?;
         }
         if dropped.is_leased(now_ms) {
-            // Who removes its files sees this before the next ones, and then forgets it.
+            // The server that removes the files checks this before the next files, and then forgets the row.
             connection
                 .prepare_cached("UPDATE dropped SET purge = 0 WHERE organisation = ?1 AND id = ?2")?
                 .execute(params![place.organisation.0.as_bytes(), id.0.as_bytes()])?;
@@ -183,7 +183,7 @@ pub(super) fn dropped_remove(
         return Ok(true);
     }
     event_add(connection, change, place, Operation::RequestPurge, &event_object(&dropped), &EventDetails::new())?;
-    // What is being removed at this moment is left to who does it.
+    // A removal in progress stays with the server that has its lease.
     connection
         .prepare_cached(
             "UPDATE dropped SET purge = 1, restorable_until_ms = min(restorable_until_ms, ?3), due_ms = ?3,

@@ -1,4 +1,4 @@
-//! What was changed, by whom and when.
+//! Events: records of changes.
 
 use async_trait::async_trait;
 use rusqlite::types::ToSql;

@@ -1,4 +1,4 @@
-//! The end of an organisation: its rows go in bounded steps, those that refer to others first.
+//! Removes an organisation's rows in bounded steps, referring rows first.
 
 use rusqlite::{Connection, params};
 use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
@@ -119,7 +119,7 @@ fn is_purging(connection: &Connection, organisation: OrganisationId, purge: bool
     Ok(found)
 }
 
-/// Makes the events about the organisation itself the server's: who deleted it is told when it is gone.
+/// Makes the events about the organisation itself events of the server, so that they still show who deleted it.
 fn keep_own_events(connection: &Connection, organisation: OrganisationId) -> Result<()> {
     connection
         .prepare_cached(

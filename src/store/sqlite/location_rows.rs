@@ -1,4 +1,4 @@
-//! Rows of locations: which ones tables and views reserve, and whether one is free.
+//! Rows of the locations that tables and views reserve, and the check that a location is free.
 
 use rusqlite::{Connection, OptionalExtension, params};
 use tidewater_core::ids::{OrganisationId, TableId};
@@ -35,7 +35,7 @@ pub(super) fn reserved(kind: TableKind, own: &str, others: &str) -> Result<Vec<L
     Ok(locations.reserved().to_vec())
 }
 
-/// Writes down where a new table's files are.
+/// Reserves a new table's locations.
 pub(super) fn hold(connection: &Connection, place: Place, id: TableId, locations: &[Location]) -> Result<()> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO location (organisation, warehouse, location, tabular) VALUES (?1, ?2, ?3, ?4)
@@ -52,13 +52,13 @@ pub(super) fn hold(connection: &Connection, place: Place, id: TableId, locations
     Ok(())
 }
 
-/// The same for a table whose files were elsewhere.
+/// Reserves a table's locations in place of its former ones.
 pub(super) fn hold_instead(connection: &Connection, place: Place, id: TableId, locations: &[Location]) -> Result<()> {
     location_forget(connection, place.organisation, id)?;
     hold(connection, place, id, locations)
 }
 
-/// Frees the locations of a table that is gone for good, or is elsewhere now.
+/// Frees a table's locations.
 pub(super) fn location_forget(connection: &Connection, organisation: OrganisationId, id: TableId) -> Result<()> {
     connection
         .prepare_cached("DELETE FROM location WHERE organisation = ?1 AND tabular = ?2")?
@@ -66,8 +66,8 @@ pub(super) fn location_forget(connection: &Connection, organisation: Organisatio
     Ok(())
 }
 
-/// Whether no other table or view of the warehouse, live or dropped, has a location at, inside or around one of these, as
-/// far as they are `claimed`: those that the table did not reach before.
+/// Fails if a `claimed` location overlaps one of another table or view of the warehouse, live or dropped. Claimed are the
+/// locations that the table did not have before.
 pub(super) fn check_free<'a>(
     connection: &Connection,
     place: Place,
@@ -77,7 +77,7 @@ pub(super) fn check_free<'a>(
     check_free_but_for(connection, place, [id, id], claimed)
 }
 
-/// The same where two may be in the way: the table itself, and one whose place it takes.
+/// Does the same, but ignores two tables: the table itself, and the dropped one that it replaces.
 pub(super) fn check_free_but_for<'a>(
     connection: &Connection,
     place: Place,
@@ -96,7 +96,7 @@ pub(super) fn check_free_but_for<'a>(
     Ok(())
 }
 
-/// Finds a table or view, but two, which may be one, with a location at, inside or around `location`.
+/// Finds a table or view with a location that overlaps `location`. Ignores the tables `but_for`, which may be the same.
 pub(super) fn find_overlapping(
     connection: &Connection,
     place: Place,

@@ -1,4 +1,4 @@
-//! What the database's log holds before it is opened after an unclean stop.
+//! Inspects the database's log after an unclean stop, before the database is opened.
 //!
 //! SQLite reads the log up to the first frame that is damaged and says nothing of what it leaves out ("WAL-mode File Format",
 //! sections 4 and 5). Here the same frames are read, and what follows them is looked at too. The index of the log, in shared
@@ -16,7 +16,7 @@ const MAGIC: u32 = 0x377f_0682;
 const INDEX_BYTES: usize = 136;
 const INDEX_HEADER_BYTES: usize = 48;
 
-/// What a log holds.
+/// The content of a log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LogFound {
     /// The size of the log's file.
@@ -34,7 +34,7 @@ pub struct LogFound {
 }
 
 impl LogFound {
-    /// Whether changes that were acknowledged are lost.
+    /// Returns whether acknowledged changes are lost.
     #[must_use]
     pub const fn is_damaged(&self) -> bool {
         self.later_commits > 0 || self.missing_frames > 0

@@ -1,4 +1,4 @@
-//! Parts of lists: what a statement is asked for, and the page from what it gives.
+//! Pages of lists: the limits of a statement, and the page made from its rows.
 
 use crate::store::{Page, PageRequest, TimedPage};
 
@@ -15,7 +15,7 @@ pub(super) fn page_of<T>(mut items: Vec<T>, page: &PageRequest) -> Page<T> {
     Page { items, more }
 }
 
-/// What a page's rows come before; without a place to begin, what all rows do.
+/// Returns the position before which a page's rows are; without one, a position after all rows.
 pub(super) fn before(page: &TimedPage) -> (i64, [u8; 16]) {
     page.before.map_or((i64::MAX, [0xFF; 16]), |moment| (moment.at_ms, moment.id.into_bytes()))
 }

@@ -1,6 +1,6 @@
 //! Connections that only read.
 //!
-//! A point read takes a few microseconds, less than handing it to another thread would, so it runs where it was asked for.
+//! A point read takes a few microseconds, less than a hand-off to another thread, so it runs on the caller's thread.
 //! There is a connection for every core, each behind its own lock. A thread tries the one that it used before first, so that
 //! on a busy server each worker keeps to its own connection, with its compiled statements and its pages, and the lock
 //! is never contended; should it be taken, any other that is free will do. This costs some 20 ns over a connection kept
@@ -27,13 +27,13 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    /// At most `count` connections to the database at `path`.
+    /// Creates a pool of at most `count` connections to the database at `path`.
     pub(super) fn new(path: PathBuf, count: usize) -> Self {
         let slots = (0..count.max(1)).map(|_| Mutex::new(None)).collect();
         Self { path, slots, closed: AtomicBool::new(false) }
     }
 
-    /// Reads on a connection that is free, waiting for one if none is.
+    /// Reads on a free connection, and waits for one if necessary.
     pub(super) fn with<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let first = thread_number();
         let count = self.slots.len();
@@ -47,7 +47,7 @@ impl Readers {
         };
         let read = read(connection);
         if matches!(read, Err(StoreError::Unavailable(_))) {
-            // Whatever was wrong with the file, the next reader looks at it afresh.
+            // The next reader opens the file again, whatever was wrong with it.
             *slot = None;
         }
         read

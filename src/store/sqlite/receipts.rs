@@ -1,4 +1,4 @@
-//! What was answered to requests that came with an idempotency key.
+//! Answers to requests with an idempotency key.
 
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
@@ -15,7 +15,7 @@ use crate::store::{
 pub(super) const GET: &str = "SELECT request, kind, status, text FROM receipt
     WHERE organisation = ?1 AND key = ?2 AND expires_ms > ?3";
 
-/// Whether nothing is kept under the receipt's key.
+/// Fails if the receipt's key has an unexpired answer.
 pub(super) fn check_unused(
     connection: &Connection,
     organisation: OrganisationId,
@@ -65,7 +65,7 @@ pub(super) fn receipt_add(
     }
 }
 
-/// Forgets what was kept for a request whose change was taken back.
+/// Forgets the answer of a request whose change was undone.
 pub(super) fn receipt_forget(connection: &Connection, organisation: OrganisationId, receipt: &Receipt) -> Result<()> {
     connection
         .prepare_cached("DELETE FROM receipt WHERE organisation = ?1 AND key = ?2 AND request = ?3")?

@@ -1,4 +1,4 @@
-//! How many requests an organisation took on a day.
+//! Requests that an organisation used of its daily budget.
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};

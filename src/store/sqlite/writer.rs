@@ -1,8 +1,8 @@
-//! The one thread that writes, and the commits that many requests share.
+//! The writer thread, and commits shared by many requests.
 //!
-//! SQLite has one writer at a time, and what a durable commit costs is the wait for the disk, not the statements. So one
-//! thread owns the only connection that writes. It takes all requests that wait, runs each inside a savepoint of one
-//! transaction, commits once, and only then answers them. While it waits for the disk, the next requests gather.
+//! SQLite has one writer at a time, and the cost of a durable commit is the wait for the disk, not the statements. So one thread
+//! owns the only connection that writes. It takes all waiting requests, runs each in a savepoint of one transaction, commits
+//! once, and only then answers them. While it waits for the disk, the next requests queue up.
 
 use std::collections::HashMap;
 use std::io;
@@ -33,15 +33,15 @@ const MAX_BATCH: usize = 256;
 /// thousand durable writes a second they are done within seconds.
 pub(super) const MOST_WAITING: Waiting = Waiting { of_all: 4_096, of_one: 2_048 };
 
-/// How long the last checkpoint waits for readers of other processes. Whoever opens the file next does it otherwise.
+/// How long the last checkpoint waits for readers of other processes. Otherwise the next process that opens the file does it.
 const LAST_CHECKPOINT_WAIT: Duration = Duration::from_millis(100);
 
-/// For how long after a write the anchor is held. A server that is asked for anything writes every few seconds, if only how
-/// much it was asked; one that is not needs no quick reads, and must not keep the log from others that write.
+/// How long the anchor is held after a write. A server in use writes every few seconds, at least its usage counts. An idle
+/// server needs no fast reads, and must not prevent checkpoints of other processes.
 const ANCHORED_FOR: Duration = Duration::from_secs(60);
 
-/// For how long nothing has to be written before the anchor is taken, where most reads are served from memory. The anchor
-/// costs each commit several calls of the system, and few reads need it.
+/// How long no write must come before the anchor is taken, if most reads are served from memory. The anchor costs each commit
+/// several system calls, and few reads need it.
 const QUIET_WITH_MEMORY: Duration = Duration::from_millis(20);
 
 /// How much was written since the store was opened.
@@ -75,8 +75,8 @@ struct Line {
 }
 
 impl Line {
-    /// Takes a place, if there is one. What the server itself has to write always finds one: there are few of its tasks, and
-    /// each waits for its answer.
+    /// Counts a request, if the limits allow it. Requests of the server itself always pass: it has few tasks, and each waits for
+    /// its answer.
     fn enter(&mut self, owner: Option<OrganisationId>, most: Waiting) -> bool {
         if let Some(owner) = owner {
             let of_one = self.of_one.get(&owner).copied().unwrap_or(0);
@@ -101,7 +101,7 @@ impl Line {
     }
 }
 
-/// The way to the thread that writes.
+/// A handle on the writer thread.
 pub(super) struct Writer {
     queue: Mutex<Option<Sender<Queued>>>,
     line: Arc<Mutex<Line>>,
@@ -112,8 +112,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread, which owns the connection from now on, and holds the anchor while there is nothing to write.
-    /// `changes` follows what it writes.
+    /// Starts the thread. It owns the connection, holds the anchor while there is nothing to write, and reports its transactions
+    /// to `changes`.
     pub(super) fn start(
         connection: Connection,
         anchor: Anchor,
@@ -130,10 +130,10 @@ impl Writer {
         Ok(Self { queue: Mutex::new(Some(queue)), line, most_waiting, thread: Mutex::new(Some(thread)), counters })
     }
 
-    /// Runs `work` in a transaction and gives its result once that is durable. When it gives an error, all that it did is
-    /// undone. It may be run again after an attempt that was undone, so it must not do anything but work on the database.
+    /// Runs `work` in a transaction and returns its result once the commit is durable. An error of `work` undoes its statements.
+    /// It may run again after a rolled-back attempt, so it must only work on the database.
     ///
-    /// It is handed over when this is called, and done whether or not the caller stays to hear of it.
+    /// The call queues the work. It is done even if the returned future is dropped.
     pub(super) fn write<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + Send + use<T, F>
     where
         T: Send + 'static,
@@ -142,7 +142,7 @@ impl Writer {
         self.write_for(None, work)
     }
 
-    /// The same for an organisation, of which only so many requests may wait: one more is refused with `Busy`, and not done.
+    /// Does the same for an organisation. Refuses the request with `Busy` when too many of its requests wait.
     pub(super) fn write_for<T, F>(
         &self,
         owner: Option<OrganisationId>,
@@ -169,7 +169,7 @@ impl Writer {
         queue.send(Queued { owner, job }).map_err(|_| undone(unavailable("the store is closed")))
     }
 
-    /// Whether there is still somebody to write.
+    /// Returns whether the writer thread runs.
     pub(super) fn is_alive(&self) -> bool {
         self.thread.lock().as_ref().is_some_and(|thread| !thread.is_finished())
     }
@@ -186,22 +186,22 @@ impl Writer {
     /// Ends the thread, once it has done and answered all that waits. Later writes are refused.
     pub(super) fn close(&self) {
         self.queue.lock().take();
-        // Held over the join, so that whoever closes second also finds it ended.
+        // Locked during the join, so that a second caller also returns after the thread has ended.
         let mut thread = self.thread.lock();
         if let Some(thread) = thread.take() {
-            // It catches the panics of requests; should it panic itself, its callers have been told by their channels.
+            // The thread catches panics of requests. If it panics itself, the closed channels tell the callers.
             let _ = thread.join();
         }
     }
 }
 
-/// A request as the thread sees it, whatever it gives.
+/// A request of any result type.
 trait Job: Send {
-    /// Does the work. Gives whether it succeeded.
+    /// Runs the work. Returns whether it succeeded.
     fn attempt(&mut self, connection: &Connection) -> bool;
-    /// Whether the last attempt succeeded.
+    /// Returns whether the last attempt succeeded.
     fn has_succeeded(&self) -> bool;
-    /// Replaces the outcome by an error.
+    /// Replaces the outcome with an error.
     fn fail(&mut self, error: StoreError);
     /// Tells the caller, if it still waits.
     fn answer(self: Box<Self>);
@@ -219,7 +219,7 @@ where
     F: Fn(&Connection) -> Result<T> + Send,
 {
     fn attempt(&mut self, connection: &Connection) -> bool {
-        // What a panic may leave half-done is in the database, and is undone with the savepoint.
+        // A panic leaves half-done work only in the database, and the savepoint undoes it.
         let outcome = catch_unwind(AssertUnwindSafe(|| (self.work)(connection)));
         let outcome = outcome.unwrap_or_else(|_| Err(unavailable("the request panicked and was undone")));
         self.outcome = Some(outcome.map_err(undone));
@@ -242,17 +242,17 @@ where
     }
 }
 
-/// Why a transaction came to nothing.
+/// Why a transaction failed.
 enum Undone {
-    /// It could not begin: surely nothing of it happened.
+    /// It could not begin: nothing was changed.
     NotBegun(Error),
-    /// It was rolled back at some request: surely nothing of it happened. None when that request's own error says why.
+    /// A request rolled it back: nothing was changed. None when the request's own error says why.
     Midway(Option<Error>),
     /// Its commit failed.
     Commit(Error),
 }
 
-/// A request in its place.
+/// A queued request with its organisation.
 struct Queued {
     owner: Option<OrganisationId>,
     job: Box<dyn Job>,
@@ -265,12 +265,12 @@ struct Requests {
 }
 
 impl Requests {
-    /// The first request, before which nothing is anchored.
+    /// Returns the first request. The anchor is not held before it.
     fn first(&self) -> Option<Box<dyn Job>> {
         self.queue.recv().ok().map(|queued| self.take(queued))
     }
 
-    /// The next request; none when the queue is closed and empty.
+    /// Returns the next request; none when the queue is closed and empty.
     fn next(&self, anchor: &mut Anchor, quiet: Duration) -> Option<Box<dyn Job>> {
         let next = self
             .within(quiet, || anchor.hold())
@@ -279,7 +279,7 @@ impl Requests {
         next.ok().map(|queued| self.take(queued))
     }
 
-    /// What comes within that time. If nothing does, does something else.
+    /// Returns a request that arrives within `time`. Otherwise calls `otherwise`.
     fn within(&self, time: Duration, otherwise: impl FnOnce()) -> std::result::Result<Queued, RecvTimeoutError> {
         let received = if time.is_zero() { Err(RecvTimeoutError::Timeout) } else { self.queue.recv_timeout(time) };
         if matches!(received, Err(RecvTimeoutError::Timeout)) {
@@ -288,7 +288,7 @@ impl Requests {
         received
     }
 
-    /// Those that wait behind it, up to so many.
+    /// Returns up to `at_most` further waiting requests.
     fn more(&self, at_most: usize) -> impl Iterator<Item = Box<dyn Job>> {
         self.queue.try_iter().take(at_most).map(|queued| self.take(queued))
     }
@@ -299,7 +299,7 @@ impl Requests {
     }
 }
 
-/// The thread's life: until the queue is closed and empty.
+/// Runs the thread until the queue is closed and empty.
 fn serve(transactions: &mut Transactions, mut anchor: Anchor, requests: &Requests) {
     let mut batch = Vec::with_capacity(MAX_BATCH);
     let quiet = if transactions.changes.has_memory() { QUIET_WITH_MEMORY } else { Duration::ZERO };
@@ -319,7 +319,7 @@ fn serve(transactions: &mut Transactions, mut anchor: Anchor, requests: &Request
     let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
 }
 
-/// The connection that writes, and who follows what it does.
+/// The connection that writes, with the follower of its changes.
 struct Transactions {
     connection: Connection,
     changes: Changes,

@@ -282,7 +282,7 @@ pub(in crate::store) async fn a_write_is_seen_by_the_next_read(store: Subject) {
     .await;
 }
 
-pub(in crate::store) async fn a_caller_that_leaves_breaks_nothing(store: Subject) {
+pub(in crate::store) async fn dropped_future_leaves_the_table_whole(store: Subject) {
     let place = place(&store).await;
     let orders = table(&store, place).await;
     let id = stored_table(&store, place, &orders).await;

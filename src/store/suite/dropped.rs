@@ -132,7 +132,7 @@ pub(in crate::store) async fn a_restore_tells_what_stands_in_its_way(store: Subj
     restore_at(&store, place, (id, &ident(&sales, "new")), NOW_MS, Some(2)).await.unwrap();
 }
 
-pub(in crate::store) async fn a_restore_has_its_time(store: Subject) {
+pub(in crate::store) async fn restore_after_the_restore_time_is_refused(store: Subject) {
     let (place, _, orders) = sales(&store).await;
     let id = stored_table(&store, place, &orders).await;
     dropped(&store, place, &orders, true).await;
@@ -145,7 +145,7 @@ pub(in crate::store) async fn a_restore_has_its_time(store: Subject) {
     assert_refused!(never, StoreError::NotRestorable(_));
 }
 
-pub(in crate::store) async fn what_is_dropped_does_not_count(store: Subject) {
+pub(in crate::store) async fn dropped_tables_do_not_count_towards_the_limit(store: Subject) {
     let (place, sales, orders) = sales(&store).await;
     create(&store, place, &orders, TableKind::Table, Some(1)).await.unwrap();
     dropped(&store, place, &orders, false).await;
@@ -249,7 +249,7 @@ pub(in crate::store) async fn drops_are_listed_newest_first_in_pages(store: Subj
     assert_eq!(count(named).await, 1);
 }
 
-pub(in crate::store) async fn what_is_kept_for_nothing_is_forgotten_in_time(store: Subject) {
+pub(in crate::store) async fn dropped_table_without_purge_is_forgotten_when_due(store: Subject) {
     let (place, sales, orders) = sales(&store).await;
     for number in 0..5 {
         let name = ident(&sales, &format!("t{number}"));
@@ -374,7 +374,7 @@ pub(in crate::store) async fn keyed_drops_and_restores_happen_once(store: Subjec
     assert_refused!(remove().await, StoreError::Repeated);
 }
 
-pub(in crate::store) async fn what_was_dropped_is_its_tenants_alone(store: Subject) {
+pub(in crate::store) async fn dropped_tables_are_invisible_to_other_tenants(store: Subject) {
     let (place, _, orders) = sales(&store).await;
     let id = stored_table(&store, place, &orders).await;
     dropped(&store, place, &orders, true).await;

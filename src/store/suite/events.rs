@@ -303,7 +303,7 @@ pub(in crate::store) async fn events_are_their_tenants_alone(store: Subject) {
     assert_eq!(told(&store, mine.organisation).await.len(), 3);
 }
 
-pub(in crate::store) async fn events_that_are_too_many_are_told_and_go(store: Subject) {
+pub(in crate::store) async fn surplus_events_are_listed_and_removed(store: Subject) {
     let (many, few) = (place(&store).await, place(&store).await);
     for number in 0..5 {
         stored_namespace(&store, many, &format!("n{number}")).await;

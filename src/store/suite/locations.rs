@@ -234,7 +234,7 @@ pub(in crate::store) async fn one_transaction_gives_a_location_to_one_table(stor
     site.create("c", &at("s3://b/w/new")).await.unwrap();
 }
 
-pub(in crate::store) async fn what_is_dropped_holds_all_its_locations(store: Subject) {
+pub(in crate::store) async fn dropped_table_reserves_all_its_locations(store: Subject) {
     let site = Site::new(&store).await;
     let table = spread("s3://b/w/t", &["s3://b/w/data"]);
     let id = site.create("t", &table).await.unwrap();
@@ -292,7 +292,7 @@ pub(in crate::store) async fn locations_are_free_when_a_table_is_gone_for_good(s
     store.warehouse_drop(organisation, "lake", &change()).await.unwrap();
 }
 
-pub(in crate::store) async fn what_is_registered_again_has_all_its_locations(store: Subject) {
+pub(in crate::store) async fn table_registered_again_reserves_all_its_locations(store: Subject) {
     let site = Site::new(&store).await;
     let all = spread("s3://b/w/t", &["s3://b/w/data"]);
     let id = site.create("t", &all).await.unwrap();
@@ -323,7 +323,7 @@ pub(in crate::store) async fn what_is_registered_again_has_all_its_locations(sto
     site.create("v", &spread("s3://b/w/u", &["s3://b/w/u-data"])).await.unwrap();
 }
 
-pub(in crate::store) async fn a_restore_claims_what_was_not_known(store: Subject) {
+pub(in crate::store) async fn restore_reserves_locations_that_were_unknown(store: Subject) {
     let site = Site::new(&store).await;
     let id = site.create("t", &at("s3://b/w/t")).await.unwrap();
     site.drop("t", TableKind::Table, false).await;
@@ -345,7 +345,7 @@ pub(in crate::store) async fn a_new_name_changes_no_location(store: Subject) {
     site.swap(id, 0, 1, &all).await.unwrap();
 }
 
-pub(in crate::store) async fn a_check_tells_and_takes_nothing(store: Subject) {
+pub(in crate::store) async fn location_check_reports_overlaps_and_reserves_nothing(store: Subject) {
     let site = Site::new(&store).await;
     let id = site.create("t", &spread("s3://b/w/t", &["s3://b/w/data"])).await.unwrap();
     site.create("kept", &at("s3://b/w/kept")).await.unwrap();
@@ -361,7 +361,7 @@ pub(in crate::store) async fn a_check_tells_and_takes_nothing(store: Subject) {
     site.create("other", &at("s3://b/w/free")).await.unwrap();
 }
 
-pub(in crate::store) async fn what_is_alone_is_told(store: Subject) {
+pub(in crate::store) async fn location_alone_lists_locations_without_overlap(store: Subject) {
     let site = Site::new(&store).await;
     let id = site.create("t", &spread("s3://b/w/t", &["s3://b/w/d1", "s3://b/w/d2"])).await.unwrap();
     site.create("live", &at("s3://b/w/live/x")).await.unwrap();
@@ -375,7 +375,7 @@ pub(in crate::store) async fn what_is_alone_is_told(store: Subject) {
     assert_eq!(alone.iter().map(|one| one.path()).collect::<Vec<_>>(), ["/w/t", "/w/d1", "/w/d2/x", "/w/free"]);
 }
 
-pub(in crate::store) async fn locations_of_other_tenants_are_in_nobodys_way(store: Subject) {
+pub(in crate::store) async fn locations_of_other_tenants_do_not_conflict(store: Subject) {
     let mine = Site::new(&store).await;
     let all = spread("s3://b/w/t", &["s3://b/w/data"]);
     let id = mine.create("t", &all).await.unwrap();

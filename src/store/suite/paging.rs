@@ -63,7 +63,7 @@ pub(in crate::store) async fn a_page_starts_after_a_name_that_need_not_exist(sto
     assert_eq!(page(&store, place, &sales, Some(&first.items[1]), Some(2)).await.items, ["f"]);
 }
 
-pub(in crate::store) async fn a_page_of_none_tells_whether_there_are_any(store: Subject) {
+pub(in crate::store) async fn page_of_zero_items_says_whether_items_exist(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     assert_eq!(page(&store, place, &sales, None, Some(0)).await, Page { items: vec![], more: false });

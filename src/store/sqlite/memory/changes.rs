@@ -1,8 +1,8 @@
-//! Which entries of the memory a transaction changes.
+//! Tracks which entries of the cache a transaction changes.
 //!
-//! Triggers of the writer's connection tell, so that no statement can be forgotten: they belong to the connection, not to the
-//! database (`TEMP`), and call a function of this process for each row. SQLite fires them for foreign keys' actions too. They
-//! would not fire for rows that `REPLACE` removes: no statement of the store replaces rows.
+//! Triggers on the writer's connection report every changed row, whichever statement changes it. They are `TEMP` triggers, so they
+//! belong to the connection and not to the database, and call a function of this process. SQLite also fires them for foreign
+//! keys' actions. It would not fire them for rows that `REPLACE` removes, but no statement of the store replaces rows.
 
 use std::collections::HashSet;
 use std::sync::Arc;

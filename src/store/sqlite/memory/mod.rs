@@ -1,8 +1,8 @@
-//! Pointers, namespaces and lists that were read lately, kept in memory.
+//! A cache of recently read pointers, namespaces and lists.
 //!
-//! What is in memory equals what the database holds, for as long as this process is the only one that writes it. The server
-//! holds the lock of its data folder (`ServerLock`), and only who holds it opens a store with a memory. The writer checks at
-//! each transaction that nobody else has written (`changes.rs`).
+//! The cache equals the database as long as this process is the only one that writes. The server holds the lock of its data
+//! folder (`ServerLock`), and only the holder of the lock opens a store with a cache. The writer checks in each transaction that
+//! no other process has written (`changes.rs`).
 //!
 //! The order of events keeps a read from seeing an older value than one before it:
 //!
@@ -39,11 +39,11 @@ const SHARDS: usize = 8;
 /// The most pages that are kept of one list.
 const MOST_PAGES: usize = 16;
 
-/// What a look at the memory gave.
+/// The result of a lookup in the cache.
 pub(super) enum Found<T> {
-    /// It is there.
+    /// The entry is cached.
     Kept(T),
-    /// It is to be read from the database, and may be kept with this stamp, if there is one.
+    /// The caller has to read the database. With a stamp, it may cache what it reads.
     Missing(Option<u64>),
 }
 
@@ -184,7 +184,7 @@ impl Memory {
         self.begin_change_of_all();
     }
 
-    /// Has reads of an entry go to the database until [`Self::end_change`].
+    /// Makes reads of an entry go to the database until [`Self::end_change`].
     fn begin_change(&self, key: &Key) {
         let hash = self.hasher.hash_one(key.borrowed());
         self.shard(hash).lock().mark(hash, key);
