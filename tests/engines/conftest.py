@@ -1,4 +1,4 @@
-"""The proof with real clients: one server for the session, one namespace for each test.
+"""Tests with real clients: one server for the session, one namespace for each test.
 
 `cargo xtask test` runs this. By hand: make a virtual environment from requirements.txt, build the binary, run `pytest`
 here; `TIDEWATER_BIN` names another binary, and `-n 4` divides the tests between four processes, each with servers of its own.
@@ -28,7 +28,7 @@ from support.server import Server, find_binary
 from support.versity import VersityServer
 from support.workers import WORKERS, Workers, join_shared_s3
 
-# Which client a test module is about, by the beginning of its name; the others are about plain HTTP.
+# The client of a test module, by the prefix of its name. Other modules use plain HTTP.
 CLIENTS = {
     "test_pyiceberg": "pyiceberg",
     "test_duckdb": "duckdb",
@@ -65,7 +65,7 @@ _server_failures: list[str] = []
 
 @pytest.fixture(scope="session", autouse=True)
 def _record_server_failures() -> Iterator[None]:
-    """Notes every 5xx that any client in this process is given, PyIceberg included."""
+    """Records every 5xx that a client in this process gets, including PyIceberg."""
     send = requests.Session.send
 
     def recording(session: requests.Session, request: requests.PreparedRequest, **options: object) -> requests.Response:
@@ -82,7 +82,7 @@ def _record_server_failures() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _no_server_failures(request: pytest.FixtureRequest) -> Iterator[None]:
-    """No answer to anything that a test does is a 5xx, but where it takes something away that the server needs."""
+    """Fails a test that got a 5xx, unless the test removes something that the server needs."""
     yield
     with _failures_lock:
         seen, _server_failures[:] = list(_server_failures), []
@@ -99,7 +99,7 @@ def binary() -> Path:
 
 @pytest.fixture(scope="session")
 def make_server(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
-    """Makes servers, each on its own folder; ends them, and fails if one has panicked or failed to serve a request."""
+    """Creates servers, each with its own folder. Stops them, and fails if one panicked or had an internal error."""
     made: list[Server] = []
 
     def make(name: str, **options: object) -> Server:
@@ -119,7 +119,7 @@ def make_server(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="session")
 def s3(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """A real S3 server with a token service. Where there are several workers, it is the server of all of them."""
+    """A real S3 server with a token service, shared by all workers."""
     shared = request.config.pluginmanager.get_plugin(WORKERS).shared
     if shared is not None:
         yield join_shared_s3(shared)
@@ -143,7 +143,7 @@ def own_bucket(name: str) -> str:
 
 @pytest.fixture(scope="session")
 def lake(make_server: Callable[..., Server], s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """A warehouse on S3, on a server of its own."""
+    """A warehouse on S3, on a separate server."""
     server = make_server("lake")
     server.start()
     return make_lake(server, s3, own_bucket("lake"), tmp_path_factory.mktemp("lake_profile"))
@@ -153,7 +153,7 @@ def lake(make_server: Callable[..., Server], s3: S3Server, tmp_path_factory: pyt
 def signing_lake(
     request: pytest.FixtureRequest, make_server: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Lake]:
-    """A warehouse on S3 that has no role to vend: requests are signed one by one. On two servers, one after the other."""
+    """A warehouse on S3 without a role, so requests are signed one by one. Runs on two servers, one after the other."""
     server = make_server("signing_lake")
     server.start()
     profile, bucket = tmp_path_factory.mktemp("signing_profile"), own_bucket("signed")
@@ -182,7 +182,7 @@ def rest(server: Server) -> Rest:
 
 @pytest.fixture
 def connect(server: Server) -> Callable[..., RestCatalog]:
-    """PyIceberg on the session's server; signed in with the key unless told otherwise."""
+    """Connects PyIceberg to the session's server, by default with its key."""
 
     def connect(**properties: object) -> RestCatalog:
         signed_in = {"token": server.key} if not {"token", "credential", "auth"} & set(properties) else {}
@@ -206,5 +206,5 @@ def unique(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def namespace(rest: Rest, unique: str) -> str:
-    """A new, empty namespace of this test's own."""
+    """A new, empty namespace for this test."""
     return rest.create_namespace(unique)

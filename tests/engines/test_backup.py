@@ -1,4 +1,4 @@
-"""Backups while a server is written to, and the catalogs that are restored from them."""
+"""Backups during writes, and the restored catalogs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run(binary: Path, *args: str) -> subprocess.CompletedProcess:
 
 
 class Writers:
-    """Threads that commit to tables of their own, and what was acknowledged to them."""
+    """Threads that commit to separate tables, and their acknowledged commits."""
 
     def __init__(self, server: Server, namespace: str):
         self._server = server
@@ -73,7 +73,7 @@ class Writers:
             return set(self._acknowledged)
 
     def wait_for(self, count: int) -> None:
-        """Waits until so many more commits were acknowledged."""
+        """Waits for this number of further acknowledged commits."""
         goal = len(self.acknowledged()) + count
         while len(self.acknowledged()) < goal:
             assert any(thread.is_alive() for thread in self._threads)
@@ -94,7 +94,7 @@ def test_backup_during_writes_restores_every_acknowledged_commit(
             before.append(writers.acknowledged())
             done = own.command("backup", str(tmp_path / f"backup-{number}.db"))
             assert "Backed up the catalog in" in done.stdout and "Not in the backup: the files of tables" in done.stderr
-        # The server was written to all the time.
+        # Writes ran all the time.
         writers.wait_for(1)
     assert sorted(path.name for path in tmp_path.glob("backup-*")) == [f"backup-{n}.db" for n in range(BACKUPS)]
     assert own.stop() == 0

@@ -1,4 +1,4 @@
-"""Bodies that are wrong: each is refused in the Iceberg error shape, and nothing is done."""
+"""Invalid bodies: each is refused in the Iceberg error shape, and changes nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATHS = {
 
 
 def everywhere(value: bytes) -> bytes:
-    """A body that has this wherever one of the paths looks."""
+    """Returns a body with this value at each of the paths."""
     names = (
         "namespace",
         "properties",
@@ -62,7 +62,7 @@ BODIES: dict[str, bytes] = {
 
 @pytest.fixture
 def table(rest: Rest, namespace: str) -> dict:
-    """A table `t` to be spoilt."""
+    """A table `t`."""
     return rest.create_table(namespace, documents.table("t"))
 
 
@@ -375,7 +375,7 @@ def test_invalid_commit_is_refused(rest: Rest, namespace: str, table: dict, body
 
 
 def test_commit_changes_only_the_table_of_its_path(rest: Rest, namespace: str, table: dict) -> None:
-    """Authorised on one name and acted on another: a parameter swap."""
+    """Guards against authorisation for one table and a change of another."""
     rest.create_table(namespace, documents.table("other"))
     body = {
         "identifier": {"namespace": [namespace], "name": "other"},

@@ -1,4 +1,4 @@
-"""Addresses, methods, sizes, credentials and bytes that are wrong: each is refused in the Iceberg error shape."""
+"""Invalid addresses, methods, sizes, credentials and bytes: each is refused in the Iceberg error shape."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_token_request_without_a_form_is_refused(rest: Rest) -> None:
 
 @pytest.mark.parametrize("who", ["nobody", "the owner"])
 def test_connection_after_a_refusal_works_or_announces_its_end(server: Server, who: str) -> None:
-    """Clients send head and body apart, and use the connection again unless they are told not to."""
+    """Clients send head and body separately, and reuse the connection unless the answer closes it."""
     where = urlsplit(server.uri)
     body = b'{"namespace": ["never_made"]}'
     head = (
@@ -187,7 +187,7 @@ def test_invalid_credential_is_refused(server: Server, credential: str | bytes) 
 
 
 def test_answer_without_a_key_reveals_nothing(server: Server, namespace: str) -> None:
-    """What exists and what does not are answered alike."""
+    """Existing and missing objects get the same answer."""
     nobody = Rest(server.uri, None)
     answers = [
         nobody.get(path)

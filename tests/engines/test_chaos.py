@@ -33,10 +33,10 @@ SEED = int(os.environ.get("TIDEWATER_CHAOS_SEED", "1"))
 ALONE_S = 4.0
 ROUND_S = 6.0
 
-# After a start nothing is in memory yet.
+# After a start the cache is empty.
 WARM_UP_S = 1.0
 
-# How much slower the slowest of a hundred requests may be than alone. That of a machine that does other things, too.
+# The maximum ratio of p99 beside attackers to p99 alone, with room for other load on the machine.
 RATIO = 5.0
 FLOOR_MS = {"load": 150.0, "commit": 400.0}
 
@@ -50,7 +50,7 @@ STORAGE_TIMES = {"REQUEST_TIMEOUT_S": "2", "CONNECT_TIMEOUT_S": "2", "RETRY_TIME
 
 @pytest.fixture
 def processes() -> Iterator[ExitStack]:
-    """Ends the processes that a failed test leaves."""
+    """Ends the processes of a failed test."""
     with ExitStack() as stack:
         yield stack
 
@@ -72,7 +72,7 @@ def organisation(server: Server, namespace: str) -> tuple[str, Key, Rest]:
 
 
 def make_storm(server: Server, s3: S3Server, folder: Path) -> tuple[Key, FaultyProxy]:
-    """A warehouse behind a proxy that spoils on demand, with a table."""
+    """A warehouse with a table behind a proxy that injects faults."""
     proxy = FaultyProxy(s3.uri)
     lake = make_lake(server, s3, "chaos", folder, endpoint=proxy.uri)
     lake.rest().create_namespace("storm")
@@ -169,7 +169,7 @@ def check_latency(alone: list[Attempt], attacked: list[Attempt]) -> None:
 
 
 def check_nothing_lost(rest: Rest, tables: dict[str, list[int]]) -> None:
-    """Each acknowledged snapshot is there once, in order, and every document that is named can be read."""
+    """Checks that each acknowledged snapshot exists once, in order, and that every named document can be read."""
     assert sum(map(len, tables.values())) > 10, "hardly anything was committed"
     for name, acknowledged in tables.items():
         loaded = rest.load(quiet.NAMESPACE, name)
@@ -178,14 +178,14 @@ def check_nothing_lost(rest: Rest, tables: dict[str, list[int]]) -> None:
         assert [one["snapshot-id"] for one in snapshots] == acknowledged, name
         assert [one["sequence-number"] for one in snapshots] == list(range(1, len(snapshots) + 1)), name
         assert metadata["properties"].get("count", "0") == str(len(snapshots)), name
-        # A document for each change, and none more: nothing was applied twice.
+        # Exactly one document for each change: nothing was applied twice.
         assert len(metadata.get("metadata-log", [])) == len(snapshots), name
         for location in [loaded["metadata-location"], *(one["metadata-file"] for one in metadata.get("metadata-log", []))]:
             assert json.loads(path_of(location).read_bytes())["table-uuid"] == metadata["table-uuid"], name
 
 
 def fingerprint(server: Server, organisation: str, rest: Rest, namespace: str) -> dict[str, str]:
-    """Everything that an organisation has: what is answered, and the files."""
+    """Returns an organisation's whole state: answers and files."""
     names = [one["name"] for one in answer(rest.get(f"/namespaces/{namespace}/tables"))["identifiers"]]
     found = {name: json.dumps(rest.load(namespace, name), sort_keys=True) for name in sorted(names)}
     found["namespaces"] = rest.get("/namespaces").text + rest.get(f"/namespaces/{namespace}").text
@@ -195,7 +195,7 @@ def fingerprint(server: Server, organisation: str, rest: Rest, namespace: str) -
 
 
 def peak_rss_bytes(server: Server) -> int:
-    """The most memory that the server ever had."""
+    """Returns the server's peak memory."""
     lines = Path(f"/proc/{server.pid}/status").read_text().splitlines()
     (peak,) = (line for line in lines if line.startswith("VmHWM:"))
     return int(peak.split()[1]) << 10

@@ -1,4 +1,4 @@
-"""ClickHouse reads what the catalog holds, and writes into it."""
+"""ClickHouse reads and writes the catalog's tables."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SIGN_IN = {
 
 @pytest.fixture(scope="module")
 def server(make_server: Callable[..., Server]) -> Server:
-    """A server of its own: this client looks at every namespace whenever it looks for a table."""
+    """A separate server, because this client lists every namespace to find a table."""
     server = make_server("clickhouse")
     server.start()
     return server
@@ -90,7 +90,7 @@ def test_pyiceberg_reads_inserted_rows(server: Server, catalog: Catalog, namespa
 
 
 def create(server: Server, namespace: str) -> str:
-    """The statement that creates `t`; ClickHouse wants to be told where, as a path."""
+    """Returns the statement that creates `t`. ClickHouse needs a path for it."""
     folder = server.data_dir / "warehouse" / namespace / "t"
     columns = "id Int64, city Nullable(String), size Nullable(Float64)"
     return f"CREATE TABLE ic.`{namespace}.t` ({columns}) ENGINE = IcebergLocal('{folder}/')"
@@ -118,7 +118,7 @@ def test_it_creates_alters_and_changes_a_table(server: Server, catalog: Catalog,
 def test_drop_removes_the_table_although_clickhouse_reports_an_error(
     server: Server, rest: Rest, namespace: str
 ) -> None:
-    """This version takes the 204 that the specification wants for no success, drops again, and reports what came of that."""
+    """This version does not accept the specified 204 as success, drops again, and reports the second answer."""
     clickhouse.run([*attach(server, "header"), create(server, namespace)], server.data_dir)
     assert rest.load(namespace, "t")["metadata"]["location"].endswith(f"/{namespace}/t")
     with pytest.raises(RuntimeError, match="404 'Not Found'.*Table does not exist"):
@@ -127,7 +127,7 @@ def test_drop_removes_the_table_although_clickhouse_reports_an_error(
 
 
 def test_drop_goes_to_the_default_warehouse_even_if_another_is_attached(make_server: Callable[..., Server]) -> None:
-    """It leaves the prefix out of the address of this one request: what docs/engines/clickhouse.md warns of."""
+    """Only this request's address has no prefix. docs/engines/clickhouse.md warns about it."""
     server = make_server("clickhouse-two-warehouses")
     server.start()
     admin = Admin(server)

@@ -1,4 +1,4 @@
-"""What the command line says, refuses and leaves on disk."""
+"""The command line: its output, its refusals and its files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run(binary: Path, *args: str, check: bool = True, **environment: str) -> sub
 
 @pytest.fixture
 def home(tmp_path: Path) -> dict[str, str]:
-    """The environment of a person who has configured nothing."""
+    """The environment of a user without configuration."""
     return {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "share")}
 
 

@@ -1,5 +1,5 @@
-"""The process under silent clients and at its end: descriptors, signals, exit codes. How single connections end is shown by
-tests/it/connections.rs."""
+"""The process with silent clients and at its end: descriptors, signals, exit codes. tests/it/connections.rs tests
+single connections."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DEADLINE_S = 60.0
 
 @pytest.fixture
 def make(binary: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Makes a server that may say in its log that it was cut off."""
+    """Creates a server that may log that requests were cut off."""
     made: list[Server] = []
 
     def make(descriptors: tuple[int, int] | None = None, **settings: object) -> Server:
@@ -47,7 +47,7 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 def begin_request(server: Server) -> socket.socket:
-    """A request whose body does not come. The server works on it: it has asked for the body."""
+    """A request without its body. The server works on it, because it asked for the body."""
     where = urlsplit(server.uri)
     connection = socket.create_connection((where.hostname, where.port), timeout=10)
     head = (
@@ -146,7 +146,7 @@ def test_four_hundred_silent_connections_do_not_block_other_clients(make: Callab
                     pass
         until(lambda: "connections are refused" in plain_log(server))
         for number in range(20):
-            # Each on a connection of its own.
+            # Each on a separate connection.
             fresh = Rest(server.uri, server.key)
             answer(fresh.commit(namespace, "t", [documents.set_properties(number=str(number))]))
     assert rest.load(namespace, "t")["metadata"]["properties"]["number"] == "19"

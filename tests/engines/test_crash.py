@@ -1,4 +1,4 @@
-"""Kill -9 in the middle of everything: what was acknowledged is there afterwards, and nothing is half done."""
+"""Kill -9 during work: acknowledged changes survive, and no change is half done."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NAMESPACE = "crash"
 
 @dataclass
 class Writer:
-    """One stream of changes, and what it was told had happened."""
+    """One stream of changes, and its acknowledged changes."""
 
     number: int
     table: str
@@ -40,7 +40,7 @@ class Writer:
 
 
 class Stream:
-    """Counts what all writers were acknowledged, and says when the moment has come."""
+    """Counts the acknowledged changes of all writers, and signals when enough are done."""
 
     def __init__(self, moment: int):
         self._left = moment
@@ -55,7 +55,7 @@ class Stream:
 
 
 def write(server: Server, writer: Writer, round_: int, stream: Stream) -> None:
-    """Commits, creates and drops without end; the death of the server ends it."""
+    """Commits, creates and drops until the server dies."""
     rest = Rest(server.uri, server.key)
     try:
         while True:
@@ -92,7 +92,7 @@ def write(server: Server, writer: Writer, round_: int, stream: Stream) -> None:
 
 
 def check(server: Server, writers: list[Writer]) -> None:
-    """Compares what the writers were told with what is there."""
+    """Compares the acknowledged changes with the catalog."""
     rest = Rest(server.uri, server.key)
     shared = rest.load(NAMESPACE, "shared")["metadata"]["properties"]
     for writer in writers:
@@ -160,7 +160,7 @@ class Transactor:
 
 
 def transact(server: Server, writer: Transactor, stream: Stream) -> None:
-    """Sends transactions without end; the death of the server ends it."""
+    """Sends transactions until the server dies."""
     rest = Rest(server.uri, server.key)
     try:
         while True:
@@ -178,7 +178,7 @@ def transact(server: Server, writer: Transactor, stream: Stream) -> None:
 
 
 def check_transactions(server: Server, writers: list[Transactor]) -> None:
-    """Every transaction is in all of its tables or in none, and every acknowledged one is there."""
+    """Checks that every transaction is in all of its tables or in none, and that every acknowledged one exists."""
     rest = Rest(server.uri, server.key)
     names = {entry["name"] for entry in answer(rest.get(f"/namespaces/{NAMESPACE}/tables"))["identifiers"]}
     shared = [set(rest.load(NAMESPACE, table)["metadata"]["properties"]) for table in ("all_1", "all_2")]

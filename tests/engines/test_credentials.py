@@ -1,4 +1,4 @@
-"""Every form of credentials that docs/storage names: the command line takes it, and the catalog reaches the storage with it.
+"""Every documented form of credentials: the command line accepts it, and the catalog can access the storage with it.
 
 What a machine gives is a mock (support/machine.py); the storage is that of the other tests.
 """
@@ -71,13 +71,13 @@ def machine() -> Iterator[Callable[..., Machine]]:
 
 
 class Trial:
-    """Tries a warehouse out, in an environment."""
+    """Tests a warehouse in an environment."""
 
     def __init__(self, make_server: Callable[..., Server], folder: Path):
         self._make_server, self._folder = make_server, folder
 
     def __call__(self, root: str, lines: list[str], env: dict[str, str] | None = None) -> str:
-        """Checks that all of it works; gives what was said."""
+        """Checks that all steps work. Returns the output."""
         path = self._folder / "storage.toml"
         path.write_text("\n".join(lines) + "\n")
         server = self._make_server("credentials", env=env or {})

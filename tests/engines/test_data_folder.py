@@ -1,4 +1,4 @@
-"""What a newcomer does to the data folder, and what the command line says to it."""
+"""Mistakes with the data folder, and the command line's messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOBODY = 65534
 
 
 def refused(binary: Path, *args: str, user: int | None = None) -> str:
-    """What a command says that must fail, and must not repeat itself."""
+    """Runs a command that must fail. Returns its message, which must not repeat itself."""
     done = subprocess.run(
         [str(binary), *args],
         capture_output=True,

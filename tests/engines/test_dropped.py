@@ -1,4 +1,4 @@
-"""Dropped tables: restored and read by real clients, or purged to the last file and not one more."""
+"""Dropped tables: restored and read by real clients, or purged with all of their files and no others."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ENOUGH_S = 90.0
 
 @pytest.fixture(scope="module")
 def server(make_server: Callable[..., Server]) -> Server:
-    """A server that keeps what is dropped for a week."""
+    """A server that keeps dropped tables for a week."""
     server = make_server("dropped")
     server.start()
     return server
@@ -39,7 +39,7 @@ def server(make_server: Callable[..., Server]) -> Server:
 
 @pytest.fixture(scope="module")
 def hasty(make_server: Callable[..., Server]) -> Server:
-    """A server that keeps nothing."""
+    """A server that keeps no dropped tables."""
     server = make_server("hasty", env={"TIDEWATER_DROP__RETENTION_S": "0"})
     server.start()
     return server
@@ -47,7 +47,7 @@ def hasty(make_server: Callable[..., Server]) -> Server:
 
 @pytest.fixture(scope="module")
 def few_seconds(make_server: Callable[..., Server]) -> Server:
-    """A server that keeps what is dropped for long enough to create a table, and no longer."""
+    """A server that keeps dropped tables just long enough to create a table."""
     server = make_server("few_seconds", env={"TIDEWATER_DROP__RETENTION_S": "4"})
     server.start()
     return server
@@ -55,7 +55,7 @@ def few_seconds(make_server: Callable[..., Server]) -> Server:
 
 @pytest.fixture(scope="module")
 def brief(make_server: Callable[..., Server]) -> Server:
-    """A server that keeps what is dropped for a second, so that no answer waits for a purge."""
+    """A server that keeps dropped tables for a second, so that no answer waits for a purge."""
     server = make_server("brief", env={"TIDEWATER_DROP__RETENTION_S": "1"})
     server.start()
     return server
@@ -87,7 +87,7 @@ def dropped(server: Server) -> list[dict]:
 
 
 def files(folder: Path) -> dict[Path, int]:
-    """All files below a folder, and when each was last changed. Files and folders may go while it looks."""
+    """Returns all files below a folder with their modification times. Files and folders may disappear meanwhile."""
     found = {}
     for parent, _, names in os.walk(folder):
         for path in (Path(parent) / name for name in names):
@@ -97,7 +97,7 @@ def files(folder: Path) -> dict[Path, int]:
 
 
 def until(is_so: Callable[[], bool]) -> None:
-    """Waits for what happens in the background."""
+    """Waits for the effect of a background task."""
     deadline = time.monotonic() + ENOUGH_S
     while not is_so():
         assert time.monotonic() < deadline, "it never happened"
@@ -105,7 +105,7 @@ def until(is_so: Callable[[], bool]) -> None:
 
 
 def furnished(server: Server, namespace: str, name: str, version: str = "2", **properties: str) -> Table:
-    """A table with snapshots of two engines, rows that were deleted, and a statistics file."""
+    """Creates a table with snapshots of two engines, deleted rows, and a statistics file."""
     catalog = client(server)
     catalog.create_namespace_if_not_exists(namespace)
     table = catalog.create_table((namespace, name), SIGHTINGS, properties={"format-version": version, **properties})
@@ -345,7 +345,7 @@ def test_retention_ends_without_a_command(make_server: Callable[..., Server], un
 
 
 def large(server: Server, namespace: str, name: str) -> Table:
-    """A table of some thousand small data files."""
+    """Creates a table of some thousand small data files."""
     catalog = client(server)
     table = catalog.create_table((namespace, name), SIGHTINGS)
     table.append(sightings((1, "Oslo", 1.5)))
@@ -406,7 +406,7 @@ def test_keep_files_stops_a_running_purge_before_its_answer(brief: Server, uniqu
         left = files(data)
         if done.returncode == 0 and left:
             break
-        # It had ended before it was told.
+        # The purge ended before the command.
         until(lambda: not dropped(brief))
     assert "those that are left stay" in done.stdout, done.stderr
     assert dropped(brief) == []

@@ -1,4 +1,5 @@
-"""Dropped tables on each cloud: restored whole, or purged to the last object and not one more, also after a crash."""
+"""Dropped tables on each cloud: restored completely, or purged with all of their objects and no others, also after a
+crash."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ from test_dropped import until
 
 @dataclass
 class Place:
-    """A warehouse on a cloud. The catalog is behind a proxy that spoils on demand; clients are not."""
+    """A warehouse on a cloud. The catalog uses a proxy that injects faults; clients do not."""
 
     cloud: Cloud
     server: Server
@@ -43,7 +44,7 @@ class Place:
         return f"{self.server.uri}/management/v1/warehouses/lake/dropped"
 
     def listed(self, namespace: str) -> dict[str, dict]:
-        """What was dropped of a namespace, by name."""
+        """Returns the dropped tables of a namespace by name."""
         entries = answer(self.dropped().get(self.management))["dropped"]
         return {one["identifier"]["name"]: one for one in entries if one["identifier"]["namespace"] == [namespace]}
 

@@ -37,7 +37,7 @@ SIGN_IN = {
 
 @pytest.fixture(scope="module")
 def server(make_server: Callable[..., Server]) -> Server:
-    """A server of its own: this client looks at every namespace whenever it looks for a table."""
+    """A separate server, because this client lists every namespace to find a table."""
     server = make_server("duckdb", env={"TIDEWATER_LOG__LEVEL": "info,tidewater::api=debug"})
     server.start()
     return server

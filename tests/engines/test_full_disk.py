@@ -1,4 +1,4 @@
-"""A disk without room for a document: the client is told, and nothing is lost or left behind."""
+"""A disk without space for a document: the client gets an error, and nothing is lost or left behind."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_document_on_a_full_disk_is_refused_and_leaves_no_file(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own, in memory."""
+    """A separate file system in memory."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK_BYTES}", "tmpfs", str(disk)]
@@ -58,7 +58,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(disk: Path) -> Path:
-    """Takes all the space that is left."""
+    """Fills the remaining space."""
     filler = disk / "filler"
     with filler.open("wb", buffering=0) as file:
         try:

@@ -1,4 +1,4 @@
-"""Valid requests, spoilt at random from a fixed seed: the server never fails, and a table stays whole.
+"""Valid requests, mutated at random from a fixed seed: the server never fails, and a table stays complete.
 
 `TIDEWATER_FUZZ_SEED` tries another seed, `TIDEWATER_FUZZ_CASES` more cases.
 """
@@ -179,7 +179,7 @@ def a_create(random_: random.Random, name: str) -> dict[str, Any]:
 
 
 def a_commit(random_: random.Random, metadata: dict[str, Any]) -> dict[str, Any]:
-    """A commit that would be right for this table: one to four updates, and what they require."""
+    """Returns a valid commit for this table: one to four updates with their requirements."""
     location = metadata["location"]
     sequence = metadata.get("last-sequence-number", 0) + 1
     current = metadata.get("current-snapshot-id")
@@ -254,7 +254,7 @@ def a_commit(random_: random.Random, metadata: dict[str, Any]) -> dict[str, Any]
 
 
 def send(rest: Rest, path: str, body: bytes, seed: int, case: int) -> int:
-    """Sends it; whatever comes is an answer that the specification has."""
+    """Sends a request. Checks that the specification allows the answer. Returns the status."""
     response = rest.post(path, data=body, headers={"Content-Type": "application/json"})
     about = f"seed {seed}, case {case}: {path} {body[:3000]!r} -> {response.status_code} {response.text[:1000]}"
     assert response.status_code < 500, about
@@ -267,7 +267,7 @@ def send(rest: Rest, path: str, body: bytes, seed: int, case: int) -> int:
 
 
 def encode(random_: random.Random, document: Any) -> bytes:
-    """The document spoilt, on one of two levels."""
+    """Encodes the document with mutations, in its structure or its text."""
     if random_.random() < 0.2:
         return spoil_bytes(random_, json.dumps(document).encode())
     return json.dumps(spoil(random_, document), allow_nan=False).encode(errors="surrogatepass")
@@ -295,7 +295,7 @@ def test_mutated_commits_leave_a_complete_table(rest: Rest, namespace: str, seed
 
 
 def check_whole(metadata: dict[str, Any], about: str) -> None:
-    """What must hold of any table: everything that is named is there."""
+    """Checks that a table is complete: every named part exists."""
     schemas = {schema["schema-id"] for schema in metadata["schemas"]}
     specs = {spec["spec-id"] for spec in metadata["partition-specs"]}
     orders = {order["order-id"] for order in metadata["sort-orders"]}

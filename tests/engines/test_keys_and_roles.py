@@ -1,4 +1,4 @@
-"""Organisations, keys and roles: who may do what, and what nobody else sees."""
+"""Organisations, keys and roles: permissions, and isolation of organisations."""
 
 from __future__ import annotations
 

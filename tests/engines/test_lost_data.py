@@ -1,4 +1,4 @@
-"""A log that is damaged after kill -9, a database that is gone, a master key that is lost or another: nothing passes in silence."""
+"""A log damaged after kill -9, a missing database, a missing or wrong master key: each is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The script that docs/moving-in.md gives people, from one Tidewater into another."""
+"""The script of docs/moving-in.md, from one Tidewater into another."""
 
 from __future__ import annotations
 

@@ -28,14 +28,14 @@ def lake(make_server: Callable[..., Server], each_cloud: Cloud, tmp_path_factory
 
 
 def allowed(each_cloud: Cloud, lake: CloudLake, namespace: str, key: Key | None = None) -> set[str]:
-    """What is allowed with what is vended for the table `t`, on a file that is there."""
+    """Returns the actions that the vended settings of table `t` allow on an existing file."""
     location = lake.rest().load(namespace, "t")["metadata"]["location"]
     each_cloud.put(f"{location}/data/x.parquet", b"x")
     return each_cloud.can(lake.given(namespace, "t", key), f"{location}/data/x.parquet")
 
 
 def without_delete(each_cloud: Cloud) -> set[str]:
-    # On Google Cloud to overwrite is to remove.
+    # On Google Cloud, overwriting needs the permission to remove.
     return {"read", "list"} if isinstance(each_cloud, OnGoogle) else {"read", "list", "write"}
 
 
@@ -56,10 +56,10 @@ def test_warehouse_without_delete_applies_to_all_keys_and_can_be_changed(each_cl
     set_options = ("warehouse", "set-options", "lake", "--org", lake.organisation)
     lake.server.command(*set_options, "--no-delete")
     until(lambda: allowed(each_cloud, lake, namespace) == without_delete(each_cloud))
-    # The trial of the storage sees to it that it holds.
+    # The test of the storage checks the option.
     said = lake.server.command("warehouse", "check", "lake", "--org", lake.organisation)
     assert "works" in said.stdout
-    # The catalog itself removes files still.
+    # The catalog itself can still remove files.
     location = lake.rest().load(namespace, "t")["metadata"]["location"]
     empty(lake.rest().delete(f"/namespaces/{namespace}/tables/t", params={"purgeRequested": "true"}))
     manager = Admin(lake.server).rest(Admin(lake.server).key(lake.organisation, "admin"))

@@ -1,4 +1,5 @@
-"""Metadata files that left a table's log, on each cloud: removed after the commit, and not one more, also after a crash."""
+"""Metadata files that left a table's log, on each cloud: exactly these are removed after the commit, also after a
+crash."""
 
 from __future__ import annotations
 

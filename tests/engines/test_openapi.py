@@ -1,7 +1,7 @@
-"""The server against its own OpenAPI document, which everybody can read at /openapi.json.
+"""Compares the server with its own OpenAPI document at /openapi.json.
 
-First every operation once, as it is meant, then schemathesis: requests made of the document, good ones and spoilt ones, from a
-fixed seed. Whatever is answered must be what the document says.
+First every operation once with a valid request, then schemathesis: valid and invalid requests generated from the
+document with a fixed seed. Every answer must match the document.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ CHECKED = (
 # What is asked of requests that are made at random only.
 CHECKED_AT_RANDOM = (*CHECKED, "negative_data_rejection", "unsupported_method", "allow_header_conformance", "ignored_auth")
 
-# What the specification has and this server has not: it plans no scans.
+# Operations of the specification that this server lacks: scan planning.
 NOT_SERVED = re.compile(r"/(plan|plan/\{plan-id\}|tasks)$")
 
 SIGN = "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/sign"
@@ -101,7 +101,7 @@ ADMINS: list[tuple[str, dict[str, Any], int]] = [
 ]
 # Requests made at random are not about these: one of them could take away the key that they are made with.
 ADMINISTRATION = r"^/management/v1/(?!warehouses/|organisations/[^/]+/events)"
-# What this server has and the specification has not.
+# Operations of this server outside of the specification.
 OWN = {
     *OPERATORS,
     *(label for label, _, _ in ADMINS),

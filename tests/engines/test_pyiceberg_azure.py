@@ -1,6 +1,6 @@
 """Azure with vended credentials only: PyIceberg through adlfs, and the storage asked directly.
 
-What is emulated, and what that cannot show, stands in support/azure.py.
+support/azure.py describes the emulation and its limits.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from support.server import Server
 
 CONTAINER = "lake"
 HOUR_MS = 3_600_000
-# What clients look for, by https://iceberg.apache.org and their sources.
+# The settings that clients read, by https://iceberg.apache.org and their sources.
 SETTINGS = {
     "py-io-impl",
     "adls.account-name",
@@ -86,7 +86,7 @@ def namespace(lake: CloudLake, unique: str) -> str:
 
 
 def container(account: Account, config: dict[str, str]) -> ContainerClient:
-    """The storage, for who has these settings."""
+    """Returns the container, accessed with these settings."""
     return ContainerClient(account.endpoint, CONTAINER, credential=config["adls.sas-token"], retry_total=0)
 
 
@@ -110,7 +110,7 @@ def test_a_reader_cannot_write_files(lake: CloudLake, namespace: str) -> None:
     table = lake.catalog(lake.reader).load_table((namespace, "t"))
     with pytest.raises(Exception) as error:
         table.append(sightings((2, "Bergen", 2.5)))
-    # adlfs tells only in the cause what the storage said.
+    # adlfs has the storage's answer only in the cause.
     assert "AuthorizationPermissionMismatch" in f"{error.value} {error.value.__cause__}", error.value
     assert in_order(table.refresh().scan().to_arrow()) == [(1, "Oslo", 1.5)]
 
@@ -223,7 +223,7 @@ def test_one_delegation_key_serves_all_tables(azure_server: Server, account: Acc
 
 
 def check(server: Server, where: str, profile: Path, name: str = "dry") -> tuple[int, str]:
-    """What trying a warehouse out comes to."""
+    """Returns the result of testing a warehouse."""
     arguments = ("warehouse", "create", name, "--org", "judges", "--root", where, "--storage", str(profile), "--dry-run")
     done = server.command(*arguments, check=False)
     return done.returncode, done.stdout + done.stderr
@@ -247,7 +247,7 @@ def test_check_shows_that_signatures_are_limited_to_their_table(
 def test_check_reports_an_account_without_a_hierarchical_namespace(
     azure_server: Server, azurite: Azurite, account: Account, tmp_path: Path, unique: str
 ) -> None:
-    """Azurite itself is one: it refuses a signature for a folder."""
+    """Azurite itself is such an account: it refuses a signature for a folder."""
 
     class Flat(Account):
         def _signed(self, request: azure.Request) -> azure.Response:
@@ -308,7 +308,7 @@ def test_account_without_the_delegator_role_vends_nothing_and_check_reports_it(
 def test_untrusted_tls_certificate_is_refused(
     make_server: Callable[..., Server], azurite: Azurite, tmp_path: Path, unique: str, by: str
 ) -> None:
-    """A signature is then for https alone, and so is the directory."""
+    """Signatures are then for https only, and so is the directory."""
     account = Account(azurite, secure=azurite.certificate)
     profile = azure.profile(tmp_path, account.endpoint, identity=account if by == "identity" else None)
     try:

@@ -1,4 +1,4 @@
-"""Many writers at once: nothing that was acknowledged is lost, nothing is there twice."""
+"""Many writers at once: no acknowledged row is lost, and none exists twice."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ def test_table_with_two_locations_gets_one_token(lake: CloudLake, cloud: Google,
 
 
 def check(server: Server, where: str, profile: Path) -> tuple[int, str]:
-    """What trying a warehouse out comes to."""
+    """Returns the result of testing a warehouse."""
     arguments = ("warehouse", "create", "dry", "--org", "judges", "--root", where, "--storage", str(profile), "--dry-run")
     done = server.command(*arguments, check=False)
     return done.returncode, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""Every way in that PyIceberg knows."""
+"""Every form of PyIceberg's sign-in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables as PyIceberg makes, names and drops them."""
+"""Tables created, renamed and dropped by PyIceberg."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ EVERY_TYPE = Schema(
 
 
 def path_of(location: str) -> Path:
-    """The file of a location on local disk."""
+    """Returns the path of a location on local disk."""
     return Path(unquote(urlsplit(location).path) if location.startswith("file:") else location)
 
 

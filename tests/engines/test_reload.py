@@ -1,4 +1,4 @@
-"""Settings that a running server reads again: on SIGHUP and when `tidewater reload` asks for it."""
+"""Settings that a running server reloads, on SIGHUP and on `tidewater reload`."""
 
 from __future__ import annotations
 

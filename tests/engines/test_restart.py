@@ -1,4 +1,5 @@
-"""What a quickstart promises: one line, a key that only its owner can read, and everything as it was."""
+"""A quickstart's promises: one line of output, a key that only its owner can read, and an unchanged state after a
+restart."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from support.server import Server
 
 @pytest.fixture(scope="module")
 def own(make_server: Callable[..., Server]) -> Server:
-    """A server to be stopped and started."""
+    """A server for stops and starts."""
     server = make_server("restart")
     server.start()
     return server
@@ -53,7 +54,7 @@ def test_token_stays_valid_after_a_restart(own: Server) -> None:
 
 
 def test_stop_finishes_running_commits(own: Server, unique: str) -> None:
-    """Whoever sent a commit before the stop has either an answer, and then it holds, or a closed connection."""
+    """A commit sent before the stop gets either an answer, and is then durable, or a closed connection."""
     rest = Rest(own.uri, own.key)
     rest.create_namespace(unique)
     rest.create_table(unique, documents.table("t"))

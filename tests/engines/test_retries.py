@@ -1,4 +1,5 @@
-"""A network that loses the answer to every change: the client sends it again with the same key, as the Java client does."""
+"""A network that loses the answer to every change. The client repeats the change with the same key, like the Java
+client."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from support.rows import SIGHTINGS, in_order, sightings
 
 @pytest.fixture
 def lost(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every change is sent twice with one key, and only the second answer heard. Gives what was sent."""
+    """Sends every change twice with one key, and returns only the second answer. Yields the sent changes."""
     send = requests.Session.send
     sent: list[str] = []
 

@@ -1,4 +1,4 @@
-"""What vended credentials reach, asked of the storage server itself: their own table, and nothing else."""
+"""Vended credentials give access to their own table only. The storage server itself answers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAMES = {"a star": ("*", "t"), "a star behind": ("t*", "tx"), "a variable": ("${
 
 
 class Neighbours:
-    """Two tables beside each other, with an object in each."""
+    """Two neighbouring tables with an object in each."""
 
     def __init__(self, lake: Lake, namespace: str, folders: tuple[str, str]):
         self.bucket = lake.bucket
@@ -172,7 +172,7 @@ def test_commit_with_a_location_outside_is_refused(lake: Lake, namespace: str) -
 
 
 def test_registered_file_gives_no_access_to_another_table(lake: Lake, namespace: str) -> None:
-    """Unity elsewhere: the location inside a registered file was trusted. What is read is checked, before it is vended."""
+    """A fault of Unity Catalog: it trusted the location inside a registered file. Here it is checked before vending."""
     rest, s3 = lake.rest(), lake.s3.client()
     other = rest.create_table(namespace, create_body("other"))["metadata"]
     forged = {
@@ -196,7 +196,8 @@ def test_registered_file_gives_no_access_to_another_table(lake: Lake, namespace:
 
 
 def test_files_outside_of_the_warehouse_are_not_read(lake: Lake, namespace: str) -> None:
-    """Elsewhere register told by its answer whether a file was there. The place is checked before anything is read."""
+    """In other catalogs, the answer to register revealed whether a file exists. Here the location is checked before
+    any read."""
     key = "outside/1.metadata.json"
     lake.s3.client().put_object(Bucket=lake.bucket, Key=key, Body=b"{}")
     answers = set()

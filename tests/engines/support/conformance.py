@@ -183,8 +183,8 @@ def page(records: dict[str, Record], advertised: Iterable[str]) -> str:
 HEAD = """\
 # Conformance
 
-Which clients work with Tidewater, and which operations of the Iceberg REST specification it has. This page is written by the tests:
-`cargo xtask test` writes what it runs, `cargo xtask compat` the rest. What is not yet run has no row.
+Which clients work with Tidewater, and which operations of the Iceberg REST specification it supports. The tests write this page:
+`cargo xtask test` and `cargo xtask compat` each write the results of their clients. A client without a complete run has no row.
 
 ## Clients
 
@@ -194,8 +194,8 @@ Which clients work with Tidewater, and which operations of the Iceberg REST spec
 ENDPOINTS_HEAD = """\
 ## Endpoints
 
-Every operation of the specification. "Advertised" is what `GET /v1/config` tells clients, and exactly what Tidewater serves (a sign-in
-is no operation of a catalog, so it is never in that list). The last column says which clients of the tests were answered with success.
+Every operation of the specification. `GET /v1/config` advertises exactly the operations that Tidewater serves, except the sign-in, which
+is not an operation of a catalog. The last column has the clients that used the operation successfully in the tests.
 
 | Operation | Advertised | Used by |
 |---|---|---|"""

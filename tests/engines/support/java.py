@@ -40,12 +40,12 @@ def java_with(oldest: int, modules: set[str]) -> str:
 
 
 def for_trino() -> str:
-    """A Java that Trino starts with: the compiler is for our own class that starts it."""
+    """Returns a Java for Trino, with a compiler for our own start class."""
     return java_with(oldest=25, modules={"jdk.compiler", "jdk.incubator.vector"})
 
 
 def _release(program: str) -> int | None:
-    """17 for Java 17; nothing for what is no Java."""
+    """Returns the major version, such as 17, or None for a program that is not Java."""
     said = subprocess.run([program, "-version"], capture_output=True, check=True, text=True).stderr
     found = re.search(r'version "(?:1\.)?(\d+)', said)
     return int(found.group(1)) if found else None

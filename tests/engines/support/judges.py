@@ -1,4 +1,4 @@
-"""What the tests with engines that run in a Java machine have in common: `tests/compat/`."""
+"""Shared parts of the tests with engines that run on Java: `tests/compat/`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from support.server import REPOSITORY, Server, clean_environment, find_binary
 
 
 def jars(judge: str) -> Path:
-    """The folder with what the judge's pom names, which `cargo xtask compat` has filled. TIDEWATER_JARS names it where
-    there is one for each release of Iceberg."""
+    """Returns the folder with the jars of the judge's pom, which `cargo xtask compat` fills. TIDEWATER_JARS names it
+    if there is one for each release of Iceberg."""
     target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
     folder = Path(os.environ.get("TIDEWATER_JARS", target / "compat" / judge))
     if not folder.exists():
@@ -27,7 +27,7 @@ def jars(judge: str) -> Path:
 
 
 def version_of(folder: Path, artifact: str) -> str:
-    """The version in the name of an artifact's jar."""
+    """Returns the version in the name of an artifact's jar."""
     (jar,) = folder.glob(f"{artifact}-[0-9]*.jar")
     return jar.stem.removeprefix(f"{artifact}-")
 
@@ -40,7 +40,8 @@ def free_port() -> int:
 
 @contextmanager
 def judged(recording: Recording, client: str, folder: Path) -> Iterator[Server]:
-    """A quickstart for one judge. Afterwards: what was used of it is recorded, and it must have nothing to complain of."""
+    """Starts a quickstart for one judge. At the end, records the used operations, and fails if the server logged a
+    failure."""
     server = Server(find_binary(), folder / "data")
     try:
         server.start()
@@ -57,7 +58,7 @@ def judged(recording: Recording, client: str, folder: Path) -> Iterator[Server]:
 
 
 def documented(page: str, language: str, nth: int = 0) -> str:
-    """The first block in this language on a page of `docs/`, or a later one, counted from 0."""
+    """Returns the nth code block in this language on a page of `docs/`, counted from 0."""
     found = re.findall(rf"^```{language}\n(.*?)^```", (REPOSITORY / "docs" / page).read_text(), re.MULTILINE | re.DOTALL)
     assert len(found) > nth, f"no block {nth} of {language} in {page}"
     return found[nth]
@@ -65,7 +66,7 @@ def documented(page: str, language: str, nth: int = 0) -> str:
 
 @contextmanager
 def welcomed(title: str) -> Iterator[str]:
-    """What a quickstart that runs meanwhile has printed for a person about one engine."""
+    """Yields the text about one engine that a running quickstart printed for people."""
     folder = Path(tempfile.mkdtemp(prefix="tidewater-welcome-"))
     command = [str(find_binary()), "quickstart", "--data-dir", str(folder / "data"), "--listen", "127.0.0.1:0"]
     with (folder / "stderr").open("wb") as stderr:
@@ -93,5 +94,5 @@ def _until_the_end(lines: Iterable[str]) -> str:
 
 
 def filled_in(snippet: str, server: Server) -> str:
-    """A documented snippet with this server's address and key in their places."""
+    """Returns a documented snippet with this server's address and key."""
     return snippet.replace("http://127.0.0.1:8181", server.uri).replace("flx_...", server.key)

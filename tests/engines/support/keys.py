@@ -1,4 +1,4 @@
-"""Idempotency keys: UUIDs of version 7, as RFC 9562 lays them out."""
+"""Idempotency keys: UUIDs of version 7 (RFC 9562)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import uuid
 
 
 def fresh_key() -> str:
-    """A key that nobody has used."""
+    """Returns a new key."""
     milliseconds = time.time_ns() // 1_000_000
     random = int.from_bytes(os.urandom(10))
     number = (milliseconds << 80) | (0x7 << 76) | ((random >> 64 & 0xFFF) << 64) | (0b10 << 62) | (random & (1 << 62) - 1)

@@ -35,13 +35,13 @@ class Lake:
         return RestCatalog("lake", **{**own, **properties})
 
     def credentials(self, namespace: str, table: str, key: Key | None = None) -> dict[str, str]:
-        """What is vended for a table, as an AWS client takes it."""
+        """Returns the vended settings of a table as arguments of an AWS client."""
         (given,) = self.rest(key).load(namespace, table)["storage-credentials"]
         return as_aws(given["config"])
 
 
 def as_aws(config: dict[str, str]) -> dict[str, str]:
-    """Vended settings as an AWS client takes them."""
+    """Converts vended settings into arguments of an AWS client."""
     return {
         "aws_access_key_id": config["s3.access-key-id"],
         "aws_secret_access_key": config["s3.secret-access-key"],
@@ -50,7 +50,7 @@ def as_aws(config: dict[str, str]) -> dict[str, str]:
 
 
 def make_lake(server: Server, s3: S3Server, bucket: str, folder: Path, *lines: str, **options: Any) -> Lake:
-    """Makes the bucket, an organisation with its warehouse, and the keys."""
+    """Creates the bucket, an organisation with its warehouse, and the keys."""
     s3.make_bucket(bucket)
     admin = Admin(server)
     organisation = admin.organisation("enterprise", warehouse=None)

@@ -1,4 +1,4 @@
-"""How long requests took, alone and beside others, as ratios: a time by itself says more about the machine."""
+"""Latencies of requests, alone and beside others, as ratios, because absolute times depend on the machine."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ Attempt = tuple[str, float, float, int]  # kind, begin, end, status
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The smallest value that this share of them does not exceed."""
+    """Returns the percentile: the smallest value that this share of the values does not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Of the requests of one kind, in milliseconds."""
+    """The latencies of one kind of requests, in milliseconds."""
 
     count: int
     p50_ms: float
@@ -32,10 +32,10 @@ class Latency:
 
 
 def within(attempts: list[Attempt], begin: float, end: float) -> list[Attempt]:
-    """Those that began and ended in that time."""
+    """Returns the attempts that began and ended in this interval."""
     return [one for one in attempts if begin <= one[1] and one[2] <= end]
 
 
 def outside(attempts: list[Attempt], windows: list[tuple[float, float]]) -> list[Attempt]:
-    """Those that meet none of these times."""
+    """Returns the attempts outside of these intervals."""
     return [one for one in attempts if all(one[2] < begin or end < one[1] for begin, end in windows)]

@@ -1,4 +1,4 @@
-"""One at a time, over several processes."""
+"""A lock for several processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Waits until no other process is inside with the same path. The file stays; a process that dies leaves no lock."""
+    """Waits until no other process holds the lock of this path. The lock file stays. A process that dies releases its
+    lock."""
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

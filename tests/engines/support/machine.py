@@ -1,8 +1,8 @@
-"""What a cloud's machine gives the programs on it to sign in with, for tests: a mock, as the clouds document it.
+"""A mock of the credential services of cloud machines, built from the clouds' documentation.
 
-It is on loopback, where the clouds have addresses of their own (169.254.169.254 and the like). What it gives out is good on
-the servers of the tests: sessions of Ceph's token service, tokens of the Azure and Google gateways. What it cannot show is
-that the clouds' own do as they document.
+It runs on loopback, while the clouds have special addresses (169.254.169.254 and the like). Its credentials work on
+the tests' servers: sessions of Ceph's token service, tokens of the Azure and Google gateways. It does not prove that
+the clouds' services follow their documentation.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def body(content: dict) -> Response:
 
 
 class Machine(Gateway):
-    """One machine. What it was asked for stands in `served`, by the form of credentials."""
+    """One machine. `served` lists the requested forms of credentials."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Amazon:
         self._s3 = s3
 
     def _session(self) -> dict[str, str]:
-        """A session of the role, asked for as the owner of it all."""
+        """Returns a session of the role, requested with the owner's key."""
         given = self._s3.client("sts").assume_role(RoleArn=ROLE, RoleSessionName="machine", DurationSeconds=900)
         return given["Credentials"]
 

@@ -1,4 +1,4 @@
-"""Tables beside each other whose folders a storage server could take for one another."""
+"""Neighbouring tables with folder names that a storage server could confuse."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ FOLDERS = {
 
 
 def key_of(location: str, name: str) -> str:
-    """The key of the object of that name below a location."""
+    """Returns the key of the object with this name below a location."""
     return f"{location.split('/', 3)[3]}/{name}"
 
 
 def make_tables(lake: Lake, namespace: str, folders: tuple[str, str]) -> tuple[str, str]:
-    """Makes the tables `own` and `other` in these folders; gives their locations."""
+    """Creates the tables `own` and `other` in these folders. Returns their locations."""
     base = f"s3://{lake.bucket}/lake/{namespace}"
     own, other = (
         lake.rest().create_table(namespace, create_body(table, location=f"{base}/{folder}"))["metadata"]["location"]

@@ -1,6 +1,6 @@
-"""JavaScript clients, each call in a process of its own.
+"""JavaScript clients, with a separate process for each call.
 
-`cargo xtask test` installs what `node/package.json` names and says where in `TIDEWATER_NODE_MODULES`.
+`cargo xtask test` installs the packages of `node/package.json`, and names their folder in `TIDEWATER_NODE_MODULES`.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ def modules() -> Path | None:
 
 
 def needed() -> None:
-    """Leaves the test out where Node is missing; in CI that is a failure."""
+    """Skips the test if Node is missing. In CI this is a failure."""
     if modules() is None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(MISSING)
 
 
 def version(package: str) -> str:
-    """The version that is installed."""
+    """Returns the installed version."""
     found = modules()
     return json.loads((found / package / "package.json").read_text())["version"] if found else "not installed"
 
 
 class IcebergJsError(Exception):
-    """What iceberg-js has thrown: its message, and in `error` what it knows beside."""
+    """An error of iceberg-js: its message, and its other fields in `error`."""
 
     def __init__(self, error: dict[str, Any]):
         super().__init__(error["message"])
@@ -61,7 +61,8 @@ class IcebergJs:
         self.options = {"baseUrl": server.uri, "warehouse": server.printed.warehouse, "auth": signed_in, **options}
 
     def outcomes(self, *calls: tuple) -> list[dict[str, Any]]:
-        """Makes these calls, each a method's name and its parameters, with one instance; gives `value` or `error` of each."""
+        """Makes these calls with one instance. A call is a method's name and its parameters. Returns `value` or
+        `error` of each."""
         found = modules()
         assert found is not None, MISSING
         done = subprocess.run(

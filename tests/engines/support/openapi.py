@@ -1,6 +1,8 @@
-"""What makes schemathesis meet what is there: a namespace with a table, a view and a dropped table, and bodies that mean something.
+"""Makes schemathesis use existing objects (a namespace with a table, a view and a dropped table) and meaningful
+bodies.
 
-It is also the file of hooks that `schemathesis run` loads: SCHEMATHESIS_HOOKS names it, and the environment says where the server is.
+`schemathesis run` also loads this file as its hooks: SCHEMATHESIS_HOOKS names it, and the environment has the
+server's address.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ STATUSES = "TIDEWATER_TESTED_STATUSES"
 
 
 class World:
-    """A namespace with a table, of which there is a report, a view and a dropped table: all are there for each request."""
+    """A namespace with a table (with a report), a view and a dropped table. All exist before each request."""
 
     def __init__(self, uri: str, key: str, warehouse: str):
         """Of a warehouse that has its own name for a prefix, with an administrator's key."""
@@ -45,11 +47,11 @@ class World:
 
     @property
     def at(self) -> dict[str, str]:
-        """What to put for a path's parameters."""
+        """Returns the values of a path's parameters."""
         return {**AT, "prefix": self.warehouse, "warehouse": self.warehouse, "id": self.dropped_id}
 
     def body(self, operation: str) -> Any:
-        """A body that means something, if the operation has one."""
+        """Returns a meaningful body, if the operation has one."""
         known = BODIES.get(operation)
         return {**known, "uri": self.address()} if known is TO_SIGN else known
 
@@ -60,7 +62,7 @@ class World:
         return f"{endpoint.rstrip('/')}/{location.removeprefix('s3://')}/data/a" if endpoint else TO_SIGN["uri"]
 
     def restore(self) -> None:
-        """Makes what is missing."""
+        """Creates missing objects."""
         if self.rest.head("/namespaces/ns").status_code == 404:
             self.rest.create_namespace("ns")
         if self.rest.head("/namespaces/ns/tables/t").status_code == 404:
@@ -73,7 +75,7 @@ class World:
             self.drop()
 
     def dropped(self) -> list[dict[str, Any]]:
-        """The tables that this dropped and that can be restored."""
+        """Returns the restorable tables that this object dropped."""
         listed = answer(self.rest.get(f"{self.management}/dropped", params={"namespace": "ns"}))["dropped"]
         return [one for one in listed if one["restorable"] and one["identifier"]["name"] == "dropped"]
 
@@ -145,18 +147,18 @@ def share(value: Any) -> int:
 
 
 def is_valid(case: schemathesis.Case, location: ParameterLocation) -> bool:
-    """Whether that part of the request is as the document wants it; what was spoilt on purpose is left so."""
+    """Whether this part of the request is valid by the document. Intentionally invalid parts stay."""
     component = case.meta.components.get(location) if case.meta else None
     return component is None or component.mode == GenerationMode.POSITIVE
 
 
 def lead_somewhere(case: schemathesis.Case, world: World) -> None:
-    """Most requests are about what is there; some have one name wrong, some all."""
+    """Most requests name existing objects. Some have one wrong name, some have only wrong names."""
     if case.path_parameters and is_valid(case, ParameterLocation.PATH):
         case.path_parameters = led(case.path_parameters, world.at)
     if case.query and is_valid(case, ParameterLocation.QUERY):
         query = led(case.query, {**AT, "table-id": world.dropped_id, "pageToken": ""})
-        # A table is named in one way at a time.
+        # A request names a table in one way only.
         if case.path.endswith("/metrics") and len({"namespace", "table"} & set(query)) == 1:
             query = {**query, "namespace": AT["namespace"], "table": AT["table"]}
         if "table-id" in query and share(case.query):
@@ -169,7 +171,7 @@ def led(parameters: Mapping[str, Any], there: dict[str, str]) -> dict[str, Any]:
 
 
 def mean_something(case: schemathesis.Case, world: World) -> None:
-    """Every other body is what a client would send, with a name that is new."""
+    """Every other body is one that a client would send, with a new name."""
     if case.operation.label not in BODIES or not is_valid(case, ParameterLocation.BODY):
         return
     if share(case.body) < 2 and not isinstance(case.body, NotSet):
@@ -184,7 +186,7 @@ _numbers = itertools.count()
 
 
 def begin(world: World, statuses: Path) -> None:
-    """Registers the hooks: every request leaves the world as it should be for the next, and is counted."""
+    """Registers the hooks: each restores the objects for the next request, and counts the request."""
     counts: Counter[str] = Counter()
     world.restore()
 

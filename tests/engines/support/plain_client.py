@@ -1,4 +1,4 @@
-"""HTTP with as little between the caller and the wire as there can be: for processes that measure, or send a great deal."""
+"""A minimal HTTP client for processes that measure, or send many requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TIMEOUT_S = 120
 
 
 class Lost(Exception):
-    """The connection ended before the answer was there."""
+    """The connection ended before the answer."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Reply:
         return json.loads(self.content)
 
     def is_server_fault(self) -> bool:
-        """Whether it is a 5xx other than "not now, try again then", and "look whether it happened"."""
+        """Whether it is a 5xx other than 503 with `Retry-After` and an unknown commit state."""
         is_known = self.headers.get("Retry-After") or b"whether it happened is not known" in self.content
         return self.status >= 500 and not (self.status in (503, 504) and is_known)
 
 
 class PlainClient:
-    """One connection, signed in with a key; it is opened again when it was lost."""
+    """One connection, signed in with a key. Reconnects after a loss."""
 
     def __init__(self, uri: str, key: str | None, timeout_s: float = TIMEOUT_S):
         self._where = urlsplit(uri)
@@ -42,7 +42,7 @@ class PlainClient:
         self._connection: http.client.HTTPConnection | None = None
 
     def send(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Reply:
-        """Sends one request. Raises `Lost` when it is not answered."""
+        """Sends one request. Raises `Lost` if there is no answer."""
         if self._connection is None:
             self._connection = http.client.HTTPConnection(
                 self._where.hostname or "", self._where.port, timeout=self._timeout_s

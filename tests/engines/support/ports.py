@@ -1,4 +1,4 @@
-"""Ports of servers that are given their port before they start."""
+"""Ports of servers that need a port before they start."""
 
 from __future__ import annotations
 

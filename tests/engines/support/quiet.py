@@ -1,8 +1,8 @@
-"""A quiet organisation in a process of its own: `python -m support.quiet`.
+"""A quiet organisation in a separate process: `python -m support.quiet`.
 
-It loads one table that nobody changes, and appends snapshots to others, with a pause after each request. A request that is not
-answered, or is answered "not now", is sent again with its idempotency key until it is answered. After each loss it also repeats
-requests that were answered before, which must be given the same answer.
+It loads one unchanged table, and appends snapshots to others, with a pause after each request. A request without an
+answer, or with 503, is repeated with its idempotency key until it is answered. After each loss, earlier requests are
+also repeated, and must get the same answer.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from support.plain_client import Lost, PlainClient, Reply
 PAUSE_S = 0.005
 PAUSE_AFTER_LOSS_S = 0.05
 
-# So that the documents stay small: their size is not what is measured.
+# Keeps the documents small, because the test does not measure their size.
 SNAPSHOTS_PER_TABLE = 25
 
 # How many of the last acknowledged requests are repeated after a loss.
@@ -33,7 +33,7 @@ STILL = "still"
 
 @dataclass
 class Acknowledged:
-    """A request that was answered with success."""
+    """A request that succeeded."""
 
     path: str
     body: bytes
@@ -43,11 +43,11 @@ class Acknowledged:
 
 @dataclass
 class Seen:
-    """What happened. Times are those of `time.monotonic`, which all processes of a machine share."""
+    """The history. Times are those of `time.monotonic`, which all processes of a machine share."""
 
     # Kind, begin, end, status (0: not answered).
     attempts: list[tuple[str, float, float, int]] = field(default_factory=list)
-    # For each table the snapshots that were acknowledged, in order.
+    # The acknowledged snapshots of each table, in order.
     tables: dict[str, list[int]] = field(default_factory=dict)
     repeats: int = 0
     problems: list[str] = field(default_factory=list)
@@ -74,20 +74,20 @@ class Quiet:
     def _until_answered(
         self, kind: str, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> tuple[Reply | None, bool]:
-        """Gives the answer (none when it is time to end and there was none yet), and whether it came at once."""
+        """Returns the answer (None if the process ends before it), and whether the first attempt got it."""
         at_once = True
         while True:
             reply = self._attempt(kind, method, path, body, headers or {})
             if reply is not None and reply.status not in (503, 504):
                 return reply, at_once
             at_once = False
-            # A change whose answer was lost is asked about even when it is time to end: it must be known what became of it.
+            # A change with a lost answer is repeated even at the end, because its outcome must be known.
             if self._ended.is_set() and method == "GET":
                 return None, at_once
             time.sleep(PAUSE_AFTER_LOSS_S)
 
     def load(self) -> None:
-        """Loads the table that nobody changes until it is time to end."""
+        """Loads the unchanged table until the end."""
         path, first = f"/v1/namespaces/{NAMESPACE}/tables/{STILL}", None
         while not self._ended.is_set():
             reply, _ = self._until_answered("load", "GET", path)
@@ -104,7 +104,7 @@ class Quiet:
             self._ended.wait(PAUSE_S)
 
     def commit(self) -> None:
-        """Creates tables and appends snapshots to them until it is time to end."""
+        """Creates tables and appends snapshots to them until the end."""
         answered: list[Acknowledged] = []
         number = 0
         while not self._ended.is_set():

@@ -1,4 +1,4 @@
-"""What other engines read of a table, to compare with what one has written."""
+"""Reads a table with other engines, to compare with the written rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EXTENSIONS = ("httpfs", "avro", "iceberg")
 
 
 def extension_file(name: str) -> Path:
-    """The extension inside its wheel: nothing is downloaded."""
+    """Returns the extension from its wheel, without a download."""
     package = __import__(f"duckdb_extension_{name}")
     (file,) = Path(package.__file__).parent.rglob(f"{name}.duckdb_extension")
     return file
@@ -25,13 +25,13 @@ def pyiceberg(server: Server) -> RestCatalog:
 
 
 def pyiceberg_rows(server: Server, table: str, snapshot_id: int | None = None) -> list[tuple]:
-    """All rows of `namespace.table`, in order, as PyIceberg reads them."""
+    """Returns all rows of `namespace.table`, in order, read by PyIceberg."""
     read = pyiceberg(server).load_table(table).scan(snapshot_id=snapshot_id).to_arrow()
     return sorted(tuple(row.values()) for row in read.to_pylist())
 
 
 def duckdb_rows(server: Server, table: str) -> list[tuple]:
-    """All rows of `namespace.table`, in order, as DuckDB reads them."""
+    """Returns all rows of `namespace.table`, in order, read by DuckDB."""
     assert server.printed is not None
     with duckdb.connect(config={"autoinstall_known_extensions": "false", "threads": "2"}) as connection:
         for name in EXTENSIONS:

@@ -1,7 +1,7 @@
-"""Records what a run of pytest shows of each client, for `docs/conformance.md`.
+"""Records the results of each client in a run of pytest, for `docs/conformance.md`.
 
-Only a complete run is recorded: with -k, or with single files or tests named, nothing is. Where workers run the tests, each
-tells the controller what its servers logged, and the controller writes.
+Only a complete run is recorded, not one with -k, or with named files or tests. If workers run the tests, each reports
+its servers' logs to the controller, and the controller writes the records.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 from support import conformance
 from support.conformance import Record
 
-# Under which name a worker tells which endpoints each client used.
+# The name under which a worker reports each client's endpoints.
 TOLD = "tidewater-endpoints"
 
 
@@ -24,14 +24,14 @@ class Recording:
     """A pytest plugin: collects outcomes by client, and writes them when the run is over."""
 
     def __init__(self, clients: dict[str, str], versions: dict[str, Callable[[], str]]):
-        """`clients`: which client a test module is about, by the beginning of its name."""
+        """`clients`: the client of a test module, by the prefix of the module's name."""
         self._clients = clients
         self._versions = versions
         self._records: dict[str, Record] = {}
 
     def saw_log(self, log: str, only_client: str | None = None) -> None:
-        """Notes who used what, from the log of a server that has ended. With `only_client`, whoever else was there to
-        compare is left out: its own tests tell what it does."""
+        """Records the operations of each client, from the log of a stopped server. With `only_client`, other clients
+        are left out, because their own tests record them."""
         used = conformance.used_endpoints(log, only_client)
         self._saw({client: sorted(endpoints) for client, endpoints in used.items() if only_client in (None, client)})
 
@@ -67,7 +67,7 @@ class Recording:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Takes what a worker that has ended tells. One that crashed tells nothing, and its run is no complete one."""
+        """Merges the report of a worker that has ended. A crashed worker has none, and the run is then incomplete."""
         self._saw(getattr(node, "workeroutput", {}).get(TOLD, {}))
 
     @pytest.hookimpl(trylast=True)
@@ -83,11 +83,11 @@ class Recording:
 
 
 def _title(nodeid: str) -> str:
-    """A test's name as a sentence."""
+    """Returns a test's name as a sentence."""
     name, _, parameters = nodeid.split("::")[-1].removeprefix("test_").partition("[")
     return name.replace("_", " ") + (f" ({parameters.removesuffix(']')})" if parameters else "")
 
 
 def installed(package: str) -> Callable[[], str]:
-    """The version of a Python package that is there."""
+    """Returns the version of an installed Python package."""
     return lambda: version(package)

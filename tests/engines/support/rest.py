@@ -14,12 +14,12 @@ TIMEOUT_S = 60
 
 
 def segment(name: str) -> str:
-    """A name as one segment of a path."""
+    """Encodes a name as one segment of a path."""
     return quote(name, safe="")
 
 
 def namespace_path(*levels: str) -> str:
-    """A namespace as one segment of a path: its levels joined by %1F."""
+    """Encodes a namespace as one segment of a path, its levels joined by %1F."""
     return "%1F".join(segment(level) for level in levels)
 
 
@@ -36,7 +36,7 @@ class Rest:
             self.session.headers["Authorization"] = f"Bearer {key}"
 
     def request(self, method: str, path: str, **options: Any) -> requests.Response:
-        """One request; `path` starts after the prefix, or is a whole address."""
+        """Sends one request. `path` starts after the prefix, or is a whole address."""
         address = path if path.startswith("http") else self.base + path
         options.setdefault("timeout", TIMEOUT_S)
         return self.session.request(method, address, **options)
@@ -59,7 +59,7 @@ class Rest:
         return answer(self.get(f"{self.uri}/v1/config", params=params))
 
     def create_namespace(self, *levels: str, properties: dict[str, str] | None = None) -> str:
-        """Creates it and gives its path segment."""
+        """Creates a namespace. Returns its path segment."""
         answer(self.post("/namespaces", json={"namespace": list(levels), "properties": properties or {}}))
         return namespace_path(*levels)
 
@@ -78,7 +78,7 @@ class Rest:
 
 
 def answer(response: requests.Response, status: int = 200) -> dict:
-    """The body of a success, checked to be one."""
+    """Checks that the answer is a success. Returns its body."""
     assert response.status_code == status, (
         f"{response.request.method} {response.url}: {response.status_code} {response.text[:2000]}"
     )
@@ -95,7 +95,7 @@ def empty(response: requests.Response, status: int = 204) -> None:
 
 
 def refused(response: Any, status: int | set[int], kind: str | None = None, says: str | None = None) -> dict:
-    """Checks a refusal: the Iceberg error shape and nothing else, its code the status. Gives the error."""
+    """Checks a refusal: the Iceberg error shape with the status as code. Returns the error."""
     expected = {status} if isinstance(status, int) else status
     shown = f"{response.status_code} {response.text[:2000]}"
     assert response.status_code in expected, shown
@@ -125,7 +125,7 @@ def refused_oauth(response: requests.Response, status: int, error: str) -> None:
 
 @dataclass
 class WireResponse:
-    """What came back for a request that no client library would send."""
+    """The answer to a request that no client library would send."""
 
     status_code: int
     headers: http.client.HTTPMessage

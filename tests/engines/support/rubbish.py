@@ -1,4 +1,4 @@
-"""Requests that should not be sent. Each kind gives bytes for the wire, or a method, a path, a body and headers."""
+"""Invalid requests. Each kind returns raw bytes, or a method, a path, a body and headers."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def _path(chance: random.Random, namespace: str) -> str:
 
 
 def rubbish_bytes(chance: random.Random, task: dict[str, Any]) -> bytes:
-    """No HTTP at all, or something that begins like it."""
+    """Not HTTP, or only its beginning."""
     begin = chance.choice((b"", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET / HTTP/1.1\r\n", b"POST /v1/namespaces HTTP/1.1\r\nHost: a\r\n"))
     return begin + chance.randbytes(chance.randrange(1, 5_000)) + b"\r\n\r\n"
 
 
 def endless_head(chance: random.Random, task: dict[str, Any]) -> bytes:
-    """A head that is larger than any that is read."""
+    """A head over the size limit."""
     line = b"X-%d: %s\r\n" % (chance.randrange(1_000), b"y" * chance.choice((10, 1_000, 60_000)))
     return b"GET /v1/config HTTP/1.1\r\nHost: a\r\n" + line * (200_000 // len(line) + 1) + b"\r\n"
 
@@ -51,12 +51,12 @@ def _largest(max_body_bytes: int) -> bytes:
 
 
 def largest_body(chance: random.Random, task: dict[str, Any]) -> Request:
-    """As much as is read; with luck, to a table that is not there."""
+    """A body of the maximum size, usually for a missing table."""
     return "POST", f"/v1/namespaces/{task['namespace']}/tables/{chance.choice(('t', 'missing'))}", _largest(task["max_body_bytes"]), {}
 
 
 def too_large(chance: random.Random, task: dict[str, Any]) -> bytes:
-    """A body that is said to be larger than what is read."""
+    """A body with a Content-Length over the limit."""
     head = f"POST {_path(chance, task['namespace'])} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {task['key']}\r\n"
     return head.encode() + b"Content-Length: 99999999999\r\n\r\n" + b"x" * 10_000
 
@@ -68,13 +68,13 @@ def _packed(size: int) -> bytes:
 
 
 def packed_body(chance: random.Random, task: dict[str, Any]) -> Request:
-    """A small body that unpacks to a large one, or to nothing."""
+    """A small compressed body that decompresses to a large one, or to nothing."""
     body = chance.choice((_packed(task["max_body_bytes"] // 2), _packed(256 << 20), gzip.compress(b"{}")[:-6], b"\x1f\x8b" + b"\0" * 50))
     return "POST", _path(chance, task["namespace"]), body, {"Content-Encoding": "gzip"}
 
 
 def many_columns(chance: random.Random, task: dict[str, Any]) -> Request:
-    """More columns than are allowed, or almost."""
+    """More columns than allowed, or nearly so."""
     count = chance.choice((10_000, 60_000))
     fields = [{"id": n, "name": f"c{n}", "required": False, "type": "long"} for n in range(1, count + 1)]
     body = {"name": f"wide_{chance.randrange(10)}", "schema": {"type": "struct", "fields": fields}}
@@ -82,7 +82,7 @@ def many_columns(chance: random.Random, task: dict[str, Any]) -> Request:
 
 
 def bad_key(chance: random.Random, task: dict[str, Any]) -> Request:
-    """Somebody who is not known, or is almost somebody else."""
+    """An unknown key, or one similar to a valid key."""
     victim = task["victim"]
     keys = ("", "Basic !!", "Bearer", f"Bearer {task['key'][:-1]}", f"Bearer {victim['organisation']}", "Bearer " + "x" * 8_000)
     form = f"grant_type=client_credentials&client_id={victim['organisation']}&client_secret={chance.randrange(1 << 40)}"
@@ -93,7 +93,7 @@ def bad_key(chance: random.Random, task: dict[str, Any]) -> Request:
 
 
 def foreign_names(chance: random.Random, task: dict[str, Any]) -> Request:
-    """Another organisation's warehouse, namespace, tables and files, with a key of one's own."""
+    """Another organisation's warehouse, namespace, tables and files, with the attacker's own key."""
     victim = task["victim"]
     prefix = chance.choice(("", f"/{victim['warehouse']}", f"/{victim['organisation']}", f"/{victim['organisation']}%2F{victim['warehouse']}", "/.."))
     tables = f"/v1{prefix}/namespaces/{victim['namespace']}/tables"

@@ -32,18 +32,18 @@ LEFT_OUT = (
 
 
 def compact(document: dict) -> str:
-    """The gateway takes policies without white space only."""
+    """Removes white space, because the gateway accepts only policies without it."""
     return json.dumps(document, separators=(",", ":"))
 
 
 class S3Server:
-    """One gateway. Whoever signs in with its own key may do everything; the role `tidewater` all with the buckets made here."""
+    """One gateway. Its own key has all permissions; the role `tidewater` has all on the buckets created here."""
 
     def __init__(self, folder: Path, ports: tuple[int, int] | None = None):
-        """With `ports`, the one that another process has started in that folder."""
+        """With `ports`, uses the gateway that another process started in this folder."""
         missing = [name for name in PROGRAMS if shutil.which(name) is None]
         if missing:
-            # A run that proves nothing of S3 must not pass for one that does.
+            # A run without S3 must not look like a complete run.
             (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{LEFT_OUT}; missing: {', '.join(missing)}")
         self.folder = folder
         self.ports = ports or free_ports(2)
@@ -64,7 +64,8 @@ class S3Server:
         subprocess.run(["bash", SCRIPT, "stop", self.folder], check=True, capture_output=True, timeout=60)
 
     def client(self, service: str = "s3", **credentials: str) -> Any:
-        """A client with these credentials, or the server's own; it asks once, and sends no more than the gateway reads."""
+        """Returns a client with these credentials, or the server's own, without retries, and without checksums that
+        the gateway does not read."""
         own = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": SECRET_KEY}
         settings = Config(
             retries={"max_attempts": 1},
@@ -75,7 +76,7 @@ class S3Server:
         return botocore.session.Session().create_client(service, endpoint_url=self.uri, region_name=REGION, config=settings, **(credentials or own))
 
     def make_bucket(self, name: str) -> None:
-        """Makes a bucket that the role may use."""
+        """Creates a bucket that the role may use."""
         self.client().create_bucket(Bucket=name)
         # The gateway refuses a change of a role beside another.
         with locked(self.folder / "role.lock"):
@@ -98,7 +99,7 @@ class S3Server:
         iam.put_role_policy(RoleName="tidewater", PolicyName=bucket, PolicyDocument=policy(allowed))
 
     def profile(self, folder: Path, *lines: str, endpoint: str | None = None, role: str | None = ROLE) -> Path:
-        """A storage profile for this server, with more lines in it; through `endpoint`, if it is another way there."""
+        """Returns a storage profile for this server, with more lines, and with `endpoint` if given."""
         settings = [
             'type = "s3"',
             f'region = "{REGION}"',

@@ -1,7 +1,8 @@
-"""Sail, which is Spark Connect without a JVM, in a process of its own: `python -m support.sail` reads a request as JSON and
+"""Sail, which is Spark Connect without a JVM, in a separate process: `python -m support.sail` reads a request as JSON and
 writes each statement's rows as JSON.
 
-It starts a server inside its process and is configured by the environment: alone in it, it can disturb nobody.
+It starts a server inside its process and reads its configuration from the environment, so a separate process protects
+other tests.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ RESULTS = "results: "
 
 
 def run(server: Server, statements: list[str], **sign_in: str) -> list[list[dict]]:
-    """Runs Spark's SQL with that server as the catalog; gives the rows of each. Raises RuntimeError with Sail's words.
+    """Runs Spark's SQL with this server as the catalog. Returns the rows of each statement. Raises RuntimeError with
+    Sail's message.
 
     `sign_in` is what Sail's configuration says: the key as `bearer_access_token`, unless something else is named.
     """
@@ -73,7 +75,7 @@ def main() -> None:
         code = 0
     except BaseException:
         traceback.print_exc()
-    # The threads of server and client would hold up an orderly end, after an error for ever.
+    # The threads of server and client would delay a normal exit, after an error for ever.
     sys.stderr.flush()
     os._exit(code)
 

@@ -38,7 +38,7 @@ def find_binary() -> Path:
 
 
 def clean_environment(extra: dict[str, str] | None = None) -> dict[str, str]:
-    """This process's environment without what would configure the server or send clients elsewhere."""
+    """Returns this process's environment without variables that configure the server or redirect clients."""
     dropped = ("TIDEWATER_", "RUST_LOG", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     kept.pop("TIDEWATER_BIN", None)
@@ -71,15 +71,15 @@ class Server:
         descriptors: tuple[int, int] | None = None,
         loses_storage: bool = False,
     ):
-        """Without `listen`, `args` say where it listens. With `largest_file_bytes` the system lets it write no larger file: a disk that is full for some of them.
-        `descriptors` are the soft and the hard limit of file descriptors that it starts with.
-        Then, and where it is said that it loses its storage, it may say in its log that a part is not available."""
+        """Without `listen`, `args` set the address. `largest_file_bytes` limits the size of files that the server may
+        write, like a full disk. `descriptors` are the soft and the hard limit of file descriptors at its start. With
+        these options, and with a lost storage, its log may say that a part is unavailable."""
         self.binary = binary
         self.data_dir = data_dir
         self.stderr_path = data_dir.parent / f"{data_dir.name}.stderr"
         self.stdout_text = ""
         self.printed: Printed | None = None
-        # Every answer is a line in the log: from those the page on conformance knows what each client used.
+        # Every answer is a line in the log. The conformance page takes each client's operations from these lines.
         self._env = {"TIDEWATER_LOG__LEVEL": "info,tidewater::api=debug", **(env or {})}
         self._args = args
         self._listen = listen
@@ -91,7 +91,7 @@ class Server:
     # ---- life ----
 
     def start(self) -> Printed:
-        """Starts it and waits until it says that it answers. After the first time it listens where it did before."""
+        """Starts the server and waits until it is ready. A later start uses the same address."""
         assert self._process is None, "already running"
         port = urlsplit(self.printed.uri).port if self.printed else 0
         command = [str(self.binary), "quickstart", "--data-dir", str(self.data_dir), "--json", *self._args]
@@ -138,7 +138,7 @@ class Server:
         return self.stdout_text.splitlines()[0]
 
     def stop(self) -> int:
-        """Asks it to end, waits, and gives its exit code."""
+        """Stops the server with a signal, waits, and returns its exit code."""
         process, self._process = self._process, None
         assert process is not None and process.stdout is not None, "not running"
         process.send_signal(signal.SIGTERM)
@@ -152,7 +152,7 @@ class Server:
         return process.returncode
 
     def kill(self) -> None:
-        """Ends it with SIGKILL: no chance to finish anything."""
+        """Kills the server with SIGKILL."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()
@@ -164,7 +164,7 @@ class Server:
         self._process.send_signal(number)
 
     def wait(self, timeout_s: float = STOP_DEADLINE_S) -> int:
-        """Waits until it has ended by itself, and gives its exit code."""
+        """Waits until the server ends without a signal, and returns its exit code."""
         assert self._process is not None, "not running"
         code = self._process.wait(timeout_s)
         self._process.communicate()
@@ -183,7 +183,7 @@ class Server:
         return self.stderr_path.read_text(errors="replace") if self.stderr_path.exists() else ""
 
     def complaints(self) -> list[str]:
-        """The lines of its log that tell of a panic, or of a request that failed for a reason of its own."""
+        """Returns the log lines about panics and internal errors."""
         plain = re.sub(r"\x1b\[[0-9;]*m", "", self.stderr())
         found = [line for line in plain.splitlines() if COMPLAINT.search(line)]
         return [line for line in found if not (self._may_miss_parts and UNAVAILABLE.search(line))]

@@ -1,4 +1,4 @@
-"""Requests to S3 that the catalog signs, as raw HTTP."""
+"""Raw HTTP requests to S3 with the catalog's signatures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TIMEOUT_S = 60
 
 
 class Signer:
-    """Has requests signed for one table, and sends them."""
+    """Gets signatures for requests to one table, and sends the requests."""
 
     def __init__(self, lake: Lake, namespace: str, table: str, key: Key | None = None):
         self.lake = lake
@@ -28,13 +28,13 @@ class Signer:
         return f"{self.lake.s3.uri}/{self.lake.bucket}{path}{query}"
 
     def ask(self, method: str, url: str, headers: dict[str, str] | None = None, **more: object) -> requests.Response:
-        """What the catalog answers."""
+        """Returns the catalog's answer to a signing request."""
         named = {name: [value] for name, value in (headers or {}).items()}
         body = {"region": REGION, "uri": url, "method": method, "headers": named, **more}
         return self.rest.post(self.path, json=body)
 
     def refused(self, method: str, url: str, headers: dict[str, str] | None = None, **more: object) -> str:
-        """Checks that the catalog does not sign; gives its message."""
+        """Checks that the catalog refuses to sign. Returns its message."""
         response = self.ask(method, url, headers, **more)
         assert response.status_code in {400, 403}, (method, url, response.status_code, response.text)
         return response.json()["error"]["message"]
@@ -48,7 +48,7 @@ class Signer:
         added: dict[str, str] | None = None,
         **more: object,
     ) -> requests.Response:
-        """Sends a request with the catalog's signature, and with headers that the catalog has not seen."""
+        """Sends a request with the catalog's signature and with additional unsigned headers."""
         signed = answer(self.ask(method, url, headers, **more))
         own = {name: ", ".join(values) for name, values in signed["headers"].items()}
         session = requests.Session()

@@ -16,12 +16,12 @@ LEFT_OUT = "LEFT OUT: the tests with the Versity gateway. `cargo xtask test` bui
 
 
 class VersityServer(S3Server):
-    """One gateway. Whoever signs in with its key may do everything; there are no roles."""
+    """One gateway. Its key has all permissions; there are no roles."""
 
     def __init__(self, folder: Path):
         program = Path(os.environ.get("TIDEWATER_VERSITYGW", REPOSITORY / "target/go/bin/versitygw"))
         if not program.exists():
-            # A run that proves nothing of it must not pass for one that does.
+            # A run without this server must not look like a complete run.
             (pytest.fail if os.environ.get("CI") else pytest.skip)(LEFT_OUT)
         self._program = program
         self.folder = folder

@@ -1,4 +1,4 @@
-"""How the suite is divided between worker processes (pytest-xdist), and what they share.
+"""The division of the suite between worker processes (pytest-xdist), and their shared servers.
 
 Without workers, all of it runs in one process, and this changes nothing.
 """
