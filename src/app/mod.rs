@@ -44,14 +44,14 @@ use running::{auth_settings, catalog_settings, report_limits};
 /// How long the tasks in the background may take at a stop to write down what they have in memory.
 const BACKGROUND_GRACE: Duration = Duration::from_secs(10);
 
-/// A catalog that answers requests of this process alone: it does not listen, and does nothing in the background.
+/// A catalog that answers only requests of this process. It does not listen and runs no background tasks.
 pub struct InProcess {
     service: ApiService,
     _lock: FolderLock,
 }
 
 impl InProcess {
-    /// Opens the catalog in the data folder that `lock` is of.
+    /// Opens the catalog in the locked data folder.
     ///
     /// # Errors
     /// When the database cannot be used, or the database of a catalog that was here is gone; the text says what to do.
@@ -62,7 +62,7 @@ impl InProcess {
         Ok(Self { service: service_over(&api).await?, _lock: lock })
     }
 
-    /// Answers one request of the machine itself.
+    /// Answers a request with the rights of the machine's user.
     pub async fn handle(&self, machine: Machine, request: http::Request<Bytes>) -> http::Response<Body> {
         self.service.handle_machine(machine, request.map(Body::from)).await
     }
@@ -136,13 +136,13 @@ impl App {
         self.api.admin.set_reload(reload);
     }
 
-    /// Its settings, which can be replaced while it runs.
+    /// Returns its settings, which can be replaced while it runs.
     #[must_use]
     pub const fn running(&self) -> &Arc<Running> {
         &self.running
     }
 
-    /// The address that it serves.
+    /// Returns the address on which it listens.
     ///
     /// # Errors
     /// When the system does not say.
@@ -150,53 +150,53 @@ impl App {
         Ok(self.server.local_addr()?)
     }
 
-    /// The most connections that it serves at the same time.
+    /// Returns the maximum number of open connections.
     #[must_use]
     pub fn max_connections(&self) -> usize {
         self.server.max_connections()
     }
 
-    /// How it is administered, for use in this process.
+    /// Returns the use cases of administration, for use in this process.
     #[must_use]
     pub fn admin(&self) -> &Arc<Admin> {
         &self.api.admin
     }
 
-    /// What a catalog does, for use in this process.
+    /// Returns the use cases of the catalog, for use in this process.
     #[must_use]
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.api.catalog
     }
 
-    /// The API as a function, for requests that need no connection.
+    /// Returns the API as a function, for requests without a connection.
     #[must_use]
     pub fn service(&self) -> ApiService {
         self.running.service()
     }
 
-    /// Where it remembers.
+    /// Returns its store.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.api.store
     }
 
-    /// What is done in the background, for use in this process.
+    /// Returns the background work, for use in this process.
     #[must_use]
     pub fn maintenance(&self) -> &Arc<Maintenance> {
         &self.api.maintenance
     }
 
-    /// The reports of clients, for use in this process.
+    /// Returns the clients' metrics reports, for use in this process.
     #[must_use]
     pub fn reports(&self) -> &Arc<Reports> {
         &self.api.reports
     }
 
-    /// Serves until `shutdown` ends. Then it takes no more, ends what was begun, and writes down what it had in memory. What
-    /// has not ended after the grace period of the configuration is cut off.
+    /// Serves until `shutdown` ends. Then accepts no more requests, finishes those that have begun, and writes the state in
+    /// memory to the store. Cuts off requests after the grace period of the configuration.
     ///
     /// # Errors
-    /// When a part of it has failed in a way that it cannot go on from, or something was cut off.
+    /// If a part has failed for good, or a request was cut off.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         // The folder is this server's until the last of it is written.
         let Self { server, api, running, lock, after_unclean_stop } = self;
@@ -213,7 +213,7 @@ impl App {
             tracing::info!(
                 grace_s,
                 changes,
-                "stopping: what was begun is ended first; a second signal ends all at once"
+                "stopping after the requests that have begun; a second signal ends the process at once"
             );
         };
         let cut_off = server.serve(shutdown, grace).await;
@@ -232,7 +232,7 @@ impl App {
                 connections,
                 requests,
                 changes,
-                "stopped before all had ended: a change that was cut off is not done, or done and not answered"
+                "stopped before all had ended: a change that was cut off may be done without an answer"
             );
             anyhow::bail!(
                 "stopped after {} s (api.shutdown_grace_s) before all had ended: {requests} requests on {connections} \
@@ -334,7 +334,7 @@ fn tell_of_log(database: &Path) -> anyhow::Result<bool> {
             frames,
             commits,
             left_out_bytes,
-            "the database was not closed: its log is read, and what was not committed is left out"
+            "the database was not closed: its log is read, and uncommitted changes are left out"
         );
     }
     Ok(size_bytes > 0 || found.is_damaged())

@@ -1,8 +1,7 @@
 //! The settings of a running server, and their replacement without a stop.
 //!
-//! What a request works with is one value that holds all settings that it reads. A reload makes a new one beside it, over the
-//! same store, caches and queues, and puts it in the place of the old one at once: a request has the settings of one or of the
-//! other to its end.
+//! A request reads all its settings from one value. A reload creates a new value over the same store, caches and queues, and
+//! swaps it atomically. So a request uses either the old or the new settings until its end.
 
 use std::sync::Arc;
 
@@ -31,24 +30,24 @@ impl Running {
         Self { now: Mutex::new(Now { config, api }), server }
     }
 
-    /// The settings that are in force.
+    /// Returns the settings in force.
     #[must_use]
     pub fn config(&self) -> Config {
         self.now.lock().config.clone()
     }
 
-    /// What requests are answered by now.
+    /// Returns the service that answers new requests.
     #[must_use]
     pub fn service(&self) -> ApiService {
         self.server.service()
     }
 
-    /// Takes of new settings what can change while the server runs. They must have been checked, as [`Config::load`] does.
+    /// Applies the new settings that can change while the server runs. They must be checked, as [`Config::load`] does.
     pub fn reload(&self, new: Config) -> Reload {
         let mut now = self.now.lock();
         let reload = now.config.reload(new);
         let config = &reload.config;
-        // Background work reads these at its next round.
+        // Background work reads these in its next round.
         now.api.reports.keep(report_limits(config), config.metrics.retention());
         now.api.events.keep(config.events.retention(), config.events.per_organisation);
         now.api.catalog.set_document_bytes(config.cache.metadata_bytes, config.limits.document_bytes);
@@ -59,7 +58,7 @@ impl Running {
     }
 }
 
-/// The same parts, by other settings.
+/// Returns the same parts with other settings.
 fn with_settings(api: &Api, config: &Config) -> Api {
     let catalog = Arc::new(api.catalog.with_settings(catalog_settings(config)));
     let authenticator = Arc::new(api.authenticator.with_settings(&config.tiers, &auth_settings(config)));

@@ -1,4 +1,4 @@
-//! From a header to a [`Caller`].
+//! Authenticates requests: from the `Authorization` header to a [`Caller`].
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
@@ -26,23 +26,23 @@ use super::signing::{MAX_TOKEN_LIFETIME_MS, OlderKeys, SigningKeys};
 use super::standing::{Lookup, Source, Standing};
 use super::token::{self, Claims, TokenError};
 
-/// How many credentials are remembered. What more there are is looked up again; nothing is refused for it.
+/// The number of cached credentials. Others are looked up again at each request.
 const REMEMBERED: usize = 20_000;
 
-/// How long a key's use goes unnoted after it was noted, in milliseconds: so that a busy key costs no lock.
+/// The least time between two records of a key's use, in milliseconds, so that a busy key needs no lock.
 const NOTE_INTERVAL_MS: i64 = 10_000;
 
-/// How often uses are written, signing keys read, and old ones removed.
+/// How often key uses are written, signing keys read, and old ones removed.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What can be set.
+/// Settings of authentication.
 #[derive(Debug, Clone)]
 pub struct AuthSettings {
-    /// How long a token is good for; at most a day.
+    /// The lifetime of a token, at most a day.
     pub token_lifetime: Duration,
-    /// How long tokens can be exchanged for newer ones after an API key was shown.
+    /// How long after a sign-in with an API key its tokens can be exchanged for newer ones.
     pub session: Duration,
-    /// For how long what the store said of a key is believed: so long can a revoked key still be used.
+    /// How long a key check is cached. A revoked key may keep working for this long.
     pub cache: Duration,
 }
 
@@ -56,25 +56,25 @@ impl Default for AuthSettings {
     }
 }
 
-/// Tells who is asking.
+/// Authenticates callers and operators.
 pub struct Authenticator {
     source: Arc<Source>,
     pub(super) signing: Arc<SigningKeys>,
     pub(super) token_lifetime_ms: i64,
     pub(super) session_ms: i64,
-    /// By digest of what was presented, so that no secret is kept. Rubbish can fill it and no more: it is bounded, and
-    /// what is asked for again and again stays.
+    /// Credentials by their digest, so that no secret is kept. The cache is bounded, and frequent credentials stay in it even
+    /// if invalid ones fill it.
     presented: Cache<KeyDigest, Presented>,
-    /// The keys that tokens stand for.
+    /// The keys of tokens.
     by_id: Cache<KeyId, Arc<Standing>>,
-    /// Marks what connections show, under a random key: nobody else can make the same mark.
+    /// Hashes connections' credentials with a random key, so that nobody else can compute the hash.
     marks: RandomState,
     /// When keys were last used, until it is written.
     used_ms: UsesMs,
 }
 
-/// The credential that was last shown on a connection, under a keyed hash of the header that it came in. The credential itself is
-/// not kept, nor whether it is good: that is looked up for each request.
+/// The last credential of a connection, by a keyed hash of its header. Contains neither the credential nor whether it is valid:
+/// that is checked for each request.
 #[derive(Default)]
 pub struct LastCredential(Mutex<Option<(Mark, Presented)>>);
 
@@ -95,7 +95,7 @@ struct Mark {
 #[derive(Clone)]
 struct Presented {
     key: Arc<Standing>,
-    /// What it says, if it is a token.
+    /// Its claims, if it is a token.
     token: Option<SeenToken>,
 }
 
@@ -106,7 +106,7 @@ struct SeenToken {
     generation: u64,
 }
 
-/// What authenticators of the same server share, whatever their settings.
+/// The state that authenticators of the same server share across reloads.
 struct Shared {
     signing: Arc<SigningKeys>,
     used_ms: UsesMs,
@@ -133,13 +133,13 @@ impl From<&Identity> for UsedBy {
 }
 
 impl Authenticator {
-    /// Knows nobody yet, and asks the store when somebody comes.
+    /// Creates an authenticator with an empty cache over a store.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, tiers: &BTreeMap<String, Tier>, clock: Clock, settings: &AuthSettings) -> Self {
         Self::remembering(REMEMBERED, store, tiers, clock, settings)
     }
 
-    /// The same, with another number of credentials that are remembered.
+    /// Creates an authenticator with another number of cached credentials.
     pub(super) fn remembering(
         remembered: usize,
         store: Arc<dyn Store>,
@@ -158,8 +158,8 @@ impl Authenticator {
         )
     }
 
-    /// The same with other settings, which knows nobody yet: what was known of keys was known by the old tiers. Signing keys
-    /// and the times of keys' uses are shared, so that either writes them.
+    /// Returns an authenticator with other settings and an empty cache: the old cache refers to the old tiers. Both share the
+    /// signing keys and the times of keys' uses.
     #[must_use]
     pub fn with_settings(&self, tiers: &BTreeMap<String, Tier>, settings: &AuthSettings) -> Self {
         let (store, clock) = (Arc::clone(&self.source.store), self.source.clock.clone());
@@ -192,8 +192,8 @@ impl Authenticator {
         }
     }
 
-    /// Reads the signing keys, and makes the first if there is none. A server does so before it listens; without it, the
-    /// first sign-in does.
+    /// Reads the signing keys, and creates the first if there is none. A server calls this before it listens; otherwise the
+    /// first sign-in does it.
     ///
     /// # Errors
     /// When the store does not answer, or the system has no random bytes.
@@ -201,10 +201,10 @@ impl Authenticator {
         self.signing.ensure(self.now_ms()).await.map(|_| ())
     }
 
-    /// Tells who sends a request with this `Authorization` header: `Bearer` with an API key or a token of ours.
+    /// Returns the caller of a request with this `Authorization` header: `Bearer` with an API key or a token of this catalog.
     ///
-    /// What the store said of a key is believed for [`AuthSettings::cache`] and renewed in the background while the key is
-    /// in use; a token's signature is checked once.
+    /// A key check is cached for [`AuthSettings::cache`] and renewed in the background while the key is in use. A token's
+    /// signature is checked once.
     ///
     /// # Errors
     /// See [`AuthError`]: each says what to do.
@@ -212,8 +212,8 @@ impl Authenticator {
         self.identify(authorization).await?.into_caller()
     }
 
-    /// Does the same for a request over a connection whose last credential is known, at `now_ms`. A connection that shows the
-    /// same header again is spared reading and hashing it; whether its key is good is looked up as always.
+    /// Authenticates a request over a connection with the last credential `last`, at `now_ms`. Does not parse and hash the same
+    /// header again. Checks the key as always.
     ///
     /// # Errors
     /// As [`Self::authenticate`].
@@ -237,7 +237,7 @@ impl Authenticator {
         Ok(caller)
     }
 
-    /// Tells who sends a request with this `Authorization` header, as [`Self::authenticate`] does; it may be an operator.
+    /// Returns the caller or operator of a request with this `Authorization` header. See [`Self::authenticate`].
     ///
     /// # Errors
     /// See [`AuthError`]: each says what to do.
@@ -246,13 +246,13 @@ impl Authenticator {
         self.verify_principal(credential).await
     }
 
-    /// Has every key looked up anew, since one or its organisation was changed by this process: a revoked key is refused from
-    /// then on, also one that is being looked up at this moment.
+    /// Discards all cached key checks after this process changed a key or an organisation. A revoked key is refused from then
+    /// on, even if it is being looked up at this moment.
     pub fn forget(&self) {
         self.source.changes.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Checks an API key of an organisation or a token of ours.
+    /// Checks an organisation's API key or a token of this catalog.
     pub(super) async fn verify(&self, credential: &[u8]) -> Result<Arc<Caller>, AuthError> {
         self.verify_principal(credential).await?.into_caller()
     }
@@ -263,7 +263,7 @@ impl Authenticator {
         self.admit(&presented, now_ms).await
     }
 
-    /// Finds a credential among those that were seen before, or looks at it for the first time.
+    /// Returns a credential from the cache, or parses it.
     async fn present(&self, credential: &[u8], now_ms: i64) -> Result<Presented, AuthError> {
         match self.recall(credential) {
             (_, Some(presented)) => Ok(presented),
@@ -271,7 +271,7 @@ impl Authenticator {
         }
     }
 
-    /// What a genuine token says, though it may be expired.
+    /// Returns the claims of a token with a valid signature. It may be expired.
     pub(super) async fn read_token(&self, token: &[u8]) -> Result<Claims, AuthError> {
         Ok(self.signing.verify(token, self.now_ms()).await?.0)
     }
@@ -280,7 +280,7 @@ impl Authenticator {
         self.source.clock.now_ms()
     }
 
-    /// How many credentials are remembered now.
+    /// Returns the number of cached credentials.
     #[cfg(test)]
     pub(super) fn remembered_now(&self) -> usize {
         self.presented.len() + self.by_id.len()
@@ -291,12 +291,12 @@ impl Authenticator {
         (digest, self.presented.get(&digest).filter(|seen| self.is_current(seen)))
     }
 
-    /// Returns whether a token was verified with the signing keys of now; keys do not depend on them.
+    /// Returns whether a token was verified with the present signing keys. Always true for API keys.
     fn is_current(&self, seen: &Presented) -> bool {
         seen.token.is_none_or(|token| token.generation == self.signing.generation())
     }
 
-    /// Looks at a credential for the first time. Only a genuine token is remembered, and what could be a key.
+    /// Parses a credential. Caches only tokens with a valid signature and texts in the form of a key.
     async fn examine(&self, credential: &[u8], digest: KeyDigest, now_ms: i64) -> Result<Presented, AuthError> {
         if key::looks_like_key(credential) {
             key::check_format(credential)?;
@@ -350,7 +350,7 @@ impl Authenticator {
     /// Writes when keys were last used.
     ///
     /// # Errors
-    /// When the store does not answer; what was to be written is kept for the next time.
+    /// If the store does not answer. The uses are kept for the next time.
     pub async fn flush(&self) -> Result<(), StoreError> {
         let uses: Vec<_> = std::mem::take(&mut *self.used_ms.lock()).into_iter().collect();
         if uses.is_empty() {
@@ -374,8 +374,8 @@ impl Authenticator {
         written
     }
 
-    /// Adds a signing key. Other servers sign with it after [`super::ACTIVE_AFTER_MS`]; with [`OlderKeys::Remove`], at
-    /// once, and they refuse what the older ones signed within a minute.
+    /// Adds a signing key. Servers sign with it after [`super::ACTIVE_AFTER_MS`]. With [`OlderKeys::Remove`], they sign with it
+    /// at once, and refuse tokens of older keys within a minute.
     ///
     /// # Errors
     /// When the store does not answer, or the system has no random bytes.
@@ -383,7 +383,7 @@ impl Authenticator {
         self.signing.rotate(older, change).await
     }
 
-    /// Reads the keys that sign tokens anew, since some were removed by this process.
+    /// Reads the signing keys again after this process removed some.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -391,17 +391,17 @@ impl Authenticator {
         self.signing.reload().await
     }
 
-    /// What is to be done every minute: [`Self::flush`], reading the signing keys, removing those that are done.
+    /// Does the work of every minute: [`Self::flush`], reads the signing keys, removes expired ones.
     ///
     /// # Errors
-    /// When the store does not answer. The next time makes good for it.
+    /// If the store does not answer. The next call repeats the work.
     pub async fn maintain(&self) -> Result<(), StoreError> {
         self.flush().await?;
         self.signing.reload().await?;
         self.signing.remove_retired(self.now_ms()).await
     }
 
-    /// Does [`Self::maintain`] every minute until `stop`, then flushes a last time. Runs as a task of its own.
+    /// Calls [`Self::maintain`] every minute until `stop` ends, then flushes a last time.
     pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
         let mut stop = std::pin::pin!(stop);
         let mut ticks = tokio::time::interval(MAINTENANCE_INTERVAL);
@@ -427,7 +427,7 @@ fn standing(lookup: Lookup) -> Arc<Standing> {
     Arc::new(Standing::new(lookup))
 }
 
-/// The key's owner as a token lets them act: never beyond the key, never in another organisation.
+/// Returns the caller of a token. It never has more rights than the key, and never another organisation.
 fn within(organisation: OrganisationId, role: Role, caller: Arc<Caller>) -> Result<Arc<Caller>, AuthError> {
     if caller.organisation() != organisation {
         return Err(TokenError::UnknownKey.into());

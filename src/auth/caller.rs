@@ -1,4 +1,4 @@
-//! Who is asking.
+//! Authenticated callers and operators.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tidewater_core::limits::Tier;
 use super::error::AuthError;
 use crate::store::Actor;
 
-/// Somebody who has proved who they are. Only [`super::Authenticator`] makes one, so that whoever holds one need not check.
+/// An authenticated caller. Only [`super::Authenticator`] creates one, so a value is proof of authentication.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     pub(super) organisation: OrganisationId,
@@ -24,63 +24,63 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The organisation that they belong to: all that they can see is under it.
+    /// Returns the caller's organisation, which bounds all that the caller can see.
     #[must_use]
     pub const fn organisation(&self) -> OrganisationId {
         self.organisation
     }
 
-    /// The organisation's name.
+    /// Returns the organisation's name.
     #[must_use]
     pub fn organisation_name(&self) -> &str {
         &self.organisation_name
     }
 
-    /// The API key that they signed in with.
+    /// Returns the id of the API key that the caller signed in with.
     #[must_use]
     pub const fn key(&self) -> KeyId {
         self.key
     }
 
-    /// What the owner calls that key.
+    /// Returns the key's name.
     #[must_use]
     pub fn key_name(&self) -> &str {
         &self.key_name
     }
 
-    /// Who they are, in the events of what they change.
+    /// Returns the actor in the events of their changes.
     #[must_use]
     pub fn actor(&self) -> Actor {
         Actor::Key { id: self.key, name: Arc::clone(&self.key_name) }
     }
 
-    /// What they may do.
+    /// Returns the caller's role.
     #[must_use]
     pub const fn role(&self) -> Role {
         self.role
     }
 
-    /// Returns whether what is vended for their key removes no files.
+    /// Returns whether the key's vended credentials cannot remove files.
     #[must_use]
     pub const fn no_delete(&self) -> bool {
         self.no_delete
     }
 
-    /// What their organisation's tier includes.
+    /// Returns the tier of the caller's organisation.
     #[must_use]
     pub const fn tier(&self) -> &Arc<Tier> {
         &self.tier
     }
 
-    /// The name of their organisation's tier.
+    /// Returns the name of that tier.
     #[must_use]
     pub fn tier_name(&self) -> &str {
         &self.tier_name
     }
 }
 
-/// An operator who has proved who they are. Only [`super::Authenticator`] makes one. They manage organisations, and reach no
-/// table.
+/// An authenticated operator. Only [`super::Authenticator`] creates one. Operators manage organisations and have no access to
+/// tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OperatorCaller {
     pub(super) id: KeyId,
@@ -88,26 +88,26 @@ pub struct OperatorCaller {
 }
 
 impl OperatorCaller {
-    /// The operator's id.
+    /// Returns the operator's id.
     #[must_use]
     pub const fn id(&self) -> KeyId {
         self.id
     }
 
-    /// The operator's name.
+    /// Returns the operator's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Who they are, in the events of what they change.
+    /// Returns the actor in the events of their changes.
     #[must_use]
     pub fn actor(&self) -> Actor {
         Actor::Operator { id: self.id, name: Arc::clone(&self.name) }
     }
 }
 
-/// Who has proved who they are.
+/// An authenticated identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identity {
     /// The holder of a key of an organisation.

@@ -1,10 +1,10 @@
-//! The `Authorization` header.
+//! Parses the `Authorization` header.
 
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-/// The longest header that is looked at, in bytes: a token has some 400.
+/// The longest accepted header, in bytes. A token has about 400.
 pub const MAX_HEADER_BYTES: usize = 8 << 10;
 
 const BASIC: GeneralPurpose = GeneralPurpose::new(
@@ -12,22 +12,22 @@ const BASIC: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Why an `Authorization` header cannot be read.
+/// Why an `Authorization` header is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
-    /// It has a scheme that this place does not take.
+    /// Its scheme is not accepted here.
     #[error("cannot use this Authorization header: send 'Authorization: Bearer' with an API key or a token")]
     Scheme,
     /// It has a scheme and nothing else.
     #[error("the Authorization header holds no credential: put an API key or a token after 'Bearer '")]
     Empty,
-    /// It has the word that a client writes when it was given no credential.
+    /// It has the word that a client sends if no credential is configured.
     #[error("the client was given no credential (it sent the word for none): configure an API key or a token in it")]
     Placeholder,
     /// It is far longer than any credential.
     #[error("the Authorization header is too long: at most {MAX_HEADER_BYTES} bytes are read")]
     TooLong,
-    /// It has spaces or other characters that no credential has.
+    /// It has spaces or other characters that are not allowed in a credential.
     #[error("the credential in the Authorization header holds characters that none can have: copy it again")]
     Characters,
     /// It is neither an API key nor a token.
@@ -38,16 +38,16 @@ pub enum HeaderError {
     Basic,
 }
 
-/// What an `Authorization` header holds.
+/// The content of an `Authorization` header.
 #[derive(PartialEq, Eq)]
 pub(super) enum Authorization<'a> {
-    /// An API key or a token, not yet looked at.
+    /// An API key or a token, not yet checked.
     Bearer(&'a [u8]),
     /// User and password.
     Basic(Vec<u8>, Vec<u8>),
 }
 
-/// Reads a header.
+/// Parses a header.
 pub(super) fn parse(header: &[u8]) -> Result<Authorization<'_>, HeaderError> {
     if header.len() > MAX_HEADER_BYTES {
         return Err(HeaderError::TooLong);
@@ -63,11 +63,11 @@ pub(super) fn parse(header: &[u8]) -> Result<Authorization<'_>, HeaderError> {
         let (user, password) = basic(credential).ok_or(HeaderError::Basic)?;
         return Ok(Authorization::Basic(user, password));
     }
-    // A key without its scheme is the commonest mistake; the text for it says what to put before.
+    // A key without a scheme is the most common mistake. Its error says to add `Bearer`.
     Err(HeaderError::Scheme)
 }
 
-/// Reads a header that must be `Bearer`.
+/// Parses a header that must be `Bearer`.
 pub(super) fn parse_bearer(header: &[u8]) -> Result<&[u8], HeaderError> {
     match parse(header)? {
         Authorization::Bearer(credential) => Ok(credential),
@@ -102,14 +102,14 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn schemes_are_read_in_any_case_and_spacing() {
+    fn scheme_in_any_case_and_spacing_is_accepted() {
         for header in ["Bearer flx_x", "bearer flx_x", "BEARER   flx_x ", "Bearer\tflx_x"] {
             assert_eq!(parse_bearer(header.as_bytes()), Ok(&b"flx_x"[..]), "{header:?}");
         }
     }
 
     #[test]
-    fn what_a_client_sends_when_it_was_given_nothing_is_named() {
+    fn placeholder_of_a_client_without_a_credential_is_refused_with_advice() {
         assert_eq!(parse_bearer(b"Bearer None"), Err(HeaderError::Placeholder));
         assert_eq!(parse_bearer(b"Bearer null"), Err(HeaderError::Placeholder));
         assert_eq!(parse_bearer(b"Bearer"), Err(HeaderError::Empty));
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn unreadable_headers_are_told_apart() {
+    fn invalid_headers_have_different_errors() {
         assert_eq!(parse_bearer(b""), Err(HeaderError::Scheme));
         assert_eq!(parse_bearer(b"flx_abc"), Err(HeaderError::Scheme));
         assert_eq!(parse_bearer(b"Digest a=b"), Err(HeaderError::Scheme));

@@ -1,4 +1,4 @@
-//! API keys: their text, and how one is issued.
+//! API keys: their text, and how keys are issued.
 //!
 //! A key reads `flx_` and 48 characters of base64url: 32 random bytes, then 4 that follow from them. The 4 tell a key that
 //! was mistyped or cut off from one that is unknown, without asking the database; they add nothing to its strength and take
@@ -14,10 +14,10 @@ use crate::base::clock::fresh_ordered_uuid;
 use crate::base::secret::Secret;
 use crate::store::{ApiKey, Change, KeyDigest, Store, StoreError};
 
-/// What every key begins with.
+/// The prefix of every key.
 pub const KEY_PREFIX: &str = "flx_";
 
-/// How long a key's text is, in bytes.
+/// The length of a key's text, in bytes.
 pub const KEY_LEN: usize = KEY_PREFIX.len() + 48;
 
 const RANDOM_BYTES: usize = 32;
@@ -44,14 +44,14 @@ pub enum IssueError {
     #[error(transparent)]
     Name(#[from] LabelError),
     /// It would have ended before it began.
-    #[error("the API key would be expired already: give a time to come")]
+    #[error("the API key would be expired already: give a time in the future")]
     ExpiresInThePast,
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// 32 random bytes from the system, for a key or a signing key.
+/// Returns 32 random bytes from the system, for a key or a signing key.
 ///
 /// # Errors
 /// When the system has none to give.
@@ -61,7 +61,7 @@ pub fn entropy() -> Result<[u8; RANDOM_BYTES], getrandom::Error> {
     Ok(bytes)
 }
 
-/// The text of the key that is made of these random bytes.
+/// Returns the text of the key with these random bytes.
 #[must_use]
 pub fn key_text(entropy: &[u8; RANDOM_BYTES]) -> Secret<String> {
     let mut bytes = [0; RANDOM_BYTES + CHECK_BYTES];
@@ -73,7 +73,7 @@ pub fn key_text(entropy: &[u8; RANDOM_BYTES]) -> Secret<String> {
     Secret::new(text)
 }
 
-/// Checks that a text is an API key, though perhaps of nobody.
+/// Checks that a text has the form of an API key. The key may be unknown.
 ///
 /// # Errors
 /// When it is none; see [`KeyFormatError`].
@@ -89,12 +89,12 @@ pub fn check_format(text: &[u8]) -> Result<(), KeyFormatError> {
     }
 }
 
-/// Whether a text was meant to be an API key.
+/// Returns whether a text was meant to be an API key.
 pub(super) fn looks_like_key(text: &[u8]) -> bool {
     text.starts_with(KEY_PREFIX.as_bytes())
 }
 
-/// The digest under which a store knows a key.
+/// Returns the digest by which the store finds a key.
 #[must_use]
 pub fn digest(text: &[u8]) -> KeyDigest {
     KeyDigest(Sha256::digest(text).into())
@@ -105,20 +105,20 @@ fn check_bytes(random: &[u8]) -> [u8; CHECK_BYTES] {
     [hash[0], hash[1], hash[2], hash[3]]
 }
 
-/// What is asked of a new key.
+/// The options of a new key.
 #[derive(Debug, Clone, Copy)]
 pub struct NewKey<'a> {
-    /// What its owner calls it.
+    /// Its name.
     pub name: &'a str,
-    /// What it may do.
+    /// Its role.
     pub role: Role,
-    /// Whether what is vended for it removes no files.
+    /// Whether its vended credentials cannot remove files.
     pub no_delete: bool,
-    /// From when it is refused, if it ends, in milliseconds since 1970.
+    /// When it expires, in milliseconds since 1970, if it does.
     pub expires_ms: Option<i64>,
 }
 
-/// Makes a key and keeps all of it but its text, which is given out here and never again.
+/// Creates a key and stores all of it except its text, which cannot be shown again.
 ///
 /// # Errors
 /// When the name cannot be used, the time of expiry is past, or the store refuses (`NotFound`: no such organisation).
@@ -138,7 +138,7 @@ pub async fn issue_key(
     Ok((key, text))
 }
 
-/// Makes a key that is not kept yet, with its text.
+/// Creates a key that is not stored yet, with its text.
 #[must_use]
 pub fn new_key(
     organisation: OrganisationId,
@@ -169,13 +169,13 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_key_is_not_shown() {
+    fn key_is_masked_in_debug_output() {
         let text = key_text(&[7; 32]);
         assert_eq!(format!("{text} {text:?}"), "*** ***");
     }
 
     #[test]
-    fn what_is_wrong_with_a_key_is_told() {
+    fn malformed_key_is_refused_with_the_reason() {
         let text = key_text(&[7; 32]);
         let text = text.expose().as_bytes();
         assert_eq!(check_format(text), Ok(()));

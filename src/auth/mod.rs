@@ -1,7 +1,7 @@
-//! Who is asking: API keys, tokens, and the token endpoint.
+//! Authentication: API keys, tokens, and the token endpoint.
 //!
-//! A request's organisation comes out of its verified key or token and from nowhere else. Checking one that was seen a
-//! moment ago costs a hash and two look-ups in memory; see [`Authenticator::authenticate`].
+//! A request's organisation comes only from its verified key or token. Checking a cached credential costs a hash and two
+//! look-ups in memory; see [`Authenticator::authenticate`].
 
 mod authenticator;
 mod caller;

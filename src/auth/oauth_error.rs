@@ -2,27 +2,27 @@
 
 use super::error::AuthError;
 
-/// What kind of refusal it is: the `error` of RFC 6749, section 5.2.
+/// The kind of a refusal: the `error` of RFC 6749, section 5.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OAuthErrorKind {
     /// The request is not well formed.
     InvalidRequest,
-    /// No key, or not a good one. The only one that is answered 401.
+    /// The key is missing or invalid. The only kind with status 401.
     InvalidClient,
-    /// The token to be exchanged is not good.
+    /// The token to exchange is invalid.
     InvalidGrant,
-    /// This way to get a token is not offered.
+    /// The grant type is not supported.
     UnsupportedGrantType,
-    /// The scope cannot be read.
+    /// The scope is invalid.
     InvalidScope,
-    /// The server cannot tell now; answer 503.
+    /// The server is temporarily unavailable; answer 503.
     TemporarilyUnavailable,
     /// The server has failed; answer 500.
     ServerError,
 }
 
 impl OAuthErrorKind {
-    /// As it is written in an answer.
+    /// Returns the kind's name in an answer.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -37,7 +37,7 @@ impl OAuthErrorKind {
     }
 }
 
-/// Why no token is given.
+/// Why no token is issued.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{description}")]
 pub struct OAuthError {

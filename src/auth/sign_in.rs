@@ -1,8 +1,8 @@
-//! The token endpoint, `POST /v1/oauth/tokens` (RFC 6749, RFC 8693, Iceberg REST specification): a key becomes a token, and
-//! a token a newer one. Bytes in, an answer out; what carries them is elsewhere.
+//! The token endpoint, `POST /v1/oauth/tokens` (RFC 6749, RFC 8693, Iceberg REST specification): exchanges a key for a token,
+//! and a token for a newer one. This module knows no HTTP.
 //!
-//! Clients disagree on where the key goes (`client_id`, `client_secret`, either half of HTTP Basic), so that it is taken
-//! wherever it stands, and the other half may be anything.
+//! Clients put the key into different fields (`client_id`, `client_secret`, either half of HTTP Basic). All of them are
+//! accepted, and the other half may be anything.
 
 use std::sync::Arc;
 
@@ -25,26 +25,26 @@ const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 
-/// The scope of a token for which none was asked: the one that the Iceberg clients ask for.
+/// The default scope of a token: the one that Iceberg clients request.
 const DEFAULT_SCOPE: &str = "catalog";
 
-/// The longest scope that is given back, in bytes.
+/// The longest accepted scope, in bytes.
 const MAX_SCOPE_BYTES: usize = 1_000;
 
-/// A token request, as it came.
+/// A token request.
 #[derive(Clone, Copy)]
 pub struct SignIn<'a> {
     /// The `Content-Type` header.
     pub content_type: Option<&'a [u8]>,
     /// The `Authorization` header.
     pub authorization: Option<&'a [u8]>,
-    /// What follows `?` in the URL.
+    /// The URL's query.
     pub query: Option<&'a str>,
     /// The body.
     pub body: &'a [u8],
 }
 
-/// The answer to a token request that is granted. It is to be sent with `Cache-Control: no-store`.
+/// The answer to a granted token request. It must be sent with `Cache-Control: no-store`.
 #[derive(Debug, Clone, Serialize)]
 pub struct TokenResponse {
     /// The token.
@@ -52,14 +52,14 @@ pub struct TokenResponse {
     pub access_token: Secret<String>,
     /// `bearer`.
     pub token_type: &'static str,
-    /// For how many seconds it is good.
+    /// Its lifetime in seconds.
     #[serde(rename = "expires_in")]
     pub expires_in_s: i64,
-    /// What it is. Without it a Java client cannot renew the token.
+    /// The token's type. Java clients need it to renew the token.
     pub issued_token_type: &'static str,
-    /// What was asked for.
+    /// The requested scope.
     pub scope: String,
-    /// Who was granted it; for the log.
+    /// The caller, for the log.
     #[serde(skip)]
     pub caller: Arc<Caller>,
 }
@@ -68,10 +68,10 @@ fn exposed<S: Serializer>(secret: &Secret<String>, serializer: S) -> Result<S::O
     serializer.serialize_str(secret.expose())
 }
 
-/// Who is given a token.
+/// The subject of a new token.
 struct Granted {
     caller: Arc<Caller>,
-    /// When the API key was shown.
+    /// The time of the sign-in with an API key.
     signed_in_ms: i64,
 }
 
@@ -86,7 +86,7 @@ impl Authenticator {
     /// Answers a token request.
     ///
     /// # Errors
-    /// When no token is given; see [`OAuthErrorKind`].
+    /// If no token is issued; see [`OAuthErrorKind`].
     pub async fn sign_in(&self, request: SignIn<'_>) -> Result<TokenResponse, OAuthError> {
         if request.query.is_some_and(is_in_query) {
             return Err(OAuthError::new(
@@ -121,7 +121,7 @@ impl Authenticator {
         Granted { caller, signed_in_ms: self.now_ms() }
     }
 
-    /// `client_credentials`: the key, wherever it stands.
+    /// Handles `client_credentials`, with the key in any field.
     async fn by_key(&self, form: &Form, authorization: Option<&[u8]>) -> Result<Arc<Caller>, OAuthError> {
         let in_form =
             key_among([form.get("client_secret"), form.get("client_id")].map(|half| half.map(str::as_bytes)))?;
@@ -145,9 +145,9 @@ impl Authenticator {
         self.verify(found).await.map_err(|error| OAuthError::refused(OAuthErrorKind::InvalidClient, &error))
     }
 
-    /// Token exchange: a token of ours, or a key, becomes a newer token. Whatever else is presented must be good, too, and
-    /// of the same organisation. An expired token is renewed for a key that is. Without a key the new token is of the same
-    /// sign-in as the old one.
+    /// Handles a token exchange: a token of this catalog, or a key, is exchanged for a newer token. All presented credentials
+    /// must be valid and of the same organisation. An expired token is renewed only with a key. Without a key, the new token
+    /// belongs to the sign-in of the old one.
     async fn by_token(&self, form: &Form, authorization: Option<&[u8]>) -> Result<Granted, OAuthError> {
         check_token_types(form)?;
         let Some(subject) = form.get("subject_token") else {
@@ -191,7 +191,7 @@ impl Authenticator {
         }
     }
 
-    /// Signs a token that neither outranks nor outlives the key, nor the sign-in.
+    /// Signs a token. It has at most the key's role and ends no later than the key and the sign-in.
     async fn issue(&self, granted: &Granted, scope: String) -> Result<TokenResponse, OAuthError> {
         let Granted { caller, signed_in_ms } = granted;
         let now_ms = self.now_ms();
@@ -290,7 +290,7 @@ fn read_client(authorization: Option<&[u8]>) -> Result<Client, OAuthError> {
     }
 }
 
-/// The one API key among some texts. Two different ones are refused, because nobody can tell which is meant.
+/// Returns the API key among some texts. Refuses two different keys, because they are ambiguous.
 fn key_among(texts: [Option<&[u8]>; 2]) -> Result<Option<&[u8]>, OAuthError> {
     let mut keys = texts.into_iter().flatten().filter(|text| key::looks_like_key(text));
     let first = keys.next();

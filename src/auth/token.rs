@@ -13,40 +13,40 @@ use tidewater_core::ids::{KeyId, OrganisationId};
 use crate::base::secret::Secret;
 use crate::store::SigningKey;
 
-/// Who signs our tokens: the `iss` of every one.
+/// The issuer of the catalog's tokens: their `iss`.
 pub const ISSUER: &str = "tidewater";
 
-/// Whom our tokens are for: the `aud` of every one.
+/// The audience of the catalog's tokens: their `aud`.
 pub const AUDIENCE: &str = "tidewater-catalog";
 
-/// How far the clocks of two servers may be apart, in milliseconds.
+/// The accepted difference between the clocks of two servers, in milliseconds.
 pub const LEEWAY_MS: i64 = 10_000;
 
-/// The longest token that is looked at, in bytes. Ours have some 400.
+/// The longest accepted token, in bytes. The catalog's tokens have about 400.
 pub const MAX_TOKEN_BYTES: usize = 2 << 10;
 
 /// Why a token is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// It is no token, or lacks what ours have.
+    /// It is not a token, or lacks a required claim.
     #[error("the token cannot be read: get a new one from /v1/oauth/tokens")]
     Malformed,
-    /// It asks for another algorithm than ours, or for none.
+    /// It has another algorithm than HS256, or none.
     #[error("the token is not signed the way this server signs: get one from /v1/oauth/tokens")]
     Algorithm,
-    /// The key that it names is not, or no longer, one of ours.
+    /// Its signing key is unknown or was removed.
     #[error("the token was signed by a key that this server does not have: get a new one from /v1/oauth/tokens")]
     UnknownSigner,
     /// Its signature is wrong.
     #[error("the token's signature is wrong: get a new one from /v1/oauth/tokens")]
     Signature,
-    /// It was made by, or for, somebody else.
+    /// It has another issuer or audience.
     #[error("the token is not one for this catalog: get one from /v1/oauth/tokens")]
     NotForUs,
-    /// Its time has not come: two clocks differ.
+    /// It is not valid yet: two clocks differ.
     #[error("the token is not valid yet: compare the servers' clocks")]
     NotYet,
-    /// Its time is over.
+    /// It is expired.
     #[error("the token is expired: get a new one from /v1/oauth/tokens")]
     Expired,
     /// The API key that it was made for does not exist.
@@ -54,26 +54,26 @@ pub enum TokenError {
     UnknownKey,
 }
 
-/// What a token says, once its signature is found right.
+/// The claims of a token with a valid signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claims {
-    /// The API key that it stands for.
+    /// Its API key.
     pub key: KeyId,
     /// The organisation of that key.
     pub organisation: OrganisationId,
-    /// What its holder may do, at most.
+    /// The highest role of its holder.
     pub role: Role,
     /// When an API key was shown, for this token or the one that it was exchanged for, in milliseconds since 1970 (whole
     /// seconds).
     pub signed_in_ms: i64,
-    /// When it was made, in milliseconds since 1970 (whole seconds).
+    /// When it was issued, in milliseconds since 1970 (whole seconds).
     pub issued_ms: i64,
-    /// From when it is refused, in milliseconds since 1970 (whole seconds).
+    /// When it expires, in milliseconds since 1970 (whole seconds).
     pub expires_ms: i64,
 }
 
 impl Claims {
-    /// Whether now is within its time, give or take [`LEEWAY_MS`].
+    /// Checks that now is within its validity, with a tolerance of [`LEEWAY_MS`].
     ///
     /// # Errors
     /// `NotYet`, `Expired`.
@@ -148,7 +148,7 @@ pub(super) fn sign(claims: &Claims, key: &LoadedKey) -> Result<Secret<String>, T
     jsonwebtoken::encode(&header, &wire, &key.sign).map(Secret::new).map_err(|_| TokenError::Malformed)
 }
 
-/// Whether a text has the form of a token: three parts of base64url.
+/// Returns whether a text has the form of a token: three parts of base64url.
 pub(super) fn looks_like_token(text: &[u8]) -> bool {
     let part = |part: &[u8]| part.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     let mut parts = text.split(|byte| *byte == b'.');
@@ -170,7 +170,7 @@ pub(super) fn signer_of(token: &[u8]) -> Result<String, TokenError> {
     header.kid.ok_or(TokenError::UnknownSigner)
 }
 
-/// Checks all of a token but its time, which is the caller's to check: [`Claims::check_time`].
+/// Checks all of a token except its time. The caller must call [`Claims::check_time`].
 pub(super) fn verify(token: &[u8], key: &LoadedKey) -> Result<Claims, TokenError> {
     // The crate would compare with the system's clock, so that times are left to us.
     let mut validation = Validation::new(Algorithm::HS256);

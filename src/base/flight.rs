@@ -1,4 +1,4 @@
-//! One question at a time, however many wait for its answer.
+//! Single flight: one call for many that wait for its result.
 
 use std::collections::HashMap;
 use std::hash::Hash;

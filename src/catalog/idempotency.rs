@@ -1,9 +1,8 @@
-//! Requests that may be repeated: a client that does not know whether its request was served sends it again with the same
-//! key, and is told what it would have been told (REST specification, the header `Idempotency-Key`).
+//! Repeated requests: a client that does not know the outcome of a request sends it again with the same key, and gets the
+//! first answer (REST specification, header `Idempotency-Key`).
 //!
-//! What was answered is kept in the transaction of the change itself, as a [`Receipt`]. Whoever is refused because a key was
-//! used looks here for what was answered. Requests with one key take turns in a process; between processes the store
-//! decides.
+//! The store records the answer in the transaction of the change, as a [`Receipt`]. A request whose key was used finds its
+//! answer here. Requests with one key take turns in a process; between processes the store decides.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -23,14 +22,14 @@ const GRACE: Duration = Duration::from_secs(60);
 /// How often expired receipts are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How many go in one transaction, so that no commit waits long behind it.
+/// How many are removed in one transaction. The limit keeps commits from waiting long.
 const SWEEP_BATCH: u32 = 500;
 
 /// A client's key: a UUID of version 7, which no two requests share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(Uuid);
 
-/// What is said to be a key is none.
+/// The error for a text that is not a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("Invalid Idempotency-Key: it must be a UUID of version 7 in its usual form of 36 characters")]
 pub struct InvalidKey;
@@ -46,15 +45,15 @@ impl FromStr for IdempotencyKey {
     }
 }
 
-/// Why it is not known what is to be done with a request.
+/// Why a request with a key cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum IdempotencyError {
-    /// The key came with another request before.
+    /// The key was used with another request.
     #[error(
         "The Idempotency-Key was used for another request: repeat a request exactly as it was, or make a new key for a new one"
     )]
     OtherRequest,
-    /// The store does not say.
+    /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -71,7 +70,7 @@ pub fn request_digest(parts: &[&[u8]]) -> RequestDigest {
     RequestDigest(digest.finalize().into())
 }
 
-/// What was answered to requests with a key.
+/// The answers to requests with a key.
 pub struct Idempotency {
     store: Arc<dyn Store>,
     clock: Clock,

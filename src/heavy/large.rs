@@ -1,4 +1,4 @@
-//! Large values, whose end is work too: a table of 50,000 columns has some hundred thousand pieces of memory to give back.
+//! Large values, whose drop takes time: a table with 50,000 columns has some hundred thousand allocations to free.
 
 use std::fmt;
 use std::ops::Deref;
@@ -6,7 +6,7 @@ use std::sync::Weak;
 
 use super::workers::Workers;
 
-/// A value that a worker drops when it is large. One that is small is dropped in its place.
+/// A value that a worker drops if it is large. A small value is dropped on the current thread.
 pub struct Large<T> {
     /// None once it is dropped.
     value: Option<T>,

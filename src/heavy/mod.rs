@@ -1,8 +1,8 @@
-//! Heavy work: what takes long enough to hold up others runs on a few threads beside the runtime's, with a share of memory.
+//! Heavy work: long computations run on a few threads beside the runtime's, with a share of memory.
 //!
-//! Each piece of work has an owner, the organisation that it is done for. Owners take turns, and none has more than half of
-//! the workers and of the memory. Small work runs where it is asked for: handing it over would take longer than doing it.
-//! A request whose time is over stops waiting; what runs for it looks at its deadline between its steps. The workers have a
+//! Each piece of work has an owner, the organisation that it is done for. Owners take turns, and an owner has at most half of
+//! the workers and of the memory. Small work runs on the calling thread: handing it over would take longer than doing it.
+//! A request stops waiting at its deadline, and running work checks the deadline between its steps. The workers have a
 //! lower priority than the threads that serve requests.
 
 mod large;
@@ -22,7 +22,7 @@ pub use large::Large;
 use queue::{Capacity, FairQueue, Need};
 use workers::Workers;
 
-/// Work on fewer bytes than this is done where it is asked for.
+/// Work on fewer bytes than this runs on the calling thread.
 pub(crate) const INLINE_BYTES: u64 = 64 << 10;
 
 /// How much memory work takes for each byte of JSON that it reads and writes.
@@ -80,7 +80,7 @@ struct Shared {
     queue: Mutex<FairQueue<oneshot::Sender<Permit>>>,
 }
 
-/// What was granted. It is given back when this is dropped.
+/// Granted workers and memory. A drop releases them.
 pub struct Permit {
     shared: Arc<Shared>,
     owner: Uuid,

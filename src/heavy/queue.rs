@@ -1,4 +1,4 @@
-//! Who is next: a queue for each owner, and turns between the owners.
+//! The order of heavy work: a queue for each owner, and turns between the owners.
 
 use std::collections::{HashMap, VecDeque};
 

@@ -1,5 +1,5 @@
-//! The threads that do heavy work. They run at a lower priority than those that serve requests, so that on a machine that is
-//! busy a small request does not wait for a large one.
+//! The threads that do heavy work. They have a lower priority than the threads that serve requests, so that a small request
+//! does not wait for a large one on a busy machine.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-/// How much nicer they are than the process; 19 is the most that Linux knows.
+/// The niceness of the threads above the process's; Linux allows at most 19.
 #[cfg(target_os = "linux")]
 const NICER: i32 = 10;
 
@@ -43,7 +43,7 @@ impl Workers {
         Self { shared: Arc::new(Shared { most, state: Mutex::default(), more: Condvar::new() }) }
     }
 
-    /// Has a thread do something: one that is idle, else a new one, else the first that is.
+    /// Runs a job on an idle thread, else on a new one, else on the first that becomes idle.
     pub(super) fn submit(&self, job: Job) {
         let mut state = self.shared.state.lock();
         state.jobs.push_back(job);
@@ -56,7 +56,7 @@ impl Workers {
         }
     }
 
-    /// Starts a thread; where the system has none to give, the work is done here.
+    /// Starts a thread. If the system cannot start one, does the work on the calling thread.
     fn start(&self) {
         let shared = Arc::clone(&self.shared);
         let started = std::thread::Builder::new().name("heavy".to_owned()).spawn(move || {

@@ -1,5 +1,4 @@
-//! How many connections there may be, in all and from one address, and which there are. When there is no room, a connection
-//! that is idle makes some.
+//! Limits connections, in total and for each address. At the limit, an idle connection is closed for a new one.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -23,7 +22,7 @@ const IDLE_ENOUGH: Duration = Duration::from_secs(1);
 /// How long nobody looks for an idle connection after there was none.
 const PAUSE_AFTER_NONE_IDLE: Duration = Duration::from_millis(100);
 
-/// Lets connections in while there is room for them.
+/// Admits connections up to the limits.
 pub(super) struct Admission {
     room: Mutex<Room>,
     open: Mutex<Open>,
@@ -32,11 +31,11 @@ pub(super) struct Admission {
     refused: Throttle,
 }
 
-/// How many connections there may be.
+/// The limits of connections.
 #[derive(Debug, Clone, Copy)]
 struct Room {
     max: usize,
-    /// The most of one address; none without a limit.
+    /// The most of one address; `None` without a limit.
     max_per_address: Option<usize>,
 }
 
@@ -50,7 +49,7 @@ struct Open {
     none_idle_until: Option<Instant>,
 }
 
-/// A connection, as others see it.
+/// A connection's entry, for the admission of others.
 pub(super) struct Connection {
     pub(super) activity: Arc<Activity>,
     /// Wakes the connection's task when it is told to stop.
@@ -60,14 +59,14 @@ pub(super) struct Connection {
     leaving: AtomicBool,
 }
 
-/// Why there is no room.
+/// Why a connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Full {
     All,
     Address,
 }
 
-/// The room that a connection takes, until it is dropped.
+/// The place of an admitted connection. A drop releases it.
 pub(super) struct Permit {
     admission: Arc<Admission>,
     number: u64,
@@ -84,7 +83,7 @@ impl Admission {
         }
     }
 
-    /// Sets how many connections there may be from now on. Those that are open stay.
+    /// Changes the limits. Open connections stay.
     pub(super) fn set_room(&self, config: &ConnectionsConfig) {
         *self.room.lock() = Room::from_config(config);
     }
@@ -93,12 +92,12 @@ impl Admission {
         *self.room.lock()
     }
 
-    /// The most connections at the same time.
+    /// Returns the most open connections.
     pub(super) fn max(&self) -> usize {
         self.room().max
     }
 
-    /// Makes room for a connection of that address. Returns nothing when there is none; the log says so.
+    /// Admits a connection of that address. Returns `None` at the limit, and logs it.
     pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Permit> {
         match self.take_room(client_network(address)) {
             Ok(permit) => Some(permit),
@@ -150,7 +149,7 @@ impl Admission {
         }
     }
 
-    /// Tells every connection to go on to that stage.
+    /// Moves every connection to that stage.
     pub(super) fn all_go_on_to(&self, stage: Stage) {
         let connections: Vec<_> = self.open.lock().connections.values().cloned().collect();
         for connection in connections {
@@ -159,7 +158,7 @@ impl Admission {
         }
     }
 
-    /// Waits until there is no connection.
+    /// Waits until all connections have ended.
     pub(super) async fn all_ended(&self) {
         loop {
             let mut ended = std::pin::pin!(self.all_ended.notified());
@@ -171,7 +170,7 @@ impl Admission {
         }
     }
 
-    /// How many connections there are, and how many requests are being worked on in them.
+    /// Returns the number of open connections and of their running requests.
     pub(super) fn count(&self) -> (usize, usize) {
         let open = self.open.lock();
         let requests = open.connections.values().map(|connection| connection.activity.requests() as usize).sum();

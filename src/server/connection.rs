@@ -29,21 +29,21 @@ use super::watched::Watched;
 use crate::api::{ApiService, Machine};
 use crate::auth::LastCredential;
 
-/// How long a client may take over HTTP/2 to close a connection after it was told that it ends.
+/// How long a client may take over HTTP/2 to close a connection after the server announced its end.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// The longest head of a request over HTTP/1, in bytes; over HTTP/2, hyper takes 16 KiB. Before a request is known, it is all
 /// that a client can have kept in memory.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 
-/// What all connections have in common.
+/// The state that all connections share.
 pub(super) struct Serving {
     live: watch::Receiver<Live>,
     builder: Builder<TokioExecutor>,
     silent: Throttle,
 }
 
-/// What a reload of the settings replaces, at once.
+/// The part of that state that a reload replaces atomically.
 #[derive(Clone)]
 pub(super) struct Live {
     pub(super) service: ApiService,
@@ -72,7 +72,7 @@ impl Current {
     }
 }
 
-/// Where a connection comes from.
+/// The origin of a connection.
 #[derive(Clone)]
 pub(super) enum Origin {
     /// A client over TCP, at that address.
@@ -94,9 +94,9 @@ enum End<E> {
 /// How far a connection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Course {
-    /// It takes requests.
+    /// It accepts requests.
     Serving,
-    /// It ends when nothing is under way.
+    /// It ends when no request is running.
     Closing,
     /// The same over HTTP/2, where the client is to say that it has the last answer.
     LastAnswers,

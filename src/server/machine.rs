@@ -1,4 +1,4 @@
-//! Connections over the Unix socket in the data folder. They are served as those over TCP, and their requests carry
+//! Connections over the Unix socket in the data folder. They are served like TCP connections, and their requests carry
 //! [`Machine`].
 
 use std::io::ErrorKind;
@@ -14,7 +14,7 @@ use crate::api::Machine;
 use crate::config::ConnectionsConfig;
 use crate::data_folder::control::ControlSocket;
 
-/// How many connections there may be at the same time. Later ones wait.
+/// The most open connections. Further ones wait.
 const CONNECTIONS: usize = 32;
 
 /// Returns the room for connections over the socket.

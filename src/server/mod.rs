@@ -1,5 +1,5 @@
-//! Connections: accepting as many as there is room for, and ending each: when its client falls silent, and at a stop
-//! without cutting off what was begun.
+//! Connections: accepts them up to a limit, closes them when their client is silent, and ends them at a stop after the
+//! requests that have begun.
 
 mod activity;
 mod admission;
@@ -27,13 +27,13 @@ use connection::{Live, Serving};
 pub use descriptors::raise_descriptor_limit;
 use throttle::Throttle;
 
-/// How long to wait after an accept that failed, as it does when the process has no file descriptor left.
+/// How long to wait after a failed accept, for example because the process has no file descriptor left.
 const PAUSE_AFTER_FAILED_ACCEPT: Duration = Duration::from_millis(50);
 
 /// How long connections that are cut off may take to notice it.
 const CUT_OFF_TIME: Duration = Duration::from_secs(1);
 
-/// What a connection is answered that there is no room for.
+/// The answer to a connection beyond the limit.
 const NO_ROOM: &str = "HTTP/1.1 503 Service Unavailable\r\n\
     Content-Type: application/json\r\n\
     Content-Length: 164\r\n\
@@ -42,15 +42,15 @@ const NO_ROOM: &str = "HTTP/1.1 503 Service Unavailable\r\n\
     {\"error\":{\"message\":\"Too many connections are open, to this server or from this address: close some, or try again\",\
     \"type\":\"ServiceUnavailableException\",\"code\":503}}";
 
-/// Why a server does not listen, with what to do.
+/// Why a server cannot listen, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// Nobody knows the name.
+    /// The name cannot be resolved.
     #[error("cannot listen on {listen}: no address is known for '{}' ({source}); name an address, such as 127.0.0.1", listen.host())]
     Unknown {
-        /// Where it was to listen.
+        /// The requested address.
         listen: ListenAddress,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// Another process listens there.
@@ -60,13 +60,13 @@ pub enum BindError {
         listen.with_port(listen.port().checked_add(1).unwrap_or(0))
     )]
     Taken {
-        /// Where it was to listen.
+        /// The requested address.
         listen: ListenAddress,
     },
-    /// The port is for the privileged.
+    /// The port needs a privilege.
     #[error("cannot listen on {listen}: ports below 1024 need a privilege; choose a higher one with --listen")]
     Privileged {
-        /// Where it was to listen.
+        /// The requested address.
         listen: ListenAddress,
     },
     /// The address is another machine's.
@@ -75,15 +75,15 @@ pub enum BindError {
          listen to this machine alone, or 0.0.0.0 to listen to all others too"
     )]
     Elsewhere {
-        /// Where it was to listen.
+        /// The requested address.
         listen: ListenAddress,
     },
-    /// Anything else.
+    /// Another error.
     #[error("cannot listen on {listen}: {source}; choose another address or port with --listen")]
     Other {
-        /// Where it was to listen.
+        /// The requested address.
         listen: ListenAddress,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -131,7 +131,7 @@ impl Replacing {
     }
 }
 
-/// What a stop did not wait for.
+/// The connections and requests that a stop cut off.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CutOff {
     /// Connections on which something was under way.

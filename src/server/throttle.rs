@@ -1,4 +1,4 @@
-//! Log lines that come at most every few seconds, however often there is a reason.
+//! Limits a log line to one every few seconds, however often its reason occurs.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use tokio::time::Instant;
 /// The least time between two lines.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Counts what happens between two lines.
+/// Counts the occurrences between two lines.
 #[derive(Debug, Default)]
 pub(super) struct Throttle(Mutex<(Option<Instant>, u64)>);
 
 impl Throttle {
-    /// Counts one. Returns how many there were since the last line, if it is time for one.
+    /// Counts an occurrence. Returns the number since the last line if it is time for the next line.
     pub(super) fn count(&self) -> Option<u64> {
         let mut state = self.0.lock();
         let (last, count) = &mut *state;

@@ -1,4 +1,4 @@
-//! A client's stream, watched: what is read and written is noted.
+//! A client's stream that records reads and writes.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::activity::Activity;
 
-/// A stream whose reads and writes are noted.
+/// A stream whose reads and writes are recorded.
 pub(super) struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,

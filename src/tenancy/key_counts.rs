@@ -1,4 +1,4 @@
-//! How many requests each key sent: counted in memory, and written every few seconds.
+//! Counts of requests by key. They are kept in memory and written every few seconds.
 
 use std::collections::HashMap;
 
@@ -10,29 +10,29 @@ use crate::store::{KeyUsage, Store, StoreError};
 /// Counts of different keys seldom wait for each other.
 const SHARDS: usize = 16;
 
-/// How many counts are written in one transaction, so that no commit waits long behind it.
+/// How many counts are written in one transaction. The limit keeps commits from waiting long.
 const BATCH: usize = 200;
 
 type Counts = HashMap<(OrganisationId, KeyId, i64), u64>;
 
-/// The requests that were not written yet.
+/// The counts that are not written yet.
 #[derive(Debug, Default)]
 pub(super) struct KeyCounts {
     shards: [Mutex<Counts>; SHARDS],
 }
 
 impl KeyCounts {
-    /// Counts requests of a key on a day.
+    /// Adds requests to a key's count of a day.
     pub(super) fn add(&self, organisation: OrganisationId, key: KeyId, day: i64, requests: u64) {
         // The last byte of an id is random.
         let shard = usize::from(key.0.as_bytes()[15]) % SHARDS;
         *self.shards[shard].lock().entry((organisation, key, day)).or_default() += requests;
     }
 
-    /// Writes what was counted.
+    /// Writes the counts to the store.
     ///
     /// # Errors
-    /// When the store does not answer; what was to be written is kept for the next time.
+    /// If the store does not answer. The counts are kept for the next time.
     pub(super) async fn write(&self, store: &dyn Store) -> Result<(), StoreError> {
         let mut usage = Vec::new();
         for shard in &self.shards {

@@ -1,4 +1,4 @@
-//! One organisation's counters in this process.
+//! The counters of one organisation in this process.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use crate::store::StoreError;
 const LEASE_BITS: u32 = 12;
 const TOTAL_BITS: u32 = 32;
 
-/// How long an exhausted budget is believed to be so, in milliseconds: another server may give something back.
+/// How long an exhausted budget is cached, in milliseconds: another server may return a part of its lease.
 const EXHAUSTED_BELIEVED_MS: i64 = 5_000;
 
-/// What is leased, in one word, so that a request spends it in one atomic step that cannot mix two days or two leases.
+/// A lease in one word, so that a request spends it in one atomic step that cannot mix two days or two leases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Lease {
     /// The day (UTC) that it is for; 20 bits last until the year 4840.
@@ -40,13 +40,13 @@ impl Lease {
         }
     }
 
-    /// How many requests of the day are spent, or leased to other servers.
+    /// Returns how many requests of the day are spent, or leased to other servers.
     const fn used(self) -> u64 {
         self.total.saturating_sub(self.left)
     }
 }
 
-/// When the day's budget was found to be at its end.
+/// When the day's budget was found exhausted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Exhausted {
     pub(super) day: u64,
@@ -60,10 +60,10 @@ pub(super) struct Meter {
     lease: AtomicU64,
     /// Requests of organisations without a limit that are not written yet: the day in the upper 20 bits, their number below.
     uncounted: AtomicU64,
-    /// Such requests of days that are over, and those whose writing failed.
+    /// Such requests of earlier days, and those whose write failed.
     pub(super) backlog: Mutex<BTreeMap<u64, u64>>,
     pub(super) exhausted: Mutex<Option<Exhausted>>,
-    /// The day and the limit of which the log was told that they are spent.
+    /// The day and the limit whose exhaustion was logged.
     told: Mutex<Option<(u64, u64)>>,
     /// Whether the organisation's tier has no use for a lease any more: it has no limit, or does not include the catalog.
     pub(super) needs_no_lease: AtomicBool,
@@ -71,7 +71,7 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// Spends one leased request of that day. Gives how many the day has left after it.
+    /// Spends one leased request of that day. Returns how many requests remain of the day.
     pub(super) fn spend(&self, day: u64, limit: u64) -> Option<u64> {
         let spent = self.lease.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
             let lease = Lease::unpack(word);
@@ -83,7 +83,7 @@ impl Meter {
         Some(limit - lease.used() - 1)
     }
 
-    /// Puts a lease in the place of the last, and gives that.
+    /// Replaces the lease. Returns the old one.
     pub(super) fn replace(&self, lease: Lease) -> Lease {
         Lease::unpack(self.lease.swap(lease.pack(), Ordering::AcqRel))
     }
@@ -101,19 +101,19 @@ impl Meter {
         }
     }
 
-    /// How many leased requests are left.
+    /// Returns the number of unspent leased requests.
     pub(super) fn left(&self) -> u64 {
         Lease::unpack(self.lease.load(Ordering::Acquire)).left
     }
 
-    /// Takes what is left of the lease if that is of an earlier day.
+    /// Takes the unspent rest of a lease of an earlier day.
     pub(super) fn take_lease_before(&self, day: u64) -> Lease {
         let over = |word| (Lease::unpack(word).day < day).then_some(0);
         let taken = self.lease.fetch_update(Ordering::AcqRel, Ordering::Acquire, over);
         taken.map(Lease::unpack).unwrap_or_default()
     }
 
-    /// Whether that budget was found to be spent, a moment ago.
+    /// Returns whether that budget was found exhausted a moment ago.
     pub(super) fn is_exhausted(&self, day: u64, limit: u64, now_ms: i64) -> bool {
         self.exhausted.lock().is_some_and(|found| {
             let age_ms = now_ms.saturating_sub(found.found_ms);
@@ -121,7 +121,7 @@ impl Meter {
         })
     }
 
-    /// Whether this is the first time that the log is to be told that the limit of that day is spent.
+    /// Returns whether the exhaustion of that day's limit is not logged yet, and records it as logged.
     pub(super) fn is_news(&self, day: u64, limit: u64) -> bool {
         self.told.lock().replace((day, limit)) != Some((day, limit))
     }

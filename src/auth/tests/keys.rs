@@ -31,7 +31,7 @@ async fn let_background_run() {
 }
 
 #[tokio::test]
-async fn a_key_tells_who_is_asking() {
+async fn valid_key_returns_its_caller() {
     let world = World::new("premium", &[]).await;
     let (key, text) = world.key(Role::Writer, None).await;
     let caller = try_key(&world.server(), &text).await.unwrap();
@@ -44,7 +44,7 @@ async fn a_key_tells_who_is_asking() {
 }
 
 #[tokio::test]
-async fn a_key_in_use_needs_no_database() {
+async fn cached_key_needs_no_database() {
     let world = World::new("premium", &[]).await;
     let (_, text) = world.key(Role::Reader, None).await;
     let server = world.server();
@@ -57,7 +57,7 @@ async fn a_key_in_use_needs_no_database() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_thousand_at_once_ask_the_database_once() {
+async fn concurrent_requests_look_up_a_key_once() {
     let world = World::new("premium", &[]).await;
     let (_, text) = world.key(Role::Reader, None).await;
     let server = world.server();
@@ -77,7 +77,7 @@ async fn a_thousand_at_once_ask_the_database_once() {
 }
 
 #[tokio::test]
-async fn a_revoked_key_is_refused_within_two_seconds() {
+async fn revoked_key_is_refused_within_two_seconds() {
     let world = World::new("premium", &[]).await;
     let (key, text) = world.key(Role::Reader, None).await;
     let server = world.server();
@@ -90,7 +90,7 @@ async fn a_revoked_key_is_refused_within_two_seconds() {
 }
 
 #[tokio::test]
-async fn a_key_in_use_is_asked_about_in_the_background() {
+async fn key_in_use_is_looked_up_in_the_background() {
     let world = World::new("premium", &[]).await;
     let (key, text) = world.key(Role::Reader, None).await;
     let server = world.server();
@@ -106,7 +106,7 @@ async fn a_key_in_use_is_asked_about_in_the_background() {
 }
 
 #[tokio::test]
-async fn an_expired_key_is_refused_from_its_very_millisecond() {
+async fn expired_key_is_refused_from_the_exact_millisecond() {
     let world = World::new("premium", &[]).await;
     let (_, text) = world.key(Role::Reader, Some(world.now_ms() + 500)).await;
     let server = world.server();
@@ -117,7 +117,7 @@ async fn an_expired_key_is_refused_from_its_very_millisecond() {
 }
 
 #[tokio::test]
-async fn a_clock_that_was_set_back_does_not_keep_a_revoked_key_alive() {
+async fn revoked_key_is_refused_after_the_clock_was_set_back() {
     let world = World::new("premium", &[]).await;
     let (key, text) = world.key(Role::Reader, None).await;
     let server = world.server();
@@ -128,7 +128,7 @@ async fn a_clock_that_was_set_back_does_not_keep_a_revoked_key_alive() {
 }
 
 #[tokio::test]
-async fn refusals_say_what_is_wrong_and_keep_the_credential_to_themselves() {
+async fn refusals_name_the_reason_and_not_the_credential() {
     let world = World::new("premium", &[]).await;
     let (_, good) = world.key(Role::Reader, None).await;
     let server = world.server();
@@ -168,7 +168,7 @@ async fn organisation_of_an_unknown_tier_is_served_by_the_smallest_with_the_cata
 }
 
 #[tokio::test]
-async fn another_configuration_of_tiers_holds_from_the_next_request_on() {
+async fn changed_tier_settings_apply_to_the_next_request() {
     let world = World::new("gold", &[]).await;
     let (_, text) = world.key(Role::Reader, None).await;
     let old = world.server();
@@ -184,7 +184,7 @@ async fn another_configuration_of_tiers_holds_from_the_next_request_on() {
 }
 
 #[tokio::test]
-async fn another_tier_is_seen_within_two_seconds() {
+async fn changed_tier_of_an_organisation_applies_within_two_seconds() {
     let world = World::new("professional", &[]).await;
     let (_, text) = world.key(Role::Reader, None).await;
     let server = world.server();
@@ -195,7 +195,7 @@ async fn another_tier_is_seen_within_two_seconds() {
 }
 
 #[tokio::test]
-async fn while_the_database_is_away_known_keys_work_for_two_seconds() {
+async fn cached_keys_work_for_two_seconds_without_the_database() {
     let world = World::new("premium", &[]).await;
     let (_, text) = world.key(Role::Reader, None).await;
     let server = world.server();
@@ -211,7 +211,7 @@ async fn while_the_database_is_away_known_keys_work_for_two_seconds() {
 }
 
 #[tokio::test]
-async fn those_who_wait_share_a_failure() {
+async fn concurrent_requests_share_a_failed_look_up() {
     let world = World::new("premium", &[]).await;
     let (_, text) = world.key(Role::Reader, None).await;
     let server = world.server();
@@ -229,7 +229,7 @@ async fn those_who_wait_share_a_failure() {
 }
 
 #[tokio::test]
-async fn rubbish_fills_no_memory_and_drives_no_key_out() {
+async fn invalid_credentials_neither_fill_memory_nor_evict_keys() {
     let world = World::new("premium", &[]).await;
     let (_, good) = world.key(Role::Reader, None).await;
     let store: Arc<dyn Store> = world.store.clone();
@@ -251,7 +251,7 @@ async fn rubbish_fills_no_memory_and_drives_no_key_out() {
 }
 
 #[tokio::test]
-async fn the_last_use_of_a_key_is_written_when_flushed() {
+async fn last_use_of_a_key_is_written_by_a_flush() {
     let world = World::new("premium", &[]).await;
     let (_, text) = world.key(Role::Reader, None).await;
     world.key(Role::Reader, None).await;
@@ -304,7 +304,7 @@ async fn uses_are_written_every_minute_and_at_the_end() {
 }
 
 #[tokio::test]
-async fn only_the_digest_of_a_key_is_kept_and_bad_orders_are_refused() {
+async fn store_has_only_the_digest_of_a_key_and_invalid_new_keys_are_refused() {
     let world = World::new("premium", &[]).await;
     let (key, text) = world.key(Role::Reader, None).await;
     assert_eq!(world.store.key_by_digest(&crate::auth::key::digest(text.as_bytes())).await.unwrap().unwrap().0, key);
@@ -321,7 +321,7 @@ async fn only_the_digest_of_a_key_is_kept_and_bad_orders_are_refused() {
 }
 
 #[test]
-fn no_header_makes_the_authenticator_panic_or_lets_anybody_in() {
+fn random_header_is_refused_without_a_panic() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let world = runtime.block_on(World::new("premium", &[]));
     let server = world.server();
@@ -338,7 +338,7 @@ fn no_header_makes_the_authenticator_panic_or_lets_anybody_in() {
 }
 
 #[tokio::test]
-async fn connection_that_shows_another_key_is_that_keys_caller() {
+async fn another_key_on_a_connection_returns_its_own_caller() {
     let world = World::new("premium", &[]).await;
     let (one, one_text) = world.key(Role::Reader, None).await;
     let (other, other_text) = world.key(Role::Writer, None).await;
@@ -355,7 +355,7 @@ async fn connection_that_shows_another_key_is_that_keys_caller() {
 }
 
 #[tokio::test]
-async fn revoked_key_is_refused_on_a_connection_that_has_shown_it() {
+async fn revoked_key_is_refused_on_a_connection_that_used_it_before() {
     let world = World::new("premium", &[]).await;
     let (key, text) = world.key(Role::Reader, None).await;
     let (server, last) = (world.server(), LastCredential::default());
@@ -368,7 +368,7 @@ async fn revoked_key_is_refused_on_a_connection_that_has_shown_it() {
 }
 
 #[tokio::test]
-async fn server_with_other_settings_does_not_take_over_what_a_connection_has_shown() {
+async fn credential_of_a_connection_is_checked_again_after_a_reload() {
     let world = World::new("premium", &[]).await;
     let (key, text) = world.key(Role::Reader, None).await;
     let (server, last) = (world.server(), LastCredential::default());

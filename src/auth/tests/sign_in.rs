@@ -31,7 +31,7 @@ async fn role_of(server: &Authenticator, answer: &TokenResponse) -> Role {
 }
 
 #[tokio::test]
-async fn every_client_is_understood() {
+async fn key_in_any_field_that_clients_use_gets_a_token() {
     let world = World::new("premium", &[]).await;
     let (_, key) = world.key(Role::Writer, None).await;
     let server = world.server();
@@ -57,7 +57,7 @@ async fn every_client_is_understood() {
 }
 
 #[tokio::test]
-async fn the_answer_has_what_clients_need_and_hides_its_token_from_logs() {
+async fn answer_has_the_fields_that_clients_need_and_masks_its_token_in_logs() {
     let world = World::new("premium", &[]).await;
     let (_, key) = world.key(Role::Writer, None).await;
     let server = world.server();
@@ -75,7 +75,7 @@ async fn the_answer_has_what_clients_need_and_hides_its_token_from_logs() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_granted_is_told_in_the_oauth_shape() {
+async fn refused_request_gets_an_error_in_the_oauth_shape() {
     use OAuthErrorKind::*;
     let world = World::new("premium", &[]).await;
     let (_, key) = world.key(Role::Writer, None).await;
@@ -126,7 +126,7 @@ async fn what_cannot_be_granted_is_told_in_the_oauth_shape() {
 }
 
 #[tokio::test]
-async fn a_key_in_the_url_and_a_body_that_is_no_form_are_refused() {
+async fn key_in_the_url_and_body_without_a_form_are_refused() {
     let world = World::new("premium", &[]).await;
     let (_, key) = world.key(Role::Writer, None).await;
     let server = world.server();
@@ -149,7 +149,7 @@ async fn a_key_in_the_url_and_a_body_that_is_no_form_are_refused() {
 }
 
 #[tokio::test]
-async fn a_token_is_renewed_as_the_java_client_does() {
+async fn token_is_renewed_by_the_java_clients_requests() {
     let world = World::new("premium", &[]).await;
     let (_, key) = world.key(Role::Writer, None).await;
     let server = world.server();
@@ -176,7 +176,7 @@ async fn a_token_is_renewed_as_the_java_client_does() {
 }
 
 #[tokio::test]
-async fn nothing_is_gained_by_an_exchange() {
+async fn exchange_gives_no_more_rights_or_time() {
     use OAuthErrorKind::*;
     let world = World::new("premium", &[]).await;
     let other = organisation("other", "premium");
@@ -224,7 +224,7 @@ async fn nothing_is_gained_by_an_exchange() {
 }
 
 #[tokio::test]
-async fn token_is_renewed_no_longer_than_its_sign_in_lasts() {
+async fn token_cannot_be_renewed_after_its_sign_in_ends() {
     let world = World::new("premium", &[]).await;
     let (_, key) = world.key(Role::Writer, None).await;
     let server = world.server();

@@ -60,7 +60,7 @@ fn base64(value: &Value) -> String {
 }
 
 #[tokio::test]
-async fn a_token_tells_who_is_asking_and_is_checked_once() {
+async fn valid_token_returns_its_caller_and_is_verified_once() {
     let world = World::new("premium", &[]).await;
     let (key, _) = world.key(Role::Writer, None).await;
     let server = world.server();
@@ -77,7 +77,7 @@ async fn a_token_tells_who_is_asking_and_is_checked_once() {
 }
 
 #[tokio::test]
-async fn no_other_algorithm_is_taken() {
+async fn token_with_another_algorithm_is_refused() {
     let world = World::new("premium", &[]).await;
     let (key, _) = world.key(Role::Writer, None).await;
     let server = world.server();
@@ -107,7 +107,7 @@ async fn no_other_algorithm_is_taken() {
 }
 
 #[tokio::test]
-async fn only_our_own_keys_sign() {
+async fn token_of_an_unknown_signing_key_is_refused() {
     let world = World::new("premium", &[]).await;
     let (key, _) = world.key(Role::Writer, None).await;
     let server = world.server();
@@ -133,7 +133,7 @@ async fn only_our_own_keys_sign() {
 }
 
 #[tokio::test]
-async fn each_claim_is_required_and_checked() {
+async fn token_with_a_missing_or_wrong_claim_is_refused() {
     let world = World::new("premium", &[]).await;
     let (key, _) = world.key(Role::Writer, None).await;
     let other = organisation("other", "premium");
@@ -178,7 +178,7 @@ async fn each_claim_is_required_and_checked() {
 }
 
 #[tokio::test]
-async fn a_token_ends_when_it_says_give_or_take_the_clocks() {
+async fn expired_token_is_refused_after_the_clock_tolerance() {
     let world = World::new("premium", &[]).await;
     let (key, _) = world.key(Role::Writer, None).await;
     let server = world.server();
@@ -195,7 +195,7 @@ async fn a_token_ends_when_it_says_give_or_take_the_clocks() {
 }
 
 #[tokio::test]
-async fn a_token_does_not_outlive_its_key() {
+async fn token_of_an_expired_or_revoked_key_is_refused() {
     let world = World::new("premium", &[]).await;
     let (revoked, _) = world.key(Role::Writer, None).await;
     let (expiring, _) = world.key(Role::Writer, Some(world.now_ms() + 5_000)).await;
@@ -212,7 +212,7 @@ async fn a_token_does_not_outlive_its_key() {
 }
 
 #[tokio::test]
-async fn a_token_does_not_outrank_its_key() {
+async fn token_has_at_most_its_keys_role() {
     let world = World::new("premium", &[]).await;
     let (reader, _) = world.key(Role::Reader, None).await;
     let (admin, _) = world.key(Role::Admin, None).await;
@@ -224,7 +224,7 @@ async fn a_token_does_not_outrank_its_key() {
 }
 
 #[test]
-fn no_change_to_a_token_goes_unnoticed() {
+fn changed_token_is_refused() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let world = runtime.block_on(World::new("premium", &[]));
     let server = world.server();
@@ -249,7 +249,7 @@ fn no_change_to_a_token_goes_unnoticed() {
 }
 
 #[tokio::test]
-async fn a_huge_token_is_not_looked_at() {
+async fn token_beyond_the_maximum_length_is_refused() {
     let world = World::new("premium", &[]).await;
     let (key, _) = world.key(Role::Writer, None).await;
     let server = world.server();
@@ -264,7 +264,7 @@ async fn a_huge_token_is_not_looked_at() {
 }
 
 #[tokio::test]
-async fn servers_that_start_together_agree_on_one_signing_key() {
+async fn servers_that_start_together_use_one_signing_key() {
     let world = World::new("premium", &[]).await;
     let servers: Vec<_> = (0..8).map(|_| world.server()).collect();
     let tasks: Vec<_> = servers
@@ -281,7 +281,7 @@ async fn servers_that_start_together_agree_on_one_signing_key() {
 }
 
 #[tokio::test]
-async fn rotation_is_noticed_by_nobody() {
+async fn tokens_stay_valid_during_a_rotation() {
     let world = World::new("premium", &[]).await;
     let (key, _) = world.key(Role::Writer, None).await;
     let (here, there) = (world.server(), world.server());
@@ -314,7 +314,7 @@ async fn rotation_is_noticed_by_nobody() {
 }
 
 #[tokio::test]
-async fn a_leaked_signing_key_is_removed_at_once() {
+async fn tokens_of_a_removed_signing_key_are_refused_at_once() {
     let world = World::new("premium", &[]).await;
     let (key, _) = world.key(Role::Writer, None).await;
     let (here, there) = (world.server(), world.server());
@@ -329,7 +329,7 @@ async fn a_leaked_signing_key_is_removed_at_once() {
 }
 
 #[tokio::test]
-async fn an_unknown_signer_makes_us_read_the_list_at_most_once_a_second() {
+async fn unknown_signing_keys_cause_at_most_one_read_per_second() {
     let world = World::new("premium", &[]).await;
     let (key, _) = world.key(Role::Writer, None).await;
     let (here, there) = (world.server(), world.server());
