@@ -7,6 +7,7 @@ mod backup;
 mod error;
 mod keys;
 mod limits;
+mod namespace_walk;
 mod operators;
 mod organisations;
 mod reseal;
@@ -14,12 +15,13 @@ mod server;
 mod signing_keys;
 mod tables;
 mod usage;
+mod warehouse_roots;
 mod warehouses;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::Mutex;
+use tidewater_core::ids::OrganisationId;
 
 use crate::auth::Authenticator;
 use crate::catalog::Catalog;
@@ -27,6 +29,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::metadata::Documents;
 use crate::store::Store;
+use crate::turns::Turns;
 use crate::warehouse::StorageAccess;
 
 pub use error::AdminError;
@@ -75,15 +78,15 @@ struct Shared {
     started: Instant,
     /// Reads the settings again, if the program can.
     reload: std::sync::OnceLock<Reload>,
-    /// Whoever checks that a name is free, and takes it, has this.
-    names: Mutex<()>,
+    /// Whoever checks that a key's name is free, and takes it, has the organisation's turn.
+    names: Turns<OrganisationId>,
 }
 
 impl Admin {
     /// Administers the catalog of these parts.
     #[must_use]
     pub fn new(parts: AdminParts) -> Self {
-        let shared = Shared { started: Instant::now(), reload: std::sync::OnceLock::new(), names: Mutex::default() };
+        let shared = Shared { started: Instant::now(), reload: std::sync::OnceLock::new(), names: Turns::default() };
         Self::over(parts, Arc::new(shared))
     }
 

@@ -212,11 +212,12 @@ pub trait TableStore: Send + Sync + 'static {
     /// locations stay taken; without, it is forgotten, and the reports on it too. Gives what it was.
     ///
     /// # Errors
-    /// `NotFound` when nothing of that kind has the name.
+    /// `NotFound` when what has the name is not of that id and kind: it was dropped or renamed since it was looked up.
     async fn table_drop(
         &self,
         place: Place,
         ident: &TableIdent,
+        id: TableId,
         kind: TableKind,
         terms: Option<&DropTerms>,
         change: &Change,
@@ -225,12 +226,13 @@ pub trait TableStore: Send + Sync + 'static {
     /// Gives a table or view another name, in the same namespace or another of the warehouse.
     ///
     /// # Errors
-    /// `NotFound` (of a table or view: the source; of a namespace: the target's); `AlreadyExists` with the kind of what
-    /// has the target's name, be it the source itself.
+    /// `NotFound` (of a table or view: the source, also when what has its name is of another id; of a namespace: the target's);
+    /// `AlreadyExists` with the kind of what has the target's name, be it the source itself.
     async fn table_rename(
         &self,
         place: Place,
         from: &TableIdent,
+        id: TableId,
         to: &TableIdent,
         kind: TableKind,
         change: &Change,

@@ -70,6 +70,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "secret",
             "storage",
             "store",
+            "turns",
             "warehouse",
         ],
     ),
