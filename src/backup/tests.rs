@@ -295,5 +295,5 @@ async fn backup_tells_of_the_master_key_where_nothing_is_sealed() {
     let data = folder.path().join("restored");
     let restored = restore(&file, &data, &data.join("tidewater.db")).unwrap();
     assert!(restored.not_inside.has_master_key);
-    assert!(crate::data_folder::check_database_is_there(&data, &data.join("other.db")).is_err(), "a catalog was there");
+    assert!(data_folder::check_database_is_there(&data, &data.join("other.db")).is_err(), "a catalog was there");
 }
