@@ -3,10 +3,10 @@
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-use tidewater_core::access::{self, Action as Kind, Denial, Visibility};
+use tidewater_core::access::{self, Action as Kind, Denial, Facts, Rule, Visibility};
 
 use super::action::{Action, On};
-use super::object::{InWarehouse, Object};
+use super::object::{InWarehouse, Object, View};
 use super::principal::Principal;
 use crate::vending::Access;
 
@@ -47,6 +47,7 @@ pub struct Authorizer<A> {
 /// let forged: Permit<Administer, Organisation> = Permit {
 ///     principal: Principal::administrator(id, Actor::Catalog, None),
 ///     object: Organisation(id),
+///     through: Vec::new(),
 ///     action: std::marker::PhantomData,
 /// };
 /// ```
@@ -66,6 +67,8 @@ pub struct Authorizer<A> {
 pub struct Permit<A, O> {
     principal: Principal,
     object: O,
+    /// The views that lead to the object, the outermost first.
+    through: Vec<View>,
     action: PhantomData<A>,
 }
 
@@ -90,7 +93,19 @@ impl<A: Action> Authorizer<A> {
         A: On<O>,
     {
         access::decide(&self.principal.facts(), A::ACTION, &object.as_decided())?;
-        Ok(Permit { principal: self.principal, object, action: PhantomData })
+        Ok(Permit { principal: self.principal, object, through: Vec::new(), action: PhantomData })
+    }
+
+    /// Decides whether the principal may do `A` to `object`, which it reaches through these views, the outermost first.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn permit_through<O: Object>(self, object: O, through: Vec<View>) -> Result<Permit<A, O>, Denial>
+    where
+        A: On<O>,
+    {
+        decide(&self.principal.facts(), A::ACTION, &object, &through)?;
+        Ok(Permit { principal: self.principal, object, through, action: PhantomData })
     }
 
     /// Returns the authorizer of another action, for the same principal.
@@ -164,14 +179,24 @@ impl<A: Action, O: InWarehouse> Permit<A, O> {
     /// warehouse may also forbid removing.
     #[must_use]
     pub fn storage_access(&self) -> Option<Access> {
-        let (facts, object) = (self.principal.facts(), self.object.as_decided());
-        let may = |action: Kind| access::decide(&facts, action, &object).is_ok();
+        let facts = self.principal.facts();
+        let may = |action: Kind| decide(&facts, action, &self.object, &self.through).is_ok();
         let no_delete = self.object.warehouse().options.no_delete || self.principal.no_delete();
         may(Kind::ReadTableData).then(|| Access::new(may(Kind::WriteTableData), no_delete))
     }
 }
 
-/// Gives read access to the object. It cannot be replaced, because the decision was about this object.
+fn decide(facts: &Facts, action: Kind, object: &impl Object, through: &[View]) -> Result<Rule, Denial> {
+    match through {
+        [] => access::decide(facts, action, &object.as_decided()),
+        views => {
+            let views: Vec<_> = views.iter().map(Object::as_decided).collect();
+            access::decide_through(facts, action, &object.as_decided(), &views)
+        }
+    }
+}
+
+/// The object can be read through its permit, and not changed: the decision was about this one.
 impl<A, O> Deref for Permit<A, O> {
     type Target = O;
 

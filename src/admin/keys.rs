@@ -82,7 +82,7 @@ impl Admin {
         change: &Change,
     ) -> Result<IssuedKey, AdminError> {
         check_expiry(request.expires_ms, change.at_ms)?;
-        let _turn = self.shared.names.lock().await;
+        let _turn = self.shared.names.enter(organisation.id).await;
         let keys = self.store.key_list(organisation.id).await?;
         check_name_free(organisation, &keys, &request.name, None, change.at_ms)?;
         check_room(organisation, &keys, change.at_ms)?;
@@ -122,14 +122,14 @@ impl Admin {
     ) -> Result<ApiKey, AdminError> {
         check_not_revoked(key)?;
         check_expiry(update.expires_ms.flatten(), change.at_ms)?;
-        let _turn = self.shared.names.lock().await;
+        let _turn = self.shared.names.enter(organisation.id).await;
         if let Some(name) = update.name.as_deref().filter(|name| *name != key.name) {
             check_key_name(name)?;
             let keys = self.store.key_list(organisation.id).await?;
             check_name_free(organisation, &keys, name, Some(key.id), change.at_ms)?;
         }
         let updated = self.store.key_update(organisation.id, key.id, update, change).await;
-        self.authenticator.forget();
+        self.authenticator.forget_keys(organisation.id);
         updated.map_err(|error| about(organisation, &key.name, error))
     }
 
@@ -152,7 +152,7 @@ impl Admin {
         if key_state(old, change.at_ms) == KeyState::Expired {
             return Err(AdminError::Conflict(format!("Key '{}' is expired: create a new one", old.name)));
         }
-        let _turn = self.shared.names.lock().await;
+        let _turn = self.shared.names.enter(organisation.id).await;
         check_room(organisation, &self.store.key_list(organisation.id).await?, change.at_ms)?;
         // The new key has the same lifetime as the old one.
         let lifetime_ms = old.expires_ms.map(|expires_ms| expires_ms.saturating_sub(old.created_ms).max(1));
@@ -161,7 +161,7 @@ impl Admin {
         let (key, text) = new_key(organisation.id, &request, change.at_ms, &entropy()?);
         let ends_ms = change.at_ms.saturating_add(millis(overlap_s));
         let rotated = self.store.key_rotate(old.id, ends_ms, &key, change).await;
-        self.authenticator.forget();
+        self.authenticator.forget_keys(organisation.id);
         rotated.map_err(|error| match error {
             StoreError::AlreadyExists(Resource::Key) => AdminError::Conflict(format!(
                 "Key '{}' ({}) was rotated already: rotate its successor, or revoke the successor if its text was lost",
@@ -189,7 +189,7 @@ impl Admin {
         }
         let key = choose(organisation, keys, named, change.at_ms)?;
         let revoked = self.store.key_revoke(organisation.id, key.id, change).await;
-        self.authenticator.forget();
+        self.authenticator.forget_keys(organisation.id);
         revoked.map_err(|error| about(organisation, &key.name, error))
     }
 }

@@ -7,6 +7,7 @@ mod backup;
 mod error;
 mod keys;
 mod limits;
+mod namespace_walk;
 mod operators;
 mod organisations;
 mod reload;
@@ -15,12 +16,13 @@ mod server;
 mod signing_keys;
 mod tables;
 mod usage;
+mod warehouse_roots;
 mod warehouses;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::Mutex;
+use tidewater_core::ids::OrganisationId;
 
 use crate::auth::Authenticator;
 use crate::base::clock::Clock;
@@ -28,6 +30,7 @@ use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::metadata::Documents;
 use crate::store::Store;
+use crate::base::keyed_lock::KeyedLock;
 use crate::warehouse::StorageAccess;
 
 pub use error::AdminError;
@@ -77,15 +80,15 @@ struct Shared {
     started: Instant,
     /// Reads the settings again, if the program can.
     reload: std::sync::OnceLock<Reload>,
-    /// Held while a name is checked and taken.
-    names: Mutex<()>,
+    /// Whoever checks that a key's name is free, and takes it, has the organisation's turn.
+    names: KeyedLock<OrganisationId>,
 }
 
 impl Admin {
     /// Creates the administration from its parts.
     #[must_use]
     pub fn new(parts: AdminParts) -> Self {
-        let shared = Shared { started: Instant::now(), reload: std::sync::OnceLock::new(), names: Mutex::default() };
+        let shared = Shared { started: Instant::now(), reload: std::sync::OnceLock::new(), names: KeyedLock::default() };
         Self::over(parts, Arc::new(shared))
     }
 

@@ -109,12 +109,12 @@ impl Admin {
         update.tier.as_deref().map_or(Ok(()), |tier| self.check_tier(tier))?;
         let named = update.name.clone().unwrap_or_else(|| id.to_string());
         let updated = self.store.organisation_update(id, update, change).await;
-        self.authenticator.forget();
+        self.authenticator.forget_keys(id);
         updated.map_err(|error| about(&named, error))
     }
 
-    /// Marks an organisation as deleted. Its keys are refused from then on. After the grace time, a background task removes its
-    /// rows. A second request with the same options changes nothing.
+    /// Marks an organisation to be deleted: its keys are refused from then on, and once the grace time is over its rows are
+    /// removed in the background. A second request is answered the first end; to choose another, restore the organisation first.
     ///
     /// # Errors
     /// `Invalid`; `NotFound`; `Conflict` if its rows are being removed already.
@@ -124,9 +124,10 @@ impl Admin {
         request: DeleteRequest,
         change: &Change,
     ) -> Result<Deletion, AdminError> {
+        // The first end stays, whatever grace time is asked for again: a repeated request does not put it off.
         let known = organisation.standing.deletion;
         if let Some(known) = known {
-            if request == DeleteRequest::default() {
+            if request.purge.is_none_or(|purge| purge == known.purge) {
                 return Ok(known);
             }
             if known.after_ms <= change.at_ms {
@@ -136,14 +137,12 @@ impl Admin {
         if request.grace_s.is_some_and(|grace_s| grace_s > GRACE_S) {
             return Err(AdminError::Invalid(format!("`grace-s` must be at most {GRACE_S}")));
         }
-        let after_ms = match (request.grace_s, known) {
-            (None, Some(known)) => known.after_ms,
-            (grace_s, _) => change.at_ms.saturating_add(millis(grace_s.unwrap_or(DEFAULT_GRACE_S))),
-        };
+        let grace_ms = millis(request.grace_s.unwrap_or(DEFAULT_GRACE_S));
+        let after_ms = known.map_or_else(|| change.at_ms.saturating_add(grace_ms), |known| known.after_ms);
         let purge = request.purge.unwrap_or(known.is_some_and(|known| known.purge));
         let deletion = Deletion { after_ms, purge };
         let marked = self.store.organisation_delete(organisation.id, deletion, change).await;
-        self.authenticator.forget();
+        self.authenticator.forget_keys(organisation.id);
         marked.map_err(|error| about(&organisation.name, error))?;
         Ok(deletion)
     }
@@ -158,7 +157,7 @@ impl Admin {
         change: &Change,
     ) -> Result<Organisation, AdminError> {
         let restored = self.store.organisation_restore(organisation.id, change).await;
-        self.authenticator.forget();
+        self.authenticator.forget_keys(organisation.id);
         restored.map_err(|error| about(&organisation.name, error))
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
+use super::namespace_walk::{first_namespace, next_namespace};
 use super::{Admin, AdminError};
 use crate::catalog::CatalogError;
 use crate::catalog::newer_documents::newest_beside;
@@ -15,6 +16,9 @@ use crate::warehouse::OpenWarehouse;
 
 /// The number of tables that one answer checks.
 const CHECKED_AT_ONCE: usize = 100;
+
+/// How many namespaces are looked into for one answer, with tables or without.
+const NAMESPACES_AT_ONCE: usize = 1_000;
 
 /// The most names of each kind that a namespace is shown with.
 const SHOWN: u32 = 10_000;
@@ -158,52 +162,35 @@ impl Admin {
         kind: TableKind,
         after: Option<&str>,
     ) -> Result<CheckedTable, AdminError> {
-        let (first, mut name) = match after.and_then(|after| after.split_once(SEPARATOR)) {
-            Some((namespace, name)) => (namespace.to_owned(), Some(name.to_owned())),
-            None => (String::new(), None),
+        let place = warehouse.place;
+        let (mut namespace, mut name) = match after.and_then(|after| after.split_once(SEPARATOR)) {
+            Some((key, name)) => (NamespaceIdent::from_key(key).ok(), Some(name.to_owned())),
+            None => (first_namespace(self.store.as_ref(), place, None, None).await?, None),
         };
-        let mut done = CheckedTable::default();
-        for namespace in self.all_namespaces(warehouse.place).await? {
-            if namespace.as_key() < first.as_str() {
-                continue;
-            }
-            let after = name.take().filter(|_| namespace.as_key() == first);
+        let (mut done, mut looked_at) = (CheckedTable::default(), 0);
+        while let Some(current) = namespace {
             let limit = u32::try_from(CHECKED_AT_ONCE - done.checked).unwrap_or(1);
-            let page = PageRequest { after, limit: Some(limit) };
-            let (found, more) = match self.table_list(warehouse.place, &namespace, kind, &page).await {
-                // The namespace was dropped meanwhile.
-                Err(AdminError::Catalog(CatalogError::NoSuchNamespace(_))) => continue,
+            let page = PageRequest { after: name.take(), limit: Some(limit) };
+            let (found, more) = match self.table_list(place, &current, kind, &page).await {
+                // A namespace that was dropped meanwhile holds none.
+                Err(AdminError::Catalog(CatalogError::NoSuchNamespace(_))) => (Vec::new(), None),
                 found => found?,
             };
             for (name, record) in &found {
-                let Ok(ident) = TableIdent::new(namespace.clone(), name) else { continue };
+                let Ok(ident) = TableIdent::new(current.clone(), name) else { continue };
                 done.checked += 1;
                 done.findings.extend(self.check(warehouse, kind, &ident, record).await);
             }
-            if more.is_some() || done.checked >= CHECKED_AT_ONCE {
-                let last = more.or_else(|| found.last().map(|(name, _)| name.clone())).unwrap_or_default();
-                done.next = Some(format!("{}{SEPARATOR}{last}", namespace.as_key()));
+            looked_at += 1;
+            if more.is_some() || done.checked >= CHECKED_AT_ONCE || looked_at >= NAMESPACES_AT_ONCE {
+                let last =
+                    more.or_else(|| found.last().map(|(name, _)| name.clone()).or(page.after)).unwrap_or_default();
+                done.next = Some(format!("{}{SEPARATOR}{last}", current.as_key()));
                 return Ok(done);
             }
+            namespace = next_namespace(self.store.as_ref(), place, &current).await?;
         }
         Ok(done)
-    }
-
-    /// Lists the namespaces of a warehouse on all levels, sorted by key.
-    async fn all_namespaces(&self, place: Place) -> Result<Vec<NamespaceIdent>, AdminError> {
-        let mut found = self.store.namespace_list(place, None, &PageRequest::default()).await?.items.clone();
-        let mut next = 0;
-        while let Some(parent) = found.get(next).cloned() {
-            let below = self.store.namespace_list(place, Some(&parent), &PageRequest::default()).await;
-            match below {
-                // The namespace was dropped meanwhile.
-                Err(StoreError::NotFound(_)) => {}
-                below => found.extend(below?.items.iter().cloned()),
-            }
-            next += 1;
-        }
-        found.sort_by(|one, other| one.as_key().cmp(other.as_key()));
-        Ok(found)
     }
 
     async fn record(&self, place: Place, ident: &TableIdent, kind: TableKind) -> Result<TableRecord, AdminError> {

@@ -8,9 +8,8 @@ use tidewater_core::ids::WarehouseId;
 use tidewater_core::location::Location;
 use tidewater_core::name::check_warehouse_name;
 use tidewater_core::purge::PurgeTime;
-use tidewater_core::storage::{StorageProfile, roots_overlap};
+use tidewater_core::storage::StorageProfile;
 
-use super::limits::WAREHOUSES;
 use super::{Admin, AdminError};
 use crate::base::clock::fresh_ordered_uuid;
 use crate::data_folder::owner::Owner;
@@ -110,36 +109,38 @@ impl Admin {
     pub async fn warehouse_create(
         &self,
         organisation: &Organisation,
-        request: WarehouseRequest,
+        mut request: WarehouseRequest,
         change: &Change,
     ) -> Result<(Warehouse, Trial), AdminError> {
         check_warehouse_name(&request.name).map_err(|error| AdminError::Invalid(error.to_string()))?;
         let root = Location::parse(&request.root).map_err(|error| AdminError::Invalid(error.to_string()))?;
-        let wanted = Wanted::read(request.storage, &root)?;
+        let wanted = Wanted::read(request.storage.take(), &root)?;
         wanted.check_own(&root, request.own_storage)?;
+        check_is_checked(request.check, request.own_storage)?;
         check_options(request.options, &wanted.profile)?;
         let mut new = Warehouse {
             id: WarehouseId(fresh_ordered_uuid()),
             organisation: organisation.id,
-            name: request.name,
+            name: std::mem::take(&mut request.name),
             root: root.to_string(),
             storage: WarehouseStorage { profile: wanted.profile.clone(), sealed_credentials: None },
             options: request.options,
             is_default: request.is_default,
             created_ms: change.at_ms,
         };
-        // Checked before anything is written, and again in the transaction that creates the warehouse.
-        self.check_free(organisation, &new, &root).await?;
-        let owner = Owner::for_root(&self.config.data_dir).filter(|_| root.scheme() == "file");
-        if let Some(owner) = owner.filter(|_| !request.dry_run) {
-            // The test would create the folder as root's.
-            let made = owner.make_folder(Path::new(root.path()));
-            made.map_err(|error| AdminError::Invalid(format!("Cannot create the folder {}: {error}", root.path())))?;
-        }
-        let trial = self.try_out(new.clone(), &wanted.credentials, request.check).await?.check()?;
-        if let Some(owner) = owner.filter(|_| request.check) {
-            check_owner_can_write(owner, Path::new(root.path()))?;
-        }
+        let trial = match request.own_storage {
+            // Before anything is written anywhere; once more in the transaction that makes it.
+            OwnStorage::Allowed => {
+                self.check_root(organisation, &new, &root).await?;
+                self.try_out_folder(new.clone(), &root, &wanted.credentials, &request).await?
+            }
+            // Only who can write there is told whether the root is another's (docs/decisions/0040).
+            OwnStorage::Refused => {
+                let trial = self.try_out(new.clone(), &wanted.credentials, true).await?.check()?;
+                self.check_root(organisation, &new, &root).await?;
+                trial
+            }
+        };
         if request.dry_run {
             return Ok((new, trial));
         }
@@ -198,6 +199,7 @@ impl Admin {
             storage => {
                 let wanted = Wanted::read(storage, &root)?;
                 wanted.check_own(&root, own_storage)?;
+                check_is_checked(!update.unchecked, own_storage)?;
                 Some(wanted)
             }
         };
@@ -263,28 +265,26 @@ impl Admin {
         Ok(!self.store.event_list(Some(organisation.id), &filter, None, 1).await?.events.is_empty())
     }
 
-    /// Checks that the name and root of a new warehouse are free.
-    async fn check_free(&self, of: &Organisation, new: &Warehouse, root: &Location) -> Result<(), AdminError> {
-        for organisation in self.store.organisation_list().await? {
-            let all = self.store.warehouse_list(organisation.id).await?;
-            if organisation.id == of.id && all.len() >= WAREHOUSES {
-                return Err(AdminError::TooMany(format!(
-                    "Organisation '{}' has {WAREHOUSES} warehouses, the maximum",
-                    of.name
-                )));
-            }
-            for other in all {
-                if other.organisation == new.organisation && other.name == new.name {
-                    return Err(about(of, &new.name, StoreError::AlreadyExists(Resource::Warehouse)));
-                }
-                let is_there =
-                    |at: Location| roots_overlap((&new.storage.profile, root), (&other.storage.profile, &at));
-                if Location::parse(&other.root).is_ok_and(is_there) {
-                    return Err(about(of, &new.name, StoreError::LocationTaken(new.root.clone())));
-                }
-            }
+    /// Tries out a new warehouse, which may be a folder that root makes for the user of the server.
+    async fn try_out_folder(
+        &self,
+        new: Warehouse,
+        root: &Location,
+        credentials: &StorageCredentials,
+        request: &WarehouseRequest,
+    ) -> Result<Trial, AdminError> {
+        let path = Path::new(root.path());
+        let owner = Owner::for_root(&self.config.data_dir).filter(|_| root.scheme() == "file");
+        if let Some(owner) = owner.filter(|_| !request.dry_run) {
+            // The trial would make it as root's.
+            let made = owner.make_folder(path);
+            made.map_err(|error| AdminError::Invalid(format!("Cannot make the folder {}: {error}", root.path())))?;
         }
-        Ok(())
+        let trial = self.try_out(new, credentials, request.check).await?.check()?;
+        if let Some(owner) = owner.filter(|_| request.check) {
+            check_owner_can_write(owner, path)?;
+        }
+        Ok(trial)
     }
 
     /// Opens a warehouse with credentials that are not stored yet. Tests it if `check` is set.
@@ -424,7 +424,18 @@ fn without_values(message: &str) -> &str {
     if names_a_field || names_a_kind { message } else { "a field has a value of the wrong type" }
 }
 
-/// Fails if the storage cannot enforce an option.
+/// Fails when an organisation's admin leaves the check out: it proves that the given credentials may write there.
+fn check_is_checked(check: bool, own_storage: OwnStorage) -> Result<(), AdminError> {
+    if check || own_storage == OwnStorage::Allowed {
+        return Ok(());
+    }
+    Err(AdminError::Forbidden(
+        "The check of the storage shows that its credentials may write there: only an operator leaves it out"
+            .to_owned(),
+    ))
+}
+
+/// Fails when an option promises what the storage cannot hold.
 fn check_options(options: WarehouseOptions, storage: &StorageProfile) -> Result<(), AdminError> {
     if options.no_delete && *storage == StorageProfile::File {
         return Err(AdminError::Invalid(

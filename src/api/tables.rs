@@ -20,6 +20,7 @@ use super::load_result;
 use super::paging::Paging;
 use super::path::Named;
 use super::permission::Scope;
+use super::referenced_by;
 use super::requests::{PURGE_WAIT, Purge, Rename};
 use crate::access::action;
 use crate::catalog::{CatalogError, CreatedTable};
@@ -29,6 +30,14 @@ use crate::vending::Vended;
 #[derive(Deserialize)]
 pub(super) struct Wanted {
     snapshots: Option<String>,
+    #[serde(rename = "referenced-by")]
+    referenced_by: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Through {
+    #[serde(rename = "referenced-by")]
+    referenced_by: Option<String>,
 }
 
 pub(super) async fn list(
@@ -82,8 +91,14 @@ pub(super) async fn load(
     Parameters(wanted): Parameters<Wanted>,
 ) -> Result<Response, ApiError> {
     let snapshots = Snapshots::parse(wanted.snapshots.as_deref())?;
-    // Most requests take this path: the parts of the scope are moved, not cloned.
-    let permit = api.catalog.table_find(scope.authorizer, scope.warehouse, ident).await?;
+    // This is on the way of most requests: the parts of the scope are moved, not cloned.
+    let permit = match wanted.referenced_by.as_deref() {
+        None => api.catalog.table_find(scope.authorizer, scope.warehouse, ident).await?,
+        Some(views) => {
+            let views = referenced_by::parse(views)?;
+            Box::pin(api.catalog.table_find_through(scope.authorizer, scope.warehouse, ident, &views)).await?
+        }
+    };
     let table = api.catalog.table_load(&permit).await?;
     let tag = EntityTag::of(&table.document, snapshots);
     if known.hold(&tag) {
@@ -109,8 +124,10 @@ pub(super) async fn credentials(
     scope: Scope<action::ReadTableData>,
     Named(ident): Named<TableIdent>,
     delegated: Delegated,
+    Parameters(through): Parameters<Through>,
 ) -> Result<Response, ApiError> {
-    let permit = scope.table(&api, ident).await?;
+    let views = through.referenced_by.as_deref().map_or(Ok(Vec::new()), referenced_by::parse)?;
+    let permit = api.catalog.table_find_through(scope.authorizer, scope.warehouse, ident, &views).await?;
     let table = api.catalog.table_files(&permit).await?;
     let vended = delegation::of_table(&api, &permit, delegated, &permit.ident, &table).await?;
     Ok(load_result::credentials(&vended))

@@ -471,7 +471,7 @@ fn give_database(file: &Path, owner: Owner) -> std::io::Result<()> {
 /// # Errors
 /// When its folder cannot be made or used, the database of a catalog that was here is gone, or it is from a newer version; the
 /// text says what to do.
-pub fn open_store(config: &Config, _alone: &FolderLock) -> anyhow::Result<Arc<dyn Store>> {
+pub fn open_store(config: &Config, alone: &FolderLock) -> anyhow::Result<Arc<dyn Store>> {
     let file = config.database();
     data_folder::prepare(&config.data_dir, &file)?;
     data_folder::check_database_is_there(&config.data_dir, &file)?;
@@ -481,5 +481,6 @@ pub fn open_store(config: &Config, _alone: &FolderLock) -> anyhow::Result<Arc<dy
     if is_new && let Some(owner) = Owner::for_root(&config.data_dir) {
         give_database(&file, owner).with_context(|| format!("cannot give {} to {}", file.display(), owner.name()))?;
     }
+    alone.note_catalog().with_context(|| format!("cannot write the lock in {}", config.data_dir.display()))?;
     Ok(store)
 }

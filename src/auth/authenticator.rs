@@ -6,7 +6,7 @@ use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -23,7 +23,7 @@ use super::error::AuthError;
 use super::header::{self, HeaderError};
 use super::key;
 use super::signing::{MAX_TOKEN_LIFETIME_MS, OlderKeys, SigningKeys};
-use super::standing::{Lookup, Source, Standing};
+use super::standing::{Changes, Lookup, Source, Standing};
 use super::token::{self, Claims, TokenError};
 
 /// The number of cached credentials. Others are looked up again at each request.
@@ -110,7 +110,7 @@ struct SeenToken {
 struct Shared {
     signing: Arc<SigningKeys>,
     used_ms: UsesMs,
-    changes: Arc<AtomicU64>,
+    changes: Arc<Changes>,
 }
 
 /// When keys and operators were last used.
@@ -246,10 +246,15 @@ impl Authenticator {
         self.verify_principal(credential).await
     }
 
-    /// Discards all cached key checks after this process changed a key or an organisation. A revoked key is refused from then
-    /// on, even if it is being looked up at this moment.
-    pub fn forget(&self) {
-        self.source.changes.fetch_add(1, Ordering::AcqRel);
+    /// Has an organisation's keys looked up anew, since one or the organisation was changed by this process: a revoked key is
+    /// refused from then on, also one that is being looked up at this moment.
+    pub fn forget_keys(&self, organisation: OrganisationId) {
+        self.source.changes.add(Some(organisation));
+    }
+
+    /// Has operators looked up anew, since one was changed by this process, as [`Self::forget_keys`] does.
+    pub fn forget_operators(&self) {
+        self.source.changes.add(None);
     }
 
     /// Checks an organisation's API key or a token of this catalog.

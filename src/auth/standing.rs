@@ -22,11 +22,47 @@ pub(super) struct Source {
     /// The organisations of whose unknown tier the log was told, with that tier.
     pub(super) told: Mutex<HashSet<(OrganisationId, String)>>,
     pub(super) clock: Clock,
-    /// Counts the changes of keys and organisations by this process: an answer from before one is not believed.
-    pub(super) changes: Arc<AtomicU64>,
+    /// The changes of keys and organisations by this process: an answer from before one is not believed.
+    pub(super) changes: Arc<Changes>,
     /// For how long an answer is believed, in milliseconds. From half of it on, a request asks anew in the background, so
     /// that a key in use is never waited for.
     pub(super) believed_ms: i64,
+}
+
+/// Counts the changes of keys by this process: of an organisation's, and of operators'. Organisations share counts, so that
+/// there is a bound; of one that shares its count with a changed one, keys are looked up once more.
+#[derive(Debug)]
+pub(super) struct Changes {
+    counts: [AtomicU64; Self::COUNTS + 1],
+}
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self { counts: std::array::from_fn(|_| AtomicU64::default()) }
+    }
+}
+
+impl Changes {
+    const COUNTS: usize = 256;
+
+    /// Returns which count is an organisation's, or with none the operators'.
+    fn index(organisation: Option<OrganisationId>) -> usize {
+        // The last byte of an id is random.
+        organisation.map_or(Self::COUNTS, |id| usize::from(id.0.as_bytes()[15]))
+    }
+
+    /// Counts a change of an organisation's keys, or with none of operators'.
+    pub(super) fn add(&self, organisation: Option<OrganisationId>) {
+        self.counts[Self::index(organisation)].fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn all(&self) -> Vec<u64> {
+        self.counts.iter().map(|count| count.load(Ordering::Acquire)).collect()
+    }
+
+    fn is_current(&self, answer: &Answer) -> bool {
+        self.counts[answer.index].load(Ordering::Acquire) == answer.changes
+    }
 }
 
 /// How a key is found.
@@ -51,7 +87,8 @@ pub(super) struct Standing {
 #[derive(Clone)]
 struct Answer {
     asked_ms: i64,
-    /// How many changes there had been when it was asked for.
+    /// Which count of changes it depends on, and what that was when it was asked for.
+    index: usize,
     changes: u64,
     verdict: Verdict,
 }
@@ -93,7 +130,7 @@ impl Standing {
     /// The last answer and its age, if it is still believed. An answer from the future is not: a clock was set back.
     fn answer_within(&self, source: &Source, now_ms: i64) -> Option<(i64, Verdict)> {
         let answer = self.answer.read();
-        let answer = answer.as_ref().filter(|answer| answer.changes == source.changes.load(Ordering::Acquire))?;
+        let answer = answer.as_ref().filter(|answer| source.changes.is_current(answer))?;
         let age_ms = now_ms.saturating_sub(answer.asked_ms);
         (0..source.believed_ms).contains(&age_ms).then(|| (age_ms, answer.verdict.clone()))
     }
@@ -101,7 +138,7 @@ impl Standing {
     async fn ask_or_wait(&self, source: &Source, arrived_ms: i64) -> Result<Verdict, AuthError> {
         let ready = || {
             let answer = self.answer.read();
-            let answer = answer.as_ref().filter(|answer| answer.changes == source.changes.load(Ordering::Acquire))?;
+            let answer = answer.as_ref().filter(|answer| source.changes.is_current(answer))?;
             let asked_since = (arrived_ms..=source.clock.now_ms()).contains(&answer.asked_ms);
             asked_since.then(|| answer.verdict.clone())
         };
@@ -127,11 +164,13 @@ impl Standing {
 
     async fn ask(&self, source: &Source) -> Result<Verdict, StoreError> {
         // The time before asking, so that what happens meanwhile is not believed to be in the answer.
-        let (asked_ms, changes) = (source.clock.now_ms(), source.changes.load(Ordering::Acquire));
+        // Whose key it is is known only afterwards.
+        let (asked_ms, changes) = (source.clock.now_ms(), source.changes.all());
         let found = match &self.lookup {
             Lookup::Digest(digest) => source.store.key_by_digest(digest).await?,
             Lookup::Id(id) => source.store.key_by_id(*id).await?,
         };
+        let index = Changes::index(found.as_ref().map(|(key, _)| key.organisation));
         let verdict = match (found, &self.lookup) {
             (Some((key, owner)), _) => source.judge(&key, owner),
             // Only a key that was presented can be an operator's: no token stands for one.
@@ -140,7 +179,7 @@ impl Standing {
             }
             (None, Lookup::Id(_)) => Verdict::Unknown,
         };
-        *self.answer.write() = Some(Answer { asked_ms, changes, verdict: verdict.clone() });
+        *self.answer.write() = Some(Answer { asked_ms, index, changes: changes[index], verdict: verdict.clone() });
         Ok(verdict)
     }
 }

@@ -139,7 +139,7 @@ pub fn restore(file: &Path, folder: &Path, database: &Path) -> Result<Done, Back
     }
     data_folder::prepare(folder, database)?;
     check_vacant(folder)?;
-    let _lock = ServerLock::take(folder)?;
+    let lock = ServerLock::take(folder)?;
     // Two restores may have found the folder vacant.
     check_vacant(folder)?;
     let partial = Partial { path: folder.join(RESTORING) };
@@ -151,6 +151,8 @@ pub fn restore(file: &Path, folder: &Path, database: &Path) -> Result<Done, Back
     if let Some(owner) = Owner::for_root(folder) {
         owner.give_path(database).map_err(cannot("give away", database))?;
     }
+    // The folder has a catalog from here on.
+    lock.stopped();
     Ok(Done { size_bytes, not_inside })
 }
 

@@ -283,3 +283,17 @@ async fn plain_copy_with_a_log_beside_it_is_refused() {
     let refused = restore_to(&folder, &file, "restored").unwrap_err();
     assert!(matches!(refused, BackupFileError::HasLog(_)), "{refused}");
 }
+
+#[tokio::test]
+async fn backup_tells_of_the_master_key_where_nothing_is_sealed() {
+    let (folder, store, file) = catalog(1).await;
+    let back_up = || create(&database(&folder), &file, true, &mut go_on).unwrap().not_inside;
+    assert!(!back_up().has_master_key);
+    store.master_key_set([7; 16], false).await.unwrap();
+    let told = back_up();
+    assert!(told.has_master_key && told.sealed == 0, "{told:?}");
+    let data = folder.path().join("restored");
+    let restored = restore(&file, &data, &data.join("tidewater.db")).unwrap();
+    assert!(restored.not_inside.has_master_key);
+    assert!(data_folder::check_database_is_there(&data, &data.join("other.db")).is_err(), "a catalog was there");
+}

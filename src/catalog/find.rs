@@ -36,7 +36,29 @@ impl Catalog {
         Ok(authorizer.permit(Table { warehouse, ident, record })?)
     }
 
-    /// Finds the table or view of a permit again by its name, which another object may have now, and decides again.
+    /// Finds a table that the caller reaches through views, the outermost first, and decides about it. A name that no view has
+    /// leads nowhere, and is left out.
+    ///
+    /// # Errors
+    /// `NoSuchTable`; `Denied`.
+    pub async fn table_find_through<A: On<Table>>(
+        &self,
+        authorizer: Authorizer<A>,
+        warehouse: Arc<OpenWarehouse>,
+        ident: TableIdent,
+        views: &[TableIdent],
+    ) -> Result<Permit<A, Table>, CatalogError> {
+        let record = self.table_record(&warehouse, &ident).await?;
+        let found = self.store.table_get_all(warehouse.place, views).await.map_err(CatalogError::Store)?;
+        let views = views.iter().zip(found).filter_map(|(ident, record)| {
+            let record = record.filter(|record| record.kind == TableKind::View)?;
+            Some(View { warehouse: Arc::clone(&warehouse), ident: ident.clone(), record })
+        });
+        let views = views.collect();
+        Ok(authorizer.permit_through(Table { warehouse, ident, record }, views)?)
+    }
+
+    /// Finds the table or view of a permit again by its name, which may be another's by now, and decides about that.
     ///
     /// # Errors
     /// `NoSuchTable`, `NoSuchView`; `Denied`.

@@ -75,7 +75,8 @@ impl Catalog {
             let table = if turn.waited { catalog.find_again::<TableMetadata, _, _>(&table).await? } else { table };
             let Table { warehouse, ident, record } = &*table;
             let document = catalog.documents.get(&warehouse.storage, &record.metadata_location).await?;
-            let dropped = catalog.store.table_drop(warehouse.place, ident, TableKind::Table, None, &change).await;
+            let dropped =
+                catalog.store.table_drop(warehouse.place, ident, record.id, TableKind::Table, None, &change).await;
             let dropped = dropped.map_err(of_table(ident))?;
             if dropped.metadata_location == document.location {
                 return Ok(document);

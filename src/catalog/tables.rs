@@ -130,7 +130,8 @@ impl Catalog {
         change: &Change,
     ) -> Result<(), CatalogError> {
         let (from, to) = (&table.ident, &TableIdent::new(namespace.ident.clone(), name)?);
-        let renamed = self.store.table_rename(table.warehouse.place, from, to, TableKind::Table, change).await;
+        let renamed =
+            self.store.table_rename(table.warehouse.place, from, table.record.id, to, TableKind::Table, change).await;
         renamed.map_err(of_rename(TableKind::Table, from, to))
     }
 
@@ -145,10 +146,11 @@ impl Catalog {
         purge: bool,
         change: &Change,
     ) -> Result<TableId, CatalogError> {
-        let Table { warehouse, ident, .. } = &**table;
+        let Table { warehouse, ident, record } = &**table;
         let change = &change.at(self.clock.now_ms());
         let terms = self.drop_terms(warehouse, purge, change.at_ms);
-        let dropped = self.store.table_drop(warehouse.place, ident, TableKind::Table, terms.as_ref(), change).await;
+        let dropped =
+            self.store.table_drop(warehouse.place, ident, record.id, TableKind::Table, terms.as_ref(), change).await;
         dropped.map(|dropped| dropped.id).map_err(of_table(ident))
     }
 

@@ -120,7 +120,8 @@ impl Catalog {
         change: &Change,
     ) -> Result<(), CatalogError> {
         let (from, to) = (&view.ident, &TableIdent::new(namespace.ident.clone(), name)?);
-        let renamed = self.store.table_rename(view.warehouse.place, from, to, TableKind::View, change).await;
+        let renamed =
+            self.store.table_rename(view.warehouse.place, from, view.record.id, to, TableKind::View, change).await;
         renamed.map_err(of_rename(TableKind::View, from, to))
     }
 
@@ -129,10 +130,11 @@ impl Catalog {
     /// # Errors
     /// `NoSuchView`.
     pub async fn view_drop(&self, view: &Permit<action::DropView, View>, change: &Change) -> Result<(), CatalogError> {
-        let View { warehouse, ident, .. } = &**view;
+        let View { warehouse, ident, record } = &**view;
         let change = &change.at(self.clock.now_ms());
         let terms = self.drop_terms(warehouse, false, change.at_ms);
-        let dropped = self.store.table_drop(warehouse.place, ident, TableKind::View, terms.as_ref(), change).await;
+        let dropped =
+            self.store.table_drop(warehouse.place, ident, record.id, TableKind::View, terms.as_ref(), change).await;
         dropped.map(|_| ()).map_err(of_view(ident))
     }
 }

@@ -89,6 +89,7 @@ pub(crate) async fn backup(client: &Client, arguments: &BackupArguments) -> Resu
         not_inside: NotInside {
             roots: serde_json::from_value(outcome["warehouse-roots"].clone())?,
             sealed: serde_json::from_value(outcome["warehouses-with-sealed-credentials"].clone())?,
+            has_master_key: outcome["has-master-key"].as_bool().unwrap_or(false),
         },
     };
     let Some(config) = client.config() else {
@@ -140,6 +141,7 @@ fn report_json(done: &Done, config: &Config, file: String) -> Result<()> {
         "size_bytes": done.size_bytes,
         "warehouse_roots": done.not_inside.roots,
         "warehouses_with_sealed_credentials": done.not_inside.sealed,
+        "master_key": needs_master_key(&done.not_inside).then(|| master_key_place(config)),
     }))
 }
 
@@ -148,16 +150,26 @@ fn print_missing(not_inside: &NotInside, config: &Config) {
     if !not_inside.roots.is_empty() {
         output::note(&format!("Not in the backup: the files of tables, in {}.", not_inside.roots.join(", ")));
     }
-    if not_inside.sealed > 0 {
-        let warehouses =
-            if not_inside.sealed == 1 { "1 warehouse" } else { &format!("{} warehouses", not_inside.sealed) };
-        let key = match config.storage.master_key.expose().is_empty() {
-            true => config.master_key_file().display().to_string(),
-            false => "the setting storage.master_key".to_owned(),
+    if needs_master_key(not_inside) {
+        let needed_for = match not_inside.sealed {
+            0 => "Without it a server does not start on the restored catalog".to_owned(),
+            1 => "Without it the storage credentials of 1 warehouse cannot be opened".to_owned(),
+            warehouses => format!("Without it the storage credentials of {warehouses} warehouses cannot be opened"),
         };
-        output::note(&format!(
-            "Not in the backup: the master key ({key}). Without it the storage credentials of {warehouses} cannot be opened."
-        ));
+        output::note(&format!("Not in the backup: the master key ({}). {needed_for}.", master_key_place(config)));
+    }
+}
+
+/// Whether a restored catalog starts only with its master key.
+const fn needs_master_key(not_inside: &NotInside) -> bool {
+    not_inside.has_master_key || not_inside.sealed > 0
+}
+
+/// Where the master key is: its file, or the setting that holds it.
+fn master_key_place(config: &Config) -> String {
+    match config.storage.master_key.expose().is_empty() {
+        true => config.master_key_file().display().to_string(),
+        false => "the setting storage.master_key".to_owned(),
     }
 }
 

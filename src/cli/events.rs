@@ -79,5 +79,32 @@ fn row(event: &Value) -> Vec<String> {
         None => text("object"),
     };
     let at_ms = event["at-ms"].as_i64().unwrap_or(0);
-    vec![time::shown(at_ms), text("actor"), text("operation"), object, text("address"), text("request-id")]
+    vec![time::shown(at_ms), actor(event), text("operation"), object, text("address"), text("request-id")]
+}
+
+/// Tells who made a change. A key may be named as the machine's user or the catalog is, so its kind and id are shown.
+fn actor(event: &Value) -> String {
+    let text = |field: &str| event[field].as_str().unwrap_or_default();
+    match text("actor-type") {
+        "command-line" => format!("machine {}", text("actor")),
+        kind @ ("key" | "operator") => format!("{kind} '{}' ({})", text("actor"), text("actor-id")),
+        kind => kind.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn key_named_like_the_machines_user_or_the_catalog_is_told_apart() {
+        let event =
+            |kind: &str, name: &str, id: Option<&str>| json!({ "actor-type": kind, "actor": name, "actor-id": id });
+        assert_eq!(actor(&event("key", "root", Some("0198"))), "key 'root' (0198)");
+        assert_eq!(actor(&event("operator", "catalog", Some("0199"))), "operator 'catalog' (0199)");
+        assert_eq!(actor(&event("command-line", "root", None)), "machine root");
+        assert_eq!(actor(&event("catalog", "catalog", None)), "catalog");
+    }
 }

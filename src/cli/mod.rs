@@ -167,10 +167,12 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let settings = cli.settings;
     match cli.command {
         Command::Quickstart(arguments) => {
+            settings.check_is_local("quickstart")?;
             let flags = arguments.flags();
             quickstart::run(Arc::new(move || Ok(settings.load(flags.clone())?)), &arguments).await
         }
         Command::Serve(arguments) => {
+            settings.check_is_local("serve")?;
             let flags = arguments.flags();
             serve::run(Arc::new(move || settings.of_server(flags.clone()))).await
         }
@@ -193,7 +195,10 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::SigningKey(command) => signing_key::run(&settings.client(MustExist).await?, &command).await,
         Command::Events(arguments) => events::run(&settings.client(MustExist).await?, &arguments).await,
         Command::Backup(arguments) => backup::backup(&settings.client(MustExist).await?, &arguments).await,
-        Command::Restore(arguments) => backup::restore(&settings.of_command()?, &arguments).await,
+        Command::Restore(arguments) => {
+            settings.check_is_local("restore")?;
+            backup::restore(&settings.of_command()?, &arguments).await
+        }
         Command::Completions(arguments) => shell::completions(Cli::command(), &arguments),
         Command::Man(arguments) => shell::man(Cli::command(), &arguments),
         Command::Version(arguments) => version::run(&arguments),
@@ -258,7 +263,15 @@ impl Settings {
         }
     }
 
-    /// Returns whether a command works on a remote server. `--data-dir` takes precedence over TIDEWATER_URI.
+    /// Fails when the command line names a remote server for a command that works on this machine alone.
+    fn check_is_local(&self, command: &str) -> anyhow::Result<()> {
+        let is_named = self.remote.uri.as_ref().is_some_and(|uri| !is_from_environment(uri));
+        ensure!(!is_named, "`tidewater {command}` works on this machine's data folder: leave --uri out");
+        Ok(())
+    }
+
+    /// Whether a command works on a remote server. A data folder that the command line names has precedence over an address
+    /// that only the environment names.
     ///
     /// # Errors
     /// If the command line has both `--data-dir` and `--uri`.
@@ -267,13 +280,17 @@ impl Settings {
         if self.data_dir.is_none() {
             return Ok(true);
         }
-        let is_from_environment = environment().any(|(name, value)| name == "TIDEWATER_URI" && value == *uri);
-        ensure!(is_from_environment, "--uri and --data-dir name two catalogs: give one of them");
+        ensure!(is_from_environment(uri), "--uri and --data-dir name two catalogs: give one of them");
         Ok(false)
     }
 }
 
-/// Fails if the default `folder` has no catalog, but a service's configuration file or data folder exists on this machine.
+fn is_from_environment(uri: &str) -> bool {
+    environment().any(|(name, value)| name == "TIDEWATER_URI" && value == uri)
+}
+
+/// Fails where there is no catalog in the folder that nobody named, and a configuration file or a service's data folder is
+/// there, which others use.
 fn check_no_other_catalog(folder: &Path, database: &Path, configs: &[&Path], data: &Path) -> anyhow::Result<()> {
     if database.exists() || folder == data {
         return Ok(());
@@ -426,6 +443,17 @@ mod tests {
         assert!(refused.contains(&format!("--config {}", config.display())), "{refused}");
         std::fs::write(&database, "").unwrap();
         check().unwrap();
+    }
+
+    #[test]
+    fn local_command_with_an_address_is_refused() {
+        for command in [&["serve"][..], &["quickstart"], &["restore", "a.db"]] {
+            let words = ["tidewater", "--uri", "https://tide.example.com"].into_iter().chain(command.iter().copied());
+            let refused = Cli::try_parse_from(words).unwrap().settings.check_is_local(command[0]).unwrap_err();
+            assert!(refused.to_string().contains("leave --uri out"), "{refused}");
+            let local = Cli::try_parse_from(["tidewater"].iter().chain(command)).unwrap();
+            local.settings.check_is_local(command[0]).unwrap();
+        }
     }
 
     #[test]

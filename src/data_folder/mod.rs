@@ -283,6 +283,20 @@ impl FolderLock {
     }
 }
 
+impl FolderLock {
+    /// Notes that the folder has a catalog, so that a database that goes missing is told from one that never was. What a server
+    /// writes stays.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn note_catalog(&self) -> io::Result<()> {
+        if self.file.metadata()?.len() > 0 {
+            return Ok(());
+        }
+        (&self.file).write_all(format!("{STOPPED}\n").as_bytes())
+    }
+}
+
 /// Proof that this process is the only server on a data folder.
 #[derive(Debug)]
 pub struct ServerLock {
@@ -324,9 +338,10 @@ impl ServerLock {
 
     fn write(&mut self, text: &str) -> io::Result<()> {
         let file = &mut self.folder.file;
-        file.set_len(0)?;
+        // Never empty in between: a kill then would leave no sign of a catalog.
         file.rewind()?;
-        file.write_all(text.as_bytes())
+        file.write_all(text.as_bytes())?;
+        file.set_len(text.len() as u64)
     }
 
     /// Returns the proof that no other process works on the folder.
@@ -450,6 +465,21 @@ mod tests {
         fs::write(folder.path().join("master.key"), "x").unwrap();
         fs::write(&file, "SQLite").unwrap();
         check().unwrap();
+    }
+
+    #[test]
+    fn missing_database_that_a_command_made_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let check = || check_database_is_there(folder.path(), &folder.path().join("tidewater.db"));
+        // A command that could not make one has left an empty lock.
+        drop(FolderLock::take(folder.path()).unwrap());
+        check().unwrap();
+        FolderLock::take(folder.path()).unwrap().note_catalog().unwrap();
+        assert!(check().unwrap_err().to_string().contains(LOCK_FILE));
+        let lock = ServerLock::take(folder.path()).unwrap();
+        assert!(!lock.is_after_unclean_stop(), "a command's note is no server's");
+        lock.stopped();
+        assert!(check().is_err());
     }
 
     #[test]

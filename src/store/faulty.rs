@@ -254,8 +254,8 @@ stores_with_faults! {
         fn table_undo(place: Place, undo: &Undo<'_>, change: &Change) -> ();
         fn table_transact(place: Place, changes: Vec<TableChange>, max_tables: Option<u64>, change: &Change) -> ();
         fn table_list(place: Place, namespace: &NamespaceIdent, kind: TableKind, page: &PageRequest) -> Arc<Page<String>>;
-        fn table_drop(place: Place, ident: &TableIdent, kind: TableKind, terms: Option<&DropTerms>, change: &Change) -> TableRecord;
-        fn table_rename(place: Place, from: &TableIdent, to: &TableIdent, kind: TableKind, change: &Change) -> ();
+        fn table_drop(place: Place, ident: &TableIdent, id: TableId, kind: TableKind, terms: Option<&DropTerms>, change: &Change) -> TableRecord;
+        fn table_rename(place: Place, from: &TableIdent, id: TableId, to: &TableIdent, kind: TableKind, change: &Change) -> ();
         fn table_count(organisation: OrganisationId) -> u64;
     }
     DroppedStore {

@@ -213,11 +213,12 @@ pub trait TableStore: Send + Sync + 'static {
     /// reserved. Without terms, the store forgets it, with the reports on it. Returns its last state.
     ///
     /// # Errors
-    /// `NotFound` when no table or view of this kind has the name.
+    /// `NotFound` when what has the name is not of that id and kind: it was dropped or renamed since it was looked up.
     async fn table_drop(
         &self,
         place: Place,
         ident: &TableIdent,
+        id: TableId,
         kind: TableKind,
         terms: Option<&DropTerms>,
         change: &Change,
@@ -226,12 +227,13 @@ pub trait TableStore: Send + Sync + 'static {
     /// Renames a table or view, within its namespace or to another namespace of the warehouse.
     ///
     /// # Errors
-    /// `NotFound` (of a table or view) when the source, (of a namespace) when the target's namespace does not exist;
-    /// `AlreadyExists` with the kind of the object that has the target's name, also when that is the source itself.
+    /// `NotFound` (of a table or view: the source, also when what has its name is of another id; of a namespace: the target's);
+    /// `AlreadyExists` with the kind of what has the target's name, be it the source itself.
     async fn table_rename(
         &self,
         place: Place,
         from: &TableIdent,
+        id: TableId,
         to: &TableIdent,
         kind: TableKind,
         change: &Change,

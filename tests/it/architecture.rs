@@ -44,6 +44,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "sealing",
             "storage",
             "store",
+            "turns",
             "warehouse",
         ],
     ),

@@ -7,7 +7,9 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use action::Action;
-pub use decision::{Denial, Facts, Object, Rule, Target, Visibility, decide, decide_early, may_change, visibility};
+pub use decision::{
+    Denial, Facts, Object, Rule, Target, Visibility, decide, decide_early, decide_through, may_change, visibility,
+};
 
 /// The role of a key. Each role allows everything that the role before it allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -87,5 +87,6 @@ fn finished(done: &Done, file: &str) -> Value {
         "size-bytes": done.size_bytes,
         "warehouse-roots": done.not_inside.roots,
         "warehouses-with-sealed-credentials": done.not_inside.sealed,
+        "has-master-key": done.not_inside.has_master_key,
     })
 }

@@ -25,6 +25,9 @@ impl<A: Action> FromRequestParts<Arc<Api>> for Scoped<A> {
             return Scope::from_request_parts(parts, api).await.map(Self);
         }
         let OfWarehouse { of, warehouse } = OfWarehouse::from_request_parts(parts, api).await?;
+        if A::ACTION.changes() {
+            of.check_may_change_contents()?;
+        }
         let authorizer = Authorizer::new(of.principal(api))?;
         Ok(Self(Scope::in_warehouse(authorizer, warehouse, parts)))
     }

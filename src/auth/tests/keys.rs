@@ -56,6 +56,23 @@ async fn cached_key_needs_no_database() {
     assert_eq!(world.store.asked_at_all(), asked);
 }
 
+#[tokio::test]
+async fn change_of_one_organisation_leaves_the_keys_of_others_known() {
+    let world = World::new("premium", &[]).await;
+    let (_, text) = world.key(Role::Reader, None).await;
+    let server = world.server();
+    try_key(&server, &text).await.unwrap();
+    let mut other = *world.organisation.id.0.as_bytes();
+    other[15] = other[15].wrapping_add(1);
+    server.forget_keys(OrganisationId(uuid::Uuid::from_bytes(other)));
+    server.forget_operators();
+    try_key(&server, &text).await.unwrap();
+    assert_eq!(world.store.asked("key_by_digest"), 1);
+    server.forget_keys(world.organisation.id);
+    try_key(&server, &text).await.unwrap();
+    assert_eq!(world.store.asked("key_by_digest"), 2);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_requests_look_up_a_key_once() {
     let world = World::new("premium", &[]).await;

@@ -38,6 +38,8 @@ pub struct NotInside {
     pub roots: Vec<String>,
     /// How many warehouses have credentials that only the master key opens.
     pub sealed: usize,
+    /// Whether the catalog knows its master key, also where nothing is sealed with it: it does not start with another.
+    pub has_master_key: bool,
 }
 
 /// Why a database cannot be copied, or a copy cannot be used.
@@ -179,11 +181,12 @@ fn check_pages(connection: &Connection, pragma: &str, path: &Path) -> Result<(),
 fn not_inside(connection: &Connection) -> rusqlite::Result<NotInside> {
     let has_warehouses = connection.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'warehouse'")?.exists([])?;
     if !has_warehouses {
-        return Ok(NotInside { roots: Vec::new(), sealed: 0 });
+        return Ok(NotInside { roots: Vec::new(), sealed: 0, has_master_key: false });
     }
     let mut statement = connection.prepare("SELECT root FROM warehouse ORDER BY root")?;
     let roots = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
     let sealed = "SELECT count(*) FROM warehouse WHERE sealed_credentials IS NOT NULL";
     let sealed: i64 = connection.query_row(sealed, [], |row| row.get(0))?;
-    Ok(NotInside { roots, sealed: usize::try_from(sealed).unwrap_or(0) })
+    let has_master_key = connection.prepare("SELECT 1 FROM master_key")?.exists([])?;
+    Ok(NotInside { roots, sealed: usize::try_from(sealed).unwrap_or(0), has_master_key })
 }

@@ -3,7 +3,6 @@
 use rusqlite::{Connection, params};
 use tidewater_core::ids::TableId;
 use tidewater_core::location::Location;
-use tidewater_core::name::TableIdent;
 
 use super::convert::{id, kind_text};
 use super::location_rows::location_forget;
@@ -13,7 +12,7 @@ use crate::store::{DropTerms, Place, Result, TableKind};
 pub(super) fn keep(
     connection: &Connection,
     place: Place,
-    ident: &TableIdent,
+    dropped: TableId,
     kind: TableKind,
     terms: &DropTerms,
     now_ms: i64,
@@ -23,14 +22,13 @@ pub(super) fn keep(
             "INSERT INTO dropped (organisation, warehouse, id, namespace, name, kind, metadata_location, location, others, origin,
                                   created_ms, updated_ms, dropped_ms, restorable_until_ms, purge, state, attempts, due_ms)
              SELECT organisation, warehouse, id, namespace, name, kind, metadata_location, location, others, origin, created_ms,
-                    updated_ms, ?6, ?7, ?8, 'kept', 0, max(?6, ?7)
-             FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND name = ?4 AND kind = ?5",
+                    updated_ms, ?5, ?6, ?7, 'kept', 0, max(?5, ?6)
+             FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND kind = ?4",
         )?
         .execute(params![
             place.organisation.0.as_bytes(),
             place.warehouse.0.as_bytes(),
-            ident.namespace.as_key(),
-            ident.name(),
+            dropped.0.as_bytes(),
             kind_text(kind),
             now_ms,
             terms.restorable_until_ms,

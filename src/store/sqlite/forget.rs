@@ -65,14 +65,15 @@ pub(super) fn organisation_forget(
 /// Drops tables with a purge that is due now, and forgets views. Returns how many.
 fn drop_tables(connection: &Connection, organisation: OrganisationId, at_most: u32, change: &Change) -> Result<usize> {
     let mut statement = connection
-        .prepare_cached("SELECT warehouse, namespace, name, kind FROM tabular WHERE organisation = ?1 LIMIT ?2")?;
+        .prepare_cached("SELECT warehouse, namespace, name, kind, id FROM tabular WHERE organisation = ?1 LIMIT ?2")?;
     let found = statement.query_map(params![organisation.0.as_bytes(), at_most], |row| {
         let warehouse = id(WarehouseId, row.get(0)?);
-        Ok((warehouse, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get::<_, String>(3)?))
+        let table = id(TableId, row.get(4)?);
+        Ok((warehouse, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get::<_, String>(3)?, table))
     })?;
     let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
     let corrupt = |error: &dyn std::fmt::Display| StoreError::Corrupt(error.to_string());
-    for (warehouse, namespace, name, kind) in &found {
+    for (warehouse, namespace, name, kind, table) in &found {
         let place = Place { organisation, warehouse: *warehouse };
         let namespace = NamespaceIdent::from_key(namespace).map_err(|error| corrupt(&error))?;
         let ident = TableIdent::new(namespace, name).map_err(|error| corrupt(&error))?;
@@ -81,7 +82,7 @@ fn drop_tables(connection: &Connection, organisation: OrganisationId, at_most: u
             "view" => (TableKind::View, None),
             _ => (TableKind::Table, Some(&purge)),
         };
-        tables::table_drop(connection, place, &ident, kind, terms, change)?;
+        tables::table_drop(connection, place, &ident, *table, kind, terms, change)?;
     }
     Ok(found.len())
 }

@@ -8,7 +8,7 @@ use tidewater_core::ids::{OrganisationId, TableId};
 use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
-use super::convert::{Violation, id, kind_text, violation};
+use super::convert::{Violation, kind_text, violation};
 use super::dropped_rows::{keep, replace_dropped};
 use super::events::event_add;
 use super::location_rows::{check_free, location_forget};
@@ -148,16 +148,17 @@ pub(super) fn table_drop(
     connection: &Connection,
     place: Place,
     ident: &TableIdent,
+    id: TableId,
     kind: TableKind,
     terms: Option<&DropTerms>,
     change: &Change,
 ) -> Result<TableRecord> {
     if let Some(terms) = terms {
-        keep(connection, place, ident, kind, terms, change.at_ms)?;
+        keep(connection, place, id, kind, terms, change.at_ms)?;
     }
     let mut statement = connection.prepare_cached(
         "DELETE FROM tabular
-         WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND name = ?4 AND kind = ?5
+         WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND name = ?4 AND kind = ?5 AND id = ?6
          RETURNING id, kind, metadata_location",
     )?;
     let mut rows = statement.query(params![
@@ -166,6 +167,7 @@ pub(super) fn table_drop(
         ident.namespace.as_key(),
         ident.name(),
         kind_text(kind),
+        id.0.as_bytes(),
     ])?;
     let dropped = match rows.next()? {
         Some(row) => record_at(row)?,
@@ -195,6 +197,7 @@ pub(super) fn table_rename(
     connection: &Connection,
     place: Place,
     from: &TableIdent,
+    id: TableId,
     to: &TableIdent,
     kind: TableKind,
     change: &Change,
@@ -202,36 +205,33 @@ pub(super) fn table_rename(
     let renamed = connection
         .prepare_cached(
             "UPDATE tabular SET namespace = ?6, name = ?7
-             WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND name = ?4 AND kind = ?5 RETURNING id",
+             WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND name = ?4 AND kind = ?5 AND id = ?8",
         )?
-        .query_map(
-            params![
-                place.organisation.0.as_bytes(),
-                place.warehouse.0.as_bytes(),
-                from.namespace.as_key(),
-                from.name(),
-                kind_text(kind),
-                to.namespace.as_key(),
-                to.name(),
-            ],
-            |row| Ok(id(TableId, row.get(0)?)),
-        )
-        .and_then(Iterator::collect::<rusqlite::Result<Vec<TableId>>>);
-    match renamed.as_deref() {
-        Ok([]) => Err(StoreError::NotFound(resource(kind))),
+        .execute(params![
+            place.organisation.0.as_bytes(),
+            place.warehouse.0.as_bytes(),
+            from.namespace.as_key(),
+            from.name(),
+            kind_text(kind),
+            to.namespace.as_key(),
+            to.name(),
+            id.0.as_bytes(),
+        ]);
+    match renamed {
+        Ok(0) => Err(StoreError::NotFound(resource(kind))),
         // Its own name is taken too, by itself.
         Ok(_) if from == to => Err(StoreError::AlreadyExists(resource(kind))),
-        Ok([id, ..]) => {
+        Ok(_) => {
             let object = EventObject::new(kind, Some(id.0), from.to_string()).renamed(to.to_string());
             event_add(connection, change, place, Operation::rename(kind), &object, &EventDetails::new())
         }
-        Err(error) => Err(match violation(error) {
+        Err(error) => Err(match violation(&error) {
             Some(Violation::Unique) => {
                 let taken_by = table_get(connection, place, to)?.map_or(kind, |taken| taken.kind);
                 StoreError::AlreadyExists(resource(taken_by))
             }
             Some(Violation::ForeignKey) => StoreError::NotFound(Resource::Namespace),
-            None => return renamed.map(drop).map_err(Into::into),
+            None => error.into(),
         }),
     }
 }
@@ -350,13 +350,14 @@ impl TableStore for SqliteStore {
         &self,
         place: Place,
         ident: &TableIdent,
+        id: TableId,
         kind: TableKind,
         terms: Option<&DropTerms>,
         change: &Change,
     ) -> Result<TableRecord> {
         let (ident, terms) = (ident.clone(), terms.copied());
         let work = move |connection: &Connection, change: &Change| {
-            table_drop(connection, place, &ident, kind, terms.as_ref(), change)
+            table_drop(connection, place, &ident, id, kind, terms.as_ref(), change)
         };
         self.change(place.organisation, change, work, |dropped| at(Some(&dropped.metadata_location), dropped.id)).await
     }
@@ -365,13 +366,15 @@ impl TableStore for SqliteStore {
         &self,
         place: Place,
         from: &TableIdent,
+        id: TableId,
         to: &TableIdent,
         kind: TableKind,
         change: &Change,
     ) -> Result<()> {
         let (from, to) = (from.clone(), to.clone());
-        let work =
-            move |connection: &Connection, change: &Change| table_rename(connection, place, &from, &to, kind, change);
+        let work = move |connection: &Connection, change: &Change| {
+            table_rename(connection, place, &from, id, &to, kind, change)
+        };
         self.change(place.organisation, change, work, |()| Answer::Done).await
     }
 

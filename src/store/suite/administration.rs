@@ -4,7 +4,7 @@ use tidewater_core::access::Role;
 use tidewater_core::ids::{KeyId, OrganisationId};
 
 use super::fixture::{
-    NOW_MS, Subject, assert_refused, change, change_at, create, digest, ident, key, organisation, place_of,
+    NOW_MS, Subject, assert_refused, change, change_at, create, digest, id_at, ident, key, organisation, place_of,
     stored_namespace, stored_table, warehouse,
 };
 use crate::base::clock::fresh_uuid;
@@ -184,7 +184,17 @@ pub(in crate::store) async fn organisation_is_forgotten_in_small_steps_and_no_ot
         }
         create(&store, place, &ident(&sales, "v"), TableKind::View, None).await.unwrap();
         let kept = DropTerms { restorable_until_ms: NOW_MS + 1_000_000, purge: false };
-        store.table_drop(place, &ident(&sales, "c"), TableKind::Table, Some(&kept), &change()).await.unwrap();
+        store
+            .table_drop(
+                place,
+                &ident(&sales, "c"),
+                id_at(&store, place, &ident(&sales, "c")).await,
+                TableKind::Table,
+                Some(&kept),
+                &change(),
+            )
+            .await
+            .unwrap();
         store.usage_take(one.id, DAY, 7, None).await.unwrap();
     }
     let deletion = Deletion { after_ms: NOW_MS, purge: false };

@@ -8,8 +8,8 @@ use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use super::fixture::{
-    Subject, assert_refused, change, create, document, ident, namespace, organisation, place, pointer, properties,
-    signing_key, stored_namespace, stored_table, swap,
+    Subject, assert_refused, change, create, document, id_at, ident, namespace, organisation, place, pointer,
+    properties, signing_key, stored_namespace, stored_table, swap,
 };
 use crate::store::{PageRequest, Place, Resource, Result, StoreError, TableKind};
 
@@ -212,7 +212,9 @@ pub(in crate::store) async fn renames_at_once_lose_nothing(store: Subject) {
     let results = at_once(20, |number| {
         let (store, from) = (Arc::clone(&store), ident(&sales, &format!("t{number}")));
         let to = ident(&sales, "wanted");
-        async move { store.table_rename(place, &from, &to, TableKind::Table, &change()).await }
+        async move {
+            store.table_rename(place, &from, id_at(&store, place, &from).await, &to, TableKind::Table, &change()).await
+        }
     })
     .await;
     let taken = |error: &StoreError| matches!(error, StoreError::AlreadyExists(Resource::Table));

@@ -4,7 +4,7 @@ use tidewater_core::ids::TableId;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::fixture::{
-    NOW_MS, Subject, assert_refused, at, change, change_at, create, document, ident, keyed, location, namespace,
+    NOW_MS, Subject, assert_refused, at, change, change_at, create, document, id_at, ident, keyed, location, namespace,
     organisation, place, place_of, pointer, stored_namespace, stored_table, swap,
 };
 use crate::base::clock::{fresh_ordered_uuid, fresh_uuid};
@@ -22,7 +22,10 @@ fn terms(purge: bool) -> DropTerms {
 }
 
 async fn dropped(store: &Subject, place: Place, ident: &TableIdent, purge: bool) -> TableRecord {
-    store.table_drop(place, ident, TableKind::Table, Some(&terms(purge)), &change()).await.unwrap()
+    store
+        .table_drop(place, ident, id_at(&store, place, ident).await, TableKind::Table, Some(&terms(purge)), &change())
+        .await
+        .unwrap()
 }
 
 async fn restore(store: &Subject, place: Place, id: TableId, ident: &TableIdent) -> Result<()> {
@@ -75,7 +78,10 @@ pub(in crate::store) async fn a_dropped_table_is_kept_and_restored_as_it_was(sto
         let old = ident(&sales, name);
         let id = create(&store, place, &old, kind, None).await.unwrap();
         swap(&store, place, id, 0, 1).await.unwrap();
-        let record = store.table_drop(place, &old, kind, Some(&terms(false)), &change()).await.unwrap();
+        let record = store
+            .table_drop(place, &old, id_at(&store, place, &old).await, kind, Some(&terms(false)), &change())
+            .await
+            .unwrap();
         assert_eq!(record, TableRecord { id, kind, metadata_location: document(1) });
         assert_eq!(store.table_get(place, &old).await.unwrap(), None);
         assert_refused!(swap(&store, place, id, 1, 2).await, StoreError::NotFound(_));
@@ -92,8 +98,14 @@ pub(in crate::store) async fn a_dropped_table_is_kept_and_restored_as_it_was(sto
         assert_eq!(store.table_get(place, &orders).await.unwrap().unwrap(), record);
         assert_eq!(store.dropped_get(place, id).await.unwrap(), None);
         swap(&store, place, id, 1, 2).await.unwrap();
-        store.table_drop(place, &orders, kind, Some(&terms(false)), &change()).await.unwrap();
-        store.table_drop(place, &old, TableKind::Table, None, &change()).await.unwrap();
+        store
+            .table_drop(place, &orders, id_at(&store, place, &orders).await, kind, Some(&terms(false)), &change())
+            .await
+            .unwrap();
+        store
+            .table_drop(place, &old, id_at(&store, place, &old).await, TableKind::Table, None, &change())
+            .await
+            .unwrap();
         restore(&store, place, id, &old).await.unwrap();
         assert_eq!(pointer(&store, place, &old).await, document(2));
     }
@@ -102,12 +114,24 @@ pub(in crate::store) async fn a_dropped_table_is_kept_and_restored_as_it_was(sto
 pub(in crate::store) async fn a_drop_without_terms_leaves_nothing(store: Subject) {
     let (place, _, orders) = sales(&store).await;
     let id = stored_table(&store, place, &orders).await;
-    store.table_drop(place, &orders, TableKind::Table, None, &change()).await.unwrap();
+    store
+        .table_drop(place, &orders, id_at(&store, place, &orders).await, TableKind::Table, None, &change())
+        .await
+        .unwrap();
     assert_eq!(store.dropped_get(place, id).await.unwrap(), None);
     assert_eq!(listed(&store, place).await, []);
     create_at(&store, place, &orders, &location(id)).await.unwrap();
     let missing = ident(&orders.namespace, "no");
-    let missing = store.table_drop(place, &missing, TableKind::Table, Some(&terms(true)), &change()).await;
+    let missing = store
+        .table_drop(
+            place,
+            &missing,
+            id_at(&store, place, &missing).await,
+            TableKind::Table,
+            Some(&terms(true)),
+            &change(),
+        )
+        .await;
     assert_refused!(missing, StoreError::NotFound(Resource::Table));
     assert_eq!(listed(&store, place).await, []);
 }
@@ -140,7 +164,10 @@ pub(in crate::store) async fn restore_after_the_restore_time_is_refused(store: S
     assert_refused!(late, StoreError::NotRestorable(_));
     restore_at(&store, place, (id, &orders), NOW_MS + HOUR_MS - 1, None).await.unwrap();
     let at_once = DropTerms { restorable_until_ms: NOW_MS, purge: true };
-    store.table_drop(place, &orders, TableKind::Table, Some(&at_once), &change()).await.unwrap();
+    store
+        .table_drop(place, &orders, id_at(&store, place, &orders).await, TableKind::Table, Some(&at_once), &change())
+        .await
+        .unwrap();
     let never = restore_at(&store, place, (id, &orders), NOW_MS, None).await;
     assert_refused!(never, StoreError::NotRestorable(_));
 }
@@ -221,7 +248,10 @@ pub(in crate::store) async fn drops_are_listed_newest_first_in_pages(store: Subj
         let id = create(&store, place, &name, kind, None).await.unwrap();
         // Two at each moment.
         let at_ms = NOW_MS + number / 2;
-        store.table_drop(place, &name, kind, Some(&terms(false)), &change_at(at_ms)).await.unwrap();
+        store
+            .table_drop(place, &name, id_at(&store, place, &name).await, kind, Some(&terms(false)), &change_at(at_ms))
+            .await
+            .unwrap();
         expected.push((at_ms, id));
     }
     expected.sort_unstable();
@@ -326,7 +356,10 @@ pub(in crate::store) async fn a_dropped_table_is_removed_when_asked(store: Subje
     let stored = async |name: &str, kind, purge| {
         let name = ident(&sales, name);
         let id = create(&store, place, &name, kind, None).await.unwrap();
-        store.table_drop(place, &name, kind, Some(&terms(purge)), &change()).await.unwrap();
+        store
+            .table_drop(place, &name, id_at(&store, place, &name).await, kind, Some(&terms(purge)), &change())
+            .await
+            .unwrap();
         id
     };
     let remove = async |id, purge| store.dropped_remove(place, id, purge, &change_at(NOW_MS + 5)).await;
@@ -357,9 +390,14 @@ pub(in crate::store) async fn keyed_drops_and_restores_happen_once(store: Subjec
         || Receipt { key: fresh_ordered_uuid(), request: RequestDigest([1; 32]), expires_ms: NOW_MS + HOUR_MS };
     let (drop_once, restore_once, remove_once) = (receipt(), receipt(), receipt());
     let (kind, terms) = (TableKind::Table, terms(false));
-    store.table_drop(place, &orders, kind, Some(&terms), &keyed(&drop_once)).await.unwrap();
+    store
+        .table_drop(place, &orders, id_at(&store, place, &orders).await, kind, Some(&terms), &keyed(&drop_once))
+        .await
+        .unwrap();
     assert_refused!(
-        store.table_drop(place, &orders, kind, Some(&terms), &keyed(&drop_once)).await,
+        store
+            .table_drop(place, &orders, id_at(&store, place, &orders).await, kind, Some(&terms), &keyed(&drop_once))
+            .await,
         StoreError::Repeated
     );
     let kept = store.receipt_get(place.organisation, drop_once.key, NOW_MS).await.unwrap().unwrap();
@@ -368,7 +406,7 @@ pub(in crate::store) async fn keyed_drops_and_restores_happen_once(store: Subjec
     let restore = async || store.dropped_restore(place, &back, None, &keyed(&restore_once)).await;
     restore().await.unwrap();
     assert_refused!(restore().await, StoreError::Repeated);
-    store.table_drop(place, &orders, kind, Some(&terms), &change()).await.unwrap();
+    store.table_drop(place, &orders, id_at(&store, place, &orders).await, kind, Some(&terms), &change()).await.unwrap();
     let remove = async || store.dropped_remove(place, id, None, &keyed(&remove_once)).await;
     remove().await.unwrap();
     assert_refused!(remove().await, StoreError::Repeated);

@@ -7,8 +7,8 @@ use tidewater_core::ids::{KeyId, OrganisationId};
 use tidewater_core::request_limits::RequestLimits;
 
 use super::fixture::{
-    NOW_MS, Subject, assert_refused, at, change, change_at, document, ident, key, location, namespace, organisation,
-    place, place_of, properties, signing_key, stored_namespace, stored_table, swap,
+    NOW_MS, Subject, assert_refused, at, change, change_at, document, id_at, ident, key, location, namespace,
+    organisation, place, place_of, properties, signing_key, stored_namespace, stored_table, swap,
 };
 use crate::base::clock::fresh_uuid;
 use crate::store::{
@@ -52,13 +52,29 @@ pub(in crate::store) async fn each_change_leaves_its_event(store: Subject) {
     let (orders, renamed, view) = (ident(&sales, "orders"), ident(&sales, "renamed"), ident(&sales, "v"));
     let id = stored_table(&store, place, &orders).await;
     swap(&store, place, id, 0, 1).await.unwrap();
-    store.table_rename(place, &orders, &renamed, TableKind::Table, &change()).await.unwrap();
-    store.table_drop(place, &renamed, TableKind::Table, Some(&terms(false)), &change()).await.unwrap();
+    store
+        .table_rename(place, &orders, id_at(&store, place, &orders).await, &renamed, TableKind::Table, &change())
+        .await
+        .unwrap();
+    store
+        .table_drop(
+            place,
+            &renamed,
+            id_at(&store, place, &renamed).await,
+            TableKind::Table,
+            Some(&terms(false)),
+            &change(),
+        )
+        .await
+        .unwrap();
     let back = Restore { id, ident: &orders, locations: None };
     store.dropped_restore(place, &back, None, &change()).await.unwrap();
-    store.table_drop(place, &orders, TableKind::Table, None, &change()).await.unwrap();
+    store
+        .table_drop(place, &orders, id_at(&store, place, &orders).await, TableKind::Table, None, &change())
+        .await
+        .unwrap();
     super::fixture::create(&store, place, &view, TableKind::View, None).await.unwrap();
-    store.table_drop(place, &view, TableKind::View, None, &change()).await.unwrap();
+    store.table_drop(place, &view, id_at(&store, place, &view).await, TableKind::View, None, &change()).await.unwrap();
     store.namespace_drop(place, &sales, &change()).await.unwrap();
     store.warehouse_drop(acme.id, "lake", &change()).await.unwrap();
     let expected = [
@@ -105,7 +121,9 @@ pub(in crate::store) async fn a_change_that_is_refused_leaves_no_event(store: Su
         StoreError::AlreadyExists(_)
     );
     assert_refused!(store.namespace_drop(place, &sales, &change()).await, StoreError::NotEmpty(_));
-    let rename = store.table_rename(place, &orders, &orders, TableKind::Table, &change()).await;
+    let rename = store
+        .table_rename(place, &orders, id_at(&store, place, &orders).await, &orders, TableKind::Table, &change())
+        .await;
     assert_refused!(rename, StoreError::AlreadyExists(_));
     let keep = TableChange::Keep { id, expected: document(9) };
     assert_refused!(
@@ -149,7 +167,10 @@ pub(in crate::store) async fn an_event_tells_who_when_and_from_where(store: Subj
     assert_eq!(Value::Object(event.details.clone()), expected_details);
 
     let user = Change::by(Actor::CommandLine(Some("root".into())), NOW_MS);
-    store.table_rename(place, &orders, &ident(&sales, "b"), TableKind::Table, &user).await.unwrap();
+    store
+        .table_rename(place, &orders, id_at(&store, place, &orders).await, &ident(&sales, "b"), TableKind::Table, &user)
+        .await
+        .unwrap();
     let events = events_of(&store, place.organisation, &EventFilter::default()).await;
     let event = events.last().unwrap();
     assert_eq!((&event.actor, event.object.new_name.as_deref()), (&user.actor, Some("sales.b")));
@@ -177,7 +198,10 @@ pub(in crate::store) async fn a_transaction_leaves_an_event_for_each_table(store
 async fn dropped(store: &Subject, place: Place, name: &str, purge: bool) -> tidewater_core::ids::TableId {
     let ident = ident(&namespace(&["sales"]), name);
     let id = stored_table(store, place, &ident).await;
-    store.table_drop(place, &ident, TableKind::Table, Some(&terms(purge)), &change()).await.unwrap();
+    store
+        .table_drop(place, &ident, id_at(&store, place, &ident).await, TableKind::Table, Some(&terms(purge)), &change())
+        .await
+        .unwrap();
     id
 }
 
@@ -226,8 +250,11 @@ pub(in crate::store) async fn events_are_filtered(store: Subject) {
     stored_table(&store, place, &a).await;
     let ci = KeyId(fresh_uuid());
     let by_ci = Change { at_ms: NOW_MS + 10, ..Change::by(Actor::Key { id: ci, name: "ci".into() }, NOW_MS) };
-    store.table_rename(place, &a, &b, TableKind::Table, &by_ci).await.unwrap();
-    store.table_drop(place, &b, TableKind::Table, None, &change_at(NOW_MS + 20)).await.unwrap();
+    store.table_rename(place, &a, id_at(&store, place, &a).await, &b, TableKind::Table, &by_ci).await.unwrap();
+    store
+        .table_drop(place, &b, id_at(&store, place, &b).await, TableKind::Table, None, &change_at(NOW_MS + 20))
+        .await
+        .unwrap();
     let count = async |filter: EventFilter| events_of(&store, place.organisation, &filter).await.len();
     let none = EventFilter::default;
     assert_eq!(count(EventFilter { object: Some("sales.a".into()), ..none() }).await, 2, "created and renamed");
@@ -249,8 +276,14 @@ pub(in crate::store) async fn events_come_in_pages_newest_first(store: Subject) 
         stored_table(&store, place, &ident(&sales, &format!("t{number}"))).await;
         let renamed = ident(&sales, "last");
         let old = ident(&sales, &format!("t{number}"));
-        store.table_rename(place, &old, &renamed, TableKind::Table, &change()).await.unwrap();
-        store.table_drop(place, &renamed, TableKind::Table, None, &change()).await.unwrap();
+        store
+            .table_rename(place, &old, id_at(&store, place, &old).await, &renamed, TableKind::Table, &change())
+            .await
+            .unwrap();
+        store
+            .table_drop(place, &renamed, id_at(&store, place, &renamed).await, TableKind::Table, None, &change())
+            .await
+            .unwrap();
     }
     for filter in [EventFilter::default(), EventFilter { object: Some("sales.last".into()), ..EventFilter::default() }]
     {

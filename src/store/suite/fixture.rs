@@ -190,6 +190,11 @@ pub(super) async fn pointer(store: &Subject, place: Place, ident: &TableIdent) -
     store.table_get(place, ident).await.unwrap().unwrap().metadata_location
 }
 
+/// Returns the id of the table or view that has the name, or one that nothing has.
+pub(super) async fn id_at(store: &Subject, place: Place, ident: &TableIdent) -> TableId {
+    store.table_get(place, ident).await.unwrap().map_or(TableId(Uuid::nil()), |record| record.id)
+}
+
 /// Fails unless a result is the error of that pattern.
 macro_rules! assert_refused {
     ($result:expr, $pattern:pat) => {{

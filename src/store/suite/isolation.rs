@@ -5,8 +5,8 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::request_limits::RequestLimits;
 
 use super::fixture::{
-    Subject, assert_refused, change, create, document, ident, key, namespace, organisation, place, place_of, pointer,
-    properties, stored_namespace, stored_table, swap,
+    Subject, assert_refused, change, create, document, id_at, ident, key, namespace, organisation, place, place_of,
+    pointer, properties, stored_namespace, stored_table, swap,
 };
 use crate::store::{PageRequest, Place, Resource, StoreError, TableKind};
 
@@ -93,9 +93,20 @@ async fn changes_nothing(store: &Subject, guessed: Place, sales: &NamespaceIdent
     assert_refused!(dropped, StoreError::NotFound(Resource::Namespace));
     let created = create(store, guessed, &ident(sales, "mine"), TableKind::Table, None).await;
     assert_refused!(created, StoreError::NotFound(Resource::Namespace));
-    let dropped = store.table_drop(guessed, orders, TableKind::Table, None, &change()).await;
+    let dropped = store
+        .table_drop(guessed, orders, id_at(&store, guessed, orders).await, TableKind::Table, None, &change())
+        .await;
     assert_refused!(dropped, StoreError::NotFound(Resource::Table));
-    let renamed = store.table_rename(guessed, orders, &ident(sales, "mine"), TableKind::Table, &change()).await;
+    let renamed = store
+        .table_rename(
+            guessed,
+            orders,
+            id_at(&store, guessed, orders).await,
+            &ident(sales, "mine"),
+            TableKind::Table,
+            &change(),
+        )
+        .await;
     assert_refused!(renamed, StoreError::NotFound(Resource::Table));
 }
 
@@ -129,7 +140,7 @@ pub(in crate::store) async fn organisations_may_use_the_same_names(store: Subjec
         swap(&store, place, id, 0, document_number).await.unwrap();
     }
     let orders = ident(&namespace(&["sales"]), "orders");
-    store.table_drop(one, &orders, TableKind::Table, None, &change()).await.unwrap();
+    store.table_drop(one, &orders, id_at(&store, one, &orders).await, TableKind::Table, None, &change()).await.unwrap();
     store.namespace_drop(one, &namespace(&["sales"]), &change()).await.unwrap();
     assert_eq!(pointer(&store, two, &orders).await, document(2));
 }

@@ -10,8 +10,8 @@ use tidewater_core::overlap::Locations;
 
 use super::concurrency::{at_once, winners};
 use super::fixture::{
-    NOW_MS, Subject, assert_refused, at, change, change_at, document, ident, organisation, place, place_of, pointer,
-    spread, stored_namespace,
+    NOW_MS, Subject, assert_refused, at, change, change_at, document, id_at, ident, organisation, place, place_of,
+    pointer, spread, stored_namespace,
 };
 use crate::base::clock::fresh_uuid;
 use crate::store::{
@@ -82,11 +82,31 @@ impl Site {
 
     async fn drop(&self, name: &str, kind: TableKind, purge: bool) {
         let terms = DropTerms { restorable_until_ms: NOW_MS + HOUR_MS, purge };
-        self.store.table_drop(self.place, &self.ident(name), kind, Some(&terms), &change()).await.unwrap();
+        self.store
+            .table_drop(
+                self.place,
+                &self.ident(name),
+                id_at(&self.store, self.place, &self.ident(name)).await,
+                kind,
+                Some(&terms),
+                &change(),
+            )
+            .await
+            .unwrap();
     }
 
     async fn forget(&self, name: &str) {
-        self.store.table_drop(self.place, &self.ident(name), TableKind::Table, None, &change()).await.unwrap();
+        self.store
+            .table_drop(
+                self.place,
+                &self.ident(name),
+                id_at(&self.store, self.place, &self.ident(name)).await,
+                TableKind::Table,
+                None,
+                &change(),
+            )
+            .await
+            .unwrap();
     }
 
     async fn restore(&self, id: TableId, name: &str, locations: Option<&Locations>) -> Result<()> {
@@ -340,7 +360,17 @@ pub(in crate::store) async fn a_new_name_changes_no_location(store: Subject) {
     let site = Site::new(&store).await;
     let all = spread("s3://b/w/t", &["s3://b/w/data"]);
     let id = site.create("t", &all).await.unwrap();
-    store.table_rename(site.place, &site.ident("t"), &site.ident("u"), TableKind::Table, &change()).await.unwrap();
+    store
+        .table_rename(
+            site.place,
+            &site.ident("t"),
+            id_at(&store, site.place, &site.ident("t")).await,
+            &site.ident("u"),
+            TableKind::Table,
+            &change(),
+        )
+        .await
+        .unwrap();
     assert_refused!(site.create("t", &at("s3://b/w/data")).await, StoreError::LocationTaken(_));
     site.swap(id, 0, 1, &all).await.unwrap();
 }

@@ -113,6 +113,7 @@ macro_rules! conformance {
             a_swap_from_elsewhere_is_refused,
             a_swap_of_a_missing_table_says_so,
             a_dropped_table_is_gone_and_its_name_free,
+            drop_and_rename_of_a_name_that_another_has_by_now_are_refused,
             a_drop_must_name_the_right_kind,
             a_renamed_table_keeps_its_id_and_pointer,
             a_rename_tells_what_stands_in_its_way,

@@ -6,7 +6,9 @@ use tidewater_core::ids::WarehouseId;
 use tidewater_core::name::NamespaceIdent;
 use tidewater_core::request_limits::RequestLimits;
 
-use super::fixture::{Subject, assert_refused, change, create, ident, namespace, place, properties, stored_namespace};
+use super::fixture::{
+    Subject, assert_refused, change, create, id_at, ident, namespace, place, properties, stored_namespace,
+};
 use crate::base::clock::fresh_uuid;
 use crate::store::{PageRequest, Place, PropertyChanges, Resource, StoreError, TableKind};
 
@@ -153,7 +155,17 @@ pub(in crate::store) async fn a_namespace_goes_only_when_it_is_empty(store: Subj
             store.namespace_drop(place, &child, &change()).await,
             StoreError::NotEmpty(Resource::Namespace)
         );
-        store.table_drop(place, &ident(&child, "t"), kind, None, &change()).await.unwrap();
+        store
+            .table_drop(
+                place,
+                &ident(&child, "t"),
+                id_at(&store, place, &ident(&child, "t")).await,
+                kind,
+                None,
+                &change(),
+            )
+            .await
+            .unwrap();
     }
 
     // A sibling whose name merely begins alike holds nothing of it.

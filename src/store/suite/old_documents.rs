@@ -5,7 +5,7 @@ use tidewater_core::location::Location;
 use tidewater_core::name::TableIdent;
 
 use super::fixture::{
-    NOW_MS, Subject, assert_refused, at, change, document, ident, location, place, place_of, stored_namespace,
+    NOW_MS, Subject, assert_refused, at, change, document, id_at, ident, location, place, place_of, stored_namespace,
     stored_table, swap,
 };
 use crate::base::clock::fresh_uuid;
@@ -132,7 +132,10 @@ pub(in crate::store) async fn documents_of_a_dropped_table_stay(store: Subject) 
     let (place, ident, id) = table(&store).await;
     commit(&store, place, id, 0, &removed(&[7])).await.unwrap();
     let terms = DropTerms { restorable_until_ms: UNTIL_MS, purge: false };
-    store.table_drop(place, &ident, TableKind::Table, Some(&terms), &change()).await.unwrap();
+    store
+        .table_drop(place, &ident, id_at(&store, place, &ident).await, TableKind::Table, Some(&terms), &change())
+        .await
+        .unwrap();
     assert_eq!(claim(&store, LATER_MS).await, []);
     let restore = crate::store::Restore { id, ident: &ident, locations: None };
     store.dropped_restore(place, &restore, None, &change()).await.unwrap();
@@ -145,7 +148,10 @@ pub(in crate::store) async fn registered_document_is_the_origin_and_survives_a_d
     let id = register(&store, place, &other, 5).await.unwrap();
     assert_eq!(store.table_origin(place, id).await.unwrap(), Some(document(5)));
     let terms = DropTerms { restorable_until_ms: UNTIL_MS, purge: false };
-    store.table_drop(place, &other, TableKind::Table, Some(&terms), &change()).await.unwrap();
+    store
+        .table_drop(place, &other, id_at(&store, place, &other).await, TableKind::Table, Some(&terms), &change())
+        .await
+        .unwrap();
     let restore = crate::store::Restore { id, ident: &other, locations: None };
     store.dropped_restore(place, &restore, None, &change()).await.unwrap();
     assert_eq!(store.table_origin(place, id).await.unwrap(), Some(document(5)));

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use tidewater_core::name::NamespaceIdent;
 
-use super::fixture::{Subject, change, create, ident, namespace, place, properties, stored_namespace, stored_table};
+use super::fixture::{
+    Subject, change, create, id_at, ident, namespace, place, properties, stored_namespace, stored_table,
+};
 use crate::store::{Page, PageRequest, Place, TableKind};
 
 async fn page(
@@ -59,7 +61,17 @@ pub(in crate::store) async fn a_page_starts_after_a_name_that_need_not_exist(sto
     assert_eq!(page(&store, place, &sales, Some("z"), Some(1)).await, Page { items: vec![], more: false });
     // The name a page ended on was dropped before the next was read.
     let first = page(&store, place, &sales, None, Some(2)).await;
-    store.table_drop(place, &ident(&sales, "d"), TableKind::Table, None, &change()).await.unwrap();
+    store
+        .table_drop(
+            place,
+            &ident(&sales, "d"),
+            id_at(&store, place, &ident(&sales, "d")).await,
+            TableKind::Table,
+            None,
+            &change(),
+        )
+        .await
+        .unwrap();
     assert_eq!(page(&store, place, &sales, Some(&first.items[1]), Some(2)).await.items, ["f"]);
 }
 
@@ -116,7 +128,17 @@ pub(in crate::store) async fn pages_stay_complete_while_others_write(store: Subj
                 let passing = ident(&sales, &format!("{:02}-passing", (number * 37) % 60));
                 stored_table(&store, place, &passing).await;
                 if number % 2 == 0 {
-                    store.table_drop(place, &passing, TableKind::Table, None, &change()).await.unwrap();
+                    store
+                        .table_drop(
+                            place,
+                            &passing,
+                            id_at(&store, place, &passing).await,
+                            TableKind::Table,
+                            None,
+                            &change(),
+                        )
+                        .await
+                        .unwrap();
                 }
             }
         }

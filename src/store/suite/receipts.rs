@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::concurrency::at_once;
 use super::fixture::{
-    NOW_MS, Subject, assert_refused, at, document, ident, keyed, location, namespace, place, pointer, properties,
-    stored_namespace, stored_table,
+    NOW_MS, Subject, assert_refused, at, document, id_at, ident, keyed, location, namespace, place, pointer,
+    properties, stored_namespace, stored_table,
 };
 use crate::base::clock::fresh_uuid;
 use crate::store::{
@@ -79,8 +79,8 @@ pub(in crate::store) async fn an_answer_is_kept_with_its_change(store: Subject) 
     keyed_swap(&store, place, id, 1, &receipts[3]).await.unwrap();
     let keep = TableChange::Keep { id, expected: document(1) };
     store.table_transact(place, vec![keep], None, &key(4)).await.unwrap();
-    store.table_rename(place, &orders, &renamed, kind, &key(5)).await.unwrap();
-    store.table_drop(place, &renamed, kind, None, &key(6)).await.unwrap();
+    store.table_rename(place, &orders, id_at(&store, place, &orders).await, &renamed, kind, &key(5)).await.unwrap();
+    store.table_drop(place, &renamed, id_at(&store, place, &renamed).await, kind, None, &key(6)).await.unwrap();
     store.namespace_drop(place, &sales, &key(7)).await.unwrap();
 
     let answers = [
@@ -141,10 +141,22 @@ pub(in crate::store) async fn a_used_key_changes_nothing_more(store: Subject) {
     assert_refused!(set, StoreError::Repeated);
     assert_refused!(store.namespace_drop(place, &sales, key).await, StoreError::Repeated);
     assert_refused!(
-        store.table_rename(place, &orders, &ident(&sales, "b"), TableKind::Table, key).await,
+        store
+            .table_rename(
+                place,
+                &orders,
+                id_at(&store, place, &orders).await,
+                &ident(&sales, "b"),
+                TableKind::Table,
+                key
+            )
+            .await,
         StoreError::Repeated
     );
-    assert_refused!(store.table_drop(place, &orders, TableKind::Table, None, key).await, StoreError::Repeated);
+    assert_refused!(
+        store.table_drop(place, &orders, id_at(&store, place, &orders).await, TableKind::Table, None, key).await,
+        StoreError::Repeated
+    );
     let swap = TableChange::Swap {
         id,
         expected: document(1),

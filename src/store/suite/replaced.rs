@@ -8,7 +8,7 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 use tidewater_core::overlap::Locations;
 
 use super::fixture::{
-    NOW_MS, Subject, assert_refused, at, change, change_at, document, ident, place, spread, stored_namespace,
+    NOW_MS, Subject, assert_refused, at, change, change_at, document, id_at, ident, place, spread, stored_namespace,
 };
 use crate::base::clock::fresh_uuid;
 use crate::store::{
@@ -61,7 +61,17 @@ impl Site {
 
     async fn drop(&self, name: &str, kind: TableKind, purge: bool) {
         let terms = DropTerms { restorable_until_ms: NOW_MS + HOUR_MS, purge };
-        self.store.table_drop(self.place, &self.ident(name), kind, Some(&terms), &change()).await.unwrap();
+        self.store
+            .table_drop(
+                self.place,
+                &self.ident(name),
+                id_at(&self.store, self.place, &self.ident(name)).await,
+                kind,
+                Some(&terms),
+                &change(),
+            )
+            .await
+            .unwrap();
     }
 
     /// A table at [`PLACE`] that was dropped.
@@ -232,7 +242,17 @@ pub(in crate::store) async fn dropped_view_reserves_nothing(store: Subject) {
     site.create("t", "s3://b/w/ns").await.unwrap();
     // It is restored only where nobody else's credentials reach its documents.
     assert_refused!(site.restore(view).await, StoreError::LocationTaken(_));
-    store.table_drop(site.place, &site.ident("t"), TableKind::Table, None, &change()).await.unwrap();
+    store
+        .table_drop(
+            site.place,
+            &site.ident("t"),
+            id_at(&store, site.place, &site.ident("t")).await,
+            TableKind::Table,
+            None,
+            &change(),
+        )
+        .await
+        .unwrap();
     site.restore(view).await.unwrap();
     assert_refused!(site.create("t", "s3://b/w/ns").await, StoreError::LocationTaken(_));
 }

@@ -4,7 +4,7 @@ use tidewater_core::ids::TableId;
 use tidewater_core::metrics::ReportKind;
 
 use super::fixture::{
-    NOW_MS, Subject, change, change_at, ident, organisation, place, place_of, stored_namespace, stored_table,
+    NOW_MS, Subject, change, change_at, id_at, ident, organisation, place, place_of, stored_namespace, stored_table,
 };
 use crate::base::clock::{fresh_ordered_uuid, fresh_uuid};
 use crate::store::{
@@ -71,20 +71,26 @@ pub(in crate::store) async fn reports_stay_with_their_table_and_go_with_it(store
     for forget_at_once in [false, true] {
         let id = stored_table(&store, place, &old).await;
         store.report_add(&[report(place, id, ReportKind::Scan, NOW_MS)], MANY).await.unwrap();
-        store.table_rename(place, &old, &new, kind, &change()).await.unwrap();
+        store.table_rename(place, &old, id_at(&store, place, &old).await, &new, kind, &change()).await.unwrap();
         assert_eq!(listed(&store, place, ReportFilter::default()).await[0].ident, Some(new.clone()));
         if forget_at_once {
-            store.table_drop(place, &new, kind, None, &change()).await.unwrap();
+            store.table_drop(place, &new, id_at(&store, place, &new).await, kind, None, &change()).await.unwrap();
         } else {
             let terms = DropTerms { restorable_until_ms: NOW_MS + 10, purge: false };
-            store.table_drop(place, &new, kind, Some(&terms), &change()).await.unwrap();
+            store
+                .table_drop(place, &new, id_at(&store, place, &new).await, kind, Some(&terms), &change())
+                .await
+                .unwrap();
             store.report_add(&[report(place, id, ReportKind::Scan, NOW_MS + 1)], MANY).await.unwrap();
             let while_dropped = listed(&store, place, ReportFilter::default()).await;
             assert_eq!(while_dropped.iter().map(|kept| kept.ident.clone()).collect::<Vec<_>>(), [None, None]);
             let back = Restore { id, ident: &old, locations: None };
             store.dropped_restore(place, &back, None, &change()).await.unwrap();
             assert_eq!(times(&store, place, id).await, [NOW_MS + 1, NOW_MS]);
-            store.table_drop(place, &old, kind, Some(&terms), &change()).await.unwrap();
+            store
+                .table_drop(place, &old, id_at(&store, place, &old).await, kind, Some(&terms), &change())
+                .await
+                .unwrap();
             assert_eq!(store.dropped_forget_due(9, &change_at(NOW_MS + 10)).await.unwrap(), 1);
         }
         assert_eq!(listed(&store, place, ReportFilter::default()).await, []);

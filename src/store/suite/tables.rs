@@ -3,12 +3,13 @@
 use tidewater_core::ids::TableId;
 
 use super::fixture::{
-    Subject, assert_refused, at, change, create, document, ident, namespace, place, place_of, pointer, properties,
-    stored_namespace, stored_table, swap,
+    Subject, assert_refused, at, change, create, document, id_at, ident, namespace, place, place_of, pointer,
+    properties, stored_namespace, stored_table, swap,
 };
 use crate::base::clock::fresh_uuid;
 use crate::store::{
-    EventDetails, NewTable, Origin, PageRequest, Past, Resource, StoreError, Swap, TableKind, TableRecord,
+    DropTerms, DroppedFilter, EventDetails, NewTable, Origin, PageRequest, Past, Resource, StoreError, Swap, TableKind,
+    TableRecord, TimedPage,
 };
 
 pub(in crate::store) async fn a_table_is_found_as_it_was_made(store: Subject) {
@@ -103,7 +104,17 @@ pub(in crate::store) async fn tables_beyond_the_limit_are_refused(store: Subject
     let orphan = create(&store, place, &ident(&namespace(&["nope"]), "t"), TableKind::Table, limit).await;
     assert_refused!(orphan, StoreError::NotFound(Resource::Namespace));
 
-    store.table_drop(spare, &ident(&there, "t2"), TableKind::View, None, &change()).await.unwrap();
+    store
+        .table_drop(
+            spare,
+            &ident(&there, "t2"),
+            id_at(&store, spare, &ident(&there, "t2")).await,
+            TableKind::View,
+            None,
+            &change(),
+        )
+        .await
+        .unwrap();
     create(&store, place, &ident(&here, "t3"), TableKind::Table, limit).await.unwrap();
     create(&store, place, &ident(&here, "t4"), TableKind::Table, None).await.unwrap();
 }
@@ -146,7 +157,10 @@ pub(in crate::store) async fn a_swap_of_a_missing_table_says_so(store: Subject) 
 
     let orders = ident(&sales, "orders");
     let old = stored_table(&store, place, &orders).await;
-    store.table_drop(place, &orders, TableKind::Table, None, &change()).await.unwrap();
+    store
+        .table_drop(place, &orders, id_at(&store, place, &orders).await, TableKind::Table, None, &change())
+        .await
+        .unwrap();
     stored_table(&store, place, &orders).await;
     // Another table has the name, and even the same pointer: it is not the one that was read.
     assert_refused!(swap(&store, place, old, 0, 1).await, StoreError::NotFound(Resource::Table));
@@ -159,12 +173,38 @@ pub(in crate::store) async fn a_dropped_table_is_gone_and_its_name_free(store: S
     let orders = ident(&sales, "orders");
     let id = stored_table(&store, place, &orders).await;
     swap(&store, place, id, 0, 1).await.unwrap();
-    let dropped = store.table_drop(place, &orders, TableKind::Table, None, &change()).await.unwrap();
+    let dropped = store
+        .table_drop(place, &orders, id_at(&store, place, &orders).await, TableKind::Table, None, &change())
+        .await
+        .unwrap();
     assert_eq!(dropped, TableRecord { id, kind: TableKind::Table, metadata_location: document(1) });
     assert_eq!(store.table_get(place, &orders).await.unwrap(), None);
-    let again = store.table_drop(place, &orders, TableKind::Table, None, &change()).await;
+    let again =
+        store.table_drop(place, &orders, id_at(&store, place, &orders).await, TableKind::Table, None, &change()).await;
     assert_refused!(again, StoreError::NotFound(Resource::Table));
     create(&store, place, &orders, TableKind::View, None).await.unwrap();
+}
+
+pub(in crate::store) async fn drop_and_rename_of_a_name_that_another_has_by_now_are_refused(store: Subject) {
+    let place = place(&store).await;
+    let sales = stored_namespace(&store, place, "sales").await;
+    for kind in [TableKind::Table, TableKind::View] {
+        let [orders, other] = ["orders", "other"].map(|name| ident(&sales, name));
+        let before = create(&store, place, &orders, kind, None).await.unwrap();
+        store.table_drop(place, &orders, before, kind, None, &change()).await.unwrap();
+        let now = create(&store, place, &orders, kind, None).await.unwrap();
+        let terms = DropTerms { restorable_until_ms: i64::MAX, purge: false };
+        for terms in [None, Some(&terms)] {
+            let dropped = store.table_drop(place, &orders, before, kind, terms, &change()).await;
+            assert!(matches!(dropped, Err(StoreError::NotFound(_))), "{dropped:?}");
+        }
+        let renamed = store.table_rename(place, &orders, before, &other, kind, &change()).await;
+        assert!(matches!(renamed, Err(StoreError::NotFound(_))), "{renamed:?}");
+        assert_eq!(store.table_get(place, &orders).await.unwrap().map(|record| record.id), Some(now));
+        let kept = store.dropped_list(place, &DroppedFilter::default(), &TimedPage::default()).await.unwrap();
+        assert_eq!(kept.items, [], "a refused drop keeps nothing");
+        store.table_drop(place, &orders, now, kind, None, &change()).await.unwrap();
+    }
 }
 
 pub(in crate::store) async fn a_drop_must_name_the_right_kind(store: Subject) {
@@ -173,9 +213,11 @@ pub(in crate::store) async fn a_drop_must_name_the_right_kind(store: Subject) {
     let (table, view) = (ident(&sales, "t"), ident(&sales, "v"));
     create(&store, place, &table, TableKind::Table, None).await.unwrap();
     create(&store, place, &view, TableKind::View, None).await.unwrap();
-    let as_view = store.table_drop(place, &table, TableKind::View, None, &change()).await;
+    let as_view =
+        store.table_drop(place, &table, id_at(&store, place, &table).await, TableKind::View, None, &change()).await;
     assert_refused!(as_view, StoreError::NotFound(Resource::View));
-    let as_table = store.table_drop(place, &view, TableKind::Table, None, &change()).await;
+    let as_table =
+        store.table_drop(place, &view, id_at(&store, place, &view).await, TableKind::Table, None, &change()).await;
     assert_refused!(as_table, StoreError::NotFound(Resource::Table));
     assert_eq!(store.table_count(place.organisation).await.unwrap(), 2);
 }
@@ -189,7 +231,10 @@ pub(in crate::store) async fn a_renamed_table_keeps_its_id_and_pointer(store: Su
     let id = stored_table(&store, place, &names[0]).await;
     swap(&store, place, id, 0, 1).await.unwrap();
     for step in names.windows(2) {
-        store.table_rename(place, &step[0], &step[1], TableKind::Table, &change()).await.unwrap();
+        store
+            .table_rename(place, &step[0], id_at(&store, place, &step[0]).await, &step[1], TableKind::Table, &change())
+            .await
+            .unwrap();
         assert_eq!(store.table_get(place, &step[0]).await.unwrap(), None);
         let record = TableRecord { id, kind: TableKind::Table, metadata_location: document(1) };
         assert_eq!(store.table_get(place, &step[1]).await.unwrap(), Some(record));
@@ -206,14 +251,26 @@ pub(in crate::store) async fn a_rename_tells_what_stands_in_its_way(store: Subje
     create(&store, place, &table, TableKind::Table, None).await.unwrap();
     create(&store, place, &view, TableKind::View, None).await.unwrap();
 
-    let onto_view = store.table_rename(place, &table, &view, TableKind::Table, &change()).await;
+    let onto_view =
+        store.table_rename(place, &table, id_at(&store, place, &table).await, &view, TableKind::Table, &change()).await;
     assert_refused!(onto_view, StoreError::AlreadyExists(Resource::View));
-    let onto_table = store.table_rename(place, &view, &table, TableKind::View, &change()).await;
+    let onto_table =
+        store.table_rename(place, &view, id_at(&store, place, &view).await, &table, TableKind::View, &change()).await;
     assert_refused!(onto_table, StoreError::AlreadyExists(Resource::Table));
-    let onto_itself = store.table_rename(place, &table, &table, TableKind::Table, &change()).await;
+    let onto_itself = store
+        .table_rename(place, &table, id_at(&store, place, &table).await, &table, TableKind::Table, &change())
+        .await;
     assert_refused!(onto_itself, StoreError::AlreadyExists(Resource::Table));
-    let into_nothing =
-        store.table_rename(place, &table, &ident(&namespace(&["nope"]), "t"), TableKind::Table, &change()).await;
+    let into_nothing = store
+        .table_rename(
+            place,
+            &table,
+            id_at(&store, place, &table).await,
+            &ident(&namespace(&["nope"]), "t"),
+            TableKind::Table,
+            &change(),
+        )
+        .await;
     assert_refused!(into_nothing, StoreError::NotFound(Resource::Namespace));
     for (from, kind, missing) in [
         (&free, TableKind::Table, Resource::Table),
@@ -221,7 +278,9 @@ pub(in crate::store) async fn a_rename_tells_what_stands_in_its_way(store: Subje
         (&table, TableKind::View, Resource::View),
         (&view, TableKind::Table, Resource::Table),
     ] {
-        let result = store.table_rename(place, from, &ident(&sales, "to"), kind, &change()).await;
+        let result = store
+            .table_rename(place, from, id_at(&store, place, from).await, &ident(&sales, "to"), kind, &change())
+            .await;
         assert!(matches!(result, Err(StoreError::NotFound(found)) if found == missing), "{result:?}");
     }
     for ident in [&table, &view] {

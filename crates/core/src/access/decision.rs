@@ -81,8 +81,25 @@ pub fn decide(facts: &Facts, action: Action, object: &Object<'_>) -> Result<Rule
     decide_by_role(facts.role, action)
 }
 
-/// Decides whether a caller may perform an action on any object at all, before the body is read or an object is loaded.
-/// If this refuses a caller, [`decide`] refuses it for every object.
+/// Decides as [`decide`] about an object that the caller reaches through views, the outermost first. The caller's own rights to
+/// the object decide, whichever views lead to it. A view of another organisation leads to nothing.
+///
+/// # Errors
+/// What is missing.
+pub fn decide_through(
+    facts: &Facts,
+    action: Action,
+    object: &Object<'_>,
+    views: &[Object<'_>],
+) -> Result<Rule, Denial> {
+    if views.iter().any(|view| view.organisation != facts.organisation) {
+        return Err(Denial::OtherOrganisation);
+    }
+    decide(facts, action, object)
+}
+
+/// Decides whether a caller may do an action to any object at all, before a request's body is read or an object is loaded.
+/// [`decide`] refuses every caller that this refuses, for every object.
 ///
 /// # Errors
 /// [`Denial`], which says what is missing.
@@ -191,6 +208,18 @@ mod tests {
             });
             prop_assert_eq!(decision, Err(Denial::OtherOrganisation));
             prop_assert_eq!(seen, Err(Denial::OtherOrganisation));
+        }
+
+        #[test]
+        fn view_of_the_same_organisation_neither_allows_nor_refuses(
+            action in any_action(), parts in any_parts(), view in any_parts(), role in any_role()
+        ) {
+            let facts = facts(parts.0, role);
+            let (direct, through) = with_object(&parts, |object| with_object(&view, |view| {
+                (decide(&facts, action, &object), decide_through(&facts, action, &object, &[view]))
+            }));
+            let expected = if view.0 == parts.0 { direct } else { Err(Denial::OtherOrganisation) };
+            prop_assert_eq!(through, expected);
         }
 
         #[test]

@@ -219,11 +219,13 @@ async fn perform(store: &SqliteStore, number: usize, step: &Step) -> String {
         }
         Step::Drop(at, view, kept) => {
             let terms = DropTerms { restorable_until_ms: 2_000, purge: false };
-            let dropped = store.table_drop(place, &ident(at), kind(view), kept.then_some(&terms), &change()).await;
+            let id = id_at(store, &ident(at)).await;
+            let dropped = store.table_drop(place, &ident(at), id, kind(view), kept.then_some(&terms), &change()).await;
             format!("{dropped:?}")
         }
         Step::Rename(from, to, view) => {
-            format!("{:?}", store.table_rename(place, &ident(from), &ident(to), kind(view), &change()).await)
+            let id = id_at(store, &ident(from)).await;
+            format!("{:?}", store.table_rename(place, &ident(from), id, &ident(to), kind(view), &change()).await)
         }
         Step::Restore(which, to) => match one_dropped(store, which).await {
             Some(id) => {
@@ -468,4 +470,8 @@ async fn warm_reads_need_no_database() {
     assert!(store.table_get(place(), &ident(6)).await.is_err(), "what is not in memory needs the database");
     store.close().await;
     assert!(store.table_get(place(), &ident(0)).await.is_err(), "a store that is closed answers nothing");
+}
+
+async fn id_at(store: &SqliteStore, ident: &TableIdent) -> TableId {
+    store.table_get(place(), ident).await.unwrap().map_or(TableId(Uuid::nil()), |record| record.id)
 }

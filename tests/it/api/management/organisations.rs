@@ -147,6 +147,8 @@ async fn deleted_organisation_is_refused_at_once_and_restored_within_its_grace_t
     let deleted = catalog.delete(&operator, &format!("{ACME}?grace-s=3600")).await.ok(200);
     let again = catalog.delete(&operator, ACME).await.ok(200);
     assert_eq!(again, deleted, "a second request changes nothing");
+    let again = catalog.delete(&operator, &format!("{ACME}?grace-s=7200")).await.ok(200);
+    assert_eq!(again, deleted, "nor does one that names a grace time");
     let message = catalog.get(&tenant.key, "/v1/namespaces").await.error(403, "ForbiddenException");
     assert!(message.contains("organisation 'acme' is deleted"), "{message}");
     assert_eq!(catalog.get(&operator, ACME).await.ok(200)["delete-after-ms"], deleted["delete-after-ms"]);

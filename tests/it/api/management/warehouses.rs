@@ -49,7 +49,7 @@ async fn warehouse_is_checked_created_and_usable_at_once() {
 
 #[tokio::test]
 async fn admin_may_not_use_the_servers_disk_or_identity() {
-    let (catalog, tenant, _) = acme().await;
+    let (catalog, tenant, operator) = acme().await;
     let local = json!({ "name": "lake", "root": root(&catalog, "lake") });
     let message = catalog.post(&tenant.key, WAREHOUSES, &local).await.error(403, "ForbiddenException");
     assert!(message.contains("only an operator"), "{message}");
@@ -60,7 +60,7 @@ async fn admin_may_not_use_the_servers_disk_or_identity() {
     let with_key = json!({ "name": "lake", "root": "s3://bucket/lake", "check": false, "storage": { "type": "s3",
         "region": "eu-west-1",
         "credentials": { "kind": "aws-key", "access-key-id": "AKIA", "secret-access-key": "hush" } } });
-    let made = catalog.post(&tenant.key, WAREHOUSES, &with_key).await.ok(200);
+    let made = catalog.post(&operator, WAREHOUSES, &with_key).await.ok(200);
     assert_eq!((&made["credentials"], &made["check"]), (&json!("sealed"), &Value::Null));
     assert!(!made.to_string().contains("hush"), "{made}");
     let path = format!("{WAREHOUSES}/lake");
@@ -173,7 +173,60 @@ async fn contents_are_shown_to_local_user_and_admin_but_not_to_an_operator() {
     }
     catalog.delete(&tenant.key, "/v1/namespaces/ns/tables/t").await.ok(204);
     let dropped = catalog.get(&operator, &format!("{MAIN}/dropped")).await.ok(200);
-    let id = dropped["dropped"][0]["id"].as_str().unwrap();
-    catalog.post(&operator, &format!("{MAIN}/dropped/{id}/restore"), &json!({})).await.ok(204);
+    let one = format!("{MAIN}/dropped/{}", dropped["dropped"][0]["id"].as_str().unwrap());
+    catalog.get(&operator, &one).await.ok(200);
+    for refused in [
+        catalog.post(&operator, &format!("{one}/restore"), &json!({})).await,
+        catalog.delete(&operator, &one).await,
+        catalog.delete(&operator, &format!("{one}?purgeRequested=true")).await,
+    ] {
+        let message = refused.error(403, "ForbiddenException");
+        assert!(message.contains("only lists what was dropped"), "{message}");
+    }
+    catalog.machine(Method::POST, &format!("{one}/restore"), &json!({})).await.ok(204);
     catalog.get(&tenant.key, "/v1/namespaces/ns/tables/t").await.ok(200);
+}
+
+#[tokio::test]
+async fn root_at_in_or_around_the_data_folder_is_refused() {
+    let (catalog, _, operator) = acme().await;
+    let folder = catalog.folder.path();
+    std::os::unix::fs::symlink(folder.join("data"), folder.join("link")).unwrap();
+    for path in ["data", "data/lake", "link/lake", ""] {
+        let root = format!("file://{}", folder.join(path).display());
+        let body = json!({ "name": "lake", "root": root.trim_end_matches('/'), "dry-run": true });
+        let message = catalog.post(&operator, WAREHOUSES, &body).await.error(400, "BadRequestException");
+        assert!(message.contains("the server's data folder"), "{path}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn root_that_leads_to_another_warehouse_through_a_link_is_refused() {
+    let (catalog, _, operator) = acme().await;
+    let body = json!({ "name": "lake", "root": root(&catalog, "lake") });
+    catalog.post(&operator, WAREHOUSES, &body).await.ok(200);
+    let folder = catalog.folder.path().join("roots");
+    std::os::unix::fs::symlink(folder.join("lake"), folder.join("link")).unwrap();
+    let body = json!({ "name": "other", "root": root(&catalog, "link/inner") });
+    let message = catalog.post(&operator, WAREHOUSES, &body).await.error(409, "ConflictException");
+    assert!(message.contains("overlaps that of warehouse 'lake'"), "{message}");
+    assert!(!folder.join("lake/inner").exists(), "nothing was written there");
+}
+
+#[tokio::test]
+async fn admin_learns_of_no_root_of_others_before_the_credentials_are_proved() {
+    let (catalog, tenant, operator) = acme().await;
+    catalog.tenant("other", "enterprise").await;
+    let storage = |credentials: Value| json!({ "type": "gcs", "credentials": credentials });
+    let service_account = json!({ "kind": "gcs-service-account", "key": json!({ "client_email": "a@b" }).to_string() });
+    let others = json!({ "name": "lake", "root": "gs://bucket", "check": false, "storage": { "type": "gcs" } });
+    catalog.post(&operator, "/management/v1/organisations/other/warehouses", &others).await.ok(200);
+    let mut body = json!({ "name": "lake", "root": "gs://bucket/lake", "storage": storage(service_account) });
+    // The credentials are looked at first, and cannot be used.
+    catalog.post(&tenant.key, WAREHOUSES, &body).await.error(400, "BadRequestException");
+    body["check"] = json!(false);
+    let message = catalog.post(&tenant.key, WAREHOUSES, &body).await.error(403, "ForbiddenException");
+    assert!(message.contains("only an operator leaves it out"), "{message}");
+    let message = catalog.post(&operator, WAREHOUSES, &body).await.error(409, "ConflictException");
+    assert!(message.contains("that of another warehouse") && !message.contains("other'"), "{message}");
 }

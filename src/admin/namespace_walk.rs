@@ -1,0 +1,108 @@
+//! A walk over all namespaces of a warehouse that can go on from any of them.
+
+use tidewater_core::name::NamespaceIdent;
+
+use crate::store::{PageRequest, Place, Result, Store, StoreError};
+
+/// Returns the namespace that comes after another one, which need not exist any more: each comes before those below it. A walk
+/// over all takes two reads for each.
+///
+/// # Errors
+/// When the store does not answer.
+pub(super) async fn next_namespace(
+    store: &dyn Store,
+    place: Place,
+    after: &NamespaceIdent,
+) -> Result<Option<NamespaceIdent>> {
+    if let Some(below) = first_namespace(store, place, Some(after), None).await? {
+        return Ok(Some(below));
+    }
+    let mut left = Some(after.clone());
+    while let Some(namespace) = left {
+        let parent = namespace.parent();
+        if let Some(next) = first_namespace(store, place, parent.as_ref(), Some(&namespace)).await? {
+            return Ok(Some(next));
+        }
+        left = parent;
+    }
+    Ok(None)
+}
+
+/// Returns the first namespace directly below `parent`, or at the top, that comes after another one there.
+///
+/// # Errors
+/// When the store does not answer.
+pub(super) async fn first_namespace(
+    store: &dyn Store,
+    place: Place,
+    parent: Option<&NamespaceIdent>,
+    after: Option<&NamespaceIdent>,
+) -> Result<Option<NamespaceIdent>> {
+    let page = PageRequest { after: after.map(|after| after.as_key().to_owned()), limit: Some(1) };
+    match store.namespace_list(place, parent, &page).await {
+        // A parent that was dropped meanwhile holds none.
+        Err(StoreError::NotFound(_)) => Ok(None),
+        found => Ok(found?.items.first().cloned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tidewater_core::ids::{OrganisationId, WarehouseId};
+
+    use super::*;
+    use crate::base::clock::fresh_uuid;
+    use crate::store::faulty::FaultyStore;
+    use crate::store::{Change, Organisation, Properties, Warehouse, WarehouseOptions, WarehouseStorage};
+
+    async fn store() -> (tempfile::TempDir, FaultyStore, Place) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = crate::store::open(&folder.path().join("t.db")).unwrap();
+        let place = Place { organisation: OrganisationId(fresh_uuid()), warehouse: WarehouseId(fresh_uuid()) };
+        let change = Change::by_catalog(0);
+        let acme = Organisation::new(place.organisation, "acme", "free", 0);
+        store.organisation_create(&acme, &change).await.unwrap();
+        let warehouse = Warehouse {
+            id: place.warehouse,
+            organisation: place.organisation,
+            name: "lake".to_owned(),
+            root: "file:///lake".to_owned(),
+            storage: WarehouseStorage::local(),
+            options: WarehouseOptions::default(),
+            is_default: true,
+            created_ms: 0,
+        };
+        store.warehouse_create(&warehouse, &change).await.unwrap();
+        (folder, FaultyStore::new(Arc::clone(&store)), place)
+    }
+
+    #[tokio::test]
+    async fn walk_meets_every_namespace_once_in_two_reads_each() {
+        let (_folder, store, place) = store().await;
+        let mut all = Vec::new();
+        for top in ["a", "b", "c"] {
+            all.push(vec![top.to_owned()]);
+            for number in 10..40 {
+                all.push(vec![top.to_owned(), format!("n{number}")]);
+            }
+            all.push(vec![top.to_owned(), "n39".to_owned(), "deep".to_owned()]);
+        }
+        for levels in &all {
+            let ident = NamespaceIdent::new(levels).unwrap();
+            store.namespace_create(place, &ident, &Properties::new(), &Change::by_catalog(0)).await.unwrap();
+        }
+        let mut met = Vec::new();
+        let mut next = first_namespace(&store, place, None, None).await.unwrap();
+        while let Some(namespace) = next {
+            met.push(namespace.levels().map(str::to_owned).collect::<Vec<_>>());
+            next = next_namespace(&store, place, &namespace).await.unwrap();
+        }
+        assert_eq!(met, all);
+        assert!(store.asked("namespace_list") <= 2 * all.len() + 1, "{}", store.asked("namespace_list"));
+        let gone = NamespaceIdent::new(&["b", "n25x", "gone"]).unwrap();
+        let after_gone = next_namespace(&store, place, &gone).await.unwrap().unwrap();
+        assert_eq!(after_gone.to_string(), "b.n26", "a namespace that was dropped meanwhile is a place to go on from");
+    }
+}
