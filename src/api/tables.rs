@@ -24,9 +24,8 @@ use super::requests::{PURGE_WAIT, Purge, Rename};
 use crate::access::action;
 use crate::catalog::{CatalogError, CreatedTable};
 use crate::store::TableKind;
-use crate::vending::Vended;
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct Wanted {
     snapshots: Option<String>,
 }
@@ -91,14 +90,15 @@ pub(super) async fn load(
     }
     // What few loads need is boxed: the future of the others is moved several times, whole.
     let vended = match permit.warehouse.vendor.is_none() {
-        true => Vended::default(),
-        false => Box::pin(delegation::of_table(&api, &permit, delegated, &permit.ident, &table)).await?,
+        true => None,
+        false => Some(Box::pin(delegation::of_table(&api, &permit, delegated, &permit.ident, &table)).await?),
     };
+    let vended = vended.as_deref();
     match snapshots {
-        Snapshots::All => Ok(load_result::loaded(&table.document.load_result, &vended, tag)),
+        Snapshots::All => Ok(load_result::loaded(&table.document.load_result, vended, tag)),
         Snapshots::Refs => {
             let refs = Box::pin(api.catalog.load_result_of_refs(&permit.warehouse, &table)).await?;
-            Ok(load_result::loaded(&refs, &vended, tag))
+            Ok(load_result::loaded(&refs, vended, tag))
         }
     }
 }

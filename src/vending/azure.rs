@@ -139,7 +139,7 @@ impl AzureVendor {
             expires_ms = expires_ms.min(key.expires_ms);
             self.sign_all(locations, access, now_ms, expires_ms, Some(&key.name), &key.value)?
         };
-        Ok(Issued { settings: BTreeMap::new(), by_location, issued_ms: now_ms, expires_ms })
+        Ok(Issued { by_location, ..Issued::new(BTreeMap::new(), now_ms, expires_ms) })
     }
 
     fn sign_all(

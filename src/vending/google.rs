@@ -119,7 +119,7 @@ impl GoogleVendor {
             ("gcs.oauth2.token-expires-at".to_owned(), expires_ms.to_string()),
             ("expiration-time".to_owned(), expires_ms.to_string()),
         ]);
-        Ok(Issued { settings, by_location: BTreeMap::new(), issued_ms: now_ms, expires_ms })
+        Ok(Issued::new(settings, now_ms, expires_ms))
     }
 
     /// The catalog's own token, with at least half of its life before it.

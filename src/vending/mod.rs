@@ -5,6 +5,7 @@ mod advice;
 mod azure;
 mod cache;
 mod circuit;
+mod given;
 mod google;
 mod google_key;
 mod s3;
@@ -14,13 +15,15 @@ mod service;
 mod valid_location;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use tidewater_core::location::Location;
 use tidewater_core::storage::s3_request::{Refused, S3Request};
 use tidewater_core::storage::{Delegation, StorageProfile, Wanted, choose};
 
 pub use cache::{Ask, PASS, Vending};
+use given::LastGiven;
 pub use s3_trial::SigningTrial;
 pub use tidewater_core::storage::Access;
 pub use valid_location::{LocationRefused, ValidLocations};
@@ -31,7 +34,6 @@ use crate::storage::{Budget, OpenError, Storage, StorageCredentials};
 pub type Settings = BTreeMap<String, String>;
 
 /// Credentials that a cloud gave for some locations.
-#[derive(Clone)]
 pub struct Issued {
     /// As clients read them.
     settings: BTreeMap<String, String>,
@@ -41,10 +43,12 @@ pub struct Issued {
     issued_ms: i64,
     /// Until when they are good.
     expires_ms: i64,
+    /// What was last given to a client with them.
+    given: LastGiven,
 }
 
 /// What a client is given. What stands in it may be secret: it goes into an answer, and nowhere else.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Default)]
 pub struct Vended {
     /// `config` of a load or create (REST specification, `LoadTableResult`).
     pub config: BTreeMap<String, String>,
@@ -53,6 +57,22 @@ pub struct Vended {
     pub credentials: Vec<Prefixed>,
     /// What a client is to say with every request that it wants signed (`remote-signing-config`, `properties`).
     pub signing_properties: BTreeMap<String, String>,
+    /// All of it as the end of an answer, once an answer has needed it.
+    text: OnceLock<Bytes>,
+}
+
+impl Issued {
+    /// Credentials that are good for all locations alike.
+    const fn new(settings: Settings, issued_ms: i64, expires_ms: i64) -> Self {
+        Self { settings, by_location: BTreeMap::new(), issued_ms, expires_ms, given: LastGiven::new() }
+    }
+}
+
+impl Vended {
+    /// Returns it as text that `spell` makes. The text is made once, and shared by all answers that give the same.
+    pub fn text(&self, spell: impl FnOnce(&Self) -> String) -> Bytes {
+        self.text.get_or_init(|| spell(self).into()).clone()
+    }
 }
 
 /// A request with the catalog's signature.
@@ -264,12 +284,7 @@ impl Vendor {
 
     async fn issue(&self, locations: &ValidLocations, access: Access, now_ms: i64) -> Result<Issued, VendingError> {
         match self {
-            Self::None => Ok(Issued {
-                settings: BTreeMap::new(),
-                by_location: BTreeMap::new(),
-                issued_ms: now_ms,
-                expires_ms: i64::MAX,
-            }),
+            Self::None => Ok(Issued::new(BTreeMap::new(), now_ms, i64::MAX)),
             Self::S3(vendor) => vendor.issue(locations, access, now_ms).await,
             Self::Azure(vendor) => vendor.issue(locations, access, now_ms).await,
             Self::Google(vendor) => vendor.issue(locations, access, now_ms).await,

@@ -1,9 +1,10 @@
 //! How a client reaches a table's files: with credentials of its own, with vended ones, or by asking for each signature.
 
 /// What a client said it can use (header `X-Iceberg-Access-Delegation` of the REST specification).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Wanted {
     /// It did not say.
+    #[default]
     Unsaid,
     /// It said which; with both `false`, it named none that we know, and wants none.
     Said {
