@@ -273,9 +273,11 @@ fn level_of(method: &Method, path: &str, status: StatusCode) -> Level {
 /// Whether a request changes nothing and administers nothing. Signatures stand for reads and writes of files, and reports
 /// come after each of them: both are as frequent as loads.
 fn is_read(method: &Method, path: &str) -> bool {
-    let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-    let as_frequent = path.ends_with("/sign") || path.ends_with("/metrics");
-    (reads && !path.starts_with("/management/")) || (*method == Method::POST && as_frequent)
+    match *method {
+        Method::GET | Method::HEAD | Method::OPTIONS => !path.starts_with("/management/"),
+        Method::POST => path.ends_with("/sign") || path.ends_with("/metrics"),
+        _ => false,
+    }
 }
 
 /// What a path names.
