@@ -42,8 +42,9 @@ impl Hasher for IdHasher {
     fn write_usize(&mut self, _: usize) {}
 
     fn finish(&self) -> u64 {
-        // A map takes its slot from the lowest bits, which the factor mixes least.
-        self.0.rotate_left(26)
+        // A map takes its slot from the lowest bits, which one multiplication mixes least.
+        let mixed = (self.0 ^ self.0 >> 32).wrapping_mul(Self::FACTOR);
+        mixed ^ mixed >> 32
     }
 }
 
