@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -163,7 +164,8 @@ impl ApiService {
         }
         if let Some(direct) = direct {
             let (learned, last) = (Learned::default(), arrival.last.map(Arc::as_ref));
-            let answer = direct::answer(&self.api, &direct, &parts, &learned, last);
+            // Pinned where it stands: what is put around it moves a reference.
+            let answer = pin!(direct::answer(&self.api, &direct, &parts, &learned, last));
             let response = self.bounded(arrival.started, answer).await;
             self.count_refusal(arrival, &learned, response.status());
             asked.answered_on(&learned, response.status(), || Some(direct.route()));
