@@ -7,31 +7,26 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{ValidLocations, Vended};
+use super::valid_location::ValidLocations;
 
 /// The last that was given with some credentials. These are for the locations of one table, whose path seldom changes.
-pub(super) struct LastGiven(Mutex<Option<Given>>);
+pub(super) struct LastGiven<T>(Mutex<Option<Given<T>>>);
 
-struct Given {
+struct Given<T> {
     /// The table's path in the API, which clients are told.
     path: String,
     /// Where the table's files are, in all spellings.
     locations: ValidLocations,
-    vended: Arc<Vended>,
+    vended: Arc<T>,
 }
 
-impl LastGiven {
+impl<T> LastGiven<T> {
     pub(super) const fn new() -> Self {
         Self(Mutex::new(None))
     }
 
     /// Returns what was given for the same path and locations, or makes and keeps it.
-    pub(super) fn get_or_make(
-        &self,
-        path: &str,
-        locations: &ValidLocations,
-        make: impl FnOnce() -> Vended,
-    ) -> Arc<Vended> {
+    pub(super) fn get_or_make(&self, path: &str, locations: &ValidLocations, make: impl FnOnce() -> T) -> Arc<T> {
         let mut last = self.0.lock();
         if let Some(given) = last.as_ref().filter(|given| given.path == path && given.locations == *locations) {
             return Arc::clone(&given.vended);
@@ -46,6 +41,7 @@ impl LastGiven {
 mod tests {
     use tidewater_core::location::Location;
 
+    use super::super::Vended;
     use super::*;
 
     #[test]

@@ -44,7 +44,7 @@ pub struct Issued {
     /// Until when they are good.
     expires_ms: i64,
     /// What was last given to a client with them.
-    given: LastGiven,
+    given: LastGiven<Vended>,
 }
 
 /// What a client is given. What stands in it may be secret: it goes into an answer, and nowhere else.
