@@ -26,11 +26,11 @@ use tidewater_core::ids::OrganisationId;
 
 use crate::auth::Authenticator;
 use crate::base::clock::Clock;
+use crate::base::keyed_lock::KeyedLock;
 use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::metadata::Documents;
 use crate::store::Store;
-use crate::base::keyed_lock::KeyedLock;
 use crate::warehouse::StorageAccess;
 
 pub use error::AdminError;
@@ -88,7 +88,8 @@ impl Admin {
     /// Creates the administration from its parts.
     #[must_use]
     pub fn new(parts: AdminParts) -> Self {
-        let shared = Shared { started: Instant::now(), reload: std::sync::OnceLock::new(), names: KeyedLock::default() };
+        let shared =
+            Shared { started: Instant::now(), reload: std::sync::OnceLock::new(), names: KeyedLock::default() };
         Self::over(parts, Arc::new(shared))
     }
 

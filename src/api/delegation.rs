@@ -1,6 +1,7 @@
 //! Vends access to a table's storage with an answer (header `X-Iceberg-Access-Delegation`).
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -18,8 +19,8 @@ use crate::vending::{ValidLocations, Vended};
 
 const HEADER: HeaderName = HeaderName::from_static("x-iceberg-access-delegation");
 
-/// The ways of access to files that a client supports.
-#[derive(Clone, Copy)]
+/// How a client said that it can reach files.
+#[derive(Clone, Copy, Default)]
 pub(super) struct Delegated(Wanted);
 
 impl<S: Sync> FromRequestParts<S> for Delegated {
@@ -49,10 +50,10 @@ pub(super) async fn of_table<A: Action, O: InWarehouse>(
     delegated: Delegated,
     ident: &TableIdent,
     table: &LoadedTable,
-) -> Result<Vended, ApiError> {
+) -> Result<Arc<Vended>, ApiError> {
     match &table.locations {
         Some(locations) => of(api, permit, delegated, ident, (locations, false)).await,
-        None => Ok(Vended::default()),
+        None => Ok(Arc::default()),
     }
 }
 
@@ -64,10 +65,10 @@ pub(super) async fn after_change<A: Action, O: InWarehouse>(
     delegated: Delegated,
     ident: &TableIdent,
     table: &LoadedTable,
-) -> Vended {
+) -> Arc<Vended> {
     of_table(api, permit, delegated, ident, table).await.unwrap_or_else(|error| {
         tracing::warn!(table = %ident, cause = error.cause(), "the table was created, but the answer has no credentials");
-        Vended::default()
+        Arc::default()
     })
 }
 
@@ -81,7 +82,7 @@ pub(super) async fn of_staged<A: Action, O: InWarehouse>(
     delegated: Delegated,
     ident: &TableIdent,
     locations: &ValidLocations,
-) -> Result<Vended, ApiError> {
+) -> Result<Arc<Vended>, ApiError> {
     of(api, permit, delegated, ident, (locations, true)).await
 }
 
@@ -92,10 +93,10 @@ async fn of<A: Action, O: InWarehouse>(
     delegated: Delegated,
     ident: &TableIdent,
     (locations, is_staged): (&ValidLocations, bool),
-) -> Result<Vended, ApiError> {
+) -> Result<Arc<Vended>, ApiError> {
     let warehouse = permit.warehouse();
     if warehouse.vendor.is_none() || permit.storage_access().is_none() {
-        return Ok(Vended::default());
+        return Ok(Arc::default());
     }
     let path = path_of(&warehouse.name, ident);
     let signs = warehouse.vendor.delegation(delegated.0) == Delegation::RemoteSigning;

@@ -1,4 +1,4 @@
-//! A fast path past the router for loads of tables and the configuration.
+//! The load of a table, the lists and the configuration, straight to their handlers.
 //!
 //! Most requests are loads that are answered from memory. Routing, boxed middleware and repeated parsing of the path would
 //! take as many instructions as the load itself. This module parses the path once. All other requests go through
@@ -20,11 +20,11 @@ use super::delegation::Delegated;
 use super::entity_tag::KnownTags;
 use super::error::ApiError;
 use super::idempotency::Once;
-use super::path::{Named, decode};
+use super::path::{Named, decode, namespace_of};
 use super::permission::{Allowed, Scope};
 use super::request_log::Learned;
-use super::{config, tables};
-use crate::access::action;
+use super::{config, namespaces, tables};
+use crate::access::action::{self, Action};
 use crate::auth::{Caller, LastCredential};
 
 /// A request that needs no router.
@@ -32,9 +32,29 @@ use crate::auth::{Caller, LastCredential};
 pub(super) enum Direct {
     /// `GET /v1/config`.
     Config,
-    /// A load of a table.
-    Load(Load),
+    /// A request about what the path names.
+    Object(Object),
 }
+
+/// The object of a request, with the places in its path where the names stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Object {
+    prefix: Option<Range<usize>>,
+    kind: Kind,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Kind {
+    /// The list of namespaces.
+    Namespaces,
+    /// The list of tables in a namespace.
+    Tables(Range<usize>),
+    /// A table in a namespace.
+    Table(Range<usize>, Range<usize>),
+}
+
+const CONFIG: &str = "/v1/config";
 
 impl Direct {
     /// Returns the request if it is a load or asks for the configuration.
@@ -42,29 +62,19 @@ impl Direct {
         if method != Method::GET {
             return None;
         }
-        if path == CONFIG { Some(Self::Config) } else { Load::recognise(path).map(Self::Load) }
+        if path == CONFIG { Some(Self::Config) } else { Object::recognise(path).map(Self::Object) }
     }
 
     /// Returns the request's route in the router.
     pub(super) const fn route(&self) -> &'static str {
         match self {
             Self::Config => CONFIG,
-            Self::Load(load) => load.route(),
+            Self::Object(object) => object.route(),
         }
     }
 }
 
-const CONFIG: &str = "/v1/config";
-
-/// A load of a table: the byte ranges of the names in its path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Load {
-    prefix: Option<Range<usize>>,
-    namespace: Range<usize>,
-    table: Range<usize>,
-}
-
-/// Answers a request as the router would.
+/// Answers a request as its route would.
 pub(super) async fn answer(
     api: &Arc<Api>,
     direct: &Direct,
@@ -81,35 +91,82 @@ pub(super) async fn answer(
     }
 }
 
-/// Runs the request's handler. Checks the request in the same order as the router's extractors.
-async fn handled(
-    api: &Arc<Api>,
-    direct: &Direct,
-    caller: &Arc<Caller>,
-    Parts { uri, headers, .. }: &Parts,
-) -> Result<Response, ApiError> {
-    let load = match direct {
-        Direct::Config => {
-            let allowed = Allowed::<action::ReadConfig>::of(Arc::clone(caller))?;
-            return config::get(State(Arc::clone(api)), allowed, Parameters::of(uri)?).await;
-        }
-        Direct::Load(load) => load,
+/// Calls the handler of the route.
+async fn handled(api: &Arc<Api>, direct: &Direct, caller: &Arc<Caller>, request: &Parts) -> Result<Response, ApiError> {
+    let Direct::Object(Object { prefix, kind }) = direct else {
+        let allowed = Allowed::<action::ReadConfig>::of(Arc::clone(caller))?;
+        return config::get(State(Arc::clone(api)), allowed, Parameters::of(&request.uri)?).await;
     };
-    let allowed = Allowed::<action::LoadTable>::of(Arc::clone(caller))?;
-    let path = uri.path().as_bytes();
-    let prefix = load.prefix.clone().map(|prefix| decode(&path[prefix])).transpose()?;
-    let scope = Scope::of(api, allowed, prefix.as_deref(), Once::Unkeyed).await?;
-    let ident = Named::<TableIdent>::of(&path[load.namespace.clone()], &path[load.table.clone()])?;
-    let (known, delegated) = (KnownTags::of(headers), Delegated::of(headers));
-    tables::load(State(Arc::clone(api)), scope, ident, known, delegated, Parameters::of(uri)?).await
+    let prefix = prefix.clone();
+    match kind {
+        Kind::Table(namespace, table) => load(api, caller, request, prefix, (namespace, table)).await,
+        // Boxed, so that the future of a load has no room for them.
+        Kind::Namespaces => Box::pin(namespace_list(api, caller, request, prefix)).await,
+        Kind::Tables(namespace) => Box::pin(table_list(api, caller, request, prefix, namespace)).await,
+    }
 }
 
-impl Load {
-    /// Recognises the path `/v1/namespaces/{namespace}/tables/{table}`, with or without a prefix. Compares bytes: segments
-    /// are short, and the setup of a text search takes longer.
+/// Loads a table. What is looked at comes in the order of the route's handler.
+async fn load(
+    api: &Arc<Api>,
+    caller: &Arc<Caller>,
+    Parts { uri, headers, .. }: &Parts,
+    prefix: Option<Range<usize>>,
+    (namespace, table): (&Range<usize>, &Range<usize>),
+) -> Result<Response, ApiError> {
+    let path = uri.path();
+    let scope = scope::<action::LoadTable>(api, caller, path, prefix).await?;
+    let ident = Named::<TableIdent>::of(&path[namespace.clone()], &path[table.clone()])?;
+    let known = KnownTags::of(headers);
+    // Where nothing is ever vended, nobody asks what the client wants.
+    let delegated = if scope.warehouse.vendor.is_none() { Delegated::default() } else { Delegated::of(headers) };
+    let wanted = if uri.query().is_none() { Parameters(tables::Wanted::default()) } else { Parameters::of(uri)? };
+    tables::load(State(Arc::clone(api)), scope, ident, known, delegated, wanted).await
+}
+
+async fn namespace_list(
+    api: &Arc<Api>,
+    caller: &Arc<Caller>,
+    Parts { uri, .. }: &Parts,
+    prefix: Option<Range<usize>>,
+) -> Result<Response, ApiError> {
+    let scope = scope::<action::ListNamespaces>(api, caller, uri.path(), prefix).await?;
+    let (parameters, paging) = (Parameters::of(uri)?, Parameters::of(uri)?);
+    Ok(namespaces::list(State(Arc::clone(api)), scope, parameters, paging).await?.into_response())
+}
+
+async fn table_list(
+    api: &Arc<Api>,
+    caller: &Arc<Caller>,
+    Parts { uri, .. }: &Parts,
+    prefix: Option<Range<usize>>,
+    namespace: &Range<usize>,
+) -> Result<Response, ApiError> {
+    let scope = scope::<action::ListTables>(api, caller, uri.path(), prefix).await?;
+    let namespace = Named(namespace_of(&uri.path()[namespace.clone()])?);
+    Ok(tables::list(State(Arc::clone(api)), scope, namespace, Parameters::of(uri)?).await?.into_response())
+}
+
+/// Opens the warehouse that the path names, or the default one, for a caller that may do `A` to something.
+async fn scope<A: Action>(
+    api: &Arc<Api>,
+    caller: &Arc<Caller>,
+    path: &str,
+    prefix: Option<Range<usize>>,
+) -> Result<Scope<A>, ApiError> {
+    let allowed = Allowed::<A>::of(Arc::clone(caller))?;
+    let prefix = prefix.map(|prefix| decode(&path[prefix])).transpose()?;
+    Scope::of(api, allowed, prefix.as_deref(), Once::Unkeyed).await
+}
+
+impl Object {
+    /// Recognises `/v1/namespaces`, `/v1/namespaces/{namespace}/tables` and
+    /// `/v1/namespaces/{namespace}/tables/{table}`, with or without a prefix. Bytes are compared, since segments are
+    /// short and a search made ready for texts takes longer than to look at all of them.
     fn recognise(path: &str) -> Option<Self> {
         let path = path.as_bytes();
-        let mut from = path.starts_with(b"/v1/").then_some(4)?;
+        // The way of all other requests finds out what a plus stands for.
+        let mut from = (path.starts_with(b"/v1/") && !path.contains(&b'+')).then_some(4)?;
         let mut next = || {
             let rest = path.get(from..)?;
             let len = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
@@ -117,26 +174,38 @@ impl Load {
             from = segment.end + 1;
             (len > 0).then_some(segment)
         };
+        let is_last = |segment: &Range<usize>| segment.end == path.len();
         let first = next()?;
-        let prefix = if &path[first.clone()] == b"namespaces" { None } else { Some(first) };
-        if prefix.is_some() && &path[next()?] != b"namespaces" {
+        let (prefix, namespaces) = match &path[first.clone()] {
+            b"namespaces" => (None, first),
+            _ => (Some(first), next()?),
+        };
+        if &path[namespaces.clone()] != b"namespaces" {
             return None;
         }
-        let namespace = next()?;
-        if &path[next()?] != b"tables" {
+        if is_last(&namespaces) {
+            return Some(Self { prefix, kind: Kind::Namespaces });
+        }
+        let (namespace, tables) = (next()?, next()?);
+        if &path[tables.clone()] != b"tables" {
             return None;
+        }
+        if is_last(&tables) {
+            return Some(Self { prefix, kind: Kind::Tables(namespace) });
         }
         let table = next()?;
-        // The router resolves the meaning of a plus (`plus.rs`).
-        let has_plus = path[namespace.start..table.end].contains(&b'+');
-        (table.end == path.len() && !has_plus).then_some(Self { prefix, namespace, table })
+        is_last(&table).then_some(Self { prefix, kind: Kind::Table(namespace, table) })
     }
 
-    /// Returns a load's route in the router.
+    /// Returns the route that the request would take.
     const fn route(&self) -> &'static str {
-        match self.prefix {
-            None => "/v1/namespaces/{namespace}/tables/{table}",
-            Some(_) => "/v1/{prefix}/namespaces/{namespace}/tables/{table}",
+        match (&self.prefix, &self.kind) {
+            (None, Kind::Namespaces) => "/v1/namespaces",
+            (Some(_), Kind::Namespaces) => "/v1/{prefix}/namespaces",
+            (None, Kind::Tables(_)) => "/v1/namespaces/{namespace}/tables",
+            (Some(_), Kind::Tables(_)) => "/v1/{prefix}/namespaces/{namespace}/tables",
+            (None, Kind::Table(..)) => "/v1/namespaces/{namespace}/tables/{table}",
+            (Some(_), Kind::Table(..)) => "/v1/{prefix}/namespaces/{namespace}/tables/{table}",
         }
     }
 }
@@ -145,31 +214,57 @@ impl Load {
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_paths_of_loads_are_recognised() {
-        let recognised = |path: &'static str| Load::recognise(path);
-        let names = |path: &'static str| {
-            let load = recognised(path)?;
-            let text = |range: Range<usize>| &path.as_bytes()[range];
-            Some((load.prefix.map(text), text(load.namespace), text(load.table)))
+    /// The route of a path that is recognised, and the names in it.
+    fn recognised(path: &str) -> Option<(&'static str, Vec<&str>)> {
+        let object = Object::recognise(path)?;
+        let route = object.route();
+        let names = match object.kind {
+            Kind::Namespaces => vec![],
+            Kind::Tables(namespace) => vec![namespace],
+            Kind::Table(namespace, table) => vec![namespace, table],
         };
+        Some((route, object.prefix.into_iter().chain(names).map(|name| &path[name]).collect()))
+    }
+
+    #[test]
+    fn direct_requests_are_known_by_their_path() {
+        let load = "/v1/namespaces/{namespace}/tables/{table}";
+        let load_below = "/v1/{prefix}/namespaces/{namespace}/tables/{table}";
+        for (path, route, names) in [
+            ("/v1/namespaces/n/tables/t", load, &["n", "t"][..]),
+            ("/v1/w/namespaces/n%1Fm/tables/t%2B", load_below, &["w", "n%1Fm", "t%2B"]),
+            ("/v1/namespaces/namespaces/tables/tables", load, &["namespaces", "tables"]),
+            ("/v1/namespaces", "/v1/namespaces", &[]),
+            ("/v1/w%20x/namespaces", "/v1/{prefix}/namespaces", &["w%20x"]),
+            ("/v1/namespaces/n/tables", "/v1/namespaces/{namespace}/tables", &["n"]),
+            ("/v1/w/namespaces/n/tables", "/v1/{prefix}/namespaces/{namespace}/tables", &["w", "n"]),
+        ] {
+            assert_eq!(recognised(path), Some((route, names.to_vec())), "{path}");
+        }
         assert_eq!(Direct::recognise(&Method::HEAD, "/v1/namespaces/n/tables/t"), None);
-        assert_eq!(names("/v1/namespaces/n/tables/t"), Some((None, &b"n"[..], &b"t"[..])));
-        assert_eq!(names("/v1/w/namespaces/n%1Fm/tables/t%2B"), Some((Some(&b"w"[..]), &b"n%1Fm"[..], &b"t%2B"[..])));
-        assert_eq!(names("/v1/namespaces/namespaces/tables/tables"), Some((None, &b"namespaces"[..], &b"tables"[..])));
+        assert_eq!(Direct::recognise(&Method::POST, "/v1/namespaces"), None);
+    }
+
+    #[test]
+    fn other_requests_take_the_router() {
         for other in [
             "/v1/w/namespaces/n/views/t",
-            "/v1/w/namespaces/n/tables",
+            "/v1/w/namespaces/n",
+            "/v1/w/namespaces/",
+            "/v1/namespaces/namespaces",
             "/v1/w/namespaces/n/tables/",
+            "/v1/w/namespaces/n+m/tables",
+            "/v1/w+x/namespaces/n/tables/t",
             "/v1/w/namespaces//tables/t",
             "/v1//namespaces/n/tables/t",
+            "/v1//namespaces",
             "/v1/w/namespaces/n/tables/t/",
             "/v1/w/namespaces/n/tables/t+1",
             "/v1/w/namespaces/n/tables/t/credentials",
             "/v1/namespaces/n/tables/t/credentials",
             "/v1/w/x/n/tables/t",
+            "/v1/w/x",
             "/v2/namespaces/n/tables/t",
-            "/v1/namespaces",
             "/",
         ] {
             assert_eq!(recognised(other), None, "{other}");

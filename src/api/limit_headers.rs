@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
-use bytes::Bytes;
+use bytes::{BufMut, BytesMut};
 
 use crate::config::LimitHeaders;
 use crate::tenancy::quota::Budget;
@@ -32,6 +32,9 @@ const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const STATE: HeaderName = HeaderName::from_static("ratelimit");
 
+/// What the values take together at most: two fixed texts of 33 bytes, three numbers of up to 20 digits.
+const MOST_BYTES: usize = 96;
+
 /// Adds the headers that `api.limit_headers` asks for: the two structured fields of
 /// draft-ietf-httpapi-ratelimit-headers, the three fields of its older versions, or both.
 fn say_what_is_left(headers: &mut HeaderMap, budget: &Budget, form: LimitHeaders) {
@@ -42,7 +45,11 @@ fn say_what_is_left(headers: &mut HeaderMap, budget: &Budget, form: LimitHeaders
     let reset = for_reset.format(budget.reset_s);
     // Every request takes this path: one allocation holds all values.
     let [policy_start, policy_end, state_start, state_middle] = ["\"day\";q=", ";w=86400", "\"day\";r=", ";t="];
-    let text = Bytes::from([policy_start, limit, policy_end, state_start, remaining, state_middle, reset].concat());
+    let mut text = BytesMut::with_capacity(MOST_BYTES);
+    for piece in [policy_start, limit, policy_end, state_start, remaining, state_middle, reset] {
+        text.put_slice(piece.as_bytes());
+    }
+    let text = text.freeze();
     let mut say = |name, piece| {
         if let Ok(value) = HeaderValue::from_maybe_shared(text.slice(piece)) {
             headers.insert(name, value);

@@ -273,9 +273,11 @@ fn level_of(method: &Method, path: &str, status: StatusCode) -> Level {
 /// Returns whether a request is logged as a read. Signatures and metrics reports count as reads: they are as frequent as
 /// loads.
 fn is_read(method: &Method, path: &str) -> bool {
-    let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-    let as_frequent = path.ends_with("/sign") || path.ends_with("/metrics");
-    (reads && !path.starts_with("/management/")) || (*method == Method::POST && as_frequent)
+    match *method {
+        Method::GET | Method::HEAD | Method::OPTIONS => !path.starts_with("/management/"),
+        Method::POST => path.ends_with("/sign") || path.ends_with("/metrics"),
+        _ => false,
+    }
 }
 
 /// The names in a path.

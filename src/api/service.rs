@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use axum::body::Body;
 use axum::http::header::ORIGIN;
 use axum::http::{HeaderName, HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
+use bytes::{BufMut, BytesMut};
 use futures_util::FutureExt;
 use hyper::body::Body as _;
 use tokio::time::Instant;
@@ -109,7 +111,7 @@ impl ApiService {
         let span = tracing::debug_span!("request", id = id.to_str().unwrap_or_default());
         let arrival = Arrival { id: &id, from, last, started };
         let spelling = HeaderCase::wanted_by(request.headers());
-        // Boxed because few requests need it: it would enlarge the future of all others, which is moved several times.
+        // What answers is boxed: the future around it is moved several times, whole.
         let mut response = match &self.cors {
             Some(cors) if request.headers().contains_key(ORIGIN) => {
                 let answer = service_fn(|request| async { Ok::<_, Infallible>(self.answer(arrival, request).await) });
@@ -118,7 +120,8 @@ impl ApiService {
                     Err(never) => match never {},
                 }
             }
-            _ => self.answer(arrival, request).instrument(span).await,
+            _ if span.is_disabled() => Box::pin(self.answer(arrival, request)).await,
+            _ => Box::pin(self.answer(arrival, request).instrument(span)).await,
         };
         if let Some(Failure { what, cause }) = response.extensions_mut().remove() {
             tracing::error!(request_id = id.to_str().unwrap_or_default(), %cause, "{what}");
@@ -141,8 +144,10 @@ impl ApiService {
         request.headers().get(REQUEST_ID).filter(usable).cloned().unwrap_or_else(|| {
             let mut number = itoa::Buffer::new();
             let number = number.format(self.requests.fetch_add(1, Ordering::Relaxed));
-            let id = [&*self.started_as, number].concat();
-            HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("-"))
+            let mut id = BytesMut::with_capacity(self.started_as.len() + number.len());
+            id.put_slice(self.started_as.as_bytes());
+            id.put_slice(number.as_bytes());
+            HeaderValue::from_maybe_shared(id.freeze()).unwrap_or(HeaderValue::from_static("-"))
         })
     }
 
@@ -159,8 +164,8 @@ impl ApiService {
         }
         if let Some(direct) = direct {
             let (learned, last) = (Learned::default(), arrival.last.map(Arc::as_ref));
-            // Boxed because the surrounding future is moved several times.
-            let answer = Box::pin(direct::answer(&self.api, &direct, &parts, &learned, last));
+            // Pinned where it stands: what is put around it moves a reference.
+            let answer = pin!(direct::answer(&self.api, &direct, &parts, &learned, last));
             let response = self.bounded(arrival.started, answer).await;
             self.count_refusal(arrival, &learned, response.status());
             asked.answered_on(&learned, response.status(), || Some(direct.route()));

@@ -25,9 +25,8 @@ use super::requests::{PURGE_WAIT, Purge, Rename};
 use crate::access::action;
 use crate::catalog::{CatalogError, CreatedTable};
 use crate::store::TableKind;
-use crate::vending::Vended;
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct Wanted {
     snapshots: Option<String>,
     #[serde(rename = "referenced-by")]
@@ -106,14 +105,15 @@ pub(super) async fn load(
     }
     // Boxed because few loads need it: it would enlarge the future of all others, which is moved several times.
     let vended = match permit.warehouse.vendor.is_none() {
-        true => Vended::default(),
-        false => Box::pin(delegation::of_table(&api, &permit, delegated, &permit.ident, &table)).await?,
+        true => None,
+        false => Some(Box::pin(delegation::of_table(&api, &permit, delegated, &permit.ident, &table)).await?),
     };
+    let vended = vended.as_deref();
     match snapshots {
-        Snapshots::All => Ok(load_result::loaded(&table.document.load_result, &vended, tag)),
+        Snapshots::All => Ok(load_result::loaded(&table.document.load_result, vended, tag)),
         Snapshots::Refs => {
             let refs = Box::pin(api.catalog.load_result_of_refs(&permit.warehouse, &table)).await?;
-            Ok(load_result::loaded(&refs, &vended, tag))
+            Ok(load_result::loaded(&refs, vended, tag))
         }
     }
 }

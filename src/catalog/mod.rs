@@ -198,8 +198,8 @@ impl Catalog {
         locations: &ValidLocations,
         wanted: Wanted,
         (path, pass): (&str, Option<&str>),
-    ) -> Result<Vended, CatalogError> {
-        let Some(access) = permit.storage_access() else { return Ok(Vended::default()) };
+    ) -> Result<Arc<Vended>, CatalogError> {
+        let Some(access) = permit.storage_access() else { return Ok(Arc::default()) };
         let warehouse = permit.warehouse();
         let ask = Ask { locations, access, wanted, path, pass };
         Ok(self.vending.vend(&warehouse.vendor, warehouse.storage.id(), &ask).await?)

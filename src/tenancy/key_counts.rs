@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use parking_lot::Mutex;
 use tidewater_core::ids::{KeyId, OrganisationId};
 
+use super::id_hash::BuildIdHasher;
 use crate::store::{KeyUsage, Store, StoreError};
 
 /// Counts of different keys seldom wait for each other.
@@ -13,7 +14,7 @@ const SHARDS: usize = 16;
 /// How many counts are written in one transaction. The limit keeps commits from waiting long.
 const BATCH: usize = 200;
 
-type Counts = HashMap<(OrganisationId, KeyId, i64), u64>;
+type Counts = HashMap<(OrganisationId, KeyId, i64), u64, BuildIdHasher>;
 
 /// The counts that are not written yet.
 #[derive(Debug, Default)]

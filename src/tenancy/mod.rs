@@ -1,5 +1,6 @@
 //! Organisations, their tiers, and what they have used.
 
+mod id_hash;
 mod key_counts;
 mod meter;
 pub mod quota;

@@ -22,6 +22,7 @@ use crate::base::clock::Clock;
 use crate::base::flight::{AskGuard, Joined};
 use crate::store::{Store, StoreError};
 
+use super::id_hash::BuildIdHasher;
 use super::key_counts::KeyCounts;
 use super::meter::{Exhausted, Lease, Meter};
 
@@ -78,7 +79,7 @@ pub struct Quota {
     store: Arc<dyn Store>,
     clock: Clock,
     /// One for each organisation that has asked for something since the start; they are few and stay.
-    meters: RwLock<HashMap<OrganisationId, Arc<Meter>>>,
+    meters: RwLock<HashMap<OrganisationId, Arc<Meter>, BuildIdHasher>>,
     keys: KeyCounts,
 }
 

@@ -222,7 +222,7 @@ impl Vendor for AzureVendor {
             expires_ms = expires_ms.min(key.expires_ms);
             self.sign_all(locations, access, now_ms, expires_ms, Some(&key.name), &key.value)?
         };
-        Ok(Issued { settings: BTreeMap::new(), by_location, issued_ms: now_ms, expires_ms })
+        Ok(Issued { by_location, ..Issued::new(BTreeMap::new(), now_ms, expires_ms) })
     }
 
     /// Adds what is named after the host of the service `dfs` under that of `blob`, which is the one that the locations of

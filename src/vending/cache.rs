@@ -79,32 +79,26 @@ impl Vending {
     ///
     /// # Errors
     /// All of [`VendingError`].
-    pub async fn vend(&self, vendor: &Arc<dyn Vendor>, storage: Uuid, ask: &Ask<'_>) -> Result<Vended, VendingError> {
-        let mut config = vendor.settings();
+    pub async fn vend(
+        &self,
+        vendor: &Arc<dyn Vendor>,
+        storage: Uuid,
+        ask: &Ask<'_>,
+    ) -> Result<Arc<Vended>, VendingError> {
         match vendor.delegation(ask.wanted) {
-            Delegation::None => Ok(Vended { config, ..Vended::default() }),
+            Delegation::None => Ok(Arc::new(Vended { config: vendor.settings(), ..Vended::default() })),
             Delegation::RemoteSigning => {
+                let mut config = vendor.settings();
                 let query = ask.pass.map(|pass| format!("?{PASS}={pass}")).unwrap_or_default();
                 let settings = vendor.signing_settings(&format!("{}/sign{query}", ask.path));
                 config.extend(settings.into_iter().map(|(name, value)| (name.to_owned(), value)));
                 let pass = ask.pass.map(|pass| (PASS.to_owned(), pass.to_owned()));
-                Ok(Vended { config, signing_properties: pass.into_iter().collect(), ..Vended::default() })
+                let signing_properties = pass.into_iter().collect();
+                Ok(Arc::new(Vended { config, signing_properties, ..Vended::default() }))
             }
             Delegation::VendedCredentials => {
                 let issued = self.issued(vendor, storage, ask).await?;
-                config.extend(issued.settings.clone());
-                if let Some(name) = vendor.refresh_setting() {
-                    config.insert(name.to_owned(), format!("{}/credentials", ask.path));
-                }
-                let prefixed = |(spelling, location): (&Location, &Location)| Prefixed {
-                    prefix: format!("{spelling}/"),
-                    config: vendor.with_host_of(spelling, issued.with_those_of(location, config.clone())),
-                };
-                let credentials = ask.locations.spellings().map(prefixed).collect();
-                let config = issued.with_those_of(ask.locations.table(), config);
-                let spellings = ask.locations.spellings();
-                let config = spellings.fold(config, |config, (spelling, _)| vendor.with_host_of(spelling, config));
-                Ok(Vended { config, credentials, ..Vended::default() })
+                Ok(issued.given.get_or_make(ask.path, ask.locations, || issued.vended(vendor.as_ref(), ask)))
             }
         }
     }
@@ -181,7 +175,25 @@ fn stopped() -> VendingError {
 }
 
 impl Issued {
-    /// Returns the settings for a location: the common ones and its own.
+    /// Puts together what a client is given with these credentials.
+    fn vended(&self, vendor: &dyn Vendor, ask: &Ask<'_>) -> Vended {
+        let mut config = vendor.settings();
+        config.extend(self.settings.clone());
+        if let Some(name) = vendor.refresh_setting() {
+            config.insert(name.to_owned(), format!("{}/credentials", ask.path));
+        }
+        let prefixed = |(spelling, location): (&Location, &Location)| Prefixed {
+            prefix: format!("{spelling}/"),
+            config: vendor.with_host_of(spelling, self.with_those_of(location, config.clone())),
+        };
+        let credentials = ask.locations.spellings().map(prefixed).collect();
+        let config = self.with_those_of(ask.locations.table(), config);
+        let spellings = ask.locations.spellings();
+        let config = spellings.fold(config, |config, (spelling, _)| vendor.with_host_of(spelling, config));
+        Vended { config, credentials, ..Vended::default() }
+    }
+
+    /// Settings, with those that are good for this location only.
     fn with_those_of(&self, location: &Location, mut settings: BTreeMap<String, String>) -> BTreeMap<String, String> {
         settings.extend(self.by_location.get(location).cloned().unwrap_or_default());
         settings
@@ -211,8 +223,7 @@ mod tests {
 
     #[test]
     fn credentials_with_half_of_their_lifetime_left_are_fresh() {
-        let issued =
-            Issued { settings: BTreeMap::new(), by_location: BTreeMap::new(), issued_ms: 1_000, expires_ms: 3_000 };
+        let issued = Issued::new(BTreeMap::new(), 1_000, 3_000);
         assert!(issued.is_fresh(1_000) && issued.is_fresh(2_000));
         assert!(!issued.is_fresh(2_001) && !issued.is_fresh(4_000));
     }
@@ -220,8 +231,7 @@ mod tests {
     #[test]
     fn credentials_are_usable_until_minutes_before_their_expiry() {
         let hour_ms = 3_600_000;
-        let issued =
-            Issued { settings: BTreeMap::new(), by_location: BTreeMap::new(), issued_ms: 0, expires_ms: hour_ms };
+        let issued = Issued::new(BTreeMap::new(), 0, hour_ms);
         assert!(!issued.is_fresh(hour_ms / 2 + 1) && issued.is_usable(hour_ms / 2 + 1));
         assert!(issued.is_usable(hour_ms - LEAST_LEFT_MS) && !issued.is_usable(hour_ms - LEAST_LEFT_MS + 1));
     }
@@ -248,7 +258,7 @@ mod tests {
 
         let scope = Scope { storage: id, locations: vec!["s3://bucket/lake/t".to_owned()], access: Access::Read };
         let settings = BTreeMap::from([("s3.access-key-id".to_owned(), "known".to_owned())]);
-        let known = Issued { settings, by_location: BTreeMap::new(), issued_ms: 0, expires_ms: 3_600_000 };
+        let known = Issued::new(settings, 0, 3_600_000);
         vending.shared.issued.insert(scope, Arc::new(known));
         // Fresh; past half of its life, asked for anew in vain; and too near to its end.
         for (at_ms, serves) in [(0, true), (2_000_000, true), (3_500_000, false)] {

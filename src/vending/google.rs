@@ -150,7 +150,7 @@ impl Vendor for GoogleVendor {
             ("gcs.oauth2.token-expires-at".to_owned(), expires_ms.to_string()),
             ("expiration-time".to_owned(), expires_ms.to_string()),
         ]);
-        Ok(Issued { settings, by_location: BTreeMap::new(), issued_ms: now_ms, expires_ms })
+        Ok(Issued::new(settings, now_ms, expires_ms))
     }
 
     fn profile(&self) -> Option<StorageProfile> {

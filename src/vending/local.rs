@@ -55,6 +55,6 @@ impl Vendor for LocalVendor {
     }
 
     async fn issue(&self, _locations: &ValidLocations, _access: Access, now_ms: i64) -> Result<Issued, VendingError> {
-        Ok(Issued { settings: BTreeMap::new(), by_location: BTreeMap::new(), issued_ms: now_ms, expires_ms: i64::MAX })
+        Ok(Issued::new(BTreeMap::new(), now_ms, i64::MAX))
     }
 }

@@ -4,6 +4,7 @@
 mod azure;
 mod cache;
 mod circuit;
+mod given;
 mod google;
 mod google_key;
 mod local;
@@ -16,11 +17,14 @@ mod valid_location;
 mod vendor;
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
+use bytes::Bytes;
 use tidewater_core::location::Location;
 use tidewater_core::storage::s3_request::Refused;
 
 pub use cache::{Ask, PASS, Vending};
+use given::LastGiven;
 pub use open::open_vendor;
 pub use s3_trial::SigningTrial;
 pub use tidewater_core::storage::Access;
@@ -30,8 +34,7 @@ pub use vendor::{Advice, Vendor};
 /// Settings for a client's file access, by the names that clients read (`LoadTableResult`, `config`).
 pub type Settings = BTreeMap<String, String>;
 
-/// Credentials from a cloud for some locations.
-#[derive(Clone)]
+/// Credentials that a cloud gave for some locations.
 pub struct Issued {
     /// The settings, by the names that clients read.
     settings: BTreeMap<String, String>,
@@ -41,10 +44,12 @@ pub struct Issued {
     issued_ms: i64,
     /// When they expire, in milliseconds since 1970.
     expires_ms: i64,
+    /// The settings that were last vended with them.
+    given: LastGiven<Vended>,
 }
 
-/// The answer to a request for access. It may contain secrets, so it goes into the HTTP answer and nowhere else.
-#[derive(Clone, Default, PartialEq, Eq)]
+/// The settings that a client receives. They may be secret: they go into an answer, and nowhere else.
+#[derive(Default)]
 pub struct Vended {
     /// `config` of a load or create (REST specification, `LoadTableResult`).
     pub config: BTreeMap<String, String>,
@@ -53,6 +58,22 @@ pub struct Vended {
     pub credentials: Vec<Prefixed>,
     /// Properties that a client sends with every request to sign (`remote-signing-config`, `properties`).
     pub signing_properties: BTreeMap<String, String>,
+    /// The settings as the JSON at the end of an answer, made at its first use.
+    text: OnceLock<Bytes>,
+}
+
+impl Issued {
+    /// Returns credentials that are valid for all locations.
+    const fn new(settings: Settings, issued_ms: i64, expires_ms: i64) -> Self {
+        Self { settings, by_location: BTreeMap::new(), issued_ms, expires_ms, given: LastGiven::new() }
+    }
+}
+
+impl Vended {
+    /// Returns the JSON that `spell` makes. It is made once and shared by all answers with these settings.
+    pub fn text(&self, spell: impl FnOnce(&Self) -> String) -> Bytes {
+        self.text.get_or_init(|| spell(self).into()).clone()
+    }
 }
 
 /// A request with the catalog's signature.

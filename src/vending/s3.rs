@@ -132,7 +132,7 @@ impl Vendor for S3Vendor {
             // What older clients read.
             ("expiration-time".to_owned(), session.expires_ms.to_string()),
         ]);
-        Ok(Issued { settings, by_location: BTreeMap::new(), issued_ms: now_ms, expires_ms: session.expires_ms })
+        Ok(Issued::new(settings, now_ms, session.expires_ms))
     }
 
     fn signs(&self) -> bool {

@@ -1,9 +1,10 @@
 //! How a client reaches a table's files: with its own credentials, with vended ones, or with a signature per request.
 
-/// The kinds of access that a client asks for (header `X-Iceberg-Access-Delegation` of the REST specification).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a client said it can use (header `X-Iceberg-Access-Delegation` of the REST specification).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Wanted {
-    /// The request has no such header.
+    /// It did not say.
+    #[default]
     Unsaid,
     /// The header is present. If both are `false`, it names no known kind, and the client wants none.
     Said {

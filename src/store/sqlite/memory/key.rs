@@ -1,10 +1,12 @@
 //! What an entry of the memory is of.
 
+use std::hash::{Hash, Hasher};
+
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use crate::store::Place;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Subject {
     /// The table or view of a name.
     Table,
@@ -17,7 +19,7 @@ pub(super) enum Subject {
 }
 
 /// The key of an entry.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Key {
     place: Place,
     subject: Subject,
@@ -26,12 +28,29 @@ pub(super) struct Key {
 }
 
 /// A key that is only looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct KeyRef<'a> {
     place: Place,
     subject: Subject,
     namespace: &'a str,
     name: &'a str,
+}
+
+/// Hashes in few writes, since every load does it. Keys that are equal have the same warehouse, subject and texts.
+impl Hash for KeyRef<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(self.place.warehouse.0.as_u128());
+        state.write(self.namespace.as_bytes());
+        // No byte of UTF-8: where one text ends and the other begins is part of the hash.
+        state.write_u8(0xf8 + self.subject as u8);
+        state.write(self.name.as_bytes());
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.borrowed().hash(state);
+    }
 }
 
 impl Key {
