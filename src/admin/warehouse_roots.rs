@@ -1,4 +1,4 @@
-//! Checks that a new warehouse's root is free: nothing else is in it, around it, or at the same place under another name.
+//! Checks that a new warehouse's root overlaps no other root and not the data folder, under any path.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -16,13 +16,13 @@ use crate::store::{Organisation, Warehouse};
 struct Root {
     location: Location,
     profile: StorageProfile,
-    /// The name of the warehouse if it belongs to the same organisation as the new one. Others' names are not told.
+    /// The name of the warehouse if it belongs to the same organisation as the new one. Names of other organisations' warehouses are secret.
     name: Option<String>,
 }
 
 impl Admin {
-    /// Fails when a warehouse of that name exists, or its root is at, in or around another warehouse's or the data folder.
-    /// Symbolic links on the local disk are followed.
+    /// Checks that the warehouse's name is free, and that its root does not overlap another root or the data folder.
+    /// Follows symbolic links on the local disk.
     ///
     /// # Errors
     /// `TooMany`; `Exists`; `Conflict`; `Invalid` for the data folder, and for a path that cannot be followed.
@@ -38,7 +38,7 @@ impl Admin {
             let is_own = organisation.id == of.id;
             if is_own && all.len() >= WAREHOUSES {
                 return Err(AdminError::TooMany(format!(
-                    "Organisation '{}' has {WAREHOUSES} warehouses, the most that it can have",
+                    "Organisation '{}' has {WAREHOUSES} warehouses, the maximum",
                     of.name
                 )));
             }
@@ -54,21 +54,19 @@ impl Admin {
                 Some(Root { location, profile: other.storage.profile, name: is_own.then_some(other.name) })
             }));
         }
+        if new.storage.profile == StorageProfile::File {
+            let (root, data_folder) = (root.clone(), self.config.data_dir.clone());
+            // The disk may be slow.
+            let checked = tokio::task::spawn_blocking(move || check_on_disk(&root, &data_folder, &others)).await;
+            return checked.map_err(|error| AdminError::Failed(error.to_string().into()))?;
+        }
         let own = (&new.storage.profile, root);
-        if let Some(other) = others.iter().find(|other| roots_overlap(own, (&other.profile, &other.location))) {
-            return Err(taken(root, other));
-        }
-        if new.storage.profile != StorageProfile::File {
-            return Ok(());
-        }
-        let (root, data_folder) = (root.clone(), self.config.data_dir.clone());
-        // The disk may be slow.
-        let checked = tokio::task::spawn_blocking(move || check_on_disk(&root, &data_folder, &others)).await;
-        checked.map_err(|error| AdminError::Failed(error.to_string().into()))?
+        let overlapping = others.iter().find(|other| roots_overlap(own, (&other.profile, &other.location)));
+        overlapping.map_or(Ok(()), |other| Err(taken(root, other)))
     }
 }
 
-/// Fails when a root on the local disk is at, in or around the data folder or another root, once links are followed.
+/// Checks that a root on the local disk does not overlap the data folder or another root, after following links.
 fn check_on_disk(root: &Location, data_folder: &Path, others: &[Root]) -> Result<(), AdminError> {
     let path = Path::new(root.path());
     let real = follow(path)
@@ -86,7 +84,9 @@ fn check_on_disk(root: &Location, data_folder: &Path, others: &[Root]) -> Result
     let on_disk = others.iter().filter(|other| other.profile == StorageProfile::File);
     for other in on_disk {
         let path = Path::new(other.location.path());
-        if is_shared(&real, &follow(path).unwrap_or_else(|_| path.to_owned())) {
+        if roots_overlap((&StorageProfile::File, root), (&other.profile, &other.location))
+            || is_shared(&real, &follow(path).unwrap_or_else(|_| path.to_owned()))
+        {
             return Err(taken(root, other));
         }
     }
@@ -101,7 +101,7 @@ fn leads_to(path: &Path, real: &Path) -> String {
     if path == real { String::new() } else { format!(" (a link that leads to {})", real.display()) }
 }
 
-/// Returns a path with the links in it followed. What of it does not exist stays as it is.
+/// Returns the path after following its links. Parts that do not exist stay unchanged.
 fn follow(path: &Path) -> io::Result<PathBuf> {
     for existing in path.ancestors() {
         match existing.canonicalize() {

@@ -47,7 +47,7 @@ async fn dropped_table_and_view_are_listed_and_restored() {
     assert_eq!(catalog.get(&tenant.key, "/v1/namespaces/ns/tables/t").await.ok(200), table);
     assert_eq!(catalog.get(&tenant.key, "/v1/namespaces/ns/views/v").await.ok(200), view);
     let again = catalog.post(&tenant.key, &at(entry, "/restore"), &json!({})).await;
-    assert!(again.error(404, "NoSuchTableException").contains("list what was dropped"));
+    assert!(again.error(404, "NoSuchTableException").contains("list the dropped tables"));
 }
 
 #[tokio::test]
