@@ -115,7 +115,7 @@ def test_properties_of_a_megabyte_are_kept(rest: Rest, namespace: str, table: di
 @pytest.mark.parametrize(
     "content_type", ["text/plain", "application/xml", "application/x-www-form-urlencoded", ";;;", None]
 )
-def test_a_body_of_another_type_is_refused_or_read_as_json(rest: Rest, unique: str, content_type: str | None) -> None:
+def test_non_json_body_is_refused_with_any_content_type(rest: Rest, unique: str, content_type: str | None) -> None:
     headers = {"Content-Type": content_type} if content_type else {}
     body = b"<namespace/>" if content_type == "application/xml" else b"namespace=" + unique.encode()
     refused(rest.post("/namespaces", data=body, headers=headers), {400, 415})

@@ -219,7 +219,7 @@ def test_dropped_table_deleted_by_the_command_line_is_gone(server: Server, uniqu
     assert "no dropped table" in server.command("table", "dropped", unique).stderr
 
 
-def test_a_dropped_view_is_restored(server: Server, unique: str) -> None:
+def test_dropped_view_is_restored_unchanged(server: Server, unique: str) -> None:
     rest = Rest(server.uri, server.key)
     rest.create_namespace(unique)
     view = {
@@ -272,7 +272,7 @@ def test_purge_of_a_table_with_shared_files_removes_nothing(hasty: Server, uniqu
     assert files(path_of(table.location())) == before
 
 
-def test_a_drop_without_a_purge_is_final_and_leaves_the_files(hasty: Server, unique: str) -> None:
+def test_plain_drop_without_retention_is_final_and_leaves_the_files(hasty: Server, unique: str) -> None:
     table = furnished(hasty, unique, "t")
     before = files(path_of(table.location()))
     client(hasty).drop_table((unique, "t"))

@@ -195,7 +195,7 @@ def test_compressed_metadata_is_written_and_read(place: Place, namespace: str) -
     assert loaded["metadata"]["properties"]["a"] == "b"
 
 
-def test_a_staged_create_writes_before_the_table_exists(place: Place, namespace: str) -> None:
+def test_staged_create_writes_before_the_table_exists(place: Place, namespace: str) -> None:
     """What an engine does for CREATE TABLE AS: files first, with what is vended for a table that is not there yet."""
     if place.cloud.wants_clients_apart:
         Apart(place.lake, place.lake.writer.text, (namespace, "t")).create_staged_with((1, "Oslo", 1.5))

@@ -107,7 +107,7 @@ def test_invalid_key_is_refused(
         attach("wrong").execute(f'SELECT * FROM ic."{server.printed.namespace}"."{server.printed.table}"')
 
 
-def test_the_sample_table_is_read_at_each_of_its_snapshots(
+def test_sample_table_is_read_at_each_of_its_snapshots(
     server: Server, catalog: Catalog, duck: duckdb.DuckDBPyConnection
 ) -> None:
     assert server.printed is not None
@@ -195,7 +195,7 @@ def test_rows_are_inserted_updated_deleted_and_merged(
     both([(2, "Bergen", 12.5), (3, "Voss", 3.5), (4, "Tromsø", 4.5)])
 
 
-def test_a_table_of_version_three_is_written_and_read(
+def test_table_of_version_three_is_written_and_read(
     rest: Rest, namespace: str, duck: duckdb.DuckDBPyConnection
 ) -> None:
     name = f"ic.{namespace}.t"

@@ -113,7 +113,7 @@ def namespace(named: Named, unique: str) -> str:
     return named.lake.rest().create_namespace(unique)
 
 
-def test_it_creates_inserts_updates_deletes_and_reads(named: Named, namespace: str) -> None:
+def test_rows_are_inserted_updated_deleted_and_read(named: Named, namespace: str) -> None:
     table = f"ic.{namespace}.t"
     named.duckdb(
         named.lake.writer,
@@ -127,7 +127,7 @@ def test_it_creates_inserts_updates_deletes_and_reads(named: Named, namespace: s
     assert named.tunnel.hosts >= named.hosts, "it came by the cloud's own names"
 
 
-def test_a_reader_cannot_write(named: Named, namespace: str) -> None:
+def test_reader_cannot_write(named: Named, namespace: str) -> None:
     table = f"ic.{namespace}.t"
     named.duckdb(named.lake.writer, f"CREATE TABLE {table} AS SELECT 1 AS id")
     with pytest.raises(RuntimeError, match="403|(?i:forbidden|denied|not allow|may not)"):

@@ -70,7 +70,7 @@ def lake(make_server: Callable[..., Server], each_cloud: Cloud, tmp_path_factory
 
 
 @pytest.mark.parametrize("each_cloud", RESPELLED, indirect=True)
-def test_a_table_in_hadoops_spelling_is_registered_read_changed_and_purged(
+def test_table_in_hadoops_spelling_is_registered_read_changed_and_purged(
     lake: CloudLake, each_cloud: Cloud, unique: str
 ) -> None:
     rest, catalog = lake.rest(), lake.catalog()

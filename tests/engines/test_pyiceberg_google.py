@@ -86,7 +86,7 @@ def name_of(location: str) -> str:
     return location.split("/", 3)[3]
 
 
-def test_a_writer_writes_changes_and_reads_back(lake: CloudLake, namespace: str) -> None:
+def test_writer_appends_and_deletes_rows_and_reader_reads_them(lake: CloudLake, namespace: str) -> None:
     table = Apart(lake, lake.writer.text, (namespace, "t"))
     table.create_with((1, "Oslo", 1.5), (2, "Bergen", 2.5))
     assert table.append((3, "Oslo", 3.5)) is None
@@ -95,7 +95,7 @@ def test_a_writer_writes_changes_and_reads_back(lake: CloudLake, namespace: str)
     assert rows == [(2, "Bergen", 2.5), (3, "Oslo", 3.5)]
 
 
-def test_a_reader_cannot_write_files(lake: CloudLake, namespace: str) -> None:
+def test_reader_cannot_write_files(lake: CloudLake, namespace: str) -> None:
     Apart(lake, lake.writer.text, (namespace, "t")).create_with((1, "Oslo", 1.5))
     table = Apart(lake, lake.reader.text, (namespace, "t"))
     wrong = table.append((2, "Bergen", 2.5))

@@ -53,7 +53,7 @@ def test_nested_namespaces_are_listed_under_their_parent_only(catalog: Catalog, 
     assert catalog.list_namespaces((unique, "europe", "north")) == []
 
 
-def test_a_namespace_with_children_or_tables_is_not_dropped(catalog: Catalog, unique: str) -> None:
+def test_namespace_with_children_or_tables_is_not_dropped(catalog: Catalog, unique: str) -> None:
     catalog.create_namespace(unique)
     catalog.create_namespace((unique, "child"))
     with pytest.raises(NamespaceNotEmptyError, match="not empty"):

@@ -43,7 +43,7 @@ def namespace(signing_lake: Lake, unique: str) -> str:
     return signing_lake.rest().create_namespace(unique)
 
 
-def test_a_writer_writes_changes_and_reads_back(signing_lake: Lake, namespace: str) -> None:
+def test_writer_appends_and_deletes_rows_and_reader_reads_them(signing_lake: Lake, namespace: str) -> None:
     catalog = signing_lake.catalog()
     spec = PartitionSpec(PartitionField(source_id=2, field_id=1000, transform=IdentityTransform(), name="city"))
     table = catalog.create_table((namespace, "t"), SCHEMA, partition_spec=spec)
@@ -55,7 +55,7 @@ def test_a_writer_writes_changes_and_reads_back(signing_lake: Lake, namespace: s
     assert rows == [(2, "Ål/Bergen+b c", 2.5), (3, "Oslo", 3.5)]
 
 
-def test_a_large_file_goes_up_in_parts(signing_lake: Lake, namespace: str) -> None:
+def test_file_of_90_mib_is_written_and_read(signing_lake: Lake, namespace: str) -> None:
     table = signing_lake.catalog().create_table((namespace, "t"), SIGHTINGS)
     path = f"{table.location()}/data/large"
     with table.io.new_output(path).create() as stream:
@@ -78,14 +78,14 @@ def test_removal_without_named_files_is_refused(signing_lake: Lake, namespace: s
     assert table.io.new_input(path).exists()
 
 
-def test_a_reader_cannot_write_files(signing_lake: Lake, namespace: str) -> None:
+def test_reader_cannot_write_files(signing_lake: Lake, namespace: str) -> None:
     signing_lake.catalog().create_table((namespace, "t"), SIGHTINGS).append(sightings((1, "Oslo", 1.5)))
     table = signing_lake.catalog(signing_lake.reader).load_table((namespace, "t"))
     with pytest.raises(SignError, match="403"):
         table.append(sightings((2, "Bergen", 2.5)))
 
 
-def test_a_staged_create_writes_before_the_table_exists(signing_lake: Lake, namespace: str) -> None:
+def test_staged_create_writes_before_the_table_exists(signing_lake: Lake, namespace: str) -> None:
     catalog = signing_lake.catalog()
     with catalog.create_table_transaction((namespace, "t"), SIGHTINGS) as transaction:
         transaction.append(sightings((1, "Oslo", 1.5)))

@@ -81,7 +81,7 @@ def test_rollback_goes_back_and_on_from_there(catalog: Catalog, table: Table) ->
     assert current.sequence_number == 4
 
 
-def test_the_current_snapshot_is_set_from_a_tag(catalog: Catalog, table: Table) -> None:
+def test_current_snapshot_is_set_from_a_tag(catalog: Catalog, table: Table) -> None:
     with table.manage_snapshots() as manage:
         manage.create_tag(table.snapshots()[1].snapshot_id, "good")
     with table.manage_snapshots() as manage:

@@ -67,7 +67,7 @@ def test_pyiceberg_works_when_answers_are_lost(catalog: Catalog, unique: str, lo
     assert len(lost) >= 15, "the network was not lossy"
 
 
-def test_a_transaction_is_made_once(rest: Rest, namespace: str) -> None:
+def test_repeated_transaction_is_made_once(rest: Rest, namespace: str) -> None:
     for table in ("a", "b"):
         rest.create_table(namespace, documents.table(table))
     key = {"Idempotency-Key": fresh_key()}

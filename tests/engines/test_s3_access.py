@@ -100,7 +100,7 @@ def test_location_with_wildcards_is_refused(lake: Lake, namespace: str) -> None:
         assert "'*', '?' or '$'" in error["message"]
 
 
-def test_a_writer_copies_neither_from_another_table_nor_to_it(
+def test_writer_cannot_copy_from_or_to_another_table(
     lake: Lake, namespace: str, neighbours: Neighbours
 ) -> None:
     s3, bucket = lake.s3.client(**lake.credentials(namespace, "own")), neighbours.bucket
@@ -110,7 +110,7 @@ def test_a_writer_copies_neither_from_another_table_nor_to_it(
     refused(lambda: s3.copy_object(Bucket=bucket, Key=neighbours.other_key, CopySource=own))
 
 
-def test_a_batch_delete_removes_nothing_of_another_table(lake: Lake, namespace: str, neighbours: Neighbours) -> None:
+def test_batch_delete_removes_nothing_of_another_table(lake: Lake, namespace: str, neighbours: Neighbours) -> None:
     s3 = lake.s3.client(**lake.credentials(namespace, "own"))
     objects = {"Objects": [{"Key": neighbours.own_key}, {"Key": neighbours.other_key}]}
     try:
@@ -120,7 +120,7 @@ def test_a_batch_delete_removes_nothing_of_another_table(lake: Lake, namespace: 
     neighbours.catalogs.head_object(Bucket=neighbours.bucket, Key=neighbours.other_key)
 
 
-def test_a_reader_reads_its_table_and_changes_nothing(lake: Lake, namespace: str, neighbours: Neighbours) -> None:
+def test_reader_reads_its_table_and_changes_nothing(lake: Lake, namespace: str, neighbours: Neighbours) -> None:
     s3 = lake.s3.client(**lake.credentials(namespace, "own", lake.reader))
     for operation in READS.values():
         operation(s3, neighbours, neighbours.own_key)

@@ -28,7 +28,7 @@ SIGN_IN = {
 
 
 @pytest.mark.parametrize("sign_in", SIGN_IN)
-def test_it_reads_the_sample_table(server: Server, catalog: Catalog, sign_in: str) -> None:
+def test_sample_table_is_read(server: Server, catalog: Catalog, sign_in: str) -> None:
     statements = [
         "SHOW DATABASES",
         "SHOW TABLES IN demo",
@@ -100,7 +100,7 @@ def test_table_from_a_query_works_if_the_database_has_a_location(
     assert in_order(table.scan().to_arrow()) == [(0, "c0"), (1, "c1"), (2, "c2")]
 
 
-def test_a_location_outside_of_the_warehouse_is_refused(server: Server, rest: Rest, namespace: str) -> None:
+def test_location_outside_of_the_warehouse_is_refused(server: Server, rest: Rest, namespace: str) -> None:
     for location in ("file:///tmp/elsewhere", "../elsewhere"):
         with pytest.raises(RuntimeError, match="400 Bad Request|absolute path"):
             sail.run(server, [f"CREATE TABLE {namespace}.t (id BIGINT) USING iceberg LOCATION '{location}'"])

@@ -93,7 +93,7 @@ def discover(snowflake: Integration, top: str, kind: str = "tables") -> list[tup
     return [(levels, name) for levels in snowflake.namespaces((top,)) for name in snowflake.names(levels, kind)]
 
 
-def test_a_linked_database_finds_every_namespace_and_table_once(
+def test_linked_database_finds_every_namespace_and_table_once(
     snowflake: Integration, rest: Rest, unique: str
 ) -> None:
     made = grow(rest, unique, namespaces=16, tables=2 * PAGE + 1)
@@ -146,7 +146,7 @@ def test_linked_database_lists_every_table_while_others_are_created_and_dropped(
 
 
 @pytest.mark.parametrize("form", ["oauth", "bearer"])
-def test_a_table_is_refreshed_with_the_credentials_that_its_files_need(server: Server, form: str) -> None:
+def test_local_table_is_refreshed_without_credentials(server: Server, form: str) -> None:
     """Local disk needs no credentials: the answer has none, and nothing that Snowflake would misread."""
     assert server.printed is not None
     snowflake = Integration(server.uri, server.printed.warehouse, AUTHENTICATION[form](server))

@@ -158,7 +158,7 @@ def test_table_is_created_when_the_answer_to_its_document_is_lost(setting: Setti
     assert setting.rest.load("ns", unique)["metadata"] == made["metadata"]
 
 
-def test_a_staged_table_needs_the_storage_only_when_it_is_committed(setting: Setting, unique: str) -> None:
+def test_staged_table_needs_storage_only_for_its_commit(setting: Setting, unique: str) -> None:
     # A first load creates the cached session.
     setting.rest.create_table("ns", create_body(f"{unique}_before"))
     setting.proxy.spoil(Fault("down", is_document))

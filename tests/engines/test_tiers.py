@@ -112,7 +112,7 @@ def test_usage_is_kept_over_a_restart(own: Server, end: str) -> None:
     assert left == SMALL - 10 if end == "stop" else left <= SMALL - 10
 
 
-def test_the_enterprise_tier_has_no_limit(own: Server) -> None:
+def test_enterprise_tier_has_no_limit(own: Server) -> None:
     admin = Admin(own)
     rest = admin.rest(admin.key(admin.organisation("enterprise"), "writer"))
     assert spend(rest, 200) == 200

@@ -167,7 +167,7 @@ def test_without_a_role_nothing_secret_is_vended(server: Server, s3: S3Server, t
     assert not [name for name in created["config"] if "secret" in name or "token" in name or "access-key" in name]
 
 
-def test_the_master_key_is_changed_while_a_server_runs(
+def test_master_key_is_changed_while_a_server_runs(
     make_server: Callable[..., Server], s3: S3Server, tmp_path: Path, unique: str
 ) -> None:
     server = make_server("master_key")

@@ -132,7 +132,7 @@ def test_table_is_renamed_within_and_across_namespaces(server: Server, sql: Sql,
 
 
 @pytest.mark.parametrize("purge", ["", " PURGE"], ids=["keeping files", "with purge"])
-def test_a_table_is_dropped(server: Server, sql: Sql, table: str, space: str, purge: str) -> None:
+def test_table_is_dropped(server: Server, sql: Sql, table: str, space: str, purge: str) -> None:
     sql(f"DROP TABLE tw.{table}{purge}")
     assert sql(f"SHOW TABLES IN tw.{space}") == []
     assert not pyiceberg(server).table_exists(table)
@@ -157,7 +157,7 @@ def test_files_lie_where_the_catalog_says(server: Server, sql: Sql, table: str) 
         assert Path(file.removeprefix("file:")).is_relative_to(root), file
 
 
-def test_a_data_frame_is_written_and_appended(server: Server, spark: SparkSession, space: str) -> None:
+def test_data_frame_is_written_and_appended(server: Server, spark: SparkSession, space: str) -> None:
     name = f"{space}.frame"
     frame = spark.createDataFrame([(1, "a"), (2, "b")], "id bigint, word string")
     frame.writeTo(f"tw.{name}").tableProperty("write.parquet.compression-codec", "zstd").create()

@@ -64,7 +64,7 @@ def test_branches_and_tags_of_other_engines_are_read(server: Server, sql: Sql, t
 
 
 @pytest.mark.parametrize("name", METADATA_TABLES)
-def test_a_metadata_table_is_read(sql: Sql, table: str, name: str) -> None:
+def test_metadata_table_is_read(sql: Sql, table: str, name: str) -> None:
     assert sql(f"SELECT * FROM {hidden(table, name)}")
 
 
@@ -111,7 +111,7 @@ def test_orphan_files_are_removed_and_nothing_else(server: Server, sql: Sql, wor
     assert [row[0] for row in duckdb_rows(server, worn)] == [*REMAINING, 8]
 
 
-def test_a_table_goes_back_to_a_snapshot(server: Server, sql: Sql, worn: str) -> None:
+def test_table_is_rolled_back_to_a_snapshot(server: Server, sql: Sql, worn: str) -> None:
     sql(f"ALTER TABLE tw.{worn} EXECUTE rollback_to_snapshot({snapshots(sql, worn)[2]})")
     assert [row[0] for row in pyiceberg_rows(server, worn)] == [1, 2, 3]
 
@@ -125,7 +125,7 @@ def test_changes_between_snapshots_are_shown(sql: Sql, worn: str) -> None:
     assert changes == [("insert", 3), ("insert", 4)]
 
 
-def test_a_table_is_registered_from_its_metadata_and_unregistered(server: Server, sql: Sql, table: str, space: str) -> None:
+def test_table_is_registered_from_its_metadata_and_unregistered(server: Server, sql: Sql, table: str, space: str) -> None:
     loaded = pyiceberg(server).load_table(table)
     sql(f"CALL tw.system.unregister_table('{space}', 'sightings')")
     assert sql(f"SHOW TABLES FROM tw.{space}") == []

@@ -155,7 +155,7 @@ def test_table_is_renamed_within_and_across_schemas(server: Server, sql: Sql, ta
     assert sql(f"SELECT id FROM tw.{space}other.renamed ORDER BY id") == [(1,), (2,)]
 
 
-def test_a_table_is_dropped(server: Server, sql: Sql, table: str, space: str) -> None:
+def test_table_is_dropped(server: Server, sql: Sql, table: str, space: str) -> None:
     sql(f"DROP TABLE tw.{table}")
     assert sql(f"SHOW TABLES FROM tw.{space}") == []
     assert not pyiceberg(server).table_exists(table)
