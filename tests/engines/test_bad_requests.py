@@ -186,7 +186,7 @@ def test_invalid_credential_is_refused(server: Server, credential: str | bytes) 
         )
 
 
-def test_answer_without_a_key_reveals_nothing(server: Server, namespace: str) -> None:
+def test_answer_without_a_key_is_the_same_for_existing_and_missing_objects(server: Server, namespace: str) -> None:
     """Existing and missing objects get the same answer."""
     nobody = Rest(server.uri, None)
     answers = [
@@ -212,7 +212,7 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)
-def test_invalid_http_disturbs_no_other_client(server: Server, rest: Rest, garbage: str) -> None:
+def test_server_still_answers_after_invalid_http(server: Server, rest: Rest, garbage: str) -> None:
     where = urlsplit(server.uri)
     with socket.create_connection((where.hostname, where.port), timeout=10) as connection:
         received = b""

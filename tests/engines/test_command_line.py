@@ -92,7 +92,7 @@ def test_api_key_without_an_address_is_refused_with_advice(binary: Path, home: d
     assert "flx_x" not in done.stderr
 
 
-def test_every_noun_has_a_show_command(binary: Path, home: dict[str, str], tmp_path: Path) -> None:
+def test_org_warehouse_key_and_signing_key_have_a_show_command(binary: Path, home: dict[str, str], tmp_path: Path) -> None:
     run(binary, "org", "create", "acme", **home)
     run(binary, "warehouse", "create", "lake", "--root", f"file://{tmp_path}/lake", **home)
     run(binary, "key", "create", "ci", **home)

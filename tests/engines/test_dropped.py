@@ -264,7 +264,7 @@ def test_purge_removes_all_files_of_its_table_only(
         assert engine.execute(f"SELECT * FROM ic.{unique}.n ORDER BY id").fetchall() == rows
 
 
-def test_purge_of_a_table_with_shared_files_removes_nothing(hasty: Server, unique: str) -> None:
+def test_purge_with_gc_disabled_removes_nothing(hasty: Server, unique: str) -> None:
     table = furnished(hasty, unique, "t", **{"gc.enabled": "false"})
     before = files(path_of(table.location()))
     client(hasty).purge_table((unique, "t"))
@@ -416,7 +416,7 @@ def test_keep_files_stops_a_running_purge_before_its_answer(brief: Server, uniqu
     brief.start()
 
 
-def test_engines_request_a_purge_as_documented(server: Server, unique: str) -> None:
+def test_duckdb_sail_and_pyiceberg_request_a_purge_as_documented(server: Server, unique: str) -> None:
     catalog = client(server)
     catalog.create_namespace(unique)
     for name in ("duckdb", "sail", "sail_purge", "pyiceberg", "pyiceberg_purge"):
@@ -447,7 +447,7 @@ def test_table_with_files_removed_by_an_engine_cannot_be_restored(server: Server
     assert not catalog.table_exists((unique, "t"))
 
 
-def test_stop_during_a_purge_is_quick_and_the_purge_continues_at_once(brief: Server, unique: str) -> None:
+def test_purge_interrupted_by_a_stop_continues_without_waiting_for_a_lease(brief: Server, unique: str) -> None:
     client(brief).create_namespace(unique)
     table = large(brief, unique, "large")
     data = purge_until_it_has_begun(brief, table)

@@ -336,7 +336,7 @@ def test_one_of_two_transactions_over_the_same_tables_fails_completely(
     assert seen == {"a": [(1,)], "b": [(1,)], "c": [(0,)]}, "both tables of the first, none of the second"
 
 
-def test_two_writers_from_the_same_state_lose_no_rows(attach: Connect, catalog: Catalog, namespace: str) -> None:
+def test_two_writers_from_the_same_state_lose_no_acknowledged_rows(attach: Connect, catalog: Catalog, namespace: str) -> None:
     first, second = attach(), attach()
     name = f"ic.{namespace}.t"
     first.execute(f"CREATE TABLE {name} (id BIGINT)")

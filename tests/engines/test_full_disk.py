@@ -24,7 +24,7 @@ def metadata_files(location: str) -> set[str]:
 
 
 @pytest.mark.makes_unavailable
-def test_document_on_a_full_disk_is_refused_and_leaves_no_file(
+def test_document_above_the_file_size_limit_is_refused_and_leaves_no_file(
     make_server: Callable[..., Server], unique: str
 ) -> None:
     server = make_server("full_disk", largest_file_bytes=LARGEST_FILE_BYTES)

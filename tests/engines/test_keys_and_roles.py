@@ -98,7 +98,7 @@ def test_revoked_key_and_its_tokens_are_refused_within_seconds(admin: Admin, org
     answer(admin.rest(other).get("/namespaces"))
 
 
-def test_key_is_printed_once_and_never_stored(admin: Admin, organisation: str) -> None:
+def test_key_is_never_listed_logged_or_stored(admin: Admin, organisation: str) -> None:
     keys = [admin.key(organisation, role) for role in ("reader", "writer", "admin")]
     for key in keys:
         answer(admin.rest(key).get("/namespaces"))

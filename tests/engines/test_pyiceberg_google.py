@@ -188,7 +188,7 @@ def test_expired_token_is_refused(lake: CloudLake, cloud: Google, namespace: str
         cloud.ahead_s = 0
 
 
-def test_one_service_account_token_serves_all_tables(lake: CloudLake, cloud: Google, namespace: str) -> None:
+def test_one_service_account_token_serves_several_tables(lake: CloudLake, cloud: Google, namespace: str) -> None:
     lake.rest().create_table(namespace, create_body("first"))
     before, narrowed = cloud.own_tokens_given, len(cloud.boundaries)
     for number in range(3):

@@ -92,7 +92,7 @@ def test_staged_create_writes_before_the_table_exists(signing_lake: Lake, namesp
     assert in_order(catalog.load_table((namespace, "t")).scan().to_arrow()) == [(1, "Oslo", 1.5)]
 
 
-def test_unusual_file_names_are_signed(signing_lake: Lake, unique: str) -> None:
+def test_tables_with_unusual_names_are_signed(signing_lake: Lake, unique: str) -> None:
     catalog = signing_lake.catalog()
     catalog.create_namespace((unique,))
     catalog.create_namespace((unique, "a b"))
@@ -102,7 +102,7 @@ def test_unusual_file_names_are_signed(signing_lake: Lake, unique: str) -> None:
         assert in_order(catalog.load_table((unique, "a b", name)).scan().to_arrow()) == [(1, "Oslo", 1.5)]
 
 
-def test_signer_is_found_from_every_form_of_the_catalogs_address(signing_lake: Lake, namespace: str) -> None:
+def test_signer_is_found_from_three_forms_of_the_catalogs_address(signing_lake: Lake, namespace: str) -> None:
     signing_lake.catalog().create_table((namespace, "t"), SIGHTINGS).append(sightings((1, "Oslo", 1.5)))
     for suffix in ("/", "/v1", "/catalog"):
         catalog = signing_lake.catalog(uri=signing_lake.server.uri + suffix)

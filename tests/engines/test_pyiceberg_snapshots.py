@@ -130,7 +130,7 @@ def test_statistics_are_set_and_removed(catalog: Catalog, table: Table) -> None:
     assert catalog.load_table(table.name()).metadata.statistics == []
 
 
-def test_table_with_hundreds_of_snapshots_works(catalog: Catalog, namespace: str) -> None:
+def test_table_with_150_snapshots_is_loaded_and_read(catalog: Catalog, namespace: str) -> None:
     table = catalog.create_table((namespace, "many"), SIGHTINGS)
     for batch in range(5):
         with table.transaction() as transaction:

@@ -321,7 +321,7 @@ def test_compressed_metadata_is_written_and_read(catalog: Catalog, namespace: st
     assert in_order(loaded.scan().to_arrow()) == [(1, "Oslo", 1.5)]
 
 
-def test_table_with_1000_columns_and_properties_works(catalog: Catalog, namespace: str) -> None:
+def test_table_with_1000_columns_and_5000_properties_is_loaded(catalog: Catalog, namespace: str) -> None:
     wide = pa.schema([pa.field(f"column_{number}", pa.int64()) for number in range(1000)])
     properties = {f"property.{number}": "x" * 200 for number in range(2000)}
     table = catalog.create_table((namespace, "wide"), wide, properties=properties)

@@ -53,7 +53,7 @@ def test_token_stays_valid_after_a_restart(own: Server) -> None:
     answer(Rest(own.uri, token).get("/namespaces"))
 
 
-def test_stop_finishes_running_commits(own: Server, unique: str) -> None:
+def test_stop_during_commits_loses_no_acknowledged_commit(own: Server, unique: str) -> None:
     """A commit sent before the stop gets either an answer, and is then durable, or a closed connection."""
     rest = Rest(own.uri, own.key)
     rest.create_namespace(unique)

@@ -141,7 +141,7 @@ def test_bucket_and_parent_folder_cannot_be_listed(lake: Lake, namespace: str) -
             assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 403, error
 
 
-def test_staged_tables_credentials_work_for_its_future_location(lake: Lake, namespace: str) -> None:
+def test_staged_tables_credentials_work_only_for_its_location(lake: Lake, namespace: str) -> None:
     """CVE-2026-42809 elsewhere: credentials for whatever location the caller named."""
     rest = lake.rest()
     path = f"/namespaces/{namespace}/tables"
@@ -171,7 +171,7 @@ def test_commit_with_a_location_outside_is_refused(lake: Lake, namespace: str) -
     assert answer(moved, 400)["error"]["type"] == "BadRequestException"
 
 
-def test_registered_file_gives_no_access_to_another_table(lake: Lake, namespace: str) -> None:
+def test_register_of_a_file_with_a_forged_location_is_refused(lake: Lake, namespace: str) -> None:
     """A fault of Unity Catalog: it trusted the location inside a registered file. Here it is checked before vending."""
     rest, s3 = lake.rest(), lake.s3.client()
     other = rest.create_table(namespace, create_body("other"))["metadata"]
@@ -208,7 +208,7 @@ def test_files_outside_of_the_warehouse_are_not_read(lake: Lake, namespace: str)
     assert len(answers) == 1, answers
 
 
-def test_credentials_cover_both_data_locations(lake: Lake, namespace: str) -> None:
+def test_credentials_cover_a_second_data_location(lake: Lake, namespace: str) -> None:
     data = f"s3://{lake.bucket}/lake/{namespace}-data"
     created = lake.rest().create_table(namespace, create_body("t", properties={"write.data.path": data}))
     prefixes = {given["prefix"] for given in created["storage-credentials"]}
@@ -259,7 +259,7 @@ def test_credentials_have_an_expiry_and_a_refresh_endpoint(lake: Lake, namespace
     assert refreshed["storage-credentials"] == created["storage-credentials"], "they are remembered"
 
 
-def test_old_and_new_clients_find_their_settings(lake: Lake, namespace: str) -> None:
+def test_vended_answers_satisfy_snowflakes_checks(lake: Lake, namespace: str) -> None:
     """As Snowflake asks: signed in either way, with a table of one data folder or two, staged or not."""
     rest = lake.rest()
     data = f"s3://{lake.bucket}/lake/{namespace}-apart"
@@ -279,7 +279,7 @@ def test_old_and_new_clients_find_their_settings(lake: Lake, namespace: str) -> 
             assert complaints(loaded, time.time_ns() // 1_000_000) == []
 
 
-def test_client_without_delegation_gets_no_secret(lake: Lake, namespace: str) -> None:
+def test_delegation_none_gets_no_secret(lake: Lake, namespace: str) -> None:
     rest = lake.rest()
     rest.create_table(namespace, create_body("t"))
     for wanted, gets in (("vended-credentials", True), ("remote-signing,vended-credentials", True), ("none", False)):
@@ -290,7 +290,7 @@ def test_client_without_delegation_gets_no_secret(lake: Lake, namespace: str) ->
         assert loaded["config"]["s3.endpoint"], "where the store is, is no secret"
 
 
-def test_log_and_command_line_show_no_secret(lake: Lake, namespace: str) -> None:
+def test_log_warehouse_list_and_database_show_no_secret(lake: Lake, namespace: str) -> None:
     lake.rest().create_table(namespace, create_body("t"))
     vended = lake.credentials(namespace, "t")
     shown = lake.server.stderr() + lake.server.command("warehouse", "list", "--org", lake.organisation, "--json").stdout
