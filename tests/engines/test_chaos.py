@@ -140,7 +140,7 @@ def test_quiet_organisation_keeps_its_latency_and_loses_nothing(
         told = attacker.end()
         print(f"{name}: {told}")
         assert not told["wrong"], f"{name}: {told['wrong']}"
-        assert told["statuses"], f"{name} did nothing"
+        assert told["statuses"], f"{name} sent no request"
     proxy.spoil(None)
 
     assert not seen["problems"], "\n".join(seen["problems"])
@@ -170,7 +170,7 @@ def check_latency(alone: list[Attempt], attacked: list[Attempt]) -> None:
 
 def check_nothing_lost(rest: Rest, tables: dict[str, list[int]]) -> None:
     """Checks that each acknowledged snapshot exists once, in order, and that every named document can be read."""
-    assert sum(map(len, tables.values())) > 10, "hardly anything was committed"
+    assert sum(map(len, tables.values())) > 10, "at most 10 snapshots were committed"
     for name, acknowledged in tables.items():
         loaded = rest.load(quiet.NAMESPACE, name)
         metadata = loaded["metadata"]

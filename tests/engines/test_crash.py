@@ -135,7 +135,7 @@ def test_every_acknowledged_change_survives_a_kill(make_server: Callable[..., Se
         threads = [threading.Thread(target=write, args=(server, writer, round_, stream)) for writer in writers]
         for thread in threads:
             thread.start()
-        assert stream.reached.wait(60), "the stream of commits stands still"
+        assert stream.reached.wait(60), "the stream of commits stopped"
         server.kill()
         for thread in threads:
             thread.join(30)
@@ -143,7 +143,7 @@ def test_every_acknowledged_change_survives_a_kill(make_server: Callable[..., Se
         assert server.start() == first
         check(server, writers)
     server.stop()
-    assert not list(server.data_dir.rglob("*.tmp*")), "a half-written file is left"
+    assert not list(server.data_dir.rglob("*.tmp*")), "a temporary file remains"
 
 
 @dataclass
@@ -187,7 +187,7 @@ def check_transactions(server: Server, writers: list[Transactor]) -> None:
         for number in range(1, writer.sent + 1):
             mark, new = f"mark.{writer.number}.{number}", f"new_{writer.number}_{number}"
             there = {mark in properties for properties in (*own, *shared)} | {new in names}
-            assert len(there) == 1, f"transaction {number} of {writer.number} is half there"
+            assert len(there) == 1, f"transaction {number} of {writer.number} is partly applied"
         # What was acknowledged is there, since its new table is.
         assert writer.created <= names
     for name in names:
@@ -208,7 +208,7 @@ def test_transaction_after_a_kill_is_complete_or_not_made(make_server: Callable[
         threads = [threading.Thread(target=transact, args=(server, writer, stream)) for writer in writers]
         for thread in threads:
             thread.start()
-        assert stream.reached.wait(60), "the stream of transactions stands still"
+        assert stream.reached.wait(60), "the stream of transactions stopped"
         server.kill()
         for thread in threads:
             thread.join(30)
@@ -279,14 +279,14 @@ def test_change_repeated_after_a_kill_is_made_once(make_server: Callable[..., Se
         threads = [threading.Thread(target=repeat, args=(server, writer, stream)) for writer in writers]
         for thread in threads:
             thread.start()
-        assert stream.reached.wait(60), "the stream of changes stands still, or one was refused"
+        assert stream.reached.wait(60), "the stream of changes stopped, or a change was refused"
         server.kill()
         for thread in threads:
             thread.join(30)
             assert not thread.is_alive()
         again += sum(len(writer.cut_off) for writer in writers)
         server.start()
-    assert again > ROUNDS, "too few were cut off"
+    assert again > ROUNDS, "too few changes were interrupted"
     # The last that were cut off, then nothing more.
     rest = Rest(server.uri, server.key)
     for writer in writers:

@@ -130,7 +130,7 @@ def test_s3_instance_role_works(
     lines = on_s3(s3)
     instance = machine(instance=Amazon(s3).instance)
     trial(f"s3://{PLACE}/{unique}", lines, {"AWS_METADATA_ENDPOINT": instance.uri})
-    assert instance.served.count("instance") >= 3, "a token, the role's name, and its keys"
+    assert instance.served.count("instance") >= 3, "the server must request a token, the role's name, and its keys"
 
 
 def test_s3_container_role_works(

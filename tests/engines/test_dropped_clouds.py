@@ -131,9 +131,9 @@ def test_dropped_table_is_restored_and_purge_removes_its_objects(place: Place, n
     empty(place.dropped().post(f"{place.management}/{entries['kept']['id']}/restore", json={}))
     empty(place.dropped().delete(f"{place.management}/{entries['gone']['id']}"))
     until(lambda: not place.listed(namespace))
-    assert place.cloud.objects(locations["gone"]) == {}, "all of it is gone"
-    assert place.cloud.objects(locations["kept"]) == before["kept"], "nothing of what came back was touched"
-    assert place.cloud.objects(locations["beside"]) == before["beside"], "nor of the neighbour"
+    assert place.cloud.objects(locations["gone"]) == {}, "objects of the purged table remain"
+    assert place.cloud.objects(locations["kept"]) == before["kept"], "objects of the restored table changed"
+    assert place.cloud.objects(locations["beside"]) == before["beside"], "objects of the neighbouring table changed"
     assert tables["kept"].rows() == [(0, "Oslo", 1.5), (2, "Oslo", 1.5), (3, "Voss", None)]
 
 
@@ -153,7 +153,7 @@ def test_purge_interrupted_by_a_kill_ends_after_the_next_start(place: Place, nam
     until(lambda: place.proxy.spoilt > 0)
     place.server.kill()
     left = place.cloud.objects(location)
-    assert 0 < len(left) < len(before), "it was killed in the middle"
+    assert 0 < len(left) < len(before), "the kill did not interrupt the purge"
     assert left.items() <= before.items()
     place.proxy.spoil(None)
 

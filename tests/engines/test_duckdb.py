@@ -307,14 +307,14 @@ def test_transaction_over_several_tables_is_visible_completely_or_not_at_all(
     before = seen()
     pointers = [rest.load(namespace, table)["metadata-location"] for table in tables]
     change()
-    assert seen() == before, "nothing is seen before the commit"
+    assert seen() == before, "changes are visible before the commit"
     duck.execute("ROLLBACK")
     assert seen() == before
     assert [rest.load(namespace, table)["metadata-location"] for table in tables] == pointers
     change()
     duck.execute("COMMIT")
     assert seen() == {"a": [(1,), (2,), (3,)], "b": [(20,)]}
-    assert "/transactions/commit" in server.stderr(), "it commits in another way, and these tests show nothing"
+    assert "/transactions/commit" in server.stderr(), "DuckDB did not use the transaction endpoint"
 
 
 def test_one_of_two_transactions_over_the_same_tables_fails_completely(
@@ -333,7 +333,7 @@ def test_one_of_two_transactions_over_the_same_tables_fails_completely(
     with pytest.raises(duckdb.Error, match="Requirement failed|onflict|CommitFailed"):
         second.execute("COMMIT")
     seen = {table: in_order(catalog.load_table((namespace, table)).scan().to_arrow()) for table in "abc"}
-    assert seen == {"a": [(1,)], "b": [(1,)], "c": [(0,)]}, "both tables of the first, none of the second"
+    assert seen == {"a": [(1,)], "b": [(1,)], "c": [(0,)]}, "not exactly the first transaction was applied"
 
 
 def test_two_writers_from_the_same_state_lose_no_acknowledged_rows(attach: Connect, catalog: Catalog, namespace: str) -> None:

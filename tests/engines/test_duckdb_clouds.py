@@ -124,7 +124,7 @@ def test_rows_are_inserted_updated_deleted_and_read(named: Named, namespace: str
     )
     (rows,) = named.duckdb(named.lake.reader, f"SELECT * FROM {table} ORDER BY id")
     assert rows == [[1, "Oslo", 1.5], [2, "Bergen", 9.5]]
-    assert named.tunnel.hosts >= named.hosts, "it came by the cloud's own names"
+    assert named.tunnel.hosts >= named.hosts, "DuckDB did not use the cloud's own host names"
 
 
 def test_reader_cannot_write(named: Named, namespace: str) -> None:

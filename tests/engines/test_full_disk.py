@@ -96,9 +96,9 @@ def test_commits_refused_by_a_full_database_disk_leave_no_documents(
         assert "Retry-After" in response.headers
         if len(refusals) == 5:
             break
-    assert len(refusals) == 5, "the disk was never full"
+    assert len(refusals) == 5, "the disk did not become full"
     assert all("database has no space left: nothing was changed" in message for message in refusals), refusals
-    assert metadata_files(location) == before, "refused commits leave documents"
+    assert metadata_files(location) == before, "refused commits left documents"
     refused = rest.post("/namespaces/ns/tables", json=documents.table("u"))
     assert "nothing was changed" in answer(refused, 503)["error"]["message"]
     assert len(list(root.rglob("*.metadata.json"))) == len(before)

@@ -83,7 +83,7 @@ def test_table_in_hadoops_spelling_is_registered_read_changed_and_purged(
     answer(rest.post(f"/namespaces/{namespace}/register", json=body))
 
     loaded = rest.load(namespace, "t")
-    assert loaded["metadata"] == gone["metadata"], "what is written stays"
+    assert loaded["metadata"] == gone["metadata"], "the registered metadata changed"
     prefixes = [one["prefix"] for one in loaded["storage-credentials"]]
     assert sorted(prefixes) == sorted([f"{folder}/", f"{spelled}/"])
     identifier = (namespace, "t")
@@ -104,8 +104,8 @@ def test_table_in_hadoops_spelling_is_registered_read_changed_and_purged(
     assert len(each_cloud.objects(folder)) > 10
     empty(rest.delete(f"/namespaces/{namespace}/tables/t", params={"purgeRequested": "true"}))
     until(lambda: not being_removed(lake))
-    assert each_cloud.objects(folder) == {}, "all of it is gone"
-    assert each_cloud.objects(f"{folder}-beside"), "its neighbour's are there"
+    assert each_cloud.objects(folder) == {}, "objects of the purged table remain"
+    assert each_cloud.objects(f"{folder}-beside"), "the purge removed a neighbouring table's objects"
 
 
 def test_requests_for_a_table_in_hadoops_spelling_are_signed(

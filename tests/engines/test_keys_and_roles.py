@@ -135,7 +135,7 @@ def test_key_cannot_see_or_change_another_organisations_catalog(
     missing = Rest(server.uri, mine.key, prefix="no-such")
     shown = missing.get("/namespaces").json()["error"]["message"].replace("no-such", "theirs")
     assert prefixed.get("/namespaces").json()["error"]["message"] == shown, (
-        "what exists elsewhere is answered like what does not"
+        "another organisation's warehouse and a missing one get different answers"
     )
     refused(mine.get("/config", params={"warehouse": "theirs"}), 404, "NoSuchWarehouseException")
     mine.create_namespace(f"{unique}_mine")

@@ -61,4 +61,4 @@ def test_documented_script_moves_every_table_and_can_be_repeated(
 
     source.load_table("sales.orders").append(rows)
     told = [line for line in run(script) if line.startswith("sales.orders DIFFERS")]
-    assert len(told) == 1, "who wrote meanwhile is told"
+    assert len(told) == 1, "the script does not report the changed table"

@@ -61,7 +61,7 @@ def test_documents_that_left_the_log_are_removed_and_the_others_stay(place: Plac
     place.cloud.put(f"{location}/metadata/somebody.metadata.json", b"{}")
     kept = {*written[-3:], f"{location}/metadata/somebody.metadata.json"}
     until(lambda: documents(place, location) == kept)
-    assert documents(place, beside) == set(others), "who does not ask for it keeps all"
+    assert documents(place, beside) == set(others), "files of a table without the property were removed"
     assert place.lake.rest().load(namespace, "t")["metadata-location"] == written[-1]
 
 

@@ -122,7 +122,7 @@ def test_fast_scan_is_slowed_down_and_succeeds(
         table.append(sightings((number, "Oslo", 1.5)))
     assert len(in_order(lake.catalog().load_table((unique, "t")).scan().to_arrow())) == 3
     statuses = re.findall(r"/sign\"? status=(\d+)", re.sub(r"\x1b\[[0-9;]*m", "", server.stderr()))
-    assert len(statuses) > 16, "more was asked for than comes at once"
+    assert len(statuses) > 16, "the scan did not exceed the rate limit"
     assert set(statuses) == {"200"}
 
 

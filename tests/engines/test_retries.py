@@ -64,7 +64,7 @@ def test_pyiceberg_works_when_answers_are_lost(catalog: Catalog, unique: str, lo
     catalog.drop_table((unique, "u"))
     catalog.drop_table((unique, "staged"))
     catalog.drop_namespace(unique)
-    assert len(lost) >= 15, "the network was not lossy"
+    assert len(lost) >= 15, "too few answers were lost"
 
 
 def test_repeated_transaction_is_made_once(rest: Rest, namespace: str) -> None:

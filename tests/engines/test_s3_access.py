@@ -253,10 +253,10 @@ def test_credentials_have_an_expiry_and_a_refresh_endpoint(lake: Lake, namespace
     config = created["config"]
     assert created["storage-credentials"][0]["config"] == config
     left_ms = int(config["s3.session-token-expires-at-ms"]) - time.time() * 1_000
-    assert 1_790_000 < left_ms <= 3_610_000, "at least half of an hour"
+    assert 1_790_000 < left_ms <= 3_610_000, "the lifetime is not between half an hour and an hour"
     assert config["expiration-time"] == config["s3.session-token-expires-at-ms"]
     refreshed = answer(rest.get(f"{rest.uri}/{config['client.refresh-credentials-endpoint']}"))
-    assert refreshed["storage-credentials"] == created["storage-credentials"], "they are remembered"
+    assert refreshed["storage-credentials"] == created["storage-credentials"], "the cached credentials were not reused"
 
 
 def test_vended_answers_satisfy_snowflakes_checks(lake: Lake, namespace: str) -> None:
@@ -287,7 +287,7 @@ def test_delegation_none_gets_no_secret(lake: Lake, namespace: str) -> None:
         loaded = answer(rest.get(f"/namespaces/{namespace}/tables/t", headers=headers))
         assert ("s3.secret-access-key" in loaded["config"]) == gets, wanted
         assert ("storage-credentials" in loaded) == gets
-        assert loaded["config"]["s3.endpoint"], "where the store is, is no secret"
+        assert loaded["config"]["s3.endpoint"], "the endpoint is missing"
 
 
 def test_log_warehouse_list_and_database_show_no_secret(lake: Lake, namespace: str) -> None:

@@ -126,7 +126,7 @@ def test_rows_are_updated_deleted_merged_and_overwritten(server: Server, catalog
     sail.run(server, [f"INSERT OVERWRITE {name} SELECT CAST(9 AS BIGINT), 'Alta', CAST(0.5 AS DOUBLE)"])
     table = table.refresh()
     assert in_order(table.scan().to_arrow()) == [(9, "Alta", 0.5)]
-    assert len(table.snapshots()) > before, "earlier states stay readable"
+    assert len(table.snapshots()) > before, "earlier snapshots were removed"
 
 
 def test_table_altered_by_pyiceberg_is_read(server: Server, catalog: Catalog, namespace: str) -> None:

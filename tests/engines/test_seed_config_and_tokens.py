@@ -151,7 +151,7 @@ def test_configuration_names_the_warehouse_and_the_endpoints(server: Server, res
     settings = {**body["defaults"], **body["overrides"]}
     assert all(isinstance(value, str) for value in settings.values())
     assert settings["warehouse"] == server.printed.warehouse
-    assert "uri" not in body["overrides"], "a client behind a proxy would be sent to the wrong address"
+    assert "uri" not in body["overrides"], "`uri` would send a client behind a proxy to the wrong address"
     assert all(ENDPOINT.fullmatch(endpoint) for endpoint in body["endpoints"]), body["endpoints"]
     assert {
         "GET /v1/{prefix}/namespaces",

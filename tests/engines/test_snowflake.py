@@ -137,7 +137,7 @@ def test_linked_database_lists_every_table_while_others_are_created_and_dropped(
             assert writer.is_alive(), "the writer has failed"
             found = discover(snowflake, unique)
             stayed = [one for one in found if one in made]
-            assert len(found) == len(set(found)), "something is listed twice"
+            assert len(found) == len(set(found)), "an object is listed twice"
             assert set(stayed) == made, f"not found: {sorted(made - set(stayed))}"
             walks += 1
     finally:

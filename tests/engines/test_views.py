@@ -73,7 +73,7 @@ def test_view_is_registered_from_its_metadata(catalog: Catalog, rest: Rest, name
     made = catalog.create_view((namespace, "before"), SIGHTINGS, version("select 1", "spark"))
     location = answer(rest.get(f"/namespaces/{namespace}/views/before"))["metadata-location"]
     catalog.drop_view((namespace, "before"))
-    assert Path(location.removeprefix("file://")).exists(), "a drop removes no file"
+    assert Path(location.removeprefix("file://")).exists(), "the drop removed the metadata file"
     registered = catalog.register_view((namespace, "after"), location)
     assert registered.metadata == made.metadata
     with pytest.raises(ViewAlreadyExistsError):
@@ -143,7 +143,7 @@ def test_concurrent_replacements_of_a_view_all_succeed(catalog: Catalog, rest: R
         current = [done["metadata"]["current-version-id"] for done in pool.map(replace, range(1, 31))]
     assert sorted(current) == list(range(2, 32))
     loaded = catalog.load_view((namespace, "v"))
-    assert [version.version_id for version in loaded.versions] == list(range(22, 32)), "the ten newest are kept"
+    assert [version.version_id for version in loaded.versions] == list(range(22, 32)), "not exactly the ten newest versions are kept"
     assert [entry.version_id for entry in loaded.history()] == list(range(22, 32))
 
 

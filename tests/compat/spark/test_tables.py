@@ -88,7 +88,7 @@ def test_partition_fields_are_added_replaced_and_dropped(server: Server, sql: Sq
     assert [row[0] for row in duckdb_rows(server, table)] == [1, 2, 3, 4, 5, 6]
     loaded = pyiceberg(server).load_table(table)
     assert [str(field.transform) for field in loaded.spec().fields] == ["bucket[4]"]
-    assert len(loaded.specs()) == 3, "the same fields again are the same spec"
+    assert len(loaded.specs()) == 3, "equal partition fields created another spec"
 
 
 def test_properties_are_set_and_unset(server: Server, sql: Sql, table: str) -> None:
@@ -109,7 +109,7 @@ def test_table_is_created_from_a_query_and_replaced(server: Server, sql: Sql, ta
     replaced = pyiceberg(server).load_table(name)
     assert pyiceberg_rows(server, name) == [("new",)]
     assert replaced.metadata.table_uuid == uuid and replaced.properties["x"] == "y"
-    assert len(replaced.metadata.snapshots) == 3, "what was before is still there to go back to"
+    assert len(replaced.metadata.snapshots) == 3, "the replacement lost earlier snapshots"
     with pytest.raises(Exception, match="(?i)already exists"):
         sql(f"CREATE TABLE tw.{name} USING iceberg AS SELECT 1 AS x")
     sql(f"CREATE TABLE IF NOT EXISTS tw.{name} USING iceberg AS SELECT 1 AS x")

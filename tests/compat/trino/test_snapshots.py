@@ -60,7 +60,7 @@ def test_branches_and_tags_of_other_engines_are_read(server: Server, sql: Sql, t
         assert sql(f"SELECT count(*) FROM tw.{table} FOR VERSION AS OF '{name}'") == [(2,)]
     refs = sql(f"SELECT name, type FROM {hidden(table, 'refs')} ORDER BY name")
     assert refs == [("audit", "BRANCH"), ("main", "BRANCH"), ("release", "TAG")]
-    assert set(pyiceberg(server).load_table(table).refs()) == {"audit", "main", "release"}, "Trino's commits keep them"
+    assert set(pyiceberg(server).load_table(table).refs()) == {"audit", "main", "release"}, "a commit of Trino lost a branch or tag"
 
 
 @pytest.mark.parametrize("name", METADATA_TABLES)
@@ -76,7 +76,7 @@ def test_every_table_of_the_catalog_is_listed(sql: Sql, table: str) -> None:
 def test_small_files_are_compacted(server: Server, sql: Sql, worn: str) -> None:
     sql(f"ALTER TABLE tw.{worn} EXECUTE optimize(file_size_threshold => '10MB')")
     assert sql(f"SELECT count(*) FROM {hidden(worn, 'files')}") == [(1,)]
-    assert [row[0] for row in pyiceberg_rows(server, worn)] == REMAINING, "no deletes are left that it could not read"
+    assert [row[0] for row in pyiceberg_rows(server, worn)] == REMAINING, "PyIceberg reads other rows, so delete files may remain"
 
 
 def test_manifests_are_compacted(server: Server, sql: Sql, worn: str) -> None:
@@ -106,7 +106,7 @@ def test_orphan_files_are_removed_and_nothing_else(server: Server, sql: Sql, wor
     sql(f"ALTER TABLE tw.{worn} EXECUTE remove_orphan_files(retention_threshold => '8d')")
     gone = before - {path for path in root.rglob("*") if path.is_file()}
     assert set(orphans) <= gone
-    assert not [path for path in gone - set(orphans) if path.suffix == ".json"], "the catalog's documents stay"
+    assert not [path for path in gone - set(orphans) if path.suffix == ".json"], "metadata documents were removed"
     sql(f"INSERT INTO tw.{worn} VALUES (8, 'Rome', 3.5, 30)")
     assert [row[0] for row in duckdb_rows(server, worn)] == [*REMAINING, 8]
 

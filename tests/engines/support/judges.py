@@ -60,7 +60,7 @@ def judged(recording: Recording, client: str, folder: Path) -> Iterator[Server]:
 def documented(page: str, language: str, nth: int = 0) -> str:
     """Returns the nth code block in this language on a page of `docs/`, counted from 0."""
     found = re.findall(rf"^```{language}\n(.*?)^```", (REPOSITORY / "docs" / page).read_text(), re.MULTILINE | re.DOTALL)
-    assert len(found) > nth, f"no block {nth} of {language} in {page}"
+    assert len(found) > nth, f"{page} has no {language} block {nth}"
     return found[nth]
 
 

@@ -93,7 +93,7 @@ class World:
         empty(self.rest.post("/namespaces/ns/tables/t/metrics", json=REPORT))
         deadline = time.monotonic() + REPORTED_WITHIN_S
         while not self.reports():
-            assert time.monotonic() < deadline, f"a report is not listed after {REPORTED_WITHIN_S} s"
+            assert time.monotonic() < deadline, f"the list has no report after {REPORTED_WITHIN_S} s"
             time.sleep(0.02)
 
 

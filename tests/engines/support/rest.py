@@ -107,7 +107,7 @@ def refused(response: Any, status: int | set[int], kind: str | None = None, says
     assert error["code"] == response.status_code, shown
     assert isinstance(error["message"], str) and error["message"].strip(), shown
     assert isinstance(error["type"], str) and error["type"].strip(), shown
-    assert not error.get("stack"), "a stack trace is nobody else's business"
+    assert not error.get("stack"), "the error contains a stack trace"
     if kind is not None:
         assert error["type"] == kind, shown
     if says is not None:

@@ -87,7 +87,7 @@ class Integration:
             listed = answer(response)
             yield listed[key]
             token = listed.get("next-page-token")
-            assert token not in seen, "a list that goes round in circles"
+            assert token not in seen, "a page token was repeated"
             seen.add(token)
 
     def namespaces(self, parent: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
