@@ -198,7 +198,7 @@ def test_answer_without_a_key_is_the_same_for_existing_and_missing_objects(serve
     assert len({response.json()["error"]["message"] for response in answers}) == 1
 
 
-# ---- what is no HTTP ----
+# ---- invalid HTTP ----
 
 GARBAGE = {
     "noise": bytes(range(256)) * 8,

@@ -462,7 +462,7 @@ def test_purge_interrupted_by_a_stop_continues_without_waiting_for_a_lease(brief
 
 
 def test_reports_are_kept_and_shown(server: Server, unique: str) -> None:
-    """PyIceberg sends none, so these are of the specification's form."""
+    """PyIceberg sends no reports, so these follow the specification."""
     rest = Rest(server.uri, server.key)
     furnished(server, unique, "t")
     scan = {

@@ -50,7 +50,7 @@ class Place:
 
 
 class Table:
-    """One table, as a client writes and reads it with what is vended."""
+    """One table that a client reads and writes with vended credentials."""
 
     def __init__(self, place: Place, namespace: str, name: str):
         self._place, self._namespace, self._name = place, namespace, name
@@ -62,7 +62,7 @@ class Table:
         return Apart(self._place.lake, self._place.lake.writer.text, (self._namespace, self._name))
 
     def fill(self, batches: int) -> None:
-        """Some appends, and rows that are deleted again."""
+        """Appends rows, and deletes some of them."""
         rows: list[list[Row]] = [[(2 * number, "Oslo", 1.5), (2 * number + 1, "Voss", None)] for number in range(batches)]
         if self._place.cloud.wants_clients_apart:
             table = self._apart()
@@ -196,7 +196,7 @@ def test_compressed_metadata_is_written_and_read(place: Place, namespace: str) -
 
 
 def test_staged_create_writes_before_the_table_exists(place: Place, namespace: str) -> None:
-    """What an engine does for CREATE TABLE AS: files first, with what is vended for a table that is not there yet."""
+    """As in CREATE TABLE AS, files are written first, with credentials that are vended for the staged table."""
     if place.cloud.wants_clients_apart:
         Apart(place.lake, place.lake.writer.text, (namespace, "t")).create_staged_with((1, "Oslo", 1.5))
     else:

@@ -1,7 +1,7 @@
-"""DuckDB on Azure and Google Cloud with vended credentials only, and ClickHouse on what it wrote.
+"""DuckDB on Azure and Google Cloud with vended credentials only, and ClickHouse on DuckDB's tables.
 
-Both know no address but the clouds' own, so their way is a tunnel to the emulators' gateways (support/tunnel.py). They are in
-processes of their own, since that is set for a whole process.
+Both support only the clouds' own addresses, so they reach the emulators' gateways through a tunnel (support/tunnel.py). They run
+in separate processes, because the proxy is set for a whole process.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Named:
     issued: Certificate
     # Which hosts a client asks for.
     hosts: set[str]
-    # What DuckDB needs to be told for the tunnel.
+    # DuckDB's settings for the tunnel.
     settings: list[str] = field(default_factory=list)
 
     @property

@@ -1,6 +1,6 @@
-"""Tables whose files spell their places as Hadoop's drivers do (`s3a://`, `abfs://`), in warehouses whose roots do not.
+"""Tables whose files use the schemes of Hadoop's drivers (`s3a://`, `abfs://`), in warehouses whose roots do not.
 
-Such a table is registered, loaded with what is vended for it, read and written to by PyIceberg, and purged.
+The tests register such a table, load it with vended credentials, read and write it with PyIceberg, and purge it.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from test_dropped import until
 RESPELLED = ("s3", "azure")
 
 FSSPEC = {"py-io-impl": "pyiceberg.io.fsspec.FsspecFileIO"}
-# The scheme that Hadoop has beside that of a root.
+# Hadoop's schemes, by the scheme of a root.
 HADOOP = {"s3": "s3a", "abfss": "abfs"}
 
 
 def respelled(location: str) -> str | None:
-    """The same place as Hadoop spells it, if it has another name for it."""
+    """Returns the location with Hadoop's scheme, or None if Hadoop has no other scheme."""
     scheme, rest = location.split("://")
     return f"{HADOOP[scheme]}://{rest}" if scheme in HADOOP else None
 
 
 def unregistered_table(rest: Rest, catalog: RestCatalog, namespace: str, folder: str) -> tuple[str, dict[str, Any]]:
-    """Writes a table whose document, manifests and data files all have Hadoop's spelling, and lets go of it."""
+    """Writes a table whose document, manifests and data files all have Hadoop's scheme, and unregisters it."""
     spelled = respelled(folder)
     assert spelled is not None
     catalog.create_table((namespace, "old"), SIGHTINGS, location=folder)
@@ -48,7 +48,7 @@ def unregistered_table(rest: Rest, catalog: RestCatalog, namespace: str, folder:
 
 
 def paths(catalog: RestCatalog, identifier: tuple[str, str]) -> set[str]:
-    """The manifests and data files that a table's snapshots lead to."""
+    """Returns the manifest lists, manifests and data files of a table's snapshots."""
     table = catalog.load_table(identifier)
     lists = {snapshot.manifest_list for snapshot in table.snapshots()}
     manifests = set(table.inspect.all_manifests()["path"].to_pylist())
@@ -56,7 +56,7 @@ def paths(catalog: RestCatalog, identifier: tuple[str, str]) -> set[str]:
 
 
 def being_removed(lake: CloudLake) -> list[dict[str, Any]]:
-    """What was dropped and is not gone for good."""
+    """Returns dropped tables and views that are not deleted for good."""
     admin = Admin(lake.server)
     manager = admin.rest(admin.key(lake.organisation, "admin"))
     return answer(manager.get(f"{lake.server.uri}/management/v1/warehouses/lake/dropped"))["dropped"]

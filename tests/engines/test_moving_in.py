@@ -16,7 +16,7 @@ from support.server import Server, clean_environment
 
 
 def run(script: str) -> list[str]:
-    """The lines that it prints."""
+    """Runs the script and returns the printed lines."""
     command = [sys.executable, "-"]
     done = subprocess.run(
         command, input=script, capture_output=True, check=False, text=True, timeout=120, env=clean_environment()

@@ -49,7 +49,7 @@ def documents(place: Place, location: str) -> set[str]:
 
 
 def make(place: Place, namespace: str, name: str, commits: int, **properties: str) -> tuple[str, list[str]]:
-    """A table with some commits: its location, and its documents, the oldest first."""
+    """Creates a table with some commits. Returns its location, and its documents, oldest first."""
     made = place.lake.rest().create_table(namespace, create_body(name, properties=properties))
     written = [commit(place.lake, namespace, name, str(number)) for number in range(commits)]
     return made["metadata"]["location"], [made["metadata-location"], *written]

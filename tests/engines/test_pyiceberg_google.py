@@ -1,7 +1,7 @@
-"""Google Cloud with vended credentials only: PyIceberg through Arrow, and the storage asked directly.
+"""Google Cloud with vended credentials only: PyIceberg through Arrow, and direct requests to the storage.
 
-What is emulated, and what that cannot show, stands in support/google.py. gcsfs cannot be shown: of a token that it is given
-it asks Google itself what it is.
+support/google.py describes the emulation and its limits. gcsfs cannot be tested, because it asks Google itself about a
+given token.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def namespace(lake: CloudLake, unique: str) -> str:
 
 
 class Storage:
-    """The store, for who has this token; each gives the status of the answer."""
+    """The store, accessed with one token. Each method returns the status of the answer."""
 
     def __init__(self, cloud: Google, token: str):
         self._objects = f"{cloud.uri}/storage/v1/b/{BUCKET}/o"
@@ -160,8 +160,8 @@ HOSTILE = ("') || true || ('", "'", 'a" b', "x') || ('' == '", "a`b", "\u00fc\u2
 
 @pytest.mark.parametrize("folder", HOSTILE)
 def test_table_name_cannot_widen_an_access_boundary(lake: CloudLake, cloud: Google, namespace: str, folder: str) -> None:
-    """CVE-2026-42811 elsewhere: a quote in a location ended the text of a condition. Here another implementation of the
-    language than ours reads what was sent."""
+    """CVE-2026-42811 elsewhere: a quote in a location ended the text of a condition. Here an independent implementation of
+    the language reads the sent boundary."""
     location = f"{lake.root}/{namespace}/{folder}/t"
     lake.rest().create_table(namespace, create_body("t", location=location))
     boundary = json.loads(cloud.boundaries[-1])

@@ -30,9 +30,9 @@ SCHEMA = Schema(
 
 @pytest.fixture(autouse=True)
 def _one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the guide says for signing: threads share s3fs's client, and each takes the signer off before it puts on its own.
+    """Limits PyIceberg to one thread, as the guide recommends. Threads share s3fs's client, and each replaces the signer.
 
-    What another thread sends in that moment is unsigned, and the storage answers 403.
+    During the replacement, another thread's request is unsigned, and the storage answers 403.
     """
     monkeypatch.setenv("PYICEBERG_MAX_WORKERS", "1")
     monkeypatch.setattr(ExecutorFactory, "_instance", None)
@@ -112,7 +112,7 @@ def test_signer_is_found_from_three_forms_of_the_catalogs_address(signing_lake: 
 def test_fast_scan_is_slowed_down_and_succeeds(
     make_server: Callable[..., Server], s3: S3Server, tmp_path: Path, unique: str
 ) -> None:
-    """PyIceberg takes a 429 for the end, so it is made to wait instead."""
+    """PyIceberg ends the scan on a 429, so the server delays requests instead."""
     server = make_server("paced", env={"TIDEWATER_API__SIGNATURES_PER_SECOND": "8"})
     server.start()
     lake = make_lake(server, s3, "paced", tmp_path, role=None)

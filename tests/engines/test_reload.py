@@ -202,7 +202,7 @@ def test_commands_accept_the_servers_tiers_after_a_reload(own: Server, config: P
     assert refused_command.returncode == 1 and "tidewater reload" in refused_command.stderr, refused_command.stderr
     config.write_text("[tiers.gold]\nrequests_per_day = 9\n")
     reload(own)
-    # The command is not told of the file: the server's word counts.
+    # The command does not read the file: the server's tiers count.
     own.command("org", "create", "new", "--tier", "gold")
     shown = own.command("org", "show", "new").stdout
     assert re.search(r"^tier +gold$", shown, re.MULTILINE), shown

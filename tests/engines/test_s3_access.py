@@ -142,7 +142,7 @@ def test_bucket_and_parent_folder_cannot_be_listed(lake: Lake, namespace: str) -
 
 
 def test_staged_tables_credentials_work_only_for_its_location(lake: Lake, namespace: str) -> None:
-    """CVE-2026-42809 elsewhere: credentials for whatever location the caller named."""
+    """CVE-2026-42809 elsewhere: credentials for any location that the caller named."""
     rest = lake.rest()
     path = f"/namespaces/{namespace}/tables"
     bucket = f"s3://{lake.bucket}"
@@ -219,7 +219,8 @@ def test_credentials_cover_a_second_data_location(lake: Lake, namespace: str) ->
 
 
 def test_two_tables_cannot_have_the_same_location(lake: Lake, namespace: str) -> None:
-    """Whatever names it, as long as a table lives or can be restored: what is vended would reach the other's files."""
+    """Applies to all location properties, while a table exists or can be restored. Otherwise credentials of one table would
+    give access to the other's files."""
     rest, path = lake.rest(), f"/namespaces/{namespace}/tables"
     data = f"s3://{lake.bucket}/lake/{namespace}-data"
     first = rest.create_table(namespace, create_body("first", properties={"write.data.path": data}))["metadata"]
@@ -260,7 +261,7 @@ def test_credentials_have_an_expiry_and_a_refresh_endpoint(lake: Lake, namespace
 
 
 def test_vended_answers_satisfy_snowflakes_checks(lake: Lake, namespace: str) -> None:
-    """As Snowflake asks: signed in either way, with a table of one data folder or two, staged or not."""
+    """Requests as from Snowflake: with both ways to sign in, for tables with one or two data locations, staged or not."""
     rest = lake.rest()
     data = f"s3://{lake.bucket}/lake/{namespace}-apart"
     headers = {"X-Iceberg-Access-Delegation": "vended-credentials"}

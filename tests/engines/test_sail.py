@@ -57,7 +57,7 @@ def test_database_is_created_used_and_dropped(server: Server, rest: Rest, unique
 def test_table_is_created_used_and_dropped(
     server: Server, rest: Rest, catalog: Catalog, namespace: str
 ) -> None:
-    """Sail asks for a relative location; the table lies in the warehouse all the same."""
+    """Sail sends a relative location; the table lies in the warehouse."""
     name = f"{namespace}.t"
     *_, rows, columns = sail.run(
         server,

@@ -51,7 +51,7 @@ def snowflake(server: Server) -> Integration:
 @pytest.mark.parametrize("form", AUTHENTICATION)
 @pytest.mark.parametrize("ending", ["", "/", "/v1", "/v1/", "/catalog"])
 def test_catalog_integration_is_verified(server: Server, form: str, ending: str) -> None:
-    """What SYSTEM$VERIFY_CATALOG_INTEGRATION does: sign in, ask for the configuration, list."""
+    """The steps of SYSTEM$VERIFY_CATALOG_INTEGRATION: sign in, request the configuration, list."""
     assert server.printed is not None
     snowflake = Integration(server.uri + ending, server.printed.warehouse, AUTHENTICATION[form](server))
     assert snowflake.base.endswith(f"/v1/{server.printed.warehouse}")
@@ -147,7 +147,7 @@ def test_linked_database_lists_every_table_while_others_are_created_and_dropped(
 
 @pytest.mark.parametrize("form", ["oauth", "bearer"])
 def test_local_table_is_refreshed_without_credentials(server: Server, form: str) -> None:
-    """Local disk needs no credentials: the answer has none, and nothing that Snowflake would misread."""
+    """Local disk needs no credentials. The answer has none, and no field that Snowflake would misread."""
     assert server.printed is not None
     snowflake = Integration(server.uri, server.printed.warehouse, AUTHENTICATION[form](server))
     loaded = snowflake.load(("demo",), "tides")

@@ -1,4 +1,4 @@
-"""Spark on Azure and Google Cloud, with what the catalog gives it and nothing else."""
+"""Spark on Azure and Google Cloud, with vended credentials only."""
 
 from __future__ import annotations
 

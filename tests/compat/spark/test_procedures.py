@@ -69,7 +69,7 @@ def test_orphan_files_are_removed_and_nothing_else(server: Server, sql: Sql, wor
     orphans = [root / "data/orphan.parquet", root / "metadata/orphan.avro"]
     for orphan in orphans:
         orphan.write_bytes(b"nobody knows of this")
-    # Everything is as old as the orphans: only what the table knows of is spared.
+    # All files are as old as the orphans, so only files that the table references may stay.
     for file in (path for path in root.rglob("*") if path.is_file()):
         os.utime(file, times=(time.time() - TEN_DAYS_S,) * 2)
     removed = {row[0].removeprefix("file:") for row in sql(f"CALL tw.system.remove_orphan_files(table => '{worn}')")}

@@ -1,4 +1,4 @@
-"""Rows: written by Spark, read by others, and the other way round."""
+"""Rows that Spark writes and other clients read, and the reverse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spark on S3, with what the catalog gives it and nothing else: sessions of a role, and signatures."""
+"""Spark on S3, with vended sessions of a role or signatures only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support.lake import Lake, make_lake
 from support.s3 import ROLE, S3Server
 from support.server import Server
 
-# How a warehouse lets engines reach its files: the role in its profile, if there is one.
+# The role in the warehouse's profile; None for signed requests.
 WAREHOUSES = {"credentials": ROLE, "signatures": None}
 
 

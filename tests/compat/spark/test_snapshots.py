@@ -1,4 +1,4 @@
-"""Snapshots, branches, tags, and the tables that tell of them."""
+"""Snapshots, branches, tags, and their metadata tables."""
 
 from __future__ import annotations
 

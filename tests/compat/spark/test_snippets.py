@@ -1,4 +1,4 @@
-"""What the documentation and the quickstart tell people to type."""
+"""The commands in the documentation and in the quickstart's output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Namespaces and tables: made, changed, renamed, dropped."""
+"""Namespaces and tables: create, change, rename, drop."""
 
 from __future__ import annotations
 

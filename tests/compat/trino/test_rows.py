@@ -1,4 +1,4 @@
-"""Rows: written by Trino, read by others, and the other way round."""
+"""Rows that Trino writes and other clients read, and the reverse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Snapshots, the tables that tell of them, and what Trino does to keep a table in order."""
+"""Snapshots, metadata tables, and Trino's table maintenance."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REMAINING = [2, 3, 5, 6, 7]
 
 
 def hidden(table: str, name: str) -> str:
-    """A table that tells of a table."""
+    """Returns the name of a metadata table."""
     space, plain = table.split(".")
     return f'tw.{space}."{plain}${name}"'
 
@@ -99,7 +99,7 @@ def test_orphan_files_are_removed_and_nothing_else(server: Server, sql: Sql, wor
     orphans = [root / "data/orphan.parquet", root / "metadata/orphan.avro"]
     for orphan in orphans:
         orphan.write_bytes(b"nobody knows of this")
-    # Everything is as old as the orphans: only what the table knows of is spared.
+    # All files are as old as the orphans, so only files that the table references may stay.
     for file in (path for path in root.rglob("*") if path.is_file()):
         os.utime(file, times=(time.time() - TEN_DAYS_S,) * 2)
     before = {path for path in root.rglob("*") if path.is_file()}
@@ -129,7 +129,7 @@ def test_table_is_registered_from_its_metadata_and_unregistered(server: Server, 
     loaded = pyiceberg(server).load_table(table)
     sql(f"CALL tw.system.unregister_table('{space}', 'sightings')")
     assert sql(f"SHOW TABLES FROM tw.{space}") == []
-    # Without the name Trino looks for the newest file, and calls what it finds on local disk `local://`.
+    # Without the file's name, Trino looks for the newest file, and names files on local disk `local://`.
     file = Path(loaded.metadata_location).name
     sql(f"CALL tw.system.register_table('{space}', 'again', '{loaded.location()}', '{file}')")
     assert [row[0] for row in pyiceberg_rows(server, f"{space}.again")] == [1, 2]

@@ -1,4 +1,4 @@
-"""What the documentation and the quickstart tell people to write. The catalog `documented` is the documentation's file."""
+"""The catalog files in the documentation (`documented`) and in the quickstart's output."""
 
 from __future__ import annotations
 
