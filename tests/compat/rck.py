@@ -1,7 +1,7 @@
-"""Runs Iceberg's REST Compatibility Kit: `python rck.py JARS WORK`, JARS being a folder with what rck/pom.xml names.
+"""Runs Iceberg's REST Compatibility Kit: `python rck.py JARS WORK`, where JARS is a folder with the dependencies of rck/pom.xml.
 
-Each class of the kit gets a server, a data folder and a warehouse of its own. Fails when a test fails that is not among the
-exceptions, and when an exception is none any more.
+Each class of the kit gets a separate server, data folder and warehouse. Fails if a test fails that is not an exception, or if
+a test that is an exception passes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ FINISHED = re.compile(r" > (?P<test>\w+)\(.*\) :: (?P<outcome>SUCCESSFUL|FAILED|
 
 @dataclass(frozen=True)
 class Kit:
-    """One class of tests. `root`: where its tables may lie, a folder of the run's own if there is none."""
+    """One class of tests. `root` is the root of its tables; None for a folder of this run."""
 
     name: str
     root: Path | None = None
@@ -70,7 +70,7 @@ class Outcome:
 
 
 def exceptions() -> dict[str, str]:
-    """The tests that may fail, each with its reason: lines of `Class.test: reason`."""
+    """Returns the tests that may fail with their reasons, from lines of `Class.test: reason`."""
     lines = (line.strip() for line in (FOLDER / "exceptions.txt").read_text().splitlines())
     return dict(line.split(": ", 1) for line in lines if line and not line.startswith("#"))
 
@@ -127,7 +127,7 @@ def read_report(kit: Kit, report: Path) -> Iterator[Outcome]:
 
 
 def reason(said: str) -> str:
-    """What JUnit says of a test that did not pass, in a line and without its stack."""
+    """Returns JUnit's reason for a test that did not pass, in one line and without the stack trace."""
     line = re.split(r" at [\w.$/]+\(", " ".join(said.split()))[0]
     assumption = re.search(r"assumption was not met due to: (?:\[(.*?)\])?", line)
     if assumption:
@@ -136,7 +136,7 @@ def reason(said: str) -> str:
 
 
 def is_of_this_run(name: str, began_ms: int) -> bool:
-    """Whether a folder's name is the id that a server gave since then to a table for which the kit named no place."""
+    """Whether a folder's name is a table id that a server of this run created, for a table without a given location."""
     try:
         named = uuid.UUID(name)
     except ValueError:
@@ -146,7 +146,7 @@ def is_of_this_run(name: str, began_ms: int) -> bool:
 
 
 def clean_up(existed: set[str], began_ms: int) -> None:
-    """Removes what the kit had put below /tmp, if nothing was there before."""
+    """Removes the kit's files below /tmp, except folders that existed before."""
     for found in KIT_ROOT.iterdir():
         if is_of_this_run(found.name, began_ms):
             shutil.rmtree(found, ignore_errors=True)
@@ -172,7 +172,7 @@ def main(jars: Path, work: Path) -> int:
         print(f"{kit.name}, log and reports in {folder}", flush=True)
         # Outside of the kit's warehouse, wherever this is run: no two warehouses may share a place, and the server has one.
         with tempfile.TemporaryDirectory(prefix="tidewater-kit-", dir=SERVERS) as data:
-            # The kit purges its tables and puts new ones where they were; what can be restored would be in its way.
+            # The kit purges its tables and creates new ones at the same locations; restorable tables would reserve these.
             server = Server(find_binary(), Path(data) / "data", env={"TIDEWATER_DROP__RETENTION_S": "0"})
             try:
                 outcomes += run(kit, server, program, jars, folder)

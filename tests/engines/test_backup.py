@@ -118,7 +118,7 @@ def test_backup_during_writes_restores_every_acknowledged_commit(
         assert other.stop() == 0
 
 
-def test_a_restore_into_a_used_folder_is_refused(own: Server, tmp_path: Path) -> None:
+def test_restore_into_a_used_folder_is_refused(own: Server, tmp_path: Path) -> None:
     file = tmp_path / "backup.db"
     own.command("backup", str(file))
     for stop in (False, True):

@@ -242,7 +242,7 @@ def test_table_inside_another_tables_location_is_refused(rest: Rest, namespace: 
         )
 
 
-def test_a_second_location_of_another_table_is_refused(rest: Rest, namespace: str) -> None:
+def test_location_property_overlapping_another_table_is_refused(rest: Rest, namespace: str) -> None:
     location = rest.create_table(namespace, documents.table("t"))["metadata"]["location"]
     data = location + "-data"
     answer(rest.commit(namespace, "t", [{"action": "set-properties", "updates": {"write.data.path": data}}]))

@@ -115,7 +115,7 @@ def test_properties_of_a_megabyte_are_kept(rest: Rest, namespace: str, table: di
 @pytest.mark.parametrize(
     "content_type", ["text/plain", "application/xml", "application/x-www-form-urlencoded", ";;;", None]
 )
-def test_a_body_of_another_type_is_refused_or_read_as_json(rest: Rest, unique: str, content_type: str | None) -> None:
+def test_non_json_body_is_refused_with_any_content_type(rest: Rest, unique: str, content_type: str | None) -> None:
     headers = {"Content-Type": content_type} if content_type else {}
     body = b"<namespace/>" if content_type == "application/xml" else b"namespace=" + unique.encode()
     refused(rest.post("/namespaces", data=body, headers=headers), {400, 415})
@@ -186,7 +186,7 @@ def test_invalid_credential_is_refused(server: Server, credential: str | bytes) 
         )
 
 
-def test_answer_without_a_key_reveals_nothing(server: Server, namespace: str) -> None:
+def test_answer_without_a_key_is_the_same_for_existing_and_missing_objects(server: Server, namespace: str) -> None:
     """Existing and missing objects get the same answer."""
     nobody = Rest(server.uri, None)
     answers = [
@@ -198,7 +198,7 @@ def test_answer_without_a_key_reveals_nothing(server: Server, namespace: str) ->
     assert len({response.json()["error"]["message"] for response in answers}) == 1
 
 
-# ---- what is no HTTP ----
+# ---- invalid HTTP ----
 
 GARBAGE = {
     "noise": bytes(range(256)) * 8,
@@ -212,7 +212,7 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)
-def test_invalid_http_disturbs_no_other_client(server: Server, rest: Rest, garbage: str) -> None:
+def test_server_still_answers_after_invalid_http(server: Server, rest: Rest, garbage: str) -> None:
     where = urlsplit(server.uri)
     with socket.create_connection((where.hostname, where.port), timeout=10) as connection:
         received = b""

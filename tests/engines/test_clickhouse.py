@@ -46,7 +46,7 @@ def attach(server: Server, sign_in: str, ending: str = "/v1") -> list[str]:
 
 
 @pytest.mark.parametrize("sign_in", SIGN_IN)
-def test_it_reads_the_sample_table(server: Server, catalog: Catalog, sign_in: str) -> None:
+def test_sample_table_is_read(server: Server, catalog: Catalog, sign_in: str) -> None:
     assert server.printed is not None
     name = (server.printed.namespace, server.printed.table)
     query = f"SELECT count() AS n FROM ic.`{'.'.join(name)}`"
@@ -97,7 +97,7 @@ def create(server: Server, namespace: str) -> str:
 
 
 @pytest.mark.parametrize("sign_in", SIGN_IN)
-def test_it_creates_alters_and_changes_a_table(server: Server, catalog: Catalog, namespace: str, sign_in: str) -> None:
+def test_table_is_created_altered_and_changed(server: Server, catalog: Catalog, namespace: str, sign_in: str) -> None:
     name = f"ic.`{namespace}.t`"
     *_, rows = clickhouse.run(
         [

@@ -92,7 +92,7 @@ def test_api_key_without_an_address_is_refused_with_advice(binary: Path, home: d
     assert "flx_x" not in done.stderr
 
 
-def test_every_noun_has_a_show_command(binary: Path, home: dict[str, str], tmp_path: Path) -> None:
+def test_org_warehouse_key_and_signing_key_have_a_show_command(binary: Path, home: dict[str, str], tmp_path: Path) -> None:
     run(binary, "org", "create", "acme", **home)
     run(binary, "warehouse", "create", "lake", "--root", f"file://{tmp_path}/lake", **home)
     run(binary, "key", "create", "ci", **home)
@@ -105,7 +105,7 @@ def test_every_noun_has_a_show_command(binary: Path, home: dict[str, str], tmp_p
     assert missing.returncode == 1 and "warehouse list" in missing.stderr
 
 
-def test_a_tier_that_the_running_server_does_not_know_is_refused(
+def test_tier_unknown_to_the_running_server_is_refused(
     make_server: Callable[..., Server], tmp_path: Path
 ) -> None:
     server = make_server("tiers")

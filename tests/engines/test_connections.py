@@ -42,7 +42,7 @@ def make(binary: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
 def until(holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + DEADLINE_S
     while not holds():
-        assert time.monotonic() < deadline, "it does not come about"
+        assert time.monotonic() < deadline, f"the condition is not met after {DEADLINE_S} s"
         time.sleep(0.02)
 
 

@@ -135,7 +135,7 @@ def test_every_acknowledged_change_survives_a_kill(make_server: Callable[..., Se
         threads = [threading.Thread(target=write, args=(server, writer, round_, stream)) for writer in writers]
         for thread in threads:
             thread.start()
-        assert stream.reached.wait(60), "the stream of commits stands still"
+        assert stream.reached.wait(60), "the stream of commits stopped"
         server.kill()
         for thread in threads:
             thread.join(30)
@@ -143,12 +143,12 @@ def test_every_acknowledged_change_survives_a_kill(make_server: Callable[..., Se
         assert server.start() == first
         check(server, writers)
     server.stop()
-    assert not list(server.data_dir.rglob("*.tmp*")), "a half-written file is left"
+    assert not list(server.data_dir.rglob("*.tmp*")), "a temporary file remains"
 
 
 @dataclass
 class Transactor:
-    """A stream of transactions over two tables of its own, two of everybody's, and a new one each time."""
+    """A stream of transactions. Each changes two own and two shared tables, and creates a new one."""
 
     number: int
     sent: int = 0
@@ -168,7 +168,7 @@ def transact(server: Server, writer: Transactor, stream: Stream) -> None:
             mark = documents.set_properties(**{f"mark.{writer.number}.{writer.sent}": "1"})
             new = f"new_{writer.number}_{writer.sent}"
             changes = [documents.table_change(NAMESPACE, table, [mark]) for table in ("all_1", "all_2", *writer.tables)]
-            # Not in the order of their names, and not in the same one each time.
+            # In a random order that differs for each transaction.
             random.Random(writer.sent).shuffle(changes)
             empty(rest.transact([*changes, documents.creation(NAMESPACE, new)]))
             writer.created.add(new)
@@ -187,8 +187,8 @@ def check_transactions(server: Server, writers: list[Transactor]) -> None:
         for number in range(1, writer.sent + 1):
             mark, new = f"mark.{writer.number}.{number}", f"new_{writer.number}_{number}"
             there = {mark in properties for properties in (*own, *shared)} | {new in names}
-            assert len(there) == 1, f"transaction {number} of {writer.number} is half there"
-        # What was acknowledged is there, since its new table is.
+            assert len(there) == 1, f"transaction {number} of {writer.number} is partly applied"
+        # The new table of an acknowledged transaction shows that it was made.
         assert writer.created <= names
     for name in names:
         json.loads(path_of(rest.load(NAMESPACE, name)["metadata-location"]).read_bytes())
@@ -208,7 +208,7 @@ def test_transaction_after_a_kill_is_complete_or_not_made(make_server: Callable[
         threads = [threading.Thread(target=transact, args=(server, writer, stream)) for writer in writers]
         for thread in threads:
             thread.start()
-        assert stream.reached.wait(60), "the stream of transactions stands still"
+        assert stream.reached.wait(60), "the stream of transactions stopped"
         server.kill()
         for thread in threads:
             thread.join(30)
@@ -220,7 +220,7 @@ def test_transaction_after_a_kill_is_complete_or_not_made(make_server: Callable[
 
 @dataclass
 class Repeater:
-    """A stream of keyed changes to a table of its own. What was cut off is sent again, with its key, until it is heard."""
+    """A stream of changes with keys to an own table. Repeats an interrupted change with its key until it is answered."""
 
     number: int
     done: int = 0
@@ -231,7 +231,7 @@ class Repeater:
         return f"keyed_{self.number}"
 
     def next(self, rest: Rest) -> tuple[str, str, dict]:
-        """The next change: its key, path and body. Done twice, each would be there twice or be refused."""
+        """Returns the key, path and body of the next change. A change that is made twice would appear twice or be refused."""
         if self.done % 3 == 2:
             return (fresh_key(), f"/namespaces/{NAMESPACE}/tables", documents.table(f"{self.table}_{self.done}"))
         metadata = rest.load(NAMESPACE, self.table)["metadata"]
@@ -248,7 +248,7 @@ class Repeater:
 
 
 def repeat(server: Server, writer: Repeater, stream: Stream) -> None:
-    """Sends what was cut off, then more without end; the death of the server ends it."""
+    """Repeats the interrupted change, then sends new ones until the server dies."""
     rest = Rest(server.uri, server.key)
     try:
         while True:
@@ -279,14 +279,14 @@ def test_change_repeated_after_a_kill_is_made_once(make_server: Callable[..., Se
         threads = [threading.Thread(target=repeat, args=(server, writer, stream)) for writer in writers]
         for thread in threads:
             thread.start()
-        assert stream.reached.wait(60), "the stream of changes stands still, or one was refused"
+        assert stream.reached.wait(60), "the stream of changes stopped, or a change was refused"
         server.kill()
         for thread in threads:
             thread.join(30)
             assert not thread.is_alive()
         again += sum(len(writer.cut_off) for writer in writers)
         server.start()
-    assert again > ROUNDS, "too few were cut off"
+    assert again > ROUNDS, "too few changes were interrupted"
     # The last that were cut off, then nothing more.
     rest = Rest(server.uri, server.key)
     for writer in writers:

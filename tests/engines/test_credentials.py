@@ -1,6 +1,6 @@
 """Every documented form of credentials: the command line accepts it, and the catalog can access the storage with it.
 
-What a machine gives is a mock (support/machine.py); the storage is that of the other tests.
+A mock serves a machine's credentials (support/machine.py); the storage is that of the other tests.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def test_s3_instance_role_works(
     lines = on_s3(s3)
     instance = machine(instance=Amazon(s3).instance)
     trial(f"s3://{PLACE}/{unique}", lines, {"AWS_METADATA_ENDPOINT": instance.uri})
-    assert instance.served.count("instance") >= 3, "a token, the role's name, and its keys"
+    assert instance.served.count("instance") >= 3, "the server must request a token, the role's name, and its keys"
 
 
 def test_s3_container_role_works(
@@ -146,7 +146,7 @@ def test_s3_container_role_works(
 def test_s3_web_identity_works(
     trial: Trial, s3: S3Server, machine: Callable[..., Machine], token_file: Path, tmp_path: Path, unique: str
 ) -> None:
-    """What a cluster's service account has (IRSA). It is asked for over https only."""
+    """The web identity of a cluster's service account (IRSA). Requests for it use https only."""
     lines, issued = on_s3(s3), azure.certificate(tmp_path)
     service = machine(issued[1:], web_identity=Amazon(s3).web_identity)
     env = {"AWS_WEB_IDENTITY_TOKEN_FILE": str(token_file), "AWS_ROLE_ARN": ROLE, "AWS_ENDPOINT_URL_STS": service.uri}
@@ -238,7 +238,7 @@ def test_google_machine_service_account_works(
 
 
 def test_every_documented_credential_kind_has_a_test() -> None:
-    """In this file's profiles, by name."""
+    """Compares the kinds in the documentation with the profiles in this file."""
     named = set()
     for page in ("s3", "azure", "google", "remote-signing"):
         text = (REPOSITORY / "docs/storage" / f"{page}.md").read_text()

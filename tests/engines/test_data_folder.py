@@ -121,7 +121,7 @@ def test_data_dir_that_is_not_a_folder_is_refused_with_advice(binary: Path, tmp_
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may run a program as somebody else")
 def test_folder_of_another_user_is_refused_and_names_its_owner(binary: Path) -> None:
-    # Not in the folders of the other tests, where nobody else may go.
+    # Not in the folders of the other tests, which other users cannot access.
     with tempfile.TemporaryDirectory(prefix="tidewater-users-") as root:
         Path(root).chmod(0o755)
         program, theirs, closed = (Path(root) / name for name in ("tidewater", "theirs", "closed"))
@@ -171,7 +171,7 @@ def test_root_commands_keep_the_folder_accessible_to_its_owner(binary: Path) -> 
         owners = {path: path.stat().st_uid for path in [*data.iterdir(), lakes / "a", lakes / "a" / "new"]}
         assert set(owners.values()) == {NOBODY} and data / "master.key" in owners, owners
 
-        # One that only root may write in is told at once.
+        # A folder that only root can write to is refused at once.
         closed = lakes / "closed"
         closed.mkdir(mode=0o755)
         told = command("warehouse", "create", "closed", "--root", closed.as_uri())

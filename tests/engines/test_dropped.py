@@ -100,7 +100,7 @@ def until(is_so: Callable[[], bool]) -> None:
     """Waits for the effect of a background task."""
     deadline = time.monotonic() + ENOUGH_S
     while not is_so():
-        assert time.monotonic() < deadline, "it never happened"
+        assert time.monotonic() < deadline, f"the condition is not met after {ENOUGH_S} s"
         time.sleep(0.02)
 
 
@@ -164,7 +164,7 @@ def test_dropped_table_is_restored_and_read_unchanged(server: Server, unique: st
         assert read == rows
         engine.execute(f"INSERT INTO ic.{unique}.old VALUES (200, 'after', 0)")
     assert catalog.load_table((unique, "old")).scan().to_arrow().num_rows == len(rows) + 1
-    assert before.items() <= files(location).items(), "a file went, or was changed"
+    assert before.items() <= files(location).items(), "a file was removed or changed"
     assert in_order(catalog.load_table((unique, "t")).scan().to_arrow()) == [(7, "new", None)]
 
 
@@ -197,7 +197,7 @@ def test_table_at_a_dropped_tables_location_works_and_is_not_purged(
     new.append(sightings((1, "Oslo", 1.5)))
     until(lambda: all(one["id"] != entry["id"] for one in dropped(few_seconds)))
     new.append(sightings((2, "Voss", None)))
-    assert before.items() <= files(path_of(old.location())).items(), "a file went"
+    assert before.items() <= files(path_of(old.location())).items(), "a file was removed or changed"
     assert in_order(catalog.load_table((unique, "t")).scan().to_arrow()) == [(1, "Oslo", 1.5), (2, "Voss", None)]
     with duck(few_seconds) as engine:
         engine.execute(f"INSERT INTO ic.{unique}.t VALUES (3, 'Bergen', 2.5)")
@@ -219,7 +219,7 @@ def test_dropped_table_deleted_by_the_command_line_is_gone(server: Server, uniqu
     assert "no dropped table" in server.command("table", "dropped", unique).stderr
 
 
-def test_a_dropped_view_is_restored(server: Server, unique: str) -> None:
+def test_dropped_view_is_restored_unchanged(server: Server, unique: str) -> None:
     rest = Rest(server.uri, server.key)
     rest.create_namespace(unique)
     view = {
@@ -251,20 +251,20 @@ def test_purge_removes_all_files_of_its_table_only(
     location, others = path_of(table.location()), files(path_of(neighbour.location()))
     assert manifest_names(table) == {"DATA", "DELETES"}
     if version == "3":
-        assert list(location.rglob("*.puffin")), "deletion vectors"
+        assert list(location.rglob("*.puffin")), "the table has no deletion vectors"
     orphan = location / "data" / "nobody-knows.parquet"
     orphan.write_bytes(b"x")
     with duck(hasty) as engine:
         rows = engine.execute(f"SELECT * FROM ic.{unique}.n ORDER BY id").fetchall()
     client(hasty).purge_table((unique, "t"))
     until(lambda: not dropped(hasty))
-    assert list(files(location)) == [orphan], "what no snapshot leads to stays, and nothing else does"
+    assert list(files(location)) == [orphan], "only the file that no snapshot uses may remain"
     assert files(path_of(neighbour.location())) == others
     with duck(hasty) as engine:
         assert engine.execute(f"SELECT * FROM ic.{unique}.n ORDER BY id").fetchall() == rows
 
 
-def test_purge_of_a_table_with_shared_files_removes_nothing(hasty: Server, unique: str) -> None:
+def test_purge_with_gc_disabled_removes_nothing(hasty: Server, unique: str) -> None:
     table = furnished(hasty, unique, "t", **{"gc.enabled": "false"})
     before = files(path_of(table.location()))
     client(hasty).purge_table((unique, "t"))
@@ -272,7 +272,7 @@ def test_purge_of_a_table_with_shared_files_removes_nothing(hasty: Server, uniqu
     assert files(path_of(table.location())) == before
 
 
-def test_a_drop_without_a_purge_is_final_and_leaves_the_files(hasty: Server, unique: str) -> None:
+def test_plain_drop_without_retention_is_final_and_leaves_the_files(hasty: Server, unique: str) -> None:
     table = furnished(hasty, unique, "t")
     before = files(path_of(table.location()))
     client(hasty).drop_table((unique, "t"))
@@ -299,7 +299,7 @@ def test_second_data_location_is_purged_and_then_free(hasty: Server, unique: str
     other = furnished(hasty, unique, "other")
     data = other.location() + "-data"
     table = furnished(hasty, unique, "t", **{"write.data.path": data})
-    assert files(path_of(data)), "its data is there"
+    assert files(path_of(data)), "the second location has no data"
     with pytest.raises(BadRequestError, match="overlaps that of another table"), other.transaction() as change:
         change.set_properties({"write.data.path": data + "/inner"})
     before = files(path_of(other.location()))
@@ -366,7 +366,7 @@ def purge_until_it_has_begun(server: Server, table: Table) -> Path:
     deadline = time.monotonic() + ENOUGH_S
     # No pause between the looks: the middle is short.
     while early.exists():
-        assert time.monotonic() < deadline, "it never began"
+        assert time.monotonic() < deadline, "the purge did not begin"
     return data
 
 
@@ -416,7 +416,7 @@ def test_keep_files_stops_a_running_purge_before_its_answer(brief: Server, uniqu
     brief.start()
 
 
-def test_engines_request_a_purge_as_documented(server: Server, unique: str) -> None:
+def test_duckdb_sail_and_pyiceberg_request_a_purge_as_documented(server: Server, unique: str) -> None:
     catalog = client(server)
     catalog.create_namespace(unique)
     for name in ("duckdb", "sail", "sail_purge", "pyiceberg", "pyiceberg_purge"):
@@ -447,7 +447,7 @@ def test_table_with_files_removed_by_an_engine_cannot_be_restored(server: Server
     assert not catalog.table_exists((unique, "t"))
 
 
-def test_stop_during_a_purge_is_quick_and_the_purge_continues_at_once(brief: Server, unique: str) -> None:
+def test_purge_interrupted_by_a_stop_continues_without_waiting_for_a_lease(brief: Server, unique: str) -> None:
     client(brief).create_namespace(unique)
     table = large(brief, unique, "large")
     data = purge_until_it_has_begun(brief, table)
@@ -456,13 +456,13 @@ def test_stop_during_a_purge_is_quick_and_the_purge_continues_at_once(brief: Ser
     brief.start()
     began = time.monotonic()
     until(lambda: not dropped(brief) or len(files(data)) < left)
-    assert time.monotonic() - began < 20, "it waited for a lease that nobody held"
+    assert time.monotonic() - began < 20, "the purge waited for a lease"
     until(lambda: not dropped(brief))
     assert not files(path_of(table.location()))
 
 
 def test_reports_are_kept_and_shown(server: Server, unique: str) -> None:
-    """PyIceberg sends none, so these are of the specification's form."""
+    """PyIceberg sends no reports, so these follow the specification."""
     rest = Rest(server.uri, server.key)
     furnished(server, unique, "t")
     scan = {

@@ -50,7 +50,7 @@ class Place:
 
 
 class Table:
-    """One table, as a client writes and reads it with what is vended."""
+    """One table that a client reads and writes with vended credentials."""
 
     def __init__(self, place: Place, namespace: str, name: str):
         self._place, self._namespace, self._name = place, namespace, name
@@ -62,7 +62,7 @@ class Table:
         return Apart(self._place.lake, self._place.lake.writer.text, (self._namespace, self._name))
 
     def fill(self, batches: int) -> None:
-        """Some appends, and rows that are deleted again."""
+        """Appends rows, and deletes some of them."""
         rows: list[list[Row]] = [[(2 * number, "Oslo", 1.5), (2 * number + 1, "Voss", None)] for number in range(batches)]
         if self._place.cloud.wants_clients_apart:
             table = self._apart()
@@ -131,9 +131,9 @@ def test_dropped_table_is_restored_and_purge_removes_its_objects(place: Place, n
     empty(place.dropped().post(f"{place.management}/{entries['kept']['id']}/restore", json={}))
     empty(place.dropped().delete(f"{place.management}/{entries['gone']['id']}"))
     until(lambda: not place.listed(namespace))
-    assert place.cloud.objects(locations["gone"]) == {}, "all of it is gone"
-    assert place.cloud.objects(locations["kept"]) == before["kept"], "nothing of what came back was touched"
-    assert place.cloud.objects(locations["beside"]) == before["beside"], "nor of the neighbour"
+    assert place.cloud.objects(locations["gone"]) == {}, "objects of the purged table remain"
+    assert place.cloud.objects(locations["kept"]) == before["kept"], "objects of the restored table changed"
+    assert place.cloud.objects(locations["beside"]) == before["beside"], "objects of the neighbouring table changed"
     assert tables["kept"].rows() == [(0, "Oslo", 1.5), (2, "Oslo", 1.5), (3, "Voss", None)]
 
 
@@ -153,7 +153,7 @@ def test_purge_interrupted_by_a_kill_ends_after_the_next_start(place: Place, nam
     until(lambda: place.proxy.spoilt > 0)
     place.server.kill()
     left = place.cloud.objects(location)
-    assert 0 < len(left) < len(before), "it was killed in the middle"
+    assert 0 < len(left) < len(before), "the kill did not interrupt the purge"
     assert left.items() <= before.items()
     place.proxy.spoil(None)
 
@@ -195,8 +195,8 @@ def test_compressed_metadata_is_written_and_read(place: Place, namespace: str) -
     assert loaded["metadata"]["properties"]["a"] == "b"
 
 
-def test_a_staged_create_writes_before_the_table_exists(place: Place, namespace: str) -> None:
-    """What an engine does for CREATE TABLE AS: files first, with what is vended for a table that is not there yet."""
+def test_staged_create_writes_before_the_table_exists(place: Place, namespace: str) -> None:
+    """As in CREATE TABLE AS, files are written first, with credentials that are vended for the staged table."""
     if place.cloud.wants_clients_apart:
         Apart(place.lake, place.lake.writer.text, (namespace, "t")).create_staged_with((1, "Oslo", 1.5))
     else:

@@ -107,7 +107,7 @@ def test_invalid_key_is_refused(
         attach("wrong").execute(f'SELECT * FROM ic."{server.printed.namespace}"."{server.printed.table}"')
 
 
-def test_the_sample_table_is_read_at_each_of_its_snapshots(
+def test_sample_table_is_read_at_each_of_its_snapshots(
     server: Server, catalog: Catalog, duck: duckdb.DuckDBPyConnection
 ) -> None:
     assert server.printed is not None
@@ -195,7 +195,7 @@ def test_rows_are_inserted_updated_deleted_and_merged(
     both([(2, "Bergen", 12.5), (3, "Voss", 3.5), (4, "Tromsø", 4.5)])
 
 
-def test_a_table_of_version_three_is_written_and_read(
+def test_table_of_version_three_is_written_and_read(
     rest: Rest, namespace: str, duck: duckdb.DuckDBPyConnection
 ) -> None:
     name = f"ic.{namespace}.t"
@@ -307,14 +307,14 @@ def test_transaction_over_several_tables_is_visible_completely_or_not_at_all(
     before = seen()
     pointers = [rest.load(namespace, table)["metadata-location"] for table in tables]
     change()
-    assert seen() == before, "nothing is seen before the commit"
+    assert seen() == before, "changes are visible before the commit"
     duck.execute("ROLLBACK")
     assert seen() == before
     assert [rest.load(namespace, table)["metadata-location"] for table in tables] == pointers
     change()
     duck.execute("COMMIT")
     assert seen() == {"a": [(1,), (2,), (3,)], "b": [(20,)]}
-    assert "/transactions/commit" in server.stderr(), "it commits in another way, and these tests show nothing"
+    assert "/transactions/commit" in server.stderr(), "DuckDB did not use the transaction endpoint"
 
 
 def test_one_of_two_transactions_over_the_same_tables_fails_completely(
@@ -333,10 +333,10 @@ def test_one_of_two_transactions_over_the_same_tables_fails_completely(
     with pytest.raises(duckdb.Error, match="Requirement failed|onflict|CommitFailed"):
         second.execute("COMMIT")
     seen = {table: in_order(catalog.load_table((namespace, table)).scan().to_arrow()) for table in "abc"}
-    assert seen == {"a": [(1,)], "b": [(1,)], "c": [(0,)]}, "both tables of the first, none of the second"
+    assert seen == {"a": [(1,)], "b": [(1,)], "c": [(0,)]}, "not exactly the first transaction was applied"
 
 
-def test_two_writers_from_the_same_state_lose_no_rows(attach: Connect, catalog: Catalog, namespace: str) -> None:
+def test_two_writers_from_the_same_state_lose_no_acknowledged_rows(attach: Connect, catalog: Catalog, namespace: str) -> None:
     first, second = attach(), attach()
     name = f"ic.{namespace}.t"
     first.execute(f"CREATE TABLE {name} (id BIGINT)")

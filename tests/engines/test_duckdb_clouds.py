@@ -1,7 +1,7 @@
-"""DuckDB on Azure and Google Cloud with vended credentials only, and ClickHouse on what it wrote.
+"""DuckDB on Azure and Google Cloud with vended credentials only, and ClickHouse on DuckDB's tables.
 
-Both know no address but the clouds' own, so their way is a tunnel to the emulators' gateways (support/tunnel.py). They are in
-processes of their own, since that is set for a whole process.
+Both support only the clouds' own addresses, so they reach the emulators' gateways through a tunnel (support/tunnel.py). They run
+in separate processes, because the proxy is set for a whole process.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Named:
     issued: Certificate
     # Which hosts a client asks for.
     hosts: set[str]
-    # What DuckDB needs to be told for the tunnel.
+    # DuckDB's settings for the tunnel.
     settings: list[str] = field(default_factory=list)
 
     @property
@@ -113,7 +113,7 @@ def namespace(named: Named, unique: str) -> str:
     return named.lake.rest().create_namespace(unique)
 
 
-def test_it_creates_inserts_updates_deletes_and_reads(named: Named, namespace: str) -> None:
+def test_rows_are_inserted_updated_deleted_and_read(named: Named, namespace: str) -> None:
     table = f"ic.{namespace}.t"
     named.duckdb(
         named.lake.writer,
@@ -124,10 +124,10 @@ def test_it_creates_inserts_updates_deletes_and_reads(named: Named, namespace: s
     )
     (rows,) = named.duckdb(named.lake.reader, f"SELECT * FROM {table} ORDER BY id")
     assert rows == [[1, "Oslo", 1.5], [2, "Bergen", 9.5]]
-    assert named.tunnel.hosts >= named.hosts, "it came by the cloud's own names"
+    assert named.tunnel.hosts >= named.hosts, "DuckDB did not use the cloud's own host names"
 
 
-def test_a_reader_cannot_write(named: Named, namespace: str) -> None:
+def test_reader_cannot_write(named: Named, namespace: str) -> None:
     table = f"ic.{namespace}.t"
     named.duckdb(named.lake.writer, f"CREATE TABLE {table} AS SELECT 1 AS id")
     with pytest.raises(RuntimeError, match="403|(?i:forbidden|denied|not allow|may not)"):

@@ -39,7 +39,7 @@ def test_table_written_by_pyiceberg_is_read(lake: Lake, reader: duckdb.DuckDBPyC
     assert rows == [(1, "Oslo", 1.5), (2, "Bergen", 2.5)]
 
 
-def test_it_creates_inserts_updates_and_deletes(lake: Lake, writer: duckdb.DuckDBPyConnection, unique: str) -> None:
+def test_rows_are_inserted_updated_and_deleted(lake: Lake, writer: duckdb.DuckDBPyConnection, unique: str) -> None:
     lake.rest().create_namespace(unique)
     name = f"ic.{unique}.t"
     writer.execute(f"CREATE TABLE {name} (id BIGINT, city VARCHAR, size DOUBLE)")
@@ -50,7 +50,7 @@ def test_it_creates_inserts_updates_and_deletes(lake: Lake, writer: duckdb.DuckD
     assert rows == [(1, "Oslo", 1.5), (2, "Bergen", 9.5)]
 
 
-def test_a_reader_cannot_write(lake: Lake, reader: duckdb.DuckDBPyConnection, unique: str) -> None:
+def test_reader_cannot_write(lake: Lake, reader: duckdb.DuckDBPyConnection, unique: str) -> None:
     lake.rest().create_namespace(unique)
     table = lake.catalog().create_table((unique, "t"), SIGHTINGS)
     table.append(sightings((1, "Oslo", 1.5)))

@@ -24,7 +24,7 @@ def metadata_files(location: str) -> set[str]:
 
 
 @pytest.mark.makes_unavailable
-def test_document_on_a_full_disk_is_refused_and_leaves_no_file(
+def test_document_above_the_file_size_limit_is_refused_and_leaves_no_file(
     make_server: Callable[..., Server], unique: str
 ) -> None:
     server = make_server("full_disk", largest_file_bytes=LARGEST_FILE_BYTES)
@@ -96,9 +96,9 @@ def test_commits_refused_by_a_full_database_disk_leave_no_documents(
         assert "Retry-After" in response.headers
         if len(refusals) == 5:
             break
-    assert len(refusals) == 5, "the disk was never full"
+    assert len(refusals) == 5, "the disk did not become full"
     assert all("database has no space left: nothing was changed" in message for message in refusals), refusals
-    assert metadata_files(location) == before, "refused commits leave documents"
+    assert metadata_files(location) == before, "refused commits left documents"
     refused = rest.post("/namespaces/ns/tables", json=documents.table("u"))
     assert "nothing was changed" in answer(refused, 503)["error"]["message"]
     assert len(list(root.rglob("*.metadata.json"))) == len(before)

@@ -1,6 +1,6 @@
-"""Tables whose files spell their places as Hadoop's drivers do (`s3a://`, `abfs://`), in warehouses whose roots do not.
+"""Tables whose files use the schemes of Hadoop's drivers (`s3a://`, `abfs://`), in warehouses whose roots do not.
 
-Such a table is registered, loaded with what is vended for it, read and written to by PyIceberg, and purged.
+The tests register such a table, load it with vended credentials, read and write it with PyIceberg, and purge it.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from test_dropped import until
 RESPELLED = ("s3", "azure")
 
 FSSPEC = {"py-io-impl": "pyiceberg.io.fsspec.FsspecFileIO"}
-# The scheme that Hadoop has beside that of a root.
+# Hadoop's schemes, by the scheme of a root.
 HADOOP = {"s3": "s3a", "abfss": "abfs"}
 
 
 def respelled(location: str) -> str | None:
-    """The same place as Hadoop spells it, if it has another name for it."""
+    """Returns the location with Hadoop's scheme, or None if Hadoop has no other scheme."""
     scheme, rest = location.split("://")
     return f"{HADOOP[scheme]}://{rest}" if scheme in HADOOP else None
 
 
 def unregistered_table(rest: Rest, catalog: RestCatalog, namespace: str, folder: str) -> tuple[str, dict[str, Any]]:
-    """Writes a table whose document, manifests and data files all have Hadoop's spelling, and lets go of it."""
+    """Writes a table whose document, manifests and data files all have Hadoop's scheme, and unregisters it."""
     spelled = respelled(folder)
     assert spelled is not None
     catalog.create_table((namespace, "old"), SIGHTINGS, location=folder)
@@ -48,7 +48,7 @@ def unregistered_table(rest: Rest, catalog: RestCatalog, namespace: str, folder:
 
 
 def paths(catalog: RestCatalog, identifier: tuple[str, str]) -> set[str]:
-    """The manifests and data files that a table's snapshots lead to."""
+    """Returns the manifest lists, manifests and data files of a table's snapshots."""
     table = catalog.load_table(identifier)
     lists = {snapshot.manifest_list for snapshot in table.snapshots()}
     manifests = set(table.inspect.all_manifests()["path"].to_pylist())
@@ -56,7 +56,7 @@ def paths(catalog: RestCatalog, identifier: tuple[str, str]) -> set[str]:
 
 
 def being_removed(lake: CloudLake) -> list[dict[str, Any]]:
-    """What was dropped and is not gone for good."""
+    """Returns dropped tables and views that are not deleted for good."""
     admin = Admin(lake.server)
     manager = admin.rest(admin.key(lake.organisation, "admin"))
     return answer(manager.get(f"{lake.server.uri}/management/v1/warehouses/lake/dropped"))["dropped"]
@@ -70,7 +70,7 @@ def lake(make_server: Callable[..., Server], each_cloud: Cloud, tmp_path_factory
 
 
 @pytest.mark.parametrize("each_cloud", RESPELLED, indirect=True)
-def test_a_table_in_hadoops_spelling_is_registered_read_changed_and_purged(
+def test_table_in_hadoops_spelling_is_registered_read_changed_and_purged(
     lake: CloudLake, each_cloud: Cloud, unique: str
 ) -> None:
     rest, catalog = lake.rest(), lake.catalog()
@@ -83,7 +83,7 @@ def test_a_table_in_hadoops_spelling_is_registered_read_changed_and_purged(
     answer(rest.post(f"/namespaces/{namespace}/register", json=body))
 
     loaded = rest.load(namespace, "t")
-    assert loaded["metadata"] == gone["metadata"], "what is written stays"
+    assert loaded["metadata"] == gone["metadata"], "the registered metadata changed"
     prefixes = [one["prefix"] for one in loaded["storage-credentials"]]
     assert sorted(prefixes) == sorted([f"{folder}/", f"{spelled}/"])
     identifier = (namespace, "t")
@@ -104,8 +104,8 @@ def test_a_table_in_hadoops_spelling_is_registered_read_changed_and_purged(
     assert len(each_cloud.objects(folder)) > 10
     empty(rest.delete(f"/namespaces/{namespace}/tables/t", params={"purgeRequested": "true"}))
     until(lambda: not being_removed(lake))
-    assert each_cloud.objects(folder) == {}, "all of it is gone"
-    assert each_cloud.objects(f"{folder}-beside"), "its neighbour's are there"
+    assert each_cloud.objects(folder) == {}, "objects of the purged table remain"
+    assert each_cloud.objects(f"{folder}-beside"), "the purge removed a neighbouring table's objects"
 
 
 def test_requests_for_a_table_in_hadoops_spelling_are_signed(

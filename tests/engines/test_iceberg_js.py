@@ -38,7 +38,7 @@ def test_each_base_url_leads_to_the_catalog(server: Server, base: str, warehouse
 
 
 @pytest.mark.parametrize("form", ["bearer", "header"])
-def test_every_sign_in_is_accepted_and_a_wrong_key_refused(server: Server, form: str) -> None:
+def test_both_sign_in_forms_are_accepted_and_wrong_keys_refused(server: Server, form: str) -> None:
     def auth(key: str) -> dict[str, str]:
         header = {"type": "header", "name": "Authorization", "value": f"Bearer {key}"}
         return {"type": "bearer", "token": key} if form == "bearer" else header

@@ -42,7 +42,7 @@ WRITES: dict[str, Callable[[Rest, str], object]] = {
 }
 
 
-def test_a_reader_reads_and_changes_nothing(admin: Admin, organisation: str, unique: str) -> None:
+def test_reader_reads_and_changes_nothing(admin: Admin, organisation: str, unique: str) -> None:
     writer = admin.rest(admin.key(organisation, "writer"))
     reader = admin.rest(admin.key(organisation, "reader"))
     writer.create_namespace(unique)
@@ -76,7 +76,7 @@ def test_writers_and_admins_can_make_changes(admin: Admin, organisation: str, un
         assert change(rest, unique).status_code in (200, 204), name  # type: ignore[attr-defined]
 
 
-def test_an_expired_key_is_refused(admin: Admin, organisation: str) -> None:
+def test_expired_key_is_refused(admin: Admin, organisation: str) -> None:
     key = admin.key(organisation, "writer", "--expires-in", "1s")
     response = eventually(admin.rest(key), "/namespaces", 401)
     refused(response, 401, "NotAuthorizedException", "expired")
@@ -84,7 +84,7 @@ def test_an_expired_key_is_refused(admin: Admin, organisation: str) -> None:
     refused_oauth(Rest(admin.server.uri, None).post("/oauth/tokens", data=form), 401, "invalid_client")
 
 
-def test_a_revoked_key_is_refused_within_seconds_and_its_tokens_with_it(admin: Admin, organisation: str) -> None:
+def test_revoked_key_and_its_tokens_are_refused_within_seconds(admin: Admin, organisation: str) -> None:
     key = admin.key(organisation, "writer")
     other = admin.key(organisation, "writer")
     form = {"grant_type": "client_credentials", "client_id": key.text}
@@ -98,7 +98,7 @@ def test_a_revoked_key_is_refused_within_seconds_and_its_tokens_with_it(admin: A
     answer(admin.rest(other).get("/namespaces"))
 
 
-def test_key_is_printed_once_and_never_stored(admin: Admin, organisation: str) -> None:
+def test_key_is_never_listed_logged_or_stored(admin: Admin, organisation: str) -> None:
     keys = [admin.key(organisation, role) for role in ("reader", "writer", "admin")]
     for key in keys:
         answer(admin.rest(key).get("/namespaces"))
@@ -135,7 +135,7 @@ def test_key_cannot_see_or_change_another_organisations_catalog(
     missing = Rest(server.uri, mine.key, prefix="no-such")
     shown = missing.get("/namespaces").json()["error"]["message"].replace("no-such", "theirs")
     assert prefixed.get("/namespaces").json()["error"]["message"] == shown, (
-        "what exists elsewhere is answered like what does not"
+        "another organisation's warehouse and a missing one get different answers"
     )
     refused(mine.get("/config", params={"warehouse": "theirs"}), 404, "NoSuchWarehouseException")
     mine.create_namespace(f"{unique}_mine")

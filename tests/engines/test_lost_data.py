@@ -30,7 +30,7 @@ secret-access-key = "hush"
 
 @pytest.fixture
 def server(binary: Path, tmp_path: Path) -> Iterator[Server]:
-    """Its complaints are what these tests want to read."""
+    """A server whose log may contain errors, because these tests read them."""
     server = Server(binary, tmp_path / "data")
     yield server
     server.kill()
@@ -44,7 +44,7 @@ def said(server: Server, pattern: str) -> str:
         found = [line for line in plain.splitlines() if re.search(pattern, line)]
         if found:
             return found[-1]
-        assert time.monotonic() < deadline, f"never said {pattern}:\n{plain}"
+        assert time.monotonic() < deadline, f"the log has no line {pattern}:\n{plain}"
         time.sleep(0.05)
 
 
@@ -113,7 +113,7 @@ def test_damaged_log_is_reported_with_the_affected_tables(server: Server, damage
     assert count(rest) < 11
     checked = json.loads(server.command("table", "check", "--json").stdout)
     assert [one["name"] for one in checked["findings"] if one["newer_document"]] == ["ns.t"]
-    # What it advises to do.
+    # The advice of the log.
     newest = re.search(r"newest=(\S+)", behind).group(1)
     body = {"name": "t", "metadata-location": f"file://{newest}", "overwrite": True}
     answer(rest.post("/namespaces/ns/register", json=body))
@@ -176,19 +176,19 @@ def test_missing_master_key_stops_the_start_and_degrades_a_running_server(server
     key.rename(away)
     deadline = time.monotonic() + 20
     while requests.get(health, timeout=10).json() != {"status": "degraded", "problems": ["master-key"]}:
-        assert time.monotonic() < deadline, "health never told"
+        assert time.monotonic() < deadline, "/health does not report the missing key"
         time.sleep(0.2)
     said(server, "ERROR .*the master key cannot be read any more")
     server.kill()
     assert "'sealed' of 'quickstart'" in refused_start(server)
     done = run(server, "warehouse", "set-storage", "sealed", "--storage", str(tmp_path / "s3.toml"), "--unchecked")
     assert done.returncode == 1 and "is missing" in done.stderr, done.stderr
-    assert not key.exists(), "no second key is made"
+    assert not key.exists(), "a second key was created"
 
     fresh = subprocess.run(["openssl", "rand", "-base64", "32"], capture_output=True, check=True, text=True).stdout
     key.write_text(fresh)
     assert "is not the one" in refused_start(server)
-    # What it says to do.
+    # The advice of the message.
     resealed = json.loads(run(server, "warehouse", "reseal", "--key-is-lost", "--json").stdout)
     assert resealed["lost"] == ["'sealed' of 'quickstart'"]
     server.command("warehouse", "set-storage", "sealed", "--storage", str(tmp_path / "s3.toml"), "--unchecked")

@@ -16,7 +16,7 @@ from support.server import Server, clean_environment
 
 
 def run(script: str) -> list[str]:
-    """The lines that it prints."""
+    """Runs the script and returns the printed lines."""
     command = [sys.executable, "-"]
     done = subprocess.run(
         command, input=script, capture_output=True, check=False, text=True, timeout=120, env=clean_environment()
@@ -61,4 +61,4 @@ def test_documented_script_moves_every_table_and_can_be_repeated(
 
     source.load_table("sales.orders").append(rows)
     told = [line for line in run(script) if line.startswith("sales.orders DIFFERS")]
-    assert len(told) == 1, "who wrote meanwhile is told"
+    assert len(told) == 1, "the script does not report the changed table"

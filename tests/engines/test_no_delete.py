@@ -141,7 +141,7 @@ def test_warehouse_with_purge_at_once_shows_the_option_and_purges_at_once(make_s
     # A running server sees it within seconds.
     number = iter(range(1_000))
     until(lambda: not dropped_with_a_purge(f"now{next(number)}").exists())
-    assert kept.exists(), "what was dropped before is kept as it was said then"
+    assert kept.exists(), "the new option changed an earlier drop"
     location = rest.create_table(namespace, create_body("plain"))["metadata"]["location"]
     empty(rest.delete(f"/namespaces/{namespace}/tables/plain"))
     plain = next(one for one in listed() if one["name"] == "plain")

@@ -49,7 +49,7 @@ def documents(place: Place, location: str) -> set[str]:
 
 
 def make(place: Place, namespace: str, name: str, commits: int, **properties: str) -> tuple[str, list[str]]:
-    """A table with some commits: its location, and its documents, the oldest first."""
+    """Creates a table with some commits. Returns its location, and its documents, oldest first."""
     made = place.lake.rest().create_table(namespace, create_body(name, properties=properties))
     written = [commit(place.lake, namespace, name, str(number)) for number in range(commits)]
     return made["metadata"]["location"], [made["metadata-location"], *written]
@@ -61,7 +61,7 @@ def test_documents_that_left_the_log_are_removed_and_the_others_stay(place: Plac
     place.cloud.put(f"{location}/metadata/somebody.metadata.json", b"{}")
     kept = {*written[-3:], f"{location}/metadata/somebody.metadata.json"}
     until(lambda: documents(place, location) == kept)
-    assert documents(place, beside) == set(others), "who does not ask for it keeps all"
+    assert documents(place, beside) == set(others), "files of a table without the property were removed"
     assert place.lake.rest().load(namespace, "t")["metadata-location"] == written[-1]
 
 

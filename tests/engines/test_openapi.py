@@ -73,7 +73,7 @@ OPERATORS = {
     "POST /management/v1/backup": {"body": {"file": "/tmp/another.db"}},
     f"POST {ORGANISATION}/warehouses": {"body": {"name": "another", "root": "file:///srv/another"}},
 }
-# What an admin does, in this order, with what it is answered.
+# An admin's requests in their order, with the expected statuses.
 ADMINS: list[tuple[str, dict[str, Any], int]] = [
     (f"GET {ORGANISATION}", {}, 200),
     ("GET /management/v1/tiers", {}, 200),
@@ -131,13 +131,13 @@ def world(server: Server) -> World:
 
 @pytest.fixture(scope="module")
 def signed(signing_lake: Lake) -> World:
-    """In a warehouse on S3 whose requests are signed."""
+    """A world in a warehouse on S3 whose requests are signed."""
     admin = Admin(signing_lake.server).key(signing_lake.organisation, "admin")
     return World(signing_lake.server.uri, admin.text, "lake")
 
 
 def documented(server: Server) -> set[str]:
-    """Every operation of the document."""
+    """Returns every operation of the document."""
     document = answer(requests.get(f"{server.uri}/openapi.json", timeout=60))
     return {
         f"{method.upper()} {path}"
@@ -154,12 +154,12 @@ def test_documented_operations_match_the_specification(server: Server) -> None:
 
 
 def named(body: Any, name: str) -> Any:
-    """The body with another name for what it makes."""
+    """Returns the body with another name for the created object."""
     return json.loads(json.dumps(body).replace("another", name))
 
 
 def ask(world: World, label: str, parts: dict[str, Any], status: int) -> Any:
-    """Sends one request, and holds the answer against the document and the status; gives the answer."""
+    """Sends one request, checks the answer against the document and the status, and returns it."""
     load_all_checks()
     schema = schemathesis.openapi.from_url(f"{world.rest.uri}/openapi.json")
     method, path = label.split(" ")
@@ -173,7 +173,7 @@ def ask(world: World, label: str, parts: dict[str, Any], status: int) -> Any:
 
 
 def good_requests(world: World, server: Server) -> Iterator[tuple[str, dict[str, Any], int]]:
-    """Every operation of the document, as it is meant, with what it answers then. Each needs what those before it did."""
+    """Yields a valid request for every operation of the document, with the expected status. Each depends on those before it."""
     base, at = "/v1/{prefix}", "/v1/{prefix}/namespaces/{namespace}"
     token = {"grant_type": "client_credentials", "client_secret": server.key}
     yield "GET /health", {}, 200
@@ -219,7 +219,7 @@ def good_requests(world: World, server: Server) -> Iterator[tuple[str, dict[str,
 
 
 def good_management_requests(world: World) -> Iterator[tuple[str, dict[str, Any], int]]:
-    """The operations that are this server's own."""
+    """Yields valid requests for the operations that only this server has."""
     page = {"pageToken": "", "pageSize": 1}
     yield f"GET {MANAGED}/dropped", {"query": {"namespace": "ns", "type": "table", **page}}, 200
     yield f"GET {MANAGED}/dropped/{{id}}", {}, 200
@@ -279,14 +279,14 @@ def test_answers_to_generated_signing_requests_match_the_document(signed: World,
 
 
 def fuzz(world: World, tmp_path: Path, *options: str, examples: int = EXAMPLES) -> Counter[str]:
-    """Lets schemathesis ask; gives how often which operation answered what."""
+    """Runs schemathesis. Returns how often each operation was answered with each status."""
     world.restore()
     statuses = tmp_path / "statuses.json"
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{world.rest.uri}/openapi.json", *options]
     command += ["--phases", "coverage,fuzzing", "--seed", str(SEED), "--max-examples", str(examples), "--checks", ",".join(CHECKED_AT_RANDOM)]
     command += ["--exclude-path-regex", ADMINISTRATION]
     command += ["--header", f"Authorization: Bearer {world.rest.key}", "--continue-on-failure", "--no-color"]
-    # How long it takes to make up a request tells of the machine's load, not of the server.
+    # The time to generate a request depends on the machine's load, not on the server.
     command += ["--suppress-health-check", "too_slow"]
     environment = {
         "SCHEMATHESIS_HOOKS": "support.openapi",
@@ -304,7 +304,7 @@ def fuzz(world: World, tmp_path: Path, *options: str, examples: int = EXAMPLES) 
 
 
 def check_reach(counts: Counter[str]) -> None:
-    """A fuzzer is of use only where it comes further than to a 404."""
+    """Checks that the fuzzer got other answers than 404 from more than 30 operations."""
     beyond: Counter[str] = Counter()
     for answered, count in counts.items():
         label, _, status = answered.rpartition(" ")

@@ -96,7 +96,7 @@ def refused(attempt: Callable[[], object]) -> None:
     assert error.value.status_code == 403, error.value
 
 
-def test_a_writer_writes_changes_and_reads_back(lake: CloudLake, namespace: str) -> None:
+def test_writer_appends_and_deletes_rows_and_reader_reads_them(lake: CloudLake, namespace: str) -> None:
     table = lake.catalog().create_table((namespace, "t"), SIGHTINGS)
     table.append(sightings((1, "Oslo", 1.5), (2, "Bergen", 2.5)))
     table.append(sightings((3, "Oslo", 3.5)))
@@ -105,7 +105,7 @@ def test_a_writer_writes_changes_and_reads_back(lake: CloudLake, namespace: str)
     assert rows == [(2, "Bergen", 2.5), (3, "Oslo", 3.5)]
 
 
-def test_a_reader_cannot_write_files(lake: CloudLake, namespace: str) -> None:
+def test_reader_cannot_write_files(lake: CloudLake, namespace: str) -> None:
     lake.catalog().create_table((namespace, "t"), SIGHTINGS).append(sightings((1, "Oslo", 1.5)))
     table = lake.catalog(lake.reader).load_table((namespace, "t"))
     with pytest.raises(Exception) as error:

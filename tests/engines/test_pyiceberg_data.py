@@ -96,7 +96,7 @@ def test_several_changes_in_one_transaction_are_made_together(catalog: Catalog, 
     assert loaded.properties["checked"] == "yes"
 
 
-def test_a_transaction_that_fails_changes_nothing(catalog: Catalog, table: Table) -> None:
+def test_failed_transaction_changes_nothing(catalog: Catalog, table: Table) -> None:
     table.append(sightings(*ROWS))
     before = catalog.load_table(table.name())
     with pytest.raises(RuntimeError, match="on purpose"), table.transaction() as transaction:
@@ -121,14 +121,14 @@ def test_snapshots_can_be_read_again_and_inspected(catalog: Catalog, table: Tabl
     assert loaded.inspect.metadata_log_entries().num_rows >= 4
 
 
-def test_a_partition_filter_reads_only_its_files(catalog: Catalog, namespace: str) -> None:
+def test_partition_filter_reads_only_its_files(catalog: Catalog, namespace: str) -> None:
     table = catalog.create_table((namespace, "t"), SCHEMA, partition_spec=LAYOUTS["by city"])
     table.append(sightings(*ROWS))
     assert len(list(table.scan().plan_files())) == 3
     assert len(list(table.scan(row_filter="city == 'Oslo'").plan_files())) == 1
 
 
-def test_an_arrow_schema_makes_a_table(catalog: Catalog, namespace: str) -> None:
+def test_table_is_created_from_an_arrow_schema(catalog: Catalog, namespace: str) -> None:
     table = catalog.create_table((namespace, "t"), SIGHTINGS)
     table.append(sightings(*ROWS))
     assert read(catalog, table) == ROWS

@@ -110,7 +110,7 @@ def test_union_by_name_takes_new_columns_from_a_writer(catalog: Catalog, table: 
     ]
 
 
-def test_a_default_value_of_a_new_column_is_kept(catalog: Catalog, namespace: str) -> None:
+def test_default_value_of_a_new_column_is_kept(catalog: Catalog, namespace: str) -> None:
     table = catalog.create_table((namespace, "t"), SIGHTINGS, properties={"format-version": "3"})
     with table.update_schema() as update:
         update.add_column("stars", IntegerType(), default_value=5)
@@ -138,7 +138,7 @@ def test_one_of_two_schema_changes_from_the_same_state_is_refused(catalog: Catal
     assert names(catalog.load_table(table.name())) == ["id", "city", "size", "a"]
 
 
-def test_the_partition_spec_evolves_and_old_files_stay_readable(catalog: Catalog, table: Table) -> None:
+def test_partition_spec_evolves_and_old_files_stay_readable(catalog: Catalog, table: Table) -> None:
     with table.update_spec() as update:
         update.add_identity("city")
     table.append(sightings((3, "Oslo", 3.5)))
@@ -156,7 +156,7 @@ def test_the_partition_spec_evolves_and_old_files_stay_readable(catalog: Catalog
     assert [row[0] for row in in_order(loaded.scan(row_filter="city == 'Oslo'").to_arrow())] == [1, 3, 5]
 
 
-def test_the_sort_order_changes(catalog: Catalog, table: Table) -> None:
+def test_sort_order_changes(catalog: Catalog, table: Table) -> None:
     assert table.sort_order().is_unsorted
     with table.update_sort_order() as update:
         update.asc("city", IdentityTransform(), NullOrder.NULLS_FIRST)

@@ -1,7 +1,7 @@
-"""Google Cloud with vended credentials only: PyIceberg through Arrow, and the storage asked directly.
+"""Google Cloud with vended credentials only: PyIceberg through Arrow, and direct requests to the storage.
 
-What is emulated, and what that cannot show, stands in support/google.py. gcsfs cannot be shown: of a token that it is given
-it asks Google itself what it is.
+support/google.py describes the emulation and its limits. gcsfs cannot be tested, because it asks Google itself about a
+given token.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def namespace(lake: CloudLake, unique: str) -> str:
 
 
 class Storage:
-    """The store, for who has this token; each gives the status of the answer."""
+    """The store, accessed with one token. Each method returns the status of the answer."""
 
     def __init__(self, cloud: Google, token: str):
         self._objects = f"{cloud.uri}/storage/v1/b/{BUCKET}/o"
@@ -86,7 +86,7 @@ def name_of(location: str) -> str:
     return location.split("/", 3)[3]
 
 
-def test_a_writer_writes_changes_and_reads_back(lake: CloudLake, namespace: str) -> None:
+def test_writer_appends_and_deletes_rows_and_reader_reads_them(lake: CloudLake, namespace: str) -> None:
     table = Apart(lake, lake.writer.text, (namespace, "t"))
     table.create_with((1, "Oslo", 1.5), (2, "Bergen", 2.5))
     assert table.append((3, "Oslo", 3.5)) is None
@@ -95,7 +95,7 @@ def test_a_writer_writes_changes_and_reads_back(lake: CloudLake, namespace: str)
     assert rows == [(2, "Bergen", 2.5), (3, "Oslo", 3.5)]
 
 
-def test_a_reader_cannot_write_files(lake: CloudLake, namespace: str) -> None:
+def test_reader_cannot_write_files(lake: CloudLake, namespace: str) -> None:
     Apart(lake, lake.writer.text, (namespace, "t")).create_with((1, "Oslo", 1.5))
     table = Apart(lake, lake.reader.text, (namespace, "t"))
     wrong = table.append((2, "Bergen", 2.5))
@@ -160,8 +160,8 @@ HOSTILE = ("') || true || ('", "'", 'a" b', "x') || ('' == '", "a`b", "\u00fc\u2
 
 @pytest.mark.parametrize("folder", HOSTILE)
 def test_table_name_cannot_widen_an_access_boundary(lake: CloudLake, cloud: Google, namespace: str, folder: str) -> None:
-    """CVE-2026-42811 elsewhere: a quote in a location ended the text of a condition. Here another implementation of the
-    language than ours reads what was sent."""
+    """CVE-2026-42811 elsewhere: a quote in a location ended the text of a condition. Here an independent implementation of
+    the language reads the sent boundary."""
     location = f"{lake.root}/{namespace}/{folder}/t"
     lake.rest().create_table(namespace, create_body("t", location=location))
     boundary = json.loads(cloud.boundaries[-1])
@@ -188,7 +188,7 @@ def test_expired_token_is_refused(lake: CloudLake, cloud: Google, namespace: str
         cloud.ahead_s = 0
 
 
-def test_one_service_account_token_serves_all_tables(lake: CloudLake, cloud: Google, namespace: str) -> None:
+def test_one_service_account_token_serves_several_tables(lake: CloudLake, cloud: Google, namespace: str) -> None:
     lake.rest().create_table(namespace, create_body("first"))
     before, narrowed = cloud.own_tokens_given, len(cloud.boundaries)
     for number in range(3):

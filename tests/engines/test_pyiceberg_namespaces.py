@@ -53,7 +53,7 @@ def test_nested_namespaces_are_listed_under_their_parent_only(catalog: Catalog, 
     assert catalog.list_namespaces((unique, "europe", "north")) == []
 
 
-def test_a_namespace_with_children_or_tables_is_not_dropped(catalog: Catalog, unique: str) -> None:
+def test_namespace_with_children_or_tables_is_not_dropped(catalog: Catalog, unique: str) -> None:
     catalog.create_namespace(unique)
     catalog.create_namespace((unique, "child"))
     with pytest.raises(NamespaceNotEmptyError, match="not empty"):
@@ -99,7 +99,7 @@ def test_nested_namespace_has_separate_properties(catalog: Catalog, unique: str)
 
 
 @pytest.mark.parametrize("page_size", ["1", "3", "7", "100"])
-def test_lists_are_complete_in_pages_of_any_size(connect: Callable[..., RestCatalog], unique: str, page_size: str) -> None:
+def test_lists_are_complete_with_each_page_size(connect: Callable[..., RestCatalog], unique: str, page_size: str) -> None:
     catalog = connect(**{"rest-page-size": page_size})
     catalog.create_namespace(unique)
     names = [f"n{number:02}" for number in range(7)]

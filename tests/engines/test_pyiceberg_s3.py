@@ -31,7 +31,7 @@ def namespace(lake: Lake, unique: str) -> str:
     return lake.rest().create_namespace(unique)
 
 
-def test_a_writer_writes_changes_and_reads_back(lake: Lake, namespace: str, file_io: dict[str, str]) -> None:
+def test_writer_appends_and_deletes_rows_and_reader_reads_them(lake: Lake, namespace: str, file_io: dict[str, str]) -> None:
     catalog = lake.catalog(**file_io)
     spec = PartitionSpec(PartitionField(source_id=2, field_id=1000, transform=IdentityTransform(), name="city"))
     table = catalog.create_table((namespace, "t"), SCHEMA, partition_spec=spec)
@@ -42,7 +42,7 @@ def test_a_writer_writes_changes_and_reads_back(lake: Lake, namespace: str, file
     assert rows == [(2, "Bergen", 2.5), (3, "Oslo", 3.5)]
 
 
-def test_a_reader_cannot_write_files(lake: Lake, namespace: str, file_io: dict[str, str]) -> None:
+def test_reader_cannot_write_files(lake: Lake, namespace: str, file_io: dict[str, str]) -> None:
     lake.catalog(**file_io).create_table((namespace, "t"), SIGHTINGS).append(sightings((1, "Oslo", 1.5)))
     table = lake.catalog(lake.reader, **file_io).load_table((namespace, "t"))
     with pytest.raises(OSError) as refused:
@@ -51,7 +51,7 @@ def test_a_reader_cannot_write_files(lake: Lake, namespace: str, file_io: dict[s
     assert isinstance(refused.value, PermissionError) or "ACCESS_DENIED" in str(refused.value)
 
 
-def test_a_staged_create_writes_before_the_table_exists(lake: Lake, namespace: str, file_io: dict[str, str]) -> None:
+def test_staged_create_writes_before_the_table_exists(lake: Lake, namespace: str, file_io: dict[str, str]) -> None:
     catalog = lake.catalog(**file_io)
     with catalog.create_table_transaction((namespace, "t"), SIGHTINGS) as transaction:
         transaction.append(sightings((1, "Oslo", 1.5)))

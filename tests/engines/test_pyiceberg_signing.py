@@ -30,9 +30,9 @@ SCHEMA = Schema(
 
 @pytest.fixture(autouse=True)
 def _one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the guide says for signing: threads share s3fs's client, and each takes the signer off before it puts on its own.
+    """Limits PyIceberg to one thread, as the guide recommends. Threads share s3fs's client, and each replaces the signer.
 
-    What another thread sends in that moment is unsigned, and the storage answers 403.
+    During the replacement, another thread's request is unsigned, and the storage answers 403.
     """
     monkeypatch.setenv("PYICEBERG_MAX_WORKERS", "1")
     monkeypatch.setattr(ExecutorFactory, "_instance", None)
@@ -43,7 +43,7 @@ def namespace(signing_lake: Lake, unique: str) -> str:
     return signing_lake.rest().create_namespace(unique)
 
 
-def test_a_writer_writes_changes_and_reads_back(signing_lake: Lake, namespace: str) -> None:
+def test_writer_appends_and_deletes_rows_and_reader_reads_them(signing_lake: Lake, namespace: str) -> None:
     catalog = signing_lake.catalog()
     spec = PartitionSpec(PartitionField(source_id=2, field_id=1000, transform=IdentityTransform(), name="city"))
     table = catalog.create_table((namespace, "t"), SCHEMA, partition_spec=spec)
@@ -55,7 +55,7 @@ def test_a_writer_writes_changes_and_reads_back(signing_lake: Lake, namespace: s
     assert rows == [(2, "Ål/Bergen+b c", 2.5), (3, "Oslo", 3.5)]
 
 
-def test_a_large_file_goes_up_in_parts(signing_lake: Lake, namespace: str) -> None:
+def test_file_of_90_mib_is_written_and_read(signing_lake: Lake, namespace: str) -> None:
     table = signing_lake.catalog().create_table((namespace, "t"), SIGHTINGS)
     path = f"{table.location()}/data/large"
     with table.io.new_output(path).create() as stream:
@@ -78,21 +78,21 @@ def test_removal_without_named_files_is_refused(signing_lake: Lake, namespace: s
     assert table.io.new_input(path).exists()
 
 
-def test_a_reader_cannot_write_files(signing_lake: Lake, namespace: str) -> None:
+def test_reader_cannot_write_files(signing_lake: Lake, namespace: str) -> None:
     signing_lake.catalog().create_table((namespace, "t"), SIGHTINGS).append(sightings((1, "Oslo", 1.5)))
     table = signing_lake.catalog(signing_lake.reader).load_table((namespace, "t"))
     with pytest.raises(SignError, match="403"):
         table.append(sightings((2, "Bergen", 2.5)))
 
 
-def test_a_staged_create_writes_before_the_table_exists(signing_lake: Lake, namespace: str) -> None:
+def test_staged_create_writes_before_the_table_exists(signing_lake: Lake, namespace: str) -> None:
     catalog = signing_lake.catalog()
     with catalog.create_table_transaction((namespace, "t"), SIGHTINGS) as transaction:
         transaction.append(sightings((1, "Oslo", 1.5)))
     assert in_order(catalog.load_table((namespace, "t")).scan().to_arrow()) == [(1, "Oslo", 1.5)]
 
 
-def test_unusual_file_names_are_signed(signing_lake: Lake, unique: str) -> None:
+def test_tables_with_unusual_names_are_signed(signing_lake: Lake, unique: str) -> None:
     catalog = signing_lake.catalog()
     catalog.create_namespace((unique,))
     catalog.create_namespace((unique, "a b"))
@@ -102,7 +102,7 @@ def test_unusual_file_names_are_signed(signing_lake: Lake, unique: str) -> None:
         assert in_order(catalog.load_table((unique, "a b", name)).scan().to_arrow()) == [(1, "Oslo", 1.5)]
 
 
-def test_signer_is_found_from_every_form_of_the_catalogs_address(signing_lake: Lake, namespace: str) -> None:
+def test_signer_is_found_from_three_forms_of_the_catalogs_address(signing_lake: Lake, namespace: str) -> None:
     signing_lake.catalog().create_table((namespace, "t"), SIGHTINGS).append(sightings((1, "Oslo", 1.5)))
     for suffix in ("/", "/v1", "/catalog"):
         catalog = signing_lake.catalog(uri=signing_lake.server.uri + suffix)
@@ -112,7 +112,7 @@ def test_signer_is_found_from_every_form_of_the_catalogs_address(signing_lake: L
 def test_fast_scan_is_slowed_down_and_succeeds(
     make_server: Callable[..., Server], s3: S3Server, tmp_path: Path, unique: str
 ) -> None:
-    """PyIceberg takes a 429 for the end, so it is made to wait instead."""
+    """PyIceberg ends the scan on a 429, so the server delays requests instead."""
     server = make_server("paced", env={"TIDEWATER_API__SIGNATURES_PER_SECOND": "8"})
     server.start()
     lake = make_lake(server, s3, "paced", tmp_path, role=None)
@@ -122,7 +122,7 @@ def test_fast_scan_is_slowed_down_and_succeeds(
         table.append(sightings((number, "Oslo", 1.5)))
     assert len(in_order(lake.catalog().load_table((unique, "t")).scan().to_arrow())) == 3
     statuses = re.findall(r"/sign\"? status=(\d+)", re.sub(r"\x1b\[[0-9;]*m", "", server.stderr()))
-    assert len(statuses) > 16, "more was asked for than comes at once"
+    assert len(statuses) > 16, "the scan did not exceed the rate limit"
     assert set(statuses) == {"200"}
 
 

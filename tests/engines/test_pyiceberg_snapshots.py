@@ -81,7 +81,7 @@ def test_rollback_goes_back_and_on_from_there(catalog: Catalog, table: Table) ->
     assert current.sequence_number == 4
 
 
-def test_the_current_snapshot_is_set_from_a_tag(catalog: Catalog, table: Table) -> None:
+def test_current_snapshot_is_set_from_a_tag(catalog: Catalog, table: Table) -> None:
     with table.manage_snapshots() as manage:
         manage.create_tag(table.snapshots()[1].snapshot_id, "good")
     with table.manage_snapshots() as manage:
@@ -130,7 +130,7 @@ def test_statistics_are_set_and_removed(catalog: Catalog, table: Table) -> None:
     assert catalog.load_table(table.name()).metadata.statistics == []
 
 
-def test_table_with_hundreds_of_snapshots_works(catalog: Catalog, namespace: str) -> None:
+def test_table_with_150_snapshots_is_loaded_and_read(catalog: Catalog, namespace: str) -> None:
     table = catalog.create_table((namespace, "many"), SIGHTINGS)
     for batch in range(5):
         with table.transaction() as transaction:

@@ -76,7 +76,7 @@ def path_of(location: str) -> Path:
     return Path(unquote(urlsplit(location).path) if location.startswith("file:") else location)
 
 
-def test_a_schema_with_every_type_comes_back(catalog: Catalog, namespace: str) -> None:
+def test_schema_with_every_type_is_loaded_unchanged(catalog: Catalog, namespace: str) -> None:
     created = catalog.create_table((namespace, "t"), EVERY_TYPE)
     loaded = catalog.load_table((namespace, "t"))
     assert loaded.metadata == created.metadata
@@ -126,7 +126,7 @@ def test_each_format_version_is_created_and_written(catalog: Catalog, namespace:
     assert in_order(loaded.scan().to_arrow()) == [(1, "Oslo", 1.5), (2, None, None), (3, "Bergen", 2.5)]
 
 
-def test_a_table_of_version_three_is_created_and_changed(catalog: Catalog, namespace: str) -> None:
+def test_table_of_version_three_is_created_and_changed(catalog: Catalog, namespace: str) -> None:
     """This client does not write rows into such tables yet."""
     table = catalog.create_table((namespace, "t"), SIGHTINGS, properties={"format-version": "3"})
     with table.transaction() as transaction:
@@ -137,7 +137,7 @@ def test_a_table_of_version_three_is_created_and_changed(catalog: Catalog, names
 
 
 @pytest.mark.parametrize(("old", "new"), [("1", 2), ("1", 3), ("2", 3)])
-def test_a_table_is_upgraded_and_keeps_its_rows(
+def test_upgraded_table_keeps_its_rows(
     rest: Rest, catalog: Catalog, namespace: str, old: str, new: int
 ) -> None:
     table = catalog.create_table((namespace, "t"), SIGHTINGS, properties={"format-version": old})
@@ -182,7 +182,7 @@ def test_name_is_free_after_a_drop_and_the_new_table_is_independent(catalog: Cat
     assert second.scan().to_arrow().num_rows == 0
 
 
-def test_a_drop_without_purge_leaves_the_files(catalog: Catalog, namespace: str) -> None:
+def test_drop_without_purge_leaves_the_files(catalog: Catalog, namespace: str) -> None:
     table = catalog.create_table((namespace, "t"), SIGHTINGS)
     table.append(sightings((1, "Oslo", 1.5)))
     files = [path_of(task.file.file_path) for task in table.scan().plan_files()]
@@ -192,7 +192,7 @@ def test_a_drop_without_purge_leaves_the_files(catalog: Catalog, namespace: str)
     assert files and all(file.exists() for file in files)
 
 
-def test_a_drop_with_purge_is_accepted_and_the_table_is_gone(catalog: Catalog, namespace: str) -> None:
+def test_drop_with_purge_removes_the_table(catalog: Catalog, namespace: str) -> None:
     table = catalog.create_table((namespace, "t"), SIGHTINGS)
     table.append(sightings((1, "Oslo", 1.5)))
     catalog.purge_table((namespace, "t"))
@@ -270,7 +270,7 @@ def test_staged_table_does_not_exist_before_its_commit(catalog: Catalog, namespa
 
 
 @pytest.mark.parametrize("version", ["1", "2"])
-def test_a_staged_create_keeps_its_format_version(catalog: Catalog, namespace: str, version: str) -> None:
+def test_staged_create_keeps_its_format_version(catalog: Catalog, namespace: str, version: str) -> None:
     transaction = catalog.create_table_transaction((namespace, "t"), SIGHTINGS, properties={"format-version": version})
     transaction.append(sightings((1, "Oslo", 1.5)))
     transaction.commit_transaction()
@@ -321,7 +321,7 @@ def test_compressed_metadata_is_written_and_read(catalog: Catalog, namespace: st
     assert in_order(loaded.scan().to_arrow()) == [(1, "Oslo", 1.5)]
 
 
-def test_table_with_1000_columns_and_properties_works(catalog: Catalog, namespace: str) -> None:
+def test_table_with_1000_columns_and_5000_properties_is_loaded(catalog: Catalog, namespace: str) -> None:
     wide = pa.schema([pa.field(f"column_{number}", pa.int64()) for number in range(1000)])
     properties = {f"property.{number}": "x" * 200 for number in range(2000)}
     table = catalog.create_table((namespace, "wide"), wide, properties=properties)

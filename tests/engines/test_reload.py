@@ -99,7 +99,7 @@ def test_reload_with_an_invalid_file_changes_nothing_and_reports_the_reason(own:
     assert limit(rest) == "10000"
 
 
-def test_sighup_reloads_the_settings_and_never_ends_the_server(own: Server, config: Path) -> None:
+def test_sighup_reloads_the_settings_and_does_not_end_the_server(own: Server, config: Path) -> None:
     admin = Admin(own)
     rest = admin.rest(admin.key(admin.organisation("ours"), "writer"))
     config.write_text("[tiers.ours]\nrequests_per_day = 3000\n[log]\nlevel = 'debug'\n")
@@ -146,7 +146,7 @@ def wait_until_caught(pid: int) -> None:
         time.sleep(0.001)
 
 
-def test_log_level_changes_while_the_log_is_written(own: Server, config: Path) -> None:
+def test_log_level_changes_after_a_reload(own: Server, config: Path) -> None:
     # The variable of the tests' servers wins over the file.
     assert own.stop() == 0
     own._env.pop("TIDEWATER_LOG__LEVEL")
@@ -202,7 +202,7 @@ def test_commands_accept_the_servers_tiers_after_a_reload(own: Server, config: P
     assert refused_command.returncode == 1 and "tidewater reload" in refused_command.stderr, refused_command.stderr
     config.write_text("[tiers.gold]\nrequests_per_day = 9\n")
     reload(own)
-    # The command is not told of the file: the server's word counts.
+    # The command does not read the file: the server's tiers count.
     own.command("org", "create", "new", "--tier", "gold")
     shown = own.command("org", "show", "new").stdout
     assert re.search(r"^tier +gold$", shown, re.MULTILINE), shown
@@ -224,7 +224,7 @@ def test_organisation_with_a_removed_tier_is_served_and_shown(own: Server, confi
     assert len(told) == 1 and f'organisation="{organisation}"' in told[0] and 'served_by="professional"' in told[0]
 
 
-def test_tier_change_applies_within_seconds_and_keeps_usage_exact(own: Server, config: Path) -> None:
+def test_tier_change_applies_within_seconds_and_returns_the_lease(own: Server, config: Path) -> None:
     config.write_text("[tiers.ours]\nrequests_per_day = 3\n[tiers.large]\nrequests_per_day = 50000\n")
     reload(own)
     admin = Admin(own)

@@ -53,7 +53,7 @@ def test_token_stays_valid_after_a_restart(own: Server) -> None:
     answer(Rest(own.uri, token).get("/namespaces"))
 
 
-def test_stop_finishes_running_commits(own: Server, unique: str) -> None:
+def test_stop_during_commits_loses_no_acknowledged_commit(own: Server, unique: str) -> None:
     """A commit sent before the stop gets either an answer, and is then durable, or a closed connection."""
     rest = Rest(own.uri, own.key)
     rest.create_namespace(unique)
@@ -88,7 +88,7 @@ def test_stop_finishes_running_commits(own: Server, unique: str) -> None:
     assert acknowledged <= set(Rest(own.uri, own.key).load(unique, "t")["metadata"]["properties"])
 
 
-def test_the_key_is_in_one_file_that_only_its_owner_reads(own: Server) -> None:
+def test_key_is_in_one_file_that_only_its_owner_reads(own: Server) -> None:
     holding = [path for path in own.data_dir.rglob("*") if path.is_file() and own.key.encode() in path.read_bytes()]
     assert len(holding) == 1, holding
     assert stat.S_IMODE(holding[0].stat().st_mode) == 0o600

@@ -64,10 +64,10 @@ def test_pyiceberg_works_when_answers_are_lost(catalog: Catalog, unique: str, lo
     catalog.drop_table((unique, "u"))
     catalog.drop_table((unique, "staged"))
     catalog.drop_namespace(unique)
-    assert len(lost) >= 15, "the network was not lossy"
+    assert len(lost) >= 15, "too few answers were lost"
 
 
-def test_a_transaction_is_made_once(rest: Rest, namespace: str) -> None:
+def test_repeated_transaction_is_made_once(rest: Rest, namespace: str) -> None:
     for table in ("a", "b"):
         rest.create_table(namespace, documents.table(table))
     key = {"Idempotency-Key": fresh_key()}

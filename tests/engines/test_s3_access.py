@@ -100,7 +100,7 @@ def test_location_with_wildcards_is_refused(lake: Lake, namespace: str) -> None:
         assert "'*', '?' or '$'" in error["message"]
 
 
-def test_a_writer_copies_neither_from_another_table_nor_to_it(
+def test_writer_cannot_copy_from_or_to_another_table(
     lake: Lake, namespace: str, neighbours: Neighbours
 ) -> None:
     s3, bucket = lake.s3.client(**lake.credentials(namespace, "own")), neighbours.bucket
@@ -110,7 +110,7 @@ def test_a_writer_copies_neither_from_another_table_nor_to_it(
     refused(lambda: s3.copy_object(Bucket=bucket, Key=neighbours.other_key, CopySource=own))
 
 
-def test_a_batch_delete_removes_nothing_of_another_table(lake: Lake, namespace: str, neighbours: Neighbours) -> None:
+def test_batch_delete_removes_nothing_of_another_table(lake: Lake, namespace: str, neighbours: Neighbours) -> None:
     s3 = lake.s3.client(**lake.credentials(namespace, "own"))
     objects = {"Objects": [{"Key": neighbours.own_key}, {"Key": neighbours.other_key}]}
     try:
@@ -120,7 +120,7 @@ def test_a_batch_delete_removes_nothing_of_another_table(lake: Lake, namespace: 
     neighbours.catalogs.head_object(Bucket=neighbours.bucket, Key=neighbours.other_key)
 
 
-def test_a_reader_reads_its_table_and_changes_nothing(lake: Lake, namespace: str, neighbours: Neighbours) -> None:
+def test_reader_reads_its_table_and_changes_nothing(lake: Lake, namespace: str, neighbours: Neighbours) -> None:
     s3 = lake.s3.client(**lake.credentials(namespace, "own", lake.reader))
     for operation in READS.values():
         operation(s3, neighbours, neighbours.own_key)
@@ -141,8 +141,8 @@ def test_bucket_and_parent_folder_cannot_be_listed(lake: Lake, namespace: str) -
             assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 403, error
 
 
-def test_staged_tables_credentials_work_for_its_future_location(lake: Lake, namespace: str) -> None:
-    """CVE-2026-42809 elsewhere: credentials for whatever location the caller named."""
+def test_staged_tables_credentials_work_only_for_its_location(lake: Lake, namespace: str) -> None:
+    """CVE-2026-42809 elsewhere: credentials for any location that the caller named."""
     rest = lake.rest()
     path = f"/namespaces/{namespace}/tables"
     bucket = f"s3://{lake.bucket}"
@@ -171,7 +171,7 @@ def test_commit_with_a_location_outside_is_refused(lake: Lake, namespace: str) -
     assert answer(moved, 400)["error"]["type"] == "BadRequestException"
 
 
-def test_registered_file_gives_no_access_to_another_table(lake: Lake, namespace: str) -> None:
+def test_register_of_a_file_with_a_forged_location_is_refused(lake: Lake, namespace: str) -> None:
     """A fault of Unity Catalog: it trusted the location inside a registered file. Here it is checked before vending."""
     rest, s3 = lake.rest(), lake.s3.client()
     other = rest.create_table(namespace, create_body("other"))["metadata"]
@@ -208,7 +208,7 @@ def test_files_outside_of_the_warehouse_are_not_read(lake: Lake, namespace: str)
     assert len(answers) == 1, answers
 
 
-def test_credentials_cover_both_data_locations(lake: Lake, namespace: str) -> None:
+def test_credentials_cover_a_second_data_location(lake: Lake, namespace: str) -> None:
     data = f"s3://{lake.bucket}/lake/{namespace}-data"
     created = lake.rest().create_table(namespace, create_body("t", properties={"write.data.path": data}))
     prefixes = {given["prefix"] for given in created["storage-credentials"]}
@@ -219,7 +219,8 @@ def test_credentials_cover_both_data_locations(lake: Lake, namespace: str) -> No
 
 
 def test_two_tables_cannot_have_the_same_location(lake: Lake, namespace: str) -> None:
-    """Whatever names it, as long as a table lives or can be restored: what is vended would reach the other's files."""
+    """Applies to all location properties, while a table exists or can be restored. Otherwise credentials of one table would
+    give access to the other's files."""
     rest, path = lake.rest(), f"/namespaces/{namespace}/tables"
     data = f"s3://{lake.bucket}/lake/{namespace}-data"
     first = rest.create_table(namespace, create_body("first", properties={"write.data.path": data}))["metadata"]
@@ -253,14 +254,14 @@ def test_credentials_have_an_expiry_and_a_refresh_endpoint(lake: Lake, namespace
     config = created["config"]
     assert created["storage-credentials"][0]["config"] == config
     left_ms = int(config["s3.session-token-expires-at-ms"]) - time.time() * 1_000
-    assert 1_790_000 < left_ms <= 3_610_000, "at least half of an hour"
+    assert 1_790_000 < left_ms <= 3_610_000, "the lifetime is not between half an hour and an hour"
     assert config["expiration-time"] == config["s3.session-token-expires-at-ms"]
     refreshed = answer(rest.get(f"{rest.uri}/{config['client.refresh-credentials-endpoint']}"))
-    assert refreshed["storage-credentials"] == created["storage-credentials"], "they are remembered"
+    assert refreshed["storage-credentials"] == created["storage-credentials"], "the cached credentials were not reused"
 
 
-def test_old_and_new_clients_find_their_settings(lake: Lake, namespace: str) -> None:
-    """As Snowflake asks: signed in either way, with a table of one data folder or two, staged or not."""
+def test_vended_answers_satisfy_snowflakes_checks(lake: Lake, namespace: str) -> None:
+    """Requests as from Snowflake: with both ways to sign in, for tables with one or two data locations, staged or not."""
     rest = lake.rest()
     data = f"s3://{lake.bucket}/lake/{namespace}-apart"
     headers = {"X-Iceberg-Access-Delegation": "vended-credentials"}
@@ -279,7 +280,7 @@ def test_old_and_new_clients_find_their_settings(lake: Lake, namespace: str) -> 
             assert complaints(loaded, time.time_ns() // 1_000_000) == []
 
 
-def test_client_without_delegation_gets_no_secret(lake: Lake, namespace: str) -> None:
+def test_delegation_none_gets_no_secret(lake: Lake, namespace: str) -> None:
     rest = lake.rest()
     rest.create_table(namespace, create_body("t"))
     for wanted, gets in (("vended-credentials", True), ("remote-signing,vended-credentials", True), ("none", False)):
@@ -287,10 +288,10 @@ def test_client_without_delegation_gets_no_secret(lake: Lake, namespace: str) ->
         loaded = answer(rest.get(f"/namespaces/{namespace}/tables/t", headers=headers))
         assert ("s3.secret-access-key" in loaded["config"]) == gets, wanted
         assert ("storage-credentials" in loaded) == gets
-        assert loaded["config"]["s3.endpoint"], "where the store is, is no secret"
+        assert loaded["config"]["s3.endpoint"], "the endpoint is missing"
 
 
-def test_log_and_command_line_show_no_secret(lake: Lake, namespace: str) -> None:
+def test_log_warehouse_list_and_database_show_no_secret(lake: Lake, namespace: str) -> None:
     lake.rest().create_table(namespace, create_body("t"))
     vended = lake.credentials(namespace, "t")
     shown = lake.server.stderr() + lake.server.command("warehouse", "list", "--org", lake.organisation, "--json").stdout

@@ -28,7 +28,7 @@ SIGN_IN = {
 
 
 @pytest.mark.parametrize("sign_in", SIGN_IN)
-def test_it_reads_the_sample_table(server: Server, catalog: Catalog, sign_in: str) -> None:
+def test_sample_table_is_read(server: Server, catalog: Catalog, sign_in: str) -> None:
     statements = [
         "SHOW DATABASES",
         "SHOW TABLES IN demo",
@@ -57,7 +57,7 @@ def test_database_is_created_used_and_dropped(server: Server, rest: Rest, unique
 def test_table_is_created_used_and_dropped(
     server: Server, rest: Rest, catalog: Catalog, namespace: str
 ) -> None:
-    """Sail asks for a relative location; the table lies in the warehouse all the same."""
+    """Sail sends a relative location; the table lies in the warehouse."""
     name = f"{namespace}.t"
     *_, rows, columns = sail.run(
         server,
@@ -100,7 +100,7 @@ def test_table_from_a_query_works_if_the_database_has_a_location(
     assert in_order(table.scan().to_arrow()) == [(0, "c0"), (1, "c1"), (2, "c2")]
 
 
-def test_a_location_outside_of_the_warehouse_is_refused(server: Server, rest: Rest, namespace: str) -> None:
+def test_location_outside_of_the_warehouse_is_refused(server: Server, rest: Rest, namespace: str) -> None:
     for location in ("file:///tmp/elsewhere", "../elsewhere"):
         with pytest.raises(RuntimeError, match="400 Bad Request|absolute path"):
             sail.run(server, [f"CREATE TABLE {namespace}.t (id BIGINT) USING iceberg LOCATION '{location}'"])
@@ -126,7 +126,7 @@ def test_rows_are_updated_deleted_merged_and_overwritten(server: Server, catalog
     sail.run(server, [f"INSERT OVERWRITE {name} SELECT CAST(9 AS BIGINT), 'Alta', CAST(0.5 AS DOUBLE)"])
     table = table.refresh()
     assert in_order(table.scan().to_arrow()) == [(9, "Alta", 0.5)]
-    assert len(table.snapshots()) > before, "earlier states stay readable"
+    assert len(table.snapshots()) > before, "earlier snapshots were removed"
 
 
 def test_table_altered_by_pyiceberg_is_read(server: Server, catalog: Catalog, namespace: str) -> None:

@@ -52,7 +52,7 @@ def test_namespaces_are_listed_and_by_parent(rest: Rest, namespace: str) -> None
     )
 
 
-def test_a_namespace_is_created_loaded_and_dropped(rest: Rest, unique: str) -> None:
+def test_namespace_is_created_loaded_and_dropped(rest: Rest, unique: str) -> None:
     created = answer(rest.post("/namespaces", json={"namespace": [unique], "properties": {"owner": "ana"}}))
     assert created["namespace"] == [unique] and created["properties"]["owner"] == "ana"
     loaded = answer(rest.get(f"/namespaces/{unique}"))
@@ -64,7 +64,7 @@ def test_a_namespace_is_created_loaded_and_dropped(rest: Rest, unique: str) -> N
     empty(rest.head(f"/namespaces/{unique}"), 404)
 
 
-def test_a_namespace_needs_no_properties(rest: Rest, unique: str) -> None:
+def test_namespace_without_properties_is_created(rest: Rest, unique: str) -> None:
     created = answer(
         rest.post(
             "/namespaces",
@@ -86,7 +86,7 @@ def test_nested_namespace_needs_an_existing_parent(rest: Rest, namespace: str) -
     refused(rest.post("/namespaces", json={"namespace": ["no_such_parent", "child"]}), 404, "NoSuchNamespaceException")
 
 
-def test_a_namespace_with_tables_is_not_dropped(rest: Rest, namespace: str) -> None:
+def test_namespace_with_tables_is_not_dropped(rest: Rest, namespace: str) -> None:
     rest.create_table(namespace, documents.table("t"))
     refused(rest.delete(f"/namespaces/{namespace}"), 409, says="not empty")
     empty(rest.delete(f"/namespaces/{namespace}/tables/t"))
@@ -230,7 +230,7 @@ def test_commit_with_several_schema_updates_is_applied(rest: Rest, namespace: st
     assert body["metadata"]["last-column-id"] == 4
 
 
-def test_an_empty_commit_succeeds_and_writes_nothing(rest: Rest, namespace: str) -> None:
+def test_empty_commit_succeeds_and_keeps_the_pointer(rest: Rest, namespace: str) -> None:
     created = rest.create_table(namespace, documents.table("t"))
     assert answer(rest.commit(namespace, "t", []))["metadata-location"] == created["metadata-location"]
 
@@ -257,7 +257,7 @@ def test_failed_requirement_is_a_conflict_and_changes_nothing(
     assert rest.load(namespace, "t")["metadata-location"] == created["metadata-location"]
 
 
-def test_a_stale_sequence_number_is_a_conflict(rest: Rest, namespace: str) -> None:
+def test_stale_sequence_number_is_refused_with_409(rest: Rest, namespace: str) -> None:
     metadata = rest.create_table(namespace, documents.table("t"))["metadata"]
     first = documents.snapshot(metadata["location"], 1)
     answer(rest.commit(namespace, "t", documents.append(first)))
@@ -294,7 +294,7 @@ def test_staged_table_exists_after_its_commit(rest: Rest, namespace: str) -> Non
     refused(rest.commit(namespace, "t", updates, [{"type": "assert-create"}]), 409)
 
 
-def test_a_table_is_dropped(rest: Rest, namespace: str) -> None:
+def test_table_is_dropped(rest: Rest, namespace: str) -> None:
     for query in ({}, {"purgeRequested": "true"}, {"purgeRequested": "False"}, {"purgeRequested": "false"}):
         rest.create_table(namespace, documents.table("t"))
         empty(rest.head(f"/namespaces/{namespace}/tables/t"))
@@ -304,7 +304,7 @@ def test_a_table_is_dropped(rest: Rest, namespace: str) -> None:
     refused(rest.delete(f"/namespaces/{namespace}/tables/t"), 404, "NoSuchTableException")
 
 
-def test_a_table_is_renamed(rest: Rest, namespace: str) -> None:
+def test_table_is_renamed(rest: Rest, namespace: str) -> None:
     rest.create_namespace(namespace, "other")
     rest.create_table(namespace, documents.table("a"))
     rest.create_table(namespace, documents.table("taken"))
@@ -411,7 +411,7 @@ def test_plus_in_a_path_matches_the_existing_name(rest: Rest, unique: str) -> No
     assert answer(rest.get(f"/namespaces/{unique}%2Ba"))["namespace"] == [f"{unique}+a"]
 
 
-def test_a_table_of_metadata_tables_is_not_found(rest: Rest, namespace: str) -> None:
+def test_metadata_table_is_not_found(rest: Rest, namespace: str) -> None:
     rest.create_table(namespace, documents.table("t"))
     refused(rest.get(f"/namespaces/{namespace_path(namespace, 't')}/tables/files"), 404)
 

@@ -61,7 +61,7 @@ FORMS = {
 
 @pytest.mark.parametrize("base", ["/v1", "/v1/v1"])
 @pytest.mark.parametrize("form", FORMS)
-def test_a_key_is_exchanged_for_a_token(rest: Rest, form: str, base: str) -> None:
+def test_key_is_exchanged_for_a_token(rest: Rest, form: str, base: str) -> None:
     fields, headers = FORMS[form](rest.key)
     response = token_form(rest, fields, headers, base)
     body = answer(response)
@@ -75,7 +75,7 @@ def test_a_key_is_exchanged_for_a_token(rest: Rest, form: str, base: str) -> Non
     answer(Rest(rest.uri, body["access_token"]).get("/namespaces"))
 
 
-def test_a_token_is_exchanged_for_a_fresh_one(rest: Rest) -> None:
+def test_token_is_exchanged_for_a_fresh_one(rest: Rest) -> None:
     token = answer(token_form(rest, {"grant_type": "client_credentials", "client_id": rest.key}))["access_token"]
     form = {
         "grant_type": TOKEN_EXCHANGE,
@@ -151,7 +151,7 @@ def test_configuration_names_the_warehouse_and_the_endpoints(server: Server, res
     settings = {**body["defaults"], **body["overrides"]}
     assert all(isinstance(value, str) for value in settings.values())
     assert settings["warehouse"] == server.printed.warehouse
-    assert "uri" not in body["overrides"], "a client behind a proxy would be sent to the wrong address"
+    assert "uri" not in body["overrides"], "`uri` would send a client behind a proxy to the wrong address"
     assert all(ENDPOINT.fullmatch(endpoint) for endpoint in body["endpoints"]), body["endpoints"]
     assert {
         "GET /v1/{prefix}/namespaces",
@@ -194,7 +194,7 @@ def test_configuration_is_returned_for_a_named_warehouse(server: Server, rest: R
     refused(rest.get(rest.uri + base, params={"warehouse": "no-such"}), 404, "NoSuchWarehouseException", "no-such")
 
 
-def test_the_configuration_needs_a_key(rest: Rest) -> None:
+def test_configuration_needs_a_key(rest: Rest) -> None:
     response = Rest(rest.uri, None).get("/config")
     refused(response, 401, "NotAuthorizedException")
     assert response.headers["WWW-Authenticate"].startswith("Bearer")

@@ -148,7 +148,7 @@ def test_signature_is_valid_only_for_the_signed_request(pair: Neighbours, use: C
 
 
 def test_signed_write_cannot_become_a_copy_of_another_tables_file(pair: Neighbours) -> None:
-    """The gateway heeds `x-amz-copy-source` without a signature, which Amazon does not."""
+    """Unlike Amazon, the gateway accepts `x-amz-copy-source` without a signature."""
     signer = pair.writer
     source = {"x-amz-copy-source": f"/{pair.bucket}/{pair.other}"}
     copied = signer.send("PUT", signer.url(f"{pair.own}2"), added=source)

@@ -51,7 +51,7 @@ def snowflake(server: Server) -> Integration:
 @pytest.mark.parametrize("form", AUTHENTICATION)
 @pytest.mark.parametrize("ending", ["", "/", "/v1", "/v1/", "/catalog"])
 def test_catalog_integration_is_verified(server: Server, form: str, ending: str) -> None:
-    """What SYSTEM$VERIFY_CATALOG_INTEGRATION does: sign in, ask for the configuration, list."""
+    """The steps of SYSTEM$VERIFY_CATALOG_INTEGRATION: sign in, request the configuration, list."""
     assert server.printed is not None
     snowflake = Integration(server.uri + ending, server.printed.warehouse, AUTHENTICATION[form](server))
     assert snowflake.base.endswith(f"/v1/{server.printed.warehouse}")
@@ -93,7 +93,7 @@ def discover(snowflake: Integration, top: str, kind: str = "tables") -> list[tup
     return [(levels, name) for levels in snowflake.namespaces((top,)) for name in snowflake.names(levels, kind)]
 
 
-def test_a_linked_database_finds_every_namespace_and_table_once(
+def test_linked_database_finds_every_namespace_and_table_once(
     snowflake: Integration, rest: Rest, unique: str
 ) -> None:
     made = grow(rest, unique, namespaces=16, tables=2 * PAGE + 1)
@@ -137,7 +137,7 @@ def test_linked_database_lists_every_table_while_others_are_created_and_dropped(
             assert writer.is_alive(), "the writer has failed"
             found = discover(snowflake, unique)
             stayed = [one for one in found if one in made]
-            assert len(found) == len(set(found)), "something is listed twice"
+            assert len(found) == len(set(found)), "an object is listed twice"
             assert set(stayed) == made, f"not found: {sorted(made - set(stayed))}"
             walks += 1
     finally:
@@ -146,8 +146,8 @@ def test_linked_database_lists_every_table_while_others_are_created_and_dropped(
 
 
 @pytest.mark.parametrize("form", ["oauth", "bearer"])
-def test_a_table_is_refreshed_with_the_credentials_that_its_files_need(server: Server, form: str) -> None:
-    """Local disk needs no credentials: the answer has none, and nothing that Snowflake would misread."""
+def test_local_table_is_refreshed_without_credentials(server: Server, form: str) -> None:
+    """Local disk needs no credentials. The answer has none, and no field that Snowflake would misread."""
     assert server.printed is not None
     snowflake = Integration(server.uri, server.printed.warehouse, AUTHENTICATION[form](server))
     loaded = snowflake.load(("demo",), "tides")

@@ -92,7 +92,7 @@ def test_commit_without_a_written_document_changes_nothing(setting: Setting, uni
     kind, more = FAULTS[fault]
     setting.proxy.spoil(Fault(kind, is_metadata("PUT"), **more))
     unavailable(setting.set_property(unique, "lost"))
-    assert setting.proxy.spoilt >= 1, "the fault was met"
+    assert setting.proxy.spoilt >= 1, "no request met the fault"
     setting.proxy.spoil(None)
     setting.restart()
     after = setting.rest.load("ns", unique)
@@ -150,15 +150,15 @@ def test_table_is_created_when_the_answer_to_its_document_is_lost(setting: Setti
     """The store has the document, but its answer was lost. The second request finds and reads it, and recognises it."""
     setting.proxy.spoil(Fault("lose-answer", is_metadata("PUT"), times=1))
     made = setting.rest.create_table("ns", create_body(unique))
-    assert setting.proxy.spoilt == 1, "the fault was met"
+    assert setting.proxy.spoilt == 1, "no request met the fault"
     location = made["metadata"]["location"]
     (name,) = setting.cloud.objects(location)
-    assert f"{location}/{name}" == made["metadata-location"], "there is one document, and it is the table's"
+    assert f"{location}/{name}" == made["metadata-location"], "the only document is not the table's"
     setting.restart()
     assert setting.rest.load("ns", unique)["metadata"] == made["metadata"]
 
 
-def test_a_staged_table_needs_the_storage_only_when_it_is_committed(setting: Setting, unique: str) -> None:
+def test_staged_table_needs_storage_only_for_its_commit(setting: Setting, unique: str) -> None:
     # A first load creates the cached session.
     setting.rest.create_table("ns", create_body(f"{unique}_before"))
     setting.proxy.spoil(Fault("down", is_document))
@@ -200,7 +200,7 @@ def test_every_pointer_has_its_document_after_many_faults(setting: Setting, uniq
     setting.proxy.spoil(None)
     setting.restart()
     loaded = setting.rest.load("ns", unique)
-    assert set(loaded["metadata"]["properties"]) >= done, "what was said to be done is done"
+    assert set(loaded["metadata"]["properties"]) >= done, "an acknowledged change was lost"
     objects = setting.cloud.objects(made["metadata"]["location"])
     names = [entry["metadata-file"] for entry in loaded["metadata"]["metadata-log"]] + [loaded["metadata-location"]]
     for name in names:
@@ -218,7 +218,7 @@ def given_again(setting: Setting, table: str) -> dict:
         if response.status_code == 200:
             return response.json()
         unavailable(response)
-        assert time.monotonic() < deadline, "it is never asked again"
+        assert time.monotonic() < deadline, "the server does not try the storage again"
 
 
 def test_failing_token_service_makes_loads_fail(setting: Setting, unique: str) -> None:
@@ -237,7 +237,7 @@ def test_concurrent_loads_share_one_session(setting: Setting, unique: str) -> No
     setting.proxy.spoil(Fault("none", setting.cloud.is_session))
     with ThreadPoolExecutor(16) as pool:
         loads = list(pool.map(lambda _: setting.rest.load("ns", unique), range(64)))
-    assert setting.proxy.spoilt == 1, "one was asked for"
+    assert setting.proxy.spoilt == 1, "the loads did not share one request"
     assert len({repr(load["storage-credentials"]) for load in loads}) == 1
 
 
@@ -255,7 +255,7 @@ def test_concurrent_loads_share_one_failed_session_request(setting: Setting, uni
         responses = list(pool.map(lambda _: setting.rest.get(f"/namespaces/ns/tables/{unique}"), range(32)))
     for response in responses:
         unavailable(response)
-    assert 1 <= setting.proxy.spoilt <= TRIES, "there was one question"
+    assert 1 <= setting.proxy.spoilt <= TRIES, "the loads did not share one request"
     setting.proxy.spoil(None)
     assert given_again(setting, unique)["storage-credentials"]
 

@@ -112,7 +112,7 @@ def test_usage_is_kept_over_a_restart(own: Server, end: str) -> None:
     assert left == SMALL - 10 if end == "stop" else left <= SMALL - 10
 
 
-def test_the_enterprise_tier_has_no_limit(own: Server) -> None:
+def test_enterprise_tier_has_no_limit(own: Server) -> None:
     admin = Admin(own)
     rest = admin.rest(admin.key(admin.organisation("enterprise"), "writer"))
     assert spend(rest, 200) == 200
@@ -137,4 +137,4 @@ def test_spent_day_is_logged_once(own: Server) -> None:
     plain = re.sub(r"\x1b\[[0-9;]*m", "", own.stderr())
     told = [line for line in plain.splitlines() if " WARN " in line and f'organisation="{organisation}"' in line]
     assert len(told) == 1 and 'tier="tiny" limit=2' in told[0] and "answered 429" in told[0], told
-    assert plain.count("status=429") >= 10, "each has the line that every request has at debug"
+    assert plain.count("status=429") >= 10, "not every refused request has a log line"

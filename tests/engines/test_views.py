@@ -69,11 +69,11 @@ def test_view_is_created_used_and_dropped(catalog: Catalog, namespace: str) -> N
             gone(identifier)
 
 
-def test_a_view_is_registered_from_its_metadata(catalog: Catalog, rest: Rest, namespace: str) -> None:
+def test_view_is_registered_from_its_metadata(catalog: Catalog, rest: Rest, namespace: str) -> None:
     made = catalog.create_view((namespace, "before"), SIGHTINGS, version("select 1", "spark"))
     location = answer(rest.get(f"/namespaces/{namespace}/views/before"))["metadata-location"]
     catalog.drop_view((namespace, "before"))
-    assert Path(location.removeprefix("file://")).exists(), "a drop removes no file"
+    assert Path(location.removeprefix("file://")).exists(), "the drop removed the metadata file"
     registered = catalog.register_view((namespace, "after"), location)
     assert registered.metadata == made.metadata
     with pytest.raises(ViewAlreadyExistsError):
@@ -98,7 +98,7 @@ def test_unusual_name_works_for_a_view(catalog: Catalog, rest: Rest, namespace: 
     catalog.drop_view((namespace, name))
 
 
-def test_a_view_is_replaced_renamed_and_found_by_its_new_name(catalog: Catalog, rest: Rest, namespace: str) -> None:
+def test_view_is_replaced_renamed_and_found_by_its_new_name(catalog: Catalog, rest: Rest, namespace: str) -> None:
     catalog.create_view((namespace, "v"), SIGHTINGS, version("select 1", "spark"))
     replaced = answer(rest.post(f"/namespaces/{namespace}/views/v", json=replacement("select 2")))
     assert set(replaced) == {"metadata-location", "metadata", "config"}
@@ -143,7 +143,7 @@ def test_concurrent_replacements_of_a_view_all_succeed(catalog: Catalog, rest: R
         current = [done["metadata"]["current-version-id"] for done in pool.map(replace, range(1, 31))]
     assert sorted(current) == list(range(2, 32))
     loaded = catalog.load_view((namespace, "v"))
-    assert [version.version_id for version in loaded.versions] == list(range(22, 32)), "the ten newest are kept"
+    assert [version.version_id for version in loaded.versions] == list(range(22, 32)), "not exactly the ten newest versions are kept"
     assert [entry.version_id for entry in loaded.history()] == list(range(22, 32))
 
 
@@ -180,7 +180,7 @@ def test_invalid_requests_get_the_reason(rest: Rest, catalog: Catalog, namespace
     assert answer(rest.get(view)) == before
 
 
-def test_the_command_line_shows_views(server: Server, catalog: Catalog, namespace: str) -> None:
+def test_command_line_shows_views(server: Server, catalog: Catalog, namespace: str) -> None:
     catalog.create_view((namespace, "v"), SIGHTINGS, version("select 1", "spark"), properties={"comment": "c"})
     org = ("--org", "quickstart")
     assert json.loads(server.command("view", "list", namespace, "--json", *org).stdout) == ["v"]

@@ -47,7 +47,7 @@ def test_check_without_a_role_tests_signing(
     code, said = create(server, organisation, unique, s3.profile(tmp_path, role=None), "--dry-run")
     assert (code, said.count("  ok  ")) == (0, 7), said
     assert "there are none to vend" in said and "no write can be made a copy" in said
-    assert objects(s3, unique) == [], "nothing of the trial stays"
+    assert objects(s3, unique) == [], "objects of the storage test remain"
 
 
 def test_dry_run_reports_results_and_creates_nothing(
@@ -57,7 +57,7 @@ def test_dry_run_reports_results_and_creates_nothing(
     assert (code, said.count("  ok  ")) == (0, 6), said
     assert "they reach their table and no other" in said
     assert unique not in server.command("warehouse", "list", "--org", organisation).stdout
-    assert objects(s3, unique) == [], "nothing of the trial stays"
+    assert objects(s3, unique) == [], "objects of the storage test remain"
 
 
 WRONG = {
@@ -167,7 +167,7 @@ def test_without_a_role_nothing_secret_is_vended(server: Server, s3: S3Server, t
     assert not [name for name in created["config"] if "secret" in name or "token" in name or "access-key" in name]
 
 
-def test_the_master_key_is_changed_while_a_server_runs(
+def test_master_key_is_changed_while_a_server_runs(
     make_server: Callable[..., Server], s3: S3Server, tmp_path: Path, unique: str
 ) -> None:
     server = make_server("master_key")

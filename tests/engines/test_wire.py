@@ -110,13 +110,13 @@ def test_pages_stay_correct_while_the_list_changes(listing: Listing) -> None:
         listing.add(f"a{len(seen)}")
         listing.add(f"{seen[-1]}x")
         names, token = listing.page(pageToken=token)
-        assert not set(names) & set(seen), "something is listed twice"
+        assert not set(names) & set(seen), "an object is listed twice"
         seen += names
         if names and names[-1] in stay[:-1]:
             gone.append(names[-1])
             listing.remove(names[-1])
-    assert set(stay) <= set(seen), "something that was there is missing"
-    assert not [name for name in seen if name.startswith("a")], "what comes before a page is on none after it"
+    assert set(stay) <= set(seen), "an object that existed all the time is missing"
+    assert not [name for name in seen if name.startswith("a")], "an object before the first page is listed later"
     assert set(listing.page()[0]) >= set(stay) - set(gone)
 
 

@@ -23,7 +23,7 @@ def test_tests_of_a_module_on_one_server_are_one_unit(server: str) -> None:
     assert first != unit_of(f"tests/engines/test_b.py::test_one[{server}]")
 
 
-def test_a_divisible_module_has_a_unit_for_each_test_and_others_have_one() -> None:
+def test_divisible_module_has_a_unit_for_each_test_and_others_have_one() -> None:
     assert unit_of("tests/engines/test_crash.py::test_a") != unit_of("tests/engines/test_crash.py::test_b")
     assert unit_of("tests/engines/test_a.py::test_a[x]") == unit_of("tests/engines/test_a.py::test_b")
 

@@ -27,8 +27,8 @@ import org.apache.iceberg.view.ViewMetadata;
 import org.apache.iceberg.view.ViewMetadataParser;
 
 /**
- * Answers what Iceberg's own classes make of metadata: one request a line on standard input, one answer a line on standard
- * output, both JSON. Documents and request bodies are strings in it, so that text which is no JSON can be asked about too.
+ * Runs Iceberg's own classes on metadata: reads one request for each line of standard input, and writes one answer for each
+ * line of standard output, both JSON. Documents and request bodies are strings in it, so they may be invalid JSON too.
  *
  * <p>A request has <code>op</code>, <code>base</code> (a document; only for commits), <code>input</code> (a document or the
  * body of a REST request) and <code>location</code> (only for a new table or view without one). An answer has <code>ok</code>,
@@ -42,7 +42,7 @@ public class Oracle {
 
   public static void main(String[] arguments) throws Exception {
     PrintStream answers = new PrintStream(System.out, false, StandardCharsets.UTF_8);
-    // A library that prints must not write between two answers.
+    // Libraries must not print between two answers.
     System.setOut(System.err);
     BufferedReader requests = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
     for (String line = requests.readLine(); line != null; line = requests.readLine()) {
@@ -57,7 +57,7 @@ public class Oracle {
     try {
       answer.put("ok", document(LINES.readTree(line), phase));
     } catch (Throwable failure) {
-      // Errors of the machine too: the next request has nothing to do with a stack that overflowed in this one.
+      // Includes errors of the virtual machine: a stack overflow in this request must not affect the next one.
       answer.put("error", failure.getClass().getSimpleName() + ": " + failure.getMessage());
       answer.put("phase", phase[0]);
     }
@@ -92,7 +92,7 @@ public class Oracle {
     }
   }
 
-  /** Applies the updates to a table or, without a builder, to a new one, as a server of the reference implementation does. */
+  /** Applies the updates to a table or, without a builder, to a new one, like a server of the reference implementation. */
   private static String commit(TableMetadata.Builder known, String location, String body, String[] phase)
       throws Exception {
     phase[0] = "parse";
@@ -132,7 +132,7 @@ public class Oracle {
     return readBack(table, phase);
   }
 
-  /** What a client makes of the document that the server would store. */
+  /** Returns the document as a client reads and writes it, after the server has stored it. */
   private static String readBack(TableMetadata table, String[] phase) {
     phase[0] = "write";
     String json = TableMetadataParser.toJson(table);
@@ -150,7 +150,7 @@ public class Oracle {
     return readBack(builder.build(), phase);
   }
 
-  /** As a server does, but for the time and the summary, which stay the client's. */
+  /** Creates a view like a server, but keeps the client's time and summary. */
   private static String createView(String body, String location, String[] phase) throws Exception {
     phase[0] = "parse";
     CreateViewRequest request = REST.readValue(body, CreateViewRequest.class);
@@ -178,7 +178,7 @@ public class Oracle {
     return ViewMetadataParser.toJson(ViewMetadataParser.fromJson(json));
   }
 
-  /** Set up as the one of the reference implementation, which cannot be reached from outside of its package. */
+  /** Returns a mapper with the settings of the reference implementation's, which is private to its package. */
   private static ObjectMapper restMapper() {
     ObjectMapper mapper = new ObjectMapper();
     mapper.setVisibility(PropertyAccessor.FIELD, JsonAutoDetect.Visibility.ANY);

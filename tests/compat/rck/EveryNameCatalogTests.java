@@ -19,9 +19,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * The kit's tests of a catalog, with those turned on that it leaves out for catalogs which cannot do as much: nested
- * namespaces, names with slashes, and a location of its own for each table. And what it does not ask: names with spaces and
- * plus signs, which clients of different releases write differently in a path, and a format version that is not adopted.
+ * The kit's tests of a catalog, including those that are off by default because not every catalog supports them: nested
+ * namespaces, names with slashes, and a separate location for each table. Adds tests that the kit does not have: names with
+ * spaces and plus signs, which different client releases encode differently in a path, and a format version that is not adopted.
  */
 public class EveryNameCatalogTests extends RESTCompatibilityKitCatalogTests {
   private static final Namespace NESTED = Namespace.of("parent");
@@ -44,13 +44,13 @@ public class EveryNameCatalogTests extends RESTCompatibilityKitCatalogTests {
     return true;
   }
 
-  /** The kit asks for places below /tmp, whatever the warehouse; this asks for places below the warehouse's root. */
+  /** Returns a location below the warehouse's root. The kit's own locations are below /tmp, whatever the warehouse. */
   @Override
   protected String baseTableLocation(TableIdentifier identifier) {
     return "file:" + System.getProperty("java.io.tmpdir") + "/" + identifier.namespace() + "/" + identifier.name();
   }
 
-  /** Disabled in the kit; to override it is to enable it. */
+  /** Enables a test that is disabled in the kit. */
   @Test
   @Override
   public void createTableInUniqueLocation() {

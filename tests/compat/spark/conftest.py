@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def runtime() -> Path:
-    """The jar that makes Spark know Iceberg."""
+    """Iceberg's runtime jar for Spark."""
     (jar,) = judges.jars("spark").glob(f"{RUNTIME}-*.jar")
     return jar
 
@@ -60,7 +60,7 @@ def spark(server: Server, runtime: Path, tmp_path_factory: pytest.TempPathFactor
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     # The S3 server of the tests does not read the checksums that Amazon's library sends by default.
     os.environ["AWS_REQUEST_CHECKSUM_CALCULATION"] = "when_required"
-    # What reads and writes on the clouds: the bundles of Iceberg, and Microsoft's libraries.
+    # The libraries for the clouds: Iceberg's bundles, and Microsoft's libraries.
     clouds = sorted(jar for jar in judges.jars("spark").glob("*.jar") if jar != runtime)
     settings = {
         "spark.driver.memory": "1g",
@@ -101,7 +101,8 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 
 def catalogs_of(spark: SparkSession, lake: Lake | CloudLake, name: str) -> tuple[str, str]:
-    """Names a warehouse as two catalogs, for a writer and for a reader, with what the catalog vends; gives the names."""
+    """Configures two Spark catalogs for a warehouse, with a writer's and a reader's key and vended credentials. Returns their
+    names."""
     for role, key in (("writer", lake.writer), ("reader", lake.reader)):
         settings = {
             "": "org.apache.iceberg.spark.SparkCatalog",
@@ -118,13 +119,13 @@ def catalogs_of(spark: SparkSession, lake: Lake | CloudLake, name: str) -> tuple
 
 @pytest.fixture
 def sql(spark: SparkSession) -> Sql:
-    """Runs one statement; gives its rows."""
+    """Runs one statement and returns its rows."""
     return lambda statement: [tuple(row) for row in spark.sql(statement).collect()]
 
 
 @pytest.fixture
 def space(sql: Sql) -> str:
-    """A new namespace of this test's own, without the catalog before it."""
+    """A new namespace for this test, without the catalog's name."""
     name = f"n{uuid.uuid4().hex[:10]}"
     sql(f"CREATE NAMESPACE tw.{name}")
     return name
@@ -132,7 +133,7 @@ def space(sql: Sql) -> str:
 
 @pytest.fixture
 def table(sql: Sql, space: str) -> str:
-    """A table of two rows in one file, without the catalog before it."""
+    """A table of two rows in one file, without the catalog's name."""
     name = f"{space}.sightings"
     sql(f"CREATE TABLE tw.{name} (id BIGINT NOT NULL, city STRING, size FLOAT, seen INT) USING iceberg")
     sql(f"INSERT INTO tw.{name} SELECT /*+ COALESCE(1) */ * FROM VALUES (1, 'Oslo', 1.5, 10), (2, 'Bergen', 2.5, 20)")

@@ -1,4 +1,4 @@
-"""Spark on Azure and Google Cloud, with what the catalog gives it and nothing else."""
+"""Spark on Azure and Google Cloud, with vended credentials only."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def on_cloud(
     next(clouds, None)
 
 
-def test_a_writer_creates_and_changes(on_cloud: OnCloud, sql: Sql) -> None:
+def test_writer_creates_and_changes(on_cloud: OnCloud, sql: Sql) -> None:
     table = f"{on_cloud.writer}.ns.changed"
     sql(f"CREATE TABLE {table} (id BIGINT, city STRING) USING iceberg PARTITIONED BY (city)")
     sql(f"INSERT INTO {table} VALUES (1, 'Oslo'), (2, 'Bergen'), (3, 'Voss')")
@@ -68,7 +68,7 @@ def test_table_is_created_from_a_query(on_cloud: OnCloud, sql: Sql) -> None:
     assert sql(f"SELECT count(*), max(id) FROM {table}") == [(100, 99)]
 
 
-def test_a_reader_reads_and_cannot_write(on_cloud: OnCloud, sql: Sql) -> None:
+def test_reader_reads_and_cannot_write(on_cloud: OnCloud, sql: Sql) -> None:
     sql(f"CREATE TABLE {on_cloud.writer}.ns.seen USING iceberg AS SELECT 1 AS id")
     with pytest.raises(Exception, match="(?i)403|forbidden|denied|the token may not|AuthorizationPermissionMismatch"):
         sql(f"INSERT INTO {on_cloud.reader}.ns.seen VALUES (2)")

@@ -69,7 +69,7 @@ def test_orphan_files_are_removed_and_nothing_else(server: Server, sql: Sql, wor
     orphans = [root / "data/orphan.parquet", root / "metadata/orphan.avro"]
     for orphan in orphans:
         orphan.write_bytes(b"nobody knows of this")
-    # Everything is as old as the orphans: only what the table knows of is spared.
+    # All files are as old as the orphans, so only files that the table references may stay.
     for file in (path for path in root.rglob("*") if path.is_file()):
         os.utime(file, times=(time.time() - TEN_DAYS_S,) * 2)
     removed = {row[0].removeprefix("file:") for row in sql(f"CALL tw.system.remove_orphan_files(table => '{worn}')")}
@@ -82,7 +82,7 @@ def test_orphan_files_are_removed_and_nothing_else(server: Server, sql: Sql, wor
         assert Path(file.removeprefix("file://")).exists(), file
 
 
-def test_a_table_goes_back_to_a_snapshot_and_to_a_time(server: Server, sql: Sql, worn: str) -> None:
+def test_table_is_rolled_back_to_a_snapshot_and_a_time(server: Server, sql: Sql, worn: str) -> None:
     all_of_them = snapshots(sql, worn)
     sql(f"CALL tw.system.rollback_to_snapshot('{worn}', {all_of_them[1]})")
     assert [row[0] for row in pyiceberg_rows(server, worn)] == [1, 2, 3]
@@ -95,7 +95,7 @@ def test_a_table_goes_back_to_a_snapshot_and_to_a_time(server: Server, sql: Sql,
     assert len(pyiceberg_rows(server, worn)) == 4
 
 
-def test_a_table_is_registered_from_its_metadata(server: Server, sql: Sql, table: str, space: str) -> None:
+def test_table_is_registered_from_its_metadata(server: Server, sql: Sql, table: str, space: str) -> None:
     file = pyiceberg(server).load_table(table).metadata_location
     sql(f"DROP TABLE tw.{table}")
     registered = sql(f"CALL tw.system.register_table(table => '{space}.again', metadata_file => '{file}')")

@@ -1,4 +1,4 @@
-"""Rows: written by Spark, read by others, and the other way round."""
+"""Rows that Spark writes and other clients read, and the reverse."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MODES = ("copy-on-write", "merge-on-read")
 
 
 @pytest.mark.parametrize("catalog", ["tw", "signed_in"])
-def test_the_sample_table_is_read_with_a_token_and_with_a_credential(server: Server, sql: Sql, catalog: str) -> None:
+def test_sample_table_is_read_with_a_token_and_with_a_credential(server: Server, sql: Sql, catalog: str) -> None:
     ((rows,),) = sql(f"SELECT count(*) FROM {catalog}.demo.tides")
     assert rows == pyiceberg(server).load_table("demo.tides").scan().to_arrow().num_rows
 
@@ -81,7 +81,7 @@ def test_every_type_is_read_as_written(server: Server, sql: Sql, space: str) -> 
     }  # fmt: skip
 
 
-def test_a_table_of_format_3_keeps_row_ids_variants_and_deletion_vectors(sql: Sql, space: str) -> None:
+def test_table_of_format_3_keeps_row_ids_variants_and_deletion_vectors(sql: Sql, space: str) -> None:
     name = f"tw.{space}.v3"
     sql(
         f"CREATE TABLE {name} (id BIGINT, v VARIANT) USING iceberg "
@@ -94,11 +94,11 @@ def test_a_table_of_format_3_keeps_row_ids_variants_and_deletion_vectors(sql: Sq
     assert sql(f"SELECT file_format FROM {name}.delete_files") == [("PUFFIN",)]
     sql(f"INSERT INTO {name}(id) VALUES (4)")
     after = dict(sql(f"SELECT id, _row_id FROM {name}"))
-    assert {id: after[id] for id in (2, 3)} == {id: before[id] for id in (2, 3)}, "rows keep their ids"
+    assert {id: after[id] for id in (2, 3)} == {id: before[id] for id in (2, 3)}, "the row ids changed"
     assert after[4] not in before.values()
 
 
-def test_a_table_is_upgraded_from_format_1_to_2_to_3(sql: Sql, space: str) -> None:
+def test_table_is_upgraded_from_format_1_to_2_to_3(sql: Sql, space: str) -> None:
     name = f"tw.{space}.old"
     sql(f"CREATE TABLE {name} (id BIGINT) USING iceberg TBLPROPERTIES ('format-version'='1')")
     for version in ("2", "3"):

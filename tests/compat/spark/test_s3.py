@@ -1,4 +1,4 @@
-"""Spark on S3, with what the catalog gives it and nothing else: sessions of a role, and signatures."""
+"""Spark on S3, with vended sessions of a role or signatures only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support.lake import Lake, make_lake
 from support.s3 import ROLE, S3Server
 from support.server import Server
 
-# How a warehouse lets engines reach its files: the role in its profile, if there is one.
+# The role in the warehouse's profile; None for signed requests.
 WAREHOUSES = {"credentials": ROLE, "signatures": None}
 
 
@@ -40,7 +40,7 @@ def on_s3(
     yield OnS3(lake, writer, reader)
 
 
-def test_a_writer_creates_changes_and_tidies_up(on_s3: OnS3, sql: Sql) -> None:
+def test_writer_creates_changes_and_tidies_up(on_s3: OnS3, sql: Sql) -> None:
     table = f"{on_s3.writer}.ns.changed"
     sql(f"CREATE TABLE {table} (id BIGINT, city STRING) USING iceberg PARTITIONED BY (city)")
     sql(f"INSERT INTO {table} VALUES (1, 'Oslo'), (2, 'Bergen'), (3, 'Voss')")
@@ -59,14 +59,14 @@ def test_table_is_created_from_a_query(on_s3: OnS3, sql: Sql) -> None:
     assert sql(f"SELECT count(*), max(id) FROM {table}") == [(100, 99)]
 
 
-def test_a_reader_reads_and_cannot_write(on_s3: OnS3, sql: Sql) -> None:
+def test_reader_reads_and_cannot_write(on_s3: OnS3, sql: Sql) -> None:
     sql(f"CREATE TABLE {on_s3.writer}.ns.seen USING iceberg AS SELECT 1 AS id")
     with pytest.raises(Exception, match="(?i)403|forbidden|denied"):
         sql(f"INSERT INTO {on_s3.reader}.ns.seen VALUES (2)")
     assert sql(f"SELECT * FROM {on_s3.reader}.ns.seen") == [(1,)]
 
 
-def test_a_purged_table_leaves_its_files_to_the_engine_and_the_catalog(on_s3: OnS3, sql: Sql) -> None:
+def test_drop_with_purge_removes_the_table(on_s3: OnS3, sql: Sql) -> None:
     sql(f"CREATE TABLE {on_s3.writer}.ns.gone USING iceberg AS SELECT 1 AS id")
     sql(f"DROP TABLE {on_s3.writer}.ns.gone PURGE")
     assert ("ns", "gone", False) not in sql(f"SHOW TABLES IN {on_s3.writer}.ns")

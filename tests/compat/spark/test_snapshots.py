@@ -1,4 +1,4 @@
-"""Snapshots, branches, tags, and the tables that tell of them."""
+"""Snapshots, branches, tags, and their metadata tables."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_earlier_state_is_read_by_snapshot_and_by_time(server: Server, sql: Sql,
     assert len(pyiceberg_rows(server, table, first)) == 2
 
 
-def test_a_branch_is_written_read_and_published(server: Server, sql: Sql, table: str) -> None:
+def test_branch_is_written_read_and_published(server: Server, sql: Sql, table: str) -> None:
     sql(f"ALTER TABLE tw.{table} CREATE BRANCH audit RETAIN 7 DAYS WITH SNAPSHOT RETENTION 3 SNAPSHOTS 2 DAYS")
     sql(f"INSERT INTO tw.{table}.branch_audit VALUES (3, 'Rome', 3.5, 30)")
     sql(f"DELETE FROM tw.{table}.branch_audit WHERE id = 1")
@@ -68,7 +68,7 @@ def test_tag_is_created_moved_read_and_dropped(sql: Sql, table: str) -> None:
 
 
 @pytest.mark.parametrize("name", METADATA_TABLES)
-def test_a_metadata_table_is_read(sql: Sql, table: str, name: str) -> None:
+def test_metadata_table_is_read(sql: Sql, table: str, name: str) -> None:
     sql(f"ALTER TABLE tw.{table} SET TBLPROPERTIES ('write.delete.mode'='merge-on-read')")
     sql(f"DELETE FROM tw.{table} WHERE id = 1")
     assert sql(f"SELECT * FROM tw.{table}.{name}")

@@ -1,4 +1,4 @@
-"""What the documentation and the quickstart tell people to type."""
+"""The commands in the documentation and in the quickstart's output."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def run(snippet: str, runtime: Path, folder: Path) -> str:
 
 
 @pytest.mark.timeout(600)
-def test_the_command_in_the_documentation_shows_the_sample_table(server: Server, runtime: Path, tmp_path: Path) -> None:
+def test_command_in_the_documentation_shows_the_sample_table(server: Server, runtime: Path, tmp_path: Path) -> None:
     snippet = judges.filled_in(judges.documented("engines/spark.md", "sh"), server)
     assert len(run(snippet, runtime, tmp_path).strip().splitlines()) == 10
 
 
 @pytest.mark.timeout(600)
-def test_the_command_that_the_quickstart_prints_shows_the_sample_table(runtime: Path, tmp_path: Path) -> None:
+def test_command_that_the_quickstart_prints_shows_the_sample_table(runtime: Path, tmp_path: Path) -> None:
     with judges.welcomed("Spark") as snippet:
         assert len(run(snippet, runtime, tmp_path).strip().splitlines()) == 10

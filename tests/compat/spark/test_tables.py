@@ -1,4 +1,4 @@
-"""Namespaces and tables: made, changed, renamed, dropped."""
+"""Namespaces and tables: create, change, rename, drop."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_partition_fields_are_added_replaced_and_dropped(server: Server, sql: Sq
     assert [row[0] for row in duckdb_rows(server, table)] == [1, 2, 3, 4, 5, 6]
     loaded = pyiceberg(server).load_table(table)
     assert [str(field.transform) for field in loaded.spec().fields] == ["bucket[4]"]
-    assert len(loaded.specs()) == 3, "the same fields again are the same spec"
+    assert len(loaded.specs()) == 3, "equal partition fields created another spec"
 
 
 def test_properties_are_set_and_unset(server: Server, sql: Sql, table: str) -> None:
@@ -109,7 +109,7 @@ def test_table_is_created_from_a_query_and_replaced(server: Server, sql: Sql, ta
     replaced = pyiceberg(server).load_table(name)
     assert pyiceberg_rows(server, name) == [("new",)]
     assert replaced.metadata.table_uuid == uuid and replaced.properties["x"] == "y"
-    assert len(replaced.metadata.snapshots) == 3, "what was before is still there to go back to"
+    assert len(replaced.metadata.snapshots) == 3, "the replacement lost earlier snapshots"
     with pytest.raises(Exception, match="(?i)already exists"):
         sql(f"CREATE TABLE tw.{name} USING iceberg AS SELECT 1 AS x")
     sql(f"CREATE TABLE IF NOT EXISTS tw.{name} USING iceberg AS SELECT 1 AS x")
@@ -132,7 +132,7 @@ def test_table_is_renamed_within_and_across_namespaces(server: Server, sql: Sql,
 
 
 @pytest.mark.parametrize("purge", ["", " PURGE"], ids=["keeping files", "with purge"])
-def test_a_table_is_dropped(server: Server, sql: Sql, table: str, space: str, purge: str) -> None:
+def test_table_is_dropped(server: Server, sql: Sql, table: str, space: str, purge: str) -> None:
     sql(f"DROP TABLE tw.{table}{purge}")
     assert sql(f"SHOW TABLES IN tw.{space}") == []
     assert not pyiceberg(server).table_exists(table)
@@ -157,7 +157,7 @@ def test_files_lie_where_the_catalog_says(server: Server, sql: Sql, table: str) 
         assert Path(file.removeprefix("file:")).is_relative_to(root), file
 
 
-def test_a_data_frame_is_written_and_appended(server: Server, spark: SparkSession, space: str) -> None:
+def test_data_frame_is_written_and_appended(server: Server, spark: SparkSession, space: str) -> None:
     name = f"{space}.frame"
     frame = spark.createDataFrame([(1, "a"), (2, "b")], "id bigint, word string")
     frame.writeTo(f"tw.{name}").tableProperty("write.parquet.compression-codec", "zstd").create()

@@ -31,7 +31,7 @@ def test_concurrent_commits_of_two_sessions_lose_nothing(server: Server, spark: 
 def test_two_merges_of_the_same_rows_lose_no_change_silently(
     server: Server, spark: SparkSession, sql: Sql, table: str
 ) -> None:
-    """Under serialisable isolation the later one is refused, and what it wanted is not there; or both ran in turn."""
+    """Under serialisable isolation, the later merge is refused and changes nothing, unless both run one after the other."""
 
     def merge(writer: int) -> bool:
         session = spark.newSession()

@@ -1,6 +1,6 @@
 import io.trino.server.Server;
 
-/** Starts the server of Trino in the version that is named; a release has a launcher that does the same. */
+/** Starts Trino's server in the version of the first argument, like the launcher of a release. */
 public final class Start {
     private Start() {}
 

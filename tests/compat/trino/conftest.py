@@ -20,7 +20,7 @@ from support.server import Server
 
 START_DEADLINE_S = 240.0
 
-# What a release's launcher gives it, and what it is: a server and its only worker, on this machine.
+# The options of a release's launcher, and the settings of a server that is its own only worker.
 OPTIONS = (
     "-Xmx1200m", "--add-modules=jdk.incubator.vector", "--enable-native-access=ALL-UNNAMED",
     "--sun-misc-unsafe-memory-access=allow",
@@ -62,7 +62,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def lay_out(folder: Path, server: Server, port: int) -> None:
-    """A release's folder: settings, the catalog that the documentation describes, and the one plugin."""
+    """Creates a release's folder with its settings, the documented catalog, and one plugin."""
     (folder / "etc/catalog").mkdir(parents=True)
     (folder / "etc/config.properties").write_text(CONFIG.format(port=port))
     (folder / "etc/log.properties").write_text("io.trino=WARN\n")
@@ -78,7 +78,7 @@ def lay_out(folder: Path, server: Server, port: int) -> None:
 
 
 def wait(process: subprocess.Popen, port: int, log: Path) -> None:
-    """Until it answers that it is no longer starting."""
+    """Waits until Trino answers that it has started."""
     deadline = time.monotonic() + START_DEADLINE_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -92,7 +92,7 @@ def wait(process: subprocess.Popen, port: int, log: Path) -> None:
 
 @pytest.fixture(scope="session")
 def trino(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """A server of Trino; gives its port."""
+    """The port of a Trino server."""
     folder, port = tmp_path_factory.mktemp("trino"), judges.free_port()
     lay_out(folder, server, port)
     program = for_trino()
@@ -112,7 +112,7 @@ def trino(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 def documented(server: Server) -> dict[str, str]:
-    """The settings of the catalog in the documentation, for CREATE CATALOG."""
+    """Returns the settings of the documented catalog, for CREATE CATALOG."""
     lines = judges.filled_in(judges.documented("engines/trino.md", "properties"), server).splitlines()
     settings = dict(line.split("=", 1) for line in lines)
     del settings["connector.name"]
@@ -120,14 +120,14 @@ def documented(server: Server) -> dict[str, str]:
 
 
 def catalog_of(properties: dict[str, str]) -> str:
-    """What follows CREATE CATALOG with a name, to make it with these settings."""
+    """Returns the end of a CREATE CATALOG statement, with these settings."""
     return "USING iceberg WITH (" + ", ".join(f""""{name}" = '{value}'""" for name, value in properties.items()) + ")"
 
 
 @pytest.fixture(scope="session")
 def ask(trino: int, server: Server) -> Sql:
-    """Runs one statement in a session of its own; gives its rows. The catalog `tw` signs in with the key as a bearer
-    token, and knows nested namespaces; `any_case` finds names in any case."""
+    """Runs one statement in a new session and returns its rows. The catalog `tw` signs in with the key as a bearer token,
+    and supports nested namespaces; `any_case` finds names in any case."""
 
     def ask(statement: str, **session: str) -> list[tuple]:
         settings = {f"tw.{name}": value for name, value in session.items()}
@@ -154,7 +154,7 @@ def sql(ask: Sql) -> Sql:
 
 @pytest.fixture
 def space(sql: Sql) -> str:
-    """A new schema of this test's own."""
+    """A new schema for this test."""
     name = f"n{uuid.uuid4().hex[:10]}"
     sql(f"CREATE SCHEMA tw.{name}")
     return name
@@ -162,7 +162,7 @@ def space(sql: Sql) -> str:
 
 @pytest.fixture
 def table(sql: Sql, space: str) -> str:
-    """A table of two rows, without the catalog before it."""
+    """A table of two rows, without the catalog's name."""
     name = f"{space}.sightings"
     sql(f"CREATE TABLE tw.{name} (id BIGINT NOT NULL, city VARCHAR, size REAL, seen INTEGER)")
     sql(f"INSERT INTO tw.{name} VALUES (1, 'Oslo', 1.5, 10), (2, 'Bergen', 2.5, 20)")

@@ -1,4 +1,4 @@
-"""Rows: written by Trino, read by others, and the other way round."""
+"""Rows that Trino writes and other clients read, and the reverse."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from support.server import Server
 
 
 @pytest.mark.parametrize("catalog", ["tw", "documented"])
-def test_the_sample_table_is_read_with_a_token_and_with_a_credential(server: Server, sql: Sql, catalog: str) -> None:
+def test_sample_table_is_read_with_a_token_and_with_a_credential(server: Server, sql: Sql, catalog: str) -> None:
     ((rows,),) = sql(f"SELECT count(*) FROM {catalog}.demo.tides")
     assert rows == pyiceberg(server).load_table("demo.tides").scan().to_arrow().num_rows
 
@@ -36,7 +36,7 @@ def test_rows_are_inserted_merged_updated_and_deleted(server: Server, sql: Sql, 
         assert duckdb_rows(server, name) == expected
 
 
-def test_a_table_is_truncated(server: Server, sql: Sql, table: str) -> None:
+def test_table_is_truncated(server: Server, sql: Sql, table: str) -> None:
     sql(f"TRUNCATE TABLE tw.{table}")
     assert pyiceberg_rows(server, table) == []
 
@@ -70,7 +70,7 @@ def test_every_type_is_read_as_written(server: Server, sql: Sql, space: str) -> 
     assert (row["a"], dict(row["m"]), row["st"]) == ([1, 2], {"k": 3}, {"x": 1, "y": {"z": "deep"}})
 
 
-def test_a_table_of_format_3_has_deletion_vectors(server: Server, sql: Sql, space: str) -> None:
+def test_table_of_format_3_has_deletion_vectors(server: Server, sql: Sql, space: str) -> None:
     name = f"{space}.v3"
     sql(f"CREATE TABLE tw.{name} (id BIGINT, word VARCHAR) WITH (format_version = 3)")
     sql(f"INSERT INTO tw.{name} VALUES (1, 'a'), (2, 'b'), (3, 'c')")
@@ -83,7 +83,7 @@ def test_a_table_of_format_3_has_deletion_vectors(server: Server, sql: Sql, spac
     assert metadata.format_version == 3 and metadata.next_row_id >= 3
 
 
-def test_a_table_is_upgraded_to_format_3(server: Server, sql: Sql, table: str) -> None:
+def test_table_is_upgraded_to_format_3(server: Server, sql: Sql, table: str) -> None:
     sql(f"ALTER TABLE tw.{table} SET PROPERTIES format_version = 3")
     sql(f"INSERT INTO tw.{table} VALUES (3, 'Rome', 3.5, 30)")
     assert sql(f"SELECT count(*) FROM tw.{table}") == [(3,)]

@@ -1,4 +1,4 @@
-"""Snapshots, the tables that tell of them, and what Trino does to keep a table in order."""
+"""Snapshots, metadata tables, and Trino's table maintenance."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REMAINING = [2, 3, 5, 6, 7]
 
 
 def hidden(table: str, name: str) -> str:
-    """A table that tells of a table."""
+    """Returns the name of a metadata table."""
     space, plain = table.split(".")
     return f'tw.{space}."{plain}${name}"'
 
@@ -60,11 +60,11 @@ def test_branches_and_tags_of_other_engines_are_read(server: Server, sql: Sql, t
         assert sql(f"SELECT count(*) FROM tw.{table} FOR VERSION AS OF '{name}'") == [(2,)]
     refs = sql(f"SELECT name, type FROM {hidden(table, 'refs')} ORDER BY name")
     assert refs == [("audit", "BRANCH"), ("main", "BRANCH"), ("release", "TAG")]
-    assert set(pyiceberg(server).load_table(table).refs()) == {"audit", "main", "release"}, "Trino's commits keep them"
+    assert set(pyiceberg(server).load_table(table).refs()) == {"audit", "main", "release"}, "a commit of Trino lost a branch or tag"
 
 
 @pytest.mark.parametrize("name", METADATA_TABLES)
-def test_a_metadata_table_is_read(sql: Sql, table: str, name: str) -> None:
+def test_metadata_table_is_read(sql: Sql, table: str, name: str) -> None:
     assert sql(f"SELECT * FROM {hidden(table, name)}")
 
 
@@ -76,7 +76,7 @@ def test_every_table_of_the_catalog_is_listed(sql: Sql, table: str) -> None:
 def test_small_files_are_compacted(server: Server, sql: Sql, worn: str) -> None:
     sql(f"ALTER TABLE tw.{worn} EXECUTE optimize(file_size_threshold => '10MB')")
     assert sql(f"SELECT count(*) FROM {hidden(worn, 'files')}") == [(1,)]
-    assert [row[0] for row in pyiceberg_rows(server, worn)] == REMAINING, "no deletes are left that it could not read"
+    assert [row[0] for row in pyiceberg_rows(server, worn)] == REMAINING, "PyIceberg reads other rows, so delete files may remain"
 
 
 def test_manifests_are_compacted(server: Server, sql: Sql, worn: str) -> None:
@@ -99,19 +99,19 @@ def test_orphan_files_are_removed_and_nothing_else(server: Server, sql: Sql, wor
     orphans = [root / "data/orphan.parquet", root / "metadata/orphan.avro"]
     for orphan in orphans:
         orphan.write_bytes(b"nobody knows of this")
-    # Everything is as old as the orphans: only what the table knows of is spared.
+    # All files are as old as the orphans, so only files that the table references may stay.
     for file in (path for path in root.rglob("*") if path.is_file()):
         os.utime(file, times=(time.time() - TEN_DAYS_S,) * 2)
     before = {path for path in root.rglob("*") if path.is_file()}
     sql(f"ALTER TABLE tw.{worn} EXECUTE remove_orphan_files(retention_threshold => '8d')")
     gone = before - {path for path in root.rglob("*") if path.is_file()}
     assert set(orphans) <= gone
-    assert not [path for path in gone - set(orphans) if path.suffix == ".json"], "the catalog's documents stay"
+    assert not [path for path in gone - set(orphans) if path.suffix == ".json"], "metadata documents were removed"
     sql(f"INSERT INTO tw.{worn} VALUES (8, 'Rome', 3.5, 30)")
     assert [row[0] for row in duckdb_rows(server, worn)] == [*REMAINING, 8]
 
 
-def test_a_table_goes_back_to_a_snapshot(server: Server, sql: Sql, worn: str) -> None:
+def test_table_is_rolled_back_to_a_snapshot(server: Server, sql: Sql, worn: str) -> None:
     sql(f"ALTER TABLE tw.{worn} EXECUTE rollback_to_snapshot({snapshots(sql, worn)[2]})")
     assert [row[0] for row in pyiceberg_rows(server, worn)] == [1, 2, 3]
 
@@ -125,11 +125,11 @@ def test_changes_between_snapshots_are_shown(sql: Sql, worn: str) -> None:
     assert changes == [("insert", 3), ("insert", 4)]
 
 
-def test_a_table_is_registered_from_its_metadata_and_unregistered(server: Server, sql: Sql, table: str, space: str) -> None:
+def test_table_is_registered_from_its_metadata_and_unregistered(server: Server, sql: Sql, table: str, space: str) -> None:
     loaded = pyiceberg(server).load_table(table)
     sql(f"CALL tw.system.unregister_table('{space}', 'sightings')")
     assert sql(f"SHOW TABLES FROM tw.{space}") == []
-    # Without the name Trino looks for the newest file, and calls what it finds on local disk `local://`.
+    # Without the file's name, Trino looks for the newest file, and names files on local disk `local://`.
     file = Path(loaded.metadata_location).name
     sql(f"CALL tw.system.register_table('{space}', 'again', '{loaded.location()}', '{file}')")
     assert [row[0] for row in pyiceberg_rows(server, f"{space}.again")] == [1, 2]

@@ -1,4 +1,4 @@
-"""Schemas and tables: made, changed, renamed, dropped."""
+"""Schemas and tables: create, change, rename, drop."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_table_is_created_from_a_query_and_replaced(server: Server, sql: Sql, ta
 
 
 def test_table_from_a_query_is_created_at_a_given_location(server: Server, sql: Sql, table: str, space: str) -> None:
-    """With a location Trino stages the table, and makes it when the query has ended."""
+    """With a location, Trino stages the table, and creates it when the query has ended."""
     location = f"{server.data_dir.as_uri()}/warehouse/{space}-own"
     sql(f"CREATE TABLE tw.{space}.own WITH (location = '{location}') AS SELECT id FROM tw.{table}")
     loaded = pyiceberg(server).load_table(f"{space}.own")
@@ -139,7 +139,7 @@ def test_table_from_a_query_is_created_at_a_given_location(server: Server, sql: 
 
 
 def test_failed_query_leaves_trinos_empty_table(sql: Sql, space: str) -> None:
-    """Without a location Trino makes the table first, wherever the catalog puts it."""
+    """Without a location, Trino creates the table first, at the catalog's default location."""
     with pytest.raises(client.exceptions.TrinoUserError, match="no such thing"):
         sql(f"CREATE TABLE tw.{space}.remains AS {FAILS}")
     assert sql(f"SELECT * FROM tw.{space}.remains") == []
@@ -155,7 +155,7 @@ def test_table_is_renamed_within_and_across_schemas(server: Server, sql: Sql, ta
     assert sql(f"SELECT id FROM tw.{space}other.renamed ORDER BY id") == [(1,), (2,)]
 
 
-def test_a_table_is_dropped(server: Server, sql: Sql, table: str, space: str) -> None:
+def test_table_is_dropped(server: Server, sql: Sql, table: str, space: str) -> None:
     sql(f"DROP TABLE tw.{table}")
     assert sql(f"SHOW TABLES FROM tw.{space}") == []
     assert not pyiceberg(server).table_exists(table)

@@ -40,7 +40,7 @@ class Beside:
     def wait_until_begun(self) -> None:
         """Waits for the line that announces the first action, because an interpreter starts slowly."""
         assert self._process.stdout is not None
-        assert self._process.stdout.readline() == BEGUN + "\n", "it ended before it had begun"
+        assert self._process.stdout.readline() == BEGUN + "\n", "the process ended before its first action"
 
     def is_running(self) -> bool:
         return self._process.poll() is None

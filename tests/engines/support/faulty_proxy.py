@@ -22,7 +22,7 @@ class Request:
 class Fault:
     """A fault, and the requests that it applies to."""
 
-    kind: str  # down, answer, silence, cut-request, lose-answer, cut-answer; or none: it is only counted
+    kind: str  # down, answer, silence, cut-request, lose-answer, cut-answer; or `none`, which only counts
     applies: Callable[[Request], bool] = lambda request: True
     status: str = "503 Slow Down"
     times: int | None = None

@@ -36,7 +36,7 @@ from support.ports import free_ports, wait_until_open
 EMAIL = "catalog@project.iam.gserviceaccount.com"
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
-LEFT_OUT = "LEFT OUT: the tests with an emulator of Google Cloud Storage: it is only to be had for Linux on x86-64"
+LEFT_OUT = "SKIPPING the tests with an emulator of Google Cloud Storage: it exists only for Linux on x86-64"
 
 # Google Cloud IAM, "Roles for Cloud Storage": the permissions of each role that the tests need.
 ROLES = {

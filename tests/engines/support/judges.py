@@ -54,13 +54,13 @@ def judged(recording: Recording, client: str, folder: Path) -> Iterator[Server]:
     assert not complaints, "\n".join(complaints)
 
 
-# ---- what the documentation and the quickstart tell people to type ----
+# ---- commands in the documentation and in the quickstart's output ----
 
 
 def documented(page: str, language: str, nth: int = 0) -> str:
     """Returns the nth code block in this language on a page of `docs/`, counted from 0."""
     found = re.findall(rf"^```{language}\n(.*?)^```", (REPOSITORY / "docs" / page).read_text(), re.MULTILINE | re.DOTALL)
-    assert len(found) > nth, f"no block {nth} of {language} in {page}"
+    assert len(found) > nth, f"{page} has no {language} block {nth}"
     return found[nth]
 
 
@@ -84,7 +84,7 @@ def welcomed(title: str) -> Iterator[str]:
 
 
 def _until_the_end(lines: Iterable[str]) -> str:
-    """The lines up to the one that tells how to end it."""
+    """Yields the lines up to the line that says how to stop the server."""
     text = ""
     for line in lines:
         text += line

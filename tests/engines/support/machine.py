@@ -50,7 +50,7 @@ def header(request: Request, name: str) -> str | None:
 
 
 class Amazon:
-    """Of an instance (IMDS version 2), a container, and a role for a web identity. The keys are of a real session."""
+    """Serves credentials of an instance (IMDS version 2), of a container, and of a web identity. The keys are of a real session."""
 
     def __init__(self, s3: S3Server):
         self._s3 = s3
@@ -76,7 +76,7 @@ class Amazon:
         )
 
     def instance(self, request: Request) -> Response | None:
-        """EC2, "Use the Instance Metadata Service": a token first, without which nothing is told."""
+        """Follows EC2, "Use the Instance Metadata Service". Every other request needs the token of the first."""
         if request.path == "/latest/api/token":
             lives = header(request, "x-aws-ec2-metadata-token-ttl-seconds")
             is_good = request.method == "PUT" and lives is not None and 1 <= int(lives) <= 21_600
@@ -92,13 +92,13 @@ class Amazon:
         return self._as_json() if name == MACHINE_ROLE else Response(404)
 
     def container(self, request: Request) -> Response | None:
-        """AWS SDKs, "Container credential provider"."""
+        """Follows AWS SDKs, "Container credential provider"."""
         if request.path != "/v1/credentials":
             return None
         return self._as_json() if header(request, "authorization") == SESSION_TOKEN else Response(403)
 
     def web_identity(self, request: Request) -> Response | None:
-        """AWS STS, `AssumeRoleWithWebIdentity`."""
+        """Follows AWS STS, `AssumeRoleWithWebIdentity`."""
         if request.query.get("Action") != "AssumeRoleWithWebIdentity":
             return None
         asked = {name: request.query.get(name) for name in ("WebIdentityToken", "RoleArn", "Version")}
@@ -114,7 +114,7 @@ class Amazon:
 
 
 def azure_identity(give: Callable[[], dict]) -> Callable[[Request], Response | None]:
-    """Azure, "How to use managed identities to acquire an access token": of the machine's own address."""
+    """Follows Azure, "How to use managed identities to acquire an access token", at the machine's own address."""
 
     def answer(request: Request) -> Response | None:
         if request.path != "/metadata/identity/oauth2/token":
@@ -131,7 +131,7 @@ def azure_identity(give: Callable[[], dict]) -> Callable[[Request], Response | N
 
 
 def azure_workload(tenant: str, client: str, give: Callable[[], dict]) -> Callable[[Request], Response | None]:
-    """Microsoft Entra ID, "Access token request with a federated credential"."""
+    """Follows Microsoft Entra ID, "Access token request with a federated credential"."""
 
     def answer(request: Request) -> Response | None:
         if request.path != f"/{tenant}/oauth2/v2.0/token":
@@ -146,7 +146,7 @@ def azure_workload(tenant: str, client: str, give: Callable[[], dict]) -> Callab
 
 
 def google_machine(give: Callable[[], dict]) -> Callable[[Request], Response | None]:
-    """Google Cloud, "About VM metadata": the token of the machine's service account."""
+    """Follows Google Cloud, "About VM metadata": the token of the machine's service account."""
 
     def answer(request: Request) -> Response | None:
         if request.path != "/computeMetadata/v1/instance/service-accounts/default/token":

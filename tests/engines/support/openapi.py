@@ -30,7 +30,7 @@ from support.rest import Rest, answer, empty
 AT = {"namespace": "ns", "table": "t", "view": "v", "function": "f", "organisation": "quickstart", "key": "another", "operator": "ops"}
 REPORTED_WITHIN_S = 30.0
 
-# Where the hooks find the server, and where they write how often which operation answered what.
+# Variables with the server's address, key and warehouse for the hooks, and with the file for the counts of statuses.
 URI, KEY, WAREHOUSE = "TIDEWATER_TESTED_URI", "TIDEWATER_TESTED_KEY", "TIDEWATER_TESTED_WAREHOUSE"
 STATUSES = "TIDEWATER_TESTED_STATUSES"
 
@@ -39,7 +39,7 @@ class World:
     """A namespace with a table (with a report), a view and a dropped table. All exist before each request."""
 
     def __init__(self, uri: str, key: str, warehouse: str):
-        """Of a warehouse that has its own name for a prefix, with an administrator's key."""
+        """`warehouse` is also the prefix; `key` belongs to an administrator."""
         self.rest = Rest(uri, key, warehouse)
         self.warehouse = warehouse
         self.management = f"{self.rest.uri}/management/v1/warehouses/{warehouse}"
@@ -56,7 +56,7 @@ class World:
         return {**known, "uri": self.address()} if known is TO_SIGN else known
 
     def address(self) -> str:
-        """Of one of the table's files, where the storage has addresses."""
+        """Returns the URL of one of the table's files, or an example if the storage has no URLs."""
         loaded = self.rest.load("ns", "t")
         endpoint, location = loaded["config"].get("s3.endpoint"), loaded["metadata"]["location"]
         return f"{endpoint.rstrip('/')}/{location.removeprefix('s3://')}/data/a" if endpoint else TO_SIGN["uri"]
@@ -93,7 +93,7 @@ class World:
         empty(self.rest.post("/namespaces/ns/tables/t/metrics", json=REPORT))
         deadline = time.monotonic() + REPORTED_WITHIN_S
         while not self.reports():
-            assert time.monotonic() < deadline, f"a report is not listed after {REPORTED_WITHIN_S} s"
+            assert time.monotonic() < deadline, f"the list has no report after {REPORTED_WITHIN_S} s"
             time.sleep(0.02)
 
 
@@ -142,7 +142,7 @@ BODIES: dict[str, Any] = {
 
 
 def share(value: Any) -> int:
-    """One of four shares that a generated value belongs to; the same for the same value."""
+    """Assigns a generated value to one of four shares, always the same for the same value."""
     return zlib.crc32(repr(value).encode()) % 4
 
 
@@ -153,7 +153,7 @@ def is_valid(case: schemathesis.Case, location: ParameterLocation) -> bool:
 
 
 def lead_somewhere(case: schemathesis.Case, world: World) -> None:
-    """Most requests name existing objects. Some have one wrong name, some have only wrong names."""
+    """Puts existing objects into most requests. Some get one wrong name, some only wrong names."""
     if case.path_parameters and is_valid(case, ParameterLocation.PATH):
         case.path_parameters = led(case.path_parameters, world.at)
     if case.query and is_valid(case, ParameterLocation.QUERY):
@@ -171,7 +171,7 @@ def led(parameters: Mapping[str, Any], there: dict[str, str]) -> dict[str, Any]:
 
 
 def mean_something(case: schemathesis.Case, world: World) -> None:
-    """Every other body is one that a client would send, with a new name."""
+    """Replaces every other body by one that a client would send, with a new name."""
     if case.operation.label not in BODIES or not is_valid(case, ParameterLocation.BODY):
         return
     if share(case.body) < 2 and not isinstance(case.body, NotSet):

@@ -53,7 +53,7 @@ class Rest:
     def delete(self, path: str, **options: Any) -> requests.Response:
         return self.request("DELETE", path, **options)
 
-    # ---- what most tests need first ----
+    # ---- requests that most tests need ----
 
     def config(self, **params: str) -> dict:
         return answer(self.get(f"{self.uri}/v1/config", params=params))
@@ -107,7 +107,7 @@ def refused(response: Any, status: int | set[int], kind: str | None = None, says
     assert error["code"] == response.status_code, shown
     assert isinstance(error["message"], str) and error["message"].strip(), shown
     assert isinstance(error["type"], str) and error["type"].strip(), shown
-    assert not error.get("stack"), "a stack trace is nobody else's business"
+    assert not error.get("stack"), "the error contains a stack trace"
     if kind is not None:
         assert error["type"] == kind, shown
     if says is not None:
@@ -143,7 +143,7 @@ def on_the_wire(uri: str, method: str, target: str, headers: dict[str, str | byt
     """Sends a request target exactly as it is given: nothing is encoded, normalised or added."""
     where = urlsplit(uri)
     connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=TIMEOUT_S)
-    connection._validate_path = lambda url: None  # type: ignore[attr-defined]  # the point is to send what is not allowed
+    connection._validate_path = lambda url: None  # type: ignore[attr-defined]  # tests send invalid paths on purpose
     connection._encode_request = lambda request: request.encode("latin-1")  # type: ignore[attr-defined]
     try:
         connection.putrequest(method, target, skip_host="Host" in headers, skip_accept_encoding=True)

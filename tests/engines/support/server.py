@@ -92,7 +92,7 @@ class Server:
 
     def start(self) -> Printed:
         """Starts the server and waits until it is ready. A later start uses the same address."""
-        assert self._process is None, "already running"
+        assert self._process is None, "the server is already running"
         port = urlsplit(self.printed.uri).port if self.printed else 0
         command = [str(self.binary), "quickstart", "--data-dir", str(self.data_dir), "--json", *self._args]
         command += ["--listen", f"{self._listen}:{port}"] if self._listen else []
@@ -140,7 +140,7 @@ class Server:
     def stop(self) -> int:
         """Stops the server with a signal, waits, and returns its exit code."""
         process, self._process = self._process, None
-        assert process is not None and process.stdout is not None, "not running"
+        assert process is not None and process.stdout is not None, "the server is not running"
         process.send_signal(signal.SIGTERM)
         try:
             rest, _ = process.communicate(timeout=STOP_DEADLINE_S)
@@ -160,12 +160,12 @@ class Server:
 
     def signal(self, number: int) -> None:
         """Sends it a signal."""
-        assert self._process is not None, "not running"
+        assert self._process is not None, "the server is not running"
         self._process.send_signal(number)
 
     def wait(self, timeout_s: float = STOP_DEADLINE_S) -> int:
         """Waits until the server ends without a signal, and returns its exit code."""
-        assert self._process is not None, "not running"
+        assert self._process is not None, "the server is not running"
         code = self._process.wait(timeout_s)
         self._process.communicate()
         self._process = None
@@ -173,7 +173,7 @@ class Server:
 
     @property
     def pid(self) -> int:
-        assert self._process is not None, "not running"
+        assert self._process is not None, "the server is not running"
         return self._process.pid
 
     def is_running(self) -> bool:

@@ -20,15 +20,15 @@ DELEGATION = {"X-Iceberg-Access-Delegation": "vended-credentials"}
 
 
 def java_segment(name: str) -> str:
-    """A name in a path as Java's URLEncoder writes it: a space is `+`, a plus is `%2B`."""
+    """Encodes a name for a path like Java's URLEncoder: a space as `+`, a plus as `%2B`."""
     return quote_plus(name, safe="*-._")
 
 
 class Integration:
-    """One `CREATE CATALOG INTEGRATION`: signs in, asks for the configuration, then works below the prefix of that."""
+    """One `CREATE CATALOG INTEGRATION`: signs in, requests the configuration, and then uses its prefix."""
 
     def __init__(self, catalog_uri: str, warehouse: str | None, authentication: dict[str, Any], namespace: str | None = None):
-        """`authentication` holds what REST_AUTHENTICATION does, under the same names."""
+        """`authentication` has the fields of REST_AUTHENTICATION."""
         self.root = catalog_uri.rstrip("/") + "/v1"
         self.namespace = namespace
         self.session = requests.Session()
@@ -58,7 +58,7 @@ class Integration:
         return token
 
     def send(self, method: str, address: str, body: Any = None, **options: Any) -> requests.Response:
-        """One request; `address` is whole, or starts after the prefix."""
+        """Sends one request. `address` is a URL, or a path after the prefix."""
         if body is not None:
             options["data"] = json.dumps(body)
             options["headers"] = {"Content-Type": "application/json", **options.get("headers", {})}
@@ -66,16 +66,16 @@ class Integration:
         return self.session.request(method, whole, timeout=TIMEOUT_S, **options)
 
     def at(self, levels: tuple[str, ...], kind: str = "", name: str = "") -> str:
-        """The path of a namespace, of its tables or views, or of one of them."""
+        """Returns the path of a namespace, of its tables or views, or of one of them."""
         path = "/namespaces/" + self.separator.join(java_segment(level) for level in levels)
         return path + (f"/{kind}" if kind else "") + (f"/{java_segment(name)}" if name else "")
 
     # ---- a linked database ----
 
     def pages(self, address: str, key: str, params: dict[str, str] | None = None) -> Iterator[list]:
-        """The pages of a list, each asked for with the token of the one before; the first with an empty one.
+        """Yields the pages of a list. Each request has the token of the page before, the first an empty token.
 
-        A namespace that was dropped since it was found has none.
+        A namespace that was dropped meanwhile has no pages.
         """
         token: str | None = ""
         seen = set()
@@ -87,11 +87,11 @@ class Integration:
             listed = answer(response)
             yield listed[key]
             token = listed.get("next-page-token")
-            assert token not in seen, "a list that goes round in circles"
+            assert token not in seen, "a page token was repeated"
             seen.add(token)
 
     def namespaces(self, parent: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-        """All namespaces below the parent, its own below each."""
+        """Yields all namespaces below the parent, each followed by its children."""
         params = {"parent": "\x1f".join(parent)} if parent else {}
         for page in self.pages("/namespaces", "namespaces", params):
             for levels in page:
@@ -99,7 +99,7 @@ class Integration:
                 yield from self.namespaces(tuple(levels))
 
     def names(self, levels: tuple[str, ...], kind: str) -> Iterator[str]:
-        """The tables or views of a namespace."""
+        """Yields the names of a namespace's tables or views."""
         for page in self.pages(self.at(levels, kind), "identifiers"):
             for identifier in page:
                 assert tuple(identifier["namespace"]) == levels

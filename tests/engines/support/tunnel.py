@@ -1,7 +1,7 @@
-"""A way to an emulator for clients that know no address but the cloud's own: a proxy that leads all hosts to one server.
+"""A proxy that connects all hosts to one emulator, for clients that support only the cloud's own addresses.
 
-A client that is given it (`https_proxy` and the like) asks for a tunnel to `ACCOUNT.blob.core.windows.net` or
-`storage.googleapis.com`, and finds the emulator's gateway at its end, with a certificate for these names.
+A client with this proxy (`https_proxy` and similar) requests a tunnel to `ACCOUNT.blob.core.windows.net` or
+`storage.googleapis.com`. It reaches the emulator's gateway, which has a certificate for these names.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 
 class Tunnel:
-    """Listens on a port of its own from the start, until it is closed."""
+    """Listens on a free port from its creation until it is closed."""
 
     def __init__(self, uri: str):
         self._server = (urlsplit(uri).hostname, urlsplit(uri).port)

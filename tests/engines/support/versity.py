@@ -12,7 +12,7 @@ from support.ports import free_ports, wait_until_open
 from support.s3 import ACCESS_KEY, SECRET_KEY, S3Server
 from support.server import REPOSITORY
 
-LEFT_OUT = "LEFT OUT: the tests with the Versity gateway. `cargo xtask test` builds it where there is Go 1.25 or newer"
+LEFT_OUT = "SKIPPING the tests with the Versity gateway. `cargo xtask test` builds it if Go 1.25 or newer is installed"
 
 
 class VersityServer(S3Server):

@@ -79,7 +79,7 @@ class Units(LoadScopeScheduling):
 
 
 class Workers:
-    """A pytest plugin: on the controller, it makes the scheduler, and ends what the workers have shared."""
+    """A pytest plugin. On the controller, creates the scheduler, and stops the servers that the workers shared."""
 
     def __init__(self, config: pytest.Config):
         self._is_worker = hasattr(config, "workerinput")
