@@ -19,10 +19,10 @@ use super::body::Parameters;
 use super::delegation::Delegated;
 use super::entity_tag::KnownTags;
 use super::error::ApiError;
-use super::idempotency::Once;
+use super::idempotency::IdempotencyState;
 use super::path::{Named, decode};
 use super::permission::{Allowed, Scope};
-use super::request_log::Learned;
+use super::request_log::RequestFacts;
 use super::{config, tables};
 use crate::access::action;
 use crate::auth::{Caller, LastCredential};
@@ -69,13 +69,13 @@ pub(super) async fn answer(
     api: &Arc<Api>,
     direct: &Direct,
     request: &Parts,
-    learned: &Learned,
+    learned: &RequestFacts,
     last: Option<&LastCredential>,
 ) -> Response {
     match admission::admit(api, &request.headers, Some(learned), last, api.clock.now_ms()).await {
         Ok(Admitted { caller, left }) => {
             let caller = learned.caller(caller);
-            left.tell(handled(api, direct, caller, request).await.into_response())
+            left.add_to(handled(api, direct, caller, request).await.into_response())
         }
         Err(refusal) => *refusal,
     }
@@ -98,7 +98,7 @@ async fn handled(
     let allowed = Allowed::<action::LoadTable>::of(Arc::clone(caller))?;
     let path = uri.path().as_bytes();
     let prefix = load.prefix.clone().map(|prefix| decode(&path[prefix])).transpose()?;
-    let scope = Scope::of(api, allowed, prefix.as_deref(), Once::Unkeyed).await?;
+    let scope = Scope::of(api, allowed, prefix.as_deref(), IdempotencyState::Unkeyed).await?;
     let ident = Named::<TableIdent>::of(&path[load.namespace.clone()], &path[load.table.clone()])?;
     let (known, delegated) = (KnownTags::of(headers), Delegated::of(headers));
     tables::load(State(Arc::clone(api)), scope, ident, known, delegated, Parameters::of(uri)?).await
