@@ -94,7 +94,7 @@ pub enum FolderError {
     InUse {
         /// The folder.
         path: PathBuf,
-        /// The server, in brackets, or empty if unknown.
+        /// The server's process and address in brackets, or empty if unknown.
         by: String,
     },
     /// The file system has no locks. The database needs them too.
@@ -240,14 +240,14 @@ fn user(id: u32) -> String {
     name_of(&known, id).map_or_else(|| format!("the user with the id {id}"), |name| format!("the user '{name}'"))
 }
 
-/// How long to wait for a command that has the lock.
+/// How long to wait for another command that has the lock.
 const COMMAND_TIME: Duration = Duration::from_secs(10);
 
 /// How often to try the lock again.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Proof that no other process works on a data folder. Opening the database needs it. The system releases the lock when the
-/// process ends, even if it is killed.
+/// Proof that no other process uses a data folder. Needed to open the database. The system releases the lock when the process
+/// ends, even if it is killed.
 #[derive(Debug)]
 pub struct FolderLock {
     file: File,
@@ -276,7 +276,7 @@ impl FolderLock {
             let _ = file.rewind().and_then(|()| file.read_to_string(&mut text));
             // Commands do not write to the file, so the text is the last server's.
             if process_of(&text).is_some() || Instant::now() >= until {
-                return Err(FolderError::InUse { path: folder.to_owned(), by: told_of(&text) });
+                return Err(FolderError::InUse { path: folder.to_owned(), by: describe_server(&text) });
             }
             std::thread::sleep(LOOK_INTERVAL);
         }
@@ -329,7 +329,7 @@ impl ServerLock {
         file.write_all(text.as_bytes())
     }
 
-    /// Returns the proof that no other process works on the folder.
+    /// Returns the proof that no other process uses the folder.
     #[must_use]
     pub const fn folder(&self) -> &FolderLock {
         &self.folder
@@ -350,8 +350,8 @@ fn process_of(text: &str) -> Option<i32> {
     (rustix::process::test_kill_process(process) != Err(Errno::SRCH)).then_some(number)
 }
 
-/// Describes the server in the text of a lock file, for a message.
-fn told_of(text: &str) -> String {
+/// Returns the server in the text of a lock file for messages, in brackets, or an empty text if no such process runs.
+fn describe_server(text: &str) -> String {
     if process_of(text).is_none() {
         return String::new();
     }
