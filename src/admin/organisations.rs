@@ -114,7 +114,7 @@ impl Admin {
     }
 
     /// Marks an organisation as deleted. Its keys are refused from then on. After the grace time, a background task removes its
-    /// rows. A second request with the same options changes nothing.
+    /// rows. A second request without options changes nothing. A second request with `grace_s` starts the grace time again.
     ///
     /// # Errors
     /// `Invalid`; `NotFound`; `Conflict` if its rows are being removed already.
