@@ -45,7 +45,7 @@ pub(in crate::api) async fn authenticate(State(api): State<Arc<Api>>, mut reques
                 Err(error) => return error.into_response(),
             };
             match api.authenticator.identify(authorization).await {
-                Ok(principal) => Sender::Identity(principal),
+                Ok(identity) => Sender::Identity(identity),
                 Err(error) => return ApiError::from(error).into_response(),
             }
         }
@@ -94,7 +94,7 @@ impl Administrator {
         }
     }
 
-    /// Returns the actor in the events of their changes.
+    /// Returns the actor in the events of its changes.
     fn actor(&self) -> Actor {
         match self {
             Self::Machine(machine) => {
@@ -122,7 +122,7 @@ impl FromRequestParts<Arc<Api>> for Administrator {
     }
 }
 
-/// An administrator, and how its request arrived.
+/// An administrator with the origin of its request.
 #[derive(Debug, Clone)]
 pub(in crate::api) struct Asking {
     administrator: Administrator,
