@@ -38,7 +38,7 @@ pub enum FolderError {
         path: PathBuf,
     },
     /// The folder does not exist and cannot be created.
-    #[error("cannot make the data folder {}: {source}; create it for {me}, who runs tidewater, or {ANOTHER}", path.display())]
+    #[error("cannot create the data folder {}: {source}; create it for {me}, who runs tidewater, or {ANOTHER}", path.display())]
     CannotMake {
         /// The folder.
         path: PathBuf,
@@ -63,7 +63,7 @@ pub enum FolderError {
     },
     /// The folder belongs to this user, but is not writable.
     #[error(
-        "{} may not be written by {me}, whose it is (its mode is {mode:o}): run `chmod u+rwX` on it, or {ANOTHER}",
+        "{me} owns {} but may not write to it (its mode is {mode:o}): run `chmod u+rwX` on it, or {ANOTHER}",
         path.display()
     )]
     Closed {
@@ -75,13 +75,13 @@ pub enum FolderError {
         mode: u32,
     },
     /// Its file system is read-only.
-    #[error("{} is on a file system that can only be read: mount it for writing, or {ANOTHER}", path.display())]
+    #[error("{} is on a read-only file system: mount it for writing, or {ANOTHER}", path.display())]
     ReadOnly {
         /// The folder.
         path: PathBuf,
     },
     /// The disk is full.
-    #[error("there is no space left where the data folder {} is: free some, or {ANOTHER}", path.display())]
+    #[error("there is no space left on the disk of the data folder {}: free some, or {ANOTHER}", path.display())]
     NoSpace {
         /// The folder.
         path: PathBuf,
@@ -107,9 +107,9 @@ pub enum FolderError {
     },
     /// The database of an earlier catalog is missing or empty.
     #[error(
-        "the database {} is {state}, and its folder has what a catalog leaves: {found}. An empty catalog is not begun in its \
-         place. Put the database back, or restore a backup with `tidewater restore FILE --data-dir {}`; to begin anew, move \
-         what is named here away, or {ANOTHER}",
+        "the database {} is {state}, but its folder has files of an earlier catalog: {found}. Tidewater does not start an empty \
+         catalog in its place. Put the database back, or restore a backup with `tidewater restore FILE --data-dir {}`; to start \
+         a new catalog, move these files away, or {ANOTHER}",
         database.display(), database.parent().unwrap_or(database).display()
     )]
     DatabaseLost {
@@ -402,7 +402,7 @@ mod tests {
         assert!(matches!(mine, FolderError::Closed { .. }) && mine.to_string().contains("chmod u+rwX"), "{mine}");
         let full = denied(path, io::Error::from(ErrorKind::StorageFull)).to_string();
         assert!(full.contains("no space left") && full.contains(path.to_str().unwrap()), "{full}");
-        assert!(denied(path, io::Error::from(ErrorKind::ReadOnlyFilesystem)).to_string().contains("only be read"));
+        assert!(denied(path, io::Error::from(ErrorKind::ReadOnlyFilesystem)).to_string().contains("read-only"));
         let theirs = FolderError::SomeoneElses { path: path.to_owned(), owner: user(1), me: user(4_000_000_000) };
         assert!(theirs.to_string().contains("chown -R") && theirs.to_string().contains("id 4000000000"), "{theirs}");
     }
