@@ -1,6 +1,6 @@
 //! Tidewater: an Apache Iceberg REST catalog.
 //!
-//! `ARCHITECTURE.md` tells the shape: who may use whom, and where a thing is handled.
+//! `ARCHITECTURE.md` describes the modules: their dependencies, and which module handles what.
 
 pub mod access;
 pub mod admin;

@@ -1,4 +1,4 @@
-//! The actions as types, each with the kinds of objects that it can be done to.
+//! The actions as types, each with the kinds of its objects.
 
 use tidewater_core::access::Action as Kind;
 
@@ -6,7 +6,7 @@ use super::object::{Answered, DroppedObject, Namespace, NamespaceParent, Organis
 
 /// An action, as a type.
 pub trait Action: Send + Sync + 'static {
-    /// The action that is decided about.
+    /// The action in decisions.
     const ACTION: Kind;
 }
 
@@ -30,7 +30,7 @@ macro_rules! actions {
 actions! {
     /// Manages an organisation: its keys, warehouses, usage and events.
     Administer: Organisation;
-    /// Reads the configuration of a warehouse's clients.
+    /// Reads a warehouse's configuration for clients.
     ReadConfig: Warehouse;
     /// Reads the metrics reports of a warehouse's tables.
     ListReports: Warehouse, Table;
@@ -56,7 +56,7 @@ actions! {
     RegisterTable: Namespace, Answered;
     /// Loads a table's metadata.
     LoadTable: Table;
-    /// Reads a table's data files. A client that signs with a sealed pass may name a table that no longer exists.
+    /// Reads a table's data files. A request for a signature with a sealed pass may name a table that no longer exists.
     ReadTableData: Table, Namespace;
     /// Commits to a table.
     CommitTable: Table, Answered;

@@ -11,7 +11,7 @@ use crate::warehouse::OpenWarehouse;
 
 /// The object of an action.
 pub trait Object {
-    /// Returns the object as the decision sees it.
+    /// Returns the object's ids and name for the decision.
     fn as_decided(&self) -> access::Object<'_>;
 }
 
@@ -42,7 +42,7 @@ pub struct Organisation(pub OrganisationId);
 #[derive(Debug, Clone)]
 pub struct Warehouse(pub Arc<OpenWarehouse>);
 
-/// A namespace by its name, which is its only identity and never changes. It may not exist.
+/// A namespace. Its name is its identity and never changes. The namespace may be missing.
 #[derive(Debug, Clone)]
 pub struct Namespace {
     /// The warehouse that it is in.

@@ -1,4 +1,4 @@
-//! Decisions as values: the authorizer of an action, and the permits that it gives.
+//! Decisions as values: the authorizer of an action, and its permits.
 
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -10,7 +10,7 @@ use super::object::{InWarehouse, Object, View};
 use super::principal::Principal;
 use crate::vending::Access;
 
-/// A principal that may do `A` to some objects, perhaps not to all. It gives permits.
+/// A principal that may do `A` to some objects, perhaps not to all. It decides about objects and returns permits.
 ///
 /// It exists before anything is loaded: a principal that may not do `A` to any object is refused before a body is read or a
 /// name is looked up.

@@ -8,7 +8,7 @@ use tidewater_core::ids::OrganisationId;
 use crate::auth::Caller;
 use crate::store::Actor;
 
-/// The caller or administrator that needs a permit.
+/// The caller or administrator in a decision.
 #[derive(Debug, Clone)]
 pub struct Principal(Kind);
 

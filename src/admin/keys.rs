@@ -47,7 +47,7 @@ pub enum KeyState {
 }
 
 impl KeyState {
-    /// The state's name.
+    /// Returns the state's name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -172,8 +172,8 @@ impl Admin {
         Ok(IssuedKey { key, text })
     }
 
-    /// Revokes the key of that id, or the only one of that name that is not revoked. The key and its tokens are refused from
-    /// then on. Has no effect on a revoked key.
+    /// Revokes the key of that id or name, see [`Self::key_find`]. The key and its tokens are refused from then on. Has no
+    /// effect if all keys of that name are revoked.
     ///
     /// # Errors
     /// `NotFound`; `Conflict` if several have the name.
@@ -200,26 +200,26 @@ fn are_revoked(keys: &[ApiKey], name: &str) -> bool {
     of_name.peek().is_some() && of_name.all(|key| key.revoked_ms.is_some())
 }
 
-/// Chooses the key of that id or name.
+/// Returns the key of that id or name. See [`Admin::key_find`].
 fn choose(organisation: &Organisation, keys: Vec<ApiKey>, named: &str, now_ms: i64) -> Result<ApiKey, AdminError> {
     let id = named.parse().ok().map(KeyId);
     if let Some(key) = keys.iter().find(|key| Some(key.id) == id) {
         return Ok(key.clone());
     }
     let (owner, shown) = (&organisation.name, named.chars().take(100).collect::<String>());
-    let (usable, revoked): (Vec<ApiKey>, Vec<ApiKey>) =
+    let (not_revoked, revoked): (Vec<ApiKey>, Vec<ApiKey>) =
         keys.into_iter().filter(|key| key.name == named).partition(|key| key.revoked_ms.is_none());
     // Skip keys that were rotated and have expired.
-    let mut active = usable.iter().filter(|key| key_state(key, now_ms) == KeyState::Active);
+    let mut active = not_revoked.iter().filter(|key| key_state(key, now_ms) == KeyState::Active);
     if let (Some(only), None) = (active.next(), active.next()) {
         return Ok(only.clone());
     }
-    match &usable[..] {
+    match &not_revoked[..] {
         [only] => Ok(only.clone()),
         [] if revoked.is_empty() => Err(AdminError::NotFound(format!("Organisation '{owner}' has no key '{shown}'"))),
         [] => Err(AdminError::NotFound(format!("All keys '{shown}' of organisation '{owner}' are revoked already"))),
         _ => {
-            let ids: Vec<String> = usable.iter().map(|key| key.id.to_string()).collect();
+            let ids: Vec<String> = not_revoked.iter().map(|key| key.id.to_string()).collect();
             Err(AdminError::Conflict(format!(
                 "Organisation '{owner}' has several keys '{shown}': choose one by its id, {}",
                 ids.join(" or ")

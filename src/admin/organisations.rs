@@ -113,8 +113,8 @@ impl Admin {
         updated.map_err(|error| about(&named, error))
     }
 
-    /// Marks an organisation to be deleted: its keys are refused from then on, and once the grace time is over its rows are
-    /// removed in the background. A second request is answered the first end; to choose another, restore the organisation first.
+    /// Marks an organisation as deleted. Its keys are refused from then on. After the grace time, a background task removes its
+    /// rows. A second request without options changes nothing. A second request with `grace_s` starts the grace time again.
     ///
     /// # Errors
     /// `Invalid`; `NotFound`; `Conflict` if its rows are being removed already.

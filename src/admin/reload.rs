@@ -1,4 +1,4 @@
-//! How the settings of a running server are read again.
+//! The function that reloads the settings of a running server, and its outcome.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use crate::config::SettingChange;
 
-/// What reading the settings again came to.
+/// The outcome of a reload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reloaded {
-    /// What is different from now on.
+    /// The changes in force from now on.
     pub taken: Vec<SettingChange>,
-    /// What holds only after a restart.
+    /// The changes that take effect only after a restart.
     pub needs_restart: Vec<SettingChange>,
 }
 
-/// Reads the settings again, or says why they cannot be used.
+/// Reads the settings again and applies them. Returns the reason if they are invalid.
 pub type Reload = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Reloaded, String>> + Send>> + Send + Sync>;

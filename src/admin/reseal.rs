@@ -1,4 +1,4 @@
-//! Reseals all storage credentials after a new master key was put first.
+//! Reseals all storage credentials with a new master key, which must be the first in the list of keys.
 
 use super::{Admin, AdminError};
 use crate::sealing::master_key;
@@ -11,7 +11,7 @@ pub struct Resealed {
     pub sealed_anew: u64,
     /// The number of warehouses whose credentials were sealed with the first master key already.
     pub unchanged: u64,
-    /// The warehouses whose credentials could not be opened, with their organisations.
+    /// The warehouses whose credentials cannot be opened, with their organisations. Empty unless `key_is_lost` was set.
     pub lost: Vec<String>,
 }
 

@@ -16,7 +16,7 @@ pub enum SigningKeyState {
 }
 
 impl SigningKeyState {
-    /// The state's name.
+    /// Returns the state's name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -50,7 +50,7 @@ impl Admin {
     }
 
     /// Adds a signing key. It starts to sign after two minutes, when every server knows it. With `remove_older`, removes the
-    /// other keys now, so that every client must sign in again. Returns all keys, newest first.
+    /// other keys now: the new key signs at once, and every client must sign in again. Returns all keys, newest first.
     ///
     /// # Errors
     /// `Auth`; `Store`.
@@ -104,7 +104,7 @@ mod tests {
         let at = |now_ms| describe(&keys, now_ms).iter().map(|key| key.state).collect::<Vec<_>>();
         assert_eq!(at(ACTIVE_AFTER_MS * 3), [Next, Active, Retired]);
         assert_eq!(at(ACTIVE_AFTER_MS * 4), [Active, Retired, Retired]);
-        assert_eq!(at(0), [Next, Next, Active], "the only one that can");
+        assert_eq!(at(0), [Next, Next, Active], "the oldest key signs if no key is old enough");
         assert_eq!(describe(&[], 0), []);
     }
 }

@@ -65,8 +65,8 @@ impl Admin {
         Ok(UsageLimits { tier, tables: self.store.table_count(organisation.id).await? })
     }
 
-    /// Lists the days on which an organisation sent requests, with their number. The number may be up to 1 % of the daily limit
-    /// too high, because a running server reserves requests in advance.
+    /// Lists the days on which an organisation sent requests, with their number. A number may be too high by up to 1 % of the
+    /// daily limit for each server: servers reserve requests in advance.
     ///
     /// # Errors
     /// `Invalid`; `Store`.

@@ -101,8 +101,8 @@ struct Wanted {
 }
 
 impl Admin {
-    /// Creates a warehouse after testing its storage. An organisation's first warehouse becomes its default. Returns the
-    /// warehouse and the outcome of the test.
+    /// Creates a warehouse, after a test of its storage if `check` is set. An organisation's first warehouse becomes its default.
+    /// Returns the warehouse and the outcome of the test. A dry run returns the warehouse without creating it.
     ///
     /// # Errors
     /// `Invalid`, also if the test fails; `Forbidden`; `Exists`; `Conflict` if its root overlaps another's; `TooMany`.
@@ -181,7 +181,7 @@ impl Admin {
         self.try_out_open(open).await
     }
 
-    /// Changes a warehouse's options, its storage after a test, or whether it is the default.
+    /// Changes a warehouse's storage, its options, or whether it is the default. Tests new storage unless `unchecked` is set.
     ///
     /// # Errors
     /// `Invalid`, also if the test fails; `Forbidden`; `NoSuchWarehouse`; `Conflict`.

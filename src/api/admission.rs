@@ -11,36 +11,36 @@ use axum::response::{IntoResponse, Response};
 use super::Api;
 use super::error::ApiError;
 use super::idempotency;
-use super::limit_headers::Left;
-use super::permission::Arrived;
-use super::request_log::{self, Learned};
+use super::limit_headers::BudgetHeaders;
+use super::permission::RequestOrigin;
+use super::request_log::{self, RequestFacts};
 use crate::auth::{Caller, LastCredential};
 use crate::tenancy::quota::{Budget, Quota, QuotaError};
 
 /// Passes on an authenticated request within its organisation's limits. Adds the remaining budget to the answer.
 pub(super) async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
-    let last = request.extensions().get::<Arrived>().and_then(|arrived| arrived.last.clone());
-    let (learned, now_ms) = (note_route(&request).map(AsRef::as_ref), api.clock.now_ms());
-    let admitted = match admit(&api, request.headers(), learned, last.as_deref(), now_ms).await {
+    let last = request.extensions().get::<RequestOrigin>().and_then(|origin| origin.last.clone());
+    let (facts, now_ms) = (note_route(&request).map(AsRef::as_ref), api.clock.now_ms());
+    let admitted = match admit(&api, request.headers(), facts, last.as_deref(), now_ms).await {
         Ok(admitted) => admitted,
         Err(refusal) => return *refusal,
     };
     let Admitted { caller, left } = admitted;
-    if let Some(learned) = request_log::learned(request.extensions()) {
-        learned.caller(Arc::clone(&caller));
+    if let Some(facts) = request_log::facts(request.extensions()) {
+        facts.caller(Arc::clone(&caller));
     }
     request.extensions_mut().insert(Arc::clone(&caller));
     let response = idempotency::once(&api, &caller, request, next).await;
-    left.tell(response)
+    left.add_to(response)
 }
 
 /// Records a request's route for the log. Returns the record for more facts.
-pub(super) fn note_route(request: &Request) -> Option<&Arc<Learned>> {
-    let learned = request_log::learned(request.extensions())?;
+pub(super) fn note_route(request: &Request) -> Option<&Arc<RequestFacts>> {
+    let facts = request_log::facts(request.extensions())?;
     if let Some(route) = request.extensions().get::<MatchedPath>() {
-        learned.matched(route);
+        facts.matched(route);
     }
-    Some(learned)
+    Some(facts)
 }
 
 /// Returns a request's `Authorization` header, if it has one.
@@ -58,18 +58,18 @@ pub(super) fn authorization(headers: &HeaderMap) -> Result<Option<&[u8]>, ApiErr
 /// The caller of a request that was counted and may be served.
 pub(super) struct Admitted {
     pub(super) caller: Arc<Caller>,
-    pub(super) left: Left,
+    pub(super) left: BudgetHeaders,
 }
 
 /// Authenticates a request and counts it. `last` is the credential of the connection's previous request, `now_ms` the time.
-/// If the request exceeds a limit, records its caller in `learned`.
+/// If the request exceeds a limit, records its caller in `facts`.
 ///
 /// # Errors
 /// The answer to a request without valid credentials, or beyond its organisation's limits.
 pub(super) async fn admit(
     api: &Api,
     headers: &HeaderMap,
-    learned: Option<&Learned>,
+    facts: Option<&RequestFacts>,
     last: Option<&LastCredential>,
     now_ms: i64,
 ) -> Result<Admitted, Box<Response>> {
@@ -78,8 +78,8 @@ pub(super) async fn admit(
     let caller = api.authenticator.authenticate_again(authorization, last, now_ms).await;
     let caller = caller.map_err(|error| refuse(error.into()))?;
     let charged = charge(api, &caller, now_ms).await;
-    if let (Err(_), Some(learned)) = (&charged, learned) {
-        learned.caller(Arc::clone(&caller));
+    if let (Err(_), Some(facts)) = (&charged, facts) {
+        facts.caller(Arc::clone(&caller));
     }
     charged.map(|left| Admitted { caller, left })
 }
@@ -88,14 +88,14 @@ pub(super) async fn admit(
 ///
 /// # Errors
 /// The answer to a request beyond the limits.
-pub(super) async fn charge(api: &Api, caller: &Caller, now_ms: i64) -> Result<Left, Box<Response>> {
+pub(super) async fn charge(api: &Api, caller: &Caller, now_ms: i64) -> Result<BudgetHeaders, Box<Response>> {
     let form = api.settings.limit_headers;
     let refuse = |error: ApiError| Box::new(error.into_response());
     match api.quota.charge(caller, now_ms).await {
-        Ok(budget) => Ok(Left::new(budget, form)),
+        Ok(budget) => Ok(BudgetHeaders::new(budget, form)),
         Err(QuotaError::LimitExceeded(limit)) => {
             let spent = Budget { limit: Some(limit.limit), remaining: 0, reset_s: limit.retry_after_s };
-            Err(Box::new(Left::new(spent, form).tell(*refuse(QuotaError::LimitExceeded(limit).into()))))
+            Err(Box::new(BudgetHeaders::new(spent, form).add_to(*refuse(QuotaError::LimitExceeded(limit).into()))))
         }
         Err(error) => Err(refuse(error.into())),
     }
@@ -103,7 +103,7 @@ pub(super) async fn charge(api: &Api, caller: &Caller, now_ms: i64) -> Result<Le
 
 /// Passes on an authenticated request without counting it: it replaces a request to storage. Limits the rate of each key.
 pub(super) async fn authenticate_uncounted(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
-    let learned = note_route(&request);
+    let facts = note_route(&request);
     let authorization = match authorization(request.headers()) {
         Ok(authorization) => authorization,
         Err(error) => return error.into_response(),
@@ -112,8 +112,8 @@ pub(super) async fn authenticate_uncounted(State(api): State<Arc<Api>>, mut requ
         Ok(caller) => caller,
         Err(error) => return ApiError::from(error).into_response(),
     };
-    if let Some(learned) = learned {
-        learned.caller(Arc::clone(&caller));
+    if let Some(facts) = facts {
+        facts.caller(Arc::clone(&caller));
     }
     if let Err(error) = Quota::admit(&caller) {
         return ApiError::from(error).into_response();

@@ -133,24 +133,24 @@ impl Body {
         }
         let packing = Packing::of(request.headers())?;
         let reserved = request.extensions().get::<Reserved>().cloned();
-        let mut room = Room { bodies: &api.bodies, owner, limit, declared, reserved };
-        let received = collect(request.into_body(), api.body_timeout, &mut room).await?;
+        let mut memory = BodyMemory { bodies: &api.bodies, owner, limit, declared, reserved };
+        let received = collect(request.into_body(), api.body_timeout, &mut memory).await?;
         let bytes = match packing {
             Packing::Plain => received,
             Packing::Gzip => {
                 // The unpacked size that the body declares (RFC 1952, ISIZE). It may be wrong.
                 let said = received.last_chunk().map_or(0, |size| u32::from_le_bytes(*size)) as usize;
                 let size = said.clamp(received.len().min(limit), limit);
-                room.reserve(size).await?;
+                memory.reserve(size).await?;
                 let mut unpacked = gunzip(&api.heavy, owner, received.clone(), size).await?;
                 if unpacked.is_none() && size < limit {
-                    room.reserve_instead(limit).await?;
+                    memory.reserve_instead(limit).await?;
                     unpacked = gunzip(&api.heavy, owner, received, limit).await?;
                 }
                 unpacked.ok_or_else(|| ApiError::too_large(limit))?
             }
         };
-        Ok(Self { bytes, owner, reserved: room.reserved })
+        Ok(Self { bytes, owner, reserved: memory.reserved })
     }
 }
 
@@ -178,7 +178,7 @@ impl FromRequest<Arc<Api>> for Form {
 }
 
 /// Reserves memory for a body while it is received.
-struct Room<'a> {
+struct BodyMemory<'a> {
     bodies: &'a Heavy,
     owner: Uuid,
     limit: usize,
@@ -186,7 +186,7 @@ struct Room<'a> {
     reserved: Option<Reserved>,
 }
 
-impl Room<'_> {
+impl BodyMemory<'_> {
     /// Reserves memory for a body of `size` bytes if it is large and nothing is reserved yet.
     async fn reserve(&mut self, size: usize) -> Result<(), ApiError> {
         if size as u64 >= INLINE_BYTES && self.reserved.is_none() {
@@ -205,8 +205,8 @@ impl Room<'_> {
 }
 
 /// Reads a whole body. Fails if it pauses for longer than `pause`.
-async fn collect(body: HttpBody, pause: Duration, room: &mut Room<'_>) -> Result<Bytes, ApiError> {
-    let mut body = Steady { body, pause, paused: None };
+async fn collect(body: HttpBody, pause: Duration, memory: &mut BodyMemory<'_>) -> Result<Bytes, ApiError> {
+    let mut body = PauseLimited { body, pause, paused: None };
     let mut received = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| match error.is::<Paused>() {
@@ -214,18 +214,18 @@ async fn collect(body: HttpBody, pause: Duration, room: &mut Room<'_>) -> Result
             false => ApiError::bad_request(format!("The request body did not arrive whole: {error}")),
         })?;
         let Ok(data) = frame.into_data() else { continue };
-        if received.is_empty() && room.declared == Some(data.len()) {
+        if received.is_empty() && memory.declared == Some(data.len()) {
             // The whole body in one frame: no copy needed.
             return Ok(data);
         }
         let size = received.len() + data.len();
-        if size > room.limit {
-            return Err(ApiError::too_large(room.limit));
+        if size > memory.limit {
+            return Err(ApiError::too_large(memory.limit));
         }
-        if size as u64 >= INLINE_BYTES && room.reserved.is_none() {
+        if size as u64 >= INLINE_BYTES && memory.reserved.is_none() {
             // A body without a declared length may grow up to the limit.
-            room.reserve(room.declared.unwrap_or(room.limit)).await?;
-            received.reserve(room.declared.unwrap_or(size).saturating_sub(received.len()));
+            memory.reserve(memory.declared.unwrap_or(memory.limit)).await?;
+            received.reserve(memory.declared.unwrap_or(size).saturating_sub(received.len()));
         }
         received.extend_from_slice(&data);
     }
@@ -233,7 +233,7 @@ async fn collect(body: HttpBody, pause: Duration, room: &mut Room<'_>) -> Result
 }
 
 /// A body that fails if no data arrives for the time `pause`.
-struct Steady {
+struct PauseLimited {
     body: HttpBody,
     pause: Duration,
     /// The timer of the current pause.
@@ -244,7 +244,7 @@ struct Steady {
 #[error("the body paused for too long")]
 struct Paused;
 
-impl hyper::body::Body for Steady {
+impl hyper::body::Body for PauseLimited {
     type Data = Bytes;
     type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -312,13 +312,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn slow_body_is_accepted_and_paused_body_is_refused() {
         let bodies = Heavy::default();
-        let mut room = Room { bodies: &bodies, owner: Uuid::nil(), limit: 100, declared: None, reserved: None };
-        assert_eq!(collect(slow(&[9; 20]), PAUSE, &mut room).await.unwrap(), "x".repeat(20));
+        let mut memory = BodyMemory { bodies: &bodies, owner: Uuid::nil(), limit: 100, declared: None, reserved: None };
+        assert_eq!(collect(slow(&[9; 20]), PAUSE, &mut memory).await.unwrap(), "x".repeat(20));
         let begun = tokio::time::Instant::now();
-        let refused = collect(slow(&[0, 0, 11]), PAUSE, &mut room).await.unwrap_err();
+        let refused = collect(slow(&[0, 0, 11]), PAUSE, &mut memory).await.unwrap_err();
         assert_eq!(begun.elapsed().as_secs(), 10);
         assert_eq!(axum::response::IntoResponse::into_response(refused).status(), 408);
-        let refused = collect(slow(&[0; 101]), PAUSE, &mut room).await.unwrap_err();
+        let refused = collect(slow(&[0; 101]), PAUSE, &mut memory).await.unwrap_err();
         assert_eq!(axum::response::IntoResponse::into_response(refused).status(), 413);
     }
 }

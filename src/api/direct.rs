@@ -19,10 +19,10 @@ use super::body::Parameters;
 use super::delegation::Delegated;
 use super::entity_tag::KnownTags;
 use super::error::ApiError;
-use super::idempotency::Once;
+use super::idempotency::IdempotencyState;
 use super::path::{Named, decode, namespace_of};
 use super::permission::{Allowed, Scope};
-use super::request_log::Learned;
+use super::request_log::RequestFacts;
 use super::{config, namespaces, tables};
 use crate::access::action::{self, Action};
 use crate::auth::{Caller, LastCredential};
@@ -79,13 +79,13 @@ pub(super) async fn answer(
     api: &Arc<Api>,
     direct: &Direct,
     request: &Parts,
-    learned: &Learned,
+    learned: &RequestFacts,
     last: Option<&LastCredential>,
 ) -> Response {
     match admission::admit(api, &request.headers, Some(learned), last, api.clock.now_ms()).await {
         Ok(Admitted { caller, left }) => {
             let caller = learned.caller(caller);
-            left.tell(handled(api, direct, caller, request).await.into_response())
+            left.add_to(handled(api, direct, caller, request).await.into_response())
         }
         Err(refusal) => *refusal,
     }
@@ -156,7 +156,7 @@ async fn scope<A: Action>(
 ) -> Result<Scope<A>, ApiError> {
     let allowed = Allowed::<A>::of(Arc::clone(caller))?;
     let prefix = prefix.map(|prefix| decode(&path[prefix])).transpose()?;
-    Scope::of(api, allowed, prefix.as_deref(), Once::Unkeyed).await
+    Scope::of(api, allowed, prefix.as_deref(), IdempotencyState::Unkeyed).await
 }
 
 impl Object {

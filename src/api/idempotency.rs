@@ -34,7 +34,7 @@ const ROUNDS: usize = 3;
 
 /// The state of a request's idempotency key, for its handler.
 #[derive(Debug, Clone, Default)]
-pub(super) enum Once {
+pub(super) enum IdempotencyState {
     /// The request has no key.
     #[default]
     Unkeyed,
@@ -44,7 +44,7 @@ pub(super) enum Once {
     Again(Arc<Answer>),
 }
 
-impl Once {
+impl IdempotencyState {
     /// Returns the receipt that the change must record.
     pub(super) fn receipt(&self) -> Option<Arc<Receipt>> {
         match self {
@@ -137,7 +137,7 @@ impl Keyed {
         for _ in 0..ROUNDS {
             match api.idempotency.earlier(self.organisation, self.key, self.digest).await? {
                 Some(Answer::Said { status, body }) => return Ok(said(status, body.into())),
-                Some(answer) => return Ok(next.run(self.request(Once::Again(Arc::new(answer)))).await),
+                Some(answer) => return Ok(next.run(self.request(IdempotencyState::Again(Arc::new(answer)))).await),
                 None => {}
             }
             if let Some(response) = self.serve_first(api, next.clone()).await? {
@@ -150,7 +150,7 @@ impl Keyed {
     /// Serves the request and records its answer. Returns `None` if another process was faster.
     async fn serve_first(&self, api: &Api, next: Next) -> Result<Option<Response>, ApiError> {
         let receipt = Arc::new(api.idempotency.receipt(self.key, self.digest));
-        let response = next.run(self.request(Once::First(Arc::clone(&receipt)))).await;
+        let response = next.run(self.request(IdempotencyState::First(Arc::clone(&receipt)))).await;
         if response.extensions().get::<Repeated>().is_some() {
             return Ok(None);
         }
@@ -165,7 +165,7 @@ impl Keyed {
         Ok(kept.then(|| said(status, body)))
     }
 
-    fn request(&self, once: Once) -> Request {
+    fn request(&self, once: IdempotencyState) -> Request {
         let mut request = Request::from_parts(self.parts.clone(), HttpBody::from(self.body.clone()));
         request.extensions_mut().insert(once);
         if let Some(reserved) = &self.reserved {

@@ -8,20 +8,20 @@ use crate::config::LimitHeaders;
 use crate::tenancy::quota::Budget;
 
 /// An organisation's remaining requests of the day.
-pub(super) struct Left {
+pub(super) struct BudgetHeaders {
     budget: Budget,
     form: LimitHeaders,
 }
 
-impl Left {
+impl BudgetHeaders {
     /// Creates the headers of a request that was counted, or refused because the budget is spent. `form` selects the headers.
     pub(super) const fn new(budget: Budget, form: LimitHeaders) -> Self {
         Self { budget, form }
     }
 
     /// Adds the headers to an answer.
-    pub(super) fn tell(&self, mut response: Response) -> Response {
-        say_what_is_left(response.headers_mut(), &self.budget, self.form);
+    pub(super) fn add_to(&self, mut response: Response) -> Response {
+        add_headers(response.headers_mut(), &self.budget, self.form);
         response
     }
 }
@@ -37,7 +37,7 @@ const MOST_BYTES: usize = 96;
 
 /// Adds the headers that `api.limit_headers` asks for: the two structured fields of
 /// draft-ietf-httpapi-ratelimit-headers, the three fields of its older versions, or both.
-fn say_what_is_left(headers: &mut HeaderMap, budget: &Budget, form: LimitHeaders) {
+fn add_headers(headers: &mut HeaderMap, budget: &Budget, form: LimitHeaders) {
     let Some(limit) = budget.limit else { return };
     let mut buffers = [itoa::Buffer::new(); 3];
     let [for_limit, for_remaining, for_reset] = &mut buffers;
@@ -75,7 +75,7 @@ mod tests {
 
     fn said(form: LimitHeaders) -> Vec<(String, String)> {
         let mut headers = HeaderMap::new();
-        say_what_is_left(&mut headers, &Budget { limit: Some(250_000), remaining: 7, reset_s: 86_399 }, form);
+        add_headers(&mut headers, &Budget { limit: Some(250_000), remaining: 7, reset_s: 86_399 }, form);
         headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect()
     }
 
@@ -96,7 +96,7 @@ mod tests {
     fn answer_without_a_limit_has_no_limit_headers() {
         let mut headers = HeaderMap::new();
         let unlimited = Budget { limit: None, remaining: u64::MAX, reset_s: 1 };
-        say_what_is_left(&mut headers, &unlimited, LimitHeaders::Both);
+        add_headers(&mut headers, &unlimited, LimitHeaders::Both);
         assert!(headers.is_empty());
     }
 }

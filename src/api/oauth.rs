@@ -13,7 +13,7 @@ use super::Api;
 use super::admission;
 use super::body::Form;
 use super::error::{ApiError, cut};
-use super::request_log::Learned;
+use super::request_log::RequestFacts;
 use crate::auth::{OAuthError, OAuthErrorKind, SignIn};
 
 /// Issues a token for a key, or a new token for an old one.
@@ -21,7 +21,7 @@ pub(super) async fn token(
     State(api): State<Arc<Api>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    learned: Option<Extension<Arc<Learned>>>,
+    facts: Option<Extension<Arc<RequestFacts>>>,
     body: Result<Form, ApiError>,
 ) -> Response {
     let body = match body {
@@ -40,8 +40,8 @@ pub(super) async fn token(
     };
     let mut response = match api.authenticator.sign_in(request).await {
         Ok(token) => {
-            if let Some(Extension(learned)) = learned {
-                learned.caller(Arc::clone(&token.caller));
+            if let Some(Extension(facts)) = facts {
+                facts.caller(Arc::clone(&token.caller));
             }
             Json(token).into_response()
         }

@@ -16,9 +16,9 @@ use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::Api;
 use super::error::ApiError;
-use super::idempotency::Once;
+use super::idempotency::IdempotencyState;
 use super::path::PathParameters;
-use super::request_log::{self, Learned};
+use super::request_log::{self, RequestFacts};
 use crate::access::action::{Action, On};
 use crate::access::{Answered, Authorizer, DroppedObject, Namespace, Organisation, Permit, Table, View, Warehouse};
 use crate::auth::{Caller, LastCredential};
@@ -72,21 +72,21 @@ pub(super) struct Scope<A> {
     pub(super) authorizer: Authorizer<A>,
     pub(super) warehouse: Arc<OpenWarehouse>,
     /// Whether the request was done before, with the same idempotency key.
-    pub(super) once: Once,
-    learned: Option<Arc<Learned>>,
-    arrived: Option<Arrived>,
+    pub(super) once: IdempotencyState,
+    facts: Option<Arc<RequestFacts>>,
+    origin: Option<RequestOrigin>,
 }
 
 /// How a request arrived. Its changes record this.
 #[derive(Debug, Clone)]
-pub(super) struct Arrived {
+pub(super) struct RequestOrigin {
     pub(super) request_id: HeaderValue,
     pub(super) from: Option<IpAddr>,
     /// The credential of the connection's previous request.
     pub(super) last: Option<Arc<LastCredential>>,
 }
 
-impl Arrived {
+impl RequestOrigin {
     /// Returns the record of a change that the request makes.
     pub(super) fn change(&self, actor: Actor, at_ms: i64) -> Change {
         Change {
@@ -101,8 +101,8 @@ impl<A: Action> Scope<A> {
     /// Returns the record of a change that this request makes, with its receipt.
     pub(super) fn change(&self, api: &Api) -> Change {
         let (actor, now_ms) = (self.authorizer.principal().actor(), api.clock.now_ms());
-        let change = match &self.arrived {
-            Some(arrived) => arrived.change(actor, now_ms),
+        let change = match &self.origin {
+            Some(origin) => origin.change(actor, now_ms),
             None => Change::by(actor, now_ms),
         };
         Change { receipt: self.once.receipt(), ..change }
@@ -110,8 +110,14 @@ impl<A: Action> Scope<A> {
 
     /// Returns the scope of a caller that was checked already, in an open warehouse.
     pub(super) fn in_warehouse(authorizer: Authorizer<A>, warehouse: Arc<OpenWarehouse>, parts: &Parts) -> Self {
-        let learned = request_log::learned(&parts.extensions).cloned();
-        Self { authorizer, warehouse, once: Once::default(), learned, arrived: parts.extensions.get().cloned() }
+        let facts = request_log::facts(&parts.extensions).cloned();
+        Self {
+            authorizer,
+            warehouse,
+            once: IdempotencyState::default(),
+            facts,
+            origin: parts.extensions.get().cloned(),
+        }
     }
 
     /// Opens the warehouse of that name or the organisation's default.
@@ -122,16 +128,16 @@ impl<A: Action> Scope<A> {
         api: &Api,
         Allowed { authorizer }: Allowed<A>,
         warehouse: Option<&str>,
-        once: Once,
+        once: IdempotencyState,
     ) -> Result<Self, ApiError> {
         let warehouse = api.catalog.warehouse(authorizer.principal().organisation(), warehouse).await?;
-        Ok(Self { authorizer, warehouse, once, learned: None, arrived: None })
+        Ok(Self { authorizer, warehouse, once, facts: None, origin: None })
     }
 
     /// Records for the log the object that a request names in its body.
     pub(super) fn note_object(&self, object: impl fmt::Display) {
-        if let Some(learned) = &self.learned {
-            learned.object(&object);
+        if let Some(facts) = &self.facts {
+            facts.object(&object);
         }
     }
 
@@ -228,9 +234,9 @@ impl<A: Action> FromRequestParts<Arc<Api>> for Scope<A> {
         let allowed = Allowed::<A>::from_request_parts(parts, api).await?;
         let path = PathParameters::of(parts);
         let prefix = path.get("prefix")?.or(path.get("warehouse")?);
-        let once = parts.extensions.get::<Once>().cloned().unwrap_or_default();
+        let once = parts.extensions.get::<IdempotencyState>().cloned().unwrap_or_default();
         let scope = Self::of(api, allowed, prefix.as_deref(), once).await?;
-        let learned = request_log::learned(&parts.extensions).cloned();
-        Ok(Self { learned, arrived: parts.extensions.get().cloned(), ..scope })
+        let facts = request_log::facts(&parts.extensions).cloned();
+        Ok(Self { facts, origin: parts.extensions.get().cloned(), ..scope })
     }
 }

@@ -14,7 +14,7 @@ pub(super) const NO_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 /// The lines of an address in each period.
 const LINES: u64 = 10;
 
-/// The period after which the lines of an address are counted anew.
+/// The period for which the lines of an address are counted.
 const PERIOD: Duration = Duration::from_secs(60);
 
 /// The number of addresses that are counted separately.

@@ -33,7 +33,7 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Facts about a request that become known while it is answered.
 #[derive(Debug, Default)]
-pub(super) struct Learned {
+pub(super) struct RequestFacts {
     caller: OnceLock<Arc<Caller>>,
     operator: OnceLock<Arc<OperatorCaller>>,
     route: OnceLock<Route>,
@@ -47,7 +47,7 @@ enum Route {
     Known(&'static str),
 }
 
-impl Learned {
+impl RequestFacts {
     /// Records the caller. Returns the recorded caller.
     pub(super) fn caller(&self, caller: Arc<Caller>) -> &Arc<Caller> {
         self.caller.get_or_init(|| caller)
@@ -88,79 +88,79 @@ impl Learned {
 
 /// The facts that are known when a request arrives.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked<'a> {
+pub(super) struct LoggedRequest<'a> {
     pub(super) id: &'a HeaderValue,
     pub(super) from: Option<IpAddr>,
     pub(super) started: Instant,
     pub(super) method: &'a Method,
     pub(super) uri: &'a Uri,
-    said: Said<'a>,
+    client: ClientHeaders<'a>,
 }
 
 /// The headers in which a client describes itself.
 #[derive(Debug, Clone, Copy)]
-enum Said<'a> {
+enum ClientHeaders<'a> {
     /// All headers. They are searched only if the request is logged.
-    Headers(&'a HeaderMap),
+    All(&'a HeaderMap),
     Found {
         agent: Option<&'a HeaderValue>,
         forwarded_for: Option<&'a HeaderValue>,
     },
 }
 
-impl<'a> Said<'a> {
+impl<'a> ClientHeaders<'a> {
     fn agent(self) -> Option<&'a HeaderValue> {
         match self {
-            Self::Headers(headers) => headers.get(USER_AGENT),
+            Self::All(headers) => headers.get(USER_AGENT),
             Self::Found { agent, .. } => agent,
         }
     }
 
     fn forwarded_for(self) -> Option<&'a HeaderValue> {
         match self {
-            Self::Headers(headers) => headers.get(FORWARDED_FOR),
+            Self::All(headers) => headers.get(FORWARDED_FOR),
             Self::Found { forwarded_for, .. } => forwarded_for,
         }
     }
 }
 
-impl<'a> Asked<'a> {
+impl<'a> LoggedRequest<'a> {
     pub(super) fn new(parts: &'a Parts, id: &'a HeaderValue, from: Option<IpAddr>, started: Instant) -> Self {
         let Parts { method, uri, headers, .. } = parts;
-        Self { id, from, started, method, uri, said: Said::Headers(headers) }
+        Self { id, from, started, method, uri, client: ClientHeaders::All(headers) }
     }
 
     /// Logs that the request was answered.
-    pub(super) fn answered(&self, learned: &Learned, status: StatusCode) {
-        self.answered_on(learned, status, || None);
+    pub(super) fn answered(&self, facts: &RequestFacts, status: StatusCode) {
+        self.answered_on(facts, status, || None);
     }
 
     /// Logs that the request was answered. Calls `route` only if the request is logged.
     pub(super) fn answered_on(
         &self,
-        learned: &Learned,
+        facts: &RequestFacts,
         status: StatusCode,
         route: impl FnOnce() -> Option<&'static str>,
     ) {
-        let level = match learned.refusals.get() {
+        let level = match facts.refusals.get() {
             Some(Refusals::TooMany) => Level::DEBUG,
             _ => level_of(self.method, self.uri.path(), status),
         };
         if is_logged(level) {
             if let Some(route) = route() {
-                let _ = learned.route.set(Route::Known(route));
+                let _ = facts.route.set(Route::Known(route));
             }
-            self.write(level, learned, Some(status));
+            self.write(level, facts, Some(status));
         }
     }
 
     /// Writes the line. A request without a status was not answered.
-    fn write(&self, level: Level, learned: &Learned, status: Option<StatusCode>) {
-        let (caller, operator) = (learned.caller.get(), learned.operator.get());
+    fn write(&self, level: Level, facts: &RequestFacts, status: Option<StatusCode>) {
+        let (caller, operator) = (facts.caller.get(), facts.operator.get());
         let key_id = caller.map(|caller| caller.key()).or(operator.map(|operator| operator.id()));
         let key_id = key_id.map(|id| id.to_string());
         let key = caller.map(|caller| caller.key_name()).or(operator.map(|operator| operator.name()));
-        let template = learned.route_text();
+        let template = facts.route_text();
         let names = template.map(|template| Names::of(template, self.uri.path())).unwrap_or_default();
         let text = |value: Option<&HeaderValue>, max| {
             value.map(|value| shown(&String::from_utf8_lossy(value.as_bytes()), max))
@@ -176,7 +176,7 @@ impl<'a> Asked<'a> {
                     duration_ms,
                     request_id = self.id.to_str().unwrap_or_default(),
                     address = self.from.map(|from| from.to_canonical().to_string()),
-                    forwarded_for = text(self.said.forwarded_for(), MAX_FORWARDED),
+                    forwarded_for = text(self.client.forwarded_for(), MAX_FORWARDED),
                     organisation = caller.map(|caller| caller.organisation_name()),
                     key_id,
                     key = key.map(|key| shown(key, MAX_NAME)),
@@ -184,10 +184,10 @@ impl<'a> Asked<'a> {
                     route = template,
                     warehouse = names.warehouse,
                     namespace = names.namespace,
-                    object = names.object.as_deref().or(learned.object.get().map(String::as_str)),
+                    object = names.object.as_deref().or(facts.object.get().map(String::as_str)),
                     referenced_by = referenced_by(self.uri),
-                    refused_more = learned.refusals.get().and_then(Refusals::unsaid),
-                    agent = text(self.said.agent(), MAX_AGENT).unwrap_or_default(),
+                    refused_more = facts.refusals.get().and_then(Refusals::unsaid),
+                    agent = text(self.client.agent(), MAX_AGENT).unwrap_or_default(),
                     $message
                 )
             };
@@ -202,8 +202,8 @@ impl<'a> Asked<'a> {
 }
 
 /// A request while its handler runs. If it is dropped without an answer, its log line says so.
-pub(super) struct OnItsWay {
-    pub(super) learned: Arc<Learned>,
+pub(super) struct PendingRequest {
+    pub(super) facts: Arc<RequestFacts>,
     id: HeaderValue,
     from: Option<IpAddr>,
     started: Instant,
@@ -214,47 +214,47 @@ pub(super) struct OnItsWay {
     answered: bool,
 }
 
-impl OnItsWay {
-    pub(super) fn new(asked: &Asked<'_>) -> Self {
+impl PendingRequest {
+    pub(super) fn new(asked: &LoggedRequest<'_>) -> Self {
         Self {
-            learned: Arc::default(),
+            facts: Arc::default(),
             id: asked.id.clone(),
             from: asked.from,
             started: asked.started,
             method: asked.method.clone(),
             uri: asked.uri.clone(),
-            agent: asked.said.agent().cloned(),
-            forwarded_for: asked.said.forwarded_for().cloned(),
+            agent: asked.client.agent().cloned(),
+            forwarded_for: asked.client.forwarded_for().cloned(),
             answered: false,
         }
     }
 
-    fn asked(&self) -> Asked<'_> {
-        Asked {
+    fn asked(&self) -> LoggedRequest<'_> {
+        LoggedRequest {
             id: &self.id,
             from: self.from,
             started: self.started,
             method: &self.method,
             uri: &self.uri,
-            said: Said::Found { agent: self.agent.as_ref(), forwarded_for: self.forwarded_for.as_ref() },
+            client: ClientHeaders::Found { agent: self.agent.as_ref(), forwarded_for: self.forwarded_for.as_ref() },
         }
     }
 
     /// Logs that the request was answered.
     pub(super) fn answered(mut self, status: StatusCode) {
         self.answered = true;
-        self.asked().answered(&self.learned, status);
+        self.asked().answered(&self.facts, status);
     }
 }
 
-impl Drop for OnItsWay {
+impl Drop for PendingRequest {
     fn drop(&mut self) {
         if self.answered {
             return;
         }
         let level = if is_read(&self.method, self.uri.path()) { Level::DEBUG } else { Level::INFO };
         if is_logged(level) {
-            self.asked().write(level, &self.learned, None);
+            self.asked().write(level, &self.facts, None);
         }
     }
 }
@@ -349,8 +349,8 @@ fn without_keys(text: &str) -> Cow<'_, str> {
 }
 
 /// Returns the record in which middlewares note facts for the log, or `None` for requests that are not logged.
-pub(super) fn learned(extensions: &Extensions) -> Option<&Arc<Learned>> {
-    extensions.get::<Arc<Learned>>()
+pub(super) fn facts(extensions: &Extensions) -> Option<&Arc<RequestFacts>> {
+    extensions.get::<Arc<RequestFacts>>()
 }
 
 #[cfg(test)]

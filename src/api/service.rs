@@ -26,9 +26,9 @@ use super::error::{ApiError, Failure};
 use super::header_case::HeaderCase;
 use super::leftover::Leftover;
 use super::path::normalised;
-use super::permission::Arrived;
+use super::permission::RequestOrigin;
 use super::refused_sign_ins::{NO_ADDRESS, RefusedSignIns};
-use super::request_log::{Asked, Learned, OnItsWay};
+use super::request_log::{LoggedRequest, PendingRequest, RequestFacts};
 use super::{Api, Machine, cors, direct, router, wire};
 use crate::auth::LastCredential;
 use crate::base::clock::fresh_uuid;
@@ -156,14 +156,14 @@ impl ApiService {
         let has_body = !request.body().is_end_stream();
         let direct = if has_body { None } else { Direct::recognise(request.method(), request.uri().path()) };
         let (parts, body) = request.into_parts();
-        let asked = Asked::new(&parts, arrival.id, arrival.from, arrival.started.into_std());
+        let asked = LoggedRequest::new(&parts, arrival.id, arrival.from, arrival.started.into_std());
         // Only for requests over a connection: a request that this process made needs no host.
         if let Some(Err(refusal)) = arrival.from.map(|_| wire::check(parts.version, &parts.uri, &parts.headers)) {
-            asked.answered(&Learned::default(), refusal.status());
+            asked.answered(&RequestFacts::default(), refusal.status());
             return *refusal;
         }
         if let Some(direct) = direct {
-            let (learned, last) = (Learned::default(), arrival.last.map(Arc::as_ref));
+            let (learned, last) = (RequestFacts::default(), arrival.last.map(Arc::as_ref));
             // Pinned where it stands: what is put around it moves a reference.
             let answer = pin!(direct::answer(&self.api, &direct, &parts, &learned, last));
             let response = self.bounded(arrival.started, answer).await;
@@ -171,19 +171,19 @@ impl ApiService {
             asked.answered_on(&learned, response.status(), || Some(direct.route()));
             return response;
         }
-        let on_its_way = OnItsWay::new(&asked);
+        let pending = PendingRequest::new(&asked);
         let mut request = Request::from_parts(parts, body);
-        request.extensions_mut().insert(Arc::clone(&on_its_way.learned));
+        request.extensions_mut().insert(Arc::clone(&pending.facts));
         let (request_id, from, last) = (arrival.id.clone(), arrival.from, arrival.last.cloned());
-        request.extensions_mut().insert(Arrived { request_id, from, last });
+        request.extensions_mut().insert(RequestOrigin { request_id, from, last });
         let response = Box::pin(self.bounded(arrival.started, self.route(request))).await;
-        self.count_refusal(arrival, &on_its_way.learned, response.status());
-        on_its_way.answered(response.status());
+        self.count_refusal(arrival, &pending.facts, response.status());
+        pending.answered(response.status());
         response
     }
 
     /// Counts refused sign-ins by address, to limit their lines in the log.
-    fn count_refusal(&self, arrival: Arrival<'_>, learned: &Learned, status: StatusCode) {
+    fn count_refusal(&self, arrival: Arrival<'_>, learned: &RequestFacts, status: StatusCode) {
         if status == StatusCode::UNAUTHORIZED && learned.is_nobody() {
             learned.refused(self.refused.count(arrival.from.unwrap_or(NO_ADDRESS)));
         }

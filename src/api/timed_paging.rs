@@ -12,9 +12,9 @@ use crate::store::{Moment, TimedPage};
 /// The parameters of a list with the newest item first. The list is always paged.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct TimedPaging {
-    #[serde(rename = "pageToken")]
+    #[serde(rename = "pageToken", alias = "page-token")]
     token: Option<String>,
-    #[serde(rename = "pageSize")]
+    #[serde(rename = "pageSize", alias = "page-size")]
     size: Option<String>,
 }
 
@@ -70,6 +70,18 @@ mod tests {
         let encoded = |text: &str| URL_SAFE_NO_PAD.encode(text);
         for token in ["%".to_owned(), encoded("x"), encoded("1 x"), encoded("x 1"), encoded("1")] {
             assert!(read_token(&token).is_err(), "{token}");
+        }
+    }
+
+    #[test]
+    fn both_spellings_of_a_parameter_are_read() {
+        for name in ["pageSize", "page-size"] {
+            let paging: TimedPaging = serde_json::from_value(serde_json::json!({ name: "7" })).unwrap();
+            assert_eq!(paging.request(100).unwrap().limit, Some(7), "{name}");
+        }
+        for name in ["pageToken", "page-token"] {
+            let paging: TimedPaging = serde_json::from_value(serde_json::json!({ name: "%" })).unwrap();
+            assert!(paging.request(100).is_err(), "{name}");
         }
     }
 

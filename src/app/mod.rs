@@ -41,7 +41,7 @@ use crate::warehouse::StorageAccess;
 pub use running::Running;
 use running::{auth_settings, catalog_settings, report_limits};
 
-/// How long the tasks in the background may take at a stop to write down what they have in memory.
+/// How long the background tasks may take at a stop to write their state in memory.
 const BACKGROUND_GRACE: Duration = Duration::from_secs(10);
 
 /// A catalog that answers only requests of this process. It does not listen and runs no background tasks.
@@ -54,7 +54,7 @@ impl InProcess {
     /// Opens the catalog in the locked data folder.
     ///
     /// # Errors
-    /// When the database cannot be used, or the database of a catalog that was here is gone; the text says what to do.
+    /// Fails if the database cannot be used, or the database of an earlier catalog is missing. The text says what to do.
     pub async fn open(config: &Config, lock: FolderLock) -> anyhow::Result<Self> {
         let store = open_store(config, &lock)?;
         // Commands that need the master key check it themselves: one mends a lost key.
@@ -73,22 +73,22 @@ pub struct App {
     server: Server,
     api: Arc<Api>,
     running: Arc<Running>,
-    /// The data folder is this server's as long as it has this; none where the store is not in it alone.
+    /// The lock of the data folder. `None` if other servers use the store too.
     lock: Option<ServerLock>,
-    /// Whether the server before this one was killed, or its machine lost power.
+    /// Whether the previous server was killed, or its machine lost power.
     after_unclean_stop: bool,
 }
 
 impl App {
-    /// Takes the data folder for itself, opens the store in it, brings its tables up to date, and takes the port.
+    /// Locks the data folder, opens the store in it, migrates its schema, and listens on the port.
     ///
     /// # Errors
-    /// When the data folder or the database cannot be used, the database of a catalog that was here is gone, or the port
-    /// cannot be had; the text says what to do.
+    /// Fails if the data folder or the database cannot be used, the database of an earlier catalog is missing, or the port is
+    /// not free. The text says what to do.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         data_folder::prepare(&config.data_dir, &config.database())?;
         data_folder::check_database_is_there(&config.data_dir, &config.database())?;
-        // Before the database is opened: an upgrade must not change it under a server that still runs.
+        // Locked before the database is opened: an upgrade must not change the database of a running server.
         let mut lock = ServerLock::take(&config.data_dir)?;
         let has_log = tell_of_log(&config.database())?;
         if let Some(owner) = Owner::for_root(&config.data_dir) {
@@ -113,14 +113,14 @@ impl App {
         Ok(app)
     }
 
-    /// The same over a store that others may serve too, as several servers do before one database.
+    /// Starts a server over a store that other servers may use too.
     ///
     /// # Errors
-    /// When the store does not answer, or the port cannot be had.
+    /// Fails if the store does not answer, or the port is not free.
     pub async fn over(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Self> {
         let access = storage_access(config);
         if let Some(keys) = master_key::check(store.as_ref(), &access.keys).await? {
-            // It is the first to be there.
+            // The value is new, so it is never set twice.
             let _ = access.passes.set(PassKeys::new(&keys));
         }
         let api = api_over(config, store, access);
@@ -136,16 +136,16 @@ impl App {
         self.api.admin.set_reload(reload);
     }
 
-    /// Returns its settings, which can be replaced while it runs.
+    /// Returns the settings, which can be replaced while the server runs.
     #[must_use]
     pub const fn running(&self) -> &Arc<Running> {
         &self.running
     }
 
-    /// Returns the address on which it listens.
+    /// Returns the address on which the server listens.
     ///
     /// # Errors
-    /// When the system does not say.
+    /// The system's error.
     pub fn local_addr(&self) -> anyhow::Result<SocketAddr> {
         Ok(self.server.local_addr()?)
     }
@@ -196,9 +196,9 @@ impl App {
     /// memory to the store. Cuts off requests after the grace period of the configuration.
     ///
     /// # Errors
-    /// If a part has failed for good, or a request was cut off.
+    /// Fails if a background task has failed, or a request was cut off.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-        // The folder is this server's until the last of it is written.
+        // The lock is kept until the last write.
         let Self { server, api, running, lock, after_unclean_stop } = self;
         let grace = || running.config().api.shutdown_grace();
         let mut background = Background::start(&api);
@@ -218,7 +218,7 @@ impl App {
         };
         let cut_off = server.serve(shutdown, grace).await;
         let grace = grace();
-        // Changes end meanwhile, also those whose clients have gone.
+        // Wait for running changes, including those whose clients have disconnected.
         let left = grace.saturating_sub(told.get().map_or(Duration::ZERO, Instant::elapsed));
         let changes = match tokio::time::timeout(left, api.catalog.finish()).await {
             Ok(()) => 0,
@@ -248,11 +248,11 @@ impl App {
     }
 }
 
-/// Puts the parts together over a store.
+/// Creates the parts over a store.
 fn api_over(config: &Config, store: Arc<dyn Store>, access: StorageAccess) -> Arc<Api> {
     let clock = Clock::System;
     let master_key = Arc::new(MasterKeyWatch::new(Arc::clone(&store), access.keys.clone()));
-    // Half for bodies, which wait for work, and half for the work: whoever works never waits for a body.
+    // Half is for bodies, which wait for work, and half for the work. So work never waits for the memory of a body.
     let memory_bytes = config.heavy.memory_bytes / 2;
     let heavy_settings = HeavySettings::new(config.heavy.workers, memory_bytes);
     let heavy = Arc::new(Heavy::new(heavy_settings));
@@ -307,11 +307,11 @@ async fn service_over(api: &Arc<Api>) -> anyhow::Result<ApiService> {
     Ok(ApiService::new(api, header_case))
 }
 
-/// Says what is found in the log of a database that was not closed, before it is opened: what cannot be read of it is left
-/// out from then on. Gives whether there was anything in it.
+/// Logs the state of the database's write-ahead log, if the database was not closed. Must be called before the database is
+/// opened, which discards the unreadable part. Returns whether the log had content.
 ///
 /// # Errors
-/// When the log is there and cannot be read.
+/// Fails if the log exists and cannot be read.
 fn tell_of_log(database: &Path) -> anyhow::Result<bool> {
     let found = store::inspect_log(database)
         .with_context(|| format!("cannot read the log of the database {}", database.display()))?;
@@ -340,11 +340,11 @@ fn tell_of_log(database: &Path) -> anyhow::Result<bool> {
     Ok(size_bytes > 0 || found.is_damaged())
 }
 
-/// How many tables are looked at for lost changes after an unclean stop, and how many of those found are named in the log.
+/// The most tables that are checked for lost changes after an unclean stop, and the most that the log names.
 const TABLES_LOOKED_AT: usize = 10_000;
 const TABLES_NAMED: usize = 100;
 
-/// Looks for tables whose pointer is behind their newest document, and names them in the log.
+/// Finds tables whose pointer is behind their newest document, and names them in the log.
 async fn look_for_lost_changes(store: Arc<dyn Store>) {
     let mut behind = 0_usize;
     let tell = |found: Behind| {
@@ -371,7 +371,7 @@ async fn look_for_lost_changes(store: Arc<dyn Store>) {
     }
 }
 
-/// The tasks that run beside requests, and write down at the end what is in memory.
+/// The background tasks. At a stop they write their state in memory to the store.
 struct Background {
     stop: CancellationToken,
     tasks: Vec<(&'static str, JoinHandle<()>)>,
@@ -396,7 +396,7 @@ impl Background {
         Self { stop, tasks }
     }
 
-    /// Looks for lost changes, until it is stopped or has looked everywhere.
+    /// Starts the search for lost changes.
     fn look_for_lost_changes(&mut self, store: Arc<dyn Store>) {
         let stop = self.stop.clone();
         let looking = tokio::spawn(async move {
@@ -408,10 +408,10 @@ impl Background {
         self.tasks.push(("looks for lost changes", looking));
     }
 
-    /// Has all of them end within that time.
+    /// Stops all tasks. Waits for at most `within`.
     ///
     /// # Errors
-    /// When one has failed, or does not end.
+    /// Fails if a task has failed or does not end in time.
     async fn stop(self, within: Duration) -> anyhow::Result<()> {
         self.stop.cancel();
         let deadline = tokio::time::Instant::now() + within;
@@ -432,12 +432,12 @@ impl Background {
     }
 }
 
-/// How the configuration says that warehouses' storage is reached.
+/// Returns the access to warehouses' storage from the configuration.
 #[must_use]
 pub fn storage_access(config: &Config) -> StorageAccess {
     let settings = &config.storage;
     let keys = if settings.master_key.expose().is_empty() {
-        // A file that somebody names is theirs to make: one that is missing is not made up for.
+        // A configured key file must exist: only the default file is created.
         let make = settings.master_key_file.as_os_str().is_empty();
         KeySource::File { path: config.master_key_file(), make }
     } else {
@@ -456,7 +456,7 @@ fn reports(config: &Config, store: &Arc<dyn Store>, clock: &Clock) -> Reports {
     Reports::new(Arc::clone(store), clock.clone(), report_limits(config), config.metrics.retention())
 }
 
-/// Gives a new database and its log to the user whose the data folder is.
+/// Gives a new database and its log to the owner of the data folder.
 fn give_database(file: &Path, owner: Owner) -> std::io::Result<()> {
     for suffix in ["", "-wal", "-shm"] {
         let mut name = file.as_os_str().to_owned();
@@ -466,7 +466,7 @@ fn give_database(file: &Path, owner: Owner) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Opens the store that the configuration names, for the process that has the folder's lock: no other opens it meanwhile.
+/// Opens the configured store, for the process that has the folder's lock. No other process may open it meanwhile.
 ///
 /// # Errors
 /// When its folder cannot be made or used, the database of a catalog that was here is gone, or it is from a newer version; the
@@ -477,7 +477,7 @@ pub fn open_store(config: &Config, alone: &FolderLock) -> anyhow::Result<Arc<dyn
     data_folder::check_database_is_there(&config.data_dir, &file)?;
     let is_new = !file.exists();
     let store = store::open_alone(&file, config.cache.pointer_bytes)?;
-    // The database itself gives its log to the database's owner.
+    // SQLite gives later log files to the database's owner.
     if is_new && let Some(owner) = Owner::for_root(&config.data_dir) {
         give_database(&file, owner).with_context(|| format!("cannot give {} to {}", file.display(), owner.name()))?;
     }

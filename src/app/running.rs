@@ -14,7 +14,7 @@ use crate::config::{Config, Reload};
 use crate::server::Replacing;
 use crate::store::ReportLimits;
 
-/// What is in force.
+/// The settings in force, and the server that uses them.
 pub struct Running {
     now: Mutex<Now>,
     server: Replacing,

@@ -196,7 +196,7 @@ impl Authenticator {
     /// first sign-in does it.
     ///
     /// # Errors
-    /// When the store does not answer, or the system has no random bytes.
+    /// Fails if the store does not answer, or the system returns no random bytes.
     pub async fn prepare(&self) -> Result<(), AuthError> {
         self.signing.ensure(self.now_ms()).await.map(|_| ())
     }
@@ -207,7 +207,7 @@ impl Authenticator {
     /// signature is checked once.
     ///
     /// # Errors
-    /// See [`AuthError`]: each says what to do.
+    /// All of [`AuthError`].
     pub async fn authenticate(&self, authorization: Option<&[u8]>) -> Result<Arc<Caller>, AuthError> {
         self.identify(authorization).await?.into_caller()
     }
@@ -216,7 +216,7 @@ impl Authenticator {
     /// header again. Checks the key as always.
     ///
     /// # Errors
-    /// As [`Self::authenticate`].
+    /// Those of [`Self::authenticate`].
     pub async fn authenticate_again(
         &self,
         authorization: Option<&[u8]>,
@@ -355,7 +355,7 @@ impl Authenticator {
     /// Writes when keys were last used.
     ///
     /// # Errors
-    /// If the store does not answer. The uses are kept for the next time.
+    /// Fails if the store does not answer. The uses are kept for the next time.
     pub async fn flush(&self) -> Result<(), StoreError> {
         let uses: Vec<_> = std::mem::take(&mut *self.used_ms.lock()).into_iter().collect();
         if uses.is_empty() {
@@ -383,7 +383,7 @@ impl Authenticator {
     /// at once, and refuse tokens of older keys within a minute.
     ///
     /// # Errors
-    /// When the store does not answer, or the system has no random bytes.
+    /// Fails if the store does not answer, or the system returns no random bytes.
     pub async fn rotate_signing_key(&self, older: OlderKeys, change: &Change) -> Result<(), AuthError> {
         self.signing.rotate(older, change).await
     }
@@ -391,7 +391,7 @@ impl Authenticator {
     /// Reads the signing keys again after this process removed some.
     ///
     /// # Errors
-    /// When the store does not answer.
+    /// Fails if the store does not answer.
     pub async fn reload_signing_keys(&self) -> Result<(), StoreError> {
         self.signing.reload().await
     }
@@ -399,7 +399,7 @@ impl Authenticator {
     /// Does the work of every minute: [`Self::flush`], reads the signing keys, removes expired ones.
     ///
     /// # Errors
-    /// If the store does not answer. The next call repeats the work.
+    /// Fails if the store does not answer. The next call repeats the work.
     pub async fn maintain(&self) -> Result<(), StoreError> {
         self.flush().await?;
         self.signing.reload().await?;

@@ -117,10 +117,10 @@ pub enum Identity {
 }
 
 impl Identity {
-    /// The holder of a key of an organisation.
+    /// Returns the caller, for requests that need an organisation's key.
     ///
     /// # Errors
-    /// `Operator` when it is an operator.
+    /// `Operator` if it is an operator.
     pub(super) fn into_caller(self) -> Result<Arc<Caller>, AuthError> {
         match self {
             Self::Key(caller) => Ok(caller),

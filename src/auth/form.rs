@@ -1,13 +1,13 @@
-//! The form that a token request sends (RFC 6749, section 3.2).
+//! The form in a token request (RFC 6749, section 3.2).
 
 use crate::base::secret::Secret;
 
 use super::oauth_error::{OAuthError, OAuthErrorKind};
 
-/// The largest form that is read, in bytes.
+/// The largest accepted form, in bytes.
 pub(super) const MAX_FORM_BYTES: usize = 32 << 10;
 
-/// The parameters of RFC 6749 and RFC 8693 that mean something here.
+/// The parameters of RFC 6749 and RFC 8693 that this server reads.
 const NAMES: [&str; 9] = [
     "grant_type",
     "client_id",
@@ -20,13 +20,13 @@ const NAMES: [&str; 9] = [
     "requested_token_type",
 ];
 
-/// The values of the parameters, in the order of [`NAMES`]; those that are absent or empty are none (RFC 6749, 3.2: one
-/// without a value counts as left out).
+/// The values of the parameters, in the order of [`NAMES`]. `None` if absent or empty: RFC 6749, section 3.2 treats a parameter
+/// without a value as omitted.
 #[derive(Debug, Default)]
 pub(super) struct Form([Option<Secret<String>>; NAMES.len()]);
 
 impl Form {
-    /// Reads a form. Parameters that are not known are passed over, as RFC 6749 demands.
+    /// Parses a form. Ignores unknown parameters, as RFC 6749 requires.
     pub(super) fn parse(body: &[u8]) -> Result<Self, OAuthError> {
         if body.len() > MAX_FORM_BYTES {
             return Err(invalid(format!("the form is too long: at most {MAX_FORM_BYTES} bytes are read")));
@@ -36,7 +36,7 @@ impl Form {
         for (name, value) in form_urlencoded::parse(body) {
             let Some(at) = NAMES.iter().position(|known| **known == *name) else { continue };
             if std::mem::replace(&mut seen[at], true) {
-                return Err(invalid(format!("the parameter '{}' is there twice: send it once", NAMES[at])));
+                return Err(invalid(format!("the parameter '{}' occurs twice: send it once", NAMES[at])));
             }
             if !value.is_empty() {
                 form.0[at] = Some(Secret::new(value.into_owned()));
@@ -45,14 +45,14 @@ impl Form {
         Ok(form)
     }
 
-    /// A parameter's value.
+    /// Returns a parameter's value.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let at = NAMES.iter().position(|known| *known == name)?;
         self.0[at].as_ref().map(|value| value.expose().as_str())
     }
 }
 
-/// Whether a URL's query has a parameter that belongs into the form. What stands in a URL is logged by every proxy.
+/// Returns whether a URL's query has a parameter of the form or an API key. Proxies log URLs, so credentials must not be there.
 pub(super) fn is_in_query(query: &str) -> bool {
     form_urlencoded::parse(query.as_bytes()).any(|(name, value)| NAMES.contains(&&*name) || value.starts_with("flx_"))
 }
@@ -67,7 +67,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_form_is_read_with_its_escapes() {
+    fn form_is_parsed_with_its_escapes() {
         let form =
             Form::parse(b"grant_type=client_credentials&scope=PRINCIPAL_ROLE%3AALL+x&client_id=&audience=y").unwrap();
         assert_eq!(form.get("grant_type"), Some("client_credentials"));
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_that_is_there_twice_is_refused() {
+    fn repeated_parameter_is_refused() {
         for body in ["client_id=a&client_id=a", "client_id=&client_id=b", "scope=a&client%5Fid=x&client_id=y"] {
             let error = Form::parse(body.as_bytes()).unwrap_err();
             assert_eq!(error.kind, OAuthErrorKind::InvalidRequest, "{body}");
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_in_a_query_is_found() {
+    fn credential_in_a_query_is_found() {
         assert!(is_in_query("client_secret=flx_x"));
         assert!(is_in_query("a=b&client%5Fid=x"));
         assert!(is_in_query("key=flx_x"));

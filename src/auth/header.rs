@@ -21,19 +21,21 @@ pub enum HeaderError {
     /// It has a scheme and nothing else.
     #[error("the Authorization header holds no credential: put an API key or a token after 'Bearer '")]
     Empty,
-    /// It has the word that a client sends if no credential is configured.
-    #[error("the client was given no credential (it sent the word for none): configure an API key or a token in it")]
+    /// It has a placeholder, such as `None`. Clients send it if no credential is configured.
+    #[error(
+        "the client sent a placeholder, such as 'None', instead of a credential: configure an API key or a token in it"
+    )]
     Placeholder,
     /// It is far longer than any credential.
     #[error("the Authorization header is too long: at most {MAX_HEADER_BYTES} bytes are read")]
     TooLong,
     /// It has spaces or other characters that are not allowed in a credential.
-    #[error("the credential in the Authorization header holds characters that none can have: copy it again")]
+    #[error("the credential in the Authorization header has characters that are not allowed: copy it again")]
     Characters,
     /// It is neither an API key nor a token.
     #[error("the credential is neither an API key (flx_...) nor a token of this server: copy it again")]
     Neither,
-    /// What follows `Basic` is not base64 of `user:password`.
+    /// The text after `Basic` is not base64 of `user:password`.
     #[error("the Basic credential cannot be read: it must be base64 of 'id:secret'")]
     Basic,
 }

@@ -1,8 +1,8 @@
 //! API keys: their text, and how keys are issued.
 //!
-//! A key reads `flx_` and 48 characters of base64url: 32 random bytes, then 4 that follow from them. The 4 tell a key that
-//! was mistyped or cut off from one that is unknown, without asking the database; they add nothing to its strength and take
-//! nothing from it. 36 bytes fill 48 characters exactly, so that every key has one spelling.
+//! A key is `flx_` and 48 characters of base64url: 32 random bytes and a checksum of 4 bytes. The checksum distinguishes a
+//! mistyped key from an unknown one without a read of the database. It does not change the key's strength. 36 bytes fill 48
+//! characters exactly, so every key has one spelling.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -32,7 +32,7 @@ pub enum KeyFormatError {
     /// It is too long or too short.
     #[error("an API key has {KEY_LEN} characters, this one has {0}: copy the whole key")]
     Length(usize),
-    /// Its last characters do not follow from the others.
+    /// Its checksum is wrong.
     #[error("the API key has a typing mistake: copy it again")]
     Mistyped,
 }
@@ -40,10 +40,10 @@ pub enum KeyFormatError {
 /// Why a key was not issued.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
-    /// Its name cannot be used.
+    /// Its name is invalid.
     #[error(transparent)]
     Name(#[from] LabelError),
-    /// It would have ended before it began.
+    /// Its expiry is in the past.
     #[error("the API key would be expired already: give a time in the future")]
     ExpiresInThePast,
     /// The store refused.
@@ -54,7 +54,7 @@ pub enum IssueError {
 /// Returns 32 random bytes from the system, for a key or a signing key.
 ///
 /// # Errors
-/// When the system has none to give.
+/// The system's error, if it returns no random bytes.
 pub fn entropy() -> Result<[u8; RANDOM_BYTES], getrandom::Error> {
     let mut bytes = [0; RANDOM_BYTES];
     getrandom::fill(&mut bytes)?;
@@ -76,7 +76,7 @@ pub fn key_text(entropy: &[u8; RANDOM_BYTES]) -> Secret<String> {
 /// Checks that a text has the form of an API key. The key may be unknown.
 ///
 /// # Errors
-/// When it is none; see [`KeyFormatError`].
+/// Fails if it has another form: see [`KeyFormatError`].
 pub fn check_format(text: &[u8]) -> Result<(), KeyFormatError> {
     let body = text.strip_prefix(KEY_PREFIX.as_bytes()).ok_or(KeyFormatError::NoPrefix)?;
     if text.len() != KEY_LEN {
@@ -121,7 +121,7 @@ pub struct NewKey<'a> {
 /// Creates a key and stores all of it except its text, which cannot be shown again.
 ///
 /// # Errors
-/// When the name cannot be used, the time of expiry is past, or the store refuses (`NotFound`: no such organisation).
+/// `Name` if the name is invalid; `ExpiresInThePast`; `Store`, with `NotFound` if the organisation does not exist.
 pub async fn issue_key(
     store: &dyn Store,
     organisation: OrganisationId,

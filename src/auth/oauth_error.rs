@@ -52,7 +52,8 @@ impl OAuthError {
         Self { kind, description: description.into() }
     }
 
-    /// A refusal of the one who asks (`InvalidClient`) or of what they hand in (`InvalidGrant`).
+    /// Converts an error of authentication. `kind` is for invalid credentials: `InvalidClient` for the client's own,
+    /// `InvalidGrant` for a token that it exchanges.
     pub(super) fn refused(kind: OAuthErrorKind, error: &AuthError) -> Self {
         let kind = match error {
             AuthError::Unavailable(_) => OAuthErrorKind::TemporarilyUnavailable,

@@ -86,7 +86,7 @@ impl Authenticator {
     /// Answers a token request.
     ///
     /// # Errors
-    /// If no token is issued; see [`OAuthErrorKind`].
+    /// Fails if no token is issued: see [`OAuthErrorKind`].
     pub async fn sign_in(&self, request: SignIn<'_>) -> Result<TokenResponse, OAuthError> {
         if request.query.is_some_and(is_in_query) {
             return Err(OAuthError::new(
@@ -237,8 +237,10 @@ fn check_content_type(content_type: Option<&[u8]>) -> Result<(), OAuthError> {
     ))
 }
 
-/// The scope to be given back. None is refused, since what a token may do follows from its key's role; it must only be
-/// made of the characters of RFC 6749, section 3.3.
+/// Returns the scope for the answer. Accepts any scope: a token's rights follow from its key's role.
+///
+/// # Errors
+/// `InvalidScope` if it is too long, or has other characters than RFC 6749, section 3.3 allows.
 fn scope_of(form: &Form) -> Result<String, OAuthError> {
     let scope = form.get("scope").unwrap_or(DEFAULT_SCOPE);
     let allowed = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');

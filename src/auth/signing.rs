@@ -1,7 +1,7 @@
-//! The keys that sign tokens: made at first start, shared by all servers through the store, rotated without a refusal.
+//! The keys that sign tokens. The first start creates the first key. All servers share the keys through the store.
 //!
-//! A new key verifies at once and signs after [`ACTIVE_AFTER_MS`], by when every server has read it (each reads the list
-//! once a minute). An old key verifies until the last token that it can have signed is expired, and is then removed.
+//! A rotation refuses no token. A new key verifies at once and signs after [`ACTIVE_AFTER_MS`]: by then every server has read
+//! it, because each reads the list once a minute. An old key verifies until its last token has expired, and is then removed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -17,33 +17,33 @@ use super::error::AuthError;
 use super::key::entropy;
 use super::token::{self, Claims, LoadedKey, TokenError};
 
-/// The longest that a token can be good for, in milliseconds; configured lifetimes are cut to it.
+/// The longest lifetime of a token, in milliseconds. Longer configured lifetimes are cut to it.
 pub const MAX_TOKEN_LIFETIME_MS: i64 = 24 * 60 * 60 * 1_000;
 
-/// How old a signing key must be before it signs, in milliseconds, if there is an older one.
+/// The age at which a signing key starts to sign, in milliseconds, if there is an older one.
 pub const ACTIVE_AFTER_MS: i64 = 2 * 60 * 1_000;
 
-/// How long after the last that it can have signed was expired a key is kept, in milliseconds.
+/// How long a key is kept after its last token has expired, in milliseconds.
 const REMOVE_MARGIN_MS: i64 = 10 * 60 * 1_000;
 
-/// How often an unknown `kid` makes us read the list again, at most, in milliseconds.
+/// The shortest time between two reads of the list for an unknown `kid`, in milliseconds.
 const RELOAD_INTERVAL_MS: i64 = 1_000;
 
 /// What happens to the older keys when a new one is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OlderKeys {
-    /// They verify until the tokens that they signed are expired. Nobody notices.
+    /// They verify until their tokens expire. No client notices the rotation.
     Retire,
-    /// They are removed now, because they may have become known. Everybody has to sign in again.
+    /// They are removed now, for example because they have leaked. Every client must sign in again.
     Remove,
 }
 
-/// The signing keys as this process knows them.
+/// The signing keys in this process's memory.
 pub(super) struct SigningKeys {
     store: Arc<dyn Store>,
-    /// Newest first; empty until they are first read.
+    /// Newest first. Empty until the first read.
     loaded: RwLock<Arc<Vec<LoadedKey>>>,
-    /// Goes up with every change of the list, so that what was verified with another list is verified again.
+    /// Increases with every change of the list, so that tokens that were verified with an older list are verified again.
     generation: AtomicU64,
     tried_ms: AtomicI64,
     flight: Flight<Arc<StoreError>>,
@@ -60,12 +60,12 @@ impl SigningKeys {
         }
     }
 
-    /// The number of the present list.
+    /// Returns the generation of the current list.
     pub(super) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Makes sure that there is a key: reads them, and makes the first.
+    /// Returns the keys. Reads them from the store if necessary, and creates the first key if there is none.
     pub(super) async fn ensure(&self, now_ms: i64) -> Result<Arc<Vec<LoadedKey>>, AuthError> {
         let present = || Some(self.present()).filter(|keys| !keys.is_empty());
         if let Some(keys) = present() {
@@ -82,14 +82,14 @@ impl SigningKeys {
         }
     }
 
-    /// Signs with the newest key that every server knows by now.
+    /// Signs claims with the active key.
     pub(super) async fn sign(&self, claims: &Claims, now_ms: i64) -> Result<Secret<String>, AuthError> {
         let keys = self.ensure(now_ms).await?;
         let key = active(&keys, |key| key.created_ms, now_ms).ok_or(TokenError::UnknownSigner)?;
         Ok(token::sign(claims, key)?)
     }
 
-    /// Checks a token's signature and claims, not its time. Gives the number of the list that was used, too.
+    /// Checks a token's signature and claims, but not its expiry. Also returns the generation of the list that it used.
     pub(super) async fn verify(&self, token: &[u8], now_ms: i64) -> Result<(Claims, u64), AuthError> {
         let signer = token::signer_of(token)?;
         let generation = self.generation();
@@ -104,7 +104,8 @@ impl SigningKeys {
             .map_err(AuthError::Token)
     }
 
-    /// Reads the list, unless that was done a moment ago: whoever sends invented `kid`s must not keep the store busy.
+    /// Reads the list, unless it was read within [`RELOAD_INTERVAL_MS`]: a client with invented `kid`s must not keep the store
+    /// busy.
     async fn reload_for_unknown(&self, now_ms: i64) -> Result<(), AuthError> {
         let just_tried = || {
             let since_ms = now_ms.saturating_sub(self.tried_ms.load(Ordering::Acquire));
@@ -122,26 +123,26 @@ impl SigningKeys {
         }
     }
 
-    /// Reads the list.
+    /// Reads the list from the store.
     pub(super) async fn reload(&self) -> Result<(), StoreError> {
         let keys = self.store.signing_key_list().await?;
         self.take_over(&keys);
         Ok(())
     }
 
-    /// Removes the keys that no token can need any more.
+    /// Removes the keys whose tokens have all expired.
     pub(super) async fn remove_retired(&self, now_ms: i64) -> Result<(), StoreError> {
         let Some(before_ms) = retired_before(&self.present(), now_ms) else { return Ok(()) };
         let removed = self.store.signing_key_remove_before(before_ms, &Change::by_catalog(now_ms)).await?;
-        tracing::info!(removed, "removed signing keys whose tokens are all expired");
+        tracing::info!(removed, "removed signing keys whose tokens have all expired");
         self.reload().await
     }
 
-    /// Adds a key.
+    /// Adds a new key, and retires or removes the older ones.
     pub(super) async fn rotate(&self, older: OlderKeys, change: &Change) -> Result<(), AuthError> {
         let unavailable = |error| AuthError::Unavailable(Arc::new(error));
         let mut key = fresh_key(change.at_ms).map_err(AuthError::NoEntropy)?;
-        // Keys are in order of their times, so that the new one must be the newest even if a clock was wrong before.
+        // Keys are sorted by their time. The new key must be the newest, even if the clock was wrong before.
         let known = self.store.signing_key_list().await.map_err(unavailable)?;
         let newest_ms = known.iter().map(|key| key.created_ms).max().unwrap_or(i64::MIN);
         key.created_ms = key.created_ms.max(newest_ms.saturating_add(1));
@@ -172,23 +173,25 @@ fn fresh_key(now_ms: i64) -> Result<SigningKey, getrandom::Error> {
     Ok(SigningKey { id: fresh_uuid().simple().to_string(), secret: Secret::new(entropy()?), created_ms: now_ms })
 }
 
-/// The key that signs, of these, newest first: the newest that every server knows by now.
+/// Returns the key that signs: the newest that every server knows by `now_ms`, or else the oldest. `keys` must be sorted,
+/// newest first.
 fn active<K>(keys: &[K], created_ms: impl Fn(&K) -> i64, now_ms: i64) -> Option<&K> {
     keys.iter().find(|key| created_ms(key).saturating_add(ACTIVE_AFTER_MS) <= now_ms).or_else(|| keys.last())
 }
 
-/// The key that servers sign with at `now_ms`, of all that the store has, newest first.
+/// Returns the key that servers sign with at `now_ms`. `keys` are all keys of the store, newest first.
 #[must_use]
 pub fn active_signing_key(keys: &[SigningKey], now_ms: i64) -> Option<&SigningKey> {
     active(keys, |key| key.created_ms, now_ms)
 }
 
-/// What the key of that name says to a token, if we have that key.
+/// Verifies a token with the key of the id `signer`. Returns `None` if the key is unknown.
 fn verify_with(keys: &[LoadedKey], signer: &str, token: &[u8]) -> Option<Result<Claims, TokenError>> {
     keys.iter().find(|key| key.id == signer).map(|key| token::verify(token, key))
 }
 
-/// Before which time of making the keys (newest first) are not needed any more, if there are such.
+/// Returns the creation time before which keys are no longer needed, in milliseconds since 1970. Returns `None` if all are
+/// needed. `keys` must be sorted, newest first.
 fn retired_before(keys: &[LoadedKey], now_ms: i64) -> Option<i64> {
     // A key stops signing when its successor becomes active.
     let ended = |successor: &LoadedKey| {

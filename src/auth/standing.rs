@@ -1,4 +1,4 @@
-//! What the store last said of an API key, and for how long that is believed.
+//! Cached checks of API keys: the store's last answer about a key, and how long it is valid.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use crate::store::{ApiKey, KeyDigest, Operator, Organisation, Store, StoreError}
 use super::caller::{Caller, Identity, OperatorCaller};
 use super::error::AuthError;
 
-/// What is needed to ask the store about a key.
+/// The parts for asking the store about a key.
 pub(super) struct Source {
     pub(super) store: Arc<dyn Store>,
     pub(super) tiers: BTreeMap<String, Tier>,
-    /// The organisations of whose unknown tier the log was told, with that tier.
+    /// The organisations whose unknown tier was logged, with that tier.
     pub(super) told: Mutex<HashSet<(OrganisationId, String)>>,
     pub(super) clock: Clock,
     /// The changes of keys and organisations by this process: an answer from before one is not believed.
@@ -68,19 +68,19 @@ impl Changes {
 /// How a key is found.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Lookup {
-    /// It was presented.
+    /// By its digest: the client sent the key.
     Digest(KeyDigest),
-    /// A token stands for it.
+    /// By its id: the client sent a token.
     Id(KeyId),
 }
 
-/// The standing of one API key.
+/// The cached check of one API key.
 pub(super) struct Standing {
     lookup: Lookup,
     answer: RwLock<Option<Answer>>,
     flight: Flight<Arc<StoreError>>,
     refreshing: AtomicBool,
-    /// When its use was last noted, in milliseconds since 1970.
+    /// When its use was last recorded, in milliseconds since 1970.
     pub(super) noted_ms: AtomicI64,
 }
 
@@ -114,7 +114,7 @@ impl Standing {
         }
     }
 
-    /// The key's owner, if the key is good.
+    /// Returns the key's owner. Fails if the key is not valid at `now_ms`.
     pub(super) async fn caller(self: &Arc<Self>, source: &Arc<Source>, now_ms: i64) -> Result<Identity, AuthError> {
         match self.answer_within(source, now_ms) {
             Some((age_ms, verdict)) => {
@@ -127,7 +127,8 @@ impl Standing {
         }
     }
 
-    /// The last answer and its age, if it is still believed. An answer from the future is not: a clock was set back.
+    /// Returns the cached answer and its age in milliseconds, if it is still valid. An answer from the future is not: the clock
+    /// was set back.
     fn answer_within(&self, source: &Source, now_ms: i64) -> Option<(i64, Verdict)> {
         let answer = self.answer.read();
         let answer = answer.as_ref().filter(|answer| source.changes.is_current(answer))?;
@@ -156,7 +157,7 @@ impl Standing {
         }
         let (standing, source) = (Arc::clone(self), Arc::clone(source));
         tokio::spawn(async move {
-            // A failure is told to the request that finds the answer too old; until then the old one holds.
+            // After a failure, the old answer stays valid until its end. Then a request asks again and gets the error.
             let _ = standing.ask(&source).await;
             standing.refreshing.store(false, Ordering::Release);
         });
@@ -173,7 +174,7 @@ impl Standing {
         let index = Changes::index(found.as_ref().map(|(key, _)| key.organisation));
         let verdict = match (found, &self.lookup) {
             (Some((key, owner)), _) => source.judge(&key, owner),
-            // Only a key that was presented can be an operator's: no token stands for one.
+            // Operators have no tokens.
             (None, Lookup::Digest(digest)) => {
                 source.store.operator_by_digest(digest).await?.map_or(Verdict::Unknown, judge_operator)
             }
@@ -209,8 +210,9 @@ impl Source {
         }))
     }
 
-    /// What an organisation is served by. One whose tier is not configured here, as after a change of the configuration, is
-    /// served by the smallest with the catalog: who pays is not shut out by an operator's mistake, which the log tells once.
+    /// Returns the tier that serves an organisation. If its tier is not configured, for example after a change of the
+    /// configuration, this is the smallest tier with the catalog: an operator's mistake does not lock the organisation out. Logs
+    /// it once.
     fn tier_of(&self, owner: &Organisation) -> (String, Tier) {
         let serving = serving_tier(&self.tiers, &owner.tier);
         if serving != Some(owner.tier.as_str()) && self.told.lock().insert((owner.id, owner.tier.clone())) {

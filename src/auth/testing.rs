@@ -1,4 +1,4 @@
-//! For tests: a deployment with an organisation, a time that is moved by hand, and a store that is watched and fails on demand.
+//! A deployment for tests: an organisation, a manual clock, and a store that counts calls and fails on demand.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// At noon, with the tiers of the product and these.
+    /// Creates a deployment at noon, with the default tiers and `more_tiers`. The organisation has `tier`.
     pub(crate) async fn new(tier: &str, more_tiers: &[(&str, Tier)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let inner = crate::store::open(&folder.path().join("t.db")).unwrap();
@@ -53,13 +53,13 @@ impl World {
         self.now_ms.fetch_add(by_ms, Ordering::SeqCst);
     }
 
-    /// One server of this deployment.
+    /// Creates a server of this deployment.
     pub(crate) fn server(&self) -> Arc<Authenticator> {
         let store: Arc<dyn Store> = self.store.clone();
         Arc::new(Authenticator::new(store, &self.tiers, self.clock(), &AuthSettings::default()))
     }
 
-    /// A key of `acme`, and its text.
+    /// Creates a key of `acme`. Returns it with its text.
     pub(crate) async fn key(&self, role: Role, expires_ms: Option<i64>) -> (ApiKey, String) {
         self.key_of(self.organisation.id, role, expires_ms).await
     }
@@ -72,7 +72,7 @@ impl World {
         (key, text.expose().clone())
     }
 
-    /// Somebody of `acme`, signed in with a fresh key.
+    /// Returns a caller of `acme` with a new key.
     pub(crate) async fn caller(&self) -> Arc<Caller> {
         let (_, text) = self.key(Role::Writer, None).await;
         self.server().authenticate(Some(bearer(&text).as_bytes())).await.unwrap()
@@ -91,7 +91,7 @@ pub(crate) fn bearer(credential: &str) -> String {
     format!("Bearer {credential}")
 }
 
-/// A tier with so many requests a day.
+/// Returns a tier with a daily limit of requests.
 pub(crate) fn limited(requests_per_day: u64) -> Tier {
     Tier { catalog: true, requests_per_day: Some(requests_per_day), max_tables: None }
 }

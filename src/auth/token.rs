@@ -1,7 +1,7 @@
-//! Tokens: JSON Web Tokens (RFC 7519) that this catalog signs for itself. Values in, values out.
+//! Tokens: JSON Web Tokens (RFC 7519) that this catalog signs and verifies. Without state.
 //!
-//! Only HS256 is signed and accepted, whatever a token's header asks for, and only by keys of our own list: the header's
-//! `kid` chooses among those, and nothing in a token can name another key or a place to fetch one from.
+//! Only HS256 is accepted, regardless of the token's header, and only with the catalog's own keys. The header's `kid` chooses
+//! one of them. Nothing in a token can name another key or an address to fetch one from.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -49,7 +49,7 @@ pub enum TokenError {
     /// It is expired.
     #[error("the token is expired: get a new one from /v1/oauth/tokens")]
     Expired,
-    /// The API key that it was made for does not exist.
+    /// Its API key does not exist.
     #[error("the token's API key does not exist any more: sign in with another")]
     UnknownKey,
 }
@@ -63,8 +63,8 @@ pub struct Claims {
     pub organisation: OrganisationId,
     /// The highest role of its holder.
     pub role: Role,
-    /// When an API key was shown, for this token or the one that it was exchanged for, in milliseconds since 1970 (whole
-    /// seconds).
+    /// The time of the sign-in with an API key, in milliseconds since 1970 (whole seconds). An exchanged token keeps the time of
+    /// the old token.
     pub signed_in_ms: i64,
     /// When it was issued, in milliseconds since 1970 (whole seconds).
     pub issued_ms: i64,
@@ -88,7 +88,7 @@ impl Claims {
     }
 }
 
-/// The claims as they are written: names of RFC 7519, times in seconds.
+/// The serialized claims: names of RFC 7519, times in seconds.
 #[derive(Debug, Serialize, Deserialize)]
 struct Wire {
     iss: String,
@@ -97,7 +97,7 @@ struct Wire {
     org: OrganisationId,
     role: String,
     iat: i64,
-    /// When its holder signed in (OpenID Connect Core, section 2). Tokens of older versions do not say.
+    /// The time of the sign-in (OpenID Connect Core, section 2). Tokens of older versions do not have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     auth_time: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,7 +105,7 @@ struct Wire {
     exp: i64,
 }
 
-/// What of a token's header is looked at before its signature.
+/// The part of a token's header that is read before its signature is checked.
 #[derive(Debug, Deserialize)]
 struct WireHeader {
     alg: String,
@@ -156,7 +156,7 @@ pub(super) fn looks_like_token(text: &[u8]) -> bool {
     header && parts.next().is_some_and(part) && parts.next().is_some_and(part) && parts.next().is_none()
 }
 
-/// The `kid` of a token, before anything in it is believed: it only chooses among our own keys.
+/// Returns the `kid` of a token, before its signature is checked. It only chooses among the catalog's own keys.
 pub(super) fn signer_of(token: &[u8]) -> Result<String, TokenError> {
     if token.len() > MAX_TOKEN_BYTES || !looks_like_token(token) {
         return Err(TokenError::Malformed);
@@ -172,7 +172,7 @@ pub(super) fn signer_of(token: &[u8]) -> Result<String, TokenError> {
 
 /// Checks all of a token except its time. The caller must call [`Claims::check_time`].
 pub(super) fn verify(token: &[u8], key: &LoadedKey) -> Result<Claims, TokenError> {
-    // The crate would compare with the system's clock, so that times are left to us.
+    // The crate would compare with the system's clock. `Claims::check_time` uses the injected clock instead.
     let mut validation = Validation::new(Algorithm::HS256);
     validation.validate_exp = false;
     validation.required_spec_claims.clear();

@@ -1,4 +1,4 @@
-//! Single flight: one call for many that wait for its result.
+//! Single flight: many callers share one call and its result.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -9,8 +9,8 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 use parking_lot::Mutex;
 
-/// Lets one of many ask while the others wait, and lets those share a failure, so that what does not answer is not asked by
-/// each in turn.
+/// Lets one caller ask while the others wait. If the call fails, they share the failure: they do not each ask a service that
+/// does not answer.
 #[derive(Debug)]
 pub(crate) struct Flight<E> {
     turn: Arc<tokio::sync::Mutex<()>>,
@@ -24,15 +24,15 @@ impl<E> Default for Flight<E> {
     }
 }
 
-/// The right to ask. The next in the queue has its turn when this is dropped.
+/// The right to ask. A drop passes it to the next caller in the queue.
 #[derive(Debug)]
 pub(crate) struct AskGuard(#[expect(dead_code, reason = "it is held, not read")] tokio::sync::OwnedMutexGuard<()>);
 
 impl<E: Clone> Flight<E> {
-    /// Waits for a turn. `ready` is looked at once it has come, because the one before may have brought what was wanted.
+    /// Waits for a turn, then calls `ready`: an earlier caller may have fetched the value.
     ///
     /// # Errors
-    /// When somebody asked meanwhile and failed.
+    /// The error of a caller that asked meanwhile.
     pub(crate) async fn join<T>(&self, ready: impl FnOnce() -> Option<T>) -> Result<Joined<T>, E> {
         let before = self.failures.load(Ordering::Acquire);
         let turn = Arc::clone(&self.turn).lock_owned().await;
@@ -47,7 +47,7 @@ impl<E: Clone> Flight<E> {
         Ok(Joined::Ask(AskGuard(turn)))
     }
 
-    /// Tells those who wait that asking failed, and gives the error back. Call it before the turn is dropped.
+    /// Passes an error to the waiting callers, and returns it. Must be called before the turn is dropped.
     pub(crate) fn fail(&self, error: E) -> E {
         *self.failed.lock() = Some(error.clone());
         self.failures.fetch_add(1, Ordering::Release);
@@ -55,17 +55,17 @@ impl<E: Clone> Flight<E> {
     }
 }
 
-/// What waiting for a turn gave.
+/// The result of a wait for a turn.
 #[derive(Debug)]
 pub(crate) enum Joined<T> {
-    /// Somebody else has brought it.
+    /// Another caller has fetched the value.
     Ready(T),
-    /// Ask.
+    /// The caller must ask.
     Ask(AskGuard),
 }
 
-/// Questions that are being asked, each once for all who want its answer, success or failure. A question that nobody waits for
-/// any more is given up.
+/// The calls that are running, at most one for each key. All callers share its result, success or failure. A call is cancelled
+/// when no caller waits for it.
 #[derive(Debug)]
 pub(crate) struct Flights<K: Eq + Hash, T> {
     under_way: Arc<UnderWay<K, T>>,
@@ -81,7 +81,7 @@ impl<K: Eq + Hash, T> Default for Flights<K, T> {
 }
 
 impl<K: Clone + Eq + Hash + Send + 'static, T: Clone + Send + Sync + 'static> Flights<K, T> {
-    /// Joins those who wait for the answer, or asks: `ask` is called if nobody has asked.
+    /// Joins the running call for the key. If there is none, starts one with `ask`.
     pub(crate) fn join(&self, key: &K, ask: impl FnOnce() -> BoxFuture<'static, T>) -> Shared<BoxFuture<'static, T>> {
         let mut under_way = self.under_way.lock();
         if let Some(flight) = under_way.get(key).and_then(|(_, flight)| flight.upgrade()) {
@@ -102,7 +102,7 @@ impl<K: Clone + Eq + Hash + Send + 'static, T: Clone + Send + Sync + 'static> Fl
     }
 }
 
-/// Forgets a question when it was answered or given up.
+/// Removes a call that has ended or was cancelled.
 struct Landing<K: Eq + Hash, T> {
     under_way: Arc<UnderWay<K, T>>,
     key: K,
@@ -112,7 +112,7 @@ struct Landing<K: Eq + Hash, T> {
 impl<K: Eq + Hash, T> Drop for Landing<K, T> {
     fn drop(&mut self) {
         let mut under_way = self.under_way.lock();
-        // Not the one that was asked anew since.
+        // A newer call for the key stays.
         if under_way.get(&self.key).is_some_and(|(number, _)| *number == self.number) {
             under_way.remove(&self.key);
         }
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn all_who_wait_have_one_answer_and_who_comes_later_asks_anew() {
+    async fn waiting_callers_share_one_call_and_a_later_caller_starts_a_new_one() {
         let (flights, asked) = (Flights::<u32, Result<u32, &str>>::default(), Arc::new(AtomicU32::new(0)));
         let ask = |answer| {
             let asked = Arc::clone(&asked);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn question_that_nobody_waits_for_is_given_up() {
+    async fn call_without_waiting_callers_is_cancelled() {
         let flights = Flights::<u32, ()>::default();
         let (asking, mut given_up) = oneshot::channel::<()>();
         let ask = async move {
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_wait_share_a_failure_and_who_comes_later_asks_anew() {
+    async fn waiting_callers_share_a_failure_and_a_later_caller_asks_again() {
         let flight = Flight::<&str>::default();
         let Ok(Joined::Ask(turn)) = flight.join(|| None::<()>).await else { panic!("nobody else has asked") };
         let waiting = flight.join(|| None::<()>);

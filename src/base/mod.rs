@@ -1,4 +1,4 @@
-//! What every part may use: the time and fresh ids, secrets, deadlines, one question for many, and a lock for each key.
+//! Helpers for every module: clock and new ids, secrets, deadlines, single flight, and a lock for each key.
 
 pub mod clock;
 pub mod deadline;

@@ -1,19 +1,19 @@
-//! A value that must not be shown.
+//! A value that is never printed.
 
 use std::fmt;
 
-/// Something secret. It prints `***`, in messages, logs and debug output alike; only [`Secret::expose`] gives it out, so
-/// that every place that does is easy to find.
+/// A secret value. It prints as `***` in messages, logs and debug output. Only [`Secret::expose`] returns it, so a search
+/// finds every use.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret<T>(T);
 
 impl<T> Secret<T> {
-    /// Takes charge of a secret.
+    /// Wraps a secret value.
     pub const fn new(value: T) -> Self {
         Self(value)
     }
 
-    /// The secret itself.
+    /// Returns the secret value.
     pub const fn expose(&self) -> &T {
         &self.0
     }

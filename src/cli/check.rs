@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::json;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
-use super::client::{Client, encoded};
-use super::dropped::word;
+use super::client::{Client, page_path};
+use super::dropped::{dotted, word};
 use super::not_found::explain;
 use super::output::{self, Format};
 use super::scope::WarehouseArgument;
@@ -45,8 +45,10 @@ struct Identifier {
 }
 
 impl Finding {
+    /// Returns the name as the commands accept it.
     fn name(&self) -> Result<String> {
-        Ok(format!("{}.{}", table_name::shown(&NamespaceIdent::new(&self.identifier.namespace)?), self.identifier.name))
+        let namespace = NamespaceIdent::new(&self.identifier.namespace)?;
+        Ok(dotted(&TableIdent::new(namespace, &self.identifier.name)?))
     }
 }
 
@@ -73,7 +75,7 @@ pub(crate) async fn run(client: &Client, kind: TableKind, arguments: &Arguments)
         checked += usize::try_from(answer["checked"].as_u64().unwrap_or(0))?;
         findings.extend(serde_json::from_value::<Vec<Finding>>(answer["findings"].clone())?);
         match answer["next-page-token"].as_str() {
-            Some(token) => page = format!("{path}?page-token={}", encoded(token)),
+            Some(token) => page = page_path(&path, None, Some(token)),
             None => break,
         }
     }
@@ -108,4 +110,19 @@ pub(crate) async fn run(client: &Client, kind: TableKind, arguments: &Arguments)
         return Ok(());
     }
     bail!("{with_problems} of {} checked in warehouse '{}' have problems", count(checked, word(kind)), warehouse.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_with_a_dot_in_a_finding_can_be_passed_to_a_command() {
+        let found = json!({ "identifier": { "namespace": ["a.b", "c"], "name": "d.e" }, "metadata-location": "file:///m",
+            "problems": [] });
+        let name = serde_json::from_value::<Finding>(found).unwrap().name().unwrap();
+        assert_eq!(name, r"a\.b.c.d\.e");
+        let ident = table_name::parse_table(&name).unwrap();
+        assert_eq!((ident.namespace.levels().count(), ident.name()), (2, "d.e"));
+    }
 }

@@ -191,7 +191,7 @@ async fn load(
 }
 
 /// Formats a name so that [`parse_table`] reads it.
-fn dotted(ident: &TableIdent) -> String {
+pub(crate) fn dotted(ident: &TableIdent) -> String {
     let name = ident.name().replace('\\', r"\\").replace('.', r"\.");
     format!("{}.{name}", shown(&ident.namespace))
 }

@@ -14,7 +14,7 @@ use super::live::{LiveSettings, ReadSettings, hang_up_signal};
 use super::logs;
 use tidewater::app::{App, raise_descriptor_limit};
 use tidewater::config::{Flags, ListenAddress, LogFlags, LogFormat};
-use tidewater::store::Store;
+use tidewater::store::{Organisation, PageRequest, Place, Store, TableKind, Warehouse};
 
 /// Arguments of commands that run a server.
 #[derive(Debug, Args)]
@@ -77,32 +77,57 @@ pub(crate) async fn run(read: ReadSettings) -> Result<()> {
     if app.store().organisation_list().await?.is_empty() {
         tracing::warn!("there is no organisation yet, so nobody can sign in: see `tidewater org create --help`");
     }
-    warn_of_missing_folders(app.store().as_ref()).await?;
+    warn_of_missing_folders(app.store().as_ref()).await;
     let (address, max_connections) = (app.local_addr()?.to_string(), app.max_connections());
     tracing::info!(address, version = env!("CARGO_PKG_VERSION"), max_connections, descriptors, "serving");
     live.serve_until(app, stop).await
 }
 
-/// Warns of warehouses on local disk whose folder is missing, for example because a disk is not mounted. A folder may be
-/// missing as long as the organisation has no tables.
-async fn warn_of_missing_folders(store: &dyn Store) -> Result<()> {
+/// Warns of warehouses on local disk whose folder is missing, for example because a disk is not mounted.
+async fn warn_of_missing_folders(store: &dyn Store) {
+    let missing = missing_folders(store).await.unwrap_or_else(|error| {
+        // The background may remove a deleted organisation meanwhile. That does not stop the start.
+        tracing::warn!(%error, "could not check that the folders of all warehouses exist");
+        Vec::new()
+    });
+    for (organisation, warehouse) in missing {
+        tracing::warn!(
+            organisation = organisation.name,
+            warehouse = warehouse.name,
+            folder = warehouse.root.strip_prefix("file://"),
+            "a warehouse's folder is missing, so its tables cannot be read: was it moved, or is its disk not mounted?"
+        );
+    }
+}
+
+/// Returns the warehouses on local disk whose folder is missing. A warehouse without tables and views needs no folder.
+async fn missing_folders(store: &dyn Store) -> Result<Vec<(Organisation, Warehouse)>> {
+    let mut found = Vec::new();
     for organisation in store.organisation_list().await? {
         for warehouse in store.warehouse_list(organisation.id).await? {
-            let Some(folder) = warehouse.root.strip_prefix("file://").filter(|folder| !Path::new(folder).is_dir())
-            else {
-                continue;
-            };
-            if store.table_count(organisation.id).await? > 0 {
-                tracing::warn!(
-                    organisation = organisation.name,
-                    warehouse = warehouse.name,
-                    folder,
-                    "a warehouse's folder is missing, so its tables cannot be read: was it moved, or is its disk not mounted?"
-                );
+            let is_missing = warehouse.root.strip_prefix("file://").is_some_and(|folder| !Path::new(folder).is_dir());
+            let place = Place { organisation: organisation.id, warehouse: warehouse.id };
+            if is_missing && has_tables(store, place).await? {
+                found.push((organisation.clone(), warehouse));
             }
         }
     }
-    Ok(())
+    Ok(found)
+}
+
+/// Returns whether a warehouse has a table or view in any namespace.
+async fn has_tables(store: &dyn Store, place: Place) -> Result<bool> {
+    let (all, first) = (PageRequest::default(), PageRequest { after: None, limit: Some(1) });
+    let mut namespaces = store.namespace_list(place, None, &all).await?.items.clone();
+    while let Some(namespace) = namespaces.pop() {
+        for kind in [TableKind::Table, TableKind::View] {
+            if !store.table_list(place, &namespace, kind, &first).await?.items.is_empty() {
+                return Ok(true);
+            }
+        }
+        namespaces.extend(store.namespace_list(place, Some(&namespace), &all).await?.items.iter().cloned());
+    }
+    Ok(false)
 }
 
 /// Returns a future that ends on SIGINT or SIGTERM. From this call on, the first signal no longer kills the process, and the
@@ -124,4 +149,72 @@ pub(crate) fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static>
             _ = terminate.recv() => {}
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use tidewater::base::clock::fresh_uuid;
+    use tidewater::store::{Change, EventDetails, NewTable, Origin, WarehouseOptions, WarehouseStorage};
+    use tidewater_core::ids::{OrganisationId, TableId, WarehouseId};
+    use tidewater_core::location::Location;
+    use tidewater_core::name::{NamespaceIdent, TableIdent};
+    use tidewater_core::overlap::Locations;
+
+    use super::*;
+
+    async fn create_warehouse(store: &dyn Store, organisation: OrganisationId, name: &str, root: String) -> Place {
+        let warehouse = Warehouse {
+            id: WarehouseId(fresh_uuid()),
+            organisation,
+            name: name.to_owned(),
+            root,
+            storage: WarehouseStorage::local(),
+            options: WarehouseOptions::default(),
+            is_default: false,
+            created_ms: 0,
+        };
+        store.warehouse_create(&warehouse, &Change::by_catalog(0)).await.unwrap();
+        Place { organisation, warehouse: warehouse.id }
+    }
+
+    async fn create_table(store: &dyn Store, place: Place, root: &str) {
+        let outer = NamespaceIdent::new(&["outer"]).unwrap();
+        let inner = NamespaceIdent::new(&["outer", "inner"]).unwrap();
+        for namespace in [&outer, &inner] {
+            store.namespace_create(place, namespace, &BTreeMap::new(), &Change::by_catalog(0)).await.unwrap();
+        }
+        let new = NewTable {
+            id: TableId(fresh_uuid()),
+            ident: &TableIdent::new(inner, "t").unwrap(),
+            kind: TableKind::Table,
+            metadata_location: &format!("{root}/t/metadata.json"),
+            locations: &Locations::new(Location::parse(&format!("{root}/t")).unwrap(), []),
+            origin: Origin::Catalog,
+            details: &EventDetails::new(),
+        };
+        store.table_create(place, &new, None, &Change::by_catalog(0)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn missing_folder_of_an_empty_warehouse_is_not_reported() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = tidewater::store::open(&folder.path().join("t.db")).unwrap();
+        let organisation = Organisation::new(OrganisationId(fresh_uuid()), "acme", "premium", 0);
+        store.organisation_create(&organisation, &Change::by_catalog(0)).await.unwrap();
+        for (name, exists, has_table) in [("empty", false, false), ("lost", false, true), ("sound", true, true)] {
+            let path = folder.path().join(name);
+            if exists {
+                std::fs::create_dir(&path).unwrap();
+            }
+            let root = format!("file://{}", path.display());
+            let place = create_warehouse(store.as_ref(), organisation.id, name, root.clone()).await;
+            if has_table {
+                create_table(store.as_ref(), place, &root).await;
+            }
+        }
+        let missing = missing_folders(store.as_ref()).await.unwrap();
+        assert_eq!(missing.iter().map(|(_, warehouse)| warehouse.name.as_str()).collect::<Vec<_>>(), ["lost"]);
+    }
 }

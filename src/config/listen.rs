@@ -38,7 +38,7 @@ impl ListenAddress {
 }
 
 impl Default for ListenAddress {
-    /// Listens on the loopback address.
+    /// Returns the IPv4 loopback address with the usual port.
     fn default() -> Self {
         SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), USUAL_PORT).into()
     }
@@ -104,7 +104,7 @@ impl FromStr for ListenAddress {
     }
 }
 
-/// RFC 1123, section 2.1, and the underscore that names in containers have.
+/// Returns whether a text is a host name (RFC 1123, section 2.1). Allows the underscore, which occurs in container names.
 fn is_name(text: &str) -> bool {
     text.split('.').all(|label| {
         let inside = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';

@@ -23,14 +23,14 @@ const PREFIX: &str = "TIDEWATER_";
 const NOT_SETTINGS: [&str; 7] =
     ["TIDEWATER_CONFIG", "TIDEWATER_ORG", "TIDEWATER_WAREHOUSE", "TIDEWATER_BIN", URI, "TIDEWATER_CA_FILE", API_KEY];
 
-/// The address of a remote server that commands work on.
+/// The address of the remote server for commands.
 const URI: &str = "TIDEWATER_URI";
 
-/// The key for it.
+/// The API key for that server.
 const API_KEY: &str = "TIDEWATER_API_KEY";
 
 /// The prefix of the benchmark's variables, which may be in the same environment.
-const OF_THE_BENCHMARK: &str = "TIDEWATER_BENCH_";
+const BENCHMARK_PREFIX: &str = "TIDEWATER_BENCH_";
 
 /// The settings from the command line.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -66,8 +66,8 @@ impl Config {
     /// override earlier ones.
     ///
     /// # Errors
-    /// If the file cannot be read, a setting is unknown, or a value is invalid. The message has the setting, its source, and
-    /// the valid values.
+    /// Fails if the file cannot be read, a setting is unknown, or a value is invalid. The message has the setting, its source,
+    /// and the valid values.
     pub fn load(
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (String, String)>,
@@ -107,7 +107,7 @@ impl Config {
         Ok(config)
     }
 
-    /// Refuses values that have the right type but do not work.
+    /// Fails if a value has the right type but is not valid.
     fn check(&self) -> Result<(), ConfigError> {
         let mut wrong = Vec::new();
         let mut at_least_one = |key: &str, value: u64| {
@@ -232,7 +232,7 @@ struct Environment(Vec<(String, String)>);
 impl Environment {
     fn of(variables: &BTreeMap<String, String>) -> Self {
         let ours = variables.iter().filter(|(name, _)| {
-            let is_ours = name.starts_with(PREFIX) && !name.starts_with(OF_THE_BENCHMARK);
+            let is_ours = name.starts_with(PREFIX) && !name.starts_with(BENCHMARK_PREFIX);
             is_ours && !NOT_SETTINGS.contains(&name.as_str()) && !from_kubernetes(name)
         });
         Self(ours.map(|(name, value)| (name.clone(), value.clone())).collect())

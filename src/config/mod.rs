@@ -103,7 +103,7 @@ pub struct ApiConfig {
     pub limit_headers: LimitHeaders,
 }
 
-/// Which headers tell what is left of an organisation's requests of the day.
+/// The headers with an organisation's remaining requests of the day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LimitHeaders {
@@ -163,7 +163,7 @@ pub struct StorageConfig {
     /// all keys open. Empty: `master.key` in the data folder, which is created when it is first needed.
     pub master_key_file: PathBuf,
     /// The master keys themselves instead of a file, for use in the environment.
-    #[serde(serialize_with = "unsaid")]
+    #[serde(serialize_with = "as_empty_text")]
     pub master_key: Secret<String>,
     /// The time-out for connecting to a storage service, in seconds.
     pub connect_timeout_s: u64,
@@ -176,7 +176,7 @@ pub struct StorageConfig {
 }
 
 /// Serializes a secret as its default, an empty text.
-fn unsaid<S: serde::Serializer>(_: &Secret<String>, serializer: S) -> Result<S::Ok, S::Error> {
+fn as_empty_text<S: serde::Serializer>(_: &Secret<String>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str("")
 }
 
@@ -344,7 +344,7 @@ impl Default for MetricsConfig {
 }
 
 impl MetadataConfig {
-    /// [`MetadataConfig::removal_delay_s`] as a duration.
+    /// Returns [`MetadataConfig::removal_delay_s`] as a duration.
     #[must_use]
     pub const fn removal_delay(&self) -> Duration {
         Duration::from_secs(self.removal_delay_s)
@@ -352,7 +352,7 @@ impl MetadataConfig {
 }
 
 impl DropConfig {
-    /// [`DropConfig::retention_s`] as a duration.
+    /// Returns [`DropConfig::retention_s`] as a duration.
     #[must_use]
     pub const fn retention(&self) -> Duration {
         Duration::from_secs(self.retention_s)
@@ -366,7 +366,7 @@ impl Default for EventsConfig {
 }
 
 impl EventsConfig {
-    /// [`EventsConfig::retention_s`] as a duration.
+    /// Returns [`EventsConfig::retention_s`] as a duration.
     #[must_use]
     pub const fn retention(&self) -> Duration {
         Duration::from_secs(self.retention_s)
@@ -374,7 +374,7 @@ impl EventsConfig {
 }
 
 impl MetricsConfig {
-    /// [`MetricsConfig::retention_s`] as a duration.
+    /// Returns [`MetricsConfig::retention_s`] as a duration.
     #[must_use]
     pub const fn retention(&self) -> Duration {
         Duration::from_secs(self.retention_s)
@@ -382,13 +382,13 @@ impl MetricsConfig {
 }
 
 impl Config {
-    /// The file of the embedded database.
+    /// Returns the file of the embedded database.
     #[must_use]
     pub fn database(&self) -> PathBuf {
         self.data_dir.join("tidewater.db")
     }
 
-    /// The file of the master keys.
+    /// Returns the file of the master keys.
     #[must_use]
     pub fn master_key_file(&self) -> PathBuf {
         let named = &self.storage.master_key_file;
@@ -397,19 +397,19 @@ impl Config {
 }
 
 impl ApiConfig {
-    /// [`ApiConfig::request_timeout_s`] as a duration.
+    /// Returns [`ApiConfig::request_timeout_s`] as a duration.
     #[must_use]
     pub const fn request_timeout(&self) -> Duration {
         Duration::from_secs(self.request_timeout_s)
     }
 
-    /// [`ApiConfig::idempotency_key_lifetime_s`] as a duration.
+    /// Returns [`ApiConfig::idempotency_key_lifetime_s`] as a duration.
     #[must_use]
     pub const fn idempotency_key_lifetime(&self) -> Duration {
         Duration::from_secs(self.idempotency_key_lifetime_s)
     }
 
-    /// [`ApiConfig::shutdown_grace_s`] as a duration.
+    /// Returns [`ApiConfig::shutdown_grace_s`] as a duration.
     #[must_use]
     pub const fn shutdown_grace(&self) -> Duration {
         Duration::from_secs(self.shutdown_grace_s)
@@ -417,25 +417,25 @@ impl ApiConfig {
 }
 
 impl ConnectionsConfig {
-    /// [`ConnectionsConfig::head_timeout_s`] as a duration.
+    /// Returns [`ConnectionsConfig::head_timeout_s`] as a duration.
     #[must_use]
     pub const fn head_timeout(&self) -> Duration {
         Duration::from_secs(self.head_timeout_s)
     }
 
-    /// [`ConnectionsConfig::body_timeout_s`] as a duration.
+    /// Returns [`ConnectionsConfig::body_timeout_s`] as a duration.
     #[must_use]
     pub const fn body_timeout(&self) -> Duration {
         Duration::from_secs(self.body_timeout_s)
     }
 
-    /// [`ConnectionsConfig::write_timeout_s`] as a duration.
+    /// Returns [`ConnectionsConfig::write_timeout_s`] as a duration.
     #[must_use]
     pub const fn write_timeout(&self) -> Duration {
         Duration::from_secs(self.write_timeout_s)
     }
 
-    /// [`ConnectionsConfig::idle_timeout_s`] as a duration.
+    /// Returns [`ConnectionsConfig::idle_timeout_s`] as a duration.
     #[must_use]
     pub const fn idle_timeout(&self) -> Duration {
         Duration::from_secs(self.idle_timeout_s)
@@ -443,19 +443,19 @@ impl ConnectionsConfig {
 }
 
 impl AuthConfig {
-    /// [`AuthConfig::token_lifetime_s`] as a duration.
+    /// Returns [`AuthConfig::token_lifetime_s`] as a duration.
     #[must_use]
     pub const fn token_lifetime(&self) -> Duration {
         Duration::from_secs(self.token_lifetime_s)
     }
 
-    /// [`AuthConfig::session_s`] as a duration.
+    /// Returns [`AuthConfig::session_s`] as a duration.
     #[must_use]
     pub const fn session(&self) -> Duration {
         Duration::from_secs(self.session_s)
     }
 
-    /// [`AuthConfig::cache_s`] as a duration.
+    /// Returns [`AuthConfig::cache_s`] as a duration.
     #[must_use]
     pub const fn cache(&self) -> Duration {
         Duration::from_secs(self.cache_s)

@@ -54,7 +54,7 @@ impl Config {
             ..new.clone()
         };
         let (taken, mut needs_restart) = (changes(self, &config), changes(&config, &new));
-        // Serialized settings do not have it.
+        // Serialized settings do not contain the master key.
         if self.storage.master_key != new.storage.master_key {
             let secret = || Value::from("***");
             needs_restart.push(SettingChange {

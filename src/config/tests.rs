@@ -47,9 +47,9 @@ fn default_data_folder_does_not_depend_on_the_current_folder() {
     assert_eq!(data_dir(&[("HOME", "/h"), ("XDG_DATA_HOME", "/x")]), PathBuf::from("/x/tidewater"));
     assert_eq!(data_dir(&[("HOME", "/h"), ("XDG_DATA_HOME", "x")]), PathBuf::from("/h/.local/share/tidewater"));
     assert_eq!(data_dir(&[("HOME", "/h"), ("TIDEWATER_DATA_DIR", "~/t")]), PathBuf::from("/h/t"));
-    let told = |environment: &[(&str, &str)]| data_dir_unless_set(variables(environment));
-    assert_eq!(told(&[("HOME", "/h"), ("XDG_DATA_HOME", "/x")]), PathBuf::from("/x/tidewater"));
-    assert_eq!(told(&[("HOME", "/h"), ("TIDEWATER_DATA_DIR", "~/t")]), PathBuf::from("/h/t"));
+    let in_help = |environment: &[(&str, &str)]| data_dir_unless_set(variables(environment));
+    assert_eq!(in_help(&[("HOME", "/h"), ("XDG_DATA_HOME", "/x")]), PathBuf::from("/x/tidewater"));
+    assert_eq!(in_help(&[("HOME", "/h"), ("TIDEWATER_DATA_DIR", "~/t")]), PathBuf::from("/h/t"));
     let here = std::env::current_dir().unwrap();
     assert_eq!(data_dir(&[]), here.join("tidewater-data"));
     assert_eq!(data_dir(&[("TIDEWATER_DATA_DIR", "t")]), here.join("t"));

@@ -38,7 +38,7 @@ pub enum FolderError {
         path: PathBuf,
     },
     /// The folder does not exist and cannot be created.
-    #[error("cannot make the data folder {}: {source}; create it for {me}, who runs tidewater, or {ANOTHER}", path.display())]
+    #[error("cannot create the data folder {}: {source}; create it for {me}, who runs tidewater, or {ANOTHER}", path.display())]
     CannotMake {
         /// The folder.
         path: PathBuf,
@@ -63,7 +63,7 @@ pub enum FolderError {
     },
     /// The folder belongs to this user, but is not writable.
     #[error(
-        "{} may not be written by {me}, whose it is (its mode is {mode:o}): run `chmod u+rwX` on it, or {ANOTHER}",
+        "{me} owns {} but may not write to it (its mode is {mode:o}): run `chmod u+rwX` on it, or {ANOTHER}",
         path.display()
     )]
     Closed {
@@ -75,13 +75,13 @@ pub enum FolderError {
         mode: u32,
     },
     /// Its file system is read-only.
-    #[error("{} is on a file system that can only be read: mount it for writing, or {ANOTHER}", path.display())]
+    #[error("{} is on a read-only file system: mount it for writing, or {ANOTHER}", path.display())]
     ReadOnly {
         /// The folder.
         path: PathBuf,
     },
     /// The disk is full.
-    #[error("there is no space left where the data folder {} is: free some, or {ANOTHER}", path.display())]
+    #[error("there is no space left on the disk of the data folder {}: free some, or {ANOTHER}", path.display())]
     NoSpace {
         /// The folder.
         path: PathBuf,
@@ -94,7 +94,7 @@ pub enum FolderError {
     InUse {
         /// The folder.
         path: PathBuf,
-        /// The server, in brackets, or empty if unknown.
+        /// The server's process and address in brackets, or empty if unknown.
         by: String,
     },
     /// The file system has no locks. The database needs them too.
@@ -107,9 +107,9 @@ pub enum FolderError {
     },
     /// The database of an earlier catalog is missing or empty.
     #[error(
-        "the database {} is {state}, and its folder has what a catalog leaves: {found}. An empty catalog is not begun in its \
-         place. Put the database back, or restore a backup with `tidewater restore FILE --data-dir {}`; to begin anew, move \
-         what is named here away, or {ANOTHER}",
+        "the database {} is {state}, but its folder has files of an earlier catalog: {found}. Tidewater does not start an empty \
+         catalog in its place. Put the database back, or restore a backup with `tidewater restore FILE --data-dir {}`; to start \
+         a new catalog, move these files away, or {ANOTHER}",
         database.display(), database.parent().unwrap_or(database).display()
     )]
     DatabaseLost {
@@ -240,14 +240,14 @@ fn user(id: u32) -> String {
     name_of(&known, id).map_or_else(|| format!("the user with the id {id}"), |name| format!("the user '{name}'"))
 }
 
-/// How long to wait for a command that has the lock.
+/// How long to wait for another command that has the lock.
 const COMMAND_TIME: Duration = Duration::from_secs(10);
 
 /// How often to try the lock again.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Proof that no other process works on a data folder. Opening the database needs it. The system releases the lock when the
-/// process ends, even if it is killed.
+/// Proof that no other process uses a data folder. Needed to open the database. The system releases the lock when the process
+/// ends, even if it is killed.
 #[derive(Debug)]
 pub struct FolderLock {
     file: File,
@@ -276,7 +276,7 @@ impl FolderLock {
             let _ = file.rewind().and_then(|()| file.read_to_string(&mut text));
             // Commands do not write to the file, so the text is the last server's.
             if process_of(&text).is_some() || Instant::now() >= until {
-                return Err(FolderError::InUse { path: folder.to_owned(), by: told_of(&text) });
+                return Err(FolderError::InUse { path: folder.to_owned(), by: describe_server(&text) });
             }
             std::thread::sleep(LOOK_INTERVAL);
         }
@@ -344,7 +344,7 @@ impl ServerLock {
         file.set_len(text.len() as u64)
     }
 
-    /// Returns the proof that no other process works on the folder.
+    /// Returns the proof that no other process uses the folder.
     #[must_use]
     pub const fn folder(&self) -> &FolderLock {
         &self.folder
@@ -365,8 +365,8 @@ fn process_of(text: &str) -> Option<i32> {
     (rustix::process::test_kill_process(process) != Err(Errno::SRCH)).then_some(number)
 }
 
-/// Describes the server in the text of a lock file, for a message.
-fn told_of(text: &str) -> String {
+/// Returns the server in the text of a lock file for messages, in brackets, or an empty text if no such process runs.
+fn describe_server(text: &str) -> String {
     if process_of(text).is_none() {
         return String::new();
     }
@@ -417,7 +417,7 @@ mod tests {
         assert!(matches!(mine, FolderError::Closed { .. }) && mine.to_string().contains("chmod u+rwX"), "{mine}");
         let full = denied(path, io::Error::from(ErrorKind::StorageFull)).to_string();
         assert!(full.contains("no space left") && full.contains(path.to_str().unwrap()), "{full}");
-        assert!(denied(path, io::Error::from(ErrorKind::ReadOnlyFilesystem)).to_string().contains("only be read"));
+        assert!(denied(path, io::Error::from(ErrorKind::ReadOnlyFilesystem)).to_string().contains("read-only"));
         let theirs = FolderError::SomeoneElses { path: path.to_owned(), owner: user(1), me: user(4_000_000_000) };
         assert!(theirs.to_string().contains("chown -R") && theirs.to_string().contains("id 4000000000"), "{theirs}");
     }

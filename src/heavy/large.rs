@@ -1,4 +1,4 @@
-//! Large values, whose drop takes time: a table with 50,000 columns has some hundred thousand allocations to free.
+//! Large values that take long to drop: a table with 50,000 columns has some hundred thousand allocations.
 
 use std::fmt;
 use std::ops::Deref;
@@ -13,16 +13,16 @@ pub struct Large<T> {
     drop_elsewhere: Option<Drops<T>>,
 }
 
-/// Where a value is dropped, and how it gets there.
+/// The workers that drop a value, and the function that hands it over.
 type Drops<T> = (Weak<Workers>, fn(&Workers, T));
 
 impl<T: Send + 'static> Large<T> {
-    /// A value that is dropped where the thread is that drops it.
+    /// Wraps a value that the current thread drops.
     pub(super) const fn small(value: T) -> Self {
         Self { value: Some(value), drop_elsewhere: None }
     }
 
-    /// A value that is dropped by one of these workers, as long as there are any.
+    /// Wraps a value that one of `workers` drops, as long as they exist.
     pub(super) fn new(value: T, workers: Weak<Workers>) -> Self {
         let hand_over = |workers: &Workers, value: T| workers.submit(Box::new(move || drop(value)));
         Self { value: Some(value), drop_elsewhere: Some((workers, hand_over)) }
@@ -61,7 +61,7 @@ mod tests {
 
     use super::*;
 
-    /// Tells the thread that it is dropped on.
+    /// Sends the id of the thread that drops it.
     struct Told(mpsc::Sender<std::thread::ThreadId>);
 
     impl Drop for Told {
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn large_value_is_dropped_by_a_worker_while_there_is_one() {
+    fn large_value_is_dropped_by_a_worker_while_the_workers_exist() {
         let here = std::thread::current().id();
         let workers = Arc::new(Workers::new(1));
         let (tell, told) = mpsc::channel();

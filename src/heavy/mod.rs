@@ -25,23 +25,23 @@ use workers::Workers;
 /// Work on fewer bytes than this runs on the calling thread.
 pub(crate) const INLINE_BYTES: u64 = 64 << 10;
 
-/// How much memory work takes for each byte of JSON that it reads and writes.
+/// The memory for each byte of JSON that work reads and writes, in bytes.
 const MEMORY_PER_BYTE: u64 = 4;
 
-/// How many pieces of work of one owner may wait.
+/// The most waiting work of one owner.
 const OWNER_WAITING: usize = 1_000;
 
-/// How much heavy work is done at once.
+/// The limits of heavy work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeavySettings {
-    /// Threads; at least two, so that one owner never has all of them.
+    /// The number of threads: at least two, so that one owner never has all of them.
     pub workers: usize,
-    /// Bytes of memory that work may take, as estimated.
+    /// The most memory of running work, in bytes, by estimate.
     pub memory_bytes: u64,
 }
 
 impl HeavySettings {
-    /// As many workers as given, or as there are cores; at least two.
+    /// Creates the limits. 0 workers means one for each core. There are at least two workers.
     #[must_use]
     pub fn new(workers: usize, memory_bytes: u64) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
@@ -56,10 +56,10 @@ impl Default for HeavySettings {
     }
 }
 
-/// Why heavy work was not done.
+/// Why heavy work failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeavyError {
-    /// The request's time was over before its turn came.
+    /// The request's deadline passed before its turn.
     #[error(transparent)]
     TimeIsOver(#[from] TimeIsOver),
     /// Too much work of the same owner waits.
@@ -106,7 +106,7 @@ impl Default for Heavy {
 }
 
 impl Heavy {
-    /// Workers and memory for heavy work. No thread is started before there is work.
+    /// Creates the pool of workers and memory. Threads start when there is work.
     #[must_use]
     pub fn new(settings: HeavySettings) -> Self {
         let HeavySettings { workers, memory_bytes } = settings;
@@ -117,18 +117,18 @@ impl Heavy {
             owner_workers: workers.div_ceil(2),
             owner_waiting: OWNER_WAITING,
         };
-        // One more than work is granted: it gives back memory while all others work.
+        // One more thread than workers: it drops large values while all others work.
         let threads = Arc::new(Workers::new(workers + 1));
         Self { shared: Arc::new(Shared { queue: Mutex::new(FairQueue::new(capacity)) }), workers: threads }
     }
 
-    /// Holds a value that was made of `bytes` bytes of JSON, so that a worker drops it when it is large.
+    /// Wraps a value from `bytes` bytes of JSON. A worker drops it if it is large.
     pub(crate) fn large<T: Send + 'static>(&self, bytes: u64, value: T) -> Large<T> {
         if bytes < INLINE_BYTES { Large::small(value) } else { Large::new(value, Arc::downgrade(&self.workers)) }
     }
 
-    /// Does work on `bytes` bytes of JSON: in place when it is small, else on a worker, once there is one for the owner, and
-    /// memory.
+    /// Runs work on `bytes` bytes of JSON. Small work runs on the calling thread. Large work waits for a worker and memory for
+    /// the owner.
     ///
     /// # Errors
     /// All of [`HeavyError`].
@@ -146,7 +146,7 @@ impl Heavy {
         self.on_worker(permit, work).await
     }
 
-    /// Does work, on a worker, in memory that was reserved for it. The reservation is given back when it is done.
+    /// Runs work on a worker, with memory that was reserved for it. Releases the reservation afterwards.
     ///
     /// # Errors
     /// All of [`HeavyError`].
@@ -159,8 +159,8 @@ impl Heavy {
         self.on_worker((reserved, permit), work).await
     }
 
-    /// Reserves memory for what is about to be read, `bytes` bytes of JSON, and for the work on it. Whoever holds a reservation
-    /// must not wait for another, nor for anything that another request may hold.
+    /// Reserves memory for reading `bytes` bytes of JSON, and for the work on it. A caller with a reservation must not wait for
+    /// another, nor for anything that another request may hold.
     ///
     /// # Errors
     /// `TimeIsOver`; `Full`.
@@ -177,11 +177,11 @@ impl Heavy {
         let (sender, done) = oneshot::channel();
         self.workers.submit(Box::new(move || {
             let work = || span.in_scope(|| deadline::sync_scope(deadline, work));
-            // What it has touched is gone with it.
+            // Unwind safe: the values that the work has changed are dropped with it.
             let result = catch_unwind(AssertUnwindSafe(work));
-            // Held as long as the work runs, though the request may be gone.
+            // Held while the work runs, even if the request has ended.
             drop(permit);
-            // Nobody waits any more: the result is dropped here.
+            // If the request has ended, this drops the result.
             drop(sender.send(result));
         }));
         match done.await {
@@ -200,12 +200,12 @@ impl Heavy {
         self.shared.grant();
         match deadline::within(&mut wait.granted).await? {
             Ok(permit) => Ok(permit),
-            Err(_) => Err(HeavyError::Stopped("its place in the queue is gone".to_owned())),
+            Err(_) => Err(HeavyError::Stopped("it was removed from the queue".to_owned())),
         }
     }
 }
 
-/// A wait for a permit. When it is given up, so is its place.
+/// A wait for a permit. A drop removes it from the queue.
 struct Wait<'a> {
     shared: &'a Arc<Shared>,
     owner: Uuid,
@@ -216,20 +216,20 @@ impl Drop for Wait<'_> {
     fn drop(&mut self) {
         self.granted.close();
         self.shared.queue.lock().retain(self.owner, |waiting| !waiting.is_closed());
-        // What was granted at the last moment goes back.
+        // Releases a permit that was granted at the last moment.
         drop(self.granted.try_recv());
         self.shared.grant();
     }
 }
 
 impl Shared {
-    /// Grants what fits now.
+    /// Grants all waiting work that fits now.
     fn grant(self: &Arc<Self>) {
         loop {
             let granted = self.queue.lock().pop();
             let Some((owner, need, waiting)) = granted else { return };
             let permit = Permit { shared: Arc::clone(self), owner, need };
-            // Nobody waits any more: dropping the permit gives it back.
+            // If the request has ended, this drops and so releases the permit.
             drop(waiting.send(permit));
         }
     }
@@ -242,7 +242,7 @@ impl Drop for Permit {
     }
 }
 
-/// What a panic says, if that is text.
+/// Returns the text of a panic, for an error message.
 fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("it panicked: {}", text.unwrap_or("for an unknown reason"))
@@ -264,7 +264,7 @@ mod tests {
         Arc::new(Heavy::new(HeavySettings { workers: 2, memory_bytes: 100 * LARGE * MEMORY_PER_BYTE }))
     }
 
-    /// Begins work of an owner that runs until the sender is dropped; gives when it has begun.
+    /// Starts work of an owner that runs until the sender is dropped. Returns after it has started.
     async fn begin(heavy: &Arc<Heavy>, owner: Uuid) -> (mpsc::Sender<()>, tokio::task::JoinHandle<()>) {
         let (end, ended) = mpsc::channel::<()>();
         let (begun, has_begun) = oneshot::channel();
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn small_work_runs_on_the_thread_that_asks() {
+    async fn small_work_runs_on_the_calling_thread() {
         let heavy = two_workers();
         let here = std::thread::current().id();
         assert_eq!(heavy.run(A, LARGE - 1, || std::thread::current().id()).await.unwrap(), here);
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn other_owner_is_served_while_one_has_its_share() {
+    async fn work_of_another_owner_runs_while_one_has_its_share() {
         let heavy = two_workers();
         let (end, running) = begin(&heavy, A).await;
         let mut second = Box::pin(heavy.run(A, LARGE, || 2));
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn request_whose_time_is_over_stops_waiting_and_leaves_no_place() {
+    async fn request_after_its_deadline_stops_waiting_and_leaves_the_queue() {
         let heavy = two_workers();
         let (end, running) = begin(&heavy, A).await;
         let late = deadline::scope(Some(Deadline::at(Instant::now())), heavy.run(A, LARGE, || ())).await;
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn worker_stays_taken_while_its_work_runs_though_the_request_is_gone() {
+    async fn worker_stays_taken_while_its_work_runs_after_the_request_ended() {
         let heavy = two_workers();
         let (end, running) = begin(&heavy, A).await;
         running.abort();
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_panics_gives_its_worker_back() {
+    async fn work_that_panics_releases_its_worker() {
         let heavy = two_workers();
         for _ in 0..4 {
             assert!(matches!(heavy.run(A, LARGE, || panic!("a fault")).await, Err(HeavyError::Stopped(_))));

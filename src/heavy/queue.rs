@@ -1,41 +1,41 @@
-//! The order of heavy work: a queue for each owner, and turns between the owners.
+//! The order of heavy work: each owner has a queue, and the owners take turns.
 
 use std::collections::{HashMap, VecDeque};
 
 use uuid::Uuid;
 
-/// How often a demand may be passed over because there is no memory for it. After that the memory is kept for it.
+/// How often a demand may be passed over because there is no memory for it. After that, free memory is kept for it.
 const MAX_PASSED_OVER: u32 = 64;
 
-/// What work takes while it runs.
+/// The resources of running work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Need {
-    /// Of memory.
+    /// Memory, in bytes.
     pub(super) bytes: u64,
-    /// Workers: one, or none for what only takes memory.
+    /// Workers: 1, or 0 for a reservation of memory.
     pub(super) workers: usize,
 }
 
-/// How much there is.
+/// The available resources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Capacity {
-    /// Of memory, for all together and for one owner.
+    /// Memory for all owners together and for one owner, in bytes.
     pub(super) bytes: u64,
     pub(super) owner_bytes: u64,
-    /// Workers, for all together and for one owner.
+    /// Workers for all owners together and for one owner.
     pub(super) workers: usize,
     pub(super) owner_workers: usize,
-    /// How many demands of one owner may wait.
+    /// The most waiting demands of one owner.
     pub(super) owner_waiting: usize,
 }
 
-/// Demands that wait, and what those that were granted take.
+/// Waiting demands, and the resources of granted demands.
 pub(super) struct FairQueue<T> {
     capacity: Capacity,
     bytes: u64,
     workers: usize,
     owners: HashMap<Uuid, Owner<T>>,
-    /// The owners that wait, in the order of their turns.
+    /// The owners with waiting demands, in the order of their turns.
     turns: VecDeque<Uuid>,
 }
 
@@ -55,11 +55,11 @@ impl<T> Default for Owner<T> {
 /// Whether a demand can be granted now.
 enum Fit {
     Fits,
-    /// Its owner has as much as one owner may have.
+    /// Its owner has reached the limits of one owner.
     OwnerIsFull,
-    /// All workers are taken.
+    /// All workers are in use.
     NoWorker,
-    /// The memory of all is taken.
+    /// Not enough memory is free.
     NoMemory,
 }
 
@@ -68,11 +68,11 @@ impl<T> FairQueue<T> {
         Self { capacity, bytes: 0, workers: 0, owners: HashMap::new(), turns: VecDeque::new() }
     }
 
-    /// Adds a demand at the end of its owner's queue. One that needs no more memory goes before those that do: its owner may
-    /// hold what they wait for.
+    /// Adds a demand at the end of its owner's queue. A demand that needs no memory goes before those that do: its owner may hold
+    /// the memory that they wait for.
     ///
     /// # Errors
-    /// Gives it back when too many of its owner's wait already.
+    /// Returns the demand if too many demands of its owner wait already.
     pub(super) fn push(&mut self, owner: Uuid, need: Need, demand: T) -> Result<(), T> {
         let of_owner = self.owners.entry(owner).or_default();
         if of_owner.waiting.len() >= self.capacity.owner_waiting {
@@ -89,7 +89,7 @@ impl<T> FairQueue<T> {
         Ok(())
     }
 
-    /// Grants the next demand that fits: the oldest of the owner whose turn it is.
+    /// Grants the first demand of the next owner in turn whose first demand fits.
     pub(super) fn pop(&mut self) -> Option<(Uuid, Need, T)> {
         let mut memory_is_kept = false;
         for at in 0..self.turns.len() {
@@ -127,7 +127,7 @@ impl<T> FairQueue<T> {
         Some((id, need, demand))
     }
 
-    /// Takes back what a demand was granted.
+    /// Releases the resources of a granted demand.
     pub(super) fn release(&mut self, id: Uuid, need: Need) {
         self.bytes -= need.bytes;
         self.workers -= need.workers;
@@ -137,7 +137,7 @@ impl<T> FairQueue<T> {
         self.forget_idle(id);
     }
 
-    /// Removes the demands that nobody waits for any more.
+    /// Removes the owner's demands for which `still_waits` returns false.
     pub(super) fn retain(&mut self, id: Uuid, still_waits: impl Fn(&T) -> bool) {
         let Some(owner) = self.owners.get_mut(&id) else { return };
         owner.waiting.retain(|(_, demand)| still_waits(demand));
@@ -154,7 +154,8 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// What takes more than there is runs alone, so that it is not refused for ever.
+    /// Returns whether a demand fits now. A demand for more memory than there is fits if nothing else uses memory: otherwise it
+    /// would never run.
     fn fit(&self, owner: &Owner<T>, need: Need) -> Fit {
         let Capacity { bytes, owner_bytes, workers, owner_workers, .. } = self.capacity;
         let is_too_much = |used: u64, limit: u64| used > 0 && need.bytes > 0 && used.saturating_add(need.bytes) > limit;
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn owners_take_turns_whatever_they_have_waiting() {
+    fn owners_take_turns_regardless_of_the_length_of_their_queues() {
         let mut queue = FairQueue::new(CAPACITY);
         (0..4).for_each(|demand| queue.push(A, one(1), demand).unwrap());
         (10..12).for_each(|demand| queue.push(B, one(1), demand).unwrap());
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_shared_and_one_owner_has_a_part_of_it() {
+    fn memory_is_limited_for_all_and_for_each_owner() {
         let mut queue = FairQueue::new(CAPACITY);
         queue.push(A, one(40), 1).unwrap();
         queue.push(A, one(20), 2).unwrap();
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn demand_larger_than_all_there_is_runs_alone() {
+    fn demand_larger_than_all_memory_runs_alone() {
         let mut queue = FairQueue::new(CAPACITY);
         queue.push(A, one(1_000), 1).unwrap();
         queue.push(B, one(1), 2).unwrap();
@@ -260,7 +261,7 @@ mod tests {
         assert_eq!(all(&mut queue), [0]);
         queue.push(A, one(90), 1).unwrap();
         let mut passed = 0;
-        // Others come and go all the time, and something of theirs always runs.
+        // Other demands come and go, and one of them always runs.
         for demand in 2..1_000 {
             queue.push(C, one(10), demand).unwrap();
             match queue.pop() {
@@ -275,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn demand_whose_owner_holds_memory_passes_those_that_wait_for_it() {
+    fn demand_without_memory_goes_before_demands_that_wait_for_memory() {
         let mut queue = FairQueue::new(CAPACITY);
         let reserved = Need { bytes: 50, workers: 0 };
         queue.push(A, reserved, 0).unwrap();
@@ -293,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn owner_with_too_many_waiting_is_refused() {
+    fn demand_of_an_owner_with_a_full_queue_is_refused() {
         let mut queue = FairQueue::new(Capacity { owner_waiting: 2, ..CAPACITY });
         queue.push(A, one(1), 1).unwrap();
         queue.push(A, one(1), 2).unwrap();
@@ -305,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_takes_memory_waits_for_no_worker() {
+    fn reservation_of_memory_waits_for_no_worker() {
         let mut queue = FairQueue::new(CAPACITY);
         (0..3).for_each(|demand| queue.push(Uuid::from_u128(demand), one(1), demand as u32).unwrap());
         assert_eq!(all(&mut queue), [0, 1, 2]);

@@ -1,5 +1,5 @@
-//! The threads that do heavy work. They have a lower priority than the threads that serve requests, so that a small request
-//! does not wait for a large one on a busy machine.
+//! The threads for heavy work. They have a lower priority than the threads that serve requests, so that a small request does not
+//! wait for a large one on a busy machine.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,13 +12,13 @@ use parking_lot::{Condvar, Mutex};
 #[cfg(target_os = "linux")]
 const NICER: i32 = 10;
 
-/// How long a thread without work stays.
+/// How long a thread without work is kept.
 const KEPT: Duration = Duration::from_secs(30);
 
-/// Something to do.
+/// A piece of work.
 pub(super) type Job = Box<dyn FnOnce() + Send>;
 
-/// The threads, started when there is work for them. They end when this is dropped, after the jobs that are left.
+/// The threads. They start when there is work. A drop ends them after the remaining jobs.
 pub(super) struct Workers {
     shared: Arc<Shared>,
 }
@@ -38,7 +38,7 @@ struct State {
 }
 
 impl Workers {
-    /// At most so many threads.
+    /// Creates workers with at most `most` threads.
     pub(super) fn new(most: usize) -> Self {
         Self { shared: Arc::new(Shared { most, state: Mutex::default(), more: Condvar::new() }) }
     }
@@ -64,8 +64,8 @@ impl Workers {
             shared.work();
         });
         if let Err(error) = started {
-            tracing::warn!(%error, "no thread for heavy work could be started");
-            self.shared.do_what_waits();
+            tracing::warn!(%error, "could not start a thread for heavy work");
+            self.shared.run_waiting_jobs();
         }
     }
 }
@@ -78,7 +78,7 @@ impl Drop for Workers {
 }
 
 impl Shared {
-    /// The life of a thread.
+    /// Runs jobs until the workers are dropped, or there is no job for [`KEPT`].
     fn work(&self) {
         let mut state = self.state.lock();
         loop {
@@ -100,7 +100,7 @@ impl Shared {
         state.threads -= 1;
     }
 
-    fn do_what_waits(&self) {
+    fn run_waiting_jobs(&self) {
         self.state.lock().threads -= 1;
         loop {
             let job = self.state.lock().jobs.pop_front();
@@ -110,12 +110,12 @@ impl Shared {
     }
 }
 
-/// A job that panics has said so, and ends alone.
+/// Runs a job. A panic ends only the job: the job itself reports it.
 fn run(job: Job) {
     drop(catch_unwind(AssertUnwindSafe(job)));
 }
 
-/// On Linux the priority is a thread's own; elsewhere it would be the whole process's.
+/// Lowers the current thread's priority on Linux. On other systems the priority is the whole process's.
 fn lower_priority() {
     #[cfg(target_os = "linux")]
     {
@@ -143,26 +143,26 @@ mod tests {
     }
 
     #[test]
-    fn jobs_beyond_the_threads_wait_and_all_are_done() {
+    fn jobs_beyond_the_threads_wait_for_a_free_thread() {
         let workers = Workers::new(2);
         let (first, second, third) = (begin(&workers), begin(&workers), begin(&workers));
         let (one, other) = (first.0.recv().unwrap(), second.0.recv().unwrap());
         assert_ne!(one, other);
         assert!(third.0.try_recv().is_err());
         drop(first.1);
-        assert_eq!(third.0.recv().unwrap(), one, "the thread that is free");
+        assert_eq!(third.0.recv().unwrap(), one, "the free thread runs it");
         assert_eq!(workers.shared.state.lock().threads, 2);
     }
 
     #[test]
-    fn job_that_panics_leaves_its_thread_to_the_next() {
+    fn thread_runs_the_next_job_after_a_panic() {
         let workers = Workers::new(1);
         workers.submit(Box::new(|| panic!("a fault")));
         begin(&workers).0.recv().unwrap();
     }
 
     #[test]
-    fn jobs_that_are_left_are_done_when_the_workers_are_gone() {
+    fn remaining_jobs_run_after_the_workers_are_dropped() {
         let workers = Workers::new(1);
         let (first, second) = (begin(&workers), begin(&workers));
         drop(workers);
@@ -172,7 +172,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn heavy_thread_has_a_lower_priority_than_the_one_that_asks() {
+    fn heavy_thread_has_a_lower_priority_than_the_calling_thread() {
         use rustix::process::getpriority_process;
         let workers = Workers::new(1);
         let (tell, told) = mpsc::channel();

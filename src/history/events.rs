@@ -89,7 +89,7 @@ impl EventRetention {
     /// Removes events that are too old or too many, in batches.
     ///
     /// # Errors
-    /// If the store does not answer.
+    /// Fails if the store does not answer.
     pub async fn sweep(&self) -> Result<(), StoreError> {
         let Kept { retention, per_organisation } = *self.kept.lock();
         let retention_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
@@ -136,7 +136,8 @@ mod tests {
         let acme = Organisation::new(id, "acme", "free", 0);
         store.organisation_create(&acme, &Change::by_catalog(0)).await.unwrap();
         for at_ms in 1..=5 {
-            store.organisation_set_tier(id, "free", &Change::by_catalog(at_ms * 1_000)).await.unwrap();
+            let tier = format!("tier-{at_ms}");
+            store.organisation_set_tier(id, &tier, &Change::by_catalog(at_ms * 1_000)).await.unwrap();
         }
         let times = async || {
             let page = store.event_list(Some(id), &EventFilter::default(), None, 100).await.unwrap();

@@ -1,12 +1,12 @@
-//! The sample's files as the repository holds them. The generator among the tests writes them, so that a build needs
-//! neither a Parquet writer nor a library of sketches.
+//! The sample's files in the repository. The generator in the tests writes them, so that a build needs neither a Parquet
+//! writer nor a library of sketches.
 
 /// A month of readings: one snapshot, one manifest, and a data file for each station.
 pub(super) struct Month {
     /// The month as in `2026-01`.
     pub(super) name: &'static str,
     pub(super) days: usize,
-    /// The manifest, with paths and a snapshot id that are still to be replaced.
+    /// The manifest, with placeholders for paths and the snapshot id.
     pub(super) manifest: &'static [u8],
     /// The Parquet file of each station, in the manifest's order.
     pub(super) data: [Asset; STATIONS],
@@ -15,7 +15,7 @@ pub(super) struct Month {
 /// A file with the name of its station.
 pub(super) type Asset = (&'static str, &'static [u8]);
 
-/// How many stations there are.
+/// The number of stations.
 pub(super) const STATIONS: usize = 6;
 
 macro_rules! data_file {
@@ -46,8 +46,7 @@ macro_rules! month {
 pub(super) const MONTHS: [Month; 4] =
     [month!("2026-01", 31), month!("2026-02", 28), month!("2026-03", 31), month!("2026-04", 30)];
 
-/// The manifest list of the snapshot that holds all months, the newest first. Paths, lengths and ids are still to be
-/// replaced.
+/// The manifest list of the snapshot with all months, newest first, with placeholders for paths, lengths and ids.
 pub(super) const MANIFEST_LIST: &[u8] = include_bytes!("assets/manifest-list.avro");
 
 /// The statistics file up to its footer: the magic and the sketches.

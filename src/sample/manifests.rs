@@ -1,4 +1,4 @@
-//! Manifests and manifest lists: the repository's, with this table's paths and snapshot ids.
+//! Manifests and manifest lists: the files of the repository with this table's paths and snapshot ids.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ pub(super) fn manifest(table: &Table, batch: usize) -> Result<Vec<u8>> {
     })
 }
 
-/// Returns the manifest list of a batch's snapshot: its manifest and those of all batches before, the newest first.
+/// Returns the manifest list of a batch's snapshot: the manifests of this batch and all batches before, newest first.
 pub(super) fn manifest_list(table: &Table, batch: usize) -> Result<Vec<u8>> {
     let parent = batch.checked_sub(1).map_or("null".to_owned(), |before| table.snapshot_id(before).to_string());
     let metadata = [
@@ -41,8 +41,8 @@ pub(super) fn sequence_number(batch: usize) -> i64 {
     batch as i64 + 1
 }
 
-/// Returns an Avro file without its first `skip` records, with `edit` applied to each other one, by its place among
-/// them, and with `metadata` in its header.
+/// Returns an Avro file without its first `skip` records, and with `metadata` in its header. Applies `edit` to each remaining
+/// record, with the record's index among them.
 fn rewrite(
     template: &[u8],
     metadata: &[(&str, String)],
@@ -65,7 +65,7 @@ fn rewrite(
     Ok(writer.into_inner()?)
 }
 
-/// Returns the field at the end of `path`, a name for each record on the way.
+/// Returns the field at `path`: a field name for each level of nested records.
 fn field<'a>(record: &'a mut Value, path: &[&str]) -> Result<&'a mut Value> {
     path.iter()
         .try_fold(record, |value, name| {

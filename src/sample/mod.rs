@@ -2,13 +2,13 @@
 //! returns rows from a table with partitions, snapshots, refs and statistics.
 //!
 //! The readings are computed, not measured: harmonic tides plus made-up weather, the same on every machine.
-//! They are in the repository as Parquet files. This module writes them below the table's location, with manifests that
-//! name them there. It never writes table metadata: it returns the bodies of the requests that create the table and
-//! commit to it, so that the sample takes the same way as any client's table. The order is [`create_request`], then
-//! [`append`] for each of [`BATCHES`], then [`finish`].
+//! They are in the repository as Parquet files. This module writes them below the table's location, with manifests for that
+//! location. It never writes table metadata: it returns the bodies of the requests that create the table and commit to it. So
+//! the catalog handles the sample like any client's table. The order is [`create_request`], then [`append`] for each of
+//! [`BATCHES`], then [`finish`].
 //!
 //! Snapshot ids and file names follow from the table's uuid and the batch. A step that was written but never committed
-//! writes the same files when it runs again, and leaves nothing behind.
+//! writes the same files when it runs again, so no unused files remain.
 
 mod assets;
 mod manifests;
@@ -84,15 +84,15 @@ pub fn create_request() -> Value {
 /// snapshot's time. Returns the body of `POST /v1/namespaces/{namespace}/tables/{table}` that commits the batch.
 ///
 /// # Errors
-/// When the metadata is not that of a sample table which awaits this batch, or a file cannot be written.
+/// Fails if the metadata is not of a sample table whose next batch is `batch`, or a file cannot be written.
 pub async fn append(metadata_json: &[u8], batch: usize, now_ms: i64) -> Result<Vec<u8>> {
     let table = Table::parse(metadata_json)?;
-    ensure!(batch < BATCHES, "the sample has {BATCHES} batches, there is no batch {batch}");
+    ensure!(batch < BATCHES, "the sample has {BATCHES} batches: batch {batch} does not exist");
     let parent_id = batch.checked_sub(1).map(|before| table.snapshot_id(before));
     ensure!(
         table.metadata.current_snapshot_id() == parent_id
             && table.metadata.last_sequence_number() + 1 == manifests::sequence_number(batch),
-        "the table does not stand where batch {batch} follows"
+        "batch {batch} is not the table's next batch"
     );
     for (station, (_, content)) in MONTHS[batch].data.iter().enumerate() {
         write(&table.data_file(batch, station), content).await?;
@@ -100,7 +100,7 @@ pub async fn append(metadata_json: &[u8], batch: usize, now_ms: i64) -> Result<V
     write(&table.manifest(batch), &manifests::manifest(&table, batch)?).await?;
     write(&table.manifest_list(batch), &manifests::manifest_list(&table, batch)?).await?;
 
-    // Two snapshots of one millisecond could not be told apart by a query that travels in time.
+    // A time-travel query could not tell two snapshots of the same millisecond apart.
     let parent = table.metadata.current_snapshot();
     let timestamp_ms = parent.map_or(now_ms, |p| now_ms.max(p.timestamp_ms + 1)).max(table.metadata.last_updated_ms());
     let id = table.snapshot_id(batch);
@@ -124,11 +124,11 @@ pub async fn append(metadata_json: &[u8], batch: usize, now_ms: i64) -> Result<V
 /// ([`BRANCH`]).
 ///
 /// # Errors
-/// When the metadata is not that of a sample table with all its batches, or the file cannot be written.
+/// Fails if the metadata is not of a sample table with all its batches, or the file cannot be written.
 pub async fn finish(metadata_json: &[u8]) -> Result<Vec<u8>> {
     let table = Table::parse(metadata_json)?;
     let last = table.snapshot_id(BATCHES - 1);
-    ensure!(table.metadata.current_snapshot_id() == Some(last), "the table has not all its batches");
+    ensure!(table.metadata.current_snapshot_id() == Some(last), "the table does not have all its batches yet");
     let file = statistics::statistics(last, manifests::sequence_number(BATCHES - 1))?;
     write(&table.statistics(), &file.content).await?;
     let statistics = json!({
@@ -148,7 +148,7 @@ pub async fn finish(metadata_json: &[u8]) -> Result<Vec<u8>> {
     )
 }
 
-/// Returns the counts that engines show for a snapshot: the files and rows that it added, and those of the table with it.
+/// Returns the counts that engines show for a snapshot: added files and rows, and the table's totals.
 fn summary(batch: usize) -> Value {
     let rows = |month: &Month| month.days * 24 * STATIONS;
     let size_bytes = |month: &Month| month.data.iter().map(|(_, content)| content.len()).sum::<usize>();
@@ -173,7 +173,7 @@ fn set_ref(name: &str, kind: &str, snapshot_id: i64) -> Value {
     json!({"action": "set-snapshot-ref", "ref-name": name, "type": kind, "snapshot-id": snapshot_id})
 }
 
-/// Returns the body of a commit that holds only while the table is as its metadata says.
+/// Returns the body of a commit that requires the table to be unchanged.
 fn commit(table: &Table, updates: &[Value]) -> Result<Vec<u8>> {
     let current = table.metadata.current_snapshot_id();
     Ok(serde_json::to_vec(&json!({

@@ -1,5 +1,5 @@
-//! The statistics file: for each column a theta sketch of its distinct values, in a Puffin file. The sketches are the
-//! repository's. The footer names this table's snapshot (Puffin specification, "Footer").
+//! The statistics file: for each column a theta sketch of its distinct values, in a Puffin file. The sketches come from the
+//! repository. The footer names this table's snapshot (Puffin specification, "Footer").
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -9,21 +9,21 @@ use super::assets::{SKETCH_INDEX, SKETCHES};
 
 const MAGIC: &[u8] = b"PFA1";
 
-/// No flags: the footer is not compressed.
+/// The footer's flags: it is not compressed.
 const FLAGS: [u8; 4] = [0; 4];
 
-/// The place of a sketch in the file.
+/// The position of a sketch in the file, in bytes.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Sketch {
     pub(super) field_id: i32,
-    /// The estimated number of distinct values, as its blob's properties have it.
+    /// The estimated number of distinct values, as in the blob's properties.
     pub(super) ndv: String,
     pub(super) offset: u64,
     pub(super) length: u64,
 }
 
-/// A statistics file, and the facts that a catalog keeps about it.
+/// A statistics file, and its entry in the table metadata.
 pub(super) struct Statistics {
     pub(super) content: Vec<u8>,
     pub(super) footer_size_bytes: usize,

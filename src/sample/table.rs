@@ -1,4 +1,4 @@
-//! The sample table as its metadata says, and the names of its files.
+//! The sample table's metadata, and the names of its files.
 
 use anyhow::{Context, Result, ensure};
 use tidewater_core::document::TableMetadata;
@@ -18,7 +18,7 @@ impl Table {
     /// Reads the table's metadata document.
     ///
     /// # Errors
-    /// When it is not the metadata of a table of format version 2 on the local disk.
+    /// Fails if it is not the metadata of a table of format version 2 on local disk.
     pub(super) fn parse(metadata_json: &[u8]) -> Result<Self> {
         let metadata = TableMetadata::parse(metadata_json).context("the sample table's metadata")?;
         ensure!(metadata.format_version() == 2, "the sample table has format version 2");
@@ -34,7 +34,7 @@ impl Table {
         ((high ^ low).wrapping_add(batch as u64) & i64::MAX as u64) as i64
     }
 
-    /// Returns the location of a station's data file, `station` being its place in [`MONTHS`].
+    /// Returns the location of a station's data file. `station` is its index in [`MONTHS`].
     pub(super) fn data_file(&self, batch: usize, station: usize) -> String {
         let month = &MONTHS[batch];
         let (name, _) = month.data[station];
@@ -59,10 +59,10 @@ impl Table {
     }
 }
 
-/// Writes a file on the local disk, over another of that name.
+/// Writes a file on local disk. Replaces an existing file.
 ///
 /// # Errors
-/// When the location is not on the local disk, or the disk refuses.
+/// Fails if the location is not on local disk, or the file cannot be written.
 pub(super) async fn write(location: &str, content: &[u8]) -> Result<()> {
     let location = Location::parse(location)?;
     let path = std::path::Path::new(location.path());

@@ -1,7 +1,7 @@
-//! What a connection is doing, and until when it may go on like that.
+//! The activity of a connection, and its deadlines.
 //!
-//! The parts of a connection note what happens in a few numbers, without a lock and without a timer. The connection's one
-//! timer looks at them when the earliest deadline could have passed. So a request costs no timer of its own here.
+//! The parts of a connection record events in a few atomic numbers, without a lock. Each connection has one timer, which reads
+//! them when the earliest deadline may have passed. So a request needs no timer here.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::config::ConnectionsConfig;
 
-/// How long each pause of a client may be.
+/// The longest pauses of a client.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timeouts {
     pub(super) head: Duration,
@@ -25,7 +25,7 @@ impl Timeouts {
         Self { head: config.head_timeout(), write: config.write_timeout(), idle: config.idle_timeout() }
     }
 
-    /// The shortest of them: who looks this often sees every deadline in time.
+    /// Returns the shortest time-out. A check this often notices every deadline in time.
     fn shortest(&self) -> Duration {
         self.head.min(self.write).min(self.idle)
     }
@@ -34,19 +34,19 @@ impl Timeouts {
 /// Why a connection is closed before the client closes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Overdue {
-    /// The head of a request did not come.
+    /// The head of a request did not arrive in time.
     Head,
     /// The client does not read its answer.
     Unread,
-    /// No request came for a long time.
+    /// No request arrived for too long.
     Idle,
 }
 
-/// How far a connection is to its end.
+/// The stage of a connection: it serves, or it is ending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Stage {
-    /// Requests are taken.
+    /// It accepts requests.
     Serving,
     /// It ends as soon as it is not busy.
     Stopping,
@@ -58,23 +58,23 @@ const NO_REQUEST_YET: u8 = 0;
 const HTTP_1: u8 = 1;
 const HTTP_2: u8 = 2;
 
-/// Times are milliseconds since the connection was opened, plus one; 0 stands for none.
+/// The state of a connection. Times are milliseconds since it was opened, plus one; 0 means none.
 #[derive(Debug)]
 pub(super) struct Activity {
     opened: Instant,
     protocol: AtomicU8,
-    /// Requests whose answers are not there yet.
+    /// Requests without an answer yet.
     requests: AtomicU32,
-    /// Answers over HTTP/2 that are not passed on to their end yet.
+    /// Answers over HTTP/2 that are not yet sent to their end.
     answers: AtomicU32,
     /// When a request last ended, or an answer made progress.
     progress: AtomicU64,
-    /// Since when a part of a request's head waits for the rest. HTTP/1 only.
+    /// When the first part of an incomplete request head arrived. HTTP/1 only.
     head_since: AtomicU64,
-    /// Since when the client takes nothing of what is written.
+    /// Since when the client reads nothing that is written.
     blocked_since: AtomicU64,
     stage: AtomicU8,
-    /// Whether a request was begun since it was last the connection's turn to run.
+    /// Whether a request has begun since the connection's task was last polled.
     turn_taken: AtomicBool,
 }
 
@@ -93,12 +93,12 @@ impl Activity {
         }
     }
 
-    /// Notes that it is the connection's turn to run.
+    /// Records that the connection's task is polled.
     pub(super) fn begin_turn(&self) {
         self.turn_taken.store(false, Ordering::Relaxed);
     }
 
-    /// Takes the connection's turn for a request. Returns whether it was still to be had.
+    /// Takes the connection's turn for a request. Returns false if another request has taken it in this poll.
     pub(super) fn take_turn(&self) -> bool {
         !self.turn_taken.swap(true, Ordering::Relaxed)
     }
@@ -107,7 +107,7 @@ impl Activity {
         u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1
     }
 
-    /// Notes that a request has come. It ends when the guard is dropped.
+    /// Records that a request arrived. It ends when the guard is dropped.
     pub(super) fn begin_request(self: &Arc<Self>, version: Version) -> Request {
         let protocol = if version == Version::HTTP_2 { HTTP_2 } else { HTTP_1 };
         self.protocol.store(protocol, Ordering::Relaxed);
@@ -116,53 +116,53 @@ impl Activity {
         Request(Arc::clone(self))
     }
 
-    /// Notes that an answer over HTTP/2 begins to be passed on. It ends when the guard is dropped.
+    /// Records that an answer over HTTP/2 begins. It ends when the guard is dropped.
     pub(super) fn begin_answer(self: &Arc<Self>) -> Answer {
         self.answers.fetch_add(1, Ordering::Relaxed);
         Answer(Arc::clone(self))
     }
 
-    /// Notes that bytes have come.
+    /// Records that bytes arrived.
     pub(super) fn note_read(&self) {
         let between_requests = self.requests.load(Ordering::Relaxed) == 0;
-        // What comes over HTTP/2 between two requests need not belong to one.
+        // Over HTTP/2, bytes between two requests need not belong to a request.
         let may_be_head = between_requests && self.protocol.load(Ordering::Relaxed) != HTTP_2;
         if may_be_head && self.head_since.load(Ordering::Relaxed) == 0 {
             self.head_since.store(self.now(), Ordering::Relaxed);
         }
     }
 
-    /// Notes that the client has taken bytes.
+    /// Records that the client has read bytes.
     pub(super) fn note_written(&self) {
         if self.blocked_since.load(Ordering::Relaxed) != 0 {
             self.blocked_since.store(0, Ordering::Relaxed);
         }
-        // Over HTTP/1 only answers are written. Over HTTP/2 a client can have pings answered for ever.
+        // Over HTTP/1 only answers are written. Over HTTP/2 the answers to a client's pings never end.
         if self.protocol.load(Ordering::Relaxed) == HTTP_1 {
             self.progress.store(self.now(), Ordering::Relaxed);
         }
     }
 
-    /// Notes that the client has no room for what is to be written.
+    /// Records that the client has no room for more bytes.
     pub(super) fn note_blocked(&self) {
         if self.blocked_since.load(Ordering::Relaxed) == 0 {
             self.blocked_since.store(self.now(), Ordering::Relaxed);
         }
     }
 
-    /// How many requests are being worked on.
+    /// Returns the number of running requests.
     pub(super) fn requests(&self) -> u32 {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Whether a request is being worked on, or its answer is on its way.
+    /// Returns whether a request is running, or its answer is being sent.
     pub(super) fn is_busy(&self) -> bool {
         self.requests() > 0
             || self.answers.load(Ordering::Relaxed) > 0
             || self.blocked_since.load(Ordering::Relaxed) != 0
     }
 
-    /// Returns how long the connection has waited for its next request; nothing while it does anything else, or has had none.
+    /// Returns how long the connection has waited for its next request. Returns `None` if it is busy or has had no request yet.
     pub(super) fn idle_for(&self) -> Option<Duration> {
         let is_between_requests = self.protocol.load(Ordering::Relaxed) != NO_REQUEST_YET
             && !self.is_busy()
@@ -171,28 +171,28 @@ impl Activity {
         is_between_requests.then(|| Duration::from_millis(self.now().saturating_sub(since)))
     }
 
-    /// Tells the connection to go on to that stage; its task must be woken.
+    /// Moves the connection to a stage. The caller must wake its task.
     pub(super) fn go_on_to(&self, stage: Stage) {
         self.stage.store(stage as u8, Ordering::Release);
     }
 
-    /// Whether the connection is to be at that stage, or past it.
+    /// Returns whether the connection is at a stage or past it.
     pub(super) fn has_reached(&self, stage: Stage) -> bool {
         self.stage.load(Ordering::Acquire) >= stage as u8
     }
 
-    /// Whether the client speaks HTTP/2, as far as a request has shown it.
+    /// Returns whether the last request came over HTTP/2.
     pub(super) fn is_http_2(&self) -> bool {
         self.protocol.load(Ordering::Relaxed) == HTTP_2
     }
 
-    /// Returns why the connection must be closed, if it must be now.
+    /// Returns why the connection must be closed now, if it must.
     pub(super) fn overdue(&self, timeouts: &Timeouts) -> Option<Overdue> {
         let (deadline, why) = self.deadline(timeouts)?;
         (deadline <= self.now()).then_some(why)
     }
 
-    /// When to ask [`Self::overdue`] again.
+    /// Returns when to call [`Self::overdue`] again.
     pub(super) fn next_look(&self, timeouts: &Timeouts) -> Instant {
         let latest = Instant::now() + timeouts.shortest();
         match self.deadline(timeouts) {
@@ -210,7 +210,7 @@ impl Activity {
             return Some((after(blocked_since, timeouts.write), Overdue::Unread));
         }
         if self.requests() > 0 {
-            // The request itself has a limit of time.
+            // The request has its own time-out.
             return None;
         }
         let progress = self.progress.load(Ordering::Relaxed);
@@ -219,7 +219,7 @@ impl Activity {
         }
         let head_since = self.head_since.load(Ordering::Relaxed);
         match self.protocol.load(Ordering::Relaxed) {
-            // From when the connection was opened, however much of a request has come.
+            // Counts from the opening of the connection, even if part of a request has arrived.
             NO_REQUEST_YET => Some((after(1, timeouts.head), Overdue::Head)),
             HTTP_1 if head_since != 0 => Some((after(head_since, timeouts.head), Overdue::Head)),
             _ => Some((after(progress, timeouts.idle), Overdue::Idle)),
@@ -227,7 +227,7 @@ impl Activity {
     }
 }
 
-/// A request that is being worked on.
+/// A running request.
 #[derive(Debug)]
 pub(super) struct Request(Arc<Activity>);
 
@@ -238,12 +238,12 @@ impl Drop for Request {
     }
 }
 
-/// An answer over HTTP/2 that is being passed on.
+/// An answer over HTTP/2 that is being sent.
 #[derive(Debug)]
 pub(super) struct Answer(Arc<Activity>);
 
 impl Answer {
-    /// Notes that the client has room for more of it.
+    /// Records that the client has room for more of it.
     pub(super) fn note_progress(&self) {
         self.0.progress.store(self.0.now(), Ordering::Relaxed);
     }
@@ -263,7 +263,8 @@ mod tests {
     const TIMEOUTS: Timeouts =
         Timeouts { head: Duration::from_secs(10), write: Duration::from_secs(20), idle: Duration::from_secs(100) };
 
-    /// After how many seconds a connection that does nothing more is closed, looked at only when it says so.
+    /// Returns after how many seconds a connection without further events is closed, and why. Checks it only at its
+    /// [`Activity::next_look`].
     async fn closed_after_s(activity: &Activity) -> Option<(u64, Overdue)> {
         let begun = Instant::now();
         for _ in 0..1_000 {
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn connection_without_a_request_ends_however_slowly_bytes_come() {
+    async fn connection_without_a_whole_head_is_closed_even_if_bytes_arrive() {
         let activity = Activity::new();
         assert_eq!(closed_after_s(&activity).await, Some((10, Overdue::Head)));
         let dripping = Activity::new();
@@ -297,7 +298,7 @@ mod tests {
             let activity = Arc::new(Activity::new());
             let request = activity.begin_request(version);
             pass(500).await;
-            assert_eq!(activity.overdue(&TIMEOUTS), None, "a request is being worked on");
+            assert_eq!(activity.overdue(&TIMEOUTS), None, "a request is running");
             drop(request);
             assert_eq!(closed_after_s(&activity).await, Some((100, Overdue::Idle)));
 
@@ -322,11 +323,11 @@ mod tests {
         activity.note_blocked();
         assert_eq!(closed_after_s(&activity).await, Some((20, Overdue::Unread)));
         activity.note_written();
-        assert_eq!(closed_after_s(&activity).await, Some((100, Overdue::Idle)), "counted from the last byte taken");
+        assert_eq!(closed_after_s(&activity).await, Some((100, Overdue::Idle)), "counted from the last read byte");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn pings_keep_no_connection_over_http_2_open() {
+    async fn pings_over_http_2_do_not_keep_a_connection_open() {
         let activity = Arc::new(Activity::new());
         let request = activity.begin_request(Version::HTTP_2);
         let answer = activity.begin_answer();

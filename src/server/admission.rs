@@ -16,10 +16,10 @@ use super::descriptors::{connections_for, descriptor_limit};
 use super::throttle::Throttle;
 use crate::config::ConnectionsConfig;
 
-/// A connection is closed for another one once it has been idle for so long: the next request is not on its way by now.
+/// How long a connection must be idle before it is closed for a new one: after this, its next request is not in flight.
 const IDLE_ENOUGH: Duration = Duration::from_secs(1);
 
-/// How long nobody looks for an idle connection after there was none.
+/// The pause before the next search for an idle connection after a search without a result.
 const PAUSE_AFTER_NONE_IDLE: Duration = Duration::from_millis(100);
 
 /// Admits connections up to the limits.
@@ -43,7 +43,7 @@ struct Room {
 struct Open {
     by_address: HashMap<IpAddr, usize>,
     connections: HashMap<u64, Arc<Connection>>,
-    /// How many of them make room for others, and do not count any more.
+    /// The number of connections that make room for others and no longer count.
     leaving: usize,
     next_number: u64,
     none_idle_until: Option<Instant>,
@@ -52,7 +52,7 @@ struct Open {
 /// A connection's entry, for the admission of others.
 pub(super) struct Connection {
     pub(super) activity: Arc<Activity>,
-    /// Wakes the connection's task when it is told to stop.
+    /// Wakes the connection's task at a stop.
     pub(super) waker: AtomicWaker,
     address: IpAddr,
     /// Whether it makes room for another one.
@@ -181,7 +181,7 @@ impl Admission {
 impl Room {
     fn from_config(config: &ConnectionsConfig) -> Self {
         let max = if config.max == 0 { connections_for(descriptor_limit()) } else { config.max };
-        // One address alone must not be able to shut out all others.
+        // One address must not be able to take all connections.
         let of_one = config.max_per_address.min(max.div_ceil(2));
         Self { max, max_per_address: (config.max_per_address > 0).then_some(of_one) }
     }
@@ -241,7 +241,7 @@ impl Drop for Permit {
     }
 }
 
-/// What counts as one address: of IPv6, the 64 leading bits, since a client usually has all that begin alike.
+/// Returns the address for the limit. Of an IPv6 address, this is the network of 64 bits: a client usually has all its addresses.
 fn client_network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_leaves_room_for_others_and_all_together_have_a_limit() {
+    fn connections_are_limited_for_each_address_and_in_total() {
         let admission = admission(4, 100);
         let [one, other] = [address("10.0.0.1"), address("10.0.0.2")];
         let of_one: Vec<_> = (0..2).map(|_| admission.admit(one).unwrap()).collect();
@@ -280,13 +280,13 @@ mod tests {
     }
 
     #[test]
-    fn address_limit_of_zero_is_none() {
+    fn address_limit_of_zero_means_no_limit() {
         let admission = admission(3, 0);
         let permits: Vec<_> = (0..4).map(|_| admission.admit(address("10.0.0.1"))).collect();
         assert_eq!(permits.iter().filter(|permit| permit.is_some()).count(), 3);
     }
 
-    /// A connection that has been idle since its one request.
+    /// Returns a connection that is idle after one request.
     fn idle(admission: &Arc<Admission>, of: &str) -> Permit {
         let permit = admission.admit(address(of)).unwrap();
         drop(permit.connection.activity.begin_request(Version::HTTP_11));

@@ -1,8 +1,7 @@
-//! The body of an answer on its way to the client.
+//! The body of an answer, with a record of the client's progress.
 //!
-//! Over HTTP/1 the stream itself shows whether a client reads. Over HTTP/2 a client can leave one answer unread and still
-//! take what else is written. There, an answer is handed on in pieces, each when the client has room for it, and that is
-//! noted.
+//! Over HTTP/1 the stream itself shows whether a client reads. Over HTTP/2 a client can leave one answer unread and still read
+//! others. There, an answer is sent in pieces, each when the client has room for it. Each piece is recorded as progress.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,27 +15,27 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use super::activity::{self, Activity};
 
-/// The most that is handed on at once over HTTP/2, in bytes: what a client's window usually holds.
+/// The size of a piece over HTTP/2, in bytes: the usual window of a client.
 const PIECE_BYTES: usize = 64 << 10;
 
 /// The body of an answer.
 pub(super) enum AnswerBody {
-    /// Handed on as it is.
+    /// Sent unchanged.
     Plain(Body),
-    /// Handed on in pieces that are noted.
+    /// Sent in pieces that count as progress.
     Watched(Pieces),
 }
 
 /// A body in pieces.
 pub(super) struct Pieces {
     body: Body,
-    /// What is left of the frame that was last taken from the body.
+    /// The rest of the body's last frame.
     rest: Bytes,
     passed_on: activity::Answer,
 }
 
 impl AnswerBody {
-    /// Watches the answer to a request of that version where that is needed.
+    /// Wraps the body of an answer to a request of that HTTP version. Records progress over HTTP/2.
     pub(super) fn watch(response: Response, version: Version, activity: &Arc<Activity>) -> hyper::Response<Self> {
         response.map(|body| {
             if version != Version::HTTP_2 || body.is_end_stream() {
@@ -96,7 +95,7 @@ impl Pieces {
         let rest = self.rest.len() as u64;
         let body = self.body.size_hint();
         let mut hint = SizeHint::new();
-        // The upper one first: it must never be below the lower.
+        // Set the upper bound first: it must never be below the lower.
         if let Some(upper) = body.upper() {
             hint.set_upper(upper + rest);
         }
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn answer_over_http_1_is_handed_on_as_it_is() {
+    async fn answer_over_http_1_is_sent_unchanged() {
         let activity = Arc::new(Activity::new());
         let body = AnswerBody::watch(Response::new(Body::from("x")), Version::HTTP_11, &activity).into_body();
         assert!(!activity.is_busy());

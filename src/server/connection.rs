@@ -50,10 +50,10 @@ pub(super) struct Live {
     pub(super) timeouts: Timeouts,
 }
 
-/// The API as one connection sees it: each request takes what is there when it comes.
+/// The API for one connection: each request uses the newest service.
 struct Current {
     live: watch::Receiver<Live>,
-    /// Its own, so that threads that serve other connections do not count the same references.
+    /// A reference of this connection alone, so that threads do not contend for one reference count.
     service: Arc<ApiService>,
 }
 
@@ -64,7 +64,7 @@ impl Current {
     }
 
     fn service(&mut self) -> Arc<ApiService> {
-        // An error tells that nothing will change any more.
+        // After an error, the service never changes again.
         if self.live.has_changed().unwrap_or(false) {
             self.service = Arc::new(self.live.borrow_and_update().service.clone());
         }
@@ -98,7 +98,7 @@ enum Course {
     Serving,
     /// It ends when no request is running.
     Closing,
-    /// The same over HTTP/2, where the client is to say that it has the last answer.
+    /// The same over HTTP/2, where the client confirms the last answer.
     LastAnswers,
     /// The client has some time to end it.
     Lingering,
@@ -107,7 +107,7 @@ enum Course {
 impl Serving {
     pub(super) fn new(live: watch::Receiver<Live>) -> Self {
         let mut builder = Builder::new(TokioExecutor::new());
-        // The connection's own timer sees to that, for the first byte and for HTTP/2 too.
+        // The connection's own timer does this, also for the first byte and for HTTP/2.
         builder.http1().header_read_timeout(None).max_buf_size(MAX_HEAD_BYTES);
         Self { live, builder, silent: Throttle::default() }
     }
@@ -135,7 +135,7 @@ impl Serving {
             let (from, last) = (from.clone(), Arc::clone(&last));
             async move {
                 if !activity.take_turn() {
-                    // Requests that were sent at once line up with those of other connections.
+                    // Pipelined requests queue behind those of other connections.
                     tokio::task::yield_now().await;
                     activity.take_turn();
                 }
@@ -173,7 +173,7 @@ impl Serving {
     }
 }
 
-/// Lets a connection run until it ends, is overdue, or has nothing under way when the server stops.
+/// Runs a connection until it ends, is overdue, or is idle when the server stops.
 async fn drive<C: GracefulConnection>(connection: C, seen: &Connection, live: &watch::Receiver<Live>) -> End<C::Error> {
     let activity = &seen.activity;
     let timeouts = || live.borrow().timeouts;
@@ -190,7 +190,7 @@ async fn drive<C: GracefulConnection>(connection: C, seen: &Connection, live: &w
             return Poll::Ready(End::Itself(ended));
         }
         if course == Course::Serving && activity.has_reached(Stage::Stopping) {
-            // The client is told on HTTP/2, if it takes what is written.
+            // Over HTTP/2 this notifies the client.
             course = if activity.is_busy() && activity.is_http_2() { Course::LastAnswers } else { Course::Closing };
             connection.as_mut().graceful_shutdown();
             if let Poll::Ready(ended) = connection.as_mut().poll(context) {
@@ -211,7 +211,7 @@ async fn drive<C: GracefulConnection>(connection: C, seen: &Connection, live: &w
                 return Poll::Ready(End::Stopped);
             }
             if overdue == Some(Overdue::Idle) && course == Course::Serving && activity.is_http_2() {
-                // A request that is sent at this moment is served, or its client knows that it was not.
+                // A request that arrives at this moment is served, or its client learns that it was not.
                 course = Course::Lingering;
                 connection.as_mut().graceful_shutdown();
                 if let Poll::Ready(ended) = connection.as_mut().poll(context) {
@@ -231,7 +231,7 @@ async fn drive<C: GracefulConnection>(connection: C, seen: &Connection, live: &w
     .await
 }
 
-/// Most requests have no body, and need no memory for one.
+/// Boxes a request's body. Most requests have none, and need no allocation.
 fn boxed(body: Incoming) -> Body {
     if body.is_end_stream() { Body::empty() } else { Body::new(body) }
 }

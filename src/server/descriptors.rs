@@ -1,33 +1,33 @@
-//! File descriptors: each connection takes one, and so do the database and each request to storage.
+//! File descriptors: each connection, the database's files and each request to storage need one.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// As many descriptors as are asked of the system.
+/// The limit of descriptors that the server asks for.
 const WANTED: u64 = 1 << 16;
 
-/// The most connections at the same time, unless a setting says otherwise.
+/// The most open connections, unless `connections.max` is set.
 const MOST_CONNECTIONS: u64 = 16_384;
 
-/// Raises this process's limit of descriptors as far as the system lets it: many systems start a process with 1024 and
-/// allow far more to those that ask. Returns the limit that holds from now on.
+/// Raises this process's limit of descriptors as far as the system allows. Many systems start a process with 1024 and allow far
+/// more. Returns the new limit.
 pub fn raise_descriptor_limit() -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = WANTED.min(maximum.unwrap_or(u64::MAX));
     if current.is_some_and(|current| current < wanted)
         && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum })
     {
-        tracing::warn!(%error, wanted, "the limit of file descriptors cannot be raised");
+        tracing::warn!(%error, wanted, "could not raise the limit of file descriptors");
     }
     descriptor_limit()
 }
 
-/// How many descriptors this process may have.
+/// Returns this process's limit of descriptors.
 pub(super) fn descriptor_limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// How many connections there may be with so many descriptors. At least a quarter of them stays free for the database and
-/// for storage, and at least 64 where there are enough.
+/// Returns the most connections for a limit of descriptors. At least a quarter of the descriptors stays free for the database
+/// and storage, and at least 64 if the limit is 128 or more.
 pub(super) fn connections_for(descriptors: u64) -> usize {
     let kept_free = (descriptors / 4).max(64).min(descriptors / 2);
     usize::try_from((descriptors - kept_free).min(MOST_CONNECTIONS)).unwrap_or(usize::MAX).max(1)
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn raised_limit_is_the_one_that_holds() {
+    fn raised_limit_is_returned_and_in_force() {
         let before = descriptor_limit();
         let raised = raise_descriptor_limit();
         assert!(raised >= before.min(WANTED) && raised == descriptor_limit());

@@ -17,7 +17,7 @@ use crate::data_folder::control::ControlSocket;
 /// The most open connections. Further ones wait.
 const CONNECTIONS: usize = 32;
 
-/// Returns the room for connections over the socket.
+/// Returns the admission of connections over the socket.
 pub(super) fn admission() -> Arc<Admission> {
     Arc::new(Admission::new(&ConnectionsConfig {
         // Never the limit: connections that were accepted have their permit of `CONNECTIONS`.

@@ -30,7 +30,7 @@ use throttle::Throttle;
 /// How long to wait after a failed accept, for example because the process has no file descriptor left.
 const PAUSE_AFTER_FAILED_ACCEPT: Duration = Duration::from_millis(50);
 
-/// How long connections that are cut off may take to notice it.
+/// How long to wait for connections that were cut off to close.
 const CUT_OFF_TIME: Duration = Duration::from_secs(1);
 
 /// The answer to a connection beyond the limit.
@@ -109,7 +109,7 @@ pub struct Server {
     socket: Option<ControlSocket>,
 }
 
-/// Replaces what a server serves while it does.
+/// Replaces the service and the settings of a running server.
 #[derive(Clone)]
 pub struct Replacing {
     admission: Arc<Admission>,
@@ -117,14 +117,14 @@ pub struct Replacing {
 }
 
 impl Replacing {
-    /// Returns what requests are answered by.
+    /// Returns the service that answers new requests.
     #[must_use]
     pub fn service(&self) -> ApiService {
         self.live.borrow().service.clone()
     }
 
-    /// Has requests from now on answered by another service, and connections treated by other settings. Requests that have
-    /// begun keep the service that they began with.
+    /// Answers new requests with another service, and applies other settings to connections. Requests that have begun keep their
+    /// service.
     pub fn replace(&self, service: ApiService, connections: &ConnectionsConfig) {
         self.admission.set_room(connections);
         self.live.send_replace(Live { service, timeouts: Timeouts::from_config(connections) });
@@ -134,18 +134,18 @@ impl Replacing {
 /// The connections and requests that a stop cut off.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CutOff {
-    /// Connections on which something was under way.
+    /// Connections that were busy.
     pub connections: usize,
-    /// Requests whose answers were not there yet.
+    /// Requests without an answer.
     pub requests: usize,
 }
 
 impl Server {
-    /// Takes the port. Of a name with several addresses, the first of IPv4 that can be had, else the first of IPv6: what
-    /// clients try who are given a name, and what they are given here if nobody names anything.
+    /// Listens on an address. If a name has several addresses, takes the first free IPv4 address, or else the first free IPv6
+    /// address: most clients try IPv4, and the default address is IPv4.
     ///
     /// # Errors
-    /// When the host is not known, or the port cannot be had, which usually means that another process has it.
+    /// All of [`BindError`].
     pub async fn bind(
         listen: &ListenAddress,
         connections: &ConnectionsConfig,
@@ -163,22 +163,22 @@ impl Server {
         Ok(Self { listener, admission, serving, live, socket: None })
     }
 
-    /// Serves commands on this machine over `socket` too.
+    /// Also serves commands of this machine over `socket`.
     #[must_use]
     pub fn with_socket(self, socket: ControlSocket) -> Self {
         Self { socket: Some(socket), ..self }
     }
 
-    /// Returns what replaces the service while it is served.
+    /// Returns the handle that replaces the service of the running server.
     #[must_use]
     pub fn replacing(&self) -> Replacing {
         Replacing { admission: Arc::clone(&self.admission), live: self.live.clone() }
     }
 
-    /// The address that was taken; its port is known only now if port 0 was asked for.
+    /// Returns the address on which the server listens, with the real port if the configured port is 0.
     ///
     /// # Errors
-    /// When the system does not say.
+    /// The system's error.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
@@ -189,8 +189,8 @@ impl Server {
         self.admission.max()
     }
 
-    /// Serves until `shutdown` ends. Then connections without a request under way are closed at once, and the others when
-    /// their requests are answered, or after the time that `grace` then gives. Returns what was cut off.
+    /// Serves until `shutdown` ends. Then closes idle connections at once, and the others after their requests are answered. Cuts
+    /// off those that are still open after the time that `grace` returns. Returns their numbers, or `None` if all ended.
     pub async fn serve(self, shutdown: impl Future<Output = ()>, grace: impl FnOnce() -> Duration) -> Option<CutOff> {
         let not_accepted = Throttle::default();
         let machine = machine::admission();
@@ -221,7 +221,7 @@ impl Server {
         }
         drop(self.listener);
         if let Some(commands) = commands {
-            // The socket goes before the data folder is another server's.
+            // Remove the socket before another server can lock the data folder.
             commands.abort();
             let _ = commands.await;
         }
@@ -233,19 +233,19 @@ impl Server {
         }
         let [(tcp, tcp_requests), (commands, command_requests)] = all.map(|admission| admission.count());
         all.iter().for_each(|admission| admission.all_go_on_to(Stage::CutOff));
-        // Those that notice it too late end with the process.
+        // Connections that are still open then end with the process.
         let _ = tokio::time::timeout(CUT_OFF_TIME, all_ended()).await;
         Some(CutOff { connections: tcp + commands, requests: tcp_requests + command_requests })
     }
 }
 
-/// Says that there is no room, as far as that can be done without waiting, and closes the connection.
+/// Answers a connection beyond the limit with 503, if that is possible without waiting, and closes it.
 fn refuse(stream: TcpStream) {
     let Ok(mut stream) = stream.into_std() else { return };
-    // Whether the client hears it does not matter here: the connection ends.
+    // Errors do not matter: the connection ends.
     let _ = stream.write(NO_ROOM.as_bytes());
     let _ = stream.shutdown(Shutdown::Write);
-    // A request that is left unread has the system take back the answer.
+    // If the request stays unread, the system resets the connection and discards the answer.
     let _ = stream.read(&mut [0; 4096]);
 }
 
@@ -254,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusal_is_one_whole_answer() {
+    fn refusal_of_a_connection_is_a_complete_answer() {
         let (head, body) = NO_ROOM.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{}", body.len());
         let error: serde_json::Value = serde_json::from_str(body).unwrap();

@@ -64,7 +64,7 @@ pub trait OrganisationStore: Send + Sync + 'static {
     /// Returns the organisation with the name.
     async fn organisation_by_name(&self, name: &str) -> Result<Option<Organisation>>;
 
-    /// Moves an organisation to another tier.
+    /// Moves an organisation to another tier. Writes no event if it has the tier already.
     ///
     /// # Errors
     /// `NotFound`.

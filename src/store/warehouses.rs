@@ -92,7 +92,7 @@ pub trait WarehouseStore: Send + Sync + 'static {
         change: &Change,
     ) -> Result<()>;
 
-    /// Changes a warehouse's options.
+    /// Changes a warehouse's options. Writes no event if it has these options already.
     ///
     /// # Errors
     /// `NotFound`.
@@ -104,7 +104,7 @@ pub trait WarehouseStore: Send + Sync + 'static {
         change: &Change,
     ) -> Result<()>;
 
-    /// Makes a warehouse its organisation's default.
+    /// Makes a warehouse its organisation's default. Writes no event if it is the default already.
     ///
     /// # Errors
     /// `NotFound`.

@@ -33,7 +33,7 @@ impl KeyCounts {
     /// Writes the counts to the store.
     ///
     /// # Errors
-    /// If the store does not answer. The counts are kept for the next time.
+    /// Fails if the store does not answer. The counts are kept for the next time.
     pub(super) async fn write(&self, store: &dyn Store) -> Result<(), StoreError> {
         let mut usage = Vec::new();
         for shard in &self.shards {

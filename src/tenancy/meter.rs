@@ -18,11 +18,11 @@ const EXHAUSTED_BELIEVED_MS: i64 = 5_000;
 /// A lease in one word, so that a request spends it in one atomic step that cannot mix two days or two leases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Lease {
-    /// The day (UTC) that it is for; 20 bits last until the year 4840.
+    /// Its day (UTC). 20 bits last until the year 4840.
     pub(super) day: u64,
-    /// How many requests are left of it; at most [`tidewater_core::limits::MAX_SLICE`].
+    /// The number of its unspent requests, at most [`tidewater_core::limits::MAX_SLICE`].
     pub(super) left: u64,
-    /// The organisation's total of that day when it was taken, all servers together; it stops at 2^32 - 1.
+    /// The organisation's total of that day over all servers when it was taken, at most 2^32 - 1.
     pub(super) total: u64,
 }
 
@@ -65,7 +65,7 @@ pub(super) struct Meter {
     pub(super) exhausted: Mutex<Option<Exhausted>>,
     /// The day and the limit whose exhaustion was logged.
     told: Mutex<Option<(u64, u64)>>,
-    /// Whether the organisation's tier has no use for a lease any more: it has no limit, or does not include the catalog.
+    /// Whether the organisation's tier needs no lease: it has no limit, or does not include the catalog.
     pub(super) needs_no_lease: AtomicBool,
     pub(super) flight: Flight<Arc<StoreError>>,
 }
@@ -88,7 +88,7 @@ impl Meter {
         Lease::unpack(self.lease.swap(lease.pack(), Ordering::AcqRel))
     }
 
-    /// Cuts the lease to at most `at_most` requests. Returns what was cut off.
+    /// Cuts the lease to at most `at_most` requests. Returns the rest.
     pub(super) fn trim(&self, at_most: u64) -> Lease {
         let trimmed = |word| {
             let lease = Lease::unpack(word);
@@ -141,7 +141,7 @@ impl Meter {
         }
     }
 
-    /// Moves what is counted to the backlog, from where it is written.
+    /// Moves the counted requests to the backlog, which is written to the store.
     pub(super) fn set_all_aside(&self) {
         self.set_aside(self.uncounted.swap(0, Ordering::AcqRel));
     }

@@ -1,4 +1,4 @@
-//! Organisations, their tiers, and what they have used.
+//! Organisations, their tiers and their usage.
 
 mod id_hash;
 mod key_counts;
@@ -19,51 +19,51 @@ use crate::store::{Change, Organisation, Resource, Store, StoreError};
 pub use quota::{Budget, LimitExceeded, Quota, QuotaError};
 pub use signatures::{Signatures, TooManySignatures};
 
-/// Why something about an organisation was not done.
+/// Why an action on an organisation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TenancyError {
-    /// Its name cannot be used.
+    /// Its name is invalid.
     #[error(transparent)]
     Name(#[from] LabelError),
     /// There is no such tier.
     #[error("'{tier}' is not a tier: use one of {}, or define it in the configuration", known.join(", "))]
     UnknownTier {
-        /// What was asked for.
+        /// The requested tier.
         tier: String,
-        /// The tiers that there are.
+        /// The configured tiers.
         known: Vec<String>,
     },
     /// There is no organisation of that name.
     #[error("organisation '{0}' does not exist")]
     NotFound(String),
-    /// There is one of that name already.
+    /// The name is taken.
     #[error("organisation '{0}' exists already")]
     AlreadyExists(String),
-    /// The store did not do it.
+    /// The store failed or refused the change.
     #[error(transparent)]
     Store(StoreError),
 }
 
-/// What an organisation has used today, and what it may.
+/// An organisation's usage of today, and its limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Usage {
-    /// Requests taken from today's budget. A running server takes a slice at a time, so that up to one slice of each
-    /// server may be unspent yet; of an organisation without limit, those of the last seconds may be missing.
+    /// Requests taken from today's budget. A running server takes a slice at a time, so up to one slice for each server may be
+    /// unspent. If there is no limit, the requests of the last seconds may be missing.
     pub requests: u64,
-    /// How many it may have in a day, if there is a limit.
+    /// The daily limit of requests, if there is one.
     pub requests_per_day: Option<u64>,
     /// Tables and views.
     pub tables: u64,
-    /// How many it may have, if there is a limit.
+    /// The maximum number of tables and views, if there is one.
     pub max_tables: Option<u64>,
-    /// In how many seconds the next day (UTC) begins.
+    /// The time until the next day (UTC) begins, in seconds.
     pub reset_s: u64,
 }
 
-/// Adds an organisation.
+/// Creates an organisation.
 ///
 /// # Errors
-/// When the name cannot be used or is taken, or the tier is not configured.
+/// `Name` if the name is invalid; `AlreadyExists`; `UnknownTier`.
 pub async fn organisation_create(
     store: &dyn Store,
     tiers: &BTreeMap<String, Tier>,
@@ -79,27 +79,27 @@ pub async fn organisation_create(
     Ok(organisation)
 }
 
-/// All organisations, by name.
+/// Lists all organisations by name.
 ///
 /// # Errors
-/// When the store does not answer.
+/// `Store`.
 pub async fn organisation_list(store: &dyn Store) -> Result<Vec<Organisation>, TenancyError> {
     store.organisation_list().await.map_err(TenancyError::Store)
 }
 
-/// The organisation of that name.
+/// Returns the organisation of that name.
 ///
 /// # Errors
-/// When there is none.
+/// `NotFound`.
 pub async fn organisation_get(store: &dyn Store, name: &str) -> Result<Organisation, TenancyError> {
     let found = store.organisation_by_name(name).await.map_err(TenancyError::Store)?;
     found.ok_or_else(|| TenancyError::NotFound(name.to_owned()))
 }
 
-/// Moves an organisation to another tier. Running servers see it within [`crate::auth::AuthSettings::cache`].
+/// Moves an organisation to another tier. Running servers notice it within [`crate::auth::AuthSettings::cache`].
 ///
 /// # Errors
-/// When there is no such organisation, or the tier is not configured.
+/// `NotFound`; `UnknownTier`.
 pub async fn organisation_set_tier(
     store: &dyn Store,
     tiers: &BTreeMap<String, Tier>,
@@ -113,10 +113,10 @@ pub async fn organisation_set_tier(
     Ok(Organisation { tier: tier.to_owned(), ..organisation })
 }
 
-/// What an organisation has used today.
+/// Returns an organisation's usage of today.
 ///
 /// # Errors
-/// When its tier is not configured.
+/// `UnknownTier` if its tier is not configured.
 pub async fn usage_today(
     store: &dyn Store,
     tiers: &BTreeMap<String, Tier>,

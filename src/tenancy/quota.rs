@@ -1,9 +1,8 @@
-//! The daily limit of an organisation, exact over any number of servers without a write per request.
+//! The daily limit of an organisation: exact over any number of servers, without a write per request.
 //!
-//! A server leases a slice of the day's budget from the store in one atomic statement and spends it in memory. What it has
-//! leased counts as used from then on: a crash loses at most one slice, and the limit is never exceeded. What is left of a
-//! slice is given back when the day changes, when the organisation's tier allows no slice of that size any more, and at
-//! shutdown.
+//! A server leases a slice of the day's budget from the store in one atomic statement and spends it in memory. Leased requests
+//! count as used: a crash loses at most one slice, and the limit is never exceeded. A server gives unspent requests back when
+//! the day changes, when the organisation's new tier allows only a smaller slice, and at shutdown.
 //!
 //! The requests of an organisation without a limit are counted in memory and written every few seconds.
 
@@ -29,36 +28,36 @@ use super::meter::{Exhausted, Lease, Meter};
 /// How often the requests of organisations without a limit are written.
 const WRITE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What a request leaves of its organisation's day: the source of the `RateLimit` headers.
+/// An organisation's remaining requests of the day after a request: the source of the `RateLimit` headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
     /// Requests a day, if there is a limit.
     pub limit: Option<u64>,
-    /// What is left of it as far as this server knows: what other servers have leased since it last asked is not
-    /// subtracted. It never grows during a day while no other server gives back and the tier stays. Without a limit it
-    /// is `u64::MAX`.
+    /// The remaining requests that this server knows of. Leases of other servers since its own last lease are not subtracted.
+    /// The number never grows during a day, unless another server gives requests back or the tier changes. `u64::MAX` without
+    /// a limit.
     pub remaining: u64,
-    /// In how many seconds the next day (UTC) begins.
+    /// The time until the next day (UTC) begins, in seconds.
     pub reset_s: u64,
 }
 
-/// The day's budget is spent; answer 429.
+/// The day's budget is spent. Answered 429.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the limit of {limit} requests a day, of your organisation's tier, is reached: it starts anew in {retry_after_s} seconds, at \
+    "your organisation has reached its tier's limit of {limit} requests a day: the limit is reset in {retry_after_s} seconds, at \
      midnight UTC; an administrator can see the usage with `tidewater org usage` and change the tier"
 )]
 pub struct LimitExceeded {
     /// Requests a day.
     pub limit: u64,
-    /// In how many seconds the next day (UTC) begins.
+    /// The time until the next day (UTC) begins, in seconds.
     pub retry_after_s: u64,
 }
 
-/// Why a request is not served.
+/// Why a request is refused.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum QuotaError {
-    /// The tier does not include the catalog; answer 403.
+    /// The tier does not include the catalog. Answered 403.
     #[error("the catalog is not included in the tier '{tier}' of organisation '{organisation}'")]
     TierExcludes {
         /// The organisation's name.
@@ -66,10 +65,10 @@ pub enum QuotaError {
         /// Its tier's name.
         tier: String,
     },
-    /// The day's budget is spent; answer 429.
+    /// The day's budget is spent. Answered 429.
     #[error(transparent)]
     LimitExceeded(#[from] LimitExceeded),
-    /// Nothing is leased and the store does not answer; answer 503.
+    /// The lease is spent and the store does not answer. Answered 503.
     #[error("cannot count requests now: {0}")]
     Unavailable(#[source] Arc<StoreError>),
 }
@@ -84,7 +83,7 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// Has leased nothing yet.
+    /// Creates the counter, without any lease.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Clock) -> Self {
         Self { store, clock, meters: RwLock::default(), keys: KeyCounts::default() }
@@ -93,7 +92,7 @@ impl Quota {
     /// Takes one request from the budget of the caller's organisation, at `now_ms`.
     ///
     /// # Errors
-    /// See [`QuotaError`]. Nothing is taken then.
+    /// All of [`QuotaError`]. Then no request is taken.
     pub async fn charge(&self, caller: &Caller, now_ms: i64) -> Result<Budget, QuotaError> {
         let tier = caller.tier();
         let (day, reset_s) = (day_number(now_ms), seconds_left_of_day(now_ms));
@@ -118,7 +117,7 @@ impl Quota {
                 Joined::Ask(turn) => {
                     let lease = LeaseRequest { organisation: caller.organisation(), day, limit, now_ms };
                     let refilled = Box::pin(self.refill(Arc::clone(&meter), lease, turn)).await;
-                    refilled.inspect_err(|error| tell_whoever_runs_it(error, caller, &meter, day))?
+                    refilled.inspect_err(|error| log_spent_limit(error, caller, &meter, day))?
                 }
             },
         };
@@ -126,7 +125,7 @@ impl Quota {
         Ok(Budget { limit: Some(limit), remaining, reset_s })
     }
 
-    /// Lets a request pass that is not counted, if the caller's tier includes the catalog.
+    /// Admits a request without counting it, if the caller's tier includes the catalog.
     ///
     /// # Errors
     /// `TierExcludes`.
@@ -140,12 +139,12 @@ impl Quota {
         })
     }
 
-    /// Leases a slice and spends one of it. Gives what is left of the day.
+    /// Leases a slice and spends one request of it. Returns the remaining requests of the day.
     async fn refill(&self, meter: Arc<Meter>, wanted: LeaseRequest, turn: AskGuard) -> Result<u64, QuotaError> {
         if meter.is_exhausted(wanted.day, wanted.limit, wanted.now_ms) {
             return Err(wanted.exceeded().into());
         }
-        // In a task of its own, so that a client that leaves meanwhile does not take the slice with it.
+        // In a separate task, so that the slice is not lost if the client disconnects.
         let store = Arc::clone(&self.store);
         let leased = tokio::spawn(async move {
             let leased = lease(&*store, &meter, &wanted).await;
@@ -157,20 +156,20 @@ impl Quota {
         leased.await.map_err(broken)?
     }
 
-    /// Gives back what a lease from a larger tier has beyond the slice of the present one. That slice stays, so that keys that
-    /// are still believed to be of the old tier do not lease anew with every request; after a downgrade a server may spend
-    /// as much beyond the limit, once.
+    /// Gives back the part of a larger tier's lease that exceeds the present tier's slice. The slice itself stays: otherwise
+    /// keys whose cached check has the old tier would cause a lease with every request. So after a downgrade a server may exceed
+    /// the limit once, by one slice.
     async fn trim(&self, organisation: OrganisationId, meter: &Arc<Meter>, slice: u64) {
         let (store, meter) = (Arc::clone(&self.store), Arc::clone(meter));
-        // In a task of its own, so that a client that leaves meanwhile does not take the slice with it.
+        // In a separate task, so that the slice is not lost if the client disconnects.
         let trimmed = tokio::spawn(async move { give_back(&*store, organisation, meter.trim(slice)).await });
         if let Err(error) = trimmed.await {
             tracing::error!(%error, %organisation, "could not give back leased requests");
         }
     }
 
-    /// Gives back what is leased of days that are over and what tiers without a limit have no use for, and writes the
-    /// requests of organisations without a limit.
+    /// Gives back leases of past days and leases that a tier without a limit does not need. Writes the counts of organisations
+    /// without a limit.
     pub async fn tick(&self) {
         let today = day_number(self.clock.now_ms());
         for (organisation, meter) in self.all() {
@@ -180,15 +179,15 @@ impl Quota {
             }
             meter.set_all_aside();
             if let Err(error) = write_backlog(&*self.store, organisation, &meter).await {
-                tracing::warn!(%error, %organisation, "could not write how many requests were served: trying again");
+                tracing::warn!(%error, %organisation, "could not write the number of served requests: trying again");
             }
         }
         if let Err(error) = self.keys.write(&*self.store).await {
-            tracing::warn!(%error, "could not write how many requests each key sent: trying again");
+            tracing::warn!(%error, "could not write the number of requests of each key: trying again");
         }
     }
 
-    /// Gives back and writes all that this process holds: the last thing before it ends.
+    /// Gives back all leases and writes all counts. The last call before the process ends.
     pub async fn settle(&self) {
         for (organisation, meter) in self.all() {
             give_back(&*self.store, organisation, meter.replace(Lease::default())).await;
@@ -196,8 +195,8 @@ impl Quota {
         self.tick().await;
     }
 
-    /// Does [`Self::tick`] every few seconds until `stop`, then [`Self::settle`]. Runs as a task of its own; `stop` is to
-    /// come when no request is being served any more.
+    /// Calls [`Self::tick`] every few seconds until `stop` ends, then [`Self::settle`]. Must run as a separate task. `stop` must
+    /// end after the last request.
     pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
         let mut stop = std::pin::pin!(stop);
         let mut ticks = tokio::time::interval(WRITE_INTERVAL);
@@ -223,9 +222,9 @@ impl Quota {
     }
 }
 
-/// Puts a spent limit into the log: the first time in a day for who runs the server, and from then on for who looks closer,
-/// since a client that is refused often asks all the more.
-fn tell_whoever_runs_it(error: &QuotaError, caller: &Caller, meter: &Meter, day: u64) {
+/// Logs a spent limit: as a warning the first time in a day, and at `debug` after that, because refused clients often repeat
+/// their requests.
+fn log_spent_limit(error: &QuotaError, caller: &Caller, meter: &Meter, day: u64) {
     let QuotaError::LimitExceeded(LimitExceeded { limit, retry_after_s }) = *error else { return };
     let (organisation, tier) = (caller.organisation_name(), caller.tier_name());
     if meter.is_news(day, limit) {
@@ -234,15 +233,20 @@ fn tell_whoever_runs_it(error: &QuotaError, caller: &Caller, meter: &Meter, day:
             tier,
             limit,
             retry_after_s,
-            "an organisation has spent its requests of the day: until midnight UTC it is answered 429 (see `tidewater org \
-             set-tier`)"
+            "an organisation has spent its requests of the day and gets 429 until midnight UTC (see `tidewater org set-tier`)"
         );
     } else {
-        tracing::debug!(organisation, tier, limit, retry_after_s, "refused: the organisation's day is spent");
+        tracing::debug!(
+            organisation,
+            tier,
+            limit,
+            retry_after_s,
+            "refused: the organisation has spent its requests of the day"
+        );
     }
 }
 
-/// What is to be leased, and for whom.
+/// The parameters of a lease.
 #[derive(Debug, Clone, Copy)]
 struct LeaseRequest {
     organisation: OrganisationId,
@@ -257,21 +261,22 @@ impl LeaseRequest {
     }
 }
 
-/// Notes that the organisation has no use for what is leased. It is given back at the next tick: while some of its keys are
-/// still believed to be of the old tier, they may lease again.
+/// Marks a lease that the organisation does not need. The next tick gives it back. Not at once: keys whose cached check has the
+/// old tier may lease again meanwhile.
 fn let_go_of_lease(meter: &Meter) {
     if meter.left() > 0 {
         meter.needs_no_lease.store(true, Ordering::Release);
     }
 }
 
-/// Leases a slice from the store and spends one request of it. Gives what is left of the day, or nothing when it is over.
+/// Leases a slice from the store and spends one request of it. Returns the remaining requests of the day, or `None` if the
+/// budget is spent.
 async fn lease(store: &dyn Store, meter: &Meter, wanted: &LeaseRequest) -> Result<Option<u64>, StoreError> {
     let LeaseRequest { organisation, day, limit, now_ms } = *wanted;
-    // What was served before a limit was set counts towards it.
+    // Requests that were served without a limit count towards a later limit.
     meter.set_all_aside();
     write_backlog(store, organisation, meter).await?;
-    // What a smaller tier does not allow to be spent counts as used no longer.
+    // Requests that are left of an old lease no longer count as used.
     give_back(store, organisation, meter.replace(Lease::default())).await;
     let slice = slice_of(limit);
     let taken = store.usage_take(organisation, stored_day(day), slice, Some(limit)).await?;
@@ -283,8 +288,8 @@ async fn lease(store: &dyn Store, meter: &Meter, wanted: &LeaseRequest) -> Resul
     Ok(Some(limit.saturating_sub(taken.total.saturating_sub(left))))
 }
 
-/// Gives back what is left of a lease. Once: when the answer is lost, nobody knows whether it was done, and to do it twice
-/// would serve more than the limit.
+/// Gives back the rest of a lease. Does not retry: if the answer is lost, the outcome is unknown, and a second time could serve
+/// more than the limit.
 async fn give_back(store: &dyn Store, organisation: OrganisationId, lease: Lease) {
     if lease.left == 0 {
         return;
@@ -294,7 +299,7 @@ async fn give_back(store: &dyn Store, organisation: OrganisationId, lease: Lease
     }
 }
 
-/// Writes the requests that were served without a limit. What could not be written stays.
+/// Writes the counts of requests that were served without a limit. Counts that could not be written stay.
 async fn write_backlog(store: &dyn Store, organisation: OrganisationId, meter: &Meter) -> Result<(), StoreError> {
     loop {
         let Some((day, requests)) = meter.backlog.lock().pop_first() else { return Ok(()) };
@@ -305,7 +310,7 @@ async fn write_backlog(store: &dyn Store, organisation: OrganisationId, meter: &
     }
 }
 
-/// The day as a lease holds it: from 1970 on, in 20 bits.
+/// Returns the day as in a lease: counted from 1970, in 20 bits.
 fn day_number(now_ms: i64) -> u64 {
     u64::try_from(day_of(now_ms)).unwrap_or(0).min((1 << 20) - 1)
 }

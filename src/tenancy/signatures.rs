@@ -1,5 +1,5 @@
-//! How fast one key has requests to storage signed. They count against no day (docs/decisions/0016), so that this alone
-//! keeps one key from taking the server from all others.
+//! The rate limit of a key's signatures for requests to storage. Signatures do not count against the daily limit
+//! (docs/decisions/0016), so only this limit keeps one key from blocking the server for all others.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,30 +11,31 @@ use tidewater_core::pace::{Pace, is_forgotten};
 
 use crate::base::clock::Clock;
 
-/// How long a request may wait for its turn: longer than the gaps of a scan's own rhythm, and far less than a client waits.
+/// The longest wait for a turn, in microseconds: longer than the pauses between a scan's requests, and far shorter than clients'
+/// time-outs.
 const MAX_WAIT_US: u32 = 2_000_000;
 
-/// From so many keys on, those that have asked for nothing lately are forgotten.
+/// The number of keys from which idle keys are forgotten.
 const MANY_KEYS: usize = 1_024;
 
-/// A key asks for signatures much faster than it is given them; answer 429.
+/// A key requests signatures much faster than the limit. Answered 429.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "more than {per_second} signatures a second were asked for with this key: ask again in {} s, or with fewer at the same \
+    "this key requested more than {per_second} signatures a second: try again in {} s, or send fewer requests at the same \
      time; the operator can change `api.signatures_per_second`",
     Self::RETRY_AFTER_S
 )]
 pub struct TooManySignatures {
-    /// How many there are in a second.
+    /// The limit, in signatures per second.
     pub per_second: u32,
 }
 
 impl TooManySignatures {
-    /// In how many seconds to ask again.
+    /// The time after which to try again, in seconds.
     pub const RETRY_AFTER_S: u64 = 1;
 }
 
-/// Gives each key its turn.
+/// Limits the rate of each key's signatures.
 #[derive(Debug)]
 pub struct Signatures {
     clock: Clock,
@@ -44,24 +45,24 @@ pub struct Signatures {
 }
 
 impl Signatures {
-    /// So many a second for each key, on this server; 0 is without limit.
+    /// Creates a limit of `per_second` signatures for each key on this server; 0 means no limit.
     #[must_use]
     pub fn new(per_second: u32, clock: Clock) -> Self {
         let pace = (per_second > 0).then(|| Pace::new(per_second, MAX_WAIT_US));
         Self { clock, per_second, pace, keys: Arc::default() }
     }
 
-    /// The same at another pace: who has waited for a turn has it.
+    /// Returns the same limiter with another rate. Keys keep their turns.
     #[must_use]
     pub fn with_pace(&self, per_second: u32) -> Self {
         Self { keys: Arc::clone(&self.keys), ..Self::new(per_second, self.clock.clone()) }
     }
 
-    /// Waits for this key's turn. Clients that ask again only when they are answered are slowed down by that to the pace, and
-    /// not one of their requests fails: PyIceberg gives up a scan at the first refusal.
+    /// Waits for this key's turn. A wait slows clients down to the rate without a failed request: PyIceberg aborts a scan at the
+    /// first refusal.
     ///
     /// # Errors
-    /// When it would be too long in coming.
+    /// Fails if the turn is more than two seconds away.
     pub async fn wait(&self, key: KeyId) -> Result<(), TooManySignatures> {
         let wait = self.turn(key)?;
         if !wait.is_zero() {
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn no_limit_is_none_and_idle_keys_are_forgotten() {
+    fn rate_of_zero_means_no_limit_and_idle_keys_are_forgotten() {
         let now_ms = Arc::new(AtomicI64::new(1_000_000));
         let unlimited = Signatures::new(0, Clock::Manual(Arc::clone(&now_ms)));
         let key = KeyId(fresh_uuid());
@@ -123,6 +124,6 @@ mod tests {
             }
             now_ms.fetch_add(1_000, Ordering::SeqCst);
         }
-        assert!(signatures.keys.lock().len() <= MANY_KEYS, "what is remembered is bounded by who is there");
+        assert!(signatures.keys.lock().len() <= MANY_KEYS, "only active keys are remembered");
     }
 }

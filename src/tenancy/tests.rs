@@ -1,4 +1,4 @@
-//! Organisations, and the daily limit: exact, whatever comes between.
+//! Tests of organisations, and of the exactness of the daily limit over crashes, restarts and changes of tiers.
 
 use std::collections::BTreeMap;
 use std::future::Future as _;
@@ -27,7 +27,7 @@ async fn used(world: &World, now_ms: i64) -> u64 {
     world.store.usage_get(world.organisation.id, day_of(now_ms)).await.unwrap()
 }
 
-/// How many of so many requests are served.
+/// Sends requests. Returns the number of served ones.
 async fn serve(quota: &Quota, caller: &Caller, now_ms: i64, requests: u64) -> u64 {
     let mut served = 0;
     for _ in 0..requests {
@@ -41,7 +41,7 @@ async fn serve(quota: &Quota, caller: &Caller, now_ms: i64, requests: u64) -> u6
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_a_thousand_at_once_exactly_the_limit_is_served() {
+async fn thousand_concurrent_requests_get_exactly_the_limit() {
     for limit in [1, 7, 250, 999] {
         let world = World::new("t", &[("t", limited(limit))]).await;
         let caller = world.caller().await;
@@ -66,7 +66,7 @@ async fn of_a_thousand_at_once_exactly_the_limit_is_served() {
         }
         let mut served = served.load(Ordering::SeqCst) as u64;
         assert!(served <= limit);
-        // What one server had leased and not spent is served by it, and nothing beyond.
+        // Each server serves the rest of its lease, and no more.
         for quota in &servers {
             served += serve(quota, &caller, world.now_ms(), 20).await;
         }
@@ -76,7 +76,7 @@ async fn of_a_thousand_at_once_exactly_the_limit_is_served() {
 }
 
 #[tokio::test]
-async fn the_headers_count_down_and_never_up() {
+async fn remaining_requests_only_decrease() {
     let world = World::new("t", &[("t", limited(1_000))]).await;
     let caller = world.caller().await;
     let quota = server(&world);
@@ -102,7 +102,7 @@ async fn requests_beyond_the_limit_do_not_reach_the_database() {
 }
 
 #[tokio::test]
-async fn a_crash_loses_at_most_a_slice_and_never_serves_more() {
+async fn crash_loses_at_most_a_slice_and_never_exceeds_the_limit() {
     let world = World::new("t", &[("t", limited(1_000))]).await;
     let caller = world.caller().await;
     let mut served = 0;
@@ -115,7 +115,7 @@ async fn a_crash_loses_at_most_a_slice_and_never_serves_more() {
 }
 
 #[tokio::test]
-async fn an_orderly_restart_loses_nothing() {
+async fn orderly_restart_loses_no_request() {
     let world = World::new("t", &[("t", limited(1_000))]).await;
     let caller = world.caller().await;
     let mut served = 0;
@@ -147,7 +147,7 @@ async fn every_day_has_its_own_budget() {
 }
 
 #[tokio::test]
-async fn an_organisation_that_has_gone_home_gives_back_overnight() {
+async fn idle_organisation_gives_back_its_lease_after_the_day() {
     let world = World::new("t", &[("t", limited(500))]).await;
     let caller = world.caller().await;
     let quota = server(&world);
@@ -162,7 +162,7 @@ async fn an_organisation_that_has_gone_home_gives_back_overnight() {
 }
 
 #[tokio::test]
-async fn without_the_database_what_is_leased_is_served() {
+async fn leased_requests_are_served_while_the_database_is_down() {
     let world = World::new("t", &[("t", limited(1_000))]).await;
     let caller = world.caller().await;
     let quota = server(&world);
@@ -175,7 +175,7 @@ async fn without_the_database_what_is_leased_is_served() {
 }
 
 #[tokio::test]
-async fn lost_answers_never_serve_more_than_the_limit() {
+async fn lost_answers_never_exceed_the_limit() {
     let world = World::new("t", &[("t", limited(1_000))]).await;
     let caller = world.caller().await;
     let quota = server(&world);
@@ -193,7 +193,7 @@ async fn lost_answers_never_serve_more_than_the_limit() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_does_not_take_a_slice_with_it() {
+async fn disconnected_client_does_not_lose_the_slice() {
     let world = World::new("t", &[("t", limited(1_000))]).await;
     let caller = world.caller().await;
     let quota = server(&world);
@@ -208,7 +208,7 @@ async fn a_client_that_leaves_does_not_take_a_slice_with_it() {
 }
 
 #[tokio::test]
-async fn a_warm_request_asks_the_database_nothing() {
+async fn request_within_a_lease_needs_no_database() {
     let world = World::new("premium", &[]).await;
     let caller = world.caller().await;
     let quota = server(&world);
@@ -240,7 +240,7 @@ async fn requests_without_a_limit_are_counted_and_written_later() {
 }
 
 #[tokio::test]
-async fn a_tier_without_the_catalog_is_refused_by_name() {
+async fn tier_without_the_catalog_is_refused_by_name() {
     let world = World::new("free", &[]).await;
     let caller = world.caller().await;
     let refused = server(&world).charge(&caller, world.now_ms()).await.unwrap_err();
@@ -252,7 +252,7 @@ async fn a_tier_without_the_catalog_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn another_tier_holds_from_the_next_request_on() {
+async fn new_tier_applies_from_the_next_request() {
     let tiers = [("small", limited(10)), ("large", limited(1_000))];
     let world = World::new("small", &tiers).await;
     let small = world.caller().await;
@@ -321,7 +321,7 @@ async fn tier_without_limit_or_catalog_gives_back_the_slice_within_seconds() {
 }
 
 #[tokio::test]
-async fn upgrade_of_a_spent_day_holds_from_the_next_request_on_and_leases_its_own_slices() {
+async fn upgrade_after_a_spent_day_applies_from_the_next_request_with_its_own_slices() {
     let world = World::new("tiny", &[("tiny", limited(2))]).await;
     let quota = server(&world);
     assert_eq!(serve(&quota, &*world.caller().await, world.now_ms(), 5).await, 2);
@@ -334,7 +334,7 @@ async fn upgrade_of_a_spent_day_holds_from_the_next_request_on_and_leases_its_ow
 }
 
 #[tokio::test]
-async fn keys_of_the_old_and_the_new_tier_at_once_lease_no_slice_for_each_request() {
+async fn keys_of_old_and_new_tier_do_not_lease_a_slice_for_each_request() {
     let world = World::new("premium", &[("small", limited(5_000))]).await;
     let large = world.caller().await;
     world.set_tier("small").await;
@@ -368,7 +368,7 @@ async fn counts_are_written_every_few_seconds_and_settled_at_the_end() {
     assert_eq!(used(&world, world.now_ms()).await, 7);
 }
 
-/// What can happen to a deployment of two servers.
+/// An event in a deployment of two servers.
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Requests(usize, u64),
@@ -389,7 +389,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 #[test]
-fn whatever_happens_the_limit_is_never_exceeded() {
+fn random_crashes_and_restarts_never_exceed_the_limit() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     proptest!(ProptestConfig::with_cases(16), |(
         limit in 1..300_u64, events in prop::collection::vec(event(), 1..40)
@@ -422,7 +422,7 @@ fn whatever_happens_the_limit_is_never_exceeded() {
 }
 
 #[test]
-fn whatever_tiers_follow_each_other_usage_is_exact_once_servers_have_settled() {
+fn usage_is_exact_after_random_changes_of_tiers_once_servers_have_settled() {
     const LIMITS: [Option<u64>; 4] = [Some(40), Some(700), Some(2_500), None];
     const NAMES: [&str; 4] = ["a", "b", "c", "d"];
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -442,7 +442,7 @@ fn whatever_tiers_follow_each_other_usage_is_exact_once_servers_have_settled() {
                 let caller = world.caller().await;
                 for _ in 0..requests {
                     if servers[at].charge(&caller, world.now_ms()).await.is_ok() {
-                        // What a server has leased of a slice that the new tier allows, it spends.
+                        // A server spends the part of an old lease that is a slice of the new tier.
                         assert!(LIMITS[tier].is_none_or(|limit| served < limit.max(before) + 2 * slice_of(limit)));
                         served += 1;
                     }
@@ -459,7 +459,7 @@ fn whatever_tiers_follow_each_other_usage_is_exact_once_servers_have_settled() {
 }
 
 #[tokio::test]
-async fn organisations_are_made_moved_and_shown() {
+async fn organisations_are_created_moved_and_listed() {
     let world = World::new("professional", &[]).await;
     let (store, tiers): (&dyn Store, BTreeMap<_, _>) = (&*world.store, default_tiers());
     let id = OrganisationId(fresh_uuid());
@@ -489,7 +489,7 @@ async fn organisations_are_made_moved_and_shown() {
 }
 
 #[tokio::test]
-async fn what_is_used_today_can_be_shown() {
+async fn usage_of_today_has_requests_tables_and_limits() {
     let world = World::new("professional", &[]).await;
     let caller = world.caller().await;
     serve(&server(&world), &caller, world.now_ms(), 150).await;

@@ -84,7 +84,7 @@ def test_moved_or_copied_folder_is_refused_until_its_old_path_links_to_it(own: S
     assert own.stop() == 0
     shutil.copytree(old, copy)
     text = refused(own.binary, *start(copy))
-    assert f"a copy of the quickstart in {old}" in text and "begin anew" in text
+    assert f"a copy of the quickstart in {old}" in text and "a new quickstart" in text
     old.rename(moved)
     text = refused(own.binary, *start(moved))
     assert f"was made in {old}" in text
@@ -129,7 +129,7 @@ def test_folder_of_another_user_is_refused_and_names_its_owner(binary: Path) -> 
         theirs.mkdir(mode=0o755)
         text = refused(program, *start(theirs), user=NOBODY)
         assert "belongs to the user 'root', and tidewater runs as the user 'nobody'" in text and "chown -R" in text
-        assert "make it for the user 'nobody'" in refused(program, *start(theirs / "new"), user=NOBODY)
+        assert "create it for the user 'nobody'" in refused(program, *start(theirs / "new"), user=NOBODY)
         closed.mkdir(mode=0o500)
         os.chown(closed, NOBODY, NOBODY)
         assert "its mode is 500" in refused(program, *start(closed), user=NOBODY)

@@ -14,7 +14,7 @@ use crate::api::Api;
 use crate::api::admission::{authorization, charge, note_route};
 use crate::api::error::ApiError;
 use crate::api::path::PathParameters;
-use crate::api::permission::{Allowed, Arrived};
+use crate::api::permission::{Allowed, RequestOrigin};
 use crate::auth::{AuthError, Caller, Identity, OperatorCaller};
 use crate::store::{Actor, Change, Organisation};
 use crate::warehouse::OpenWarehouse;
@@ -36,7 +36,7 @@ enum Sender {
 
 /// Passes on an authenticated request. Does not count it, so that an admin can revoke a key that has spent the daily limit.
 pub(in crate::api) async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
-    let learned = note_route(&request).cloned();
+    let facts = note_route(&request).cloned();
     let sender = match request.extensions().get::<Machine>() {
         Some(machine) => Sender::Machine(machine.clone()),
         None => {
@@ -45,17 +45,17 @@ pub(in crate::api) async fn authenticate(State(api): State<Arc<Api>>, mut reques
                 Err(error) => return error.into_response(),
             };
             match api.authenticator.identify(authorization).await {
-                Ok(principal) => Sender::Identity(principal),
+                Ok(identity) => Sender::Identity(identity),
                 Err(error) => return ApiError::from(error).into_response(),
             }
         }
     };
-    if let Some(learned) = &learned {
+    if let Some(facts) = &facts {
         match &sender {
             Sender::Identity(Identity::Key(caller)) => {
-                learned.caller(Arc::clone(caller));
+                facts.caller(Arc::clone(caller));
             }
-            Sender::Identity(Identity::Operator(operator)) => learned.operator(Arc::clone(operator)),
+            Sender::Identity(Identity::Operator(operator)) => facts.operator(Arc::clone(operator)),
             Sender::Machine(_) => {}
         }
     }
@@ -69,7 +69,7 @@ pub(in crate::api) async fn count(State(api): State<Arc<Api>>, request: Request,
         return next.run(request).await;
     };
     match charge(&api, &caller, api.clock.now_ms()).await {
-        Ok(left) => left.tell(next.run(request).await),
+        Ok(left) => left.add_to(next.run(request).await),
         Err(refusal) => *refusal,
     }
 }
@@ -94,7 +94,7 @@ impl Administrator {
         }
     }
 
-    /// Returns the actor in the events of their changes.
+    /// Returns the actor in the events of its changes.
     fn actor(&self) -> Actor {
         match self {
             Self::Machine(machine) => {
@@ -122,20 +122,20 @@ impl FromRequestParts<Arc<Api>> for Administrator {
     }
 }
 
-/// An administrator, and how its request arrived.
+/// An administrator with the origin of its request.
 #[derive(Debug, Clone)]
 pub(in crate::api) struct Asking {
     administrator: Administrator,
-    arrived: Option<Arrived>,
+    origin: Option<RequestOrigin>,
 }
 
 impl Asking {
     /// Returns the record of a change that this request makes.
     pub(in crate::api) fn change(&self, api: &Api) -> Change {
         let actor = self.administrator.actor();
-        self.arrived.as_ref().map_or_else(
+        self.origin.as_ref().map_or_else(
             || Change::by(actor.clone(), api.clock.now_ms()),
-            |arrived| arrived.change(actor.clone(), api.clock.now_ms()),
+            |origin| origin.change(actor.clone(), api.clock.now_ms()),
         )
     }
 }
@@ -145,7 +145,7 @@ impl FromRequestParts<Arc<Api>> for Asking {
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
         let administrator = Administrator::from_request_parts(parts, api).await?;
-        Ok(Self { administrator, arrived: parts.extensions.get().cloned() })
+        Ok(Self { administrator, origin: parts.extensions.get().cloned() })
     }
 }
 

@@ -1,7 +1,6 @@
-//! `/management/v1/warehouses/{warehouse}`: not a part of the Iceberg API.
+//! `/management/v1/warehouses/{warehouse}/dropped`: lists, shows, restores and removes dropped tables and views.
 //!
-//! Lists, restores and removes dropped tables and views; the reports are in `metrics.rs`. A caller who may drop may also list
-//! and restore. Only an admin may remove them for good.
+//! A caller who may drop may also list and restore. Only an admin may remove for good.
 
 use std::sync::Arc;
 
@@ -87,7 +86,8 @@ pub(in crate::api) struct Restore {
     identifier: Option<Identifier>,
 }
 
-/// Lists dropped tables and views that are not yet deleted for good, newest drop first.
+/// Lists dropped tables and views that are not yet forgotten, newest drop first. Those whose files are being removed are listed
+/// too.
 pub(in crate::api) async fn list(
     State(api): State<Arc<Api>>,
     Scoped(scope): Scoped<action::ListDropped>,
@@ -111,7 +111,7 @@ pub(in crate::api) async fn list(
     Ok(Json(DroppedList { next_page_token, dropped }))
 }
 
-/// Returns a dropped table or view.
+/// Shows a dropped table or view.
 pub(in crate::api) async fn get(
     State(api): State<Arc<Api>>,
     Scoped(scope): Scoped<action::ShowDropped>,
@@ -139,7 +139,8 @@ pub(in crate::api) async fn restore(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Deletes a dropped table or view for good, now.
+/// Ends the restore time of a dropped table or view. `purgeRequested` replaces the terms of its drop: the background removes the
+/// files, or they stay.
 pub(in crate::api) async fn remove(
     State(api): State<Arc<Api>>,
     Scoped(scope): Scoped<action::RemoveDropped>,

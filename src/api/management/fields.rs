@@ -30,7 +30,7 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<Api>> for Fields<T> {
 /// Deserializes a field that may be null: `None` if it is absent, `Some(None)` if it is null.
 ///
 /// # Errors
-/// If it has another type.
+/// Fails if it has another type.
 pub(super) fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(from).map(Some)
 }

@@ -141,7 +141,7 @@ pub(in crate::api) async fn update(
     Ok(Json(OrganisationEntry::new(&api.admin, updated)))
 }
 
-/// Deletes an organisation after its grace time.
+/// Marks an organisation as deleted. The background removes it after the grace time.
 pub(in crate::api) async fn delete(
     State(api): State<Arc<Api>>,
     ManagerOfOrganisation(of): ManagerOfOrganisation,

@@ -1,5 +1,5 @@
-//! Warehouses have two paths: `/management/v1/warehouses` for keys of the organisation, and
-//! `/management/v1/organisations/{organisation}/warehouses` for administrators.
+//! The scope of routes with two paths: `/management/v1/warehouses/{warehouse}` for keys of the organisation, and
+//! `/management/v1/organisations/{organisation}/warehouses/{warehouse}` for administrators.
 
 use std::sync::Arc;
 

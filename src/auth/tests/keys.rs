@@ -1,4 +1,4 @@
-//! Signing in with an API key: who is let in, what it costs, and how soon a change is seen.
+//! Tests of authentication with an API key: accepted and refused keys, reads of the database, and the delay of changes.
 
 use std::sync::Arc;
 
@@ -18,12 +18,12 @@ async fn try_key(server: &Authenticator, text: &str) -> Result<Arc<Caller>, Auth
     server.authenticate(Some(bearer(text).as_bytes())).await
 }
 
-/// Whether the caller must bring another credential, as opposed to what the operator must mend.
+/// Returns whether the error is the caller's: another credential is needed. Other errors are for the operator.
 fn is_callers(error: &AuthError) -> bool {
     !matches!(error, AuthError::Unavailable(_) | AuthError::NoEntropy(_))
 }
 
-/// Lets the tasks that were started run to their end.
+/// Runs the background tasks to their end.
 async fn let_background_run() {
     for _ in 0..20 {
         tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! The token endpoint: what each client sends, and what nobody may get.
+//! Tests of the token endpoint: the requests of each client, and requests that must be refused.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -25,7 +25,7 @@ async fn refusal(server: &Authenticator, body: &str, header: Option<&str>) -> OA
     sign_in(server, body, header).await.unwrap_err().kind
 }
 
-/// The role with which a token lets its holder in.
+/// Returns the role of a caller with the token.
 async fn role_of(server: &Authenticator, answer: &TokenResponse) -> Role {
     server.authenticate(Some(bearer(answer.access_token.expose()).as_bytes())).await.unwrap().role()
 }

@@ -1,4 +1,4 @@
-//! Tokens: what is accepted, every way in which one can be forged, and the rotation of the keys that sign them.
+//! Tests of tokens: accepted tokens, all kinds of forged ones, and the rotation of the signing keys.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ async fn signing_key(world: &World) -> SigningKey {
     world.store.signing_key_list().await.unwrap().remove(0)
 }
 
-/// A token's claims as they are written, to be spoilt.
+/// Returns a token's serialized claims, for a test to change.
 fn wire(key: &ApiKey, now_ms: i64) -> Value {
     json!({
         "iss": ISSUER, "aud": AUDIENCE, "sub": key.id, "org": key.organisation, "role": "writer",
@@ -49,7 +49,7 @@ fn wire(key: &ApiKey, now_ms: i64) -> Value {
     })
 }
 
-/// What an attacker could sign who had a secret.
+/// Returns a token that an attacker with `secret` could sign.
 fn forged(algorithm: Algorithm, kid: Option<&str>, secret: &[u8], claims: &Value) -> String {
     let header = Header { kid: kid.map(str::to_owned), ..Header::new(algorithm) };
     jsonwebtoken::encode(&header, claims, &EncodingKey::from_secret(secret)).unwrap()

@@ -154,14 +154,9 @@ impl Client {
     pub(crate) async fn list_at_most(&self, path: &str, field: &str, at_most: usize) -> Result<Vec<Value>> {
         let mut all = Vec::new();
         let mut token: Option<String> = None;
-        let separator = if path.contains('?') { '&' } else { '?' };
         loop {
             let size = u32::try_from(at_most - all.len()).unwrap_or(PAGE_SIZE).min(PAGE_SIZE);
-            let mut page = format!("{path}{separator}pageSize={size}");
-            if let Some(token) = &token {
-                page.push_str(&format!("&pageToken={}", encoded(token)));
-            }
-            let mut answer = self.get(&page).await?;
+            let mut answer = self.get(&page_path(path, Some(size), token.as_deref())).await?;
             if let Value::Array(items) = answer[field].take() {
                 all.extend(items);
             }
@@ -239,4 +234,26 @@ pub(crate) fn has_status(error: &anyhow::Error, status: StatusCode) -> bool {
 /// Percent-encodes a name for a path segment or a query parameter.
 pub(crate) fn encoded(name: &str) -> String {
     percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// Returns the path of a page of a list. Spells the parameters `pageSize` and `pageToken`, as in the REST specification.
+pub(crate) fn page_path(path: &str, size: Option<u32>, token: Option<&str>) -> String {
+    let size = size.map(|size| format!("pageSize={size}"));
+    let token = token.map(|token| format!("pageToken={}", encoded(token)));
+    size.into_iter().chain(token).fold(path.to_owned(), |path, parameter| {
+        let separator = if path.contains('?') { '&' } else { '?' };
+        format!("{path}{separator}{parameter}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn path_of_a_page_has_the_size_and_the_encoded_token() {
+        assert_eq!(page_path("/keys", Some(7), None), "/keys?pageSize=7");
+        assert_eq!(page_path("/keys?a=b", Some(7), Some("x=")), "/keys?a=b&pageSize=7&pageToken=x%3D");
+        assert_eq!(page_path("/tables/check", None, Some("x")), "/tables/check?pageToken=x");
+    }
 }

@@ -1,4 +1,4 @@
-//! The assets against the generator. After a change of the readings, write them again:
+//! Compares the assets with the generator. After a change of the readings, write the assets again:
 //! `cargo test --lib write_the_assets -- --ignored`.
 
 use std::path::Path;
@@ -23,7 +23,7 @@ fn data_files(manifest: &[u8]) -> Vec<DataFile> {
     manifest.entries().iter().map(|entry| entry.data_file().clone()).collect()
 }
 
-/// Everything but lengths, which follow from the encoding.
+/// Returns the entries of a manifest list without lengths, which depend on the encoding.
 fn listed(list: &[u8]) -> Vec<ManifestFile> {
     let list = ManifestList::parse_with_version(list, FormatVersion::V2).unwrap();
     list.consume_entries().into_iter().map(|manifest| ManifestFile { manifest_length: 0, ..manifest }).collect()
@@ -41,7 +41,7 @@ async fn write_the_assets() {
 }
 
 #[test]
-fn data_files_hold_the_computed_readings() {
+fn data_files_have_the_computed_readings() {
     let metadata = metadata();
     for (batch, month) in MONTHS.iter().enumerate() {
         for (station, (name, content)) in month.data.iter().enumerate() {
@@ -55,7 +55,7 @@ fn data_files_hold_the_computed_readings() {
 }
 
 #[tokio::test]
-async fn manifests_hold_what_the_iceberg_crate_computes() {
+async fn manifests_have_the_values_that_the_iceberg_crate_computes() {
     let generated = generator::generate(&metadata()).await;
     let generated = |name: &str| &generated.iter().find(|(path, _)| path == name).unwrap().1;
     for month in &MONTHS {
@@ -84,7 +84,7 @@ async fn manifests_hold_what_the_iceberg_crate_computes() {
 }
 
 #[tokio::test]
-async fn sketches_are_those_of_the_computed_readings() {
+async fn sketches_equal_the_sketches_of_the_computed_readings() {
     let io = FileIO::new_with_memory();
     let location = "memory:///sketches.stats";
     let content = statistics(1, 1).unwrap().content;

@@ -1,4 +1,4 @@
-//! The sample as the `iceberg` crate sees it: its metadata builder plays the catalog, its scan the reader.
+//! Reads the sample with the `iceberg` crate. Its metadata builder plays the catalog, its scan the reader.
 
 mod assets;
 mod generator;
@@ -25,7 +25,7 @@ use super::*;
 /// Six stations, 120 days, 24 hours.
 const EXPECTED_ROWS: usize = 17_280;
 
-/// What a catalog does with the two kinds of requests.
+/// Applies the sample's requests as a catalog does.
 struct Catalog(TableMetadata);
 
 impl Catalog {
@@ -56,7 +56,7 @@ impl Catalog {
         catalog
     }
 
-    /// The metadata builder stamps with the real clock, so the catalog's time is when it last did.
+    /// Returns the time of the last update: the metadata builder reads the real clock.
     fn now_ms(&self) -> i64 {
         self.0.last_updated_ms()
     }
@@ -108,7 +108,7 @@ fn count(rows: &[RecordBatch]) -> usize {
 }
 
 #[tokio::test]
-async fn every_row_is_read_back_in_every_snapshot() {
+async fn scan_of_each_snapshot_returns_its_rows() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = Catalog::filled(folder.path()).await;
     let table = catalog.table().await;
@@ -129,7 +129,7 @@ async fn every_row_is_read_back_in_every_snapshot() {
 }
 
 #[tokio::test]
-async fn the_water_behaves_like_water() {
+async fn readings_have_plausible_tides_surges_and_failures() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = Catalog::filled(folder.path()).await;
     let all = rows(&catalog.table().await, catalog.0.current_snapshot_id().unwrap()).await;
@@ -154,7 +154,7 @@ async fn the_water_behaves_like_water() {
 }
 
 #[tokio::test]
-async fn a_filter_reads_only_its_partitions() {
+async fn filter_reads_only_matching_partitions_and_files() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = Catalog::filled(folder.path()).await;
     let table = catalog.table().await;
@@ -172,12 +172,12 @@ async fn a_filter_reads_only_its_partitions() {
     let both = plan(juneau.and(april)).await;
     assert_eq!(both.len(), 1);
     assert!(both[0].contains("/data/observed_at_month=2026-04/station=Juneau/"), "{both:?}");
-    // No partition knows it, the bounds in the manifests do.
+    // No partition has this column: the bounds in the manifests select the files.
     assert_eq!(plan(Reference::new("reading_id").less_than(Datum::long(7))).await.len(), 6);
 }
 
 #[tokio::test]
-async fn manifests_hold_counts_and_bounds_of_every_column() {
+async fn manifests_have_counts_and_bounds_of_every_column() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = Catalog::filled(folder.path()).await;
     let location = catalog.0.location();
@@ -197,7 +197,7 @@ async fn manifests_hold_counts_and_bounds_of_every_column() {
 }
 
 #[tokio::test]
-async fn the_statistics_file_holds_sketches_of_distinct_values() {
+async fn statistics_file_has_sketches_of_distinct_values() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = Catalog::filled(folder.path()).await;
     let current = catalog.0.current_snapshot_id().unwrap();
@@ -224,7 +224,7 @@ async fn the_statistics_file_holds_sketches_of_distinct_values() {
 }
 
 #[tokio::test]
-async fn refs_name_the_quarter_and_the_branch() {
+async fn tag_is_on_the_third_snapshot_and_branch_on_the_last() {
     let folder = tempfile::tempdir().unwrap();
     let metadata = Catalog::filled(folder.path()).await.0;
 
@@ -237,7 +237,7 @@ async fn refs_name_the_quarter_and_the_branch() {
 }
 
 #[tokio::test]
-async fn a_step_that_was_not_committed_runs_again_and_leaves_nothing_behind() {
+async fn repeated_step_writes_the_same_files() {
     let folder = tempfile::tempdir().unwrap();
     let mut catalog = Catalog::create(folder.path());
     let first = append(&catalog.document(), 0, catalog.now_ms()).await.unwrap();
@@ -251,7 +251,7 @@ async fn a_step_that_was_not_committed_runs_again_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_step_out_of_turn_is_refused() {
+async fn step_in_the_wrong_order_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut catalog = Catalog::create(folder.path());
     assert!(append(&catalog.document(), 1, catalog.now_ms()).await.is_err());

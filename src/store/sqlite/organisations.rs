@@ -64,6 +64,9 @@ pub(super) fn organisation_set_tier(
         .query_row([id.0.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let (name, before) = before.ok_or(StoreError::NotFound(Resource::Organisation))?;
+    if before == tier {
+        return Ok(());
+    }
     connection
         .prepare_cached("UPDATE organisation SET tier = ?2 WHERE id = ?1")?
         .execute(params![id.0.as_bytes(), tier])?;

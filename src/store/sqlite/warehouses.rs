@@ -121,13 +121,20 @@ pub(super) fn warehouse_set_options(
     change: &Change,
 ) -> Result<()> {
     let (purge, no_delete) = (options.purge.as_str(), options.no_delete);
-    let id = connection
-        .prepare_cached(
-            "UPDATE warehouse SET purge = ?3, no_delete = ?4 WHERE organisation = ?1 AND name = ?2 RETURNING id",
-        )?
-        .query_row(params![organisation.0.as_bytes(), name, purge, no_delete], |row| Ok(id(WarehouseId, row.get(0)?)))
+    let known = connection
+        .prepare_cached("SELECT id, purge, no_delete FROM warehouse WHERE organisation = ?1 AND name = ?2")?
+        .query_row(params![organisation.0.as_bytes(), name], |row| {
+            let is_same = row.get_ref(1)?.as_str()? == purge && row.get::<_, bool>(2)? == no_delete;
+            Ok((id(WarehouseId, row.get(0)?), is_same))
+        })
         .optional()?;
-    let id = id.ok_or(StoreError::NotFound(Resource::Warehouse))?;
+    let (id, is_same) = known.ok_or(StoreError::NotFound(Resource::Warehouse))?;
+    if is_same {
+        return Ok(());
+    }
+    connection
+        .prepare_cached("UPDATE warehouse SET purge = ?3, no_delete = ?4 WHERE organisation = ?1 AND name = ?2")?
+        .execute(params![organisation.0.as_bytes(), name, purge, no_delete])?;
     let details = details([("purge", purge.into()), ("no-delete", no_delete.into())]);
     tell(connection, organisation, (id, name), Operation::SetWarehouseOptions, &details, change)
 }
@@ -155,12 +162,18 @@ pub(super) fn warehouse_set_default(
     name: &str,
     change: &Change,
 ) -> Result<()> {
-    clear_default(connection, organisation)?;
-    let id = connection
-        .prepare_cached("UPDATE warehouse SET is_default = 1 WHERE organisation = ?1 AND name = ?2 RETURNING id")?
-        .query_row(params![organisation.0.as_bytes(), name], |row| Ok(id(WarehouseId, row.get(0)?)))
+    let known = connection
+        .prepare_cached("SELECT id, is_default FROM warehouse WHERE organisation = ?1 AND name = ?2")?
+        .query_row(params![organisation.0.as_bytes(), name], |row| Ok((id(WarehouseId, row.get(0)?), row.get(1)?)))
         .optional()?;
-    let id = id.ok_or(StoreError::NotFound(Resource::Warehouse))?;
+    let (id, is_default) = known.ok_or(StoreError::NotFound(Resource::Warehouse))?;
+    if is_default {
+        return Ok(());
+    }
+    clear_default(connection, organisation)?;
+    connection
+        .prepare_cached("UPDATE warehouse SET is_default = 1 WHERE organisation = ?1 AND name = ?2")?
+        .execute(params![organisation.0.as_bytes(), name])?;
     tell(connection, organisation, (id, name), Operation::SetDefaultWarehouse, &EventDetails::new(), change)
 }
 

@@ -13,7 +13,7 @@ use super::fixture::{
 use crate::base::clock::fresh_uuid;
 use crate::store::{
     Actor, Change, DropTerms, Event, EventDetails, EventFilter, Operation, Origin, Past, Place, Progress, Restore,
-    StoreError, Swap, TableChange, TableKind, WarehouseStorage,
+    StoreError, Swap, TableChange, TableKind, WarehouseOptions, WarehouseStorage,
 };
 
 const HOUR_MS: i64 = 3_600_000;
@@ -43,6 +43,7 @@ pub(in crate::store) async fn each_change_leaves_its_event(store: Subject) {
     store.key_create(&ci, &change()).await.unwrap();
     store.key_revoke(acme.id, ci.id, &change()).await.unwrap();
     store.key_revoke(acme.id, ci.id, &change()).await.unwrap();
+    place_of(&store, acme.id, "first").await;
     let place = place_of(&store, acme.id, "lake").await;
     store.warehouse_set_default(acme.id, "lake", &change()).await.unwrap();
     store.warehouse_set_storage(acme.id, "lake", &WarehouseStorage::local(), &change()).await.unwrap();
@@ -82,6 +83,7 @@ pub(in crate::store) async fn each_change_leaves_its_event(store: Subject) {
         ("set-tier", "acme"),
         ("create-key", "ci"),
         ("revoke-key", "ci"),
+        ("create-warehouse", "first"),
         ("create-warehouse", "lake"),
         ("set-default-warehouse", "lake"),
         ("set-warehouse-storage", "lake"),
@@ -107,6 +109,20 @@ pub(in crate::store) async fn each_change_leaves_its_event(store: Subject) {
     let all = store.event_list(None, &EventFilter::default(), None, 3).await.unwrap().events;
     let all: Vec<_> = all.iter().map(|event| (event.operation.as_str(), event.object.name.as_str())).collect();
     assert_eq!(all, [("remove-signing-keys", "k1"), ("add-signing-key", "k3"), ("add-signing-key", "k1")]);
+}
+
+pub(in crate::store) async fn setting_to_its_present_value_leaves_no_event(store: Subject) {
+    let acme = organisation("acme");
+    store.organisation_create(&acme, &change()).await.unwrap();
+    place_of(&store, acme.id, "lake").await;
+    let before = told(&store, acme.id).await;
+    store.organisation_set_tier(acme.id, &acme.tier, &change()).await.unwrap();
+    store.warehouse_set_options(acme.id, "lake", &WarehouseOptions::default(), &change()).await.unwrap();
+    store.warehouse_set_default(acme.id, "lake", &change()).await.unwrap();
+    assert_eq!(told(&store, acme.id).await, before);
+    let options = WarehouseOptions { no_delete: true, ..WarehouseOptions::default() };
+    store.warehouse_set_options(acme.id, "lake", &options, &change()).await.unwrap();
+    assert_eq!(told(&store, acme.id).await.len(), before.len() + 1, "a change leaves its event");
 }
 
 pub(in crate::store) async fn a_change_that_is_refused_leaves_no_event(store: Subject) {

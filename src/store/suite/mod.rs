@@ -82,6 +82,7 @@ macro_rules! conformance {
             organisation_is_forgotten_in_small_steps_and_no_other_with_it,
             // Events
             each_change_leaves_its_event,
+            setting_to_its_present_value_leaves_no_event,
             a_change_that_is_refused_leaves_no_event,
             an_event_tells_who_when_and_from_where,
             a_transaction_leaves_an_event_for_each_table,

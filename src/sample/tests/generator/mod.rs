@@ -28,13 +28,13 @@ use crate::sample::assets::{MONTHS, STATIONS};
 use crate::sample::manifests::sequence_number;
 use crate::sample::statistics::Sketch;
 
-/// A sequence number that a manifest leaves open, for its readers to take from the snapshot.
+/// The sequence number of an entry that inherits it from the snapshot.
 const INHERITED: i64 = -1;
 
-/// The files below `assets`, by their path there.
+/// Files with their paths below `assets`.
 pub(super) type Files = Vec<(String, Bytes)>;
 
-/// Returns the readings of a station in a month as the assets should have them.
+/// Returns the readings of a station in a month.
 pub(super) fn rows(metadata: &TableMetadata, batch: usize, station: usize) -> RecordBatch {
     let schema = schema_to_arrow_schema(metadata.current_schema()).unwrap();
     tides::month(batch, station, &Arc::new(schema)).unwrap()
@@ -46,7 +46,7 @@ pub(super) fn sketches(metadata: &TableMetadata) -> Vec<(i32, CompactThetaSketch
     sketches.into_iter().map(|(field_id, sketch)| (field_id, sketch.compact(true))).collect()
 }
 
-/// Returns all assets, for a table of this metadata.
+/// Returns all assets for a table with this metadata.
 pub(super) async fn generate(metadata: &TableMetadata) -> Files {
     let io = FileIO::new_with_memory();
     let mut files = Files::new();
@@ -74,7 +74,7 @@ fn snapshot_id(batch: usize) -> i64 {
     batch as i64 + 1
 }
 
-/// The folder of one partition. The generator that comes with the crate would name the month by its number since 1970.
+/// The folder of one partition. The crate's own generator would name the month by its number since 1970.
 #[derive(Clone)]
 struct Folder(String);
 
@@ -84,7 +84,7 @@ impl LocationGenerator for Folder {
     }
 }
 
-/// Writes a month of every station, one file per partition, with the statistics of its columns.
+/// Writes a month of every station: one file per partition, with column statistics.
 async fn write_data(io: &FileIO, metadata: &TableMetadata, batch: usize) -> Vec<DataFile> {
     let schema = metadata.current_schema();
     let splitter = RecordBatchPartitionSplitter::try_new_with_computed_values(
@@ -144,7 +144,7 @@ async fn manifest_list(io: &FileIO, manifests: Vec<ManifestFile>) -> Bytes {
     read(io, location).await
 }
 
-/// Returns the beginning of a Puffin file with the sketches, and where each is.
+/// Returns the beginning of a Puffin file with the sketches, and an index of their positions.
 async fn statistics_file(io: &FileIO, metadata: &TableMetadata) -> Files {
     let location = "memory:///tides/sketches.bin";
     let mut puffin = PuffinWriter::new(&io.new_output(location).unwrap(), HashMap::new(), false).await.unwrap();

@@ -12,7 +12,7 @@ use super::tides;
 use crate::sample::BATCHES;
 use crate::sample::assets::STATIONS;
 
-/// A sketch for each column of a primitive type, with the column's field id, over the rows of all batches.
+/// Returns a sketch of each column of a primitive type over the rows of all batches, with the column's field id.
 pub(in crate::sample::tests) fn sketches(metadata: &TableMetadata) -> Result<Vec<(i32, ThetaSketch)>> {
     let schema = metadata.current_schema();
     let arrow_schema = Arc::new(schema_to_arrow_schema(schema)?);
@@ -38,7 +38,7 @@ pub(in crate::sample::tests) fn sketches(metadata: &TableMetadata) -> Result<Vec
     Ok(sketches)
 }
 
-/// The binary single-value serialization of the table spec (appendix D), which the Puffin spec feeds to the sketch.
+/// Returns the binary single-value serialization of the table spec (appendix D). The Puffin spec feeds it to the sketch.
 fn single_value(value: &Literal) -> Result<Vec<u8>> {
     let Literal::Primitive(value) = value else { bail!("only primitive values have distinct counts") };
     Ok(match value {
@@ -53,7 +53,7 @@ fn single_value(value: &Literal) -> Result<Vec<u8>> {
     })
 }
 
-/// Two's complement in as few bytes as keep the sign, as decimals are written.
+/// Returns the shortest two's complement, big-endian, as the spec writes decimals.
 fn shortest_big_endian(value: i128) -> Vec<u8> {
     let bytes = value.to_be_bytes();
     let sign = if value < 0 { 0xff } else { 0 };

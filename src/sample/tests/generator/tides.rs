@@ -19,7 +19,7 @@ const FIRST_DAY: usize = 20_454;
 /// The speeds of the constituents M2, S2, N2, K1 and O1, in degrees an hour.
 const SPEEDS: [f64; 5] = [28.984_104_2, 30.0, 28.439_729_5, 15.041_068_6, 13.943_035_6];
 
-/// A harbour and what its water does: sizes are near those of the real place, not taken from any tide table.
+/// A harbour and its tides. The sizes are near those of the real place, but not from a tide table.
 pub(super) struct Station {
     pub(super) name: &'static str,
     /// Amplitudes of the constituents, in metres, in the order of [`SPEEDS`].
@@ -28,7 +28,7 @@ pub(super) struct Station {
     lag: f64,
     /// Mean water temperature over the months, in degrees Celsius.
     water_c: f64,
-    /// Icebergs in sight on a usual hour.
+    /// The usual number of icebergs in sight.
     icebergs: f64,
 }
 
@@ -53,7 +53,7 @@ pub(super) const STATIONS: [Station; assets::STATIONS] = [
     Station { name: "Valdez", amplitudes: [1.42, 0.49, 0.29, 0.52, 0.31], lag: 290.0, water_c: 4.1, icebergs: 6.0 },
 ];
 
-/// A storm: the hour when it peaks, the surge it brings in metres, and the stations that it reaches.
+/// A storm: the hour of its peak, its surge in metres, and the stations that it reaches.
 struct Storm(f64, f64, &'static [usize]);
 
 const STORMS: [Storm; 6] = [
@@ -65,7 +65,7 @@ const STORMS: [Storm; 6] = [
     Storm(2431.0, 1.05, &[1, 4, 5]),
 ];
 
-/// What one station saw in one hour.
+/// The reading of one station in one hour.
 struct Reading {
     surge_m: f64,
     tide_m: f64,
@@ -88,7 +88,7 @@ impl Reading {
             .sum::<f64>()
             + 0.08 * (TAU * h / 97.0 + place.lag).sin()
             + 0.02 * (chance(1) - 0.5);
-        // Glaciers calve most at spring tides, and now and then all at once.
+        // Glaciers calve most at spring tides, and rarely much at once.
         let calving = if chance(2) < 0.004 { 4.0 } else { 0.6 + 0.8 * chance(3) };
         let icebergs = place.icebergs * calving * (1.0 + 0.25 * (TAU * h / 354.4).cos()) + chance(4);
         let low = -0.9 * (place.amplitudes[0] + place.amplitudes[1]);
@@ -105,22 +105,22 @@ impl Reading {
     }
 }
 
-/// The predicted tide in metres, to the millimetre: what is below could differ between machines.
+/// Returns the predicted tide in metres, rounded to the millimetre: smaller digits could differ between machines.
 fn tide(place: &Station, hour: f64) -> f64 {
     let sum: f64 = (0..SPEEDS.len())
         .map(|i| place.amplitudes[i] * ((SPEEDS[i] * hour - place.lag * SPEEDS[i] / SPEEDS[0]).to_radians()).cos())
         .sum();
-    // Adding 0 turns -0 into 0, which are one value to SQL and two to a sketch of distinct values.
+    // Adding 0 turns -0 into 0. They are one value in SQL, but two in a sketch of distinct values.
     (sum * 1000.0).round() / 1000.0 + 0.0
 }
 
-/// The water's temperature: coldest at the end of February, in Ushuaia warmest.
+/// Returns the water temperature in degrees Celsius: coldest at the end of February, in Ushuaia warmest.
 fn water_c(place: &Station, hour: f64) -> f64 {
     let season = (TAU * (hour - 1400.0) / 8766.0).cos() * if place.name == "Ushuaia" { -1.0 } else { 1.0 };
     place.water_c - 0.9 * season + 0.3 * (TAU * hour / 24.0).sin()
 }
 
-/// A number from 0 to 1 that looks random and is always the same: the mixing step of SplitMix64.
+/// Returns a reproducible pseudo-random number from 0 to 1: the mixing step of SplitMix64.
 fn chance(what: u64, station: usize, hour: usize) -> f64 {
     let mut z = (what << 48 | (station as u64) << 32 | hour as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -128,7 +128,7 @@ fn chance(what: u64, station: usize, hour: usize) -> f64 {
     ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-/// One month of one station, in the order of time. `schema` is the table's, as Arrow sees it.
+/// Returns one month of readings of one station, by time. `schema` is the table's Arrow schema.
 pub(super) fn month(batch: usize, station: usize, schema: &SchemaRef) -> Result<RecordBatch> {
     let first = 24 * assets::MONTHS[..batch].iter().map(|month| month.days).sum::<usize>();
     let hours = first..first + 24 * assets::MONTHS[batch].days;
@@ -151,7 +151,7 @@ pub(super) fn month(batch: usize, station: usize, schema: &SchemaRef) -> Result<
     Ok(RecordBatch::try_new(schema.clone(), columns)?)
 }
 
-/// The list column. Its element carries the field id that the table's schema gave it.
+/// Returns the list column. Its element has the field id of the table's schema.
 fn alerts(readings: &[Reading], schema: &SchemaRef) -> Result<ArrayRef> {
     let DataType::List(element) = schema.field_with_name("alerts")?.data_type() else {
         anyhow::bail!("the column alerts is not a list");
