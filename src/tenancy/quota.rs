@@ -233,7 +233,7 @@ fn log_spent_limit(error: &QuotaError, caller: &Caller, meter: &Meter, day: u64)
             tier,
             limit,
             retry_after_s,
-            "an organisation has spent its requests of the day and gets 429 until midnight UTC (see `tidewater org set-tier`)"
+            "an organisation has spent its requests of the day and is answered 429 until midnight UTC (see `tidewater org set-tier`)"
         );
     } else {
         tracing::debug!(

@@ -68,7 +68,7 @@ def test_second_signal_ends_the_server_at_once(make: Callable[..., Server], seco
     server = make(api__shutdown_grace_s=600, api__request_timeout_s=600, connections__body_timeout_s=600)
     with begin_request(server):
         server.signal(signal.SIGTERM)
-        until(lambda: " stopping: " in plain_log(server))
+        until(lambda: " stopping after " in plain_log(server))
         assert server.is_running()
         server.signal(second)
         assert server.wait(5) == 128 + second
