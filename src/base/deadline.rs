@@ -60,7 +60,7 @@ pub(crate) fn sync_scope<T>(deadline: Option<Deadline>, work: impl FnOnce() -> T
 /// Waits for a future until the deadline.
 ///
 /// # Errors
-/// If the deadline comes first. The future is dropped then.
+/// Fails if the deadline comes first, and drops the future.
 pub(crate) async fn within<F: Future>(wait: F) -> Result<F::Output, TimeIsOver> {
     match current() {
         None => Ok(wait.await),
@@ -71,7 +71,7 @@ pub(crate) async fn within<F: Future>(wait: F) -> Result<F::Output, TimeIsOver> 
 /// Checks between the steps of long work that the deadline has not passed.
 ///
 /// # Errors
-/// If it has passed.
+/// Fails if it has passed.
 pub(crate) fn check() -> Result<(), TimeIsOver> {
     match current() {
         Some(deadline) if Instant::now() >= deadline.until => Err(TimeIsOver),
@@ -87,13 +87,13 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn wait_beyond_the_deadline_is_given_up() {
+    async fn wait_beyond_the_deadline_is_cancelled() {
         let never = std::future::pending::<()>();
         assert_eq!(scope(Some(Deadline::at(Instant::now())), within(never)).await, Err(TimeIsOver));
     }
 
     #[tokio::test]
-    async fn work_without_a_deadline_has_time() {
+    async fn work_without_a_deadline_is_not_limited() {
         assert_eq!((check(), within(async { 1 }).await), (Ok(()), Ok(1)));
         assert_eq!(scope(None, async { check() }).await, Ok(()));
         assert_eq!(sync_scope(Some(Deadline::at(Instant::now())), check), Err(TimeIsOver));

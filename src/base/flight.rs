@@ -1,4 +1,4 @@
-//! One question at a time, however many wait for its answer.
+//! Shares one call among concurrent callers that need the same result.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -9,8 +9,8 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 use parking_lot::Mutex;
 
-/// Lets one of many ask while the others wait, and lets those share a failure, so that what does not answer is not asked by
-/// each in turn.
+/// Lets one caller make a call while the others wait. The waiting callers share a failure, so that they do not call a dead service
+/// one after the other.
 #[derive(Debug)]
 pub(crate) struct Flight<E> {
     turn: Arc<tokio::sync::Mutex<()>>,
@@ -24,15 +24,16 @@ impl<E> Default for Flight<E> {
     }
 }
 
-/// The right to ask. The next in the queue has its turn when this is dropped.
+/// The right to make the call. Dropping it passes the turn to the next waiting caller.
 #[derive(Debug)]
 pub(crate) struct AskGuard(#[expect(dead_code, reason = "it is held, not read")] tokio::sync::OwnedMutexGuard<()>);
 
 impl<E: Clone> Flight<E> {
-    /// Waits for a turn. `ready` is looked at once it has come, because the one before may have brought what was wanted.
+    /// Waits for a turn. Then returns the value of `ready`, if the previous caller has produced one meanwhile, or else the right to
+    /// make the call.
     ///
     /// # Errors
-    /// When somebody asked meanwhile and failed.
+    /// Returns the failure of a call that another caller made while this one waited.
     pub(crate) async fn join<T>(&self, ready: impl FnOnce() -> Option<T>) -> Result<Joined<T>, E> {
         let before = self.failures.load(Ordering::Acquire);
         let turn = Arc::clone(&self.turn).lock_owned().await;
@@ -47,7 +48,7 @@ impl<E: Clone> Flight<E> {
         Ok(Joined::Ask(AskGuard(turn)))
     }
 
-    /// Tells those who wait that asking failed, and gives the error back. Call it before the turn is dropped.
+    /// Records a failed call for the waiting callers. Returns the error. Call it before dropping the turn.
     pub(crate) fn fail(&self, error: E) -> E {
         *self.failed.lock() = Some(error.clone());
         self.failures.fetch_add(1, Ordering::Release);
@@ -55,17 +56,17 @@ impl<E: Clone> Flight<E> {
     }
 }
 
-/// What waiting for a turn gave.
+/// The result of waiting for a turn.
 #[derive(Debug)]
 pub(crate) enum Joined<T> {
-    /// Somebody else has brought it.
+    /// Another caller has produced the value.
     Ready(T),
-    /// Ask.
+    /// Make the call.
     Ask(AskGuard),
 }
 
-/// Questions that are being asked, each once for all who want its answer, success or failure. A question that nobody waits for
-/// any more is given up.
+/// Running calls by their keys. All concurrent callers with the same key share one call and its outcome, success or failure. A
+/// call without waiting callers is cancelled.
 #[derive(Debug)]
 pub(crate) struct Flights<K: Eq + Hash, T> {
     under_way: Arc<UnderWay<K, T>>,
@@ -81,7 +82,7 @@ impl<K: Eq + Hash, T> Default for Flights<K, T> {
 }
 
 impl<K: Clone + Eq + Hash + Send + 'static, T: Clone + Send + Sync + 'static> Flights<K, T> {
-    /// Joins those who wait for the answer, or asks: `ask` is called if nobody has asked.
+    /// Joins the running call for `key`, or starts the call `ask` if none is running.
     pub(crate) fn join(&self, key: &K, ask: impl FnOnce() -> BoxFuture<'static, T>) -> Shared<BoxFuture<'static, T>> {
         let mut under_way = self.under_way.lock();
         if let Some(flight) = under_way.get(key).and_then(|(_, flight)| flight.upgrade()) {
@@ -102,7 +103,7 @@ impl<K: Clone + Eq + Hash + Send + 'static, T: Clone + Send + Sync + 'static> Fl
     }
 }
 
-/// Forgets a question when it was answered or given up.
+/// Removes a call from the running ones when it has ended or was cancelled.
 struct Landing<K: Eq + Hash, T> {
     under_way: Arc<UnderWay<K, T>>,
     key: K,
@@ -112,7 +113,7 @@ struct Landing<K: Eq + Hash, T> {
 impl<K: Eq + Hash, T> Drop for Landing<K, T> {
     fn drop(&mut self) {
         let mut under_way = self.under_way.lock();
-        // Not the one that was asked anew since.
+        // A newer call with the same key stays.
         if under_way.get(&self.key).is_some_and(|(number, _)| *number == self.number) {
             under_way.remove(&self.key);
         }
@@ -128,7 +129,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn all_who_wait_have_one_answer_and_who_comes_later_asks_anew() {
+    async fn concurrent_callers_share_one_answer_and_later_callers_ask_again() {
         let (flights, asked) = (Flights::<u32, Result<u32, &str>>::default(), Arc::new(AtomicU32::new(0)));
         let ask = |answer| {
             let asked = Arc::clone(&asked);
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn question_that_nobody_waits_for_is_given_up() {
+    async fn call_without_waiting_callers_is_cancelled() {
         let flights = Flights::<u32, ()>::default();
         let (asking, mut given_up) = oneshot::channel::<()>();
         let ask = async move {
@@ -156,7 +157,7 @@ mod tests {
             std::future::pending().await
         };
         let first = flights.join(&1, || ask.boxed());
-        let mut second = flights.join(&1, || unreachable!("it is asked already"));
+        let mut second = flights.join(&1, || unreachable!("the call is running"));
         assert!(futures_util::poll!(&mut second).is_pending());
         drop(first);
         assert_eq!(given_up.try_recv(), Err(oneshot::error::TryRecvError::Empty));
@@ -166,9 +167,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_wait_share_a_failure_and_who_comes_later_asks_anew() {
+    async fn waiting_callers_share_a_failure_and_later_callers_ask_again() {
         let flight = Flight::<&str>::default();
-        let Ok(Joined::Ask(turn)) = flight.join(|| None::<()>).await else { panic!("nobody else has asked") };
+        let Ok(Joined::Ask(turn)) = flight.join(|| None::<()>).await else { panic!("no other call runs") };
         let waiting = flight.join(|| None::<()>);
         tokio::pin!(waiting);
         assert!(futures_util::poll!(&mut waiting).is_pending());

@@ -1,5 +1,5 @@
-//! Those who want the same thing take turns inside a process, first come first served: commits to one table, so that each
-//! applies to what the one before it left and none writes a document in vain, and requests with the same key.
+//! A lock for each key, in one process, first come first served. Commits to one table use it, so that each applies to the result
+//! of the one before and writes no document in vain. So do requests with the same idempotency key.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
@@ -8,17 +8,17 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-/// A queue for each thing that is in use.
+/// A set of locks, with a queue for each key that is in use.
 pub(crate) struct KeyedLock<K> {
     queues: Mutex<HashMap<K, Arc<AsyncMutex<()>>>>,
 }
 
-/// A turn; it ends when this is dropped.
+/// A held lock. Dropping it passes the lock to the next in the queue.
 pub(crate) struct KeyGuard<'a, K: Eq + Hash> {
     lock: &'a KeyedLock<K>,
     key: K,
     guard: Option<OwnedMutexGuard<()>>,
-    /// Whether another went first, so that what was read before is out of date.
+    /// Whether another holder went first, so that earlier reads may be out of date.
     pub(crate) waited: bool,
 }
 
@@ -29,10 +29,10 @@ impl<K> Default for KeyedLock<K> {
 }
 
 impl<K: Copy + Eq + Hash> KeyedLock<K> {
-    /// Waits for a turn. Whoever holds one already must not wait for another: see [`Self::enter_all`].
+    /// Waits for the lock of a key. A caller that holds another lock must not call this: use [`Self::enter_all`].
     pub(crate) async fn enter(&self, key: K) -> KeyGuard<'_, K> {
         let queue = Arc::clone(self.queues.lock().entry(key).or_default());
-        // Exists before the wait, so that giving up the wait removes a queue that nobody else uses.
+        // Created before the wait, so that a cancelled wait removes an unused queue.
         let mut turn = KeyGuard { lock: self, key, guard: None, waited: false };
         match Arc::clone(&queue).try_lock_owned() {
             Ok(guard) => turn.guard = Some(guard),
@@ -44,8 +44,8 @@ impl<K: Copy + Eq + Hash> KeyedLock<K> {
         turn
     }
 
-    /// Waits for the turns of several keys, each of which is taken once, however often it is named. All holders take them in
-    /// one order, so that no two wait for each other.
+    /// Waits for the locks of several keys. A key that is given twice is locked once. All callers take the locks in the same order,
+    /// so that they cannot deadlock.
     pub(crate) async fn enter_all(&self, keys: impl IntoIterator<Item = K>) -> Vec<KeyGuard<'_, K>>
     where
         K: Ord,
@@ -63,7 +63,7 @@ impl<K: Eq + Hash> Drop for KeyGuard<'_, K> {
     fn drop(&mut self) {
         let mut queues = self.lock.queues.lock();
         self.guard = None;
-        // Whoever waits holds a reference, and can take one only under the lock that is held here.
+        // Each waiting caller has a reference, and takes it under the lock that is held here.
         if queues.get(&self.key).is_some_and(|queue| Arc::strong_count(queue) == 1) {
             queues.remove(&self.key);
         }
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn one_at_a_time_and_nothing_is_left_behind() {
+    async fn holders_of_one_key_run_one_at_a_time_and_leave_no_queue() {
         let queues = Arc::new(KeyedLock::default());
         let inside = Arc::new(AtomicU32::new(0));
         let commits = (0..200u128).map(|n| {
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_commit_knows_whether_another_went_first() {
+    async fn guard_says_whether_it_waited() {
         let queues = KeyedLock::default();
         let table = 1;
         let first = queues.enter(table).await;
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_that_is_named_twice_is_taken_once() {
+    async fn key_given_twice_is_locked_once() {
         let queues = KeyedLock::default();
         let all = queues.enter_all([3, 1, 3, 1]);
         tokio::pin!(all);
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn holders_of_several_keys_in_any_order_do_not_wait_for_each_other() {
+    async fn holders_of_several_keys_do_not_deadlock() {
         let queues = KeyedLock::default();
         let first = queues.enter_all([1, 2]).await;
         let others = async {
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wait_that_is_given_up_leaves_no_queue_behind() {
+    async fn cancelled_wait_leaves_no_queue() {
         let queues = KeyedLock::default();
         let first = queues.enter(1).await;
         let mut second = Box::pin(queues.enter(1));

@@ -1,4 +1,4 @@
-//! What every part may use: the time and fresh ids, secrets, deadlines, one question for many, and a lock for each key.
+//! Basic tools for all parts: time and new ids, secrets, deadlines, shared calls, and a lock for each key.
 
 pub mod clock;
 pub mod deadline;

@@ -1,19 +1,19 @@
-//! A value that must not be shown.
+//! A value that must not appear in output.
 
 use std::fmt;
 
-/// Something secret. It prints `***`, in messages, logs and debug output alike; only [`Secret::expose`] gives it out, so
-/// that every place that does is easy to find.
+/// A secret. It prints as `***` in messages, logs and debug output. Only [`Secret::expose`] returns it, so all uses are easy to
+/// find.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret<T>(T);
 
 impl<T> Secret<T> {
-    /// Takes charge of a secret.
+    /// Wraps a secret.
     pub const fn new(value: T) -> Self {
         Self(value)
     }
 
-    /// The secret itself.
+    /// Returns the secret itself.
     pub const fn expose(&self) -> &T {
         &self.0
     }

@@ -50,7 +50,7 @@ impl ControlSocket {
     /// Creates the socket in the data folder. The caller must have the folder's lock: an existing socket is a dead server's.
     ///
     /// # Errors
-    /// If the system cannot create it.
+    /// Fails if the system cannot create it.
     pub fn bind(folder: &Path) -> io::Result<Self> {
         let path = folder.join(SOCKET);
         match fs::remove_file(&path) {
@@ -67,7 +67,7 @@ impl ControlSocket {
     /// Accepts a connection. Returns it with the name of the user at its other end.
     ///
     /// # Errors
-    /// If none can be accepted; `PermissionDenied` for a user who is neither the server's nor root.
+    /// Fails if none can be accepted; `PermissionDenied` for a user who is neither the server's nor root.
     pub async fn accept(&self) -> io::Result<(UnixStream, Arc<str>)> {
         let (stream, _) = self.listener.accept().await?;
         let user = stream.peer_cred()?.uid();
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn connection_has_its_users_name_and_dropped_socket_is_gone() {
+    async fn connection_has_its_users_name_and_dropped_socket_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         assert!(connect(folder.path()).unwrap().is_none());
         let socket = ControlSocket::bind(folder.path()).unwrap();

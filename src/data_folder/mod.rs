@@ -28,11 +28,11 @@ pub const MASTER_KEY_FILE: &str = "master.key";
 /// The advice to choose another folder, for messages.
 const ANOTHER: &str = "choose another folder with --data-dir or TIDEWATER_DATA_DIR";
 
-/// Why a data folder cannot be used, and what to do.
+/// Why a data folder cannot be used. The messages say what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// The path is not a folder.
-    #[error("{} is not a folder, so no data can be kept in it: {ANOTHER}", path.display())]
+    #[error("{} is not a folder, so it cannot store data: {ANOTHER}", path.display())]
     NotAFolder {
         /// The path.
         path: PathBuf,
@@ -74,7 +74,7 @@ pub enum FolderError {
         /// The permission bits.
         mode: u32,
     },
-    /// Its file system is read-only.
+    /// The folder's file system is read-only.
     #[error("{} is on a file system that can only be read: mount it for writing, or {ANOTHER}", path.display())]
     ReadOnly {
         /// The folder.
@@ -86,7 +86,7 @@ pub enum FolderError {
         /// The folder.
         path: PathBuf,
     },
-    /// Another server uses it.
+    /// Another server uses the folder.
     #[error(
         "a server of tidewater runs on the data folder {} already{by}: use that one, stop it first, or {ANOTHER}",
         path.display()
@@ -97,7 +97,7 @@ pub enum FolderError {
         /// The server, in brackets, or empty if unknown.
         by: String,
     },
-    /// The file system has no locks. The database needs them too.
+    /// The file system has no file locks. The database needs them too.
     #[error("cannot lock {}: {source}; the data folder must be on a disk with file locks, such as a local one", path.display())]
     NoLocks {
         /// The file.
@@ -276,7 +276,7 @@ impl FolderLock {
             let _ = file.rewind().and_then(|()| file.read_to_string(&mut text));
             // Commands do not write to the file, so the text is the last server's.
             if process_of(&text).is_some() || Instant::now() >= until {
-                return Err(FolderError::InUse { path: folder.to_owned(), by: told_of(&text) });
+                return Err(FolderError::InUse { path: folder.to_owned(), by: describe_server(&text) });
             }
             std::thread::sleep(LOOK_INTERVAL);
         }
@@ -351,7 +351,7 @@ fn process_of(text: &str) -> Option<i32> {
 }
 
 /// Describes the server in the text of a lock file, for a message.
-fn told_of(text: &str) -> String {
+fn describe_server(text: &str) -> String {
     if process_of(text).is_none() {
         return String::new();
     }

@@ -1,11 +1,11 @@
-//! Files that root makes in the folder of another user, whose server has to work with them afterwards.
+//! Gives files that root creates in another user's folder to that user, whose server needs them afterwards.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, chown, fchown, lchown};
 use std::path::{Path, PathBuf};
 
-/// The user that a folder belongs to, where that is not the one that this process runs as.
+/// The owner of a folder, if this process is root and the owner is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Owner {
     user: u32,
@@ -21,7 +21,7 @@ impl Owner {
         (is_root && found.uid() != 0).then(|| Self { user: found.uid(), group: found.gid() })
     }
 
-    /// Returns the owner as a person calls them: `tidewater`, or `the user with the id 990`.
+    /// Returns the owner's name for messages: `the user 'tidewater'`, or `the user with the id 990`.
     #[must_use]
     pub fn name(self) -> String {
         let known = fs::read_to_string("/etc/passwd").unwrap_or_default();
@@ -29,18 +29,18 @@ impl Owner {
             .map_or_else(|| format!("the user with the id {}", self.user), |name| format!("the user '{name}'"))
     }
 
-    /// Gives an open file away.
+    /// Gives an open file to the owner.
     ///
     /// # Errors
-    /// What the system says.
+    /// Fails with the system's error.
     pub fn give(self, file: &File) -> io::Result<()> {
         fchown(file, Some(self.user), Some(self.group))
     }
 
-    /// Gives away what is at `path`, if anything is; a link itself and not what it leads to.
+    /// Gives the file at `path` to the owner, if it exists. Does not follow a link.
     ///
     /// # Errors
-    /// What the system says.
+    /// Fails with the system's error.
     pub fn give_path(self, path: &Path) -> io::Result<()> {
         match lchown(path, Some(self.user), Some(self.group)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -48,10 +48,10 @@ impl Owner {
         }
     }
 
-    /// Makes a folder with those above it that are missing, and gives the new ones away.
+    /// Creates a folder and its missing parents, and gives the new folders to the owner.
     ///
     /// # Errors
-    /// What the system says.
+    /// Fails with the system's error.
     pub fn make_folder(self, folder: &Path) -> io::Result<()> {
         let missing: Vec<PathBuf> =
             folder.ancestors().take_while(|folder| !folder.exists()).map(Path::to_owned).collect();
@@ -62,8 +62,8 @@ impl Owner {
         Ok(())
     }
 
-    /// Whether the owner could write in `folder`: asked of the system in a thread that has the owner's rights and no others.
-    /// None where that cannot be found out.
+    /// Returns whether the owner can write in `folder`. Checks it in a thread with the owner's rights only. None if the check is not
+    /// possible.
     #[must_use]
     pub fn can_write(self, folder: &Path) -> Option<bool> {
         let folder = folder.to_owned();
@@ -71,7 +71,8 @@ impl Owner {
     }
 }
 
-/// Gives the rights of root up for those of the owner; in this thread only, which ends after this (credentials(7)).
+/// Gives up root's rights for the owner's in this thread (credentials(7)), and returns whether it can write in `folder`. The thread
+/// must end afterwards.
 #[cfg(target_os = "linux")]
 fn as_user(owner: Owner, folder: &Path) -> Option<bool> {
     use rustix::fs::{Access, AtFlags, CWD, accessat};
@@ -95,15 +96,15 @@ fn as_user(_owner: Owner, _folder: &Path) -> Option<bool> {
     None
 }
 
-/// Gives a file in `folder` to the folder's owner, where this process is root and the owner is not.
+/// Gives a file in `folder` to the folder's owner, if this process is root and the owner is not.
 ///
 /// # Errors
-/// What the system says.
+/// Fails with the system's error.
 pub fn give_to_owner_of(folder: &Path, file: &File) -> io::Result<()> {
     Owner::for_root(folder).map_or(Ok(()), |owner| owner.give(file))
 }
 
-/// Returns a user as the system names them: `tidewater`, or `uid 990`.
+/// Returns a user's name in the system: `tidewater`, or `uid 990` without a name.
 #[must_use]
 pub fn user_name(id: u32) -> String {
     let known = fs::read_to_string("/etc/passwd").unwrap_or_default();
@@ -140,13 +141,13 @@ mod tests {
     const USERS: &str = "root:x:0:0:root:/root:/bin/sh\nbroken\ntide:x:10:20::/:/bin/false\n";
 
     #[test]
-    fn user_has_the_name_that_the_system_knows() {
+    fn user_name_comes_from_the_user_list() {
         assert_eq!((name_of(USERS, 0), name_of(USERS, 10), name_of(USERS, 1)), (Some("root"), Some("tide"), None));
         assert_eq!(Owner { user: 4_000_000_000, group: 1 }.name(), "the user with the id 4000000000");
     }
 
     #[test]
-    fn user_has_the_own_group_and_those_that_name_the_user() {
+    fn groups_of_a_user_are_its_own_and_those_that_list_it() {
         let groups = "root:x:0:\nlake:x:30:other,tide\nbroken\nmore:x:40:tider\n";
         assert_eq!(groups_of(USERS, groups, 10), [20, 30]);
         assert_eq!(groups_of(USERS, groups, 11), [] as [u32; 0]);

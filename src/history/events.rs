@@ -89,7 +89,7 @@ impl EventRetention {
     /// Removes events that are too old or too many, in batches.
     ///
     /// # Errors
-    /// If the store does not answer.
+    /// Fails if the store does not answer.
     pub async fn sweep(&self) -> Result<(), StoreError> {
         let Kept { retention, per_organisation } = *self.kept.lock();
         let retention_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);

@@ -1,7 +1,7 @@
-//! Clients' reports of what their scans and commits cost them: taken at once, written in batches.
+//! Metrics reports of clients about their scans and commits. The catalog accepts a report at once and writes reports in batches.
 //!
-//! A report is worth less than the request that brings it, so it waits in memory, in a queue that is bounded by number and
-//! by bytes, until it is written with others. A process that is killed loses those of the last moment.
+//! A report must not delay its request, so it waits in memory until it is written with others. The queue is bounded by number and
+//! by bytes. A killed process loses the reports of the last second.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,30 +16,30 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::base::clock::{Clock, fresh_ordered_uuid};
 use crate::store::{Place, Report, ReportLimits, Store, StoreError};
 
-/// The largest report that is taken. A filter of some ten thousand values fits.
+/// The largest accepted report, in bytes. A filter of some ten thousand values fits.
 pub const MAX_REPORT_BYTES: usize = 128 << 10;
 
-/// How many reports wait at most, and how many bytes they take: of more, the oldest are let go of.
+/// The most waiting reports, and the most bytes of them. Beyond that, the oldest are discarded.
 const WAITING: usize = 10_000;
 const WAITING_BYTES: usize = 16 << 20;
 
-/// How many are written in one transaction.
+/// The most reports in one transaction.
 const BATCH: usize = 500;
 
-/// How long a report waits.
+/// How long a report waits at most.
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often old reports are looked for, and how many go in one transaction.
+/// How often old reports are removed, and how many in one transaction.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 const SWEEP_BATCH: u32 = 500;
 
-/// Why a report is not taken.
+/// Why a report is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum TakeError {
-    /// It is none.
+    /// The body is not a valid report.
     #[error(transparent)]
     Malformed(#[from] ReportError),
-    /// It is larger than is taken.
+    /// The report is too large.
     #[error("A metrics report can have at most {MAX_REPORT_BYTES} bytes")]
     TooLarge,
 }
@@ -53,7 +53,7 @@ pub struct Reports {
     full: Notify,
 }
 
-/// Which reports are kept.
+/// The limits and the retention of reports.
 #[derive(Debug, Clone, Copy)]
 struct Kept {
     limits: ReportLimits,
@@ -85,7 +85,7 @@ impl Waiting {
         batch
     }
 
-    /// Puts back what could not be written, before what has come since.
+    /// Puts reports that could not be written back to the front of the queue.
     fn put_back(&mut self, batch: Vec<Report>) {
         let newer = std::mem::take(&mut self.reports);
         self.bytes = 0;
@@ -94,14 +94,14 @@ impl Waiting {
 }
 
 impl Reports {
-    /// Keeps reports for `retention`, and no more of them than `limits` says; without a time, none.
+    /// Creates a queue whose reports are kept for `retention`, within `limits`. A retention of zero keeps no reports.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Clock, limits: ReportLimits, retention: Duration) -> Self {
         let kept = Mutex::new(Kept { limits, retention });
         Self { store, clock, kept, waiting: Mutex::default(), full: Notify::new() }
     }
 
-    /// Sets how many reports are kept, and for how long.
+    /// Changes the limits and the retention of reports.
     pub fn keep(&self, limits: ReportLimits, retention: Duration) {
         *self.kept.lock() = Kept { limits, retention };
     }
@@ -110,10 +110,10 @@ impl Reports {
         *self.kept.lock()
     }
 
-    /// Takes a report on a table.
+    /// Accepts a report on a table.
     ///
     /// # Errors
-    /// When it is not a report; see [`check_report`].
+    /// `Malformed` if it is not a report (see [`check_report`]); `TooLarge`.
     pub fn take(&self, place: Place, table: TableId, json: &str) -> Result<(), TakeError> {
         let kind = check_report(json.as_bytes())?;
         if json.len() > MAX_REPORT_BYTES {
@@ -132,10 +132,10 @@ impl Reports {
         Ok(())
     }
 
-    /// Writes all that waits.
+    /// Writes all waiting reports.
     ///
     /// # Errors
-    /// When the store does not answer; then what was not written waits on.
+    /// Fails if the store does not answer. Reports that were not written stay in the queue.
     pub async fn write(&self) -> Result<(), StoreError> {
         loop {
             let (batch, let_go) = {
@@ -158,10 +158,10 @@ impl Reports {
         }
     }
 
-    /// Removes what is too old, batch by batch, so that changes get in between.
+    /// Removes reports that are too old, in batches, so that other changes do not wait long.
     ///
     /// # Errors
-    /// When the store does not answer.
+    /// Fails if the store does not answer.
     pub async fn sweep(&self) -> Result<(), StoreError> {
         let retention_ms = i64::try_from(self.kept().retention.as_millis()).unwrap_or(i64::MAX);
         let before_ms = self.clock.now_ms().saturating_sub(retention_ms);
@@ -169,7 +169,7 @@ impl Reports {
         Ok(())
     }
 
-    /// Writes what comes and removes what is old until `stop`, then writes what is left. Runs as a task of its own.
+    /// Writes new reports and removes old ones until `stop` ends, then writes the rest. Runs as a separate task.
     pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
         let mut stop = std::pin::pin!(stop);
         let (mut writes, mut sweeps) = (interval(WRITE_INTERVAL), interval(SWEEP_INTERVAL));
@@ -184,7 +184,7 @@ impl Reports {
             };
             if let Err(error) = done {
                 tracing::warn!(%error, "could not write metrics reports, or remove old ones: trying again");
-                // The store is given a moment, also when the queue is full.
+                // Wait before the next attempt, also if the queue is full.
                 writes.reset();
                 tokio::select! {
                     () = &mut stop => break,
@@ -274,7 +274,7 @@ mod tests {
             reports.take(self.place, self.table, &body.to_string()).unwrap();
         }
 
-        /// The snapshots of what is kept, the newest first.
+        /// Returns the snapshot ids of the stored reports, the newest first.
         async fn kept(&self) -> Vec<u64> {
             let all =
                 self.store.report_list(self.place, &ReportFilter::default(), &TimedPage::default()).await.unwrap();
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn taking_a_report_writes_nothing_and_many_are_written_as_one() {
+    async fn taken_reports_are_written_in_batches() {
         let fixture = Fixture::new().await;
         let reports = fixture.reports(60);
         let before = fixture.store.asked_at_all();
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn while_the_store_is_down_the_newest_wait_and_the_oldest_are_let_go_of() {
+    async fn full_queue_discards_the_oldest_reports() {
         let fixture = Fixture::new().await;
         let reports = fixture.reports(60);
         fixture.store.set(Mode::Down);
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_waits_is_bounded_by_its_bytes() {
+    async fn queue_of_reports_is_bounded_in_bytes() {
         let fixture = Fixture::new().await;
         let reports = fixture.reports(60);
         let report = json!({ "report-type": "commit-report", "table-name": "x".repeat(120_000), "snapshot-id": 1,
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_report_has_its_time_and_without_one_none_is_kept() {
+    async fn report_is_removed_after_the_retention_and_none_is_kept_without() {
         let fixture = Fixture::new().await;
         let reports = fixture.reports(60);
         fixture.take(&reports, 1);
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_waits_at_the_end_is_written() {
+    async fn waiting_reports_are_written_on_stop() {
         let fixture = Fixture::new().await;
         let reports = fixture.reports(60);
         fixture.take(&reports, 1);
