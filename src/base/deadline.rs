@@ -27,7 +27,7 @@ impl Deadline {
 
     /// Creates the deadline of a request that begins now.
     #[cfg(test)]
-    pub(crate) fn at(until: Instant) -> Self {
+    pub(crate) fn ending_at(until: Instant) -> Self {
         Self::new(Instant::now(), until)
     }
 
@@ -89,13 +89,13 @@ mod tests {
     #[tokio::test]
     async fn wait_beyond_the_deadline_is_cancelled() {
         let never = std::future::pending::<()>();
-        assert_eq!(scope(Some(Deadline::at(Instant::now())), within(never)).await, Err(TimeIsOver));
+        assert_eq!(scope(Some(Deadline::ending_at(Instant::now())), within(never)).await, Err(TimeIsOver));
     }
 
     #[tokio::test]
     async fn work_without_a_deadline_is_not_limited() {
         assert_eq!((check(), within(async { 1 }).await), (Ok(()), Ok(1)));
         assert_eq!(scope(None, async { check() }).await, Ok(()));
-        assert_eq!(sync_scope(Some(Deadline::at(Instant::now())), check), Err(TimeIsOver));
+        assert_eq!(sync_scope(Some(Deadline::ending_at(Instant::now())), check), Err(TimeIsOver));
     }
 }

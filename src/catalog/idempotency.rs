@@ -59,19 +59,19 @@ pub enum IdempotencyError {
     Store(#[from] StoreError),
 }
 
-/// The digest of a request, made of what tells it from any other.
+/// Returns the digest of a request. `parts` must include everything in which requests differ.
 #[must_use]
 pub fn request_digest(parts: &[&[u8]]) -> RequestDigest {
     let mut digest = Sha256::new();
     for part in parts {
-        // With its length, so that nothing can move from one part to the next.
+        // With its length, so that moving text from one part to the next changes the digest.
         digest.update((part.len() as u64).to_be_bytes());
         digest.update(part);
     }
     RequestDigest(digest.finalize().into())
 }
 
-/// What was answered to requests with a key.
+/// The stored answers to requests with an idempotency key.
 pub struct Idempotency {
     store: Arc<dyn Store>,
     clock: Clock,
@@ -80,25 +80,25 @@ pub struct Idempotency {
 }
 
 impl Idempotency {
-    /// Keeps answers for at least `lifetime`.
+    /// Creates the access to the answers in `store`, which stores each for at least `lifetime`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Clock, lifetime: Duration) -> Self {
         Self { store, clock, lifetime, turns: Arc::default() }
     }
 
-    /// The same with another lifetime: requests with one key wait for each other over both.
+    /// Returns the same access with another lifetime. Both share the locks of the keys.
     #[must_use]
     pub fn with_lifetime(&self, lifetime: Duration) -> Self {
         Self { store: Arc::clone(&self.store), clock: self.clock.clone(), lifetime, turns: Arc::clone(&self.turns) }
     }
 
-    /// For how long a request can be repeated.
+    /// Returns how long a request can be repeated.
     #[must_use]
     pub const fn lifetime(&self) -> Duration {
         self.lifetime
     }
 
-    /// Waits until no other request of this process with the same key is being served.
+    /// Waits until this process serves no other request with the same key.
     pub(crate) async fn enter(
         &self,
         organisation: OrganisationId,
@@ -107,10 +107,10 @@ impl Idempotency {
         self.turns.enter((organisation, key)).await
     }
 
-    /// What was answered to this request before, if it was.
+    /// Returns the stored answer to this request, if it was answered before.
     ///
     /// # Errors
-    /// When the key came with another request, or the store does not answer.
+    /// Fails if the key came with another request before, or if the store does not answer.
     pub async fn earlier(
         &self,
         organisation: OrganisationId,
@@ -123,7 +123,7 @@ impl Idempotency {
         }
     }
 
-    /// What a change of this request is to keep.
+    /// Returns the receipt that a change of this request stores.
     #[must_use]
     pub fn receipt(&self, key: IdempotencyKey, request: RequestDigest) -> Receipt {
         let now_ms = self.clock.now_ms();
@@ -131,12 +131,12 @@ impl Idempotency {
         Receipt { key: key.0, request, expires_ms: now_ms.saturating_add(kept_ms) }
     }
 
-    /// Keeps the answer to a request that changed nothing. Gives whether it is the one that counts: if not, the request was
-    /// answered meanwhile, and [`Self::earlier`] tells what.
+    /// Stores the answer to a request that changed nothing. Returns false if the request was answered meanwhile: then
+    /// [`Self::earlier`] returns that answer.
     ///
     /// # Errors
-    /// When the store does not answer.
-    pub async fn keep(
+    /// Fails if the store does not answer.
+    pub async fn store_answer(
         &self,
         organisation: OrganisationId,
         receipt: &Receipt,
@@ -149,17 +149,17 @@ impl Idempotency {
         }
     }
 
-    /// Removes what has expired, batch by batch, so that changes get in between.
+    /// Removes expired answers in batches, so that changes do not wait long.
     ///
     /// # Errors
-    /// When the store does not answer.
+    /// Fails if the store does not answer.
     pub async fn sweep(&self) -> Result<(), StoreError> {
         let now_ms = self.clock.now_ms();
         while self.store.receipt_remove_expired(now_ms, SWEEP_BATCH).await? >= u64::from(SWEEP_BATCH) {}
         Ok(())
     }
 
-    /// Does [`Self::sweep`] every minute until `stop`. Runs as a task of its own.
+    /// Calls [`Self::sweep`] every minute until `stop` ends. Runs as a separate task.
     pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
         let mut stop = std::pin::pin!(stop);
         let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
@@ -186,7 +186,7 @@ mod tests {
     use crate::store::{Change, Organisation};
 
     #[test]
-    fn a_key_is_a_uuid_of_version_7_in_its_usual_form() {
+    fn only_a_hyphenated_uuid_of_version_7_is_a_key() {
         for good in ["017F22E2-79B0-7CC3-98C4-DC0C0C07398F", "017f22e2-79b0-7cc3-98c4-dc0c0c07398f"] {
             assert!(good.parse::<IdempotencyKey>().is_ok(), "{good}");
         }
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_that_differ_anywhere_have_other_digests() {
+    fn different_requests_have_different_digests() {
         let requests: [&[&[u8]]; 4] =
             [&[b"POST", b"/a", b"b"], &[b"POST", b"/ab", b""], &[b"POST", b"/a", b"c"], &[b"DELETE", b"/a", b"b"]];
         for (at, one) in requests.iter().enumerate() {
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_outlives_its_promise_and_then_goes() {
+    async fn answer_is_kept_for_its_lifetime_and_then_removed() {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = crate::store::open(&folder.path().join("t.db")).unwrap();
         let id = OrganisationId(fresh_uuid());
@@ -230,9 +230,9 @@ mod tests {
         let request = request_digest(&[b"a"]);
         let keys: Vec<IdempotencyKey> = (0..1_200).map(|_| fresh_ordered_uuid().to_string().parse().unwrap()).collect();
         for key in &keys {
-            assert!(idempotency.keep(id, &idempotency.receipt(*key, request), &Answer::Done).await.unwrap());
+            assert!(idempotency.store_answer(id, &idempotency.receipt(*key, request), &Answer::Done).await.unwrap());
         }
-        assert!(!idempotency.keep(id, &idempotency.receipt(keys[0], request), &Answer::Done).await.unwrap());
+        assert!(!idempotency.store_answer(id, &idempotency.receipt(keys[0], request), &Answer::Done).await.unwrap());
         let other = idempotency.earlier(id, keys[0], request_digest(&[b"b"])).await;
         assert!(matches!(other, Err(IdempotencyError::OtherRequest)));
 

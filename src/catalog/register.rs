@@ -234,7 +234,7 @@ impl Catalog {
                 made: location,
                 before: former.as_ref().map(|(pointer, locations)| (*pointer, locations.all())),
             };
-            let change = &change.at(self.clock.now_ms());
+            let change = &change.with_time(self.clock.now_ms());
             self.store.table_undo(warehouse.place, &undo, change).await.map_err(CatalogError::Store)
         };
         let location = location.to_owned();

@@ -146,7 +146,7 @@ impl Catalog {
         change: &Change,
     ) -> Result<TableId, CatalogError> {
         let Table { warehouse, ident, .. } = &**table;
-        let change = &change.at(self.clock.now_ms());
+        let change = &change.with_time(self.clock.now_ms());
         let terms = self.drop_terms(warehouse, purge, change.at_ms);
         let dropped = self.store.table_drop(warehouse.place, ident, TableKind::Table, terms.as_ref(), change).await;
         dropped.map(|dropped| dropped.id).map_err(of_table(ident))

@@ -225,13 +225,13 @@ async fn commit_of_a_disconnected_caller_runs_to_its_end() {
 async fn unknown_warehouse_names_do_not_each_reload_the_list() {
     let fixture = Fixture::new().await;
     let organisation = fixture.warehouse.place.organisation;
-    let before = fixture.store.asked("warehouse_list");
+    let before = fixture.store.call_count("warehouse_list");
     let begun = std::time::Instant::now();
     for number in 0..1_000 {
         let refused = fixture.catalog.warehouse(organisation, Some(&format!("w{number}"))).await;
         assert!(matches!(refused, Err(CatalogError::NoSuchWarehouse(_))), "{refused:?}");
     }
-    let reloads = fixture.store.asked("warehouse_list") - before;
+    let reloads = fixture.store.call_count("warehouse_list") - before;
     // Ten reloads a second for unknown names, and one every two seconds when the cache expires.
     let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap() + 1;
     assert!(reloads <= 12 * seconds + 1, "{reloads} reloads in {seconds} s");
@@ -243,7 +243,7 @@ async fn commit_past_its_deadline_stops_waiting_and_frees_the_table() {
     let id = fixture.catalog.table_record(&fixture.warehouse, &table()).await.unwrap().id;
     let files = fixture.metadata_files();
     let turn = fixture.catalog.queues.enter(id).await;
-    let soon = Deadline::at(std::time::Instant::now() + Duration::from_millis(50));
+    let soon = Deadline::ending_at(std::time::Instant::now() + Duration::from_millis(50));
     let late = deadline::scope(Some(soon), fixture.commit("late")).await;
     assert!(matches!(late, Err(CatalogError::Heavy(crate::heavy::HeavyError::TimeIsOver(_)))), "{late:?}");
     drop(turn);
@@ -256,7 +256,7 @@ async fn commit_past_its_deadline_stops_waiting_and_frees_the_table() {
 #[tokio::test]
 async fn transaction_past_its_deadline_stops_between_commits() {
     let fixture = Fixture::new().await;
-    let over = Some(Deadline::at(std::time::Instant::now()));
+    let over = Some(Deadline::ending_at(std::time::Instant::now()));
     let (commits, base) =
         (vec![commit("a"), commit("b")], fixture.catalog.table_load_as_admin(&fixture.warehouse, &table()).await);
     let base = base.unwrap().document;

@@ -288,14 +288,14 @@ mod tests {
     async fn taken_reports_are_written_in_batches() {
         let fixture = Fixture::new().await;
         let reports = fixture.reports(60);
-        let before = fixture.store.asked_at_all();
+        let before = fixture.store.total_call_count();
         for number in 0..BATCH + 10 {
             fixture.now_ms.fetch_add(1, Ordering::SeqCst);
             fixture.take(&reports, number);
         }
-        assert_eq!(fixture.store.asked_at_all(), before);
+        assert_eq!(fixture.store.total_call_count(), before);
         reports.write().await.unwrap();
-        assert_eq!(fixture.store.asked("report_add"), 2);
+        assert_eq!(fixture.store.call_count("report_add"), 2);
         let expected: Vec<u64> = (0..(BATCH + 10) as u64).rev().collect();
         assert_eq!(fixture.kept().await, expected);
     }

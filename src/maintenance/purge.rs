@@ -144,7 +144,7 @@ impl<'a> Purge<'a> {
             return Ok(());
         }
         let (heavy, json) = (self.documents.reader().heavy(), document.json.clone());
-        let named = heavy.run(self.job.place.organisation.0, json.len() as u64, move || NamedFiles::of(&json)).await;
+        let named = heavy.run(self.job.place.organisation.0, json.len() as u64, move || NamedFiles::parse(&json)).await;
         let named = named.map_err(|error| Stopped::Later(error.to_string()))?;
         let named = named.map_err(|error| Stopped::Never(error.to_string()))?;
         let locations = self.locations(&document).await?;

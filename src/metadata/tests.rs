@@ -226,14 +226,14 @@ async fn slow_failure_answers_requests_that_began_before_it_and_no_others() {
     let (storage, connections) = silent_storage(Duration::from_millis(1_100)).await;
     let documents = documents(1 << 20);
     let at = "s3://bucket/lake/t.metadata.json";
-    let waited = Some(Deadline::at(std::time::Instant::now() + Duration::from_secs(600)));
+    let waited = Some(Deadline::ending_at(std::time::Instant::now() + Duration::from_secs(600)));
     documents.get(&storage, at).await.unwrap_err();
     let asked = connections.load(Ordering::SeqCst);
     for _ in 0..100 {
         deadline::scope(waited, documents.get(&storage, at)).await.unwrap_err();
     }
     assert_eq!(connections.load(Ordering::SeqCst), asked);
-    let later = Some(Deadline::at(std::time::Instant::now() + Duration::from_secs(600)));
+    let later = Some(Deadline::ending_at(std::time::Instant::now() + Duration::from_secs(600)));
     deadline::scope(later, documents.get(&storage, at)).await.unwrap_err();
     assert!(connections.load(Ordering::SeqCst) > asked);
 }
@@ -243,11 +243,11 @@ async fn read_without_waiting_requests_is_cancelled() {
     let (storage, connections) = silent_storage(Duration::from_secs(600)).await;
     let documents = documents(1 << 20);
     let at = "s3://bucket/lake/t.metadata.json";
-    let soon = Deadline::at(std::time::Instant::now() + Duration::from_millis(200));
+    let soon = Deadline::ending_at(std::time::Instant::now() + Duration::from_millis(200));
     let late = deadline::scope(Some(soon), documents.get(&storage, at)).await;
     assert!(matches!(late, Err(MetadataError::Heavy(HeavyError::TimeIsOver(_)))), "{late:?}");
     let asked = connections.load(Ordering::SeqCst);
-    let soon = Deadline::at(std::time::Instant::now() + Duration::from_millis(200));
+    let soon = Deadline::ending_at(std::time::Instant::now() + Duration::from_millis(200));
     deadline::scope(Some(soon), documents.get(&storage, at)).await.unwrap_err();
     assert!(connections.load(Ordering::SeqCst) > asked, "the first read still ran");
 }

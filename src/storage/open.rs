@@ -148,7 +148,7 @@ fn bucket_endpoint(endpoint: &str, bucket: &str, path_style: bool) -> String {
 }
 
 fn adls(setup: &Setup<'_>, profile: &AdlsProfile) -> Result<Backend, OpenError> {
-    let container = AzureContainer::of(setup.root).map_err(|error| ProfileError::new(error.to_string()))?;
+    let container = AzureContainer::parse(setup.root).map_err(|error| ProfileError::new(error.to_string()))?;
     let builder = match setup.credentials {
         StorageCredentials::Ambient => MicrosoftAzureBuilder::from_env(),
         StorageCredentials::AzureAccountKey { account_key } => {

@@ -62,7 +62,7 @@ impl AzureVendor {
     /// Fails if its HTTP client cannot be created.
     pub(super) fn new(profile: AdlsProfile, storage: &Storage, budget: Budget) -> Result<Option<Self>, OpenError> {
         let (Some(own), Some(root)) = (storage.azure_credentials(), storage.root()) else { return Ok(None) };
-        let Ok(container) = AzureContainer::of(root) else { return Ok(None) };
+        let Ok(container) = AzureContainer::parse(root) else { return Ok(None) };
         let blob = Service::new(BLOB_SERVICE, &profile.blob_endpoint(&container), budget)?;
         Ok(Some(Self {
             container,

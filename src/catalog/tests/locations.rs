@@ -61,9 +61,9 @@ async fn change_with_a_refused_location_leaves_no_document() {
 async fn commit_without_new_locations_makes_two_store_calls() {
     let fixture = Fixture::new().await;
     fixture.set_place("t", "write.data.path", "data").await.unwrap();
-    let before = fixture.store.asked_at_all();
+    let before = fixture.store.total_call_count();
     fixture.commit("a").await.unwrap();
-    assert_eq!(fixture.store.asked_at_all() - before, 2, "one read and one move of the pointer");
+    assert_eq!(fixture.store.total_call_count() - before, 2, "one read and one move of the pointer");
 }
 
 #[tokio::test]

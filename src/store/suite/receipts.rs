@@ -241,11 +241,11 @@ pub(in crate::store) async fn expired_key_is_free_again(store: Subject) {
     let at = async |now_ms| store.receipt_get(place.organisation, first.key, now_ms).await.unwrap();
     assert!(at(first.expires_ms - 1).await.is_some());
     assert_eq!(at(first.expires_ms).await, None);
-    let early = keyed(&first).at(first.expires_ms - 1);
+    let early = keyed(&first).with_time(first.expires_ms - 1);
     assert_refused!(swap_at(&store, place, id, 2, &early).await, StoreError::Repeated);
     let request = RequestDigest([1; 32]);
     let expires_ms = first.expires_ms + LIFETIME_MS;
-    let late = keyed(&Receipt { request, expires_ms, ..first.clone() }).at(first.expires_ms);
+    let late = keyed(&Receipt { request, expires_ms, ..first.clone() }).with_time(first.expires_ms);
     swap_at(&store, place, id, 2, &late).await.unwrap();
     assert_eq!(at(first.expires_ms).await, Some(KeptAnswer { request, answer: Answer::document(document(2), id) }));
 }
