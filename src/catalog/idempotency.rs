@@ -1,9 +1,8 @@
-//! Requests that may be repeated: a client that does not know whether its request was served sends it again with the same
-//! key, and is told what it would have been told (REST specification, the header `Idempotency-Key`).
+//! Answers repeated requests. A client that does not know whether its request succeeded sends it again with the same key, and
+//! gets the same answer (REST specification, the header `Idempotency-Key`).
 //!
-//! What was answered is kept in the transaction of the change itself, as a [`Receipt`]. Whoever is refused because a key was
-//! used looks here for what was answered. Requests with one key take turns in a process; between processes the store
-//! decides.
+//! The answer is stored as a [`Receipt`] in the transaction of the change. A request whose key was used reads its answer here. A
+//! process serves requests with one key one after the other. Between processes the store decides.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -17,20 +16,20 @@ use crate::base::clock::Clock;
 use crate::base::keyed_lock::{KeyGuard, KeyedLock};
 use crate::store::{Answer, KeptAnswer, Receipt, RequestDigest, Store, StoreError};
 
-/// How much longer than promised an answer is kept: what is on its way at the last moment arrives later.
+/// How much longer than promised an answer is kept, for requests that are sent at the last moment.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// How often expired receipts are looked for.
+/// How often expired receipts are removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How many go in one transaction, so that no commit waits long behind it.
+/// The most receipts that one transaction removes, so that commits do not wait long.
 const SWEEP_BATCH: u32 = 500;
 
-/// A client's key: a UUID of version 7, which no two requests share.
+/// The idempotency key of a client: a UUID of version 7.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(Uuid);
 
-/// What is said to be a key is none.
+/// The text is not a valid key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("Invalid Idempotency-Key: it must be a UUID of version 7 in its usual form of 36 characters")]
 pub struct InvalidKey;
@@ -46,7 +45,7 @@ impl FromStr for IdempotencyKey {
     }
 }
 
-/// Why it is not known what is to be done with a request.
+/// Why a request with a key cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum IdempotencyError {
     /// The key came with another request before.
@@ -54,7 +53,7 @@ pub enum IdempotencyError {
         "The Idempotency-Key was used for another request: repeat a request exactly as it was, or make a new key for a new one"
     )]
     OtherRequest,
-    /// The store does not say.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
