@@ -33,7 +33,7 @@ impl Admin {
             for warehouse in self.store.warehouse_list(organisation.id).await? {
                 let Some(sealed) = &warehouse.storage.sealed_credentials else { continue };
                 let name = format!("'{}' of '{}'", warehouse.name, organisation.name);
-                if key_is_lost && !keys.made(sealed) {
+                if key_is_lost && !keys.has_key_of(sealed) {
                     done.lost.push(name);
                     continue;
                 }
@@ -50,7 +50,7 @@ impl Admin {
             }
             self.catalog.forget_warehouses(organisation.id);
         }
-        master_key::adopt(self.store.as_ref(), &keys).await.map_err(|error| invalid(&error))?;
+        master_key::set_fingerprint(self.store.as_ref(), &keys).await.map_err(|error| invalid(&error))?;
         Ok(done)
     }
 }

@@ -131,7 +131,7 @@ impl Body {
         if declared.is_some_and(|declared| declared > limit) {
             return Err(ApiError::too_large(limit));
         }
-        let packing = Packing::of(request.headers())?;
+        let packing = Packing::from_headers(request.headers())?;
         let reserved = request.extensions().get::<Reserved>().cloned();
         let mut memory = BodyMemory { bodies: &api.bodies, owner, limit, declared, reserved };
         let received = collect(request.into_body(), api.body_timeout, &mut memory).await?;

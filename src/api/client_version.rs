@@ -27,7 +27,7 @@ pub(super) enum ClientVersion {
 
 impl ClientVersion {
     /// Reads the version from a request's headers.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    pub(super) fn from_headers(headers: &HeaderMap) -> Self {
         headers.get(CLIENT_VERSION).map_or(Self::Unsaid, |version| Self::parse(HeaderValue::as_bytes(version)))
     }
 
@@ -65,8 +65,8 @@ mod tests {
             ("0.10.0", ClientVersion::Number),
         ] {
             let headers = HeaderMap::from_iter([(CLIENT_VERSION, HeaderValue::from_static(text))]);
-            assert_eq!(ClientVersion::of(&headers), version, "{text}");
+            assert_eq!(ClientVersion::from_headers(&headers), version, "{text}");
         }
-        assert_eq!(ClientVersion::of(&HeaderMap::new()), ClientVersion::Unsaid);
+        assert_eq!(ClientVersion::from_headers(&HeaderMap::new()), ClientVersion::Unsaid);
     }
 }

@@ -70,7 +70,7 @@ impl KnownTags {
     }
 
     /// Returns whether the client has the document of this tag.
-    pub(super) fn hold(&self, tag: &EntityTag) -> bool {
+    pub(super) fn contain(&self, tag: &EntityTag) -> bool {
         let opaque = opaque(&tag.0);
         let known = self.0.iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
         // Weak comparison (RFC 9110, 8.8.3.2): it ignores whether the tags are weak.
@@ -100,7 +100,7 @@ mod tests {
         for value in values {
             headers.append(IF_NONE_MATCH, HeaderValue::from_str(value).unwrap());
         }
-        KnownTags::of(&headers).hold(&EntityTag(Bytes::from_static(b"W/\"a\"")))
+        KnownTags::of(&headers).contain(&EntityTag(Bytes::from_static(b"W/\"a\"")))
     }
 
     #[test]

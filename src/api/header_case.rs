@@ -61,7 +61,7 @@ impl HeaderCase {
     ///
     /// A client with an unknown version, or with Java in its agent and no version, may be an old Java client too.
     pub(super) fn wanted_by(headers: &HeaderMap) -> Spelling {
-        let is_old = match ClientVersion::of(headers) {
+        let is_old = match ClientVersion::from_headers(headers) {
             ClientVersion::OldJava | ClientVersion::Unknown => true,
             ClientVersion::Java | ClientVersion::Number => false,
             ClientVersion::Unsaid => headers.get(USER_AGENT).is_some_and(|agent| contains(agent.as_bytes(), b"Java")),

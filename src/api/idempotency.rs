@@ -161,7 +161,8 @@ impl Keyed {
         let body = response.into_body().collect().await.map_err(|error| ApiError::internal(&error))?.to_bytes();
         let text = String::from_utf8(body.to_vec()).map_err(|error| ApiError::internal(&error))?;
         // Record the refusal before it is sent: an earlier attempt with an unknown outcome may be the reason for it.
-        let kept = api.idempotency.keep(self.organisation, &receipt, &Answer::Said { status, body: text }).await?;
+        let kept =
+            api.idempotency.store_answer(self.organisation, &receipt, &Answer::Said { status, body: text }).await?;
         Ok(kept.then(|| said(status, body)))
     }
 

@@ -46,7 +46,7 @@ static DOCUMENT: LazyLock<Result<(Bytes, String), String>> = LazyLock::new(|| {
 pub(super) async fn get(known: KnownTags) -> Result<Response, ApiError> {
     let (document, fingerprint) = DOCUMENT.as_ref().map_err(|error| ApiError::internal(error))?;
     let tag = EntityTag::of_fingerprint(fingerprint);
-    let mut response = if known.hold(&tag) {
+    let mut response = if known.contain(&tag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         let mut response = Response::new(Body::from(document.clone()));

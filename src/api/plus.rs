@@ -27,7 +27,8 @@ enum Reading {
 }
 
 impl Reading {
-    fn of(self, segment: &str) -> String {
+    /// Replaces each `+` in a path segment by the escaped character that it stands for.
+    fn spell_out(self, segment: &str) -> String {
         segment.replace(
             '+',
             match self {
@@ -66,8 +67,8 @@ async fn read(
     headers: &HeaderMap,
     uri: &Uri,
 ) -> Result<Uri, ApiError> {
-    if ClientVersion::of(headers) == ClientVersion::OldJava {
-        return rewritten(uri, |_, segment| Reading::Space.of(segment));
+    if ClientVersion::from_headers(headers) == ClientVersion::OldJava {
+        return rewritten(uri, |_, segment| Reading::Space.spell_out(segment));
     }
     let caller = caller.ok_or_else(|| ApiError::internal(&"a route is not behind authentication"))?;
     let (catalog, principal, prefix) = (&api.catalog, Principal::from(caller), named.get("prefix")?);
@@ -76,9 +77,9 @@ async fn read(
     let mut namespace_reading = Reading::Plus;
     let mut name_reading = Reading::Plus;
     let namespace = match named.raw("namespace") {
-        None => return rewritten(uri, |_, segment| Reading::Plus.of(segment)),
+        None => return rewritten(uri, |_, segment| Reading::Plus.spell_out(segment)),
         Some(raw) => {
-            let read = |reading: Reading| path::namespace_of(&reading.of(raw));
+            let read = |reading: Reading| path::namespace_of(&reading.spell_out(raw));
             if raw.contains('+') {
                 let exist = (
                     catalog.namespace_exists(&principal, &warehouse, read(Reading::Plus)?).await?,
@@ -90,7 +91,7 @@ async fn read(
         }
     };
     if let Some(raw) = named.raw("table").or_else(|| named.raw("view")).filter(|raw| raw.contains('+')) {
-        let read = |reading: Reading| path::table_of(namespace.clone(), &reading.of(raw));
+        let read = |reading: Reading| path::table_of(namespace.clone(), &reading.spell_out(raw));
         let exist = (
             catalog.name_exists(&principal, &warehouse, read(Reading::Plus)?).await?,
             catalog.name_exists(&principal, &warehouse, read(Reading::Space)?).await?,
@@ -100,7 +101,7 @@ async fn read(
     let namespace_position = named.position("namespace");
     rewritten(uri, |position, segment| {
         let reading = if Some(position) == namespace_position { namespace_reading } else { name_reading };
-        reading.of(segment)
+        reading.spell_out(segment)
     })
 }
 
@@ -148,8 +149,9 @@ mod tests {
     #[test]
     fn rewriting_keeps_the_query_and_other_escapes() {
         let uri = Uri::from_static("/v1/w/namespaces/a+b/tables/c+d%2F?x=1+2");
-        let position =
-            |position: usize, raw: &str| if position == 4 { Reading::Space.of(raw) } else { Reading::Plus.of(raw) };
+        let position = |position: usize, raw: &str| {
+            if position == 4 { Reading::Space.spell_out(raw) } else { Reading::Plus.spell_out(raw) }
+        };
         assert_eq!(rewritten(&uri, position).unwrap(), "/v1/w/namespaces/a%20b/tables/c%2Bd%2F?x=1+2");
     }
 }

@@ -161,7 +161,7 @@ impl<'a> LoggedRequest<'a> {
         let key_id = key_id.map(|id| id.to_string());
         let key = caller.map(|caller| caller.key_name()).or(operator.map(|operator| operator.name()));
         let template = facts.route_text();
-        let names = template.map(|template| Names::of(template, self.uri.path())).unwrap_or_default();
+        let names = template.map(|template| Names::from_path(template, self.uri.path())).unwrap_or_default();
         let text = |value: Option<&HeaderValue>, max| {
             value.map(|value| shown(&String::from_utf8_lossy(value.as_bytes()), max))
         };
@@ -289,7 +289,7 @@ struct Names {
 }
 
 impl Names {
-    fn of(template: &str, path: &str) -> Self {
+    fn from_path(template: &str, path: &str) -> Self {
         let mut names = Self::default();
         for (parameter, raw) in parameters(template, path) {
             // The levels of a namespace are joined by a control character.
@@ -402,10 +402,10 @@ mod tests {
     #[test]
     fn names_are_taken_from_path_and_route() {
         let template = "/v1/{prefix}/namespaces/{namespace}/tables/{table}";
-        let names = Names::of(template, "/v1/w/namespaces/a%1Fb%20c/tables/t%0At");
+        let names = Names::from_path(template, "/v1/w/namespaces/a%1Fb%20c/tables/t%0At");
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(names, Names { warehouse: some("w"), namespace: some("a.b c"), object: some("t�t") });
-        assert_eq!(Names::of("/v1/config", "/v1/config"), Names::default());
+        assert_eq!(Names::from_path("/v1/config", "/v1/config"), Names::default());
     }
 
     #[test]

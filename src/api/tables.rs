@@ -100,7 +100,7 @@ pub(super) async fn load(
     };
     let table = api.catalog.table_load(&permit).await?;
     let tag = EntityTag::of(&table.document, snapshots);
-    if known.hold(&tag) {
+    if known.contain(&tag) {
         return Ok(tag.put(load_result::not_modified()));
     }
     // Boxed because few loads need it: it would enlarge the future of all others, which is moved several times.

@@ -29,7 +29,7 @@ impl Packing {
     ///
     /// # Errors
     /// 415 if the body has another coding, or several.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
+    pub(super) fn from_headers(headers: &HeaderMap) -> Result<Self, ApiError> {
         let mut packing = Self::Plain;
         for value in headers.get_all(CONTENT_ENCODING) {
             for coding in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
@@ -120,9 +120,9 @@ mod tests {
     #[test]
     fn coding_other_than_one_gzip_is_refused() {
         let of = |value: &'static str| {
-            Packing::of(&HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static(value))])).ok()
+            Packing::from_headers(&HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static(value))])).ok()
         };
-        assert_eq!(Packing::of(&HeaderMap::new()).ok(), Some(Packing::Plain));
+        assert_eq!(Packing::from_headers(&HeaderMap::new()).ok(), Some(Packing::Plain));
         assert_eq!([of(""), of("identity")], [Some(Packing::Plain); 2]);
         assert_eq!([of("gzip"), of("GZIP"), of("x-gzip"), of("identity, gzip")], [Some(Packing::Gzip); 4]);
         assert_eq!([of("gzip, gzip"), of("br"), of("zstd"), of("deflate"), of("gzip, br"), of("?")], [None; 6]);

@@ -1,4 +1,4 @@
-//! Backups of the catalog's database as files: written whole or not at all, and restored into a data folder that has none.
+//! Writes backups of the catalog's database to files, whole or not at all. Restores them into a data folder without a database.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -9,19 +9,19 @@ use crate::data_folder::owner::Owner;
 use crate::data_folder::{self, FolderError, ServerLock};
 use crate::store::{self, BackupError, CopyProgress, NotInside, Proceed};
 
-/// What a data folder may hold before a restore: what comes from elsewhere, and what no catalog is lost with.
+/// The files and folders that may be in a data folder before a restore. None of them belongs to a catalog that would be lost.
 const MAY_BE_THERE: [&str; 6] = ["master.key", "warehouse", "server.lock", "control.sock", "lost+found", RESTORING];
 
-/// The copy that a restore checks before it becomes the database. A restore that was killed leaves it.
+/// The name of the copy that a restore checks before it becomes the database. A killed restore leaves it behind.
 const RESTORING: &str = "restore.partial";
 
 /// Why a backup file was not written, or not restored.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupFileError {
-    /// A file of that name is there.
+    /// The backup file exists already.
     #[error("{} exists already: choose another name, or replace it with --overwrite", .0.display())]
     Exists(PathBuf),
-    /// The file would be in the data folder, among the catalog's own files.
+    /// The backup file would be in the data folder, among the catalog's own files.
     #[error(
         "{} is in the data folder of the catalog: choose a folder outside of it, best on another disk, for backups", .0.display()
     )]
@@ -29,7 +29,7 @@ pub enum BackupFileError {
     /// The folder has no catalog.
     #[error("there is no catalog in {}: name its folder with --data-dir", .0.display())]
     NoCatalog(PathBuf),
-    /// The data folder is in use by a catalog, or by something else.
+    /// The data folder has other files.
     #[error(
         "{} is not empty (it holds {found}): a restore never replaces a catalog. Choose an empty folder with --data-dir, or \
          move its contents away first", path.display()
@@ -37,10 +37,10 @@ pub enum BackupFileError {
     NotEmpty {
         /// The data folder.
         path: PathBuf,
-        /// The first thing in it.
+        /// The name of the first other file in it.
         found: String,
     },
-    /// The file is a database in use, or a plain copy of one.
+    /// The file has a log beside it, so it is a database in use or a plain copy of one.
     #[error(
         "{} is not a whole backup: its newest changes are in {}-wal. Make a backup with `tidewater backup`",
         .0.display(), .0.display()
@@ -49,11 +49,11 @@ pub enum BackupFileError {
     /// A file cannot be read, written or moved.
     #[error("cannot {action} {}: {source}", path.display())]
     File {
-        /// What was tried.
+        /// The failed action, as a verb.
         action: &'static str,
-        /// With which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
     /// The data folder cannot be used.
@@ -69,27 +69,27 @@ pub enum BackupFileError {
 pub struct Done {
     /// The size of the backup.
     pub size_bytes: u64,
-    /// What is needed beside it.
+    /// What a restore needs besides the backup.
     pub not_inside: NotInside,
 }
 
-/// A file that is removed when dropped, unless it is kept.
+/// A file that is removed on drop, unless it was renamed before.
 struct Partial {
     path: PathBuf,
 }
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        // After it was renamed there is none.
+        // Fails after a rename, which is right.
         let _ = fs::remove_file(&self.path);
     }
 }
 
 /// Writes a backup of the catalog whose database is `database` to `file`, while a server may be using it. The file appears
-/// under its name when it is complete, checked and synced; only its owner can read it.
+/// under its name when it is complete, checked and synced. Only its owner can read it.
 ///
 /// # Errors
-/// `InDataFolder`; `Exists` without `overwrite`; `NoCatalog`; `File`; `Database`. Then no file is left.
+/// `InDataFolder`; `Exists` without `overwrite`; `NoCatalog`; `File`; `Database`. An error leaves no file.
 pub fn create(
     database: &Path,
     file: &Path,
@@ -111,14 +111,14 @@ pub fn create(
     Ok(Done { size_bytes, not_inside })
 }
 
-/// Fails if `file` is in the data folder, by whatever path: it could replace the database or a key.
+/// Fails if `file` is in the data folder, by any path: it could replace the database or a key.
 fn check_outside(database: &Path, file: &Path) -> Result<(), BackupFileError> {
     let inside = database.parent().unwrap_or(database);
     let inside = inside.canonicalize().map_err(cannot("look at", inside))?;
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // A folder that is not there holds nothing to replace: to create the file says so.
+    // A missing folder has nothing to replace. Creating the file reports it.
     let folder = folder.canonicalize().ok();
-    // What a link leads to is another name for it.
+    // The file itself may be a link into the data folder.
     let target = file.canonicalize().ok();
     if folder.into_iter().chain(target).any(|path| path.starts_with(&inside)) {
         return Err(BackupFileError::InDataFolder(file.to_owned()));
@@ -130,8 +130,8 @@ fn check_outside(database: &Path, file: &Path) -> Result<(), BackupFileError> {
 /// copy is checked before it becomes the database.
 ///
 /// # Errors
-/// `NotEmpty`; `HasLog`; `File`; `Folder`, also when a server uses the folder; `Database` when the backup is damaged, is none,
-/// or is from a newer version. Then the folder has no database.
+/// `NotEmpty`; `HasLog`; `File`; `Folder`, also if a server uses the folder; `Database` if the file is damaged, is not a backup,
+/// or is from a newer version. An error leaves the folder without a database.
 pub fn restore(file: &Path, folder: &Path, database: &Path) -> Result<Done, BackupFileError> {
     let mut from = File::open(file).map_err(cannot("read", file))?;
     if fs::metadata(beside(file, "-wal")).is_ok_and(|log| log.len() > 0) {
@@ -167,7 +167,7 @@ fn check_vacant(folder: &Path) -> Result<(), BackupFileError> {
     Ok(())
 }
 
-/// A problem of the copy is one of the backup.
+/// Puts the backup's path into an error about its copy.
 fn name_backup(error: BackupError, file: &Path) -> BackupError {
     let path = file.to_owned();
     match error {
@@ -178,14 +178,14 @@ fn name_backup(error: BackupError, file: &Path) -> BackupError {
     }
 }
 
-/// The path with a suffix to its name.
+/// Appends a suffix to a path's file name.
 fn beside(file: &Path, suffix: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(suffix);
     name.into()
 }
 
-/// Makes an empty file that only its owner can read.
+/// Creates an empty file that only its owner can read. Fails with `new` if the file exists.
 fn new_private(path: &Path, action: &'static str, new: bool) -> Result<File, BackupFileError> {
     let mut options = OpenOptions::new();
     options.write(true).mode(0o600);
@@ -197,7 +197,7 @@ fn new_private(path: &Path, action: &'static str, new: bool) -> Result<File, Bac
     options.open(path).map_err(cannot(action, path))
 }
 
-/// Makes a complete file durable under its name. Gives its size in bytes.
+/// Syncs a complete file and renames it to its final name. Returns its size in bytes.
 fn finish(partial: &Path, file: &Path) -> Result<u64, BackupFileError> {
     let complete = File::open(partial).map_err(cannot("read", partial))?;
     complete.sync_all().map_err(cannot("sync", partial))?;

@@ -1,4 +1,4 @@
-//! Backups of a database that is written to, and restores of good and of damaged ones.
+//! Backups of a database under writes, and restores of whole and damaged backups.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -22,7 +22,8 @@ fn organisation(name: String) -> Organisation {
     Organisation::new(OrganisationId(fresh_uuid()), name, "premium", 0)
 }
 
-/// A data folder with a database that has `count` organisations, the folder for backups, and where the backup goes.
+/// Creates a folder with a data folder, whose database has `count` organisations. Returns the folder, the store, and the path for
+/// a backup.
 async fn catalog(count: usize) -> (TempDir, Arc<dyn Store>, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
@@ -53,7 +54,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn backup_under_writes_ends_and_holds_every_write_acknowledged_before_it() {
+async fn backup_under_writes_ends_and_has_every_write_acknowledged_before_it() {
     let (folder, store, file) = catalog(1).await;
     // More pages than one step copies, so that writers come in between.
     fill(&database(&folder), 8 << 20);
@@ -105,7 +106,7 @@ async fn backup_under_writes_ends_and_holds_every_write_acknowledged_before_it()
     let found = restored.organisation_list().await.unwrap();
     let missing: Vec<_> = before.iter().filter(|one| !found.contains(one)).collect();
     assert!(missing.is_empty(), "{missing:?}");
-    // Of one moment: of each writer, a beginning of what it wrote.
+    // The backup shows one moment: of each writer, the first writes without a gap.
     for writer in 0..4 {
         let mut numbers: Vec<u64> =
             found.iter().filter_map(|one| one.name.strip_prefix(&format!("w{writer}-"))?.parse().ok()).collect();
@@ -114,7 +115,7 @@ async fn backup_under_writes_ends_and_holds_every_write_acknowledged_before_it()
     }
 }
 
-/// Makes a database that large.
+/// Adds a table of `bytes` bytes to a database.
 fn fill(database: &Path, bytes: usize) {
     let connection = rusqlite::Connection::open(database).unwrap();
     connection.execute_batch("CREATE TABLE filler (text TEXT)").unwrap();
@@ -143,7 +144,7 @@ async fn existing_file_is_replaced_only_with_overwrite() {
 }
 
 #[tokio::test]
-async fn backup_into_the_data_folder_is_refused_by_whatever_path() {
+async fn backup_into_the_data_folder_is_refused_by_any_path() {
     let (folder, _store, _) = catalog(1).await;
     let (database, data) = (database(&folder), folder.path().join("data"));
     let elsewhere = tempfile::tempdir().unwrap();
@@ -188,7 +189,7 @@ async fn restore_into_a_folder_with_a_catalog_is_refused() {
 }
 
 #[tokio::test]
-async fn restore_beside_a_master_key_and_a_killed_restore_works() {
+async fn restore_into_a_folder_with_a_key_and_a_killed_restore_succeeds() {
     let (folder, _store, file) = catalog(3).await;
     create(&database(&folder), &file, false, &mut go_on).unwrap();
     let other = folder.path().join("other");
@@ -253,7 +254,7 @@ async fn backup_from_a_newer_version_is_refused() {
 }
 
 #[tokio::test]
-async fn backup_of_a_development_version_is_neither_made_nor_restored() {
+async fn database_of_a_development_version_is_neither_backed_up_nor_restored() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("old.db");
     let connection = rusqlite::Connection::open(&file).unwrap();

@@ -27,7 +27,7 @@ impl Deadline {
 
     /// Creates the deadline of a request that begins now.
     #[cfg(test)]
-    pub(crate) fn at(until: Instant) -> Self {
+    pub(crate) fn ending_at(until: Instant) -> Self {
         Self::new(Instant::now(), until)
     }
 
@@ -60,7 +60,7 @@ pub(crate) fn sync_scope<T>(deadline: Option<Deadline>, work: impl FnOnce() -> T
 /// Waits for a future until the deadline.
 ///
 /// # Errors
-/// Fails if the deadline comes first. Then the future is dropped.
+/// Fails if the deadline comes first, and drops the future.
 pub(crate) async fn within<F: Future>(wait: F) -> Result<F::Output, TimeIsOver> {
     match current() {
         None => Ok(wait.await),
@@ -89,13 +89,13 @@ mod tests {
     #[tokio::test]
     async fn wait_beyond_the_deadline_fails() {
         let never = std::future::pending::<()>();
-        assert_eq!(scope(Some(Deadline::at(Instant::now())), within(never)).await, Err(TimeIsOver));
+        assert_eq!(scope(Some(Deadline::ending_at(Instant::now())), within(never)).await, Err(TimeIsOver));
     }
 
     #[tokio::test]
     async fn work_without_a_deadline_has_no_limit() {
         assert_eq!((check(), within(async { 1 }).await), (Ok(()), Ok(1)));
         assert_eq!(scope(None, async { check() }).await, Ok(()));
-        assert_eq!(sync_scope(Some(Deadline::at(Instant::now())), check), Err(TimeIsOver));
+        assert_eq!(sync_scope(Some(Deadline::ending_at(Instant::now())), check), Err(TimeIsOver));
     }
 }

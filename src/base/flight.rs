@@ -1,4 +1,4 @@
-//! Single flight: many callers share one call and its result.
+//! Shares one call among concurrent callers that need the same result.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -9,8 +9,8 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 use parking_lot::Mutex;
 
-/// Lets one caller ask while the others wait. If the call fails, they share the failure: they do not each ask a service that
-/// does not answer.
+/// Lets one caller make a call while the others wait. The waiting callers share a failure, so that they do not call a dead service
+/// one after the other.
 #[derive(Debug)]
 pub(crate) struct Flight<E> {
     turn: Arc<tokio::sync::Mutex<()>>,
@@ -24,15 +24,16 @@ impl<E> Default for Flight<E> {
     }
 }
 
-/// The right to ask. A drop passes it to the next caller in the queue.
+/// The right to make the call. Dropping it passes the turn to the next waiting caller.
 #[derive(Debug)]
 pub(crate) struct AskGuard(#[expect(dead_code, reason = "it is held, not read")] tokio::sync::OwnedMutexGuard<()>);
 
 impl<E: Clone> Flight<E> {
-    /// Waits for a turn, then calls `ready`: an earlier caller may have fetched the value.
+    /// Waits for a turn. Then returns the value of `ready`, if the previous caller has produced one meanwhile, or else the right to
+    /// make the call.
     ///
     /// # Errors
-    /// The error of a caller that asked meanwhile.
+    /// Returns the failure of a call that another caller made while this one waited.
     pub(crate) async fn join<T>(&self, ready: impl FnOnce() -> Option<T>) -> Result<Joined<T>, E> {
         let before = self.failures.load(Ordering::Acquire);
         let turn = Arc::clone(&self.turn).lock_owned().await;
@@ -47,7 +48,7 @@ impl<E: Clone> Flight<E> {
         Ok(Joined::Ask(AskGuard(turn)))
     }
 
-    /// Passes an error to the waiting callers, and returns it. Must be called before the turn is dropped.
+    /// Records a failed call for the waiting callers. Returns the error. Call it before dropping the turn.
     pub(crate) fn fail(&self, error: E) -> E {
         *self.failed.lock() = Some(error.clone());
         self.failures.fetch_add(1, Ordering::Release);
@@ -55,17 +56,17 @@ impl<E: Clone> Flight<E> {
     }
 }
 
-/// The result of a wait for a turn.
+/// The result of waiting for a turn.
 #[derive(Debug)]
 pub(crate) enum Joined<T> {
-    /// Another caller has fetched the value.
+    /// Another caller has produced the value.
     Ready(T),
-    /// The caller must ask.
+    /// Make the call.
     Ask(AskGuard),
 }
 
-/// The calls that are running, at most one for each key. All callers share its result, success or failure. A call is cancelled
-/// when no caller waits for it.
+/// Running calls by their keys. All concurrent callers with the same key share one call and its outcome, success or failure. A
+/// call without waiting callers is cancelled.
 #[derive(Debug)]
 pub(crate) struct Flights<K: Eq + Hash, T> {
     under_way: Arc<UnderWay<K, T>>,
@@ -81,7 +82,7 @@ impl<K: Eq + Hash, T> Default for Flights<K, T> {
 }
 
 impl<K: Clone + Eq + Hash + Send + 'static, T: Clone + Send + Sync + 'static> Flights<K, T> {
-    /// Joins the running call for the key. If there is none, starts one with `ask`.
+    /// Joins the running call for `key`, or starts the call `ask` if none is running.
     pub(crate) fn join(&self, key: &K, ask: impl FnOnce() -> BoxFuture<'static, T>) -> Shared<BoxFuture<'static, T>> {
         let mut under_way = self.under_way.lock();
         if let Some(flight) = under_way.get(key).and_then(|(_, flight)| flight.upgrade()) {
@@ -102,7 +103,7 @@ impl<K: Clone + Eq + Hash + Send + 'static, T: Clone + Send + Sync + 'static> Fl
     }
 }
 
-/// Removes a call that has ended or was cancelled.
+/// Removes a call from the running ones when it has ended or was cancelled.
 struct Landing<K: Eq + Hash, T> {
     under_way: Arc<UnderWay<K, T>>,
     key: K,
@@ -112,7 +113,7 @@ struct Landing<K: Eq + Hash, T> {
 impl<K: Eq + Hash, T> Drop for Landing<K, T> {
     fn drop(&mut self) {
         let mut under_way = self.under_way.lock();
-        // A newer call for the key stays.
+        // A newer call with the same key stays.
         if under_way.get(&self.key).is_some_and(|(number, _)| *number == self.number) {
             under_way.remove(&self.key);
         }
@@ -156,7 +157,7 @@ mod tests {
             std::future::pending().await
         };
         let first = flights.join(&1, || ask.boxed());
-        let mut second = flights.join(&1, || unreachable!("it is asked already"));
+        let mut second = flights.join(&1, || unreachable!("the call is running"));
         assert!(futures_util::poll!(&mut second).is_pending());
         drop(first);
         assert_eq!(given_up.try_recv(), Err(oneshot::error::TryRecvError::Empty));
@@ -168,7 +169,7 @@ mod tests {
     #[tokio::test]
     async fn waiting_callers_share_a_failure_and_a_later_caller_asks_again() {
         let flight = Flight::<&str>::default();
-        let Ok(Joined::Ask(turn)) = flight.join(|| None::<()>).await else { panic!("nobody else has asked") };
+        let Ok(Joined::Ask(turn)) = flight.join(|| None::<()>).await else { panic!("no other call runs") };
         let waiting = flight.join(|| None::<()>);
         tokio::pin!(waiting);
         assert!(futures_util::poll!(&mut waiting).is_pending());

@@ -1,7 +1,5 @@
-//! A lock for each key, fair and within this process.
-//!
-//! Commits to one table take turns, so that each applies to the result of the one before it and writes no document in vain.
-//! Requests with the same idempotency key take turns too.
+//! A lock for each key, in one process, first come first served. Commits to one table use it, so that each applies to the result
+//! of the one before and writes no document in vain. So do requests with the same idempotency key.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
@@ -10,17 +8,17 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-/// A queue for each key in use.
+/// A set of locks, with a queue for each key that is in use.
 pub(crate) struct KeyedLock<K> {
     queues: Mutex<HashMap<K, Arc<AsyncMutex<()>>>>,
 }
 
-/// A turn. It ends when this is dropped.
+/// A held lock. Dropping it passes the lock to the next in the queue.
 pub(crate) struct KeyGuard<'a, K: Eq + Hash> {
     lock: &'a KeyedLock<K>,
     key: K,
     guard: Option<OwnedMutexGuard<()>>,
-    /// Whether this caller waited for another. Then values that were read before are out of date.
+    /// Whether another holder went first, so that earlier reads may be out of date.
     pub(crate) waited: bool,
 }
 
@@ -31,10 +29,10 @@ impl<K> Default for KeyedLock<K> {
 }
 
 impl<K: Copy + Eq + Hash> KeyedLock<K> {
-    /// Waits for a turn. A caller that has a turn already must not wait for another: see [`Self::enter_all`].
+    /// Waits for the lock of a key. A caller that holds another lock must not call this: use [`Self::enter_all`].
     pub(crate) async fn enter(&self, key: K) -> KeyGuard<'_, K> {
         let queue = Arc::clone(self.queues.lock().entry(key).or_default());
-        // Created before the wait, so that a cancelled wait removes a queue that is not used otherwise.
+        // Created before the wait, so that a cancelled wait removes an unused queue.
         let mut turn = KeyGuard { lock: self, key, guard: None, waited: false };
         match Arc::clone(&queue).try_lock_owned() {
             Ok(guard) => turn.guard = Some(guard),
@@ -46,8 +44,8 @@ impl<K: Copy + Eq + Hash> KeyedLock<K> {
         turn
     }
 
-    /// Waits for the turns of several keys. A key that occurs several times is taken once. All callers take keys in the same
-    /// order, so that no two wait for each other.
+    /// Waits for the locks of several keys. A key that is given twice is locked once. All callers take the locks in the same order,
+    /// so that they cannot deadlock.
     pub(crate) async fn enter_all(&self, keys: impl IntoIterator<Item = K>) -> Vec<KeyGuard<'_, K>>
     where
         K: Ord,
@@ -65,7 +63,7 @@ impl<K: Eq + Hash> Drop for KeyGuard<'_, K> {
     fn drop(&mut self) {
         let mut queues = self.lock.queues.lock();
         self.guard = None;
-        // A waiting caller has a reference. A new caller can take one only under the lock that is held here.
+        // Each waiting caller has a reference, and takes it under the lock that is held here.
         if queues.get(&self.key).is_some_and(|queue| Arc::strong_count(queue) == 1) {
             queues.remove(&self.key);
         }
@@ -126,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn holders_of_several_keys_in_any_order_do_not_wait_for_each_other() {
+    async fn holders_of_several_keys_do_not_deadlock() {
         let queues = KeyedLock::default();
         let first = queues.enter_all([1, 2]).await;
         let others = async {

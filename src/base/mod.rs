@@ -1,4 +1,4 @@
-//! Helpers for every module: clock and new ids, secrets, deadlines, single flight, and a lock for each key.
+//! Basic tools for all parts: time and new ids, secrets, deadlines, shared calls, and a lock for each key.
 
 pub mod clock;
 pub mod deadline;

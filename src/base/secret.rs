@@ -1,19 +1,19 @@
-//! A value that is never printed.
+//! A value that must not appear in output.
 
 use std::fmt;
 
-/// A secret value. It prints as `***` in messages, logs and debug output. Only [`Secret::expose`] returns it, so a search
-/// finds every use.
+/// A secret. It prints as `***` in messages, logs and debug output. Only [`Secret::expose`] returns it, so all uses are easy to
+/// find.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret<T>(T);
 
 impl<T> Secret<T> {
-    /// Wraps a secret value.
+    /// Wraps a secret.
     pub const fn new(value: T) -> Self {
         Self(value)
     }
 
-    /// Returns the secret value.
+    /// Returns the secret itself.
     pub const fn expose(&self) -> &T {
         &self.0
     }

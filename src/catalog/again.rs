@@ -1,7 +1,7 @@
 //! Answers to requests that are repeated with the same idempotency key.
 //!
-//! A receipt has the location of a document and the id of its table or view. The document may have been removed since, and
-//! its locations may belong to another table. The answer contains only facts that still hold.
+//! A receipt has the location of a document and the id of its table or view. The document may have been removed since, and its
+//! locations may belong to another table. So access is vended only for locations that the table still has.
 
 use super::{Catalog, CatalogError, LoadedTable, LoadedView, OpenWarehouse};
 use crate::access::action::Action;
@@ -12,7 +12,7 @@ use crate::vending::ValidLocations;
 
 impl Catalog {
     /// Returns the table of the first answer, or the present table if that document was removed: the present table includes the
-    /// requested change. The result has the proof of its locations only while they are still the table's own.
+    /// requested change. The result has locations only if they are still exactly the table's own.
     ///
     /// # Errors
     /// `AnswerGone` when the document and the table are gone; `AnswerUnavailable`.
@@ -23,7 +23,7 @@ impl Catalog {
             Err(error) => absent(kept, error)?,
         };
         let current = match &answered {
-            // This warehouse vends nothing.
+            // Without locations nothing is vended, so the present table does not matter.
             Some(LoadedTable { locations: None, .. }) => None,
             _ => self.current_table(warehouse, kept).await?,
         };

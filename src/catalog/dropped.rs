@@ -83,7 +83,7 @@ impl Catalog {
         // Locations that are not allowed any more get no credentials. The table is restored all the same.
         let locations = locations.as_ref().ok().map(ValidLocations::all);
         let restore = Restore { id, ident: &ident, locations };
-        let change = &change.at(self.clock.now_ms());
+        let change = &change.with_time(self.clock.now_ms());
         let restored = self.store.dropped_restore(warehouse.place, &restore, max_tables, change).await;
         restored.map_err(of_restore(id, &ident))
     }
@@ -102,7 +102,7 @@ impl Catalog {
     ) -> Result<bool, CatalogError> {
         let DroppedObject { warehouse, dropped: Dropped { id, .. } } = &**permit;
         let id = *id;
-        let change = &change.at(self.clock.now_ms());
+        let change = &change.with_time(self.clock.now_ms());
         let removed = self.store.dropped_remove(warehouse.place, id, purge, change).await;
         removed.map_err(of_dropped(id))
     }

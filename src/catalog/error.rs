@@ -51,15 +51,15 @@ pub enum CatalogError {
     /// A view has the name of the table to be created, or the other way round.
     #[error("{} with same name already exists: {ident}", title(*taken_by))]
     NameTaken {
-        /// The name.
+        /// The taken name.
         ident: TableIdent,
-        /// What has it.
+        /// The kind of object that has the name.
         taken_by: TableKind,
     },
     /// The new name of a table or view is taken.
     #[error("Cannot rename {from} to {to}. {} already exists", title(*taken_by))]
     RenameTaken {
-        /// Its present name, which it keeps.
+        /// The present name, which the object keeps.
         from: TableIdent,
         /// The requested name.
         to: TableIdent,
@@ -69,9 +69,9 @@ pub enum CatalogError {
     /// A location would overlap one of another table or view.
     #[error("Location '{location}' of {ident} overlaps that of another table or view: choose another, or none")]
     LocationTaken {
-        /// The one that was asked for.
+        /// The requested location.
         location: String,
-        /// What was to have it.
+        /// The table or view of the request.
         ident: TableIdent,
     },
     /// A location would overlap one of a dropped table, or is one whose files are being removed.
@@ -81,26 +81,26 @@ pub enum CatalogError {
          being removed, try again when they are gone"
     )]
     LocationHeld {
-        /// The one that was asked for.
+        /// The requested location.
         location: String,
-        /// What was to have it.
+        /// The table or view of the request.
         ident: TableIdent,
     },
     /// No dropped table or view has the id.
     #[error("No dropped table or view has the id {0}: list the dropped tables and views to see their ids")]
     NoSuchDropped(TableId),
-    /// Its restore time is over, a purge has begun, or another table has its location.
+    /// A dropped table or view cannot be restored: its restore time is over, a purge has begun, or another object has its location.
     #[error("The dropped table or view with the id {0} can no longer be restored: {1}")]
     NotRestorable(TableId, String),
-    /// The name under which it is to be restored is taken.
+    /// The name for a restore is taken.
     #[error("Cannot restore {ident}: {} with same name already exists. Restore it under another name", title(*taken_by))]
     RestoreTaken {
-        /// The name.
+        /// The taken name.
         ident: TableIdent,
-        /// What has it.
+        /// The kind of object that has the name.
         taken_by: TableKind,
     },
-    /// The namespace to restore it in does not exist.
+    /// The namespace for a restore does not exist.
     #[error(
         "Cannot restore {0}: Namespace does not exist: {ns}. Create it, or restore under a name in another namespace",
         ns = .0.namespace
@@ -127,7 +127,7 @@ pub enum CatalogError {
     /// A requirement does not hold, or another commit was faster.
     #[error("{0}")]
     CommitFailed(String),
-    /// It is not known whether the commit happened: load the table to see.
+    /// The outcome of the commit is unknown. Loading the table shows it.
     #[error("It is not known whether the commit to {0} happened: load the table to see. {1}")]
     CommitStateUnknown(String, String),
     /// A table was registered, but its metadata file was removed meanwhile. Whether the registration could be undone is not known.
@@ -136,11 +136,11 @@ pub enum CatalogError {
          undone: {cause}. Load the table: if it exists, drop it or register it again"
     )]
     RegisteredWithoutFile {
-        /// Its name.
+        /// The table's name.
         ident: TableIdent,
-        /// The file that was removed.
+        /// The location of the removed file.
         location: String,
-        /// Why it could not be undone.
+        /// Why the registration could not be undone.
         cause: String,
     },
     /// A request was repeated with its idempotency key, and its first answer no longer exists.
@@ -155,7 +155,7 @@ pub enum CatalogError {
          at the moment: try again, with the same key"
     )]
     AnswerUnavailable(String, String),
-    /// A request with the same idempotency key was answered before, or meanwhile. The receipt has the answer.
+    /// A request with the same idempotency key has changed the catalog already. The receipt has its answer.
     #[error("The idempotency key was used before")]
     Repeated,
     /// A document cannot be read or written.

@@ -1,8 +1,8 @@
-//! Repeated requests: a client that does not know the outcome of a request sends it again with the same key, and gets the
-//! first answer (REST specification, header `Idempotency-Key`).
+//! Answers repeated requests. A client that does not know whether its request succeeded sends it again with the same key, and
+//! gets the same answer (REST specification, the header `Idempotency-Key`).
 //!
-//! The store records the answer in the transaction of the change, as a [`Receipt`]. A request whose key was used finds its
-//! answer here. Requests with one key take turns in a process; between processes the store decides.
+//! The answer is stored as a [`Receipt`] in the transaction of the change. A request whose key was used reads its answer here. A
+//! process serves requests with one key one after the other. Between processes the store decides.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -16,20 +16,20 @@ use crate::base::clock::Clock;
 use crate::base::keyed_lock::{KeyGuard, KeyedLock};
 use crate::store::{Answer, KeptAnswer, Receipt, RequestDigest, Store, StoreError};
 
-/// How much longer than promised an answer is kept: what is on its way at the last moment arrives later.
+/// How much longer than promised an answer is kept, for requests that are sent at the last moment.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// How often expired receipts are looked for.
+/// How often expired receipts are removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How many are removed in one transaction. The limit keeps commits from waiting long.
+/// The most receipts that one transaction removes, so that commits do not wait long.
 const SWEEP_BATCH: u32 = 500;
 
-/// A client's key: a UUID of version 7, which no two requests share.
+/// The idempotency key of a client: a UUID of version 7.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(Uuid);
 
-/// The error for a text that is not a key.
+/// The text is not a valid key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("Invalid Idempotency-Key: it must be a UUID of version 7 in its usual form of 36 characters")]
 pub struct InvalidKey;
@@ -53,24 +53,24 @@ pub enum IdempotencyError {
         "The Idempotency-Key was used for another request: repeat a request exactly as it was, or make a new key for a new one"
     )]
     OtherRequest,
-    /// The store does not answer.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// The digest of a request, made of what tells it from any other.
+/// Returns the digest of a request. `parts` must include everything in which requests differ.
 #[must_use]
 pub fn request_digest(parts: &[&[u8]]) -> RequestDigest {
     let mut digest = Sha256::new();
     for part in parts {
-        // With its length, so that nothing can move from one part to the next.
+        // With its length, so that moving text from one part to the next changes the digest.
         digest.update((part.len() as u64).to_be_bytes());
         digest.update(part);
     }
     RequestDigest(digest.finalize().into())
 }
 
-/// The answers to requests with a key.
+/// The stored answers to requests with an idempotency key.
 pub struct Idempotency {
     store: Arc<dyn Store>,
     clock: Clock,
@@ -79,25 +79,25 @@ pub struct Idempotency {
 }
 
 impl Idempotency {
-    /// Keeps answers for at least `lifetime`.
+    /// Creates the access to the answers in `store`, which stores each for at least `lifetime`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Clock, lifetime: Duration) -> Self {
         Self { store, clock, lifetime, turns: Arc::default() }
     }
 
-    /// The same with another lifetime: requests with one key wait for each other over both.
+    /// Returns the same access with another lifetime. Both share the locks of the keys.
     #[must_use]
     pub fn with_lifetime(&self, lifetime: Duration) -> Self {
         Self { store: Arc::clone(&self.store), clock: self.clock.clone(), lifetime, turns: Arc::clone(&self.turns) }
     }
 
-    /// For how long a request can be repeated.
+    /// Returns how long a request can be repeated.
     #[must_use]
     pub const fn lifetime(&self) -> Duration {
         self.lifetime
     }
 
-    /// Waits until no other request of this process with the same key is being served.
+    /// Waits until this process serves no other request with the same key.
     pub(crate) async fn enter(
         &self,
         organisation: OrganisationId,
@@ -106,10 +106,10 @@ impl Idempotency {
         self.turns.enter((organisation, key)).await
     }
 
-    /// What was answered to this request before, if it was.
+    /// Returns the stored answer to this request, if it was answered before.
     ///
     /// # Errors
-    /// When the key came with another request, or the store does not answer.
+    /// Fails if the key came with another request before, or if the store does not answer.
     pub async fn earlier(
         &self,
         organisation: OrganisationId,
@@ -122,7 +122,7 @@ impl Idempotency {
         }
     }
 
-    /// What a change of this request is to keep.
+    /// Returns the receipt that a change of this request stores.
     #[must_use]
     pub fn receipt(&self, key: IdempotencyKey, request: RequestDigest) -> Receipt {
         let now_ms = self.clock.now_ms();
@@ -130,12 +130,12 @@ impl Idempotency {
         Receipt { key: key.0, request, expires_ms: now_ms.saturating_add(kept_ms) }
     }
 
-    /// Keeps the answer to a request that changed nothing. Gives whether it is the one that counts: if not, the request was
-    /// answered meanwhile, and [`Self::earlier`] tells what.
+    /// Stores the answer to a request that changed nothing. Returns false if the request was answered meanwhile: then
+    /// [`Self::earlier`] returns that answer.
     ///
     /// # Errors
-    /// When the store does not answer.
-    pub async fn keep(
+    /// Fails if the store does not answer.
+    pub async fn store_answer(
         &self,
         organisation: OrganisationId,
         receipt: &Receipt,
@@ -148,17 +148,17 @@ impl Idempotency {
         }
     }
 
-    /// Removes what has expired, batch by batch, so that changes get in between.
+    /// Removes expired answers in batches, so that changes do not wait long.
     ///
     /// # Errors
-    /// When the store does not answer.
+    /// Fails if the store does not answer.
     pub async fn sweep(&self) -> Result<(), StoreError> {
         let now_ms = self.clock.now_ms();
         while self.store.receipt_remove_expired(now_ms, SWEEP_BATCH).await? >= u64::from(SWEEP_BATCH) {}
         Ok(())
     }
 
-    /// Does [`Self::sweep`] every minute until `stop`. Runs as a task of its own.
+    /// Calls [`Self::sweep`] every minute until `stop` ends. Runs as a separate task.
     pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
         let mut stop = std::pin::pin!(stop);
         let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
@@ -185,7 +185,7 @@ mod tests {
     use crate::store::{Change, Organisation};
 
     #[test]
-    fn a_key_is_a_uuid_of_version_7_in_its_usual_form() {
+    fn only_a_hyphenated_uuid_of_version_7_is_a_key() {
         for good in ["017F22E2-79B0-7CC3-98C4-DC0C0C07398F", "017f22e2-79b0-7cc3-98c4-dc0c0c07398f"] {
             assert!(good.parse::<IdempotencyKey>().is_ok(), "{good}");
         }
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_that_differ_anywhere_have_other_digests() {
+    fn different_requests_have_different_digests() {
         let requests: [&[&[u8]]; 4] =
             [&[b"POST", b"/a", b"b"], &[b"POST", b"/ab", b""], &[b"POST", b"/a", b"c"], &[b"DELETE", b"/a", b"b"]];
         for (at, one) in requests.iter().enumerate() {
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_outlives_its_promise_and_then_goes() {
+    async fn answer_is_kept_for_its_lifetime_and_then_removed() {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = crate::store::open(&folder.path().join("t.db")).unwrap();
         let id = OrganisationId(fresh_uuid());
@@ -229,9 +229,9 @@ mod tests {
         let request = request_digest(&[b"a"]);
         let keys: Vec<IdempotencyKey> = (0..1_200).map(|_| fresh_ordered_uuid().to_string().parse().unwrap()).collect();
         for key in &keys {
-            assert!(idempotency.keep(id, &idempotency.receipt(*key, request), &Answer::Done).await.unwrap());
+            assert!(idempotency.store_answer(id, &idempotency.receipt(*key, request), &Answer::Done).await.unwrap());
         }
-        assert!(!idempotency.keep(id, &idempotency.receipt(keys[0], request), &Answer::Done).await.unwrap());
+        assert!(!idempotency.store_answer(id, &idempotency.receipt(keys[0], request), &Answer::Done).await.unwrap());
         let other = idempotency.earlier(id, keys[0], request_digest(&[b"b"])).await;
         assert!(matches!(other, Err(IdempotencyError::OtherRequest)));
 

@@ -128,7 +128,7 @@ impl Catalog {
         change: &Change,
     ) -> Result<Loaded<M>, NotPublished<'a>> {
         let ready = self.write(warehouse, publication).await?;
-        let change = &change.at(self.clock.now_ms());
+        let change = &change.with_time(self.clock.now_ms());
         let asked = self.ask(warehouse.place, &ready, max_tables, change).await;
         self.conclude(warehouse, slice::from_ref(&ready), &[], asked).await?;
         Ok(Loaded { document: ready.next.document, locations: Some(ready.locations) })
@@ -144,7 +144,7 @@ impl Catalog {
         change: &Change,
     ) -> Result<(), NotPublished<'a>> {
         let ready = self.write_all(warehouse, publications).await?;
-        let change = &change.at(self.clock.now_ms());
+        let change = &change.with_time(self.clock.now_ms());
         let changes = ready.iter().map(Ready::table_change).chain(unchanged.iter().map(Unchanged::table_change));
         let asked = self.store.table_transact(warehouse.place, changes.collect(), max_tables, change).await;
         self.conclude(warehouse, &ready, unchanged, asked).await

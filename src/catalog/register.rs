@@ -106,7 +106,7 @@ impl Catalog {
         let document = self.document_to_register::<M>(warehouse, location).await?;
         let locations = document.metadata.locations(&warehouse.root)?;
         let before = self.publish_registered(registration, id, &document, &locations).await?;
-        // A purge that ended between the read and the change has removed the files. After the change no purge begins.
+        // A purge may have removed the files between the read and the change. After the change, no purge of them begins.
         if self.was_removed_meanwhile(warehouse, &document).await {
             self.undo_register::<M>(registration, id, location, before.as_ref()).await?;
         }
@@ -139,7 +139,7 @@ impl Catalog {
                 location,
                 count = tolerated.len(),
                 first,
-                "a table is registered whose metadata breaks rules of the specification that readers do not insist on"
+                "the metadata of a new registration breaks rules of the specification that readers tolerate"
             );
         }
         Ok(document)
@@ -214,7 +214,7 @@ impl Catalog {
     /// registration stays.
     ///
     /// # Errors
-    /// `Metadata` when the registration was undone, so that nothing is changed; `RegisteredWithoutFile` when that is not certain.
+    /// `Metadata` if the registration was undone, so that nothing is changed; `RegisteredWithoutFile` if undoing it failed.
     async fn undo_register<M: Tabular>(
         &self,
         registration: &Registration<'_>,
@@ -235,7 +235,7 @@ impl Catalog {
                 made: location,
                 before: former.as_ref().map(|(pointer, locations)| (*pointer, locations.all())),
             };
-            let change = &change.at(self.clock.now_ms());
+            let change = &change.with_time(self.clock.now_ms());
             self.store.table_undo(warehouse.place, &undo, change).await.map_err(CatalogError::Store)
         };
         let location = location.to_owned();
@@ -263,7 +263,7 @@ impl Catalog {
 }
 
 /// The most problems of a document that the answer lists.
-const MAX_PROBLEMS_TOLD: usize = 10;
+const MAX_LISTED_PROBLEMS: usize = 10;
 
 /// Checks that every reader will accept a document that enters the catalog.
 ///
@@ -274,11 +274,11 @@ fn check_registrable<M: Metadata>(document: &Document<M>) -> Result<(), CatalogE
     if problems.is_empty() {
         return Ok(());
     }
-    let more = problems.len().saturating_sub(MAX_PROBLEMS_TOLD);
+    let more = problems.len().saturating_sub(MAX_LISTED_PROBLEMS);
     let more = if more == 0 { String::new() } else { format!("\n- and {more} more") };
     Err(CatalogError::BadRequest(format!(
         "Cannot register {}: it breaks rules of the specification, and engines may refuse to read it:\n- {}{more}",
         document.location,
-        problems[..problems.len().min(MAX_PROBLEMS_TOLD)].join("\n- ")
+        problems[..problems.len().min(MAX_LISTED_PROBLEMS)].join("\n- ")
     )))
 }

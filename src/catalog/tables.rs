@@ -147,7 +147,7 @@ impl Catalog {
         change: &Change,
     ) -> Result<TableId, CatalogError> {
         let Table { warehouse, ident, record } = &**table;
-        let change = &change.at(self.clock.now_ms());
+        let change = &change.with_time(self.clock.now_ms());
         let terms = self.drop_terms(warehouse, purge, change.at_ms);
         let dropped =
             self.store.table_drop(warehouse.place, ident, record.id, TableKind::Table, terms.as_ref(), change).await;

@@ -52,20 +52,20 @@ fn commit(key: &str) -> TableCommit {
     TableCommit::parse(body.to_string().as_bytes()).unwrap()
 }
 
-/// The same as a part of a transaction.
+/// Returns the same commit as a part of a transaction.
 fn named_commit(key: &str) -> TableCommit {
     let body = json!({ "table-changes": [{ "identifier": { "namespace": ["ns"], "name": "t" }, "requirements": [],
         "updates": [{ "action": "set-properties", "updates": { key: "v" } }] }] });
     TableCommit::parse_transaction(body.to_string().as_bytes()).unwrap().remove(0)
 }
 
-/// A change with a receipt.
+/// Returns a change with a receipt.
 fn keyed(receipt: &Receipt) -> Change {
     Change { receipt: Some(Arc::new(receipt.clone())), ..Change::by_catalog(0) }
 }
 
 impl Fixture {
-    /// A catalog with one organisation, one warehouse, the namespace `ns` and the table `ns.t`.
+    /// Creates a catalog with one organisation, one warehouse, the namespace `ns` and the table `ns.t`.
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (store, breaker) = open_to_break(&folder.path().join("tidewater.db"));
@@ -111,13 +111,13 @@ impl Fixture {
         self.catalog.table_commit_as_admin(&self.warehouse, table(), commit(key), &Change::by_catalog(0)).await
     }
 
-    /// The permit of a commit to a table that exists.
+    /// Returns the permit of a commit to an existing table.
     async fn target(&self, ident: &TableIdent) -> CommitTarget {
         let authorizer = testing::admin(&self.warehouse);
         self.catalog.commit_find(authorizer, Arc::clone(&self.warehouse), ident.clone(), false).await.unwrap()
     }
 
-    /// Whether the table has the property that [`commit`] sets.
+    /// Returns whether the table has the property that [`commit`] sets.
     async fn has(&self, key: &str) -> bool {
         let loaded = self.catalog.table_load_as_admin(&self.warehouse, &table()).await.unwrap();
         loaded.document.metadata.properties().contains_key(key)
@@ -133,7 +133,7 @@ impl Fixture {
 }
 
 #[tokio::test]
-async fn a_commit_whose_answer_was_lost_is_acknowledged_if_it_happened() {
+async fn commit_with_lost_answer_is_acknowledged_if_it_happened() {
     let fixture = Fixture::new().await;
     fixture.store.fail_next(Fault::DoneUnheard);
     let loaded = fixture.commit("a").await.unwrap();
@@ -142,7 +142,7 @@ async fn a_commit_whose_answer_was_lost_is_acknowledged_if_it_happened() {
 }
 
 #[tokio::test]
-async fn a_commit_whose_answer_was_lost_is_refused_if_it_did_not_happen() {
+async fn commit_with_lost_answer_is_refused_if_it_did_not_happen() {
     let fixture = Fixture::new().await;
     fixture.store.fail_next(Fault::NotDone);
     let refused = fixture.commit("a").await;
@@ -152,7 +152,7 @@ async fn a_commit_whose_answer_was_lost_is_refused_if_it_did_not_happen() {
 }
 
 #[tokio::test]
-async fn a_commit_of_which_nothing_is_known_says_so_and_its_document_stays() {
+async fn commit_with_unknown_outcome_is_reported_and_keeps_its_document() {
     let fixture = Fixture::new().await;
     let before = fixture.metadata_files();
     fixture.store.fail_next(Fault::NotDoneAndDeaf);
@@ -162,7 +162,7 @@ async fn a_commit_of_which_nothing_is_known_says_so_and_its_document_stays() {
 }
 
 #[tokio::test]
-async fn a_commit_that_was_overtaken_is_applied_again_and_leaves_one_document() {
+async fn overtaken_commit_is_reapplied_and_leaves_one_document() {
     let fixture = Fixture::new().await;
     let before = fixture.metadata_files();
     fixture.store.fail_next(Fault::Overtaken);
@@ -172,7 +172,7 @@ async fn a_commit_that_was_overtaken_is_applied_again_and_leaves_one_document() 
 }
 
 #[tokio::test]
-async fn a_creation_whose_answer_was_lost_is_acknowledged_only_if_it_happened() {
+async fn creation_with_lost_answer_is_acknowledged_only_if_it_happened() {
     let fixture = Fixture::new().await;
     let create = async |name: &str| {
         fixture
@@ -189,7 +189,7 @@ async fn a_creation_whose_answer_was_lost_is_acknowledged_only_if_it_happened() 
 }
 
 #[tokio::test]
-async fn a_creation_that_lost_the_race_leaves_no_document() {
+async fn creation_that_loses_a_race_leaves_no_document() {
     let fixture = Fixture::new().await;
     let before = fixture.metadata_files();
     let creations = (0..8).map(|_| {
@@ -209,7 +209,7 @@ async fn a_creation_that_lost_the_race_leaves_no_document() {
 }
 
 #[tokio::test]
-async fn a_commit_runs_to_its_end_though_its_caller_has_gone() {
+async fn commit_of_a_disconnected_caller_runs_to_its_end() {
     let fixture = Fixture::new().await;
     {
         let target = fixture.target(&table()).await;
@@ -225,25 +225,25 @@ async fn a_commit_runs_to_its_end_though_its_caller_has_gone() {
 async fn unknown_warehouse_names_do_not_each_reload_the_list() {
     let fixture = Fixture::new().await;
     let organisation = fixture.warehouse.place.organisation;
-    let before = fixture.store.asked("warehouse_list");
+    let before = fixture.store.call_count("warehouse_list");
     let begun = std::time::Instant::now();
     for number in 0..1_000 {
         let refused = fixture.catalog.warehouse(organisation, Some(&format!("w{number}"))).await;
         assert!(matches!(refused, Err(CatalogError::NoSuchWarehouse(_))), "{refused:?}");
     }
-    let reloads = fixture.store.asked("warehouse_list") - before;
-    // Ten a second, and the list as such every two seconds.
+    let reloads = fixture.store.call_count("warehouse_list") - before;
+    // Ten reloads a second for unknown names, and one every two seconds when the cache expires.
     let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap() + 1;
     assert!(reloads <= 12 * seconds + 1, "{reloads} reloads in {seconds} s");
 }
 
 #[tokio::test]
-async fn commit_whose_time_is_over_stops_waiting_and_frees_the_table() {
+async fn commit_past_its_deadline_stops_waiting_and_frees_the_table() {
     let fixture = Fixture::new().await;
     let id = fixture.catalog.table_record(&fixture.warehouse, &table()).await.unwrap().id;
     let files = fixture.metadata_files();
     let turn = fixture.catalog.queues.enter(id).await;
-    let soon = Deadline::at(std::time::Instant::now() + Duration::from_millis(50));
+    let soon = Deadline::ending_at(std::time::Instant::now() + Duration::from_millis(50));
     let late = deadline::scope(Some(soon), fixture.commit("late")).await;
     assert!(matches!(late, Err(CatalogError::Heavy(crate::heavy::HeavyError::TimeIsOver(_)))), "{late:?}");
     drop(turn);
@@ -254,9 +254,9 @@ async fn commit_whose_time_is_over_stops_waiting_and_frees_the_table() {
 }
 
 #[tokio::test]
-async fn rules_stop_between_commits_when_the_time_is_over() {
+async fn transaction_past_its_deadline_stops_between_commits() {
     let fixture = Fixture::new().await;
-    let over = Some(Deadline::at(std::time::Instant::now()));
+    let over = Some(Deadline::ending_at(std::time::Instant::now()));
     let (commits, base) =
         (vec![commit("a"), commit("b")], fixture.catalog.table_load_as_admin(&fixture.warehouse, &table()).await);
     let base = base.unwrap().document;

@@ -131,7 +131,7 @@ impl Catalog {
     /// `NoSuchView`.
     pub async fn view_drop(&self, view: &Permit<action::DropView, View>, change: &Change) -> Result<(), CatalogError> {
         let View { warehouse, ident, record } = &**view;
-        let change = &change.at(self.clock.now_ms());
+        let change = &change.with_time(self.clock.now_ms());
         let terms = self.drop_terms(warehouse, false, change.at_ms);
         let dropped =
             self.store.table_drop(warehouse.place, ident, record.id, TableKind::View, terms.as_ref(), change).await;

@@ -85,7 +85,8 @@ impl Config {
             readable(file)?;
             figment = figment.merge(Data::<Toml>::file_exact(file));
         }
-        let figment = figment.merge(Environment::of(&environment)).merge(Serialized::from(flags, Profile::Default));
+        let figment =
+            figment.merge(Environment::from_variables(&environment)).merge(Serialized::from(flags, Profile::Default));
         let mut config: Self = figment
             .extract()
             .map_err(|errors| ConfigError(errors.into_iter().map(|error| explain(&error)).collect()))?;
@@ -230,7 +231,7 @@ impl Format for Toml {
 struct Environment(Vec<(String, String)>);
 
 impl Environment {
-    fn of(variables: &BTreeMap<String, String>) -> Self {
+    fn from_variables(variables: &BTreeMap<String, String>) -> Self {
         let ours = variables.iter().filter(|(name, _)| {
             let is_ours = name.starts_with(PREFIX) && !name.starts_with(BENCHMARK_PREFIX);
             is_ours && !NOT_SETTINGS.contains(&name.as_str()) && !from_kubernetes(name)

@@ -67,7 +67,7 @@ impl ControlSocket {
     /// Accepts a connection. Returns it with the name of the user at its other end.
     ///
     /// # Errors
-    /// Fails if none can be accepted; `PermissionDenied` if the user is neither the server's nor root.
+    /// Fails if none can be accepted; `PermissionDenied` for a user who is neither the server's nor root.
     pub async fn accept(&self) -> io::Result<(UnixStream, Arc<str>)> {
         let (stream, _) = self.listener.accept().await?;
         let user = stream.peer_cred()?.uid();
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn connection_has_its_users_name_and_dropped_socket_is_gone() {
+    async fn connection_has_its_users_name_and_dropped_socket_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         assert!(connect(folder.path()).unwrap().is_none());
         let socket = ControlSocket::bind(folder.path()).unwrap();

@@ -28,11 +28,11 @@ pub const MASTER_KEY_FILE: &str = "master.key";
 /// The advice to choose another folder, for messages.
 const ANOTHER: &str = "choose another folder with --data-dir or TIDEWATER_DATA_DIR";
 
-/// Why a data folder cannot be used, and what to do.
+/// Why a data folder cannot be used. The messages say what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// The path is not a folder.
-    #[error("{} is not a folder, so no data can be kept in it: {ANOTHER}", path.display())]
+    #[error("{} is not a folder, so it cannot store data: {ANOTHER}", path.display())]
     NotAFolder {
         /// The path.
         path: PathBuf,
@@ -86,7 +86,7 @@ pub enum FolderError {
         /// The folder.
         path: PathBuf,
     },
-    /// Another server uses it.
+    /// Another server uses the folder.
     #[error(
         "a server of tidewater runs on the data folder {} already{by}: use that one, stop it first, or {ANOTHER}",
         path.display()
@@ -97,7 +97,7 @@ pub enum FolderError {
         /// The server's process and address in brackets, or empty if unknown.
         by: String,
     },
-    /// The file system has no locks. The database needs them too.
+    /// The file system has no file locks. The database needs them too.
     #[error("cannot lock {}: {source}; the data folder must be on a disk with file locks, such as a local one", path.display())]
     NoLocks {
         /// The file.

@@ -1,11 +1,11 @@
-//! Gives files that root creates in another user's folder to that user, whose server must be able to use them.
+//! Gives files that root creates in another user's folder to that user, whose server needs them afterwards.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, chown, fchown, lchown};
 use std::path::{Path, PathBuf};
 
-/// The owner of a folder, a user other than this process's.
+/// The owner of a folder, if this process is root and the owner is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Owner {
     user: u32,
@@ -21,7 +21,7 @@ impl Owner {
         (is_root && found.uid() != 0).then(|| Self { user: found.uid(), group: found.gid() })
     }
 
-    /// Returns the owner for messages: `the user 'tidewater'`, or `the user with the id 990`.
+    /// Returns the owner's name for messages: `the user 'tidewater'`, or `the user with the id 990`.
     #[must_use]
     pub fn name(self) -> String {
         let known = fs::read_to_string("/etc/passwd").unwrap_or_default();
@@ -32,15 +32,15 @@ impl Owner {
     /// Gives an open file to the owner.
     ///
     /// # Errors
-    /// The system's error.
+    /// Fails with the system's error.
     pub fn give(self, file: &File) -> io::Result<()> {
         fchown(file, Some(self.user), Some(self.group))
     }
 
-    /// Gives the file at `path` to the owner, if it exists. Changes a symbolic link itself, not its target.
+    /// Gives the file at `path` to the owner, if it exists. Does not follow a link.
     ///
     /// # Errors
-    /// The system's error.
+    /// Fails with the system's error.
     pub fn give_path(self, path: &Path) -> io::Result<()> {
         match lchown(path, Some(self.user), Some(self.group)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -48,10 +48,10 @@ impl Owner {
         }
     }
 
-    /// Creates a folder with its missing parents, and gives the new folders to the owner.
+    /// Creates a folder and its missing parents, and gives the new folders to the owner.
     ///
     /// # Errors
-    /// The system's error.
+    /// Fails with the system's error.
     pub fn make_folder(self, folder: &Path) -> io::Result<()> {
         let missing: Vec<PathBuf> =
             folder.ancestors().take_while(|folder| !folder.exists()).map(Path::to_owned).collect();
@@ -62,8 +62,8 @@ impl Owner {
         Ok(())
     }
 
-    /// Returns whether the owner could write in `folder`. Checks it in a thread that has only the owner's rights. Returns `None`
-    /// if that is not possible.
+    /// Returns whether the owner can write in `folder`. Checks it in a thread with the owner's rights only. None if the check is not
+    /// possible.
     #[must_use]
     pub fn can_write(self, folder: &Path) -> Option<bool> {
         let folder = folder.to_owned();
@@ -71,8 +71,8 @@ impl Owner {
     }
 }
 
-/// Replaces root's rights by the owner's in the current thread, which must end after this call (credentials(7)). Then checks
-/// access to `folder`.
+/// Gives up root's rights for the owner's in this thread (credentials(7)), and returns whether it can write in `folder`. The thread
+/// must end afterwards.
 #[cfg(target_os = "linux")]
 fn as_user(owner: Owner, folder: &Path) -> Option<bool> {
     use rustix::fs::{Access, AtFlags, CWD, accessat};
@@ -99,12 +99,12 @@ fn as_user(_owner: Owner, _folder: &Path) -> Option<bool> {
 /// Gives a file in `folder` to the folder's owner, if this process is root and the owner is not.
 ///
 /// # Errors
-/// The system's error.
+/// Fails with the system's error.
 pub fn give_to_owner_of(folder: &Path, file: &File) -> io::Result<()> {
     Owner::for_root(folder).map_or(Ok(()), |owner| owner.give(file))
 }
 
-/// Returns a user's name, or `uid 990` if the system has no name for it.
+/// Returns a user's name in the system: `tidewater`, or `uid 990` without a name.
 #[must_use]
 pub fn user_name(id: u32) -> String {
     let known = fs::read_to_string("/etc/passwd").unwrap_or_default();

@@ -306,7 +306,7 @@ mod tests {
     async fn request_after_its_deadline_stops_waiting_and_leaves_the_queue() {
         let heavy = two_workers();
         let (end, running) = begin(&heavy, A).await;
-        let late = deadline::scope(Some(Deadline::at(Instant::now())), heavy.run(A, LARGE, || ())).await;
+        let late = deadline::scope(Some(Deadline::ending_at(Instant::now())), heavy.run(A, LARGE, || ())).await;
         assert_eq!(late, Err(HeavyError::TimeIsOver(TimeIsOver)));
         drop(end);
         running.await.unwrap();
@@ -338,7 +338,7 @@ mod tests {
     async fn work_sees_the_deadline_of_its_request() {
         let heavy = two_workers();
         assert_eq!(heavy.run(A, LARGE, deadline::check).await, Ok(Ok(())));
-        let soon = Deadline::at(Instant::now() + std::time::Duration::from_secs(60));
+        let soon = Deadline::ending_at(Instant::now() + std::time::Duration::from_secs(60));
         let seen = deadline::scope(Some(soon), heavy.run(A, LARGE, deadline::current)).await;
         assert_eq!(seen, Ok(Some(soon)));
     }

@@ -1,4 +1,4 @@
-//! History with a retention: events of changes, and the metrics reports of clients.
+//! Data about the past that is kept for a time: events of changes, and metrics reports of clients.
 
 pub mod events;
 pub mod reports;

@@ -1,6 +1,7 @@
-//! Metrics reports of clients about their scans and commits: accepted at once, written in batches.
+//! Metrics reports of clients about their scans and commits. The catalog accepts a report at once and writes reports in batches.
 //!
-//! Reports wait in memory, in a queue with a limit of number and bytes. A killed process loses the reports in its queue.
+//! A report must not delay its request, so it waits in memory until it is written with others. The queue is bounded by number and
+//! by bytes. A killed process loses the reports of the last second.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,27 +19,27 @@ use crate::store::{Place, Report, ReportLimits, Store, StoreError};
 /// The largest accepted report, in bytes. A filter of some ten thousand values fits.
 pub const MAX_REPORT_BYTES: usize = 128 << 10;
 
-/// The most reports in the queue, and their most bytes. Beyond that, the oldest are discarded.
+/// The most waiting reports, and the most bytes of them. Beyond that, the oldest are discarded.
 const WAITING: usize = 10_000;
 const WAITING_BYTES: usize = 16 << 20;
 
-/// How many reports are written in one transaction.
+/// The most reports in one transaction.
 const BATCH: usize = 500;
 
-/// The longest that a report waits.
+/// How long a report waits at most.
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often old reports are removed, and how many in one transaction.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 const SWEEP_BATCH: u32 = 500;
 
-/// Why a report is refused.
+/// Why a report is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum TakeError {
-    /// It is not a metrics report.
+    /// The body is not a valid report.
     #[error(transparent)]
     Malformed(#[from] ReportError),
-    /// It is too large.
+    /// The report is too large.
     #[error("A metrics report can have at most {MAX_REPORT_BYTES} bytes")]
     TooLarge,
 }
@@ -84,7 +85,7 @@ impl Waiting {
         batch
     }
 
-    /// Returns reports that could not be written to the front of the queue.
+    /// Puts reports that could not be written back to the front of the queue.
     fn put_back(&mut self, batch: Vec<Report>) {
         let newer = std::mem::take(&mut self.reports);
         self.bytes = 0;
@@ -93,14 +94,14 @@ impl Waiting {
 }
 
 impl Reports {
-    /// Creates the queue. The store keeps reports for `retention` and within `limits`. With a retention of zero it keeps none.
+    /// Creates a queue whose reports are kept for `retention`, within `limits`. A retention of zero keeps no reports.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Clock, limits: ReportLimits, retention: Duration) -> Self {
         let kept = Mutex::new(Kept { limits, retention });
         Self { store, clock, kept, waiting: Mutex::default(), full: Notify::new() }
     }
 
-    /// Changes the limits and the retention.
+    /// Changes the limits and the retention of reports.
     pub fn keep(&self, limits: ReportLimits, retention: Duration) {
         *self.kept.lock() = Kept { limits, retention };
     }
@@ -112,7 +113,7 @@ impl Reports {
     /// Accepts a report on a table.
     ///
     /// # Errors
-    /// `Malformed` if it is not a report, see [`check_report`]; `TooLarge`.
+    /// `Malformed` if it is not a report (see [`check_report`]); `TooLarge`.
     pub fn take(&self, place: Place, table: TableId, json: &str) -> Result<(), TakeError> {
         let kind = check_report(json.as_bytes())?;
         if json.len() > MAX_REPORT_BYTES {
@@ -131,7 +132,7 @@ impl Reports {
         Ok(())
     }
 
-    /// Writes all reports in the queue.
+    /// Writes all waiting reports.
     ///
     /// # Errors
     /// Fails if the store does not answer. Reports that were not written stay in the queue.
@@ -157,7 +158,7 @@ impl Reports {
         }
     }
 
-    /// Removes reports older than the retention, in batches, so that commits do not wait long.
+    /// Removes reports that are too old, in batches, so that other changes do not wait long.
     ///
     /// # Errors
     /// Fails if the store does not answer.
@@ -168,7 +169,7 @@ impl Reports {
         Ok(())
     }
 
-    /// Writes new reports and removes old ones until `stop` ends, then writes the rest. Must run as a separate task.
+    /// Writes new reports and removes old ones until `stop` ends, then writes the rest. Runs as a separate task.
     pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
         let mut stop = std::pin::pin!(stop);
         let (mut writes, mut sweeps) = (interval(WRITE_INTERVAL), interval(SWEEP_INTERVAL));
@@ -183,7 +184,7 @@ impl Reports {
             };
             if let Err(error) = done {
                 tracing::warn!(%error, "could not write metrics reports, or remove old ones: trying again");
-                // Wait before the next attempt, even if the queue is full.
+                // Wait before the next attempt, also if the queue is full.
                 writes.reset();
                 tokio::select! {
                     () = &mut stop => break,
@@ -273,7 +274,7 @@ mod tests {
             reports.take(self.place, self.table, &body.to_string()).unwrap();
         }
 
-        /// Returns the snapshot ids of the stored reports, newest first.
+        /// Returns the snapshot ids of the stored reports, the newest first.
         async fn kept(&self) -> Vec<u64> {
             let all =
                 self.store.report_list(self.place, &ReportFilter::default(), &TimedPage::default()).await.unwrap();
@@ -287,14 +288,14 @@ mod tests {
     async fn accepted_reports_are_written_in_batches() {
         let fixture = Fixture::new().await;
         let reports = fixture.reports(60);
-        let before = fixture.store.asked_at_all();
+        let before = fixture.store.total_call_count();
         for number in 0..BATCH + 10 {
             fixture.now_ms.fetch_add(1, Ordering::SeqCst);
             fixture.take(&reports, number);
         }
-        assert_eq!(fixture.store.asked_at_all(), before);
+        assert_eq!(fixture.store.total_call_count(), before);
         reports.write().await.unwrap();
-        assert_eq!(fixture.store.asked("report_add"), 2);
+        assert_eq!(fixture.store.call_count("report_add"), 2);
         let expected: Vec<u64> = (0..(BATCH + 10) as u64).rev().collect();
         assert_eq!(fixture.kept().await, expected);
     }

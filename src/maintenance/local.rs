@@ -1,4 +1,4 @@
-//! What is particular to the local disk: links that lead elsewhere, and folders that are left empty.
+//! Handles two things that only the local disk has: links that lead elsewhere, and empty folders.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -7,30 +7,31 @@ use std::path::{Path, PathBuf};
 use parking_lot::Mutex;
 use tidewater_core::location::Location;
 
-/// The folders of a table on the local disk; none for a table that is elsewhere.
+/// The folders of a table on the local disk. A table on an object store has none.
 #[derive(Debug)]
 pub(super) struct Folders {
-    /// As they are called, and where that is once links are followed.
+    /// Each folder's path, and its real path with all links resolved.
     places: Vec<(PathBuf, PathBuf)>,
-    /// Those that were asked for, and whether they are inside.
+    /// The folders that were checked, and whether each is inside a folder of the table.
     known: Mutex<BTreeMap<PathBuf, bool>>,
 }
 
 impl Folders {
-    /// Those of `places` that are on the local disk.
-    pub(super) async fn of(places: &[Location]) -> Self {
+    /// Finds the real paths of those `places` that are on the local disk.
+    pub(super) async fn resolve(places: &[Location]) -> Self {
         let folders: Vec<PathBuf> = places.iter().filter(|place| is_local(place)).map(path).collect();
         let find = move || {
             let real = |folder: PathBuf| folder.canonicalize().ok().map(|real| (folder, real));
             folders.into_iter().filter_map(real).collect()
         };
-        // A folder that cannot be found holds no file.
+        // A folder that does not exist has no files.
         let places = tokio::task::spawn_blocking(find).await.unwrap_or_default();
         Self { places, known: Mutex::default() }
     }
 
-    /// Whether a file is where its name says: no link leads out of the table's folders. Elsewhere there are no links.
-    pub(super) async fn really_hold(&self, file: &Location) -> bool {
+    /// Returns whether a file is really inside the table's folders, that is, no link leads out of them. Always true on object
+    /// stores, which have no links.
+    pub(super) async fn contain_really(&self, file: &Location) -> bool {
         if !is_local(file) {
             return true;
         }
@@ -42,7 +43,7 @@ impl Folders {
         let asked = folder.clone();
         let is_inside = move || match asked.canonicalize() {
             Ok(real) => places.iter().any(|place| real.starts_with(place)),
-            // There is no file in a folder that is not there.
+            // A folder that does not exist has no files.
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         };
         let inside = tokio::task::spawn_blocking(is_inside).await.unwrap_or(false);
@@ -50,19 +51,18 @@ impl Folders {
         inside
     }
 
-    /// Removes the folders of the files that were asked for, and the table's own, where they are empty. One that is not, or
-    /// cannot be removed, stays.
+    /// Removes the empty folders among those that were checked, up to and including the table's own. Others stay.
     pub(super) async fn remove_empty(&self) {
         let mut folders: Vec<PathBuf> = Vec::new();
         for folder in self.known.lock().iter().filter(|(_, inside)| **inside).map(|(folder, _)| folder) {
             let Some((place, _)) = self.places.iter().find(|(place, _)| folder.starts_with(place)) else { continue };
             folders.extend(folder.ancestors().take_while(|one| one.starts_with(place)).map(Path::to_owned));
         }
-        // The deepest first.
+        // Deepest first, so that a parent is empty when its turn comes.
         folders.sort_by_key(|folder| std::cmp::Reverse(folder.components().count()));
         folders.dedup();
         let remove = move || folders.iter().for_each(|folder| drop(std::fs::remove_dir(folder)));
-        // That it cannot be done harms nobody.
+        // Best effort: an empty folder does no harm.
         let _ = tokio::task::spawn_blocking(remove).await;
     }
 }

@@ -61,14 +61,14 @@ pub struct Maintenance {
 /// A handle of a purge that runs.
 #[derive(Debug, Clone, Default)]
 struct Running {
-    /// Tells it to leave the files that are left.
+    /// Cancelled to keep the remaining files.
     keep_files: CancellationToken,
-    /// Cancelled when it has ended, and what came of it is noted.
+    /// Cancelled when the purge has ended and its outcome is recorded.
     ended: CancellationToken,
 }
 
 impl Maintenance {
-    /// Works on what `store` says, on files that `access` opens and `reader` reads.
+    /// Creates the background work on `store`. `access` opens the warehouses, and `reader` reads the files.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, access: StorageAccess, reader: ObjectReader, clock: Clock) -> Self {
         // Documents of dropped tables are read once.
@@ -82,8 +82,8 @@ impl Maintenance {
         self.wake.notify_one();
     }
 
-    /// Lets it look at once, and waits until a table that was dropped is gone for good, or nothing more is done about it for
-    /// now, or `at_most` is over.
+    /// Wakes the background work, and waits until a dropped table is gone for good or its purge has failed. Waits at most
+    /// `at_most`.
     pub async fn wake_and_wait(&self, place: Place, id: TableId, at_most: Duration) {
         self.wake();
         let waiting = async {
@@ -124,7 +124,7 @@ impl Maintenance {
         }
     }
 
-    /// Does what is due now, to its end.
+    /// Does all due work and returns when it is done.
     pub async fn sweep(&self) {
         self.forget().await;
         let never = CancellationToken::new();
@@ -149,7 +149,7 @@ impl Maintenance {
             if free > 0 {
                 running.extend(self.claim(free).await.into_iter().map(|job| self.see_to(job, stopped)));
             }
-            // Waits until there is something to do, while those that run go on.
+            // Waits for more work while the running purges go on.
             let mut waited = pin!(async {
                 tokio::select! {
                     () = stopped.cancelled() => {}
@@ -232,14 +232,17 @@ impl Maintenance {
         let purge = Purge::new(self.store.as_ref(), &warehouse, &self.documents, &self.clock, job, keep_files);
         let outcome = tokio::select! {
             outcome = purge.run() => outcome,
-            // It sees itself that the lease is lost, and ends what it has begun first.
+            // The purge notices a lost lease itself, and finishes its running removals first.
             never = self.hold(job, &purge) => match never {},
             () = stopped.cancelled() => Err(Stopped::Told),
         };
         self.conclude(job, outcome, Some(purge.counts())).await;
     }
 
-    /// The warehouse that a table is in, or why it cannot be worked in.
+    /// Opens the warehouse of a table.
+    ///
+    /// # Errors
+    /// Returns why the warehouse cannot be used, as text.
     async fn open(&self, place: Place) -> Result<OpenWarehouse, String> {
         let all = self.store.warehouse_list(place.organisation).await.map_err(|error| error.to_string())?;
         let found = all.into_iter().find(|warehouse| warehouse.id == place.warehouse);
@@ -247,7 +250,7 @@ impl Maintenance {
         self.access.open(found).map_err(|error| format!("its warehouse cannot be used as it is set up: {error}"))
     }
 
-    /// Notes what came of an attempt.
+    /// Records the outcome of an attempt.
     async fn conclude(&self, job: &Dropped, outcome: Result<(), Stopped>, counts: Option<Counts>) {
         let now_ms = self.clock.now_ms();
         let table = job.id;
@@ -278,7 +281,7 @@ impl Maintenance {
             Err(Stopped::Never(message)) => blocked(job, message),
         };
         if let Err(error) = self.note(job, &progress).await {
-            // The lease ends, and the next who takes it finds what there is.
+            // The lease ends, and the next attempt finds the remaining work.
             tracing::warn!(%table, %error, "could not record the outcome of removing a dropped table's files");
         }
         self.ended.notify_waiters();
@@ -293,9 +296,9 @@ impl Maintenance {
             let until_ms = self.clock.now_ms().saturating_add(LEASE_MS);
             let renewed = Progress::Continue { until_ms, finishing: purge.is_finishing() };
             match self.note(job, &renewed).await {
-                // Lost is lost: a renewal changes nothing then.
+                // If the lease is lost, the purge notices that itself.
                 Ok(_) => {}
-                // It may be renewed next time, or taken over: then that is seen next time.
+                // The next renewal may succeed.
                 Err(error) => {
                     tracing::warn!(table = %job.id, %error, "could not renew the lease to remove a dropped table's files")
                 }

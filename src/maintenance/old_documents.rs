@@ -1,8 +1,8 @@
-//! Removing metadata documents that left a table's log: those that the store names, below the table's own locations, and no
-//! others.
+//! Removes metadata documents that left a table's log. It removes only documents that the store lists and that are below the
+//! table's own locations.
 //!
-//! The store has a row for each, written in the transaction of the commit. A row goes after its file, so a crash leaves a file at
-//! worst. Each organisation has one small batch at a time, of bounded duration.
+//! The store has a row for each, written in the transaction of the commit. The row is removed after the file, so a crash loses no
+//! work. Each organisation has one small batch at a time, of bounded duration.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,25 +18,25 @@ use super::Maintenance;
 use super::local::Folders;
 use crate::store::{EndedDocument, OldDocument};
 
-/// Of how many organisations documents are removed at the same time.
+/// How many organisations have a batch at the same time.
 const ORGANISATIONS_AT_ONCE: u32 = 4;
 
-/// How many documents of an organisation are removed before others have their turn.
+/// The most documents in a batch of one organisation.
 const BATCH: u32 = 64;
 
 /// How many files are removed at the same time.
 const FILES_AT_ONCE: usize = 8;
 
-/// How long a batch may take. What is left then is tried again.
+/// How long a batch may take. Remaining documents are tried again later.
 const BATCH_TIME: Duration = Duration::from_secs(60);
 
-/// How long nobody else takes over a batch, in milliseconds: longer than it may take.
+/// The duration of a batch's lease, in milliseconds. It is longer than a batch may take.
 const LEASE_MS: i64 = 120_000;
 
-/// After how many attempts a file stays, until its table is purged.
+/// The number of attempts. After that, a file stays until its table is purged.
 const ATTEMPTS: u32 = 10;
 
-/// The documents of one organisation, and what became of those that were seen to.
+/// The documents of one organisation, with the outcomes so far by their positions.
 struct Batch {
     documents: Vec<OldDocument>,
     ended: Mutex<BTreeMap<usize, Outcome>>,
@@ -44,15 +44,15 @@ struct Batch {
 
 #[derive(Clone)]
 enum Outcome {
-    /// The file is gone.
+    /// The file was removed.
     Removed,
-    /// It is not certain to be the table's alone.
+    /// The file stays, because it may belong to another table too.
     Stays,
     Failed(String),
 }
 
 impl Maintenance {
-    /// Removes all that is due, until `stopped`.
+    /// Removes all documents that are due, until `stopped`.
     pub(super) async fn remove_old_documents(&self, stopped: &CancellationToken) {
         while !stopped.is_cancelled() {
             let now_ms = self.clock.now_ms();
@@ -84,17 +84,17 @@ impl Maintenance {
             }
             () = stopped.cancelled() => Outcome::Failed("the server stops".to_owned()),
         };
-        self.end(batch, &left).await;
+        self.record_outcomes(batch, &left).await;
     }
 
-    /// Sees to the documents of each table after those of another.
+    /// Removes the documents table by table.
     async fn remove_each(&self, batch: &Batch) {
         let mut tables: BTreeMap<_, Vec<usize>> = BTreeMap::new();
         for (at, document) in batch.documents.iter().enumerate() {
             tables.entry((document.place.warehouse.0, document.table.0)).or_default().push(at);
         }
         for of_table in tables.values() {
-            if let Err(message) = self.remove_of_table(batch, of_table).await {
+            if let Err(message) = self.remove_documents_of_table(batch, of_table).await {
                 let mut ended = batch.ended.lock();
                 for at in of_table {
                     ended.entry(*at).or_insert_with(|| Outcome::Failed(message.clone()));
@@ -103,17 +103,17 @@ impl Maintenance {
         }
     }
 
-    /// Removes documents of one table. Fails when nothing could be begun.
-    async fn remove_of_table(&self, batch: &Batch, of_table: &[usize]) -> Result<(), String> {
+    /// Removes documents of one table, at the positions `of_table`. Fails if the warehouse or the store cannot be used.
+    async fn remove_documents_of_table(&self, batch: &Batch, of_table: &[usize]) -> Result<(), String> {
         let Some(first) = of_table.first().map(|at| &batch.documents[*at]) else { return Ok(()) };
         let warehouse = self.open(first.place).await?;
-        // The store keeps locations apart. Because a removed file is lost, it is asked again.
+        // The store prevents overlaps. Check again nevertheless, since a removed file is lost.
         let alone = self.store.location_alone(first.place, first.table, &first.locations).await;
         let alone: Vec<Location> = alone.map_err(|error| error.to_string())?;
-        let folders = Folders::of(&alone).await;
+        let folders = Folders::resolve(&alone).await;
         let removals = stream::iter(of_table).for_each_concurrent(FILES_AT_ONCE, async |at| {
             let document = &batch.documents[*at].document;
-            let is_own = inside(document.as_str(), &alone).is_some() && folders.really_hold(document).await;
+            let is_own = inside(document.as_str(), &alone).is_some() && folders.contain_really(document).await;
             let outcome = match is_own {
                 false => Outcome::Stays,
                 true => match warehouse.storage.remove(document).await {
@@ -127,8 +127,8 @@ impl Maintenance {
         Ok(())
     }
 
-    /// Notes what became of a batch; `left` is what became of the documents that were not seen to.
-    async fn end(&self, batch: Batch, left: &Outcome) {
+    /// Records the outcomes of a batch. `left` is the outcome of documents without one.
+    async fn record_outcomes(&self, batch: Batch, left: &Outcome) {
         let (now_ms, outcomes) = (self.clock.now_ms(), batch.ended.into_inner());
         let mut failed = None;
         let mut ended = Vec::with_capacity(batch.documents.len());
@@ -147,8 +147,8 @@ impl Maintenance {
             tracing::warn!(%document, message, is_tried_again, "old metadata files could not all be removed");
         }
         if let Err(error) = self.store.old_document_end(&ended).await {
-            // The leases end, and the files are not there any more then.
-            tracing::warn!(%error, "the removal of old metadata files could not be noted");
+            // The leases end, and the next attempt finds that the files are gone.
+            tracing::warn!(%error, "could not record the removal of old metadata files");
         }
     }
 }

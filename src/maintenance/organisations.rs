@@ -1,4 +1,4 @@
-//! Removes organisations: after the grace time their rows are removed in small steps. A stop or a kill only delays that.
+//! Removes deleted organisations after their grace time. It removes the rows in small steps, which a stop or a kill only delays.
 
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -6,14 +6,14 @@ use tokio_util::sync::CancellationToken;
 use super::{LOOK_INTERVAL, Maintenance};
 use crate::store::{Change, Forgotten, Organisation, StoreError};
 
-/// How many organisations are looked at in one round.
+/// The most organisations in one round.
 const ORGANISATIONS: u32 = 16;
 
-/// How many rows are removed in one transaction, so that no commit waits long behind it.
+/// The most rows that one transaction removes, so that commits do not wait long.
 const ROWS: u32 = 200;
 
 impl Maintenance {
-    /// Waits for organisations that are due and removes them.
+    /// Removes organisations whenever some are due, until `stopped`.
     pub(super) async fn end_organisations(&self, stopped: &CancellationToken) {
         let mut ticks = interval(LOOK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -25,7 +25,7 @@ impl Maintenance {
         }
     }
 
-    /// Removes organisations that are due, as far as possible now.
+    /// Removes organisations that are due. One whose tables' files are still being removed has to wait.
     pub(super) async fn remove_organisations(&self, stopped: &CancellationToken) {
         let due = match self.store.organisation_due(self.clock.now_ms(), ORGANISATIONS).await {
             Ok(due) => due,
@@ -56,7 +56,7 @@ impl Maintenance {
                     return Ok(());
                 }
                 Forgotten::All => {
-                    tracing::info!(organisation = %organisation.id, name = organisation.name, "an organisation is removed");
+                    tracing::info!(organisation = %organisation.id, name = organisation.name, "removed an organisation");
                     return Ok(());
                 }
             }

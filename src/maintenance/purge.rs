@@ -1,8 +1,8 @@
-//! Removes the files of one dropped table: files that its document leads to, below its own locations, and no others.
+//! Removes the files of one dropped table: only files that its document leads to, and only below its own locations.
 //!
-//! What leads to files goes after them: data and delete files first, then statistics, manifests, manifest lists and older
-//! documents, those that the log does not name any more among them, and the current document last. So whoever begins again after a crash finds all that is left to do, and
-//! a manifest that is missing by then had its files removed before.
+//! A file is removed before the file that names it. So data and delete files go first, then statistics, manifests, manifest lists
+//! and older documents, including those that the log does not name any more. The current document goes last. After a crash, the
+//! next attempt finds all remaining files, and a missing manifest means that its files were removed before.
 
 use std::collections::{BTreeSet, HashSet};
 use std::pin::pin;
@@ -30,13 +30,14 @@ const FILES_AT_ONCE: usize = 16;
 /// How many documents of a table are read at the same time.
 const DOCUMENTS_AT_ONCE: usize = 4;
 
-/// How many files are removed between two looks at whether they are to be removed still.
+/// How many files are removed between two checks of the lease.
 const FILES_A_LOOK: usize = 64;
 
 /// The number of failed removals that ends an attempt: the storage does not answer.
 const FAILURES: u64 = 100;
 
-/// How many files are remembered as removed, for those that several manifests name (16 bytes each, and the set's own).
+/// How many removed files are remembered, since several manifests can name the same file. Each takes 16 bytes and its share of the
+/// set.
 const REMEMBERED: usize = 2_000_000;
 
 /// Why a removal stopped.
@@ -46,7 +47,7 @@ pub(super) enum Stopped {
     Later(String),
     /// It cannot succeed until a person acts.
     Never(String),
-    /// Another server has the lease, or the remaining files are to stay.
+    /// Another server has the lease, or an administrator keeps the remaining files.
     Lost,
     /// The server is stopping.
     Told,
@@ -55,9 +56,9 @@ pub(super) enum Stopped {
 /// The result of an attempt.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Counts {
-    /// Files that were removed, or were not there any more.
+    /// Files that were removed, including files that were missing already.
     pub(super) removed: u64,
-    /// Files that are named but lie elsewhere, and stay.
+    /// Files outside of the table's own locations, which stay.
     pub(super) elsewhere: u64,
     /// Missing manifests and manifest lists.
     pub(super) missing: u64,
@@ -70,7 +71,7 @@ pub(super) struct Purge<'a> {
     documents: &'a Documents,
     clock: &'a Clock,
     job: &'a Dropped,
-    /// Cancelled when the files that are left are to stay.
+    /// Cancelled to keep the remaining files.
     keep_files: &'a CancellationToken,
     finishing: AtomicBool,
     removed: AtomicU64,
@@ -80,10 +81,10 @@ pub(super) struct Purge<'a> {
     first_failure: Mutex<Option<String>>,
 }
 
-/// What reads the names in a manifest or a list.
+/// A function that reads the names in a manifest or a manifest list.
 type NamesIn = fn(&[u8], u64) -> Result<Vec<String>, UnreadableError>;
 
-/// Where this table's files may be.
+/// The locations in which the purge may remove files.
 struct OwnFiles {
     locations: Vec<Location>,
     folders: Folders,
@@ -114,7 +115,7 @@ impl<'a> Purge<'a> {
         }
     }
 
-    /// Whether only the current document is left.
+    /// Returns whether only the current document is left.
     pub(super) fn is_finishing(&self) -> bool {
         self.finishing.load(Ordering::SeqCst)
     }
@@ -124,11 +125,11 @@ impl<'a> Purge<'a> {
         Counts { removed: of(&self.removed), elsewhere: of(&self.elsewhere), missing: of(&self.missing) }
     }
 
-    /// Removes all of them.
+    /// Removes all files of the table.
     pub(super) async fn run(&self) -> Result<(), Stopped> {
         let document = match self.documents.get(&self.warehouse.storage, &self.job.metadata_location).await {
             Ok(document) => document,
-            // It went last, in an attempt before this one.
+            // An earlier attempt removed it as the last file.
             Err(MetadataError::Missing(_)) if self.is_finishing() => return Ok(()),
             Err(error @ (MetadataError::Storage(_) | MetadataError::Heavy(_))) => {
                 return Err(Stopped::Later(error.to_string()));
@@ -143,11 +144,11 @@ impl<'a> Purge<'a> {
             return Ok(());
         }
         let (heavy, json) = (self.documents.reader().heavy(), document.json.clone());
-        let named = heavy.run(self.job.place.organisation.0, json.len() as u64, move || NamedFiles::of(&json)).await;
+        let named = heavy.run(self.job.place.organisation.0, json.len() as u64, move || NamedFiles::parse(&json)).await;
         let named = named.map_err(|error| Stopped::Later(error.to_string()))?;
         let named = named.map_err(|error| Stopped::Never(error.to_string()))?;
         let locations = self.locations(&document).await?;
-        let own = OwnFiles { folders: Folders::of(&locations).await, locations };
+        let own = OwnFiles { folders: Folders::resolve(&locations).await, locations };
         if !self.is_finishing() {
             self.remove_what_it_leads_to(&own, &document, named).await?;
             self.remove_earlier_documents(&own, &document).await?;
@@ -172,12 +173,12 @@ impl<'a> Purge<'a> {
         named: NamedFiles,
     ) -> Result<(), Stopped> {
         let NamedFiles { manifest_lists, mut manifests, statistics, mut older_documents } = named;
-        // It goes last, however the log spells it.
+        // The current document goes last, in whichever spelling the log names it.
         older_documents.retain(|file| !document.is_at(file));
         for list in &manifest_lists {
             manifests.extend(self.read(own, list, manifests_of_list).await?.into_iter().flatten());
         }
-        // All are read before the first file goes: what cannot be read is no half-removed table.
+        // Read all manifests before removing the first file: an unreadable manifest must not leave a half-removed table.
         for manifest in &manifests {
             self.read(own, manifest, files_of_manifest).await?;
         }
@@ -204,8 +205,8 @@ impl<'a> Purge<'a> {
         self.check_failures()
     }
 
-    /// Where this table's files may be: at its own location, which is no other's, and at those that its properties name, as
-    /// far as these are no other's either. The store keeps locations apart; because a removed file is lost, it is asked again.
+    /// Returns the table's own location, and those locations of its properties that overlap no other table. The store prevents
+    /// overlaps. This checks again, since a removed file is lost.
     async fn locations(&self, document: &Document) -> Result<Vec<Location>, Stopped> {
         let valid = ValidLocations::of(&document.metadata, &self.warehouse.root);
         let valid = valid.map_err(|refused| Stopped::Never(refused.to_string()))?;
@@ -229,7 +230,7 @@ impl<'a> Purge<'a> {
         Ok(alone)
     }
 
-    /// Notes that only the current document is left.
+    /// Records that only the current document is left.
     async fn finish(&self) -> Result<(), Stopped> {
         let now_ms = self.clock.now_ms();
         let until_ms = now_ms.saturating_add(super::LEASE_MS);
@@ -245,7 +246,7 @@ impl<'a> Purge<'a> {
         }
     }
 
-    /// Checks that this attempt still has the lease and has to go on.
+    /// Fails if this attempt has lost the lease, or the remaining files must stay.
     async fn check_lease(&self) -> Result<(), Stopped> {
         if self.keep_files.is_cancelled() {
             return Err(Stopped::Lost);
@@ -256,7 +257,7 @@ impl<'a> Purge<'a> {
         if found.is_some_and(goes_on) { Ok(()) } else { Err(Stopped::Lost) }
     }
 
-    /// What a manifest or a list names; none when it is elsewhere, or is not there any more.
+    /// Returns the names in a manifest or a list. None if the file is outside of the table's locations, or missing.
     async fn read(&self, own: &OwnFiles, text: &str, names: NamesIn) -> Result<Option<Vec<String>>, Stopped> {
         self.check_lease().await?;
         let Some(location) = own.find(text).await else { return Ok(None) };
@@ -276,8 +277,8 @@ impl<'a> Purge<'a> {
         named.map(Some).map_err(|error| unreadable(text, &error))
     }
 
-    /// Removes documents of the table that its log does not name any more: of those in its folder for metadata that are named as
-    /// catalogs name them, the ones that say that they are this table's.
+    /// Removes documents of the table that its log does not name any more. Looks in the table's metadata folder, at files that are
+    /// named like metadata documents, and removes those with this table's UUID and location.
     async fn remove_earlier_documents(&self, own: &OwnFiles, current: &Document) -> Result<(), Stopped> {
         let Ok(folder) = Location::parse(&metadata_folder(&*current.metadata)) else { return Ok(()) };
         if !own.locations.iter().any(|place| place.contains(&folder)) {
@@ -309,7 +310,7 @@ impl<'a> Purge<'a> {
         }
     }
 
-    /// The document's location, if it says that it is this table's. What cannot be read may be another's.
+    /// Returns the document's location if the document is this table's. An unreadable document may be another table's.
     async fn is_of_this_table(&self, location: Location, current: &Document) -> Result<Option<String>, Stopped> {
         match self.documents.get(&self.warehouse.storage, location.as_str()).await {
             Ok(found) => Ok(is_of_same_table(&found.metadata, &current.metadata).then(|| location.as_str().to_owned())),
@@ -320,7 +321,7 @@ impl<'a> Purge<'a> {
         }
     }
 
-    /// Removes files, and fails when one of this attempt's could not be.
+    /// Removes files. Fails if any removal of this attempt failed.
     async fn remove(&self, own: &OwnFiles, files: impl IntoIterator<Item = String>) -> Result<(), Stopped> {
         self.remove_some(own, files).await?;
         self.check_failures()
@@ -373,10 +374,10 @@ impl<'a> Purge<'a> {
 }
 
 impl OwnFiles {
-    /// The file of that name, if it is this table's.
+    /// Returns the location of a file, if it is inside this table's locations.
     async fn find(&self, text: &str) -> Option<Location> {
         let location = inside(text, &self.locations)?;
-        self.folders.really_hold(&location).await.then_some(location)
+        self.folders.contain_really(&location).await.then_some(location)
     }
 }
 
@@ -389,7 +390,7 @@ fn unreadable(file: &str, error: &dyn std::error::Error) -> Stopped {
     Stopped::Never(format!("cannot read which files {shown} names, so none is removed: {error}"))
 }
 
-/// Stands for a file and no other.
+/// Returns a short hash of a file's name.
 fn fingerprint(file: &str) -> [u8; 16] {
     let digest: [u8; 32] = Sha256::digest(file).into();
     let mut first = [0; 16];

@@ -1,5 +1,5 @@
-//! Reads one text of each record in a file of Avro records (Avro specification 1.12, "Object Container Files" and "Binary
-//! Encoding"). All else is passed over and never held, and nothing is unpacked beyond a limit: the file is a tenant's.
+//! Reads one text field of each record in an Avro file (Avro specification 1.12, "Object Container Files" and "Binary
+//! Encoding"). It skips other fields without storing them, and unpacks nothing beyond a limit, since tenants write these files.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,46 +10,47 @@ use serde_json::Value;
 
 const MAGIC: &[u8] = b"Obj\x01";
 
-/// The bytes that stand between blocks.
+/// The length of the marker between blocks, in bytes.
 const SYNC_BYTES: usize = 16;
 
-/// A schema or value that is nested deeper is refused.
+/// The deepest nesting of a schema or value. Deeper ones are refused.
 const MAX_DEPTH: usize = 64;
 
-/// Most values take a byte at least; those of records and of the type null take none of their own.
+/// The most values in a block, for each of its bytes. Most values take at least a byte. Records and nulls take none.
 const VALUES_PER_BYTE: usize = 32;
 
-/// The bytes of a checksum behind a block of the codec `snappy`.
+/// The length of the checksum after a block of the codec `snappy`, in bytes.
 const CHECKSUM_BYTES: usize = 4;
 
 /// Why a file cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AvroError {
-    /// It is not a file of Avro records, or is cut off.
-    #[error("it is not a whole file of Avro records: {0}")]
+    /// The file is not an Avro file, or is cut off.
+    #[error("it is not a complete Avro file: {0}")]
     Malformed(&'static str),
-    /// Its schema cannot be read.
-    #[error("its schema cannot be read: {0}")]
+    /// The schema cannot be parsed.
+    #[error("its schema cannot be parsed: {0}")]
     Schema(String),
-    /// It is packed in a way that is not known.
-    #[error("it is packed with '{0}', which is not known")]
+    /// The codec is not supported.
+    #[error("its codec '{0}' is not supported")]
     Codec(String),
-    /// It cannot be unpacked.
+    /// A block cannot be unpacked.
     #[error("it cannot be unpacked: {0}")]
     Packed(#[from] io::Error),
-    /// It unpacks to too much.
+    /// The blocks unpack to more than the limit.
     #[error(
         "it unpacks to more than {0} bytes, the most that is read: an administrator can raise the setting 'limits.document_bytes'"
     )]
     TooLarge(u64),
 }
 
-/// The text at the end of `path`, field by field, in each record. Returns none for a record that has none there.
+/// Returns the text at the end of `path`, field by field, in each record. None for a record without text there.
 ///
 /// # Errors
 /// All of [`AvroError`]; `TooLarge` when all blocks together unpack to more than `limit_bytes`.
-pub(super) fn texts(file: &[u8], path: &[&str], limit_bytes: u64) -> Result<Vec<Option<String>>, AvroError> {
-    let mut input = Input::new(file.strip_prefix(MAGIC).ok_or(AvroError::Malformed("it begins otherwise"))?);
+pub(super) fn read_texts(file: &[u8], path: &[&str], limit_bytes: u64) -> Result<Vec<Option<String>>, AvroError> {
+    let mut input =
+        Input::new(file.strip_prefix(MAGIC).ok_or(AvroError::Malformed("its first bytes are not those of one"))?);
     let header = Header::read(&mut input)?;
     let mut left = limit_bytes;
     let mut found = Vec::new();
@@ -58,20 +59,20 @@ pub(super) fn texts(file: &[u8], path: &[&str], limit_bytes: u64) -> Result<Vec<
         let block = header.codec.unpack(input.take(size)?, left)?.ok_or(AvroError::TooLarge(limit_bytes))?;
         left -= block.len() as u64;
         if input.take(SYNC_BYTES)? != header.sync {
-            return Err(AvroError::Malformed("a block does not end where it says"));
+            return Err(AvroError::Malformed("a block does not end where its length says"));
         }
         let mut records = Input::new(&block);
         for _ in 0..count {
             if records.bytes.is_empty() {
-                return Err(AvroError::Malformed("a block has fewer records than it says"));
+                return Err(AvroError::Malformed("a block has fewer records than its count"));
             }
-            found.push(header.schema.text_of(&header.schema.root, &mut records, path, MAX_DEPTH)?);
+            found.push(header.schema.read_text(&header.schema.root, &mut records, path, MAX_DEPTH)?);
         }
     }
     Ok(found)
 }
 
-/// What stands before the first block.
+/// The part of a file before its first block.
 struct Header<'a> {
     schema: Schema,
     codec: Codec,
@@ -93,12 +94,12 @@ impl<'a> Header<'a> {
         }
         let schema: Value = serde_json::from_slice(metadata.get(&b"avro.schema"[..]).copied().unwrap_or_default())
             .map_err(|error| AvroError::Schema(error.to_string()))?;
-        let codec = Codec::named(metadata.get(&b"avro.codec"[..]).copied().unwrap_or(b"null"))?;
+        let codec = Codec::parse(metadata.get(&b"avro.codec"[..]).copied().unwrap_or(b"null"))?;
         Ok(Self { schema: Schema::new(&schema)?, codec, sync: input.take(SYNC_BYTES)? })
     }
 }
 
-/// How blocks are packed.
+/// The compression of blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Codec {
     Null,
@@ -108,7 +109,7 @@ enum Codec {
 }
 
 impl Codec {
-    fn named(name: &[u8]) -> Result<Self, AvroError> {
+    fn parse(name: &[u8]) -> Result<Self, AvroError> {
         match name {
             b"null" => Ok(Self::Null),
             b"deflate" => Ok(Self::Deflate),
@@ -118,7 +119,7 @@ impl Codec {
         }
     }
 
-    /// Returns a block as it was before, or nothing when that is more than `most` bytes.
+    /// Unpacks a block. Returns none if the result has more than `most` bytes.
     fn unpack(self, packed: &[u8], most: u64) -> Result<Option<Cow<'_, [u8]>>, AvroError> {
         Ok(match self {
             Self::Null => (packed.len() as u64 <= most).then_some(Cow::Borrowed(packed)),
@@ -127,7 +128,7 @@ impl Codec {
             Self::Snappy => {
                 let end = packed.len().checked_sub(CHECKSUM_BYTES).ok_or(AvroError::Malformed("a block is cut off"))?;
                 let packed = &packed[..end];
-                // It says how large it is; unpacking it fails where that is not true.
+                // The block states its unpacked size. Unpacking fails if the statement is wrong.
                 if snap::raw::decompress_len(packed).map_err(io::Error::from)? as u64 > most {
                     return Ok(None);
                 }
@@ -143,10 +144,11 @@ fn read_at_most(from: impl Read, most: u64) -> io::Result<Option<Vec<u8>>> {
     Ok((unpacked.len() as u64 <= most).then_some(unpacked))
 }
 
-/// Bytes that are read from the front.
+/// A cursor over encoded values.
 struct Input<'a> {
     bytes: &'a [u8],
-    /// How many more values are passed over. A schema can name itself into more values of no bytes than could ever be.
+    /// How many more values may be read. Through records without fields and nulls, a schema can describe endlessly many values
+    /// that take no bytes.
     values_left: usize,
 }
 
@@ -166,6 +168,7 @@ impl<'a> Input<'a> {
         Ok(())
     }
 
+    /// Reads a zig-zag encoded `int` or `long`.
     fn long(&mut self) -> Result<i64, AvroError> {
         let mut number = 0_u64;
         for position in 0..10 {
@@ -188,15 +191,15 @@ impl<'a> Input<'a> {
         self.take(length)
     }
 
-    /// How many items the next block of an array or map has.
+    /// Reads how many items the next block of an array or map has.
     fn block_count(&mut self) -> Result<u64, AvroError> {
         let count = self.long()?;
         if count < 0 {
-            // Followed by the block's size.
+            // A negative count is followed by the block's size in bytes.
             self.long()?;
         }
         let count = count.unsigned_abs();
-        // Items of no bytes at all could be counted for ever. No manifest has such.
+        // Items that take no bytes would allow endless loops. Manifests have none.
         if count > self.bytes.len() as u64 {
             return Err(AvroError::Malformed("a list is longer than the file"));
         }
@@ -204,7 +207,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// A type, as far as its values can be passed over.
+/// A type, in the detail that skipping its values needs.
 #[derive(Debug)]
 enum Type {
     Null,
@@ -218,7 +221,7 @@ enum Type {
     Named(String),
 }
 
-/// A type, and those that have a name.
+/// The type of a file's records, and all named types.
 struct Schema {
     root: Type,
     named: HashMap<String, Type>,
@@ -231,8 +234,8 @@ impl Schema {
         Ok(Self { root, named })
     }
 
-    /// Passes over a value. Returns the text at the end of `path` in it; an empty path is the value itself.
-    fn text_of(
+    /// Reads a value. Returns the text at the end of `path` in it. An empty path means the value itself.
+    fn read_text(
         &self,
         of: &Type,
         input: &mut Input<'_>,
@@ -257,19 +260,19 @@ impl Schema {
             Type::Map(values) => self.skip_blocks(values, true, input, depth)?,
             Type::Union(branches) => {
                 let branch = branches.get(input.length()?).ok_or(AvroError::Malformed("a union has no such branch"))?;
-                found = self.text_of(branch, input, path, depth)?;
+                found = self.read_text(branch, input, path, depth)?;
             }
             Type::Record(fields) => {
                 for (name, of) in fields {
                     let is_on_path = path.first() == Some(&name.as_str());
-                    // Of what is not on the path nothing is wanted: no field has this name.
-                    let text = self.text_of(of, input, if is_on_path { &path[1..] } else { &[""] }, depth)?;
+                    // Outside of the path no text is wanted: no field has an empty name.
+                    let text = self.read_text(of, input, if is_on_path { &path[1..] } else { &[""] }, depth)?;
                     found = found.or(text.filter(|_| is_on_path));
                 }
             }
             Type::Named(name) => {
                 let of = self.named.get(name).ok_or_else(|| AvroError::Schema(format!("no type is named {name}")))?;
-                found = self.text_of(of, input, path, depth)?;
+                found = self.read_text(of, input, path, depth)?;
             }
         }
         Ok(found)
@@ -285,13 +288,13 @@ impl Schema {
                 if keyed {
                     input.bytes()?;
                 }
-                self.text_of(items, input, &[""], depth)?;
+                self.read_text(items, input, &[""], depth)?;
             }
         }
     }
 }
 
-/// Reads a type. Those with a name are kept under it, and referred to.
+/// Parses a type. Adds named types to `named` and refers to them.
 fn read_type(json: &Value, named: &mut HashMap<String, Type>, depth: usize) -> Result<Type, AvroError> {
     let refuse = |why: &str| AvroError::Schema(why.to_owned());
     let depth = depth.checked_sub(1).ok_or_else(|| refuse("it is nested too deeply"))?;
@@ -340,7 +343,7 @@ fn read_type(json: &Value, named: &mut HashMap<String, Type>, depth: usize) -> R
     }
 }
 
-/// A name without its namespace, which no manifest needs to tell types apart.
+/// Returns a name without its namespace. Manifests have no two types that differ only in the namespace.
 fn short_name(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
 }

@@ -1,4 +1,4 @@
-//! Reads manifest lists and manifests, with bounds for what a file may take.
+//! Reads manifest lists and manifests, with bounds on memory and work.
 
 mod avro;
 mod names;

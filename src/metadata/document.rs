@@ -1,4 +1,4 @@
-//! A metadata document: its JSON, its parsed form, and what is prepared once for all its loads.
+//! A metadata document: its JSON, its parsed form, and the prepared answer to a load.
 
 use std::fmt::Write;
 
@@ -11,20 +11,20 @@ use super::prepared::{LoadResult, Looks, Proof};
 use crate::heavy::Large;
 use crate::vending::ValidLocations;
 
-/// One metadata document, of a table or a view, as it stands at its location for ever.
+/// One metadata document of a table or view. It never changes at its location.
 #[derive(Debug)]
 pub struct Document<M = TableMetadata> {
-    /// Where it is, as pointers and clients spell it.
+    /// The document's location, as pointers and clients spell it.
     pub location: String,
-    /// Its JSON, uncompressed.
+    /// The uncompressed JSON.
     pub json: Bytes,
-    /// What it says.
+    /// The parsed metadata.
     pub metadata: Large<M>,
-    /// The same place, in its canonical form.
+    /// The parsed location, in its canonical form.
     pub(super) place: Location,
-    /// The answer to a load of it.
+    /// The answer to a load.
     pub load_result: LoadResult,
-    /// Stands for the document and no other, in 32 hexadecimal digits.
+    /// A hash of the location, in 32 hexadecimal digits. It identifies the document.
     pub fingerprint: String,
     /// The entity tag of the answer: the fingerprint, as a weak tag.
     pub entity_tag: Bytes,
@@ -34,7 +34,7 @@ pub struct Document<M = TableMetadata> {
 
 impl<M> Document<M> {
     pub(super) fn new(location: String, place: Location, json: Bytes, metadata: Large<M>) -> Self {
-        // The location names the content for ever.
+        // The content at a location never changes.
         let digest = Sha256::digest(location.as_bytes());
         let fingerprint = digest.iter().take(16).fold(String::with_capacity(32), |mut text, byte| {
             // Writing to a string cannot fail.
@@ -47,7 +47,7 @@ impl<M> Document<M> {
         Self { location, json, metadata, place, load_result, fingerprint, entity_tag, looks, proof }
     }
 
-    /// Returns whether a location, in whichever spelling, is the document's.
+    /// Returns whether `location` is the document's, in any spelling.
     #[must_use]
     pub fn is_at(&self, location: &str) -> bool {
         self.location == location || Location::parse(location).is_ok_and(|place| place == self.place)
@@ -55,7 +55,7 @@ impl<M> Document<M> {
 }
 
 impl Document {
-    /// Returns the proof that the table's locations are below `root`, if they are. It is found once.
+    /// Returns the table's locations if all are below `root`. The check runs once for a root.
     #[must_use]
     pub fn locations_below(&self, root: &Location) -> Option<ValidLocations> {
         self.proof.below(root, &self.metadata, &self.location)

@@ -1,4 +1,4 @@
-//! Why a document cannot be had.
+//! The errors of reading and writing documents.
 
 use std::sync::Arc;
 
@@ -8,72 +8,72 @@ use tidewater_core::location::LocationError;
 use crate::heavy::HeavyError;
 use crate::storage::StorageError;
 
-/// Why a document cannot be had.
+/// Why a document cannot be read or written.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum MetadataError {
-    /// The pointer leads to nothing: somebody removed the file.
+    /// The file does not exist: somebody removed it.
     #[error("Failed to open input stream for file: {0}")]
     Missing(String),
-    /// What is there is not metadata of the kind that was looked for.
+    /// The file has no valid metadata of the expected kind.
     #[error("Cannot read metadata file {location}: {source}")]
     Unreadable {
-        /// Where it is.
+        /// The file's location.
         location: String,
-        /// What is wrong with it.
+        /// The fault.
         source: UnreadableError,
     },
-    /// Its location is not one.
+    /// The location is not valid.
     #[error(transparent)]
     Location(#[from] LocationError),
-    /// It could not be compressed.
+    /// The document could not be compressed.
     #[error("cannot compress a metadata file: {0}")]
     Compress(Arc<std::io::Error>),
-    /// It is larger than is read.
+    /// The file is larger than the limit.
     #[error("Metadata file {location} has {size_bytes} bytes, of {limit_bytes} allowed. {RAISE_LIMIT}")]
     TooLarge {
-        /// Where it is.
+        /// The file's location.
         location: String,
-        /// How large it is.
+        /// The file's size in bytes.
         size_bytes: u64,
-        /// How large it may be.
+        /// The limit in bytes.
         limit_bytes: u64,
     },
-    /// Unpacked, it is larger than is read.
+    /// The unpacked document is larger than the limit.
     #[error("Metadata file {location} unpacks to more than {limit_bytes} bytes, the most that is read. {RAISE_LIMIT}")]
     UnpacksTooLarge {
-        /// Where it is.
+        /// The file's location.
         location: String,
-        /// How large it may be.
+        /// The limit in bytes.
         limit_bytes: u64,
     },
-    /// It would be larger than is read again. Nothing was written.
+    /// The new document would be larger than the limit for reading. Nothing was written.
     #[error(
         "The metadata would have {size_bytes} bytes, of {limit_bytes} allowed: expire snapshots, or remove properties or schemas. {RAISE_LIMIT}"
     )]
     TooLargeToWrite {
-        /// How large it would be.
+        /// The document's size in bytes.
         size_bytes: u64,
-        /// How large it may be.
+        /// The limit in bytes.
         limit_bytes: u64,
     },
-    /// There was no worker or no memory for it in time. Nothing was written.
+    /// No worker or memory became free in time. Nothing was written.
     #[error(transparent)]
     Heavy(#[from] HeavyError),
-    /// Storage did not do it.
+    /// The storage failed.
     #[error(transparent)]
     Storage(StorageError),
 }
 
-/// What to do about a document that is too large.
+/// The advice for a document that is too large.
 const RAISE_LIMIT: &str = "An administrator can raise the limit with the setting 'limits.document_bytes'";
 
-/// What is wrong with a document.
+/// Why a document is not readable.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum UnreadableError {
-    /// It is not valid gzip.
+    /// The file is not valid gzip.
     #[error(transparent)]
     Gzip(Arc<std::io::Error>),
-    /// It is not valid metadata.
+    /// The JSON is not valid metadata.
     #[error(transparent)]
     Document(#[from] DocumentError),
 }

@@ -30,16 +30,16 @@ impl<K, E> Default for SlowFailures<K, E> {
 }
 
 impl<K: Eq + Hash, E: Clone> SlowFailures<K, E> {
-    /// Returns the failure of the same read since a request began, if one is remembered.
+    /// Returns a remembered failure of the same read that ended after `begun`.
     pub(super) fn since(&self, begun: Option<Instant>, key: &K) -> Option<E> {
         let begun = begun?;
         let failed = self.failed.lock();
         failed.get(key).filter(|(at, _)| *at > begun).map(|(_, error)| error.clone())
     }
 
-    /// Remembers a failure of a question that was asked then, if it took long.
-    pub(super) fn note(&self, key: K, asked: Instant, error: &E) {
-        if asked.elapsed() < SLOW {
+    /// Remembers a failure of a read that began at `begun`, if it was slow.
+    pub(super) fn note(&self, key: K, begun: Instant, error: &E) {
+        if begun.elapsed() < SLOW {
             return;
         }
         let mut failed = self.failed.lock();
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn slow_failure_answers_who_began_before_it_and_a_quick_one_nobody() {
+    async fn slow_failure_answers_requests_that_began_before_it_and_quick_failure_none() {
         let failures = SlowFailures::default();
         let begun = Instant::now();
         failures.note(1, begun, &"quick");

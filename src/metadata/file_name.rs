@@ -1,24 +1,24 @@
-//! How metadata files are named: `metadata/<version>-<uuid>.metadata.json` (Iceberg specification, file system tables,
-//! and the convention of all catalogs), `.gz.metadata.json` when compressed.
+//! Names metadata files: `metadata/<version>-<uuid>.metadata.json` (Iceberg specification, file system tables, and the
+//! convention of all catalogs), or `.gz.metadata.json` for compressed files.
 
 use uuid::Uuid;
 
 use super::Metadata;
 
-/// How a metadata file is compressed (`write.metadata.compression-codec`).
+/// The compression of a metadata file (`write.metadata.compression-codec`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
-    /// Not.
+    /// No compression.
     None,
-    /// With gzip.
+    /// Gzip.
     Gzip,
 }
 
 impl Compression {
-    /// Reads the value of the property; no value means none.
+    /// Parses the value of the property. No value means no compression.
     ///
     /// # Errors
-    /// The value, when it is neither `none` nor `gzip`.
+    /// Returns the value if it is neither `none` nor `gzip`.
     pub fn from_property(value: Option<&str>) -> Result<Self, String> {
         match value {
             None => Ok(Self::None),
@@ -29,7 +29,7 @@ impl Compression {
     }
 }
 
-/// The name of the file that follows `previous` (a location or a name), or of a table's first.
+/// Returns the name of the file after `previous` (a location or a name), or of a table's first file. `id` makes it unique.
 #[must_use]
 pub fn next_file_name(previous: Option<&str>, id: Uuid, compression: Compression) -> String {
     let version = previous.map_or(0, |previous| version_of(previous).map_or(0, |version| version + 1));
@@ -40,7 +40,7 @@ pub fn next_file_name(previous: Option<&str>, id: Uuid, compression: Compression
     format!("{version:05}-{id}.{extension}")
 }
 
-/// Returns where the metadata files of a table or view are.
+/// Returns the folder of a table's or view's metadata files.
 #[must_use]
 pub fn metadata_folder(metadata: &impl Metadata) -> String {
     match metadata.properties().get("write.metadata.path") {
@@ -49,7 +49,7 @@ pub fn metadata_folder(metadata: &impl Metadata) -> String {
     }
 }
 
-/// Returns the version in a file's name, given the name or a location; other catalogs' names may have none.
+/// Returns the version in a file's name. `location` is the name or the file's location. Files of other catalogs may have none.
 #[must_use]
 pub fn version_of(location: &str) -> Option<u64> {
     let name = location.rsplit('/').next()?;
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_count_up_from_the_previous_name_whoever_wrote_it() {
+    fn next_version_is_one_higher_for_names_of_any_catalog() {
         let id = Uuid::from_u128(7);
         let after = |previous| next_file_name(previous, id, Compression::None);
         assert_eq!(after(None), format!("00000-{id}.metadata.json"));
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn only_known_codecs_are_taken() {
+    fn unknown_codec_is_refused() {
         assert_eq!(Compression::from_property(None), Ok(Compression::None));
         assert_eq!(Compression::from_property(Some("GZIP")), Ok(Compression::Gzip));
         assert_eq!(Compression::from_property(Some("zstd")), Err("zstd".to_owned()));

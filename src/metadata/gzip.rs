@@ -1,17 +1,17 @@
-//! Compressed metadata files. A large one takes milliseconds, so both ways run on a worker.
+//! Packs and unpacks compressed metadata files. A large file takes milliseconds, so callers do both on a worker.
 
 use std::io::{self, Read, Write};
 
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
-/// Whether these bytes begin as a gzip file does (RFC 1952); JSON never does.
+/// Returns whether the bytes begin like a gzip file (RFC 1952). JSON never does.
 pub(super) fn is_compressed(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0x1f, 0x8b])
 }
 
-/// How many bytes a file says that it unpacks to (RFC 1952, ISIZE). It need not be true, and is not of one that was made of
-/// several.
+/// Returns the unpacked size in bytes that a file states (RFC 1952, ISIZE). The statement can be wrong, and a file of several
+/// members states only the size of the last.
 pub(super) fn promised_bytes(stored: &[u8]) -> u64 {
     stored.last_chunk().map_or(0, |size| u64::from(u32::from_le_bytes(*size)))
 }
@@ -22,7 +22,7 @@ pub(super) fn compress(json: &[u8]) -> io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// What a file unpacks to, unless that is more than `limit_bytes`: then unpacking stops there, and gives nothing.
+/// Unpacks a file. Stops and returns none if the result is larger than `limit_bytes`.
 pub(super) fn decompress(stored: &[u8], limit_bytes: u64) -> io::Result<Option<Vec<u8>>> {
     let mut json = Vec::new();
     MultiGzDecoder::new(stored).take(limit_bytes.saturating_add(1)).read_to_end(&mut json)?;
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn file_over_the_limit_is_unpacked_no_further() {
+    fn file_over_the_limit_is_not_unpacked() {
         let packed = compress(&vec![b' '; 1 << 20]).unwrap();
         assert!(packed.len() < 4_096);
         assert_eq!(promised_bytes(&packed), 1 << 20);
@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn promise_of_a_file_made_of_several_is_that_of_its_last() {
+    fn file_of_several_members_states_the_size_of_the_last() {
         let twice = [compress(&[b' '; 100]).unwrap(), compress(&[b' '; 10]).unwrap()].concat();
         assert_eq!(promised_bytes(&twice), 10);
         assert_eq!(decompress(&twice, 110).unwrap().map(|json| json.len()), Some(110));

@@ -8,70 +8,71 @@ use tidewater_core::view::ViewMetadata;
 use super::document::Document;
 use super::prepared::LoadResult;
 
-/// What a document says: a table's metadata or a view's.
+/// The parsed content of a document: a table's metadata or a view's.
 pub trait Metadata: Sized + Send + Sync + 'static {
-    /// What it is metadata of.
+    /// The object's kind, for messages.
     const KIND: &'static str;
 
-    /// Reads its JSON.
+    /// Parses JSON.
     ///
     /// # Errors
-    /// When it is not metadata of this kind.
+    /// Fails if the JSON is not metadata of this kind.
     fn parse(json: &[u8]) -> Result<Self, DocumentError>;
 
-    /// Its JSON.
+    /// Serialises the metadata as JSON.
     fn to_json(&self) -> Vec<u8>;
 
-    /// An estimate of the heap that it takes, in bytes.
+    /// Estimates the used heap memory, in bytes.
     fn size_bytes(&self) -> usize;
 
-    /// Why readers refuse it as it stands in `json`, or may: a sentence for each thing that breaks a rule of the specification.
+    /// Lists the violations of the specification in `json`, for which readers may refuse the document: a sentence for each.
     fn problems(&self, json: &[u8]) -> Vec<String>;
 
-    /// Of [`Metadata::problems`] those that are found without parsing more than reading did.
+    /// Lists those of [`Metadata::problems`] that parsing found already.
     fn known_problems(&self) -> Vec<String>;
 
-    /// Where the files are.
+    /// Returns the table's or view's location.
     fn location(&self) -> &str;
 
-    /// The properties.
+    /// Returns the properties.
     fn properties(&self) -> &Properties;
 
-    /// The document as the cache holds it.
-    fn keep(document: Arc<Document<Self>>) -> Kept;
+    /// Wraps a document for the cache.
+    fn to_cached(document: Arc<Document<Self>>) -> Cached;
 
-    /// What the cache holds, if it is of this kind.
-    fn kept(kept: Kept) -> Option<Arc<Document<Self>>>;
+    /// Returns the document of a cache entry, if it is of this kind.
+    fn from_cached(cached: Cached) -> Option<Arc<Document<Self>>>;
 }
 
 impl<M: Metadata> Document<M> {
-    /// Why readers refuse the document, or may: a sentence for each thing that breaks a rule of the specification.
+    /// Lists the violations of the specification, for which readers may refuse the document: a sentence for each.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         self.metadata.problems(&self.json)
     }
 }
 
-/// A document as the cache holds it.
+/// An entry of the cache.
 #[derive(Debug, Clone)]
-pub enum Kept {
-    /// A table's.
+pub enum Cached {
+    /// A table's document.
     Table(Arc<Document<TableMetadata>>),
-    /// A view's.
+    /// A view's document.
     View(Arc<Document<ViewMetadata>>),
-    /// The answer to a load of a table that asks for fewer snapshots; nothing where these are all.
+    /// The answer to a load with only the snapshots that refs lead to. None if these are all snapshots.
     Refs(Option<LoadResult>),
 }
 
-impl Kept {
+impl Cached {
+    /// Returns the used memory in bytes.
     pub(super) fn size_bytes(&self) -> usize {
-        fn of<M: Metadata>(document: &Document<M>) -> usize {
-            // The location is there a second time, in the proof of it.
+        fn document_bytes<M: Metadata>(document: &Document<M>) -> usize {
+            // The checked locations contain the location a second time.
             2 * document.location.len() + document.load_result.size_bytes() + document.metadata.size_bytes()
         }
         match self {
-            Self::Table(document) => of(document),
-            Self::View(document) => of(document),
+            Self::Table(document) => document_bytes(document),
+            Self::View(document) => document_bytes(document),
             Self::Refs(made) => made.as_ref().map_or(0, LoadResult::size_bytes),
         }
     }
@@ -110,13 +111,13 @@ macro_rules! metadata {
                 self.properties()
             }
 
-            fn keep(document: Arc<Document<Self>>) -> Kept {
-                Kept::$kind(document)
+            fn to_cached(document: Arc<Document<Self>>) -> Cached {
+                Cached::$kind(document)
             }
 
-            fn kept(kept: Kept) -> Option<Arc<Document<Self>>> {
-                match kept {
-                    Kept::$kind(document) => Some(document),
+            fn from_cached(cached: Cached) -> Option<Arc<Document<Self>>> {
+                match cached {
+                    Cached::$kind(document) => Some(document),
                     _ => None,
                 }
             }

@@ -1,4 +1,5 @@
-//! Metadata documents. They are immutable, so they are read once and cached as bytes to send and in parsed form to commit.
+//! Reads, writes and caches metadata documents. They are immutable, so each is read once and cached as bytes, to answer loads, and
+//! in parsed form, to apply commits.
 
 mod document;
 mod error;
@@ -33,19 +34,19 @@ use crate::base::flight::Flights;
 use crate::heavy::HeavyError;
 use crate::storage::{Storage, StorageError};
 use failures::SlowFailures;
-use kind::Kept;
+use kind::Cached;
 
-/// Reads, writes and keeps documents. The memory it takes is bounded by the bytes it was given.
+/// Reads, writes and caches documents. The cache is bounded in bytes.
 #[derive(Debug)]
 pub struct Documents {
-    cache: Arc<Cache<Key, Kept, ByWeight>>,
+    cache: Arc<Cache<Key, Cached, ByWeight>>,
     reader: ObjectReader,
-    /// The documents that are being read, by what they are taken for.
-    reads: Flights<(Key, &'static str), Result<Kept, MetadataError>>,
+    /// The running reads, by the document and the expected kind.
+    reads: Flights<(Key, &'static str), Result<Cached, MetadataError>>,
     slow_failures: Arc<SlowFailures<Key, MetadataError>>,
 }
 
-/// Where a document is, and in which form it is kept: in two storages, one location may be two objects.
+/// The key of a cache entry. It has the storage, because one location can be two objects in two storages.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     storage: Uuid,
@@ -53,16 +54,16 @@ struct Key {
     form: Form,
 }
 
-/// What is kept of a document.
+/// The form of a cached document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Form {
-    /// All of it.
+    /// The whole document.
     Whole,
-    /// The answer to a load that asks only for the snapshots that a branch or tag leads to.
+    /// The answer to a load with only the snapshots that a branch or tag leads to.
     Refs,
 }
 
-/// A key that is only looked for.
+/// A borrowed [`Key`], for lookups.
 #[derive(Hash)]
 struct Lookup<'a> {
     storage: Uuid,
@@ -90,24 +91,24 @@ impl<'a> Lookup<'a> {
     }
 }
 
-/// Weighs a document by the memory it takes.
+/// Weighs a cache entry by its memory in bytes.
 #[derive(Debug, Clone)]
 struct ByWeight;
 
-impl Weighter<Key, Kept> for ByWeight {
-    fn weight(&self, key: &Key, kept: &Kept) -> u64 {
-        (key.location.len() + kept.size_bytes()) as u64
+impl Weighter<Key, Cached> for ByWeight {
+    fn weight(&self, key: &Key, cached: &Cached) -> u64 {
+        (key.location.len() + cached.size_bytes()) as u64
     }
 }
 
 impl Documents {
-    /// A cache of at most `capacity_bytes` for the documents of all storages, with workers of its own.
+    /// Creates a cache of at most `capacity_bytes` for the documents of all storages, with a new reader.
     #[must_use]
     pub fn new(capacity_bytes: u64) -> Self {
         Self::with_reader(capacity_bytes, ObjectReader::default())
     }
 
-    /// A cache of at most `capacity_bytes` for the documents of all storages, which `reader` reads.
+    /// Creates a cache of at most `capacity_bytes` for the documents of all storages, which `reader` reads.
     #[must_use]
     pub fn with_reader(capacity_bytes: u64, reader: ObjectReader) -> Self {
         const EXPECTED_DOCUMENT_BYTES: u64 = 16 * 1024;
@@ -117,12 +118,12 @@ impl Documents {
         Self { cache, reader, reads: Flights::default(), slow_failures: Arc::default() }
     }
 
-    /// Sets how many bytes the documents in memory may take; what is beyond goes.
+    /// Sets the capacity of the cache in bytes. Evicts documents beyond it.
     pub fn set_capacity(&self, capacity_bytes: u64) {
         self.cache.set_capacity(capacity_bytes);
     }
 
-    /// What reads the documents, and other objects.
+    /// Returns the reader of documents and other objects.
     #[must_use]
     pub const fn reader(&self) -> &ObjectReader {
         &self.reader
@@ -148,7 +149,7 @@ impl Documents {
         self.find(storage, location).await
     }
 
-    /// Reads a table's document from storage, whatever is in memory: others may have removed its file.
+    /// Reads a table's document from storage, also if it is cached: somebody may have removed its file.
     ///
     /// # Errors
     /// All of [`MetadataError`].
@@ -168,11 +169,10 @@ impl Documents {
         self.find_anew(storage, location).await
     }
 
-    /// Returns the answer to a load of a document that asks only for the snapshots that a branch or tag leads to. It is made
-    /// once, and kept beside the document.
+    /// Returns the answer to a load with only the snapshots that a branch or tag leads to. Builds it once and caches it.
     ///
     /// # Errors
-    /// When there is no worker or no memory for it in time.
+    /// Fails if no worker or memory becomes free in time.
     pub async fn load_result_of_refs(
         &self,
         storage: &Storage,
@@ -180,7 +180,7 @@ impl Documents {
     ) -> Result<LoadResult, HeavyError> {
         let lookup = Lookup::refs(storage, &document.location);
         let made = match self.cache.get(&lookup) {
-            Some(Kept::Refs(made)) => made,
+            Some(Cached::Refs(made)) => made,
             _ => {
                 let (source, bytes) = (Arc::clone(document), document.json.len() as u64);
                 let make = move || {
@@ -188,16 +188,16 @@ impl Documents {
                     Some(LoadResult::new(&source.location, json.into()))
                 };
                 let made = self.reader.heavy().run(storage.owner(), bytes, make).await?;
-                self.cache.insert(lookup.key(), Kept::Refs(made.clone()));
+                self.cache.insert(lookup.key(), Cached::Refs(made.clone()));
                 made
             }
         };
         Ok(made.unwrap_or_else(|| document.load_result.clone()))
     }
 
-    /// Fails when a document's file has been taken away since it was read: engines are given its location, and somebody
-    /// who puts the file back expects the catalog to see that too. Only the local disk is asked, a few times in a second:
-    /// of a document that is loaded more often, a missing file is noticed within a second.
+    /// Fails if a document's file was removed since it was read, because engines get its location. Then the document leaves the
+    /// cache, so that the catalog also notices when the file is restored. Checks only files on the local disk, and each a few
+    /// times in a second: a missing file is noticed within a second.
     ///
     /// # Errors
     /// `Missing`.
@@ -209,10 +209,10 @@ impl Documents {
         Ok(())
     }
 
-    /// Writes a new document and keeps it. It is durable when this returns.
+    /// Writes a new document durably and caches it.
     ///
     /// # Errors
-    /// `Storage`, also when something is at `location` already; `Location`.
+    /// `Storage`, also if `location` exists already; `Location`; `TooLargeToWrite`; `Compress`; `Heavy`.
     pub async fn create<M: Metadata>(
         &self,
         storage: &Storage,
@@ -237,7 +237,7 @@ impl Documents {
         }
         let metadata = self.reader.heavy().large(json.len() as u64, metadata);
         let document = Arc::new(Document::new(location, at, json, metadata));
-        self.cache.insert(Lookup::new(storage, &document.location).key(), M::keep(Arc::clone(&document)));
+        self.cache.insert(Lookup::new(storage, &document.location).key(), M::to_cached(Arc::clone(&document)));
         Ok(document)
     }
 
@@ -249,14 +249,14 @@ impl Documents {
         storage.prepare(&Location::parse(folder)?).await.map_err(MetadataError::Storage)
     }
 
-    /// Drops a document that no pointer leads to any more from memory. It can still be read.
+    /// Removes a document from the cache, for example when no pointer leads to it any more. It can still be read.
     pub fn forget<M>(&self, storage: &Storage, document: &Document<M>) {
         self.cache.remove(&Lookup::new(storage, &document.location));
         self.cache.remove(&Lookup::refs(storage, &document.location));
     }
 
-    /// Removes a document that no pointer ever led to, so that a lost race leaves no file behind. Only logs a failure, since the
-    /// file is harmless.
+    /// Removes the file of a document that no pointer ever led to, so that a lost race leaves no file behind. Only logs a
+    /// failure, since the file is harmless.
     pub async fn discard<M>(&self, storage: &Storage, document: &Document<M>) {
         self.forget(storage, document);
         if let Err(error) = storage.remove(&document.place).await {
@@ -264,13 +264,13 @@ impl Documents {
         }
     }
 
-    /// Returns how many bytes the documents in memory use.
+    /// Returns how many bytes the cache uses.
     #[must_use]
     pub fn cached_bytes(&self) -> u64 {
         self.cache.weight()
     }
 
-    /// Reads a document of either kind from storage, whatever is in memory.
+    /// Reads a document of either kind from storage, also if it is cached.
     ///
     /// # Errors
     /// All of [`MetadataError`].
@@ -286,7 +286,7 @@ impl Documents {
         found
     }
 
-    /// The document's JSON, and what is to be stored.
+    /// Serialises metadata on a worker. Returns it with its JSON and the bytes to store.
     async fn serialise<M: Metadata>(
         &self,
         storage: &Storage,
@@ -313,7 +313,7 @@ impl Documents {
         self.reader.heavy().run(storage.owner(), size_bytes, serialise).await?
     }
 
-    /// Returns a document of either kind, from memory or, once for all who wait for it, from storage.
+    /// Returns a document of either kind from the cache, or from storage with one read for all concurrent requests.
     ///
     /// # Errors
     /// All of [`MetadataError`].
@@ -323,20 +323,20 @@ impl Documents {
         location: &str,
     ) -> Result<Arc<Document<M>>, MetadataError> {
         let lookup = Lookup::new(storage, location);
-        let kept = match self.cache.get(&lookup) {
-            Some(kept) => kept,
+        let cached = match self.cache.get(&lookup) {
+            Some(cached) => cached,
             None => Box::pin(self.read_once::<M>(storage, lookup.key())).await?,
         };
-        match M::kept(kept) {
+        match M::from_cached(cached) {
             Some(document) => Ok(document),
-            // It is of the other kind: reading it as this one tells what is wrong with it.
+            // It is of the other kind: reading it as this kind returns the right error.
             None => Box::pin(self.reader.document(storage, location)).await,
         }
     }
 
-    /// Reads a document that is not in memory: once for all who want it, whatever comes of it. Whoever's time is over stops
-    /// waiting, and when nobody waits any more the read is given up.
-    async fn read_once<M: Metadata>(&self, storage: &Storage, key: Key) -> Result<Kept, MetadataError> {
+    /// Reads a document into the cache, once for all concurrent requests, which share the outcome. A request stops waiting at its
+    /// deadline. The read is cancelled when no request waits for it any more.
+    async fn read_once<M: Metadata>(&self, storage: &Storage, key: Key) -> Result<Cached, MetadataError> {
         if let Some(error) = self.slow_failures.since(request_begun(), &key) {
             return Err(error);
         }
@@ -346,9 +346,9 @@ impl Documents {
             let read = async move {
                 match reader.document::<M>(&storage, &key.location).await {
                     Ok(document) => {
-                        let kept = M::keep(document);
-                        cache.insert(key, kept.clone());
-                        Ok(kept)
+                        let cached = M::to_cached(document);
+                        cache.insert(key, cached.clone());
+                        Ok(cached)
                     }
                     Err(error) => {
                         if matches!(error, MetadataError::Storage(StorageError::Unavailable { .. })) {
@@ -358,14 +358,14 @@ impl Documents {
                     }
                 }
             };
-            // It is read for all who wait: the time of the first must not count for the others.
+            // The read serves all waiting requests: the deadline of the first must not end it.
             deadline::scope(None, read).boxed()
         });
         deadline::within(read).await.map_err(HeavyError::from)?
     }
 }
 
-/// When the request began that asks, if it is one.
+/// Returns when the current request began. None outside of a request.
 fn request_begun() -> Option<Instant> {
     deadline::current().map(|deadline| deadline.begun().into())
 }

@@ -1,4 +1,4 @@
-//! What is made of a document once, and serves every load of it.
+//! Data that is derived from a document once and serves all its loads.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,30 +11,30 @@ use tidewater_core::location::Location;
 use crate::base::deadline;
 use crate::vending::ValidLocations;
 
-/// Up to this size a document is copied into one piece with what surrounds it. A larger one is sent in three pieces.
+/// The largest answer that is copied into one piece. A larger one is sent in three pieces.
 const COPIED_BYTES: usize = 32 * 1024;
 
-/// How often in [`WINDOW`] a file is looked for: enough for a person who moves files by hand to see it at once, and next to
-/// nothing for a table that is loaded all the time.
+/// How often in each [`WINDOW`] the catalog checks that a file exists. Enough for a person who moves files by hand to see the
+/// effect at once, and cheap for a table that is loaded all the time.
 const LOOKS: u64 = 8;
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// What ends a `LoadTableResult` or `LoadViewResult` when nothing is vended.
+/// The end of a `LoadTableResult` or `LoadViewResult` without settings and credentials.
 const NO_CONFIG: &[u8] = b",\"config\":{}}";
 
-/// A document as it stands in the answer to a load (REST specification, `LoadTableResult`, `LoadViewResult`).
+/// The answer to a load of a document (REST specification, `LoadTableResult`, `LoadViewResult`).
 #[derive(Debug, Clone)]
 pub struct LoadResult {
     /// `{"metadata-location":...,"metadata":`.
     before: Bytes,
     /// The document.
     json: Bytes,
-    /// The whole answer when nothing is vended, of which the other two are parts. Of a large document, nothing.
+    /// The whole answer without settings and credentials. The other two fields are slices of it. None for a large document.
     whole: Option<Bytes>,
 }
 
 impl LoadResult {
-    /// Puts together the answer that gives a document of this JSON at that location.
+    /// Builds the answer for the document `json` at `location`.
     #[must_use]
     pub fn new(location: &str, json: Bytes) -> Self {
         let location = serde_json::Value::from(location).to_string();
@@ -47,13 +47,13 @@ impl LoadResult {
         Self { before: whole.slice(..before.len()), json: whole.slice(before.len()..end), whole: Some(whole) }
     }
 
-    /// Returns the document.
+    /// Returns the document's JSON.
     #[must_use]
     pub const fn json(&self) -> &Bytes {
         &self.json
     }
 
-    /// Returns the pieces of the answer when nothing is vended.
+    /// Returns the pieces of the answer without settings and credentials.
     #[must_use]
     pub fn without_config(&self) -> Vec<Bytes> {
         match &self.whole {
@@ -62,7 +62,7 @@ impl LoadResult {
         }
     }
 
-    /// Returns the pieces of the answer that ends in `after`. The document is not copied.
+    /// Returns the pieces of the answer with `after` as its end. Does not copy the document.
     #[must_use]
     pub fn followed_by(&self, after: Bytes) -> Vec<Bytes> {
         match &self.whole {
@@ -71,17 +71,17 @@ impl LoadResult {
         }
     }
 
-    /// Returns how many bytes of memory it takes.
+    /// Returns the used memory in bytes.
     pub(super) fn size_bytes(&self) -> usize {
         self.whole.as_ref().map_or_else(|| self.before.len() + self.json.len(), Bytes::len)
     }
 }
 
-/// When a document's file was looked for.
+/// Limits how often the catalog checks that a document's file exists: [`LOOKS`] times in a [`WINDOW`].
 #[derive(Debug)]
 pub(super) struct Looks {
     opened: Instant,
-    /// The number of the window since then in all but the lowest byte, and how often the file was looked for in it.
+    /// The number of the window since `opened`, and in the lowest byte how many checks it had.
     seen: AtomicU64,
 }
 
@@ -90,9 +90,9 @@ impl Looks {
         Self { opened: Instant::now(), seen: AtomicU64::new(0) }
     }
 
-    /// Takes one of the looks of this window. Returns whether there was one left.
+    /// Takes one check of this window. Returns false if none is left.
     pub(super) fn take(&self) -> bool {
-        // The request has looked at the clock when it began.
+        // The request read the clock when it began: reading it again costs time.
         self.take_at(deadline::current().map_or_else(Instant::now, deadline::Deadline::begun))
     }
 
@@ -106,20 +106,20 @@ impl Looks {
     }
 }
 
-/// The proof of where a table's files are, found once for the warehouse whose root that is.
+/// The checked locations of a table, cached for the first root that is asked about: that of its warehouse.
 #[derive(Debug, Default)]
 pub(super) struct Proof(OnceLock<(Location, Option<ValidLocations>)>);
 
 impl Proof {
-    /// Returns the proof that a table's locations are below `root`, if they are.
+    /// Returns the table's locations if all are below `root`. Logs a warning if not.
     pub(super) fn below(&self, root: &Location, table: &TableMetadata, location: &str) -> Option<ValidLocations> {
         let check = || {
             ValidLocations::of(table, root)
-                .inspect_err(|refused| tracing::warn!(location, %refused, "nothing is vended for a table"))
+                .inspect_err(|refused| tracing::warn!(location, %refused, "no access is vended for a table: a location is not allowed"))
                 .ok()
         };
         let (known_root, known) = self.0.get_or_init(|| (root.clone(), check()));
-        // Text by text: two spellings of one root prove other spellings of the locations.
+        // Compare the texts: for another spelling of the root, the locations are spelled differently.
         if known_root.as_str() == root.as_str() { known.clone() } else { check() }
     }
 }
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn file_is_looked_for_a_few_times_in_a_second() {
+    fn looks_are_limited_in_each_second() {
         let looks = Looks::new();
         let in_second = |second: u64| {
             let now = looks.opened + Duration::from_millis(second * 1_000 + 999);
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn proof_of_one_root_is_not_given_for_another() {
+    fn locations_checked_for_one_root_are_not_returned_for_another() {
         let table = super::super::tests::table();
         let below = |proof: &Proof, root: &str| {
             proof.below(&Location::parse(root).unwrap(), &table, "x").map(|valid| valid.table().to_string())

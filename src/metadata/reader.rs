@@ -1,4 +1,4 @@
-//! Reads whole objects: no larger than is allowed, and large ones in memory that is shared fairly.
+//! Reads whole objects, up to a limit. Large ones reserve memory first, which organisations share fairly.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,25 +13,25 @@ use super::kind::Metadata;
 use crate::heavy::{Heavy, INLINE_BYTES, Permit};
 use crate::storage::{Storage, StorageError};
 
-/// Objects up to this size are read in one request, without waiting for memory. A larger one is asked for twice: what the
-/// first answer tells is its size.
+/// Objects up to this size are read in one request, without waiting for memory. A larger object takes two requests: the first
+/// returns only its size.
 const READ_AT_ONCE_BYTES: u64 = 1 << 20;
 
-/// The largest document that is read or written unless a setting says otherwise, unpacked.
+/// The default limit for documents that are read or written, unpacked.
 pub const DEFAULT_LIMIT_BYTES: u64 = 256 << 20;
 
 /// Reads metadata documents and manifests.
 #[derive(Debug, Clone)]
 pub struct ObjectReader {
     heavy: Arc<Heavy>,
-    /// Shared by all copies, as it can change while they are in use.
+    /// Shared by all clones, since a reload of the settings can change it.
     limit_bytes: Arc<AtomicU64>,
 }
 
-/// What was read, with the memory that was reserved for it when it is large.
+/// A read object. A large one has reserved memory.
 #[derive(Debug)]
 pub struct ReadObject {
-    /// The object, whole.
+    /// The whole object.
     pub bytes: Bytes,
     reserved: Option<Permit>,
 }
@@ -39,20 +39,20 @@ pub struct ReadObject {
 /// Why an object was not read.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ReadError {
-    /// It is larger than is read.
+    /// The object is larger than the limit.
     #[error(
         "has {size_bytes} bytes, of {limit_bytes} allowed. An administrator can raise the limit with the setting 'limits.document_bytes'"
     )]
     TooLarge {
-        /// How large it is.
+        /// The object's size in bytes.
         size_bytes: u64,
-        /// How large it may be.
+        /// The limit in bytes.
         limit_bytes: u64,
     },
-    /// Storage did not give it.
+    /// The storage failed.
     #[error(transparent)]
     Storage(StorageError),
-    /// There was no memory for it, or no worker, in time.
+    /// No worker or memory became free in time.
     #[error(transparent)]
     Heavy(#[from] crate::heavy::HeavyError),
 }
@@ -63,34 +63,34 @@ impl Default for ObjectReader {
     }
 }
 
-/// What unpacking and parsing gave.
+/// The result of unpacking and parsing.
 enum Parsed<M> {
-    /// The JSON, what it says, and what is wrong with it all the same.
+    /// The JSON, its metadata, and the violations of the specification that were found.
     Done(Box<(Bytes, M, Vec<String>)>),
-    /// It unpacks to more than was reserved for it.
+    /// The document unpacks to more bytes than were reserved.
     LargerThanPromised,
 }
 
 impl ObjectReader {
-    /// Reads objects of at most `limit_bytes`, unpacked, and works on the large ones on `heavy`'s workers.
+    /// Creates a reader of objects of at most `limit_bytes`, unpacked. It processes large ones on the workers of `heavy`.
     #[must_use]
     pub fn new(heavy: Arc<Heavy>, limit_bytes: u64) -> Self {
         Self { heavy, limit_bytes: Arc::new(AtomicU64::new(limit_bytes)) }
     }
 
-    /// The workers.
+    /// Returns the workers.
     #[must_use]
     pub const fn heavy(&self) -> &Arc<Heavy> {
         &self.heavy
     }
 
-    /// The largest object that is read, unpacked.
+    /// Returns the limit for objects, unpacked, in bytes.
     #[must_use]
     pub fn limit_bytes(&self) -> u64 {
         self.limit_bytes.load(Ordering::Relaxed)
     }
 
-    /// Sets that, for every copy of this reader.
+    /// Sets the limit for objects, for every clone of this reader.
     pub fn set_limit_bytes(&self, limit_bytes: u64) {
         self.limit_bytes.store(limit_bytes, Ordering::Relaxed);
     }
@@ -109,7 +109,7 @@ impl ObjectReader {
         }
     }
 
-    /// Does work on an object: on a worker when it is large, in the memory that was reserved for it.
+    /// Runs `work` on an object. Work on a large one runs on a worker, within its reserved memory.
     ///
     /// # Errors
     /// `Heavy`.
@@ -127,7 +127,7 @@ impl ObjectReader {
         })
     }
 
-    /// Reads an object of a known size once there is memory for `working_bytes`.
+    /// Reserves memory for `working_bytes`, then reads an object of a known size.
     async fn read_reserved(
         &self,
         storage: &Storage,
@@ -155,19 +155,19 @@ impl ObjectReader {
         location: &str,
     ) -> Result<Arc<Document<M>>, MetadataError> {
         let at = Location::parse(location)?;
-        let failed = |error| failure(location, error);
-        // Once: it can be changed meanwhile.
+        let failed = |error| to_metadata_error(location, error);
+        // Read once, since a reload can change it meanwhile.
         let limit_bytes = self.limit_bytes();
         let mut object = self.read(storage, &at).await.map_err(failed)?;
         let mut unpacked_bytes = object.bytes.len() as u64;
         if gzip::is_compressed(&object.bytes) {
             unpacked_bytes = gzip::promised_bytes(&object.bytes).min(limit_bytes).max(unpacked_bytes);
-            object = self.with_room(storage, &at, object, unpacked_bytes).await.map_err(failed)?;
+            object = self.reserve_unpacked(storage, &at, object, unpacked_bytes).await.map_err(failed)?;
         }
         let mut parsed = self.parse::<M>(storage, object, unpacked_bytes).await.map_err(failed)?;
         if matches!(parsed, Ok(Parsed::LargerThanPromised)) && unpacked_bytes < limit_bytes {
             let object = self.read(storage, &at).await.map_err(failed)?;
-            let object = self.with_room(storage, &at, object, limit_bytes).await.map_err(failed)?;
+            let object = self.reserve_unpacked(storage, &at, object, limit_bytes).await.map_err(failed)?;
             parsed = self.parse::<M>(storage, object, limit_bytes).await.map_err(failed)?;
         }
         match parsed {
@@ -185,9 +185,8 @@ impl ObjectReader {
         }
     }
 
-    /// Sees to it that there is memory for what an object unpacks to. What was read is let go of while that is waited for,
-    /// and read again.
-    async fn with_room(
+    /// Reserves memory for the unpacked object. Frees a large object while it waits for memory, and reads it again.
+    async fn reserve_unpacked(
         &self,
         storage: &Storage,
         at: &Location,
@@ -199,7 +198,7 @@ impl ObjectReader {
         }
         let stored_bytes = object.bytes.len() as u64;
         if object.reserved.is_none() {
-            // Small enough to be held meanwhile.
+            // The packed object is small enough to stay in memory while this waits.
             let reserved = Some(self.heavy.reserve(storage.owner(), unpacked_bytes).await?);
             return Ok(ReadObject { reserved, ..object });
         }
@@ -229,7 +228,7 @@ impl ObjectReader {
     }
 }
 
-fn failure(location: &str, error: ReadError) -> MetadataError {
+fn to_metadata_error(location: &str, error: ReadError) -> MetadataError {
     let location = location.to_owned();
     match error {
         ReadError::TooLarge { size_bytes, limit_bytes } => {
@@ -241,8 +240,8 @@ fn failure(location: &str, error: ReadError) -> MetadataError {
     }
 }
 
-/// Tells the operator of a document that some readers refuse: it was written before such documents were refused here, or by
-/// another catalog.
+/// Logs a warning about a document that some readers refuse. Another catalog wrote it, or an older version of this one, which did
+/// not check the rule.
 fn log_problems(location: &str, problems: &[String]) {
     if let Some(first) = problems.first() {
         tracing::warn!(

@@ -31,7 +31,7 @@ fn documents(capacity_bytes: u64) -> Documents {
 }
 
 #[tokio::test]
-async fn a_document_is_read_once_and_then_served_from_memory() {
+async fn document_is_read_once_and_then_served_from_memory() {
     let folder = tempfile::tempdir().unwrap();
     let at = location(&folder, "t.metadata.json");
     documents(1 << 20).create(&Storage::local(), at.clone(), table(), Compression::None).await.unwrap();
@@ -43,7 +43,7 @@ async fn a_document_is_read_once_and_then_served_from_memory() {
 }
 
 #[tokio::test]
-async fn a_document_whose_file_was_taken_away_is_missing_until_it_is_put_back() {
+async fn document_with_a_removed_file_is_missing_until_the_file_is_restored() {
     let folder = tempfile::tempdir().unwrap();
     let (file, aside) = (folder.path().join("t.metadata.json"), folder.path().join("aside"));
     let documents = documents(1 << 20);
@@ -59,7 +59,7 @@ async fn a_document_whose_file_was_taken_away_is_missing_until_it_is_put_back() 
 }
 
 #[tokio::test]
-async fn answer_of_refs_is_kept_within_the_cache_and_given_up_with_its_document() {
+async fn refs_answer_counts_in_the_cache_and_is_forgotten_with_its_document() {
     let folder = tempfile::tempdir().unwrap();
     let documents = documents(1 << 20);
     let storage = Storage::local();
@@ -75,7 +75,7 @@ async fn answer_of_refs_is_kept_within_the_cache_and_given_up_with_its_document(
 }
 
 #[tokio::test]
-async fn both_ways_of_storing_give_the_same_document() {
+async fn plain_and_compressed_files_have_the_same_document() {
     let folder = tempfile::tempdir().unwrap();
     for compression in [Compression::None, Compression::Gzip] {
         let at = location(&folder, &format!("{compression:?}.json"));
@@ -87,7 +87,7 @@ async fn both_ways_of_storing_give_the_same_document() {
 }
 
 #[tokio::test]
-async fn the_memory_it_takes_is_bounded() {
+async fn cache_stays_within_its_capacity() {
     let folder = tempfile::tempdir().unwrap();
     let capacity_bytes = 64 * 1024;
     let documents = documents(capacity_bytes);
@@ -104,7 +104,7 @@ async fn the_memory_it_takes_is_bounded() {
 }
 
 #[tokio::test]
-async fn with_no_memory_given_it_still_serves() {
+async fn cache_of_no_capacity_still_reads_documents() {
     let folder = tempfile::tempdir().unwrap();
     let at = location(&folder, "t.json");
     let documents = documents(0);
@@ -114,7 +114,7 @@ async fn with_no_memory_given_it_still_serves() {
 }
 
 #[tokio::test]
-async fn what_is_not_a_document_is_told_from_what_is_not_there() {
+async fn missing_file_and_invalid_file_have_different_errors() {
     let folder = tempfile::tempdir().unwrap();
     let documents = documents(1 << 20);
     assert!(matches!(
@@ -131,7 +131,7 @@ async fn what_is_not_a_document_is_told_from_what_is_not_there() {
 }
 
 #[tokio::test]
-async fn a_discarded_document_is_gone() {
+async fn discarded_document_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let at = location(&folder, "t.json");
     let documents = documents(1 << 20);
@@ -142,7 +142,7 @@ async fn a_discarded_document_is_gone() {
 }
 
 #[tokio::test]
-async fn a_document_that_is_forgotten_takes_no_memory_and_is_still_read() {
+async fn forgotten_document_uses_no_memory_and_is_still_readable() {
     let folder = tempfile::tempdir().unwrap();
     let at = location(&folder, "t.json");
     let documents = documents(1 << 20);
@@ -153,7 +153,7 @@ async fn a_document_that_is_forgotten_takes_no_memory_and_is_still_read() {
 }
 
 #[tokio::test]
-async fn tables_and_views_are_kept_alike_and_told_apart() {
+async fn document_of_the_other_kind_is_unreadable() {
     let folder = tempfile::tempdir().unwrap();
     let view = r#"{"view-uuid":"9c12d441-03fe-4693-9a96-a0705ddf69c1","format-version":1,"location":"file:///v",
         "schemas":[{"type":"struct","schema-id":0,"fields":[]}],"current-version-id":1,
@@ -177,7 +177,7 @@ async fn tables_and_views_are_kept_alike_and_told_apart() {
     assert!(matches!(as_table, Err(MetadataError::Unreadable { .. })), "{as_table:?}");
 }
 
-/// A storage that takes connections and answers none, and how many it took.
+/// Returns a storage that accepts connections and never answers, and the number of connections.
 async fn silent_storage(request_timeout: Duration) -> (Storage, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -206,11 +206,11 @@ async fn silent_storage(request_timeout: Duration) -> (Storage, Arc<AtomicUsize>
     (Storage::open(&setup).unwrap(), connections)
 }
 
-/// How many connections the read of one document may take: with retries, and a second one beside each.
+/// The most connections for the read of one document: retries, and a hedged request for each attempt.
 const CONNECTIONS_OF_ONE: usize = 2 * (Budget::RETRIES + 1);
 
 #[tokio::test]
-async fn all_who_wait_for_a_document_share_one_failure() {
+async fn concurrent_requests_for_a_document_share_one_failure() {
     let (storage, connections) = silent_storage(Duration::from_millis(200)).await;
     let documents = documents(1 << 20);
     let reads = (0..100).map(|_| documents.get(&storage, "s3://bucket/lake/t.metadata.json"));
@@ -218,7 +218,7 @@ async fn all_who_wait_for_a_document_share_one_failure() {
         assert!(matches!(read, Err(MetadataError::Storage(StorageError::Unavailable { .. }))), "{read:?}");
     }
     let connections = connections.load(Ordering::SeqCst);
-    assert!(connections <= CONNECTIONS_OF_ONE, "{connections} connections for one question");
+    assert!(connections <= CONNECTIONS_OF_ONE, "{connections} connections for one read");
 }
 
 #[tokio::test]
@@ -226,28 +226,28 @@ async fn slow_failure_answers_requests_that_began_before_it_and_no_others() {
     let (storage, connections) = silent_storage(Duration::from_millis(1_100)).await;
     let documents = documents(1 << 20);
     let at = "s3://bucket/lake/t.metadata.json";
-    let waited = Some(Deadline::at(std::time::Instant::now() + Duration::from_secs(600)));
+    let waited = Some(Deadline::ending_at(std::time::Instant::now() + Duration::from_secs(600)));
     documents.get(&storage, at).await.unwrap_err();
     let asked = connections.load(Ordering::SeqCst);
     for _ in 0..100 {
         deadline::scope(waited, documents.get(&storage, at)).await.unwrap_err();
     }
     assert_eq!(connections.load(Ordering::SeqCst), asked);
-    let later = Some(Deadline::at(std::time::Instant::now() + Duration::from_secs(600)));
+    let later = Some(Deadline::ending_at(std::time::Instant::now() + Duration::from_secs(600)));
     deadline::scope(later, documents.get(&storage, at)).await.unwrap_err();
     assert!(connections.load(Ordering::SeqCst) > asked);
 }
 
 #[tokio::test]
-async fn read_that_nobody_waits_for_any_more_is_given_up() {
+async fn read_without_waiting_requests_is_cancelled() {
     let (storage, connections) = silent_storage(Duration::from_secs(600)).await;
     let documents = documents(1 << 20);
     let at = "s3://bucket/lake/t.metadata.json";
-    let soon = Deadline::at(std::time::Instant::now() + Duration::from_millis(200));
+    let soon = Deadline::ending_at(std::time::Instant::now() + Duration::from_millis(200));
     let late = deadline::scope(Some(soon), documents.get(&storage, at)).await;
     assert!(matches!(late, Err(MetadataError::Heavy(HeavyError::TimeIsOver(_)))), "{late:?}");
     let asked = connections.load(Ordering::SeqCst);
-    let soon = Deadline::at(std::time::Instant::now() + Duration::from_millis(200));
+    let soon = Deadline::ending_at(std::time::Instant::now() + Duration::from_millis(200));
     deadline::scope(Some(soon), documents.get(&storage, at)).await.unwrap_err();
     assert!(connections.load(Ordering::SeqCst) > asked, "the first read still ran");
 }
@@ -264,7 +264,7 @@ async fn large_document_is_read_and_written_like_a_small_one() {
         let read = documents(1 << 20).get(&Storage::local(), &at).await.unwrap();
         assert_eq!((&read.json, read.metadata.properties()), (&written.json, large.properties()), "{name}");
     }
-    // Of several pieces, which each unpack to more than the last one says.
+    // A file of several gzip members, which unpacks to more than the last member states.
     let whole = std::fs::read(folder.path().join("plain")).unwrap();
     let (first, last) = whole.split_at(whole.len() - 10);
     let pieces = [gzip::compress(first).unwrap(), gzip::compress(last).unwrap()].concat();
@@ -292,7 +292,7 @@ async fn document_over_the_limit_is_neither_read_nor_written() {
 
 proptest! {
     #[test]
-    fn kept_answer_is_found_only_for_its_storage_its_location_and_its_form(
+    fn lookup_finds_only_its_storage_location_and_form(
         one in (0..3_u128, "[ab]{1,2}", any::<bool>()), other in (0..3_u128, "[ab]{1,2}", any::<bool>()),
     ) {
         let form = |refs| if refs { Form::Refs } else { Form::Whole };

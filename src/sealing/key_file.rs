@@ -16,24 +16,24 @@ use crate::data_folder::owner::give_to_owner_of;
 /// Why the master keys cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
-    /// It cannot be read or written.
+    /// The file cannot be read or written.
     #[error("the master key file {} cannot be used: {source}", .path.display())]
     File {
-        /// Which.
+        /// The file's path.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// The file has no valid key.
     #[error("the master key file {} cannot be used: {source}", .path.display())]
     Content {
-        /// Which.
+        /// The file's path.
         path: PathBuf,
-        /// What is wrong.
+        /// The fault.
         source: SealError,
     },
     /// The configured keys are not valid.
-    #[error("the master key that was set cannot be used: {0}")]
+    #[error("the setting 'storage.master_key' cannot be used: {0}")]
     Text(SealError),
     /// The system gives no random bytes to create a key.
     #[error(transparent)]
@@ -41,7 +41,7 @@ pub enum KeyFileError {
 }
 
 impl KeyFileError {
-    /// Whether there is no such file.
+    /// Returns whether the file does not exist.
     #[must_use]
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::File { source, .. } if source.kind() == ErrorKind::NotFound)
@@ -51,19 +51,19 @@ impl KeyFileError {
 /// The source of the master keys.
 #[derive(Debug, Clone)]
 pub enum KeySource {
-    /// In a file, which is read whenever keys are needed, so that they can be changed while a server runs.
+    /// A file. It is read whenever keys are needed, so that they can be changed while a server runs.
     File {
-        /// Which.
+        /// The file's path.
         path: PathBuf,
         /// Whether a missing file is created when there is a secret to seal.
         make: bool,
     },
-    /// The keys as text, as in a file.
+    /// The keys as text, in the format of the file.
     Text(Secret<String>),
 }
 
 impl KeySource {
-    /// The keys.
+    /// Reads the keys.
     ///
     /// # Errors
     /// All of [`KeyFileError`].
@@ -71,7 +71,7 @@ impl KeySource {
         self.ring(false)
     }
 
-    /// The keys, of which there is one after this.
+    /// Reads the keys. Creates a missing file with a new key if the source permits that.
     ///
     /// # Errors
     /// All of [`KeyFileError`].
@@ -106,14 +106,14 @@ pub fn fresh_key() -> Result<Secret<String>, SealError> {
     Ok(Secret::new(STANDARD.encode(bytes)))
 }
 
-/// The keys in the file at `path`; with `make`, a file that is not there is made, with a fresh key, for its owner only.
+/// Reads the keys in the file at `path`. With `make`, creates a missing file with a new key, readable by its owner only.
 fn read_or_make(path: &Path, make: bool) -> Result<KeyRing, KeyFileError> {
     let file = |source| KeyFileError::File { path: path.to_owned(), source };
     let text = match fs::read_to_string(path) {
         Err(error) if error.kind() == ErrorKind::NotFound && make => {
             let key = fresh_key().map_err(KeyFileError::Fresh)?;
             write_new(path, &format!("{}\n", key.expose())).map_err(file)?;
-            // Another process may have been faster: what is in the file counts.
+            // Another process may have created the file first: its key counts.
             fs::read_to_string(path).map_err(file)?
         }
         read => read.map_err(file)?,
@@ -140,7 +140,7 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
-    // Beside the server of another user, root would make a key that the server cannot read.
+    // If root runs this next to the server of another user, the server must be able to read the key.
     give_to_owner_of(path.parent().unwrap_or(Path::new(".")), &file)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_file_is_made_once_and_for_its_owner_only() {
+    fn missing_key_file_is_created_once_and_for_its_owner_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("master.key");
         assert!(matches!(read_or_make(&path, false), Err(KeyFileError::File { .. })));
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_holds_no_key_is_named() {
+    fn error_of_a_file_without_a_key_names_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("master.key");
         fs::write(&path, "hello").unwrap();

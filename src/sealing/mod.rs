@@ -1,8 +1,8 @@
-//! Secrets at rest, sealed with a master key that is not in the database.
+//! Seals stored secrets with a master key that is not in the database.
 //!
-//! AES-256-GCM with a random nonce (NIST SP 800-38D). The owner's name is part of the seal, so that a secret that was moved to
-//! another row does not open. The first key of the ring seals, and all of them open. So keys can be changed while a server
-//! runs: put the new key first, reseal, and remove the old one.
+//! The cipher is AES-256-GCM with a random nonce (NIST SP 800-38D). The owner's name is authenticated with the secret, so a
+//! secret that was moved to another row does not open. The first key of the ring seals, and all of them open. So keys can be
+//! changed while a server runs: put the new key first, reseal, and remove the old one.
 
 mod derive;
 mod error;

@@ -1,7 +1,7 @@
-//! Passes, which clients store and send back. They are sealed with a key that is derived from a master key and stays in memory.
+//! Seals passes, which clients store and send back. The keys are derived from the master keys and stay in memory.
 //!
-//! HKDF with SHA-256 (RFC 5869) makes the key of each seal from the master key and a random salt, so that the key that
-//! protects credentials seals nothing else, and no number of passes wears out a nonce (NIST SP 800-38D, section 8.3).
+//! HKDF with SHA-256 (RFC 5869) derives the key of each seal from the master key and a random salt. So the key that protects
+//! credentials seals nothing else, and the number of passes is not limited by nonces (NIST SP 800-38D, section 8.3).
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::Prk;
@@ -15,7 +15,7 @@ const VERSION: u8 = 2;
 const SALT_BYTES: usize = 24;
 const PASS: &[u8] = b"tidewater pass 2";
 
-/// The keys of passes: the first seals, all open.
+/// The keys of passes. The first one seals, and all of them open.
 #[derive(Debug, Clone)]
 pub struct PassKeys(Vec<Secret<Prk>>);
 
@@ -26,7 +26,7 @@ impl PassKeys {
         Self(ring.master_keys().map(|key| Secret::new(derive(key))).collect())
     }
 
-    /// Seals `pass` for what `owner` names.
+    /// Seals `pass` for an owner. It opens only with the same `owner`.
     ///
     /// # Errors
     /// `NoEntropy`.
@@ -41,7 +41,7 @@ impl PassKeys {
         Ok([&[VERSION], salt.as_slice(), &sealed].concat())
     }
 
-    /// Opens what [`PassKeys::seal`] made for the same owner, with the same master key.
+    /// Opens a pass that [`PassKeys::seal`] sealed for the same owner with one of these keys.
     ///
     /// # Errors
     /// `Broken`.
@@ -65,7 +65,7 @@ fn cipher(key: &Secret<Prk>, salt: &[u8]) -> Result<LessSafeKey, SealError> {
     UnboundKey::new(&AES_256_GCM, &key).map(LessSafeKey::new).map_err(|_| SealError::NoKey)
 }
 
-/// Each key seals once.
+/// Returns the nonce, always zero: each key seals only once.
 fn nonce() -> Nonce {
     Nonce::assume_unique_for_key([0; NONCE_LEN])
 }
@@ -85,18 +85,18 @@ mod tests {
     }
 
     #[test]
-    fn pass_opens_for_its_owner_and_no_other() {
+    fn pass_opens_only_unchanged_for_its_owner_with_its_key() {
         let keys = PassKeys::new(&ring(&[1]));
         let sealed = keys.seal(b"where", b"acme/lake").unwrap();
         assert_eq!(keys.open(&sealed, b"acme/lake").unwrap().expose(), b"where");
         assert!(keys.open(&sealed, b"other/lake").is_err());
         assert!(PassKeys::new(&ring(&[2])).open(&sealed, b"acme/lake").is_err());
-        assert_ne!(sealed, keys.seal(b"where", b"acme/lake").unwrap(), "each seal has a key of its own");
-        for at in 0..sealed.len() {
+        assert_ne!(sealed, keys.seal(b"where", b"acme/lake").unwrap(), "each seal has a different key");
+        for index in 0..sealed.len() {
             let mut changed = sealed.clone();
-            changed[at] ^= 1;
-            assert!(keys.open(&changed, b"acme/lake").is_err(), "byte {at}");
-            assert!(keys.open(&sealed[..at], b"acme/lake").is_err());
+            changed[index] ^= 1;
+            assert!(keys.open(&changed, b"acme/lake").is_err(), "byte {index}");
+            assert!(keys.open(&sealed[..index], b"acme/lake").is_err());
         }
     }
 
@@ -107,14 +107,14 @@ mod tests {
     }
 
     #[test]
-    fn pass_is_no_seal_of_the_master_key_nor_the_other_way_round() {
+    fn passes_and_sealed_secrets_are_not_interchangeable() {
         let (ring, keys) = (ring(&[1]), PassKeys::new(&ring(&[1])));
         assert!(ring.open(&keys.seal(b"x", b"o").unwrap(), b"o").is_err());
         assert!(keys.open(&ring.seal(b"x", b"o").unwrap(), b"o").is_err());
     }
 
     #[test]
-    fn keys_print_nothing_of_themselves_and_fingerprints_differ() {
+    fn debug_output_hides_keys_and_fingerprints_differ() {
         assert_eq!(format!("{:?}", PassKeys::new(&ring(&[1]))), "PassKeys([***])");
         assert_ne!(fingerprint(&[1; KEY_BYTES]).unwrap(), fingerprint(&[2; KEY_BYTES]).unwrap());
         assert_eq!(fingerprint(&[1; KEY_BYTES]).unwrap(), fingerprint(&[1; KEY_BYTES]).unwrap());

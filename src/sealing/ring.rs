@@ -1,4 +1,4 @@
-//! The master keys: a secret is sealed with the first, and opened with whichever sealed it.
+//! The master keys. The first one seals, and each opens its own seals.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use base64::Engine;
@@ -9,11 +9,11 @@ use super::derive::{Fingerprint, KEY_BYTES, fingerprint};
 use super::error::SealError;
 use crate::base::secret::Secret;
 
-/// Says how a seal is made, so that another way can come.
+/// The first byte of a seal: the version of its format.
 const VERSION: u8 = 1;
 const KEY_ID_BYTES: usize = 8;
 
-/// The master keys.
+/// The master keys, in the order of the settings or the file.
 #[derive(Debug, Clone)]
 pub struct KeyRing {
     keys: Vec<MasterKey>,
@@ -39,10 +39,10 @@ impl MasterKey {
 }
 
 impl KeyRing {
-    /// Reads keys in base64, one a line; the first seals.
+    /// Parses keys in base64, separated by commas or newlines. Lines that begin with `#` are comments. The first key seals.
     ///
     /// # Errors
-    /// `NoKey` when there is none, or one is not right.
+    /// `NoKey` if there is no key, or one is not valid.
     pub fn parse(text: &str) -> Result<Self, SealError> {
         let lines = text.split([',', '\n']).map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let key = |line: &str| {
@@ -53,13 +53,13 @@ impl KeyRing {
         if keys.is_empty() { Err(SealError::NoKey) } else { Ok(Self { keys }) }
     }
 
-    /// The name of the key that seals: it tells nothing of the key.
+    /// Returns the id of the key that seals, in hexadecimal. Nobody can compute the key from it.
     #[must_use]
     pub fn key_id(&self) -> String {
         self.keys.first().map(|key| hex(&key.id)).unwrap_or_default()
     }
 
-    /// Seals `secret` for what `owner` names.
+    /// Seals `secret` for an owner. It opens only with the same `owner`.
     ///
     /// # Errors
     /// `NoEntropy`.
@@ -74,7 +74,7 @@ impl KeyRing {
         Ok([&[VERSION], key.id.as_slice(), &nonce, &sealed].concat())
     }
 
-    /// Opens what [`KeyRing::seal`] made for the same owner.
+    /// Opens a secret that [`KeyRing::seal`] sealed for the same owner.
     ///
     /// # Errors
     /// `UnknownKey`; `Broken`.
@@ -96,28 +96,28 @@ impl KeyRing {
         self.keys.iter().map(|key| key.bytes.expose())
     }
 
-    /// Returns what stands for each key, in their order.
+    /// Returns the fingerprint of each key, in their order.
     ///
     /// # Errors
-    /// `NoKey` when a key cannot be worked with.
+    /// `NoKey` if a fingerprint cannot be derived.
     pub fn fingerprints(&self) -> Result<Vec<Fingerprint>, SealError> {
         self.keys.iter().map(|key| fingerprint(key.bytes.expose())).collect()
     }
 
-    /// Returns which of the keys made this seal, by its name.
+    /// Returns the position of the key that made this seal, by the key's id in it.
     #[must_use]
     pub fn position(&self, sealed: &[u8]) -> Option<usize> {
         let id = sealed.get(1..=KEY_ID_BYTES)?;
         self.keys.iter().position(|key| key.id == id)
     }
 
-    /// Whether one of the keys made this seal, by its name.
+    /// Returns whether one of the keys made this seal, by the key's id in it.
     #[must_use]
-    pub fn made(&self, sealed: &[u8]) -> bool {
+    pub fn has_key_of(&self, sealed: &[u8]) -> bool {
         self.position(sealed).is_some()
     }
 
-    /// Whether the first key made this seal: otherwise it is to be made again.
+    /// Returns whether the first key made this seal. If not, the secret should be sealed again.
     #[must_use]
     pub fn is_current(&self, sealed: &[u8]) -> bool {
         self.position(sealed) == Some(0)
@@ -140,17 +140,17 @@ mod tests {
     }
 
     #[test]
-    fn a_seal_opens_for_its_owner_and_no_other() {
+    fn seal_opens_only_for_its_owner() {
         let keys = ring(&[1]);
         let sealed = keys.seal(b"hush", b"acme/lake").unwrap();
         assert!(!sealed.windows(4).any(|window| window == b"hush"));
         assert_eq!(keys.open(&sealed, b"acme/lake").unwrap().expose(), b"hush");
         assert!(matches!(keys.open(&sealed, b"other/lake"), Err(SealError::Broken)));
-        assert_ne!(sealed, keys.seal(b"hush", b"acme/lake").unwrap(), "each seal has a nonce of its own");
+        assert_ne!(sealed, keys.seal(b"hush", b"acme/lake").unwrap(), "each seal has a different nonce");
     }
 
     #[test]
-    fn keys_are_changed_by_putting_a_new_one_first() {
+    fn new_first_key_seals_and_old_key_still_opens() {
         let old = ring(&[1]).seal(b"hush", b"o").unwrap();
         let both = ring(&[2, 1]);
         assert_eq!(both.open(&old, b"o").unwrap().expose(), b"hush");
@@ -162,25 +162,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused() {
+    fn text_without_a_valid_key_is_refused() {
         for wrong in ["", "# nothing", "c2hvcnQ=", "not base64!"] {
             assert!(matches!(KeyRing::parse(wrong), Err(SealError::NoKey)), "{wrong}");
         }
-        assert!(format!("{:?}", ring(&[7])).contains("bytes: ***"), "a key prints nothing of itself");
+        assert!(format!("{:?}", ring(&[7])).contains("bytes: ***"), "debug output hides the key");
     }
 
     proptest! {
         #[test]
-        fn a_seal_that_was_changed_anywhere_does_not_open(at in 0_usize..64, flip in 1_u8..) {
+        fn seal_with_a_changed_byte_does_not_open(index in 0_usize..64, flip in 1_u8..) {
             let keys = ring(&[1]);
             let mut sealed = keys.seal(&[9; 16], b"o").unwrap();
-            let at = at % sealed.len();
-            sealed[at] ^= flip;
+            let index = index % sealed.len();
+            sealed[index] ^= flip;
             prop_assert!(keys.open(&sealed, b"o").is_err());
         }
 
         #[test]
-        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+        fn arbitrary_bytes_are_refused_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
             prop_assert!(ring(&[1]).open(&bytes, b"o").is_err());
         }
     }

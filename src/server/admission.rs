@@ -102,7 +102,7 @@ impl Admission {
         match self.take_room(client_network(address)) {
             Ok(permit) => Some(permit),
             Err(full) => {
-                self.tell(full, address);
+                self.log_refused(full, address);
                 None
             }
         }
@@ -130,7 +130,7 @@ impl Admission {
         Ok(Permit { admission: Arc::clone(self), number, connection })
     }
 
-    fn tell(&self, full: Full, address: IpAddr) {
+    fn log_refused(&self, full: Full, address: IpAddr) {
         let Some(refused) = self.refused.count() else { return };
         let (last_address, Room { max, max_per_address }) = (address.to_string(), self.room());
         match full {

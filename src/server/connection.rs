@@ -152,12 +152,12 @@ impl Serving {
         let stream = TokioIo::new(Watched::new(stream, Arc::clone(&connection.activity)));
         match drive(self.builder.serve_connection(stream, answer), connection, &self.live).await {
             End::Itself(Err(error)) => tracing::debug!(error, "a connection ended early"),
-            End::Overdue(why) => self.tell(why, &origin),
+            End::Overdue(why) => self.log_overdue(why, &origin),
             End::Itself(Ok(())) | End::Stopped => {}
         }
     }
 
-    fn tell(&self, why: Overdue, origin: &Origin) {
+    fn log_overdue(&self, why: Overdue, origin: &Origin) {
         let why = match why {
             Overdue::Idle => return,
             Overdue::Head => "no request came within `connections.head_timeout_s`",

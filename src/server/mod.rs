@@ -89,7 +89,7 @@ pub enum BindError {
 }
 
 impl BindError {
-    fn of(listen: &ListenAddress, source: io::Error) -> Self {
+    fn from_io(listen: &ListenAddress, source: io::Error) -> Self {
         let listen = listen.clone();
         match source.kind() {
             ErrorKind::AddrInUse => Self::Taken { listen },
@@ -156,7 +156,7 @@ impl Server {
         let mut addresses: Vec<SocketAddr> =
             found.map_err(|source| BindError::Unknown { listen: listen.clone(), source })?.collect();
         addresses.sort_by_key(SocketAddr::is_ipv6);
-        let listener = TcpListener::bind(&addresses[..]).await.map_err(|source| BindError::of(listen, source))?;
+        let listener = TcpListener::bind(&addresses[..]).await.map_err(|source| BindError::from_io(listen, source))?;
         let admission = Arc::new(Admission::new(connections));
         let live = watch::Sender::new(Live { service, timeouts: Timeouts::from_config(connections) });
         let serving = Arc::new(Serving::new(live.subscribe()));

@@ -54,7 +54,7 @@ pub(super) fn none_found(location: &Location, error: &object_store::Error) -> Op
 mod tests {
     use super::*;
 
-    fn told(location: &str, said: &str) -> Option<&'static str> {
+    fn advice_for(location: &str, said: &str) -> Option<&'static str> {
         let error = object_store::Error::Generic { store: "a", source: said.to_owned().into() };
         none_found(&Location::parse(location).unwrap(), &error)
     }
@@ -62,16 +62,16 @@ mod tests {
     #[test]
     fn an_error_of_the_last_place_means_that_there_were_none_before() {
         let aws = "Error performing PUT http://169.254.169.254/latest/api/token in 2.8s - client error";
-        assert!(told("s3://b/k", aws).unwrap().contains("~/.aws is not read"));
+        assert!(advice_for("s3://b/k", aws).unwrap().contains("~/.aws is not read"));
         let google = "GET http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token";
-        assert!(told("gs://b/k", google).unwrap().contains("GOOGLE_APPLICATION_CREDENTIALS"));
+        assert!(advice_for("gs://b/k", google).unwrap().contains("GOOGLE_APPLICATION_CREDENTIALS"));
         let azure = "GET http://169.254.169.254/metadata/identity/oauth2/token?api-version=2019-08-01";
-        assert!(told("abfss://c@a.dfs.core.windows.net/k", azure).unwrap().contains("az login"));
+        assert!(advice_for("abfss://c@a.dfs.core.windows.net/k", azure).unwrap().contains("az login"));
     }
 
     #[test]
     fn an_error_of_the_store_itself_is_none_of_these() {
-        assert_eq!(told("s3://b/k", "PUT https://b.s3.amazonaws.com/k in 2s - connection refused"), None);
-        assert_eq!(told("file:///latest/api/token", "/latest/api/token"), None);
+        assert_eq!(advice_for("s3://b/k", "PUT https://b.s3.amazonaws.com/k in 2s - connection refused"), None);
+        assert_eq!(advice_for("file:///latest/api/token", "/latest/api/token"), None);
     }
 }

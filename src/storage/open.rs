@@ -19,18 +19,18 @@ use crate::base::secret::Secret;
 /// Why a warehouse's storage cannot be used with its settings.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Its settings do not fit.
+    /// The settings are not valid.
     #[error(transparent)]
     Profile(#[from] ProfileError),
-    /// Its credentials are of another cloud.
+    /// The credentials are for another cloud.
     #[error("credentials of the kind '{credentials}' are not for storage of the type '{profile}'")]
     OtherCloud {
-        /// Of what kind they are.
+        /// The kind of the credentials.
         credentials: &'static str,
-        /// Of what type the storage is.
+        /// The type of the storage.
         profile: &'static str,
     },
-    /// The client of the store refused them.
+    /// The store's client cannot be created with the settings.
     #[error("the storage cannot be used as it is set up: {0}")]
     Client(#[from] object_store::Error),
 }
@@ -38,9 +38,9 @@ pub enum OpenError {
 /// The arguments of [`Storage::open`].
 #[derive(Debug, Clone, Copy)]
 pub struct Setup<'a> {
-    /// Whose it is: documents in memory are kept apart by it.
+    /// An id of the storage with its present settings. Caches use it as a key.
     pub id: Uuid,
-    /// The only place that it reaches.
+    /// The warehouse's root. The handle reaches only locations below it.
     pub root: &'a Location,
     /// The storage's settings.
     pub profile: &'a StorageProfile,
@@ -105,10 +105,10 @@ fn s3_builder(setup: &Setup<'_>, profile: &S3Profile) -> Result<AmazonS3Builder,
         .with_virtual_hosted_style_request(!profile.path_style)
         .with_retry(retries(setup.budget))
         .with_conditional_put(S3ConditionalPut::ETagMatch)
-        // Not all stores have it, and some check it against the bucket and not the object.
+        // Not all stores support bulk deletes, and some check permission for the bucket instead of the object.
         .with_disable_bulk_delete(true);
     if profile.unsigned_payload {
-        // The profile's check has seen to it that TLS protects the content.
+        // The profile's check allows this only with TLS, which protects the content.
         builder = builder.with_unsigned_payload(true);
     }
     if let Some(key) = &profile.kms_key_arn {
@@ -119,7 +119,7 @@ fn s3_builder(setup: &Setup<'_>, profile: &S3Profile) -> Result<AmazonS3Builder,
         check_address(&endpoint).map_err(|error| match profile.path_style {
             true => error,
             false => ProfileError::new(format!(
-                "{error}. The bucket's name stands in front of the endpoint's host name, which needs a name and no address: set \
+                "{error}. The bucket's name goes before the endpoint's host, which must be a name and not an IP address: set \
                  `path-style = true`"
             )),
         })?;
@@ -128,17 +128,17 @@ fn s3_builder(setup: &Setup<'_>, profile: &S3Profile) -> Result<AmazonS3Builder,
     Ok(builder.with_client_options(client(setup.budget, profile.endpoint.as_deref())))
 }
 
-/// The clients of the stores take for granted that an address can be read, and panic on one such as `http://host:99999`.
+/// Checks that an address is a valid URL. The stores' clients panic on others, such as `http://host:99999`.
 ///
 /// # Errors
-/// When it cannot.
+/// Fails if it is not.
 pub fn check_address(address: &str) -> Result<(), ProfileError> {
     let read = Url::parse(address);
     read.map(drop)
         .map_err(|error| ProfileError::new(format!("'{address}' is not an address that can be used: {error}")))
 }
 
-/// The address of the store, with the bucket in its host name where it is not in the path.
+/// Returns the store's address. Without `path_style`, puts the bucket's name before the host name.
 fn bucket_endpoint(endpoint: &str, bucket: &str, path_style: bool) -> String {
     let endpoint = endpoint.trim_end_matches('/');
     match endpoint.split_once("://") {
@@ -148,7 +148,7 @@ fn bucket_endpoint(endpoint: &str, bucket: &str, path_style: bool) -> String {
 }
 
 fn adls(setup: &Setup<'_>, profile: &AdlsProfile) -> Result<Backend, OpenError> {
-    let container = AzureContainer::of(setup.root).map_err(|error| ProfileError::new(error.to_string()))?;
+    let container = AzureContainer::parse(setup.root).map_err(|error| ProfileError::new(error.to_string()))?;
     let builder = match setup.credentials {
         StorageCredentials::Ambient => MicrosoftAzureBuilder::from_env(),
         StorageCredentials::AzureAccountKey { account_key } => {
@@ -173,7 +173,7 @@ fn adls(setup: &Setup<'_>, profile: &AdlsProfile) -> Result<Backend, OpenError> 
         }
         _ => return Err(other_cloud(setup)),
     };
-    // The environment may hold one too.
+    // Set in the credentials or in the environment.
     let account_key = builder.get_config_value(&AzureConfigKey::AccessKey).map(Secret::new);
     let endpoint = profile.blob_endpoint(&container);
     check_address(&endpoint)?;
@@ -210,8 +210,8 @@ fn gcs(setup: &Setup<'_>, profile: &GcsProfile) -> Result<Backend, OpenError> {
     Ok(Backend::Gcs { store: Arc::new(builder.build()?), service_account_key })
 }
 
-/// The key that the store signs with, if it is a service account's: from the settings, or from a file that the environment
-/// names. Such a file may hold another kind of credentials; what it holds is checked by who uses it.
+/// Returns the text of the service account's key, from the settings or from a file that the environment names. The caller must
+/// check the text: such a file may contain another kind of credentials.
 fn service_account_key(builder: &GoogleCloudStorageBuilder) -> Option<Secret<String>> {
     if let Some(key) = builder.get_config_value(&GoogleConfigKey::ServiceAccountKey) {
         return Some(Secret::new(key));
@@ -221,7 +221,7 @@ fn service_account_key(builder: &GoogleCloudStorageBuilder) -> Option<Secret<Str
     std::fs::read_to_string(file).ok().map(Secret::new)
 }
 
-/// Plain HTTP only to an address that the profile spells so.
+/// Returns the HTTP options of a store's client. Allows plain HTTP only if the endpoint begins with `http://`.
 pub(super) fn client(budget: Budget, endpoint: Option<&str>) -> ClientOptions {
     ClientOptions::new()
         .with_connect_timeout(budget.connect_timeout)
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_cannot_be_read_is_refused() {
+    fn invalid_endpoint_address_is_refused() {
         for endpoint in ["http://127.0.0.1:99999", "http://1.2.3.999", "http://[::1", "http://a b"] {
             for path_style in [true, false] {
                 let profile = serde_json::json!({
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bucket_stands_in_the_host_name_unless_the_store_wants_it_in_the_path() {
+    fn bucket_is_in_the_host_name_unless_path_style_is_set() {
         assert_eq!(bucket_endpoint("https://s3.example.com/", "b", true), "https://s3.example.com");
         assert_eq!(bucket_endpoint("https://s3.example.com", "b", false), "https://b.s3.example.com");
     }

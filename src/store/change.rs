@@ -94,7 +94,7 @@ impl Change {
 
     /// Returns the same change at another time.
     #[must_use]
-    pub fn at(&self, at_ms: i64) -> Self {
+    pub fn with_time(&self, at_ms: i64) -> Self {
         Self { at_ms, ..self.clone() }
     }
 

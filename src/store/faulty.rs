@@ -53,7 +53,7 @@ pub(crate) struct FaultyStore {
     mode: Mutex<Mode>,
     next: Mutex<Option<Fault>>,
     deaf: Mutex<bool>,
-    asked: Mutex<BTreeMap<&'static str, usize>>,
+    calls: Mutex<BTreeMap<&'static str, usize>>,
     meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
     after_get: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>,
     after_change: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>,
@@ -66,7 +66,7 @@ impl FaultyStore {
             mode: Mutex::new(Mode::Up),
             next: Mutex::new(None),
             deaf: Mutex::new(false),
-            asked: Mutex::default(),
+            calls: Mutex::default(),
             meanwhile: Mutex::new(None),
             after_get: Mutex::new(None),
             after_change: Mutex::new(None),
@@ -97,18 +97,22 @@ impl FaultyStore {
     }
 
     /// Returns how often a method was called.
-    pub(crate) fn asked(&self, method: &str) -> usize {
-        self.asked.lock().get(method).copied().unwrap_or(0)
+    pub(crate) fn call_count(&self, method: &str) -> usize {
+        self.calls.lock().get(method).copied().unwrap_or(0)
     }
 
     /// Returns how often any method was called.
-    pub(crate) fn asked_at_all(&self) -> usize {
-        self.asked.lock().values().sum()
+    pub(crate) fn total_call_count(&self) -> usize {
+        self.calls.lock().values().sum()
     }
 
     /// Runs a call with the faults that are set for it.
-    async fn perhaps<T>(&self, method: &'static str, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
-        *self.asked.lock().entry(method).or_default() += 1;
+    async fn call_with_faults<T>(
+        &self,
+        method: &'static str,
+        work: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        *self.calls.lock().entry(method).or_default() += 1;
         tokio::task::yield_now().await;
         let mode = *self.mode.lock();
         match mode {
@@ -176,7 +180,7 @@ macro_rules! stores_with_faults {
         #[async_trait]
         impl $resource for FaultyStore {
             $(async fn $name(&self, $($argument: $kind),*) -> Result<$given> {
-                self.perhaps(stringify!($name), self.inner.$name($($argument),*)).await
+                self.call_with_faults(stringify!($name), self.inner.$name($($argument),*)).await
             })*
         }
     )*};

@@ -86,7 +86,7 @@ async fn remaining_requests_only_decrease() {
     }
     let refused = quota.charge(&caller, world.now_ms() + 1).await.unwrap_err();
     assert!(matches!(refused, QuotaError::LimitExceeded(it) if it.limit == 1_000 && it.retry_after_s == 43_200));
-    assert_eq!(world.store.asked("usage_take"), 101, "a hundred slices, and one that was refused");
+    assert_eq!(world.store.call_count("usage_take"), 101, "a hundred slices, and one that was refused");
 }
 
 #[tokio::test]
@@ -95,7 +95,7 @@ async fn requests_beyond_the_limit_do_not_reach_the_database() {
     let caller = world.caller().await;
     let quota = server(&world);
     assert_eq!(serve(&quota, &caller, world.now_ms(), 500).await, 10);
-    assert_eq!(world.store.asked("usage_take"), 11);
+    assert_eq!(world.store.call_count("usage_take"), 11);
     world.store.usage_give_back(world.organisation.id, day_of(world.now_ms()), 3).await.unwrap();
     assert_eq!(serve(&quota, &caller, world.now_ms() + 4_999, 5).await, 0);
     assert_eq!(serve(&quota, &caller, world.now_ms() + 5_000, 5).await, 3, "what another server gives back is found");
@@ -213,9 +213,9 @@ async fn request_within_a_lease_needs_no_database() {
     let caller = world.caller().await;
     let quota = server(&world);
     assert_eq!(serve(&quota, &caller, world.now_ms(), 1).await, 1);
-    let asked = world.store.asked_at_all();
+    let asked = world.store.total_call_count();
     assert_eq!(serve(&quota, &caller, world.now_ms(), 999).await, 999);
-    assert_eq!(world.store.asked_at_all(), asked);
+    assert_eq!(world.store.total_call_count(), asked);
 }
 
 #[tokio::test]
@@ -234,9 +234,9 @@ async fn requests_without_a_limit_are_counted_and_written_later() {
     serve(&quota, &caller, tomorrow, 5).await;
     quota.settle().await;
     assert_eq!((used(&world, today).await, used(&world, tomorrow).await), (42, 5), "nothing lost, no days mixed");
-    let taken = world.store.asked("usage_take");
+    let taken = world.store.call_count("usage_take");
     quota.tick().await;
-    assert_eq!(world.store.asked("usage_take"), taken, "nothing new, nothing written");
+    assert_eq!(world.store.call_count("usage_take"), taken, "nothing new, nothing written");
 }
 
 #[tokio::test]
@@ -248,7 +248,7 @@ async fn tier_without_the_catalog_is_refused_by_name() {
     assert!(
         matches!(refused, QuotaError::TierExcludes { organisation, tier } if organisation == "acme" && tier == "free")
     );
-    assert_eq!(world.store.asked("usage_take"), 0);
+    assert_eq!(world.store.call_count("usage_take"), 0);
 }
 
 #[tokio::test]
@@ -344,7 +344,7 @@ async fn keys_of_old_and_new_tier_do_not_lease_a_slice_for_each_request() {
         quota.charge(&large, world.now_ms()).await.unwrap();
         quota.charge(&small, world.now_ms()).await.unwrap();
     }
-    assert!(world.store.asked("usage_take") <= 11, "{}", world.store.asked("usage_take"));
+    assert!(world.store.call_count("usage_take") <= 11, "{}", world.store.call_count("usage_take"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -359,7 +359,7 @@ async fn counts_are_written_every_few_seconds_and_settled_at_the_end() {
     });
     serve(&quota, &caller, world.now_ms(), 3).await;
     tokio::time::advance(std::time::Duration::from_secs(6)).await;
-    while world.store.asked("usage_take") == 0 {
+    while world.store.call_count("usage_take") == 0 {
         tokio::task::yield_now().await;
     }
     serve(&quota, &caller, world.now_ms(), 4).await;

@@ -1,5 +1,5 @@
-//! Azure: signatures for one folder each, for accounts with a hierarchical namespace (user delegation SAS, or service SAS if the
-//! catalog has the account's key).
+//! Azure: vends a signature for each folder of a table, for accounts with a hierarchical namespace (user delegation SAS, or
+//! service SAS if the catalog has the account's key).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ pub(super) struct AzureVendor {
     blob: Service,
     /// The delegation key for all tables.
     delegation_key: Mutex<Option<Arc<DelegationKey>>>,
-    /// So that concurrent requests for a key share one fetch.
+    /// Makes concurrent requests for a key share one fetch.
     flight: Flight<VendingError>,
 }
 
@@ -55,13 +55,14 @@ struct DelegationKey {
 }
 
 impl AzureVendor {
-    /// Creates the vendor of a warehouse with this profile, with the credentials of `storage`; none when that is not on Azure.
+    /// Creates the vendor of a warehouse with this profile and the credentials of `storage`. Returns none if the storage is not
+    /// on Azure.
     ///
     /// # Errors
     /// Fails if its HTTP client cannot be created.
     pub(super) fn new(profile: AdlsProfile, storage: &Storage, budget: Budget) -> Result<Option<Self>, OpenError> {
         let (Some(own), Some(root)) = (storage.azure_credentials(), storage.root()) else { return Ok(None) };
-        let Ok(container) = AzureContainer::of(root) else { return Ok(None) };
+        let Ok(container) = AzureContainer::parse(root) else { return Ok(None) };
         let blob = Service::new(BLOB_SERVICE, &profile.blob_endpoint(&container), budget)?;
         Ok(Some(Self {
             container,
@@ -76,18 +77,20 @@ impl AzureVendor {
 
     const fn why_none(&self) -> &'static str {
         if self.profile.hierarchical_namespace {
-            "`vended-credentials` is off: clients use credentials of their own"
+            "`vended-credentials` is off: clients use their own credentials"
         } else {
-            "without a hierarchical namespace a signature cannot be kept to one table, so none is given: clients use \
-             credentials of their own"
+            "without a hierarchical namespace a signature cannot be kept to one table, so none is vended: clients use their \
+             own credentials"
         }
     }
 
+    /// Returns the service's address for clients, without a `/` at its end, if the warehouse has one.
     fn client_endpoint(&self) -> Option<&str> {
         let endpoint = self.profile.client_endpoint.as_deref().or(self.profile.endpoint.as_deref());
         endpoint.map(|endpoint| endpoint.trim_end_matches('/'))
     }
 
+    /// Returns the settings for each location, with a signature that expires at `expires_ms`.
     fn sign_all(
         &self,
         locations: &ValidLocations,
@@ -103,7 +106,7 @@ impl AzureVendor {
         let sign = |location: &Location| {
             let unsigned = directory_sas(&self.container, location, &terms)?;
             let signature = signature(&unsigned.string_to_sign, secret.expose())
-                .ok_or_else(|| self.blob.refused("the key that signs is not in base64"))?;
+                .ok_or_else(|| self.blob.refused("the signing key is not valid base64"))?;
             Ok((location.clone(), self.for_clients(&unsigned.signed(&signature), expires_ms)))
         };
         locations.as_slice().iter().map(sign).collect()
@@ -116,8 +119,8 @@ impl AzureVendor {
         let mut settings = BTreeMap::from([
             // PyIceberg, iceberg-rust.
             ("adls.sas-token".to_owned(), sas.to_owned()),
-            // Java since 1.10 looks for the account's name when it asks again, and for its host in a loaded table, as do
-            // Trino, DuckDB and ClickHouse; older ones only for the one or the other.
+            // Java since 1.10 reads the account's name in refreshed credentials and its host in a loaded table. Trino, DuckDB
+            // and ClickHouse read the host too. Older versions read only one of the two.
             (format!("adls.sas-token.{account}"), sas.to_owned()),
             (format!("adls.sas-token.{host}"), sas.to_owned()),
             (format!("adls.sas-token-expires-at-ms.{account}"), expires.clone()),
@@ -125,14 +128,14 @@ impl AzureVendor {
             ("expiration-time".to_owned(), expires),
         ]);
         if let Some(endpoint) = self.client_endpoint() {
-            // fsspec knows no other way to another address.
+            // fsspec has no other setting for an endpoint.
             let text = format!("BlobEndpoint={endpoint};SharedAccessSignature={sas}");
             settings.insert("adls.connection-string".to_owned(), text);
         }
         settings
     }
 
-    /// A key that is good for as long as a signature is, at least.
+    /// Returns a delegation key that stays valid at least as long as a signature. Requests a new one if needed.
     async fn delegation_key(&self, now_ms: i64) -> Result<Arc<DelegationKey>, VendingError> {
         let session_ms = i64::from(self.profile.session_duration_s) * 1_000;
         let known = || self.delegation_key.lock().clone().filter(|key| key.expires_ms - now_ms >= session_ms);
@@ -143,13 +146,13 @@ impl AzureVendor {
             Joined::Ready(key) => return Ok(key),
             Joined::Ask(turn) => turn,
         };
-        let key = self.new_delegation_key(session_ms, now_ms).await.map_err(|error| self.flight.fail(error))?;
+        let key = self.fetch_delegation_key(session_ms, now_ms).await.map_err(|error| self.flight.fail(error))?;
         let key = Arc::new(key);
         *self.delegation_key.lock() = Some(Arc::clone(&key));
         Ok(key)
     }
 
-    async fn new_delegation_key(&self, session_ms: i64, now_ms: i64) -> Result<DelegationKey, VendingError> {
+    async fn fetch_delegation_key(&self, session_ms: i64, now_ms: i64) -> Result<DelegationKey, VendingError> {
         let (start, expiry) = (timestamp(now_ms - SKEW_MS), timestamp(now_ms + session_ms + KEY_SIGNS_MS));
         let body = format!(
             "<?xml version=\"1.0\" encoding=\"utf-8\"?><KeyInfo><Start>{start}</Start><Expiry>{expiry}</Expiry></KeyInfo>"
@@ -158,11 +161,12 @@ impl AzureVendor {
         read_key(&answer).ok_or_else(|| self.blob.unavailable("its answer cannot be read"))
     }
 
-    /// Requests a delegation key (Azure Storage, "Get User Delegation Key").
+    /// Builds the request for a delegation key (Azure Storage, "Get User Delegation Key").
     async fn key_request(&self, body: &str) -> Result<HttpRequest, VendingError> {
         let own = self.own.get_credential().await.map_err(|error| self.blob.unavailable(error.to_string()))?;
         if !matches!(*own, AzureCredential::BearerToken(_)) {
-            let why = "the catalog signs in with what cannot be narrowed: give it the account's key or an identity";
+            let why =
+                "the catalog's own credentials cannot be restricted to a folder: set `account-key` or use an identity";
             return Err(self.blob.refused(why));
         }
         let endpoint = self.profile.blob_endpoint(&self.container);
@@ -182,16 +186,16 @@ impl Vendor for AzureVendor {
         self.profile.vended_credentials && self.profile.hierarchical_namespace
     }
 
-    /// Where the account is.
+    /// Returns the account's name and address.
     fn settings(&self) -> Settings {
         let mut settings = Settings::from([
             ("adls.account-name".to_owned(), self.container.account().to_owned()),
-            // PyIceberg 0.12 takes Arrow for a staged table, which takes `container@account` for the container's name.
+            // PyIceberg 0.12 uses Arrow for a staged table, and Arrow reads `container@account` as the container's name.
             ("py-io-impl".to_owned(), "pyiceberg.io.fsspec.FsspecFileIO".to_owned()),
         ]);
         let mut put = |name: &str, value: String| settings.insert(name.to_owned(), value);
         if let Some(endpoint) = self.client_endpoint() {
-            // Java takes it for the service's address.
+            // Java uses it as the service's address.
             put(&format!("adls.connection-string.{}", self.container.dfs_host()), endpoint.to_owned());
             if let Some((scheme, authority)) = emulator(endpoint, self.container.account()) {
                 // PyArrow.
@@ -209,7 +213,7 @@ impl Vendor for AzureVendor {
         settings
     }
 
-    /// A signature for each of these locations.
+    /// Returns a signature for each location.
     ///
     /// # Errors
     /// All of [`VendingError`].
@@ -225,8 +229,8 @@ impl Vendor for AzureVendor {
         Ok(Issued { by_location, ..Issued::new(BTreeMap::new(), now_ms, expires_ms) })
     }
 
-    /// Adds what is named after the host of the service `dfs` under that of `blob`, which is the one that the locations of
-    /// `wasb` name: Java looks for the host of the location.
+    /// Repeats the settings that are named after the host of the service `dfs` under the host of `blob`, for locations with
+    /// the scheme `wasb`: Java looks for settings under the host in the location.
     fn with_host_of(&self, spelling: &Location, mut settings: Settings) -> Settings {
         if matches!(spelling.scheme(), "wasb" | "wasbs") {
             let (dfs, blob) = (self.container.dfs_host(), self.container.blob_host());
@@ -250,16 +254,16 @@ impl Vendor for AzureVendor {
     fn advice(&self) -> Advice {
         Advice {
             why_none: self.why_none(),
-            when_too_wide: "the store does not keep signatures to their folder: set `vended-credentials = false`",
+            when_too_wide: "the store does not restrict signatures to their folder: set `vended-credentials = false`",
             when_refused: "check the account's name in the root and `account-key`, or that the identity has the role 'Storage Blob \
                            Data Contributor' on the container",
-            when_not_found: "check the container's name, which stands before the '@' of the root: it must be there already",
+            when_not_found: "check the container's name, the part of the root before the '@': the container must exist",
             when_unavailable: "check the account's name in the root, `endpoint` and the section [credentials], and that this \
-                               machine reaches it",
+                               machine reaches the store",
             when_vended_is_refused: "if the account has no hierarchical namespace (Data Lake Storage Gen2), set \
-                                     `hierarchical-namespace = false`: it then keeps no signature to one table, and none is given",
-            when_overwritten: "it does not keep to the conditions that requests have, as emulators do not, and is not fit for \
-                               metadata",
+                                     `hierarchical-namespace = false`: no signatures are vended then, because the account cannot \
+                                     restrict them to one table",
+            when_overwritten: "it ignores the conditions of requests, as emulators do, so it cannot store metadata safely",
         }
     }
 
@@ -268,12 +272,12 @@ impl Vendor for AzureVendor {
     }
 }
 
-/// The signature among settings that were vended.
+/// Returns the signature in vended settings.
 fn credentials(settings: &BTreeMap<String, String>) -> Option<StorageCredentials> {
     settings.get("adls.sas-token").map(|sas| StorageCredentials::AzureSas { sas_token: Secret::new(sas.clone()) })
 }
 
-/// Returns scheme and authority of an endpoint that has the account in its path, as emulators do.
+/// Returns the scheme and the authority of an endpoint that has the account in its path. Emulators have such endpoints.
 fn emulator<'a>(endpoint: &'a str, account: &str) -> Option<(&'a str, &'a str)> {
     let (scheme, rest) = endpoint.split_once("://")?;
     let (authority, path) = rest.split_once('/')?;
@@ -285,7 +289,7 @@ fn timestamp(ms: i64) -> String {
     DateTime::from_timestamp_millis(ms).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// Computes HMAC-SHA256 with a key in base64; none when the key is not base64.
+/// Computes HMAC-SHA256 with a key in base64. Returns none if the key is not valid base64.
 fn signature(string_to_sign: &str, key: &str) -> Option<String> {
     let key = BASE64_STANDARD.decode(key).ok()?;
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), string_to_sign.as_bytes());
@@ -320,10 +324,10 @@ fn read_key(answer: &[u8]) -> Option<DelegationKey> {
 /// Returns the message of an error of the service, with the role that a request for a key needs.
 fn explain(answer: &[u8]) -> Option<String> {
     let text = s3::explain(without_mark(answer))?;
-    // The rest is the request's id and the time.
+    // The other lines are the request's id and the time.
     let first = text.lines().next().unwrap_or_default();
     let advice = if first.starts_with("Authorization") {
-        "; its identity needs the role 'Storage Blob Delegator' on the storage account, besides 'Storage Blob Data \
+        "; the catalog's identity needs the role 'Storage Blob Delegator' on the storage account, and 'Storage Blob Data \
          Contributor' on the container"
     } else {
         ""
@@ -331,7 +335,7 @@ fn explain(answer: &[u8]) -> Option<String> {
     Some(format!("{first}{advice}"))
 }
 
-/// Azure begins its documents with a byte order mark.
+/// Returns an answer without the byte order mark with which Azure begins its documents.
 fn without_mark(answer: &[u8]) -> &[u8] {
     answer.strip_prefix(b"\xef\xbb\xbf").unwrap_or(answer)
 }
@@ -340,9 +344,9 @@ fn without_mark(answer: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    /// Computed with Microsoft's own library (azure-storage-file-datalake 12.26), which knows the version of these texts.
+    /// Expects the signatures of Microsoft's own library (azure-storage-file-datalake 12.26), which knows this version.
     #[test]
-    fn a_signature_is_the_one_that_azure_computes() {
+    fn signature_equals_that_of_microsofts_library() {
         let key = BASE64_STANDARD.encode(b"0123456789abcdef0123456789abcdef");
         let by_account = "racwdl\n2026-11-24T09:55:00Z\n2026-11-24T11:00:00Z\n/blob/acct/lake/wh/t 1/\u{fc}%20x\n\n\nhttps\n\
                           2026-10-06\nd\n\n\n\n\n\n\n";
@@ -355,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delegation_key_is_read_from_the_services_answer() {
+    fn delegation_key_is_parsed_from_the_services_answer() {
         let answer = "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?><UserDelegationKey><SignedOid>oid</SignedOid>\
             <SignedTid>tid</SignedTid><SignedStart>2026-11-24T09:55:00Z</SignedStart>\
             <SignedExpiry>2026-11-25T11:00:00Z</SignedExpiry><SignedService>b</SignedService>\
@@ -368,17 +372,17 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_which_role_is_missing() {
+    fn refusal_names_the_missing_role() {
         let answer = "\u{feff}<?xml version=\"1.0\"?><Error><Code>AuthorizationPermissionMismatch</Code>\
             <Message>This request is not authorized.\nRequestId:1\nTime:now</Message></Error>";
-        let told = explain(answer.as_bytes()).unwrap();
-        assert!(told.starts_with("AuthorizationPermissionMismatch: This request is not authorized.;"), "{told}");
-        assert!(told.contains("'Storage Blob Delegator'") && !told.contains("RequestId"), "{told}");
+        let message = explain(answer.as_bytes()).unwrap();
+        assert!(message.starts_with("AuthorizationPermissionMismatch: This request is not authorized.;"), "{message}");
+        assert!(message.contains("'Storage Blob Delegator'") && !message.contains("RequestId"), "{message}");
         assert_eq!(explain(b"<Error><Code>AuthenticationFailed</Code></Error>").unwrap(), "AuthenticationFailed");
     }
 
     #[test]
-    fn an_emulator_has_the_account_in_its_path() {
+    fn endpoint_with_the_account_in_its_path_is_an_emulator() {
         assert_eq!(emulator("http://127.0.0.1:1/acct", "acct"), Some(("http", "127.0.0.1:1")));
         assert_eq!(emulator("https://acct.blob.example.com", "acct"), None);
     }

@@ -17,18 +17,18 @@ use crate::base::clock::Clock;
 /// The most credentials in the cache, of all warehouses.
 const REMEMBERED: usize = 10_000;
 
-/// The least remaining lifetime, in milliseconds, of cached credentials that are vended because the service gives no new ones.
-/// A client can begin with them and asks again when they expire.
+/// The least remaining lifetime, in milliseconds, of cached credentials that are vended while the service is not reachable.
+/// A client can begin with them, and requests new ones before they expire.
 const LEAST_LEFT_MS: i64 = 5 * 60_000;
 
-/// The name under which a client sends its pass: a parameter of the endpoint's path, or a property of the request (REST
-/// specification, `RemoteSigningConfig`), whichever the client supports.
+/// The name under which a client sends its pass: a query parameter of the signing endpoint, or a property of the request to sign
+/// (REST specification, `RemoteSigningConfig`), whichever the client supports.
 pub const PASS: &str = "pass";
 
 /// The scope of credentials. Two callers share credentials only if their scopes are equal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Scope {
-    /// The id of the warehouse's storage with its present settings. Other settings have another id.
+    /// The id of the warehouse's storage with its present settings. It changes with the settings.
     storage: Uuid,
     locations: Vec<String>,
     access: Access,
@@ -41,7 +41,7 @@ pub struct Ask<'a> {
     pub locations: &'a ValidLocations,
     /// The permitted access.
     pub access: Access,
-    /// How the client can access the files.
+    /// The ways to access files that the client offers to use.
     pub wanted: Wanted,
     /// The table's path in the API, without a `/` before it: `v1/lake/namespaces/ns/tables/t`.
     pub path: &'a str,
@@ -60,7 +60,7 @@ pub struct Vending {
 struct Shared {
     clock: Clock,
     issued: Cache<Scope, Arc<Issued>>,
-    /// The requests to clouds that are running, with the channel of their outcome.
+    /// The running requests to clouds, each with the channel on which its outcome arrives.
     under_way: Mutex<HashMap<Scope, watch::Receiver<Option<Outcome>>>>,
     circuit: Circuit,
 }
@@ -73,9 +73,9 @@ impl Vending {
         Self { shared: Arc::new(Shared { clock, issued, under_way, circuit }) }
     }
 
-    /// Returns the settings and credentials for a table. The credentials have at least half of their lifetime left, or some
-    /// minutes while the service gives no new ones. Concurrent requests for the same scope share one request to the cloud and its
-    /// outcome. A service that does not answer gets no requests for a moment.
+    /// Returns the settings and credentials for a table. Cached credentials serve until half of their lifetime is over, or until
+    /// five minutes before their end while the service is not reachable. Concurrent requests for the same scope share one request
+    /// to the cloud and its outcome. A service that does not answer gets no requests for a second.
     ///
     /// # Errors
     /// All of [`VendingError`].
@@ -97,13 +97,14 @@ impl Vending {
                 Ok(Arc::new(Vended { config, signing_properties, ..Vended::default() }))
             }
             Delegation::VendedCredentials => {
-                let issued = self.issued(vendor, storage, ask).await?;
+                let issued = self.get_or_issue(vendor, storage, ask).await?;
                 Ok(issued.given.get_or_make(ask.path, ask.locations, || issued.vended(vendor.as_ref(), ask)))
             }
         }
     }
 
-    async fn issued(&self, vendor: &Arc<dyn Vendor>, storage: Uuid, ask: &Ask<'_>) -> Outcome {
+    /// Returns credentials from the cache, or new ones from the cloud.
+    async fn get_or_issue(&self, vendor: &Arc<dyn Vendor>, storage: Uuid, ask: &Ask<'_>) -> Outcome {
         let mut locations: Vec<String> =
             ask.locations.as_slice().iter().map(|location| location.as_str().to_owned()).collect();
         locations.sort_unstable();
@@ -112,70 +113,76 @@ impl Vending {
         if let Some(fresh) = known.as_ref().filter(|known| known.is_fresh(self.shared.clock.now_ms())) {
             return Ok(Arc::clone(fresh));
         }
-        let asked = self.shared.ask(vendor, scope, ask.locations).await;
-        match (asked, known) {
+        let outcome = self.shared.issue_once(vendor, scope, ask.locations).await;
+        match (outcome, known) {
             (Err(VendingError::Unavailable { .. }), Some(known)) if known.is_usable(self.shared.clock.now_ms()) => {
                 Ok(known)
             }
-            (asked, _) => asked,
+            (outcome, _) => outcome,
         }
     }
 }
 
 impl Shared {
-    /// Asks the cloud, or waits for a running request with the same scope.
-    async fn ask(self: &Arc<Self>, vendor: &Arc<dyn Vendor>, scope: Scope, locations: &ValidLocations) -> Outcome {
-        let mut told = {
+    /// Requests credentials from the cloud, or waits for a running request with the same scope.
+    async fn issue_once(
+        self: &Arc<Self>,
+        vendor: &Arc<dyn Vendor>,
+        scope: Scope,
+        locations: &ValidLocations,
+    ) -> Outcome {
+        let mut receiver = {
             let mut under_way = self.under_way.lock();
             match under_way.get(&scope) {
-                Some(told) => told.clone(),
+                Some(receiver) => receiver.clone(),
                 None => {
-                    // Another task may have cached them since the lookup.
+                    // Another request may have ended since the lookup.
                     let now_ms = self.clock.now_ms();
                     if let Some(fresh) = self.issued.get(&scope).filter(|known| known.is_fresh(now_ms)) {
                         return Ok(fresh);
                     }
                     self.circuit.admit(scope.storage, now_ms)?;
-                    let (tell, told) = watch::channel(None);
-                    under_way.insert(scope.clone(), told.clone());
+                    let (sender, receiver) = watch::channel(None);
+                    under_way.insert(scope.clone(), receiver.clone());
                     // In a separate task, so that the others get the outcome even if the first caller disconnects.
                     let (shared, vendor, locations) = (Arc::clone(self), Arc::clone(vendor), locations.clone());
-                    tokio::spawn(async move { shared.ask_now(vendor, scope, locations, now_ms, tell).await });
-                    told
+                    tokio::spawn(async move { shared.issue_now(vendor, scope, locations, now_ms, sender).await });
+                    receiver
                 }
             }
         };
-        let outcome = told.wait_for(Option::is_some).await;
+        let outcome = receiver.wait_for(Option::is_some).await;
         outcome.ok().and_then(|outcome| outcome.clone()).unwrap_or_else(|| Err(stopped()))
     }
 
-    async fn ask_now(
+    /// Requests credentials from the cloud, caches them, and sends the outcome to all waiting callers.
+    async fn issue_now(
         &self,
         vendor: Arc<dyn Vendor>,
         scope: Scope,
         locations: ValidLocations,
         now_ms: i64,
-        tell: watch::Sender<Option<Outcome>>,
+        sender: watch::Sender<Option<Outcome>>,
     ) {
         let access = scope.access;
         let issuing = tokio::spawn(async move { vendor.issue(&locations, access, now_ms).await });
         let outcome = issuing.await.unwrap_or_else(|_| Err(stopped())).map(Arc::new);
-        self.circuit.settle(scope.storage, &outcome, self.clock.now_ms());
+        self.circuit.record(scope.storage, &outcome, self.clock.now_ms());
         if let Ok(issued) = &outcome {
             self.issued.insert(scope.clone(), Arc::clone(issued));
         }
         self.under_way.lock().remove(&scope);
-        // This fails only when nobody waits any more.
-        let _ = tell.send(Some(outcome));
+        // Sending fails only if no caller waits any more.
+        let _ = sender.send(Some(outcome));
     }
 }
 
 fn stopped() -> VendingError {
-    VendingError::Unavailable { service: "The catalog", message: "asking for credentials has stopped".to_owned() }
+    VendingError::Unavailable { service: "The catalog", message: "the request for credentials was aborted".to_owned() }
 }
 
 impl Issued {
-    /// Puts together what a client is given with these credentials.
+    /// Returns the settings that a client receives with these credentials.
     fn vended(&self, vendor: &dyn Vendor, ask: &Ask<'_>) -> Vended {
         let mut config = vendor.settings();
         config.extend(self.settings.clone());
@@ -184,27 +191,31 @@ impl Issued {
         }
         let prefixed = |(spelling, location): (&Location, &Location)| Prefixed {
             prefix: format!("{spelling}/"),
-            config: vendor.with_host_of(spelling, self.with_those_of(location, config.clone())),
+            config: vendor.with_host_of(spelling, self.with_settings_for(location, config.clone())),
         };
         let credentials = ask.locations.spellings().map(prefixed).collect();
-        let config = self.with_those_of(ask.locations.table(), config);
+        let config = self.with_settings_for(ask.locations.table(), config);
         let spellings = ask.locations.spellings();
         let config = spellings.fold(config, |config, (spelling, _)| vendor.with_host_of(spelling, config));
         Vended { config, credentials, ..Vended::default() }
     }
 
-    /// Settings, with those that are good for this location only.
-    fn with_those_of(&self, location: &Location, mut settings: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    /// Returns `settings` with those that were issued for one location.
+    fn with_settings_for(
+        &self,
+        location: &Location,
+        mut settings: BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
         settings.extend(self.by_location.get(location).cloned().unwrap_or_default());
         settings
     }
 
-    /// Returns whether at least half of their lifetime is left.
+    /// Returns whether at least half of the credentials' lifetime is left.
     const fn is_fresh(&self, now_ms: i64) -> bool {
         self.expires_ms - now_ms >= (self.expires_ms - self.issued_ms) / 2
     }
 
-    /// Returns whether they are still useful if the service gives no new ones.
+    /// Returns whether the credentials can be vended while the service is not reachable.
     const fn is_usable(&self, now_ms: i64) -> bool {
         self.expires_ms - now_ms >= LEAST_LEFT_MS
     }
@@ -236,9 +247,9 @@ mod tests {
         assert!(issued.is_usable(hour_ms - LEAST_LEFT_MS) && !issued.is_usable(hour_ms - LEAST_LEFT_MS + 1));
     }
 
-    /// A session past half of its lifetime, and a token service that does not answer.
+    /// The token service does not answer, and the cached session ages.
     #[tokio::test]
-    async fn cached_credentials_serve_while_the_service_is_dead_until_they_expire() {
+    async fn cached_credentials_serve_while_the_service_is_dead_until_minutes_before_expiry() {
         let now_ms = Arc::new(AtomicI64::new(0));
         let vending = Vending::new(Clock::Manual(Arc::clone(&now_ms)));
         let root = Location::parse("s3://bucket/lake").unwrap();
@@ -260,7 +271,7 @@ mod tests {
         let settings = BTreeMap::from([("s3.access-key-id".to_owned(), "known".to_owned())]);
         let known = Issued::new(settings, 0, 3_600_000);
         vending.shared.issued.insert(scope, Arc::new(known));
-        // Fresh; past half of its life, asked for anew in vain; and too near to its end.
+        // Fresh; past half of its lifetime, so that a request fails; and less than five minutes before its end.
         for (at_ms, serves) in [(0, true), (2_000_000, true), (3_500_000, false)] {
             now_ms.store(at_ms, Ordering::SeqCst);
             match vending.vend(&vendor, id, &ask).await {

@@ -24,7 +24,7 @@ use crate::storage::{Budget, OpenError, Storage, StorageCredentials};
 const STS: &str = "Google's token service";
 const STS_ENDPOINT: &str = "https://sts.googleapis.com/v1/token";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
-/// The assumed lifetime of a token without one: the least of a token of the machine.
+/// The assumed lifetime of a token if no service names one. The tokens of a machine's metadata server have at least this left.
 const LEAST_LIFE_MS: i64 = 4 * 60_000;
 
 /// Vends tokens for the folders of a bucket.
@@ -33,19 +33,20 @@ pub(super) struct GoogleVendor {
     profile: GcsProfile,
     /// The catalog's own credentials.
     own: GcpCredentialProvider,
-    /// Where it signs in with a service account's key: that signs for the store by itself, and only what a token is
-    /// given for can be narrowed.
+    /// Set if the catalog signs in with a service account's key. Google's token service does not restrict the tokens that such
+    /// a key signs for the store, so the catalog exchanges the key for an access token first.
     account: Option<Account>,
     sts: Service,
     sts_endpoint: String,
 }
 
+/// A service account with its cached access token.
 #[derive(Debug)]
 struct Account {
     key: ServiceAccountKey,
     service: Service,
     token: Mutex<Option<Arc<Token>>>,
-    /// So that concurrent requests for a token share one fetch.
+    /// Makes concurrent requests for a token share one fetch.
     flight: Flight<VendingError>,
 }
 
@@ -54,19 +55,20 @@ struct Account {
 struct Token {
     token: Secret<String>,
     issued_ms: i64,
-    /// None if the service did not say.
+    /// None if the service named no lifetime.
     expires_ms: Option<i64>,
 }
 
 impl GoogleVendor {
-    /// Creates the vendor of a warehouse with this profile, with the credentials of `storage`; none when that is not on Google Cloud.
+    /// Creates the vendor of a warehouse with this profile and the credentials of `storage`. Returns none if the storage is not
+    /// on Google Cloud.
     ///
     /// # Errors
     /// Fails if its HTTP client cannot be created.
     pub(super) fn new(profile: GcsProfile, storage: &Storage, budget: Budget) -> Result<Option<Self>, OpenError> {
         let Some(own) = storage.gcp_credentials() else { return Ok(None) };
         let sts_endpoint = sts_endpoint(profile.sts_endpoint.as_deref());
-        let account = match storage.gcp_service_account_key().and_then(ServiceAccountKey::read) {
+        let account = match storage.gcp_service_account_key().and_then(ServiceAccountKey::parse) {
             Some(key) => {
                 let service = Service::new(STS, key.token_uri(), budget)?;
                 Some(Account { key, service, token: Mutex::default(), flight: Flight::default() })
@@ -77,12 +79,12 @@ impl GoogleVendor {
         Ok(Some(Self { profile, own: Arc::clone(own), account, sts, sts_endpoint }))
     }
 
-    /// The catalog's own token, with at least half of its life before it.
+    /// Returns the catalog's own access token. A token of a service account has at least half of its lifetime left.
     async fn own_token(&self, now_ms: i64) -> Result<Arc<Token>, VendingError> {
         let Some(account) = &self.account else {
             let own = self.own.get_credential().await.map_err(|error| self.sts.unavailable(error.to_string()))?;
             if own.bearer.is_empty() {
-                return Err(self.sts.refused("the catalog itself signs in with nothing that could be narrowed"));
+                return Err(self.sts.refused("the catalog has no credentials that can be restricted to a table"));
             }
             return Ok(Arc::new(Token { token: Secret::new(own.bearer.clone()), issued_ms: now_ms, expires_ms: None }));
         };
@@ -94,22 +96,21 @@ impl GoogleVendor {
             Joined::Ready(token) => return Ok(token),
             Joined::Ask(turn) => turn,
         };
-        let token = self.new_token(account, now_ms).await.map_err(|error| account.flight.fail(error))?;
+        let token = self.fetch_token(account, now_ms).await.map_err(|error| account.flight.fail(error))?;
         let token = Arc::new(token);
         *account.token.lock() = Some(Arc::clone(&token));
         Ok(token)
     }
 
     /// Exchanges the service account's key for a token.
-    async fn new_token(&self, account: &Account, now_ms: i64) -> Result<Token, VendingError> {
+    async fn fetch_token(&self, account: &Account, now_ms: i64) -> Result<Token, VendingError> {
         let assertion = account.key.assertion(now_ms);
         let assertion = assertion.ok_or_else(|| self.sts.refused("the service account's private key cannot sign"))?;
         let form = Serializer::new(String::new())
             .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
             .append_pair("assertion", &assertion)
             .finish();
-        let asked = account.service.ask(|| post(&account.service, account.key.token_uri(), &form), explain).await;
-        let answer = asked?;
+        let answer = account.service.ask(|| post(&account.service, account.key.token_uri(), &form), explain).await?;
         read_token(&answer, now_ms).ok_or_else(|| self.sts.unavailable("its answer cannot be read"))
     }
 }
@@ -120,7 +121,7 @@ impl Vendor for GoogleVendor {
         self.profile.vended_credentials
     }
 
-    /// Where the store is.
+    /// Returns the store's address and project.
     fn settings(&self) -> Settings {
         let mut settings = Settings::new();
         if let Some(endpoint) = self.profile.client_endpoint.as_ref().or(self.profile.endpoint.as_ref()) {
@@ -132,17 +133,17 @@ impl Vendor for GoogleVendor {
         settings
     }
 
-    /// A token that reaches exactly these locations.
+    /// Returns a token that reaches exactly these locations.
     ///
     /// # Errors
     /// All of [`VendingError`].
     async fn issue(&self, locations: &ValidLocations, access: Access, now_ms: i64) -> Result<Issued, VendingError> {
         let boundary = access_boundary(locations.as_slice(), access)?;
         let own = self.own_token(now_ms).await?;
-        let form = exchange(own.token.expose(), &boundary);
+        let form = exchange_form(own.token.expose(), &boundary);
         let answer = self.sts.ask(|| post(&self.sts, &self.sts_endpoint, &form), explain).await?;
         let narrow = read_token(&answer, now_ms).ok_or_else(|| self.sts.unavailable("its answer cannot be read"))?;
-        // It never outlives the one that it was made from.
+        // A restricted token never outlives its source.
         let lives = [narrow.expires_ms, own.expires_ms].into_iter().flatten().min();
         let expires_ms = lives.unwrap_or(now_ms + LEAST_LIFE_MS);
         let settings = BTreeMap::from([
@@ -163,14 +164,13 @@ impl Vendor for GoogleVendor {
 
     fn advice(&self) -> Advice {
         Advice {
-            why_none: "`vended-credentials` is off: clients use credentials of their own",
+            why_none: "`vended-credentials` is off: clients use their own credentials",
             when_too_wide: "the store does not enforce access boundaries: set `vended-credentials = false`",
             when_refused: "check the credentials, and that the service account has the role 'Storage Object User' on the bucket",
-            when_not_found: "check the bucket's name: it must be there already",
-            when_unavailable: "check `endpoint` and the section [credentials], and that this machine reaches it",
+            when_not_found: "check the bucket's name: the bucket must exist",
+            when_unavailable: "check `endpoint` and the section [credentials], and that this machine reaches the store",
             when_vended_is_refused: "check that the bucket has uniform bucket-level access: access boundaries need it",
-            when_overwritten: "it does not keep to the conditions that requests have, as emulators do not, and is not fit for \
-                               metadata",
+            when_overwritten: "it ignores the conditions of requests, as emulators do, so it cannot store metadata safely",
         }
     }
 
@@ -180,6 +180,7 @@ impl Vendor for GoogleVendor {
 }
 
 impl Token {
+    /// Returns whether at least half of the token's lifetime is left. A token without a known lifetime is never fresh.
     fn is_fresh(&self, now_ms: i64) -> bool {
         self.expires_ms.is_some_and(|expires_ms| expires_ms - now_ms >= (expires_ms - self.issued_ms) / 2)
     }
@@ -190,17 +191,19 @@ fn credentials(settings: &BTreeMap<String, String>) -> Option<StorageCredentials
     settings.get("gcs.oauth2.token").map(|token| StorageCredentials::GcsToken { token: Secret::new(token.clone()) })
 }
 
-/// Returns the address that exchanges tokens. An endpoint without a path gets the usual path.
-fn sts_endpoint(named: Option<&str>) -> String {
-    match named.map(|named| named.trim_end_matches('/')) {
+/// Returns the address that exchanges tokens: the configured one, with `/v1/token` appended unless it ends in `/token`, or
+/// Google's.
+fn sts_endpoint(configured: Option<&str>) -> String {
+    match configured.map(|configured| configured.trim_end_matches('/')) {
         None => STS_ENDPOINT.to_owned(),
         Some(whole) if whole.ends_with("/token") => whole.to_owned(),
         Some(service) => format!("{service}/v1/token"),
     }
 }
 
-/// Google Cloud IAM, "Exchange the OAuth 2.0 access token".
-fn exchange(own: &str, boundary: &str) -> String {
+/// Returns the form that exchanges the catalog's own token for a restricted one (Google Cloud IAM, "Exchange the OAuth 2.0 access
+/// token").
+fn exchange_form(own: &str, boundary: &str) -> String {
     Serializer::new(String::new())
         .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange")
         .append_pair("options", boundary)
@@ -228,7 +231,7 @@ fn read_token(answer: &[u8], now_ms: i64) -> Option<Token> {
     Some(Token { token: Secret::new(answer.access_token), issued_ms: now_ms, expires_ms })
 }
 
-/// Returns the message of an error of the service, such as `invalid_grant: Invalid JWT Signature.`
+/// Returns the message of the service's error, such as `invalid_grant: Invalid JWT Signature.`
 fn explain(answer: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Answer {
@@ -246,18 +249,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_read_from_the_services_answer() {
+    fn token_is_parsed_from_the_services_answer() {
         let token = read_token(br#"{"access_token":"ya29.x","expires_in":3599,"token_type":"Bearer"}"#, 1_000).unwrap();
         assert_eq!((token.token.expose().as_str(), token.expires_ms), ("ya29.x", Some(3_600_000)));
         assert!(token.is_fresh(1_000) && !token.is_fresh(1_900_000));
-        let unsaid = read_token(br#"{"access_token":"ya29.x"}"#, 1_000).unwrap();
-        assert_eq!(unsaid.expires_ms, None);
-        assert!(!unsaid.is_fresh(1_000));
+        let without_lifetime = read_token(br#"{"access_token":"ya29.x"}"#, 1_000).unwrap();
+        assert_eq!(without_lifetime.expires_ms, None);
+        assert!(!without_lifetime.is_fresh(1_000));
         assert!(read_token(b"<html>", 0).is_none() && read_token(b"{}", 0).is_none());
     }
 
     #[test]
-    fn refusal_keeps_the_services_message() {
+    fn refusal_has_the_services_message() {
         let answer = br#"{"error":"invalid_grant","error_description":"Invalid JWT Signature."}"#;
         assert_eq!(explain(answer).as_deref(), Some("invalid_grant: Invalid JWT Signature."));
         assert_eq!(explain(br#"{"error":"invalid_request"}"#).as_deref(), Some("invalid_request"));
@@ -267,7 +270,7 @@ mod tests {
     #[test]
     fn request_is_a_token_exchange() {
         assert_eq!(
-            exchange("ya29.own", r#"{"a":"b c"}"#),
+            exchange_form("ya29.own", r#"{"a":"b c"}"#),
             "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&options=%7B%22a%22%3A%22b+c%22%7D\
              &requested_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token&subject_token=ya29.own\
              &subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token"

@@ -1,4 +1,4 @@
-//! A service account's key file, and the assertion that it signs to get a token (RFC 7523, as Google Cloud uses it).
+//! A service account's key file, which signs assertions to get access tokens (RFC 7523, as Google Cloud uses it).
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Deserialize;
@@ -7,11 +7,12 @@ use serde_json::json;
 use crate::base::secret::Secret;
 
 const TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
-/// The scope that a token needs to be restricted by an access boundary.
+/// The scope of the token. Only tokens with this scope can be restricted by an access boundary.
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
+/// The lifetime of an assertion.
 const LIFE_S: i64 = 3_600;
 
-/// The needed fields of a key file.
+/// The fields of a key file that are used here.
 #[derive(Debug, Deserialize)]
 pub(super) struct ServiceAccountKey {
     client_email: String,
@@ -30,8 +31,8 @@ fn google() -> String {
 }
 
 impl ServiceAccountKey {
-    /// Parses a key file; none when it cannot be used to get tokens.
-    pub(super) fn read(text: &Secret<String>) -> Option<Self> {
+    /// Parses a key file. Returns none if it cannot be used to get tokens.
+    pub(super) fn parse(text: &Secret<String>) -> Option<Self> {
         serde_json::from_str(text.expose()).ok().filter(|key: &Self| !key.disable_oauth)
     }
 
@@ -40,7 +41,7 @@ impl ServiceAccountKey {
         &self.token_uri
     }
 
-    /// Signs the assertion that is exchanged for a token; none when the private key is not valid.
+    /// Signs an assertion, to exchange it for a token. Returns none if the private key is not valid.
     pub(super) fn assertion(&self, now_ms: i64) -> Option<String> {
         let now_s = now_ms / 1_000;
         let header = Header { kid: Some(self.private_key_id.clone()), ..Header::new(Algorithm::RS256) };
@@ -75,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn an_assertion_is_signed_by_the_accounts_key_and_says_what_for() {
+    fn assertion_is_signed_by_the_accounts_key_and_has_account_scope_and_times() {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
         let der = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).unwrap();
         let lines = BASE64_STANDARD
@@ -84,7 +85,7 @@ mod tests {
             .chunks(64)
             .fold(String::new(), |text, line| text + std::str::from_utf8(line).unwrap() + "\n");
         let text = file(&format!("-----BEGIN PRIVATE KEY-----\n{lines}-----END PRIVATE KEY-----\n"));
-        let key = ServiceAccountKey::read(&text).unwrap();
+        let key = ServiceAccountKey::parse(&text).unwrap();
         assert!(!format!("{key:?}").contains("BEGIN"));
         let assertion = key.assertion(1_795_521_600_000).unwrap();
         let (signed, signature) = assertion.rsplit_once('.').unwrap();
@@ -99,10 +100,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_signs_nothing() {
-        assert!(ServiceAccountKey::read(&file("none")).unwrap().assertion(0).is_none());
-        assert!(ServiceAccountKey::read(&Secret::new("{}".to_owned())).is_none());
+    fn invalid_key_or_emulator_key_signs_nothing() {
+        assert!(ServiceAccountKey::parse(&file("none")).unwrap().assertion(0).is_none());
+        assert!(ServiceAccountKey::parse(&Secret::new("{}".to_owned())).is_none());
         let emulator = r#"{"client_email":"","private_key":"","private_key_id":"","disable_oauth":true}"#;
-        assert!(ServiceAccountKey::read(&Secret::new(emulator.to_owned())).is_none());
+        assert!(ServiceAccountKey::parse(&Secret::new(emulator.to_owned())).is_none());
     }
 }

@@ -1,5 +1,5 @@
-//! The local disk, which needs no credentials and knows none. An engine on the same machine reads the files as the user that
-//! it runs as, so nothing is given, and nothing is said that an engine could misunderstand.
+//! The local disk, which has no credentials. An engine on the same machine reads the files with the rights of its own user, so
+//! this vendor returns no credentials and no settings.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::vendor::{Advice, Vendor};
 use super::{Issued, Settings, ValidLocations, VendingError};
 use crate::storage::StorageCredentials;
 
-/// Gives nothing.
+/// Vends nothing.
 #[derive(Debug)]
 pub(super) struct LocalVendor;
 
@@ -30,15 +30,14 @@ impl Vendor for LocalVendor {
 
     fn advice(&self) -> Advice {
         Advice {
-            why_none: "the local disk has none",
-            when_too_wide: "the store does not enforce session policies, so set no `role-arn`, and let the catalog sign requests \
+            why_none: "the local disk has no credentials",
+            when_too_wide: "the store does not enforce session policies: remove `role-arn`, and let the catalog sign requests \
                             instead",
-            when_refused: "check that this user may read and write there",
+            when_refused: "check that this process's user can read and write in the root",
             when_not_found: "check the folder's name",
-            when_unavailable: "check that the folder's disk is there and works",
+            when_unavailable: "check that the folder's disk is mounted and works",
             when_vended_is_refused: "check the policy of the role in `role-arn`",
-            when_overwritten: "it does not keep to the conditions that requests have, as emulators do not, and is not fit for \
-                               metadata",
+            when_overwritten: "it ignores the conditions of requests, as emulators do, so it cannot store metadata safely",
         }
     }
 

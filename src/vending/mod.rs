@@ -1,5 +1,5 @@
-//! Vending: the settings and short-lived credentials with which a client reaches a table's files, for exactly the table's own
-//! locations. Each cloud has a file.
+//! Vends settings and short-lived credentials to clients. The credentials reach exactly a table's own locations. Each cloud has
+//! a file here.
 
 mod azure;
 mod cache;
@@ -38,7 +38,7 @@ pub type Settings = BTreeMap<String, String>;
 pub struct Issued {
     /// The settings, by the names that clients read.
     settings: BTreeMap<String, String>,
-    /// Settings for one location each, where the cloud gives credentials for one location at a time.
+    /// The settings for each location, on clouds that issue credentials for one location at a time.
     by_location: BTreeMap<Location, BTreeMap<String, String>>,
     /// When they were issued, in milliseconds since 1970.
     issued_ms: i64,
@@ -100,17 +100,17 @@ pub enum VendingError {
     /// The cloud refused the credentials.
     #[error("{service} refuses credentials for the table: {message}")]
     Refused {
-        /// Who.
+        /// The service's name.
         service: &'static str,
-        /// What it said.
+        /// The service's message.
         message: String,
     },
     /// The cloud did not answer, or failed.
     #[error("{service} cannot be reached: {message}")]
     Unavailable {
-        /// Who.
+        /// The service's name.
         service: &'static str,
-        /// What happened.
+        /// The failure.
         message: String,
     },
     /// The request must not be signed.
@@ -122,10 +122,10 @@ pub enum VendingError {
     /// The table's locations are too many or too long for the cloud.
     #[error(transparent)]
     Policy(#[from] tidewater_core::storage::s3_policy::PolicyError),
-    /// One of the locations cannot have credentials of its own on Azure.
+    /// A location cannot have separate credentials on Azure.
     #[error(transparent)]
     Sas(#[from] tidewater_core::storage::azure_sas::SasError),
-    /// One of the locations cannot have credentials of its own on Google Cloud, or they are too many.
+    /// A location cannot have separate credentials on Google Cloud, or there are too many locations.
     #[error(transparent)]
     Boundary(#[from] tidewater_core::storage::gcs_boundary::BoundaryError),
 }

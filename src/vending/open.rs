@@ -14,7 +14,7 @@ use crate::storage::{Budget, OpenError, Storage};
 /// Returns the vendor of a warehouse with this storage.
 ///
 /// # Errors
-/// When its client cannot be made.
+/// Fails if the vendor's HTTP client cannot be created.
 pub fn open_vendor(profile: &StorageProfile, storage: &Storage, budget: Budget) -> Result<Arc<dyn Vendor>, OpenError> {
     let vendor: Option<Arc<dyn Vendor>> = match (profile, storage.aws_credentials()) {
         (StorageProfile::S3(profile), Some(own)) => {

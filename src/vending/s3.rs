@@ -50,7 +50,8 @@ impl S3Vendor {
         Ok(Self { profile, own, sts, sts_endpoint })
     }
 
-    fn assume_role(&self, policy: &str, session_name: &str) -> String {
+    /// Returns the form of the request for a session (AWS STS, `AssumeRole`).
+    fn assume_role_form(&self, policy: &str, session_name: &str) -> String {
         let mut form = Serializer::new(String::new());
         form.append_pair("Action", "AssumeRole")
             .append_pair("Version", STS_VERSION)
@@ -69,8 +70,8 @@ impl S3Vendor {
         form.finish().replace('+', "%20")
     }
 
-    /// Builds the request, signed with the catalog's own credentials at the present time.
-    async fn signed(&self, form: &str) -> Result<HttpRequest, VendingError> {
+    /// Builds a request to the token service, signed with the catalog's own credentials at the present time.
+    async fn signed_request(&self, form: &str) -> Result<HttpRequest, VendingError> {
         let own = self.own.get_credential().await.map_err(|error| self.sts.unavailable(error.to_string()))?;
         let request = http::Request::post(&self.sts_endpoint)
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
@@ -91,11 +92,11 @@ impl Vendor for S3Vendor {
         self.profile.role_arn.is_some()
     }
 
-    /// Where the store is.
+    /// Returns the store's region and address.
     fn settings(&self) -> Settings {
         let S3Profile { region, endpoint, client_endpoint, path_style, .. } = &self.profile;
         let mut settings = Settings::from([
-            // Java and DuckDB read the one, PyIceberg the other.
+            // Java and DuckDB read the first, PyIceberg the second.
             ("client.region".to_owned(), region.clone()),
             ("s3.region".to_owned(), region.clone()),
         ]);
@@ -110,7 +111,7 @@ impl Vendor for S3Vendor {
         settings
     }
 
-    /// Credentials that reach exactly these locations.
+    /// Returns credentials that reach exactly these locations.
     ///
     /// # Errors
     /// All of [`VendingError`].
@@ -121,15 +122,15 @@ impl Vendor for S3Vendor {
             self.profile.partition(),
             self.profile.kms_key_arn.as_deref(),
         )?;
-        let form = self.assume_role(&policy, &session_name(locations.table(), access));
-        let answer = self.sts.ask(|| self.signed(&form), explain_session).await?;
+        let form = self.assume_role_form(&policy, &session_name(locations.table(), access));
+        let answer = self.sts.ask(|| self.signed_request(&form), explain_session).await?;
         let session = read_session(&answer).ok_or_else(|| self.sts.unavailable("its answer cannot be read"))?;
         let settings = BTreeMap::from([
             ("s3.access-key-id".to_owned(), session.access_key_id),
             ("s3.secret-access-key".to_owned(), session.secret_access_key),
             ("s3.session-token".to_owned(), session.session_token),
             ("s3.session-token-expires-at-ms".to_owned(), session.expires_ms.to_string()),
-            // What older clients read.
+            // Older clients read this name.
             ("expiration-time".to_owned(), session.expires_ms.to_string()),
         ]);
         Ok(Issued::new(settings, now_ms, session.expires_ms))
@@ -149,8 +150,8 @@ impl Vendor for S3Vendor {
 
     fn advice(&self) -> Advice {
         Advice {
-            why_none: "there is no `role-arn` to vend a session of",
-            when_too_wide: "the store does not enforce session policies, so set no `role-arn`, and let the catalog sign requests \
+            why_none: "`role-arn` is not set",
+            when_too_wide: "the store does not enforce session policies: remove `role-arn`, and let the catalog sign requests \
                             instead",
             when_refused: "check `access-key-id` and `secret-access-key` in the section [credentials], and that the policy of that \
                            key allows reading, writing, listing and removing objects below the root",
@@ -159,8 +160,8 @@ impl Vendor for S3Vendor {
             when_unavailable: "check `endpoint`, `region` and the bucket's name in the root, and that this machine reaches the \
                                store; most stores but Amazon's need `path-style = true`",
             when_vended_is_refused: "check the policy of the role in `role-arn`",
-            when_overwritten: "it does not keep `If-None-Match: *`. Set `conditional-writes = false` if you want to use it all the \
-                               same; metadata files have random names",
+            when_overwritten: "it ignores `If-None-Match: *`. To use it nevertheless, set `conditional-writes = false`: metadata \
+                               files have random names",
         }
     }
 
@@ -206,7 +207,7 @@ fn credentials(settings: &BTreeMap<String, String>) -> Option<StorageCredentials
     })
 }
 
-/// Returns the address of the token service: a self-hosted store's own address, or Amazon's in the region.
+/// Returns the address of the token service: `sts-endpoint`, else the store's `endpoint`, else Amazon's in the region.
 fn sts_endpoint(profile: &S3Profile) -> String {
     let named = profile.sts_endpoint.as_ref().or(profile.endpoint.as_ref());
     named.map_or_else(
@@ -223,7 +224,7 @@ fn endpoint_for_clients(endpoint: &str) -> String {
     format!("{}/", endpoint.trim_end_matches('/'))
 }
 
-/// Returns the session's name for the account's log. It contains the last part of the table's location, which has its id.
+/// Returns the session's name, which the account's log shows. It contains the last part of the table's location.
 fn session_name(table: &Location, access: Access) -> String {
     let kind = match access {
         Access::Read => "read",
@@ -291,7 +292,7 @@ pub(super) fn explain(answer: &[u8]) -> Option<String> {
         error: Problem,
     }
     let nested = quick_xml::de::from_reader::<_, Answer>(answer).map(|answer| answer.error);
-    // Some stores answer as their S3 side does, without the outer element.
+    // Some stores answer without the outer element, as their S3 interface does.
     let problem = nested.or_else(|_| quick_xml::de::from_reader::<_, Problem>(answer)).ok()?;
     let text = if problem.message.is_empty() { problem.code } else { format!("{}: {}", problem.code, problem.message) };
     Some(text.chars().take(500).collect())
@@ -308,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_read_from_the_services_answer() {
+    fn session_is_parsed_from_the_services_answer() {
         let answer = br#"<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult>
             <AssumedRoleUser><AssumedRoleId>A:b</AssumedRoleId></AssumedRoleUser>
             <Credentials><AccessKeyId>ASIA</AccessKeyId><SecretAccessKey>secret</SecretAccessKey>
@@ -321,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn refusal_keeps_the_services_message() {
+    fn refusal_has_the_services_message() {
         let aws = b"<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>";
         assert_eq!(explain(aws).as_deref(), Some("AccessDenied: no"));
         assert_eq!(explain(b"<Error><Code>MalformedPolicy</Code></Error>").as_deref(), Some("MalformedPolicy"));
@@ -329,15 +330,15 @@ mod tests {
     }
 
     #[test]
-    fn the_token_service_is_the_stores_own_or_amazons_in_the_region() {
-        let at = |more| sts_endpoint(&profile(more));
-        assert_eq!(at(serde_json::json!({})), "https://sts.eu-west-1.amazonaws.com/");
+    fn token_service_is_the_configured_one_or_the_store_or_amazons_in_the_region() {
+        let endpoint = |more| sts_endpoint(&profile(more));
+        assert_eq!(endpoint(serde_json::json!({})), "https://sts.eu-west-1.amazonaws.com/");
         assert_eq!(
-            at(serde_json::json!({ "role-arn": "arn:aws-cn:iam::1:role/r", "region": "cn-north-1" })),
+            endpoint(serde_json::json!({ "role-arn": "arn:aws-cn:iam::1:role/r", "region": "cn-north-1" })),
             "https://sts.cn-north-1.amazonaws.com.cn/"
         );
-        assert_eq!(at(serde_json::json!({ "endpoint": "http://127.0.0.1:9000" })), "http://127.0.0.1:9000/");
-        assert_eq!(at(serde_json::json!({ "endpoint": "http://a", "sts-endpoint": "https://b/" })), "https://b/");
+        assert_eq!(endpoint(serde_json::json!({ "endpoint": "http://127.0.0.1:9000" })), "http://127.0.0.1:9000/");
+        assert_eq!(endpoint(serde_json::json!({ "endpoint": "http://a", "sts-endpoint": "https://b/" })), "https://b/");
     }
 
     #[test]

@@ -18,15 +18,15 @@ use super::{Settings, Signed, ValidLocations, VendingError};
 
 const SIGNING: &str = "The catalog's own key";
 
-/// Returns the settings that make a client have its requests signed at `endpoint`. They have no host: clients use the address at
-/// which they reach the catalog, also through proxies.
+/// Returns the settings that make a client send its requests to `endpoint` for a signature. The endpoint is a path without a
+/// host: clients append it to the address at which they reach the catalog, also through proxies.
 pub(super) fn settings(endpoint: &str) -> Settings {
     let settings = [
         ("s3.remote-signing-enabled", "true".to_owned()),
-        // Java knows the one from 1.11 on and the other before, PyIceberg the other.
+        // Java reads the first since 1.11. Older versions and PyIceberg read the second.
         ("signer.endpoint", endpoint.to_owned()),
         ("s3.signer.endpoint", endpoint.to_owned()),
-        // PyIceberg signs only if it is named so, and only with this way to reach files, which it would not choose.
+        // PyIceberg signs only with this signer and this file access, and chooses neither by itself.
         ("s3.signer", "S3V4RestSigner".to_owned()),
         ("py-io-impl", "pyiceberg.io.fsspec.FsspecFileIO".to_owned()),
     ];
@@ -37,14 +37,13 @@ pub(super) fn settings(endpoint: &str) -> Settings {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct S3Signer<'a> {
     pub(super) profile: &'a S3Profile,
-    /// What the catalog itself signs in with.
+    /// The catalog's own credentials.
     pub(super) own: &'a AwsCredentialProvider,
 }
 
 impl S3Signer<'_> {
-    /// Signs a request with the catalog's own key for the warehouse, if it is about the files in these locations.
-    ///
-    /// The region is the warehouse's, whatever the client sends: the store accepts no other.
+    /// Signs a request with the catalog's own key for the warehouse. The request must concern files in these locations, within
+    /// `access`. The signature has the warehouse's region, whatever region the client sends: the store accepts no other.
     ///
     /// # Errors
     /// `NotSigned`; `Unavailable` when the key cannot be obtained.
@@ -76,7 +75,7 @@ fn signature(
     approved: &Approved,
 ) -> Result<Vec<(String, String)>, Box<dyn std::error::Error + Send + Sync>> {
     let mut settings = SigningSettings::default();
-    // Amazon S3 API, "Signature calculations": paths are encoded once, taken as they are, and the digest has its header.
+    // Amazon S3 API, "Signature calculations": paths are encoded once and not normalised, and the digest is sent as a header.
     settings.percent_encoding_mode = PercentEncodingMode::Single;
     settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
     settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
@@ -101,14 +100,14 @@ fn signature(
     Ok(made.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
-/// Returns all headers that the client has to send: some clients add the headers of the answer to their own, others send only
-/// these.
+/// Returns all headers that the client must send, since some clients send only the headers of the answer. `signed` are the
+/// request's signed headers, `made` those of the signature.
 fn all_headers(
     request: &S3Request<'_>,
     signed: Vec<(String, String)>,
     made: Vec<(String, String)>,
 ) -> BTreeMap<String, Vec<String>> {
-    /// Returns a header's name in its usual spelling, since not every client ignores case.
+    /// The header's usual spelling. Not every client ignores case.
     const AUTHORIZATION: &str = "Authorization";
     let is = |name: &str, other: &str| name.eq_ignore_ascii_case(other);
     let own = |name: &&(String, Vec<String>)| {
@@ -135,7 +134,7 @@ fn all_headers(
 mod tests {
     use super::*;
 
-    /// 2013-05-24, 00:00:00 UTC: the time of the examples of Amazon S3's API reference.
+    /// 2013-05-24, 00:00:00 UTC: the time in the examples of Amazon S3's API reference.
     const THEN_S: u64 = 1_369_353_600;
 
     fn key(token: Option<&str>) -> Credentials {
@@ -159,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_is_that_of_amazons_own_examples() {
+    fn signature_equals_those_in_amazons_examples() {
         // Amazon S3 API reference, "Signature calculations for the Authorization header": GET Object, list objects.
         let uri = "https://examplebucket.s3.amazonaws.com/test.txt";
         let get = made(key(None), "GET", uri, &approved(&[("range", "bytes=0-9")], hash_of_nothing()));
@@ -177,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_temporary_key_brings_its_token_and_signs_it() {
+    fn temporary_key_adds_its_token_as_a_signed_header() {
         let made = made(key(Some("token")), "GET", "https://b.s3.amazonaws.com/a", &approved(&[], Payload::Unsigned));
         assert_eq!(made["x-amz-security-token"], "token");
         assert!(made["authorization"].contains(";x-amz-security-token,"), "{made:?}");
@@ -185,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_says_what_is_done_is_signed_itself() {
+    fn body_of_a_delete_request_is_part_of_the_signature() {
         let sent = |payload| made(key(None), "POST", "https://b.s3.amazonaws.com/?delete", &approved(&[], payload));
         // sha256("<Delete/>")
         let digest = "e2000f6b1fc1db795626ddaf9c13324157e9f56cb7820b40d7c3253a08ee5b91";
@@ -194,14 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_has_all_headers_to_send_each_once() {
-        let of = |name: &str, value: &str| (name.to_owned(), vec![value.to_owned()]);
+    fn answer_has_each_header_to_send_once() {
+        let header = |name: &str, value: &str| (name.to_owned(), vec![value.to_owned()]);
         let headers = [
-            of("Range", "bytes=0-7"),
-            of("Host", "evil.example.com"),
-            of("authorization", "mine"),
-            of("X-Amz-Date", "yesterday"),
-            of("X-Amz-Copy-Source-If-Match", "*"),
+            header("Range", "bytes=0-7"),
+            header("Host", "evil.example.com"),
+            header("authorization", "mine"),
+            header("X-Amz-Date", "yesterday"),
+            header("X-Amz-Copy-Source-If-Match", "*"),
         ];
         let request = S3Request { method: "GET", uri: "", headers: &headers, body: None };
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -209,11 +208,11 @@ mod tests {
         let made = vec![pair("x-amz-date", "now"), pair("authorization", "AWS4")];
         let all = all_headers(&request, vec![guard, pair("x-new", "1")], made);
         let expected = [
-            of("Authorization", "AWS4"),
-            of("Range", "bytes=0-7"),
-            of("X-Amz-Copy-Source-If-Match", "none"),
-            of("x-amz-date", "now"),
-            of("x-new", "1"),
+            header("Authorization", "AWS4"),
+            header("Range", "bytes=0-7"),
+            header("X-Amz-Copy-Source-If-Match", "none"),
+            header("x-amz-date", "now"),
+            header("x-new", "1"),
         ];
         assert_eq!(all, BTreeMap::from(expected));
     }

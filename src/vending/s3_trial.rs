@@ -1,4 +1,4 @@
-//! Tests on the store whether signed requests work and do no more than was signed.
+//! Tests with real requests to the store whether signatures work, and whether they permit only the signed request.
 
 use http::StatusCode;
 use object_store::client::{HttpRequest, HttpRequestBody};
@@ -11,7 +11,7 @@ use super::service::Service;
 use super::{Access, ValidLocations};
 use crate::storage::Budget;
 
-/// The characters that clients of S3 encode in names.
+/// The characters that S3 clients encode in object names.
 const IN_NAMES: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The objects of the test: a folder in place of a table, and an object of another table.
@@ -32,7 +32,7 @@ impl S3Signer<'_> {
     /// after it was signed.
     ///
     /// # Errors
-    /// The fault and its remedy, as text.
+    /// Returns the fault and its remedy as text.
     pub(super) async fn try_signing(
         &self,
         trial: &SigningTrial<'_>,
@@ -49,7 +49,7 @@ impl S3Signer<'_> {
             if status.is_success() {
                 Ok(())
             } else {
-                Err(format!("a signed request to {what} is answered {status}{advice}"))
+                Err(format!("a signed request to {what} got the answer {status}{advice}"))
             }
         };
         expect("read", send("GET", trial.there, None).await?, ": check the region and the endpoint")?;
@@ -57,16 +57,17 @@ impl S3Signer<'_> {
         let copied = send("PUT", trial.new, Some(source)).await?;
         if copied.is_success() {
             return Err(
-                "the store heeds headers that were not signed: a client with a signature for its own table could \
-                        copy another's files. Set `remote-signing = false`"
+                "the store obeys headers that are not signed: a client with a signature for its own table could copy \
+                        another table's files. Set `remote-signing = false`"
                     .to_owned(),
             );
         }
-        let advice = ": the store does not take the conditions that keep a signed write from being made a copy. Set \
-                      `remote-signing = false`";
+        let advice = ": the store does not accept the condition that stops a client from changing a signed write to a copy. \
+                      Set `remote-signing = false`";
         expect("write", send("PUT", trial.new, None).await?, advice)
     }
 
+    /// Builds a signed request, with the header of a copy added after signing if `copy_source` is set.
     async fn signed_request(
         &self,
         locations: &ValidLocations,

@@ -1,4 +1,4 @@
-//! Sends requests to a cloud's service, and repeats them while that can help.
+//! Sends requests to a cloud's service, and repeats those that failed for a passing reason.
 
 use std::time::{Duration, Instant};
 
@@ -19,12 +19,12 @@ const TRIES: u32 = 3;
 pub(super) struct Service {
     name: &'static str,
     client: HttpClient,
-    /// The time after the first attempt in which further attempts may begin.
+    /// No further attempt begins later than this after the first.
     retry_timeout: Duration,
 }
 
 impl Service {
-    /// Creates a client of the service at `endpoint`, called `name` in messages.
+    /// Creates a client of the service at `endpoint`. Messages use `name`.
     ///
     /// # Errors
     /// Fails if an HTTP client cannot be created, for example without root certificates.
@@ -36,12 +36,12 @@ impl Service {
         Ok(Self { name, client: ReqwestConnector::default().connect(&options)?, retry_timeout: budget.retry_timeout })
     }
 
-    /// Returns the body of the answer to a repeatable request. The request is built again for each attempt, since a signature has
-    /// a time.
+    /// Sends a repeatable request and returns the body of the answer. `make` builds the request again for each attempt, since a
+    /// signature has a time.
     ///
     /// # Errors
-    /// `Unavailable` when every attempt had no answer or failed in the service; `Refused` for any other failure, with the message
-    /// that `explain` finds in the answer.
+    /// `Unavailable` if the last attempt got no answer, a status of 500 or above, or 429; `Refused` for any other status. Both
+    /// have the message that `explain` finds in the answer. Also the errors of `make`.
     pub(super) async fn ask<F>(
         &self,
         make: impl Fn() -> F,
@@ -73,10 +73,10 @@ impl Service {
         }
     }
 
-    /// Returns the answer to a request, of any status, with its body.
+    /// Sends a request once. Returns the answer's status, whatever it is, and its body.
     ///
     /// # Errors
-    /// `Unavailable` when there was no answer.
+    /// `Unavailable` if there is no answer.
     pub(super) async fn send(&self, request: HttpRequest) -> Result<(StatusCode, Bytes), VendingError> {
         let failed = |error: &dyn std::error::Error| self.unavailable(chain(error));
         let response = self.client.execute(request).await.map_err(|error| failed(&error))?;
@@ -96,7 +96,7 @@ impl Service {
     }
 }
 
-/// Returns an error's message with its causes, which are the helpful part.
+/// Returns an error's message with its causes, which say most.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,4 +1,4 @@
-//! The proof that a table's or view's locations were checked. Writing and vending accept nothing else.
+//! Checked locations of a table or view. Writing and vending accept only these.
 
 use tidewater_core::document::TableMetadata;
 use tidewater_core::location::{Location, LocationError};
@@ -6,7 +6,7 @@ use tidewater_core::overlap::{LocationKey, Locations};
 use tidewater_core::storage::spelling_below;
 use tidewater_core::view::ViewMetadata;
 
-/// Properties of a table that set further locations for its files (Iceberg table properties, "Write properties").
+/// The properties of a table that set further locations for its files (Iceberg table properties, "Write properties").
 const PATH_PROPERTIES: [&str; 4] =
     ["write.data.path", "write.metadata.path", "write.object-storage.path", "write.folder-storage.path"];
 
@@ -21,10 +21,10 @@ pub enum LocationRefused {
     Invalid(#[from] LocationError),
     /// A storage policy could match more than this location.
     #[error(
-        "Location '{0}' has a '*', '?' or '$', which the policies of object stores give a meaning: use another, or none"
+        "Location '{0}' has a '*', '?' or '$', which have a meaning in policies of object stores: use another, or none"
     )]
     Ambiguous(String),
-    /// Decoding it once more would lead to another location.
+    /// Decoding the location once more would lead to another location.
     #[error(
         "Location '{0}' has an encoded '..', slash or other character that could lead elsewhere: use another, or none"
     )]
@@ -37,20 +37,20 @@ pub enum LocationRefused {
         /// The warehouse's root.
         root: Location,
     },
-    /// It has the scheme of one of Azure's services and the host of the other, which clients read differently.
+    /// The location has the scheme of one of Azure's services and the host of the other. Clients differ in reading it.
     #[error(
         "Location '{location}' has the scheme of one of Azure's services and the host of the other: use '{spelling}', or none"
     )]
     MixedServices {
         /// The location, as in the request.
         location: String,
-        /// The probably intended location in the warehouse, spelled like its root.
+        /// The location that was probably meant, spelled like the warehouse's root.
         spelling: String,
     },
 }
 
 impl LocationRefused {
-    /// Creates the error for a location that is not below the warehouse's root; `text` is its original spelling.
+    /// Creates the error for a location that is not below the warehouse's root. `text` is the spelling in the request.
     #[must_use]
     pub fn outside(text: &str, root: &Location) -> Self {
         let location = text.chars().take(200).collect();
@@ -62,7 +62,7 @@ impl LocationRefused {
     }
 }
 
-/// All locations of a table's or view's files, each inside its warehouse. The first is its own location.
+/// All locations of a table's or view's files, each inside its warehouse. The first is the object's own location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ValidLocations {
     /// The locations, spelled like the warehouse's root.
@@ -72,14 +72,15 @@ pub struct ValidLocations {
 }
 
 impl ValidLocations {
-    /// Checks the metadata that *results* from a change, not the change itself: every location has to be valid, whatever set it.
+    /// Checks the metadata that *results* from a change, not the change itself: every location must be valid, also those that the
+    /// change does not set.
     ///
     /// # Errors
     /// Fails if a location is not valid or not below `root`.
     pub fn of(table: &TableMetadata, root: &Location) -> Result<Self, LocationRefused> {
-        let own = inside(table.location(), root)?;
+        let own = parse_inside(table.location(), root)?;
         let named = PATH_PROPERTIES.iter().filter_map(|key| table.properties().get(*key));
-        let others = named.map(|path| inside(path, root)).collect::<Result<Vec<_>, _>>()?;
+        let others = named.map(|path| parse_inside(path, root)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self::of_table(own, others))
     }
 
@@ -88,27 +89,27 @@ impl ValidLocations {
     /// # Errors
     /// As [`ValidLocations::of`].
     pub fn of_view(view: &ViewMetadata, root: &Location) -> Result<Self, LocationRefused> {
-        let own = inside(view.location(), root)?;
-        let named = view.properties().get(VIEW_PATH_PROPERTY).map(|path| inside(path, root)).transpose()?;
+        let own = parse_inside(view.location(), root)?;
+        let named = view.properties().get(VIEW_PATH_PROPERTY).map(|path| parse_inside(path, root)).transpose()?;
         // No credentials are vended for a view.
         Ok(Self { places: Locations::of_view(own.place, named.map(|named| named.place)), respelled: Vec::new() })
     }
 
-    /// Creates the proof for a folder in place of a table, to test a warehouse's storage.
+    /// Checks a folder that stands for a table in a test of a warehouse's storage.
     ///
     /// # Errors
     /// As [`ValidLocations::of`].
     pub fn of_folder(folder: &Location, root: &Location) -> Result<Self, LocationRefused> {
-        Ok(Self::of_table(inside(folder.as_str(), root)?, Vec::new()))
+        Ok(Self::of_table(parse_inside(folder.as_str(), root)?, Vec::new()))
     }
 
-    /// Creates the proof for locations that were checked before and stored as text. Checks them again.
+    /// Checks locations that were stored as text.
     ///
     /// # Errors
     /// As [`ValidLocations::of`].
     pub fn again(own: &str, others: &[String], root: &Location) -> Result<Self, LocationRefused> {
-        let others = others.iter().map(|text| inside(text, root)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self::of_table(inside(own, root)?, others))
+        let others = others.iter().map(|text| parse_inside(text, root)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self::of_table(parse_inside(own, root)?, others))
     }
 
     fn of_table(own: Inside, others: Vec<Inside>) -> Self {
@@ -135,7 +136,7 @@ impl ValidLocations {
     }
 
     /// Returns the prefixes under which clients look up credentials: each location spelled like the warehouse's root, and in the
-    /// document's spelling if that differs. Each comes with its location from [`Self::as_slice`].
+    /// document's spelling if it differs. Each prefix comes with its location from [`Self::as_slice`].
     pub fn spellings(&self) -> impl Iterator<Item = (&Location, &Location)> {
         let places = self.places.as_slice();
         let holder = |spelling| places.iter().find(|place| place.contains(spelling));
@@ -159,9 +160,9 @@ struct Inside {
 }
 
 /// Parses `text`, which must be below `root` and not the root itself: a table at the root would contain all others.
-fn inside(text: &str, root: &Location) -> Result<Inside, LocationRefused> {
+fn parse_inside(text: &str, root: &Location) -> Result<Inside, LocationRefused> {
     let location = Location::parse(text)?;
-    // Amazon's policies can escape them, and those of other stores cannot. The local disk has no policies.
+    // Amazon's policies can escape these characters. Those of other stores cannot. The local disk has no policies.
     if location.scheme() != "file" && location.path().contains(['*', '?', '$']) {
         return Err(LocationRefused::Ambiguous(text.chars().take(200).collect()));
     }
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn every_property_that_leads_files_elsewhere_is_checked() {
+    fn location_in_a_path_property_outside_the_root_is_refused() {
         assert!(!refused("s3://bucket/warehouse/t", ""));
         for key in PATH_PROPERTIES {
             assert!(refused("s3://bucket/warehouse/t", &format!(r#""{key}":"s3://bucket/other""#)), "{key}");
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_neither_outside_nor_at_the_root_of_its_warehouse() {
+    fn location_outside_or_at_the_root_is_refused() {
         for location in ["s3://bucket/warehouse", "s3://bucket/warehouse2/t", "s3://other/warehouse/t", "file:///etc"] {
             assert!(refused(location, ""), "{location}");
         }
@@ -267,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn scheme_of_one_service_with_the_host_of_the_other_is_refused_with_what_to_use() {
+    fn scheme_of_one_azure_service_with_the_host_of_the_other_is_refused_with_a_suggestion() {
         let root = Location::parse("abfss://c@a.dfs.core.windows.net/lake").unwrap();
         let refused = ValidLocations::of(&table("wasbs://c@a.dfs.core.windows.net/lake/t", ""), &root).unwrap_err();
         assert!(refused.to_string().contains("use 'abfss://c@a.dfs.core.windows.net/lake/t'"), "{refused}");
@@ -277,7 +278,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn keys_of_two_spellings_are_equal_as_their_places_are(
+        fn two_spellings_have_equal_keys_exactly_if_their_paths_do(
             (one_spelling, one_path) in (0..3_usize, "(/[ab%2.]{1,3}){1,3}"),
             (other_spelling, other_path) in (0..3_usize, "(/[ab%2.]{1,3}){1,3}"),
         ) {

@@ -1,4 +1,4 @@
-//! What each cloud implements to give away access to a warehouse's storage.
+//! The trait that each cloud implements to vend access to a warehouse's storage.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -12,62 +12,63 @@ use super::s3_trial::SigningTrial;
 use super::{Issued, Settings, Signed, ValidLocations, VendingError};
 use crate::storage::{Budget, StorageCredentials};
 
-/// What of a warehouse's storage can be given away, and how.
+/// Vends access to one warehouse's storage.
 #[async_trait]
 pub trait Vendor: Debug + Send + Sync {
-    /// Returns whether there is nothing to give, nor to say.
+    /// Returns whether clients get neither credentials nor settings.
     fn is_none(&self) -> bool {
         false
     }
 
-    /// Returns how a client reaches the storage, if what it is given is enough for that.
+    /// Returns the storage profile, to test vended credentials with. None for the local disk.
     fn profile(&self) -> Option<StorageProfile>;
 
-    /// Returns the credentials among settings that were vended.
+    /// Returns the credentials in vended settings.
     fn as_credentials(&self, settings: &BTreeMap<String, String>) -> Option<StorageCredentials>;
 
-    /// Returns what a person can do where the storage does not work as it is set up.
+    /// Returns the remedies for a storage that does not work as configured.
     fn advice(&self) -> Advice;
 
     /// Returns whether there are credentials to vend.
     fn has_credentials(&self) -> bool;
 
-    /// Returns whether requests to the storage are signed.
+    /// Returns whether the catalog signs clients' requests to the storage.
     fn signs(&self) -> bool {
         false
     }
 
-    /// Returns how a client that wants this is to reach the files.
+    /// Returns the way in which a client gets access, out of those that it wants.
     fn delegation(&self, wanted: Wanted) -> Delegation {
         choose(wanted, self.has_credentials(), self.signs())
     }
 
-    /// Returns what a client needs to know besides credentials: where the store is.
+    /// Returns the settings that a client needs besides credentials, such as the store's address.
     fn settings(&self) -> Settings;
 
-    /// Adds settings under the host that a spelling of a location names, where clients look for them under that.
+    /// Repeats settings under the host in `spelling`, if clients of this cloud look for them there.
     fn with_host_of(&self, _spelling: &Location, settings: Settings) -> Settings {
         settings
     }
 
-    /// Returns the setting under which a client finds where it gets new credentials.
+    /// Returns the name of the setting with the address for new credentials.
     fn refresh_setting(&self) -> Option<&'static str>;
 
-    /// Returns what tells a client to have its requests signed at `endpoint`, a path below the catalog's address.
+    /// Returns the settings that make a client send its requests to `endpoint` for a signature. `endpoint` is a path below the
+    /// catalog's address.
     fn signing_settings(&self, _endpoint: &str) -> Settings {
         Settings::new()
     }
 
-    /// Asks the cloud for credentials that reach exactly these locations.
+    /// Requests credentials that reach exactly these locations.
     ///
     /// # Errors
     /// All of [`VendingError`] but `NotSigned` and `NoSigning`.
     async fn issue(&self, locations: &ValidLocations, access: Access, now_ms: i64) -> Result<Issued, VendingError>;
 
-    /// Signs a client's request to the storage, if it is about the files in these locations and within `access`.
+    /// Signs a client's request to the storage. The request must concern files in these locations, within `access`.
     ///
     /// # Errors
-    /// `NoSigning`, `NotSigned`; `Unavailable` when the catalog's own credentials are not to be had.
+    /// `NoSigning`, `NotSigned`; `Unavailable` if the catalog's own credentials cannot be obtained.
     async fn sign(
         &self,
         _locations: &ValidLocations,
@@ -78,11 +79,11 @@ pub trait Vendor: Debug + Send + Sync {
         Err(VendingError::NoSigning)
     }
 
-    /// Tries out on the store itself whether signed requests work, and do no more than they were signed for; nothing where
-    /// none are signed. The object `new` of the trial may be there then.
+    /// Tests with real requests to the store whether signatures work, and whether they permit only the signed request. Returns
+    /// none if the catalog signs no requests. The object `new` of the trial may exist afterwards.
     ///
     /// # Errors
-    /// What does not work, and what can be done about it.
+    /// Returns the fault and its remedy as text.
     async fn try_signing(
         &self,
         _trial: &SigningTrial<'_>,
@@ -93,21 +94,21 @@ pub trait Vendor: Debug + Send + Sync {
     }
 }
 
-/// What a person can do where a warehouse's storage does not work as it is set up.
+/// The remedies for a warehouse's storage that does not work as configured. Each text ends a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Advice {
-    /// Why there are no credentials to vend, where that is so by the settings.
+    /// Why the settings vend no credentials.
     pub why_none: &'static str,
-    /// What to do where vended credentials turn out to reach more than they should.
+    /// What to do if vended credentials reach more than their table.
     pub when_too_wide: &'static str,
-    /// What to do where the store refuses the catalog itself.
+    /// What to do if the store refuses the catalog's own credentials.
     pub when_refused: &'static str,
-    /// What to do where there is nothing at the place that the settings name.
+    /// What to do if the bucket, container or folder does not exist.
     pub when_not_found: &'static str,
-    /// What to do where the store does not answer.
+    /// What to do if the store does not answer.
     pub when_unavailable: &'static str,
-    /// What to do where the store refuses what was vended.
+    /// What to do if the store refuses vended credentials.
     pub when_vended_is_refused: &'static str,
-    /// What to do where the store writes over an object that it was told not to.
+    /// What to do if the store overwrites an object despite the condition of the request.
     pub when_overwritten: &'static str,
 }

@@ -12,9 +12,9 @@ use crate::vending::{Ask, SigningTrial, ValidLocations, Vending};
 /// A step of the test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckStep {
-    /// Its name, for people.
+    /// The step's name, for people.
     pub what: &'static str,
-    /// Its outcome: success with a remark, or the fault and its remedy.
+    /// The outcome: success with a remark, or the fault and its remedy.
     pub outcome: Result<String, String>,
 }
 
@@ -23,7 +23,7 @@ struct Trial<'a> {
     warehouse: &'a OpenWarehouse,
     /// A folder in place of a table.
     own: Location,
-    /// A folder in place of another table, whose name has the first one's as its beginning.
+    /// A folder in place of another table. Its name begins with the name of the first.
     sibling: Location,
 }
 
@@ -170,7 +170,7 @@ impl Trial<'_> {
         }
     }
 
-    /// Tests signed requests; none where the warehouse signs no requests.
+    /// Tests signed requests. Returns none if the warehouse signs no requests.
     async fn sign(&self, clock: &Clock) -> Option<Result<String, String>> {
         let there = object(&self.own).ok()?;
         let new = self.own.join("signed").ok()?;
@@ -210,9 +210,9 @@ fn with_causes(error: &StorageError) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        let told = error.to_string();
-        if !text.contains(&told) {
-            text.extend([": ", &told]);
+        let message = error.to_string();
+        if !text.contains(&message) {
+            text.extend([": ", &message]);
         }
         cause = error.source();
     }

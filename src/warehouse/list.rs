@@ -10,22 +10,22 @@ use crate::base::clock::Clock;
 use crate::store::{Store, StoreError, Warehouse};
 
 /// How long a list of warehouses is cached. A new default or storage setting takes effect within this time.
-const BELIEVED_MS: i64 = 2_000;
+const CACHED_MS: i64 = 2_000;
 
 /// How often in a second an organisation's list is read again for an unknown name. Beyond that the cached list counts, and a
-/// new warehouse is found within [`BELIEVED_MS`].
+/// new warehouse is found within [`CACHED_MS`].
 const RELOADS_PER_SECOND: u32 = 10;
 
-/// Why a request is about no warehouse.
+/// Why the warehouse of a request was not found.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FindWarehouseError {
-    /// The organisation has none of that name.
+    /// The organisation has no warehouse of the name.
     #[error("the organisation has no warehouse of that name")]
     NotFound,
     /// No name was given, and the organisation has no default.
     #[error("the organisation has no default warehouse")]
     NoDefault,
-    /// Its storage cannot be reached as it is set up.
+    /// The warehouse's settings do not give access to its storage.
     #[error("warehouse '{0}' cannot be used as it is set up")]
     Unusable(String),
     /// The store does not answer.
@@ -70,6 +70,7 @@ impl Warehouses {
         &self.access
     }
 
+    /// Returns the warehouses of an organisation, from the cache if it is recent. With `fresh`, reads them again if that is allowed.
     async fn list(
         &self,
         store: &dyn Store,
@@ -80,13 +81,13 @@ impl Warehouses {
         let now_ms = clock.now_ms();
         let known = self.listed.get(&organisation);
         if let Some(known) = &known
-            && now_ms - known.at_ms < BELIEVED_MS
+            && now_ms - known.at_ms < CACHED_MS
             && !(fresh && self.may_reload(organisation, now_ms))
         {
             return Ok(Arc::clone(known));
         }
         let records = store.warehouse_list(organisation).await?;
-        let warehouses = records.into_iter().map(|record| self.opened(record, known.as_deref())).collect();
+        let warehouses = records.into_iter().map(|record| self.open_listed(record, known.as_deref())).collect();
         let list = Arc::new(List { at_ms: now_ms, warehouses });
         self.listed.insert(organisation, Arc::clone(&list));
         Ok(list)
@@ -103,9 +104,9 @@ impl Warehouses {
         true
     }
 
-    /// Opens the warehouses of a list. An unchanged warehouse keeps its connections. A warehouse that cannot be opened does not
-    /// affect the others.
-    fn opened(&self, record: Warehouse, known: Option<&List>) -> Listed {
+    /// Opens a warehouse of a list. An unchanged warehouse keeps its connections. A failure is logged and does not affect the other
+    /// warehouses.
+    fn open_listed(&self, record: Warehouse, known: Option<&List>) -> Listed {
         let same = known.and_then(|known| known.warehouses.iter().find(|listed| listed.record == record));
         if let Some(Listed { open: Some(open), .. }) = same {
             return Listed { record, open: Some(Arc::clone(open)) };

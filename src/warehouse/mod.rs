@@ -1,4 +1,4 @@
-//! Warehouses: opened to work in, listed for an organisation, and checked.
+//! Opens warehouses, lists those of an organisation, and checks their storage.
 
 mod check;
 mod list;

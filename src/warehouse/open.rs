@@ -1,4 +1,4 @@
-//! A warehouse that can be worked in: its record, with its credentials unsealed and its storage opened.
+//! Opens a warehouse: unseals its credentials and opens its storage.
 
 use std::sync::{Arc, OnceLock};
 
@@ -15,55 +15,55 @@ use crate::vending::{Vendor, open_vendor};
 /// A warehouse that a request may use, because its organisation owns it.
 #[derive(Debug)]
 pub struct OpenWarehouse {
-    /// What every row of it is under.
+    /// The ids of its organisation and of the warehouse, the key of all its rows.
     pub place: Place,
-    /// Its name: the `prefix` of its paths.
+    /// Its name, which is the `prefix` in API paths.
     pub name: String,
-    /// Where its tables are.
+    /// The location that contains all its tables.
     pub root: Location,
     /// Whether it serves the paths without a prefix.
     pub is_default: bool,
-    /// Its objects.
+    /// The handle on its storage.
     pub storage: Storage,
-    /// What of them can be given away.
+    /// Vends access to its storage.
     pub vendor: Arc<dyn Vendor>,
-    /// What can be chosen of it.
+    /// Its options.
     pub options: WarehouseOptions,
 }
 
-/// Why a warehouse's storage cannot be reached as it is set up.
+/// Why a warehouse cannot be opened with its settings.
 #[derive(Debug, thiserror::Error)]
 pub enum WarehouseError {
-    /// Its root is not a location.
+    /// The root is not a valid location.
     #[error(transparent)]
     Root(#[from] LocationError),
-    /// There are no master keys to open its credentials with.
+    /// The master keys, which the credentials need, cannot be read.
     #[error(transparent)]
     Keys(#[from] KeyFileError),
-    /// Its credentials do not open.
+    /// The credentials cannot be unsealed.
     #[error("its credentials cannot be read: {0}")]
     Sealed(#[from] SealError),
-    /// What was sealed is not credentials.
-    #[error("its credentials cannot be read: they are not in a form that this version knows")]
+    /// The unsealed bytes are not credentials.
+    #[error("its credentials cannot be read: this version does not know their format")]
     Unknown,
-    /// Its settings do not fit.
+    /// The storage cannot be opened.
     #[error(transparent)]
     Storage(#[from] OpenError),
 }
 
-/// What warehouses are opened with.
+/// The keys and limits with which warehouses are opened.
 #[derive(Debug, Clone)]
 pub struct StorageAccess {
-    /// Where the master keys are that credentials are sealed with.
+    /// The source of the master keys.
     pub keys: KeySource,
-    /// How long storage may take.
+    /// The time limits of storage calls.
     pub budget: Budget,
-    /// What is sealed with for clients, once it was needed: derived from the master keys, and only in memory.
+    /// The keys that seal passes. They are derived from the master keys when first needed, and stay in memory.
     pub passes: Arc<OnceLock<PassKeys>>,
 }
 
 impl StorageAccess {
-    /// Opens a warehouse's storage. Nothing is asked of the store yet.
+    /// Opens a warehouse with the credentials in its record. Sends no request to its storage.
     ///
     /// # Errors
     /// All of [`WarehouseError`].
@@ -76,7 +76,7 @@ impl StorageAccess {
         self.open_with(record, &credentials)
     }
 
-    /// The same with credentials that are not, or not yet, in the record.
+    /// Opens a warehouse with the given credentials instead of those in its record.
     ///
     /// # Errors
     /// `Root`; `Storage`.
@@ -102,7 +102,7 @@ impl StorageAccess {
         })
     }
 
-    /// The same seal with the master key that seals now; nothing when it is that already.
+    /// Seals credentials again with the first master key. Returns none if that key sealed them already.
     ///
     /// # Errors
     /// `Keys`; `Sealed`.
@@ -121,7 +121,7 @@ impl StorageAccess {
     }
 }
 
-/// Seals credentials for the warehouse that they are for.
+/// Seals a warehouse's credentials. They open only for the same warehouse.
 ///
 /// # Errors
 /// `Sealed`.
@@ -134,7 +134,7 @@ pub fn seal_credentials(
     Ok(keys.seal(&text, &owner(place))?)
 }
 
-/// Seals what a client is to bring back to the same warehouse.
+/// Seals a pass, which a client sends back. It opens only for the same warehouse.
 ///
 /// # Errors
 /// `NoEntropy`.
@@ -142,7 +142,7 @@ pub fn seal_pass(keys: &PassKeys, place: Place, pass: &[u8]) -> Result<Vec<u8>, 
     keys.seal(pass, &pass_owner(place))
 }
 
-/// Opens what [`seal_pass`] made.
+/// Opens a pass of [`seal_pass`].
 ///
 /// # Errors
 /// `Broken`.
@@ -150,7 +150,7 @@ pub fn open_pass(keys: &PassKeys, place: Place, sealed: &[u8]) -> Result<Secret<
     keys.open(sealed, &pass_owner(place))
 }
 
-/// Credentials open only for the warehouse that they were sealed for, wherever the row is moved.
+/// Returns the owner of a warehouse's sealed credentials. So they open for no other warehouse, even if a row is moved.
 fn owner(place: Place) -> [u8; 32] {
     let mut owner = [0; 32];
     owner[..16].copy_from_slice(place.organisation.0.as_bytes());
@@ -158,16 +158,17 @@ fn owner(place: Place) -> [u8; 32] {
     owner
 }
 
-/// What a client brings is never taken for credentials, nor they for it.
+/// Returns the owner of a warehouse's passes. It differs from that of credentials, so that one is never taken for the other.
 fn pass_owner(place: Place) -> Vec<u8> {
     [b"pass".as_slice(), &owner(place)].concat()
 }
 
-/// Stands for a warehouse's storage as it is set up: another set-up is another storage, of which nothing is remembered.
+/// Returns an id of a warehouse's storage with its present settings. A change of the settings changes the id, so that no cached
+/// document or credential of the former settings is used.
 fn fingerprint(record: &Warehouse) -> Uuid {
     let mut hash = Sha256::new();
     hash.update(owner(Place { organisation: record.organisation, warehouse: record.id }));
-    // A profile is plain values: its debug form tells all of them, and holds no secret.
+    // The debug output of a profile has all its values, and a profile has no secrets.
     for part in [record.root.as_bytes(), format!("{:?}", record.storage.profile).as_bytes()] {
         hash.update(part.len().to_le_bytes());
         hash.update(part);

@@ -61,7 +61,7 @@ impl NamedFiles {
     ///
     /// # Errors
     /// If a snapshot, a statistics entry or the log has an unknown form: the document may then name further files.
-    pub fn of(json: &[u8]) -> Result<Self, NamedFilesError> {
+    pub fn parse(json: &[u8]) -> Result<Self, NamedFilesError> {
         let view: View = serde_json::from_slice(json).map_err(|error| NamedFilesError(error.to_string()))?;
         let mut named = Self::default();
         for snapshot in view.snapshots.into_iter().flatten() {
@@ -183,13 +183,13 @@ mod tests {
             {"manifests":["m1","m2"]}],"statistics":[{"snapshot-id":1,"statistics-path":"s1"}],
             "partition-statistics":[{"statistics-path":"p1"}],"metadata-log":[{"metadata-file":"d1","timestamp-ms":1}],
             "of-tomorrow":{"x":1}}"#;
-        let named = NamedFiles::of(json.as_bytes()).unwrap();
+        let named = NamedFiles::parse(json.as_bytes()).unwrap();
         assert_eq!(named.manifest_lists, set(&["l1", "l2"]));
         assert_eq!(named.manifests, set(&["m1", "m2"]));
         assert_eq!(named.statistics, set(&["s1", "p1"]));
         assert_eq!(named.older_documents, set(&["d1"]));
         let none = r#"{"snapshots":[],"statistics":null}"#;
-        assert_eq!(NamedFiles::of(none.as_bytes()).unwrap(), NamedFiles::default());
+        assert_eq!(NamedFiles::parse(none.as_bytes()).unwrap(), NamedFiles::default());
     }
 
     #[test]
@@ -202,7 +202,7 @@ mod tests {
             "[]",
             "{",
         ] {
-            assert!(NamedFiles::of(json.as_bytes()).is_err(), "{json}");
+            assert!(NamedFiles::parse(json.as_bytes()).is_err(), "{json}");
         }
     }
 
@@ -312,7 +312,7 @@ mod tests {
 
         #[test]
         fn arbitrary_document_does_not_panic(text in any::<String>()) {
-            let _ = NamedFiles::of(text.as_bytes());
+            let _ = NamedFiles::parse(text.as_bytes());
         }
     }
 }

@@ -57,7 +57,7 @@ pub(in crate::api) struct DroppedEntry {
 }
 
 impl DroppedEntry {
-    fn of(dropped: Dropped, now_ms: i64) -> Self {
+    fn new(dropped: Dropped, now_ms: i64) -> Self {
         let restorable = dropped.not_restorable(now_ms).is_none();
         let waits = matches!(dropped.state, DroppedState::Kept | DroppedState::Replaced);
         Self {
@@ -107,7 +107,7 @@ pub(in crate::api) async fn list(
     let last = found.items.last().filter(|_| found.more);
     let next_page_token = last.map(|last| token_before(Moment { at_ms: last.dropped_ms, id: last.id.0 }));
     let now_ms = api.clock.now_ms();
-    let dropped = found.items.into_iter().map(|dropped| DroppedEntry::of(dropped, now_ms)).collect();
+    let dropped = found.items.into_iter().map(|dropped| DroppedEntry::new(dropped, now_ms)).collect();
     Ok(Json(DroppedList { next_page_token, dropped }))
 }
 
@@ -118,7 +118,7 @@ pub(in crate::api) async fn get(
     parts: Parts,
 ) -> Result<Json<DroppedEntry>, ApiError> {
     let dropped = api.catalog.dropped_find(scope.authorizer, scope.warehouse, id(&parts)?).await?;
-    Ok(Json(DroppedEntry::of(dropped.into_object().dropped, api.clock.now_ms())))
+    Ok(Json(DroppedEntry::new(dropped.into_object().dropped, api.clock.now_ms())))
 }
 
 /// Restores a dropped table or view, under its old name or another.

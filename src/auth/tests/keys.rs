@@ -49,11 +49,11 @@ async fn cached_key_needs_no_database() {
     let (_, text) = world.key(Role::Reader, None).await;
     let server = world.server();
     try_key(&server, &text).await.unwrap();
-    let asked = world.store.asked_at_all();
+    let asked = world.store.total_call_count();
     for _ in 0..1_000 {
         try_key(&server, &text).await.unwrap();
     }
-    assert_eq!(world.store.asked_at_all(), asked);
+    assert_eq!(world.store.total_call_count(), asked);
 }
 
 #[tokio::test]
@@ -88,7 +88,7 @@ async fn concurrent_requests_look_up_a_key_once() {
         for task in tasks {
             task.await.unwrap().unwrap();
         }
-        assert_eq!(world.store.asked("key_by_digest"), round);
+        assert_eq!(world.store.call_count("key_by_digest"), round);
         world.advance(2_000);
     }
 }
@@ -118,7 +118,7 @@ async fn key_in_use_is_looked_up_in_the_background() {
         assert!(try_key(&server, &text).await.is_ok(), "nobody waits");
     }
     let_background_run().await;
-    assert_eq!(world.store.asked("key_by_digest"), 2, "one asked for all");
+    assert_eq!(world.store.call_count("key_by_digest"), 2, "one asked for all");
     assert!(matches!(try_key(&server, &text).await, Err(AuthError::RevokedKey)));
 }
 
@@ -242,7 +242,7 @@ async fn concurrent_requests_share_a_failed_look_up() {
     for task in tasks {
         assert!(matches!(task.await.unwrap(), Err(AuthError::Unavailable(_))));
     }
-    assert_eq!(world.store.asked("key_by_digest"), 1);
+    assert_eq!(world.store.call_count("key_by_digest"), 1);
 }
 
 #[tokio::test]
@@ -262,9 +262,9 @@ async fn invalid_credentials_neither_fill_memory_nor_evict_keys() {
         assert!(try_key(&server, &format!("x{number}.y.z")).await.is_err());
     }
     assert!(server.remembered_now() <= 200, "{}", server.remembered_now());
-    let asked = world.store.asked("key_by_digest");
+    let asked = world.store.call_count("key_by_digest");
     try_key(&server, &good).await.unwrap();
-    assert_eq!(world.store.asked("key_by_digest"), asked);
+    assert_eq!(world.store.call_count("key_by_digest"), asked);
 }
 
 #[tokio::test]
@@ -290,9 +290,9 @@ async fn last_use_of_a_key_is_written_by_a_flush() {
     try_key(&server, &text).await.unwrap();
     server.maintain().await.unwrap();
     assert_eq!(last_used().await, [Some(world.now_ms()), None]);
-    let touched = world.store.asked("key_touch");
+    let touched = world.store.call_count("key_touch");
     server.flush().await.unwrap();
-    assert_eq!(world.store.asked("key_touch"), touched, "nothing new, nothing written");
+    assert_eq!(world.store.call_count("key_touch"), touched, "nothing new, nothing written");
 }
 
 #[tokio::test(start_paused = true)]
@@ -307,9 +307,9 @@ async fn uses_are_written_every_minute_and_at_the_end() {
     });
     let_background_run().await;
     try_key(&server, &text).await.unwrap();
-    assert_eq!(world.store.asked("key_touch"), 0);
+    assert_eq!(world.store.call_count("key_touch"), 0);
     tokio::time::advance(std::time::Duration::from_secs(61)).await;
-    while world.store.asked("key_touch") == 0 {
+    while world.store.call_count("key_touch") == 0 {
         tokio::task::yield_now().await;
     }
     world.advance(20_000);
@@ -392,8 +392,8 @@ async fn credential_of_a_connection_is_checked_again_after_a_reload() {
     let header = bearer(&text);
     server.authenticate_again(Some(header.as_bytes()), Some(&last), world.now_ms()).await.unwrap();
     let other = world.server();
-    let asked = world.store.asked_at_all();
+    let asked = world.store.total_call_count();
     let caller = other.authenticate_again(Some(header.as_bytes()), Some(&last), world.now_ms()).await.unwrap();
     assert_eq!(caller.key(), key.id);
-    assert!(world.store.asked_at_all() > asked, "it asks the store itself");
+    assert!(world.store.total_call_count() > asked, "it asks the store itself");
 }

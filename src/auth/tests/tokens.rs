@@ -67,11 +67,11 @@ async fn valid_token_returns_its_caller_and_is_verified_once() {
     let token = genuine(&server, &claims_for(&key, Role::Writer, world.now_ms())).await;
     let caller = present(&server, &token).await.unwrap();
     assert_eq!((caller.key(), caller.organisation(), caller.role()), (key.id, key.organisation, Role::Writer));
-    let asked = world.store.asked_at_all();
+    let asked = world.store.total_call_count();
     for _ in 0..1_000 {
         present(&server, &token).await.unwrap();
     }
-    assert_eq!(world.store.asked_at_all(), asked, "a token in use needs no database");
+    assert_eq!(world.store.total_call_count(), asked, "a token in use needs no database");
     let other = world.server();
     assert!(present(&other, &token).await.is_ok(), "another server of the deployment takes it");
 }
@@ -300,9 +300,9 @@ async fn tokens_stay_valid_during_a_rotation() {
     world.advance(ACTIVE_AFTER_MS);
     let after = sign(&here).await;
     assert_eq!(signer(&after), second);
-    let listed = world.store.asked("signing_key_list");
+    let listed = world.store.call_count("signing_key_list");
     assert!(present(&there, &after).await.is_ok());
-    assert_eq!(world.store.asked("signing_key_list"), listed, "the other server knew it already");
+    assert_eq!(world.store.call_count("signing_key_list"), listed, "the other server knew it already");
 
     world.advance(MAX_TOKEN_LIFETIME_MS);
     here.maintain().await.unwrap();
@@ -335,13 +335,13 @@ async fn unknown_signing_keys_cause_at_most_one_read_per_second() {
     let (here, there) = (world.server(), world.server());
     here.prepare().await.unwrap();
     there.prepare().await.unwrap();
-    let listed = world.store.asked("signing_key_list");
+    let listed = world.store.call_count("signing_key_list");
     let claims = wire(&key, world.now_ms());
     for number in 0..500 {
         let token = forged(Algorithm::HS256, Some(&format!("invented-{number}")), b"evil", &claims);
         assert_eq!(refusal(&there, &token).await, TokenError::UnknownSigner);
     }
-    assert_eq!(world.store.asked("signing_key_list"), listed + 1);
+    assert_eq!(world.store.call_count("signing_key_list"), listed + 1);
     assert_eq!(there.remembered_now(), 0, "forgeries are not remembered");
 
     let second = SigningKey { id: "second".to_owned(), secret: Secret::new([5; 32]), created_ms: world.now_ms() + 1 };

@@ -1,4 +1,4 @@
-//! What is answered to a request that comes again, and for which locations its answer is a proof.
+//! Answers to repeated requests, and the locations for which they permit vending.
 
 use super::*;
 use crate::base::clock::fresh_ordered_uuid;
@@ -7,7 +7,7 @@ use crate::store::{Answer, KeptDocument, Receipt, RequestDigest};
 use crate::vending::open_vendor;
 
 impl Fixture {
-    /// The same warehouse, as if something could be vended for it.
+    /// Returns the same warehouse with a vendor that vends credentials.
     fn vending(&self) -> Arc<OpenWarehouse> {
         let root = tidewater_core::location::Location::parse("s3://bucket/lake").unwrap();
         let profile = serde_json::from_value(json!({ "type": "s3", "region": "a", "endpoint": "http://127.0.0.1:1",
@@ -23,8 +23,8 @@ impl Fixture {
         Arc::new(OpenWarehouse { place, name, root, is_default, options, storage, vendor })
     }
 
-    /// Creates a table, at that place if one is named, and gives what is kept of the answer.
-    async fn made(&self, name: &str, location: Option<&str>) -> KeptDocument {
+    /// Creates a table, at `location` if it is set. Returns the kept answer.
+    async fn create_kept(&self, name: &str, location: Option<&str>) -> KeptDocument {
         let receipt = Receipt { key: fresh_ordered_uuid(), request: RequestDigest([1; 32]), expires_ms: i64::MAX };
         let mut request = create_request(name);
         request.location = location.map(str::to_owned);
@@ -44,10 +44,10 @@ impl Fixture {
 }
 
 #[tokio::test]
-async fn repeated_answer_is_a_proof_only_while_its_table_lives_where_it_was() {
+async fn repeated_answer_has_locations_only_while_the_table_has_them() {
     let fixture = Fixture::new().await;
     let warehouse = fixture.vending();
-    let kept = fixture.made("made", None).await;
+    let kept = fixture.create_kept("made", None).await;
     let again = async || fixture.catalog.table_again_as_admin(&warehouse, &kept).await.unwrap();
     let is_proof = async || {
         let again = again().await;
@@ -68,19 +68,19 @@ async fn repeated_answer_is_a_proof_only_while_its_table_lives_where_it_was() {
     fixture.update("made", json!({ "action": "remove-properties", "removals": ["write.data.path"] })).await;
     assert!(is_proof().await);
 
-    // Its place is another table's.
+    // Another table has its location.
     let ident = TableIdent::new(namespace(), "made").unwrap();
     fixture.catalog.table_drop_as_admin(&warehouse, &ident, false, &Change::by_catalog(0)).await.unwrap();
     assert!(!is_proof().await);
-    let other = fixture.made("made", Some(&location)).await;
+    let other = fixture.create_kept("made", Some(&location)).await;
     assert!(!is_proof().await);
     assert_ne!(other, kept);
 }
 
 #[tokio::test]
-async fn repeated_answer_that_storage_does_not_give_says_that_the_change_was_made() {
+async fn repeated_answer_without_storage_says_that_the_change_succeeded() {
     let fixture = Fixture::new().await;
-    let kept = fixture.made("made", None).await;
+    let kept = fixture.create_kept("made", None).await;
     std::fs::write(kept.location.strip_prefix("file://").unwrap(), "{").unwrap();
     let catalog = Catalog::new(
         Arc::clone(&fixture.store) as Arc<dyn Store>,

@@ -1,4 +1,4 @@
-//! Changes that the database has no space for: surely not made, so their documents go.
+//! Changes that a full database refuses. They certainly did not happen, so their documents are removed.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn is_full<T>(result: &Result<T, CatalogError>) -> bool {
 }
 
 #[tokio::test]
-async fn commit_that_a_full_database_refuses_leaves_no_document() {
+async fn commit_refused_by_a_full_database_leaves_no_document() {
     let fixture = Fixture::new().await;
     let before = fixture.metadata_files();
     fixture.store.fail_next(Fault::Full);
@@ -19,7 +19,7 @@ async fn commit_that_a_full_database_refuses_leaves_no_document() {
 }
 
 #[tokio::test]
-async fn transaction_that_a_full_database_refuses_leaves_no_document() {
+async fn transaction_refused_by_a_full_database_leaves_no_document() {
     let fixture = Fixture::new().await;
     let before = fixture.metadata_files();
     fixture.store.fail_next(Fault::Full);
@@ -32,7 +32,7 @@ async fn transaction_that_a_full_database_refuses_leaves_no_document() {
 }
 
 #[tokio::test]
-async fn view_that_a_full_database_refuses_leaves_no_document() {
+async fn view_refused_by_a_full_database_leaves_no_document() {
     let fixture = Fixture::new().await;
     let before = fixture.metadata_files();
     fixture.store.fail_next(Fault::Full);
@@ -42,7 +42,7 @@ async fn view_that_a_full_database_refuses_leaves_no_document() {
     fixture.create_view("v").await.unwrap();
 }
 
-/// SQLite itself refuses them here.
+/// SQLite itself refuses these creations.
 #[tokio::test]
 async fn creations_beyond_the_size_of_the_database_leave_no_document() {
     let fixture = Fixture::new().await;
@@ -61,7 +61,7 @@ async fn creations_beyond_the_size_of_the_database_leave_no_document() {
             }
         }
     }
-    assert_eq!(refused, 3, "it was never full");
+    assert_eq!(refused, 3, "the database was never full");
     assert_eq!(fixture.metadata_files(), before + created);
     fixture.breaker.leave_room(1_000).await;
     fixture.create("room again", None, None).await.unwrap();

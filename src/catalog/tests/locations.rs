@@ -1,4 +1,4 @@
-//! Which locations a table or view gets.
+//! Locations of tables and views.
 
 use tidewater_core::view::{CreateView, ViewCommit};
 
@@ -46,7 +46,7 @@ fn is_taken(result: &Result<impl Sized, CatalogError>) -> bool {
 }
 
 #[tokio::test]
-async fn whoever_is_refused_a_location_leaves_no_document() {
+async fn change_with_a_refused_location_leaves_no_document() {
     let fixture = Fixture::new().await;
     fixture.create("u", None, Some("data")).await.unwrap();
     let files = fixture.metadata_files();
@@ -58,22 +58,22 @@ async fn whoever_is_refused_a_location_leaves_no_document() {
 }
 
 #[tokio::test]
-async fn a_commit_that_leaves_locations_as_they_are_asks_for_nothing_more() {
+async fn commit_without_new_locations_makes_two_store_calls() {
     let fixture = Fixture::new().await;
     fixture.set_place("t", "write.data.path", "data").await.unwrap();
-    let before = fixture.store.asked_at_all();
+    let before = fixture.store.total_call_count();
     fixture.commit("a").await.unwrap();
-    assert_eq!(fixture.store.asked_at_all() - before, 2, "its pointer is read, and moved");
+    assert_eq!(fixture.store.total_call_count() - before, 2, "one read and one move of the pointer");
 }
 
 #[tokio::test]
-async fn what_is_staged_gets_no_location_of_another() {
+async fn staged_table_at_an_overlapping_location_is_refused() {
     let fixture = Fixture::new().await;
     fixture.create("u", Some("u"), Some("data")).await.unwrap();
     for (location, data) in [(Some("u/inside"), None), (None, Some("data")), (Some("data"), None), (None, Some("u"))] {
         assert!(is_taken(&fixture.create_staged("v", location, data, true).await), "{location:?} {data:?}");
     }
-    // What is free can be staged by many; it is given to the one who commits first.
+    // Many callers can stage a table at a free location. The first to commit gets it.
     for _ in 0..2 {
         let staged = fixture.create_staged("v", Some("v"), Some("v-data"), true).await.unwrap();
         assert!(matches!(staged, CreatedTable::Staged(..)));
@@ -82,7 +82,7 @@ async fn what_is_staged_gets_no_location_of_another() {
 }
 
 #[tokio::test]
-async fn location_of_another_is_refused_in_every_change_that_sets_one() {
+async fn overlapping_location_is_refused_in_every_change() {
     let fixture = Fixture::new().await;
     let view = |name: &str, place: &str| {
         let body = json!({ "name": name, "schema": { "type": "struct", "schema-id": 0, "fields": [] },

@@ -1,11 +1,11 @@
-//! What becomes of a published document when the store's answer is lost, unreadable or a refusal: for every way to publish.
+//! Every way to publish a document, with every fault of the store: lost and unreadable answers and refusals.
 
 use tidewater_core::commit::RegisterTable;
 use tidewater_core::view::RegisterView;
 
 use super::*;
 
-/// A way to publish. Each is made under a new name, or sets a new property.
+/// A way to publish. Each creates a new name, or sets a new property.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     CreateTable,
@@ -31,9 +31,9 @@ const WAYS: [Way; 9] = [
     Way::Transaction,
 ];
 
-/// What a caller is told.
+/// The caller's outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Told {
+enum Outcome {
     Done,
     Unavailable,
     Unknown,
@@ -41,30 +41,30 @@ enum Told {
     Full,
 }
 
-/// A fault of the store, with what the caller is told, whether the change happened, and whether documents stay.
+/// Each fault of the store, with the caller's outcome, whether the change happened, and whether documents stay.
 #[rustfmt::skip]
-const FAULTS: [(Fault, Told, bool, bool); 6] = [
-    (Fault::NotDone,        Told::Unavailable, false, true),
-    (Fault::DoneUnheard,    Told::Done,        true,  true),
-    (Fault::NotDoneAndDeaf, Told::Unknown,     false, true),
-    (Fault::DoneAndDeaf,    Told::Unknown,     true,  true),
-    (Fault::DoneUnreadable, Told::Done,        true,  true),
-    (Fault::Full,           Told::Full,        false, false),
+const FAULTS: [(Fault, Outcome, bool, bool); 6] = [
+    (Fault::NotDone,        Outcome::Unavailable, false, true),
+    (Fault::DoneUnheard,    Outcome::Done,        true,  true),
+    (Fault::NotDoneAndDeaf, Outcome::Unknown,     false, true),
+    (Fault::DoneAndDeaf,    Outcome::Unknown,     true,  true),
+    (Fault::DoneUnreadable, Outcome::Done,        true,  true),
+    (Fault::Full,           Outcome::Full,        false, false),
 ];
 
-/// When another change is faster: a commit and a registration that may overwrite are made again, others are refused.
+/// Returns the expectation if another change is faster: a commit and a registration with overwrite are repeated, others are refused.
 #[rustfmt::skip]
-const fn overtaken(way: Way) -> (Fault, Told, bool, bool) {
+const fn overtaken(way: Way) -> (Fault, Outcome, bool, bool) {
     match way {
         Way::CreateTable | Way::CreateView | Way::CommitStagedCreate | Way::RegisterTable | Way::RegisterView =>
-            (Fault::Overtaken, Told::Conflict, false, false),
+            (Fault::Overtaken, Outcome::Conflict, false, false),
         Way::CommitTable | Way::CommitView | Way::RegisterOverTable | Way::Transaction =>
-            (Fault::Overtaken, Told::Done, true, true),
+            (Fault::Overtaken, Outcome::Done, true, true),
     }
 }
 
 impl Way {
-    /// How many documents it writes.
+    /// Returns how many documents it writes.
     const fn documents(self) -> usize {
         match self {
             Self::CreateTable | Self::CreateView | Self::CommitTable | Self::CommitView | Self::CommitStagedCreate => 1,
@@ -73,7 +73,7 @@ impl Way {
         }
     }
 
-    /// Makes ready what a registration needs, and gives where its document is.
+    /// Prepares a registration. Returns the location of its document.
     async fn prepare(self, fixture: &Fixture, name: &str) -> String {
         let source = format!("{name}-source");
         match self {
@@ -127,7 +127,7 @@ impl Way {
         }
     }
 
-    /// The name of the table or view that it changes.
+    /// Returns the name of the table or view that it changes.
     const fn object(self, name: &str) -> &str {
         match self {
             Self::CommitTable => "t",
@@ -137,7 +137,7 @@ impl Way {
         }
     }
 
-    /// Whether it happened; it must be whole.
+    /// Returns whether the change happened. Fails if only a part of it did.
     async fn has_happened(self, fixture: &Fixture, name: &str, location: &str) -> bool {
         let object = named(self.object(name));
         let record = fixture.store.table_get(fixture.warehouse.place, &object).await.unwrap();
@@ -159,14 +159,14 @@ impl Way {
     }
 }
 
-fn told(result: &Result<(), CatalogError>) -> Told {
+fn outcome_of(result: &Result<(), CatalogError>) -> Outcome {
     match result {
-        Ok(()) => Told::Done,
-        Err(CatalogError::Store(StoreError::Unavailable(_))) => Told::Unavailable,
-        Err(CatalogError::Store(StoreError::Full(_))) => Told::Full,
-        Err(CatalogError::CommitStateUnknown(..)) => Told::Unknown,
+        Ok(()) => Outcome::Done,
+        Err(CatalogError::Store(StoreError::Unavailable(_))) => Outcome::Unavailable,
+        Err(CatalogError::Store(StoreError::Full(_))) => Outcome::Full,
+        Err(CatalogError::CommitStateUnknown(..)) => Outcome::Unknown,
         Err(CatalogError::TableExists(_) | CatalogError::NameTaken { .. } | CatalogError::CommitFailed(_)) => {
-            Told::Conflict
+            Outcome::Conflict
         }
         Err(error) => panic!("{error:?}"),
     }
@@ -178,15 +178,15 @@ async fn publish_with_every_fault(way: Way) {
     fixture.create_table("over").await.unwrap();
     for (number, (fault, expected, happens, stays)) in [&FAULTS[..], &[overtaken(way)]].concat().into_iter().enumerate()
     {
-        // One read is lost, and the other table of the transaction tells.
+        // One read is lost, and the transaction's other table shows the outcome.
         let is_told = (way, fault) == (Way::Transaction, Fault::DoneAndDeaf);
-        let expected = if is_told { Told::Done } else { expected };
+        let expected = if is_told { Outcome::Done } else { expected };
         let name = format!("n{number}");
         let location = way.prepare(&fixture, &name).await;
         let before = fixture.metadata_files();
         fixture.store.fail_next(fault);
         let result = way.publish(&fixture, &name, &location).await;
-        assert_eq!(told(&result), expected, "{way:?} {fault:?}: {result:?}");
+        assert_eq!(outcome_of(&result), expected, "{way:?} {fault:?}: {result:?}");
         assert_eq!(way.has_happened(&fixture, &name, &location).await, happens, "{way:?} {fault:?}");
         let documents = if stays { way.documents() } else { 0 };
         assert_eq!(fixture.metadata_files() - before, documents, "{way:?} {fault:?}: documents");
@@ -198,14 +198,14 @@ async fn publish_with_every_fault(way: Way) {
 }
 
 #[tokio::test]
-async fn every_way_to_publish_survives_every_fault_of_the_store() {
+async fn every_publication_handles_every_store_fault() {
     for way in WAYS {
         publish_with_every_fault(way).await;
     }
 }
 
 #[tokio::test]
-async fn transaction_of_which_one_document_cannot_be_written_leaves_none() {
+async fn transaction_with_an_unwritable_document_leaves_none() {
     let fixture = Fixture::new().await;
     let before = fixture.metadata_files();
     let codec = json!({ "table-changes": [{ "identifier": { "namespace": ["ns"], "name": "t" }, "requirements": [],
@@ -234,7 +234,7 @@ impl Fixture {
 }
 
 #[tokio::test]
-async fn commit_that_happened_and_whose_answer_is_unreadable_keeps_its_document() {
+async fn commit_with_an_unreadable_answer_keeps_its_document() {
     let fixture = Fixture::new().await;
     fixture.store.fail_next(Fault::DoneUnreadable);
     fixture.commit("a").await.unwrap();
@@ -242,7 +242,7 @@ async fn commit_that_happened_and_whose_answer_is_unreadable_keeps_its_document(
 }
 
 #[tokio::test]
-async fn creation_that_was_renamed_before_its_lost_answer_is_acknowledged() {
+async fn creation_with_lost_answer_is_acknowledged_after_a_rename() {
     let fixture = Fixture::new().await;
     let (catalog, warehouse) = (Arc::clone(&fixture.catalog), Arc::clone(&fixture.warehouse));
     fixture.store.fail_next(Fault::DoneUnheard);
@@ -257,7 +257,7 @@ async fn creation_that_was_renamed_before_its_lost_answer_is_acknowledged() {
 }
 
 #[tokio::test]
-async fn commit_whose_table_was_renamed_before_its_lost_answer_is_acknowledged() {
+async fn commit_with_lost_answer_is_acknowledged_after_a_rename() {
     let fixture = Fixture::new().await;
     let (catalog, warehouse) = (Arc::clone(&fixture.catalog), Arc::clone(&fixture.warehouse));
     fixture.store.fail_next(Fault::DoneUnheard);
@@ -268,7 +268,7 @@ async fn commit_whose_table_was_renamed_before_its_lost_answer_is_acknowledged()
 }
 
 #[tokio::test]
-async fn transaction_whose_new_table_was_replaced_before_its_lost_answer_is_acknowledged() {
+async fn transaction_with_lost_answer_is_acknowledged_after_its_new_table_was_replaced() {
     let fixture = Fixture::new().await;
     let (catalog, warehouse) = (Arc::clone(&fixture.catalog), Arc::clone(&fixture.warehouse));
     fixture.store.fail_next(Fault::DoneUnheard);

@@ -1,4 +1,4 @@
-//! Changes that are asked for again with the same key, after answers that were lost.
+//! Repeated changes with the same idempotency key, after lost answers.
 
 use super::*;
 use crate::base::clock::fresh_ordered_uuid;
@@ -18,7 +18,7 @@ impl Fixture {
         kept.map(|kept| kept.answer)
     }
 
-    /// The answer with a document of the table.
+    /// Returns the kept answer with a document of the table.
     async fn kept_document(&self, location: &str) -> Option<Answer> {
         let id = self.catalog.table_record(&self.warehouse, &table()).await.unwrap().id;
         Some(Answer::document(location, id))
@@ -30,7 +30,7 @@ impl Fixture {
 }
 
 #[tokio::test]
-async fn a_commit_of_which_nothing_is_known_is_known_by_its_key() {
+async fn commit_with_unknown_outcome_is_found_by_its_key() {
     let fixture = Fixture::new().await;
     let receipt = receipt();
     fixture.store.fail_next(Fault::DoneAndDeaf);
@@ -40,11 +40,15 @@ async fn a_commit_of_which_nothing_is_known_is_known_by_its_key() {
     assert_eq!(fixture.kept(&receipt).await, fixture.kept_document(&pointer).await);
     let again = fixture.commit_with(&receipt).await;
     assert!(matches!(again, Err(CatalogError::Repeated)), "{again:?}");
-    assert_eq!((fixture.metadata_files(), fixture.pointer().await), (files, pointer), "nothing is left of the second");
+    assert_eq!(
+        (fixture.metadata_files(), fixture.pointer().await),
+        (files, pointer),
+        "the second attempt left nothing behind"
+    );
 }
 
 #[tokio::test]
-async fn a_commit_that_did_not_happen_leaves_its_key_free() {
+async fn failed_commit_leaves_its_idempotency_key_free() {
     let fixture = Fixture::new().await;
     let receipt = receipt();
     for fault in [Fault::NotDone, Fault::NotDoneAndDeaf] {
@@ -57,7 +61,7 @@ async fn a_commit_that_did_not_happen_leaves_its_key_free() {
 }
 
 #[tokio::test]
-async fn a_commit_that_is_applied_again_keeps_the_document_that_counts() {
+async fn reapplied_commit_keeps_only_its_last_document() {
     let fixture = Fixture::new().await;
     let receipt = receipt();
     fixture.store.fail_next(Fault::Overtaken);
@@ -66,7 +70,7 @@ async fn a_commit_that_is_applied_again_keeps_the_document_that_counts() {
 }
 
 #[tokio::test]
-async fn a_transaction_of_which_nothing_is_known_is_known_by_its_key() {
+async fn transaction_with_unknown_outcome_is_found_by_its_key() {
     let fixture = Fixture::new().await;
     let receipt = receipt();
     let body = json!({ "table-changes": [{ "identifier": { "namespace": ["ns"], "name": "t" },

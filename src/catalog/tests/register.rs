@@ -1,4 +1,4 @@
-//! Registering while others remove files.
+//! Registrations of tables and views whose files are removed meanwhile.
 
 use tidewater_core::commit::RegisterTable;
 
@@ -22,7 +22,7 @@ fn file(location: &str) -> std::path::PathBuf {
 }
 
 impl Fixture {
-    /// The metadata location of `t`, which is not in the catalog any more.
+    /// Unregisters `t`. Returns its metadata location.
     async fn unregistered(&self) -> String {
         self.catalog
             .table_unregister_as_admin(&self.warehouse, table(), &Change::by_catalog(0))
@@ -59,7 +59,7 @@ fn receipt() -> Receipt {
 }
 
 #[tokio::test]
-async fn register_that_is_undone_keeps_no_receipt() {
+async fn undone_registration_keeps_no_receipt() {
     let fixture = Fixture::new().await;
     let before = fixture.live().await;
     for (name, overwrite) in [("again", false), ("live", true)] {
@@ -79,7 +79,7 @@ async fn register_that_is_undone_keeps_no_receipt() {
 }
 
 #[tokio::test]
-async fn register_that_cannot_be_undone_says_that_the_table_was_registered() {
+async fn registration_that_cannot_be_undone_reports_the_registered_table() {
     let fixture = Fixture::new().await;
     fixture.live().await;
     for (name, overwrite) in [("again", false), ("live", true)] {
@@ -87,7 +87,7 @@ async fn register_that_cannot_be_undone_says_that_the_table_was_registered() {
         let (receipt, removed, store) = (receipt(), file(&location), Arc::clone(&fixture.store));
         fixture.store.meanwhile(move || {
             std::fs::remove_file(removed).unwrap();
-            // Once the change is made.
+            // Right after the change.
             store.set(Mode::Down);
         });
         let refused = fixture.register_with(register(name, &location, overwrite), &receipt).await;
@@ -108,11 +108,11 @@ async fn register_that_cannot_be_undone_says_that_the_table_was_registered() {
 }
 
 #[tokio::test]
-async fn register_with_overwrite_takes_a_table_that_was_made_meanwhile() {
+async fn register_with_overwrite_replaces_a_table_created_meanwhile() {
     let fixture = Fixture::new().await;
     let location = fixture.unregistered().await;
     let live = fixture.live().await;
-    // A name that is free when it is looked for, and taken when the table is added.
+    // The name is free at the lookup, and taken when the table is added.
     fixture.store.fail_next(Fault::Overtaken);
     let registered = fixture.register(register("new", &location, true)).await.unwrap();
     assert_eq!(registered.document.location, location);
@@ -122,11 +122,11 @@ async fn register_with_overwrite_takes_a_table_that_was_made_meanwhile() {
 }
 
 #[tokio::test]
-async fn register_of_files_that_a_purge_removes_meanwhile_is_refused_and_undone() {
+async fn register_of_files_purged_meanwhile_is_refused_and_undone() {
     let fixture = Fixture::new().await;
     let location = fixture.unregistered().await;
     let removed = file(&location);
-    // After its metadata was read, as the end of a purge would.
+    // Removed after its metadata was read, as by the end of a purge.
     fixture.store.meanwhile(move || std::fs::remove_file(removed).unwrap());
     let refused = fixture.register(register("again", &location, false)).await;
     assert!(
@@ -138,7 +138,7 @@ async fn register_of_files_that_a_purge_removes_meanwhile_is_refused_and_undone(
 }
 
 #[tokio::test]
-async fn register_over_a_table_of_files_that_are_removed_meanwhile_leaves_the_table_as_it_was() {
+async fn register_over_a_table_of_files_removed_meanwhile_leaves_the_table_unchanged() {
     let fixture = Fixture::new().await;
     let location = fixture.unregistered().await;
     fixture
@@ -155,7 +155,7 @@ async fn register_over_a_table_of_files_that_are_removed_meanwhile_leaves_the_ta
 }
 
 #[tokio::test]
-async fn register_of_removed_files_whose_metadata_is_in_memory_is_refused() {
+async fn register_of_removed_files_with_cached_metadata_is_refused() {
     let fixture = Fixture::new().await;
     let location = fixture.unregistered().await;
     std::fs::remove_file(file(&location)).unwrap();
@@ -164,7 +164,7 @@ async fn register_of_removed_files_whose_metadata_is_in_memory_is_refused() {
 }
 
 impl Fixture {
-    /// Creates and drops a view, and gives its metadata location.
+    /// Creates and drops a view. Returns its metadata location.
     async fn dropped_view(&self) -> String {
         let location = self.create_view("dropped").await.unwrap().location.clone();
         self.catalog.view_drop_as_admin(&self.warehouse, &ident("dropped"), &Change::by_catalog(0)).await.unwrap();
@@ -179,7 +179,7 @@ impl Fixture {
 }
 
 #[tokio::test]
-async fn register_of_a_removed_view_whose_metadata_is_in_memory_is_refused() {
+async fn register_of_a_removed_view_with_cached_metadata_is_refused() {
     let fixture = Fixture::new().await;
     let location = fixture.dropped_view().await;
     std::fs::remove_file(file(&location)).unwrap();
@@ -190,7 +190,7 @@ async fn register_of_a_removed_view_whose_metadata_is_in_memory_is_refused() {
 }
 
 #[tokio::test]
-async fn register_of_a_view_whose_file_is_removed_meanwhile_is_undone() {
+async fn register_of_a_view_file_removed_meanwhile_is_undone() {
     let fixture = Fixture::new().await;
     let location = fixture.dropped_view().await;
     let (receipt, removed) = (receipt(), file(&location));
@@ -215,7 +215,7 @@ async fn restore_of_a_table_or_view_without_its_metadata_names_the_missing_file(
     let refused = restore().await;
     assert!(matches!(&refused, Err(CatalogError::NotRestorable(_, why)) if why.contains(&location)), "{refused:?}");
     assert!(fixture.catalog.table_record(&fixture.warehouse, &table()).await.is_err());
-    // Nothing was changed: with the file it comes back.
+    // Nothing was changed: with its file the table can be restored.
     std::fs::rename(&aside, file(&location)).unwrap();
     restore().await.unwrap();
     fixture.commit("a").await.unwrap();

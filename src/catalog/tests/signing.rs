@@ -1,10 +1,10 @@
-//! What clients carry to have requests signed.
+//! Passes, which clients send to have requests signed.
 
 use super::*;
 use crate::app::storage_access;
 use crate::config::Config;
 
-/// Another start of the same catalog.
+/// Starts the same catalog again.
 async fn started(fixture: &Fixture) -> (Arc<Catalog>, Arc<OpenWarehouse>) {
     let config = Config { data_dir: fixture.folder.path().to_owned(), ..Config::default() };
     let settings =
@@ -16,7 +16,7 @@ async fn started(fixture: &Fixture) -> (Arc<Catalog>, Arc<OpenWarehouse>) {
 }
 
 #[tokio::test]
-async fn passes_are_sealed_from_memory_and_a_lost_master_key_is_not_replaced() {
+async fn passes_need_no_key_file_and_a_lost_master_key_is_not_replaced() {
     let fixture = Fixture::new().await;
     let (catalog, warehouse) = started(&fixture).await;
     let document = catalog.table_load_as_admin(&warehouse, &table()).await.unwrap().document;
@@ -28,5 +28,5 @@ async fn passes_are_sealed_from_memory_and_a_lost_master_key_is_not_replaced() {
     let (catalog, warehouse) = started(&fixture).await;
     let refused = catalog.signing_pass_as_admin(&warehouse, &table(), &locations, false).await;
     assert!(matches!(refused, Err(CatalogError::WarehouseUnusable(_))), "{refused:?}");
-    assert!(!key.exists(), "no second key is made");
+    assert!(!key.exists(), "no second key is created");
 }

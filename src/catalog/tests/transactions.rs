@@ -1,4 +1,4 @@
-//! Transactions whose answers are lost, or that others overtake.
+//! Transactions with lost answers, and transactions that other changes overtake.
 
 use super::*;
 
@@ -23,7 +23,7 @@ pub(super) fn creation(name: &str) -> TableCommit {
 }
 
 impl Fixture {
-    /// With the table `ns.u` beside `ns.t`.
+    /// Creates a fixture with the tables `ns.t` and `ns.u`.
     async fn with_two_tables() -> Self {
         let fixture = Self::new().await;
         fixture
@@ -40,7 +40,7 @@ impl Fixture {
         self.catalog.transaction_commit_as_admin(&self.warehouse, commits, &Change::by_catalog(0)).await
     }
 
-    /// Whether [`Self::transact`] happened; it must be whole.
+    /// Returns whether [`Self::transact`] happened. Fails if only a part of it did.
     async fn transacted(&self, key: &str) -> bool {
         let mut seen = Vec::new();
         for ident in [table(), other()] {
@@ -55,7 +55,7 @@ impl Fixture {
 }
 
 #[tokio::test]
-async fn a_transaction_whose_answer_was_lost_is_acknowledged_if_it_happened() {
+async fn transaction_with_lost_answer_is_acknowledged_if_it_happened() {
     let fixture = Fixture::with_two_tables().await;
     fixture.store.fail_next(Fault::DoneUnheard);
     fixture.transact("a").await.unwrap();
@@ -63,7 +63,7 @@ async fn a_transaction_whose_answer_was_lost_is_acknowledged_if_it_happened() {
 }
 
 #[tokio::test]
-async fn a_transaction_whose_answer_was_lost_is_refused_if_it_did_not_happen() {
+async fn transaction_with_lost_answer_is_refused_if_it_did_not_happen() {
     let fixture = Fixture::with_two_tables().await;
     fixture.store.fail_next(Fault::NotDone);
     let refused = fixture.transact("a").await;
@@ -74,7 +74,7 @@ async fn a_transaction_whose_answer_was_lost_is_refused_if_it_did_not_happen() {
 }
 
 #[tokio::test]
-async fn a_transaction_of_which_not_all_is_known_says_so_and_its_documents_stay() {
+async fn transaction_with_unknown_outcome_is_reported_and_keeps_its_documents() {
     let fixture = Fixture::with_two_tables().await;
     let before = fixture.metadata_files();
     fixture.store.fail_next(Fault::NotDoneAndDeaf);
@@ -85,7 +85,7 @@ async fn a_transaction_of_which_not_all_is_known_says_so_and_its_documents_stay(
 }
 
 #[tokio::test]
-async fn a_transaction_that_was_overtaken_is_applied_again_and_leaves_no_other_document() {
+async fn overtaken_transaction_is_reapplied_and_leaves_no_other_document() {
     let fixture = Fixture::with_two_tables().await;
     let before = fixture.metadata_files();
     fixture.store.fail_next(Fault::Overtaken);
@@ -95,7 +95,7 @@ async fn a_transaction_that_was_overtaken_is_applied_again_and_leaves_no_other_d
 }
 
 #[tokio::test]
-async fn a_transaction_runs_to_its_end_though_its_caller_has_gone() {
+async fn transaction_of_a_disconnected_caller_runs_to_its_end() {
     let fixture = Fixture::with_two_tables().await;
     {
         let mut abandoned = Box::pin(fixture.transact("a"));
@@ -106,7 +106,7 @@ async fn a_transaction_runs_to_its_end_though_its_caller_has_gone() {
 }
 
 #[tokio::test]
-async fn a_lost_commit_is_found_in_the_history_that_others_built_on_it() {
+async fn commit_with_lost_answer_is_found_in_the_later_history() {
     let fixture = Fixture::new().await;
     let before = fixture.catalog.table_record(&fixture.warehouse, &table()).await.unwrap();
     let mine = fixture.commit("mine").await.unwrap().document.location.clone();
@@ -117,7 +117,7 @@ async fn a_lost_commit_is_found_in_the_history_that_others_built_on_it() {
     assert_eq!(fate_of("file:///never").await, fate::Fate::Overtaken);
     assert_eq!(fate_of(&before.metadata_location).await, fate::Fate::Happened);
 
-    // A history that is too short tells nothing.
+    // A history that is too short leaves the outcome unknown.
     let short = json!({ "requirements": [], "updates": [{ "action": "set-properties",
         "updates": { "write.metadata.previous-versions-max": "1" } }] });
     let short = TableCommit::parse(short.to_string().as_bytes()).unwrap();
@@ -127,7 +127,7 @@ async fn a_lost_commit_is_found_in_the_history_that_others_built_on_it() {
     assert_eq!(fate_of(&mine).await, fate::Fate::Unknown);
 }
 
-/// The parts of a transaction that names these tables and changes nothing.
+/// Returns the parts of a transaction that names these tables and changes nothing.
 fn unchanged(names: &[String]) -> Vec<TableCommit> {
     let parts: Vec<_> = names
         .iter()
@@ -178,20 +178,20 @@ async fn transaction_that_races_a_rename_between_its_names_ends() {
 }
 
 #[tokio::test]
-async fn transaction_over_many_missing_tables_asks_the_store_once() {
+async fn transaction_over_many_missing_tables_makes_one_store_call() {
     let fixture = Fixture::new().await;
     let names: Vec<String> = (0..1_000).map(|number| format!("missing{number}")).collect();
-    let before = fixture.store.asked_at_all();
+    let before = fixture.store.total_call_count();
     let refused = fixture
         .catalog
         .transaction_commit_as_admin(&fixture.warehouse, unchanged(&names), &Change::by_catalog(0))
         .await;
     assert!(matches!(&refused, Err(CatalogError::NoSuchTable(ident)) if ident.name() == "missing0"), "{refused:?}");
-    assert_eq!(fixture.store.asked_at_all() - before, 1);
+    assert_eq!(fixture.store.total_call_count() - before, 1);
 }
 
 #[tokio::test]
-async fn creation_by_a_commit_whose_name_is_taken_meanwhile_fails_as_a_commit() {
+async fn commit_that_creates_a_table_of_a_taken_name_is_a_conflict() {
     let fixture = Fixture::with_two_tables().await;
     let create = TableCommit::parse(
         json!({ "requirements": [{ "type": "assert-create" }],
@@ -207,7 +207,7 @@ async fn creation_by_a_commit_whose_name_is_taken_meanwhile_fails_as_a_commit() 
         fixture.catalog.table_commit_as_admin(&fixture.warehouse, ident, create.clone(), &Change::by_catalog(0)).await
     };
     let is_conflict = |result: &CatalogError, expected: &str| matches!(result, CatalogError::CommitFailed(message) if message.starts_with(expected));
-    // Taken when the store is asked to add it, and when the name is looked at for the second time.
+    // Taken when the store adds the table, and at the second lookup of the name.
     fixture.store.fail_next(Fault::Overtaken);
     let refused = commit("new").await.unwrap_err();
     assert!(is_conflict(&refused, "Requirement failed: table already exists"), "{refused:?}");

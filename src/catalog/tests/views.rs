@@ -1,4 +1,4 @@
-//! What becomes of a view when answers are lost, others are faster, or its caller goes away.
+//! Changes of views with lost answers, faster other changes, and disconnected callers.
 
 use tidewater_core::view::{CreateView, ViewCommit};
 
@@ -45,7 +45,7 @@ impl Fixture {
 }
 
 #[tokio::test]
-async fn a_view_s_commit_whose_answer_was_lost_is_told_by_the_pointer() {
+async fn view_commit_with_lost_answer_is_resolved_by_the_pointer() {
     let fixture = Fixture::with_view().await;
     fixture.store.fail_next(Fault::DoneUnheard);
     let loaded = fixture.set("done").await.unwrap();
@@ -61,11 +61,11 @@ async fn a_view_s_commit_whose_answer_was_lost_is_told_by_the_pointer() {
     fixture.store.fail_next(Fault::NotDoneAndDeaf);
     let unknown = fixture.set("unknown").await;
     assert!(matches!(unknown, Err(CatalogError::CommitStateUnknown(..))), "{unknown:?}");
-    assert_eq!(fixture.metadata_files(), before + 1, "its document stays, since it may be live");
+    assert_eq!(fixture.metadata_files(), before + 1, "the document stays, since a pointer may lead to it");
 }
 
 #[tokio::test]
-async fn a_view_s_commit_that_was_overtaken_is_applied_again_and_leaves_one_document() {
+async fn overtaken_view_commit_is_reapplied_and_leaves_one_document() {
     let fixture = Fixture::with_view().await;
     let before = fixture.metadata_files();
     fixture.store.fail_next(Fault::Overtaken);
@@ -75,7 +75,7 @@ async fn a_view_s_commit_that_was_overtaken_is_applied_again_and_leaves_one_docu
 }
 
 #[tokio::test]
-async fn a_view_s_creation_whose_answer_was_lost_is_acknowledged_only_if_it_happened() {
+async fn view_creation_with_lost_answer_is_acknowledged_only_if_it_happened() {
     let fixture = Fixture::new().await;
     fixture.store.fail_next(Fault::DoneUnheard);
     fixture.create_view("heard").await.unwrap();
@@ -83,12 +83,12 @@ async fn a_view_s_creation_whose_answer_was_lost_is_acknowledged_only_if_it_happ
     fixture.store.fail_next(Fault::NotDone);
     let refused = fixture.create_view("lost").await;
     assert!(matches!(refused, Err(CatalogError::Store(StoreError::Unavailable(_)))), "{refused:?}");
-    assert_eq!(fixture.metadata_files(), before + 1, "its document stays: the change may arrive late");
+    assert_eq!(fixture.metadata_files(), before + 1, "the document stays, since the change may arrive late");
     fixture.create_view("lost").await.unwrap();
 }
 
 #[tokio::test]
-async fn of_views_and_tables_of_one_name_one_is_made_and_the_others_leave_no_document() {
+async fn concurrent_creates_of_a_table_and_views_of_one_name_leave_one_document() {
     let fixture = Fixture::new().await;
     let before = fixture.metadata_files();
     let creations = (0..8).map(|n| {
@@ -119,7 +119,7 @@ async fn of_views_and_tables_of_one_name_one_is_made_and_the_others_leave_no_doc
 }
 
 #[tokio::test]
-async fn a_view_s_commit_runs_to_its_end_though_its_caller_has_gone() {
+async fn view_commit_of_a_disconnected_caller_runs_to_its_end() {
     let fixture = Fixture::with_view().await;
     {
         let (catalog, warehouse, change) = (&fixture.catalog, &fixture.warehouse, Change::by_catalog(0));
@@ -132,7 +132,7 @@ async fn a_view_s_commit_runs_to_its_end_though_its_caller_has_gone() {
 }
 
 #[tokio::test]
-async fn a_change_of_a_view_with_a_key_is_made_once() {
+async fn view_change_with_an_idempotency_key_happens_once() {
     let fixture = Fixture::with_view().await;
     let receipt =
         |key: u128| Receipt { key: uuid::Uuid::from_u128(key), request: RequestDigest([0; 32]), expires_ms: i64::MAX };

@@ -1,4 +1,4 @@
-//! A catalog on a folder of its own, and tables whose files are real.
+//! A catalog in a temporary folder, with tables that have real files.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -49,7 +49,7 @@ pub(super) fn ident(name: &str) -> TableIdent {
     TableIdent::new(namespace(), name).unwrap()
 }
 
-/// Avro records of one field beside others that no reader of today knows.
+/// Writes an Avro file with one record for each name.
 pub(super) fn avro(path: &Path, schema: &str, record: impl Fn(&Schema, &str) -> Value, names: &[String]) {
     let schema = Schema::parse_str(schema).unwrap();
     let mut writer = Writer::new(&schema, Vec::new());
@@ -143,7 +143,7 @@ impl Fixture {
         self.now_ms.fetch_add(ms, Ordering::SeqCst);
     }
 
-    /// A table whose manifest of data files names `also` too.
+    /// Creates a table. Its manifest of data files also names the files `also`.
     pub(super) async fn table(&self, name: &str, properties: Json, also: &[String]) -> Table {
         let body = json!({ "name": name, "properties": properties, "schema": { "type": "struct", "fields": [
             { "id": 1, "name": "x", "required": false, "type": "long" }] } });
@@ -155,18 +155,18 @@ impl Fixture {
             .unwrap();
         let CreatedTable::Created(created) = created else { panic!("it is staged") };
         let location = PathBuf::from(created.locations.unwrap().table().path());
-        let at = |name: &str| location.join(name);
-        let mut data = vec![touch(&at("data/a b%20c/1.parquet")), touch(&at("data/2.parquet"))];
+        let path = |name: &str| location.join(name);
+        let mut data = vec![touch(&path("data/a b%20c/1.parquet")), touch(&path("data/2.parquet"))];
         data.extend_from_slice(also);
-        manifest(&at("metadata/m1.avro"), &data);
-        let deletes = [touch(&at("data/3.puffin")), touch(&at("data/3.puffin"))];
-        manifest(&at("metadata/m2.avro"), &deletes);
-        let text = |name: &str| format!("file://{}", at(name).display());
-        manifest_list(&at("metadata/l1.avro"), &[text("metadata/m1.avro")]);
-        manifest_list(&at("metadata/l2.avro"), &[text("metadata/m1.avro"), text("metadata/m2.avro")]);
-        touch(&at("metadata/s.puffin"));
-        touch(&at("metadata/p.parquet"));
-        touch(&at("metadata/nobody-knows.avro"));
+        manifest(&path("metadata/m1.avro"), &data);
+        let deletes = [touch(&path("data/3.puffin")), touch(&path("data/3.puffin"))];
+        manifest(&path("metadata/m2.avro"), &deletes);
+        let text = |name: &str| format!("file://{}", path(name).display());
+        manifest_list(&path("metadata/l1.avro"), &[text("metadata/m1.avro")]);
+        manifest_list(&path("metadata/l2.avro"), &[text("metadata/m1.avro"), text("metadata/m2.avro")]);
+        touch(&path("metadata/s.puffin"));
+        touch(&path("metadata/p.parquet"));
+        touch(&path("metadata/unreferenced.avro"));
         let snapshot = |id: i64, list: &str| {
             json!({ "action": "add-snapshot", "snapshot": { "snapshot-id": id, "sequence-number": id,
                 "timestamp-ms": 1_790_000_000_000_i64 + id, "manifest-list": text(list), "schema-id": 0,
@@ -200,7 +200,7 @@ impl Fixture {
     }
 }
 
-/// The files below a folder, from there.
+/// Returns the files below a folder, by their paths relative to it.
 pub(super) fn files(folder: &Path) -> BTreeSet<String> {
     fn collect(folder: &Path, root: &Path, found: &mut BTreeSet<String>) {
         for entry in std::fs::read_dir(folder).into_iter().flatten() {
@@ -217,7 +217,7 @@ pub(super) fn files(folder: &Path) -> BTreeSet<String> {
     found
 }
 
-/// What is left of a table after its purge: what nothing led to.
-pub(super) fn rest() -> BTreeSet<String> {
-    BTreeSet::from(["metadata/nobody-knows.avro".to_owned()])
+/// Returns the files that a purge leaves: those that the document does not lead to.
+pub(super) fn unreferenced() -> BTreeSet<String> {
+    BTreeSet::from(["metadata/unreferenced.avro".to_owned()])
 }

@@ -12,13 +12,13 @@ use serde_json::json;
 use super::*;
 use crate::catalog::CatalogError;
 use crate::store::{Change, DroppedState};
-use fixture::{Fixture, files, manifest, manifest_list, rest, touch};
+use fixture::{Fixture, files, manifest, manifest_list, touch, unreferenced};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const HOUR_MS: i64 = 3_600_000;
 
 #[tokio::test]
-async fn exactly_what_a_table_leads_to_goes_when_its_time_is_over() {
+async fn purge_removes_exactly_the_tables_files_after_the_restore_time() {
     let fixture = Fixture::new(HOUR).await;
     let (table, neighbour) = (fixture.table("t", json!({}), &[]).await, fixture.table("n", json!({}), &[]).await);
     let (all, others) = (files(&table.location), files(&neighbour.location));
@@ -38,14 +38,14 @@ async fn exactly_what_a_table_leads_to_goes_when_its_time_is_over() {
         fixture.catalog.dropped_restore_as_admin(&fixture.warehouse, table.id, None, &Change::by_catalog(0)).await;
     assert!(matches!(late, Err(CatalogError::NotRestorable(..))), "{late:?}");
     fixture.maintenance.sweep().await;
-    assert_eq!(files(&table.location), rest());
+    assert_eq!(files(&table.location), unreferenced());
     assert!(!table.location.join("data").exists(), "an empty folder is left");
     assert_eq!(files(&neighbour.location), others);
     assert_eq!(fixture.all_dropped().await, 0);
 }
 
 #[tokio::test]
-async fn without_a_retention_files_go_at_once_and_without_a_purge_never() {
+async fn files_are_removed_at_once_without_retention_and_never_without_purge() {
     let fixture = Fixture::new(Duration::ZERO).await;
     let (purged, dropped) = (fixture.table("p", json!({}), &[]).await, fixture.table("d", json!({}), &[]).await);
     let all = files(&dropped.location);
@@ -53,7 +53,7 @@ async fn without_a_retention_files_go_at_once_and_without_a_purge_never() {
     fixture.drop(&dropped, false).await;
     assert_eq!(fixture.all_dropped().await, 1);
     fixture.maintenance.sweep().await;
-    assert_eq!((files(&purged.location), files(&dropped.location)), (rest(), all.clone()));
+    assert_eq!((files(&purged.location), files(&dropped.location)), (unreferenced(), all.clone()));
 
     let kept = Fixture::new(HOUR).await;
     let dropped = kept.table("d", json!({}), &[]).await;
@@ -68,7 +68,7 @@ async fn without_a_retention_files_go_at_once_and_without_a_purge_never() {
 }
 
 #[tokio::test]
-async fn where_garbage_collection_is_off_nothing_is_removed() {
+async fn purge_of_a_table_with_gc_disabled_removes_nothing() {
     let fixture = Fixture::new(Duration::ZERO).await;
     let table = fixture.table("t", json!({ "gc.enabled": "false" }), &[]).await;
     let all = files(&table.location);
@@ -79,7 +79,7 @@ async fn where_garbage_collection_is_off_nothing_is_removed() {
 }
 
 #[tokio::test]
-async fn nothing_outside_of_the_tables_own_locations_goes_whatever_it_names() {
+async fn purge_keeps_named_files_outside_of_the_tables_own_locations() {
     let fixture = Fixture::new(Duration::ZERO).await;
     let neighbour = fixture.table("n", json!({}), &[]).await;
     let others = files(&neighbour.location);
@@ -95,7 +95,7 @@ async fn nothing_outside_of_the_tables_own_locations_goes_whatever_it_names() {
         String::new(),
     ];
     let table = fixture.table("t", json!({}), &named).await;
-    // Only now are its names known: ways out of the table's own folder, with dots and through links.
+    // Now that the table's folder is known: names that lead out of it, with dots and through links.
     let inside = |name: &str| format!("{}/{name}", table.location.display());
     std::os::unix::fs::symlink(&neighbour.location, inside("data/link")).unwrap();
     let more = [
@@ -107,7 +107,7 @@ async fn nothing_outside_of_the_tables_own_locations_goes_whatever_it_names() {
         inside("data/2.parquet"),
     ];
     manifest(&table.location.join("metadata/m2.avro"), &more);
-    // A manifest and a list of another's are not read either.
+    // The purge must not read a manifest or a list of another table either.
     let lists = [inside("metadata/m1.avro"), inside("metadata/m2.avro"), inside("data/link/metadata/m1.avro")];
     manifest_list(&table.location.join("metadata/l2.avro"), &lists);
     fixture.drop(&table, true).await;
@@ -120,7 +120,7 @@ async fn nothing_outside_of_the_tables_own_locations_goes_whatever_it_names() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_stops_it_before_the_first_file_goes() {
+async fn unreadable_manifest_blocks_the_purge_before_the_first_removal() {
     let fixture = Fixture::new(Duration::ZERO).await;
     let table = fixture.table("t", json!({}), &[]).await;
     let broken = table.location.join("metadata/m2.avro");
@@ -144,10 +144,10 @@ async fn what_cannot_be_read_stops_it_before_the_first_file_goes() {
     std::fs::write(&broken, good).unwrap();
     fixture.catalog.dropped_remove_as_admin(&fixture.warehouse, table.id, None, &Change::by_catalog(0)).await.unwrap();
     fixture.maintenance.sweep().await;
-    assert_eq!((files(&table.location), fixture.all_dropped().await), (rest(), 0));
+    assert_eq!((files(&table.location), fixture.all_dropped().await), (unreferenced(), 0));
 }
 
-/// Reading it whole would take 64 GiB.
+/// Reading the whole manifest would take 64 GiB.
 #[tokio::test]
 async fn manifest_over_the_limit_is_not_read_and_blocks_the_purge() {
     let fixture = Fixture::new(Duration::ZERO).await;
@@ -165,7 +165,7 @@ async fn manifest_over_the_limit_is_not_read_and_blocks_the_purge() {
 }
 
 #[tokio::test]
-async fn a_missing_document_tells_nothing_so_nothing_goes() {
+async fn missing_document_blocks_the_purge_and_removes_nothing() {
     let fixture = Fixture::new(Duration::ZERO).await;
     let table = fixture.table("t", json!({}), &[]).await;
     fixture.drop(&table, true).await;
@@ -175,7 +175,7 @@ async fn a_missing_document_tells_nothing_so_nothing_goes() {
     fixture.maintenance.sweep().await;
     let job = fixture.dropped(&table).await.unwrap();
     assert_eq!((job.state, files(&table.location)), (DroppedState::Blocked, left));
-    // An administrator can leave it at that.
+    // An administrator can keep the files.
     fixture
         .catalog
         .dropped_remove_as_admin(&fixture.warehouse, table.id, Some(false), &Change::by_catalog(0))
@@ -185,7 +185,7 @@ async fn a_missing_document_tells_nothing_so_nothing_goes() {
 }
 
 #[tokio::test]
-async fn removal_that_is_told_to_keep_files_removes_no_more_and_frees_the_place_then() {
+async fn claimed_purge_that_is_stopped_removes_nothing_and_forgets_the_table() {
     let fixture = Fixture::new(Duration::ZERO).await;
     let table = fixture.table("t", json!({}), &[]).await;
     let all = files(&table.location);
@@ -196,13 +196,13 @@ async fn removal_that_is_told_to_keep_files_removes_no_more_and_frees_the_place_
         .dropped_remove_as_admin(&fixture.warehouse, table.id, Some(false), &Change::by_catalog(0))
         .await
         .unwrap();
-    assert!(!is_gone, "somebody is about to remove its files");
+    assert!(!is_gone, "a server has claimed the purge");
     fixture.maintenance.see_to(job, &CancellationToken::new()).await;
     assert_eq!((files(&table.location), fixture.all_dropped().await), (all, 0));
 }
 
 #[tokio::test]
-async fn it_ends_wherever_an_attempt_before_it_was_cut_off() {
+async fn purge_ends_wherever_an_earlier_attempt_was_cut_off() {
     let order = [
         &["data/2.parquet"][..],
         &["data/a b%20c/1.parquet", "data/3.puffin", "metadata/s.puffin"],
@@ -214,22 +214,22 @@ async fn it_ends_wherever_an_attempt_before_it_was_cut_off() {
         let fixture = Fixture::new(Duration::ZERO).await;
         let table = fixture.table("t", json!({}), &[]).await;
         fixture.drop(&table, true).await;
-        // Somebody begins, removes some of it, and is never heard of again.
+        // A server claims the purge, removes some files, and dies.
         assert_eq!(fixture.maintenance.claim(9).await.len(), 1);
         for name in order[..cut].concat() {
             std::fs::remove_file(table.location.join(name)).unwrap();
         }
         fixture.advance(LEASE_MS - 1);
         fixture.maintenance.sweep().await;
-        assert_eq!(fixture.all_dropped().await, 1, "its lease is good still");
+        assert_eq!(fixture.all_dropped().await, 1, "the lease is still valid");
         fixture.advance(1);
         fixture.maintenance.sweep().await;
-        assert_eq!((files(&table.location), fixture.all_dropped().await), (rest(), 0), "{cut}");
+        assert_eq!((files(&table.location), fixture.all_dropped().await), (unreferenced(), 0), "{cut}");
     }
 }
 
 #[tokio::test]
-async fn it_ends_when_only_the_last_step_was_not_noted() {
+async fn purge_ends_if_only_its_last_step_was_not_recorded() {
     for document_is_gone in [false, true] {
         let fixture = Fixture::new(Duration::ZERO).await;
         let table = fixture.table("t", json!({}), &[]).await;
@@ -247,7 +247,7 @@ async fn it_ends_when_only_the_last_step_was_not_noted() {
 }
 
 #[tokio::test]
-async fn who_has_lost_the_lease_notes_nothing_and_leaves_the_document() {
+async fn purge_that_lost_its_lease_records_nothing_and_keeps_the_document() {
     let fixture = Fixture::new(Duration::ZERO).await;
     let table = fixture.table("t", json!({}), &[]).await;
     fixture.drop(&table, true).await;
@@ -258,14 +258,14 @@ async fn who_has_lost_the_lease_notes_nothing_and_leaves_the_document() {
     assert_eq!(fixture.dropped(&table).await, Some(present.clone()));
     assert!(Path::new(present.metadata_location.strip_prefix("file://").unwrap()).exists());
     fixture.maintenance.see_to(present, &CancellationToken::new()).await;
-    assert_eq!((files(&table.location), fixture.all_dropped().await), (rest(), 0));
+    assert_eq!((files(&table.location), fixture.all_dropped().await), (unreferenced(), 0));
 }
 
 #[tokio::test]
-async fn what_storage_refuses_is_tried_again_later_and_later() {
+async fn failed_removal_is_retried_with_growing_delays() {
     let fixture = Fixture::new(Duration::ZERO).await;
     let table = fixture.table("t", json!({}), &[]).await;
-    // A folder that is not empty stands where a file should be.
+    // A folder with content in place of a file cannot be removed.
     let stubborn = table.location.join("data/2.parquet");
     std::fs::remove_file(&stubborn).unwrap();
     touch(&stubborn.join("inside"));
@@ -275,24 +275,24 @@ async fn what_storage_refuses_is_tried_again_later_and_later() {
         let job = fixture.dropped(&table).await.unwrap();
         assert_eq!(job.due_ms, Some(fixture.now_ms.load(Ordering::SeqCst) + after_ms));
         assert!(job.message.unwrap().contains("1 files could not be removed"));
-        assert!(table.location.join("metadata/m1.avro").exists(), "what leads to a file stays as long as that");
-        assert!(!table.location.join("data/3.puffin").exists(), "the others went");
+        assert!(table.location.join("metadata/m1.avro").exists(), "a manifest stays until its files are removed");
+        assert!(!table.location.join("data/3.puffin").exists(), "the other files are removed");
         fixture.advance(after_ms);
     }
     std::fs::remove_dir_all(&stubborn).unwrap();
     fixture.maintenance.sweep().await;
-    assert_eq!((files(&table.location), fixture.all_dropped().await), (rest(), 0));
+    assert_eq!((files(&table.location), fixture.all_dropped().await), (unreferenced(), 0));
 }
 
 #[tokio::test]
-async fn files_at_a_second_location_go_only_if_no_other_table_is_there() {
+async fn files_at_a_second_location_are_removed_only_if_no_other_table_has_it() {
     let fixture = Fixture::new(Duration::ZERO).await;
     let data = |name: &str| fixture.root().join(name).to_str().unwrap().to_owned();
     let table = async |name: &str, path: &str| {
         let file = touch(&PathBuf::from(path).join(format!("{name}.parquet")));
         let properties = json!({ "write.data.path": format!("file://{path}") });
         let table = fixture.table(name, properties, std::slice::from_ref(&file)).await;
-        // The store gives no location twice: only a damaged database has tables that share one.
+        // The store prevents overlaps: only a damaged database has tables that share a location.
         fixture.breaker.remove_locations().await;
         (table, file)
     };
@@ -309,25 +309,28 @@ async fn files_at_a_second_location_go_only_if_no_other_table_is_there() {
     fixture.maintenance.sweep().await;
     assert!(!Path::new(&alone_file).exists());
     assert!(Path::new(&first_file).exists() && Path::new(&second_file).exists());
-    assert!(neighbour.location.join("thief.parquet").exists(), "what lies in another's location is the other's");
+    assert!(
+        neighbour.location.join("thief.parquet").exists(),
+        "files in another table's location belong to that table"
+    );
     assert_eq!(fixture.all_dropped().await, 0);
     for dropped in [&alone, &first, &thief] {
-        assert_eq!(files(&dropped.location), rest());
+        assert_eq!(files(&dropped.location), unreferenced());
     }
     fixture.drop(&second, true).await;
     fixture.maintenance.sweep().await;
-    assert!(!Path::new(&second_file).exists(), "by now it is alone there");
+    assert!(!Path::new(&second_file).exists(), "no other table has the location now");
 }
 
 #[tokio::test]
-async fn a_task_sees_to_what_is_due_and_lets_go_of_it_when_told_to_stop() {
+async fn background_task_purges_due_tables_and_releases_its_lease_on_stop() {
     let fixture = Fixture::new(Duration::ZERO).await;
     let table = fixture.table("t", json!({}), &[]).await;
     fixture.drop(&table, true).await;
     let maintenance = &fixture.maintenance;
     let stopped = CancellationToken::new();
     stopped.cancel();
-    // Told to stop before it could begin: it lets go at once.
+    // Stopped before it begins: it releases the lease at once.
     let [job] = maintenance.claim(9).await.try_into().unwrap();
     maintenance.see_to(job, &stopped).await;
     let job = fixture.dropped(&table).await;
@@ -341,11 +344,11 @@ async fn a_task_sees_to_what_is_due_and_lets_go_of_it_when_told_to_stop() {
         all_gone.send(()).unwrap();
     };
     tokio::join!(watch, maintenance.run(async { is_gone.await.unwrap() }));
-    assert_eq!(files(&table.location), rest());
+    assert_eq!(files(&table.location), unreferenced());
 }
 
 #[tokio::test]
-async fn who_asks_for_a_purge_can_wait_for_it_and_not_for_ever() {
+async fn wait_for_a_purge_ends_with_the_purge_or_at_its_limit() {
     let fixture = Fixture::new(Duration::ZERO).await;
     let (table, broken) = (fixture.table("t", json!({}), &[]).await, fixture.table("b", json!({}), &[]).await);
     std::fs::write(broken.location.join("metadata/m2.avro"), "x").unwrap();
@@ -353,7 +356,7 @@ async fn who_asks_for_a_purge_can_wait_for_it_and_not_for_ever() {
     let maintenance = &fixture.maintenance;
     fixture.drop(&table, true).await;
     maintenance.wake_and_wait(place, table.id, Duration::from_millis(1)).await;
-    assert_eq!(fixture.all_dropped().await, 1, "nobody works");
+    assert_eq!(fixture.all_dropped().await, 1, "no background work runs");
     let wait = async {
         for one in [&table, &broken] {
             if one.id == broken.id {
@@ -368,13 +371,13 @@ async fn who_asks_for_a_purge_can_wait_for_it_and_not_for_ever() {
         done.send(()).unwrap();
     };
     let all = async { tokio::join!(wait, maintenance.run(async { is_done.await.unwrap() })) };
-    tokio::time::timeout(minute, all).await.expect("both ended of themselves");
-    assert_eq!(files(&table.location), rest());
+    tokio::time::timeout(minute, all).await.expect("both waits end before the limit");
+    assert_eq!(files(&table.location), unreferenced());
     assert_eq!(fixture.dropped(&broken).await.unwrap().state, DroppedState::Blocked);
 }
 
 #[tokio::test]
-async fn purge_that_is_told_to_keep_files_removes_none_after_that() {
+async fn running_purge_that_is_stopped_removes_no_more_files() {
     let fixture = Fixture::new(Duration::ZERO).await;
     let table = fixture.table("t", json!({}), &[]).await;
     fixture.drop(&table, true).await;
@@ -389,7 +392,7 @@ async fn purge_that_is_told_to_keep_files_removes_none_after_that() {
     tokio::join!(maintenance.stop_purge(id), purge);
     assert_eq!(fixture.all_dropped().await, 0);
     let left = files(&table.location);
-    assert_ne!(left, rest());
+    assert_ne!(left, unreferenced());
     maintenance.sweep().await;
     assert_eq!(files(&table.location), left);
     maintenance.stop_purge(id).await;

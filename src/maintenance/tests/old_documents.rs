@@ -1,4 +1,4 @@
-//! Metadata files that left a table's log, on a real disk.
+//! Removal of metadata files that left a table's log, on a real disk.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::catalog::CatalogError;
 use crate::metadata::MetadataError;
 use crate::store::{Change, WarehouseOptions};
 
-/// How long files stay that left the log.
+/// How long files stay after they left the log.
 const DELAY_MS: i64 = 60_000;
 
 fn keeping(max: usize) -> Value {
@@ -20,7 +20,7 @@ fn keeping(max: usize) -> Value {
             "write.metadata.previous-versions-max": max.to_string() })
 }
 
-/// Commits something new, and returns where the document is.
+/// Commits updates. Returns the path of the new document.
 async fn commit(fixture: &Fixture, name: &str, updates: Value) -> PathBuf {
     let body = json!({ "requirements": [], "updates": updates });
     let commit = TableCommit::parse(body.to_string().as_bytes()).unwrap();
@@ -74,7 +74,7 @@ async fn documents_that_left_the_log_are_removed_after_the_delay_and_no_other_fi
     fixture.maintenance.sweep().await;
     let left: Vec<bool> = written.iter().map(|document| document.exists()).collect();
     assert_eq!(left, [false, true, true, true]);
-    assert_eq!(documents(&table).len(), 3, "the current one and two before it");
+    assert_eq!(documents(&table).len(), 3, "the current document and two before it");
     assert_eq!(files(&table.location).len(), before.len() + 1, "all other files stay");
     fixture.catalog.table_load_as_admin(&fixture.warehouse, &ident("t")).await.unwrap();
 }
@@ -97,20 +97,20 @@ async fn registered_document_and_those_before_it_stay() {
     register(&fixture, "again", &written[1], false).await.unwrap();
     let after = commits(&fixture, "again", 3).await;
     sweep_late(&fixture).await;
-    assert!(written.iter().all(|document| document.exists()), "another catalog may have the table still");
+    assert!(written.iter().all(|document| document.exists()), "another catalog may still use the table");
     assert_eq!(after.iter().map(|document| document.exists()).collect::<Vec<_>>(), [false, true, true]);
     assert_eq!(documents(&table).len(), 6);
 }
 
 #[tokio::test]
-async fn document_that_another_table_was_made_from_stays() {
+async fn document_from_which_another_table_was_registered_stays() {
     let fixture = Fixture::new(HOUR).await;
     let table = fixture.table("t", keeping(1), &[]).await;
     let written = commits(&fixture, "t", 1).await;
-    // The table moves away, another is made from its old document, moves on too, and the first one comes back.
+    // The table moves away. Another is registered from its old document and moves too. Then the first table comes back.
     let home = format!("file://{}", table.location.display());
-    let at = |place: &str| json!([{ "action": "set-location", "location": place }]);
-    commit(&fixture, "t", at(&format!("{home}-2"))).await;
+    let set_location = |place: &str| json!([{ "action": "set-location", "location": place }]);
+    commit(&fixture, "t", set_location(&format!("{home}-2"))).await;
     register(&fixture, "u", &written[0], false).await.unwrap();
     commit(
         &fixture,
@@ -119,7 +119,7 @@ async fn document_that_another_table_was_made_from_stays() {
         { "action": "set-properties", "updates": { "write.metadata.previous-versions-max": "100" } }]),
     )
     .await;
-    commit(&fixture, "t", at(&home)).await;
+    commit(&fixture, "t", set_location(&home)).await;
     commits(&fixture, "t", 3).await;
     sweep_late(&fixture).await;
     assert!(written[0].exists(), "the log of the other table names it");
@@ -130,7 +130,7 @@ async fn document_that_is_registered_before_it_is_removed_stays() {
     let fixture = Fixture::new(HOUR).await;
     fixture.table("t", keeping(1), &[]).await;
     let written = commits(&fixture, "t", 4).await;
-    // The table is pointed back at a document that was to be removed.
+    // The table's pointer goes back to a document that is due for removal.
     register(&fixture, "t", &written[0], true).await.unwrap();
     sweep_late(&fixture).await;
     assert!(written.iter().all(|document| document.exists()));
@@ -153,7 +153,7 @@ async fn document_that_is_being_removed_cannot_be_registered() {
 }
 
 #[tokio::test]
-async fn documents_of_a_table_that_was_dropped_meanwhile_stay_until_it_is_purged() {
+async fn old_documents_of_a_dropped_table_stay_also_after_a_restore() {
     let fixture = Fixture::new(HOUR).await;
     let table = fixture.table("t", keeping(1), &[]).await;
     commits(&fixture, "t", 3).await;
@@ -167,11 +167,11 @@ async fn documents_of_a_table_that_was_dropped_meanwhile_stay_until_it_is_purged
 }
 
 #[tokio::test]
-async fn file_that_cannot_be_removed_is_tried_again() {
+async fn failed_removal_of_an_old_document_is_retried() {
     let fixture = Fixture::new(HOUR).await;
     let table = fixture.table("t", keeping(1), &[]).await;
     let written = commits(&fixture, "t", 2).await;
-    // A folder in its place: no file is removed there.
+    // A folder with content in its place cannot be removed.
     let first = documents(&table)[0].clone();
     let blocked = table.location.join(&first);
     std::fs::remove_file(&blocked).unwrap();
@@ -188,7 +188,7 @@ async fn file_that_cannot_be_removed_is_tried_again() {
     assert!(!blocked.exists() && written[1].exists());
 }
 
-/// A document of the table that its log does not name, with another text in it.
+/// Writes a document that the table's log does not name: a copy of its first document with `from` replaced by `to`.
 fn copy(table: &Table, name: &str, from: &str, to: &str) -> PathBuf {
     let first = std::fs::read_to_string(table.location.join(&documents(table)[0])).unwrap();
     assert!(first.contains(from));
@@ -229,7 +229,7 @@ async fn warehouse_chooses_when_a_purge_removes_files() {
     let place = fixture.warehouse.place;
     fixture.store.warehouse_set_options(place.organisation, "main", &at_once, &Change::by_catalog(0)).await.unwrap();
     let (purged, dropped) = (fixture.table("p", json!({}), &[]).await, fixture.table("d", json!({}), &[]).await);
-    // The list of warehouses is believed for two seconds.
+    // The list of warehouses is cached for two seconds.
     fixture.advance(2_000);
     let warehouse = fixture.catalog.warehouse(place.organisation, None).await.unwrap();
     fixture.catalog.table_drop_as_admin(&warehouse, &purged.ident, true, &Change::by_catalog(0)).await.unwrap();

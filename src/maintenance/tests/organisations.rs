@@ -1,10 +1,10 @@
-//! The end of organisations, with real files.
+//! Removal of deleted organisations, with real files.
 
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::fixture::{Fixture, files, rest};
+use super::fixture::{Fixture, files, unreferenced};
 use crate::store::{Change, Deletion};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -23,7 +23,7 @@ impl Fixture {
 }
 
 #[tokio::test]
-async fn organisation_goes_after_its_grace_time_and_files_stay_without_a_purge() {
+async fn organisation_is_removed_after_its_grace_time_and_files_stay_without_purge() {
     let fixture = Fixture::new(HOUR).await;
     let (kept, dropped) = (fixture.table("k", json!({}), &[]).await, fixture.table("d", json!({}), &[]).await);
     fixture.drop(&dropped, false).await;
@@ -38,13 +38,13 @@ async fn organisation_goes_after_its_grace_time_and_files_stay_without_a_purge()
 }
 
 #[tokio::test]
-async fn purged_organisation_goes_after_the_files_of_its_tables() {
+async fn purged_organisation_is_removed_with_the_files_of_its_tables() {
     let fixture = Fixture::new(HOUR).await;
     let (live, dropped) = (fixture.table("l", json!({}), &[]).await, fixture.table("d", json!({}), &[]).await);
     fixture.drop(&dropped, false).await;
     fixture.delete_organisation(true).await;
     fixture.advance(1_000);
     fixture.maintenance.sweep().await;
-    assert_eq!((files(&live.location), files(&dropped.location)), (rest(), rest()));
+    assert_eq!((files(&live.location), files(&dropped.location)), (unreferenced(), unreferenced()));
     assert_eq!(fixture.organisations().await, 0);
 }

@@ -56,18 +56,18 @@ fn codecs() -> [AvroCodec; 4] {
 }
 
 fn paths_in(file: &[u8], limit_bytes: u64) -> Result<Vec<Option<String>>, AvroError> {
-    texts(file, &["data_file", "file_path"], limit_bytes)
+    read_texts(file, &["data_file", "file_path"], limit_bytes)
 }
 
 #[test]
-fn path_of_each_record_is_read_whatever_surrounds_it_and_however_it_is_packed() {
+fn text_of_each_record_is_read_with_every_codec() {
     let paths: Vec<String> = (0..500).map(|number| format!("s3://b/{number}/é.parquet")).collect();
     let expected: Vec<_> = paths.iter().cloned().map(Some).collect();
     for codec in codecs() {
         let file = file(codec, &paths);
         assert_eq!(paths_in(&file, LIMIT).unwrap(), expected, "{codec:?}");
-        assert_eq!(texts(&file, &["status"], LIMIT).unwrap()[0], None, "no text");
-        assert_eq!(texts(&file, &["missing"], LIMIT).unwrap()[0], None);
+        assert_eq!(read_texts(&file, &["status"], LIMIT).unwrap()[0], None, "no text");
+        assert_eq!(read_texts(&file, &["missing"], LIMIT).unwrap()[0], None);
         for end in [3, 10, file.len() / 2, file.len() - 1] {
             assert!(paths_in(&file[..end], LIMIT).is_err(), "{codec:?} cut off at {end}");
         }
@@ -84,7 +84,7 @@ fn file_that_unpacks_to_more_than_the_limit_is_refused() {
     }
 }
 
-/// A header and one block, as they are given.
+/// Builds a file of a header and one block, without any check.
 fn by_hand(schema: &str, codec: &str, count: i64, block: &[u8]) -> Vec<u8> {
     fn long(number: i64) -> Vec<u8> {
         let mut left = ((number << 1) ^ (number >> 63)).cast_unsigned();
@@ -116,13 +116,13 @@ fn by_hand(schema: &str, codec: &str, count: i64, block: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn bomb_of_each_codec_is_refused_without_its_memory() {
+fn decompression_bomb_is_refused_without_being_unpacked() {
     let zeros = vec![0; 1 << 20];
     let mut deflated = DeflateEncoder::new(Vec::new(), Compression::best());
     (0..64).for_each(|_| deflated.write_all(&zeros).unwrap());
     let mut packed = zstd::Encoder::new(Vec::new(), 1).unwrap();
     (0..256).for_each(|_| packed.write_all(&zeros).unwrap());
-    // Snappy only says how much it would be: 4 GiB.
+    // The Snappy block only states its unpacked size: 4 GiB.
     let said = [&[0xff, 0xff, 0xff, 0xff, 0x0f][..], &[0; 100]].concat();
     let schema = r#"{"type":"record","name":"a","fields":[{"name":"data_file","type":"string"}]}"#;
     for (codec, block) in
@@ -134,7 +134,7 @@ fn bomb_of_each_codec_is_refused_without_its_memory() {
 }
 
 #[test]
-fn counts_and_lengths_that_lie_are_refused() {
+fn false_counts_and_lengths_are_refused() {
     let nothing = r#"{"type":"record","name":"a","fields":[{"name":"x","type":{"type":"array","items":"null"}}]}"#;
     let endless = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f];
     let text = r#"{"type":"record","name":"a","fields":[{"name":"x","type":"string"}]}"#;
@@ -157,10 +157,10 @@ fn counts_and_lengths_that_lie_are_refused() {
         (empty, i64::MAX, &[][..]),
         (text, 2, &[0][..]),
     ] {
-        let refused = texts(&by_hand(schema, "null", count, block), &["x"], LIMIT);
+        let refused = read_texts(&by_hand(schema, "null", count, block), &["x"], LIMIT);
         assert!(matches!(refused, Err(AvroError::Malformed(_))), "{schema}: {refused:?}");
     }
     let deep = format!("{}\"int\"{}", "[".repeat(100), "]".repeat(100));
-    assert!(matches!(texts(&by_hand(&deep, "null", 1, &[0]), &["x"], LIMIT), Err(AvroError::Schema(_))));
-    assert!(matches!(texts(&by_hand(text, "lzma", 1, &[0]), &["x"], LIMIT), Err(AvroError::Codec(_))));
+    assert!(matches!(read_texts(&by_hand(&deep, "null", 1, &[0]), &["x"], LIMIT), Err(AvroError::Schema(_))));
+    assert!(matches!(read_texts(&by_hand(text, "lzma", 1, &[0]), &["x"], LIMIT), Err(AvroError::Codec(_))));
 }

@@ -29,7 +29,7 @@ impl Fixture {
         check(self.store.as_ref(), &self.source).await
     }
 
-    /// A warehouse whose credentials are sealed with the first key.
+    /// Adds a warehouse whose credentials are sealed with the first key.
     async fn seal(&self) {
         let keys = check_or_make(self.store.as_ref(), &self.source).await.unwrap();
         self.add_warehouse(keys.seal(b"hush", b"o").unwrap()).await;
@@ -64,14 +64,14 @@ fn text(result: Result<Option<KeyRing>, MasterKeyError>) -> String {
 }
 
 #[tokio::test]
-async fn catalog_that_seals_nothing_needs_no_key() {
+async fn catalog_without_secrets_needs_no_key() {
     let fixture = Fixture::new();
     assert!(fixture.check().await.unwrap().is_none());
     assert!(!fixture.file().exists());
 }
 
 #[tokio::test]
-async fn lost_key_is_refused_and_none_is_made_in_its_place() {
+async fn lost_key_is_an_error_and_no_new_key_is_created() {
     let fixture = Fixture::new();
     fixture.seal().await;
     std::fs::remove_file(fixture.file()).unwrap();
@@ -83,19 +83,19 @@ async fn lost_key_is_refused_and_none_is_made_in_its_place() {
 }
 
 #[tokio::test]
-async fn other_key_is_refused_until_it_is_adopted() {
+async fn other_key_is_refused_until_its_fingerprint_is_stored() {
     let fixture = Fixture::new();
     fixture.seal().await;
     fixture.write_fresh_key(&fixture.file());
     let refused = text(fixture.check().await);
     assert!(refused.contains("is not the one") && refused.contains("'lake' of 'acme'"), "{refused}");
     assert!(check_or_make(fixture.store.as_ref(), &fixture.source).await.is_err());
-    adopt(fixture.store.as_ref(), &fixture.source.read().unwrap()).await.unwrap();
+    set_fingerprint(fixture.store.as_ref(), &fixture.source.read().unwrap()).await.unwrap();
     fixture.check().await.unwrap();
 }
 
 #[tokio::test]
-async fn key_of_a_catalog_without_secrets_is_known_too() {
+async fn catalog_without_secrets_refuses_another_key_once_it_has_one() {
     let fixture = Fixture::new();
     check_or_make(fixture.store.as_ref(), &fixture.source).await.unwrap();
     std::fs::remove_file(fixture.file()).unwrap();
@@ -105,7 +105,7 @@ async fn key_of_a_catalog_without_secrets_is_known_too() {
 }
 
 #[tokio::test]
-async fn catalog_from_before_fingerprints_is_known_by_its_seals() {
+async fn catalog_without_fingerprint_refuses_a_key_that_opens_no_seal() {
     let fixture = Fixture::new();
     let old = fixture.write_fresh_key(&fixture.file());
     let seal = fixture.source.read().unwrap().seal(b"hush", b"o").unwrap();
@@ -117,7 +117,10 @@ async fn catalog_from_before_fingerprints_is_known_by_its_seals() {
     std::fs::write(fixture.file(), format!("{new}\n{old}\n")).unwrap();
     fixture.check().await.unwrap();
     std::fs::write(fixture.file(), &new).unwrap();
-    assert!(text(fixture.check().await).contains("is not the one"), "the old key went before all was sealed anew");
+    assert!(
+        text(fixture.check().await).contains("is not the one"),
+        "the old key was removed before all secrets were resealed"
+    );
 }
 
 #[tokio::test]
@@ -128,28 +131,28 @@ async fn keys_are_changed_without_a_refusal() {
     let new = fixture.write_fresh_key(&fixture.file());
     std::fs::write(fixture.file(), format!("{new}\n{old}")).unwrap();
     let ring = fixture.check().await.unwrap().unwrap();
-    adopt(fixture.store.as_ref(), &ring).await.unwrap();
+    set_fingerprint(fixture.store.as_ref(), &ring).await.unwrap();
     std::fs::write(fixture.file(), &new).unwrap();
     fixture.check().await.unwrap();
 }
 
 #[tokio::test]
-async fn watch_tells_of_a_key_that_went_away() {
+async fn watch_reports_a_missing_or_other_key_after_the_cached_check() {
     let fixture = Fixture::new();
     let fresh = || MasterKeyWatch::new(Arc::clone(&fixture.store) as Arc<dyn Store>, fixture.source.clone());
-    assert!(fresh().is_well().await, "it needs none");
+    assert!(fresh().is_well().await, "no key is needed yet");
     fixture.seal().await;
     let watch = fresh();
     assert!(watch.is_well().await);
     std::fs::rename(fixture.file(), fixture.folder.path().join("elsewhere")).unwrap();
-    assert!(watch.is_well().await, "believed for some seconds");
+    assert!(watch.is_well().await, "the last check is cached for some seconds");
     assert!(!fresh().is_well().await);
     fixture.write_fresh_key(&fixture.file());
     assert!(!fresh().is_well().await, "another key");
 }
 
 #[tokio::test]
-async fn key_from_the_environment_is_checked_too() {
+async fn wrong_key_in_the_setting_is_refused() {
     let fixture = Fixture::new();
     fixture.seal().await;
     let text_of = |key: String| KeySource::Text(Secret::new(key));

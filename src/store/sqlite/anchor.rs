@@ -34,7 +34,7 @@ impl Anchor {
     ///
     /// Does nothing while the log is larger than a checkpoint leaves it. Another process writes then too, and two anchors in
     /// turn would prevent every checkpoint.
-    pub(super) fn hold(&mut self) {
+    pub(super) fn take_lock(&mut self) {
         if fs::metadata(&self.log).is_ok_and(|log| log.len() > LOG_LIMIT_BYTES.unsigned_abs()) {
             return;
         }
@@ -46,7 +46,7 @@ impl Anchor {
     }
 
     /// Releases the lock.
-    pub(super) fn let_go(&mut self) {
+    pub(super) fn release_lock(&mut self) {
         // A connection that cannot end its transaction is closed, which releases its locks.
         self.connection = self.connection.take().filter(|connection| run(connection, "COMMIT").is_ok());
     }

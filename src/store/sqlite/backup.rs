@@ -1,4 +1,4 @@
-//! Copies of a database that is in use, and the checks that a copy passes before it is used.
+//! Copies a database that is in use, and checks a copy before it is used.
 
 use std::path::{Path, PathBuf};
 
@@ -7,36 +7,36 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::open::{OpenError, check_version, open_reader, version};
 
-/// Pages that one step copies (4 MiB with pages of 4 KiB). Between steps, progress is reported and a stop is seen.
+/// How many pages one step copies (4 MiB with pages of 4 KiB). Between steps, the copy reports its progress and may be stopped.
 const STEP_PAGES: i32 = 1024;
 
-/// How many problems SQLite reports of a damaged file.
+/// The most problems of a damaged file that SQLite reports.
 const PROBLEMS: u32 = 3;
 
-/// How far a copy has come.
+/// The progress of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CopyProgress {
-    /// Bytes that are copied.
+    /// The copied bytes.
     pub done_bytes: u64,
-    /// Bytes that the copy has in the end.
+    /// The size of the complete copy in bytes.
     pub total_bytes: u64,
 }
 
-/// Whether a copy goes on.
+/// Whether to continue a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proceed {
-    /// It goes on.
+    /// Continue.
     Yes,
-    /// It ends with [`BackupError::Stopped`].
+    /// End with [`BackupError::Stopped`].
     No,
 }
 
-/// What a restore of a copy needs beside the copy.
+/// Data outside of the database that a restored catalog needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotInside {
     /// The roots of the warehouses, whose files are not in the database.
     pub roots: Vec<String>,
-    /// How many warehouses have credentials that only the master key opens.
+    /// How many warehouses have sealed credentials, which need the master key.
     pub sealed: usize,
     /// Whether the catalog knows its master key, also where nothing is sealed with it: it does not start with another.
     pub has_master_key: bool,
@@ -52,10 +52,10 @@ pub enum BackupError {
         from: PathBuf,
         /// The copy.
         to: PathBuf,
-        /// Why.
+        /// SQLite's error.
         source: rusqlite::Error,
     },
-    /// The caller stopped it.
+    /// The caller stopped the copy.
     #[error("the backup was stopped before its end")]
     Stopped,
     /// The file is damaged.
@@ -63,10 +63,10 @@ pub enum BackupError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What SQLite found first.
+        /// A problem that SQLite found.
         problem: String,
     },
-    /// The file is something else.
+    /// The file is not a catalog's database.
     #[error("{} is not a backup of a catalog", path.display())]
     NotACatalog {
         /// The file.
@@ -77,12 +77,12 @@ pub enum BackupError {
     Open(#[from] OpenError),
 }
 
-/// Copies the database at `from`, which others may use, into the new file at `to`: one file without a log. The copy is the
-/// state of one moment, not before the call. It is checked, but not synced.
+/// Copies the database at `from`, which may be in use, into the empty file at `to`: one file without a log. The copy is the state
+/// of one moment after the call. It is checked, but not synced.
 ///
-/// All pages are read in one read transaction, which neither waits for writers nor makes them wait. SQLite starts a backup
-/// again when another connection has written between two steps, unless the source connection is in a transaction of its
-/// own (`sqlite3_backup_step`): that is why `.backup` never ends under writes, and this does.
+/// Reads all pages in one read transaction, which neither waits for writers nor makes them wait. SQLite restarts a backup after
+/// each write of another connection, unless the source connection is in a transaction (`sqlite3_backup_step`). So `.backup` never
+/// ends under constant writes, and this does.
 pub(super) fn copy(
     from: &Path,
     to: &Path,
@@ -98,7 +98,7 @@ pub(super) fn copy(
     let not_inside = not_inside(&source).map_err(failed)?;
     let page_bytes: u32 = source.pragma_query_value(None, "page_size", |row| row.get(0)).map_err(failed)?;
     let mut target = open_copy(to).map_err(failed)?;
-    // Nobody uses the file before it is complete, so it needs no journal.
+    // The copy is not in use before it is complete, so it needs no journal.
     target.pragma_update(None, "journal_mode", "off").map_err(failed)?;
     copy_pages(&source, &mut target, page_bytes.into(), &failed, progress)?;
     drop(source);
@@ -124,7 +124,7 @@ fn copy_pages(
         match step {
             StepResult::Done => return Ok(()),
             StepResult::Busy | StepResult::Locked => {
-                // Only another user of the copy could be in the way, and it has none.
+                // Only another user of the copy could lock it, and there is none.
                 let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
                 return Err(failed(rusqlite::Error::SqliteFailure(busy, None)));
             }
@@ -134,8 +134,8 @@ fn copy_pages(
     }
 }
 
-/// Checks that the file at `path`, which nobody else uses, is a whole catalog that this program can open, and makes it one
-/// file without a log.
+/// Checks that the file at `path` is a complete catalog that this program can open, and makes it one file without a log. The file
+/// must not be in use.
 pub(super) fn check(path: &Path) -> Result<NotInside, BackupError> {
     let damaged = |source: rusqlite::Error| match source.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => BackupError::NotACatalog { path: path.to_owned() },
@@ -177,7 +177,7 @@ fn check_pages(connection: &Connection, pragma: &str, path: &Path) -> Result<(),
     }
 }
 
-/// A database that was just created has no tables yet.
+/// Reads the data that a restored catalog needs besides the database. A database that was just created has no tables yet.
 fn not_inside(connection: &Connection) -> rusqlite::Result<NotInside> {
     let has_warehouses = connection.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'warehouse'")?.exists([])?;
     if !has_warehouses {

@@ -8,7 +8,7 @@ use tidewater_core::name::TableIdent;
 use super::SqliteStore;
 use super::convert::{Violation, id, kind, kind_text, namespace, violation};
 use super::events::event_add;
-use super::location_rows::{check_free, hold_instead, location_forget, reserved};
+use super::location_rows::{check_free, location_forget, replace_locations, reserved};
 use super::pages::{before, one_more_before, page_of};
 use super::pointers::{check_limit, move_pointer, resource};
 use super::reports::report_forget;
@@ -152,7 +152,7 @@ fn restore_view_locations(connection: &Connection, place: Place, restore: &Resto
         Some(now) => now.reserved().to_vec(),
         None => reserved(TableKind::View, &own, &others)?,
     };
-    hold_instead(connection, place, id, &locations)?;
+    replace_locations(connection, place, id, &locations)?;
     check_free(connection, place, id, &locations)
 }
 

@@ -8,8 +8,8 @@ use super::convert::{id, kind_text};
 use super::location_rows::location_forget;
 use crate::store::{DropTerms, Place, Result, TableKind};
 
-/// Keeps what is about to leave `tabular`.
-pub(super) fn keep(
+/// Adds the row of a dropped table or view. Call it before the drop deletes the row in `tabular`.
+pub(super) fn insert_dropped(
     connection: &Connection,
     place: Place,
     dropped: TableId,
@@ -37,8 +37,8 @@ pub(super) fn keep(
     Ok(())
 }
 
-/// Those that were dropped at exactly that location and give way to a new table or view: nobody removes their files, and
-/// none are due to be.
+/// Lists the dropped tables and views at exactly this location that give way to a new table or view: those whose files no purge
+/// is removing or due to remove.
 pub(super) fn replaceable(
     connection: &Connection,
     place: Place,
@@ -56,9 +56,8 @@ pub(super) fn replaceable(
     Ok(ids.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Lets the table or view `by`, which is stored, take the place of those that were dropped at exactly its own location.
-/// They can no longer be restored, their locations are free, and none of their files is ever removed: they may be the new
-/// table's by then.
+/// Replaces the dropped tables and views at exactly this location by the stored table or view `by`. They can no longer be
+/// restored, and their locations become free. Their files are never removed, since the new table may use them.
 pub(super) fn replace_dropped(
     connection: &Connection,
     place: Place,

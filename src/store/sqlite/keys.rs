@@ -117,8 +117,8 @@ pub(super) fn key_touch(connection: &Connection, last_used_ms: &[(KeyId, i64)]) 
     Ok(())
 }
 
-/// A key that is not revoked.
-fn usable(connection: &Connection, organisation: OrganisationId, id: KeyId) -> Result<ApiKey> {
+/// Returns a key that is not revoked.
+fn unrevoked_key(connection: &Connection, organisation: OrganisationId, id: KeyId) -> Result<ApiKey> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {KEY} FROM api_key WHERE organisation = ?1 AND id = ?2 AND revoked_ms IS NULL"
     ))?;
@@ -153,7 +153,7 @@ pub(super) fn key_update(
     update: &KeyUpdate,
     change: &Change,
 ) -> Result<ApiKey> {
-    let before = usable(connection, organisation, id)?;
+    let before = unrevoked_key(connection, organisation, id)?;
     let after = ApiKey {
         name: update.name.clone().unwrap_or_else(|| before.name.clone()),
         role: update.role.unwrap_or(before.role),
@@ -170,14 +170,14 @@ pub(super) fn key_update(
         object = object.renamed(after.name.as_str());
     }
     let mut details = EventDetails::new();
-    let mut tell = |name: &str, before: serde_json::Value, after: serde_json::Value| {
+    let mut add_change = |name: &str, before: serde_json::Value, after: serde_json::Value| {
         if before != after {
             details.insert(name.to_owned(), serde_json::json!({ "before": before, "after": after }));
         }
     };
-    tell("role", before.role.as_str().into(), after.role.as_str().into());
-    tell("expires-ms", before.expires_ms.into(), after.expires_ms.into());
-    tell("no-delete", before.no_delete.into(), after.no_delete.into());
+    add_change("role", before.role.as_str().into(), after.role.as_str().into());
+    add_change("expires-ms", before.expires_ms.into(), after.expires_ms.into());
+    add_change("no-delete", before.no_delete.into(), after.no_delete.into());
     event_add(connection, change, organisation, Operation::UpdateKey, &object, &details)?;
     Ok(after)
 }
@@ -189,7 +189,7 @@ pub(super) fn key_rotate(
     new: &ApiKey,
     change: &Change,
 ) -> Result<()> {
-    let before = usable(connection, new.organisation, old)?;
+    let before = unrevoked_key(connection, new.organisation, old)?;
     let succeeded = connection
         .prepare_cached("UPDATE api_key SET successor = ?3 WHERE organisation = ?1 AND id = ?2 AND successor IS NULL")?
         .execute(params![new.organisation.0.as_bytes(), old.0.as_bytes(), new.id.0.as_bytes()])?;

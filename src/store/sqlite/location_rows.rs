@@ -36,7 +36,12 @@ pub(super) fn reserved(kind: TableKind, own: &str, others: &str) -> Result<Vec<L
 }
 
 /// Reserves a new table's locations.
-pub(super) fn hold(connection: &Connection, place: Place, id: TableId, locations: &[Location]) -> Result<()> {
+pub(super) fn reserve_locations(
+    connection: &Connection,
+    place: Place,
+    id: TableId,
+    locations: &[Location],
+) -> Result<()> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO location (organisation, warehouse, location, tabular) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT DO NOTHING",
@@ -53,9 +58,14 @@ pub(super) fn hold(connection: &Connection, place: Place, id: TableId, locations
 }
 
 /// Reserves a table's locations in place of its former ones.
-pub(super) fn hold_instead(connection: &Connection, place: Place, id: TableId, locations: &[Location]) -> Result<()> {
+pub(super) fn replace_locations(
+    connection: &Connection,
+    place: Place,
+    id: TableId,
+    locations: &[Location],
+) -> Result<()> {
     location_forget(connection, place.organisation, id)?;
-    hold(connection, place, id, locations)
+    reserve_locations(connection, place, id, locations)
 }
 
 /// Frees a table's locations.

@@ -20,7 +20,7 @@ use crate::store::{
 
 const NOT_FOUND: StoreError = StoreError::NotFound(Resource::Namespace);
 
-/// `IS` finds NULL, the parent of what is at the top, and uses the index as `=` does.
+/// Namespaces at the top have the parent NULL. `IS` finds NULL and uses the index as `=` does.
 pub(super) const LIST: &str = "SELECT key FROM namespace
     WHERE organisation = ?1 AND warehouse = ?2 AND parent IS ?3 AND key > ?4 ORDER BY key LIMIT ?5";
 
@@ -44,7 +44,14 @@ pub(super) fn namespace_create(
             properties_text(properties)?,
         ]);
     let Err(error) = inserted else {
-        return tell(connection, place, Operation::CreateNamespace, namespace, &EventDetails::new(), change);
+        return add_namespace_event(
+            connection,
+            place,
+            Operation::CreateNamespace,
+            namespace,
+            &EventDetails::new(),
+            change,
+        );
     };
     match violation(&error) {
         Some(Violation::Unique) => Err(StoreError::AlreadyExists(Resource::Namespace)),
@@ -64,7 +71,7 @@ pub(super) fn namespace_get(
     properties_column(connection, place, namespace)?.map(|text| properties(&text)).transpose()
 }
 
-/// A namespace's properties as they stand in their column.
+/// Reads the text in the column of a namespace's properties.
 fn properties_column(connection: &Connection, place: Place, namespace: &NamespaceIdent) -> Result<Option<String>> {
     let found = connection
         .prepare_cached("SELECT properties FROM namespace WHERE organisation = ?1 AND warehouse = ?2 AND key = ?3")?
@@ -75,7 +82,7 @@ fn properties_column(connection: &Connection, place: Place, namespace: &Namespac
     Ok(found)
 }
 
-/// Whether there is such a namespace.
+/// Returns whether a namespace exists.
 pub(super) fn namespace_exists(connection: &Connection, place: Place, namespace: &NamespaceIdent) -> Result<bool> {
     let found = connection
         .prepare_cached("SELECT 1 FROM namespace WHERE organisation = ?1 AND warehouse = ?2 AND key = ?3")?
@@ -105,7 +112,7 @@ pub(super) fn namespace_list(
     )?;
     let found = page_of(keys.collect::<Result<Vec<_>>>()?, page);
     match parent {
-        // What lists something exists; only of an empty list one cannot tell.
+        // Only an empty list leaves open whether the parent exists.
         Some(parent) if found.items.is_empty() && !namespace_exists(connection, place, parent)? => Err(NOT_FOUND),
         _ => Ok(found),
     }
@@ -119,28 +126,29 @@ pub(super) struct PropertyChange {
     pub(super) limits: RequestLimits,
 }
 
-/// What a change makes of the properties that it found.
+/// The result of a property change, ready to write.
 pub(super) struct PreparedChange {
-    /// The column as it was found.
+    /// The column's text that the result is based on.
     before: String,
+    /// The column's new text.
     after: String,
     changes: PropertyChanges,
 }
 
 impl PropertyChange {
-    /// Works out what the change makes of the properties, without changing anything.
+    /// Computes the result of the change. Changes nothing.
     pub(super) fn prepare(&self, connection: &Connection, place: Place) -> Result<PreparedChange> {
         let before = properties_column(connection, place, &self.namespace)?.ok_or(NOT_FOUND)?;
         let mut all = properties(&before)?;
         let changes = change_properties(&mut all, &self.updates, &self.removals);
-        // What is there from before a limit was lowered may go, or stay, and only not grow.
+        // Properties beyond a lowered limit may stay or be removed. They only must not grow.
         if !self.updates.is_empty() {
             self.limits.check_namespace(all.iter())?;
         }
         Ok(PreparedChange { before, after: properties_text(&all)?, changes })
     }
 
-    /// Writes what was prepared. Where nothing was, or somebody else has changed the properties since, works it out anew.
+    /// Writes the prepared result. Prepares it again if there is none, or if the properties were changed since.
     pub(super) fn apply(
         &self,
         connection: &Connection,
@@ -150,7 +158,14 @@ impl PropertyChange {
     ) -> Result<PropertyChanges> {
         let changes = self.replace_or_prepare(connection, place, prepared)?;
         let details = shown_keys([("updated", &changes.updated), ("removed", &changes.removed)]);
-        tell(connection, place, Operation::UpdateNamespaceProperties, &self.namespace, &details, change)?;
+        add_namespace_event(
+            connection,
+            place,
+            Operation::UpdateNamespaceProperties,
+            &self.namespace,
+            &details,
+            change,
+        )?;
         Ok(changes)
     }
 
@@ -170,7 +185,7 @@ impl PropertyChange {
         Ok(prepared.changes)
     }
 
-    /// Gives whether the properties were as they were found.
+    /// Writes the prepared result, if the properties are still those that it is based on. Returns whether they were.
     fn replace(&self, connection: &Connection, place: Place, prepared: &PreparedChange) -> Result<bool> {
         let replaced = connection
             .prepare_cached(
@@ -188,7 +203,7 @@ impl PropertyChange {
     }
 }
 
-/// The keys of properties, for an event: some of them when there are many, and the beginning of those that are long.
+/// Returns the keys of properties for an event: at most 20, each shortened to 100 characters.
 fn shown_keys<'a>(lists: impl IntoIterator<Item = (&'a str, &'a Vec<String>)>) -> EventDetails {
     const SHOWN: usize = 20;
     const SHOWN_CHARACTERS: usize = 100;
@@ -198,7 +213,7 @@ fn shown_keys<'a>(lists: impl IntoIterator<Item = (&'a str, &'a Vec<String>)>) -
 }
 
 /// Writes the event of a change of a namespace.
-fn tell(
+fn add_namespace_event(
     connection: &Connection,
     place: Place,
     operation: Operation,
@@ -221,7 +236,9 @@ pub(super) fn namespace_drop(
         .execute(params![place.organisation.0.as_bytes(), place.warehouse.0.as_bytes(), namespace.as_key()]);
     match dropped {
         Ok(0) => Err(NOT_FOUND),
-        Ok(_) => tell(connection, place, Operation::DropNamespace, namespace, &EventDetails::new(), change),
+        Ok(_) => {
+            add_namespace_event(connection, place, Operation::DropNamespace, namespace, &EventDetails::new(), change)
+        }
         Err(error) if violation(&error) == Some(Violation::ForeignKey) => {
             Err(StoreError::NotEmpty(Resource::Namespace))
         }
@@ -293,7 +310,7 @@ impl NamespaceStore for SqliteStore {
             removals: removals.to_vec(),
             limits: *limits,
         };
-        // Worked out before the writer's turn, which then only has to see that nothing else changed them.
+        // Prepared outside of the writer, which then only checks that the properties did not change.
         let (properties, prepared) = self
             .read_many(move |connection| {
                 let prepared = properties.prepare(connection, place);
@@ -302,7 +319,7 @@ impl NamespaceStore for SqliteStore {
             .await?;
         let prepared = match prepared {
             Ok(prepared) => Some(prepared),
-            // Whether the receipt's key was used before comes first, and the writer looks.
+            // A used idempotency key takes precedence over this error, and only the writer checks it.
             Err(_) if change.receipt.is_some() => None,
             Err(error) => return Err(error),
         };

@@ -29,10 +29,10 @@ const DUE_ORGANISATIONS: &str = "
         FROM waiting WHERE organisation IS NOT NULL)
     WHERE due_ms <= ?1 ORDER BY due_ms LIMIT ?2";
 
-/// Writes down what a move of the pointer means for the documents before the new one; the table stays where it is.
+/// Records what a pointer move means for the earlier documents of a table whose locations did not change.
 pub(super) fn note_past(connection: &Connection, place: Place, swap: &Swap<'_>) -> Result<()> {
     if swap.origin == Origin::Foreign {
-        return adopt(connection, place, swap.id, swap.new);
+        return set_origin(connection, place, swap.id, swap.new);
     }
     match swap.past {
         Past::Kept => Ok(()),
@@ -56,12 +56,12 @@ pub(super) fn note_past(connection: &Connection, place: Place, swap: &Swap<'_>) 
     }
 }
 
-/// Makes `document`, which was registered, the origin of a table. Documents that were to be removed stay, unless a server is
-/// removing them at this moment.
+/// Makes the registered `document` the origin of a table. Keeps documents that are due for removal, unless a server is removing
+/// them at this moment.
 ///
 /// # Errors
-/// `BeingRemoved` when it is one of those.
-pub(super) fn adopt(connection: &Connection, place: Place, table: TableId, document: &str) -> Result<()> {
+/// `BeingRemoved` if a server is removing `document`.
+pub(super) fn set_origin(connection: &Connection, place: Place, table: TableId, document: &str) -> Result<()> {
     let organisation = place.organisation.0.as_bytes();
     connection
         .prepare_cached("UPDATE tabular SET origin = ?3 WHERE organisation = ?1 AND id = ?2")?
@@ -132,7 +132,7 @@ fn claim_of(
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(unknown) => unknown.insert(live_table(connection, place, table)?),
         };
-        // What belongs to no live table stays where it is. No document comes back, but should one, it is not removed.
+        // A document of no live table stays. So does the current document of one, although no pointer should return to it.
         let table_now = live_now.as_ref().filter(|now| now.pointer != document);
         let Some(locations) = table_now.map(|now| now.locations.clone()) else {
             connection

@@ -102,7 +102,11 @@ pub(super) fn organisation_due(connection: &Connection, now_ms: i64, at_most: u3
     statement.query_and_then(params![now_ms, at_most], |row| organisation_at(row, 0))?.collect()
 }
 
-fn known(connection: &Connection, id: OrganisationId) -> Result<Organisation> {
+/// Returns an organisation.
+///
+/// # Errors
+/// `NotFound` if it does not exist.
+fn existing_organisation(connection: &Connection, id: OrganisationId) -> Result<Organisation> {
     organisation_get(connection, id)?.ok_or(StoreError::NotFound(Resource::Organisation))
 }
 
@@ -117,7 +121,7 @@ pub(super) fn organisation_update(
     update: &OrganisationUpdate,
     change: &Change,
 ) -> Result<Organisation> {
-    let before = known(connection, id)?;
+    let before = existing_organisation(connection, id)?;
     let suspended_ms = match update.suspended {
         None => before.standing.suspended_ms,
         Some(true) => before.standing.suspended_ms.or(Some(change.at_ms)),
@@ -156,7 +160,7 @@ pub(super) fn organisation_delete(
     deletion: Deletion,
     change: &Change,
 ) -> Result<()> {
-    let organisation = known(connection, id)?;
+    let organisation = existing_organisation(connection, id)?;
     connection
         .prepare_cached("UPDATE organisation SET delete_after_ms = ?2, delete_purge = ?3 WHERE id = ?1")?
         .execute(params![id.0.as_bytes(), deletion.after_ms, deletion.purge])?;
@@ -169,7 +173,7 @@ pub(super) fn organisation_restore(
     id: OrganisationId,
     change: &Change,
 ) -> Result<Organisation> {
-    let organisation = known(connection, id)?;
+    let organisation = existing_organisation(connection, id)?;
     let Some(deletion) = organisation.standing.deletion else { return Ok(organisation) };
     if deletion.after_ms <= change.at_ms {
         return Err(StoreError::NotRestorable("its rows are being removed".to_owned()));

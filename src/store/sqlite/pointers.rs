@@ -1,4 +1,4 @@
-//! Rows of tables and views: what a create, a move of a pointer and a restore have in common.
+//! Rows of tables and views: the common steps of creates, pointer moves and restores.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tidewater_core::ids::{OrganisationId, TableId};
@@ -6,27 +6,28 @@ use tidewater_core::location::Location;
 
 use super::convert::{Violation, count, kind, kind_text, namespace, violation};
 use super::events::event_add;
-use super::location_rows::{hold, hold_instead, others_text, reserved};
-use super::old_documents::{adopt, note_past};
+use super::location_rows::{others_text, replace_locations, reserve_locations, reserved};
+use super::old_documents::{note_past, set_origin};
 use super::table_rows::table_get;
 use crate::store::{
     Change, EventObject, NewTable, Operation, Origin, Place, Resource, Result, StoreError, Swap, TableKind,
 };
 
-/// The whole of nearly every commit.
+/// Moves a pointer of a table whose locations did not change. Nearly all commits need only this.
 pub(super) const SWAP_IN_PLACE: &str = "UPDATE tabular SET metadata_location = ?5, updated_ms = ?8
     WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4 AND location = ?6 AND others = ?7
     RETURNING kind, namespace, name";
 
 pub(super) const COUNT: &str = "SELECT tables FROM tabular_count WHERE organisation = ?1";
 
-/// What a table wrote where it was before may be another's by the time that it comes back.
+/// Moves a pointer and changes the locations. The former document becomes the origin: while the table is elsewhere, documents at
+/// its former location can become another table's.
 const SWAP_AND_MOVE: &str = "UPDATE tabular SET metadata_location = ?5, location = ?6, others = ?7, origin = ?4,
                                             updated_ms = ?8
     WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3 AND metadata_location = ?4
     RETURNING kind, namespace, name";
 
-/// The details of an event that say where a pointer was, and where it is.
+/// The details of an event with the former and the new pointer.
 pub(super) const POINTER_BEFORE: &str = "pointer-before";
 
 pub(super) const POINTER_AFTER: &str = "pointer-after";
@@ -38,7 +39,7 @@ pub(super) const fn resource(kind: TableKind) -> Resource {
     }
 }
 
-/// Adds a table, wherever its files are and however many there are.
+/// Adds the row of a table or view. Checks neither its locations nor the limit of tables.
 pub(super) fn insert(connection: &Connection, place: Place, new: &NewTable<'_>, change: &Change) -> Result<()> {
     let inserted = connection
         .prepare_cached(
@@ -68,12 +69,12 @@ pub(super) fn insert(connection: &Connection, place: Place, new: &NewTable<'_>, 
         let object = EventObject::new(new.kind, Some(new.id.0), new.ident.to_string());
         event_add(connection, change, place, operation, &object, &details)?;
         if new.origin == Origin::Foreign {
-            adopt(connection, place, new.id, new.metadata_location)?;
+            set_origin(connection, place, new.id, new.metadata_location)?;
         }
-        return hold(connection, place, new.id, new.locations.reserved());
+        return reserve_locations(connection, place, new.id, new.locations.reserved());
     };
     Err(match violation(&error) {
-        // The name is taken or, should a caller ever give an id twice, that is.
+        // The name is taken, or the id, if a caller uses one twice.
         Some(Violation::Unique) => {
             let taken_by = table_get(connection, place, new.ident)?.map_or(new.kind, |taken| taken.kind);
             StoreError::AlreadyExists(resource(taken_by))
@@ -83,7 +84,7 @@ pub(super) fn insert(connection: &Connection, place: Place, new: &NewTable<'_>, 
     })
 }
 
-/// Whether the organisation has no more tables and views than it may have.
+/// Fails if the organisation has more tables and views than `limit`.
 pub(super) fn check_limit(connection: &Connection, organisation: OrganisationId, limit: Option<u64>) -> Result<()> {
     match limit {
         Some(limit) if table_count(connection, organisation)? > limit => Err(StoreError::LimitReached { limit }),
@@ -91,7 +92,7 @@ pub(super) fn check_limit(connection: &Connection, organisation: OrganisationId,
     }
 }
 
-/// Moves a pointer as [`move_pointer`] does, and writes the event of it.
+/// Moves a pointer as [`move_pointer`] does, and writes the event. Returns the former locations if they changed.
 pub(super) fn move_pointer_and_tell(
     connection: &Connection,
     place: Place,
@@ -111,16 +112,16 @@ pub(super) fn move_pointer_and_tell(
     Ok(before)
 }
 
-/// What a moved pointer is of.
+/// The table or view of a moved pointer.
 pub(super) struct Moved {
     pub(super) kind: TableKind,
-    /// Its name, with its namespace.
+    /// Its full name, with its namespace.
     pub(super) name: String,
-    /// What it had reserved, where its files are not all where they were.
+    /// Its former reserved locations, if the locations changed.
     pub(super) before: Option<Vec<Location>>,
 }
 
-/// Moves a pointer, wherever the table's files go.
+/// Moves a pointer, with the table's locations. Does not check whether new locations are free.
 pub(super) fn move_pointer(connection: &Connection, place: Place, swap: &Swap<'_>, at_ms: i64) -> Result<Moved> {
     let (own, others) = (swap.locations.own().as_str(), others_text(swap.locations.others()));
     let make = |sql: &str| {
@@ -136,13 +137,13 @@ pub(super) fn move_pointer(connection: &Connection, place: Place, swap: &Swap<'_
             at_ms,
         ])?;
         let moved = rows.next()?.map(name_at).transpose()?;
-        // To its end, where the constraints are checked.
+        // Run the statement to its end, where SQLite checks the constraints.
         if moved.is_some() {
             rows.next()?;
         }
         Ok::<_, StoreError>(moved)
     };
-    // Nearly always the table stays where it is, and there is nothing else to do.
+    // Nearly always the locations did not change, and nothing else is to do.
     if let Some((kind, name)) = make(SWAP_IN_PLACE)? {
         note_past(connection, place, swap)?;
         return Ok(Moved { kind, name, before: None });
@@ -163,19 +164,19 @@ pub(super) fn move_pointer(connection: &Connection, place: Place, swap: &Swap<'_
     if swap.origin == Origin::Foreign {
         note_past(connection, place, swap)?;
     }
-    hold_instead(connection, place, swap.id, swap.locations.reserved())?;
+    replace_locations(connection, place, swap.id, swap.locations.reserved())?;
     let before = before.map(|(of, own, others)| reserved(kind(&of)?, &own, &others)).transpose()?;
     Ok(Moved { kind: of, name, before })
 }
 
-/// Kind and full name in the first columns of a row: kind, namespace, name.
+/// Reads the kind and the full name from the first columns of a row: kind, namespace, name.
 pub(super) fn name_at(row: &Row<'_>) -> Result<(TableKind, String)> {
     let text = |column: usize| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
     let namespace = namespace(text(1)?)?;
     Ok((kind(text(0)?)?, format!("{namespace}.{}", text(2)?)))
 }
 
-/// Whether a table's pointer is still where it was seen.
+/// Fails if a table's pointer is not `expected`.
 pub(super) fn check_pointer(connection: &Connection, place: Place, id: TableId, expected: &str) -> Result<()> {
     let pointer: Option<String> = connection
         .prepare_cached("SELECT metadata_location FROM tabular WHERE organisation = ?1 AND warehouse = ?2 AND id = ?3")?
@@ -190,7 +191,7 @@ pub(super) fn check_pointer(connection: &Connection, place: Place, id: TableId, 
     }
 }
 
-/// One row, however many there are: triggers count.
+/// Returns the number of tables and views of an organisation. Reads one row, which triggers keep current.
 pub(super) fn table_count(connection: &Connection, organisation: OrganisationId) -> Result<u64> {
     let tables =
         connection.prepare_cached(COUNT)?.query_row([organisation.0.as_bytes()], |row| row.get(0)).optional()?;

@@ -9,7 +9,7 @@ use tidewater_core::location::Location;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
 
 use super::convert::{Violation, kind_text, violation};
-use super::dropped_rows::{keep, replace_dropped};
+use super::dropped_rows::{insert_dropped, replace_dropped};
 use super::events::event_add;
 use super::location_rows::{check_free, location_forget};
 use super::namespaces::namespace_exists;
@@ -30,10 +30,10 @@ pub(super) const LIST: &str = "SELECT name FROM tabular
     WHERE organisation = ?1 AND warehouse = ?2 AND namespace = ?3 AND kind = ?4 AND name > ?5
     ORDER BY name LIMIT ?6";
 
-/// How many point reads are made where they are asked for. More of them go to a thread that may wait.
+/// The most point reads that run on the caller's thread. More run on a thread for blocking work.
 const READS_IN_PLACE: usize = 16;
 
-/// An error undoes what was done before it.
+/// Adds a table or view. The caller must undo the statements after an error.
 pub(super) fn table_create(
     connection: &Connection,
     place: Place,
@@ -90,14 +90,15 @@ pub(super) fn table_list(
     Ok(found)
 }
 
-/// An error undoes what was done before it.
+/// Moves a pointer. The caller must undo the statements after an error.
 pub(super) fn table_swap(connection: &Connection, place: Place, swap: &Swap<'_>, change: &Change) -> Result<()> {
     let before = move_pointer_and_tell(connection, place, swap, change)?;
-    take_place(connection, place, swap, before.as_deref(), change.at_ms)
+    check_moved_locations(connection, place, swap, before.as_deref(), change.at_ms)
 }
 
-/// Sees to it that a table whose pointer was moved may be where it is, if its files are not all where they were.
-fn take_place(
+/// Checks the locations of a table after a move of its pointer, and replaces dropped tables there. `before` are its former
+/// locations. None means that the locations did not change.
+fn check_moved_locations(
     connection: &Connection,
     place: Place,
     swap: &Swap<'_>,
@@ -109,7 +110,7 @@ fn take_place(
     check_free(connection, place, swap.id, swap.locations.beyond(before))
 }
 
-/// An error undoes what was done before it.
+/// Undoes a registration. The caller must undo the statements after an error.
 pub(super) fn table_undo(connection: &Connection, place: Place, undo: &Undo<'_>, change: &Change) -> Result<()> {
     let Undo { id, made, before } = *undo;
     let mut details = EventDetails::new();
@@ -120,17 +121,17 @@ pub(super) fn table_undo(connection: &Connection, place: Place, undo: &Undo<'_>,
             let (origin, past, details) = (Origin::Foreign, &Past::Kept, &EventDetails::new());
             let swap = Swap { id, expected: made, new: pointer, locations, origin, past, details };
             let moved = move_pointer(connection, place, &swap, change.at_ms)?;
-            take_place(connection, place, &swap, moved.before.as_deref(), change.at_ms)?;
+            check_moved_locations(connection, place, &swap, moved.before.as_deref(), change.at_ms)?;
             (moved.kind, moved.name)
         }
-        None => remove_again(connection, place, id, made)?,
+        None => remove_registered(connection, place, id, made)?,
     };
     let object = EventObject::new(kind, Some(id.0), name);
     event_add(connection, change, place, Operation::undo_register(kind), &object, &details)
 }
 
-/// Forgets a table that was added a moment ago and is as it was.
-fn remove_again(connection: &Connection, place: Place, id: TableId, made: &str) -> Result<(TableKind, String)> {
+/// Removes a table that a registration added, if its pointer did not move since.
+fn remove_registered(connection: &Connection, place: Place, id: TableId, made: &str) -> Result<(TableKind, String)> {
     check_pointer(connection, place, id, made)?;
     let name = connection
         .prepare_cached(
@@ -154,7 +155,7 @@ pub(super) fn table_drop(
     change: &Change,
 ) -> Result<TableRecord> {
     if let Some(terms) = terms {
-        keep(connection, place, id, kind, terms, change.at_ms)?;
+        insert_dropped(connection, place, id, kind, terms, change.at_ms)?;
     }
     let mut statement = connection.prepare_cached(
         "DELETE FROM tabular
@@ -173,10 +174,10 @@ pub(super) fn table_drop(
         Some(row) => record_at(row)?,
         None => return Err(StoreError::NotFound(resource(kind))),
     };
-    // To its end, where the constraints are checked.
+    // Run the statement to its end, where SQLite checks the constraints.
     rows.next()?;
     if terms.is_none() || kind == TableKind::View {
-        // A dropped view has no files that a new table's could be mistaken for.
+        // A dropped view has only metadata documents, with which no new table's files can be confused.
         location_forget(connection, place.organisation, dropped.id)?;
     }
     if terms.is_none() {
@@ -236,8 +237,8 @@ pub(super) fn table_rename(
     }
 }
 
-/// The answer to what made or moved a pointer.
-fn at(document: Option<&str>, id: TableId) -> Answer {
+/// Returns the answer that a receipt keeps for a change that set a pointer.
+fn pointer_answer(document: Option<&str>, id: TableId) -> Answer {
     document.map_or(Answer::Done, |location| Answer::document(location, id))
 }
 
@@ -259,7 +260,7 @@ impl TableStore for SqliteStore {
             let new = NewTable { id, ident, kind, metadata_location, locations, origin, details };
             table_create(connection, place, &new, max_tables, change)
         };
-        self.change(place.organisation, change, work, move |()| at(document.as_deref(), id)).await
+        self.change(place.organisation, change, work, move |()| pointer_answer(document.as_deref(), id)).await
     }
 
     async fn table_get(&self, place: Place, ident: &TableIdent) -> Result<Option<TableRecord>> {
@@ -317,7 +318,7 @@ impl TableStore for SqliteStore {
             let (expected, new, locations, past, details) = (&expected, &new, &locations, &past, &details);
             table_swap(connection, place, &Swap { id, expected, new, locations, origin, past, details }, change)
         };
-        self.change(place.organisation, change, work, move |()| at(document.as_deref(), id)).await
+        self.change(place.organisation, change, work, move |()| pointer_answer(document.as_deref(), id)).await
     }
 
     async fn table_undo(&self, place: Place, undo: &Undo<'_>, change: &Change) -> Result<()> {
@@ -359,7 +360,10 @@ impl TableStore for SqliteStore {
         let work = move |connection: &Connection, change: &Change| {
             table_drop(connection, place, &ident, id, kind, terms.as_ref(), change)
         };
-        self.change(place.organisation, change, work, |dropped| at(Some(&dropped.metadata_location), dropped.id)).await
+        self.change(place.organisation, change, work, |dropped| {
+            pointer_answer(Some(&dropped.metadata_location), dropped.id)
+        })
+        .await
     }
 
     async fn table_rename(

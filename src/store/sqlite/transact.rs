@@ -19,11 +19,11 @@ pub(super) fn table_transact(
     let mut moved = Vec::new();
     let mut creates = false;
     for (at, part) in changes.iter().enumerate() {
-        let before = make(connection, place, part, change).map_err(in_transaction(at))?;
+        let before = apply_change(connection, place, part, change).map_err(in_transaction(at))?;
         moved.extend(before.map(|before| (at, before)));
         creates |= matches!(part, TableChange::Create { .. });
     }
-    // Only now, since a location may pass from one table to another.
+    // Checked after all changes, since a location may pass from one table to another.
     for (at, before) in moved {
         let (TableChange::Create { id, locations, .. } | TableChange::Swap { id, locations, .. }) = &changes[at] else {
             continue;
@@ -34,8 +34,13 @@ pub(super) fn table_transact(
     check_limit(connection, place.organisation, max_tables.filter(|_| creates))
 }
 
-/// Makes one change. Where the table's files are not all where they were, gives where they were.
-fn make(connection: &Connection, place: Place, part: &TableChange, change: &Change) -> Result<Option<Vec<Location>>> {
+/// Makes one change. Returns the table's former locations if they changed.
+fn apply_change(
+    connection: &Connection,
+    place: Place,
+    part: &TableChange,
+    change: &Change,
+) -> Result<Option<Vec<Location>>> {
     match part {
         TableChange::Create { id, ident, metadata_location, locations, details } => {
             let (id, kind, origin) = (*id, TableKind::Table, Origin::Catalog);
@@ -52,7 +57,7 @@ fn make(connection: &Connection, place: Place, part: &TableChange, change: &Chan
     }
 }
 
-/// Says which change was in the way; that the database fails is no change's fault.
+/// Adds the position of the failed change to an error. Failures of the database belong to no change.
 fn in_transaction(at: usize) -> impl Fn(StoreError) -> StoreError {
     move |error| match error {
         error @ (StoreError::Unavailable(_) | StoreError::Corrupt(_)) => error,

@@ -41,11 +41,11 @@ pub(super) fn warehouse_create(connection: &Connection, new: &Warehouse, change:
     // Last, so that a name that is taken is told first; what fails here is undone as a whole.
     root_is_free(connection, new.id, &new.root, &new.storage.profile)?;
     let details = details([("root", new.root.as_str().into())]);
-    tell(connection, new.organisation, (new.id, &new.name), Operation::CreateWarehouse, &details, change)
+    add_warehouse_event(connection, new.organisation, (new.id, &new.name), Operation::CreateWarehouse, &details, change)
 }
 
 /// Writes the event of a change of a warehouse.
-fn tell(
+fn add_warehouse_event(
     connection: &Connection,
     organisation: OrganisationId,
     (warehouse, name): (WarehouseId, &str),
@@ -110,7 +110,14 @@ pub(super) fn warehouse_set_storage(
             profile_text(&storage.profile)?,
             storage.sealed_credentials
         ])?;
-    tell(connection, organisation, (id, name), Operation::SetWarehouseStorage, &EventDetails::new(), change)
+    add_warehouse_event(
+        connection,
+        organisation,
+        (id, name),
+        Operation::SetWarehouseStorage,
+        &EventDetails::new(),
+        change,
+    )
 }
 
 pub(super) fn warehouse_set_options(
@@ -136,7 +143,7 @@ pub(super) fn warehouse_set_options(
         .prepare_cached("UPDATE warehouse SET purge = ?3, no_delete = ?4 WHERE organisation = ?1 AND name = ?2")?
         .execute(params![organisation.0.as_bytes(), name, purge, no_delete])?;
     let details = details([("purge", purge.into()), ("no-delete", no_delete.into())]);
-    tell(connection, organisation, (id, name), Operation::SetWarehouseOptions, &details, change)
+    add_warehouse_event(connection, organisation, (id, name), Operation::SetWarehouseOptions, &details, change)
 }
 
 /// Fails when a warehouse with that root would share a place with another than itself. There are few warehouses, and one is
@@ -174,7 +181,14 @@ pub(super) fn warehouse_set_default(
     connection
         .prepare_cached("UPDATE warehouse SET is_default = 1 WHERE organisation = ?1 AND name = ?2")?
         .execute(params![organisation.0.as_bytes(), name])?;
-    tell(connection, organisation, (id, name), Operation::SetDefaultWarehouse, &EventDetails::new(), change)
+    add_warehouse_event(
+        connection,
+        organisation,
+        (id, name),
+        Operation::SetDefaultWarehouse,
+        &EventDetails::new(),
+        change,
+    )
 }
 
 fn clear_default(connection: &Connection, organisation: OrganisationId) -> Result<()> {
@@ -196,9 +210,14 @@ pub(super) fn warehouse_drop(
         .and_then(Iterator::collect::<rusqlite::Result<Vec<WarehouseId>>>);
     match dropped.as_deref() {
         Ok([]) => Err(StoreError::NotFound(Resource::Warehouse)),
-        Ok([id, ..]) => {
-            tell(connection, organisation, (*id, name), Operation::DropWarehouse, &EventDetails::new(), change)
-        }
+        Ok([id, ..]) => add_warehouse_event(
+            connection,
+            organisation,
+            (*id, name),
+            Operation::DropWarehouse,
+            &EventDetails::new(),
+            change,
+        ),
         Err(error) if violation(error) == Some(Violation::ForeignKey) => Err(StoreError::NotEmpty(Resource::Warehouse)),
         Err(_) => dropped.map(drop).map_err(Into::into),
     }

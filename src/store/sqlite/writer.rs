@@ -25,12 +25,12 @@ use super::memory::Changes;
 use super::open::wait_at_most;
 use crate::store::{Result, StoreError};
 
-/// The most requests in one transaction: enough that the disk is not what limits, few enough that the first of them
-/// does not wait long for the last.
+/// The most requests in one transaction. With so many, the disk is not the limit, and the first request does not wait long for the
+/// last.
 const MAX_BATCH: usize = 256;
 
-/// The most requests of organisations that wait to be written, and how many of them may be one organisation's. At a few
-/// thousand durable writes a second they are done within seconds.
+/// The most waiting requests of all organisations, and of one organisation. At a few thousand durable writes a second they are done
+/// within seconds.
 pub(super) const MOST_WAITING: Waiting = Waiting { of_all: 4_096, of_one: 2_048 };
 
 /// How long the last checkpoint waits for readers of other processes. Otherwise the next process that opens the file does it.
@@ -40,17 +40,17 @@ const LAST_CHECKPOINT_WAIT: Duration = Duration::from_millis(100);
 /// server needs no fast reads, and must not prevent checkpoints of other processes.
 const ANCHORED_FOR: Duration = Duration::from_secs(60);
 
-/// How long no write must come before the anchor is taken, if most reads are served from memory. The anchor costs each commit
-/// several system calls, and few reads need it.
+/// With a cache, the anchor is taken only after this time without a write. It costs each commit several system calls, and few
+/// reads need it.
 const QUIET_WITH_MEMORY: Duration = Duration::from_millis(20);
 
-/// How much was written since the store was opened.
+/// The number of writes since the store was opened.
 #[cfg(test)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WriteCounts {
-    /// Requests that were committed.
+    /// Committed requests.
     pub(crate) requests: u64,
-    /// Commits that it took; the fewer, the more requests shared one.
+    /// Commits. Fewer commits than requests mean that requests shared them.
     pub(crate) commits: u64,
 }
 
@@ -60,14 +60,14 @@ struct Counters {
     commits: AtomicU64,
 }
 
-/// How many requests wait, or may.
+/// Numbers of waiting requests, or their limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Waiting {
     pub(super) of_all: usize,
     pub(super) of_one: usize,
 }
 
-/// The requests that wait, by the organisation that they are for; those of the server itself have none.
+/// Counts the waiting requests of each organisation. Requests of the server itself are not counted.
 #[derive(Default)]
 struct Line {
     of_all: usize,
@@ -131,7 +131,7 @@ impl Writer {
     }
 
     /// Runs `work` in a transaction and returns its result once the commit is durable. An error of `work` undoes its statements.
-    /// It may run again after a rolled-back attempt, so it must only work on the database.
+    /// `work` may run again after a rolled-back attempt, so it must only change the database.
     ///
     /// The call queues the work. It is done even if the returned future is dropped.
     pub(super) fn write<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + Send + use<T, F>
@@ -142,7 +142,7 @@ impl Writer {
         self.write_for(None, work)
     }
 
-    /// Does the same for an organisation. Refuses the request with `Busy` when too many of its requests wait.
+    /// Does the same for an organisation. Refuses the request with `Busy` if too many requests wait.
     pub(super) fn write_for<T, F>(
         &self,
         owner: Option<OrganisationId>,
@@ -174,7 +174,7 @@ impl Writer {
         self.thread.lock().as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
-    /// How much was written until now.
+    /// Returns the number of writes so far.
     #[cfg(test)]
     pub(super) fn counts(&self) -> WriteCounts {
         WriteCounts {
@@ -183,13 +183,13 @@ impl Writer {
         }
     }
 
-    /// Ends the thread, once it has done and answered all that waits. Later writes are refused.
+    /// Refuses new writes, and ends the thread once it has answered all waiting ones.
     pub(super) fn close(&self) {
         self.queue.lock().take();
         // Locked during the join, so that a second caller also returns after the thread has ended.
         let mut thread = self.thread.lock();
         if let Some(thread) = thread.take() {
-            // The thread catches panics of requests. If it panics itself, the closed channels tell the callers.
+            // The thread catches panics of requests. If it panics itself, the callers get an error from their closed channels.
             let _ = thread.join();
         }
     }
@@ -203,7 +203,7 @@ trait Job: Send {
     fn has_succeeded(&self) -> bool;
     /// Replaces the outcome with an error.
     fn fail(&mut self, error: StoreError);
-    /// Tells the caller, if it still waits.
+    /// Sends the outcome to the caller, if it still waits.
     fn answer(self: Box<Self>);
 }
 
@@ -236,7 +236,7 @@ where
 
     fn answer(self: Box<Self>) {
         if let Some(outcome) = self.outcome {
-            // A caller that has gone away is no error: its work stays done.
+            // The work is done even if the caller does not wait any more.
             let _ = self.answer.send(outcome);
         }
     }
@@ -244,11 +244,11 @@ where
 
 /// Why a transaction failed.
 enum Undone {
-    /// It could not begin: nothing was changed.
+    /// The transaction could not begin. Nothing was changed.
     NotBegun(Error),
-    /// A request rolled it back: nothing was changed. None when the request's own error says why.
+    /// A request rolled the transaction back. Nothing was changed. None if the request has its own error.
     Midway(Option<Error>),
-    /// Its commit failed.
+    /// The commit failed.
     Commit(Error),
 }
 
@@ -265,16 +265,17 @@ struct Requests {
 }
 
 impl Requests {
-    /// Returns the first request. The anchor is not held before it.
+    /// Returns the first request. Does not take the anchor while waiting.
     fn first(&self) -> Option<Box<dyn Job>> {
         self.queue.recv().ok().map(|queued| self.take(queued))
     }
 
-    /// Returns the next request; none when the queue is closed and empty.
+    /// Returns the next request, or none if the queue is closed and empty. Takes the anchor after `quiet`, and releases it again
+    /// after [`ANCHORED_FOR`].
     fn next(&self, anchor: &mut Anchor, quiet: Duration) -> Option<Box<dyn Job>> {
         let next = self
-            .within(quiet, || anchor.hold())
-            .or_else(|_| self.within(ANCHORED_FOR, || anchor.let_go()))
+            .within(quiet, || anchor.take_lock())
+            .or_else(|_| self.within(ANCHORED_FOR, || anchor.release_lock()))
             .or_else(|_| self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected));
         next.ok().map(|queued| self.take(queued))
     }
@@ -305,7 +306,7 @@ fn serve(transactions: &mut Transactions, mut anchor: Anchor, requests: &Request
     let quiet = if transactions.changes.has_memory() { QUIET_WITH_MEMORY } else { Duration::ZERO };
     let mut next = requests.first();
     while let Some(first) = next {
-        anchor.let_go();
+        anchor.release_lock();
         batch.push(first);
         batch.extend(requests.more(MAX_BATCH - 1));
         transactions.run_batch(&mut batch);
@@ -332,8 +333,8 @@ impl Transactions {
         match self.transact(batch) {
             Ok(()) => {}
             Err(Undone::Midway(_)) if batch.len() > 1 => {
-                // SQLite drops a whole transaction on some errors (a full disk, for one). That is no reason for the others to
-                // fail: each gets a transaction of its own.
+                // SQLite rolls back the whole transaction on some errors, such as a full disk. Run each request in a separate
+                // transaction, so that the others can succeed.
                 for job in batch {
                     self.run_batch(slice::from_mut(job));
                 }
@@ -348,7 +349,7 @@ impl Transactions {
     fn transact(&mut self, batch: &mut [Box<dyn Job>]) -> std::result::Result<(), Undone> {
         let connection = &self.connection;
         roll_back(connection);
-        // It takes the write lock at once, so that another process is waited for here and nowhere else.
+        // Takes the write lock at once, so that waiting for another process happens only here.
         run(connection, "BEGIN IMMEDIATE").map_err(Undone::NotBegun)?;
         self.changes.begin(connection).map_err(Undone::NotBegun)?;
         for job in &mut *batch {
@@ -371,10 +372,10 @@ impl Transactions {
     }
 }
 
-fn fail_all(batch: &mut [Box<dyn Job>], error: Error, told: fn(&Arc<Error>) -> StoreError) {
+fn fail_all(batch: &mut [Box<dyn Job>], error: Error, convert: fn(&Arc<Error>) -> StoreError) {
     let error = Arc::new(error);
     for job in batch {
-        job.fail(told(&error));
+        job.fail(convert(&error));
     }
 }
 
@@ -393,7 +394,7 @@ fn run_in_savepoint(connection: &Connection, job: &mut dyn Job) -> std::result::
     run(connection, "RELEASE request").map_err(midway)
 }
 
-/// Leaves no transaction open, whatever happened before. If this fails, so does the next `BEGIN`, which says why.
+/// Rolls back an open transaction, if there is one. If this fails, the next `BEGIN` fails too and reports the reason.
 fn roll_back(connection: &Connection) {
     if !connection.is_autocommit() {
         let _ = run(connection, "ROLLBACK");

@@ -1,4 +1,4 @@
-//! Operators, organisations and keys over their life, and usage over days.
+//! Operators, the lives of organisations and keys, and usage by day.
 
 use tidewater_core::access::Role;
 use tidewater_core::ids::{KeyId, OrganisationId};
@@ -27,7 +27,7 @@ fn operator(name: &str) -> Operator {
     }
 }
 
-pub(in crate::store) async fn operator_is_found_by_its_digest_until_and_after_its_revocation(store: Subject) {
+pub(in crate::store) async fn operator_is_found_by_digest_before_and_after_revocation(store: Subject) {
     let ops = operator("ops");
     store.operator_create(&ops, &change()).await.unwrap();
     assert_refused!(
@@ -35,7 +35,7 @@ pub(in crate::store) async fn operator_is_found_by_its_digest_until_and_after_it
         StoreError::AlreadyExists(Resource::Operator)
     );
     assert_eq!(store.operator_by_digest(&ops.digest).await.unwrap(), Some(ops.clone()));
-    assert_eq!(store.key_by_digest(&ops.digest).await.unwrap(), None, "it is no key of an organisation");
+    assert_eq!(store.key_by_digest(&ops.digest).await.unwrap(), None, "an operator's key is not an organisation's key");
     store.operator_touch(&[(ops.id, NOW_MS + 2), (KeyId(fresh_uuid()), 1)]).await.unwrap();
     store.operator_touch(&[(ops.id, NOW_MS + 1)]).await.unwrap();
     store.operator_revoke(ops.id, &change()).await.unwrap();
@@ -74,7 +74,7 @@ pub(in crate::store) async fn organisations_come_in_pages(store: Subject) {
     assert_eq!(page(Some("b")).await, (vec!["c".to_owned()], false));
 }
 
-pub(in crate::store) async fn update_of_an_organisation_changes_what_it_names(store: Subject) {
+pub(in crate::store) async fn update_of_an_organisation_changes_only_named_fields(store: Subject) {
     let (acme, other) = (organisation("acme"), organisation("other"));
     store.organisation_create(&acme, &change()).await.unwrap();
     store.organisation_create(&other, &change()).await.unwrap();
@@ -84,11 +84,11 @@ pub(in crate::store) async fn update_of_an_organisation_changes_what_it_names(st
     assert_eq!(updated.standing.suspended_ms, Some(NOW_MS + 1));
     assert_eq!(store.organisation_get(acme.id).await.unwrap(), Some(updated.clone()));
     let same = store.organisation_update(acme.id, &update, &change_at(NOW_MS + 2)).await.unwrap();
-    assert_eq!(same, updated, "it is suspended since its first time");
+    assert_eq!(same, updated, "a second suspension keeps the first time");
     let taken = OrganisationUpdate { name: Some("other".into()), suspended: Some(false), ..Default::default() };
     let refused = store.organisation_update(acme.id, &taken, &change()).await;
     assert_refused!(refused, StoreError::AlreadyExists(Resource::Organisation));
-    assert_eq!(store.organisation_get(acme.id).await.unwrap(), Some(updated), "what is refused changes nothing");
+    assert_eq!(store.organisation_get(acme.id).await.unwrap(), Some(updated), "a refused change has no effect");
     let missing = store.organisation_update(OrganisationId(fresh_uuid()), &update, &change()).await;
     assert_refused!(missing, StoreError::NotFound(Resource::Organisation));
     let events = store.event_list(Some(acme.id), &EventFilter::default(), None, 10).await.unwrap().events;
@@ -96,7 +96,7 @@ pub(in crate::store) async fn update_of_an_organisation_changes_what_it_names(st
     assert_eq!(told, ["suspend-organisation", "set-tier", "rename-organisation", "create-organisation"]);
 }
 
-pub(in crate::store) async fn update_of_a_key_changes_what_it_names(store: Subject) {
+pub(in crate::store) async fn update_of_a_key_changes_only_named_fields(store: Subject) {
     let acme = organisation("acme");
     store.organisation_create(&acme, &change()).await.unwrap();
     let etl = key(acme.id, "etl");
@@ -113,7 +113,7 @@ pub(in crate::store) async fn update_of_a_key_changes_what_it_names(store: Subje
     assert_refused!(revoked, StoreError::NotFound(Resource::Key));
 }
 
-pub(in crate::store) async fn rotated_key_ends_and_the_new_one_is_there(store: Subject) {
+pub(in crate::store) async fn rotation_ends_the_old_key_and_adds_the_new_one(store: Subject) {
     let acme = organisation("acme");
     store.organisation_create(&acme, &change()).await.unwrap();
     let mut old = key(acme.id, "ci");
@@ -122,7 +122,11 @@ pub(in crate::store) async fn rotated_key_ends_and_the_new_one_is_there(store: S
     let (first, second) = (key(acme.id, "ci"), key(acme.id, "ci"));
     store.key_rotate(old.id, NOW_MS + 50, &first, &change()).await.unwrap();
     let ends = async |id| store.key_by_id(id).await.unwrap().unwrap().0.expires_ms;
-    assert_eq!((ends(old.id).await, ends(first.id).await), (Some(NOW_MS + 10), None), "its end never moves away");
+    assert_eq!(
+        (ends(old.id).await, ends(first.id).await),
+        (Some(NOW_MS + 10), None),
+        "a rotation never postpones the end"
+    );
     let again = store.key_rotate(old.id, NOW_MS + 5, &second, &change()).await;
     assert_refused!(again, StoreError::AlreadyExists(Resource::Key));
     assert_eq!(ends(old.id).await, Some(NOW_MS + 10), "a key is rotated once");
@@ -132,7 +136,7 @@ pub(in crate::store) async fn rotated_key_ends_and_the_new_one_is_there(store: S
     taken.digest = first.digest;
     let refused = store.key_rotate(second.id, NOW_MS, &taken, &change()).await;
     assert_refused!(refused, StoreError::AlreadyExists(Resource::Key));
-    assert_eq!(ends(second.id).await, None, "what is refused changes nothing");
+    assert_eq!(ends(second.id).await, None, "a refused change has no effect");
     let third = key(acme.id, "ci");
     store.key_rotate(second.id, NOW_MS, &third, &change()).await.unwrap();
 }
@@ -151,10 +155,10 @@ pub(in crate::store) async fn usage_is_listed_by_day_and_by_key(store: Subject) 
     store.key_usage_add(&usage).await.unwrap();
     store.key_usage_add(&usage[..1]).await.unwrap();
     let listed = store.key_usage_list(acme.id, DAY, DAY).await.unwrap();
-    assert_eq!(listed, [used(DAY, ci.id, 6)], "keys that do not exist are passed over");
+    assert_eq!(listed, [used(DAY, ci.id, 6)], "missing keys are ignored");
 }
 
-pub(in crate::store) async fn deleted_organisation_is_restored_until_its_time_is_over(store: Subject) {
+pub(in crate::store) async fn deleted_organisation_can_be_restored_until_its_grace_time_ends(store: Subject) {
     let acme = organisation("acme");
     store.organisation_create(&acme, &change()).await.unwrap();
     let deletion = Deletion { after_ms: NOW_MS + 10, purge: true };
@@ -162,7 +166,7 @@ pub(in crate::store) async fn deleted_organisation_is_restored_until_its_time_is
     assert_eq!(store.organisation_get(acme.id).await.unwrap().unwrap().standing.deletion, Some(deletion));
     assert_eq!(store.organisation_due(NOW_MS + 9, 10).await.unwrap(), []);
     let early = store.organisation_forget(acme.id, 10, &change_at(NOW_MS + 9)).await.unwrap();
-    assert_eq!(early, Forgotten::All, "there is nothing to do yet");
+    assert_eq!(early, Forgotten::All, "nothing is due yet");
     let restored = store.organisation_restore(acme.id, &change_at(NOW_MS + 9)).await.unwrap();
     assert_eq!(restored, acme);
     assert_eq!(store.organisation_restore(acme.id, &change()).await.unwrap(), acme);
@@ -172,7 +176,7 @@ pub(in crate::store) async fn deleted_organisation_is_restored_until_its_time_is
     assert_eq!(store.organisation_due(NOW_MS + 10, 10).await.unwrap().len(), 1);
 }
 
-pub(in crate::store) async fn organisation_is_forgotten_in_small_steps_and_no_other_with_it(store: Subject) {
+pub(in crate::store) async fn organisation_is_removed_in_small_steps_without_affecting_others(store: Subject) {
     let (acme, other) = (organisation("acme"), organisation("other"));
     for one in [&acme, &other] {
         store.organisation_create(one, &change()).await.unwrap();
@@ -210,13 +214,13 @@ pub(in crate::store) async fn organisation_is_forgotten_in_small_steps_and_no_ot
     let last = store.event_list(None, &EventFilter::default(), None, 1).await.unwrap().events.remove(0);
     assert_eq!((last.operation.as_str(), last.organisation), ("forget-organisation", None));
     assert_eq!((last.object.name.as_str(), last.object.id), ("acme", Some(acme.id.0)));
-    // Who deleted it is still told, by the server.
+    // The server's events still name the actor of the deletion.
     let own = EventFilter { object: Some("acme".to_owned()), ..EventFilter::default() };
     let told = store.event_list(None, &own, None, 10).await.unwrap().events;
     let told: Vec<_> = told.iter().map(|event| event.operation.as_str()).collect();
     assert_eq!(told, ["forget-organisation", "delete-organisation", "create-organisation"]);
     assert_eq!((store.table_count(other.id).await.unwrap(), store.key_list(other.id).await.unwrap().len()), (3, 1));
-    // Its name and its places are free.
+    // Its name and its roots are free.
     let again = organisation("acme");
     store.organisation_create(&again, &change()).await.unwrap();
     let mut lake = warehouse(again.id, "lake");

@@ -1,4 +1,4 @@
-//! Many callers at once.
+//! Concurrent callers.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::fixture::{
 };
 use crate::store::{PageRequest, Place, Resource, Result, StoreError, TableKind};
 
-/// Runs `work` for 0 to `count`, all released at the same moment, and gives the results in that order.
+/// Runs `work` for each number from 0 to `count` concurrently. Returns the results in this order.
 pub(super) async fn at_once<T, F>(count: usize, work: impl Fn(usize) -> F) -> Vec<T>
 where
     T: Send + 'static,
@@ -37,7 +37,7 @@ async fn table(store: &Subject, place: Place) -> TableIdent {
     ident(&stored_namespace(store, place, "sales").await, "orders")
 }
 
-pub(in crate::store) async fn of_many_swaps_from_one_pointer_one_wins(store: Subject) {
+pub(in crate::store) async fn concurrent_swaps_from_one_pointer_have_one_winner(store: Subject) {
     let place = place(&store).await;
     let orders = table(&store, place).await;
     let id = stored_table(&store, place, &orders).await;
@@ -57,7 +57,7 @@ pub(in crate::store) async fn swaps_in_a_chain_lose_no_update(store: Subject) {
     let place = place(&store).await;
     let orders = table(&store, place).await;
     let id = stored_table(&store, place, &orders).await;
-    // Everyone moves the pointer on by one, ten times, from wherever it is: each step is somebody's.
+    // Each caller moves the pointer by one, ten times, from its present value.
     at_once(8, |_| {
         let (store, orders) = (Arc::clone(&store), orders.clone());
         async move {
@@ -84,7 +84,7 @@ pub(super) fn winners<T: std::fmt::Debug>(results: &[Result<T>], refused: impl F
     results.iter().filter(|result| result.is_ok()).count()
 }
 
-pub(in crate::store) async fn of_many_creates_of_one_name_one_wins(store: Subject) {
+pub(in crate::store) async fn concurrent_creates_of_one_name_have_one_winner(store: Subject) {
     let place = place(&store).await;
     let sales = namespace(&["sales"]);
     let namespaces =
@@ -117,7 +117,7 @@ pub(in crate::store) async fn of_many_creates_of_one_name_one_wins(store: Subjec
     assert_eq!(winners(&organisations, taken), 1);
 }
 
-pub(in crate::store) async fn a_namespace_dropped_in_a_race_leaves_no_orphan(store: Subject) {
+pub(in crate::store) async fn concurrent_namespace_drop_leaves_no_orphan_table(store: Subject) {
     let place = place(&store).await;
     for round in 0..25 {
         let levels = stored_namespace(&store, place, &format!("n{round}")).await;
@@ -144,7 +144,7 @@ pub(in crate::store) async fn a_namespace_dropped_in_a_race_leaves_no_orphan(sto
     }
 }
 
-pub(in crate::store) async fn a_parent_dropped_in_a_race_leaves_no_orphan(store: Subject) {
+pub(in crate::store) async fn concurrent_parent_drop_leaves_no_orphan_namespace(store: Subject) {
     let place = place(&store).await;
     for round in 0..25 {
         let name = format!("n{round}");
@@ -167,19 +167,19 @@ pub(in crate::store) async fn a_parent_dropped_in_a_race_leaves_no_orphan(store:
     }
 }
 
-pub(in crate::store) async fn usage_taken_at_once_stays_within_the_limit(store: Subject) {
+pub(in crate::store) async fn concurrent_usage_stays_within_the_limit(store: Subject) {
     let organisation = place(&store).await.organisation;
     let results = at_once(64, |number| {
         let store = Arc::clone(&store);
         async move { store.usage_take(organisation, 1, number as u64 % 7 + 1, Some(100)).await.unwrap() }
     })
     .await;
-    assert_eq!(results.iter().map(|taken| taken.granted).sum::<u64>(), 100, "all of the budget, and no more");
+    assert_eq!(results.iter().map(|taken| taken.granted).sum::<u64>(), 100, "exactly the whole budget is granted");
     assert!(results.iter().all(|taken| taken.total <= 100));
     assert_eq!(store.usage_get(organisation, 1).await.unwrap(), 100);
 }
 
-pub(in crate::store) async fn tables_created_at_once_stay_within_the_limit(store: Subject) {
+pub(in crate::store) async fn concurrent_creates_stay_within_the_limit(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     let results = at_once(30, |number| {
@@ -191,7 +191,7 @@ pub(in crate::store) async fn tables_created_at_once_stay_within_the_limit(store
     assert_eq!(store.table_count(place.organisation).await.unwrap(), 10);
 }
 
-pub(in crate::store) async fn signing_keys_added_at_once_are_one(store: Subject) {
+pub(in crate::store) async fn concurrent_first_signing_keys_are_one(store: Subject) {
     let results = at_once(20, |number| {
         let store = Arc::clone(&store);
         async move { store.signing_key_add(&signing_key(&format!("k{number}"), 1), true, &change()).await.unwrap() }
@@ -202,13 +202,13 @@ pub(in crate::store) async fn signing_keys_added_at_once_are_one(store: Subject)
     assert!(results.iter().all(|keys| keys.len() == 1 && keys[0].id == agreed[0].id), "all sign with the same key");
 }
 
-pub(in crate::store) async fn renames_at_once_lose_nothing(store: Subject) {
+pub(in crate::store) async fn concurrent_renames_lose_no_table(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     for number in 0..20 {
         stored_table(&store, place, &ident(&sales, &format!("t{number}"))).await;
     }
-    // All want the same name; then all of the rest their own.
+    // All rename to the same name. Then each of the losers renames to a separate name.
     let results = at_once(20, |number| {
         let (store, from) = (Arc::clone(&store), ident(&sales, &format!("t{number}")));
         let to = ident(&sales, "wanted");
@@ -223,7 +223,7 @@ pub(in crate::store) async fn renames_at_once_lose_nothing(store: Subject) {
     assert_eq!(listed.items.len(), 20);
 }
 
-pub(in crate::store) async fn properties_changed_at_once_are_all_kept(store: Subject) {
+pub(in crate::store) async fn concurrent_property_changes_are_all_kept(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     at_once(50, |number| {
@@ -240,10 +240,10 @@ pub(in crate::store) async fn properties_changed_at_once_are_all_kept(store: Sub
     assert_eq!(store.namespace_get(place, &sales).await.unwrap().unwrap().len(), 50);
 }
 
-pub(in crate::store) async fn many_writes_at_once_each_get_their_own_answer(store: Subject) {
+pub(in crate::store) async fn concurrent_writes_get_their_own_answers(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
-    // A third can be done, a third names a missing namespace, a third is taken: no answer may go to a neighbour.
+    // A third succeeds, a third names a missing namespace, a third names a taken name: no answer may reach another caller.
     stored_table(&store, place, &ident(&sales, "taken")).await;
     let results = at_once(300, |number| {
         let store = Arc::clone(&store);
@@ -268,7 +268,7 @@ pub(in crate::store) async fn many_writes_at_once_each_get_their_own_answer(stor
     assert_eq!(store.table_count(place.organisation).await.unwrap(), 101);
 }
 
-pub(in crate::store) async fn a_write_is_seen_by_the_next_read(store: Subject) {
+pub(in crate::store) async fn write_is_visible_to_the_next_read(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     at_once(8, |caller| {
@@ -289,7 +289,7 @@ pub(in crate::store) async fn dropped_future_leaves_the_table_whole(store: Subje
     let orders = table(&store, place).await;
     let id = stored_table(&store, place, &orders).await;
     for number in 0..20 {
-        // Polled once and dropped: the request was made, nobody waits for its answer.
+        // Polled once and dropped: the request is queued, and nobody waits for its answer.
         let mut leaving = Box::pin(swap(&store, place, id, 0, number + 1));
         tokio::select! {
             biased;
@@ -297,7 +297,7 @@ pub(in crate::store) async fn dropped_future_leaves_the_table_whole(store: Subje
             () = std::future::ready(()) => {}
         }
     }
-    // Whichever of the swaps came first, if any: the table is whole, and answers.
+    // Whichever swap happened: the table is readable and has a known pointer.
     let current = pointer(&store, place, &orders).await;
     let number = (0..=20).find(|number| document(*number) == current);
     assert!(number.is_some(), "an unknown pointer: {current}");

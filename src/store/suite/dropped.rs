@@ -1,4 +1,4 @@
-//! What was dropped and is not gone for good yet.
+//! Dropped tables and views.
 
 use tidewater_core::ids::TableId;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
@@ -16,7 +16,7 @@ use crate::store::{
 
 const HOUR_MS: i64 = 3_600_000;
 
-/// Dropped at [`NOW_MS`], to be restored for an hour.
+/// Returns the terms of a drop at [`NOW_MS`] that can be restored for an hour.
 fn terms(purge: bool) -> DropTerms {
     DropTerms { restorable_until_ms: NOW_MS + HOUR_MS, purge }
 }
@@ -42,7 +42,7 @@ async fn restore_at(
     store.dropped_restore(place, &Restore { id, ident, locations: None }, max_tables, &change_at(now_ms)).await
 }
 
-/// A place with a namespace `sales` and the name of a table in it.
+/// Creates a namespace `sales` in a new place. Returns them with the name of a table in it.
 async fn sales(store: &Subject) -> (Place, NamespaceIdent, TableIdent) {
     let place = place(store).await;
     let sales = stored_namespace(store, place, "sales").await;
@@ -72,7 +72,7 @@ async fn create_at(store: &Subject, place: Place, ident: &TableIdent, location: 
     store.table_create(place, &new, None, &change()).await
 }
 
-pub(in crate::store) async fn a_dropped_table_is_kept_and_restored_as_it_was(store: Subject) {
+pub(in crate::store) async fn dropped_table_is_restored_unchanged(store: Subject) {
     let (place, sales, orders) = sales(&store).await;
     for (kind, name) in [(TableKind::Table, "t"), (TableKind::View, "v")] {
         let old = ident(&sales, name);
@@ -92,7 +92,7 @@ pub(in crate::store) async fn a_dropped_table_is_kept_and_restored_as_it_was(sto
         assert_eq!((kept.dropped_ms, kept.restorable_until_ms, kept.purge), (NOW_MS, NOW_MS + HOUR_MS, false));
         assert_eq!((kept.state, kept.attempts, kept.message), (DroppedState::Kept, 0, None));
 
-        // Its name is free, and its own again when that is free again.
+        // The name is free for another table. When that is gone, the dropped table can be restored to it.
         stored_table(&store, place, &old).await;
         restore(&store, place, id, &orders).await.unwrap();
         assert_eq!(store.table_get(place, &orders).await.unwrap().unwrap(), record);
@@ -111,7 +111,7 @@ pub(in crate::store) async fn a_dropped_table_is_kept_and_restored_as_it_was(sto
     }
 }
 
-pub(in crate::store) async fn a_drop_without_terms_leaves_nothing(store: Subject) {
+pub(in crate::store) async fn drop_without_terms_leaves_no_row(store: Subject) {
     let (place, _, orders) = sales(&store).await;
     let id = stored_table(&store, place, &orders).await;
     store
@@ -136,7 +136,7 @@ pub(in crate::store) async fn a_drop_without_terms_leaves_nothing(store: Subject
     assert_eq!(listed(&store, place).await, []);
 }
 
-pub(in crate::store) async fn a_restore_tells_what_stands_in_its_way(store: Subject) {
+pub(in crate::store) async fn refused_restore_reports_the_reason(store: Subject) {
     let (place, sales, orders) = sales(&store).await;
     let id = stored_table(&store, place, &orders).await;
     dropped(&store, place, &orders, false).await;
@@ -150,7 +150,7 @@ pub(in crate::store) async fn a_restore_tells_what_stands_in_its_way(store: Subj
     assert_refused!(restore(&store, place, id, &orders).await, StoreError::AlreadyExists(Resource::View));
     let full = restore_at(&store, place, (id, &ident(&sales, "new")), NOW_MS, Some(1)).await;
     assert_refused!(full, StoreError::LimitReached { limit: 1 });
-    // Nothing of it happened.
+    // The refused restores changed nothing.
     assert_eq!(listed(&store, place).await, [id]);
     assert_eq!(store.table_get(place, &ident(&sales, "new")).await.unwrap(), None);
     restore_at(&store, place, (id, &ident(&sales, "new")), NOW_MS, Some(2)).await.unwrap();
@@ -180,7 +180,7 @@ pub(in crate::store) async fn dropped_tables_do_not_count_towards_the_limit(stor
     create(&store, place, &ident(&sales, "more"), TableKind::Table, Some(1)).await.unwrap();
 }
 
-pub(in crate::store) async fn a_dropped_location_stays_taken(store: Subject) {
+pub(in crate::store) async fn location_of_a_dropped_table_stays_reserved(store: Subject) {
     let (place, sales, orders) = sales(&store).await;
     let id = stored_table(&store, place, &orders).await;
     let mover = stored_table(&store, place, &ident(&sales, "mover")).await;
@@ -221,7 +221,7 @@ pub(in crate::store) async fn a_dropped_location_stays_taken(store: Subject) {
     create_at(&store, place, &new, &held).await.unwrap();
 }
 
-pub(in crate::store) async fn a_dropped_table_holds_its_warehouse_and_not_its_namespace(store: Subject) {
+pub(in crate::store) async fn dropped_table_blocks_the_drop_of_its_warehouse_but_not_its_namespace(store: Subject) {
     let (place, sales, orders) = sales(&store).await;
     let id = stored_table(&store, place, &orders).await;
     dropped(&store, place, &orders, false).await;
@@ -246,7 +246,7 @@ pub(in crate::store) async fn drops_are_listed_newest_first_in_pages(store: Subj
         let name = ident(if number == 3 { &other } else { &sales }, &format!("t{number}"));
         let kind = if number == 5 { TableKind::View } else { TableKind::Table };
         let id = create(&store, place, &name, kind, None).await.unwrap();
-        // Two at each moment.
+        // Two drops at each time.
         let at_ms = NOW_MS + number / 2;
         store
             .table_drop(place, &name, id_at(&store, place, &name).await, kind, Some(&terms(false)), &change_at(at_ms))
@@ -291,10 +291,10 @@ pub(in crate::store) async fn dropped_table_without_purge_is_forgotten_when_due(
     assert_eq!(store.dropped_forget_due(9, &change_at(NOW_MS + HOUR_MS - 1)).await.unwrap(), 0);
     assert_eq!(store.dropped_forget_due(3, &change_at(NOW_MS + HOUR_MS)).await.unwrap(), 3);
     assert_eq!(store.dropped_forget_due(3, &change_at(NOW_MS + HOUR_MS)).await.unwrap(), 2);
-    assert_eq!(listed(&store, place).await, [purged], "whose files are to go is seen to by others");
+    assert_eq!(listed(&store, place).await, [purged], "a table with a purge is left to the purge");
 }
 
-pub(in crate::store) async fn a_purge_is_leased_to_one_at_a_time(store: Subject) {
+pub(in crate::store) async fn purge_is_leased_to_one_server_at_a_time(store: Subject) {
     let (place, sales, orders) = sales(&store).await;
     let id = stored_table(&store, place, &orders).await;
     dropped(&store, place, &orders, true).await;
@@ -307,7 +307,7 @@ pub(in crate::store) async fn a_purge_is_leased_to_one_at_a_time(store: Subject)
     assert_eq!(store.dropped_claim(due + 99, due + 200, 9).await.unwrap(), []);
     assert_refused!(restore(&store, place, id, &orders).await, StoreError::NotRestorable(_));
 
-    // The lease is renewed, then lost.
+    // The lease is renewed, then it expires.
     let until = |until_ms| Progress::Continue { until_ms, finishing: false };
     let organisation = place.organisation;
     assert!(store.dropped_progress(organisation, id, 1, &until(due + 300), &change()).await.unwrap());
@@ -324,7 +324,7 @@ pub(in crate::store) async fn a_purge_is_leased_to_one_at_a_time(store: Subject)
     create_at(&store, place, &orders, &location(id)).await.unwrap();
 }
 
-pub(in crate::store) async fn a_purge_tells_how_far_it_has_come(store: Subject) {
+pub(in crate::store) async fn purge_progress_is_stored(store: Subject) {
     let (place, _, orders) = sales(&store).await;
     let (organisation, id) = (place.organisation, stored_table(&store, place, &orders).await);
     dropped(&store, place, &orders, true).await;
@@ -346,12 +346,12 @@ pub(in crate::store) async fn a_purge_tells_how_far_it_has_come(store: Subject) 
     assert!(store.dropped_progress(organisation, id, 2, &blocked, &change()).await.unwrap());
     assert_eq!(told().await, (DroppedState::Blocked, None, Some("unreadable".into())));
     assert_eq!(store.dropped_claim(i64::MAX, i64::MAX, 9).await.unwrap(), []);
-    // Until somebody asks.
+    // Until an administrator requests it.
     assert!(!store.dropped_remove(place, id, None, &change_at(due + 100)).await.unwrap());
     assert_eq!(store.dropped_claim(due + 100, due + 200, 9).await.unwrap()[0].attempts, 3);
 }
 
-pub(in crate::store) async fn a_dropped_table_is_removed_when_asked(store: Subject) {
+pub(in crate::store) async fn dropped_table_is_removed_on_request(store: Subject) {
     let (place, sales, _) = sales(&store).await;
     let stored = async |name: &str, kind, purge| {
         let name = ident(&sales, name);
@@ -375,7 +375,7 @@ pub(in crate::store) async fn a_dropped_table_is_removed_when_asked(store: Subje
     assert_refused!(restore(&store, place, asked[1], &ident(&sales, "e")).await, StoreError::NotRestorable(_));
     let claimed = store.dropped_claim(NOW_MS + 5, NOW_MS + 99, 9).await.unwrap();
     assert_eq!(claimed.len(), 2);
-    // What is being removed is not begun again.
+    // A running purge does not start again.
     assert!(!remove(asked[0], None).await.unwrap());
     assert_eq!(store.dropped_claim(NOW_MS + 98, NOW_MS + 200, 9).await.unwrap(), []);
     let removed = stored("f", TableKind::Table, true).await;
@@ -430,19 +430,19 @@ pub(in crate::store) async fn dropped_tables_are_invisible_to_other_tenants(stor
     let due = NOW_MS + HOUR_MS;
     store.dropped_claim(due, due + 10, 9).await.unwrap();
     assert!(!store.dropped_progress(stranger.id, id, 1, &Progress::Gone, &change()).await.unwrap());
-    // A location is another's own affair.
+    // Other organisations may use the same location.
     stored_namespace(&store, spare, "sales").await;
     create_at(&store, spare, &orders, &location(id)).await.unwrap();
     assert_eq!(listed(&store, place).await, [id]);
 }
 
-pub(in crate::store) async fn of_a_restore_and_a_purge_at_once_one_wins(store: Subject) {
+pub(in crate::store) async fn concurrent_restore_and_purge_cannot_both_succeed(store: Subject) {
     let (place, sales, _) = sales(&store).await;
     for number in 0..40 {
         let name = ident(&sales, &format!("t{number}"));
         let id = stored_table(&store, place, &name).await;
         dropped(&store, place, &name, true).await;
-        // As if one clock were an hour ahead of the other.
+        // As with two clocks that differ by an hour.
         let claim = store.dropped_claim(NOW_MS + HOUR_MS, NOW_MS + 2 * HOUR_MS, 9);
         let (restored, claimed) = tokio::join!(restore(&store, place, id, &name), claim);
         assert_ne!(restored.is_ok(), claimed.unwrap().iter().any(|job| job.id == id), "{restored:?}");

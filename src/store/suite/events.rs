@@ -1,4 +1,4 @@
-//! What was changed, by whom and when.
+//! Events of changes.
 
 use std::sync::Arc;
 
@@ -18,15 +18,15 @@ use crate::store::{
 
 const HOUR_MS: i64 = 3_600_000;
 
-/// All events of an organisation that fit, the oldest first.
+/// Returns the events of an organisation that match a filter, the oldest first.
 async fn events_of(store: &Subject, organisation: OrganisationId, filter: &EventFilter) -> Vec<Event> {
     let page = store.event_list(Some(organisation), filter, None, 1_000).await.unwrap();
     assert_eq!(page.before, None);
     page.events.into_iter().rev().collect()
 }
 
-/// Operation and object of all events of an organisation, the oldest first.
-async fn told(store: &Subject, organisation: OrganisationId) -> Vec<(&'static str, String)> {
+/// Returns the operation and the object of all events of an organisation, the oldest first.
+async fn operations_of(store: &Subject, organisation: OrganisationId) -> Vec<(&'static str, String)> {
     let events = events_of(store, organisation, &EventFilter::default()).await;
     events.into_iter().map(|event| (event.operation.as_str(), event.object.name)).collect()
 }
@@ -35,7 +35,7 @@ fn terms(purge: bool) -> DropTerms {
     DropTerms { restorable_until_ms: NOW_MS + HOUR_MS, purge }
 }
 
-pub(in crate::store) async fn each_change_leaves_its_event(store: Subject) {
+pub(in crate::store) async fn each_change_writes_its_event(store: Subject) {
     let acme = organisation("acme");
     store.organisation_create(&acme, &change()).await.unwrap();
     store.organisation_set_tier(acme.id, "free", &change()).await.unwrap();
@@ -100,7 +100,10 @@ pub(in crate::store) async fn each_change_leaves_its_event(store: Subject) {
         ("drop-namespace", "sales"),
         ("drop-warehouse", "lake"),
     ];
-    assert_eq!(told(&store, acme.id).await, expected.map(|(operation, object)| (operation, object.to_owned())));
+    assert_eq!(
+        operations_of(&store, acme.id).await,
+        expected.map(|(operation, object)| (operation, object.to_owned()))
+    );
 
     store.signing_key_add(&signing_key("k1", 1), true, &change()).await.unwrap();
     store.signing_key_add(&signing_key("k2", 2), true, &change()).await.unwrap();
@@ -125,12 +128,12 @@ pub(in crate::store) async fn setting_to_its_present_value_leaves_no_event(store
     assert_eq!(told(&store, acme.id).await.len(), before.len() + 1, "a change leaves its event");
 }
 
-pub(in crate::store) async fn a_change_that_is_refused_leaves_no_event(store: Subject) {
+pub(in crate::store) async fn refused_change_writes_no_event(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     let orders = ident(&sales, "orders");
     let id = stored_table(&store, place, &orders).await;
-    let before = told(&store, place.organisation).await;
+    let before = operations_of(&store, place.organisation).await;
     assert_refused!(swap(&store, place, id, 7, 8).await, StoreError::PointerMoved);
     assert_refused!(
         store.namespace_create(place, &sales, &properties(&[]), &change()).await,
@@ -146,7 +149,7 @@ pub(in crate::store) async fn a_change_that_is_refused_leaves_no_event(store: Su
         store.table_transact(place, vec![swapping(id, 0, 1), keep], None, &change()).await,
         StoreError::InTransaction { .. }
     );
-    assert_eq!(told(&store, place.organisation).await, before);
+    assert_eq!(operations_of(&store, place.organisation).await, before);
 }
 
 fn swapping(id: tidewater_core::ids::TableId, from: usize, to: usize) -> TableChange {
@@ -154,7 +157,7 @@ fn swapping(id: tidewater_core::ids::TableId, from: usize, to: usize) -> TableCh
     TableChange::Swap { id, expected, new, locations, past: Past::Kept, details: EventDetails::new() }
 }
 
-pub(in crate::store) async fn an_event_tells_who_when_and_from_where(store: Subject) {
+pub(in crate::store) async fn event_has_actor_time_and_address(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     let orders = ident(&sales, "orders");
@@ -192,7 +195,7 @@ pub(in crate::store) async fn an_event_tells_who_when_and_from_where(store: Subj
     assert_eq!((&event.actor, event.object.new_name.as_deref()), (&user.actor, Some("sales.b")));
 }
 
-pub(in crate::store) async fn a_transaction_leaves_an_event_for_each_table(store: Subject) {
+pub(in crate::store) async fn transaction_writes_an_event_for_each_table(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     let id = stored_table(&store, place, &ident(&sales, "orders")).await;
@@ -205,12 +208,12 @@ pub(in crate::store) async fn a_transaction_leaves_an_event_for_each_table(store
         details: EventDetails::new(),
     };
     store.table_transact(place, vec![swapping(id, 0, 1), create], None, &change()).await.unwrap();
-    let told = told(&store, place.organisation).await;
+    let told = operations_of(&store, place.organisation).await;
     let expected = [("update-table", "sales.orders"), ("create-table", "sales.lines")];
     assert_eq!(told[told.len() - 2..], expected.map(|(operation, object)| (operation, object.to_owned())));
 }
 
-/// A table `sales.NAME` that was dropped.
+/// Creates and drops a table `sales.NAME`.
 async fn dropped(store: &Subject, place: Place, name: &str, purge: bool) -> tidewater_core::ids::TableId {
     let ident = ident(&namespace(&["sales"]), name);
     let id = stored_table(store, place, &ident).await;
@@ -221,7 +224,7 @@ async fn dropped(store: &Subject, place: Place, name: &str, purge: bool) -> tide
     id
 }
 
-pub(in crate::store) async fn the_end_of_a_dropped_table_leaves_its_event(store: Subject) {
+pub(in crate::store) async fn end_of_a_dropped_table_writes_its_event(store: Subject) {
     let place = place(&store).await;
     stored_namespace(&store, place, "sales").await;
     dropped(&store, place, "kept", false).await;
@@ -232,7 +235,7 @@ pub(in crate::store) async fn the_end_of_a_dropped_table_leaves_its_event(store:
     let [job] = store.dropped_claim(due, due + HOUR_MS, 9).await.unwrap().try_into().unwrap();
     let ended = store.dropped_progress(place.organisation, asked, job.attempts, &Progress::Gone, &change()).await;
     assert!(ended.unwrap());
-    // Told to stop in the middle: that is told once.
+    // A purge that is stopped midway writes one event.
     let stopped = dropped(&store, place, "stopped", true).await;
     let [job] = store.dropped_claim(due, due + HOUR_MS, 9).await.unwrap().try_into().unwrap();
     for _ in 0..2 {
@@ -240,7 +243,7 @@ pub(in crate::store) async fn the_end_of_a_dropped_table_leaves_its_event(store:
     }
     let ended = store.dropped_progress(place.organisation, stopped, job.attempts, &Progress::Stopped, &change()).await;
     assert!(ended.unwrap());
-    let told = told(&store, place.organisation).await;
+    let told = operations_of(&store, place.organisation).await;
     let ends: Vec<_> = told.iter().map(|(operation, object)| (*operation, object.as_str())).skip(3).collect();
     assert_eq!(
         ends,
@@ -322,34 +325,34 @@ pub(in crate::store) async fn events_come_in_pages_newest_first(store: Subject) 
     }
 }
 
-pub(in crate::store) async fn old_events_go_in_batches_and_their_ids_never_return(store: Subject) {
+pub(in crate::store) async fn old_events_are_removed_in_batches_and_ids_are_not_reused(store: Subject) {
     let place = place(&store).await;
     for number in 0..5 {
         let name = namespace(&[&format!("n{number}")]);
         store.namespace_create(place, &name, &properties(&[]), &change_at(NOW_MS + number)).await.unwrap();
     }
     let newest = events_of(&store, place.organisation, &EventFilter::default()).await.last().unwrap().id;
-    // Two of the organisation and its warehouse, and five.
+    // Two events of the organisation and its warehouse, and five more.
     assert_eq!(store.event_remove_before(NOW_MS, 9).await.unwrap(), 0);
     assert_eq!(store.event_remove_before(NOW_MS + 4, 4).await.unwrap(), 4);
     assert_eq!(store.event_remove_before(NOW_MS + 4, 4).await.unwrap(), 2);
-    assert_eq!(told(&store, place.organisation).await, [("create-namespace", "n4".to_owned())]);
+    assert_eq!(operations_of(&store, place.organisation).await, [("create-namespace", "n4".to_owned())]);
     assert_eq!(store.event_remove_before(NOW_MS + 5, 4).await.unwrap(), 1);
     store.namespace_drop(place, &namespace(&["n4"]), &change()).await.unwrap();
     let events = events_of(&store, place.organisation, &EventFilter::default()).await;
     assert!(events[0].id > newest, "{} is not after {newest}", events[0].id);
 }
 
-pub(in crate::store) async fn events_are_their_tenants_alone(store: Subject) {
+pub(in crate::store) async fn events_are_invisible_to_other_organisations(store: Subject) {
     let (mine, theirs) = (place(&store).await, place(&store).await);
     let store = Arc::clone(&store);
     stored_namespace(&store, mine, "sales").await;
-    let only = told(&store, theirs.organisation).await;
+    let only = operations_of(&store, theirs.organisation).await;
     assert_eq!(
         only.iter().map(|(operation, _)| *operation).collect::<Vec<_>>(),
         ["create-organisation", "create-warehouse"]
     );
-    assert_eq!(told(&store, mine.organisation).await.len(), 3);
+    assert_eq!(operations_of(&store, mine.organisation).await.len(), 3);
 }
 
 pub(in crate::store) async fn surplus_events_are_listed_and_removed(store: Subject) {
@@ -363,5 +366,5 @@ pub(in crate::store) async fn surplus_events_are_listed_and_removed(store: Subje
     assert_eq!(store.event_remove_up_to(many.organisation, events[3].id, 3).await.unwrap(), 3);
     assert_eq!(store.event_remove_up_to(many.organisation, events[3].id, 3).await.unwrap(), 1);
     assert_eq!(events_of(&store, many.organisation, &EventFilter::default()).await, events[4..]);
-    assert_eq!(told(&store, few.organisation).await.len(), 2);
+    assert_eq!(operations_of(&store, few.organisation).await.len(), 2);
 }

@@ -1,4 +1,4 @@
-//! Tenants see nothing of each other.
+//! Isolation of organisations and warehouses.
 
 use tidewater_core::ids::OrganisationId;
 use tidewater_core::name::{NamespaceIdent, TableIdent};
@@ -10,8 +10,8 @@ use super::fixture::{
 };
 use crate::store::{PageRequest, Place, Resource, StoreError, TableKind};
 
-/// A stranger's every method on what is the owner's, by the owner's own names and ids.
-pub(in crate::store) async fn another_organisation_reaches_nothing(store: Subject) {
+/// Another organisation calls every method with the names and ids of the owner's objects.
+pub(in crate::store) async fn calls_with_another_organisation_reach_nothing(store: Subject) {
     let owner = place(&store).await;
     let sales = namespace(&["sales"]);
     store.namespace_create(owner, &sales, &properties(&[("secret", "1")]), &change()).await.unwrap();
@@ -24,7 +24,7 @@ pub(in crate::store) async fn another_organisation_reaches_nothing(store: Subjec
 
     let stranger = organisation("stranger");
     store.organisation_create(&stranger, &change()).await.unwrap();
-    // The stranger has guessed the warehouse's id.
+    // The other organisation has guessed the warehouse's id.
     let guessed = Place { organisation: stranger.id, warehouse: owner.warehouse };
 
     reads_nothing(&store, guessed, &sales, &orders).await;
@@ -45,7 +45,7 @@ pub(in crate::store) async fn another_organisation_reaches_nothing(store: Subjec
     store.usage_take(stranger.id, 1, 3, None).await.unwrap();
     store.usage_give_back(stranger.id, 1, 100).await.unwrap();
 
-    // All that is the owner's is as it was.
+    // The owner's objects are unchanged.
     assert_eq!(store.namespace_get(owner, &sales).await.unwrap(), Some(properties(&[("secret", "1")])));
     assert_eq!(pointer(&store, owner, &orders).await, document(0));
     let (found, its_owner) = store.key_by_id(owners_key.id).await.unwrap().unwrap();
@@ -110,7 +110,7 @@ async fn changes_nothing(store: &Subject, guessed: Place, sales: &NamespaceIdent
     assert_refused!(renamed, StoreError::NotFound(Resource::Table));
 }
 
-pub(in crate::store) async fn another_warehouse_holds_other_things(store: Subject) {
+pub(in crate::store) async fn calls_with_another_warehouse_reach_nothing(store: Subject) {
     let here = place(&store).await;
     let there = place_of(&store, here.organisation, "there").await;
     let sales = stored_namespace(&store, here, "sales").await;

@@ -7,7 +7,7 @@ use super::fixture::{NOW_MS, Subject, assert_refused, change, change_at, digest,
 use crate::base::clock::fresh_uuid;
 use crate::store::{Resource, StoreError};
 
-pub(in crate::store) async fn a_key_is_found_by_its_id_and_its_digest(store: Subject) {
+pub(in crate::store) async fn key_is_found_by_id_and_by_digest(store: Subject) {
     let acme = organisation("acme");
     store.organisation_create(&acme, &change()).await.unwrap();
     for (name, role) in [("läser 🔑", Role::Reader), ("etl", Role::Writer), ("boss", Role::Admin)] {
@@ -23,7 +23,7 @@ pub(in crate::store) async fn a_key_is_found_by_its_id_and_its_digest(store: Sub
     assert_eq!(store.key_by_digest(&digest(0)).await.unwrap(), None);
 }
 
-pub(in crate::store) async fn a_key_needs_its_organisation(store: Subject) {
+pub(in crate::store) async fn key_of_a_missing_organisation_is_refused(store: Subject) {
     let orphan = key(OrganisationId(fresh_uuid()), "orphan");
     assert_refused!(store.key_create(&orphan, &change()).await, StoreError::NotFound(Resource::Organisation));
     assert_eq!(store.key_by_id(orphan.id).await.unwrap(), None);
@@ -38,7 +38,7 @@ pub(in crate::store) async fn a_key_needs_its_organisation(store: Subject) {
     assert_eq!(store.key_list(acme.id).await.unwrap(), [first]);
 }
 
-pub(in crate::store) async fn keys_are_listed_oldest_first_with_the_revoked(store: Subject) {
+pub(in crate::store) async fn keys_are_listed_oldest_first_including_revoked(store: Subject) {
     let acme = organisation("acme");
     store.organisation_create(&acme, &change()).await.unwrap();
     let mut keys = Vec::new();
@@ -55,7 +55,7 @@ pub(in crate::store) async fn keys_are_listed_oldest_first_with_the_revoked(stor
     assert_eq!(listed[1].revoked_ms, None);
 }
 
-pub(in crate::store) async fn a_revoked_key_keeps_its_first_time(store: Subject) {
+pub(in crate::store) async fn second_revocation_keeps_the_first_time(store: Subject) {
     let acme = organisation("acme");
     store.organisation_create(&acme, &change()).await.unwrap();
     let key = key(acme.id, "etl");
@@ -65,12 +65,12 @@ pub(in crate::store) async fn a_revoked_key_keeps_its_first_time(store: Subject)
     let (by_id, _) = store.key_by_id(key.id).await.unwrap().unwrap();
     let (by_digest, _) = store.key_by_digest(&key.digest).await.unwrap().unwrap();
     assert_eq!(by_id.revoked_ms, Some(NOW_MS));
-    assert_eq!(by_digest, by_id, "a revoked key is still found, so that its holder can be told");
+    assert_eq!(by_digest, by_id, "a revoked key is still found, for a clear message to its holder");
     let missing = store.key_revoke(acme.id, KeyId(fresh_uuid()), &change()).await;
     assert_refused!(missing, StoreError::NotFound(Resource::Key));
 }
 
-pub(in crate::store) async fn the_last_use_of_a_key_never_goes_back(store: Subject) {
+pub(in crate::store) async fn last_use_of_a_key_never_decreases(store: Subject) {
     let acme = organisation("acme");
     store.organisation_create(&acme, &change()).await.unwrap();
     let (used, unused) = (key(acme.id, "used"), key(acme.id, "unused"));

@@ -1,4 +1,4 @@
-//! Where the files of tables and views are: no location of one is at, inside or around one of another.
+//! Locations of tables and views: no two overlap.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::store::{
 
 const HOUR_MS: i64 = 3_600_000;
 
-/// A namespace of a place, where tables are made and moved.
+/// A namespace in which the cases create and change tables.
 struct Site {
     store: Subject,
     place: Place,
@@ -125,7 +125,7 @@ fn created(ident: TableIdent, locations: &Locations) -> TableChange {
     TableChange::Create { id, ident, metadata_location, locations, details: EventDetails::new() }
 }
 
-pub(in crate::store) async fn a_location_belongs_to_one_table(store: Subject) {
+pub(in crate::store) async fn table_at_an_overlapping_location_is_refused(store: Subject) {
     let site = Site::new(&store).await;
     let id = site.create("orders", &at("s3://bucket/lake/orders")).await.unwrap();
     for overlapping in ["s3://bucket/lake/orders", "s3://bucket/lake/orders/inner", "s3://bucket/lake"] {
@@ -136,13 +136,13 @@ pub(in crate::store) async fn a_location_belongs_to_one_table(store: Subject) {
     let inside = at("s3://bucket/lake/orders/inner");
     assert_refused!(site.swap(beside, 0, 1, &inside).await, StoreError::LocationTaken(_));
     assert_eq!(pointer(&store, site.place, &site.ident("other")).await, document(0), "nothing was changed");
-    // It was refused as a whole: the place that it has is still its own, and the one that it wanted is not.
+    // The refused change had no effect: the table still has its former location, and not the requested one.
     assert_refused!(site.create("third", &at("s3://bucket/lake/orders2/x")).await, StoreError::LocationTaken(_));
     site.swap(id, 0, 1, &at("s3://bucket/lake/elsewhere")).await.unwrap();
     site.swap(beside, 0, 1, &inside).await.unwrap();
 }
 
-pub(in crate::store) async fn locations_that_properties_name_are_taken_too(store: Subject) {
+pub(in crate::store) async fn locations_in_properties_are_reserved(store: Subject) {
     let site = Site::new(&store).await;
     site.create("orders", &spread("s3://b/w/orders", &["s3://b/w/data/orders", "s3://b/w/meta"])).await.unwrap();
     let mover = site.create("mover", &at("s3://b/w/mover")).await.unwrap();
@@ -163,7 +163,7 @@ pub(in crate::store) async fn locations_that_properties_name_are_taken_too(store
             }
         }
     }
-    // What begins alike is another place, also where it sorts before what is inside.
+    // A location that only begins with the same text does not overlap, also if it sorts before the locations inside.
     for (number, beside) in
         ["s3://b/w/meta2", "s3://b/w/meta!", "s3://b/w/met", "s3://b/w/data/orders-x"].iter().enumerate()
     {
@@ -172,7 +172,7 @@ pub(in crate::store) async fn locations_that_properties_name_are_taken_too(store
     assert_refused!(site.create("last", &at("s3://b/w/meta/x")).await, StoreError::LocationTaken(_));
 }
 
-pub(in crate::store) async fn a_location_is_one_however_it_is_spelt(store: Subject) {
+pub(in crate::store) async fn spellings_of_one_location_conflict(store: Subject) {
     let site = Site::new(&store).await;
     site.create("t1", &spread("s3://b/w/t1", &["s3://b/w/a b"])).await.unwrap();
     for spelling in ["S3://B/w/t1/", "s3://b/w/t%31", "s3://b/w/%74%31/x", "s3://b/w/t%2531", "s3://b/w/a%20b/x"] {
@@ -182,13 +182,13 @@ pub(in crate::store) async fn a_location_is_one_however_it_is_spelt(store: Subje
     for other in ["s3://b/w/t10", "s3://b/w/T1", "s3://b/w/t%", "s3://b/w/a+b"] {
         site.create(other.rsplit('/').next().unwrap(), &at(other)).await.unwrap();
     }
-    // Two spellings by one table are no conflict, and are freed together.
+    // Two spellings in one table are no conflict and become free together.
     site.create("self", &spread("s3://b/w/self", &["s3://b/w/s%65lf"])).await.unwrap();
     site.forget("self").await;
     site.create("self", &at("s3://b/w/self")).await.unwrap();
 }
 
-pub(in crate::store) async fn a_swap_takes_what_is_new_and_frees_what_is_left(store: Subject) {
+pub(in crate::store) async fn swap_reserves_new_locations_and_frees_former_ones(store: Subject) {
     let site = Site::new(&store).await;
     let (a, b) = (at("s3://b/w/a"), at("s3://b/w/b"));
     let with_data = |own: &str| spread(own, &["s3://b/w/data"]);
@@ -196,19 +196,19 @@ pub(in crate::store) async fn a_swap_takes_what_is_new_and_frees_what_is_left(st
     let two = site.create("b", &b).await.unwrap();
     site.swap(one, 0, 1, &with_data("s3://b/w/a")).await.unwrap();
     assert_refused!(site.swap(two, 0, 1, &with_data("s3://b/w/b")).await, StoreError::LocationTaken(_));
-    // Commits that leave all as it is, and one that moves while the data stays.
+    // Commits without a change of locations, and one that moves the table while its data stays.
     site.swap(one, 1, 2, &with_data("s3://b/w/a")).await.unwrap();
     site.swap(one, 2, 3, &with_data("s3://b/w/a2")).await.unwrap();
     assert_refused!(site.swap(two, 0, 1, &with_data("s3://b/w/b")).await, StoreError::LocationTaken(_));
     site.create("in its old place", &a).await.unwrap();
     site.swap(one, 3, 4, &at("s3://b/w/a2")).await.unwrap();
     site.swap(two, 0, 1, &with_data("s3://b/w/b")).await.unwrap();
-    // A pointer that has moved is told as that, and nothing is taken.
+    // A moved pointer is reported as such, and no location is reserved.
     assert_refused!(site.swap(one, 0, 1, &at("s3://b/w/free")).await, StoreError::PointerMoved);
     site.create("free", &at("s3://b/w/free")).await.unwrap();
 }
 
-pub(in crate::store) async fn a_table_may_overlap_itself(store: Subject) {
+pub(in crate::store) async fn table_may_overlap_itself(store: Subject) {
     let site = Site::new(&store).await;
     let around = spread("s3://b/w/ns/t", &["s3://b/w/ns/t/data", "s3://b/w/ns"]);
     let id = site.create("t", &around).await.unwrap();
@@ -224,7 +224,7 @@ pub(in crate::store) async fn locations_pass_between_the_tables_of_one_transacti
     let (one, two) = (site.create("a", &x).await.unwrap(), site.create("b", &y).await.unwrap());
     let (with_y, with_x) = (spread("s3://b/w/a", &["s3://b/w/y"]), spread("s3://b/w/b", &["s3://b/w/x"]));
     site.transact(vec![moved(one, 0, 1, &with_y), moved(two, 0, 1, &with_x)]).await.unwrap();
-    // A second location of one becomes the other's own, and a new table has what was its own.
+    // A second location of one table becomes the other's own, and a new table gets the former own location of that.
     let (own_x, a) = (spread("s3://b/w/x/t", &["s3://b/w/y"]), at("s3://b/w/a/inner"));
     site.transact(vec![created(site.ident("c"), &a), moved(one, 1, 2, &own_x), moved(two, 1, 2, &at("s3://b/w/b"))])
         .await
@@ -234,7 +234,7 @@ pub(in crate::store) async fn locations_pass_between_the_tables_of_one_transacti
     assert!(matches!(*error, StoreError::LocationTaken(one) if one == "s3://b/w/x"));
 }
 
-pub(in crate::store) async fn one_transaction_gives_a_location_to_one_table(store: Subject) {
+pub(in crate::store) async fn transaction_with_overlapping_locations_is_refused(store: Subject) {
     let site = Site::new(&store).await;
     let one = site.create("a", &at("s3://b/w/a")).await.unwrap();
     let two = site.create("b", &at("s3://b/w/b")).await.unwrap();
@@ -268,14 +268,14 @@ pub(in crate::store) async fn dropped_table_reserves_all_its_locations(store: Su
     site.restore(id, "again", Some(&table)).await.unwrap();
     assert_refused!(site.create("new", &at("s3://b/w/data")).await, StoreError::LocationTaken(_));
     site.swap(id, 0, 1, &table).await.unwrap();
-    // With the row of what was restored its locations are kept as they were: a commit finds nothing changed.
+    // A restored row has the same locations: a commit finds no change.
     site.drop("again", TableKind::Table, false).await;
     site.restore(id, "again", None).await.unwrap();
     site.swap(id, 1, 2, &at("s3://b/w/t")).await.unwrap();
     site.create("new", &at("s3://b/w/data")).await.unwrap();
 }
 
-pub(in crate::store) async fn locations_are_free_when_a_table_is_gone_for_good(store: Subject) {
+pub(in crate::store) async fn locations_of_a_removed_table_are_free(store: Subject) {
     let site = Site::new(&store).await;
     let all = spread("s3://b/w/t", &["s3://b/w/data"]);
     let is_free = async || {
@@ -284,7 +284,7 @@ pub(in crate::store) async fn locations_are_free_when_a_table_is_gone_for_good(s
             site.forget("probe").await;
         }
     };
-    // Dropped without a trace, removed by an administrator, forgotten in time, and at the end of a purge.
+    // Dropped without terms, removed by an administrator, forgotten when due, and purged.
     site.create("t", &all).await.unwrap();
     site.forget("t").await;
     is_free().await;
@@ -317,7 +317,7 @@ pub(in crate::store) async fn table_registered_again_reserves_all_its_locations(
     let all = spread("s3://b/w/t", &["s3://b/w/data"]);
     let id = site.create("t", &all).await.unwrap();
     site.drop("t", TableKind::Table, true).await;
-    // Another's registration does not get a second location of what was dropped, nor one that reaches further.
+    // Another registration gets neither a second location of the dropped table nor one around its own.
     let wrong = [at("s3://b/w/data"), spread("s3://b/w/u", &["s3://b/w/t"]), at("s3://b/w/t/x")];
     for wrong in &wrong {
         assert_refused!(site.add("u", TableKind::Table, wrong).await, StoreError::LocationHeld(_));
@@ -325,12 +325,12 @@ pub(in crate::store) async fn table_registered_again_reserves_all_its_locations(
     site.create("other", &at("s3://b/w/other")).await.unwrap();
     let more = spread("s3://b/w/t", &["s3://b/w/other/x"]);
     assert_refused!(site.add("t", TableKind::Table, &more).await, StoreError::LocationTaken(_));
-    assert!(store.dropped_get(site.place, id).await.unwrap().is_some(), "it was refused as a whole");
+    assert!(store.dropped_get(site.place, id).await.unwrap().is_some(), "the refused change had no effect");
     site.add("t", TableKind::Table, &all).await.unwrap();
     assert_eq!(store.dropped_get(site.place, id).await.unwrap().unwrap().state, DroppedState::Replaced);
     assert_refused!(site.create("u", &at("s3://b/w/data")).await, StoreError::LocationTaken(_));
 
-    // In the place of a table that is there: what that had is free, and what the new document names is taken.
+    // Over an existing table: its former locations become free, and those in the new document are reserved.
     let other = site.create("u", &spread("s3://b/w/u", &["s3://b/w/u-data"])).await.unwrap();
     let (expected, new) = (&document(0), &document(1));
     let (origin, past, details) = (Origin::Catalog, &Past::Kept, &EventDetails::new());
@@ -343,7 +343,7 @@ pub(in crate::store) async fn table_registered_again_reserves_all_its_locations(
     site.create("v", &spread("s3://b/w/u", &["s3://b/w/u-data"])).await.unwrap();
 }
 
-pub(in crate::store) async fn restore_reserves_locations_that_were_unknown(store: Subject) {
+pub(in crate::store) async fn restore_reserves_locations_that_were_not_stored(store: Subject) {
     let site = Site::new(&store).await;
     let id = site.create("t", &at("s3://b/w/t")).await.unwrap();
     site.drop("t", TableKind::Table, false).await;
@@ -356,7 +356,7 @@ pub(in crate::store) async fn restore_reserves_locations_that_were_unknown(store
     assert_refused!(site.create("v", &at("s3://b/w/data")).await, StoreError::LocationTaken(_));
 }
 
-pub(in crate::store) async fn a_new_name_changes_no_location(store: Subject) {
+pub(in crate::store) async fn rename_changes_no_location(store: Subject) {
     let site = Site::new(&store).await;
     let all = spread("s3://b/w/t", &["s3://b/w/data"]);
     let id = site.create("t", &all).await.unwrap();
@@ -409,7 +409,7 @@ pub(in crate::store) async fn locations_of_other_tenants_do_not_conflict(store: 
     let mine = Site::new(&store).await;
     let all = spread("s3://b/w/t", &["s3://b/w/data"]);
     let id = mine.create("t", &all).await.unwrap();
-    // What a root keeps apart, places keep apart: the same text in another warehouse is another place.
+    // The same text in another warehouse is another location.
     let second = Site::at(&store, place_of(&store, mine.place.organisation, "second").await).await;
     let theirs = Site::new(&store).await;
     for other in [&second, &theirs] {
@@ -417,7 +417,7 @@ pub(in crate::store) async fn locations_of_other_tenants_do_not_conflict(store: 
         other.drop("t", TableKind::Table, false).await;
         assert_refused!(other.create("u", &at("s3://b/w/data")).await, StoreError::LocationHeld(_));
     }
-    // A stranger who guesses the warehouse is told nothing of what is in it, and changes nothing.
+    // Another organisation that guesses the warehouse's id learns nothing about it and changes nothing.
     let stranger = organisation("stranger");
     store.organisation_create(&stranger, &change()).await.unwrap();
     let guessed = Place { organisation: stranger.id, warehouse: mine.place.warehouse };
@@ -427,14 +427,13 @@ pub(in crate::store) async fn locations_of_other_tenants_do_not_conflict(store: 
     assert_refused!(mine.create("u", &at("s3://b/w/data")).await, StoreError::LocationTaken(_));
 }
 
-pub(in crate::store) async fn of_many_who_want_one_location_one_wins(store: Subject) {
+pub(in crate::store) async fn concurrent_changes_give_a_location_to_one_table(store: Subject) {
     let site = Arc::new(Site::new(&store).await);
     let mut ids = Vec::new();
     for number in 0..8 {
         ids.push(site.create(&format!("t{number}"), &at(&format!("s3://b/w/t{number}"))).await.unwrap());
     }
-    // Tables that are there and tables that are not, alone and in transactions, want it as it is, what is inside it, or
-    // what holds it.
+    // Existing and new tables, alone and in transactions, request the location itself, one inside it, or one around it.
     let results = at_once(32, |number| {
         let (site, ids) = (Arc::clone(&site), ids.clone());
         let wanted = ["s3://b/w/wanted/0", "s3://b/w/wanted/0/0", "s3://b/w/wanted"][number % 3];
@@ -459,7 +458,7 @@ pub(in crate::store) async fn of_many_who_want_one_location_one_wins(store: Subj
     assert_eq!(winners(&results, taken), 1);
 }
 
-/// A table as the model of [`any_changes_leave_each_location_to_one_table`] knows it.
+/// A table in the model of [`random_changes_never_leave_overlapping_locations`].
 #[derive(Clone)]
 struct Known {
     name: String,
@@ -468,20 +467,20 @@ struct Known {
     dropped: bool,
 }
 
-/// The rule as one would write it who looks at every table.
+/// The rule in its simplest form: compares with every table.
 fn is_taken(tables: &BTreeMap<TableId, Known>, id: Option<TableId>, claimed: &[&Location]) -> bool {
     let others = tables.iter().filter(|(other, _)| Some(**other) != id);
     let mut places = others.flat_map(|(_, known)| known.locations.as_slice());
     places.any(|place| claimed.iter().any(|one| one.contains(place) || place.contains(one)))
 }
 
-/// What is left when a table takes `own`: those that were dropped at exactly that location give way.
+/// Returns the tables without those that a table at `own` replaces: tables that were dropped at exactly this location.
 fn without_replaced(tables: &BTreeMap<TableId, Known>, own: &Location) -> BTreeMap<TableId, Known> {
     let stays = |known: &Known| !known.dropped || known.locations.own() != own;
     tables.iter().filter(|(_, known)| stays(known)).map(|(id, known)| (*id, known.clone())).collect()
 }
 
-/// Numbers that look random, and are the same each time.
+/// Returns the next number of a fixed pseudorandom sequence.
 fn next(state: &mut u64, below: u64) -> usize {
     *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     usize::try_from((*state >> 33) % below).unwrap()
@@ -496,7 +495,7 @@ fn any_locations(state: &mut u64) -> Locations {
     spread(&own, &others[..count])
 }
 
-pub(in crate::store) async fn any_changes_leave_each_location_to_one_table(store: Subject) {
+pub(in crate::store) async fn random_changes_never_leave_overlapping_locations(store: Subject) {
     let site = Site::new(&store).await;
     let mut tables: BTreeMap<TableId, Known> = BTreeMap::new();
     let (mut state, mut counts) = (7, [0usize; 2]);
@@ -531,7 +530,7 @@ pub(in crate::store) async fn any_changes_leave_each_location_to_one_table(store
             5 if live.len() > 1 => {
                 let (one, two) = (live[0], live[1 + next(&mut state, live.len() as u64 - 1)]);
                 let (first, second) = (tables[&one].clone(), tables[&two].clone());
-                // They exchange what they have, or the first takes something else and the second what it had.
+                // They exchange their locations, or the first takes new ones and the second those of the first.
                 let new = if next(&mut state, 2) == 0 { second.locations.clone() } else { locations };
                 let mut after = without_replaced(&tables, new.own());
                 after.insert(one, Known { at: first.at + 1, locations: new.clone(), ..first.clone() });
@@ -575,5 +574,5 @@ pub(in crate::store) async fn any_changes_leave_each_location_to_one_table(store
         assert_eq!(expected, result.is_ok(), "step {step}: {result:?}");
         counts[usize::from(expected)] += 1;
     }
-    assert!(counts.iter().all(|count| *count > 50), "both happened often: {counts:?}");
+    assert!(counts.iter().all(|count| *count > 50), "changes succeeded and failed often: {counts:?}");
 }

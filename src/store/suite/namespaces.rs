@@ -18,7 +18,7 @@ async fn listed(store: &Subject, place: Place, parent: Option<&NamespaceIdent>) 
     page.items.clone()
 }
 
-pub(in crate::store) async fn a_namespace_keeps_its_properties(store: Subject) {
+pub(in crate::store) async fn namespace_keeps_its_properties(store: Subject) {
     let place = place(&store).await;
     let given = properties(&[("owner", "Zoë"), ("empty", ""), ("quotes", "a\"b\\c'd\u{0}\n"), ("emoji", "🧊")]);
     store.namespace_create(place, &namespace(&["sales"]), &given, &change()).await.unwrap();
@@ -28,7 +28,7 @@ pub(in crate::store) async fn a_namespace_keeps_its_properties(store: Subject) {
     assert_eq!(store.namespace_get(place, &namespace(&["other"])).await.unwrap(), None);
 }
 
-pub(in crate::store) async fn a_namespace_name_is_taken_once(store: Subject) {
+pub(in crate::store) async fn second_namespace_of_a_name_is_refused(store: Subject) {
     let place = place(&store).await;
     let sales = namespace(&["sales"]);
     store.namespace_create(place, &sales, &properties(&[("a", "1")]), &change()).await.unwrap();
@@ -37,7 +37,7 @@ pub(in crate::store) async fn a_namespace_name_is_taken_once(store: Subject) {
     assert_eq!(store.namespace_get(place, &sales).await.unwrap(), Some(properties(&[("a", "1")])));
 }
 
-pub(in crate::store) async fn a_namespace_needs_its_parent_and_its_warehouse(store: Subject) {
+pub(in crate::store) async fn namespace_without_parent_or_warehouse_is_refused(store: Subject) {
     let place = place(&store).await;
     let orphan = store.namespace_create(place, &namespace(&["a", "b"]), &properties(&[]), &change()).await;
     assert_refused!(orphan, StoreError::NotFound(Resource::Namespace));
@@ -50,7 +50,7 @@ pub(in crate::store) async fn a_namespace_needs_its_parent_and_its_warehouse(sto
     }
 }
 
-pub(in crate::store) async fn names_of_any_script_and_look_are_kept_apart(store: Subject) {
+pub(in crate::store) async fn similar_unicode_names_are_different(store: Subject) {
     let place = place(&store).await;
     // Composed and decomposed, cases, a dot and levels, wildcards, quotes, a space at the end: all different names.
     let names = [
@@ -111,7 +111,7 @@ pub(in crate::store) async fn properties_are_set_and_removed(store: Subject) {
     assert_eq!(store.namespace_get(place, &sales).await.unwrap(), Some(left));
 }
 
-pub(in crate::store) async fn properties_may_be_many_and_large(store: Subject) {
+pub(in crate::store) async fn many_and_large_properties_are_stored(store: Subject) {
     let place = place(&store).await;
     let sales = namespace(&["sales"]);
     let many = (0..2_000).map(|n| (format!("key-{n}"), "värde ".repeat(50))).collect::<BTreeMap<_, _>>();
@@ -127,7 +127,7 @@ pub(in crate::store) async fn properties_may_be_many_and_large(store: Subject) {
     assert_eq!(store.namespace_get(place, &sales).await.unwrap(), Some(more));
 }
 
-pub(in crate::store) async fn properties_of_a_missing_namespace_cannot_be_changed(store: Subject) {
+pub(in crate::store) async fn update_of_a_missing_namespaces_properties_is_refused(store: Subject) {
     let place = place(&store).await;
     let missing = store
         .namespace_update_properties(
@@ -142,7 +142,7 @@ pub(in crate::store) async fn properties_of_a_missing_namespace_cannot_be_change
     assert_refused!(missing, StoreError::NotFound(Resource::Namespace));
 }
 
-pub(in crate::store) async fn a_namespace_goes_only_when_it_is_empty(store: Subject) {
+pub(in crate::store) async fn only_an_empty_namespace_can_be_dropped(store: Subject) {
     let place = place(&store).await;
     let parent = stored_namespace(&store, place, "a").await;
     let child = namespace(&["a", "b"]);
@@ -168,7 +168,7 @@ pub(in crate::store) async fn a_namespace_goes_only_when_it_is_empty(store: Subj
             .unwrap();
     }
 
-    // A sibling whose name merely begins alike holds nothing of it.
+    // A sibling whose name only begins with the same text is not a child.
     stored_namespace(&store, place, "a2").await;
     store.namespace_drop(place, &child, &change()).await.unwrap();
     store.namespace_drop(place, &parent, &change()).await.unwrap();
@@ -188,7 +188,7 @@ pub(in crate::store) async fn only_direct_children_are_listed(store: Subject) {
     assert_eq!(listed(&store, place, Some(&namespace(&["a", "b"]))).await, []);
 }
 
-pub(in crate::store) async fn children_of_a_missing_namespace_cannot_be_listed(store: Subject) {
+pub(in crate::store) async fn list_of_children_of_a_missing_namespace_is_refused(store: Subject) {
     let place = place(&store).await;
     assert_eq!(listed(&store, place, None).await, [], "the top is always there");
     let missing = store.namespace_list(place, Some(&namespace(&["nope"])), &PageRequest::default()).await;

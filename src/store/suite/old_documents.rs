@@ -77,7 +77,7 @@ async fn register(store: &Subject, place: Place, ident: &TableIdent, number: usi
     store.table_create(place, &new, None, &change()).await.map(|()| id)
 }
 
-pub(in crate::store) async fn old_documents_are_claimed_when_they_are_due_by_one_at_a_time(store: Subject) {
+pub(in crate::store) async fn due_old_documents_are_claimed_by_one_server_at_a_time(store: Subject) {
     let (place, _, id) = table(&store).await;
     commit(&store, place, id, 0, &removed(&[7, 8])).await.unwrap();
     assert_eq!(claim(&store, LATER_MS - 1).await, []);
@@ -85,8 +85,8 @@ pub(in crate::store) async fn old_documents_are_claimed_when_they_are_due_by_one
     assert_eq!(first.iter().map(|one| one.document.clone()).collect::<Vec<_>>(), [old(7), old(8)]);
     assert_eq!((first[0].place, first[0].table, first[0].attempts), (place, id, 1));
     assert_eq!(first[0].locations, [Location::parse(&location(id)).unwrap()]);
-    assert_eq!(claim(&store, UNTIL_MS - 1).await, [], "somebody has the lease");
-    // Whoever had it has died.
+    assert_eq!(claim(&store, UNTIL_MS - 1).await, [], "another server has the lease");
+    // That server has died.
     let second = claim(&store, UNTIL_MS).await;
     assert_eq!(second.iter().map(|one| one.attempts).collect::<Vec<_>>(), [2, 2]);
     let ended = |document: &OldDocument, retry_at_ms| EndedDocument { document: document.clone(), retry_at_ms };
@@ -97,7 +97,7 @@ pub(in crate::store) async fn old_documents_are_claimed_when_they_are_due_by_one
     assert_eq!(claimed(&store, again_ms).await, [old(8)]);
 }
 
-pub(in crate::store) async fn commit_that_does_not_happen_leaves_no_old_document(store: Subject) {
+pub(in crate::store) async fn refused_commit_adds_no_old_document(store: Subject) {
     let (place, ident, id) = table(&store).await;
     assert_refused!(commit(&store, place, id, 3, &removed(&[7])).await, StoreError::PointerMoved);
     let part = |from: usize, past| TableChange::Swap {
@@ -128,7 +128,7 @@ pub(in crate::store) async fn table_that_moves_keeps_its_old_documents(store: Su
     assert_eq!(store.table_origin(place, id).await.unwrap(), Some(document(1)));
 }
 
-pub(in crate::store) async fn documents_of_a_dropped_table_stay(store: Subject) {
+pub(in crate::store) async fn old_documents_of_a_dropped_table_are_not_claimed(store: Subject) {
     let (place, ident, id) = table(&store).await;
     commit(&store, place, id, 0, &removed(&[7])).await.unwrap();
     let terms = DropTerms { restorable_until_ms: UNTIL_MS, purge: false };
@@ -142,7 +142,7 @@ pub(in crate::store) async fn documents_of_a_dropped_table_stay(store: Subject) 
     assert_eq!(claim(&store, LATER_MS).await, [], "nothing waits any more");
 }
 
-pub(in crate::store) async fn registered_document_is_the_origin_and_survives_a_drop(store: Subject) {
+pub(in crate::store) async fn registered_document_is_the_origin_also_after_drop_and_restore(store: Subject) {
     let (place, ident, _) = table(&store).await;
     let other = super::fixture::ident(&ident.namespace, "registered");
     let id = register(&store, place, &other, 5).await.unwrap();
@@ -159,7 +159,7 @@ pub(in crate::store) async fn registered_document_is_the_origin_and_survives_a_d
     assert_eq!(store.table_origin(place, id).await.unwrap(), Some(document(6)));
 }
 
-pub(in crate::store) async fn old_document_that_is_registered_stays_unless_it_is_being_removed(store: Subject) {
+pub(in crate::store) async fn registered_old_document_stays_unless_a_server_removes_it(store: Subject) {
     let (place, ident, id) = table(&store).await;
     commit(&store, place, id, 0, &removed(&[7, 8])).await.unwrap();
     let name = |name: &str| super::fixture::ident(&ident.namespace, name);
@@ -167,7 +167,7 @@ pub(in crate::store) async fn old_document_that_is_registered_stays_unless_it_is
     assert_eq!(claimed(&store, LATER_MS).await, [old(8)]);
     assert_refused!(register(&store, place, &name("b"), 8).await, StoreError::BeingRemoved(_));
     assert_eq!(store.table_get(place, &name("b")).await.unwrap(), None);
-    // The server that had the lease dies; the next finds it due, and so it stays refused until that ends.
+    // The server with the lease dies. The next server claims the document, so the registration stays refused until that ends.
     let again = claim(&store, UNTIL_MS).await;
     assert_refused!(register(&store, place, &name("b"), 8).await, StoreError::BeingRemoved(_));
     let stays = EndedDocument { document: again[0].clone(), retry_at_ms: Some(UNTIL_MS) };
@@ -176,7 +176,7 @@ pub(in crate::store) async fn old_document_that_is_registered_stays_unless_it_is
     assert_eq!(claim(&store, UNTIL_MS).await, []);
 }
 
-pub(in crate::store) async fn table_that_is_registered_anew_keeps_its_old_documents(store: Subject) {
+pub(in crate::store) async fn registration_over_a_table_keeps_its_old_documents(store: Subject) {
     let (place, _, id) = table(&store).await;
     commit(&store, place, id, 0, &removed(&[7])).await.unwrap();
     register_over(&store, place, id, 1).await.unwrap();
@@ -193,7 +193,7 @@ pub(in crate::store) async fn old_documents_of_organisations_take_turns(store: S
     let claimed = store.old_document_claim(LATER_MS + 1, UNTIL_MS, 2, 5).await.unwrap();
     let count = |place: Place| claimed.iter().filter(|one| one.place == place).count();
     assert_eq!((count(busy), count(quiet)), (5, 1));
-    // The same name of a document is another's document in another organisation.
+    // A document of the same name in another organisation is another document.
     let other = place_of(&store, quiet.organisation, "other").await;
     assert_eq!(store.table_origin(other, of_quiet).await.unwrap(), None);
     let one = store.old_document_claim(LATER_MS + 1, UNTIL_MS, 1, 99).await.unwrap();

@@ -6,7 +6,7 @@ use super::fixture::{Subject, assert_refused, change, digest, organisation};
 use crate::base::clock::fresh_uuid;
 use crate::store::{Organisation, Resource, StoreError};
 
-pub(in crate::store) async fn a_fresh_store_answers_and_is_empty(store: Subject) {
+pub(in crate::store) async fn fresh_store_answers_and_is_empty(store: Subject) {
     store.ping().await.unwrap();
     let unknown = OrganisationId(fresh_uuid());
     assert_eq!(store.organisation_list().await.unwrap(), []);
@@ -20,7 +20,7 @@ pub(in crate::store) async fn a_fresh_store_answers_and_is_empty(store: Subject)
     assert_eq!(store.usage_get(unknown, 20_000).await.unwrap(), 0);
 }
 
-pub(in crate::store) async fn an_organisation_is_found_as_it_was_made(store: Subject) {
+pub(in crate::store) async fn organisation_is_found_by_name_as_created(store: Subject) {
     let (globex, acme) = (organisation("globex"), organisation("Ácme 株式会社"));
     store.organisation_create(&globex, &change()).await.unwrap();
     store.organisation_create(&acme, &change()).await.unwrap();
@@ -29,7 +29,7 @@ pub(in crate::store) async fn an_organisation_is_found_as_it_was_made(store: Sub
     assert_eq!(store.organisation_list().await.unwrap(), [globex, acme], "by name, by bytes");
 }
 
-pub(in crate::store) async fn an_organisation_name_is_taken_once(store: Subject) {
+pub(in crate::store) async fn second_organisation_of_a_name_is_refused(store: Subject) {
     let first = organisation("acme");
     store.organisation_create(&first, &change()).await.unwrap();
     let second = store.organisation_create(&organisation("acme"), &change()).await;
@@ -37,7 +37,7 @@ pub(in crate::store) async fn an_organisation_name_is_taken_once(store: Subject)
     assert_eq!(store.organisation_list().await.unwrap(), [first]);
 }
 
-pub(in crate::store) async fn a_tier_changes_and_nothing_else(store: Subject) {
+pub(in crate::store) async fn set_tier_changes_only_the_tier(store: Subject) {
     let (acme, other) = (organisation("acme"), organisation("other"));
     store.organisation_create(&acme, &change()).await.unwrap();
     store.organisation_create(&other, &change()).await.unwrap();

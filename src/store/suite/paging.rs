@@ -21,7 +21,7 @@ async fn page(
     store.table_list(place, namespace, TableKind::Table, &request).await.unwrap().as_ref().clone()
 }
 
-/// All names, read in pages of `limit`, each of which must be full unless it is the last.
+/// Returns all names, read in pages of `limit`. Each page except the last must be full.
 async fn in_pages(store: &Subject, place: Place, namespace: &NamespaceIdent, limit: u32) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     loop {
@@ -35,7 +35,7 @@ async fn in_pages(store: &Subject, place: Place, namespace: &NamespaceIdent, lim
     }
 }
 
-pub(in crate::store) async fn pages_hold_every_name_once_and_in_order(store: Subject) {
+pub(in crate::store) async fn pages_list_every_name_once_and_in_order(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     let names = (0..20).map(|number| format!("table-{number:02}")).collect::<Vec<_>>();
@@ -49,7 +49,7 @@ pub(in crate::store) async fn pages_hold_every_name_once_and_in_order(store: Sub
     assert_eq!(page(&store, place, &sales, None, None).await, Page { items: names, more: false });
 }
 
-pub(in crate::store) async fn a_page_starts_after_a_name_that_need_not_exist(store: Subject) {
+pub(in crate::store) async fn page_can_start_after_a_missing_name(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     for name in ["b", "d", "f"] {
@@ -57,9 +57,9 @@ pub(in crate::store) async fn a_page_starts_after_a_name_that_need_not_exist(sto
     }
     assert_eq!(page(&store, place, &sales, Some("c"), None).await.items, ["d", "f"]);
     assert_eq!(page(&store, place, &sales, Some("d"), Some(1)).await.items, ["f"]);
-    // After the last there is nothing, which is not the same as no namespace.
+    // A page after the last name is empty, unlike a page of a missing namespace.
     assert_eq!(page(&store, place, &sales, Some("z"), Some(1)).await, Page { items: vec![], more: false });
-    // The name a page ended on was dropped before the next was read.
+    // The last name of a page is dropped before the next page is read.
     let first = page(&store, place, &sales, None, Some(2)).await;
     store
         .table_drop(
@@ -90,7 +90,7 @@ pub(in crate::store) async fn namespaces_come_in_pages_too(store: Subject) {
     for number in 0..7 {
         let child = namespace(&["parent", &format!("child-{number}")]);
         store.namespace_create(place, &child, &properties(&[]), &change()).await.unwrap();
-        // Grandchildren lie between the children in the order of keys, and belong on no page.
+        // Grandchildren sort between the children by key, and must not be listed.
         let grandchild = namespace(&["parent", &format!("child-{number}"), "x"]);
         store.namespace_create(place, &grandchild, &properties(&[]), &change()).await.unwrap();
         stored_namespace(&store, place, &format!("top-{number}")).await;
@@ -150,7 +150,7 @@ pub(in crate::store) async fn pages_stay_complete_while_others_write(store: Subj
         let unique = names.iter().cloned().collect::<BTreeSet<_>>();
         assert_eq!(unique.len(), names.len(), "a name came twice");
         assert!(names.is_sorted());
-        assert!(unique.is_superset(&stable), "a name that was there all along is missing");
+        assert!(unique.is_superset(&stable), "a name that existed all the time is missing");
     }
     writer.await.unwrap();
     assert_eq!(in_pages(&store, place, &sales, 7).await.len(), 60 + 30);

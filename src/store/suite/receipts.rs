@@ -1,4 +1,4 @@
-//! What was answered to requests with an idempotency key.
+//! Receipts of requests with an idempotency key.
 
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ async fn swap_at(store: &Subject, place: Place, id: TableId, to: usize, change: 
     store.table_swap(place, &swap, change).await
 }
 
-pub(in crate::store) async fn an_answer_is_kept_with_its_change(store: Subject) {
+pub(in crate::store) async fn receipt_is_stored_with_its_change(store: Subject) {
     let place = place(&store).await;
     let sales = namespace(&["sales"]);
     let receipts: Vec<Receipt> = (0..8).map(|_| receipt()).collect();
@@ -98,7 +98,7 @@ pub(in crate::store) async fn an_answer_is_kept_with_its_change(store: Subject) 
     }
 }
 
-pub(in crate::store) async fn each_kind_of_answer_is_kept_whole(store: Subject) {
+pub(in crate::store) async fn each_kind_of_answer_is_stored_whole(store: Subject) {
     let place = place(&store).await;
     let list = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let changes =
@@ -121,14 +121,14 @@ pub(in crate::store) async fn each_kind_of_answer_is_kept_whole(store: Subject) 
     assert_refused!(orphan, StoreError::NotFound(Resource::Organisation));
 }
 
-pub(in crate::store) async fn a_used_key_changes_nothing_more(store: Subject) {
+pub(in crate::store) async fn repeated_key_changes_nothing(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     let orders = ident(&sales, "orders");
     let id = stored_table(&store, place, &orders).await;
     let receipt = receipt();
     keyed_swap(&store, place, id, 1, &receipt).await.unwrap();
-    // The same again is told that it was done, before it is told that the pointer has moved, which it did itself.
+    // A repeated request is reported as repeated, not as overtaken by its own first attempt.
     assert_refused!(keyed_swap(&store, place, id, 1, &receipt).await, StoreError::Repeated);
     assert_refused!(keyed_swap(&store, place, id, 2, &receipt).await, StoreError::Repeated);
     let key = &keyed(&receipt);
@@ -174,7 +174,7 @@ pub(in crate::store) async fn a_used_key_changes_nothing_more(store: Subject) {
     assert_eq!(kept(&store, place, &receipt).await, Some(Answer::document(document(1), id)), "the first answer stays");
 }
 
-pub(in crate::store) async fn a_change_that_fails_leaves_its_key_free(store: Subject) {
+pub(in crate::store) async fn failed_change_leaves_its_key_free(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     let id = stored_table(&store, place, &ident(&sales, "orders")).await;
@@ -187,7 +187,7 @@ pub(in crate::store) async fn a_change_that_fails_leaves_its_key_free(store: Sub
     keyed_swap(&store, place, id, 1, &receipt).await.unwrap();
 }
 
-pub(in crate::store) async fn undone_change_leaves_no_table_no_location_and_its_key_free(store: Subject) {
+pub(in crate::store) async fn undone_registration_leaves_no_table_location_or_receipt(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     let (id, orders, receipt) = (TableId(fresh_uuid()), ident(&sales, "orders"), receipt());
@@ -210,7 +210,7 @@ pub(in crate::store) async fn undone_change_leaves_no_table_no_location_and_its_
     assert_eq!(store.table_by_id(place, id).await.unwrap(), None);
     assert_eq!(kept(&store, place, &receipt).await, None);
     assert_refused!(store.table_undo(place, &undo, key).await, StoreError::NotFound(Resource::Table));
-    // The place and the key are free: with the same id, as after a first attempt that was undone.
+    // The location and the key are free again, even for the same id.
     store.table_create(place, &new, None, key).await.unwrap();
     store.table_undo(place, &undo, key).await.unwrap();
 
@@ -228,7 +228,7 @@ pub(in crate::store) async fn undone_change_leaves_no_table_no_location_and_its_
     assert_refused!(store.location_check(place, TableId(fresh_uuid()), &former).await, StoreError::LocationTaken(_));
 }
 
-pub(in crate::store) async fn change_that_others_have_built_on_is_not_undone(store: Subject) {
+pub(in crate::store) async fn registration_with_a_later_commit_is_not_undone(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     let (orders, receipt) = (ident(&sales, "orders"), receipt());
@@ -244,7 +244,7 @@ pub(in crate::store) async fn change_that_others_have_built_on_is_not_undone(sto
     assert_eq!(kept(&store, place, &receipt).await, Some(Answer::document(made, id)));
 }
 
-pub(in crate::store) async fn a_key_is_free_again_once_it_has_expired(store: Subject) {
+pub(in crate::store) async fn expired_key_is_free_again(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     let id = stored_table(&store, place, &ident(&sales, "orders")).await;
@@ -253,16 +253,16 @@ pub(in crate::store) async fn a_key_is_free_again_once_it_has_expired(store: Sub
     let at = async |now_ms| store.receipt_get(place.organisation, first.key, now_ms).await.unwrap();
     assert!(at(first.expires_ms - 1).await.is_some());
     assert_eq!(at(first.expires_ms).await, None);
-    let early = keyed(&first).at(first.expires_ms - 1);
+    let early = keyed(&first).with_time(first.expires_ms - 1);
     assert_refused!(swap_at(&store, place, id, 2, &early).await, StoreError::Repeated);
     let request = RequestDigest([1; 32]);
     let expires_ms = first.expires_ms + LIFETIME_MS;
-    let late = keyed(&Receipt { request, expires_ms, ..first.clone() }).at(first.expires_ms);
+    let late = keyed(&Receipt { request, expires_ms, ..first.clone() }).with_time(first.expires_ms);
     swap_at(&store, place, id, 2, &late).await.unwrap();
     assert_eq!(at(first.expires_ms).await, Some(KeptAnswer { request, answer: Answer::document(document(2), id) }));
 }
 
-pub(in crate::store) async fn an_organisation_sees_only_its_own_keys(store: Subject) {
+pub(in crate::store) async fn receipts_are_invisible_to_other_organisations(store: Subject) {
     let (mine, theirs) = (place(&store).await, place(&store).await);
     let receipt = receipt();
     let said = Answer::Said { status: 404, body: "theirs".to_owned() };
@@ -273,7 +273,7 @@ pub(in crate::store) async fn an_organisation_sees_only_its_own_keys(store: Subj
     assert_eq!(kept(&store, theirs, &receipt).await, Some(said));
 }
 
-pub(in crate::store) async fn expired_receipts_go_in_batches(store: Subject) {
+pub(in crate::store) async fn expired_receipts_are_removed_in_batches(store: Subject) {
     let (one, other) = (place(&store).await, place(&store).await);
     for number in 0..10_u8 {
         let place = if number % 2 == 0 { one } else { other };
@@ -294,14 +294,14 @@ pub(in crate::store) async fn expired_receipts_go_in_batches(store: Subject) {
     }
 }
 
-pub(in crate::store) async fn of_changes_with_one_key_at_once_one_happens(store: Subject) {
+pub(in crate::store) async fn concurrent_changes_with_one_key_happen_once(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     let receipt = receipt();
     let results = at_once(40, |number| {
         let (store, receipt, sales) = (Arc::clone(&store), receipt.clone(), sales.clone());
         async move {
-            // Each creates a table of its own, so that nothing but the key stands in the way.
+            // Each creates another table, so that they conflict only in the key.
             let (id, ident) = (TableId(fresh_uuid()), ident(&sales, &format!("t{number}")));
             let (first, locations) = (document(number), at(&location(id)));
             let kind = TableKind::Table;

@@ -1,4 +1,4 @@
-//! What was dropped and gives its place to another: it is not restored, and none of its files is removed.
+//! Dropped tables that another table or view replaces. They cannot be restored, and their files are never removed.
 
 use std::sync::Arc;
 
@@ -74,7 +74,7 @@ impl Site {
             .unwrap();
     }
 
-    /// A table at [`PLACE`] that was dropped.
+    /// Creates and drops a table at [`PLACE`].
     async fn dropped(&self, purge: bool) -> TableId {
         let id = self.create("old", PLACE).await.unwrap();
         self.drop("old", TableKind::Table, purge).await;
@@ -108,7 +108,7 @@ fn view_at(location: &str) -> Locations {
     Locations::of_view(Location::parse(location).unwrap(), None)
 }
 
-pub(in crate::store) async fn table_created_at_a_dropped_tables_location_takes_its_place(store: Subject) {
+pub(in crate::store) async fn table_created_at_a_dropped_tables_location_replaces_it(store: Subject) {
     for (way, purge) in ["create", "transact", "move"].into_iter().flat_map(|way| [(way, false), (way, true)]) {
         let site = Site::new(&store).await;
         let old = site.add("old", TableKind::Table, &spread(PLACE, &["s3://b/w/data"]), NOW_MS).await.unwrap();
@@ -147,22 +147,22 @@ pub(in crate::store) async fn table_created_at_a_dropped_tables_location_takes_i
         assert_eq!(kept.message.as_deref(), Some("Its location was given to table sales.new"), "{way}");
         let refused = site.restore(old).await;
         assert!(matches!(&refused, Err(StoreError::NotRestorable(why)) if why.contains("sales.new")), "{refused:?}");
-        // The place is the new one's, and the second location of the old one is free.
+        // The new table has the location, and the second location of the old table is free.
         assert_refused!(site.create("third", PLACE).await, StoreError::LocationTaken(_));
         site.create("third", "s3://b/w/data").await.unwrap();
     }
 }
 
-pub(in crate::store) async fn replaced_table_is_never_purged_and_forgotten_in_time(store: Subject) {
+pub(in crate::store) async fn replaced_table_is_forgotten_when_due_and_never_purged(store: Subject) {
     let site = Site::new(&store).await;
     let old = site.dropped(true).await;
     site.create("new", PLACE).await.unwrap();
     assert_eq!(site.claim().await, []);
-    // Not even when somebody asks for it: what lies there may be the new table's.
+    // Not even on request: the files may belong to the new table.
     let again = site.create("again", "s3://b/w/again").await.unwrap();
     site.drop("again", TableKind::Table, false).await;
     site.create("again", "s3://b/w/again").await.unwrap();
-    assert!(site.remove(again, true, NOW_MS).await, "it is forgotten, and its files stay");
+    assert!(site.remove(again, true, NOW_MS).await, "the row is removed, and the files stay");
     assert_eq!(site.claim().await, []);
     assert_eq!(store.dropped_forget_due(9, &change_at(NOW_MS + HOUR_MS - 1)).await.unwrap(), 0);
     assert_eq!(store.dropped_forget_due(9, &change_at(NOW_MS + HOUR_MS)).await.unwrap(), 1);
@@ -170,10 +170,10 @@ pub(in crate::store) async fn replaced_table_is_never_purged_and_forgotten_in_ti
     assert_refused!(site.create("third", PLACE).await, StoreError::LocationTaken(_));
 }
 
-pub(in crate::store) async fn location_whose_files_are_being_removed_is_held(store: Subject) {
+pub(in crate::store) async fn location_under_purge_stays_reserved(store: Subject) {
     let site = Site::new(&store).await;
     let old = site.dropped(true).await;
-    // Due, and begun by nobody: its drop asked for that.
+    // The purge is due, and no server has begun it.
     let due = site.add("new", TableKind::Table, &at(PLACE), NOW_MS + HOUR_MS).await;
     assert_refused!(due, StoreError::LocationHeld(_));
     let [job] = site.claim().await.try_into().unwrap();
@@ -184,7 +184,7 @@ pub(in crate::store) async fn location_whose_files_are_being_removed_is_held(sto
     assert_eq!(site.get(old).await.unwrap().state, DroppedState::Removing, "nothing was changed");
 }
 
-pub(in crate::store) async fn blocked_purge_gives_way(store: Subject) {
+pub(in crate::store) async fn table_created_at_a_blocked_purges_location_replaces_it(store: Subject) {
     let site = Site::new(&store).await;
     let old = site.dropped(true).await;
     let [job] = site.claim().await.try_into().unwrap();
@@ -194,7 +194,7 @@ pub(in crate::store) async fn blocked_purge_gives_way(store: Subject) {
     assert_eq!(store.dropped_claim(i64::MAX, i64::MAX, 9).await.unwrap(), []);
 }
 
-pub(in crate::store) async fn view_takes_the_place_of_a_dropped_table_and_the_other_way_round(store: Subject) {
+pub(in crate::store) async fn view_and_dropped_table_can_replace_each_other(store: Subject) {
     let site = Site::new(&store).await;
     let table = site.dropped(true).await;
     let view = site.view("v", PLACE).await.unwrap();
@@ -211,12 +211,12 @@ pub(in crate::store) async fn view_reserves_its_documents_and_no_subtree(store: 
     for free in ["s3://b/w/ns/t", "s3://b/w/ns/metadata2", "s3://b/w/ns/u/metadata"] {
         site.create(free.rsplit("ns/").next().unwrap(), free).await.unwrap();
     }
-    // What is vended for a table reaches all below it, so that the view's documents must not be there.
+    // Credentials for a table reach all files below it, so a view's documents must not be there.
     for taken in ["s3://b/w/ns", "s3://b/w", "s3://b/w/ns/metadata", "s3://b/w/ns/metadata/x"] {
         assert_refused!(site.create("new", taken).await, StoreError::LocationTaken(_));
     }
     assert_refused!(site.view("inside a table", "s3://b/w/ns/t/x").await, StoreError::LocationTaken(_));
-    // A move frees what it leaves, and finds what it had when nothing moves.
+    // A move frees the former location. A commit without a move keeps the location.
     let moved = Locations::of_view(Location::parse("s3://b/w/ns").unwrap(), Location::parse("s3://b/w/docs").ok());
     for (from, to) in [(0, 1), (1, 2)] {
         let (expected, new) = (&document(from), &document(to));
@@ -240,7 +240,7 @@ pub(in crate::store) async fn dropped_view_reserves_nothing(store: Subject) {
     let view = site.view("v", "s3://b/w/ns/v").await.unwrap();
     site.drop("v", TableKind::View, false).await;
     site.create("t", "s3://b/w/ns").await.unwrap();
-    // It is restored only where nobody else's credentials reach its documents.
+    // It can be restored only if no other table's credentials reach its documents.
     assert_refused!(site.restore(view).await, StoreError::LocationTaken(_));
     store
         .table_drop(
@@ -257,11 +257,11 @@ pub(in crate::store) async fn dropped_view_reserves_nothing(store: Subject) {
     assert_refused!(site.create("t", "s3://b/w/ns").await, StoreError::LocationTaken(_));
 }
 
-pub(in crate::store) async fn of_a_create_and_a_purge_at_once_one_wins(store: Subject) {
+pub(in crate::store) async fn concurrent_create_and_purge_cannot_both_succeed(store: Subject) {
     for _ in 0..40 {
         let site = Site::new(&store).await;
         let old = site.dropped(true).await;
-        // As if one clock were an hour ahead of the other.
+        // As with two clocks that differ by an hour.
         let (created, claimed) = tokio::join!(site.create("new", PLACE), site.claim());
         let is_claimed = claimed.iter().any(|job| job.id == old);
         assert_ne!(created.is_ok(), is_claimed, "{created:?}");
@@ -271,7 +271,7 @@ pub(in crate::store) async fn of_a_create_and_a_purge_at_once_one_wins(store: Su
     }
 }
 
-pub(in crate::store) async fn removal_that_is_told_to_keep_files_is_forgotten_once_it_has_stopped(store: Subject) {
+pub(in crate::store) async fn purge_that_is_stopped_is_forgotten_after_it_ends(store: Subject) {
     let during = NOW_MS + HOUR_MS + 1;
     for end in [Progress::Stopped, Progress::Gone, Progress::Retry { at_ms: during, message: None }] {
         let site = Site::new(&store).await;
@@ -288,9 +288,7 @@ pub(in crate::store) async fn removal_that_is_told_to_keep_files_is_forgotten_on
     }
 }
 
-pub(in crate::store) async fn removal_that_is_told_to_keep_files_and_falls_silent_is_forgotten_after_its_lease(
-    store: Subject,
-) {
+pub(in crate::store) async fn stopped_purge_of_a_dead_server_is_forgotten_after_its_lease(store: Subject) {
     let site = Site::new(&store).await;
     let old = site.dropped(true).await;
     assert_eq!(site.claim().await.len(), 1);
@@ -304,7 +302,7 @@ pub(in crate::store) async fn removal_that_is_told_to_keep_files_and_falls_silen
     assert!(site.remove(silent, false, NOW_MS + 2 * HOUR_MS).await);
 }
 
-pub(in crate::store) async fn removal_that_was_to_stop_can_be_asked_for_again(store: Subject) {
+pub(in crate::store) async fn stopped_purge_can_be_requested_again(store: Subject) {
     let site = Site::new(&store).await;
     let (old, during) = (site.dropped(true).await, NOW_MS + HOUR_MS + 1);
     let [job] = site.claim().await.try_into().unwrap();

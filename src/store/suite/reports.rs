@@ -63,7 +63,7 @@ pub(in crate::store) async fn reports_are_listed_newest_first_in_pages(store: Su
     assert_eq!(paged, expected);
 }
 
-pub(in crate::store) async fn reports_stay_with_their_table_and_go_with_it(store: Subject) {
+pub(in crate::store) async fn reports_are_removed_with_their_table(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     let (old, new) = (ident(&sales, "old"), ident(&sales, "new"));
@@ -97,7 +97,7 @@ pub(in crate::store) async fn reports_stay_with_their_table_and_go_with_it(store
     }
 }
 
-pub(in crate::store) async fn of_too_many_reports_the_oldest_go(store: Subject) {
+pub(in crate::store) async fn reports_beyond_the_number_limit_are_removed_oldest_first(store: Subject) {
     let place = place(&store).await;
     let spare = place_of(&store, place.organisation, "spare").await;
     let sales = stored_namespace(&store, place, "sales").await;
@@ -118,7 +118,7 @@ pub(in crate::store) async fn of_too_many_reports_the_oldest_go(store: Subject) 
     assert_eq!(times(&store, spare, there).await, [12, 11, 10]);
 }
 
-pub(in crate::store) async fn of_too_many_bytes_of_reports_the_oldest_go(store: Subject) {
+pub(in crate::store) async fn reports_beyond_the_byte_limit_are_removed_oldest_first(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     let id = stored_table(&store, place, &ident(&sales, "t")).await;
@@ -148,7 +148,7 @@ pub(in crate::store) async fn of_too_many_bytes_of_reports_the_oldest_go(store: 
     assert_eq!(times(&store, elsewhere, there).await, [102, 101]);
 }
 
-pub(in crate::store) async fn old_reports_go_in_batches(store: Subject) {
+pub(in crate::store) async fn old_reports_are_removed_in_batches(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     let id = stored_table(&store, place, &ident(&sales, "t")).await;
@@ -159,7 +159,7 @@ pub(in crate::store) async fn old_reports_go_in_batches(store: Subject) {
     assert_eq!(times(&store, place, id).await, [9, 8, 7]);
 }
 
-pub(in crate::store) async fn reports_on_no_table_are_passed_over(store: Subject) {
+pub(in crate::store) async fn reports_on_a_missing_table_are_ignored(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     let id = stored_table(&store, place, &ident(&sales, "t")).await;

@@ -14,7 +14,7 @@ pub(in crate::store) async fn signing_keys_are_listed_newest_first(store: Subjec
     assert_refused!(again, StoreError::AlreadyExists(Resource::Key));
 }
 
-pub(in crate::store) async fn a_signing_key_is_added_only_if_none_when_asked(store: Subject) {
+pub(in crate::store) async fn conditional_add_keeps_an_existing_signing_key(store: Subject) {
     let first = store.signing_key_add(&signing_key("first", 1), true, &change()).await.unwrap();
     assert_eq!(first.len(), 1);
     let second = store.signing_key_add(&signing_key("second", 2), true, &change()).await.unwrap();
@@ -23,7 +23,7 @@ pub(in crate::store) async fn a_signing_key_is_added_only_if_none_when_asked(sto
     assert_eq!(rotated.iter().map(|key| key.id.as_str()).collect::<Vec<_>>(), ["third", "first"]);
 }
 
-pub(in crate::store) async fn old_signing_keys_go_but_never_the_newest(store: Subject) {
+pub(in crate::store) async fn old_signing_keys_are_removed_except_the_newest(store: Subject) {
     assert_eq!(store.signing_key_remove_before(NOW_MS, &change()).await.unwrap(), 0);
     for created_ms in [1, 2, 3] {
         store.signing_key_add(&signing_key(&format!("k{created_ms}"), created_ms), false, &change()).await.unwrap();

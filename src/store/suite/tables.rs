@@ -12,7 +12,7 @@ use crate::store::{
     TableRecord, TimedPage,
 };
 
-pub(in crate::store) async fn a_table_is_found_as_it_was_made(store: Subject) {
+pub(in crate::store) async fn table_is_found_as_created(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     for (name, kind) in [("orders", TableKind::Table), ("totals", TableKind::View)] {
@@ -24,7 +24,7 @@ pub(in crate::store) async fn a_table_is_found_as_it_was_made(store: Subject) {
     assert_eq!(store.table_get(place, &ident(&namespace(&["nope"]), "orders")).await.unwrap(), None);
 }
 
-pub(in crate::store) async fn tables_of_many_names_are_found_in_their_order(store: Subject) {
+pub(in crate::store) async fn bulk_read_of_tables_keeps_the_requested_order(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     let mut expected = Vec::new();
@@ -42,7 +42,7 @@ pub(in crate::store) async fn tables_of_many_names_are_found_in_their_order(stor
     assert_eq!(store.table_get_all(place, &[]).await.unwrap(), []);
 }
 
-pub(in crate::store) async fn a_table_needs_its_namespace(store: Subject) {
+pub(in crate::store) async fn table_in_a_missing_namespace_is_refused(store: Subject) {
     let place = place(&store).await;
     stored_namespace(&store, place, "a").await;
     for levels in [&["b"][..], &["a", "b"]] {
@@ -52,7 +52,7 @@ pub(in crate::store) async fn a_table_needs_its_namespace(store: Subject) {
     assert_eq!(store.table_count(place.organisation).await.unwrap(), 0);
 }
 
-pub(in crate::store) async fn tables_and_views_share_their_names(store: Subject) {
+pub(in crate::store) async fn table_and_view_cannot_have_the_same_name(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     create(&store, place, &ident(&sales, "t"), TableKind::Table, None).await.unwrap();
@@ -66,7 +66,7 @@ pub(in crate::store) async fn tables_and_views_share_their_names(store: Subject)
     assert_eq!(store.table_count(place.organisation).await.unwrap(), 2);
 }
 
-pub(in crate::store) async fn a_table_id_is_used_once(store: Subject) {
+pub(in crate::store) async fn second_table_with_an_id_is_refused(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     let id = stored_table(&store, place, &ident(&sales, "first")).await;
@@ -119,7 +119,7 @@ pub(in crate::store) async fn tables_beyond_the_limit_are_refused(store: Subject
     create(&store, place, &ident(&here, "t4"), TableKind::Table, None).await.unwrap();
 }
 
-pub(in crate::store) async fn a_swap_moves_the_pointer(store: Subject) {
+pub(in crate::store) async fn swap_moves_the_pointer(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     let (moved, other) = (ident(&sales, "moved"), ident(&sales, "other"));
@@ -137,7 +137,7 @@ pub(in crate::store) async fn a_swap_moves_the_pointer(store: Subject) {
     assert_eq!(pointer(&store, place, &view).await, document(1));
 }
 
-pub(in crate::store) async fn a_swap_from_elsewhere_is_refused(store: Subject) {
+pub(in crate::store) async fn swap_from_another_pointer_is_refused(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     let orders = ident(&sales, "orders");
@@ -149,7 +149,7 @@ pub(in crate::store) async fn a_swap_from_elsewhere_is_refused(store: Subject) {
     assert_eq!(pointer(&store, place, &orders).await, document(1));
 }
 
-pub(in crate::store) async fn a_swap_of_a_missing_table_says_so(store: Subject) {
+pub(in crate::store) async fn swap_of_a_missing_table_is_not_found(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     let never = swap(&store, place, TableId(fresh_uuid()), 0, 1).await;
@@ -167,7 +167,7 @@ pub(in crate::store) async fn a_swap_of_a_missing_table_says_so(store: Subject) 
     assert_eq!(pointer(&store, place, &orders).await, document(0));
 }
 
-pub(in crate::store) async fn a_dropped_table_is_gone_and_its_name_free(store: Subject) {
+pub(in crate::store) async fn dropped_table_is_gone_and_its_name_free(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     let orders = ident(&sales, "orders");
@@ -207,7 +207,7 @@ pub(in crate::store) async fn drop_and_rename_of_a_name_that_another_has_by_now_
     }
 }
 
-pub(in crate::store) async fn a_drop_must_name_the_right_kind(store: Subject) {
+pub(in crate::store) async fn drop_with_the_wrong_kind_is_not_found(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     let (table, view) = (ident(&sales, "t"), ident(&sales, "v"));
@@ -222,7 +222,7 @@ pub(in crate::store) async fn a_drop_must_name_the_right_kind(store: Subject) {
     assert_eq!(store.table_count(place.organisation).await.unwrap(), 2);
 }
 
-pub(in crate::store) async fn a_renamed_table_keeps_its_id_and_pointer(store: Subject) {
+pub(in crate::store) async fn renamed_table_keeps_id_and_pointer(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     let archive = namespace(&["sales", "archive"]);
@@ -244,7 +244,7 @@ pub(in crate::store) async fn a_renamed_table_keeps_its_id_and_pointer(store: Su
     stored_table(&store, place, &names[0]).await;
 }
 
-pub(in crate::store) async fn a_rename_tells_what_stands_in_its_way(store: Subject) {
+pub(in crate::store) async fn refused_rename_reports_the_reason(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     let (table, view, free) = (ident(&sales, "t"), ident(&sales, "v"), ident(&sales, "free"));
@@ -288,7 +288,7 @@ pub(in crate::store) async fn a_rename_tells_what_stands_in_its_way(store: Subje
     }
 }
 
-pub(in crate::store) async fn views_are_listed_apart_from_tables(store: Subject) {
+pub(in crate::store) async fn views_and_tables_have_separate_lists(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     let other = stored_namespace(&store, place, "sales2").await;
@@ -318,7 +318,7 @@ pub(in crate::store) async fn tables_are_counted_over_all_warehouses(store: Subj
     assert_eq!(store.table_count(elsewhere.organisation).await.unwrap(), 2);
 }
 
-pub(in crate::store) async fn long_locations_are_kept_whole(store: Subject) {
+pub(in crate::store) async fn long_locations_are_stored_whole(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     let orders = ident(&sales, "orders");

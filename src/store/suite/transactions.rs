@@ -48,7 +48,7 @@ async fn two_tables(store: &Subject, place: Place) -> (NamespaceIdent, [TableIde
     (sales, names, ids)
 }
 
-pub(in crate::store) async fn a_transaction_moves_all_pointers_and_creates_tables(store: Subject) {
+pub(in crate::store) async fn transaction_moves_all_pointers_and_creates_tables(store: Subject) {
     let place = place(&store).await;
     let (sales, [a, b], ids) = two_tables(&store, place).await;
     let (c, d) = (ident(&sales, "c"), ident(&sales, "d"));
@@ -61,7 +61,7 @@ pub(in crate::store) async fn a_transaction_moves_all_pointers_and_creates_table
     assert_eq!(store.table_get(place, &d).await.unwrap().unwrap().kind, TableKind::Table);
 }
 
-pub(in crate::store) async fn a_transaction_that_one_change_forbids_does_nothing(store: Subject) {
+pub(in crate::store) async fn transaction_with_one_refused_change_does_nothing(store: Subject) {
     let place = place(&store).await;
     let (sales, [a, b], ids) = two_tables(&store, place).await;
     let new = ident(&sales, "new");
@@ -89,7 +89,7 @@ pub(in crate::store) async fn a_transaction_that_one_change_forbids_does_nothing
     }
 }
 
-pub(in crate::store) async fn a_transaction_says_which_change_was_in_the_way(store: Subject) {
+pub(in crate::store) async fn refused_transaction_names_the_refused_change(store: Subject) {
     let place = place(&store).await;
     let (sales, _, ids) = two_tables(&store, place).await;
     let view = ident(&sales, "v");
@@ -107,7 +107,7 @@ pub(in crate::store) async fn a_transaction_says_which_change_was_in_the_way(sto
     assert!(matches!(behind(move_to(ids[1], 0, 1, &inside)).await, StoreError::LocationTaken(_)));
 }
 
-pub(in crate::store) async fn tables_of_one_transaction_have_locations_apart(store: Subject) {
+pub(in crate::store) async fn transaction_that_creates_overlapping_tables_is_refused(store: Subject) {
     let place = place(&store).await;
     let sales = stored_namespace(&store, place, "sales").await;
     let placed = |name: &str, location: &str| creation_at(&ident(&sales, name), TableId(fresh_uuid()), location);
@@ -121,7 +121,7 @@ pub(in crate::store) async fn tables_of_one_transaction_have_locations_apart(sto
     transact(&store, place, apart).await.unwrap();
 }
 
-pub(in crate::store) async fn a_location_passes_from_one_table_to_another(store: Subject) {
+pub(in crate::store) async fn transaction_can_pass_a_location_to_another_table(store: Subject) {
     let place = place(&store).await;
     let (_, [a, b], ids) = two_tables(&store, place).await;
     // Whoever stands first in the transaction.
@@ -132,7 +132,7 @@ pub(in crate::store) async fn a_location_passes_from_one_table_to_another(store:
     assert_eq!((pointer(&store, place, &a).await, pointer(&store, place, &b).await), (document(2), document(2)));
 }
 
-pub(in crate::store) async fn all_creates_of_a_transaction_count_towards_the_limit(store: Subject) {
+pub(in crate::store) async fn creates_of_a_transaction_count_towards_the_limit(store: Subject) {
     let place = place(&store).await;
     let (sales, [a, _], ids) = two_tables(&store, place).await;
     let new = |name: &str| creation(&ident(&sales, name));
@@ -145,7 +145,7 @@ pub(in crate::store) async fn all_creates_of_a_transaction_count_towards_the_lim
     over.unwrap();
 }
 
-pub(in crate::store) async fn a_transaction_reaches_no_other_tenant(store: Subject) {
+pub(in crate::store) async fn transaction_cannot_change_another_organisations_tables(store: Subject) {
     let (mine, theirs) = (place(&store).await, place(&store).await);
     let (_, [a, _], ids) = two_tables(&store, theirs).await;
     let other_warehouse = place_of(&store, theirs.organisation, "second").await;
@@ -159,7 +159,7 @@ pub(in crate::store) async fn a_transaction_reaches_no_other_tenant(store: Subje
     assert_eq!(pointer(&store, theirs, &a).await, document(0));
 }
 
-pub(in crate::store) async fn transactions_at_once_are_each_whole(store: Subject) {
+pub(in crate::store) async fn concurrent_transactions_are_atomic(store: Subject) {
     let place = place(&store).await;
     let (_, names, ids) = two_tables(&store, place).await;
     // Everyone moves both tables on by one, ten times, from wherever they are: both always stand at the same step.

@@ -55,7 +55,7 @@ pub(in crate::store) async fn usage_under_a_lowered_limit_gives_nothing(store: S
     assert_eq!(raised, UsageTaken { granted: 1, total: 81 });
 }
 
-pub(in crate::store) async fn usage_bears_the_largest_numbers(store: Subject) {
+pub(in crate::store) async fn usage_accepts_the_largest_numbers(store: Subject) {
     let organisation = place(&store).await.organisation;
     let limited = store.usage_take(organisation, DAY, u64::MAX, Some(7)).await.unwrap();
     assert_eq!(limited, UsageTaken { granted: 7, total: 7 });

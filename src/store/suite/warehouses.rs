@@ -9,7 +9,7 @@ use super::fixture::{
 use crate::base::clock::fresh_uuid;
 use crate::store::{ApiKey, Resource, StoreError, Warehouse, WarehouseOptions, WarehouseStorage};
 
-pub(in crate::store) async fn the_first_warehouse_is_the_default(store: Subject) {
+pub(in crate::store) async fn first_warehouse_is_the_default(store: Subject) {
     let acme = organisation("acme");
     store.organisation_create(&acme, &change()).await.unwrap();
     let (first, second) = (warehouse(acme.id, "b"), warehouse(acme.id, "a"));
@@ -21,7 +21,7 @@ pub(in crate::store) async fn the_first_warehouse_is_the_default(store: Subject)
     assert_refused!(orphan, StoreError::NotFound(Resource::Organisation));
 }
 
-pub(in crate::store) async fn a_warehouse_can_be_made_the_default_as_it_is_made(store: Subject) {
+pub(in crate::store) async fn warehouse_can_become_the_default_on_creation(store: Subject) {
     let acme = organisation("acme");
     store.organisation_create(&acme, &change()).await.unwrap();
     store.warehouse_create(&warehouse(acme.id, "a"), &change()).await.unwrap();
@@ -33,7 +33,7 @@ pub(in crate::store) async fn a_warehouse_can_be_made_the_default_as_it_is_made(
     assert_eq!(defaults(&store, acme.id).await, ["b"], "what is refused changes nothing");
 }
 
-pub(in crate::store) async fn a_warehouse_name_is_taken_once_in_an_organisation(store: Subject) {
+pub(in crate::store) async fn second_warehouse_of_a_name_in_an_organisation_is_refused(store: Subject) {
     let (acme, other) = (organisation("acme"), organisation("other"));
     store.organisation_create(&acme, &change()).await.unwrap();
     store.organisation_create(&other, &change()).await.unwrap();
@@ -48,7 +48,7 @@ async fn defaults(store: &Subject, organisation: OrganisationId) -> Vec<String> 
     warehouses.into_iter().filter(|warehouse| warehouse.is_default).map(|warehouse| warehouse.name).collect()
 }
 
-pub(in crate::store) async fn the_default_moves_and_is_only_one(store: Subject) {
+pub(in crate::store) async fn set_default_leaves_exactly_one_default(store: Subject) {
     let acme = organisation("acme");
     store.organisation_create(&acme, &change()).await.unwrap();
     for name in ["a", "b", "c"] {
@@ -60,7 +60,7 @@ pub(in crate::store) async fn the_default_moves_and_is_only_one(store: Subject) 
     assert_eq!(defaults(&store, acme.id).await, ["c"]);
 }
 
-pub(in crate::store) async fn a_missing_warehouse_cannot_be_the_default(store: Subject) {
+pub(in crate::store) async fn set_default_of_a_missing_warehouse_is_refused(store: Subject) {
     let acme = organisation("acme");
     store.organisation_create(&acme, &change()).await.unwrap();
     store.warehouse_create(&warehouse(acme.id, "a"), &change()).await.unwrap();
@@ -69,7 +69,7 @@ pub(in crate::store) async fn a_missing_warehouse_cannot_be_the_default(store: S
     assert_eq!(defaults(&store, acme.id).await, ["a"]);
 }
 
-pub(in crate::store) async fn a_place_belongs_to_one_warehouse(store: Subject) {
+pub(in crate::store) async fn root_that_overlaps_another_warehouse_is_refused(store: Subject) {
     let (acme, other) = (organisation("acme"), organisation("other"));
     store.organisation_create(&acme, &change()).await.unwrap();
     store.organisation_create(&other, &change()).await.unwrap();
@@ -99,7 +99,7 @@ pub(in crate::store) async fn a_place_belongs_to_one_warehouse(store: Subject) {
     store.warehouse_set_storage(other.id, "bucket", &storage("https://two"), &change()).await.unwrap();
 }
 
-pub(in crate::store) async fn a_warehouse_keeps_how_its_storage_is_reached(store: Subject) {
+pub(in crate::store) async fn warehouse_keeps_its_storage_settings(store: Subject) {
     let (acme, other) = (organisation("acme"), organisation("other"));
     store.organisation_create(&acme, &change()).await.unwrap();
     store.organisation_create(&other, &change()).await.unwrap();
@@ -123,7 +123,7 @@ pub(in crate::store) async fn a_warehouse_keeps_how_its_storage_is_reached(store
     assert_refused!(missing, StoreError::NotFound(Resource::Warehouse));
 }
 
-pub(in crate::store) async fn a_warehouse_goes_only_when_it_is_empty(store: Subject) {
+pub(in crate::store) async fn only_an_empty_warehouse_can_be_dropped(store: Subject) {
     let place = place(&store).await;
     let spare = place_of(&store, place.organisation, "spare").await;
     store.namespace_create(place, &namespace(&["sales"]), &properties(&[]), &change()).await.unwrap();
@@ -141,7 +141,7 @@ pub(in crate::store) async fn a_warehouse_goes_only_when_it_is_empty(store: Subj
     store.namespace_create(spare, &namespace(&["sales"]), &properties(&[]), &change()).await.unwrap();
 }
 
-pub(in crate::store) async fn options_of_a_warehouse_and_a_key_are_kept(store: Subject) {
+pub(in crate::store) async fn options_of_warehouses_and_keys_are_stored(store: Subject) {
     let acme = organisation("acme");
     store.organisation_create(&acme, &change()).await.unwrap();
     let options = WarehouseOptions { purge: PurgeTime::AtOnce, no_delete: true };

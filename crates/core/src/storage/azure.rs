@@ -31,7 +31,7 @@ impl AzureContainer {
     ///
     /// # Errors
     /// If the location has another spelling.
-    pub fn of(location: &Location) -> Result<Self, AzureNameError> {
+    pub fn parse(location: &Location) -> Result<Self, AzureNameError> {
         let refused = || AzureNameError { location: location.as_str().chars().take(200).collect() };
         Self::read(location.scheme(), location.authority()).ok_or_else(refused)
     }
@@ -108,7 +108,7 @@ pub fn spelling_below(location: &Location, root: &Location) -> Option<String> {
     // The host decides which service is meant, whatever the scheme.
     let scheme = if location.authority().contains(".dfs.") { "abfss" } else { "wasbs" };
     let respelt = Location::parse(&format!("{scheme}://{}{}", location.authority(), location.path())).ok()?;
-    if AzureContainer::of(&respelt) != AzureContainer::of(root) {
+    if AzureContainer::parse(&respelt) != AzureContainer::parse(root) {
         return None;
     }
     let spelt = Location::parse(&format!("{}://{}{}", root.scheme(), root.authority(), location.path())).ok()?;
@@ -154,7 +154,7 @@ mod tests {
                 "onelake.dfs.fabric.microsoft.com",
             ),
         ] {
-            let container = AzureContainer::of(&at(location)).unwrap();
+            let container = AzureContainer::parse(&at(location)).unwrap();
             assert_eq!(container.container(), "c", "{location}");
             assert_eq!(container.account(), account, "{location}");
             assert_eq!((container.blob_host(), container.dfs_host()), (blob.to_owned(), dfs.to_owned()), "{location}");
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn hosts_outside_the_public_cloud_are_returned() {
-        let unusual = |location: &str| AzureContainer::of(&at(location)).unwrap().unusual_authorities();
+        let unusual = |location: &str| AzureContainer::parse(&at(location)).unwrap().unusual_authorities();
         assert_eq!(unusual("abfss://c@a.dfs.core.windows.net/x"), None);
         assert_eq!(
             unusual("abfss://c@a.dfs.core.chinacloudapi.cn/x"),
@@ -190,7 +190,7 @@ mod tests {
             "abfss://c:k@a.dfs.core.windows.net/x",
             "abfss://c@a.dfs.core..net/x",
         ] {
-            assert!(AzureContainer::of(&at(location)).is_err(), "{location}");
+            assert!(AzureContainer::parse(&at(location)).is_err(), "{location}");
         }
     }
 

@@ -193,7 +193,7 @@ mod tests {
         key: Option<&DelegationKeyName>,
     ) -> Result<UnsignedSas, SasError> {
         let folder = Location::parse(&format!("abfss://lake@acct.dfs.core.windows.net{folder}")).unwrap();
-        let container = AzureContainer::of(&folder).unwrap();
+        let container = AzureContainer::parse(&folder).unwrap();
         let terms = SasTerms { access, start: START, expiry: EXPIRY, allow_http: false, version, key };
         directory_sas(&container, &folder, &terms)
     }
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn only_terms_that_allow_http_permit_requests_without_tls() {
         let folder = Location::parse("abfss://lake@acct.dfs.core.windows.net/t").unwrap();
-        let container = AzureContainer::of(&folder).unwrap();
+        let container = AzureContainer::parse(&folder).unwrap();
         let terms = SasTerms {
             access: Access::Read,
             start: START,

@@ -168,7 +168,7 @@ impl StorageProfile {
             }
             Self::S3(profile) => profile.check(),
             Self::Adls(profile) => {
-                AzureContainer::of(root).map_err(|error| ProfileError::new(error.to_string()))?;
+                AzureContainer::parse(root).map_err(|error| ProfileError::new(error.to_string()))?;
                 check_endpoint("endpoint", profile.endpoint.as_deref())?;
                 check_endpoint("client-endpoint", profile.client_endpoint.as_deref())?;
                 // A delegation key lasts seven days, and is renewed after it has signed for a day.

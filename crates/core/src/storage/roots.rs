@@ -18,7 +18,7 @@ fn site((profile, root): (&StorageProfile, &Location)) -> (&'static str, String)
         StorageProfile::File => None,
         StorageProfile::S3(profile) => profile.endpoint.clone(),
         StorageProfile::Adls(profile) => {
-            AzureContainer::of(root).ok().map(|container| profile.blob_endpoint(&container))
+            AzureContainer::parse(root).ok().map(|container| profile.blob_endpoint(&container))
         }
         StorageProfile::Gcs(profile) => profile.endpoint.clone(),
     };

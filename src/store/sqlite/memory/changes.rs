@@ -20,10 +20,10 @@ use crate::store::Place;
 use crate::store::sqlite::convert::properties;
 use crate::store::sqlite::table_rows::{GET, record_at};
 
-/// Beyond so many changed entries a transaction drops all of the memory.
+/// The most changed entries of a transaction. With more, it drops the whole cache.
 const MOST_CHANGED: usize = 10_000;
 
-/// Beyond so many changed entries a transaction drops them instead of reading what they become.
+/// The most changed entries whose new values a transaction reads. With more, it drops the entries.
 const MOST_READ: usize = 1_000;
 
 const TRIGGERS: &str = "
@@ -54,24 +54,24 @@ const TRIGGERS: &str = "
                namespace_changed(new.organisation, new.warehouse, new.key, coalesce(new.parent, ''), 1);
     END;";
 
-/// Follows the transactions of the writer. Without a memory it does nothing.
+/// Follows the transactions of the writer. Does nothing without a cache.
 pub(in crate::store::sqlite) struct Changes {
     kept: Option<Kept>,
 }
 
 struct Kept {
     memory: Arc<Memory>,
-    /// What the transaction that is open has changed; more than it has where a part of it was undone.
+    /// The entries that the open transaction has changed, including changes that were undone since.
     changed: Arc<Mutex<HashSet<Key>>>,
-    /// What a transaction changed of which it is not known whether it was made. It stays marked until one is made after it,
-    /// which settles that.
+    /// The entries that transactions with an unknown outcome changed. They stay marked until a later transaction is committed:
+    /// then the database has the outcome.
     unsettled: Vec<Key>,
-    /// Whether all is changed.
+    /// Whether all entries are unsettled.
     is_all_unsettled: bool,
     data_version: i64,
 }
 
-/// What a transaction that is about to be committed leaves.
+/// The changed entries of a transaction that is about to be committed.
 pub(in crate::store::sqlite) struct Leaves(Left);
 
 enum Left {
@@ -101,15 +101,15 @@ impl Changes {
         Ok(Self { kept: Some(Kept { memory, changed, unsettled, is_all_unsettled, data_version }) })
     }
 
-    /// Whether there is a memory.
+    /// Returns whether there is a cache.
     pub(in crate::store::sqlite) const fn has_memory(&self) -> bool {
         self.kept.is_some()
     }
 
-    /// Checks, in a transaction that has just begun, that nobody else has written since the last one.
+    /// Checks, in a transaction that has just begun, that no other process has written since the last one.
     ///
-    /// The lock of the data folder keeps other processes out. Should one have written all the same, all of the memory is
-    /// dropped: what it holds may be old.
+    /// The lock of the data folder excludes other processes. If one has written nevertheless, this drops the whole cache, since its
+    /// values may be old.
     pub(in crate::store::sqlite) fn begin(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let Some(kept) = &mut self.kept else { return Ok(()) };
         kept.changed.lock().clear();
@@ -117,20 +117,21 @@ impl Changes {
         if found != kept.data_version {
             kept.data_version = found;
             tracing::error!(
-                "Another process wrote the database while this server runs. Answers may have been out of date. Stop that \
-                 process: commands have to talk to the server."
+                "Another process wrote to the database while this server runs, so answers may have been out of date. Stop that \
+                 process: commands must go through the server."
             );
             kept.memory.begin_change_of_all();
             if !kept.is_all_unsettled {
                 kept.memory.end_change_of_all();
             }
-            // What was marked went too.
+            // The marks were dropped too: set them again.
             kept.unsettled.iter().for_each(|key| kept.memory.begin_change(key));
         }
         Ok(())
     }
 
-    /// Marks what the transaction has changed, right before its commit. Gives what it leaves, for [`Self::committed`].
+    /// Marks the entries that the transaction has changed, right before its commit. Returns them with their new values, for
+    /// [`Self::committed`].
     pub(in crate::store::sqlite) fn prepare(&mut self, connection: &Connection) -> Leaves {
         let Some(kept) = &mut self.kept else { return Leaves(Left::Nothing) };
         let changed = std::mem::take(&mut *kept.changed.lock());
@@ -147,7 +148,7 @@ impl Changes {
         Leaves(Left::Entries(changed.into_iter().map(read).collect()))
     }
 
-    /// Replaces what was marked by what the commit has made.
+    /// Replaces the marked entries by their new values after a commit.
     pub(in crate::store::sqlite) fn committed(&mut self, leaves: Leaves) {
         let Some(kept) = &mut self.kept else { return };
         kept.unsettled.drain(..).for_each(|key| kept.memory.end_change(&key, None));
@@ -163,7 +164,7 @@ impl Changes {
         }
     }
 
-    /// Leaves what was marked as it is, so that it is read from the database: the commit has failed, or seems to have.
+    /// Leaves the entries marked after a commit that failed or seems to have failed. So reads of them go to the database.
     pub(in crate::store::sqlite) fn not_committed(&mut self, leaves: Leaves) {
         let Some(kept) = &mut self.kept else { return };
         match leaves.0 {
@@ -179,7 +180,7 @@ impl Changes {
     }
 }
 
-/// The value of a key as the open transaction has it; none where it is to be dropped.
+/// Reads the value of a key in the open transaction. None if the entry must be dropped.
 fn read(connection: &Connection, key: &Key) -> Option<Value> {
     match key.parts() {
         (Subject::Table, place, namespace, name) => {
@@ -206,14 +207,15 @@ fn read(connection: &Connection, key: &Key) -> Option<Value> {
     }
 }
 
-/// Changes with each commit of another connection, and with none of this one (SQLite, `PRAGMA data_version`).
+/// Returns a number that changes with each commit of another connection, and with none of this one (SQLite, `PRAGMA
+/// data_version`).
 fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
 }
 
 type Note = fn(&Context<'_>, &mut HashSet<Key>) -> rusqlite::Result<bool>;
 
-/// A row of `tabular`: place, namespace, name, and whether lists change.
+/// Adds the entries of a row of `tabular`. The arguments are the place, the namespace, the name, and whether lists change.
 fn note_tabular(row: &Context<'_>, changed: &mut HashSet<Key>) -> rusqlite::Result<bool> {
     let (place, namespace) = (place_at(row)?, text_at(row, 2)?);
     changed.insert(Key::table(place, namespace, text_at(row, 3)?));
@@ -223,13 +225,13 @@ fn note_tabular(row: &Context<'_>, changed: &mut HashSet<Key>) -> rusqlite::Resu
     Ok(true)
 }
 
-/// A row of `namespace`: place, key, parent's key, and whether lists change.
+/// Adds the entries of a row of `namespace`. The arguments are the place, the key, the parent's key, and whether lists change.
 fn note_namespace(row: &Context<'_>, changed: &mut HashSet<Key>) -> rusqlite::Result<bool> {
     let (place, namespace) = (place_at(row)?, text_at(row, 2)?);
     changed.insert(Key::of_namespace(place, Subject::Namespace, namespace));
     if row.get(4)? {
         changed.insert(Key::of_namespace(place, Subject::Children, text_at(row, 3)?));
-        // The empty lists of a namespace go with it.
+        // The empty lists of a new or dropped namespace change too.
         changed.insert(Key::of_namespace(place, Subject::Tables, namespace));
         changed.insert(Key::of_namespace(place, Subject::Children, namespace));
     }

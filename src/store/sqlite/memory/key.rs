@@ -1,4 +1,4 @@
-//! What an entry of the memory is of.
+//! The keys of cache entries.
 
 use std::hash::{Hash, Hasher};
 
@@ -8,13 +8,13 @@ use crate::store::Place;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Subject {
-    /// The table or view of a name.
+    /// The table or view with a name.
     Table,
     /// A namespace's properties.
     Namespace,
     /// The lists of tables and views in a namespace.
     Tables,
-    /// The lists of namespaces below a namespace; below the empty key, those at the top.
+    /// The lists of namespaces below a namespace. The empty key has the lists at the top.
     Children,
 }
 
@@ -66,7 +66,7 @@ impl Key {
         KeyRef { place: self.place, subject: self.subject, namespace: &self.namespace, name: &self.name }
     }
 
-    /// The place and the namespace of a table or namespace, with the table's name.
+    /// Returns the kind, the place, the namespace's key, and the name of a table or view.
     pub(super) fn parts(&self) -> (Subject, Place, &str, &str) {
         (self.subject, self.place, &self.namespace, &self.name)
     }

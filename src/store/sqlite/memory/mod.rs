@@ -8,9 +8,9 @@
 //!
 //! 1. Triggers on the writer's connection name every entry that a statement changes (`changes.rs`), whichever statement it is.
 //! 2. Before `COMMIT` the writer marks these entries as changing. Reads of them go to the database from then on.
-//! 3. After `COMMIT`, and before it answers, the writer replaces them by what the transaction left, or drops them.
-//! 4. A read that misses gets the stamp of its entry. What it reads is kept only if the entry has that stamp still: a change
-//!    meanwhile has marked, replaced or dropped it.
+//! 3. After `COMMIT`, and before it answers, the writer replaces them by their new values, or drops them.
+//! 4. A read that misses gets the stamp of its entry. Its result is cached only if the entry still has that stamp: a change
+//!    meanwhile has marked, replaced or dropped the entry.
 
 mod changes;
 mod key;
@@ -33,10 +33,10 @@ use crate::store::{Page, PageRequest, Place, Properties, TableKind, TableRecord}
 
 pub(super) use self::changes::Changes;
 
-/// Enough that two threads seldom want the same one, few enough that each can keep a long list.
+/// The number of shards. With so many, threads seldom wait for the same one, and each is large enough for a long list.
 const SHARDS: usize = 8;
 
-/// The most pages that are kept of one list.
+/// The most cached pages of one list.
 const MOST_PAGES: usize = 16;
 
 /// The result of a lookup in the cache.
@@ -47,7 +47,7 @@ pub(super) enum Found<T> {
     Missing(Option<u64>),
 }
 
-/// The memory of one store.
+/// The cache of one store.
 pub(super) struct Memory {
     shards: Box<[Mutex<Shard>]>,
     hasher: RandomState,
@@ -56,14 +56,14 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Keeps up to `most_bytes`.
+    /// Creates a cache of at most `most_bytes`.
     pub(super) fn new(most_bytes: u64) -> Self {
         let most_bytes = usize::try_from(most_bytes).unwrap_or(usize::MAX) / SHARDS;
         let shards = (0..SHARDS).map(|_| Mutex::new(Shard::new(most_bytes))).collect();
         Self { shards, hasher: RandomState::new(), next_stamp: AtomicU64::new(1), is_closed: AtomicBool::new(false) }
     }
 
-    /// Looks for a table or view.
+    /// Looks up a table or view. The cached value is none if the name is free.
     pub(super) fn table(&self, place: Place, ident: &TableIdent) -> Found<Option<TableRecord>> {
         self.look(KeyRef::table(place, ident), |value| match value {
             Value::Table(record) => Some(record.clone()),
@@ -71,12 +71,12 @@ impl Memory {
         })
     }
 
-    /// Keeps what was read of a table or view, unless it was changed since the stamp was given.
+    /// Caches the result of a read of a table or view, unless it was changed since the stamp was given.
     pub(super) fn keep_table(&self, place: Place, ident: &TableIdent, stamp: Option<u64>, read: Option<&TableRecord>) {
-        self.keep(KeyRef::table(place, ident), stamp, |value| *value = Value::Table(read.cloned()));
+        self.store_if_unchanged(KeyRef::table(place, ident), stamp, |value| *value = Value::Table(read.cloned()));
     }
 
-    /// Looks for a namespace.
+    /// Looks up a namespace's properties. The cached value is none if the namespace does not exist.
     pub(super) fn namespace(&self, place: Place, namespace: &NamespaceIdent) -> Found<Option<Properties>> {
         self.look(KeyRef::namespace(place, namespace), |value| match value {
             Value::Namespace(properties) => Some(properties.clone()),
@@ -84,7 +84,7 @@ impl Memory {
         })
     }
 
-    /// Keeps what was read of a namespace, likewise.
+    /// Caches the result of a read of a namespace, as [`Self::keep_table`] does.
     pub(super) fn keep_namespace(
         &self,
         place: Place,
@@ -92,10 +92,12 @@ impl Memory {
         stamp: Option<u64>,
         read: Option<&Properties>,
     ) {
-        self.keep(KeyRef::namespace(place, namespace), stamp, |value| *value = Value::Namespace(read.cloned()));
+        self.store_if_unchanged(KeyRef::namespace(place, namespace), stamp, |value| {
+            *value = Value::Namespace(read.cloned())
+        });
     }
 
-    /// Looks for a page of tables or views.
+    /// Looks up a page of tables or views.
     pub(super) fn tables(
         &self,
         place: Place,
@@ -109,7 +111,7 @@ impl Memory {
         })
     }
 
-    /// Keeps a page of tables or views, likewise.
+    /// Caches a page of tables or views, as [`Self::keep_table`] does.
     pub(super) fn keep_tables(
         &self,
         place: Place,
@@ -120,13 +122,13 @@ impl Memory {
         page: Arc<Page<String>>,
     ) {
         let kept = KeptPage { kind: Some(kind), request, page };
-        self.keep(KeyRef::tables(place, namespace), stamp, |value| match value {
+        self.store_if_unchanged(KeyRef::tables(place, namespace), stamp, |value| match value {
             Value::Tables(pages) => add(pages, kept),
             _ => *value = Value::Tables(vec![kept]),
         });
     }
 
-    /// Looks for a page of namespaces.
+    /// Looks up a page of namespaces.
     pub(super) fn children(
         &self,
         place: Place,
@@ -139,7 +141,7 @@ impl Memory {
         })
     }
 
-    /// Keeps a page of namespaces, likewise.
+    /// Caches a page of namespaces, as [`Self::keep_table`] does.
     pub(super) fn keep_children(
         &self,
         place: Place,
@@ -149,7 +151,7 @@ impl Memory {
         page: Arc<Page<NamespaceIdent>>,
     ) {
         let kept = KeptPage { kind: None, request, page };
-        self.keep(KeyRef::children(place, parent), stamp, |value| match value {
+        self.store_if_unchanged(KeyRef::children(place, parent), stamp, |value| match value {
             Value::Children(pages) => add(pages, kept),
             _ => *value = Value::Children(vec![kept]),
         });
@@ -171,13 +173,14 @@ impl Memory {
         }
     }
 
-    fn keep(&self, key: KeyRef<'_>, stamp: Option<u64>, set: impl FnOnce(&mut Value)) {
+    /// Sets the value of an entry, if it still has the stamp.
+    fn store_if_unchanged(&self, key: KeyRef<'_>, stamp: Option<u64>, set: impl FnOnce(&mut Value)) {
         let Some(stamp) = stamp else { return };
         let hash = self.hasher.hash_one(key);
         self.shard(hash).lock().set(hash, key, stamp, set);
     }
 
-    /// Drops all entries, and keeps none from now on: the store is being closed.
+    /// Drops all entries and accepts no more, because the store is being closed.
     #[cfg(test)]
     pub(super) fn close(&self) {
         self.is_closed.store(true, Ordering::SeqCst);
@@ -190,14 +193,14 @@ impl Memory {
         self.shard(hash).lock().mark(hash, key);
     }
 
-    /// Replaces an entry that was changing; without a value it is dropped.
+    /// Replaces an entry that was changing, or drops it if there is no value.
     fn end_change(&self, key: &Key, value: Option<Value>) {
         let hash = self.hasher.hash_one(key.borrowed());
         let stamp = self.next_stamp.fetch_add(1, Ordering::Relaxed);
         self.shard(hash).lock().replace(hash, key, stamp, value);
     }
 
-    /// Drops all entries, and keeps none until [`Self::end_change_of_all`].
+    /// Drops all entries, and accepts none until [`Self::end_change_of_all`].
     fn begin_change_of_all(&self) {
         self.shards.iter().for_each(|shard| shard.lock().close());
     }
@@ -215,7 +218,7 @@ impl Memory {
         &self.shards[(hash >> 32) as usize % SHARDS]
     }
 
-    /// How many bytes are kept.
+    /// Returns the used bytes.
     #[cfg(test)]
     fn bytes(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().bytes()).sum()

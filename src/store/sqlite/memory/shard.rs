@@ -1,7 +1,7 @@
-//! A part of the memory, bounded in bytes.
+//! A part of the cache, bounded in bytes.
 //!
-//! When it is full, a hand goes round the entries: one that was used since the hand last came by stays for another round,
-//! one that was not is dropped (the CLOCK algorithm). New names that are asked for once do not displace those in use.
+//! A full shard evicts entries by the CLOCK algorithm: a hand goes round the entries. It keeps those that were used since its last
+//! round and drops the others. So names that are requested once do not displace names in use.
 
 use std::mem::size_of;
 
@@ -10,16 +10,16 @@ use hashbrown::HashTable;
 use super::key::{Key, KeyRef};
 use super::value::Value;
 
-/// What an entry takes besides its texts, about: its slot, its place in the index, and what the allocator adds.
+/// The approximate size of an entry without its texts, in bytes: its slot, its place in the index, and the allocator's overhead.
 const ENTRY_BYTES: usize = size_of::<Option<Entry>>() + 64;
 
 #[derive(Debug)]
 pub(super) struct Entry {
     key: Key,
     hash: u64,
-    /// Another for each value that the key had.
+    /// Identifies the value. Each new value of the key has another stamp.
     pub(super) stamp: u64,
-    /// Whether a commit that changes it is under way.
+    /// Whether a commit is changing the entry.
     pub(super) is_changing: bool,
     pub(super) was_used: bool,
     pub(super) value: Value,
@@ -34,7 +34,7 @@ pub(super) struct Shard {
     hand: usize,
     bytes: usize,
     most_bytes: usize,
-    /// Whether nothing may be kept at present.
+    /// Whether the shard accepts no entries at present.
     is_closed: bool,
 }
 
@@ -49,7 +49,7 @@ impl Shard {
         self.slots[slot].as_mut()
     }
 
-    /// Adds an entry that is to be read. Gives whether it may be kept.
+    /// Adds an entry without a value, for a read that begins. Returns false if the shard cannot accept it.
     pub(super) fn insert_unread(&mut self, hash: u64, key: KeyRef<'_>, stamp: u64) -> bool {
         let bytes = ENTRY_BYTES + key.text_bytes();
         if self.is_closed || bytes > self.most_bytes {
@@ -61,7 +61,7 @@ impl Shard {
         true
     }
 
-    /// Sets the value of an entry, if it has that stamp and is not changing.
+    /// Sets the value of an entry, if it has the stamp and is not changing.
     pub(super) fn set(&mut self, hash: u64, key: KeyRef<'_>, stamp: u64, set: impl FnOnce(&mut Value)) {
         let most_bytes = self.most_bytes;
         let Some(entry) = self.get(hash, key).filter(|entry| entry.stamp == stamp && !entry.is_changing) else {
@@ -77,7 +77,7 @@ impl Shard {
         self.shrink();
     }
 
-    /// Marks an entry as changing, adding it where there is none: a read that began before must not add it.
+    /// Marks an entry as changing. Adds a missing entry, so that a read that began before cannot add an old value.
     pub(super) fn mark(&mut self, hash: u64, key: &Key) {
         if self.is_closed {
             return;
@@ -90,7 +90,7 @@ impl Shard {
         self.insert(Entry { key: key.clone(), hash, stamp: 0, is_changing: true, was_used: false, value, bytes });
     }
 
-    /// Ends the change of an entry with its new value, or without the entry.
+    /// Ends the change of an entry: sets its new value, or removes it if there is none.
     pub(super) fn replace(&mut self, hash: u64, key: &Key, stamp: u64, value: Option<Value>) {
         let Some(value) = value else { return self.remove(hash, key.borrowed()) };
         if let Some(entry) = self.get(hash, key.borrowed()) {
@@ -151,9 +151,9 @@ impl Shard {
         self.free.push(slot);
     }
 
-    /// Drops what was not used lately until the rest is no more than may be kept. What is changing stays.
+    /// Drops entries that were not used lately until the shard fits its bound. Keeps entries that are changing.
     fn shrink(&mut self) {
-        // After two rounds all that is left is changing.
+        // After two rounds, all remaining entries are changing.
         let mut steps = 2 * self.slots.len();
         while self.bytes > self.most_bytes && steps > 0 {
             steps -= 1;

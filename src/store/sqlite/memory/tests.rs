@@ -32,7 +32,7 @@ fn key(name: &str) -> Key {
 }
 
 #[test]
-fn record_that_was_read_is_kept() {
+fn record_is_cached_after_a_read() {
     let memory = Memory::new(1 << 20);
     let read = stamp(&memory, "t");
     memory.keep_table(PLACE, &ident("t"), read, Some(&record("one")));
@@ -43,13 +43,13 @@ fn record_that_was_read_is_kept() {
 }
 
 #[test]
-fn read_that_began_before_a_change_is_not_kept() {
+fn result_of_a_read_before_a_change_is_not_cached() {
     let memory = Memory::new(1 << 20);
     for begun_by_mark in [false, true] {
         let name = format!("t{begun_by_mark}");
         let before = stamp(&memory, &name);
         memory.begin_change(&key(&name));
-        assert_eq!(stamp(&memory, &name), None, "nothing read during a change is kept");
+        assert_eq!(stamp(&memory, &name), None, "a read during a change gets no stamp");
         memory.keep_table(PLACE, &ident(&name), before, Some(&record("old")));
         memory.end_change(&key(&name), begun_by_mark.then(|| Value::Table(Some(record("new")))));
         memory.keep_table(PLACE, &ident(&name), before, Some(&record("old")));
@@ -62,7 +62,7 @@ fn read_that_began_before_a_change_is_not_kept() {
 }
 
 #[test]
-fn read_that_began_before_all_changed_is_not_kept() {
+fn result_of_a_read_before_a_change_of_all_is_not_cached() {
     let memory = Memory::new(1 << 20);
     let before = stamp(&memory, "t");
     memory.begin_change_of_all();
@@ -74,7 +74,7 @@ fn read_that_began_before_all_changed_is_not_kept() {
 }
 
 #[test]
-fn memory_stays_within_its_bytes_and_keeps_what_is_in_use() {
+fn cache_stays_within_its_bytes_and_keeps_entries_in_use() {
     let memory = Memory::new(400_000);
     let read = stamp(&memory, "used");
     memory.keep_table(PLACE, &ident("used"), read, Some(&record("one")));
@@ -102,7 +102,7 @@ fn entry_that_is_changing_is_never_evicted() {
 }
 
 #[test]
-fn page_that_is_too_large_is_not_kept() {
+fn page_larger_than_half_a_shard_is_not_cached() {
     let memory = Memory::new(80_000);
     let (namespace, request) = (NamespaceIdent::new(&["sales"]).unwrap(), PageRequest::default());
     let Found::Missing(read) = memory.tables(PLACE, &namespace, TableKind::Table, &request) else { panic!() };

@@ -1,4 +1,4 @@
-//! Values that the memory keeps.
+//! The values of cache entries.
 
 use std::mem::size_of;
 use std::sync::Arc;
@@ -7,14 +7,14 @@ use tidewater_core::name::NamespaceIdent;
 
 use crate::store::{Page, PageRequest, Properties, TableKind, TableRecord};
 
-/// What is kept under a key.
+/// The value of an entry.
 #[derive(Debug)]
 pub(super) enum Value {
-    /// It is being read for the first time.
+    /// No value yet: the first read is running.
     Unread,
-    /// The table or view of a name; `None` when the name is free.
+    /// The table or view with a name. `None` if the name is free.
     Table(Option<TableRecord>),
-    /// The properties of a namespace; `None` when there is no such namespace.
+    /// The properties of a namespace. `None` if the namespace does not exist.
     Namespace(Option<Properties>),
     /// Pages of the tables and views in a namespace.
     Tables(Vec<KeptPage<String>>),
@@ -24,14 +24,14 @@ pub(super) enum Value {
 
 #[derive(Debug)]
 pub(super) struct KeptPage<T> {
-    /// Of a list of tables or views, which.
+    /// The kind of a list of tables or views. None for namespaces.
     pub(super) kind: Option<TableKind>,
     pub(super) request: PageRequest,
     pub(super) page: Arc<Page<T>>,
 }
 
 impl Value {
-    /// The memory that it takes, about.
+    /// Estimates the memory of the value's heap data, in bytes.
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Unread | Self::Table(None) | Self::Namespace(None) => 0,

@@ -1,4 +1,4 @@
-//! What a change costs the database, counted in statements: the same however many tables there are.
+//! The number of SQL statements of a change. It must not depend on the number of tables.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ fn count(_: TraceEvent<'_>) {
     STATEMENTS.set(STATEMENTS.get() + 1);
 }
 
-/// How many statements something takes, and how long it is at it without the wait for the disk.
+/// Returns how many statements `work` runs, and its duration without the wait for the disk.
 fn cost(work: impl FnOnce()) -> (usize, Duration) {
     STATEMENTS.set(0);
     let begun = Instant::now();
@@ -40,7 +40,7 @@ fn spread(own: &str, other: Option<&str>) -> Locations {
     Locations::new(parse(own), other.map(parse))
 }
 
-/// A warehouse with so many tables.
+/// Creates a warehouse with `tables` tables.
 fn filled(connection: &Connection, tables: usize) -> Place {
     let place = Place { organisation: OrganisationId(fresh_uuid()), warehouse: WarehouseId(fresh_uuid()) };
     let (organisation, warehouse) = (place.organisation.0.as_bytes(), place.warehouse.0.as_bytes());
@@ -78,7 +78,7 @@ fn create(connection: &Connection, place: Place, name: &str, locations: &Locatio
     id
 }
 
-/// What a create, a plain commit and one that adds a location cost among so many tables.
+/// Returns the costs of a create, a plain commit and a commit with a new location in a warehouse with `tables` tables.
 fn costs(tables: usize) -> [(usize, Duration); 3] {
     let folder = tempfile::tempdir().unwrap();
     let mut connection = open_writer(&folder.path().join("catalog.db")).unwrap();
@@ -103,12 +103,12 @@ fn costs(tables: usize) -> [(usize, Duration); 3] {
     };
     let plain = commit("d0", "d1", &spread(own, None));
     let adding = commit("d1", "d2", &more);
-    assert_eq!(commit("d2", "d3", &more).0, 2, "who has several locations pays no more for a plain commit");
+    assert_eq!(commit("d2", "d3", &more).0, 2, "a plain commit of a table with several locations costs no more");
     [creating, plain, adding]
 }
 
 #[test]
-fn a_change_takes_the_same_statements_at_one_table_and_at_many() {
+fn statement_count_of_a_change_does_not_grow_with_tables() {
     let (few, many) = (costs(1), costs(20_000));
     println!("a create, a plain commit, one with a new location: {few:?}, among many {many:?}");
     let statements = |costs: [(usize, Duration); 3]| costs.map(|(statements, _)| statements);

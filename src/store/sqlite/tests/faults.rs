@@ -1,4 +1,4 @@
-//! When the disk is full, the file is read-only or what it holds is damaged.
+//! Faults of the disk and the file: full, read-only, damaged.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::store::sqlite::organisations;
 use crate::store::{Change, KeyStore, OrganisationStore, Store, StoreError};
 
 #[tokio::test]
-async fn a_full_disk_loses_nothing_and_is_recovered_from() {
+async fn writes_on_a_full_disk_fail_and_later_succeed_without_loss() {
     let folder = tempfile::tempdir().unwrap();
     let store = opened(&folder);
     store.organisation_create(&organisation("first"), &Change::by_catalog(0)).await.unwrap();
@@ -20,10 +20,10 @@ async fn a_full_disk_loses_nothing_and_is_recovered_from() {
             Ok(()) => kept.push(new.name),
             Err(error) => break error,
         }
-        assert!(kept.len() < 100, "it was never full");
+        assert!(kept.len() < 100, "the disk was never full");
     };
     assert!(matches!(error, StoreError::Full(_)), "{error:?}");
-    assert!(error.to_string().contains("full"), "the cause is told: {error}");
+    assert!(error.to_string().contains("full"), "the message names the cause: {error}");
     kept.sort();
     assert_eq!(names(&store).await, kept);
     store
@@ -45,7 +45,7 @@ async fn a_full_disk_loses_nothing_and_is_recovered_from() {
 }
 
 #[tokio::test]
-async fn a_request_too_large_for_the_disk_does_not_fail_those_beside_it() {
+async fn request_too_large_for_the_disk_fails_alone() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(opened(&folder));
     store.leave_room(5).await;
@@ -72,7 +72,7 @@ async fn a_request_too_large_for_the_disk_does_not_fail_those_beside_it() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_written_can_still_be_read() {
+async fn read_only_file_refuses_writes_and_serves_reads() {
     let folder = tempfile::tempdir().unwrap();
     let store = opened(&folder);
     store.organisation_create(&organisation("there"), &Change::by_catalog(0)).await.unwrap();
@@ -92,7 +92,7 @@ async fn a_file_that_cannot_be_written_can_still_be_read() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_understood_is_called_corrupt() {
+async fn unknown_value_in_a_row_is_reported_as_corrupt() {
     let folder = tempfile::tempdir().unwrap();
     let store = opened(&folder);
     let acme = organisation("acme");
@@ -107,7 +107,7 @@ async fn what_cannot_be_understood_is_called_corrupt() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_called_corrupt() {
+async fn damaged_file_is_reported_as_corrupt() {
     let folder = tempfile::tempdir().unwrap();
     let store = opened(&folder);
     for number in 0..200 {

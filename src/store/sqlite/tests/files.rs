@@ -1,4 +1,4 @@
-//! The file: what is found again, who may read it, of which version it is, and who else may use it.
+//! The database file: reopening, permissions, versions, and use by several processes.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::store::{
     WarehouseStorage, WarehouseStore,
 };
 
-/// An organisation with a warehouse, a namespace and a table.
+/// Adds an organisation with a warehouse, a namespace and a table.
 async fn furnish(store: &SqliteStore) -> (Place, TableIdent, TableId) {
     let acme = organisation("acme");
     store.organisation_create(&acme, &Change::by_catalog(0)).await.unwrap();
@@ -74,7 +74,7 @@ fn file_len(folder: &TempDir, name: &str) -> Option<u64> {
 }
 
 #[tokio::test]
-async fn a_second_opening_finds_everything_and_migrates_nothing() {
+async fn reopened_database_has_all_data_and_is_not_migrated() {
     let folder = tempfile::tempdir().unwrap();
     let store = opened(&folder);
     let (place, orders, id) = furnish(&store).await;
@@ -82,7 +82,7 @@ async fn a_second_opening_finds_everything_and_migrates_nothing() {
     let key = SigningKey { id: "k".to_owned(), secret: Secret::new([9; 32]), created_ms: 1 };
     store.signing_key_add(&key, true, &Change::by_catalog(0)).await.unwrap();
     store.close().await;
-    assert_eq!(file_len(&folder, "catalog.db-wal"), None, "the log is folded back, and gone");
+    assert_eq!(file_len(&folder, "catalog.db-wal"), None, "the log is checkpointed and removed");
 
     let history = |connection: &rusqlite::Connection| -> (i64, String) {
         let sql = "SELECT count(*), max(applied_on) FROM refinery_schema_history";
@@ -96,12 +96,12 @@ async fn a_second_opening_finds_everything_and_migrates_nothing() {
 }
 
 #[tokio::test]
-async fn what_was_answered_survives_an_end_without_closing() {
+async fn acknowledged_changes_survive_an_unclean_stop() {
     let folder = tempfile::tempdir().unwrap();
     let store = opened(&folder);
     let (place, orders, id) = furnish(&store).await;
     swap(&store, place, id, "d0", "d1").await;
-    // What a machine that died now would find: the files as they are, the log not folded back.
+    // A copy of the files as after a power cut, with a log that is not checkpointed.
     let copy = tempfile::tempdir().unwrap();
     for name in ["catalog.db", "catalog.db-wal"] {
         std::fs::copy(folder.path().join(name), copy.path().join(name)).unwrap();
@@ -127,7 +127,7 @@ async fn writes_are_durable_and_checked() {
 }
 
 #[test]
-fn stores_that_open_a_new_file_at_the_same_time_agree() {
+fn stores_that_create_one_file_concurrently_agree() {
     let folder = tempfile::tempdir().unwrap();
     std::thread::scope(|scope| {
         let openings = (0..8).map(|_| scope.spawn(|| opened(&folder))).collect::<Vec<_>>();
@@ -140,7 +140,7 @@ fn stores_that_open_a_new_file_at_the_same_time_agree() {
             Ok((row.get(0)?, row.get(1)?))
         })
         .unwrap();
-    assert_eq!(migrations, versions, "each was made once");
+    assert_eq!(migrations, versions, "each migration ran once");
 }
 
 fn error_of(path: &Path) -> OpenError {
@@ -151,7 +151,7 @@ fn error_of(path: &Path) -> OpenError {
 }
 
 #[test]
-fn database_of_another_program_is_refused_and_left_alone() {
+fn database_of_another_program_is_refused_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     stranger(folder.path()).execute_batch("CREATE TABLE foo (a)").unwrap();
     let error = error_of(&folder.path().join("catalog.db"));
@@ -162,7 +162,7 @@ fn database_of_another_program_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_database_of_a_newer_version_is_refused_and_left_alone() {
+fn database_of_a_newer_version_is_refused_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     drop(opened(&folder));
     let newer = "INSERT INTO refinery_schema_history VALUES (999, 'future', '2030-01-01T00:00:00Z', '1')";
@@ -174,7 +174,7 @@ fn a_database_of_a_newer_version_is_refused_and_left_alone() {
 }
 
 #[test]
-fn database_of_a_development_version_is_refused_and_left_alone() {
+fn database_of_a_development_version_is_refused_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     stranger(folder.path()).execute_batch(include_str!("development.sql")).unwrap();
     let path = folder.path().join("catalog.db");
@@ -191,7 +191,7 @@ fn database_of_a_development_version_is_refused_and_left_alone() {
 }
 
 #[test]
-fn what_is_no_database_is_refused_and_left_alone() {
+fn file_that_is_no_database_is_refused_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notes.txt");
     let text = "not a database, but somebody's notes\n".repeat(100);
@@ -203,7 +203,7 @@ fn what_is_no_database_is_refused_and_left_alone() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn only_its_owner_can_read_the_database() {
+async fn database_files_are_readable_by_their_owner_only() {
     use std::os::unix::fs::PermissionsExt;
 
     let folder = tempfile::tempdir().unwrap();
@@ -218,7 +218,7 @@ async fn only_its_owner_can_read_the_database() {
     assert_eq!(modes(), [0o600; 3]);
     store.close().await;
 
-    // A file that was let loose, by a restored backup say, is taken back.
+    // Opening restricts a file with wider permissions, such as a restored backup.
     let path = folder.path().join("catalog.db");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
     let store = opened(&folder);
@@ -227,7 +227,7 @@ async fn only_its_owner_can_read_the_database() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_processes_write_at_the_same_time() {
+async fn concurrent_writes_of_two_processes_succeed() {
     let folder = tempfile::tempdir().unwrap();
     let (server, command) = (Arc::new(opened(&folder)), opened(&folder));
     let serving = tokio::spawn({
@@ -244,7 +244,11 @@ async fn two_processes_write_at_the_same_time() {
     for number in 0..100 {
         let new = organisation(&format!("command-{number}"));
         command.organisation_create(&new, &Change::by_catalog(0)).await.unwrap();
-        assert_eq!(server.organisation_by_name(&new.name).await.unwrap(), Some(new), "seen at once");
+        assert_eq!(
+            server.organisation_by_name(&new.name).await.unwrap(),
+            Some(new),
+            "the other process's write is visible at once"
+        );
     }
     serving.await.unwrap();
     command.close().await;
@@ -253,7 +257,7 @@ async fn two_processes_write_at_the_same_time() {
 }
 
 #[tokio::test]
-async fn a_write_waits_for_the_transaction_of_another_process() {
+async fn write_waits_for_the_transaction_of_another_process() {
     let folder = tempfile::tempdir().unwrap();
     let store = opened(&folder);
     let other = stranger(folder.path());
@@ -270,13 +274,13 @@ async fn a_write_waits_for_the_transaction_of_another_process() {
     assert!(matches!(taken, Err(StoreError::AlreadyExists(Resource::Organisation))), "{taken:?}");
 }
 
-/// A pointer of that many bytes that has none in common with the one before: SQLite writes only the pages that differ.
+/// Returns a pointer of `len_bytes` that differs from the one before in every byte, since SQLite writes only changed pages.
 fn large(number: usize, len_bytes: usize) -> String {
     if number.is_multiple_of(2) { "x" } else { "y" }.repeat(len_bytes)
 }
 
 #[tokio::test]
-async fn a_long_reader_blocks_no_writer_and_the_log_shrinks_after_it() {
+async fn long_reader_blocks_no_writer_and_the_log_shrinks_afterwards() {
     let folder = tempfile::tempdir().unwrap();
     let store = opened(&folder);
     let (place, _, id) = furnish(&store).await;
@@ -292,7 +296,7 @@ async fn a_long_reader_blocks_no_writer_and_the_log_shrinks_after_it() {
     };
     write(&mut at, 100).await;
     let grown = file_len(&folder, "catalog.db-wal").unwrap();
-    assert!(grown > 80 << 20, "the reader keeps what it may yet read: {grown}");
+    assert!(grown > 80 << 20, "the open read transaction keeps the log: {grown}");
     reader.execute_batch("COMMIT").unwrap();
     write(&mut at, 60).await;
     let shrunk = file_len(&folder, "catalog.db-wal").unwrap();
@@ -300,7 +304,7 @@ async fn a_long_reader_blocks_no_writer_and_the_log_shrinks_after_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_log_stays_small_under_readers_that_never_pause() {
+async fn log_stays_small_under_constant_reads() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(opened(&folder));
     let (place, orders, id) = furnish(&store).await;
@@ -325,7 +329,7 @@ async fn the_log_stays_small_under_readers_that_never_pause() {
 }
 
 #[tokio::test]
-async fn two_servers_on_one_file_keep_the_log_small_for_each_other() {
+async fn log_stays_small_with_two_servers_on_one_file() {
     let folder = tempfile::tempdir().unwrap();
     let stores = [opened(&folder), opened(&folder)];
     let (place, _, id) = furnish(&stores[0]).await;
@@ -340,7 +344,7 @@ async fn two_servers_on_one_file_keep_the_log_small_for_each_other() {
 }
 
 #[test]
-fn the_reads_that_must_be_quick_are_one_search_of_one_index() {
+fn hot_reads_use_a_single_index_search() {
     let folder = tempfile::tempdir().unwrap();
     drop(opened(&folder));
     let connection = stranger(folder.path());

@@ -1,4 +1,4 @@
-//! Many requests in one commit.
+//! Commits that many requests share.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use crate::store::sqlite::writer::MOST_WAITING;
 use crate::store::sqlite::{SqliteStore, organisations};
 use crate::store::{Change, OrganisationStore, Resource, Result, Store, StoreError};
 
-/// Adds an organisation of that name. The request is handed over when this is called.
+/// Adds an organisation. The call itself queues the request.
 fn add(store: &SqliteStore, name: &str) -> impl Future<Output = Result<()>> + Send + use<> {
     let new = organisation(name);
     store.writer.write(move |connection| organisations::organisation_create(connection, &new, &Change::by_catalog(0)))
 }
 
 #[tokio::test]
-async fn requests_that_wait_share_a_commit() {
+async fn waiting_requests_share_a_commit() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(opened(&folder));
     let (release, gate) = held(&store);
@@ -35,7 +35,7 @@ async fn requests_that_wait_share_a_commit() {
 }
 
 #[tokio::test]
-async fn a_batch_is_bounded() {
+async fn batch_size_is_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(opened(&folder));
     let (release, gate) = held(&store);
@@ -49,7 +49,7 @@ async fn a_batch_is_bounded() {
 }
 
 #[tokio::test]
-async fn a_failing_request_undoes_only_itself() {
+async fn failed_request_undoes_only_itself() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(opened(&folder));
     let (release, gate) = held(&store);
@@ -69,7 +69,7 @@ async fn a_failing_request_undoes_only_itself() {
 }
 
 #[tokio::test]
-async fn a_request_that_panics_undoes_only_itself() {
+async fn panicking_request_undoes_only_itself() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(opened(&folder));
     let (release, gate) = held(&store);
@@ -91,12 +91,12 @@ async fn a_request_that_panics_undoes_only_itself() {
 }
 
 #[tokio::test]
-async fn a_request_that_ends_the_transaction_harms_no_other() {
+async fn request_that_rolls_back_the_transaction_fails_alone() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(opened(&folder));
     let (release, gate) = held(&store);
     let before = add(&store, "before");
-    // What SQLite does itself on some errors, such as a full disk.
+    // SQLite rolls back by itself on some errors, such as a full disk.
     let ends_it = store.writer.write(|connection| {
         organisations::organisation_create(connection, &organisation("half-done"), &Change::by_catalog(0))?;
         connection.execute_batch("ROLLBACK")?;
@@ -108,21 +108,21 @@ async fn a_request_that_ends_the_transaction_harms_no_other() {
     gate.await.unwrap().unwrap();
     before.await.unwrap();
     let ended = ends_it.await;
-    assert!(matches!(ended, Err(StoreError::PointerMoved)), "its own error is told: {ended:?}");
+    assert!(matches!(ended, Err(StoreError::PointerMoved)), "the request gets its own error: {ended:?}");
     let hidden = hides_it.await;
-    assert!(matches!(hidden, Err(StoreError::NotMade(_))), "what was undone is not called done: {hidden:?}");
+    assert!(matches!(hidden, Err(StoreError::NotMade(_))), "an undone request is not reported as done: {hidden:?}");
     after.await.unwrap();
     assert_eq!(names(&store).await, ["after", "before"]);
 }
 
 #[tokio::test]
-async fn when_the_commit_fails_all_of_its_requests_are_told() {
+async fn failed_commit_fails_all_its_requests() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(opened(&folder));
     add(&store, "there").await.unwrap();
     let (release, gate) = held(&store);
     let first = add(&store, "first");
-    // A deferred constraint is checked by the commit, so this is what makes it fail.
+    // The commit checks a deferred constraint, so it fails.
     let breaks_the_commit = store.writer.write(|connection| {
         connection.pragma_update(None, "defer_foreign_keys", true)?;
         connection.execute_batch("UPDATE organisation SET id = zeroblob(16) WHERE name = 'there'")?;
@@ -132,8 +132,8 @@ async fn when_the_commit_fails_all_of_its_requests_are_told() {
     let taken = add(&store, "there");
     drop(release);
     gate.await.unwrap().unwrap();
-    for told in [first.await, breaks_the_commit.await, taken.await] {
-        assert!(matches!(told, Err(StoreError::NotMade(_))), "{told:?}");
+    for result in [first.await, breaks_the_commit.await, taken.await] {
+        assert!(matches!(result, Err(StoreError::NotMade(_))), "{result:?}");
     }
     assert_eq!(names(&store).await, ["there"]);
     add(&store, "next").await.unwrap();
@@ -141,7 +141,7 @@ async fn when_the_commit_fails_all_of_its_requests_are_told() {
 }
 
 #[tokio::test]
-async fn a_write_is_done_though_its_caller_leaves() {
+async fn write_of_a_dropped_future_is_done() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(opened(&folder));
     let (release, gate) = held(&store);
@@ -159,7 +159,7 @@ async fn a_write_is_done_though_its_caller_leaves() {
 }
 
 #[tokio::test]
-async fn closing_first_does_what_waits() {
+async fn close_completes_waiting_writes() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(opened(&folder));
     let (release, gate) = held(&store);
@@ -187,7 +187,7 @@ async fn closing_first_does_what_waits() {
 }
 
 #[tokio::test]
-async fn dropping_first_does_what_waits() {
+async fn drop_completes_waiting_writes() {
     let folder = tempfile::tempdir().unwrap();
     let store = opened(&folder);
     let waiting = (0..50).map(|number| add(&store, &format!("o{number}"))).collect::<Vec<_>>();
@@ -197,7 +197,7 @@ async fn dropping_first_does_what_waits() {
 }
 
 #[tokio::test]
-async fn one_change_too_many_is_refused_and_leaves_room_to_others() {
+async fn write_beyond_an_organisations_queue_limit_is_busy() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(opened(&folder));
     let (release, gate) = held(&store);
@@ -214,5 +214,5 @@ async fn one_change_too_many_is_refused_and_leaves_room_to_others() {
     of_the_server.await.unwrap();
     assert!(answers(waiting).await.iter().chain(&answers(more).await).all(Result::is_ok));
     write(Some(one)).await.unwrap();
-    assert_eq!(store.write_counts().requests, MOST_WAITING.of_all as u64 + 3, "what was refused was not done");
+    assert_eq!(store.write_counts().requests, MOST_WAITING.of_all as u64 + 3, "refused requests were not done");
 }

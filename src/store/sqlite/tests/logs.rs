@@ -1,4 +1,4 @@
-//! Logs as they are found after an unclean stop: whole, cut off, damaged, removed.
+//! Logs after an unclean stop: intact, truncated, damaged, removed.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use crate::store::{Change, OrganisationStore};
 const FRAME_BYTES: u64 = 24 + 4096;
 const HEADER_BYTES: u64 = 32;
 
-/// A copy of a database in use, as it is after a kill: the log is not folded back.
+/// Copies a database in use, as it is after a kill: the log is not checkpointed.
 async fn killed(changes: usize) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let store = opened(&folder);
@@ -39,7 +39,7 @@ async fn organisations(folder: &TempDir) -> usize {
 }
 
 #[tokio::test]
-async fn whole_log_is_read_to_its_end() {
+async fn intact_log_has_no_damage() {
     let (folder, database) = killed(20).await;
     let found = inspected(&database);
     assert!(found.commits >= 20 && !found.is_damaged(), "{found:?}");
@@ -50,7 +50,7 @@ async fn whole_log_is_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn log_that_was_cut_off_misses_frames_that_its_index_counts() {
+async fn truncated_log_is_reported_as_damaged() {
     let (folder, database) = killed(20).await;
     let before = inspected(&database);
     let log = fs::OpenOptions::new().write(true).open(log_of(&folder)).unwrap();
@@ -61,23 +61,23 @@ async fn log_that_was_cut_off_misses_frames_that_its_index_counts() {
 }
 
 #[tokio::test]
-async fn log_that_was_removed_misses_all_of_its_frames() {
+async fn removed_log_is_reported_as_damaged() {
     let (folder, database) = killed(20).await;
     let before = inspected(&database);
     fs::remove_file(log_of(&folder)).unwrap();
     let found = inspected(&database);
     assert!(found.is_damaged(), "{found:?}");
     assert_eq!((found.missing_frames, found.size_bytes), (before.frames, 0));
-    // Without the index nothing tells.
+    // Without the index, a removed log cannot be noticed.
     fs::remove_file(folder.path().join("catalog.db-shm")).unwrap();
     assert!(!inspected(&database).is_damaged());
 }
 
 #[tokio::test]
-async fn damaged_frame_is_found_by_the_commits_behind_it() {
+async fn damaged_frame_before_later_commits_is_reported() {
     let (folder, database) = killed(20).await;
     let before = inspected(&database);
-    // As after a power cut, which leaves no index.
+    // A power cut leaves no index.
     fs::remove_file(folder.path().join("catalog.db-shm")).unwrap();
     let mut bytes = fs::read(log_of(&folder)).unwrap();
     let at = usize::try_from(HEADER_BYTES + (before.frames - 8) * FRAME_BYTES + 1_000).unwrap();
@@ -90,7 +90,7 @@ async fn damaged_frame_is_found_by_the_commits_behind_it() {
 }
 
 #[tokio::test]
-async fn damaged_header_leaves_the_whole_log_out() {
+async fn damaged_header_is_reported_with_no_usable_frame() {
     let (folder, database) = killed(20).await;
     let mut bytes = fs::read(log_of(&folder)).unwrap();
     bytes[20] ^= 0xFF;
@@ -101,13 +101,13 @@ async fn damaged_header_leaves_the_whole_log_out() {
 }
 
 #[tokio::test]
-async fn frames_of_an_earlier_run_of_the_log_are_no_damage() {
+async fn old_frames_after_a_log_restart_are_no_damage() {
     let folder = tempfile::tempdir().unwrap();
     let store = opened(&folder);
     for number in 0..20 {
         store.organisation_create(&organisation(&format!("o{number}")), &Change::by_catalog(0)).await.unwrap();
     }
-    // Folded back, and begun again from its start, over the old frames.
+    // Checkpointed, then written again from its start, over the old frames.
     let other = stranger(folder.path());
     store.organisation_create(&organisation("last of the run"), &Change::by_catalog(0)).await.unwrap();
     other.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())).unwrap();
@@ -125,7 +125,7 @@ async fn frames_of_an_earlier_run_of_the_log_are_no_damage() {
 async fn unfinished_commit_is_no_damage() {
     let (folder, database) = killed(20).await;
     let mut bytes = fs::read(log_of(&folder)).unwrap();
-    // A frame of this run that is half written.
+    // A half-written frame of this run.
     let frame = usize::try_from(FRAME_BYTES).unwrap();
     let last = bytes[bytes.len() - frame..].to_vec();
     bytes.extend(last);

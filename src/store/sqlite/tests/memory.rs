@@ -1,4 +1,4 @@
-//! What is kept in memory against what the database holds.
+//! The cache of pointers, namespaces and lists, compared with the database.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -92,7 +92,7 @@ async fn swap(store: &dyn Store, record: &TableRecord, new: &str) -> Result<()> 
     store.table_swap(place(), &swap, &change()).await
 }
 
-/// One call of the store; numbers choose names and kinds.
+/// One call of the store. Numbers choose names and kinds.
 #[derive(Debug, Clone)]
 enum Step {
     CreateNamespace(usize),
@@ -172,7 +172,7 @@ async fn transact(
     format!("{:?}", store.table_transact(place(), changes, None, &change()).await)
 }
 
-/// Renames a namespace there and back, and a foreign key its tables with it.
+/// Renames a namespace there and back. A foreign key renames it in the rows of its tables too.
 async fn rename_namespace(store: &SqliteStore, at: usize) -> String {
     let (from, to) = (namespace(at).as_key().to_owned(), format!("{}x", namespace(at + 1).as_key()));
     let renamed = store.writer.write(move |connection| {
@@ -185,7 +185,7 @@ async fn rename_namespace(store: &SqliteStore, at: usize) -> String {
     format!("{:?}", renamed.await)
 }
 
-/// Does a step and tells what came of it. `number` makes its ids and documents.
+/// Does a step and returns its result as text. `number` determines its ids and documents.
 async fn perform(store: &SqliteStore, number: usize, step: &Step) -> String {
     let (place, id, document) = (place(), TableId(Uuid::from_u128(100 + number as u128)), format!("document {number}"));
     match *step {
@@ -239,7 +239,7 @@ async fn perform(store: &SqliteStore, number: usize, step: &Step) -> String {
             None => "none".to_owned(),
         },
         Step::ForgetDropped => format!("{:?}", store.dropped_forget_due(1, &Change::by_catalog(3_000)).await),
-        // A statement that no method of the store makes.
+        // A statement that no method of the store runs.
         Step::ForeignKeyAction(at) => rename_namespace(store, at).await,
         Step::Read(at) => format!(
             "{:?} {:?} {:?}",
@@ -264,7 +264,7 @@ async fn one_dropped(store: &SqliteStore, which: usize) -> Option<TableId> {
     (!all.is_empty()).then(|| all[which % all.len()].id)
 }
 
-/// All that can be read.
+/// Returns all readable data as text.
 async fn everything(store: &SqliteStore) -> Vec<String> {
     let mut all = Vec::new();
     for at in 0..9 {
@@ -280,9 +280,9 @@ async fn everything(store: &SqliteStore) -> Vec<String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
-    /// The second memory is so small that entries come and go all the time.
+    /// The second cache is so small that it evicts entries all the time.
     #[test]
-    fn store_with_memory_answers_as_one_without(steps in prop::collection::vec(step(), 10..50)) {
+    fn store_with_cache_answers_like_one_without(steps in prop::collection::vec(step(), 10..50)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let folders: Vec<TempDir> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
@@ -302,20 +302,20 @@ proptest! {
             let expected = everything(&without).await;
             for store in &with {
                 assert_eq!(everything(store).await, expected);
-                // Once more: now most of it is in memory.
+                // Read again: now most data is cached.
                 assert_eq!(everything(store).await, expected);
             }
         });
     }
 }
 
-/// The number at the end of a document's name.
+/// Returns the number at the end of a document's name.
 fn version(record: &TableRecord) -> usize {
     record.metadata_location.rsplit('/').next().unwrap().parse().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn reads_beside_commits_never_go_back_and_see_what_was_acknowledged() {
+async fn concurrent_reads_never_see_older_pointers_than_acknowledged() {
     const TABLES: usize = 4;
     const COMMITS: usize = 60;
     let folder = tempfile::tempdir().unwrap();
@@ -338,7 +338,7 @@ async fn reads_beside_commits_never_go_back_and_see_what_was_acknowledged() {
                 while !ended.load(Ordering::SeqCst) {
                     let table = reads % TABLES;
                     let least = acknowledged[table].load(Ordering::SeqCst).max(seen[table]);
-                    // By the other way too, which memory does not serve.
+                    // Also by id, which the cache does not serve.
                     let id = TableId(Uuid::from_u128(table as u128 + 1));
                     let found = if reads % 3 == 0 {
                         store.table_by_id(place(), id).await
@@ -358,7 +358,7 @@ async fn reads_beside_commits_never_go_back_and_see_what_was_acknowledged() {
             let (store, acknowledged) = (Arc::clone(&store), Arc::clone(&acknowledged));
             tokio::spawn(async move {
                 for number in 1..=COMMITS {
-                    // One in a while is made, or not, and its answer is lost.
+                    // Now and then the answer is lost, whether the change happened or not.
                     if number % 7 == table {
                         store.fail_next(if number % 2 == 0 { Fault::DoneUnheard } else { Fault::NotDone });
                     }
@@ -409,7 +409,7 @@ async fn commit_that_fails_leaves_the_old_pointer() {
 }
 
 #[tokio::test]
-async fn change_of_many_rows_drops_all_of_the_memory() {
+async fn change_of_many_rows_drops_the_whole_cache() {
     let folder = tempfile::tempdir().unwrap();
     let store = opened_alone(&folder);
     prepare(&store).await;
@@ -447,7 +447,7 @@ async fn write_of_another_process_is_noticed_by_the_next_commit() {
 }
 
 #[tokio::test]
-async fn warm_reads_need_no_database() {
+async fn cached_reads_use_no_database() {
     let folder = tempfile::tempdir().unwrap();
     let store = opened_alone(&folder);
     prepare(&store).await;
@@ -467,9 +467,9 @@ async fn warm_reads_need_no_database() {
     store.point_readers.close();
     store.list_readers.close();
     assert_eq!(read().await, before);
-    assert!(store.table_get(place(), &ident(6)).await.is_err(), "what is not in memory needs the database");
+    assert!(store.table_get(place(), &ident(6)).await.is_err(), "data outside of the cache needs the database");
     store.close().await;
-    assert!(store.table_get(place(), &ident(0)).await.is_err(), "a store that is closed answers nothing");
+    assert!(store.table_get(place(), &ident(0)).await.is_err(), "a closed store answers nothing");
 }
 
 async fn id_at(store: &SqliteStore, ident: &TableIdent) -> TableId {

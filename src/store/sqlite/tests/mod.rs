@@ -1,4 +1,4 @@
-//! What every store promises, and what only the embedded one has to show.
+//! The conformance tests with the SQLite store, and tests of this store alone.
 
 mod cost;
 mod faults;
@@ -45,12 +45,12 @@ mod conforms_with_memory {
     conformance!(fresh);
 }
 
-/// The store in a folder, with a memory.
+/// Opens the store in a folder, with a cache.
 fn opened_alone(folder: &TempDir) -> SqliteStore {
     SqliteStore::open_alone(&folder.path().join("catalog.db"), 1 << 20).unwrap()
 }
 
-/// The store in a folder.
+/// Opens the store in a folder, without a cache.
 fn opened(folder: &TempDir) -> SqliteStore {
     SqliteStore::open(&folder.path().join("catalog.db")).unwrap()
 }
@@ -75,7 +75,7 @@ impl SqliteStore {
                     };
                     let [own, others] = [row.get::<_, String>(4)?, row.get(5)?];
                     let reserved = location_rows::reserved(kind(&row.get::<_, String>(3)?)?, &own, &others)?;
-                    location_rows::hold(connection, place, id(TableId, row.get(2)?), &reserved)?;
+                    location_rows::reserve_locations(connection, place, id(TableId, row.get(2)?), &reserved)?;
                 }
             }
             Ok(())
@@ -84,7 +84,7 @@ impl SqliteStore {
     }
 }
 
-/// A connection of its own to the database of a folder, as another process would have it.
+/// Opens a separate connection to the database in a folder, as another process does.
 fn stranger(folder: &Path) -> rusqlite::Connection {
     let connection = rusqlite::Connection::open(folder.join("catalog.db")).unwrap();
     connection.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
@@ -92,18 +92,17 @@ fn stranger(folder: &Path) -> rusqlite::Connection {
     connection
 }
 
-/// An organisation of that name, not yet stored.
+/// Returns a new organisation, not yet stored.
 fn organisation(name: &str) -> Organisation {
     Organisation::new(OrganisationId(fresh_uuid()), name.to_owned(), "professional".to_owned(), 0)
 }
 
-/// The names of the organisations, by which the tests tell what was kept.
+/// Returns the names of the stored organisations.
 async fn names(store: &SqliteStore) -> Vec<String> {
     store.organisation_list().await.unwrap().into_iter().map(|organisation| organisation.name).collect()
 }
 
-/// Keeps the writer in a transaction of its own until the sender that it gives is dropped: all that is asked for meanwhile
-/// waits, and goes into the next one together.
+/// Keeps the writer busy until the returned sender is dropped. Requests meanwhile wait and share the next transaction.
 fn held(store: &SqliteStore) -> (Sender<()>, JoinHandle<Result<()>>) {
     let (release, gate) = channel::<()>();
     let (began, beginning) = channel();
@@ -117,7 +116,7 @@ fn held(store: &SqliteStore) -> (Sender<()>, JoinHandle<Result<()>>) {
     (release, tokio::spawn(waiting))
 }
 
-/// The answers to requests that have been handed over, in their order.
+/// Returns the answers to queued requests, in their order.
 async fn answers<T>(waiting: Vec<impl Future<Output = T>>) -> Vec<T> {
     let mut answers = Vec::with_capacity(waiting.len());
     for request in waiting {
